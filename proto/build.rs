@@ -1,0 +1,18 @@
+//! Compiles the contract with a protobuf compiler written in Rust, so that no `protoc` is needed.
+
+use std::{env, fs, path::PathBuf};
+
+use prost::Message as _;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let contract = "equibatch/v1/equibatch.proto";
+    println!("cargo:rerun-if-changed={contract}");
+    let descriptors = protox::compile([contract], ["."])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("equibatch_descriptor.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure()
+        .bytes(".equibatch.v1")
+        .btree_map(".equibatch.v1")
+        .compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! Randomness as a function: the same seed, purpose and coordinates give the same numbers, whoever asks and in whatever order.
+//!
+//! A generator is keyed by a *hash* of all of these. Adding them up (`seed + epoch`) would make neighbouring seeds shifted copies of
+//! one another.
+
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+
+/// What the numbers are for. Two purposes never share numbers, even at equal coordinates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Purpose {
+    /// Which samples are held out for validation.
+    Split = 1,
+    /// In which order classes share out the extra seats of an epoch's batches.
+    ClassOrder = 2,
+    /// At which step of an epoch those seats begin.
+    StepOffset = 3,
+    /// The order of a class's samples in one full cycle.
+    Cycle = 4,
+    /// Which samples of a class an epoch uses once more than the others.
+    PartialCycle = 5,
+    /// The order of those samples.
+    PartialOrder = 6,
+    /// The order of samples within a batch.
+    Slots = 7,
+    /// The augmentation of one sample.
+    Augment = 8,
+    /// Which sample replaces a broken one.
+    Replacement = 9,
+    /// Drawing of the sample data set.
+    Drawing = 10,
+}
+
+/// 32 bytes that depend on every argument.
+#[must_use]
+pub fn key(seed: u64, purpose: Purpose, coordinates: &[u64]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_derive_key("equibatch 1 random");
+    hasher.update(&seed.to_le_bytes());
+    hasher.update(&(purpose as u64).to_le_bytes());
+    for coordinate in coordinates {
+        hasher.update(&coordinate.to_le_bytes());
+    }
+    *hasher.finalize().as_bytes()
+}
+
+/// A generator of a fixed algorithm (ChaCha with 8 rounds), keyed by every argument.
+#[must_use]
+pub fn generator(seed: u64, purpose: Purpose, coordinates: &[u64]) -> ChaCha8Rng {
+    ChaCha8Rng::from_seed(key(seed, purpose, coordinates))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_argument_changes_the_key() {
+        let base = key(1, Purpose::Cycle, &[2, 3]);
+        assert_eq!(base, key(1, Purpose::Cycle, &[2, 3]));
+        for other in [
+            key(2, Purpose::Cycle, &[2, 3]),
+            key(1, Purpose::Slots, &[2, 3]),
+            key(1, Purpose::Cycle, &[3, 2]),
+            key(1, Purpose::Cycle, &[2]),
+            key(1, Purpose::Cycle, &[2, 3, 0]),
+        ] {
+            assert_ne!(base, other);
+        }
+    }
+}
