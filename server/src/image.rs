@@ -27,10 +27,18 @@ impl Image {
     #[must_use]
     pub fn new(width: u32, height: u32, mut pixels: Vec<u8>) -> Self {
         assert!(width > 0 && height > 0, "an image has at least one pixel");
-        assert_eq!(pixels.len(), width as usize * height as usize * Self::CHANNELS, "length of the pixels");
+        assert_eq!(
+            pixels.len(),
+            width as usize * height as usize * Self::CHANNELS,
+            "length of the pixels"
+        );
         pixels.reserve_exact(Self::SLACK);
         pixels.extend_from_slice(&[0; Self::SLACK]);
-        Self { width, height, bytes: pixels.into_boxed_slice() }
+        Self {
+            width,
+            height,
+            bytes: pixels.into_boxed_slice(),
+        }
     }
 
     /// Pixels in a row.

@@ -3,7 +3,7 @@
 //! A generator is keyed by a *hash* of all of these. Adding them up (`seed + epoch`) would make neighbouring seeds shifted copies of
 //! one another.
 
-use rand::SeedableRng as _;
+use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 /// What the numbers are for. Two purposes never share numbers, even at equal coordinates.
@@ -47,7 +47,34 @@ pub fn key(seed: u64, purpose: Purpose, coordinates: &[u64]) -> [u8; 32] {
 /// A generator of a fixed algorithm (ChaCha with 8 rounds), keyed by every argument.
 #[must_use]
 pub fn generator(seed: u64, purpose: Purpose, coordinates: &[u64]) -> ChaCha8Rng {
-    ChaCha8Rng::from_seed(key(seed, purpose, coordinates))
+    from_key(&key(seed, purpose, coordinates))
+}
+
+/// A generator of the same algorithm from a key.
+#[must_use]
+pub fn from_key(key: &[u8; 32]) -> ChaCha8Rng {
+    ChaCha8Rng::from_seed(*key)
+}
+
+/// A whole number drawn uniformly from `0..bound`, in a way that no release of a library can change.
+///
+/// # Panics
+///
+/// Where `bound` is 0.
+///
+/// # Source
+///
+/// Lemire, *Fast Random Integer Generation in an Interval*, 2019: the high half of a product, with the few values rejected that would
+/// favour some results.
+pub fn below(generator: &mut ChaCha8Rng, bound: u32) -> u32 {
+    assert!(bound > 0, "nothing is below 0");
+    let rejected = bound.wrapping_neg() % bound;
+    loop {
+        let product = u64::from(generator.next_u32()) * u64::from(bound);
+        if product as u32 >= rejected {
+            return (product >> 32) as u32;
+        }
+    }
 }
 
 #[cfg(test)]

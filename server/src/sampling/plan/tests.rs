@@ -1,0 +1,246 @@
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn members(counts: &[usize]) -> Arc<[Vec<u32>]> {
+    let mut next = 0_u32;
+    counts
+        .iter()
+        .map(|&count| {
+            let start = next;
+            next += count as u32;
+            (start..next).collect()
+        })
+        .collect()
+}
+
+fn spec(counts: &[usize], batch_size: u32) -> PlanSpec {
+    PlanSpec {
+        members: members(counts),
+        balance: Balance::Oversample,
+        images_per_epoch: None,
+        batch_size,
+        last_batch: LastBatch::Drop,
+        order: Order::Shuffled,
+        seed: 42,
+    }
+}
+
+fn epoch(plan: &Plan, epoch: u64) -> Vec<Slot> {
+    (0..plan.steps_per_epoch())
+        .flat_map(|step| plan.batch(epoch, step))
+        .collect()
+}
+
+fn uses(slots: &[Slot]) -> HashMap<u32, u64> {
+    let mut uses = HashMap::new();
+    for slot in slots {
+        *uses.entry(slot.sample).or_default() += 1;
+    }
+    uses
+}
+
+fn class_counts(slots: &[Slot], classes: usize) -> Vec<u64> {
+    let mut counts = vec![0; classes];
+    for slot in slots {
+        counts[slot.class as usize] += 1;
+    }
+    counts
+}
+
+#[test]
+fn the_rare_class_is_drawn_as_often_as_the_common_one() {
+    let plan = Plan::new(spec(&[160, 16], 64)).unwrap();
+    assert_eq!(
+        (plan.steps_per_epoch(), plan.draws_per_class()),
+        (5, &[160, 160][..])
+    );
+    for step in 0..5 {
+        assert_eq!(class_counts(&plan.batch(0, step), 2), [32, 32]);
+    }
+    let uses = uses(&epoch(&plan, 0));
+    assert!((0..160).all(|flower| uses[&flower] == 1) && (160..176).all(|bird| uses[&bird] == 10));
+}
+
+#[test]
+fn sequential_order_shows_each_image_once_in_order() {
+    let spec = PlanSpec {
+        balance: Balance::Natural,
+        last_batch: LastBatch::Keep,
+        order: Order::Sequential,
+        ..spec(&[5, 3], 3)
+    };
+    let plan = Plan::new(spec.clone()).unwrap();
+    assert_eq!(plan.steps_per_epoch(), 3);
+    assert_eq!(plan.batch(9, 2).len(), 2);
+    assert_eq!(
+        epoch(&plan, 0).iter().map(|slot| slot.sample).collect::<Vec<_>>(),
+        (0..8).collect::<Vec<_>>()
+    );
+    let refused = Plan::new(PlanSpec {
+        balance: Balance::Oversample,
+        ..spec
+    });
+    assert!(matches!(refused, Err(Error::SequentialOrder { .. })));
+}
+
+#[test]
+fn an_epoch_smaller_than_a_batch_is_refused_unless_short_batches_are_kept() {
+    let small = spec(&[3, 2], 64);
+    let refused = Plan::new(small.clone()).unwrap_err();
+    assert_eq!(
+        refused,
+        Error::EpochSmallerThanBatch {
+            images: 6,
+            batch_size: 64
+        }
+    );
+    let kept = Plan::new(PlanSpec {
+        last_batch: LastBatch::Keep,
+        ..small.clone()
+    })
+    .unwrap();
+    assert_eq!(class_counts(&epoch(&kept, 0), 2), [3, 3]);
+    let wrapped = Plan::new(PlanSpec {
+        last_batch: LastBatch::Wrap,
+        ..small
+    })
+    .unwrap();
+    assert_eq!(class_counts(&wrapped.batch(0, 0), 2), [32, 32]);
+}
+
+#[test]
+fn epochs_and_seeds_have_orders_of_their_own() {
+    let plan = Plan::new(spec(&[160, 16], 64)).unwrap();
+    let other = Plan::new(PlanSpec {
+        seed: 43,
+        ..spec(&[160, 16], 64)
+    })
+    .unwrap();
+    assert_eq!(plan.batch(3, 2), plan.batch(3, 2));
+    assert_ne!(plan.batch(0, 0), plan.batch(1, 0));
+    assert_ne!(plan.batch(0, 0), other.batch(0, 0));
+}
+
+#[test]
+fn twenty_thousand_classes_have_exact_counts() {
+    let counts: Vec<usize> = (0..20_000).map(|class| 1 + class % 7).collect();
+    let plan = Plan::new(spec(&counts, 256)).unwrap();
+    let slots = epoch(&plan, 1);
+    // 140,000 draws fill 546 batches of 256; the 224 draws that do not are spread over as many classes.
+    assert_eq!(slots.len(), 546 * 256);
+    assert!(
+        class_counts(&slots, 20_000)
+            .iter()
+            .all(|count| (6..=7).contains(count))
+    );
+    for batch in slots.chunks(256) {
+        assert!(class_counts(batch, 20_000).iter().all(|count| *count <= 1));
+    }
+}
+
+#[test]
+fn ten_million_samples_are_planned_without_a_table_of_them() {
+    let plan = Plan::new(spec(&vec![10_000; 1_000], 256)).unwrap();
+    let first = plan.batch(1_000_000, 39_000);
+    assert_eq!(first.len(), 256);
+    assert!(class_counts(&first, 1_000).iter().all(|count| *count <= 1));
+}
+
+fn policies() -> impl Strategy<Value = Balance> {
+    prop_oneof![
+        Just(Balance::Oversample),
+        Just(Balance::Undersample),
+        Just(Balance::Natural),
+        (0.0..=1.0).prop_map(Balance::Power),
+        (0.0..0.9999).prop_map(Balance::Effective),
+    ]
+}
+
+fn specs() -> impl Strategy<Value = PlanSpec> {
+    let last_batch = prop_oneof![
+        Just(LastBatch::Drop),
+        Just(LastBatch::Keep),
+        Just(LastBatch::Wrap)
+    ];
+    (
+        prop::collection::vec(0_usize..40, 1..12),
+        policies(),
+        1_u32..50,
+        last_batch,
+        any::<u64>(),
+    )
+        .prop_filter("some images", |(counts, ..)| {
+            counts.iter().any(|count| *count > 0)
+        })
+        .prop_map(|(counts, balance, batch_size, last_batch, seed)| PlanSpec {
+            balance,
+            last_batch,
+            seed,
+            ..spec(&counts, batch_size)
+        })
+}
+
+proptest! {
+    #[test]
+    fn counts_are_exact_per_batch_and_per_epoch(spec in specs(), number in 0_u64..1_000_000) {
+        let classes = spec.members.len();
+        let Ok(plan) = Plan::new(spec.clone()) else { return Ok(()) };
+        let slots = epoch(&plan, number);
+        prop_assert_eq!(&class_counts(&slots, classes)[..], plan.draws_per_class());
+        prop_assert_eq!(slots.len() as u64, plan.images_per_epoch());
+        let images = plan.images_per_epoch() as f64;
+        for (step, batch) in slots.chunks(spec.batch_size as usize).enumerate() {
+            prop_assert_eq!(batch.len() as u64, plan.batch_len(step as u64));
+            for (count, draws) in class_counts(batch, classes).iter().zip(plan.draws_per_class()) {
+                let share = *draws as f64 / images * batch.len() as f64;
+                prop_assert!((*count as f64 - share).abs() < 1.0 + 1e-9, "step {}: {} of {}", step, count, share);
+            }
+            for (place, slot) in batch.iter().enumerate() {
+                prop_assert_eq!(slot.position, step as u64 * u64::from(spec.batch_size) + place as u64);
+                prop_assert!(spec.members[slot.class as usize].contains(&slot.sample));
+            }
+        }
+    }
+
+    #[test]
+    fn every_image_is_used_once_before_any_is_used_again(spec in specs(), first in 0_u64..1_000) {
+        let Ok(plan) = Plan::new(spec.clone()) else { return Ok(()) };
+        for number in first..first + 3 {
+            let mut used: HashMap<u32, u64> = HashMap::new();
+            let mut drawn = vec![0_u64; spec.members.len()];
+            // Batches are sets: within one, the order of draws is not visible, so it is the state after each that counts.
+            for batch in epoch(&plan, number).chunks(spec.batch_size as usize) {
+                for slot in batch {
+                    *used.entry(slot.sample).or_default() += 1;
+                    drawn[slot.class as usize] += 1;
+                }
+                for (members, drawn) in spec.members.iter().zip(&drawn) {
+                    let floor = drawn / members.len().max(1) as u64;
+                    for member in members {
+                        let uses = used.get(member).copied().unwrap_or(0);
+                        prop_assert!(uses == floor || uses == floor + 1, "{} uses after {} draws of {}", uses, drawn, members.len());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn over_epochs_no_image_falls_behind(spec in specs()) {
+        let Ok(plan) = Plan::new(spec.clone()) else { return Ok(()) };
+        let mut total: HashMap<u32, u64> = HashMap::new();
+        for number in 0..4 {
+            for (sample, count) in uses(&epoch(&plan, number)) {
+                *total.entry(sample).or_default() += count;
+            }
+            for members in spec.members.iter().filter(|members| !members.is_empty()) {
+                let uses = members.iter().map(|member| total.get(member).copied().unwrap_or(0));
+                let (least, most) = (uses.clone().min().unwrap_or(0), uses.max().unwrap_or(0));
+                prop_assert!(most - least <= 1, "between {} and {} uses", least, most);
+            }
+        }
+    }
+}
