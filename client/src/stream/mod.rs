@@ -1,1 +1,25 @@
-//! To be written.
+//! Talks to a server: the only module that names tonic.
+//!
+//! # Layout
+//!
+//! - [`connection`]: connecting, listing and describing.
+//! - [`request`]: what to stream, in domain terms, and its wire form.
+//! - [`batches`]: the batches themselves, fetched ahead in the background.
+//! - [`position`]: the place in a stream that is saved with a model.
+//!
+//! Callers are synchronous: a [`Connection`] owns the threads that the network needs.
+
+pub mod batches;
+pub mod connection;
+mod error;
+pub mod position;
+pub mod request;
+
+pub use batches::{Batch, BatchStream, StreamDescription};
+pub use connection::{ClassCounts, Connection, DatasetDescription, DatasetSummary};
+pub use error::Error;
+pub use position::Position;
+pub use request::{Balance, BatchRequest, Split};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! Where programs run.
+
+use std::{fmt, str::FromStr};
+
+use ort::{
+    ep::{CUDA, ExecutionProvider as _, ExecutionProviderDispatch},
+    memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType},
+};
+
+use super::{Error, error::first_line};
+
+/// A device, as the command line names it: `cpu`, `cuda`, `cuda:1`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Device {
+    /// All cores.
+    #[default]
+    Cpu,
+    /// A CUDA device.
+    Cuda {
+        /// From 0.
+        index: u16,
+    },
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda { index } => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
+/// The text is no device.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no device: use cpu, cuda or cuda:N")]
+pub struct ParseDeviceError(String);
+
+impl FromStr for Device {
+    type Err = ParseDeviceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            None if text == "cpu" => Ok(Self::Cpu),
+            None if text == "cuda" => Ok(Self::Cuda { index: 0 }),
+            Some(("cuda", index)) => index
+                .parse()
+                .map(|index| Self::Cuda { index })
+                .map_err(|_| ParseDeviceError(text.to_owned())),
+            _ => Err(ParseDeviceError(text.to_owned())),
+        }
+    }
+}
+
+impl Device {
+    /// The execution providers to register. Failing to register one is an error: a program never runs elsewhere than it was told.
+    pub(super) fn providers(self) -> Result<Vec<ExecutionProviderDispatch>, Error> {
+        let Self::Cuda { index } = self else {
+            return Ok(Vec::new());
+        };
+        let cuda = CUDA::default().with_device_id(i32::from(index));
+        let available = CUDA::is_available().map_err(|error| self.refused(&error))?;
+        if !available {
+            let reason = "this ONNX Runtime library was built without CUDA; `pip install onnxruntime-gpu==1.31.1` and point \
+                          ORT_DYLIB_PATH at its libonnxruntime.so"
+                .to_owned();
+            return Err(Error::Device { device: self, reason });
+        }
+        Ok(vec![cuda.build().error_on_failure()])
+    }
+
+    /// The memory that state lives in.
+    pub(super) fn memory(self) -> Result<MemoryInfo<'static>, Error> {
+        let (device, index) = match self {
+            Self::Cpu => (AllocationDevice::CPU, 0),
+            Self::Cuda { index } => (AllocationDevice::CUDA, i32::from(index)),
+        };
+        MemoryInfo::new(device, index, AllocatorType::Device, MemoryType::Default)
+            .map_err(|error| self.refused(&error))
+    }
+
+    pub(super) fn refused<R>(self, error: &ort::Error<R>) -> Error {
+        Error::Device {
+            device: self,
+            reason: first_line(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_read_and_written_alike() {
+        for (text, device) in [
+            ("cpu", Device::Cpu),
+            ("cuda:0", Device::Cuda { index: 0 }),
+            ("cuda:3", Device::Cuda { index: 3 }),
+        ] {
+            assert_eq!(text.parse::<Device>().expect("a device"), device);
+            assert_eq!(device.to_string(), text);
+        }
+        assert_eq!(
+            "cuda".parse::<Device>().expect("a device"),
+            Device::Cuda { index: 0 }
+        );
+    }
+
+    #[test]
+    fn other_words_are_refused_with_the_choices() {
+        for text in ["gpu", "cuda:", "cuda:x", "cpu:0", "", "CUDA"] {
+            let message = text.parse::<Device>().expect_err("no device").to_string();
+            assert!(message.contains("cpu, cuda or cuda:N"), "{message}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+use std::path::PathBuf;
+
+use super::{Device, library::INSTALL_HINT};
+
+/// What can go wrong between a program and its results.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No library in any of the usual places.
+    #[error("cannot find the ONNX Runtime library (looked {looked}); {INSTALL_HINT}")]
+    LibraryNotFound {
+        /// The places, in words.
+        looked: String,
+    },
+    /// `ORT_DYLIB_PATH` names a file that is not there.
+    #[error("cannot find the ONNX Runtime library at {}, which ORT_DYLIB_PATH names; {INSTALL_HINT}", path.display())]
+    LibraryPathWrong {
+        /// The value of the variable.
+        path: PathBuf,
+    },
+    /// The file is not a library that this program can load.
+    #[error("cannot load {} as ONNX Runtime ({reason}); {INSTALL_HINT}", path.display())]
+    LibraryUnusable {
+        /// The file.
+        path: PathBuf,
+        /// What the loader said.
+        reason: String,
+    },
+    /// The library is older than the interface this program was built for.
+    #[error("cannot use ONNX Runtime {found} at {}: version 1.{needed} or newer is needed; {INSTALL_HINT}", path.display())]
+    LibraryTooOld {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: String,
+        /// The minor version needed.
+        needed: u32,
+    },
+    /// The device cannot be used; a run on another device is never a substitute.
+    #[error("cannot use the device {device}: {reason}")]
+    Device {
+        /// The device asked for.
+        device: Device,
+        /// Why not.
+        reason: String,
+    },
+    /// ONNX Runtime refused a model.
+    #[error("cannot prepare {what} for ONNX Runtime: {reason}")]
+    Model {
+        /// The model.
+        what: String,
+        /// What ONNX Runtime said.
+        reason: String,
+    },
+    /// A run failed.
+    #[error("cannot run {what}: {reason}")]
+    Run {
+        /// The program.
+        what: String,
+        /// What ONNX Runtime said.
+        reason: String,
+    },
+    /// A value has another shape than the program says.
+    #[error("cannot use `{name}`: the program has {expected} elements, the value has {found}")]
+    Length {
+        /// Name of the value.
+        name: String,
+        /// Elements of the program's value.
+        expected: usize,
+        /// Elements given.
+        found: usize,
+    },
+    /// A value that the program does not have, or of another element type.
+    #[error("cannot find `{name}` among {what}")]
+    Name {
+        /// Name of the value.
+        name: String,
+        /// Where it was looked for.
+        what: String,
+    },
+    /// The model file says too little to be used on images.
+    #[error("cannot use {}: {reason}", path.display())]
+    Metadata {
+        /// The model file.
+        path: PathBuf,
+        /// What is missing or wrong.
+        reason: String,
+    },
+}
+
+/// The first line of what ONNX Runtime said, without the prefixes that name its own source files.
+pub(super) fn first_line<R>(error: &ort::Error<R>) -> String {
+    let message = error.message();
+    let line = message
+        .lines()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or("no reason given")
+        .trim();
+    line.trim_end_matches('.').to_owned()
+}

@@ -1,0 +1,224 @@
+//! Finds the ONNX Runtime library.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use super::Error;
+
+/// What a person without the library has to do.
+pub const INSTALL_HINT: &str = "run `make runtime` in a checkout, or `pip install onnxruntime==1.31.1`";
+
+/// Where `make runtime` puts it, relative to the checkout.
+const CHECKOUT: &str = ".runtime/onnxruntime/capi";
+
+/// Prints the folder of the active Python's `onnxruntime` package without importing it.
+const PYTHON_QUERY: &str = "import importlib.util as u; s = u.find_spec('onnxruntime'); \
+                            print(s.submodule_search_locations[0] if s and s.submodule_search_locations else '')";
+
+/// The places to look in, in this order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Search {
+    /// Value of `ORT_DYLIB_PATH`. Where it is set, nothing else is tried.
+    pub explicit: Option<PathBuf>,
+    /// Folders that may hold the library itself.
+    pub folders: Vec<PathBuf>,
+    /// Whether to ask `python3` for its `onnxruntime` package when no folder has it.
+    pub ask_python: bool,
+}
+
+impl Search {
+    /// Reads the environment: `ORT_DYLIB_PATH`, the folder of the executable, the checkout around it or around the working folder,
+    /// `VIRTUAL_ENV`, and the `python3` on the path.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        let explicit = env::var_os("ORT_DYLIB_PATH")
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from);
+        let executable = env::current_exe()
+            .ok()
+            .and_then(|path| path.parent().map(Path::to_path_buf));
+        let working = env::current_dir().ok();
+        let mut folders: Vec<PathBuf> = executable.iter().cloned().collect();
+        for start in executable.iter().chain(&working) {
+            folders.extend(start.ancestors().map(|folder| folder.join(CHECKOUT)));
+        }
+        if let Some(root) = env::var_os("VIRTUAL_ENV") {
+            folders.extend(site_packages(Path::new(&root)).map(|folder| folder.join("onnxruntime/capi")));
+        }
+        Self {
+            explicit,
+            folders,
+            ask_python: true,
+        }
+    }
+
+    /// The library's path.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LibraryPathWrong`] where `ORT_DYLIB_PATH` names no file, [`Error::LibraryNotFound`] where no place has one.
+    pub fn locate(&self) -> Result<PathBuf, Error> {
+        if let Some(path) = &self.explicit {
+            return if path.is_file() {
+                Ok(path.clone())
+            } else {
+                Err(Error::LibraryPathWrong { path: path.clone() })
+            };
+        }
+        self.folders
+            .iter()
+            .find_map(|folder| library_in(folder))
+            .or_else(|| {
+                if self.ask_python {
+                    python_package().and_then(|folder| library_in(&folder.join("capi")))
+                } else {
+                    None
+                }
+            })
+            .ok_or_else(|| Error::LibraryNotFound {
+                looked: self.in_words(),
+            })
+    }
+
+    fn in_words(&self) -> String {
+        let python = if self.ask_python {
+            ", in the active Python's site-packages"
+        } else {
+            ""
+        };
+        format!("at ORT_DYLIB_PATH, beside the executable, in {CHECKOUT} of the checkout{python}")
+    }
+}
+
+/// The library in a folder. Wheels name the file with its version (`libonnxruntime.so.1.31.1`), other packages may not.
+fn library_in(folder: &Path) -> Option<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir(folder)
+        .ok()?
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| {
+            path.is_file()
+                && path
+                    .file_name()
+                    .and_then(|name| name.to_str())
+                    .is_some_and(is_library_name)
+        })
+        .collect();
+    found.sort();
+    found.pop()
+}
+
+fn is_library_name(name: &str) -> bool {
+    let linux = name == "libonnxruntime.so" || name.starts_with("libonnxruntime.so.");
+    let mac =
+        name == "libonnxruntime.dylib" || name.starts_with("libonnxruntime.") && name.ends_with(".dylib");
+    linux || mac || name == "onnxruntime.dll"
+}
+
+/// The `site-packages` folders of a virtual environment.
+fn site_packages(root: &Path) -> impl Iterator<Item = PathBuf> {
+    let versions = fs::read_dir(root.join("lib"))
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
+    versions
+        .map(|entry| entry.path().join("site-packages"))
+        .chain([root.join("Lib/site-packages")])
+        .filter(|folder| folder.is_dir())
+}
+
+fn python_package() -> Option<PathBuf> {
+    let output = Command::new("python3")
+        .args(["-c", PYTHON_QUERY])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let folder = String::from_utf8(output.stdout).ok()?;
+    let folder = folder.trim();
+    (output.status.success() && !folder.is_empty()).then(|| PathBuf::from(folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder_with(names: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for name in names {
+            fs::write(folder.path().join(name), b"").expect("a file in it");
+        }
+        folder
+    }
+
+    #[test]
+    fn an_explicit_path_is_taken_before_every_folder() {
+        let explicit = folder_with(&["mine.so"]);
+        let other = folder_with(&["libonnxruntime.so.1.31.1"]);
+        let search = Search {
+            explicit: Some(explicit.path().join("mine.so")),
+            folders: vec![other.path().to_path_buf()],
+            ask_python: false,
+        };
+        assert_eq!(search.locate().expect("found"), explicit.path().join("mine.so"));
+    }
+
+    #[test]
+    fn a_wrong_explicit_path_is_not_replaced_by_a_guess() {
+        let other = folder_with(&["libonnxruntime.so.1.31.1"]);
+        let search = Search {
+            explicit: Some(other.path().join("missing.so")),
+            folders: vec![other.path().to_path_buf()],
+            ask_python: false,
+        };
+        let message = search.locate().expect_err("missing").to_string();
+        assert!(
+            message.contains("missing.so, which ORT_DYLIB_PATH names"),
+            "{message}"
+        );
+        assert!(message.contains("make runtime"), "{message}");
+    }
+
+    #[test]
+    fn folders_are_tried_in_order_and_other_libraries_ignored() {
+        let providers = folder_with(&["libonnxruntime_providers_shared.so", "notes.txt"]);
+        let first = folder_with(&["libonnxruntime.so.1.31.1", "libonnxruntime_providers_shared.so"]);
+        let second = folder_with(&["libonnxruntime.so"]);
+        let folders = [&providers, &first, &second]
+            .map(|folder| folder.path().to_path_buf())
+            .to_vec();
+        let search = Search {
+            explicit: None,
+            folders,
+            ask_python: false,
+        };
+        assert_eq!(
+            search.locate().expect("found"),
+            first.path().join("libonnxruntime.so.1.31.1")
+        );
+    }
+
+    #[test]
+    fn a_missing_library_is_one_sentence_that_says_what_to_run() {
+        let message = Search::default()
+            .locate()
+            .expect_err("nothing to find")
+            .to_string();
+        assert_eq!(message.lines().count(), 1);
+        assert!(
+            message.contains("make runtime") && message.contains("pip install onnxruntime==1.31.1"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_virtual_environment_has_its_site_packages_searched() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let capi = root.path().join("lib/python3.11/site-packages/onnxruntime/capi");
+        fs::create_dir_all(&capi).expect("folders");
+        let found: Vec<_> = site_packages(root.path()).collect();
+        assert_eq!(found, [root.path().join("lib/python3.11/site-packages")]);
+    }
+}

@@ -1,0 +1,140 @@
+//! The loaded library, and sessions made from it.
+
+use std::{num::NonZeroUsize, path::Path, sync::Mutex};
+
+use ort::{
+    LoadDynamicError,
+    environment::Environment,
+    session::{Session, builder::GraphOptimizationLevel},
+};
+
+use super::{Device, Error, error::first_line, library::Search};
+
+/// ONNX Runtime, loaded. Cheap to clone; a process has one.
+#[derive(Clone, Debug)]
+pub struct Runtime {
+    environment: Environment,
+}
+
+static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
+
+impl Runtime {
+    /// Finds and loads the library. A library that this process has loaded before is used again.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Search::locate`] and [`Runtime::load_from`].
+    pub fn load() -> Result<Self, Error> {
+        let mut loaded = LOADED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(runtime) = &*loaded {
+            return Ok(runtime.clone());
+        }
+        let runtime = Self::load_from(&Search::from_environment().locate()?)?;
+        Ok(loaded.insert(runtime).clone())
+    }
+
+    /// Loads the library at `path`. Only the first library of a process can be loaded.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LibraryTooOld`] where its interface is too old, [`Error::LibraryUnusable`] where it is no such library.
+    pub fn load_from(path: &Path) -> Result<Self, Error> {
+        let unusable = |reason: String| Error::LibraryUnusable {
+            path: path.to_path_buf(),
+            reason,
+        };
+        let builder = ort::init_from(path).map_err(|error| match error {
+            LoadDynamicError::BadVersion { version_str, path } => Error::LibraryTooOld {
+                path,
+                found: version_str,
+                needed: ort::MINOR_VERSION,
+            },
+            LoadDynamicError::MissingApi { .. } => unusable("it does not export OrtGetApiBase".to_owned()),
+            LoadDynamicError::Dlopen { error, .. } => unusable(error.to_string()),
+            LoadDynamicError::InvalidVersionString => unusable("its version is not readable".to_owned()),
+        })?;
+        let environment = builder
+            .with_name("equibatch")
+            .with_telemetry(false)
+            .build()
+            .map_err(|error| unusable(first_line(&error)))?;
+        Ok(Self { environment })
+    }
+
+    /// Prepares a model for repeated runs.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] where the device cannot be used, [`Error::Model`] where ONNX Runtime refuses the model.
+    pub(super) fn session(
+        &self,
+        what: &str,
+        model: &[u8],
+        options: &SessionOptions,
+    ) -> Result<Session, Error> {
+        let refused = |reason: String| match options.device {
+            Device::Cpu => Error::Model {
+                what: what.to_owned(),
+                reason,
+            },
+            device @ Device::Cuda { .. } => Error::Device { device, reason },
+        };
+        let mut builder = Session::builder(&self.environment)
+            .and_then(|builder| Ok(builder.with_optimization_level(GraphOptimizationLevel::All)?))
+            .and_then(|builder| Ok(builder.with_memory_pattern(options.memory_pattern)?))
+            .map_err(|error| refused(first_line(&error)))?;
+        if let Some(threads) = options.intra_threads {
+            builder = builder
+                .with_intra_threads(threads.get())
+                .map_err(|error| refused(first_line(&error)))?;
+        }
+        let providers = options.device.providers()?;
+        if !providers.is_empty() {
+            builder = builder
+                .with_execution_providers(providers)
+                .map_err(|error| options.device.refused(&error))?;
+        }
+        builder
+            .commit_from_memory(model)
+            .map_err(|error| refused(first_line(&error)))
+    }
+}
+
+/// How sessions run.
+#[derive(Clone, Debug)]
+pub struct SessionOptions {
+    /// Where.
+    pub device: Device,
+    /// Threads within an operator. Absent: one per physical core, which ONNX Runtime chooses.
+    pub intra_threads: Option<NonZeroUsize>,
+    /// Whether the memory of all intermediate values is planned as one block. Right for programs of fixed shapes.
+    pub memory_pattern: bool,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self {
+            device: Device::Cpu,
+            intra_threads: None,
+            memory_pattern: true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_no_library_is_named_with_the_reason() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("libonnxruntime.so");
+        std::fs::write(&path, b"not a library").expect("a file");
+        let message = Runtime::load_from(&path).expect_err("no library").to_string();
+        assert!(
+            message.starts_with(&format!("cannot load {} as ONNX Runtime", path.display())),
+            "{message}"
+        );
+        assert!(message.contains("make runtime"), "{message}");
+    }
+}

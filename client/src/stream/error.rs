@@ -1,0 +1,139 @@
+use std::error::Error as _;
+
+use tonic::{Code, Status};
+
+/// What can go wrong between this program and a server.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The address is no host and port.
+    #[error("cannot use `{address}` as a server address: {reason}")]
+    Address {
+        /// As typed.
+        address: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Nobody answers there.
+    #[error("cannot reach {address}: {reason}; is the server running?")]
+    Unreachable {
+        /// Host and port.
+        address: String,
+        /// What the network said.
+        reason: String,
+    },
+    /// Somebody answers there, but not an Equibatch server.
+    #[error("cannot talk to {address}: it is not an Equibatch server ({reason})")]
+    NotAServer {
+        /// Host and port.
+        address: String,
+        /// How it answered.
+        reason: String,
+    },
+    /// The server refused a request.
+    #[error("{address} refuses: {reason}")]
+    Refused {
+        /// Host and port.
+        address: String,
+        /// What the server said.
+        reason: String,
+    },
+    /// The server found its own data unusable.
+    #[error("{address} cannot go on: {reason}")]
+    Data {
+        /// Host and port.
+        address: String,
+        /// What the server said.
+        reason: String,
+    },
+    /// The server went away in the middle of a stream.
+    #[error("lost the server at {address} {at}: {reason}")]
+    Lost {
+        /// Host and port.
+        address: String,
+        /// The last batch received, in words.
+        at: String,
+        /// What the network said.
+        reason: String,
+    },
+    /// The server's answer breaks the contract.
+    #[error("cannot understand {address}: {reason}")]
+    Contract {
+        /// Host and port.
+        address: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The threads for the network could not be started.
+    #[error("cannot start the network threads")]
+    Threads(#[source] std::io::Error),
+}
+
+impl Error {
+    /// Whether another try, later or elsewhere, may succeed.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::NotAServer { .. } | Self::Lost { .. }
+        )
+    }
+
+    /// An answer to a single request.
+    pub(super) fn from_status(address: &str, status: &Status) -> Self {
+        let address = address.to_owned();
+        let reason = reason(status);
+        match status.code() {
+            Code::Unavailable | Code::DeadlineExceeded => Self::Unreachable { address, reason },
+            Code::Unimplemented => Self::NotAServer {
+                address,
+                reason: "it does not serve equibatch.v1.BatchLoader".to_owned(),
+            },
+            Code::DataLoss | Code::Internal if status.source().is_none() => Self::Data { address, reason },
+            Code::Unknown | Code::Internal => Self::NotAServer { address, reason },
+            _ => Self::Refused { address, reason },
+        }
+    }
+
+    /// The end of a stream, after the batch described by `at`.
+    pub(super) fn from_stream_status(address: &str, at: String, status: &Status) -> Self {
+        match status.code() {
+            Code::Unavailable | Code::Cancelled | Code::Unknown | Code::Internal | Code::DeadlineExceeded => {
+                Self::Lost {
+                    address: address.to_owned(),
+                    at,
+                    reason: reason(status),
+                }
+            }
+            _ => Self::from_status(address, status),
+        }
+    }
+}
+
+/// The innermost cause, which is the one that a person can act on: `Connection refused` instead of `transport error`.
+pub(super) fn reason(status: &Status) -> String {
+    match status.source() {
+        Some(source) => root(source),
+        None if status.message().is_empty() => status.code().description().to_lowercase(),
+        None => status.message().to_owned(),
+    }
+}
+
+pub(super) fn root(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut current = error;
+    while let Some(source) = current.source() {
+        current = source;
+    }
+    let text = current.to_string();
+    // Operating systems add their number for the error, which says nothing to a reader.
+    let text = text
+        .split(" (os error")
+        .next()
+        .unwrap_or(&text)
+        .trim_end_matches('.');
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) => first.to_lowercase().chain(characters).collect(),
+        None => "no reason given".to_owned(),
+    }
+}

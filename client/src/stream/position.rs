@@ -1,0 +1,93 @@
+//! A place in a stream.
+
+use equibatch_proto::v1;
+use prost::bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// Where a stream continues: saved with a model, sent to any server that holds the same files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Hash of the request, in hexadecimal.
+    pub spec_hash: String,
+    /// Fingerprint of the dataset, in hexadecimal.
+    pub fingerprint: String,
+    /// Seed of the stream.
+    pub seed: u64,
+    /// From 0.
+    pub epoch: u64,
+    /// Batch within the epoch, from 0.
+    pub step: u64,
+    /// Number of shards.
+    pub world: u32,
+}
+
+impl Position {
+    pub(super) fn from_wire(token: &v1::PositionToken) -> Self {
+        Self {
+            spec_hash: hexadecimal(&token.spec_hash),
+            fingerprint: hexadecimal(&token.fingerprint),
+            seed: token.seed,
+            epoch: token.epoch,
+            step: token.step,
+            world: token.world,
+        }
+    }
+
+    /// The wire form. Text that is not hexadecimal becomes an empty hash, which a server does not check.
+    pub(super) fn to_wire(&self) -> v1::PositionToken {
+        v1::PositionToken {
+            spec_hash: from_hexadecimal(&self.spec_hash).unwrap_or_default(),
+            fingerprint: from_hexadecimal(&self.fingerprint).unwrap_or_default(),
+            seed: self.seed,
+            epoch: self.epoch,
+            step: self.step,
+            world: self.world,
+        }
+    }
+}
+
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(super) fn from_hexadecimal(text: &str) -> Option<Bytes> {
+    if !text.is_ascii() || text.len() % 2 != 0 {
+        return None;
+    }
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok())
+        .collect::<Option<Vec<u8>>>()
+        .map(Bytes::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_survives_the_wire_and_json() {
+        let token = v1::PositionToken {
+            spec_hash: Bytes::from_static(&[0, 1, 254, 255]),
+            fingerprint: Bytes::from_static(&[9; 32]),
+            seed: u64::MAX,
+            epoch: 3,
+            step: 14,
+            world: 2,
+        };
+        let position = Position::from_wire(&token);
+        assert_eq!(position.to_wire(), token);
+        let json = serde_json::to_string(&position).expect("serialisable");
+        assert_eq!(
+            serde_json::from_str::<Position>(&json).expect("readable"),
+            position
+        );
+    }
+
+    #[test]
+    fn text_that_is_not_hexadecimal_is_refused() {
+        for text in ["0", "zz", "0é"] {
+            assert_eq!(from_hexadecimal(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What to stream.
+
+use std::{fmt, str::FromStr};
+
+use equibatch_proto::v1::{self, balance};
+use serde::{Deserialize, Serialize};
+
+use super::Position;
+
+/// Which part of a dataset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// What a model learns from.
+    Train,
+    /// What it is judged by while it learns.
+    Valid,
+    /// What it is judged by at the end.
+    Test,
+}
+
+impl Split {
+    /// Its name on the wire and on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Valid => "valid",
+            Self::Test => "test",
+        }
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How often each class is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Balance {
+    /// Every class as often as the largest one.
+    #[default]
+    Oversample,
+    /// Every class as often as the smallest one.
+    Undersample,
+    /// As often as there are images.
+    Natural,
+    /// Between natural (0) and oversample (1).
+    Power(f64),
+}
+
+impl fmt::Display for Balance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Oversample => f.write_str("oversample"),
+            Self::Undersample => f.write_str("undersample"),
+            Self::Natural => f.write_str("natural"),
+            Self::Power(exponent) => write!(f, "power:{exponent}"),
+        }
+    }
+}
+
+/// The text is no balance.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no balance: use oversample, undersample, natural or power:X with X from 0 to 1")]
+pub struct ParseBalanceError(String);
+
+impl FromStr for Balance {
+    type Err = ParseBalanceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refused = || ParseBalanceError(text.to_owned());
+        match text.split_once(':') {
+            None if text == "oversample" => Ok(Self::Oversample),
+            None if text == "undersample" => Ok(Self::Undersample),
+            None if text == "natural" => Ok(Self::Natural),
+            Some(("power", exponent)) => {
+                let exponent = exponent.parse().map_err(|_| refused())?;
+                if (0.0..=1.0).contains(&exponent) {
+                    Ok(Self::Power(exponent))
+                } else {
+                    Err(refused())
+                }
+            }
+            _ => Err(refused()),
+        }
+    }
+}
+
+impl Balance {
+    fn to_wire(self) -> v1::Balance {
+        let policy = match self {
+            Self::Oversample => balance::Policy::Oversample(balance::Oversample {}),
+            Self::Undersample => balance::Policy::Undersample(balance::Undersample {}),
+            Self::Natural => balance::Policy::Natural(balance::Natural {}),
+            Self::Power(exponent) => balance::Policy::Power(balance::Power { exponent }),
+        };
+        v1::Balance { policy: Some(policy) }
+    }
+}
+
+/// A stream of normalised `f32[N, 3, size, size]` batches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchRequest {
+    /// Empty: the only one of the server.
+    pub dataset: String,
+    /// Which part.
+    pub split: Split,
+    /// Seeds sampling and augmentation.
+    pub seed: u64,
+    /// The stream ends before epoch number `epochs`.
+    pub epochs: u32,
+    /// Absent: the beginning.
+    pub start: Option<Position>,
+    /// Images per batch.
+    pub batch_size: u32,
+    /// Height and width in pixels.
+    pub image_size: u32,
+    /// Absent: the server's default for the split.
+    pub balance: Option<Balance>,
+    /// Whether to switch every augmentation off; otherwise the server's default for the split.
+    pub plain: bool,
+    /// Where given, a dataset with another fingerprint is refused. Hexadecimal.
+    pub expected_fingerprint: String,
+}
+
+impl BatchRequest {
+    /// One pass over a split as it is: every image once, unaugmented.
+    #[must_use]
+    pub fn evaluation(dataset: &str, split: Split, batch_size: u32, image_size: u32) -> Self {
+        Self {
+            dataset: dataset.to_owned(),
+            split,
+            seed: 0,
+            epochs: 1,
+            start: None,
+            batch_size,
+            image_size,
+            balance: None,
+            plain: false,
+            expected_fingerprint: String::new(),
+        }
+    }
+
+    pub(super) fn to_wire(&self) -> v1::StreamBatchesRequest {
+        v1::StreamBatchesRequest {
+            dataset: self.dataset.clone(),
+            split: self.split.name().to_owned(),
+            seed: self.seed,
+            epochs: Some(self.epochs),
+            start: self.start.as_ref().map(Position::to_wire),
+            batch_size: Some(self.batch_size),
+            image_size: Some(self.image_size),
+            balance: self.balance.map(Balance::to_wire),
+            recipe: self.plain.then(v1::Recipe::default),
+            element_type: v1::ElementType::F32.into(),
+            layout: v1::Layout::Nchw.into(),
+            expected_fingerprint: super::position::from_hexadecimal(&self.expected_fingerprint)
+                .unwrap_or_default(),
+            ..v1::StreamBatchesRequest::default()
+        }
+    }
+
+    /// Bytes of a full batch's tensor.
+    pub(super) fn tensor_bytes(&self) -> usize {
+        let pixels = self.image_size as usize * self.image_size as usize;
+        self.batch_size as usize * 3 * pixels * size_of::<f32>()
+    }
+
+    /// Bytes of the largest message that may come: the tensor, and with a wide margin all that goes with it.
+    pub(super) fn message_limit(&self) -> usize {
+        self.tensor_bytes() + self.batch_size as usize * 64 + (1 << 20)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn balances_are_read_and_written_alike() {
+        for text in ["oversample", "undersample", "natural", "power:0.5"] {
+            assert_eq!(text.parse::<Balance>().expect("a balance").to_string(), text);
+        }
+        for text in ["over", "power", "power:2", "power:x", "natural:1"] {
+            let message = text.parse::<Balance>().expect_err("no balance").to_string();
+            assert!(
+                message.contains(text) && message.contains("oversample"),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_message_limit_holds_a_full_batch_and_its_labels() {
+        let request = BatchRequest::evaluation("", Split::Valid, 64, 224);
+        assert_eq!(request.tensor_bytes(), 38_535_168);
+        assert!(request.message_limit() > request.tensor_bytes() + 64 * 32);
+    }
+}
