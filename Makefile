@@ -6,13 +6,42 @@ RUNTIME := .runtime
 ORT_LIBRARY := $(RUNTIME)/onnxruntime/capi/libonnxruntime.so.$(ORT_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help runtime
+.PHONY: help runtime build test lint deny demo bench clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-runtime: $(ORT_LIBRARY) ## Install ONNX Runtime into .runtime.
+runtime: $(ORT_LIBRARY) ## Install ONNX Runtime into .runtime (it is not installed system-wide).
 
 $(ORT_LIBRARY):
 	$(PYTHON) -m pip install --quiet --no-deps --upgrade --target $(RUNTIME) onnxruntime==$(ORT_VERSION)
 	@test -e $@
+
+build: runtime ## Build the two programs, optimised.
+	cargo build --release --locked --workspace
+
+test: runtime lint ## Set everything up and run all checks and tests.
+	cargo build --workspace --locked
+	@if cargo nextest --version >/dev/null 2>&1; then \
+	  cargo test --workspace --locked --doc && cargo nextest run --workspace --locked --no-fail-fast; \
+	else cargo test --workspace --locked --no-fail-fast; fi
+
+lint: ## Formatting, clippy, documentation, licences and sources: nothing may warn.
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
+	@if cargo deny --version >/dev/null 2>&1; then $(MAKE) --no-print-directory deny; \
+	else echo "cargo-deny is not installed: bans, licences and sources were not checked"; fi
+
+deny: ## Check bans, licences and sources of all dependencies (needs cargo-deny).
+	cargo deny --log-level error check --config .deny.toml bans licenses sources
+
+demo: build ## Draw sample data, serve it, train with and without balance, and compare.
+	tests/demo.sh
+
+bench: runtime ## Run the benchmarks.
+	cargo bench --locked --workspace
+
+clean: ## Remove everything that was built, installed or drawn.
+	cargo clean
+	rm -rf $(RUNTIME) data runs

@@ -1,0 +1,177 @@
+//! The import rules of ARCHITECTURE.md, checked against the sources.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Module, and the modules of its own crate that it may name.
+type Rules = &'static [(&'static str, &'static [&'static str])];
+
+const SERVER: Rules = &[
+    ("image", &[]),
+    ("random", &[]),
+    ("geometry", &[]),
+    ("tone", &[]),
+    ("dataset", &["image", "random"]),
+    ("sampling", &["random"]),
+    ("decode", &["image"]),
+    ("cache", &["image"]),
+    ("augment", &["geometry", "image", "random", "tone"]),
+    ("tensor", &["geometry", "image", "tone"]),
+    (
+        "pipeline",
+        &["augment", "cache", "dataset", "decode", "geometry", "image", "random", "sampling", "tensor", "tone"],
+    ),
+    ("service", &["pipeline", "augment", "dataset", "sampling", "tensor", "cache", "decode"]),
+    ("sample_data", &["random"]),
+];
+
+const CLIENT: Rules = &[
+    ("graph", &[]),
+    ("autodiff", &["graph"]),
+    ("nn", &["graph"]),
+    ("optim", &["graph"]),
+    ("schedule", &[]),
+    ("program", &["autodiff", "graph", "nn", "optim"]),
+    ("runtime", &["program", "graph"]),
+    ("stream", &[]),
+    ("learn", &["runtime", "stream", "schedule", "program", "nn"]),
+];
+
+/// Word, and the modules that may name it.
+const SERVER_WORDS: Rules = &[
+    ("tonic", &["service", "lib"]),
+    ("prost", &["service"]),
+    ("equibatch_proto", &["service", "lib"]),
+    ("tokio", &["service", "pipeline", "lib", "main", "shutdown"]),
+    ("rand_chacha", &["random", "augment", "sample_data"]),
+];
+
+const CLIENT_WORDS: Rules = &[
+    ("tonic", &["stream"]),
+    ("equibatch_proto", &["stream"]),
+    ("prost", &["graph"]),
+    ("ort", &["runtime"]),
+    ("tokio", &["stream", "learn", "main", "lib"]),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Every source file below `folder`, with the top-level module that it belongs to.
+fn sources(folder: &Path) -> Vec<(String, PathBuf)> {
+    let mut found = vec![];
+    let mut open = vec![folder.to_path_buf()];
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(&next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let inside = path.strip_prefix(folder).unwrap();
+                let module = inside.components().next().unwrap().as_os_str().to_str().unwrap();
+                found.push((module.trim_end_matches(".rs").to_owned(), path));
+            }
+        }
+    }
+    found
+}
+
+/// The sources without comments and without test modules.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+/// The names that follow `crate::`, also in a braced list.
+fn modules_named(code: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (start, _) in code.match_indices("crate::") {
+        let before = code[..start].chars().next_back();
+        if before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
+            continue;
+        }
+        let rest = &code[start + "crate::".len()..];
+        if let Some(list) = rest.strip_prefix('{') {
+            let mut depth = 0;
+            let mut word = String::new();
+            for c in list.chars() {
+                match c {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => names.extend(Some(std::mem::take(&mut word))),
+                    c if depth == 0 => word.push(c),
+                    _ => {}
+                }
+            }
+            names.insert(word);
+        } else {
+            names.insert(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+        }
+    }
+    let first = |name: String| name.trim().split("::").next().unwrap_or_default().trim().to_owned();
+    names.into_iter().map(first).filter(|name| !name.is_empty()).collect()
+}
+
+fn names_word(code: &str, word: &str) -> bool {
+    code.match_indices(word).any(|(start, _)| {
+        let boundary = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && c != '_');
+        boundary(code[..start].chars().next_back()) && code[start + word.len()..].starts_with("::")
+    })
+}
+
+fn violations(member: &str, rules: Rules, words: Rules) -> Vec<String> {
+    let mut broken = vec![];
+    for (module, path) in sources(&root().join(member).join("src")) {
+        let code = code(&path);
+        let shown = path.strip_prefix(root()).unwrap().display().to_string();
+        if let Some((_, allowed)) = rules.iter().find(|(name, _)| *name == module) {
+            for named in modules_named(&code) {
+                let is_module = rules.iter().any(|(name, _)| *name == named);
+                if is_module && named != module && !allowed.contains(&named.as_str()) {
+                    broken.push(format!("{shown}: `{module}` may not import `{named}`"));
+                }
+            }
+        }
+        for (word, allowed) in words {
+            let in_module_tree = rules.iter().any(|(name, _)| *name == module);
+            if in_module_tree && !allowed.contains(&module.as_str()) && names_word(&code, word) {
+                broken.push(format!("{shown}: `{module}` may not name `{word}`"));
+            }
+        }
+    }
+    broken
+}
+
+#[test]
+fn server_modules_import_downwards_only() {
+    assert_eq!(violations("server", SERVER, SERVER_WORDS), Vec::<String>::new());
+}
+
+#[test]
+fn client_modules_import_downwards_only() {
+    assert_eq!(violations("client", CLIENT, CLIENT_WORDS), Vec::<String>::new());
+}
+
+#[test]
+fn every_module_has_a_rule() {
+    for (member, rules) in [("server", SERVER), ("client", CLIENT)] {
+        let folders = fs::read_dir(root().join(member).join("src")).unwrap();
+        for entry in folders.map(|entry| entry.unwrap()).filter(|entry| entry.path().is_dir()) {
+            let name = entry.file_name().into_string().unwrap();
+            assert!(rules.iter().any(|(module, _)| *module == name), "{member}: no import rule for `{name}`");
+        }
+    }
+}
+
+#[test]
+fn the_checker_sees_what_it_should() {
+    let code = "use crate::{dataset::{Dataset, Split}, random};\nfn f() { crate::tensor::write() }\nuse other_crate::x;";
+    assert_eq!(modules_named(code), ["dataset", "random", "tensor"].map(str::to_owned).into());
+    assert!(names_word("use ort::Session;", "ort") && !names_word("use import::x; short", "ort"));
+}
