@@ -22,9 +22,17 @@ const SERVER: Rules = &[
     ("tensor", &["geometry", "image", "tone"]),
     (
         "pipeline",
-        &["augment", "cache", "dataset", "decode", "geometry", "image", "random", "sampling", "tensor", "tone"],
+        &[
+            "augment", "cache", "dataset", "decode", "geometry", "image", "random", "sampling", "tensor",
+            "tone",
+        ],
     ),
-    ("service", &["pipeline", "augment", "dataset", "sampling", "tensor", "cache", "decode"]),
+    (
+        "service",
+        &[
+            "pipeline", "augment", "dataset", "sampling", "tensor", "cache", "decode",
+        ],
+    ),
     ("sample_data", &["random"]),
 ];
 
@@ -52,7 +60,7 @@ const SERVER_WORDS: Rules = &[
 const CLIENT_WORDS: Rules = &[
     ("tonic", &["stream"]),
     ("equibatch_proto", &["stream"]),
-    ("prost", &["graph"]),
+    ("prost", &["graph", "stream"]),
     ("ort", &["runtime"]),
     ("tokio", &["stream", "learn", "main", "lib"]),
 ];
@@ -84,7 +92,10 @@ fn sources(folder: &Path) -> Vec<(String, PathBuf)> {
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
     let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .map(|line| line.split("//").next().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// The names that follow `crate::`, also in a braced list.
@@ -111,11 +122,26 @@ fn modules_named(code: &str) -> BTreeSet<String> {
             }
             names.insert(word);
         } else {
-            names.insert(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+            names.insert(
+                rest.chars()
+                    .take_while(|c| c.is_alphanumeric() || *c == '_')
+                    .collect(),
+            );
         }
     }
-    let first = |name: String| name.trim().split("::").next().unwrap_or_default().trim().to_owned();
-    names.into_iter().map(first).filter(|name| !name.is_empty()).collect()
+    let first = |name: String| {
+        name.trim()
+            .split("::")
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    };
+    names
+        .into_iter()
+        .map(first)
+        .filter(|name| !name.is_empty())
+        .collect()
 }
 
 fn names_word(code: &str, word: &str) -> bool {
@@ -162,9 +188,15 @@ fn client_modules_import_downwards_only() {
 fn every_module_has_a_rule() {
     for (member, rules) in [("server", SERVER), ("client", CLIENT)] {
         let folders = fs::read_dir(root().join(member).join("src")).unwrap();
-        for entry in folders.map(|entry| entry.unwrap()).filter(|entry| entry.path().is_dir()) {
+        for entry in folders
+            .map(|entry| entry.unwrap())
+            .filter(|entry| entry.path().is_dir())
+        {
             let name = entry.file_name().into_string().unwrap();
-            assert!(rules.iter().any(|(module, _)| *module == name), "{member}: no import rule for `{name}`");
+            assert!(
+                rules.iter().any(|(module, _)| *module == name),
+                "{member}: no import rule for `{name}`"
+            );
         }
     }
 }
@@ -172,6 +204,9 @@ fn every_module_has_a_rule() {
 #[test]
 fn the_checker_sees_what_it_should() {
     let code = "use crate::{dataset::{Dataset, Split}, random};\nfn f() { crate::tensor::write() }\nuse other_crate::x;";
-    assert_eq!(modules_named(code), ["dataset", "random", "tensor"].map(str::to_owned).into());
+    assert_eq!(
+        modules_named(code),
+        ["dataset", "random", "tensor"].map(str::to_owned).into()
+    );
     assert!(names_word("use ort::Session;", "ort") && !names_word("use import::x; short", "ort"));
 }

@@ -1,1 +1,4 @@
-//! t
+//! Tests of the whole: server and client together, through their public interfaces. One binary, so that the heavy dependencies are linked
+//! once.
+
+mod architecture;
