@@ -1,1 +1,4 @@
-//! To be written.
+//! Trains, judges and reports.
+
+pub mod metrics;
+pub mod report;
