@@ -30,6 +30,10 @@ pub enum Purpose {
     Replacement = 9,
     /// Drawing of the sample data set.
     Drawing = 10,
+    /// The parameters that training starts from.
+    Initial = 11,
+    /// Which features a training step drops.
+    Dropout = 12,
 }
 
 /// 32 bytes that depend on every argument.

@@ -1,1 +1,34 @@
-//! To be written.
+//! A small typed ONNX: values, operators, and the file they are written to. It knows no calculus and no layers.
+//!
+//! # Layout
+//! - [`Shape`], [`ElementType`], [`TensorType`]: what is known of a value before anything runs.
+//! - [`Op`] and [`Composite`]: the closed vocabulary.
+//! - `infer`: the type of every operator's results; refused at the moment of wiring.
+//! - [`Graph`]: the push-only arena, and a method per operator.
+//! - [`lower`]: composites spelled in standard operators; the one place that chooses between equivalent spellings.
+//! - [`export`]: a graph as the bytes of an ONNX model.
+
+mod arena;
+mod build;
+mod composite;
+mod element_type;
+mod error;
+pub mod export;
+mod infer;
+pub mod lower;
+mod names;
+pub mod op;
+mod shape;
+mod tensor;
+mod tensor_type;
+mod value;
+
+pub use arena::{Graph, Node};
+pub use composite::Composite;
+pub use element_type::ElementType;
+pub use error::{Error, Refusal};
+pub use op::Op;
+pub use shape::{Shape, window_positions};
+pub use tensor::Tensor;
+pub use tensor_type::TensorType;
+pub use value::{Constant, NodeId, Origin, Value};

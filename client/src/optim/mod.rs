@@ -1,1 +1,5 @@
-//! To be written.
+//! Optimizers as pure emitters: nodes that turn parameter, gradient and moments into the next ones.
+
+mod adamw;
+
+pub use adamw::{AdamW, Moments, Rate, Schedule};

@@ -1,1 +1,52 @@
-//! To be written.
+//! Whole programs: what a runtime is handed, and what it must know to feed it.
+
+mod dropout;
+mod error;
+mod inference;
+mod signature;
+mod spec;
+mod train_step;
+
+use std::collections::BTreeMap;
+
+pub use dropout::dropout_mask;
+pub use error::Error;
+pub use inference::inference;
+pub use signature::{Role, Signature, StatePair, ValueInfo};
+pub use spec::{ModelSpec, TrainSpec};
+pub use train_step::train_step;
+
+pub use crate::graph::{ElementType, Shape, Tensor};
+pub use crate::nn::{Backbone, Dropout, Head, LayerGroup};
+pub use crate::optim::AdamW;
+
+use crate::graph::{Graph, TensorType};
+use crate::nn::{Builder, Mode, initial};
+
+/// A stock ONNX model and how to feed it.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// An ONNX `ModelProto`, serialised.
+    pub model: Vec<u8>,
+    /// Its inputs, outputs and state.
+    pub signature: Signature,
+}
+
+/// A model's parameters and running statistics, by name, before any training.
+///
+/// # Determinism
+/// A pure function of its arguments; a tensor depends on its own name and shape and on the seed only.
+///
+/// # Errors
+/// [`Error::Spec`] when the model cannot be built.
+pub fn initial_state(model: &ModelSpec, seed: u64) -> Result<BTreeMap<String, Tensor>, Error> {
+    model.check()?;
+    let mut graph = Graph::new();
+    let images = graph.input(
+        "images",
+        TensorType::f32([1, 3, model.image_size, model.image_size]),
+    )?;
+    let mut builder = Builder::new(&mut graph, Mode::Inference);
+    model.build(&mut builder, images)?;
+    Ok(initial::state(&builder, seed))
+}

@@ -1,1 +1,7 @@
-//! To be written.
+//! How learning rates and momentum move: pure functions of the step, on the host.
+
+mod one_cycle;
+mod range;
+
+pub use one_cycle::{OneCycle, Setting};
+pub use range::{InvalidRange, LearningRates, sweep_at};

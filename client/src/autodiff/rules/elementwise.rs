@@ -1,0 +1,101 @@
+//! Operators that work element by element. All operands and results broadcast; the engine undoes that.
+
+use super::{Backward, Error, Gradients};
+
+/// `y = a + b` ⟹ `da = dy`, `db = dy`.
+pub(super) fn add(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let dy = b.upstream()?;
+    Ok(vec![Some(dy), Some(dy)])
+}
+
+/// `y = a − b` ⟹ `da = dy`, `db = −dy`.
+pub(super) fn sub(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let dy = b.upstream()?;
+    let negative = if b.wants(1) { Some(b.neg(dy)?) } else { None };
+    Ok(vec![Some(dy), negative])
+}
+
+/// `y = a·b` ⟹ `da = dy·b`, `db = dy·a`. Keeps both operands, each only if the other's gradient is wanted.
+pub(super) fn mul(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let (left, right, dy) = (b.input(0), b.input(1), b.upstream()?);
+    let to_left = if b.wants(0) { Some(b.mul(dy, right)?) } else { None };
+    let to_right = if b.wants(1) { Some(b.mul(dy, left)?) } else { None };
+    Ok(vec![to_left, to_right])
+}
+
+/// `y = a/b` ⟹ `da = dy/b`, `db = −y·dy/b`.
+pub(super) fn div(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let (denominator, y, dy) = (b.input(1), b.output(0), b.upstream()?);
+    let share = b.div(dy, denominator)?;
+    let to_denominator = if b.wants(1) {
+        let product = b.mul(share, y)?;
+        Some(b.neg(product)?)
+    } else {
+        None
+    };
+    Ok(vec![Some(share), to_denominator])
+}
+
+/// `y = −x` ⟹ `dx = −dy`.
+pub(super) fn neg(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let dy = b.upstream()?;
+    Ok(vec![Some(b.neg(dy)?)])
+}
+
+/// `y = 1/x` ⟹ `dx = −dy·y²`.
+pub(super) fn reciprocal(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let (y, dy) = (b.output(0), b.upstream()?);
+    let square = b.mul(y, y)?;
+    let product = b.mul(dy, square)?;
+    Ok(vec![Some(b.neg(product)?)])
+}
+
+/// `y = √x` ⟹ `dx = dy / 2y`. Infinite at zero, as in PyTorch.
+pub(super) fn sqrt(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let (y, dy) = (b.output(0), b.upstream()?);
+    let twice = b.add(y, y)?;
+    Ok(vec![Some(b.div(dy, twice)?)])
+}
+
+/// `y = eˣ` ⟹ `dx = dy·y`.
+pub(super) fn exp(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let (y, dy) = (b.output(0), b.upstream()?);
+    Ok(vec![Some(b.mul(dy, y)?)])
+}
+
+/// `y = ln x` ⟹ `dx = dy/x`.
+pub(super) fn log(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let (x, dy) = (b.input(0), b.upstream()?);
+    Ok(vec![Some(b.div(dy, x)?)])
+}
+
+/// `y = max(x, 0)` ⟹ `dx = dy · [y > 0]`.
+///
+/// At zero the subgradient is 0, as in PyTorch. Keeps `y`, so that `x` need not stay alive.
+pub(super) fn relu(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let (y, dy) = (b.output(0), b.upstream()?);
+    Ok(vec![Some(b.relu_gradient(y, dy)?)])
+}
+
+/// `y = c ? a : b` ⟹ `da = c ? dy : 0`, `db = c ? 0 : dy`; the condition has no gradient.
+pub(super) fn select(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let (condition, dy) = (b.input(0), b.upstream()?);
+    let zero = b.scalar(0.0);
+    let to_left = if b.wants(1) {
+        Some(b.select(condition, dy, zero)?)
+    } else {
+        None
+    };
+    let to_right = if b.wants(2) {
+        Some(b.select(condition, zero, dy)?)
+    } else {
+        None
+    };
+    Ok(vec![None, to_left, to_right])
+}
+
+/// `y = Σᵢ xᵢ` ⟹ `dxᵢ = dy`.
+pub(super) fn sum(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let dy = b.upstream()?;
+    Ok(vec![Some(dy); b.node.inputs.len()])
+}

@@ -1,0 +1,74 @@
+//! How each operator passes gradients back. Read the table first.
+
+mod convolution;
+mod elementwise;
+mod layout;
+mod linear;
+mod normalize;
+mod reduce;
+
+use super::{Backward, Error, Gradients};
+use crate::graph::{Composite, Op};
+
+/// The answer of an operator to the question for its gradient.
+pub(super) enum Vjp {
+    /// Gradients of the operands from those of the results.
+    Rule(fn(&mut Backward<'_>) -> Result<Gradients, Error>),
+    /// Zero wherever it exists: the operator is piecewise constant, or yields integers.
+    Zero,
+    /// Left out on purpose, and why.
+    Stop(&'static str),
+}
+
+const ONCE: &str = "it is itself a gradient, and only first derivatives are taken";
+
+/// The table: one line per operator, in the order of [`Op`].
+pub(super) fn vjp(op: &Op) -> Vjp {
+    use Vjp::{Rule, Stop, Zero};
+    match op {
+        Op::Add => Rule(elementwise::add),
+        Op::Sub => Rule(elementwise::sub),
+        Op::Mul => Rule(elementwise::mul),
+        Op::Div => Rule(elementwise::div),
+        Op::Neg => Rule(elementwise::neg),
+        Op::Reciprocal => Rule(elementwise::reciprocal),
+        Op::Sqrt => Rule(elementwise::sqrt),
+        Op::Exp => Rule(elementwise::exp),
+        Op::Log => Rule(elementwise::log),
+        Op::Relu => Rule(elementwise::relu),
+        Op::Greater => Zero,
+        Op::Where => Rule(elementwise::select),
+        Op::Cast(_) => Stop("only floats have gradients, and no cast between floats exists"),
+        Op::Sum => Rule(elementwise::sum),
+        Op::ReduceSum(_) => Rule(reduce::sum),
+        Op::ReduceMean(_) => Rule(reduce::mean),
+        Op::ReduceSumSquare(_) => Rule(reduce::sum_square),
+        Op::Reshape(_) | Op::Flatten => Rule(layout::reshape),
+        Op::Transpose(_) => Rule(layout::transpose),
+        Op::Expand(_) => Rule(layout::expand),
+        Op::Concat(_) => Rule(layout::concat),
+        Op::Slice(_) => Rule(layout::slice),
+        Op::Flip(_) => Rule(layout::flip),
+        Op::Pad(_) => Rule(layout::pad),
+        Op::MatMul => Rule(linear::matmul),
+        Op::Gemm(_) => Rule(linear::gemm),
+        Op::Conv(_) => Rule(convolution::conv),
+        Op::ConvTranspose(_) => Rule(convolution::conv_transpose),
+        Op::MaxPool(_) => Rule(convolution::max_pool),
+        Op::GlobalAveragePool => Rule(convolution::global_average_pool),
+        Op::ScatterElementsAdd => Stop("it serves gradients only"),
+        Op::BatchNormalization(_) => Rule(normalize::batch_normalization),
+        Op::Softmax => Rule(normalize::softmax),
+        Op::LogSoftmax => Rule(normalize::log_softmax),
+        Op::OneHot(_) => Zero,
+        Op::Composite(composite) => match composite {
+            Composite::BatchNorm(_) => Rule(normalize::batch_norm),
+            Composite::CrossEntropy => Rule(normalize::cross_entropy),
+            Composite::BatchNormGradient(_)
+            | Composite::ConvInputGradient { .. }
+            | Composite::ConvWeightGradient { .. }
+            | Composite::MaxPoolGradient(_)
+            | Composite::ReluGradient => Stop(ONCE),
+        },
+    }
+}

@@ -1,0 +1,131 @@
+//! Batch normalisation, softmax, and the loss.
+
+use super::{Backward, Error, Gradients};
+use crate::graph::op::Reduce;
+use crate::graph::{Composite, Op, Shape, Value};
+
+/// `y = γ·(x − μ)·r + β` with `r = 1/√(σ² + ε)`, where μ and σ² are operands like any other ⟹
+///
+/// ```text
+/// dx = γ·r·dy      dβ = Σ dy      dγ = r·Σ dy·(x − μ)      dμ = −γ·r·dβ      dσ² = −½·γ·r²·dγ
+/// ```
+///
+/// # Shapes
+/// `x: [N, C, …]`; all others `[C]`.
+pub(super) fn batch_normalization(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let Op::BatchNormalization(attributes) = b.node.op else {
+        unreachable!("the table gives this rule to BatchNormalization only");
+    };
+    let [x, scale, _, mean, variance] = [0, 1, 2, 3, 4].map(|position| b.input(position));
+    let dy = b.upstream()?;
+    let epsilon = b.scalar(attributes.epsilon);
+    let shifted = b.add(variance, epsilon)?;
+    let deviation = b.sqrt(shifted)?;
+    let r = b.reciprocal(deviation)?;
+    let a = b.mul(scale, r)?;
+
+    let a_per_channel = per_channel(b, a, x)?;
+    let to_operand = b.mul(dy, a_per_channel)?;
+    let reduce = over_batch(b.shape(x));
+    let to_bias = b.reduce_sum(dy, reduce.clone())?;
+    let mean_per_channel = per_channel(b, mean, x)?;
+    let centred = b.sub(x, mean_per_channel)?;
+    let product = b.mul(dy, centred)?;
+    let correlation = b.reduce_sum(product, reduce)?;
+    let to_scale = b.mul(r, correlation)?;
+    let a_bias = b.mul(a, to_bias)?;
+    let to_mean = b.neg(a_bias)?;
+    let minus_half = b.scalar(-0.5);
+    let a_r = b.mul(a, r)?;
+    let half_a_r = b.mul(a_r, minus_half)?;
+    let to_variance = b.mul(half_a_r, to_scale)?;
+    Ok([to_operand, to_scale, to_bias, to_mean, to_variance]
+        .map(Some)
+        .to_vec())
+}
+
+/// `[C]` as `[C, 1, …]`, so that it broadcasts against `[N, C, …]`.
+fn per_channel(b: &mut Backward<'_>, value: Value, x: Value) -> Result<Value, Error> {
+    let shape = b
+        .shape(x)
+        .iter()
+        .skip(1)
+        .enumerate()
+        .map(|(axis, &extent)| if axis == 0 { extent } else { 1 });
+    let shape: Shape = shape.collect();
+    Ok(b.reshape(value, shape)?)
+}
+
+fn over_batch(shape: &Shape) -> Reduce {
+    Reduce {
+        axes: (0..shape.len()).filter(|&axis| axis != 1).collect(),
+        keep_axes: false,
+    }
+}
+
+/// `(y, μ, σ²) = batchnorm(x, γ, β)` ⟹ the gradient through the batch's statistics; see its spelling for the formula.
+///
+/// μ and σ² themselves may feed only what is not differentiated (running statistics), and they do.
+pub(super) fn batch_norm(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let Op::Composite(Composite::BatchNorm(attributes)) = b.node.op else {
+        unreachable!("the table gives this rule to BatchNorm only");
+    };
+    if b.arrived(1).or(b.arrived(2)).is_some() {
+        let (operator, scope) = (b.node.op.name(), b.node.scope.clone());
+        return Err(Error::Unsupported {
+            operator,
+            scope,
+            reason: "the loss depends on its statistics",
+        });
+    }
+    let (x, scale, mean, variance, dy) = (b.input(0), b.input(1), b.output(1), b.output(2), b.upstream()?);
+    let gradient = Op::Composite(Composite::BatchNormGradient(attributes));
+    let gradients: [Value; 3] = b.several(gradient, &[x, dy, scale, mean, variance])?;
+    Ok(gradients.map(Some).to_vec())
+}
+
+/// `y = softmax(x)` along the last axis ⟹ `dx = y·(dy − Σ dy·y)`.
+pub(super) fn softmax(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let (y, dy) = (b.output(0), b.upstream()?);
+    let product = b.mul(dy, y)?;
+    let total = b.reduce_sum(
+        product,
+        Reduce {
+            axes: vec![1],
+            keep_axes: true,
+        },
+    )?;
+    let difference = b.sub(dy, total)?;
+    Ok(vec![Some(b.mul(y, difference)?)])
+}
+
+/// `y = x − ln Σ eˣ` along the last axis ⟹ `dx = dy − eʸ·Σ dy`.
+pub(super) fn log_softmax(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let (y, dy) = (b.output(0), b.upstream()?);
+    let total = b.reduce_sum(
+        dy,
+        Reduce {
+            axes: vec![1],
+            keep_axes: true,
+        },
+    )?;
+    let probabilities = b.exp(y)?;
+    let spread = b.mul(probabilities, total)?;
+    Ok(vec![Some(b.sub(dy, spread)?)])
+}
+
+/// `loss = −1/N · Σ log softmax(x)[label]` ⟹ `dx = dloss/N · (softmax(x) − onehot(label))`; labels have no gradient.
+///
+/// # Shapes
+/// `x: [N, C]`, labels `[N]`, loss `[]`.
+#[expect(clippy::cast_precision_loss, reason = "a batch has far fewer than 2^24 rows")]
+pub(super) fn cross_entropy(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let (logits, labels, dy) = (b.input(0), b.input(1), b.upstream()?);
+    let (rows, classes) = (b.shape(logits)[0], b.shape(logits)[1]);
+    let probabilities = b.softmax(logits)?;
+    let one_hot = b.one_hot(labels, classes)?;
+    let difference = b.sub(probabilities, one_hot)?;
+    let share = b.scalar(1.0 / rows as f32);
+    let factor = b.mul(dy, share)?;
+    Ok(vec![Some(b.mul(difference, factor)?), None])
+}

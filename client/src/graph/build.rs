@@ -1,0 +1,162 @@
+//! The readable surface of [`Graph`]: a method per operator.
+
+use super::op::{BatchNormalization, Conv2d, ConvTranspose2d, Gemm, MaxPool2d, Pad, Reduce, Slice};
+use super::value::Value;
+use super::{Composite, ElementType, Error, Graph, Op, Shape};
+
+macro_rules! operators {
+    ($($(#[$doc:meta])* $method:ident($($operand:ident),+ $(; $attribute:ident: $type:ty)?) => $op:expr;)+) => {
+        impl Graph {
+            $($(#[$doc])*
+            ///
+            /// # Errors
+            /// [`Error::Wiring`] when the operands do not fit.
+            pub fn $method(&mut self, $($operand: Value,)+ $($attribute: $type)?) -> Result<Value, Error> {
+                self.single($op, &[$($operand),+])
+            })+
+        }
+    };
+}
+
+operators! {
+    /// Wires [`Op::Add`].
+    add(a, b) => Op::Add;
+    /// Wires [`Op::Sub`].
+    sub(a, b) => Op::Sub;
+    /// Wires [`Op::Mul`].
+    mul(a, b) => Op::Mul;
+    /// Wires [`Op::Div`].
+    div(a, b) => Op::Div;
+    /// Wires [`Op::Neg`].
+    neg(x) => Op::Neg;
+    /// Wires [`Op::Reciprocal`].
+    reciprocal(x) => Op::Reciprocal;
+    /// Wires [`Op::Sqrt`].
+    sqrt(x) => Op::Sqrt;
+    /// Wires [`Op::Exp`].
+    exp(x) => Op::Exp;
+    /// Wires [`Op::Log`].
+    log(x) => Op::Log;
+    /// Wires [`Op::Relu`].
+    relu(x) => Op::Relu;
+    /// Wires [`Op::Greater`].
+    greater(a, b) => Op::Greater;
+    /// Wires [`Op::Where`].
+    select(condition, a, b) => Op::Where;
+    /// Wires [`Op::Cast`].
+    cast(x; to: ElementType) => Op::Cast(to);
+    /// Wires [`Op::ReduceSum`].
+    reduce_sum(x; reduce: Reduce) => Op::ReduceSum(reduce);
+    /// Wires [`Op::ReduceMean`].
+    reduce_mean(x; reduce: Reduce) => Op::ReduceMean(reduce);
+    /// Wires [`Op::ReduceSumSquare`].
+    reduce_sum_square(x; reduce: Reduce) => Op::ReduceSumSquare(reduce);
+    /// Wires [`Op::Reshape`].
+    reshape(x; shape: Shape) => Op::Reshape(shape);
+    /// Wires [`Op::Flatten`].
+    flatten(x) => Op::Flatten;
+    /// Wires [`Op::Transpose`].
+    transpose(x; permutation: &[usize]) => Op::Transpose(permutation.to_vec());
+    /// Wires [`Op::Expand`].
+    expand(x; shape: Shape) => Op::Expand(shape);
+    /// Wires [`Op::Slice`].
+    slice(x; slice: Slice) => Op::Slice(slice);
+    /// Wires [`Op::Flip`].
+    flip(x; axes: &[usize]) => Op::Flip(axes.to_vec());
+    /// Wires [`Op::Pad`].
+    pad(x; pad: Pad) => Op::Pad(pad);
+    /// Wires [`Op::MatMul`].
+    matmul(a, b) => Op::MatMul;
+    /// Wires [`Op::Conv`] without bias.
+    conv(x, w; conv: Conv2d) => Op::Conv(conv);
+    /// Wires [`Op::ConvTranspose`].
+    conv_transpose(x, w; conv: ConvTranspose2d) => Op::ConvTranspose(conv);
+    /// Wires [`Op::GlobalAveragePool`].
+    global_average_pool(x) => Op::GlobalAveragePool;
+    /// Wires [`Op::ScatterElementsAdd`].
+    scatter_add(data, indices, updates) => Op::ScatterElementsAdd;
+    /// Wires [`Op::BatchNormalization`].
+    batch_normalization(x, scale, bias, mean, variance; attributes: BatchNormalization) => Op::BatchNormalization(attributes);
+    /// Wires [`Op::Softmax`].
+    softmax(x) => Op::Softmax;
+    /// Wires [`Op::LogSoftmax`].
+    log_softmax(x) => Op::LogSoftmax;
+    /// Wires [`Op::OneHot`].
+    one_hot(labels; width: usize) => Op::OneHot(width);
+    /// Wires [`Composite::CrossEntropy`].
+    cross_entropy(logits, labels) => Op::Composite(Composite::CrossEntropy);
+    /// Wires [`Composite::ReluGradient`].
+    relu_gradient(y, dy) => Op::Composite(Composite::ReluGradient);
+}
+
+impl Graph {
+    /// Wires [`Op::Sum`].
+    ///
+    /// # Errors
+    /// [`Error::Wiring`] when the operands are not of one type.
+    pub fn sum(&mut self, operands: &[Value]) -> Result<Value, Error> {
+        self.single(Op::Sum, operands)
+    }
+
+    /// Wires [`Op::Concat`].
+    ///
+    /// # Errors
+    /// [`Error::Wiring`] when the operands differ along another axis.
+    pub fn concat(&mut self, axis: usize, operands: &[Value]) -> Result<Value, Error> {
+        self.single(Op::Concat(axis), operands)
+    }
+
+    /// Wires [`Op::Gemm`], with an addend if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Wiring`] when the operands do not fit.
+    pub fn gemm(&mut self, a: Value, b: Value, addend: Option<Value>, gemm: Gemm) -> Result<Value, Error> {
+        let operands: Vec<Value> = [a, b].into_iter().chain(addend).collect();
+        self.single(Op::Gemm(gemm), &operands)
+    }
+
+    /// Wires [`Op::MaxPool`]: the maxima and their flat indices.
+    ///
+    /// # Errors
+    /// [`Error::Wiring`] when the windows do not fit.
+    pub fn max_pool(&mut self, x: Value, pool: MaxPool2d) -> Result<[Value; 2], Error> {
+        self.several(Op::MaxPool(pool), &[x])
+    }
+
+    /// Wires [`Composite::BatchNorm`]: the result, the batch's mean, and its biased variance.
+    ///
+    /// # Errors
+    /// [`Error::Wiring`] when the operands do not fit.
+    pub fn batch_norm(
+        &mut self,
+        x: Value,
+        scale: Value,
+        bias: Value,
+        attributes: BatchNormalization,
+    ) -> Result<[Value; 3], Error> {
+        self.several(Op::Composite(Composite::BatchNorm(attributes)), &[x, scale, bias])
+    }
+
+    /// Wires an operator that has one result.
+    ///
+    /// # Errors
+    /// [`Error::Wiring`] when the operands do not fit.
+    pub fn single(&mut self, op: Op, operands: &[Value]) -> Result<Value, Error> {
+        self.several(op, operands).map(|[value]| value)
+    }
+
+    /// Wires an operator that has exactly `COUNT` results.
+    ///
+    /// # Errors
+    /// [`Error::Wiring`] when the operands do not fit.
+    pub fn several<const COUNT: usize>(
+        &mut self,
+        op: Op,
+        operands: &[Value],
+    ) -> Result<[Value; COUNT], Error> {
+        let values = self.push(op, operands)?;
+        Ok(values
+            .try_into()
+            .expect("the caller knows how many results its operator has"))
+    }
+}

@@ -1,0 +1,34 @@
+use super::Shape;
+use super::op::{BatchNormalization, Conv2d};
+
+/// Operations that ONNX's default domain lacks, or spells in more than one way.
+///
+/// A composite is one node while gradients are taken and a few standard nodes afterwards: [`lower`](super::lower) holds the
+/// spelling, and where several are equivalent, the choice between them by shape.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Composite {
+    /// Normalisation by the batch's own statistics: `(x, γ, β) → (y, mean, variance)`; the variance is the biased one.
+    BatchNorm(BatchNormalization),
+    /// The gradient of [`Composite::BatchNorm`]: `(x, dy, γ, mean, variance) → (dx, dγ, dβ)`.
+    BatchNormGradient(BatchNormalization),
+    /// `(logits, labels) → loss`: the batch's mean of `−log softmax(logits)[label]`.
+    CrossEntropy,
+    /// What a convolution passes back to its operand: `(w, dy) → dx`.
+    ConvInputGradient {
+        /// The convolution.
+        conv: Conv2d,
+        /// Rows and columns of its operand.
+        extent: [usize; 2],
+    },
+    /// What a convolution passes back to its weight: `(x, dy) → dw`.
+    ConvWeightGradient {
+        /// The convolution.
+        conv: Conv2d,
+        /// Rows and columns of its kernel.
+        kernel: [usize; 2],
+    },
+    /// What max pooling passes back: `(indices, dy) → dx`, where `dx` has the given shape.
+    MaxPoolGradient(Shape),
+    /// What a rectifier passes back: `(y, dy) → dy · [y > 0]`.
+    ReluGradient,
+}

@@ -1,0 +1,249 @@
+//! A graph as the bytes of an ONNX model.
+
+mod attributes;
+mod names;
+mod onnx;
+
+use std::collections::{BTreeMap, HashMap};
+
+use prost::Message as _;
+
+use self::attributes::{signed, written};
+use self::names::Names;
+use self::onnx::{
+    Dimension, Extent, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
+    TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto, data_type,
+};
+use super::value::{Constant, Origin, Value};
+use super::{ElementType, Error, Graph, Node, Shape, Tensor, TensorType};
+
+/// The operator set of ONNX's default domain that every model of ours is written in.
+pub const OPSET: i64 = 18;
+
+/// What an export adds to a graph.
+#[derive(Clone, Debug, Default)]
+pub struct Options<'a> {
+    /// The graph's name.
+    pub name: &'a str,
+    /// Parameters that become part of the file; all others are inputs.
+    pub fixed: Option<&'a BTreeMap<String, Tensor>>,
+    /// Name of the first axis of all inputs and outputs when it is left open. The graph must not depend on its extent: the
+    /// exporter cannot see whether an attribute was computed from it.
+    pub open_batch: Option<&'a str>,
+    /// Key and value pairs kept in the file, in this order.
+    pub metadata: &'a [(String, String)],
+}
+
+/// The bytes of an ONNX model that computes the graph's outputs. Nodes no output depends on are left out.
+///
+/// # Determinism
+/// A pure function of its arguments: equal graphs give equal bytes.
+///
+/// # Errors
+/// [`Error::NotLowered`] for a graph with composites; [`Error::ParameterSize`] when a fixed parameter does not fill its shape.
+pub fn export(graph: &Graph, options: &Options<'_>) -> Result<Vec<u8>, Error> {
+    let mut writer = Writer {
+        graph,
+        options,
+        live: live(graph),
+        names: Names::new(graph),
+        written: GraphProto::default(),
+    };
+    writer.leaves()?;
+    let mut constants = HashMap::new();
+    for node in graph.nodes() {
+        if node.outputs().any(|output| writer.live[output.index()]) {
+            writer.node(node, &mut constants)?;
+        }
+    }
+    writer.outputs();
+    writer.written.name = options.name.to_owned();
+    let model = ModelProto {
+        ir_version: onnx::IR_VERSION,
+        producer_name: "equibatch".to_owned(),
+        producer_version: env!("CARGO_PKG_VERSION").to_owned(),
+        graph: Some(writer.written),
+        opset_import: vec![OperatorSetIdProto {
+            domain: String::new(),
+            version: OPSET,
+        }],
+        metadata_props: options
+            .metadata
+            .iter()
+            .map(|(key, value)| StringStringEntryProto {
+                key: key.clone(),
+                value: value.clone(),
+            })
+            .collect(),
+    };
+    Ok(model.encode_to_vec())
+}
+
+/// Which values some output depends on.
+fn live(graph: &Graph) -> Vec<bool> {
+    let mut live = vec![false; graph.values().len()];
+    for (_, output) in graph.outputs() {
+        live[output.index()] = true;
+    }
+    for node in graph.nodes().iter().rev() {
+        if node.outputs().any(|output| live[output.index()]) {
+            for input in &node.inputs {
+                live[input.index()] = true;
+            }
+        }
+    }
+    live
+}
+
+struct Writer<'a> {
+    graph: &'a Graph,
+    options: &'a Options<'a>,
+    live: Vec<bool>,
+    names: Names,
+    written: GraphProto,
+}
+
+impl Writer<'_> {
+    /// Declares inputs, and stores constants and fixed parameters.
+    fn leaves(&mut self) -> Result<(), Error> {
+        for value in self.graph.values() {
+            let TensorType { shape, .. } = self.graph.tensor_type(value);
+            match self.graph.origin(value) {
+                Origin::Input(name) => {
+                    self.written
+                        .input
+                        .push(self.declaration(name, value, self.options.open_batch))
+                }
+                Origin::Parameter(name) => match self.options.fixed.and_then(|fixed| fixed.get(name)) {
+                    None => self.written.input.push(self.declaration(name, value, None)),
+                    Some(tensor) if tensor.data.len() == shape.elements() => {
+                        self.written.initializer.push(floats(name, shape, &tensor.data));
+                    }
+                    Some(tensor) => {
+                        let (name, elements) = (name.clone(), tensor.data.len());
+                        return Err(Error::ParameterSize {
+                            name,
+                            shape: shape.clone(),
+                            elements,
+                        });
+                    }
+                },
+                Origin::Constant(data) if self.live[value.index()] => {
+                    self.written
+                        .initializer
+                        .push(constant(self.names.of(value), shape, data));
+                }
+                Origin::Constant(_) | Origin::Node(..) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a node; constants that stand for its attributes are stored once per content.
+    fn node(&mut self, node: &Node, constants: &mut HashMap<Vec<u8>, String>) -> Result<(), Error> {
+        let extra = written(&node.op).ok_or(Error::NotLowered {
+            operator: node.op.name(),
+        })?;
+        let mut input: Vec<String> = node
+            .inputs
+            .iter()
+            .map(|&value| self.names.of(value).to_owned())
+            .collect();
+        for (shape, data) in extra.constants {
+            let mut tensor = constant("", &shape, &data);
+            let key = tensor.encode_to_vec();
+            let next = constants.len();
+            let name = constants.entry(key).or_insert_with(|| {
+                tensor.name = format!("attribute.{next}");
+                self.written.initializer.push(tensor.clone());
+                tensor.name
+            });
+            input.push(name.clone());
+        }
+        // Results that nobody reads are not asked for: max pooling is faster without its indices.
+        let read = node
+            .outputs()
+            .rposition(|output| self.live[output.index()])
+            .map_or(0, |last| last + 1);
+        self.written.node.push(NodeProto {
+            input,
+            output: node
+                .outputs()
+                .take(read)
+                .map(|output| self.names.of(output).to_owned())
+                .collect(),
+            name: self.names.of_node(node).to_owned(),
+            op_type: node.op.name().to_owned(),
+            attribute: extra.attributes,
+        });
+        Ok(())
+    }
+
+    /// Declares the outputs. One that is a leaf, or the second name of a value, is a copy under the name it was asked for.
+    fn outputs(&mut self) {
+        for (name, value) in self.graph.outputs() {
+            self.written
+                .output
+                .push(self.declaration(name, *value, self.options.open_batch));
+            if self.names.of(*value) == name {
+                continue;
+            }
+            self.written.node.push(NodeProto {
+                input: vec![self.names.of(*value).to_owned()],
+                output: vec![name.clone()],
+                name: format!("output/{name}"),
+                op_type: "Identity".to_owned(),
+                attribute: Vec::new(),
+            });
+        }
+    }
+
+    fn declaration(&self, name: &str, value: Value, open_batch: Option<&str>) -> ValueInfoProto {
+        let TensorType { element_type, shape } = self.graph.tensor_type(value);
+        let dim = shape.iter().enumerate().map(|(axis, &extent)| Dimension {
+            extent: Some(match open_batch {
+                Some(name) if axis == 0 => Extent::Parameter(name.to_owned()),
+                _ => Extent::Value(signed(extent)),
+            }),
+        });
+        let tensor_type = TensorTypeProto {
+            elem_type: data_type_of(*element_type),
+            shape: Some(TensorShapeProto { dim: dim.collect() }),
+        };
+        ValueInfoProto {
+            name: name.to_owned(),
+            r#type: Some(TypeProto {
+                tensor_type: Some(tensor_type),
+            }),
+        }
+    }
+}
+
+fn data_type_of(element_type: ElementType) -> i32 {
+    match element_type {
+        ElementType::F32 => data_type::FLOAT,
+        ElementType::I64 => data_type::INT64,
+        ElementType::Bool => data_type::BOOL,
+    }
+}
+
+fn constant(name: &str, shape: &Shape, data: &Constant) -> TensorProto {
+    match data {
+        Constant::F32(data) => floats(name, shape, data),
+        Constant::I64(data) => TensorProto {
+            dims: shape.iter().map(|&extent| signed(extent)).collect(),
+            data_type: data_type::INT64,
+            name: name.to_owned(),
+            raw_data: data.iter().flat_map(|number| number.to_le_bytes()).collect(),
+        },
+    }
+}
+
+fn floats(name: &str, shape: &Shape, data: &[f32]) -> TensorProto {
+    TensorProto {
+        dims: shape.iter().map(|&extent| signed(extent)).collect(),
+        data_type: data_type::FLOAT,
+        name: name.to_owned(),
+        raw_data: data.iter().flat_map(|number| number.to_le_bytes()).collect(),
+    }
+}

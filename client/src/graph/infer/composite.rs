@@ -1,0 +1,84 @@
+use super::super::op::Conv2d;
+use super::super::{Composite, ElementType, Shape, TensorType};
+use super::convolution::positions;
+use super::normalize::channels;
+use super::{Operands, Types, expect_elements, expect_shape, extents, float};
+
+pub(super) fn infer(operands: &Operands<'_>, composite: &Composite) -> Types {
+    match composite {
+        Composite::BatchNorm(_) => batch_norm(operands),
+        Composite::BatchNormGradient(_) => batch_norm_gradient(operands),
+        Composite::CrossEntropy => cross_entropy(operands),
+        Composite::ConvInputGradient { conv, extent } => conv_input_gradient(operands, *conv, *extent),
+        Composite::ConvWeightGradient { conv, kernel } => conv_weight_gradient(operands, *conv, *kernel),
+        Composite::MaxPoolGradient(shape) => max_pool_gradient(operands, shape),
+        Composite::ReluGradient => relu_gradient(operands),
+    }
+}
+
+fn batch_norm(operands: &Operands<'_>) -> Types {
+    let [x, scale, bias] = operands.floats()?;
+    let channels = channels(x)?;
+    expect_shape(1, scale, [channels])?;
+    expect_shape(2, bias, [channels])?;
+    Ok(vec![
+        TensorType::f32(x.clone()),
+        TensorType::f32([channels]),
+        TensorType::f32([channels]),
+    ])
+}
+
+fn batch_norm_gradient(operands: &Operands<'_>) -> Types {
+    let [x, dy, per_channel @ ..] = operands.floats::<5>()?;
+    let channels = channels(x)?;
+    expect_shape(1, dy, x.clone())?;
+    for (operand, shape) in per_channel.iter().enumerate() {
+        expect_shape(operand + 2, shape, [channels])?;
+    }
+    Ok(vec![
+        TensorType::f32(x.clone()),
+        TensorType::f32([channels]),
+        TensorType::f32([channels]),
+    ])
+}
+
+fn cross_entropy(operands: &Operands<'_>) -> Types {
+    let [logits, labels] = operands.exactly()?;
+    expect_elements(0, logits, ElementType::F32)?;
+    expect_elements(1, labels, ElementType::I64)?;
+    let [count, _] = extents(0, &logits.shape)?;
+    expect_shape(1, &labels.shape, [count])?;
+    float(Shape::scalar())
+}
+
+fn conv_input_gradient(operands: &Operands<'_>, conv: Conv2d, extent: [usize; 2]) -> Types {
+    let [w, dy] = operands.floats()?;
+    let [k, c, kh, kw] = extents(0, w)?;
+    let [n, _, _, _] = extents(1, dy)?;
+    let [rows, columns] = positions(dy, extent, [kh, kw], conv)?;
+    expect_shape(1, dy, [n, k, rows, columns])?;
+    float([n, c, extent[0], extent[1]])
+}
+
+fn conv_weight_gradient(operands: &Operands<'_>, conv: Conv2d, kernel: [usize; 2]) -> Types {
+    let [x, dy] = operands.floats()?;
+    let [n, c, h, w] = extents(0, x)?;
+    let [_, k, _, _] = extents(1, dy)?;
+    let [rows, columns] = positions(x, [h, w], kernel, conv)?;
+    expect_shape(1, dy, [n, k, rows, columns])?;
+    float([k, c, kernel[0], kernel[1]])
+}
+
+fn max_pool_gradient(operands: &Operands<'_>, shape: &Shape) -> Types {
+    let [indices, dy] = operands.exactly()?;
+    expect_elements(0, indices, ElementType::I64)?;
+    expect_elements(1, dy, ElementType::F32)?;
+    expect_shape(1, &dy.shape, indices.shape.clone())?;
+    float(shape.clone())
+}
+
+fn relu_gradient(operands: &Operands<'_>) -> Types {
+    let [y, dy] = operands.floats()?;
+    expect_shape(1, dy, y.clone())?;
+    float(y.clone())
+}

@@ -1,0 +1,94 @@
+use super::super::error::Refusal;
+use super::super::op::{Conv2d, ConvTranspose2d, MaxPool2d};
+use super::super::shape::window_positions;
+use super::super::{ElementType, Shape, TensorType};
+use super::{Operands, Types, expect_shape, extents, float};
+
+/// Rows and columns of the result of sliding a kernel over an extent.
+pub(super) fn positions(
+    shape: &Shape,
+    extent: [usize; 2],
+    kernel: [usize; 2],
+    conv: Conv2d,
+) -> Result<[usize; 2], Refusal> {
+    let along = |axis: usize| {
+        window_positions(extent[axis], kernel[axis], conv.stride[axis], conv.pad[axis]).ok_or_else(|| {
+            Refusal::Attribute {
+                name: "kernel, stride, pad",
+                shape: shape.clone(),
+            }
+        })
+    };
+    Ok([along(0)?, along(1)?])
+}
+
+pub(super) fn conv(operands: &Operands<'_>, conv: Conv2d) -> Types {
+    let (x, w, bias) = match operands.0.len() {
+        3 => operands.floats().map(|[x, w, bias]| (x, w, Some(bias)))?,
+        _ => operands.floats().map(|[x, w]| (x, w, None))?,
+    };
+    let [n, c, h, width] = extents(0, x)?;
+    let [k, w_channels, kh, kw] = extents(1, w)?;
+    if w_channels != c {
+        expect_shape(1, w, [k, c, kh, kw])?;
+    }
+    if let Some(bias) = bias {
+        expect_shape(2, bias, [k])?;
+    }
+    let [rows, columns] = positions(x, [h, width], [kh, kw], conv)?;
+    float([n, k, rows, columns])
+}
+
+pub(super) fn conv_transpose(operands: &Operands<'_>, attributes: ConvTranspose2d) -> Types {
+    let [x, w] = operands.floats()?;
+    let [n, k, h, width] = extents(0, x)?;
+    let [w_channels, c, kh, kw] = extents(1, w)?;
+    if w_channels != k {
+        expect_shape(1, w, [k, c, kh, kw])?;
+    }
+    let along = |axis: usize, extent: usize, kernel: usize| {
+        let conv = attributes.conv;
+        let full = extent
+            .checked_sub(1)
+            .map(|gaps| gaps * conv.stride[axis] + kernel + attributes.output_padding[axis]);
+        full.and_then(|full| full.checked_sub(2 * conv.pad[axis]))
+            .filter(|_| attributes.output_padding[axis] < conv.stride[axis])
+            .ok_or_else(|| Refusal::Attribute {
+                name: "stride, pad, output_padding",
+                shape: x.clone(),
+            })
+    };
+    float([n, c, along(0, h, kh)?, along(1, width, kw)?])
+}
+
+pub(super) fn max_pool(operands: &Operands<'_>, pool: MaxPool2d) -> Types {
+    let [x] = operands.floats()?;
+    let [n, c, h, w] = extents(0, x)?;
+    // A window that lies wholly in the border would have no maximum.
+    if pool.pad[0] >= pool.kernel[0] || pool.pad[1] >= pool.kernel[1] {
+        return Err(Refusal::Attribute {
+            name: "pad",
+            shape: x.clone(),
+        });
+    }
+    let [rows, columns] = positions(
+        x,
+        [h, w],
+        pool.kernel,
+        Conv2d {
+            stride: pool.stride,
+            pad: pool.pad,
+        },
+    )?;
+    let shape = [n, c, rows, columns];
+    Ok(vec![
+        TensorType::f32(shape),
+        TensorType::new(ElementType::I64, shape),
+    ])
+}
+
+pub(super) fn global_average_pool(operands: &Operands<'_>) -> Types {
+    let [x] = operands.floats()?;
+    let [n, c, _, _] = extents(0, x)?;
+    float([n, c, 1, 1])
+}

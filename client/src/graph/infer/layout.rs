@@ -1,0 +1,137 @@
+use super::super::error::Refusal;
+use super::super::op::{Pad, Slice};
+use super::super::{ElementType, Shape, TensorType};
+use super::{Operands, Types, expect_elements, expect_shape, extents};
+
+fn misfit(name: &'static str, shape: &Shape) -> Refusal {
+    Refusal::Attribute {
+        name,
+        shape: shape.clone(),
+    }
+}
+
+/// The operand's elements in another shape.
+fn same_elements(x: &TensorType, shape: impl Into<Shape>) -> Types {
+    Ok(vec![TensorType::new(x.element_type, shape)])
+}
+
+pub(super) fn reshape(operands: &Operands<'_>, shape: &Shape) -> Types {
+    let [x] = operands.exactly()?;
+    // ONNX reads an extent of zero in the target as "copy from the operand".
+    if x.shape.elements() != shape.elements() || shape.contains(&0) {
+        return Err(misfit("shape", &x.shape));
+    }
+    same_elements(x, shape.clone())
+}
+
+pub(super) fn flatten(operands: &Operands<'_>) -> Types {
+    let [x] = operands.exactly()?;
+    let [first, rest @ ..] = &*x.shape else {
+        return Err(Refusal::Rank {
+            operand: 0,
+            expected: 1,
+            found: 0,
+        });
+    };
+    same_elements(x, [*first, rest.iter().product()])
+}
+
+pub(super) fn transpose(operands: &Operands<'_>, permutation: &[usize]) -> Types {
+    let [x] = operands.exactly()?;
+    let mut sorted = permutation.to_vec();
+    sorted.sort_unstable();
+    if !sorted.into_iter().eq(0..x.shape.len()) {
+        return Err(misfit("permutation", &x.shape));
+    }
+    same_elements(
+        x,
+        permutation.iter().map(|&axis| x.shape[axis]).collect::<Vec<_>>(),
+    )
+}
+
+pub(super) fn expand(operands: &Operands<'_>, shape: &Shape) -> Types {
+    let [x] = operands.exactly()?;
+    if x.shape.broadcast(shape).as_ref() != Some(shape) {
+        return Err(Refusal::Broadcast {
+            left: x.shape.clone(),
+            right: shape.clone(),
+        });
+    }
+    same_elements(x, shape.clone())
+}
+
+pub(super) fn concat(operands: &Operands<'_>, axis: usize) -> Types {
+    let [first, rest @ ..] = operands.0 else {
+        return Err(Refusal::Arity {
+            expected: 1,
+            found: 0,
+        });
+    };
+    if axis >= first.shape.len() {
+        return Err(misfit("axis", &first.shape));
+    }
+    let mut joined = first.shape.to_vec();
+    for (operand, x) in rest.iter().enumerate() {
+        expect_elements(operand + 1, x, first.element_type)?;
+        let mut expected = first.shape.to_vec();
+        if let Some(extent) = x.shape.get(axis) {
+            expected[axis] = *extent;
+        }
+        expect_shape(operand + 1, &x.shape, expected)?;
+        joined[axis] += x.shape[axis];
+    }
+    same_elements(first, joined)
+}
+
+pub(super) fn slice(operands: &Operands<'_>, slice: &Slice) -> Types {
+    let [x] = operands.exactly()?;
+    let rank = x.shape.len();
+    if [&slice.starts, &slice.ends, &slice.steps]
+        .iter()
+        .any(|list| list.len() != rank)
+    {
+        return Err(misfit("starts, ends, steps", &x.shape));
+    }
+    let extent = |axis: usize| {
+        let (start, end, step) = (slice.starts[axis], slice.ends[axis], slice.steps[axis]);
+        let inside = start < end && end <= x.shape[axis] && step > 0;
+        inside
+            .then(|| (end - start).div_ceil(step))
+            .ok_or_else(|| misfit("starts, ends, steps", &x.shape))
+    };
+    same_elements(x, (0..rank).map(extent).collect::<Result<Vec<_>, _>>()?)
+}
+
+pub(super) fn flip(operands: &Operands<'_>, axes: &[usize]) -> Types {
+    let [x] = operands.exactly()?;
+    if axes.iter().any(|&axis| axis >= x.shape.len()) {
+        return Err(misfit("axes", &x.shape));
+    }
+    same_elements(x, x.shape.clone())
+}
+
+pub(super) fn pad(operands: &Operands<'_>, pad: &Pad) -> Types {
+    let [x] = operands.exactly()?;
+    expect_elements(0, x, ElementType::F32)?;
+    if pad.before.len() != x.shape.len() || pad.after.len() != x.shape.len() {
+        return Err(misfit("before, after", &x.shape));
+    }
+    let extents = x.shape.iter().zip(&pad.before).zip(&pad.after);
+    same_elements(
+        x,
+        extents
+            .map(|((extent, before), after)| before + extent + after)
+            .collect::<Vec<_>>(),
+    )
+}
+
+pub(super) fn scatter(operands: &Operands<'_>) -> Types {
+    let [data, indices, updates] = operands.exactly()?;
+    expect_elements(0, data, ElementType::F32)?;
+    expect_elements(1, indices, ElementType::I64)?;
+    expect_elements(2, updates, ElementType::F32)?;
+    let [_] = extents(0, &data.shape)?;
+    let [count] = extents(1, &indices.shape)?;
+    expect_shape(2, &updates.shape, [count])?;
+    same_elements(data, data.shape.clone())
+}

@@ -1,0 +1,74 @@
+use super::super::Shape;
+use super::super::error::Refusal;
+use super::super::op::Gemm;
+use super::{Operands, Types, broadcast, expect_elements, expect_shape, extents, float};
+use crate::graph::ElementType;
+
+pub(super) fn matmul(operands: &Operands<'_>) -> Types {
+    let [a, b] = operands.floats()?;
+    let (Some((a_batch, &[rows, inner])), Some((b_batch, &[b_inner, columns]))) =
+        (a.split_last_chunk::<2>(), b.split_last_chunk::<2>())
+    else {
+        let (operand, found) = if a.len() < 2 { (0, a.len()) } else { (1, b.len()) };
+        return Err(Refusal::Rank {
+            operand,
+            expected: 2,
+            found,
+        });
+    };
+    if inner != b_inner {
+        let expected = [b_batch, &[inner, columns]].concat();
+        return Err(Refusal::Shape {
+            operand: 1,
+            expected: expected.into(),
+            found: b.clone(),
+        });
+    }
+    let batch = broadcast(&Shape::from(a_batch), &Shape::from(b_batch))?;
+    float([&*batch, &[rows, columns]].concat())
+}
+
+pub(super) fn gemm(operands: &Operands<'_>, gemm: Gemm) -> Types {
+    let [a, b, addend @ ..] = operands.0 else {
+        return Err(Refusal::Arity {
+            expected: 2,
+            found: operands.0.len(),
+        });
+    };
+    expect_elements(0, a, ElementType::F32)?;
+    expect_elements(1, b, ElementType::F32)?;
+    let [rows, inner] = turned(extents(0, &a.shape)?, gemm.transpose_a);
+    let [b_inner, columns] = turned(extents(1, &b.shape)?, gemm.transpose_b);
+    if inner != b_inner {
+        let expected = turned([inner, columns], gemm.transpose_b);
+        expect_shape(1, &b.shape, expected)?;
+    }
+    match addend {
+        [] => {}
+        [addend] => {
+            expect_elements(2, addend, ElementType::F32)?;
+            let result = Shape::from([rows, columns]);
+            if addend.shape.broadcast(&result).as_ref() != Some(&result) {
+                return Err(Refusal::Broadcast {
+                    left: addend.shape.clone(),
+                    right: result,
+                });
+            }
+        }
+        _ => {
+            return Err(Refusal::Arity {
+                expected: 3,
+                found: operands.0.len(),
+            });
+        }
+    }
+    float([rows, columns])
+}
+
+fn turned([rows, columns]: [usize; 2], transposed: bool) -> [usize; 2] {
+    if transposed {
+        [columns, rows]
+    } else {
+        [rows, columns]
+    }
+}

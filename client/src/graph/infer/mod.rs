@@ -1,0 +1,115 @@
+//! The type of every operator's results from the types of its operands.
+
+mod composite;
+mod convolution;
+mod elementwise;
+mod layout;
+mod linear;
+mod normalize;
+mod reduce;
+
+use super::error::Refusal;
+use super::{ElementType, Op, Shape, TensorType};
+
+type Types = Result<Vec<TensorType>, Refusal>;
+
+/// The types of the results of `op` applied to `operands`.
+pub(super) fn infer(op: &Op, operands: &[&TensorType]) -> Types {
+    let operands = Operands(operands);
+    match op {
+        Op::Add | Op::Sub | Op::Mul | Op::Div => elementwise::arithmetic(&operands),
+        Op::Neg | Op::Reciprocal | Op::Sqrt | Op::Exp | Op::Log | Op::Relu => elementwise::unary(&operands),
+        Op::Greater => elementwise::comparison(&operands),
+        Op::Where => elementwise::select(&operands),
+        Op::Cast(to) => elementwise::cast(&operands, *to),
+        Op::Sum => elementwise::sum(&operands),
+        Op::ReduceSum(reduce) | Op::ReduceMean(reduce) | Op::ReduceSumSquare(reduce) => {
+            reduce::reduce(&operands, reduce)
+        }
+        Op::Reshape(shape) => layout::reshape(&operands, shape),
+        Op::Flatten => layout::flatten(&operands),
+        Op::Transpose(permutation) => layout::transpose(&operands, permutation),
+        Op::Expand(shape) => layout::expand(&operands, shape),
+        Op::Concat(axis) => layout::concat(&operands, *axis),
+        Op::Slice(slice) => layout::slice(&operands, slice),
+        Op::Flip(axes) => layout::flip(&operands, axes),
+        Op::Pad(pad) => layout::pad(&operands, pad),
+        Op::MatMul => linear::matmul(&operands),
+        Op::Gemm(gemm) => linear::gemm(&operands, *gemm),
+        Op::Conv(conv) => convolution::conv(&operands, *conv),
+        Op::ConvTranspose(conv) => convolution::conv_transpose(&operands, *conv),
+        Op::MaxPool(pool) => convolution::max_pool(&operands, *pool),
+        Op::GlobalAveragePool => convolution::global_average_pool(&operands),
+        Op::ScatterElementsAdd => layout::scatter(&operands),
+        Op::BatchNormalization(_) => normalize::batch_normalization(&operands),
+        Op::Softmax | Op::LogSoftmax => normalize::softmax(&operands),
+        Op::OneHot(width) => normalize::one_hot(&operands, *width),
+        Op::Composite(composite) => composite::infer(&operands, composite),
+    }
+}
+
+/// The operands of one node, with the checks that most operators share.
+struct Operands<'a>(&'a [&'a TensorType]);
+
+impl<'a> Operands<'a> {
+    /// Exactly this many operands.
+    fn exactly<const COUNT: usize>(&self) -> Result<[&'a TensorType; COUNT], Refusal> {
+        self.0.try_into().map_err(|_| Refusal::Arity {
+            expected: COUNT,
+            found: self.0.len(),
+        })
+    }
+
+    /// Exactly this many operands, all float; their shapes.
+    fn floats<const COUNT: usize>(&self) -> Result<[&'a Shape; COUNT], Refusal> {
+        let types = self.exactly::<COUNT>()?;
+        for (operand, tensor_type) in types.iter().enumerate() {
+            expect_elements(operand, tensor_type, ElementType::F32)?;
+        }
+        Ok(types.map(|tensor_type| &tensor_type.shape))
+    }
+}
+
+fn expect_elements(operand: usize, found: &TensorType, expected: ElementType) -> Result<(), Refusal> {
+    if found.element_type == expected {
+        return Ok(());
+    }
+    Err(Refusal::ElementType {
+        operand,
+        expected,
+        found: found.element_type,
+    })
+}
+
+/// The extents of an operand that must have `RANK` axes.
+fn extents<const RANK: usize>(operand: usize, shape: &Shape) -> Result<[usize; RANK], Refusal> {
+    (**shape).try_into().map_err(|_| Refusal::Rank {
+        operand,
+        expected: RANK,
+        found: shape.len(),
+    })
+}
+
+fn expect_shape(operand: usize, found: &Shape, expected: impl Into<Shape>) -> Result<(), Refusal> {
+    let expected = expected.into();
+    if *found == expected {
+        return Ok(());
+    }
+    Err(Refusal::Shape {
+        operand,
+        expected,
+        found: found.clone(),
+    })
+}
+
+fn broadcast(left: &Shape, right: &Shape) -> Result<Shape, Refusal> {
+    left.broadcast(right).ok_or_else(|| Refusal::Broadcast {
+        left: left.clone(),
+        right: right.clone(),
+    })
+}
+
+/// One float result.
+fn float(shape: impl Into<Shape>) -> Types {
+    Ok(vec![TensorType::f32(shape)])
+}

@@ -1,0 +1,34 @@
+use super::super::error::Refusal;
+use super::super::{ElementType, Shape, TensorType};
+use super::{Operands, Types, expect_elements, expect_shape, extents, float};
+
+/// The number of channels of `[N, C, …]`.
+pub(super) fn channels(x: &Shape) -> Result<usize, Refusal> {
+    x.get(1).copied().ok_or(Refusal::Rank {
+        operand: 0,
+        expected: 2,
+        found: x.len(),
+    })
+}
+
+pub(super) fn batch_normalization(operands: &Operands<'_>) -> Types {
+    let [x, per_channel @ ..] = operands.floats::<5>()?;
+    let channels = channels(x)?;
+    for (operand, shape) in per_channel.iter().enumerate() {
+        expect_shape(operand + 1, shape, [channels])?;
+    }
+    float(x.clone())
+}
+
+pub(super) fn softmax(operands: &Operands<'_>) -> Types {
+    let [x] = operands.floats()?;
+    let [_, _] = extents(0, x)?;
+    float(x.clone())
+}
+
+pub(super) fn one_hot(operands: &Operands<'_>, width: usize) -> Types {
+    let [labels] = operands.exactly()?;
+    expect_elements(0, labels, ElementType::I64)?;
+    let [count] = extents(0, &labels.shape)?;
+    Ok(vec![TensorType::f32([count, width])])
+}

@@ -1,0 +1,22 @@
+use super::super::error::Refusal;
+use super::super::op::Reduce;
+use super::{Operands, Types, float};
+
+pub(super) fn reduce(operands: &Operands<'_>, reduce: &Reduce) -> Types {
+    let [x] = operands.floats()?;
+    let ascending = reduce.axes.is_sorted_by(|left, right| left < right);
+    if !ascending || reduce.axes.is_empty() || reduce.axes.iter().any(|&axis| axis >= x.len()) {
+        return Err(Refusal::Attribute {
+            name: "axes",
+            shape: x.clone(),
+        });
+    }
+    let kept = x
+        .iter()
+        .enumerate()
+        .filter_map(|(axis, &extent)| match reduce.axes.contains(&axis) {
+            false => Some(extent),
+            true => reduce.keep_axes.then_some(1),
+        });
+    float(kept.collect::<Vec<_>>())
+}

@@ -1,0 +1,84 @@
+//! Composites spelled in standard operators.
+
+mod batch_norm;
+mod conv_input;
+mod conv_weight;
+mod cross_entropy;
+mod pool;
+mod relu;
+
+use super::value::{Constant, Origin, Value};
+use super::{Composite, Error, Graph, Node, Op};
+
+/// The same program without composites: every node is an operator of ONNX's default domain.
+///
+/// # Errors
+/// None for a graph that was built here: a spelling that does not fit its composite is a defect of this module.
+pub fn lower(graph: &Graph) -> Result<Graph, Error> {
+    let mut lowered = Graph::new();
+    let mut images: Vec<Value> = Vec::with_capacity(graph.values().len());
+    for value in graph.values() {
+        let tensor_type = graph.tensor_type(value);
+        match graph.origin(value) {
+            Origin::Input(name) => images.push(lowered.input(name, tensor_type.clone())?),
+            Origin::Parameter(name) => images.push(lowered.parameter(name, tensor_type.shape.clone())?),
+            Origin::Constant(Constant::F32(data)) if tensor_type.shape.is_empty() => {
+                images.push(lowered.scalar(data[0]))
+            }
+            Origin::Constant(data) => images.push(lowered.constant(tensor_type.shape.clone(), data.clone())?),
+            // A node's results follow one another, so the first brings them all.
+            Origin::Node(id, 0) => {
+                let node = graph.node(*id);
+                let inputs: Vec<Value> = node.inputs.iter().map(|input| images[input.index()]).collect();
+                let results = lowered.scoped(&node.scope, |lowered| rewire(lowered, node, &inputs))?;
+                images.extend(results);
+            }
+            Origin::Node(..) => {}
+        }
+    }
+    for (name, value) in graph.outputs() {
+        lowered.output(name, images[value.index()])?;
+    }
+    Ok(lowered)
+}
+
+fn rewire(lowered: &mut Graph, node: &Node, inputs: &[Value]) -> Result<Vec<Value>, Error> {
+    match &node.op {
+        Op::Composite(composite) => {
+            lowered.scoped(composite.name(), |lowered| spell(lowered, composite, inputs))
+        }
+        op => lowered.push(op.clone(), inputs),
+    }
+}
+
+fn spell(g: &mut Graph, composite: &Composite, inputs: &[Value]) -> Result<Vec<Value>, Error> {
+    match (composite, inputs) {
+        (Composite::BatchNorm(attributes), &[x, scale, bias]) => {
+            batch_norm::forward(g, x, scale, bias, *attributes).map(Vec::from)
+        }
+        (Composite::BatchNormGradient(attributes), &[x, dy, scale, mean, variance]) => {
+            let operands = batch_norm::Operands {
+                x,
+                dy,
+                scale,
+                mean,
+                variance,
+            };
+            batch_norm::backward(g, &operands, *attributes).map(Vec::from)
+        }
+        (Composite::CrossEntropy, &[logits, labels]) => {
+            cross_entropy::forward(g, logits, labels).map(|loss| vec![loss])
+        }
+        (Composite::ConvInputGradient { conv, extent }, &[w, dy]) => {
+            conv_input::spell(g, w, dy, *conv, *extent).map(|dx| vec![dx])
+        }
+        (Composite::ConvWeightGradient { conv, kernel }, &[x, dy]) => {
+            conv_weight::spell(g, x, dy, *conv, *kernel).map(|dw| vec![dw])
+        }
+        (Composite::MaxPoolGradient(shape), &[indices, dy]) => {
+            pool::max_pool_gradient(g, indices, dy, shape).map(|dx| vec![dx])
+        }
+        (Composite::ReluGradient, &[y, dy]) => relu::gradient(g, y, dy).map(|dx| vec![dx]),
+        _ => unreachable!("operands were counted when the composite was wired"),
+    }
+}

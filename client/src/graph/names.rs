@@ -1,0 +1,62 @@
+use super::{Composite, Op};
+
+impl Op {
+    /// The operator's name; for all but composites, its ONNX name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Add => "Add",
+            Self::Sub => "Sub",
+            Self::Mul => "Mul",
+            Self::Div => "Div",
+            Self::Neg => "Neg",
+            Self::Reciprocal => "Reciprocal",
+            Self::Sqrt => "Sqrt",
+            Self::Exp => "Exp",
+            Self::Log => "Log",
+            Self::Relu => "Relu",
+            Self::Greater => "Greater",
+            Self::Where => "Where",
+            Self::Cast(_) => "Cast",
+            Self::Sum => "Sum",
+            Self::ReduceSum(_) => "ReduceSum",
+            Self::ReduceMean(_) => "ReduceMean",
+            Self::ReduceSumSquare(_) => "ReduceSumSquare",
+            Self::Reshape(_) => "Reshape",
+            Self::Flatten => "Flatten",
+            Self::Transpose(_) => "Transpose",
+            Self::Expand(_) => "Expand",
+            Self::Concat(_) => "Concat",
+            Self::Slice(_) | Self::Flip(_) => "Slice",
+            Self::Pad(_) => "Pad",
+            Self::MatMul => "MatMul",
+            Self::Gemm(_) => "Gemm",
+            Self::Conv(_) => "Conv",
+            Self::ConvTranspose(_) => "ConvTranspose",
+            Self::MaxPool(_) => "MaxPool",
+            Self::GlobalAveragePool => "GlobalAveragePool",
+            Self::ScatterElementsAdd => "ScatterElements",
+            Self::BatchNormalization(_) => "BatchNormalization",
+            Self::Softmax => "Softmax",
+            Self::LogSoftmax => "LogSoftmax",
+            Self::OneHot(_) => "OneHot",
+            Self::Composite(composite) => composite.name(),
+        }
+    }
+}
+
+impl Composite {
+    /// The composite's name, for errors and scopes.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::BatchNorm(_) => "BatchNorm",
+            Self::BatchNormGradient(_) => "BatchNormGradient",
+            Self::CrossEntropy => "CrossEntropy",
+            Self::ConvInputGradient { .. } => "ConvInputGradient",
+            Self::ConvWeightGradient { .. } => "ConvWeightGradient",
+            Self::MaxPoolGradient(_) => "MaxPoolGradient",
+            Self::ReluGradient => "ReluGradient",
+        }
+    }
+}

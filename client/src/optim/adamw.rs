@@ -1,0 +1,135 @@
+use crate::graph::{Error, Graph, Value};
+
+/// Adam with decoupled weight decay.
+///
+/// ```text
+/// p ← p·(1 − lr·wd)
+/// m ← β₁·m + (1 − β₁)·g          v ← β₂·v + (1 − β₂)·g²
+/// p ← p − lr/c₁ · m / (√v/√c₂ + ε)      with  c₁ = 1 − β₁ᵗ,  c₂ = 1 − β₂ᵗ
+/// ```
+///
+/// β₁ moves with the schedule, and c₁ is computed from its current value; both, c₂ and the learning rates are inputs of the graph.
+///
+/// # Source
+/// fastai's `OptimWrapper` with `true_wd` over PyTorch's `Adam`: every trained parameter decays, batch norms and biases included.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    /// β₂.
+    pub beta2: f32,
+    /// ε.
+    pub epsilon: f32,
+    /// wd, per unit of learning rate.
+    pub weight_decay: f32,
+}
+
+impl Default for AdamW {
+    /// fastai's: β₂ 0.99, ε 1e-8, weight decay 0.01.
+    fn default() -> Self {
+        Self {
+            beta2: 0.99,
+            epsilon: 1e-8,
+            weight_decay: 0.01,
+        }
+    }
+}
+
+/// The part of a schedule that all parameters share.
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule {
+    beta1: Value,
+    one_minus_beta1: Value,
+    bias_correction1: Value,
+    /// 1/√c₂.
+    scale2: Value,
+}
+
+/// What a learning rate means for the parameters it governs.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    /// `1 − lr·wd`.
+    decay: Value,
+    /// `lr/c₁`.
+    step: Value,
+}
+
+/// Running means of the gradient and of its square.
+#[derive(Clone, Copy, Debug)]
+pub struct Moments {
+    /// m.
+    pub first: Value,
+    /// v.
+    pub second: Value,
+}
+
+impl AdamW {
+    /// Prepares the scalars `beta1`, `bias_correction1` (c₁) and `bias_correction2` (c₂) for use.
+    ///
+    /// # Errors
+    /// When one of them is not a float.
+    pub fn schedule(
+        &self,
+        g: &mut Graph,
+        beta1: Value,
+        bias_correction1: Value,
+        bias_correction2: Value,
+    ) -> Result<Schedule, Error> {
+        let one = g.scalar(1.0);
+        let one_minus_beta1 = g.sub(one, beta1)?;
+        let root = g.sqrt(bias_correction2)?;
+        let scale2 = g.reciprocal(root)?;
+        Ok(Schedule {
+            beta1,
+            one_minus_beta1,
+            bias_correction1,
+            scale2,
+        })
+    }
+
+    /// Prepares a learning rate for use.
+    ///
+    /// # Errors
+    /// When it is not a float.
+    pub fn rate(&self, g: &mut Graph, schedule: &Schedule, learning_rate: Value) -> Result<Rate, Error> {
+        let (one, weight_decay) = (g.scalar(1.0), g.scalar(self.weight_decay));
+        let lost = g.mul(learning_rate, weight_decay)?;
+        let decay = g.sub(one, lost)?;
+        let step = g.div(learning_rate, schedule.bias_correction1)?;
+        Ok(Rate { decay, step })
+    }
+
+    /// The next parameter and moments.
+    ///
+    /// # Shapes
+    /// Parameter, gradient and moments have one shape.
+    ///
+    /// # Errors
+    /// When they have not.
+    pub fn update(
+        &self,
+        g: &mut Graph,
+        (schedule, rate): (&Schedule, &Rate),
+        parameter: Value,
+        gradient: Value,
+        moments: Moments,
+    ) -> Result<(Value, Moments), Error> {
+        let kept = g.mul(moments.first, schedule.beta1)?;
+        let taken = g.mul(gradient, schedule.one_minus_beta1)?;
+        let first = g.add(kept, taken)?;
+
+        let (beta2, one_minus_beta2) = (g.scalar(self.beta2), g.scalar(1.0 - self.beta2));
+        let kept = g.mul(moments.second, beta2)?;
+        let square = g.mul(gradient, gradient)?;
+        let taken = g.mul(square, one_minus_beta2)?;
+        let second = g.add(kept, taken)?;
+
+        let root = g.sqrt(second)?;
+        let scaled = g.mul(root, schedule.scale2)?;
+        let epsilon = g.scalar(self.epsilon);
+        let denominator = g.add(scaled, epsilon)?;
+        let direction = g.div(first, denominator)?;
+        let change = g.mul(direction, rate.step)?;
+        let decayed = g.mul(parameter, rate.decay)?;
+        let next = g.sub(decayed, change)?;
+        Ok((next, Moments { first, second }))
+    }
+}

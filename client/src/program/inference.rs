@@ -1,0 +1,106 @@
+use std::collections::BTreeMap;
+
+use super::{Error, ModelSpec, Program, Signature, ValueInfo};
+use crate::graph::export::{self, Options};
+use crate::graph::{Graph, Tensor, TensorType, Value, lower};
+use crate::nn::{Builder, Mode};
+
+/// Compiles a model for prediction: parameters and running statistics inside, any number of images per run.
+///
+/// # Shapes
+/// `images: f32[N, 3, S, S] → logits: f32[N, classes], probabilities: f32[N, classes]`, with N open.
+///
+/// # Determinism
+/// A pure function of its arguments, byte for byte.
+///
+/// # Errors
+/// [`Error::Spec`] when the model cannot be built, [`Error::MissingState`] when a tensor is lacking, [`Error::Graph`] when one has
+/// another number of elements than the model.
+pub fn inference(
+    model: &ModelSpec,
+    state: &BTreeMap<String, Tensor>,
+    metadata: &[(String, String)],
+) -> Result<Program, Error> {
+    compile(model, state, metadata, 1)
+}
+
+/// [`inference`] with the batch that the graph is typed with; the result does not depend on it.
+fn compile(
+    model: &ModelSpec,
+    state: &BTreeMap<String, Tensor>,
+    metadata: &[(String, String)],
+    batch: usize,
+) -> Result<Program, Error> {
+    model.check()?;
+    let mut graph = Graph::new();
+    let images = graph.input(
+        "images",
+        TensorType::f32([batch, 3, model.image_size, model.image_size]),
+    )?;
+    let mut builder = Builder::new(&mut graph, Mode::Inference);
+    let logits = model.build(&mut builder, images)?;
+    let names = builder.parameters().iter().map(|parameter| &parameter.name);
+    let mut names = names.chain(builder.statistics().iter().map(|statistic| &statistic.name));
+    if let Some(name) = names.find(|name| !state.contains_key(*name)) {
+        return Err(Error::MissingState { name: name.clone() });
+    }
+    let probabilities = graph.softmax(logits)?;
+    let outputs = [("logits", logits), ("probabilities", probabilities)];
+    for (name, value) in outputs {
+        graph.output(name, value)?;
+    }
+    let options = Options {
+        name: "inference",
+        fixed: Some(state),
+        open_batch: Some("batch"),
+        metadata,
+    };
+    let signature = Signature {
+        inputs: vec![info(&graph, "images", images)],
+        outputs: outputs
+            .iter()
+            .map(|&(name, value)| info(&graph, name, value))
+            .collect(),
+        ..Signature::default()
+    };
+    Ok(Program {
+        model: export::export(&lower::lower(&graph)?, &options)?,
+        signature,
+    })
+}
+
+/// A value as a signature lists it.
+pub(super) fn info(graph: &Graph, name: &str, value: Value) -> ValueInfo {
+    let TensorType { element_type, shape } = graph.tensor_type(value).clone();
+    ValueInfo {
+        name: name.to_owned(),
+        element_type,
+        shape,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::Backbone;
+    use crate::program::initial_state;
+
+    #[test]
+    fn an_open_batch_leaves_no_trace_of_the_batch_it_was_typed_with() {
+        let model = ModelSpec {
+            image_size: 32,
+            ..ModelSpec::new(
+                Backbone {
+                    width: 2,
+                    ..Backbone::RESNET18
+                },
+                2,
+            )
+        };
+        let state = initial_state(&model, 1).expect("the model is valid");
+        let [one, seven] =
+            [1, 7].map(|batch| compile(&model, &state, &[], batch).expect("the model is valid"));
+        assert!(one.model == seven.model);
+        assert!(one.model == compile(&model, &state, &[], 1).expect("the model is valid").model);
+    }
+}

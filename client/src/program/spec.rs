@@ -1,0 +1,100 @@
+use super::Error;
+use crate::graph::Value;
+use crate::nn::{Backbone, Builder, Head, LayerGroup};
+use crate::optim::AdamW;
+
+/// Which network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelSpec {
+    /// What turns images into feature maps.
+    pub backbone: Backbone,
+    /// What turns feature maps into logits.
+    pub head: Head,
+    /// How many logits.
+    pub classes: usize,
+    /// Height and width of the images, in pixels.
+    pub image_size: usize,
+}
+
+impl ModelSpec {
+    /// A network with the default head for images of 224 × 224 pixels.
+    #[must_use]
+    pub fn new(backbone: Backbone, classes: usize) -> Self {
+        Self {
+            backbone,
+            head: Head::default(),
+            classes,
+            image_size: 224,
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let at_least = |field, found, least, expected| {
+            if found >= least {
+                Ok(())
+            } else {
+                Err(Error::Spec {
+                    field,
+                    found,
+                    expected,
+                })
+            }
+        };
+        at_least("classes", self.classes, 2, "at least 2")?;
+        at_least("image size", self.image_size, 32, "at least 32 pixels")?;
+        at_least("width", self.backbone.width, 1, "at least 1")?;
+        at_least("hidden", self.head.hidden, 1, "at least 1")
+    }
+
+    /// Wires the whole network and returns its logits.
+    pub(super) fn build(&self, builder: &mut Builder<'_>, images: Value) -> Result<Value, Error> {
+        let features = self.backbone.build(builder, images)?;
+        Ok(self.head.build(builder, features, self.classes)?)
+    }
+}
+
+/// Which training step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainSpec {
+    /// The network.
+    pub model: ModelSpec,
+    /// Images per step.
+    pub batch_size: usize,
+    /// How many of [`LayerGroup::ALL`], from the first, keep everything but their batch norms.
+    pub frozen_groups: usize,
+    /// How parameters move.
+    pub optimizer: AdamW,
+}
+
+impl TrainSpec {
+    /// A step that trains everything with the default optimizer.
+    #[must_use]
+    pub fn new(model: ModelSpec, batch_size: usize) -> Self {
+        Self {
+            model,
+            batch_size,
+            frozen_groups: 0,
+            optimizer: AdamW::default(),
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        self.model.check()?;
+        if self.batch_size < 2 {
+            let expected = "at least 2, for a batch norm over single features needs a variance";
+            return Err(Error::Spec {
+                field: "batch size",
+                found: self.batch_size,
+                expected,
+            });
+        }
+        if self.frozen_groups > LayerGroup::ALL.len() {
+            return Err(Error::Spec {
+                field: "frozen groups",
+                found: self.frozen_groups,
+                expected: "at most 3",
+            });
+        }
+        Ok(())
+    }
+}
