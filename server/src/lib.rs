@@ -4,6 +4,7 @@ pub mod cache;
 pub mod dataset;
 pub mod decode;
 pub mod geometry;
+pub mod header;
 pub mod image;
 pub mod pipeline;
 pub mod random;
