@@ -12,3 +12,4 @@ pub mod sample_data;
 pub mod sampling;
 pub mod service;
 pub mod tensor;
+pub mod tone;
