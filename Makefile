@@ -36,7 +36,7 @@ lint: ## Formatting, clippy, documentation, licences and sources: nothing may wa
 	else echo "cargo-deny is not installed: bans, licences and sources were not checked"; fi
 
 deny: ## Check bans, licences and sources of all dependencies (needs cargo-deny).
-	cargo deny --log-level error check --config .deny.toml bans licenses sources
+	cargo deny --log-level error check bans licenses sources
 
 demo: build ## Draw sample data, serve it, train with and without balance, and compare.
 	tests/demo.sh
