@@ -2,4 +2,3 @@
 //! once.
 
 mod architecture;
-mod rendering;

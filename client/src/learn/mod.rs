@@ -1,4 +1,24 @@
 //! Trains, judges and reports.
+//!
+//! # Layout
+//!
+//! - [`learner`]: a model in training, step by step; [`dropout`]: its masks.
+//! - [`fit`]: the training loop: batches in, epochs judged and saved.
+//! - [`evaluate`]: a model judged on a split.
+//! - [`metrics`]: figures as pure functions of predictions.
+//! - [`run`], [`checkpoint`], [`card`]: what is written to disk, by [`atomic`] replacement.
+//! - [`report`]: tables and pictures.
 
+pub mod atomic;
+pub mod card;
+pub mod checkpoint;
+pub mod dropout;
+pub mod evaluate;
+pub mod fit;
+pub mod learner;
 pub mod metrics;
 pub mod report;
+pub mod run;
+
+#[cfg(test)]
+mod tests;

@@ -78,13 +78,14 @@ pub enum Error {
         /// Where it was looked for.
         what: String,
     },
-    /// The model file says too little to be used on images.
-    #[error("cannot use {}: {reason}", path.display())]
-    Metadata {
-        /// The model file.
+    /// A model file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
         path: PathBuf,
-        /// What is missing or wrong.
-        reason: String,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
     },
 }
 

@@ -5,12 +5,23 @@
 //! - [`library`]: where the shared library is looked for.
 //! - [`device`]: `cpu`, `cuda`, `cuda:1`.
 //! - [`session`]: the loaded library and the sessions made from it.
+//! - [`state`]: parameters, moments and running statistics on the device, in two sets of buffers.
+//! - [`classifier`]: a model for prediction.
+//! - [`step`]: one run of a program: host buffers in, state from one set of buffers to the other, host buffers out.
 
+pub mod classifier;
 pub mod device;
 mod error;
 pub mod library;
 pub mod session;
+pub mod state;
+pub mod step;
 
+pub use classifier::Classifier;
 pub use device::Device;
 pub use error::Error;
 pub use session::{Runtime, SessionOptions};
+pub use state::DeviceState;
+pub use step::StepRunner;
+
+pub use crate::program::Tensor;

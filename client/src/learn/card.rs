@@ -1,0 +1,89 @@
+//! What a model file says about itself: the names of its classes, and how images must be prepared for it.
+
+use serde::{Deserialize, Serialize};
+
+use super::run::RunConfig;
+use crate::runtime::Classifier;
+
+/// Keys in the metadata of an ONNX model.
+const CLASSES: &str = "classes";
+const PREPROCESSING: &str = "preprocessing";
+const TRAINING: &str = "training";
+
+/// The model file lacks what is needed to use it on images.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use {model}: its metadata has no usable `{key}`; was it written by `client train`?")]
+pub struct Error {
+    /// The model, in words.
+    pub model: String,
+    /// What is missing.
+    pub key: &'static str,
+}
+
+/// The metadata of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelCard {
+    /// In label order.
+    pub classes: Vec<String>,
+    /// From files to tensors.
+    pub preprocessing: Preprocessing,
+}
+
+/// From an image to a tensor: shrunk to a short side, the middle cut out, normalised.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Preprocessing {
+    /// Height and width of the tensor, in pixels.
+    pub image_size: u32,
+    /// Short side of the shrunk image, in pixels; 0: as decoded.
+    pub canonical_short_side: u32,
+    /// Per channel, in [0, 1] units: red, green, blue.
+    pub mean: [f32; 3],
+    /// Per channel, in [0, 1] units: red, green, blue.
+    pub std: [f32; 3],
+}
+
+impl ModelCard {
+    /// The metadata for a model of a run.
+    #[must_use]
+    pub fn metadata(config: &RunConfig) -> Vec<(String, String)> {
+        let preprocessing = Preprocessing {
+            image_size: config.image_size,
+            canonical_short_side: config.canonical_short_side,
+            mean: config.mean,
+            std: config.std,
+        };
+        let json = |value: serde_json::Result<String>| value.expect("plain data");
+        vec![
+            (CLASSES.to_owned(), json(serde_json::to_string(&config.classes))),
+            (
+                PREPROCESSING.to_owned(),
+                json(serde_json::to_string(&preprocessing)),
+            ),
+            (TRAINING.to_owned(), json(serde_json::to_string(config))),
+        ]
+    }
+
+    /// Reads the metadata of a model called `model`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] where a key is missing or malformed.
+    pub fn read(model: &str, classifier: &Classifier) -> Result<Self, Error> {
+        fn value<T: serde::de::DeserializeOwned>(
+            model: &str,
+            classifier: &Classifier,
+            key: &'static str,
+        ) -> Result<T, Error> {
+            let text = classifier.metadata(key);
+            text.and_then(|text| serde_json::from_str(&text).ok())
+                .ok_or_else(|| Error {
+                    model: model.to_owned(),
+                    key,
+                })
+        }
+        Ok(Self {
+            classes: value(model, classifier, CLASSES)?,
+            preprocessing: value(model, classifier, PREPROCESSING)?,
+        })
+    }
+}

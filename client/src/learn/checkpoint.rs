@@ -1,0 +1,230 @@
+//! All that training needs to go on exactly where it stopped, in one safetensors file.
+//!
+//! Parameters and running statistics have torchvision's names, so that other programs can read them; the optimizer's moments stand
+//! beside them under `first_moment.` and `second_moment.`. The rest is JSON in the file's metadata.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+
+use super::{metrics::SmoothedLoss, run::RunConfig};
+use crate::{runtime::Tensor, stream::Position};
+
+/// Key of our JSON in the metadata.
+const KEY: &str = "equibatch";
+/// Raised when the meaning of the JSON or of the tensors changes.
+const FORMAT: u32 = 1;
+
+/// Why a checkpoint cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("cannot read the checkpoint {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is no checkpoint of ours.
+    #[error("cannot use the checkpoint {}: {reason}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// A moment of a training run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// Where the run stands.
+    pub progress: Progress,
+    /// Parameters, running statistics and moments, by name.
+    pub tensors: BTreeMap<String, Tensor>,
+}
+
+/// Where a run stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// See the constant of the same name.
+    format: u32,
+    /// What the run was started with.
+    pub config: RunConfig,
+    /// Optimizer steps done, over all epochs.
+    pub steps: u64,
+    /// Where the stream continues. Absent before the first batch.
+    pub position: Option<Position>,
+    /// The loss that is shown.
+    pub smoothed_loss: SmoothedLoss,
+}
+
+impl Progress {
+    /// The beginning of a run.
+    #[must_use]
+    pub fn new(config: RunConfig) -> Self {
+        Self {
+            format: FORMAT,
+            config,
+            steps: 0,
+            position: None,
+            smoothed_loss: SmoothedLoss::default(),
+        }
+    }
+}
+
+impl Checkpoint {
+    /// The file's bytes: the same for the same checkpoint.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let progress = serde_json::to_string(&self.progress).expect("progress is plain data");
+        let metadata = HashMap::from([(KEY.to_owned(), progress)]);
+        let bytes: BTreeMap<&str, Vec<u8>> = self
+            .tensors
+            .iter()
+            .map(|(name, tensor)| (name.as_str(), little_endian(&tensor.data)))
+            .collect();
+        let views = self.tensors.iter().map(|(name, tensor)| {
+            let view = TensorView::new(Dtype::F32, tensor.shape.to_vec(), &bytes[name.as_str()]);
+            (
+                name.as_str(),
+                view.expect("a tensor has as many elements as its shape says"),
+            )
+        });
+        safetensors::serialize(views, Some(metadata)).expect("names, shapes and lengths agree")
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Read`] and [`Error::Content`].
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let bytes = fs::read(path).map_err(|source| Error::Read {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        Self::from_bytes(&bytes).map_err(|reason| Error::Content {
+            path: path.to_path_buf(),
+            reason,
+        })
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        let damaged =
+            |error: &dyn std::fmt::Display| format!("it is damaged or no safetensors file ({error})");
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(&error))?;
+        let progress = header
+            .metadata()
+            .as_ref()
+            .and_then(|metadata| metadata.get(KEY))
+            .ok_or("it holds weights, but not where training stood")?;
+        let format = serde_json::from_str::<serde_json::Value>(progress)
+            .ok()
+            .and_then(|json| json["format"].as_u64());
+        if format != Some(u64::from(FORMAT)) {
+            return Err("another version of this program has written it".to_owned());
+        }
+        let progress = serde_json::from_str(progress).map_err(|error| damaged(&error))?;
+        let mut tensors = BTreeMap::new();
+        for (name, view) in SafeTensors::deserialize(bytes)
+            .map_err(|error| damaged(&error))?
+            .iter()
+        {
+            if view.dtype() != Dtype::F32 {
+                return Err(format!("`{name}` is {:?}, not F32", view.dtype()));
+            }
+            let data = view
+                .data()
+                .chunks_exact(4)
+                .map(|bytes| f32::from_le_bytes(bytes.try_into().expect("four bytes")))
+                .collect();
+            tensors.insert(
+                name.to_owned(),
+                Tensor {
+                    shape: view.shape().to_vec().into(),
+                    data,
+                },
+            );
+        }
+        Ok(Self { progress, tensors })
+    }
+}
+
+fn little_endian(data: &[f32]) -> Vec<u8> {
+    data.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::learn::run::tests::config;
+
+    fn checkpoint() -> Checkpoint {
+        let mut progress = Progress {
+            steps: 12,
+            position: Some(Position::default()),
+            ..Progress::new(config())
+        };
+        for step in 1..50 {
+            progress.smoothed_loss.add(1.0 / f64::from(step));
+        }
+        let tensor = |shape: &[usize], data: &[f32]| Tensor {
+            shape: shape.to_vec().into(),
+            data: data.to_vec(),
+        };
+        let tensors = BTreeMap::from([
+            (
+                "conv1.weight".to_owned(),
+                tensor(&[2, 1, 1, 1], &[f32::MIN_POSITIVE / 2.0, -0.0]),
+            ),
+            (
+                "first_moment.conv1.weight".to_owned(),
+                tensor(&[2, 1, 1, 1], &[1.0, f32::MAX]),
+            ),
+            ("bn1.running_mean".to_owned(), tensor(&[1], &[0.1])),
+        ]);
+        Checkpoint { progress, tensors }
+    }
+
+    #[test]
+    fn a_checkpoint_is_read_bit_for_bit_as_it_was_written() {
+        let checkpoint = checkpoint();
+        let read = Checkpoint::from_bytes(&checkpoint.to_bytes()).expect("readable");
+        assert_eq!(read, checkpoint);
+        assert_eq!(read.to_bytes(), checkpoint.to_bytes());
+        assert!(read.tensors["conv1.weight"].data[1].is_sign_negative());
+    }
+
+    #[test]
+    fn damaged_and_foreign_files_are_sentences() {
+        let bytes = checkpoint().to_bytes();
+        let message = |bytes: &[u8]| Checkpoint::from_bytes(bytes).expect_err("unusable");
+        assert!(message(&bytes[..bytes.len() - 1]).contains("damaged"));
+        assert!(message(b"not a checkpoint").contains("damaged"));
+        let foreign =
+            safetensors::serialize(Vec::<(&str, TensorView<'_>)>::new(), None).expect("an empty file");
+        assert!(message(&foreign).contains("not where training stood"));
+        let newer = String::from_utf8_lossy(&bytes).replacen("\\\"format\\\":1", "\\\"format\\\":9", 1);
+        assert!(newer.contains("\\\"format\\\":9"));
+    }
+
+    #[test]
+    fn a_missing_checkpoint_is_named() {
+        let message = Checkpoint::load(Path::new("nowhere/checkpoint.safetensors"))
+            .expect_err("missing")
+            .to_string();
+        assert_eq!(
+            message,
+            "cannot read the checkpoint nowhere/checkpoint.safetensors"
+        );
+    }
+}

@@ -1,0 +1,118 @@
+//! Judges a model on a split.
+
+use super::metrics::{ConfusionMatrix, Figures, argmax, cross_entropy};
+use crate::{
+    runtime::{self, Classifier},
+    stream::{self, BatchRequest, BatchStream, Connection, Split},
+};
+
+/// What can go wrong while a model is judged.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The model and the images have nothing to do with one another.
+    #[error("cannot judge {model} on {dataset}: {reason}")]
+    Mismatch {
+        /// The model, in words.
+        model: String,
+        /// The dataset.
+        dataset: String,
+        /// What differs.
+        reason: String,
+    },
+    /// The server.
+    #[error(transparent)]
+    Stream(#[from] stream::Error),
+    /// The model.
+    #[error(transparent)]
+    Runtime(#[from] runtime::Error),
+}
+
+/// What to judge on.
+#[derive(Clone, Debug)]
+pub struct Subject<'a> {
+    /// Empty: the only dataset of the server.
+    pub dataset: &'a str,
+    /// Which part of it.
+    pub split: Split,
+    /// Images per batch. Changes the speed only.
+    pub batch_size: u32,
+    /// Height and width in pixels.
+    pub image_size: u32,
+    /// Class names of the model, in label order.
+    pub classes: &'a [String],
+}
+
+/// Figures of a model, and the matrix they come from.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    /// Counts.
+    pub matrix: ConfusionMatrix,
+    /// What follows from them.
+    pub figures: Figures,
+    /// Images that stood in the place of broken files.
+    pub replaced: usize,
+}
+
+/// Judges `classifier`, called `model` in errors, on every image of a split, each once and unaugmented.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] where the dataset has other classes than the model.
+pub fn evaluate(
+    connection: &Connection,
+    (model, classifier): (&str, &mut Classifier),
+    subject: &Subject<'_>,
+) -> Result<Judgement, Error> {
+    let request = BatchRequest::evaluation(
+        subject.dataset,
+        subject.split,
+        subject.batch_size,
+        subject.image_size,
+    );
+    let mut stream = connection.stream(&request, 2)?;
+    let description = stream.description();
+    if description.classes != subject.classes {
+        let reason = format!(
+            "its classes are {}, the model's {}",
+            list(&description.classes),
+            list(subject.classes)
+        );
+        return Err(Error::Mismatch {
+            model: model.to_owned(),
+            dataset: description.dataset.clone(),
+            reason,
+        });
+    }
+    judge(&mut stream, classifier, subject)
+}
+
+fn judge(
+    stream: &mut BatchStream,
+    classifier: &mut Classifier,
+    subject: &Subject<'_>,
+) -> Result<Judgement, Error> {
+    let classes = subject.classes.len();
+    let mut matrix = ConfusionMatrix::new(classes);
+    let (mut loss, mut replaced) = (0.0, 0);
+    while let Some(batch) = stream.next_batch()? {
+        let logits = classifier.logits(&batch.tensor, batch.labels.len(), subject.image_size as usize)?;
+        for (row, &label) in logits.chunks_exact(classes).zip(&batch.labels) {
+            let label = label as usize;
+            matrix.record(label, argmax(row));
+            loss += cross_entropy(row, label);
+        }
+        replaced += batch.replaced;
+    }
+    let loss = loss / matrix.total().max(1) as f64;
+    let figures = Figures::new(&matrix, loss, subject.classes);
+    Ok(Judgement {
+        matrix,
+        figures,
+        replaced,
+    })
+}
+
+fn list(names: &[String]) -> String {
+    names.join(", ")
+}

@@ -1,0 +1,186 @@
+//! Learning on ONNX Runtime, without a server.
+
+use std::num::NonZeroUsize;
+
+use bytes::Bytes;
+use equibatch_server::random::{Purpose, generator};
+use rand::Rng as _;
+
+use super::{
+    card::ModelCard,
+    checkpoint::Checkpoint,
+    learner::{Error, Learner},
+    metrics::argmax,
+    run::{RunConfig, tests::config},
+};
+use crate::{
+    runtime::{Runtime, SessionOptions},
+    stream::{Batch, Position},
+};
+
+const IMAGES: u32 = 16;
+const SIZE: u32 = 32;
+
+fn small(epochs: u32) -> RunConfig {
+    let arch = "resnet18@8".to_owned();
+    RunConfig {
+        arch,
+        epochs,
+        steps_per_epoch: 1,
+        batch_size: IMAGES,
+        image_size: SIZE,
+        max_lr: "3e-3".to_owned(),
+        ..config()
+    }
+}
+
+/// Images of noise, each with a label that only its noise can tell.
+fn batch(step: u64) -> Batch {
+    let mut random = generator(5, Purpose::Drawing, &[]);
+    let pixels = (IMAGES * 3 * SIZE * SIZE) as usize;
+    let noise =
+        (0..pixels).flat_map(|_| (random.next_u32() as f32 / u32::MAX as f32 * 4.0 - 2.0).to_le_bytes());
+    Batch {
+        epoch: step,
+        step: 0,
+        next: Position {
+            epoch: step + 1,
+            ..Position::default()
+        },
+        labels: (0..IMAGES).map(|image| (image / 3) % 2).collect(),
+        samples: (0..IMAGES).collect(),
+        replaced: 0,
+        tensor: Bytes::from_iter(noise),
+    }
+}
+
+/// One thread: tests run side by side.
+fn options() -> SessionOptions {
+    SessionOptions {
+        intra_threads: NonZeroUsize::new(1),
+        ..SessionOptions::default()
+    }
+}
+
+fn runtime() -> Runtime {
+    Runtime::load().expect("ONNX Runtime is installed: `make runtime`")
+}
+
+#[test]
+fn sixteen_images_are_learnt_by_heart() {
+    let runtime = runtime();
+    let steps = 25;
+    let mut learner = Learner::new(&runtime, &small(steps), &options()).expect("a learner");
+    let losses: Vec<f64> = (0..u64::from(steps))
+        .map(|step| learner.step(&batch(step)).expect("a step").loss)
+        .collect();
+    assert!(losses[losses.len() - 1] < losses[0] / 4.0, "{losses:?}");
+    let model = learner.model().expect("a model");
+    let mut classifier = learner.classifier(&model).expect("a classifier");
+    let batch = batch(0);
+    let logits = classifier
+        .logits(&batch.tensor, IMAGES as usize, SIZE as usize)
+        .expect("logits");
+    let wrong = logits
+        .chunks(2)
+        .zip(&batch.labels)
+        .filter(|(row, label)| argmax(row) != **label as usize)
+        .count();
+    assert_eq!(wrong, 0, "{logits:?}");
+    let card = ModelCard::read("the model", &classifier).expect("metadata");
+    assert_eq!(
+        (card.classes.as_slice(), card.preprocessing.image_size),
+        (config().classes.as_slice(), SIZE)
+    );
+}
+
+#[test]
+fn a_resumed_run_ends_with_the_same_bits_as_one_without_a_break() {
+    let runtime = runtime();
+    let options = options();
+    let mut whole = Learner::new(&runtime, &small(4), &options).expect("a learner");
+    for step in 0..4 {
+        whole.step(&batch(step)).expect("a step");
+    }
+    let mut first = Learner::new(&runtime, &small(4), &options).expect("a learner");
+    for step in 0..2 {
+        first.step(&batch(step)).expect("a step");
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("checkpoint.safetensors");
+    std::fs::write(&path, first.checkpoint().expect("a checkpoint").to_bytes()).expect("written");
+    drop(first);
+    let checkpoint = Checkpoint::load(&path).expect("readable");
+    let mut second = Learner::resume(&runtime, checkpoint, &options).expect("a learner");
+    for step in 2..4 {
+        second.step(&batch(step)).expect("a step");
+    }
+    let (whole, second) = (
+        whole.checkpoint().expect("a checkpoint"),
+        second.checkpoint().expect("a checkpoint"),
+    );
+    assert_eq!(whole.progress, second.progress);
+    let differing = whole
+        .tensors
+        .iter()
+        .filter(|(name, tensor)| second.tensors[*name] != **tensor)
+        .map(|(name, _)| name);
+    assert_eq!(differing.collect::<Vec<_>>(), Vec::<&String>::new());
+    assert!(whole.to_bytes() == second.to_bytes(), "the files differ");
+}
+
+#[test]
+fn a_checkpoint_of_another_network_is_refused_with_the_tensor_that_differs() {
+    let runtime = runtime();
+    let learner = Learner::new(&runtime, &small(1), &options()).expect("a learner");
+    let mut checkpoint = learner.checkpoint().expect("a checkpoint");
+    checkpoint.progress.config.classes.push("cat".to_owned());
+    let message = Learner::resume(&runtime, checkpoint, &options())
+        .expect_err("another head")
+        .to_string();
+    assert!(message.contains("`") && message.contains("shape"), "{message}");
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_training() {
+    let runtime = runtime();
+    let mut learner = Learner::new(&runtime, &small(1), &options()).expect("a learner");
+    let broken = Batch {
+        tensor: Bytes::from(vec![0xff; (IMAGES * 3 * SIZE * SIZE * 4) as usize]),
+        ..batch(0)
+    };
+    let error = learner.step(&broken).expect_err("not a number");
+    assert!(matches!(error, Error::Diverged { .. }), "{error}");
+    assert!(error.to_string().contains("epoch 1 step 1"), "{error}");
+}
+
+#[test]
+fn an_unknown_network_or_learning_rate_is_a_sentence() {
+    let runtime = runtime();
+    let refusal = |config: RunConfig| {
+        Learner::new(&runtime, &config, &options())
+            .expect_err("refused")
+            .to_string()
+    };
+    assert!(
+        refusal(RunConfig {
+            arch: "resnet35".to_owned(),
+            ..small(1)
+        })
+        .contains("resnet35")
+    );
+    assert!(
+        refusal(RunConfig {
+            arch: "resnet18@0".to_owned(),
+            ..small(1)
+        })
+        .contains("1 to 1024")
+    );
+    assert!(
+        refusal(RunConfig {
+            max_lr: "fast".to_owned(),
+            ..small(1)
+        })
+        .contains("fast")
+    );
+}

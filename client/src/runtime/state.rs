@@ -1,0 +1,158 @@
+//! Parameters, moments and running statistics, kept on the device.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use ort::{
+    memory::{AllocationDevice, Allocator},
+    value::Tensor as Buffer,
+};
+
+use super::{Device, Error, error::first_line};
+use crate::program::Tensor;
+
+/// Named `f32` tensors on the device, each in two buffers: a step reads one set and writes the other, and then they change roles, so
+/// that nothing is copied and nothing is allocated from step to step.
+pub struct DeviceState {
+    id: u64,
+    device: Device,
+    buffers: BTreeMap<String, [Buffer<f32>; 2]>,
+    current: usize,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+impl DeviceState {
+    /// Copies `values` to the device.
+    pub(super) fn new(
+        device: Device,
+        allocator: &Allocator,
+        values: &BTreeMap<String, Tensor>,
+    ) -> Result<Self, Error> {
+        let mut buffers = BTreeMap::new();
+        for (name, value) in values {
+            let shape = dimensions(&value.shape);
+            let allocate =
+                || Buffer::<f32>::new(allocator, shape.clone()).map_err(|error| device.refused(&error));
+            buffers.insert(name.clone(), [allocate()?, allocate()?]);
+        }
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let mut state = Self {
+            id,
+            device,
+            buffers,
+            current: 0,
+        };
+        state.load(values)?;
+        Ok(state)
+    }
+
+    /// Replaces the values.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Name`] where a tensor of the state is missing from `values`, [`Error::Length`] where it has another size.
+    pub fn load(&mut self, values: &BTreeMap<String, Tensor>) -> Result<(), Error> {
+        for (name, pair) in &mut self.buffers {
+            let value = values.get(name).ok_or_else(|| Error::Name {
+                name: name.clone(),
+                what: "the values given".to_owned(),
+            })?;
+            let buffer = &mut pair[self.current];
+            let expected = buffer.shape().num_elements();
+            if value.data.len() != expected {
+                return Err(Error::Length {
+                    name: name.clone(),
+                    expected,
+                    found: value.data.len(),
+                });
+            }
+            match self.device {
+                Device::Cpu => buffer.extract_tensor_mut().1.copy_from_slice(&value.data),
+                Device::Cuda { .. } => Buffer::from_array((dimensions(&value.shape), value.data.clone()))
+                    .and_then(|host| host.copy_into(buffer))
+                    .map_err(|error| self.device.refused(&error))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies the values to the host.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Run`] where the device fails.
+    pub fn read(&self) -> Result<BTreeMap<String, Tensor>, Error> {
+        let failed = |name: &str, error: &ort::Error| Error::Run {
+            what: format!("the copy of `{name}` from {}", self.device),
+            reason: first_line(error),
+        };
+        let mut values = BTreeMap::new();
+        for (name, pair) in &self.buffers {
+            let buffer = &pair[self.current];
+            let shape: Vec<usize> = buffer
+                .shape()
+                .iter()
+                .map(|&length| usize::try_from(length).unwrap_or(0))
+                .collect();
+            let data = match self.device {
+                Device::Cpu => buffer.extract_tensor().1.to_vec(),
+                Device::Cuda { .. } => {
+                    let host = buffer
+                        .to(AllocationDevice::CPU, 0)
+                        .map_err(|error| failed(name, &error))?;
+                    host.extract_tensor().1.to_vec()
+                }
+            };
+            values.insert(
+                name.clone(),
+                Tensor {
+                    shape: shape.into(),
+                    data,
+                },
+            );
+        }
+        Ok(values)
+    }
+
+    /// Distinguishes this state from every other one of the process.
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Which of the two sets holds the values.
+    pub(super) fn current(&self) -> usize {
+        self.current
+    }
+
+    /// Makes the set that a step wrote the one that holds the values.
+    pub(super) fn swap(&mut self) {
+        self.current = 1 - self.current;
+    }
+
+    /// The buffers of one tensor.
+    pub(super) fn pair(&mut self, name: &str) -> Result<&mut [Buffer<f32>; 2], Error> {
+        self.buffers.get_mut(name).ok_or_else(|| Error::Name {
+            name: name.to_owned(),
+            what: "the state".to_owned(),
+        })
+    }
+}
+
+impl std::fmt::Debug for DeviceState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeviceState")
+            .field("device", &self.device)
+            .field("tensors", &self.buffers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+pub(super) fn dimensions(shape: &[usize]) -> Vec<i64> {
+    shape
+        .iter()
+        .map(|&length| i64::try_from(length).expect("a dimension fits an i64"))
+        .collect()
+}
