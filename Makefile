@@ -6,7 +6,9 @@ RUNTIME := .runtime
 ORT_LIBRARY := $(RUNTIME)/onnxruntime/capi/libonnxruntime.so.$(ORT_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help runtime build test lint deny demo bench clean
+.PHONY: help runtime build test lint deny demo bench bench-torch clean
+
+TORCH := .tools/torch/bin/python
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,7 +36,7 @@ lint: ## Formatting, clippy, documentation, licences and sources: nothing may wa
 	else echo "cargo-deny is not installed: bans, licences and sources were not checked"; fi
 
 deny: ## Check bans, licences and sources of all dependencies (needs cargo-deny).
-	cargo deny --log-level error check --config .deny.toml bans licenses sources
+	cargo deny --log-level error check bans licenses sources
 
 demo: build ## Draw sample data, serve it, train with and without balance, and compare.
 	tests/demo.sh
@@ -42,6 +44,13 @@ demo: build ## Draw sample data, serve it, train with and without balance, and c
 bench: runtime ## Run the benchmarks.
 	cargo bench --locked --workspace
 
+bench-torch: build $(TORCH) ## Compare a training step with PyTorch's on this machine (installs PyTorch into .tools).
+	$(TORCH) tests/torch_step.py
+
+$(TORCH):
+	$(PYTHON) -m venv .tools/torch
+	$@ -m pip install --quiet torch==2.15.0 numpy
+
 clean: ## Remove everything that was built, installed or drawn.
 	cargo clean
-	rm -rf $(RUNTIME) data runs
+	rm -rf $(RUNTIME) .tools data runs

@@ -3,7 +3,7 @@
 //! A generator is keyed by a *hash* of all of these. Adding them up (`seed + epoch`) would make neighbouring seeds shifted copies of
 //! one another.
 
-use rand::{Rng as _, SeedableRng as _};
+use rand::{Rng, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 /// What the numbers are for. Two purposes never share numbers, even at equal coordinates.
@@ -81,9 +81,27 @@ pub fn below(generator: &mut ChaCha8Rng, bound: u32) -> u32 {
     }
 }
 
+/// A number drawn uniformly from `[low, high)`, or `low` where the two are equal. Takes 8 bytes from `generator`.
+#[must_use]
+pub fn uniform(generator: &mut impl Rng, low: f64, high: f64) -> f64 {
+    // 53 bits, the precision of the result: the arithmetic is ours, so that another release of the generator's crate cannot change it.
+    let unit = (generator.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+    low + (high - low) * unit
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn uniform_numbers_fill_their_range() {
+        let mut generator = generator(1, Purpose::Augment, &[]);
+        let numbers: Vec<f64> = (0..4000).map(|_| uniform(&mut generator, -2.0, 6.0)).collect();
+        assert!(numbers.iter().all(|x| (-2.0..6.0).contains(x)));
+        let mean = numbers.iter().sum::<f64>() / 4000.0;
+        assert!((mean - 2.0).abs() < 0.2, "mean {mean}");
+        assert!(numbers.iter().any(|&x| x < -1.9) && numbers.iter().any(|&x| x > 5.9));
+    }
 
     #[test]
     fn every_argument_changes_the_key() {

@@ -69,7 +69,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Every source file below `folder`, with the top-level module that it belongs to.
+/// Every source file below `folder` but files of tests, with the top-level module that it belongs to.
 fn sources(folder: &Path) -> Vec<(String, PathBuf)> {
     let mut found = vec![];
     let mut open = vec![folder.to_path_buf()];
@@ -78,7 +78,9 @@ fn sources(folder: &Path) -> Vec<(String, PathBuf)> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 open.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+            } else if path.extension().is_some_and(|extension| extension == "rs")
+                && !path.ends_with("tests.rs")
+            {
                 let inside = path.strip_prefix(folder).unwrap();
                 let module = inside.components().next().unwrap().as_os_str().to_str().unwrap();
                 found.push((module.trim_end_matches(".rs").to_owned(), path));

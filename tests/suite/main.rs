@@ -2,3 +2,4 @@
 //! once.
 
 mod architecture;
+mod rendering;

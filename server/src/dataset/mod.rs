@@ -1,1 +1,172 @@
-//! To be written.
+//! Class folders on disk to a [`Dataset`]: which files, of which class, in which split.
+//!
+//! # Layout of a root
+//!
+//! A class is a folder; its name is the class name, and every image anywhere below it belongs to it.
+//!
+//! 1. Without a `train/` folder in the root, the classes are the root's folders, and 20 % of each class is held out for validation.
+//!    `valid/` and `test/` beside them are splits, not classes: their folders are classes too, and where there is a `valid/`, nothing
+//!    is held out.
+//! 2. With a `train/` folder, the classes are the folders of `train/`, `valid/` and `test/`. Where there is no `valid/`, 20 % of each
+//!    class of `train/` is held out. Other folders of the root are not read; a warning names them.
+//!
+//! `val/` and `validation/` are read as `valid/`. A class with the same name in several splits is one class.
+//!
+//! An image is a file with extension `jpg`, `jpeg`, `png`, `webp`, `bmp` or `gif`, in upper or lower case. Names that begin with a
+//! dot are passed over. Files that lie beside the class folders belong to no class; a warning counts them.
+//!
+//! # Order
+//!
+//! Classes are sorted by the bytes of their names, samples by class and then by the bytes of their paths. The index of a class in
+//! that order is its label, the index of a sample is its id; both are the same on every file system.
+//!
+//! # What is wrong with it
+//!
+//! | in the folders | becomes |
+//! |---|---|
+//! | no root, a root that is a file, an unreadable root | [`Error`] |
+//! | no usable image, or images of one class only | [`Error`] |
+//! | an empty, broken, too large or non-UTF-8 named file | quarantined, not a sample |
+//! | a class folder without a usable image | [`Warning::EmptyClass`], not a class |
+//! | a class absent from a split that others are in | [`Warning::AbsentClass`], a class all the same |
+//! | class names that differ in case only | [`Warning::SimilarClasses`], two classes |
+//! | an unreadable folder | [`Warning::Unreadable`], passed over |
+//! | a link that leaves the root, leads nowhere, or into a folder already read for this class | [`Warning::Link`], or quarantined where it is an image; passed over |
+//!
+//! Links that stay inside the root are followed.
+
+mod error;
+mod fingerprint;
+mod layout;
+mod options;
+mod quarantine;
+mod scan;
+mod split;
+mod walk;
+mod warning;
+mod weights;
+
+pub use error::Error;
+pub use fingerprint::Fingerprint;
+pub use options::{Orientation, ScanOptions, SplitMethod};
+pub use quarantine::{Quarantined, RuntimeQuarantine};
+pub use scan::scan;
+pub use warning::{LinkFault, Warning};
+pub use weights::{effective_number, inverse_frequency};
+
+use std::path::PathBuf;
+
+/// What a sample may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Split {
+    /// Learning.
+    Train,
+    /// Judging while learning.
+    Valid,
+    /// Judging afterwards.
+    Test,
+}
+
+impl Split {
+    /// Every split, in the order in which they are listed.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Valid, Self::Test];
+
+    /// `train`, `valid` or `test`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Valid => "valid",
+            Self::Test => "test",
+        }
+    }
+
+    /// The split of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|split| split.name() == name)
+    }
+}
+
+/// One usable image file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Relative to the root, with `/` between components.
+    pub path: String,
+    /// Index into [`Dataset::classes`].
+    pub class: u32,
+    /// What it is used for.
+    pub split: Split,
+    /// Size of the file when it was scanned.
+    pub bytes: u64,
+    /// Pixels in a stored row, as the header says, before any orientation is applied.
+    pub width: u32,
+    /// Stored rows.
+    pub height: u32,
+}
+
+/// A root of class folders as it was when it was scanned. Never changes; what turns out later to be broken goes to a
+/// [`RuntimeQuarantine`] beside it, so that ids and fingerprint stay.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// What clients call it.
+    pub name: String,
+    /// Where it lies, without links.
+    pub root: PathBuf,
+    /// Class names, sorted. The index is the label.
+    pub classes: Vec<String>,
+    /// Sorted by class, then by path. The index is the sample's id.
+    pub samples: Vec<Sample>,
+    /// Of classes, samples and the options that change pixels.
+    pub fingerprint: Fingerprint,
+    /// Files found at the scan that are not samples, by path.
+    pub quarantine: Vec<Quarantined>,
+    /// What else a person should know.
+    pub warnings: Vec<Warning>,
+    /// How it was scanned.
+    pub options: ScanOptions,
+}
+
+impl Dataset {
+    /// Where the file of sample `id` lies.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no such sample.
+    #[must_use]
+    pub fn path(&self, id: u32) -> PathBuf {
+        self.root.join(&self.samples[id as usize].path)
+    }
+
+    /// Sample ids of `split` by class, ascending; a class absent from the split has none.
+    #[must_use]
+    pub fn members(&self, split: Split) -> Vec<Vec<u32>> {
+        let mut members = vec![Vec::new(); self.classes.len()];
+        for (id, sample) in (0..).zip(&self.samples) {
+            if sample.split == split {
+                members[sample.class as usize].push(id);
+            }
+        }
+        members
+    }
+
+    /// Samples of `split` by class.
+    #[must_use]
+    pub fn counts(&self, split: Split) -> Vec<u32> {
+        let mut counts = vec![0; self.classes.len()];
+        for sample in self.samples.iter().filter(|sample| sample.split == split) {
+            counts[sample.class as usize] += 1;
+        }
+        counts
+    }
+
+    /// The splits that have samples, in the order of [`Split::ALL`].
+    #[must_use]
+    pub fn splits(&self) -> Vec<Split> {
+        let used = |split: &Split| self.samples.iter().any(|sample| sample.split == *split);
+        Split::ALL.into_iter().filter(used).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

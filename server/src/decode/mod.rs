@@ -1,1 +1,95 @@
-//! To be written.
+//! Bytes of a file to pixels.
+//!
+//! JPEG, PNG, WebP, BMP and GIF, by content; of an animation the first frame. Everything becomes 8-bit RGB: grey is replicated,
+//! transparency is dropped (not composited), 16 bits are rounded to 8, CMYK JPEG is converted by the decoder. Colour profiles are
+//! not applied. The orientation in EXIF data is applied unless the options say otherwise.
+//!
+//! Any bytes give an image or an [`Error`], never a panic, and no file takes more memory than its [`Limits`] allow.
+
+mod canonical;
+mod complete;
+mod error;
+mod file;
+mod pixels;
+
+pub use canonical::{canonical, canonical_short_side, canonical_size};
+pub use error::{Blame, Error};
+pub use file::read_and_decode;
+
+pub use crate::header::Limits;
+
+use std::io::Cursor;
+
+use ::image::metadata::Orientation as Turn;
+use ::image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
+
+use crate::dataset::Orientation;
+use crate::header::{self, Format};
+use crate::image::Image;
+
+/// How a file is decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DecodeOptions {
+    /// Whether EXIF orientation turns the image.
+    pub orientation: Orientation,
+    /// What the file may cost.
+    pub limits: Limits,
+}
+
+/// Decodes the bytes of one file.
+///
+/// # Determinism
+///
+/// A function of the arguments.
+///
+/// # Errors
+///
+/// Every variant of [`Error`] but those about files. A truncated file is an error even where the missing part is small: half an image
+/// padded with grey would be trained on.
+pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Image, Error> {
+    options.limits.check_file(bytes.len() as u64)?;
+    let format = header::read(Cursor::new(bytes), &options.limits)?.format;
+    if !complete::is_complete(format, bytes) {
+        return Err(Error::Truncated { format });
+    }
+    header::caught(|| decode_with_codec(format, bytes, options))
+        .map_err(|message| Error::Panicked { format, message })?
+}
+
+fn decode_with_codec(format: Format, bytes: &[u8], options: &DecodeOptions) -> Result<Image, Error> {
+    let limits = options.limits;
+    let corrupt = |source| Error::Corrupt { format, source };
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format.codec());
+    reader.limits(limits.for_codec());
+    let mut decoder = reader.into_decoder().map_err(corrupt)?;
+    let (width, height) = decoder.dimensions();
+    limits.check_size(width, height)?;
+    if decoder.total_bytes() > limits.max_allocation {
+        return Err(Error::TooMuchMemory {
+            bytes: decoder.total_bytes(),
+            limit: limits.max_allocation,
+        });
+    }
+    let turn = match options.orientation {
+        // Broken EXIF data says nothing about the pixels: the image is taken as it lies.
+        Orientation::Apply => decoder.orientation().unwrap_or(Turn::NoTransforms),
+        Orientation::Ignore => Turn::NoTransforms,
+    };
+    let pixels = pixels::rgb(format, decoder)?;
+    Ok(turned(width, height, pixels, turn))
+}
+
+fn turned(width: u32, height: u32, pixels: Vec<u8>, turn: Turn) -> Image {
+    if turn == Turn::NoTransforms {
+        return Image::new(width, height, pixels);
+    }
+    let mut image = DynamicImage::ImageRgb8(
+        RgbImage::from_raw(width, height, pixels).expect("three bytes for every pixel"),
+    );
+    image.apply_orientation(turn);
+    let image = image.into_rgb8();
+    Image::new(image.width(), image.height(), image.into_raw())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,42 @@
+use std::fmt;
+
+use super::{Orientation, Sample};
+
+/// A hash of what a data set consists of: class names, and of every sample path, size, class and split, and the options that change
+/// decoded pixels. The same on every machine and under every root; the content of the files is not read for it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint(pub [u8; 32]);
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({self})")
+    }
+}
+
+/// The fingerprint of sorted `classes` and `samples`. Texts are hashed with their lengths, so that no two lists read the same.
+pub(super) fn fingerprint(classes: &[String], samples: &[Sample], orientation: Orientation) -> Fingerprint {
+    let mut hasher = blake3::Hasher::new_derive_key("equibatch 1 dataset");
+    hasher.update(&[u8::from(orientation == Orientation::Apply)]);
+    hasher.update(&(classes.len() as u64).to_le_bytes());
+    for class in classes {
+        text(&mut hasher, class);
+    }
+    for sample in samples {
+        text(&mut hasher, &sample.path);
+        text(&mut hasher, &classes[sample.class as usize]);
+        text(&mut hasher, sample.split.name());
+        hasher.update(&sample.bytes.to_le_bytes());
+    }
+    Fingerprint(*hasher.finalize().as_bytes())
+}
+
+fn text(hasher: &mut blake3::Hasher, text: &str) {
+    hasher.update(&(text.len() as u64).to_le_bytes());
+    hasher.update(text.as_bytes());
+}

@@ -1,0 +1,223 @@
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use super::fingerprint::fingerprint;
+use super::layout::Place;
+use super::quarantine::reason;
+use super::split::{Chance, divide};
+use super::walk::{Found, Walk, walk};
+use super::{Dataset, Error, Quarantined, Sample, ScanOptions, Split, Warning};
+use crate::header::{self, Header, Limits};
+
+/// Scans the class folders of `root`: lists them, reads the header of every image, divides, sorts and hashes.
+///
+/// # Determinism
+///
+/// But for the name and the root, a function of what the folders contain and of the options, whatever the file system lists first.
+///
+/// # Errors
+///
+/// Every variant of [`Error`]; see the table in the documentation of [`super`].
+pub fn scan(name: &str, root: &Path, options: &ScanOptions) -> Result<Dataset, Error> {
+    if !(0.0..1.0).contains(&options.valid_fraction) {
+        return Err(Error::ValidFraction {
+            fraction: options.valid_fraction,
+        });
+    }
+    let (real, mut walk) = open(root)?;
+    let headers = headers(&real, &walk.found, &options.limits);
+    let mut usable = Vec::new();
+    for (found, header) in walk.found.drain(..).zip(headers) {
+        match header {
+            Ok(header) => usable.push((found, header)),
+            Err(error) => {
+                walk.quarantine.push(Quarantined {
+                    path: found.path,
+                    reason: reason(&error),
+                });
+            }
+        }
+    }
+    walk.quarantine.sort();
+    usable.sort_by(|(a, _), (b, _)| (&a.class, &a.path).cmp(&(&b.class, &b.path)));
+    u32::try_from(usable.len()).map_err(|_| Error::TooManyImages {
+        root: root.to_owned(),
+    })?;
+
+    let classes = classes(root, &usable, &walk)?;
+    let samples = samples(&usable, &classes, options);
+    let mut warnings = walk.warnings;
+    warnings.extend(empty_classes(&walk.class_folders, &samples));
+    warnings.extend(similar_classes(&classes));
+    warnings.extend(absent_classes(&classes, &samples));
+    warnings.sort();
+    let fingerprint = fingerprint(&classes, &samples, options.orientation);
+    let (name, quarantine) = (name.to_owned(), walk.quarantine);
+    Ok(Dataset {
+        name,
+        root: real,
+        classes,
+        samples,
+        fingerprint,
+        quarantine,
+        warnings,
+        options: *options,
+    })
+}
+
+fn open(root: &Path) -> Result<(PathBuf, Walk), Error> {
+    let unreadable = |source| Error::Unreadable {
+        root: root.to_owned(),
+        source,
+    };
+    let real = root.canonicalize().map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => Error::Missing {
+            root: root.to_owned(),
+        },
+        io::ErrorKind::NotADirectory => Error::NotAFolder {
+            root: root.to_owned(),
+        },
+        _ => unreadable(source),
+    })?;
+    if !real.is_dir() {
+        return Err(Error::NotAFolder {
+            root: root.to_owned(),
+        });
+    }
+    let walk = walk(&real).map_err(unreadable)?;
+    Ok((real, walk))
+}
+
+/// The headers of all files, read by a few threads: the time goes into waiting for the disk.
+fn headers(root: &Path, found: &[Found], limits: &Limits) -> Vec<Result<Header, header::Error>> {
+    let threads = thread::available_parallelism()
+        .map_or(1, NonZeroUsize::get)
+        .clamp(2, 16);
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let at = next.fetch_add(1, Ordering::Relaxed)
+            && let Some(file) = found.get(at)
+        {
+            done.push((at, header_of(&root.join(&file.path), file.bytes, limits)));
+        }
+        done
+    };
+    let mut headers = thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads.min(found.len())).map(|_| scope.spawn(work)).collect();
+        let done = threads
+            .into_iter()
+            .flat_map(|thread| thread.join().expect("reading a header never panics"));
+        done.collect::<Vec<_>>()
+    });
+    headers.sort_by_key(|(at, _)| *at);
+    headers.into_iter().map(|(_, header)| header).collect()
+}
+
+fn header_of(path: &Path, bytes: u64, limits: &Limits) -> Result<Header, header::Error> {
+    limits.check_file(bytes)?;
+    let file = File::open(path).map_err(header::Error::Io)?;
+    header::read(BufReader::new(file), limits)
+}
+
+fn classes(root: &Path, usable: &[(Found, Header)], walk: &Walk) -> Result<Vec<String>, Error> {
+    let names: BTreeSet<&String> = usable.iter().map(|(found, _)| &found.class).collect();
+    let mut classes: Vec<String> = names.into_iter().cloned().collect();
+    let root = root.to_owned();
+    match classes.len() {
+        0 => Err(Error::NoImages {
+            root,
+            quarantined: walk.quarantine.len(),
+            stray: walk.stray,
+        }),
+        1 => Err(Error::SingleClass {
+            root,
+            class: classes.remove(0),
+        }),
+        _ => Ok(classes),
+    }
+}
+
+fn samples(usable: &[(Found, Header)], classes: &[String], options: &ScanOptions) -> Vec<Sample> {
+    let is_divided = |found: &&Found| found.place == Place::Divided;
+    let divided: Vec<&str> = usable
+        .iter()
+        .map(|(found, _)| found)
+        .filter(is_divided)
+        .map(|found| found.class.as_str())
+        .collect();
+    let chance = Chance {
+        fraction: options.valid_fraction,
+        seed: options.split_seed,
+        method: options.split_method,
+    };
+    let mut splits = divide(&divided, chance).into_iter();
+    let sample = |(found, header): &(Found, Header)| {
+        let class = classes
+            .binary_search(&found.class)
+            .expect("the class of an image is a class");
+        Sample {
+            path: found.path.clone(),
+            class: u32::try_from(class).expect("no more classes than images"),
+            split: match found.place {
+                Place::Fixed(split) => split,
+                Place::Divided => splits.next().expect("one for each divided image"),
+            },
+            bytes: found.bytes,
+            width: header.width,
+            height: header.height,
+        }
+    };
+    usable.iter().map(sample).collect()
+}
+
+fn empty_classes(folders: &[String], samples: &[Sample]) -> Vec<Warning> {
+    // A class folder is one folder below the root, or two.
+    let above = |path: &'_ str, depth: usize| {
+        path.match_indices('/')
+            .nth(depth)
+            .map(|(at, _)| path[..at].to_owned())
+    };
+    let depths = |sample: &Sample| [above(&sample.path, 0), above(&sample.path, 1)];
+    let used: BTreeSet<String> = samples.iter().flat_map(depths).flatten().collect();
+    let empty = folders.iter().filter(|folder| !used.contains(*folder));
+    empty
+        .map(|folder| Warning::EmptyClass {
+            folder: folder.clone(),
+        })
+        .collect()
+}
+
+fn similar_classes(classes: &[String]) -> Vec<Warning> {
+    let mut folded: Vec<(String, &String)> = classes.iter().map(|name| (name.to_lowercase(), name)).collect();
+    folded.sort();
+    let twins = folded.windows(2).filter(|pair| pair[0].0 == pair[1].0);
+    let warning = |pair: &[(String, &String)]| Warning::SimilarClasses {
+        first: pair[0].1.clone(),
+        second: pair[1].1.clone(),
+    };
+    twins.map(warning).collect()
+}
+
+fn absent_classes(classes: &[String], samples: &[Sample]) -> Vec<Warning> {
+    let present: BTreeSet<(Split, u32)> = samples
+        .iter()
+        .map(|sample| (sample.split, sample.class))
+        .collect();
+    let used: BTreeSet<Split> = present.iter().map(|(split, _)| *split).collect();
+    let pairs = used
+        .into_iter()
+        .flat_map(|split| (0..).zip(classes).map(move |class| (split, class)));
+    let absent = pairs.filter(|(split, (label, _))| !present.contains(&(*split, *label)));
+    absent
+        .map(|(split, (_, class))| Warning::AbsentClass {
+            class: class.clone(),
+            split,
+        })
+        .collect()
+}

@@ -1,0 +1,100 @@
+use std::fmt;
+
+use super::Split;
+
+/// Something in the folders that a person may not have meant. Paths are relative to the root; the root itself is `.`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Warning {
+    /// Images that lie beside the class folders and belong to no class.
+    StrayImages {
+        /// The folder they lie in.
+        folder: String,
+        /// How many.
+        count: usize,
+    },
+    /// A folder beside `train/`, not read.
+    IgnoredFolder {
+        /// The folder.
+        folder: String,
+    },
+    /// A class folder without a usable image.
+    EmptyClass {
+        /// The folder.
+        folder: String,
+    },
+    /// A class that a split has no image of, though it has images.
+    AbsentClass {
+        /// The class.
+        class: String,
+        /// The split.
+        split: Split,
+    },
+    /// Two classes whose names differ in case only.
+    SimilarClasses {
+        /// The first, in label order.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// A folder that cannot be listed.
+    Unreadable {
+        /// The folder.
+        folder: String,
+        /// What the operating system says.
+        reason: String,
+    },
+    /// A link that is not followed.
+    Link {
+        /// The link.
+        path: String,
+        /// Why not.
+        fault: LinkFault,
+    },
+}
+
+/// Why a link is not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LinkFault {
+    /// Its target lies outside of the root.
+    LeavesRoot,
+    /// Its target does not exist, or cannot be reached.
+    LeadsNowhere,
+    /// Its target is a folder that contains it, or that was read for the same class already.
+    AlreadyRead,
+}
+
+impl fmt::Display for LinkFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LeavesRoot => "the link leaves the root",
+            Self::LeadsNowhere => "the link leads nowhere",
+            Self::AlreadyRead => "the link leads to a folder already read",
+        })
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StrayImages { folder, count } => {
+                write!(f, "{count} images in {folder:?} lie in no class folder")
+            }
+            Self::IgnoredFolder { folder } => {
+                write!(f, "the folder {folder:?} beside \"train\" is not read")
+            }
+            Self::EmptyClass { folder } => write!(f, "the class folder {folder:?} has no usable image"),
+            Self::AbsentClass { class, split } => {
+                write!(
+                    f,
+                    "the class {class:?} has no image in the {} split",
+                    split.name()
+                )
+            }
+            Self::SimilarClasses { first, second } => {
+                write!(f, "the classes {first:?} and {second:?} differ in case only")
+            }
+            Self::Unreadable { folder, reason } => write!(f, "cannot read the folder {folder:?}: {reason}"),
+            Self::Link { path, fault } => write!(f, "passed over {path:?}: {fault}"),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+use std::io;
+use std::path::PathBuf;
+
+use ::image::ImageError;
+
+use crate::header::{self, Format};
+
+/// Whose fault it is that there is no image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The file is broken.
+    Data,
+    /// The file wants more than the operator allows.
+    Limit,
+    /// The file may be right, and is not understood.
+    Unsupported,
+    /// The file cannot be read, or is not the one that was scanned.
+    Io,
+}
+
+/// Why a file gives no image.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The header is refused.
+    #[error(transparent)]
+    Header(#[from] header::Error),
+    /// Data: the file ends too early.
+    #[error("the {} file is truncated", format.name())]
+    Truncated {
+        /// By content.
+        format: Format,
+    },
+    /// Data, limit or unsupported, as the source says: the decoder gives up.
+    #[error("cannot decode the {} file", format.name())]
+    Corrupt {
+        /// By content.
+        format: Format,
+        /// What the decoder says.
+        #[source]
+        source: ImageError,
+    },
+    /// Data: the decoder panicked.
+    #[error("the {} decoder panicked: {message}", format.name())]
+    Panicked {
+        /// By content.
+        format: Format,
+        /// The panic's message.
+        message: String,
+    },
+    /// Limit: the decoder's output is larger than allowed.
+    #[error("decoding takes {bytes} bytes, {limit} are allowed")]
+    TooMuchMemory {
+        /// What the decoder's output takes.
+        bytes: u64,
+        /// [`Limits::max_allocation`](header::Limits::max_allocation).
+        limit: u64,
+    },
+    /// Unsupported: samples that are not 8 or 16-bit integers.
+    #[error("the {} file has pixels of type {colour:?}", format.name())]
+    Colour {
+        /// By content.
+        format: Format,
+        /// The decoder's name for it.
+        colour: ::image::ColorType,
+    },
+    /// Io: the file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        #[source]
+        source: io::Error,
+    },
+    /// Io: the file was there when the data set was scanned.
+    #[error("{} is gone since it was scanned", path.display())]
+    Vanished {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Io: the file has another size than when the data set was scanned.
+    #[error("{} has changed since it was scanned: {found} bytes, not {expected}", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// Bytes at the scan.
+        expected: u64,
+        /// Bytes now.
+        found: u64,
+    },
+}
+
+impl Error {
+    /// Whose fault it is.
+    #[must_use]
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Header(header) => match header {
+                header::Error::FileTooLarge { .. } | header::Error::TooManyPixels { .. } => Blame::Limit,
+                header::Error::UnknownFormat => Blame::Unsupported,
+                header::Error::Io(_) => Blame::Io,
+                header::Error::Broken { source, .. } => blame_of(source),
+                _ => Blame::Data,
+            },
+            Self::Corrupt { source, .. } => blame_of(source),
+            Self::Truncated { .. } | Self::Panicked { .. } => Blame::Data,
+            Self::TooMuchMemory { .. } => Blame::Limit,
+            Self::Colour { .. } => Blame::Unsupported,
+            Self::Io { .. } | Self::Vanished { .. } | Self::Changed { .. } => Blame::Io,
+        }
+    }
+}
+
+fn blame_of(error: &ImageError) -> Blame {
+    match error {
+        ImageError::Limits(_) => Blame::Limit,
+        ImageError::Unsupported(_) => Blame::Unsupported,
+        _ => Blame::Data,
+    }
+}

@@ -1,0 +1,61 @@
+//! Any decoder's output to 8-bit RGB.
+
+use ::image::{ColorType, ImageDecoder};
+
+use super::Error;
+use crate::header::Format;
+use crate::image::Image;
+
+/// The pixels of `decoder` as RGB, in a buffer with room for the slack of an [`Image`].
+pub(super) fn rgb(format: Format, decoder: impl ImageDecoder) -> Result<Vec<u8>, Error> {
+    let colour = decoder.color_type();
+    let expand: fn(&[u8]) -> [u8; 3] = match colour {
+        ColorType::Rgb8 => return read(format, decoder),
+        ColorType::L8 | ColorType::La8 => |p| [p[0]; 3],
+        ColorType::Rgba8 => |p| [p[0], p[1], p[2]],
+        ColorType::L16 | ColorType::La16 => |p| [rounded(p, 0); 3],
+        ColorType::Rgb16 | ColorType::Rgba16 => |p| [rounded(p, 0), rounded(p, 1), rounded(p, 2)],
+        colour => return Err(Error::Colour { format, colour }),
+    };
+    let (width, height) = decoder.dimensions();
+    let raw = read(format, decoder)?;
+    let mut pixels = room_for(width as usize * height as usize * Image::CHANNELS);
+    for pixel in raw.chunks_exact(usize::from(colour.bytes_per_pixel())) {
+        pixels.extend_from_slice(&expand(pixel));
+    }
+    Ok(pixels)
+}
+
+/// An empty buffer that takes `bytes` bytes and the slack without moving.
+pub(super) fn room_for(bytes: usize) -> Vec<u8> {
+    Vec::with_capacity(bytes + Image::SLACK)
+}
+
+fn read(format: Format, decoder: impl ImageDecoder) -> Result<Vec<u8>, Error> {
+    let bytes = usize::try_from(decoder.total_bytes()).expect("checked against the limits");
+    let mut buffer = room_for(bytes);
+    buffer.resize(bytes, 0);
+    decoder
+        .read_image(&mut buffer)
+        .map_err(|source| Error::Corrupt { format, source })?;
+    Ok(buffer)
+}
+
+/// The 16-bit channel `channel` of a pixel in native byte order, as the nearest of 256 levels.
+fn rounded(pixel: &[u8], channel: usize) -> u8 {
+    let value = u16::from_ne_bytes([pixel[2 * channel], pixel[2 * channel + 1]]);
+    u8::try_from((u32::from(value) + 128) / 257).expect("65535 gives 255")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixteen_bits_are_rounded_to_the_nearest_level() {
+        for value in 0..=u16::MAX {
+            let expected = (f64::from(value) / 65535.0 * 255.0).round();
+            assert_eq!(f64::from(rounded(&value.to_ne_bytes(), 0)), expected, "{value}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What a camera makes of a scene: uneven light, vignette, exposure, colour cast, softness, noise, and a JPEG file.
+
+use image::codecs::jpeg::JpegEncoder;
+use image::{ExtendedColorType, ImageResult};
+
+use super::dice::Dice;
+use super::paint::{Canvas, unit};
+
+/// Encodes the canvas as a photograph: JPEG of quality 75 to 95.
+pub(super) fn develop(mut canvas: Canvas, dice: &mut Dice) -> ImageResult<Vec<u8>> {
+    if dice.chance(0.35) {
+        canvas.blur(1);
+    }
+    let pixels = expose(&canvas, dice);
+    let quality = dice.count(75, 95) as u8;
+    let mut jpeg = Vec::new();
+    let encoder = JpegEncoder::new_with_quality(&mut jpeg, quality);
+    encoder_write(encoder, &pixels, (canvas.width() as u32, canvas.height() as u32))?;
+    Ok(jpeg)
+}
+
+fn encoder_write(
+    mut encoder: JpegEncoder<&mut Vec<u8>>,
+    pixels: &[u8],
+    (width, height): (u32, u32),
+) -> ImageResult<()> {
+    encoder.encode(pixels, width, height, ExtendedColorType::Rgb8)
+}
+
+/// Applies light, exposure and noise; returns RGB bytes.
+fn expose(canvas: &Canvas, dice: &mut Dice) -> Vec<u8> {
+    let (width, height) = (canvas.width(), canvas.height());
+    let (cos, sin) = unit(dice.unit());
+    let slope = dice.between(0.0, 0.35);
+    let vignette = if dice.chance(0.5) {
+        dice.between(0.05, 0.5)
+    } else {
+        0.0
+    };
+    let exposure = dice.between(0.75, 1.2);
+    let cast = dice.wobble(0.14);
+    let gains = [exposure * (1.0 + cast), exposure, exposure * (1.0 - cast)];
+    let contrast = dice.between(0.75, 1.2);
+    let saturation = dice.between(0.55, 1.1);
+    let grain = dice.between(1.0, 9.0);
+    let mut pixels = Vec::with_capacity(canvas.pixels().len() / 4 * 3);
+    for (i, pixel) in canvas.pixels().chunks_exact(4).enumerate() {
+        let column = (i % width as usize) as f32 / width - 0.5;
+        let row = (i / width as usize) as f32 / height - 0.5;
+        let light = 1.0 + slope * (column * cos + row * sin) - vignette * 2.0 * (column * column + row * row);
+        let grey = f32::from(pixel[0]) * 0.3 + f32::from(pixel[1]) * 0.59 + f32::from(pixel[2]) * 0.11;
+        // Two halves of a triangle's noise from one draw: one that all channels share, and one for each.
+        let bits = dice
+            .bits()
+            .to_le_bytes()
+            .map(|byte| f32::from(byte) / 255.0 - 0.5);
+        for c in 0..3 {
+            let value = (grey + (f32::from(pixel[c]) - grey) * saturation) * light * gains[c];
+            let value = 128.0 + (value - 128.0) * contrast + grain * (2.0 * bits[3] + bits[c]);
+            pixels.push(value.clamp(0.0, 255.0) as u8);
+        }
+    }
+    pixels
+}

@@ -1,0 +1,190 @@
+//! What can be drawn, and which class names ask for it.
+
+use std::fmt;
+
+/// A kind of thing to draw. Its name in lower case, plural or singular, asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Kind {
+    /// Daisies, tulips, roses and others, alone or in groups.
+    Flowers = 0,
+    /// Birds that perch, peck, stand and fly.
+    Birds = 1,
+    /// Butterflies with open and folded wings.
+    Butterflies = 2,
+    /// Fish from the side.
+    Fish = 3,
+    /// Broad-leaved trees, conifers and palms.
+    Trees = 4,
+    /// Houses with roof, door and windows.
+    Houses = 5,
+    /// Boats with and without sails.
+    Boats = 6,
+    /// Cats that sit, lie and look.
+    Cats = 7,
+}
+
+impl Kind {
+    /// All kinds, in the order in which unknown names take them.
+    pub const ALL: [Self; 8] = [
+        Self::Flowers,
+        Self::Birds,
+        Self::Butterflies,
+        Self::Fish,
+        Self::Trees,
+        Self::Houses,
+        Self::Boats,
+        Self::Cats,
+    ];
+
+    /// The name of the kind, in the plural.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.names()[0]
+    }
+
+    fn names(self) -> [&'static str; 2] {
+        match self {
+            Self::Flowers => ["flowers", "flower"],
+            Self::Birds => ["birds", "bird"],
+            Self::Butterflies => ["butterflies", "butterfly"],
+            Self::Fish => ["fish", "fishes"],
+            Self::Trees => ["trees", "tree"],
+            Self::Houses => ["houses", "house"],
+            Self::Boats => ["boats", "boat"],
+            Self::Cats => ["cats", "cat"],
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        let name = name.to_ascii_lowercase();
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.names().contains(&name.as_str()))
+    }
+}
+
+/// What the pictures of one class show: a kind, in one of its variants.
+///
+/// Variant 0 is the kind as its name promises; the others have other colours and proportions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// The thing.
+    pub kind: Kind,
+    /// Its colours and proportions.
+    pub variant: u32,
+}
+
+impl Subject {
+    /// A number that no other subject has: a coordinate of its random numbers.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        u64::from(self.variant) << 8 | self.kind as u64
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.variant {
+            0 => f.write_str(self.kind.name()),
+            variant => write!(f, "{} {}", self.kind.name(), variant + 1),
+        }
+    }
+}
+
+/// The subject of each of `names`: all different.
+///
+/// A name that [`Kind`] knows (case does not matter, singular or plural) gets that kind, variant 0; a second name for the same kind gets
+/// its next variant. The other names, in their order, get the kinds in the order of [`Kind::ALL`] that no name has yet, and when all
+/// are taken, variant after variant of all kinds.
+#[must_use]
+pub fn assign<N: AsRef<str>>(names: &[N]) -> Vec<Subject> {
+    let mut used = [0_u32; Kind::ALL.len()];
+    let mut take = |kind: Kind| {
+        let variant = used[kind as usize];
+        used[kind as usize] += 1;
+        Subject { kind, variant }
+    };
+    let known: Vec<_> = names
+        .iter()
+        .map(|name| Kind::named(name.as_ref()).map(&mut take))
+        .collect();
+    known
+        .into_iter()
+        .map(|subject| {
+            subject.unwrap_or_else(|| {
+                let least = Kind::ALL
+                    .into_iter()
+                    .min_by_key(|&kind| used[kind as usize])
+                    .expect("there are kinds");
+                let variant = used[least as usize];
+                used[least as usize] += 1;
+                Subject { kind: least, variant }
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_names_draw_themselves() {
+        let subjects = assign(&["Birds", "flower", "cats"]);
+        assert_eq!(subjects.map_kinds(), [Kind::Birds, Kind::Flowers, Kind::Cats]);
+        assert!(subjects.iter().all(|subject| subject.variant == 0));
+    }
+
+    #[test]
+    fn unknown_names_take_the_kinds_that_are_left_and_then_variants() {
+        let names: Vec<String> = ["birds".to_owned()]
+            .into_iter()
+            .chain((0..12).map(|i| format!("class{i}")))
+            .collect();
+        let subjects = assign(&names);
+        assert_eq!(subjects[1].kind, Kind::Flowers);
+        assert_eq!(subjects[2].kind, Kind::Butterflies);
+        assert_eq!(
+            subjects[8],
+            Subject {
+                kind: Kind::Flowers,
+                variant: 1
+            }
+        );
+        assert_eq!(
+            subjects[9],
+            Subject {
+                kind: Kind::Birds,
+                variant: 1
+            }
+        );
+        let mut numbers: Vec<_> = subjects.iter().map(|subject| subject.number()).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), names.len());
+    }
+
+    #[test]
+    fn a_second_name_of_a_kind_is_its_next_variant() {
+        let subjects = assign(&["bird", "birds"]);
+        assert_eq!(
+            subjects[1],
+            Subject {
+                kind: Kind::Birds,
+                variant: 1
+            }
+        );
+        assert_eq!(subjects[1].to_string(), "birds 2");
+    }
+
+    trait MapKinds {
+        fn map_kinds(&self) -> Vec<Kind>;
+    }
+
+    impl MapKinds for Vec<Subject> {
+        fn map_kinds(&self) -> Vec<Kind> {
+            self.iter().map(|subject| subject.kind).collect()
+        }
+    }
+}

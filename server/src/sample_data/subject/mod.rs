@@ -1,0 +1,180 @@
+//! The things that classes are made of: one file per kind, and how they are arranged on a picture.
+//!
+//! A kind is drawn around the origin, within about one unit of it, y down; [`group`] says where on the picture that is.
+
+mod bird;
+mod boat;
+mod butterfly;
+mod cat;
+mod fish;
+mod flower;
+mod house;
+mod plumage;
+mod tree;
+
+use super::dice::Dice;
+use super::kind::{Kind, Subject};
+use super::paint::{Canvas, Colour, Ink, Placement, Point, polar};
+use super::scene::Habitat;
+
+/// Draws one individual of a species into an empty layer.
+type Painter = Box<dyn Fn(&mut Canvas, &mut Dice, Placement)>;
+
+/// How the individuals of a kind are arranged.
+#[derive(Clone, Copy)]
+struct Arrangement {
+    /// Probabilities of one, and of two or three; otherwise up to `most`.
+    one: f32,
+    few: f32,
+    most: usize,
+    /// Range of one unit as a part of the picture's shorter side, for a single individual.
+    size: (f32, f32),
+    /// Turned at most this much from upright.
+    tilt: f32,
+}
+
+/// Where a kind is at home.
+pub(super) fn habitat(kind: Kind) -> Habitat {
+    match kind {
+        Kind::Fish | Kind::Boats => Habitat::Water,
+        _ => Habitat::Land,
+    }
+}
+
+fn arrangement(kind: Kind) -> Arrangement {
+    let usual = Arrangement {
+        one: 0.7,
+        few: 0.25,
+        most: 4,
+        size: (0.14, 0.45),
+        tilt: 0.03,
+    };
+    match kind {
+        Kind::Flowers => Arrangement {
+            one: 0.5,
+            few: 0.3,
+            most: 9,
+            tilt: 0.0,
+            ..usual
+        },
+        Kind::Birds => Arrangement {
+            one: 0.82,
+            few: 0.18,
+            most: 3,
+            size: (0.16, 0.42),
+            tilt: 0.02,
+        },
+        Kind::Butterflies => Arrangement { tilt: 0.5, ..usual },
+        Kind::Fish => Arrangement { tilt: 0.06, ..usual },
+        _ => usual,
+    }
+}
+
+/// A species of the kind: colours and proportions drawn once, shared by all individuals of a picture.
+fn species(dice: &mut Dice, subject: Subject) -> Painter {
+    let style = Style {
+        hue: subject.variant as f32 * 0.382,
+        stretch: [1.0, 0.75, 1.3][subject.variant as usize % 3],
+    };
+    match subject.kind {
+        Kind::Flowers => flower::species(dice, style),
+        Kind::Birds => bird::species(dice, style),
+        Kind::Butterflies => butterfly::species(dice, style),
+        Kind::Fish => fish::species(dice, style),
+        Kind::Trees => tree::species(dice, style),
+        Kind::Houses => house::species(dice, style),
+        Kind::Boats => boat::species(dice, style),
+        Kind::Cats => cat::species(dice, style),
+    }
+}
+
+/// What tells one variant of a kind from another.
+#[derive(Clone, Copy)]
+struct Style {
+    /// Hue of all colours, moved by this many turns.
+    hue: f32,
+    /// Height of the thing as a multiple of the usual.
+    stretch: f32,
+}
+
+impl Style {
+    fn tint(self, colour: Colour) -> Colour {
+        if self.hue == 0.0 {
+            colour
+        } else {
+            colour.rotated(self.hue)
+        }
+    }
+}
+
+/// Draws one or several individuals, the smaller ones first, each with light from one side and perhaps a shadow.
+pub(super) fn group(canvas: &mut Canvas, dice: &mut Dice, subject: Subject) {
+    let arrangement = arrangement(subject.kind);
+    let paint = species(dice, subject);
+    let light = dice.between(0.55, 0.95);
+    let strength = dice.between(0.1, 0.5);
+    let shadow = if dice.chance(0.5) {
+        dice.between(0.1, 0.45)
+    } else {
+        0.0
+    };
+    for (centre, size) in places(canvas, dice, arrangement) {
+        let at = Placement::at(centre.0, centre.1, size).turned(dice.wobble(arrangement.tilt));
+        let mut layer = canvas.layer();
+        paint(&mut layer, dice, at);
+        shade(&mut layer, at, light, strength);
+        if shadow > 0.0 {
+            let (x, y) = polar((0.0, 0.0), size * 0.2, light + 0.5);
+            canvas.lay_shadow(&layer, (x as i32, y as i32), (size * 0.1) as usize, shadow);
+        }
+        canvas.lay(&layer);
+    }
+}
+
+/// Centres and sizes in pixels.
+fn places(canvas: &Canvas, dice: &mut Dice, arrangement: Arrangement) -> Vec<(Point, f32)> {
+    let kind = dice.unit();
+    let count = if kind < arrangement.one {
+        1
+    } else if kind < arrangement.one + arrangement.few {
+        dice.count(2, 3)
+    } else {
+        dice.count(4, arrangement.most.max(4))
+    };
+    let (low, high) = arrangement.size;
+    let share = [1.0, 1.0, 0.75, 0.65, 0.55, 0.5][count.min(5)];
+    let mut places: Vec<(Point, f32)> = (0..count)
+        .map(|_| {
+            let size = canvas.short() * share * (low + (high - low) * dice.unit());
+            let within = |dice: &mut Dice, side: f32| {
+                let margin = (size * 0.8).min(side * 0.48);
+                dice.between(margin, side - margin)
+            };
+            (
+                (within(dice, canvas.width()), within(dice, canvas.height())),
+                size,
+            )
+        })
+        .collect();
+    places.sort_by(|a, b| a.1.total_cmp(&b.1));
+    places
+}
+
+/// Lights the layer from the direction `light` (turns, clockwise from the right).
+fn shade(layer: &mut Canvas, at: Placement, light: f32, strength: f32) {
+    let (centre, reach) = (at.origin(), at.scale() * 1.2);
+    let (bright, dark) = (polar(centre, reach, light), polar(centre, reach, light + 0.5));
+    let warm = Colour {
+        red: 1.0,
+        green: 0.97,
+        blue: 0.85,
+    };
+    layer.flood(&Ink::linear(bright, centre, [(warm, strength * 0.6), (warm, 0.0)]).inside());
+    layer.flood(&Ink::linear(centre, dark, [(Colour::BLACK, 0.0), (Colour::BLACK, strength)]).inside());
+}
+
+/// `point` turned clockwise around the origin.
+fn turned(point: Point, turns: f32) -> Point {
+    let (cos, sin) = super::paint::unit(turns);
+    (point.0 * cos - point.1 * sin, point.0 * sin + point.1 * cos)
+}

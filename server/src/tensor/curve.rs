@@ -1,0 +1,234 @@
+//! From a blended sum to the value of a tensor's element.
+
+use super::grid::FRACTION_BITS;
+use super::spec::{ElementType, TensorSpec};
+use crate::tone::Tone;
+
+/// A white pixel's blended sum.
+pub(super) const WHITE: i32 = 255 << FRACTION_BITS;
+/// The middle between black and white.
+pub(super) const GREY: i32 = WHITE / 2;
+/// Segments of each half of the curve.
+pub(super) const SEGMENTS: usize = 16;
+
+/// What each channel's sums become.
+#[derive(Clone, Debug)]
+pub(super) enum Curve {
+    /// Per channel `sum * scale + offset`.
+    Line(Line),
+    /// Brightness or contrast, too.
+    Quadratics(Box<Quadratics>),
+}
+
+/// `sum * scale + offset` per channel.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line {
+    pub(super) scale: [f32; 3],
+    pub(super) offset: [f32; 3],
+}
+
+/// A curve in 16 quadratic segments from black to grey and 16 from white to grey.
+///
+/// A contrast below 1 is infinitely steep at black and white, so segments grow with the distance from there. The distance of a sum
+/// from the nearer end, plus `bias`, is converted to single precision; its bits shifted right by `shift` are exponent and leading
+/// bits of the mantissa, and the lowest four of these number the segment. The bias makes the range of distances fall into 16
+/// consecutive numbers, whose lowest four bits differ.
+#[derive(Clone, Debug)]
+#[repr(C, align(64))]
+pub(super) struct Quadratics {
+    /// By channel, power of the biased distance, and segment: white's side first.
+    pub(super) coefficients: [[[f32; 2 * SEGMENTS]; 3]; 3],
+    pub(super) bias: i32,
+    pub(super) shift: u32,
+}
+
+/// How the distances from black and white are cut into segments.
+#[derive(Clone, Copy, Debug)]
+struct Partition {
+    bias: i32,
+    shift: u32,
+}
+
+/// Four segments to an octave: two grey levels wide at the ends, sixteen in the middle.
+const FINE_MIDDLE: Partition = Partition {
+    bias: 163_840,
+    shift: 21,
+};
+/// Two segments to an octave: a quarter of a grey level wide at the ends, 64 in the middle.
+const FINE_ENDS: Partition = Partition {
+    bias: 12_288,
+    shift: 22,
+};
+/// Contrasts below this are steep enough at the ends for [`FINE_ENDS`].
+const STEEP: f32 = 0.7;
+
+impl Curve {
+    /// The curve for `tone`, then normalisation as `spec` says; elements of type `u8` are in 0..=255.
+    pub(super) fn new(tone: &Tone, spec: &TensorSpec) -> Self {
+        let ends = match spec.element_type {
+            ElementType::U8 => [(255.0, 0.0); 3],
+            ElementType::F32 | ElementType::F16 => std::array::from_fn(|channel| {
+                let mean = f64::from(spec.normalization.mean[channel]);
+                let std = f64::from(spec.normalization.std[channel]);
+                (1.0 / std, -mean / std)
+            }),
+        };
+        if tone.is_identity() {
+            let scale = ends.map(|(scale, _)| single(scale / f64::from(WHITE)));
+            return Self::Line(Line {
+                scale,
+                offset: ends.map(|(_, offset)| single(offset)),
+            });
+        }
+        Self::Quadratics(Box::new(Quadratics::new(tone, ends)))
+    }
+
+    /// The element that `sum` becomes in `channel`.
+    pub(super) fn value(&self, channel: usize, sum: i32) -> f32 {
+        match self {
+            Self::Line(line) => sum as f32 * line.scale[channel] + line.offset[channel],
+            Self::Quadratics(quadratics) => quadratics.value(channel, sum),
+        }
+    }
+}
+
+impl Quadratics {
+    /// Approximates `tone`, multiplied by `ends.0` and moved by `ends.1` per channel.
+    fn new(tone: &Tone, ends: [(f64, f64); 3]) -> Self {
+        let partition = if tone.contrast.is_some_and(|contrast| contrast < STEEP) {
+            FINE_ENDS
+        } else {
+            FINE_MIDDLE
+        };
+        let Partition { bias, shift } = partition;
+        let mut coefficients = [[[0.0; 2 * SEGMENTS]; 3]; 3];
+        let mut start = bias;
+        while start <= GREY + bias {
+            let number = (start as f32).to_bits() >> shift;
+            let end = segment_end(number, shift).min(GREY + bias);
+            for half in 0..2 {
+                let value = |distance: f64| {
+                    let x = (distance - f64::from(bias)) / f64::from(WHITE);
+                    tone.apply(if half == 0 { 1.0 - x } else { x })
+                };
+                let quadratic = interpolate(value, f64::from(start), f64::from(end.max(start + 1)));
+                let segment = number as usize % SEGMENTS + half * SEGMENTS;
+                for (channel, (scale, offset)) in ends.into_iter().enumerate() {
+                    let [constant, linear, square] = quadratic.map(|coefficient| coefficient * scale);
+                    let moved = [constant + offset, linear, square];
+                    for (power, coefficient) in moved.into_iter().enumerate() {
+                        coefficients[channel][power][segment] = single(coefficient);
+                    }
+                }
+            }
+            start = segment_end(number, shift);
+        }
+        Self {
+            coefficients,
+            bias,
+            shift,
+        }
+    }
+
+    fn value(&self, channel: usize, sum: i32) -> f32 {
+        let signed = sum - GREY;
+        let distance = (GREY + self.bias - signed.abs()) as f32;
+        let half = usize::from(signed < 0) * SEGMENTS;
+        let segment = (distance.to_bits() >> self.shift) as usize % SEGMENTS + half;
+        let [constant, linear, square] = &self.coefficients[channel];
+        (square[segment] * distance + linear[segment]) * distance + constant[segment]
+    }
+}
+
+/// The first distance behind the segment with this number.
+fn segment_end(number: u32, shift: u32) -> i32 {
+    let end = f32::from_bits((number + 1) << shift);
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "a small whole number: few bits of mantissa"
+    )]
+    let end = end as i32;
+    end
+}
+
+/// The quadratic through three points of `function` between `start` and `end`: constant, linear and square coefficient.
+///
+/// Both ends are among the points, so that black, white and the joints between segments are met exactly.
+fn interpolate(function: impl Fn(f64) -> f64, start: f64, end: f64) -> [f64; 3] {
+    let middle = f64::midpoint(start, end);
+    let [low, mid, high] = [start, middle, end].map(function);
+    let first = (mid - low) / (middle - start);
+    let second = (high - mid) / (end - middle);
+    let square = (second - first) / (end - start);
+    // Newton's form, multiplied out.
+    let linear = first - square * (start + middle);
+    let constant = low - first * start + square * start * middle;
+    [constant, linear, square]
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the one rounding to single precision that the numbers are specified with"
+)]
+fn single(value: f64) -> f32 {
+    value as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::{Layout, Normalization};
+
+    /// Greatest and mean error of the curve over all sums a blend can have (every 16th and the ends), in grey levels.
+    fn errors(tone: Tone) -> (f64, f64) {
+        let spec = TensorSpec {
+            size: 1,
+            element_type: ElementType::F32,
+            layout: Layout::Nchw,
+            normalization: Normalization::NONE,
+        };
+        let curve = Curve::new(&tone, &spec);
+        let (mut greatest, mut total, mut count) = (0.0f64, 0.0, 0.0);
+        for sum in (0..=WHITE)
+            .step_by(16)
+            .chain([1, 2, 3, WHITE - 1, GREY - 1, GREY, GREY + 1])
+        {
+            let want = tone.apply(f64::from(sum) / f64::from(WHITE));
+            let error = (f64::from(curve.value(1, sum)) - want).abs() * 255.0;
+            greatest = greatest.max(error);
+            total += error;
+            count += 1.0;
+        }
+        (greatest, total / count)
+    }
+
+    #[test]
+    fn the_curve_is_exact_enough_for_the_reference_recipe() {
+        for brightness in [None, Some(0.4), Some(0.5), Some(0.6)] {
+            for contrast in [None, Some(0.8), Some(0.9), Some(1.0), Some(1.25)] {
+                let tone = Tone { brightness, contrast };
+                let (greatest, mean) = errors(tone);
+                assert!(greatest < 0.3 && mean < 0.01, "{tone:?}: {greatest} {mean}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_curve_is_exact_enough_for_strong_lighting() {
+        for brightness in [None, Some(0.3), Some(0.7)] {
+            for contrast in [None, Some(0.6), Some(0.65), Some(0.75), Some(1.0 / 0.6)] {
+                let tone = Tone { brightness, contrast };
+                let (greatest, mean) = errors(tone);
+                assert!(greatest < 0.7 && mean < 0.06, "{tone:?}: {greatest} {mean}");
+            }
+        }
+    }
+
+    #[test]
+    fn segments_are_numbered_without_collision() {
+        for Partition { bias, shift } in [FINE_MIDDLE, FINE_ENDS] {
+            let number = |distance: i32| ((distance + bias) as f32).to_bits() >> shift;
+            assert_eq!(number(GREY) - number(0), 15, "16 numbers in a row");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The specification of the kernel: one pixel at a time, in plain Rust.
+
+use super::grid::{FRACTION_BITS, ONE, reflect};
+use super::write::Job;
+
+/// Computes row `row` of the result, a value per column and channel.
+pub(super) fn row(job: &Job<'_>, row: u32, planes: [&mut [f32]; 3]) {
+    let start = job.grid.row(row);
+    let [red, green, blue] = planes;
+    for (column, ((red, green), blue)) in red.iter_mut().zip(green).zip(blue).enumerate() {
+        let sums = blend(job, job.grid.position(start, column as f32));
+        for (channel, (element, sum)) in [red, green, blue].into_iter().zip(sums).enumerate() {
+            *element = job.curve.value(channel, sum);
+        }
+    }
+}
+
+/// The weighted sum of the four pixels about a position, per channel: 0..=255 times 16384.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "reflected positions are not negative and, in pixels, below the image's sides"
+)]
+fn blend(job: &Job<'_>, (x, y): (i64, i64)) -> [i32; 3] {
+    let (width, height) = (job.image.width(), job.image.height());
+    let (x, y) = (reflect(x, width), reflect(y, height));
+    // The last row is the lower neighbour of the one before, so that there is a lower neighbour. No such care for the last column:
+    // what lies to its right has weight 0 and is readable.
+    let (column, row) = (
+        x >> FRACTION_BITS,
+        (y >> FRACTION_BITS).min(i64::from(height.saturating_sub(2))),
+    );
+    let fx = (x - (column << FRACTION_BITS)) as i32;
+    let fy = (y - (row << FRACTION_BITS)) as i32;
+
+    let bottom_right = (fx * fy + ONE / 2) >> FRACTION_BITS;
+    let (top_right, bottom_left) = (fx - bottom_right, fy - bottom_right);
+    let top_left = ONE - fy - top_right;
+
+    let offset = row as usize * job.stride + column as usize * 3;
+    let top = &job.bytes[offset..offset + 6];
+    let offset = if height > 1 { offset + job.stride } else { offset };
+    let bottom = &job.bytes[offset..offset + 6];
+    std::array::from_fn(|channel| {
+        i32::from(top[channel]) * top_left
+            + i32::from(top[channel + 3]) * top_right
+            + i32::from(bottom[channel]) * bottom_left
+            + i32::from(bottom[channel + 3]) * bottom_right
+    })
+}

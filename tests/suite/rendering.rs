@@ -1,0 +1,191 @@
+//! The whole way from image and draw to tensor, against double precision.
+
+use equibatch_server::augment::{Crop, Draw, Recipe};
+use equibatch_server::geometry::Projective;
+use equibatch_server::image::Image;
+use equibatch_server::random::{Purpose, generator, uniform};
+use equibatch_server::tensor::{ElementType, Layout, Normalization, TensorSpec, area_shrink, write_image};
+use equibatch_server::tone::Tone;
+
+/// Independent random bytes: the hardest image to interpolate, every neighbour a full-range edge.
+fn noise(width: u32, height: u32, seed: u64) -> Image {
+    let mut generator = generator(seed, Purpose::Drawing, &[u64::from(width), u64::from(height)]);
+    let length = width as usize * height as usize * 3;
+    Image::new(
+        width,
+        height,
+        (0..length)
+            .map(|_| uniform(&mut generator, 0.0, 256.0) as u8)
+            .collect(),
+    )
+}
+
+/// Smooth shades with dark and bright regions, as photographs have.
+fn shades(width: u32, height: u32) -> Image {
+    let wave = |phase: f64| (127.5 + 140.0 * phase.sin()).clamp(0.0, 255.0).round() as u8;
+    let pixels = (0..height)
+        .flat_map(|row| {
+            (0..width).flat_map(move |column| {
+                let (x, y) = (f64::from(column) / 23.0, f64::from(row) / 17.0);
+                [wave(x), wave(y + x / 3.0), wave(x - y)]
+            })
+        })
+        .collect();
+    Image::new(width, height, pixels)
+}
+
+/// The reference in double precision, after PyTorch's grid sampler with reflection padding and `align_corners=True`.
+fn reference(image: &Image, map: &Projective, tone: &Tone, size: u32) -> Vec<f64> {
+    let fold = |position: f64, length: u32| {
+        let span = f64::from(length - 1);
+        if span == 0.0 {
+            return 0.0;
+        }
+        let (flips, rest) = ((position.abs() / span).floor(), position.abs() % span);
+        (if flips % 2.0 == 0.0 { rest } else { span - rest }).clamp(0.0, span)
+    };
+    let pixel = |column: f64, row: f64, channel: usize| {
+        let (width, height) = (f64::from(image.width()), f64::from(image.height()));
+        if column >= width || row >= height {
+            return 0.0;
+        }
+        f64::from(image.pixels()[(row * width + column) as usize * 3 + channel]) / 255.0
+    };
+    let mut values = Vec::new();
+    for channel in 0..3 {
+        for row in 0..size {
+            for column in 0..size {
+                let (x, y) = map.apply(f64::from(column), f64::from(row));
+                let (x, y) = (fold(x, image.width()), fold(y, image.height()));
+                let (left, top) = (x.floor(), y.floor());
+                let (fx, fy) = (x - left, y - top);
+                let upper = pixel(left, top, channel) * (1.0 - fx) + pixel(left + 1.0, top, channel) * fx;
+                let lower =
+                    pixel(left, top + 1.0, channel) * (1.0 - fx) + pixel(left + 1.0, top + 1.0, channel) * fx;
+                let value = upper * (1.0 - fy) + lower * fy;
+                values.push(toned(value, tone));
+            }
+        }
+    }
+    values
+}
+
+fn toned(x: f64, tone: &Tone) -> f64 {
+    if tone.is_identity() {
+        return x;
+    }
+    let x = x.clamp(1e-7, 1.0 - 1e-7);
+    let mut z = -(1.0 / x - 1.0).ln();
+    if let Some(brightness) = tone.brightness.map(f64::from) {
+        z += (brightness / (1.0 - brightness)).ln();
+    }
+    if let Some(contrast) = tone.contrast.map(f64::from) {
+        z *= contrast;
+    }
+    1.0 / (1.0 + (-z).exp())
+}
+
+/// Greatest and mean difference from the reference, in grey levels.
+fn errors(image: &Image, draw: &Draw, size: u32) -> (f64, f64) {
+    let map = draw.map((image.width(), image.height()), size);
+    let tone = draw.tone();
+    let spec = TensorSpec {
+        size,
+        element_type: ElementType::F32,
+        layout: Layout::Nchw,
+        normalization: Normalization::NONE,
+    };
+    let mut bytes = vec![0; spec.image_bytes()];
+    write_image(image, &map, &tone, &spec, &mut bytes);
+    let got: Vec<f32> = bytes
+        .chunks_exact(4)
+        .map(|chunk| f32::from_le_bytes(chunk.try_into().expect("four bytes")))
+        .collect();
+    let want = reference(image, &map, &tone, size);
+    let differences: Vec<f64> = got
+        .iter()
+        .zip(&want)
+        .map(|(got, want)| (f64::from(*got) - want).abs() * 255.0)
+        .collect();
+    assert!(differences.iter().all(|difference| difference.is_finite()));
+    (
+        differences.iter().copied().fold(0.0, f64::max),
+        differences.iter().sum::<f64>() / differences.len() as f64,
+    )
+}
+
+#[test]
+fn noise_is_within_the_bounds_of_the_reference() {
+    let (mut total, mut count) = (0.0, 0.0);
+    for (case, (width, height)) in [
+        (64, 64),
+        (97, 61),
+        (61, 97),
+        (256, 300),
+        (33, 200),
+        (1, 50),
+        (50, 1),
+        (2, 2),
+        (1, 1),
+        (3, 5),
+        (400, 9),
+        (700, 448),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let image = noise(width, height, 7);
+        for position in 0..8 {
+            let draw =
+                Recipe::reference().draw(&mut generator(11, Purpose::Augment, &[case as u64, position]));
+            let (greatest, mean) = errors(&image, &draw, 56);
+            assert!(
+                greatest <= 1.0,
+                "{greatest} levels at {width}x{height} by {draw:?}"
+            );
+            total += mean;
+            count += 1.0;
+        }
+    }
+    assert!(total / count <= 0.1, "{} levels in the mean", total / count);
+}
+
+#[test]
+fn pictures_are_well_within_the_bounds_of_the_reference() {
+    let image = shades(320, 256);
+    let (mut worst, mut total) = (0.0f64, 0.0);
+    for position in 0..40 {
+        let draw = Recipe::reference().draw(&mut generator(13, Purpose::Augment, &[position]));
+        let (greatest, mean) = errors(&image, &draw, 112);
+        worst = worst.max(greatest);
+        total += mean;
+    }
+    assert!(
+        worst < 0.5 && total / 40.0 < 0.03,
+        "{worst} levels at worst, {} in the mean",
+        total / 40.0
+    );
+}
+
+#[test]
+fn a_crop_of_a_huge_image_is_as_exact_as_any() {
+    let image = noise(10_000, 12, 3);
+    for column in [0.0, 0.31, 0.77, 1.0] {
+        let draw = Draw {
+            crop: Crop { row: 0.0, column },
+            ..Draw::identity()
+        };
+        let (greatest, mean) = errors(&image, &draw, 64);
+        assert!(greatest < 0.1 && mean < 0.02, "{greatest} {mean} at {column}");
+    }
+}
+
+#[test]
+fn an_image_kept_as_decoded_is_averaged_and_then_within_the_bounds() {
+    let image = area_shrink(shades(1301, 977), 112);
+    for position in 0..8 {
+        let draw = Recipe::reference().draw(&mut generator(17, Purpose::Augment, &[position]));
+        let (greatest, mean) = errors(&image, &draw, 112);
+        assert!(greatest < 0.5 && mean < 0.05, "{greatest} {mean} by {draw:?}");
+    }
+}

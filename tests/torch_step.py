@@ -1,0 +1,167 @@
+"""Compares one training step of ResNet34 on ONNX Runtime (`client bench`) with the same step in PyTorch, on the CPU.
+
+The two take turns, so that both meet the same noise of the machine; what counts is the median of the ratios of neighbouring turns. Both
+get the same number of threads. The PyTorch side is what its documentation recommends for eager training: channels-last is tried too and
+the faster of the two layouts is the one that counts.
+
+    make bench-torch
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--client", default="target/release/client")
+    parser.add_argument("--batches", default="16,32", help="batch sizes, separated by commas")
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--pairs", type=int, default=10)
+    parser.add_argument("--steps", type=int, default=2, help="steps a turn, after one step to warm up")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def resnet34(classes):
+    import torch
+    from torch import nn
+
+    class Block(nn.Module):
+        def __init__(self, inputs, outputs, stride):
+            super().__init__()
+            self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+            self.bn1 = nn.BatchNorm2d(outputs)
+            self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+            self.bn2 = nn.BatchNorm2d(outputs)
+            self.relu = nn.ReLU(inplace=True)
+            self.downsample = None
+            if stride != 1 or inputs != outputs:
+                self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+        def forward(self, x):
+            identity = x if self.downsample is None else self.downsample(x)
+            return self.relu(self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x))))) + identity)
+
+    class ConcatPool(nn.Module):
+        def forward(self, x):
+            return torch.cat([nn.functional.adaptive_max_pool2d(x, 1), nn.functional.adaptive_avg_pool2d(x, 1)], 1)
+
+    body = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)]
+    inputs = 64
+    for outputs, count in ((64, 3), (128, 4), (256, 6), (512, 3)):
+        for index in range(count):
+            body.append(Block(inputs, outputs, 2 if index == 0 and outputs > 64 else 1))
+            inputs = outputs
+    head = [ConcatPool(), nn.Flatten(), nn.BatchNorm1d(1024), nn.Dropout(0.25), nn.Linear(1024, 512), nn.ReLU(inplace=True),
+            nn.BatchNorm1d(512), nn.Dropout(0.5), nn.Linear(512, classes)]
+    return nn.Sequential(*body), nn.Sequential(*head)
+
+
+def torch_worker(options):
+    """Runs in a process of its own: one line of step times in milliseconds for each line read."""
+    import torch
+
+    layout, frozen, batch = options.worker.split(",")
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    memory_format = torch.channels_last if layout == "channels_last" else torch.contiguous_format
+    body, head = resnet34(2)
+    model = torch.nn.Sequential(body, head).to(memory_format=memory_format).train()
+    if frozen == "frozen":
+        for module in body.modules():
+            if not isinstance(module, torch.nn.BatchNorm2d):
+                for parameter in module.parameters(recurse=False):
+                    parameter.requires_grad_(False)
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trainable, lr=1e-3, betas=(0.95, 0.99), weight_decay=0.01)
+    images = torch.randn(int(batch), 3, options.size, options.size).to(memory_format=memory_format)
+    labels = torch.arange(int(batch)) % 2
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        loss = torch.nn.functional.cross_entropy(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    for _ in sys.stdin:
+        step()
+        times = []
+        for _ in range(options.steps):
+            start = time.perf_counter()
+            step()
+            times.append((time.perf_counter() - start) * 1000)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(json.dumps({"step_ms": times, "peak_rss_mb": peak}), flush=True)
+
+
+class TorchSide:
+    def __init__(self, options, layout, frozen, batch):
+        command = [sys.executable, __file__, "--worker", f"{layout},{frozen},{batch}", "--size", str(options.size),
+                   "--steps", str(options.steps), "--threads", str(options.threads)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def turn(self):
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def client_turn(options, frozen, batch):
+    command = [options.client, "bench", "--json", "--batch-size", str(batch), "--size", str(options.size),
+               "--steps", str(options.steps), "--threads", str(options.threads)]
+    if frozen == "frozen":
+        command.append("--freeze")
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(output.strip().splitlines()[-1])
+
+
+def compare(options, frozen, batch):
+    sides = {layout: TorchSide(options, layout, frozen, batch) for layout in ("contiguous", "channels_last")}
+    ours, theirs, memory = [], {layout: [] for layout in sides}, {}
+    for _ in range(options.pairs):
+        turn = client_turn(options, frozen, batch)
+        ours.append(statistics.median(turn["step_ms"]))
+        memory["client"] = turn["peak_rss_mb"]
+        for layout, side in sides.items():
+            turn = side.turn()
+            theirs[layout].append(statistics.median(turn["step_ms"]))
+            memory[layout] = turn["peak_rss_mb"]
+    for side in sides.values():
+        side.close()
+    best = min(theirs, key=lambda layout: statistics.median(theirs[layout]))
+    ratio = statistics.median(mine / other for mine, other in zip(ours, theirs[best]))
+    medians = {layout: statistics.median(times) for layout, times in theirs.items()}
+    print(f"| {batch} | {frozen} | {statistics.median(ours):.0f} | {medians['contiguous']:.0f} | {medians['channels_last']:.0f} "
+          f"| {ratio:.2f} | {batch * 1000 / statistics.median(ours):.1f} | {batch * 1000 / medians[best]:.1f} "
+          f"| {memory['client']:.0f} | {memory[best]:.0f} |", flush=True)
+    return ratio, memory["client"] / memory[best]
+
+
+def main():
+    options = parse()
+    if options.worker:
+        return torch_worker(options)
+    print("| batch | body | client, ms | torch, ms | torch channels-last, ms | ratio | client img/s | torch img/s | client MB | torch MB |")
+    print("|---|---|---|---|---|---|---|---|---|---|", flush=True)
+    result = {}
+    batches = [int(batch) for batch in options.batches.split(",")]
+    for batch in batches:
+        result[f"ratio_batch{batch}"], result["peak_memory_ratio"] = compare(options, "trained", batch)
+    result[f"ratio_frozen_batch{batches[-1]}"], _ = compare(options, "frozen", batches[-1])
+    print(json.dumps({key: round(value, 3) for key, value in result.items()}))
+
+
+if __name__ == "__main__":
+    main()
