@@ -1,1 +1,263 @@
-//! To be written.
+//! Decoded images, as many as fit.
+//!
+//! Three rules make it:
+//!
+//! 1. **The budget is hard.** The resident images never take more bytes than the budget; room is taken before an image is let in. (An
+//!    image that was let go while somebody still works on it lives until that is done; those are bounded by the worker threads.)
+//! 2. **Nothing is evicted for being old.** Under shuffled epochs every image is wanted again before long, so each replacement costs
+//!    as much as it saves. What is let in is decided ahead, by *plan*: each stream [registers](Cache::register) how often an epoch
+//!    draws which images and how large they are, and the images with most draws per byte that fit are let in, whenever they come. A
+//!    rare class, drawn ten times an epoch, comes before all others, and the resident set does not depend on the order of arrival.
+//!    Only a new plan lets images go, and only those that it has no room for.
+//! 3. **A decode in flight is shared** by all who want its image.
+//!
+//! Images outside of every plan are let in where the plan leaves room.
+//!
+//! # Source
+//!
+//! No eviction: MinIO, in Mohan et al., Analyzing and Mitigating Data Stalls in DNN Training, VLDB 2021.
+
+mod budget;
+mod flight;
+mod ledger;
+mod plan;
+
+pub use budget::budget_from_cgroup;
+pub use plan::Want;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use dashmap::{DashMap, Entry};
+
+use self::flight::Flight;
+use self::ledger::Ledger;
+use crate::image::Image;
+
+/// Which image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Place of the dataset among all that share the cache.
+    pub dataset: u32,
+    /// Sample id.
+    pub sample: u32,
+    /// Short side that the image was shrunk to; `None` as decoded.
+    pub short_side: Option<u32>,
+}
+
+/// A cache of decoded images with a budget in bytes. See the documentation of [this module](self).
+#[derive(Debug)]
+pub struct Cache {
+    slots: DashMap<Key, Slot>,
+    // Locked when an image comes in and when a stream begins or ends, never for a hit. Always before a shard of `slots`.
+    ledger: Mutex<Ledger>,
+    hits: AtomicU64,
+    shared: AtomicU64,
+    misses: AtomicU64,
+    refusals: AtomicU64,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Resident(Arc<Image>),
+    Pending(Arc<Flight>),
+}
+
+/// What happened so far, and what is there now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Images found resident.
+    pub hits: u64,
+    /// Images found being decoded by somebody else.
+    pub shared: u64,
+    /// Images decoded, or tried to.
+    pub misses: u64,
+    /// Images decoded and not let in.
+    pub refusals: u64,
+    /// Images resident now.
+    pub images: u64,
+    /// Bytes they take.
+    pub bytes: u64,
+    /// Bytes they may take.
+    pub budget: u64,
+}
+
+impl Cache {
+    /// An empty cache that keeps at most `budget` bytes of pixels. With 0 it keeps nothing, and still shares decodes.
+    #[must_use]
+    pub fn new(budget: u64) -> Self {
+        Self {
+            slots: DashMap::new(),
+            ledger: Mutex::new(Ledger::new(budget)),
+            hits: AtomicU64::new(0),
+            shared: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            refusals: AtomicU64::new(0),
+        }
+    }
+
+    /// Announces what a stream is going to draw, for as long as the result lives. Streams that draw the same have the same `name`,
+    /// a hash of what their wants depend on; `wants` is called for a name not known. A few that ended last are remembered, so that
+    /// training and validation in turn do not push out each other's images.
+    ///
+    /// Takes time in proportion to the images wanted where the name is new.
+    #[must_use]
+    pub fn register(self: &Arc<Self>, name: [u8; 32], wants: impl FnOnce() -> Vec<Want>) -> Registration {
+        let mut ledger = self.ledger();
+        if ledger.begin(name, wants) {
+            let let_go = ledger.replan(self.residents());
+            for (key, _) in &let_go {
+                self.slots.remove(key);
+            }
+        }
+        drop(ledger);
+        Registration {
+            cache: Arc::clone(self),
+            name,
+        }
+    }
+
+    /// The image of `key`: the resident one, or the one that another thread is making at the moment, or the result of `make`. Blocks
+    /// while it is made. Where another thread fails to make it, by an error or a panic, this one tries itself; a failure is not kept.
+    ///
+    /// `make` must not ask for the same key.
+    ///
+    /// # Errors
+    ///
+    /// That of `make`.
+    pub fn get_or_insert_with<E>(
+        &self,
+        key: Key,
+        make: impl FnOnce() -> Result<Image, E>,
+    ) -> Result<Arc<Image>, E> {
+        loop {
+            let flight = match self.look_up(key) {
+                Found::Image(image) => {
+                    self.hits.fetch_add(1, Ordering::Relaxed);
+                    return Ok(image);
+                }
+                Found::Nothing(lead) => {
+                    self.misses.fetch_add(1, Ordering::Relaxed);
+                    return Ok(lead.land(Arc::new(make()?)));
+                }
+                Found::Flight(flight) => flight,
+            };
+            self.shared.fetch_add(1, Ordering::Relaxed);
+            if let Some(image) = flight.wait() {
+                return Ok(image);
+            }
+        }
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let ledger = self.ledger();
+        Stats {
+            hits: read(&self.hits),
+            shared: read(&self.shared),
+            misses: read(&self.misses),
+            refusals: read(&self.refusals),
+            images: ledger.images(),
+            bytes: ledger.resident_bytes(),
+            budget: ledger.budget(),
+        }
+    }
+
+    fn look_up(&self, key: Key) -> Found<'_> {
+        // A read lock is enough for the common case.
+        if let Some(slot) = self.slots.get(&key)
+            && let Slot::Resident(image) = &*slot
+        {
+            return Found::Image(Arc::clone(image));
+        }
+        match self.slots.entry(key) {
+            Entry::Occupied(slot) => match slot.get() {
+                Slot::Resident(image) => Found::Image(Arc::clone(image)),
+                Slot::Pending(flight) => Found::Flight(Arc::clone(flight)),
+            },
+            Entry::Vacant(slot) => {
+                let flight = Arc::new(Flight::default());
+                slot.insert(Slot::Pending(Arc::clone(&flight)));
+                Found::Nothing(Lead {
+                    cache: self,
+                    key,
+                    flight,
+                    has_landed: false,
+                })
+            }
+        }
+    }
+
+    fn residents(&self) -> Vec<(Key, u64)> {
+        let resident = |slot: dashmap::mapref::multiple::RefMulti<'_, Key, Slot>| match slot.value() {
+            Slot::Resident(image) => Some((*slot.key(), image.byte_size() as u64)),
+            Slot::Pending(_) => None,
+        };
+        self.slots.iter().filter_map(resident).collect()
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        // Nothing panics between two changes that belong together, so a poisoned ledger is a right one.
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A stream's announcement to a [`Cache`]. Ends with its life.
+#[derive(Debug)]
+#[must_use = "the announcement ends when this is dropped"]
+pub struct Registration {
+    cache: Arc<Cache>,
+    name: [u8; 32],
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.cache.ledger().end(self.name);
+    }
+}
+
+enum Found<'a> {
+    Image(Arc<Image>),
+    Flight(Arc<Flight>),
+    Nothing(Lead<'a>),
+}
+
+/// The duty to make an image that others may wait for. Dropped without an image, it lets them go.
+struct Lead<'a> {
+    cache: &'a Cache,
+    key: Key,
+    flight: Arc<Flight>,
+    has_landed: bool,
+}
+
+impl Lead<'_> {
+    fn land(mut self, image: Arc<Image>) -> Arc<Image> {
+        let mut ledger = self.cache.ledger();
+        if ledger.admit(self.key, image.byte_size() as u64) {
+            self.cache
+                .slots
+                .insert(self.key, Slot::Resident(Arc::clone(&image)));
+        } else {
+            self.cache.refusals.fetch_add(1, Ordering::Relaxed);
+            self.cache.slots.remove(&self.key);
+        }
+        drop(ledger);
+        self.has_landed = true;
+        self.flight.land(Some(Arc::clone(&image)));
+        image
+    }
+}
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        if !self.has_landed {
+            self.cache.slots.remove(&self.key);
+            self.flight.land(None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

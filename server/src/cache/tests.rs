@@ -1,0 +1,335 @@
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn key(sample: u32) -> Key {
+    Key {
+        dataset: 0,
+        sample,
+        short_side: Some(256),
+    }
+}
+
+/// An image of `bytes` bytes in all, which says `mark`.
+fn image(bytes: u64, mark: u8) -> Image {
+    let pixels = (bytes as usize - Image::SLACK) / 3;
+    let image = Image::new(pixels as u32, 1, vec![mark; pixels * 3]);
+    assert_eq!(image.byte_size() as u64, bytes);
+    image
+}
+
+/// The nearest size that an image can have.
+fn possible(bytes: u64) -> u64 {
+    bytes.max(11) / 3 * 3 + 2
+}
+
+fn get(cache: &Cache, sample: u32, bytes: u64) -> Arc<Image> {
+    cache
+        .get_or_insert_with(key(sample), || Ok::<_, Infallible>(image(bytes, sample as u8)))
+        .unwrap()
+}
+
+fn want(sample: u32, draws: f64, bytes: u64) -> Want {
+    Want {
+        key: key(sample),
+        draws,
+        bytes,
+    }
+}
+
+fn resident(cache: &Cache) -> Vec<u32> {
+    let mut samples: Vec<u32> = cache.residents().iter().map(|(key, _)| key.sample).collect();
+    samples.sort_unstable();
+    samples
+}
+
+/// What must hold whenever nobody is decoding.
+fn assert_books(cache: &Cache) {
+    let residents = cache.residents();
+    let stats = cache.stats();
+    assert_eq!(stats.images, residents.len() as u64);
+    assert_eq!(stats.bytes, residents.iter().map(|(_, bytes)| bytes).sum::<u64>());
+    assert!(stats.bytes <= stats.budget, "{stats:?}");
+    assert_eq!(cache.slots.len(), residents.len(), "no flight is left behind");
+}
+
+#[test]
+fn an_image_is_made_once_and_then_found() {
+    let cache = Cache::new(1000);
+    let first = get(&cache, 7, 98);
+    let second = cache
+        .get_or_insert_with(key(7), || -> Result<Image, Infallible> { unreachable!() })
+        .unwrap();
+    assert!(Arc::ptr_eq(&first, &second));
+    let expected = Stats {
+        hits: 1,
+        shared: 0,
+        misses: 1,
+        refusals: 0,
+        images: 1,
+        bytes: 98,
+        budget: 1000,
+    };
+    assert_eq!(cache.stats(), expected);
+}
+
+#[test]
+fn images_of_other_datasets_and_sizes_are_other_images() {
+    let cache = Cache::new(1000);
+    let keys = [
+        key(1),
+        Key { dataset: 1, ..key(1) },
+        Key {
+            short_side: None,
+            ..key(1)
+        },
+    ];
+    for (mark, key) in (0..).zip(keys) {
+        cache
+            .get_or_insert_with(key, || Ok::<_, Infallible>(image(98, mark)))
+            .unwrap();
+    }
+    assert_eq!((cache.stats().misses, cache.stats().images), (3, 3));
+}
+
+#[test]
+fn the_budget_is_kept_to_the_byte_and_nothing_is_evicted() {
+    let cache = Cache::new(200);
+    get(&cache, 1, 101);
+    get(&cache, 2, 101);
+    get(&cache, 3, 98);
+    assert_eq!(resident(&cache), [1, 3]);
+    assert_eq!((cache.stats().bytes, cache.stats().refusals), (199, 1));
+    assert_books(&cache);
+}
+
+#[test]
+fn a_cache_without_budget_keeps_nothing() {
+    let cache = Cache::new(0);
+    get(&cache, 1, 98);
+    assert_eq!((resident(&cache), cache.stats().refusals), (vec![], 1));
+}
+
+#[test]
+fn an_error_is_returned_and_not_kept() {
+    let cache = Cache::new(1000);
+    assert_eq!(cache.get_or_insert_with(key(1), || Err("broken")), Err("broken"));
+    assert_books(&cache);
+    assert_eq!(get(&cache, 1, 98).pixels()[0], 1);
+}
+
+#[test]
+fn a_panic_is_passed_on_and_leaves_the_cache_working() {
+    let cache = Cache::new(1000);
+    let made = catch_unwind(AssertUnwindSafe(|| {
+        let _ = cache.get_or_insert_with(key(1), || -> Result<Image, Infallible> { panic!("decoder") });
+    }));
+    assert!(made.is_err());
+    assert_books(&cache);
+    get(&cache, 1, 98);
+    assert_eq!(resident(&cache), [1]);
+}
+
+/// Runs `others` gets of one key while a first one is being made, and then ends the first by `outcome`. Returns the results of the
+/// others.
+fn while_in_flight(cache: &Cache, outcome: fn() -> Result<Image, &'static str>) -> Vec<u8> {
+    const OTHERS: u64 = 7;
+    let (begun, has_begun) = sync_channel(0);
+    let (go, may_go) = sync_channel(0);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            catch_unwind(AssertUnwindSafe(|| {
+                cache.get_or_insert_with(key(1), || {
+                    begun.send(()).unwrap();
+                    may_go.recv().unwrap();
+                    outcome()
+                })
+            }))
+        });
+        has_begun.recv().unwrap();
+        let other = || {
+            cache
+                .get_or_insert_with(key(1), || Ok::<_, &str>(image(98, 2)))
+                .unwrap()
+                .pixels()[0]
+        };
+        let others: Vec<_> = (0..OTHERS).map(|_| scope.spawn(other)).collect();
+        while cache.stats().shared < OTHERS {
+            thread::yield_now();
+        }
+        go.send(()).unwrap();
+        others.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn a_decode_in_flight_is_shared_even_where_the_image_is_not_let_in() {
+    for budget in [0, 1000] {
+        let cache = Cache::new(budget);
+        assert_eq!(while_in_flight(&cache, || Ok(image(98, 1))), [1; 7]);
+        assert_eq!(cache.stats().misses, 1);
+        assert_books(&cache);
+    }
+}
+
+#[test]
+fn who_waits_for_an_error_or_a_panic_tries_again() {
+    for outcome in [|| Err("broken"), || panic!("decoder")] as [fn() -> Result<Image, &'static str>; 2] {
+        let cache = Cache::new(1000);
+        assert_eq!(while_in_flight(&cache, outcome), [2; 7]);
+        assert_eq!(cache.stats().misses, 2);
+        assert_books(&cache);
+    }
+}
+
+#[test]
+fn a_plan_decides_who_comes_in_whatever_comes_first() {
+    let wants: Vec<Want> = (0..20)
+        .map(|i| want(i, if i < 4 { 10.0 } else { 1.0 }, 98))
+        .collect();
+    for order in [
+        (0..20).collect::<Vec<u32>>(),
+        (0..20).rev().collect(),
+        (0..20).map(|i| i * 7 % 20).collect(),
+    ] {
+        let cache = Arc::new(Cache::new(98 * 6 + 50));
+        let registration = cache.register([1; 32], || wants.clone());
+        for sample in order {
+            get(&cache, sample, 98);
+        }
+        assert_eq!(resident(&cache), [0, 1, 2, 3, 4, 5]);
+        assert_books(&cache);
+        drop(registration);
+    }
+}
+
+#[test]
+fn images_outside_of_the_plan_get_the_room_that_it_leaves() {
+    let cache = Arc::new(Cache::new(98 * 3));
+    let _registration = cache.register([1; 32], || vec![want(0, 1.0, 98), want(1, 1.0, 98)]);
+    for sample in [9, 8, 1, 0] {
+        get(&cache, sample, 98);
+    }
+    assert_eq!(resident(&cache), [0, 1, 9]);
+}
+
+#[test]
+fn a_new_plan_lets_go_only_what_it_has_no_room_for() {
+    let cache = Arc::new(Cache::new(98 * 4));
+    let first = cache.register([1; 32], || (0..4).map(|i| want(i, 1.0, 98)).collect());
+    for sample in 0..4 {
+        get(&cache, sample, 98);
+    }
+    let second = cache.register([2; 32], || vec![want(10, 5.0, 98), want(11, 5.0, 98)]);
+    assert_eq!(resident(&cache), [0, 1]);
+    assert_books(&cache);
+    get(&cache, 11, 98);
+    get(&cache, 10, 98);
+    get(&cache, 3, 98);
+    assert_eq!(resident(&cache), [0, 1, 10, 11]);
+    drop((first, second));
+    assert_eq!(resident(&cache), [0, 1, 10, 11]);
+}
+
+#[test]
+fn training_and_validation_in_turn_share_one_plan() {
+    let cache = Arc::new(Cache::new(98 * 3));
+    let train = || (0..3).map(|i| want(i, 2.0, 98)).collect();
+    let valid = || (10..13).map(|i| want(i, 1.0, 98)).collect();
+    for epoch in 0..3 {
+        let stream = cache.register([1; 32], train);
+        (0..3).for_each(|sample| drop(get(&cache, sample, 98)));
+        drop(stream);
+        let stream = cache.register([2; 32], valid);
+        (10..13).for_each(|sample| drop(get(&cache, sample, 98)));
+        drop(stream);
+        assert_eq!(resident(&cache), [0, 1, 2], "epoch {epoch}");
+    }
+    assert_eq!(cache.stats().misses, 3 + 3 * 3);
+}
+
+#[test]
+fn announcements_that_ended_long_ago_are_forgotten() {
+    let cache = Arc::new(Cache::new(98));
+    for run in 0..7 {
+        drop(cache.register([run; 32], || {
+            vec![want(u32::from(run), 100.0 - f64::from(run), 98)]
+        }));
+        get(&cache, u32::from(run), 98);
+    }
+    // Runs 2 to 5 are remembered beside run 6, and 2 drew most.
+    assert_eq!(resident(&cache), []);
+    get(&cache, 2, 98);
+    assert_eq!(resident(&cache), [2]);
+}
+
+#[test]
+fn an_image_larger_than_announced_does_not_break_the_budget() {
+    let cache = Arc::new(Cache::new(200));
+    let _registration = cache.register([1; 32], || vec![want(0, 1.0, 98), want(1, 1.0, 98)]);
+    get(&cache, 0, 152);
+    get(&cache, 1, 98);
+    assert_eq!(resident(&cache), [0]);
+    assert_books(&cache);
+}
+
+#[test]
+fn many_threads_end_with_the_planned_images() {
+    let wants: Vec<Want> = (0..64)
+        .map(|i| want(i, f64::from(1 + i % 5), possible(50 + u64::from(i))))
+        .collect();
+    let cache = Arc::new(Cache::new(2000));
+    let _registration = cache.register([1; 32], || wants.clone());
+    let expected = plan::Plan::new(2000, wants.iter().copied());
+    thread::scope(|scope| {
+        for thread in 0..8 {
+            let (cache, wants) = (&cache, &wants);
+            scope.spawn(move || {
+                for i in 0..640 {
+                    let want = wants[(i * (2 * thread + 1) + thread) % 64];
+                    let image = get(cache, want.key.sample, want.bytes);
+                    assert_eq!(image.pixels()[0], want.key.sample as u8);
+                    assert!(cache.stats().bytes <= 2000);
+                }
+            });
+        }
+    });
+    assert_books(&cache);
+    assert!(
+        cache
+            .residents()
+            .iter()
+            .all(|(key, _)| expected.keys.contains(key))
+    );
+    assert_eq!(cache.stats().bytes, expected.bytes);
+}
+
+proptest! {
+    #[test]
+    fn the_books_are_right_after_anything(
+        budget in 0u64..3000,
+        steps in prop::collection::vec((0u32..24, 11u64..400, 0u8..10), 1..120),
+    ) {
+        let cache = Arc::new(Cache::new(budget));
+        let mut open = Vec::new();
+        for (sample, bytes, action) in steps {
+            match action {
+                0 => {
+                    let wants = (0..sample).map(|i| want(i, f64::from(1 + i % 3), possible(bytes))).collect();
+                    open.push(cache.register([sample as u8; 32], || wants));
+                }
+                1 => drop(open.pop()),
+                2 => {
+                    let _ = cache.get_or_insert_with(key(sample), || Err("broken"));
+                }
+                _ => drop(get(&cache, sample, possible(bytes))),
+            }
+            assert_books(&cache);
+        }
+    }
+}
