@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn what_is_never_drawn_is_not_let_in() {
         let wants = [want(0, 0.0, 1), want(1, f64::NAN, 1), want(2, -1.0, 1)];
-        assert_eq!(samples(&Plan::new(10, wants.into_iter())), []);
+        assert!(samples(&Plan::new(10, wants.into_iter())).is_empty());
     }
 
     #[test]
