@@ -1,1 +1,42 @@
-fn main() {}
+//! The `client` program.
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use clap::Parser as _;
+use equibatch_client::{
+    args::Arguments,
+    command::{self, Exit},
+    telemetry,
+};
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            let exit = if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
+            return ExitCode::from(exit as u8);
+        }
+    };
+    telemetry::start(arguments.verbose);
+    let exit = command::run(arguments.command).unwrap_or_else(|error| {
+        let exit = Exit::of(&error);
+        let broken_pipe = error
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+        if broken_pipe {
+            return Exit::Done;
+        }
+        // One sentence: what was attempted, and what stood in the way.
+        let _ = writeln!(io::stderr(), "error: {error:#}");
+        exit
+    });
+    ExitCode::from(exit as u8)
+}

@@ -42,16 +42,24 @@ pub struct Preprocessing {
     pub std: [f32; 3],
 }
 
-impl ModelCard {
-    /// The metadata for a model of a run.
+impl Preprocessing {
+    /// That of the images of a run.
     #[must_use]
-    pub fn metadata(config: &RunConfig) -> Vec<(String, String)> {
-        let preprocessing = Preprocessing {
+    pub fn of(config: &RunConfig) -> Self {
+        Self {
             image_size: config.image_size,
             canonical_short_side: config.canonical_short_side,
             mean: config.mean,
             std: config.std,
-        };
+        }
+    }
+}
+
+impl ModelCard {
+    /// The metadata for a model of a run.
+    #[must_use]
+    pub fn metadata(config: &RunConfig) -> Vec<(String, String)> {
+        let preprocessing = Preprocessing::of(config);
         let json = |value: serde_json::Result<String>| value.expect("plain data");
         vec![
             (CLASSES.to_owned(), json(serde_json::to_string(&config.classes))),

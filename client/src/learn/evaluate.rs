@@ -1,5 +1,6 @@
 //! Judges a model on a split.
 
+use super::card::Preprocessing;
 use super::metrics::{ConfusionMatrix, Figures, argmax, cross_entropy};
 use crate::{
     runtime::{self, Classifier},
@@ -37,8 +38,8 @@ pub struct Subject<'a> {
     pub split: Split,
     /// Images per batch. Changes the speed only.
     pub batch_size: u32,
-    /// Height and width in pixels.
-    pub image_size: u32,
+    /// How the model wants its images.
+    pub preprocessing: &'a Preprocessing,
     /// Class names of the model, in label order.
     pub classes: &'a [String],
 }
@@ -68,7 +69,7 @@ pub fn evaluate(
         subject.dataset,
         subject.split,
         subject.batch_size,
-        subject.image_size,
+        subject.preprocessing.image_size,
     );
     let mut stream = connection.stream(&request, 2)?;
     let description = stream.description();
@@ -84,6 +85,17 @@ pub fn evaluate(
             reason,
         });
     }
+    let (wanted, sent) = (subject.preprocessing, description);
+    if (wanted.mean, wanted.std, wanted.canonical_short_side)
+        != (sent.mean, sent.std, sent.canonical_short_side)
+    {
+        let reason = "the server prepares images in another way than the model was trained on".to_owned();
+        return Err(Error::Mismatch {
+            model: model.to_owned(),
+            dataset: sent.dataset.clone(),
+            reason,
+        });
+    }
     judge(&mut stream, classifier, subject)
 }
 
@@ -96,7 +108,11 @@ fn judge(
     let mut matrix = ConfusionMatrix::new(classes);
     let (mut loss, mut replaced) = (0.0, 0);
     while let Some(batch) = stream.next_batch()? {
-        let logits = classifier.logits(&batch.tensor, batch.labels.len(), subject.image_size as usize)?;
+        let logits = classifier.logits(
+            &batch.tensor,
+            batch.labels.len(),
+            subject.preprocessing.image_size as usize,
+        )?;
         for (row, &label) in logits.chunks_exact(classes).zip(&batch.labels) {
             let label = label as usize;
             matrix.record(label, argmax(row));

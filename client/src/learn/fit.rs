@@ -9,6 +9,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
+    card::Preprocessing,
     evaluate::{self, Subject, evaluate},
     learner::{self, Learner, StepReport},
     metrics::Figures,
@@ -280,7 +281,7 @@ impl Fit<'_> {
             dataset: &config.dataset,
             split: Split::Valid,
             batch_size: config.batch_size,
-            image_size: config.image_size,
+            preprocessing: &Preprocessing::of(config),
             classes: &config.classes,
         };
         let mut classifier = self.learner.classifier(model)?;

@@ -7,7 +7,8 @@
 //! - [`evaluate`]: a model judged on a split.
 //! - [`metrics`]: figures as pure functions of predictions.
 //! - [`run`], [`checkpoint`], [`card`]: what is written to disk, by [`atomic`] replacement.
-//! - [`report`]: tables and pictures.
+//! - [`predict`]: image files classified.
+//! - [`progress`], [`report`]: what a person sees.
 
 pub mod atomic;
 pub mod card;
@@ -17,6 +18,8 @@ pub mod evaluate;
 pub mod fit;
 pub mod learner;
 pub mod metrics;
+pub mod predict;
+pub mod progress;
 pub mod report;
 pub mod run;
 

@@ -244,7 +244,7 @@ impl RunFolder {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn config() -> RunConfig {

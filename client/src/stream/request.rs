@@ -37,6 +37,23 @@ impl fmt::Display for Split {
     }
 }
 
+/// The text is no split.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no split: use train, valid or test")]
+pub struct ParseSplitError(String);
+
+impl FromStr for Split {
+    type Err = ParseSplitError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let splits = [Self::Train, Self::Valid, Self::Test];
+        splits
+            .into_iter()
+            .find(|split| split.name() == text)
+            .ok_or_else(|| ParseSplitError(text.to_owned()))
+    }
+}
+
 /// How often each class is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

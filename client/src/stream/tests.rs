@@ -13,7 +13,7 @@ use equibatch_proto::v1::{
     stream_batches_response::Message,
 };
 use tokio::sync::oneshot;
-use tokio_stream::{Stream, StreamExt as _};
+use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use super::*;

@@ -1,0 +1,132 @@
+use crate::{
+    config::UsageError,
+    learn::{checkpoint, evaluate, fit, learner, run},
+    runtime, stream,
+};
+
+/// How a command ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// Failed for another reason than those below.
+    Failed = 1,
+    /// The command line cannot be meant so (`EX_USAGE` of BSD's sysexits).
+    Usage = 64,
+    /// Files, checkpoints or datasets are unusable (`EX_DATAERR`).
+    Data = 65,
+    /// A server, a device or a library is not there (`EX_UNAVAILABLE`).
+    Unavailable = 69,
+    /// Interrupted by the user: 128 and the number of the signal.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// The code for an error, by its innermost cause that has one.
+    #[must_use]
+    pub fn of(error: &anyhow::Error) -> Self {
+        error
+            .chain()
+            .filter_map(|cause| Self::of_cause(cause))
+            .last()
+            .unwrap_or(Self::Failed)
+    }
+
+    fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        if cause.is::<UsageError>() {
+            return Some(Self::Usage);
+        }
+        if let Some(error) = cause.downcast_ref::<stream::Error>() {
+            return Some(Self::of_stream(error));
+        }
+        if let Some(error) = cause.downcast_ref::<runtime::Error>() {
+            return Some(Self::of_runtime(error));
+        }
+        match cause.downcast_ref::<run::Error>() {
+            Some(run::Error::Occupied { .. }) => return Some(Self::Usage),
+            Some(run::Error::NoRun { .. } | run::Error::Mismatch { .. }) => return Some(Self::Data),
+            Some(run::Error::Checkpoint(_)) => return Some(Self::Data),
+            _ => {}
+        }
+        match cause.downcast_ref::<learner::Error>() {
+            Some(learner::Error::Setting { .. }) => return Some(Self::Usage),
+            Some(learner::Error::Checkpoint { .. }) => return Some(Self::Data),
+            Some(learner::Error::Runtime(error)) => return Some(Self::of_runtime(error)),
+            _ => {}
+        }
+        match cause.downcast_ref::<fit::Error>() {
+            Some(fit::Error::Stream(error)) => return Some(Self::of_stream(error)),
+            Some(fit::Error::Mismatch { .. }) => return Some(Self::Data),
+            Some(fit::Error::Learner(error)) => return Self::of_cause(error),
+            Some(fit::Error::Evaluate(error)) => return Self::of_cause(error),
+            Some(fit::Error::Run(error)) => return Self::of_cause(error),
+            _ => {}
+        }
+        match cause.downcast_ref::<evaluate::Error>() {
+            Some(evaluate::Error::Mismatch { .. }) => return Some(Self::Data),
+            Some(evaluate::Error::Stream(error)) => return Some(Self::of_stream(error)),
+            Some(evaluate::Error::Runtime(error)) => return Some(Self::of_runtime(error)),
+            _ => {}
+        }
+        let is_data = cause.is::<checkpoint::Error>() || cause.is::<crate::learn::card::Error>();
+        is_data.then_some(Self::Data)
+    }
+
+    fn of_stream(error: &stream::Error) -> Self {
+        match error {
+            stream::Error::Address { .. } => Self::Usage,
+            stream::Error::Data { .. } | stream::Error::Refused { .. } => Self::Data,
+            error if error.is_unavailable() => Self::Unavailable,
+            _ => Self::Failed,
+        }
+    }
+
+    fn of_runtime(error: &runtime::Error) -> Self {
+        match error {
+            runtime::Error::Model { .. } | runtime::Error::Read { .. } => Self::Data,
+            runtime::Error::Run { .. } | runtime::Error::Length { .. } | runtime::Error::Name { .. } => {
+                Self::Failed
+            }
+            _ => Self::Unavailable,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn codes_survive_the_layers_around_a_cause() {
+        let lost = || stream::Error::Lost {
+            address: "a:1".to_owned(),
+            at: "x".to_owned(),
+            reason: "y".to_owned(),
+        };
+        let stopped = fit::Error::Stopped {
+            after: "epoch 1".to_owned(),
+            run: "runs/x".into(),
+            source: lost(),
+        };
+        for (error, code) in [
+            (anyhow::Error::from(fit::Error::from(lost())), Exit::Unavailable),
+            (anyhow::Error::from(stopped), Exit::Unavailable),
+            (
+                Err::<(), _>(UsageError("no".to_owned()))
+                    .context("outer")
+                    .expect_err("an error"),
+                Exit::Usage,
+            ),
+            (
+                anyhow::Error::from(run::Error::Occupied { path: "x".into() }),
+                Exit::Usage,
+            ),
+            (anyhow::anyhow!("something else"), Exit::Failed),
+        ] {
+            assert_eq!(Exit::of(&error), code, "{error:#}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! What the commands do, and the exit codes they end with.
+
+mod datasets;
+mod evaluate;
+mod exit;
+mod predict;
+mod train;
+
+use anyhow::Result;
+
+pub use exit::Exit;
+
+use crate::args::Command;
+
+/// Carries out a command.
+///
+/// # Errors
+///
+/// The command's; [`Exit::of`] says with which code to end.
+pub fn run(command: Command) -> Result<Exit> {
+    match command {
+        Command::Train(args) => train::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
+        Command::Predict(args) => predict::run(&args),
+        Command::Datasets(args) => datasets::run(&args),
+    }
+}

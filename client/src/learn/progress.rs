@@ -1,0 +1,144 @@
+//! Tells a person how training goes: a bar on a terminal, otherwise a line per epoch.
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{
+    fit::{EpochRecord, Observer, StepEvent},
+    report::table::percent,
+};
+
+/// Shows steps as a bar on standard error, and epochs as lines on standard output.
+#[derive(Debug)]
+pub struct Progress {
+    bar: ProgressBar,
+    header_shown: bool,
+    /// Averages of the recent past, which is what the time left depends on.
+    images_per_second: Average,
+    wait_share: Average,
+}
+
+impl Progress {
+    /// For a run of `total_steps`, of which `done` are done.
+    #[must_use]
+    pub fn new(total_steps: u64, done: u64) -> Self {
+        let target = if io::stderr().is_terminal() {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let bar = ProgressBar::with_draw_target(Some(total_steps), target);
+        let template = "{prefix:<12} [{bar:30}] {pos}/{len}  {msg}  {eta} left";
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_style(style.progress_chars("=> "));
+        bar.set_position(done);
+        bar.reset_eta();
+        Self {
+            bar,
+            header_shown: false,
+            images_per_second: Average::default(),
+            wait_share: Average::default(),
+        }
+    }
+
+    fn line(&self, text: &str) {
+        // A closed pipe is the reader's choice; training goes on.
+        self.bar.suspend(|| drop(writeln!(io::stdout().lock(), "{text}")));
+    }
+}
+
+impl Observer for Progress {
+    fn step(&mut self, step: &StepEvent) {
+        let seconds = step.took.as_secs_f64();
+        self.images_per_second.add(step.images as f64, seconds);
+        self.wait_share.add(step.waited.as_secs_f64(), seconds);
+        self.bar.set_prefix(format!("epoch {}", step.epoch + 1));
+        self.bar.set_position(step.steps);
+        self.bar.set_message(format!(
+            "loss {:.4}  lr {:.1e}  {:.1} images/s  waiting {:.0} %",
+            step.smoothed_loss,
+            step.report.learning_rate,
+            self.images_per_second.value(),
+            self.wait_share.value() * 100.0
+        ));
+        if step.steps == step.total_steps {
+            self.bar.finish_and_clear();
+        }
+    }
+
+    fn epoch(&mut self, record: &EpochRecord) {
+        if !self.header_shown {
+            self.header_shown = true;
+            self.line(
+                "epoch  train loss  valid loss  error rate  balanced accuracy  images/s  waiting   time",
+            );
+        }
+        let valid = record.valid.as_ref();
+        self.line(&format!(
+            "{:>5}  {:>10.4}  {:>10}  {:>10}  {:>17}  {:>8.1}  {:>7}  {:>5}",
+            record.epoch,
+            record.train_loss,
+            valid.map_or_else(|| "-".to_owned(), |figures| format!("{:.4}", figures.loss)),
+            percent(valid.and_then(|figures| figures.error_rate)),
+            percent(valid.and_then(|figures| figures.balanced_accuracy)),
+            record.images_per_second,
+            percent(Some(record.wait_share)),
+            clock(Duration::from_secs_f64(record.seconds)),
+        ));
+    }
+}
+
+/// `m:ss`.
+fn clock(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64().round() as u64;
+    format!("{}:{:02}", seconds / 60, seconds % 60)
+}
+
+/// A ratio of sums in which the past fades: a step counts half after about seven more.
+#[derive(Debug, Default)]
+struct Average {
+    above: f64,
+    below: f64,
+}
+
+impl Average {
+    const KEPT: f64 = 0.9;
+
+    fn add(&mut self, above: f64, below: f64) {
+        self.above = self.above * Self::KEPT + above;
+        self.below = self.below * Self::KEPT + below;
+    }
+
+    fn value(&self) -> f64 {
+        if self.below > 0.0 {
+            self.above / self.below
+        } else {
+            0.0
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_average_of_equal_ratios_is_that_ratio() {
+        let mut average = Average::default();
+        assert_eq!(average.value(), 0.0);
+        for seconds in [0.5, 1.0, 2.0] {
+            average.add(16.0 * seconds, seconds);
+        }
+        assert!((average.value() - 16.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn times_are_minutes_and_seconds() {
+        assert_eq!(clock(Duration::from_millis(59_600)), "1:00");
+        assert_eq!(clock(Duration::from_secs(7)), "0:07");
+    }
+}

@@ -1,0 +1,19 @@
+//! Log lines on standard error.
+
+use tracing_subscriber::{EnvFilter, fmt};
+
+/// Starts logging: warnings by default, more with each `--verbose`. `RUST_LOG` overrides both.
+pub fn start(verbose: u8) {
+    let default = match verbose {
+        0 => "warn",
+        1 => "info,equibatch_client=debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let subscriber = fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .finish();
+    // A second start, as in tests, changes nothing.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
