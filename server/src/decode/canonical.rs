@@ -1,7 +1,8 @@
 //! The size at which decoded images are kept.
 
-use fast_image_resize::images::{Image as Target, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use super::pixels::room_for;
 use crate::image::Image;
@@ -47,13 +48,14 @@ fn resized(resizer: &mut Resizer, image: &Image, (width, height): (u32, u32)) ->
     let bytes = width as usize * height as usize * Image::CHANNELS;
     let mut pixels = room_for(bytes);
     pixels.resize(bytes, 0);
-    let source = ImageRef::new(image.width(), image.height(), image.pixels(), PixelType::U8x3)
+    let source = TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.pixels())
         .expect("three bytes for every pixel");
-    let mut target = Target::from_slice_u8(width, height, &mut pixels, PixelType::U8x3)
-        .expect("three bytes for every pixel");
+    let mut target =
+        TypedImage::<U8x3>::from_buffer(width, height, &mut pixels).expect("three bytes for every pixel");
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    // Typed: the untyped call is generic code for every pixel type and instruction set, compiled into this crate.
     resizer
-        .resize(&source, &mut target, &options)
+        .resize_typed(&source, &mut target, &options)
         .expect("equal pixel types, no crop");
     Image::new(width, height, pixels)
 }
