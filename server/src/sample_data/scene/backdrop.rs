@@ -1,13 +1,13 @@
 //! What lies far behind: sky, meadow, foliage, earth, water, wall, discs of light, or a plain studio.
 
-use super::super::dice::Dice;
-use super::super::paint::outline::{around, blob, circle, curve, ellipse, leaf, polygon, ribbon};
-use super::super::paint::{Canvas, Colour, Ink, Placement, Point};
 use super::{blossom, blue, earth, green};
+use crate::sample_data::dice::Dice;
+use crate::sample_data::paint::outline::{around, blob, circle, curve, ellipse, leaf, polygon, ribbon};
+use crate::sample_data::paint::{Canvas, Colour, Ink, Placement, Point};
 
 /// Where a kind is at home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Habitat {
+pub(in crate::sample_data) enum Habitat {
     /// Anywhere.
     Land,
     /// Mostly on or in water.
@@ -15,7 +15,7 @@ pub(in super::super) enum Habitat {
 }
 
 /// Paints the backdrop, more or less out of focus.
-pub(in super::super) fn backdrop(canvas: &mut Canvas, dice: &mut Dice, habitat: Habitat) {
+pub(in crate::sample_data) fn backdrop(canvas: &mut Canvas, dice: &mut Dice, habitat: Habitat) {
     const LAND: [fn(&mut Canvas, &mut Dice); 12] = [
         sky, sky, meadow, meadow, foliage, foliage, foliage, lights, lights, ground, wall, studio,
     ];

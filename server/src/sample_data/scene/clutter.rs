@@ -1,15 +1,15 @@
 //! What things are among: branches, grass, leaves, blossoms and stones, behind and before them.
 
-use super::super::dice::Dice;
-use super::super::paint::outline::{circle, curve, leaf, ribbon};
-use super::super::paint::{Canvas, Colour, Ink, Placement, Point, between, polar};
 use super::{blossom, earth, green};
+use crate::sample_data::dice::Dice;
+use crate::sample_data::paint::outline::{circle, curve, leaf, ribbon};
+use crate::sample_data::paint::{Canvas, Colour, Ink, Placement, Point, between, polar};
 
 /// One sort of clutter.
 type Sort = fn(&mut Canvas, &mut Dice);
 
 /// Adds clutter behind the subject: each sort in its own layer, with its own blur.
-pub(in super::super) fn behind(canvas: &mut Canvas, dice: &mut Dice) {
+pub(in crate::sample_data) fn behind(canvas: &mut Canvas, dice: &mut Dice) {
     const SORTS: [(f32, Sort); 4] = [(0.35, twigs), (0.35, grass), (0.35, sprigs), (0.4, blossoms)];
     for (probability, sort) in SORTS {
         if dice.chance(probability) {
@@ -22,7 +22,7 @@ pub(in super::super) fn behind(canvas: &mut Canvas, dice: &mut Dice) {
 }
 
 /// Adds clutter before the subject: a little at the borders, mostly out of focus.
-pub(in super::super) fn before(canvas: &mut Canvas, dice: &mut Dice) {
+pub(in crate::sample_data) fn before(canvas: &mut Canvas, dice: &mut Dice) {
     if !dice.chance(0.4) {
         return;
     }
@@ -59,7 +59,7 @@ pub(in super::super) fn before(canvas: &mut Canvas, dice: &mut Dice) {
 }
 
 /// A branch along `path`, in pixels, with bark, and twigs that carry leaves or blossoms.
-pub(in super::super) fn branch(canvas: &mut Canvas, dice: &mut Dice, path: &[Point], width: f32) {
+pub(in crate::sample_data) fn branch(canvas: &mut Canvas, dice: &mut Dice, path: &[Point], width: f32) {
     let page = Placement::at(0.0, 0.0, 1.0);
     let bark = earth(dice).darker(dice.between(0.1, 0.5));
     canvas.fill(

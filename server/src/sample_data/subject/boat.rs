@@ -1,10 +1,10 @@
 //! Boats: a hull with sails or with a cabin.
 
-use super::super::dice::Dice;
-use super::super::paint::outline::{curve, lines, polygon};
-use super::super::paint::{Colour, Ink};
-use super::super::scene::{blossom, earth};
 use super::{Painter, Style};
+use crate::sample_data::dice::Dice;
+use crate::sample_data::paint::outline::{curve, lines, polygon};
+use crate::sample_data::paint::{Colour, Ink};
+use crate::sample_data::scene::{blossom, earth};
 
 pub(super) fn species(dice: &mut Dice, style: Style) -> Painter {
     let hull = style.tint(if dice.chance(0.5) {

@@ -1,10 +1,10 @@
 //! Butterflies: wings open, seen from above.
 
-use super::super::dice::Dice;
-use super::super::paint::outline::{blob, circle, curve, ellipse};
-use super::super::paint::{Canvas, Colour, Ink, Placement};
-use super::super::scene::blossom;
 use super::{Painter, Style};
+use crate::sample_data::dice::Dice;
+use crate::sample_data::paint::outline::{blob, circle, curve, ellipse};
+use crate::sample_data::paint::{Canvas, Colour, Ink, Placement};
+use crate::sample_data::scene::blossom;
 
 pub(super) fn species(dice: &mut Dice, style: Style) -> Painter {
     let wing = style.tint(blossom(dice));

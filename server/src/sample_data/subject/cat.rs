@@ -1,10 +1,10 @@
 //! Cats: sitting and lying.
 
-use super::super::dice::Dice;
-use super::super::paint::outline::{blob, circle, curve, ellipse, polygon, ribbon};
-use super::super::paint::{Canvas, Colour, Ink, Placement};
-use super::super::scene::earth;
 use super::{Painter, Style};
+use crate::sample_data::dice::Dice;
+use crate::sample_data::paint::outline::{blob, circle, curve, ellipse, polygon, ribbon};
+use crate::sample_data::paint::{Canvas, Colour, Ink, Placement};
+use crate::sample_data::scene::earth;
 
 #[derive(Clone, Copy)]
 struct Coat {

@@ -1,10 +1,10 @@
 //! Fish from the side.
 
-use super::super::dice::Dice;
-use super::super::paint::outline::{blob, circle, curve, polygon};
-use super::super::paint::{Colour, Ink};
-use super::super::scene::{blossom, blue};
 use super::{Painter, Style};
+use crate::sample_data::dice::Dice;
+use crate::sample_data::paint::outline::{blob, circle, curve, polygon};
+use crate::sample_data::paint::{Colour, Ink};
+use crate::sample_data::scene::{blossom, blue};
 
 pub(super) fn species(dice: &mut Dice, style: Style) -> Painter {
     let back = style.tint(if dice.chance(0.6) {

@@ -1,10 +1,10 @@
 //! Flowers: open heads, cups and sprays, on stems with leaves.
 
-use super::super::dice::Dice;
-use super::super::paint::outline::{Outline, blob, circle, curve, leaf, ribbon};
-use super::super::paint::{Canvas, Colour, Ink, Placement, Point, polar, unit};
-use super::super::scene::{blossom, earth, green};
 use super::{Painter, Style};
+use crate::sample_data::dice::Dice;
+use crate::sample_data::paint::outline::{Outline, blob, circle, curve, leaf, ribbon};
+use crate::sample_data::paint::{Canvas, Colour, Ink, Placement, Point, polar, unit};
+use crate::sample_data::scene::{blossom, earth, green};
 
 #[derive(Clone, Copy)]
 enum Form {

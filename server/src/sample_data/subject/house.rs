@@ -1,10 +1,10 @@
 //! Houses: a front with roof, door, windows and perhaps a chimney.
 
-use super::super::dice::Dice;
-use super::super::paint::outline::{Outline, lines, polygon};
-use super::super::paint::{Canvas, Colour, Ink, Placement};
-use super::super::scene::{blossom, blue, earth};
 use super::{Painter, Style};
+use crate::sample_data::dice::Dice;
+use crate::sample_data::paint::outline::{Outline, lines, polygon};
+use crate::sample_data::paint::{Canvas, Colour, Ink, Placement};
+use crate::sample_data::scene::{blossom, blue, earth};
 
 pub(super) fn species(dice: &mut Dice, style: Style) -> Painter {
     let wall = style.tint(if dice.chance(0.4) {

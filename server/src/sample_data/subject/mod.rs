@@ -9,7 +9,6 @@ mod cat;
 mod fish;
 mod flower;
 mod house;
-mod plumage;
 mod tree;
 
 use super::dice::Dice;

@@ -1,10 +1,10 @@
 //! Trees: broad-leaved, conifers and palms.
 
-use super::super::dice::Dice;
-use super::super::paint::outline::{around, curve, polygon, ribbon};
-use super::super::paint::{Canvas, Colour, Ink, Placement, polar};
-use super::super::scene::{blossom, earth, green};
 use super::{Painter, Style};
+use crate::sample_data::dice::Dice;
+use crate::sample_data::paint::outline::{around, curve, polygon, ribbon};
+use crate::sample_data::paint::{Canvas, Colour, Ink, Placement, polar};
+use crate::sample_data::scene::{blossom, earth, green};
 
 #[derive(Clone, Copy)]
 enum Form {

@@ -1,9 +1,9 @@
 //! What a bird species looks like: build and colours.
 
-use super::super::dice::Dice;
-use super::super::paint::Colour;
-use super::super::scene::{blossom, blue, earth, green};
-use super::Style;
+use super::super::Style;
+use crate::sample_data::dice::Dice;
+use crate::sample_data::paint::Colour;
+use crate::sample_data::scene::{blossom, blue, earth, green};
 
 /// Proportions. Half the body is 0.8 long.
 #[derive(Clone, Copy)]
@@ -19,6 +19,8 @@ pub(super) struct Build {
     pub(super) leg: f32,
     /// Length of a spread wing.
     pub(super) wing: f32,
+    /// Breadth of a spread wing as a multiple of the usual.
+    pub(super) breadth: f32,
 }
 
 /// Sparrow, finch, tit, crow, gull, heron, duck, parrot, pigeon, wagtail.
@@ -31,6 +33,7 @@ const BUILDS: [Build; 10] = [
         tail: 0.70,
         leg: 0.36,
         wing: 1.3,
+        breadth: 1.0,
     },
     Build {
         plump: 0.56,
@@ -40,6 +43,7 @@ const BUILDS: [Build; 10] = [
         tail: 0.60,
         leg: 0.32,
         wing: 1.2,
+        breadth: 1.0,
     },
     Build {
         plump: 0.62,
@@ -49,6 +53,7 @@ const BUILDS: [Build; 10] = [
         tail: 0.60,
         leg: 0.30,
         wing: 1.1,
+        breadth: 1.1,
     },
     Build {
         plump: 0.46,
@@ -58,6 +63,7 @@ const BUILDS: [Build; 10] = [
         tail: 0.75,
         leg: 0.45,
         wing: 1.6,
+        breadth: 1.1,
     },
     Build {
         plump: 0.42,
@@ -67,6 +73,7 @@ const BUILDS: [Build; 10] = [
         tail: 0.45,
         leg: 0.45,
         wing: 1.9,
+        breadth: 0.7,
     },
     Build {
         plump: 0.38,
@@ -76,6 +83,7 @@ const BUILDS: [Build; 10] = [
         tail: 0.30,
         leg: 1.10,
         wing: 1.7,
+        breadth: 1.1,
     },
     Build {
         plump: 0.48,
@@ -85,6 +93,7 @@ const BUILDS: [Build; 10] = [
         tail: 0.35,
         leg: 0.24,
         wing: 1.4,
+        breadth: 0.8,
     },
     Build {
         plump: 0.45,
@@ -94,6 +103,7 @@ const BUILDS: [Build; 10] = [
         tail: 1.15,
         leg: 0.22,
         wing: 1.4,
+        breadth: 0.8,
     },
     Build {
         plump: 0.52,
@@ -103,6 +113,7 @@ const BUILDS: [Build; 10] = [
         tail: 0.65,
         leg: 0.32,
         wing: 1.5,
+        breadth: 0.9,
     },
     Build {
         plump: 0.41,
@@ -112,6 +123,7 @@ const BUILDS: [Build; 10] = [
         tail: 1.10,
         leg: 0.46,
         wing: 1.3,
+        breadth: 1.0,
     },
 ];
 
