@@ -2,4 +2,6 @@
 //! once.
 
 mod architecture;
+mod compiler;
+mod golden;
 mod rendering;

@@ -14,7 +14,7 @@ pub use error::Error;
 pub use inference::inference;
 pub use signature::{Role, Signature, StatePair, ValueInfo};
 pub use spec::{ModelSpec, TrainSpec};
-pub use train_step::train_step;
+pub use train_step::{train_graph, train_step};
 
 pub use crate::graph::{ElementType, Shape, Tensor};
 pub use crate::nn::{Backbone, Dropout, Head, LayerGroup};

@@ -21,6 +21,22 @@ use crate::optim::{Moments, Rate, Schedule};
 /// # Errors
 /// [`Error::Spec`] when the specification is impossible.
 pub fn train_step(spec: &TrainSpec) -> Result<Program, Error> {
+    let (graph, signature) = train_graph(spec)?;
+    let options = Options {
+        name: "train_step",
+        ..Options::default()
+    };
+    Ok(Program {
+        model: export::export(&lower::lower(&graph)?, &options)?,
+        signature,
+    })
+}
+
+/// The graph behind [`train_step`], composites and all, for those who run or inspect it otherwise.
+///
+/// # Errors
+/// [`Error::Spec`] when the specification is impossible.
+pub fn train_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
     spec.check()?;
     let size = spec.model.image_size;
     let mut graph = Graph::new();
@@ -79,14 +95,7 @@ pub fn train_step(spec: &TrainSpec) -> Result<Program, Error> {
             .collect(),
         dropout,
     };
-    let options = Options {
-        name: "train_step",
-        ..Options::default()
-    };
-    Ok(Program {
-        model: export::export(&lower::lower(&graph)?, &options)?,
-        signature,
-    })
+    Ok((graph, signature))
 }
 
 fn is_trained(parameter: &Parameter, spec: &TrainSpec) -> bool {

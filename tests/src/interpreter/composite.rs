@@ -1,0 +1,70 @@
+use super::array::Array;
+use super::normalize;
+
+/// The elements of each channel of `[N, C, …]`.
+fn channels(x: &Array) -> Vec<Vec<f64>> {
+    let inner: usize = x.shape[2..].iter().product();
+    let mut channels = vec![Vec::new(); x.shape[1]];
+    for (position, map) in x.data.chunks(inner).enumerate() {
+        channels[position % x.shape[1]].extend_from_slice(map);
+    }
+    channels
+}
+
+/// A mean of each channel.
+fn means(channels: &[Vec<f64>]) -> Array {
+    let mean = |channel: &Vec<f64>| channel.iter().sum::<f64>() / channel.len() as f64;
+    Array::new(&[channels.len()], channels.iter().map(mean).collect())
+}
+
+pub(super) fn batch_norm(operands: &[&Array], epsilon: f32) -> Vec<Array> {
+    let [x, scale, bias] = operands else {
+        panic!("three operands")
+    };
+    let channels = channels(x);
+    let mean = means(&channels);
+    let squares: Vec<Vec<f64>> = channels
+        .iter()
+        .zip(&mean.data)
+        .map(|(channel, mean)| channel.iter().map(|element| (element - mean).powi(2)).collect())
+        .collect();
+    let variance = means(&squares);
+    let y = normalize::batch_normalization(&[x, scale, bias, &mean, &variance], epsilon);
+    vec![y, mean, variance]
+}
+
+/// With `x̂ = (x − μ)·r`: `dx = γ·r·(dy − mean(dy) − x̂·mean(dy·x̂))`, the form of the textbooks.
+pub(super) fn batch_norm_gradient(operands: &[&Array], epsilon: f32) -> Vec<Array> {
+    let [x, dy, scale, mean, variance] = operands else {
+        panic!("five operands")
+    };
+    let deviation = |c: usize| (variance.data[c] + f64::from(epsilon)).sqrt();
+    let normal = Array::from_fn(&x.shape, |index| {
+        (x.at(index) - mean.data[index[1]]) / deviation(index[1])
+    });
+    let products = Array::from_fn(&x.shape, |index| dy.at(index) * normal.at(index));
+    let (mean_dy, mean_product) = (means(&channels(dy)), means(&channels(&products)));
+    let dx = Array::from_fn(&x.shape, |index| {
+        let c = index[1];
+        scale.data[c] / deviation(c)
+            * (dy.at(index) - mean_dy.data[c] - normal.at(index) * mean_product.data[c])
+    });
+    let count = (x.data.len() / x.shape[1]) as f64;
+    let total = |means: Array| Array::new(&means.shape, means.data.iter().map(|mean| mean * count).collect());
+    vec![dx, total(mean_product), total(mean_dy)]
+}
+
+pub(super) fn cross_entropy(operands: &[&Array]) -> Array {
+    let logs = normalize::log_softmax(operands[0]);
+    let rows = operands[1].data.iter().enumerate();
+    let total: f64 = rows.map(|(row, &label)| logs.at(&[row, label as usize])).sum();
+    Array::new(&[], vec![-total / operands[1].data.len() as f64])
+}
+
+pub(super) fn max_pool_gradient(operands: &[&Array], shape: &[usize]) -> Array {
+    let mut dx = Array::zeros(shape);
+    for (&index, &dy) in operands[0].data.iter().zip(&operands[1].data) {
+        dx.data[index as usize] += dy;
+    }
+    dx
+}

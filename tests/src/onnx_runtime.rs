@@ -1,0 +1,121 @@
+//! Runs exported graphs on ONNX Runtime, the smallest way.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use anyhow::Context as _;
+use equibatch_client::graph::export::{self, Options};
+use equibatch_client::graph::{ElementType, Graph, Origin, lower};
+use equibatch_client::runtime::Runtime;
+use ort::environment::Environment;
+use ort::session::{Session, SessionInputValue};
+use ort::value::Tensor;
+
+use crate::interpreter::Array;
+
+static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
+
+/// Lowers and exports a graph, runs it once with the given inputs and parameters, and returns its outputs by name.
+///
+/// # Errors
+/// Whatever ONNX Runtime says.
+pub fn run(graph: &Graph, leaves: &BTreeMap<String, Array>) -> anyhow::Result<BTreeMap<String, Array>> {
+    let lowered = lower::lower(graph)?;
+    let model = export::export(
+        &lowered,
+        &Options {
+            name: "test",
+            ..Options::default()
+        },
+    )?;
+    let mut session = session(&model)?;
+    let mut inputs: Vec<(String, SessionInputValue<'_>)> = Vec::new();
+    for value in lowered.values() {
+        if let Origin::Input(name) | Origin::Parameter(name) = lowered.origin(value) {
+            let array = leaves.get(name).with_context(|| format!("no value for {name}"))?;
+            inputs.push((
+                name.clone(),
+                input(array, lowered.tensor_type(value).element_type)?,
+            ));
+        }
+    }
+    let outputs = session.run(inputs)?;
+    lowered
+        .outputs()
+        .iter()
+        .map(|(name, value)| {
+            let data = match lowered.tensor_type(*value).element_type {
+                ElementType::F32 => outputs[&**name]
+                    .try_extract_tensor::<f32>()?
+                    .1
+                    .iter()
+                    .map(|&number| f64::from(number))
+                    .collect(),
+                ElementType::I64 => outputs[&**name]
+                    .try_extract_tensor::<i64>()?
+                    .1
+                    .iter()
+                    .map(|&number| number as f64)
+                    .collect(),
+                ElementType::Bool => outputs[&**name]
+                    .try_extract_tensor::<bool>()?
+                    .1
+                    .iter()
+                    .map(|&truth| f64::from(u8::from(truth)))
+                    .collect(),
+            };
+            Ok((name.clone(), Array::new(lowered.shape(*value), data)))
+        })
+        .collect()
+}
+
+/// Runs a model with one float input and returns one of its float outputs, in the shape it comes in.
+///
+/// # Errors
+/// Whatever ONNX Runtime says.
+pub fn run_model(model: &[u8], name: &str, array: &Array, output: &str) -> anyhow::Result<Array> {
+    let mut session = session(model)?;
+    let outputs = session.run(vec![(name.to_owned(), input(array, ElementType::F32)?)])?;
+    let (shape, data) = outputs[output].try_extract_tensor::<f32>()?;
+    let shape: Vec<usize> = shape
+        .iter()
+        .map(|&extent| usize::try_from(extent))
+        .collect::<Result<_, _>>()?;
+    Ok(Array::new(
+        &shape,
+        data.iter().map(|&number| f64::from(number)).collect(),
+    ))
+}
+
+fn session(model: &[u8]) -> anyhow::Result<Session> {
+    Runtime::load()?;
+    let environment = match ENVIRONMENT.get() {
+        Some(environment) => environment,
+        None => {
+            let built = ort::init().with_telemetry(false).build()?;
+            ENVIRONMENT.get_or_init(|| built)
+        }
+    };
+    Ok(Session::builder(environment)?.commit_from_memory(model)?)
+}
+
+fn input(array: &Array, element_type: ElementType) -> anyhow::Result<SessionInputValue<'static>> {
+    let shape: Vec<i64> = array.shape.iter().map(|&extent| extent as i64).collect();
+    Ok(match element_type {
+        ElementType::F32 => Tensor::from_array((
+            shape,
+            array.data.iter().map(|&number| number as f32).collect::<Vec<_>>(),
+        ))?
+        .into(),
+        ElementType::I64 => Tensor::from_array((
+            shape,
+            array.data.iter().map(|&number| number as i64).collect::<Vec<_>>(),
+        ))?
+        .into(),
+        ElementType::Bool => Tensor::from_array((
+            shape,
+            array.data.iter().map(|&number| number != 0.0).collect::<Vec<_>>(),
+        ))?
+        .into(),
+    })
+}

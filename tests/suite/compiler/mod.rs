@@ -1,0 +1,7 @@
+//! The gradient compiler against the interpreter, and both against ONNX Runtime.
+
+mod cases;
+mod engine;
+mod operators;
+mod rules;
+mod vocabulary;

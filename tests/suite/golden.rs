@@ -1,0 +1,223 @@
+//! Numbers that PyTorch computed, kept in `fixtures/` by the programs in `generate/`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use equibatch_client::graph::{Graph, Shape};
+use equibatch_client::nn::{Backbone, Head};
+use equibatch_client::program::{
+    AdamW, ElementType, ModelSpec, Role, Signature, Tensor, TrainSpec, train_graph,
+};
+use equibatch_tests::interpreter::{Array, evaluate};
+use equibatch_tests::onnx_runtime;
+use safetensors::{Dtype, SafeTensors};
+
+const STEPS: usize = 3;
+const BETA1: [f64; STEPS] = [0.95, 0.9, 0.85];
+const BETA2: f64 = 0.99;
+const LEARNING_RATES: [f64; 3] = [1e-3, 3e-3, 1e-2];
+
+/// The network of `generate/train_step.py`.
+fn spec() -> TrainSpec {
+    let model = ModelSpec {
+        backbone: Backbone {
+            width: 4,
+            ..Backbone::RESNET18
+        },
+        head: Head {
+            hidden: 16,
+            ..Head::default()
+        },
+        classes: 3,
+        image_size: 64,
+    };
+    TrainSpec {
+        optimizer: AdamW::default(),
+        ..TrainSpec::new(model, 6)
+    }
+}
+
+fn fixture() -> BTreeMap<String, Array> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/train_step.safetensors");
+    let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let tensors = SafeTensors::deserialize(&bytes).expect("a safetensors file");
+    let array = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
+        let data = view.data();
+        let numbers: Vec<f64> = match view.dtype() {
+            Dtype::F32 => words(data)
+                .map(|word| f64::from(f32::from_le_bytes(word)))
+                .collect(),
+            Dtype::F16 => words(data)
+                .map(|word| f64::from(half::f16::from_le_bytes(word)))
+                .collect(),
+            Dtype::I64 => words(data).map(|word| i64::from_le_bytes(word) as f64).collect(),
+            other => panic!("{name} is {other:?}"),
+        };
+        let array = Array::new(view.shape(), numbers);
+        (name, array)
+    };
+    tensors.tensors().into_iter().map(array).collect()
+}
+
+fn words<const SIZE: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; SIZE]> {
+    bytes
+        .chunks_exact(SIZE)
+        .map(|word| word.try_into().expect("the chunk has that size"))
+}
+
+/// One way to run a graph: named leaves to named outputs.
+type Run = fn(&Graph, &BTreeMap<String, Array>) -> BTreeMap<String, Array>;
+
+fn interpreted(graph: &Graph, leaves: &BTreeMap<String, Array>) -> BTreeMap<String, Array> {
+    let evaluation = evaluate(graph, leaves);
+    graph
+        .outputs()
+        .iter()
+        .map(|(name, value)| (name.clone(), evaluation.of(*value).clone()))
+        .collect()
+}
+
+fn on_onnx_runtime(graph: &Graph, leaves: &BTreeMap<String, Array>) -> BTreeMap<String, Array> {
+    onnx_runtime::run(graph, leaves).unwrap_or_else(|error| panic!("{error:?}"))
+}
+
+/// Three training steps, each tensor that PyTorch's program kept under the same name.
+fn train(run: Run, golden: &BTreeMap<String, Array>) -> BTreeMap<String, Array> {
+    let (graph, signature) = train_graph(&spec()).expect("a valid step");
+    let mut state = initial(&signature, golden);
+    let mut results = BTreeMap::new();
+    for step in 0..STEPS {
+        let leaves = state
+            .clone()
+            .into_iter()
+            .chain(inputs(&signature, golden, step))
+            .collect();
+        let mut outputs = run(&graph, &leaves);
+        for pair in &signature.state {
+            let next = pair.output.as_ref().expect("everything is trained");
+            state.insert(pair.input.clone(), outputs.remove(next).expect("an output"));
+        }
+        for name in ["loss", "logits"] {
+            results.insert(format!("{name}.{step}"), outputs.remove(name).expect("an output"));
+        }
+        if step == 0 {
+            for pair in signature
+                .state
+                .iter()
+                .filter(|pair| pair.role == Role::FirstMoment)
+            {
+                // From zero, the first moment is (1 − β₁) times the gradient.
+                let mut gradient = state[&pair.input].clone();
+                gradient
+                    .data
+                    .iter_mut()
+                    .for_each(|element| *element /= 1.0 - BETA1[0]);
+                let parameter = pair.name.strip_prefix("first_moment.").expect("a moment's name");
+                results.insert(format!("gradient/{parameter}"), gradient);
+            }
+        }
+    }
+    for pair in &signature.state {
+        if matches!(pair.role, Role::Parameter | Role::Statistic) {
+            results.insert(format!("final/{}", pair.name), state[&pair.input].clone());
+        }
+    }
+    results
+}
+
+fn initial(signature: &Signature, golden: &BTreeMap<String, Array>) -> BTreeMap<String, Array> {
+    let start = |pair: &equibatch_client::program::StatePair| {
+        let array = match pair.role {
+            Role::Parameter | Role::Statistic => golden[&format!("initial/{}", pair.name)].clone(),
+            Role::FirstMoment | Role::SecondMoment => Array::zeros(&pair.shape),
+        };
+        (pair.input.clone(), array)
+    };
+    signature.state.iter().map(start).collect()
+}
+
+fn inputs(signature: &Signature, golden: &BTreeMap<String, Array>, step: usize) -> BTreeMap<String, Array> {
+    let exponent = i32::try_from(step + 1).expect("three steps");
+    let input = |name: &str| match name {
+        "beta1" => Array::new(&[], vec![BETA1[step]]),
+        "bias_correction1" => Array::new(&[], vec![1.0 - BETA1[step].powi(exponent)]),
+        "bias_correction2" => Array::new(&[], vec![1.0 - BETA2.powi(exponent)]),
+        name => match name.strip_prefix("learning_rate.") {
+            Some(group) => Array::new(
+                &[],
+                vec![LEARNING_RATES[group.parse::<usize>().expect("a group")]],
+            ),
+            None => golden[&format!("batch/{step}/{name}")].clone(),
+        },
+    };
+    signature
+        .inputs
+        .iter()
+        .map(|info| (info.name.clone(), input(&info.name)))
+        .collect()
+}
+
+/// How far a result is off, relative to the largest element expected.
+fn error(found: &Array, expected: &Array) -> f64 {
+    found.distance(expected) / expected.largest().max(1e-30)
+}
+
+/// The graph is the derivative and the update: in double precision it agrees with PyTorch in double precision to what rounding the
+/// fixture and the graph's own constants to single precision costs.
+#[test]
+fn three_steps_in_double_precision_equal_pytorch() {
+    let golden = fixture();
+    let found = train(interpreted, &golden);
+    for (name, found) in &found {
+        let error = error(found, &golden[name]);
+        assert!(error < 2e-5, "{name} is off by {error:e}");
+    }
+    // Losses and logits; 20 convolutions, 22 batch norms and 2 linear layers before and after; running statistics.
+    assert_eq!(found.len(), 2 * STEPS + 2 * (20 + 2 * 22 + 2 * 2) + 2 * 22);
+}
+
+/// In single precision the network is chaotic (a rectifier near zero, a batch norm over few elements), so each tensor is given a small
+/// multiple of the error that PyTorch itself makes in single precision on the same numbers.
+#[test]
+fn three_steps_on_onnx_runtime_are_as_exact_as_pytorch() {
+    let golden = fixture();
+    for (name, found) in &train(on_onnx_runtime, &golden) {
+        let error = error(found, &golden[name]);
+        let theirs = golden[&format!("error/{name}")].data[0];
+        assert!(
+            error < 10.0 * theirs + 2e-4,
+            "{name} is off by {error:e}, PyTorch by {theirs:e}"
+        );
+    }
+}
+
+/// A trained network predicts as PyTorch's does in evaluation mode.
+#[test]
+fn inference_equals_pytorch() {
+    let golden = fixture();
+    let model = spec().model;
+    let state = golden
+        .iter()
+        .filter_map(|(name, array)| Some((name.strip_prefix("final/")?.to_owned(), tensor(array))))
+        .collect();
+    let program = equibatch_client::program::inference(&model, &state, &[]).expect("a valid model");
+    assert_eq!(program.signature.inputs[0].element_type, ElementType::F32);
+    let images = &golden["batch/0/images"];
+    let found = onnx_runtime::run_model(&program.model, "images", images, "logits").expect("it runs");
+    let error = error(&found, &golden["inference"]);
+    assert!(error < 1e-4, "off by {error:e}");
+    let few = Array::new(&[2, 3, 64, 64], images.data[..2 * 3 * 64 * 64].to_vec());
+    let probabilities =
+        onnx_runtime::run_model(&program.model, "images", &few, "probabilities").expect("it runs");
+    assert_eq!(probabilities.shape, [2, 3]);
+    for row in probabilities.data.chunks(3) {
+        assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-6);
+    }
+}
+
+fn tensor(array: &Array) -> Tensor {
+    Tensor {
+        shape: Shape::from(&*array.shape),
+        data: array.data.iter().map(|&number| number as f32).collect(),
+    }
+}
