@@ -1,19 +1,15 @@
 //! Runs exported graphs on ONNX Runtime, the smallest way.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 
 use anyhow::Context as _;
 use equibatch_client::graph::export::{self, Options};
 use equibatch_client::graph::{ElementType, Graph, Origin, lower};
 use equibatch_client::runtime::Runtime;
-use ort::environment::Environment;
 use ort::session::{Session, SessionInputValue};
 use ort::value::Tensor;
 
 use crate::interpreter::Array;
-
-static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
 
 /// Lowers and exports a graph, runs it once with the given inputs and parameters, and returns its outputs by name.
 ///
@@ -88,15 +84,7 @@ pub fn run_model(model: &[u8], name: &str, array: &Array, output: &str) -> anyho
 }
 
 fn session(model: &[u8]) -> anyhow::Result<Session> {
-    Runtime::load()?;
-    let environment = match ENVIRONMENT.get() {
-        Some(environment) => environment,
-        None => {
-            let built = ort::init().with_telemetry(false).build()?;
-            ENVIRONMENT.get_or_init(|| built)
-        }
-    };
-    Ok(Session::builder(environment)?.commit_from_memory(model)?)
+    Ok(Session::builder(Runtime::load()?.environment())?.commit_from_memory(model)?)
 }
 
 fn input(array: &Array, element_type: ElementType) -> anyhow::Result<SessionInputValue<'static>> {

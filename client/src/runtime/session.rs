@@ -61,6 +61,12 @@ impl Runtime {
         Ok(Self { environment })
     }
 
+    /// What sessions of other kinds than this module's are made in: a process has only one.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
     /// Prepares a model for repeated runs.
     ///
     /// # Errors

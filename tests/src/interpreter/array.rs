@@ -106,7 +106,7 @@ impl Array {
 
 /// All indices of a shape, in row-major order.
 #[must_use]
-pub fn indices(shape: &[usize]) -> Vec<Vec<usize>> {
+pub(super) fn indices(shape: &[usize]) -> Vec<Vec<usize>> {
     let mut all = vec![Vec::new()];
     for &extent in shape {
         all = all
