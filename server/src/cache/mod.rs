@@ -101,7 +101,6 @@ impl Cache {
     /// training and validation in turn do not push out each other's images.
     ///
     /// Takes time in proportion to the images wanted where the name is new.
-    #[must_use]
     pub fn register(self: &Arc<Self>, name: [u8; 32], wants: impl FnOnce() -> Vec<Want>) -> Registration {
         let mut ledger = self.ledger();
         if ledger.begin(name, wants) {

@@ -18,7 +18,7 @@ pub enum Blame {
     Io,
 }
 
-/// Why a file gives no image.
+/// Why a file gives no image. The text does not name the file: it goes to clients, who know samples and not the server's folders.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The header is refused.
@@ -64,7 +64,7 @@ pub enum Error {
         colour: ::image::ColorType,
     },
     /// Io: the file cannot be read.
-    #[error("cannot read {}", path.display())]
+    #[error("cannot read the file")]
     Io {
         /// The file.
         path: PathBuf,
@@ -73,13 +73,13 @@ pub enum Error {
         source: io::Error,
     },
     /// Io: the file was there when the data set was scanned.
-    #[error("{} is gone since it was scanned", path.display())]
+    #[error("the file is gone since it was scanned")]
     Vanished {
         /// The file.
         path: PathBuf,
     },
     /// Io: the file has another size than when the data set was scanned.
-    #[error("{} has changed since it was scanned: {found} bytes, not {expected}", path.display())]
+    #[error("the file has changed since it was scanned: {found} bytes, not {expected}")]
     Changed {
         /// The file.
         path: PathBuf,

@@ -52,8 +52,12 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Image, Error> {
     if !complete::is_complete(format, bytes) {
         return Err(Error::Truncated { format });
     }
-    header::caught(|| decode_with_codec(format, bytes, options))
-        .map_err(|message| Error::Panicked { format, message })?
+    guarded(format, || decode_with_codec(format, bytes, options))
+}
+
+/// Runs a decoder; a panic of it is an error of the data that it was given.
+fn guarded(format: Format, decode: impl FnOnce() -> Result<Image, Error>) -> Result<Image, Error> {
+    header::caught(decode).map_err(|message| Error::Panicked { format, message })?
 }
 
 fn decode_with_codec(format: Format, bytes: &[u8], options: &DecodeOptions) -> Result<Image, Error> {

@@ -300,6 +300,83 @@ fn other_content_is_unsupported_and_an_empty_file_is_broken() {
 }
 
 #[test]
+fn a_panic_of_the_decoder_is_broken_data() {
+    let error = guarded(Format::Gif, || panic!("index out of bounds")).unwrap_err();
+    assert_eq!(error.to_string(), "the GIF decoder panicked: index out of bounds");
+    assert_eq!(error.blame(), Blame::Data);
+}
+
+/// A JPEG of 8x8 equal pixels, whose components are stored as `levels`, from the Adobe `transform` (0: RGB or CMYK, 2: YCCK).
+/// Baseline, all quantisation steps 1, one Huffman code of four bits for each size of a DC difference, and one bit for the end of a
+/// block.
+fn flat_jpeg(levels: &[u8], transform: u8) -> Vec<u8> {
+    let mut jpeg = vec![0xFF, 0xD8];
+    let mut segment = |marker: u8, body: &[u8]| {
+        jpeg.extend([0xFF, marker]);
+        jpeg.extend(u16::try_from(body.len() + 2).unwrap().to_be_bytes());
+        jpeg.extend(body);
+    };
+    let components = u8::try_from(levels.len()).unwrap();
+    let each = |fields: [u8; 2]| (1..=components).flat_map(move |id| [vec![id], fields.to_vec()].concat());
+    segment(0xEE, &[b"Adobe\0\x64\0\0\0\0".as_slice(), &[transform]].concat());
+    segment(0xDB, &[vec![0], vec![1; 64]].concat());
+    segment(
+        0xC0,
+        &[vec![8, 0, 8, 0, 8, components], each([0x11, 0]).collect()].concat(),
+    );
+    segment(
+        0xC4,
+        &[vec![0, 0, 0, 0, 12], vec![0; 12], (0..12).collect()].concat(),
+    );
+    segment(0xC4, &[vec![0x10, 1], vec![0; 15], vec![0]].concat());
+    let ids = (1..=components).flat_map(|id| [id, 0]);
+    segment(0xDA, &[vec![components], ids.collect(), vec![0, 63, 0]].concat());
+    let mut bits = Vec::new();
+    for &level in levels {
+        // The DC coefficient of a flat block is eight times its level around 128; a negative one is stored less one.
+        let dc = 8 * (i32::from(level) - 128);
+        let size = 32 - dc.unsigned_abs().leading_zeros();
+        let stored = if dc < 0 { dc - 1 } else { dc };
+        bits.extend((0..4).rev().map(|bit| size >> bit & 1 == 1));
+        bits.extend((0..size).rev().map(|bit| stored >> bit & 1 == 1));
+        bits.push(false);
+    }
+    for byte in bits.chunks(8) {
+        let byte = (0..8).fold(0, |value, bit| {
+            value << 1 | u8::from(byte.get(bit).copied().unwrap_or(true))
+        });
+        jpeg.push(byte);
+        if byte == 0xFF {
+            jpeg.push(0);
+        }
+    }
+    jpeg.extend([0xFF, 0xD9]);
+    jpeg
+}
+
+#[test]
+fn cmyk_jpeg_becomes_rgb() {
+    // CMYK as Adobe stores it, inverted: 255 is no ink, and red is the level of cyan times that of black. Of YCCK, the first three
+    // are luminance and chrominance of the inks, not inverted.
+    let cases: [([u8; 4], u8, [f64; 3]); 4] = [
+        ([255, 128, 0, 255], 0, [255.0, 128.0, 0.0]),
+        ([200, 100, 50, 128], 0, [100.4, 50.2, 25.1]),
+        ([128, 128, 128, 255], 2, [127.0, 127.0, 127.0]),
+        ([100, 128, 128, 51], 2, [31.0, 31.0, 31.0]),
+    ];
+    for (levels, transform, expected) in cases {
+        let image = decoded(&flat_jpeg(&levels, transform));
+        assert_eq!((image.width(), image.height()), (8, 8));
+        for pixel in image.pixels().chunks(3) {
+            let off = (0..3)
+                .map(|c| (f64::from(pixel[c]) - expected[c]).abs())
+                .fold(0.0, f64::max);
+            assert!(off <= 1.5, "{levels:?} {transform}: {pixel:?}");
+        }
+    }
+}
+
+#[test]
 fn the_name_of_a_file_does_not_decide_its_format() {
     let folder = tempfile::tempdir().unwrap();
     let bytes = encoded(&photo(8, 8).into(), ImageFormat::Png);
