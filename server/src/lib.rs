@@ -1,6 +1,47 @@
-//! placeholder, to be written
+//! The Equibatch server: class folders in, class-balanced, augmented, normalised batches of tensors out, over gRPC.
+//!
+//! # What
+//!
+//! A server holds folders of images, one folder per class. A client asks for a stream: which dataset and split, what seed, how large a
+//! batch and an image, how to balance and to augment. It gets tensors that a network can eat as they are.
+//!
+//! # Why
+//!
+//! A network trained on 200 flowers and 20 birds ignores the birds. The remedy, augmented copies of the birds, needs no copy on disk: it is
+//! a matter of drawing each bird ten times an epoch, each time in another light and from another angle. And a batch that is a *pure function*
+//! of the request and the files needs no state: any server with the same files continues any stream at any step.
+//!
+//! # Layout
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`image`], [`geometry`], [`random`] | pixels; maps of the plane; numbers as a function of seed, purpose and place |
+//! | [`dataset`] | class folders to a sorted, fingerprinted list of samples in splits |
+//! | [`sampling`] | which sample stands at which place of which batch |
+//! | [`decode`], [`cache`] | files to pixels; decoded images under a byte budget |
+//! | [`augment`], [`tensor`] | drawing an augmentation; one pass from pixels to tensor |
+//! | [`pipeline`] | the engine: streams of batches, made by threads of its own |
+//! | [`service`] | the gRPC face |
+//! | [`args`], [`config`], [`telemetry`] | the command line, what it means, and the log |
+//! | [`sample_data`] | drawn images to try things out with |
+//!
+//! Imports go down this list only: `service` knows `pipeline`, `pipeline` knows the parts, the parts know `dataset`, `image`, `geometry` and
+//! `random`, and nothing else. Only `service` knows gRPC.
+//!
+//! # How a batch flows
+//!
+//! a. A request arrives in [`service`]; it becomes a [`pipeline::StreamSpec`] with every default filled in, or is refused by field.
+//! b. [`pipeline::Engine::open`] plans the epochs ([`sampling::Plan`]), checks where the stream should start, and gives a
+//!    [`pipeline::BatchStream`].
+//! c. Worker threads take one sample at a time: the canonical image from the [`cache`] or through [`decode`], the augmentation as drawn for
+//!    that place of that epoch ([`augment`]), and [`tensor::write_image`] straight into the batch's buffer.
+//! d. Finished batches leave in order, each with the token at which the stream can be continued, and the buffer comes back when the last
+//!    byte is sent.
+
+pub mod args;
 pub mod augment;
 pub mod cache;
+pub mod config;
 pub mod dataset;
 pub mod decode;
 pub mod geometry;
@@ -11,5 +52,81 @@ pub mod random;
 pub mod sample_data;
 pub mod sampling;
 pub mod service;
+pub mod telemetry;
 pub mod tensor;
 pub mod tone;
+
+use std::{future::Future, io};
+
+use tokio::net::TcpListener;
+use tonic::transport::server::TcpIncoming;
+
+use crate::{
+    config::{Config, DatasetConfig},
+    pipeline::Engine,
+    service::ServiceConfig,
+};
+
+/// Why a server does not start, or stops by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A folder that cannot be served.
+    #[error("cannot serve dataset {name:?}")]
+    Dataset {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        source: dataset::Error,
+    },
+    /// No threads.
+    #[error("cannot start the worker threads")]
+    Threads(#[source] io::Error),
+    /// No connections.
+    #[error("cannot serve connections")]
+    Transport(#[from] tonic::transport::Error),
+}
+
+/// Scans the datasets and starts the workers. Reads the header of every image: not for an async thread.
+///
+/// # Errors
+///
+/// Where a dataset is of no use, or the system refuses a thread.
+pub fn open(config: &Config) -> Result<Engine, Error> {
+    let scan = |DatasetConfig { name, root }: &DatasetConfig| {
+        let scanned = dataset::scan(name, root, &config.scan);
+        let dataset = scanned.map_err(|source| Error::Dataset {
+            name: name.clone(),
+            source,
+        })?;
+        for warning in &dataset.warnings {
+            tracing::warn!(dataset = name, "{warning}");
+        }
+        for file in &dataset.quarantine {
+            tracing::warn!(
+                dataset = name,
+                sample = file.path,
+                reason = file.reason,
+                "image quarantined"
+            );
+        }
+        Ok(dataset)
+    };
+    let datasets = config.datasets.iter().map(scan).collect::<Result<_, Error>>()?;
+    Engine::new(config.engine.clone(), datasets).map_err(Error::Threads)
+}
+
+/// Serves `engine` to whoever connects to `listener`, until `shutdown` is done and the open streams have ended.
+///
+/// # Errors
+///
+/// Where the listener fails.
+pub async fn run(
+    engine: Engine,
+    config: &ServiceConfig,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    // Small frames, such as headers and acknowledgements, wait for nothing.
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    Ok(service::serve(engine, config, incoming, shutdown).await?)
+}

@@ -1,1 +1,42 @@
-//! To be written.
+//! Makes streams of batches: wires plan, cache, decoder, augmentation and tensor together, on threads of its own.
+//!
+//! # How a batch is made
+//!
+//! a. [`Engine::open`] checks a [`StreamSpec`] against the dataset and the operator's [`Limits`], and plans its epochs.
+//! b. The reader's demand puts the stream's job into the queue of the workers.
+//! c. A worker opens the next batch: it asks the plan for the slots of the global batch, takes those of its shard, and cuts a pooled
+//!    buffer into one chunk per image.
+//! d. Workers claim one sample at a time, in turns between streams; each takes the canonical image from the cache (which decodes where it
+//!    must), draws the augmentation of that place in the epoch, and writes the tensor straight into the chunk.
+//! e. The worker that writes the last chunk wakes the reader, who joins the chunks into the batch, without moving a byte.
+//! f. When the last reference to those bytes is gone, the buffer returns to the stream's pool.
+//!
+//! # Determinism
+//!
+//! A batch depends on the request and on the dataset's files. Which thread makes a sample, in what order, and what is in the cache cannot
+//! change it: every random number is keyed by the place of the sample in the epoch.
+
+mod buffer;
+mod encoding;
+mod engine;
+mod error;
+mod job;
+mod position;
+mod produce;
+mod served;
+mod source;
+mod spec;
+mod stream;
+mod workers;
+
+pub use self::{
+    buffer::ALIGNMENT,
+    engine::{Engine, EngineConfig, Limits},
+    error::Error,
+    job::{Batch, Replacement},
+    position::{Position, ResumeError, SpecHash, Start},
+    served::Served,
+    source::{Files, Source, is_transient},
+    spec::{Canonical, Error as SpecError, Shard, StreamSpec},
+    stream::{BatchStream, Description},
+};

@@ -1,1 +1,14 @@
-//! To be written.
+//! The gRPC face of the engine: messages in, messages out, nothing decided.
+
+mod convert;
+mod drain;
+mod listen;
+mod loader;
+mod responses;
+mod status;
+
+pub use self::{
+    listen::{ServiceConfig, serve},
+    loader::Loader,
+    responses::Responses,
+};

@@ -1,0 +1,130 @@
+//! What was typed. Decides nothing.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Streams class-balanced, augmented, normalised image batches over gRPC.
+#[derive(Debug, Parser)]
+#[command(name = "server", version, after_help = EXIT_CODES, max_term_width = 120)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0   done; `serve` was told to stop by SIGINT or SIGTERM and has stopped
+  64  the command line makes no sense
+  66  the input is not there or is of no use: no such folder, no images, fewer than two classes
+  70  a defect of this program
+  74  the system refused: a port in use, a full disk";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve class folders until SIGINT or SIGTERM.
+    Serve(Serve),
+    /// Draw a small, unbalanced set of class folders to try things out with.
+    SampleData(SampleData),
+}
+
+/// Options of `serve`.
+#[derive(Args, Debug)]
+pub struct Serve {
+    /// A folder with one folder of images per class (or with train, valid and test folders of such), and the name that clients know it
+    /// by. Without NAME=, the folder's own name. May be given several times.
+    #[arg(long = "data", value_name = "[NAME=]DIR", required = true)]
+    pub data: Vec<String>,
+    /// Where to listen. Without a host: on this machine only. There is no encryption and no authentication: whoever reaches the port
+    /// can read the images.
+    #[arg(
+        long,
+        value_name = "[HOST]:PORT",
+        default_value = "127.0.0.1:50051",
+        env = "EQUIBATCH_LISTEN"
+    )]
+    pub listen: String,
+    /// Threads that decode and augment. Default: as many as this process may use processors.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Decoded images kept in memory, at most. A number of bytes, or with KiB, MiB, GiB (KB, MB, GB).
+    #[arg(long, value_name = "SIZE", default_value = "4GiB")]
+    pub cache_bytes: String,
+    /// Unread batches that one stream may hold in memory; one batch is always allowed.
+    #[arg(long, value_name = "SIZE", default_value = "256MiB")]
+    pub stream_bytes: String,
+    /// Largest batch that may be asked for.
+    #[arg(long, value_name = "SIZE", default_value = "1GiB")]
+    pub max_batch_bytes: String,
+    /// Largest height and width of images that may be asked for, in pixels.
+    #[arg(long, value_name = "PIXELS", default_value_t = 4096)]
+    pub max_image_size: u32,
+    /// Longest stream that may be asked for.
+    #[arg(long, value_name = "EPOCHS", default_value_t = 1_000_000)]
+    pub max_epochs: u32,
+    /// Streams that may be open at a time.
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub max_streams: usize,
+    /// Part of a split's images that may turn out to be broken before its streams fail, from 0 to 1.
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.1)]
+    pub max_broken: f64,
+    /// Part of the images held out for validation, from 0 to 1, where there are no train and valid folders.
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.2)]
+    pub valid_fraction: f64,
+    /// Seed of that choice.
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    pub split_seed: u64,
+    /// How that choice is made.
+    #[arg(long, value_enum, default_value_t = Split::Stratified)]
+    pub split: Split,
+    /// Take pixels as they are stored, whatever the camera's orientation tag says.
+    #[arg(long)]
+    pub ignore_orientation: bool,
+    /// How long open streams may take to finish their batch when the server is told to stop, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub shutdown_grace: u64,
+    /// Form of the log on standard error.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// Least important messages that are logged: error, warn, info, debug, trace, or a filter as of the tracing crate.
+    #[arg(long, value_name = "LEVEL", default_value = "info", env = "EQUIBATCH_LOG")]
+    pub log: String,
+}
+
+/// How validation images are chosen.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Split {
+    /// The same part of each class.
+    Stratified,
+    /// Of all images, whatever their class.
+    Random,
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Options of `sample-data`.
+#[derive(Args, Debug)]
+pub struct SampleData {
+    /// The folder to make; it must not hold anything yet.
+    pub dir: PathBuf,
+    /// Names of the classes, separated by commas. Default: flowers,birds.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub classes: Vec<String>,
+    /// Images of each class, separated by commas. Default: 200,20.
+    #[arg(long, value_name = "COUNTS", value_delimiter = ',')]
+    pub counts: Vec<usize>,
+    /// Further images of each class, in a folder `test`, to predict at the end.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub test_count: usize,
+    /// Equal seeds draw equal images.
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    pub seed: u64,
+}

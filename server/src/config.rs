@@ -1,0 +1,367 @@
+//! What is meant by what was typed: checked, typed, with every default in place.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{
+    args::{SampleData, Serve, Split},
+    dataset::{Orientation, ScanOptions, SplitMethod},
+    pipeline::{EngineConfig, Limits},
+    sample_data::{self, ClassSpec},
+    service::ServiceConfig,
+};
+
+/// Everything that `serve` needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Host, which may be a name, and port.
+    pub listen: (String, u16),
+    /// The datasets, by different names.
+    pub datasets: Vec<DatasetConfig>,
+    /// How they are scanned.
+    pub scan: ScanOptions,
+    /// How batches are made.
+    pub engine: EngineConfig,
+    /// How connections are kept.
+    pub service: ServiceConfig,
+}
+
+/// A folder and the name that clients know it by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatasetConfig {
+    /// The name.
+    pub name: String,
+    /// The folder.
+    pub root: PathBuf,
+}
+
+/// What makes no sense on the command line.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// An option with a value that it cannot have.
+    #[error("{option} {value:?}: {reason}")]
+    Value {
+        /// As typed.
+        option: &'static str,
+        /// As typed.
+        value: String,
+        /// What is allowed.
+        reason: &'static str,
+    },
+    /// Two datasets of one name.
+    #[error("--data: two datasets are named {0:?}; name them apart with NAME=DIR")]
+    DuplicateName(String),
+    /// Lists that belong together and differ in length.
+    #[error("--classes names {classes}, but --counts gives {counts} numbers")]
+    Counts {
+        /// Names given.
+        classes: usize,
+        /// Numbers given.
+        counts: usize,
+    },
+}
+
+impl TryFrom<&Serve> for Config {
+    type Error = Error;
+
+    fn try_from(args: &Serve) -> Result<Self, Error> {
+        let defaults = EngineConfig::default();
+        let threads = args.threads.map(|threads| {
+            NonZeroUsize::new(threads)
+                .filter(|threads| threads.get() <= 1024)
+                .ok_or_else(|| Error::Value {
+                    option: "--threads",
+                    value: threads.to_string(),
+                    reason: "it must be from 1 to 1024",
+                })
+        });
+        Ok(Self {
+            listen: address(&args.listen)?,
+            datasets: datasets(&args.data)?,
+            scan: ScanOptions {
+                valid_fraction: fraction("--valid-fraction", args.valid_fraction)?,
+                split_seed: args.split_seed,
+                split_method: match args.split {
+                    Split::Stratified => SplitMethod::Stratified,
+                    Split::Random => SplitMethod::Random,
+                },
+                orientation: if args.ignore_orientation {
+                    Orientation::Ignore
+                } else {
+                    Orientation::Apply
+                },
+                ..ScanOptions::default()
+            },
+            engine: EngineConfig {
+                threads: threads.transpose()?.unwrap_or(defaults.threads),
+                cache_bytes: bytes("--cache-bytes", &args.cache_bytes)?,
+                stream_bytes: bytes("--stream-bytes", &args.stream_bytes)?,
+                max_broken: fraction("--max-broken", args.max_broken)?,
+                limits: Limits {
+                    batch_bytes: batch_bytes(&args.max_batch_bytes)?,
+                    image_size: at_least_one("--max-image-size", args.max_image_size)?,
+                    epochs: at_least_one("--max-epochs", args.max_epochs)?,
+                    open_streams: args.max_streams,
+                },
+                ..defaults
+            },
+            service: ServiceConfig {
+                shutdown_grace: Duration::from_secs(args.shutdown_grace),
+                ..ServiceConfig::default()
+            },
+        })
+    }
+}
+
+impl TryFrom<&SampleData> for sample_data::Options {
+    type Error = Error;
+
+    fn try_from(args: &SampleData) -> Result<Self, Error> {
+        let defaults = Self::new(&args.dir);
+        let names = if args.classes.is_empty() {
+            defaults.classes.iter().map(|class| class.name.clone()).collect()
+        } else {
+            args.classes.clone()
+        };
+        let counts = if args.counts.is_empty() && args.classes.is_empty() {
+            defaults.classes.iter().map(|class| class.count).collect()
+        } else {
+            args.counts.clone()
+        };
+        if names.len() != counts.len() {
+            return Err(Error::Counts {
+                classes: names.len(),
+                counts: counts.len(),
+            });
+        }
+        Ok(Self {
+            classes: names
+                .into_iter()
+                .zip(counts)
+                .map(|(name, count)| ClassSpec::new(name, count))
+                .collect(),
+            test_count: args.test_count,
+            seed: args.seed,
+            ..defaults
+        })
+    }
+}
+
+fn datasets(texts: &[String]) -> Result<Vec<DatasetConfig>, Error> {
+    let mut datasets: Vec<DatasetConfig> = Vec::with_capacity(texts.len());
+    for text in texts {
+        let dataset = dataset(text)?;
+        if datasets.iter().any(|other| other.name == dataset.name) {
+            return Err(Error::DuplicateName(dataset.name));
+        }
+        datasets.push(dataset);
+    }
+    Ok(datasets)
+}
+
+/// `NAME=DIR`, or `DIR`. A folder whose path has a `=` in it needs a name before it.
+fn dataset(text: &str) -> Result<DatasetConfig, Error> {
+    let fail = |reason| Error::Value {
+        option: "--data",
+        value: text.to_owned(),
+        reason,
+    };
+    let (name, root) = match text.split_once('=') {
+        Some((name, root)) => (name.to_owned(), root),
+        None => {
+            // The name of `.` or `a/..` is that of the folder it leads to.
+            let path = Path::new(text)
+                .canonicalize()
+                .unwrap_or_else(|_| PathBuf::from(text));
+            let name = path.file_name().and_then(|name| name.to_str());
+            (
+                name.ok_or_else(|| fail("it has no name of its own; write NAME=DIR"))?
+                    .to_owned(),
+                text,
+            )
+        }
+    };
+    if name.is_empty() || root.is_empty() {
+        return Err(fail("write NAME=DIR, or only DIR"));
+    }
+    Ok(DatasetConfig {
+        name,
+        root: PathBuf::from(root),
+    })
+}
+
+/// Host and port. A missing host is this machine alone, since what is served is open to whoever reaches it.
+fn address(text: &str) -> Result<(String, u16), Error> {
+    let fail = |reason| Error::Value {
+        option: "--listen",
+        value: text.to_owned(),
+        reason,
+    };
+    let (host, port) = text.rsplit_once(':').ok_or_else(|| fail("write HOST:PORT"))?;
+    let port = port
+        .parse()
+        .map_err(|_| fail("the port must be a number from 0 to 65535"))?;
+    let host = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    let host = if host.is_empty() {
+        IpAddr::V4(Ipv4Addr::LOCALHOST).to_string()
+    } else {
+        host.to_owned()
+    };
+    Ok((host, port))
+}
+
+fn fraction(option: &'static str, value: f64) -> Result<f64, Error> {
+    if (0.0..=1.0).contains(&value) {
+        Ok(value)
+    } else {
+        Err(Error::Value {
+            option,
+            value: value.to_string(),
+            reason: "it must be from 0 to 1",
+        })
+    }
+}
+
+fn at_least_one(option: &'static str, value: u32) -> Result<u32, Error> {
+    if value > 0 {
+        Ok(value)
+    } else {
+        Err(Error::Value {
+            option,
+            value: value.to_string(),
+            reason: "it must be at least 1",
+        })
+    }
+}
+
+/// A message carries its length in 32 bits, and a batch is more than its tensor.
+fn batch_bytes(text: &str) -> Result<u64, Error> {
+    let option = "--max-batch-bytes";
+    let value = bytes(option, text)?;
+    if (1..=u64::from(u32::MAX) - (16 << 20)).contains(&value) {
+        Ok(value)
+    } else {
+        Err(Error::Value {
+            option,
+            value: text.to_owned(),
+            reason: "it must be from 1 to 4GiB less 16MiB",
+        })
+    }
+}
+
+fn bytes(option: &'static str, text: &str) -> Result<u64, Error> {
+    let fail = || Error::Value {
+        option,
+        value: text.to_owned(),
+        reason: "write a number of bytes, or one with KiB, MiB, GiB, TiB, KB, MB, GB or TB",
+    };
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "t" | "tib" => 1 << 40,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        _ => return Err(fail()),
+    };
+    if let Ok(whole) = number.parse::<u64>() {
+        return whole.checked_mul(unit).ok_or_else(fail);
+    }
+    let number: f64 = number.parse().map_err(|_| fail())?;
+    let bytes = number * unit as f64;
+    if bytes < u64::MAX as f64 {
+        Ok(bytes as u64)
+    } else {
+        Err(fail())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::{Arguments, Command};
+
+    fn config(args: &[&str]) -> Result<Config, Error> {
+        let all = ["server", "serve"].iter().chain(args);
+        let Command::Serve(serve) = Arguments::try_parse_from(all).unwrap().command else {
+            panic!("serve")
+        };
+        Config::try_from(&serve)
+    }
+
+    #[test]
+    fn a_dataset_is_named_or_takes_its_folders_name() {
+        let config = config(&["--data", "flowers=/srv/a=b", "--data", "/srv/birds/"]).unwrap();
+        let names: Vec<_> = config
+            .datasets
+            .iter()
+            .map(|d| (d.name.as_str(), d.root.to_str().unwrap()))
+            .collect();
+        assert_eq!(names, [("flowers", "/srv/a=b"), ("birds", "/srv/birds/")]);
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, expected) in [
+            ("0", 0),
+            ("123", 123),
+            ("2KiB", 2048),
+            ("1.5GiB", 3 << 29),
+            ("4 MB", 4_000_000),
+            ("1g", 1 << 30),
+        ] {
+            assert_eq!(bytes("--cache-bytes", text), Ok(expected), "{text}");
+        }
+        for text in ["", "GiB", "1 parsec", "-1", "99999999999TiB", "1.2.3"] {
+            assert!(bytes("--cache-bytes", text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_without_a_host_is_this_machine() {
+        for (text, host, port) in [
+            (":50051", "127.0.0.1", 50051),
+            ("[::1]:1", "::1", 1),
+            ("0.0.0.0:0", "0.0.0.0", 0),
+            ("localhost:7", "localhost", 7),
+        ] {
+            assert_eq!(address(text), Ok((host.to_owned(), port)), "{text}");
+        }
+        for text in ["50051", "localhost:", "localhost:70000", "localhost:http"] {
+            assert!(address(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn senseless_options_are_named() {
+        for (args, option) in [
+            (&["--data", "=x"][..], "--data"),
+            (&["--data", "a=x", "--data", "a=y"], "--data"),
+            (&["--data", "x", "--threads", "0"], "--threads"),
+            (&["--data", "x", "--valid-fraction", "1.5"], "--valid-fraction"),
+            (&["--data", "x", "--valid-fraction", "NaN"], "--valid-fraction"),
+            (&["--data", "x", "--max-batch-bytes", "5GiB"], "--max-batch-bytes"),
+            (&["--data", "x", "--max-epochs", "0"], "--max-epochs"),
+            (&["--data", "x", "--listen", "here"], "--listen"),
+        ] {
+            let error = config(args).unwrap_err().to_string();
+            assert!(error.starts_with(option), "{error}");
+        }
+    }
+}

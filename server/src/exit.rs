@@ -1,0 +1,54 @@
+//! Exit codes, after `sysexits.h`, and the one sentence that goes with each.
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+/// A way to fail.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kind(u8);
+
+/// The command line makes no sense.
+pub(crate) const USAGE: Kind = Kind(64);
+/// The input is of no use.
+pub(crate) const INPUT: Kind = Kind(66);
+/// A defect of this program.
+pub(crate) const SOFTWARE: Kind = Kind(70);
+/// The system refused.
+pub(crate) const SYSTEM: Kind = Kind(74);
+
+/// A failure of the program.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    kind: Kind,
+    error: anyhow::Error,
+}
+
+impl Kind {
+    pub(crate) fn failure(self, error: impl Into<anyhow::Error>) -> Failure {
+        Failure {
+            kind: self,
+            error: error.into(),
+        }
+    }
+}
+
+/// Says what went wrong, in one line on standard error, and gives the exit code.
+pub(crate) fn code(outcome: Result<(), Failure>) -> ExitCode {
+    let Err(Failure { kind, error }) = outcome else {
+        return ExitCode::SUCCESS;
+    };
+    let _nowhere_to_complain = writeln!(io::stderr(), "server: {error:#}");
+    ExitCode::from(kind.0)
+}
+
+/// Prints what clap has to say: help and version are no failure.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    let _nowhere_to_complain = error.print();
+    if error.use_stderr() {
+        ExitCode::from(USAGE.0)
+    } else {
+        ExitCode::SUCCESS
+    }
+}

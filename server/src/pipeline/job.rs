@@ -1,0 +1,328 @@
+//! The half of a stream that the workers see: a window of batches that are being filled.
+//!
+//! Batches are opened in order, filled a sample at a time by whichever worker is free, and delivered in order. No more than `window`
+//! batches are open; a reader that does not read stops its own stream and nothing else.
+
+use std::{
+    collections::VecDeque,
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Poll, Waker},
+};
+
+use bytes::{Bytes, BytesMut};
+
+use super::{
+    Error,
+    buffer::{BufferPool, Remainder},
+    position::Position,
+    produce::Producer,
+    workers::{self, Task},
+};
+use crate::sampling::{Plan, Slot};
+
+/// A batch of one shard.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Its place.
+    pub position: Position,
+    /// The place of the batch after it.
+    pub next: Position,
+    /// Class of each image.
+    pub labels: Vec<u32>,
+    /// Sample that each image is of.
+    pub samples: Vec<u32>,
+    /// Images that stand for a broken one.
+    pub replacements: Vec<Replacement>,
+    /// The images, one behind the other, each as the request's tensor form says. The first byte is aligned to
+    /// [`ALIGNMENT`](super::ALIGNMENT).
+    pub tensor: Bytes,
+}
+
+/// An image that stands for a broken one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replacement {
+    /// Index into the batch.
+    pub slot: usize,
+    /// The sample that was planned.
+    pub broken: u32,
+}
+
+/// What a [`Job`] is made from.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) producer: Producer,
+    pub(super) plan: Plan,
+    /// Batches that may be open at a time.
+    pub(super) window: usize,
+}
+
+/// A stream's work.
+#[derive(Debug)]
+pub(super) struct Job {
+    work: Work,
+    buffers: Arc<BufferPool>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The batch to open next; `None` behind the last one.
+    next: Option<Position>,
+    /// Opened and not delivered, in order.
+    open: VecDeque<Open>,
+    /// Number of the batch at the front of `open`, counted from the start of the stream.
+    front: u64,
+    /// Samples that nobody has claimed yet.
+    unclaimed: VecDeque<Piece>,
+    /// Says that the job stands in the workers' queue or is in a worker's hand.
+    is_queued: bool,
+    /// Set when the reader has gone: no more work.
+    is_closed: bool,
+    /// The first batch that failed, by number.
+    failure: Option<(u64, Error)>,
+    waker: Option<Waker>,
+}
+
+/// A batch being filled.
+#[derive(Debug)]
+struct Open {
+    position: Position,
+    slots: Vec<Slot>,
+    done: Vec<Option<Done>>,
+    missing: usize,
+    remainder: Remainder,
+}
+
+/// A sample to be made.
+#[derive(Debug)]
+struct Piece {
+    batch: u64,
+    position: Position,
+    index: usize,
+    slot: Slot,
+    chunk: BytesMut,
+}
+
+/// A sample that is made.
+#[derive(Debug)]
+struct Done {
+    sample: u32,
+    chunk: BytesMut,
+}
+
+impl Job {
+    pub(super) fn new(work: Work, start: Position) -> Self {
+        let spec = &work.producer.spec;
+        let buffers = BufferPool::new(spec.images_per_batch() * spec.tensor.image_bytes());
+        let next = (start.epoch < u64::from(spec.epochs)).then_some(start);
+        Self {
+            work,
+            buffers,
+            state: Mutex::new(State {
+                next,
+                ..State::default()
+            }),
+        }
+    }
+
+    /// The next batch in order; where it is not there yet, `waker` is called when it is.
+    pub(super) fn poll_take(&self, waker: &Waker) -> Poll<Option<Result<Batch, Error>>> {
+        let mut state = self.lock();
+        let front = state.front;
+        if let Some((_, error)) = state.failure.take_if(|(batch, _)| *batch == front) {
+            state.close();
+            return Poll::Ready(Some(Err(error)));
+        }
+        match state.open.front() {
+            Some(open) if open.missing == 0 => {
+                let open = state.open.pop_front().expect("there is a front");
+                state.front += 1;
+                drop(state);
+                Poll::Ready(Some(Ok(self.join(open))))
+            }
+            None if state.next.is_none() || state.is_closed => Poll::Ready(None),
+            _ => {
+                state.waker = Some(waker.clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Says that the job should be queued now, and takes it for queued.
+    pub(super) fn wants_queue(&self) -> bool {
+        let mut state = self.lock();
+        let has_work = !state.unclaimed.is_empty() || self.may_open(&state);
+        let wants = has_work && !state.is_queued && !state.is_closed && state.failure.is_none();
+        state.is_queued |= wants;
+        wants
+    }
+
+    /// Drops all work that is not begun.
+    pub(super) fn close(&self) {
+        let dropped = self.lock().close();
+        drop(dropped);
+    }
+
+    fn may_open(&self, state: &State) -> bool {
+        state.next.is_some() && state.open.len() < self.work.window
+    }
+
+    fn open(&self, position: Position) -> (Vec<Slot>, Vec<BytesMut>, Remainder) {
+        let spec = &self.work.producer.spec;
+        let slots = self.work.plan.batch(position.epoch, position.step);
+        let shard = spec.shard;
+        let slots: Vec<Slot> = slots
+            .into_iter()
+            .skip(shard.rank as usize)
+            .step_by(shard.world as usize)
+            .collect();
+        let (chunks, remainder) = self.buffers.chunks(slots.len(), spec.tensor.image_bytes());
+        (slots, chunks, remainder)
+    }
+
+    fn claim_piece(&self) -> Option<Piece> {
+        let mut state = self.lock();
+        while state.unclaimed.is_empty() && state.failure.is_none() && self.may_open(&state) {
+            let position = state.next.take().expect("a batch may be opened");
+            let batch = state.front + state.open.len() as u64;
+            let Ok((slots, chunks, remainder)) = catch_unwind(AssertUnwindSafe(|| self.open(position)))
+            else {
+                state.fail(batch, panicked(position));
+                break;
+            };
+            let following = position.next(self.work.plan.steps_per_epoch());
+            state.next = (following.epoch < u64::from(self.work.producer.spec.epochs)).then_some(following);
+            let pieces = slots.iter().zip(chunks).enumerate();
+            state.unclaimed = pieces
+                .map(|(index, (&slot, chunk))| Piece {
+                    batch,
+                    position,
+                    index,
+                    slot,
+                    chunk,
+                })
+                .collect();
+            let missing = slots.len();
+            let done = slots.iter().map(|_| None).collect();
+            state.open.push_back(Open {
+                position,
+                slots,
+                done,
+                missing,
+                remainder,
+            });
+        }
+        let is_open = !state.is_closed && state.failure.is_none();
+        let piece = if is_open {
+            state.unclaimed.pop_front()
+        } else {
+            None
+        };
+        state.is_queued = piece.is_some();
+        // A batch without images for this shard, or a failure, is news for the reader.
+        let waker = if piece.is_none() { state.waker.take() } else { None };
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+        piece
+    }
+
+    fn make(&self, piece: Piece) {
+        let Piece {
+            batch,
+            position,
+            index,
+            slot,
+            mut chunk,
+        } = piece;
+        let made = catch_unwind(AssertUnwindSafe(|| {
+            self.work.producer.produce(position, slot, &mut chunk)
+        }));
+        let mut state = self.lock();
+        match made {
+            Ok(Ok(sample)) => {
+                let place = batch.checked_sub(state.front).map(|place| place as usize);
+                if let Some(open) = place.and_then(|place| state.open.get_mut(place)) {
+                    open.done[index] = Some(Done { sample, chunk });
+                    open.missing -= 1;
+                }
+            }
+            Ok(Err(error)) => state.fail(batch, error),
+            Err(_panic) => state.fail(batch, panicked(position)),
+        }
+        let front_is_ready = state.open.front().is_some_and(|open| open.missing == 0);
+        let waker = if front_is_ready || state.failure.is_some() {
+            state.waker.take()
+        } else {
+            None
+        };
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    fn join(&self, open: Open) -> Batch {
+        let Open {
+            position,
+            slots,
+            done,
+            remainder,
+            ..
+        } = open;
+        let done: Vec<Done> = done
+            .into_iter()
+            .map(|done| done.expect("no sample is missing"))
+            .collect();
+        let samples: Vec<u32> = done.iter().map(|done| done.sample).collect();
+        let planned = slots.iter().map(|slot| slot.sample);
+        let replacements = planned
+            .zip(&samples)
+            .enumerate()
+            .filter(|(_, (planned, used))| planned != *used)
+            .map(|(slot, (broken, _))| Replacement { slot, broken })
+            .collect();
+        Batch {
+            position,
+            next: position.next(self.work.plan.steps_per_epoch()),
+            labels: slots.iter().map(|slot| slot.class).collect(),
+            samples,
+            replacements,
+            tensor: remainder.join(done.into_iter().map(|done| done.chunk)),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Keeps the failure of the earliest batch: those before it are still delivered.
+    fn fail(&mut self, batch: u64, error: Error) {
+        if self.failure.as_ref().is_none_or(|(first, _)| batch < *first) {
+            self.failure = Some((batch, error));
+        }
+    }
+
+    /// Ends the stream, and returns what it held, to be dropped without the lock.
+    fn close(&mut self) -> (VecDeque<Open>, VecDeque<Piece>) {
+        self.is_closed = true;
+        self.next = None;
+        self.waker = None;
+        (mem::take(&mut self.open), mem::take(&mut self.unclaimed))
+    }
+}
+
+impl workers::Job for Job {
+    fn claim(self: Arc<Self>) -> Option<Task> {
+        let piece = self.claim_piece()?;
+        Some(Box::new(move || self.make(piece)))
+    }
+}
+
+fn panicked(position: Position) -> Error {
+    Error::WorkerPanicked {
+        epoch: position.epoch,
+        step: position.step,
+    }
+}

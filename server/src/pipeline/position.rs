@@ -1,0 +1,218 @@
+//! Places in a stream, and the checks on a place that a client brings back.
+
+use crate::dataset::Fingerprint;
+
+/// A batch: its epoch and its step within the epoch, both from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// Epoch, from 0.
+    pub epoch: u64,
+    /// Batch within the epoch, from 0.
+    pub step: u64,
+}
+
+impl Position {
+    /// The batch after this one, in epochs of `steps` batches.
+    #[must_use]
+    pub fn next(self, steps: u64) -> Self {
+        if self.step + 1 < steps {
+            Self {
+                step: self.step + 1,
+                ..self
+            }
+        } else {
+            Self {
+                epoch: self.epoch + 1,
+                step: 0,
+            }
+        }
+    }
+}
+
+/// Hash of everything in a request that its batches depend on, the seed and the files excepted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SpecHash(pub [u8; 16]);
+
+impl std::fmt::Debug for SpecHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Where a stream begins, and what the client believes the stream to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// The first batch.
+    pub position: Position,
+    /// Seed in the client's token.
+    pub seed: Option<u64>,
+    /// Spec hash in the client's token.
+    pub spec_hash: Option<SpecHash>,
+    /// Fingerprint in the client's token.
+    pub fingerprint: Option<Fingerprint>,
+}
+
+/// What a stream is, in the terms of a [`Start`].
+#[derive(Clone, Debug)]
+pub(super) struct Identity {
+    pub(super) seed: u64,
+    pub(super) spec_hash: SpecHash,
+    pub(super) fingerprint: Fingerprint,
+    pub(super) epochs: u32,
+    pub(super) steps: u64,
+}
+
+impl Start {
+    /// Refuses to continue another stream than the one the token is from.
+    ///
+    /// The end itself, where the token of the last batch points, is a start: of a stream without batches.
+    pub(super) fn check(&self, identity: &Identity) -> Result<(), ResumeError> {
+        if let Some(token) = self.seed.filter(|seed| *seed != identity.seed) {
+            return Err(ResumeError::Seed {
+                token,
+                request: identity.seed,
+            });
+        }
+        if self.spec_hash.is_some_and(|hash| hash != identity.spec_hash) {
+            return Err(ResumeError::Spec);
+        }
+        if let Some(token) = self.fingerprint.filter(|f| *f != identity.fingerprint) {
+            return Err(ResumeError::Fingerprint {
+                token,
+                dataset: identity.fingerprint,
+            });
+        }
+        let Position { epoch, step } = self.position;
+        let end = u64::from(identity.epochs);
+        let is_end = (epoch, step) == (end, 0);
+        if !is_end && (epoch >= end || step >= identity.steps) {
+            let Identity { epochs, steps, .. } = *identity;
+            return Err(ResumeError::BeyondEnd {
+                epoch,
+                step,
+                epochs,
+                steps,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Why a stream cannot be continued from a token.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResumeError {
+    /// Another seed.
+    #[error("start.seed is {token}, but the request's seed is {request}")]
+    Seed {
+        /// In the token.
+        token: u64,
+        /// In the request.
+        request: u64,
+    },
+    /// Another request.
+    #[error(
+        "start.spec_hash is not that of this request: split, batch_size, image_size, balance, recipe, normalization, element_type, \
+         layout, last_batch, order, canonical and images_per_epoch must be those of the stream that is continued"
+    )]
+    Spec,
+    /// Other files.
+    #[error(
+        "start.fingerprint is {token}, but the dataset's is {dataset}: files were added, removed or changed since"
+    )]
+    Fingerprint {
+        /// In the token.
+        token: Fingerprint,
+        /// Of the dataset.
+        dataset: Fingerprint,
+    },
+    /// No such batch.
+    #[error("start is epoch {epoch}, step {step}, beyond the end of {epochs} epochs of {steps} steps")]
+    BeyondEnd {
+        /// In the token.
+        epoch: u64,
+        /// In the token.
+        step: u64,
+        /// Epochs asked for.
+        epochs: u32,
+        /// Steps in an epoch.
+        steps: u64,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity() -> Identity {
+        let fingerprint = Fingerprint([1; 32]);
+        Identity {
+            seed: 7,
+            spec_hash: SpecHash([2; 16]),
+            fingerprint,
+            epochs: 3,
+            steps: 5,
+        }
+    }
+
+    fn at(epoch: u64, step: u64) -> Start {
+        Start {
+            position: Position { epoch, step },
+            ..Start::default()
+        }
+    }
+
+    #[test]
+    fn the_next_position_wraps_to_the_next_epoch() {
+        let steps = 2;
+        let mut position = Position::default();
+        let mut seen = Vec::new();
+        for _ in 0..4 {
+            seen.push((position.epoch, position.step));
+            position = position.next(steps);
+        }
+        assert_eq!(seen, [(0, 0), (0, 1), (1, 0), (1, 1)]);
+    }
+
+    #[test]
+    fn a_start_is_any_batch_or_the_very_end() {
+        for (epoch, step, ok) in [
+            (0, 0, true),
+            (2, 4, true),
+            (3, 0, true),
+            (0, 5, false),
+            (3, 1, false),
+            (4, 0, false),
+        ] {
+            assert_eq!(
+                at(epoch, step).check(&identity()).is_ok(),
+                ok,
+                "epoch {epoch}, step {step}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_token_of_another_stream_is_refused_by_the_field_that_differs() {
+        let spec = Start {
+            spec_hash: Some(SpecHash([9; 16])),
+            ..at(0, 0)
+        };
+        assert_eq!(spec.check(&identity()), Err(ResumeError::Spec));
+        let seed = Start {
+            seed: Some(8),
+            ..spec
+        };
+        assert_eq!(
+            seed.check(&identity()),
+            Err(ResumeError::Seed { token: 8, request: 7 })
+        );
+        let files = Start {
+            fingerprint: Some(Fingerprint([9; 32])),
+            ..at(0, 0)
+        };
+        assert!(matches!(
+            files.check(&identity()),
+            Err(ResumeError::Fingerprint { .. })
+        ));
+    }
+}

@@ -1,0 +1,140 @@
+//! One sample, from its file to its place in a batch.
+
+use std::sync::Arc;
+
+use super::{
+    Error,
+    position::Position,
+    served::Served,
+    source::{Source, is_transient},
+    spec::StreamSpec,
+};
+use crate::{
+    cache::{Cache, Key},
+    decode::{self, DecodeOptions},
+    image::Image,
+    random::{Purpose, below, generator},
+    sampling::Slot,
+    tensor,
+};
+
+/// Random draws for a replacement, before the class is searched from end to end. A class of which half is broken gets this far once in
+/// 256 replacements.
+const REPLACEMENT_DRAWS: u64 = 8;
+
+/// Makes the samples of one stream. A pure function of what it holds and of the files.
+#[derive(Debug)]
+pub(super) struct Producer {
+    pub(super) served: Arc<Served>,
+    pub(super) spec: StreamSpec,
+    /// Sample ids of the split by class.
+    pub(super) members: Arc<[Vec<u32>]>,
+    pub(super) decoder: Decoder,
+}
+
+/// Reads and decodes samples, by way of the cache.
+#[derive(Clone, Debug)]
+pub(super) struct Decoder {
+    /// Place of the dataset among all that share the cache.
+    pub(super) dataset: u32,
+    pub(super) source: Arc<dyn Source>,
+    pub(super) cache: Arc<Cache>,
+    pub(super) options: DecodeOptions,
+    pub(super) short_side: Option<u32>,
+}
+
+impl Producer {
+    /// Writes the image of `slot` to `out` and returns the sample that it is of: another one of the class where the planned one is
+    /// broken.
+    pub(super) fn produce(&self, position: Position, slot: Slot, out: &mut [u8]) -> Result<u32, Error> {
+        let (sample, image) = match self.load(slot.sample)? {
+            Ok(image) => (slot.sample, image),
+            Err(reason) => self.replacement(position.epoch, slot, reason)?,
+        };
+        let spec = &self.spec;
+        let image = self.reduced(image);
+        let draw = spec.recipe.draw(&mut generator(
+            spec.seed,
+            Purpose::Augment,
+            &[position.epoch, slot.position],
+        ));
+        let map = draw.map((image.width(), image.height()), spec.tensor.size);
+        tensor::write_image(&image, &map, &draw.tone(), &spec.tensor, out);
+        Ok(sample)
+    }
+
+    /// The image that is sampled: of all pixels, where those are kept, no more than a bilinear sample can see.
+    fn reduced(&self, image: Arc<Image>) -> Arc<Image> {
+        let target = self.spec.tensor.size;
+        let is_native = self.decoder.short_side.is_none();
+        if is_native && image.width().min(image.height()) > target.saturating_mul(2) {
+            Arc::new(tensor::area_shrink(Arc::unwrap_or_clone(image), target))
+        } else {
+            image
+        }
+    }
+
+    /// Another image of the class of `slot`: the first that can be read, of some random draws and then of the class in circular order.
+    fn replacement(
+        &self,
+        epoch: u64,
+        slot: Slot,
+        mut reason: decode::Error,
+    ) -> Result<(u32, Arc<Image>), Error> {
+        let members = &self.members[slot.class as usize];
+        let drawn = |attempt| {
+            let coordinates = [epoch, slot.position, attempt];
+            below(
+                &mut generator(self.spec.seed, Purpose::Replacement, &coordinates),
+                members.len() as u32,
+            ) as usize
+        };
+        let first = drawn(REPLACEMENT_DRAWS);
+        let all = (0..members.len()).map(|step| (first + step) % members.len());
+        let mut last = slot.sample;
+        for index in (0..REPLACEMENT_DRAWS).map(drawn).chain(all) {
+            last = members[index];
+            match self.load(last)? {
+                Ok(image) => return Ok((last, image)),
+                Err(found) => reason = found,
+            }
+        }
+        let dataset = self.served.dataset();
+        Err(Error::NoReadableImage {
+            dataset: dataset.name.clone(),
+            split: self.spec.split,
+            class: dataset.classes[slot.class as usize].clone(),
+            path: dataset.samples[last as usize].path.clone(),
+            source: reason,
+        })
+    }
+
+    /// The canonical image of a sample, or why the sample is broken.
+    fn load(&self, sample: u32) -> Result<Result<Arc<Image>, decode::Error>, Error> {
+        match self.decoder.load(&self.served, sample) {
+            Ok(image) => Ok(Ok(image)),
+            Err(error) if is_transient(&error) => Err(Error::Read { source: error }),
+            Err(error) => {
+                self.served.record_broken(sample, &error)?;
+                Ok(Err(error))
+            }
+        }
+    }
+}
+
+impl Decoder {
+    fn load(&self, served: &Served, sample: u32) -> Result<Arc<Image>, decode::Error> {
+        self.cache.get_or_insert_with(self.key(sample), || {
+            let image = self.source.load(served.dataset(), sample, &self.options)?;
+            Ok(decode::canonical(image, self.short_side))
+        })
+    }
+
+    pub(super) fn key(&self, sample: u32) -> Key {
+        Key {
+            dataset: self.dataset,
+            sample,
+            short_side: self.short_side,
+        }
+    }
+}

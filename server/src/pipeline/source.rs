@@ -1,0 +1,61 @@
+//! Where images come from.
+
+use std::io;
+
+use crate::{
+    dataset::Dataset,
+    decode::{self, DecodeOptions, read_and_decode},
+    image::Image,
+};
+
+/// Gives the decoded images of samples. Called by many threads at once.
+pub trait Source: std::fmt::Debug + Send + Sync + 'static {
+    /// The image of sample `id` of `dataset`, with all its pixels.
+    ///
+    /// # Errors
+    ///
+    /// An error that [`is_transient`] ends the stream; any other marks the sample as broken.
+    fn load(&self, dataset: &Dataset, id: u32, options: &DecodeOptions) -> Result<Image, decode::Error>;
+}
+
+/// Files below the dataset's root.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Files;
+
+impl Source for Files {
+    fn load(&self, dataset: &Dataset, id: u32, options: &DecodeOptions) -> Result<Image, decode::Error> {
+        read_and_decode(&dataset.path(id), dataset.samples[id as usize].bytes, options)
+    }
+}
+
+/// Says whether an error is about the state of this machine rather than about the file. To take such a file for broken would make
+/// batches depend on more than the request and the files.
+#[must_use]
+pub fn is_transient(error: &decode::Error) -> bool {
+    use io::ErrorKind::{Interrupted, OutOfMemory, StaleNetworkFileHandle, TimedOut, WouldBlock};
+    let decode::Error::Io { source, .. } = error else {
+        return false;
+    };
+    matches!(
+        source.kind(),
+        Interrupted | OutOfMemory | StaleNetworkFileHandle | TimedOut | WouldBlock
+    ) || matches!(source.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_disk_breaks_a_file_but_too_many_open_files_pass() {
+        let error = |code| decode::Error::Io {
+            path: "a.jpg".into(),
+            source: io::Error::from_raw_os_error(code),
+        };
+        assert!(!is_transient(&decode::Error::Vanished { path: "a.jpg".into() }));
+        assert!(!is_transient(&error(libc::EIO)));
+        assert!(!is_transient(&error(libc::EACCES)));
+        assert!(is_transient(&error(libc::EMFILE)));
+        assert!(is_transient(&error(libc::ENOMEM)));
+    }
+}

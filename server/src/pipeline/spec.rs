@@ -1,0 +1,196 @@
+//! What to stream: the domain form of a request, with every default resolved.
+
+use super::{Limits, position::Start};
+use crate::{
+    augment::Recipe,
+    dataset::{Fingerprint, Split},
+    decode,
+    sampling::{Balance, LastBatch, Order},
+    tensor::TensorSpec,
+};
+
+/// What to stream. A batch is a pure function of this and of the dataset's files.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamSpec {
+    /// Name of the dataset.
+    pub dataset: String,
+    /// Which of its images.
+    pub split: Split,
+    /// Seeds sampling, augmentation and replacement.
+    pub seed: u64,
+    /// The stream ends before this epoch.
+    pub epochs: u32,
+    /// Where it begins.
+    pub start: Start,
+    /// Which part of each global batch.
+    pub shard: Shard,
+    /// Images in a global batch.
+    pub batch_size: u32,
+    /// How often each class is drawn.
+    pub balance: Balance,
+    /// Images in an epoch over all shards, where not what `balance` adds up to.
+    pub images_per_epoch: Option<u64>,
+    /// Order of an epoch.
+    pub order: Order,
+    /// What becomes of a last batch that is not full.
+    pub last_batch: LastBatch,
+    /// Distributions of the augmentation.
+    pub recipe: Recipe,
+    /// The pixels that augmentation starts from.
+    pub canonical: Canonical,
+    /// Form of the tensor.
+    pub tensor: TensorSpec,
+    /// The fingerprint that the dataset must have.
+    pub expected_fingerprint: Option<Fingerprint>,
+}
+
+/// Part `rank` of `world` parts of each global batch: slots `rank`, `rank + world`, ...
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Number of parts, at least 1.
+    pub world: u32,
+    /// This part, below `world`.
+    pub rank: u32,
+}
+
+impl Shard {
+    /// Everything.
+    pub const WHOLE: Self = Self { world: 1, rank: 0 };
+
+    /// How many of `slots` slots are this shard's.
+    #[must_use]
+    pub fn share(self, slots: usize) -> usize {
+        slots
+            .saturating_sub(self.rank as usize)
+            .div_ceil(self.world as usize)
+    }
+}
+
+/// The pixels that augmentation starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Canonical {
+    /// Antialiased, to the short side that [`decode::canonical_short_side`] gives, where the image is larger.
+    ShortSide,
+    /// As decoded.
+    Native,
+}
+
+impl StreamSpec {
+    /// The short side that images are reduced to before augmentation, in pixels.
+    #[must_use]
+    pub fn canonical_short_side(&self) -> Option<u32> {
+        match self.canonical {
+            Canonical::ShortSide => Some(decode::canonical_short_side(self.tensor.size)),
+            Canonical::Native => None,
+        }
+    }
+
+    /// Images in a full batch of this shard.
+    #[must_use]
+    pub fn images_per_batch(&self) -> usize {
+        self.shard.share(self.batch_size as usize)
+    }
+
+    /// Refuses values outside their ranges and beyond the operator's limits. What depends on the dataset is checked when the stream
+    /// is opened.
+    ///
+    /// # Errors
+    ///
+    /// The first field that is wrong, with its value and its range.
+    pub fn validate(&self, limits: &Limits) -> Result<(), Error> {
+        in_range("epochs", self.epochs, 1, limits.epochs)?;
+        in_range("batch_size", self.batch_size, 1, u32::MAX)?;
+        in_range("image_size", self.tensor.size, 1, limits.image_size)?;
+        in_range("shard.world", self.shard.world, 1, self.batch_size)?;
+        in_range("shard.rank", self.shard.rank, 0, self.shard.world - 1)?;
+        self.recipe.validate().map_err(Error::Recipe)?;
+        for (field, values) in [
+            ("normalization.mean", self.tensor.normalization.mean),
+            ("normalization.std", self.tensor.normalization.std),
+        ] {
+            let is_std = field == "normalization.std";
+            if let Some(value) = values
+                .into_iter()
+                .find(|v| !v.is_finite() || (is_std && !(v.is_normal() && *v > 0.0)))
+            {
+                let range = if is_std { "positive" } else { "finite" };
+                return Err(Error::Number {
+                    field,
+                    value: f64::from(value),
+                    range,
+                });
+            }
+        }
+        if self.split != Split::Train && self.last_batch == LastBatch::Wrap {
+            return Err(Error::WrapOutsideTrain { split: self.split });
+        }
+        let bytes = self.images_per_batch() as u64 * self.tensor.image_bytes() as u64;
+        if bytes > limits.batch_bytes {
+            return Err(Error::BatchTooLarge {
+                batch_size: self.batch_size,
+                bytes,
+                limit: limits.batch_bytes,
+            });
+        }
+        Ok(())
+    }
+}
+
+fn in_range(field: &'static str, value: u32, least: u32, most: u32) -> Result<(), Error> {
+    if (least..=most).contains(&value) {
+        Ok(())
+    } else {
+        Err(Error::Range {
+            field,
+            value,
+            least,
+            most,
+        })
+    }
+}
+
+/// What is wrong with a request. Fields have the names of the contract.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A whole number out of range.
+    #[error("{field} is {value}: it must be from {least} to {most}")]
+    Range {
+        /// Name in the contract.
+        field: &'static str,
+        /// What was asked for.
+        value: u32,
+        /// Smallest allowed value.
+        least: u32,
+        /// Largest allowed value.
+        most: u32,
+    },
+    /// A real number out of range.
+    #[error("{field} is {value}: it must be {range}")]
+    Number {
+        /// Name in the contract.
+        field: &'static str,
+        /// What was asked for.
+        value: f64,
+        /// What is allowed.
+        range: &'static str,
+    },
+    /// The recipe is not one.
+    #[error(transparent)]
+    Recipe(crate::augment::Error),
+    /// More bytes in a batch than the operator allows.
+    #[error("batch_size {batch_size} makes batches of {bytes} bytes: at most {limit} are allowed")]
+    BatchTooLarge {
+        /// Images in the global batch.
+        batch_size: u32,
+        /// Bytes of this shard's tensor.
+        bytes: u64,
+        /// Allowed bytes.
+        limit: u64,
+    },
+    /// Images outside the train split are never repeated.
+    #[error("last_batch is WRAP: the {} split is not repeated, use KEEP or DROP", split.name())]
+    WrapOutsideTrain {
+        /// The split asked for.
+        split: Split,
+    },
+}

@@ -1,0 +1,149 @@
+//! The server around the methods: HTTP/2 settings, health, reflection, and the way it stops.
+
+use std::{future::Future, io, time::Duration};
+
+use equibatch_proto::v1::{FILE_DESCRIPTOR_SET, batch_loader_server::BatchLoaderServer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_stream::Stream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{self, Server, server::Connected};
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use super::{Loader, drain::Guests};
+use crate::pipeline::Engine;
+
+/// How connections are kept.
+#[derive(Clone, Debug)]
+pub struct ServiceConfig {
+    /// Streams still open this long after the server was told to stop are cut off.
+    pub shutdown_grace: Duration,
+    /// A connection is asked for a sign of life this often. One that is cut without a word would else hold its stream for ever.
+    pub keepalive_interval: Duration,
+    /// A connection that gives no sign of life for this long is closed.
+    pub keepalive_timeout: Duration,
+    /// Requests at a time on one connection.
+    pub requests_per_connection: u32,
+}
+
+impl Default for ServiceConfig {
+    fn default() -> Self {
+        Self {
+            // A batch of 40 MB takes 3 s at 100 Mbit/s.
+            shutdown_grace: Duration::from_secs(10),
+            keepalive_interval: Duration::from_secs(30),
+            // A receiver that is busy with a long training step answers late, but its kernel and its runtime answer within this.
+            keepalive_timeout: Duration::from_secs(30),
+            requests_per_connection: 128,
+        }
+    }
+}
+
+/// Serves `engine` on `incoming` connections until `shutdown` is done.
+///
+/// Then health says `NOT_SERVING`, new streams are refused with `UNAVAILABLE`, and every open stream finishes the batch it is sending and
+/// ends with `UNAVAILABLE`; after the grace period, what is still open is left to be cut off by the end of the runtime.
+///
+/// # Errors
+///
+/// Where the transport fails as a whole; a failing connection is only logged.
+pub async fn serve<I, C>(
+    engine: Engine,
+    config: &ServiceConfig,
+    incoming: I,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), transport::Error>
+where
+    I: Stream<Item = io::Result<C>>,
+    C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+{
+    let (health, health_service) = tonic_health::server::health_reporter();
+    report(&health, ServingStatus::Serving).await;
+    let (stopping, guests) = (CancellationToken::new(), Guests::none());
+    let loader = Loader::new(engine, stopping.clone(), guests.clone());
+    // A message is as large as its batch, which the limits of the engine bound. Requests keep the default bound of 4 MiB.
+    let loader = BatchLoaderServer::new(loader).max_encoding_message_size(usize::MAX);
+    let drained = async {
+        shutdown.await;
+        tracing::info!(open = guests.count(), "stopping");
+        report(&health, ServingStatus::NotServing).await;
+        stopping.cancel();
+        guests.gone().await;
+        // Ends the streams of those who watch the health, which would else keep their connections open.
+        forget(health).await;
+    };
+    let server = http2(config)
+        .add_service(health_service)
+        .add_service(reflection::v1())
+        .add_service(reflection::v1alpha())
+        .add_service(loader)
+        .serve_with_incoming_shutdown(incoming, drained);
+    let cut_off = async {
+        stopping.cancelled().await;
+        tokio::time::sleep(config.shutdown_grace).await;
+    };
+    tokio::select! {
+        result = server => result,
+        () = cut_off => {
+            tracing::warn!(open = guests.count(), "cut off");
+            Ok(())
+        }
+    }
+}
+
+/// HTTP/2 settings. The window and frame sizes here bound what *clients* send, which are small requests; those that carry batches are the
+/// receiver's to choose, and so are the client's.
+fn http2(config: &ServiceConfig) -> Server {
+    Server::builder()
+        .initial_stream_window_size(64 * 1024)
+        .initial_connection_window_size(1024 * 1024)
+        .max_frame_size(16 * 1024)
+        .http2_max_header_list_size(16 * 1024)
+        .max_concurrent_streams(config.requests_per_connection)
+        .http2_keepalive_interval(Some(config.keepalive_interval))
+        .http2_keepalive_timeout(Some(config.keepalive_timeout))
+}
+
+/// The names that health is asked for: the whole server, and the service by its name.
+fn names() -> [&'static str; 2] {
+    [
+        "",
+        <BatchLoaderServer<Loader> as tonic::server::NamedService>::NAME,
+    ]
+}
+
+async fn report(health: &HealthReporter, status: ServingStatus) {
+    for name in names() {
+        health.set_service_status(name, status).await;
+    }
+}
+
+async fn forget(mut health: HealthReporter) {
+    for name in names() {
+        health.clear_service_status(name).await;
+    }
+}
+
+/// What servers can be asked about themselves.
+mod reflection {
+    use tonic_reflection::server::{Builder, v1, v1alpha};
+
+    use super::FILE_DESCRIPTOR_SET;
+
+    pub(super) fn v1() -> v1::ServerReflectionServer<impl v1::ServerReflection> {
+        builder()
+            .build_v1()
+            .expect("the contract compiles to valid descriptors")
+    }
+
+    pub(super) fn v1alpha() -> v1alpha::ServerReflectionServer<impl v1alpha::ServerReflection> {
+        builder()
+            .build_v1alpha()
+            .expect("the contract compiles to valid descriptors")
+    }
+
+    fn builder() -> Builder<'static> {
+        Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    }
+}

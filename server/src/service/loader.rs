@@ -1,0 +1,164 @@
+//! The gRPC methods.
+
+use std::collections::BTreeMap;
+
+use equibatch_proto::v1::{self, batch_loader_server::BatchLoader};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use super::{
+    convert,
+    drain::Guests,
+    responses::Responses,
+    status::{status, stopping},
+};
+use crate::{
+    dataset::{self, Dataset, Split},
+    pipeline::Engine,
+};
+
+/// Beta of the effective number of samples, where the request does not say.
+const EFFECTIVE_NUMBER_BETA: f64 = 0.999;
+
+/// Answers requests from an engine.
+#[derive(Clone, Debug)]
+pub struct Loader {
+    engine: Engine,
+    /// Cancelled when the server is about to stop.
+    stopping: CancellationToken,
+    guests: Guests,
+}
+
+impl Loader {
+    /// Answers from `engine` until `stopping` is cancelled; open streams are counted by `guests`.
+    #[must_use]
+    pub(super) fn new(engine: Engine, stopping: CancellationToken, guests: Guests) -> Self {
+        Self {
+            engine,
+            stopping,
+            guests,
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl BatchLoader for Loader {
+    type StreamBatchesStream = Responses;
+
+    async fn list_datasets(
+        &self,
+        _request: Request<v1::ListDatasetsRequest>,
+    ) -> Result<Response<v1::ListDatasetsResponse>, Status> {
+        let summary = |dataset: &Dataset| v1::DatasetSummary {
+            name: dataset.name.clone(),
+            fingerprint: dataset.fingerprint.0.to_vec().into(),
+            classes: dataset.classes.clone(),
+            images_per_split: images_per_split(dataset, None),
+        };
+        let datasets = self
+            .engine
+            .datasets()
+            .iter()
+            .map(|served| summary(served.dataset()))
+            .collect();
+        Ok(Response::new(v1::ListDatasetsResponse { datasets }))
+    }
+
+    async fn describe_dataset(
+        &self,
+        request: Request<v1::DescribeDatasetRequest>,
+    ) -> Result<Response<v1::DescribeDatasetResponse>, Status> {
+        let request = request.into_inner();
+        let beta = request.effective_number_beta.unwrap_or(EFFECTIVE_NUMBER_BETA);
+        if !(0.0..1.0).contains(&beta) {
+            let message = format!("effective_number_beta is {beta}: it must be at least 0 and less than 1");
+            return Err(Status::invalid_argument(message));
+        }
+        let served = self
+            .engine
+            .dataset(&request.dataset)
+            .map_err(|error| status(&error))?;
+        let dataset = served.dataset();
+        let counts = dataset.counts(Split::Train);
+        let inverse = dataset::inverse_frequency(&counts);
+        let effective = dataset::effective_number(&counts, beta);
+        let class = |(index, name): (usize, &String)| v1::ClassDescription {
+            name: name.clone(),
+            images_per_split: images_per_split(dataset, Some(index)),
+            inverse_frequency_weight: inverse[index],
+            effective_number_weight: effective[index],
+        };
+        let quarantined = served.quarantined().into_iter();
+        Ok(Response::new(v1::DescribeDatasetResponse {
+            name: dataset.name.clone(),
+            fingerprint: dataset.fingerprint.0.to_vec().into(),
+            classes: dataset.classes.iter().enumerate().map(class).collect(),
+            splits: dataset
+                .splits()
+                .into_iter()
+                .map(|split| split.name().to_owned())
+                .collect(),
+            quarantined: quarantined
+                .map(|file| v1::QuarantinedFile {
+                    path: file.path,
+                    reason: file.reason,
+                })
+                .collect(),
+        }))
+    }
+
+    async fn stream_batches(
+        &self,
+        request: Request<v1::StreamBatchesRequest>,
+    ) -> Result<Response<Responses>, Status> {
+        // Counted before the look, so that a server that stops now either waits for this stream or is seen to stop.
+        let guest = self.guests.enter();
+        if self.stopping.is_cancelled() {
+            return Err(stopping());
+        }
+        let client = request.remote_addr();
+        let request = request.into_inner();
+        let served = self
+            .engine
+            .dataset(&request.dataset)
+            .map_err(|error| status(&error))?;
+        let spec = convert::stream_spec(request, served.dataset()).map_err(|error| status(&error))?;
+        let engine = self.engine.clone();
+        let opened = tokio::task::spawn_blocking(move || engine.open(spec)).await;
+        let stream = opened
+            .map_err(|_panic| Status::internal("planning the stream panicked"))?
+            .map_err(|error| status(&error))?;
+        let spec = &stream.description().spec;
+        tracing::info!(
+            client = client.map(tracing::field::display),
+            dataset = spec.dataset,
+            split = spec.split.name(),
+            seed = spec.seed,
+            epochs = spec.epochs,
+            batch = spec.batch_size,
+            epoch = spec.start.position.epoch,
+            step = spec.start.position.step,
+            rank = spec.shard.rank,
+            world = spec.shard.world,
+            "stream opened"
+        );
+        Ok(Response::new(Responses::new(
+            stream,
+            self.stopping.clone().cancelled_owned(),
+            guest,
+        )))
+    }
+}
+
+/// Splits that have images, with the number of their images, or of those of one class.
+fn images_per_split(dataset: &Dataset, class: Option<usize>) -> BTreeMap<String, u32> {
+    let count = |split| {
+        let counts = dataset.counts(split);
+        class.map_or_else(|| counts.iter().sum(), |class| counts[class])
+    };
+    dataset
+        .splits()
+        .into_iter()
+        .map(|split| (split.name().to_owned(), count(split)))
+        .collect()
+}

@@ -1,0 +1,222 @@
+//! The one table from errors to gRPC codes.
+
+use std::error::Error as StdError;
+
+use tonic::{Code, Status};
+
+use super::convert;
+use crate::{
+    pipeline::{self, ResumeError, SpecError},
+    sampling,
+};
+
+/// An error that has a code.
+pub(super) trait Coded: StdError {
+    /// The code that a client sees.
+    fn code(&self) -> Code;
+}
+
+impl Coded for convert::Error {
+    fn code(&self) -> Code {
+        Code::InvalidArgument
+    }
+}
+
+impl Coded for pipeline::Error {
+    fn code(&self) -> Code {
+        match self {
+            Self::Spec(error) => match error {
+                SpecError::Range { .. }
+                | SpecError::Number { .. }
+                | SpecError::Recipe(_)
+                | SpecError::WrapOutsideTrain { .. } => Code::InvalidArgument,
+                SpecError::BatchTooLarge { .. } => Code::ResourceExhausted,
+            },
+            Self::Plan(error) => match error {
+                sampling::Error::NoImages => Code::NotFound,
+                _ => Code::InvalidArgument,
+            },
+            Self::Resume(error) => match error {
+                ResumeError::Seed { .. } | ResumeError::Spec | ResumeError::BeyondEnd { .. } => {
+                    Code::InvalidArgument
+                }
+                ResumeError::Fingerprint { .. } => Code::FailedPrecondition,
+            },
+            Self::DatasetNotNamed { .. } => Code::InvalidArgument,
+            Self::UnknownDataset { .. } | Self::EmptySplit { .. } => Code::NotFound,
+            Self::Fingerprint { .. } => Code::FailedPrecondition,
+            Self::TooManyStreams { .. } => Code::ResourceExhausted,
+            Self::NoReadableImage { .. } | Self::TooManyBroken { .. } => Code::DataLoss,
+            Self::Read { .. } => Code::Unavailable,
+            Self::WorkerPanicked { .. } => Code::Internal,
+        }
+    }
+}
+
+/// The status of an error: its code, and its message with those of its causes.
+#[must_use]
+pub(super) fn status(error: &impl Coded) -> Status {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        message.push_str(": ");
+        message.push_str(&error.to_string());
+        cause = error.source();
+    }
+    Status::new(error.code(), message)
+}
+
+/// What a client hears from a server that is about to stop.
+#[must_use]
+pub(super) fn stopping() -> Status {
+    Status::unavailable(
+        "this server is stopping: continue from the last batch's token on another one, or when it is back",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        dataset::{Fingerprint, Split},
+        decode,
+    };
+
+    fn vanished() -> decode::Error {
+        decode::Error::Vanished {
+            path: "a/1.jpg".into(),
+        }
+    }
+
+    fn fingerprint() -> Fingerprint {
+        Fingerprint([0; 32])
+    }
+
+    #[test]
+    fn every_error_has_the_code_of_whoever_can_mend_it() {
+        use pipeline::Error;
+        let (dataset, split, path) = (String::from("flowers"), Split::Train, String::from("a/1.jpg"));
+        let spec = |error: SpecError| Error::from(error);
+        let table = [
+            (
+                spec(SpecError::Range {
+                    field: "epochs",
+                    value: 0,
+                    least: 1,
+                    most: 9,
+                }),
+                Code::InvalidArgument,
+            ),
+            (
+                spec(SpecError::Number {
+                    field: "normalization.std",
+                    value: 0.0,
+                    range: "positive",
+                }),
+                Code::InvalidArgument,
+            ),
+            (
+                spec(SpecError::WrapOutsideTrain { split: Split::Valid }),
+                Code::InvalidArgument,
+            ),
+            (
+                spec(SpecError::BatchTooLarge {
+                    batch_size: 9,
+                    bytes: 9,
+                    limit: 1,
+                }),
+                Code::ResourceExhausted,
+            ),
+            (sampling::Error::NoImages.into(), Code::NotFound),
+            (sampling::Error::NothingDrawn.into(), Code::InvalidArgument),
+            (
+                ResumeError::Seed { token: 1, request: 2 }.into(),
+                Code::InvalidArgument,
+            ),
+            (ResumeError::Spec.into(), Code::InvalidArgument),
+            (
+                ResumeError::BeyondEnd {
+                    epoch: 1,
+                    step: 0,
+                    epochs: 1,
+                    steps: 1,
+                }
+                .into(),
+                Code::InvalidArgument,
+            ),
+            (
+                ResumeError::Fingerprint {
+                    token: fingerprint(),
+                    dataset: fingerprint(),
+                }
+                .into(),
+                Code::FailedPrecondition,
+            ),
+            (
+                Error::DatasetNotNamed {
+                    known: dataset.clone(),
+                },
+                Code::InvalidArgument,
+            ),
+            (
+                Error::UnknownDataset {
+                    name: dataset.clone(),
+                    known: String::new(),
+                },
+                Code::NotFound,
+            ),
+            (
+                Error::EmptySplit {
+                    dataset: dataset.clone(),
+                    split,
+                },
+                Code::NotFound,
+            ),
+            (
+                Error::Fingerprint {
+                    dataset: dataset.clone(),
+                    expected: fingerprint(),
+                    found: fingerprint(),
+                },
+                Code::FailedPrecondition,
+            ),
+            (Error::TooManyStreams { limit: 1 }, Code::ResourceExhausted),
+            (
+                Error::NoReadableImage {
+                    dataset: dataset.clone(),
+                    split,
+                    class: dataset.clone(),
+                    path: path.clone(),
+                    source: vanished(),
+                },
+                Code::DataLoss,
+            ),
+            (
+                Error::TooManyBroken {
+                    dataset,
+                    split,
+                    broken: 2,
+                    images: 3,
+                    path,
+                },
+                Code::DataLoss,
+            ),
+            (Error::Read { source: vanished() }, Code::Unavailable),
+            (Error::WorkerPanicked { epoch: 0, step: 0 }, Code::Internal),
+        ];
+        for (error, code) in table {
+            assert_eq!(status(&error).code(), code, "{error}");
+        }
+        assert_eq!(status(&convert::Error::NoPolicy).code(), Code::InvalidArgument);
+        assert_eq!(stopping().code(), Code::Unavailable);
+    }
+
+    #[test]
+    fn a_message_names_the_cause_once() {
+        let error = pipeline::Error::Read { source: vanished() };
+        assert_eq!(
+            status(&error).message(),
+            format!("cannot read a file now: {}", vanished())
+        );
+    }
+}
