@@ -1,8 +1,17 @@
 //! What the tests stand on.
 //!
 //! # Layout
+//! - [`images`]: small folders of real image files.
 //! - [`interpreter`]: what every operator of the gradient compiler means, in plain loops over double precision.
-//! - [`onnx_runtime`]: the same graphs on ONNX Runtime.
+//! - [`memory`], [`process`]: a server in this process, reached through pipes in memory; the `server` program as a process.
+//! - [`onnx_runtime`]: graphs on ONNX Runtime.
+//! - [`receive`]: requests for batches, and what comes back.
+//! - [`reference`]: the way of a validation image from pixels to tensor, in double precision.
 
+pub mod images;
 pub mod interpreter;
+pub mod memory;
 pub mod onnx_runtime;
+pub mod process;
+pub mod receive;
+pub mod reference;

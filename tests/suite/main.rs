@@ -2,6 +2,12 @@
 //! once.
 
 mod architecture;
+mod bad_input;
+mod balance;
 mod compiler;
+mod determinism;
 mod golden;
+mod reference;
 mod rendering;
+mod shutdown;
+mod stream;

@@ -1,0 +1,79 @@
+//! Small folders of real image files.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use image::{Rgb, RgbImage};
+use tempfile::TempDir;
+
+/// A root of class folders that is gone when the value is dropped.
+#[derive(Debug)]
+pub struct ImageFolder {
+    root: TempDir,
+}
+
+impl ImageFolder {
+    /// `classes` are names and numbers of images. No two images are alike, or of one size; every third is a PNG, the others are JPEGs.
+    ///
+    /// # Panics
+    ///
+    /// Where the system refuses to write.
+    #[must_use]
+    pub fn new(classes: &[(&str, usize)]) -> Self {
+        let folder = Self {
+            root: TempDir::with_prefix("equibatch-images-").expect("a temporary folder"),
+        };
+        for (class, (name, count)) in classes.iter().enumerate() {
+            fs::create_dir(folder.root().join(name)).expect("a class folder");
+            for index in 0..*count {
+                let size = (40 + (index as u32 * 13) % 29, 36 + (index as u32 * 7) % 37);
+                let image = picture(size, (class * 1000 + index) as u32);
+                image.save(folder.file(name, index)).expect("an image file");
+            }
+        }
+        folder
+    }
+
+    /// The root of the class folders.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// The file of image `index` of `class`.
+    #[must_use]
+    pub fn file(&self, class: &str, index: usize) -> PathBuf {
+        let extension = if index % 3 == 2 { "png" } else { "jpg" };
+        self.root().join(class).join(format!("{index:04}.{extension}"))
+    }
+
+    /// Spoils the pixels of an image and leaves its header and size as they are, so that only decoding shows it.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn corrupt(&self, class: &str, index: usize) -> io::Result<()> {
+        let path = self.file(class, index);
+        let mut bytes = fs::read(&path)?;
+        let half = bytes.len() / 2;
+        bytes[half..].fill(0);
+        fs::write(path, bytes)
+    }
+}
+
+/// Waves of many lengths and directions, chosen by `number`: something to see at every scale and at every border.
+#[must_use]
+pub fn picture((width, height): (u32, u32), number: u32) -> RgbImage {
+    let phase = f64::from(number) * 0.7;
+    RgbImage::from_fn(width, height, |x, y| {
+        let (x, y) = (f64::from(x), f64::from(y));
+        Rgb([0.05, 0.11, 0.23].map(|frequency| {
+            let wave = (x * frequency + phase).sin()
+                + (y * frequency * 1.7 - phase).cos()
+                + ((x + y) * 0.31).sin() * 0.4;
+            (127.5 + wave * 50.0).clamp(0.0, 255.0) as u8
+        }))
+    })
+}

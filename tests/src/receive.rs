@@ -1,0 +1,134 @@
+//! Requests, and what comes back.
+
+use std::fmt;
+
+use equibatch_proto::v1::{
+    Batch, StreamBatchesRequest, StreamBatchesResponse, StreamDescription,
+    batch_loader_client::BatchLoaderClient, stream_batches_response::Message,
+};
+use tonic::{Status, Streaming, transport::Channel};
+
+/// A request for small images in small batches.
+#[must_use]
+pub fn small(split: &str, epochs: u32) -> StreamBatchesRequest {
+    StreamBatchesRequest {
+        split: split.to_owned(),
+        seed: 7,
+        epochs: Some(epochs),
+        batch_size: Some(6),
+        image_size: Some(32),
+        ..StreamBatchesRequest::default()
+    }
+}
+
+/// All that a stream gave.
+pub struct Received {
+    /// The first message.
+    pub description: StreamDescription,
+    /// The others.
+    pub batches: Vec<Batch>,
+}
+
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the tensors, which fill screens.
+        write!(
+            f,
+            "{} batches of {} {}",
+            self.batches.len(),
+            self.description.dataset,
+            self.description.split
+        )
+    }
+}
+
+impl Received {
+    /// A digest of each batch, its token left out.
+    #[must_use]
+    pub fn digests(&self) -> Vec<String> {
+        self.batches.iter().map(digest).collect()
+    }
+}
+
+/// A digest of all that a batch is made of, its token left out.
+#[must_use]
+pub fn digest(batch: &Batch) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(
+        format!(
+            "{} {} {:?} {:?}",
+            batch.epoch, batch.step, batch.labels, batch.sample_ids
+        )
+        .as_bytes(),
+    );
+    hasher.update(format!("{:?}", batch.replacements).as_bytes());
+    hasher.update(&batch.tensor);
+    format!(
+        "epoch {} step {} {}",
+        batch.epoch,
+        batch.step,
+        hasher.finalize().to_hex()
+    )
+}
+
+/// Opens a stream and takes its description.
+///
+/// # Errors
+///
+/// What the server says.
+///
+/// # Panics
+///
+/// Where the first message is no description.
+pub async fn open(
+    client: &mut BatchLoaderClient<Channel>,
+    request: StreamBatchesRequest,
+) -> Result<(StreamDescription, Streaming<StreamBatchesResponse>), Status> {
+    let mut stream = client.stream_batches(request).await?.into_inner();
+    match stream.message().await?.and_then(|response| response.message) {
+        Some(Message::Description(description)) => Ok((description, stream)),
+        other => panic!("the first message is {other:?}"),
+    }
+}
+
+/// The next batch of a stream.
+///
+/// # Errors
+///
+/// What the server says.
+///
+/// # Panics
+///
+/// Where a message is no batch.
+pub async fn next(stream: &mut Streaming<StreamBatchesResponse>) -> Result<Option<Batch>, Status> {
+    match stream.message().await?.map(|response| response.message) {
+        None => Ok(None),
+        Some(Some(Message::Batch(batch))) => Ok(Some(batch)),
+        Some(other) => panic!("a later message is {other:?}"),
+    }
+}
+
+/// Everything that a request gives.
+///
+/// # Errors
+///
+/// What the server says.
+pub async fn receive(
+    client: &mut BatchLoaderClient<Channel>,
+    request: StreamBatchesRequest,
+) -> Result<Received, Status> {
+    let (description, mut stream) = open(client, request).await?;
+    let mut batches = vec![];
+    while let Some(batch) = next(&mut stream).await? {
+        batches.push(batch);
+    }
+    Ok(Received { description, batches })
+}
+
+/// The elements of a float tensor.
+#[must_use]
+pub fn floats(batch: &Batch) -> Vec<f32> {
+    let (elements, rest) = batch.tensor.as_chunks::<4>();
+    assert!(rest.is_empty(), "whole elements");
+    elements.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+}
