@@ -60,6 +60,25 @@ impl Grid {
         RowStart { u, v, w }
     }
 
+    /// Whether one reflection brings each position of a row of `size` pixels into an image of `(width, height)` pixels, with at least a
+    /// pixel to spare. Asks the row's ends alone: a projective map takes what lies between to what lies between.
+    pub(super) fn is_near(&self, row: u32, size: usize, image: (u32, u32)) -> bool {
+        let last = [image.0, image.1].map(|length| f64::from(length - 1));
+        [0.0, (size - 1) as f64].into_iter().all(|column| {
+            let [u, v, w] = self.map.apply_homogeneous(column, f64::from(row));
+            // The third coordinate is 1 at the centre of the result; near 0 single precision would lose the others.
+            w >= 1.0 / 16.0
+                && [u, v]
+                    .into_iter()
+                    .zip(self.origin)
+                    .zip(last)
+                    .all(|((coordinate, origin), last)| {
+                        let position = coordinate / w / f64::from(ONE) + f64::from(origin);
+                        position >= 1.0 - last && position <= 2.0 * last - 1.0
+                    })
+        })
+    }
+
     /// The source position of the pixel in column `column`, in 1/[`ONE`] pixels from the centre of the source's first pixel.
     pub(super) fn position(&self, start: RowStart, column: f32) -> (i64, i64) {
         let mut x = self.step[0] * column + start.u;

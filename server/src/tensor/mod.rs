@@ -26,14 +26,40 @@
 //! Against double precision throughout: within 1/255 everywhere and 0.1/255 in the mean, in `[0, 1]` units before normalisation, for
 //! tones of a `max_lighting` up to 0.4.
 
+#[cfg(target_arch = "x86_64")]
+#[allow(
+    unsafe_code,
+    reason = "vector instructions and their loads; `scalar` is the safe twin"
+)]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+#[allow(
+    unsafe_code,
+    reason = "vector instructions and their loads; `scalar` is the safe twin"
+)]
+mod avx512;
 mod curve;
 mod grid;
+mod instructions;
+#[cfg(target_arch = "aarch64")]
+#[allow(
+    unsafe_code,
+    reason = "vector instructions and their loads; `scalar` is the safe twin"
+)]
+mod neon;
+#[cfg(target_arch = "x86_64")]
+#[allow(
+    unsafe_code,
+    reason = "the instruction is only to be had as an unsafe function"
+)]
+mod prefetch;
 mod scalar;
 mod shrink;
 mod spec;
 mod store;
 mod write;
 
+pub use instructions::InstructionSet;
 pub use shrink::area_shrink;
 pub use spec::{ElementType, Error, Layout, Normalization, TensorSpec};
 pub use write::{Rendering, write_image};

@@ -3,6 +3,14 @@
 use super::grid::{FRACTION_BITS, ONE, reflect};
 use super::write::Job;
 
+/// Computes rows of the result from `first_row` on, as many as the planes hold.
+pub(super) fn rows(job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3]) {
+    let [red, green, blue] = planes.map(|plane| plane.chunks_exact_mut(job.size));
+    for (row, ((red, green), blue)) in (first_row..).zip(red.zip(green).zip(blue)) {
+        self::row(job, row, [red, green, blue]);
+    }
+}
+
 /// Computes row `row` of the result, a value per column and channel.
 pub(super) fn row(job: &Job<'_>, row: u32, planes: [&mut [f32]; 3]) {
     let start = job.grid.row(row);

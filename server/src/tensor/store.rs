@@ -1,20 +1,42 @@
 //! From a row of values to the elements of a tensor.
 
 use half::f16;
+use half::slice::HalfFloatSliceExt as _;
 
 use super::spec::{ElementType, Layout, TensorSpec};
 
-/// Stores row `row` of the result: `values` holds the row's red values, then the green, then the blue ones.
-pub(super) fn row(values: &[f32], spec: &TensorSpec, row: usize, out: &mut [u8]) {
-    match spec.element_type {
-        ElementType::F32 => place(values, spec, row, (out, f32::to_le_bytes)),
-        ElementType::F16 => place(
-            values,
-            spec,
+/// One row of the result on its way: its red values, then the green, then the blue ones.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    /// What the kernel writes.
+    pub(super) singles: Vec<f32>,
+    halves: Vec<f16>,
+}
+
+impl Scratch {
+    pub(super) fn new(size: usize) -> Self {
+        Self {
+            singles: vec![0.0; 3 * size],
+            halves: vec![f16::ZERO; 3 * size],
+        }
+    }
+
+    /// Stores the values as row `row` of the result.
+    pub(super) fn store(&mut self, spec: &TensorSpec, row: usize, out: &mut [u8]) {
+        let place = Place {
+            size: spec.size as usize,
+            layout: spec.layout,
             row,
-            (out, |value| f16::from_f32(value).to_le_bytes()),
-        ),
-        ElementType::U8 => place(values, spec, row, (out, |value| [byte(value)])),
+        };
+        match spec.element_type {
+            ElementType::F32 => place.put(&self.singles, out, |value| value.to_le_bytes()),
+            ElementType::F16 => {
+                // All at once: the machine's conversion, where it has one, takes eight together.
+                self.halves.convert_from_f32_slice(&self.singles);
+                place.put(&self.halves, out, |value| value.to_le_bytes());
+            }
+            ElementType::U8 => place.put(&self.singles, out, |value| [byte(value)]),
+        }
     }
 }
 
@@ -26,32 +48,42 @@ fn byte(value: f32) -> u8 {
     lowest
 }
 
-fn place<const BYTES: usize>(
-    values: &[f32],
-    spec: &TensorSpec,
+/// Where a row's elements go.
+struct Place {
+    size: usize,
+    layout: Layout,
     row: usize,
-    (out, convert): (&mut [u8], impl Fn(f32) -> [u8; BYTES]),
-) {
-    let size = spec.size as usize;
-    match spec.layout {
-        Layout::Nchw => {
-            for (plane, values) in out
-                .chunks_exact_mut(size * size * BYTES)
-                .zip(values.chunks_exact(size))
-            {
-                let elements = plane[row * size * BYTES..][..size * BYTES].chunks_exact_mut(BYTES);
-                for (element, value) in elements.zip(values) {
-                    element.copy_from_slice(&convert(*value));
+}
+
+impl Place {
+    fn put<T: Copy, const BYTES: usize>(
+        &self,
+        values: &[T],
+        out: &mut [u8],
+        convert: impl Fn(T) -> [u8; BYTES],
+    ) {
+        let size = self.size;
+        match self.layout {
+            Layout::Nchw => {
+                for (plane, values) in out
+                    .chunks_exact_mut(size * size * BYTES)
+                    .zip(values.chunks_exact(size))
+                {
+                    let (elements, _) =
+                        plane[self.row * size * BYTES..][..size * BYTES].as_chunks_mut::<BYTES>();
+                    for (element, value) in elements.iter_mut().zip(values) {
+                        *element = convert(*value);
+                    }
                 }
             }
-        }
-        Layout::Nhwc => {
-            let (red, rest) = values.split_at(size);
-            let (green, blue) = rest.split_at(size);
-            let pixels = out[row * size * 3 * BYTES..][..size * 3 * BYTES].chunks_exact_mut(3 * BYTES);
-            for (pixel, ((red, green), blue)) in pixels.zip(red.iter().zip(green).zip(blue)) {
-                for (element, value) in pixel.chunks_exact_mut(BYTES).zip([red, green, blue]) {
-                    element.copy_from_slice(&convert(*value));
+            Layout::Nhwc => {
+                let (red, rest) = values.split_at(size);
+                let (green, blue) = rest.split_at(size);
+                let (elements, _) =
+                    out[self.row * size * 3 * BYTES..][..size * 3 * BYTES].as_chunks_mut::<BYTES>();
+                let (pixels, _) = elements.as_chunks_mut::<3>();
+                for (pixel, ((red, green), blue)) in pixels.iter_mut().zip(red.iter().zip(green).zip(blue)) {
+                    *pixel = [convert(*red), convert(*green), convert(*blue)];
                 }
             }
         }

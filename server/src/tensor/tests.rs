@@ -49,8 +49,8 @@ fn random_tone(seed: u64) -> Tone {
     let brightness = uniform(&mut generator, 0.4, 0.6) as f32;
     let contrast = uniform(&mut generator, 0.8, 1.25) as f32;
     Tone {
-        brightness: (seed % 3 != 0).then_some(brightness),
-        contrast: (seed % 2 != 0).then_some(contrast),
+        brightness: (!seed.is_multiple_of(3)).then_some(brightness),
+        contrast: (!seed.is_multiple_of(2)).then_some(contrast),
     }
 }
 
@@ -143,6 +143,51 @@ fn maps_without_a_meaning_still_write_every_element() {
             &spec,
         ));
         assert!(values.iter().all(|value| (0.0..=1.0).contains(value)), "{entry}");
+    }
+}
+
+/// The bytes on every instruction set that this machine has.
+fn render_with_each(rendering: Rendering<'_>) -> Vec<(InstructionSet, Vec<u8>)> {
+    InstructionSet::available()
+        .iter()
+        .map(|instructions| {
+            let mut out = vec![0xAA; rendering.spec.image_bytes()];
+            rendering.write_with(*instructions, &mut out);
+            (*instructions, out)
+        })
+        .collect()
+}
+
+#[test]
+fn the_specification_is_always_available() {
+    assert_eq!(InstructionSet::available().last(), Some(&InstructionSet::SCALAR));
+    assert_eq!(InstructionSet::best(), InstructionSet::available()[0]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn every_instruction_set_gives_the_same_bytes(
+        seed in any::<u64>(), width in 1u32..90, height in 1u32..90, size in 1u32..70, kind in 0usize..6, affine in any::<bool>(),
+    ) {
+        let image = noise(width, height, seed);
+        let mut map = random_map(seed, (width, height), size);
+        if affine {
+            map.0[2] = [0.0, 0.0, 1.0];
+        }
+        let spec = TensorSpec {
+            size,
+            element_type: [ElementType::F32, ElementType::F16, ElementType::U8][kind % 3],
+            layout: [Layout::Nchw, Layout::Nhwc][kind / 3],
+            normalization: Normalization::IMAGENET,
+        };
+        let tone = Tone { contrast: (seed % 5 == 1).then_some(0.5).or(random_tone(seed).contrast), ..random_tone(seed) };
+        let results = render_with_each(Rendering { image: &image, map: &map, tone: &tone, spec: &spec });
+        let (_, expected) = results.last().unwrap();
+        for (instructions, bytes) in &results {
+            prop_assert!(bytes == expected, "{:?} differs from scalar", instructions);
+        }
     }
 }
 

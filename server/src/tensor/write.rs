@@ -2,8 +2,9 @@
 
 use super::curve::Curve;
 use super::grid::Grid;
+use super::instructions::InstructionSet;
 use super::spec::{ElementType, Layout, TensorSpec};
-use super::{scalar, store};
+use super::store::Scratch;
 use crate::geometry::Projective;
 use crate::image::Image;
 use crate::tone::Tone;
@@ -57,6 +58,18 @@ pub(super) struct Job<'a> {
     pub(super) stride: usize,
     pub(super) grid: Grid,
     pub(super) curve: Curve,
+    /// Columns of the result.
+    pub(super) size: usize,
+    /// Whether the image is small enough for the vector kernels' 16-bit factors and large enough for their single reflection.
+    pub(super) is_vectorizable: bool,
+}
+
+impl Job<'_> {
+    /// Whether one reflection brings each position of row `row` into the image, with at least a pixel to spare.
+    pub(super) fn is_near(&self, row: u32) -> bool {
+        self.grid
+            .is_near(row, self.size, (self.image.width(), self.image.height()))
+    }
 }
 
 impl Rendering<'_> {
@@ -66,6 +79,15 @@ impl Rendering<'_> {
     ///
     /// As [`write_image`].
     pub fn write(&self, out: &mut [u8]) {
+        self.write_with(InstructionSet::best(), out);
+    }
+
+    /// Does what [`write_image`] does on a certain instruction set: for measurements and comparisons.
+    ///
+    /// # Panics
+    ///
+    /// As [`write_image`].
+    pub fn write_with(&self, instructions: InstructionSet, out: &mut [u8]) {
         let Self {
             image,
             map,
@@ -74,36 +96,43 @@ impl Rendering<'_> {
         } = *self;
         assert!(spec.size > 0, "a tensor has at least one pixel");
         assert_eq!(out.len(), spec.image_bytes(), "bytes of the tensor");
+        let stride = image.width() as usize * Image::CHANNELS;
+        let size = spec.size as usize;
         let job = Job {
             image,
             bytes: image.pixels_and_slack(),
-            stride: image.width() as usize * Image::CHANNELS,
+            stride,
             grid: Grid::new(map, spec.size),
             curve: Curve::new(tone, spec),
+            size,
+            is_vectorizable: stride <= MAX_FACTOR
+                && image.height() as usize <= MAX_FACTOR
+                && image.width().min(image.height()) >= 3,
         };
-        let size = spec.size as usize;
+        #[cfg(target_arch = "x86_64")]
+        super::prefetch::prefetch(job.bytes);
         if spec.element_type == ElementType::F32
             && spec.layout == Layout::Nchw
             && cfg!(target_endian = "little")
             && let Ok(elements) = bytemuck::try_cast_slice_mut::<u8, f32>(out)
         {
-            let (red, rest) = elements.split_at_mut(size * size);
-            let (green, blue) = rest.split_at_mut(size * size);
-            let rows = red
-                .chunks_exact_mut(size)
-                .zip(green.chunks_exact_mut(size))
-                .zip(blue.chunks_exact_mut(size));
-            for (row, ((red, green), blue)) in (0..spec.size).zip(rows) {
-                scalar::row(&job, row, [red, green, blue]);
-            }
+            instructions.rows(&job, 0, planes(elements));
             return;
         }
-        let mut scratch = vec![0.0; 3 * size];
+        let mut scratch = Scratch::new(size);
         for row in 0..spec.size {
-            let (red, rest) = scratch.split_at_mut(size);
-            let (green, blue) = rest.split_at_mut(size);
-            scalar::row(&job, row, [red, green, blue]);
-            store::row(&scratch, spec, row as usize, out);
+            instructions.rows(&job, row, planes(&mut scratch.singles));
+            scratch.store(spec, row as usize, out);
         }
     }
+}
+
+/// The largest positive 16-bit number.
+const MAX_FACTOR: usize = i16::MAX as usize;
+
+/// Three equal parts.
+fn planes(elements: &mut [f32]) -> [&mut [f32]; 3] {
+    let (red, rest) = elements.split_at_mut(elements.len() / 3);
+    let (green, blue) = rest.split_at_mut(rest.len() / 2);
+    [red, green, blue]
 }

@@ -1,0 +1,299 @@
+//! The kernel with AVX-512: sixteen pixels at a time.
+//!
+//! Needs VBMI and VNNI, too, which Intel has since Ice Lake and AMD since Zen 4. Each step does to sixteen lanes what [`scalar`] does
+//! to one.
+
+use std::arch::x86_64::*;
+
+use super::curve::{Curve, GREY, Line, Quadratics, SEGMENTS};
+use super::grid::{FRACTION_BITS, ONE, RowStart};
+use super::scalar;
+use super::write::Job;
+
+const LANES: usize = 16;
+
+/// Proof that the machine has the instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Avx512(());
+
+impl Avx512 {
+    pub(super) fn detect() -> Option<Self> {
+        (is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vbmi")
+            && is_x86_feature_detected!("avx512vnni"))
+        .then_some(Self(()))
+    }
+}
+
+/// Does what [`scalar::rows`] does.
+pub(super) fn rows(_: Avx512, job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3]) {
+    if !job.is_vectorizable || job.size < LANES {
+        return scalar::rows(job, first_row, planes);
+    }
+    // SAFETY: the token proves that the machine has every feature that the functions are compiled for.
+    unsafe {
+        match &job.curve {
+            Curve::Line(line) => with_line(job, first_row, planes, line),
+            Curve::Quadratics(quadratics) => with_quadratics(job, first_row, planes, quadratics),
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+fn with_line(job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3], line: &Line) {
+    let value = |channel: usize, sum: __m512i| {
+        let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_set1_ps(line.scale[channel]));
+        _mm512_add_ps(scaled, _mm512_set1_ps(line.offset[channel]))
+    };
+    if job.grid.is_projective {
+        rows_of::<true>(job, first_row, planes, (0, value));
+    } else {
+        rows_of::<false>(job, first_row, planes, (0, value));
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+fn with_quadratics(job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3], curve: &Quadratics) {
+    let bias = _mm512_set1_epi32(GREY + curve.bias);
+    let shift = _mm512_set1_epi32(curve.shift as i32);
+    let half = _mm512_set1_epi32(SEGMENTS as i32);
+    let value = |channel: usize, signed: __m512i| {
+        let distance = _mm512_cvtepi32_ps(_mm512_sub_epi32(bias, _mm512_abs_epi32(signed)));
+        let segment = _mm512_srlv_epi32(_mm512_castps_si512(distance), shift);
+        // The look-up reads the lowest five bits: four of the segment's number and, from the sign, the half.
+        let sign = _mm512_srli_epi32::<27>(signed);
+        let index = _mm512_ternarylogic_epi32::<SELECT>(half, sign, segment);
+        let [constant, linear, square] = &curve.coefficients[channel];
+        let value = _mm512_mul_ps(look_up(square, index), distance);
+        let value = _mm512_mul_ps(_mm512_add_ps(value, look_up(linear, index)), distance);
+        _mm512_add_ps(value, look_up(constant, index))
+    };
+    if job.grid.is_projective {
+        rows_of::<true>(job, first_row, planes, (-GREY, value));
+    } else {
+        rows_of::<false>(job, first_row, planes, (-GREY, value));
+    }
+}
+
+/// Where the first operand has a 1, the bit of the second, elsewhere of the third.
+const SELECT: i32 = 0b1100_1010;
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn look_up(table: &[f32; 2 * SEGMENTS], index: __m512i) -> __m512 {
+    // SAFETY: the table is as long as the two loads.
+    let (low, high) = unsafe {
+        (
+            _mm512_loadu_ps(table.as_ptr()),
+            _mm512_loadu_ps(table.as_ptr().add(LANES)),
+        )
+    };
+    _mm512_permutex2var_ps(low, index, high)
+}
+
+/// Computes rows with `value`, which gets a channel and sums on top of `bias`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+fn rows_of<const PROJECTIVE: bool>(
+    job: &Job<'_>,
+    first_row: u32,
+    planes: [&mut [f32]; 3],
+    (bias, value): (i32, impl Fn(usize, __m512i) -> __m512),
+) {
+    let geometry = Geometry::new(job);
+    let [red, green, blue] = planes;
+    let lines = red
+        .chunks_exact_mut(job.size)
+        .zip(green.chunks_exact_mut(job.size))
+        .zip(blue.chunks_exact_mut(job.size));
+    for (row, ((red, green), blue)) in (first_row..).zip(lines) {
+        let line = [red, green, blue];
+        if !job.is_near(row) {
+            scalar::row(job, row, line);
+            continue;
+        }
+        let start = job.grid.row(row);
+        let mut column = 0;
+        loop {
+            let (x, y) = geometry.position::<PROJECTIVE>(start, column);
+            let sums = blend(job, &geometry.neighbours(x, y), bias);
+            store(line[0], column, value(0, sums[0]));
+            store(line[1], column, value(1, sums[1]));
+            store(line[2], column, value(2, sums[2]));
+            if column + LANES >= job.size {
+                break;
+            }
+            // The last block overlaps the one before rather than end behind the row: a pixel's value depends on its place alone.
+            column = (column + LANES).min(job.size - LANES);
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn store(line: &mut [f32], column: usize, values: __m512) {
+    let elements = &mut line[column..column + LANES];
+    // SAFETY: the slice is as long as the store.
+    unsafe { _mm512_storeu_ps(elements.as_mut_ptr(), values) };
+}
+
+/// What positions are computed with, the same in every lane.
+struct Geometry {
+    step: [__m512; 3],
+    origin: [__m512i; 2],
+    /// Position of the last pixel on each axis.
+    span: [__m512i; 2],
+    /// Last row that has a lower neighbour.
+    last_row: __m512i,
+    /// What a row and a column, in the lower and upper half of a lane, are multiplied by to get an offset.
+    strides: __m512i,
+}
+
+/// Four pixels about each of sixteen positions.
+struct Neighbours {
+    /// Offset of the upper left one, in bytes.
+    offset: __m512i,
+    /// Weights of the upper left (lower half) and upper right one (upper half).
+    top: __m512i,
+    /// Weights of the lower left and lower right one.
+    bottom: __m512i,
+}
+
+impl Geometry {
+    #[target_feature(enable = "avx512f")]
+    fn new(job: &Job<'_>) -> Self {
+        let [du, dv, dw] = job.grid.step;
+        let [column, row] = job.grid.origin;
+        let (width, height) = (job.image.width() as i32, job.image.height() as i32);
+        Self {
+            step: [_mm512_set1_ps(du), _mm512_set1_ps(dv), _mm512_set1_ps(dw)],
+            origin: [
+                _mm512_set1_epi32(column << FRACTION_BITS),
+                _mm512_set1_epi32(row << FRACTION_BITS),
+            ],
+            span: [
+                _mm512_set1_epi32((width - 1) << FRACTION_BITS),
+                _mm512_set1_epi32((height - 1) << FRACTION_BITS),
+            ],
+            last_row: _mm512_set1_epi32(height - 2),
+            strides: _mm512_set1_epi32((3 << 16) | job.stride as i32),
+        }
+    }
+
+    /// Positions of sixteen pixels from `column` on.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn position<const PROJECTIVE: bool>(&self, start: RowStart, column: usize) -> (__m512i, __m512i) {
+        let lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+        let column = _mm512_cvtepi32_ps(_mm512_add_epi32(lanes, _mm512_set1_epi32(column as i32)));
+        let [du, dv, dw] = self.step;
+        let mut x = _mm512_add_ps(_mm512_mul_ps(du, column), _mm512_set1_ps(start.u));
+        let mut y = _mm512_add_ps(_mm512_mul_ps(dv, column), _mm512_set1_ps(start.v));
+        if PROJECTIVE {
+            let w = _mm512_add_ps(_mm512_mul_ps(dw, column), _mm512_set1_ps(start.w));
+            let reciprocal = _mm512_div_ps(_mm512_set1_ps(1.0), w);
+            x = _mm512_mul_ps(x, reciprocal);
+            y = _mm512_mul_ps(y, reciprocal);
+        }
+        (
+            _mm512_add_epi32(_mm512_cvttps_epi32(x), self.origin[0]),
+            _mm512_add_epi32(_mm512_cvttps_epi32(y), self.origin[1]),
+        )
+    }
+
+    /// Reflects once at either end, which is all that a near row needs. Never outside the axis, whatever `position` is.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn reflect(position: __m512i, span: __m512i) -> __m512i {
+        let position = _mm512_abs_epi32(position);
+        let mirrored = _mm512_sub_epi32(_mm512_add_epi32(span, span), position);
+        // As unsigned numbers, so that a negative one is large.
+        _mm512_min_epu32(_mm512_min_epu32(position, mirrored), span)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    fn neighbours(&self, x: __m512i, y: __m512i) -> Neighbours {
+        let (x, y) = (Self::reflect(x, self.span[0]), Self::reflect(y, self.span[1]));
+        let row = _mm512_min_epu32(_mm512_srli_epi32::<FRACTION_BITS>(y), self.last_row);
+        let fx = _mm512_and_si512(x, _mm512_set1_epi32(ONE - 1));
+        let fy = _mm512_sub_epi32(y, _mm512_slli_epi32::<FRACTION_BITS>(row));
+
+        let upper_half = _mm512_set1_epi32(!0xffff);
+        let column = _mm512_slli_epi32::<{ 16 - FRACTION_BITS }>(x);
+        let offset = _mm512_madd_epi16(
+            _mm512_ternarylogic_epi32::<SELECT>(upper_half, column, row),
+            self.strides,
+        );
+
+        // The upper halves are 0, so this is a product of 32 bits.
+        let product = _mm512_madd_epi16(fx, fy);
+        let bottom_right =
+            _mm512_srli_epi32::<FRACTION_BITS>(_mm512_add_epi32(product, _mm512_set1_epi32(ONE / 2)));
+        let top_right = _mm512_sub_epi32(fx, bottom_right);
+        let bottom_left = _mm512_sub_epi32(fy, bottom_right);
+        let top_left = _mm512_sub_epi32(_mm512_sub_epi32(_mm512_set1_epi32(ONE), fy), top_right);
+        Neighbours {
+            offset,
+            top: _mm512_or_si512(top_left, _mm512_slli_epi32::<16>(top_right)),
+            bottom: _mm512_or_si512(bottom_left, _mm512_slli_epi32::<16>(bottom_right)),
+        }
+    }
+}
+
+/// The weighted sums per channel, on top of `bias`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+#[inline]
+fn blend(job: &Job<'_>, neighbours: &Neighbours, bias: i32) -> [__m512i; 3] {
+    let top = job.bytes.as_ptr().cast::<i64>();
+    let low = _mm512_castsi512_si256(neighbours.offset);
+    let high = _mm512_extracti64x4_epi64::<1>(neighbours.offset);
+    // SAFETY: `reflect` and `last_row` keep columns below the image's width and rows below its height less one, so that eight bytes
+    // from there and from one row further down end at most five bytes behind the last pixel, where `Image::SLACK` is eight.
+    let (top, bottom) = unsafe {
+        let bottom = top.byte_add(job.stride);
+        (
+            [
+                _mm512_i32gather_epi64::<1>(low, top),
+                _mm512_i32gather_epi64::<1>(high, top),
+            ],
+            [
+                _mm512_i32gather_epi64::<1>(low, bottom),
+                _mm512_i32gather_epi64::<1>(high, bottom),
+            ],
+        )
+    };
+    let bias = _mm512_set1_epi32(bias);
+    let mut sums = [bias; 3];
+    for (channel, sum) in sums.iter_mut().enumerate() {
+        // SAFETY: the array is as long as the load.
+        let pairs = unsafe { _mm512_loadu_si512(PAIRS[channel].as_ptr().cast()) };
+        let upper = _mm512_maskz_permutex2var_epi8(LOW_BYTES, top[0], pairs, top[1]);
+        let lower = _mm512_maskz_permutex2var_epi8(LOW_BYTES, bottom[0], pairs, bottom[1]);
+        *sum = _mm512_dpwssd_epi32(
+            _mm512_dpwssd_epi32(*sum, upper, neighbours.top),
+            lower,
+            neighbours.bottom,
+        );
+    }
+    sums
+}
+
+/// Every other byte.
+const LOW_BYTES: u64 = 0x5555_5555_5555_5555;
+
+/// For each channel, which bytes of two registers of eight pixel pairs make sixteen pairs of 16-bit numbers.
+static PAIRS: [[u8; 64]; 3] = pairs();
+
+const fn pairs() -> [[u8; 64]; 3] {
+    let mut pairs = [[0; 64]; 3];
+    let mut index = 0;
+    while index < 3 * LANES {
+        let (channel, lane) = (index / LANES, index % LANES);
+        let first = (8 * lane + channel) as u8;
+        pairs[channel][4 * lane] = first;
+        pairs[channel][4 * lane + 2] = first + 3;
+        index += 1;
+    }
+    pairs
+}
