@@ -387,8 +387,6 @@ fn the_name_of_a_file_does_not_decide_its_format() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
     #[test]
     fn no_bytes_make_it_panic(
         format in prop::sample::select(vec![

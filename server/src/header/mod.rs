@@ -3,6 +3,13 @@
 //! The format is taken from the content, never from the name. A file is judged here by its header alone, against [`Limits`], so that
 //! a file that promises more pixels than allowed costs no memory.
 
+mod error;
+mod jpeg;
+mod limits;
+
+pub use error::Error;
+pub use limits::Limits;
+
 use std::any::Any;
 use std::io::{self, BufRead, Read as _, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -64,69 +71,6 @@ impl Format {
     }
 }
 
-/// What one image file may cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Pixels of the decoded image. Default: 100 million, twice what the largest common cameras make.
-    pub max_pixels: u64,
-    /// Bytes of the file. Default: 256 MiB.
-    pub max_file_bytes: u64,
-    /// Bytes that a decoder may allocate, output included; decoders keep to it as well as they can. Default: 1 GiB, which 100 million
-    /// pixels of 16-bit colour with transparency fit in.
-    pub max_allocation: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_pixels: 100_000_000,
-            max_file_bytes: 256 << 20,
-            max_allocation: 1 << 30,
-        }
-    }
-}
-
-impl Limits {
-    /// Accepts a file of `bytes` bytes.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Empty`] and [`Error::FileTooLarge`].
-    pub fn check_file(&self, bytes: u64) -> Result<(), Error> {
-        match bytes {
-            0 => Err(Error::Empty),
-            _ if bytes > self.max_file_bytes => Err(Error::FileTooLarge {
-                bytes,
-                limit: self.max_file_bytes,
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    /// Accepts an image of `width` x `height` pixels.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NoPixels`] and [`Error::TooManyPixels`].
-    pub fn check_size(&self, width: u32, height: u32) -> Result<(), Error> {
-        match u64::from(width) * u64::from(height) {
-            0 => Err(Error::NoPixels { width, height }),
-            pixels if pixels > self.max_pixels => Err(Error::TooManyPixels {
-                width,
-                height,
-                limit: self.max_pixels,
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    pub(crate) fn for_codec(&self) -> ::image::Limits {
-        let mut limits = ::image::Limits::no_limits();
-        limits.max_alloc = Some(self.max_allocation);
-        limits
-    }
-}
-
 /// What a header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -138,66 +82,6 @@ pub struct Header {
     pub height: u32,
 }
 
-/// Why a file is refused by its header.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Data: no bytes.
-    #[error("the file is empty")]
-    Empty,
-    /// Data: a side is 0.
-    #[error("the header says {width}x{height} pixels")]
-    NoPixels {
-        /// Pixels in a row.
-        width: u32,
-        /// Rows.
-        height: u32,
-    },
-    /// Data: the header cannot be parsed.
-    #[error("cannot read the {} header", format.name())]
-    Broken {
-        /// By signature.
-        format: Format,
-        /// What the decoder says.
-        #[source]
-        source: ImageError,
-    },
-    /// Data: a JPEG ends, or its pixels begin, before its size is said.
-    #[error("the JPEG header does not say the size of the image")]
-    NoFrame,
-    /// Data: the decoder panicked.
-    #[error("the {} decoder panicked on the header: {message}", format.name())]
-    Panicked {
-        /// By signature.
-        format: Format,
-        /// The panic's message.
-        message: String,
-    },
-    /// Limit: more bytes than allowed.
-    #[error("the file has {bytes} bytes, {limit} are allowed")]
-    FileTooLarge {
-        /// Size of the file.
-        bytes: u64,
-        /// [`Limits::max_file_bytes`].
-        limit: u64,
-    },
-    /// Limit: more pixels than allowed.
-    #[error("the header says {width}x{height} pixels, {limit} are allowed")]
-    TooManyPixels {
-        /// Pixels in a row.
-        width: u32,
-        /// Rows.
-        height: u32,
-        /// [`Limits::max_pixels`].
-        limit: u64,
-    },
-    /// Unsupported: the content is none of the formats read.
-    #[error("the content is not JPEG, PNG, WebP, BMP or GIF")]
-    UnknownFormat,
-    /// Io: the file cannot be read.
-    #[error("cannot read the file")]
-    Io(#[source] io::Error),
-}
-
 /// Reads the header of an image and holds its size against `limits`. Of a JPEG, only the segments before its frame are read.
 ///
 /// # Errors
@@ -206,7 +90,7 @@ pub enum Error {
 pub fn read<R: BufRead + Seek>(mut reader: R, limits: &Limits) -> Result<Header, Error> {
     let format = Format::of(&signature(&mut reader).map_err(Error::Io)?).ok_or(Error::UnknownFormat)?;
     let (width, height) = match format {
-        Format::Jpeg => jpeg_size(&mut reader)?,
+        Format::Jpeg => jpeg::size(&mut reader)?,
         _ => caught(|| codec_size(format, reader, limits))
             .map_err(|message| Error::Panicked { format, message })??,
     };
@@ -248,54 +132,6 @@ fn codec_size<R: BufRead + Seek>(format: Format, reader: R, limits: &Limits) -> 
         }
         Err(source) => Err(Error::Broken { format, source }),
     }
-}
-
-/// Walks the segments of a JPEG to its frame header. The decoder would read the whole file for this.
-///
-/// # Source
-///
-/// ITU-T T.81, annex B.1.1 (markers) and B.2.2 (frame header).
-fn jpeg_size<R: BufRead + Seek>(reader: &mut R) -> Result<(u32, u32), Error> {
-    jpeg_frame(reader).map_err(|error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => Error::NoFrame,
-        _ => Error::Io(error),
-    })
-}
-
-fn jpeg_frame<R: BufRead + Seek>(reader: &mut R) -> io::Result<(u32, u32)> {
-    loop {
-        match next_marker(reader)? {
-            // Start of image, restarts, TEM: no segment follows.
-            0xD8 | 0xD0..=0xD7 | 0x01 | 0x00 => {}
-            0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
-                let mut frame = [0; 7];
-                reader.read_exact(&mut frame)?;
-                let height = u16::from_be_bytes([frame[3], frame[4]]);
-                let width = u16::from_be_bytes([frame[5], frame[6]]);
-                return Ok((width.into(), height.into()));
-            }
-            // End of image or start of scan.
-            0xD9 | 0xDA => return Err(io::ErrorKind::UnexpectedEof.into()),
-            _ => {
-                let mut length = [0; 2];
-                reader.read_exact(&mut length)?;
-                let rest = u16::from_be_bytes(length).saturating_sub(2);
-                reader.seek_relative(rest.into())?;
-            }
-        }
-    }
-}
-
-/// The next marker's code. Bytes before it that belong to no segment are passed over, as every decoder does.
-fn next_marker<R: BufRead>(reader: &mut R) -> io::Result<u8> {
-    let mut byte = [0];
-    while byte[0] != 0xFF {
-        reader.read_exact(&mut byte)?;
-    }
-    while byte[0] == 0xFF {
-        reader.read_exact(&mut byte)?;
-    }
-    Ok(byte[0])
 }
 
 #[cfg(test)]
@@ -381,7 +217,8 @@ mod tests {
     fn stray_bytes_between_jpeg_segments_are_passed_over() {
         let mut bytes = encoded(Format::Jpeg);
         bytes.splice(2..2, [0, 1, 2, 0xFF, 0xFF]);
-        assert_eq!(jpeg_size(&mut Cursor::new(bytes)).unwrap(), (31, 17));
+        let header = read(Cursor::new(bytes), &Limits::default()).unwrap();
+        assert_eq!((header.width, header.height), (31, 17));
     }
 
     #[test]

@@ -1,0 +1,86 @@
+use super::*;
+
+#[test]
+fn the_seed_and_the_method_choose_the_split_and_nothing_else_does() {
+    let root = folder(&[]);
+    class(&root, "a", 30);
+    class(&root, "b", 30);
+    let valid = |options: ScanOptions| {
+        let dataset = scan("x", root.path(), &options).unwrap();
+        paths(&dataset, Split::Valid)
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let first = valid(ScanOptions::default());
+    assert_eq!(
+        first,
+        valid(ScanOptions {
+            orientation: Orientation::Ignore,
+            ..ScanOptions::default()
+        })
+    );
+    assert_ne!(
+        first,
+        valid(ScanOptions {
+            split_seed: 43,
+            ..ScanOptions::default()
+        })
+    );
+    assert_ne!(
+        first,
+        valid(ScanOptions {
+            split_method: SplitMethod::Random,
+            ..ScanOptions::default()
+        })
+    );
+    assert!(
+        valid(ScanOptions {
+            valid_fraction: 0.0,
+            ..ScanOptions::default()
+        })
+        .is_empty()
+    );
+}
+
+#[test]
+fn the_fingerprint_is_the_same_under_another_root_and_name() {
+    let files = ["a/1.png", "a/2.png", "b/1.png"];
+    let (one, two) = (folder(&files), folder(&files));
+    let other_name = scan("other", two.path(), &ScanOptions::default()).unwrap();
+    assert_eq!(scanned(&one).fingerprint, other_name.fingerprint);
+}
+
+#[test]
+fn the_fingerprint_depends_on_path_size_class_split_and_orientation() {
+    let files = ["a/1.png", "a/2.png", "b/1.png"];
+    let base = folder(&files);
+    let base_fingerprint = scanned(&base).fingerprint;
+    let renamed = folder(&["a/1.png", "a/3.png", "b/1.png"]);
+    let moved = folder(&["a/1.png", "b/1.png", "b/2.png"]);
+    let fixed = folder(&["train/a/1.png", "train/a/2.png", "train/b/1.png"]);
+    let resized = folder(&files);
+    write(resized.path(), "a/2.png", &image(99, 99));
+    for other in [renamed, moved, fixed, resized] {
+        assert_ne!(scanned(&other).fingerprint, base_fingerprint);
+    }
+    let ignoring = ScanOptions {
+        orientation: Orientation::Ignore,
+        ..ScanOptions::default()
+    };
+    assert_ne!(
+        scan("x", base.path(), &ignoring).unwrap().fingerprint,
+        base_fingerprint
+    );
+    let all_train = ScanOptions {
+        valid_fraction: 0.0,
+        ..ScanOptions::default()
+    };
+    let big = folder(&[]);
+    class(&big, "a", 5);
+    class(&big, "b", 5);
+    assert_ne!(
+        scan("x", big.path(), &all_train).unwrap().fingerprint,
+        scanned(&big).fingerprint
+    );
+}

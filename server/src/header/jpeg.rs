@@ -1,0 +1,53 @@
+//! The size of a JPEG without its decoder.
+
+use std::io::{self, BufRead, Seek};
+
+use super::Error;
+
+/// Walks the segments of a JPEG to its frame header. The decoder would read the whole file for this.
+///
+/// # Source
+///
+/// ITU-T T.81, annex B.1.1 (markers) and B.2.2 (frame header).
+pub(super) fn size<R: BufRead + Seek>(reader: &mut R) -> Result<(u32, u32), Error> {
+    frame_size(reader).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => Error::NoFrame,
+        _ => Error::Io(error),
+    })
+}
+
+fn frame_size<R: BufRead + Seek>(reader: &mut R) -> io::Result<(u32, u32)> {
+    loop {
+        match next_marker(reader)? {
+            // Start of image, restarts, TEM: no segment follows.
+            0xD8 | 0xD0..=0xD7 | 0x01 | 0x00 => {}
+            0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
+                let mut frame = [0; 7];
+                reader.read_exact(&mut frame)?;
+                let height = u16::from_be_bytes([frame[3], frame[4]]);
+                let width = u16::from_be_bytes([frame[5], frame[6]]);
+                return Ok((width.into(), height.into()));
+            }
+            // End of image or start of scan.
+            0xD9 | 0xDA => return Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => {
+                let mut length = [0; 2];
+                reader.read_exact(&mut length)?;
+                let rest = u16::from_be_bytes(length).saturating_sub(2);
+                reader.seek_relative(rest.into())?;
+            }
+        }
+    }
+}
+
+/// The next marker's code. Bytes before it that belong to no segment are passed over, as every decoder does.
+fn next_marker<R: BufRead>(reader: &mut R) -> io::Result<u8> {
+    let mut byte = [0];
+    while byte[0] != 0xFF {
+        reader.read_exact(&mut byte)?;
+    }
+    while byte[0] == 0xFF {
+        reader.read_exact(&mut byte)?;
+    }
+    Ok(byte[0])
+}

@@ -1,0 +1,64 @@
+use super::Error;
+
+/// What one image file may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Pixels of the decoded image. Default: 100 million, twice what the largest common cameras make.
+    pub max_pixels: u64,
+    /// Bytes of the file. Default: 256 MiB.
+    pub max_file_bytes: u64,
+    /// Bytes that a decoder may allocate, output included; decoders keep to it as well as they can. Default: 1 GiB, which 100 million
+    /// pixels of 16-bit colour with transparency fit in.
+    pub max_allocation: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_pixels: 100_000_000,
+            max_file_bytes: 256 << 20,
+            max_allocation: 1 << 30,
+        }
+    }
+}
+
+impl Limits {
+    /// Accepts a file of `bytes` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`] and [`Error::FileTooLarge`].
+    pub fn check_file(&self, bytes: u64) -> Result<(), Error> {
+        match bytes {
+            0 => Err(Error::Empty),
+            _ if bytes > self.max_file_bytes => Err(Error::FileTooLarge {
+                bytes,
+                limit: self.max_file_bytes,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Accepts an image of `width` x `height` pixels.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoPixels`] and [`Error::TooManyPixels`].
+    pub fn check_size(&self, width: u32, height: u32) -> Result<(), Error> {
+        match u64::from(width) * u64::from(height) {
+            0 => Err(Error::NoPixels { width, height }),
+            pixels if pixels > self.max_pixels => Err(Error::TooManyPixels {
+                width,
+                height,
+                limit: self.max_pixels,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn for_codec(&self) -> ::image::Limits {
+        let mut limits = ::image::Limits::no_limits();
+        limits.max_alloc = Some(self.max_allocation);
+        limits
+    }
+}
