@@ -1,6 +1,8 @@
 //! Tests of the whole: server and client together, through their public interfaces. One binary, so that the heavy dependencies are linked
 //! once.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod architecture;
 mod bad_input;
 mod balance;

@@ -28,7 +28,7 @@ impl Exit {
     pub fn of(error: &anyhow::Error) -> Self {
         error
             .chain()
-            .filter_map(|cause| Self::of_cause(cause))
+            .filter_map(Self::of_cause)
             .last()
             .unwrap_or(Self::Failed)
     }

@@ -154,7 +154,7 @@ impl Fit<'_> {
             epoch.add(&batch, report, (waited, started.elapsed()));
             observer.step(&self.event(&batch, report, (waited, started.elapsed())));
             if batch.step + 1 == self.learner.progress().config.steps_per_epoch {
-                observer.epoch(&self.finish_epoch(&batch, std::mem::take(&mut epoch))?);
+                observer.epoch(&self.finish_epoch(&batch, &std::mem::take(&mut epoch))?);
             }
             if self.stop.load(Ordering::Relaxed) && !self.is_finished() {
                 self.save()?;
@@ -249,7 +249,7 @@ impl Fit<'_> {
         }
     }
 
-    fn finish_epoch(&mut self, batch: &Batch, epoch: Epoch) -> Result<EpochRecord, Error> {
+    fn finish_epoch(&mut self, batch: &Batch, epoch: &Epoch) -> Result<EpochRecord, Error> {
         let model = self.learner.model()?;
         let valid = if self.has_valid {
             Some(self.judge(&model)?)

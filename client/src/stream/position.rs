@@ -51,7 +51,7 @@ pub(super) fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 pub(super) fn from_hexadecimal(text: &str) -> Option<Bytes> {
-    if !text.is_ascii() || text.len() % 2 != 0 {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return None;
     }
     (0..text.len())

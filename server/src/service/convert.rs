@@ -69,7 +69,10 @@ pub(super) fn stream_spec(request: v1::StreamBatchesRequest, dataset: &Dataset) 
         split,
         seed: request.seed,
         epochs: request.epochs.unwrap_or(1),
-        start: request.start.map_or_else(|| Ok(Start::default()), start)?,
+        start: request
+            .start
+            .as_ref()
+            .map_or_else(|| Ok(Start::default()), start)?,
         shard: request.shard.map_or(Shard::WHOLE, |shard| Shard {
             world: shard.world,
             rank: shard.rank,
@@ -118,7 +121,7 @@ fn split(name: &str) -> Result<Split, Error> {
 }
 
 /// A token without a spec hash is made by hand: only its place counts.
-fn start(token: v1::PositionToken) -> Result<Start, Error> {
+fn start(token: &v1::PositionToken) -> Result<Start, Error> {
     let spec_hash = optional_bytes("start.spec_hash", &token.spec_hash)?.map(SpecHash);
     Ok(Start {
         position: Position {

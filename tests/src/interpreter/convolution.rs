@@ -54,7 +54,7 @@ pub(super) fn conv(operands: &[&Array], conv: Conv2d) -> Array {
         None => Array::zeros(&shape),
     };
     meetings(&x.shape, &w.shape, &shape, conv, |at_x, at_w, at_y| {
-        y.add(&at_y, x.at(&at_x) * w.at(&at_w))
+        y.add(&at_y, x.at(&at_x) * w.at(&at_w));
     });
     y
 }
@@ -63,7 +63,7 @@ pub(super) fn input_gradient(w: &Array, dy: &Array, conv: Conv2d, extent: [usize
     let shape = [dy.shape[0], w.shape[1], extent[0], extent[1]];
     let mut dx = Array::zeros(&shape);
     meetings(&shape, &w.shape, &dy.shape, conv, |at_x, at_w, at_y| {
-        dx.add(&at_x, w.at(&at_w) * dy.at(&at_y))
+        dx.add(&at_x, w.at(&at_w) * dy.at(&at_y));
     });
     dx
 }
@@ -72,7 +72,7 @@ pub(super) fn weight_gradient(x: &Array, dy: &Array, conv: Conv2d, kernel: [usiz
     let shape = [dy.shape[1], x.shape[1], kernel[0], kernel[1]];
     let mut dw = Array::zeros(&shape);
     meetings(&x.shape, &shape, &dy.shape, conv, |at_x, at_w, at_y| {
-        dw.add(&at_w, x.at(&at_x) * dy.at(&at_y))
+        dw.add(&at_w, x.at(&at_x) * dy.at(&at_y));
     });
     dw
 }

@@ -112,7 +112,7 @@ impl Writer<'_> {
                 Origin::Input(name) => {
                     self.written
                         .input
-                        .push(self.declaration(name, value, self.options.open_batch))
+                        .push(self.declaration(name, value, self.options.open_batch));
                 }
                 Origin::Parameter(name) => match self.options.fixed.and_then(|fixed| fixed.get(name)) {
                     None => self.written.input.push(self.declaration(name, value, None)),

@@ -23,7 +23,7 @@ pub fn lower(graph: &Graph) -> Result<Graph, Error> {
             Origin::Input(name) => images.push(lowered.input(name, tensor_type.clone())?),
             Origin::Parameter(name) => images.push(lowered.parameter(name, tensor_type.shape.clone())?),
             Origin::Constant(Constant::F32(data)) if tensor_type.shape.is_empty() => {
-                images.push(lowered.scalar(data[0]))
+                images.push(lowered.scalar(data[0]));
             }
             Origin::Constant(data) => images.push(lowered.constant(tensor_type.shape.clone(), data.clone())?),
             // A node's results follow one another, so the first brings them all.
