@@ -3,7 +3,7 @@
 //! # Layout
 //! - [`images`]: small folders of real image files.
 //! - [`interpreter`]: what every operator of the gradient compiler means, in plain loops over double precision.
-//! - [`memory`], [`process`]: a server in this process, reached through pipes in memory; the `server` program as a process.
+//! - [`memory`], [`process`]: a server in this process, reached through pipes in memory; the programs as processes.
 //! - [`onnx_runtime`]: graphs on ONNX Runtime.
 //! - [`receive`]: requests for batches, and what comes back.
 //! - [`reference`]: the way of a validation image from pixels to tensor, in double precision.

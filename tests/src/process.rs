@@ -1,10 +1,10 @@
-//! The `server` program as a process.
+//! The programs as processes.
 
 use std::{
     env,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Output, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
 };
 
 use equibatch_proto::v1::batch_loader_client::BatchLoaderClient;
@@ -119,4 +119,101 @@ pub fn server(arguments: &[&str]) -> Output {
         .stdin(Stdio::null())
         .output()
         .expect("the server starts")
+}
+
+/// Runs the client program to its end, on one thread where it computes: tests run side by side.
+///
+/// # Panics
+///
+/// Where it does not start.
+#[must_use]
+pub fn client(arguments: &[&str]) -> Output {
+    Command::new(program("client"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the client starts")
+}
+
+/// A running `client`, killed when dropped.
+#[derive(Debug)]
+pub struct ClientProcess {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl ClientProcess {
+    /// Starts the client.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not start.
+    #[must_use]
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(program("client"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the client starts");
+        let output = BufReader::new(child.stdout.take().expect("standard output is a pipe"));
+        Self { child, output }
+    }
+
+    /// Waits for a line that begins with `beginning`, spaces aside.
+    ///
+    /// # Panics
+    ///
+    /// Where the output ends before.
+    pub fn wait_for_line(&mut self, beginning: &str) {
+        let mut seen = String::new();
+        loop {
+            let start = seen.len();
+            let read = self.output.read_line(&mut seen).expect("text");
+            assert!(
+                read > 0,
+                "no line begins with {beginning:?} in:\n{seen}{}",
+                self.errors()
+            );
+            if seen[start..].trim_start().starts_with(beginning) {
+                return;
+            }
+        }
+    }
+
+    /// Sends SIGINT, as Ctrl-C does.
+    #[allow(unsafe_code, reason = "the standard library sends SIGKILL only")]
+    pub fn interrupt(&self) {
+        // SAFETY: kill takes plain numbers; the child is not waited for yet, so its id is still its own.
+        let sent = unsafe { libc::kill(self.child.id() as libc::pid_t, libc::SIGINT) };
+        assert_eq!(sent, 0, "the signal is sent");
+    }
+
+    /// Waits for the end, and gives the exit code and what was written to standard error.
+    ///
+    /// # Panics
+    ///
+    /// Where the system cannot say.
+    pub fn finish(mut self) -> (Option<i32>, String) {
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).expect("text");
+        let errors = self.errors();
+        (self.child.wait().expect("an exit status").code(), errors)
+    }
+
+    fn errors(&mut self) -> String {
+        let mut text = String::new();
+        if let Some(mut errors) = self.child.stderr.take() {
+            errors.read_to_string(&mut text).expect("text");
+        }
+        text
+    }
+}
+
+impl Drop for ClientProcess {
+    fn drop(&mut self) {
+        let _already_ended = self.child.kill();
+        let _status = self.child.wait();
+    }
 }

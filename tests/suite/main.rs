@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod architecture;
+mod bad_client;
 mod bad_input;
 mod balance;
 mod compiler;
@@ -13,3 +14,4 @@ mod reference;
 mod rendering;
 mod shutdown;
 mod stream;
+mod training;

@@ -1,6 +1,6 @@
 use crate::{
     config::UsageError,
-    learn::{checkpoint, evaluate, fit, learner, run},
+    learn::{checkpoint, evaluate, fit, learner, predict, run},
     runtime, stream,
 };
 
@@ -67,6 +67,11 @@ impl Exit {
             Some(evaluate::Error::Mismatch { .. }) => return Some(Self::Data),
             Some(evaluate::Error::Stream(error)) => return Some(Self::of_stream(error)),
             Some(evaluate::Error::Runtime(error)) => return Some(Self::of_runtime(error)),
+            _ => {}
+        }
+        match cause.downcast_ref::<predict::Error>() {
+            Some(predict::Error::Card(_)) => return Some(Self::Data),
+            Some(predict::Error::Runtime(error)) => return Some(Self::of_runtime(error)),
             _ => {}
         }
         let is_data = cause.is::<checkpoint::Error>() || cause.is::<crate::learn::card::Error>();

@@ -15,7 +15,7 @@ use crate::{
     config::{TrainSettings, UsageError, contradictions, new_run_folder, session_options},
     learn::{
         fit::{Fit, Outcome},
-        learner::Learner,
+        learner::{self, Learner},
         progress::Progress,
         run::{self, RunConfig, RunFolder},
     },
@@ -37,6 +37,14 @@ pub(super) fn run(args: &Train) -> Result<Exit> {
     let progress = learner.progress().clone();
     introduce(&run, &progress.config, &description)?;
     let total_steps = progress.config.steps_per_epoch * u64::from(progress.config.epochs);
+    if progress.steps >= total_steps {
+        writeln!(
+            io::stdout().lock(),
+            "all {} epochs are done already",
+            progress.config.epochs
+        )?;
+        return Ok(Exit::Done);
+    }
     let mut observer = Progress::new(total_steps, progress.steps);
     let has_valid = images(&description, Split::Valid) > 0;
     let fit = Fit {
@@ -71,6 +79,7 @@ fn start(
     (runtime, options): (&Runtime, &SessionOptions),
 ) -> Result<Prepared> {
     let settings = TrainSettings::from_args(args);
+    learner::network(&settings.arch)?;
     let description = connection.describe(args.dataset.as_deref().unwrap_or_default())?;
     let request = BatchRequest {
         seed: settings.seed,

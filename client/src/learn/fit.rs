@@ -92,7 +92,7 @@ pub struct EpochRecord {
     pub steps: u64,
     /// Smoothed over the whole run, as the progress bar shows it.
     pub train_loss: f64,
-    /// On the validation images; absent where there are none.
+    /// On the validation images; absent where there are none, or where the server went away before they were judged.
     pub valid: Option<Figures>,
     /// Of the last step, the largest of all layer groups.
     pub learning_rate: f64,
@@ -249,16 +249,33 @@ impl Fit<'_> {
         }
     }
 
+    /// Judges, records and saves. Where the judging fails because the server is gone, the epoch is saved all the same.
     fn finish_epoch(&mut self, batch: &Batch, epoch: &Epoch) -> Result<EpochRecord, Error> {
         let model = self.learner.model()?;
-        let valid = if self.has_valid {
-            Some(self.judge(&model)?)
+        let judged = if self.has_valid {
+            self.judge(&model).map(Some)
         } else {
-            None
+            Ok(None)
         };
+        let (valid, failure) = match judged {
+            Ok(valid) => (valid, None),
+            Err(Error::Evaluate(evaluate::Error::Stream(source))) => (None, Some(source)),
+            Err(error) => return Err(error),
+        };
+        let record = self.record(batch, epoch, valid);
+        self.run.write(&self.run.model_path(), &model)?;
+        self.save()?;
+        self.run.append_metrics(&record)?;
+        match failure {
+            None => Ok(record),
+            Some(source) => Err(self.stopped(source)?),
+        }
+    }
+
+    fn record(&self, batch: &Batch, epoch: &Epoch, valid: Option<Figures>) -> EpochRecord {
         let progress = self.learner.progress();
         let seconds = epoch.took.as_secs_f64();
-        let record = EpochRecord {
+        EpochRecord {
             epoch: batch.epoch + 1,
             steps: progress.steps,
             train_loss: progress.smoothed_loss.value().unwrap_or(0.0),
@@ -268,11 +285,7 @@ impl Fit<'_> {
             images_per_second: epoch.images as f64 / seconds,
             wait_share: epoch.waited.as_secs_f64() / seconds,
             replaced: epoch.replaced,
-        };
-        self.run.write(&self.run.model_path(), &model)?;
-        self.save()?;
-        self.run.append_metrics(&record)?;
-        Ok(record)
+        }
     }
 
     fn judge(&self, model: &[u8]) -> Result<Figures, Error> {

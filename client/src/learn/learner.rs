@@ -232,7 +232,7 @@ impl Learner {
 }
 
 fn model_spec(config: &RunConfig) -> Result<ModelSpec, Error> {
-    let backbone = backbone(&config.arch).map_err(|reason| Error::Setting { reason })?;
+    let backbone = network(&config.arch)?;
     Ok(ModelSpec {
         image_size: config.image_size as usize,
         ..ModelSpec::new(backbone, config.classes.len())
@@ -240,18 +240,20 @@ fn model_spec(config: &RunConfig) -> Result<ModelSpec, Error> {
 }
 
 /// The network called `name`: `resnet34`, or narrower for quick trials: `resnet34@16` has 16 channels in its first stage instead of 64.
-fn backbone(name: &str) -> Result<Backbone, String> {
+///
+/// # Errors
+///
+/// [`Error::Setting`] where there is no such network.
+pub fn network(name: &str) -> Result<Backbone, Error> {
+    let setting = |reason: String| Error::Setting { reason };
     let (name, width) = name
         .split_once('@')
         .map_or((name, None), |(name, width)| (name, Some(width)));
-    let backbone: Backbone = name.parse().map_err(|error| format!("{error}"))?;
-    match width.map(str::parse) {
+    let backbone: Backbone = name.parse().map_err(|error| setting(format!("{error}")))?;
+    match width.map(|width| (width, width.parse())) {
         None => Ok(backbone),
-        Some(Ok(width @ 1..=1024)) => Ok(Backbone { width, ..backbone }),
-        Some(_) => Err(format!(
-            "`{}` is no width: use 1 to 1024 channels",
-            width.unwrap_or_default()
-        )),
+        Some((_, Ok(width @ 1..=1024))) => Ok(Backbone { width, ..backbone }),
+        Some((width, _)) => Err(setting(format!("`{width}` is no width: use 1 to 1024 channels"))),
     }
 }
 

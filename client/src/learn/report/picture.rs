@@ -57,7 +57,7 @@ const BLUES: [(u8, u8, u8); 9] = [
 ];
 
 const INK: RGBColor = RGBColor(33, 37, 41);
-const FAINT: RGBColor = RGBColor(108, 117, 125);
+const FAINT: RGBColor = RGBColor(73, 80, 87);
 const FONT: &str = "sans-serif";
 /// Longer class names are cut, so that one of them cannot squeeze the matrix.
 const LONGEST_NAME: usize = 28;
