@@ -17,11 +17,11 @@ say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
 rm -rf "$runs" && mkdir -p "$runs"
 say "Starting the server"
-"$server" serve --data "flowers-birds=$data" --listen 127.0.0.1:0 2>"$log" &
+"$server" serve --data "flowers-birds=$data" --listen 127.0.0.1:0 >"$log" 2>&1 &
 server_pid=$!
 trap 'kill "$server_pid" 2>/dev/null; wait "$server_pid" 2>/dev/null || true' EXIT
 address=
-for _ in $(seq 100); do
+for _ in $(seq 300); do
   address=$(grep -oE '127\.0\.0\.1:[0-9]+' "$log" | head -n 1 || true)
   [ -n "$address" ] && break
   kill -0 "$server_pid" 2>/dev/null || { cat "$log" >&2; exit 1; }
