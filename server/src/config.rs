@@ -106,6 +106,7 @@ impl TryFrom<&Serve> for Config {
                     image_size: at_least_one("--max-image-size", args.max_image_size)?,
                     epochs: at_least_one("--max-epochs", args.max_epochs)?,
                     open_streams: args.max_streams,
+                    ..defaults.limits
                 },
                 ..defaults
             },

@@ -38,8 +38,8 @@ const CASES: &[Case] = &[
     (|r| r.batch_size = Some(0), InvalidArgument, &["batch_size", "0"]),
     (
         |r| r.batch_size = Some(u32::MAX),
-        ResourceExhausted,
-        &["batch_size", "4294967295"],
+        InvalidArgument,
+        &["batch_size", "4294967295", "65536"],
     ),
     (|r| r.batch_size = Some(33), InvalidArgument, &["33", "32"]),
     (

@@ -126,3 +126,112 @@ impl Encoder {
         values.iter().for_each(|&value| self.real(value));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        augment::Recipe,
+        dataset::Fingerprint,
+        pipeline::{Position, Shard, Start},
+        tensor::{Normalization, TensorSpec},
+    };
+
+    fn spec() -> StreamSpec {
+        StreamSpec {
+            dataset: "pictures".into(),
+            split: Split::Train,
+            seed: 1,
+            epochs: 2,
+            start: Start::default(),
+            shard: Shard::WHOLE,
+            batch_size: 64,
+            balance: Balance::Oversample,
+            images_per_epoch: None,
+            order: Order::Shuffled,
+            last_batch: LastBatch::Drop,
+            recipe: Recipe::reference(),
+            canonical: Canonical::ShortSide,
+            tensor: TensorSpec {
+                size: 224,
+                element_type: ElementType::F32,
+                layout: Layout::Nchw,
+                normalization: Normalization::IMAGENET,
+            },
+            expected_fingerprint: None,
+        }
+    }
+
+    fn changed(change: impl FnOnce(&mut StreamSpec)) -> StreamSpec {
+        let mut spec = spec();
+        change(&mut spec);
+        spec
+    }
+
+    #[test]
+    fn whatever_changes_a_tensor_changes_the_hash() {
+        let specs = [
+            spec(),
+            changed(|s| s.split = Split::Valid),
+            changed(|s| s.batch_size = 63),
+            changed(|s| s.balance = Balance::Natural),
+            changed(|s| s.balance = Balance::Power(0.5)),
+            changed(|s| s.balance = Balance::Power(0.25)),
+            changed(|s| s.balance = Balance::Effective(0.5)),
+            changed(|s| s.balance = Balance::Weights(vec![0.5])),
+            changed(|s| s.balance = Balance::Weights(vec![0.5, 0.5])),
+            changed(|s| s.images_per_epoch = Some(0)),
+            changed(|s| s.images_per_epoch = Some(100)),
+            changed(|s| s.order = Order::Sequential),
+            changed(|s| s.last_batch = LastBatch::Keep),
+            changed(|s| s.last_batch = LastBatch::Wrap),
+            changed(|s| s.recipe.flip = false),
+            changed(|s| s.recipe.max_rotate = 10.0),
+            changed(|s| s.recipe.max_zoom = 1.2),
+            changed(|s| s.recipe.max_warp = 0.1),
+            changed(|s| s.recipe.max_lighting = 0.1),
+            changed(|s| s.recipe.p_affine = 0.1),
+            changed(|s| s.recipe.p_lighting = 0.1),
+            changed(|s| s.recipe.random_crop = false),
+            changed(|s| s.canonical = Canonical::Native),
+            changed(|s| s.tensor.size = 225),
+            changed(|s| s.tensor.element_type = ElementType::F16),
+            changed(|s| s.tensor.element_type = ElementType::U8),
+            changed(|s| s.tensor.layout = Layout::Nhwc),
+            changed(|s| s.tensor.normalization.mean[2] = 0.5),
+            changed(|s| s.tensor.normalization.std[0] = 0.5),
+        ];
+        for (index, a) in specs.iter().enumerate() {
+            for b in &specs[..index] {
+                assert_ne!(a.hash(), b.hash(), "{a:?} and {b:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_changes_no_tensor_changes_no_hash() {
+        for same in [
+            changed(|s| s.dataset = "other".into()),
+            changed(|s| s.seed = 9),
+            changed(|s| s.epochs = 9),
+            changed(|s| s.start.position = Position { epoch: 1, step: 2 }),
+            changed(|s| s.shard = Shard { world: 2, rank: 1 }),
+            changed(|s| s.expected_fingerprint = Some(Fingerprint([1; 32]))),
+        ] {
+            assert_eq!(same.hash(), spec().hash(), "{same:?}");
+        }
+        let bytes = |mean| {
+            changed(|s| {
+                s.tensor.element_type = ElementType::U8;
+                s.tensor.normalization.mean[0] = mean;
+            })
+        };
+        assert_eq!(bytes(0.1).hash(), bytes(0.2).hash(), "bytes are not normalised");
+    }
+
+    /// A token saved by an earlier version must go on to be valid, or the version must change.
+    #[test]
+    fn the_encoding_does_not_change_by_itself() {
+        assert_eq!(format!("{:?}", spec().hash()), "?");
+    }
+}

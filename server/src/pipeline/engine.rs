@@ -64,6 +64,8 @@ impl Default for EngineConfig {
 pub struct Limits {
     /// Bytes of a batch's tensor.
     pub batch_bytes: u64,
+    /// Images of a global batch, which are listed even where a shard takes few of them.
+    pub batch_size: u32,
     /// Height and width of an image sent.
     pub image_size: u32,
     /// Epochs of a stream.
@@ -77,6 +79,7 @@ impl Default for Limits {
         // gRPC's length prefix ends at 4 GiB; the rest is beyond any use seen.
         Self {
             batch_bytes: 1 << 30,
+            batch_size: 1 << 16,
             image_size: 4096,
             epochs: 1_000_000,
             open_streams: 64,

@@ -99,7 +99,7 @@ impl StreamSpec {
     /// The first field that is wrong, with its value and its range.
     pub fn validate(&self, limits: &Limits) -> Result<(), Error> {
         in_range("epochs", self.epochs, 1, limits.epochs)?;
-        in_range("batch_size", self.batch_size, 1, u32::MAX)?;
+        in_range("batch_size", self.batch_size, 1, limits.batch_size)?;
         in_range("image_size", self.tensor.size, 1, limits.image_size)?;
         in_range("shard.world", self.shard.world, 1, self.batch_size)?;
         in_range("shard.rank", self.shard.rank, 0, self.shard.world - 1)?;

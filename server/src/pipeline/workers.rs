@@ -128,3 +128,57 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{atomic::AtomicUsize, atomic::Ordering, mpsc::SyncSender},
+        time::Duration,
+    };
+
+    use super::*;
+
+    /// Hands out `pieces` pieces, each of which sends the job's name.
+    struct Countdown {
+        name: char,
+        pieces: AtomicUsize,
+        done: SyncSender<char>,
+    }
+
+    impl Job for Countdown {
+        fn claim(self: Arc<Self>) -> Option<Task> {
+            let next = |pieces: usize| pieces.checked_sub(1);
+            self.pieces.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next).ok()?;
+            Some(Box::new(move || self.done.send(self.name).expect("the test listens")))
+        }
+    }
+
+    #[test]
+    fn jobs_take_turns_whatever_their_size() {
+        // The worker is held by a first piece until both jobs stand in the queue.
+        let (hold, held) = std::sync::mpsc::sync_channel(0);
+        let (done, order) = std::sync::mpsc::sync_channel(16);
+        let workers = Workers::start(1).expect("a thread");
+        workers.enqueue(Arc::new(Countdown { name: 'h', pieces: AtomicUsize::new(1), done: hold }));
+        for (name, pieces) in [('a', 6), ('b', 2)] {
+            let pieces = AtomicUsize::new(pieces);
+            workers.enqueue(Arc::new(Countdown { name, pieces, done: done.clone() }));
+        }
+        held.recv_timeout(Duration::from_secs(30)).expect("the first piece");
+        let names: String =
+            (0..8).map(|_| order.recv_timeout(Duration::from_secs(30)).expect("a piece")).collect();
+        assert_eq!(names, "ababaaaa");
+    }
+
+    #[test]
+    fn threads_end_with_the_last_handle_and_drop_what_is_not_begun() {
+        let (done, order) = std::sync::mpsc::sync_channel(1);
+        let workers = Workers::start(2).expect("threads");
+        let job = Arc::new(Countdown { name: 'a', pieces: AtomicUsize::new(1), done });
+        let kept = Arc::downgrade(&job);
+        workers.enqueue(job);
+        assert_eq!(order.recv_timeout(Duration::from_secs(30)), Ok('a'));
+        drop(workers);
+        assert!(kept.upgrade().is_none());
+    }
+}
