@@ -148,8 +148,12 @@ mod tests {
     impl Job for Countdown {
         fn claim(self: Arc<Self>) -> Option<Task> {
             let next = |pieces: usize| pieces.checked_sub(1);
-            self.pieces.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next).ok()?;
-            Some(Box::new(move || self.done.send(self.name).expect("the test listens")))
+            self.pieces
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, next)
+                .ok()?;
+            Some(Box::new(move || {
+                self.done.send(self.name).expect("the test listens")
+            }))
         }
     }
 
@@ -159,14 +163,24 @@ mod tests {
         let (hold, held) = std::sync::mpsc::sync_channel(0);
         let (done, order) = std::sync::mpsc::sync_channel(16);
         let workers = Workers::start(1).expect("a thread");
-        workers.enqueue(Arc::new(Countdown { name: 'h', pieces: AtomicUsize::new(1), done: hold }));
+        workers.enqueue(Arc::new(Countdown {
+            name: 'h',
+            pieces: AtomicUsize::new(1),
+            done: hold,
+        }));
         for (name, pieces) in [('a', 6), ('b', 2)] {
             let pieces = AtomicUsize::new(pieces);
-            workers.enqueue(Arc::new(Countdown { name, pieces, done: done.clone() }));
+            workers.enqueue(Arc::new(Countdown {
+                name,
+                pieces,
+                done: done.clone(),
+            }));
         }
-        held.recv_timeout(Duration::from_secs(30)).expect("the first piece");
-        let names: String =
-            (0..8).map(|_| order.recv_timeout(Duration::from_secs(30)).expect("a piece")).collect();
+        held.recv_timeout(Duration::from_secs(30))
+            .expect("the first piece");
+        let names: String = (0..8)
+            .map(|_| order.recv_timeout(Duration::from_secs(30)).expect("a piece"))
+            .collect();
         assert_eq!(names, "ababaaaa");
     }
 
@@ -174,7 +188,11 @@ mod tests {
     fn threads_end_with_the_last_handle_and_drop_what_is_not_begun() {
         let (done, order) = std::sync::mpsc::sync_channel(1);
         let workers = Workers::start(2).expect("threads");
-        let job = Arc::new(Countdown { name: 'a', pieces: AtomicUsize::new(1), done });
+        let job = Arc::new(Countdown {
+            name: 'a',
+            pieces: AtomicUsize::new(1),
+            done,
+        });
         let kept = Arc::downgrade(&job);
         workers.enqueue(job);
         assert_eq!(order.recv_timeout(Duration::from_secs(30)), Ok('a'));

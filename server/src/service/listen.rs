@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{self, Server, server::Connected};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use super::{Loader, drain::Guests};
+use super::{Loader, direct::Direct, drain::Guests};
 use crate::pipeline::Engine;
 
 /// How connections are kept.
@@ -60,8 +60,6 @@ where
     report(&health, ServingStatus::Serving).await;
     let (stopping, guests) = (CancellationToken::new(), Guests::none());
     let loader = Loader::new(engine, stopping.clone(), guests.clone());
-    // A message is as large as its batch, which the limits of the engine bound. Requests keep the default bound of 4 MiB.
-    let loader = BatchLoaderServer::new(loader).max_encoding_message_size(usize::MAX);
     let drained = async {
         shutdown.await;
         tracing::info!(open = guests.count(), "stopping");
@@ -75,7 +73,7 @@ where
         .add_service(health_service)
         .add_service(reflection::v1())
         .add_service(reflection::v1alpha())
-        .add_service(loader)
+        .add_service(Direct::new(loader))
         .serve_with_incoming_shutdown(incoming, drained);
     let cut_off = async {
         stopping.cancelled().await;

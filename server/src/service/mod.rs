@@ -1,7 +1,9 @@
 //! The gRPC face of the engine: messages in, messages out, nothing decided.
 
 mod convert;
+mod direct;
 mod drain;
+mod frames;
 mod listen;
 mod loader;
 mod responses;

@@ -24,7 +24,10 @@ async fn main() -> Result<()> {
     };
     let epochs: u32 = epochs.parse().context("EPOCHS")?;
     let mut client = connect(address).await?;
-    let mut request = StreamBatchesRequest { epochs: Some(epochs + 1), ..StreamBatchesRequest::default() };
+    let mut request = StreamBatchesRequest {
+        epochs: Some(epochs + 1),
+        ..StreamBatchesRequest::default()
+    };
     request.set_element_type(element);
     let (description, mut stream) = open(&mut client, request).await?;
     for _ in 0..description.steps_per_epoch {
@@ -55,7 +58,12 @@ async fn main() -> Result<()> {
 
 /// A connection with windows and frames for batches.
 async fn connect(address: &str) -> Result<BatchLoaderClient<tonic::transport::Channel>> {
-    let variable = |name: &str, default: u32| env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
+    let variable = |name: &str, default: u32| {
+        env::var(name)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(default)
+    };
     let channel = Endpoint::from_shared(format!("http://{address}"))?
         .initial_stream_window_size(variable("DRAIN_WINDOW", 16 << 20))
         .initial_connection_window_size(variable("DRAIN_WINDOW", 16 << 20))
@@ -69,7 +77,12 @@ async fn connect(address: &str) -> Result<BatchLoaderClient<tonic::transport::Ch
 fn cpu_seconds(id: &str) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).context("reading the CPU time")?;
     let (_name, fields) = stat.rsplit_once(')').context("the name in the CPU time")?;
-    let ticks = |index: usize| fields.split_whitespace().nth(index).and_then(|field| field.parse::<f64>().ok());
+    let ticks = |index: usize| {
+        fields
+            .split_whitespace()
+            .nth(index)
+            .and_then(|field| field.parse::<f64>().ok())
+    };
     let (user, system) = (ticks(11).context("user time")?, ticks(12).context("system time")?);
     Ok((user + system) / 100.0)
 }

@@ -1,0 +1,102 @@
+//! The service as a connection sees it: the generated one, but for the stream of batches, whose messages [`Frames`] sends.
+
+use std::{
+    convert::Infallible,
+    task::{Context, Poll},
+};
+
+use bytes::Buf as _;
+use equibatch_proto::v1::{
+    StreamBatchesRequest,
+    batch_loader_server::{BatchLoader as _, BatchLoaderServer},
+};
+use http::{Request, Response, header::CONTENT_TYPE};
+use http_body_util::{BodyExt as _, Limited};
+use prost::Message as _;
+use tonic::{
+    Status,
+    body::Body,
+    codegen::{BoxFuture, Service},
+    metadata::{GRPC_CONTENT_TYPE, MetadataMap},
+    server::NamedService,
+};
+
+use super::{Loader, frames::Frames};
+
+/// The method that is served here.
+const STREAM_BATCHES: &str = "/equibatch.v1.BatchLoader/StreamBatches";
+/// Bytes of a request, at most: a weight for each of 100,000 classes fits.
+const REQUEST_BYTES: usize = 4 << 20;
+
+/// All methods of the service.
+#[derive(Clone, Debug)]
+pub(super) struct Direct {
+    loader: Loader,
+    generated: BatchLoaderServer<Loader>,
+}
+
+impl Direct {
+    pub(super) fn new(loader: Loader) -> Self {
+        let generated = BatchLoaderServer::new(loader.clone()).max_decoding_message_size(REQUEST_BYTES);
+        Self { loader, generated }
+    }
+}
+
+impl NamedService for Direct {
+    const NAME: &'static str = <BatchLoaderServer<Loader> as NamedService>::NAME;
+}
+
+impl Service<Request<Body>> for Direct {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Response<Body>, Infallible>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        if request.uri().path() != STREAM_BATCHES {
+            return self.generated.call(request);
+        }
+        let loader = self.loader.clone();
+        Box::pin(async move {
+            Ok(stream_batches(&loader, request)
+                .await
+                .unwrap_or_else(Status::into_http))
+        })
+    }
+}
+
+async fn stream_batches(loader: &Loader, request: Request<Body>) -> Result<Response<Body>, Status> {
+    let (head, body) = request.into_parts();
+    let message = message(body).await?;
+    let metadata = MetadataMap::from_headers(head.headers);
+    let request = tonic::Request::from_parts(metadata, head.extensions, message);
+    let responses = loader.stream_batches(request).await?.into_inner();
+    let mut response = Response::new(Body::new(Frames::new(responses)));
+    response.headers_mut().insert(CONTENT_TYPE, GRPC_CONTENT_TYPE);
+    Ok(response)
+}
+
+/// The one message of a request.
+async fn message(body: Body) -> Result<StreamBatchesRequest, Status> {
+    let body = Limited::new(body, REQUEST_BYTES).collect().await;
+    let mut bytes = body
+        .map_err(|error| Status::resource_exhausted(format!("cannot take the request: {error}")))?
+        .to_bytes();
+    let is_compressed = bytes.try_get_u8().map_err(|_| incomplete())? != 0;
+    if is_compressed {
+        return Err(Status::unimplemented("compressed requests are not understood"));
+    }
+    let length = bytes.try_get_u32().map_err(|_| incomplete())? as usize;
+    if length != bytes.len() {
+        return Err(incomplete());
+    }
+    StreamBatchesRequest::decode(bytes)
+        .map_err(|error| Status::invalid_argument(format!("the request is no StreamBatchesRequest: {error}")))
+}
+
+fn incomplete() -> Status {
+    Status::invalid_argument("the request is not exactly one message")
+}
