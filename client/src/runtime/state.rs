@@ -60,8 +60,7 @@ impl DeviceState {
                 name: name.clone(),
                 what: "the values given".to_owned(),
             })?;
-            let buffer = &mut pair[self.current];
-            let expected = buffer.shape().num_elements();
+            let expected = pair[0].shape().num_elements();
             if value.data.len() != expected {
                 return Err(Error::Length {
                     name: name.clone(),
@@ -69,11 +68,14 @@ impl DeviceState {
                     found: value.data.len(),
                 });
             }
-            match self.device {
-                Device::Cpu => buffer.extract_tensor_mut().1.copy_from_slice(&value.data),
-                Device::Cuda { .. } => Buffer::from_array((dimensions(&value.shape), value.data.clone()))
-                    .and_then(|host| host.copy_into(buffer))
-                    .map_err(|error| self.device.refused(&error))?,
+            // Both sets: a step does not write what it does not change, such as a frozen parameter.
+            for buffer in pair {
+                match self.device {
+                    Device::Cpu => buffer.extract_tensor_mut().1.copy_from_slice(&value.data),
+                    Device::Cuda { .. } => Buffer::from_array((dimensions(&value.shape), value.data.clone()))
+                        .and_then(|host| host.copy_into(buffer))
+                        .map_err(|error| self.device.refused(&error))?,
+                }
             }
         }
         Ok(())
