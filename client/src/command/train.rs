@@ -28,7 +28,7 @@ pub(super) fn run(args: &Train) -> Result<Exit> {
     // The library first: to learn only after the first download that nothing can run would be a waste.
     let runtime = Runtime::load()?;
     let options = session_options(&args.execution);
-    let stop = stop_on_interrupt()?;
+    let stop = stop_on_signal()?;
     let connection = Connection::open(&args.server.server)?;
     let (run, mut learner, description) = match &args.resume {
         Some(path) => resume(args, path, &connection, (&runtime, &options))?,
@@ -192,8 +192,8 @@ fn introduce(run: &RunFolder, config: &RunConfig, description: &DatasetDescripti
     out.flush()
 }
 
-/// A flag that Ctrl-C raises. A second Ctrl-C ends the program at once.
-fn stop_on_interrupt() -> io::Result<Arc<AtomicBool>> {
+/// A flag that Ctrl-C and SIGTERM raise. A second signal ends the program at once.
+fn stop_on_signal() -> io::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     let signals = tokio::runtime::Builder::new_current_thread()
@@ -203,16 +203,30 @@ fn stop_on_interrupt() -> io::Result<Arc<AtomicBool>> {
         .name("signals".to_owned())
         .spawn(move || {
             signals.block_on(async {
-                while tokio::signal::ctrl_c().await.is_ok() {
+                while signal().await.is_ok() {
                     if flag.swap(true, Ordering::Relaxed) {
                         std::process::exit(i32::from(Exit::Interrupted as u8));
                     }
                     let _ = writeln!(
                         io::stderr(),
-                        "\nstopping after this step; press Ctrl-C again to stop at once"
+                        "\nstopping after this step; once more to stop at once"
                     );
                 }
             });
         })?;
     Ok(stop)
+}
+
+#[cfg(unix)]
+async fn signal() -> io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+async fn signal() -> io::Result<()> {
+    tokio::signal::ctrl_c().await
 }
