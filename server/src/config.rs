@@ -13,6 +13,7 @@ use crate::{
     pipeline::{EngineConfig, Limits},
     sample_data::{self, ClassSpec},
     service::ServiceConfig,
+    tensor::TensorSpec,
 };
 
 /// Everything that `serve` needs to know.
@@ -103,7 +104,7 @@ impl TryFrom<&Serve> for Config {
                 max_broken: fraction("--max-broken", args.max_broken)?,
                 limits: Limits {
                     batch_bytes: batch_bytes(&args.max_batch_bytes)?,
-                    image_size: at_least_one("--max-image-size", args.max_image_size)?,
+                    image_size: image_size(args.max_image_size)?,
                     epochs: at_least_one("--max-epochs", args.max_epochs)?,
                     open_streams: args.max_streams,
                     ..defaults.limits
@@ -242,6 +243,17 @@ fn at_least_one(option: &'static str, value: u32) -> Result<u32, Error> {
     }
 }
 
+fn image_size(value: u32) -> Result<u32, Error> {
+    if (1..=TensorSpec::MAX_SIZE).contains(&value) {
+        return Ok(value);
+    }
+    Err(Error::Value {
+        option: "--max-image-size",
+        value: value.to_string(),
+        reason: "it must be from 1 to 4096, the largest size that can be made",
+    })
+}
+
 /// A message carries its length in 32 bits, and a batch is more than its tensor.
 fn batch_bytes(text: &str) -> Result<u64, Error> {
     let option = "--max-batch-bytes";
@@ -359,6 +371,7 @@ mod tests {
             (&["--data", "x", "--valid-fraction", "NaN"], "--valid-fraction"),
             (&["--data", "x", "--max-batch-bytes", "5GiB"], "--max-batch-bytes"),
             (&["--data", "x", "--max-epochs", "0"], "--max-epochs"),
+            (&["--data", "x", "--max-image-size", "4097"], "--max-image-size"),
             (&["--data", "x", "--listen", "here"], "--listen"),
         ] {
             let error = config(args).unwrap_err().to_string();

@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    num::NonZeroUsize,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -11,7 +10,9 @@ use std::{
 
 use super::{
     Error,
+    announce::announce,
     job::{Job, Work},
+    options::EngineConfig,
     position::Identity,
     produce::{Decoder, Producer},
     served::Served,
@@ -21,71 +22,11 @@ use super::{
     workers::Workers,
 };
 use crate::{
-    cache::{Cache, Registration, Want},
+    cache::Cache,
     dataset::Dataset,
-    decode::{DecodeOptions, canonical_size},
-    image::Image,
+    decode::DecodeOptions,
     sampling::{Plan, PlanSpec},
 };
-
-/// How streams are made: the operator's side. Nothing here changes a byte of a batch.
-#[derive(Clone, Debug)]
-pub struct EngineConfig {
-    /// Worker threads.
-    pub threads: NonZeroUsize,
-    /// Bytes of decoded images kept, at most.
-    pub cache_bytes: u64,
-    /// Bytes of unread batches that a stream may hold. One batch is always allowed, however large.
-    pub stream_bytes: u64,
-    /// Unread batches that a stream may hold: more than a few hide no jitter and take memory.
-    pub stream_batches: NonZeroUsize,
-    /// Part of a split's images that may be broken before its streams fail, from 0 to 1.
-    pub max_broken: f64,
-    /// What a request may ask for.
-    pub limits: Limits,
-}
-
-impl Default for EngineConfig {
-    fn default() -> Self {
-        Self {
-            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-            cache_bytes: 4 << 30,
-            // Six batches of 64 float images at 224.
-            stream_bytes: 256 << 20,
-            stream_batches: NonZeroUsize::new(4).expect("4 is not zero"),
-            max_broken: 0.1,
-            limits: Limits::default(),
-        }
-    }
-}
-
-/// What a request may ask for.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Bytes of a batch's tensor.
-    pub batch_bytes: u64,
-    /// Images of a global batch, which are listed even where a shard takes few of them.
-    pub batch_size: u32,
-    /// Height and width of an image sent.
-    pub image_size: u32,
-    /// Epochs of a stream.
-    pub epochs: u32,
-    /// Streams open at a time.
-    pub open_streams: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        // gRPC's length prefix ends at 4 GiB; the rest is beyond any use seen.
-        Self {
-            batch_bytes: 1 << 30,
-            batch_size: 1 << 16,
-            image_size: 4096,
-            epochs: 1_000_000,
-            open_streams: 64,
-        }
-    }
-}
 
 /// Makes batches. Cheap to clone; the threads end with the last clone and the last stream.
 #[derive(Clone, Debug)]
@@ -145,7 +86,7 @@ impl Engine {
 
     /// What a request may ask for.
     #[must_use]
-    pub fn limits(&self) -> &Limits {
+    pub fn limits(&self) -> &super::Limits {
         &self.config.limits
     }
 
@@ -282,37 +223,4 @@ impl Engine {
         let fitting = usize::try_from(self.config.stream_bytes).unwrap_or(usize::MAX) / batch;
         fitting.clamp(1, self.config.stream_batches.get())
     }
-}
-
-/// Tells the cache how often an epoch draws which image, and how large it is.
-fn announce(producer: &Producer, description: &Description) -> Registration {
-    let (spec, dataset, decoder) = (&producer.spec, description.served.dataset(), &producer.decoder);
-    let mut name = blake3::Hasher::new();
-    name.update(&decoder.dataset.to_le_bytes())
-        .update(&dataset.fingerprint.0)
-        .update(&[spec.split as u8]);
-    name.update(&decoder.short_side.unwrap_or(0).to_le_bytes());
-    for draws in &description.draws_per_class {
-        name.update(&draws.to_le_bytes());
-    }
-    let bytes = |sample: u32| {
-        let file = &dataset.samples[sample as usize];
-        let (width, height) = canonical_size(file.width, file.height, decoder.short_side);
-        u64::from(width) * u64::from(height) * Image::CHANNELS as u64 + Image::SLACK as u64
-    };
-    decoder.cache.register(*name.finalize().as_bytes(), || {
-        let classes = producer.members.iter().zip(&description.draws_per_class);
-        let of_class = |(members, draws): (&Vec<u32>, &u64)| {
-            let draws = *draws as f64 / members.len().max(1) as f64;
-            members
-                .iter()
-                .map(|&sample| Want {
-                    key: decoder.key(sample),
-                    draws,
-                    bytes: bytes(sample),
-                })
-                .collect::<Vec<_>>()
-        };
-        classes.flat_map(of_class).collect()
-    })
 }

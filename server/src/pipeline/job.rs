@@ -11,43 +11,17 @@ use std::{
     task::{Poll, Waker},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use super::{
     Error,
+    batch::{Batch, Replacement},
     buffer::{BufferPool, Remainder},
     position::Position,
     produce::Producer,
     workers::{self, Task},
 };
 use crate::sampling::{Plan, Slot};
-
-/// A batch of one shard.
-#[derive(Clone, Debug)]
-pub struct Batch {
-    /// Its place.
-    pub position: Position,
-    /// The place of the batch after it.
-    pub next: Position,
-    /// Class of each image.
-    pub labels: Vec<u32>,
-    /// Sample that each image is of.
-    pub samples: Vec<u32>,
-    /// Images that stand for a broken one.
-    pub replacements: Vec<Replacement>,
-    /// The images, one behind the other, each as the request's tensor form says. The first byte is aligned to
-    /// [`ALIGNMENT`](super::ALIGNMENT).
-    pub tensor: Bytes,
-}
-
-/// An image that stands for a broken one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Replacement {
-    /// Index into the batch.
-    pub slot: usize,
-    /// The sample that was planned.
-    pub broken: u32,
-}
 
 /// What a [`Job`] is made from.
 #[derive(Debug)]

@@ -16,11 +16,14 @@
 //! A batch depends on the request and on the dataset's files. Which thread makes a sample, in what order, and what is in the cache cannot
 //! change it: every random number is keyed by the place of the sample in the epoch.
 
+mod announce;
+mod batch;
 mod buffer;
 mod encoding;
 mod engine;
 mod error;
 mod job;
+mod options;
 mod position;
 mod produce;
 mod served;
@@ -30,10 +33,11 @@ mod stream;
 mod workers;
 
 pub use self::{
+    batch::{Batch, Replacement},
     buffer::ALIGNMENT,
-    engine::{Engine, EngineConfig, Limits},
+    engine::Engine,
     error::Error,
-    job::{Batch, Replacement},
+    options::{EngineConfig, Limits},
     position::{Position, ResumeError, SpecHash, Start},
     served::Served,
     source::{Files, Source, is_transient},

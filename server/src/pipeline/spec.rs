@@ -100,7 +100,12 @@ impl StreamSpec {
     pub fn validate(&self, limits: &Limits) -> Result<(), Error> {
         in_range("epochs", self.epochs, 1, limits.epochs)?;
         in_range("batch_size", self.batch_size, 1, limits.batch_size)?;
-        in_range("image_size", self.tensor.size, 1, limits.image_size)?;
+        in_range(
+            "image_size",
+            self.tensor.size,
+            1,
+            limits.image_size.min(TensorSpec::MAX_SIZE),
+        )?;
         in_range("shard.world", self.shard.world, 1, self.batch_size)?;
         in_range("shard.rank", self.shard.rank, 0, self.shard.world - 1)?;
         self.recipe.validate().map_err(Error::Recipe)?;

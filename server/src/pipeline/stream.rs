@@ -8,12 +8,7 @@ use std::{
 };
 
 use super::{
-    Error,
-    job::{Batch, Job},
-    position::SpecHash,
-    served::Served,
-    spec::StreamSpec,
-    workers::Workers,
+    Error, batch::Batch, job::Job, position::SpecHash, served::Served, spec::StreamSpec, workers::Workers,
 };
 use crate::cache::Registration;
 

@@ -152,7 +152,7 @@ mod tests {
                 .fetch_update(Ordering::SeqCst, Ordering::SeqCst, next)
                 .ok()?;
             Some(Box::new(move || {
-                self.done.send(self.name).expect("the test listens")
+                self.done.send(self.name).expect("the test listens");
             }))
         }
     }

@@ -1,0 +1,64 @@
+//! The operator's side of a stream: how it is made, and what may be asked for.
+
+use std::num::NonZeroUsize;
+
+use crate::tensor::TensorSpec;
+
+/// How streams are made: the operator's side. Nothing here changes a byte of a batch.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Worker threads.
+    pub threads: NonZeroUsize,
+    /// Bytes of decoded images kept, at most.
+    pub cache_bytes: u64,
+    /// Bytes of unread batches that a stream may hold. One batch is always allowed, however large.
+    pub stream_bytes: u64,
+    /// Unread batches that a stream may hold: more than a few hide no jitter and take memory.
+    pub stream_batches: NonZeroUsize,
+    /// Part of a split's images that may be broken before its streams fail, from 0 to 1.
+    pub max_broken: f64,
+    /// What a request may ask for.
+    pub limits: Limits,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            cache_bytes: 4 << 30,
+            // Six batches of 64 float images at 224.
+            stream_bytes: 256 << 20,
+            stream_batches: NonZeroUsize::new(4).expect("4 is not zero"),
+            max_broken: 0.1,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What a request may ask for.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of a batch's tensor.
+    pub batch_bytes: u64,
+    /// Images of a global batch, which are listed even where a shard takes few of them.
+    pub batch_size: u32,
+    /// Height and width of an image sent.
+    pub image_size: u32,
+    /// Epochs of a stream.
+    pub epochs: u32,
+    /// Streams open at a time.
+    pub open_streams: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        // gRPC's length prefix ends at 4 GiB; the rest is beyond any use seen.
+        Self {
+            batch_bytes: 1 << 30,
+            batch_size: 1 << 16,
+            image_size: TensorSpec::MAX_SIZE,
+            epochs: 1_000_000,
+            open_streams: 64,
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! From a stream and its batches to messages.
+
+use equibatch_proto::v1;
+
+use crate::{
+    augment::Recipe,
+    pipeline::{Batch, Description, Replacement},
+    tensor::{ElementType, Layout},
+};
+
+/// The first message of a stream.
+#[must_use]
+pub(in crate::service) fn description(description: &Description) -> v1::StreamDescription {
+    let spec = &description.spec;
+    let dataset = description.served.dataset();
+    let (images, side) = (spec.images_per_batch() as u32, spec.tensor.size);
+    let recipe = &spec.recipe;
+    v1::StreamDescription {
+        dataset: dataset.name.clone(),
+        split: spec.split.name().to_owned(),
+        fingerprint: dataset.fingerprint.0.to_vec().into(),
+        spec_hash: description.spec_hash.0.to_vec().into(),
+        classes: dataset.classes.clone(),
+        steps_per_epoch: description.steps_per_epoch,
+        images_per_epoch: description.images_per_epoch,
+        draws_per_class: description.draws_per_class.clone(),
+        shape: match spec.tensor.layout {
+            Layout::Nchw => vec![images, 3, side, side],
+            Layout::Nhwc => vec![images, side, side, 3],
+        },
+        element_type: match spec.tensor.element_type {
+            ElementType::F32 => v1::ElementType::F32.into(),
+            ElementType::F16 => v1::ElementType::F16.into(),
+            ElementType::U8 => v1::ElementType::U8.into(),
+        },
+        layout: match spec.tensor.layout {
+            Layout::Nchw => v1::Layout::Nchw.into(),
+            Layout::Nhwc => v1::Layout::Nhwc.into(),
+        },
+        normalization: Some(v1::Normalization {
+            mean: spec.tensor.normalization.mean.to_vec(),
+            std: spec.tensor.normalization.std.to_vec(),
+        }),
+        recipe: Some(if *recipe == Recipe::none() {
+            v1::Recipe::default()
+        } else {
+            v1::Recipe {
+                flip: recipe.flip,
+                max_rotate: recipe.max_rotate,
+                max_zoom: recipe.max_zoom,
+                max_warp: recipe.max_warp,
+                max_lighting: recipe.max_lighting,
+                p_affine: recipe.p_affine,
+                p_lighting: recipe.p_lighting,
+                random_crop: recipe.random_crop,
+            }
+        }),
+        epochs: spec.epochs,
+        canonical_short_side: spec.canonical_short_side().unwrap_or(0),
+    }
+}
+
+/// A batch of the stream that `description` describes.
+#[must_use]
+pub(in crate::service) fn batch(batch: Batch, description: &Description) -> v1::Batch {
+    let replacement = |replacement: Replacement| v1::Replacement {
+        slot: replacement.slot as u32,
+        broken_sample_id: replacement.broken,
+    };
+    v1::Batch {
+        epoch: batch.position.epoch,
+        step: batch.position.step,
+        next: Some(v1::PositionToken {
+            spec_hash: description.spec_hash.0.to_vec().into(),
+            fingerprint: description.served.dataset().fingerprint.0.to_vec().into(),
+            seed: description.spec.seed,
+            epoch: batch.next.epoch,
+            step: batch.next.step,
+            world: description.spec.shard.world,
+        }),
+        labels: batch.labels,
+        sample_ids: batch.samples,
+        replacements: batch.replacements.into_iter().map(replacement).collect(),
+        tensor: batch.tensor,
+    }
+}
