@@ -46,7 +46,8 @@ const CLIENT: Rules = &[
     ("program", &["autodiff", "graph", "nn", "optim"]),
     ("runtime", &["program", "graph"]),
     ("stream", &[]),
-    ("learn", &["runtime", "stream", "schedule", "program", "nn"]),
+    ("learn", &["runtime", "stream", "schedule", "program"]),
+    ("command", &["args", "config", "learn", "runtime", "stream"]),
 ];
 
 /// Word, and the modules that may name it.
@@ -63,7 +64,7 @@ const CLIENT_WORDS: Rules = &[
     ("equibatch_proto", &["stream"]),
     ("prost", &["graph", "stream"]),
     ("ort", &["runtime"]),
-    ("tokio", &["stream", "learn", "main", "lib"]),
+    ("tokio", &["stream", "command"]),
 ];
 
 fn root() -> PathBuf {
