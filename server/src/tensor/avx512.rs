@@ -245,22 +245,18 @@ impl Geometry {
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
 #[inline]
 fn blend(job: &Job<'_>, neighbours: &Neighbours, bias: i32) -> [__m512i; 3] {
-    let top = job.bytes.as_ptr().cast::<i64>();
-    let low = _mm512_castsi512_si256(neighbours.offset);
-    let high = _mm512_extracti64x4_epi64::<1>(neighbours.offset);
+    let mut offsets = [0u32; LANES];
+    // SAFETY: the array is as long as the store.
+    unsafe { _mm512_storeu_si512(offsets.as_mut_ptr().cast(), neighbours.offset) };
+    let (first, second) = offsets.split_at(LANES / 2);
+    let pixels = job.bytes.as_ptr();
     // SAFETY: `reflect` and `last_row` keep columns below the image's width and rows below its height less one, so that eight bytes
     // from there and from one row further down end at most five bytes behind the last pixel, where `Image::SLACK` is eight.
     let (top, bottom) = unsafe {
-        let bottom = top.byte_add(job.stride);
+        let below = pixels.add(job.stride);
         (
-            [
-                _mm512_i32gather_epi64::<1>(low, top),
-                _mm512_i32gather_epi64::<1>(high, top),
-            ],
-            [
-                _mm512_i32gather_epi64::<1>(low, bottom),
-                _mm512_i32gather_epi64::<1>(high, bottom),
-            ],
+            [load(pixels, first), load(pixels, second)],
+            [load(below, first), load(below, second)],
         )
     };
     let bias = _mm512_set1_epi32(bias);
@@ -296,4 +292,27 @@ const fn pairs() -> [[u8; 64]; 3] {
         index += 1;
     }
     pairs
+}
+
+/// Eight bytes from each of eight offsets: a pixel and its right neighbour. Single loads, which are faster than the gather instruction
+/// here, and much faster on processors that had to be patched against leaks through it.
+///
+/// # Safety
+///
+/// Eight bytes are readable at each offset from `pixels`.
+#[target_feature(enable = "avx512f")]
+#[inline]
+unsafe fn load(pixels: *const u8, offsets: &[u32]) -> __m512i {
+    let two = |lane: usize| {
+        let (left, right) = (offsets[lane] as usize, offsets[lane + 1] as usize);
+        // SAFETY: the caller's promise.
+        let both = unsafe {
+            let left = _mm_loadl_epi64(pixels.add(left).cast());
+            _mm_loadh_pd(_mm_castsi128_pd(left), pixels.add(right).cast())
+        };
+        _mm_castpd_si128(both)
+    };
+    let low = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(two(0)), two(2));
+    let high = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(two(4)), two(6));
+    _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
 }

@@ -62,13 +62,15 @@ pub(super) struct Job<'a> {
     pub(super) size: usize,
     /// Whether the image is small enough for the vector kernels' 16-bit factors and large enough for their single reflection.
     pub(super) is_vectorizable: bool,
+    /// Whether [`Job::is_near`] holds for every row.
+    is_near_everywhere: bool,
 }
 
 impl Job<'_> {
     /// Whether one reflection brings each position of row `row` into the image, with at least a pixel to spare.
     pub(super) fn is_near(&self, row: u32) -> bool {
-        self.grid
-            .is_near(row, self.size, (self.image.width(), self.image.height()))
+        let image = (self.image.width(), self.image.height());
+        self.is_near_everywhere || self.grid.is_near(row, self.size, image)
     }
 }
 
@@ -98,11 +100,15 @@ impl Rendering<'_> {
         assert_eq!(out.len(), spec.image_bytes(), "bytes of the tensor");
         let stride = image.width() as usize * Image::CHANNELS;
         let size = spec.size as usize;
+        let grid = Grid::new(map, spec.size);
+        let is_near = |row| grid.is_near(row, size, (image.width(), image.height()));
         let job = Job {
+            // What lies between rows of which this holds lies between their positions.
+            is_near_everywhere: is_near(0) && is_near(spec.size - 1),
             image,
             bytes: image.pixels_and_slack(),
             stride,
-            grid: Grid::new(map, spec.size),
+            grid,
             curve: Curve::new(tone, spec),
             size,
             is_vectorizable: stride <= MAX_FACTOR
