@@ -6,7 +6,7 @@
 //! - [`memory`], [`process`]: a server in this process, reached through pipes in memory; the programs as processes.
 //! - [`onnx_runtime`]: graphs on ONNX Runtime.
 //! - [`receive`]: requests for batches, and what comes back.
-//! - [`reference`]: the way of a validation image from pixels to tensor, in double precision.
+//! - [`mod@reference`]: the way of a validation image from pixels to tensor, in double precision.
 
 pub mod images;
 pub mod interpreter;
