@@ -76,8 +76,6 @@ operators! {
     global_average_pool(x) => Op::GlobalAveragePool;
     /// Wires [`Op::ScatterElementsAdd`].
     scatter_add(data, indices, updates) => Op::ScatterElementsAdd;
-    /// Wires [`Op::BatchNormalization`].
-    batch_normalization(x, scale, bias, mean, variance; attributes: BatchNormalization) => Op::BatchNormalization(attributes);
     /// Wires [`Op::Softmax`].
     softmax(x) => Op::Softmax;
     /// Wires [`Op::LogSoftmax`].
@@ -122,6 +120,18 @@ impl Graph {
     /// [`Error::Wiring`] when the windows do not fit.
     pub fn max_pool(&mut self, x: Value, pool: MaxPool2d) -> Result<[Value; 2], Error> {
         self.several(Op::MaxPool(pool), &[x])
+    }
+
+    /// Wires [`Op::BatchNormalization`] to x, scale, bias, mean and variance.
+    ///
+    /// # Errors
+    /// [`Error::Wiring`] when the operands do not fit.
+    pub fn batch_normalization(
+        &mut self,
+        operands: [Value; 5],
+        attributes: BatchNormalization,
+    ) -> Result<Value, Error> {
+        self.single(Op::BatchNormalization(attributes), &operands)
     }
 
     /// Wires [`Composite::BatchNorm`]: the result, the batch's mean, and its biased variance.

@@ -13,6 +13,8 @@ pub enum Composite {
     BatchNormGradient(BatchNormalization),
     /// `(logits, labels) → loss`: the batch's mean of `−log softmax(logits)[label]`.
     CrossEntropy,
+    /// A convolution `(x, w)` without bias whose weight changes from run to run, so that no runtime can prepare it.
+    Conv(Conv2d),
     /// What a convolution passes back to its operand: `(w, dy) → dx`.
     ConvInputGradient {
         /// The convolution.

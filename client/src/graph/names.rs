@@ -53,6 +53,7 @@ impl Composite {
             Self::BatchNorm(_) => "BatchNorm",
             Self::BatchNormGradient(_) => "BatchNormGradient",
             Self::CrossEntropy => "CrossEntropy",
+            Self::Conv(_) => "Conv",
             Self::ConvInputGradient { .. } => "ConvInputGradient",
             Self::ConvWeightGradient { .. } => "ConvWeightGradient",
             Self::MaxPoolGradient(_) => "MaxPoolGradient",

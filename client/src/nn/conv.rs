@@ -1,6 +1,6 @@
-use super::{Builder, Kind};
+use super::{Builder, Kind, Mode};
 use crate::graph::op::Conv2d;
-use crate::graph::{Error, Value};
+use crate::graph::{Composite, Error, Op, Value};
 
 /// What a square convolution without bias is made from.
 #[derive(Clone, Copy, Debug)]
@@ -22,8 +22,11 @@ impl Builder<'_> {
         let inputs = self.graph.shape(x)[1];
         let shape = [conv.channels, inputs, conv.kernel, conv.kernel];
         let weight = self.parameter(name, "weight", Kind::ConvWeight, shape)?;
-        self.layer(name, |graph| {
-            graph.conv(x, weight, Conv2d::square(conv.stride, conv.kernel / 2))
-        })
+        let attributes = Conv2d::square(conv.stride, conv.kernel / 2);
+        let op = match self.mode {
+            Mode::Train => Op::Composite(Composite::Conv(attributes)),
+            Mode::Inference => Op::Conv(attributes),
+        };
+        self.layer(name, |g| g.single(op, &[x, weight]))
     }
 }

@@ -41,7 +41,7 @@ impl Builder<'_> {
         let (y, next) = match self.mode {
             Mode::Inference => {
                 let y = self.layer(name, |g| {
-                    g.batch_normalization(x, scale, bias, mean, variance, attributes)
+                    g.batch_normalization([x, scale, bias, mean, variance], attributes)
                 })?;
                 (y, None)
             }

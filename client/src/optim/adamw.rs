@@ -61,6 +61,17 @@ pub struct Moments {
     pub second: Value,
 }
 
+/// A parameter, and what its update is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Trained {
+    /// p.
+    pub parameter: Value,
+    /// g.
+    pub gradient: Value,
+    /// m and v.
+    pub moments: Moments,
+}
+
 impl AdamW {
     /// Prepares the scalars `beta1`, `bias_correction1` (c₁) and `bias_correction2` (c₂) for use.
     ///
@@ -108,9 +119,11 @@ impl AdamW {
         &self,
         g: &mut Graph,
         (schedule, rate): (&Schedule, &Rate),
-        parameter: Value,
-        gradient: Value,
-        moments: Moments,
+        Trained {
+            parameter,
+            gradient,
+            moments,
+        }: Trained,
     ) -> Result<(Value, Moments), Error> {
         let kept = g.mul(moments.first, schedule.beta1)?;
         let taken = g.mul(gradient, schedule.one_minus_beta1)?;

@@ -2,4 +2,4 @@
 
 mod adamw;
 
-pub use adamw::{AdamW, Moments, Rate, Schedule};
+pub use adamw::{AdamW, Moments, Rate, Schedule, Trained};

@@ -6,7 +6,7 @@ use crate::autodiff::gradients;
 use crate::graph::export::{self, Options};
 use crate::graph::{ElementType, Graph, TensorType, Value, lower};
 use crate::nn::{Builder, LayerGroup, Mode, Parameter};
-use crate::optim::{Moments, Rate, Schedule};
+use crate::optim::{Moments, Rate, Schedule, Trained};
 
 /// Compiles one step of training: forward, loss, backward and update.
 ///
@@ -144,7 +144,15 @@ fn update(
         };
         let hyper = (&schedule, &rates[&parameter.group]);
         let (value, updated) = state.graph.scoped(&format!("adamw/{}", parameter.name), |g| {
-            optimizer.update(g, hyper, parameter.value, gradient, moments)
+            optimizer.update(
+                g,
+                hyper,
+                Trained {
+                    parameter: parameter.value,
+                    gradient,
+                    moments,
+                },
+            )
         })?;
         next.insert(parameter.name.clone(), value);
         state.add(&names[0], Role::FirstMoment, moments.first, Some(updated.first))?;

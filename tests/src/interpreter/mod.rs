@@ -136,6 +136,7 @@ fn apply(node: &Node, operands: &[&Array]) -> Vec<Array> {
                 composite::batch_norm_gradient(operands, attributes.epsilon)
             }
             Composite::CrossEntropy => one(composite::cross_entropy(operands)),
+            Composite::Conv(conv) => one(convolution::conv(operands, *conv)),
             Composite::ConvInputGradient { conv, extent } => one(convolution::input_gradient(
                 operands[0],
                 operands[1],

@@ -114,7 +114,6 @@ pub(super) fn cases() -> Vec<Case> {
         axes: axes.to_vec(),
         keep_axes,
     };
-    let conv = Conv2d::square;
     let epsilon = BatchNormalization { epsilon: 1e-3 };
     let mut cases = vec![
         Case::new(Op::Mul, vec![float(&[2, 3], Any), float(&[2, 3], Any)]),
@@ -271,31 +270,32 @@ pub(super) fn cases() -> Vec<Case> {
             operands,
         ));
     }
-    for (extent, kernel, stride, pad) in windows() {
-        let (x, w) = ([2, 3, extent[0], extent[1]], [4, 3, kernel, kernel]);
-        let rows = (extent[0] + 2 * pad - kernel) / stride + 1;
-        let columns = (extent[1] + 2 * pad - kernel) / stride + 1;
-        let y = [2, 4, rows, columns];
-        let conv = conv(stride, pad);
+    for (extent, size, conv, channels) in windows() {
+        let (x, w) = ([2, channels, extent[0], extent[1]], [4, channels, size, size]);
+        let positions = [0, 1].map(|axis| (extent[axis] + 2 * conv.pad[axis] - size) / conv.stride[axis] + 1);
+        let y = [2, 4, positions[0], positions[1]];
         cases.push(Case::linear(Op::Conv(conv), &[&x, &w]));
+        cases.push(Case::linear(Op::Composite(Composite::Conv(conv)), &[&x, &w]));
         cases.push(Case::linear(
             Op::Composite(Composite::ConvInputGradient { conv, extent }),
             &[&w, &y],
         ));
-        let kernel = [kernel, kernel];
+        let kernel = [size, size];
         cases.push(Case::linear(
             Op::Composite(Composite::ConvWeightGradient { conv, kernel }),
             &[&x, &y],
         ));
-        let output_padding = [0, 1].map(|axis| (extent[axis] + 2 * pad - kernel[axis]) % stride);
-        cases.push(Case::linear(
-            Op::ConvTranspose(ConvTranspose2d { conv, output_padding }),
-            &[&y, &w],
-        ));
+        let rest = |axis: usize| (extent[axis] + 2 * conv.pad[axis] - size) % conv.stride[axis];
+        let transposed = ConvTranspose2d {
+            conv,
+            output_padding: [rest(0), rest(1)],
+        };
+        cases.push(Case::linear(Op::ConvTranspose(transposed), &[&y, &w]));
+        let pad = conv.pad.map(|pad| pad.min(size - 1));
         let pool = MaxPool2d {
             kernel,
-            stride: [stride; 2],
-            pad: [pad.min(kernel[0] - 1); 2],
+            stride: conv.stride,
+            pad,
         };
         cases.push(Case::new(
             Op::MaxPool(pool),
@@ -303,27 +303,40 @@ pub(super) fn cases() -> Vec<Case> {
         ));
     }
     cases.push(Case::linear(
-        Op::Conv(conv(1, 1)),
+        Op::Conv(Conv2d::square(1, 1)),
         &[&[1, 2, 4, 4], &[3, 2, 3, 3], &[3]],
     ));
     cases
 }
 
-/// Extent, kernel, stride and padding of the windows that are tried; among them all those of the networks, and some where rows or columns
-/// at the end are never reached.
-fn windows() -> Vec<([usize; 2], usize, usize, usize)> {
+/// Extent, channels, kernel, stride and padding of the windows that are tried: all those of the networks, some where rows or columns at the
+/// end are never reached, and sizes that every spelling is chosen for.
+fn windows() -> Vec<([usize; 2], usize, Conv2d, usize)> {
     vec![
-        ([5, 6], 3, 1, 1),
-        ([6, 7], 3, 2, 1),
-        ([9, 8], 7, 2, 3),
-        ([5, 4], 1, 1, 0),
-        ([5, 6], 1, 2, 0),
-        ([5, 5], 2, 2, 0),
-        ([8, 7], 3, 3, 0),
-        ([2, 2], 3, 1, 1),
-        ([1, 1], 3, 2, 1),
-        // Large enough that spellings for wide images are chosen.
-        ([28, 3], 3, 1, 1),
+        ([5, 6], 3, Conv2d::square(1, 1), 3),
+        ([6, 7], 3, Conv2d::square(2, 1), 3),
+        ([9, 8], 7, Conv2d::square(2, 3), 3),
+        ([5, 4], 1, Conv2d::square(1, 0), 3),
+        ([5, 6], 1, Conv2d::square(2, 0), 3),
+        ([5, 5], 2, Conv2d::square(2, 0), 3),
+        ([8, 7], 3, Conv2d::square(3, 0), 3),
+        ([2, 2], 3, Conv2d::square(1, 1), 3),
+        ([1, 1], 3, Conv2d::square(2, 1), 3),
+        ([9, 9], 3, Conv2d::square(1, 1), 3),
+        ([20, 15], 3, Conv2d::square(1, 1), 3),
+        ([20, 15], 1, Conv2d::square(1, 0), 3),
+        ([33, 32], 3, Conv2d::square(1, 1), 16),
+        ([7, 6], 3, Conv2d::square(2, 1), 16),
+        ([7, 6], 1, Conv2d::square(2, 0), 16),
+        (
+            [6, 7],
+            3,
+            Conv2d {
+                stride: [2, 1],
+                pad: [0, 1],
+            },
+            16,
+        ),
     ]
 }
 
@@ -374,11 +387,12 @@ fn variant(op: &Op) -> usize {
         Op::Composite(Composite::ConvWeightGradient { .. }) => 40,
         Op::Composite(Composite::MaxPoolGradient(_)) => 41,
         Op::Composite(Composite::ReluGradient) => 42,
+        Op::Composite(Composite::Conv(_)) => 43,
     }
 }
 
 #[test]
 fn every_operator_has_a_case() {
     let found: BTreeSet<usize> = cases().iter().map(|case| variant(&case.op)).collect();
-    assert_eq!(found, (0..43).collect());
+    assert_eq!(found, (0..44).collect());
 }

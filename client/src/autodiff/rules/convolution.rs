@@ -14,7 +14,7 @@ use crate::graph::{Composite, Op};
 /// # Shapes
 /// `x: [N, C, H, W]`, `w: [K, C, R, S]`, `b: [K]`, `y: [N, K, H′, W′]`.
 pub(super) fn conv(b: &mut Backward<'_>) -> Result<Gradients, Error> {
-    let Op::Conv(conv) = b.node.op else {
+    let (Op::Conv(conv) | Op::Composite(Composite::Conv(conv))) = b.node.op else {
         unreachable!("the table gives this rule to Conv only")
     };
     let (x, w, dy) = (b.input(0), b.input(1), b.upstream()?);

@@ -63,6 +63,7 @@ pub(super) fn vjp(op: &Op) -> Vjp {
         Op::OneHot(_) => Zero,
         Op::Composite(composite) => match composite {
             Composite::BatchNorm(_) => Rule(normalize::batch_norm),
+            Composite::Conv(_) => Rule(convolution::conv),
             Composite::CrossEntropy => Rule(normalize::cross_entropy),
             Composite::BatchNormGradient(_)
             | Composite::ConvInputGradient { .. }

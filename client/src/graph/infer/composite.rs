@@ -9,6 +9,7 @@ pub(super) fn infer(operands: &Operands<'_>, composite: &Composite) -> Types {
         Composite::BatchNorm(_) => batch_norm(operands),
         Composite::BatchNormGradient(_) => batch_norm_gradient(operands),
         Composite::CrossEntropy => cross_entropy(operands),
+        Composite::Conv(conv) => conv_without_bias(operands, *conv),
         Composite::ConvInputGradient { conv, extent } => conv_input_gradient(operands, *conv, *extent),
         Composite::ConvWeightGradient { conv, kernel } => conv_weight_gradient(operands, *conv, *kernel),
         Composite::MaxPoolGradient(shape) => max_pool_gradient(operands, shape),
@@ -49,6 +50,11 @@ fn cross_entropy(operands: &Operands<'_>) -> Types {
     let [count, _] = extents(0, &logits.shape)?;
     expect_shape(1, &labels.shape, [count])?;
     float(Shape::scalar())
+}
+
+fn conv_without_bias(operands: &Operands<'_>, conv: Conv2d) -> Types {
+    let [_, _] = operands.exactly()?;
+    super::convolution::conv(operands, conv)
 }
 
 fn conv_input_gradient(operands: &Operands<'_>, conv: Conv2d, extent: [usize; 2]) -> Types {

@@ -38,7 +38,7 @@ pub(super) fn forward(
     let squared_mean = g.mul(mean, mean)?;
     let difference = g.sub(mean_square, squared_mean)?;
     let variance = g.relu(difference)?;
-    let y = g.batch_normalization(x, scale, bias, mean, variance, attributes)?;
+    let y = g.batch_normalization([x, scale, bias, mean, variance], attributes)?;
     Ok([y, mean, variance])
 }
 
@@ -99,8 +99,8 @@ pub(super) fn backward(
     let zeros = g.expand(zero, channels.clone())?;
     let ones = g.expand(one, channels)?;
     let exact = BatchNormalization { epsilon: 0.0 };
-    let from_dy = g.batch_normalization(dy, a, zeros, zeros, ones, exact)?;
-    let from_x = g.batch_normalization(x, k1, k0, zeros, ones, exact)?;
+    let from_dy = g.batch_normalization([dy, a, zeros, zeros, ones], exact)?;
+    let from_x = g.batch_normalization([x, k1, k0, zeros, ones], exact)?;
     let dx = g.add(from_dy, from_x)?;
     Ok([dx, scale_gradient, bias_gradient])
 }

@@ -1,26 +1,9 @@
 //! The gradient of a convolution with respect to its operand.
 
-use crate::graph::op::{Conv2d, ConvTranspose2d};
-use crate::graph::{Error, Graph, Value};
-
-/// Equivalent spellings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Spelling {
-    /// The transposed convolution: any stride.
-    Transposed,
-    /// A convolution of `dy` with the kernel turned by half a circle and its channel axes swapped: stride one only.
-    Flipped,
-}
-
-/// Which spelling is the faster one on the CPU provider, by measurement.
-fn choose(conv: Conv2d, _kernel: [usize; 2], extent: [usize; 2]) -> Spelling {
-    // Flipped wins on wide images, where the extra copy of the kernel is nothing beside them.
-    if conv.stride == [1, 1] && extent[0] >= 28 {
-        Spelling::Flipped
-    } else {
-        Spelling::Transposed
-    }
-}
+use super::choice::{self, Input, Sizes};
+use super::columns::{Order, Window, channels_first, columns};
+use crate::graph::op::{Conv2d, ConvTranspose2d, Gemm};
+use crate::graph::{Error, Graph, Shape, Value};
 
 pub(super) fn spell(
     g: &mut Graph,
@@ -29,10 +12,33 @@ pub(super) fn spell(
     conv: Conv2d,
     extent: [usize; 2],
 ) -> Result<Value, Error> {
-    let kernel = [g.shape(w)[2], g.shape(w)[3]];
-    match choose(conv, kernel, extent) {
-        Spelling::Transposed => transposed(g, w, dy, conv, extent),
-        Spelling::Flipped => flipped(g, w, dy, conv, kernel),
+    let [channels, kernel_rows, kernel_columns] = [1, 2, 3].map(|axis| g.shape(w)[axis]);
+    let kernel = [kernel_rows, kernel_columns];
+    let positions = [g.shape(dy)[2], g.shape(dy)[3]];
+    // Beyond `pad = kernel − 1`, turning would need negative padding.
+    let can_turn = conv.pad[0] < kernel[0] && conv.pad[1] < kernel[1];
+    match choice::input(Sizes {
+        window: Window {
+            conv,
+            kernel,
+            positions,
+        },
+        channels,
+    }) {
+        Input::Columns if can_turn => by_columns(g, w, dy, turned(conv, kernel, extent)),
+        Input::Flipped if can_turn => flipped(g, w, dy, turned(conv, kernel, extent)),
+        Input::Columns | Input::Flipped | Input::Transposed => transposed(g, w, dy, conv, extent),
+    }
+}
+
+/// With stride one, `dx[i] = Σ_t w[t]·dy[i + p − t] = Σ_u w[k−1−u]·dy[i + u − (k−1−p)]`: a convolution of `dy`, padded by `k − 1 − p`, with
+/// the kernel turned by half a circle.
+fn turned(conv: Conv2d, kernel: [usize; 2], extent: [usize; 2]) -> Window {
+    let pad = [kernel[0] - 1 - conv.pad[0], kernel[1] - 1 - conv.pad[1]];
+    Window {
+        conv: Conv2d { stride: [1, 1], pad },
+        kernel,
+        positions: extent,
     }
 }
 
@@ -45,10 +51,30 @@ fn transposed(g: &mut Graph, w: Value, dy: Value, conv: Conv2d, extent: [usize; 
     g.conv_transpose(dy, w, ConvTranspose2d { conv, output_padding })
 }
 
-/// With stride one, `dx[i] = Σ_t w[t]·dy[i + p − t] = Σ_u w[k−1−u]·dy[i + u − (k−1−p)]`: a convolution padded by `k − 1 − p`.
-fn flipped(g: &mut Graph, w: Value, dy: Value, conv: Conv2d, kernel: [usize; 2]) -> Result<Value, Error> {
-    let turned = if kernel == [1, 1] { w } else { g.flip(w, &[2, 3])? };
+fn flipped(g: &mut Graph, w: Value, dy: Value, window: Window) -> Result<Value, Error> {
+    let turned = if window.kernel == [1, 1] {
+        w
+    } else {
+        g.flip(w, &[2, 3])?
+    };
     let swapped = g.transpose(turned, &[1, 0, 2, 3])?;
-    let pad = [kernel[0] - 1 - conv.pad[0], kernel[1] - 1 - conv.pad[1]];
-    g.conv(dy, swapped, Conv2d { stride: [1, 1], pad })
+    g.conv(dy, swapped, window.conv)
+}
+
+/// The columns of `dy` are put in reversed order instead of turning the kernel.
+fn by_columns(g: &mut Graph, w: Value, dy: Value, window: Window) -> Result<Value, Error> {
+    let [n, k, c] = [g.shape(dy)[0], g.shape(w)[0], g.shape(w)[1]];
+    let seen = columns(g, dy, window, Order::Reversed)?;
+    let by_channel = g.transpose(w, &[1, 2, 3, 0])?;
+    let matrix = g.reshape(by_channel, Shape::from([c, window.taps() * k]))?;
+    let rows = g.gemm(
+        seen,
+        matrix,
+        None,
+        Gemm {
+            transpose_a: false,
+            transpose_b: true,
+        },
+    )?;
+    channels_first(g, rows, n, window.positions)
 }

@@ -1,29 +1,12 @@
-//! The gradient of a convolution with respect to its kernel.
+//! The gradient of a convolution with respect to its weight.
 //!
 //! `dw[k, c, i, j] = Σ_n Σ_p dy[n, k, p] · x[n, c, p·stride + (i, j) − pad]`: for every tap `(i, j)` of the kernel, a matrix product of
-//! `dy` with a shifted, strided view of `x`.
+//! `dy` with what that tap sees of `x`.
 
-use crate::graph::op::{Conv2d, Pad, Reduce, Slice};
+use super::choice::{self, Sizes, Weight};
+use super::columns::{Layout, Order, Window, columns, views};
+use crate::graph::op::{Conv2d, Gemm, Reduce};
 use crate::graph::{Error, Graph, Shape, Value};
-
-/// Equivalent spellings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Spelling {
-    /// All taps' views of `x` side by side, then one product per image.
-    Columns,
-    /// One product per tap and image.
-    Taps,
-}
-
-/// Which spelling is the faster one on the CPU provider, by measurement.
-fn choose(conv: Conv2d, channels: usize, extent: [usize; 2]) -> Spelling {
-    // Copying nine views of a large image costs more than nine smaller products.
-    if conv.stride == [1, 1] && channels >= 32 && extent[0] >= 56 {
-        Spelling::Taps
-    } else {
-        Spelling::Columns
-    }
-}
 
 pub(super) fn spell(
     g: &mut Graph,
@@ -32,62 +15,70 @@ pub(super) fn spell(
     conv: Conv2d,
     kernel: [usize; 2],
 ) -> Result<Value, Error> {
-    let (channels, extent) = (g.shape(x)[1], [g.shape(x)[2], g.shape(x)[3]]);
-    let views = views(g, x, dy, conv, kernel)?;
-    match choose(conv, channels, extent) {
-        Spelling::Columns => columns(g, &views, dy, channels, kernel),
-        Spelling::Taps => taps(g, &views, dy, channels, kernel),
+    let window = Window {
+        conv,
+        kernel,
+        positions: [g.shape(dy)[2], g.shape(dy)[3]],
+    };
+    match choice::weight(Sizes {
+        window,
+        channels: g.shape(x)[1],
+    }) {
+        Weight::Columns => by_columns(g, x, dy, window),
+        Weight::ColumnsPerImage => per_image(g, x, dy, window),
+        Weight::Taps => by_taps(g, x, dy, window),
     }
 }
 
-/// For every tap, in row-major order, what it sees of `x`: `[N, C, H′·W′]`.
-fn views(g: &mut Graph, x: Value, dy: Value, conv: Conv2d, kernel: [usize; 2]) -> Result<Vec<Value>, Error> {
-    let [vertical, horizontal] = conv.pad;
-    let padded = if conv.pad == [0, 0] {
-        x
+/// `dyᵀ · columns(x)`, both with a row for every position of every image.
+fn by_columns(g: &mut Graph, x: Value, dy: Value, window: Window) -> Result<Value, Error> {
+    let (n, c, k) = (g.shape(x)[0], g.shape(x)[1], g.shape(dy)[1]);
+    let [rows, cols] = window.positions;
+    let seen = columns(g, x, window, Order::RowMajor)?;
+    let by_channel = g.transpose(dy, &[1, 0, 2, 3])?;
+    let by_channel = g.reshape(by_channel, Shape::from([k, n * rows * cols]))?;
+    let product = g.gemm(by_channel, seen, None, Gemm::default())?;
+    channels_before_taps(g, product, c, window)
+}
+
+/// `[K, taps·C]` as `[K, C, R, S]`.
+fn channels_before_taps(g: &mut Graph, product: Value, c: usize, window: Window) -> Result<Value, Error> {
+    let k = g.shape(product)[0];
+    let by_tap = g.reshape(product, Shape::from([k, window.kernel[0], window.kernel[1], c]))?;
+    g.transpose(by_tap, &[0, 3, 1, 2])
+}
+
+fn per_image(g: &mut Graph, x: Value, dy: Value, window: Window) -> Result<Value, Error> {
+    let c = g.shape(x)[1];
+    let views = views(g, x, Layout::NCHW, window)?;
+    let joined = if let [only] = *views {
+        only
     } else {
-        let around = vec![0, 0, vertical, horizontal];
-        g.pad(
-            x,
-            Pad {
-                before: around.clone(),
-                after: around,
-            },
-        )?
+        g.concat(1, &views)?
     };
-    let (n, c) = (g.shape(x)[0], g.shape(x)[1]);
-    let (rows, columns) = (g.shape(dy)[2], g.shape(dy)[3]);
-    let taps = (0..kernel[0]).flat_map(|i| (0..kernel[1]).map(move |j| [i, j]));
-    taps.map(|[i, j]| {
-        let slice = Slice {
-            starts: vec![0, 0, i, j],
-            ends: vec![
-                n,
-                c,
-                i + (rows - 1) * conv.stride[0] + 1,
-                j + (columns - 1) * conv.stride[1] + 1,
-            ],
-            steps: vec![1, 1, conv.stride[0], conv.stride[1]],
-        };
-        let covers_all = slice.starts == [0; 4] && slice.steps == [1; 4] && slice.ends == **g.shape(padded);
-        let view = if covers_all {
-            padded
-        } else {
-            g.slice(padded, slice)?
-        };
-        g.reshape(view, Shape::from([n, c, rows * columns]))
-    })
-    .collect()
+    let product = correlate(g, dy, joined)?;
+    channels_before_taps(g, product, c, window)
 }
 
-/// `dy` as `[N, K, H′·W′]`.
-fn flat(g: &mut Graph, dy: Value) -> Result<Value, Error> {
-    let [n, k, rows, columns] = [0, 1, 2, 3].map(|axis| g.shape(dy)[axis]);
-    g.reshape(dy, Shape::from([n, k, rows * columns]))
+fn by_taps(g: &mut Graph, x: Value, dy: Value, window: Window) -> Result<Value, Error> {
+    let (c, k) = (g.shape(x)[1], g.shape(dy)[1]);
+    let views = views(g, x, Layout::NCHW, window)?;
+    let products = views.into_iter().map(|view| {
+        let product = correlate(g, dy, view)?;
+        g.reshape(product, Shape::from([k, c, 1]))
+    });
+    let products = products.collect::<Result<Vec<_>, Error>>()?;
+    let joined = if let [only] = *products {
+        only
+    } else {
+        g.concat(2, &products)?
+    };
+    g.reshape(joined, Shape::from([k, c, window.kernel[0], window.kernel[1]]))
 }
 
-/// `Σ_n dy[n] · view[n]ᵀ`: `[K, R]` for a view of `[N, R, H′·W′]`.
+/// `Σ_n dy[n] · view[n]ᵀ`: `[K, R]` for a view of `[N, R, H′, W′]`.
 fn correlate(g: &mut Graph, dy: Value, view: Value) -> Result<Value, Error> {
+    let [dy, view] = [flat(g, dy)?, flat(g, view)?];
     let turned = g.transpose(view, &[0, 2, 1])?;
     let products = g.matmul(dy, turned)?;
     g.reduce_sum(
@@ -99,33 +90,8 @@ fn correlate(g: &mut Graph, dy: Value, view: Value) -> Result<Value, Error> {
     )
 }
 
-fn columns(g: &mut Graph, views: &[Value], dy: Value, c: usize, kernel: [usize; 2]) -> Result<Value, Error> {
-    let dy = flat(g, dy)?;
-    let k = g.shape(dy)[1];
-    let joined = if let [only] = views {
-        *only
-    } else {
-        g.concat(1, views)?
-    };
-    let product = correlate(g, dy, joined)?;
-    let by_tap = g.reshape(product, Shape::from([k, kernel[0], kernel[1], c]))?;
-    g.transpose(by_tap, &[0, 3, 1, 2])
-}
-
-fn taps(g: &mut Graph, views: &[Value], dy: Value, c: usize, kernel: [usize; 2]) -> Result<Value, Error> {
-    let dy = flat(g, dy)?;
-    let k = g.shape(dy)[1];
-    let products = views
-        .iter()
-        .map(|&view| {
-            let product = correlate(g, dy, view)?;
-            g.reshape(product, Shape::from([k, c, 1]))
-        })
-        .collect::<Result<Vec<_>, Error>>()?;
-    let joined = if let [only] = &*products {
-        *only
-    } else {
-        g.concat(2, &products)?
-    };
-    g.reshape(joined, Shape::from([k, c, kernel[0], kernel[1]]))
+/// `[N, C, H, W]` as `[N, C, H·W]`.
+fn flat(g: &mut Graph, x: Value) -> Result<Value, Error> {
+    let [n, c, rows, columns] = [0, 1, 2, 3].map(|axis| g.shape(x)[axis]);
+    g.reshape(x, Shape::from([n, c, rows * columns]))
 }

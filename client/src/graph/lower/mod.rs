@@ -1,6 +1,9 @@
 //! Composites spelled in standard operators.
 
 mod batch_norm;
+mod choice;
+mod columns;
+mod conv;
 mod conv_input;
 mod conv_weight;
 mod cross_entropy;
@@ -69,6 +72,7 @@ fn spell(g: &mut Graph, composite: &Composite, inputs: &[Value]) -> Result<Vec<V
         (Composite::CrossEntropy, &[logits, labels]) => {
             cross_entropy::forward(g, logits, labels).map(|loss| vec![loss])
         }
+        (Composite::Conv(conv), &[x, w]) => conv::spell(g, x, w, *conv).map(|y| vec![y]),
         (Composite::ConvInputGradient { conv, extent }, &[w, dy]) => {
             conv_input::spell(g, w, dy, *conv, *extent).map(|dx| vec![dx])
         }

@@ -1,0 +1,49 @@
+//! A convolution whose weight changes from run to run.
+
+use super::choice::{self, Forward, Sizes};
+use super::columns::{Order, Window, channels_first, columns};
+use crate::graph::op::{Conv2d, Gemm};
+use crate::graph::{Error, Graph, Shape, Value, window_positions};
+
+pub(super) fn spell(g: &mut Graph, x: Value, w: Value, conv: Conv2d) -> Result<Value, Error> {
+    let kernel = [g.shape(w)[2], g.shape(w)[3]];
+    let positions = [0, 1].map(|axis| {
+        window_positions(
+            g.shape(x)[2 + axis],
+            kernel[axis],
+            conv.stride[axis],
+            conv.pad[axis],
+        )
+        .expect("the window was checked when the convolution was wired")
+    });
+    let window = Window {
+        conv,
+        kernel,
+        positions,
+    };
+    match choice::forward(Sizes {
+        window,
+        channels: g.shape(x)[1],
+    }) {
+        Forward::Direct => g.conv(x, w, conv),
+        Forward::Columns => by_columns(g, x, w, window),
+    }
+}
+
+/// `columns(x) · Wᵀ`.
+fn by_columns(g: &mut Graph, x: Value, w: Value, window: Window) -> Result<Value, Error> {
+    let [n, c, k] = [g.shape(x)[0], g.shape(x)[1], g.shape(w)[0]];
+    let seen = columns(g, x, window, Order::RowMajor)?;
+    let channels_last = g.transpose(w, &[0, 2, 3, 1])?;
+    let matrix = g.reshape(channels_last, Shape::from([k, window.taps() * c]))?;
+    let rows = g.gemm(
+        seen,
+        matrix,
+        None,
+        Gemm {
+            transpose_a: false,
+            transpose_b: true,
+        },
+    )?;
+    channels_first(g, rows, n, window.positions)
+}
