@@ -11,7 +11,6 @@ macro_rules! operators {
             ///
             /// # Errors
             /// [`Error::Wiring`] when the operands do not fit.
-            #[allow(clippy::too_many_arguments, reason = "one for each input of the operator")]
             pub fn $method(&mut self, $($operand: Value,)+ $($attribute: $type)?) -> Result<Value, Error> {
                 self.single($op, &[$($operand),+])
             })+

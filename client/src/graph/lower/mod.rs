@@ -47,6 +47,8 @@ pub fn lower(graph: &Graph) -> Result<Graph, Error> {
 
 fn rewire(lowered: &mut Graph, node: &Node, inputs: &[Value]) -> Result<Vec<Value>, Error> {
     match &node.op {
+        // The layer's own scope says enough.
+        Op::Composite(conv @ Composite::Conv(_)) => spell(lowered, conv, inputs),
         Op::Composite(composite) => {
             lowered.scoped(composite.name(), |lowered| spell(lowered, composite, inputs))
         }
