@@ -36,6 +36,8 @@ pub enum Command {
     Predict(Predict),
     /// List the server's datasets.
     Datasets(Datasets),
+    /// Time training steps on this machine, without a server.
+    Bench(Bench),
 }
 
 /// The server.
@@ -186,4 +188,30 @@ pub struct Datasets {
         reason = "a documentation comment would become the help text of the group"
     )]
     pub server: Server,
+}
+
+/// `client bench`.
+#[derive(Debug, Args)]
+pub struct Bench {
+    #[command(flatten)]
+    #[allow(
+        missing_docs,
+        reason = "a documentation comment would become the help text of the group"
+    )]
+    pub execution: Execution,
+    /// Network.
+    #[arg(long, value_name = "NAME", default_value = "resnet34")]
+    pub arch: String,
+    /// Images per step.
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..=4096))]
+    pub batch_size: u32,
+    /// Height and width of the images, in pixels.
+    #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = clap::value_parser!(u32).range(32..=4096))]
+    pub size: u32,
+    /// Steps to time, after one to warm up.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: u32,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
 }

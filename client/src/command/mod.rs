@@ -1,5 +1,6 @@
 //! What the commands do, and the exit codes they end with.
 
+mod bench;
 mod datasets;
 mod evaluate;
 mod exit;
@@ -22,6 +23,7 @@ pub fn run(command: Command) -> Result<Exit> {
         Command::Train(args) => train::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Datasets(args) => datasets::run(&args),
     }
 }

@@ -1,0 +1,94 @@
+use std::{
+    fs,
+    io::{self, Write},
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result};
+
+use super::Exit;
+use crate::{
+    args::Bench,
+    config::session_options,
+    learn::{learner::Learner, run::RunConfig},
+    runtime::Runtime,
+    stream::{Balance, Batch, Position},
+};
+
+/// Times training steps on one batch of noise, after one step to warm up. Needs no server.
+pub(super) fn run(args: &Bench) -> Result<Exit> {
+    let runtime = Runtime::load()?;
+    let config = config(args);
+    let batch = noise(&config);
+    let mut learner = Learner::new(&runtime, &config, &session_options(&args.execution))?;
+    learner.step(&batch)?;
+    let mut times = vec![];
+    for _ in 0..args.steps {
+        let start = Instant::now();
+        learner.step(&batch)?;
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    let mut sorted = times.clone();
+    sorted.sort_by(f64::total_cmp);
+    let median = sorted[sorted.len() / 2];
+    let images_per_second = f64::from(config.batch_size) * 1e3 / median;
+    let peak = peak_rss_mb().context("cannot read the peak of memory")?;
+    let mut out = io::stdout().lock();
+    if args.json {
+        let record = serde_json::json!({ "step_ms": times, "images_per_second": images_per_second, "peak_rss_mb": peak });
+        writeln!(out, "{record}")?;
+    } else {
+        writeln!(
+            out,
+            "{} at {}, batch {}: {median:.0} ms per step (median of {}), {images_per_second:.1} images/s, {peak:.0} MB at the peak",
+            config.arch, config.image_size, config.batch_size, args.steps
+        )?;
+    }
+    Ok(Exit::Done)
+}
+
+fn config(args: &Bench) -> RunConfig {
+    RunConfig {
+        dataset: "noise".to_owned(),
+        fingerprint: String::new(),
+        classes: vec!["0".to_owned(), "1".to_owned()],
+        arch: args.arch.clone(),
+        epochs: 1,
+        steps_per_epoch: u64::from(args.steps) + 1,
+        max_lr: "3e-3".to_owned(),
+        weight_decay: 0.01,
+        batch_size: args.batch_size,
+        image_size: args.size,
+        balance: Balance::Natural,
+        seed: 0,
+        mean: [0.0; 3],
+        std: [1.0; 3],
+        canonical_short_side: 0,
+    }
+}
+
+/// Images without pattern, values in [-1, 1), of two classes by turns.
+fn noise(config: &RunConfig) -> Batch {
+    let elements = config.batch_size * 3 * config.image_size * config.image_size;
+    let value = |i: u32| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / (1_u32 << 23) as f32 - 1.0;
+    Batch {
+        epoch: 0,
+        step: 0,
+        next: Position::default(),
+        labels: (0..config.batch_size).map(|image| image % 2).collect(),
+        samples: (0..config.batch_size).collect(),
+        replaced: 0,
+        tensor: (0..elements)
+            .flat_map(|i| value(i).to_le_bytes())
+            .collect::<Vec<u8>>()
+            .into(),
+    }
+}
+
+/// The largest resident set of this process so far, in MB of 10^6 bytes, as the kernel counts it.
+fn peak_rss_mb() -> Option<f64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024.0 / 1e6)
+}
