@@ -6,9 +6,11 @@ RUNTIME := .runtime
 ORT_LIBRARY := $(RUNTIME)/onnxruntime/capi/libonnxruntime.so.$(ORT_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help runtime build test lint deny demo bench bench-torch clean
+.PHONY: help runtime build test lint deny demo bench bench-torch bench-peers clean
 
 TORCH := .tools/torch/bin/python
+PEERS := .tools/peers
+SAMPLES := data/flowers-birds
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -50,6 +52,15 @@ bench-torch: build $(TORCH) ## Compare a training step with PyTorch's on this ma
 $(TORCH):
 	$(PYTHON) -m venv .tools/torch
 	$@ -m pip install --quiet torch==2.15.0 numpy
+
+bench-peers: build $(PEERS)/installed ## Compare with OpenCV, albumentations, torchvision and tf.data service (installs 6 GB into .tools).
+	@test -e $(SAMPLES)/flowers || target/release/server sample-data $(SAMPLES)
+	$(PEERS)/bin/python tests/peers/bench.py --data $(SAMPLES) --json
+
+$(PEERS)/installed: tests/peers/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --no-deps --requirement $<
+	@touch $@
 
 clean: ## Remove everything that was built, installed or drawn.
 	cargo clean

@@ -1,0 +1,104 @@
+"""Compares Equibatch with what its users would pick instead: the same images, the same augmentation, the same machine, one after another.
+
+Prints a Markdown table; with --json, also one JSON object as the last line.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+HERE = Path(__file__).parent
+SERVER = HERE.parent.parent / "target/release/server"
+PEERS = {
+    "opencv": ("OpenCV, threads", "peer_opencv"),
+    "albumentations": ("albumentations, DataLoader", "peer_albumentations"),
+    "torchvision": ("torchvision v2 on tensors, DataLoader", "peer_torchvision"),
+    "torchvision-pillow": ("torchvision v2 on Pillow images, DataLoader", "peer_torchvision:batches_by_pillow"),
+    "tfdata": ("tf.data service", "peer_tfdata"),
+    "tfdata-uncompressed": ("tf.data service, uncompressed", "peer_tfdata:batches_uncompressed"),
+}
+OURS = {
+    "engine_f32_cpu_ms": "Equibatch, engine alone",
+    "shared_f32_cpu_ms": "Equibatch, shared memory",
+    "stream_f32_cpu_ms": "Equibatch, TCP",
+    "stream_u8_cpu_ms": "Equibatch, TCP, u8",
+}
+PACKAGES = ("opencv-python-headless", "albumentations", "torch", "torchvision", "pillow", "tensorflow-cpu", "numpy")
+
+
+def last_json_line(command: list[str], limit: float) -> dict | str:
+    """The object that a command prints last, or why there is none."""
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=limit)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    lines = result.stdout.strip().splitlines()
+    if result.returncode == 0 and lines:
+        try:
+            return json.loads(lines[-1])
+        except json.JSONDecodeError:
+            pass
+    return (result.stderr.strip().splitlines() or lines or ["no output"])[-1]
+
+
+def cell(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:,.{digits}f}"
+
+
+def row(name: str, warm: dict, decode: dict) -> str:
+    values = [cell(case.get("cpu_ms"), 2) + " | " + cell(case.get("images_per_second"), 0) for case in (warm, decode)]
+    return f"| {name} | {' | '.join(values)} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", required=True, help="a folder of class folders with JPEG files")
+    parser.add_argument("--seconds", type=float, default=15, help="measured time of each case (default: 15)")
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="threads or processes (default: one per core)")
+    parser.add_argument("--only", nargs="+", choices=[*PEERS, "equibatch"], help="measure these alone")
+    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
+    args = parser.parse_args()
+    wanted = args.only or [*PEERS, "equibatch"]
+
+    ours: dict | str = "not asked for"
+    if "equibatch" in wanted:
+        ours = last_json_line([str(SERVER), "bench", "--json", "--data", args.data], 900)
+    peers: dict[str, dict[str, dict]] = {}
+    for key in (key for key in PEERS if key in wanted):
+        peers[key] = {}
+        for case in ("warm", "decode"):
+            command = [sys.executable, str(HERE / "measure.py"), PEERS[key][1], "--data", args.data]
+            command += ["--seconds", str(args.seconds), "--workers", str(args.workers)]
+            outcome = last_json_line(command + ["--decode"] * (case == "decode"), 300 + 5 * args.seconds)
+            if isinstance(outcome, str):
+                print(f"skipped {key}, {case}: {outcome}", file=sys.stderr)
+                outcome = {"skipped": outcome}
+            peers[key][case] = outcome
+
+    versions = {name: version(name) for name in PACKAGES}
+    load = os.getloadavg()[0]
+    print(f"{args.workers} workers on {len(os.sched_getaffinity(0))} cores, load average {load:.1f}; Python {platform.python_version()},")
+    print(", ".join(f"{name} {number}" for name, number in versions.items()))
+    print()
+    print("| | decoded images kept: CPU-ms per image | images/s | decoding each time: CPU-ms per image | images/s |")
+    print("|---|--:|--:|--:|--:|")
+    if isinstance(ours, dict):
+        for key, name in OURS.items():
+            if key in ours:
+                print(row(name, {"cpu_ms": ours[key]}, {}))
+    else:
+        print(f"skipped equibatch: {ours}", file=sys.stderr)
+    for key, cases in peers.items():
+        print(row(PEERS[key][0], cases["warm"], cases["decode"]))
+    if args.json:
+        ours = ours if isinstance(ours, dict) else {"skipped": ours}
+        print(json.dumps({"workers": args.workers, "load_average": load, "versions": versions, "equibatch": ours, "peers": peers}))
+
+
+if __name__ == "__main__":
+    main()

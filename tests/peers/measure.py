@@ -1,0 +1,101 @@
+"""Measures one peer in a process of its own; the last line is a JSON object."""
+
+import argparse
+import importlib
+import json
+import os
+import statistics
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from images import BATCH, SIZE, Images, plain_statistics
+
+REPETITIONS = 5
+TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
+
+
+def tree_cpu_ms(root: int) -> float:
+    """User and system time of a process and all below it, with those children that have ended and been waited for (/proc/PID/stat)."""
+    spent, parents = {}, {}
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            with open(f"/proc/{entry}/stat") as file:
+                fields = file.read().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        parents[int(entry)] = int(fields[1])
+        spent[int(entry)] = sum(map(int, fields[11:15]))
+    return TICK_MS * sum(ticks for process, ticks in spent.items() if descends(process, root, parents))
+
+
+def descends(process: int, root: int, parents: dict[int, int]) -> bool:
+    while process != root and process in parents:
+        process = parents[process]
+    return process == root
+
+
+def check(stream: Iterator[np.ndarray], images: Images) -> list[np.ndarray]:
+    """Refuses batches of another shape, type or range than asked for, so that no peer is fast because it does less."""
+    mean, deviation = plain_statistics(images)
+    seen = []
+    for batch in (next(stream) for _ in range(4)):
+        assert batch.shape == (BATCH, 3, SIZE, SIZE) and batch.dtype == np.float32, (batch.shape, batch.dtype)
+        assert batch.flags.c_contiguous and np.isfinite(batch).all()
+        seen.append(batch.copy())
+    assert abs(np.mean(seen) - mean) < 0.3, f"mean {np.mean(seen):.3f}, of the plain images {mean:.3f}"
+    assert 0.7 < np.std(seen) / deviation < 1.3, f"deviation {np.std(seen):.3f}, of the plain images {deviation:.3f}"
+    assert not np.array_equal(seen[0], seen[1]), "two batches are the same"
+    return seen
+
+
+def measure(stream: Iterator[np.ndarray], seconds: float) -> dict[str, float]:
+    """Medians over repetitions of a running stream: prefetch queues are full before and after each."""
+    rates, costs = [], []
+    for repetition in range(REPETITIONS + 1):
+        count, cpu, start = 0, tree_cpu_ms(os.getpid()), time.perf_counter()
+        while (elapsed := time.perf_counter() - start) < seconds / REPETITIONS or count == 0:
+            next(stream)
+            count += BATCH
+        if repetition:  # the first warms caches, worker processes and tuners
+            rates.append(count / elapsed)
+            costs.append((tree_cpu_ms(os.getpid()) - cpu) / count)
+    return {"images_per_second": statistics.median(rates), "cpu_ms": statistics.median(costs), "cpu_ms_all": costs}
+
+
+def save_grid(path: str, batch: np.ndarray) -> None:
+    """Writes the first images of a batch as one picture."""
+    import cv2
+
+    from images import MEAN, STD
+
+    pictures = np.clip((batch[:16].transpose(0, 2, 3, 1) * STD + MEAN) * 255, 0, 255).astype(np.uint8)
+    rows = [np.hstack(pictures[row : row + 4]) for row in range(0, 16, 4)]
+    cv2.imwrite(path, cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("peer", help="MODULE or MODULE:FUNCTION")
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--decode", action="store_true", help="decode each time instead of keeping decoded images")
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--grid", help="write sixteen images of a batch to this file")
+    args = parser.parse_args()
+    module, _, function = args.peer.partition(":")
+    images = Images.find(args.data, warm=not args.decode)
+    stream = getattr(importlib.import_module(module), function or "batches")(images, args.workers)
+    seen = check(stream, images)
+    if args.grid:
+        save_grid(args.grid, seen[0])
+    result = measure(stream, args.seconds)
+    print(json.dumps(result), flush=True)
+    os._exit(0)  # threads and workers of an endless stream need no farewell; children notice that their parent has gone
+
+
+if __name__ == "__main__":
+    main()
