@@ -53,7 +53,7 @@ $(TORCH):
 	$(PYTHON) -m venv .tools/torch
 	$@ -m pip install --quiet torch==2.15.0 numpy
 
-bench-peers: build $(PEERS)/installed ## Compare with OpenCV, albumentations, torchvision and tf.data service (installs 6 GB into .tools).
+bench-peers: build $(PEERS)/installed ## Compare with OpenCV, DALI, albumentations, torchvision and tf.data service (installs 7 GB into .tools).
 	@test -e $(SAMPLES)/flowers || target/release/server sample-data $(SAMPLES)
 	$(PEERS)/bin/python tests/peers/bench.py --data $(SAMPLES) --json
 

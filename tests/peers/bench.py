@@ -16,6 +16,7 @@ HERE = Path(__file__).parent
 SERVER = HERE.parent.parent / "target/release/server"
 PEERS = {
     "opencv": ("OpenCV, threads", "peer_opencv"),
+    "dali": ("DALI on the CPU", "peer_dali"),
     "albumentations": ("albumentations, DataLoader", "peer_albumentations"),
     "torchvision": ("torchvision v2 on tensors, DataLoader", "peer_torchvision"),
     "torchvision-pillow": ("torchvision v2 on Pillow images, DataLoader", "peer_torchvision:batches_by_pillow"),
@@ -28,7 +29,7 @@ OURS = {
     "stream_f32_cpu_ms": "Equibatch, TCP",
     "stream_u8_cpu_ms": "Equibatch, TCP, u8",
 }
-PACKAGES = ("opencv-python-headless", "albumentations", "torch", "torchvision", "pillow", "tensorflow-cpu", "numpy")
+PACKAGES = ("opencv-python-headless", "nvidia-dali-cuda120", "albumentations", "torch", "torchvision", "pillow", "tensorflow-cpu", "numpy")
 
 
 def last_json_line(command: list[str], limit: float) -> dict | str:
