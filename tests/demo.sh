@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-size=${SIZE:-96} epochs=${EPOCHS:-12} batch=${BATCH:-16} seed=${SEED:-1}
+size=${SIZE:-96} epochs=${EPOCHS:-10} batch=${BATCH:-16} seed=${SEED:-1}
 data=data/flowers-birds runs=runs/demo
 server=target/release/server client=target/release/client
 log=$runs/server.log
