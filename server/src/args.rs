@@ -48,9 +48,10 @@ pub struct Serve {
     /// Threads that decode and augment. Default: as many as this process may use processors.
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
-    /// Decoded images kept in memory, at most. A number of bytes, or with KiB, MiB, GiB (KB, MB, GB).
-    #[arg(long, value_name = "SIZE", default_value = "4GiB")]
-    pub cache_bytes: String,
+    /// Decoded images kept in memory, at most. A number of bytes, or with KiB, MiB, GiB (KB, MB, GB). Default: half of the memory that
+    /// is left to this process when it starts, by its control group's limit and by what the machine has.
+    #[arg(long, value_name = "SIZE")]
+    pub cache_bytes: Option<String>,
     /// Unread batches that one stream may hold in memory; one batch is always allowed.
     #[arg(long, value_name = "SIZE", default_value = "256MiB")]
     pub stream_bytes: String,

@@ -9,6 +9,7 @@ use std::{
 
 use crate::{
     args::{SampleData, Serve, Split},
+    cache::budget_from_cgroup,
     dataset::{Orientation, ScanOptions, SplitMethod},
     pipeline::{EngineConfig, Limits},
     sample_data::{self, ClassSpec},
@@ -99,7 +100,10 @@ impl TryFrom<&Serve> for Config {
             },
             engine: EngineConfig {
                 threads: threads.transpose()?.unwrap_or(defaults.threads),
-                cache_bytes: bytes("--cache-bytes", &args.cache_bytes)?,
+                cache_bytes: match &args.cache_bytes {
+                    Some(text) => bytes("--cache-bytes", text)?,
+                    None => budget_from_cgroup(),
+                },
                 stream_bytes: bytes("--stream-bytes", &args.stream_bytes)?,
                 max_broken: fraction("--max-broken", args.max_broken)?,
                 limits: Limits {

@@ -34,6 +34,19 @@ async fn threads_and_cache_change_no_byte() {
 }
 
 #[tokio::test]
+async fn a_stream_that_may_hold_one_batch_only_gives_the_same() {
+    let images = pictures();
+    let reference = digests(&images, 2, 1 << 26).await;
+    let mut settings = config(2, 1 << 26);
+    settings.stream_bytes = 0;
+    let server = MemoryServer::start(engine(images.root(), settings));
+    let received = receive(&mut server.client().await, small("train", 3))
+        .await
+        .unwrap();
+    assert_eq!(received.digests(), reference);
+}
+
+#[tokio::test]
 async fn a_warm_cache_and_streams_beside_change_no_byte() {
     let images = pictures();
     let server = MemoryServer::start(engine(images.root(), config(2, 1 << 26)));

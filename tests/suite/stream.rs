@@ -154,6 +154,45 @@ async fn the_server_says_what_it_holds_and_how_it_is() {
 }
 
 #[tokio::test]
+async fn the_server_describes_its_contract() {
+    use tonic_reflection::pb::v1::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient, server_reflection_request,
+        server_reflection_response,
+    };
+    let images = pictures();
+    let server = server(&images);
+    let mut client = ServerReflectionClient::new(server.channel().await);
+    let question = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(server_reflection_request::MessageRequest::ListServices(
+            String::new(),
+        )),
+    };
+    let mut answers = client
+        .server_reflection_info(tokio_stream::once(question))
+        .await
+        .unwrap()
+        .into_inner();
+    let answer = answers
+        .message()
+        .await
+        .unwrap()
+        .unwrap()
+        .message_response
+        .unwrap();
+    let server_reflection_response::MessageResponse::ListServicesResponse(list) = answer else {
+        panic!("{answer:?}");
+    };
+    let names: Vec<String> = list.service.into_iter().map(|service| service.name).collect();
+    for name in ["equibatch.v1.BatchLoader", "grpc.health.v1.Health"] {
+        assert!(
+            names.iter().any(|listed| listed == name),
+            "{name} is not in {names:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_broken_image_is_replaced_by_one_of_its_class_and_named() {
     let images = pictures();
     let whole = receive(&mut server(&images).client().await, small("train", 2))
