@@ -21,6 +21,8 @@ pub mod op;
 mod shape;
 mod tensor;
 mod tensor_type;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub use arena::{Graph, Node};

@@ -1,0 +1,216 @@
+use std::collections::BTreeMap;
+
+use super::export::{Options, export};
+use super::op::{Conv2d, MaxPool2d, Reduce, Slice};
+use super::*;
+
+fn float(g: &mut Graph, name: &str, shape: &[usize]) -> Value {
+    g.input(name, TensorType::f32(shape)).expect("a new name")
+}
+
+fn refusal(error: Error) -> Refusal {
+    match error {
+        Error::Wiring { refusal, .. } => refusal,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn an_operand_that_does_not_fit_is_refused_when_it_is_wired() {
+    let mut g = Graph::new();
+    let image = float(&mut g, "image", &[1, 3, 8, 8]);
+    let matrix = float(&mut g, "matrix", &[4, 5]);
+    let labels = g
+        .input("labels", TensorType::new(ElementType::I64, [4]))
+        .expect("a new name");
+    let weight = float(&mut g, "weight", &[2, 4, 3, 3]);
+    let before = g.nodes().len();
+
+    let (left, right) = (Shape::from([4, 5]), Shape::from([1, 3, 8, 8]));
+    assert_eq!(
+        g.add(matrix, image).map_err(refusal),
+        Err(Refusal::Broadcast { left, right })
+    );
+    let (expected, found) = (ElementType::F32, ElementType::I64);
+    assert_eq!(
+        g.exp(labels).map_err(refusal),
+        Err(Refusal::ElementType {
+            operand: 0,
+            expected,
+            found
+        })
+    );
+    let (expected, found) = (Shape::from([2, 3, 3, 3]), Shape::from([2, 4, 3, 3]));
+    let wrong_channels = g.conv(image, weight, Conv2d::square(1, 1)).map_err(refusal);
+    assert_eq!(
+        wrong_channels,
+        Err(Refusal::Shape {
+            operand: 1,
+            expected,
+            found
+        })
+    );
+    assert_eq!(
+        g.global_average_pool(matrix).map_err(refusal),
+        Err(Refusal::Rank {
+            operand: 0,
+            expected: 4,
+            found: 2
+        })
+    );
+    assert_eq!(
+        g.push(Op::Add, &[matrix]).map_err(refusal),
+        Err(Refusal::Arity {
+            expected: 2,
+            found: 1
+        })
+    );
+    assert_eq!(g.nodes().len(), before, "a refused node leaves no trace");
+}
+
+#[test]
+fn an_attribute_that_does_not_fit_is_refused() {
+    let mut g = Graph::new();
+    let x = float(&mut g, "x", &[1, 2, 3, 3]);
+    let whole_border = MaxPool2d {
+        kernel: [2, 2],
+        stride: [1, 1],
+        pad: [2, 2],
+    };
+    let refused = [
+        g.max_pool(x, whole_border).map(|_| x),
+        g.reduce_sum(
+            x,
+            Reduce {
+                axes: vec![4],
+                keep_axes: false,
+            },
+        ),
+        g.reduce_sum(
+            x,
+            Reduce {
+                axes: vec![1, 1],
+                keep_axes: false,
+            },
+        ),
+        g.transpose(x, &[0, 1, 2, 2]),
+        g.reshape(x, Shape::from([5])),
+        g.slice(
+            x,
+            Slice {
+                starts: vec![0; 4],
+                ends: vec![1, 2, 3, 4],
+                steps: vec![1; 4],
+            },
+        ),
+        g.slice(
+            x,
+            Slice {
+                starts: vec![0; 4],
+                ends: vec![1, 2, 3, 3],
+                steps: vec![1, 1, 0, 1],
+            },
+        ),
+        g.flip(x, &[7]),
+    ];
+    for refused in refused {
+        assert!(matches!(refused.map_err(refusal), Err(Refusal::Attribute { .. })));
+    }
+}
+
+#[test]
+fn an_error_names_operator_scope_and_shapes() {
+    let mut g = Graph::new();
+    let (a, b) = (float(&mut g, "a", &[2]), float(&mut g, "b", &[3]));
+    let error = g
+        .scoped("layer1", |g| g.scoped("act", |g| g.mul(a, b)))
+        .expect_err("2 and 3");
+    let expected = r#"cannot wire Mul in `layer1/act` to operands ["f32[2]", "f32[3]"]"#;
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn a_name_is_given_once() {
+    let mut g = Graph::new();
+    let x = float(&mut g, "x", &[2]);
+    let taken = Error::DuplicateName { name: "x".to_owned() };
+    assert_eq!(g.parameter("x", [2]), Err(taken));
+    g.output("y", x).expect("a new name");
+    assert_eq!(
+        g.output("y", x),
+        Err(Error::DuplicateName { name: "y".to_owned() })
+    );
+}
+
+#[test]
+fn a_constant_fills_its_shape_and_equal_numbers_are_one_value() {
+    let mut g = Graph::new();
+    let (shape, elements) = (Shape::from([3]), 2);
+    let short = g.constant([3], Constant::F32(vec![1.0, 2.0]));
+    assert_eq!(short, Err(Error::ConstantSize { shape, elements }));
+    assert_eq!(g.scalar(0.5), g.scalar(0.5));
+    assert_ne!(g.scalar(0.0), g.scalar(-0.0), "they differ under division");
+}
+
+#[test]
+fn a_node_that_no_output_needs_is_not_written() {
+    let with = |is_used: bool| {
+        let mut g = Graph::new();
+        let x = float(&mut g, "x", &[2]);
+        let unused = g.exp(x).expect("a float");
+        let y = g.neg(x).expect("a float");
+        g.output("y", if is_used { unused } else { y })
+            .expect("a new name");
+        String::from_utf8_lossy(&export(&g, &Options::default()).expect("no composites")).into_owned()
+    };
+    assert!(with(true).contains("Exp"));
+    assert!(!with(false).contains("Exp"));
+}
+
+#[test]
+fn a_composite_is_not_written_before_it_is_lowered() {
+    let mut g = Graph::new();
+    let (y, dy) = (float(&mut g, "y", &[2]), float(&mut g, "dy", &[2]));
+    let dx = g.relu_gradient(y, dy).expect("one shape");
+    g.output("dx", dx).expect("a new name");
+    let refused = export(&g, &Options::default());
+    assert_eq!(
+        refused,
+        Err(Error::NotLowered {
+            operator: "ReluGradient"
+        })
+    );
+    let lowered = lower::lower(&g).expect("it has a spelling");
+    assert!(export(&lowered, &Options::default()).is_ok());
+}
+
+#[test]
+fn a_fixed_parameter_must_fill_its_shape() {
+    let mut g = Graph::new();
+    let p = g.parameter("p", [2, 2]).expect("a new name");
+    let y = g.exp(p).expect("a float");
+    g.output("y", y).expect("a new name");
+    let fixed = BTreeMap::from([("p".to_owned(), Tensor::full([3], 1.0))]);
+    let refused = export(
+        &g,
+        &Options {
+            fixed: Some(&fixed),
+            ..Options::default()
+        },
+    );
+    let expected = Error::ParameterSize {
+        name: "p".to_owned(),
+        shape: Shape::from([2, 2]),
+        elements: 3,
+    };
+    assert_eq!(refused, Err(expected));
+}
+
+#[test]
+fn an_output_that_is_an_input_is_copied_under_its_own_name() {
+    let mut g = Graph::new();
+    let x = float(&mut g, "x", &[2]);
+    g.output("y", x).expect("a new name");
+    let written = export(&g, &Options::default()).expect("no composites");
+    assert!(String::from_utf8_lossy(&written).contains("Identity"));
+}
