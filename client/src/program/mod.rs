@@ -1,6 +1,5 @@
 //! Whole programs: what a runtime is handed, and what it must know to feed it.
 
-mod dropout;
 mod error;
 mod inference;
 mod signature;
@@ -9,7 +8,6 @@ mod train_step;
 
 use std::collections::BTreeMap;
 
-pub use dropout::dropout_mask;
 pub use error::Error;
 pub use inference::inference;
 pub use signature::{Role, Signature, StatePair, ValueInfo};
