@@ -4,7 +4,7 @@ use std::{fs, net::TcpListener};
 
 use equibatch_proto::v1::{
     Balance, DescribeDatasetRequest, LastBatch, Normalization, PositionToken, Recipe, Shard,
-    StreamBatchesRequest, balance,
+    StreamBatchesRequest, Stride, balance,
 };
 use equibatch_tests::{
     images::ImageFolder,
@@ -75,6 +75,16 @@ const CASES: &[Case] = &[
         |r| r.shard = Some(Shard { world: 2, rank: 2 }),
         InvalidArgument,
         &["shard.rank", "2", "0 to 1"],
+    ),
+    (
+        |r| r.stride = Some(Stride { of: 0, index: 0 }),
+        InvalidArgument,
+        &["stride.of", "0", "1 to 4096"],
+    ),
+    (
+        |r| r.stride = Some(Stride { of: 3, index: 3 }),
+        InvalidArgument,
+        &["stride.index", "3", "0 to 2"],
     ),
     (
         |r| r.balance = Some(Balance::default()),
@@ -362,6 +372,7 @@ fn any_request() -> impl Strategy<Value = StreamBatchesRequest> {
             let [epochs, batch_size, image_size, images_per_epoch] = sizes;
             let [element_type, layout, last_batch, order, canonical] = choices;
             let narrow = |number: u64| number as u32;
+            let strided = shard.filter(|(world, _)| world % 2 == 0);
             StreamBatchesRequest {
                 split: split.to_owned(),
                 seed: epoch,
@@ -374,6 +385,10 @@ fn any_request() -> impl Strategy<Value = StreamBatchesRequest> {
                 shard: shard.map(|(world, rank)| Shard {
                     world: narrow(world),
                     rank: narrow(rank),
+                }),
+                stride: strided.map(|(of, index)| Stride {
+                    of: narrow(of),
+                    index: narrow(index),
                 }),
                 batch_size: batch_size.map(narrow),
                 image_size: image_size.map(narrow),

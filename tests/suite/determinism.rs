@@ -1,6 +1,6 @@
 //! The same request gives the same bytes, whatever happens around it.
 
-use equibatch_proto::v1::Shard;
+use equibatch_proto::v1::{Batch, Shard, Stride};
 use equibatch_tests::{
     images::ImageFolder,
     memory::{MemoryServer, config, engine},
@@ -121,6 +121,35 @@ async fn shards_are_parts_of_the_whole_and_may_change_in_number_on_the_way() {
                     slots.iter().map(|slot| whole.labels[*slot]).collect::<Vec<_>>()
                 );
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn strides_share_out_the_batches_of_a_stream() {
+    let images = pictures();
+    let server = MemoryServer::start(engine(images.root(), config(2, 1 << 26)));
+    let mut client = server.client().await;
+    let whole = receive(&mut client, small("train", 2)).await.unwrap();
+    for of in [1, 2, 3, 40] {
+        for index in 0..of {
+            let mut request = small("train", 2);
+            request.stride = Some(Stride { of, index });
+            request.start = whole.batches[0].next.clone();
+            let part = receive(&mut client, request).await.unwrap();
+            // The first batch is before the start.
+            let skip = if index == 0 { of } else { index };
+            let expected: Vec<String> = (whole.digests().into_iter())
+                .skip(skip as usize)
+                .step_by(of as usize)
+                .collect();
+            assert_eq!(part.digests(), expected, "remainder {index} of {of}");
+            let tokens = |batches: &[Batch]| batches.iter().map(|b| b.next.clone()).collect::<Vec<_>>();
+            let places = whole.batches.iter().skip(skip as usize).step_by(of as usize);
+            assert_eq!(
+                tokens(&part.batches),
+                places.map(|b| b.next.clone()).collect::<Vec<_>>()
+            );
         }
     }
 }

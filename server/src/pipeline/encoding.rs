@@ -1,8 +1,8 @@
 //! The canonical encoding of a [`StreamSpec`], from which its hash is made.
 //!
 //! Two requests have the same hash exactly when they ask for the same tensors of the same files: left out are the seed and the files
-//! (which a token names by themselves), where the stream starts and ends, the shard (a stream may be continued with another number of
-//! them) and the dataset's name (which another server may choose differently).
+//! (which a token names by themselves), where the stream starts and ends, stride and shard (a stream may be continued with others) and
+//! the dataset's name (which another server may choose differently).
 //!
 //! The encoding is little-endian and fixed: a field is never moved, a new one is appended. [`VERSION`] changes whenever the same
 //! request would give other bytes than before, so that a stream is not continued across such a change.
@@ -133,7 +133,7 @@ mod tests {
     use crate::{
         augment::Recipe,
         dataset::Fingerprint,
-        pipeline::{Position, Shard, Start},
+        pipeline::{Position, Shard, Start, Stride},
         tensor::{Normalization, TensorSpec},
     };
 
@@ -145,6 +145,7 @@ mod tests {
             epochs: 2,
             start: Start::default(),
             shard: Shard::WHOLE,
+            stride: Stride::ALL,
             batch_size: 64,
             balance: Balance::Oversample,
             images_per_epoch: None,
@@ -216,6 +217,7 @@ mod tests {
             changed(|s| s.epochs = 9),
             changed(|s| s.start.position = Position { epoch: 1, step: 2 }),
             changed(|s| s.shard = Shard { world: 2, rank: 1 }),
+            changed(|s| s.stride = Stride { of: 2, index: 1 }),
             changed(|s| s.expected_fingerprint = Some(Fingerprint([1; 32]))),
         ] {
             assert_eq!(same.hash(), spec().hash(), "{same:?}");

@@ -90,7 +90,8 @@ impl Job {
     pub(super) fn new(work: Work, start: Position) -> Self {
         let spec = &work.producer.spec;
         let buffers = BufferPool::new(spec.images_per_batch() * spec.tensor.image_bytes());
-        let next = (start.epoch < u64::from(spec.epochs)).then_some(start);
+        let first = spec.stride.first_from(start, work.plan.steps_per_epoch());
+        let next = (first.epoch < u64::from(spec.epochs)).then_some(first);
         Self {
             work,
             buffers,
@@ -166,8 +167,9 @@ impl Job {
                 state.fail(batch, panicked(position));
                 break;
             };
-            let following = position.next(self.work.plan.steps_per_epoch());
-            state.next = (following.epoch < u64::from(self.work.producer.spec.epochs)).then_some(following);
+            let (spec, steps) = (&self.work.producer.spec, self.work.plan.steps_per_epoch());
+            let following = spec.stride.first_from(position.next(steps), steps);
+            state.next = (following.epoch < u64::from(spec.epochs)).then_some(following);
             let pieces = slots.iter().zip(chunks).enumerate();
             state.unclaimed = pieces
                 .map(|(index, (&slot, chunk))| Piece {

@@ -38,7 +38,7 @@ pub use self::{
     engine::Engine,
     error::Error,
     options::{EngineConfig, Limits},
-    position::{Position, ResumeError, SpecHash, Start},
+    position::{Position, ResumeError, SpecHash, Start, Stride},
     served::Served,
     source::{Files, Source, is_transient},
     spec::{Canonical, Error as SpecError, Shard, StreamSpec},

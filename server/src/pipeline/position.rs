@@ -29,6 +29,40 @@ impl Position {
     }
 }
 
+/// Every `of`-th batch: those whose number, counted over all epochs, leaves the remainder `index`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stride {
+    /// At least 1.
+    pub of: u32,
+    /// Below `of`.
+    pub index: u32,
+}
+
+impl Stride {
+    /// Every batch.
+    pub const ALL: Self = Self { of: 1, index: 0 };
+    /// Largest `of`: far more servers than a client will ever spread a stream over.
+    pub const MAX: u32 = 4096;
+
+    /// The first of these batches at `position` or behind it, in epochs of `steps` batches.
+    ///
+    /// # Panics
+    ///
+    /// Where `of` or `steps` is zero.
+    #[must_use]
+    pub fn first_from(self, position: Position, steps: u64) -> Position {
+        // Wide, because an epoch is whatever number the client's token says.
+        let (of, steps) = (u128::from(self.of), u128::from(steps));
+        let number = u128::from(position.epoch) * steps + u128::from(position.step);
+        let ahead = (u128::from(self.index) + of - number % of) % of;
+        let found = number + ahead;
+        Position {
+            epoch: u64::try_from(found / steps).unwrap_or(u64::MAX),
+            step: (found % steps) as u64,
+        }
+    }
+}
+
 /// Hash of everything in a request that its batches depend on, the seed and the files excepted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SpecHash(pub [u8; 16]);
@@ -159,6 +193,32 @@ mod tests {
             position: Position { epoch, step },
             ..Start::default()
         }
+    }
+
+    #[test]
+    fn strides_share_out_every_batch_once_across_the_ends_of_epochs() {
+        let steps = 5;
+        let walk = |stride: Stride, start: Position| {
+            let first = stride.first_from(start, steps);
+            std::iter::successors(Some(first), move |at| {
+                Some(stride.first_from(at.next(steps), steps))
+            })
+            .take_while(|at| at.epoch < 4)
+            .collect::<Vec<_>>()
+        };
+        for start in [Position::default(), Position { epoch: 1, step: 3 }] {
+            for of in 1..=7 {
+                let mut shared: Vec<_> = (0..of)
+                    .flat_map(|index| walk(Stride { of, index }, start))
+                    .collect();
+                shared.sort_unstable();
+                assert_eq!(shared, walk(Stride::ALL, start), "{of} parts from {start:?}");
+            }
+        }
+        assert_eq!(
+            walk(Stride { of: 3, index: 1 }, Position::default())[..3],
+            [(0, 1), (0, 4), (1, 2)].map(|(epoch, step)| Position { epoch, step })
+        );
     }
 
     #[test]

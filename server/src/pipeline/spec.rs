@@ -1,6 +1,9 @@
 //! What to stream: the domain form of a request, with every default resolved.
 
-use super::{Limits, position::Start};
+use super::{
+    Limits,
+    position::{Start, Stride},
+};
 use crate::{
     augment::Recipe,
     dataset::{Fingerprint, Split},
@@ -24,6 +27,8 @@ pub struct StreamSpec {
     pub start: Start,
     /// Which part of each global batch.
     pub shard: Shard,
+    /// Which of the batches.
+    pub stride: Stride,
     /// Images in a global batch.
     pub batch_size: u32,
     /// How often each class is drawn.
@@ -108,6 +113,8 @@ impl StreamSpec {
         )?;
         in_range("shard.world", self.shard.world, 1, self.batch_size)?;
         in_range("shard.rank", self.shard.rank, 0, self.shard.world - 1)?;
+        in_range("stride.of", self.stride.of, 1, Stride::MAX)?;
+        in_range("stride.index", self.stride.index, 0, self.stride.of - 1)?;
         self.recipe.validate().map_err(Error::Recipe)?;
         for (field, values) in [
             ("normalization.mean", self.tensor.normalization.mean),

@@ -5,7 +5,7 @@ use equibatch_proto::v1;
 use crate::{
     augment::Recipe,
     dataset::{Dataset, Fingerprint, Split},
-    pipeline::{Canonical, Position, Shard, SpecHash, Start, StreamSpec},
+    pipeline::{Canonical, Position, Shard, SpecHash, Start, StreamSpec, Stride},
     sampling::{Balance, LastBatch, Order},
     tensor::{ElementType, Layout, Normalization, TensorSpec},
 };
@@ -79,6 +79,10 @@ pub(in crate::service) fn stream_spec(
         shard: request.shard.map_or(Shard::WHOLE, |shard| Shard {
             world: shard.world,
             rank: shard.rank,
+        }),
+        stride: request.stride.map_or(Stride::ALL, |stride| Stride {
+            of: stride.of,
+            index: stride.index,
         }),
         batch_size: request.batch_size.unwrap_or(BATCH_SIZE),
         balance: match request.balance {
