@@ -1,0 +1,68 @@
+//! What a stream gives: a description, then batches.
+
+use bytes::Bytes;
+use equibatch_proto::v1;
+
+use super::{Position, position::hexadecimal};
+
+/// What the server says before the first batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamDescription {
+    /// Name of the dataset.
+    pub dataset: String,
+    /// Its fingerprint, in hexadecimal.
+    pub fingerprint: String,
+    /// In label order.
+    pub classes: Vec<String>,
+    /// Batches per epoch.
+    pub steps_per_epoch: u64,
+    /// Images per epoch.
+    pub images_per_epoch: u64,
+    /// How often each class is drawn per epoch, in label order.
+    pub draws_per_class: Vec<u64>,
+    /// Epochs of the stream.
+    pub epochs: u32,
+    /// Per channel: red, green, blue.
+    pub mean: [f32; 3],
+    /// Per channel: red, green, blue.
+    pub std: [f32; 3],
+    /// Short side of the images that augmentation starts from, in pixels; 0: as decoded.
+    pub canonical_short_side: u32,
+}
+
+/// Images and their labels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// From 0.
+    pub epoch: u64,
+    /// Within the epoch, from 0.
+    pub step: u64,
+    /// Where the stream continues after this batch.
+    pub next: Position,
+    /// One per image.
+    pub labels: Vec<u32>,
+    /// One per image: index into the dataset's samples.
+    pub samples: Vec<u32>,
+    /// Images that stand in the place of a broken file.
+    pub replaced: usize,
+    /// `f32[N, 3, S, S]`, little-endian, at any alignment.
+    pub tensor: Bytes,
+}
+
+impl StreamDescription {
+    pub(super) fn from_wire(description: v1::StreamDescription) -> Option<Self> {
+        let normalization = description.normalization?;
+        Some(Self {
+            dataset: description.dataset,
+            fingerprint: hexadecimal(&description.fingerprint),
+            classes: description.classes,
+            steps_per_epoch: description.steps_per_epoch,
+            images_per_epoch: description.images_per_epoch,
+            draws_per_class: description.draws_per_class,
+            epochs: description.epochs,
+            mean: normalization.mean.try_into().ok()?,
+            std: normalization.std.try_into().ok()?,
+            canonical_short_side: description.canonical_short_side,
+        })
+    }
+}

@@ -1,0 +1,103 @@
+//! One stream from one server, as it comes in.
+
+use equibatch_proto::v1::{self, batch_loader_client::BatchLoaderClient, stream_batches_response::Message};
+use tonic::{Streaming, transport::Channel};
+
+use super::{Batch, BatchRequest, Error, Position, StreamDescription};
+
+/// The batches of one request to one server; every message is checked against what was asked for.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    address: String,
+    request: BatchRequest,
+    classes: usize,
+    stream: Streaming<v1::StreamBatchesResponse>,
+    /// The last batch received, in words.
+    at: String,
+}
+
+impl Incoming {
+    /// Sends the request and waits for the description.
+    pub(super) async fn open(
+        address: &str,
+        mut client: BatchLoaderClient<Channel>,
+        request: &BatchRequest,
+    ) -> Result<(StreamDescription, Self), Error> {
+        let refused = |status: tonic::Status| Error::from_status(address, &status);
+        let mut stream = client
+            .stream_batches(request.to_wire())
+            .await
+            .map_err(refused)?
+            .into_inner();
+        let first = stream.message().await.map_err(refused)?;
+        let contract = |reason: &str| Error::Contract {
+            address: address.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let Some(Message::Description(description)) = first.and_then(|response| response.message) else {
+            return Err(contract("its stream does not begin with a description"));
+        };
+        let shape = [request.batch_size, 3, request.image_size, request.image_size];
+        if description.shape != shape || description.element_type() != v1::ElementType::F32 {
+            return Err(contract(
+                "its stream has another shape or element type than asked for",
+            ));
+        }
+        let description = StreamDescription::from_wire(description)
+            .ok_or_else(|| contract("its normalization has not three channels"))?;
+        let incoming = Self {
+            address: address.to_owned(),
+            request: request.clone(),
+            classes: description.classes.len(),
+            stream,
+            at: "before the first batch".to_owned(),
+        };
+        Ok((description, incoming))
+    }
+
+    /// The next batch; `None` after the last one. Nothing follows an error. Nothing is lost where the future is dropped before it is done.
+    pub(super) async fn next(&mut self) -> Option<Result<Batch, Error>> {
+        let received = match self.stream.message().await {
+            Ok(message) => self.check(message?),
+            Err(status) => Err(Error::from_stream_status(&self.address, self.at.clone(), &status)),
+        };
+        if let Ok(batch) = &received {
+            self.at = format!("after epoch {} step {}", batch.epoch + 1, batch.step + 1);
+        }
+        Some(received)
+    }
+
+    fn check(&self, response: v1::StreamBatchesResponse) -> Result<Batch, Error> {
+        let contract = |reason: &str| Error::Contract {
+            address: self.address.clone(),
+            reason: reason.to_owned(),
+        };
+        let Some(Message::Batch(batch)) = response.message else {
+            return Err(contract("a message of its stream is no batch"));
+        };
+        let images = batch.labels.len();
+        let bytes_per_image = self.request.tensor_bytes() / self.request.batch_size as usize;
+        if images == 0
+            || images > self.request.batch_size as usize
+            || batch.tensor.len() != images * bytes_per_image
+        {
+            return Err(contract("a batch has another size than its labels"));
+        }
+        if batch.labels.iter().any(|&label| label as usize >= self.classes) {
+            return Err(contract("a label is not among the classes"));
+        }
+        Ok(Batch {
+            epoch: batch.epoch,
+            step: batch.step,
+            next: batch
+                .next
+                .as_ref()
+                .map(Position::from_wire)
+                .ok_or_else(|| contract("a batch has no position"))?,
+            labels: batch.labels,
+            samples: batch.sample_ids,
+            replaced: batch.replacements.len(),
+            tensor: batch.tensor,
+        })
+    }
+}
