@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod data;
+
+pub use data::{Reading, Stats};
+
 /// Streams class-balanced, augmented, normalised image batches over gRPC.
 #[derive(Debug, Parser)]
 #[command(name = "server", version, after_help = EXIT_CODES, max_term_width = 120)]
@@ -25,6 +29,8 @@ const EXIT_CODES: &str = "Exit codes:
 pub enum Command {
     /// Serve class folders until SIGINT or SIGTERM.
     Serve(Serve),
+    /// Say what is in class folders, and what each balance policy would make of it.
+    Stats(Stats),
     /// Draw a small, unbalanced set of class folders to try things out with.
     SampleData(SampleData),
 }

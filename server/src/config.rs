@@ -17,6 +17,8 @@ use crate::{
     tensor::TensorSpec,
 };
 
+mod data;
+
 /// Everything that `serve` needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -72,15 +74,6 @@ impl TryFrom<&Serve> for Config {
 
     fn try_from(args: &Serve) -> Result<Self, Error> {
         let defaults = EngineConfig::default();
-        let threads = args.threads.map(|threads| {
-            NonZeroUsize::new(threads)
-                .filter(|threads| threads.get() <= 1024)
-                .ok_or_else(|| Error::Value {
-                    option: "--threads",
-                    value: threads.to_string(),
-                    reason: "it must be from 1 to 1024",
-                })
-        });
         Ok(Self {
             listen: address(&args.listen)?,
             datasets: datasets(&args.data)?,
@@ -99,7 +92,7 @@ impl TryFrom<&Serve> for Config {
                 ..ScanOptions::default()
             },
             engine: EngineConfig {
-                threads: threads.transpose()?.unwrap_or(defaults.threads),
+                threads: threads(args.threads)?.unwrap_or(defaults.threads),
                 cache_bytes: match &args.cache_bytes {
                     Some(text) => bytes("--cache-bytes", text)?,
                     None => budget_from_cgroup(),
@@ -221,6 +214,19 @@ fn address(text: &str) -> Result<(String, u16), Error> {
         host.to_owned()
     };
     Ok((host, port))
+}
+
+fn threads(typed: Option<usize>) -> Result<Option<NonZeroUsize>, Error> {
+    let checked = |threads: usize| {
+        NonZeroUsize::new(threads)
+            .filter(|threads| threads.get() <= 1024)
+            .ok_or_else(|| Error::Value {
+                option: "--threads",
+                value: threads.to_string(),
+                reason: "it must be from 1 to 1024",
+            })
+    };
+    typed.map(checked).transpose()
 }
 
 fn fraction(option: &'static str, value: f64) -> Result<f64, Error> {

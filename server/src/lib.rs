@@ -23,6 +23,8 @@
 //! | [`pipeline`] | the engine: streams of batches, made by threads of its own |
 //! | [`service`] | the gRPC face |
 //! | [`args`], [`config`], [`telemetry`] | the command line, what it means, and the log |
+//! | [`stats`], [`moments`] | what is in a folder, and what a stream would make of it; mean and variance of pixels |
+//! | [`terminal`] | tables and progress bars |
 //! | [`sample_data`] | drawn images to try things out with |
 //!
 //! Imports go down this list only: `service` knows `pipeline`, `pipeline` knows the parts, the parts know `dataset`, `image`, `geometry` and
@@ -47,13 +49,16 @@ pub mod decode;
 pub mod geometry;
 pub mod header;
 pub mod image;
+pub mod moments;
 pub mod pipeline;
 pub mod random;
 pub mod sample_data;
 pub mod sampling;
 pub mod service;
+pub mod stats;
 pub mod telemetry;
 pub mod tensor;
+pub mod terminal;
 pub mod tone;
 
 use std::{future::Future, io};

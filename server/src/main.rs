@@ -19,6 +19,7 @@ use equibatch_server::{
 use exit::{Failure, INPUT, SOFTWARE, SYSTEM, USAGE};
 use tokio::net::TcpListener;
 
+mod command;
 mod exit;
 mod shutdown;
 
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     };
     let outcome = match arguments.command {
         Command::Serve(args) => serve(&args),
+        Command::Stats(args) => command::stats(&args),
         Command::SampleData(args) => draw(&args),
     };
     exit::code(outcome)

@@ -15,6 +15,8 @@ const SERVER: Rules = &[
     ("geometry", &[]),
     ("tone", &[]),
     ("header", &[]),
+    ("terminal", &[]),
+    ("moments", &["image"]),
     ("dataset", &["header", "random"]),
     ("sampling", &["random"]),
     ("decode", &["dataset", "header", "image"]),
@@ -35,6 +37,26 @@ const SERVER: Rules = &[
         ],
     ),
     ("sample_data", &["random"]),
+    (
+        "stats",
+        &["dataset", "decode", "image", "moments", "sampling", "terminal"],
+    ),
+    ("args", &[]),
+    (
+        "config",
+        &[
+            "args",
+            "cache",
+            "dataset",
+            "pipeline",
+            "sample_data",
+            "service",
+            "stats",
+            "tensor",
+        ],
+    ),
+    // Of the program, not of the library.
+    ("command", &[]),
 ];
 
 const CLIENT: Rules = &[

@@ -50,7 +50,7 @@ pub use error::Error;
 pub use fingerprint::Fingerprint;
 pub use options::{Orientation, ScanOptions, SplitMethod};
 pub use quarantine::{Quarantined, RuntimeQuarantine};
-pub use scan::scan;
+pub use scan::{scan, survey};
 pub use warning::{LinkFault, Warning};
 pub use weights::{effective_number, inverse_frequency};
 

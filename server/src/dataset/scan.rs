@@ -24,6 +24,33 @@ use crate::header::{self, Header, Limits};
 ///
 /// Every variant of [`Error`]; see the table in the documentation of [`super`].
 pub fn scan(name: &str, root: &Path, options: &ScanOptions) -> Result<Dataset, Error> {
+    let (dataset, stray) = scan_any(name, root, options)?;
+    let root = root.to_owned();
+    match dataset.classes.as_slice() {
+        [] => Err(Error::NoImages {
+            root,
+            quarantined: dataset.quarantine.len(),
+            stray,
+        }),
+        [class] => Err(Error::SingleClass {
+            root,
+            class: class.clone(),
+        }),
+        _ => Ok(dataset),
+    }
+}
+
+/// As [`scan`], but takes roots of any number of classes, none included: to look at folders that cannot be served yet.
+///
+/// # Errors
+///
+/// Those of [`scan`] but [`Error::NoImages`] and [`Error::SingleClass`].
+pub fn survey(name: &str, root: &Path, options: &ScanOptions) -> Result<Dataset, Error> {
+    Ok(scan_any(name, root, options)?.0)
+}
+
+/// The dataset, and how many images lie beside its class folders.
+fn scan_any(name: &str, root: &Path, options: &ScanOptions) -> Result<(Dataset, usize), Error> {
     if !(0.0..1.0).contains(&options.valid_fraction) {
         return Err(Error::ValidFraction {
             fraction: options.valid_fraction,
@@ -49,7 +76,7 @@ pub fn scan(name: &str, root: &Path, options: &ScanOptions) -> Result<Dataset, E
         root: root.to_owned(),
     })?;
 
-    let classes = classes(root, &usable, &walk)?;
+    let classes = classes(&usable);
     let samples = samples(&usable, &classes, options);
     let mut warnings = walk.warnings;
     warnings.extend(empty_classes(&walk.class_folders, &samples));
@@ -58,7 +85,7 @@ pub fn scan(name: &str, root: &Path, options: &ScanOptions) -> Result<Dataset, E
     warnings.sort();
     let fingerprint = fingerprint(&classes, &samples, options.orientation);
     let (name, quarantine) = (name.to_owned(), walk.quarantine);
-    Ok(Dataset {
+    let dataset = Dataset {
         name,
         root: real,
         classes,
@@ -67,7 +94,8 @@ pub fn scan(name: &str, root: &Path, options: &ScanOptions) -> Result<Dataset, E
         quarantine,
         warnings,
         options: *options,
-    })
+    };
+    Ok((dataset, walk.stray))
 }
 
 fn open(root: &Path) -> Result<(PathBuf, Walk), Error> {
@@ -125,22 +153,9 @@ fn header_of(path: &Path, bytes: u64, limits: &Limits) -> Result<Header, header:
     header::read(BufReader::new(file), limits)
 }
 
-fn classes(root: &Path, usable: &[(Found, Header)], walk: &Walk) -> Result<Vec<String>, Error> {
+fn classes(usable: &[(Found, Header)]) -> Vec<String> {
     let names: BTreeSet<&String> = usable.iter().map(|(found, _)| &found.class).collect();
-    let mut classes: Vec<String> = names.into_iter().cloned().collect();
-    let root = root.to_owned();
-    match classes.len() {
-        0 => Err(Error::NoImages {
-            root,
-            quarantined: walk.quarantine.len(),
-            stray: walk.stray,
-        }),
-        1 => Err(Error::SingleClass {
-            root,
-            class: classes.remove(0),
-        }),
-        _ => Ok(classes),
-    }
+    names.into_iter().cloned().collect()
 }
 
 fn samples(usable: &[(Found, Header)], classes: &[String], options: &ScanOptions) -> Vec<Sample> {
