@@ -43,10 +43,10 @@ pub enum Command {
 /// The server.
 #[derive(Debug, Args)]
 pub struct Server {
-    /// Host and port.
+    /// Host and port, or unix:PATH where the server runs on this machine and listens there.
     #[arg(
         long,
-        value_name = "HOST:PORT",
+        value_name = "ADDRESS",
         env = "EQUIBATCH_SERVER",
         default_value = "localhost:50051"
     )]

@@ -42,15 +42,20 @@ pub struct Serve {
     /// by. Without NAME=, the folder's own name. May be given several times.
     #[arg(long = "data", value_name = "[NAME=]DIR", required = true)]
     pub data: Vec<String>,
-    /// Where to listen. Without a host: on this machine only. There is no encryption and no authentication: whoever reaches the port
-    /// can read the images.
+    /// Where to listen: [HOST]:PORT, or unix:PATH for clients on this machine. Without a host: on this machine only. May be given
+    /// several times, or as a list with commas. There is no encryption and no authentication: whoever reaches the port, or may write
+    /// to the socket file, can read the images.
     #[arg(
         long,
-        value_name = "[HOST]:PORT",
+        value_name = "ADDRESS",
+        value_delimiter = ',',
         default_value = "127.0.0.1:50051",
         env = "EQUIBATCH_LISTEN"
     )]
-    pub listen: String,
+    pub listen: Vec<String>,
+    /// Permission bits of socket files, in octal: whoever may write may connect.
+    #[arg(long, value_name = "MODE", default_value = "600")]
+    pub socket_mode: String,
     /// Threads that decode and augment. Default: as many as this process may use processors.
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,

@@ -13,7 +13,7 @@ use crate::{
     dataset::{Orientation, ScanOptions, SplitMethod},
     pipeline::{EngineConfig, Limits},
     sample_data::{self, ClassSpec},
-    service::ServiceConfig,
+    service::{ServiceConfig, socket::Address},
     tensor::TensorSpec,
 };
 
@@ -22,8 +22,8 @@ mod data;
 /// Everything that `serve` needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Host, which may be a name, and port.
-    pub listen: (String, u16),
+    /// Where to listen.
+    pub listen: Vec<Address>,
     /// The datasets, by different names.
     pub datasets: Vec<DatasetConfig>,
     /// How they are scanned.
@@ -75,7 +75,7 @@ impl TryFrom<&Serve> for Config {
     fn try_from(args: &Serve) -> Result<Self, Error> {
         let defaults = EngineConfig::default();
         Ok(Self {
-            listen: address(&args.listen)?,
+            listen: addresses(&args.listen, &args.socket_mode)?,
             datasets: datasets(&args.data)?,
             scan: ScanOptions {
                 valid_fraction: fraction("--valid-fraction", args.valid_fraction)?,
@@ -193,14 +193,37 @@ fn dataset(text: &str) -> Result<DatasetConfig, Error> {
     })
 }
 
-/// Host and port. A missing host is this machine alone, since what is served is open to whoever reaches it.
-fn address(text: &str) -> Result<(String, u16), Error> {
+fn addresses(texts: &[String], mode: &str) -> Result<Vec<Address>, Error> {
+    let mode = u32::from_str_radix(mode, 8)
+        .ok()
+        .filter(|mode| *mode <= 0o777)
+        .ok_or_else(|| Error::Value {
+            option: "--socket-mode",
+            value: mode.to_owned(),
+            reason: "it must be octal permission bits, such as 600 or 660",
+        })?;
+    texts.iter().map(|text| address(text, mode)).collect()
+}
+
+/// `unix:PATH`, or host and port. A missing host is this machine alone, since what is served is open to whoever reaches it.
+fn address(text: &str, mode: u32) -> Result<Address, Error> {
     let fail = |reason| Error::Value {
         option: "--listen",
         value: text.to_owned(),
         reason,
     };
-    let (host, port) = text.rsplit_once(':').ok_or_else(|| fail("write HOST:PORT"))?;
+    if let Some(path) = text.strip_prefix("unix:") {
+        // `unix:///path` is how other gRPC programs write it.
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if path.is_empty() {
+            return Err(fail("write unix:PATH"));
+        }
+        let path = PathBuf::from(path);
+        return Ok(Address::Unix { path, mode });
+    }
+    let (host, port) = text
+        .rsplit_once(':')
+        .ok_or_else(|| fail("write HOST:PORT, or unix:PATH"))?;
     let port = port
         .parse()
         .map_err(|_| fail("the port must be a number from 0 to 65535"))?;
@@ -213,7 +236,7 @@ fn address(text: &str) -> Result<(String, u16), Error> {
     } else {
         host.to_owned()
     };
-    Ok((host, port))
+    Ok(Address::Tcp { host, port })
 }
 
 fn threads(typed: Option<usize>) -> Result<Option<NonZeroUsize>, Error> {
@@ -364,11 +387,39 @@ mod tests {
             ("0.0.0.0:0", "0.0.0.0", 0),
             ("localhost:7", "localhost", 7),
         ] {
-            assert_eq!(address(text), Ok((host.to_owned(), port)), "{text}");
+            let host = host.to_owned();
+            assert_eq!(address(text, 0o600), Ok(Address::Tcp { host, port }), "{text}");
         }
-        for text in ["50051", "localhost:", "localhost:70000", "localhost:http"] {
-            assert!(address(text).is_err(), "{text}");
+        for text in [
+            "50051",
+            "localhost:",
+            "localhost:70000",
+            "localhost:http",
+            "unix:",
+        ] {
+            assert!(address(text, 0o600).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn ports_and_socket_files_stand_side_by_side() {
+        let config = config(&[
+            "--data",
+            "x",
+            "--listen",
+            ":1",
+            "--listen",
+            "unix:/run/x,unix:///run/y",
+        ]);
+        let unix = |path: &str| Address::Unix {
+            path: path.into(),
+            mode: 0o600,
+        };
+        let tcp = Address::Tcp {
+            host: "127.0.0.1".to_owned(),
+            port: 1,
+        };
+        assert_eq!(config.unwrap().listen, [tcp, unix("/run/x"), unix("/run/y")]);
     }
 
     #[test]
@@ -383,6 +434,7 @@ mod tests {
             (&["--data", "x", "--max-epochs", "0"], "--max-epochs"),
             (&["--data", "x", "--max-image-size", "4097"], "--max-image-size"),
             (&["--data", "x", "--listen", "here"], "--listen"),
+            (&["--data", "x", "--socket-mode", "888"], "--socket-mode"),
         ] {
             let error = config(args).unwrap_err().to_string();
             assert!(error.starts_with(option), "{error}");

@@ -63,13 +63,10 @@ pub mod tone;
 
 use std::{future::Future, io};
 
-use tokio::net::TcpListener;
-use tonic::transport::server::TcpIncoming;
-
 use crate::{
     config::{Config, DatasetConfig},
     pipeline::Engine,
-    service::ServiceConfig,
+    service::{ServiceConfig, socket::Sockets},
 };
 
 /// Why a server does not start, or stops by itself.
@@ -120,18 +117,16 @@ pub fn open(config: &Config) -> Result<Engine, Error> {
     Engine::new(config.engine.clone(), datasets).map_err(Error::Threads)
 }
 
-/// Serves `engine` to whoever connects to `listener`, until `shutdown` is done and the open streams have ended.
+/// Serves `engine` to whoever connects to `sockets`, until `shutdown` is done and the open streams have ended.
 ///
 /// # Errors
 ///
-/// Where the listener fails.
+/// Where the transport fails as a whole.
 pub async fn run(
     engine: Engine,
     config: &ServiceConfig,
-    listener: TcpListener,
+    sockets: Sockets,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Error> {
-    // Small frames, such as headers and acknowledgements, wait for nothing.
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    Ok(service::serve(engine, config, incoming, shutdown).await?)
+    Ok(service::serve(engine, config, sockets.accept(), shutdown).await?)
 }

@@ -14,10 +14,11 @@ use equibatch_server::{
     config::Config,
     dataset::Split,
     pipeline::{Engine, Served},
-    run, sample_data, telemetry,
+    run, sample_data,
+    service::socket::Sockets,
+    telemetry,
 };
 use exit::{Failure, INPUT, SOFTWARE, SYSTEM, USAGE};
-use tokio::net::TcpListener;
 
 mod command;
 mod exit;
@@ -43,11 +44,8 @@ async fn serve(args: &Serve) -> Result<(), Failure> {
         .context("--log")
         .map_err(|error| USAGE.failure(error))?;
     let signals = shutdown::Signals::install().map_err(|error| SYSTEM.failure(error))?;
-    let (host, port) = &config.listen;
-    let listener = TcpListener::bind((host.as_str(), *port)).await;
-    let listener = listener
-        .with_context(|| format!("cannot listen on {host}:{port}"))
-        .map_err(|error| SYSTEM.failure(error))?;
+    let sockets = Sockets::bind(&config.listen).await;
+    let sockets = sockets.map_err(|error| SYSTEM.failure(error))?;
     let service = config.service.clone();
     let opening = tokio::task::spawn_blocking(move || equibatch_server::open(&config));
     let stopped = signals.received();
@@ -56,12 +54,12 @@ async fn serve(args: &Serve) -> Result<(), Failure> {
         opened = opening => opened.map_err(|panic| SOFTWARE.failure(panic))?.map_err(failure)?,
         () = &mut stopped => return Ok(()),
     };
-    announce(&engine, &listener).map_err(|error| SYSTEM.failure(error))?;
-    run(engine, &service, listener, stopped).await.map_err(failure)
+    announce(&engine, &sockets).map_err(|error| SYSTEM.failure(error))?;
+    run(engine, &service, sockets, stopped).await.map_err(failure)
 }
 
 /// One line that says what is served where, for whoever waits for it.
-fn announce(engine: &Engine, listener: &TcpListener) -> io::Result<()> {
+fn announce(engine: &Engine, sockets: &Sockets) -> io::Result<()> {
     let count = |served: &Arc<Served>, split: &Split| {
         let images: u32 = served.dataset().counts(*split).iter().sum();
         format!("{images} {}", split.name())
@@ -85,7 +83,7 @@ fn announce(engine: &Engine, listener: &TcpListener) -> io::Result<()> {
         io::stdout(),
         "serving {} on {}",
         datasets.join(", "),
-        listener.local_addr()?
+        sockets.addresses()?.join(", ")
     )
 }
 

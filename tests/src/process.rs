@@ -48,8 +48,18 @@ impl ServerProcess {
     /// Where it does not start.
     #[must_use]
     pub fn start(root: &Path, options: &[&str]) -> Self {
+        Self::listening(root, "127.0.0.1:0", options)
+    }
+
+    /// Serves `root` on `listen`, and waits until it says that it does.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not start.
+    #[must_use]
+    pub fn listening(root: &Path, listen: &str, options: &[&str]) -> Self {
         let mut child = Command::new(program("server"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--data"])
+            .args(["serve", "--listen", listen, "--log", "warn", "--data"])
             .arg(format!("pictures={}", root.display()))
             .args(options)
             .stdin(Stdio::null())
@@ -76,7 +86,12 @@ impl ServerProcess {
     ///
     /// Where there is no connection.
     pub async fn client(&self) -> BatchLoaderClient<Channel> {
-        let client = BatchLoaderClient::connect(format!("http://{}", self.address)).await;
+        let uri = if self.address.starts_with("unix:") {
+            self.address.clone()
+        } else {
+            format!("http://{}", self.address)
+        };
+        let client = BatchLoaderClient::connect(uri).await;
         client
             .expect("a connection")
             .max_decoding_message_size(usize::MAX)
@@ -88,6 +103,21 @@ impl ServerProcess {
         // SAFETY: kill takes plain numbers; the child is not waited for yet, so its id is still its own.
         let sent = unsafe { libc::kill(self.child.id() as libc::pid_t, libc::SIGTERM) };
         assert_eq!(sent, 0, "the signal is sent");
+    }
+
+    /// Sends SIGKILL.
+    ///
+    /// # Panics
+    ///
+    /// Where the signal cannot be sent.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("the signal is sent");
+    }
+
+    /// The number of the process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Waits for the end of the process.

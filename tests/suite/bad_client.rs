@@ -89,6 +89,7 @@ fn an_address_without_a_port_is_wrong_usage() {
         64,
         &["localhost", "HOST:PORT"],
     );
+    refused(&["datasets", "--server", "unix:"], 64, &["unix:PATH"]);
 }
 
 #[test]

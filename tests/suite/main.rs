@@ -10,6 +10,7 @@ mod balance;
 mod compiler;
 mod determinism;
 mod golden;
+mod local;
 mod reference;
 mod rendering;
 mod shutdown;

@@ -32,7 +32,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects to `address`, a host and a port.
+    /// Connects to `address`: a host and a port, or `unix:` and the path of a socket.
     ///
     /// # Errors
     ///
@@ -43,17 +43,27 @@ impl Connection {
             address: address.to_owned(),
             reason: reason.to_owned(),
         };
-        let bare = address
-            .strip_prefix("http://")
-            .unwrap_or(address)
-            .trim_end_matches('/');
-        if bare
-            .rsplit_once(':')
-            .is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err())
-        {
-            return Err(refused("use HOST:PORT, for example localhost:50051"));
-        }
-        let endpoint = Endpoint::from_shared(format!("http://{bare}"))
+        let (bare, uri) = if let Some(path) = address.strip_prefix("unix:") {
+            if path.trim_start_matches('/').is_empty() {
+                return Err(refused("use unix:PATH, with the path of the server's socket"));
+            }
+            (address, address.to_owned())
+        } else {
+            let bare = address
+                .strip_prefix("http://")
+                .unwrap_or(address)
+                .trim_end_matches('/');
+            let is_host_and_port = bare
+                .rsplit_once(':')
+                .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+            if !is_host_and_port {
+                return Err(refused(
+                    "use HOST:PORT, for example localhost:50051, or unix:PATH",
+                ));
+            }
+            (bare, format!("http://{bare}"))
+        };
+        let endpoint = Endpoint::from_shared(uri)
             .map_err(|error| refused(&root(&error)))?
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(PROBE_INTERVAL)
@@ -76,7 +86,7 @@ impl Connection {
         })
     }
 
-    /// Host and port.
+    /// Host and port, or `unix:` and a path.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address

@@ -10,6 +10,7 @@ use super::{
     convert,
     drain::Guests,
     responses::Responses,
+    socket::Peer,
     status::{status, stopping},
 };
 use crate::{
@@ -116,7 +117,7 @@ impl BatchLoader for Loader {
         if self.stopping.is_cancelled() {
             return Err(stopping());
         }
-        let client = request.remote_addr();
+        let client = request.extensions().get::<Peer>().copied();
         let request = request.into_inner();
         let served = self
             .engine

@@ -7,6 +7,7 @@ mod frames;
 mod listen;
 mod loader;
 mod responses;
+pub mod socket;
 mod status;
 
 pub use self::{

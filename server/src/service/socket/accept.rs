@@ -1,0 +1,110 @@
+//! The loops that accept connections.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    net::{TcpListener, UnixListener},
+    sync::mpsc,
+    task::JoinSet,
+};
+use tokio_stream::Stream;
+
+use super::{Connection, Socket, Sockets, unix::SocketFile};
+
+/// Accepted connections that wait to be served: the kernel keeps the others.
+const WAITING: usize = 16;
+/// How long nothing is accepted after the system had no room for another connection.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections as they come. Dropping it closes the sockets and removes their files.
+#[derive(Debug)]
+pub struct Incoming {
+    connections: mpsc::Receiver<Connection>,
+    _loops: JoinSet<()>,
+    _files: Vec<SocketFile>,
+}
+
+impl Sockets {
+    /// Starts to accept. Must be called within a runtime.
+    #[must_use]
+    pub fn accept(self) -> Incoming {
+        let (sender, connections) = mpsc::channel(WAITING);
+        let (mut loops, mut files) = (JoinSet::new(), vec![]);
+        for socket in self.0 {
+            let listener = match socket {
+                Socket::Tcp(listener) => Listener::Tcp(listener),
+                Socket::Unix(listener, file) => {
+                    files.push(file);
+                    Listener::Unix(listener)
+                }
+            };
+            loops.spawn(listener.accept_all(sender.clone()));
+        }
+        Incoming {
+            connections,
+            _loops: loops,
+            _files: files,
+        }
+    }
+}
+
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// Accepts until nobody takes the connections any more. No failure to accept one ends the loop: it is the connection's own, or one
+    /// of resources that other connections will free.
+    async fn accept_all(self, connections: mpsc::Sender<Connection>) {
+        loop {
+            match self.accept().await {
+                Ok(connection) => {
+                    if connections.send(connection).await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) if is_of_the_connection(&error) => {
+                    tracing::debug!(error = %error, "connection lost before it was accepted");
+                }
+                Err(error) => {
+                    tracing::warn!(error = %error, "cannot accept connections now");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn accept(&self) -> io::Result<Connection> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // Small frames, such as headers and acknowledgements, wait for nothing.
+                stream.set_nodelay(true)?;
+                Ok(Connection::Tcp(stream))
+            }
+            Self::Unix(listener) => Ok(Connection::Unix(listener.accept().await?.0)),
+        }
+    }
+}
+
+fn is_of_the_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
+    )
+}
+
+impl Stream for Incoming {
+    type Item = io::Result<Connection>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.connections.poll_recv(context).map(|next| next.map(Ok))
+    }
+}

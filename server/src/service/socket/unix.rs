@@ -1,0 +1,138 @@
+//! Socket files: made for one user, taken over from the dead, removed at the end.
+
+use std::{
+    fs::{self, File, Permissions},
+    io::{self, ErrorKind},
+    os::unix::{
+        fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+        net::UnixStream,
+    },
+    path::{Path, PathBuf},
+};
+
+use tokio::net::{UnixListener, UnixSocket};
+
+/// Connections that the kernel keeps until they are accepted.
+const BACKLOG: u32 = 1024;
+
+/// A socket file of this process, removed when dropped.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    path: PathBuf,
+    /// Device and inode: a file that has taken this one's place is not ours to remove.
+    identity: (u64, u64),
+}
+
+impl SocketFile {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if identity(&self.path).is_ok_and(|found| found == self.identity) {
+            let _gone_already = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Listens on `path`, with permission bits `mode`.
+///
+/// A socket file on which nobody listens is replaced: its server was killed.
+///
+/// # Errors
+///
+/// Where another server listens there, where `path` is some other kind of file, and where the system refuses.
+pub(super) fn bind(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
+    // Of two servers that find a dead one's file at the same time, one shall win and the other be refused.
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let lock = File::open(folder)?;
+    lock.lock()?;
+    remove_if_dead(path)?;
+    let socket = UnixSocket::new_stream()?;
+    socket.bind(path)?;
+    let file = SocketFile {
+        path: path.to_owned(),
+        identity: identity(path)?,
+    };
+    // Nobody can connect before `listen`, so there is no moment at which too many may.
+    fs::set_permissions(path, Permissions::from_mode(mode))?;
+    Ok((socket.listen(BACKLOG)?, file))
+}
+
+fn remove_if_dead(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => {}
+        Ok(_) => {
+            let reason = "there is a file of that name which is no socket";
+            return Err(io::Error::new(ErrorKind::AlreadyExists, reason));
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    match UnixStream::connect(path) {
+        Ok(_) => {
+            let reason = "another server listens there";
+            Err(io::Error::new(ErrorKind::AddrInUse, reason))
+        }
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            tracing::info!(socket = %path.display(), "replacing the socket of a server that is gone");
+            fs::remove_file(path)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let found = fs::symlink_metadata(path)?;
+    Ok((found.dev(), found.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_of_a_dead_server_is_replaced_and_removed_at_the_end() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("socket");
+        drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket"));
+        assert!(path.exists(), "a dead server leaves its file");
+        let (listener, file) = bind(&path, 0o600).expect("a dead server's place");
+        assert_eq!(fs::metadata(&path).expect("a file").mode() & 0o777, 0o600);
+        UnixStream::connect(&path).expect("a listener");
+        drop((listener, file));
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_live_server_and_a_file_of_another_kind_are_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("socket");
+        let first = bind(&path, 0o600).expect("a free place");
+        let error = bind(&path, 0o600).expect_err("a taken place");
+        assert_eq!(error.kind(), ErrorKind::AddrInUse);
+        UnixStream::connect(&path).expect("the first still listens");
+        drop(first);
+        fs::write(&path, "text").expect("a file");
+        let error = bind(&path, 0o600).expect_err("a file");
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&path).expect("the file"), "text");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_took_the_place_is_not_removed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("socket");
+        let (_listener, file) = bind(&path, 0o600).expect("a free place");
+        let other = folder.path().join("other");
+        fs::write(&other, "text").expect("a file");
+        fs::rename(&other, &path).expect("a new file in the place");
+        drop(file);
+        assert!(path.exists());
+    }
+}
