@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod data;
 
-pub use data::{Reading, Stats};
+pub use data::{Reading, Stats, Verify};
 
 /// Streams class-balanced, augmented, normalised image batches over gRPC.
 #[derive(Debug, Parser)]
@@ -20,6 +20,7 @@ pub struct Arguments {
 const EXIT_CODES: &str = "Exit codes:
   0   done; `serve` was told to stop by SIGINT or SIGTERM and has stopped
   64  the command line makes no sense
+  65  `verify` found something, and it is still there
   66  the input is not there or is of no use: no such folder, no images, fewer than two classes
   70  a defect of this program
   74  the system refused: a port in use, a full disk";
@@ -29,6 +30,8 @@ const EXIT_CODES: &str = "Exit codes:
 pub enum Command {
     /// Serve class folders until SIGINT or SIGTERM.
     Serve(Serve),
+    /// Look for broken, mislabelled, repeated and leaking images in class folders; delete, move or convert what is told.
+    Verify(Verify),
     /// Say what is in class folders, and what each balance policy would make of it.
     Stats(Stats),
     /// Draw a small, unbalanced set of class folders to try things out with.

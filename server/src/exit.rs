@@ -11,6 +11,8 @@ pub(crate) struct Kind(u8);
 
 /// The command line makes no sense.
 pub(crate) const USAGE: Kind = Kind(64);
+/// The data is not as it should be.
+pub(crate) const DATA: Kind = Kind(65);
 /// The input is of no use.
 pub(crate) const INPUT: Kind = Kind(66);
 /// A defect of this program.

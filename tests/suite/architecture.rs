@@ -16,6 +16,7 @@ const SERVER: Rules = &[
     ("tone", &[]),
     ("header", &[]),
     ("terminal", &[]),
+    ("files", &[]),
     ("moments", &["image"]),
     ("dataset", &["header", "random"]),
     ("sampling", &["random"]),
@@ -41,6 +42,12 @@ const SERVER: Rules = &[
         "stats",
         &["dataset", "decode", "image", "moments", "sampling", "terminal"],
     ),
+    (
+        "verify",
+        &[
+            "dataset", "decode", "files", "header", "image", "moments", "terminal",
+        ],
+    ),
     ("args", &[]),
     (
         "config",
@@ -53,6 +60,7 @@ const SERVER: Rules = &[
             "service",
             "stats",
             "tensor",
+            "verify",
         ],
     ),
     // Of the program, not of the library.

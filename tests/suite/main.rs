@@ -9,6 +9,7 @@ mod bad_input;
 mod balance;
 mod compiler;
 mod determinism;
+mod folders;
 mod golden;
 mod local;
 mod reference;

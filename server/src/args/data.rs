@@ -61,3 +61,63 @@ pub struct Stats {
     )]
     pub reading: Reading,
 }
+
+/// Options of `verify`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  server verify data                                   look, change nothing
+  server verify data --delete --dry-run                say what would be deleted
+  server verify data --quarantine ../bad               move broken files away
+  server verify data --out clean --max-size 500        a copy: RGB JPEGs of at most 500 pixels, without broken files
+  server verify data --delete --kinds broken,duplicate
+
+Exit codes: 0 nothing is wrong, or no longer, 64 senseless options, 65 something is wrong, 66 no such folder or no images,
+74 the system refused.")]
+pub struct Verify {
+    /// A folder with one folder of images per class, as for `serve --data`.
+    pub dir: PathBuf,
+    /// Short side below which an image is called tiny, in pixels.
+    #[arg(long, value_name = "PIXELS", default_value_t = 32)]
+    pub min_size: u32,
+    /// Bits, of 64, in which the perceptual hashes of images that look the same may differ, from 0 to 11.
+    #[arg(long, value_name = "BITS", default_value_t = 6)]
+    pub similar: u32,
+    /// Look for files of equal bytes only, not for images that look the same.
+    #[arg(long, conflicts_with = "similar")]
+    pub exact: bool,
+    /// Delete files with findings of --kinds.
+    #[arg(long, conflicts_with_all = ["quarantine", "out"])]
+    pub delete: bool,
+    /// Move files with findings of --kinds into this folder, which must lie outside of the verified one.
+    #[arg(long, value_name = "DIR", conflicts_with = "out")]
+    pub quarantine: Option<PathBuf>,
+    /// What --delete and --quarantine take and --out leaves out, separated by commas: broken, refused, extension, tiny, blank, duplicate,
+    /// near. Of duplicate and near images one stays, and all do where they are of two classes. Default: broken.
+    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    pub kinds: Vec<String>,
+    /// Write a copy of all images into this folder, which must not hold anything yet: upright RGB JPEGs within --max-size byte for
+    /// byte, all others as such. Changes nothing else.
+    #[arg(long, value_name = "DIR", conflicts_with = "in_place")]
+    pub out: Option<PathBuf>,
+    /// Replace every image that is not an upright RGB JPEG within --max-size by one. The originals are gone.
+    #[arg(long)]
+    pub in_place: bool,
+    /// Longest side of the images that --out and --in-place write, in pixels; larger ones are shrunk, smaller ones never enlarged.
+    #[arg(long, value_name = "PIXELS")]
+    pub max_size: Option<u32>,
+    /// Quality of the JPEGs that --out and --in-place write, from 1 to 100.
+    #[arg(long, value_name = "N", default_value_t = 90)]
+    pub quality: u8,
+    /// Only say what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print JSON instead of lines.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(
+        missing_docs,
+        reason = "a documentation comment would become the help text of the group"
+    )]
+    pub reading: Reading,
+}

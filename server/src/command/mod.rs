@@ -1,8 +1,10 @@
 //! The commands that look at folders of images and end.
 
 mod stats;
+mod verify;
 
 pub(crate) use stats::stats;
+pub(crate) use verify::verify;
 
 use std::{
     io::{self, Write as _},

@@ -1,6 +1,6 @@
 //! What the options of the commands that look at folders mean.
 
-use std::num::NonZeroU32;
+use std::{collections::BTreeSet, num::NonZeroU32};
 
 use super::{Error, fraction, threads};
 use crate::{
@@ -8,6 +8,7 @@ use crate::{
     dataset::{Orientation, ScanOptions, SplitMethod},
     stats,
     tensor::TensorSpec,
+    verify::{self, Conversion, Kind, Mending, Removal},
 };
 
 impl TryFrom<&Reading> for ScanOptions {
@@ -36,11 +37,6 @@ impl TryFrom<&args::Stats> for stats::Options {
     type Error = Error;
 
     fn try_from(args: &args::Stats) -> Result<Self, Error> {
-        let wrong = |option, value: &dyn ToString, reason| Error::Value {
-            option,
-            value: value.to_string(),
-            reason,
-        };
         if !(1..=TensorSpec::MAX_SIZE).contains(&args.image_size) {
             return Err(wrong(
                 "--image-size",
@@ -63,5 +59,92 @@ impl TryFrom<&args::Stats> for stats::Options {
             },
             pixels: !args.no_pixels,
         })
+    }
+}
+
+impl TryFrom<&args::Verify> for verify::Options {
+    type Error = Error;
+
+    fn try_from(args: &args::Verify) -> Result<Self, Error> {
+        if args.similar > Self::MAX_DISTANCE {
+            return Err(wrong("--similar", &args.similar, "it must be from 0 to 11"));
+        }
+        Ok(Self {
+            min_side: args.min_size,
+            near: (!args.exact).then_some(args.similar),
+        })
+    }
+}
+
+impl TryFrom<&args::Verify> for Mending {
+    type Error = Error;
+
+    fn try_from(args: &args::Verify) -> Result<Self, Error> {
+        if !(1..=100).contains(&args.quality) {
+            return Err(wrong("--quality", &args.quality, "it must be from 1 to 100"));
+        }
+        let converts = args.out.is_some() || args.in_place;
+        match args.max_size {
+            Some(0) => return Err(wrong("--max-size", &0, "it must be at least 1")),
+            Some(size) if !converts => {
+                return Err(wrong(
+                    "--max-size",
+                    &size,
+                    "say where to: --out DIR, or --in-place",
+                ));
+            }
+            _ => {}
+        }
+        let is_taken = args.delete || args.quarantine.is_some() || args.out.is_some();
+        if let (false, Some(kind)) = (is_taken, args.kinds.first()) {
+            return Err(wrong(
+                "--kinds",
+                kind,
+                "say what becomes of them: --delete, --quarantine DIR, or --out DIR",
+            ));
+        }
+        let kinds = if args.kinds.is_empty() {
+            BTreeSet::from([Kind::Broken])
+        } else {
+            args.kinds
+                .iter()
+                .map(|name| kind(name))
+                .collect::<Result<_, _>>()?
+        };
+        Ok(Self {
+            removal: match &args.quarantine {
+                Some(folder) => Removal::Quarantine(folder.clone()),
+                None if args.delete => Removal::Delete,
+                None => Removal::Keep,
+            },
+            kinds,
+            conversion: match &args.out {
+                Some(folder) => Conversion::Out(folder.clone()),
+                None if args.in_place => Conversion::InPlace,
+                None => Conversion::Keep,
+            },
+            max_side: args.max_size,
+            quality: args.quality,
+            dry_run: args.dry_run,
+        })
+    }
+}
+
+fn kind(name: &str) -> Result<Kind, Error> {
+    let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name);
+    kind.filter(|kind| *kind != Kind::Unreadable).ok_or_else(|| {
+        wrong(
+            "--kinds",
+            &name,
+            "it must be broken, refused, extension, tiny, blank, duplicate or near",
+        )
+    })
+}
+
+fn wrong(option: &'static str, value: &dyn ToString, reason: &'static str) -> Error {
+    Error::Value {
+        option,
+        value: value.to_string(),
+        reason,
     }
 }

@@ -41,10 +41,20 @@ pub fn canonical(image: Image, short_side: Option<u32>) -> Image {
     if (width, height) == (image.width(), image.height()) {
         return image;
     }
-    resized(&mut Resizer::new(), &image, (width, height))
+    resized(&image, (width, height))
 }
 
-fn resized(resizer: &mut Resizer, image: &Image, (width, height): (u32, u32)) -> Image {
+/// The image at another size, `(width, height)`, by the filter of [`canonical`].
+///
+/// # Panics
+///
+/// Where a side is 0.
+#[must_use]
+pub fn resized(image: &Image, size: (u32, u32)) -> Image {
+    resized_by(&mut Resizer::new(), image, size)
+}
+
+fn resized_by(resizer: &mut Resizer, image: &Image, (width, height): (u32, u32)) -> Image {
     let bytes = width as usize * height as usize * Image::CHANNELS;
     let mut pixels = room_for(bytes);
     pixels.resize(bytes, 0);
@@ -135,7 +145,7 @@ mod tests {
     #[allow(unsafe_code, reason = "choosing an instruction set by hand is marked unsafe")]
     fn every_instruction_set_gives_the_same_pixels() {
         let image = noise(211, 160);
-        let expected = resized(&mut Resizer::new(), &image, (135, 102));
+        let expected = resized(&image, (135, 102));
         let mut sets = vec![CpuExtensions::None];
         #[cfg(target_arch = "x86_64")]
         sets.extend([CpuExtensions::Sse4_1, CpuExtensions::Avx2]);
@@ -143,7 +153,10 @@ mod tests {
             let mut resizer = Resizer::new();
             // SAFETY: the machine has the instructions, as `is_supported` says.
             unsafe { resizer.set_cpu_extensions(set) };
-            assert!(resized(&mut resizer, &image, (135, 102)) == expected, "{set:?}");
+            assert!(
+                resized_by(&mut resizer, &image, (135, 102)) == expected,
+                "{set:?}"
+            );
         }
     }
 

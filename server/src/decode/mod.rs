@@ -12,7 +12,7 @@ mod error;
 mod file;
 mod pixels;
 
-pub use canonical::{canonical, canonical_short_side, canonical_size};
+pub use canonical::{canonical, canonical_short_side, canonical_size, resized};
 pub use error::{Blame, Error};
 pub use file::read_and_decode;
 

@@ -1,32 +1,43 @@
-//! The size of a JPEG without its decoder.
+//! The size and channels of a JPEG without its decoder.
 
 use std::io::{self, BufRead, Seek};
 
 use super::Error;
+
+/// What a frame header says.
+pub(super) struct Frame {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) channels: u8,
+}
 
 /// Walks the segments of a JPEG to its frame header. The decoder would read the whole file for this.
 ///
 /// # Source
 ///
 /// ITU-T T.81, annex B.1.1 (markers) and B.2.2 (frame header).
-pub(super) fn size<R: BufRead + Seek>(reader: &mut R) -> Result<(u32, u32), Error> {
-    frame_size(reader).map_err(|error| match error.kind() {
+pub(super) fn frame<R: BufRead + Seek>(reader: &mut R) -> Result<Frame, Error> {
+    next_frame(reader).map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => Error::NoFrame,
         _ => Error::Io(error),
     })
 }
 
-fn frame_size<R: BufRead + Seek>(reader: &mut R) -> io::Result<(u32, u32)> {
+fn next_frame<R: BufRead + Seek>(reader: &mut R) -> io::Result<Frame> {
     loop {
         match next_marker(reader)? {
             // Start of image, restarts, TEM: no segment follows.
             0xD8 | 0xD0..=0xD7 | 0x01 | 0x00 => {}
             0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
-                let mut frame = [0; 7];
+                let mut frame = [0; 8];
                 reader.read_exact(&mut frame)?;
                 let height = u16::from_be_bytes([frame[3], frame[4]]);
                 let width = u16::from_be_bytes([frame[5], frame[6]]);
-                return Ok((width.into(), height.into()));
+                return Ok(Frame {
+                    width: width.into(),
+                    height: height.into(),
+                    channels: frame[7],
+                });
             }
             // End of image or start of scan.
             0xD9 | 0xDA => return Err(io::ErrorKind::UnexpectedEof.into()),

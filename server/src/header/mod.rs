@@ -35,6 +35,19 @@ impl Format {
     /// File name extensions of all formats, in lower case.
     pub const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "bmp", "gif"];
 
+    /// The format that files with this extension, in lower case, are taken for.
+    #[must_use]
+    pub fn of_extension(extension: &str) -> Option<Self> {
+        match extension {
+            "jpg" | "jpeg" => Some(Self::Jpeg),
+            "png" => Some(Self::Png),
+            "webp" => Some(Self::WebP),
+            "bmp" => Some(Self::Bmp),
+            "gif" => Some(Self::Gif),
+            _ => None,
+        }
+    }
+
     /// The format whose signature `start` begins with. Sixteen bytes are enough.
     #[must_use]
     pub fn of(start: &[u8]) -> Option<Self> {
@@ -90,7 +103,10 @@ pub struct Header {
 pub fn read<R: BufRead + Seek>(mut reader: R, limits: &Limits) -> Result<Header, Error> {
     let format = Format::of(&signature(&mut reader).map_err(Error::Io)?).ok_or(Error::UnknownFormat)?;
     let (width, height) = match format {
-        Format::Jpeg => jpeg::size(&mut reader)?,
+        Format::Jpeg => {
+            let frame = jpeg::frame(&mut reader)?;
+            (frame.width, frame.height)
+        }
         _ => caught(|| codec_size(format, reader, limits))
             .map_err(|message| Error::Panicked { format, message })??,
     };
@@ -113,6 +129,15 @@ fn message(payload: &(dyn Any + Send)) -> String {
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message")
         .to_owned()
+}
+
+/// The number of colour channels of a JPEG: 1 for grey, 3 for RGB, 4 for CMYK.
+///
+/// # Errors
+///
+/// [`Error::NoFrame`] and [`Error::Io`].
+pub fn jpeg_channels<R: BufRead + Seek>(mut reader: R) -> Result<u8, Error> {
+    Ok(jpeg::frame(&mut reader)?.channels)
 }
 
 fn signature<R: BufRead + Seek>(reader: &mut R) -> io::Result<Vec<u8>> {
@@ -165,6 +190,14 @@ mod tests {
                 }
             );
         }
+    }
+
+    #[test]
+    fn every_extension_stands_for_a_format() {
+        let formats = Format::EXTENSIONS.map(Format::of_extension);
+        assert!(ALL.iter().all(|format| formats.contains(&Some(*format))));
+        assert!(!formats.contains(&None));
+        assert_eq!(Format::of_extension("jp2"), None);
     }
 
     #[test]
