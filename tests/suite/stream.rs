@@ -12,8 +12,7 @@ use std::{
 use equibatch_proto::v1::{DescribeDatasetRequest, ElementType, Layout, ListDatasetsRequest, PositionToken};
 use equibatch_server::{
     dataset::Dataset,
-    decode::{self, DecodeOptions},
-    image::Image,
+    decode,
     pipeline::{Files, Source},
 };
 use equibatch_tests::{
@@ -305,11 +304,11 @@ struct Watched {
 }
 
 impl Source for Watched {
-    fn load(&self, dataset: &Dataset, id: u32, options: &DecodeOptions) -> Result<Image, decode::Error> {
+    fn read(&self, dataset: &Dataset, id: u32) -> Result<Vec<u8>, decode::Error> {
         self.loads.fetch_add(1, Ordering::SeqCst);
         self.seen.lock().unwrap().push(id);
         assert!(!self.panics.load(Ordering::SeqCst), "told to panic");
-        Files.load(dataset, id, options)
+        Files.read(dataset, id)
     }
 }
 

@@ -55,6 +55,7 @@ pub use warning::{LinkFault, Warning};
 pub use weights::{effective_number, inverse_frequency};
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 /// What a sample may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,6 +100,9 @@ pub struct Sample {
     pub split: Split,
     /// Size of the file when it was scanned.
     pub bytes: u64,
+    /// When it had last been written to when it was scanned. Tells a file that was changed since; not part of the fingerprint, since a
+    /// copy of the folders is the same data set.
+    pub modified: SystemTime,
     /// Pixels in a stored row, as the header says, before any orientation is applied.
     pub width: u32,
     /// Stored rows.

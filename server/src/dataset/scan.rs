@@ -184,6 +184,7 @@ fn samples(usable: &[(Found, Header)], classes: &[String], options: &ScanOptions
                 Place::Divided => splits.next().expect("one for each divided image"),
             },
             bytes: found.bytes,
+            modified: found.modified,
             width: header.width,
             height: header.height,
         }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs::{self, DirEntry, FileType};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::layout::{Place, Role, roles};
 use super::{LinkFault, Quarantined, Warning};
@@ -17,6 +18,7 @@ pub(super) struct Found {
     pub(super) class: String,
     pub(super) place: Place,
     pub(super) bytes: u64,
+    pub(super) modified: SystemTime,
 }
 
 /// What a walk gathers. Nothing is opened but folders.
@@ -48,7 +50,7 @@ struct Entry {
 
 enum Kind {
     Folder,
-    Image { bytes: u64 },
+    Image { bytes: u64, modified: SystemTime },
 }
 
 /// Walks the class folders of `root`, which is absolute and without links.
@@ -141,12 +143,13 @@ impl Walk {
             } in entries
             {
                 match kind {
-                    Kind::Image { bytes } => {
+                    Kind::Image { bytes, modified } => {
                         self.found.push(Found {
                             path,
                             class: class.clone(),
                             place,
                             bytes,
+                            modified,
                         });
                     }
                     Kind::Folder if read.insert(real.clone()) => pending.push(Folder { path, real }),
@@ -229,11 +232,13 @@ impl Walk {
         let reason = match fs::metadata(real) {
             Ok(metadata) if metadata.is_dir() => return Some(Kind::Folder),
             _ if !is_image(name) => return None,
-            Ok(metadata) if metadata.is_file() => {
-                return Some(Kind::Image {
-                    bytes: metadata.len(),
-                });
-            }
+            Ok(metadata) if metadata.is_file() => match metadata.modified() {
+                Ok(modified) => {
+                    let bytes = metadata.len();
+                    return Some(Kind::Image { bytes, modified });
+                }
+                Err(error) => error.to_string(),
+            },
             Ok(_) => "not a regular file".to_owned(),
             Err(error) => error.to_string(),
         };

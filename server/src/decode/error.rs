@@ -88,6 +88,12 @@ pub enum Error {
         /// Bytes now.
         found: u64,
     },
+    /// Io: the file has the size that it had when the data set was scanned, and was written to or replaced since.
+    #[error("the file was written to since it was scanned")]
+    Rewritten {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 impl Error {
@@ -106,7 +112,9 @@ impl Error {
             Self::Truncated { .. } | Self::Panicked { .. } => Blame::Data,
             Self::TooMuchMemory { .. } => Blame::Limit,
             Self::Colour { .. } => Blame::Unsupported,
-            Self::Io { .. } | Self::Vanished { .. } | Self::Changed { .. } => Blame::Io,
+            Self::Io { .. } | Self::Vanished { .. } | Self::Changed { .. } | Self::Rewritten { .. } => {
+                Blame::Io
+            }
         }
     }
 }

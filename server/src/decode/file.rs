@@ -1,19 +1,23 @@
-use std::fs::File;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use super::{DecodeOptions, Error, decode};
-use crate::image::Image;
+use super::{Error, Limits};
+use crate::dataset::Sample;
 
-/// Decodes the file at `path`, which had `expected_bytes` bytes when it was scanned.
+/// The bytes of the file of `sample` at `path`, if it is the file that was scanned: of the same size, and not written to since.
+///
+/// A file is compared before and after it is read, so that one which is written to meanwhile is not taken for a mixture of both. At most
+/// one byte more than its size at the scan is read: a file that grows costs nothing. What cannot be told is a file of the same size
+/// whose time was set back on purpose, or that was written within the file system's clock tick of the scan.
 ///
 /// # Errors
 ///
-/// Those of [`decode`]; [`Error::Vanished`], [`Error::Changed`], [`Error::Io`]. At most `expected_bytes + 1` bytes are read, so a file
-/// that grows while it is read costs nothing.
-pub fn read_and_decode(path: &Path, expected_bytes: u64, options: &DecodeOptions) -> Result<Image, Error> {
-    options.limits.check_file(expected_bytes)?;
-    let bytes = read(path, expected_bytes).map_err(|source| match source.kind() {
+/// [`Error::Vanished`], [`Error::Changed`], [`Error::Rewritten`], [`Error::Io`]; [`Error::Header`] for a size that is not allowed.
+pub fn read(path: &Path, sample: &Sample, limits: &Limits) -> Result<Vec<u8>, Error> {
+    limits.check_file(sample.bytes)?;
+    let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::Vanished {
             path: path.to_owned(),
         },
@@ -21,63 +25,156 @@ pub fn read_and_decode(path: &Path, expected_bytes: u64, options: &DecodeOptions
             path: path.to_owned(),
             source,
         },
-    })?;
-    let found = match bytes {
-        Ok(bytes) if bytes.len() as u64 == expected_bytes => return decode(&bytes, options),
-        Ok(bytes) => bytes.len() as u64,
-        Err(found) => found,
     };
-    Err(Error::Changed {
-        path: path.to_owned(),
-        expected: expected_bytes,
-        found,
-    })
+    let mut file = open(path).map_err(failed)?;
+    check(path, sample, &file.metadata().map_err(failed)?)?;
+    let bytes = contents(&mut file, sample.bytes).map_err(failed)?;
+    check(path, sample, &file.metadata().map_err(failed)?)?;
+    if bytes.len() as u64 == sample.bytes {
+        Ok(bytes)
+    } else {
+        Err(changed(path, sample, bytes.len() as u64))
+    }
 }
 
-/// The file's bytes, or only their number where it is not the expected one.
-fn read(path: &Path, expected_bytes: u64) -> io::Result<Result<Vec<u8>, u64>> {
-    // Looked at before it is opened: opening a named pipe would block for ever.
-    let metadata = std::fs::metadata(path)?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("not a regular file"));
+fn open(path: &Path) -> io::Result<File> {
+    // To open a named pipe that nobody writes to would block for ever.
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+}
+
+fn check(path: &Path, sample: &Sample, found: &Metadata) -> Result<(), Error> {
+    let io = |source| Error::Io {
+        path: path.to_owned(),
+        source,
+    };
+    if !found.is_file() {
+        return Err(io(io::Error::other("not a regular file")));
     }
-    if metadata.len() != expected_bytes {
-        return Ok(Err(metadata.len()));
+    if found.len() != sample.bytes {
+        return Err(changed(path, sample, found.len()));
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(expected_bytes).map_err(io::Error::other)? + 1);
-    File::open(path)?
-        .take(expected_bytes + 1)
-        .read_to_end(&mut bytes)?;
-    Ok(Ok(bytes))
+    if found.modified().map_err(io)? != sample.modified {
+        return Err(Error::Rewritten {
+            path: path.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+fn changed(path: &Path, sample: &Sample, found: u64) -> Error {
+    Error::Changed {
+        path: path.to_owned(),
+        expected: sample.bytes,
+        found,
+    }
+}
+
+fn contents(file: &mut File, expected: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(usize::try_from(expected).map_err(io::Error::other)? + 1);
+    file.take(expected + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::time::{Duration, SystemTime};
 
     use super::*;
+    use crate::dataset::Split;
     use crate::decode::Blame;
 
-    #[test]
-    fn a_file_that_vanished_or_changed_is_said_to_have() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.jpg");
-        let error = |bytes| read_and_decode(&path, bytes, &DecodeOptions::default()).unwrap_err();
-
-        assert!(matches!(error(5), Error::Vanished { .. }));
-        fs::write(&path, b"hello").unwrap();
-        for (bytes, what) in [(4, "5 bytes, not 4"), (6, "5 bytes, not 6")] {
-            let error = error(bytes);
-            assert!(error.to_string().ends_with(what), "{error}");
-            assert_eq!(error.blame(), Blame::Io);
+    fn sample(path: &Path) -> Sample {
+        let metadata = fs::metadata(path).unwrap();
+        Sample {
+            path: "a.jpg".to_owned(),
+            class: 0,
+            split: Split::Train,
+            bytes: metadata.len(),
+            modified: metadata.modified().unwrap(),
+            width: 1,
+            height: 1,
         }
-        assert_eq!(error(5).blame(), Blame::Unsupported);
     }
 
     #[test]
-    fn a_folder_in_place_of_a_file_is_an_error() {
+    fn a_file_is_read_as_long_as_it_is_the_one_that_was_scanned() {
         let folder = tempfile::tempdir().unwrap();
-        let error = read_and_decode(folder.path(), 5, &DecodeOptions::default()).unwrap_err();
-        assert!(matches!(error, Error::Io { .. }), "{error}");
+        let path = folder.path().join("a.jpg");
+        fs::write(&path, b"hello").unwrap();
+        let scanned = sample(&path);
+        let read = || read(&path, &scanned, &Limits::default());
+        assert_eq!(read().unwrap(), b"hello");
+
+        // Times are set, not waited for: a file written twice within a tick of the clock has one time.
+        let set = |time: SystemTime| {
+            File::options()
+                .write(true)
+                .open(&path)
+                .unwrap()
+                .set_modified(time)
+        };
+        for later in [Duration::from_nanos(1), Duration::from_secs(1)] {
+            set(scanned.modified + later).unwrap();
+            assert!(matches!(read(), Err(Error::Rewritten { .. })), "{later:?}");
+        }
+        set(scanned.modified - Duration::from_secs(9)).unwrap();
+        assert!(matches!(read(), Err(Error::Rewritten { .. })), "an older file");
+        set(scanned.modified).unwrap();
+        assert_eq!(read().unwrap(), b"hello");
+    }
+
+    #[test]
+    fn a_file_that_vanished_or_changed_its_size_is_said_to_have() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jpg");
+        fs::write(&path, b"hello").unwrap();
+        let scanned = sample(&path);
+        let error = || read(&path, &scanned, &Limits::default()).unwrap_err();
+        for (content, what) in [
+            ("hell", "4 bytes, not 5"),
+            ("hello!", "6 bytes, not 5"),
+            ("", "0 bytes, not 5"),
+        ] {
+            fs::write(&path, content).unwrap();
+            let error = error();
+            assert!(error.to_string().ends_with(what), "{error}");
+            assert_eq!(error.blame(), Blame::Io);
+        }
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(error(), Error::Vanished { .. }));
+    }
+
+    #[test]
+    fn a_folder_or_a_pipe_in_place_of_a_file_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jpg");
+        fs::write(&path, b"hello").unwrap();
+        let scanned = sample(&path);
+        let error = |path: &Path| read(path, &scanned, &Limits::default()).unwrap_err();
+        assert!(matches!(error(folder.path()), Error::Io { .. }));
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        assert!(
+            matches!(error(&pipe), Error::Io { .. }),
+            "and nothing is waited for"
+        );
+    }
+
+    #[test]
+    fn a_file_that_was_larger_than_allowed_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jpg");
+        fs::write(&path, b"hello").unwrap();
+        let limits = Limits {
+            max_file_bytes: 4,
+            ..Limits::default()
+        };
+        let error = read(&path, &sample(&path), &limits).unwrap_err();
+        assert_eq!(error.blame(), Blame::Limit);
     }
 }

@@ -14,7 +14,7 @@ mod pixels;
 
 pub use canonical::{canonical, canonical_short_side, canonical_size, resized};
 pub use error::{Blame, Error};
-pub use file::read_and_decode;
+pub use file::read;
 
 pub use crate::header::Limits;
 

@@ -376,16 +376,6 @@ fn cmyk_jpeg_becomes_rgb() {
     }
 }
 
-#[test]
-fn the_name_of_a_file_does_not_decide_its_format() {
-    let folder = tempfile::tempdir().unwrap();
-    let bytes = encoded(&photo(8, 8).into(), ImageFormat::Png);
-    let path = folder.path().join("really-a-png.jpg");
-    std::fs::write(&path, &bytes).unwrap();
-    let image = read_and_decode(&path, bytes.len() as u64, &DecodeOptions::default()).unwrap();
-    assert!(image == decoded(&bytes));
-}
-
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(

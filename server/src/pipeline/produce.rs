@@ -125,7 +125,8 @@ impl Producer {
 impl Decoder {
     fn load(&self, served: &Served, sample: u32) -> Result<Arc<Image>, decode::Error> {
         self.cache.get_or_insert_with(self.key(sample), || {
-            let image = self.source.load(served.dataset(), sample, &self.options)?;
+            let bytes = self.source.read(served.dataset(), sample)?;
+            let image = decode::decode(&bytes, &self.options)?;
             Ok(decode::canonical(image, self.short_side))
         })
     }

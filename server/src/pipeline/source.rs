@@ -4,18 +4,17 @@ use std::io;
 
 use crate::{
     dataset::Dataset,
-    decode::{self, DecodeOptions, read_and_decode},
-    image::Image,
+    decode::{self, read},
 };
 
-/// Gives the decoded images of samples. Called by many threads at once.
+/// Gives the encoded images of samples. Called by many threads at once.
 pub trait Source: std::fmt::Debug + Send + Sync + 'static {
-    /// The image of sample `id` of `dataset`, with all its pixels.
+    /// The bytes of the file of sample `id` of `dataset`, as it was when it was scanned.
     ///
     /// # Errors
     ///
     /// An error that [`is_transient`] ends the stream; any other marks the sample as broken.
-    fn load(&self, dataset: &Dataset, id: u32, options: &DecodeOptions) -> Result<Image, decode::Error>;
+    fn read(&self, dataset: &Dataset, id: u32) -> Result<Vec<u8>, decode::Error>;
 }
 
 /// Files below the dataset's root.
@@ -23,8 +22,9 @@ pub trait Source: std::fmt::Debug + Send + Sync + 'static {
 pub struct Files;
 
 impl Source for Files {
-    fn load(&self, dataset: &Dataset, id: u32, options: &DecodeOptions) -> Result<Image, decode::Error> {
-        read_and_decode(&dataset.path(id), dataset.samples[id as usize].bytes, options)
+    fn read(&self, dataset: &Dataset, id: u32) -> Result<Vec<u8>, decode::Error> {
+        let sample = &dataset.samples[id as usize];
+        read(&dataset.path(id), sample, &dataset.options.limits)
     }
 }
 
