@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::Unusable;
 use crate::{
     dataset::{Dataset, Split},
-    decode::{self, DecodeOptions, canonical, canonical_short_side, read_and_decode},
+    decode::{self, DecodeOptions, canonical, canonical_short_side, decode, read},
     moments::Moments,
 };
 
@@ -56,8 +56,8 @@ pub(super) fn measure(
     let measured: Vec<(u32, Result<Moments, decode::Error>)> = ids
         .into_par_iter()
         .map(|id| {
-            let bytes = dataset.samples[id as usize].bytes;
-            let image = read_and_decode(&dataset.path(id), bytes, &options);
+            let bytes = read(&dataset.path(id), &dataset.samples[id as usize], &options.limits);
+            let image = bytes.and_then(|bytes| decode(&bytes, &options));
             progress();
             (id, image.map(|image| Moments::of(&canonical(image, short_side))))
         })
