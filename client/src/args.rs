@@ -43,14 +43,21 @@ pub enum Command {
 /// The server.
 #[derive(Debug, Args)]
 pub struct Server {
-    /// Host and port, or unix:PATH where the server runs on this machine and listens there.
+    /// Host and port, or unix:PATH where the server runs on this machine and listens there. Several, separated by commas, share the work:
+    /// all must hold the same files, and the work goes on while one of them is left. A name with several addresses is as many servers.
     #[arg(
         long,
-        value_name = "ADDRESS",
+        value_name = "ADDRESS,...",
         env = "EQUIBATCH_SERVER",
         default_value = "localhost:50051"
     )]
     pub server: String,
+    /// When the last server is gone in the middle of a stream, wait this long for one to come back. 0: do not wait.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub retry_for: u64,
+    /// When a server owes a batch for this long, ask another one as well.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u64).range(1..))]
+    pub stall_timeout: u64,
 }
 
 /// Where models run.

@@ -3,13 +3,14 @@
 use std::{
     fmt::Display,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use crate::{
-    args::{Execution, Train},
+    args::{Execution, Server, Train},
     learn::run::RunConfig,
     runtime::SessionOptions,
-    stream::Balance,
+    stream::{self, Balance, Patience, Servers},
 };
 
 /// The command line asks for something that cannot be.
@@ -93,6 +94,19 @@ pub fn contradictions(args: &Train, config: &RunConfig) -> String {
         differing("--seed", args.seed.as_ref(), &config.seed),
     ];
     found.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// Connects to the servers.
+///
+/// # Errors
+///
+/// Those of [`Servers::open`].
+pub fn servers(server: &Server) -> Result<Servers, stream::Error> {
+    let patience = Patience {
+        retry_for: Duration::from_secs(server.retry_for),
+        stall: Duration::from_secs(server.stall_timeout),
+    };
+    Servers::open(&server.server, patience)
 }
 
 /// How models run.

@@ -13,5 +13,6 @@ pub mod interpreter;
 pub mod memory;
 pub mod onnx_runtime;
 pub mod process;
+pub mod proxy;
 pub mod receive;
 pub mod reference;

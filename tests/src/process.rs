@@ -98,11 +98,8 @@ impl ServerProcess {
     }
 
     /// Sends SIGTERM.
-    #[allow(unsafe_code, reason = "the standard library sends SIGKILL only")]
     pub fn terminate(&self) {
-        // SAFETY: kill takes plain numbers; the child is not waited for yet, so its id is still its own.
-        let sent = unsafe { libc::kill(self.child.id() as libc::pid_t, libc::SIGTERM) };
-        assert_eq!(sent, 0, "the signal is sent");
+        send(self.child.id(), libc::SIGTERM);
     }
 
     /// Sends SIGKILL.
@@ -118,6 +115,16 @@ impl ServerProcess {
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Sends SIGSTOP: the process stands still, with all its connections open.
+    pub fn stand_still(&self) {
+        send(self.child.id(), libc::SIGSTOP);
+    }
+
+    /// Sends SIGCONT.
+    pub fn go_on(&self) {
+        send(self.child.id(), libc::SIGCONT);
     }
 
     /// Waits for the end of the process.
@@ -213,11 +220,17 @@ impl ClientProcess {
     }
 
     /// Sends SIGINT, as Ctrl-C does.
-    #[allow(unsafe_code, reason = "the standard library sends SIGKILL only")]
     pub fn interrupt(&self) {
-        // SAFETY: kill takes plain numbers; the child is not waited for yet, so its id is still its own.
-        let sent = unsafe { libc::kill(self.child.id() as libc::pid_t, libc::SIGINT) };
-        assert_eq!(sent, 0, "the signal is sent");
+        send(self.child.id(), libc::SIGINT);
+    }
+
+    /// Sends SIGKILL.
+    ///
+    /// # Panics
+    ///
+    /// Where the signal cannot be sent.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("the signal is sent");
     }
 
     /// Waits for the end, and gives the exit code and what was written to standard error.
@@ -246,4 +259,12 @@ impl Drop for ClientProcess {
         let _already_ended = self.child.kill();
         let _status = self.child.wait();
     }
+}
+
+/// Sends a signal to a child that is not waited for yet.
+#[allow(unsafe_code, reason = "the standard library sends SIGKILL only")]
+fn send(child: u32, signal: libc::c_int) {
+    // SAFETY: kill takes plain numbers; the child is not waited for yet, so its id is still its own.
+    let sent = unsafe { libc::kill(child as libc::pid_t, signal) };
+    assert_eq!(sent, 0, "the signal is sent");
 }

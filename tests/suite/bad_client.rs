@@ -166,6 +166,8 @@ fn a_server_that_dies_in_the_middle_costs_no_step() {
         "train",
         "--server",
         &server.address,
+        "--retry-for",
+        "0",
         "--epochs",
         "100000",
         "--out",

@@ -10,6 +10,7 @@ mod balance;
 mod changing_files;
 mod compiler;
 mod determinism;
+mod failover;
 mod folders;
 mod golden;
 mod local;

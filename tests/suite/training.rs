@@ -8,7 +8,7 @@ use equibatch_client::{
         run::RunConfig,
     },
     runtime::{Runtime, SessionOptions},
-    stream::{Balance, Batch, BatchRequest, Connection, Split},
+    stream::{Balance, Batch, BatchRequest, Patience, Servers, Split},
 };
 use equibatch_tests::{
     images::ImageFolder,
@@ -52,13 +52,13 @@ fn text(path: &Path) -> &str {
 }
 
 /// The unaugmented images of a split, in batches.
-fn plain(connection: &Connection, split: Split, batch_size: u32) -> Vec<Batch> {
+fn plain(servers: &Servers, split: Split, batch_size: u32) -> Vec<Batch> {
     let request = BatchRequest {
         balance: Some(Balance::Natural),
         plain: true,
         ..BatchRequest::evaluation("pictures", split, batch_size, SIZE)
     };
-    let mut stream = connection.stream(&request, 1).expect("a stream");
+    let mut stream = servers.stream(&request, 1).expect("a stream");
     std::iter::from_fn(|| stream.next_batch().expect("a batch")).collect()
 }
 
@@ -66,9 +66,9 @@ fn plain(connection: &Connection, split: Split, batch_size: u32) -> Vec<Batch> {
 fn twenty_four_streamed_images_are_learnt_by_heart() {
     let images = pictures();
     let server = ServerProcess::start(images.root(), &[]);
-    let connection = Connection::open(&server.address).expect("a connection");
-    let description = connection.describe("").expect("a description");
-    let batches = plain(&connection, Split::Train, 24);
+    let servers = Servers::open(&server.address, Patience::default()).expect("a connection");
+    let description = servers.describe("").expect("a description");
+    let batches = plain(&servers, Split::Train, 24);
     assert_eq!(batches.len(), 1);
     let steps = 40;
     let config = RunConfig {
@@ -154,6 +154,41 @@ fn an_interrupted_run_that_is_resumed_ends_with_the_bits_of_an_unbroken_one() {
 }
 
 #[test]
+fn a_killed_run_that_is_resumed_ends_with_the_bits_of_an_unbroken_one() {
+    let images = pictures();
+    let server = ServerProcess::start(images.root(), &["--threads", "1"]);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [unbroken, killed] = ["unbroken", "killed"].map(|name| folder.path().join(name));
+    let more = ["--epochs", "4", "--seed", "3", "--out"];
+    let output = client(&words(&train(
+        &server.address,
+        &[&more[..], &[text(&unbroken)]].concat(),
+    )));
+    assert!(output.status.success(), "{output:?}");
+
+    let arguments = train(&server.address, &[&more[..], &[text(&killed)]].concat());
+    let mut process = ClientProcess::start(&words(&arguments));
+    process.wait_for_line("1 ");
+    process.kill();
+    let (code, _errors) = process.finish();
+    assert_eq!(code, None, "it ended by the signal");
+    let output = client(&[
+        "train",
+        "--server",
+        &server.address,
+        "--threads",
+        "1",
+        "--resume",
+        text(&killed),
+    ]);
+    assert!(output.status.success(), "{output:?}");
+    for file in ["checkpoint.safetensors", "model.onnx"] {
+        let [unbroken, killed] = [&unbroken, &killed].map(|run| fs::read(run.join(file)).expect("a file"));
+        assert!(unbroken == killed, "{file} differs");
+    }
+}
+
+#[test]
 fn a_run_leaves_what_it_says_and_judging_and_predicting_agree() {
     let images = pictures();
     // The test split of the dataset is read from a folder of its own.
@@ -221,7 +256,7 @@ fn a_run_leaves_what_it_says_and_judging_and_predicting_agree() {
 fn files_are_prepared_bit_for_bit_as_the_validation_stream_prepares_them() {
     let images = pictures();
     let server = ServerProcess::start(images.root(), &[]);
-    let connection = Connection::open(&server.address).expect("a connection");
+    let servers = Servers::open(&server.address, Patience::default()).expect("a connection");
     let samples = dataset(images.root()).samples;
     let preprocessing = Preprocessing {
         image_size: SIZE,
@@ -230,7 +265,7 @@ fn files_are_prepared_bit_for_bit_as_the_validation_stream_prepares_them() {
         std: [0.229, 0.224, 0.225],
     };
     let mut seen = 0;
-    for batch in plain(&connection, Split::Valid, 4) {
+    for batch in plain(&servers, Split::Valid, 4) {
         let bytes = batch.tensor.len() / batch.labels.len();
         for (tensor, &sample) in batch.tensor.chunks(bytes).zip(&batch.samples) {
             let path = images.root().join(&samples[sample as usize].path);

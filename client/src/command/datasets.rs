@@ -3,14 +3,14 @@ use std::io::{self, Write as _};
 use anyhow::Result;
 
 use super::Exit;
-use crate::{args::Datasets, stream::Connection};
+use crate::{args::Datasets, config};
 
 /// Prints the server's datasets: splits, classes and counts, and the files that are never served.
 pub(super) fn run(args: &Datasets) -> Result<Exit> {
-    let connection = Connection::open(&args.server.server)?;
+    let servers = config::servers(&args.server)?;
     let mut out = io::stdout().lock();
-    for summary in connection.datasets()? {
-        let description = connection.describe(&summary.name)?;
+    for summary in servers.datasets()? {
+        let description = servers.describe(&summary.name)?;
         writeln!(
             out,
             "{}  (fingerprint {})",

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Exit;
 use crate::{
     args::Evaluate,
-    config::session_options,
+    config::{self, session_options},
     learn::{
         atomic,
         evaluate::{Judgement, Subject, evaluate},
@@ -18,7 +18,7 @@ use crate::{
         run::RunFolder,
     },
     runtime::Runtime,
-    stream::Connection,
+    stream::Servers,
 };
 
 /// A model to judge.
@@ -36,10 +36,10 @@ struct Candidate {
 pub(super) fn run(args: &Evaluate) -> Result<Exit> {
     let candidates = candidates(args)?;
     let runtime = Runtime::load()?;
-    let connection = Connection::open(&args.server.server)?;
+    let servers = config::servers(&args.server)?;
     let mut judged = vec![];
     for candidate in &candidates {
-        let judgement = judge(args, &runtime, &connection, candidate)?;
+        let judgement = judge(args, &runtime, &servers, candidate)?;
         write_files(args, candidate, &judgement)?;
         judged.push((candidate, judgement));
     }
@@ -117,12 +117,7 @@ fn last_component(path: &Path) -> String {
     )
 }
 
-fn judge(
-    args: &Evaluate,
-    runtime: &Runtime,
-    connection: &Connection,
-    candidate: &Candidate,
-) -> Result<Judgement> {
+fn judge(args: &Evaluate, runtime: &Runtime, servers: &Servers, candidate: &Candidate) -> Result<Judgement> {
     let mut predictor = Predictor::open(runtime, &candidate.model, &session_options(&args.execution))?;
     let card = predictor.card().clone();
     let subject = Subject {
@@ -137,7 +132,7 @@ fn judge(
         classes: &card.classes,
     };
     Ok(evaluate(
-        connection,
+        servers,
         (&candidate.name, predictor.classifier()),
         &subject,
     )?)

@@ -81,7 +81,9 @@ impl Exit {
     fn of_stream(error: &stream::Error) -> Self {
         match error {
             stream::Error::Address { .. } => Self::Usage,
-            stream::Error::Data { .. } | stream::Error::Refused { .. } => Self::Data,
+            stream::Error::Data { .. } | stream::Error::Refused { .. } | stream::Error::Differs { .. } => {
+                Self::Data
+            }
             error if error.is_unavailable() => Self::Unavailable,
             _ => Self::Failed,
         }

@@ -12,7 +12,7 @@ use anyhow::Result;
 use super::Exit;
 use crate::{
     args::Train,
-    config::{TrainSettings, UsageError, contradictions, new_run_folder, session_options},
+    config::{self, TrainSettings, UsageError, contradictions, new_run_folder, session_options},
     learn::{
         fit::{Fit, Outcome},
         learner::{self, Learner},
@@ -20,7 +20,7 @@ use crate::{
         run::{self, RunConfig, RunFolder},
     },
     runtime::{Runtime, SessionOptions},
-    stream::{BatchRequest, Connection, DatasetDescription, Split},
+    stream::{BatchRequest, DatasetDescription, Servers, Split},
 };
 
 /// Trains a new run, or continues one.
@@ -29,10 +29,10 @@ pub(super) fn run(args: &Train) -> Result<Exit> {
     let runtime = Runtime::load()?;
     let options = session_options(&args.execution);
     let stop = stop_on_signal()?;
-    let connection = Connection::open(&args.server.server)?;
+    let servers = config::servers(&args.server)?;
     let (run, mut learner, description) = match &args.resume {
-        Some(path) => resume(args, path, &connection, (&runtime, &options))?,
-        None => start(args, &connection, (&runtime, &options))?,
+        Some(path) => resume(args, path, &servers, (&runtime, &options))?,
+        None => start(args, &servers, (&runtime, &options))?,
     };
     let progress = learner.progress().clone();
     introduce(&run, &progress.config, &description)?;
@@ -48,7 +48,7 @@ pub(super) fn run(args: &Train) -> Result<Exit> {
     let mut observer = Progress::new(total_steps, progress.steps);
     let has_valid = images(&description, Split::Valid) > 0;
     let fit = Fit {
-        connection: &connection,
+        servers: &servers,
         learner: &mut learner,
         run: &run,
         prefetch: args.prefetch.get(),
@@ -75,12 +75,12 @@ type Prepared = (RunFolder, Learner, DatasetDescription);
 
 fn start(
     args: &Train,
-    connection: &Connection,
+    servers: &Servers,
     (runtime, options): (&Runtime, &SessionOptions),
 ) -> Result<Prepared> {
     let settings = TrainSettings::from_args(args);
     learner::network(&settings.arch)?;
-    let description = connection.describe(args.dataset.as_deref().unwrap_or_default())?;
+    let description = servers.describe(args.dataset.as_deref().unwrap_or_default())?;
     let request = BatchRequest {
         seed: settings.seed,
         epochs: settings.epochs,
@@ -93,7 +93,7 @@ fn start(
         )
     };
     // What the stream is like is known only from the stream itself.
-    let stream = connection.stream(&request, 1)?.description().clone();
+    let stream = servers.stream(&request, 1)?.description().clone();
     if stream.steps_per_epoch == 0 {
         let images = stream.images_per_epoch;
         let message = format!(
@@ -130,7 +130,7 @@ fn start(
 fn resume(
     args: &Train,
     path: &Path,
-    connection: &Connection,
+    servers: &Servers,
     (runtime, options): (&Runtime, &SessionOptions),
 ) -> Result<Prepared> {
     let (run, config) = RunFolder::open(path)?;
@@ -143,7 +143,7 @@ fn resume(
         .into());
     }
     let checkpoint = run.load_checkpoint(&config)?;
-    let description = connection.describe(&config.dataset)?;
+    let description = servers.describe(&config.dataset)?;
     if description.fingerprint != config.fingerprint {
         let differences = format!("the dataset `{}` has changed since", config.dataset);
         return Err(run::Error::Mismatch {

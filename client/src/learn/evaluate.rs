@@ -4,7 +4,7 @@ use super::card::Preprocessing;
 use super::metrics::{ConfusionMatrix, Figures, argmax, cross_entropy};
 use crate::{
     runtime::{self, Classifier},
-    stream::{self, BatchRequest, BatchStream, Connection, Split},
+    stream::{self, BatchRequest, BatchStream, Servers, Split},
 };
 
 /// What can go wrong while a model is judged.
@@ -61,7 +61,7 @@ pub struct Judgement {
 ///
 /// [`Error::Mismatch`] where the dataset has other classes than the model.
 pub fn evaluate(
-    connection: &Connection,
+    servers: &Servers,
     (model, classifier): (&str, &mut Classifier),
     subject: &Subject<'_>,
 ) -> Result<Judgement, Error> {
@@ -71,7 +71,7 @@ pub fn evaluate(
         subject.batch_size,
         subject.preprocessing.image_size,
     );
-    let mut stream = connection.stream(&request, 2)?;
+    let mut stream = servers.stream(&request, 2)?;
     let description = stream.description();
     if description.classes != subject.classes {
         let reason = format!(

@@ -3,6 +3,7 @@
 use std::{
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -15,7 +16,10 @@ use super::{
     metrics::Figures,
     run::{self, RunFolder},
 };
-use crate::stream::{self, Batch, BatchRequest, BatchStream, Connection, Split};
+use crate::stream::{self, Batch, BatchRequest, BatchStream, Servers, Split};
+
+/// How long a wait for a batch may go on before the order to stop is looked for.
+const ATTENTION: Duration = Duration::from_millis(200);
 
 /// What can go wrong while a model is trained.
 #[derive(Debug, thiserror::Error)]
@@ -118,8 +122,8 @@ pub enum Outcome {
 /// A training about to run.
 #[derive(Debug)]
 pub struct Fit<'a> {
-    /// The server.
-    pub connection: &'a Connection,
+    /// The servers.
+    pub servers: &'a Servers,
     /// The model.
     pub learner: &'a mut Learner,
     /// Where results go.
@@ -143,7 +147,15 @@ impl Fit<'_> {
         let mut epoch = Epoch::default();
         loop {
             let started = Instant::now();
-            let batch = match stream.next_batch() {
+            let received = loop {
+                match stream.next_batch_within(ATTENTION) {
+                    Poll::Ready(received) => break received,
+                    // A server may be away for minutes.
+                    Poll::Pending if self.stop.load(Ordering::Relaxed) => return self.interrupted(),
+                    Poll::Pending => {}
+                }
+            };
+            let batch = match received {
                 Ok(Some(batch)) => batch,
                 Ok(None) => break,
                 Err(source) => return Err(self.stopped(source)?),
@@ -157,19 +169,23 @@ impl Fit<'_> {
                 observer.epoch(&self.finish_epoch(&batch, &std::mem::take(&mut epoch))?);
             }
             if self.stop.load(Ordering::Relaxed) && !self.is_finished() {
-                self.save()?;
-                return Ok(Outcome::Interrupted);
+                return self.interrupted();
             }
         }
         if !self.is_finished() {
             let source = stream::Error::Lost {
-                address: self.connection.address().to_owned(),
+                address: self.servers.address().to_owned(),
                 at: format!("after {}", self.after()),
                 reason: "it ended the stream early".to_owned(),
             };
             return Err(self.stopped(source)?);
         }
         Ok(Outcome::Finished)
+    }
+
+    fn interrupted(&self) -> Result<Outcome, Error> {
+        self.save()?;
+        Ok(Outcome::Interrupted)
     }
 
     fn is_finished(&self) -> bool {
@@ -193,10 +209,10 @@ impl Fit<'_> {
                 config.image_size,
             )
         };
-        let stream = self.connection.stream(&request, self.prefetch)?;
+        let stream = self.servers.stream(&request, self.prefetch)?;
         let description = stream.description();
         let mismatch = |reason: &str| Error::Mismatch {
-            address: self.connection.address().to_owned(),
+            address: self.servers.address().to_owned(),
             reason: reason.to_owned(),
         };
         if description.classes != config.classes || description.steps_per_epoch != config.steps_per_epoch {
@@ -230,7 +246,7 @@ impl Fit<'_> {
             expected.0
         );
         Err(Error::Mismatch {
-            address: self.connection.address().to_owned(),
+            address: self.servers.address().to_owned(),
             reason,
         })
     }
@@ -298,7 +314,7 @@ impl Fit<'_> {
             classes: &config.classes,
         };
         let mut classifier = self.learner.classifier(model)?;
-        Ok(evaluate(self.connection, ("the model", &mut classifier), &subject)?.figures)
+        Ok(evaluate(self.servers, ("the model", &mut classifier), &subject)?.figures)
     }
 
     fn save(&self) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use equibatch_proto::v1;
 
-use super::{Position, position::hexadecimal};
+use super::{Error, Position, position::hexadecimal, server::Files};
 
 /// What the server says before the first batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +12,8 @@ pub struct StreamDescription {
     pub dataset: String,
     /// Its fingerprint, in hexadecimal.
     pub fingerprint: String,
+    /// Hash of the request as the server understands it, in hexadecimal.
+    pub spec_hash: String,
     /// In label order.
     pub classes: Vec<String>,
     /// Batches per epoch.
@@ -55,6 +57,7 @@ impl StreamDescription {
         Some(Self {
             dataset: description.dataset,
             fingerprint: hexadecimal(&description.fingerprint),
+            spec_hash: hexadecimal(&description.spec_hash),
             classes: description.classes,
             steps_per_epoch: description.steps_per_epoch,
             images_per_epoch: description.images_per_epoch,
@@ -65,4 +68,34 @@ impl StreamDescription {
             canonical_short_side: description.canonical_short_side,
         })
     }
+
+    /// What a server must serve to be a part of this stream.
+    pub(super) fn files(&self) -> Files {
+        Files {
+            dataset: self.dataset.clone(),
+            fingerprint: self.fingerprint.clone(),
+        }
+    }
+
+    /// Refuses the stream of `address`, which `other` describes, where its batches would be others.
+    pub(super) fn check_same(&self, other: &Self, address: &str) -> Result<(), Error> {
+        let reason = if self.fingerprint != other.fingerprint {
+            format!(
+                "its files are others: fingerprint {}, not {}",
+                short(&other.fingerprint),
+                short(&self.fingerprint)
+            )
+        } else if (&self.spec_hash, self.steps_per_epoch) != (&other.spec_hash, other.steps_per_epoch) {
+            "it makes other batches of the same request: is it of the same version?".to_owned()
+        } else {
+            return Ok(());
+        };
+        let address = address.to_owned();
+        Err(Error::Differs { address, reason })
+    }
+}
+
+/// As much of a hash as a person compares.
+pub(super) fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
 }

@@ -1,9 +1,9 @@
-use std::error::Error as _;
+use std::{error::Error as _, sync::Arc, time::Duration};
 
 use tonic::{Code, Status};
 
 /// What can go wrong between this program and a server.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The address is no host and port.
@@ -64,9 +64,17 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// A server that was to share a stream with others does not serve the same files.
+    #[error("cannot use {address} beside the other servers: {reason}")]
+    Differs {
+        /// Host and port.
+        address: String,
+        /// How they differ.
+        reason: String,
+    },
     /// The threads for the network could not be started.
     #[error("cannot start the network threads")]
-    Threads(#[source] std::io::Error),
+    Threads(#[source] Arc<std::io::Error>),
 }
 
 impl Error {
@@ -77,6 +85,23 @@ impl Error {
             self,
             Self::Unreachable { .. } | Self::NotAServer { .. } | Self::Lost { .. }
         )
+    }
+
+    /// Adds that `servers` servers were given `waited` to come back, and did not.
+    pub(super) fn after_waiting(mut self, servers: usize, waited: Duration) -> Self {
+        if let Self::Unreachable { reason, .. }
+        | Self::NotAServer { reason, .. }
+        | Self::Lost { reason, .. } = &mut self
+        {
+            let who = if servers > 1 {
+                "no server came"
+            } else {
+                "it did not come"
+            };
+            let seconds = waited.as_secs_f64();
+            reason.push_str(&format!("; {who} back within {seconds} s"));
+        }
+        self
     }
 
     /// An answer to a single request.

@@ -2,28 +2,51 @@
 //!
 //! # Layout
 //!
-//! - [`connection`]: connecting, listing and describing.
+//! - [`servers`]: one or several servers as one: what callers use.
+//! - [`batches`]: batches fetched ahead, in order; [`batch`]: what they are.
 //! - [`request`]: what to stream, in domain terms, and its wire form.
-//! - [`incoming`]: one stream from one server, every message checked.
-//! - [`batches`]: batches fetched ahead in the background; [`batch`]: what they are.
 //! - [`position`]: the place in a stream that is saved with a model.
+//! - [`dataset`]: what servers say of their datasets.
+//! - `lane`: one server's part of a stream, and what happens when that server does not deliver.
+//! - `roster`: which servers are well, and the looking after those that are not; [`patience`]: how long to wait.
+//! - `server`, `address`: one server; `incoming`: one stream from it, every message checked.
 //!
-//! Callers are synchronous: a [`Connection`] owns the threads that the network needs.
+//! # How a stream survives
+//!
+//! A batch is a pure function of the request and the files, so any server that has the files can make any batch.
+//!
+//! a. Of `n` servers each is asked for every `n`-th batch: its *lane*. The batches of the lanes are put together in order.
+//! b. Where a server fails, its lane asks the next one that is well, from the first batch that is missing. A server that owes a batch for too
+//!    long is raced by another one, and the first answer counts.
+//! c. A server that failed is probed, ever less often, until it answers and has the same files; then its lane goes back to it.
+//! d. Where nobody is left, lanes wait for as long as [`Patience::retry_for`] says.
+//!
+//! No batch can be lost or repeated: a lane knows which one is due, and refuses every other.
+//!
+//! Callers are synchronous: [`Servers`] owns the threads that the network needs.
 
+mod address;
 pub mod batch;
 pub mod batches;
-pub mod connection;
+pub mod dataset;
 mod error;
 mod incoming;
+mod lane;
+pub mod patience;
 pub mod position;
 pub mod request;
+mod roster;
+mod server;
+pub mod servers;
 
 pub use batch::{Batch, StreamDescription};
 pub use batches::BatchStream;
-pub use connection::{ClassCounts, Connection, DatasetDescription, DatasetSummary};
+pub use dataset::{ClassCounts, DatasetDescription, DatasetSummary};
 pub use error::Error;
+pub use patience::Patience;
 pub use position::Position;
-pub use request::{Balance, BatchRequest, Split};
+pub use request::{Balance, BatchRequest, Split, Stride};
+pub use servers::Servers;
 
 #[cfg(test)]
 mod tests;

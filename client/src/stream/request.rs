@@ -119,6 +119,36 @@ impl Balance {
     }
 }
 
+/// Every `of`-th batch: those whose number, counted over all epochs, leaves the remainder `index`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stride {
+    /// At least 1.
+    pub of: u32,
+    /// Below `of`.
+    pub index: u32,
+}
+
+impl Stride {
+    /// Every batch.
+    pub const ALL: Self = Self { of: 1, index: 0 };
+
+    /// The first of these batches at `(epoch, step)` or behind it, in epochs of `steps` batches.
+    #[must_use]
+    pub fn first_from(self, (epoch, step): (u64, u64), steps: u64) -> (u64, u64) {
+        let (of, steps) = (u128::from(self.of.max(1)), u128::from(steps.max(1)));
+        let number = u128::from(epoch) * steps + u128::from(step);
+        let found = number + (u128::from(self.index) + of - number % of) % of;
+        let epoch = u64::try_from(found / steps).unwrap_or(u64::MAX);
+        (epoch, (found % steps) as u64)
+    }
+
+    /// The first of these batches behind `(epoch, step)`.
+    #[must_use]
+    pub fn following(self, (epoch, step): (u64, u64), steps: u64) -> (u64, u64) {
+        self.first_from((epoch, step + 1), steps)
+    }
+}
+
 /// A stream of normalised `f32[N, 3, size, size]` batches.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchRequest {
@@ -142,6 +172,8 @@ pub struct BatchRequest {
     pub plain: bool,
     /// Where given, a dataset with another fingerprint is refused. Hexadecimal.
     pub expected_fingerprint: String,
+    /// Which of the batches.
+    pub stride: Stride,
 }
 
 impl BatchRequest {
@@ -159,6 +191,7 @@ impl BatchRequest {
             balance: None,
             plain: false,
             expected_fingerprint: String::new(),
+            stride: Stride::ALL,
         }
     }
 
@@ -177,6 +210,10 @@ impl BatchRequest {
             layout: v1::Layout::Nchw.into(),
             expected_fingerprint: super::position::from_hexadecimal(&self.expected_fingerprint)
                 .unwrap_or_default(),
+            stride: (self.stride != Stride::ALL).then_some(v1::Stride {
+                of: self.stride.of,
+                index: self.stride.index,
+            }),
             ..v1::StreamBatchesRequest::default()
         }
     }
@@ -208,6 +245,24 @@ mod tests {
                 message.contains(text) && message.contains("oversample"),
                 "{message}"
             );
+        }
+    }
+
+    #[test]
+    fn strides_share_out_every_batch_once() {
+        let steps = 3;
+        for of in 1..=5 {
+            let walk = |index| {
+                let stride = Stride { of, index };
+                std::iter::successors(Some(stride.first_from((0, 1), steps)), move |at| {
+                    Some(stride.following(*at, steps))
+                })
+                .take_while(|at| at.0 < 4)
+            };
+            let mut shared: Vec<_> = (0..of).flat_map(walk).collect();
+            shared.sort_unstable();
+            let all: Vec<_> = (1..12).map(|number| (number / 3, number % 3)).collect();
+            assert_eq!(shared, all, "{of}");
         }
     }
 

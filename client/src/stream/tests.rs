@@ -4,6 +4,7 @@ use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener},
     pin::Pin,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -13,29 +14,39 @@ use equibatch_proto::v1::{
     stream_batches_response::Message,
 };
 use tokio::sync::oneshot;
-use tokio_stream::Stream;
+use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 
 use super::*;
 
-/// Streams batches of one black image, and ends as told.
+/// Streams batches of one black image, and misbehaves as told.
 #[derive(Clone)]
 struct Hand {
     batches: u64,
-    ending: Option<Status>,
     /// Shape of the description.
     size: u32,
     /// Bytes to leave out of each tensor.
     missing: usize,
+    /// Every byte of the fingerprint.
+    files: u8,
+    /// Batches of this step and behind it never come.
+    stalls_at: Option<u64>,
+    /// Batches of this step and behind it are refused as a server does that is about to stop.
+    stops_at: Option<u64>,
+    /// What was asked for.
+    requests: Arc<Mutex<Vec<v1::StreamBatchesRequest>>>,
 }
 
 impl Default for Hand {
     fn default() -> Self {
         Self {
             batches: 3,
-            ending: None,
             size: 8,
             missing: 0,
+            files: 7,
+            stalls_at: None,
+            stops_at: None,
+            requests: Arc::default(),
         }
     }
 }
@@ -71,17 +82,34 @@ impl BatchLoader for Hand {
         &self,
         request: Request<v1::DescribeDatasetRequest>,
     ) -> Result<Response<v1::DescribeDatasetResponse>, Status> {
-        Err(Status::not_found(format!(
-            "no dataset `{}`; there is: garden",
-            request.into_inner().dataset
-        )))
+        let dataset = request.into_inner().dataset;
+        if dataset != "garden" {
+            return Err(Status::not_found(format!(
+                "no dataset `{dataset}`; there is: garden"
+            )));
+        }
+        let class = |name: &str, images| v1::ClassDescription {
+            name: name.to_owned(),
+            images_per_split: [("train".to_owned(), images)].into(),
+            ..v1::ClassDescription::default()
+        };
+        Ok(Response::new(v1::DescribeDatasetResponse {
+            name: dataset,
+            fingerprint: vec![self.files; 32].into(),
+            classes: vec![class("bird", u32::from(self.files)), class("flower", 20)],
+            ..v1::DescribeDatasetResponse::default()
+        }))
     }
 
     async fn stream_batches(
         &self,
-        _: Request<v1::StreamBatchesRequest>,
+        request: Request<v1::StreamBatchesRequest>,
     ) -> Result<Response<Responses>, Status> {
+        let request = request.into_inner();
+        self.requests.lock().expect("no panic").push(request.clone());
         let description = v1::StreamDescription {
+            dataset: "garden".to_owned(),
+            fingerprint: vec![self.files; 32].into(),
             classes: vec!["bird".to_owned(), "flower".to_owned()],
             steps_per_epoch: self.batches,
             shape: vec![1, 3, self.size, self.size],
@@ -93,11 +121,17 @@ impl BatchLoader for Hand {
             ..v1::StreamDescription::default()
         };
         let bytes = (3 * self.size * self.size * 4) as usize - self.missing;
-        let batches = (0..self.batches).map(move |step| {
+        let start = request.start.map_or(0, |start| start.step);
+        let stride = request.stride.unwrap_or(v1::Stride { of: 1, index: 0 });
+        let steps =
+            (start..self.batches).filter(move |step| step % u64::from(stride.of) == u64::from(stride.index));
+        let end = self.batches;
+        let batch = move |step: u64| {
             Ok(response(Message::Batch(v1::Batch {
                 step,
                 next: Some(v1::PositionToken {
-                    step: step + 1,
+                    epoch: u64::from(step + 1 == end),
+                    step: (step + 1) % end,
                     ..v1::PositionToken::default()
                 }),
                 labels: vec![1],
@@ -105,12 +139,22 @@ impl BatchLoader for Hand {
                 tensor: vec![0; bytes].into(),
                 ..v1::Batch::default()
             })))
-        });
+        };
+        let (stops_at, stalls_at) = (self.stops_at, self.stalls_at);
+        let reached = |at: Option<u64>, step: u64| at.is_some_and(|at| step >= at);
+        let served = steps
+            .clone()
+            .take_while(move |&step| !reached(stops_at, step) && !reached(stalls_at, step));
+        let batches = served.map(batch);
+        let stopped = reached(stops_at, end).then(|| Status::unavailable("stopping"));
         let first = Ok(response(Message::Description(description)));
-        let ending = self.ending.clone().map(Err);
-        Ok(Response::new(Box::pin(tokio_stream::iter(
-            std::iter::once(first).chain(batches).chain(ending),
-        ))))
+        let ending = stopped.map(Err);
+        let told = tokio_stream::iter(std::iter::once(first).chain(batches).chain(ending));
+        Ok(Response::new(if stalls_at.is_some() {
+            Box::pin(told.chain(tokio_stream::pending()))
+        } else {
+            Box::pin(told)
+        }))
     }
 }
 
@@ -123,7 +167,12 @@ struct Running {
 
 impl Running {
     fn start(hand: Hand) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::start_at("127.0.0.1:0".parse().expect("an address"), hand)
+    }
+
+    /// Like [`Running::start`], where one ran before.
+    fn start_at(address: SocketAddr, hand: Hand) -> Self {
+        let listener = TcpListener::bind(address).expect("a free port");
         listener.set_nonblocking(true).expect("a socket option");
         let address = listener.local_addr().expect("bound");
         let (stop, stopped) = oneshot::channel();
@@ -161,6 +210,16 @@ impl Drop for Running {
     }
 }
 
+/// Without second tries.
+const AT_ONCE: Patience = Patience {
+    retry_for: Duration::ZERO,
+    stall: Duration::from_secs(60),
+};
+
+fn open(address: SocketAddr) -> Result<Servers, Error> {
+    Servers::open(&address.to_string(), AT_ONCE)
+}
+
 fn request(size: u32) -> BatchRequest {
     BatchRequest::evaluation("garden", Split::Train, 1, size)
 }
@@ -176,14 +235,14 @@ fn closed_port() -> SocketAddr {
 #[test]
 fn batches_come_in_order_with_their_positions_and_end() {
     let server = Running::start(Hand::default());
-    let connection = Connection::open(&server.address.to_string()).expect("connected");
-    let mut stream = connection.stream(&request(8), 2).expect("a stream");
+    let servers = open(server.address).expect("connected");
+    let mut stream = servers.stream(&request(8), 2).expect("a stream");
     assert_eq!(stream.description().classes, ["bird", "flower"]);
     for step in 0..3 {
         let batch = stream.next_batch().expect("no error").expect("a batch");
         assert_eq!(
             (batch.step, batch.next.step, batch.labels.as_slice()),
-            (step, step + 1, [1].as_slice())
+            (step, (step + 1) % 3, [1].as_slice())
         );
         assert_eq!(batch.tensor.len(), 3 * 8 * 8 * 4);
     }
@@ -197,8 +256,8 @@ fn batches_larger_than_grpc_allows_by_default_are_received() {
         batches: 1,
         ..Hand::default()
     });
-    let connection = Connection::open(&server.address.to_string()).expect("connected");
-    let mut stream = connection.stream(&request(640), 1).expect("a stream");
+    let servers = open(server.address).expect("connected");
+    let mut stream = servers.stream(&request(640), 1).expect("a stream");
     let batch = stream.next_batch().expect("no error").expect("a batch");
     assert!(batch.tensor.len() > 4 << 20, "{} bytes", batch.tensor.len());
 }
@@ -206,7 +265,7 @@ fn batches_larger_than_grpc_allows_by_default_are_received() {
 #[test]
 fn datasets_are_listed() {
     let server = Running::start(Hand::default());
-    let datasets = Connection::open(&server.address.to_string())
+    let datasets = open(server.address)
         .expect("connected")
         .datasets()
         .expect("a list");
@@ -220,8 +279,8 @@ fn datasets_are_listed() {
 #[test]
 fn an_unknown_dataset_is_the_servers_sentence() {
     let server = Running::start(Hand::default());
-    let connection = Connection::open(&server.address.to_string()).expect("connected");
-    let error = connection.describe("zoo").expect_err("unknown");
+    let servers = open(server.address).expect("connected");
+    let error = servers.describe("zoo").expect_err("unknown");
     assert_eq!(
         error.to_string(),
         format!("{} refuses: no dataset `zoo`; there is: garden", server.address)
@@ -232,7 +291,7 @@ fn an_unknown_dataset_is_the_servers_sentence() {
 #[test]
 fn a_closed_port_is_one_sentence_with_the_address() {
     let address = closed_port();
-    let error = Connection::open(&address.to_string()).expect_err("closed");
+    let error = open(address).expect_err("closed");
     assert_eq!(
         error.to_string(),
         format!("cannot reach {address}: connection refused; is the server running?")
@@ -250,7 +309,9 @@ fn an_address_without_a_port_is_refused_before_any_connection() {
         "localhost:99999",
         "",
     ] {
-        let message = Connection::open(address).expect_err("malformed").to_string();
+        let message = Servers::open(address, AT_ONCE)
+            .expect_err("malformed")
+            .to_string();
         assert!(message.contains("HOST:PORT"), "{message}");
     }
 }
@@ -268,7 +329,7 @@ fn a_web_server_is_recognised_as_something_else() {
                 .write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         }
     });
-    let result = Connection::open(&address.to_string()).and_then(|connection| connection.datasets());
+    let result = open(address).and_then(|servers| servers.datasets());
     let error = result.expect_err("no Equibatch server");
     assert!(matches!(error, Error::NotAServer { .. }), "{error:?}: {error}");
 }
@@ -276,11 +337,11 @@ fn a_web_server_is_recognised_as_something_else() {
 #[test]
 fn a_server_that_breaks_off_is_named_with_the_last_batch() {
     let server = Running::start(Hand {
-        ending: Some(Status::unavailable("shutting down")),
-        ..Hand::default()
+        stops_at: Some(3),
+        ..many(4)
     });
-    let connection = Connection::open(&server.address.to_string()).expect("connected");
-    let mut stream = connection.stream(&request(8), 8).expect("a stream");
+    let servers = open(server.address).expect("connected");
+    let mut stream = servers.stream(&request(8), 8).expect("a stream");
     for _ in 0..3 {
         stream.next_batch().expect("no error").expect("a batch");
     }
@@ -288,7 +349,7 @@ fn a_server_that_breaks_off_is_named_with_the_last_batch() {
     assert_eq!(
         error.to_string(),
         format!(
-            "lost the server at {} after epoch 1 step 3: shutting down",
+            "lost the server at {} after epoch 1 step 3: stopping",
             server.address
         )
     );
@@ -301,8 +362,8 @@ fn a_server_that_dies_ends_the_stream_with_an_error() {
         batches: 100_000,
         ..Hand::default()
     });
-    let connection = Connection::open(&server.address.to_string()).expect("connected");
-    let mut stream = connection.stream(&request(8), 1).expect("a stream");
+    let servers = open(server.address).expect("connected");
+    let mut stream = servers.stream(&request(8), 1).expect("a stream");
     stream.next_batch().expect("no error").expect("a batch");
     drop(server);
     let error = std::iter::repeat_with(|| stream.next_batch())
@@ -314,8 +375,8 @@ fn a_server_that_dies_ends_the_stream_with_an_error() {
 #[test]
 fn a_stream_of_another_shape_is_refused() {
     let server = Running::start(Hand::default());
-    let connection = Connection::open(&server.address.to_string()).expect("connected");
-    let message = connection
+    let servers = open(server.address).expect("connected");
+    let message = servers
         .stream(&request(16), 1)
         .expect_err("another shape")
         .to_string();
@@ -328,8 +389,155 @@ fn a_tensor_of_another_length_than_its_labels_is_refused() {
         missing: 4,
         ..Hand::default()
     });
-    let connection = Connection::open(&server.address.to_string()).expect("connected");
-    let mut stream = connection.stream(&request(8), 1).expect("a stream");
+    let servers = open(server.address).expect("connected");
+    let mut stream = servers.stream(&request(8), 1).expect("a stream");
     let message = stream.next_batch().expect_err("too short").to_string();
     assert!(message.contains("another size than its labels"), "{message}");
+}
+
+/// A little patience, for servers that come back at once.
+const PATIENT: Patience = Patience {
+    retry_for: Duration::from_secs(60),
+    stall: Duration::from_secs(60),
+};
+
+fn open_all(running: &[Running], patience: Patience) -> Result<Servers, Error> {
+    let addresses: Vec<String> = running.iter().map(|server| server.address.to_string()).collect();
+    Servers::open(&addresses.join(","), patience)
+}
+
+fn steps(stream: &mut BatchStream) -> Vec<u64> {
+    std::iter::from_fn(|| stream.next_batch().expect("no error"))
+        .map(|batch| batch.step)
+        .collect()
+}
+
+fn many(batches: u64) -> Hand {
+    Hand {
+        batches,
+        ..Hand::default()
+    }
+}
+
+#[test]
+fn servers_share_out_the_steps_which_come_in_order() {
+    let hands = [many(10), many(10), many(10)];
+    let running = hands.clone().map(Running::start);
+    let servers = open_all(&running, PATIENT).expect("connected");
+    let mut stream = servers.stream(&request(8), 3).expect("a stream");
+    assert_eq!(steps(&mut stream), (0..10).collect::<Vec<_>>());
+    for (index, hand) in (0..).zip(&hands) {
+        let requests = hand.requests.lock().expect("no panic");
+        let strides: Vec<_> = requests.iter().map(|request| request.stride).collect();
+        assert_eq!(strides, [Some(v1::Stride { of: 3, index })]);
+    }
+}
+
+#[test]
+fn the_steps_of_a_server_that_stops_are_asked_of_another() {
+    let stopping = Hand {
+        stops_at: Some(20),
+        ..many(100)
+    };
+    let running = [many(100), stopping, many(100)].map(Running::start);
+    let servers = open_all(&running, PATIENT).expect("connected");
+    let mut stream = servers.stream(&request(8), 3).expect("a stream");
+    assert_eq!(steps(&mut stream), (0..100).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_server_that_is_not_there_at_first_is_left_out_and_used_when_it_comes() {
+    let late = closed_port();
+    let first = Running::start(many(100_000));
+    let servers = Servers::open(&format!("{},{late}", first.address), PATIENT).expect("one is there");
+    let mut stream = servers.stream(&request(8), 2).expect("a stream");
+    for step in 0..10 {
+        assert_eq!(
+            stream.next_batch().expect("no error").expect("a batch").step,
+            step
+        );
+    }
+    let hand = many(100_000);
+    let requests = Arc::clone(&hand.requests);
+    let _second = Running::start_at(late, hand);
+    let is_asked = || !requests.lock().expect("no panic").is_empty();
+    let mut step = 10;
+    while !is_asked() {
+        assert_eq!(
+            stream.next_batch().expect("no error").expect("a batch").step,
+            step
+        );
+        step += 1;
+    }
+}
+
+#[test]
+fn the_only_server_may_be_restarted() {
+    let first = Running::start(Hand {
+        stops_at: Some(5),
+        ..many(9)
+    });
+    let servers = open_all(std::slice::from_ref(&first), PATIENT).expect("connected");
+    let mut stream = servers.stream(&request(8), 2).expect("a stream");
+    for step in 0..5 {
+        assert_eq!(
+            stream.next_batch().expect("no error").expect("a batch").step,
+            step
+        );
+    }
+    let address = first.address;
+    drop(first);
+    let _second = Running::start_at(address, many(9));
+    assert_eq!(steps(&mut stream), [5, 6, 7, 8]);
+}
+
+#[test]
+fn a_server_that_owes_a_batch_is_overtaken_by_another() {
+    let stalling = Hand {
+        stalls_at: Some(4),
+        ..many(30)
+    };
+    let running = [many(30), stalling].map(Running::start);
+    let impatient = Patience {
+        stall: Duration::from_millis(50),
+        ..PATIENT
+    };
+    let servers = open_all(&running, impatient).expect("connected");
+    let mut stream = servers.stream(&request(8), 2).expect("a stream");
+    assert_eq!(steps(&mut stream), (0..30).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_server_with_other_files_is_refused_with_what_differs() {
+    let other = Hand { files: 8, ..many(10) };
+    let running = [many(10), other].map(Running::start);
+    let servers = open_all(&running, PATIENT).expect("connected");
+    let message = servers.stream(&request(8), 2).expect_err("different").to_string();
+    assert!(message.contains("class bird has"), "{message}");
+    assert!(message.contains("images in its train split"), "{message}");
+}
+
+#[test]
+fn a_server_that_comes_back_with_other_files_is_not_used() {
+    let stopping = Hand {
+        stops_at: Some(5),
+        ..many(9)
+    };
+    let first = Running::start(stopping);
+    let hasty = Patience {
+        retry_for: Duration::from_secs(1),
+        ..PATIENT
+    };
+    let servers = open_all(std::slice::from_ref(&first), hasty).expect("connected");
+    let mut stream = servers.stream(&request(8), 2).expect("a stream");
+    let address = first.address;
+    drop(first);
+    let hand = Hand { files: 8, ..many(9) };
+    let requests = Arc::clone(&hand.requests);
+    let _second = Running::start_at(address, hand);
+    let error = std::iter::repeat_with(|| stream.next_batch())
+        .find_map(Result::err)
+        .expect("an error, not an end");
+    assert!(matches!(error, Error::Differs { .. }), "{error}");
+    assert!(requests.lock().expect("no panic").is_empty());
 }

@@ -1,0 +1,149 @@
+//! Where servers are: what was typed, and the machines that it stands for.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::{Error, error::root};
+
+/// An address as typed, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Address {
+    /// A host and a port, reached over TCP.
+    Tcp {
+        /// A name or an IP address; one of version 6 in brackets.
+        host: String,
+        port: u16,
+    },
+    /// The path of a socket on this machine.
+    Unix(String),
+}
+
+impl Address {
+    /// Reads `HOST:PORT`, perhaps with `http://` before it, or `unix:PATH`.
+    pub(super) fn parse(text: &str) -> Result<Self, Error> {
+        let refused = |reason: &str| Error::Address {
+            address: text.to_owned(),
+            reason: reason.to_owned(),
+        };
+        if let Some(path) = text.strip_prefix("unix:") {
+            if path.trim_start_matches('/').is_empty() {
+                return Err(refused("use unix:PATH, with the path of the server's socket"));
+            }
+            return Ok(Self::Unix(path.to_owned()));
+        }
+        let bare = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+        match bare
+            .rsplit_once(':')
+            .map(|(host, port)| (host, port.parse::<u16>()))
+        {
+            Some((host, Ok(port))) if !host.is_empty() => Ok(Self::Tcp {
+                host: host.to_owned(),
+                port,
+            }),
+            _ => Err(refused(
+                "use HOST:PORT, for example localhost:50051, or unix:PATH",
+            )),
+        }
+    }
+
+    /// One address for each machine that this one stands for: a name with several IP addresses is as many servers. Of the two versions of
+    /// IP only that of the first address counts, since most machines have one of each.
+    pub(super) async fn machines(self) -> Result<Vec<Self>, Error> {
+        let Self::Tcp { host, port } = &self else {
+            return Ok(vec![self]);
+        };
+        if host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() || host == "localhost" {
+            return Ok(vec![self]);
+        }
+        let found = tokio::net::lookup_host((host.as_str(), *port)).await;
+        let found: Vec<SocketAddr> = found
+            .map_err(|error| Error::Unreachable {
+                address: self.to_string(),
+                reason: root(&error),
+            })?
+            .collect();
+        let of_one_version = distinct(&found);
+        if of_one_version.len() < 2 {
+            return Ok(vec![self]);
+        }
+        let machine = |address: &SocketAddr| match address.ip() {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        };
+        let port = *port;
+        Ok(of_one_version
+            .iter()
+            .map(|address| Self::Tcp {
+                host: machine(address),
+                port,
+            })
+            .collect())
+    }
+}
+
+/// Those of the same version as the first, each once, in their order.
+fn distinct(found: &[SocketAddr]) -> Vec<SocketAddr> {
+    let mut kept: Vec<SocketAddr> = vec![];
+    for address in found {
+        let is_kin = kept
+            .first()
+            .is_none_or(|first| first.is_ipv4() == address.is_ipv4());
+        if is_kin && !kept.contains(address) {
+            kept.push(*address);
+        }
+    }
+    kept
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{path}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_and_written_alike() {
+        for text in [
+            "localhost:50051",
+            "10.0.0.1:1",
+            "[::1]:50051",
+            "unix:/run/e.sock",
+            "unix:e.sock",
+        ] {
+            assert_eq!(Address::parse(text).expect("an address").to_string(), text);
+        }
+        let bare = Address::parse("http://host:7/").expect("an address");
+        assert_eq!(bare.to_string(), "host:7");
+        for text in [
+            "localhost",
+            "localhost:",
+            ":50051",
+            "host:port",
+            "host:99999",
+            "",
+            "unix:",
+            "unix:/",
+        ] {
+            Address::parse(text).expect_err(text);
+        }
+    }
+
+    #[test]
+    fn of_a_name_s_addresses_one_version_is_kept_each_once() {
+        let addresses = |texts: &[&str]| -> Vec<SocketAddr> {
+            texts
+                .iter()
+                .map(|text| text.parse().expect("an address"))
+                .collect()
+        };
+        let found = addresses(&["10.0.0.1:5", "[fd00::1]:5", "10.0.0.2:5", "10.0.0.1:5"]);
+        assert_eq!(distinct(&found), addresses(&["10.0.0.1:5", "10.0.0.2:5"]));
+        assert_eq!(distinct(&[]), []);
+    }
+}

@@ -1,0 +1,107 @@
+//! What servers say of their datasets.
+
+use std::collections::BTreeMap;
+
+use equibatch_proto::v1;
+
+use super::position::hexadecimal;
+
+/// A line of the server's list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatasetSummary {
+    /// Its name.
+    pub name: String,
+    /// Hexadecimal.
+    pub fingerprint: String,
+    /// In label order.
+    pub classes: Vec<String>,
+    /// Images in each split.
+    pub images_per_split: BTreeMap<String, u32>,
+}
+
+impl DatasetSummary {
+    pub(super) fn from_wire(summary: v1::DatasetSummary) -> Self {
+        Self {
+            name: summary.name,
+            fingerprint: hexadecimal(&summary.fingerprint),
+            classes: summary.classes,
+            images_per_split: summary.images_per_split,
+        }
+    }
+}
+
+/// All that the server says of a dataset.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DatasetDescription {
+    /// Its name.
+    pub name: String,
+    /// Hexadecimal.
+    pub fingerprint: String,
+    /// In label order.
+    pub classes: Vec<ClassCounts>,
+    /// Split names in use.
+    pub splits: Vec<String>,
+    /// Files that are never served: path and reason.
+    pub quarantined: Vec<(String, String)>,
+}
+
+/// One class of a dataset.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassCounts {
+    /// Its name.
+    pub name: String,
+    /// Usable images in each split.
+    pub images_per_split: BTreeMap<String, u32>,
+}
+
+impl DatasetDescription {
+    pub(super) fn from_wire(description: v1::DescribeDatasetResponse) -> Self {
+        let class = |class: v1::ClassDescription| ClassCounts {
+            name: class.name,
+            images_per_split: class.images_per_split,
+        };
+        Self {
+            name: description.name,
+            fingerprint: hexadecimal(&description.fingerprint),
+            classes: description.classes.into_iter().map(class).collect(),
+            splits: description.splits,
+            quarantined: description
+                .quarantined
+                .into_iter()
+                .map(|file| (file.path, file.reason))
+                .collect(),
+        }
+    }
+
+    /// How the files that `other` describes differ from these, in words; `None` where the counts do not tell.
+    pub(super) fn difference(&self, other: &Self) -> Option<String> {
+        let names = |description: &Self| -> Vec<String> {
+            let classes = description.classes.iter();
+            classes.map(|class| class.name.clone()).collect()
+        };
+        if names(self) != names(other) {
+            return Some(format!(
+                "its classes are {}, not {}",
+                names(other).join(", "),
+                names(self).join(", ")
+            ));
+        }
+        let pairs = self.classes.iter().zip(&other.classes);
+        pairs
+            .flat_map(|(here, there)| {
+                let splits = here.images_per_split.keys().chain(there.images_per_split.keys());
+                splits.map(move |split| (here, there, split))
+            })
+            .find_map(|(here, there, split)| {
+                let count = |class: &ClassCounts| class.images_per_split.get(split).copied().unwrap_or(0);
+                (count(here) != count(there)).then(|| {
+                    format!(
+                        "class {} has {} images in its {split} split, not {}",
+                        here.name,
+                        count(there),
+                        count(here)
+                    )
+                })
+            })
+    }
+}

@@ -1,0 +1,157 @@
+//! One server: reaching it, asking it, streaming from it.
+
+use std::time::Duration;
+
+use equibatch_proto::v1::{self, batch_loader_client::BatchLoaderClient};
+use tokio::sync::OnceCell;
+use tonic::transport::{Channel, Endpoint};
+
+use super::{
+    BatchRequest, DatasetDescription, DatasetSummary, Error, StreamDescription, address::Address,
+    batch::short, error::root, incoming::Incoming,
+};
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often an idle connection is probed, and how long the answer may take: a server that vanished without a word is noticed
+/// within the sum of both.
+const PROBE_INTERVAL: Duration = Duration::from_secs(15);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Bounds of the flow-control window of one stream. Below the lower one a long way to the server limits the rate; above the upper one
+/// memory is wasted, since more than one batch in flight gains nothing.
+const WINDOW: (usize, usize) = (2 << 20, 64 << 20);
+/// The largest frame that the server may send: a large batch then needs a sixteenth of the system calls of the default.
+const FRAME: u32 = 256 << 10;
+
+/// A server that may or may not be there.
+#[derive(Debug)]
+pub(super) struct Server {
+    address: String,
+    endpoint: Endpoint,
+    /// For questions; streams have connections of their own.
+    channel: OnceCell<Channel>,
+}
+
+/// What a server must serve to be a part of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Files {
+    pub(super) dataset: String,
+    /// Hexadecimal.
+    pub(super) fingerprint: String,
+}
+
+impl Server {
+    /// The servers that `address` stands for. Connects to none of them.
+    pub(super) async fn find(address: &str) -> Result<Vec<Self>, Error> {
+        let machines = Address::parse(address)?.machines().await?;
+        machines.iter().map(Self::at).collect()
+    }
+
+    fn at(address: &Address) -> Result<Self, Error> {
+        let text = address.to_string();
+        let uri = match address {
+            Address::Tcp { .. } => format!("http://{text}"),
+            Address::Unix(_) => text.clone(),
+        };
+        let endpoint = Endpoint::from_shared(uri)
+            .map_err(|error| Error::Address {
+                address: text.clone(),
+                reason: root(&error),
+            })?
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(PROBE_INTERVAL)
+            .keep_alive_timeout(PROBE_TIMEOUT)
+            .keep_alive_while_idle(true)
+            .max_frame_size(FRAME)
+            .tcp_nodelay(true);
+        Ok(Self {
+            address: text,
+            endpoint,
+            channel: OnceCell::new(),
+        })
+    }
+
+    /// Host and port, or `unix:` and a path.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Makes the connection for questions, where there is none yet.
+    pub(super) async fn connect(&self) -> Result<(), Error> {
+        self.client().await.map(drop)
+    }
+
+    async fn client(&self) -> Result<BatchLoaderClient<Channel>, Error> {
+        let channel = self
+            .channel
+            .get_or_try_init(|| self.reach(&self.endpoint))
+            .await?;
+        Ok(BatchLoaderClient::new(channel.clone()))
+    }
+
+    async fn reach(&self, endpoint: &Endpoint) -> Result<Channel, Error> {
+        endpoint.connect().await.map_err(|error| Error::Unreachable {
+            address: self.address.clone(),
+            reason: root(&error),
+        })
+    }
+
+    /// Its datasets.
+    pub(super) async fn datasets(&self) -> Result<Vec<DatasetSummary>, Error> {
+        let answer = self
+            .client()
+            .await?
+            .list_datasets(v1::ListDatasetsRequest {})
+            .await;
+        let answer = answer.map_err(|status| Error::from_status(&self.address, &status))?;
+        let datasets = answer.into_inner().datasets.into_iter();
+        Ok(datasets.map(DatasetSummary::from_wire).collect())
+    }
+
+    /// One of its datasets; an empty name means the only one.
+    pub(super) async fn describe(&self, dataset: &str) -> Result<DatasetDescription, Error> {
+        let request = v1::DescribeDatasetRequest {
+            dataset: dataset.to_owned(),
+            effective_number_beta: None,
+        };
+        let answer = self.client().await?.describe_dataset(request).await;
+        let answer = answer.map_err(|status| Error::from_status(&self.address, &status))?;
+        Ok(DatasetDescription::from_wire(answer.into_inner()))
+    }
+
+    /// Whether it can be asked for batches of `files`.
+    pub(super) async fn probe(&self, files: Option<&Files>) -> Result<(), Error> {
+        let Some(files) = files else {
+            return self.datasets().await.map(drop);
+        };
+        let found = self.describe(&files.dataset).await?.fingerprint;
+        if found == files.fingerprint {
+            return Ok(());
+        }
+        Err(Error::Differs {
+            address: self.address.clone(),
+            reason: format!(
+                "its files are others: fingerprint {}, not {}",
+                short(&found),
+                short(&files.fingerprint)
+            ),
+        })
+    }
+
+    /// Starts a stream over a connection of its own, whose windows fit its batches.
+    pub(super) async fn incoming(
+        &self,
+        request: &BatchRequest,
+    ) -> Result<(StreamDescription, Incoming), Error> {
+        let window =
+            u32::try_from(request.message_limit().clamp(WINDOW.0, WINDOW.1)).expect("the upper bound fits");
+        let endpoint = self
+            .endpoint
+            .clone()
+            .initial_stream_window_size(window)
+            .initial_connection_window_size(window);
+        let channel = self.reach(&endpoint).await?;
+        let client = BatchLoaderClient::new(channel).max_decoding_message_size(request.message_limit());
+        Incoming::open(&self.address, client, request).await
+    }
+}

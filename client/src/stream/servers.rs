@@ -1,0 +1,238 @@
+//! One or several servers as one.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{runtime::Runtime, sync::mpsc, task::JoinSet, time};
+
+use super::{
+    BatchRequest, BatchStream, DatasetDescription, DatasetSummary, Error, Patience, StreamDescription,
+    Stride,
+    lane::{Lane, Source},
+    roster::Roster,
+    server::Server,
+};
+
+/// How long a server may take to answer a question that needs no images.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Servers that hold the same files, ready to be asked. A stream is spread over all of them, and goes on while one of them is left.
+#[derive(Debug)]
+pub struct Servers {
+    roster: Arc<Roster>,
+    threads: Arc<Runtime>,
+    addresses: String,
+}
+
+impl Servers {
+    /// Connects to `addresses`: one or several, separated by commas, each a host and a port, or `unix:` and the path of a socket. A host
+    /// name that stands for several machines is as many servers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Address`] where one is malformed, [`Error::Unreachable`] where none of them answers within five seconds,
+    /// [`Error::NotAServer`] where the answer is not HTTP/2.
+    pub fn open(addresses: &str, patience: Patience) -> Result<Self, Error> {
+        let threads = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("stream")
+            .enable_all()
+            .build();
+        let threads = Arc::new(threads.map_err(|error| Error::Threads(Arc::new(error)))?);
+        let roster = threads.block_on(async {
+            let mut servers = vec![];
+            for address in addresses.split(',') {
+                servers.extend(Server::find(address.trim()).await?);
+            }
+            let roster = Roster::new(servers, patience);
+            greet(&roster).await?;
+            Ok::<_, Error>(roster)
+        })?;
+        let listed: Vec<&str> = (0..roster.len()).map(|index| roster.address(index)).collect();
+        let addresses = listed.join(",");
+        Ok(Self {
+            roster,
+            threads,
+            addresses,
+        })
+    }
+
+    /// The addresses, separated by commas.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.addresses
+    }
+
+    /// The datasets of the first server that answers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotAServer`] and [`Error::Unreachable`].
+    pub fn datasets(&self) -> Result<Vec<DatasetSummary>, Error> {
+        self.ask(async |server| server.datasets().await)
+    }
+
+    /// One dataset, as the first server that answers describes it; an empty name means the only one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] where the server has no such dataset.
+    pub fn describe(&self, dataset: &str) -> Result<DatasetDescription, Error> {
+        self.ask(async |server| server.describe(dataset).await)
+    }
+
+    /// Starts a stream that keeps up to `prefetch` batches ready, at least one from each server. Each server gets a connection of its own,
+    /// whose windows fit the batches.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] where a server does not accept the request, with the field that it objects to; [`Error::Differs`] where two
+    /// servers serve different files; [`Error::Unreachable`] where none can be reached.
+    pub fn stream(&self, request: &BatchRequest, prefetch: usize) -> Result<BatchStream, Error> {
+        let lanes = self.roster.len();
+        let (description, sources) = self.threads.block_on(self.open_lanes(request))?;
+        let description = Arc::new(description);
+        let room = prefetch.div_ceil(lanes).max(1);
+        let start = |(index, source)| {
+            let (queue, delivered) = mpsc::channel(room);
+            let lane = Lane {
+                roster: Arc::clone(&self.roster),
+                request: part(request, index, lanes),
+                description: Arc::clone(&description),
+                home: index,
+                queue,
+            };
+            (delivered, self.threads.spawn(lane.run(source)).abort_handle())
+        };
+        let (lanes, tasks) = sources.into_iter().enumerate().map(start).unzip();
+        Ok(BatchStream::new(
+            request,
+            &description,
+            (lanes, tasks),
+            Arc::clone(&self.threads),
+        ))
+    }
+
+    /// Asks every server that is well for its part. What one of them refuses is refused; those who cannot be reached are left out.
+    async fn open_lanes(
+        &self,
+        request: &BatchRequest,
+    ) -> Result<(StreamDescription, Vec<Option<Source>>), Error> {
+        let lanes = self.roster.len();
+        let mut opening = JoinSet::new();
+        for server in (0..lanes).filter(|&index| self.roster.is_well(index)) {
+            let (roster, request) = (Arc::clone(&self.roster), part(request, server, lanes));
+            opening.spawn(async move { (server, roster.server(server).incoming(&request).await) });
+        }
+        let mut sources: Vec<Option<Source>> = (0..lanes).map(|_| None).collect();
+        let mut truth: Option<(usize, StreamDescription)> = None;
+        let mut failure = None;
+        while let Some(opened) = opening.join_next().await {
+            let Ok((server, opened)) = opened else { continue };
+            match opened {
+                Ok((description, incoming)) => {
+                    if let Some((first, known)) = &truth {
+                        self.check_agreement((*first, known), (server, &description))
+                            .await?;
+                    }
+                    truth.get_or_insert((server, description));
+                    sources[server] = Some(Source { server, incoming });
+                }
+                Err(error) if error.is_unavailable() => {
+                    failure.get_or_insert(error.clone());
+                    self.roster.failed(server, error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match truth {
+            Some((_, description)) => {
+                self.roster.expect(&description.files());
+                Ok((description, sources))
+            }
+            None => {
+                Err(failure.unwrap_or_else(|| self.roster.why_nobody(0, "before the first batch".to_owned())))
+            }
+        }
+    }
+
+    async fn check_agreement(
+        &self,
+        (first, known): (usize, &StreamDescription),
+        (server, description): (usize, &StreamDescription),
+    ) -> Result<(), Error> {
+        let Err(error) = known.check_same(description, self.roster.address(server)) else {
+            return Ok(());
+        };
+        // The counts say more than the hashes, where they can be had.
+        let describe = |index: usize| self.roster.server(index).describe(&description.dataset);
+        let (Ok(ours), Ok(theirs)) = tokio::join!(describe(first), describe(server)) else {
+            return Err(error);
+        };
+        Err(match ours.difference(&theirs) {
+            Some(difference) => Error::Differs {
+                address: self.roster.address(server).to_owned(),
+                reason: format!("compared with {}, {difference}", self.roster.address(first)),
+            },
+            None => error,
+        })
+    }
+
+    /// Asks the servers that are well, one after the other, until one can be reached.
+    fn ask<T>(&self, question: impl AsyncFn(&Server) -> Result<T, Error>) -> Result<T, Error> {
+        self.threads.block_on(async {
+            loop {
+                let Some(server) = self.roster.choose(0) else {
+                    return Err(self.roster.why_nobody(0, "before it answered".to_owned()));
+                };
+                let answer = time::timeout(ANSWER_TIMEOUT, question(self.roster.server(server))).await;
+                let answer = answer.unwrap_or_else(|_| {
+                    Err(Error::Unreachable {
+                        address: self.roster.address(server).to_owned(),
+                        reason: format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()),
+                    })
+                });
+                match answer {
+                    Err(error) if error.is_unavailable() && self.roster.well_besides(server).is_some() => {
+                        self.roster.failed(server, error);
+                    }
+                    answer => return answer,
+                }
+            }
+        })
+    }
+}
+
+/// The part of `request` that is server `index` of `servers`' to answer.
+fn part(request: &BatchRequest, index: usize, servers: usize) -> BatchRequest {
+    BatchRequest {
+        stride: Stride {
+            of: u32::try_from(servers).expect("few servers"),
+            index: u32::try_from(index).expect("few servers"),
+        },
+        ..request.clone()
+    }
+}
+
+/// Connects to all; those that cannot be reached are left out for now, unless that is all of them.
+async fn greet(roster: &Arc<Roster>) -> Result<(), Error> {
+    let mut greeting = JoinSet::new();
+    for index in 0..roster.len() {
+        let roster = Arc::clone(roster);
+        greeting.spawn(async move { (index, roster.server(index).connect().await) });
+    }
+    let (mut met, mut failures) = (0, vec![]);
+    while let Some(Ok((index, greeted))) = greeting.join_next().await {
+        match greeted {
+            Ok(()) => met += 1,
+            Err(error) => failures.push((index, error)),
+        }
+    }
+    failures.sort_by_key(|(index, _)| *index);
+    for (index, error) in failures {
+        if met == 0 {
+            return Err(error);
+        }
+        roster.failed(index, error);
+    }
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! A network that fails when told to.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+};
+
+/// Stands between clients and one server.
+#[derive(Debug)]
+pub struct Proxy {
+    /// Where clients connect.
+    pub address: SocketAddr,
+    network: Arc<Network>,
+}
+
+#[derive(Debug, Default)]
+struct Network {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    condition: Condition,
+    /// Both ends of all connections.
+    connections: Vec<TcpStream>,
+    /// Bytes that went from the server to clients.
+    carried: u64,
+    /// Connections that were closed at once.
+    refused: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Condition {
+    #[default]
+    Well,
+    /// Connections stay, nothing gets through.
+    Silent,
+    /// New connections are closed at once.
+    Cut,
+}
+
+impl Proxy {
+    /// A network that is well.
+    ///
+    /// # Panics
+    ///
+    /// Where the system refuses a port or a thread.
+    #[must_use]
+    pub fn to(server: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let (network, server) = (Arc::new(Network::default()), server.to_owned());
+        let shared = Arc::clone(&network);
+        // Ends with the process.
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                // A connection that cannot be made is one that the client sees closed.
+                let _made = shared.connect(client, &server);
+            }
+        });
+        Self { address, network }
+    }
+
+    /// From now on nothing gets through, and nobody is told.
+    pub fn fall_silent(&self) {
+        self.network.lock().condition = Condition::Silent;
+    }
+
+    /// Breaks all connections, and lets no new one through.
+    pub fn cut(&self) {
+        let mut state = self.network.lock();
+        state.condition = Condition::Cut;
+        for connection in state.connections.drain(..) {
+            let _already_closed = connection.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// All is well again.
+    pub fn heal(&self) {
+        self.network.lock().condition = Condition::Well;
+        self.network.changed.notify_all();
+    }
+
+    /// Waits until somebody tried to connect through the cut.
+    pub fn wait_until_refused(&self) {
+        let nobody = |state: &mut State| state.refused == 0;
+        let waited = self.network.changed.wait_while(self.network.lock(), nobody);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Bytes that the server has sent through.
+    #[must_use]
+    pub fn carried(&self) -> u64 {
+        self.network.lock().carried
+    }
+}
+
+impl Network {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn connect(self: &Arc<Self>, client: TcpStream, server: &str) -> io::Result<()> {
+        let mut state = self.lock();
+        if state.condition == Condition::Cut {
+            state.refused += 1;
+            self.changed.notify_all();
+            return client.shutdown(Shutdown::Both);
+        }
+        drop(state);
+        let server = TcpStream::connect(server)?;
+        let copies = [server.try_clone()?, client.try_clone()?];
+        self.lock().connections.extend(copies);
+        let (from_server, to_client) = (server.try_clone()?, client.try_clone()?);
+        let (down, up) = (Arc::clone(self), Arc::clone(self));
+        thread::spawn(move || down.carry(from_server, to_client, true));
+        thread::spawn(move || up.carry(client, server, false));
+        Ok(())
+    }
+
+    fn carry(&self, mut from: TcpStream, mut to: TcpStream, is_counted: bool) {
+        let mut bytes = [0; 16 * 1024];
+        while let Ok(count @ 1..) = from.read(&mut bytes) {
+            let silent = |state: &mut State| state.condition == Condition::Silent;
+            let mut state = self
+                .changed
+                .wait_while(self.lock(), silent)
+                .unwrap_or_else(PoisonError::into_inner);
+            if is_counted {
+                state.carried += count as u64;
+            }
+            drop(state);
+            if to.write_all(&bytes[..count]).is_err() {
+                break;
+            }
+        }
+        let _already_closed = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+    }
+}

@@ -1,0 +1,180 @@
+//! Streams that go on: every step once, in order, with the bytes of an undisturbed run, whatever happens to servers and network.
+
+use std::{net::TcpListener, thread, time::Duration};
+
+use equibatch_client::stream::{Balance, Batch, BatchRequest, BatchStream, Patience, Servers, Split};
+use equibatch_tests::{images::ImageFolder, process::ServerProcess, proxy::Proxy};
+
+const EPOCHS: u32 = 30;
+
+fn pictures() -> ImageFolder {
+    ImageFolder::new(&[("birds", 5), ("flowers", 20)])
+}
+
+fn request() -> BatchRequest {
+    BatchRequest {
+        seed: 7,
+        epochs: EPOCHS,
+        balance: Some(Balance::Oversample),
+        ..BatchRequest::evaluation("", Split::Train, 6, 64)
+    }
+}
+
+/// Waits long for servers, and not long for batches.
+const PATIENCE: Patience = Patience {
+    retry_for: Duration::from_secs(120),
+    stall: Duration::from_millis(500),
+};
+
+fn open(addresses: &[&str]) -> BatchStream {
+    let servers = Servers::open(&addresses.join(","), PATIENCE).expect("a server is there");
+    servers.stream(&request(), 3).expect("a stream")
+}
+
+fn digest(batch: &Batch) -> String {
+    let tensor = blake3::hash(&batch.tensor).to_hex();
+    format!(
+        "epoch {} step {} {:?} {:?} {tensor}",
+        batch.epoch, batch.step, batch.labels, batch.samples
+    )
+}
+
+/// The digests of the next `count` batches, or of all that are left.
+fn take(stream: &mut BatchStream, count: usize) -> Vec<String> {
+    std::iter::from_fn(|| stream.next_batch().expect("no error"))
+        .take(count)
+        .map(|batch| digest(&batch))
+        .collect()
+}
+
+/// What a server gives that nothing happens to.
+fn undisturbed(images: &ImageFolder) -> Vec<String> {
+    let server = ServerProcess::start(images.root(), &["--threads", "1"]);
+    let all = take(&mut open(&[&server.address]), usize::MAX);
+    assert_eq!(all.len(), 5 * EPOCHS as usize);
+    all
+}
+
+/// Compares by step, so that a failure says which one is wrong.
+fn assert_same(found: &[String], expected: &[String]) {
+    for (step, (found, expected)) in found.iter().zip(expected).enumerate() {
+        assert_eq!(found, expected, "batch {step}");
+    }
+    assert_eq!(found.len(), expected.len(), "number of batches");
+}
+
+#[test]
+fn one_of_three_servers_is_killed() {
+    let images = pictures();
+    let expected = undisturbed(&images);
+    let mut running = [1, 2, 3]
+        .map(|threads: u32| ServerProcess::start(images.root(), &["--threads", &threads.to_string()]));
+    let mut stream = open(&running.each_ref().map(|server| server.address.as_str()));
+    let mut found = take(&mut stream, 10);
+    running[1].kill();
+    found.extend(take(&mut stream, usize::MAX));
+    assert_same(&found, &expected);
+}
+
+#[test]
+fn the_only_server_is_killed_and_started_again() {
+    let images = pictures();
+    let expected = undisturbed(&images);
+    let mut first = ServerProcess::start(images.root(), &[]);
+    let mut stream = open(&[&first.address]);
+    let mut found = take(&mut stream, 10);
+    first.kill();
+    first.wait();
+    let again = ServerProcess::listening(images.root(), &first.address, &[]);
+    found.extend(take(&mut stream, usize::MAX));
+    drop(again);
+    assert_same(&found, &expected);
+}
+
+#[test]
+fn a_server_stands_still_and_goes_on_later() {
+    let images = pictures();
+    let expected = undisturbed(&images);
+    let running = [0, 1].map(|_| ServerProcess::start(images.root(), &[]));
+    let mut stream = open(&running.each_ref().map(|server| server.address.as_str()));
+    let mut found = take(&mut stream, 10);
+    running[0].stand_still();
+    found.extend(take(&mut stream, 60));
+    running[0].go_on();
+    found.extend(take(&mut stream, usize::MAX));
+    assert_same(&found, &expected);
+}
+
+#[test]
+fn a_server_is_told_to_stop() {
+    let images = pictures();
+    let expected = undisturbed(&images);
+    let mut running = [0, 1].map(|_| ServerProcess::start(images.root(), &[]));
+    let mut stream = open(&running.each_ref().map(|server| server.address.as_str()));
+    let mut found = take(&mut stream, 10);
+    running[1].terminate();
+    found.extend(take(&mut stream, usize::MAX));
+    assert_same(&found, &expected);
+    assert_eq!(running[1].wait().code(), Some(0));
+}
+
+#[test]
+fn a_connection_falls_silent_without_a_word() {
+    let images = pictures();
+    let expected = undisturbed(&images);
+    let running = [0, 1].map(|_| ServerProcess::start(images.root(), &[]));
+    let proxy = Proxy::to(&running[0].address);
+    let mut stream = open(&[&proxy.address.to_string(), &running[1].address]);
+    let mut found = take(&mut stream, 10);
+    assert!(proxy.carried() > 0, "the stream goes through the proxy");
+    proxy.fall_silent();
+    found.extend(take(&mut stream, usize::MAX));
+    assert_same(&found, &expected);
+}
+
+#[test]
+fn the_network_is_cut_and_heals() {
+    let images = pictures();
+    let expected = undisturbed(&images);
+    let server = ServerProcess::start(images.root(), &[]);
+    let proxy = Proxy::to(&server.address);
+    let mut stream = open(&[&proxy.address.to_string()]);
+    let mut found = take(&mut stream, 10);
+    proxy.cut();
+    let carried = proxy.carried();
+    let reader = thread::spawn(move || take(&mut stream, usize::MAX));
+    proxy.wait_until_refused();
+    proxy.heal();
+    found.extend(reader.join().expect("no panic"));
+    assert_same(&found, &expected);
+    assert!(proxy.carried() > carried, "it went on through the proxy");
+}
+
+#[test]
+fn nobody_is_left_and_the_error_says_so() {
+    let images = pictures();
+    let mut server = ServerProcess::start(images.root(), &[]);
+    let hasty = Patience {
+        retry_for: Duration::from_secs(1),
+        ..PATIENCE
+    };
+    let servers = Servers::open(&server.address, hasty).expect("a server is there");
+    let mut stream = servers.stream(&request(), 1).expect("a stream");
+    stream.next_batch().expect("no error").expect("a batch");
+    server.kill();
+    let error = std::iter::repeat_with(|| stream.next_batch())
+        .find_map(Result::err)
+        .expect("an error, not an end");
+    let message = error.to_string();
+    assert!(message.contains(&server.address), "{message}");
+    assert!(message.contains("did not come back within 1 s"), "{message}");
+}
+
+#[test]
+fn a_port_that_was_free_is_refused_at_once() {
+    let address = TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port");
+    let error = Servers::open(&address.to_string(), PATIENCE).expect_err("nobody is there");
+    assert!(error.is_unavailable(), "{error}");
+}
