@@ -113,6 +113,10 @@ pub struct Train {
     /// power:X between natural (0) and oversample (1). [default: oversample]
     #[arg(long, value_name = "POLICY")]
     pub balance: Option<Balance>,
+    /// Augmentation: a preset such as none, fastai, light or flip-only, parts such as 'flip rotate(10)', or both; `server recipe` lists
+    /// them all. [default: fastai]
+    #[arg(long, value_name = "TEXT", conflicts_with = "resume")]
+    pub recipe: Option<String>,
     /// Seeds batches, augmentation, initial weights and dropout. [default: 42]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,

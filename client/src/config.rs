@@ -35,6 +35,8 @@ pub struct TrainSettings {
     pub size: u32,
     /// How often each class is drawn.
     pub balance: Balance,
+    /// Augmentation, in the server's text form; empty: the server's default.
+    pub recipe: String,
     /// Seed.
     pub seed: u64,
 }
@@ -51,6 +53,7 @@ impl Default for TrainSettings {
             batch_size: 64,
             size: 224,
             balance: Balance::Oversample,
+            recipe: String::new(),
             seed: 42,
         }
     }
@@ -69,6 +72,7 @@ impl TrainSettings {
             batch_size: args.batch_size.unwrap_or(default.batch_size),
             size: args.size.unwrap_or(default.size),
             balance: args.balance.unwrap_or(default.balance),
+            recipe: args.recipe.clone().unwrap_or(default.recipe),
             seed: args.seed.unwrap_or(default.seed),
         }
     }

@@ -36,6 +36,8 @@ pub enum Command {
     Stats(Stats),
     /// Draw a small, unbalanced set of class folders to try things out with.
     SampleData(SampleData),
+    /// Say what a recipe of augmentations means, or list all that one can be made of.
+    Recipe(Recipe),
 }
 
 /// Options of `serve`.
@@ -142,4 +144,11 @@ pub struct SampleData {
     /// Equal seeds draw equal images.
     #[arg(long, value_name = "N", default_value_t = 42)]
     pub seed: u64,
+}
+
+/// Options of `recipe`.
+#[derive(Args, Debug)]
+pub struct Recipe {
+    /// A recipe, such as `fastai rotate(10)`. Printed with every number by name. Without it: all presets and parts.
+    pub text: Option<String>,
 }

@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => command::verify(&args),
         Command::Stats(args) => command::stats(&args),
         Command::SampleData(args) => draw(&args),
+        Command::Recipe(args) => command::recipe(&args),
     };
     exit::code(outcome)
 }

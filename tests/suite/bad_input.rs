@@ -357,6 +357,7 @@ fn any_recipe() -> impl Strategy<Value = Option<Recipe>> {
             p_affine: affine,
             p_lighting: light,
             random_crop: flag,
+            ..Recipe::default()
         },
     ))
 }

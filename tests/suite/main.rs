@@ -14,6 +14,7 @@ mod failover;
 mod folders;
 mod golden;
 mod local;
+mod recipes;
 mod reference;
 mod rendering;
 mod shutdown;

@@ -55,7 +55,7 @@ fn text(path: &Path) -> &str {
 fn plain(servers: &Servers, split: Split, batch_size: u32) -> Vec<Batch> {
     let request = BatchRequest {
         balance: Some(Balance::Natural),
-        plain: true,
+        recipe: "none".to_owned(),
         ..BatchRequest::evaluation("pictures", split, batch_size, SIZE)
     };
     let mut stream = servers.stream(&request, 1).expect("a stream");
@@ -83,6 +83,7 @@ fn twenty_four_streamed_images_are_learnt_by_heart() {
         batch_size: 24,
         image_size: SIZE,
         balance: Balance::Natural,
+        recipe: "none".to_owned(),
         seed: 1,
         mean: [0.485, 0.456, 0.406],
         std: [0.229, 0.224, 0.225],

@@ -60,6 +60,7 @@ fn config(args: &Bench) -> RunConfig {
         batch_size: args.batch_size,
         image_size: args.size,
         balance: Balance::Natural,
+        recipe: "none".to_owned(),
         seed: 0,
         mean: [0.0; 3],
         std: [1.0; 3],

@@ -85,6 +85,7 @@ fn start(
         seed: settings.seed,
         epochs: settings.epochs,
         balance: Some(settings.balance),
+        recipe: settings.recipe,
         ..BatchRequest::evaluation(
             &description.name,
             Split::Train,
@@ -114,6 +115,7 @@ fn start(
         batch_size: settings.batch_size,
         image_size: settings.size,
         balance: settings.balance,
+        recipe: stream.recipe,
         seed: settings.seed,
         mean: stream.mean,
         std: stream.std,

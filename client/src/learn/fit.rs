@@ -201,6 +201,7 @@ impl Fit<'_> {
             epochs: config.epochs,
             start: progress.position.clone(),
             balance: Some(config.balance),
+            recipe: config.recipe.clone(),
             expected_fingerprint: config.fingerprint.clone(),
             ..BatchRequest::evaluation(
                 &config.dataset,

@@ -80,6 +80,9 @@ pub struct RunConfig {
     pub image_size: u32,
     /// How often each class is drawn.
     pub balance: Balance,
+    /// Augmentation, resolved, in the server's text form. Empty in runs of before there was a choice: the default.
+    #[serde(default)]
+    pub recipe: String,
     /// Seeds the stream, the initial weights and dropout.
     pub seed: u64,
     /// Per channel: red, green, blue.
@@ -260,6 +263,7 @@ pub(crate) mod tests {
             batch_size: 16,
             image_size: 64,
             balance: Balance::Power(0.5),
+            recipe: "flip(p=0.5)".to_owned(),
             seed: 7,
             mean: [0.485, 0.456, 0.406],
             std: [0.229, 0.224, 0.225],

@@ -30,6 +30,8 @@ pub struct StreamDescription {
     pub std: [f32; 3],
     /// Short side of the images that augmentation starts from, in pixels; 0: as decoded.
     pub canonical_short_side: u32,
+    /// Augmentation, in the server's text form with every number by name.
+    pub recipe: String,
 }
 
 /// Images and their labels.
@@ -66,6 +68,7 @@ impl StreamDescription {
             mean: normalization.mean.try_into().ok()?,
             std: normalization.std.try_into().ok()?,
             canonical_short_side: description.canonical_short_side,
+            recipe: description.recipe_text,
         })
     }
 

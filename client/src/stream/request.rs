@@ -168,8 +168,8 @@ pub struct BatchRequest {
     pub image_size: u32,
     /// Absent: the server's default for the split.
     pub balance: Option<Balance>,
-    /// Whether to switch every augmentation off; otherwise the server's default for the split.
-    pub plain: bool,
+    /// Augmentation, in the server's text form: `none`, `fastai`, `light rotate(15)`. Empty: the server's default for the split.
+    pub recipe: String,
     /// Where given, a dataset with another fingerprint is refused. Hexadecimal.
     pub expected_fingerprint: String,
     /// Which of the batches.
@@ -189,7 +189,7 @@ impl BatchRequest {
             batch_size,
             image_size,
             balance: None,
-            plain: false,
+            recipe: String::new(),
             expected_fingerprint: String::new(),
             stride: Stride::ALL,
         }
@@ -205,7 +205,10 @@ impl BatchRequest {
             batch_size: Some(self.batch_size),
             image_size: Some(self.image_size),
             balance: self.balance.map(Balance::to_wire),
-            recipe: self.plain.then(v1::Recipe::default),
+            recipe: (!self.recipe.is_empty()).then(|| v1::Recipe {
+                text: self.recipe.clone(),
+                ..v1::Recipe::default()
+            }),
             element_type: v1::ElementType::F32.into(),
             layout: v1::Layout::Nchw.into(),
             expected_fingerprint: super::position::from_hexadecimal(&self.expected_fingerprint)

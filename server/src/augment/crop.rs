@@ -21,10 +21,11 @@ impl Crop {
         column: 0.5,
     };
 
-    pub(super) fn draw(generator: &mut impl Rng) -> Self {
+    pub(super) fn draw(generator: &mut impl Rng, range: &CropRange) -> Self {
+        let mut between = |low: f32, high: f32| uniform(generator, low.into(), high.into());
         Self {
-            row: uniform(generator, 0.0, 1.0),
-            column: uniform(generator, 0.0, 1.0),
+            row: between(range.row_min, range.row_max),
+            column: between(range.column_min, range.column_max),
         }
     }
 
@@ -36,6 +37,36 @@ impl Crop {
             start(canvas.1, size, self.row),
         )
     }
+}
+
+/// Where a [`Crop`] is drawn from, uniformly on both axes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct CropRange {
+    /// Least [`Crop::row`].
+    pub row_min: f32,
+    /// Greatest.
+    pub row_max: f32,
+    /// Least [`Crop::column`].
+    pub column_min: f32,
+    /// Greatest.
+    pub column_max: f32,
+}
+
+impl CropRange {
+    /// Always the middle.
+    pub const CENTER: Self = Self {
+        row_min: 0.5,
+        row_max: 0.5,
+        column_min: 0.5,
+        column_max: 0.5,
+    };
+    /// Anywhere.
+    pub const ANYWHERE: Self = Self {
+        row_min: 0.0,
+        row_max: 1.0,
+        column_min: 0.0,
+        column_max: 1.0,
+    };
 }
 
 #[allow(

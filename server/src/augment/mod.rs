@@ -11,15 +11,20 @@
 mod chain;
 mod crop;
 mod draw;
+mod error;
 mod lighting;
+mod numbers;
 mod recipe;
 mod rotate;
 mod symmetric_warp;
+pub mod text;
 mod zoom;
 
-pub use crop::Crop;
+pub use crop::{Crop, CropRange};
 pub use draw::Draw;
-pub use recipe::{Error, Recipe};
+pub use error::Error;
+pub use numbers::Numbers;
+pub use recipe::{Augment, Recipe, Strength, ZoomRange};
 pub use rotate::Rotate;
 pub use symmetric_warp::SymmetricWarp;
 pub use zoom::Zoom;

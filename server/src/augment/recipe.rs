@@ -4,45 +4,90 @@ use rand::Rng;
 use serde::Serialize;
 
 use super::lighting::{draw_brightness, draw_contrast};
-use super::{Crop, Draw, Rotate, SymmetricWarp, Zoom};
+use super::{Crop, CropRange, Draw, Rotate, SymmetricWarp, Zoom};
 use crate::random::uniform;
 
-/// Distributions that each sample's [`Draw`] is drawn from. A number of 0 switches its part off.
+/// Distributions that each sample's [`Draw`] is drawn from. It has a text form: see [`super::text`].
+///
+/// A part whose probability or strength is 0 is off; [`Recipe::settled`] gives every way to switch a part off the same form.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Recipe {
-    /// Mirrors left and right with probability 0.5.
-    pub flip: bool,
-    /// Degrees: rotation is uniform over `[-max_rotate, max_rotate]`. Range 0..=180.
-    pub max_rotate: f32,
-    /// Zoom is uniform over `[1, max_zoom]`, towards a uniform point; 0 and 1 mean none. Range 1..=10.
-    pub max_zoom: f32,
-    /// Each of four perspective magnitudes is uniform over `[-max_warp, max_warp]`. Range 0..=0.5.
-    pub max_warp: f32,
-    /// With L: brightness is uniform over `[0.5 (1 - L), 0.5 (1 + L)]`, contrast log-uniform over `[1 - L, 1 / (1 - L)]`. Range 0..=0.9.
-    pub max_lighting: f32,
-    /// Probability of each of rotation, zoom and perspective, independently. Range 0..=1.
-    pub p_affine: f32,
-    /// Probability of each of brightness and contrast, independently. Range 0..=1.
-    pub p_lighting: f32,
-    /// Cuts at a uniformly random place instead of the centre.
-    pub random_crop: bool,
+    /// Which uses of an image are augmented.
+    pub augment: Augment,
+    /// Perspective: each of four magnitudes is uniform over `[-max, max]`.
+    pub warp: Strength,
+    /// Rotation is uniform over `[-max, max]` degrees.
+    pub rotate: Strength,
+    /// Zoom towards a uniform point.
+    pub zoom: ZoomRange,
+    /// Brightness is uniform over `[0.5 (1 - max), 0.5 (1 + max)]`.
+    pub brightness: Strength,
+    /// Contrast is log-uniform over `[1 - max, 1 / (1 - max)]`.
+    pub contrast: Strength,
+    /// Probability of the left-right mirror image.
+    pub flip: f32,
+    /// Where the square is cut out.
+    pub crop: CropRange,
 }
 
-/// A recipe that cannot be drawn from.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-pub enum Error {
-    /// A number outside its range, or not a number.
-    #[error("recipe field {field} is {value}, outside {low}..={high}")]
-    OutOfRange {
-        /// As named in [`Recipe`].
-        field: &'static str,
-        /// What was given.
-        value: f32,
-        /// Least value allowed.
-        low: f32,
-        /// Greatest value allowed.
-        high: f32,
-    },
+/// Which uses of an image are augmented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Augment {
+    /// All.
+    All,
+    /// All but its first in an epoch, at which it is shown as validation shows it.
+    Repeats,
+}
+
+/// How far a part goes, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Strength {
+    /// In the part's own unit.
+    pub max: f32,
+    /// Probability, independent of other parts.
+    pub p: f32,
+}
+
+/// A uniform distribution of zooms.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ZoomRange {
+    /// Least scale.
+    pub min: f32,
+    /// Greatest scale.
+    pub max: f32,
+    /// Probability.
+    pub p: f32,
+}
+
+impl Strength {
+    /// Never.
+    pub const OFF: Self = Self { max: 0.0, p: 0.0 };
+
+    fn settled(self) -> Self {
+        if self.max == 0.0 || self.p == 0.0 {
+            Self::OFF
+        } else {
+            self
+        }
+    }
+}
+
+impl ZoomRange {
+    /// Never.
+    pub const OFF: Self = Self {
+        min: 1.0,
+        max: 1.0,
+        p: 0.0,
+    };
+
+    fn settled(self) -> Self {
+        if (self.min, self.max) == (1.0, 1.0) || self.p == 0.0 {
+            Self::OFF
+        } else {
+            self
+        }
+    }
 }
 
 impl Recipe {
@@ -50,15 +95,20 @@ impl Recipe {
     /// probability 0.75, random crop.
     #[must_use]
     pub fn reference() -> Self {
+        let often = |max| Strength { max, p: 0.75 };
         Self {
-            flip: true,
-            max_rotate: 25.0,
-            max_zoom: 1.1,
-            max_warp: 0.2,
-            max_lighting: 0.2,
-            p_affine: 0.75,
-            p_lighting: 0.75,
-            random_crop: true,
+            warp: often(0.2),
+            rotate: often(25.0),
+            zoom: ZoomRange {
+                min: 1.0,
+                max: 1.1,
+                p: 0.75,
+            },
+            brightness: often(0.2),
+            contrast: often(0.2),
+            flip: 0.5,
+            crop: CropRange::ANYWHERE,
+            ..Self::none()
         }
     }
 
@@ -66,42 +116,33 @@ impl Recipe {
     #[must_use]
     pub fn none() -> Self {
         Self {
-            flip: false,
-            max_rotate: 0.0,
-            max_zoom: 0.0,
-            max_warp: 0.0,
-            max_lighting: 0.0,
-            p_affine: 0.0,
-            p_lighting: 0.0,
-            random_crop: false,
+            augment: Augment::All,
+            warp: Strength::OFF,
+            rotate: Strength::OFF,
+            zoom: ZoomRange::OFF,
+            brightness: Strength::OFF,
+            contrast: Strength::OFF,
+            flip: 0.0,
+            crop: CropRange::CENTER,
         }
     }
 
-    /// Checks every number.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::OutOfRange`] for the first field, in the order of declaration, that is not within its range.
-    pub fn validate(&self) -> Result<(), Error> {
-        let zoom_low = if self.max_zoom == 0.0 { 0.0 } else { 1.0 };
-        for (field, value, low, high) in [
-            ("max_rotate", self.max_rotate, 0.0, 180.0),
-            ("max_zoom", self.max_zoom, zoom_low, 10.0),
-            ("max_warp", self.max_warp, 0.0, 0.5),
-            ("max_lighting", self.max_lighting, 0.0, 0.9),
-            ("p_affine", self.p_affine, 0.0, 1.0),
-            ("p_lighting", self.p_lighting, 0.0, 1.0),
-        ] {
-            if !(low..=high).contains(&value) {
-                return Err(Error::OutOfRange {
-                    field,
-                    value,
-                    low: if field == "max_zoom" { 1.0 } else { low },
-                    high,
-                });
-            }
-        }
-        Ok(())
+    /// The same distributions, with the numbers of every part that does nothing as in [`Recipe::none`].
+    #[must_use]
+    pub fn settled(&self) -> Self {
+        let settled = Self {
+            warp: self.warp.settled(),
+            rotate: self.rotate.settled(),
+            zoom: self.zoom.settled(),
+            brightness: self.brightness.settled(),
+            contrast: self.contrast.settled(),
+            ..*self
+        };
+        let nothing = Self {
+            augment: self.augment,
+            ..Self::none()
+        };
+        if settled == nothing { Self::none() } else { settled }
     }
 
     /// Draws every parameter of one sample.
@@ -113,32 +154,18 @@ impl Recipe {
     /// flip (coin), crop (row, column). So switching one part off, or changing its probability, leaves the numbers of all others alone.
     #[must_use]
     pub fn draw(&self, generator: &mut impl Rng) -> Draw {
-        let [p_affine, p_lighting] = [self.p_affine, self.p_lighting].map(f64::from);
-        let lighting = f64::from(self.max_lighting);
-
-        let warp = SymmetricWarp::draw(generator, f64::from(self.max_warp));
-        let warp = coin(generator, p_affine)
-            .then_some(warp)
-            .filter(|_| self.max_warp > 0.0);
-        let rotate = Rotate::draw(generator, f64::from(self.max_rotate));
-        let rotate = coin(generator, p_affine)
-            .then_some(rotate)
-            .filter(|_| self.max_rotate > 0.0);
-        let zoom = Zoom::draw(generator, f64::from(self.max_zoom.max(1.0)));
-        let zoom = coin(generator, p_affine)
-            .then_some(zoom)
-            .filter(|_| self.max_zoom > 1.0);
-        let brightness = draw_brightness(generator, lighting);
-        let brightness = coin(generator, p_lighting)
-            .then_some(brightness)
-            .filter(|_| self.max_lighting > 0.0);
-        let contrast = draw_contrast(generator, lighting);
-        let contrast = coin(generator, p_lighting)
-            .then_some(contrast)
-            .filter(|_| self.max_lighting > 0.0);
-        let flip = coin(generator, 0.5) && self.flip;
-        let crop = Crop::draw(generator);
-        let crop = if self.random_crop { crop } else { Crop::CENTER };
+        let warp = SymmetricWarp::draw(generator, self.warp.max.into());
+        let warp = coin(generator, self.warp.p).then_some(warp);
+        let rotate = Rotate::draw(generator, self.rotate.max.into());
+        let rotate = coin(generator, self.rotate.p).then_some(rotate);
+        let zoom = Zoom::draw(generator, self.zoom.min.into(), self.zoom.max.into());
+        let zoom = coin(generator, self.zoom.p).then_some(zoom);
+        let brightness = draw_brightness(generator, self.brightness.max.into());
+        let brightness = coin(generator, self.brightness.p).then_some(brightness);
+        let contrast = draw_contrast(generator, self.contrast.max.into());
+        let contrast = coin(generator, self.contrast.p).then_some(contrast);
+        let flip = coin(generator, self.flip);
+        let crop = Crop::draw(generator, &self.crop);
         Draw {
             warp,
             rotate,
@@ -151,8 +178,8 @@ impl Recipe {
     }
 }
 
-fn coin(generator: &mut impl Rng, probability: f64) -> bool {
-    uniform(generator, 0.0, 1.0) < probability
+fn coin(generator: &mut impl Rng, probability: f32) -> bool {
+    uniform(generator, 0.0, 1.0) < f64::from(probability)
 }
 
 #[cfg(test)]
@@ -160,7 +187,7 @@ mod tests {
     use super::*;
     use crate::random::{Purpose, generator};
 
-    fn draws(recipe: Recipe, count: u64) -> Vec<Draw> {
+    fn draws(recipe: &Recipe, count: u64) -> Vec<Draw> {
         (0..count)
             .map(|position| recipe.draw(&mut generator(3, Purpose::Augment, &[0, position])))
             .collect()
@@ -169,7 +196,7 @@ mod tests {
     #[test]
     fn no_augmentation_draws_the_identity() {
         assert!(
-            draws(Recipe::none(), 50)
+            draws(&Recipe::none(), 50)
                 .iter()
                 .all(|draw| *draw == Draw::identity())
         );
@@ -177,7 +204,7 @@ mod tests {
 
     #[test]
     fn parts_run_as_often_as_their_probability_says() {
-        let draws = draws(Recipe::reference(), 4000);
+        let draws = draws(&Recipe::reference(), 4000);
         let share = |is: &dyn Fn(&Draw) -> bool| draws.iter().filter(|draw| is(draw)).count() as f64 / 4000.0;
         for (name, share, expected) in [
             ("warp", share(&|d| d.warp.is_some()), 0.75),
@@ -198,7 +225,7 @@ mod tests {
 
     #[test]
     fn parameters_stay_within_the_recipe() {
-        for draw in draws(Recipe::reference(), 2000) {
+        for draw in draws(&Recipe::reference(), 2000) {
             assert!(
                 draw.warp
                     .is_none_or(|warp| warp.magnitudes.iter().all(|m| m.abs() <= 0.2001)),
@@ -222,12 +249,12 @@ mod tests {
     #[test]
     fn changing_one_part_leaves_the_numbers_of_the_others_alone() {
         let changed = Recipe {
-            max_warp: 0.0,
-            p_lighting: 0.1,
-            flip: false,
+            warp: Strength::OFF,
+            contrast: Strength { max: 0.2, p: 0.1 },
+            flip: 0.0,
             ..Recipe::reference()
         };
-        for (a, b) in draws(Recipe::reference(), 200).iter().zip(&draws(changed, 200)) {
+        for (a, b) in draws(&Recipe::reference(), 200).iter().zip(&draws(&changed, 200)) {
             assert_eq!((a.rotate, a.zoom, a.crop), (b.rotate, b.zoom, b.crop));
             assert!(b.contrast.is_none() || a.contrast == b.contrast);
             assert!(b.warp.is_none() && !b.flip);
@@ -235,65 +262,28 @@ mod tests {
     }
 
     #[test]
-    fn bad_numbers_are_refused_by_name() {
-        let base = Recipe::reference();
-        assert_eq!(base.validate(), Ok(()));
-        assert_eq!(Recipe::none().validate(), Ok(()));
-        for (recipe, name) in [
-            (
-                Recipe {
-                    max_rotate: 181.0,
-                    ..base
+    fn every_way_to_do_nothing_is_the_same() {
+        for recipe in [
+            Recipe {
+                rotate: Strength { max: 0.0, p: 0.75 },
+                contrast: Strength { max: 0.5, p: 0.0 },
+                ..Recipe::none()
+            },
+            Recipe {
+                zoom: ZoomRange {
+                    p: 0.5,
+                    ..ZoomRange::OFF
                 },
-                "max_rotate",
-            ),
-            (
-                Recipe {
-                    max_zoom: 0.5,
-                    ..base
-                },
-                "max_zoom",
-            ),
-            (
-                Recipe {
-                    max_warp: -0.1,
-                    ..base
-                },
-                "max_warp",
-            ),
-            (
-                Recipe {
-                    max_lighting: 1.0,
-                    ..base
-                },
-                "max_lighting",
-            ),
-            (
-                Recipe {
-                    p_affine: f32::NAN,
-                    ..base
-                },
-                "p_affine",
-            ),
-            (
-                Recipe {
-                    p_lighting: 1.5,
-                    ..base
-                },
-                "p_lighting",
-            ),
+                augment: Augment::Repeats,
+                ..Recipe::none()
+            },
         ] {
-            let Err(Error::OutOfRange { field, .. }) = recipe.validate() else {
-                panic!("{name} was accepted")
-            };
-            assert_eq!(field, name);
+            assert_eq!(recipe.settled(), Recipe::none());
+            assert!(
+                draws(&recipe, 50)
+                    .iter()
+                    .all(|draw| draw.rotate.is_none_or(|rotate| rotate.degrees == 0.0))
+            );
         }
-        let error = Recipe {
-            max_zoom: 0.5,
-            ..base
-        }
-        .validate()
-        .unwrap_err();
-        assert_eq!(error.to_string(), "recipe field max_zoom is 0.5, outside 1..=10");
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::geometry::Projective;
 use crate::random::uniform;
 
-/// A zoom towards a focus.
+/// A zoom towards a focus, or away from it where the scale is below 1: the border then shows reflections.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Zoom {
     /// How much larger things become; 1 changes nothing.
@@ -18,9 +18,9 @@ pub struct Zoom {
 }
 
 impl Zoom {
-    pub(super) fn draw(generator: &mut impl Rng, max_scale: f64) -> Self {
+    pub(super) fn draw(generator: &mut impl Rng, min_scale: f64, max_scale: f64) -> Self {
         Self {
-            scale: uniform(generator, 1.0, max_scale),
+            scale: uniform(generator, min_scale, max_scale),
             row: uniform(generator, 0.0, 1.0),
             column: uniform(generator, 0.0, 1.0),
         }

@@ -1,8 +1,10 @@
-//! The commands that look at folders of images and end.
+//! The commands that look at something and end.
 
+mod recipe;
 mod stats;
 mod verify;
 
+pub(crate) use recipe::recipe;
 pub(crate) use stats::stats;
 pub(crate) use verify::verify;
 

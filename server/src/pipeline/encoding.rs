@@ -12,6 +12,7 @@ use super::{
     spec::{Canonical, StreamSpec},
 };
 use crate::{
+    augment::Numbers,
     dataset::Split,
     sampling::{Balance, LastBatch, Order},
     tensor::{ElementType, Layout},
@@ -62,19 +63,29 @@ impl StreamSpec {
     }
 
     fn encode_pixels(&self, out: &mut Encoder) {
-        let recipe = &self.recipe;
-        out.byte(recipe.flip.into());
-        for number in [
-            recipe.max_rotate,
-            recipe.max_zoom,
-            recipe.max_warp,
-            recipe.max_lighting,
-            recipe.p_affine,
-            recipe.p_lighting,
-        ] {
-            out.real(number.into());
+        match Numbers::of(&self.recipe) {
+            Some(recipe) => {
+                out.byte(recipe.flip.into());
+                for number in [
+                    recipe.max_rotate,
+                    recipe.max_zoom,
+                    recipe.max_warp,
+                    recipe.max_lighting,
+                    recipe.p_affine,
+                    recipe.p_lighting,
+                ] {
+                    out.real(number.into());
+                }
+                out.byte(recipe.random_crop.into());
+            }
+            // A printed recipe names every number that it has.
+            None => {
+                let text = self.recipe.to_string();
+                out.byte(2);
+                out.whole(text.len() as u64);
+                out.0.extend_from_slice(text.as_bytes());
+            }
         }
-        out.byte(recipe.random_crop.into());
         out.byte(match self.canonical {
             Canonical::ShortSide => 1,
             Canonical::Native => 2,
@@ -169,6 +180,11 @@ mod tests {
         spec
     }
 
+    /// The default recipe with a part exchanged.
+    fn with(part: &str) -> Recipe {
+        format!("fastai {part}").parse().unwrap()
+    }
+
     #[test]
     fn whatever_changes_a_tensor_changes_the_hash() {
         let specs = [
@@ -186,14 +202,20 @@ mod tests {
             changed(|s| s.order = Order::Sequential),
             changed(|s| s.last_batch = LastBatch::Keep),
             changed(|s| s.last_batch = LastBatch::Wrap),
-            changed(|s| s.recipe.flip = false),
-            changed(|s| s.recipe.max_rotate = 10.0),
-            changed(|s| s.recipe.max_zoom = 1.2),
-            changed(|s| s.recipe.max_warp = 0.1),
-            changed(|s| s.recipe.max_lighting = 0.1),
-            changed(|s| s.recipe.p_affine = 0.1),
-            changed(|s| s.recipe.p_lighting = 0.1),
-            changed(|s| s.recipe.random_crop = false),
+            changed(|s| s.recipe = with("flip(0)")),
+            changed(|s| s.recipe = with("flip(0.4)")),
+            changed(|s| s.recipe = with("rotate(10)")),
+            changed(|s| s.recipe = with("rotate(25,p=0.5)")),
+            changed(|s| s.recipe = with("zoom(1.2)")),
+            changed(|s| s.recipe = with("zoom(1.1,min=0.9)")),
+            changed(|s| s.recipe = with("warp(0.1)")),
+            changed(|s| s.recipe = with("lighting(0.1)")),
+            changed(|s| s.recipe = with("contrast(0.1)")),
+            changed(|s| s.recipe = with("p_affine=0.1")),
+            changed(|s| s.recipe = with("p_lighting=0.1")),
+            changed(|s| s.recipe = with("crop(0.5,0.5,0.5,0.5)")),
+            changed(|s| s.recipe = with("augment=repeats")),
+            changed(|s| s.recipe = Recipe::none()),
             changed(|s| s.canonical = Canonical::Native),
             changed(|s| s.tensor.size = 225),
             changed(|s| s.tensor.element_type = ElementType::F16),

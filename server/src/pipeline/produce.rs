@@ -10,6 +10,7 @@ use super::{
     spec::StreamSpec,
 };
 use crate::{
+    augment::{Augment, Draw},
     cache::{Cache, Key},
     decode::{self, DecodeOptions},
     image::Image,
@@ -53,14 +54,24 @@ impl Producer {
         };
         let spec = &self.spec;
         let image = self.reduced(image);
-        let draw = spec.recipe.draw(&mut generator(
-            spec.seed,
-            Purpose::Augment,
-            &[position.epoch, slot.position],
-        ));
+        let draw = self.draw(position.epoch, slot, sample != slot.sample);
         let map = draw.map((image.width(), image.height()), spec.tensor.size);
         tensor::write_image(&image, &map, &draw.tone(), &spec.tensor, out);
         Ok(sample)
+    }
+
+    /// The augmentation of `slot`. What replaces a broken image has a place of its own elsewhere in the epoch, so it is a repetition here.
+    fn draw(&self, epoch: u64, slot: Slot, is_replaced: bool) -> Draw {
+        let recipe = &self.spec.recipe;
+        let is_first = slot.repetition == 0 && !is_replaced;
+        if recipe.augment == Augment::Repeats && is_first {
+            return Draw::identity();
+        }
+        recipe.draw(&mut generator(
+            self.spec.seed,
+            Purpose::Augment,
+            &[epoch, slot.position],
+        ))
     }
 
     /// The image that is sampled: of all pixels, where those are kept, no more than a bilinear sample can see.

@@ -59,6 +59,32 @@ pub struct Slot {
     pub class: u32,
     /// The place within the epoch: `step * batch_size + slot`. Keys the sample's augmentation.
     pub position: u64,
+    /// How often the plan uses the sample before, in this epoch: 0 at its first use.
+    pub repetition: u64,
+}
+
+/// One draw of a class, before it has its place in a batch.
+#[derive(Clone, Copy, Debug)]
+struct Drawn {
+    sample: u32,
+    class: u32,
+    repetition: u64,
+}
+
+impl Drawn {
+    fn at(self, position: u64) -> Slot {
+        let Self {
+            sample,
+            class,
+            repetition,
+        } = self;
+        Slot {
+            sample,
+            class,
+            position,
+            repetition,
+        }
+    }
 }
 
 /// Which samples make up which batch. See the [module documentation](super) for what is exact.
@@ -188,6 +214,7 @@ impl Plan {
                     sample,
                     class,
                     position,
+                    repetition: 0,
                 }
             };
             return positions.map(slot).collect();
@@ -197,29 +224,23 @@ impl Plan {
         } else {
             self.tail.clone()
         };
-        let drawn: Vec<(u32, u32)> = quotas.iter().flat_map(|quota| self.draw(epoch, *quota)).collect();
+        let drawn: Vec<Drawn> = quotas.iter().flat_map(|quota| self.draw(epoch, *quota)).collect();
         let order = Permutation::new(
             drawn.len() as u64,
             &key(self.spec.seed, Purpose::Slots, &[epoch, step]),
         );
         positions
             .zip(0..)
-            .map(|(position, slot)| {
-                let (sample, class) = drawn[order.at(slot) as usize];
-                Slot {
-                    sample,
-                    class,
-                    position,
-                }
-            })
+            .map(|(position, slot)| drawn[order.at(slot) as usize].at(position))
             .collect()
     }
 
     /// The samples that stand for draws `first..first + count` of a class in an epoch.
     ///
     /// Draws go through whole cycles, each in an order of its own. What is left of the epoch after the last whole cycle is taken from one
-    /// fixed circular order of the class, going on where the epoch before stopped.
-    fn draw(&self, epoch: u64, quota: Quota) -> impl Iterator<Item = (u32, u32)> {
+    /// fixed circular order of the class, going on where the epoch before stopped. A draw's cycle is therefore how often the epoch has
+    /// used its sample before.
+    fn draw(&self, epoch: u64, quota: Quota) -> impl Iterator<Item = Drawn> {
         let Quota { class, first, count } = quota;
         let members = &self.spec.members[class as usize];
         let len = members.len() as u64;
@@ -252,7 +273,11 @@ impl Plan {
                     samples.at((start as u64 + order.at(place)) % len)
                 }
             };
-            (members[index as usize], class)
+            Drawn {
+                sample: members[index as usize],
+                class,
+                repetition: cycle,
+            }
         })
     }
 

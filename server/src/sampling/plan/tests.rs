@@ -229,6 +229,24 @@ proptest! {
     }
 
     #[test]
+    fn a_place_says_how_often_its_image_was_used_before(spec in specs(), number in 0_u64..1_000) {
+        let Ok(plan) = Plan::new(spec) else { return Ok(()) };
+        let mut seen: HashMap<u32, Vec<u64>> = HashMap::new();
+        for step in 0..plan.steps_per_epoch() {
+            let mut batch = plan.batch(number, step);
+            // Within a batch the order is shuffled.
+            batch.sort_by_key(|slot| slot.repetition);
+            for slot in batch {
+                seen.entry(slot.sample).or_default().push(slot.repetition);
+            }
+        }
+        for (sample, repetitions) in seen {
+            let expected: Vec<u64> = (0..repetitions.len() as u64).collect();
+            prop_assert_eq!(repetitions, expected, "sample {}", sample);
+        }
+    }
+
+    #[test]
     fn over_epochs_no_image_falls_behind(spec in specs()) {
         let Ok(plan) = Plan::new(spec.clone()) else { return Ok(()) };
         let mut total: HashMap<u32, u64> = HashMap::new();

@@ -3,7 +3,7 @@
 use equibatch_proto::v1;
 
 use crate::{
-    augment::Recipe,
+    augment::{self, Augment, Numbers, Recipe},
     dataset::{Dataset, Fingerprint, Split},
     pipeline::{Canonical, Position, Shard, SpecHash, Start, StreamSpec, Stride},
     sampling::{Balance, LastBatch, Order},
@@ -46,6 +46,12 @@ pub(in crate::service) enum Error {
         "balance has no policy: leave it out, or set one of oversample, undersample, natural, power, weights, effective"
     )]
     NoPolicy,
+    /// The recipe is none.
+    #[error(transparent)]
+    Recipe(#[from] augment::Error),
+    /// A recipe in both of its forms.
+    #[error("recipe.text is given together with numbers: give one or the other")]
+    RecipeTwice,
     /// A weight for a class that there is not.
     #[error("balance.weights names class {class:?}, which dataset {dataset:?} does not have")]
     UnknownClass {
@@ -102,7 +108,7 @@ pub(in crate::service) fn stream_spec(
             LastBatch::Keep
         }),
         recipe: match request.recipe {
-            Some(given) => recipe(given),
+            Some(given) => recipe(given)?,
             None if is_train => Recipe::reference(),
             None => Recipe::none(),
         },
@@ -179,21 +185,34 @@ fn balance(balance: v1::Balance, dataset: &Dataset) -> Result<Balance, Error> {
     })
 }
 
-fn recipe(recipe: v1::Recipe) -> Recipe {
-    Recipe {
+/// A recipe given as text, or else as numbers.
+fn recipe(recipe: v1::Recipe) -> Result<Recipe, Error> {
+    let augment = match enumeration("recipe.augment", recipe.augment)? {
+        v1::Augment::Unspecified => None,
+        v1::Augment::All => Some(Augment::All),
+        v1::Augment::Repeats => Some(Augment::Repeats),
+    };
+    let numbers = Numbers {
         flip: recipe.flip,
         max_rotate: recipe.max_rotate,
-        max_zoom: if recipe.max_zoom == 0.0 {
-            1.0
-        } else {
-            recipe.max_zoom
-        },
+        max_zoom: recipe.max_zoom,
         max_warp: recipe.max_warp,
         max_lighting: recipe.max_lighting,
         p_affine: recipe.p_affine,
         p_lighting: recipe.p_lighting,
         random_crop: recipe.random_crop,
+    };
+    let mut meant: Recipe = if recipe.text.is_empty() {
+        numbers.try_into()?
+    } else if numbers == Numbers::default() {
+        recipe.text.parse()?
+    } else {
+        return Err(Error::RecipeTwice);
+    };
+    if let Some(augment) = augment {
+        meant.augment = augment;
     }
+    Ok(meant.settled())
 }
 
 fn normalization(normalization: v1::Normalization) -> Result<Normalization, Error> {

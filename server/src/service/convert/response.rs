@@ -3,7 +3,7 @@
 use equibatch_proto::v1;
 
 use crate::{
-    augment::Recipe,
+    augment::{Numbers, Recipe},
     pipeline::{Batch, Description, Replacement},
     tensor::{ElementType, Layout},
 };
@@ -14,7 +14,6 @@ pub(in crate::service) fn description(description: &Description) -> v1::StreamDe
     let spec = &description.spec;
     let dataset = description.served.dataset();
     let (images, side) = (spec.images_per_batch() as u32, spec.tensor.size);
-    let recipe = &spec.recipe;
     v1::StreamDescription {
         dataset: dataset.name.clone(),
         split: spec.split.name().to_owned(),
@@ -41,22 +40,34 @@ pub(in crate::service) fn description(description: &Description) -> v1::StreamDe
             mean: spec.tensor.normalization.mean.to_vec(),
             std: spec.tensor.normalization.std.to_vec(),
         }),
-        recipe: Some(if *recipe == Recipe::none() {
-            v1::Recipe::default()
-        } else {
-            v1::Recipe {
-                flip: recipe.flip,
-                max_rotate: recipe.max_rotate,
-                max_zoom: recipe.max_zoom,
-                max_warp: recipe.max_warp,
-                max_lighting: recipe.max_lighting,
-                p_affine: recipe.p_affine,
-                p_lighting: recipe.p_lighting,
-                random_crop: recipe.random_crop,
-            }
-        }),
+        recipe: Some(recipe(&spec.recipe)),
+        recipe_text: spec.recipe.to_string(),
         epochs: spec.epochs,
         canonical_short_side: spec.canonical_short_side().unwrap_or(0),
+    }
+}
+
+/// As numbers where they can say it, otherwise as text: sent in a request, it means the same.
+fn recipe(recipe: &Recipe) -> v1::Recipe {
+    if *recipe == Recipe::none() {
+        return v1::Recipe::default();
+    }
+    match Numbers::of(recipe) {
+        Some(numbers) => v1::Recipe {
+            flip: numbers.flip,
+            max_rotate: numbers.max_rotate,
+            max_zoom: numbers.max_zoom,
+            max_warp: numbers.max_warp,
+            max_lighting: numbers.max_lighting,
+            p_affine: numbers.p_affine,
+            p_lighting: numbers.p_lighting,
+            random_crop: numbers.random_crop,
+            ..v1::Recipe::default()
+        },
+        None => v1::Recipe {
+            text: recipe.to_string(),
+            ..v1::Recipe::default()
+        },
     }
 }
 

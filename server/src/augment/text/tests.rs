@@ -1,0 +1,139 @@
+use proptest::prelude::*;
+
+use super::super::{CropRange, Strength, ZoomRange};
+use super::*;
+
+fn read(text: &str) -> Recipe {
+    text.parse().unwrap_or_else(|error| panic!("{text:?}: {error}"))
+}
+
+fn refused(text: &str) -> String {
+    match text.parse::<Recipe>() {
+        Ok(recipe) => panic!("{text:?} was read as {recipe}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn the_default_and_no_augmentation_have_names() {
+    assert_eq!(read("fastai"), Recipe::reference());
+    assert_eq!(read("none"), Recipe::none());
+    assert_eq!(read("  "), Recipe::none());
+    assert_eq!(Recipe::none().to_string(), "none");
+}
+
+#[test]
+fn presets_are_read_and_begin_a_recipe() {
+    for preset in PRESETS {
+        assert_eq!(read(preset.name), read(preset.text), "{}", preset.name);
+        assert!(!preset.about.is_empty());
+    }
+    let recipe = read("fastai rotate(10) flip(0) p_affine=0.5 augment=repeats");
+    assert_eq!(recipe.rotate, Strength { max: 10.0, p: 0.5 });
+    assert_eq!(recipe.warp, Strength { max: 0.2, p: 0.5 });
+    assert_eq!(recipe.brightness, Strength { max: 0.2, p: 0.75 });
+    assert_eq!((recipe.flip, recipe.augment), (0.0, Augment::Repeats));
+    assert!(refused("flip fastai").contains("fastai must be the first"));
+}
+
+#[test]
+fn values_are_given_in_order_or_by_name() {
+    assert_eq!(read("rotate(30, 0.5)"), read("rotate(p=0.5,degrees=30)"));
+    assert_eq!(
+        read("zoom(1.5,min=0.8)").zoom,
+        ZoomRange {
+            min: 0.8,
+            max: 1.5,
+            p: 0.75
+        }
+    );
+    assert_eq!(read("crop").crop, CropRange::ANYWHERE);
+    assert_eq!(read("lighting(0.3)"), read("brightness(0.3) contrast(0.3)"));
+}
+
+#[test]
+fn a_printed_recipe_names_every_number() {
+    assert_eq!(
+        Recipe::reference().to_string(),
+        "flip(p=0.5) rotate(degrees=25,p=0.75) zoom(max=1.1,min=1,p=0.75) warp(magnitude=0.2,p=0.75) lighting(change=0.2,p=0.75) \
+         crop(row_min=0,row_max=1,column_min=0,column_max=1)"
+    );
+    assert_eq!(
+        read("flip augment=repeats").to_string(),
+        "flip(p=0.5) augment=repeats"
+    );
+}
+
+#[test]
+fn what_is_wrong_is_named_with_what_is_allowed() {
+    for (text, words) in [
+        ("spin(3)", &["spin", "rotate", "fastai", "p_affine="][..]),
+        ("rotate(181)", &["rotate(degrees)", "181", "0..=180"]),
+        ("rotate(nan)", &["rotate(degrees)", "NaN"]),
+        ("rotate(x)", &["rotate(degrees)", "\"x\"", "a number"]),
+        ("rotate(angle=3)", &["rotate", "\"angle\"", "degrees, p"]),
+        ("rotate(1,2,3)", &["rotate", "3 values", "2"]),
+        ("rotate(3,degrees=4)", &["rotate(degrees) twice"]),
+        ("flip flip", &["flip twice"]),
+        ("p_affine=1 p_affine=1", &["p_affine twice"]),
+        ("p_affine=2", &["p_affine", "2", "0..=1"]),
+        ("augment=some", &["augment", "\"some\"", "all or repeats"]),
+        ("speed=2", &["speed"]),
+        ("zoom(max=0.5)", &["zoom", "min is 1", "max 0.5"]),
+        ("crop(0.6,0.4)", &["crop", "row_min is 0.6", "row_max 0.4"]),
+        ("rotate(25", &["rotate(25"]),
+        ("rotate(,)", &["rotate(,)"]),
+        ("flip)", &["flip)"]),
+        ("flip,rotate", &["flip,rotate"]),
+        ("none(1)", &["none"]),
+        (&"flip ".repeat(2000), &["10000", "4096"]),
+    ] {
+        let message = refused(text);
+        for word in words {
+            assert!(message.contains(word), "{text}: {message}");
+        }
+    }
+}
+
+#[test]
+fn names_are_used_once() {
+    let mut names: Vec<&str> = PARTS.iter().map(|part| part.name).collect();
+    names.extend(PRESETS.iter().map(|preset| preset.name));
+    names.sort_unstable();
+    assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
+}
+
+/// Any recipe that there is: each part with numbers from its range, or not at all.
+fn recipes() -> impl Strategy<Value = Recipe> {
+    let numbers: Vec<_> = PARTS
+        .iter()
+        .map(|part| (any::<bool>(), vec![0.0f32..=1.0; part.parameters.len()]))
+        .collect();
+    (numbers, any::<bool>()).prop_filter_map("a range is reversed", |(parts, repeats)| {
+        let mut recipe = Recipe::none();
+        for (part, (_, fractions)) in PARTS.iter().zip(parts).filter(|(_, (is_on, _))| *is_on) {
+            for (parameter, fraction) in part.parameters.iter().zip(fractions) {
+                let value = parameter.low + (parameter.high - parameter.low) * fraction;
+                let value = if parameter.is_whole { value.round() } else { value };
+                (parameter.set)(&mut recipe, value.clamp(parameter.low, parameter.high));
+            }
+        }
+        if repeats {
+            recipe.augment = Augment::Repeats;
+        }
+        recipe.validate().is_ok().then(|| recipe.settled())
+    })
+}
+
+proptest! {
+    #[test]
+    fn printing_and_reading_undo_one_another(recipe in recipes()) {
+        let text = recipe.to_string();
+        prop_assert_eq!(text.parse::<Recipe>(), Ok(recipe), "{}", text);
+    }
+
+    #[test]
+    fn no_text_is_a_reason_to_panic(text in "[a-z_(),=0-9. -]{0,60}") {
+        let _any_answer_will_do = text.parse::<Recipe>();
+    }
+}

@@ -1,0 +1,66 @@
+use std::io::{self, Write};
+
+use equibatch_server::{
+    args,
+    augment::{
+        self, Recipe,
+        text::{Fallback, PARTS, PRESETS, Parameter},
+    },
+};
+
+use crate::exit::{Failure, SYSTEM, USAGE};
+
+/// Prints a recipe with every number by name, or all that a recipe can be made of.
+pub(crate) fn recipe(args: &args::Recipe) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let written = match &args.text {
+        None => everything(&mut out),
+        Some(text) => {
+            let recipe: Recipe = text
+                .parse()
+                .map_err(|error: augment::Error| USAGE.failure(error))?;
+            writeln!(out, "{recipe}")
+        }
+    };
+    match written {
+        // The reader has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(|error| SYSTEM.failure(error)),
+    }
+}
+
+/// All presets and parts, with what they take.
+fn everything(out: &mut impl Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "A recipe is a preset, parts, or both, such as `fastai rotate(10)`.\n\nPresets:"
+    )?;
+    for preset in PRESETS {
+        writeln!(out, "  {:<14} {}", preset.name, preset.about)?;
+        if !preset.text.is_empty() {
+            writeln!(out, "  {:<14} = {}", "", preset.text)?;
+        }
+    }
+    writeln!(out, "\nParts, with default and range of each number:")?;
+    for part in PARTS {
+        writeln!(out, "  {:<14} {}", part.name, part.about)?;
+        for parameter in part.parameters {
+            let Parameter { name, low, high, .. } = parameter;
+            let default = match parameter.default {
+                Fallback::Value(value) => value.to_string(),
+                Fallback::Affine => "p_affine".to_owned(),
+                Fallback::Lighting => "p_lighting".to_owned(),
+            };
+            writeln!(out, "  {:<14}   {name}={default}, from {low} to {high}", "")?;
+        }
+    }
+    writeln!(out, "\nOptions:")?;
+    writeln!(
+        out,
+        "  p_affine=0.75, p_lighting=0.75: the probability of parts that do not give their own"
+    )?;
+    writeln!(
+        out,
+        "  augment=all, or augment=repeats: the first use of an image in an epoch is not augmented"
+    )
+}

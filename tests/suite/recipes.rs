@@ -1,0 +1,157 @@
+//! Recipes as a client sees them.
+
+use std::collections::BTreeMap;
+
+use equibatch_proto::v1::{Augment, Recipe, StreamBatchesRequest};
+use equibatch_tests::{
+    images::ImageFolder,
+    memory::{MemoryServer, config, engine},
+    process,
+    receive::{Received, receive, small},
+};
+use tonic::Code;
+
+fn pictures() -> ImageFolder {
+    ImageFolder::new(&[("birds", 5), ("flowers", 20)])
+}
+
+fn server(images: &ImageFolder) -> MemoryServer {
+    MemoryServer::start(engine(images.root(), config(2, 1 << 26)))
+}
+
+fn with(recipe: Recipe) -> StreamBatchesRequest {
+    StreamBatchesRequest {
+        recipe: Some(recipe),
+        ..small("train", 1)
+    }
+}
+
+fn text(text: &str) -> Recipe {
+    Recipe {
+        text: text.to_owned(),
+        ..Recipe::default()
+    }
+}
+
+#[tokio::test]
+async fn text_and_numbers_ask_for_the_same() {
+    let images = pictures();
+    let server = server(&images);
+    let mut client = server.client().await;
+    let default = receive(&mut client, small("train", 1)).await.unwrap();
+    let named = receive(&mut client, with(text("fastai"))).await.unwrap();
+    assert_eq!(named.digests(), default.digests());
+    assert_eq!(named.description, default.description);
+    let other = receive(&mut client, with(text("flip(0.9) rotate(170)")))
+        .await
+        .unwrap();
+    assert_ne!(other.digests(), default.digests());
+    // What a stream says of itself asks for the same stream.
+    for received in [default, other] {
+        let Received { description, .. } = &received;
+        for said in [
+            description.recipe.clone().unwrap(),
+            text(&description.recipe_text),
+        ] {
+            let again = receive(&mut client, with(said)).await.unwrap();
+            assert_eq!(again.digests(), received.digests());
+            assert_eq!(again.description.spec_hash, description.spec_hash);
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_repetitions_are_augmented_where_that_is_asked_for() {
+    let images = pictures();
+    let server = server(&images);
+    let mut client = server.client().await;
+    let plain = receive(&mut client, with(text("none"))).await.unwrap();
+    let full = receive(&mut client, with(text("fastai"))).await.unwrap();
+    let by_text = receive(&mut client, with(text("fastai augment=repeats")))
+        .await
+        .unwrap();
+    let by_field = receive(
+        &mut client,
+        with(Recipe {
+            augment: Augment::Repeats.into(),
+            ..text("fastai")
+        }),
+    )
+    .await
+    .unwrap();
+    assert_eq!(by_field.digests(), by_text.digests());
+    let image = plain.batches[0].tensor.len() / 6;
+    let mut first: BTreeMap<u32, usize> = BTreeMap::new();
+    let (mut shown_plain, mut repeated) = (vec![], 0);
+    for (step, batch) in by_text.batches.iter().enumerate() {
+        for (slot, sample) in batch.sample_ids.iter().enumerate() {
+            let of = |received: &Received| {
+                received.batches[step]
+                    .tensor
+                    .slice(slot * image..(slot + 1) * image)
+            };
+            first.entry(*sample).or_insert(step);
+            if of(&by_text) == of(&plain) {
+                shown_plain.push((*sample, step));
+            } else {
+                assert_eq!(of(&by_text), of(&full), "step {step}, slot {slot}");
+                repeated += 1;
+            }
+        }
+    }
+    shown_plain.sort_unstable();
+    assert_eq!(shown_plain, first.into_iter().collect::<Vec<_>>());
+    assert!(repeated > 8, "{repeated} repetitions");
+}
+
+#[tokio::test]
+async fn what_is_no_recipe_is_refused_before_any_work() {
+    let images = pictures();
+    let server = server(&images);
+    let mut client = server.client().await;
+    for (recipe, words) in [
+        (text("rotate(200)"), &["rotate(degrees)", "200", "180"][..]),
+        (text("spin"), &["spin", "rotate"]),
+        (text("zoom(1.2,min=1.3)"), &["zoom", "1.3"]),
+        (
+            Recipe {
+                max_rotate: 3.0,
+                ..text("flip")
+            },
+            &["recipe.text", "numbers"],
+        ),
+        (
+            Recipe {
+                augment: 9,
+                ..Recipe::default()
+            },
+            &["recipe.augment", "9"],
+        ),
+    ] {
+        let status = receive(&mut client, with(recipe)).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        for word in words {
+            assert!(status.message().contains(word), "{}", status.message());
+        }
+    }
+}
+
+#[test]
+fn the_program_explains_recipes() {
+    let output = process::server(&["recipe", "light rotate(15)"]);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success() && printed.contains("rotate(degrees=15,p=0.75)"),
+        "{printed}"
+    );
+    let again = process::server(&["recipe", printed.trim()]);
+    assert_eq!(String::from_utf8(again.stdout).unwrap(), printed);
+    let everything = String::from_utf8(process::server(&["recipe"]).stdout).unwrap();
+    assert!(
+        everything.contains("fastai") && everything.contains("p_lighting"),
+        "{everything}"
+    );
+    let refused = process::server(&["recipe", "rotate(200)"]);
+    assert_eq!(refused.status.code(), Some(64));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("0..=180"));
+}
