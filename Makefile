@@ -6,7 +6,7 @@ RUNTIME := .runtime
 ORT_LIBRARY := $(RUNTIME)/onnxruntime/capi/libonnxruntime.so.$(ORT_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help runtime build test lint deny demo bench bench-torch bench-peers clean
+.PHONY: help runtime build test lint deny demo bench bench-torch bench-peers soak clean
 
 TORCH := .tools/torch/bin/python
 PEERS := .tools/peers
@@ -61,6 +61,10 @@ $(PEERS)/installed: tests/peers/requirements.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/pip install --quiet --no-deps --requirement $<
 	@touch $@
+
+soak: ## Three servers, several clients and two minutes of trouble.
+	cargo build --release --locked --workspace
+	target/release/soak --seconds 120
 
 clean: ## Remove everything that was built, installed or drawn.
 	cargo clean

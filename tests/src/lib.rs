@@ -5,6 +5,7 @@
 //! - [`interpreter`]: what every operator of the gradient compiler means, in plain loops over double precision.
 //! - [`memory`], [`process`]: a server in this process, reached through pipes in memory; the programs as processes.
 //! - [`onnx_runtime`]: graphs on ONNX Runtime.
+//! - [`proxy`]: a network that fails when told to; [`soak`]: a long time with everything going wrong at once.
 //! - [`receive`]: requests for batches, and what comes back.
 //! - [`mod@reference`]: the way of a validation image from pixels to tensor, in double precision.
 
@@ -16,3 +17,4 @@ pub mod process;
 pub mod proxy;
 pub mod receive;
 pub mod reference;
+pub mod soak;

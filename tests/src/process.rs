@@ -10,19 +10,21 @@ use std::{
 use equibatch_proto::v1::batch_loader_client::BatchLoaderClient;
 use tonic::transport::Channel;
 
-/// The program `name` of this workspace, as built beside the running test.
+/// The program `name` of this workspace, as built beside the running program or test.
 ///
 /// # Panics
 ///
 /// Where it is not built.
 #[must_use]
 pub fn program(name: &str) -> PathBuf {
-    let test = env::current_exe().expect("the path of this test");
-    // target/PROFILE/deps/suite-HASH
-    let folder = test
-        .parent()
-        .and_then(Path::parent)
-        .expect("a folder of the profile");
+    let own = env::current_exe().expect("the path of this program");
+    // target/PROFILE/deps/suite-HASH, or target/PROFILE/soak
+    let folder = own.parent().expect("a folder");
+    let folder = if folder.ends_with("deps") {
+        folder.parent().expect("a folder of the profile")
+    } else {
+        folder
+    };
     let program = folder.join(name);
     assert!(
         program.exists(),
@@ -59,7 +61,8 @@ impl ServerProcess {
     #[must_use]
     pub fn listening(root: &Path, listen: &str, options: &[&str]) -> Self {
         let mut child = Command::new(program("server"))
-            .args(["serve", "--listen", listen, "--log", "warn", "--data"])
+            .env("EQUIBATCH_LOG", "warn")
+            .args(["serve", "--listen", listen, "--data"])
             .arg(format!("pictures={}", root.display()))
             .args(options)
             .stdin(Stdio::null())

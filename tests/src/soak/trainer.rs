@@ -1,0 +1,182 @@
+//! A client that knows what it should get.
+
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use equibatch_client::stream::{Balance, Batch, BatchRequest, Patience, Position, Servers, Split};
+use equibatch_proto::v1::{
+    StreamBatchesRequest,
+    balance::{self, Policy},
+};
+use equibatch_server::pipeline::EngineConfig;
+use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
+use tokio::runtime::Runtime;
+
+use super::report::Trained;
+use crate::{
+    memory::{MemoryServer, config, engine},
+    receive,
+};
+
+/// Waits long for servers, and not long for batches.
+const PATIENCE: Patience = Patience {
+    retry_for: Duration::from_secs(60),
+    stall: Duration::from_secs(1),
+};
+
+/// Asks for one stream after the other until `is_over`.
+pub(super) fn run(
+    addresses: &[String],
+    root: &Path,
+    is_over: &AtomicBool,
+    mut dice: ChaCha8Rng,
+) -> Result<Trained> {
+    let runtime = Runtime::new()?;
+    let truth = runtime.block_on(async {
+        let config = EngineConfig {
+            max_broken: 0.4,
+            ..config(1, 1 << 26)
+        };
+        MemoryServer::start(engine(root, config))
+    });
+    let mut trained = Trained::default();
+    while !is_over.load(Ordering::Relaxed) {
+        let request = random_request(&mut dice);
+        let expected = runtime.block_on(async {
+            let mut client = truth.client().await;
+            receive::receive(&mut client, to_wire(&request)).await
+        });
+        let mut expected = expected.context("the undisturbed server")?;
+        // Which images stand in for broken files is seen in their ids; a client's batch says only how many.
+        for batch in &mut expected.batches {
+            batch.replacements.clear();
+        }
+        trained.streams += 1;
+        let followed = follow(addresses, request, &expected.digests(), (&mut dice, &mut trained));
+        if let Err(error) = followed {
+            trained.failures.push(format!("{error:#}"));
+        }
+    }
+    Ok(trained)
+}
+
+/// Takes a stream to its end, perhaps in several pieces.
+fn follow(
+    addresses: &[String],
+    mut request: BatchRequest,
+    expected: &[String],
+    (dice, trained): (&mut ChaCha8Rng, &mut Trained),
+) -> Result<()> {
+    let mut due = 0;
+    while due < expected.len() {
+        let mut stream = patiently(addresses, &request)?;
+        let piece = if dice.random_bool(0.3) {
+            dice.random_range(1..=expected.len())
+        } else {
+            usize::MAX
+        };
+        for _ in 0..piece {
+            let asked = Instant::now();
+            let Some(batch) = stream.next_batch()? else { break };
+            trained.waits_ms.push(asked.elapsed().as_secs_f64() * 1000.0);
+            trained.steps += 1;
+            due = judge(&batch, expected, due, trained);
+            request.start = Some(batch.next);
+        }
+        if piece == usize::MAX {
+            break;
+        }
+        trained.resumed += 1;
+    }
+    trained.lost += expected.len().saturating_sub(due) as u64;
+    Ok(())
+}
+
+/// Counts what is wrong with a batch, and gives the number of the next one.
+fn judge(batch: &Batch, expected: &[String], due: usize, trained: &mut Trained) -> usize {
+    let digest = receive::digest(&equibatch_proto::v1::Batch {
+        epoch: batch.epoch,
+        step: batch.step,
+        labels: batch.labels.clone(),
+        sample_ids: batch.samples.clone(),
+        tensor: batch.tensor.clone(),
+        ..equibatch_proto::v1::Batch::default()
+    });
+    let place = |text: &str| text.split_whitespace().take(4).collect::<Vec<_>>().join(" ");
+    let found = expected.iter().position(|one| place(one) == place(&digest));
+    match found {
+        Some(index) if index < due => {
+            trained.repeated += 1;
+            due
+        }
+        Some(index) => {
+            trained.lost += (index - due) as u64;
+            trained.wrong += u64::from(expected[index] != digest);
+            index + 1
+        }
+        None => {
+            trained.wrong += 1;
+            due
+        }
+    }
+}
+
+/// Opens the stream; that all three servers are down at once is no failure for as long as the patience lasts.
+fn patiently(addresses: &[String], request: &BatchRequest) -> Result<equibatch_client::stream::BatchStream> {
+    let give_up = Instant::now() + PATIENCE.retry_for;
+    loop {
+        let opened =
+            Servers::open(&addresses.join(","), PATIENCE).and_then(|servers| servers.stream(request, 2));
+        match opened {
+            Ok(stream) => return Ok(stream),
+            Err(error) if error.is_unavailable() && Instant::now() < give_up => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn random_request(dice: &mut ChaCha8Rng) -> BatchRequest {
+    let balances = [
+        Balance::Oversample,
+        Balance::Undersample,
+        Balance::Natural,
+        Balance::Power(0.5),
+    ];
+    BatchRequest {
+        seed: dice.random(),
+        epochs: dice.random_range(1..=6),
+        start: None::<Position>,
+        balance: Some(balances[dice.random_range(0..balances.len())]),
+        ..BatchRequest::evaluation(
+            "",
+            Split::Train,
+            dice.random_range(2..=9),
+            dice.random_range(16..=96),
+        )
+    }
+}
+
+fn to_wire(request: &BatchRequest) -> StreamBatchesRequest {
+    let policy = match request.balance {
+        Some(Balance::Undersample) => Policy::Undersample(balance::Undersample {}),
+        Some(Balance::Natural) => Policy::Natural(balance::Natural {}),
+        Some(Balance::Power(exponent)) => Policy::Power(balance::Power { exponent }),
+        _ => Policy::Oversample(balance::Oversample {}),
+    };
+    StreamBatchesRequest {
+        split: "train".to_owned(),
+        seed: request.seed,
+        epochs: Some(request.epochs),
+        batch_size: Some(request.batch_size),
+        image_size: Some(request.image_size),
+        balance: Some(equibatch_proto::v1::Balance { policy: Some(policy) }),
+        ..StreamBatchesRequest::default()
+    }
+}
