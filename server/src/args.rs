@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod bench;
 mod data;
 
+pub use bench::{Bench, Stage};
 pub use data::{Reading, Stats, Verify};
 
 /// Streams class-balanced, augmented, normalised image batches over gRPC.
@@ -38,6 +40,8 @@ pub enum Command {
     SampleData(SampleData),
     /// Say what a recipe of augmentations means, or list all that one can be made of.
     Recipe(Recipe),
+    /// Measure what a batch costs on this machine, stage by stage.
+    Bench(Bench),
 }
 
 /// Options of `serve`.

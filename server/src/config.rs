@@ -17,6 +17,7 @@ use crate::{
     tensor::TensorSpec,
 };
 
+mod bench;
 mod data;
 
 /// Everything that `serve` needs to know.
@@ -147,6 +148,14 @@ impl TryFrom<&SampleData> for sample_data::Options {
             seed: args.seed,
             ..defaults
         })
+    }
+}
+
+fn wrong(option: &'static str, value: &dyn ToString, reason: &'static str) -> Error {
+    Error::Value {
+        option,
+        value: value.to_string(),
+        reason,
     }
 }
 

@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Command::Stats(args) => command::stats(&args),
         Command::SampleData(args) => draw(&args),
         Command::Recipe(args) => command::recipe(&args),
+        Command::Bench(args) => command::bench(&args),
     };
     exit::code(outcome)
 }

@@ -53,6 +53,7 @@ const SERVER: Rules = &[
         "config",
         &[
             "args",
+            "bench",
             "cache",
             "dataset",
             "pipeline",
@@ -65,6 +66,22 @@ const SERVER: Rules = &[
     ),
     // Of the program, not of the library.
     ("command", &[]),
+    (
+        "bench",
+        &[
+            "service",
+            "pipeline",
+            "augment",
+            "cache",
+            "dataset",
+            "decode",
+            "image",
+            "random",
+            "sample_data",
+            "sampling",
+            "tensor",
+        ],
+    ),
 ];
 
 const CLIENT: Rules = &[
@@ -82,10 +99,13 @@ const CLIENT: Rules = &[
 
 /// Word, and the modules that may name it.
 const SERVER_WORDS: Rules = &[
-    ("tonic", &["service", "lib"]),
+    ("tonic", &["service", "bench", "lib"]),
     ("prost", &["service"]),
-    ("equibatch_proto", &["service", "lib"]),
-    ("tokio", &["service", "pipeline", "lib", "main", "shutdown"]),
+    ("equibatch_proto", &["service", "bench", "lib"]),
+    (
+        "tokio",
+        &["service", "pipeline", "bench", "lib", "main", "shutdown"],
+    ),
     ("rand_chacha", &["random", "augment", "sample_data"]),
 ];
 

@@ -7,6 +7,7 @@ mod architecture;
 mod bad_client;
 mod bad_input;
 mod balance;
+mod bench;
 mod changing_files;
 mod compiler;
 mod determinism;

@@ -1,9 +1,11 @@
 //! The commands that look at something and end.
 
+mod bench;
 mod recipe;
 mod stats;
 mod verify;
 
+pub(crate) use bench::bench;
 pub(crate) use recipe::recipe;
 pub(crate) use stats::stats;
 pub(crate) use verify::verify;

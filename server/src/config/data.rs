@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, num::NonZeroU32};
 
-use super::{Error, fraction, threads};
+use super::{Error, fraction, threads, wrong};
 use crate::{
     args::{self, Reading},
     dataset::{Orientation, ScanOptions, SplitMethod},
@@ -139,12 +139,4 @@ fn kind(name: &str) -> Result<Kind, Error> {
             "it must be broken, refused, extension, tiny, blank, duplicate or near",
         )
     })
-}
-
-fn wrong(option: &'static str, value: &dyn ToString, reason: &'static str) -> Error {
-    Error::Value {
-        option,
-        value: value.to_string(),
-        reason,
-    }
 }

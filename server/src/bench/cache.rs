@@ -1,0 +1,53 @@
+//! Finding images that are kept.
+
+use std::{hint::black_box, thread};
+
+use super::{
+    Error, Report,
+    meter::{Meter, median},
+    subject::Subject,
+};
+use crate::{
+    cache::{Cache, Key},
+    image::Image,
+};
+
+/// Look-ups of each thread in a round.
+const LOOK_UPS: u32 = 100_000;
+const ROUNDS: u32 = 5;
+
+/// Notes `cache_hit_ns`: processor time of one look-up, while all threads look up.
+pub(super) fn measure(subject: &Subject, report: &mut Report) -> Result<(), Error> {
+    let images = u32::try_from(subject.dataset.samples.len()).unwrap_or(u32::MAX);
+    let cache = Cache::new(u64::MAX);
+    let key = |sample| Key {
+        dataset: 0,
+        sample,
+        short_side: Some(256),
+    };
+    let look_up = |sample| {
+        let pixel = || Ok::<_, Error>(Image::new(1, 1, vec![0; 3]));
+        cache.get_or_insert_with(key(sample), pixel)
+    };
+    for sample in 0..images {
+        look_up(sample)?;
+    }
+    let round = || {
+        let meter = Meter::start();
+        let work = |first: u32| {
+            for index in 0..LOOK_UPS {
+                let _image = black_box(look_up((first + index) % images));
+            }
+        };
+        thread::scope(|scope| {
+            for thread in 0..subject.threads.get() as u32 {
+                // Each from another place, as in a shuffled epoch.
+                scope.spawn(move || work(thread * 7919));
+            }
+        });
+        let look_ups = u64::from(LOOK_UPS) * subject.threads.get() as u64;
+        meter.stop(look_ups).cpu_ms() * 1e6
+    };
+    report.note("cache_hit_ns", median((0..ROUNDS).map(|_| round())));
+    Ok(())
+}

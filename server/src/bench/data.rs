@@ -1,0 +1,74 @@
+//! The images that are measured with.
+
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
+
+use image::{RgbImage, codecs::jpeg::JpegEncoder, imageops};
+use tempfile::TempDir;
+
+use super::Error;
+use crate::{
+    dataset::{self, Dataset, ScanOptions},
+    random::{Purpose, generator, uniform},
+    sample_data,
+};
+
+/// A root of class folders, and the folder that goes with it where it was drawn.
+#[derive(Debug)]
+pub(super) struct Data {
+    pub(super) root: PathBuf,
+    _drawn: Option<TempDir>,
+}
+
+impl Data {
+    /// The images at `root`, or drawn ones: those of the reference experiment.
+    pub(super) fn open(root: Option<&Path>, threads: NonZeroUsize) -> Result<Self, Error> {
+        if let Some(root) = root {
+            return Ok(Self {
+                root: root.to_owned(),
+                _drawn: None,
+            });
+        }
+        let folder = TempDir::with_prefix("equibatch-bench-").map_err(Error::Folder)?;
+        let options = sample_data::Options {
+            test_count: 0,
+            threads,
+            ..sample_data::Options::new(folder.path())
+        };
+        sample_data::generate(&options)?;
+        Ok(Self {
+            root: folder.path().to_owned(),
+            _drawn: Some(folder),
+        })
+    }
+}
+
+/// The dataset below `root`, under the folder's own name.
+pub(super) fn scan(root: &Path) -> Result<Dataset, Error> {
+    let name = root.file_name().unwrap_or_default().to_string_lossy();
+    dataset::scan(&name, root, &ScanOptions::default()).map_err(|source| Error::Dataset {
+        name: name.into_owned(),
+        source,
+    })
+}
+
+/// The JPEG file of a photograph: large shapes, fine grain.
+pub(super) fn photograph((width, height): (u32, u32)) -> Result<Vec<u8>, Error> {
+    let mut generator = generator(0, Purpose::Drawing, &[]);
+    // A cell is large enough to be a shape, shaded from corner to corner.
+    let shapes = RgbImage::from_fn(width.div_ceil(64) + 1, height.div_ceil(64) + 1, |_, _| {
+        image::Rgb([(); 3].map(|()| uniform(&mut generator, 16.0, 240.0) as u8))
+    });
+    let mut picture = imageops::resize(&shapes, width, height, imageops::FilterType::Triangle);
+    for (index, value) in picture.iter_mut().enumerate() {
+        // An integer hash: a number of the generator for each of 36 million bytes would take longer than all else.
+        let grain = (index as u32).wrapping_mul(2_654_435_761) >> 29;
+        *value = value.saturating_add(grain as u8);
+    }
+    let mut file = vec![];
+    let encoder = JpegEncoder::new_with_quality(&mut file, 90);
+    picture.write_with_encoder(encoder).map_err(Error::Photograph)?;
+    Ok(file)
+}

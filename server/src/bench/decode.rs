@@ -1,0 +1,110 @@
+//! Files to decoded images, and an engine that keeps none of them.
+
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use super::{
+    Error, Options, Report,
+    data::photograph,
+    engine::drain,
+    meter::{Cost, Meter, median},
+    subject::Subject,
+    turns::{Rounds, Turns},
+};
+use crate::{
+    dataset::Split,
+    decode::{DecodeOptions, canonical, canonical_short_side, decode},
+    image::Image,
+    tensor::ElementType,
+};
+
+const DECODE: &str = "decode";
+const CANONICAL: &str = "canonical";
+const UNCACHED: &str = "engine_uncached_f32";
+
+pub(super) fn join(subject: &Subject, turns: &mut Turns) -> Result<(), Error> {
+    let files = Arc::new(Files::read(subject)?);
+    let (threads, batch) = (subject.threads.get(), u64::from(subject.size.batch));
+    let work = |short_side| {
+        let files = Arc::clone(&files);
+        move |batches| files.decode_all(batches * batch, threads, short_side)
+    };
+    turns.join(DECODE, work(None));
+    turns.join(CANONICAL, work(Some(canonical_short_side(subject.size.image))));
+    let request = subject.request(ElementType::F32);
+    turns.join(UNCACHED, drain(&subject.uncached, request)?);
+    Ok(())
+}
+
+/// Notes `decode_bound`: images per second of an engine that keeps none, in times of what as many threads decode and shrink. 1 would be
+/// an engine that costs nothing beside its decoder.
+pub(super) fn compare(rounds: &Rounds, report: &mut Report) {
+    let bound = rounds.compare([UNCACHED, CANONICAL], |[engine, decode]| {
+        engine.rate() / decode.rate()
+    });
+    report.note_any("decode_bound", bound);
+}
+
+/// Notes `large_jpeg_cpu_ms`: processor time from the bytes of a large photograph to its canonical image; and the file's megabytes.
+pub(super) fn measure_photograph(options: &Options, report: &mut Report) -> Result<(), Error> {
+    let file = photograph(options.size.photograph)?;
+    let short_side = Some(canonical_short_side(options.size.image));
+    let mut cpu_ms = vec![];
+    for _ in 0..options.rounds.get() {
+        let meter = Meter::start();
+        first_touch(&file, short_side)?;
+        cpu_ms.push(meter.stop(1).cpu_ms());
+    }
+    report.note("large_jpeg_cpu_ms", median(cpu_ms));
+    report.note("large_jpeg_mb", file.len() as f64 / 1e6);
+    Ok(())
+}
+
+/// The bytes of all files of the training split.
+#[derive(Debug)]
+struct Files(Vec<Vec<u8>>);
+
+impl Files {
+    fn read(subject: &Subject) -> Result<Self, Error> {
+        let members = subject.dataset.members(Split::Train);
+        let read = |&sample: &u32| fs::read(subject.dataset.path(sample)).map_err(Error::Folder);
+        let files = members.iter().flatten().map(read).collect::<Result<_, _>>()?;
+        Ok(Self(files))
+    }
+
+    /// Decodes `count` files, from the first to the last and again, by `threads` threads.
+    fn decode_all(&self, count: u64, threads: usize, short_side: Option<u32>) -> Result<Cost, Error> {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let next = AtomicUsize::new(0);
+        let work = || {
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= count {
+                    return Ok(());
+                }
+                first_touch(&self.0[index % self.0.len()], short_side)?;
+            }
+        };
+        let meter = Meter::start();
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            workers.into_iter().try_for_each(|worker| {
+                worker
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+        })
+        .map(|()| meter.stop(count as u64))
+    }
+}
+
+/// The image of a file at the size that it is kept at; `None` is its own.
+fn first_touch(file: &[u8], short_side: Option<u32>) -> Result<Image, Error> {
+    Ok(canonical(decode(file, &DecodeOptions::default())?, short_side))
+}

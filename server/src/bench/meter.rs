@@ -1,0 +1,116 @@
+//! Time, processor time and memory of this process.
+
+use std::{
+    fs, io,
+    time::{Duration, Instant},
+};
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// What something cost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cost {
+    /// Images made, sent or decoded.
+    images: u64,
+    /// By the clock.
+    wall: Duration,
+    /// User and system time of all threads.
+    processor: Duration,
+}
+
+impl Cost {
+    /// Processor time per image, in milliseconds.
+    pub(super) fn cpu_ms(&self) -> f64 {
+        self.processor.as_secs_f64() * 1000.0 / self.images as f64
+    }
+
+    /// Images per second, by the clock.
+    pub(super) fn rate(&self) -> f64 {
+        self.images as f64 / self.wall.as_secs_f64()
+    }
+}
+
+/// A running measurement.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Meter {
+    started: Instant,
+    processor: Duration,
+}
+
+impl Meter {
+    pub(super) fn start() -> Self {
+        Self {
+            processor: processor_time(),
+            started: Instant::now(),
+        }
+    }
+
+    /// The cost of `images` images since the start.
+    pub(super) fn stop(self, images: u64) -> Cost {
+        Cost {
+            images,
+            wall: self.started.elapsed(),
+            processor: processor_time() - self.processor,
+        }
+    }
+
+    /// Time since the start, by the clock, in milliseconds.
+    pub(super) fn elapsed_ms(&self) -> f64 {
+        self.started.elapsed().as_secs_f64() * 1000.0
+    }
+}
+
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or(0),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
+}
+
+/// Bytes of this process that lie in memory.
+pub(super) fn resident_bytes() -> io::Result<u64> {
+    let text = fs::read_to_string("/proc/self/statm")?;
+    let pages = text
+        .split_whitespace()
+        .nth(1)
+        .and_then(|pages| pages.parse::<u64>().ok());
+    let pages = pages.ok_or_else(|| io::Error::other("not in the format of Linux"))?;
+    Ok(pages * rustix::param::page_size() as u64)
+}
+
+/// The middle value, or the mean of the two middle ones; NaN of none.
+pub(super) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_unstable_by(f64::total_cmp);
+    match values.len() {
+        0 => f64::NAN,
+        len if len % 2 == 1 => values[len / 2],
+        len => f64::midpoint(values[len / 2 - 1], values[len / 2]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle() {
+        assert_eq!(median([3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median([4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert!(median([]).is_nan());
+    }
+
+    #[test]
+    fn work_of_other_threads_counts() {
+        let meter = Meter::start();
+        let spin = || {
+            let own = || clock_gettime(ClockId::ThreadCPUTime);
+            while own().tv_sec == 0 && own().tv_nsec < 20_000_000 {}
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(spin);
+        });
+        assert!(meter.stop(1).cpu_ms() >= 20.0);
+    }
+}

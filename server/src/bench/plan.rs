@@ -1,0 +1,75 @@
+//! Plans for very many samples.
+
+use std::{hint::black_box, sync::Arc};
+
+use super::{
+    Error, Options, Report,
+    meter::{Meter, median, resident_bytes},
+};
+use crate::{
+    random::{Purpose, below, generator},
+    sampling::{Balance, LastBatch, Order, Plan, PlanSpec},
+};
+
+/// Batches asked for in each round.
+const ACCESSES: u64 = 200;
+
+/// Notes `plan_10m_ms`, the time from a class for each sample to a plan; `plan_10m_mb`, what memory grows by for lists and plan, in units of
+/// 10^6 bytes; `plan_10m_batch_us`, the time of any batch of one epoch; and `plan_10m_epoch_us`, that of the first batch of any epoch.
+pub(super) fn measure(options: &Options, report: &mut Report) -> Result<(), Error> {
+    let (mut build_ms, mut batch_us, mut epoch_us) = (vec![], vec![], vec![]);
+    let (samples, classes) = options.size.plan;
+    let before = resident_bytes().map_err(Error::Memory)?;
+    let mut bytes = 0;
+    for round in 0..options.rounds.get() as u64 {
+        let meter = Meter::start();
+        let plan = plan(options)?;
+        build_ms.push(meter.elapsed_ms());
+        let mut generator = generator(round, Purpose::Drawing, &[u64::from(samples), u64::from(classes)]);
+        let steps = u32::try_from(plan.steps_per_epoch()).unwrap_or(u32::MAX);
+        let mut access = |epoch_of: &dyn Fn(u64) -> u64| {
+            let meter = Meter::start();
+            for access in 0..ACCESSES {
+                let step = u64::from(below(&mut generator, steps));
+                black_box(plan.batch(epoch_of(access), step));
+            }
+            meter.elapsed_ms() * 1000.0 / ACCESSES as f64
+        };
+        batch_us.push(access(&|_| round));
+        epoch_us.push(access(&|access| 1 + access));
+        if round == 0 {
+            bytes = resident_bytes().map_err(Error::Memory)?.saturating_sub(before);
+        }
+    }
+    report.note("plan_10m_ms", median(build_ms));
+    report.note("plan_10m_mb", bytes as f64 / 1e6);
+    report.note("plan_10m_batch_us", median(batch_us));
+    report.note("plan_10m_epoch_us", median(epoch_us));
+    Ok(())
+}
+
+/// Lists the samples of each class, and plans. Class sizes differ by up to a factor of five.
+fn plan(options: &Options) -> Result<Plan, Error> {
+    let (samples, classes) = options.size.plan;
+    let mut members = vec![Vec::new(); classes as usize];
+    let mut first = 0;
+    for class in 0..classes {
+        // What the classes below one of this number have together.
+        let below = |class: u32| f64::from(class) * f64::from(classes + 2 * class);
+        let end = below(class + 1) / below(classes) * f64::from(samples);
+        let end = end.round() as u32;
+        for sample in first..end {
+            members[class as usize].push(sample);
+        }
+        first = end;
+    }
+    Ok(Plan::new(PlanSpec {
+        members: Arc::from(members),
+        balance: Balance::Oversample,
+        images_per_epoch: None,
+        batch_size: options.size.batch,
+        last_batch: LastBatch::Drop,
+        order: Order::Shuffled,
+        seed: 0,
+    })?)
+}
