@@ -43,8 +43,9 @@ deny: ## Check bans, licences and sources of all dependencies (needs cargo-deny)
 demo: build ## Draw sample data, serve it, train with and without balance, and compare.
 	tests/demo.sh
 
-bench: runtime ## Run the benchmarks.
-	cargo bench --locked --workspace
+bench: build ## Measure the server stage by stage, then its kernels one by one.
+	target/release/server bench
+	cargo bench --locked --package equibatch-server --bench '*'
 
 bench-torch: build $(TORCH) ## Compare a training step with PyTorch's on this machine (installs PyTorch into .tools).
 	$(TORCH) tests/torch_step.py
@@ -55,7 +56,7 @@ $(TORCH):
 
 bench-peers: build $(PEERS)/installed ## Compare with OpenCV, DALI, albumentations, torchvision and tf.data service (installs 7 GB into .tools).
 	@test -e $(SAMPLES)/flowers || target/release/server sample-data $(SAMPLES)
-	$(PEERS)/bin/python tests/peers/bench.py --data $(SAMPLES) --json
+	$(PEERS)/bin/python tests/peers/bench.py --data $(SAMPLES)
 
 $(PEERS)/installed: tests/peers/requirements.txt
 	$(PYTHON) -m venv $(PEERS)

@@ -2,7 +2,8 @@
 //!
 //! Sources and batch together exceed the second-level cache, as in a running server.
 
-use criterion::measurement::{Measurement, ValueFormatter, WallTime};
+mod processor_time;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use equibatch_server::augment::{Draw, Recipe};
 use equibatch_server::geometry::Projective;
@@ -12,57 +13,11 @@ use equibatch_server::tensor::{
     ElementType, InstructionSet, Layout, Normalization, Rendering, TensorSpec, area_shrink,
 };
 use equibatch_server::tone::Tone;
+use processor_time::ProcessorTime;
 
 /// Images of a batch, and their canonical size.
 const COUNT: usize = 64;
 const SOURCE: (u32, u32) = (341, 256);
-
-/// Processor time of the calling thread, so that what else the machine does counts for less.
-struct ProcessorTime;
-
-impl Measurement for ProcessorTime {
-    type Intermediate = u64;
-    type Value = u64;
-
-    fn start(&self) -> u64 {
-        nanoseconds()
-    }
-
-    fn end(&self, start: u64) -> u64 {
-        nanoseconds() - start
-    }
-
-    fn add(&self, a: &u64, b: &u64) -> u64 {
-        a + b
-    }
-
-    fn zero(&self) -> u64 {
-        0
-    }
-
-    fn to_f64(&self, value: &u64) -> f64 {
-        *value as f64
-    }
-
-    fn formatter(&self) -> &dyn ValueFormatter {
-        WallTime.formatter()
-    }
-}
-
-#[allow(
-    unsafe_code,
-    reason = "the standard library has no clock of a thread's processor time"
-)]
-fn nanoseconds() -> u64 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: the pointer is to a value of the type that the call fills.
-    let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
-    assert_eq!(result, 0, "every Linux has this clock");
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}
 
 /// Shades with some noise.
 fn picture(seed: u64, (width, height): (u32, u32)) -> Image {
@@ -178,7 +133,7 @@ fn drawing(criterion: &mut Criterion<ProcessorTime>) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().with_measurement(ProcessorTime);
+    config = Criterion::default().with_measurement(ProcessorTime::THREAD);
     targets = rendering, drawing
 }
 criterion_main!(benches);

@@ -7,8 +7,10 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
+from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,10 +26,12 @@ PEERS = {
     "tfdata-uncompressed": ("tf.data service, uncompressed", "peer_tfdata:batches_uncompressed"),
 }
 OURS = {
-    "engine_f32_cpu_ms": "Equibatch, engine alone",
-    "shared_f32_cpu_ms": "Equibatch, shared memory",
-    "stream_f32_cpu_ms": "Equibatch, TCP",
-    "stream_u8_cpu_ms": "Equibatch, TCP, u8",
+    # Name: prefixes of the figures with decoded images kept, and without.
+    "Equibatch, engine alone": ("engine_f32", "engine_uncached_f32"),
+    "Equibatch, shared memory": ("shared_f32", None),
+    "Equibatch, Unix socket": ("unix_f32", None),
+    "Equibatch, TCP": ("stream_f32", "uncached_f32"),
+    "Equibatch, TCP, u8": ("stream_u8", None),
 }
 PACKAGES = ("opencv-python-headless", "nvidia-dali-cuda120", "albumentations", "torch", "torchvision", "pillow", "tensorflow-cpu", "numpy")
 
@@ -51,6 +55,17 @@ def cell(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:,.{digits}f}"
 
 
+def ours_of(figures: dict, prefix: str | None) -> dict:
+    """A case of ours in the form of a peer's; empty where it was not measured."""
+    names = ("cpu_ms", "images_per_second")
+    return {name: figures[f"{prefix}_{name}"] for name in names if f"{prefix}_{name}" in figures}
+
+
+def processor() -> str:
+    with open("/proc/cpuinfo") as file:
+        return next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), platform.machine())
+
+
 def row(name: str, warm: dict, decode: dict) -> str:
     values = [cell(case.get("cpu_ms"), 2) + " | " + cell(case.get("images_per_second"), 0) for case in (warm, decode)]
     return f"| {name} | {' | '.join(values)} |"
@@ -59,7 +74,7 @@ def row(name: str, warm: dict, decode: dict) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, help="a folder of class folders with JPEG files")
-    parser.add_argument("--seconds", type=float, default=15, help="measured time of each case (default: 15)")
+    parser.add_argument("--seconds", type=float, default=6, help="measured time of each case (default: 6)")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="threads or processes (default: one per core)")
     parser.add_argument("--only", nargs="+", choices=[*PEERS, "equibatch"], help="measure these alone")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
@@ -68,7 +83,8 @@ def main() -> None:
 
     ours: dict | str = "not asked for"
     if "equibatch" in wanted:
-        ours = last_json_line([str(SERVER), "bench", "--json", "--data", args.data], 900)
+        command = [str(SERVER), "bench", "--json", "--only", "engine,decode,stream", "--data", args.data]
+        ours = last_json_line(command + ["--threads", str(args.workers)], 900)
     peers: dict[str, dict[str, dict]] = {}
     for key in (key for key in PEERS if key in wanted):
         peers[key] = {}
@@ -83,15 +99,18 @@ def main() -> None:
 
     versions = {name: version(name) for name in PACKAGES}
     load = os.getloadavg()[0]
-    print(f"{args.workers} workers on {len(os.sched_getaffinity(0))} cores, load average {load:.1f}; Python {platform.python_version()},")
-    print(", ".join(f"{name} {number}" for name, number in versions.items()))
+    print(f"{date.today()}, {processor()}, {args.workers} workers on {len(os.sched_getaffinity(0))} cores, load average at the end {load:.1f};")
+    print(f"Python {platform.python_version()}, " + ", ".join(f"{name} {number}" for name, number in versions.items()))
+    print()
+    print(f"    {shlex.join(['python', 'tests/peers/bench.py', *sys.argv[1:]])}")
     print()
     print("| | decoded images kept: CPU-ms per image | images/s | decoding each time: CPU-ms per image | images/s |")
     print("|---|--:|--:|--:|--:|")
     if isinstance(ours, dict):
-        for key, name in OURS.items():
-            if key in ours:
-                print(row(name, {"cpu_ms": ours[key]}, {}))
+        for name, prefixes in OURS.items():
+            warm, decode = (ours_of(ours, prefix) for prefix in prefixes)
+            if warm:
+                print(row(name, warm, decode))
     else:
         print(f"skipped equibatch: {ours}", file=sys.stderr)
     for key, cases in peers.items():

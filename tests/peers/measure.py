@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 
 from images import BATCH, SIZE, Images, plain_statistics
@@ -72,8 +73,6 @@ def measure(stream: Iterator[np.ndarray], seconds: float) -> dict[str, float]:
 
 def save_grid(path: str, batch: np.ndarray) -> None:
     """Writes the first images of a batch as one picture."""
-    import cv2
-
     from images import MEAN, STD
 
     pictures = np.clip((batch[:16].transpose(0, 2, 3, 1) * STD + MEAN) * 255, 0, 255).astype(np.uint8)
@@ -91,6 +90,7 @@ def main() -> None:
     parser.add_argument("--grid", help="write sixteen images of a batch to this file")
     args = parser.parse_args()
     module, _, function = args.peer.partition(":")
+    cv2.setNumThreads(0)  # before any work: a forked worker has none of the threads of its parent
     images = Images.find(args.data, warm=not args.decode)
     stream = getattr(importlib.import_module(module), function or "batches")(images, args.workers)
     first = check(stream, images)
