@@ -8,7 +8,7 @@ mod bench;
 mod data;
 
 pub use bench::{Bench, Stage};
-pub use data::{Reading, Stats, Verify};
+pub use data::{Download, Reading, Stats, Verify};
 
 /// Streams class-balanced, augmented, normalised image batches over gRPC.
 #[derive(Debug, Parser)]
@@ -22,8 +22,9 @@ pub struct Arguments {
 const EXIT_CODES: &str = "Exit codes:
   0   done; `serve` was told to stop by SIGINT or SIGTERM and has stopped
   64  the command line makes no sense
-  65  `verify` found something, and it is still there
+  65  `verify` found something, and it is still there; `download` could not fetch some images
   66  the input is not there or is of no use: no such folder, no images, fewer than two classes
+  69  `download` could not fetch any image
   70  a defect of this program
   74  the system refused: a port in use, a full disk";
 
@@ -32,6 +33,8 @@ const EXIT_CODES: &str = "Exit codes:
 pub enum Command {
     /// Serve class folders until SIGINT or SIGTERM.
     Serve(Serve),
+    /// Fetch the images of lists of addresses into class folders.
+    Download(Download),
     /// Look for broken, mislabelled, repeated and leaking images in class folders; delete, move or convert what is told.
     Verify(Verify),
     /// Say what is in class folders, and what each balance policy would make of it.

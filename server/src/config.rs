@@ -20,6 +20,8 @@ use crate::{
 mod bench;
 mod data;
 
+pub use data::Fetching;
+
 /// Everything that `serve` needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {

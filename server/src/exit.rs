@@ -15,6 +15,8 @@ pub(crate) const USAGE: Kind = Kind(64);
 pub(crate) const DATA: Kind = Kind(65);
 /// The input is of no use.
 pub(crate) const INPUT: Kind = Kind(66);
+/// Nobody who was asked has an answer.
+pub(crate) const UNAVAILABLE: Kind = Kind(69);
 /// A defect of this program.
 pub(crate) const SOFTWARE: Kind = Kind(70);
 /// The system refused.

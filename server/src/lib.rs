@@ -24,6 +24,7 @@
 //! | [`service`] | the gRPC face |
 //! | [`args`], [`config`], [`telemetry`] | the command line, what it means, and the log |
 //! | [`stats`], [`moments`] | what is in a folder, and what a stream would make of it; mean and variance of pixels |
+//! | [`download`] | lists of addresses to images in class folders |
 //! | [`verify`], [`files`] | what is wrong with the files of a folder, and mending it; files that appear whole or not at all |
 //! | [`terminal`] | tables and progress bars |
 //! | [`sample_data`] | drawn images to try things out with |
@@ -49,6 +50,7 @@ pub mod cache;
 pub mod config;
 pub mod dataset;
 pub mod decode;
+pub mod download;
 pub mod files;
 pub mod geometry;
 pub mod header;

@@ -31,6 +31,7 @@ fn main() -> ExitCode {
     };
     let outcome = match arguments.command {
         Command::Serve(args) => serve(&args),
+        Command::Download(args) => command::download(&args),
         Command::Verify(args) => command::verify(&args),
         Command::Stats(args) => command::stats(&args),
         Command::SampleData(args) => draw(&args),

@@ -1,6 +1,7 @@
 //! What the tests stand on.
 //!
 //! # Layout
+//! - [`http`]: a web server that answers as a test wants it to.
 //! - [`images`]: small folders of real image files.
 //! - [`interpreter`]: what every operator of the gradient compiler means, in plain loops over double precision.
 //! - [`memory`], [`process`]: a server in this process, reached through pipes in memory; the programs as processes.
@@ -9,6 +10,7 @@
 //! - [`receive`]: requests for batches, and what comes back.
 //! - [`mod@reference`]: the way of a validation image from pixels to tensor, in double precision.
 
+pub mod http;
 pub mod images;
 pub mod interpreter;
 pub mod memory;

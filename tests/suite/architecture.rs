@@ -42,6 +42,7 @@ const SERVER: Rules = &[
         "stats",
         &["dataset", "decode", "image", "moments", "sampling", "terminal"],
     ),
+    ("download", &["decode", "files", "header", "terminal"]),
     (
         "verify",
         &[
@@ -56,6 +57,7 @@ const SERVER: Rules = &[
             "bench",
             "cache",
             "dataset",
+            "download",
             "pipeline",
             "sample_data",
             "service",
@@ -107,6 +109,7 @@ const SERVER_WORDS: Rules = &[
         &["service", "pipeline", "bench", "lib", "main", "shutdown"],
     ),
     ("rand_chacha", &["random", "augment", "sample_data"]),
+    ("ureq", &["download"]),
 ];
 
 const CLIENT_WORDS: Rules = &[

@@ -11,6 +11,7 @@ mod bench;
 mod changing_files;
 mod compiler;
 mod determinism;
+mod download;
 mod failover;
 mod folders;
 mod golden;

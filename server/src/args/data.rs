@@ -1,6 +1,6 @@
-//! Options of the commands that look at folders of images.
+//! Options of the commands that gather and judge folders of images.
 
-use std::path::PathBuf;
+use std::{net::IpAddr, path::PathBuf};
 
 use clap::Args;
 
@@ -120,4 +120,56 @@ pub struct Verify {
         reason = "a documentation comment would become the help text of the group"
     )]
     pub reading: Reading,
+}
+
+/// Options of `download`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  server download urls_birds.csv=birds urls_flowers.csv=flowers --max-pics 200 --out data
+  server download urls.txt=birds --out data --jobs 32 --per-host 2 --retries 5
+  server download urls.txt=birds --out data --json > report.json
+
+A second run fetches what the first one could not. `server verify` then finds what should not be learnt from.
+
+Exit codes: 0 every line has its image, 64 senseless options, 65 some lines have none, 66 no list, or nothing in it, 69 nothing could be
+fetched at all, 74 the system refused, as on a full disk.")]
+pub struct Download {
+    /// A text file of one address a line, and the class that its images belong to. A class has one list.
+    #[arg(value_name = "LIST=CLASS", required = true)]
+    pub lists: Vec<String>,
+    /// The folder of the class folders; made where it is missing. Nothing is written elsewhere, and nothing overwritten.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Lines of each list that are read, empty ones not counted. Default: all.
+    #[arg(long, value_name = "N")]
+    pub max_pics: Option<usize>,
+    /// Connections at a time.
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub jobs: usize,
+    /// Of those, to the host that an address names.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub per_host: usize,
+    /// Further tries where the server or the network may do better, each after a longer wait. A server that asks for up to 60 seconds
+    /// of rest gets them.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub retries: u32,
+    /// Longest time without a byte, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    pub timeout: f64,
+    /// Longest time for one try, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120.0)]
+    pub max_time: f64,
+    /// Largest file.
+    #[arg(long, value_name = "SIZE", default_value = "32MiB")]
+    pub max_bytes: String,
+    /// Connect to addresses of this machine and its network, too; to all of them, or to the ones named, separated by commas. Without
+    /// it, a list from a stranger cannot reach what a firewall protects.
+    #[arg(long, value_name = "ADDRESSES", num_args = 0.., require_equals = true, value_delimiter = ',')]
+    pub allow_private: Option<Vec<IpAddr>>,
+    /// How the program calls itself to servers.
+    #[arg(long, value_name = "TEXT")]
+    pub user_agent: Option<String>,
+    /// Print JSON instead of lines.
+    #[arg(long)]
+    pub json: bool,
 }

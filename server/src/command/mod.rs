@@ -1,11 +1,13 @@
-//! The commands that look at something and end.
+//! The commands that gather, judge and measure, and end.
 
 mod bench;
+mod download;
 mod recipe;
 mod stats;
 mod verify;
 
 pub(crate) use bench::bench;
+pub(crate) use download::download;
 pub(crate) use recipe::recipe;
 pub(crate) use stats::stats;
 pub(crate) use verify::verify;

@@ -1,11 +1,17 @@
-//! What the options of the commands that look at folders mean.
+//! What the options of the commands that gather and judge folders mean.
 
-use std::{collections::BTreeSet, num::NonZeroU32};
+use std::{
+    collections::BTreeSet,
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
 
-use super::{Error, fraction, threads, wrong};
+use super::{Error, bytes, fraction, threads, wrong};
 use crate::{
     args::{self, Reading},
     dataset::{Orientation, ScanOptions, SplitMethod},
+    download::{self, Private},
     stats,
     tensor::TensorSpec,
     verify::{self, Conversion, Kind, Mending, Removal},
@@ -139,4 +145,89 @@ fn kind(name: &str) -> Result<Kind, Error> {
             "it must be broken, refused, extension, tiny, blank, duplicate or near",
         )
     })
+}
+
+/// The images to fetch, and how.
+#[derive(Clone, Debug)]
+pub struct Fetching {
+    /// Files of addresses, and the classes that they are of.
+    pub lists: Vec<(PathBuf, String)>,
+    /// How they are fetched.
+    pub options: download::Options,
+}
+
+impl TryFrom<&args::Download> for Fetching {
+    type Error = Error;
+
+    fn try_from(args: &args::Download) -> Result<Self, Error> {
+        let mut lists: Vec<(PathBuf, String)> = vec![];
+        for text in &args.lists {
+            let (path, class) = list(text)?;
+            if lists
+                .iter()
+                .any(|(_, other)| other.to_lowercase() == class.to_lowercase())
+            {
+                return Err(wrong(
+                    "LIST=CLASS",
+                    text,
+                    "the class has a list already; join the files",
+                ));
+            }
+            lists.push((path, class));
+        }
+        let defaults = download::Options::new(&args.out);
+        Ok(Self {
+            lists,
+            options: download::Options {
+                max_pics: args.max_pics,
+                jobs: connections("--jobs", args.jobs)?,
+                per_host: connections("--per-host", args.per_host)?,
+                retries: args.retries,
+                timeout: seconds("--timeout", args.timeout)?,
+                max_time: seconds("--max-time", args.max_time)?,
+                max_bytes: bytes("--max-bytes", &args.max_bytes)?,
+                private: match &args.allow_private {
+                    None => Private::Refused,
+                    Some(addresses) if addresses.is_empty() => Private::Allowed,
+                    Some(addresses) => Private::Only(addresses.clone()),
+                },
+                user_agent: args.user_agent.clone().unwrap_or(defaults.user_agent),
+                ..defaults
+            },
+        })
+    }
+}
+
+/// `LIST=CLASS`, cut at the last `=`: a class has none in its name.
+fn list(text: &str) -> Result<(PathBuf, String), Error> {
+    let fail = |reason| wrong("LIST=CLASS", &text, reason);
+    let (path, class) = text
+        .rsplit_once('=')
+        .filter(|(path, class)| !path.is_empty() && !class.is_empty())
+        .ok_or_else(|| fail("write the file, =, and the class"))?;
+    if class.starts_with('.') || class.contains(['/', '\\', '\0', ':']) {
+        return Err(fail(
+            "a class is the name of a folder, without a path and a dot in front",
+        ));
+    }
+    if ["train", "valid", "val", "validation", "test"].contains(&class) {
+        return Err(fail(
+            "a folder of that name would be read as a split, not as a class",
+        ));
+    }
+    Ok((PathBuf::from(path), class.to_owned()))
+}
+
+fn connections(option: &'static str, value: usize) -> Result<NonZeroUsize, Error> {
+    NonZeroUsize::new(value)
+        .filter(|value| value.get() <= 1024)
+        .ok_or_else(|| wrong(option, &value, "it must be from 1 to 1024"))
+}
+
+fn seconds(option: &'static str, value: f64) -> Result<Duration, Error> {
+    if (0.001..=86_400.0).contains(&value) {
+        Ok(Duration::from_secs_f64(value))
+    } else {
+        Err(wrong(option, &value, "it must be from 0.001 to 86400"))
+    }
 }

@@ -1,0 +1,44 @@
+use anyhow::anyhow;
+use equibatch_server::{
+    args::Download,
+    config::Fetching,
+    download::{self, ClassList, Report},
+    terminal,
+};
+
+use super::print;
+use crate::exit::{DATA, Failure, INPUT, SYSTEM, UNAVAILABLE, USAGE};
+
+/// Fetches images into class folders.
+pub(crate) fn download(args: &Download) -> Result<(), Failure> {
+    let Fetching { lists, options } = Fetching::try_from(args).map_err(|error| USAGE.failure(error))?;
+    let read = lists
+        .iter()
+        .map(|(path, class)| ClassList::read(class, path, options.max_pics));
+    let lists: Vec<ClassList> = read
+        .collect::<Result<_, _>>()
+        .map_err(|error| INPUT.failure(error))?;
+    let lines: usize = lists.iter().map(|list| list.urls.len()).sum();
+    let bar = terminal::bar(lines as u64, "fetching");
+    let report = download::download(&lists, &options, &|| bar.inc(1));
+    bar.finish_and_clear();
+    let report = report.map_err(|error| SYSTEM.failure(error))?;
+    print(&report, args.json, download::text)?;
+    outcome(&report)
+}
+
+fn outcome(report: &Report) -> Result<(), Failure> {
+    let failed = report.failures.len();
+    let there: usize = report
+        .classes
+        .iter()
+        .map(|class| class.fetched + class.present)
+        .sum();
+    match (failed, there) {
+        (0, _) => Ok(()),
+        (_, 0) => Err(UNAVAILABLE.failure(anyhow!("none of {failed} images could be fetched"))),
+        (failed, _) => Err(DATA.failure(anyhow!(
+            "{failed} images could not be fetched; run it again to try"
+        ))),
+    }
+}

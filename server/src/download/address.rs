@@ -1,0 +1,169 @@
+//! Which addresses are connected to.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::Private;
+use ureq::{
+    Error,
+    config::Config,
+    http::Uri,
+    unversioned::{
+        resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver},
+        transport::NextTimeout,
+    },
+};
+
+/// All addresses of a host are refused.
+#[derive(Debug, thiserror::Error)]
+#[error("it leads to {0}, an address of this machine or its network (--allow-private allows it)")]
+pub(super) struct Refused(IpAddr);
+
+/// Finds the addresses of a host that may be connected to. Asked for every connection, those of redirections included, and what it
+/// answers is what is connected to: a name that changes its meaning in between gains nothing.
+#[derive(Debug)]
+pub(super) struct CarefulResolver {
+    inner: DefaultResolver,
+    private: Private,
+}
+
+impl CarefulResolver {
+    pub(super) fn new(private: Private) -> Self {
+        Self {
+            inner: DefaultResolver::default(),
+            private,
+        }
+    }
+
+    fn may_connect_to(&self, address: IpAddr) -> bool {
+        match &self.private {
+            Private::Allowed => true,
+            Private::Only(named) if named.contains(&address) => true,
+            Private::Only(_) | Private::Refused => is_public(address),
+        }
+    }
+}
+
+impl Resolver for CarefulResolver {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, Error> {
+        let all = self.inner.resolve(uri, config, timeout)?;
+        let mut allowed = self.empty();
+        for address in all.iter().filter(|address| self.may_connect_to(address.ip())) {
+            allowed.push(*address);
+        }
+        match all.first() {
+            Some(refused) if allowed.is_empty() => Err(Error::Other(Box::new(Refused(refused.ip())))),
+            _ => Ok(allowed),
+        }
+    }
+}
+
+/// Says whether an address belongs to one machine of the public internet.
+///
+/// # Source
+///
+/// IANA's registries of special-purpose IPv4 and IPv6 addresses (RFC 6890).
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => is_public_v6(address),
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    let special = match (a, b, c) {
+        // This network, loopback, private use, shared by carriers.
+        (0 | 10 | 127, ..) | (100, 64..=127, _) | (172, 16..=31, _) | (192, 168, _) => true,
+        // Link-local, with the metadata services of clouds.
+        (169, 254, _) => true,
+        // Protocol assignments, documentation, relays, benchmarks.
+        (192, 0, 0 | 2) | (192, 88, 99) | (198, 18 | 19, _) | (198, 51, 100) | (203, 0, 113) => true,
+        // Multicast, reserved, broadcast.
+        (224.., ..) => true,
+        _ => false,
+    };
+    !special
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    let v4 = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        is_public_v4(Ipv4Addr::new(a, b, c, d))
+    };
+    match address.segments() {
+        // An IPv4 address in other clothes: mapped, translated, 6to4.
+        [0, 0, 0, 0, 0, 0xFFFF, high, low] | [0x64, 0xFF9B, 0, 0, 0, 0, high, low] => v4(high, low),
+        [0x2002, high, low, ..] => v4(high, low),
+        // Protocol assignments with Teredo, and documentation.
+        [0x2001, 0..=0x1FF, ..] | [0x2001, 0xDB8, ..] | [0x3FFF, 0..=0xFFF, ..] => false,
+        // Of the rest, only this eighth is handed out to machines.
+        [first, ..] => (0x2000..=0x3FFF).contains(&first),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_this_machine_and_its_networks_are_not_public() {
+        for address in [
+            "0.0.0.0",
+            "10.1.2.3",
+            "100.64.0.1",
+            "127.0.0.1",
+            "127.255.255.254",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.8",
+            "192.168.0.1",
+            "198.19.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::127.0.0.1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::7f00:1",
+            "64:ff9b:1::1",
+            "2002:7f00:1::",
+            "2002:c0a8:1::1",
+            "2001::1",
+            "2001:db8::1",
+            "fc00::1",
+            "fd12:3456::1",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
+        ] {
+            assert!(!is_public(address.parse().unwrap()), "{address}");
+        }
+    }
+
+    #[test]
+    fn other_addresses_are() {
+        for address in [
+            "1.1.1.1",
+            "100.63.255.255",
+            "100.128.0.1",
+            "172.15.0.1",
+            "172.32.0.1",
+            "192.0.1.1",
+            "223.255.255.255",
+            "::ffff:1.1.1.1",
+            "64:ff9b::101:101",
+            "2002:101:101::1",
+            "2001:4860:4860::8888",
+            "2606:4700::1111",
+        ] {
+            assert!(is_public(address.parse().unwrap()), "{address}");
+        }
+    }
+}
