@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Display,
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -10,7 +11,7 @@ use crate::{
     args::{Execution, Server, Train},
     learn::run::RunConfig,
     runtime::SessionOptions,
-    stream::{self, Balance, Patience, Servers},
+    stream::{Balance, Credentials, Patience, Servers, Token},
 };
 
 /// The command line asks for something that cannot be.
@@ -104,13 +105,42 @@ pub fn contradictions(args: &Train, config: &RunConfig) -> String {
 ///
 /// # Errors
 ///
-/// Those of [`Servers::open`].
-pub fn servers(server: &Server) -> Result<Servers, stream::Error> {
+/// Those of [`Servers::open_with`], and [`UsageError`] where a file cannot be read.
+pub fn servers(server: &Server) -> anyhow::Result<Servers> {
     let patience = Patience {
         retry_for: Duration::from_secs(server.retry_for),
         stall: Duration::from_secs(server.stall_timeout),
     };
-    Servers::open(&server.server, patience)
+    Ok(Servers::open_with(
+        &server.server,
+        patience,
+        &credentials(server)?,
+    )?)
+}
+
+fn credentials(server: &Server) -> Result<Credentials, UsageError> {
+    let token = match &server.token_file {
+        Some(path) => Some(String::from_utf8_lossy(&read("--token-file", path)?).into_owned()),
+        None => Server::token_of_the_environment(),
+    };
+    let token = token.map(|text| {
+        let is_no_token = || UsageError("a token is one word of printable ASCII characters".to_owned());
+        Token::new(text.trim()).ok_or_else(is_no_token)
+    });
+    let roots = server.tls_ca.as_deref().map(|path| read("--tls-ca", path));
+    let identity = match (&server.tls_cert, &server.tls_key) {
+        (Some(certificate), Some(key)) => Some((read("--tls-cert", certificate)?, read("--tls-key", key)?)),
+        _ => None,
+    };
+    Ok(Credentials {
+        roots: roots.transpose()?,
+        identity,
+        token: token.transpose()?,
+    })
+}
+
+fn read(option: &str, path: &Path) -> Result<Vec<u8>, UsageError> {
+    fs::read(path).map_err(|error| UsageError(format!("{option} {}: {error}", path.display())))
 }
 
 /// How models run.

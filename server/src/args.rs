@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod bench;
 mod data;
+pub mod file;
 
 pub use bench::{Bench, Stage};
 pub use data::{Download, Reading, Stats, Verify};
@@ -26,13 +27,16 @@ const EXIT_CODES: &str = "Exit codes:
   66  the input is not there or is of no use: no such folder, no images, fewer than two classes
   69  `download` could not fetch any image
   70  a defect of this program
-  74  the system refused: a port in use, a full disk";
+  74  the system refused: a port in use, a full disk
+  78  the configuration file makes no sense";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve class folders until SIGINT or SIGTERM.
     Serve(Serve),
+    /// Say whether `serve` could use a configuration file, and what is wrong with it if not.
+    Check(Check),
     /// Fetch the images of lists of addresses into class folders.
     Download(Download),
     /// Look for broken, mislabelled, repeated and leaking images in class folders; delete, move or convert what is told.
@@ -47,16 +51,30 @@ pub enum Command {
     Bench(Bench),
 }
 
+/// Options of `check`.
+#[derive(Args, Debug)]
+pub struct Check {
+    /// The file, as for `serve --config`.
+    pub config: PathBuf,
+}
+
 /// Options of `serve`.
 #[derive(Args, Debug)]
 pub struct Serve {
+    /// A TOML file with options: a key is an option's name without the dashes, and [data] may be a table of names and folders. What is
+    /// typed or in the environment wins.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print all options as such a file, and end.
+    #[arg(long)]
+    pub print_config: bool,
     /// A folder with one folder of images per class (or with train, valid and test folders of such), and the name that clients know it
     /// by. Without NAME=, the folder's own name. May be given several times.
     #[arg(long = "data", value_name = "[NAME=]DIR", required = true)]
     pub data: Vec<String>,
     /// Where to listen: [HOST]:PORT, or unix:PATH for clients on this machine. Without a host: on this machine only. May be given
-    /// several times, or as a list with commas. There is no encryption and no authentication: whoever reaches the port, or may write
-    /// to the socket file, can read the images.
+    /// several times, or as a list with commas. Without --tokens or --tls-client-ca, whoever reaches the port, or may write to the
+    /// socket file, can read the images.
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -68,6 +86,23 @@ pub struct Serve {
     /// Permission bits of socket files, in octal: whoever may write may connect.
     #[arg(long, value_name = "MODE", default_value = "600")]
     pub socket_mode: String,
+    /// Where to answer the operator over plain HTTP: /healthz, /readyz and /metrics. Without a host: on this machine only. Off by default.
+    #[arg(long, value_name = "[HOST]:PORT")]
+    pub admin: Option<String>,
+    /// Encrypt connections: a PEM file with the server's certificate, and those between it and its root.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// A PEM file with the private key to that.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Let in only clients with a certificate from one of the roots in this PEM file.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_client_ca: Option<PathBuf>,
+    /// Let in only clients with a token from this file: one a line, itself (16 characters at least) or sha256: and its hash, then a name
+    /// for the log, then what it may, where that is not everything: datasets=A,B max-streams=N max-batch-bytes=SIZE max-image-size=PIXELS
+    /// max-epochs=N. The file is read again when it changes; streams whose token is gone end.
+    #[arg(long, value_name = "FILE")]
+    pub tokens: Option<PathBuf>,
     /// Threads that decode and augment. Default: as many as this process may use processors.
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
@@ -90,6 +125,19 @@ pub struct Serve {
     /// Streams that may be open at a time.
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub max_streams: usize,
+    /// Streams that one client may have open: the owner of a token, or without tokens whoever comes from one address.
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    pub max_streams_per_client: usize,
+    /// Connections that may be open at a time; one address may have a quarter of them.
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    pub max_connections: usize,
+    /// A connection that has not begun to speak HTTP/2 within this is closed, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    pub greeting_timeout: u64,
+    /// A stream whose reader takes nothing for this long ends with a status, in seconds; 0: it may take for ever. A client that validates its
+    /// model reads nothing meanwhile.
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    pub reader_timeout: u64,
     /// Part of a split's images that may turn out to be broken before its streams fail, from 0 to 1.
     #[arg(long, value_name = "FRACTION", default_value_t = 0.1)]
     pub max_broken: f64,

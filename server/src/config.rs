@@ -13,7 +13,8 @@ use crate::{
     dataset::{Orientation, ScanOptions, SplitMethod},
     pipeline::{EngineConfig, Limits},
     sample_data::{self, ClassSpec},
-    service::{ServiceConfig, socket::Address},
+    service::{AccessFiles, ServiceConfig, TlsFiles, socket::Address},
+    size,
     tensor::TensorSpec,
 };
 
@@ -33,6 +34,10 @@ pub struct Config {
     pub scan: ScanOptions,
     /// How batches are made.
     pub engine: EngineConfig,
+    /// Where the operator asks.
+    pub admin: Option<(String, u16)>,
+    /// Who may come in.
+    pub access: AccessFiles,
     /// How connections are kept.
     pub service: ServiceConfig,
 }
@@ -72,11 +77,24 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// The option that it is about.
+    #[must_use]
+    pub fn option(&self) -> &'static str {
+        match self {
+            Self::Value { option, .. } => option,
+            Self::DuplicateName(_) => "--data",
+            Self::Counts { .. } => "--counts",
+        }
+    }
+}
+
 impl TryFrom<&Serve> for Config {
     type Error = Error;
 
     fn try_from(args: &Serve) -> Result<Self, Error> {
         let defaults = EngineConfig::default();
+        let admin = args.admin.as_deref().map(|text| host_and_port("--admin", text));
         Ok(Self {
             listen: addresses(&args.listen, &args.socket_mode)?,
             datasets: datasets(&args.data)?,
@@ -111,8 +129,17 @@ impl TryFrom<&Serve> for Config {
                 },
                 ..defaults
             },
+            admin: admin.transpose()?,
+            access: AccessFiles {
+                tls: tls(args),
+                tokens: args.tokens.clone(),
+            },
             service: ServiceConfig {
                 shutdown_grace: Duration::from_secs(args.shutdown_grace),
+                connections: args.max_connections,
+                greeting_timeout: Duration::from_secs(args.greeting_timeout),
+                reader_timeout: (args.reader_timeout > 0).then(|| Duration::from_secs(args.reader_timeout)),
+                streams_per_client: args.max_streams_per_client,
                 ..ServiceConfig::default()
             },
         })
@@ -232,9 +259,18 @@ fn address(text: &str, mode: u32) -> Result<Address, Error> {
         let path = PathBuf::from(path);
         return Ok(Address::Unix { path, mode });
     }
-    let (host, port) = text
-        .rsplit_once(':')
-        .ok_or_else(|| fail("write HOST:PORT, or unix:PATH"))?;
+    let (host, port) = host_and_port("--listen", text)?;
+    Ok(Address::Tcp { host, port })
+}
+
+/// A missing host is this machine alone.
+fn host_and_port(option: &'static str, text: &str) -> Result<(String, u16), Error> {
+    let fail = |reason| Error::Value {
+        option,
+        value: text.to_owned(),
+        reason,
+    };
+    let (host, port) = text.rsplit_once(':').ok_or_else(|| fail("write HOST:PORT"))?;
     let port = port
         .parse()
         .map_err(|_| fail("the port must be a number from 0 to 65535"))?;
@@ -247,7 +283,7 @@ fn address(text: &str, mode: u32) -> Result<Address, Error> {
     } else {
         host.to_owned()
     };
-    Ok(Address::Tcp { host, port })
+    Ok((host, port))
 }
 
 fn threads(typed: Option<usize>) -> Result<Option<NonZeroUsize>, Error> {
@@ -261,6 +297,15 @@ fn threads(typed: Option<usize>) -> Result<Option<NonZeroUsize>, Error> {
             })
     };
     typed.map(checked).transpose()
+}
+
+/// The command line has certificate and key together or not at all.
+fn tls(args: &Serve) -> Option<TlsFiles> {
+    Some(TlsFiles {
+        certificate: args.tls_cert.clone()?,
+        key: args.tls_key.clone()?,
+        client_ca: args.tls_client_ca.clone(),
+    })
 }
 
 fn fraction(option: &'static str, value: f64) -> Result<f64, Error> {
@@ -314,37 +359,11 @@ fn batch_bytes(text: &str) -> Result<u64, Error> {
 }
 
 fn bytes(option: &'static str, text: &str) -> Result<u64, Error> {
-    let fail = || Error::Value {
+    size::bytes(text).ok_or_else(|| Error::Value {
         option,
         value: text.to_owned(),
-        reason: "write a number of bytes, or one with KiB, MiB, GiB, TiB, KB, MB, GB or TB",
-    };
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let unit: u64 = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" | "kib" => 1 << 10,
-        "m" | "mib" => 1 << 20,
-        "g" | "gib" => 1 << 30,
-        "t" | "tib" => 1 << 40,
-        "kb" => 1_000,
-        "mb" => 1_000_000,
-        "gb" => 1_000_000_000,
-        "tb" => 1_000_000_000_000,
-        _ => return Err(fail()),
-    };
-    if let Ok(whole) = number.parse::<u64>() {
-        return whole.checked_mul(unit).ok_or_else(fail);
-    }
-    let number: f64 = number.parse().map_err(|_| fail())?;
-    let bytes = number * unit as f64;
-    if bytes < u64::MAX as f64 {
-        Ok(bytes as u64)
-    } else {
-        Err(fail())
-    }
+        reason: size::SPELLING,
+    })
 }
 
 #[cfg(test)]
@@ -371,23 +390,6 @@ mod tests {
             .map(|d| (d.name.as_str(), d.root.to_str().unwrap()))
             .collect();
         assert_eq!(names, [("flowers", "/srv/a=b"), ("birds", "/srv/birds/")]);
-    }
-
-    #[test]
-    fn sizes_have_units() {
-        for (text, expected) in [
-            ("0", 0),
-            ("123", 123),
-            ("2KiB", 2048),
-            ("1.5GiB", 3 << 29),
-            ("4 MB", 4_000_000),
-            ("1g", 1 << 30),
-        ] {
-            assert_eq!(bytes("--cache-bytes", text), Ok(expected), "{text}");
-        }
-        for text in ["", "GiB", "1 parsec", "-1", "99999999999TiB", "1.2.3"] {
-            assert!(bytes("--cache-bytes", text).is_err(), "{text}");
-        }
     }
 
     #[test]
@@ -446,6 +448,7 @@ mod tests {
             (&["--data", "x", "--max-image-size", "4097"], "--max-image-size"),
             (&["--data", "x", "--listen", "here"], "--listen"),
             (&["--data", "x", "--socket-mode", "888"], "--socket-mode"),
+            (&["--data", "x", "--admin", "unix:x"], "--admin"),
         ] {
             let error = config(args).unwrap_err().to_string();
             assert!(error.starts_with(option), "{error}");

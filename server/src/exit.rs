@@ -5,6 +5,11 @@ use std::{
     process::ExitCode,
 };
 
+use equibatch_server::{
+    args::file::{self, File},
+    config,
+};
+
 /// A way to fail.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kind(u8);
@@ -19,6 +24,8 @@ pub(crate) const INPUT: Kind = Kind(66);
 pub(crate) const UNAVAILABLE: Kind = Kind(69);
 /// A defect of this program.
 pub(crate) const SOFTWARE: Kind = Kind(70);
+/// The configuration file makes no sense.
+pub(crate) const CONFIG: Kind = Kind(78);
 /// The system refused.
 pub(crate) const SYSTEM: Kind = Kind(74);
 
@@ -27,6 +34,24 @@ pub(crate) const SYSTEM: Kind = Kind(74);
 pub(crate) struct Failure {
     kind: Kind,
     error: anyhow::Error,
+}
+
+impl From<file::Error> for Failure {
+    fn from(error: file::Error) -> Self {
+        match error {
+            file::Error::Typed(_) => USAGE.failure(error),
+            file::Error::Read { .. } => INPUT.failure(error),
+            file::Error::Line { .. } => CONFIG.failure(error),
+        }
+    }
+}
+
+/// An option without meaning, with its place where that is in `file`.
+pub(crate) fn misuse(error: config::Error, file: Option<&File>) -> Failure {
+    match file.and_then(|file| file.place(error.option())) {
+        Some(place) => CONFIG.failure(anyhow::Error::from(error).context(place)),
+        None => USAGE.failure(error),
+    }
 }
 
 impl Kind {

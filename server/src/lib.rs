@@ -22,6 +22,8 @@
 //! | [`augment`], [`tensor`] | drawing an augmentation; one pass from pixels to tensor |
 //! | [`pipeline`] | the engine: streams of batches, made by threads of its own |
 //! | [`service`] | the gRPC face |
+//! | [`admin`] | the HTTP face for the operator: health, readiness, metrics |
+//! | [`size`] | amounts of memory as people write them |
 //! | [`args`], [`config`], [`telemetry`] | the command line, what it means, and the log |
 //! | [`stats`], [`moments`] | what is in a folder, and what a stream would make of it; mean and variance of pixels |
 //! | [`download`] | lists of addresses to images in class folders |
@@ -43,6 +45,7 @@
 //! d. Finished batches leave in order, each with the token at which the stream can be continued, and the buffer comes back when the last
 //!    byte is sent.
 
+pub mod admin;
 pub mod args;
 pub mod augment;
 pub mod bench;
@@ -61,6 +64,7 @@ pub mod random;
 pub mod sample_data;
 pub mod sampling;
 pub mod service;
+pub mod size;
 pub mod stats;
 pub mod telemetry;
 pub mod tensor;
@@ -135,5 +139,6 @@ pub async fn run(
     sockets: Sockets,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Error> {
-    Ok(service::serve(engine, config, sockets.accept(), shutdown).await?)
+    let incoming = service::door(sockets.accept(), config);
+    Ok(service::serve(engine, config, incoming, shutdown).await?)
 }

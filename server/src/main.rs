@@ -7,50 +7,60 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::Parser as _;
 use equibatch_server::{
     Error,
-    args::{Arguments, Command, SampleData, Serve},
+    admin::Admin,
+    args::{
+        Command, SampleData, Serve,
+        file::{self, File, Parsed},
+    },
     config::Config,
     dataset::Split,
     pipeline::{Engine, Served},
     run, sample_data,
-    service::socket::Sockets,
+    service::{Access, AccessFiles, socket::Sockets},
     telemetry,
 };
 use exit::{Failure, INPUT, SOFTWARE, SYSTEM, USAGE};
+use tokio::net::TcpListener;
 
 mod command;
 mod exit;
 mod shutdown;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) => return exit::usage(&error),
+    let parsed = match file::parse() {
+        Ok(parsed) => parsed,
+        Err(file::Error::Typed(error)) => return exit::usage(&error),
+        Err(error) => return exit::code(Err(error.into())),
     };
-    let outcome = match arguments.command {
-        Command::Serve(args) => serve(&args),
-        Command::Download(args) => command::download(&args),
-        Command::Verify(args) => command::verify(&args),
-        Command::Stats(args) => command::stats(&args),
-        Command::SampleData(args) => draw(&args),
-        Command::Recipe(args) => command::recipe(&args),
-        Command::Bench(args) => command::bench(&args),
+    let outcome = match &parsed.arguments.command {
+        Command::Serve(args) if args.print_config => print_config(args, &parsed),
+        Command::Serve(args) => serve(args, parsed.file.as_ref()),
+        Command::Check(args) => command::check(args),
+        Command::Verify(args) => command::verify(args),
+        Command::Stats(args) => command::stats(args),
+        Command::SampleData(args) => draw(args),
+        Command::Recipe(args) => command::recipe(args),
+        Command::Bench(args) => command::bench(args),
+        Command::Download(args) => command::download(args),
     };
     exit::code(outcome)
 }
 
 #[tokio::main]
-async fn serve(args: &Serve) -> Result<(), Failure> {
-    let config = Config::try_from(args).map_err(|error| USAGE.failure(error))?;
+async fn serve(args: &Serve, file: Option<&File>) -> Result<(), Failure> {
+    let config = Config::try_from(args).map_err(|error| exit::misuse(error, file))?;
     telemetry::start(args.log_format, &args.log)
         .context("--log")
         .map_err(|error| USAGE.failure(error))?;
     let signals = shutdown::Signals::install().map_err(|error| SYSTEM.failure(error))?;
+    let mut service = config.service.clone();
+    service.access = Access::load(&config.access).map_err(|error| INPUT.failure(error))?;
     let sockets = Sockets::bind(&config.listen).await;
     let sockets = sockets.map_err(|error| SYSTEM.failure(error))?;
-    let service = config.service.clone();
+    warn_of_exposure(&config.access, &sockets).map_err(|error| SYSTEM.failure(error))?;
+    let admin = answer_operator(&config).await?;
     let opening = tokio::task::spawn_blocking(move || equibatch_server::open(&config));
     let stopped = signals.received();
     tokio::pin!(stopped);
@@ -59,7 +69,51 @@ async fn serve(args: &Serve) -> Result<(), Failure> {
         () = &mut stopped => return Ok(()),
     };
     announce(&engine, &sockets).map_err(|error| SYSTEM.failure(error))?;
+    admin.ready(engine.clone());
+    let stopped = async {
+        stopped.await;
+        admin.stopping();
+    };
     run(engine, &service, sockets, stopped).await.map_err(failure)
+}
+
+/// Answers the operator, where that is wanted, until the process ends.
+async fn answer_operator(config: &Config) -> Result<Admin, Failure> {
+    let admin = Admin::default();
+    if let Some((host, port)) = &config.admin {
+        let listener = TcpListener::bind((host.as_str(), *port)).await;
+        let listener = listener
+            .with_context(|| format!("cannot listen on {host}:{port}"))
+            .map_err(|error| SYSTEM.failure(error))?;
+        let address = listener.local_addr().map_err(|error| SYSTEM.failure(error))?;
+        tracing::info!(%address, "answering the operator");
+        tokio::spawn(admin.clone().serve(listener));
+    }
+    Ok(admin)
+}
+
+/// All options, as a file that says the same, where they have a meaning.
+fn print_config(args: &Serve, parsed: &Parsed) -> Result<(), Failure> {
+    Config::try_from(args).map_err(|error| exit::misuse(error, parsed.file.as_ref()))?;
+    write!(io::stdout(), "{}", parsed.to_toml()).map_err(|error| SYSTEM.failure(error))
+}
+
+/// Says what the sockets give away.
+fn warn_of_exposure(access: &AccessFiles, sockets: &Sockets) -> io::Result<()> {
+    let has_client_ca = access.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+    for address in sockets.ports()? {
+        if address.ip().is_loopback() {
+            tracing::info!(%address, "listening on this machine only");
+            continue;
+        }
+        if access.tokens.is_none() && !has_client_ca {
+            tracing::warn!(%address, "whoever reaches this address can read the images: there is no --tokens and no --tls-client-ca");
+        }
+        if access.tls.is_none() {
+            tracing::warn!(%address, "whoever is on the way can read the images and the tokens: there is no --tls-cert");
+        }
+    }
+    Ok(())
 }
 
 /// One line that says what is served where, for whoever waits for it.

@@ -1,6 +1,7 @@
 //! What the tests stand on.
 //!
 //! # Layout
+//! - [`certificates`]: for TLS.
 //! - [`http`]: a web server that answers as a test wants it to.
 //! - [`images`]: small folders of real image files.
 //! - [`interpreter`]: what every operator of the gradient compiler means, in plain loops over double precision.
@@ -10,6 +11,7 @@
 //! - [`receive`]: requests for batches, and what comes back.
 //! - [`mod@reference`]: the way of a validation image from pixels to tensor, in double precision.
 
+pub mod certificates;
 pub mod http;
 pub mod images;
 pub mod interpreter;

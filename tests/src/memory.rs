@@ -85,6 +85,12 @@ impl MemoryServer {
     /// Serves `engine`. Must be called within a runtime.
     #[must_use]
     pub fn start(engine: Engine) -> Self {
+        Self::start_with(engine, ServiceConfig::default())
+    }
+
+    /// Serves `engine` as `config` says. Must be called within a runtime.
+    #[must_use]
+    pub fn start_with(engine: Engine, config: ServiceConfig) -> Self {
         let (connections, incoming) = mpsc::channel(8);
         let (stop, stopped) = oneshot::channel();
         let served = engine.clone();
@@ -93,13 +99,7 @@ impl MemoryServer {
                 // A server whose handle is gone stops as well.
                 let _told_or_gone = stopped.await;
             };
-            serve(
-                served,
-                &ServiceConfig::default(),
-                ReceiverStream::new(incoming),
-                shutdown,
-            )
-            .await
+            serve(served, &config, ReceiverStream::new(incoming), shutdown).await
         });
         Self {
             engine,

@@ -60,13 +60,24 @@ impl ServerProcess {
     /// Where it does not start.
     #[must_use]
     pub fn listening(root: &Path, listen: &str, options: &[&str]) -> Self {
+        Self::logging(Stdio::inherit(), root, &[&["--listen", listen], options].concat())
+    }
+
+    /// Serves `root` with no other options than `options`, its log in `log`.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not start.
+    #[must_use]
+    pub fn logging(log: impl Into<Stdio>, root: &Path, options: &[&str]) -> Self {
         let mut child = Command::new(program("server"))
             .env("EQUIBATCH_LOG", "warn")
-            .args(["serve", "--listen", listen, "--data"])
+            .args(["serve", "--data"])
             .arg(format!("pictures={}", root.display()))
             .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
             .expect("the server starts");
         let mut line = String::new();

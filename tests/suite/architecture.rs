@@ -37,6 +37,7 @@ const SERVER: Rules = &[
             "pipeline", "augment", "dataset", "sampling", "tensor", "cache", "decode",
         ],
     ),
+    ("admin", &["cache", "dataset", "pipeline"]),
     ("sample_data", &["random"]),
     (
         "stats",
@@ -106,8 +107,11 @@ const SERVER_WORDS: Rules = &[
     ("equibatch_proto", &["service", "bench", "lib"]),
     (
         "tokio",
-        &["service", "pipeline", "bench", "lib", "main", "shutdown"],
+        &["admin", "service", "pipeline", "bench", "lib", "main", "shutdown"],
     ),
+    ("axum", &["admin"]),
+    ("prometheus_client", &["admin"]),
+    ("tokio_rustls", &["service"]),
     ("rand_chacha", &["random", "augment", "sample_data"]),
     ("ureq", &["download"]),
 ];

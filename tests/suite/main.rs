@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access;
 mod architecture;
 mod bad_client;
 mod bad_input;
@@ -15,7 +16,9 @@ mod download;
 mod failover;
 mod folders;
 mod golden;
+mod limits;
 mod local;
+mod operator;
 mod recipes;
 mod reference;
 mod rendering;

@@ -18,6 +18,8 @@ pub enum Exit {
     Data = 65,
     /// A server, a device or a library is not there (`EX_UNAVAILABLE`).
     Unavailable = 69,
+    /// The server does not let this client in (`EX_NOPERM`).
+    Denied = 77,
     /// Interrupted by the user: 128 and the number of the signal.
     Interrupted = 130,
 }
@@ -84,6 +86,7 @@ impl Exit {
             stream::Error::Data { .. } | stream::Error::Refused { .. } | stream::Error::Differs { .. } => {
                 Self::Data
             }
+            stream::Error::Denied { .. } | stream::Error::Untrusted { .. } => Self::Denied,
             error if error.is_unavailable() => Self::Unavailable,
             _ => Self::Failed,
         }

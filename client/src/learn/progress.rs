@@ -74,12 +74,12 @@ impl Observer for Progress {
         if !self.header_shown {
             self.header_shown = true;
             self.line(
-                "epoch  train loss  valid loss  error rate  balanced accuracy  images/s  waiting   time",
+                "epoch  train loss  valid loss  error rate  balanced accuracy  images/s  waiting  bound by   time",
             );
         }
         let valid = record.valid.as_ref();
         self.line(&format!(
-            "{:>5}  {:>10.4}  {:>10}  {:>10}  {:>17}  {:>8.1}  {:>7}  {:>5}",
+            "{:>5}  {:>10.4}  {:>10}  {:>10}  {:>17}  {:>8.1}  {:>7}  {:>8}  {:>5}",
             record.epoch,
             record.train_loss,
             valid.map_or_else(|| "-".to_owned(), |figures| format!("{:.4}", figures.loss)),
@@ -87,9 +87,16 @@ impl Observer for Progress {
             percent(valid.and_then(|figures| figures.balanced_accuracy)),
             record.images_per_second,
             percent(Some(record.wait_share)),
+            bound_by(record.wait_share),
             clock(Duration::from_secs_f64(record.seconds)),
         ));
     }
+}
+
+/// What an epoch would be faster with: a faster device, or batches that come faster. Why they do not, the server's log says.
+fn bound_by(wait_share: f64) -> &'static str {
+    // Below this, batches that came at once would not be noticed.
+    if wait_share < 0.1 { "training" } else { "batches" }
 }
 
 /// `m:ss`.
@@ -134,6 +141,14 @@ mod tests {
             average.add(16.0 * seconds, seconds);
         }
         assert!((average.value() - 16.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn an_epoch_is_bound_by_what_it_waits_for() {
+        assert_eq!(
+            [0.0, 0.09, 0.1, 1.0].map(bound_by),
+            ["training", "training", "batches", "batches"]
+        );
     }
 
     #[test]

@@ -12,13 +12,15 @@ pub(super) enum Address {
         /// A name or an IP address; one of version 6 in brackets.
         host: String,
         port: u16,
+        /// Whether with TLS.
+        tls: bool,
     },
     /// The path of a socket on this machine.
     Unix(String),
 }
 
 impl Address {
-    /// Reads `HOST:PORT`, perhaps with `http://` before it, or `unix:PATH`.
+    /// Reads `HOST:PORT`, perhaps with `http://` or `https://` before it, or `unix:PATH`.
     pub(super) fn parse(text: &str) -> Result<Self, Error> {
         let refused = |reason: &str| Error::Address {
             address: text.to_owned(),
@@ -30,25 +32,46 @@ impl Address {
             }
             return Ok(Self::Unix(path.to_owned()));
         }
-        let bare = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+        let (scheme, bare) = text.split_once("://").unwrap_or(("http", text));
+        let bare = bare.trim_end_matches('/');
         match bare
             .rsplit_once(':')
             .map(|(host, port)| (host, port.parse::<u16>()))
         {
-            Some((host, Ok(port))) if !host.is_empty() => Ok(Self::Tcp {
-                host: host.to_owned(),
-                port,
-            }),
+            Some((host, Ok(port))) if !host.is_empty() && ["http", "https"].contains(&scheme) => {
+                Ok(Self::Tcp {
+                    host: host.to_owned(),
+                    port,
+                    tls: scheme == "https",
+                })
+            }
             _ => Err(refused(
-                "use HOST:PORT, for example localhost:50051, or unix:PATH",
+                "use HOST:PORT, for example localhost:50051, https://HOST:PORT, or unix:PATH",
             )),
+        }
+    }
+
+    /// Whether nobody but the server sees what is sent there.
+    pub(super) fn is_private(&self) -> bool {
+        match self {
+            Self::Unix(_) | Self::Tcp { tls: true, .. } => true,
+            Self::Tcp { host, .. } => {
+                let host = host.trim_matches(['[', ']']);
+                host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+            }
         }
     }
 
     /// One address for each machine that this one stands for: a name with several IP addresses is as many servers. Of the two versions of
     /// IP only that of the first address counts, since most machines have one of each.
     pub(super) async fn machines(self) -> Result<Vec<Self>, Error> {
-        let Self::Tcp { host, port } = &self else {
+        // A certificate is for a name: with TLS, a name is one server.
+        let Self::Tcp {
+            host,
+            port,
+            tls: false,
+        } = &self
+        else {
             return Ok(vec![self]);
         };
         if host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() || host == "localhost" {
@@ -75,6 +98,7 @@ impl Address {
             .map(|address| Self::Tcp {
                 host: machine(address),
                 port,
+                tls: false,
             })
             .collect())
     }
@@ -97,7 +121,10 @@ fn distinct(found: &[SocketAddr]) -> Vec<SocketAddr> {
 impl std::fmt::Display for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Tcp { host, port, tls } => {
+                let scheme = if *tls { "https://" } else { "" };
+                write!(f, "{scheme}{host}:{port}")
+            }
             Self::Unix(path) => write!(f, "unix:{path}"),
         }
     }
@@ -113,6 +140,7 @@ mod tests {
             "localhost:50051",
             "10.0.0.1:1",
             "[::1]:50051",
+            "https://example.org:443",
             "unix:/run/e.sock",
             "unix:e.sock",
         ] {
@@ -126,11 +154,34 @@ mod tests {
             ":50051",
             "host:port",
             "host:99999",
+            "ftp://host:1",
             "",
             "unix:",
             "unix:/",
         ] {
             Address::parse(text).expect_err(text);
+        }
+    }
+
+    #[test]
+    fn what_others_might_see_is_told_from_what_they_cannot() {
+        let is_private = |text: &str| Address::parse(text).expect("an address").is_private();
+        for text in [
+            "localhost:1",
+            "127.9.9.9:1",
+            "[::1]:1",
+            "unix:/x",
+            "https://example.org:1",
+        ] {
+            assert!(is_private(text), "{text}");
+        }
+        for text in [
+            "example.org:1",
+            "10.0.0.1:1",
+            "localhost.example.org:1",
+            "[::2]:1",
+        ] {
+            assert!(!is_private(text), "{text}");
         }
     }
 

@@ -1,5 +1,6 @@
-use std::{error::Error as _, sync::Arc, time::Duration};
+use std::{error::Error as _, io, sync::Arc, time::Duration};
 
+use tokio_rustls::rustls;
 use tonic::{Code, Status};
 
 /// What can go wrong between this program and a server.
@@ -20,6 +21,22 @@ pub enum Error {
         /// Host and port.
         address: String,
         /// What the network said.
+        reason: String,
+    },
+    /// Somebody answers there, but cannot prove to be the server.
+    #[error("cannot trust {address}: {reason}")]
+    Untrusted {
+        /// Host and port.
+        address: String,
+        /// What is wrong with its certificate.
+        reason: String,
+    },
+    /// The server wants to know who asks.
+    #[error("{address} does not let this client in: {reason}")]
+    Denied {
+        /// Host and port.
+        address: String,
+        /// What the server said.
         reason: String,
     },
     /// Somebody answers there, but not an Equibatch server.
@@ -74,7 +91,7 @@ pub enum Error {
     },
     /// The threads for the network could not be started.
     #[error("cannot start the network threads")]
-    Threads(#[source] Arc<std::io::Error>),
+    Threads(#[source] Arc<io::Error>),
 }
 
 impl Error {
@@ -107,8 +124,12 @@ impl Error {
     /// An answer to a single request.
     pub(super) fn from_status(address: &str, status: &Status) -> Self {
         let address = address.to_owned();
+        if let Some(error) = status.source().and_then(tls) {
+            return Self::from_tls(address, error);
+        }
         let reason = reason(status);
         match status.code() {
+            Code::Unauthenticated | Code::PermissionDenied => Self::Denied { address, reason },
             Code::Unavailable | Code::DeadlineExceeded => Self::Unreachable { address, reason },
             Code::Unimplemented => Self::NotAServer {
                 address,
@@ -117,6 +138,18 @@ impl Error {
             Code::DataLoss | Code::Internal if status.source().is_none() => Self::Data { address, reason },
             Code::Unknown | Code::Internal => Self::NotAServer { address, reason },
             _ => Self::Refused { address, reason },
+        }
+    }
+
+    fn from_tls(address: String, error: &rustls::Error) -> Self {
+        let reason = error.to_string();
+        match error {
+            rustls::Error::AlertReceived(_) => Self::Denied { address, reason },
+            rustls::Error::InvalidMessage(_) => Self::NotAServer {
+                address,
+                reason: "it does not speak TLS".to_owned(),
+            },
+            _ => Self::Untrusted { address, reason },
         }
     }
 
@@ -133,6 +166,33 @@ impl Error {
             _ => Self::from_status(address, status),
         }
     }
+}
+
+/// A server that cannot be connected to.
+pub(super) fn unreachable(address: &str, error: &tonic::transport::Error) -> Error {
+    let address = address.to_owned();
+    match tls(error) {
+        Some(error) => Error::from_tls(address, error),
+        None => Error::Unreachable {
+            address,
+            reason: root(error),
+        },
+    }
+}
+
+/// The failed handshake among the causes of an error.
+fn tls<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut cause = Some(error);
+    while let Some(current) = cause {
+        // An I/O error hides what it wraps from the chain of causes.
+        let inner = current.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let found = inner.and_then(|inner| inner.downcast_ref());
+        if let Some(found) = found.or_else(|| current.downcast_ref()) {
+            return Some(found);
+        }
+        cause = current.source();
+    }
+    None
 }
 
 /// The innermost cause, which is the one that a person can act on: `Connection refused` instead of `transport error`.

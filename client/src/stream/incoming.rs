@@ -1,9 +1,9 @@
 //! One stream from one server, as it comes in.
 
-use equibatch_proto::v1::{self, batch_loader_client::BatchLoaderClient, stream_batches_response::Message};
-use tonic::{Streaming, transport::Channel};
+use equibatch_proto::v1::{self, stream_batches_response::Message};
+use tonic::Streaming;
 
-use super::{Batch, BatchRequest, Error, Position, StreamDescription};
+use super::{Batch, BatchRequest, Error, Position, StreamDescription, server::Client};
 
 /// The batches of one request to one server; every message is checked against what was asked for.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ impl Incoming {
     /// Sends the request and waits for the description.
     pub(super) async fn open(
         address: &str,
-        mut client: BatchLoaderClient<Channel>,
+        mut client: Client,
         request: &BatchRequest,
     ) -> Result<(StreamDescription, Self), Error> {
         let refused = |status: tonic::Status| Error::from_status(address, &status);

@@ -9,6 +9,7 @@
 //! - [`dataset`]: what servers say of their datasets.
 //! - `lane`: one server's part of a stream, and what happens when that server does not deliver.
 //! - `roster`: which servers are well, and the looking after those that are not; [`patience`]: how long to wait.
+//! - `credentials`: what a server may want to see.
 //! - `server`, `address`: one server; `incoming`: one stream from it, every message checked.
 //!
 //! # How a stream survives
@@ -28,6 +29,7 @@
 mod address;
 pub mod batch;
 pub mod batches;
+mod credentials;
 pub mod dataset;
 mod error;
 mod incoming;
@@ -41,6 +43,7 @@ pub mod servers;
 
 pub use batch::{Batch, StreamDescription};
 pub use batches::BatchStream;
+pub use credentials::{Credentials, Token};
 pub use dataset::{ClassCounts, DatasetDescription, DatasetSummary};
 pub use error::Error;
 pub use patience::Patience;

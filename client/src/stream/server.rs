@@ -4,11 +4,18 @@ use std::time::Duration;
 
 use equibatch_proto::v1::{self, batch_loader_client::BatchLoaderClient};
 use tokio::sync::OnceCell;
-use tonic::transport::{Channel, Endpoint};
+use tonic::{
+    service::interceptor::InterceptedService,
+    transport::{Channel, Endpoint},
+};
 
 use super::{
-    BatchRequest, DatasetDescription, DatasetSummary, Error, StreamDescription, address::Address,
-    batch::short, error::root, incoming::Incoming,
+    BatchRequest, Credentials, DatasetDescription, DatasetSummary, Error, StreamDescription,
+    address::Address,
+    batch::short,
+    credentials::Bearer,
+    error::{root, unreachable},
+    incoming::Incoming,
 };
 
 /// How long a connection may take to be made.
@@ -23,11 +30,15 @@ const WINDOW: (usize, usize) = (2 << 20, 64 << 20);
 /// The largest frame that the server may send: a large batch then needs a sixteenth of the system calls of the default.
 const FRAME: u32 = 256 << 10;
 
+/// The generated client, with the token.
+pub(super) type Client = BatchLoaderClient<InterceptedService<Channel, Bearer>>;
+
 /// A server that may or may not be there.
 #[derive(Debug)]
 pub(super) struct Server {
     address: String,
     endpoint: Endpoint,
+    bearer: Bearer,
     /// For questions; streams have connections of their own.
     channel: OnceCell<Channel>,
 }
@@ -41,23 +52,34 @@ pub(super) struct Files {
 }
 
 impl Server {
-    /// The servers that `address` stands for. Connects to none of them.
-    pub(super) async fn find(address: &str) -> Result<Vec<Self>, Error> {
-        let machines = Address::parse(address)?.machines().await?;
-        machines.iter().map(Self::at).collect()
+    /// The servers that `address` stands for, which may want to see `credentials`. Connects to none of them.
+    pub(super) async fn find(address: &str, credentials: &Credentials) -> Result<Vec<Self>, Error> {
+        let address = Address::parse(address)?;
+        credentials.check(&address)?;
+        let machines = address.machines().await?;
+        machines
+            .iter()
+            .map(|address| Self::at(address, credentials))
+            .collect()
     }
 
-    fn at(address: &Address) -> Result<Self, Error> {
+    fn at(address: &Address, credentials: &Credentials) -> Result<Self, Error> {
         let text = address.to_string();
-        let uri = match address {
-            Address::Tcp { .. } => format!("http://{text}"),
-            Address::Unix(_) => text.clone(),
+        let refused = |error: &tonic::transport::Error| Error::Address {
+            address: text.clone(),
+            reason: root(error),
         };
-        let endpoint = Endpoint::from_shared(uri)
-            .map_err(|error| Error::Address {
-                address: text.clone(),
-                reason: root(&error),
-            })?
+        let uri = match address {
+            Address::Tcp { tls: false, .. } => format!("http://{text}"),
+            Address::Tcp { tls: true, .. } | Address::Unix(_) => text.clone(),
+        };
+        let mut endpoint = Endpoint::from_shared(uri).map_err(|error| refused(&error))?;
+        if matches!(address, Address::Tcp { tls: true, .. }) {
+            endpoint = endpoint
+                .tls_config(credentials.tls())
+                .map_err(|error| refused(&error))?;
+        }
+        let endpoint = endpoint
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(PROBE_INTERVAL)
             .keep_alive_timeout(PROBE_TIMEOUT)
@@ -67,6 +89,7 @@ impl Server {
         Ok(Self {
             address: text,
             endpoint,
+            bearer: Bearer(credentials.token.clone()),
             channel: OnceCell::new(),
         })
     }
@@ -81,19 +104,20 @@ impl Server {
         self.client().await.map(drop)
     }
 
-    async fn client(&self) -> Result<BatchLoaderClient<Channel>, Error> {
+    async fn client(&self) -> Result<Client, Error> {
         let channel = self
             .channel
             .get_or_try_init(|| self.reach(&self.endpoint))
             .await?;
-        Ok(BatchLoaderClient::new(channel.clone()))
+        Ok(BatchLoaderClient::with_interceptor(
+            channel.clone(),
+            self.bearer.clone(),
+        ))
     }
 
     async fn reach(&self, endpoint: &Endpoint) -> Result<Channel, Error> {
-        endpoint.connect().await.map_err(|error| Error::Unreachable {
-            address: self.address.clone(),
-            reason: root(&error),
-        })
+        let connected = endpoint.connect().await;
+        connected.map_err(|error| unreachable(&self.address, &error))
     }
 
     /// Its datasets.
@@ -151,7 +175,8 @@ impl Server {
             .initial_stream_window_size(window)
             .initial_connection_window_size(window);
         let channel = self.reach(&endpoint).await?;
-        let client = BatchLoaderClient::new(channel).max_decoding_message_size(request.message_limit());
+        let client = BatchLoaderClient::with_interceptor(channel, self.bearer.clone())
+            .max_decoding_message_size(request.message_limit());
         Incoming::open(&self.address, client, request).await
     }
 }

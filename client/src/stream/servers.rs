@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::{runtime::Runtime, sync::mpsc, task::JoinSet, time};
 
 use super::{
-    BatchRequest, BatchStream, DatasetDescription, DatasetSummary, Error, Patience, StreamDescription,
-    Stride,
+    BatchRequest, BatchStream, Credentials, DatasetDescription, DatasetSummary, Error, Patience,
+    StreamDescription, Stride,
     lane::{Lane, Source},
     roster::Roster,
     server::Server,
@@ -32,6 +32,17 @@ impl Servers {
     /// [`Error::Address`] where one is malformed, [`Error::Unreachable`] where none of them answers within five seconds,
     /// [`Error::NotAServer`] where the answer is not HTTP/2.
     pub fn open(addresses: &str, patience: Patience) -> Result<Self, Error> {
+        Self::open_with(addresses, patience, &Credentials::default())
+    }
+
+    /// Like [`Servers::open`], and shows `credentials` to every server: a token over TLS or within this machine only. With `https://` before
+    /// it, a host name is one server.
+    ///
+    /// # Errors
+    ///
+    /// Also [`Error::Untrusted`] where a server cannot prove to be the one it is taken for, and [`Error::Denied`] where it does not let
+    /// this client in.
+    pub fn open_with(addresses: &str, patience: Patience, credentials: &Credentials) -> Result<Self, Error> {
         let threads = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("stream")
@@ -41,7 +52,7 @@ impl Servers {
         let roster = threads.block_on(async {
             let mut servers = vec![];
             for address in addresses.split(',') {
-                servers.extend(Server::find(address.trim()).await?);
+                servers.extend(Server::find(address.trim(), credentials).await?);
             }
             let roster = Roster::new(servers, patience);
             greet(&roster).await?;

@@ -1,12 +1,14 @@
 //! The commands that gather, judge and measure, and end.
 
 mod bench;
+mod check;
 mod download;
 mod recipe;
 mod stats;
 mod verify;
 
 pub(crate) use bench::bench;
+pub(crate) use check::check;
 pub(crate) use download::download;
 pub(crate) use recipe::recipe;
 pub(crate) use stats::stats;

@@ -90,6 +90,12 @@ impl Engine {
         &self.config.limits
     }
 
+    /// Streams that wait for a worker now.
+    #[must_use]
+    pub fn queued_streams(&self) -> usize {
+        self.workers.queued()
+    }
+
     /// Streams open now.
     #[must_use]
     pub fn open_streams(&self) -> usize {
@@ -102,25 +108,45 @@ impl Engine {
     ///
     /// Where there is no such dataset, or the name is empty and there are several.
     pub fn dataset(&self, name: &str) -> Result<&Arc<Served>, Error> {
-        self.find(name).map(|(_, served)| served)
+        self.dataset_among(name, |_| true)
     }
 
-    fn find(&self, name: &str) -> Result<(usize, &Arc<Served>), Error> {
+    /// Like [`Engine::dataset`], as if there were no others than those whose name `is_visible`.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such dataset, or the name is empty and there are several.
+    pub fn dataset_among(
+        &self,
+        name: &str,
+        is_visible: impl Fn(&str) -> bool,
+    ) -> Result<&Arc<Served>, Error> {
+        self.find(name, is_visible).map(|(_, served)| served)
+    }
+
+    fn find(&self, name: &str, is_visible: impl Fn(&str) -> bool) -> Result<(usize, &Arc<Served>), Error> {
+        let name_of = |served: &Arc<Served>| served.dataset().name.clone();
+        let visible: Vec<(usize, &Arc<Served>)> = self
+            .datasets
+            .iter()
+            .enumerate()
+            .filter(|(_, served)| is_visible(&served.dataset().name))
+            .collect();
         let known = || {
-            let names: Vec<&str> = self
-                .datasets
-                .iter()
-                .map(|served| served.dataset().name.as_str())
-                .collect();
-            names.join(", ")
+            let names: Vec<String> = visible.iter().map(|(_, served)| name_of(served)).collect();
+            if names.is_empty() {
+                "nothing".to_owned()
+            } else {
+                names.join(", ")
+            }
         };
-        match (name, &*self.datasets) {
-            ("", [only]) => Ok((0, only)),
+        match (name, &*visible) {
+            ("", [only]) => Ok(*only),
             ("", _) => Err(Error::DatasetNotNamed { known: known() }),
             (_, all) => all
                 .iter()
-                .enumerate()
                 .find(|(_, served)| served.dataset().name == name)
+                .copied()
                 .ok_or_else(|| Error::UnknownDataset {
                     name: name.to_owned(),
                     known: known(),
@@ -135,7 +161,7 @@ impl Engine {
     /// Where the request is not one that can be answered, or too many streams are open.
     pub fn open(&self, spec: StreamSpec) -> Result<BatchStream, Error> {
         spec.validate(&self.config.limits)?;
-        let (index, served) = self.find(&spec.dataset)?;
+        let (index, served) = self.find(&spec.dataset, |_| true)?;
         let dataset = served.dataset();
         if let Some(expected) = spec.expected_fingerprint.filter(|f| *f != dataset.fingerprint) {
             let (dataset, found) = (dataset.name.clone(), dataset.fingerprint);
@@ -180,6 +206,7 @@ impl Engine {
         let seat = Seat::take(&self.open_streams, self.config.limits.open_streams)?;
         let producer = self.producer(index, &description, members);
         let announced = announce(&producer, &description);
+        let tally = Arc::clone(&producer.tally);
         let work = Work {
             producer,
             plan,
@@ -187,11 +214,12 @@ impl Engine {
         };
         let job = Arc::new(Job::new(work, spec.start.position));
         let workers = Arc::clone(&self.workers);
+        served.meter().open();
         Ok(BatchStream {
             job,
             workers,
             description,
-            account: Account::default(),
+            account: Account::new(tally),
             _announced: announced,
             _seat: seat,
         })
@@ -214,6 +242,7 @@ impl Engine {
             served: Arc::clone(&description.served),
             spec,
             members,
+            tally: Arc::default(),
         }
     }
 

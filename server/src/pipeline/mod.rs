@@ -23,6 +23,7 @@ mod encoding;
 mod engine;
 mod error;
 mod job;
+mod meter;
 mod options;
 mod position;
 mod produce;
@@ -30,6 +31,7 @@ mod served;
 mod source;
 mod spec;
 mod stream;
+mod verdict;
 mod workers;
 
 pub use self::{
@@ -37,6 +39,7 @@ pub use self::{
     buffer::ALIGNMENT,
     engine::Engine,
     error::Error,
+    meter::{Histogram, Meter, Reading, Sums},
     options::{EngineConfig, Limits},
     position::{Position, ResumeError, SpecHash, Start, Stride},
     served::Served,

@@ -1,9 +1,10 @@
 //! One sample, from its file to its place in a batch.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use super::{
     Error,
+    meter::Tally,
     position::Position,
     served::Served,
     source::{Source, is_transient},
@@ -31,6 +32,8 @@ pub(super) struct Producer {
     /// Sample ids of the split by class.
     pub(super) members: Arc<[Vec<u32>]>,
     pub(super) decoder: Decoder,
+    /// Counts what is done.
+    pub(super) tally: Arc<Tally>,
 }
 
 /// Reads and decodes samples, by way of the cache.
@@ -52,11 +55,13 @@ impl Producer {
             Ok(image) => (slot.sample, image),
             Err(reason) => self.replacement(position.epoch, slot, reason)?,
         };
+        let started = Instant::now();
         let spec = &self.spec;
         let image = self.reduced(image);
         let draw = self.draw(position.epoch, slot, sample != slot.sample);
         let map = draw.map((image.width(), image.height()), spec.tensor.size);
         tensor::write_image(&image, &map, &draw.tone(), &spec.tensor, out);
+        self.tally.rendered(started.elapsed());
         Ok(sample)
     }
 
@@ -122,7 +127,7 @@ impl Producer {
 
     /// The canonical image of a sample, or why the sample is broken.
     fn load(&self, sample: u32) -> Result<Result<Arc<Image>, decode::Error>, Error> {
-        match self.decoder.load(&self.served, sample) {
+        match self.decoder.load(&self.served, sample, &self.tally) {
             Ok(image) => Ok(Ok(image)),
             Err(error) if is_transient(&error) => Err(Error::Read { source: error }),
             Err(error) => {
@@ -134,12 +139,22 @@ impl Producer {
 }
 
 impl Decoder {
-    fn load(&self, served: &Served, sample: u32) -> Result<Arc<Image>, decode::Error> {
-        self.cache.get_or_insert_with(self.key(sample), || {
+    fn load(&self, served: &Served, sample: u32, tally: &Tally) -> Result<Arc<Image>, decode::Error> {
+        let mut is_hit = true;
+        let image = self.cache.get_or_insert_with(self.key(sample), || {
+            is_hit = false;
+            let started = Instant::now();
             let bytes = self.source.read(served.dataset(), sample)?;
-            let image = decode::decode(&bytes, &self.options)?;
-            Ok(decode::canonical(image, self.short_side))
-        })
+            let read = started.elapsed();
+            let image =
+                decode::decode(&bytes, &self.options).map(|image| decode::canonical(image, self.short_side));
+            tally.decoded(read, started.elapsed() - read);
+            image
+        });
+        if is_hit {
+            tally.hit();
+        }
+        image
     }
 
     pub(super) fn key(&self, sample: u32) -> Key {

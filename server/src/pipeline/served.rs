@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::Error;
+use super::{Error, meter::Meter};
 use crate::{
     dataset::{Dataset, Quarantined, RuntimeQuarantine, Split},
     decode,
@@ -17,6 +17,7 @@ pub struct Served {
     images: [usize; 3],
     broken_images: [AtomicUsize; 3],
     max_broken: f64,
+    meter: Meter,
 }
 
 impl Served {
@@ -28,7 +29,14 @@ impl Served {
             images,
             broken_images: Default::default(),
             max_broken,
+            meter: Meter::default(),
         }
+    }
+
+    /// What its streams did.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// What was scanned.

@@ -2,13 +2,24 @@
 
 use std::{
     future::poll_fn,
-    sync::{Arc, atomic::AtomicUsize, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use super::{
-    Error, batch::Batch, job::Job, position::SpecHash, served::Served, spec::StreamSpec, workers::Workers,
+    Error,
+    batch::Batch,
+    job::Job,
+    meter::{Sums, Tally},
+    position::SpecHash,
+    served::Served,
+    spec::StreamSpec,
+    verdict::Verdict,
+    workers::Workers,
 };
 use crate::cache::Registration;
 
@@ -47,6 +58,11 @@ impl BatchStream {
         &self.description
     }
 
+    /// Has the stream know how long its connection could take no more bytes, in nanoseconds.
+    pub fn sent_by(&mut self, blocked_ns: Arc<AtomicU64>) {
+        self.account.blocked_ns = Some(blocked_ns);
+    }
+
     /// The next batch in order, `None` after the last; an error is the last thing that a stream gives.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Batch, Error>>> {
         self.account.asked();
@@ -55,8 +71,10 @@ impl BatchStream {
             self.workers
                 .enqueue(Arc::clone(&self.job) as Arc<dyn super::workers::Job>);
         }
-        if let Poll::Ready(Some(Ok(batch))) = &taken {
-            self.account.given(batch);
+        match &taken {
+            Poll::Ready(Some(Ok(batch))) => self.given(batch),
+            Poll::Ready(Some(Err(_))) => self.description.served.meter().fail(),
+            _ => {}
         }
         taken
     }
@@ -67,64 +85,123 @@ impl BatchStream {
     }
 }
 
+impl BatchStream {
+    fn given(&mut self, batch: &Batch) {
+        let sums = self.account.given(batch);
+        self.description.served.meter().add(&sums);
+        if batch.next.epoch != batch.position.epoch {
+            self.say(batch.position.epoch);
+        }
+    }
+
+    /// One line about an epoch: what was done, who waited for whom, and who holds the stream up.
+    fn say(&mut self, epoch: u64) {
+        let spec = &self.description.spec;
+        let sums = std::mem::take(&mut self.account.epoch);
+        let verdict = Verdict::on(&sums, epoch == spec.start.position.epoch);
+        tracing::info!(
+            dataset = spec.dataset,
+            split = spec.split.name(),
+            epoch,
+            batches = sums.batches,
+            images = sums.images,
+            bytes = sums.bytes,
+            replaced = sums.replaced,
+            hits = sums.hits,
+            decodes = sums.decodes,
+            reading_ms = milliseconds(sums.reading),
+            decoding_ms = milliseconds(sums.decoding),
+            rendering_ms = milliseconds(sums.rendering),
+            sending_ms = milliseconds(sums.sending),
+            waiting_for_reader_ms = milliseconds(sums.waiting_for_reader),
+            waiting_for_batch_ms = milliseconds(sums.waiting_for_batch),
+            bottleneck = %verdict.bottleneck,
+            bottleneck_percent = (verdict.share * 100.0).round() as u64,
+            "epoch served"
+        );
+    }
+}
+
 impl Drop for BatchStream {
     fn drop(&mut self) {
         self.job.close();
-        let Account {
-            batches,
-            images,
-            bytes,
-            replaced,
-            waiting_for_reader,
-            waiting_for_batch,
-            ..
-        } = self.account;
+        self.description.served.meter().close();
+        let (spec, sums) = (&self.description.spec, &self.account.total);
         tracing::info!(
-            dataset = self.description.spec.dataset,
-            split = self.description.spec.split.name(),
-            batches,
-            images,
-            bytes,
-            replaced,
-            waiting_for_reader_ms = waiting_for_reader.as_millis() as u64,
-            waiting_for_batch_ms = waiting_for_batch.as_millis() as u64,
+            dataset = spec.dataset,
+            split = spec.split.name(),
+            batches = sums.batches,
+            images = sums.images,
+            bytes = sums.bytes,
+            replaced = sums.replaced,
+            waiting_for_reader_ms = milliseconds(sums.waiting_for_reader),
+            waiting_for_batch_ms = milliseconds(sums.waiting_for_batch),
             "stream closed"
         );
     }
 }
 
+fn milliseconds(duration: Duration) -> u64 {
+    duration.as_millis() as u64
+}
+
 /// What a stream has sent, and who waited for whom.
 #[derive(Debug, Default)]
 pub(super) struct Account {
-    batches: u64,
-    images: u64,
-    bytes: u64,
-    replaced: u64,
-    /// Time between the delivery of a batch and the demand for the next.
-    waiting_for_reader: Duration,
-    /// Time between a demand and its batch.
-    waiting_for_batch: Duration,
+    /// Where the workers count.
+    tally: Arc<Tally>,
+    /// Where the connection counts.
+    blocked_ns: Option<Arc<AtomicU64>>,
+    /// Of the epoch in hand.
+    epoch: Sums,
+    total: Sums,
     given: Option<Instant>,
     asked: Option<Instant>,
+    waited_for_reader: Duration,
+    blocked_before: Duration,
 }
 
 impl Account {
+    /// Nothing yet; the workers count into `tally`.
+    pub(super) fn new(tally: Arc<Tally>) -> Self {
+        Self {
+            tally,
+            ..Self::default()
+        }
+    }
+
     fn asked(&mut self) {
         if self.asked.is_none() {
             let now = Instant::now();
-            self.waiting_for_reader += self.given.map_or(Duration::ZERO, |given| now - given);
+            self.waited_for_reader = self.given.map_or(Duration::ZERO, |given| now - given);
             self.asked = Some(now);
         }
     }
 
-    fn given(&mut self, batch: &Batch) {
+    /// What there is to count since the last batch.
+    fn given(&mut self, batch: &Batch) -> Sums {
         let now = Instant::now();
-        self.waiting_for_batch += self.asked.take().map_or(Duration::ZERO, |asked| now - asked);
+        let waited = self.asked.take().map_or(Duration::ZERO, |asked| now - asked);
         self.given = Some(now);
-        self.batches += 1;
-        self.images += batch.labels.len() as u64;
-        self.bytes += batch.tensor.len() as u64;
-        self.replaced += batch.replacements.len() as u64;
+        let blocked = self.blocked_ns.as_ref();
+        let blocked = blocked.map_or(Duration::ZERO, |ns| {
+            Duration::from_nanos(ns.load(Ordering::Relaxed))
+        });
+        let mut sums = Sums {
+            batches: 1,
+            images: batch.labels.len() as u64,
+            bytes: batch.tensor.len() as u64,
+            replaced: batch.replacements.len() as u64,
+            waiting_for_reader: std::mem::take(&mut self.waited_for_reader),
+            sending: blocked.saturating_sub(self.blocked_before),
+            waiting_for_batch: waited,
+            ..self.tally.take()
+        };
+        self.blocked_before = blocked;
+        sums.latency.record(waited);
+        self.epoch += &sums;
+        self.total += &sums;
+        sums
     }
 }
 

@@ -70,6 +70,11 @@ impl Workers {
         Ok(workers)
     }
 
+    /// Jobs in the queue.
+    pub(super) fn queued(&self) -> usize {
+        self.shared.lock().jobs.len()
+    }
+
     /// Puts `job` at the tail of the queue. The caller sees to it that a job stands there at most once.
     pub(super) fn enqueue(&self, job: Arc<dyn Job>) {
         self.shared.enqueue(job);

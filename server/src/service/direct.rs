@@ -21,7 +21,7 @@ use tonic::{
     server::NamedService,
 };
 
-use super::{Loader, frames::Frames};
+use super::{Loader, door::Visit, frames::Frames};
 
 /// The method that is served here.
 const STREAM_BATCHES: &str = "/equibatch.v1.BatchLoader/StreamBatches";
@@ -70,11 +70,12 @@ impl Service<Request<Body>> for Direct {
 
 async fn stream_batches(loader: &Loader, request: Request<Body>) -> Result<Response<Body>, Status> {
     let (head, body) = request.into_parts();
+    let leash = head.extensions.get::<Visit>().map(Visit::leash);
     let message = message(body).await?;
     let metadata = MetadataMap::from_headers(head.headers);
     let request = tonic::Request::from_parts(metadata, head.extensions, message);
     let responses = loader.stream_batches(request).await?.into_inner();
-    let mut response = Response::new(Body::new(Frames::new(responses)));
+    let mut response = Response::new(Body::new(Frames::new(responses, loader.patience(), leash)));
     response.headers_mut().insert(CONTENT_TYPE, GRPC_CONTENT_TYPE);
     Ok(response)
 }

@@ -1,14 +1,18 @@
 //! The body of a stream's response, without a copy of its tensors.
 //!
 //! On the wire this is plain gRPC. What is different from the generated code is that a message is not first assembled in one buffer: its
-//! beginning and its tensor, which is the last field of a batch for this reason, go to HTTP/2 as two pieces, and the second one is the
+//! beginning and its tensor, which is the last field of a batch for this reason, go to HTTP/2 in pieces, and those of the tensor are the
 //! batch's own buffer.
+//!
+//! HTTP/2 asks for the next piece when the reader has made room for the one before. So it is here that a reader who takes nothing is seen.
 
 use std::{
     convert::Infallible,
     mem,
     pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -16,10 +20,12 @@ use equibatch_proto::v1::{Batch, StreamBatchesResponse, stream_batches_response:
 use http::HeaderMap;
 use http_body::{Body, Frame};
 use prost::{Message as _, encode_length_delimiter, length_delimiter_len};
+use tokio::{task::AbortHandle, time::Instant};
 use tokio_stream::Stream as _;
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
-use super::responses::Responses;
+use super::{responses::Responses, status::unread};
 
 /// Key of `StreamBatchesResponse.batch`: field 2, length-delimited.
 const BATCH_KEY: u8 = (2 << 3) | 2;
@@ -28,22 +34,54 @@ const TENSOR_KEY: u8 = (15 << 3) | 2;
 /// Bytes before a message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
 
+/// Bytes of a tensor handed over at a time. A reader is seen to read no oftener than this, and a frame of HTTP/2 is smaller still.
+const PIECE: usize = 1 << 20;
+
 /// The frames of a stream's response.
 #[derive(Debug)]
 pub(super) struct Frames {
+    state: Arc<Mutex<State>>,
+    watch: Option<AbortHandle>,
+}
+
+/// What is sent, and whether it is taken.
+#[derive(Debug)]
+struct State {
     /// `None` when the trailers are out.
     responses: Option<Responses>,
-    /// The second piece of the message whose first piece went last.
-    tensor: Option<Bytes>,
+    /// What is left of the tensor of the message that was begun last.
+    tensor: Bytes,
+    /// When the last frame was handed over, until the next one is asked for.
+    given: Option<Instant>,
+    /// Set when the reader took nothing for too long: what comes next, and last.
+    verdict: Option<Status>,
 }
 
 impl Frames {
-    /// Sends `responses`.
-    pub(super) fn new(responses: Responses) -> Self {
-        Self {
+    /// Sends `responses`. Must be called within a runtime.
+    ///
+    /// A reader who takes nothing for `patience` loses its stream: what was made ahead for it is freed, and a status is the next thing that
+    /// it reads. Where it does not read that either, `leash` cuts its connection.
+    pub(super) fn new(
+        responses: Responses,
+        patience: Option<Duration>,
+        leash: Option<CancellationToken>,
+    ) -> Self {
+        let state = Arc::new(Mutex::new(State {
             responses: Some(responses),
-            tensor: None,
-        }
+            tensor: Bytes::new(),
+            given: None,
+            verdict: None,
+        }));
+        let watch = patience
+            .map(|patience| tokio::spawn(watch(Arc::downgrade(&state), patience, leash)).abort_handle());
+        Self { state, watch }
+    }
+}
+
+impl Drop for Frames {
+    fn drop(&mut self) {
+        self.watch.iter().for_each(AbortHandle::abort);
     }
 }
 
@@ -52,11 +90,26 @@ impl Body for Frames {
     type Error = Infallible;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if let Some(tensor) = self.tensor.take() {
-            return Poll::Ready(Some(Ok(Frame::data(tensor))));
+        let mut state = lock(&self.state);
+        state.given = None;
+        let frame = ready!(state.poll_frame(context));
+        state.given = frame.is_some().then(Instant::now);
+        Poll::Ready(frame.map(Ok))
+    }
+}
+
+impl State {
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
+        if let Some(status) = self.verdict.take() {
+            self.responses = None;
+            return Poll::Ready(Some(trailers(&status)));
+        }
+        if !self.tensor.is_empty() {
+            let length = self.tensor.len().min(PIECE);
+            return Poll::Ready(Some(Frame::data(self.tensor.split_to(length))));
         }
         let Some(responses) = &mut self.responses else {
             return Poll::Ready(None);
@@ -64,18 +117,62 @@ impl Body for Frames {
         let end = match ready!(Pin::new(responses).poll_next(context)) {
             Some(Ok(response)) => {
                 let (head, tensor) = pieces(response);
-                self.tensor = tensor;
-                return Poll::Ready(Some(Ok(Frame::data(head))));
+                self.tensor = tensor.unwrap_or_default();
+                return Poll::Ready(Some(Frame::data(head)));
             }
             Some(Err(status)) => status,
             None => Status::new(Code::Ok, ""),
         };
         self.responses = None;
-        let mut trailers = HeaderMap::new();
-        end.add_header(&mut trailers)
-            .expect("a status of ours has no metadata and an encodable message");
-        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+        Poll::Ready(Some(trailers(&end)))
     }
+
+    /// Frees what was made ahead. A message half sent stays half: the status says why.
+    fn give_up(&mut self, patience: Duration) {
+        self.verdict = Some(unread(patience));
+        self.tensor = Bytes::new();
+        if let Some(responses) = &mut self.responses {
+            responses.stop();
+        }
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits until the reader has taken nothing for `patience`, and then once more.
+async fn watch(state: Weak<Mutex<State>>, patience: Duration, leash: Option<CancellationToken>) {
+    let mut until = Instant::now() + patience;
+    loop {
+        tokio::time::sleep_until(until).await;
+        let Some(state) = state.upgrade() else { return };
+        let mut state = lock(&state);
+        let now = Instant::now();
+        let idle = state.given.map_or(Duration::ZERO, |given| now - given);
+        if idle < patience {
+            until = now + patience - idle;
+        } else if state.verdict.is_none() {
+            tracing::warn!(
+                patience_s = patience.as_secs(),
+                "reader takes nothing: stream ended"
+            );
+            state.give_up(patience);
+            until = now + patience;
+        } else {
+            tracing::warn!("reader does not take the end of its stream either: connection cut");
+            leash.iter().for_each(CancellationToken::cancel);
+            return;
+        }
+    }
+}
+
+fn trailers(status: &Status) -> Frame<Bytes> {
+    let mut trailers = HeaderMap::new();
+    status
+        .add_header(&mut trailers)
+        .expect("a status of ours has no metadata and an encodable message");
+    Frame::trailers(trailers)
 }
 
 /// A message with its prefix: everything up to the bytes of the tensor, and the tensor, where there is one.

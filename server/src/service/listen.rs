@@ -6,10 +6,11 @@ use equibatch_proto::v1::{FILE_DESCRIPTOR_SET, batch_loader_server::BatchLoaderS
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{self, Server, server::Connected};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use super::{Loader, direct::Direct, drain::Guests};
+use super::{Access, Loader, access::Gate, direct::Direct, drain::Guests};
 use crate::pipeline::Engine;
 
 /// How connections are kept.
@@ -23,6 +24,16 @@ pub struct ServiceConfig {
     pub keepalive_timeout: Duration,
     /// Requests at a time on one connection.
     pub requests_per_connection: u32,
+    /// Connections at a time.
+    pub connections: usize,
+    /// Streams at a time of one client.
+    pub streams_per_client: usize,
+    /// A stream whose reader takes nothing for this long ends.
+    pub reader_timeout: Option<Duration>,
+    /// A connection that has not said within this what every client says first is closed.
+    pub greeting_timeout: Duration,
+    /// Who may come in.
+    pub access: Access,
 }
 
 impl Default for ServiceConfig {
@@ -34,6 +45,14 @@ impl Default for ServiceConfig {
             // A receiver that is busy with a long training step answers late, but its kernel and its runtime answer within this.
             keepalive_timeout: Duration::from_secs(30),
             requests_per_connection: 128,
+            // As many as a process has file descriptors on most systems, where nobody has raised that.
+            connections: 1024,
+            // A machine of eight devices with a stream for training and one for validation each, twice.
+            streams_per_client: 32,
+            // A client reads nothing while it validates its model, which may take minutes.
+            reader_timeout: Some(Duration::from_secs(900)),
+            greeting_timeout: Duration::from_secs(10),
+            access: Access::default(),
         }
     }
 }
@@ -59,7 +78,14 @@ where
     let (health, health_service) = tonic_health::server::health_reporter();
     report(&health, ServingStatus::Serving).await;
     let (stopping, guests) = (CancellationToken::new(), Guests::none());
-    let loader = Loader::new(engine, stopping.clone(), guests.clone());
+    let loader = Loader::new(engine, config, stopping.clone(), guests.clone());
+    let gate = Gate::new(config.access.tokens.clone());
+    let following = async {
+        match config.access.tokens.clone() {
+            Some(tokens) => tokens.follow().await,
+            None => std::future::pending().await,
+        }
+    };
     let drained = async {
         shutdown.await;
         tracing::info!(open = guests.count(), "stopping");
@@ -71,9 +97,9 @@ where
     };
     let server = http2(config)
         .add_service(health_service)
-        .add_service(reflection::v1())
-        .add_service(reflection::v1alpha())
-        .add_service(Direct::new(loader))
+        .add_service(InterceptedService::new(reflection::v1(), gate.clone()))
+        .add_service(InterceptedService::new(reflection::v1alpha(), gate.clone()))
+        .add_service(InterceptedService::new(Direct::new(loader), gate))
         .serve_with_incoming_shutdown(incoming, drained);
     let cut_off = async {
         stopping.cancelled().await;
@@ -85,6 +111,7 @@ where
             tracing::warn!(open = guests.count(), "cut off");
             Ok(())
         }
+        () = following => unreachable!("the file is followed for ever"),
     }
 }
 
@@ -99,6 +126,7 @@ fn http2(config: &ServiceConfig) -> Server {
         .max_concurrent_streams(config.requests_per_connection)
         .http2_keepalive_interval(Some(config.keepalive_interval))
         .http2_keepalive_timeout(Some(config.keepalive_timeout))
+        .trace_fn(|request| tracing::info_span!("request", path = request.uri().path()))
 }
 
 /// The names that health is asked for: the whole server, and the service by its name.

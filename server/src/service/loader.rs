@@ -1,21 +1,23 @@
 //! The gRPC methods.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use equibatch_proto::v1::{self, batch_loader_server::BatchLoader};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::{
+    ServiceConfig,
+    access::{Caller, Places},
     convert,
+    door::Visit,
     drain::Guests,
     responses::Responses,
-    socket::Peer,
-    status::{status, stopping},
+    status::{no_place, status, stopping},
 };
 use crate::{
     dataset::{self, Dataset, Split},
-    pipeline::Engine,
+    pipeline::{self, Engine},
 };
 
 /// Beta of the effective number of samples, where the request does not say.
@@ -28,18 +30,43 @@ pub struct Loader {
     /// Cancelled when the server is about to stop.
     stopping: CancellationToken,
     guests: Guests,
+    /// Of streams.
+    places: Places,
+    /// Streams of one client, where its token does not say.
+    share: usize,
+    /// How long a reader may take nothing.
+    patience: Option<Duration>,
 }
 
 impl Loader {
     /// Answers from `engine` until `stopping` is cancelled; open streams are counted by `guests`.
     #[must_use]
-    pub(super) fn new(engine: Engine, stopping: CancellationToken, guests: Guests) -> Self {
+    pub(super) fn new(
+        engine: Engine,
+        config: &ServiceConfig,
+        stopping: CancellationToken,
+        guests: Guests,
+    ) -> Self {
         Self {
+            places: Places::new(engine.limits().open_streams),
             engine,
             stopping,
             guests,
+            share: config.streams_per_client,
+            patience: config.reader_timeout,
         }
     }
+
+    /// How long a reader may take nothing.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        self.patience
+    }
+}
+
+/// Who asks, as the gate has noted.
+fn caller<T>(request: &Request<T>) -> Caller {
+    let caller = request.extensions().get::<Caller>();
+    caller.expect("every request comes through the gate").clone()
 }
 
 #[tonic::async_trait]
@@ -48,8 +75,9 @@ impl BatchLoader for Loader {
 
     async fn list_datasets(
         &self,
-        _request: Request<v1::ListDatasetsRequest>,
+        request: Request<v1::ListDatasetsRequest>,
     ) -> Result<Response<v1::ListDatasetsResponse>, Status> {
+        let terms = &caller(&request).grant.terms;
         let summary = |dataset: &Dataset| v1::DatasetSummary {
             name: dataset.name.clone(),
             fingerprint: dataset.fingerprint.0.to_vec().into(),
@@ -60,7 +88,9 @@ impl BatchLoader for Loader {
             .engine
             .datasets()
             .iter()
-            .map(|served| summary(served.dataset()))
+            .map(|served| served.dataset())
+            .filter(|dataset| terms.allow(&dataset.name))
+            .map(summary)
             .collect();
         Ok(Response::new(v1::ListDatasetsResponse { datasets }))
     }
@@ -69,6 +99,7 @@ impl BatchLoader for Loader {
         &self,
         request: Request<v1::DescribeDatasetRequest>,
     ) -> Result<Response<v1::DescribeDatasetResponse>, Status> {
+        let terms = &caller(&request).grant.terms;
         let request = request.into_inner();
         let beta = request.effective_number_beta.unwrap_or(EFFECTIVE_NUMBER_BETA);
         if !(0.0..1.0).contains(&beta) {
@@ -77,7 +108,7 @@ impl BatchLoader for Loader {
         }
         let served = self
             .engine
-            .dataset(&request.dataset)
+            .dataset_among(&request.dataset, |name| terms.allow(name))
             .map_err(|error| status(&error))?;
         let dataset = served.dataset();
         let counts = dataset.counts(Split::Train);
@@ -117,21 +148,32 @@ impl BatchLoader for Loader {
         if self.stopping.is_cancelled() {
             return Err(stopping());
         }
-        let client = request.extensions().get::<Peer>().copied();
+        let Caller { guest: client, grant } = caller(&request);
+        let place = self
+            .places
+            .take(client.clone(), grant.terms.streams.unwrap_or(self.share))
+            .map_err(|full| no_place(full, &client))?;
+        let visit = request.extensions().get::<Visit>().cloned();
         let request = request.into_inner();
         let served = self
             .engine
-            .dataset(&request.dataset)
+            .dataset_among(&request.dataset, |name| grant.terms.allow(name))
             .map_err(|error| status(&error))?;
         let spec = convert::stream_spec(request, served.dataset()).map_err(|error| status(&error))?;
+        let limits = grant.terms.within(self.engine.limits());
+        spec.validate(&limits)
+            .map_err(|error| status(&pipeline::Error::from(error)))?;
         let engine = self.engine.clone();
         let opened = tokio::task::spawn_blocking(move || engine.open(spec)).await;
-        let stream = opened
+        let mut stream = opened
             .map_err(|_panic| Status::internal("planning the stream panicked"))?
             .map_err(|error| status(&error))?;
+        if let Some(visit) = visit {
+            stream.sent_by(visit.blocked_ns());
+        }
         let spec = &stream.description().spec;
         tracing::info!(
-            client = client.map(tracing::field::display),
+            client = %client,
             dataset = spec.dataset,
             split = spec.split.name(),
             seed = spec.seed,
@@ -145,8 +187,9 @@ impl BatchLoader for Loader {
         );
         Ok(Response::new(Responses::new(
             stream,
-            self.stopping.clone().cancelled_owned(),
-            guest,
+            &self.stopping,
+            &grant,
+            (guest, place),
         )))
     }
 }

@@ -1,7 +1,9 @@
 //! The gRPC face of the engine: messages in, messages out, nothing decided.
 
+mod access;
 mod convert;
 mod direct;
+mod door;
 mod drain;
 mod frames;
 mod listen;
@@ -11,6 +13,8 @@ pub mod socket;
 mod status;
 
 pub use self::{
+    access::{Access, AccessError, AccessFiles, Guest, TlsFiles, Tokens},
+    door::{Guarded, Visit, door},
     listen::{ServiceConfig, serve},
     loader::Loader,
     responses::Responses,

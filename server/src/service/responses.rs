@@ -8,35 +8,64 @@ use std::{
 
 use equibatch_proto::v1::{StreamBatchesResponse, stream_batches_response::Message};
 use tokio_stream::Stream;
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::Status;
+use tracing::Span;
 
 use super::{
+    access::{Grant, Place},
     convert,
     drain::Guest,
-    status::{status, stopping},
+    status::{status, stopping, withdrawn},
 };
 use crate::pipeline::BatchStream;
 
-/// The description, then the batches. When the server stops, the batch in hand is the last one, and the stream ends with a status.
+/// The description, then the batches. When the server stops or the client's token is withdrawn, the batch in hand is the last one, and the
+/// stream ends with a status.
 #[derive(Debug)]
 pub struct Responses {
     /// `None` when all is said.
     stream: Option<BatchStream>,
     is_described: bool,
     stopping: Pin<Box<WaitForCancellationFutureOwned>>,
-    _guest: Guest,
+    withdrawn: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// What is said of the stream names the client.
+    span: Span,
+    _guest: (Guest, Place),
 }
 
 impl Responses {
-    /// Responses from `stream`, until `stopping`.
-    pub(super) fn new(stream: BatchStream, stopping: WaitForCancellationFutureOwned, guest: Guest) -> Self {
+    /// Responses from `stream`, until `stopping` or until `grant` is withdrawn.
+    pub(super) fn new(
+        stream: BatchStream,
+        stopping: &CancellationToken,
+        grant: &Grant,
+        guest: (Guest, Place),
+    ) -> Self {
+        let span = tracing::info_span!("stream", client = %guest.1.guest());
+        let until = |token: &CancellationToken| Box::pin(token.clone().cancelled_owned());
         Self {
             stream: Some(stream),
             is_described: false,
-            stopping: Box::pin(stopping),
+            stopping: until(stopping),
+            withdrawn: until(&grant.withdrawn),
+            span,
             _guest: guest,
         }
+    }
+}
+
+impl Responses {
+    /// Frees the batches that are made ahead. Nothing more comes.
+    pub(super) fn stop(&mut self) {
+        let _named = self.span.enter();
+        self.stream = None;
+    }
+}
+
+impl Drop for Responses {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
@@ -45,6 +74,7 @@ impl Stream for Responses {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
+        let _named = this.span.enter();
         let Some(stream) = &mut this.stream else {
             return Poll::Ready(None);
         };
@@ -56,6 +86,10 @@ impl Stream for Responses {
         if this.stopping.as_mut().poll(context).is_ready() {
             this.stream = None;
             return Poll::Ready(Some(Err(stopping())));
+        }
+        if this.withdrawn.as_mut().poll(context).is_ready() {
+            this.stream = None;
+            return Poll::Ready(Some(Err(withdrawn())));
         }
         let answer = match ready!(stream.poll_next(context)) {
             Some(Ok(batch)) => Some(Ok(response(Message::Batch(convert::batch(

@@ -1,10 +1,13 @@
 //! The one table from errors to gRPC codes.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, time::Duration};
 
 use tonic::{Code, Status};
 
-use super::convert;
+use super::{
+    access::{Full, Guest},
+    convert,
+};
 use crate::{
     pipeline::{self, ResumeError, SpecError},
     sampling,
@@ -72,6 +75,30 @@ pub(super) fn stopping() -> Status {
     Status::unavailable(
         "this server is stopping: continue from the last batch's token on another one, or when it is back",
     )
+}
+
+/// What a client hears whose token was taken out of the file.
+#[must_use]
+pub(super) fn withdrawn() -> Status {
+    Status::unauthenticated("the token of this stream was withdrawn")
+}
+
+/// What a client hears that has read nothing for so long.
+#[must_use]
+pub(super) fn unread(patience: Duration) -> Status {
+    let seconds = patience.as_secs();
+    Status::deadline_exceeded(format!(
+        "nothing was read for {seconds} s: continue from the last batch's token"
+    ))
+}
+
+/// What a client hears for whom there is no place.
+#[must_use]
+pub(super) fn no_place(full: Full, client: &Guest) -> Status {
+    Status::resource_exhausted(match full {
+        Full::All(limit) => format!("{limit} streams are open, which is the limit here"),
+        Full::Share(limit) => format!("{client} has {limit} streams open, which is its limit here"),
+    })
 }
 
 #[cfg(test)]
@@ -209,6 +236,11 @@ mod tests {
         }
         assert_eq!(status(&convert::Error::NoPolicy).code(), Code::InvalidArgument);
         assert_eq!(stopping().code(), Code::Unavailable);
+        assert_eq!(withdrawn().code(), Code::Unauthenticated);
+        assert_eq!(unread(Duration::from_secs(1)).code(), Code::DeadlineExceeded);
+        for full in [Full::All(1), Full::Share(1)] {
+            assert_eq!(no_place(full, &Guest::Local).code(), Code::ResourceExhausted);
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod unix;
 
 use std::{
     fmt, io,
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -106,5 +107,18 @@ impl Sockets {
             Socket::Unix(_, file) => Ok(format!("unix:{}", Path::display(file.path()))),
         };
         self.0.iter().map(address).collect()
+    }
+
+    /// The addresses of the ports.
+    ///
+    /// # Errors
+    ///
+    /// Where the system does not say.
+    pub fn ports(&self) -> io::Result<Vec<SocketAddr>> {
+        let ports = self.0.iter().filter_map(|socket| match socket {
+            Socket::Tcp(listener) => Some(listener.local_addr()),
+            Socket::Unix(..) => None,
+        });
+        ports.collect()
     }
 }

@@ -1,0 +1,215 @@
+//! The metrics, in the text form that Prometheus reads. All of them are read when they are asked for; nothing is counted here.
+
+use std::fmt;
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text},
+    metrics::MetricType,
+    registry::Registry,
+};
+
+use crate::{
+    cache,
+    pipeline::{Engine, Histogram, Reading},
+};
+
+/// What a metric is, and where its value comes from.
+enum Source {
+    /// Grows only; of each dataset.
+    Counter(fn(&Reading) -> f64),
+    /// Goes up and down; of each dataset.
+    Gauge(fn(&Reading) -> f64),
+    /// Times; of each dataset.
+    Histogram(fn(&Reading) -> Histogram),
+    /// Grows only; of the cache, which all datasets share.
+    CacheCounter(fn(&cache::Stats) -> u64),
+    /// Goes up and down; of the cache.
+    CacheGauge(fn(&cache::Stats) -> u64),
+    /// Goes up and down; of the server.
+    ServerGauge(fn(&Engine) -> u64),
+}
+
+/// Name, meaning, and source. Counters are shown with `_total` behind their names.
+const METRICS: [(&str, &str, Source); 22] = {
+    use Source::{CacheCounter, CacheGauge, Counter, Gauge, Histogram, ServerGauge};
+    [
+        ("equibatch_streams", "Streams open now", Gauge(|r| r.open as f64)),
+        (
+            "equibatch_streams_opened",
+            "Streams opened",
+            Counter(|r| r.opened as f64),
+        ),
+        (
+            "equibatch_streams_failed",
+            "Streams ended by an error of this server or of its files",
+            Counter(|r| r.failed as f64),
+        ),
+        (
+            "equibatch_batches",
+            "Batches given to readers",
+            Counter(|r| r.sums.batches as f64),
+        ),
+        (
+            "equibatch_images",
+            "Images in them",
+            Counter(|r| r.sums.images as f64),
+        ),
+        (
+            "equibatch_tensor_bytes",
+            "Bytes of their tensors",
+            Counter(|r| r.sums.bytes as f64),
+        ),
+        (
+            "equibatch_replaced_images",
+            "Images that stood for a broken one",
+            Counter(|r| r.sums.replaced as f64),
+        ),
+        (
+            "equibatch_cached_images",
+            "Images that came out of the cache or from another stream's decode",
+            Counter(|r| r.sums.hits as f64),
+        ),
+        (
+            "equibatch_decoded_images",
+            "Images read and decoded",
+            Counter(|r| r.sums.decodes as f64),
+        ),
+        (
+            "equibatch_reading_seconds",
+            "Time of the workers, reading files",
+            Counter(|r| r.sums.reading.as_secs_f64()),
+        ),
+        (
+            "equibatch_decoding_seconds",
+            "Time of the workers, decoding",
+            Counter(|r| r.sums.decoding.as_secs_f64()),
+        ),
+        (
+            "equibatch_rendering_seconds",
+            "Time of the workers, augmenting and writing tensors",
+            Counter(|r| r.sums.rendering.as_secs_f64()),
+        ),
+        (
+            "equibatch_waiting_for_reader_seconds",
+            "Time between the delivery of a batch and the demand for the next",
+            Counter(|r| r.sums.waiting_for_reader.as_secs_f64()),
+        ),
+        (
+            "equibatch_sending_seconds",
+            "Time in which connections took no more bytes",
+            Counter(|r| r.sums.sending.as_secs_f64()),
+        ),
+        (
+            "equibatch_batch_wait_seconds",
+            "Time between the demand for a batch and the batch",
+            Histogram(|r| r.sums.latency),
+        ),
+        (
+            "equibatch_cache_hits",
+            "Images found in the cache",
+            CacheCounter(|s| s.hits),
+        ),
+        (
+            "equibatch_cache_misses",
+            "Images not found in the cache",
+            CacheCounter(|s| s.misses),
+        ),
+        (
+            "equibatch_cache_refusals",
+            "Images decoded that the cache had no room for",
+            CacheCounter(|s| s.refusals),
+        ),
+        (
+            "equibatch_cache_images",
+            "Images in the cache",
+            CacheGauge(|s| s.images),
+        ),
+        (
+            "equibatch_cache_bytes",
+            "Bytes that they take",
+            CacheGauge(|s| s.bytes),
+        ),
+        (
+            "equibatch_cache_budget_bytes",
+            "Bytes that they may take",
+            CacheGauge(|s| s.budget),
+        ),
+        (
+            "equibatch_queued_streams",
+            "Streams that wait for a worker",
+            ServerGauge(|engine| engine.queued_streams() as u64),
+        ),
+    ]
+};
+
+/// Everything, as text.
+pub(super) fn text(engine: &Engine) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Figures(engine.clone())));
+    let mut out = String::new();
+    text::encode(&mut out, &registry).expect("a string takes everything");
+    out
+}
+
+#[derive(Debug)]
+struct Figures(Engine);
+
+impl Collector for Figures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let stats = self.0.cache().stats();
+        let datasets = self.0.datasets().iter();
+        let readings: Vec<_> = datasets
+            .map(|served| {
+                (
+                    [("dataset", served.dataset().name.as_str())],
+                    served.meter().read(),
+                )
+            })
+            .collect();
+        for (name, help, source) in &METRICS {
+            let mut metric = encoder.encode_descriptor(name, help, None, source.kind())?;
+            match source {
+                Source::CacheCounter(value) => count(&mut metric, value(&stats) as f64)?,
+                Source::CacheGauge(value) => metric.encode_gauge(&value(&stats))?,
+                Source::ServerGauge(value) => metric.encode_gauge(&value(&self.0))?,
+                Source::Counter(_) | Source::Gauge(_) | Source::Histogram(_) => {
+                    for (labels, reading) in &readings {
+                        source.encode(reading, metric.encode_family(labels)?)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Source {
+    fn kind(&self) -> MetricType {
+        match self {
+            Self::Counter(_) | Self::CacheCounter(_) => MetricType::Counter,
+            Self::Gauge(_) | Self::CacheGauge(_) | Self::ServerGauge(_) => MetricType::Gauge,
+            Self::Histogram(_) => MetricType::Histogram,
+        }
+    }
+
+    /// The value of one dataset.
+    fn encode(&self, reading: &Reading, mut metric: MetricEncoder<'_>) -> fmt::Result {
+        match self {
+            Self::Counter(value) => count(&mut metric, value(reading)),
+            Self::Gauge(value) => metric.encode_gauge(&value(reading)),
+            Self::Histogram(value) => {
+                let histogram = value(reading);
+                let bounds = Histogram::BOUNDS.into_iter().chain([f64::MAX]);
+                let classes: Vec<(f64, u64)> = bounds.zip(histogram.counts().iter().copied()).collect();
+                let count = histogram.counts().iter().sum();
+                metric.encode_histogram::<NoLabelSet>(histogram.sum().as_secs_f64(), count, &classes, None)
+            }
+            Self::CacheCounter(_) | Self::CacheGauge(_) | Self::ServerGauge(_) => Ok(()),
+        }
+    }
+}
+
+fn count(metric: &mut MetricEncoder<'_>, value: f64) -> fmt::Result {
+    metric.encode_counter::<NoLabelSet, f64, f64>(&value, None)
+}

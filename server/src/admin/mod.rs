@@ -1,0 +1,82 @@
+//! What the operator asks over HTTP, on a port of its own: is it alive, is it ready, how is it doing.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/healthz` | 200 while the process works |
+//! | `/readyz` | 200 while it serves; 503 while datasets are scanned and while it stops |
+//! | `/metrics` | the metrics, for Prometheus; none before datasets are scanned |
+
+mod metrics;
+
+use std::{
+    future::{Future, IntoFuture as _},
+    io,
+    sync::{Arc, OnceLock},
+};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::IntoResponse,
+    routing::get,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::pipeline::Engine;
+
+/// The form of the metrics, as HTTP names it.
+const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What the answers are made from. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Admin(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    engine: OnceLock<Engine>,
+    stopping: CancellationToken,
+}
+
+impl Admin {
+    /// Answers from `engine` from now on.
+    pub fn ready(&self, engine: Engine) {
+        let _already = self.0.engine.set(engine);
+    }
+
+    /// Is not ready any more.
+    pub fn stopping(&self) {
+        self.0.stopping.cancel();
+    }
+
+    /// Answers whoever connects to `listener`, until the result is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Where the listener fails.
+    pub fn serve(self, listener: TcpListener) -> impl Future<Output = io::Result<()>> {
+        let router = Router::new()
+            .route("/healthz", get(async || "alive\n"))
+            .route("/readyz", get(readiness))
+            .route("/metrics", get(figures))
+            .with_state(self);
+        axum::serve(listener, router).into_future()
+    }
+}
+
+async fn readiness(State(admin): State<Admin>) -> (StatusCode, &'static str) {
+    if admin.0.stopping.is_cancelled() {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    } else if admin.0.engine.get().is_none() {
+        (StatusCode::SERVICE_UNAVAILABLE, "scanning datasets\n")
+    } else {
+        (StatusCode::OK, "ready\n")
+    }
+}
+
+async fn figures(State(admin): State<Admin>) -> impl IntoResponse {
+    let text = admin.0.engine.get().map(metrics::text);
+    let text = text.unwrap_or_else(|| "# EOF\n".to_owned());
+    ([(CONTENT_TYPE, METRICS_TYPE)], text)
+}

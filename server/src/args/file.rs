@@ -1,0 +1,382 @@
+//! A file that says what the flags of `serve` say.
+//!
+//! A key is a flag's name without the dashes, and its value what would be typed behind it: there is no second list of options to keep in
+//! step with the first. What is typed wins over the file, and so do environment variables.
+
+use std::{ffi::OsString, fs, io, ops::Range, path::Path, path::PathBuf};
+
+use clap::{
+    Arg, ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatches as _,
+    error::{ContextKind, ContextValue},
+    parser::ValueSource,
+};
+use toml::de::{DeTable, DeValue};
+
+use super::Arguments;
+
+/// Options that a file cannot have.
+const TYPED_ONLY: [&str; 3] = ["config", "print-config", "help"];
+
+/// A command line, with what its file says.
+#[derive(Debug)]
+pub struct Parsed {
+    /// What is meant to be done.
+    pub arguments: Arguments,
+    /// The file.
+    pub file: Option<File>,
+    matches: ArgMatches,
+}
+
+/// Where the keys of a file stand.
+#[derive(Clone, Debug)]
+pub struct File {
+    path: PathBuf,
+    /// Keys in use, with their lines.
+    lines: Vec<(String, usize)>,
+}
+
+/// Why there are no arguments.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// On the command line.
+    #[error(transparent)]
+    Typed(#[from] clap::Error),
+    /// The file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Something in the file has no meaning.
+    #[error("{}, line {line}: {reason}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// What is wrong, with the key.
+        reason: String,
+    },
+}
+
+/// The command line of this process, and what the file says that is named there.
+///
+/// # Errors
+///
+/// Where either has no meaning. Help and version are such errors too.
+pub fn parse() -> Result<Parsed, Error> {
+    parse_from(std::env::args_os().collect())
+}
+
+/// What was `typed`, the program's name first, and what the file says that is named there.
+///
+/// # Errors
+///
+/// Where either has no meaning. Help and version are such errors too.
+pub fn parse_from(mut typed: Vec<OsString>) -> Result<Parsed, Error> {
+    // Whether all that is needed is there can be said only with the file.
+    let loose = Arguments::command()
+        .ignore_errors(true)
+        .try_get_matches_from(&typed);
+    let serve = loose
+        .ok()
+        .and_then(|matches| matches.subcommand_matches("serve").cloned());
+    let path = serve
+        .as_ref()
+        .and_then(|serve| serve.get_one::<PathBuf>("config").cloned());
+    let file = match (serve, path) {
+        (Some(serve), Some(path)) => {
+            let text = fs::read_to_string(&path).map_err(|source| Error::Read {
+                path: path.clone(),
+                source,
+            })?;
+            let (file, words) = File::read(&path, &text, &serve)?;
+            typed.extend(words);
+            Some(file)
+        }
+        _ => None,
+    };
+    let mut command = Arguments::command();
+    let matches = command
+        .try_get_matches_from_mut(typed)
+        .map_err(|error| located(error, file.as_ref()))?;
+    let arguments = Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    Ok(Parsed {
+        arguments,
+        file,
+        matches,
+    })
+}
+
+impl Parsed {
+    /// All options of `serve` with their values, as a file. Those without a value are comments.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let Some(matches) = self.matches.subcommand_matches("serve") else {
+            return String::new();
+        };
+        let serve = serve();
+        let options = serve.get_arguments().filter(|arg| is_key(arg));
+        options.map(|arg| line(arg, matches)).collect()
+    }
+}
+
+impl File {
+    /// What to append to a command line of which `typed` is read already.
+    fn read(path: &Path, text: &str, typed: &ArgMatches) -> Result<(Self, Vec<OsString>), Error> {
+        let fail = |span: Option<Range<usize>>, reason: String| Error::Line {
+            path: path.to_owned(),
+            line: line_of(text, span.map_or(0, |span| span.start)),
+            reason,
+        };
+        let table = DeTable::parse(text).map_err(|error| fail(error.span(), error.message().to_owned()))?;
+        let serve = serve();
+        let (mut lines, mut words) = (vec![], vec![]);
+        for (key, value) in table.get_ref() {
+            let name: &str = key.get_ref();
+            let arg = serve
+                .get_arguments()
+                .find(|arg| is_key(arg) && arg.get_long() == Some(name));
+            let arg = arg.ok_or_else(|| fail(Some(key.span()), unknown(name, &serve)))?;
+            let said = said(arg, name, value.get_ref())
+                .map_err(|reason| fail(Some(value.span()), format!("{name}: {reason}")))?;
+            let is_typed = matches!(
+                typed.value_source(arg.get_id().as_str()),
+                Some(ValueSource::CommandLine | ValueSource::EnvVariable)
+            );
+            if !is_typed {
+                lines.push((name.to_owned(), line_of(text, key.span().start)));
+                words.extend(said.into_iter().map(OsString::from));
+            }
+        }
+        let path = path.to_owned();
+        Ok((Self { path, lines }, words))
+    }
+
+    /// Where the value of a flag comes from, if from this file: for messages.
+    #[must_use]
+    pub fn place(&self, flag: &str) -> Option<String> {
+        let line = self.line(flag)?;
+        Some(format!("{}, line {line}", self.path.display()))
+    }
+
+    fn line(&self, flag: &str) -> Option<usize> {
+        let name = flag.trim_start_matches('-');
+        self.lines
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, line)| *line)
+    }
+}
+
+fn serve() -> Command {
+    let command = Arguments::command();
+    let mut serve = command
+        .find_subcommand("serve")
+        .expect("there is `serve`")
+        .clone();
+    // What an option does is settled only now.
+    serve.build();
+    serve
+}
+
+fn is_key(arg: &Arg) -> bool {
+    arg.get_long().is_some_and(|name| !TYPED_ONLY.contains(&name))
+}
+
+fn unknown(name: &str, serve: &Command) -> String {
+    let known = serve
+        .get_arguments()
+        .filter(|arg| is_key(arg))
+        .filter_map(Arg::get_long);
+    let known: Vec<&str> = known.collect();
+    format!("{name} is not known: there is {}", known.join(", "))
+}
+
+/// What would be typed for a value.
+fn said(arg: &Arg, name: &str, value: &DeValue<'_>) -> Result<Vec<String>, &'static str> {
+    let one = |value: &DeValue<'_>| Ok::<_, &'static str>(format!("--{name}={}", scalar(value)?));
+    match (arg.get_action(), value) {
+        (ArgAction::SetTrue, DeValue::Boolean(true)) => Ok(vec![format!("--{name}")]),
+        (ArgAction::SetTrue, DeValue::Boolean(false)) => Ok(vec![]),
+        (ArgAction::SetTrue, _) => Err("it must be true or false"),
+        (ArgAction::Append, DeValue::Array(values)) => {
+            values.iter().map(|value| one(value.get_ref())).collect()
+        }
+        (ArgAction::Append, DeValue::Table(named)) => {
+            let entries = named.iter();
+            entries
+                .map(|(key, value)| Ok(format!("--{name}={}={}", key.get_ref(), scalar(value.get_ref())?)))
+                .collect()
+        }
+        _ => Ok(vec![one(value)?]),
+    }
+}
+
+fn scalar(value: &DeValue<'_>) -> Result<String, &'static str> {
+    match value {
+        DeValue::String(text) => Ok(text.to_string()),
+        DeValue::Integer(number) if number.radix() == 10 => Ok(number.as_str().to_owned()),
+        DeValue::Float(number) => Ok(number.as_str().to_owned()),
+        _ => Err("it must be a text or a decimal number"),
+    }
+}
+
+/// Names the line of the file that an error is about.
+fn located(error: clap::Error, file: Option<&File>) -> Error {
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
+        return error.into();
+    };
+    let flag = option.split([' ', '=']).next().unwrap_or_default();
+    let Some((file, line)) = file.and_then(|file| Some((file, file.line(flag)?))) else {
+        return error.into();
+    };
+    let text = error.to_string();
+    let sentence = text.lines().next().unwrap_or_default();
+    Error::Line {
+        path: file.path.clone(),
+        line,
+        reason: sentence.strip_prefix("error: ").unwrap_or(sentence).to_owned(),
+    }
+}
+
+/// The number of the line with this byte, from 1.
+fn line_of(text: &str, byte: usize) -> usize {
+    let before = text.as_bytes().iter().take(byte);
+    before.filter(|&&byte| byte == b'\n').count() + 1
+}
+
+/// An option and its value, as a line of a file.
+fn line(arg: &Arg, matches: &ArgMatches) -> String {
+    let name = arg.get_long().expect("an option with a name");
+    let id = arg.get_id().as_str();
+    if matches!(arg.get_action(), ArgAction::SetTrue) {
+        return format!("{name} = {}\n", matches.get_flag(id));
+    }
+    let values = matches.get_raw(id).into_iter().flatten();
+    let values: Vec<String> = values.map(|value| literal(&value.to_string_lossy())).collect();
+    match (arg.get_action(), values.as_slice()) {
+        (_, []) => format!("# {name} =\n"),
+        (ArgAction::Append, values) => format!("{name} = [{}]\n", values.join(", ")),
+        (_, values) => format!("{name} = {}\n", values.join(" ")),
+    }
+}
+
+/// Numbers as they are, all else quoted.
+fn literal(text: &str) -> String {
+    let is_number = text.parse::<u64>().is_ok_and(|number| number.to_string() == text)
+        || text
+            .parse::<f64>()
+            .is_ok_and(|number| number.to_string() == text && text.contains('.'));
+    if is_number {
+        text.to_owned()
+    } else {
+        toml::Value::from(text).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{self, Serve};
+
+    fn typed(words: &[&str]) -> Vec<OsString> {
+        ["server", "serve"]
+            .iter()
+            .chain(words)
+            .map(OsString::from)
+            .collect()
+    }
+
+    /// The arguments by a file with `text` and by what is typed besides.
+    fn with_file(text: &str, words: &[&str]) -> Result<Parsed, Error> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("server.toml");
+        fs::write(&path, text).expect("written");
+        let config = ["--config", path.to_str().expect("UTF-8")];
+        parse_from(typed(&[&config, words].concat()))
+    }
+
+    fn serve_of(parsed: Parsed) -> Serve {
+        match parsed.arguments.command {
+            args::Command::Serve(serve) => serve,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_file_says_what_flags_say_and_flags_win() {
+        let text = "threads = 3\nmax-broken = 0.5\nignore-orientation = true\ncache-bytes = \"1GiB\"\nsplit = \"random\"\n[data]\npets = \"/srv/pets\"\nbirds = \"/srv/birds\"\n";
+        let serve = serve_of(with_file(text, &[]).expect("a file"));
+        assert_eq!(serve.threads, Some(3));
+        assert_eq!((serve.max_broken, serve.ignore_orientation), (0.5, true));
+        assert_eq!(serve.cache_bytes.as_deref(), Some("1GiB"));
+        assert!(matches!(serve.split, args::Split::Random));
+        assert_eq!(serve.data, ["birds=/srv/birds", "pets=/srv/pets"]);
+
+        let serve = serve_of(with_file(text, &["--threads", "5", "--data", "x=/x"]).expect("a file"));
+        assert_eq!((serve.threads, serve.data), (Some(5), vec!["x=/x".to_owned()]));
+    }
+
+    #[test]
+    fn options_that_need_each_other_may_stand_apart() {
+        let serve =
+            serve_of(with_file("tls-key = \"k\"", &["--data", "x", "--tls-cert", "c"]).expect("a pair"));
+        assert!(serve.tls_cert.is_some() && serve.tls_key.is_some());
+    }
+
+    #[test]
+    fn what_has_no_meaning_is_named_with_line_and_key() {
+        for (text, words) in [
+            (
+                "\n\ncolour = 1",
+                &["line 3", "colour is not known", "threads"][..],
+            ),
+            ("config = \"x\"", &["line 1", "config is not known"]),
+            ("threads = 1\nthreads = 2", &["line 2", "duplicate key"]),
+            (
+                "threads = [1]",
+                &["line 1", "threads: it must be a text or a decimal number"],
+            ),
+            ("threads = true", &["line 1", "threads"]),
+            ("\nthreads = \"many\"", &["line 2", "--threads", "'many'"]),
+            ("log-format = \"xml\"", &["line 1", "--log-format", "'xml'"]),
+            (
+                "ignore-orientation = 1",
+                &["line 1", "ignore-orientation: it must be true or false"],
+            ),
+            ("threads", &["line 1"]),
+        ] {
+            let error = with_file(text, &["--data", "x"]).expect_err(text).to_string();
+            for word in words {
+                assert!(error.contains(word), "{text:?}: {word:?} is not in: {error}");
+            }
+        }
+        let error = with_file("threads = 1", &[]).expect_err("no data").to_string();
+        assert!(error.contains("--data"), "{error}");
+        let missing = parse_from(typed(&["--config", "/nowhere/server.toml"])).expect_err("no file");
+        assert!(missing.to_string().contains("/nowhere/server.toml"));
+    }
+
+    #[test]
+    fn what_is_printed_is_a_file_with_the_same_meaning() {
+        let words = [
+            "--data",
+            "a=/a",
+            "--data",
+            "b=/b \"q\"",
+            "--max-broken",
+            "0.25",
+            "--ignore-orientation",
+        ];
+        let printed = parse_from(typed(&words)).expect("arguments").to_toml();
+        let again = with_file(&printed, &[]).expect(&printed);
+        assert_eq!(again.to_toml(), printed);
+        assert_eq!(again.file.as_ref().and_then(|file| file.line("--data")), Some(1));
+        let serve = serve_of(again);
+        assert_eq!(serve.data, ["a=/a", "b=/b \"q\""]);
+        assert_eq!((serve.max_broken, serve.ignore_orientation), (0.25, true));
+    }
+}

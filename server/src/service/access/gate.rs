@@ -1,0 +1,111 @@
+//! Looks at every request before anybody else does.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+};
+
+use tonic::{Request, Status, metadata::MetadataMap, service::Interceptor};
+
+use super::{
+    super::{door::Visit, socket::Peer},
+    table::Grant,
+    tokens::Tokens,
+};
+
+/// Lets requests pass that come with a token, where tokens are asked for, and notes whose they are.
+#[derive(Clone, Debug)]
+pub(in crate::service) struct Gate(Option<Tokens>);
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub(in crate::service) struct Caller {
+    /// Whose share of the places it takes.
+    pub(in crate::service) guest: Guest,
+    /// What it may do.
+    pub(in crate::service) grant: Arc<Grant>,
+}
+
+/// One for whom places are counted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Guest {
+    /// The owner of a token, wherever it comes from.
+    Named(String),
+    /// Whoever comes from an address.
+    At(IpAddr),
+    /// Whoever is on this machine and has no address.
+    Local,
+}
+
+impl From<Peer> for Guest {
+    fn from(peer: Peer) -> Self {
+        match peer {
+            Peer::Tcp(address) => Self::At(address.ip()),
+            Peer::Unix { .. } => Self::Local,
+            // A TCP connection that is gone already.
+            Peer::Unknown => Self::At(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
+        }
+    }
+}
+
+impl fmt::Display for Guest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => f.write_str(name),
+            Self::At(address) => address.fmt(f),
+            Self::Local => f.write_str("this machine"),
+        }
+    }
+}
+
+impl Gate {
+    /// Asks for one of `tokens`, where there are some.
+    pub(in crate::service) fn new(tokens: Option<Tokens>) -> Self {
+        Self(tokens)
+    }
+}
+
+impl Interceptor for Gate {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let visit = request.extensions().get::<Visit>();
+        let guest = visit.map_or(Guest::Local, Visit::guest);
+        let caller = match &self.0 {
+            None => Caller {
+                guest,
+                grant: Arc::default(),
+            },
+            Some(tokens) => {
+                let grant = bearer(request.metadata()).and_then(|token| {
+                    let known = tokens.find(token);
+                    known.ok_or_else(|| Status::unauthenticated("this token is not known here"))
+                });
+                let grant = grant.inspect_err(|status| {
+                    tracing::warn!(
+                        client = %guest,
+                        reason = status.message(),
+                        "request without access refused"
+                    );
+                })?;
+                Caller {
+                    guest: Guest::Named(grant.terms.name.clone()),
+                    grant,
+                }
+            }
+        };
+        request.extensions_mut().insert(caller);
+        Ok(request)
+    }
+}
+
+/// The token of `authorization: Bearer TOKEN`.
+fn bearer(metadata: &MetadataMap) -> Result<&[u8], Status> {
+    let value = metadata
+        .get("authorization")
+        .ok_or_else(|| Status::unauthenticated("a token is needed here: send authorization: Bearer TOKEN"))?;
+    let token = value.as_bytes().split_at_checked(7);
+    token
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "))
+        .map(|(_, token)| token.trim_ascii())
+        .ok_or_else(|| Status::unauthenticated("the authorization must be: Bearer TOKEN"))
+}

@@ -1,0 +1,350 @@
+//! Who may come in: TLS, certificates of clients, tokens.
+
+use std::{
+    fs::{self, File},
+    path::Path,
+    process::Output,
+    time::Duration,
+};
+
+use equibatch_proto::v1::{
+    DescribeDatasetRequest, ListDatasetsRequest, batch_loader_client::BatchLoaderClient,
+};
+use equibatch_tests::{
+    certificates::Authority,
+    images::ImageFolder,
+    process::{ServerProcess, client, server},
+    receive::{receive, small},
+};
+use tonic::{
+    Code, Request, Status,
+    metadata::MetadataValue,
+    service::interceptor::InterceptedService,
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
+};
+
+fn pictures() -> ImageFolder {
+    ImageFolder::new(&[("birds", 5), ("flowers", 20)])
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// `client datasets` finds what it seeks.
+fn assert_let_in(arguments: &[&str]) {
+    let output = client(&[&["datasets"], arguments].concat());
+    assert!(output.status.success(), "{}", errors(&output));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("pictures"));
+}
+
+/// `client datasets` ends with `code` and one sentence with all `words`.
+fn assert_kept_out(arguments: &[&str], code: i32, words: &[&str]) {
+    let output = client(&[&["datasets"], arguments].concat());
+    let sentence = errors(&output);
+    assert_eq!(output.status.code(), Some(code), "{sentence}");
+    assert_eq!(sentence.lines().count(), 1, "{sentence}");
+    for word in words {
+        assert!(sentence.contains(word), "{word:?} is not in: {sentence}");
+    }
+}
+
+#[test]
+fn tls_lets_in_whoever_trusts_the_server() {
+    let images = pictures();
+    let authority = Authority::new();
+    let (certificate, key) = authority.sign("server");
+    let server = ServerProcess::start(images.root(), &["--tls-cert", &certificate, "--tls-key", &key]);
+    let address = format!("https://{}", server.address);
+    assert_let_in(&["--server", &address, "--tls-ca", &authority.root()]);
+    let stranger = Authority::new();
+    assert_kept_out(
+        &["--server", &address, "--tls-ca", &stranger.root()],
+        77,
+        &["cannot trust", "UnknownIssuer"],
+    );
+    assert_kept_out(&["--server", &address], 77, &["cannot trust"]);
+    assert_kept_out(&["--server", &server.address], 69, &[&server.address]);
+}
+
+#[test]
+fn tls_to_a_server_without_it_is_said() {
+    let images = pictures();
+    let server = ServerProcess::start(images.root(), &[]);
+    let address = format!("https://{}", server.address);
+    assert_kept_out(&["--server", &address], 69, &["does not speak TLS"]);
+}
+
+#[tokio::test]
+async fn a_stream_over_tls_has_the_same_bytes() {
+    let images = pictures();
+    let authority = Authority::new();
+    let (certificate, key) = authority.sign("server");
+    let plain = ServerProcess::start(images.root(), &[]);
+    let secure = ServerProcess::start(images.root(), &["--tls-cert", &certificate, "--tls-key", &key]);
+    let root = Certificate::from_pem(fs::read(authority.root()).unwrap());
+    let endpoint = Endpoint::from_shared(format!("https://{}", secure.address)).unwrap();
+    let endpoint = endpoint
+        .tls_config(ClientTlsConfig::new().ca_certificate(root))
+        .unwrap();
+    let mut over_tls =
+        BatchLoaderClient::new(endpoint.connect().await.unwrap()).max_decoding_message_size(usize::MAX);
+    // Far more than a TLS record holds.
+    let mut request = small("train", 2);
+    (request.batch_size, request.image_size) = (Some(16), Some(64));
+    let expected = receive(&mut plain.client().await, request.clone()).await.unwrap();
+    let found = receive(&mut over_tls, request).await.unwrap();
+    assert!(found.digests() == expected.digests() && !found.batches.is_empty());
+}
+
+#[test]
+fn mutual_tls_lets_in_only_clients_with_a_certificate_of_the_root() {
+    let images = pictures();
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let (certificate, key) = authority.sign("server");
+    let root = authority.root();
+    let server = ServerProcess::start(
+        images.root(),
+        &[
+            "--tls-cert",
+            &certificate,
+            "--tls-key",
+            &key,
+            "--tls-client-ca",
+            &root,
+        ],
+    );
+    let address = format!("https://{}", server.address);
+    let without = ["--server", &address, "--tls-ca", &root];
+    assert_kept_out(&without, 77, &["CertificateRequired"]);
+    let with = |(certificate, key): &(String, String)| {
+        [&without[..], &["--tls-cert", certificate, "--tls-key", key]]
+            .concat()
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let own = with(&authority.sign("client"));
+    assert_let_in(&own.iter().map(String::as_str).collect::<Vec<_>>());
+    let strange = with(&stranger.sign("client"));
+    let strange: Vec<&str> = strange.iter().map(String::as_str).collect();
+    assert_kept_out(&strange, 77, &["does not let this client in"]);
+}
+
+const TOKEN: &str = "correct-horse-battery-staple";
+const OTHER: &str = "another-token-of-some-length";
+
+#[test]
+fn a_token_opens_the_door_and_nothing_else_does() {
+    let images = pictures();
+    let folder = tempfile::tempdir().unwrap();
+    let (tokens, right, wrong) = (
+        folder.path().join("tokens"),
+        folder.path().join("right"),
+        folder.path().join("wrong"),
+    );
+    fs::write(&tokens, format!("# ours\n{TOKEN} trainer\n")).unwrap();
+    fs::write(&right, format!("{TOKEN}\n")).unwrap();
+    fs::write(&wrong, OTHER).unwrap();
+    let server = ServerProcess::start(images.root(), &["--tokens", text(&tokens)]);
+    let address = server.address.as_str();
+    assert_let_in(&["--server", address, "--token-file", text(&right)]);
+    assert_kept_out(
+        &["--server", address],
+        77,
+        &["does not let this client in", "token"],
+    );
+    let file = ["--server", address, "--token-file", text(&wrong)];
+    assert_kept_out(&file, 77, &["does not let this client in", "not known"]);
+    let missing = folder.path().join("missing");
+    let file = ["--server", address, "--token-file", text(&missing)];
+    assert_kept_out(&file, 64, &["--token-file", "missing"]);
+    let far = ["--server", "example.org:50051", "--token-file", text(&right)];
+    assert_kept_out(&far, 64, &["not sent in the clear", "https://"]);
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
+
+type Client = BatchLoaderClient<InterceptedService<Channel, Shown>>;
+
+/// Shows a token, as any client in any language would.
+#[derive(Clone)]
+struct Shown(&'static str);
+
+impl tonic::service::Interceptor for Shown {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let value = MetadataValue::try_from(format!("Bearer {}", self.0)).unwrap();
+        request.metadata_mut().insert("authorization", value);
+        Ok(request)
+    }
+}
+
+async fn with_token(server: &ServerProcess, token: &'static str) -> Client {
+    let endpoint = Endpoint::from_shared(format!("http://{}", server.address)).unwrap();
+    BatchLoaderClient::with_interceptor(endpoint.connect().await.unwrap(), Shown(token))
+        .max_decoding_message_size(usize::MAX)
+}
+
+#[tokio::test]
+async fn a_token_bounds_what_its_owner_sees_and_takes() {
+    let (images, others) = (pictures(), ImageFolder::new(&[("cats", 5), ("dogs", 5)]));
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = folder.path().join("tokens");
+    let line =
+        format!("{TOKEN} all\n{OTHER} some datasets=pets max-streams=1 max-epochs=3 max-batch-bytes=1MiB\n");
+    fs::write(&tokens, line).unwrap();
+    let pets = format!("pets={}", others.root().display());
+    let server = ServerProcess::start(images.root(), &["--data", &pets, "--tokens", text(&tokens)]);
+    let (mut all, mut some) = (with_token(&server, TOKEN).await, with_token(&server, OTHER).await);
+
+    let names = async |client: &mut Client| {
+        let list = client
+            .list_datasets(ListDatasetsRequest {})
+            .await
+            .unwrap()
+            .into_inner();
+        list.datasets
+            .into_iter()
+            .map(|dataset| dataset.name)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(&mut all).await, ["pictures", "pets"]);
+    assert_eq!(names(&mut some).await, ["pets"]);
+
+    let request = DescribeDatasetRequest {
+        dataset: "pictures".to_owned(),
+        ..DescribeDatasetRequest::default()
+    };
+    assert!(all.describe_dataset(request.clone()).await.is_ok());
+    let mut of_pictures = small("train", 1);
+    of_pictures.dataset = "pictures".to_owned();
+    for status in [
+        some.describe_dataset(request).await.unwrap_err(),
+        some.stream_batches(of_pictures).await.unwrap_err(),
+    ] {
+        assert_eq!(status.code(), Code::NotFound, "{status}");
+        assert!(
+            status.message().ends_with("there is pets"),
+            "the other is not named: {status}"
+        );
+    }
+
+    // The name is not needed where only one dataset is seen.
+    let opened = some.stream_batches(small("train", 3)).await.unwrap();
+    let status = some.stream_batches(small("train", 3)).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(status.message().contains("some has 1 streams open"), "{status}");
+    drop(opened);
+    let status = some.stream_batches(small("train", 4)).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().contains("epochs"), "{status}");
+    let mut large = small("train", 1);
+    (large.batch_size, large.image_size) = (Some(8), Some(128));
+    let status = some.stream_batches(large).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+}
+
+#[tokio::test]
+async fn a_changed_file_lets_in_and_throws_out_and_no_token_is_logged() {
+    let images = pictures();
+    let folder = tempfile::tempdir().unwrap();
+    let (tokens, log) = (folder.path().join("tokens"), folder.path().join("log"));
+    fs::write(&tokens, format!("{TOKEN} first\n")).unwrap();
+    let output = File::create(&log).unwrap();
+    let options = ["--listen", ":0", "--log", "trace", "--tokens", text(&tokens)];
+    let server = ServerProcess::logging(output, images.root(), &options);
+    let mut first = with_token(&server, TOKEN).await;
+    let mut second = with_token(&server, OTHER).await;
+    let mut stream = first
+        .stream_batches(small("train", 1_000_000))
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(stream.message().await.unwrap().is_some());
+    assert_eq!(
+        second
+            .list_datasets(ListDatasetsRequest {})
+            .await
+            .unwrap_err()
+            .code(),
+        Code::Unauthenticated
+    );
+
+    // A file without meaning changes nothing.
+    fs::write(&tokens, "nonsense\n").unwrap();
+    until(&log, "tokens not read again").await;
+    assert!(first.list_datasets(ListDatasetsRequest {}).await.is_ok());
+
+    fs::write(&tokens, format!("{OTHER} second\n")).unwrap();
+    let status = loop {
+        match stream.message().await {
+            Ok(Some(_batch)) => {}
+            Ok(None) => panic!("the stream ended as if it were complete"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(status.code(), Code::Unauthenticated, "{status}");
+    assert!(second.list_datasets(ListDatasetsRequest {}).await.is_ok());
+    assert_eq!(
+        first
+            .list_datasets(ListDatasetsRequest {})
+            .await
+            .unwrap_err()
+            .code(),
+        Code::Unauthenticated
+    );
+    drop(server);
+    let log = fs::read_to_string(&log).unwrap();
+    assert!(log.contains("tokens read again"), "{log}");
+    assert!(
+        !log.contains(TOKEN) && !log.contains(OTHER),
+        "a token is in the log"
+    );
+}
+
+/// Waits until `words` are in the file.
+async fn until(path: &Path, words: &str) {
+    for _ in 0..600 {
+        if fs::read_to_string(path).unwrap().contains(words) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{words:?} does not come");
+}
+
+#[test]
+fn files_without_meaning_are_named_before_anything_is_served() {
+    let images = pictures();
+    let data = text(images.root());
+    let folder = tempfile::tempdir().unwrap();
+    let bad = folder.path().join("bad");
+    fs::write(&bad, "secret-that-is-long-enough name colour=red\n").unwrap();
+    let missing = folder.path().join("missing");
+    for (options, code, words) in [
+        (&["--tokens", text(&bad)][..], 66, &["bad, line 1", "colour"][..]),
+        (&["--tokens", text(&missing)], 66, &["missing"]),
+        (&["--tls-cert", text(&bad)], 64, &["--tls-key"]),
+        (&["--tls-client-ca", text(&bad)], 64, &["--tls-cert"]),
+        (
+            &["--tls-cert", text(&bad), "--tls-key", text(&bad)],
+            66,
+            &["no certificate in"],
+        ),
+        (
+            &["--tls-cert", text(&missing), "--tls-key", text(&bad)],
+            66,
+            &["missing"],
+        ),
+    ] {
+        let output = server(&[&["serve", "--listen", ":0", "--data", data], options].concat());
+        let sentence = errors(&output);
+        assert_eq!(output.status.code(), Some(code), "{options:?}: {sentence}");
+        for word in words {
+            assert!(sentence.contains(word), "{word:?} is not in: {sentence}");
+        }
+        assert!(!sentence.contains("secret"), "{sentence}");
+    }
+}

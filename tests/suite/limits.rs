@@ -1,0 +1,261 @@
+//! What one client can cost the others: silence, floods, slowness, greed. Frames are written by hand where no decent client would send them.
+
+use std::{
+    fs::File,
+    io::{self, Read as _, Write as _},
+    net::{Shutdown, TcpStream},
+    path::Path,
+    time::Duration,
+};
+
+use equibatch_server::service::ServiceConfig;
+use equibatch_tests::{
+    images::ImageFolder,
+    memory::{MemoryServer, config, engine},
+    process::ServerProcess,
+    receive::{next, open, receive, small},
+};
+use prost::Message as _;
+use tonic::Code;
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+fn pictures() -> ImageFolder {
+    ImageFolder::new(&[("birds", 5), ("flowers", 20)])
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// The headers of a call, in HPACK without compression.
+fn headers(method: &str) -> Vec<u8> {
+    let path = format!("/equibatch.v1.BatchLoader/{method}");
+    // POST, http, and two values for names of the static table.
+    let mut block = vec![0x83, 0x86, 0x04, path.len() as u8];
+    block.extend(path.bytes());
+    block.extend([0x01, 9]);
+    block.extend(b"localhost");
+    block
+}
+
+/// A connection with its preface sent.
+fn connect(server: &ServerProcess) -> TcpStream {
+    let mut stream = TcpStream::connect(&server.address).expect("a connection");
+    let settings = frame(SETTINGS, 0, 0, &[]);
+    stream.write_all(&[PREFACE, &settings].concat()).expect("sent");
+    stream
+}
+
+/// Reads frames until the server says good bye or hangs up; the reason, if it says one.
+fn farewell(mut stream: TcpStream) -> Option<u32> {
+    let limit = Some(Duration::from_secs(60));
+    stream.set_read_timeout(limit).expect("a time limit");
+    loop {
+        let mut head = [0; 9];
+        if let Err(error) = stream.read_exact(&mut head) {
+            assert!(!is_timeout(&error), "the server neither answers nor hangs up");
+            return None;
+        }
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        let mut payload = vec![0; length];
+        if stream.read_exact(&mut payload).is_err() {
+            return None;
+        }
+        if head[3] == GOAWAY {
+            return Some(u32::from_be_bytes(payload[4..8].try_into().expect("four bytes")));
+        }
+    }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+/// Says whether the server hangs up without a word that matters.
+fn is_hung_up(stream: TcpStream) -> bool {
+    farewell(stream).is_none_or(|code| code != 0)
+}
+
+async fn assert_serves(server: &ServerProcess) {
+    let received = receive(&mut server.client().await, small("valid", 1))
+        .await
+        .unwrap();
+    assert!(!received.batches.is_empty());
+}
+
+#[tokio::test]
+async fn requests_taken_back_as_fast_as_they_are_made_end_their_connection() {
+    let images = pictures();
+    let server = ServerProcess::start(images.root(), &[]);
+    let mut stream = connect(&server);
+    let block = headers("ListDatasets");
+    let mut flood = vec![];
+    for call in 0..5000 {
+        let id = 2 * call + 1;
+        flood.extend(frame(HEADERS, END_HEADERS, id, &block));
+        flood.extend(frame(RST_STREAM, 0, id, &8_u32.to_be_bytes()));
+    }
+    // The server may hang up before all is sent.
+    let _sent = stream.write_all(&flood);
+    assert!(is_hung_up(stream));
+    assert_serves(&server).await;
+}
+
+#[tokio::test]
+async fn headers_without_an_end_end_their_connection() {
+    let images = pictures();
+    let server = ServerProcess::start(images.root(), &[]);
+    let mut stream = connect(&server);
+    stream
+        .write_all(&frame(HEADERS, END_STREAM, 1, &headers("ListDatasets")))
+        .expect("sent");
+    // A literal header of 16,000 bytes, again and again: 64 MB in all.
+    let mut block = vec![0x00, 1, b'a', 0x7f, 0x81, 0x7c];
+    block.resize(block.len() + 16_000, b'a');
+    let more = frame(CONTINUATION, 0, 1, &block);
+    let refused = (0..4000).any(|_| stream.write_all(&more).is_err());
+    assert!(refused || is_hung_up(stream), "64 MB of headers are taken");
+    assert_serves(&server).await;
+}
+
+#[tokio::test]
+async fn what_is_not_http2_is_hung_up_on() {
+    let images = pictures();
+    let server = ServerProcess::start(images.root(), &[]);
+    for words in [
+        &b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..],
+        &[0; 100],
+        b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
+    ] {
+        let mut stream = TcpStream::connect(&server.address).expect("a connection");
+        stream.write_all(words).expect("sent");
+        stream.shutdown(Shutdown::Write).expect("closed on this side");
+        assert!(is_hung_up(stream));
+    }
+    assert_serves(&server).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_stays_silent_is_closed() {
+    let images = pictures();
+    let server = ServerProcess::start(images.root(), &["--greeting-timeout", "1"]);
+    for words in [&b""[..], b"PRI * HT", PREFACE] {
+        let mut stream = TcpStream::connect(&server.address).expect("a connection");
+        stream.write_all(words).expect("sent");
+        assert!(is_hung_up(stream), "{words:?}");
+    }
+    assert_serves(&server).await;
+}
+
+#[tokio::test]
+async fn one_address_cannot_take_all_connections() {
+    let images = pictures();
+    let server = ServerProcess::start(images.root(), &["--max-connections", "8"]);
+    // A quarter of eight, and these answer.
+    let mut first = server.client().await;
+    let _second = server.client().await;
+    assert!(receive(&mut first, small("valid", 1)).await.is_ok());
+    let third = TcpStream::connect(&server.address).expect("a connection");
+    assert!(is_hung_up(third));
+    assert!(receive(&mut first, small("valid", 1)).await.is_ok());
+}
+
+#[tokio::test]
+async fn one_client_cannot_take_all_streams() {
+    let images = pictures();
+    let service = ServiceConfig {
+        streams_per_client: 2,
+        ..ServiceConfig::default()
+    };
+    let server = MemoryServer::start_with(engine(images.root(), config(1, 1 << 26)), service);
+    let mut client = server.client().await;
+    let first = open(&mut client, small("train", 1_000_000)).await.unwrap();
+    let _second = open(&mut client, small("train", 1_000_000)).await.unwrap();
+    let status = open(&mut client, small("train", 1)).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(status.message().contains("2 streams open"), "{status}");
+    drop(first);
+    while let Err(status) = open(&mut client, small("train", 1)).await {
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_nothing_finds_a_status_when_it_comes_back() {
+    let images = pictures();
+    let service = ServiceConfig {
+        reader_timeout: Some(Duration::from_millis(200)),
+        ..ServiceConfig::default()
+    };
+    let server = MemoryServer::start_with(engine(images.root(), config(1, 1 << 26)), service);
+    let mut client = server.client().await;
+    let mut request = small("train", 1_000_000);
+    (request.batch_size, request.image_size) = (Some(16), Some(224));
+    let (_description, mut stream) = open(&mut client, request).await.unwrap();
+    while server.engine.open_streams() > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let status = loop {
+        match next(&mut stream).await {
+            Ok(Some(_batch)) => {}
+            Ok(None) => panic!("the stream ended as if it were complete"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
+    assert!(
+        status.message().contains("continue from the last batch's token"),
+        "{status}"
+    );
+}
+
+#[tokio::test]
+async fn a_reader_that_does_not_come_back_loses_its_connection() {
+    let images = pictures();
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let options = ["--listen", ":0", "--reader-timeout", "1", "--max-streams", "1"];
+    let server = ServerProcess::logging(File::create(&log).unwrap(), images.root(), &options);
+    let stream = tokio::net::TcpStream::connect(&server.address).await.unwrap();
+    let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
+    // It answers to every sign of life that the server asks for.
+    let connection = tokio::spawn(connection);
+    let call = http::Request::post("http://localhost/equibatch.v1.BatchLoader/StreamBatches")
+        .header("content-type", "application/grpc")
+        .body(())
+        .unwrap();
+    let (response, mut body) = requests.send_request(call, false).unwrap();
+    let request = small("train", 1_000_000).encode_to_vec();
+    let mut message = vec![0];
+    message.extend((request.len() as u32).to_be_bytes());
+    message.extend(request);
+    body.send_data(message.into(), true).unwrap();
+    let unread = response.await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(60), connection).await;
+    let _how = ended.expect("the connection is cut").unwrap();
+    drop(unread);
+    // The only place there is comes back.
+    let mut client = server.client().await;
+    while let Err(status) = receive(&mut client, small("valid", 1)).await {
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        tokio::task::yield_now().await;
+    }
+    let log = std::fs::read_to_string(Path::new(&log)).unwrap();
+    assert!(
+        log.contains("stream ended") && log.contains("connection cut"),
+        "{log}"
+    );
+}
