@@ -130,6 +130,8 @@ impl Error {
         let reason = reason(status);
         match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => Self::Denied { address, reason },
+            // A server that wants a certificate says so after the handshake; of that, HTTP/2 keeps the words only.
+            _ if reason.starts_with("received fatal alert") => Self::Denied { address, reason },
             Code::Unavailable | Code::DeadlineExceeded => Self::Unreachable { address, reason },
             Code::Unimplemented => Self::NotAServer {
                 address,
