@@ -61,6 +61,7 @@ pub mod image;
 pub mod moments;
 pub mod pipeline;
 pub mod random;
+pub mod retouch;
 pub mod sample_data;
 pub mod sampling;
 pub mod service;

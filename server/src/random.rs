@@ -60,6 +60,14 @@ pub fn from_key(key: &[u8; 32]) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(*key)
 }
 
+/// A generator of its own for one use of many numbers, however many: takes 32 bytes from `generator`.
+#[must_use]
+pub fn fork(generator: &mut impl Rng) -> ChaCha8Rng {
+    let mut key = [0; 32];
+    generator.fill_bytes(&mut key);
+    from_key(&key)
+}
+
 /// A whole number drawn uniformly from `0..bound`, in a way that no release of a library can change.
 ///
 /// # Panics

@@ -22,13 +22,14 @@ const SERVER: Rules = &[
     ("sampling", &["random"]),
     ("decode", &["dataset", "header", "image"]),
     ("cache", &["image"]),
-    ("augment", &["geometry", "image", "random", "tone"]),
+    ("retouch", &[]),
+    ("augment", &["geometry", "image", "random", "retouch", "tone"]),
     ("tensor", &["geometry", "image", "tone"]),
     (
         "pipeline",
         &[
-            "augment", "cache", "dataset", "decode", "geometry", "image", "random", "sampling", "tensor",
-            "tone",
+            "augment", "cache", "dataset", "decode", "geometry", "image", "random", "retouch", "sampling",
+            "tensor", "tone",
         ],
     ),
     (

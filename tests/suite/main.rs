@@ -24,4 +24,5 @@ mod reference;
 mod rendering;
 mod shutdown;
 mod stream;
+mod touches;
 mod training;

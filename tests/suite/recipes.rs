@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use equibatch_proto::v1::{Augment, Recipe, StreamBatchesRequest};
+use equibatch_proto::v1::{Augment, ElementType, Layout, Recipe, Shard, StreamBatchesRequest};
 use equibatch_tests::{
     images::ImageFolder,
     memory::{MemoryServer, config, engine},
     process,
-    receive::{Received, receive, small},
+    receive::{Received, floats, receive, small},
 };
 use tonic::Code;
 
@@ -154,4 +154,82 @@ fn the_program_explains_recipes() {
     let refused = process::server(&["recipe", "rotate(200)"]);
     assert_eq!(refused.status.code(), Some(64));
     assert!(String::from_utf8(refused.stderr).unwrap().contains("0..=180"));
+}
+
+/// Recipes of all that goes through the second pass, and of geometry of every kind.
+const FURTHER: [&str; 6] = [
+    "inception",
+    "randaugment(3,20)",
+    "fastai trivialaugment erase(holes=3)",
+    "symmetric flip_vertical grayscale(0.5)",
+    "light jitter(hue=0.2) blur",
+    "zoom(1.5,min=0.5,p=1) crop(0.2,0.4,0.6,0.7) contrast(0.3)",
+];
+
+#[tokio::test]
+async fn every_form_of_tensor_shows_the_same_picture() {
+    let images = pictures();
+    let server = server(&images);
+    let mut client = server.client().await;
+    for recipe in FURTHER {
+        let form = |element_type: ElementType, layout: Layout| StreamBatchesRequest {
+            element_type: element_type.into(),
+            layout: layout.into(),
+            ..with(text(recipe))
+        };
+        let single = receive(&mut client, form(ElementType::F32, Layout::Nchw))
+            .await
+            .unwrap();
+        let half = receive(&mut client, form(ElementType::F16, Layout::Nchw))
+            .await
+            .unwrap();
+        let planes = receive(&mut client, form(ElementType::U8, Layout::Nchw))
+            .await
+            .unwrap();
+        let pixels = receive(&mut client, form(ElementType::U8, Layout::Nhwc))
+            .await
+            .unwrap();
+        let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+        let plane = 32 * 32;
+        for (step, batch) in single.batches.iter().enumerate() {
+            for (at, value) in floats(batch).into_iter().enumerate() {
+                let (image, channel, pixel) = (at / (3 * plane), at / plane % 3, at % plane);
+                let byte = planes.batches[step].tensor[at];
+                let shown = f64::from(value) * std[channel] + mean[channel];
+                assert!(
+                    (shown * 255.0 - f64::from(byte)).abs() <= 0.5001,
+                    "{recipe}: {shown} and {byte}"
+                );
+                assert_eq!(
+                    pixels.batches[step].tensor[(image * plane + pixel) * 3 + channel],
+                    byte
+                );
+                let bytes = &half.batches[step].tensor[2 * at..2 * at + 2];
+                let in_half = half::f16::from_le_bytes([bytes[0], bytes[1]]);
+                assert_eq!(in_half, half::f16::from_f32(value), "{recipe}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn further_recipes_depend_on_nothing_but_the_request() {
+    let images = pictures();
+    for recipe in FURTHER {
+        let whole = receive(&mut server(&images).client().await, with(text(recipe)))
+            .await
+            .unwrap();
+        let other = MemoryServer::start(engine(images.root(), config(1, 0)));
+        let mut request = with(text(recipe));
+        request.start = whole.batches[1].next.clone();
+        request.shard = Some(Shard { world: 2, rank: 1 });
+        let part = receive(&mut other.client().await, request).await.unwrap();
+        let image = whole.batches[0].tensor.len() / 6;
+        for (whole, part) in whole.batches[2..].iter().zip(&part.batches) {
+            let expected: Vec<&[u8]> = [1, 3, 5]
+                .map(|slot| &whole.tensor[slot * image..(slot + 1) * image])
+                .to_vec();
+            assert_eq!(part.tensor, expected.concat(), "{recipe}");
+        }
+    }
 }

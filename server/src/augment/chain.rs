@@ -24,6 +24,11 @@ pub(super) fn denormalize(source: (u32, u32)) -> Projective {
     Projective::scale_then_offset([x, y], [x, y])
 }
 
+/// Source pixel centres to canvas pixel centres.
+pub(super) fn to_canvas(source: (u32, u32), canvas: (u32, u32)) -> Projective {
+    denormalize(canvas).compose(&normalize(source))
+}
+
 /// The mirror image: column `c` of the canvas shows column `width - 1 - c`.
 pub(super) fn flip(canvas: (u32, u32)) -> Projective {
     Projective::scale_then_offset([-1.0, 1.0], [f64::from(canvas.0 - 1), 0.0])

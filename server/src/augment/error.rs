@@ -37,6 +37,14 @@ pub enum Error {
         /// Its value.
         high_value: f32,
     },
+    /// Two parts that do the same in different ways.
+    #[error("recipe has both {one} and {other}: it can have one of them")]
+    Exclusive {
+        /// One part.
+        one: &'static str,
+        /// The other.
+        other: &'static str,
+    },
     /// A word that names nothing.
     #[error("recipe has no part {name:?}: there is {known}")]
     UnknownPart {

@@ -1,20 +1,26 @@
 //! Augmentation: what a recipe draws for one sample, and where each output pixel then comes from.
 //!
 //! Nothing here touches a pixel. A [`Recipe`] holds distributions, a [`Draw`] one value of each; a draw answers with one projective map
-//! for all its geometry ([`Draw::map`]) and one curve for all its lighting ([`Draw::tone`]).
+//! for all its geometry ([`Draw::map`]), one curve for all its lighting ([`Draw::tone`]), and what is left for a second pass over the
+//! pixels ([`Draw::touches`]), which the default recipe has none of.
 //!
 //! # Source
 //!
 //! The order, the distributions and the formulas are those of fastai v1 `get_transforms` and `Image.apply_tfms` with a square size,
-//! the crop method and `align_corners=True`.
+//! the crop method and `align_corners=True`. What came later is torchvision's: see each part.
 
 mod chain;
 mod crop;
 mod draw;
+mod erasing;
 mod error;
+mod jitter;
 mod lighting;
+mod moves;
 mod numbers;
+mod policy;
 mod recipe;
+mod resized_crop;
 mod rotate;
 mod symmetric_warp;
 pub mod text;
@@ -22,9 +28,14 @@ mod zoom;
 
 pub use crop::{Crop, CropRange};
 pub use draw::Draw;
+pub use erasing::Erasing;
 pub use error::Error;
+pub use jitter::Jitter;
+pub use moves::{Length, Move};
 pub use numbers::Numbers;
-pub use recipe::{Augment, Recipe, Strength, ZoomRange};
+pub use policy::RandAugment;
+pub use recipe::{Augment, Blur, Recipe, Strength, ZoomRange};
+pub use resized_crop::{ResizedCrop, ResizedCropRange};
 pub use rotate::Rotate;
 pub use symmetric_warp::SymmetricWarp;
 pub use zoom::Zoom;

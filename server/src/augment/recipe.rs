@@ -4,8 +4,13 @@ use rand::Rng;
 use serde::Serialize;
 
 use super::lighting::{draw_brightness, draw_contrast};
-use super::{Crop, CropRange, Draw, Rotate, SymmetricWarp, Zoom};
-use crate::random::uniform;
+use super::policy::{Drawn, trivial};
+use super::{
+    Crop, CropRange, Draw, Erasing, Jitter, Move, RandAugment, ResizedCrop, ResizedCropRange, Rotate,
+    SymmetricWarp, Zoom,
+};
+use crate::random::{below, fork, uniform};
+use crate::retouch::Touch;
 
 /// Distributions that each sample's [`Draw`] is drawn from. It has a text form: see [`super::text`].
 ///
@@ -28,6 +33,48 @@ pub struct Recipe {
     pub flip: f32,
     /// Where the square is cut out.
     pub crop: CropRange,
+    /// A part of the source resized, instead of a crop.
+    pub resized_crop: ResizedCropRange,
+    /// Probability of the mirror image of the square top to bottom.
+    pub flip_vertical: f32,
+    /// Probability of one of the square's eight symmetries, the identity among them.
+    pub dihedral: f32,
+    /// A few operations of one magnitude.
+    pub randaugment: RandAugment,
+    /// Probability of one operation of any magnitude.
+    pub trivialaugment: f32,
+    /// Brightness, contrast, saturation and hue in any order.
+    pub jitter: Jitter,
+    /// Probability of grey.
+    pub grayscale: f32,
+    /// Gaussian smoothing.
+    pub blur: Blur,
+    /// Erased rectangles.
+    pub erase: Erasing,
+}
+
+/// A uniform distribution of standard deviations, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Blur {
+    /// Least.
+    pub min: f32,
+    /// Greatest.
+    pub max: f32,
+    /// Probability.
+    pub p: f32,
+}
+
+impl Blur {
+    /// Never.
+    pub const OFF: Self = Self {
+        min: 0.1,
+        max: 0.1,
+        p: 0.0,
+    };
+
+    fn settled(self) -> Self {
+        if self.p == 0.0 { Self::OFF } else { self }
+    }
 }
 
 /// Which uses of an image are augmented.
@@ -124,6 +171,15 @@ impl Recipe {
             contrast: Strength::OFF,
             flip: 0.0,
             crop: CropRange::CENTER,
+            resized_crop: ResizedCropRange::OFF,
+            flip_vertical: 0.0,
+            dihedral: 0.0,
+            randaugment: RandAugment::OFF,
+            trivialaugment: 0.0,
+            jitter: Jitter::OFF,
+            grayscale: 0.0,
+            blur: Blur::OFF,
+            erase: Erasing::OFF,
         }
     }
 
@@ -136,6 +192,11 @@ impl Recipe {
             zoom: self.zoom.settled(),
             brightness: self.brightness.settled(),
             contrast: self.contrast.settled(),
+            resized_crop: self.resized_crop.settled(),
+            randaugment: self.randaugment.settled(),
+            jitter: self.jitter.settled(),
+            blur: self.blur.settled(),
+            erase: self.erase.settled(),
             ..*self
         };
         let nothing = Self {
@@ -152,6 +213,8 @@ impl Recipe {
     /// Always takes the same 18 numbers, in this order, whatever the recipe says and whichever coin says no: perspective (right, left,
     /// bottom, top, coin), rotation (degrees, coin), zoom (scale, row, column, coin), brightness (value, coin), contrast (value, coin),
     /// flip (coin), crop (row, column). So switching one part off, or changing its probability, leaves the numbers of all others alone.
+    /// Where a recipe has any further part, each of those has a generator of its own, taken from this one in the order of the fields of
+    /// [`Recipe`] behind `crop`.
     #[must_use]
     pub fn draw(&self, generator: &mut impl Rng) -> Draw {
         let warp = SymmetricWarp::draw(generator, self.warp.max.into());
@@ -166,7 +229,7 @@ impl Recipe {
         let contrast = coin(generator, self.contrast.p).then_some(contrast);
         let flip = coin(generator, self.flip);
         let crop = Crop::draw(generator, &self.crop);
-        Draw {
+        let mut draw = Draw {
             warp,
             rotate,
             zoom,
@@ -174,6 +237,71 @@ impl Recipe {
             contrast,
             flip,
             crop,
+            ..Draw::identity()
+        };
+        if self.goes_further() {
+            self.draw_further(generator, &mut draw);
+        }
+        draw
+    }
+
+    /// Whether it has a part that fastai's `get_transforms` does not have.
+    fn goes_further(&self) -> bool {
+        [
+            self.resized_crop.p,
+            self.flip_vertical,
+            self.dihedral,
+            self.randaugment.p,
+            self.trivialaugment,
+            self.jitter.p,
+            self.grayscale,
+            self.blur.p,
+            self.erase.p,
+        ]
+        .iter()
+        .any(|p| *p > 0.0)
+    }
+
+    fn draw_further(&self, generator: &mut impl Rng, draw: &mut Draw) {
+        let mut part = |p: f32| {
+            let mut own = fork(generator);
+            coin(&mut own, p).then_some(own)
+        };
+        if let Some(mut own) = part(self.resized_crop.p) {
+            draw.resized_crop = Some(ResizedCrop::draw(&mut own, &self.resized_crop));
+        }
+        if part(self.flip_vertical).is_some() {
+            draw.moves.push(Move::Dihedral(2));
+        }
+        if let Some(mut own) = part(self.dihedral) {
+            draw.moves.push(Move::Dihedral(below(&mut own, 8) as u8));
+        }
+        let mut drawn = Drawn {
+            moves: &mut draw.moves,
+            touches: &mut draw.touches,
+        };
+        if let Some(mut own) = part(self.randaugment.p) {
+            self.randaugment.draw(&mut own, &mut drawn);
+        }
+        if let Some(mut own) = part(self.trivialaugment) {
+            trivial(&mut own, &mut drawn);
+        }
+        if let Some(mut own) = part(self.jitter.p) {
+            self.jitter.draw(&mut own, &mut draw.touches);
+        }
+        if part(self.grayscale).is_some() {
+            draw.touches.push(Touch::Saturation(0.0));
+        }
+        if let Some(mut own) = part(self.blur.p) {
+            let sigma = uniform(&mut own, self.blur.min.into(), self.blur.max.into());
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "single precision is what a touch holds"
+            )]
+            draw.touches.push(Touch::Blur(sigma as f32));
+        }
+        if let Some(mut own) = part(self.erase.p) {
+            self.erase.draw(&mut own, &mut draw.touches);
         }
     }
 }
@@ -259,6 +387,29 @@ mod tests {
             assert!(b.contrast.is_none() || a.contrast == b.contrast);
             assert!(b.warp.is_none() && !b.flip);
         }
+    }
+
+    #[test]
+    fn further_parts_leave_the_numbers_of_the_others_alone() {
+        let text =
+            "fastai flip_vertical dihedral randaugment trivialaugment jitter grayscale blur erase(p=0.5)";
+        let further: Recipe = text.parse().unwrap();
+        let fewer: Recipe = text.replace("randaugment trivialaugment", "").parse().unwrap();
+        let all = draws(&further, 300);
+        for ((a, b), c) in draws(&Recipe::reference(), 300)
+            .iter()
+            .zip(&all)
+            .zip(draws(&fewer, 300))
+        {
+            assert_eq!(
+                (a.warp, a.zoom, a.contrast, a.crop),
+                (b.warp, b.zoom, b.contrast, b.crop)
+            );
+            assert!(b.touches.ends_with(&c.touches) && b.moves.starts_with(&c.moves));
+        }
+        let blurred = |draw: &&Draw| draw.touches.iter().any(|touch| matches!(touch, Touch::Blur(_)));
+        let share = all.iter().filter(blurred).count();
+        assert!((120..180).contains(&share), "{share} of 300");
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod meter;
 mod options;
 mod position;
 mod produce;
+mod render;
 mod served;
 mod source;
 mod spec;

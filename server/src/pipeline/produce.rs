@@ -6,6 +6,7 @@ use super::{
     Error,
     meter::Tally,
     position::Position,
+    render::render,
     served::Served,
     source::{Source, is_transient},
     spec::StreamSpec,
@@ -36,6 +37,14 @@ pub(super) struct Producer {
     pub(super) tally: Arc<Tally>,
 }
 
+/// A sample that is ready to be rendered.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) sample: u32,
+    pub(super) image: Arc<Image>,
+    pub(super) draw: Draw,
+}
+
 /// Reads and decodes samples, by way of the cache.
 #[derive(Clone, Debug)]
 pub(super) struct Decoder {
@@ -51,18 +60,24 @@ impl Producer {
     /// Writes the image of `slot` to `out` and returns the sample that it is of: another one of the class where the planned one is
     /// broken.
     pub(super) fn produce(&self, position: Position, slot: Slot, out: &mut [u8]) -> Result<u32, Error> {
-        let (sample, image) = match self.load(slot.sample)? {
-            Ok(image) => (slot.sample, image),
-            Err(reason) => self.replacement(position.epoch, slot, reason)?,
-        };
+        let Prepared { sample, image, draw } = self.prepare(position.epoch, slot)?;
         let started = Instant::now();
-        let spec = &self.spec;
-        let image = self.reduced(image);
-        let draw = self.draw(position.epoch, slot, sample != slot.sample);
-        let map = draw.map((image.width(), image.height()), spec.tensor.size);
-        tensor::write_image(&image, &map, &draw.tone(), &spec.tensor, out);
+        render(&image, &draw, &self.spec.tensor, out);
         self.tally.rendered(started.elapsed());
         Ok(sample)
+    }
+
+    /// The image of `slot` and what happens to it.
+    pub(super) fn prepare(&self, epoch: u64, slot: Slot) -> Result<Prepared, Error> {
+        let (sample, image) = match self.load(slot.sample)? {
+            Ok(image) => (slot.sample, image),
+            Err(reason) => self.replacement(epoch, slot, reason)?,
+        };
+        Ok(Prepared {
+            sample,
+            image: self.reduced(image),
+            draw: self.draw(epoch, slot, sample != slot.sample),
+        })
     }
 
     /// The augmentation of `slot`. What replaces a broken image has a place of its own elsewhere in the epoch, so it is a repetition here.

@@ -38,6 +38,7 @@ mod avx2;
     reason = "vector instructions and their loads; `scalar` is the safe twin"
 )]
 mod avx512;
+mod bytes;
 mod curve;
 mod grid;
 mod instructions;
@@ -59,6 +60,7 @@ mod spec;
 mod store;
 mod write;
 
+pub use bytes::write_pixels;
 pub use instructions::InstructionSet;
 pub use shrink::area_shrink;
 pub use spec::{ElementType, Error, Layout, Normalization, TensorSpec};

@@ -22,7 +22,7 @@ pub use self::{
     parts::{Fallback, PARTS, Parameter, Part},
     presets::{PRESETS, Preset},
 };
-use super::{Augment, Error, Recipe};
+use super::{Augment, CropRange, Error, Recipe};
 
 /// What the options say.
 #[derive(Debug, Default)]
@@ -133,6 +133,12 @@ impl Recipe {
                     });
                 }
             }
+        }
+        if self.resized_crop.p > 0.0 && self.crop != CropRange::CENTER {
+            return Err(Error::Exclusive {
+                one: "resized_crop",
+                other: "crop",
+            });
         }
         Ok(())
     }

@@ -137,11 +137,102 @@ pub const PARTS: &[Part] = &[
         ],
         is_on: |recipe| recipe.crop != CropRange::CENTER,
     },
+    Part {
+        name: "resized_crop",
+        about: "resizes a part of the image's area, of this ratio of width to height, as torchvision's RandomResizedCrop",
+        parameters: &[
+            parameter!("scale_min", Value(0.08), 0.001..1.0, resized_crop.scale_min),
+            parameter!("scale_max", Value(1.0), 0.001..1.0, resized_crop.scale_max),
+            parameter!("ratio_min", Value(0.75), 0.1..10.0, resized_crop.ratio_min),
+            parameter!("ratio_max", Value(4.0 / 3.0), 0.1..10.0, resized_crop.ratio_max),
+            parameter!("p", Value(1.0), 0.0..1.0, resized_crop.p),
+        ],
+        is_on: |recipe| recipe.resized_crop.p > 0.0,
+    },
+    Part {
+        name: "flip_vertical",
+        about: "mirrors top and bottom",
+        parameters: &[parameter!("p", Value(0.5), 0.0..1.0, flip_vertical)],
+        is_on: |recipe| recipe.flip_vertical > 0.0,
+    },
+    Part {
+        name: "dihedral",
+        about: "mirrors and turns by right angles: one of the eight symmetries of the square",
+        parameters: &[parameter!("p", Value(1.0), 0.0..1.0, dihedral)],
+        is_on: |recipe| recipe.dihedral > 0.0,
+    },
+    Part {
+        name: "randaugment",
+        about: "n of torchvision's fourteen operations, of magnitude m of 30",
+        parameters: &[
+            whole(parameter!("n", Value(2.0), 1.0..14.0, randaugment.n)),
+            whole(parameter!("m", Value(9.0), 0.0..30.0, randaugment.m)),
+            parameter!("p", Value(1.0), 0.0..1.0, randaugment.p),
+        ],
+        is_on: |recipe| recipe.randaugment.p > 0.0,
+    },
+    Part {
+        name: "trivialaugment",
+        about: "one of the fourteen operations, of any magnitude of a wider range",
+        parameters: &[parameter!("p", Value(1.0), 0.0..1.0, trivialaugment)],
+        is_on: |recipe| recipe.trivialaugment > 0.0,
+    },
+    Part {
+        name: "jitter",
+        about: "factors of 1 plus or minus these, and turns of hue, in any order, as torchvision's ColorJitter",
+        parameters: &[
+            parameter!("brightness", Value(0.4), 0.0..1.0, jitter.brightness),
+            parameter!("contrast", Value(0.4), 0.0..1.0, jitter.contrast),
+            parameter!("saturation", Value(0.4), 0.0..1.0, jitter.saturation),
+            parameter!("hue", Value(0.0), 0.0..0.5, jitter.hue),
+            parameter!("p", Value(1.0), 0.0..1.0, jitter.p),
+        ],
+        is_on: |recipe| recipe.jitter.p > 0.0,
+    },
+    Part {
+        name: "grayscale",
+        about: "takes the colours away",
+        parameters: &[parameter!("p", Value(0.1), 0.0..1.0, grayscale)],
+        is_on: |recipe| recipe.grayscale > 0.0,
+    },
+    Part {
+        name: "blur",
+        about: "smoothes by a Gaussian of this standard deviation, in pixels",
+        parameters: &[
+            parameter!("max", Value(2.0), 0.1..20.0, blur.max),
+            parameter!("min", Value(0.1), 0.1..20.0, blur.min),
+            parameter!("p", Value(0.5), 0.0..1.0, blur.p),
+        ],
+        is_on: |recipe| recipe.blur.p > 0.0,
+    },
+    Part {
+        name: "erase",
+        about: "fills 1 to so many rectangles of these parts of the area with ImageNet's mean: cutout, random erasing",
+        parameters: &[
+            parameter!("p", Value(0.5), 0.0..1.0, erase.p),
+            parameter!("area_min", Value(0.02), 0.0..0.9, erase.area_min),
+            parameter!("area_max", Value(0.33), 0.0..0.9, erase.area_max),
+            parameter!("ratio", Value(3.3), 1.0..10.0, erase.ratio),
+            whole(parameter!("holes", Value(1.0), 1.0..16.0, erase.holes)),
+        ],
+        is_on: |recipe| recipe.erase.p > 0.0,
+    },
 ];
+
+const fn whole(parameter: Parameter) -> Parameter {
+    Parameter {
+        is_whole: true,
+        ..parameter
+    }
+}
 
 /// Pairs of parameters of a part that are the ends of a range: the part, the lower and the upper end.
 pub(super) const RANGES: &[(&str, &str, &str)] = &[
     ("zoom", "min", "max"),
     ("crop", "row_min", "row_max"),
     ("crop", "column_min", "column_max"),
+    ("resized_crop", "scale_min", "scale_max"),
+    ("resized_crop", "ratio_min", "ratio_max"),
+    ("blur", "min", "max"),
+    ("erase", "area_min", "area_max"),
 ];

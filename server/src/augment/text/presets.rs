@@ -33,4 +33,14 @@ pub const PRESETS: &[Preset] = &[
         about: "the mirror image, half of the time",
         text: "flip",
     },
+    Preset {
+        name: "inception",
+        about: "what torchvision's examples train ImageNet with, and colour jitter",
+        text: "resized_crop flip jitter",
+    },
+    Preset {
+        name: "symmetric",
+        about: "for images without an upright direction, such as those from above",
+        text: "dihedral rotate(45) zoom(1.1) lighting(0.2) crop",
+    },
 ];

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::super::{CropRange, Strength, ZoomRange};
+use super::super::{Strength, ZoomRange};
 use super::*;
 
 fn read(text: &str) -> Recipe {
@@ -81,6 +81,13 @@ fn what_is_wrong_is_named_with_what_is_allowed() {
         ("speed=2", &["speed"]),
         ("zoom(max=0.5)", &["zoom", "min is 1", "max 0.5"]),
         ("crop(0.6,0.4)", &["crop", "row_min is 0.6", "row_max 0.4"]),
+        ("crop resized_crop", &["resized_crop", "crop", "one of them"]),
+        ("randaugment(2.5)", &["randaugment(n)", "2.5", "whole"]),
+        ("randaugment(m=31)", &["randaugment(m)", "31", "0..=30"]),
+        (
+            "resized_crop(ratio_max=0.5)",
+            &["ratio_min is 0.75", "ratio_max 0.5"],
+        ),
         ("rotate(25", &["rotate(25"]),
         ("rotate(,)", &["rotate(,)"]),
         ("flip)", &["flip)"]),

@@ -1,0 +1,27 @@
+//! From an image and its draw to its tensor.
+
+use crate::{
+    augment::Draw,
+    image::Image,
+    retouch,
+    tensor::{self, ElementType, Layout, TensorSpec},
+};
+
+/// Writes the tensor of `image` as `draw` changes it: in one pass, unless the draw has touches. Those work on bytes, so the first pass then
+/// rounds to bytes, and a last one normalises.
+pub(super) fn render(image: &Image, draw: &Draw, spec: &TensorSpec, out: &mut [u8]) {
+    let map = draw.map((image.width(), image.height()), spec.size);
+    if draw.touches.is_empty() {
+        tensor::write_image(image, &map, &draw.tone(), spec, out);
+        return;
+    }
+    let in_bytes = TensorSpec {
+        element_type: ElementType::U8,
+        layout: Layout::Nhwc,
+        ..*spec
+    };
+    let mut pixels = vec![0; in_bytes.image_bytes()];
+    tensor::write_image(image, &map, &draw.tone(), &in_bytes, &mut pixels);
+    retouch::apply(&draw.touches, &mut pixels, spec.size as usize);
+    tensor::write_pixels(&pixels, spec, out);
+}
