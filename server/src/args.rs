@@ -6,10 +6,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod bench;
 mod data;
+mod explain;
 pub mod file;
 
 pub use bench::{Bench, Stage};
 pub use data::{Download, Reading, Stats, Verify};
+pub use explain::Explain;
 
 /// Streams class-balanced, augmented, normalised image batches over gRPC.
 #[derive(Debug, Parser)]
@@ -47,6 +49,8 @@ pub enum Command {
     SampleData(SampleData),
     /// Say what a recipe of augmentations means, or list all that one can be made of.
     Recipe(Recipe),
+    /// Say of which images a batch is made, and what happened to each, in numbers and as a picture.
+    Explain(Explain),
     /// Measure what a batch costs on this machine, stage by stage.
     Bench(Bench),
 }

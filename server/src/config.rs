@@ -9,6 +9,7 @@ use std::{
 
 use crate::{
     args::{SampleData, Serve, Split},
+    augment,
     cache::budget_from_cgroup,
     dataset::{Orientation, ScanOptions, SplitMethod},
     pipeline::{EngineConfig, Limits},
@@ -20,6 +21,7 @@ use crate::{
 
 mod bench;
 mod data;
+mod explain;
 
 pub use data::Fetching;
 
@@ -64,6 +66,9 @@ pub enum Error {
         /// What is allowed.
         reason: &'static str,
     },
+    /// A recipe that is none.
+    #[error("--recipe")]
+    Recipe(#[source] augment::Error),
     /// Two datasets of one name.
     #[error("--data: two datasets are named {0:?}; name them apart with NAME=DIR")]
     DuplicateName(String),
@@ -85,6 +90,7 @@ impl Error {
             Self::Value { option, .. } => option,
             Self::DuplicateName(_) => "--data",
             Self::Counts { .. } => "--counts",
+            Self::Recipe(_) => "--recipe",
         }
     }
 }

@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         Command::Recipe(args) => command::recipe(args),
         Command::Bench(args) => command::bench(args),
         Command::Download(args) => command::download(args),
+        Command::Explain(args) => command::explain(args),
     };
     exit::code(outcome)
 }

@@ -13,6 +13,7 @@ mod changing_files;
 mod compiler;
 mod determinism;
 mod download;
+mod explain;
 mod failover;
 mod folders;
 mod golden;

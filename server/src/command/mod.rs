@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod download;
+mod explain;
 mod recipe;
 mod stats;
 mod verify;
@@ -10,6 +11,7 @@ mod verify;
 pub(crate) use bench::bench;
 pub(crate) use check::check;
 pub(crate) use download::download;
+pub(crate) use explain::explain;
 pub(crate) use recipe::recipe;
 pub(crate) use stats::stats;
 pub(crate) use verify::verify;

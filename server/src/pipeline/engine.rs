@@ -39,6 +39,14 @@ pub struct Engine {
     config: EngineConfig,
 }
 
+/// A request that can be answered.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub(super) description: Description,
+    pub(super) plan: Plan,
+    pub(super) producer: Producer,
+}
+
 impl Engine {
     /// Starts the workers over `datasets`, whose names must differ.
     ///
@@ -160,6 +168,34 @@ impl Engine {
     ///
     /// Where the request is not one that can be answered, or too many streams are open.
     pub fn open(&self, spec: StreamSpec) -> Result<BatchStream, Error> {
+        let Planned {
+            description,
+            plan,
+            producer,
+        } = self.plan(spec)?;
+        let seat = Seat::take(&self.open_streams, self.config.limits.open_streams)?;
+        let announced = announce(&producer, &description);
+        let tally = Arc::clone(&producer.tally);
+        let work = Work {
+            producer,
+            plan,
+            window: self.window(&description.spec),
+        };
+        let job = Arc::new(Job::new(work, description.spec.start.position));
+        let workers = Arc::clone(&self.workers);
+        description.served.meter().open();
+        Ok(BatchStream {
+            job,
+            workers,
+            description,
+            account: Account::new(tally),
+            _announced: announced,
+            _seat: seat,
+        })
+    }
+
+    /// Checks a request and plans its epochs. No pixel is read yet.
+    pub(super) fn plan(&self, spec: StreamSpec) -> Result<Planned, Error> {
         spec.validate(&self.config.limits)?;
         let (index, served) = self.find(&spec.dataset, |_| true)?;
         let dataset = served.dataset();
@@ -203,25 +239,11 @@ impl Engine {
             epochs: spec.epochs,
             steps: description.steps_per_epoch,
         })?;
-        let seat = Seat::take(&self.open_streams, self.config.limits.open_streams)?;
         let producer = self.producer(index, &description, members);
-        let announced = announce(&producer, &description);
-        let tally = Arc::clone(&producer.tally);
-        let work = Work {
-            producer,
-            plan,
-            window: self.window(spec),
-        };
-        let job = Arc::new(Job::new(work, spec.start.position));
-        let workers = Arc::clone(&self.workers);
-        served.meter().open();
-        Ok(BatchStream {
-            job,
-            workers,
+        Ok(Planned {
             description,
-            account: Account::new(tally),
-            _announced: announced,
-            _seat: seat,
+            plan,
+            producer,
         })
     }
 

@@ -22,6 +22,7 @@ mod buffer;
 mod encoding;
 mod engine;
 mod error;
+mod explain;
 mod job;
 mod meter;
 mod options;
@@ -40,6 +41,7 @@ pub use self::{
     buffer::ALIGNMENT,
     engine::Engine,
     error::Error,
+    explain::Explained,
     meter::{Histogram, Meter, Reading, Sums},
     options::{EngineConfig, Limits},
     position::{Position, ResumeError, SpecHash, Start, Stride},

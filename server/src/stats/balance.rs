@@ -29,6 +29,14 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// What it means.
+    #[must_use]
+    pub fn balance(&self) -> &Balance {
+        &self.balance
+    }
+}
+
 impl FromStr for Policy {
     type Err = &'static str;
 

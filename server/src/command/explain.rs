@@ -1,0 +1,142 @@
+use std::{fmt::Write as _, num::NonZeroUsize, path::Path};
+
+use anyhow::{Context as _, anyhow};
+use equibatch_server::{
+    args::Explain,
+    augment::Draw,
+    dataset::{self, ScanOptions},
+    pipeline::{Engine, EngineConfig, Error, Explained, StreamSpec},
+};
+use image::{RgbImage, imageops};
+
+use super::print;
+use crate::exit::{Failure, INPUT, SYSTEM, USAGE};
+
+/// Says of what images a batch is made, and what happened to each.
+pub(crate) fn explain(args: &Explain) -> Result<(), Failure> {
+    let spec = StreamSpec::try_from(args).map_err(|error| USAGE.failure(error))?;
+    let size = spec.tensor.size;
+    let options = ScanOptions::try_from(&args.reading).map_err(|error| USAGE.failure(error))?;
+    let name = args.dir.file_name().unwrap_or_default().to_string_lossy();
+    let dataset = dataset::scan(&name, &args.dir, &options).map_err(|error| INPUT.failure(error))?;
+    let config = EngineConfig {
+        threads: NonZeroUsize::MIN,
+        ..EngineConfig::default()
+    };
+    let engine = Engine::new(config, vec![dataset]).map_err(|error| SYSTEM.failure(error))?;
+    let mut batch = engine.explain(spec).map_err(|error| match error {
+        Error::NoReadableImage { .. } => INPUT.failure(error),
+        _ => USAGE.failure(error),
+    })?;
+    if let Some(slot) = args.slot {
+        let images = batch.len();
+        batch.retain(|explained| explained.slot == slot);
+        if batch.is_empty() {
+            return Err(USAGE.failure(anyhow!("--slot {slot}: the batch has {images} images")));
+        }
+    }
+    if let Some(path) = &args.out {
+        write(&batch, size, path).map_err(|error| SYSTEM.failure(error))?;
+    }
+    print(&batch, args.json, |batch| batch.iter().map(text).collect())
+}
+
+/// The pictures in rows, about as many as columns.
+fn write(batch: &[Explained], size: u32, path: &Path) -> anyhow::Result<()> {
+    let count = batch.len() as u32;
+    let columns = (1..).find(|columns| columns * columns >= count).unwrap_or(1);
+    let mut sheet = RgbImage::new(columns * size, count.div_ceil(columns) * size);
+    for (place, explained) in (0..).zip(batch) {
+        let picture = RgbImage::from_raw(size, size, explained.pixels.clone()).context("a whole picture")?;
+        let (x, y) = (place % columns * size, place / columns * size);
+        imageops::replace(&mut sheet, &picture, x.into(), y.into());
+    }
+    sheet
+        .save_with_format(path, image::ImageFormat::Png)
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn text(explained: &Explained) -> String {
+    let mut text = format!(
+        "{:>4}  {}  {}  (sample {}, use {} in this epoch)\n",
+        explained.slot,
+        explained.class,
+        explained.path,
+        explained.sample,
+        explained.repetition + 1
+    );
+    let mut line = |name: &str, value: String| {
+        let _never_fails = writeln!(text, "      {name:<13} {value}");
+    };
+    if let Some(broken) = &explained.replaces {
+        line("replaces", format!("{broken}, which is broken"));
+    }
+    let Draw {
+        warp,
+        rotate,
+        zoom,
+        brightness,
+        contrast,
+        flip,
+        moves,
+        touches,
+        ..
+    } = &explained.draw;
+    match explained.resized_crop {
+        Some([left, top, width, height]) => line(
+            "resized crop",
+            format!(
+                "{width:.1} x {height:.1} pixels of {:?} from ({left:.1}, {top:.1})",
+                explained.source
+            ),
+        ),
+        None => line(
+            "crop",
+            format!(
+                "from {:?} of a canvas of {:?} pixels",
+                explained.crop_start, explained.canvas
+            ),
+        ),
+    }
+    if *flip {
+        line("flip", "left and right".to_owned());
+    }
+    if let Some(rotate) = rotate {
+        line(
+            "rotate",
+            format!("{:.2} degrees counter-clockwise", rotate.degrees),
+        );
+    }
+    if let Some(zoom) = zoom {
+        line(
+            "zoom",
+            format!(
+                "{:.4} towards column {:.3}, row {:.3}",
+                zoom.scale, zoom.column, zoom.row
+            ),
+        );
+    }
+    if let Some(warp) = warp {
+        let [right, left, bottom, top] = warp.magnitudes;
+        line(
+            "warp",
+            format!("right {right:.4}, left {left:.4}, bottom {bottom:.4}, top {top:.4}"),
+        );
+    }
+    if let Some(brightness) = brightness {
+        line("brightness", format!("{brightness:.4} (0.5 changes nothing)"));
+    }
+    if let Some(contrast) = contrast {
+        line("contrast", format!("{contrast:.4} (1 changes nothing)"));
+    }
+    for step in moves {
+        line("move", format!("{step:?}"));
+    }
+    for touch in touches {
+        line("touch", format!("{touch:?}"));
+    }
+    for (name, row) in ["map", "", ""].iter().zip(explained.map) {
+        line(name, row.map(|entry| format!("{entry:>12.6}")).join(" "));
+    }
+    text
+}

@@ -1,0 +1,74 @@
+//! What the options of `explain` mean.
+
+use super::Error;
+use crate::{
+    args,
+    augment::Recipe,
+    dataset::Split,
+    pipeline::{Canonical, Position, Shard, Start, StreamSpec, Stride},
+    sampling::{Balance, LastBatch, Order},
+    stats::Policy,
+    tensor::{ElementType, Layout, Normalization, TensorSpec},
+};
+
+impl TryFrom<&args::Explain> for StreamSpec {
+    type Error = Error;
+
+    /// The stream that a client gets who asks for no more than this, in bytes.
+    fn try_from(args: &args::Explain) -> Result<Self, Error> {
+        let wrong = |option, value: &str, reason| Error::Value {
+            option,
+            value: value.to_owned(),
+            reason,
+        };
+        let split = Split::from_name(&args.of)
+            .ok_or_else(|| wrong("--of", &args.of, "it must be train, valid or test"))?;
+        let policy: Policy = args
+            .balance
+            .parse()
+            .map_err(|reason| wrong("--balance", &args.balance, reason))?;
+        let recipe: Recipe = args.recipe.parse().map_err(Error::Recipe)?;
+        let is_train = split == Split::Train;
+        Ok(Self {
+            dataset: String::new(),
+            split,
+            seed: args.seed,
+            epochs: args.epoch.saturating_add(1),
+            start: Start {
+                position: Position {
+                    epoch: args.epoch.into(),
+                    step: args.step,
+                },
+                ..Start::default()
+            },
+            shard: Shard::WHOLE,
+            stride: Stride::ALL,
+            batch_size: args.batch_size,
+            balance: if is_train {
+                policy.balance().clone()
+            } else {
+                Balance::Natural
+            },
+            images_per_epoch: None,
+            order: if is_train {
+                Order::Shuffled
+            } else {
+                Order::Sequential
+            },
+            last_batch: if is_train {
+                LastBatch::Drop
+            } else {
+                LastBatch::Keep
+            },
+            recipe: if is_train { recipe } else { Recipe::none() },
+            canonical: Canonical::ShortSide,
+            tensor: TensorSpec {
+                size: args.size,
+                element_type: ElementType::U8,
+                layout: Layout::Nhwc,
+                normalization: Normalization::IMAGENET,
+            },
+            expected_fingerprint: None,
+        })
+    }
+}

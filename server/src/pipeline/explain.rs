@@ -1,0 +1,89 @@
+//! What a batch is made of, in numbers that a person can follow.
+
+use serde::Serialize;
+
+use super::{Engine, Error, produce::Prepared, render::render, spec::StreamSpec};
+use crate::{augment::Draw, geometry::canvas, sampling::Slot};
+
+/// One image of a batch: where it comes from and what happens to it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explained {
+    /// Place in the batch.
+    pub slot: usize,
+    /// Place in the epoch, which keys the augmentation.
+    pub position: u64,
+    /// Number of the sample.
+    pub sample: u32,
+    /// Its file, below the dataset's root.
+    pub path: String,
+    /// Its class.
+    pub class: String,
+    /// The file that was planned and is broken, where this one stands for it.
+    pub replaces: Option<String>,
+    /// How often the epoch used the planned sample before.
+    pub repetition: u64,
+    /// Width and height of the decoded image that is sampled: antialiased to the canonical short side where it was larger.
+    pub source: (u32, u32),
+    /// Width and height of the canvas that the source is laid on.
+    pub canvas: (u32, u32),
+    /// Column and row of the canvas at which the crop begins.
+    pub crop_start: (u32, u32),
+    /// Left, top, width and height in the source of a resized crop.
+    pub resized_crop: Option<[f64; 4]>,
+    /// What was drawn: degrees, factors, logits' brightness and contrast, moves and touches in their order.
+    pub draw: Draw,
+    /// From `(column, row, 1)` of the result to `(u, v, w)`: the pixel is the bilinear sample of the source at `(u / w, v / w)`, both
+    /// counted from pixel centres, with the source reflected about the centres of its border pixels.
+    pub map: [[f64; 3]; 3],
+    /// What values of 0, 1/8, ... 1 become by brightness and contrast: `sigmoid((logit(x) + logit(brightness)) contrast)`.
+    pub curve: [f64; 9],
+    /// The picture: `u8[S, S, 3]`.
+    #[serde(skip)]
+    pub pixels: Vec<u8>,
+}
+
+impl Engine {
+    /// Explains the batch at which `spec` starts. Decodes and renders it on this thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::open`], and where an image cannot be read and none can stand for it.
+    pub fn explain(&self, spec: StreamSpec) -> Result<Vec<Explained>, Error> {
+        let planned = self.plan(spec)?;
+        let spec = &planned.description.spec;
+        let position = spec.start.position;
+        if position.epoch >= u64::from(spec.epochs) {
+            return Ok(vec![]);
+        }
+        let slots = planned.plan.batch(position.epoch, position.step);
+        let dataset = planned.description.served.dataset();
+        let explain = |(place, slot): (usize, Slot)| -> Result<Explained, Error> {
+            let Prepared { sample, image, draw } = planned.producer.prepare(position.epoch, slot)?;
+            let source = (image.width(), image.height());
+            let size = spec.tensor.size;
+            let canvas = canvas(source, size);
+            let mut pixels = vec![0; spec.tensor.image_bytes()];
+            render(&image, &draw, &spec.tensor, &mut pixels);
+            let path = |sample: u32| dataset.samples[sample as usize].path.clone();
+            let tone = draw.tone();
+            Ok(Explained {
+                slot: place,
+                position: slot.position,
+                sample,
+                path: path(sample),
+                class: dataset.classes[slot.class as usize].clone(),
+                replaces: (sample != slot.sample).then(|| path(slot.sample)),
+                repetition: slot.repetition,
+                source,
+                canvas,
+                crop_start: draw.crop.start(canvas, size),
+                resized_crop: draw.resized_crop.map(|crop| crop.rectangle(source)),
+                map: draw.map(source, size).0,
+                curve: std::array::from_fn(|eighths| tone.apply(eighths as f64 / 8.0)),
+                draw,
+                pixels,
+            })
+        };
+        slots.into_iter().enumerate().map(explain).collect()
+    }
+}
