@@ -1,18 +1,51 @@
-# The client on CPU. Build from the repository root: docker build -f docker/client.Dockerfile -t equibatch-client .
+# The client with ONNX Runtime beside it. From the repository root:
+#   docker build -f docker/client.Dockerfile -t equibatch-client .
+#   docker build -f docker/client.Dockerfile -t equibatch-client:cuda --build-arg DEVICE=cuda .
 ARG RUST_VERSION=1.95
-ARG ORT_VERSION=1.31.1
+# cpu or cuda.
+ARG DEVICE=cpu
 
 FROM rust:${RUST_VERSION}-slim-bookworm AS build
 WORKDIR /src
+# Dependencies first: this layer is made again only when a manifest or the contract changes.
+COPY Cargo.toml Cargo.lock ./
+COPY proto proto
+COPY server/Cargo.toml server/Cargo.toml
+COPY client/Cargo.toml client/Cargo.toml
+COPY tests/Cargo.toml tests/Cargo.toml
+COPY docker/stub.sh docker/stub.sh
+RUN sh docker/stub.sh && cargo build --release --locked --package equibatch-client
 COPY . .
-RUN cargo build --release --locked --package equibatch-client
+RUN touch server/src/lib.rs client/src/lib.rs client/src/main.rs \
+    && cargo build --release --locked --package equibatch-client
 
-FROM python:3.11-slim-bookworm AS runtime
-ARG ORT_VERSION
-RUN pip install --no-cache-dir --no-deps --target /runtime "onnxruntime==${ORT_VERSION}" \
-    && cp "/runtime/onnxruntime/capi/libonnxruntime.so.${ORT_VERSION}" /libonnxruntime.so
+FROM python:3.11-slim-bookworm AS runtime-cpu
+ARG ORT_VERSION=1.31.1
+WORKDIR /runtime
+RUN python3 -m pip install --no-cache-dir --no-deps --target wheel "onnxruntime==${ORT_VERSION}" \
+    && mkdir lib \
+    && cp "wheel/onnxruntime/capi/libonnxruntime.so.${ORT_VERSION}" lib/libonnxruntime.so
 
-FROM gcr.io/distroless/cc-debian12:nonroot
+FROM python:3.11-slim-bookworm AS runtime-cuda
+ARG ORT_VERSION=1.31.1
+WORKDIR /runtime
+# The library, its two providers, and nothing of CUDA: that is in the base image below.
+RUN python3 -m pip install --no-cache-dir --no-deps --target wheel "onnxruntime-gpu==${ORT_VERSION}" \
+    && mkdir lib \
+    && cp "wheel/onnxruntime/capi/libonnxruntime.so.${ORT_VERSION}" lib/libonnxruntime.so \
+    && cp wheel/onnxruntime/capi/libonnxruntime_providers_cuda.so wheel/onnxruntime/capi/libonnxruntime_providers_shared.so lib/
+
+FROM gcr.io/distroless/cc-debian12:nonroot AS base-cpu
+FROM nvidia/cuda:13.0.0-cudnn-runtime-ubuntu24.04 AS base-cuda
+
+# hadolint ignore=DL3006
+FROM runtime-${DEVICE} AS runtime
+# hadolint ignore=DL3006
+FROM base-${DEVICE}
 COPY --from=build /src/target/release/client /usr/local/bin/client
-COPY --from=runtime /libonnxruntime.so /usr/local/bin/libonnxruntime.so
+COPY --from=runtime /runtime/lib/ /usr/local/lib/onnxruntime/
+ENV ORT_DYLIB_PATH=/usr/local/lib/onnxruntime/libonnxruntime.so
+USER 65532:65532
+WORKDIR /runs
 ENTRYPOINT ["/usr/local/bin/client"]
+CMD ["--help"]

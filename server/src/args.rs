@@ -27,7 +27,7 @@ const EXIT_CODES: &str = "Exit codes:
   64  the command line makes no sense
   65  `verify` found something, and it is still there; `download` could not fetch some images
   66  the input is not there or is of no use: no such folder, no images, fewer than two classes
-  69  `download` could not fetch any image
+  69  `download` could not fetch any image; `health` found no server that serves
   70  a defect of this program
   74  the system refused: a port in use, a full disk
   78  the configuration file makes no sense";
@@ -39,6 +39,8 @@ pub enum Command {
     Serve(Serve),
     /// Say whether `serve` could use a configuration file, and what is wrong with it if not.
     Check(Check),
+    /// Ask a running server whether it serves: ends with 0 or 69, for health checks of containers.
+    Health(Health),
     /// Fetch the images of lists of addresses into class folders.
     Download(Download),
     /// Look for broken, mislabelled, repeated and leaking images in class folders; delete, move or convert what is told.
@@ -60,6 +62,17 @@ pub enum Command {
 pub struct Check {
     /// The file, as for `serve --config`.
     pub config: PathBuf,
+}
+
+/// Options of `health`.
+#[derive(Args, Debug)]
+pub struct Health {
+    /// HOST:PORT, https://HOST:PORT, or unix:PATH.
+    #[arg(default_value = "127.0.0.1:50051")]
+    pub address: String,
+    /// The authority that signed the server's certificate, in PEM form. Default: those that this machine trusts.
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
 }
 
 /// Options of `serve`.

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         Command::Serve(args) if args.print_config => print_config(args, &parsed),
         Command::Serve(args) => serve(args, parsed.file.as_ref()),
         Command::Check(args) => command::check(args),
+        Command::Health(args) => command::health(args),
         Command::Verify(args) => command::verify(args),
         Command::Stats(args) => command::stats(args),
         Command::SampleData(args) => draw(args),

@@ -233,3 +233,18 @@ async fn the_log_says_after_each_epoch_what_was_done_and_what_held_it_up() {
         assert_eq!(epoch["span"]["client"], "127.0.0.1", "{epoch}");
     }
 }
+
+#[test]
+fn health_is_asked_of_a_running_server() {
+    let images = pictures();
+    let mut running = ServerProcess::start(images.root(), &[]);
+    assert_ends(&server(&["health", &running.address]), 0, &["serving"]);
+    running.kill();
+    running.wait();
+    assert_ends(
+        &server(&["health", &running.address]),
+        69,
+        &[&running.address, "cannot reach"],
+    );
+    assert_ends(&server(&["health", "no address"]), 64, &["HOST:PORT"]);
+}

@@ -6,6 +6,7 @@ mod direct;
 mod door;
 mod drain;
 mod frames;
+mod health;
 mod listen;
 mod loader;
 mod responses;
@@ -15,6 +16,7 @@ mod status;
 pub use self::{
     access::{Access, AccessError, AccessFiles, Guest, TlsFiles, Tokens},
     door::{Guarded, Visit, door},
+    health::{HealthError, ask_health},
     listen::{ServiceConfig, serve},
     loader::Loader,
     responses::Responses,

@@ -1,0 +1,29 @@
+use std::{
+    fs,
+    io::{self, Write as _},
+};
+
+use anyhow::Context as _;
+use equibatch_server::{
+    args::Health,
+    service::{HealthError, ask_health},
+};
+
+use crate::exit::{Failure, INPUT, SYSTEM, UNAVAILABLE, USAGE};
+
+/// Asks a running server whether it serves.
+pub(crate) fn health(args: &Health) -> Result<(), Failure> {
+    let ca = match &args.tls_ca {
+        Some(path) => {
+            let read = fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+            Some(read.map_err(|error| INPUT.failure(error))?)
+        }
+        None => None,
+    };
+    ask_health(&args.address, ca.as_deref()).map_err(|error| match error {
+        HealthError::Address(_) => USAGE.failure(error),
+        HealthError::Threads(_) => SYSTEM.failure(error),
+        _ => UNAVAILABLE.failure(error),
+    })?;
+    writeln!(io::stdout(), "serving").map_err(|error| SYSTEM.failure(error))
+}
