@@ -36,7 +36,7 @@ const EXIT_CODES: &str = "Exit codes:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve class folders until SIGINT or SIGTERM.
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Say whether `serve` could use a configuration file, and what is wrong with it if not.
     Check(Check),
     /// Ask a running server whether it serves: ends with 0 or 69, for health checks of containers.

@@ -384,7 +384,7 @@ mod tests {
         let Command::Serve(serve) = Arguments::try_parse_from(all).unwrap().command else {
             panic!("serve")
         };
-        Config::try_from(&serve)
+        Config::try_from(&*serve)
     }
 
     #[test]

@@ -38,7 +38,7 @@ enum Waited {
     /// From the source that was waited for: a batch, an error or the end.
     Received(Option<Result<Batch, Error>>),
     /// From another source, which is to be used from now on.
-    Overtaken(Source, Batch),
+    Overtaken(Box<(Source, Batch)>),
 }
 
 impl Lane {
@@ -59,8 +59,9 @@ impl Lane {
             };
             let (server, received) = match self.wait(&mut source).await {
                 Waited::Received(received) => (source.server, received),
-                Waited::Overtaken(other, batch) => {
-                    source = other;
+                Waited::Overtaken(overtaken) => {
+                    let batch;
+                    (source, batch) = *overtaken;
                     (source.server, Some(Ok(batch)))
                 }
             };
@@ -108,10 +109,10 @@ impl Lane {
                 biased;
                 received = source.incoming.next() => return Waited::Received(received),
                 overtaken = self.fetch_from(other) => match overtaken {
-                    Ok((other, batch)) => {
+                    Ok(overtaken) => {
                         let reason = format!("it owed a batch for {} s", stall.as_secs_f64());
                         self.roster.failed(source.server, self.lost(source.server, &reason));
-                        return Waited::Overtaken(other, batch);
+                        return Waited::Overtaken(Box::new(overtaken));
                     }
                     Err(error) => self.roster.failed(other, error),
                 }

@@ -79,7 +79,7 @@ impl Servers {
     ///
     /// [`Error::NotAServer`] and [`Error::Unreachable`].
     pub fn datasets(&self) -> Result<Vec<DatasetSummary>, Error> {
-        self.ask(async |server| server.datasets().await)
+        self.ask(&async |server| server.datasets().await)
     }
 
     /// One dataset, as the first server that answers describes it; an empty name means the only one.
@@ -88,7 +88,7 @@ impl Servers {
     ///
     /// [`Error::Refused`] where the server has no such dataset.
     pub fn describe(&self, dataset: &str) -> Result<DatasetDescription, Error> {
-        self.ask(async |server| server.describe(dataset).await)
+        self.ask(&async |server| server.describe(dataset).await)
     }
 
     /// Starts a stream that keeps up to `prefetch` batches ready, at least one from each server. Each server gets a connection of its own,
@@ -189,7 +189,7 @@ impl Servers {
     }
 
     /// Asks the servers that are well, one after the other, until one can be reached.
-    fn ask<T>(&self, question: impl AsyncFn(&Server) -> Result<T, Error>) -> Result<T, Error> {
+    fn ask<T>(&self, question: &impl AsyncFn(&Server) -> Result<T, Error>) -> Result<T, Error> {
         self.threads.block_on(async {
             loop {
                 let Some(server) = self.roster.choose(0) else {

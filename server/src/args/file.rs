@@ -299,7 +299,7 @@ mod tests {
         parse_from(typed(&[&config, words].concat()))
     }
 
-    fn serve_of(parsed: Parsed) -> Serve {
+    fn serve_of(parsed: Parsed) -> Box<Serve> {
         match parsed.arguments.command {
             args::Command::Serve(serve) => serve,
             other => panic!("{other:?}"),

@@ -285,7 +285,8 @@ impl Run<'_> {
                     .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             });
             // All of them are waited for, and the first error is told.
-            ended.fold(Ok(()), |first, ended| first.and(ended))
+            let ended: Vec<Result<(), Error>> = ended.collect();
+            ended.into_iter().collect::<Result<(), Error>>()
         });
         stopped?;
         let mut report = self

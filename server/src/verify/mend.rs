@@ -291,8 +291,8 @@ fn plan<'a>(root: &Path, report: &'a Report, removed: &BTreeSet<&str>, mending: 
             name
         } else {
             let is_free = |name: &String| {
-                !taken.contains(&name.to_lowercase())
-                    && !(in_place && root.join(name).symlink_metadata().is_ok())
+                let is_there = in_place && root.join(name).symlink_metadata().is_ok();
+                !is_there && !taken.contains(&name.to_lowercase())
             };
             let longer = format!("{}.jpg", image.path);
             let mut names = [name, longer].into_iter();

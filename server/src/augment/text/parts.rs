@@ -16,7 +16,7 @@ pub struct Part {
 }
 
 /// A number of a part.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Parameter {
     /// As written in a recipe.
     pub name: &'static str,

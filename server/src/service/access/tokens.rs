@@ -73,7 +73,7 @@ impl Tokens {
             match Table::read(&self.0.path) {
                 Ok(table) => self.change(table, seen.is_some()),
                 Err(error) => {
-                    tracing::error!(error = %error, "tokens not read again: the earlier ones stay good")
+                    tracing::error!(error = %error, "tokens not read again: the earlier ones stay good");
                 }
             }
         }

@@ -108,7 +108,7 @@ pub(in crate::service) fn stream_spec(
             LastBatch::Keep
         }),
         recipe: match request.recipe {
-            Some(given) => recipe(given)?,
+            Some(given) => recipe(&given)?,
             None if is_train => Recipe::reference(),
             None => Recipe::none(),
         },
@@ -186,7 +186,7 @@ fn balance(balance: v1::Balance, dataset: &Dataset) -> Result<Balance, Error> {
 }
 
 /// A recipe given as text, or else as numbers.
-fn recipe(recipe: v1::Recipe) -> Result<Recipe, Error> {
+fn recipe(recipe: &v1::Recipe) -> Result<Recipe, Error> {
     let augment = match enumeration("recipe.augment", recipe.augment)? {
         v1::Augment::Unspecified => None,
         v1::Augment::All => Some(Augment::All),
