@@ -89,7 +89,7 @@ pub struct Serve {
     /// by. Without NAME=, the folder's own name. May be given several times.
     #[arg(long = "data", value_name = "[NAME=]DIR", required = true)]
     pub data: Vec<String>,
-    /// Where to listen: [HOST]:PORT, or unix:PATH for clients on this machine. Without a host: on this machine only. May be given
+    /// Where to listen: HOST:PORT, :PORT, or unix:PATH for clients on this machine. Without a host: on this machine only. May be given
     /// several times, or as a list with commas. Without --tokens or --tls-client-ca, whoever reaches the port, or may write to the
     /// socket file, can read the images.
     #[arg(

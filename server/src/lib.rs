@@ -30,7 +30,7 @@
 //! | [`verify`], [`files`] | what is wrong with the files of a folder, and mending it; files that appear whole or not at all |
 //! | [`terminal`] | tables and progress bars |
 //! | [`sample_data`] | drawn images to try things out with |
-//! | [`bench`] | what a batch costs on this machine, stage by stage |
+//! | [`mod@bench`] | what a batch costs on this machine, stage by stage |
 //!
 //! Imports go down this list only: `service` knows `pipeline`, `pipeline` knows the parts, the parts know `dataset`, `image`, `geometry` and
 //! `random`, and nothing else. Only `service` knows gRPC.

@@ -1,6 +1,6 @@
 //! Amounts of memory as people write them.
 
-/// What [`bytes`] understands, for messages.
+/// What [`bytes()`] understands, for messages.
 pub const SPELLING: &str = "write a number of bytes, or one with KiB, MiB, GiB, TiB, KB, MB, GB or TB";
 
 /// The number of bytes that `text` says: `4096`, `1.5GiB`, `4 MB`. `None` where it says none, or more than 64 bits hold.
