@@ -100,6 +100,7 @@ const CLIENT: Rules = &[
     ("runtime", &["program", "graph"]),
     ("stream", &[]),
     ("learn", &["runtime", "stream", "schedule", "program"]),
+    ("args", &["runtime", "schedule", "stream"]),
     ("command", &["args", "config", "learn", "runtime", "stream"]),
 ];
 

@@ -78,16 +78,10 @@ fn twenty_four_streamed_images_are_learnt_by_heart() {
         arch: "resnet18@8".to_owned(),
         epochs: steps,
         steps_per_epoch: 1,
-        max_lr: "3e-3".to_owned(),
-        weight_decay: 0.01,
         batch_size: 24,
         image_size: SIZE,
-        balance: Balance::Natural,
-        recipe: "none".to_owned(),
         seed: 1,
-        mean: [0.485, 0.456, 0.406],
-        std: [0.229, 0.224, 0.225],
-        canonical_short_side: 37,
+        ..RunConfig::default()
     };
     let options = SessionOptions {
         intra_threads: NonZeroUsize::new(1),

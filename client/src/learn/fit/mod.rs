@@ -1,4 +1,13 @@
 //! The training loop.
+//!
+//! # Layout
+//!
+//! - [`Fit`]: batches in, epochs judged and saved.
+//! - [`observer`]: what is told while it runs.
+//! - `epoch`: what adds up over an epoch.
+
+mod epoch;
+pub mod observer;
 
 use std::{
     path::PathBuf,
@@ -7,8 +16,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Serialize;
-
+use self::epoch::Epoch;
+pub use self::observer::{EpochRecord, Observer, StepEvent};
 use super::{
     card::Preprocessing,
     evaluate::{self, Subject, evaluate},
@@ -56,58 +65,6 @@ pub enum Error {
     /// The run's folder.
     #[error(transparent)]
     Run(#[from] run::Error),
-}
-
-/// What is told while a model learns.
-pub trait Observer {
-    /// A step is done.
-    fn step(&mut self, step: &StepEvent);
-    /// An epoch is done, judged and saved.
-    fn epoch(&mut self, record: &EpochRecord);
-}
-
-/// One step.
-#[derive(Clone, Copy, Debug)]
-pub struct StepEvent {
-    /// From 0.
-    pub epoch: u64,
-    /// Steps done, over all epochs.
-    pub steps: u64,
-    /// Steps of the whole run.
-    pub total_steps: u64,
-    /// Images of the step.
-    pub images: usize,
-    /// Its loss and learning rate.
-    pub report: StepReport,
-    /// The loss to show.
-    pub smoothed_loss: f64,
-    /// How long it waited for its batch.
-    pub waited: Duration,
-    /// How long it took, waiting included.
-    pub took: Duration,
-}
-
-/// One epoch: a line of `metrics.jsonl`.
-#[derive(Clone, Debug, Serialize)]
-pub struct EpochRecord {
-    /// From 1.
-    pub epoch: u64,
-    /// Steps done, over all epochs.
-    pub steps: u64,
-    /// Smoothed over the whole run, as the progress bar shows it.
-    pub train_loss: f64,
-    /// On the validation images; absent where there are none, or where the server went away before they were judged.
-    pub valid: Option<Figures>,
-    /// Of the last step, the largest of all layer groups.
-    pub learning_rate: f64,
-    /// For training, without validation.
-    pub seconds: f64,
-    /// In training.
-    pub images_per_second: f64,
-    /// Share of the training time that was spent waiting for batches.
-    pub wait_share: f64,
-    /// Images that stood in the place of broken files.
-    pub replaced: usize,
 }
 
 /// How a training ended.
@@ -345,25 +302,5 @@ impl Fit<'_> {
             last / steps_per_epoch + 1,
             last % steps_per_epoch + 1
         )
-    }
-}
-
-/// What adds up over an epoch.
-#[derive(Debug, Default)]
-struct Epoch {
-    images: usize,
-    replaced: usize,
-    waited: Duration,
-    took: Duration,
-    learning_rate: f64,
-}
-
-impl Epoch {
-    fn add(&mut self, batch: &Batch, report: StepReport, (waited, took): (Duration, Duration)) {
-        self.images += batch.labels.len();
-        self.replaced += batch.replaced;
-        self.waited += waited;
-        self.took += took;
-        self.learning_rate = report.learning_rate;
     }
 }
