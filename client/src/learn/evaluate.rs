@@ -1,7 +1,7 @@
 //! Judges a model on a split.
 
 use super::card::Preprocessing;
-use super::metrics::{ConfusionMatrix, Figures, argmax, cross_entropy};
+use super::metrics::{ConfusionMatrix, Figures, Tally};
 use crate::{
     runtime::{self, Classifier},
     stream::{self, BatchRequest, BatchStream, Servers, Split},
@@ -105,8 +105,8 @@ fn judge(
     subject: &Subject<'_>,
 ) -> Result<Judgement, Error> {
     let classes = subject.classes.len();
-    let mut matrix = ConfusionMatrix::new(classes);
-    let (mut loss, mut replaced) = (0.0, 0);
+    let mut tally = Tally::new(classes);
+    let mut replaced = 0;
     while let Some(batch) = stream.next_batch()? {
         let logits = classifier.logits(
             &batch.tensor,
@@ -114,17 +114,13 @@ fn judge(
             subject.preprocessing.image_size as usize,
         )?;
         for (row, &label) in logits.chunks_exact(classes).zip(&batch.labels) {
-            let label = label as usize;
-            matrix.record(label, argmax(row));
-            loss += cross_entropy(row, label);
+            tally.record(row, label as usize);
         }
         replaced += batch.replaced;
     }
-    let loss = loss / matrix.total().max(1) as f64;
-    let figures = Figures::new(&matrix, loss, subject.classes);
     Ok(Judgement {
-        matrix,
-        figures,
+        matrix: tally.matrix().clone(),
+        figures: tally.figures(subject.classes),
         replaced,
     })
 }

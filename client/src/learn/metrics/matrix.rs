@@ -1,6 +1,4 @@
-//! How good predictions are. Every figure is a pure function of counts or of one row of logits.
-
-use serde::Serialize;
+//! Counts of what was taken for what.
 
 /// Counts of predictions: rows are actual classes, columns predicted ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,8 +113,13 @@ impl ConfusionMatrix {
     /// Mean recall of the classes that have images.
     #[must_use]
     pub fn balanced_accuracy(&self) -> Option<f64> {
-        let recalls: Vec<f64> = (0..self.classes).filter_map(|class| self.recall(class)).collect();
-        (!recalls.is_empty()).then(|| recalls.iter().sum::<f64>() / recalls.len() as f64)
+        mean((0..self.classes).filter_map(|class| self.recall(class)))
+    }
+
+    /// Mean F1 of the classes that have images or are predicted.
+    #[must_use]
+    pub fn macro_f1(&self) -> Option<f64> {
+        mean((0..self.classes).filter_map(|class| self.f1(class)))
     }
 
     /// The class with the fewest images, of those that have any; the first of several.
@@ -128,142 +131,13 @@ impl ConfusionMatrix {
     }
 }
 
-/// The figures of one class.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ClassFigures {
-    /// Its name.
-    pub name: String,
-    /// Its images.
-    pub images: u64,
-    /// See [`ConfusionMatrix::precision`].
-    pub precision: Option<f64>,
-    /// See [`ConfusionMatrix::recall`].
-    pub recall: Option<f64>,
-    /// See [`ConfusionMatrix::f1`].
-    pub f1: Option<f64>,
-}
-
-/// The figures of a whole split.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Figures {
-    /// Images judged.
-    pub images: u64,
-    /// Mean cross entropy, in nats.
-    pub loss: f64,
-    /// Share of right predictions.
-    pub accuracy: Option<f64>,
-    /// Share of wrong predictions.
-    pub error_rate: Option<f64>,
-    /// Mean recall.
-    pub balanced_accuracy: Option<f64>,
-    /// In label order.
-    pub classes: Vec<ClassFigures>,
-    /// Rows actual, columns predicted.
-    pub confusion_matrix: Vec<Vec<u64>>,
-}
-
-impl Figures {
-    /// Gathers the figures of `matrix`.
-    #[must_use]
-    pub fn new(matrix: &ConfusionMatrix, loss: f64, names: &[String]) -> Self {
-        let class = |(class, name): (usize, &String)| ClassFigures {
-            name: name.clone(),
-            images: matrix.actual(class),
-            precision: matrix.precision(class),
-            recall: matrix.recall(class),
-            f1: matrix.f1(class),
-        };
-        Self {
-            images: matrix.total(),
-            loss,
-            accuracy: matrix.accuracy(),
-            error_rate: matrix.error_rate(),
-            balanced_accuracy: matrix.balanced_accuracy(),
-            classes: names.iter().enumerate().map(class).collect(),
-            confusion_matrix: matrix.rows().map(<[u64]>::to_vec).collect(),
-        }
-    }
-}
-
-/// Cross entropy of one row of logits, in nats, computed in double precision: `ln(sum exp(l)) - l[label]`.
-///
-/// # Panics
-///
-/// Where `label` is not an index into `logits`.
-#[must_use]
-pub fn cross_entropy(logits: &[f32], label: usize) -> f64 {
-    let largest = largest(logits);
-    let sum: f64 = logits
-        .iter()
-        .map(|&logit| (f64::from(logit) - largest).exp())
-        .sum();
-    largest + sum.ln() - f64::from(logits[label])
-}
-
-/// Probabilities of one row of logits. They add up to 1.
-#[must_use]
-pub fn softmax(logits: &[f32]) -> Vec<f64> {
-    let largest = largest(logits);
-    let exponentials: Vec<f64> = logits
-        .iter()
-        .map(|&logit| (f64::from(logit) - largest).exp())
-        .collect();
-    let sum: f64 = exponentials.iter().sum();
-    exponentials.into_iter().map(|value| value / sum).collect()
-}
-
-/// Index of the largest logit; the first of several.
-///
-/// # Panics
-///
-/// Where `logits` is empty.
-#[must_use]
-pub fn argmax(logits: &[f32]) -> usize {
-    assert!(!logits.is_empty(), "a row of logits has a value for every class");
-    (1..logits.len()).fold(
-        0,
-        |best, index| if logits[index] > logits[best] { index } else { best },
-    )
-}
-
-fn largest(logits: &[f32]) -> f64 {
-    logits
-        .iter()
-        .copied()
-        .map(f64::from)
-        .fold(f64::NEG_INFINITY, f64::max)
-}
-
 fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// The training loss that is shown: a debiased exponential average over the whole run,
-/// `m <- 0.98 m + 0.02 loss`, shown `m / (1 - 0.98^n)`.
-///
-/// # Source
-///
-/// `SmoothenValue` of fastai 1.0, `fastai/callback.py`, with the default `beta` of its `Recorder`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, serde::Deserialize)]
-pub struct SmoothedLoss {
-    average: f64,
-    count: u64,
-}
-
-impl SmoothedLoss {
-    const BETA: f64 = 0.98;
-
-    /// Takes in the loss of one batch.
-    pub fn add(&mut self, loss: f64) {
-        self.average = Self::BETA * self.average + (1.0 - Self::BETA) * loss;
-        self.count += 1;
-    }
-
-    /// The average so far. `None` before the first batch.
-    #[must_use]
-    pub fn value(&self) -> Option<f64> {
-        (self.count > 0).then(|| self.average / (1.0 - Self::BETA.powf(self.count as f64)))
-    }
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0_u64), |(sum, count), value| (sum + value, count + 1));
+    (count > 0).then(|| sum / count as f64)
 }
 
 #[cfg(test)]
@@ -294,6 +168,7 @@ mod tests {
         );
         assert_eq!(matrix.f1(0), Some(1.0 / 3.0));
         assert_eq!(matrix.balanced_accuracy(), Some((0.25 + 0.975) / 2.0));
+        assert_eq!(matrix.macro_f1(), Some((1.0 / 3.0 + 78.0 / 82.0) / 2.0));
         assert_eq!(matrix.rarest(), Some(0));
     }
 
@@ -333,50 +208,7 @@ mod tests {
         );
     }
 
-    #[test]
-    fn cross_entropy_of_equal_logits_is_the_logarithm_of_their_number() {
-        assert!((cross_entropy(&[3.0, 3.0, 3.0], 1) - 3.0_f64.ln()).abs() < 1e-15);
-    }
-
-    #[test]
-    fn large_logits_do_not_overflow() {
-        assert_eq!(cross_entropy(&[1e30, 0.0], 0), 0.0);
-        assert_eq!(softmax(&[-1e30, 1e30]), [0.0, 1.0]);
-    }
-
-    #[test]
-    fn argmax_takes_the_first_of_equals() {
-        assert_eq!(argmax(&[1.0, 2.0, 2.0]), 1);
-        assert_eq!(argmax(&[5.0]), 0);
-    }
-
-    #[test]
-    fn the_smoothed_loss_of_a_constant_is_the_constant() {
-        let mut loss = SmoothedLoss::default();
-        assert_eq!(loss.value(), None);
-        for _ in 0..100 {
-            loss.add(0.7);
-            assert!((loss.value().expect("a value") - 0.7).abs() < 1e-12);
-        }
-    }
-
-    #[test]
-    fn the_smoothed_loss_weighs_recent_batches_more() {
-        let mut loss = SmoothedLoss::default();
-        loss.add(1.0);
-        loss.add(0.0);
-        let expected = 0.98 * 0.02 / (1.0 - 0.98 * 0.98);
-        assert!((loss.value().expect("a value") - expected).abs() < 1e-15);
-    }
-
     proptest! {
-        #[test]
-        fn probabilities_add_up_to_one_and_agree_with_cross_entropy(logits in prop::collection::vec(-50.0_f32..50.0, 1..20)) {
-            let probabilities = softmax(&logits);
-            prop_assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-12);
-            let best = argmax(&logits);
-            prop_assert!((cross_entropy(&logits, best) + probabilities[best].ln()).abs() < 1e-9);
-        }
 
         #[test]
         fn accuracy_and_error_rate_are_complements(cells in prop::collection::vec(0_u64..50, 9)) {
