@@ -70,6 +70,7 @@ fn noise(config: &RunConfig) -> Batch {
         next: Position::default(),
         labels: (0..config.batch_size).map(|image| image % 2).collect(),
         samples: (0..config.batch_size).collect(),
+        mixed: None,
         replaced: 0,
         tensor: (0..elements)
             .flat_map(|i| value(i).to_le_bytes())

@@ -3,7 +3,7 @@
 use equibatch_proto::v1::{self, stream_batches_response::Message};
 use tonic::Streaming;
 
-use super::{Batch, BatchRequest, Error, Position, StreamDescription, server::Client};
+use super::{Batch, BatchRequest, Error, Position, StreamDescription, batch::Mixed, server::Client};
 
 /// The batches of one request to one server; every message is checked against what was asked for.
 #[derive(Debug)]
@@ -86,6 +86,7 @@ impl Incoming {
         if batch.labels.iter().any(|&label| label as usize >= self.classes) {
             return Err(contract("a label is not among the classes"));
         }
+        let mixed = self.mixed(&batch).map_err(contract)?;
         Ok(Batch {
             epoch: batch.epoch,
             step: batch.step,
@@ -96,8 +97,31 @@ impl Incoming {
                 .ok_or_else(|| contract("a batch has no position"))?,
             labels: batch.labels,
             samples: batch.sample_ids,
+            mixed,
             replaced: batch.replacements.len(),
             tensor: batch.tensor,
         })
+    }
+
+    /// The second halves of soft labels, or what is wrong with them.
+    fn mixed(&self, batch: &v1::Batch) -> Result<Option<Vec<Mixed>>, &'static str> {
+        let (labels, weights) = (&batch.mixed_labels, &batch.mixed_weights);
+        if labels.is_empty() && weights.is_empty() {
+            return Ok(None);
+        }
+        if [labels.len(), weights.len()] != [batch.labels.len(); 2] {
+            return Err("a batch has not as many mixed labels and weights as images");
+        }
+        if labels.iter().any(|&label| label as usize >= self.classes) {
+            return Err("a mixed label is not among the classes");
+        }
+        if !weights.iter().all(|weight| (0.0..=1.0).contains(weight)) {
+            return Err("the weight of a mixed label is not from 0 to 1");
+        }
+        let mixed = labels
+            .iter()
+            .zip(weights)
+            .map(|(&label, &weight)| Mixed { label, weight });
+        Ok(Some(mixed.collect()))
     }
 }

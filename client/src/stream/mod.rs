@@ -41,7 +41,7 @@ mod roster;
 mod server;
 pub mod servers;
 
-pub use batch::{Batch, StreamDescription};
+pub use batch::{Batch, Mixed, StreamDescription};
 pub use batches::BatchStream;
 pub use credentials::{Credentials, Token};
 pub use dataset::{ClassCounts, DatasetDescription, DatasetSummary};

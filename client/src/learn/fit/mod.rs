@@ -119,6 +119,7 @@ impl Fit<'_> {
             };
             let waited = started.elapsed();
             self.check_order(&batch)?;
+            self.check_labels(&batch)?;
             let report = self.learner.step(&batch)?;
             epoch.add(&batch, report, (waited, started.elapsed()));
             observer.step(&self.event(&batch, report, (waited, started.elapsed())));
@@ -206,6 +207,19 @@ impl Fit<'_> {
         Err(Error::Mismatch {
             address: self.servers.address().to_owned(),
             reason,
+        })
+    }
+
+    /// To train on half of a soft label would teach something else than was asked for.
+    fn check_labels(&self, batch: &Batch) -> Result<(), Error> {
+        if batch.mixed.is_none() {
+            return Ok(());
+        }
+        Err(Error::Mismatch {
+            address: self.servers.address().to_owned(),
+            reason:
+                "its images are mixed, as the recipe says, and this trainer takes one class for each image"
+                    .to_owned(),
         })
     }
 

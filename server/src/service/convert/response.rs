@@ -92,6 +92,8 @@ pub(in crate::service) fn batch(batch: Batch, description: &Description) -> v1::
         labels: batch.labels,
         sample_ids: batch.samples,
         replacements: batch.replacements.into_iter().map(replacement).collect(),
+        mixed_labels: vec![],
+        mixed_weights: vec![],
         tensor: batch.tensor,
     }
 }
