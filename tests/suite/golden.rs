@@ -147,6 +147,7 @@ fn inputs(signature: &Signature, golden: &BTreeMap<String, Array>, step: usize) 
                 &[],
                 vec![LEARNING_RATES[group.parse::<usize>().expect("a group")]],
             ),
+            None if name == "targets" => targets(&golden[&format!("batch/{step}/labels")]),
             None => golden[&format!("batch/{step}/{name}")].clone(),
         },
     };
@@ -155,6 +156,14 @@ fn inputs(signature: &Signature, golden: &BTreeMap<String, Array>, step: usize) 
         .iter()
         .map(|info| (info.name.clone(), input(&info.name)))
         .collect()
+}
+
+/// What labels mean for the mean cross entropy.
+fn targets(labels: &Array) -> Array {
+    let count = labels.data.len();
+    Array::from_fn(&[count, spec().model.classes], |index| {
+        f64::from(u8::from(labels.data[index[0]] == index[1] as f64)) / count as f64
+    })
 }
 
 /// How far a result is off, relative to the largest element expected.

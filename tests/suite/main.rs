@@ -19,6 +19,7 @@ mod folders;
 mod golden;
 mod limits;
 mod local;
+mod losses;
 mod metrics;
 mod operator;
 mod recipes;

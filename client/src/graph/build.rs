@@ -82,7 +82,7 @@ operators! {
     /// Wires [`Op::OneHot`].
     one_hot(labels; width: usize) => Op::OneHot(width);
     /// Wires [`Composite::CrossEntropy`].
-    cross_entropy(logits, labels) => Op::Composite(Composite::CrossEntropy);
+    cross_entropy(logits, targets) => Op::Composite(Composite::CrossEntropy);
     /// Wires [`Composite::ReluGradient`].
     relu_gradient(y, dy) => Op::Composite(Composite::ReluGradient);
 }

@@ -11,7 +11,7 @@ pub enum Composite {
     BatchNorm(BatchNormalization),
     /// The gradient of [`Composite::BatchNorm`]: `(x, dy, γ, mean, variance) → (dx, dγ, dβ)`.
     BatchNormGradient(BatchNormalization),
-    /// `(logits, labels) → loss`: the batch's mean of `−log softmax(logits)[label]`.
+    /// `(logits, targets) → loss`: `−Σ targets · log softmax(logits)`. Rows of targets are what a label means: one share per class.
     CrossEntropy,
     /// A convolution `(x, w)` without bias whose weight changes from run to run, so that no runtime can prepare it.
     Conv(Conv2d),

@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //!
-//! - [`learner`]: a model in training, step by step; [`dropout`]: its masks.
+//! - [`learner`]: a model in training, step by step; [`dropout`]: its masks; [`targets`]: what labels mean for its loss.
 //! - [`fit`]: the training loop: batches in, epochs judged and saved.
 //! - [`evaluate`]: a model judged on a split.
 //! - [`metrics`]: figures as pure functions of predictions.
@@ -22,6 +22,7 @@ pub mod predict;
 pub mod progress;
 pub mod report;
 pub mod run;
+pub mod targets;
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@
 //! - [`Builder`]: a model under construction; remembers its parameters, running statistics and dropout masks.
 //! - `conv`, `norm`, `linear`, `dropout`: one layer each, as methods of the builder.
 //! - [`Backbone`] and [`Head`]: which network, and the function that wires it.
+//! - [`loss`](loss()): what training makes small.
 //! - [`initial`]: the state that training starts from.
 
 mod builder;
@@ -13,6 +14,7 @@ mod dropout;
 mod head;
 pub mod initial;
 mod linear;
+mod loss;
 mod norm;
 mod parameter;
 mod resnet;
@@ -20,6 +22,7 @@ mod resnet;
 pub use builder::{Builder, Mode};
 pub use dropout::Dropout;
 pub use head::Head;
+pub use loss::loss;
 pub use norm::Statistic;
 pub use parameter::{Kind, LayerGroup, Parameter};
 pub use resnet::{Backbone, Block, UnknownBackbone};

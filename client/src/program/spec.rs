@@ -62,6 +62,8 @@ pub struct TrainSpec {
     pub batch_size: usize,
     /// How many of [`LayerGroup::ALL`], from the first, keep everything but their batch norms.
     pub frozen_groups: usize,
+    /// γ of the focal loss; 0 for the cross entropy.
+    pub focal: f32,
     /// How parameters move.
     pub optimizer: AdamW,
 }
@@ -74,6 +76,7 @@ impl TrainSpec {
             model,
             batch_size,
             frozen_groups: 0,
+            focal: 0.0,
             optimizer: AdamW::default(),
         }
     }

@@ -5,14 +5,14 @@ use super::{Error, Program, Role, Signature, StatePair, TrainSpec, ValueInfo};
 use crate::autodiff::gradients;
 use crate::graph::export::{self, Options};
 use crate::graph::{ElementType, Graph, TensorType, Value, lower};
-use crate::nn::{Builder, LayerGroup, Mode, Parameter};
+use crate::nn::{self, Builder, LayerGroup, Mode, Parameter};
 use crate::optim::{Moments, Rate, Schedule, Trained};
 
 /// Compiles one step of training: forward, loss, backward and update.
 ///
 /// # Shapes
-/// `images: f32[N, 3, S, S]`, `labels: i64[N]`, one mask `f32[N, F]` per dropout, and scalars `f32[]`: `beta1`, `bias_correction1`,
-/// `bias_correction2`, and `learning_rate.i` for each group i that trains anything `→ loss: f32[]` (the batch's mean),
+/// `images: f32[N, 3, S, S]`, `targets: f32[N, classes]`, one mask `f32[N, F]` per dropout, and scalars `f32[]`: `beta1`, `bias_correction1`,
+/// `bias_correction2`, and `learning_rate.i` for each group i that trains anything `→ loss: f32[]` (see [`nn::loss`](crate::nn::loss())),
 /// `logits: f32[N, classes]`, and the next state.
 ///
 /// # Determinism
@@ -42,12 +42,12 @@ pub fn train_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
     let mut graph = Graph::new();
     let g = &mut graph;
     let images = g.input("images", TensorType::f32([spec.batch_size, 3, size, size]))?;
-    let labels = g.input("labels", TensorType::new(ElementType::I64, [spec.batch_size]))?;
+    let targets = g.input("targets", TensorType::f32([spec.batch_size, spec.model.classes]))?;
     let mut builder = Builder::new(g, Mode::Train);
     let logits = spec.model.build(&mut builder, images)?;
     let loss = builder
         .graph
-        .scoped("loss", |g| g.cross_entropy(logits, labels))?;
+        .scoped("loss", |g| nn::loss(g, logits, targets, spec.focal))?;
     let parameters = builder.parameters().to_vec();
     let statistics = builder.statistics().to_vec();
     let dropout = builder.dropouts().to_vec();
@@ -73,7 +73,7 @@ pub fn train_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
     }
     let mut inputs = vec![
         info(state.graph, "images", images),
-        info(state.graph, "labels", labels),
+        info(state.graph, "targets", targets),
     ];
     inputs.extend(dropout.iter().map(|mask| ValueInfo {
         name: mask.name.clone(),

@@ -71,8 +71,8 @@ fn spell(g: &mut Graph, composite: &Composite, inputs: &[Value]) -> Result<Vec<V
             };
             batch_norm::backward(g, &operands, *attributes).map(Vec::from)
         }
-        (Composite::CrossEntropy, &[logits, labels]) => {
-            cross_entropy::forward(g, logits, labels).map(|loss| vec![loss])
+        (Composite::CrossEntropy, &[logits, targets]) => {
+            cross_entropy::forward(g, logits, targets).map(|loss| vec![loss])
         }
         (Composite::Conv(conv), &[x, w]) => conv::spell(g, x, w, *conv).map(|y| vec![y]),
         (Composite::ConvInputGradient { conv, extent }, &[w, dy]) => {
