@@ -17,6 +17,7 @@ mod explain;
 mod failover;
 mod folders;
 mod golden;
+mod golden_options;
 mod limits;
 mod local;
 mod losses;

@@ -1,10 +1,14 @@
 //! Whole programs: what a runtime is handed, and what it must know to feed it.
 
+mod assembly;
 mod error;
 mod inference;
+mod pass;
 mod signature;
 mod spec;
+mod train_parts;
 mod train_step;
+mod update;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +16,7 @@ pub use error::Error;
 pub use inference::inference;
 pub use signature::{Role, Signature, StatePair, ValueInfo};
 pub use spec::{ModelSpec, TrainSpec};
+pub use train_parts::{TrainParts, parts_graphs, train_parts};
 pub use train_step::{train_graph, train_step};
 
 pub use crate::graph::{ElementType, Shape, Tensor};

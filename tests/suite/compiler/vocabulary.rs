@@ -148,6 +148,8 @@ const TRAIN_OPERATORS: [&str; 31] = [
 fn options_of_a_step_add_few_operators() {
     let spec = TrainSpec {
         focal: 2.0,
+        clip_norm: Some(1.0),
+        average: true,
         ..TrainSpec::new(small(), 4)
     };
     let train = decoded(&train_step(&spec).expect("a valid step"));
