@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use equibatch_client::graph::export::{self, Options};
 use equibatch_client::graph::{ElementType, Graph, Origin, lower};
 use equibatch_client::runtime::Runtime;
+use half::{bf16, f16};
 use ort::session::{Session, SessionInputValue};
 use ort::value::Tensor;
 
@@ -43,6 +44,24 @@ pub fn run(graph: &Graph, leaves: &BTreeMap<String, Array>) -> anyhow::Result<BT
             let data = match lowered.tensor_type(*value).element_type {
                 ElementType::F32 => outputs[&**name]
                     .try_extract_tensor::<f32>()?
+                    .1
+                    .iter()
+                    .map(|&number| f64::from(number))
+                    .collect(),
+                ElementType::F16 => outputs[&**name]
+                    .try_extract_tensor::<f16>()?
+                    .1
+                    .iter()
+                    .map(|&number| number.to_f64())
+                    .collect(),
+                ElementType::Bf16 => outputs[&**name]
+                    .try_extract_tensor::<bf16>()?
+                    .1
+                    .iter()
+                    .map(|&number| number.to_f64())
+                    .collect(),
+                ElementType::U8 => outputs[&**name]
+                    .try_extract_tensor::<u8>()?
                     .1
                     .iter()
                     .map(|&number| f64::from(number))
@@ -93,6 +112,29 @@ fn input(array: &Array, element_type: ElementType) -> anyhow::Result<SessionInpu
         ElementType::F32 => Tensor::from_array((
             shape,
             array.data.iter().map(|&number| number as f32).collect::<Vec<_>>(),
+        ))?
+        .into(),
+        ElementType::F16 => Tensor::from_array((
+            shape,
+            array
+                .data
+                .iter()
+                .map(|&number| f16::from_f64(number))
+                .collect::<Vec<_>>(),
+        ))?
+        .into(),
+        ElementType::Bf16 => Tensor::from_array((
+            shape,
+            array
+                .data
+                .iter()
+                .map(|&number| bf16::from_f64(number))
+                .collect::<Vec<_>>(),
+        ))?
+        .into(),
+        ElementType::U8 => Tensor::from_array((
+            shape,
+            array.data.iter().map(|&number| number as u8).collect::<Vec<_>>(),
         ))?
         .into(),
         ElementType::I64 => Tensor::from_array((

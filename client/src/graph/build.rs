@@ -39,6 +39,12 @@ operators! {
     log(x) => Op::Log;
     /// Wires [`Op::Relu`].
     relu(x) => Op::Relu;
+    /// Wires [`Op::Sigmoid`].
+    sigmoid(x) => Op::Sigmoid;
+    /// Wires [`Op::Tanh`].
+    tanh(x) => Op::Tanh;
+    /// Wires [`Op::Erf`].
+    erf(x) => Op::Erf;
     /// Wires [`Op::Greater`].
     greater(a, b) => Op::Greater;
     /// Wires [`Op::Where`].

@@ -1,5 +1,5 @@
 use super::Shape;
-use super::op::{BatchNormalization, Conv2d};
+use super::op::{BatchNormalization, Conv2d, GroupConv2d};
 
 /// Operations that ONNX's default domain lacks, or spells in more than one way.
 ///
@@ -26,6 +26,13 @@ pub enum Composite {
     ConvWeightGradient {
         /// The convolution.
         conv: Conv2d,
+        /// Rows and columns of its kernel.
+        kernel: [usize; 2],
+    },
+    /// What a convolution of several groups passes back to its weight: `(x, dy) → dw`.
+    GroupConvWeightGradient {
+        /// The convolution.
+        conv: GroupConv2d,
         /// Rows and columns of its kernel.
         kernel: [usize; 2],
     },

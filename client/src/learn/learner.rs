@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     program::{self, AdamW, Backbone, LayerGroup, ModelSpec, Program, Role, TrainSpec},
-    runtime::{self, Classifier, DeviceState, Runtime, SessionOptions, StepRunner, Tensor, classifier},
+    runtime::{self, Classifier, DeviceState, Runtime, SessionOptions, StepRunner, Tensor},
     schedule::{LearningRates, OneCycle},
     stream::Batch,
 };
@@ -160,7 +160,7 @@ impl Learner {
         for (layer, mask) in (0..).zip(&masks) {
             dropout::draw(mask, (seed, step, layer), self.runner.f32_input(&mask.name)?);
         }
-        classifier::fill("images", self.runner.f32_input("images")?, &batch.tensor)?;
+        self.runner.fill("images", &batch.tensor)?;
         Loss::default().targets(&batch.labels, None, self.runner.f32_input("targets")?);
         self.runner.step(&mut self.state)?;
         let loss = f64::from(self.runner.output("loss")?[0]);

@@ -55,6 +55,7 @@ fn compile(
         fixed: Some(state),
         open_batch: Some("batch"),
         metadata,
+        ..Options::default()
     };
     let signature = Signature {
         inputs: vec![info(&graph, "images", images)],

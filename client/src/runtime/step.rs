@@ -8,7 +8,9 @@ use ort::{
     value::Tensor as Buffer,
 };
 
-use super::{DeviceState, Error, Runtime, SessionOptions, error::first_line, state::dimensions};
+use half::f16;
+
+use super::{DeviceState, Error, Runtime, SessionOptions, element::fill, error::first_line, state::dimensions};
 use crate::program::{ElementType, Program, Signature, Tensor, ValueInfo};
 
 /// A program with its host buffers, ready to run any number of times.
@@ -42,6 +44,8 @@ struct Bound {
 #[derive(Debug)]
 enum HostBuffer {
     F32(Buffer<f32>),
+    F16(Buffer<f16>),
+    U8(Buffer<u8>),
     I64(Buffer<i64>),
 }
 
@@ -135,6 +139,23 @@ impl StepRunner {
         }
     }
 
+    /// Fills an input with little-endian elements of its type, at any alignment, to be read by the next run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Name`] where the program has no such input, [`Error::Length`] where it has another number of elements.
+    pub fn fill(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        match self.inputs.get_mut(name) {
+            Some(HostBuffer::F32(buffer)) => fill(name, buffer.extract_tensor_mut().1, bytes),
+            Some(HostBuffer::F16(buffer)) => fill(name, buffer.extract_tensor_mut().1, bytes),
+            Some(HostBuffer::U8(buffer)) => fill(name, buffer.extract_tensor_mut().1, bytes),
+            Some(HostBuffer::I64(_)) | None => Err(Error::Name {
+                name: name.to_owned(),
+                what: format!("the inputs of {} that hold images", self.what),
+            }),
+        }
+    }
+
     /// Runs once and moves `state` on: its values are the outputs of this run.
     ///
     /// # Errors
@@ -213,6 +234,8 @@ impl StepRunner {
         for (name, buffer) in &self.inputs {
             match buffer {
                 HostBuffer::F32(buffer) => binding.bind_input(name.as_str(), buffer),
+                HostBuffer::F16(buffer) => binding.bind_input(name.as_str(), buffer),
+                HostBuffer::U8(buffer) => binding.bind_input(name.as_str(), buffer),
                 HostBuffer::I64(buffer) => binding.bind_input(name.as_str(), buffer),
             }
             .map_err(failed)?;
@@ -228,11 +251,11 @@ impl HostBuffer {
         Ok(match input.element_type {
             ElementType::I64 => Self::I64(Buffer::new(host, shape)?),
             ElementType::F32 => Self::F32(Buffer::new(host, shape)?),
-            ElementType::Bool => {
-                return Err(ort::Error::new(format!(
-                    "the input `{}` is a truth value",
-                    input.name
-                )));
+            ElementType::F16 => Self::F16(Buffer::new(host, shape)?),
+            ElementType::U8 => Self::U8(Buffer::new(host, shape)?),
+            found @ (ElementType::Bool | ElementType::Bf16) => {
+                let name = &input.name;
+                return Err(ort::Error::new(format!("the input `{name}` holds {found}")));
             }
         })
     }

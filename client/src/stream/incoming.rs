@@ -37,8 +37,7 @@ impl Incoming {
         let Some(Message::Description(description)) = first.and_then(|response| response.message) else {
             return Err(contract("its stream does not begin with a description"));
         };
-        let shape = [request.batch_size, 3, request.image_size, request.image_size];
-        if description.shape != shape || description.element_type() != v1::ElementType::F32 {
+        if description.shape != request.shape() || description.element_type() != request.wire.to_wire() {
             return Err(contract(
                 "its stream has another shape or element type than asked for",
             ));

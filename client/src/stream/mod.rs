@@ -48,7 +48,7 @@ pub use dataset::{ClassCounts, DatasetDescription, DatasetSummary};
 pub use error::Error;
 pub use patience::Patience;
 pub use position::Position;
-pub use request::{Balance, BatchRequest, Split, Stride};
+pub use request::{Balance, BatchRequest, Split, Stride, Wire};
 pub use servers::Servers;
 
 #[cfg(test)]

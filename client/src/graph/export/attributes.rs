@@ -1,6 +1,6 @@
 //! How each operator's attributes are written: some as attributes, some as constant operands.
 
-use super::onnx::{AttributeProto, attribute_type};
+use super::super::onnx::{AttributeProto, attribute_type};
 use crate::graph::op::Conv2d;
 use crate::graph::{Constant, Op, Shape};
 
@@ -73,8 +73,17 @@ pub(super) fn signed(number: usize) -> i64 {
     i64::try_from(number).expect("extents fit in memory")
 }
 
+/// What a node's spelling depends on besides its operator.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    /// Version of the operator set.
+    pub(super) opset: i64,
+    /// Where the batch is left open: the extent of the operand's first axis.
+    pub(super) open_batch: Option<usize>,
+}
+
 /// What `op` is written with, or `None` for a composite, which has no spelling of its own.
-pub(super) fn written(op: &Op) -> Option<Written> {
+pub(super) fn written(op: &Op, place: Place) -> Option<Written> {
     let plain = Written::default();
     Some(match op {
         Op::Composite(_) => return None,
@@ -88,15 +97,27 @@ pub(super) fn written(op: &Op) -> Option<Written> {
         | Op::Exp
         | Op::Log
         | Op::Relu
+        | Op::Sigmoid
+        | Op::Tanh
+        | Op::Erf
         | Op::Greater
         | Op::Where
         | Op::Sum
         | Op::MatMul
         | Op::GlobalAveragePool => plain,
         Op::Cast(to) => plain.int("to", i64::from(super::data_type_of(*to))),
+        // The axes of the other reductions became an operand later than those of the sum.
+        Op::ReduceMean(reduce) | Op::ReduceSumSquare(reduce) if place.opset < 18 => plain
+            .ints("axes", &reduce.axes)
+            .int("keepdims", i64::from(reduce.keep_axes)),
         Op::ReduceSum(reduce) | Op::ReduceMean(reduce) | Op::ReduceSumSquare(reduce) => plain
             .int("keepdims", i64::from(reduce.keep_axes))
             .list(&reduce.axes),
+        // Zero: as it is in the operand.
+        Op::Reshape(shape) if place.open_batch.is_some() && place.open_batch == shape.first().copied() => {
+            let rest = shape[1..].iter().map(|&extent| signed(extent));
+            plain.signed_list(std::iter::once(0).chain(rest).collect())
+        }
         Op::Reshape(shape) | Op::Expand(shape) => plain.list(shape),
         Op::Flatten => plain.int("axis", 1),
         Op::Transpose(permutation) => plain.ints("perm", permutation),
@@ -127,6 +148,11 @@ pub(super) fn written(op: &Op) -> Option<Written> {
             .int("transA", i64::from(gemm.transpose_a))
             .int("transB", i64::from(gemm.transpose_b)),
         Op::Conv(conv) => plain.window(*conv),
+        Op::GroupConv(conv) => plain.window(conv.conv).int("group", signed(conv.groups)),
+        Op::GroupConvTranspose(transpose) => plain
+            .window(transpose.transpose.conv)
+            .ints("output_padding", &transpose.transpose.output_padding)
+            .int("group", signed(transpose.groups)),
         Op::ConvTranspose(conv) => plain
             .window(conv.conv)
             .ints("output_padding", &conv.output_padding),

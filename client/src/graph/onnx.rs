@@ -1,23 +1,42 @@
-//! The few messages of `onnx.proto3` that a model of ours is made of, field numbers as published there.
+//! The messages of `onnx.proto3` that models are written and read with, field numbers as published there.
 
 use prost::{Message, Oneof};
 
-/// Intermediate representation 8: the version that came with operator set 18.
-pub(super) const IR_VERSION: i64 = 8;
+/// The intermediate representation that came with a version of the operator set: older runtimes refuse newer ones.
+///
+/// # Source
+/// The table of releases in ONNX's `docs/Versioning.md`.
+pub(super) fn ir_version(opset: i64) -> i64 {
+    match opset {
+        ..=14 => 7,
+        15..=18 => 8,
+        19..=20 => 9,
+        21..=22 => 10,
+        23 => 11,
+        _ => 12,
+    }
+}
 
 /// Values of `AttributeProto.AttributeType`.
 pub(super) mod attribute_type {
-    pub(in crate::graph::export) const FLOAT: i32 = 1;
-    pub(in crate::graph::export) const INT: i32 = 2;
-    pub(in crate::graph::export) const STRING: i32 = 3;
-    pub(in crate::graph::export) const INTS: i32 = 7;
+    pub(in crate::graph) const FLOAT: i32 = 1;
+    pub(in crate::graph) const INT: i32 = 2;
+    pub(in crate::graph) const STRING: i32 = 3;
+    pub(in crate::graph) const TENSOR: i32 = 4;
+    pub(in crate::graph) const FLOATS: i32 = 6;
+    pub(in crate::graph) const INTS: i32 = 7;
 }
 
 /// Values of `TensorProto.DataType`.
 pub(super) mod data_type {
-    pub(in crate::graph::export) const FLOAT: i32 = 1;
-    pub(in crate::graph::export) const INT64: i32 = 7;
-    pub(in crate::graph::export) const BOOL: i32 = 9;
+    pub(in crate::graph) const FLOAT: i32 = 1;
+    pub(in crate::graph) const UINT8: i32 = 2;
+    pub(in crate::graph) const INT32: i32 = 6;
+    pub(in crate::graph) const INT64: i32 = 7;
+    pub(in crate::graph) const BOOL: i32 = 9;
+    pub(in crate::graph) const FLOAT16: i32 = 10;
+    pub(in crate::graph) const DOUBLE: i32 = 11;
+    pub(in crate::graph) const BFLOAT16: i32 = 16;
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -76,6 +95,8 @@ pub(super) struct NodeProto {
     pub(super) name: String,
     #[prost(string, tag = "4")]
     pub(super) op_type: String,
+    #[prost(string, tag = "7")]
+    pub(super) domain: String,
     #[prost(message, repeated, tag = "5")]
     pub(super) attribute: Vec<AttributeProto>,
 }
@@ -90,6 +111,10 @@ pub(super) struct AttributeProto {
     pub(super) i: i64,
     #[prost(bytes = "vec", tag = "4")]
     pub(super) s: Vec<u8>,
+    #[prost(message, optional, tag = "5")]
+    pub(super) t: Option<TensorProto>,
+    #[prost(float, repeated, tag = "7")]
+    pub(super) floats: Vec<f32>,
     #[prost(int64, repeated, tag = "8")]
     pub(super) ints: Vec<i64>,
     #[prost(int32, tag = "20")]
@@ -102,10 +127,23 @@ pub(super) struct TensorProto {
     pub(super) dims: Vec<i64>,
     #[prost(int32, tag = "2")]
     pub(super) data_type: i32,
+    #[prost(float, repeated, tag = "4")]
+    pub(super) float_data: Vec<f32>,
+    #[prost(int32, repeated, tag = "5")]
+    pub(super) int32_data: Vec<i32>,
+    #[prost(int64, repeated, tag = "7")]
+    pub(super) int64_data: Vec<i64>,
     #[prost(string, tag = "8")]
     pub(super) name: String,
     #[prost(bytes = "vec", tag = "9")]
     pub(super) raw_data: Vec<u8>,
+    #[prost(double, repeated, tag = "10")]
+    pub(super) double_data: Vec<f64>,
+    #[prost(message, repeated, tag = "13")]
+    pub(super) external_data: Vec<StringStringEntryProto>,
+    /// 1: the elements stand in another file, which `external_data` names.
+    #[prost(int32, tag = "14")]
+    pub(super) data_location: i32,
 }
 
 #[derive(Clone, PartialEq, Message)]
