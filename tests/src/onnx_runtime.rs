@@ -89,8 +89,21 @@ pub fn run(graph: &Graph, leaves: &BTreeMap<String, Array>) -> anyhow::Result<BT
 /// # Errors
 /// Whatever ONNX Runtime says.
 pub fn run_model(model: &[u8], name: &str, array: &Array, output: &str) -> anyhow::Result<Array> {
+    run_model_on(model, name, (array, ElementType::F32), output)
+}
+
+/// [`run_model`] with an input of another type.
+///
+/// # Errors
+/// Whatever ONNX Runtime says.
+pub fn run_model_on(
+    model: &[u8],
+    name: &str,
+    (array, element_type): (&Array, ElementType),
+    output: &str,
+) -> anyhow::Result<Array> {
     let mut session = session(model)?;
-    let outputs = session.run(vec![(name.to_owned(), input(array, ElementType::F32)?)])?;
+    let outputs = session.run(vec![(name.to_owned(), input(array, element_type)?)])?;
     let (shape, data) = outputs[output].try_extract_tensor::<f32>()?;
     let shape: Vec<usize> = shape
         .iter()

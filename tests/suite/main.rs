@@ -14,6 +14,7 @@ mod compiler;
 mod determinism;
 mod download;
 mod explain;
+mod export;
 mod failover;
 mod folders;
 mod golden;

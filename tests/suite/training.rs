@@ -7,7 +7,8 @@ use equibatch_client::{
         card::Preprocessing, checkpoint::Checkpoint, learner::Learner, metrics::argmax, predict::prepare,
         run::RunConfig,
     },
-    runtime::{Runtime, SessionOptions},
+    program::ElementType,
+    runtime::{ImageInput, Runtime, SessionOptions},
     stream::{Balance, Batch, BatchRequest, Patience, Servers, Split},
 };
 use equibatch_tests::{
@@ -259,12 +260,16 @@ fn files_are_prepared_bit_for_bit_as_the_validation_stream_prepares_them() {
         mean: [0.485, 0.456, 0.406],
         std: [0.229, 0.224, 0.225],
     };
+    let input = ImageInput {
+        element_type: ElementType::F32,
+        channels_last: false,
+    };
     let mut seen = 0;
     for batch in plain(&servers, Split::Valid, 4) {
         let bytes = batch.tensor.len() / batch.labels.len();
         for (tensor, &sample) in batch.tensor.chunks(bytes).zip(&batch.samples) {
             let path = images.root().join(&samples[sample as usize].path);
-            let prepared = prepare(&path, &preprocessing).expect("an image");
+            let prepared = prepare(&path, &preprocessing, input).expect("an image");
             assert!(tensor == prepared, "{}", path.display());
             seen += 1;
         }

@@ -1,12 +1,14 @@
 //! What was typed.
 
 mod evaluate;
+mod export;
 mod server;
 mod train;
 
 use clap::{Args, Parser, Subcommand};
 
 pub use evaluate::{Evaluate, Predict};
+pub use export::{Export, PixelOrder, Preprocess};
 pub use server::{Execution, Server};
 pub use train::Train;
 
@@ -34,6 +36,8 @@ pub enum Command {
     Evaluate(Evaluate),
     /// Classify image files.
     Predict(Predict),
+    /// Write a trained model for use elsewhere, and check it.
+    Export(Export),
     /// List the server's datasets.
     Datasets(Datasets),
     /// Time training steps on this machine, without a server.

@@ -15,6 +15,7 @@ mod composite;
 mod element_type;
 mod error;
 pub mod export;
+pub mod fold;
 pub mod import;
 mod infer;
 pub mod lower;

@@ -3,8 +3,9 @@
 use super::card::Preprocessing;
 use super::metrics::{ConfusionMatrix, Figures, Tally};
 use crate::{
+    program::ElementType,
     runtime::{self, Classifier},
-    stream::{self, BatchRequest, BatchStream, Servers, Split},
+    stream::{self, BatchRequest, BatchStream, Servers, Split, Wire},
 };
 
 /// What can go wrong while a model is judged.
@@ -65,12 +66,17 @@ pub fn evaluate(
     (model, classifier): (&str, &mut Classifier),
     subject: &Subject<'_>,
 ) -> Result<Judgement, Error> {
-    let request = BatchRequest::evaluation(
-        subject.dataset,
-        subject.split,
-        subject.batch_size,
-        subject.preprocessing.image_size,
-    );
+    let input = classifier.input();
+    let request = BatchRequest {
+        wire: wire(input.element_type),
+        channels_last: input.channels_last,
+        ..BatchRequest::evaluation(
+            subject.dataset,
+            subject.split,
+            subject.batch_size,
+            subject.preprocessing.image_size,
+        )
+    };
     let mut stream = servers.stream(&request, 2)?;
     let description = stream.description();
     if description.classes != subject.classes {
@@ -97,6 +103,15 @@ pub fn evaluate(
         });
     }
     judge(&mut stream, classifier, subject)
+}
+
+/// What a model of that input is sent.
+fn wire(element_type: ElementType) -> Wire {
+    match element_type {
+        ElementType::U8 => Wire::U8,
+        ElementType::F16 => Wire::F16,
+        _ => Wire::F32,
+    }
 }
 
 fn judge(

@@ -7,6 +7,7 @@
 //! - [`evaluate`]: a model judged on a split.
 //! - [`metrics`]: figures as pure functions of predictions.
 //! - [`run`], [`checkpoint`], [`card`]: what is written to disk, by [`atomic`] replacement.
+//! - [`network`]: networks from ONNX files; [`mod@export`]: trained models for others.
 //! - [`predict`]: image files classified.
 //! - [`progress`], [`report`]: what a person sees.
 
@@ -15,9 +16,11 @@ pub mod card;
 pub mod checkpoint;
 pub mod dropout;
 pub mod evaluate;
+pub mod export;
 pub mod fit;
 pub mod learner;
 pub mod metrics;
+pub mod network;
 pub mod predict;
 pub mod progress;
 pub mod report;

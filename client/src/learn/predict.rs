@@ -8,14 +8,17 @@ use std::{
 use equibatch_server::{
     augment::Draw,
     decode::{self, DecodeOptions, canonical, decode},
-    tensor::{ElementType, Layout, Normalization, TensorSpec, write_image},
+    tensor::{self, Layout, Normalization, TensorSpec, write_image},
 };
 
 use super::{
     card::{self, ModelCard, Preprocessing},
     metrics::{argmax, softmax},
 };
-use crate::runtime::{self, Classifier, Runtime, SessionOptions};
+use crate::{
+    program::ElementType,
+    runtime::{self, Classifier, ImageInput, Runtime, SessionOptions},
+};
 
 /// What can go wrong with a model. A bad image is not an error of the whole: see [`Unreadable`].
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +101,7 @@ impl Predictor {
     ///
     /// [`Error::Runtime`] where the model fails.
     pub fn predict(&mut self, path: &Path) -> Result<Result<Prediction, Unreadable>, Error> {
-        let tensor = match prepare(path, &self.card.preprocessing) {
+        let tensor = match prepare(path, &self.card.preprocessing, self.classifier.input()) {
             Ok(tensor) => tensor,
             Err(unreadable) => return Ok(Err(unreadable)),
         };
@@ -112,12 +115,12 @@ impl Predictor {
     }
 }
 
-/// The tensor of a file: little-endian `f32[3, S, S]`, normalised.
+/// The tensor of a file: `[3, S, S]` or `[S, S, 3]` of little-endian elements, as the model takes them.
 ///
 /// # Errors
 ///
 /// [`Unreadable`] where the file is no intact image.
-pub fn prepare(path: &Path, preprocessing: &Preprocessing) -> Result<Vec<u8>, Unreadable> {
+pub fn prepare(path: &Path, preprocessing: &Preprocessing, input: ImageInput) -> Result<Vec<u8>, Unreadable> {
     let bytes = fs::read(path).map_err(|source| Unreadable::Read {
         path: path.to_path_buf(),
         source,
@@ -130,8 +133,16 @@ pub fn prepare(path: &Path, preprocessing: &Preprocessing) -> Result<Vec<u8>, Un
     let image = canonical(image, short_side);
     let spec = TensorSpec {
         size: preprocessing.image_size,
-        element_type: ElementType::F32,
-        layout: Layout::Nchw,
+        element_type: match input.element_type {
+            ElementType::U8 => tensor::ElementType::U8,
+            ElementType::F16 => tensor::ElementType::F16,
+            _ => tensor::ElementType::F32,
+        },
+        layout: if input.channels_last {
+            Layout::Nhwc
+        } else {
+            Layout::Nchw
+        },
         normalization: Normalization {
             mean: preprocessing.mean,
             std: preprocessing.std,

@@ -1,6 +1,7 @@
 //! Whole programs: what a runtime is handed, and what it must know to feed it.
 
 mod assembly;
+mod deploy;
 mod error;
 mod inference;
 mod pass;
@@ -12,6 +13,7 @@ mod update;
 
 use std::collections::BTreeMap;
 
+pub use deploy::{DeploySpec, deploy};
 pub use error::Error;
 pub use inference::inference;
 pub use signature::{Role, Signature, StatePair, ValueInfo};
@@ -19,8 +21,10 @@ pub use spec::{ModelSpec, TrainSpec};
 pub use train_parts::{TrainParts, parts_graphs, train_parts};
 pub use train_step::{train_graph, train_step};
 
+pub use crate::graph::export::{OPSET, OPSETS};
+pub use crate::graph::import;
 pub use crate::graph::{ElementType, Shape, Tensor};
-pub use crate::nn::{Backbone, Dropout, Head, LayerGroup};
+pub use crate::nn::{Backbone, Dropout, Foreign, Head, LayerGroup, Pixels};
 pub use crate::optim::AdamW;
 
 use crate::graph::{Graph, TensorType};

@@ -82,7 +82,9 @@ impl Classifier {
         let find = |name: &str, outlets: &[Outlet]| outlets.iter().position(|outlet| outlet.name() == name);
         let (Some(images), Some(_)) = (find(IMAGES, session.inputs()), find(LOGITS, session.outputs()))
         else {
-            return Err(refused(format!("it has no input `{IMAGES}` or no output `{LOGITS}`")));
+            return Err(refused(format!(
+                "it has no input `{IMAGES}` or no output `{LOGITS}`"
+            )));
         };
         let input = ImageInput::of(&session.inputs()[images])
             .ok_or_else(|| refused(format!("its input `{IMAGES}` holds no images of three channels")))?;

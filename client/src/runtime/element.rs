@@ -45,7 +45,10 @@ pub(super) fn fill<E: Element>(name: &str, buffer: &mut [E], bytes: &[u8]) -> Re
         bytemuck::cast_slice_mut::<E, u8>(buffer).copy_from_slice(bytes);
     } else {
         let words = bytes.chunks_exact(size_of::<E>());
-        buffer.iter_mut().zip(words).for_each(|(element, word)| *element = E::from_little_endian(word));
+        buffer
+            .iter_mut()
+            .zip(words)
+            .for_each(|(element, word)| *element = E::from_little_endian(word));
     }
     Ok(())
 }

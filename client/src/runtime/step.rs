@@ -10,7 +10,9 @@ use ort::{
 
 use half::f16;
 
-use super::{DeviceState, Error, Runtime, SessionOptions, element::fill, error::first_line, state::dimensions};
+use super::{
+    DeviceState, Error, Runtime, SessionOptions, element::fill, error::first_line, state::dimensions,
+};
 use crate::program::{ElementType, Program, Signature, Tensor, ValueInfo};
 
 /// A program with its host buffers, ready to run any number of times.

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use equibatch_client::graph::op::{
-    BatchNormalization, Conv2d, ConvTranspose2d, Gemm, GroupConv2d, GroupConvTranspose2d, MaxPool2d, Pad, Reduce, Slice,
+    BatchNormalization, Conv2d, ConvTranspose2d, Gemm, GroupConv2d, GroupConvTranspose2d, MaxPool2d, Pad,
+    Reduce, Slice,
 };
 use equibatch_client::graph::{Composite, ElementType, Graph, Op, Shape, TensorType, Value};
 use equibatch_server::random::{Purpose, generator};
@@ -310,7 +311,10 @@ pub(super) fn cases() -> Vec<Case> {
         };
         let extent = [6, 5];
         let positions = extent.map(|extent| (extent + 2 - 3) / stride + 1);
-        let (x, w) = ([2, channels, extent[0], extent[1]], [filters, channels / groups, 3, 3]);
+        let (x, w) = (
+            [2, channels, extent[0], extent[1]],
+            [filters, channels / groups, 3, 3],
+        );
         let y = [2, filters, positions[0], positions[1]];
         cases.push(Case::linear(Op::GroupConv(conv), &[&x, &w]));
         cases.push(Case::linear(Op::GroupConv(conv), &[&x, &w, &[filters]]));

@@ -61,7 +61,9 @@ impl Default for Options<'_> {
 /// [`Error::Opset`] where the operator set, or an operator in it, cannot be written.
 pub fn export(graph: &Graph, options: &Options<'_>) -> Result<Vec<u8>, Error> {
     if !OPSETS.contains(&options.opset) {
-        return Err(Error::Opset { version: options.opset });
+        return Err(Error::Opset {
+            version: options.opset,
+        });
     }
     let mut writer = Writer {
         graph,
@@ -164,11 +166,8 @@ impl Writer<'_> {
     fn node(&mut self, node: &Node, constants: &mut HashMap<Vec<u8>, String>) -> Result<(), Error> {
         let place = Place {
             opset: self.options.opset,
-            // Where the batch is open, an operator must not name its extent.
-            open_batch: self.options.open_batch.and_then(|_| {
-                let operand = node.inputs.first()?;
-                self.graph.shape(*operand).first().copied()
-            }),
+            open_batch: self.options.open_batch.is_some(),
+            operand: node.inputs.first().map(|&operand| self.graph.shape(operand)),
         };
         let extra = written(&node.op, place).ok_or(Error::NotLowered {
             operator: node.op.name(),

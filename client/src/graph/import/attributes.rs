@@ -60,12 +60,8 @@ impl Attributes {
                 attribute_type::INTS => Attribute::Ints(attribute.ints),
                 attribute_type::FLOAT => Attribute::Float(attribute.f),
                 attribute_type::FLOATS => Attribute::Floats(attribute.floats),
-                attribute_type::STRING => {
-                    Attribute::Text(String::from_utf8_lossy(&attribute.s).into_owned())
-                }
-                attribute_type::TENSOR => {
-                    Attribute::Tensor(files.tensor(&attribute.t.unwrap_or_default())?)
-                }
+                attribute_type::STRING => Attribute::Text(String::from_utf8_lossy(&attribute.s).into_owned()),
+                attribute_type::TENSOR => Attribute::Tensor(files.tensor(&attribute.t.unwrap_or_default())?),
                 kind => {
                     let node = node.to_owned();
                     return Err(Error::Attribute {

@@ -20,7 +20,9 @@ pub enum Error {
         found: i64,
     },
     /// A tensor has elements of a type that is not known here.
-    #[error("tensor `{name}` holds elements of ONNX type {data_type}; known are float, double, int32, int64 and bool")]
+    #[error(
+        "tensor `{name}` holds elements of ONNX type {data_type}; known are float, double, int32, int64 and bool"
+    )]
     TensorType {
         /// The tensor.
         name: String,

@@ -84,7 +84,10 @@ pub fn read(bytes: &[u8], external: &dyn Fn(&str) -> io::Result<Vec<u8>>) -> Res
     if !OPSETS.contains(&opset) {
         return Err(Error::Opset { found: opset });
     }
-    let metadata = model.metadata_props.into_iter().map(|pair| (pair.key, pair.value));
+    let metadata = model
+        .metadata_props
+        .into_iter()
+        .map(|pair| (pair.key, pair.value));
     let metadata = metadata.collect();
     let mut files = tensor::Files::new(external);
     let initializers: BTreeMap<String, HostTensor> = graph

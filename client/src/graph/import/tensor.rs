@@ -149,10 +149,18 @@ fn elements(tensor: &TensorProto, raw: &[u8]) -> Result<Elements, Error> {
         data_type::DOUBLE => Elements::F32(words(raw).map(|word| f64::from_le_bytes(word) as f32).collect()),
         data_type::INT64 if raw.is_empty() => Elements::I64(tensor.int64_data.clone()),
         data_type::INT64 => Elements::I64(words(raw).map(i64::from_le_bytes).collect()),
-        data_type::INT32 if raw.is_empty() => {
-            Elements::I64(tensor.int32_data.iter().map(|&number| i64::from(number)).collect())
-        }
-        data_type::INT32 => Elements::I64(words(raw).map(|word| i64::from(i32::from_le_bytes(word))).collect()),
+        data_type::INT32 if raw.is_empty() => Elements::I64(
+            tensor
+                .int32_data
+                .iter()
+                .map(|&number| i64::from(number))
+                .collect(),
+        ),
+        data_type::INT32 => Elements::I64(
+            words(raw)
+                .map(|word| i64::from(i32::from_le_bytes(word)))
+                .collect(),
+        ),
         data_type::BOOL if raw.is_empty() => {
             Elements::Bool(tensor.int32_data.iter().map(|&number| number != 0).collect())
         }

@@ -18,7 +18,15 @@ pub(super) fn infer(op: &Op, operands: &[&TensorType]) -> Types {
     let operands = Operands(operands);
     match op {
         Op::Add | Op::Sub | Op::Mul | Op::Div => elementwise::arithmetic(&operands),
-        Op::Neg | Op::Reciprocal | Op::Sqrt | Op::Exp | Op::Log | Op::Relu | Op::Sigmoid | Op::Tanh | Op::Erf => elementwise::unary(&operands),
+        Op::Neg
+        | Op::Reciprocal
+        | Op::Sqrt
+        | Op::Exp
+        | Op::Log
+        | Op::Relu
+        | Op::Sigmoid
+        | Op::Tanh
+        | Op::Erf => elementwise::unary(&operands),
         Op::Greater => elementwise::comparison(&operands),
         Op::Where => elementwise::select(&operands),
         Op::Cast(to) => elementwise::cast(&operands, *to),
