@@ -44,7 +44,7 @@ fn state() -> BTreeMap<String, Tensor> {
             Some("running_var") => data.for_each(|(place, x)| *x = 1.0 + 0.5 * wave(place)),
             Some("running_mean" | "bias") => data.for_each(|(place, x)| *x = 0.3 * wave(place)),
             Some("weight") if tensor.shape.len() == 1 => {
-                data.for_each(|(place, x)| *x = 1.0 + 0.4 * wave(place))
+                data.for_each(|(place, x)| *x = 1.0 + 0.4 * wave(place));
             }
             _ => {}
         }

@@ -1,4 +1,4 @@
-use super::inference::info;
+use super::assembly::info;
 use super::{Error, Program, Signature};
 use crate::graph::export::{self, Options};
 use crate::graph::{ElementType, Graph, TensorType, fold, lower};
