@@ -15,7 +15,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`image`], [`geometry`], [`random`] | pixels; maps of the plane; numbers as a function of seed, purpose and place |
+//! | [`image`], [`geometry`], [`random`], [`blend`] | pixels; maps of the plane; numbers as a function of seed, purpose and place; what two images take of one another |
 //! | [`dataset`] | class folders to a sorted, fingerprinted list of samples in splits |
 //! | [`sampling`] | which sample stands at which place of which batch |
 //! | [`decode`], [`cache`] | files to pixels; decoded images under a byte budget |
@@ -49,6 +49,7 @@ pub mod admin;
 pub mod args;
 pub mod augment;
 pub mod bench;
+pub mod blend;
 pub mod cache;
 pub mod config;
 pub mod dataset;

@@ -23,13 +23,17 @@ const SERVER: Rules = &[
     ("decode", &["dataset", "header", "image"]),
     ("cache", &["image"]),
     ("retouch", &[]),
-    ("augment", &["geometry", "image", "random", "retouch", "tone"]),
-    ("tensor", &["geometry", "image", "tone"]),
+    ("blend", &[]),
+    (
+        "augment",
+        &["blend", "geometry", "image", "random", "retouch", "tone"],
+    ),
+    ("tensor", &["blend", "geometry", "image", "tone"]),
     (
         "pipeline",
         &[
-            "augment", "cache", "dataset", "decode", "geometry", "image", "random", "retouch", "sampling",
-            "tensor", "tone",
+            "augment", "blend", "cache", "dataset", "decode", "geometry", "image", "random", "retouch",
+            "sampling", "tensor", "tone",
         ],
     ),
     (

@@ -23,6 +23,7 @@ mod limits;
 mod local;
 mod losses;
 mod metrics;
+mod mixing;
 mod operator;
 mod recipes;
 mod reference;

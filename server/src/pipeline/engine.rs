@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Error,
+    Error, Exposure,
     announce::announce,
     job::{Job, Work},
     options::EngineConfig,
@@ -176,6 +176,8 @@ impl Engine {
         let seat = Seat::take(&self.open_streams, self.config.limits.open_streams)?;
         let announced = announce(&producer, &description);
         let tally = Arc::clone(&producer.tally);
+        let classes = description.served.dataset().classes.len();
+        let exposure = description.spec.recipe.mixes().then(|| Exposure::none(classes));
         let work = Work {
             producer,
             plan,
@@ -189,6 +191,7 @@ impl Engine {
             workers,
             description,
             account: Account::new(tally),
+            exposure,
             _announced: announced,
             _seat: seat,
         })

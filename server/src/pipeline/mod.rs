@@ -23,9 +23,12 @@ mod encoding;
 mod engine;
 mod error;
 mod explain;
+mod exposure;
 mod job;
 mod meter;
+mod mixing;
 mod options;
+mod piece;
 mod position;
 mod produce;
 mod render;
@@ -37,11 +40,12 @@ mod verdict;
 mod workers;
 
 pub use self::{
-    batch::{Batch, Replacement},
+    batch::{Batch, Mixed, Replacement},
     buffer::ALIGNMENT,
     engine::Engine,
     error::Error,
-    explain::Explained,
+    explain::{Explained, Mixture},
+    exposure::Exposure,
     meter::{Histogram, Meter, Reading, Sums},
     options::{EngineConfig, Limits},
     position::{Position, ResumeError, SpecHash, Start, Stride},

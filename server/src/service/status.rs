@@ -32,7 +32,8 @@ impl Coded for pipeline::Error {
                 SpecError::Range { .. }
                 | SpecError::Number { .. }
                 | SpecError::Recipe(_)
-                | SpecError::WrapOutsideTrain { .. } => Code::InvalidArgument,
+                | SpecError::WrapOutsideTrain { .. }
+                | SpecError::MixingOutsideTrain { .. } => Code::InvalidArgument,
                 SpecError::BatchTooLarge { .. } => Code::ResourceExhausted,
             },
             Self::Plan(error) => match error {
@@ -144,6 +145,10 @@ mod tests {
             ),
             (
                 spec(SpecError::WrapOutsideTrain { split: Split::Valid }),
+                Code::InvalidArgument,
+            ),
+            (
+                spec(SpecError::MixingOutsideTrain { split: Split::Test }),
                 Code::InvalidArgument,
             ),
             (
