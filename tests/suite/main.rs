@@ -25,6 +25,7 @@ mod losses;
 mod metrics;
 mod mixing;
 mod operator;
+mod predict;
 mod recipes;
 mod reference;
 mod rendering;

@@ -4,7 +4,14 @@ use std::{fs, num::NonZeroUsize, path::Path};
 
 use equibatch_client::{
     learn::{
-        card::Preprocessing, checkpoint::Checkpoint, learner::Learner, metrics::argmax, predict::prepare,
+        card::Preprocessing,
+        checkpoint::Checkpoint,
+        learner::Learner,
+        metrics::argmax,
+        predict::{
+            prepare,
+            source::{Bytes, Source},
+        },
         run::RunConfig,
     },
     program::ElementType,
@@ -269,7 +276,11 @@ fn files_are_prepared_bit_for_bit_as_the_validation_stream_prepares_them() {
         let bytes = batch.tensor.len() / batch.labels.len();
         for (tensor, &sample) in batch.tensor.chunks(bytes).zip(&batch.samples) {
             let path = images.root().join(&samples[sample as usize].path);
-            let prepared = prepare(&path, &preprocessing, input).expect("an image");
+            let source = Source {
+                name: String::new(),
+                bytes: Bytes::File(path.clone()),
+            };
+            let prepared = prepare(&source, &preprocessing, input).expect("an image");
             assert!(tensor == prepared, "{}", path.display());
             seen += 1;
         }

@@ -1,4 +1,4 @@
-//! Judging models and using them.
+//! Judging models.
 
 use std::path::PathBuf;
 
@@ -43,24 +43,4 @@ pub struct Evaluate {
     /// Print the figures as JSON instead of tables.
     #[arg(long)]
     pub json: bool,
-}
-
-/// `client predict`.
-#[derive(Debug, Args)]
-pub struct Predict {
-    #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
-    pub execution: Execution,
-    /// A model file that `client train` has written.
-    #[arg(long, value_name = "FILE")]
-    pub model: PathBuf,
-    /// Print one JSON object per image.
-    #[arg(long)]
-    pub json: bool,
-    /// Images: JPEG, PNG, WebP, BMP or GIF.
-    #[arg(value_name = "IMAGE", required = true)]
-    pub images: Vec<PathBuf>,
 }

@@ -2,13 +2,15 @@
 
 mod evaluate;
 mod export;
+mod predict;
 mod server;
 mod train;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use evaluate::{Evaluate, Predict};
+pub use evaluate::Evaluate;
 pub use export::{Export, PixelOrder, Preprocess};
+pub use predict::{Format, Predict};
 pub use server::{Execution, Server};
 pub use train::Train;
 

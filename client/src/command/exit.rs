@@ -83,6 +83,7 @@ impl Exit {
             _ => {}
         }
         let is_data = cause.is::<checkpoint::Error>()
+            || cause.is::<predict::source::Empty>()
             || cause.is::<network::Error>()
             || cause.is::<crate::learn::card::Error>();
         is_data.then_some(Self::Data)
