@@ -16,7 +16,6 @@ use crate::{
     learn::{
         fit::{Fit, Outcome},
         learner::{self, Learner},
-        metrics::Metric,
         progress::Progress,
         run::{self, RunConfig, RunFolder},
     },
@@ -46,11 +45,7 @@ pub(super) fn run(args: &Train) -> Result<Exit> {
         )?;
         return Ok(Exit::Done);
     }
-    let mut observer = Progress::new(
-        total_steps,
-        progress.steps,
-        Metric::usual(progress.config.classes.len()),
-    );
+    let mut observer = Progress::new(total_steps, progress.steps);
     let has_valid = images(&description, Split::Valid) > 0;
     let fit = Fit {
         servers: &servers,

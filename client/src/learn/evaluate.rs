@@ -1,11 +1,10 @@
 //! Judges a model on a split.
 
 use super::card::Preprocessing;
-use super::metrics::{ConfusionMatrix, Figures, Tally};
+use super::metrics::{ConfusionMatrix, Figures, argmax, cross_entropy};
 use crate::{
-    program::ElementType,
     runtime::{self, Classifier},
-    stream::{self, BatchRequest, BatchStream, Servers, Split, Wire},
+    stream::{self, BatchRequest, BatchStream, Servers, Split},
 };
 
 /// What can go wrong while a model is judged.
@@ -66,17 +65,12 @@ pub fn evaluate(
     (model, classifier): (&str, &mut Classifier),
     subject: &Subject<'_>,
 ) -> Result<Judgement, Error> {
-    let input = classifier.input();
-    let request = BatchRequest {
-        wire: wire(input.element_type),
-        channels_last: input.channels_last,
-        ..BatchRequest::evaluation(
-            subject.dataset,
-            subject.split,
-            subject.batch_size,
-            subject.preprocessing.image_size,
-        )
-    };
+    let request = BatchRequest::evaluation(
+        subject.dataset,
+        subject.split,
+        subject.batch_size,
+        subject.preprocessing.image_size,
+    );
     let mut stream = servers.stream(&request, 2)?;
     let description = stream.description();
     if description.classes != subject.classes {
@@ -105,23 +99,14 @@ pub fn evaluate(
     judge(&mut stream, classifier, subject)
 }
 
-/// What a model of that input is sent.
-fn wire(element_type: ElementType) -> Wire {
-    match element_type {
-        ElementType::U8 => Wire::U8,
-        ElementType::F16 => Wire::F16,
-        _ => Wire::F32,
-    }
-}
-
 fn judge(
     stream: &mut BatchStream,
     classifier: &mut Classifier,
     subject: &Subject<'_>,
 ) -> Result<Judgement, Error> {
     let classes = subject.classes.len();
-    let mut tally = Tally::new(classes);
-    let mut replaced = 0;
+    let mut matrix = ConfusionMatrix::new(classes);
+    let (mut loss, mut replaced) = (0.0, 0);
     while let Some(batch) = stream.next_batch()? {
         let logits = classifier.logits(
             &batch.tensor,
@@ -129,13 +114,17 @@ fn judge(
             subject.preprocessing.image_size as usize,
         )?;
         for (row, &label) in logits.chunks_exact(classes).zip(&batch.labels) {
-            tally.record(row, label as usize);
+            let label = label as usize;
+            matrix.record(label, argmax(row));
+            loss += cross_entropy(row, label);
         }
         replaced += batch.replaced;
     }
+    let loss = loss / matrix.total().max(1) as f64;
+    let figures = Figures::new(&matrix, loss, subject.classes);
     Ok(Judgement {
-        matrix: tally.matrix().clone(),
-        figures: tally.figures(subject.classes),
+        matrix,
+        figures,
         replaced,
     })
 }

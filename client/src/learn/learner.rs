@@ -7,11 +7,10 @@ use super::{
     checkpoint::{Checkpoint, Progress},
     dropout,
     run::RunConfig,
-    targets::Loss,
 };
 use crate::{
     program::{self, AdamW, Backbone, LayerGroup, ModelSpec, Program, Role, TrainSpec},
-    runtime::{self, Classifier, DeviceState, Runtime, SessionOptions, StepRunner, Tensor},
+    runtime::{self, Classifier, DeviceState, Runtime, SessionOptions, StepRunner, Tensor, classifier},
     schedule::{LearningRates, OneCycle},
     stream::Batch,
 };
@@ -57,7 +56,7 @@ pub enum Error {
 /// What came of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepReport {
-    /// Of the batch.
+    /// Mean cross entropy of the batch.
     pub loss: f64,
     /// Largest learning rate of all layer groups.
     pub learning_rate: f64,
@@ -160,8 +159,10 @@ impl Learner {
         for (layer, mask) in (0..).zip(&masks) {
             dropout::draw(mask, (seed, step, layer), self.runner.f32_input(&mask.name)?);
         }
-        self.runner.fill("images", &batch.tensor)?;
-        Loss::default().targets(&batch.labels, None, self.runner.f32_input("targets")?);
+        classifier::fill("images", self.runner.f32_input("images")?, &batch.tensor)?;
+        for (label, &of_batch) in self.runner.i64_input("labels")?.iter_mut().zip(&batch.labels) {
+            *label = i64::from(of_batch);
+        }
         self.runner.step(&mut self.state)?;
         let loss = f64::from(self.runner.output("loss")?[0]);
         if !loss.is_finite() {

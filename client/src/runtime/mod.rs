@@ -11,14 +11,13 @@
 
 pub mod classifier;
 pub mod device;
-mod element;
 mod error;
 pub mod library;
 pub mod session;
 pub mod state;
 pub mod step;
 
-pub use classifier::{Classifier, ImageInput};
+pub use classifier::Classifier;
 pub use device::Device;
 pub use error::Error;
 pub use session::{Runtime, SessionOptions};

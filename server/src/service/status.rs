@@ -32,8 +32,7 @@ impl Coded for pipeline::Error {
                 SpecError::Range { .. }
                 | SpecError::Number { .. }
                 | SpecError::Recipe(_)
-                | SpecError::WrapOutsideTrain { .. }
-                | SpecError::MixingOutsideTrain { .. } => Code::InvalidArgument,
+                | SpecError::WrapOutsideTrain { .. } => Code::InvalidArgument,
                 SpecError::BatchTooLarge { .. } => Code::ResourceExhausted,
             },
             Self::Plan(error) => match error {
@@ -50,6 +49,7 @@ impl Coded for pipeline::Error {
             Self::UnknownDataset { .. } | Self::EmptySplit { .. } => Code::NotFound,
             Self::Fingerprint { .. } => Code::FailedPrecondition,
             Self::TooManyStreams { .. } => Code::ResourceExhausted,
+            Self::SharedMemory { .. } => Code::Unimplemented,
             Self::NoReadableImage { .. } | Self::TooManyBroken { .. } => Code::DataLoss,
             Self::Read { .. } => Code::Unavailable,
             Self::WorkerPanicked { .. } => Code::Internal,
@@ -148,10 +148,6 @@ mod tests {
                 Code::InvalidArgument,
             ),
             (
-                spec(SpecError::MixingOutsideTrain { split: Split::Test }),
-                Code::InvalidArgument,
-            ),
-            (
                 spec(SpecError::BatchTooLarge {
                     batch_size: 9,
                     bytes: 9,
@@ -213,6 +209,12 @@ mod tests {
                 Code::FailedPrecondition,
             ),
             (Error::TooManyStreams { limit: 1 }, Code::ResourceExhausted),
+            (
+                Error::SharedMemory {
+                    source: std::io::ErrorKind::Unsupported.into(),
+                },
+                Code::Unimplemented,
+            ),
             (
                 Error::NoReadableImage {
                     dataset: dataset.clone(),
