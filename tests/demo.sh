@@ -41,7 +41,7 @@ say "On the validation images"
 say "On 20 new images"
 "$client" evaluate --server "$address" --split test "$runs/natural" "$runs/oversample"
 say "The new images one by one, by the balanced model"
-"$client" predict --model "$runs/oversample/model.onnx" "$data"/test/birds/* "$data"/test/flowers/*
+"$client" predict --model "$runs/oversample" "$data/test"
 
 say "Look at"
 find "$runs" -name '*.png' -o -name '*.onnx' -o -name 'metrics.jsonl' | sort

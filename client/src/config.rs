@@ -43,19 +43,19 @@ pub struct TrainSettings {
 }
 
 impl Default for TrainSettings {
-    /// The reference experiment's network, size, batch and optimizer; ten epochs, since a network that starts from nothing needs
-    /// more than one that was trained before.
+    /// Those of [`RunConfig`].
     fn default() -> Self {
+        let default = RunConfig::default();
         Self {
-            arch: "resnet34".to_owned(),
-            epochs: 10,
-            max_lr: "3e-3".to_owned(),
-            weight_decay: 1e-2,
-            batch_size: 64,
-            size: 224,
-            balance: Balance::Oversample,
-            recipe: String::new(),
-            seed: 42,
+            arch: default.arch,
+            epochs: default.epochs,
+            max_lr: default.max_lr,
+            weight_decay: default.weight_decay,
+            batch_size: default.batch_size,
+            size: default.image_size,
+            balance: default.balance,
+            recipe: default.recipe,
+            seed: default.seed,
         }
     }
 }
@@ -184,7 +184,7 @@ mod tests {
             .expect("valid arguments")
             .command
         {
-            Command::Train(train) => train,
+            Command::Train(train) => *train,
             other => panic!("{other:?}"),
         }
     }

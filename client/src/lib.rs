@@ -17,8 +17,8 @@
 //! # How a step flows
 //!
 //! (a) [`stream`] receives a batch in the background and holds it ready. (b) [`learn`] copies it into the program's host buffers, with the
-//! schedule's scalars and the dropout masks of this step. (c) [`runtime`] runs the program: it reads parameters and moments from one set
-//! of buffers on the device and writes them to the other. (d) The sets change roles. After the last step of an epoch the model is
+//! schedule's scalars and the dropout masks of this step. (c) [`runtime`] runs the program: it reads parameters and moments from one buffer
+//! each on the device and writes them to another. (d) The buffers change roles. After the last step of an epoch the model is
 //! exported, judged on the validation stream, and saved.
 
 pub mod args;

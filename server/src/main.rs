@@ -61,8 +61,8 @@ async fn serve(args: &Serve, file: Option<&File>) -> Result<(), Failure> {
     service.access = Access::load(&config.access).map_err(|error| INPUT.failure(error))?;
     let sockets = Sockets::bind(&config.listen).await;
     let sockets = sockets.map_err(|error| SYSTEM.failure(error))?;
-    warn_of_exposure(&config.access, &sockets).map_err(|error| SYSTEM.failure(error))?;
     let admin = answer_operator(&config).await?;
+    let access = config.access.clone();
     let opening = tokio::task::spawn_blocking(move || equibatch_server::open(&config));
     let stopped = signals.received();
     tokio::pin!(stopped);
@@ -70,6 +70,8 @@ async fn serve(args: &Serve, file: Option<&File>) -> Result<(), Failure> {
         opened = opening => opened.map_err(|panic| SOFTWARE.failure(panic))?.map_err(failure)?,
         () = &mut stopped => return Ok(()),
     };
+    // Not before there is something to serve: what fails, fails with one sentence.
+    warn_of_exposure(&access, &sockets).map_err(|error| SYSTEM.failure(error))?;
     announce(&engine, &sockets).map_err(|error| SYSTEM.failure(error))?;
     admin.ready(engine.clone());
     let stopped = async {

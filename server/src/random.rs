@@ -34,6 +34,12 @@ pub enum Purpose {
     Initial = 11,
     /// Which features a training step drops.
     Dropout = 12,
+    /// By which method the images of a batch are mixed.
+    Mixing = 13,
+    /// Which images of a batch are mixed with one another.
+    Pairs = 14,
+    /// How the two images of a pair are mixed.
+    Blend = 15,
 }
 
 /// 32 bytes that depend on every argument.

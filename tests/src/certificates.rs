@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PublicKeyData as _};
 use tempfile::TempDir;
 
 /// An authority, and a folder with its certificate and those that it has signed.
@@ -24,6 +24,9 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
+        // No two authorities have the same name: who knows only one of them does not even know of the other.
+        let name = blake3::hash(key.der_bytes()).to_hex();
+        params.distinguished_name.push(DnType::CommonName, name.as_str());
         let root = params.self_signed(&key).expect("a certificate");
         fs::write(folder.path().join("root.pem"), root.pem()).expect("written");
         let issuer = Issuer::new(params, key);

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use equibatch_client::graph::export::{self, Options};
 use equibatch_client::graph::{ElementType, Graph, Origin, lower};
 use equibatch_client::runtime::Runtime;
+use half::{bf16, f16};
 use ort::session::{Session, SessionInputValue};
 use ort::value::Tensor;
 
@@ -47,6 +48,24 @@ pub fn run(graph: &Graph, leaves: &BTreeMap<String, Array>) -> anyhow::Result<BT
                     .iter()
                     .map(|&number| f64::from(number))
                     .collect(),
+                ElementType::F16 => outputs[&**name]
+                    .try_extract_tensor::<f16>()?
+                    .1
+                    .iter()
+                    .map(|&number| number.to_f64())
+                    .collect(),
+                ElementType::Bf16 => outputs[&**name]
+                    .try_extract_tensor::<bf16>()?
+                    .1
+                    .iter()
+                    .map(|&number| number.to_f64())
+                    .collect(),
+                ElementType::U8 => outputs[&**name]
+                    .try_extract_tensor::<u8>()?
+                    .1
+                    .iter()
+                    .map(|&number| f64::from(number))
+                    .collect(),
                 ElementType::I64 => outputs[&**name]
                     .try_extract_tensor::<i64>()?
                     .1
@@ -70,8 +89,21 @@ pub fn run(graph: &Graph, leaves: &BTreeMap<String, Array>) -> anyhow::Result<BT
 /// # Errors
 /// Whatever ONNX Runtime says.
 pub fn run_model(model: &[u8], name: &str, array: &Array, output: &str) -> anyhow::Result<Array> {
+    run_model_on(model, name, (array, ElementType::F32), output)
+}
+
+/// [`run_model`] with an input of another type.
+///
+/// # Errors
+/// Whatever ONNX Runtime says.
+pub fn run_model_on(
+    model: &[u8],
+    name: &str,
+    (array, element_type): (&Array, ElementType),
+    output: &str,
+) -> anyhow::Result<Array> {
     let mut session = session(model)?;
-    let outputs = session.run(vec![(name.to_owned(), input(array, ElementType::F32)?)])?;
+    let outputs = session.run(vec![(name.to_owned(), input(array, element_type)?)])?;
     let (shape, data) = outputs[output].try_extract_tensor::<f32>()?;
     let shape: Vec<usize> = shape
         .iter()
@@ -93,6 +125,29 @@ fn input(array: &Array, element_type: ElementType) -> anyhow::Result<SessionInpu
         ElementType::F32 => Tensor::from_array((
             shape,
             array.data.iter().map(|&number| number as f32).collect::<Vec<_>>(),
+        ))?
+        .into(),
+        ElementType::F16 => Tensor::from_array((
+            shape,
+            array
+                .data
+                .iter()
+                .map(|&number| f16::from_f64(number))
+                .collect::<Vec<_>>(),
+        ))?
+        .into(),
+        ElementType::Bf16 => Tensor::from_array((
+            shape,
+            array
+                .data
+                .iter()
+                .map(|&number| bf16::from_f64(number))
+                .collect::<Vec<_>>(),
+        ))?
+        .into(),
+        ElementType::U8 => Tensor::from_array((
+            shape,
+            array.data.iter().map(|&number| number as u8).collect::<Vec<_>>(),
         ))?
         .into(),
         ElementType::I64 => Tensor::from_array((

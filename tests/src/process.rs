@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
 };
@@ -184,6 +184,27 @@ pub fn client(arguments: &[&str]) -> Output {
         .stdin(Stdio::null())
         .output()
         .expect("the client starts")
+}
+
+/// [`client`] with `input` on its standard input.
+///
+/// # Panics
+///
+/// Where it does not start.
+#[must_use]
+pub fn client_with_input(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = Command::new(program("client"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the client starts");
+    let mut pipe = child.stdin.take().expect("standard input is a pipe");
+    // A client that does not read its input closes the pipe.
+    let _closed = pipe.write_all(input);
+    drop(pipe);
+    child.wait_with_output().expect("the client ends")
 }
 
 /// A running `client`, killed when dropped.

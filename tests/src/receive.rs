@@ -62,6 +62,9 @@ pub fn digest(batch: &Batch) -> String {
         .as_bytes(),
     );
     hasher.update(format!("{:?}", batch.replacements).as_bytes());
+    if !batch.mixed_labels.is_empty() {
+        hasher.update(format!("{:?} {:?}", batch.mixed_labels, batch.mixed_weights).as_bytes());
+    }
     hasher.update(&batch.tensor);
     format!(
         "epoch {} step {} {}",

@@ -192,8 +192,9 @@ async fn a_token_bounds_what_its_owner_sees_and_takes() {
     let (images, others) = (pictures(), ImageFolder::new(&[("cats", 5), ("dogs", 5)]));
     let folder = tempfile::tempdir().unwrap();
     let tokens = folder.path().join("tokens");
-    let line =
-        format!("{TOKEN} all\n{OTHER} some datasets=pets max-streams=1 max-epochs=3 max-batch-bytes=1MiB\n");
+    let line = format!(
+        "{TOKEN} all\n{OTHER} some datasets=pets max-streams=1 max-epochs=1000 max-batch-bytes=1MiB\n"
+    );
     fs::write(&tokens, line).unwrap();
     let pets = format!("pets={}", others.root().display());
     let server = ServerProcess::start(images.root(), &["--data", &pets, "--tokens", text(&tokens)]);
@@ -232,18 +233,21 @@ async fn a_token_bounds_what_its_owner_sees_and_takes() {
     }
 
     // The name is not needed where only one dataset is seen.
-    let opened = some.stream_batches(small("train", 3)).await.unwrap();
-    let status = some.stream_batches(small("train", 3)).await.unwrap_err();
-    assert_eq!(status.code(), Code::ResourceExhausted);
-    assert!(status.message().contains("some has 1 streams open"), "{status}");
-    drop(opened);
-    let status = some.stream_batches(small("train", 4)).await.unwrap_err();
+    let status = some.stream_batches(small("train", 1001)).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
     assert!(status.message().contains("epochs"), "{status}");
     let mut large = small("train", 1);
     (large.batch_size, large.image_size) = (Some(8), Some(128));
     let status = some.stream_batches(large).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+    assert!(status.message().contains("1048576"), "{status}");
+
+    // Far more batches than fit into buffers: the stream stays open.
+    let opened = some.stream_batches(small("train", 1000)).await.unwrap();
+    let status = some.stream_batches(small("train", 1000)).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(status.message().contains("some has 1 streams open"), "{status}");
+    drop(opened);
 }
 
 #[tokio::test]

@@ -17,19 +17,22 @@ const SERVER: Rules = &[
     ("header", &[]),
     ("terminal", &[]),
     ("files", &[]),
-    ("memory", &[]),
     ("moments", &["image"]),
     ("dataset", &["header", "random"]),
     ("sampling", &["random"]),
     ("decode", &["dataset", "header", "image"]),
     ("cache", &["image"]),
     ("retouch", &[]),
-    ("augment", &["geometry", "image", "random", "retouch", "tone"]),
-    ("tensor", &["geometry", "image", "tone"]),
+    ("blend", &[]),
+    (
+        "augment",
+        &["blend", "geometry", "image", "random", "retouch", "tone"],
+    ),
+    ("tensor", &["blend", "geometry", "image", "tone"]),
     (
         "pipeline",
         &[
-            "augment", "cache", "dataset", "decode", "geometry", "image", "memory", "random", "retouch",
+            "augment", "blend", "cache", "dataset", "decode", "geometry", "image", "random", "retouch",
             "sampling", "tensor", "tone",
         ],
     ),
@@ -39,7 +42,6 @@ const SERVER: Rules = &[
             "pipeline", "augment", "dataset", "sampling", "tensor", "cache", "decode",
         ],
     ),
-    ("receive", &["memory"]),
     ("admin", &["cache", "dataset", "pipeline"]),
     ("sample_data", &["random"]),
     (
@@ -79,7 +81,6 @@ const SERVER: Rules = &[
         &[
             "service",
             "pipeline",
-            "receive",
             "augment",
             "cache",
             "dataset",
@@ -103,19 +104,18 @@ const CLIENT: Rules = &[
     ("runtime", &["program", "graph"]),
     ("stream", &[]),
     ("learn", &["runtime", "stream", "schedule", "program"]),
+    ("args", &["runtime", "schedule", "stream"]),
     ("command", &["args", "config", "learn", "runtime", "stream"]),
 ];
 
 /// Word, and the modules that may name it.
 const SERVER_WORDS: Rules = &[
-    ("tonic", &["service", "receive", "bench", "lib"]),
-    ("prost", &["service", "receive"]),
-    ("equibatch_proto", &["service", "receive", "bench", "lib"]),
+    ("tonic", &["service", "bench", "lib"]),
+    ("prost", &["service"]),
+    ("equibatch_proto", &["service", "bench", "lib"]),
     (
         "tokio",
-        &[
-            "admin", "service", "receive", "pipeline", "bench", "lib", "main", "shutdown",
-        ],
+        &["admin", "service", "pipeline", "bench", "lib", "main", "shutdown"],
     ),
     ("axum", &["admin"]),
     ("prometheus_client", &["admin"]),

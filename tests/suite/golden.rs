@@ -12,13 +12,15 @@ use equibatch_tests::interpreter::{Array, evaluate};
 use equibatch_tests::onnx_runtime;
 use safetensors::{Dtype, SafeTensors};
 
-const STEPS: usize = 3;
+/// What `generate/train_step.py` has written.
+pub(super) const WHOLE: &str = "train_step.safetensors";
+pub(super) const STEPS: usize = 3;
 const BETA1: [f64; STEPS] = [0.95, 0.9, 0.85];
 const BETA2: f64 = 0.99;
 const LEARNING_RATES: [f64; 3] = [1e-3, 3e-3, 1e-2];
 
 /// The network of `generate/train_step.py`.
-fn spec() -> TrainSpec {
+pub(super) fn spec() -> TrainSpec {
     let model = ModelSpec {
         backbone: Backbone {
             width: 4,
@@ -37,8 +39,8 @@ fn spec() -> TrainSpec {
     }
 }
 
-fn fixture() -> BTreeMap<String, Array> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/train_step.safetensors");
+pub(super) fn fixture(name: &str) -> BTreeMap<String, Array> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
     let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let tensors = SafeTensors::deserialize(&bytes).expect("a safetensors file");
     let array = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
@@ -66,9 +68,9 @@ fn words<const SIZE: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; SIZE]> {
 }
 
 /// One way to run a graph: named leaves to named outputs.
-type Run = fn(&Graph, &BTreeMap<String, Array>) -> BTreeMap<String, Array>;
+pub(super) type Run = fn(&Graph, &BTreeMap<String, Array>) -> BTreeMap<String, Array>;
 
-fn interpreted(graph: &Graph, leaves: &BTreeMap<String, Array>) -> BTreeMap<String, Array> {
+pub(super) fn interpreted(graph: &Graph, leaves: &BTreeMap<String, Array>) -> BTreeMap<String, Array> {
     let evaluation = evaluate(graph, leaves);
     graph
         .outputs()
@@ -77,7 +79,7 @@ fn interpreted(graph: &Graph, leaves: &BTreeMap<String, Array>) -> BTreeMap<Stri
         .collect()
 }
 
-fn on_onnx_runtime(graph: &Graph, leaves: &BTreeMap<String, Array>) -> BTreeMap<String, Array> {
+pub(super) fn on_onnx_runtime(graph: &Graph, leaves: &BTreeMap<String, Array>) -> BTreeMap<String, Array> {
     onnx_runtime::run(graph, leaves).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
@@ -125,28 +127,38 @@ fn train(run: Run, golden: &BTreeMap<String, Array>) -> BTreeMap<String, Array> 
     results
 }
 
-fn initial(signature: &Signature, golden: &BTreeMap<String, Array>) -> BTreeMap<String, Array> {
+pub(super) fn initial(signature: &Signature, golden: &BTreeMap<String, Array>) -> BTreeMap<String, Array> {
     let start = |pair: &equibatch_client::program::StatePair| {
         let array = match pair.role {
             Role::Parameter | Role::Statistic => golden[&format!("initial/{}", pair.name)].clone(),
-            Role::FirstMoment | Role::SecondMoment => Array::zeros(&pair.shape),
+            Role::Average => {
+                let of = pair.name.strip_prefix("average.").expect("an average's name");
+                golden[&format!("initial/{of}")].clone()
+            }
+            Role::FirstMoment | Role::SecondMoment | Role::Gradient => Array::zeros(&pair.shape),
         };
         (pair.input.clone(), array)
     };
     signature.state.iter().map(start).collect()
 }
 
-fn inputs(signature: &Signature, golden: &BTreeMap<String, Array>, step: usize) -> BTreeMap<String, Array> {
+pub(super) fn inputs(
+    signature: &Signature,
+    golden: &BTreeMap<String, Array>,
+    step: usize,
+) -> BTreeMap<String, Array> {
     let exponent = i32::try_from(step + 1).expect("three steps");
     let input = |name: &str| match name {
         "beta1" => Array::new(&[], vec![BETA1[step]]),
         "bias_correction1" => Array::new(&[], vec![1.0 - BETA1[step].powi(exponent)]),
         "bias_correction2" => Array::new(&[], vec![1.0 - BETA2.powi(exponent)]),
+        "average_decay" => golden["decay"].clone(),
         name => match name.strip_prefix("learning_rate.") {
             Some(group) => Array::new(
                 &[],
                 vec![LEARNING_RATES[group.parse::<usize>().expect("a group")]],
             ),
+            None if name == "targets" => targets(&golden[&format!("batch/{step}/labels")]),
             None => golden[&format!("batch/{step}/{name}")].clone(),
         },
     };
@@ -157,8 +169,16 @@ fn inputs(signature: &Signature, golden: &BTreeMap<String, Array>, step: usize) 
         .collect()
 }
 
+/// What labels mean for the mean cross entropy.
+fn targets(labels: &Array) -> Array {
+    let count = labels.data.len();
+    Array::from_fn(&[count, spec().model.classes], |index| {
+        f64::from(u8::from(labels.data[index[0]] == index[1] as f64)) / count as f64
+    })
+}
+
 /// How far a result is off, relative to the largest element expected.
-fn error(found: &Array, expected: &Array) -> f64 {
+pub(super) fn error(found: &Array, expected: &Array) -> f64 {
     found.distance(expected) / expected.largest().max(1e-30)
 }
 
@@ -166,7 +186,7 @@ fn error(found: &Array, expected: &Array) -> f64 {
 /// fixture and the graph's own constants to single precision costs.
 #[test]
 fn three_steps_in_double_precision_equal_pytorch() {
-    let golden = fixture();
+    let golden = fixture(WHOLE);
     let found = train(interpreted, &golden);
     for (name, found) in &found {
         let error = error(found, &golden[name]);
@@ -180,7 +200,7 @@ fn three_steps_in_double_precision_equal_pytorch() {
 /// multiple of the error that PyTorch itself makes in single precision on the same numbers.
 #[test]
 fn three_steps_on_onnx_runtime_are_as_exact_as_pytorch() {
-    let golden = fixture();
+    let golden = fixture(WHOLE);
     for (name, found) in &train(on_onnx_runtime, &golden) {
         let error = error(found, &golden[name]);
         let theirs = golden[&format!("error/{name}")].data[0];
@@ -194,7 +214,7 @@ fn three_steps_on_onnx_runtime_are_as_exact_as_pytorch() {
 /// A trained network predicts as PyTorch's does in evaluation mode.
 #[test]
 fn inference_equals_pytorch() {
-    let golden = fixture();
+    let golden = fixture(WHOLE);
     let model = spec().model;
     let state = golden
         .iter()

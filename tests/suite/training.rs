@@ -4,10 +4,18 @@ use std::{fs, num::NonZeroUsize, path::Path};
 
 use equibatch_client::{
     learn::{
-        card::Preprocessing, checkpoint::Checkpoint, learner::Learner, metrics::argmax, predict::prepare,
+        card::Preprocessing,
+        checkpoint::Checkpoint,
+        learner::Learner,
+        metrics::argmax,
+        predict::{
+            prepare,
+            source::{Bytes, Source},
+        },
         run::RunConfig,
     },
-    runtime::{Runtime, SessionOptions},
+    program::ElementType,
+    runtime::{ImageInput, Runtime, SessionOptions},
     stream::{Balance, Batch, BatchRequest, Patience, Servers, Split},
 };
 use equibatch_tests::{
@@ -78,16 +86,10 @@ fn twenty_four_streamed_images_are_learnt_by_heart() {
         arch: "resnet18@8".to_owned(),
         epochs: steps,
         steps_per_epoch: 1,
-        max_lr: "3e-3".to_owned(),
-        weight_decay: 0.01,
         batch_size: 24,
         image_size: SIZE,
-        balance: Balance::Natural,
-        recipe: "none".to_owned(),
         seed: 1,
-        mean: [0.485, 0.456, 0.406],
-        std: [0.229, 0.224, 0.225],
-        canonical_short_side: 37,
+        ..RunConfig::default()
     };
     let options = SessionOptions {
         intra_threads: NonZeroUsize::new(1),
@@ -265,12 +267,20 @@ fn files_are_prepared_bit_for_bit_as_the_validation_stream_prepares_them() {
         mean: [0.485, 0.456, 0.406],
         std: [0.229, 0.224, 0.225],
     };
+    let input = ImageInput {
+        element_type: ElementType::F32,
+        channels_last: false,
+    };
     let mut seen = 0;
     for batch in plain(&servers, Split::Valid, 4) {
         let bytes = batch.tensor.len() / batch.labels.len();
         for (tensor, &sample) in batch.tensor.chunks(bytes).zip(&batch.samples) {
             let path = images.root().join(&samples[sample as usize].path);
-            let prepared = prepare(&path, &preprocessing).expect("an image");
+            let source = Source {
+                name: String::new(),
+                bytes: Bytes::File(path.clone()),
+            };
+            let prepared = prepare(&source, &preprocessing, input).expect("an image");
             assert!(tensor == prepared, "{}", path.display());
             seen += 1;
         }

@@ -12,7 +12,7 @@ use crate::{
     config::session_options,
     learn::{learner::Learner, run::RunConfig},
     runtime::Runtime,
-    stream::{Balance, Batch, Position},
+    stream::{Batch, Position},
 };
 
 /// Times training steps on one batch of noise, after one step to warm up. Needs no server.
@@ -50,21 +50,13 @@ pub(super) fn run(args: &Bench) -> Result<Exit> {
 fn config(args: &Bench) -> RunConfig {
     RunConfig {
         dataset: "noise".to_owned(),
-        fingerprint: String::new(),
         classes: vec!["0".to_owned(), "1".to_owned()],
         arch: args.arch.clone(),
         epochs: 1,
         steps_per_epoch: u64::from(args.steps) + 1,
-        max_lr: "3e-3".to_owned(),
-        weight_decay: 0.01,
         batch_size: args.batch_size,
         image_size: args.size,
-        balance: Balance::Natural,
-        recipe: "none".to_owned(),
-        seed: 0,
-        mean: [0.0; 3],
-        std: [1.0; 3],
-        canonical_short_side: 0,
+        ..RunConfig::default()
     }
 }
 
@@ -78,6 +70,7 @@ fn noise(config: &RunConfig) -> Batch {
         next: Position::default(),
         labels: (0..config.batch_size).map(|image| image % 2).collect(),
         samples: (0..config.batch_size).collect(),
+        mixed: None,
         replaced: 0,
         tensor: (0..elements)
             .flat_map(|i| value(i).to_le_bytes())

@@ -1,6 +1,6 @@
 use crate::{
     config::UsageError,
-    learn::{checkpoint, evaluate, fit, learner, predict, run},
+    learn::{checkpoint, evaluate, export, fit, learner, network, predict, run},
     runtime, stream,
 };
 
@@ -71,12 +71,21 @@ impl Exit {
             Some(evaluate::Error::Runtime(error)) => return Some(Self::of_runtime(error)),
             _ => {}
         }
+        match cause.downcast_ref::<export::Error>() {
+            Some(export::Error::Runtime(error)) => return Some(Self::of_runtime(error)),
+            Some(export::Error::Card(_) | export::Error::Program { .. }) => return Some(Self::Data),
+            Some(export::Error::Network(error)) => return Self::of_cause(error),
+            _ => {}
+        }
         match cause.downcast_ref::<predict::Error>() {
             Some(predict::Error::Card(_)) => return Some(Self::Data),
             Some(predict::Error::Runtime(error)) => return Some(Self::of_runtime(error)),
             _ => {}
         }
-        let is_data = cause.is::<checkpoint::Error>() || cause.is::<crate::learn::card::Error>();
+        let is_data = cause.is::<checkpoint::Error>()
+            || cause.is::<predict::source::Empty>()
+            || cause.is::<network::Error>()
+            || cause.is::<crate::learn::card::Error>();
         is_data.then_some(Self::Data)
     }
 

@@ -4,6 +4,7 @@ mod bench;
 mod datasets;
 mod evaluate;
 mod exit;
+mod export;
 mod predict;
 mod train;
 
@@ -23,6 +24,7 @@ pub fn run(command: Command) -> Result<Exit> {
         Command::Train(args) => train::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Datasets(args) => datasets::run(&args),
     }

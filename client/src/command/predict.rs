@@ -1,57 +1,94 @@
-use std::io::{self, Write};
+use std::{
+    fs::File,
+    io::{self, BufReader, BufWriter},
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result};
 
 use super::Exit;
 use crate::{
-    args::Predict,
-    config::session_options,
-    learn::predict::{Prediction, Predictor},
+    args::{Format, Predict},
+    config::{UsageError, session_options},
+    learn::{
+        predict::{
+            Predictor,
+            print::{Printer, Style},
+            source::{self, Source},
+        },
+        run::RunFolder,
+    },
     runtime::Runtime,
 };
 
-/// Classifies the files one by one. Unreadable ones are named and the others still classified.
+/// Classifies images batch by batch. Unreadable ones are named and the others still classified.
 pub(super) fn run(args: &Predict) -> Result<Exit> {
+    let sources = sources(args)?;
     let runtime = Runtime::load()?;
-    let mut predictor = Predictor::open(&runtime, &args.model, &session_options(&args.execution))?;
+    let model = if args.model.is_dir() {
+        RunFolder::open(&args.model)?.0.model_path()
+    } else {
+        args.model.clone()
+    };
+    let mut predictor = Predictor::open(&runtime, &model, &session_options(&args.execution))?;
     let classes = predictor.card().classes.clone();
-    let mut out = io::stdout().lock();
+    let widest = sources.iter().map(|source| source.name.chars().count()).max();
+    let style = match args.format {
+        _ if args.json => Style::Json,
+        Format::Json => Style::Json,
+        Format::Csv => Style::Csv,
+        Format::Table => Style::Table {
+            width: widest.unwrap_or(0),
+        },
+    };
+    let out = BufWriter::new(io::stdout().lock());
+    let mut printer = Printer::new(out, style, &classes, args.top as usize)?;
     let mut exit = Exit::Done;
-    for path in &args.images {
-        let name = path.display().to_string();
-        match predictor.predict(path)? {
-            Ok(prediction) if args.json => json(&mut out, &name, &classes, &prediction)?,
-            Ok(prediction) => line(&mut out, &name, &classes, &prediction)?,
+    predictor.predict::<anyhow::Error>(&sources, args.batch_size as usize, |source, result| {
+        match result {
+            Ok(prediction) => printer.prediction(&source.name, &prediction)?,
             Err(unreadable) => {
                 exit = Exit::Data;
-                out.flush()?;
-                writeln!(io::stderr(), "{:#}", anyhow::Error::from(unreadable))?;
+                printer.failure(&source.name, &format!("{:#}", anyhow::Error::from(unreadable)))?;
             }
         }
-    }
-    out.flush().context("cannot write the predictions")?;
+        // Whoever reads along sees results as they come.
+        Ok(printer.flush()?)
+    })?;
     Ok(exit)
 }
 
-fn line(out: &mut impl Write, name: &str, classes: &[String], prediction: &Prediction) -> io::Result<()> {
-    let all = classes
-        .iter()
-        .zip(&prediction.probabilities)
-        .map(|(class, share)| format!("{class} {:.1} %", share * 100.0));
-    writeln!(
-        out,
-        "{name}: {}  ({})",
-        classes[prediction.class],
-        all.collect::<Vec<_>>().join(", ")
-    )
-}
-
-fn json(out: &mut impl Write, name: &str, classes: &[String], prediction: &Prediction) -> io::Result<()> {
-    let probabilities: serde_json::Map<String, serde_json::Value> = classes
-        .iter()
-        .cloned()
-        .zip(prediction.probabilities.iter().map(|&share| share.into()))
-        .collect();
-    let record = serde_json::json!({ "image": name, "class": classes[prediction.class], "probabilities": probabilities });
-    writeln!(out, "{record}")
+/// Everything that is to be classified.
+fn sources(args: &Predict) -> Result<Vec<Source>> {
+    let is_stream = |path: &Path| path == Path::new("-");
+    let list = args.files_from.as_deref();
+    let streams = args.images.iter().filter(|path| is_stream(path)).count();
+    if streams + usize::from(list.is_some_and(is_stream)) > 1 {
+        return Err(UsageError("standard input is named more than once".to_owned()).into());
+    }
+    let mut sources = vec![];
+    for path in &args.images {
+        if is_stream(path) {
+            let image = Source::of_stream("-", io::stdin().lock());
+            sources.push(image.context("cannot read standard input")?);
+        } else {
+            sources.extend(source::sources(path)?);
+        }
+    }
+    if let Some(list) = list {
+        let listed = if is_stream(list) {
+            source::listed(io::stdin().lock())
+        } else {
+            File::open(list).and_then(|file| source::listed(BufReader::new(file)))
+        };
+        let listed: Vec<PathBuf> =
+            listed.with_context(|| format!("cannot read the list {}", list.display()))?;
+        for path in &listed {
+            sources.extend(source::sources(path)?);
+        }
+    }
+    if sources.is_empty() {
+        return Err(UsageError("the list names no images".to_owned()).into());
+    }
+    Ok(sources)
 }

@@ -16,6 +16,7 @@ use crate::{
     learn::{
         fit::{Fit, Outcome},
         learner::{self, Learner},
+        metrics::Metric,
         progress::Progress,
         run::{self, RunConfig, RunFolder},
     },
@@ -45,7 +46,11 @@ pub(super) fn run(args: &Train) -> Result<Exit> {
         )?;
         return Ok(Exit::Done);
     }
-    let mut observer = Progress::new(total_steps, progress.steps);
+    let mut observer = Progress::new(
+        total_steps,
+        progress.steps,
+        Metric::usual(progress.config.classes.len()),
+    );
     let has_valid = images(&description, Split::Valid) > 0;
     let fit = Fit {
         servers: &servers,

@@ -39,6 +39,12 @@ operators! {
     log(x) => Op::Log;
     /// Wires [`Op::Relu`].
     relu(x) => Op::Relu;
+    /// Wires [`Op::Sigmoid`].
+    sigmoid(x) => Op::Sigmoid;
+    /// Wires [`Op::Tanh`].
+    tanh(x) => Op::Tanh;
+    /// Wires [`Op::Erf`].
+    erf(x) => Op::Erf;
     /// Wires [`Op::Greater`].
     greater(a, b) => Op::Greater;
     /// Wires [`Op::Where`].
@@ -82,7 +88,7 @@ operators! {
     /// Wires [`Op::OneHot`].
     one_hot(labels; width: usize) => Op::OneHot(width);
     /// Wires [`Composite::CrossEntropy`].
-    cross_entropy(logits, labels) => Op::Composite(Composite::CrossEntropy);
+    cross_entropy(logits, targets) => Op::Composite(Composite::CrossEntropy);
     /// Wires [`Composite::ReluGradient`].
     relu_gradient(y, dy) => Op::Composite(Composite::ReluGradient);
 }

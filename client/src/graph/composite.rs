@@ -1,5 +1,5 @@
 use super::Shape;
-use super::op::{BatchNormalization, Conv2d};
+use super::op::{BatchNormalization, Conv2d, GroupConv2d};
 
 /// Operations that ONNX's default domain lacks, or spells in more than one way.
 ///
@@ -11,7 +11,7 @@ pub enum Composite {
     BatchNorm(BatchNormalization),
     /// The gradient of [`Composite::BatchNorm`]: `(x, dy, γ, mean, variance) → (dx, dγ, dβ)`.
     BatchNormGradient(BatchNormalization),
-    /// `(logits, labels) → loss`: the batch's mean of `−log softmax(logits)[label]`.
+    /// `(logits, targets) → loss`: `−Σ targets · log softmax(logits)`. Rows of targets are what a label means: one share per class.
     CrossEntropy,
     /// A convolution `(x, w)` without bias whose weight changes from run to run, so that no runtime can prepare it.
     Conv(Conv2d),
@@ -26,6 +26,13 @@ pub enum Composite {
     ConvWeightGradient {
         /// The convolution.
         conv: Conv2d,
+        /// Rows and columns of its kernel.
+        kernel: [usize; 2],
+    },
+    /// What a convolution of several groups passes back to its weight: `(x, dy) → dw`.
+    GroupConvWeightGradient {
+        /// The convolution.
+        conv: GroupConv2d,
         /// Rows and columns of its kernel.
         kernel: [usize; 2],
     },

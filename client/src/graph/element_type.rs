@@ -5,6 +5,12 @@ use std::fmt;
 pub enum ElementType {
     /// IEEE single precision.
     F32,
+    /// IEEE half precision.
+    F16,
+    /// The upper half of a single precision number: its range, 8 bits of precision.
+    Bf16,
+    /// A byte: pixels.
+    U8,
     /// Signed 64-bit integer: labels and indices.
     I64,
     /// Truth value: the result of a comparison.
@@ -15,8 +21,24 @@ impl fmt::Display for ElementType {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+            Self::U8 => "u8",
             Self::I64 => "i64",
             Self::Bool => "bool",
         })
+    }
+}
+
+impl ElementType {
+    /// Bytes of one element.
+    #[must_use]
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::I64 => 8,
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+            Self::U8 | Self::Bool => 1,
+        }
     }
 }

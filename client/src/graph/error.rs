@@ -1,5 +1,6 @@
 use thiserror::Error;
 
+use super::export::OPSETS;
 use super::{ElementType, Shape};
 
 /// Why an operand list cannot be wired to an operator.
@@ -100,6 +101,12 @@ pub enum Error {
         shape: Shape,
         /// How many elements came.
         elements: usize,
+    },
+    /// No such version of the operator set can be written.
+    #[error("cannot write operator set {version}: only {} to {}", OPSETS.start(), OPSETS.end())]
+    Opset {
+        /// The version.
+        version: i64,
     },
     /// A composite operator reached the exporter.
     #[error("cannot write composite operator {operator}: lower the graph first")]

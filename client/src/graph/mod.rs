@@ -6,7 +6,8 @@
 //! - `infer`: the type of every operator's results; refused at the moment of wiring.
 //! - [`Graph`]: the push-only arena, and a method per operator.
 //! - [`lower`]: composites spelled in standard operators; the one place that chooses between equivalent spellings.
-//! - [`export`]: a graph as the bytes of an ONNX model.
+//! - [`export`]: a graph as the bytes of an ONNX model; [`import`]: what stands in such bytes.
+//! - [`fold`]: batch norms merged into the convolutions before them.
 
 mod arena;
 mod build;
@@ -14,9 +15,12 @@ mod composite;
 mod element_type;
 mod error;
 pub mod export;
+pub mod fold;
+pub mod import;
 mod infer;
 pub mod lower;
 mod names;
+mod onnx;
 pub mod op;
 mod shape;
 mod tensor;

@@ -29,6 +29,12 @@ pub enum Op {
     Log,
     /// `max(x, 0)`.
     Relu,
+    /// `1 / (1 + e⁻ˣ)`.
+    Sigmoid,
+    /// `(eˣ − e⁻ˣ) / (eˣ + e⁻ˣ)`.
+    Tanh,
+    /// `2/√π · ∫₀ˣ e⁻ᵗ² dt`.
+    Erf,
     /// `a > b`, broadcast; a truth value.
     Greater,
     /// `condition ? a : b`, broadcast.
@@ -67,6 +73,10 @@ pub enum Op {
     Conv(Conv2d),
     /// The transpose of [`Op::Conv`] `(x, w)`.
     ConvTranspose(ConvTranspose2d),
+    /// ONNX's Conv of several groups `(x, w[, b])`: channels are parted into as many, each convolved with filters of its own.
+    GroupConv(GroupConv2d),
+    /// ONNX's ConvTranspose of several groups: the transpose of [`Op::GroupConv`] `(x, w)`.
+    GroupConvTranspose(GroupConvTranspose2d),
     /// The maximum of each window, and its flat index in the whole operand (the first one where several are equal).
     MaxPool(MaxPool2d),
     /// The mean over all axes after the second, kept with extent one.
@@ -150,6 +160,24 @@ pub struct ConvTranspose2d {
     pub conv: Conv2d,
     /// Rows and columns at the end that no window of that convolution reached.
     pub output_padding: [usize; 2],
+}
+
+/// Attributes of [`Op::GroupConv`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GroupConv2d {
+    /// Windows.
+    pub conv: Conv2d,
+    /// At least one; divides the channels of operand and result.
+    pub groups: usize,
+}
+
+/// Attributes of [`Op::GroupConvTranspose`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GroupConvTranspose2d {
+    /// Windows, and what no window reached.
+    pub transpose: ConvTranspose2d,
+    /// As in the convolution this is the transpose of.
+    pub groups: usize,
 }
 
 /// Attributes of [`Op::MaxPool`].

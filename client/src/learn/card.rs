@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::run::RunConfig;
-use crate::runtime::Classifier;
+use crate::{program::Pixels, runtime::Classifier};
 
 /// Keys in the metadata of an ONNX model.
 const CLASSES: &str = "classes";
 const PREPROCESSING: &str = "preprocessing";
 const TRAINING: &str = "training";
+pub(super) const INPUT: &str = "input";
 
 /// The model file lacks what is needed to use it on images.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +56,26 @@ impl Preprocessing {
     }
 }
 
+/// What a model's input takes, and what of the preprocessing its own first nodes do, as JSON.
+#[must_use]
+pub fn describe_input(preprocessing: &Preprocessing, pixels: Option<&Pixels>) -> String {
+    let size = preprocessing.image_size;
+    let planes = serde_json::json!(["batch", 3, size, size]);
+    let description = match pixels {
+        None => serde_json::json!({
+            "name": "images", "element_type": "f32", "layout": "NCHW", "shape": planes, "channels": "RGB",
+            "values": "(pixel / 255 - mean) / std", "inside": "nothing",
+        }),
+        Some(pixels) => serde_json::json!({
+            "name": "images", "element_type": "u8", "channels": "RGB",
+            "layout": if pixels.channels_last { "NHWC" } else { "NCHW" },
+            "shape": if pixels.channels_last { serde_json::json!(["batch", size, size, 3]) } else { planes },
+            "values": "pixel, 0 to 255", "inside": "(pixel / 255 - mean) / std",
+        }),
+    };
+    description.to_string()
+}
+
 impl ModelCard {
     /// The metadata for a model of a run.
     #[must_use]
@@ -68,6 +89,7 @@ impl ModelCard {
                 json(serde_json::to_string(&preprocessing)),
             ),
             (TRAINING.to_owned(), json(serde_json::to_string(config))),
+            (INPUT.to_owned(), describe_input(&preprocessing, None)),
         ]
     }
 

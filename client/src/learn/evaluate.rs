@@ -1,10 +1,11 @@
 //! Judges a model on a split.
 
 use super::card::Preprocessing;
-use super::metrics::{ConfusionMatrix, Figures, argmax, cross_entropy};
+use super::metrics::{ConfusionMatrix, Figures, Tally};
 use crate::{
+    program::ElementType,
     runtime::{self, Classifier},
-    stream::{self, BatchRequest, BatchStream, Servers, Split},
+    stream::{self, BatchRequest, BatchStream, Servers, Split, Wire},
 };
 
 /// What can go wrong while a model is judged.
@@ -65,12 +66,17 @@ pub fn evaluate(
     (model, classifier): (&str, &mut Classifier),
     subject: &Subject<'_>,
 ) -> Result<Judgement, Error> {
-    let request = BatchRequest::evaluation(
-        subject.dataset,
-        subject.split,
-        subject.batch_size,
-        subject.preprocessing.image_size,
-    );
+    let input = classifier.input();
+    let request = BatchRequest {
+        wire: wire(input.element_type),
+        channels_last: input.channels_last,
+        ..BatchRequest::evaluation(
+            subject.dataset,
+            subject.split,
+            subject.batch_size,
+            subject.preprocessing.image_size,
+        )
+    };
     let mut stream = servers.stream(&request, 2)?;
     let description = stream.description();
     if description.classes != subject.classes {
@@ -99,14 +105,23 @@ pub fn evaluate(
     judge(&mut stream, classifier, subject)
 }
 
+/// What a model of that input is sent.
+fn wire(element_type: ElementType) -> Wire {
+    match element_type {
+        ElementType::U8 => Wire::U8,
+        ElementType::F16 => Wire::F16,
+        _ => Wire::F32,
+    }
+}
+
 fn judge(
     stream: &mut BatchStream,
     classifier: &mut Classifier,
     subject: &Subject<'_>,
 ) -> Result<Judgement, Error> {
     let classes = subject.classes.len();
-    let mut matrix = ConfusionMatrix::new(classes);
-    let (mut loss, mut replaced) = (0.0, 0);
+    let mut tally = Tally::new(classes);
+    let mut replaced = 0;
     while let Some(batch) = stream.next_batch()? {
         let logits = classifier.logits(
             &batch.tensor,
@@ -114,17 +129,13 @@ fn judge(
             subject.preprocessing.image_size as usize,
         )?;
         for (row, &label) in logits.chunks_exact(classes).zip(&batch.labels) {
-            let label = label as usize;
-            matrix.record(label, argmax(row));
-            loss += cross_entropy(row, label);
+            tally.record(row, label as usize);
         }
         replaced += batch.replaced;
     }
-    let loss = loss / matrix.total().max(1) as f64;
-    let figures = Figures::new(&matrix, loss, subject.classes);
     Ok(Judgement {
-        matrix,
-        figures,
+        matrix: tally.matrix().clone(),
+        figures: tally.figures(subject.classes),
         replaced,
     })
 }

@@ -7,10 +7,11 @@ use super::{
     checkpoint::{Checkpoint, Progress},
     dropout,
     run::RunConfig,
+    targets::Loss,
 };
 use crate::{
     program::{self, AdamW, Backbone, LayerGroup, ModelSpec, Program, Role, TrainSpec},
-    runtime::{self, Classifier, DeviceState, Runtime, SessionOptions, StepRunner, Tensor, classifier},
+    runtime::{self, Classifier, DeviceState, Runtime, SessionOptions, StepRunner, Tensor},
     schedule::{LearningRates, OneCycle},
     stream::Batch,
 };
@@ -56,7 +57,7 @@ pub enum Error {
 /// What came of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepReport {
-    /// Mean cross entropy of the batch.
+    /// Of the batch.
     pub loss: f64,
     /// Largest learning rate of all layer groups.
     pub learning_rate: f64,
@@ -159,10 +160,8 @@ impl Learner {
         for (layer, mask) in (0..).zip(&masks) {
             dropout::draw(mask, (seed, step, layer), self.runner.f32_input(&mask.name)?);
         }
-        classifier::fill("images", self.runner.f32_input("images")?, &batch.tensor)?;
-        for (label, &of_batch) in self.runner.i64_input("labels")?.iter_mut().zip(&batch.labels) {
-            *label = i64::from(of_batch);
-        }
+        self.runner.fill("images", &batch.tensor)?;
+        Loss::default().targets(&batch.labels, None, self.runner.f32_input("targets")?);
         self.runner.step(&mut self.state)?;
         let loss = f64::from(self.runner.output("loss")?[0]);
         if !loss.is_finite() {

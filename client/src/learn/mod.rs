@@ -2,11 +2,12 @@
 //!
 //! # Layout
 //!
-//! - [`learner`]: a model in training, step by step; [`dropout`]: its masks.
+//! - [`learner`]: a model in training, step by step; [`dropout`]: its masks; [`targets`]: what labels mean for its loss.
 //! - [`fit`]: the training loop: batches in, epochs judged and saved.
 //! - [`evaluate`]: a model judged on a split.
 //! - [`metrics`]: figures as pure functions of predictions.
 //! - [`run`], [`checkpoint`], [`card`]: what is written to disk, by [`atomic`] replacement.
+//! - [`network`]: networks from ONNX files; [`mod@export`]: trained models for others.
 //! - [`predict`]: image files classified.
 //! - [`progress`], [`report`]: what a person sees.
 
@@ -15,13 +16,16 @@ pub mod card;
 pub mod checkpoint;
 pub mod dropout;
 pub mod evaluate;
+pub mod export;
 pub mod fit;
 pub mod learner;
 pub mod metrics;
+pub mod network;
 pub mod predict;
 pub mod progress;
 pub mod report;
 pub mod run;
+pub mod targets;
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
     fit::{EpochRecord, Observer, StepEvent},
+    metrics::Metric,
     report::table::percent,
 };
 
@@ -17,15 +18,16 @@ use super::{
 pub struct Progress {
     bar: ProgressBar,
     header_shown: bool,
+    columns: Vec<Metric>,
     /// Averages of the recent past, which is what the time left depends on.
     images_per_second: Average,
     wait_share: Average,
 }
 
 impl Progress {
-    /// For a run of `total_steps`, of which `done` are done.
+    /// For a run of `total_steps`, of which `done` are done; each epoch is told with these figures of the validation images.
     #[must_use]
-    pub fn new(total_steps: u64, done: u64) -> Self {
+    pub fn new(total_steps: u64, done: u64, columns: Vec<Metric>) -> Self {
         let target = if io::stderr().is_terminal() {
             ProgressDrawTarget::stderr()
         } else {
@@ -40,6 +42,7 @@ impl Progress {
         Self {
             bar,
             header_shown: false,
+            columns,
             images_per_second: Average::default(),
             wait_share: Average::default(),
         }
@@ -71,20 +74,28 @@ impl Observer for Progress {
     }
 
     fn epoch(&mut self, record: &EpochRecord) {
+        let titles: Vec<String> = self.columns.iter().map(Metric::title).collect();
         if !self.header_shown {
             self.header_shown = true;
-            self.line(
-                "epoch  train loss  valid loss  error rate  balanced accuracy  images/s  waiting  bound by   time",
-            );
+            let titles = titles
+                .iter()
+                .map(|title| format!("{title:>10}  "))
+                .collect::<String>();
+            self.line(&format!(
+                "epoch  train loss  valid loss  {titles}images/s  waiting  bound by   time"
+            ));
         }
         let valid = record.valid.as_ref();
+        let figures = self.columns.iter().zip(&titles).map(|(metric, title)| {
+            let width = title.chars().count().max(10);
+            format!("{:>width$}  ", metric.show(valid))
+        });
         self.line(&format!(
-            "{:>5}  {:>10.4}  {:>10}  {:>10}  {:>17}  {:>8.1}  {:>7}  {:>8}  {:>5}",
+            "{:>5}  {:>10.4}  {:>10}  {}{:>8.1}  {:>7}  {:>8}  {:>5}",
             record.epoch,
             record.train_loss,
-            valid.map_or_else(|| "-".to_owned(), |figures| format!("{:.4}", figures.loss)),
-            percent(valid.and_then(|figures| figures.error_rate)),
-            percent(valid.and_then(|figures| figures.balanced_accuracy)),
+            Metric::Loss.show(valid),
+            figures.collect::<String>(),
             record.images_per_second,
             percent(Some(record.wait_share)),
             bound_by(record.wait_share),

@@ -93,6 +93,31 @@ pub struct RunConfig {
     pub canonical_short_side: u32,
 }
 
+impl Default for RunConfig {
+    /// What training is like where nothing is said, on no images yet: the reference experiment's network, size, batch and optimizer;
+    /// ten epochs, since a network that starts from nothing needs more than one that was trained before.
+    fn default() -> Self {
+        Self {
+            dataset: String::new(),
+            fingerprint: String::new(),
+            classes: Vec::new(),
+            arch: "resnet34".to_owned(),
+            epochs: 10,
+            steps_per_epoch: 0,
+            max_lr: "3e-3".to_owned(),
+            weight_decay: 1e-2,
+            batch_size: 64,
+            image_size: 224,
+            balance: Balance::Oversample,
+            recipe: String::new(),
+            seed: 42,
+            mean: [0.485, 0.456, 0.406],
+            std: [0.229, 0.224, 0.225],
+            canonical_short_side: 0,
+        }
+    }
+}
+
 impl RunConfig {
     /// Names every field in which `other` differs, in words; empty where none does.
     #[must_use]

@@ -62,10 +62,19 @@ impl<'g> Builder<'g> {
         kind: Kind,
         shape: impl Into<Shape>,
     ) -> Result<Value, Error> {
-        let name = format!("{layer}.{field}");
-        let value = self.graph.parameter(&name, shape)?;
+        self.named_parameter(&format!("{layer}.{field}"), kind, shape)
+    }
+
+    /// Declares a parameter in the current group under a whole name.
+    pub(super) fn named_parameter(
+        &mut self,
+        name: &str,
+        kind: Kind,
+        shape: impl Into<Shape>,
+    ) -> Result<Value, Error> {
+        let value = self.graph.parameter(name, shape)?;
         self.parameters.push(Parameter {
-            name,
+            name: name.to_owned(),
             value,
             group: self.group,
             kind,

@@ -27,7 +27,7 @@ pub fn state(model: &Builder<'_>, seed: u64) -> BTreeMap<String, Tensor> {
             Kind::ConvWeight => normal(&parameter.name, shape, shape[0] * shape[2] * shape[3], seed),
             Kind::LinearWeight => normal(&parameter.name, shape, shape[1], seed),
             Kind::NormWeight => Tensor::full(shape.clone(), 1.0),
-            Kind::NormBias | Kind::LinearBias => Tensor::full(shape.clone(), 0.0),
+            Kind::NormBias | Kind::LinearBias | Kind::Other => Tensor::full(shape.clone(), 0.0),
         };
         (parameter.name.clone(), tensor)
     });
@@ -47,7 +47,7 @@ pub fn state(model: &Builder<'_>, seed: u64) -> BTreeMap<String, Tensor> {
     clippy::cast_precision_loss,
     reason = "drawn in double precision and rounded once; fans are far below 2^52"
 )]
-fn normal(name: &str, shape: &Shape, fan: usize, seed: u64) -> Tensor {
+pub(super) fn normal(name: &str, shape: &Shape, fan: usize, seed: u64) -> Tensor {
     let hash = *blake3::hash(name.as_bytes()).as_bytes();
     let coordinate = u64::from_le_bytes(*hash.first_chunk().expect("a hash has 32 bytes"));
     let mut random = generator(seed, Purpose::Initial, &[coordinate]);

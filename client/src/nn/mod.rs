@@ -5,21 +5,29 @@
 //! - [`Builder`]: a model under construction; remembers its parameters, running statistics and dropout masks.
 //! - `conv`, `norm`, `linear`, `dropout`: one layer each, as methods of the builder.
 //! - [`Backbone`] and [`Head`]: which network, and the function that wires it.
+//! - [`foreign`]: a network from a file, in the place of these two.
+//! - [`Pixels`]: the first nodes of a network that takes bytes; [`loss`](loss()): what training makes small.
 //! - [`initial`]: the state that training starts from.
 
 mod builder;
 mod conv;
 mod dropout;
+pub mod foreign;
 mod head;
 pub mod initial;
 mod linear;
+mod loss;
 mod norm;
 mod parameter;
+mod pixels;
 mod resnet;
 
 pub use builder::{Builder, Mode};
 pub use dropout::Dropout;
+pub use foreign::Foreign;
 pub use head::Head;
+pub use loss::loss;
 pub use norm::Statistic;
 pub use parameter::{Kind, LayerGroup, Parameter};
+pub use pixels::Pixels;
 pub use resnet::{Backbone, Block, UnknownBackbone};

@@ -2,11 +2,24 @@ use super::{Builder, Kind, Mode};
 use crate::graph::op::BatchNormalization;
 use crate::graph::{Error, Value};
 
-/// Added to the variance, as PyTorch does by default.
-pub(super) const EPSILON: f32 = 1e-5;
+/// What a batch norm is set to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NormSettings {
+    /// Added to the variance.
+    pub(super) epsilon: f32,
+    /// How much of a batch's statistic enters the running one.
+    pub(super) momentum: f32,
+}
 
-/// How much of a batch's statistic enters the running one, as in PyTorch by default.
-const MOMENTUM: f32 = 0.1;
+impl Default for NormSettings {
+    /// PyTorch's.
+    fn default() -> Self {
+        Self {
+            epsilon: 1e-5,
+            momentum: 0.1,
+        }
+    }
+}
 
 /// A running statistic of a batch norm.
 #[derive(Clone, Debug)]
@@ -30,14 +43,27 @@ impl Builder<'_> {
     /// # Source
     /// PyTorch's `BatchNorm2d`: the batch is normalised by its biased variance, the running variance takes in the unbiased one.
     pub(super) fn batch_norm(&mut self, name: &str, x: Value) -> Result<Value, Error> {
+        let names = ["weight", "bias", "running_mean", "running_var"].map(|field| format!("{name}.{field}"));
+        self.named_batch_norm(name, x, &names, NormSettings::default())
+    }
+
+    /// [`Self::batch_norm`] with names of its own for scale, shift, running mean and running variance.
+    pub(super) fn named_batch_norm(
+        &mut self,
+        name: &str,
+        x: Value,
+        names: &[String; 4],
+        settings: NormSettings,
+    ) -> Result<Value, Error> {
         let channels = self.graph.shape(x)[1];
-        let scale = self.parameter(name, "weight", Kind::NormWeight, [channels])?;
-        let bias = self.parameter(name, "bias", Kind::NormBias, [channels])?;
-        let mean_name = format!("{name}.running_mean");
-        let variance_name = format!("{name}.running_var");
-        let mean = self.graph.parameter(&mean_name, [channels])?;
-        let variance = self.graph.parameter(&variance_name, [channels])?;
-        let attributes = BatchNormalization { epsilon: EPSILON };
+        let [scale_name, bias_name, mean_name, variance_name] = names;
+        let scale = self.named_parameter(scale_name, Kind::NormWeight, [channels])?;
+        let bias = self.named_parameter(bias_name, Kind::NormBias, [channels])?;
+        let mean = self.graph.parameter(mean_name, [channels])?;
+        let variance = self.graph.parameter(variance_name, [channels])?;
+        let attributes = BatchNormalization {
+            epsilon: settings.epsilon,
+        };
         let (y, next) = match self.mode {
             Mode::Inference => {
                 let y = self.layer(name, |g| {
@@ -49,20 +75,22 @@ impl Builder<'_> {
                 let [y, batch_mean, batch_variance] =
                     self.layer(name, |g| g.batch_norm(x, scale, bias, attributes))?;
                 let per_channel = self.graph.shape(x).elements() / channels;
-                let next_mean = self.running(name, mean, batch_mean, 1.0)?;
-                let next_variance = self.running(name, variance, batch_variance, unbiased(per_channel))?;
+                let momentum = settings.momentum;
+                let next_mean = self.running(name, mean, batch_mean, [1.0 - momentum, momentum])?;
+                let take = momentum * unbiased(per_channel);
+                let next_variance = self.running(name, variance, batch_variance, [1.0 - momentum, take])?;
                 (y, Some([next_mean, next_variance]))
             }
         };
         let [next_mean, next_variance] = next.map_or([None, None], |next| next.map(Some));
         self.statistics.push(Statistic {
-            name: mean_name,
+            name: mean_name.clone(),
             value: mean,
             next: next_mean,
             is_variance: false,
         });
         self.statistics.push(Statistic {
-            name: variance_name,
+            name: variance_name.clone(),
             value: variance,
             next: next_variance,
             is_variance: true,
@@ -70,10 +98,16 @@ impl Builder<'_> {
         Ok(y)
     }
 
-    /// `(1 − momentum)·running + momentum·factor·batch`.
-    fn running(&mut self, name: &str, running: Value, batch: Value, factor: f32) -> Result<Value, Error> {
+    /// `keep·running + take·batch`.
+    fn running(
+        &mut self,
+        name: &str,
+        running: Value,
+        batch: Value,
+        [keep, take]: [f32; 2],
+    ) -> Result<Value, Error> {
         self.layer(&format!("running/{name}"), |g| {
-            let (keep, take) = (g.scalar(1.0 - MOMENTUM), g.scalar(MOMENTUM * factor));
+            let (keep, take) = (g.scalar(keep), g.scalar(take));
             let kept = g.mul(running, keep)?;
             let taken = g.mul(batch, take)?;
             g.add(kept, taken)

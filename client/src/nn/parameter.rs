@@ -37,8 +37,10 @@ pub enum Kind {
     NormBias,
     /// Matrix of a linear layer, `[out, in]`.
     LinearWeight,
-    /// Shift of a linear layer.
+    /// Shift of a linear layer or of a convolution.
     LinearBias,
+    /// Anything else in a network that was read from a file, which is where it starts.
+    Other,
 }
 
 impl Kind {

@@ -1,5 +1,13 @@
 //! Optimizers as pure emitters: nodes that turn parameter, gradient and moments into the next ones.
+//!
+//! # Layout
+//! - [`AdamW`]: how parameters move.
+//! - [`clip_by_norm`]: what happens to their gradients before. [`average`](average()): what is kept of them after.
 
 mod adamw;
+mod average;
+mod clip;
 
 pub use adamw::{AdamW, Moments, Rate, Schedule, Trained};
+pub use average::average;
+pub use clip::clip_by_norm;

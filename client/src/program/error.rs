@@ -1,6 +1,6 @@
 use thiserror::Error;
 
-use crate::{autodiff, graph};
+use crate::{autodiff, graph, nn};
 
 /// What can go wrong while a program is compiled.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -21,6 +21,9 @@ pub enum Error {
         /// The tensor's name.
         name: String,
     },
+    /// A network from a file cannot be built.
+    #[error(transparent)]
+    Network(#[from] nn::foreign::Error),
     /// The model cannot be built or written.
     #[error("cannot build the graph")]
     Graph(#[from] graph::Error),

@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 
-use super::{Error, ModelSpec, Program, Signature, ValueInfo};
+use super::assembly::info;
+use super::{Error, ModelSpec, Program, Signature};
 use crate::graph::export::{self, Options};
-use crate::graph::{Graph, Tensor, TensorType, Value, lower};
+use crate::graph::{Graph, Tensor, TensorType, lower};
 use crate::nn::{Builder, Mode};
 
 /// Compiles a model for prediction: parameters and running statistics inside, any number of images per run.
@@ -54,6 +55,7 @@ fn compile(
         fixed: Some(state),
         open_batch: Some("batch"),
         metadata,
+        ..Options::default()
     };
     let signature = Signature {
         inputs: vec![info(&graph, "images", images)],
@@ -67,16 +69,6 @@ fn compile(
         model: export::export(&lower::lower(&graph)?, &options)?,
         signature,
     })
-}
-
-/// A value as a signature lists it.
-pub(super) fn info(graph: &Graph, name: &str, value: Value) -> ValueInfo {
-    let TensorType { element_type, shape } = graph.tensor_type(value).clone();
-    ValueInfo {
-        name: name.to_owned(),
-        element_type,
-        shape,
-    }
 }
 
 #[cfg(test)]

@@ -1,21 +1,30 @@
 //! Whole programs: what a runtime is handed, and what it must know to feed it.
 
+mod assembly;
+mod deploy;
 mod error;
 mod inference;
+mod pass;
 mod signature;
 mod spec;
+mod train_parts;
 mod train_step;
+mod update;
 
 use std::collections::BTreeMap;
 
+pub use deploy::{DeploySpec, deploy};
 pub use error::Error;
 pub use inference::inference;
 pub use signature::{Role, Signature, StatePair, ValueInfo};
 pub use spec::{ModelSpec, TrainSpec};
+pub use train_parts::{TrainParts, parts_graphs, train_parts};
 pub use train_step::{train_graph, train_step};
 
+pub use crate::graph::export::{OPSET, OPSETS};
+pub use crate::graph::import;
 pub use crate::graph::{ElementType, Shape, Tensor};
-pub use crate::nn::{Backbone, Dropout, Head, LayerGroup};
+pub use crate::nn::{Backbone, Dropout, Foreign, Head, LayerGroup, Pixels};
 pub use crate::optim::AdamW;
 
 use crate::graph::{Graph, TensorType};

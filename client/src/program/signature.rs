@@ -51,4 +51,8 @@ pub enum Role {
     FirstMoment,
     /// Running mean of a squared gradient; starts at zero with every new optimizer.
     SecondMoment,
+    /// Running mean of a parameter or of a statistic; starts at its value.
+    Average,
+    /// Sum of gradients within a step. Means nothing between steps.
+    Gradient,
 }

@@ -1,6 +1,6 @@
 use super::Error;
 use crate::graph::Value;
-use crate::nn::{Backbone, Builder, Head, LayerGroup};
+use crate::nn::{Backbone, Builder, Head, LayerGroup, Parameter};
 use crate::optim::AdamW;
 
 /// Which network.
@@ -62,6 +62,12 @@ pub struct TrainSpec {
     pub batch_size: usize,
     /// How many of [`LayerGroup::ALL`], from the first, keep everything but their batch norms.
     pub frozen_groups: usize,
+    /// γ of the focal loss; 0 for the cross entropy.
+    pub focal: f32,
+    /// The largest norm of all gradients together; larger ones are scaled down.
+    pub clip_norm: Option<f32>,
+    /// Whether running averages of parameters and statistics are kept.
+    pub average: bool,
     /// How parameters move.
     pub optimizer: AdamW,
 }
@@ -74,8 +80,19 @@ impl TrainSpec {
             model,
             batch_size,
             frozen_groups: 0,
+            focal: 0.0,
+            clip_norm: None,
+            average: false,
             optimizer: AdamW::default(),
         }
+    }
+
+    /// Those of `parameters` that the step moves.
+    pub(super) fn trained(&self, parameters: &[Parameter]) -> Vec<Parameter> {
+        let is_trained = |parameter: &&Parameter| {
+            parameter.group.index() >= self.frozen_groups || parameter.kind.is_norm()
+        };
+        parameters.iter().filter(is_trained).cloned().collect()
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {

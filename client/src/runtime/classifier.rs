@@ -2,20 +2,64 @@
 
 use std::{fs, path::Path};
 
-use ort::{memory::Allocator, session::Session, value::Tensor as Buffer};
+use half::f16;
+use ort::{
+    memory::Allocator,
+    session::Session,
+    value::{Outlet, PrimitiveTensorElementType, Tensor as Buffer, TensorElementType, ValueType},
+};
 
-use super::{Error, Runtime, SessionOptions, error::first_line, state::dimensions};
+use super::{
+    Error, Runtime, SessionOptions,
+    element::{Element, fill},
+    error::first_line,
+    state::dimensions,
+};
+use crate::program::ElementType;
 
-/// Name of the input, `f32[N, 3, S, S]`.
+/// Name of the input.
 const IMAGES: &str = "images";
 /// Name of the output, `f32[N, classes]`.
 const LOGITS: &str = "logits";
 
-/// A model that turns normalised images into logits.
+/// What a model takes its images as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageInput {
+    /// Normalised floats, or bytes as they come from a decoder.
+    pub element_type: ElementType,
+    /// `[N, S, S, 3]` instead of `[N, 3, S, S]`.
+    pub channels_last: bool,
+}
+
+impl ImageInput {
+    fn of(outlet: &Outlet) -> Option<Self> {
+        let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
+            return None;
+        };
+        let element_type = match ty {
+            TensorElementType::Float32 => ElementType::F32,
+            TensorElementType::Float16 => ElementType::F16,
+            TensorElementType::Uint8 => ElementType::U8,
+            _ => return None,
+        };
+        let channels_last = match **shape {
+            [_, 3, _, _] => false,
+            [_, _, _, 3] => true,
+            _ => return None,
+        };
+        Some(Self {
+            element_type,
+            channels_last,
+        })
+    }
+}
+
+/// A model that turns images into logits.
 #[derive(Debug)]
 pub struct Classifier {
     what: String,
     session: Session,
+    input: ImageInput,
 }
 
 impl Classifier {
@@ -31,19 +75,30 @@ impl Classifier {
             ..options.clone()
         };
         let session = runtime.session(what, bytes, &options)?;
-        let has =
-            |name: &str, outlets: &[ort::value::Outlet]| outlets.iter().any(|outlet| outlet.name() == name);
-        if !has(IMAGES, session.inputs()) || !has(LOGITS, session.outputs()) {
-            let reason = format!("it has no input `{IMAGES}` or no output `{LOGITS}`");
-            return Err(Error::Model {
-                what: what.to_owned(),
-                reason,
-            });
-        }
+        let refused = |reason: String| Error::Model {
+            what: what.to_owned(),
+            reason,
+        };
+        let find = |name: &str, outlets: &[Outlet]| outlets.iter().position(|outlet| outlet.name() == name);
+        let (Some(images), Some(_)) = (find(IMAGES, session.inputs()), find(LOGITS, session.outputs()))
+        else {
+            return Err(refused(format!(
+                "it has no input `{IMAGES}` or no output `{LOGITS}`"
+            )));
+        };
+        let input = ImageInput::of(&session.inputs()[images])
+            .ok_or_else(|| refused(format!("its input `{IMAGES}` holds no images of three channels")))?;
         Ok(Self {
             what: what.to_owned(),
             session,
+            input,
         })
+    }
+
+    /// What the model takes its images as.
+    #[must_use]
+    pub fn input(&self) -> ImageInput {
+        self.input
     }
 
     /// Reads and prepares a model file.
@@ -69,73 +124,38 @@ impl Classifier {
     ///
     /// # Shapes
     ///
-    /// `tensor`: little-endian `f32[count, 3, size, size]`, at any alignment → `f32[count, classes]`, flat.
+    /// `tensor`: `[count, 3, size, size]`, or `[count, size, size, 3]`, of little-endian elements as [`Classifier::input`] says, at any
+    /// alignment → `f32[count, classes]`, flat.
     ///
     /// # Errors
     ///
     /// [`Error::Length`] where `tensor` has another length, [`Error::Run`] where ONNX Runtime fails.
     pub fn logits(&mut self, tensor: &[u8], count: usize, size: usize) -> Result<Vec<f32>, Error> {
+        let shape = if self.input.channels_last {
+            [count, size, size, 3]
+        } else {
+            [count, 3, size, size]
+        };
+        match self.input.element_type {
+            ElementType::U8 => self.run::<u8>(tensor, &shape),
+            ElementType::F16 => self.run::<f16>(tensor, &shape),
+            _ => self.run::<f32>(tensor, &shape),
+        }
+    }
+
+    fn run<E: Element + PrimitiveTensorElementType + std::fmt::Debug>(
+        &mut self,
+        tensor: &[u8],
+        shape: &[usize],
+    ) -> Result<Vec<f32>, Error> {
         let failed = |error: ort::Error| Error::Run {
             what: self.what.clone(),
             reason: first_line(&error),
         };
-        let mut images =
-            Buffer::<f32>::new(&Allocator::default(), dimensions(&[count, 3, size, size])).map_err(failed)?;
+        let mut images = Buffer::<E>::new(&Allocator::default(), dimensions(shape)).map_err(failed)?;
         fill(IMAGES, images.extract_tensor_mut().1, tensor)?;
         let outputs = self.session.run(ort::inputs![IMAGES => images]).map_err(failed)?;
         let (_, logits) = outputs[LOGITS].try_extract_tensor::<f32>().map_err(failed)?;
         Ok(logits.to_vec())
-    }
-}
-
-/// Copies little-endian floats of any alignment to the front of `buffer`.
-///
-/// # Errors
-///
-/// [`Error::Length`] where they do not fit exactly.
-pub fn fill(name: &str, buffer: &mut [f32], bytes: &[u8]) -> Result<(), Error> {
-    if bytes.len() != size_of_val(buffer) {
-        return Err(Error::Length {
-            name: name.to_owned(),
-            expected: buffer.len(),
-            found: bytes.len() / size_of::<f32>(),
-        });
-    }
-    #[cfg(target_endian = "little")]
-    bytemuck::cast_slice_mut::<f32, u8>(buffer).copy_from_slice(bytes);
-    #[cfg(target_endian = "big")]
-    for (value, bytes) in buffer.iter_mut().zip(bytes.chunks_exact(4)) {
-        *value = f32::from_le_bytes(bytes.try_into().expect("four bytes"));
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn floats_are_read_at_any_alignment() {
-        let mut bytes = vec![0];
-        [1.5_f32, -0.0, f32::MAX]
-            .iter()
-            .for_each(|value| bytes.extend(value.to_le_bytes()));
-        let mut buffer = [0.0_f32; 3];
-        fill("images", &mut buffer, &bytes[1..]).expect("the lengths agree");
-        assert_eq!(
-            buffer.map(f32::to_bits),
-            [1.5_f32, -0.0, f32::MAX].map(f32::to_bits)
-        );
-    }
-
-    #[test]
-    fn another_length_is_refused() {
-        let message = fill("images", &mut [0.0; 2], &[0; 4])
-            .expect_err("too short")
-            .to_string();
-        assert_eq!(
-            message,
-            "cannot use `images`: the program has 2 elements, the value has 1"
-        );
     }
 }

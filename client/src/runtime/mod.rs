@@ -11,13 +11,14 @@
 
 pub mod classifier;
 pub mod device;
+mod element;
 mod error;
 pub mod library;
 pub mod session;
 pub mod state;
 pub mod step;
 
-pub use classifier::Classifier;
+pub use classifier::{Classifier, ImageInput};
 pub use device::Device;
 pub use error::Error;
 pub use session::{Runtime, SessionOptions};

@@ -13,13 +13,20 @@ use ort::{
 use super::{Device, Error, error::first_line};
 use crate::program::Tensor;
 
-/// Named `f32` tensors on the device, each in two buffers: a step reads one set and writes the other, and then they change roles, so
-/// that nothing is copied and nothing is allocated from step to step.
+/// Named `f32` tensors on the device, each in two buffers: a step reads one and writes the other, and then they change roles, so that nothing
+/// is copied and nothing is allocated from step to step.
 pub struct DeviceState {
     id: u64,
     device: Device,
-    buffers: BTreeMap<String, [Buffer<f32>; 2]>,
-    current: usize,
+    tensors: BTreeMap<String, Pair>,
+}
+
+/// One tensor.
+pub(super) struct Pair {
+    /// Both have its shape.
+    pub(super) buffers: [Buffer<f32>; 2],
+    /// Which of them holds its value.
+    pub(super) current: usize,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
@@ -31,20 +38,16 @@ impl DeviceState {
         allocator: &Allocator,
         values: &BTreeMap<String, Tensor>,
     ) -> Result<Self, Error> {
-        let mut buffers = BTreeMap::new();
+        let mut tensors = BTreeMap::new();
         for (name, value) in values {
             let shape = dimensions(&value.shape);
             let allocate =
                 || Buffer::<f32>::new(allocator, shape.clone()).map_err(|error| device.refused(&error));
-            buffers.insert(name.clone(), [allocate()?, allocate()?]);
+            let buffers = [allocate()?, allocate()?];
+            tensors.insert(name.clone(), Pair { buffers, current: 0 });
         }
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        let mut state = Self {
-            id,
-            device,
-            buffers,
-            current: 0,
-        };
+        let mut state = Self { id, device, tensors };
         state.load(values)?;
         Ok(state)
     }
@@ -55,12 +58,12 @@ impl DeviceState {
     ///
     /// [`Error::Name`] where a tensor of the state is missing from `values`, [`Error::Length`] where it has another size.
     pub fn load(&mut self, values: &BTreeMap<String, Tensor>) -> Result<(), Error> {
-        for (name, pair) in &mut self.buffers {
+        for (name, pair) in &mut self.tensors {
             let value = values.get(name).ok_or_else(|| Error::Name {
                 name: name.clone(),
                 what: "the values given".to_owned(),
             })?;
-            let expected = pair[0].shape().num_elements();
+            let expected = pair.buffers[0].shape().num_elements();
             if value.data.len() != expected {
                 return Err(Error::Length {
                     name: name.clone(),
@@ -68,8 +71,7 @@ impl DeviceState {
                     found: value.data.len(),
                 });
             }
-            // Both sets: a step does not write what it does not change, such as a frozen parameter.
-            for buffer in pair {
+            for buffer in &mut pair.buffers {
                 match self.device {
                     Device::Cpu => buffer.extract_tensor_mut().1.copy_from_slice(&value.data),
                     Device::Cuda { .. } => Buffer::from_array((dimensions(&value.shape), value.data.clone()))
@@ -92,8 +94,8 @@ impl DeviceState {
             reason: first_line(error),
         };
         let mut values = BTreeMap::new();
-        for (name, pair) in &self.buffers {
-            let buffer = &pair[self.current];
+        for (name, pair) in &self.tensors {
+            let buffer = &pair.buffers[pair.current];
             let shape: Vec<usize> = buffer
                 .shape()
                 .iter()
@@ -124,19 +126,9 @@ impl DeviceState {
         self.id
     }
 
-    /// Which of the two sets holds the values.
-    pub(super) fn current(&self) -> usize {
-        self.current
-    }
-
-    /// Makes the set that a step wrote the one that holds the values.
-    pub(super) fn swap(&mut self) {
-        self.current = 1 - self.current;
-    }
-
-    /// The buffers of one tensor.
-    pub(super) fn pair(&mut self, name: &str) -> Result<&mut [Buffer<f32>; 2], Error> {
-        self.buffers.get_mut(name).ok_or_else(|| Error::Name {
+    /// One tensor.
+    pub(super) fn pair(&mut self, name: &str) -> Result<&mut Pair, Error> {
+        self.tensors.get_mut(name).ok_or_else(|| Error::Name {
             name: name.to_owned(),
             what: "the state".to_owned(),
         })
@@ -147,7 +139,7 @@ impl std::fmt::Debug for DeviceState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("DeviceState")
             .field("device", &self.device)
-            .field("tensors", &self.buffers.len())
+            .field("tensors", &self.tensors.len())
             .finish_non_exhaustive()
     }
 }

@@ -8,7 +8,11 @@ use ort::{
     value::Tensor as Buffer,
 };
 
-use super::{DeviceState, Error, Runtime, SessionOptions, error::first_line, state::dimensions};
+use half::f16;
+
+use super::{
+    DeviceState, Error, Runtime, SessionOptions, element::fill, error::first_line, state::dimensions,
+};
 use crate::program::{ElementType, Program, Signature, Tensor, ValueInfo};
 
 /// A program with its host buffers, ready to run any number of times.
@@ -23,20 +27,27 @@ pub struct StepRunner {
     signature: Signature,
     inputs: BTreeMap<String, HostBuffer>,
     outputs: BTreeMap<String, Buffer<f32>>,
-    /// One for each direction in which the state's buffers can be used.
-    bindings: [Bound; 2],
+    /// One for each way in which the state's buffers were used so far, the latest first.
+    bindings: Vec<Bound>,
 }
+
+/// Most bindings that are kept. Alone, a program uses its buffers in two ways; two programs that share a state by turns, in four.
+const BINDINGS: usize = 4;
 
 #[derive(Debug)]
 struct Bound {
     binding: IoBinding,
     /// The state whose buffers are bound.
-    state: Option<u64>,
+    state: u64,
+    /// Which buffer of each tensor is read, in the order of the signature.
+    sides: Vec<usize>,
 }
 
 #[derive(Debug)]
 enum HostBuffer {
     F32(Buffer<f32>),
+    F16(Buffer<f16>),
+    U8(Buffer<u8>),
     I64(Buffer<i64>),
 }
 
@@ -71,13 +82,6 @@ impl StepRunner {
             ))
         });
         let outputs = outputs.collect::<ort::Result<_>>().map_err(refused)?;
-        let bind = || {
-            session
-                .create_binding()
-                .map(|binding| Bound { binding, state: None })
-                .map_err(refused)
-        };
-        let bindings = [bind()?, bind()?];
         Ok(Self {
             what: what.to_owned(),
             session,
@@ -85,7 +89,7 @@ impl StepRunner {
             signature,
             inputs,
             outputs,
-            bindings,
+            bindings: vec![],
         })
     }
 
@@ -137,18 +141,47 @@ impl StepRunner {
         }
     }
 
+    /// Fills an input with little-endian elements of its type, at any alignment, to be read by the next run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Name`] where the program has no such input, [`Error::Length`] where it has another number of elements.
+    pub fn fill(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        match self.inputs.get_mut(name) {
+            Some(HostBuffer::F32(buffer)) => fill(name, buffer.extract_tensor_mut().1, bytes),
+            Some(HostBuffer::F16(buffer)) => fill(name, buffer.extract_tensor_mut().1, bytes),
+            Some(HostBuffer::U8(buffer)) => fill(name, buffer.extract_tensor_mut().1, bytes),
+            Some(HostBuffer::I64(_)) | None => Err(Error::Name {
+                name: name.to_owned(),
+                what: format!("the inputs of {} that hold images", self.what),
+            }),
+        }
+    }
+
     /// Runs once and moves `state` on: its values are the outputs of this run.
     ///
     /// # Errors
     ///
     /// [`Error::Run`] where ONNX Runtime fails; the state then has the values from before.
     pub fn step(&mut self, state: &mut DeviceState) -> Result<(), Error> {
-        let side = state.current();
-        if self.bindings[side].state != Some(state.id()) {
-            self.bind_state(state)?;
+        let names = self.signature.state.iter().map(|pair| &pair.name);
+        let sides: Vec<usize> = names
+            .map(|name| Ok(state.pair(name)?.current))
+            .collect::<Result<_, Error>>()?;
+        let is_this = |bound: &Bound| bound.state == state.id() && bound.sides == sides;
+        match self.bindings.iter().position(is_this) {
+            Some(known) => self.bindings[..=known].rotate_right(1),
+            None => {
+                let bound = self.bind(state, sides)?;
+                self.bindings.insert(0, bound);
+                self.bindings.truncate(BINDINGS);
+            }
         }
-        self.run(side)?;
-        state.swap();
+        self.run()?;
+        for pair in self.signature.state.iter().filter(|pair| pair.output.is_some()) {
+            let tensor = state.pair(&pair.name)?;
+            tensor.current = 1 - tensor.current;
+        }
         Ok(())
     }
 
@@ -167,47 +200,44 @@ impl StepRunner {
             })
     }
 
-    fn bind_state(&mut self, state: &mut DeviceState) -> Result<(), Error> {
-        let (device, side, id) = (self.options.device, state.current(), state.id());
-        let Bound {
-            binding,
-            state: bound,
-        } = &mut self.bindings[side];
-        *bound = None;
-        for pair in &self.signature.state {
-            let buffers = state.pair(&pair.name)?;
+    /// Binds everything that stays where it is from run to run.
+    fn bind(&mut self, state: &mut DeviceState, sides: Vec<usize>) -> Result<Bound, Error> {
+        let (device, id) = (self.options.device, state.id());
+        let refused = |error: ort::Error| device.refused(&error);
+        let mut binding = self.session.create_binding().map_err(refused)?;
+        for (pair, &side) in self.signature.state.iter().zip(&sides) {
+            let buffers = &mut state.pair(&pair.name)?.buffers;
             binding
                 .bind_input(pair.input.as_str(), &buffers[side])
-                .map_err(|error| device.refused(&error))?;
+                .map_err(refused)?;
             if let Some(output) = &pair.output {
                 binding
                     .bind_output(output.as_str(), &mut buffers[1 - side])
-                    .map_err(|error| device.refused(&error))?;
+                    .map_err(refused)?;
             }
         }
-        self.bind_outputs(side)?;
-        self.bindings[side].state = Some(id);
-        Ok(())
-    }
-
-    fn bind_outputs(&mut self, side: usize) -> Result<(), Error> {
         for (name, buffer) in &mut self.outputs {
-            let bound = self.bindings[side].binding.bind_output(name.as_str(), buffer);
-            bound.map_err(|error| self.options.device.refused(&error))?;
+            binding.bind_output(name.as_str(), buffer).map_err(refused)?;
         }
-        Ok(())
+        Ok(Bound {
+            binding,
+            state: id,
+            sides,
+        })
     }
 
-    /// Binds the host buffers (on a CUDA device this is the copy to it, so it comes before every run) and runs.
-    fn run(&mut self, side: usize) -> Result<(), Error> {
+    /// Binds the host buffers to the latest binding (on a CUDA device this is the copy to it, so it comes before every run) and runs.
+    fn run(&mut self) -> Result<(), Error> {
         let failed = |error: ort::Error| Error::Run {
             what: self.what.clone(),
             reason: first_line(&error),
         };
-        let binding = &mut self.bindings[side].binding;
+        let binding = &mut self.bindings[0].binding;
         for (name, buffer) in &self.inputs {
             match buffer {
                 HostBuffer::F32(buffer) => binding.bind_input(name.as_str(), buffer),
+                HostBuffer::F16(buffer) => binding.bind_input(name.as_str(), buffer),
+                HostBuffer::U8(buffer) => binding.bind_input(name.as_str(), buffer),
                 HostBuffer::I64(buffer) => binding.bind_input(name.as_str(), buffer),
             }
             .map_err(failed)?;
@@ -223,11 +253,11 @@ impl HostBuffer {
         Ok(match input.element_type {
             ElementType::I64 => Self::I64(Buffer::new(host, shape)?),
             ElementType::F32 => Self::F32(Buffer::new(host, shape)?),
-            ElementType::Bool => {
-                return Err(ort::Error::new(format!(
-                    "the input `{}` is a truth value",
-                    input.name
-                )));
+            ElementType::F16 => Self::F16(Buffer::new(host, shape)?),
+            ElementType::U8 => Self::U8(Buffer::new(host, shape)?),
+            found @ (ElementType::Bool | ElementType::Bf16) => {
+                let name = &input.name;
+                return Err(ort::Error::new(format!("the input `{name}` holds {found}")));
             }
         })
     }
@@ -338,6 +368,57 @@ mod tests {
         runner.step(&mut first).expect("a step");
         assert_eq!(first.read().expect("values")["total"].data, [2.0, 2.0]);
         assert_eq!(second.read().expect("values")["total"].data, [51.0, 51.0]);
+    }
+
+    /// `saved.next = saved + total`, where `total` is not this program's to change.
+    fn collector() -> Program {
+        let mut graph = Graph::new();
+        let g = &mut graph;
+        let total = g.parameter("total", [2]).expect("a parameter");
+        let saved = g.parameter("saved", [2]).expect("a parameter");
+        let next = g.add(saved, total).expect("equal shapes");
+        g.output("saved.next", next).expect("an output");
+        let pair = |name: &str, output: Option<&str>| StatePair {
+            name: name.to_owned(),
+            input: name.to_owned(),
+            output: output.map(str::to_owned),
+            shape: [2].into(),
+            role: Role::Parameter,
+        };
+        let signature = Signature {
+            state: vec![pair("total", None), pair("saved", Some("saved.next"))],
+            ..Signature::default()
+        };
+        let lowered = lower(&graph).expect("standard operators");
+        Program {
+            model: export(&lowered, &Options::default()).expect("a model"),
+            signature,
+        }
+    }
+
+    #[test]
+    fn two_programs_share_a_state_by_turns() {
+        let mut adder = runner();
+        let runtime = Runtime::load().expect("ONNX Runtime is installed: `make runtime`");
+        let options = SessionOptions::default();
+        let mut saver = StepRunner::new(&runtime, "the collector", &collector(), &options).expect("a runner");
+        let mut values = state(0.0);
+        values.insert("saved".to_owned(), Tensor::full([2], 0.0));
+        let mut device = adder.place(&values).expect("room");
+        adder.f32_input("amount").expect("an input").fill(1.0);
+        let (mut total, mut saved) = (0.0, 0.0);
+        // More ways to use the buffers than are kept, in an order that meets all of them again.
+        for additions in [1, 2, 1, 3, 2, 2, 1] {
+            for _ in 0..additions {
+                adder.step(&mut device).expect("a step");
+                total += 1.0;
+            }
+            saver.step(&mut device).expect("a step");
+            saved += total;
+            let values = device.read().expect("values");
+            assert_eq!(values["total"].data, [total; 2]);
+            assert_eq!(values["saved"].data, [saved; 2]);
+        }
     }
 
     #[test]

@@ -47,10 +47,21 @@ pub struct Batch {
     pub labels: Vec<u32>,
     /// One per image: index into the dataset's samples.
     pub samples: Vec<u32>,
+    /// One per image, what was mixed into it; `None` where the recipe mixes none.
+    pub mixed: Option<Vec<Mixed>>,
     /// Images that stand in the place of a broken file.
     pub replaced: usize,
-    /// `f32[N, 3, S, S]`, little-endian. Its memory is used again when the last reference to it is dropped.
+    /// `f32[N, 3, S, S]`, little-endian, at any alignment.
     pub tensor: Bytes,
+}
+
+/// The second half of an image's soft label: it is of class `label` by `weight`, and of its batch's label by the rest.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mixed {
+    /// Class of what was mixed in.
+    pub label: u32,
+    /// In `0..=1`.
+    pub weight: f32,
 }
 
 impl StreamDescription {

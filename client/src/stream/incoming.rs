@@ -1,9 +1,9 @@
 //! One stream from one server, as it comes in.
 
 use equibatch_proto::v1::{self, stream_batches_response::Message};
-use equibatch_server::receive::{Messages, Sizes};
+use tonic::Streaming;
 
-use super::{Batch, BatchRequest, Error, Position, StreamDescription, server::Connection};
+use super::{Batch, BatchRequest, Error, Position, StreamDescription, batch::Mixed, server::Client};
 
 /// The batches of one request to one server; every message is checked against what was asked for.
 #[derive(Debug)]
@@ -11,7 +11,7 @@ pub(super) struct Incoming {
     address: String,
     request: BatchRequest,
     classes: usize,
-    messages: Messages,
+    stream: Streaming<v1::StreamBatchesResponse>,
     /// The last batch received, in words.
     at: String,
 }
@@ -20,17 +20,16 @@ impl Incoming {
     /// Sends the request and waits for the description.
     pub(super) async fn open(
         address: &str,
-        connection: Connection,
+        mut client: Client,
         request: &BatchRequest,
     ) -> Result<(StreamDescription, Self), Error> {
         let refused = |status: tonic::Status| Error::from_status(address, &status);
-        let sizes = Sizes {
-            tensor: request.tensor_bytes(),
-            message: request.message_limit(),
-        };
-        let opened = Messages::open(connection, &request.to_wire(), sizes).await;
-        let mut messages = opened.map_err(refused)?;
-        let first = messages.message().await.map_err(refused)?;
+        let mut stream = client
+            .stream_batches(request.to_wire())
+            .await
+            .map_err(refused)?
+            .into_inner();
+        let first = stream.message().await.map_err(refused)?;
         let contract = |reason: &str| Error::Contract {
             address: address.to_owned(),
             reason: reason.to_owned(),
@@ -38,8 +37,7 @@ impl Incoming {
         let Some(Message::Description(description)) = first.and_then(|response| response.message) else {
             return Err(contract("its stream does not begin with a description"));
         };
-        let shape = [request.batch_size, 3, request.image_size, request.image_size];
-        if description.shape != shape || description.element_type() != v1::ElementType::F32 {
+        if description.shape != request.shape() || description.element_type() != request.wire.to_wire() {
             return Err(contract(
                 "its stream has another shape or element type than asked for",
             ));
@@ -50,7 +48,7 @@ impl Incoming {
             address: address.to_owned(),
             request: request.clone(),
             classes: description.classes.len(),
-            messages,
+            stream,
             at: "before the first batch".to_owned(),
         };
         Ok((description, incoming))
@@ -58,7 +56,7 @@ impl Incoming {
 
     /// The next batch; `None` after the last one. Nothing follows an error. Nothing is lost where the future is dropped before it is done.
     pub(super) async fn next(&mut self) -> Option<Result<Batch, Error>> {
-        let received = match self.messages.message().await {
+        let received = match self.stream.message().await {
             Ok(message) => self.check(message?),
             Err(status) => Err(Error::from_stream_status(&self.address, self.at.clone(), &status)),
         };
@@ -87,6 +85,7 @@ impl Incoming {
         if batch.labels.iter().any(|&label| label as usize >= self.classes) {
             return Err(contract("a label is not among the classes"));
         }
+        let mixed = self.mixed(&batch).map_err(contract)?;
         Ok(Batch {
             epoch: batch.epoch,
             step: batch.step,
@@ -97,8 +96,31 @@ impl Incoming {
                 .ok_or_else(|| contract("a batch has no position"))?,
             labels: batch.labels,
             samples: batch.sample_ids,
+            mixed,
             replaced: batch.replacements.len(),
             tensor: batch.tensor,
         })
+    }
+
+    /// The second halves of soft labels, or what is wrong with them.
+    fn mixed(&self, batch: &v1::Batch) -> Result<Option<Vec<Mixed>>, &'static str> {
+        let (labels, weights) = (&batch.mixed_labels, &batch.mixed_weights);
+        if labels.is_empty() && weights.is_empty() {
+            return Ok(None);
+        }
+        if [labels.len(), weights.len()] != [batch.labels.len(); 2] {
+            return Err("a batch has not as many mixed labels and weights as images");
+        }
+        if labels.iter().any(|&label| label as usize >= self.classes) {
+            return Err("a mixed label is not among the classes");
+        }
+        if !weights.iter().all(|weight| (0.0..=1.0).contains(weight)) {
+            return Err("the weight of a mixed label is not from 0 to 1");
+        }
+        let mixed = labels
+            .iter()
+            .zip(weights)
+            .map(|(&label, &weight)| Mixed { label, weight });
+        Ok(Some(mixed.collect()))
     }
 }

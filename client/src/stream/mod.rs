@@ -41,14 +41,14 @@ mod roster;
 mod server;
 pub mod servers;
 
-pub use batch::{Batch, StreamDescription};
+pub use batch::{Batch, Mixed, StreamDescription};
 pub use batches::BatchStream;
 pub use credentials::{Credentials, Token};
 pub use dataset::{ClassCounts, DatasetDescription, DatasetSummary};
 pub use error::Error;
 pub use patience::Patience;
 pub use position::Position;
-pub use request::{Balance, BatchRequest, Split, Stride};
+pub use request::{Balance, BatchRequest, Split, Stride, Wire};
 pub use servers::Servers;
 
 #[cfg(test)]

@@ -119,6 +119,64 @@ impl Balance {
     }
 }
 
+/// What one element of a batch is on its way: how many bytes an image costs, and who normalises it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wire {
+    /// Normalised by the server, in single precision.
+    #[default]
+    F32,
+    /// Normalised by the server, in half precision: half of the bytes.
+    F16,
+    /// Pixels from 0 to 255, which the receiver normalises: a quarter of the bytes.
+    U8,
+}
+
+impl Wire {
+    const NAMED: [(&str, Self); 3] = [("f32", Self::F32), ("f16", Self::F16), ("u8", Self::U8)];
+
+    /// Bytes of one element.
+    #[must_use]
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 => 2,
+            Self::U8 => 1,
+        }
+    }
+
+    pub(super) fn to_wire(self) -> v1::ElementType {
+        match self {
+            Self::F32 => v1::ElementType::F32,
+            Self::F16 => v1::ElementType::F16,
+            Self::U8 => v1::ElementType::U8,
+        }
+    }
+}
+
+impl fmt::Display for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = Self::NAMED.iter().find(|(_, wire)| wire == self);
+        f.write_str(named.map_or("", |(name, _)| name))
+    }
+}
+
+/// The text is no type of elements.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no element type: use f32, f16 or u8")]
+pub struct ParseWireError(String);
+
+impl FromStr for Wire {
+    type Err = ParseWireError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let named = Self::NAMED.iter().find(|(name, _)| *name == text);
+        named
+            .map(|(_, wire)| *wire)
+            .ok_or_else(|| ParseWireError(text.to_owned()))
+    }
+}
+
 /// Every `of`-th batch: those whose number, counted over all epochs, leaves the remainder `index`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stride {
@@ -149,7 +207,7 @@ impl Stride {
     }
 }
 
-/// A stream of normalised `f32[N, 3, size, size]` batches.
+/// A stream of `[N, 3, size, size]` or `[N, size, size, 3]` batches.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchRequest {
     /// Empty: the only one of the server.
@@ -174,6 +232,10 @@ pub struct BatchRequest {
     pub expected_fingerprint: String,
     /// Which of the batches.
     pub stride: Stride,
+    /// What the elements are.
+    pub wire: Wire,
+    /// The channels of a pixel side by side, `[N, size, size, 3]`, instead of one plane each.
+    pub channels_last: bool,
 }
 
 impl BatchRequest {
@@ -192,6 +254,8 @@ impl BatchRequest {
             recipe: String::new(),
             expected_fingerprint: String::new(),
             stride: Stride::ALL,
+            wire: Wire::F32,
+            channels_last: false,
         }
     }
 
@@ -209,8 +273,12 @@ impl BatchRequest {
                 text: self.recipe.clone(),
                 ..v1::Recipe::default()
             }),
-            element_type: v1::ElementType::F32.into(),
-            layout: v1::Layout::Nchw.into(),
+            element_type: self.wire.to_wire().into(),
+            layout: if self.channels_last {
+                v1::Layout::Nhwc.into()
+            } else {
+                v1::Layout::Nchw.into()
+            },
             expected_fingerprint: super::position::from_hexadecimal(&self.expected_fingerprint)
                 .unwrap_or_default(),
             stride: (self.stride != Stride::ALL).then_some(v1::Stride {
@@ -221,10 +289,20 @@ impl BatchRequest {
         }
     }
 
+    /// Extents of a full batch's tensor.
+    pub(super) fn shape(&self) -> [u32; 4] {
+        let (batch, size) = (self.batch_size, self.image_size);
+        if self.channels_last {
+            [batch, size, size, 3]
+        } else {
+            [batch, 3, size, size]
+        }
+    }
+
     /// Bytes of a full batch's tensor.
     pub(super) fn tensor_bytes(&self) -> usize {
         let pixels = self.image_size as usize * self.image_size as usize;
-        self.batch_size as usize * 3 * pixels * size_of::<f32>()
+        self.batch_size as usize * 3 * pixels * self.wire.bytes()
     }
 
     /// Bytes of the largest message that may come: the tensor, and with a wide margin all that goes with it.
@@ -273,6 +351,11 @@ mod tests {
     fn the_message_limit_holds_a_full_batch_and_its_labels() {
         let request = BatchRequest::evaluation("", Split::Valid, 64, 224);
         assert_eq!(request.tensor_bytes(), 38_535_168);
+        let pixels = BatchRequest {
+            wire: Wire::U8,
+            ..request.clone()
+        };
+        assert_eq!(pixels.tensor_bytes() * 4, request.tensor_bytes());
         assert!(request.message_limit() > request.tensor_bytes() + 64 * 32);
     }
 }

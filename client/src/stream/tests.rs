@@ -27,6 +27,8 @@ struct Hand {
     size: u32,
     /// Bytes to leave out of each tensor.
     missing: usize,
+    /// Second labels and their weights.
+    mixed: (Vec<u32>, Vec<f32>),
     /// Every byte of the fingerprint.
     files: u8,
     /// Batches of this step and behind it never come.
@@ -43,6 +45,7 @@ impl Default for Hand {
             batches: 3,
             size: 8,
             missing: 0,
+            mixed: (vec![], vec![]),
             files: 7,
             stalls_at: None,
             stops_at: None,
@@ -126,6 +129,7 @@ impl BatchLoader for Hand {
         let steps =
             (start..self.batches).filter(move |step| step % u64::from(stride.of) == u64::from(stride.index));
         let end = self.batches;
+        let (mixed_labels, mixed_weights) = self.mixed.clone();
         let batch = move |step: u64| {
             Ok(response(Message::Batch(v1::Batch {
                 step,
@@ -136,6 +140,8 @@ impl BatchLoader for Hand {
                 }),
                 labels: vec![1],
                 sample_ids: vec![u32::try_from(step).expect("few steps")],
+                mixed_labels: mixed_labels.clone(),
+                mixed_weights: mixed_weights.clone(),
                 tensor: vec![0; bytes].into(),
                 ..v1::Batch::default()
             })))
@@ -393,6 +399,38 @@ fn a_tensor_of_another_length_than_its_labels_is_refused() {
     let mut stream = servers.stream(&request(8), 1).expect("a stream");
     let message = stream.next_batch().expect_err("too short").to_string();
     assert!(message.contains("another size than its labels"), "{message}");
+}
+
+#[test]
+fn soft_labels_are_received_where_they_make_sense() {
+    let first = |mixed: (Vec<u32>, Vec<f32>)| {
+        let server = Running::start(Hand {
+            mixed,
+            ..Hand::default()
+        });
+        let servers = open(server.address).expect("connected");
+        let mut stream = servers.stream(&request(8), 1).expect("a stream");
+        stream
+            .next_batch()
+            .map(|batch| batch.expect("a batch").mixed)
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(first((vec![], vec![])), Ok(None));
+    let mixed = Mixed {
+        label: 0,
+        weight: 0.25,
+    };
+    assert_eq!(first((vec![0], vec![0.25])), Ok(Some(vec![mixed])));
+    for (mixed, word) in [
+        ((vec![0], vec![]), "as many mixed labels"),
+        ((vec![0, 1], vec![0.5, 0.5]), "as many mixed labels"),
+        ((vec![2], vec![0.25]), "among the classes"),
+        ((vec![0], vec![1.5]), "from 0 to 1"),
+        ((vec![0], vec![f32::NAN]), "from 0 to 1"),
+    ] {
+        let message = first(mixed).expect_err("refused");
+        assert!(message.contains(word), "{message}");
+    }
 }
 
 /// A little patience, for servers that come back at once.

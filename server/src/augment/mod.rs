@@ -2,7 +2,7 @@
 //!
 //! Nothing here touches a pixel. A [`Recipe`] holds distributions, a [`Draw`] one value of each; a draw answers with one projective map
 //! for all its geometry ([`Draw::map`]), one curve for all its lighting ([`Draw::tone`]), and what is left for a second pass over the
-//! pixels ([`Draw::touches`]), which the default recipe has none of.
+//! pixels ([`Draw::touches`]), which the default recipe has none of. What is drawn for a batch and its pairs of images is a [`Method`].
 //!
 //! # Source
 //!
@@ -16,6 +16,7 @@ mod erasing;
 mod error;
 mod jitter;
 mod lighting;
+mod mixing;
 mod moves;
 mod numbers;
 mod policy;
@@ -31,6 +32,7 @@ pub use draw::Draw;
 pub use erasing::Erasing;
 pub use error::Error;
 pub use jitter::Jitter;
+pub use mixing::{Method, Mixing};
 pub use moves::{Length, Move};
 pub use numbers::Numbers;
 pub use policy::RandAugment;

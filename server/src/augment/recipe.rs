@@ -1,13 +1,14 @@
 //! Distributions of an augmentation.
 
 use rand::Rng;
+use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::lighting::{draw_brightness, draw_contrast};
 use super::policy::{Drawn, trivial};
 use super::{
-    Crop, CropRange, Draw, Erasing, Jitter, Move, RandAugment, ResizedCrop, ResizedCropRange, Rotate,
-    SymmetricWarp, Zoom,
+    Crop, CropRange, Draw, Erasing, Jitter, Method, Mixing, Move, RandAugment, ResizedCrop, ResizedCropRange,
+    Rotate, SymmetricWarp, Zoom,
 };
 use crate::random::{below, fork, uniform};
 use crate::retouch::Touch;
@@ -51,6 +52,10 @@ pub struct Recipe {
     pub blur: Blur,
     /// Erased rectangles.
     pub erase: Erasing,
+    /// Images that take a share of another one.
+    pub mixup: Mixing,
+    /// Images that take a rectangle of another one.
+    pub cutmix: Mixing,
 }
 
 /// A uniform distribution of standard deviations, in pixels.
@@ -180,6 +185,8 @@ impl Recipe {
             grayscale: 0.0,
             blur: Blur::OFF,
             erase: Erasing::OFF,
+            mixup: Mixing::OFF,
+            cutmix: Mixing::OFF,
         }
     }
 
@@ -197,6 +204,8 @@ impl Recipe {
             jitter: self.jitter.settled(),
             blur: self.blur.settled(),
             erase: self.erase.settled(),
+            mixup: self.mixup.settled(),
+            cutmix: self.cutmix.settled(),
             ..*self
         };
         let nothing = Self {
@@ -243,6 +252,18 @@ impl Recipe {
             self.draw_further(generator, &mut draw);
         }
         draw
+    }
+
+    /// Whether images are mixed with one another.
+    #[must_use]
+    pub fn mixes(&self) -> bool {
+        self.mixup.p > 0.0 || self.cutmix.p > 0.0
+    }
+
+    /// Draws by what the pairs of a batch are mixed; `None` where they are not.
+    #[must_use]
+    pub fn method(&self, generator: &mut ChaCha8Rng) -> Option<Method> {
+        Method::draw(self.mixup, self.cutmix, generator)
     }
 
     /// Whether it has a part that fastai's `get_transforms` does not have.

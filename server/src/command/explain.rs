@@ -1,9 +1,10 @@
-use std::{fmt::Write as _, num::NonZeroUsize, path::Path};
+use std::{collections::BTreeMap, fmt::Write as _, num::NonZeroUsize, path::Path};
 
 use anyhow::{Context as _, anyhow};
 use equibatch_server::{
     args::Explain,
     augment::Draw,
+    blend::{Blend, Rectangle},
     dataset::{self, ScanOptions},
     pipeline::{Engine, EngineConfig, Error, Explained, StreamSpec},
 };
@@ -38,7 +39,14 @@ pub(crate) fn explain(args: &Explain) -> Result<(), Failure> {
     if let Some(path) = &args.out {
         write(&batch, size, path).map_err(|error| SYSTEM.failure(error))?;
     }
-    print(&batch, args.json, |batch| batch.iter().map(text).collect())
+    print(&batch, args.json, |batch| {
+        let shown = if batch.iter().any(|explained| explained.mixture.is_some()) {
+            shown(batch)
+        } else {
+            String::new()
+        };
+        batch.iter().map(text).collect::<String>() + &shown
+    })
 }
 
 /// The pictures in rows, about as many as columns.
@@ -135,8 +143,50 @@ fn text(explained: &Explained) -> String {
     for touch in touches {
         line("touch", format!("{touch:?}"));
     }
+    if let Some(mixture) = &explained.mixture {
+        let part = match mixture.blend {
+            Blend::Everywhere(_) => "of every pixel".to_owned(),
+            Blend::Within(Rectangle {
+                top,
+                left,
+                height,
+                width,
+            }) => format!(
+                "rows {top} to {}, columns {left} to {}",
+                top + height,
+                left + width
+            ),
+        };
+        line(
+            "mixed with",
+            format!(
+                "{} of {}, by {:.2} %: {part}",
+                mixture.partner,
+                mixture.class,
+                100.0 * mixture.weight
+            ),
+        );
+    }
     for (name, row) in ["map", "", ""].iter().zip(explained.map) {
         line(name, row.map(|entry| format!("{entry:>12.6}")).join(" "));
     }
     text
+}
+
+/// How much of each class the images show, together.
+fn shown(batch: &[Explained]) -> String {
+    let mut classes: BTreeMap<&str, f64> = BTreeMap::new();
+    for explained in batch {
+        let weight = explained
+            .mixture
+            .as_ref()
+            .map_or(0.0, |mixture| f64::from(mixture.weight));
+        *classes.entry(&explained.class).or_default() += 1.0 - weight;
+        if let Some(mixture) = &explained.mixture {
+            *classes.entry(&mixture.class).or_default() += weight;
+        }
+    }
+    let each = |(class, shown): (&&str, &f64)| format!("{class} {}", (shown * 100.0).round() / 100.0);
+    let classes: Vec<String> = classes.iter().map(each).collect();
+    format!("shown by shares of labels: {}\n", classes.join(", "))
 }

@@ -15,13 +15,22 @@ pub struct Batch {
     pub labels: Vec<u32>,
     /// Sample that each image is of.
     pub samples: Vec<u32>,
+    /// What was mixed into each image; `None` where the recipe mixes nothing.
+    pub mixed: Option<Vec<Mixed>>,
     /// Images that stand for a broken one.
     pub replacements: Vec<Replacement>,
     /// The images, one behind the other, each as the request's tensor form says. The first byte is aligned to
-    /// [`ALIGNMENT`](crate::memory::ALIGNMENT).
+    /// [`ALIGNMENT`](super::ALIGNMENT).
     pub tensor: Bytes,
-    /// Where that byte lies, counted from the first one of the memory that the stream shares with its reader, where it shares some.
-    pub offset: usize,
+}
+
+/// The second half of an image's label.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mixed {
+    /// Class of what was mixed in.
+    pub label: u32,
+    /// How much of the image that is, in `0..=1`.
+    pub weight: f32,
 }
 
 /// An image that stands for a broken one.

@@ -1,7 +1,5 @@
 //! Why a stream cannot be opened, or ends before its last batch.
 
-use std::io;
-
 use super::{position::ResumeError, spec};
 use crate::{
     dataset::{Fingerprint, Split},
@@ -57,12 +55,6 @@ pub enum Error {
     TooManyStreams {
         /// The limit.
         limit: usize,
-    },
-    /// A machine that cannot do that.
-    #[error("this machine has no memory to share")]
-    SharedMemory {
-        /// What the system said.
-        source: io::Error,
     },
     /// Nothing to put in a broken image's place.
     #[error(

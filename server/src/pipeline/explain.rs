@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Engine, Error, produce::Prepared, render::render, spec::StreamSpec};
-use crate::{augment::Draw, geometry::canvas, sampling::Slot};
+use super::{Engine, Error, mixing::partners, produce::Prepared, render::render, spec::StreamSpec};
+use crate::{augment::Draw, blend::Blend, geometry::canvas, sampling::Slot, tensor};
 
 /// One image of a batch: where it comes from and what happens to it.
 #[derive(Clone, Debug, Serialize)]
@@ -37,9 +37,25 @@ pub struct Explained {
     pub map: [[f64; 3]; 3],
     /// What values of 0, 1/8, ... 1 become by brightness and contrast: `sigmoid((logit(x) + logit(brightness)) contrast)`.
     pub curve: [f64; 9],
-    /// The picture: `u8[S, S, 3]`.
+    /// What of another image of the batch was mixed into this one.
+    pub mixture: Option<Mixture>,
+    /// The picture: `u8[S, S, 3]`, after mixing.
     #[serde(skip)]
     pub pixels: Vec<u8>,
+}
+
+/// What an image has of another.
+#[derive(Clone, Debug, Serialize)]
+pub struct Mixture {
+    /// Place of the other in the batch. It has the same part of this one.
+    pub partner: usize,
+    /// Its class.
+    pub class: String,
+    /// How much of this image that is: the weight of the other's class in this one's label.
+    pub weight: f32,
+    /// Which part: so many of 16384 parts of every pixel, or every pixel of a rectangle. The parts are taken of finished pictures, behind
+    /// every other augmentation.
+    pub blend: Blend,
 }
 
 impl Engine {
@@ -81,9 +97,27 @@ impl Engine {
                 map: draw.map(source, size).0,
                 curve: std::array::from_fn(|eighths| tone.apply(eighths as f64 / 8.0)),
                 draw,
+                mixture: None,
                 pixels,
             })
         };
-        slots.into_iter().enumerate().map(explain).collect()
+        let mut batch: Vec<Explained> = (slots.iter().copied().enumerate())
+            .map(explain)
+            .collect::<Result<_, _>>()?;
+        for (place, partner) in partners(spec, position, &slots).into_iter().enumerate() {
+            let Some(partner) = partner else { continue };
+            if place < partner.place {
+                let (before, behind) = batch.split_at_mut(partner.place);
+                let (one, other) = (&mut before[place].pixels, &mut behind[0].pixels);
+                tensor::mix(partner.blend, &spec.tensor, one, other);
+            }
+            batch[place].mixture = Some(Mixture {
+                partner: partner.place,
+                class: batch[partner.place].class.clone(),
+                weight: partner.blend.weight(spec.tensor.size),
+                blend: partner.blend,
+            });
+        }
+        Ok(batch)
     }
 }

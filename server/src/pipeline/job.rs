@@ -1,6 +1,6 @@
 //! The half of a stream that the workers see: a window of batches that are being filled.
 //!
-//! Batches are opened in order, filled a sample at a time by whichever worker is free, and delivered in order. No more than `window`
+//! Batches are opened in order, filled a piece at a time by whichever worker is free, and delivered in order. No more than `window`
 //! batches are open; a reader that does not read stops its own stream and nothing else.
 
 use std::{
@@ -13,15 +13,15 @@ use std::{
 
 use super::{
     Error,
-    batch::{Batch, Replacement},
+    batch::{Batch, Mixed, Replacement},
+    buffer::{BufferPool, Remainder},
+    mixing::partners,
+    piece::{self, Done, Piece},
     position::Position,
     produce::Producer,
     workers::{self, Task},
 };
-use crate::{
-    memory::{Piece, Pool, Remainder},
-    sampling::{Plan, Slot},
-};
+use crate::sampling::{Plan, Slot};
 
 /// What a [`Job`] is made from.
 #[derive(Debug)]
@@ -30,14 +30,13 @@ pub(super) struct Work {
     pub(super) plan: Plan,
     /// Batches that may be open at a time.
     pub(super) window: usize,
-    /// What batches are written to. Where it is bounded, no batch is opened before there is a buffer for it.
-    pub(super) buffers: Arc<Pool>,
 }
 
 /// A stream's work.
 #[derive(Debug)]
 pub(super) struct Job {
     work: Work,
+    buffers: Arc<BufferPool>,
     state: Mutex<State>,
 }
 
@@ -49,8 +48,8 @@ struct State {
     open: VecDeque<Open>,
     /// Number of the batch at the front of `open`, counted from the start of the stream.
     front: u64,
-    /// Samples that nobody has claimed yet.
-    unclaimed: VecDeque<Sample>,
+    /// What nobody has claimed yet, with the number of its batch.
+    unclaimed: VecDeque<(u64, Piece)>,
     /// Says that the job stands in the workers' queue or is in a worker's hand.
     is_queued: bool,
     /// Set when the reader has gone: no more work.
@@ -65,35 +64,21 @@ struct State {
 struct Open {
     position: Position,
     slots: Vec<Slot>,
+    mixed: Option<Vec<Mixed>>,
     done: Vec<Option<Done>>,
     missing: usize,
     remainder: Remainder,
 }
 
-/// A sample to be made.
-#[derive(Debug)]
-struct Sample {
-    batch: u64,
-    position: Position,
-    index: usize,
-    slot: Slot,
-    chunk: Piece,
-}
-
-/// A sample that is made.
-#[derive(Debug)]
-struct Done {
-    sample: u32,
-    chunk: Piece,
-}
-
 impl Job {
     pub(super) fn new(work: Work, start: Position) -> Self {
         let spec = &work.producer.spec;
+        let buffers = BufferPool::new(spec.images_per_batch() * spec.tensor.image_bytes());
         let first = spec.stride.first_from(start, work.plan.steps_per_epoch());
         let next = (first.epoch < u64::from(spec.epochs)).then_some(first);
         Self {
             work,
+            buffers,
             state: Mutex::new(State {
                 next,
                 ..State::default()
@@ -140,92 +125,71 @@ impl Job {
     }
 
     fn may_open(&self, state: &State) -> bool {
-        state.next.is_some() && state.open.len() < self.work.window && self.work.buffers.has_room()
+        state.next.is_some() && state.open.len() < self.work.window
     }
 
-    fn open(&self, position: Position) -> (Vec<Slot>, Vec<Piece>, Remainder) {
+    /// Cuts the shard's part of the batch at `position` into pieces.
+    fn open(&self, position: Position) -> (Open, Vec<Piece>) {
         let spec = &self.work.producer.spec;
         let slots = self.work.plan.batch(position.epoch, position.step);
-        let shard = spec.shard;
-        let slots: Vec<Slot> = slots
-            .into_iter()
-            .skip(shard.rank as usize)
-            .step_by(shard.world as usize)
-            .collect();
-        let buffer = self.work.buffers.take().expect("others only give buffers back");
-        let (chunks, remainder) = buffer.split(slots.len(), spec.tensor.image_bytes());
-        (slots, chunks, remainder)
+        let partners = partners(spec, position, &slots);
+        let (shard, batch) = (spec.shard, (&slots[..], &partners[..]));
+        let count = shard.share(slots.len());
+        let (chunks, remainder) = self.buffers.chunks(count, spec.tensor.image_bytes());
+        let pieces = piece::pieces(position, batch, shard, chunks);
+        let open = Open {
+            position,
+            mixed: piece::mixed(batch, shard, spec.tensor.size),
+            slots: (0..count).map(|index| slots[shard.place(index)]).collect(),
+            done: (0..count).map(|_| None).collect(),
+            missing: count,
+            remainder,
+        };
+        (open, pieces)
     }
 
-    fn claim_sample(&self) -> Option<Sample> {
+    fn claim_piece(&self) -> Option<(u64, Piece)> {
         let mut state = self.lock();
         while state.unclaimed.is_empty() && state.failure.is_none() && self.may_open(&state) {
             let position = state.next.take().expect("a batch may be opened");
             let batch = state.front + state.open.len() as u64;
-            let Ok((slots, chunks, remainder)) = catch_unwind(AssertUnwindSafe(|| self.open(position)))
-            else {
+            let Ok((open, pieces)) = catch_unwind(AssertUnwindSafe(|| self.open(position))) else {
                 state.fail(batch, panicked(position));
                 break;
             };
             let (spec, steps) = (&self.work.producer.spec, self.work.plan.steps_per_epoch());
             let following = spec.stride.first_from(position.next(steps), steps);
             state.next = (following.epoch < u64::from(spec.epochs)).then_some(following);
-            let samples = slots.iter().zip(chunks).enumerate();
-            state.unclaimed = samples
-                .map(|(index, (&slot, chunk))| Sample {
-                    batch,
-                    position,
-                    index,
-                    slot,
-                    chunk,
-                })
-                .collect();
-            let missing = slots.len();
-            let done = slots.iter().map(|_| None).collect();
-            state.open.push_back(Open {
-                position,
-                slots,
-                done,
-                missing,
-                remainder,
-            });
+            state.unclaimed = pieces.into_iter().map(|piece| (batch, piece)).collect();
+            state.open.push_back(open);
         }
         let is_open = !state.is_closed && state.failure.is_none();
-        let sample = if is_open {
+        let piece = if is_open {
             state.unclaimed.pop_front()
         } else {
             None
         };
-        state.is_queued = sample.is_some();
+        state.is_queued = piece.is_some();
         // A batch without images for this shard, or a failure, is news for the reader.
-        let waker = if sample.is_none() {
-            state.waker.take()
-        } else {
-            None
-        };
+        let waker = if piece.is_none() { state.waker.take() } else { None };
         drop(state);
         waker.into_iter().for_each(Waker::wake);
-        sample
+        piece
     }
 
-    fn make(&self, sample: Sample) {
-        let Sample {
-            batch,
-            position,
-            index,
-            slot,
-            mut chunk,
-        } = sample;
-        let made = catch_unwind(AssertUnwindSafe(|| {
-            self.work.producer.produce(position, slot, &mut chunk)
-        }));
+    fn make(&self, batch: u64, piece: Piece) {
+        let position = piece.position;
+        let made = catch_unwind(AssertUnwindSafe(|| piece.make(&self.work.producer)));
         let mut state = self.lock();
         match made {
-            Ok(Ok(sample)) => {
+            Ok(Ok(made)) => {
                 let place = batch.checked_sub(state.front).map(|place| place as usize);
                 if let Some(open) = place.and_then(|place| state.open.get_mut(place)) {
-                    open.done[index] = Some(Done { sample, chunk });
-                    open.missing -= 1;
+                    open.missing -= made.len();
+                    for done in made {
+                        let index = done.index;
+                        open.done[index] = Some(done);
+                    }
                 }
             }
             Ok(Err(error)) => state.fail(batch, error),
@@ -245,6 +209,7 @@ impl Job {
         let Open {
             position,
             slots,
+            mixed,
             done,
             remainder,
             ..
@@ -261,16 +226,14 @@ impl Job {
             .filter(|(_, (planned, used))| planned != *used)
             .map(|(slot, (broken, _))| Replacement { slot, broken })
             .collect();
-        let tensor = remainder.join(done.into_iter().map(|done| done.chunk));
-        let bytes = slots.len() * self.work.producer.spec.tensor.image_bytes();
         Batch {
             position,
             next: position.next(self.work.plan.steps_per_epoch()),
             labels: slots.iter().map(|slot| slot.class).collect(),
             samples,
+            mixed,
             replacements,
-            offset: tensor.offset(),
-            tensor: tensor.freeze(bytes),
+            tensor: remainder.join(done.into_iter().map(|done| done.chunk)),
         }
     }
 
@@ -288,7 +251,7 @@ impl State {
     }
 
     /// Ends the stream, and returns what it held, to be dropped without the lock.
-    fn close(&mut self) -> (VecDeque<Open>, VecDeque<Sample>) {
+    fn close(&mut self) -> (VecDeque<Open>, VecDeque<(u64, Piece)>) {
         self.is_closed = true;
         self.next = None;
         self.waker = None;
@@ -298,8 +261,8 @@ impl State {
 
 impl workers::Job for Job {
     fn claim(self: Arc<Self>) -> Option<Task> {
-        let sample = self.claim_sample()?;
-        Some(Box::new(move || self.make(sample)))
+        let (batch, piece) = self.claim_piece()?;
+        Some(Box::new(move || self.make(batch, piece)))
     }
 }
 

@@ -5,7 +5,7 @@
 //! a. [`Engine::open`] checks a [`StreamSpec`] against the dataset and the operator's [`Limits`], and plans its epochs.
 //! b. The reader's demand puts the stream's job into the queue of the workers.
 //! c. A worker opens the next batch: it asks the plan for the slots of the global batch, takes those of its shard, and cuts a pooled
-//!    buffer ([`memory`](crate::memory)) into one chunk per image.
+//!    buffer into one chunk per image.
 //! d. Workers claim one sample at a time, in turns between streams; each takes the canonical image from the cache (which decodes where it
 //!    must), draws the augmentation of that place in the epoch, and writes the tensor straight into the chunk.
 //! e. The worker that writes the last chunk wakes the reader, who joins the chunks into the batch, without moving a byte.
@@ -18,13 +18,17 @@
 
 mod announce;
 mod batch;
+mod buffer;
 mod encoding;
 mod engine;
 mod error;
 mod explain;
+mod exposure;
 mod job;
 mod meter;
+mod mixing;
 mod options;
+mod piece;
 mod position;
 mod produce;
 mod render;
@@ -36,10 +40,12 @@ mod verdict;
 mod workers;
 
 pub use self::{
-    batch::{Batch, Replacement},
-    engine::{Engine, SharedMemory},
+    batch::{Batch, Mixed, Replacement},
+    buffer::ALIGNMENT,
+    engine::Engine,
     error::Error,
-    explain::Explained,
+    explain::{Explained, Mixture},
+    exposure::Exposure,
     meter::{Histogram, Meter, Reading, Sums},
     options::{EngineConfig, Limits},
     position::{Position, ResumeError, SpecHash, Start, Stride},

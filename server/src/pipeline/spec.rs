@@ -69,6 +69,19 @@ impl Shard {
             .saturating_sub(self.rank as usize)
             .div_ceil(self.world as usize)
     }
+
+    /// The slot of the global batch that is the shard's own slot `index`.
+    #[must_use]
+    pub fn place(self, index: usize) -> usize {
+        self.rank as usize + index * self.world as usize
+    }
+
+    /// The shard's own slot that is slot `place` of the global batch, where it is the shard's.
+    #[must_use]
+    pub fn index(self, place: usize) -> Option<usize> {
+        let (world, rank) = (self.world as usize, self.rank as usize);
+        (place % world == rank).then_some(place / world)
+    }
 }
 
 /// The pixels that augmentation starts from.
@@ -94,12 +107,6 @@ impl StreamSpec {
     #[must_use]
     pub fn images_per_batch(&self) -> usize {
         self.shard.share(self.batch_size as usize)
-    }
-
-    /// Bytes of a full batch's tensor.
-    #[must_use]
-    pub fn batch_bytes(&self) -> usize {
-        self.images_per_batch() * self.tensor.image_bytes()
     }
 
     /// Refuses values outside their ranges and beyond the operator's limits. What depends on the dataset is checked when the stream
@@ -142,7 +149,10 @@ impl StreamSpec {
         if self.split != Split::Train && self.last_batch == LastBatch::Wrap {
             return Err(Error::WrapOutsideTrain { split: self.split });
         }
-        let bytes = self.batch_bytes() as u64;
+        if self.split != Split::Train && self.recipe.mixes() {
+            return Err(Error::MixingOutsideTrain { split: self.split });
+        }
+        let bytes = self.images_per_batch() as u64 * self.tensor.image_bytes() as u64;
         if bytes > limits.batch_bytes {
             return Err(Error::BatchTooLarge {
                 batch_size: self.batch_size,
@@ -208,6 +218,12 @@ pub enum Error {
     /// Images outside the train split are never repeated.
     #[error("last_batch is WRAP: the {} split is not repeated, use KEEP or DROP", split.name())]
     WrapOutsideTrain {
+        /// The split asked for.
+        split: Split,
+    },
+    /// What a model is judged by is never mixed.
+    #[error("recipe mixes images by mixup or cutmix: that is for the train split, not for {}", split.name())]
+    MixingOutsideTrain {
         /// The split asked for.
         split: Split,
     },

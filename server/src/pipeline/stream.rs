@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Error,
+    Error, Exposure,
     batch::Batch,
     job::Job,
     meter::{Sums, Tally},
@@ -30,6 +30,8 @@ pub struct BatchStream {
     pub(super) workers: Arc<Workers>,
     pub(super) description: Description,
     pub(super) account: Account,
+    /// Of the epoch in hand, where images are mixed.
+    pub(super) exposure: Option<Exposure>,
     pub(super) _announced: Registration,
     pub(super) _seat: Seat,
 }
@@ -88,6 +90,9 @@ impl BatchStream {
 impl BatchStream {
     fn given(&mut self, batch: &Batch) {
         let sums = self.account.given(batch);
+        if let Some(exposure) = &mut self.exposure {
+            exposure.add(batch);
+        }
         self.description.served.meter().add(&sums);
         if batch.next.epoch != batch.position.epoch {
             self.say(batch.position.epoch);
@@ -99,6 +104,9 @@ impl BatchStream {
         let spec = &self.description.spec;
         let sums = std::mem::take(&mut self.account.epoch);
         let verdict = Verdict::on(&sums, epoch == spec.start.position.epoch);
+        let classes = &self.description.served.dataset().classes;
+        let none = Exposure::none(classes.len());
+        let exposure = self.exposure.as_mut().map(|shown| std::mem::replace(shown, none));
         tracing::info!(
             dataset = spec.dataset,
             split = spec.split.name(),
@@ -116,6 +124,7 @@ impl BatchStream {
             waiting_for_reader_ms = milliseconds(sums.waiting_for_reader),
             waiting_for_batch_ms = milliseconds(sums.waiting_for_batch),
             bottleneck = %verdict.bottleneck,
+            exposure = exposure.map(|shown| shown.text(classes)),
             bottleneck_percent = (verdict.share * 100.0).round() as u64,
             "epoch served"
         );

@@ -16,7 +16,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     sync::mpsc,
     time::{self, Sleep},
 };
@@ -35,6 +35,8 @@ use super::{
 
 /// Bytes that a client sends unasked before anything else: HTTP/2's preface, and the header of its settings.
 const GREETING: usize = 24 + 9;
+/// Bytes that are read of a client that was refused, at most, while it reads why.
+const FAREWELL: u64 = 64 * 1024;
 /// How long to wait where the system refuses to accept.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Connections admitted and not yet taken over by the service.
@@ -175,9 +177,26 @@ where
     /// What stays within this machine needs no encryption.
     async fn secure(&self, stream: C, guest: &Guest) -> io::Result<Either<C, TlsStream<C>>> {
         match &self.tls {
-            Some(tls) if *guest != Guest::Local => Ok(Either::Right(tls.accept(stream).await?)),
+            Some(tls) if *guest != Guest::Local => match tls.accept(stream).into_fallible().await {
+                Ok(stream) => Ok(Either::Right(stream)),
+                Err((error, stream)) => {
+                    say_farewell(stream).await;
+                    Err(error)
+                }
+            },
             _ => Ok(Either::Left(stream)),
         }
+    }
+}
+
+/// Closes a connection whose handshake failed so that its client can read why.
+///
+/// A client of TLS 1.3 sends its first request along with its certificate. Where a socket is closed with bytes unread, the system resets the
+/// connection, and the alert that said what was wrong is lost on the way.
+async fn say_farewell<C: AsyncRead + AsyncWrite + Unpin>(mut stream: C) {
+    if stream.shutdown().await.is_ok() {
+        let mut rest = stream.take(FAREWELL);
+        let _already_gone = tokio::io::copy(&mut rest, &mut tokio::io::sink()).await;
     }
 }
 

@@ -249,6 +249,8 @@ mod tests {
                     slot: 1,
                     broken_sample_id: 2,
                 }],
+                mixed_labels: (3..203).collect(),
+                mixed_weights: vec![0.25; 200],
                 tensor: vec![9; tensor].into(),
             }));
         }

@@ -32,7 +32,8 @@ impl Coded for pipeline::Error {
                 SpecError::Range { .. }
                 | SpecError::Number { .. }
                 | SpecError::Recipe(_)
-                | SpecError::WrapOutsideTrain { .. } => Code::InvalidArgument,
+                | SpecError::WrapOutsideTrain { .. }
+                | SpecError::MixingOutsideTrain { .. } => Code::InvalidArgument,
                 SpecError::BatchTooLarge { .. } => Code::ResourceExhausted,
             },
             Self::Plan(error) => match error {
@@ -49,7 +50,6 @@ impl Coded for pipeline::Error {
             Self::UnknownDataset { .. } | Self::EmptySplit { .. } => Code::NotFound,
             Self::Fingerprint { .. } => Code::FailedPrecondition,
             Self::TooManyStreams { .. } => Code::ResourceExhausted,
-            Self::SharedMemory { .. } => Code::Unimplemented,
             Self::NoReadableImage { .. } | Self::TooManyBroken { .. } => Code::DataLoss,
             Self::Read { .. } => Code::Unavailable,
             Self::WorkerPanicked { .. } => Code::Internal,
@@ -148,6 +148,10 @@ mod tests {
                 Code::InvalidArgument,
             ),
             (
+                spec(SpecError::MixingOutsideTrain { split: Split::Test }),
+                Code::InvalidArgument,
+            ),
+            (
                 spec(SpecError::BatchTooLarge {
                     batch_size: 9,
                     bytes: 9,
@@ -209,12 +213,6 @@ mod tests {
                 Code::FailedPrecondition,
             ),
             (Error::TooManyStreams { limit: 1 }, Code::ResourceExhausted),
-            (
-                Error::SharedMemory {
-                    source: std::io::ErrorKind::Unsupported.into(),
-                },
-                Code::Unimplemented,
-            ),
             (
                 Error::NoReadableImage {
                     dataset: dataset.clone(),

@@ -42,6 +42,7 @@ mod bytes;
 mod curve;
 mod grid;
 mod instructions;
+mod mix;
 #[cfg(target_arch = "aarch64")]
 #[allow(
     unsafe_code,
@@ -62,6 +63,7 @@ mod write;
 
 pub use bytes::write_pixels;
 pub use instructions::InstructionSet;
+pub use mix::mix;
 pub use shrink::area_shrink;
 pub use spec::{ElementType, Error, Layout, Normalization, TensorSpec};
 pub use write::{Rendering, write_image};

@@ -5,6 +5,7 @@ mod array;
 mod composite;
 mod convolution;
 mod elementwise;
+mod group_convolution;
 mod layout;
 mod linear;
 mod normalize;
@@ -101,7 +102,15 @@ fn apply(node: &Node, operands: &[&Array]) -> Vec<Array> {
         Op::Exp => one(elementwise::unary(operands, f64::exp)),
         Op::Log => one(elementwise::unary(operands, f64::ln)),
         Op::Relu => one(elementwise::unary(operands, |x| x.max(0.0))),
+        Op::Sigmoid => one(elementwise::unary(operands, |x| 1.0 / (1.0 + (-x).exp()))),
+        Op::Tanh => one(elementwise::unary(operands, f64::tanh)),
+        Op::Erf => one(elementwise::unary(operands, libm::erf)),
         Op::Cast(ElementType::F32) => one(operands[0].clone()),
+        Op::Cast(ElementType::F16) => one(elementwise::unary(operands, |x| half::f16::from_f64(x).to_f64())),
+        Op::Cast(ElementType::Bf16) => {
+            one(elementwise::unary(operands, |x| half::bf16::from_f64(x).to_f64()))
+        }
+        Op::Cast(ElementType::U8) => one(elementwise::unary(operands, |x| f64::from(x as u8))),
         Op::Cast(ElementType::I64) => one(elementwise::unary(operands, f64::trunc)),
         Op::Cast(ElementType::Bool) => one(elementwise::unary(operands, |x| f64::from(u8::from(x != 0.0)))),
         Op::Where => one(elementwise::select(operands)),
@@ -122,6 +131,8 @@ fn apply(node: &Node, operands: &[&Array]) -> Vec<Array> {
         Op::Gemm(gemm) => one(linear::gemm(operands, *gemm)),
         Op::Conv(conv) => one(convolution::conv(operands, *conv)),
         Op::ConvTranspose(conv) => one(convolution::conv_transpose(operands, *conv)),
+        Op::GroupConv(conv) => one(group_convolution::conv(operands, *conv)),
+        Op::GroupConvTranspose(transpose) => one(group_convolution::conv_transpose(operands, *transpose)),
         Op::MaxPool(pool) => convolution::max_pool(operands[0], *pool),
         Op::GlobalAveragePool => one(convolution::global_average_pool(operands[0])),
         Op::BatchNormalization(attributes) => {
@@ -130,30 +141,35 @@ fn apply(node: &Node, operands: &[&Array]) -> Vec<Array> {
         Op::Softmax => one(normalize::softmax(operands[0])),
         Op::LogSoftmax => one(normalize::log_softmax(operands[0])),
         Op::OneHot(width) => one(normalize::one_hot(operands[0], *width)),
-        Op::Composite(composite) => match composite {
-            Composite::BatchNorm(attributes) => composite::batch_norm(operands, attributes.epsilon),
-            Composite::BatchNormGradient(attributes) => {
-                composite::batch_norm_gradient(operands, attributes.epsilon)
+        Op::Composite(composite) => {
+            match composite {
+                Composite::BatchNorm(attributes) => composite::batch_norm(operands, attributes.epsilon),
+                Composite::BatchNormGradient(attributes) => {
+                    composite::batch_norm_gradient(operands, attributes.epsilon)
+                }
+                Composite::CrossEntropy => one(composite::cross_entropy(operands)),
+                Composite::Conv(conv) => one(convolution::conv(operands, *conv)),
+                Composite::ConvInputGradient { conv, extent } => one(convolution::input_gradient(
+                    operands[0],
+                    operands[1],
+                    *conv,
+                    *extent,
+                )),
+                Composite::ConvWeightGradient { conv, kernel } => one(convolution::weight_gradient(
+                    operands[0],
+                    operands[1],
+                    *conv,
+                    *kernel,
+                )),
+                Composite::GroupConvWeightGradient { conv, kernel } => one(
+                    group_convolution::weight_gradient(operands[0], operands[1], *conv, *kernel),
+                ),
+                Composite::MaxPoolGradient(shape) => one(composite::max_pool_gradient(operands, shape)),
+                Composite::ReluGradient => one(elementwise::binary(
+                    operands,
+                    |y, dy| if y > 0.0 { dy } else { 0.0 },
+                )),
             }
-            Composite::CrossEntropy => one(composite::cross_entropy(operands)),
-            Composite::Conv(conv) => one(convolution::conv(operands, *conv)),
-            Composite::ConvInputGradient { conv, extent } => one(convolution::input_gradient(
-                operands[0],
-                operands[1],
-                *conv,
-                *extent,
-            )),
-            Composite::ConvWeightGradient { conv, kernel } => one(convolution::weight_gradient(
-                operands[0],
-                operands[1],
-                *conv,
-                *kernel,
-            )),
-            Composite::MaxPoolGradient(shape) => one(composite::max_pool_gradient(operands, shape)),
-            Composite::ReluGradient => one(elementwise::binary(
-                operands,
-                |y, dy| if y > 0.0 { dy } else { 0.0 },
-            )),
-        },
+        }
     }
 }

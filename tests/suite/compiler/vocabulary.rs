@@ -126,7 +126,7 @@ const TRAIN_OPERATORS: [&str; 31] = [
     "MatMul",
     "MaxPool",
     "Mul",
-    "OneHot",
+    "Neg",
     "Pad",
     "Reciprocal",
     "ReduceMean",
@@ -143,6 +143,20 @@ const TRAIN_OPERATORS: [&str; 31] = [
     "Transpose",
     "Where",
 ];
+
+#[test]
+fn options_of_a_step_add_few_operators() {
+    let spec = TrainSpec {
+        focal: 2.0,
+        clip_norm: Some(1.0),
+        average: true,
+        ..TrainSpec::new(small(), 4)
+    };
+    let train = decoded(&train_step(&spec).expect("a valid step"));
+    let plain = BTreeSet::from(TRAIN_OPERATORS);
+    let added: BTreeSet<&str> = operators(&train).difference(&plain).copied().collect();
+    assert_eq!(added, BTreeSet::from(["Exp", "Log"]));
+}
 
 #[test]
 fn names_in_a_program_are_unique_and_follow_the_layers() {

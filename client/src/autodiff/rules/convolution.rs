@@ -6,7 +6,7 @@
 //! `x` in steps of one and its own elements stand `s` apart.
 
 use super::{Backward, Error, Gradients};
-use crate::graph::op::Reduce;
+use crate::graph::op::{ConvTranspose2d, GroupConvTranspose2d, Reduce};
 use crate::graph::{Composite, Op};
 
 /// `y = x ⋆ w (+ b)` ⟹ `dx = dy ⋆ᵀ w`, `dw = Σ_n x ⋆ dy`, `db = Σ_{n, p} dy`.
@@ -33,6 +33,57 @@ pub(super) fn conv(b: &mut Backward<'_>) -> Result<Gradients, Error> {
             Op::Composite(Composite::ConvWeightGradient { conv, kernel }),
             &[x, dy],
         )?)
+    } else {
+        None
+    };
+    let to_bias = match b.node.inputs.get(2) {
+        Some(_) => Some(b.reduce_sum(
+            dy,
+            Reduce {
+                axes: vec![0, 2, 3],
+                keep_axes: false,
+            },
+        )?),
+        None => None,
+    };
+    Ok([to_operand, to_weight]
+        .into_iter()
+        .chain(to_bias.map(Some))
+        .collect())
+}
+
+/// [`conv`] group by group: `dx = dy ⋆ᵀ w`, `dw = Σ_n x ⋆ dy`, `db = Σ_{n, p} dy`.
+///
+/// # Shapes
+/// `x: [N, C, H, W]`, `w: [K, C/G, R, S]`, `b: [K]`, `y: [N, K, H′, W′]`.
+pub(super) fn group_conv(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let Op::GroupConv(attributes) = b.node.op else {
+        unreachable!("the table gives this rule to GroupConv only")
+    };
+    let (x, w, dy) = (b.input(0), b.input(1), b.upstream()?);
+    let to_operand = if b.wants(0) {
+        let conv = attributes.conv;
+        let rest = |axis: usize| {
+            (b.shape(x)[2 + axis] + 2 * conv.pad[axis] - b.shape(w)[2 + axis]) % conv.stride[axis]
+        };
+        let transpose = GroupConvTranspose2d {
+            transpose: ConvTranspose2d {
+                conv,
+                output_padding: [rest(0), rest(1)],
+            },
+            groups: attributes.groups,
+        };
+        Some(b.single(Op::GroupConvTranspose(transpose), &[dy, w])?)
+    } else {
+        None
+    };
+    let to_weight = if b.wants(1) {
+        let kernel = [b.shape(w)[2], b.shape(w)[3]];
+        let gradient = Composite::GroupConvWeightGradient {
+            conv: attributes,
+            kernel,
+        };
+        Some(b.single(Op::Composite(gradient), &[x, dy])?)
     } else {
         None
     };

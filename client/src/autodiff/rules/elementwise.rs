@@ -77,6 +77,33 @@ pub(super) fn relu(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     Ok(vec![Some(b.relu_gradient(y, dy)?)])
 }
 
+/// `y = 1/(1 + e⁻ˣ)` ⟹ `dx = dy·y·(1 − y)`.
+pub(super) fn sigmoid(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let (y, dy) = (b.output(0), b.upstream()?);
+    let square = b.mul(y, y)?;
+    let slope = b.sub(y, square)?;
+    Ok(vec![Some(b.mul(dy, slope)?)])
+}
+
+/// `y = tanh x` ⟹ `dx = dy·(1 − y²)`.
+pub(super) fn tanh(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let (y, dy) = (b.output(0), b.upstream()?);
+    let (one, square) = (b.scalar(1.0), b.mul(y, y)?);
+    let slope = b.sub(one, square)?;
+    Ok(vec![Some(b.mul(dy, slope)?)])
+}
+
+/// `y = erf x` ⟹ `dx = dy · 2/√π · e^(−x²)`.
+pub(super) fn erf(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let (x, dy) = (b.input(0), b.upstream()?);
+    let square = b.mul(x, x)?;
+    let exponent = b.neg(square)?;
+    let bell = b.exp(exponent)?;
+    let factor = b.scalar(std::f32::consts::FRAC_2_SQRT_PI);
+    let slope = b.mul(bell, factor)?;
+    Ok(vec![Some(b.mul(dy, slope)?)])
+}
+
 /// `y = c ? a : b` ⟹ `da = c ? dy : 0`, `db = c ? 0 : dy`; the condition has no gradient.
 pub(super) fn select(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     let (condition, dy) = (b.input(0), b.upstream()?);

@@ -36,6 +36,9 @@ pub(super) fn vjp(op: &Op) -> Vjp {
         Op::Exp => Rule(elementwise::exp),
         Op::Log => Rule(elementwise::log),
         Op::Relu => Rule(elementwise::relu),
+        Op::Sigmoid => Rule(elementwise::sigmoid),
+        Op::Tanh => Rule(elementwise::tanh),
+        Op::Erf => Rule(elementwise::erf),
         Op::Greater => Zero,
         Op::Where => Rule(elementwise::select),
         Op::Cast(_) => Stop("only floats have gradients, and no cast between floats exists"),
@@ -54,6 +57,8 @@ pub(super) fn vjp(op: &Op) -> Vjp {
         Op::Gemm(_) => Rule(linear::gemm),
         Op::Conv(_) => Rule(convolution::conv),
         Op::ConvTranspose(_) => Rule(convolution::conv_transpose),
+        Op::GroupConv(_) => Rule(convolution::group_conv),
+        Op::GroupConvTranspose(_) => Stop("it serves gradients only"),
         Op::MaxPool(_) => Rule(convolution::max_pool),
         Op::GlobalAveragePool => Rule(convolution::global_average_pool),
         Op::ScatterElementsAdd => Stop("it serves gradients only"),
@@ -68,6 +73,7 @@ pub(super) fn vjp(op: &Op) -> Vjp {
             Composite::BatchNormGradient(_)
             | Composite::ConvInputGradient { .. }
             | Composite::ConvWeightGradient { .. }
+            | Composite::GroupConvWeightGradient { .. }
             | Composite::MaxPoolGradient(_)
             | Composite::ReluGradient => Stop(ONCE),
         },

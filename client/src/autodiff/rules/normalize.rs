@@ -114,18 +114,26 @@ pub(super) fn log_softmax(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     Ok(vec![Some(b.sub(dy, spread)?)])
 }
 
-/// `loss = −1/N · Σ log softmax(x)[label]` ⟹ `dx = dloss/N · (softmax(x) − onehot(label))`; labels have no gradient.
+/// `loss = −Σ t · log softmax(x)` ⟹ `dx = dloss · (softmax(x) · Σₖ t − t)`, `dt = −dloss · log softmax(x)`.
 ///
 /// # Shapes
-/// `x: [N, C]`, labels `[N]`, loss `[]`.
-#[expect(clippy::cast_precision_loss, reason = "a batch has far fewer than 2^24 rows")]
+/// `x: [N, K]`, `t: [N, K]`, the sum over K, loss `[]`.
 pub(super) fn cross_entropy(b: &mut Backward<'_>) -> Result<Gradients, Error> {
-    let (logits, labels, dy) = (b.input(0), b.input(1), b.upstream()?);
-    let (rows, classes) = (b.shape(logits)[0], b.shape(logits)[1]);
+    let (logits, targets, dy) = (b.input(0), b.input(1), b.upstream()?);
     let probabilities = b.softmax(logits)?;
-    let one_hot = b.one_hot(labels, classes)?;
-    let difference = b.sub(probabilities, one_hot)?;
-    let share = b.scalar(1.0 / rows as f32);
-    let factor = b.mul(dy, share)?;
-    Ok(vec![Some(b.mul(difference, factor)?), None])
+    let along_classes = Reduce {
+        axes: vec![1],
+        keep_axes: true,
+    };
+    let shares = b.reduce_sum(targets, along_classes)?;
+    let expected = b.mul(probabilities, shares)?;
+    let difference = b.sub(expected, targets)?;
+    let to_logits = b.mul(difference, dy)?;
+    let mut to_targets = None;
+    if b.wants(1) {
+        let log_probabilities = b.log_softmax(logits)?;
+        let product = b.mul(log_probabilities, dy)?;
+        to_targets = Some(b.neg(product)?);
+    }
+    Ok(vec![Some(to_logits), to_targets])
 }

@@ -1,6 +1,6 @@
 //! How each operator's attributes are written: some as attributes, some as constant operands.
 
-use super::onnx::{AttributeProto, attribute_type};
+use super::super::onnx::{AttributeProto, attribute_type};
 use crate::graph::op::Conv2d;
 use crate::graph::{Constant, Op, Shape};
 
@@ -73,8 +73,35 @@ pub(super) fn signed(number: usize) -> i64 {
     i64::try_from(number).expect("extents fit in memory")
 }
 
+/// What a node's spelling depends on besides its operator.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'g> {
+    /// Version of the operator set.
+    pub(super) opset: i64,
+    /// Whether the first axis of inputs and outputs is left open.
+    pub(super) open_batch: bool,
+    /// Extents of the first operand.
+    pub(super) operand: Option<&'g Shape>,
+}
+
+/// The target of a Reshape or Expand. Where the batch is open, the first extent is not named: it is the operand's, or what is left.
+fn open_target(op: &Op, shape: &Shape, place: Place<'_>) -> Vec<i64> {
+    let mut target: Vec<i64> = shape.iter().map(|&extent| signed(extent)).collect();
+    if let (true, Some(first), Some(operand)) = (place.open_batch, target.first_mut(), place.operand) {
+        let is_kept = operand.first() == shape.first() && operand.len() == shape.len();
+        match op {
+            // Expanding to one leaves an extent as it is.
+            Op::Expand(_) if is_kept => *first = 1,
+            Op::Expand(_) => {}
+            _ if operand.first() == shape.first() => *first = 0,
+            _ => *first = -1,
+        }
+    }
+    target
+}
+
 /// What `op` is written with, or `None` for a composite, which has no spelling of its own.
-pub(super) fn written(op: &Op) -> Option<Written> {
+pub(super) fn written(op: &Op, place: Place<'_>) -> Option<Written> {
     let plain = Written::default();
     Some(match op {
         Op::Composite(_) => return None,
@@ -88,26 +115,41 @@ pub(super) fn written(op: &Op) -> Option<Written> {
         | Op::Exp
         | Op::Log
         | Op::Relu
+        | Op::Sigmoid
+        | Op::Tanh
+        | Op::Erf
         | Op::Greater
         | Op::Where
         | Op::Sum
         | Op::MatMul
         | Op::GlobalAveragePool => plain,
         Op::Cast(to) => plain.int("to", i64::from(super::data_type_of(*to))),
+        // The axes of the other reductions became an operand later than those of the sum.
+        Op::ReduceMean(reduce) | Op::ReduceSumSquare(reduce) if place.opset < 18 => plain
+            .ints("axes", &reduce.axes)
+            .int("keepdims", i64::from(reduce.keep_axes)),
         Op::ReduceSum(reduce) | Op::ReduceMean(reduce) | Op::ReduceSumSquare(reduce) => plain
             .int("keepdims", i64::from(reduce.keep_axes))
             .list(&reduce.axes),
-        Op::Reshape(shape) | Op::Expand(shape) => plain.list(shape),
+        Op::Reshape(shape) | Op::Expand(shape) => plain.signed_list(open_target(op, shape, place)),
         Op::Flatten => plain.int("axis", 1),
         Op::Transpose(permutation) => plain.ints("perm", permutation),
         Op::Concat(axis) => plain.int("axis", signed(*axis)),
         Op::Slice(slice) => {
-            let axes: Vec<usize> = (0..slice.starts.len()).collect();
+            // Where the batch is open, what is taken whole is not named.
+            let is_whole = |axis: &usize| {
+                let extent = place.operand.and_then(|operand| operand.get(*axis));
+                slice.starts[*axis] == 0 && slice.steps[*axis] == 1 && extent == Some(&slice.ends[*axis])
+            };
+            let axes: Vec<usize> = (0..slice.starts.len())
+                .filter(|axis| !(place.open_batch && is_whole(axis)))
+                .collect();
+            let of = |list: &[usize]| axes.iter().map(|&axis| list[axis]).collect::<Vec<_>>();
             plain
-                .list(&slice.starts)
-                .list(&slice.ends)
+                .list(&of(&slice.starts))
+                .list(&of(&slice.ends))
                 .list(&axes)
-                .list(&slice.steps)
+                .list(&of(&slice.steps))
         }
         Op::Flip(axes) => {
             // From the last element down to before the first; ONNX clamps the end.
@@ -127,6 +169,11 @@ pub(super) fn written(op: &Op) -> Option<Written> {
             .int("transA", i64::from(gemm.transpose_a))
             .int("transB", i64::from(gemm.transpose_b)),
         Op::Conv(conv) => plain.window(*conv),
+        Op::GroupConv(conv) => plain.window(conv.conv).int("group", signed(conv.groups)),
+        Op::GroupConvTranspose(transpose) => plain
+            .window(transpose.transpose.conv)
+            .ints("output_padding", &transpose.transpose.output_padding)
+            .int("group", signed(transpose.groups)),
         Op::ConvTranspose(conv) => plain
             .window(conv.conv)
             .ints("output_padding", &conv.output_padding),

@@ -2,26 +2,28 @@
 
 mod attributes;
 mod names;
-mod onnx;
 
 use std::collections::{BTreeMap, HashMap};
 
 use prost::Message as _;
 
-use self::attributes::{signed, written};
+use self::attributes::{Place, signed, written};
 use self::names::Names;
-use self::onnx::{
-    Dimension, Extent, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
+use super::onnx::{
+    self, Dimension, Extent, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
     TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto, data_type,
 };
 use super::value::{Constant, Origin, Value};
 use super::{ElementType, Error, Graph, Node, Shape, Tensor, TensorType};
 
-/// The operator set of ONNX's default domain that every model of ours is written in.
+/// The operator set of ONNX's default domain that models are written in, unless another one is asked for.
 pub const OPSET: i64 = 18;
 
+/// The operator sets that models can be written in.
+pub const OPSETS: std::ops::RangeInclusive<i64> = 13..=23;
+
 /// What an export adds to a graph.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options<'a> {
     /// The graph's name.
     pub name: &'a str,
@@ -32,6 +34,21 @@ pub struct Options<'a> {
     pub open_batch: Option<&'a str>,
     /// Key and value pairs kept in the file, in this order.
     pub metadata: &'a [(String, String)],
+    /// Version of the operator set, one of [`OPSETS`].
+    pub opset: i64,
+}
+
+impl Default for Options<'_> {
+    /// Everything open, nothing added, in [`OPSET`].
+    fn default() -> Self {
+        Self {
+            name: "",
+            fixed: None,
+            open_batch: None,
+            metadata: &[],
+            opset: OPSET,
+        }
+    }
 }
 
 /// The bytes of an ONNX model that computes the graph's outputs. Nodes no output depends on are left out.
@@ -40,8 +57,14 @@ pub struct Options<'a> {
 /// A pure function of its arguments: equal graphs give equal bytes.
 ///
 /// # Errors
-/// [`Error::NotLowered`] for a graph with composites; [`Error::ParameterSize`] when a fixed parameter does not fill its shape.
+/// [`Error::NotLowered`] for a graph with composites; [`Error::ParameterSize`] when a fixed parameter does not fill its shape;
+/// [`Error::Opset`] where the operator set, or an operator in it, cannot be written.
 pub fn export(graph: &Graph, options: &Options<'_>) -> Result<Vec<u8>, Error> {
+    if !OPSETS.contains(&options.opset) {
+        return Err(Error::Opset {
+            version: options.opset,
+        });
+    }
     let mut writer = Writer {
         graph,
         options,
@@ -59,13 +82,13 @@ pub fn export(graph: &Graph, options: &Options<'_>) -> Result<Vec<u8>, Error> {
     writer.outputs();
     writer.written.name = options.name.to_owned();
     let model = ModelProto {
-        ir_version: onnx::IR_VERSION,
+        ir_version: onnx::ir_version(options.opset),
         producer_name: "equibatch".to_owned(),
         producer_version: env!("CARGO_PKG_VERSION").to_owned(),
         graph: Some(writer.written),
         opset_import: vec![OperatorSetIdProto {
             domain: String::new(),
-            version: OPSET,
+            version: options.opset,
         }],
         metadata_props: options
             .metadata
@@ -141,7 +164,12 @@ impl Writer<'_> {
 
     /// Writes a node; constants that stand for its attributes are stored once per content.
     fn node(&mut self, node: &Node, constants: &mut HashMap<Vec<u8>, String>) -> Result<(), Error> {
-        let extra = written(&node.op).ok_or(Error::NotLowered {
+        let place = Place {
+            opset: self.options.opset,
+            open_batch: self.options.open_batch.is_some(),
+            operand: node.inputs.first().map(|&operand| self.graph.shape(operand)),
+        };
+        let extra = written(&node.op, place).ok_or(Error::NotLowered {
             operator: node.op.name(),
         })?;
         let mut input: Vec<String> = node
@@ -175,6 +203,7 @@ impl Writer<'_> {
             name: self.names.of_node(node).to_owned(),
             op_type: node.op.name().to_owned(),
             attribute: extra.attributes,
+            ..NodeProto::default()
         });
         Ok(())
     }
@@ -193,7 +222,7 @@ impl Writer<'_> {
                 output: vec![name.clone()],
                 name: format!("output/{name}"),
                 op_type: "Identity".to_owned(),
-                attribute: Vec::new(),
+                ..NodeProto::default()
             });
         }
     }
@@ -222,6 +251,9 @@ impl Writer<'_> {
 fn data_type_of(element_type: ElementType) -> i32 {
     match element_type {
         ElementType::F32 => data_type::FLOAT,
+        ElementType::F16 => data_type::FLOAT16,
+        ElementType::Bf16 => data_type::BFLOAT16,
+        ElementType::U8 => data_type::UINT8,
         ElementType::I64 => data_type::INT64,
         ElementType::Bool => data_type::BOOL,
     }
@@ -235,6 +267,7 @@ fn constant(name: &str, shape: &Shape, data: &Constant) -> TensorProto {
             data_type: data_type::INT64,
             name: name.to_owned(),
             raw_data: data.iter().flat_map(|number| number.to_le_bytes()).collect(),
+            ..TensorProto::default()
         },
     }
 }
@@ -245,5 +278,6 @@ fn floats(name: &str, shape: &Shape, data: &[f32]) -> TensorProto {
         data_type: data_type::FLOAT,
         name: name.to_owned(),
         raw_data: data.iter().flat_map(|number| number.to_le_bytes()).collect(),
+        ..TensorProto::default()
     }
 }

@@ -1,6 +1,6 @@
-use super::super::op::Conv2d;
+use super::super::op::{Conv2d, GroupConv2d};
 use super::super::{Composite, ElementType, Shape, TensorType};
-use super::convolution::positions;
+use super::convolution::{divided, positions};
 use super::normalize::channels;
 use super::{Operands, Types, expect_elements, expect_shape, extents, float};
 
@@ -12,6 +12,9 @@ pub(super) fn infer(operands: &Operands<'_>, composite: &Composite) -> Types {
         Composite::Conv(conv) => conv_without_bias(operands, *conv),
         Composite::ConvInputGradient { conv, extent } => conv_input_gradient(operands, *conv, *extent),
         Composite::ConvWeightGradient { conv, kernel } => conv_weight_gradient(operands, *conv, *kernel),
+        Composite::GroupConvWeightGradient { conv, kernel } => {
+            group_conv_weight_gradient(operands, *conv, *kernel)
+        }
         Composite::MaxPoolGradient(shape) => max_pool_gradient(operands, shape),
         Composite::ReluGradient => relu_gradient(operands),
     }
@@ -44,11 +47,9 @@ fn batch_norm_gradient(operands: &Operands<'_>) -> Types {
 }
 
 fn cross_entropy(operands: &Operands<'_>) -> Types {
-    let [logits, labels] = operands.exactly()?;
-    expect_elements(0, logits, ElementType::F32)?;
-    expect_elements(1, labels, ElementType::I64)?;
-    let [count, _] = extents(0, &logits.shape)?;
-    expect_shape(1, &labels.shape, [count])?;
+    let [logits, targets] = operands.floats()?;
+    let [_, _] = extents(0, logits)?;
+    expect_shape(1, targets, logits.clone())?;
     float(Shape::scalar())
 }
 
@@ -73,6 +74,17 @@ fn conv_weight_gradient(operands: &Operands<'_>, conv: Conv2d, kernel: [usize; 2
     let [rows, columns] = positions(x, [h, w], kernel, conv)?;
     expect_shape(1, dy, [n, k, rows, columns])?;
     float([k, c, kernel[0], kernel[1]])
+}
+
+fn group_conv_weight_gradient(operands: &Operands<'_>, attributes: GroupConv2d, kernel: [usize; 2]) -> Types {
+    let [x, dy] = operands.floats()?;
+    let [n, c, h, w] = extents(0, x)?;
+    let [_, k, _, _] = extents(1, dy)?;
+    divided(x, c, attributes.groups)?;
+    divided(dy, k, attributes.groups)?;
+    let [rows, columns] = positions(x, [h, w], kernel, attributes.conv)?;
+    expect_shape(1, dy, [n, k, rows, columns])?;
+    float([k, c / attributes.groups, kernel[0], kernel[1]])
 }
 
 fn max_pool_gradient(operands: &Operands<'_>, shape: &Shape) -> Types {

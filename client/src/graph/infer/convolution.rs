@@ -1,5 +1,5 @@
 use super::super::error::Refusal;
-use super::super::op::{Conv2d, ConvTranspose2d, MaxPool2d};
+use super::super::op::{Conv2d, ConvTranspose2d, GroupConv2d, GroupConvTranspose2d, MaxPool2d};
 use super::super::shape::window_positions;
 use super::super::{ElementType, Shape, TensorType};
 use super::{Operands, Types, expect_shape, extents, float};
@@ -39,9 +39,56 @@ pub(super) fn conv(operands: &Operands<'_>, conv: Conv2d) -> Types {
     float([n, k, rows, columns])
 }
 
+/// Refuses channels that do not part into groups of one size.
+pub(super) fn divided(shape: &Shape, channels: usize, groups: usize) -> Result<(), Refusal> {
+    if groups > 0 && channels.is_multiple_of(groups) {
+        return Ok(());
+    }
+    Err(Refusal::Attribute {
+        name: "groups",
+        shape: shape.clone(),
+    })
+}
+
+pub(super) fn group_conv(operands: &Operands<'_>, attributes: GroupConv2d) -> Types {
+    let (x, w, bias) = match operands.0.len() {
+        3 => operands.floats().map(|[x, w, bias]| (x, w, Some(bias)))?,
+        _ => operands.floats().map(|[x, w]| (x, w, None))?,
+    };
+    let [n, c, h, width] = extents(0, x)?;
+    let [k, w_channels, kh, kw] = extents(1, w)?;
+    divided(x, c, attributes.groups)?;
+    divided(w, k, attributes.groups)?;
+    if w_channels * attributes.groups != c {
+        expect_shape(1, w, [k, c / attributes.groups, kh, kw])?;
+    }
+    if let Some(bias) = bias {
+        expect_shape(2, bias, [k])?;
+    }
+    let [rows, columns] = positions(x, [h, width], [kh, kw], attributes.conv)?;
+    float([n, k, rows, columns])
+}
+
+pub(super) fn group_conv_transpose(operands: &Operands<'_>, attributes: GroupConvTranspose2d) -> Types {
+    let [x, w] = operands.floats()?;
+    let [n, k, ..] = extents::<4>(0, x)?;
+    let [_, c, ..] = extents::<4>(1, w)?;
+    divided(x, k, attributes.groups)?;
+    // Channels aside, what one group does is done by all.
+    let [rows, columns] = transposed_positions(x, w, attributes.transpose)?;
+    float([n, c * attributes.groups, rows, columns])
+}
+
 pub(super) fn conv_transpose(operands: &Operands<'_>, attributes: ConvTranspose2d) -> Types {
     let [x, w] = operands.floats()?;
-    let [n, k, h, width] = extents(0, x)?;
+    let [n, c] = [extents::<4>(0, x)?[0], extents::<4>(1, w)?[1]];
+    let [rows, columns] = transposed_positions(x, w, attributes)?;
+    float([n, c, rows, columns])
+}
+
+/// Rows and columns of the result of a transposed convolution.
+fn transposed_positions(x: &Shape, w: &Shape, attributes: ConvTranspose2d) -> Result<[usize; 2], Refusal> {
+    let [_, k, h, width] = extents(0, x)?;
     let [w_channels, c, kh, kw] = extents(1, w)?;
     if w_channels != k {
         expect_shape(1, w, [k, c, kh, kw])?;
@@ -58,7 +105,7 @@ pub(super) fn conv_transpose(operands: &Operands<'_>, attributes: ConvTranspose2
                 shape: x.clone(),
             })
     };
-    float([n, c, along(0, h, kh)?, along(1, width, kw)?])
+    Ok([along(0, h, kh)?, along(1, width, kw)?])
 }
 
 pub(super) fn max_pool(operands: &Operands<'_>, pool: MaxPool2d) -> Types {

@@ -18,7 +18,15 @@ pub(super) fn infer(op: &Op, operands: &[&TensorType]) -> Types {
     let operands = Operands(operands);
     match op {
         Op::Add | Op::Sub | Op::Mul | Op::Div => elementwise::arithmetic(&operands),
-        Op::Neg | Op::Reciprocal | Op::Sqrt | Op::Exp | Op::Log | Op::Relu => elementwise::unary(&operands),
+        Op::Neg
+        | Op::Reciprocal
+        | Op::Sqrt
+        | Op::Exp
+        | Op::Log
+        | Op::Relu
+        | Op::Sigmoid
+        | Op::Tanh
+        | Op::Erf => elementwise::unary(&operands),
         Op::Greater => elementwise::comparison(&operands),
         Op::Where => elementwise::select(&operands),
         Op::Cast(to) => elementwise::cast(&operands, *to),
@@ -38,6 +46,8 @@ pub(super) fn infer(op: &Op, operands: &[&TensorType]) -> Types {
         Op::Gemm(gemm) => linear::gemm(&operands, *gemm),
         Op::Conv(conv) => convolution::conv(&operands, *conv),
         Op::ConvTranspose(conv) => convolution::conv_transpose(&operands, *conv),
+        Op::GroupConv(conv) => convolution::group_conv(&operands, *conv),
+        Op::GroupConvTranspose(transpose) => convolution::group_conv_transpose(&operands, *transpose),
         Op::MaxPool(pool) => convolution::max_pool(&operands, *pool),
         Op::GlobalAveragePool => convolution::global_average_pool(&operands),
         Op::ScatterElementsAdd => layout::scatter(&operands),

@@ -7,6 +7,7 @@ mod conv;
 mod conv_input;
 mod conv_weight;
 mod cross_entropy;
+mod group_conv_weight;
 mod pool;
 mod relu;
 
@@ -71,8 +72,8 @@ fn spell(g: &mut Graph, composite: &Composite, inputs: &[Value]) -> Result<Vec<V
             };
             batch_norm::backward(g, &operands, *attributes).map(Vec::from)
         }
-        (Composite::CrossEntropy, &[logits, labels]) => {
-            cross_entropy::forward(g, logits, labels).map(|loss| vec![loss])
+        (Composite::CrossEntropy, &[logits, targets]) => {
+            cross_entropy::forward(g, logits, targets).map(|loss| vec![loss])
         }
         (Composite::Conv(conv), &[x, w]) => conv::spell(g, x, w, *conv).map(|y| vec![y]),
         (Composite::ConvInputGradient { conv, extent }, &[w, dy]) => {
@@ -80,6 +81,9 @@ fn spell(g: &mut Graph, composite: &Composite, inputs: &[Value]) -> Result<Vec<V
         }
         (Composite::ConvWeightGradient { conv, kernel }, &[x, dy]) => {
             conv_weight::spell(g, x, dy, *conv, *kernel).map(|dw| vec![dw])
+        }
+        (Composite::GroupConvWeightGradient { conv, kernel }, &[x, dy]) => {
+            group_conv_weight::spell(g, x, dy, *conv, *kernel).map(|dw| vec![dw])
         }
         (Composite::MaxPoolGradient(shape), &[indices, dy]) => {
             pool::max_pool_gradient(g, indices, dy, shape).map(|dx| vec![dx])

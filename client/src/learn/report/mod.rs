@@ -1,4 +1,14 @@
-//! Results for people: tables in the terminal, pictures in files.
+//! Results for people: tables in the terminal, pictures in files, pages to read.
+//!
+//! # Layout
+//!
+//! - [`table`]: figures in a terminal.
+//! - [`canvas`]: what pictures are drawn on: page, SVG and PNG alike.
+//! - [`chart`]: curves and bars; [`picture`]: the confusion matrix.
+//! - [`html`]: pages of figures, tables and photographs; its documentation says how to make one.
 
+pub mod canvas;
+pub mod chart;
+pub mod html;
 pub mod picture;
 pub mod table;

@@ -3,7 +3,6 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::Once,
 };
 
 use plotters::{
@@ -15,6 +14,7 @@ use plotters::{
     },
 };
 
+use super::canvas::{FONT, register_font};
 use crate::learn::metrics::ConfusionMatrix;
 
 /// Why there is no picture.
@@ -58,7 +58,6 @@ const BLUES: [(u8, u8, u8); 9] = [
 
 const INK: RGBColor = RGBColor(33, 37, 41);
 const FAINT: RGBColor = RGBColor(73, 80, 87);
-const FONT: &str = "sans-serif";
 /// Longer class names are cut, so that one of them cannot squeeze the matrix.
 const LONGEST_NAME: usize = 28;
 
@@ -105,16 +104,6 @@ pub fn save(path: &Path, matrix: &ConfusionMatrix, names: &[String], title: &str
         .write_to(&mut encoded, image::ImageFormat::Png)
         .map_err(|error| failed(error.to_string()))?;
     written(fs::write(path, encoded.into_inner()))
-}
-
-/// Bitmaps need a font in the program: a machine that trains has none as a rule.
-fn register_font() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let registered =
-            plotters::style::register_font(FONT, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT);
-        debug_assert!(registered.is_ok(), "the embedded font is readable");
-    });
 }
 
 /// Where everything goes, in pixels.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::learn::metrics::Figures;
+use crate::learn::metrics::{Figures, Metric};
 
 /// Figures of one model, with its name.
 #[derive(Clone, Debug)]
@@ -31,16 +31,10 @@ pub fn classes(figures: &Figures) -> String {
         );
     }
     let mut text = aligned(&rows);
-    let figure = |value| percent(value);
-    let _ = writeln!(
-        text,
-        "\naccuracy {}   error rate {}   balanced accuracy {}   loss {:.4}   images {}",
-        figure(figures.accuracy),
-        figure(figures.error_rate),
-        figure(figures.balanced_accuracy),
-        figures.loss,
-        figures.images
-    );
+    let of_the_whole = whole(figures.classes.len())
+        .map(|metric| format!("{} {}", metric.title(), metric.show(Some(figures))));
+    let words: Vec<String> = of_the_whole.collect();
+    let _ = writeln!(text, "\n{}   images {}", words.join("   "), figures.images);
     text
 }
 
@@ -89,13 +83,16 @@ pub fn side_by_side(models: &[Named]) -> String {
             percent(figures.classes.get(class).and_then(|class| class.recall))
         });
     }
-    line("balanced accuracy".to_owned(), &|figures| {
-        percent(figures.balanced_accuracy)
-    });
-    line("accuracy".to_owned(), &|figures| percent(figures.accuracy));
-    line("error rate".to_owned(), &|figures| percent(figures.error_rate));
-    line("loss".to_owned(), &|figures| format!("{:.4}", figures.loss));
+    for metric in whole(first.figures.classes.len()) {
+        line(metric.title(), &|figures| metric.show(Some(figures)));
+    }
     aligned(&rows)
+}
+
+/// The figures that are not of single classes.
+fn whole(classes: usize) -> impl Iterator<Item = Metric> {
+    let usual = Metric::usual(classes).into_iter();
+    [Metric::Accuracy].into_iter().chain(usual).chain([Metric::Loss])
 }
 
 /// `93.2 %`, or a dash for what is undefined.
@@ -141,14 +138,18 @@ fn aligned(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::metrics::ConfusionMatrix;
+    use crate::learn::metrics::Tally;
 
     fn figures(rare_hits: u64) -> Figures {
-        let mut matrix = ConfusionMatrix::new(2);
-        for (actual, predicted, times) in [(0, 0, rare_hits), (0, 1, 4 - rare_hits), (1, 1, 40)] {
-            (0..times).for_each(|_| matrix.record(actual, predicted));
+        let mut tally = Tally::new(2);
+        for (actual, logits, times) in [
+            (0, [1.0, 0.0], rare_hits),
+            (0, [0.0, 1.0], 4 - rare_hits),
+            (1, [0.0, 1.0], 40),
+        ] {
+            (0..times).for_each(|_| tally.record(&logits, actual));
         }
-        Figures::new(&matrix, 0.25, &["birds".to_owned(), "flowers".to_owned()])
+        tally.figures(&["birds".to_owned(), "flowers".to_owned()])
     }
 
     #[test]
@@ -160,7 +161,7 @@ mod tests {
         assert_eq!(lines[3], "flowers      40     93.0 %  100.0 %  96.4 %");
         assert_eq!(
             lines[5],
-            "accuracy 93.2 %   error rate 6.8 %   balanced accuracy 62.5 %   loss 0.2500   images 44"
+            "accuracy 93.2 %   error rate 6.8 %   balanced accuracy 62.5 %   macro F1 68.2 %   AUROC 0.6250   loss 0.3814   images 44"
         );
     }
 
@@ -184,6 +185,7 @@ mod tests {
         assert_eq!(lines[0], "                        natural  oversample");
         assert_eq!(lines[2], "recall of birds (4)       0.0 %      75.0 %");
         assert!(lines[3].starts_with("recall of flowers (40)"));
+        assert_eq!(lines[7], "macro F1                 47.6 %      92.2 %");
     }
 
     #[test]

@@ -217,6 +217,24 @@ pub const PARTS: &[Part] = &[
         ],
         is_on: |recipe| recipe.erase.p > 0.0,
     },
+    Part {
+        name: "mixup",
+        about: "mixes pairs of images by shares of Beta(alpha, alpha), and their labels; of mixup and cutmix, each batch gets one",
+        parameters: &[
+            parameter!("alpha", Value(0.4), 0.001..1000.0, mixup.alpha),
+            parameter!("p", Value(1.0), 0.0..1.0, mixup.p),
+        ],
+        is_on: |recipe| recipe.mixup.p > 0.0,
+    },
+    Part {
+        name: "cutmix",
+        about: "exchanges a rectangle between pairs of images, of an area of Beta(alpha, alpha), and shares their labels",
+        parameters: &[
+            parameter!("alpha", Value(1.0), 0.001..1000.0, cutmix.alpha),
+            parameter!("p", Value(1.0), 0.0..1.0, cutmix.p),
+        ],
+        is_on: |recipe| recipe.cutmix.p > 0.0,
+    },
 ];
 
 const fn whole(parameter: Parameter) -> Parameter {

@@ -78,6 +78,7 @@ pub(in crate::service) fn batch(batch: Batch, description: &Description) -> v1::
         slot: replacement.slot as u32,
         broken_sample_id: replacement.broken,
     };
+    let mixed = batch.mixed.unwrap_or_default();
     v1::Batch {
         epoch: batch.position.epoch,
         step: batch.position.step,
@@ -92,6 +93,8 @@ pub(in crate::service) fn batch(batch: Batch, description: &Description) -> v1::
         labels: batch.labels,
         sample_ids: batch.samples,
         replacements: batch.replacements.into_iter().map(replacement).collect(),
+        mixed_labels: mixed.iter().map(|mixed| mixed.label).collect(),
+        mixed_weights: mixed.iter().map(|mixed| mixed.weight).collect(),
         tensor: batch.tensor,
     }
 }

@@ -1,0 +1,84 @@
+//! What was typed.
+
+mod evaluate;
+mod export;
+mod predict;
+mod server;
+mod train;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use evaluate::Evaluate;
+pub use export::{Export, PixelOrder, Preprocess};
+pub use predict::{Format, Predict};
+pub use server::{Execution, Server};
+pub use train::Train;
+
+/// Trains and judges image classifiers on batches from an Equibatch server.
+#[derive(Debug, Parser)]
+#[command(name = "client", version, propagate_version = true, after_help = EXIT_CODES)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Log more: once for debugging messages, twice for everything. RUST_LOG overrides it.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 64 wrong usage; 65 unusable data (files, checkpoints, datasets); \
+69 server or device unavailable; 77 not let in by the server, or the server not trusted; 130 interrupted, and saved where there was something to save.";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a network.
+    Train(Box<Train>),
+    /// Judge trained models on a split, side by side where there are several.
+    Evaluate(Evaluate),
+    /// Classify image files.
+    Predict(Predict),
+    /// Write a trained model for use elsewhere, and check it.
+    Export(Export),
+    /// List the server's datasets.
+    Datasets(Datasets),
+    /// Time training steps on this machine, without a server.
+    Bench(Bench),
+}
+
+/// `client datasets`.
+#[derive(Debug, Args)]
+pub struct Datasets {
+    #[command(flatten)]
+    #[allow(
+        missing_docs,
+        reason = "a documentation comment would become the help text of the group"
+    )]
+    pub server: Server,
+}
+
+/// `client bench`.
+#[derive(Debug, Args)]
+pub struct Bench {
+    #[command(flatten)]
+    #[allow(
+        missing_docs,
+        reason = "a documentation comment would become the help text of the group"
+    )]
+    pub execution: Execution,
+    /// Network.
+    #[arg(long, value_name = "NAME", default_value = "resnet34")]
+    pub arch: String,
+    /// Images per step.
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..=4096))]
+    pub batch_size: u32,
+    /// Height and width of the images, in pixels.
+    #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = clap::value_parser!(u32).range(32..=4096))]
+    pub size: u32,
+    /// Steps to time, after one to warm up.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: u32,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}

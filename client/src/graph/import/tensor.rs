@@ -1,0 +1,179 @@
+use std::collections::HashMap;
+use std::io;
+
+use super::super::onnx::{TensorProto, data_type};
+use super::{Error, Shape};
+
+/// A tensor that stands in a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostTensor {
+    /// The extents.
+    pub shape: Shape,
+    /// The elements.
+    pub elements: Elements,
+}
+
+/// Elements in row-major order. Doubles are read as floats, all whole numbers as 64-bit ones.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Elements {
+    /// Floats.
+    F32(Vec<f32>),
+    /// Integers.
+    I64(Vec<i64>),
+    /// Truth values.
+    Bool(Vec<bool>),
+}
+
+impl Elements {
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F32(data) => data.len(),
+            Self::I64(data) => data.len(),
+            Self::Bool(data) => data.len(),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl HostTensor {
+    /// A list of whole numbers.
+    #[must_use]
+    pub fn list(numbers: Vec<i64>) -> Self {
+        Self {
+            shape: Shape::from([numbers.len()]),
+            elements: Elements::I64(numbers),
+        }
+    }
+
+    /// Its whole numbers; `None` where it holds something else.
+    #[must_use]
+    pub fn integers(&self) -> Option<&[i64]> {
+        match &self.elements {
+            Elements::I64(data) => Some(data),
+            _ => None,
+        }
+    }
+
+    /// Its floats; `None` where it holds something else.
+    #[must_use]
+    pub fn floats(&self) -> Option<&[f32]> {
+        match &self.elements {
+            Elements::F32(data) => Some(data),
+            _ => None,
+        }
+    }
+}
+
+/// The files that a model keeps tensors in, each read once.
+pub(super) struct Files<'a> {
+    open: &'a dyn Fn(&str) -> io::Result<Vec<u8>>,
+    read: HashMap<String, Vec<u8>>,
+}
+
+impl<'a> Files<'a> {
+    pub(super) fn new(open: &'a dyn Fn(&str) -> io::Result<Vec<u8>>) -> Self {
+        Self {
+            open,
+            read: HashMap::new(),
+        }
+    }
+
+    /// The tensor of a message.
+    pub(super) fn tensor(&mut self, tensor: &TensorProto) -> Result<HostTensor, Error> {
+        let shape: Shape = tensor
+            .dims
+            .iter()
+            .map(|&extent| usize::try_from(extent).unwrap_or(0))
+            .collect();
+        let elements = if tensor.data_location == 1 {
+            elements(tensor, self.part(tensor)?)
+        } else {
+            elements(tensor, &tensor.raw_data)
+        }?;
+        let found = elements.len();
+        if found != shape.elements() {
+            let (name, dims) = (tensor.name.clone(), tensor.dims.clone());
+            return Err(Error::TensorSize { name, dims, found });
+        }
+        Ok(HostTensor { shape, elements })
+    }
+
+    /// The bytes of a tensor that stands in another file.
+    fn part(&mut self, tensor: &TensorProto) -> Result<&[u8], Error> {
+        let entry = |key: &str| {
+            let found = tensor.external_data.iter().find(|pair| pair.key == key);
+            found.map(|pair| pair.value.as_str())
+        };
+        let location = entry("location").unwrap_or_default().to_owned();
+        let refused = |source: io::Error| Error::External {
+            name: tensor.name.clone(),
+            location: location.clone(),
+            source,
+        };
+        if !self.read.contains_key(&location) {
+            let bytes = (self.open)(&location).map_err(refused)?;
+            self.read.insert(location.clone(), bytes);
+        }
+        let bytes = &self.read[&location];
+        let number = |key: &str, default: usize| {
+            entry(key).map_or(Ok(default), |text| text.parse().map_err(io::Error::other))
+        };
+        let offset: usize = number("offset", 0).map_err(refused)?;
+        let length = number("length", bytes.len().saturating_sub(offset)).map_err(refused)?;
+        offset
+            .checked_add(length)
+            .and_then(|end| bytes.get(offset..end))
+            .ok_or_else(|| refused(io::ErrorKind::UnexpectedEof.into()))
+    }
+}
+
+/// The elements of a message: as bytes where there are any, otherwise in the field of their type.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a network that was computed in double precision is trained in single precision"
+)]
+fn elements(tensor: &TensorProto, raw: &[u8]) -> Result<Elements, Error> {
+    Ok(match tensor.data_type {
+        data_type::FLOAT if raw.is_empty() => Elements::F32(tensor.float_data.clone()),
+        data_type::FLOAT => Elements::F32(words(raw).map(f32::from_le_bytes).collect()),
+        data_type::DOUBLE if raw.is_empty() => {
+            Elements::F32(tensor.double_data.iter().map(|&number| number as f32).collect())
+        }
+        data_type::DOUBLE => Elements::F32(words(raw).map(|word| f64::from_le_bytes(word) as f32).collect()),
+        data_type::INT64 if raw.is_empty() => Elements::I64(tensor.int64_data.clone()),
+        data_type::INT64 => Elements::I64(words(raw).map(i64::from_le_bytes).collect()),
+        data_type::INT32 if raw.is_empty() => Elements::I64(
+            tensor
+                .int32_data
+                .iter()
+                .map(|&number| i64::from(number))
+                .collect(),
+        ),
+        data_type::INT32 => Elements::I64(
+            words(raw)
+                .map(|word| i64::from(i32::from_le_bytes(word)))
+                .collect(),
+        ),
+        data_type::BOOL if raw.is_empty() => {
+            Elements::Bool(tensor.int32_data.iter().map(|&number| number != 0).collect())
+        }
+        data_type::BOOL => Elements::Bool(raw.iter().map(|&byte| byte != 0).collect()),
+        data_type => {
+            let name = tensor.name.clone();
+            return Err(Error::TensorType { name, data_type });
+        }
+    })
+}
+
+fn words<const SIZE: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; SIZE]> {
+    bytes
+        .chunks_exact(SIZE)
+        .map(|word| word.try_into().expect("the chunk has that size"))
+}

@@ -1,0 +1,249 @@
+//! Trained models handed to others: rewritten, written, and judged against what they were made from.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    atomic,
+    card::{self, ModelCard},
+    network,
+};
+use crate::{
+    program::{self, DeploySpec, ElementType, Pixels},
+    runtime::{self, Classifier, Runtime, SessionOptions},
+};
+
+/// How far the logits of the new model may be off, relative to the largest one of an image. Merging rounds every weight anew, by 6e-8, and
+/// another order of sums does as much: on a ResNet the two add up to about 1e-5.
+const TOLERANCE: f32 = 1e-3;
+
+/// Numbers of images that the two models are compared on: the batch must be open.
+const BATCHES: [usize; 2] = [1, 3];
+
+/// What can go wrong while a model is exported.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The model cannot be read.
+    #[error(transparent)]
+    Network(#[from] network::Error),
+    /// The model's metadata says too little.
+    #[error(transparent)]
+    Card(#[from] card::Error),
+    /// The model cannot be rewritten.
+    #[error("cannot rewrite {}", path.display())]
+    Program {
+        /// The model.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: program::Error,
+    },
+    /// One of the two models cannot be run.
+    #[error(transparent)]
+    Runtime(#[from] runtime::Error),
+    /// The file cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The new model computes something else.
+    #[error("{} computes something else than {}: logits are off by {deviation:e}; it was removed", path.display(), of.display())]
+    Deviation {
+        /// The new model.
+        path: PathBuf,
+        /// The old one.
+        of: PathBuf,
+        /// The largest difference, relative to the largest logit of its image.
+        deviation: f32,
+    },
+}
+
+/// How a model is to be handed on.
+#[derive(Clone, Copy, Debug)]
+pub struct ExportSpec {
+    /// Whether batch norms are merged into the layers beside them.
+    pub fold: bool,
+    /// Whether the model takes bytes and normalises them, and then whether their channels come last.
+    pub pixels: Option<Layout>,
+    /// Version of ONNX's operator set.
+    pub opset: i64,
+}
+
+/// Where the three channels of a pixel stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// One plane each: `[N, 3, S, S]`.
+    Planes,
+    /// Side by side: `[N, S, S, 3]`.
+    Interleaved,
+}
+
+/// What came of an export.
+#[derive(Clone, Debug)]
+pub struct Exported {
+    /// Bytes of the file.
+    pub bytes: usize,
+    /// The largest difference of logits, relative to the largest one of its image, over images of noise.
+    pub deviation: f32,
+    /// What the model takes, in words.
+    pub input: String,
+}
+
+/// Rewrites the model file `from` as `spec` says, writes it to `to`, and runs both on the same images.
+///
+/// # Errors
+///
+/// [`Error::Deviation`] where the two do not agree: the new file is then removed again.
+pub fn export(
+    (runtime, options): (&Runtime, &SessionOptions),
+    from: &Path,
+    spec: &ExportSpec,
+    to: &Path,
+) -> Result<Exported, Error> {
+    let network = network::read(from)?;
+    let mut original = Classifier::open(runtime, from, options)?;
+    let card = ModelCard::read(&from.display().to_string(), &original)?;
+    let preprocessing = &card.preprocessing;
+    let pixels = spec.pixels.map(|layout| Pixels {
+        channels_last: layout == Layout::Interleaved,
+        mean: preprocessing.mean,
+        std: preprocessing.std,
+    });
+    let input = card::describe_input(preprocessing, pixels.as_ref());
+    let mut metadata: Vec<_> = network
+        .metadata()
+        .iter()
+        .filter(|(key, _)| key != card::INPUT)
+        .cloned()
+        .collect();
+    metadata.push((card::INPUT.to_owned(), input.clone()));
+    let size = preprocessing.image_size as usize;
+    let deploy = DeploySpec {
+        classes: card.classes.len(),
+        image_size: size,
+        fold: spec.fold,
+        pixels,
+        opset: spec.opset,
+        metadata: &metadata,
+    };
+    let program = program::deploy(&network, &deploy).map_err(|source| Error::Program {
+        path: from.to_path_buf(),
+        source,
+    })?;
+    atomic::replace(to, &program.model).map_err(|source| Error::Write {
+        path: to.to_path_buf(),
+        source,
+    })?;
+    let deviation = Classifier::open(runtime, to, options)
+        .and_then(|mut written| compare([&mut original, &mut written], &card))
+        .inspect_err(|_| drop(fs::remove_file(to)))?;
+    if deviation.is_nan() || deviation > TOLERANCE {
+        drop(fs::remove_file(to));
+        let (path, of) = (to.to_path_buf(), from.to_path_buf());
+        return Err(Error::Deviation { path, of, deviation });
+    }
+    Ok(Exported {
+        bytes: program.model.len(),
+        deviation,
+        input,
+    })
+}
+
+/// The largest deviation of the second model from the first one over images of noise, in batches of different sizes.
+fn compare(models: [&mut Classifier; 2], card: &ModelCard) -> Result<f32, runtime::Error> {
+    let size = card.preprocessing.image_size as usize;
+    let mut largest = 0.0_f32;
+    let [original, written] = models;
+    for count in BATCHES {
+        let noise = Noise { count, size };
+        let [expected, found] = [&mut *original, &mut *written].map(|model| {
+            let input = model.input();
+            let as_bytes = input.element_type == ElementType::U8;
+            let tensor = noise.tensor(input.channels_last, as_bytes, &card.preprocessing);
+            model.logits(&tensor, count, size)
+        });
+        let off = deviation(&expected?, &found?, card.classes.len());
+        if off.is_nan() {
+            return Ok(off);
+        }
+        largest = largest.max(off);
+    }
+    Ok(largest)
+}
+
+/// The largest difference, relative to the largest logit of its image; not a number where one of them is none.
+fn deviation(expected: &[f32], found: &[f32], classes: usize) -> f32 {
+    let rows = expected.chunks(classes).zip(found.chunks(classes));
+    rows.fold(0.0, |largest: f32, (expected, found)| {
+        let scale = expected
+            .iter()
+            .fold(f32::MIN_POSITIVE, |scale, logit| scale.max(logit.abs()));
+        let off = expected
+            .iter()
+            .zip(found)
+            .map(|(expected, found)| (expected - found).abs() / scale);
+        off.fold(largest, |largest, off| {
+            if off > largest || off.is_nan() {
+                off
+            } else {
+                largest
+            }
+        })
+    })
+}
+
+/// Images without pattern.
+struct Noise {
+    count: usize,
+    size: usize,
+}
+
+impl Noise {
+    /// Their tensor as a model takes it, in little-endian elements.
+    fn tensor(&self, channels_last: bool, as_bytes: bool, preprocessing: &card::Preprocessing) -> Vec<u8> {
+        let plane = self.size * self.size;
+        let pixel = |image: usize, channel: usize, place: usize| {
+            let number = (image * 3 + channel) * plane + place;
+            ((number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8
+        };
+        let mut tensor = Vec::new();
+        let mut push = |image, channel, place| {
+            let byte = pixel(image, channel, place);
+            if as_bytes {
+                tensor.push(byte);
+            } else {
+                let value =
+                    (f32::from(byte) / 255.0 - preprocessing.mean[channel]) / preprocessing.std[channel];
+                tensor.extend(value.to_le_bytes());
+            }
+        };
+        for image in 0..self.count {
+            if channels_last {
+                (0..plane).for_each(|place| (0..3).for_each(|channel| push(image, channel, place)));
+            } else {
+                (0..3).for_each(|channel| (0..plane).for_each(|place| push(image, channel, place)));
+            }
+        }
+        tensor
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deviations_are_relative_to_the_largest_logit_of_their_image() {
+        let off = deviation(&[1.0, -10.0, 0.5, 0.25], &[1.0, -11.0, 0.5, 0.2], 2);
+        assert!((off - 0.1).abs() < 1e-6, "{off}");
+        assert!(deviation(&[1.0, 2.0], &[f32::NAN, 2.0], 2).is_nan());
+        assert!(deviation(&[1.0, 2.0, 1.0, 1.0], &[f32::NAN, 2.0, 1.0, 3.0], 2).is_nan());
+    }
+}

@@ -1,0 +1,25 @@
+//! What adds up over an epoch.
+
+use std::time::Duration;
+
+use crate::{learn::learner::StepReport, stream::Batch};
+
+/// What adds up over an epoch.
+#[derive(Debug, Default)]
+pub(super) struct Epoch {
+    pub(super) images: usize,
+    pub(super) replaced: usize,
+    pub(super) waited: Duration,
+    pub(super) took: Duration,
+    pub(super) learning_rate: f64,
+}
+
+impl Epoch {
+    pub(super) fn add(&mut self, batch: &Batch, report: StepReport, (waited, took): (Duration, Duration)) {
+        self.images += batch.labels.len();
+        self.replaced += batch.replaced;
+        self.waited += waited;
+        self.took += took;
+        self.learning_rate = report.learning_rate;
+    }
+}

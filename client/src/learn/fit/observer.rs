@@ -1,0 +1,59 @@
+//! What is told while a model learns.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::learn::{learner::StepReport, metrics::Figures};
+
+/// What is told while a model learns.
+pub trait Observer {
+    /// A step is done.
+    fn step(&mut self, step: &StepEvent);
+    /// An epoch is done, judged and saved.
+    fn epoch(&mut self, record: &EpochRecord);
+}
+
+/// One step.
+#[derive(Clone, Copy, Debug)]
+pub struct StepEvent {
+    /// From 0.
+    pub epoch: u64,
+    /// Steps done, over all epochs.
+    pub steps: u64,
+    /// Steps of the whole run.
+    pub total_steps: u64,
+    /// Images of the step.
+    pub images: usize,
+    /// Its loss and learning rate.
+    pub report: StepReport,
+    /// The loss to show.
+    pub smoothed_loss: f64,
+    /// How long it waited for its batch.
+    pub waited: Duration,
+    /// How long it took, waiting included.
+    pub took: Duration,
+}
+
+/// One epoch: a line of `metrics.jsonl`.
+#[derive(Clone, Debug, Serialize)]
+pub struct EpochRecord {
+    /// From 1.
+    pub epoch: u64,
+    /// Steps done, over all epochs.
+    pub steps: u64,
+    /// Smoothed over the whole run, as the progress bar shows it.
+    pub train_loss: f64,
+    /// On the validation images; absent where there are none, or where the server went away before they were judged.
+    pub valid: Option<Figures>,
+    /// Of the last step, the largest of all layer groups.
+    pub learning_rate: f64,
+    /// For training, without validation.
+    pub seconds: f64,
+    /// In training.
+    pub images_per_second: f64,
+    /// Share of the training time that was spent waiting for batches.
+    pub wait_share: f64,
+    /// Images that stood in the place of broken files.
+    pub replaced: usize,
+}

@@ -1,0 +1,223 @@
+//! Counts of what was taken for what.
+
+/// Counts of predictions: rows are actual classes, columns predicted ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfusionMatrix {
+    classes: usize,
+    counts: Vec<u64>,
+}
+
+impl ConfusionMatrix {
+    /// All zero.
+    #[must_use]
+    pub fn new(classes: usize) -> Self {
+        Self {
+            classes,
+            counts: vec![0; classes * classes],
+        }
+    }
+
+    /// Counts one prediction.
+    ///
+    /// # Panics
+    ///
+    /// Where a class is not below the number of classes.
+    pub fn record(&mut self, actual: usize, predicted: usize) {
+        assert!(
+            actual < self.classes && predicted < self.classes,
+            "classes {actual} and {predicted} of {}",
+            self.classes
+        );
+        self.counts[actual * self.classes + predicted] += 1;
+    }
+
+    /// Number of classes.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// How many images of class `actual` were taken for class `predicted`.
+    #[must_use]
+    pub fn count(&self, actual: usize, predicted: usize) -> u64 {
+        self.counts[actual * self.classes + predicted]
+    }
+
+    /// The rows, one per actual class.
+    pub fn rows(&self) -> impl Iterator<Item = &[u64]> {
+        self.counts.chunks(self.classes.max(1))
+    }
+
+    /// Images of a class.
+    #[must_use]
+    pub fn actual(&self, class: usize) -> u64 {
+        (0..self.classes)
+            .map(|predicted| self.count(class, predicted))
+            .sum()
+    }
+
+    /// Images taken for a class.
+    #[must_use]
+    pub fn predicted(&self, class: usize) -> u64 {
+        (0..self.classes).map(|actual| self.count(actual, class)).sum()
+    }
+
+    /// All images.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Share of images that were taken for what they are. `None` without images.
+    #[must_use]
+    pub fn accuracy(&self) -> Option<f64> {
+        ratio(
+            (0..self.classes).map(|class| self.count(class, class)).sum(),
+            self.total(),
+        )
+    }
+
+    /// One minus the accuracy.
+    #[must_use]
+    pub fn error_rate(&self) -> Option<f64> {
+        ratio(
+            self.total()
+                - (0..self.classes)
+                    .map(|class| self.count(class, class))
+                    .sum::<u64>(),
+            self.total(),
+        )
+    }
+
+    /// Share of the images taken for a class that are of it. `None` where none was taken for it.
+    #[must_use]
+    pub fn precision(&self, class: usize) -> Option<f64> {
+        ratio(self.count(class, class), self.predicted(class))
+    }
+
+    /// Share of the images of a class that were taken for it. `None` where it has no images.
+    #[must_use]
+    pub fn recall(&self, class: usize) -> Option<f64> {
+        ratio(self.count(class, class), self.actual(class))
+    }
+
+    /// Harmonic mean of precision and recall, `2 hits / (actual + predicted)`. `None` where both are undefined.
+    #[must_use]
+    pub fn f1(&self, class: usize) -> Option<f64> {
+        ratio(
+            2 * self.count(class, class),
+            self.actual(class) + self.predicted(class),
+        )
+    }
+
+    /// Mean recall of the classes that have images.
+    #[must_use]
+    pub fn balanced_accuracy(&self) -> Option<f64> {
+        mean((0..self.classes).filter_map(|class| self.recall(class)))
+    }
+
+    /// Mean F1 of the classes that have images or are predicted.
+    #[must_use]
+    pub fn macro_f1(&self) -> Option<f64> {
+        mean((0..self.classes).filter_map(|class| self.f1(class)))
+    }
+
+    /// The class with the fewest images, of those that have any; the first of several.
+    #[must_use]
+    pub fn rarest(&self) -> Option<usize> {
+        (0..self.classes)
+            .filter(|&class| self.actual(class) > 0)
+            .min_by_key(|&class| self.actual(class))
+    }
+}
+
+fn ratio(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0_u64), |(sum, count), value| (sum + value, count + 1));
+    (count > 0).then(|| sum / count as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Two classes: 40 flowers of which 39 are recognised, 4 birds of which 1 is.
+    fn flowers_and_birds() -> ConfusionMatrix {
+        let mut matrix = ConfusionMatrix::new(2);
+        for (actual, predicted, times) in [(0, 0, 1), (0, 1, 3), (1, 0, 1), (1, 1, 39)] {
+            (0..times).for_each(|_| matrix.record(actual, predicted));
+        }
+        matrix
+    }
+
+    #[test]
+    fn figures_of_a_matrix_are_what_hand_calculation_gives() {
+        let matrix = flowers_and_birds();
+        assert_eq!(matrix.total(), 44);
+        assert_eq!(matrix.accuracy(), Some(40.0 / 44.0));
+        assert_eq!(matrix.error_rate(), Some(4.0 / 44.0));
+        assert_eq!((matrix.precision(0), matrix.recall(0)), (Some(0.5), Some(0.25)));
+        assert_eq!(
+            (matrix.precision(1), matrix.recall(1)),
+            (Some(39.0 / 42.0), Some(39.0 / 40.0))
+        );
+        assert_eq!(matrix.f1(0), Some(1.0 / 3.0));
+        assert_eq!(matrix.balanced_accuracy(), Some((0.25 + 0.975) / 2.0));
+        assert_eq!(matrix.macro_f1(), Some((1.0 / 3.0 + 78.0 / 82.0) / 2.0));
+        assert_eq!(matrix.rarest(), Some(0));
+    }
+
+    #[test]
+    fn rows_are_actual_and_columns_predicted() {
+        let matrix = flowers_and_birds();
+        assert_eq!(matrix.rows().collect::<Vec<_>>(), [[1, 3], [1, 39]]);
+        assert_eq!(matrix.count(0, 1), 3, "three birds were taken for flowers");
+    }
+
+    #[test]
+    fn what_is_undefined_is_none_and_not_a_number() {
+        let empty = ConfusionMatrix::new(3);
+        assert_eq!(
+            (
+                empty.accuracy(),
+                empty.error_rate(),
+                empty.balanced_accuracy(),
+                empty.rarest()
+            ),
+            (None, None, None, None)
+        );
+        let mut one_sided = ConfusionMatrix::new(3);
+        one_sided.record(0, 1);
+        assert_eq!(
+            (one_sided.precision(0), one_sided.recall(0), one_sided.f1(0)),
+            (None, Some(0.0), Some(0.0))
+        );
+        assert_eq!(
+            (one_sided.precision(2), one_sided.recall(2), one_sided.f1(2)),
+            (None, None, None)
+        );
+        assert_eq!(
+            one_sided.balanced_accuracy(),
+            Some(0.0),
+            "only the class that has images counts"
+        );
+    }
+
+    proptest! {
+
+        #[test]
+        fn accuracy_and_error_rate_are_complements(cells in prop::collection::vec(0_u64..50, 9)) {
+            let matrix = ConfusionMatrix { classes: 3, counts: cells };
+            if let (Some(accuracy), Some(error)) = (matrix.accuracy(), matrix.error_rate()) {
+                prop_assert!((accuracy + error - 1.0).abs() < 1e-12);
+            } else {
+                prop_assert_eq!(matrix.total(), 0);
+            }
+        }
+    }
+}

@@ -1,0 +1,253 @@
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Figures, figures::TOP};
+
+/// One of the [`Figures`] by name: a column of a table, or what the best model is chosen by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Metric {
+    /// Mean cross entropy.
+    Loss,
+    /// Share of right predictions.
+    Accuracy,
+    /// Share of wrong predictions.
+    ErrorRate,
+    /// Mean recall.
+    BalancedAccuracy,
+    /// Mean F1.
+    MacroF1,
+    /// Area under the receiver operating characteristic, for two classes.
+    Auroc,
+    /// Share of images whose class is among so many likeliest ones.
+    Top(usize),
+    /// Recall of a class.
+    Recall(String),
+    /// Precision of a class.
+    Precision(String),
+    /// F1 of a class.
+    F1(String),
+}
+
+impl Metric {
+    /// What is told of a model of so many classes where nothing else was asked for.
+    #[must_use]
+    pub fn usual(classes: usize) -> Vec<Self> {
+        let always = [Self::ErrorRate, Self::BalancedAccuracy, Self::MacroF1];
+        let of_two = (classes == 2).then_some(Self::Auroc);
+        let of_many = (classes > 5).then_some(Self::Top(5));
+        always.into_iter().chain(of_two).chain(of_many).collect()
+    }
+
+    /// Whether a model with more of it is the better one.
+    #[must_use]
+    pub fn is_higher_better(&self) -> bool {
+        !matches!(self, Self::Loss | Self::ErrorRate)
+    }
+
+    /// Its value; `None` where it is undefined, as without images or for a class that there is not.
+    #[must_use]
+    pub fn of(&self, figures: &Figures) -> Option<f64> {
+        match self {
+            Self::Loss => (figures.images > 0).then_some(figures.loss),
+            Self::Accuracy => figures.accuracy,
+            Self::ErrorRate => figures.error_rate,
+            Self::BalancedAccuracy => figures.balanced_accuracy,
+            Self::MacroF1 => figures.macro_f1,
+            Self::Auroc => figures.auroc,
+            Self::Top(k) => figures.top_k.get(k.wrapping_sub(1)).copied(),
+            Self::Recall(class) => figures.class(class)?.recall,
+            Self::Precision(class) => figures.class(class)?.precision,
+            Self::F1(class) => figures.class(class)?.f1,
+        }
+    }
+
+    /// What a person reads above a column.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match self {
+            Self::Loss => "loss".to_owned(),
+            Self::Accuracy => "accuracy".to_owned(),
+            Self::ErrorRate => "error rate".to_owned(),
+            Self::BalancedAccuracy => "balanced accuracy".to_owned(),
+            Self::MacroF1 => "macro F1".to_owned(),
+            Self::Auroc => "AUROC".to_owned(),
+            Self::Top(k) => format!("top-{k} accuracy"),
+            Self::Recall(class) => format!("recall of {class}"),
+            Self::Precision(class) => format!("precision of {class}"),
+            Self::F1(class) => format!("F1 of {class}"),
+        }
+    }
+
+    /// Its value as a person reads it; a dash where it is undefined.
+    #[must_use]
+    pub fn show(&self, figures: Option<&Figures>) -> String {
+        match (self, figures.and_then(|figures| self.of(figures))) {
+            (_, None) => "-".to_owned(),
+            (Self::Loss | Self::Auroc, Some(value)) => format!("{value:.4}"),
+            (_, Some(value)) => format!("{:.1} %", value * 100.0),
+        }
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Loss => f.write_str("loss"),
+            Self::Accuracy => f.write_str("accuracy"),
+            Self::ErrorRate => f.write_str("error_rate"),
+            Self::BalancedAccuracy => f.write_str("balanced_accuracy"),
+            Self::MacroF1 => f.write_str("macro_f1"),
+            Self::Auroc => f.write_str("auroc"),
+            Self::Top(k) => write!(f, "top:{k}"),
+            Self::Recall(class) => write!(f, "recall:{class}"),
+            Self::Precision(class) => write!(f, "precision:{class}"),
+            Self::F1(class) => write!(f, "f1:{class}"),
+        }
+    }
+}
+
+impl From<Metric> for String {
+    fn from(metric: Metric) -> Self {
+        metric.to_string()
+    }
+}
+
+/// The text is no metric.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no metric: use loss, accuracy, error_rate, balanced_accuracy, macro_f1, auroc, top:K with K from 1 to 10, recall:CLASS, \
+precision:CLASS or f1:CLASS"
+)]
+pub struct ParseMetricError(String);
+
+impl FromStr for Metric {
+    type Err = ParseMetricError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, of) = text
+            .split_once(':')
+            .map_or((text, None), |(name, of)| (name, Some(of)));
+        let class = of.filter(|class| !class.is_empty()).map(str::to_owned);
+        let metric = match (name, of) {
+            ("loss", None) => Some(Self::Loss),
+            ("accuracy", None) => Some(Self::Accuracy),
+            ("error_rate", None) => Some(Self::ErrorRate),
+            ("balanced_accuracy", None) => Some(Self::BalancedAccuracy),
+            ("macro_f1", None) => Some(Self::MacroF1),
+            ("auroc", None) => Some(Self::Auroc),
+            ("top", Some(k)) => k.parse().ok().filter(|k| (1..=TOP).contains(k)).map(Self::Top),
+            ("recall", _) => class.map(Self::Recall),
+            ("precision", _) => class.map(Self::Precision),
+            ("f1", _) => class.map(Self::F1),
+            _ => None,
+        };
+        metric.ok_or_else(|| ParseMetricError(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Metric {
+    type Error = ParseMetricError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::learn::metrics::Tally;
+
+    const ALL: [&str; 10] = [
+        "loss",
+        "accuracy",
+        "error_rate",
+        "balanced_accuracy",
+        "macro_f1",
+        "auroc",
+        "top:2",
+        "recall:birds",
+        "precision:birds",
+        "f1:birds",
+    ];
+
+    fn metric(text: &str) -> Metric {
+        text.parse().expect("a metric")
+    }
+
+    /// Two birds of which one is recognised, two flowers that both are.
+    fn figures() -> Figures {
+        let mut tally = Tally::new(2);
+        for (logits, label) in [([2.0, 0.0], 0), ([0.0, 1.0], 0), ([0.0, 2.0], 1), ([0.0, 3.0], 1)] {
+            tally.record(&logits, label);
+        }
+        tally.figures(&["birds".to_owned(), "flowers".to_owned()])
+    }
+
+    #[test]
+    fn metrics_are_read_and_written_alike() {
+        for text in ALL {
+            assert_eq!(metric(text).to_string(), text);
+        }
+        for text in [
+            "",
+            "top",
+            "top:0",
+            "top:11",
+            "recall",
+            "recall:",
+            "loss:birds",
+            "f2",
+        ] {
+            let message = text.parse::<Metric>().expect_err("no metric").to_string();
+            assert!(
+                message.contains(&format!("`{text}`")) && message.contains("macro_f1"),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_metric_has_its_own_value() {
+        let values = ALL.map(|text| metric(text).of(&figures()));
+        let expected = [
+            0.75,
+            0.25,
+            0.75,
+            (2.0 / 3.0 + 0.8) / 2.0,
+            1.0,
+            1.0,
+            0.5,
+            1.0,
+            2.0 / 3.0,
+        ];
+        assert!(
+            (values[0].expect("a loss") - 0.403_926).abs() < 1e-6,
+            "{values:?}"
+        );
+        assert_eq!(values[1..], expected.map(Some));
+        assert_eq!(metric("recall:cats").of(&figures()), None);
+        assert_eq!(metric("top:3").of(&figures()), None);
+    }
+
+    #[test]
+    fn only_of_losses_and_errors_less_is_better() {
+        let lower: Vec<&str> = ALL
+            .into_iter()
+            .filter(|text| !metric(text).is_higher_better())
+            .collect();
+        assert_eq!(lower, ["loss", "error_rate"]);
+    }
+
+    #[test]
+    fn values_are_shown_as_shares_and_numbers() {
+        let shown = |text: &str| metric(text).show(Some(&figures()));
+        assert_eq!(
+            [shown("recall:birds"), shown("auroc"), shown("recall:cats")],
+            ["50.0 %", "1.0000", "-"]
+        );
+        assert_eq!(metric("loss").show(None), "-");
+    }
+}

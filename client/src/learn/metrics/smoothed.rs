@@ -1,0 +1,55 @@
+//! The training loss that is shown.
+
+use serde::{Deserialize, Serialize};
+
+/// The training loss that is shown: a debiased exponential average over the whole run,
+/// `m <- 0.98 m + 0.02 loss`, shown `m / (1 - 0.98^n)`.
+///
+/// # Source
+///
+/// `SmoothenValue` of fastai 1.0, `fastai/callback.py`, with the default `beta` of its `Recorder`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SmoothedLoss {
+    average: f64,
+    count: u64,
+}
+
+impl SmoothedLoss {
+    const BETA: f64 = 0.98;
+
+    /// Takes in the loss of one batch.
+    pub fn add(&mut self, loss: f64) {
+        self.average = Self::BETA * self.average + (1.0 - Self::BETA) * loss;
+        self.count += 1;
+    }
+
+    /// The average so far. `None` before the first batch.
+    #[must_use]
+    pub fn value(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.average / (1.0 - Self::BETA.powf(self.count as f64)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smoothed_loss_of_a_constant_is_the_constant() {
+        let mut loss = SmoothedLoss::default();
+        assert_eq!(loss.value(), None);
+        for _ in 0..100 {
+            loss.add(0.7);
+            assert!((loss.value().expect("a value") - 0.7).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn the_smoothed_loss_weighs_recent_batches_more() {
+        let mut loss = SmoothedLoss::default();
+        loss.add(1.0);
+        loss.add(0.0);
+        let expected = 0.98 * 0.02 / (1.0 - 0.98 * 0.98);
+        assert!((loss.value().expect("a value") - expected).abs() < 1e-15);
+    }
+}

@@ -1,0 +1,192 @@
+//! Classifies images, prepared exactly as the server prepares validation images: by the same code.
+//!
+//! # Layout
+//!
+//! - [`Predictor`]: a model with what it needs to be used on images, batch by batch.
+//! - [`source`]: which images.
+//! - [`prepare`](fn@prepare): from the bytes of a file to a tensor.
+//! - [`print`]: results as a table, CSV or JSON.
+
+mod prepare;
+pub mod print;
+pub mod source;
+
+use std::{path::Path, thread};
+
+pub use prepare::{Unreadable, prepare};
+
+use self::source::Source;
+use super::{
+    card::{self, ModelCard, Preprocessing},
+    metrics::{argmax, softmax},
+};
+use crate::runtime::{self, Classifier, ImageInput, Runtime, SessionOptions};
+
+/// What can go wrong with a model. A bad image is not an error of the whole: see [`Unreadable`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The model file says too little.
+    #[error(transparent)]
+    Card(#[from] card::Error),
+    /// The model cannot be run.
+    #[error(transparent)]
+    Runtime(#[from] runtime::Error),
+}
+
+/// What a model takes an image for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// Index of the likeliest class.
+    pub class: usize,
+    /// Of every class, in label order.
+    pub probabilities: Vec<f64>,
+}
+
+impl Prediction {
+    /// The likeliest classes, at most `count`, each with its probability. Of equals, the first comes first.
+    #[must_use]
+    pub fn top(&self, count: usize) -> Vec<(usize, f64)> {
+        let mut order: Vec<(usize, f64)> = self.probabilities.iter().copied().enumerate().collect();
+        order.sort_by(|left, right| right.1.total_cmp(&left.1));
+        order.truncate(count);
+        order
+    }
+}
+
+/// A model with what it needs to be used on images.
+#[derive(Debug)]
+pub struct Predictor {
+    classifier: Classifier,
+    card: ModelCard,
+}
+
+impl Predictor {
+    /// Opens a model file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Runtime`] where it cannot be read or run, [`Error::Card`] where its metadata says too little.
+    pub fn open(runtime: &Runtime, path: &Path, options: &SessionOptions) -> Result<Self, Error> {
+        let classifier = Classifier::open(runtime, path, options)?;
+        let card = ModelCard::read(&path.display().to_string(), &classifier)?;
+        Ok(Self { classifier, card })
+    }
+
+    /// Class names and preprocessing.
+    #[must_use]
+    pub fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    /// The model, to be judged on a stream.
+    pub fn classifier(&mut self) -> &mut Classifier {
+        &mut self.classifier
+    }
+
+    /// Classifies images in their order, `batch_size` in one run of the model, while the next ones are being prepared. `each` is told what
+    /// came of every image.
+    ///
+    /// # Determinism
+    ///
+    /// What comes of an image depends on the others in its batch by rounding only.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Runtime`] where the model fails, and whatever `each` returns.
+    pub fn predict<E: From<Error>>(
+        &mut self,
+        sources: &[Source],
+        batch_size: usize,
+        mut each: impl FnMut(&Source, Result<Prediction, Unreadable>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (preprocessing, input) = (self.card.preprocessing.clone(), self.classifier.input());
+        let mut batches = sources.chunks(batch_size.max(1));
+        let prepare = |batch: &[Source]| prepare_all(batch, &preprocessing, input);
+        let mut next = batches.next().map(|batch| (batch, prepare(batch)));
+        while let Some((batch, tensors)) = next {
+            let following = batches.next();
+            let (results, prepared) = thread::scope(|scope| {
+                let preparing = following.map(|batch| (batch, scope.spawn(|| prepare(batch))));
+                let results = self.run(tensors);
+                let finished = preparing.map(|(batch, thread)| {
+                    (batch, thread.join().expect("preparing an image returns errors"))
+                });
+                (results, finished)
+            });
+            for (source, result) in batch.iter().zip(results?) {
+                each(source, result)?;
+            }
+            next = prepared;
+        }
+        Ok(())
+    }
+
+    /// Runs the model once, on those images that could be prepared.
+    fn run(
+        &mut self,
+        tensors: Vec<Result<Vec<u8>, Unreadable>>,
+    ) -> Result<Vec<Result<Prediction, Unreadable>>, Error> {
+        let usable: Vec<&[u8]> = tensors
+            .iter()
+            .filter_map(|tensor| tensor.as_deref().ok())
+            .collect();
+        let logits = if usable.is_empty() {
+            vec![]
+        } else {
+            let size = self.card.preprocessing.image_size as usize;
+            self.classifier.logits(&usable.concat(), usable.len(), size)?
+        };
+        let mut rows = logits.chunks(self.card.classes.len().max(1));
+        let results = tensors.into_iter().map(|tensor| {
+            tensor.map(|_| {
+                let row = rows.next().expect("the model gives a row for every image");
+                Prediction {
+                    class: argmax(row),
+                    probabilities: softmax(row),
+                }
+            })
+        });
+        Ok(results.collect())
+    }
+}
+
+/// The tensors of a batch, on all cores.
+fn prepare_all(
+    batch: &[Source],
+    preprocessing: &Preprocessing,
+    input: ImageInput,
+) -> Vec<Result<Vec<u8>, Unreadable>> {
+    let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let share = batch.len().div_ceil(threads).max(1);
+    thread::scope(|scope| {
+        let prepare = |part: &[Source]| -> Vec<_> {
+            part.iter()
+                .map(|source| prepare(source, preprocessing, input))
+                .collect()
+        };
+        let parts: Vec<_> = batch
+            .chunks(share)
+            .map(|part| scope.spawn(move || prepare(part)))
+            .collect();
+        parts
+            .into_iter()
+            .flat_map(|part| part.join().expect("preparing an image returns errors"))
+            .collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_likeliest_classes_come_first() {
+        let prediction = Prediction {
+            class: 2,
+            probabilities: vec![0.2, 0.1, 0.5, 0.2],
+        };
+        assert_eq!(prediction.top(3), [(2, 0.5), (0, 0.2), (3, 0.2)]);
+        assert_eq!(prediction.top(9).len(), 4);
+    }
+}

@@ -1,0 +1,79 @@
+use std::{borrow::Cow, fs, io};
+
+use equibatch_server::{
+    augment::Draw,
+    decode::{self, DecodeOptions, canonical, decode},
+    tensor::{self, Layout, Normalization, TensorSpec, write_image},
+};
+
+use super::source::{Bytes, Source};
+use crate::{learn::card::Preprocessing, program::ElementType, runtime::ImageInput};
+
+/// An image that cannot be classified.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unreadable {
+    /// It cannot be read.
+    #[error("cannot read {name}")]
+    Read {
+        /// The image.
+        name: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// It is no intact image.
+    #[error("cannot classify {name}")]
+    Decode {
+        /// The image.
+        name: String,
+        /// What is wrong with it.
+        #[source]
+        source: decode::Error,
+    },
+}
+
+/// The tensor of an image: `[3, S, S]` or `[S, S, 3]` of little-endian elements, as the model takes them.
+///
+/// # Errors
+///
+/// [`Unreadable`] where it is no intact image.
+pub fn prepare(
+    source: &Source,
+    preprocessing: &Preprocessing,
+    input: ImageInput,
+) -> Result<Vec<u8>, Unreadable> {
+    let name = || source.name.clone();
+    let bytes = match &source.bytes {
+        Bytes::File(path) => fs::read(path).map(Cow::from),
+        Bytes::Here(bytes) => Ok(Cow::from(bytes)),
+        Bytes::Nowhere(error) => Err(io::Error::new(error.kind(), error.to_string())),
+    };
+    let bytes = bytes.map_err(|source| Unreadable::Read { name: name(), source })?;
+    let image = decode(&bytes, &DecodeOptions::default())
+        .map_err(|source| Unreadable::Decode { name: name(), source })?;
+    let short_side = (preprocessing.canonical_short_side > 0).then_some(preprocessing.canonical_short_side);
+    let image = canonical(image, short_side);
+    let spec = TensorSpec {
+        size: preprocessing.image_size,
+        element_type: match input.element_type {
+            ElementType::U8 => tensor::ElementType::U8,
+            ElementType::F16 => tensor::ElementType::F16,
+            _ => tensor::ElementType::F32,
+        },
+        layout: if input.channels_last {
+            Layout::Nhwc
+        } else {
+            Layout::Nchw
+        },
+        normalization: Normalization {
+            mean: preprocessing.mean,
+            std: preprocessing.std,
+        },
+    };
+    let draw = Draw::identity();
+    let map = draw.map((image.width(), image.height()), spec.size);
+    let mut tensor = vec![0; spec.image_bytes()];
+    write_image(&image, &map, &draw.tone(), &spec, &mut tensor);
+    Ok(tensor)
+}

@@ -1,0 +1,200 @@
+//! What is to be classified: files, folders of them, and bytes that came some other way.
+
+use std::{
+    fs,
+    io::{self, BufRead, Read},
+    path::{Path, PathBuf},
+};
+
+/// Files that are taken from folders. A file that is named itself is tried whatever its name.
+const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "bmp", "gif"];
+
+/// A folder without images is more likely a mistake than a wish.
+#[derive(Debug, thiserror::Error)]
+#[error("there are no images in {}", path.display())]
+pub struct Empty {
+    /// The folder.
+    pub path: PathBuf,
+}
+
+/// One image.
+#[derive(Debug)]
+pub struct Source {
+    /// What the reader knows it by.
+    pub name: String,
+    /// Where its bytes are.
+    pub bytes: Bytes,
+}
+
+/// Where the bytes of an image are.
+#[derive(Debug)]
+pub enum Bytes {
+    /// In a file.
+    File(PathBuf),
+    /// Here.
+    Here(Vec<u8>),
+    /// Nowhere: the folder that was to be searched cannot be.
+    Nowhere(io::Error),
+}
+
+impl Source {
+    /// An image on a stream.
+    ///
+    /// # Errors
+    ///
+    /// Those of the stream.
+    pub fn of_stream(name: &str, mut stream: impl Read) -> io::Result<Self> {
+        let mut bytes = vec![];
+        stream.read_to_end(&mut bytes)?;
+        let (name, bytes) = (name.to_owned(), Bytes::Here(bytes));
+        Ok(Self { name, bytes })
+    }
+
+    fn of_file(path: PathBuf) -> Self {
+        Self {
+            name: path.display().to_string(),
+            bytes: Bytes::File(path),
+        }
+    }
+}
+
+/// What `path` stands for: itself, or all images below it in the order of their names. Links to folders are not followed, so that no folder
+/// is searched twice; names that begin with a dot are left out.
+///
+/// # Errors
+///
+/// [`Empty`].
+pub fn sources(path: &Path) -> Result<Vec<Source>, Empty> {
+    if !path.is_dir() {
+        return Ok(vec![Source::of_file(path.to_path_buf())]);
+    }
+    let mut found = vec![];
+    search(path, &mut found);
+    if found.is_empty() {
+        let path = path.to_path_buf();
+        return Err(Empty { path });
+    }
+    Ok(found)
+}
+
+fn search(folder: &Path, found: &mut Vec<Source>) {
+    let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let mut entries = match entries {
+        Ok(entries) => entries,
+        Err(error) => {
+            let (name, bytes) = (folder.display().to_string(), Bytes::Nowhere(error));
+            found.push(Source { name, bytes });
+            return;
+        }
+    };
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            search(&path, found);
+        } else if is_image(&path) && !path.is_dir() {
+            found.push(Source::of_file(path));
+        }
+    }
+}
+
+fn is_image(path: &Path) -> bool {
+    let extension = path
+        .extension()
+        .map(|extension| extension.to_string_lossy().to_lowercase());
+    extension.is_some_and(|extension| EXTENSIONS.contains(&&*extension))
+}
+
+/// The paths in a list, one a line; empty lines are left out.
+///
+/// # Errors
+///
+/// Those of the stream.
+pub fn listed(list: impl BufRead) -> io::Result<Vec<PathBuf>> {
+    let mut paths = vec![];
+    for line in list.split(b'\n') {
+        let line = line?;
+        let line = line.strip_suffix(b"\r").unwrap_or(&line);
+        if !line.is_empty() {
+            paths.push(path_of(line));
+        }
+    }
+    Ok(paths)
+}
+
+#[cfg(unix)]
+fn path_of(bytes: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt as _;
+    std::ffi::OsStr::from_bytes(bytes).into()
+}
+
+#[cfg(not(unix))]
+fn path_of(bytes: &[u8]) -> PathBuf {
+    String::from_utf8_lossy(bytes).into_owned().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_searched_to_the_bottom_in_the_order_of_names() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let root = folder.path();
+        fs::create_dir_all(root.join("b/deep")).expect("folders");
+        fs::create_dir_all(root.join(".hidden")).expect("a folder");
+        for name in [
+            "c.jpg",
+            "a.PNG",
+            "notes.txt",
+            ".x.jpg",
+            "b/deep/d.webp",
+            "b/2.gif",
+            "b/10.gif",
+            ".hidden/e.jpg",
+        ] {
+            fs::write(root.join(name), b"").expect("a file");
+        }
+        let names = |path: &Path| -> Vec<String> {
+            let found = sources(path).expect("images").into_iter();
+            let relative = |name: String| {
+                name.strip_prefix(&format!("{}/", root.display()))
+                    .map(str::to_owned)
+            };
+            found
+                .map(|source| relative(source.name).expect("below the folder"))
+                .collect()
+        };
+        assert_eq!(
+            names(root),
+            ["a.PNG", "b/10.gif", "b/2.gif", "b/deep/d.webp", "c.jpg"]
+        );
+        assert_eq!(
+            names(&root.join("notes.txt")),
+            ["notes.txt"],
+            "what is named is tried"
+        );
+        assert_eq!(names(&root.join("gone")), ["gone"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_a_folder_above_does_not_lead_round_in_circles() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::write(folder.path().join("a.jpg"), b"").expect("a file");
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("again")).expect("a link");
+        assert_eq!(sources(folder.path()).expect("images").len(), 1);
+        let empty = folder.path().join("empty");
+        fs::create_dir(&empty).expect("a folder");
+        sources(&empty).expect_err("no images");
+    }
+
+    #[test]
+    fn lists_have_a_path_a_line() {
+        let paths = listed(&b"a b.jpg\r\n\n/c\nd"[..]).expect("readable");
+        assert_eq!(paths, ["a b.jpg", "/c", "d"].map(PathBuf::from));
+    }
+}

@@ -1,0 +1,344 @@
+//! What pictures are drawn on: one drawing for a page, which follows the page's colours, and for files.
+
+use std::{io, sync::Once};
+
+use plotters::{
+    coord::Shift,
+    prelude::*,
+    style::{
+        FontTransform,
+        text_anchor::{HPos, Pos, VPos},
+    },
+};
+
+/// The drawing library failed: it has no reason to, for it draws into memory.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("cannot draw: {0}")]
+pub struct Error(String);
+
+impl Error {
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "it is a function from one error to another"
+    )]
+    fn new(reason: impl ToString) -> Self {
+        Self(reason.to_string())
+    }
+}
+
+/// What a line or a word is drawn with. On a page the ink is a variable of its style sheet, light or dark; in a file it is the light one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ink {
+    /// What is behind everything.
+    Paper,
+    /// Words and axes.
+    Text,
+    /// Words that say what the others mean.
+    Faint,
+    /// Lines to read values by.
+    Grid,
+    /// Of the series number n, from 0.
+    Series(usize),
+}
+
+/// Light values. Each occurs once, so that a page can tell from the colour which ink it is.
+const SERIES: [RGBColor; 5] = [
+    RGBColor(0x0b, 0x62, 0xb8),
+    RGBColor(0xc2, 0x41, 0x0c),
+    RGBColor(0x15, 0x80, 0x3d),
+    RGBColor(0x7e, 0x22, 0xce),
+    RGBColor(0x0e, 0x74, 0x90),
+];
+
+impl Ink {
+    fn all() -> impl Iterator<Item = Self> {
+        let plain = [Self::Paper, Self::Text, Self::Faint, Self::Grid];
+        plain.into_iter().chain((0..SERIES.len()).map(Self::Series))
+    }
+
+    fn colour(self) -> RGBColor {
+        match self {
+            Self::Paper => RGBColor(0xff, 0xff, 0xff),
+            Self::Text => RGBColor(0x1f, 0x23, 0x28),
+            Self::Faint => RGBColor(0x59, 0x63, 0x6e),
+            Self::Grid => RGBColor(0xdf, 0xe3, 0xe8),
+            Self::Series(number) => SERIES[number % SERIES.len()],
+        }
+    }
+
+    /// Its name in the style sheet.
+    fn variable(self) -> String {
+        match self {
+            Self::Paper => "var(--paper)".to_owned(),
+            Self::Text => "var(--text)".to_owned(),
+            Self::Faint => "var(--faint)".to_owned(),
+            Self::Grid => "var(--grid)".to_owned(),
+            Self::Series(number) => format!("var(--series-{})", number % SERIES.len()),
+        }
+    }
+}
+
+/// Where a word stands relative to its point, left to right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Align {
+    /// It begins there.
+    Start,
+    /// Its middle is there.
+    Middle,
+    /// It ends there.
+    End,
+}
+
+/// How a word is written. It is centred on its point from top to bottom.
+#[derive(Clone, Copy, Debug)]
+pub struct Lettering {
+    /// Height of a line.
+    pub size: f64,
+    /// Colour.
+    pub ink: Ink,
+    /// Left to right.
+    pub align: Align,
+    /// Whether it is read from bottom to top.
+    pub is_upright: bool,
+}
+
+impl Lettering {
+    /// Level letters.
+    #[must_use]
+    pub fn new(size: f64, ink: Ink, align: Align) -> Self {
+        Self {
+            size,
+            ink,
+            align,
+            is_upright: false,
+        }
+    }
+}
+
+/// A line's look.
+#[derive(Clone, Copy, Debug)]
+pub struct Stroke {
+    /// Colour.
+    pub ink: Ink,
+    /// Thickness.
+    pub width: f64,
+    /// From 0, invisible, to 1.
+    pub opacity: f64,
+}
+
+/// A point: to the right, and down.
+pub type Point = (f64, f64);
+
+/// Takes lines and words. Lengths are in units of a picture at its usual size on a screen.
+pub trait Canvas {
+    /// A line through points.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    fn line(&self, points: &[Point], stroke: Stroke) -> Result<(), Error>;
+    /// A filled rectangle between two corners.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    fn rectangle(&self, corners: [Point; 2], ink: Ink) -> Result<(), Error>;
+    /// A filled circle.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    fn disc(&self, centre: Point, radius: f64, ink: Ink) -> Result<(), Error>;
+    /// A word.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    fn word(&self, text: &str, at: Point, lettering: Lettering) -> Result<(), Error>;
+}
+
+/// A picture of a size that can be drawn on any canvas.
+pub trait Picture {
+    /// Width and height.
+    fn size(&self) -> (f64, f64);
+    /// Draws it. The paper is there already.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    fn draw(&self, canvas: &dyn Canvas) -> Result<(), Error>;
+}
+
+/// Units per unit of the drawing library, which knows whole numbers only.
+const FINE: f64 = 8.0;
+/// Pixels per unit in a bitmap: for screens of high resolution, and for print.
+const SHARP: f64 = 2.0;
+
+/// The picture as an SVG file.
+///
+/// # Errors
+///
+/// [`Error`].
+pub fn svg(picture: &dyn Picture) -> Result<String, Error> {
+    let (width, height) = scaled(picture.size(), FINE);
+    let mut text = String::new();
+    let area = SVGBackend::with_string(&mut text, (width, height)).into_drawing_area();
+    area.fill(&Ink::Paper.colour()).map_err(Error::new)?;
+    draw_on(picture, area, (FINE, 0.0))?;
+    let (usual_width, usual_height) = scaled(picture.size(), 1.0);
+    Ok(text.replacen(
+        &format!("width=\"{width}\" height=\"{height}\""),
+        &format!("width=\"{usual_width}\" height=\"{usual_height}\""),
+        1,
+    ))
+}
+
+/// The picture as an element of a page whose style sheet holds the inks. `label` is what a screen reader says.
+///
+/// # Errors
+///
+/// [`Error`].
+pub fn page_svg(picture: &dyn Picture, label: &str) -> Result<maud::Markup, Error> {
+    let (width, height) = scaled(picture.size(), FINE);
+    let mut text = String::new();
+    draw_on(
+        picture,
+        SVGBackend::with_string(&mut text, (width, height)).into_drawing_area(),
+        (FINE, 0.0),
+    )?;
+    for ink in Ink::all() {
+        let RGBColor(red, green, blue) = ink.colour();
+        text = text.replace(
+            &format!("\"#{red:02X}{green:02X}{blue:02X}\""),
+            &format!("\"{}\"", ink.variable()),
+        );
+    }
+    let inside = text
+        .split_once('>')
+        .map_or("", |(_, rest)| rest.trim_end().trim_end_matches("</svg>"));
+    let (usual_width, _) = scaled(picture.size(), 1.0);
+    Ok(maud::html! {
+        svg role="img" aria-label=(label) viewBox=(format!("0 0 {width} {height}")) style=(format!("max-width:{usual_width}px")) {
+            (maud::PreEscaped(inside))
+        }
+    })
+}
+
+/// The picture as a PNG file.
+///
+/// # Errors
+///
+/// [`Error`].
+pub fn png(picture: &dyn Picture) -> Result<Vec<u8>, Error> {
+    let (width, height) = scaled(picture.size(), SHARP);
+    let mut pixels = vec![0xff; width as usize * height as usize * 3];
+    let area = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
+    draw_on(picture, area, (SHARP, 0.18))?;
+    let bitmap = image::RgbImage::from_raw(width, height, pixels).expect("the buffer was made for this size");
+    let mut encoded = io::Cursor::new(Vec::new());
+    bitmap
+        .write_to(&mut encoded, image::ImageFormat::Png)
+        .map_err(Error::new)?;
+    Ok(encoded.into_inner())
+}
+
+fn draw_on<B: DrawingBackend>(
+    picture: &dyn Picture,
+    area: DrawingArea<B, Shift>,
+    (scale, drop): (f64, f64),
+) -> Result<(), Error> {
+    register_font();
+    let sheet = Sheet { area, scale, drop };
+    picture.draw(&sheet)?;
+    sheet.area.present().map_err(Error::new)
+}
+
+fn scaled((width, height): (f64, f64), scale: f64) -> (u32, u32) {
+    ((width * scale).ceil() as u32, (height * scale).ceil() as u32)
+}
+
+pub(super) const FONT: &str = "sans-serif";
+
+/// Bitmaps need a font in the program: a machine that trains has none as a rule.
+pub(super) fn register_font() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let registered =
+            plotters::style::register_font(FONT, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT);
+        debug_assert!(registered.is_ok(), "the embedded font is readable");
+    });
+}
+
+/// Width of a word, as bitmaps draw it.
+#[must_use]
+pub fn width(text: &str, size: f64) -> f64 {
+    register_font();
+    let (width, _) = (FONT, size * FINE).into_font().box_size(text).unwrap_or((0, 0));
+    f64::from(width) / FINE
+}
+
+/// An area of the drawing library with its scale.
+struct Sheet<B: DrawingBackend> {
+    area: DrawingArea<B, Shift>,
+    scale: f64,
+    /// What words are lowered by, in heights of their lines, to be centred on their point: bitmaps centre a box with room above it.
+    drop: f64,
+}
+
+impl<B: DrawingBackend> Sheet<B> {
+    fn place(&self, (x, y): Point) -> (i32, i32) {
+        ((x * self.scale).round() as i32, (y * self.scale).round() as i32)
+    }
+
+    fn length(&self, length: f64) -> u32 {
+        (length * self.scale).round().max(1.0) as u32
+    }
+}
+
+impl<B: DrawingBackend> Canvas for Sheet<B> {
+    fn line(&self, points: &[Point], stroke: Stroke) -> Result<(), Error> {
+        let points: Vec<(i32, i32)> = points.iter().map(|&point| self.place(point)).collect();
+        let style = ShapeStyle {
+            color: stroke.ink.colour().mix(stroke.opacity),
+            filled: false,
+            stroke_width: self.length(stroke.width),
+        };
+        self.area
+            .draw(&PathElement::new(points, style))
+            .map_err(Error::new)
+    }
+
+    fn rectangle(&self, corners: [Point; 2], ink: Ink) -> Result<(), Error> {
+        let rectangle = Rectangle::new(corners.map(|corner| self.place(corner)), ink.colour().filled());
+        self.area.draw(&rectangle).map_err(Error::new)
+    }
+
+    fn disc(&self, centre: Point, radius: f64, ink: Ink) -> Result<(), Error> {
+        let disc = Circle::new(self.place(centre), self.length(radius), ink.colour().filled());
+        self.area.draw(&disc).map_err(Error::new)
+    }
+
+    fn word(&self, text: &str, at: Point, lettering: Lettering) -> Result<(), Error> {
+        let font = (FONT, lettering.size * self.scale).into_font();
+        let font = if lettering.is_upright {
+            font.transform(FontTransform::Rotate270)
+        } else {
+            font
+        };
+        let across = match lettering.align {
+            Align::Start => HPos::Left,
+            Align::Middle => HPos::Center,
+            Align::End => HPos::Right,
+        };
+        let colour = lettering.ink.colour();
+        let style = font.color(&colour).pos(Pos::new(across, VPos::Center));
+        let drop = lettering.size * self.drop;
+        let at = if lettering.is_upright {
+            (at.0 + drop, at.1)
+        } else {
+            (at.0, at.1 + drop)
+        };
+        let word = Text::new(text.to_owned(), self.place(at), style);
+        self.area.draw(&word).map_err(Error::new)
+    }
+}

@@ -1,0 +1,300 @@
+//! From values to places, and which values to name.
+
+/// How places grow with values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// Equal differences are equal lengths.
+    Linear,
+    /// Equal ratios are equal lengths. Values that are not positive are not shown.
+    Logarithmic,
+}
+
+/// How values are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// As they are.
+    Plain,
+    /// Shares of one, in percent.
+    Percent,
+}
+
+/// One axis of a chart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Axis {
+    /// What it measures, with its unit.
+    pub label: String,
+    /// How it measures.
+    pub scale: Scale,
+    /// How its values are written.
+    pub unit: Unit,
+    /// Whether it begins at zero.
+    pub has_zero: bool,
+}
+
+impl Axis {
+    /// A linear axis that begins at its smallest value.
+    #[must_use]
+    pub fn new(label: &str) -> Self {
+        Self {
+            label: label.to_owned(),
+            scale: Scale::Linear,
+            unit: Unit::Plain,
+            has_zero: false,
+        }
+    }
+
+    /// The same, beginning at zero.
+    #[must_use]
+    pub fn from_zero(self) -> Self {
+        Self {
+            has_zero: true,
+            ..self
+        }
+    }
+
+    /// The same, in percent.
+    #[must_use]
+    pub fn percent(self) -> Self {
+        Self {
+            unit: Unit::Percent,
+            ..self
+        }
+    }
+
+    /// The same, logarithmic.
+    #[must_use]
+    pub fn logarithmic(self) -> Self {
+        Self {
+            scale: Scale::Logarithmic,
+            ..self
+        }
+    }
+
+    /// The axis with a range that holds all `values`, of which those that it cannot show are left out.
+    pub(super) fn over(&self, values: impl Iterator<Item = f64>) -> Ruler {
+        let shown = values
+            .map(|value| self.project(value))
+            .filter(|value| value.is_finite());
+        let (mut low, mut high) = shown.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+            (low.min(value), high.max(value))
+        });
+        if low > high {
+            (low, high) = (0.0, 1.0);
+        }
+        let is_linear = self.scale == Scale::Linear;
+        if self.has_zero && is_linear {
+            (low, high) = (low.min(0.0), high.max(0.0));
+        }
+        if high - low <= f64::EPSILON * high.abs().max(1.0) {
+            let room = if is_linear { high.abs().max(1.0) * 0.5 } else { 0.5 };
+            (low, high) = if self.has_zero {
+                (low, high + room)
+            } else {
+                (low - room, high + room)
+            };
+        }
+        Ruler {
+            axis: self.clone(),
+            low,
+            high,
+        }
+    }
+
+    fn project(&self, value: f64) -> f64 {
+        match self.scale {
+            Scale::Linear => value,
+            Scale::Logarithmic => value.log10(),
+        }
+    }
+
+    fn write(&self, value: f64, step: f64) -> String {
+        match (self.unit, self.scale) {
+            (Unit::Percent, _) => format!("{:.*} %", decimals(step * 100.0), value * 100.0),
+            (Unit::Plain, Scale::Logarithmic) => format!("{value:.0e}"),
+            (Unit::Plain, Scale::Linear) if step < 1e-3 => match value {
+                0.0 => "0".to_owned(),
+                _ => format!("{value:.1e}").replace(".0e", "e"),
+            },
+            (Unit::Plain, Scale::Linear) => grouped(&format!("{:.*}", decimals(step), value)),
+        }
+    }
+}
+
+/// An axis with its range, in projected values.
+#[derive(Clone, Debug)]
+pub(super) struct Ruler {
+    axis: Axis,
+    low: f64,
+    high: f64,
+}
+
+impl Ruler {
+    /// Where a value stands, from 0 to 1; `None` for what the axis cannot show.
+    pub(super) fn place(&self, value: f64) -> Option<f64> {
+        let place = (self.axis.project(value) - self.low) / (self.high - self.low);
+        place.is_finite().then_some(place)
+    }
+
+    /// The same range with a little room at its ends, but not around zero where it begins there.
+    pub(super) fn with_room(mut self) -> Self {
+        let room = (self.high - self.low) * 0.04;
+        let is_zero = |end: f64| self.axis.has_zero && end == 0.0;
+        let (low, high) = (self.low, self.high);
+        self.low -= if is_zero(low) { 0.0 } else { room };
+        self.high += if is_zero(high) { 0.0 } else { room };
+        self
+    }
+
+    /// About `count` round values with their names.
+    pub(super) fn ticks(&self, count: usize) -> Vec<(f64, String)> {
+        match self.axis.scale {
+            Scale::Linear => {
+                let step = self.step(count);
+                let first = (self.low / step - 1e-9).ceil() as i64;
+                let last = (self.high / step + 1e-9).floor() as i64;
+                (first..=last)
+                    .map(|number| {
+                        let value = number as f64 * step;
+                        (value, self.axis.write(value, step))
+                    })
+                    .collect()
+            }
+            Scale::Logarithmic => {
+                let (first, last) = ((self.low - 1e-9).ceil() as i32, (self.high + 1e-9).floor() as i32);
+                let every = ((last - first + 1).max(1) as usize).div_ceil(count.max(1));
+                (first..=last)
+                    .step_by(every)
+                    .map(|exponent| {
+                        let value = 10_f64.powi(exponent);
+                        (value, self.axis.write(value, value))
+                    })
+                    .collect()
+            }
+        }
+    }
+
+    /// 1, 2 or 5 and zeros: the distance of about `count` values.
+    fn step(&self, count: usize) -> f64 {
+        let rough = (self.high - self.low) / count.max(1) as f64;
+        let magnitude = 10_f64.powf(rough.log10().floor());
+        let round = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * magnitude);
+        round
+            .into_iter()
+            .find(|&step| step >= rough * 0.999)
+            .unwrap_or(rough)
+    }
+}
+
+/// How many digits behind the point tell values a step apart.
+fn decimals(step: f64) -> usize {
+    let digits = -(step.abs().max(1e-12) * 1.0001).log10().floor();
+    digits.clamp(0.0, 12.0) as usize
+}
+
+/// Thousands apart: `12 000`, with a thin space.
+fn grouped(text: &str) -> String {
+    let (sign, digits) = text
+        .strip_prefix('-')
+        .map_or(("", text), |rest| ("\u{2212}", rest));
+    let (whole, rest) = digits
+        .find('.')
+        .map_or((digits, ""), |point| digits.split_at(point));
+    if whole.len() < 5 {
+        return format!("{sign}{whole}{rest}");
+    }
+    let mut parts: Vec<&str> = vec![];
+    let mut end = whole.len();
+    while end > 0 {
+        let start = end.saturating_sub(3);
+        parts.insert(0, &whole[start..end]);
+        end = start;
+    }
+    format!("{sign}{}{rest}", parts.join("\u{2009}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn names(axis: &Axis, values: &[f64], count: usize) -> Vec<String> {
+        let ruler = axis.over(values.iter().copied());
+        ruler.ticks(count).into_iter().map(|(_, name)| name).collect()
+    }
+
+    #[test]
+    fn ticks_are_round_and_named_as_short_as_they_can_be() {
+        let plain = Axis::new("x");
+        assert_eq!(names(&plain, &[0.0, 110.0], 5), ["0", "50", "100"]);
+        assert_eq!(names(&plain, &[0.12, 0.93], 4), ["0.5"]);
+        assert_eq!(
+            names(&plain.clone().percent(), &[0.0, 0.1], 5),
+            ["0 %", "2 %", "4 %", "6 %", "8 %", "10 %"]
+        );
+        assert_eq!(
+            names(&plain, &[0.0, 40_000.0], 4),
+            [
+                "0",
+                "10\u{2009}000",
+                "20\u{2009}000",
+                "30\u{2009}000",
+                "40\u{2009}000"
+            ]
+        );
+        assert_eq!(
+            names(&plain, &[0.0, 0.003], 3),
+            ["0.000", "0.001", "0.002", "0.003"]
+        );
+        assert_eq!(names(&plain, &[0.0, 3e-5], 3), ["0", "1e-5", "2e-5", "3e-5"]);
+        assert_eq!(names(&plain, &[-1.0, 1.0], 2), ["\u{2212}1", "0", "1"]);
+    }
+
+    #[test]
+    fn a_logarithmic_axis_names_powers_of_ten_and_leaves_out_what_has_no_logarithm() {
+        let axis = Axis::new("x").logarithmic();
+        assert_eq!(
+            names(&axis, &[-1.0, 0.0, 1e-4, 0.5], 9),
+            ["1e-4", "1e-3", "1e-2", "1e-1"]
+        );
+        assert_eq!(names(&axis, &[1e-7, 10.0], 4), ["1e-7", "1e-4", "1e-1"]);
+        let ruler = axis.over([1e-4, 1e-2].into_iter());
+        assert_eq!(ruler.place(0.0), None);
+        assert!((ruler.place(1e-3).expect("a place") - 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn nothing_and_one_value_have_a_range() {
+        for values in [&[][..], &[0.0], &[-3.0], &[f64::NAN]] {
+            for axis in [
+                Axis::new("x"),
+                Axis::new("x").from_zero(),
+                Axis::new("x").logarithmic(),
+            ] {
+                let ruler = axis.over(values.iter().copied()).with_room();
+                assert!(
+                    ruler.high > ruler.low && ruler.high.is_finite(),
+                    "{values:?} {axis:?}: {ruler:?}"
+                );
+                assert!(ruler.ticks(4).len() < 20);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_has_a_place_within_the_range(values in prop::collection::vec(-1e9_f64..1e9, 1..20), zero: bool) {
+            let axis = if zero { Axis::new("x").from_zero() } else { Axis::new("x") };
+            let ruler = axis.over(values.iter().copied()).with_room();
+            for value in values {
+                let place = ruler.place(value).expect("a place");
+                prop_assert!((-1e-9..=1.0 + 1e-9).contains(&place), "{place}");
+            }
+            let ticks = ruler.ticks(5);
+            prop_assert!((1..=12).contains(&ticks.len()), "{ticks:?}");
+            for (value, _) in ticks {
+                prop_assert!((-1e-6..=1.0 + 1e-6).contains(&ruler.place(value).expect("a place")));
+            }
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Curves over a common axis.
+
+use super::{
+    GAP, LETTERS,
+    axis::{Axis, Ruler},
+    thin::thinned,
+};
+use crate::learn::report::canvas::{Align, Canvas, Error, Ink, Lettering, Picture, Point, Stroke, width};
+
+/// Curves over a common axis.
+#[derive(Clone, Debug)]
+pub struct Chart {
+    /// What runs to the right.
+    pub x: Axis,
+    /// What runs upwards.
+    pub y: Axis,
+    /// The curves; one that is named is in the legend.
+    pub series: Vec<Series>,
+    /// Places of the horizontal axis at which something happens, with what does.
+    pub events: Vec<(f64, String)>,
+    /// Width and height.
+    pub size: (f64, f64),
+}
+
+impl Chart {
+    /// A chart of the usual size, without events.
+    #[must_use]
+    pub fn new(x: Axis, y: Axis, series: Vec<Series>) -> Self {
+        Self {
+            x,
+            y,
+            series,
+            events: vec![],
+            size: (680.0, 300.0),
+        }
+    }
+}
+
+/// One curve.
+#[derive(Clone, Debug)]
+pub struct Series {
+    /// Its name in the legend; empty: it is not there.
+    pub name: String,
+    /// Points, in the order in which they are joined.
+    pub points: Vec<(f64, f64)>,
+    /// How it looks.
+    pub look: Look,
+    /// Which colour.
+    pub ink: Ink,
+}
+
+impl Series {
+    /// A line in the colour number `colour`.
+    #[must_use]
+    pub fn line(name: &str, colour: usize, points: Vec<(f64, f64)>) -> Self {
+        Self {
+            name: name.to_owned(),
+            points,
+            look: Look::Line,
+            ink: Ink::Series(colour),
+        }
+    }
+
+    /// The same with another look.
+    #[must_use]
+    pub fn looking(self, look: Look) -> Self {
+        Self { look, ..self }
+    }
+}
+
+/// How a curve looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// A line.
+    Line,
+    /// A line that stays behind the others.
+    Shadow,
+    /// A line with a dot at each point, for few points.
+    Dots,
+    /// A dot at each point and no line.
+    Loose,
+}
+
+/// Points of a curve that are drawn, at most: about one a pixel.
+const MOST_POINTS: usize = 1200;
+const TICKS: (usize, usize) = (7, 5);
+
+impl Picture for Chart {
+    fn size(&self) -> (f64, f64) {
+        self.size
+    }
+
+    fn draw(&self, canvas: &dyn Canvas) -> Result<(), Error> {
+        let plot = Plot::new(self);
+        plot.axes(canvas)?;
+        plot.legend(canvas)?;
+        for (at, name) in &self.events {
+            plot.event(canvas, *at, name)?;
+        }
+        let behind = |series: &&Series| series.look == Look::Shadow;
+        for series in self.series.iter().filter(behind) {
+            plot.series(canvas, series)?;
+        }
+        for series in self.series.iter().filter(|series| !behind(series)) {
+            plot.series(canvas, series)?;
+        }
+        Ok(())
+    }
+}
+
+/// A chart with its ranges and the frame that the curves stand in.
+struct Plot<'a> {
+    chart: &'a Chart,
+    x: Ruler,
+    y: Ruler,
+    left: f64,
+    right: f64,
+    top: f64,
+    bottom: f64,
+}
+
+impl<'a> Plot<'a> {
+    fn new(chart: &'a Chart) -> Self {
+        let points = || chart.series.iter().flat_map(|series| series.points.iter());
+        let x = chart.x.over(points().map(|point| point.0));
+        let y = chart.y.over(points().map(|point| point.1)).with_room();
+        let names = y.ticks(TICKS.1);
+        let widest = names
+            .iter()
+            .map(|(_, name)| width(name, LETTERS))
+            .fold(0.0, f64::max);
+        let (total_width, total_height) = chart.size;
+        let has_legend = chart.series.iter().any(|series| !series.name.is_empty());
+        let above = if has_legend { LETTERS + 2.0 * GAP } else { 0.0 };
+        let events = if chart.events.is_empty() {
+            0.0
+        } else {
+            LETTERS + GAP
+        };
+        Self {
+            chart,
+            x,
+            y,
+            left: LETTERS + GAP + widest + 2.0 * GAP,
+            right: total_width - 3.0 * GAP,
+            top: above + LETTERS / 2.0 + GAP + events,
+            bottom: total_height - 2.0 * (LETTERS + GAP) - GAP,
+        }
+    }
+
+    fn place(&self, (x, y): (f64, f64)) -> Option<Point> {
+        Some((self.across(x)?, self.upwards(y)?))
+    }
+
+    fn across(&self, value: f64) -> Option<f64> {
+        Some(self.left + self.x.place(value)? * (self.right - self.left))
+    }
+
+    fn upwards(&self, value: f64) -> Option<f64> {
+        Some(self.bottom - self.y.place(value)? * (self.bottom - self.top))
+    }
+
+    fn axes(&self, canvas: &dyn Canvas) -> Result<(), Error> {
+        let letters = |align| Lettering::new(LETTERS, Ink::Faint, align);
+        let hair = |ink| Stroke {
+            ink,
+            width: 1.0,
+            opacity: 1.0,
+        };
+        for (value, name) in self.y.ticks(TICKS.1) {
+            let Some(y) = self.upwards(value) else { continue };
+            canvas.line(&[(self.left, y), (self.right, y)], hair(Ink::Grid))?;
+            canvas.word(&name, (self.left - 1.5 * GAP, y), letters(Align::End))?;
+        }
+        canvas.line(
+            &[(self.left, self.bottom), (self.right, self.bottom)],
+            hair(Ink::Faint),
+        )?;
+        for (value, name) in self.x.ticks(TICKS.0) {
+            let Some(x) = self.across(value) else { continue };
+            canvas.line(&[(x, self.bottom), (x, self.bottom + GAP)], hair(Ink::Faint))?;
+            let below = self.bottom + 1.5 * GAP + LETTERS / 2.0;
+            canvas.word(&name, (x, below), letters(Align::Middle))?;
+        }
+        let (_, height) = self.chart.size;
+        let middle = f64::midpoint(self.left, self.right);
+        canvas.word(
+            &self.chart.x.label,
+            (middle, height - LETTERS / 2.0 - 1.0),
+            letters(Align::Middle),
+        )?;
+        let upright = Lettering {
+            is_upright: true,
+            ..letters(Align::Middle)
+        };
+        let middle = f64::midpoint(self.top, self.bottom);
+        canvas.word(&self.chart.y.label, (LETTERS / 2.0, middle), upright)
+    }
+
+    /// Names beside a piece of their line, above the frame.
+    fn legend(&self, canvas: &dyn Canvas) -> Result<(), Error> {
+        const SWATCH: f64 = 22.0;
+        let mut x = self.left;
+        let y = LETTERS / 2.0 + 2.0;
+        for series in self.chart.series.iter().filter(|series| !series.name.is_empty()) {
+            let stroke = stroke(series);
+            let middle = (x + SWATCH / 2.0, y);
+            if series.look != Look::Loose {
+                canvas.line(&[(x, y), (x + SWATCH, y)], stroke)?;
+            }
+            if matches!(series.look, Look::Dots | Look::Loose) {
+                canvas.disc(middle, DOT, series.ink)?;
+            }
+            x += SWATCH + GAP;
+            canvas.word(
+                &series.name,
+                (x, y),
+                Lettering::new(LETTERS, Ink::Text, Align::Start),
+            )?;
+            x += width(&series.name, LETTERS) + 4.0 * GAP;
+        }
+        Ok(())
+    }
+
+    /// An upright line with a name above it.
+    fn event(&self, canvas: &dyn Canvas, at: f64, name: &str) -> Result<(), Error> {
+        let Some(x) = self.across(at) else { return Ok(()) };
+        let stroke = Stroke {
+            ink: Ink::Faint,
+            width: 1.0,
+            opacity: 0.6,
+        };
+        canvas.line(&[(x, self.top), (x, self.bottom)], stroke)?;
+        let half = width(name, LETTERS) / 2.0;
+        let x = x.clamp(self.left + half, (self.right - half).max(self.left + half));
+        let above = (x, self.top - LETTERS / 2.0 - 2.0);
+        canvas.word(name, above, Lettering::new(LETTERS, Ink::Faint, Align::Middle))
+    }
+
+    fn series(&self, canvas: &dyn Canvas, series: &Series) -> Result<(), Error> {
+        let points = thinned(&series.points, MOST_POINTS);
+        if series.look != Look::Loose {
+            // A value that cannot be shown is a gap.
+            let mut stretch = vec![];
+            for place in points.iter().map(|&point| self.place(point)).chain([None]) {
+                match place {
+                    Some(place) => stretch.push(place),
+                    None if stretch.len() > 1 => {
+                        canvas.line(&std::mem::take(&mut stretch), stroke(series))?;
+                    }
+                    None => stretch.clear(),
+                }
+            }
+        }
+        if matches!(series.look, Look::Dots | Look::Loose) || points.len() == 1 {
+            for place in points.iter().filter_map(|&point| self.place(point)) {
+                canvas.disc(place, DOT, series.ink)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+const DOT: f64 = 3.5;
+
+fn stroke(series: &Series) -> Stroke {
+    let (width, opacity) = match series.look {
+        Look::Shadow => (1.0, 0.35),
+        _ => (2.0, 1.0),
+    };
+    Stroke {
+        ink: series.ink,
+        width,
+        opacity,
+    }
+}

@@ -1,0 +1,77 @@
+//! Pictures with captions, and with words in their place.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use image::{RgbImage, codecs::jpeg::JpegEncoder};
+use maud::{Markup, html};
+
+use crate::learn::{
+    atomic,
+    report::canvas::{self, Picture},
+};
+
+/// A drawing with its caption.
+#[derive(Clone, Debug)]
+pub struct Figure {
+    id: String,
+    caption: String,
+    drawing: Markup,
+    svg: String,
+    png: Vec<u8>,
+}
+
+impl Figure {
+    /// Draws `picture`. `id` is its address within the page and its name among files; `words` say in a sentence what a reader would see.
+    ///
+    /// # Errors
+    ///
+    /// [`canvas::Error`].
+    pub fn chart(id: &str, caption: &str, words: &str, picture: &dyn Picture) -> Result<Self, canvas::Error> {
+        Ok(Self {
+            id: id.to_owned(),
+            caption: caption.to_owned(),
+            drawing: canvas::page_svg(picture, words)?,
+            svg: canvas::svg(picture)?,
+            png: canvas::png(picture)?,
+        })
+    }
+
+    /// The figure as a part of a page.
+    #[must_use]
+    pub fn markup(&self) -> Markup {
+        html! {
+            figure id=(self.id) {
+                (self.drawing)
+                figcaption { (self.caption) }
+            }
+        }
+    }
+
+    /// Writes the drawing to `folder`, as SVG and as PNG.
+    ///
+    /// # Errors
+    ///
+    /// The file, and what the system says.
+    pub fn save(&self, folder: &Path) -> Result<(), (PathBuf, io::Error)> {
+        let files = [("svg", self.svg.as_bytes()), ("png", &self.png)];
+        for (extension, bytes) in files {
+            let path = folder.join(format!("{}.{extension}", self.id));
+            atomic::replace(&path, bytes).map_err(|error| (path, error))?;
+        }
+        Ok(())
+    }
+}
+
+/// A photograph as a part of a page: a JPEG of high quality within the page. `words` stand in its place.
+#[must_use]
+pub fn photograph(image: &RgbImage, words: &str) -> Markup {
+    let mut bytes = vec![];
+    let written = JpegEncoder::new_with_quality(&mut bytes, 90).encode_image(image);
+    written.expect("a JPEG is written to memory");
+    let source = format!("data:image/jpeg;base64,{}", STANDARD.encode(bytes));
+    html! { img src=(source) width=(image.width()) height=(image.height()) alt=(words); }
+}

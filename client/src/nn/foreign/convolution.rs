@@ -1,0 +1,258 @@
+use super::Error;
+use super::elementwise::per_channel;
+use super::walk::{Walk, only, refused};
+use crate::graph::import::ModelNode;
+use crate::graph::op::{Conv2d, GroupConv2d, MaxPool2d, Pad};
+use crate::graph::{Composite, Constant, Op, Shape, Value, window_positions};
+use crate::nn::{Kind, Mode};
+
+/// What a node says of its windows.
+struct Windows {
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    /// Before the first row and column.
+    before: [usize; 2],
+    /// After the last ones.
+    after: [usize; 2],
+}
+
+impl Windows {
+    /// Reads the attributes that convolutions and pools share, for an operand of that shape.
+    fn of(node: &ModelNode, shape: &Shape, kernel: Option<[usize; 2]>) -> Result<Self, Error> {
+        let pair = |name: &str, default: [usize; 2]| match node.attributes.ints(name) {
+            None => Ok(default),
+            Some(numbers) => sizes(node, name, &numbers),
+        };
+        let [_, _, height, width] = **shape else {
+            return Err(refused(
+                node,
+                format!("its operand has shape {shape}, not [N, C, H, W]"),
+            ));
+        };
+        let kernel = match kernel {
+            Some(kernel) => kernel,
+            None => pair("kernel_shape", [0, 0])?,
+        };
+        if pair("dilations", [1, 1])? != [1, 1] {
+            return Err(refused(node, "its windows are dilated"));
+        }
+        let stride = pair("strides", [1, 1])?;
+        let (before, after) = match node.attributes.text("auto_pad").as_deref() {
+            None | Some("NOTSET") => {
+                let pads = node.attributes.ints("pads").unwrap_or_else(|| vec![0; 4]);
+                let [top, left, bottom, right] = sizes(node, "pads", &pads)?;
+                ([top, left], [bottom, right])
+            }
+            Some("VALID") => ([0, 0], [0, 0]),
+            Some(mode @ ("SAME_UPPER" | "SAME_LOWER")) => {
+                let total = [0, 1].map(|axis| {
+                    let positions = [height, width][axis].div_ceil(stride[axis]);
+                    ((positions - 1) * stride[axis] + kernel[axis]).saturating_sub([height, width][axis])
+                });
+                let less = total.map(|total| total / 2);
+                let more = [total[0] - less[0], total[1] - less[1]];
+                if mode == "SAME_UPPER" {
+                    (less, more)
+                } else {
+                    (more, less)
+                }
+            }
+            Some(other) => return Err(refused(node, format!("its auto_pad is `{other}`"))),
+        };
+        if node.attributes.int("ceil_mode").unwrap_or(0) != 0 {
+            let exact = [0, 1].into_iter().all(|axis| {
+                let reach = [height, width][axis] + before[axis] + after[axis];
+                reach >= kernel[axis] && (reach - kernel[axis]).is_multiple_of(stride[axis])
+            });
+            if !exact {
+                return Err(refused(
+                    node,
+                    "its last windows reach beyond the border (ceil_mode)",
+                ));
+            }
+        }
+        Ok(Self {
+            kernel,
+            stride,
+            before,
+            after,
+        })
+    }
+
+    fn is_even(&self) -> bool {
+        self.before == self.after
+    }
+}
+
+fn sizes<const COUNT: usize>(node: &ModelNode, name: &str, numbers: &[i64]) -> Result<[usize; COUNT], Error> {
+    let sizes: Option<Vec<usize>> = numbers
+        .iter()
+        .map(|&number| usize::try_from(number).ok())
+        .collect();
+    sizes.and_then(|sizes| sizes.try_into().ok()).ok_or_else(|| {
+        let reason = format!("its {name} are {numbers:?}: only {COUNT} numbers from zero on are understood");
+        refused(node, reason)
+    })
+}
+
+/// Zeros on the sides where an operator cannot have them, because it has as many on both.
+fn padded(
+    walk: &mut Walk<'_, '_>,
+    node: &ModelNode,
+    x: Value,
+    windows: &Windows,
+) -> Result<(Value, Conv2d), Error> {
+    let stride = windows.stride;
+    if windows.is_even() {
+        let pad = windows.before;
+        return Ok((x, Conv2d { stride, pad }));
+    }
+    let around = |[rows, columns]: [usize; 2]| vec![0, 0, rows, columns];
+    let pad = Pad {
+        before: around(windows.before),
+        after: around(windows.after),
+    };
+    let x = walk.single(node, Op::Pad(pad), &[x])?;
+    Ok((x, Conv2d { stride, pad: [0, 0] }))
+}
+
+/// A convolution, in groups or not, with or without bias.
+pub(super) fn conv(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    only(
+        node,
+        &[
+            "auto_pad",
+            "dilations",
+            "group",
+            "kernel_shape",
+            "pads",
+            "strides",
+        ],
+    )?;
+    let x = walk.value(node, 0)?;
+    let w = walk.parameter(node, 1, Kind::ConvWeight)?;
+    let bias = if walk.has(node, 2) {
+        Some(walk.parameter(node, 2, Kind::LinearBias)?)
+    } else {
+        None
+    };
+    let [_, _, rows, columns] = **walk.shape(w) else {
+        return Err(refused(node, "it is not two-dimensional"));
+    };
+    let windows = Windows::of(node, walk.shape(x), Some([rows, columns]))?;
+    let (x, conv) = padded(walk, node, x, &windows)?;
+    let groups = usize::try_from(node.attributes.int("group").unwrap_or(1)).unwrap_or(0);
+    let operands: Vec<Value> = [x, w].into_iter().chain(bias).collect();
+    match (groups, walk.mode()) {
+        (1, Mode::Inference) => walk.single(node, Op::Conv(conv), &operands),
+        (1, Mode::Train) => walk.wire(node, |g| {
+            let y = g.single(Op::Composite(Composite::Conv(conv)), &[x, w])?;
+            let Some(bias) = bias else { return Ok(y) };
+            let bias = per_channel(g, bias)?;
+            g.add(y, bias)
+        }),
+        _ => walk.single(node, Op::GroupConv(GroupConv2d { conv, groups }), &operands),
+    }
+}
+
+pub(super) fn max_pool(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    only(
+        node,
+        &[
+            "auto_pad",
+            "ceil_mode",
+            "dilations",
+            "kernel_shape",
+            "pads",
+            "storage_order",
+            "strides",
+        ],
+    )?;
+    let x = walk.value(node, 0)?;
+    let windows = Windows::of(node, walk.shape(x), None)?;
+    if !windows.is_even() {
+        return Err(refused(node, "its border is not the same on both sides"));
+    }
+    let pool = MaxPool2d {
+        kernel: windows.kernel,
+        stride: windows.stride,
+        pad: windows.before,
+    };
+    walk.wire(node, |g| g.max_pool(x, pool)).map(|[maxima, _]| maxima)
+}
+
+/// One window over everything.
+pub(super) fn global_max_pool(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    only(node, &[])?;
+    let x = walk.value(node, 0)?;
+    let [_, _, rows, columns] = **walk.shape(x) else {
+        return Err(refused(node, "it is not two-dimensional"));
+    };
+    let pool = MaxPool2d {
+        kernel: [rows, columns],
+        stride: [1, 1],
+        pad: [0, 0],
+    };
+    walk.wire(node, |g| g.max_pool(x, pool)).map(|[maxima, _]| maxima)
+}
+
+/// A convolution of each channel with equal weights; where the border does not count, scaled up there.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "windows have far fewer than 2^24 elements"
+)]
+pub(super) fn average_pool(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    only(
+        node,
+        &[
+            "auto_pad",
+            "ceil_mode",
+            "count_include_pad",
+            "dilations",
+            "kernel_shape",
+            "pads",
+            "strides",
+        ],
+    )?;
+    let x = walk.value(node, 0)?;
+    let shape = walk.shape(x).clone();
+    let windows = Windows::of(node, &shape, None)?;
+    let counts_border = node.attributes.int("count_include_pad").unwrap_or(0) != 0;
+    let ([rows, columns], channels) = (windows.kernel, shape[1]);
+    let size = (rows * columns) as f32;
+    let (x, conv) = padded(walk, node, x, &windows)?;
+    let pooled = walk.wire(node, |g| {
+        let weights = Constant::F32(vec![1.0 / size; channels * rows * columns]);
+        let weights = g.constant([channels, 1, rows, columns], weights)?;
+        let groups = channels;
+        g.single(Op::GroupConv(GroupConv2d { conv, groups }), &[x, weights])
+    })?;
+    let has_border = windows.before != [0, 0] || windows.after != [0, 0];
+    if counts_border || !has_border {
+        return Ok(pooled);
+    }
+    let inside = [0, 1].map(|axis| inside(&windows, shape[2 + axis], axis));
+    let factors = inside[0].iter().flat_map(|rows| {
+        inside[1]
+            .iter()
+            .map(move |columns| size / (rows * columns) as f32)
+    });
+    let factors = Constant::F32(factors.collect());
+    walk.wire(node, |g| {
+        let factors = g.constant([1, 1, inside[0].len(), inside[1].len()], factors)?;
+        g.mul(pooled, factors)
+    })
+}
+
+/// How many rows (or columns) of each window lie inside.
+fn inside(windows: &Windows, extent: usize, axis: usize) -> Vec<usize> {
+    let (kernel, stride) = (windows.kernel[axis], windows.stride[axis]);
+    let (before, after) = (windows.before[axis], windows.after[axis]);
+    let positions = window_positions(extent + before + after, kernel, stride, 0).unwrap_or(0);
+    (0..positions)
+        .map(|position| {
+            let start = position * stride;
+            (start + kernel).min(before + extent) - start.max(before)
+        })
+        .collect()
+}

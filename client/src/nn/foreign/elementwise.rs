@@ -1,0 +1,157 @@
+use super::Error;
+use super::walk::{Walk, only, refused};
+use crate::graph::import::ModelNode;
+use crate::graph::{self, Graph, Op, Shape, Value};
+use crate::nn::Kind;
+
+/// An operator with one operand and no attributes.
+pub(super) fn unary(walk: &mut Walk<'_, '_>, node: &ModelNode, op: Op) -> Result<Value, Error> {
+    only(node, &[])?;
+    let x = walk.value(node, 0)?;
+    walk.single(node, op, &[x])
+}
+
+/// An operator with two operands that broadcast.
+pub(super) fn binary(walk: &mut Walk<'_, '_>, node: &ModelNode, op: Op) -> Result<Value, Error> {
+    only(node, &[])?;
+    let operands = walk.pair(node)?;
+    walk.single(node, op, &operands)
+}
+
+/// `xʸ` for the exponents that networks have.
+pub(super) fn power(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    let x = walk.value(node, 0)?;
+    let exponent = walk.number(node, 1)?.unwrap_or(f32::NAN);
+    let is = |number: f32| exponent.to_bits() == number.to_bits();
+    if is(1.0) {
+        return Ok(x);
+    }
+    if ![-1.0, 0.5, 2.0, 3.0].into_iter().any(is) {
+        return Err(refused(
+            node,
+            format!("its exponent is {exponent}, not -1, 0.5, 1, 2 or 3"),
+        ));
+    }
+    walk.wire(node, |g| {
+        if is(-1.0) {
+            return g.reciprocal(x);
+        }
+        if is(0.5) {
+            return g.sqrt(x);
+        }
+        let square = g.mul(x, x)?;
+        if is(2.0) { Ok(square) } else { g.mul(square, x) }
+    })
+}
+
+/// `min(max(x, low), high)`. Its derivative is zero outside and one inside, the ends included.
+pub(super) fn clip(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    only(node, &[])?;
+    let x = walk.value(node, 0)?;
+    let (low, high) = (walk.number(node, 1)?, walk.number(node, 2)?);
+    walk.wire(node, |g| between(g, x, low, high))
+}
+
+fn between(g: &mut Graph, x: Value, low: Option<f32>, high: Option<f32>) -> Result<Value, graph::Error> {
+    let mut y = x;
+    if let Some(low) = low {
+        let low = g.scalar(low);
+        let below = g.greater(low, y)?;
+        y = g.select(below, low, y)?;
+    }
+    if let Some(high) = high {
+        let high = g.scalar(high);
+        let above = g.greater(y, high)?;
+        y = g.select(above, high, y)?;
+    }
+    Ok(y)
+}
+
+/// `x > 0 ? x : alpha·x`.
+pub(super) fn leaky_relu(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    only(node, &["alpha"])?;
+    let x = walk.value(node, 0)?;
+    let alpha = node.attributes.float("alpha").unwrap_or(0.01);
+    walk.wire(node, |g| {
+        let alpha = g.scalar(alpha);
+        sloped(g, x, alpha)
+    })
+}
+
+/// `x > 0 ? x : slope·x` with a slope that is learnt.
+pub(super) fn learnt_relu(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    only(node, &[])?;
+    let x = walk.value(node, 0)?;
+    let slope = walk.parameter(node, 1, Kind::Other)?;
+    walk.wire(node, |g| sloped(g, x, slope))
+}
+
+fn sloped(g: &mut Graph, x: Value, slope: Value) -> Result<Value, graph::Error> {
+    let zero = g.scalar(0.0);
+    let positive = g.greater(x, zero)?;
+    let flat = g.mul(x, slope)?;
+    g.select(positive, x, flat)
+}
+
+/// `min(max(alpha·x + beta, 0), 1)`.
+pub(super) fn hard_sigmoid(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    only(node, &["alpha", "beta"])?;
+    let x = walk.value(node, 0)?;
+    let alpha = node.attributes.float("alpha").unwrap_or(0.2);
+    let beta = node.attributes.float("beta").unwrap_or(0.5);
+    walk.wire(node, |g| ramp(g, x, alpha, beta))
+}
+
+/// `x · min(max(x/6 + 1/2, 0), 1)`.
+pub(super) fn hard_swish(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    only(node, &[])?;
+    let x = walk.value(node, 0)?;
+    walk.wire(node, |g| {
+        let share = ramp(g, x, 1.0 / 6.0, 0.5)?;
+        g.mul(x, share)
+    })
+}
+
+fn ramp(g: &mut Graph, x: Value, alpha: f32, beta: f32) -> Result<Value, graph::Error> {
+    let (alpha, beta) = (g.scalar(alpha), g.scalar(beta));
+    let scaled = g.mul(x, alpha)?;
+    let line = g.add(scaled, beta)?;
+    between(g, line, Some(0.0), Some(1.0))
+}
+
+/// `x/2 · (1 + erf(x/√2))`, or with a hyperbolic tangent in the place of the error function.
+pub(super) fn gelu(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    only(node, &["approximate"])?;
+    let x = walk.value(node, 0)?;
+    let is_tanh = match node.attributes.text("approximate").as_deref() {
+        None | Some("none") => false,
+        Some("tanh") => true,
+        Some(other) => return Err(refused(node, format!("its approximation is `{other}`"))),
+    };
+    walk.wire(node, |g| {
+        let (half, one) = (g.scalar(0.5), g.scalar(1.0));
+        let bent = if is_tanh {
+            // √(2/π) · (x + 0.044715·x³)
+            let (inner, outer) = (g.scalar(0.044_715), g.scalar(0.797_884_6));
+            let square = g.mul(x, x)?;
+            let scaled = g.mul(square, inner)?;
+            let factor = g.add(scaled, one)?;
+            let cubic = g.mul(factor, x)?;
+            let argument = g.mul(cubic, outer)?;
+            g.tanh(argument)?
+        } else {
+            let factor = g.scalar(std::f32::consts::FRAC_1_SQRT_2);
+            let argument = g.mul(x, factor)?;
+            g.erf(argument)?
+        };
+        let share = g.add(bent, one)?;
+        let halved = g.mul(x, half)?;
+        g.mul(halved, share)
+    })
+}
+
+/// Channels of `[K]` as `[K, 1, 1]`, so that they broadcast against `[N, K, H, W]`.
+pub(super) fn per_channel(g: &mut Graph, value: Value) -> Result<Value, graph::Error> {
+    let channels = g.shape(value).elements();
+    g.reshape(value, Shape::from([channels, 1, 1]))
+}

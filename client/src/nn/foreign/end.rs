@@ -1,0 +1,100 @@
+use super::Error;
+use crate::graph::import::{Model, ModelNode};
+
+/// Where the network ends, and whether it can end otherwise.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct End {
+    /// Name of the logits.
+    pub(super) logits: String,
+    linear: Option<Linear>,
+}
+
+/// The last layer, where it is a linear one.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Linear {
+    /// Name of the matrix.
+    pub(super) weight: String,
+    /// Which of its axes is that of the logits.
+    pub(super) axis: usize,
+    /// Features that it reads.
+    pub(super) inputs: usize,
+    /// Logits that it gives.
+    pub(super) outputs: usize,
+    /// Name of the shift.
+    pub(super) bias: Option<String>,
+}
+
+impl End {
+    /// Looks for the logits: the output of that name or the only one, or what goes into the softmax behind it.
+    pub(super) fn find(model: &Model) -> Result<Self, Error> {
+        let mut logits = match model.outputs.iter().find(|name| *name == "logits") {
+            Some(name) => name,
+            None if model.outputs.len() == 1 => &model.outputs[0],
+            None => {
+                let reason = format!(
+                    "it has the outputs {:?}: not one, and none named `logits`",
+                    model.outputs
+                );
+                return Err(Error::Network { reason });
+            }
+        };
+        while let Some(node) = producer(model, logits)
+            && matches!(&*node.operator, "Softmax" | "LogSoftmax" | "Identity")
+        {
+            logits = &node.inputs[0];
+        }
+        Ok(Self {
+            logits: logits.clone(),
+            linear: linear(model, logits),
+        })
+    }
+
+    pub(super) fn linear(&self) -> Option<&Linear> {
+        self.linear.as_ref()
+    }
+}
+
+fn producer<'m>(model: &'m Model, name: &str) -> Option<&'m ModelNode> {
+    model
+        .nodes
+        .iter()
+        .find(|node| node.outputs.iter().any(|output| output == name))
+}
+
+/// The layer that gives the logits: a Gemm with its weight in the file, or a MatMul with one and perhaps an Add behind it.
+fn linear(model: &Model, logits: &str) -> Option<Linear> {
+    let node = producer(model, logits)?;
+    let kept = |node: &ModelNode, operand: usize| {
+        let name = node.inputs.get(operand)?;
+        model.initializers.contains_key(name).then(|| name.clone())
+    };
+    let of = |weight: String, axis: usize, bias: Option<String>| {
+        let shape = &model.initializers[&weight].shape;
+        let [inputs, outputs] = [*shape.get(1 - axis)?, *shape.get(axis)?];
+        (shape.len() == 2).then_some(Linear {
+            weight,
+            axis,
+            inputs,
+            outputs,
+            bias,
+        })
+    };
+    match &*node.operator {
+        "Gemm" => {
+            let axis = if node.attributes.int("transB") == Some(1) {
+                0
+            } else {
+                1
+            };
+            of(kept(node, 1)?, axis, kept(node, 2))
+        }
+        "MatMul" => of(kept(node, 1)?, 1, None),
+        "Add" => {
+            let bias = kept(node, 0).or_else(|| kept(node, 1))?;
+            let product = node.inputs.iter().find(|name| **name != bias)?;
+            let product = producer(model, product).filter(|product| product.operator == "MatMul")?;
+            of(kept(product, 1)?, 1, Some(bias))
+        }
+        _ => None,
+    }
+}

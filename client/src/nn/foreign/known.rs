@@ -1,0 +1,320 @@
+//! Numbers that the file computes from nothing but constants and shapes, such as the target of a Reshape. Shapes are known here, so these
+//! are too.
+
+use super::Error;
+use super::layout::{Ranges, permutation, reshaped, sliced, unsqueezed};
+use super::walk::{Item, axis_of, refused};
+use crate::graph::import::{Elements, HostTensor, ModelNode};
+use crate::graph::{Shape, Value};
+
+/// The first result of a node, where it does not depend on the images and the node is one of those that compute such numbers.
+pub(super) fn fold<'g>(
+    node: &ModelNode,
+    operands: &[Option<&Item>],
+    shape_of: impl Fn(Value) -> &'g Shape,
+) -> Result<Option<HostTensor>, Error> {
+    match &*node.operator {
+        "Constant" => return constant(node).map(Some),
+        "Shape" | "Size" => {
+            let shape = match operands.first() {
+                Some(Some(Item::Value(value))) => shape_of(*value).clone(),
+                Some(Some(Item::Known(tensor))) => tensor.shape.clone(),
+                _ => return Ok(None),
+            };
+            return measure(node, &shape).map(Some);
+        }
+        _ => {}
+    }
+    let known: Option<Vec<&HostTensor>> = operands
+        .iter()
+        .filter(|operand| operand.is_some())
+        .map(|operand| match operand {
+            Some(Item::Known(tensor)) => Some(tensor),
+            _ => None,
+        })
+        .collect();
+    match known.as_deref() {
+        None | Some([]) => Ok(None),
+        Some(operands) => compute(node, operands),
+    }
+}
+
+fn compute(node: &ModelNode, operands: &[&HostTensor]) -> Result<Option<HostTensor>, Error> {
+    let x = operands[0];
+    let rank = x.shape.len();
+    let list = |operand: usize| {
+        let numbers = operands.get(operand).and_then(|tensor| tensor.integers());
+        numbers.map(<[i64]>::to_vec)
+    };
+    let axes = || list(1).or_else(|| node.attributes.ints("axes"));
+    Ok(Some(match &*node.operator {
+        "Identity" => x.clone(),
+        "Cast" => cast(node, x)?,
+        "ConstantOfShape" => of_shape(node, x)?,
+        "Add" => arithmetic(node, operands, |a, b| a + b, i64::checked_add)?,
+        "Sub" => arithmetic(node, operands, |a, b| a - b, i64::checked_sub)?,
+        "Mul" => arithmetic(node, operands, |a, b| a * b, i64::checked_mul)?,
+        "Div" => arithmetic(node, operands, |a, b| a / b, i64::checked_div)?,
+        "Floor" => match &x.elements {
+            Elements::F32(data) => with(
+                x.shape.clone(),
+                Elements::F32(data.iter().map(|x| x.floor()).collect()),
+            ),
+            _ => return Ok(None),
+        },
+        "Reshape" => {
+            let target = list(1).and_then(|target| reshaped(&x.shape, &target));
+            let target = target.ok_or_else(|| refused(node, "its target does not fit"))?;
+            with(target, x.elements.clone())
+        }
+        "Unsqueeze" => with(
+            unsqueezed(node, &x.shape, &axes().unwrap_or_default())?,
+            x.elements.clone(),
+        ),
+        "Squeeze" => {
+            let axes = axes().map(|axes| axes.into_iter().map(|axis| axis_of(node, axis, rank)).collect());
+            let axes: Option<Vec<usize>> = axes.transpose()?;
+            let stays = |(axis, extent): &(usize, &usize)| match &axes {
+                Some(axes) => !axes.contains(axis),
+                None => **extent != 1,
+            };
+            let kept = x
+                .shape
+                .iter()
+                .enumerate()
+                .filter(stays)
+                .map(|(_, &extent)| extent);
+            with(kept.collect(), x.elements.clone())
+        }
+        "Concat" => concat(node, operands)?,
+        "Gather" => gather(node, operands)?,
+        "Slice" => {
+            let (Some(starts), Some(ends)) = (list(1), list(2)) else {
+                return Ok(None);
+            };
+            let (axes, steps) = (list(3), list(4));
+            let slice = sliced(
+                node,
+                &x.shape,
+                &Ranges {
+                    starts,
+                    ends,
+                    axes,
+                    steps,
+                },
+            )?;
+            let shape: Shape = (0..rank)
+                .map(|axis| {
+                    (slice.starts[axis]..slice.ends[axis])
+                        .step_by(slice.steps[axis])
+                        .count()
+                })
+                .collect();
+            picked(x, shape, |index| {
+                let source = index.iter().enumerate();
+                source
+                    .map(|(axis, at)| slice.starts[axis] + at * slice.steps[axis])
+                    .collect()
+            })
+        }
+        "Transpose" => {
+            let permutation = permutation(node, rank)?;
+            let shape = permutation.iter().map(|&axis| x.shape[axis]).collect();
+            picked(x, shape, |index| {
+                let mut source = vec![0; rank];
+                for (at, &axis) in index.iter().zip(&permutation) {
+                    source[axis] = *at;
+                }
+                source
+            })
+        }
+        _ => return Ok(None),
+    }))
+}
+
+fn with(shape: Shape, elements: Elements) -> HostTensor {
+    HostTensor { shape, elements }
+}
+
+fn constant(node: &ModelNode) -> Result<HostTensor, Error> {
+    let attributes = &node.attributes;
+    let tensor = attributes
+        .tensor("value")
+        .or_else(|| attributes.ints("value_ints").map(HostTensor::list))
+        .or_else(|| {
+            let number = attributes.int("value_int")?;
+            Some(with(Shape::scalar(), Elements::I64(vec![number])))
+        })
+        .or_else(|| {
+            let number = attributes.float("value_float")?;
+            Some(with(Shape::scalar(), Elements::F32(vec![number])))
+        })
+        .or_else(|| {
+            let numbers = attributes.floats("value_floats")?;
+            Some(with(Shape::from([numbers.len()]), Elements::F32(numbers)))
+        });
+    tensor.ok_or_else(|| refused(node, "it holds no numbers"))
+}
+
+fn measure(node: &ModelNode, shape: &Shape) -> Result<HostTensor, Error> {
+    let signed = |extent: usize| i64::try_from(extent).expect("extents fit in memory");
+    if node.operator == "Size" {
+        return Ok(with(
+            Shape::scalar(),
+            Elements::I64(vec![signed(shape.elements())]),
+        ));
+    }
+    let end = |name: &str, default: usize| match node.attributes.int(name) {
+        None => Ok(default),
+        Some(index) => axis_of(node, index, shape.len() + 1),
+    };
+    let extents = shape.get(end("start", 0)?..end("end", shape.len())?);
+    Ok(HostTensor::list(
+        extents
+            .unwrap_or_default()
+            .iter()
+            .map(|&extent| signed(extent))
+            .collect(),
+    ))
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "the operator's own meaning"
+)]
+fn cast(node: &ModelNode, x: &HostTensor) -> Result<HostTensor, Error> {
+    let elements = match (node.attributes.int("to"), &x.elements) {
+        (Some(1), Elements::I64(data)) => Elements::F32(data.iter().map(|&number| number as f32).collect()),
+        (Some(6 | 7), Elements::F32(data)) => {
+            Elements::I64(data.iter().map(|&number| number as i64).collect())
+        }
+        (Some(1), Elements::F32(_)) | (Some(6 | 7), Elements::I64(_)) => x.elements.clone(),
+        _ => {
+            return Err(refused(
+                node,
+                "it converts to or from something else than float and int64",
+            ));
+        }
+    };
+    Ok(with(x.shape.clone(), elements))
+}
+
+fn of_shape(node: &ModelNode, x: &HostTensor) -> Result<HostTensor, Error> {
+    let extents = x.integers().unwrap_or_default().iter();
+    let shape: Shape = extents
+        .map(|&extent| usize::try_from(extent).unwrap_or(0))
+        .collect();
+    let count = shape.elements();
+    let elements = match node.attributes.tensor("value").map(|value| value.elements) {
+        None => Elements::F32(vec![0.0; count]),
+        Some(Elements::F32(value)) if value.len() == 1 => Elements::F32(vec![value[0]; count]),
+        Some(Elements::I64(value)) if value.len() == 1 => Elements::I64(vec![value[0]; count]),
+        Some(_) => return Err(refused(node, "its value is not one number")),
+    };
+    Ok(with(shape, elements))
+}
+
+fn arithmetic(
+    node: &ModelNode,
+    operands: &[&HostTensor],
+    float: impl Fn(f32, f32) -> f32,
+    whole: impl Fn(i64, i64) -> Option<i64>,
+) -> Result<HostTensor, Error> {
+    let [left, right] = operands else {
+        return Err(refused(node, "it has not two operands"));
+    };
+    let shape = left.shape.broadcast(&right.shape);
+    let shape = shape.ok_or_else(|| refused(node, "its operands do not broadcast"))?;
+    let [left, right] = [left, right].map(|x| {
+        picked(x, shape.clone(), |index| {
+            let own = &index[index.len() - x.shape.len()..];
+            own.iter()
+                .zip(&*x.shape)
+                .map(|(&at, &extent)| if extent == 1 { 0 } else { at })
+                .collect()
+        })
+    });
+    let elements = match (left.elements, right.elements) {
+        (Elements::F32(left), Elements::F32(right)) => {
+            Elements::F32(left.into_iter().zip(right).map(|(a, b)| float(a, b)).collect())
+        }
+        (Elements::I64(left), Elements::I64(right)) => {
+            let results: Option<Vec<i64>> = left.into_iter().zip(right).map(|(a, b)| whole(a, b)).collect();
+            Elements::I64(results.ok_or_else(|| refused(node, "its result is no number"))?)
+        }
+        _ => return Err(refused(node, "its operands are of different types")),
+    };
+    Ok(with(shape, elements))
+}
+
+fn concat(node: &ModelNode, operands: &[&HostTensor]) -> Result<HostTensor, Error> {
+    let mut shape = operands[0].shape.to_vec();
+    let axis = axis_of(node, node.attributes.int("axis").unwrap_or(0), shape.len())?;
+    if axis != 0 || operands.iter().any(|x| x.shape.len() != shape.len()) {
+        return Err(refused(
+            node,
+            "it joins constants along another axis than the first",
+        ));
+    }
+    shape[0] = operands.iter().map(|x| x.shape[0]).sum();
+    let integers = operands.iter().map(|x| x.integers());
+    if let Some(parts) = integers.collect::<Option<Vec<_>>>() {
+        return Ok(with(shape.into(), Elements::I64(parts.concat())));
+    }
+    let floats = operands.iter().map(|x| x.floats());
+    match floats.collect::<Option<Vec<_>>>() {
+        Some(parts) => Ok(with(shape.into(), Elements::F32(parts.concat()))),
+        None => Err(refused(node, "its operands are of different types")),
+    }
+}
+
+/// Indices along an axis: the result has their shape in that axis' place.
+fn gather(node: &ModelNode, operands: &[&HostTensor]) -> Result<HostTensor, Error> {
+    let x = operands[0];
+    let axis = axis_of(node, node.attributes.int("axis").unwrap_or(0), x.shape.len())?;
+    let indices = operands.get(1).filter(|indices| indices.integers().is_some());
+    let indices = indices.ok_or_else(|| refused(node, "its indices are no whole numbers"))?;
+    let places = indices.integers().unwrap_or_default().iter();
+    let places: Vec<usize> = places
+        .map(|&index| axis_of(node, index, x.shape[axis]))
+        .collect::<Result<_, _>>()?;
+    let (before, after) = (&x.shape[..axis], &x.shape[axis + 1..]);
+    let shape: Shape = [before, &*indices.shape, after].concat().into();
+    let rank = indices.shape.len();
+    Ok(picked(x, shape, |index| {
+        let inner = &index[axis..axis + rank];
+        let place = inner
+            .iter()
+            .zip(&*indices.shape)
+            .fold(0, |flat, (at, extent)| flat * extent + at);
+        [&index[..axis], &[places[place]], &index[axis + rank..]].concat()
+    }))
+}
+
+/// A tensor of another shape, each of whose elements is one of `x`: `source` says at which index.
+fn picked(x: &HostTensor, shape: Shape, source: impl Fn(&[usize]) -> Vec<usize>) -> HostTensor {
+    let mut index = vec![0; shape.len()];
+    let mut places = Vec::with_capacity(shape.elements());
+    for _ in 0..shape.elements() {
+        let from = source(&index);
+        places.push(
+            from.iter()
+                .zip(&*x.shape)
+                .fold(0, |flat, (at, extent)| flat * extent + at),
+        );
+        for axis in (0..shape.len()).rev() {
+            index[axis] += 1;
+            if index[axis] < shape[axis] {
+                break;
+            }
+            index[axis] = 0;
+        }
+    }
+    let elements = match &x.elements {
+        Elements::F32(data) => Elements::F32(places.iter().map(|&place| data[place]).collect()),
+        Elements::I64(data) => Elements::I64(places.iter().map(|&place| data[place]).collect()),
+        Elements::Bool(data) => Elements::Bool(places.iter().map(|&place| data[place]).collect()),
+    };
+    HostTensor { shape, elements }
+}

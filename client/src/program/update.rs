@@ -1,0 +1,106 @@
+use std::collections::BTreeMap;
+
+use super::assembly::Assembly;
+use super::{Error, Role, TrainSpec};
+use crate::graph::Value;
+use crate::nn::{LayerGroup, Parameter};
+use crate::optim::{Moments, Rate, Schedule, Trained, average, clip_by_norm};
+
+/// Adds the optimizer for all trained parameters, and returns their next values by name.
+pub(super) fn update(
+    spec: &TrainSpec,
+    program: &mut Assembly,
+    trained: &[Parameter],
+    gradients: &[Value],
+) -> Result<BTreeMap<String, Value>, Error> {
+    let gradients = clipped(spec, program, gradients)?;
+    let optimizer = &spec.optimizer;
+    let (schedule, rates) = schedule(spec, program, trained)?;
+    let mut next = BTreeMap::new();
+    for (parameter, gradient) in trained.iter().zip(gradients) {
+        let shape = program.graph.shape(parameter.value).clone();
+        let names = ["first_moment", "second_moment"].map(|moment| format!("{moment}.{}", parameter.name));
+        let moments = Moments {
+            first: program.graph.parameter(&names[0], shape.clone())?,
+            second: program.graph.parameter(&names[1], shape)?,
+        };
+        let hyper = (&schedule, &rates[&parameter.group]);
+        let moved = Trained {
+            parameter: parameter.value,
+            gradient,
+            moments,
+        };
+        let scope = format!("adamw/{}", parameter.name);
+        let (value, updated) = program
+            .graph
+            .scoped(&scope, |g| optimizer.update(g, hyper, moved))?;
+        next.insert(parameter.name.clone(), value);
+        program.state(&names[0], Role::FirstMoment, moments.first, Some(updated.first))?;
+        program.state(
+            &names[1],
+            Role::SecondMoment,
+            moments.second,
+            Some(updated.second),
+        )?;
+    }
+    Ok(next)
+}
+
+/// The gradients that the optimizer sees.
+fn clipped(spec: &TrainSpec, program: &mut Assembly, gradients: &[Value]) -> Result<Vec<Value>, Error> {
+    let Some(largest) = spec.clip_norm else {
+        return Ok(gradients.to_vec());
+    };
+    let clip = |g: &mut _| clip_by_norm(g, gradients, largest);
+    let (gradients, norm) = program.graph.scoped("clip", clip)?;
+    program.output("gradient_norm", norm)?;
+    Ok(gradients)
+}
+
+/// The scalars of the schedule.
+fn schedule(
+    spec: &TrainSpec,
+    program: &mut Assembly,
+    trained: &[Parameter],
+) -> Result<(Schedule, BTreeMap<LayerGroup, Rate>), Error> {
+    let optimizer = &spec.optimizer;
+    let beta1 = program.scalar("beta1")?;
+    let correction1 = program.scalar("bias_correction1")?;
+    let correction2 = program.scalar("bias_correction2")?;
+    let schedule = program.graph.scoped("adamw", |g| {
+        optimizer.schedule(g, beta1, correction1, correction2)
+    })?;
+    let mut rates = BTreeMap::new();
+    for group in LayerGroup::ALL {
+        if trained.iter().any(|parameter| parameter.group == group) {
+            let learning_rate = program.scalar(&format!("learning_rate.{}", group.index()))?;
+            let rate = program
+                .graph
+                .scoped("adamw", |g| optimizer.rate(g, &schedule, learning_rate))?;
+            rates.insert(group, rate);
+        }
+    }
+    Ok((schedule, rates))
+}
+
+/// Adds running averages of values by name, with a scalar `average_decay`, where the training is to keep any.
+pub(super) fn averages(
+    spec: &TrainSpec,
+    program: &mut Assembly,
+    values: &[(&str, Value)],
+) -> Result<(), Error> {
+    if !spec.average {
+        return Ok(());
+    }
+    let decay = program.scalar("average_decay")?;
+    for &(name, value) in values {
+        let averaged = format!("average.{name}");
+        let shape = program.graph.shape(value).clone();
+        let old = program.graph.parameter(&averaged, shape)?;
+        let new = program
+            .graph
+            .scoped(&averaged, |g| average(g, old, value, decay))?;
+        program.state(&averaged, Role::Average, old, Some(new))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,236 @@
+//! Two finished images to their mixtures, in place.
+
+use half::f16;
+use half::slice::HalfFloatSliceExt as _;
+
+use super::spec::{ElementType, Layout, TensorSpec};
+use crate::blend::{Blend, Rectangle};
+
+/// Values that are converted at a time.
+const BLOCK: usize = 64;
+
+/// Mixes two images of the form `spec` with one another: `a` takes its part of `b`, and `b` the same part of `a`.
+///
+/// A share `w` makes `(1 - w) a + w b` and `(1 - w) b + w a`, of elements as they are: normalised ones stay normalised. Single precision:
+/// two products and a sum, each rounded. Half precision: as single, then rounded to nearest even. Bytes: in integers, rounded to nearest.
+///
+/// # Shapes
+///
+/// `[3, S, S]` or `[S, S, 3]`, by the specification's layout.
+///
+/// # Determinism
+///
+/// The same bytes on every machine.
+///
+/// # Panics
+///
+/// Where an image has another length than [`TensorSpec::image_bytes`].
+pub fn mix(blend: Blend, spec: &TensorSpec, a: &mut [u8], b: &mut [u8]) {
+    assert_eq!([a.len(), b.len()], [spec.image_bytes(); 2], "bytes of the images");
+    match blend {
+        Blend::Everywhere(parts) => everywhere(parts, spec.element_type, a, b),
+        Blend::Within(rectangle) => within(rectangle, spec, a, b),
+    }
+}
+
+fn everywhere(parts: u16, element_type: ElementType, a: &mut [u8], b: &mut [u8]) {
+    match element_type {
+        ElementType::F32 => singles(parts, a, b),
+        ElementType::F16 => halves(parts, a, b),
+        ElementType::U8 => bytes(parts, a, b),
+    }
+}
+
+/// How much of itself an image keeps, and how much it takes: exact, and 1 together.
+fn shares(parts: u16) -> [f32; 2] {
+    let whole = f32::from(Blend::WHOLE);
+    [f32::from(Blend::WHOLE - parts) / whole, f32::from(parts) / whole]
+}
+
+fn singles(parts: u16, a: &mut [u8], b: &mut [u8]) {
+    let [keep, take] = shares(parts);
+    for (a, b) in a.as_chunks_mut::<4>().0.iter_mut().zip(b.as_chunks_mut::<4>().0) {
+        let (x, y) = (f32::from_le_bytes(*a), f32::from_le_bytes(*b));
+        *a = (x * keep + y * take).to_le_bytes();
+        *b = (y * keep + x * take).to_le_bytes();
+    }
+}
+
+fn halves(parts: u16, a: &mut [u8], b: &mut [u8]) {
+    let [keep, take] = shares(parts);
+    for (a, b) in a.chunks_mut(2 * BLOCK).zip(b.chunks_mut(2 * BLOCK)) {
+        let (x, y) = (load(a), load(b));
+        let mixed = |own: &[f32; BLOCK], other: &[f32; BLOCK]| -> [f32; BLOCK] {
+            std::array::from_fn(|at| own[at] * keep + other[at] * take)
+        };
+        store(a, &mixed(&x, &y));
+        store(b, &mixed(&y, &x));
+    }
+}
+
+fn load(block: &[u8]) -> [f32; BLOCK] {
+    let (mut halves, mut singles) = ([f16::ZERO; BLOCK], [0.0; BLOCK]);
+    for (half, bytes) in halves.iter_mut().zip(block.as_chunks::<2>().0) {
+        *half = f16::from_le_bytes(*bytes);
+    }
+    halves.convert_to_f32_slice(&mut singles);
+    singles
+}
+
+fn store(block: &mut [u8], singles: &[f32; BLOCK]) {
+    let mut halves = [f16::ZERO; BLOCK];
+    halves.convert_from_f32_slice(singles);
+    for (bytes, half) in block.as_chunks_mut::<2>().0.iter_mut().zip(&halves) {
+        *bytes = half.to_le_bytes();
+    }
+}
+
+fn bytes(parts: u16, a: &mut [u8], b: &mut [u8]) {
+    let (keep, take) = (u32::from(Blend::WHOLE - parts), u32::from(parts));
+    let mixed = |own: u8, other: u8| {
+        let sum = u32::from(own) * keep + u32::from(other) * take + u32::from(Blend::WHOLE / 2);
+        #[allow(clippy::cast_possible_truncation, reason = "a mean of bytes")]
+        let byte = (sum / u32::from(Blend::WHOLE)) as u8;
+        byte
+    };
+    for (a, b) in a.iter_mut().zip(b) {
+        (*a, *b) = (mixed(*a, *b), mixed(*b, *a));
+    }
+}
+
+/// Exchanges the rectangle.
+fn within(rectangle: Rectangle, spec: &TensorSpec, a: &mut [u8], b: &mut [u8]) {
+    let Rectangle {
+        top,
+        left,
+        height,
+        width,
+    } = rectangle;
+    let size = spec.size as usize;
+    // A row of a plane, or of interleaved pixels.
+    let (planes, pixel) = match spec.layout {
+        Layout::Nchw => (3, spec.element_type.byte_size()),
+        Layout::Nhwc => (1, 3 * spec.element_type.byte_size()),
+    };
+    for plane in 0..planes {
+        for row in top..top + height {
+            let start = ((plane * size + row as usize) * size + left as usize) * pixel;
+            let columns = start..start + width as usize * pixel;
+            a[columns.clone()].swap_with_slice(&mut b[columns]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::Normalization;
+
+    const SIZE: u32 = 9;
+    const TYPES: [ElementType; 3] = [ElementType::F32, ElementType::F16, ElementType::U8];
+
+    fn spec(element_type: ElementType, layout: Layout) -> TensorSpec {
+        TensorSpec {
+            size: SIZE,
+            element_type,
+            layout,
+            normalization: Normalization::IMAGENET,
+        }
+    }
+
+    /// Whole numbers of 0..=255, which every type holds exactly.
+    fn image(spec: &TensorSpec, seed: u32) -> (Vec<u8>, Vec<f64>) {
+        let count = u32::try_from(spec.image_elements()).unwrap();
+        let values: Vec<u8> = (0..count)
+            .map(|at| ((at * 7 + seed).wrapping_mul(2_654_435_761) >> 24) as u8)
+            .collect();
+        let bytes = values.iter().flat_map(|&value| match spec.element_type {
+            ElementType::F32 => f32::from(value).to_le_bytes().to_vec(),
+            ElementType::F16 => f16::from_f32(value.into()).to_le_bytes().to_vec(),
+            ElementType::U8 => vec![value],
+        });
+        (
+            bytes.collect(),
+            values.iter().map(|&value| value.into()).collect(),
+        )
+    }
+
+    fn values(spec: &TensorSpec, bytes: &[u8]) -> Vec<f64> {
+        let value = |bytes: &[u8]| match *bytes {
+            [a, b, c, d] => f32::from_le_bytes([a, b, c, d]).into(),
+            [a, b] => f16::from_le_bytes([a, b]).into(),
+            _ => f64::from(bytes[0]),
+        };
+        bytes.chunks(spec.element_type.byte_size()).map(value).collect()
+    }
+
+    #[test]
+    fn shares_are_as_exact_as_the_elements() {
+        for (element_type, tolerance) in
+            TYPES
+                .into_iter()
+                .zip([255.0 / (1 << 23) as f64, 255.0 / 4096.0, 0.5])
+        {
+            let spec = spec(element_type, Layout::Nchw);
+            for parts in [0, 1, 1234, 8192, 16384] {
+                let ((mut a, x), (mut b, y)) = (image(&spec, 1), image(&spec, 2));
+                mix(Blend::Everywhere(parts), &spec, &mut a, &mut b);
+                let take = f64::from(parts) / 16384.0;
+                for (found, (own, other)) in [(values(&spec, &a), (&x, &y)), (values(&spec, &b), (&y, &x))] {
+                    for (found, (own, other)) in found.iter().zip(own.iter().zip(other)) {
+                        let expected = own * (1.0 - take) + other * take;
+                        assert!(
+                            (found - expected).abs() <= tolerance,
+                            "{spec:?} {parts}: {found}, not {expected}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_rectangle_is_exchanged_in_every_layout() {
+        let rectangle = Rectangle {
+            top: 2,
+            left: 4,
+            height: 3,
+            width: 5,
+        };
+        let is_within = |row: usize, column: usize| (2..5).contains(&row) && (4..9).contains(&column);
+        for element_type in TYPES {
+            for layout in [Layout::Nchw, Layout::Nhwc] {
+                let spec = spec(element_type, layout);
+                let ((mut a, x), (mut b, y)) = (image(&spec, 1), image(&spec, 2));
+                mix(Blend::Within(rectangle), &spec, &mut a, &mut b);
+                let (a, b) = (values(&spec, &a), values(&spec, &b));
+                let side = SIZE as usize;
+                for at in 0..a.len() {
+                    let pixel = if layout == Layout::Nchw {
+                        at % (side * side)
+                    } else {
+                        at / 3
+                    };
+                    let (of_a, of_b) = if is_within(pixel / side, pixel % side) {
+                        (y[at], x[at])
+                    } else {
+                        (x[at], y[at])
+                    };
+                    assert_eq!((a[at], b[at]), (of_a, of_b), "{spec:?}, element {at}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_one_takes_the_other_gives() {
+        for element_type in TYPES {
+            let spec = spec(element_type, Layout::Nhwc);
+            let ((mut a, _), (mut b, _)) = (image(&spec, 3), image(&spec, 4));
+            let (mut c, mut d) = (b.clone(), a.clone());
+            mix(Blend::Everywhere(777), &spec, &mut a, &mut b);
+            mix(Blend::Everywhere(777), &spec, &mut c, &mut d);
+            assert_eq!((a, b), (d, c), "whichever comes first");
+        }
+    }
+}
