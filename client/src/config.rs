@@ -1,14 +1,13 @@
 //! What is meant: the typed arguments with the run's or the default values in the gaps.
 
 use std::{
-    fmt::Display,
     fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use crate::{
-    args::{Execution, Server, Train},
+    args::{Execution, Server, Setup, Train},
     learn::run::RunConfig,
     runtime::SessionOptions,
     stream::{Balance, Credentials, Patience, Servers, Token},
@@ -19,86 +18,40 @@ use crate::{
 #[error("{0}")]
 pub struct UsageError(pub String);
 
-/// What a new run is made of. [`TrainSettings::default`] holds the defaults.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TrainSettings {
-    /// Name of the network.
-    pub arch: String,
-    /// Passes over the training images.
-    pub epochs: u32,
-    /// Peak learning rate.
-    pub max_lr: String,
-    /// Decoupled weight decay.
-    pub weight_decay: f32,
-    /// Images per step.
-    pub batch_size: u32,
-    /// Pixels.
-    pub size: u32,
-    /// How often each class is drawn.
-    pub balance: Balance,
-    /// Augmentation, in the server's text form; empty: the server's default.
-    pub recipe: String,
-    /// Seed.
-    pub seed: u64,
+/// Puts what was typed in the place of what `config` says. What to start from is not part of it.
+pub fn put_over(args: &Train, config: &mut RunConfig) {
+    put(&mut config.epochs, args.epochs.as_ref());
+    put(&mut config.max_lr, args.max_lr.as_ref());
+    put_setup_over(&args.setup, config);
 }
 
-impl Default for TrainSettings {
-    /// Those of [`RunConfig`].
-    fn default() -> Self {
-        let default = RunConfig::default();
-        Self {
-            arch: default.arch,
-            epochs: default.epochs,
-            max_lr: default.max_lr,
-            weight_decay: default.weight_decay,
-            batch_size: default.batch_size,
-            size: default.image_size,
-            balance: default.balance,
-            recipe: default.recipe,
-            seed: default.seed,
-        }
-    }
+/// [`put_over`] for the commands that train otherwise.
+pub fn put_setup_over(args: &Setup, config: &mut RunConfig) {
+    let Setup { images, network } = args;
+    put(&mut config.dataset, images.dataset.as_ref());
+    put(&mut config.batch_size, images.batch_size.as_ref());
+    put(&mut config.image_size, images.size.as_ref());
+    put(&mut config.balance, images.balance.as_ref());
+    put(&mut config.recipe, images.recipe.as_ref());
+    put(&mut config.seed, images.seed.as_ref());
+    put(&mut config.arch, network.arch.as_ref());
+    put(&mut config.head, network.head.as_ref());
+    put(&mut config.weight_decay, network.weight_decay.as_ref());
+    put(&mut config.frozen, network.is_frozen().as_ref());
 }
 
-impl TrainSettings {
-    /// The typed values, with defaults in the gaps.
-    #[must_use]
-    pub fn from_args(args: &Train) -> Self {
-        let default = Self::default();
-        Self {
-            arch: args.arch.clone().unwrap_or(default.arch),
-            epochs: args.epochs.unwrap_or(default.epochs),
-            max_lr: args.max_lr.clone().unwrap_or(default.max_lr),
-            weight_decay: args.weight_decay.unwrap_or(default.weight_decay),
-            batch_size: args.batch_size.unwrap_or(default.batch_size),
-            size: args.size.unwrap_or(default.size),
-            balance: args.balance.unwrap_or(default.balance),
-            recipe: args.recipe.clone().unwrap_or(default.recipe),
-            seed: args.seed.unwrap_or(default.seed),
-        }
+fn put<T: Clone>(value: &mut T, typed: Option<&T>) {
+    if let Some(typed) = typed {
+        value.clone_from(typed);
     }
 }
 
 /// Names what was typed otherwise than the run to resume was started with; empty where nothing was.
 #[must_use]
 pub fn contradictions(args: &Train, config: &RunConfig) -> String {
-    fn differing<T: PartialEq + Display>(flag: &str, typed: Option<&T>, of_run: &T) -> Option<String> {
-        typed
-            .filter(|typed| *typed != of_run)
-            .map(|typed| format!("it was started with {flag} {of_run}, not {typed}"))
-    }
-    let found = [
-        differing("--dataset", args.dataset.as_ref(), &config.dataset),
-        differing("--arch", args.arch.as_ref(), &config.arch),
-        differing("--epochs", args.epochs.as_ref(), &config.epochs),
-        differing("--max-lr", args.max_lr.as_ref(), &config.max_lr),
-        differing("--weight-decay", args.weight_decay.as_ref(), &config.weight_decay),
-        differing("--batch-size", args.batch_size.as_ref(), &config.batch_size),
-        differing("--size", args.size.as_ref(), &config.image_size),
-        differing("--balance", args.balance.as_ref(), &config.balance),
-        differing("--seed", args.seed.as_ref(), &config.seed),
-    ];
-    found.into_iter().flatten().collect::<Vec<_>>().join("; ")
+    let mut typed = config.clone();
+    put_over(args, &mut typed);
+    config.differences(&typed)
 }
 
 /// Connects to the servers.
@@ -198,14 +151,36 @@ mod tests {
     }
 
     #[test]
-    fn gaps_are_filled_with_defaults() {
-        let settings = TrainSettings::from_args(&train(&["--epochs", "3", "--balance", "natural"]));
-        let expected = TrainSettings {
+    fn what_is_typed_goes_over_what_was_there() {
+        let mut config = config();
+        put_over(
+            &train(&[
+                "--epochs",
+                "3",
+                "--balance",
+                "natural",
+                "--head=plain",
+                "--freeze",
+            ]),
+            &mut config,
+        );
+        let expected = RunConfig {
             epochs: 3,
             balance: Balance::Natural,
-            ..TrainSettings::default()
+            head: "plain".to_owned(),
+            frozen: true,
+            ..self::config()
         };
-        assert_eq!(settings, expected);
+        assert_eq!(config, expected);
+    }
+
+    #[test]
+    fn freezing_is_said_in_three_ways_and_the_last_one_counts() {
+        let frozen = |arguments: &[&str]| train(arguments).setup.network.is_frozen();
+        assert_eq!(frozen(&[]), None);
+        assert_eq!(frozen(&["--freeze"]), Some(true));
+        assert_eq!(frozen(&["--freeze=false"]), Some(false));
+        assert_eq!(frozen(&["--freeze", "--unfreeze"]), Some(false));
     }
 
     #[test]
@@ -215,15 +190,12 @@ mod tests {
             "x",
             "--arch",
             "resnet34",
-            "--epochs",
-            "10",
             "--batch-size",
             "8",
             "--device",
             "cpu",
         ]);
-        let expected =
-            "it was started with --arch resnet18, not resnet34; it was started with --batch-size 64, not 8";
+        let expected = "arch was \"resnet18\", now \"resnet34\"; batch_size was 64, now 8";
         assert_eq!(contradictions(&args, &config()), expected);
         assert_eq!(
             contradictions(&train(&["--resume", "x", "--server", "b:1"]), &config()),
@@ -240,6 +212,9 @@ mod tests {
             ["--max-lr", "0"],
             ["--device", "gpu"],
             ["--batch-size", "1"],
+            ["--arch", "resnet35"],
+            ["--head", "wide"],
+            ["--weights", "hf:a//b"],
         ] {
             let all = ["client", "train"].into_iter().chain(arguments);
             let message = Arguments::try_parse_from(all).expect_err("refused").to_string();

@@ -9,6 +9,7 @@
 //!
 //! - [`graph`], [`autodiff`], [`nn`], [`optim`], [`program`]: from layers to whole programs, without running anything.
 //! - [`schedule`]: learning rates as functions of the step.
+//! - [`weights`]: what a network can start from: files of other programs, the hub; the only module that names it.
 //! - [`runtime`]: runs programs; the only module that names ONNX Runtime.
 //! - [`stream`]: receives batches; the only module that names gRPC.
 //! - [`learn`]: trains, judges, saves and reports.
@@ -34,3 +35,4 @@ pub mod runtime;
 pub mod schedule;
 pub mod stream;
 pub mod telemetry;
+pub mod weights;

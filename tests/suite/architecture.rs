@@ -103,9 +103,16 @@ const CLIENT: Rules = &[
     ("program", &["autodiff", "graph", "nn", "optim"]),
     ("runtime", &["program", "graph"]),
     ("stream", &[]),
-    ("learn", &["runtime", "stream", "schedule", "program"]),
-    ("args", &["runtime", "schedule", "stream"]),
-    ("command", &["args", "config", "learn", "runtime", "stream"]),
+    ("weights", &["program", "graph"]),
+    ("learn", &["runtime", "stream", "schedule", "program", "weights"]),
+    (
+        "args",
+        &["learn", "program", "runtime", "schedule", "stream", "weights"],
+    ),
+    (
+        "command",
+        &["args", "config", "learn", "runtime", "stream", "weights"],
+    ),
 ];
 
 /// Word, and the modules that may name it.
@@ -129,6 +136,7 @@ const CLIENT_WORDS: Rules = &[
     ("equibatch_proto", &["stream"]),
     ("prost", &["graph", "stream"]),
     ("ort", &["runtime"]),
+    ("hf_hub", &["weights"]),
     ("tokio", &["stream", "command"]),
 ];
 

@@ -25,9 +25,9 @@ fn spec() -> ModelSpec {
             width: 4,
             ..Backbone::RESNET18
         },
-        head: Head {
+        head: Head::Fastai {
             hidden: 16,
-            ..Head::default()
+            dropout: [0.25, 0.5],
         },
         image_size: SIZE,
         ..ModelSpec::new(Backbone::RESNET18, 3)

@@ -5,6 +5,7 @@
 
 mod access;
 mod architecture;
+mod architectures;
 mod bad_client;
 mod bad_input;
 mod balance;
@@ -33,3 +34,5 @@ mod shutdown;
 mod stream;
 mod touches;
 mod training;
+mod transfer;
+mod weights;

@@ -4,6 +4,7 @@ mod evaluate;
 mod export;
 mod predict;
 mod server;
+mod setup;
 mod train;
 
 use clap::{Args, Parser, Subcommand};
@@ -12,6 +13,7 @@ pub use evaluate::Evaluate;
 pub use export::{Export, PixelOrder, Preprocess};
 pub use predict::{Format, Predict};
 pub use server::{Execution, Server};
+pub use setup::{Images, Network, Setup};
 pub use train::Train;
 
 /// Trains and judges image classifiers on batches from an Equibatch server.

@@ -1,7 +1,7 @@
 use crate::{
     config::UsageError,
     learn::{checkpoint, evaluate, export, fit, learner, network, predict, run},
-    runtime, stream,
+    runtime, stream, weights,
 };
 
 /// How a command ends.
@@ -55,6 +55,7 @@ impl Exit {
             Some(learner::Error::Setting { .. }) => return Some(Self::Usage),
             Some(learner::Error::Checkpoint { .. }) => return Some(Self::Data),
             Some(learner::Error::Runtime(error)) => return Some(Self::of_runtime(error)),
+            Some(learner::Error::Weights(error)) => return Some(Self::of_weights(error)),
             _ => {}
         }
         match cause.downcast_ref::<fit::Error>() {
@@ -82,6 +83,9 @@ impl Exit {
             Some(predict::Error::Runtime(error)) => return Some(Self::of_runtime(error)),
             _ => {}
         }
+        if let Some(error) = cause.downcast_ref::<weights::Error>() {
+            return Some(Self::of_weights(error));
+        }
         let is_data = cause.is::<checkpoint::Error>()
             || cause.is::<predict::source::Empty>()
             || cause.is::<network::Error>()
@@ -98,6 +102,14 @@ impl Exit {
             stream::Error::Denied { .. } | stream::Error::Untrusted { .. } => Self::Denied,
             error if error.is_unavailable() => Self::Unavailable,
             _ => Self::Failed,
+        }
+    }
+
+    fn of_weights(error: &weights::Error) -> Self {
+        match error {
+            weights::Error::Unreachable { .. } | weights::Error::Offline { .. } => Self::Unavailable,
+            weights::Error::Denied { .. } => Self::Denied,
+            _ => Self::Data,
         }
     }
 

@@ -6,6 +6,8 @@ mod evaluate;
 mod exit;
 mod export;
 mod predict;
+mod prepare;
+mod signals;
 mod train;
 
 use anyhow::Result;

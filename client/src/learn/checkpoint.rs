@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use super::{metrics::SmoothedLoss, run::RunConfig};
 use crate::{runtime::Tensor, stream::Position};
 
+/// Name of the file in a run's folder.
+pub const CHECKPOINT: &str = "checkpoint.safetensors";
 /// Key of our JSON in the metadata.
 const KEY: &str = "equibatch";
 /// Raised when the meaning of the JSON or of the tensors changes.
@@ -56,7 +58,7 @@ pub struct Checkpoint {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// See the constant of the same name.
-    format: u32,
+    pub(super) format: u32,
     /// What the run was started with.
     pub config: RunConfig,
     /// Optimizer steps done, over all epochs.
@@ -78,6 +80,27 @@ impl Progress {
             position: None,
             smoothed_loss: SmoothedLoss::default(),
         }
+    }
+}
+
+impl Progress {
+    /// Where the stream continues: behind the last batch, or behind all epochs of the stages before.
+    #[must_use]
+    pub fn place(&self) -> Position {
+        self.position.clone().unwrap_or_else(|| Position {
+            fingerprint: self.config.fingerprint.clone(),
+            seed: self.config.seed,
+            epoch: self.config.before.epochs.into(),
+            world: 1,
+            ..Position::default()
+        })
+    }
+
+    /// Epochs that have begun; those behind them are untouched.
+    #[must_use]
+    pub fn epochs_begun(&self) -> u32 {
+        let begun = self.steps.div_ceil(self.config.steps_per_epoch.max(1));
+        u32::try_from(begun).unwrap_or(u32::MAX)
     }
 }
 

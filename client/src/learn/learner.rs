@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
+    architecture,
+    begin::{Beginning, Begun},
     card::ModelCard,
     checkpoint::{Checkpoint, Progress},
     dropout,
@@ -10,10 +12,11 @@ use super::{
     targets::Loss,
 };
 use crate::{
-    program::{self, AdamW, Backbone, LayerGroup, ModelSpec, Program, Role, TrainSpec},
+    program::{self, AdamW, LayerGroup, ModelSpec, Program, Role, TrainSpec},
     runtime::{self, Classifier, DeviceState, Runtime, SessionOptions, StepRunner, Tensor},
-    schedule::{LearningRates, OneCycle},
-    stream::Batch,
+    schedule::{Hyper, LearningRates, OneCycle},
+    stream::{Batch, Position},
+    weights::{self, Misfit},
 };
 
 /// What can go wrong while a model learns.
@@ -32,9 +35,13 @@ pub enum Error {
         /// Which tensor and why.
         reason: String,
     },
+    /// Weights to start from cannot be used.
+    #[error(transparent)]
+    Weights(#[from] weights::Error),
     /// The loss left the finite numbers.
     #[error(
-        "the loss became {loss} at epoch {epoch} step {step}, learning rate {learning_rate:.2e}; try a lower --max-lr"
+        "the loss became {loss} at epoch {epoch} step {step}, learning rate {learning_rate:.2e}, in the batch of {batch}; try a lower \
+         --max-lr, or look at that batch with `server explain`"
     )]
     Diverged {
         /// The loss.
@@ -45,6 +52,8 @@ pub enum Error {
         step: u64,
         /// The largest of all layer groups.
         learning_rate: f64,
+        /// The token of the batch.
+        batch: Box<Position>,
     },
     /// The program could not be compiled.
     #[error("cannot compile the training step")]
@@ -77,6 +86,12 @@ pub struct Learner {
     progress: Progress,
 }
 
+impl From<Misfit> for Error {
+    fn from(misfit: Misfit) -> Self {
+        Self::Weights(misfit.into())
+    }
+}
+
 impl Learner {
     /// A model that has learnt nothing yet.
     ///
@@ -84,8 +99,17 @@ impl Learner {
     ///
     /// [`Error::Setting`] where the configuration makes no sense, [`Error::Runtime`] where the device cannot be used.
     pub fn new(runtime: &Runtime, config: &RunConfig, options: &SessionOptions) -> Result<Self, Error> {
-        let state = program::initial_state(&model_spec(config)?, config.seed)?;
-        Self::start(runtime, Progress::new(config.clone()), options, state, true)
+        Self::begin(runtime, Beginning::Nothing.begin(config.clone())?, options)
+    }
+
+    /// A model at the beginning of a run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] where the configuration makes no sense, [`Error::Checkpoint`] where the state does not fit it,
+    /// [`Error::Runtime`] where the device cannot be used.
+    pub fn begin(runtime: &Runtime, begun: Begun, options: &SessionOptions) -> Result<Self, Error> {
+        Self::start(runtime, Progress::new(begun.config), options, begun.state, true)
     }
 
     /// A model that continues from a checkpoint, bit for bit as if it had never stopped.
@@ -109,7 +133,7 @@ impl Learner {
         fresh: bool,
     ) -> Result<Self, Error> {
         let config = &progress.config;
-        let model = model_spec(config)?;
+        let model = architecture::spec(config)?;
         let optimizer = AdamW {
             weight_decay: config.weight_decay,
             ..AdamW::default()
@@ -117,6 +141,11 @@ impl Learner {
         let batch_size = config.batch_size as usize;
         let spec = TrainSpec {
             optimizer,
+            frozen_groups: if config.frozen {
+                LayerGroup::Head.index()
+            } else {
+                0
+            },
             ..TrainSpec::new(model.clone(), batch_size)
         };
         let rates: LearningRates = config.max_lr.parse().map_err(|error| Error::Setting {
@@ -154,8 +183,55 @@ impl Learner {
     ///
     /// [`Error::Diverged`] where the loss is not finite: the state is then worthless; [`Error::Runtime`] where the run fails.
     pub fn step(&mut self, batch: &Batch) -> Result<StepReport, Error> {
-        let learning_rate = self.feed_schedule()?;
-        let (seed, step) = (self.progress.config.seed, self.progress.steps);
+        let setting = self.cycle.at(self.progress.steps);
+        let rates = self.rates.iter().map(|rate| rate * setting.rate).collect();
+        let report = self.run(batch, self.progress.steps, (setting.momentum, rates))?;
+        if !report.loss.is_finite() {
+            return Err(self.diverged(batch, &report));
+        }
+        self.progress.steps += 1;
+        self.progress.position = Some(batch.next.clone());
+        self.progress.smoothed_loss.add(report.loss);
+        Ok(report)
+    }
+
+    /// Learns from one batch with one learning rate for all layers and a momentum of 0.9, as the learning-rate finder does: number `step`
+    /// of its batches, from 0. Neither the schedule nor [`Learner::progress`] moves on; the loss may be anything.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Runtime`] where the run fails.
+    pub fn probe(&mut self, batch: &Batch, learning_rate: f64, step: u64) -> Result<f64, Error> {
+        const MOMENTUM: f64 = 0.9;
+        let rates = vec![learning_rate; self.rates.len()];
+        let report = self.run(batch, self.progress.steps + step, (MOMENTUM, rates))?;
+        Ok(report.loss)
+    }
+
+    /// Puts back what training needs, as [`Learner::checkpoint`] copied it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Runtime`] where the checkpoint is of another network, or the device fails.
+    pub fn restore(&mut self, checkpoint: Checkpoint) -> Result<(), Error> {
+        self.state.load(&checkpoint.tensors)?;
+        self.progress = checkpoint.progress;
+        Ok(())
+    }
+
+    /// One step of the optimizer behind `steps` of this run, with the momentum and the learning rates given.
+    fn run(
+        &mut self,
+        batch: &Batch,
+        steps: u64,
+        (momentum, rates): (f64, Vec<f64>),
+    ) -> Result<StepReport, Error> {
+        let config = &self.progress.config;
+        let before = &config.before;
+        let t = before.optimizer_steps + steps + 1;
+        let (seed, step) = (config.seed, before.steps + steps);
+        let hyper = Hyper::new(t, [momentum, f64::from(self.beta2)], rates);
+        self.feed(&hyper)?;
         let masks = self.runner.signature().dropout.clone();
         for (layer, mask) in (0..).zip(&masks) {
             dropout::draw(mask, (seed, step, layer), self.runner.f32_input(&mask.name)?);
@@ -163,39 +239,34 @@ impl Learner {
         self.runner.fill("images", &batch.tensor)?;
         Loss::default().targets(&batch.labels, None, self.runner.f32_input("targets")?);
         self.runner.step(&mut self.state)?;
-        let loss = f64::from(self.runner.output("loss")?[0]);
-        if !loss.is_finite() {
-            return Err(Error::Diverged {
-                loss,
-                epoch: batch.epoch + 1,
-                step: batch.step + 1,
-                learning_rate,
-            });
-        }
-        self.progress.steps += 1;
-        self.progress.position = Some(batch.next.clone());
-        self.progress.smoothed_loss.add(loss);
-        Ok(StepReport { loss, learning_rate })
+        Ok(StepReport {
+            loss: f64::from(self.runner.output("loss")?[0]),
+            learning_rate: hyper.largest_rate(),
+        })
     }
 
-    /// Sets the scalars of the schedule, and says the largest learning rate.
-    fn feed_schedule(&mut self) -> Result<f64, Error> {
-        let setting = self.cycle.at(self.progress.steps);
-        let steps = (self.progress.steps + 1) as f64;
-        let correction = |beta: f64| 1.0 - beta.powf(steps);
+    /// Sets the scalars of the schedule.
+    fn feed(&mut self, hyper: &Hyper) -> Result<(), Error> {
         let mut set =
             |name: &str, value: f64| self.runner.f32_input(name).map(|input| input[0] = value as f32);
-        set("beta1", setting.momentum)?;
-        set("bias_correction1", correction(setting.momentum))?;
-        set("bias_correction2", correction(f64::from(self.beta2)))?;
-        for (group, rate) in self.rates.iter().enumerate() {
-            set(&format!("learning_rate.{group}"), rate * setting.rate)?;
+        set("beta1", hyper.beta1)?;
+        set("bias_correction1", hyper.bias_correction1)?;
+        set("bias_correction2", hyper.bias_correction2)?;
+        for (group, &rate) in hyper.learning_rates.iter().enumerate() {
+            set(&format!("learning_rate.{group}"), rate)?;
         }
-        Ok(self
-            .rates
-            .iter()
-            .fold(0.0, |largest: f64, &rate| largest.max(rate))
-            * setting.rate)
+        Ok(())
+    }
+
+    fn diverged(&self, batch: &Batch, report: &StepReport) -> Error {
+        let before = u64::from(self.progress.config.before.epochs);
+        Error::Diverged {
+            loss: report.loss,
+            epoch: batch.epoch.saturating_sub(before) + 1,
+            step: batch.step + 1,
+            learning_rate: report.learning_rate,
+            batch: Box::new(batch.position()),
+        }
     }
 
     /// Copies everything that training needs to go on.
@@ -230,40 +301,17 @@ impl Learner {
     }
 }
 
-fn model_spec(config: &RunConfig) -> Result<ModelSpec, Error> {
-    let backbone = network(&config.arch)?;
-    Ok(ModelSpec {
-        image_size: config.image_size as usize,
-        ..ModelSpec::new(backbone, config.classes.len())
-    })
-}
-
-/// The network called `name`: `resnet34`, or narrower for quick trials: `resnet34@16` has 16 channels in its first stage instead of 64.
-///
-/// # Errors
-///
-/// [`Error::Setting`] where there is no such network.
-pub fn network(name: &str) -> Result<Backbone, Error> {
-    let setting = |reason: String| Error::Setting { reason };
-    let (name, width) = name
-        .split_once('@')
-        .map_or((name, None), |(name, width)| (name, Some(width)));
-    let backbone: Backbone = name.parse().map_err(|error| setting(format!("{error}")))?;
-    match width.map(|width| (width, width.parse())) {
-        None => Ok(backbone),
-        Some((_, Ok(width @ 1..=1024))) => Ok(Backbone { width, ..backbone }),
-        Some((width, _)) => Err(setting(format!("`{width}` is no width: use 1 to 1024 channels"))),
-    }
-}
-
-/// Moments start at zero.
+/// Moments start at zero, where no optimizer of before goes on.
 fn add_moments(program: &Program, state: &mut BTreeMap<String, Tensor>) {
     let moments = program
         .signature
         .state
         .iter()
         .filter(|pair| matches!(pair.role, Role::FirstMoment | Role::SecondMoment));
-    state.extend(moments.map(|pair| (pair.name.clone(), Tensor::full(pair.shape.clone(), 0.0))));
+    for pair in moments {
+        let zeros = || Tensor::full(pair.shape.clone(), 0.0);
+        state.entry(pair.name.clone()).or_insert_with(zeros);
+    }
 }
 
 /// Names the first tensor that is missing from `state` or has another shape.

@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //!
+//! - [`begin`]: what a run begins with; [`architecture`]: networks by name.
 //! - [`learner`]: a model in training, step by step; [`dropout`]: its masks; [`targets`]: what labels mean for its loss.
 //! - [`fit`]: the training loop: batches in, epochs judged and saved.
 //! - [`evaluate`]: a model judged on a split.
@@ -11,7 +12,9 @@
 //! - [`predict`]: image files classified.
 //! - [`progress`], [`report`]: what a person sees.
 
+pub mod architecture;
 pub mod atomic;
+pub mod begin;
 pub mod card;
 pub mod checkpoint;
 pub mod dropout;

@@ -2,10 +2,13 @@
 
 use std::{
     fs, io,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
 };
 
-use crate::program::{Foreign, import};
+use crate::{
+    program::{Foreign, import},
+    weights::beside,
+};
 
 /// Why a file cannot be used as a network.
 #[derive(Debug, thiserror::Error)]
@@ -62,36 +65,9 @@ pub fn read(path: &Path) -> Result<Foreign, Error> {
     })
 }
 
-/// A file that a model names. Names that lead out of the model's folder are not followed.
-fn beside(folder: &Path, location: &str) -> io::Result<Vec<u8>> {
-    let relative = Path::new(location);
-    let stays = relative
-        .components()
-        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    if location.is_empty() || !stays {
-        let reason = "it leads out of the model's folder";
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
-    }
-    fs::read(folder.join(relative))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn files_outside_of_the_folder_are_not_read() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let inner = folder.path().join("inner");
-        fs::create_dir(&inner).expect("a folder");
-        fs::write(folder.path().join("secret"), b"x").expect("a file");
-        fs::write(inner.join("data"), b"y").expect("a file");
-        for location in ["../secret", "", "/etc/hostname", "a/../../secret"] {
-            let error = beside(&inner, location).expect_err(location);
-            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{location}");
-        }
-        assert_eq!(beside(&inner, "./data").expect("read"), b"y");
-    }
 
     #[test]
     fn what_is_no_model_is_named() {

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     atomic,
-    checkpoint::{Checkpoint, Error as CheckpointError},
+    checkpoint::{CHECKPOINT, Checkpoint, Error as CheckpointError},
 };
-use crate::stream::Balance;
+use crate::{program::Head, stream::Balance, weights::Source};
 
 /// What can go wrong with a run's folder.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +66,15 @@ pub struct RunConfig {
     pub classes: Vec<String>,
     /// Name of the network, such as `resnet34`.
     pub arch: String,
+    /// Name of the network's last layers: fastai or plain.
+    #[serde(default = "fastai")]
+    pub head: String,
+    /// What went before.
+    #[serde(default)]
+    pub before: Before,
+    /// Whether the body keeps everything but its batch norms.
+    #[serde(default)]
+    pub frozen: bool,
     /// Passes over the training images.
     pub epochs: u32,
     /// Batches per epoch.
@@ -93,6 +102,39 @@ pub struct RunConfig {
     pub canonical_short_side: u32,
 }
 
+fn fastai() -> String {
+    Head::default().to_string()
+}
+
+/// What went before a run: where its first numbers come from, and what they have learnt already.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Before {
+    /// `none`, or the file that the network started from, as it was asked for.
+    pub weights: String,
+    /// BLAKE3 of that file, in hexadecimal; empty where there was none.
+    pub weights_hash: String,
+    /// Epochs of the stages before this one: the stream goes on behind them.
+    pub epochs: u32,
+    /// Steps of the stages before: dropout goes on behind them.
+    pub steps: u64,
+    /// Steps that the optimizer has taken with the moments that it starts with; 0 for a new one.
+    pub optimizer_steps: u64,
+}
+
+impl Default for Before {
+    /// Nothing.
+    fn default() -> Self {
+        Self {
+            weights: Source::None.to_string(),
+            weights_hash: String::new(),
+            epochs: 0,
+            steps: 0,
+            optimizer_steps: 0,
+        }
+    }
+}
+
 impl Default for RunConfig {
     /// What training is like where nothing is said, on no images yet: the reference experiment's network, size, batch and optimizer;
     /// ten epochs, since a network that starts from nothing needs more than one that was trained before.
@@ -102,6 +144,9 @@ impl Default for RunConfig {
             fingerprint: String::new(),
             classes: Vec::new(),
             arch: "resnet34".to_owned(),
+            head: fastai(),
+            before: Before::default(),
+            frozen: false,
             epochs: 10,
             steps_per_epoch: 0,
             max_lr: "3e-3".to_owned(),
@@ -208,7 +253,7 @@ impl RunFolder {
     /// Where training continues.
     #[must_use]
     pub fn checkpoint_path(&self) -> PathBuf {
-        self.path.join("checkpoint.safetensors")
+        self.path.join(CHECKPOINT)
     }
 
     fn config_path(&self) -> PathBuf {
@@ -283,16 +328,13 @@ pub(crate) mod tests {
             arch: "resnet18".to_owned(),
             epochs: 4,
             steps_per_epoch: 10,
-            max_lr: "3e-3".to_owned(),
-            weight_decay: 1e-2,
             batch_size: 16,
             image_size: 64,
             balance: Balance::Power(0.5),
             recipe: "flip(p=0.5)".to_owned(),
             seed: 7,
-            mean: [0.485, 0.456, 0.406],
-            std: [0.229, 0.224, 0.225],
             canonical_short_side: 74,
+            ..RunConfig::default()
         }
     }
 

@@ -7,6 +7,7 @@ use equibatch_server::random::{Purpose, generator};
 use rand::Rng as _;
 
 use super::{
+    begin::Beginning,
     card::ModelCard,
     checkpoint::Checkpoint,
     learner::{Error, Learner},
@@ -131,6 +132,47 @@ fn a_resumed_run_ends_with_the_same_bits_as_one_without_a_break() {
 }
 
 #[test]
+fn a_stage_begins_with_the_weights_of_the_one_before_and_with_its_optimizer() {
+    let runtime = runtime();
+    let frozen = RunConfig {
+        frozen: true,
+        ..small(2)
+    };
+    let mut first = Learner::new(&runtime, &frozen, &options()).expect("a learner");
+    for step in 0..2 {
+        first.step(&batch(step)).expect("a step");
+    }
+    let ended = first.checkpoint().expect("a checkpoint");
+    let next = |config: RunConfig| {
+        let begun = Beginning::Checkpoint(Box::new(ended.clone()))
+            .begin(config)
+            .expect("the same network");
+        Learner::begin(&runtime, begun, &options()).expect("a learner")
+    };
+    let frozen_again = next(frozen.clone()).checkpoint().expect("a checkpoint");
+    assert!(frozen_again.tensors == ended.tensors, "weights and moments");
+    assert_eq!(frozen_again.progress.config.before.optimizer_steps, 2);
+
+    let unfrozen = next(RunConfig {
+        frozen: false,
+        ..frozen
+    });
+    let unfrozen = unfrozen.checkpoint().expect("a checkpoint");
+    let (moments, kept): (Vec<_>, Vec<_>) = unfrozen
+        .tensors
+        .iter()
+        .partition(|(name, _)| name.contains("_moment."));
+    assert!(
+        moments
+            .iter()
+            .all(|(_, tensor)| tensor.data.iter().all(|&number| number == 0.0))
+    );
+    assert!(kept.iter().all(|(name, tensor)| ended.tensors[*name] == **tensor));
+    // Everything has moments now: convolutions, too.
+    assert!(unfrozen.tensors.contains_key("first_moment.conv1.weight"));
+}
+
+#[test]
 fn a_checkpoint_of_another_network_is_refused_with_the_tensor_that_differs() {
     let runtime = runtime();
     let learner = Learner::new(&runtime, &small(1), &options()).expect("a learner");
@@ -152,7 +194,11 @@ fn a_loss_that_is_not_finite_stops_training() {
     };
     let error = learner.step(&broken).expect_err("not a number");
     assert!(matches!(error, Error::Diverged { .. }), "{error}");
-    assert!(error.to_string().contains("epoch 1 step 1"), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("epoch 1 step 1") && text.contains("batch of seed 0 epoch 0 step 0"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -25,7 +25,7 @@ mod resnet;
 pub use builder::{Builder, Mode};
 pub use dropout::Dropout;
 pub use foreign::Foreign;
-pub use head::Head;
+pub use head::{Head, UnknownHead};
 pub use loss::loss;
 pub use norm::Statistic;
 pub use parameter::{Kind, LayerGroup, Parameter};

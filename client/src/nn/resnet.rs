@@ -73,6 +73,11 @@ impl Backbone {
         ("resnet101", Self::RESNET101),
     ];
 
+    /// The names that [`Backbone::from_str`] knows.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Self::NAMED.iter().map(|(name, _)| *name)
+    }
+
     /// Wires the network up to its last feature maps.
     ///
     /// # Shapes

@@ -24,7 +24,7 @@ pub use train_step::{train_graph, train_step};
 pub use crate::graph::export::{OPSET, OPSETS};
 pub use crate::graph::import;
 pub use crate::graph::{ElementType, Shape, Tensor};
-pub use crate::nn::{Backbone, Dropout, Foreign, Head, LayerGroup, Pixels};
+pub use crate::nn::{Backbone, Dropout, Foreign, Head, LayerGroup, Pixels, UnknownHead};
 pub use crate::optim::AdamW;
 
 use crate::graph::{Graph, TensorType};
@@ -47,6 +47,26 @@ pub struct Program {
 /// # Errors
 /// [`Error::Spec`] when the model cannot be built.
 pub fn initial_state(model: &ModelSpec, seed: u64) -> Result<BTreeMap<String, Tensor>, Error> {
+    built(model, |builder| initial::state(builder, seed))
+}
+
+/// Names and shapes of a model's parameters and running statistics.
+///
+/// # Errors
+/// [`Error::Spec`] when the model cannot be built.
+pub fn state_shapes(model: &ModelSpec) -> Result<BTreeMap<String, Shape>, Error> {
+    built(model, |builder| {
+        let parameters = builder.parameters().iter().map(|own| (&own.name, own.value));
+        let statistics = builder.statistics().iter().map(|own| (&own.name, own.value));
+        parameters
+            .chain(statistics)
+            .map(|(name, value)| (name.clone(), builder.graph.shape(value).clone()))
+            .collect()
+    })
+}
+
+/// Looks at a model that is built for one image.
+fn built<T>(model: &ModelSpec, look: impl FnOnce(&Builder<'_>) -> T) -> Result<T, Error> {
     model.check()?;
     let mut graph = Graph::new();
     let images = graph.input(
@@ -55,5 +75,5 @@ pub fn initial_state(model: &ModelSpec, seed: u64) -> Result<BTreeMap<String, Te
     )?;
     let mut builder = Builder::new(&mut graph, Mode::Inference);
     model.build(&mut builder, images)?;
-    Ok(initial::state(&builder, seed))
+    Ok(look(&builder))
 }

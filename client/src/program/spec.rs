@@ -43,7 +43,10 @@ impl ModelSpec {
         at_least("classes", self.classes, 2, "at least 2")?;
         at_least("image size", self.image_size, 32, "at least 32 pixels")?;
         at_least("width", self.backbone.width, 1, "at least 1")?;
-        at_least("hidden", self.head.hidden, 1, "at least 1")
+        match self.head {
+            Head::Fastai { hidden, .. } => at_least("hidden", hidden, 1, "at least 1"),
+            Head::Plain => Ok(()),
+        }
     }
 
     /// Wires the whole network and returns its logits.

@@ -64,6 +64,18 @@ pub struct Mixed {
     pub weight: f32,
 }
 
+impl Batch {
+    /// The place of this batch.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        Position {
+            epoch: self.epoch,
+            step: self.step,
+            ..self.next.clone()
+        }
+    }
+}
+
 impl StreamDescription {
     pub(super) fn from_wire(description: v1::StreamDescription) -> Option<Self> {
         let normalization = description.normalization?;

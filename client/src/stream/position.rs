@@ -1,8 +1,12 @@
 //! A place in a stream.
 
+use std::fmt;
+
 use equibatch_proto::v1;
 use prost::bytes::Bytes;
 use serde::{Deserialize, Serialize};
+
+use super::batch::short;
 
 /// Where a stream continues: saved with a model, sent to any server that holds the same files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +23,20 @@ pub struct Position {
     pub step: u64,
     /// Number of shards.
     pub world: u32,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "seed {} epoch {} step {} (spec {}, fingerprint {})",
+            self.seed,
+            self.epoch,
+            self.step,
+            short(&self.spec_hash),
+            short(&self.fingerprint)
+        )
+    }
 }
 
 impl Position {

@@ -2,6 +2,7 @@
 
 mod cases;
 mod engine;
+mod freezing;
 mod operators;
 mod rules;
 mod vocabulary;

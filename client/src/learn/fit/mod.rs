@@ -124,7 +124,7 @@ impl Fit<'_> {
             epoch.add(&batch, report, (waited, started.elapsed()));
             observer.step(&self.event(&batch, report, (waited, started.elapsed())));
             if batch.step + 1 == self.learner.progress().config.steps_per_epoch {
-                observer.epoch(&self.finish_epoch(&batch, &std::mem::take(&mut epoch))?);
+                observer.epoch(&self.finish_epoch(&std::mem::take(&mut epoch))?);
             }
             if self.stop.load(Ordering::Relaxed) && !self.is_finished() {
                 return self.interrupted();
@@ -156,8 +156,8 @@ impl Fit<'_> {
         let config = &progress.config;
         let request = BatchRequest {
             seed: config.seed,
-            epochs: config.epochs,
-            start: progress.position.clone(),
+            epochs: config.before.epochs + config.epochs,
+            start: Some(progress.place()),
             balance: Some(config.balance),
             recipe: config.recipe.clone(),
             expected_fingerprint: config.fingerprint.clone(),
@@ -190,8 +190,8 @@ impl Fit<'_> {
     /// A batch out of order would silently train on other images than the saved position says.
     fn check_order(&self, batch: &Batch) -> Result<(), Error> {
         let progress = self.learner.progress();
-        let steps_per_epoch = progress.config.steps_per_epoch;
-        let expected = (progress.steps / steps_per_epoch, progress.steps % steps_per_epoch);
+        let due = progress.place();
+        let expected = (due.epoch, due.step);
         if (batch.epoch, batch.step) == expected && batch.labels.len() == progress.config.batch_size as usize
         {
             return Ok(());
@@ -226,7 +226,7 @@ impl Fit<'_> {
     fn event(&self, batch: &Batch, report: StepReport, (waited, took): (Duration, Duration)) -> StepEvent {
         let progress = self.learner.progress();
         StepEvent {
-            epoch: batch.epoch,
+            epoch: (progress.steps - 1) / progress.config.steps_per_epoch,
             steps: progress.steps,
             total_steps: progress.config.steps_per_epoch * u64::from(progress.config.epochs),
             images: batch.labels.len(),
@@ -238,7 +238,7 @@ impl Fit<'_> {
     }
 
     /// Judges, records and saves. Where the judging fails because the server is gone, the epoch is saved all the same.
-    fn finish_epoch(&mut self, batch: &Batch, epoch: &Epoch) -> Result<EpochRecord, Error> {
+    fn finish_epoch(&mut self, epoch: &Epoch) -> Result<EpochRecord, Error> {
         let model = self.learner.model()?;
         let judged = if self.has_valid {
             self.judge(&model).map(Some)
@@ -250,7 +250,7 @@ impl Fit<'_> {
             Err(Error::Evaluate(evaluate::Error::Stream(source))) => (None, Some(source)),
             Err(error) => return Err(error),
         };
-        let record = self.record(batch, epoch, valid);
+        let record = self.record(epoch, valid);
         self.run.write(&self.run.model_path(), &model)?;
         self.save()?;
         self.run.append_metrics(&record)?;
@@ -260,11 +260,11 @@ impl Fit<'_> {
         }
     }
 
-    fn record(&self, batch: &Batch, epoch: &Epoch, valid: Option<Figures>) -> EpochRecord {
+    fn record(&self, epoch: &Epoch, valid: Option<Figures>) -> EpochRecord {
         let progress = self.learner.progress();
         let seconds = epoch.took.as_secs_f64();
         EpochRecord {
-            epoch: batch.epoch + 1,
+            epoch: progress.steps / progress.config.steps_per_epoch,
             steps: progress.steps,
             train_loss: progress.smoothed_loss.value().unwrap_or(0.0),
             valid,

@@ -1,0 +1,115 @@
+//! What is trained, and on what: shared by the commands that train.
+
+use std::path::PathBuf;
+
+use clap::{Args, builder::FalseyValueParser};
+
+use crate::{
+    learn::architecture,
+    stream::Balance,
+    weights::{Hub, Source},
+};
+
+/// What is trained, and on what.
+#[derive(Debug, Args)]
+pub struct Setup {
+    #[command(flatten, next_help_heading = "Images")]
+    #[allow(
+        missing_docs,
+        reason = "a documentation comment would become the help text of the group"
+    )]
+    pub images: Images,
+    #[command(flatten, next_help_heading = "Network")]
+    #[allow(
+        missing_docs,
+        reason = "a documentation comment would become the help text of the group"
+    )]
+    pub network: Network,
+}
+
+/// Which images, and how they come.
+#[derive(Debug, Args)]
+pub struct Images {
+    /// Which dataset; not needed where the server has one only.
+    #[arg(long, value_name = "NAME")]
+    pub dataset: Option<String>,
+    /// Images per step. [default: 64]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
+    pub batch_size: Option<u32>,
+    /// Height and width of the images, in pixels. [default: 224]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(32..))]
+    pub size: Option<u32>,
+    /// How often each class is drawn: oversample (all classes as often as the largest), undersample, natural (as they are), or
+    /// power:X between natural (0) and oversample (1). [default: oversample]
+    #[arg(long, value_name = "POLICY")]
+    pub balance: Option<Balance>,
+    /// Augmentation: a preset such as none, fastai, light or flip-only, parts such as 'flip rotate(10)', or both; `server recipe` lists
+    /// them all. [default: fastai]
+    #[arg(long, value_name = "TEXT")]
+    pub recipe: Option<String>,
+    /// Seeds batches, augmentation, initial weights and dropout. [default: 42]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+/// Which network, what it starts from, and what of it is trained.
+#[derive(Debug, Args)]
+pub struct Network {
+    /// Network: resnet18, resnet34, resnet50 or resnet101; resnet34@16 has 16 channels in its first stage instead of 64, for quick
+    /// trials. [default: resnet34]
+    #[arg(long, value_name = "NAME", value_parser = |name: &str| architecture::backbone(name).map(|_| name.to_owned()))]
+    pub arch: Option<String>,
+    /// Its last layers: fastai (maximum and mean of every map, two linear layers with batch norm and dropout) or plain (means and one
+    /// linear layer, torchvision's fc). [default: fastai]
+    #[arg(long, value_name = "NAME", value_parser = |name: &str| architecture::head(name).map(|_| name.to_owned()))]
+    pub head: Option<String>,
+    /// What the network starts from: none, a safetensors file with torchvision's, timm's or fastai's names, an ONNX model
+    /// whose initialisers have them, or hf:OWNER/NAME[/FILE][@REVISION] from the Hugging Face hub. The body must fit as a whole; the head is taken over where it fits
+    /// too, and starts anew otherwise. [default: none]
+    #[arg(long, value_name = "FILE|hf:REPO|none")]
+    pub weights: Option<Source>,
+    /// Go on where another run ended: its folder, or a file that --save or --save-best has written (`.safetensors` may be left out).
+    /// Network, images and what is frozen are as there, unless said otherwise; the schedule starts anew.
+    #[arg(long, value_name = "RUN|FILE", conflicts_with = "weights")]
+    pub load: Option<PathBuf>,
+    /// Train only the head and all batch norms, and leave the rest of the body as it is: cheaper, and safe while the head knows
+    /// nothing. [default: with --weights]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub freeze: Option<bool>,
+    /// Train everything: --freeze=false.
+    #[arg(long, overrides_with = "freeze")]
+    pub unfreeze: bool,
+    /// Decoupled weight decay. [default: 0.01]
+    #[arg(long, value_name = "X")]
+    pub weight_decay: Option<f32>,
+    /// Use what was fetched from the hub before, and no network.
+    #[arg(long, env = "HF_HUB_OFFLINE", value_parser = FalseyValueParser::new())]
+    pub offline: bool,
+    /// Folder that the hub's files are kept in, shared with its other programs. [default: ~/.cache/huggingface]
+    #[arg(long, value_name = "DIR", env = "HF_HOME", hide_env_values = true)]
+    pub hf_home: Option<PathBuf>,
+    /// Address of another hub than the public one.
+    #[arg(long, value_name = "URL", env = "HF_ENDPOINT")]
+    pub hf_endpoint: Option<String>,
+}
+
+impl Network {
+    /// Whether the body is to be frozen, where that was said.
+    #[must_use]
+    pub fn is_frozen(&self) -> Option<bool> {
+        if self.unfreeze { Some(false) } else { self.freeze }
+    }
+
+    /// How to reach the hub. Its token comes from the environment: command lines are open to everybody on a machine.
+    #[must_use]
+    pub fn hub(&self) -> Hub {
+        let usual = || std::env::home_dir().map(|home| home.join(".cache").join("huggingface"));
+        Hub {
+            home: self.hf_home.clone().or_else(usual),
+            endpoint: self.hf_endpoint.clone(),
+            offline: self.offline,
+            token: std::env::var("HF_TOKEN").ok().filter(|token| !token.is_empty()),
+            progress: std::io::IsTerminal::is_terminal(&std::io::stderr()),
+        }
+    }
+}

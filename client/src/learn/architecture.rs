@@ -1,0 +1,71 @@
+//! Networks by name.
+
+use std::collections::BTreeMap;
+
+use super::{learner::Error, run::RunConfig};
+use crate::program::{self, Backbone, Head, ModelSpec, Tensor, UnknownHead};
+
+/// The network of a run.
+///
+/// # Errors
+///
+/// [`Error::Setting`] where there is no such network.
+pub fn spec(config: &RunConfig) -> Result<ModelSpec, Error> {
+    Ok(ModelSpec {
+        head: head(&config.head)?,
+        image_size: config.image_size as usize,
+        ..ModelSpec::new(backbone(&config.arch)?, config.classes.len())
+    })
+}
+
+/// The body called `name`: `resnet34`, or narrower for quick trials: `resnet34@16` has 16 channels in its first stage instead of 64.
+///
+/// # Errors
+///
+/// [`Error::Setting`] where there is no such network.
+pub fn backbone(name: &str) -> Result<Backbone, Error> {
+    let setting = |reason: String| Error::Setting { reason };
+    let (name, width) = name
+        .split_once('@')
+        .map_or((name, None), |(name, width)| (name, Some(width)));
+    let backbone: Backbone = name.parse().map_err(|error| setting(format!("{error}")))?;
+    match width.map(|width| (width, width.parse())) {
+        None => Ok(backbone),
+        Some((_, Ok(width @ 1..=1024))) => Ok(Backbone { width, ..backbone }),
+        Some((width, _)) => Err(setting(format!("`{width}` is no width: use 1 to 1024 channels"))),
+    }
+}
+
+/// The head called `name`.
+///
+/// # Errors
+///
+/// [`Error::Setting`] where there is no such head.
+pub fn head(name: &str) -> Result<Head, Error> {
+    name.parse().map_err(|error: UnknownHead| Error::Setting {
+        reason: error.to_string(),
+    })
+}
+
+/// Another body than that of `config` that all of `tensors` but those of a head belong to.
+#[must_use]
+pub fn fitting(config: &RunConfig, tensors: &BTreeMap<String, Tensor>) -> Option<String> {
+    let is_body = |name: &str| !name.starts_with("fc.") && !name.starts_with("head.");
+    let fits = |name: &&str| {
+        let arch = (*name).to_owned();
+        let named = RunConfig {
+            arch,
+            ..config.clone()
+        };
+        let shapes = spec(&named).and_then(|spec| Ok(program::state_shapes(&spec)?));
+        shapes.is_ok_and(|shapes| {
+            let mut body = shapes.iter().filter(|(name, _)| is_body(name));
+            let found = |name| tensors.get(name).map(|tensor: &Tensor| &tensor.shape);
+            body.all(|(name, shape)| found(name) == Some(shape))
+                && tensors
+                    .keys()
+                    .all(|name| !is_body(name) || shapes.contains_key(name))
+        })
+    };
+    Backbone::names().find(fits).map(str::to_owned)
+}

@@ -1,0 +1,84 @@
+//! Other programs' names for the tensors of a residual network, as torchvision writes them.
+
+use std::collections::BTreeMap;
+
+/// What wrappers put before every name.
+const WRAPPERS: [&str; 4] = ["module.", "model.", "backbone.", "_orig_mod."];
+/// What a network has besides: a count of batches that nothing here reads, and an optimizer's moments.
+const IGNORED_ENDS: [&str; 1] = [".num_batches_tracked"];
+const IGNORED_STARTS: [&str; 2] = ["first_moment.", "second_moment."];
+/// The layers of fastai's body by their number.
+const FASTAI_BODY: [&str; 8] = [
+    "conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4",
+];
+
+/// The tensors by torchvision's names (the head by `head.` and fastai's number), without those that no network reads.
+///
+/// timm names these networks as torchvision does.
+pub(super) fn canonical<T>(tensors: BTreeMap<String, T>) -> BTreeMap<String, T> {
+    let is_read = |name: &str| {
+        !IGNORED_ENDS.iter().any(|end| name.ends_with(end))
+            && !IGNORED_STARTS.iter().any(|start| name.starts_with(start))
+    };
+    tensors
+        .into_iter()
+        .map(|(name, tensor)| (renamed(&name), tensor))
+        .filter(|(name, _)| is_read(name))
+        .collect()
+}
+
+fn renamed(name: &str) -> String {
+    let mut bare = name;
+    while let Some(rest) = WRAPPERS.iter().find_map(|wrapper| bare.strip_prefix(wrapper)) {
+        bare = rest;
+    }
+    of_fastai(bare).unwrap_or_else(|| bare.to_owned())
+}
+
+/// `0.4.0.conv1.weight` is `layer1.0.conv1.weight`, and `1.8.weight` is `head.8.weight`.
+fn of_fastai(name: &str) -> Option<String> {
+    let (half, rest) = name.split_once('.')?;
+    let (layer, field) = rest.split_once('.')?;
+    match half {
+        "0" => Some(format!(
+            "{}.{field}",
+            FASTAI_BODY.get(layer.parse::<usize>().ok()?)?
+        )),
+        "1" => Some(format!("head.{}.{field}", layer.parse::<usize>().ok()?)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_other_programs_become_torchvisions() {
+        for (theirs, ours) in [
+            ("conv1.weight", "conv1.weight"),
+            ("module.layer4.2.bn2.running_var", "layer4.2.bn2.running_var"),
+            ("model.backbone.fc.bias", "fc.bias"),
+            ("0.0.weight", "conv1.weight"),
+            ("0.1.running_mean", "bn1.running_mean"),
+            ("0.7.2.downsample.0.weight", "layer4.2.downsample.0.weight"),
+            ("1.8.bias", "head.8.bias"),
+            ("0.9.weight", "0.9.weight"),
+            ("layer1.0.conv1.weight", "layer1.0.conv1.weight"),
+        ] {
+            assert_eq!(renamed(theirs), ours);
+        }
+    }
+
+    #[test]
+    fn what_no_network_reads_is_left_out() {
+        let names = [
+            "bn1.num_batches_tracked",
+            "bn1.weight",
+            "module.first_moment.bn1.weight",
+            "second_moment.bn1.weight",
+        ];
+        let kept = canonical(names.map(|name| (name.to_owned(), ())).into());
+        assert_eq!(kept.into_keys().collect::<Vec<_>>(), ["bn1.weight"]);
+    }
+}

@@ -1,0 +1,79 @@
+//! A frozen body costs no more than what its batch norms need.
+
+use equibatch_client::graph::{Composite, Graph, Op};
+use equibatch_client::nn::Backbone;
+use equibatch_client::program::{Head, ModelSpec, Role, Signature, TrainSpec, train_graph};
+
+fn compiled(head: Head, frozen_groups: usize) -> (Graph, Signature) {
+    let backbone = Backbone {
+        width: 4,
+        ..Backbone::RESNET18
+    };
+    let model = ModelSpec {
+        head,
+        image_size: 64,
+        ..ModelSpec::new(backbone, 3)
+    };
+    let spec = TrainSpec {
+        frozen_groups,
+        ..TrainSpec::new(model, 4)
+    };
+    train_graph(&spec).expect("a valid step")
+}
+
+fn count(graph: &Graph, is_meant: fn(&Composite) -> bool) -> usize {
+    let composites = graph.nodes().iter().filter_map(|node| match &node.op {
+        Op::Composite(composite) => Some(composite),
+        _ => None,
+    });
+    composites.filter(|composite| is_meant(composite)).count()
+}
+
+fn weight_gradients(graph: &Graph) -> usize {
+    count(graph, |composite| {
+        matches!(composite, Composite::ConvWeightGradient { .. })
+    })
+}
+
+fn input_gradients(graph: &Graph) -> usize {
+    count(graph, |composite| {
+        matches!(composite, Composite::ConvInputGradient { .. })
+    })
+}
+
+#[test]
+fn frozen_convolutions_have_no_gradient_no_moments_and_no_successor() {
+    for head in [Head::default(), Head::Plain] {
+        let (graph, signature) = compiled(head, 2);
+        assert_eq!(weight_gradients(&graph), 0, "{head}");
+        // The first batch norm is behind the first convolution, and its gradient goes through all others.
+        assert_eq!(input_gradients(&graph), 19, "{head}");
+        let convolutions: Vec<_> = signature
+            .state
+            .iter()
+            .filter(|pair| pair.shape.len() == 4)
+            .collect();
+        assert_eq!(convolutions.len(), 20, "{head}: as they are, and without moments");
+        for pair in convolutions {
+            assert_eq!(
+                (pair.role, &pair.output),
+                (Role::Parameter, &None),
+                "{}",
+                pair.name
+            );
+        }
+        let moments = signature
+            .state
+            .iter()
+            .filter(|pair| pair.role == Role::FirstMoment);
+        let of_head = if head == Head::Plain { 2 } else { 2 * 2 + 2 * 2 };
+        assert_eq!(moments.count(), 20 * 2 + of_head, "{head}");
+    }
+}
+
+#[test]
+fn groups_freeze_one_after_the_other() {
+    let gradients = [0, 1, 2].map(|groups| weight_gradients(&compiled(Head::default(), groups).0));
+    // The stem, two stages of four and a projection; two stages of four and a projection each.
+    assert_eq!(gradients, [20, 10, 0]);
+}
