@@ -6,7 +6,7 @@ RUNTIME := .runtime
 ORT_LIBRARY := $(RUNTIME)/onnxruntime/capi/libonnxruntime.so.$(ORT_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help runtime build test lint deny demo bench bench-torch bench-peers soak clean
+.PHONY: help runtime build test lint reference deny demo bench bench-torch bench-peers soak clean
 
 TORCH := .tools/torch/bin/python
 PEERS := .tools/peers
@@ -30,12 +30,16 @@ test: runtime lint ## Set everything up and run all checks and tests.
 	  cargo test --workspace --locked --doc && cargo nextest run --workspace --locked --no-fail-fast; \
 	else cargo test --workspace --locked --no-fail-fast; fi
 
-lint: ## Formatting, clippy, documentation, licences and sources: nothing may warn.
+lint: ## Formatting, clippy, documentation, links, licences and sources: nothing may warn.
+	$(PYTHON) tests/links.py
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
 	@if cargo deny --version >/dev/null 2>&1; then $(MAKE) --no-print-directory deny; \
 	else echo "cargo-deny is not installed: bans, licences and sources were not checked"; fi
+
+reference: ## Write docs/reference.md anew from the code.
+	cargo run --locked --package equibatch-tests --bin reference
 
 deny: ## Check bans, licences and sources of all dependencies (needs cargo-deny).
 	cargo deny --log-level error check bans licenses sources

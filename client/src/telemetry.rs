@@ -1,5 +1,6 @@
 //! Log lines on standard error.
 
+use equibatch_server::terminal::has_colours;
 use tracing_subscriber::{EnvFilter, fmt};
 
 /// Starts logging: warnings by default, more with each `--verbose`. `RUST_LOG` overrides both.
@@ -12,6 +13,7 @@ pub fn start(verbose: u8) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let subscriber = fmt()
         .with_env_filter(filter)
+        .with_ansi(has_colours(&std::io::stderr()))
         .with_writer(std::io::stderr)
         .finish();
     // A second start, as in tests, changes nothing.

@@ -8,10 +8,16 @@ mod bench;
 mod data;
 mod explain;
 pub mod file;
+mod manual;
+mod preview;
+mod which;
 
 pub use bench::{Bench, Stage};
 pub use data::{Download, Reading, Stats, Verify};
 pub use explain::Explain;
+pub use manual::{Completions, Man};
+pub use preview::Preview;
+pub use which::Which;
 
 /// Streams class-balanced, augmented, normalised image batches over gRPC.
 #[derive(Debug, Parser)]
@@ -51,14 +57,25 @@ pub enum Command {
     SampleData(SampleData),
     /// Say what a recipe of augmentations means, or list all that one can be made of.
     Recipe(Recipe),
+    /// Draw a labelled grid of a batch as training would see it, or one image beside augmentations of it.
+    Preview(Preview),
     /// Say of which images a batch is made, and what happened to each, in numbers and as a picture.
     Explain(Explain),
     /// Measure what a batch costs on this machine, stage by stage.
     Bench(Bench),
+    /// Print what makes a shell complete this program's options.
+    Completions(Completions),
+    /// Print this program's manual page, or write all of them.
+    Man(Man),
 }
 
 /// Options of `check`.
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  server check server.toml                             silent where the file makes sense
+  server check server.toml && systemctl restart equibatch
+
+Exit codes: 0 it makes sense, 66 no such file, 78 it does not: the line and the key are named.")]
 pub struct Check {
     /// The file, as for `serve --config`.
     pub config: PathBuf,
@@ -66,6 +83,12 @@ pub struct Check {
 
 /// Options of `health`.
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  server health                                        the server on this machine
+  server health unix:/run/equibatch.sock
+  server health https://loader:50051 --tls-ca root.pem
+
+Exit codes: 0 it serves, 64 senseless options, 69 it does not, or nobody answers.")]
 pub struct Health {
     /// HOST:PORT, https://HOST:PORT, or unix:PATH.
     #[arg(default_value = "127.0.0.1:50051")]
@@ -77,6 +100,14 @@ pub struct Health {
 
 /// Options of `serve`.
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  server serve --data pets=./pets                      to this machine only, at 127.0.0.1:50051
+  server serve --data pets=./pets --data flowers=./flowers --cache-bytes 8GiB
+  server serve --data pets=./pets --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key --tokens tokens
+  server serve --config server.toml                    `server serve --print-config ...` writes such a file
+
+Exit codes: 0 stopped by SIGINT or SIGTERM, 64 senseless options, 66 a folder cannot be served, 74 the system refused,
+78 the configuration file makes no sense.")]
 pub struct Serve {
     /// A TOML file with options: a key is an option's name without the dashes, and [data] may be a table of names and folders. What is
     /// typed or in the environment wins.
@@ -201,6 +232,11 @@ pub enum LogFormat {
 
 /// Options of `sample-data`.
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  server sample-data data                              200 flowers, 20 birds, and 10 more of each in data/test
+  server sample-data data --classes cats,boats,fish --counts 300,30,10 --seed 7
+
+Exit codes: 0 done, 64 senseless options or a folder that holds something, 74 the system refused.")]
 pub struct SampleData {
     /// The folder to make; it must not hold anything yet.
     pub dir: PathBuf,
@@ -220,7 +256,16 @@ pub struct SampleData {
 
 /// Options of `recipe`.
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  server recipe                                        all presets and parts, with the range of every number
+  server recipe 'fastai rotate(10)'                    what that means
+  server recipe --json                                 for a program
+
+Exit codes: 0 done, 64 no recipe.")]
 pub struct Recipe {
     /// A recipe, such as `fastai rotate(10)`. Printed with every number by name. Without it: all presets and parts.
     pub text: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }

@@ -21,7 +21,7 @@ use crate::{
 
 mod bench;
 mod data;
-mod explain;
+mod which;
 
 pub use data::Fetching;
 

@@ -28,7 +28,8 @@
 //! | [`stats`], [`moments`] | what is in a folder, and what a stream would make of it; mean and variance of pixels |
 //! | [`download`] | lists of addresses to images in class folders |
 //! | [`verify`], [`files`] | what is wrong with the files of a folder, and mending it; files that appear whole or not at all |
-//! | [`terminal`] | tables and progress bars |
+//! | [`terminal`], [`sheet`] | tables, progress bars and pictures in a terminal; labelled pictures in rows |
+//! | [`preview`] | batches and augmentations, drawn for a person |
 //! | [`sample_data`] | drawn images to try things out with |
 //! | [`mod@bench`] | what a batch costs on this machine, stage by stage |
 //!
@@ -61,11 +62,13 @@ pub mod header;
 pub mod image;
 pub mod moments;
 pub mod pipeline;
+pub mod preview;
 pub mod random;
 pub mod retouch;
 pub mod sample_data;
 pub mod sampling;
 pub mod service;
+pub mod sheet;
 pub mod size;
 pub mod stats;
 pub mod telemetry;

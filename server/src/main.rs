@@ -45,6 +45,9 @@ fn main() -> ExitCode {
         Command::Recipe(args) => command::recipe(args),
         Command::Bench(args) => command::bench(args),
         Command::Download(args) => command::download(args),
+        Command::Completions(args) => command::completions(args),
+        Command::Man(args) => command::man(args),
+        Command::Preview(args) => command::preview(args),
         Command::Explain(args) => command::explain(args),
     };
     exit::code(outcome)

@@ -4,7 +4,7 @@ use std::io;
 
 use tracing_subscriber::{EnvFilter, filter::ParseError};
 
-use crate::args::LogFormat;
+use crate::{args::LogFormat, terminal};
 
 /// Starts logging. Panics are logged too, so that every line has the same form.
 ///
@@ -15,6 +15,7 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), ParseError> {
     let filter = EnvFilter::try_new(filter)?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(terminal::has_colours(&io::stderr()))
         .with_writer(io::stderr)
         .with_target(false);
     // A second start keeps the first one's log.

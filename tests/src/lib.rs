@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! - [`certificates`]: for TLS.
+//! - [`docs`]: pages that are made from the code.
 //! - [`http`]: a web server that answers as a test wants it to.
 //! - [`images`]: small folders of real image files.
 //! - [`interpreter`]: what every operator of the gradient compiler means, in plain loops over double precision.
@@ -12,6 +13,7 @@
 //! - [`mod@reference`]: the way of a validation image from pixels to tensor, in double precision.
 
 pub mod certificates;
+pub mod docs;
 pub mod http;
 pub mod images;
 pub mod interpreter;

@@ -16,6 +16,7 @@ const SERVER: Rules = &[
     ("tone", &[]),
     ("header", &[]),
     ("terminal", &[]),
+    ("sheet", &[]),
     ("files", &[]),
     ("moments", &["image"]),
     ("dataset", &["header", "random"]),
@@ -48,6 +49,7 @@ const SERVER: Rules = &[
         "stats",
         &["dataset", "decode", "image", "moments", "sampling", "terminal"],
     ),
+    ("preview", &["augment", "decode", "pipeline", "sheet", "terminal"]),
     ("download", &["decode", "files", "header", "terminal"]),
     (
         "verify",

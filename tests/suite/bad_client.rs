@@ -77,7 +77,11 @@ fn a_port_without_a_server_is_unavailable() {
         refused(
             &[command, "--server", &closed],
             69,
-            &[&closed, "connection refused", "is the server running?"],
+            &[
+                &closed,
+                "connection refused",
+                "is the server running, and is --server right?",
+            ],
         );
     }
 }

@@ -303,6 +303,15 @@ async fn a_description_of_nothing_is_refused() {
     let status = client.describe_dataset(request).await.unwrap_err();
     assert_eq!(status.code(), InvalidArgument);
     assert!(status.message().contains("effective_number_beta"), "{status}");
+    for sample_ids in [vec![30], vec![u32::MAX], vec![0; 4097]] {
+        let request = DescribeDatasetRequest {
+            sample_ids,
+            ..DescribeDatasetRequest::default()
+        };
+        let status = client.describe_dataset(request).await.unwrap_err();
+        assert_eq!(status.code(), InvalidArgument);
+        assert!(status.message().contains("sample_ids"), "{status}");
+    }
 }
 
 /// Numbers as they come, and those at which things break.

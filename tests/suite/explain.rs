@@ -158,7 +158,7 @@ fn the_explanation_can_be_read_and_looked_at() {
         (&["--step", "99"], "99"),
         (&["--recipe", "spin"], "spin"),
         (&["--balance", "fair"], "oversample"),
-        (&["--of", "all"], "valid"),
+        (&["--part", "all"], "valid"),
     ] {
         let output = explain(more);
         let complaint = String::from_utf8(output.stderr).unwrap();

@@ -142,6 +142,33 @@ async fn the_server_says_what_it_holds_and_how_it_is() {
         .map(|class| class.inverse_frequency_weight)
         .collect();
     assert_eq!(weights, [20.0 / (2.0 * 4.0), 20.0 / (2.0 * 16.0)]);
+    let request = DescribeDatasetRequest {
+        sample_ids: vec![24, 0, 24],
+        ..DescribeDatasetRequest::default()
+    };
+    let samples = client
+        .describe_dataset(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .samples;
+    let named: Vec<(u32, &str, u32)> = samples
+        .iter()
+        .map(|sample| (sample.id, sample.path.as_str(), sample.label))
+        .collect();
+    assert_eq!(
+        named,
+        [
+            (24, "flowers/0019.jpg", 1),
+            (0, "birds/0000.jpg", 0),
+            (24, "flowers/0019.jpg", 1)
+        ]
+    );
+    assert!(
+        samples
+            .iter()
+            .all(|sample| matches!(sample.split.as_str(), "train" | "valid"))
+    );
     let mut health = tonic_health::pb::health_client::HealthClient::new(server.channel().await);
     for service in ["", "equibatch.v1.BatchLoader"] {
         let request = tonic_health::pb::HealthCheckRequest {

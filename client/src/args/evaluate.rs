@@ -9,6 +9,10 @@ use crate::stream::Split;
 
 /// `client evaluate`.
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  client evaluate runs/flowers                        on the validation images, with the confusion matrix
+  client evaluate runs/natural runs/flowers           two models side by side
+  client evaluate runs/flowers --split test --json")]
 pub struct Evaluate {
     #[command(flatten)]
     #[allow(

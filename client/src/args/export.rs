@@ -7,6 +7,9 @@ use crate::program::{OPSET, OPSETS};
 
 /// `client export`.
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  client export runs/flowers --fold --out folded.onnx  fewer nodes, the same function
+  client export runs/flowers --preprocess u8 --layout nhwc --out pixels.onnx    takes bytes as image libraries have them")]
 pub struct Export {
     #[command(flatten)]
     #[allow(

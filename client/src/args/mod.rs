@@ -2,18 +2,22 @@
 
 mod evaluate;
 mod export;
+mod manual;
 mod predict;
 mod server;
 mod setup;
+mod show_batch;
 mod train;
 
 use clap::{Args, Parser, Subcommand};
 
 pub use evaluate::Evaluate;
 pub use export::{Export, PixelOrder, Preprocess};
+pub use manual::{Completions, Man};
 pub use predict::{Format, Predict};
 pub use server::{Execution, Server};
 pub use setup::{Images, Network, Setup};
+pub use show_batch::ShowBatch;
 pub use train::Train;
 
 /// Trains and judges image classifiers on batches from an Equibatch server.
@@ -42,14 +46,24 @@ pub enum Command {
     Predict(Predict),
     /// Write a trained model for use elsewhere, and check it.
     Export(Export),
+    /// Draw a labelled grid of a batch, or one image beside augmentations of it.
+    ShowBatch(Box<ShowBatch>),
     /// List the server's datasets.
     Datasets(Datasets),
     /// Time training steps on this machine, without a server.
     Bench(Bench),
+    /// Print what makes a shell complete this program's options.
+    Completions(Completions),
+    /// Print this program's manual page, or write all of them.
+    Man(Man),
 }
 
 /// `client datasets`.
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  client datasets                                     names, classes, images per split, and files that are never served
+  client datasets --json | jq -r '.[].name'
+  client datasets --server https://loader:50051 --tls-ca root.pem --token-file token")]
 pub struct Datasets {
     #[command(flatten)]
     #[allow(
@@ -57,10 +71,16 @@ pub struct Datasets {
         reason = "a documentation comment would become the help text of the group"
     )]
     pub server: Server,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `client bench`.
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  client bench                                        ResNet34 at 224 pixels, batches of 16, on the CPU
+  client bench --batch-size 64 --device cuda --json")]
 pub struct Bench {
     #[command(flatten)]
     #[allow(

@@ -8,6 +8,10 @@ use super::Execution;
 
 /// `client predict`.
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  client predict --model runs/flowers new/            every image below a folder
+  client predict --model runs/flowers/model.onnx --format csv new/*.jpg > predictions.csv
+  client predict --model runs/flowers --json new/*.jpg | jq .image")]
 pub struct Predict {
     #[command(flatten)]
     #[allow(

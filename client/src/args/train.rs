@@ -9,6 +9,11 @@ use crate::schedule::LearningRates;
 
 /// `client train`.
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  client train                                        the server's only dataset, balanced, into a new folder below runs/
+  client train --balance natural --out runs/natural   the images as they are, to compare
+  client train --arch resnet18@16 --size 96 --batch-size 16 --epochs 5    a quick trial on a CPU
+  client train --resume runs/natural                  goes on after an interruption, bit for bit")]
 pub struct Train {
     #[command(flatten)]
     #[allow(

@@ -1,3 +1,5 @@
+use equibatch_server::preview;
+
 use crate::{
     config::UsageError,
     learn::{checkpoint, evaluate, export, fit, learner, network, predict, run},
@@ -44,6 +46,11 @@ impl Exit {
         }
         if let Some(error) = cause.downcast_ref::<runtime::Error>() {
             return Some(Self::of_runtime(error));
+        }
+        match cause.downcast_ref::<preview::Error>() {
+            Some(preview::Error::Recipe(_) | preview::Error::Size(_)) => return Some(Self::Usage),
+            Some(preview::Error::Read { .. } | preview::Error::Decode { .. }) => return Some(Self::Data),
+            _ => {}
         }
         match cause.downcast_ref::<run::Error>() {
             Some(run::Error::Occupied { .. }) => return Some(Self::Usage),

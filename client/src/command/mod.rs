@@ -5,8 +5,10 @@ mod datasets;
 mod evaluate;
 mod exit;
 mod export;
+mod manual;
 mod predict;
 mod prepare;
+mod show_batch;
 mod signals;
 mod train;
 
@@ -27,6 +29,9 @@ pub fn run(command: Command) -> Result<Exit> {
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::ShowBatch(args) => show_batch::run(&args),
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::man(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Datasets(args) => datasets::run(&args),
     }

@@ -10,7 +10,7 @@
 //! - [`run`], [`checkpoint`], [`card`]: what is written to disk, by [`atomic`] replacement.
 //! - [`network`]: networks from ONNX files; [`mod@export`]: trained models for others.
 //! - [`predict`]: image files classified.
-//! - [`progress`], [`report`]: what a person sees.
+//! - [`progress`], [`report`], [`pixels`]: what a person sees.
 
 pub mod architecture;
 pub mod atomic;
@@ -24,6 +24,7 @@ pub mod fit;
 pub mod learner;
 pub mod metrics;
 pub mod network;
+pub mod pixels;
 pub mod predict;
 pub mod progress;
 pub mod report;

@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 #[non_exhaustive]
 pub enum Error {
     /// The address is no host and port.
-    #[error("cannot use `{address}` as a server address: {reason}")]
+    #[error("cannot use `{address}` as a server address: {reason}; see --server")]
     Address {
         /// As typed.
         address: String,
@@ -16,7 +16,7 @@ pub enum Error {
         reason: String,
     },
     /// Nobody answers there.
-    #[error("cannot reach {address}: {reason}; is the server running?")]
+    #[error("cannot reach {address}: {reason}; is the server running, and is --server right?")]
     Unreachable {
         /// Host and port.
         address: String,

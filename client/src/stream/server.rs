@@ -136,11 +136,29 @@ impl Server {
     pub(super) async fn describe(&self, dataset: &str) -> Result<DatasetDescription, Error> {
         let request = v1::DescribeDatasetRequest {
             dataset: dataset.to_owned(),
-            effective_number_beta: None,
+            ..v1::DescribeDatasetRequest::default()
         };
+        Ok(DatasetDescription::from_wire(self.answer(request).await?))
+    }
+
+    /// Paths of samples of a dataset, below its root.
+    pub(super) async fn paths(&self, dataset: &str, samples: &[u32]) -> Result<Vec<String>, Error> {
+        let request = v1::DescribeDatasetRequest {
+            dataset: dataset.to_owned(),
+            sample_ids: samples.to_vec(),
+            ..v1::DescribeDatasetRequest::default()
+        };
+        let named = self.answer(request).await?.samples;
+        Ok(named.into_iter().map(|sample| sample.path).collect())
+    }
+
+    async fn answer(
+        &self,
+        request: v1::DescribeDatasetRequest,
+    ) -> Result<v1::DescribeDatasetResponse, Error> {
         let answer = self.client().await?.describe_dataset(request).await;
         let answer = answer.map_err(|status| Error::from_status(&self.address, &status))?;
-        Ok(DatasetDescription::from_wire(answer.into_inner()))
+        Ok(answer.into_inner())
     }
 
     /// Whether it can be asked for batches of `files`.

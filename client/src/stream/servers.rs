@@ -15,6 +15,9 @@ use super::{
 /// How long a server may take to answer a question that needs no images.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Samples that a server is asked to name in one question.
+const SAMPLES_AT_ONCE: usize = 4096;
+
 /// Servers that hold the same files, ready to be asked. A stream is spread over all of them, and goes on while one of them is left.
 #[derive(Debug)]
 pub struct Servers {
@@ -89,6 +92,19 @@ impl Servers {
     /// [`Error::Refused`] where the server has no such dataset.
     pub fn describe(&self, dataset: &str) -> Result<DatasetDescription, Error> {
         self.ask(&async |server| server.describe(dataset).await)
+    }
+
+    /// Paths of samples below the root of their dataset, in the order of `samples`; empty where the servers are too old to say.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] where the dataset has no such sample.
+    pub fn paths(&self, dataset: &str, samples: &[u32]) -> Result<Vec<String>, Error> {
+        let mut paths = vec![];
+        for some in samples.chunks(SAMPLES_AT_ONCE) {
+            paths.extend(self.ask(&async |server| server.paths(dataset, some).await)?);
+        }
+        Ok(paths)
     }
 
     /// Starts a stream that keeps up to `prefetch` batches ready, at least one from each server. Each server gets a connection of its own,

@@ -300,7 +300,7 @@ fn a_closed_port_is_one_sentence_with_the_address() {
     let error = open(address).expect_err("closed");
     assert_eq!(
         error.to_string(),
-        format!("cannot reach {address}: connection refused; is the server running?")
+        format!("cannot reach {address}: connection refused; is the server running, and is --server right?")
     );
     assert!(error.is_unavailable());
 }

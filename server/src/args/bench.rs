@@ -4,6 +4,12 @@ use clap::{Args, ValueEnum};
 
 /// Options of `bench`.
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  server bench                                         every stage, on drawn images
+  server bench --data pets --only decode,stream
+  server bench --json > bench.json
+
+Exit codes: 0 done, 64 senseless options, 66 no such folder or no images, 74 the system refused.")]
 pub struct Bench {
     /// A folder with one folder of images per class; a name before it is taken as in `serve`, and has no meaning here. Default: images
     /// drawn into a temporary folder, 200 of one class and 20 of another.

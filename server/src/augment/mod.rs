@@ -25,6 +25,7 @@ mod resized_crop;
 mod rotate;
 mod symmetric_warp;
 pub mod text;
+mod words;
 mod zoom;
 
 pub use crop::{Crop, CropRange};

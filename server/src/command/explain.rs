@@ -1,34 +1,21 @@
-use std::{collections::BTreeMap, fmt::Write as _, num::NonZeroUsize, path::Path};
+use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
 use anyhow::{Context as _, anyhow};
 use equibatch_server::{
     args::Explain,
     augment::Draw,
     blend::{Blend, Rectangle},
-    dataset::{self, ScanOptions},
-    pipeline::{Engine, EngineConfig, Error, Explained, StreamSpec},
+    pipeline::Explained,
 };
 use image::{RgbImage, imageops};
 
-use super::print;
-use crate::exit::{Failure, INPUT, SYSTEM, USAGE};
+use super::{look, print};
+use crate::exit::{Failure, SYSTEM, USAGE};
 
 /// Says of what images a batch is made, and what happened to each.
 pub(crate) fn explain(args: &Explain) -> Result<(), Failure> {
-    let spec = StreamSpec::try_from(args).map_err(|error| USAGE.failure(error))?;
+    let (spec, mut batch) = look(&args.dir, &args.which)?;
     let size = spec.tensor.size;
-    let options = ScanOptions::try_from(&args.reading).map_err(|error| USAGE.failure(error))?;
-    let name = args.dir.file_name().unwrap_or_default().to_string_lossy();
-    let dataset = dataset::scan(&name, &args.dir, &options).map_err(|error| INPUT.failure(error))?;
-    let config = EngineConfig {
-        threads: NonZeroUsize::MIN,
-        ..EngineConfig::default()
-    };
-    let engine = Engine::new(config, vec![dataset]).map_err(|error| SYSTEM.failure(error))?;
-    let mut batch = engine.explain(spec).map_err(|error| match error {
-        Error::NoReadableImage { .. } => INPUT.failure(error),
-        _ => USAGE.failure(error),
-    })?;
     if let Some(slot) = args.slot {
         let images = batch.len();
         batch.retain(|explained| explained.slot == slot);

@@ -5,6 +5,8 @@ mod check;
 mod download;
 mod explain;
 mod health;
+mod manual;
+mod preview;
 mod recipe;
 mod stats;
 mod verify;
@@ -14,19 +16,23 @@ pub(crate) use check::check;
 pub(crate) use download::download;
 pub(crate) use explain::explain;
 pub(crate) use health::health;
+pub(crate) use manual::{completions, man};
+pub(crate) use preview::preview;
 pub(crate) use recipe::recipe;
 pub(crate) use stats::stats;
 pub(crate) use verify::verify;
 
 use std::{
     io::{self, Write as _},
+    num::NonZeroUsize,
     path::Path,
 };
 
 use anyhow::Context as _;
 use equibatch_server::{
-    args::Reading,
+    args::{Reading, Which},
     dataset::{self, Dataset, ScanOptions},
+    pipeline::{Engine, EngineConfig, Error, Explained, StreamSpec},
 };
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::Serialize;
@@ -38,6 +44,24 @@ fn survey(dir: &Path, reading: &Reading) -> Result<Dataset, Failure> {
     let options = ScanOptions::try_from(reading).map_err(|error| USAGE.failure(error))?;
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     dataset::survey(&name, dir, &options).map_err(|error| INPUT.failure(error))
+}
+
+/// The batch of `dir` that is looked at, and the stream that it is of.
+fn look(dir: &Path, which: &Which) -> Result<(StreamSpec, Vec<Explained>), Failure> {
+    let spec = StreamSpec::try_from(which).map_err(|error| USAGE.failure(error))?;
+    let options = ScanOptions::try_from(&which.reading).map_err(|error| USAGE.failure(error))?;
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    let dataset = dataset::scan(&name, dir, &options).map_err(|error| INPUT.failure(error))?;
+    let config = EngineConfig {
+        threads: NonZeroUsize::MIN,
+        ..EngineConfig::default()
+    };
+    let engine = Engine::new(config, vec![dataset]).map_err(|error| SYSTEM.failure(error))?;
+    let batch = engine.explain(spec.clone()).map_err(|error| match error {
+        Error::NoReadableImage { .. } => INPUT.failure(error),
+        _ => USAGE.failure(error),
+    })?;
+    Ok((spec, batch))
 }
 
 /// The threads that decode.

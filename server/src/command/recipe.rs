@@ -4,9 +4,10 @@ use equibatch_server::{
     args,
     augment::{
         self, Recipe,
-        text::{Fallback, PARTS, PRESETS, Parameter},
+        text::{Fallback, PARTS, PRESETS, Parameter, Part, Preset},
     },
 };
+use serde_json::json;
 
 use crate::exit::{Failure, SYSTEM, USAGE};
 
@@ -14,18 +15,53 @@ use crate::exit::{Failure, SYSTEM, USAGE};
 pub(crate) fn recipe(args: &args::Recipe) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let written = match &args.text {
+        None if args.json => writeln!(out, "{:#}", listing()),
         None => everything(&mut out),
         Some(text) => {
             let recipe: Recipe = text
                 .parse()
                 .map_err(|error: augment::Error| USAGE.failure(error))?;
-            writeln!(out, "{recipe}")
+            match args.json {
+                true => writeln!(out, "{:#}", json!({ "recipe": recipe.to_string() })),
+                false => writeln!(out, "{recipe}"),
+            }
         }
     };
     match written {
         // The reader has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(|error| SYSTEM.failure(error)),
+    }
+}
+
+/// All presets and parts, with what they take, for a program.
+fn listing() -> serde_json::Value {
+    let preset = |preset: &Preset| json!({ "name": preset.name, "about": preset.about, "text": preset.text });
+    let parameter = |parameter: &Parameter| {
+        let Parameter {
+            name,
+            low,
+            high,
+            is_whole,
+            ..
+        } = parameter;
+        json!({ "name": name, "default": default(parameter), "low": low, "high": high, "whole": is_whole })
+    };
+    let part = |part: &Part| {
+        let parameters: Vec<_> = part.parameters.iter().map(parameter).collect();
+        json!({ "name": part.name, "about": part.about, "parameters": parameters })
+    };
+    let presets: Vec<_> = PRESETS.iter().map(preset).collect();
+    let parts: Vec<_> = PARTS.iter().map(part).collect();
+    json!({ "presets": presets, "parts": parts })
+}
+
+/// The value where none is given: a number, or the name of an option.
+fn default(parameter: &Parameter) -> String {
+    match parameter.default {
+        Fallback::Value(value) => value.to_string(),
+        Fallback::Affine => "p_affine".to_owned(),
+        Fallback::Lighting => "p_lighting".to_owned(),
     }
 }
 
@@ -46,11 +82,7 @@ fn everything(out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "  {:<14} {}", part.name, part.about)?;
         for parameter in part.parameters {
             let Parameter { name, low, high, .. } = parameter;
-            let default = match parameter.default {
-                Fallback::Value(value) => value.to_string(),
-                Fallback::Affine => "p_affine".to_owned(),
-                Fallback::Lighting => "p_lighting".to_owned(),
-            };
+            let default = default(parameter);
             writeln!(out, "  {:<14}   {name}={default}, from {low} to {high}", "")?;
         }
     }

@@ -36,6 +36,7 @@ mod served;
 mod source;
 mod spec;
 mod stream;
+mod variations;
 mod verdict;
 mod workers;
 
@@ -53,4 +54,5 @@ pub use self::{
     source::{Files, Source, is_transient},
     spec::{Canonical, Error as SpecError, Shard, StreamSpec},
     stream::{BatchStream, Description},
+    variations::{Variation, variations},
 };

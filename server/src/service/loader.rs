@@ -23,6 +23,9 @@ use crate::{
 /// Beta of the effective number of samples, where the request does not say.
 const EFFECTIVE_NUMBER_BETA: f64 = 0.999;
 
+/// Samples that one answer names, at most.
+const NAMED_SAMPLES: usize = 4096;
+
 /// Answers requests from an engine.
 #[derive(Clone, Debug)]
 pub struct Loader {
@@ -111,6 +114,7 @@ impl BatchLoader for Loader {
             .dataset_among(&request.dataset, |name| terms.allow(name))
             .map_err(|error| status(&error))?;
         let dataset = served.dataset();
+        let samples = samples(dataset, &request.sample_ids)?;
         let counts = dataset.counts(Split::Train);
         let inverse = dataset::inverse_frequency(&counts);
         let effective = dataset::effective_number(&counts, beta);
@@ -136,6 +140,7 @@ impl BatchLoader for Loader {
                     reason: file.reason,
                 })
                 .collect(),
+            samples,
         }))
     }
 
@@ -192,6 +197,30 @@ impl BatchLoader for Loader {
             (guest, place),
         )))
     }
+}
+
+/// What is known of the samples of these numbers.
+fn samples(dataset: &Dataset, ids: &[u32]) -> Result<Vec<v1::SampleDescription>, Status> {
+    if ids.len() > NAMED_SAMPLES {
+        let message = format!(
+            "sample_ids has {} entries: at most {NAMED_SAMPLES} are answered",
+            ids.len()
+        );
+        return Err(Status::invalid_argument(message));
+    }
+    let describe = |&id: &u32| {
+        let sample = dataset.samples.get(id as usize).ok_or_else(|| {
+            let samples = dataset.samples.len();
+            Status::invalid_argument(format!("sample_ids has {id}: the dataset has {samples} samples"))
+        })?;
+        Ok(v1::SampleDescription {
+            id,
+            path: sample.path.clone(),
+            label: sample.class,
+            split: sample.split.name().to_owned(),
+        })
+    };
+    ids.iter().map(describe).collect()
 }
 
 /// Splits that have images, with the number of their images, or of those of one class.

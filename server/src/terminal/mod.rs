@@ -1,7 +1,18 @@
-//! What a person sees of a command that takes a while: a bar while it works, tables when it is done.
+//! What a person sees of a command that takes a while: a bar while it works, tables and pictures when it is done.
+
+mod inline;
+
+pub use inline::show;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal};
+
+/// Whether what goes to `stream` may have colours: it is a terminal, and nobody has asked for none (<https://no-color.org>).
+#[must_use]
+pub fn has_colours(stream: &impl IsTerminal) -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    stream.is_terminal() && !refused
+}
 
 /// A bar on standard error for `count` pieces of work, or nothing where that is no terminal. It has no colours.
 #[must_use]

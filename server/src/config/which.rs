@@ -1,4 +1,4 @@
-//! What the options of `explain` mean.
+//! What the options that say which batch is looked at mean.
 
 use super::Error;
 use crate::{
@@ -11,18 +11,18 @@ use crate::{
     tensor::{ElementType, Layout, Normalization, TensorSpec},
 };
 
-impl TryFrom<&args::Explain> for StreamSpec {
+impl TryFrom<&args::Which> for StreamSpec {
     type Error = Error;
 
     /// The stream that a client gets who asks for no more than this, in bytes.
-    fn try_from(args: &args::Explain) -> Result<Self, Error> {
+    fn try_from(args: &args::Which) -> Result<Self, Error> {
         let wrong = |option, value: &str, reason| Error::Value {
             option,
             value: value.to_owned(),
             reason,
         };
-        let split = Split::from_name(&args.of)
-            .ok_or_else(|| wrong("--of", &args.of, "it must be train, valid or test"))?;
+        let split = Split::from_name(&args.part)
+            .ok_or_else(|| wrong("--part", &args.part, "it must be train, valid or test"))?;
         let policy: Policy = args
             .balance
             .parse()

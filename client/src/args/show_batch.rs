@@ -1,0 +1,63 @@
+//! `client show-batch`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Server;
+use crate::stream::{Balance, Split};
+
+/// `client show-batch`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  client show-batch                                   25 images of the first training batch, as batch.png
+  client show-batch --split valid --rows 3            9 validation images, as the model is judged on them
+  client show-batch --recipe 'light rotate(45)'       as training would see them with another recipe
+  client show-batch --of bird.jpg --times 10          one image beside ten of its augmentations; needs no server")]
+pub struct ShowBatch {
+    #[command(flatten)]
+    #[allow(
+        missing_docs,
+        reason = "a documentation comment would become the help text of the group"
+    )]
+    pub server: Server,
+    /// Rows of the grid, and images in a row; a batch may have fewer.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub rows: u32,
+    /// Which part of the dataset: train, valid or test.
+    #[arg(long, default_value_t = Split::Train)]
+    pub split: Split,
+    /// Show this image file as it is, beside augmentations of it, with what was drawn for each.
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["split", "rows"])]
+    pub of: Option<PathBuf>,
+    /// Augmentations of that image.
+    #[arg(long, value_name = "N", default_value_t = 10, requires = "of", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub times: u32,
+    /// Where to write the picture. It is shown in the terminal as well, where that can show pictures.
+    #[arg(long, value_name = "FILE", default_value = "batch.png")]
+    pub out: PathBuf,
+    /// Which dataset; not needed where the server has one only.
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    pub dataset: String,
+    /// Epoch of the batch, from 0.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..u32::MAX as i64))]
+    pub epoch: u32,
+    /// Number of the batch in its epoch, from 0.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub step: u64,
+    /// Images in a batch.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch_size: u32,
+    /// Height and width of the images, in pixels.
+    #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = clap::value_parser!(u32).range(1..))]
+    pub size: u32,
+    /// How often each class is drawn in training: oversample, undersample, natural or power:X. [default: oversample]
+    #[arg(long, value_name = "POLICY")]
+    pub balance: Option<Balance>,
+    /// Augmentation of training images; `server recipe` lists what there is. [default: fastai]
+    #[arg(long, value_name = "TEXT")]
+    pub recipe: Option<String>,
+    /// Seed of the stream.
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    pub seed: u64,
+}

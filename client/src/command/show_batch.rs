@@ -1,0 +1,133 @@
+use std::{
+    collections::BTreeMap,
+    io::{self, Write as _},
+};
+
+use anyhow::Result;
+use equibatch_server::{
+    preview::{self, Augmentations},
+    sheet::{Cell, Sheet},
+};
+
+use super::Exit;
+use crate::{
+    args::ShowBatch,
+    config::{self, UsageError},
+    learn::pixels::picture,
+    stream::{Batch, BatchRequest, Position, Split, StreamDescription},
+};
+
+/// Draws a batch as the server sends it, or a file and its augmentations.
+pub(super) fn run(args: &ShowBatch) -> Result<Exit> {
+    let sheet = match &args.of {
+        Some(path) => {
+            let augmentations = Augmentations {
+                recipe: args.recipe.as_deref().unwrap_or("fastai"),
+                seed: args.seed,
+                times: args.times,
+                size: args.size,
+            };
+            preview::of_image(path, &augmentations)?
+        }
+        None => of_batch(args)?,
+    };
+    preview::save(&sheet, &args.out)?;
+    writeln!(io::stdout().lock(), "written: {}", args.out.display())?;
+    Ok(Exit::Done)
+}
+
+fn of_batch(args: &ShowBatch) -> Result<Sheet> {
+    let servers = config::servers(&args.server)?;
+    let request = BatchRequest {
+        seed: args.seed,
+        epochs: args.epoch + 1,
+        start: Some(Position {
+            seed: args.seed,
+            epoch: args.epoch.into(),
+            step: args.step,
+            world: 1,
+            ..Position::default()
+        }),
+        balance: args.balance,
+        recipe: args.recipe.clone().unwrap_or_default(),
+        ..BatchRequest::evaluation(&args.dataset, args.split, args.batch_size, args.size)
+    };
+    let mut stream = servers.stream(&request, 1)?;
+    let description = stream.description().clone();
+    let Some(batch) = stream.next_batch()? else {
+        let message = format!(
+            "--step {}: an epoch has {} batches",
+            args.step, description.steps_per_epoch
+        );
+        return Err(UsageError(message).into());
+    };
+    let shown = (args.rows as usize).pow(2).min(batch.labels.len());
+    let paths = servers.paths(&description.dataset, &batch.samples[..shown])?;
+    let bytes = batch.tensor.len() / batch.labels.len().max(1);
+    let cell = |(place, tensor): (usize, &[u8])| Cell {
+        picture: picture(tensor, args.size, description.mean, description.std),
+        lines: std::iter::once(label(&description, &batch, place))
+            .chain(paths.get(place).cloned())
+            .collect(),
+    };
+    Ok(Sheet {
+        title: title(args, &description, &batch, shown),
+        columns: Sheet::square(shown),
+        cells: batch
+            .tensor
+            .chunks_exact(bytes.max(1))
+            .take(shown)
+            .enumerate()
+            .map(cell)
+            .collect(),
+    })
+}
+
+/// The class of an image, or the shares of two where images are mixed.
+fn label(description: &StreamDescription, batch: &Batch, place: usize) -> String {
+    let own = class(description, batch.labels[place]);
+    match batch.mixed.as_ref().and_then(|mixed| mixed.get(place)) {
+        Some(mixed) => preview::shares(own, class(description, mixed.label), mixed.weight),
+        None => own.to_owned(),
+    }
+}
+
+fn class(description: &StreamDescription, label: u32) -> &str {
+    description
+        .classes
+        .get(label as usize)
+        .map_or("?", String::as_str)
+}
+
+fn title(args: &ShowBatch, description: &StreamDescription, batch: &Batch, shown: usize) -> Vec<String> {
+    let mut classes: BTreeMap<u32, usize> = BTreeMap::new();
+    for &label in &batch.labels {
+        *classes.entry(label).or_default() += 1;
+    }
+    let counts: Vec<String> = classes
+        .iter()
+        .map(|(&label, images)| format!("{images} {}", class(description, label)))
+        .collect();
+    let how = if args.split == Split::Train {
+        let balance = args.balance.unwrap_or_default();
+        let recipe = args.recipe.as_deref().unwrap_or("fastai");
+        format!(", balance {balance}, recipe {recipe}")
+    } else {
+        String::new()
+    };
+    vec![
+        format!(
+            "{}: {} batch {} of epoch {}, {}",
+            description.dataset,
+            args.split,
+            batch.step,
+            batch.epoch,
+            counts.join(", ")
+        ),
+        format!(
+            "{shown} of {} images, seed {}{how}",
+            batch.labels.len(),
+            args.seed
+        ),
+    ]
+}

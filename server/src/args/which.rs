@@ -1,0 +1,40 @@
+//! Which batch is looked at: of `explain` and `preview`.
+
+use clap::Args;
+
+use super::Reading;
+
+/// Which batch is looked at.
+#[derive(Args, Debug)]
+pub struct Which {
+    /// Which part of the images: train, valid or test.
+    #[arg(long, value_name = "SPLIT", default_value = "train")]
+    pub part: String,
+    /// Epoch of the batch, from 0.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub epoch: u32,
+    /// Number of the batch in its epoch, from 0.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub step: u64,
+    /// Seed of the stream.
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    pub seed: u64,
+    /// Images in a batch.
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub batch_size: u32,
+    /// Height and width of the images, in pixels.
+    #[arg(long, value_name = "PIXELS", default_value_t = 224)]
+    pub size: u32,
+    /// How often each class is drawn in training: oversample, undersample, natural, power:X or effective:BETA.
+    #[arg(long, value_name = "POLICY", default_value = "oversample")]
+    pub balance: String,
+    /// Augmentation of training images; `server recipe` lists what there is.
+    #[arg(long, value_name = "TEXT", default_value = "fastai")]
+    pub recipe: String,
+    #[command(flatten)]
+    #[allow(
+        missing_docs,
+        reason = "a documentation comment would become the help text of the group"
+    )]
+    pub reading: Reading,
+}

@@ -1,0 +1,80 @@
+//! Words on pixels.
+
+use std::sync::OnceLock;
+
+use ab_glyph::{Font as _, FontRef, PxScale, ScaleFont as _};
+use image::{Rgb, RgbImage};
+
+/// Size and colour.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Words {
+    size: f32,
+    ink: Rgb<u8>,
+}
+
+impl Words {
+    pub(super) const fn new(size: f32, ink: Rgb<u8>) -> Self {
+        Self { size, ink }
+    }
+
+    /// From one line to the next, in pixels.
+    pub(super) fn leading(self) -> u32 {
+        (self.size * 1.25).ceil() as u32
+    }
+}
+
+/// The font is in the program: a machine that trains has none as a rule.
+fn font() -> &'static FontRef<'static> {
+    static FONT: OnceLock<FontRef<'static>> = OnceLock::new();
+    FONT.get_or_init(|| {
+        FontRef::try_from_slice(epaint_default_fonts::UBUNTU_LIGHT).expect("the embedded font is readable")
+    })
+}
+
+/// Writes `text` to the right of and below `at`, no wider than `room` pixels: what does not fit is three dots.
+pub(super) fn write(image: &mut RgbImage, text: &str, (left, top): (u32, u32), (words, room): (Words, u32)) {
+    let scaled = font().as_scaled(PxScale::from(words.size));
+    let baseline = top as f32 + scaled.ascent();
+    let mut x = left as f32;
+    for letter in fitted(text, words.size, room as f32).chars() {
+        let mut glyph = scaled.scaled_glyph(letter);
+        glyph.position = ab_glyph::point(x, baseline);
+        x += scaled.h_advance(glyph.id);
+        let Some(outline) = font().outline_glyph(glyph) else {
+            continue;
+        };
+        let bounds = outline.px_bounds();
+        outline.draw(|column, row, coverage| {
+            let (x, y) = (
+                bounds.min.x as i64 + i64::from(column),
+                bounds.min.y as i64 + i64::from(row),
+            );
+            let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y)) else {
+                return;
+            };
+            if let Some(pixel) = image.get_pixel_mut_checked(x, y) {
+                let mix = |below: u8, ink: u8| {
+                    (f32::from(below) + (f32::from(ink) - f32::from(below)) * coverage.clamp(0.0, 1.0))
+                        .round() as u8
+                };
+                pixel.0 = std::array::from_fn(|channel| mix(pixel.0[channel], words.ink.0[channel]));
+            }
+        });
+    }
+}
+
+/// `text`, or so much of it that three dots fit behind it.
+fn fitted(text: &str, size: f32, room: f32) -> String {
+    let scaled = font().as_scaled(PxScale::from(size));
+    let width = |letter: char| scaled.h_advance(scaled.glyph_id(letter));
+    if text.chars().map(width).sum::<f32>() <= room {
+        return text.to_owned();
+    }
+    let room = room - width('…');
+    let mut used = 0.0;
+    let kept = text.chars().take_while(|&letter| {
+        used += width(letter);
+        used <= room
+    });
+    kept.chain(['…']).collect()
+}

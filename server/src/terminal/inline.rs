@@ -1,0 +1,156 @@
+//! Pictures between the lines of a terminal that can show them.
+//!
+//! # Source
+//!
+//! <https://sw.kovidgoyal.net/kitty/graphics-protocol/> and <https://iterm2.com/documentation-images.html>. Which of them a terminal speaks
+//! is taken from what it says of itself in the environment; a terminal that says nothing is not asked, for the answer of one that does not
+//! understand the question would be typed into the next prompt.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+/// How a terminal wants its pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Kitty,
+    Iterm,
+}
+
+/// Longest piece of a picture in one escape sequence of kitty's protocol.
+const PIECE: usize = 4096;
+
+/// Shows a PNG file's bytes where standard output is a terminal that can, and says whether it did.
+///
+/// # Errors
+///
+/// Those of standard output.
+pub fn show(png: &[u8]) -> io::Result<bool> {
+    let mut out = io::stdout().lock();
+    if !out.is_terminal() {
+        return Ok(false);
+    }
+    let Some(protocol) = protocol(&|name| std::env::var(name).ok()) else {
+        return Ok(false);
+    };
+    write(&mut out, protocol, png)?;
+    out.flush()?;
+    Ok(true)
+}
+
+/// What the terminal speaks, by its environment. A multiplexer between it and this program swallows pictures.
+fn protocol(variable: &dyn Fn(&str) -> Option<String>) -> Option<Protocol> {
+    let is = |name: &str, values: &[&str]| variable(name).is_some_and(|value| values.contains(&&*value));
+    let starts =
+        |name: &str, beginning: &str| variable(name).is_some_and(|value| value.starts_with(beginning));
+    if variable("TMUX").is_some() || starts("TERM", "screen") || starts("TERM", "tmux") {
+        return None;
+    }
+    if is("TERM", &["xterm-kitty", "xterm-ghostty"])
+        || variable("KITTY_WINDOW_ID").is_some()
+        || is("TERM_PROGRAM", &["ghostty"])
+    {
+        return Some(Protocol::Kitty);
+    }
+    let speaks_iterm = is(
+        "TERM_PROGRAM",
+        &["iTerm.app", "WezTerm", "mintty", "vscode", "rio"],
+    );
+    (speaks_iterm || starts("LC_TERMINAL", "iTerm")).then_some(Protocol::Iterm)
+}
+
+fn write(out: &mut impl Write, protocol: Protocol, png: &[u8]) -> io::Result<()> {
+    let text = STANDARD.encode(png);
+    match protocol {
+        Protocol::Iterm => writeln!(
+            out,
+            "\x1b]1337;File=inline=1;size={};preserveAspectRatio=1:{text}\x07",
+            png.len()
+        ),
+        Protocol::Kitty => {
+            let pieces = text.len().div_ceil(PIECE).max(1);
+            for (number, piece) in text.as_bytes().chunks(PIECE).enumerate() {
+                let more = u8::from(number + 1 < pieces);
+                let keys = if number == 0 {
+                    format!("f=100,a=T,m={more}")
+                } else {
+                    format!("m={more}")
+                };
+                write!(out, "\x1b_G{keys};")?;
+                out.write_all(piece)?;
+                write!(out, "\x1b\\")?;
+            }
+            writeln!(out)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spoken(variables: &[(&str, &str)]) -> Option<Protocol> {
+        let find = |name: &str| {
+            variables
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| (*value).to_owned())
+        };
+        protocol(&find)
+    }
+
+    #[test]
+    fn terminals_are_known_by_what_they_say_of_themselves() {
+        assert_eq!(spoken(&[("TERM", "xterm-kitty")]), Some(Protocol::Kitty));
+        assert_eq!(
+            spoken(&[("TERM", "xterm-256color"), ("TERM_PROGRAM", "iTerm.app")]),
+            Some(Protocol::Iterm)
+        );
+        assert_eq!(
+            spoken(&[("TERM", "xterm-256color"), ("LC_TERMINAL", "iTerm2")]),
+            Some(Protocol::Iterm)
+        );
+        assert_eq!(spoken(&[("TERM", "xterm-256color")]), None);
+        assert_eq!(
+            spoken(&[("TERM", "tmux-256color"), ("KITTY_WINDOW_ID", "1")]),
+            None
+        );
+        assert_eq!(spoken(&[]), None);
+    }
+
+    #[test]
+    fn a_large_picture_goes_in_pieces_that_add_up_to_it() {
+        let png: Vec<u8> = (0..10_000_u32).map(|at| (at * 7 % 256) as u8).collect();
+        let mut out = vec![];
+        write(&mut out, Protocol::Kitty, &png).expect("written");
+        let text = String::from_utf8(out).expect("escape sequences are text");
+        let pieces: Vec<&str> = text
+            .trim()
+            .split("\x1b\\")
+            .filter(|piece| !piece.is_empty())
+            .collect();
+        assert_eq!(pieces.len(), STANDARD.encode(&png).len().div_ceil(PIECE));
+        let mut joined = String::new();
+        for (number, piece) in pieces.iter().enumerate() {
+            let (keys, data) = piece
+                .strip_prefix("\x1b_G")
+                .and_then(|rest| rest.split_once(';'))
+                .expect("keys");
+            assert_eq!(keys.starts_with("f=100,a=T"), number == 0, "{keys}");
+            assert_eq!(keys.ends_with("m=0"), number + 1 == pieces.len(), "{keys}");
+            assert!(data.len() <= PIECE);
+            joined += data;
+        }
+        assert_eq!(STANDARD.decode(joined).expect("base64"), png);
+    }
+
+    #[test]
+    fn iterm_takes_a_picture_in_one_piece_with_its_size() {
+        let mut out = vec![];
+        write(&mut out, Protocol::Iterm, b"abc").expect("written");
+        assert_eq!(
+            out,
+            b"\x1b]1337;File=inline=1;size=3;preserveAspectRatio=1:YWJj\x07\n"
+        );
+    }
+}
