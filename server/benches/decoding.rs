@@ -4,7 +4,7 @@ mod processor_time;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use equibatch_server::{
-    decode::{DecodeOptions, canonical, canonical_short_side, decode},
+    decode::{DecodeOptions, canonical, canonical_short_side, decode, decode_canonical},
     image::Image,
     random::{Purpose, generator, uniform},
 };
@@ -64,9 +64,23 @@ fn shrinking(criterion: &mut Criterion<ProcessorTime>) {
     }
 }
 
+fn first_touch(criterion: &mut Criterion<ProcessorTime>) {
+    let mut group = criterion.benchmark_group("decode to the canonical size for 224");
+    group.sample_size(20);
+    let short_side = Some(canonical_short_side(224));
+    for (name, size) in SIZES {
+        let file = jpeg(&picture(size));
+        group.throughput(Throughput::Bytes(file.len() as u64));
+        group.bench_function(name, |bencher| {
+            let options = DecodeOptions::default();
+            bencher.iter(|| decode_canonical(&file, &options, short_side).expect("a JPEG file"));
+        });
+    }
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().with_measurement(ProcessorTime::THREAD);
-    targets = decoding, shrinking
+    targets = decoding, shrinking, first_touch
 }
 criterion_main!(benches);

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     dataset::Split,
-    decode::{DecodeOptions, canonical, canonical_short_side, decode},
+    decode::{DecodeOptions, canonical_short_side, decode_canonical},
     image::Image,
     tensor::ElementType,
 };
@@ -106,5 +106,5 @@ impl Files {
 
 /// The image of a file at the size that it is kept at; `None` is its own.
 fn first_touch(file: &[u8], short_side: Option<u32>) -> Result<Image, Error> {
-    Ok(canonical(decode(file, &DecodeOptions::default())?, short_side))
+    Ok(decode_canonical(file, &DecodeOptions::default(), short_side)?)
 }

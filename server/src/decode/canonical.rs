@@ -51,10 +51,19 @@ pub fn canonical(image: Image, short_side: Option<u32>) -> Image {
 /// Where a side is 0.
 #[must_use]
 pub fn resized(image: &Image, size: (u32, u32)) -> Image {
-    resized_by(&mut Resizer::new(), image, size)
+    resized_part(image, (image.width().into(), image.height().into()), size)
 }
 
-fn resized_by(resizer: &mut Resizer, image: &Image, (width, height): (u32, u32)) -> Image {
+/// The upper left part of the image, of `part` pixels (across, down), at another size.
+///
+/// # Panics
+///
+/// Where a side is 0, or the part is larger than the image.
+pub(super) fn resized_part(image: &Image, part: (f64, f64), size: (u32, u32)) -> Image {
+    resized_by(&mut Resizer::new(), image, part, size)
+}
+
+fn resized_by(resizer: &mut Resizer, image: &Image, part: (f64, f64), (width, height): (u32, u32)) -> Image {
     let bytes = width as usize * height as usize * Image::CHANNELS;
     let mut pixels = room_for(bytes);
     pixels.resize(bytes, 0);
@@ -62,11 +71,13 @@ fn resized_by(resizer: &mut Resizer, image: &Image, (width, height): (u32, u32))
         .expect("three bytes for every pixel");
     let mut target =
         TypedImage::<U8x3>::from_buffer(width, height, &mut pixels).expect("three bytes for every pixel");
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    let options = ResizeOptions::new()
+        .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
+        .crop(0.0, 0.0, part.0, part.1);
     // Typed: the untyped call is generic code for every pixel type and instruction set, compiled into this crate.
     resizer
         .resize_typed(&source, &mut target, &options)
-        .expect("equal pixel types, no crop");
+        .expect("equal pixel types, and a part of the image");
     Image::new(width, height, pixels)
 }
 
@@ -154,7 +165,7 @@ mod tests {
             // SAFETY: the machine has the instructions, as `is_supported` says.
             unsafe { resizer.set_cpu_extensions(set) };
             assert!(
-                resized_by(&mut resizer, &image, (135, 102)) == expected,
+                resized_by(&mut resizer, &image, (211.0, 160.0), (135, 102)) == expected,
                 "{set:?}"
             );
         }

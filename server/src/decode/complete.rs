@@ -24,7 +24,7 @@ fn jpeg(bytes: &[u8]) -> Option<()> {
     let mut at = 0;
     let mut scans = 0;
     loop {
-        at += bytes.get(at..)?.iter().position(|&byte| byte == 0xFF)?;
+        at += memchr::memchr(0xFF, bytes.get(at..)?)?;
         at += bytes[at..].iter().position(|&byte| byte != 0xFF)?;
         let marker = bytes[at];
         at += 1;

@@ -2,7 +2,8 @@
 //!
 //! JPEG, PNG, WebP, BMP and GIF, by content; of an animation the first frame. Everything becomes 8-bit RGB: grey is replicated,
 //! transparency is dropped (not composited), 16 bits are rounded to 8, CMYK JPEG is converted by the decoder. Colour profiles are
-//! not applied. The orientation in EXIF data is applied unless the options say otherwise.
+//! not applied. The orientation in EXIF data is applied unless the options say otherwise. Large JPEGs are decoded to a quarter or an eighth
+//! of their size where that is enough ([`decode_canonical`]).
 //!
 //! Any bytes give an image or an [`Error`], never a panic, and no file takes more memory than its [`Limits`] allow.
 
@@ -11,6 +12,7 @@ mod complete;
 mod error;
 mod file;
 mod pixels;
+mod reduced;
 
 pub use canonical::{canonical, canonical_short_side, canonical_size, resized};
 pub use error::{Blame, Error};
@@ -23,6 +25,8 @@ use std::io::Cursor;
 use ::image::metadata::Orientation as Turn;
 use ::image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
 
+use self::canonical::resized_part;
+use self::reduced::{Reduced, Scale};
 use crate::dataset::Orientation;
 use crate::header::{self, Format};
 use crate::image::Image;
@@ -36,7 +40,7 @@ pub struct DecodeOptions {
     pub limits: Limits,
 }
 
-/// Decodes the bytes of one file.
+/// Decodes the bytes of one file, all pixels of it.
 ///
 /// # Determinism
 ///
@@ -44,15 +48,33 @@ pub struct DecodeOptions {
 ///
 /// # Errors
 ///
+/// As [`decode_canonical`].
+pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Image, Error> {
+    decode_canonical(bytes, options, None)
+}
+
+/// Decodes the bytes of one file to its [`canonical`] image, in time and memory that follow from what is needed: of a large JPEG, no more
+/// is decoded than the means of squares of pixels, where they are fine enough.
+///
+/// # Determinism
+///
+/// A function of the arguments. Which way is taken follows from the file's header and `short_side`.
+///
+/// # Errors
+///
 /// Every variant of [`Error`] but those about files. A truncated file is an error even where the missing part is small: half an image
 /// padded with grey would be trained on.
-pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Image, Error> {
+pub fn decode_canonical(
+    bytes: &[u8],
+    options: &DecodeOptions,
+    short_side: Option<u32>,
+) -> Result<Image, Error> {
     options.limits.check_file(bytes.len() as u64)?;
     let format = header::read(Cursor::new(bytes), &options.limits)?.format;
     if !complete::is_complete(format, bytes) {
         return Err(Error::Truncated { format });
     }
-    guarded(format, || decode_with_codec(format, bytes, options))
+    guarded(format, || decode_with_codec(format, bytes, options, short_side))
 }
 
 /// Runs a decoder; a panic of it is an error of the data that it was given.
@@ -60,7 +82,12 @@ fn guarded(format: Format, decode: impl FnOnce() -> Result<Image, Error>) -> Res
     header::caught(decode).map_err(|message| Error::Panicked { format, message })?
 }
 
-fn decode_with_codec(format: Format, bytes: &[u8], options: &DecodeOptions) -> Result<Image, Error> {
+fn decode_with_codec(
+    format: Format,
+    bytes: &[u8],
+    options: &DecodeOptions,
+    short_side: Option<u32>,
+) -> Result<Image, Error> {
     let limits = options.limits;
     let corrupt = |source| Error::Corrupt { format, source };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format.codec());
@@ -79,17 +106,28 @@ fn decode_with_codec(format: Format, bytes: &[u8], options: &DecodeOptions) -> R
         Orientation::Apply => decoder.orientation().unwrap_or(Turn::NoTransforms),
         Orientation::Ignore => Turn::NoTransforms,
     };
-    let pixels = pixels::rgb(format, decoder)?;
-    Ok(turned(width, height, pixels, turn))
+    let scale = short_side
+        .filter(|_| format == Format::Jpeg)
+        .and_then(|side| Scale::of((width, height), side));
+    let lying = match scale.and_then(|scale| reduced::decode(bytes, scale)) {
+        Some(Reduced { image, size }) => {
+            resized_part(&image, size, canonical_size(width, height, short_side))
+        }
+        None => canonical(
+            Image::new(width, height, pixels::rgb(format, decoder)?),
+            short_side,
+        ),
+    };
+    // Last, when there is least to turn.
+    Ok(turned(lying, turn))
 }
 
-fn turned(width: u32, height: u32, pixels: Vec<u8>, turn: Turn) -> Image {
+fn turned(image: Image, turn: Turn) -> Image {
     if turn == Turn::NoTransforms {
-        return Image::new(width, height, pixels);
+        return image;
     }
-    let mut image = DynamicImage::ImageRgb8(
-        RgbImage::from_raw(width, height, pixels).expect("three bytes for every pixel"),
-    );
+    let pixels = RgbImage::from_raw(image.width(), image.height(), image.pixels().to_vec());
+    let mut image = DynamicImage::ImageRgb8(pixels.expect("three bytes for every pixel"));
     image.apply_orientation(turn);
     let image = image.into_rgb8();
     Image::new(image.width(), image.height(), image.into_raw())

@@ -161,8 +161,7 @@ impl Decoder {
             let started = Instant::now();
             let bytes = self.source.read(served.dataset(), sample)?;
             let read = started.elapsed();
-            let image =
-                decode::decode(&bytes, &self.options).map(|image| decode::canonical(image, self.short_side));
+            let image = decode::decode_canonical(&bytes, &self.options, self.short_side);
             tally.decoded(read, started.elapsed() - read);
             image
         });

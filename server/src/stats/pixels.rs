@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::Unusable;
 use crate::{
     dataset::{Dataset, Split},
-    decode::{self, DecodeOptions, canonical, canonical_short_side, decode, read},
+    decode::{self, DecodeOptions, canonical_short_side, decode_canonical, read},
     moments::Moments,
 };
 
@@ -57,9 +57,9 @@ pub(super) fn measure(
         .into_par_iter()
         .map(|id| {
             let bytes = read(&dataset.path(id), &dataset.samples[id as usize], &options.limits);
-            let image = bytes.and_then(|bytes| decode(&bytes, &options));
+            let image = bytes.and_then(|bytes| decode_canonical(&bytes, &options, short_side));
             progress();
-            (id, image.map(|image| Moments::of(&canonical(image, short_side))))
+            (id, image.map(|image| Moments::of(&image)))
         })
         .collect();
 

@@ -2,7 +2,7 @@ use std::{borrow::Cow, fs, io};
 
 use equibatch_server::{
     augment::Draw,
-    decode::{self, DecodeOptions, canonical, decode},
+    decode::{self, DecodeOptions, decode_canonical},
     tensor::{self, Layout, Normalization, TensorSpec, write_image},
 };
 
@@ -50,10 +50,9 @@ pub fn prepare(
         Bytes::Nowhere(error) => Err(io::Error::new(error.kind(), error.to_string())),
     };
     let bytes = bytes.map_err(|source| Unreadable::Read { name: name(), source })?;
-    let image = decode(&bytes, &DecodeOptions::default())
-        .map_err(|source| Unreadable::Decode { name: name(), source })?;
     let short_side = (preprocessing.canonical_short_side > 0).then_some(preprocessing.canonical_short_side);
-    let image = canonical(image, short_side);
+    let image = decode_canonical(&bytes, &DecodeOptions::default(), short_side)
+        .map_err(|source| Unreadable::Decode { name: name(), source })?;
     let spec = TensorSpec {
         size: preprocessing.image_size,
         element_type: match input.element_type {

@@ -1,0 +1,127 @@
+//! Bits of entropy-coded data, from the highest to the lowest of each byte.
+
+use std::ops::Range;
+
+use super::coefficients::number;
+
+/// Zeros behind each segment, so that a reader finds eight bytes wherever it begins.
+const PADDING: usize = 8;
+
+/// The entropy-coded data of a scan without its stuffing, cut at its restart markers.
+#[derive(Debug)]
+pub(super) struct Segments {
+    bytes: Vec<u8>,
+    ranges: Vec<Range<usize>>,
+}
+
+impl Segments {
+    /// Reads `data` up to the first marker that is not a restart. `None` where that is missing, or the restarts are not in order.
+    ///
+    /// # Source
+    ///
+    /// ITU-T T.81, annexes B.1.1.5 (stuffing) and B.2.1 (restart intervals).
+    pub(super) fn of(data: &[u8]) -> Option<Self> {
+        let mut bytes = Vec::with_capacity(data.len() + PADDING);
+        let mut ranges = vec![];
+        let (mut from, mut start) = (0, 0);
+        let mut search = memchr::memchr_iter(0xFF, data);
+        loop {
+            let at = search.next()?;
+            match *data.get(at + 1)? {
+                // A byte of data, and the zero that says so.
+                0x00 => {
+                    bytes.extend_from_slice(&data[from..=at]);
+                    from = at + 2;
+                }
+                // Fill bytes may stand before a marker.
+                0xFF => {
+                    bytes.extend_from_slice(&data[from..at]);
+                    from = at + 1;
+                }
+                marker => {
+                    bytes.extend_from_slice(&data[from..at]);
+                    from = at + 2;
+                    ranges.push(start..bytes.len());
+                    bytes.extend_from_slice(&[0; PADDING]);
+                    start = bytes.len();
+                    let expected = 0xD0 + ((ranges.len() - 1) % 8) as u8;
+                    match marker {
+                        0xD0..=0xD7 if marker == expected => {}
+                        0xD0..=0xD7 => return None,
+                        _ => return Some(Self { bytes, ranges }),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Readers of the segments, in order.
+    pub(super) fn readers(&self) -> impl ExactSizeIterator<Item = Bits<'_>> {
+        self.ranges
+            .iter()
+            .map(|range| Bits::new(&self.bytes[range.start..range.end + PADDING]))
+    }
+}
+
+/// A reader of one segment.
+#[derive(Debug)]
+pub(super) struct Bits<'a> {
+    bytes: &'a [u8],
+    /// The next byte that is not in the buffer.
+    at: usize,
+    /// Bits to come, the next one highest; zeros behind those that count.
+    buffer: u64,
+    /// Bits in the buffer that count, at least.
+    count: u32,
+}
+
+impl<'a> Bits<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            at: 0,
+            buffer: 0,
+            count: 0,
+        }
+    }
+
+    /// Sees to it that 56 bits can be looked at. Behind the end, they are zeros.
+    #[inline]
+    pub(super) fn fill(&mut self) {
+        let word = match self.bytes.get(self.at..) {
+            Some(rest) => rest.first_chunk().map_or(0, |word| u64::from_be_bytes(*word)),
+            None => 0,
+        };
+        self.buffer |= word >> self.count;
+        self.at += ((63 - self.count) >> 3) as usize;
+        self.count |= 56;
+    }
+
+    /// The next `count` bits, up to 16 of those filled.
+    #[inline]
+    pub(super) fn peek(&self, count: u32) -> usize {
+        // Twice, because none of a word cannot be had by one shift.
+        ((self.buffer >> 1) >> (63 - count)) as usize
+    }
+
+    /// Goes on by `count` bits, of those filled.
+    #[inline]
+    pub(super) fn skip(&mut self, count: u32) {
+        self.buffer <<= count;
+        self.count -= count;
+    }
+
+    /// The number that the next `size` bits stand for, up to 15 of those filled.
+    #[inline]
+    pub(super) fn number(&mut self, size: u32) -> i32 {
+        let bits = self.peek(size) as u32;
+        self.skip(size);
+        number(bits, size)
+    }
+
+    /// Whether all bits that were read were there.
+    pub(super) fn is_within(&self) -> bool {
+        let read = self.at * 8 - self.count as usize;
+        read <= (self.bytes.len() - PADDING) * 8
+    }
+}

@@ -1,0 +1,79 @@
+//! Huffman codes, by tables of what the next bits mean.
+
+use super::bits::Bits;
+
+/// Bits that the tables look at. Longer codes are rare.
+pub(super) const LOOK: u32 = 12;
+/// A code.
+///
+/// # Source
+///
+/// ITU-T T.81, annexes C (codes) and F.2.2.3 (decoding).
+#[derive(Clone, Debug)]
+pub(super) struct Code {
+    /// For the next [`LOOK`] bits: symbol and, above it, length of its code. 0 where the code is longer or none.
+    short: Box<[u16]>,
+    /// By length: the first code behind those of this length, in 16 bits.
+    end: [u32; 17],
+    /// By length: what a code's number of that length is short of the place of its symbol.
+    offset: [i32; 17],
+    symbols: Vec<u8>,
+}
+
+impl Code {
+    /// The code with `counts[n]` codes of `n + 1` bits, whose symbols are given in order. `None` where there is no such code.
+    pub(super) fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
+        let mut code = Self {
+            short: vec![0; 1 << LOOK].into(),
+            end: [0; 17],
+            offset: [0; 17],
+            symbols: symbols.to_vec(),
+        };
+        let (mut next, mut place) = (0u32, 0usize);
+        for (length, &count) in (1..=16u32).zip(counts) {
+            code.offset[length as usize] = place as i32 - next as i32;
+            for _ in 0..count {
+                let symbol = *symbols.get(place)?;
+                if length <= LOOK {
+                    let first = (next << (LOOK - length)) as usize;
+                    let all = code.short.get_mut(first..first + (1 << (LOOK - length)))?;
+                    all.fill(((length as u16) << 8) | u16::from(symbol));
+                }
+                next += 1;
+                place += 1;
+            }
+            if next > 1 << length {
+                return None;
+            }
+            code.end[length as usize] = next << (16 - length);
+            next <<= 1;
+        }
+        Some(code)
+    }
+
+    /// The next symbol. Takes 16 of the filled bits at most.
+    #[inline]
+    pub(super) fn symbol(&self, bits: &mut Bits<'_>) -> Option<u8> {
+        let entry = self.short[bits.peek(LOOK)];
+        if entry == 0 {
+            return self.long_symbol(bits);
+        }
+        bits.skip(u32::from(entry >> 8));
+        Some(entry.to_le_bytes()[0])
+    }
+
+    /// The symbol whose code the [`LOOK`] bits of `look` begin with, and the length of its code; `None` where it is longer or none.
+    pub(super) fn seen(&self, look: usize) -> Option<(u8, u32)> {
+        let [symbol, length] = self.short[look].to_le_bytes();
+        (length > 0).then_some((symbol, length.into()))
+    }
+
+    #[cold]
+    fn long_symbol(&self, bits: &mut Bits<'_>) -> Option<u8> {
+        let found = bits.peek(16) as u32;
+        let length = (LOOK + 1..=16).find(|&length| found < self.end[length as usize])?;
+        let place = (found >> (16 - length)) as i32 + self.offset[length as usize];
+        bits.skip(length);
+        self.symbols.get(usize::try_from(place).ok()?).copied()
+    }
+}

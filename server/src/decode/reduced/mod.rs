@@ -1,0 +1,111 @@
+//! JPEGs at a fraction of their size, without decoding the whole.
+//!
+//! A block of a JPEG is 64 coefficients of a cosine transform, of which the first is the mean of its pixels. So the means of all blocks
+//! are an image of an eighth of the width and height, and cost no transform at all: the other coefficients are read only as far as to
+//! know where the next block begins. Quarters take a small transform. Of components with fewer samples than luma, larger parts are
+//! taken, so that nothing is enlarged afterwards. Halves would save a seventh of the time, and are not worth a second set of pixels.
+//!
+//! Each pixel is the mean of those pixels of the whole image that it stands for, as they are before they are clamped to bytes.
+//!
+//! What is not decoded here (progressive and arithmetic coding, other depths and colours, unusual sampling), and what is broken, is left
+//! to the decoder of whole images. So a file is broken exactly where that one says so.
+
+mod basis;
+mod bits;
+mod coefficients;
+mod header;
+mod huffman;
+mod scan;
+
+use self::header::Header;
+use self::scan::Strip;
+use super::pixels::room_for;
+use crate::image::Image;
+
+/// By how much images are reduced: to so many pixels less in a row, and so many rows less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scale {
+    Quarter = 4,
+    Eighth = 8,
+}
+
+impl Scale {
+    /// The scale for an image of `width` by `height` pixels that is to be shrunk to `short_side`: the smallest image whose short side is
+    /// at least four thirds of that, so that it is the last step, an antialiased one, that decides on what is seen. `None` where that is
+    /// the whole.
+    pub(super) fn of((width, height): (u32, u32), short_side: u32) -> Option<Self> {
+        let least = |scale: Self| 4 * u64::from(short_side) * scale as u64;
+        let short = 3 * u64::from(width.min(height));
+        [Self::Eighth, Self::Quarter]
+            .into_iter()
+            .find(|&scale| short >= least(scale))
+    }
+}
+
+/// A reduced image.
+#[derive(Debug)]
+pub(super) struct Reduced {
+    pub(super) image: Image,
+    /// Width and height of the whole image in pixels of the reduced one, of which the last in a row may be there in part only.
+    pub(super) size: (f64, f64),
+}
+
+/// Decodes a JPEG to a part of its size. `None` where that is not done here.
+pub(super) fn decode(bytes: &[u8], scale: Scale) -> Option<Reduced> {
+    let header = Header::read(bytes)?;
+    let each = scale as usize;
+    let (width, height) = (header.width.div_ceil(each), header.height.div_ceil(each));
+    let all = width * height * Image::CHANNELS;
+    let mut pixels = room_for(all);
+    scan::rows(&header, each, |strips, row| {
+        // Units may reach beyond the image.
+        if pixels.len() < all {
+            append(&mut pixels, strips, row, width);
+        }
+    })?;
+    let size = |length: usize| length as f64 / each as f64;
+    Some(Reduced {
+        size: (size(header.width), size(header.height)),
+        image: Image::new(u32::try_from(width).ok()?, u32::try_from(height).ok()?, pixels),
+    })
+}
+
+/// Appends a row of interleaved RGB.
+///
+/// # Source
+///
+/// ITU-T T.871, section 7.
+fn append(pixels: &mut Vec<u8>, strips: &[&Strip], row: usize, width: usize) {
+    match strips {
+        [luma, blue, red] => {
+            let values = luma
+                .line(row)
+                .iter()
+                .zip(blue.line(row))
+                .zip(red.line(row))
+                .take(width);
+            pixels.extend(values.flat_map(|((y, cb), cr)| {
+                [
+                    byte(y + 1.402 * cr),
+                    byte(y - 0.344_136 * cb - 0.714_136 * cr),
+                    byte(y + 1.772 * cb),
+                ]
+            }));
+        }
+        [grey, ..] => pixels.extend(grey.line(row).iter().take(width).flat_map(|y| [byte(*y); 3])),
+        [] => {}
+    }
+}
+
+/// From a value around 0, rounded to nearest and clamped.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the conversion clamps, and what is no number becomes 0"
+)]
+fn byte(value: f32) -> u8 {
+    (value + 128.5) as u8
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! The entropy-coded data of a scan to rows of means.
+
+use super::basis::{Basis, SIDE};
+use super::bits::{Bits, Segments};
+use super::coefficients::{First, Others, Skipper};
+use super::header::{Component, Header};
+
+/// The means of one component in a row of units, around 0, in rows.
+#[derive(Debug)]
+pub(super) struct Strip {
+    stride: usize,
+    values: Vec<f32>,
+}
+
+impl Strip {
+    /// A row of means.
+    pub(super) fn line(&self, row: usize) -> &[f32] {
+        &self.values[row * self.stride..][..self.stride]
+    }
+}
+
+/// A component while it is decoded.
+struct Work<'a> {
+    component: &'a Component,
+    basis: Basis,
+    first: First<'a>,
+    others: Use<'a>,
+    strip: Strip,
+    /// The first coefficient of the block before.
+    before: i32,
+}
+
+/// What becomes of a block's coefficients behind the first.
+enum Use<'a> {
+    /// A mean is of a whole block: they do not matter.
+    Skip(Skipper<'a>),
+    Add(Others<'a>),
+}
+
+/// Decodes the scan behind `header`, and gives `take` the strips of its components for each row of means of `scale` by `scale` pixels, with
+/// the number of the row in them.
+///
+/// `None` where a component has no such means, or the data are broken or end early.
+pub(super) fn rows(header: &Header<'_>, scale: usize, mut take: impl FnMut(&[&Strip], usize)) -> Option<()> {
+    let most = |of: fn(&Component) -> usize| header.components.iter().map(of).max();
+    let unit = (
+        most(|component| component.across)?,
+        most(|component| component.down)?,
+    );
+    let columns = header.width.div_ceil(SIDE * unit.0);
+    let units = columns * header.height.div_ceil(SIDE * unit.1);
+    let work = |component| Work::new(component, scale, unit, columns);
+    let mut works: Vec<Work<'_>> = header.components.iter().map(work).collect::<Option<_>>()?;
+    let segments = Segments::of(header.data)?;
+    let interval = match header.restart_interval {
+        0 => units,
+        interval => interval,
+    };
+    let readers = segments.readers();
+    if readers.len() != units.div_ceil(interval) {
+        return None;
+    }
+    for (segment, mut bits) in readers.enumerate() {
+        let first = segment * interval;
+        works.iter_mut().for_each(|work| work.before = 0);
+        for number in first..(first + interval).min(units) {
+            for work in &mut works {
+                work.unit(&mut bits, number % columns)?;
+            }
+            if (number + 1).is_multiple_of(columns) {
+                let strips: Vec<&Strip> = works.iter().map(|work| &work.strip).collect();
+                (0..SIDE * unit.1 / scale).for_each(|row| take(&strips, row));
+            }
+        }
+        bits.is_within().then_some(())?;
+    }
+    Some(())
+}
+
+impl<'a> Work<'a> {
+    fn new(component: &'a Component, scale: usize, unit: (usize, usize), columns: usize) -> Option<Self> {
+        // A component of fewer blocks has larger ones, in pixels of the image.
+        let means = |most: usize, own: usize| {
+            let pixels = most.is_multiple_of(own).then_some(SIDE * most / own)?;
+            let means = pixels / scale;
+            (means > 0 && SIDE.is_multiple_of(means)).then_some(means)
+        };
+        let (across, down) = (means(unit.0, component.across)?, means(unit.1, component.down)?);
+        let stride = columns * component.across * across;
+        Some(Self {
+            component,
+            basis: Basis::new(across, down, &component.quantization),
+            first: First::new(&component.dc),
+            others: if across * down == 1 {
+                Use::Skip(Skipper::new(&component.ac))
+            } else {
+                Use::Add(Others::new(&component.ac))
+            },
+            strip: Strip {
+                stride,
+                values: vec![0.0; stride * component.down * down],
+            },
+            before: 0,
+        })
+    }
+
+    /// Decodes the component's blocks of the unit in `column`.
+    #[inline]
+    fn unit(&mut self, bits: &mut Bits<'_>, column: usize) -> Option<()> {
+        let Component { across, down, .. } = *self.component;
+        for y in 0..down {
+            for x in column * across..(column + 1) * across {
+                match (self.basis.across, self.basis.down) {
+                    (1, 1) => self.block::<1, 1>(bits, x, y),
+                    (1, 2) => self.block::<1, 2>(bits, x, y),
+                    (2, 1) => self.block::<2, 1>(bits, x, y),
+                    (2, 2) => self.block::<2, 2>(bits, x, y),
+                    (2, 4) => self.block::<2, 4>(bits, x, y),
+                    (4, 2) => self.block::<4, 2>(bits, x, y),
+                    (4, 4) => self.block::<4, 4>(bits, x, y),
+                    _ => None,
+                }?;
+            }
+        }
+        Some(())
+    }
+
+    /// Decodes the component's block in column `x` and row `y` of the strip.
+    #[inline]
+    fn block<const ACROSS: usize, const DOWN: usize>(
+        &mut self,
+        bits: &mut Bits<'_>,
+        x: usize,
+        y: usize,
+    ) -> Option<()> {
+        // Of a broken file, the sum may leave the range of its type.
+        self.before = self.before.wrapping_add(self.first.read(bits)?);
+        let waves = self.basis.waves::<ACROSS, DOWN>()?;
+        let mut sums = [[0.0; ACROSS]; DOWN];
+        let mut add = |place: usize, value: f32| {
+            for (sums, waves) in sums.iter_mut().zip(&waves[place]) {
+                for (sum, wave) in sums.iter_mut().zip(waves) {
+                    *sum += value * wave;
+                }
+            }
+        };
+        add(0, self.before as f32);
+        match &self.others {
+            Use::Skip(skipper) => skipper.skip(bits)?,
+            Use::Add(others) => others.read(bits, add)?,
+        }
+        let Strip { stride, values } = &mut self.strip;
+        for (row, sums) in sums.iter().enumerate() {
+            let start = (y * DOWN + row) * *stride + x * ACROSS;
+            values[start..start + ACROSS].copy_from_slice(sums);
+        }
+        Some(())
+    }
+}
