@@ -6,7 +6,7 @@ RUNTIME := .runtime
 ORT_LIBRARY := $(RUNTIME)/onnxruntime/capi/libonnxruntime.so.$(ORT_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help runtime build test lint reference deny demo bench bench-torch bench-peers soak clean
+.PHONY: help runtime build test lint reference deny demo bench bench-torch parity bench-peers soak clean
 
 TORCH := .tools/torch/bin/python
 PEERS := .tools/peers
@@ -57,6 +57,11 @@ bench-torch: build $(TORCH) ## Compare a training step with PyTorch's on this ma
 $(TORCH):
 	$(PYTHON) -m venv .tools/torch
 	$@ -m pip install --quiet torch==2.15.0 numpy
+
+parity: build $(TORCH) ## Train on the same batches in PyTorch, and compare the two step by step (installs PyTorch and gRPC into .tools).
+	@test -e $(SAMPLES)/flowers || target/release/server sample-data $(SAMPLES)
+	$(TORCH) -m pip install --quiet grpcio==1.85.3 grpcio-tools==1.85.1 safetensors==0.8.0
+	$(TORCH) tests/generate/parity.py
 
 bench-peers: build $(PEERS)/installed ## Compare with OpenCV, DALI, albumentations, torchvision and tf.data service (installs 7 GB into .tools).
 	@test -e $(SAMPLES)/flowers || target/release/server sample-data $(SAMPLES)

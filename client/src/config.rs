@@ -33,6 +33,7 @@ pub fn put_setup_over(args: &Setup, config: &mut RunConfig) {
     put(&mut config.image_size, images.size.as_ref());
     put(&mut config.balance, images.balance.as_ref());
     put(&mut config.recipe, images.recipe.as_ref());
+    put(&mut config.wire, images.wire.as_ref());
     put(&mut config.seed, images.seed.as_ref());
     put(&mut config.arch, network.arch.as_ref());
     put(&mut config.head, network.head.as_ref());

@@ -6,8 +6,8 @@ use equibatch_client::{
     graph::{Graph, Op, Shape, TensorType, fold},
     nn::{Builder, Mode},
     program::{
-        Backbone, DeploySpec, Foreign, Head, ModelSpec, OPSETS, Pixels, Tensor, deploy, import, inference,
-        initial_state,
+        Backbone, DeploySpec, Foreign, Head, Images, ModelSpec, OPSETS, Pixels, Tensor, deploy, import,
+        inference, initial_state,
     },
 };
 use equibatch_tests::{
@@ -173,16 +173,16 @@ fn every_way_of_writing_a_model_computes_the_same() {
             mean,
             std,
         };
-        let (pixels_spec, input) = match number % 3 {
-            0 => (Some(pixels_inside(false)), &pixels),
-            1 => (Some(pixels_inside(true)), &interleaved),
-            _ => (None, &normal),
+        let (images, input) = match number % 3 {
+            0 => (Images::Pixels(pixels_inside(false)), &pixels),
+            1 => (Images::Pixels(pixels_inside(true)), &interleaved),
+            _ => (Images::F32, &normal),
         };
         let spec = DeploySpec {
             classes: 3,
             image_size: SIZE,
             fold: number % 2 == 0,
-            pixels: pixels_spec,
+            images,
             opset,
             metadata: &[],
         };

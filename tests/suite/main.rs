@@ -39,3 +39,4 @@ mod touches;
 mod training;
 mod transfer;
 mod weights;
+mod wire;

@@ -6,7 +6,7 @@ use clap::{Args, builder::FalseyValueParser};
 
 use crate::{
     learn::architecture,
-    stream::Balance,
+    stream::{Balance, Wire},
     weights::{Hub, Source},
 };
 
@@ -47,6 +47,11 @@ pub struct Images {
     /// them all. [default: fastai]
     #[arg(long, value_name = "TEXT")]
     pub recipe: Option<String>,
+    /// What batches are made of on their way: f32, normalised by the server; f16, the same in half of the bytes; u8, pixels in a quarter of
+    /// them, normalised by the first nodes of the training step. The last two round what comes out of augmentation, to 11 and 8 bits.
+    /// [default: f32]
+    #[arg(long, value_name = "TYPE")]
+    pub wire: Option<Wire>,
     /// Seeds batches, augmentation, initial weights and dropout. [default: 42]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,

@@ -69,6 +69,7 @@ fn ask_for_images(servers: &Servers, config: &mut RunConfig) -> Result<()> {
         epochs: 1,
         balance: Some(config.balance),
         recipe: config.recipe.clone(),
+        wire: config.wire,
         ..BatchRequest::evaluation(
             &config.dataset,
             Split::Train,

@@ -11,7 +11,7 @@ use super::{
     network,
 };
 use crate::{
-    program::{self, DeploySpec, ElementType, Pixels},
+    program::{self, DeploySpec, ElementType, Images, Pixels},
     runtime::{self, Classifier, Runtime, SessionOptions},
 };
 
@@ -129,7 +129,7 @@ pub fn export(
         classes: card.classes.len(),
         image_size: size,
         fold: spec.fold,
-        pixels,
+        images: pixels.map_or(Images::F32, Images::Pixels),
         opset: spec.opset,
         metadata: &metadata,
     };

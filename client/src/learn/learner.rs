@@ -12,10 +12,10 @@ use super::{
     targets::Loss,
 };
 use crate::{
-    program::{self, AdamW, LayerGroup, ModelSpec, Program, Role, TrainSpec},
+    program::{self, AdamW, Images, LayerGroup, ModelSpec, Pixels, Program, Role, TrainSpec},
     runtime::{self, Classifier, DeviceState, Runtime, SessionOptions, StepRunner, Tensor},
     schedule::{Hyper, LearningRates, OneCycle},
-    stream::{Batch, Position},
+    stream::{Batch, Position, Wire},
     weights::{self, Misfit},
 };
 
@@ -141,6 +141,7 @@ impl Learner {
         let batch_size = config.batch_size as usize;
         let spec = TrainSpec {
             optimizer,
+            images: images(config),
             frozen_groups: if config.frozen {
                 LayerGroup::Head.index()
             } else {
@@ -298,6 +299,19 @@ impl Learner {
     /// [`Error::Runtime`] where the model cannot be prepared.
     pub fn classifier(&self, model: &[u8]) -> Result<Classifier, Error> {
         Ok(Classifier::new(&self.runtime, "the model", model, &self.options)?)
+    }
+}
+
+/// What the training step takes its images as.
+fn images(config: &RunConfig) -> Images {
+    match config.wire {
+        Wire::F32 => Images::F32,
+        Wire::F16 => Images::F16,
+        Wire::U8 => Images::Pixels(Pixels {
+            channels_last: false,
+            mean: config.mean,
+            std: config.std,
+        }),
     }
 }
 

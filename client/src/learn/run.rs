@@ -12,7 +12,11 @@ use super::{
     atomic,
     checkpoint::{CHECKPOINT, Checkpoint, Error as CheckpointError},
 };
-use crate::{program::Head, stream::Balance, weights::Source};
+use crate::{
+    program::Head,
+    stream::{Balance, Wire},
+    weights::Source,
+};
 
 /// What can go wrong with a run's folder.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +96,9 @@ pub struct RunConfig {
     /// Augmentation, resolved, in the server's text form. Empty in runs of before there was a choice: the default.
     #[serde(default)]
     pub recipe: String,
+    /// What batches are made of on their way.
+    #[serde(default)]
+    pub wire: Wire,
     /// Seeds the stream, the initial weights and dropout.
     pub seed: u64,
     /// Per channel: red, green, blue.
@@ -155,6 +162,7 @@ impl Default for RunConfig {
             image_size: 224,
             balance: Balance::Oversample,
             recipe: String::new(),
+            wire: Wire::F32,
             seed: 42,
             mean: [0.485, 0.456, 0.406],
             std: [0.229, 0.224, 0.225],

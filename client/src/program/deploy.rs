@@ -1,8 +1,8 @@
 use super::assembly::info;
-use super::{Error, Program, Signature};
+use super::{Error, Images, Program, Signature};
 use crate::graph::export::{self, Options};
-use crate::graph::{ElementType, Graph, TensorType, fold, lower};
-use crate::nn::{Builder, Foreign, Mode, Pixels};
+use crate::graph::{Graph, TensorType, fold, lower};
+use crate::nn::{Builder, Foreign, Mode};
 
 /// How a trained model is handed to others.
 #[derive(Clone, Debug)]
@@ -13,8 +13,8 @@ pub struct DeploySpec<'a> {
     pub image_size: usize,
     /// Whether batch norms are merged into the layers beside them.
     pub fold: bool,
-    /// Absent: images come normalised, as `f32[N, 3, S, S]`. Otherwise they come as bytes, and the first nodes normalise them.
-    pub pixels: Option<Pixels>,
+    /// What it takes.
+    pub images: Images,
     /// Version of ONNX's operator set.
     pub opset: i64,
     /// Key and value pairs kept in the file.
@@ -24,7 +24,7 @@ pub struct DeploySpec<'a> {
 /// Compiles a model that was read from a file for prediction elsewhere, with any number of images per run.
 ///
 /// # Shapes
-/// `images: f32[N, 3, S, S]`, `u8[N, 3, S, S]` or `u8[N, S, S, 3] → logits: f32[N, classes], probabilities: f32[N, classes]`, with N open.
+/// `images` as [`Images`] says `→ logits: f32[N, classes], probabilities: f32[N, classes]`, with N open.
 ///
 /// # Determinism
 /// A pure function of its arguments, byte for byte.
@@ -34,18 +34,9 @@ pub struct DeploySpec<'a> {
 pub fn deploy(network: &Foreign, spec: &DeploySpec<'_>) -> Result<Program, Error> {
     let size = spec.image_size;
     let mut graph = Graph::new();
-    let images_type = match spec.pixels {
-        None => TensorType::f32([1, 3, size, size]),
-        Some(Pixels { channels_last, .. }) if channels_last => {
-            TensorType::new(ElementType::U8, [1, size, size, 3])
-        }
-        Some(_) => TensorType::new(ElementType::U8, [1, 3, size, size]),
-    };
-    let images = graph.input("images", images_type)?;
-    let normal = match &spec.pixels {
-        Some(pixels) => pixels.normalised(&mut graph, images)?,
-        None => images,
-    };
+    let shape = spec.images.shape(1, size);
+    let images = graph.input("images", TensorType::new(spec.images.element_type(), shape))?;
+    let normal = spec.images.normalised(&mut graph, images)?;
     let mut builder = Builder::new(&mut graph, Mode::Inference);
     let logits = network.build(&mut builder, normal, spec.classes)?;
     let mut state = network.state(&builder, 0);

@@ -3,6 +3,7 @@
 mod assembly;
 mod deploy;
 mod error;
+mod images;
 mod inference;
 mod pass;
 mod signature;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 
 pub use deploy::{DeploySpec, deploy};
 pub use error::Error;
+pub use images::Images;
 pub use inference::inference;
 pub use signature::{Role, Signature, StatePair, ValueInfo};
 pub use spec::{ModelSpec, TrainSpec};

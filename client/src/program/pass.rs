@@ -18,11 +18,12 @@ pub(super) struct Pass {
 
 /// Wires a pass with its inputs and outputs.
 pub(super) fn pass(spec: &TrainSpec, program: &mut Assembly) -> Result<Pass, Error> {
-    let size = spec.model.image_size;
-    let images = program.input("images", TensorType::f32([spec.batch_size, 3, size, size]))?;
+    let shape = spec.images.shape(spec.batch_size, spec.model.image_size);
+    let images = program.input("images", TensorType::new(spec.images.element_type(), shape))?;
     let targets = program.input("targets", TensorType::f32([spec.batch_size, spec.model.classes]))?;
+    let normal = spec.images.normalised(&mut program.graph, images)?;
     let mut builder = Builder::new(&mut program.graph, Mode::Train);
-    let logits = spec.model.build(&mut builder, images)?;
+    let logits = spec.model.build(&mut builder, normal)?;
     let (parameters, statistics) = (builder.parameters().to_vec(), builder.statistics().to_vec());
     let dropout = builder.dropouts().to_vec();
     let g = &mut program.graph;

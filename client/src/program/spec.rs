@@ -1,4 +1,4 @@
-use super::Error;
+use super::{Error, Images};
 use crate::graph::Value;
 use crate::nn::{Backbone, Builder, Head, LayerGroup, Parameter};
 use crate::optim::AdamW;
@@ -63,6 +63,8 @@ pub struct TrainSpec {
     pub model: ModelSpec,
     /// Images per step.
     pub batch_size: usize,
+    /// What they come as.
+    pub images: Images,
     /// How many of [`LayerGroup::ALL`], from the first, keep everything but their batch norms.
     pub frozen_groups: usize,
     /// γ of the focal loss; 0 for the cross entropy.
@@ -82,6 +84,7 @@ impl TrainSpec {
         Self {
             model,
             batch_size,
+            images: Images::F32,
             frozen_groups: 0,
             focal: 0.0,
             clip_norm: None,

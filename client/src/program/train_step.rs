@@ -10,7 +10,7 @@ use crate::graph::lower;
 /// Compiles one step of training: forward, loss, backward and update.
 ///
 /// # Shapes
-/// `images: f32[N, 3, S, S]`, `targets: f32[N, classes]`, one mask `f32[N, F]` per dropout, and scalars `f32[]`: `beta1`,
+/// `images` as [`Images`](super::Images) says, `targets: f32[N, classes]`, one mask `f32[N, F]` per dropout, and scalars `f32[]`: `beta1`,
 /// `bias_correction1`, `bias_correction2`, `learning_rate.i` for each group i that trains anything, and `average_decay` where averages are
 /// kept `→ loss: f32[]` (see [`nn::loss`](crate::nn::loss())), `logits: f32[N, classes]`, `gradient_norm: f32[]` (before clipping, where
 /// gradients are clipped), and the next state.

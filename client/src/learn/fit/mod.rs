@@ -160,6 +160,7 @@ impl Fit<'_> {
             start: Some(progress.place()),
             balance: Some(config.balance),
             recipe: config.recipe.clone(),
+            wire: config.wire,
             expected_fingerprint: config.fingerprint.clone(),
             ..BatchRequest::evaluation(
                 &config.dataset,
