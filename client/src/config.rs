@@ -9,7 +9,7 @@ use std::{
 use crate::{
     args::{Execution, Server, Setup, Train},
     learn::run::RunConfig,
-    runtime::SessionOptions,
+    runtime::{Operators, SessionOptions},
     stream::{Balance, Credentials, Patience, Servers, Token},
 };
 
@@ -104,6 +104,15 @@ pub fn session_options(execution: &Execution) -> SessionOptions {
         device: execution.device,
         intra_threads: execution.threads,
         ..SessionOptions::default()
+    }
+}
+
+/// How training steps run.
+#[must_use]
+pub fn training_options(execution: &Execution, operators: Operators) -> SessionOptions {
+    SessionOptions {
+        operators,
+        ..session_options(execution)
     }
 }
 

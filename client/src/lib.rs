@@ -8,6 +8,7 @@
 //! # Layout
 //!
 //! - [`graph`], [`autodiff`], [`nn`], [`optim`], [`program`]: from layers to whole programs, without running anything.
+//! - [`kernels`]: our own operators, in vectors.
 //! - [`schedule`]: learning rates as functions of the step.
 //! - [`weights`]: what a network can start from: files of other programs, the hub; the only module that names it.
 //! - [`runtime`]: runs programs; the only module that names ONNX Runtime.
@@ -27,6 +28,7 @@ pub mod autodiff;
 pub mod command;
 pub mod config;
 pub mod graph;
+pub mod kernels;
 pub mod learn;
 pub mod nn;
 pub mod optim;

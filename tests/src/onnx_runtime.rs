@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use equibatch_client::graph::export::{self, Options};
 use equibatch_client::graph::{ElementType, Graph, Origin, lower};
-use equibatch_client::runtime::Runtime;
+use equibatch_client::runtime::{Runtime, operators};
 use half::{bf16, f16};
 use ort::session::{Session, SessionInputValue};
 use ort::value::Tensor;
@@ -17,6 +17,18 @@ use crate::interpreter::Array;
 /// # Errors
 /// Whatever ONNX Runtime says.
 pub fn run(graph: &Graph, leaves: &BTreeMap<String, Array>) -> anyhow::Result<BTreeMap<String, Array>> {
+    run_with_threads(graph, leaves, 2)
+}
+
+/// [`run`] on a number of threads.
+///
+/// # Errors
+/// Whatever ONNX Runtime says.
+pub fn run_with_threads(
+    graph: &Graph,
+    leaves: &BTreeMap<String, Array>,
+    threads: usize,
+) -> anyhow::Result<BTreeMap<String, Array>> {
     let lowered = lower::lower(graph)?;
     let model = export::export(
         &lowered,
@@ -25,7 +37,7 @@ pub fn run(graph: &Graph, leaves: &BTreeMap<String, Array>) -> anyhow::Result<BT
             ..Options::default()
         },
     )?;
-    let mut session = session(&model)?;
+    let mut session = session(&model, threads)?;
     let mut inputs: Vec<(String, SessionInputValue<'_>)> = Vec::new();
     for value in lowered.values() {
         if let Origin::Input(name) | Origin::Parameter(name) = lowered.origin(value) {
@@ -102,7 +114,7 @@ pub fn run_model_on(
     (array, element_type): (&Array, ElementType),
     output: &str,
 ) -> anyhow::Result<Array> {
-    let mut session = session(model)?;
+    let mut session = session(model, 2)?;
     let outputs = session.run(vec![(name.to_owned(), input(array, element_type)?)])?;
     let (shape, data) = outputs[output].try_extract_tensor::<f32>()?;
     let shape: Vec<usize> = shape
@@ -115,8 +127,15 @@ pub fn run_model_on(
     ))
 }
 
-fn session(model: &[u8]) -> anyhow::Result<Session> {
-    Ok(Session::builder(Runtime::load()?.environment())?.commit_from_memory(model)?)
+fn session(model: &[u8], threads: usize) -> anyhow::Result<Session> {
+    let runtime = Runtime::load()?;
+    let session = || -> ort::Result<Session> {
+        Session::builder(runtime.environment())?
+            .with_operators(operators::domain()?)?
+            .with_intra_threads(threads)?
+            .commit_from_memory(model)
+    };
+    Ok(session()?)
 }
 
 fn input(array: &Array, element_type: ElementType) -> anyhow::Result<SessionInputValue<'static>> {

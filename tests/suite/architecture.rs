@@ -98,12 +98,13 @@ const SERVER: Rules = &[
 
 const CLIENT: Rules = &[
     ("graph", &[]),
+    ("kernels", &[]),
     ("autodiff", &["graph"]),
     ("nn", &["graph"]),
     ("optim", &["graph"]),
     ("schedule", &[]),
     ("program", &["autodiff", "graph", "nn", "optim"]),
-    ("runtime", &["program", "graph"]),
+    ("runtime", &["program", "graph", "kernels"]),
     ("stream", &[]),
     ("weights", &["program", "graph"]),
     ("learn", &["runtime", "stream", "schedule", "program", "weights"]),

@@ -11,6 +11,8 @@ mod train;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::runtime::Operators;
+
 pub use evaluate::Evaluate;
 pub use export::{Export, PixelOrder, Preprocess};
 pub use manual::{Completions, Man};
@@ -88,6 +90,10 @@ pub struct Bench {
         reason = "a documentation comment would become the help text of the group"
     )]
     pub execution: Execution,
+    /// What a step is made of: standard (ONNX's operators alone), fast (our own in their place, on CPUs), or auto (fast where the CPU has
+    /// AVX2 or AVX-512). They differ in speed and in the last bits of the result.
+    #[arg(long, value_name = "CHOICE", default_value_t = Operators::Auto)]
+    pub operators: Operators,
     /// Network.
     #[arg(long, value_name = "NAME", default_value = "resnet34")]
     pub arch: String,

@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use clap::Args;
 
 use super::{Execution, Server, Setup};
-use crate::schedule::LearningRates;
+use crate::{runtime::Operators, schedule::LearningRates};
 
 /// `client train`.
 #[derive(Debug, Args)]
@@ -33,6 +33,10 @@ pub struct Train {
         reason = "a documentation comment would become the help text of the group"
     )]
     pub setup: Setup,
+    /// What a step is made of: standard (ONNX's operators alone), fast (our own in their place, on CPUs), or auto (fast where the CPU has
+    /// AVX2 or AVX-512). They differ in speed and in the last bits of the result.
+    #[arg(long, value_name = "CHOICE", default_value_t = Operators::Auto)]
+    pub operators: Operators,
     /// Passes over the training images. [default: 10]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub epochs: Option<u32>,

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use super::Exit;
 use crate::{
     args::Bench,
-    config::session_options,
+    config::training_options,
     learn::{learner::Learner, run::RunConfig},
     runtime::Runtime,
     stream::{Batch, Position},
@@ -20,7 +20,11 @@ pub(super) fn run(args: &Bench) -> Result<Exit> {
     let runtime = Runtime::load()?;
     let config = config(args);
     let batch = noise(&config);
-    let mut learner = Learner::new(&runtime, &config, &session_options(&args.execution))?;
+    let mut learner = Learner::new(
+        &runtime,
+        &config,
+        &training_options(&args.execution, args.operators),
+    )?;
     learner.step(&batch)?;
     let mut times = vec![];
     for _ in 0..args.steps {

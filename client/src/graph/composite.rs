@@ -1,5 +1,5 @@
 use super::Shape;
-use super::op::{BatchNormalization, Conv2d, GroupConv2d};
+use super::op::{AdamW, BatchNormalization, Conv2d, GroupConv2d};
 
 /// Operations that ONNX's default domain lacks, or spells in more than one way.
 ///
@@ -40,4 +40,7 @@ pub enum Composite {
     MaxPoolGradient(Shape),
     /// What a rectifier passes back: `(y, dy) → dy · [y > 0]`.
     ReluGradient,
+    /// The update of a parameter p by its gradient g: `(p, g, m, v, β₁, 1 − β₁, 1/√c₂, 1 − lr·wd, lr/c₁) → (p′, m′, v′)`, in the terms
+    /// of `optim`.
+    AdamW(AdamW),
 }

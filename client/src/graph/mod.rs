@@ -5,6 +5,7 @@
 //! - [`Op`] and [`Composite`]: the closed vocabulary.
 //! - `infer`: the type of every operator's results; refused at the moment of wiring.
 //! - [`Graph`]: the push-only arena, and a method per operator.
+//! - [`fuse`]: composites computed by operators of our own domain, [`Fused`].
 //! - [`lower`]: composites spelled in standard operators; the one place that chooses between equivalent spellings.
 //! - [`export`]: a graph as the bytes of an ONNX model; [`import`]: what stands in such bytes.
 //! - [`fold`]: batch norms merged into the convolutions before them.
@@ -16,6 +17,8 @@ mod element_type;
 mod error;
 pub mod export;
 pub mod fold;
+pub mod fuse;
+pub mod fused;
 pub mod import;
 mod infer;
 pub mod lower;
@@ -33,6 +36,7 @@ pub use arena::{Graph, Node};
 pub use composite::Composite;
 pub use element_type::ElementType;
 pub use error::{Error, Refusal};
+pub use fused::Fused;
 pub use op::Op;
 pub use shape::{Shape, window_positions};
 pub use tensor::Tensor;

@@ -44,6 +44,7 @@ impl Op {
             Self::LogSoftmax => "LogSoftmax",
             Self::OneHot(_) => "OneHot",
             Self::Composite(composite) => composite.name(),
+            Self::Fused(fused) => fused.name(),
         }
     }
 }
@@ -62,6 +63,7 @@ impl Composite {
             Self::GroupConvWeightGradient { .. } => "GroupConvWeightGradient",
             Self::MaxPoolGradient(_) => "MaxPoolGradient",
             Self::ReluGradient => "ReluGradient",
+            Self::AdamW(_) => "AdamW",
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The operators a graph is made of, and their attributes.
 
-use super::{Composite, ElementType, Shape};
+use super::{Composite, ElementType, Fused, Shape};
 
-/// The operators a graph is made of: a closed part of ONNX's default domain, plus [`Composite`]s that are spelled in it.
+/// The operators a graph is made of: a closed part of ONNX's default domain, plus [`Composite`]s that are spelled in it, and
+/// [`Fused`] operators of our own that stand for several of its.
 ///
 /// Each variant bears the name of its ONNX operator, so that the operator's page of the specification is its documentation; what
 /// follows says only what we fix or leave out. Adding a variant does not compile until type inference, export and gradient have
@@ -93,6 +94,8 @@ pub enum Op {
     OneHot(usize),
     /// An operation with a name of its own that lowering spells in the operators above.
     Composite(Composite),
+    /// An operator of our own domain.
+    Fused(Fused),
 }
 
 /// Attributes of a reduction.
@@ -195,5 +198,14 @@ pub struct MaxPool2d {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BatchNormalization {
     /// Added to the variance.
+    pub epsilon: f32,
+}
+
+/// Attributes of [`Composite::AdamW`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    /// β₂.
+    pub beta2: f32,
+    /// ε.
     pub epsilon: f32,
 }

@@ -139,6 +139,12 @@ impl Learner {
             ..AdamW::default()
         };
         let batch_size = config.batch_size as usize;
+        let is_fused = options
+            .operators
+            .are_fused(options.device)
+            .ok_or_else(|| Error::Setting {
+                reason: format!("--operators fast runs on the CPU only, not on {}", options.device),
+            })?;
         let spec = TrainSpec {
             optimizer,
             images: images(config),
@@ -147,6 +153,7 @@ impl Learner {
             } else {
                 0
             },
+            is_fused,
             ..TrainSpec::new(model.clone(), batch_size)
         };
         let rates: LearningRates = config.max_lr.parse().map_err(|error| Error::Setting {

@@ -1,4 +1,4 @@
-use crate::graph::{Error, Graph, Value};
+use crate::graph::{Composite, Error, Graph, Op, Value, op};
 
 /// Adam with decoupled weight decay.
 ///
@@ -125,24 +125,23 @@ impl AdamW {
             moments,
         }: Trained,
     ) -> Result<(Value, Moments), Error> {
-        let kept = g.mul(moments.first, schedule.beta1)?;
-        let taken = g.mul(gradient, schedule.one_minus_beta1)?;
-        let first = g.add(kept, taken)?;
-
-        let (beta2, one_minus_beta2) = (g.scalar(self.beta2), g.scalar(1.0 - self.beta2));
-        let kept = g.mul(moments.second, beta2)?;
-        let square = g.mul(gradient, gradient)?;
-        let taken = g.mul(square, one_minus_beta2)?;
-        let second = g.add(kept, taken)?;
-
-        let root = g.sqrt(second)?;
-        let scaled = g.mul(root, schedule.scale2)?;
-        let epsilon = g.scalar(self.epsilon);
-        let denominator = g.add(scaled, epsilon)?;
-        let direction = g.div(first, denominator)?;
-        let change = g.mul(direction, rate.step)?;
-        let decayed = g.mul(parameter, rate.decay)?;
-        let next = g.sub(decayed, change)?;
+        let operands = [
+            parameter,
+            gradient,
+            moments.first,
+            moments.second,
+            schedule.beta1,
+            schedule.one_minus_beta1,
+            schedule.scale2,
+            rate.decay,
+            rate.step,
+        ];
+        let attributes = op::AdamW {
+            beta2: self.beta2,
+            epsilon: self.epsilon,
+        };
+        let update = Op::Composite(Composite::AdamW(attributes));
+        let [next, first, second] = g.several(update, &operands)?;
         Ok((next, Moments { first, second }))
     }
 }

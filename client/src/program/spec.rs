@@ -75,6 +75,8 @@ pub struct TrainSpec {
     pub average: bool,
     /// How parameters move.
     pub optimizer: AdamW,
+    /// Whether operators of our own take the place of ONNX's where they fit; they run where their domain is registered.
+    pub is_fused: bool,
 }
 
 impl TrainSpec {
@@ -90,6 +92,7 @@ impl TrainSpec {
             clip_norm: None,
             average: false,
             optimizer: AdamW::default(),
+            is_fused: false,
         }
     }
 

@@ -32,8 +32,8 @@ pub struct TrainParts {
 pub fn train_parts(spec: &TrainSpec) -> Result<TrainParts, Error> {
     let [gradients, update] = parts_graphs(spec)?;
     Ok(TrainParts {
-        gradients: compile("gradients", &gradients.0, gradients.1)?,
-        update: compile("update", &update.0, update.1)?,
+        gradients: compile("gradients", spec, &gradients.0, gradients.1)?,
+        update: compile("update", spec, &update.0, update.1)?,
     })
 }
 

@@ -5,7 +5,7 @@ use super::{Error, Program, Role, Signature, TrainSpec};
 use crate::graph::Graph;
 use crate::graph::Value;
 use crate::graph::export::{self, Options};
-use crate::graph::lower;
+use crate::graph::{fuse, lower};
 
 /// Compiles one step of training: forward, loss, backward and update.
 ///
@@ -22,17 +22,27 @@ use crate::graph::lower;
 /// [`Error::Spec`] when the specification is impossible.
 pub fn train_step(spec: &TrainSpec) -> Result<Program, Error> {
     let (graph, signature) = train_graph(spec)?;
-    compile("train_step", &graph, signature)
+    compile("train_step", spec, &graph, signature)
 }
 
-/// Lowers and writes a graph.
-pub(super) fn compile(name: &str, graph: &Graph, signature: Signature) -> Result<Program, Error> {
+/// Fuses, where that is asked for, lowers and writes a graph.
+pub(super) fn compile(
+    name: &str,
+    spec: &TrainSpec,
+    graph: &Graph,
+    signature: Signature,
+) -> Result<Program, Error> {
     let options = Options {
         name,
         ..Options::default()
     };
+    let lowered = if spec.is_fused {
+        lower::lower(&fuse::fuse(graph)?)?
+    } else {
+        lower::lower(graph)?
+    };
     Ok(Program {
-        model: export::export(&lower::lower(graph)?, &options)?,
+        model: export::export(&lowered, &options)?,
         signature,
     })
 }

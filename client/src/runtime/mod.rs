@@ -5,6 +5,7 @@
 //! - [`library`]: where the shared library is looked for.
 //! - [`device`]: `cpu`, `cuda`, `cuda:1`.
 //! - [`session`]: the loaded library and the sessions made from it.
+//! - [`operators`]: our own operators, for CPU sessions.
 //! - [`state`]: parameters, moments and running statistics on the device, in two sets of buffers.
 //! - [`classifier`]: a model for prediction.
 //! - [`step`]: one run of a program: host buffers in, state from one set of buffers to the other, host buffers out.
@@ -14,6 +15,7 @@ pub mod device;
 mod element;
 mod error;
 pub mod library;
+pub mod operators;
 pub mod session;
 pub mod state;
 pub mod step;
@@ -21,6 +23,7 @@ pub mod step;
 pub use classifier::{Classifier, ImageInput};
 pub use device::Device;
 pub use error::Error;
+pub use operators::Operators;
 pub use session::{Runtime, SessionOptions};
 pub use state::DeviceState;
 pub use step::StepRunner;

@@ -8,7 +8,7 @@ use ort::{
     session::{Session, builder::GraphOptimizationLevel},
 };
 
-use super::{Device, Error, error::first_line, library::Search};
+use super::{Device, Error, Operators, error::first_line, library::Search, operators};
 
 /// ONNX Runtime, loaded. Cheap to clone; a process has one.
 #[derive(Clone, Debug)]
@@ -94,6 +94,11 @@ impl Runtime {
                 .with_intra_threads(threads.get())
                 .map_err(|error| refused(first_line(&error)))?;
         }
+        if options.device == Device::Cpu {
+            builder = operators::domain()
+                .and_then(|domain| Ok(builder.with_operators(domain)?))
+                .map_err(|error| refused(first_line(&error)))?;
+        }
         let providers = options.device.providers()?;
         if !providers.is_empty() {
             builder = builder
@@ -113,6 +118,8 @@ pub struct SessionOptions {
     pub device: Device,
     /// Threads within an operator. Absent: one per physical core, which ONNX Runtime chooses.
     pub intra_threads: Option<NonZeroUsize>,
+    /// What training steps are made of.
+    pub operators: Operators,
     /// Whether the memory of all intermediate values is planned as one block. Right for programs of fixed shapes.
     pub memory_pattern: bool,
 }
@@ -122,6 +129,7 @@ impl Default for SessionOptions {
         Self {
             device: Device::Cpu,
             intra_threads: None,
+            operators: Operators::Auto,
             memory_pattern: true,
         }
     }

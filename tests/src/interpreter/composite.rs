@@ -1,3 +1,5 @@
+use equibatch_client::graph::op::AdamW;
+
 use super::array::Array;
 use super::normalize;
 
@@ -17,10 +19,8 @@ fn means(channels: &[Vec<f64>]) -> Array {
     Array::new(&[channels.len()], channels.iter().map(mean).collect())
 }
 
-pub(super) fn batch_norm(operands: &[&Array], epsilon: f32) -> Vec<Array> {
-    let [x, scale, bias] = operands else {
-        panic!("three operands")
-    };
+/// Mean and biased variance of each channel.
+pub(super) fn moments(x: &Array) -> [Array; 2] {
     let channels = channels(x);
     let mean = means(&channels);
     let squares: Vec<Vec<f64>> = channels
@@ -29,6 +29,14 @@ pub(super) fn batch_norm(operands: &[&Array], epsilon: f32) -> Vec<Array> {
         .map(|(channel, mean)| channel.iter().map(|element| (element - mean).powi(2)).collect())
         .collect();
     let variance = means(&squares);
+    [mean, variance]
+}
+
+pub(super) fn batch_norm(operands: &[&Array], epsilon: f32) -> Vec<Array> {
+    let [x, scale, bias] = operands else {
+        panic!("three operands")
+    };
+    let [mean, variance] = moments(x);
     let y = normalize::batch_normalization(&[x, scale, bias, &mean, &variance], epsilon);
     vec![y, mean, variance]
 }
@@ -65,4 +73,25 @@ pub(super) fn max_pool_gradient(operands: &[&Array], shape: &[usize]) -> Array {
         dx.data[index as usize] += dy;
     }
     dx
+}
+
+/// Kingma and Ba's update with decoupled decay; the scalars are prepared as `optim` says.
+pub(super) fn adamw(operands: &[&Array], attributes: AdamW) -> Vec<Array> {
+    let &[p, g, m, v, beta1, one_minus_beta1, scale2, decay, step] = operands else {
+        panic!("nine operands")
+    };
+    let [beta2, epsilon] = [attributes.beta2, attributes.epsilon].map(f64::from);
+    let one_minus_beta2 = f64::from(1.0 - attributes.beta2);
+    let number = |scalar: &Array| scalar.data[0];
+    let first = Array::from_fn(&p.shape, |at| {
+        m.at(at) * number(beta1) + g.at(at) * number(one_minus_beta1)
+    });
+    let second = Array::from_fn(&p.shape, |at| {
+        v.at(at) * beta2 + g.at(at).powi(2) * one_minus_beta2
+    });
+    let next = Array::from_fn(&p.shape, |at| {
+        let direction = first.at(at) / (second.at(at).sqrt() * number(scale2) + epsilon);
+        p.at(at) * number(decay) - direction * number(step)
+    });
+    vec![next, first, second]
 }

@@ -5,6 +5,7 @@ mod array;
 mod composite;
 mod convolution;
 mod elementwise;
+mod fused;
 mod group_convolution;
 mod layout;
 mod linear;
@@ -169,7 +170,9 @@ fn apply(node: &Node, operands: &[&Array]) -> Vec<Array> {
                     operands,
                     |y, dy| if y > 0.0 { dy } else { 0.0 },
                 )),
+                Composite::AdamW(attributes) => composite::adamw(operands, *attributes),
             }
         }
+        Op::Fused(fused) => fused::apply(fused, operands),
     }
 }

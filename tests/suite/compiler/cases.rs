@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use equibatch_client::graph::op::{
-    BatchNormalization, Conv2d, ConvTranspose2d, Gemm, GroupConv2d, GroupConvTranspose2d, MaxPool2d, Pad,
-    Reduce, Slice,
+    AdamW, BatchNormalization, Conv2d, ConvTranspose2d, Gemm, GroupConv2d, GroupConvTranspose2d, MaxPool2d,
+    Pad, Reduce, Slice,
 };
 use equibatch_client::graph::{Composite, ElementType, Graph, Op, Shape, TensorType, Value};
 use equibatch_server::random::{Purpose, generator};
@@ -205,6 +205,18 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new(
             Op::Composite(Composite::CrossEntropy),
             vec![float(&[5, 4], Any), float(&[5, 4], Positive)],
+        ),
+        Case::new(
+            Op::Composite(Composite::AdamW(AdamW {
+                beta2: 0.99,
+                epsilon: 1e-8,
+            })),
+            [&[3, 7][..]; 3]
+                .into_iter()
+                .map(|shape| float(shape, Any))
+                .chain([float(&[3, 7], Positive)])
+                .chain((0..5).map(|_| float(&[], Positive)))
+                .collect(),
         ),
         Case::new(
             Op::Composite(Composite::ReluGradient),
@@ -423,11 +435,14 @@ fn variant(op: &Op) -> usize {
         Op::GroupConv(_) => 47,
         Op::GroupConvTranspose(_) => 48,
         Op::Composite(Composite::GroupConvWeightGradient { .. }) => 49,
+        Op::Composite(Composite::AdamW(_)) => 50,
+        // What they work on is in blocks, which only they know of: see `fused`.
+        Op::Fused(_) => unreachable!("fused operators have cases of their own"),
     }
 }
 
 #[test]
 fn every_operator_has_a_case() {
     let found: BTreeSet<usize> = cases().iter().map(|case| variant(&case.op)).collect();
-    assert_eq!(found, (0..50).collect());
+    assert_eq!(found, (0..51).collect());
 }

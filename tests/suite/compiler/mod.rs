@@ -3,6 +3,7 @@
 mod cases;
 mod engine;
 mod freezing;
+mod fused;
 mod operators;
 mod rules;
 mod vocabulary;

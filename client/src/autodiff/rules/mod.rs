@@ -76,6 +76,8 @@ pub(super) fn vjp(op: &Op) -> Vjp {
             | Composite::GroupConvWeightGradient { .. }
             | Composite::MaxPoolGradient(_)
             | Composite::ReluGradient => Stop(ONCE),
+            Composite::AdamW(_) => Stop("it is an update, not a part of the model"),
         },
+        Op::Fused(_) => Stop("gradients are taken before operators are fused"),
     }
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     args::Train,
-    config::{self, contradictions, new_run_folder, put_over, session_options},
+    config::{self, contradictions, new_run_folder, put_over, training_options},
     learn::{
         atomic,
         fit::{Fit, Outcome},
@@ -32,7 +32,7 @@ use crate::{
 pub(super) fn run(args: &Train) -> Result<Exit> {
     // The library first: to learn only after the first download that nothing can run would be a waste.
     let runtime = Runtime::load()?;
-    let options = session_options(&args.execution);
+    let options = training_options(&args.execution, args.operators);
     let stop = signals::stop()?;
     let servers = config::servers(&args.server)?;
     let (run, mut learner, description) = match &args.resume {

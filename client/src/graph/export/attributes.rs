@@ -1,7 +1,8 @@
 //! How each operator's attributes are written: some as attributes, some as constant operands.
 
 use super::super::onnx::{AttributeProto, attribute_type};
-use crate::graph::op::Conv2d;
+use crate::graph::fused::{Arrival, Fused, Gate, Operand, Shortcut, attribute};
+use crate::graph::op::{Conv2d, MaxPool2d};
 use crate::graph::{Constant, Op, Shape};
 
 /// What a node is written with besides its operands.
@@ -30,7 +31,7 @@ impl Written {
         })
     }
 
-    fn ints(self, name: &str, numbers: &[usize]) -> Self {
+    pub(super) fn ints(self, name: &str, numbers: &[usize]) -> Self {
         self.attribute(name, |attribute| {
             attribute.r#type = attribute_type::INTS;
             attribute.ints = numbers.iter().map(|&number| signed(number)).collect();
@@ -105,6 +106,7 @@ pub(super) fn written(op: &Op, place: Place<'_>) -> Option<Written> {
     let plain = Written::default();
     Some(match op {
         Op::Composite(_) => return None,
+        Op::Fused(fused) => written_fused(fused, plain),
         Op::Add
         | Op::Sub
         | Op::Mul
@@ -177,10 +179,7 @@ pub(super) fn written(op: &Op, place: Place<'_>) -> Option<Written> {
         Op::ConvTranspose(conv) => plain
             .window(conv.conv)
             .ints("output_padding", &conv.output_padding),
-        Op::MaxPool(pool) => plain.ints("kernel_shape", &pool.kernel).window(Conv2d {
-            stride: pool.stride,
-            pad: pool.pad,
-        }),
+        Op::MaxPool(pool) => plain.pool(*pool),
         Op::ScatterElementsAdd => plain.int("axis", 0).text("reduction", "add"),
         Op::BatchNormalization(attributes) => plain.float("epsilon", attributes.epsilon),
         Op::Softmax | Op::LogSoftmax => plain.int("axis", -1),
@@ -192,4 +191,66 @@ pub(super) fn written(op: &Op, place: Place<'_>) -> Option<Written> {
             written
         }
     })
+}
+
+fn written_fused(fused: &Fused, plain: Written) -> Written {
+    match *fused {
+        Fused::ToBlocks | Fused::FromBlocks => plain,
+        Fused::Conv { conv, operand } | Fused::ConvWeightGradient { conv, operand, .. } => {
+            plain.window(conv).operand(operand)
+        }
+        Fused::ConvInputGradient { conv, arrival, .. } => plain.window(conv).arrival(arrival),
+        Fused::Affine(norm) | Fused::BatchNormGradient(norm) => plain.float(attribute::EPSILON, norm.epsilon),
+        Fused::Normalize {
+            shortcut,
+            is_rectified,
+        } => plain
+            .text(
+                attribute::SHORTCUT,
+                match shortcut {
+                    Shortcut::None => attribute::NONE,
+                    Shortcut::Raw => attribute::RAW,
+                    Shortcut::Affine => attribute::AFFINE,
+                },
+            )
+            .int(attribute::RECTIFIED, i64::from(is_rectified)),
+        Fused::Arrive(arrival) => plain.arrival(arrival),
+        Fused::MaxPool(pool) | Fused::MaxPoolGradient(pool) => plain.pool(pool),
+        Fused::AdamW(adamw) => plain
+            .float(attribute::BETA2, adamw.beta2)
+            .float(attribute::EPSILON, adamw.epsilon),
+    }
+}
+
+impl Written {
+    fn pool(self, pool: MaxPool2d) -> Self {
+        self.ints(attribute::KERNEL, &pool.kernel).window(Conv2d {
+            stride: pool.stride,
+            pad: pool.pad,
+        })
+    }
+
+    fn operand(self, operand: Operand) -> Self {
+        self.text(
+            attribute::OPERAND,
+            match operand {
+                Operand::Images => attribute::IMAGES,
+                Operand::Blocks => attribute::BLOCKS,
+                Operand::Rectified => attribute::RECTIFIED,
+            },
+        )
+    }
+
+    fn arrival(self, arrival: Arrival) -> Self {
+        self.int(attribute::ADDEND, i64::from(arrival.has_addend))
+            .text(
+                attribute::GATE,
+                match arrival.gate {
+                    Gate::Open => attribute::NONE,
+                    Gate::Result => attribute::RESULT,
+                    Gate::Affine => attribute::AFFINE,
+                },
+            )
+            .int(attribute::CENTRE, i64::from(arrival.has_centre))
+    }
 }

@@ -14,7 +14,7 @@ use super::onnx::{
     TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto, data_type,
 };
 use super::value::{Constant, Origin, Value};
-use super::{ElementType, Error, Graph, Node, Shape, Tensor, TensorType};
+use super::{ElementType, Error, Graph, Node, Op, Shape, Tensor, TensorType, fused};
 
 /// The operator set of ONNX's default domain that models are written in, unless another one is asked for.
 pub const OPSET: i64 = 18;
@@ -51,7 +51,8 @@ impl Default for Options<'_> {
     }
 }
 
-/// The bytes of an ONNX model that computes the graph's outputs. Nodes no output depends on are left out.
+/// The bytes of an ONNX model that computes the graph's outputs. Nodes no output depends on are left out. A graph with [`Fused`](super::Fused)
+/// operators runs only where their domain is registered.
 ///
 /// # Determinism
 /// A pure function of its arguments: equal graphs give equal bytes.
@@ -81,15 +82,26 @@ pub fn export(graph: &Graph, options: &Options<'_>) -> Result<Vec<u8>, Error> {
     }
     writer.outputs();
     writer.written.name = options.name.to_owned();
+    let is_ours = |node: &NodeProto| node.domain == fused::DOMAIN;
+    let ours = writer
+        .written
+        .node
+        .iter()
+        .any(is_ours)
+        .then(|| OperatorSetIdProto {
+            domain: fused::DOMAIN.to_owned(),
+            version: 1,
+        });
+    let standard = OperatorSetIdProto {
+        domain: String::new(),
+        version: options.opset,
+    };
     let model = ModelProto {
         ir_version: onnx::ir_version(options.opset),
         producer_name: "equibatch".to_owned(),
         producer_version: env!("CARGO_PKG_VERSION").to_owned(),
         graph: Some(writer.written),
-        opset_import: vec![OperatorSetIdProto {
-            domain: String::new(),
-            version: options.opset,
-        }],
+        opset_import: [standard].into_iter().chain(ours).collect(),
         metadata_props: options
             .metadata
             .iter()
@@ -169,7 +181,7 @@ impl Writer<'_> {
             open_batch: self.options.open_batch.is_some(),
             operand: node.inputs.first().map(|&operand| self.graph.shape(operand)),
         };
-        let extra = written(&node.op, place).ok_or(Error::NotLowered {
+        let mut extra = written(&node.op, place).ok_or(Error::NotLowered {
             operator: node.op.name(),
         })?;
         let mut input: Vec<String> = node
@@ -177,7 +189,7 @@ impl Writer<'_> {
             .iter()
             .map(|&value| self.names.of(value).to_owned())
             .collect();
-        for (shape, data) in extra.constants {
+        for (shape, data) in std::mem::take(&mut extra.constants) {
             let mut tensor = constant("", &shape, &data);
             let key = tensor.encode_to_vec();
             let next = constants.len();
@@ -193,6 +205,14 @@ impl Writer<'_> {
             .outputs()
             .rposition(|output| self.live[output.index()])
             .map_or(0, |last| last + 1);
+        let mut domain = String::new();
+        if let Op::Fused(_) = node.op {
+            // No runtime knows them, so shapes are written down.
+            fused::DOMAIN.clone_into(&mut domain);
+            for (position, output) in node.outputs().take(read).enumerate() {
+                extra = extra.ints(&fused::shape_attribute(position), self.graph.shape(output));
+            }
+        }
         self.written.node.push(NodeProto {
             input,
             output: node
@@ -203,7 +223,7 @@ impl Writer<'_> {
             name: self.names.of_node(node).to_owned(),
             op_type: node.op.name().to_owned(),
             attribute: extra.attributes,
-            ..NodeProto::default()
+            domain,
         });
         Ok(())
     }

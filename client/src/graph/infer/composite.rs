@@ -17,6 +17,7 @@ pub(super) fn infer(operands: &Operands<'_>, composite: &Composite) -> Types {
         }
         Composite::MaxPoolGradient(shape) => max_pool_gradient(operands, shape),
         Composite::ReluGradient => relu_gradient(operands),
+        Composite::AdamW(_) => adamw(operands),
     }
 }
 
@@ -99,4 +100,16 @@ fn relu_gradient(operands: &Operands<'_>) -> Types {
     let [y, dy] = operands.floats()?;
     expect_shape(1, dy, y.clone())?;
     float(y.clone())
+}
+
+pub(super) fn adamw(operands: &Operands<'_>) -> Types {
+    let [parameter, rest @ ..] = operands.floats::<9>()?;
+    let (alike, scalars) = rest.split_at(3);
+    for (operand, shape) in alike.iter().enumerate() {
+        expect_shape(operand + 1, shape, parameter.clone())?;
+    }
+    for (operand, shape) in scalars.iter().enumerate() {
+        expect_shape(operand + 4, shape, [])?;
+    }
+    Ok(vec![TensorType::f32(parameter.clone()); 3])
 }

@@ -3,6 +3,7 @@
 mod composite;
 mod convolution;
 mod elementwise;
+mod fused;
 mod layout;
 mod linear;
 mod normalize;
@@ -55,6 +56,7 @@ pub(super) fn infer(op: &Op, operands: &[&TensorType]) -> Types {
         Op::Softmax | Op::LogSoftmax => normalize::softmax(&operands),
         Op::OneHot(width) => normalize::one_hot(&operands, *width),
         Op::Composite(composite) => composite::infer(&operands, composite),
+        Op::Fused(fused) => fused::infer(&operands, fused),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Composites spelled in standard operators.
 
+mod adamw;
 mod batch_norm;
 mod choice;
 mod columns;
@@ -48,8 +49,10 @@ pub fn lower(graph: &Graph) -> Result<Graph, Error> {
 
 fn rewire(lowered: &mut Graph, node: &Node, inputs: &[Value]) -> Result<Vec<Value>, Error> {
     match &node.op {
-        // The layer's own scope says enough.
-        Op::Composite(conv @ Composite::Conv(_)) => spell(lowered, conv, inputs),
+        // The scope that they stand in says enough.
+        Op::Composite(composite @ (Composite::Conv(_) | Composite::AdamW(_))) => {
+            spell(lowered, composite, inputs)
+        }
         Op::Composite(composite) => {
             lowered.scoped(composite.name(), |lowered| spell(lowered, composite, inputs))
         }
@@ -89,6 +92,7 @@ fn spell(g: &mut Graph, composite: &Composite, inputs: &[Value]) -> Result<Vec<V
             pool::max_pool_gradient(g, indices, dy, shape).map(|dx| vec![dx])
         }
         (Composite::ReluGradient, &[y, dy]) => relu::gradient(g, y, dy).map(|dx| vec![dx]),
+        (Composite::AdamW(attributes), operands) => adamw::spell(g, operands, *attributes).map(Vec::from),
         _ => unreachable!("operands were counted when the composite was wired"),
     }
 }

@@ -1,0 +1,140 @@
+//! Composites computed by operators of our own, several in one pass.
+//!
+//! The graph is walked once, in its order. What a node computes is not added at once, but *promised*: written down with all that is known,
+//! so that its readers can add to it. A convolution's readers may ask for the statistics of its result; a batch norm waits for a rectifier,
+//! a shortcut, or a convolution that applies it on the way in; a gradient waits for others to be added, for a rectifier, and for a batch
+//! norm that wants to know its sums. Who needs the value itself redeems the promise.
+//!
+//! # Layout
+//! - `held`: what is known of a value, and promises.
+//! - `forward`, `backward`: what each operator makes of its operands' promises.
+//! - `redeem`: promises become nodes.
+
+mod backward;
+mod forward;
+mod held;
+mod redeem;
+
+use self::held::Held;
+use super::value::{Constant, Origin, Value};
+use super::{Composite, Error, Fused, Graph, Node, Op};
+
+/// The same program with [`Fused`] operators wherever they fit: the rest keeps its composites.
+///
+/// Convolutions fit whose channels are multiples of sixteen, or few in an image; batch norms, rectifiers, shortcuts and pooling fit around
+/// these.
+///
+/// # Errors
+/// None for a graph that was built here: an operator that does not fit is a defect of this module.
+pub fn fuse(graph: &Graph) -> Result<Graph, Error> {
+    let mut fusion = Fusion {
+        from: graph,
+        to: Graph::new(),
+        uses: uses(graph),
+        held: vec![Held::default(); graph.values().len()],
+    };
+    for value in graph.values() {
+        let tensor_type = graph.tensor_type(value);
+        let to = &mut fusion.to;
+        let leaf = match graph.origin(value) {
+            Origin::Input(name) => to.input(name, tensor_type.clone())?,
+            Origin::Parameter(name) => to.parameter(name, tensor_type.shape.clone())?,
+            Origin::Constant(Constant::F32(data)) if tensor_type.shape.is_empty() => to.scalar(data[0]),
+            Origin::Constant(data) => to.constant(tensor_type.shape.clone(), data.clone())?,
+            // A node's results follow one another, so the first brings them all.
+            Origin::Node(id, 0) => {
+                fusion.node(graph.node(*id))?;
+                continue;
+            }
+            Origin::Node(..) => continue,
+        };
+        fusion.held[value.index()].plain = Some(leaf);
+    }
+    for (name, value) in graph.outputs() {
+        let value = fusion.plain(*value)?;
+        fusion.to.output(name, value)?;
+    }
+    Ok(fusion.to)
+}
+
+/// How often each value is read, by nodes and as an output.
+fn uses(graph: &Graph) -> Vec<usize> {
+    let mut uses = vec![0; graph.values().len()];
+    let outputs = graph.outputs().iter().map(|(_, value)| value);
+    for value in graph.nodes().iter().flat_map(|node| &node.inputs).chain(outputs) {
+        uses[value.index()] += 1;
+    }
+    uses
+}
+
+/// The walk: what was read, what was written, and what is known.
+struct Fusion<'g> {
+    from: &'g Graph,
+    to: Graph,
+    uses: Vec<usize>,
+    /// Per value that was read.
+    held: Vec<Held>,
+}
+
+impl Fusion<'_> {
+    fn node(&mut self, node: &Node) -> Result<(), Error> {
+        let is_done = match (&node.op, &*node.inputs) {
+            (Op::Composite(Composite::Conv(conv)), &[x, w]) => self.conv(node, *conv, [x, w])?,
+            (Op::Composite(Composite::BatchNorm(norm)), &[x, scale, bias]) => {
+                self.batch_norm(node, *norm, [x, scale, bias])?
+            }
+            (Op::Relu, &[x]) => self.relu(node, x)?,
+            (Op::Add, &[left, right]) => self.add(node, [left, right])?,
+            (Op::MaxPool(pool), &[x]) => self.max_pool(node, *pool, x)?,
+            (Op::Sum, operands) => self.sum(node, operands)?,
+            (Op::Composite(Composite::ReluGradient), &[y, dy]) => self.relu_gradient(node, y, dy)?,
+            (Op::Composite(Composite::BatchNormGradient(norm)), &[x, dy, scale, mean, variance]) => {
+                self.batch_norm_gradient(node, *norm, [x, dy, scale, mean, variance])?
+            }
+            (Op::Composite(Composite::ConvInputGradient { conv, extent }), &[w, dy]) => {
+                self.conv_input_gradient(node, (*conv, *extent), [w, dy])?
+            }
+            (Op::Composite(Composite::ConvWeightGradient { conv, kernel }), &[x, dy]) => {
+                self.conv_weight_gradient(node, (*conv, *kernel), [x, dy])?
+            }
+            (Op::Composite(Composite::MaxPoolGradient(_)), &[indices, dy]) => {
+                self.max_pool_gradient(node, indices, dy)?
+            }
+            _ => false,
+        };
+        if is_done {
+            return Ok(());
+        }
+        let op = match &node.op {
+            Op::Composite(Composite::AdamW(adamw)) => Op::Fused(Fused::AdamW(*adamw)),
+            op => op.clone(),
+        };
+        let inputs = node.inputs.iter().map(|&input| self.plain(input));
+        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+        let results = self.to.scoped(&node.scope, |to| to.push(op, &inputs))?;
+        for (output, result) in node.outputs().zip(results) {
+            self.held[output.index()].plain = Some(result);
+        }
+        Ok(())
+    }
+
+    /// Extents of a value of four axes whose channels come in blocks of sixteen.
+    fn in_blocks(&self, value: Value) -> bool {
+        matches!(**self.from.shape(value), [_, channels, _, _] if channels % 16 == 0)
+    }
+
+    /// Whether a value is, or will be, in blocks.
+    fn is_held(&self, value: Value) -> bool {
+        let held = &self.held[value.index()];
+        held.blocks.is_some() || held.promise.is_some()
+    }
+
+    fn push<const COUNT: usize>(
+        &mut self,
+        scope: &str,
+        op: Fused,
+        operands: &[Value],
+    ) -> Result<[Value; COUNT], Error> {
+        self.to.scoped(scope, |to| to.several(Op::Fused(op), operands))
+    }
+}

@@ -1,0 +1,130 @@
+//! The update of a parameter, in one pass.
+
+use super::instructions::Kernel;
+use super::machine::Machine;
+use super::shared::Shared;
+use super::vector::{LANES, Vector};
+
+/// The numbers of one step, in the terms of `optim::AdamW`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hyper {
+    /// β₁.
+    pub beta1: f32,
+    /// 1 − β₁.
+    pub one_minus_beta1: f32,
+    /// β₂.
+    pub beta2: f32,
+    /// 1 − β₂.
+    pub one_minus_beta2: f32,
+    /// 1/√c₂.
+    pub scale2: f32,
+    /// ε.
+    pub epsilon: f32,
+    /// 1 − lr·wd.
+    pub decay: f32,
+    /// lr/c₁.
+    pub step: f32,
+}
+
+/// Elements of a task.
+const CHUNK: usize = 1 << 14;
+
+/// Computes the next parameter and moments from parameter, gradient and moments. Every operation is rounded by itself, in the order of the
+/// standard operators, so that both ways give the same bits.
+///
+/// # Panics
+/// Where lengths differ.
+pub fn update(machine: &Machine<'_>, hyper: &Hyper, from: [&[f32]; 4], to: [&mut [f32]; 3]) {
+    let length = from[0].len();
+    assert!(from.iter().all(|operand| operand.len() == length));
+    assert!(to.iter().all(|result| result.len() == length));
+    let work = Update {
+        hyper,
+        from,
+        to: to.map(Shared::new),
+        length,
+    };
+    machine.set.run(machine.pool, length.div_ceil(CHUNK), &work);
+}
+
+struct Update<'a> {
+    hyper: &'a Hyper,
+    from: [&'a [f32]; 4],
+    to: [Shared<'a>; 3],
+    length: usize,
+}
+
+impl Kernel for Update<'_> {
+    #[inline(always)]
+    unsafe fn task<V: Vector>(&self, number: usize) {
+        let first = number * CHUNK;
+        let last = (first + CHUNK).min(self.length);
+        let whole = first + (last - first) / LANES * LANES;
+        // SAFETY: the caller's; lengths were checked, and this task alone writes its chunk.
+        unsafe {
+            let factors = Factors::<V>::of(self.hyper);
+            for at in (first..whole).step_by(LANES) {
+                let mut operands = [V::splat(0.0); 4];
+                for (operand, from) in operands.iter_mut().zip(&self.from) {
+                    *operand = V::load(from.as_ptr().add(at));
+                }
+                for (result, to) in factors.next(operands).into_iter().zip(&self.to) {
+                    result.store(to.at(at));
+                }
+            }
+            let rest = last - whole;
+            if rest > 0 {
+                let mut operands = [V::splat(0.0); 4];
+                for (operand, from) in operands.iter_mut().zip(&self.from) {
+                    let mut padded = [0.0; LANES];
+                    padded[..rest].copy_from_slice(&from[whole..last]);
+                    *operand = V::load(padded.as_ptr());
+                }
+                for (result, to) in factors.next(operands).into_iter().zip(&self.to) {
+                    let mut padded = [0.0; LANES];
+                    result.store(padded.as_mut_ptr());
+                    for (lane, &number) in padded[..rest].iter().enumerate() {
+                        *to.at(whole + lane) = number;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Factors<V> {
+    beta1: [V; 2],
+    beta2: [V; 2],
+    scale2: V,
+    epsilon: V,
+    decay: V,
+    step: V,
+}
+
+impl<V: Vector> Factors<V> {
+    #[inline(always)]
+    unsafe fn of(hyper: &Hyper) -> Self {
+        // SAFETY: the caller's.
+        unsafe {
+            Self {
+                beta1: [V::splat(hyper.beta1), V::splat(hyper.one_minus_beta1)],
+                beta2: [V::splat(hyper.beta2), V::splat(hyper.one_minus_beta2)],
+                scale2: V::splat(hyper.scale2),
+                epsilon: V::splat(hyper.epsilon),
+                decay: V::splat(hyper.decay),
+                step: V::splat(hyper.step),
+            }
+        }
+    }
+
+    /// Parameter and moments, from parameter, gradient and moments.
+    #[inline(always)]
+    fn next(&self, [p, g, m, v]: [V; 4]) -> [V; 3] {
+        let m = m.mul(self.beta1[0]).add(g.mul(self.beta1[1]));
+        let v = v.mul(self.beta2[0]).add(g.mul(g).mul(self.beta2[1]));
+        let denominator = v.sqrt().mul(self.scale2).add(self.epsilon);
+        let change = m.div(denominator).mul(self.step);
+        [p.mul(self.decay).sub(change), m, v]
+    }
+}

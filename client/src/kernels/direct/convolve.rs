@@ -1,0 +1,371 @@
+use super::band::Band;
+use super::rows::{Computed, Row, height};
+use super::weights::Packed;
+use super::{rows_of_band, signed};
+use crate::kernels::instructions::{InstructionSet, Kernel};
+use crate::kernels::pool::Pool;
+use crate::kernels::scratch::{self, Workspace};
+use crate::kernels::shared::Shared;
+use crate::kernels::sink::Sink;
+use crate::kernels::source::{Raw, Source};
+use crate::kernels::totals::{Totals, gathered};
+use crate::kernels::vector::{LANES, Vector};
+use crate::kernels::{Extent, Window};
+
+/// A convolution.
+pub(in crate::kernels) struct Forward<'a, S, K> {
+    /// `[N, C, H, W]` in blocks.
+    pub(in crate::kernels) x: &'a [f32],
+    pub(in crate::kernels) input: Extent,
+    pub(in crate::kernels) source: S,
+    /// `[K, C, R, S]`.
+    pub(in crate::kernels) w: &'a [f32],
+    pub(in crate::kernels) window: Window,
+    pub(in crate::kernels) output: Extent,
+    pub(in crate::kernels) sink: K,
+}
+
+/// What a convolution passes back to its operand.
+pub(in crate::kernels) struct Backward<'a, K> {
+    /// `[N, K, H′, W′]` in blocks.
+    pub(in crate::kernels) dy: &'a [f32],
+    pub(in crate::kernels) output: Extent,
+    /// `[K, C, R, S]`.
+    pub(in crate::kernels) w: &'a [f32],
+    pub(in crate::kernels) window: Window,
+    pub(in crate::kernels) input: Extent,
+    pub(in crate::kernels) sink: K,
+}
+
+/// Computes a convolution, and returns the sink's totals per channel.
+pub(in crate::kernels) fn forward<S: Source, K: Sink>(
+    set: InstructionSet,
+    pool: &dyn Pool,
+    workspace: &mut Workspace,
+    forward: &Forward<'_, S, K>,
+) -> Vec<[f64; 2]> {
+    let &Forward {
+        window,
+        input,
+        output,
+        ..
+    } = forward;
+    let [kernel_rows, kernel_columns] = window.kernel;
+    let rows = rows_of_band(output.columns).min(output.rows);
+    let step = window.stride[1];
+    let band = Band {
+        plane: [input.rows, input.columns],
+        start: [0, -signed(window.pad[1])],
+        rows: (rows - 1) * window.stride[0] + kernel_rows,
+        step,
+        columns: output.columns + (kernel_columns - 1) / step,
+    };
+    let taps = (0..window.taps()).map(|tap| band.at(tap / kernel_columns, tap % kernel_columns) * LANES);
+    let phase = Phase {
+        taps: taps.collect(),
+        weights: 0,
+        start: [0, 0],
+        pixels: [output.rows, output.columns],
+    };
+    let all: Vec<usize> = (0..window.taps()).collect();
+    let weights = workspace.weights.of(forward.w.len());
+    Packed {
+        w: forward.w,
+        blocks: [output.blocks, input.blocks],
+        is_backward: false,
+        all: all.len(),
+        taps: &all,
+        to: Shared::new(weights),
+    }
+    .fill(set, pool);
+    let plan = Plan {
+        x: forward.x,
+        input,
+        source: forward.source,
+        band,
+        rows,
+        row_step: window.stride[0],
+        before: signed(window.pad[0]),
+        phases: vec![phase],
+        weights,
+        output,
+        output_step: [1, 1],
+        sink: forward.sink,
+    };
+    plan.run(set, pool, &mut workspace.sums)
+}
+
+/// Computes what a convolution passes back, and returns the sink's totals per channel.
+pub(in crate::kernels) fn backward<K: Sink>(
+    set: InstructionSet,
+    pool: &dyn Pool,
+    workspace: &mut Workspace,
+    backward: &Backward<'_, K>,
+) -> Vec<[f64; 2]> {
+    let &Backward {
+        window,
+        input,
+        output,
+        ..
+    } = backward;
+    let reaches = [0, 1].map(|axis| Reach::of(window, axis));
+    let most = [0, 1].map(|axis| [input.rows, input.columns][axis].div_ceil(window.stride[axis]));
+    let rows = rows_of_band(most[1]).min(most[0]);
+    let band = Band {
+        plane: [output.rows, output.columns],
+        start: [0, reaches[1].first],
+        rows: rows + reaches[0].more(),
+        step: 1,
+        columns: most[1] + reaches[1].more(),
+    };
+    let weights = workspace.weights.of(backward.w.len());
+    let mut phases = Vec::new();
+    let mut used = 0;
+    for a in 0..window.stride[0] {
+        for b in 0..window.stride[1] {
+            let mut chosen = Vec::new();
+            let mut taps = Vec::new();
+            for (r, row) in reaches[0].taps(a) {
+                for (s, column) in reaches[1].taps(b) {
+                    chosen.push(r * window.kernel[1] + s);
+                    taps.push(band.at(row, column) * LANES);
+                }
+            }
+            let length = chosen.len() * output.channels() * input.channels();
+            Packed {
+                w: backward.w,
+                blocks: [output.blocks, input.blocks],
+                is_backward: true,
+                all: window.taps(),
+                taps: &chosen,
+                to: Shared::new(&mut weights[used..used + length]),
+            }
+            .fill(set, pool);
+            let pixels = [(input.rows, a, 0), (input.columns, b, 1)]
+                .map(|(extent, start, axis)| extent.saturating_sub(start).div_ceil(window.stride[axis]));
+            phases.push(Phase {
+                taps,
+                weights: used,
+                start: [a, b],
+                pixels,
+            });
+            used += length;
+        }
+    }
+    let plan = Plan {
+        x: backward.dy,
+        input: output,
+        source: Raw,
+        band,
+        rows,
+        row_step: 1,
+        before: -reaches[0].first,
+        phases,
+        weights,
+        output: input,
+        output_step: window.stride,
+        sink: backward.sink,
+    };
+    plan.run(set, pool, &mut workspace.sums)
+}
+
+/// Which positions of a window see a pixel, along one axis: with tap `t`, pixel `stride·i + a` is seen from position
+/// `i + (a + pad − t)/stride`, where that is whole.
+struct Reach {
+    /// Per tap: the remainder `a` that it is for, and the distance from `i` to the position.
+    distances: Vec<(usize, isize)>,
+    first: isize,
+    last: isize,
+}
+
+impl Reach {
+    fn of(window: Window, axis: usize) -> Self {
+        let (stride, pad) = (signed(window.stride[axis]), signed(window.pad[axis]));
+        let distance = |tap: usize| {
+            let remainder = (signed(tap) - pad).rem_euclid(stride);
+            (remainder.unsigned_abs(), (remainder + pad - signed(tap)) / stride)
+        };
+        let distances: Vec<_> = (0..window.kernel[axis]).map(distance).collect();
+        let all = || distances.iter().map(|&(_, distance)| distance);
+        let (first, last) = (all().min().unwrap_or(0), all().max().unwrap_or(0));
+        Self {
+            distances,
+            first,
+            last,
+        }
+    }
+
+    /// Positions that a band has beyond those of the pixels.
+    fn more(&self) -> usize {
+        (self.last - self.first).unsigned_abs()
+    }
+
+    /// The taps of a remainder, each with its distance from the band's start.
+    fn taps(&self, of: usize) -> impl Iterator<Item = (usize, usize)> {
+        let first = self.first;
+        let taps = self.distances.iter().enumerate();
+        taps.filter(move |&(_, &(remainder, _))| remainder == of)
+            .map(move |(tap, &(_, distance))| (tap, (distance - first).unsigned_abs()))
+    }
+}
+
+/// Pixels of the result that are summed over the same taps.
+struct Phase {
+    /// Distances in the band, in floats.
+    taps: Vec<usize>,
+    /// Where its weights start.
+    weights: usize,
+    /// Its first row and column of the result.
+    start: [usize; 2],
+    /// Its rows and columns.
+    pixels: [usize; 2],
+}
+
+/// A convolution in tasks of some rows each.
+struct Plan<'a, S, K> {
+    x: &'a [f32],
+    input: Extent,
+    source: S,
+    /// A task's band, but for the row it starts with.
+    band: Band,
+    /// Rows of a phase per task.
+    rows: usize,
+    /// Rows of the band from row to row of a phase.
+    row_step: usize,
+    /// Rows that the band starts before its first pixel.
+    before: isize,
+    phases: Vec<Phase>,
+    weights: &'a [f32],
+    output: Extent,
+    /// From pixel to pixel of a phase.
+    output_step: [usize; 2],
+    sink: K,
+}
+
+struct Work<'a, S, K> {
+    plan: &'a Plan<'a, S, K>,
+    /// Tasks of an image.
+    bands: usize,
+    totals: Totals<'a>,
+}
+
+impl<S: Source, K: Sink> Plan<'_, S, K> {
+    fn run(&self, set: InstructionSet, pool: &dyn Pool, sums: &mut scratch::Aligned) -> Vec<[f64; 2]> {
+        let rows = self.phases.iter().map(|phase| phase.pixels[0]).max().unwrap_or(0);
+        let bands = rows.div_ceil(self.rows);
+        let count = self.output.images * bands;
+        let sums = sums.of(Totals::length(count, self.output.blocks));
+        let work = Work {
+            plan: self,
+            bands,
+            totals: Totals::new(Shared::new(sums), self.output.blocks),
+        };
+        set.run(pool, count, &work);
+        gathered(sums, self.output.blocks)
+    }
+}
+
+impl<S: Source, K: Sink> Kernel for Work<'_, S, K> {
+    #[inline(always)]
+    unsafe fn task<V: Vector>(&self, number: usize) {
+        let plan = self.plan;
+        let (image, first_row) = (number / self.bands, number % self.bands * plan.rows);
+        let mut band = plan.band;
+        band.start[0] = signed(first_row * plan.row_step) - plan.before;
+        let band_block = band.pixels() * LANES;
+        let results = height::<V>() * plan.rows * plan.output_step[0] * plan.output.columns * LANES;
+        let mut scratch = scratch::lend();
+        let scratch = scratch.of(plan.input.blocks * band_block + results);
+        let (copied, results) = scratch.split_at_mut(plan.input.blocks * band_block);
+        let copied = copied.as_mut_ptr();
+        // SAFETY: the scratch memory holds all blocks.
+        unsafe {
+            for block in 0..plan.input.blocks {
+                let registers = plan.source.block::<V>(block);
+                let plane = image * plan.input.image() + block * plan.input.plane();
+                let from = plan.x.as_ptr().add(plane);
+                band.fill::<V, S>(&registers, from, copied.add(block * band_block));
+            }
+        }
+        let part = Part {
+            number,
+            image,
+            first_row,
+            band: copied,
+            band_block,
+            results: results.as_mut_ptr(),
+        };
+        let mut block = 0;
+        while block < plan.output.blocks {
+            let height = height::<V>().min(plan.output.blocks - block);
+            // SAFETY: the caller's.
+            unsafe {
+                if height == 2 {
+                    self.blocks::<V, 2>(part, block);
+                } else {
+                    self.blocks::<V, 1>(part, block);
+                }
+            }
+            block += height;
+        }
+    }
+}
+
+/// What a task works on.
+#[derive(Clone, Copy)]
+struct Part {
+    number: usize,
+    image: usize,
+    first_row: usize,
+    band: *const f32,
+    band_block: usize,
+    /// Room for the rows of two blocks.
+    results: *mut f32,
+}
+
+impl<S: Source, K: Sink> Work<'_, S, K> {
+    /// Computes some blocks of a part.
+    #[inline(always)]
+    unsafe fn blocks<V: Vector, const BLOCKS: usize>(&self, part: Part, block: usize) {
+        let plan = self.plan;
+        let summed = plan.input.blocks * LANES * LANES;
+        let line = plan.output.columns * LANES;
+        let plane = plan.rows * plan.output_step[0] * line;
+        // SAFETY: the caller's; this task alone writes these rows.
+        unsafe {
+            for phase in &plan.phases {
+                let weights = phase.weights + block * summed * phase.taps.len();
+                let last_row = (part.first_row + plan.rows).min(phase.pixels[0]);
+                for row in part.first_row..last_row {
+                    let row = row - part.first_row;
+                    let band = row * plan.row_step * plan.band.row() * LANES;
+                    let to = (phase.start[0] + row * plan.output_step[0]) * line + phase.start[1] * LANES;
+                    let row = Row {
+                        band: part.band.add(band),
+                        band_block: part.band_block,
+                        blocks: plan.input.blocks,
+                        taps: &phase.taps,
+                        weights: plan.weights.as_ptr().add(weights),
+                        count: phase.pixels[1],
+                        to: part.results.add(to),
+                        step: plan.output_step[1] * LANES,
+                        plane,
+                    };
+                    row.compute::<V, BLOCKS, LANES>();
+                }
+            }
+            let first = part.first_row * plan.output_step[0];
+            let rows = (plan.rows * plan.output_step[0]).min(plan.output.rows - first);
+            let computed = Computed {
+                start: part.results,
+                plane,
+                count: rows * plan.output.columns,
+            };
+            for k in 0..BLOCKS {
+                let plane = part.image * plan.output.image() + (block + k) * plan.output.plane();
+                let totals = computed.put::<V, K>(&plan.sink, [k, block + k], plane + first * line);
+                self.totals.put(part.number, block + k, totals);
+            }
+        }
+    }
+}

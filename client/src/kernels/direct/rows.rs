@@ -1,0 +1,148 @@
+//! The inner loop: one row of a result.
+
+use crate::kernels::vector::{LANES, Vector};
+
+/// A row of pixels of one or two blocks of channels, and what it is summed from.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'a> {
+    /// The first pixel's place in the band.
+    pub(super) band: *const f32,
+    /// Floats from block to block of the band.
+    pub(super) band_block: usize,
+    /// Blocks of the band.
+    pub(super) blocks: usize,
+    /// How far each tap is from a pixel, in floats of the band.
+    pub(super) taps: &'a [usize],
+    /// `[result block][block][tap][channel][16]`.
+    pub(super) weights: *const f32,
+    /// Pixels.
+    pub(super) count: usize,
+    /// The first pixel of the result.
+    pub(super) to: *mut f32,
+    /// Floats from pixel to pixel of the result.
+    pub(super) step: usize,
+    /// Floats from block to block of the result.
+    pub(super) plane: usize,
+}
+
+/// How many result blocks are computed at a time.
+pub(super) fn height<V: Vector>() -> usize {
+    if V::IS_WIDE { 2 } else { 1 }
+}
+
+/// How wide a row's equal pieces are, each of as many pixels as fit into registers.
+fn width<V: Vector>(count: usize) -> usize {
+    let most = if V::IS_WIDE { 14 } else { 6 };
+    let pieces = count.div_ceil(most).max(1);
+    count.div_ceil(pieces)
+}
+
+impl Row<'_> {
+    /// Computes `BLOCKS` blocks from bands whose pixels are `INNER` channels.
+    ///
+    /// # Safety
+    /// The machine has the instructions; band, weights and result have room for everything.
+    #[inline(always)]
+    pub(super) unsafe fn compute<V: Vector, const BLOCKS: usize, const INNER: usize>(&self) {
+        let width = width::<V>(self.count);
+        let mut first = 0;
+        while first < self.count {
+            let width = width.min(self.count - first);
+            // SAFETY: the caller's.
+            unsafe {
+                match width {
+                    1 => self.piece::<V, 1, BLOCKS, INNER>(first),
+                    2 => self.piece::<V, 2, BLOCKS, INNER>(first),
+                    3 => self.piece::<V, 3, BLOCKS, INNER>(first),
+                    4 => self.piece::<V, 4, BLOCKS, INNER>(first),
+                    5 => self.piece::<V, 5, BLOCKS, INNER>(first),
+                    6 => self.piece::<V, 6, BLOCKS, INNER>(first),
+                    7 if V::IS_WIDE => self.piece::<V, 7, BLOCKS, INNER>(first),
+                    8 if V::IS_WIDE => self.piece::<V, 8, BLOCKS, INNER>(first),
+                    9 if V::IS_WIDE => self.piece::<V, 9, BLOCKS, INNER>(first),
+                    10 if V::IS_WIDE => self.piece::<V, 10, BLOCKS, INNER>(first),
+                    11 if V::IS_WIDE => self.piece::<V, 11, BLOCKS, INNER>(first),
+                    12 if V::IS_WIDE => self.piece::<V, 12, BLOCKS, INNER>(first),
+                    13 if V::IS_WIDE => self.piece::<V, 13, BLOCKS, INNER>(first),
+                    14 if V::IS_WIDE => self.piece::<V, 14, BLOCKS, INNER>(first),
+                    _ => unreachable!("a piece fits into registers"),
+                }
+            }
+            first += width;
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn piece<V: Vector, const PIXELS: usize, const BLOCKS: usize, const INNER: usize>(
+        &self,
+        first: usize,
+    ) {
+        let weight_block = self.blocks * self.taps.len() * INNER * LANES;
+        // SAFETY: the caller's.
+        unsafe {
+            let mut sums = [[V::splat(0.0); PIXELS]; BLOCKS];
+            let mut weights = self.weights;
+            for block in 0..self.blocks {
+                let band = self.band.add(block * self.band_block + first * INNER);
+                for &tap in self.taps {
+                    let seen = band.add(tap);
+                    for channel in 0..INNER {
+                        let mut weight = [V::splat(0.0); BLOCKS];
+                        for (k, weight) in weight.iter_mut().enumerate() {
+                            *weight = V::load(weights.add(k * weight_block));
+                        }
+                        for pixel in 0..PIXELS {
+                            let x = V::splat(*seen.add(pixel * INNER + channel));
+                            for k in 0..BLOCKS {
+                                sums[k][pixel] = x.mul_add(weight[k], sums[k][pixel]);
+                            }
+                        }
+                        weights = weights.add(LANES);
+                    }
+                }
+            }
+            for (k, sums) in sums.into_iter().enumerate() {
+                for (pixel, sum) in sums.into_iter().enumerate() {
+                    sum.store(self.to.add(k * self.plane + (first + pixel) * self.step));
+                }
+            }
+        }
+    }
+}
+
+/// Whole rows of a result, computed and not yet put into their sink.
+#[derive(Clone, Copy)]
+pub(super) struct Computed {
+    /// `[block][row][column][16]`.
+    pub(super) start: *const f32,
+    /// Floats from block to block.
+    pub(super) plane: usize,
+    /// Vectors of a block.
+    pub(super) count: usize,
+}
+
+impl Computed {
+    /// Puts a block's rows where they belong, from `offset` on, in the order they stand in memory; returns the block's totals.
+    ///
+    /// # Safety
+    /// As in [`Sink::put`](crate::kernels::sink::Sink::put).
+    #[inline(always)]
+    pub(super) unsafe fn put<V: Vector, K: crate::kernels::sink::Sink>(
+        &self,
+        sink: &K,
+        [index, block]: [usize; 2],
+        offset: usize,
+    ) -> [V; 2] {
+        // SAFETY: the caller's.
+        unsafe {
+            let registers = sink.block::<V>(block);
+            let mut totals = [V::splat(0.0); 2];
+            let from = self.start.add(index * self.plane);
+            for vector in 0..self.count {
+                let value = V::load(from.add(vector * LANES));
+                sink.put(&registers, &mut totals, offset + vector * LANES, value);
+            }
+            totals
+        }
+    }
+}

@@ -1,0 +1,214 @@
+use super::band::Band;
+use super::{rows_of_band, signed};
+use crate::kernels::instructions::{InstructionSet, Kernel};
+use crate::kernels::pool::Pool;
+use crate::kernels::scratch::{self, Workspace};
+use crate::kernels::shared::Shared;
+use crate::kernels::source::Source;
+use crate::kernels::vector::{LANES, Vector};
+use crate::kernels::{Extent, Window};
+
+/// The gradient of a convolution with respect to its weight.
+pub(in crate::kernels) struct WeightGradient<'a, S> {
+    /// `[N, C, H, W]` in blocks.
+    pub(in crate::kernels) x: &'a [f32],
+    pub(in crate::kernels) input: Extent,
+    pub(in crate::kernels) source: S,
+    /// `[N, K, H′, W′]` in blocks.
+    pub(in crate::kernels) dy: &'a [f32],
+    pub(in crate::kernels) output: Extent,
+    pub(in crate::kernels) window: Window,
+    /// Takes `[K, C, R, S]`.
+    pub(in crate::kernels) dw: Shared<'a>,
+}
+
+/// Computes it.
+pub(in crate::kernels) fn weight_gradient<S: Source>(
+    set: InstructionSet,
+    pool: &dyn Pool,
+    workspace: &mut Workspace,
+    gradient: &WeightGradient<'_, S>,
+) {
+    let &WeightGradient {
+        input,
+        output,
+        window,
+        ..
+    } = gradient;
+    // So many tasks that several cores have something to do, with sums of their own only where these are small.
+    let slices = (16 / input.blocks).clamp(1, input.images);
+    let length = output.blocks * input.blocks * window.taps() * LANES * LANES;
+    let sums = workspace.sums.of(slices * length);
+    let work = Sums {
+        gradient,
+        rows: rows_of_band(output.columns).min(output.rows),
+        slices,
+        length,
+        sums: Shared::new(sums),
+    };
+    set.run(pool, slices * input.blocks, &work);
+    set.run(pool, output.blocks * input.blocks, &Back(&work));
+}
+
+/// The first half of the work: sums per slice of the images, `[slice][block of dy][block of x][tap][channel of x][16]`.
+struct Sums<'a, S> {
+    gradient: &'a WeightGradient<'a, S>,
+    /// Rows that are worked on at a time.
+    rows: usize,
+    slices: usize,
+    length: usize,
+    sums: Shared<'a>,
+}
+
+impl<S> Sums<'_, S> {
+    fn at(&self, slice: usize, result: usize, block: usize) -> usize {
+        let WeightGradient { input, window, .. } = self.gradient;
+        slice * self.length + (result * input.blocks + block) * window.taps() * LANES * LANES
+    }
+}
+
+impl<S: Source> Kernel for Sums<'_, S> {
+    #[inline(always)]
+    unsafe fn task<V: Vector>(&self, number: usize) {
+        let &WeightGradient {
+            x,
+            input,
+            source,
+            output,
+            window,
+            ..
+        } = self.gradient;
+        let (slice, block) = (number / input.blocks, number % input.blocks);
+        let [from, to] = [slice, slice + 1].map(|slice| slice * input.images / self.slices);
+        let step = window.stride[1];
+        let mut scratch = scratch::lend();
+        let mut is_first = true;
+        for image in from..to {
+            let plane = image * input.image() + block * input.plane();
+            let mut first_row = 0;
+            while first_row < output.rows {
+                let rows = self.rows.min(output.rows - first_row);
+                let band = Band {
+                    plane: [input.rows, input.columns],
+                    start: [
+                        signed(first_row * window.stride[0]) - signed(window.pad[0]),
+                        -signed(window.pad[1]),
+                    ],
+                    rows: (rows - 1) * window.stride[0] + window.kernel[0],
+                    step,
+                    columns: output.columns + (window.kernel[1] - 1) / step,
+                };
+                let copied = scratch.of(band.pixels() * LANES).as_mut_ptr();
+                // SAFETY: the caller's; this task alone writes the sums of its slice and block.
+                unsafe {
+                    let registers = source.block::<V>(block);
+                    band.fill::<V, S>(&registers, x.as_ptr().add(plane), copied);
+                    for result in 0..output.blocks {
+                        let dy = image * output.image() + result * output.plane();
+                        let dy = dy + first_row * output.columns * LANES;
+                        let sums = self.sums.at(self.at(slice, result, block));
+                        for tap in 0..window.taps() {
+                            let (row, column) = (tap / window.kernel[1], tap % window.kernel[1]);
+                            let seen = Seen {
+                                x: copied.add(band.at(row, column) * LANES),
+                                x_row: window.stride[0] * band.row() * LANES,
+                                dy: self.gradient.dy.as_ptr().add(dy),
+                                extent: [rows, output.columns],
+                            };
+                            seen.correlate::<V>(sums.add(tap * LANES * LANES), is_first);
+                        }
+                    }
+                }
+                is_first = false;
+                first_row += rows;
+            }
+        }
+    }
+}
+
+/// What one tap sees of a band, and the pixels it belongs to.
+#[derive(Clone, Copy)]
+struct Seen {
+    x: *const f32,
+    /// Floats from row to row.
+    x_row: usize,
+    dy: *const f32,
+    /// Rows and columns of dy.
+    extent: [usize; 2],
+}
+
+impl Seen {
+    /// `sums[c] (+)= Σ x[pixel][c] · dy[pixel]`, a vector over the channels of dy for each channel of x.
+    #[inline(always)]
+    unsafe fn correlate<V: Vector>(&self, sums: *mut f32, is_first: bool) {
+        // SAFETY: the caller's.
+        unsafe {
+            if V::IS_WIDE {
+                self.channels::<V, 16>(0, sums, is_first);
+            } else {
+                for c in [0, 4, 8, 12] {
+                    self.channels::<V, 4>(c, sums, is_first);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn channels<V: Vector, const CHANNELS: usize>(&self, c: usize, sums: *mut f32, is_first: bool) {
+        // SAFETY: the caller's.
+        unsafe {
+            let sums = sums.add(c * LANES);
+            let mut registers = [V::splat(0.0); CHANNELS];
+            if !is_first {
+                for (c, register) in registers.iter_mut().enumerate() {
+                    *register = V::load(sums.add(c * LANES));
+                }
+            }
+            let mut dy = self.dy;
+            for row in 0..self.extent[0] {
+                let mut x = self.x.add(row * self.x_row + c);
+                for _ in 0..self.extent[1] {
+                    let vector = V::load(dy);
+                    for (c, register) in registers.iter_mut().enumerate() {
+                        *register = V::splat(*x.add(c)).mul_add(vector, *register);
+                    }
+                    x = x.add(LANES);
+                    dy = dy.add(LANES);
+                }
+            }
+            for (c, register) in registers.into_iter().enumerate() {
+                register.store(sums.add(c * LANES));
+            }
+        }
+    }
+}
+
+/// The second half: slices added up, in the weight's own order.
+struct Back<'a, S>(&'a Sums<'a, S>);
+
+impl<S: Source> Kernel for Back<'_, S> {
+    #[inline(always)]
+    unsafe fn task<V: Vector>(&self, number: usize) {
+        let Self(work) = self;
+        let WeightGradient {
+            input, window, dw, ..
+        } = work.gradient;
+        let (result, block) = (number / input.blocks, number % input.blocks);
+        let taps = window.taps();
+        for k in 0..LANES {
+            let to = ((result * LANES + k) * input.blocks + block) * LANES * taps;
+            for c in 0..LANES {
+                for tap in 0..taps {
+                    let mut sum = 0.0;
+                    for slice in 0..work.slices {
+                        let at = work.at(slice, result, block) + (tap * LANES + c) * LANES + k;
+                        // SAFETY: nobody writes sums any more.
+                        sum += unsafe { *work.sums.at(at) };
+                    }
+                    // SAFETY: this task alone writes these kernels.
+                    unsafe { *dw.at(to + c * taps + tap) = sum };
+                }
+            }
+        }
+    }
+}

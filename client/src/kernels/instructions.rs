@@ -1,0 +1,112 @@
+//! Which instruction set the kernels run on.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use super::pool::Pool;
+use super::portable::Portable;
+use super::vector::Vector;
+#[cfg(target_arch = "x86_64")]
+use super::{avx2::Avx2, avx512::Avx512};
+
+/// An instruction set that this machine has. All of them give the same bits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct InstructionSet(Kind);
+
+/// Values other than `Portable` are made by detection alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+/// Work in tasks, written for any vector.
+pub(super) trait Kernel: Sync {
+    /// Does one task.
+    ///
+    /// Always inlined, so that it is compiled with the instructions of its vector.
+    ///
+    /// # Safety
+    /// The machine has the instructions of `V`; no task runs twice at a time.
+    unsafe fn task<V: Vector>(&self, number: usize);
+}
+
+impl InstructionSet {
+    /// Plain Rust: the specification of all others, and no faster than that.
+    pub const PORTABLE: Self = Self(Kind::Portable);
+
+    /// Everything that this machine has, fastest first; [`InstructionSet::PORTABLE`] is last.
+    #[must_use]
+    pub fn available() -> &'static [Self] {
+        static AVAILABLE: OnceLock<Vec<InstructionSet>> = OnceLock::new();
+        AVAILABLE.get_or_init(|| {
+            let mut available = Vec::new();
+            #[cfg(target_arch = "x86_64")]
+            {
+                if is_x86_feature_detected!("avx512f") {
+                    available.push(Self(Kind::Avx512));
+                }
+                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                    available.push(Self(Kind::Avx2));
+                }
+            }
+            available.push(Self::PORTABLE);
+            available
+        })
+    }
+
+    /// The fastest that this machine has.
+    #[must_use]
+    pub fn best() -> Self {
+        Self::available()[0]
+    }
+
+    /// Whether kernels are worth running on it.
+    #[must_use]
+    pub fn is_fast(self) -> bool {
+        self != Self::PORTABLE
+    }
+
+    /// Does tasks 0 to `count` − 1 of a kernel.
+    pub(super) fn run(self, pool: &dyn Pool, count: usize, kernel: &impl Kernel) {
+        // SAFETY: the set was detected, and a pool runs each task once.
+        pool.run(count, &|number| unsafe {
+            match self.0 {
+                Kind::Portable => kernel.task::<Portable>(number),
+                #[cfg(target_arch = "x86_64")]
+                Kind::Avx2 => with_avx2(kernel, number),
+                #[cfg(target_arch = "x86_64")]
+                Kind::Avx512 => with_avx512(kernel, number),
+            }
+        });
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn with_avx2(kernel: &impl Kernel, number: usize) {
+    // SAFETY: the caller's.
+    unsafe { kernel.task::<Avx2>(number) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn with_avx512(kernel: &impl Kernel, number: usize) {
+    // SAFETY: the caller's.
+    unsafe { kernel.task::<Avx512>(number) }
+}
+
+impl fmt::Debug for InstructionSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Kind::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => "avx512",
+        })
+    }
+}

@@ -1,0 +1,55 @@
+//! Between `[N, C, H, W]` and blocks of sixteen channels.
+
+use super::Extent;
+use super::machine::Machine;
+use super::shared::Shared;
+use super::vector::LANES;
+
+/// Plain order to blocks.
+///
+/// # Panics
+/// Where a length is wrong.
+pub fn to_blocks(machine: &Machine<'_>, extent: Extent, from: &[f32], to: &mut [f32]) {
+    planes(machine, extent, from, to, |from, to| {
+        let pixels = from.len() / LANES;
+        for (pixel, to) in to.chunks_exact_mut(LANES).enumerate() {
+            for (channel, to) in to.iter_mut().enumerate() {
+                *to = from[channel * pixels + pixel];
+            }
+        }
+    });
+}
+
+/// Blocks to plain order.
+///
+/// # Panics
+/// Where a length is wrong.
+pub fn from_blocks(machine: &Machine<'_>, extent: Extent, from: &[f32], to: &mut [f32]) {
+    planes(machine, extent, from, to, |from, to| {
+        let pixels = from.len() / LANES;
+        for (channel, to) in to.chunks_exact_mut(pixels).enumerate() {
+            for (pixel, to) in to.iter_mut().enumerate() {
+                *to = from[pixel * LANES + channel];
+            }
+        }
+    });
+}
+
+/// In both orders, sixteen channels of an image are one piece of memory.
+fn planes(
+    machine: &Machine<'_>,
+    extent: Extent,
+    from: &[f32],
+    to: &mut [f32],
+    reorder: impl Fn(&[f32], &mut [f32]) + Sync,
+) {
+    assert!(from.len() == extent.elements() && to.len() == extent.elements());
+    let plane = extent.plane();
+    let to = Shared::new(to);
+    machine.pool.run(extent.images * extent.blocks, &|number| {
+        let start = number * plane;
+        // SAFETY: planes are within the result, and a pool runs each task once.
+        let to = unsafe { std::slice::from_raw_parts_mut(to.at(start), plane) };
+        reorder(&from[start..start + plane], to);
+    });
+}

@@ -1,0 +1,305 @@
+//! Batch norm in blocks: what is left of it when convolutions gather its statistics and read through it.
+
+use super::Extent;
+use super::instructions::Kernel;
+use super::machine::Machine;
+use super::shared::Shared;
+use super::sink::{Arrival, Arriving, Sink};
+use super::source::Affine;
+use super::totals::{Totals, gathered};
+use super::vector::{LANES, Vector};
+
+/// Mean and biased variance of each channel, from sums and sums of squares over `count` pixels.
+pub fn moments(sums: &[[f64; 2]], count: usize, mean: &mut [f32], variance: &mut [f32]) {
+    let count = count as f64;
+    for ((sums, mean), variance) in sums.iter().zip(mean).zip(variance) {
+        let centre = sums[0] / count;
+        *mean = centre as f32;
+        let difference = sums[1] / count - centre * centre;
+        // Rounding can make it negative. What is no number stays none, so that a loss that left the numbers is seen.
+        *variance = if difference < 0.0 { 0.0 } else { difference as f32 };
+    }
+}
+
+/// The parameters of a batch norm and the batch's statistics, per channel.
+#[derive(Clone, Copy, Debug)]
+pub struct Statistics<'a> {
+    /// γ.
+    pub scale: &'a [f32],
+    /// The batch's mean.
+    pub mean: &'a [f32],
+    /// The batch's biased variance.
+    pub variance: &'a [f32],
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+impl Statistics<'_> {
+    /// `1 / √(variance + ε)`.
+    fn reciprocal(&self, channel: usize) -> f64 {
+        1.0 / (f64::from(self.variance[channel]) + f64::from(self.epsilon)).sqrt()
+    }
+}
+
+/// Batch norm as one scale and shift per channel: `γ·r` and `β − mean·γ·r`, where `r = 1/√(variance + ε)`.
+///
+/// # Shapes
+/// All `[C]` → `[2, C]`.
+pub fn affine(statistics: &Statistics<'_>, bias: &[f32], affine: &mut [f32]) {
+    let (scales, shifts) = affine.split_at_mut(bias.len());
+    for (channel, (scale, shift)) in scales.iter_mut().zip(shifts).enumerate() {
+        let factor = f64::from(statistics.scale[channel]) * statistics.reciprocal(channel);
+        *scale = factor as f32;
+        // From the rounded scale, so that the mean is mapped to β as exactly as can be.
+        *shift =
+            f64::from(*scale).mul_add(-f64::from(statistics.mean[channel]), f64::from(bias[channel])) as f32;
+    }
+}
+
+/// What is added to a normalised value: the shortcut of a residual block.
+#[derive(Clone, Copy, Debug)]
+pub enum Shortcut<'a> {
+    /// Nothing.
+    None,
+    /// A value as it is.
+    Raw(&'a [f32]),
+    /// A value through its own scale and shift.
+    Affine(&'a [f32], &'a [f32]),
+}
+
+/// `y = scale · x + shift + shortcut`, at least zero where it is rectified.
+#[derive(Clone, Copy, Debug)]
+pub struct Normalization<'a> {
+    /// The operand.
+    pub x: &'a [f32],
+    /// `[2, C]`.
+    pub affine: &'a [f32],
+    /// What is added.
+    pub shortcut: Shortcut<'a>,
+    /// Whether negative results become zero.
+    pub is_rectified: bool,
+}
+
+/// Computes it.
+///
+/// # Panics
+/// Where a length is wrong.
+pub fn normalize(machine: &Machine<'_>, extent: Extent, normalization: &Normalization<'_>, y: &mut [f32]) {
+    let Normalization {
+        x, affine, shortcut, ..
+    } = normalization;
+    assert!(x.len() == extent.elements() && y.len() == extent.elements());
+    assert_eq!(affine.len(), 2 * extent.channels());
+    match shortcut {
+        Shortcut::None => {}
+        Shortcut::Raw(addend) => assert_eq!(addend.len(), extent.elements()),
+        Shortcut::Affine(addend, affine) => {
+            assert!(addend.len() == extent.elements() && affine.len() == 2 * extent.channels());
+        }
+    }
+    let work = Normalize {
+        extent,
+        normalization,
+        y: Shared::new(y),
+    };
+    machine
+        .set
+        .run(machine.pool, extent.images * extent.blocks, &work);
+}
+
+struct Normalize<'a> {
+    extent: Extent,
+    normalization: &'a Normalization<'a>,
+    y: Shared<'a>,
+}
+
+impl Kernel for Normalize<'_> {
+    #[inline(always)]
+    unsafe fn task<V: Vector>(&self, number: usize) {
+        let &Normalization {
+            x,
+            affine,
+            shortcut,
+            is_rectified,
+        } = self.normalization;
+        let (start, block) = (number * self.extent.plane(), number % self.extent.blocks);
+        // SAFETY: the caller's; lengths were checked, and this task alone writes its plane.
+        unsafe {
+            let own = Affine::<V>::of(affine, block);
+            let (addend, of_addend) = match shortcut {
+                Shortcut::None => (None, own),
+                Shortcut::Raw(addend) => (Some((addend, false)), own),
+                Shortcut::Affine(addend, affine) => (Some((addend, true)), Affine::of(affine, block)),
+            };
+            let zero = V::splat(0.0);
+            for offset in (start..start + self.extent.plane()).step_by(LANES) {
+                let mut y = own.apply(V::load(x.as_ptr().add(offset)));
+                if let Some((addend, is_affine)) = addend {
+                    let addend = V::load(addend.as_ptr().add(offset));
+                    y = y.add(if is_affine {
+                        of_addend.apply(addend)
+                    } else {
+                        addend
+                    });
+                }
+                if is_rectified {
+                    y = zero.max(y);
+                }
+                y.store(self.y.at(offset));
+            }
+        }
+    }
+}
+
+/// `g = (dy + addend) · [gate]` for a value that no convolution passes back; returns `Σ g` and `Σ g·(x − mean)` of each channel where the
+/// arrival has a centre. Where nobody takes g, only these.
+///
+/// # Panics
+/// Where a length is wrong.
+pub fn arrive(
+    machine: &mut Machine<'_>,
+    extent: Extent,
+    dy: &[f32],
+    arrival: Arrival<'_>,
+    g: Option<&mut [f32]>,
+) -> Vec<[f64; 2]> {
+    assert_eq!(dy.len(), extent.elements());
+    assert!(g.as_ref().is_none_or(|g| g.len() == extent.elements()));
+    arrival.check(extent);
+    let sums = machine
+        .workspace
+        .sums
+        .of(Totals::length(extent.images, extent.blocks));
+    let work = Arrive {
+        extent,
+        dy,
+        sink: Arriving {
+            arrival,
+            g: g.map(Shared::new),
+        },
+        totals: Totals::new(Shared::new(sums), extent.blocks),
+    };
+    machine
+        .set
+        .run(machine.pool, extent.images * extent.blocks, &work);
+    gathered(sums, extent.blocks)
+}
+
+struct Arrive<'a> {
+    extent: Extent,
+    dy: &'a [f32],
+    sink: Arriving<'a>,
+    totals: Totals<'a>,
+}
+
+impl Kernel for Arrive<'_> {
+    #[inline(always)]
+    unsafe fn task<V: Vector>(&self, number: usize) {
+        let start = number * self.extent.plane();
+        let (image, block) = (number / self.extent.blocks, number % self.extent.blocks);
+        // SAFETY: the caller's; lengths were checked, and this task alone writes its plane.
+        unsafe {
+            let registers = self.sink.block::<V>(block);
+            let mut totals = [V::splat(0.0); 2];
+            for offset in (start..start + self.extent.plane()).step_by(LANES) {
+                let dy = V::load(self.dy.as_ptr().add(offset));
+                self.sink.put(&registers, &mut totals, offset, dy);
+            }
+            self.totals.put(image, block, totals);
+        }
+    }
+}
+
+/// Totals per channel, as `[2, C]`.
+pub fn write_sums(totals: &[[f64; 2]], sums: &mut [f32]) {
+    let (first, second) = sums.split_at_mut(totals.len());
+    for ((totals, first), second) in totals.iter().zip(first).zip(second) {
+        *first = totals[0] as f32;
+        *second = totals[1] as f32;
+    }
+}
+
+/// `dγ = r · Σ g·(x − mean)` and `dβ = Σ g`.
+///
+/// # Shapes
+/// `sums: [2, C]`, `dγ, dβ: [C]`.
+///
+/// # Panics
+/// Where a length is wrong.
+pub fn parameter_gradients(statistics: &Statistics<'_>, sums: &[f32], [scale, bias]: [&mut [f32]; 2]) {
+    let (totals, correlations) = sums.split_at(bias.len());
+    bias.copy_from_slice(totals);
+    for (channel, (to, &correlation)) in scale.iter_mut().zip(correlations).enumerate() {
+        *to = (statistics.reciprocal(channel) * f64::from(correlation)) as f32;
+    }
+}
+
+/// What a batch norm passes back to its operand, from what arrived and its sums:
+/// `dx = γ·r · (g − Σ g / M − r²·(x − mean) · Σ g·(x − mean) / M)`.
+///
+/// # Shapes
+/// `g, x, dx: [N, C, H, W]` in blocks, `sums: [2, C]`.
+///
+/// # Panics
+/// Where a length is wrong.
+pub fn gradient(
+    machine: &Machine<'_>,
+    extent: Extent,
+    (statistics, sums): (&Statistics<'_>, &[f32]),
+    [g, x]: [&[f32]; 2],
+    dx: &mut [f32],
+) {
+    let channels = extent.channels();
+    assert!(g.len() == extent.elements() && x.len() == extent.elements() && dx.len() == extent.elements());
+    assert!(sums.len() == 2 * channels && statistics.scale.len() == channels);
+    let count = extent.pixels() as f64;
+    // dx = factors[0]·g + factors[1]·x + factors[2].
+    let mut factors = vec![0.0; 3 * channels];
+    for channel in 0..channels {
+        let (total, correlation) = (f64::from(sums[channel]), f64::from(sums[channels + channel]));
+        let r = statistics.reciprocal(channel);
+        let a = f64::from(statistics.scale[channel]) * r;
+        let k1 = -a * r * r * correlation / count;
+        let k0 = -a * total / count - f64::from(statistics.mean[channel]) * k1;
+        for (row, factor) in [a, k1, k0].into_iter().enumerate() {
+            factors[row * channels + channel] = factor as f32;
+        }
+    }
+    let work = Gradient {
+        extent,
+        factors: &factors,
+        operands: [g, x],
+        dx: Shared::new(dx),
+    };
+    machine
+        .set
+        .run(machine.pool, extent.images * extent.blocks, &work);
+}
+
+struct Gradient<'a> {
+    extent: Extent,
+    factors: &'a [f32],
+    operands: [&'a [f32]; 2],
+    dx: Shared<'a>,
+}
+
+impl Kernel for Gradient<'_> {
+    #[inline(always)]
+    unsafe fn task<V: Vector>(&self, number: usize) {
+        let (start, block) = (number * self.extent.plane(), number % self.extent.blocks);
+        let channels = self.extent.channels();
+        let [g, x] = self.operands;
+        // SAFETY: the caller's; lengths were checked, and this task alone writes its plane.
+        unsafe {
+            let mut factors = [V::splat(0.0); 3];
+            for (row, factor) in factors.iter_mut().enumerate() {
+                *factor = V::load(self.factors.as_ptr().add(row * channels + block * LANES));
+            }
+            for offset in (start..start + self.extent.plane()).step_by(LANES) {
+                let (g, x) = (V::load(g.as_ptr().add(offset)), V::load(x.as_ptr().add(offset)));
+                let shifted = x.mul_add(factors[1], factors[2]);
+                g.mul_add(factors[0], shifted).store(self.dx.at(offset));
+            }
+        }
+    }
+}

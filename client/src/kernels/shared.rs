@@ -1,0 +1,36 @@
+use std::marker::PhantomData;
+
+/// A buffer that several tasks write, each its own elements.
+#[derive(Clone, Copy)]
+pub(super) struct Shared<'a> {
+    start: *mut f32,
+    length: usize,
+    buffer: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: reaching an element takes `Shared::at`, whose callers vouch that no two tasks reach the same one at a time.
+unsafe impl Sync for Shared<'_> {}
+
+// SAFETY: as above; floats may move between threads.
+unsafe impl Send for Shared<'_> {}
+
+impl<'a> Shared<'a> {
+    pub(super) fn new(buffer: &'a mut [f32]) -> Self {
+        Self {
+            start: buffer.as_mut_ptr(),
+            length: buffer.len(),
+            buffer: PhantomData,
+        }
+    }
+
+    /// Where the element at `offset` stands.
+    ///
+    /// # Safety
+    /// `offset` is within the buffer, and no other task uses what is done through the pointer.
+    #[inline(always)]
+    pub(super) unsafe fn at(&self, offset: usize) -> *mut f32 {
+        debug_assert!(offset <= self.length, "{offset} of {}", self.length);
+        // SAFETY: the caller's.
+        unsafe { self.start.add(offset) }
+    }
+}

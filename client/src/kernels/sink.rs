@@ -1,0 +1,155 @@
+//! What a kernel writes activations through: what else is to be done with a result while it is in registers.
+
+use super::Extent;
+use super::shared::Shared;
+use super::source::Affine;
+use super::vector::{LANES, Vector};
+
+/// Takes results vector by vector, and adds up two numbers per channel.
+pub(super) trait Sink: Copy + Sync {
+    /// What is kept in registers for one block of channels.
+    type Block<V: Vector>: Copy;
+
+    /// Prepares for a block.
+    ///
+    /// # Safety
+    /// The machine has the instructions; the block exists.
+    unsafe fn block<V: Vector>(&self, block: usize) -> Self::Block<V>;
+
+    /// Takes the vector that belongs at `offset` of the result, and adds to the block's totals.
+    ///
+    /// # Safety
+    /// `offset` is within the result, and no other task writes there.
+    unsafe fn put<V: Vector>(&self, block: &Self::Block<V>, totals: &mut [V; 2], offset: usize, value: V);
+}
+
+/// Stores; the totals are the sum and the sum of squares.
+#[derive(Clone, Copy)]
+pub(super) struct Moments<'a> {
+    pub(super) y: Shared<'a>,
+}
+
+impl Sink for Moments<'_> {
+    type Block<V: Vector> = ();
+
+    #[inline(always)]
+    unsafe fn block<V: Vector>(&self, _: usize) {}
+
+    #[inline(always)]
+    unsafe fn put<V: Vector>(&self, (): &(), totals: &mut [V; 2], offset: usize, value: V) {
+        // SAFETY: the caller's.
+        unsafe { value.store(self.y.at(offset)) };
+        totals[0] = totals[0].add(value);
+        totals[1] = value.mul_add(value, totals[1]);
+    }
+}
+
+/// What a rectifier lets through.
+#[derive(Clone, Copy, Debug)]
+pub enum Gate<'a> {
+    /// Everything: there is none.
+    Open,
+    /// Where its result was positive.
+    Result(&'a [f32]),
+    /// Where `scale · x + shift` is positive: `[2, C]`, and x is that of [`Centre`].
+    Affine(&'a [f32]),
+}
+
+/// The operand of a batch norm and the mean of each channel.
+#[derive(Clone, Copy, Debug)]
+pub struct Centre<'a> {
+    /// The operand.
+    pub x: &'a [f32],
+    /// `[C]`.
+    pub mean: &'a [f32],
+}
+
+/// What arrives at a value on the way back: `g = (value + addend) · [gate]`; the totals are `Σ g` and `Σ g·(x − mean)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// What arrived on other ways.
+    pub addend: Option<&'a [f32]>,
+    /// The rectifier that stands in the way.
+    pub gate: Gate<'a>,
+    /// What a batch norm before that needs.
+    pub centre: Option<Centre<'a>>,
+}
+
+impl Arrival<'_> {
+    /// Checks that all operands are of the extent.
+    pub(super) fn check(&self, extent: Extent) {
+        let (elements, channels) = (extent.elements(), extent.channels());
+        assert!(self.addend.is_none_or(|addend| addend.len() == elements));
+        match self.gate {
+            Gate::Open => {}
+            Gate::Result(y) => assert_eq!(y.len(), elements),
+            Gate::Affine(affine) => {
+                assert!(affine.len() == 2 * channels && self.centre.is_some());
+            }
+        }
+        if let Some(Centre { x, mean }) = self.centre {
+            assert!(x.len() == elements && mean.len() == channels);
+        }
+    }
+}
+
+/// An [`Arrival`] with the place it goes to.
+#[derive(Clone, Copy)]
+pub(super) struct Arriving<'a> {
+    pub(super) arrival: Arrival<'a>,
+    /// Absent where only the sums are wanted.
+    pub(super) g: Option<Shared<'a>>,
+}
+
+/// An affine map and a mean, where they are used.
+#[derive(Clone, Copy)]
+pub(super) struct Channels<V> {
+    affine: Affine<V>,
+    mean: V,
+}
+
+impl Sink for Arriving<'_> {
+    type Block<V: Vector> = Channels<V>;
+
+    #[inline(always)]
+    unsafe fn block<V: Vector>(&self, block: usize) -> Channels<V> {
+        // SAFETY: the caller's; operands were checked against the extent.
+        unsafe {
+            let zero = [0.0; 2 * LANES];
+            let affine = match self.arrival.gate {
+                Gate::Affine(affine) => Affine::of(affine, block),
+                Gate::Open | Gate::Result(_) => Affine::of(&zero, 0),
+            };
+            let mean = match self.arrival.centre {
+                Some(centre) => V::load(centre.mean.as_ptr().add(block * LANES)),
+                None => V::splat(0.0),
+            };
+            Channels { affine, mean }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn put<V: Vector>(&self, channels: &Channels<V>, totals: &mut [V; 2], offset: usize, value: V) {
+        // SAFETY: the caller's; operands were checked against the extent.
+        unsafe {
+            let at = |operand: &[f32]| V::load(operand.as_ptr().add(offset));
+            let mut g = value;
+            if let Some(addend) = self.arrival.addend {
+                g = g.add(at(addend));
+            }
+            let x = self.arrival.centre.map(|centre| at(centre.x));
+            match (self.arrival.gate, x) {
+                (Gate::Result(y), _) => g = g.where_positive(at(y)),
+                (Gate::Affine(_), Some(x)) => g = g.where_positive(channels.affine.apply(x)),
+                (Gate::Affine(_), None) | (Gate::Open, _) => {}
+            }
+            if let Some(to) = self.g {
+                g.store(to.at(offset));
+            }
+            if let Some(x) = x {
+                totals[0] = totals[0].add(g);
+                totals[1] = g.mul_add(x.sub(channels.mean), totals[1]);
+            }
+        }
+    }
+}

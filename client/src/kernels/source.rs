@@ -1,0 +1,94 @@
+//! What a kernel reads activations through.
+
+use super::vector::{LANES, Vector};
+
+/// Turns what stands in memory into what a kernel works on, vector by vector.
+pub(super) trait Source: Copy + Sync {
+    /// What is kept in registers for one block of channels.
+    type Block<V: Vector>: Copy;
+
+    /// Prepares for a block.
+    ///
+    /// # Safety
+    /// The machine has the instructions; the block exists.
+    unsafe fn block<V: Vector>(&self, block: usize) -> Self::Block<V>;
+
+    /// The vector at `from`.
+    ///
+    /// # Safety
+    /// Sixteen floats can be read.
+    unsafe fn get<V: Vector>(block: &Self::Block<V>, from: *const f32) -> V;
+}
+
+/// As it is.
+#[derive(Clone, Copy)]
+pub(super) struct Raw;
+
+impl Source for Raw {
+    type Block<V: Vector> = ();
+
+    #[inline(always)]
+    unsafe fn block<V: Vector>(&self, _: usize) {}
+
+    #[inline(always)]
+    unsafe fn get<V: Vector>((): &(), from: *const f32) -> V {
+        // SAFETY: the caller's.
+        unsafe { V::load(from) }
+    }
+}
+
+/// `max(scale · x + shift, 0)` per channel: batch norm and rectifier on the way in, so that their result need not be kept.
+#[derive(Clone, Copy)]
+pub(super) struct Rectified<'a> {
+    /// `[2, C]`: scale, then shift.
+    pub(super) affine: &'a [f32],
+}
+
+/// Scale and shift of one block.
+#[derive(Clone, Copy)]
+pub(super) struct Affine<V> {
+    scale: V,
+    shift: V,
+}
+
+impl<V: Vector> Affine<V> {
+    /// Of a block, from `[2, C]`.
+    ///
+    /// # Safety
+    /// The machine has the instructions; the block exists.
+    #[inline(always)]
+    pub(super) unsafe fn of(affine: &[f32], block: usize) -> Self {
+        let shift = affine.len() / 2;
+        debug_assert!((block + 1) * LANES <= shift);
+        // SAFETY: the caller's.
+        unsafe {
+            let scale = affine.as_ptr().add(block * LANES);
+            Self {
+                scale: V::load(scale),
+                shift: V::load(scale.add(shift)),
+            }
+        }
+    }
+
+    /// `scale · x + shift`, the same bits wherever it is computed again.
+    #[inline(always)]
+    pub(super) fn apply(&self, x: V) -> V {
+        x.mul_add(self.scale, self.shift)
+    }
+}
+
+impl Source for Rectified<'_> {
+    type Block<V: Vector> = (Affine<V>, V);
+
+    #[inline(always)]
+    unsafe fn block<V: Vector>(&self, block: usize) -> Self::Block<V> {
+        // SAFETY: the caller's.
+        unsafe { (Affine::of(self.affine, block), V::splat(0.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn get<V: Vector>((affine, zero): &Self::Block<V>, from: *const f32) -> V {
+        // SAFETY: the caller's.
+        zero.max(affine.apply(unsafe { V::load(from) }))
+    }
+}

@@ -1,0 +1,272 @@
+use super::reference::Case;
+use super::{doubles, error, from_blocks, noise, same_everywhere, to_blocks, with_machine};
+use crate::kernels::conv::{Operand, Sizes, forward, input_gradient, weight_gradient};
+use crate::kernels::norm::{self, Normalization, Shortcut};
+use crate::kernels::{Arrival, Centre, Extent, Gate, Machine, Window};
+
+/// Sums of some hundred products in single precision are off by less, relative to the largest.
+const TOLERANCE: f64 = 2e-6;
+
+/// Every path: both ways to convolve, images, all strides, windows that reach over the border or leave pixels out, planes of one pixel, rows
+/// that are cut into one, two or three pieces, odd numbers of blocks, more tiles than a chunk, channels that are worked on in parts.
+fn cases() -> Vec<Case> {
+    vec![
+        Case::new(2, [16, 32], [7, 7], [3, 1, 1]),
+        Case::new(1, [48, 16], [5, 9], [3, 1, 1]),
+        Case::new(3, [16, 16], [1, 1], [3, 1, 1]),
+        Case::new(1, [16, 16], [17, 16], [3, 1, 1]),
+        Case::new(1, [16, 144], [4, 3], [3, 1, 1]),
+        Case::new(2, [16, 32], [9, 7], [3, 2, 1]),
+        Case::new(1, [32, 48], [8, 8], [1, 2, 0]),
+        Case::new(1, [32, 16], [5, 31], [1, 1, 0]),
+        Case::new(1, [16, 16], [12, 20], [5, 3, 1]),
+        Case::new(17, [3, 32], [9, 11], [7, 2, 3]),
+        Case::new(1, [1, 16], [8, 30], [3, 1, 1]),
+        Case::new(1, [4, 16], [20, 13], [11, 4, 2]),
+        Case {
+            window: Window {
+                kernel: [2, 3],
+                stride: [1, 2],
+                pad: [0, 2],
+            },
+            ..Case::new(2, [16, 16], [5, 5], [1, 1, 0])
+        },
+    ]
+}
+
+impl Case {
+    fn sizes(&self) -> Sizes {
+        Sizes {
+            images: self.images,
+            channels: self.channels,
+            extent: self.extent,
+            window: self.window,
+        }
+    }
+
+    fn is_image(&self) -> bool {
+        self.channels[0] < 16
+    }
+
+    fn input(&self) -> Extent {
+        Extent {
+            images: self.images,
+            blocks: self.channels[0] / 16,
+            rows: self.extent[0],
+            columns: self.extent[1],
+        }
+    }
+
+    /// x, w and dy in plain order.
+    fn operands(&self) -> [Vec<f32>; 3] {
+        let [c, k] = self.channels;
+        let weights = c * k * self.window.taps();
+        let inputs = self.images * c * self.extent[0] * self.extent[1];
+        [
+            noise(inputs, 1),
+            noise(weights, 2),
+            noise(self.sizes().output().elements(), 3),
+        ]
+    }
+
+    /// x as kernels want it.
+    fn laid_out(&self, x: &[f32]) -> Vec<f32> {
+        if self.is_image() {
+            x.to_vec()
+        } else {
+            to_blocks(self.input(), x)
+        }
+    }
+
+    fn operand<'a>(&self, x: &'a [f32]) -> Operand<'a> {
+        if self.is_image() {
+            Operand::Images(x)
+        } else {
+            Operand::Blocks(x)
+        }
+    }
+}
+
+#[test]
+fn convolutions_are_what_they_are_defined_to_be() {
+    for case in cases() {
+        let [x, w, _] = case.operands();
+        let laid_out = case.laid_out(&x);
+        let output = case.sizes().output();
+        let found = same_everywhere(&format!("{case:?}"), |machine| {
+            let mut y = vec![f32::NAN; output.elements()];
+            forward(machine, case.sizes(), case.operand(&laid_out), &w, &mut y);
+            y
+        });
+        let found = from_blocks(output, &found);
+        let error = error(&found, &case.forward(&doubles(&x), &doubles(&w)));
+        assert!(error < TOLERANCE, "{case:?} is off by {error:e}");
+    }
+}
+
+#[test]
+fn convolutions_know_the_sums_of_their_results() {
+    for case in cases() {
+        let [x, w, _] = case.operands();
+        let x = case.laid_out(&x);
+        let output = case.sizes().output();
+        let mut y = vec![f32::NAN; output.elements()];
+        let sums = with_machine(|machine| forward(machine, case.sizes(), case.operand(&x), &w, &mut y));
+        let expected = channel_sums(output, &y, &y);
+        for (found, [sum, square]) in sums.iter().zip(expected) {
+            assert!(
+                (found[0] - sum).abs() < 1e-5 * square.max(1.0),
+                "{case:?}: {found:?}, {sum}"
+            );
+            assert!(
+                (found[1] - square).abs() < 1e-5 * square.max(1.0),
+                "{case:?}: {found:?}, {square}"
+            );
+        }
+    }
+}
+
+/// Of each channel of values in blocks: the sum of the first, and of their products.
+fn channel_sums(extent: Extent, left: &[f32], right: &[f32]) -> Vec<[f64; 2]> {
+    let mut sums = vec![[0.0; 2]; extent.channels()];
+    for (place, (&left, &right)) in left.iter().zip(right).enumerate() {
+        let channel = place / extent.plane() % extent.blocks * 16 + place % 16;
+        sums[channel][0] += f64::from(left);
+        sums[channel][1] += f64::from(left) * f64::from(right);
+    }
+    sums
+}
+
+#[test]
+fn gradients_of_operands_are_transposed_convolutions() {
+    for case in cases().into_iter().filter(|case| !case.is_image()) {
+        let [_, w, dy] = case.operands();
+        let blocks = to_blocks(case.sizes().output(), &dy);
+        let arrival = Arrival {
+            addend: None,
+            gate: Gate::Open,
+            centre: None,
+        };
+        let found = same_everywhere(&format!("{case:?}"), |machine| {
+            let mut dx = vec![f32::NAN; case.input().elements()];
+            input_gradient(machine, case.sizes(), [&w, &blocks], arrival, &mut dx);
+            dx
+        });
+        let found = from_blocks(case.input(), &found);
+        let error = error(&found, &case.input_gradient(&doubles(&w), &doubles(&dy)));
+        assert!(error < TOLERANCE, "{case:?} is off by {error:e}");
+    }
+}
+
+#[test]
+fn gradients_of_weights_are_correlations() {
+    for case in cases() {
+        let [x, _, dy] = case.operands();
+        let laid_out = case.laid_out(&x);
+        let blocks = to_blocks(case.sizes().output(), &dy);
+        let found = same_everywhere(&format!("{case:?}"), |machine| {
+            let mut dw = vec![f32::NAN; case.channels[0] * case.channels[1] * case.window.taps()];
+            weight_gradient(machine, case.sizes(), case.operand(&laid_out), &blocks, &mut dw);
+            dw
+        });
+        let error = error(&found, &case.weight_gradient(&doubles(&x), &doubles(&dy)));
+        assert!(error < TOLERANCE, "{case:?} is off by {error:e}");
+    }
+}
+
+/// What is computed on the way in has the bits of what would have been kept.
+#[test]
+fn rectified_operands_are_normalised_on_the_way() {
+    for case in cases().into_iter().filter(|case| !case.is_image()) {
+        let [x, w, dy] = case.operands();
+        let (x, dy) = (case.laid_out(&x), to_blocks(case.sizes().output(), &dy));
+        let affine = noise(2 * case.channels[0], 4);
+        let normalization = Normalization {
+            x: &x,
+            affine: &affine,
+            shortcut: Shortcut::None,
+            is_rectified: true,
+        };
+        let mut kept = vec![0.0; x.len()];
+        with_machine(|machine| norm::normalize(machine, case.input(), &normalization, &mut kept));
+        let both = |machine: &mut Machine<'_>, operand: Operand<'_>| {
+            let mut y = vec![f32::NAN; case.sizes().output().elements()];
+            forward(machine, case.sizes(), operand, &w, &mut y);
+            let mut dw = vec![f32::NAN; w.len()];
+            weight_gradient(machine, case.sizes(), operand, &dy, &mut dw);
+            [y, dw].concat()
+        };
+        let found = same_everywhere(&format!("{case:?}"), |machine| {
+            both(machine, Operand::Rectified(&x, &affine))
+        });
+        let expected = with_machine(|machine| both(machine, Operand::Blocks(&kept)));
+        assert!(found == expected, "{case:?}");
+    }
+}
+
+/// Addend, gate and sums, in every combination, against the same done afterwards.
+#[test]
+fn gradients_arrive_with_what_else_is_to_be_done() {
+    for case in cases().into_iter().filter(|case| !case.is_image()) {
+        let [_, w, dy] = case.operands();
+        let (dy, extent) = (to_blocks(case.sizes().output(), &dy), case.input());
+        let [addend, y, x] = [5, 6, 7].map(|seed| noise(extent.elements(), seed));
+        let (affine, mean) = (noise(2 * extent.channels(), 8), noise(extent.channels(), 9));
+        let centre = Centre { x: &x, mean: &mean };
+        let open = Arrival {
+            addend: None,
+            gate: Gate::Open,
+            centre: None,
+        };
+        let mut plain = vec![f32::NAN; extent.elements()];
+        with_machine(|machine| input_gradient(machine, case.sizes(), [&w, &dy], open, &mut plain));
+        for addend in [None, Some(&*addend)] {
+            for (gate, centre) in [
+                (Gate::Open, Some(centre)),
+                (Gate::Result(&y), None),
+                (Gate::Result(&y), Some(centre)),
+                (Gate::Affine(&affine), Some(centre)),
+            ] {
+                let arrival = Arrival { addend, gate, centre };
+                let found = same_everywhere(&format!("{case:?} {gate:?}"), |machine| {
+                    let mut g = vec![f32::NAN; extent.elements()];
+                    let sums = input_gradient(machine, case.sizes(), [&w, &dy], arrival, &mut g);
+                    with_sums(&g, &sums, centre.is_some())
+                });
+                let mut g = vec![f32::NAN; extent.elements()];
+                let sums =
+                    with_machine(|machine| norm::arrive(machine, extent, &plain, arrival, Some(&mut g)));
+                let error = error(&found, &doubles(&with_sums(&g, &sums, centre.is_some())));
+                assert!(error < 1e-5, "{case:?} is off by {error:e}");
+                let expected = by_definition(&plain, arrival, extent);
+                assert!(g == expected, "{case:?}");
+            }
+        }
+    }
+}
+
+fn with_sums(g: &[f32], sums: &[[f64; 2]], is_wanted: bool) -> Vec<f32> {
+    let wanted = if is_wanted { sums } else { &[] };
+    let sums = wanted.iter().flatten().map(|&sum| sum as f32);
+    g.iter().copied().chain(sums).collect()
+}
+
+fn by_definition(dy: &[f32], arrival: Arrival<'_>, extent: Extent) -> Vec<f32> {
+    let channels = extent.channels();
+    let element = |(place, &dy): (usize, &f32)| {
+        let channel = place / extent.plane() % extent.blocks * 16 + place % 16;
+        let is_open = match (arrival.gate, arrival.centre) {
+            (Gate::Affine(affine), Some(centre)) => {
+                centre.x[place].mul_add(affine[channel], affine[channels + channel]) > 0.0
+            }
+            (Gate::Result(y), _) => y[place] > 0.0,
+            _ => true,
+        };
+        if is_open {
+            dy + arrival.addend.map_or(0.0, |addend| addend[place])
+        } else {
+            0.0
+        }
+    };
+    dy.iter().enumerate().map(element).collect()
+}

@@ -1,0 +1,177 @@
+use super::PLACES;
+use super::input::{Seen, Spread};
+use super::output::Results;
+use super::product::{Product, height, width};
+use super::tiles::{Chunk, Tiles};
+use super::weights::{self, Order, Packed};
+use crate::kernels::Extent;
+use crate::kernels::instructions::{InstructionSet, Kernel};
+use crate::kernels::pool::Pool;
+use crate::kernels::scratch::{self, Workspace};
+use crate::kernels::shared::Shared;
+use crate::kernels::sink::Sink;
+use crate::kernels::source::Source;
+use crate::kernels::totals::{Totals, gathered};
+use crate::kernels::vector::{LANES, Vector};
+
+/// A convolution with a 3 × 3 kernel, stride one and padding one.
+pub(in crate::kernels) struct Convolution<'a, S, K> {
+    /// `[N, C, H, W]` in blocks.
+    pub(in crate::kernels) x: &'a [f32],
+    pub(in crate::kernels) extent: Extent,
+    pub(in crate::kernels) source: S,
+    /// `[K, C, 3, 3]`, or `[C, K, 3, 3]` where it is turned.
+    pub(in crate::kernels) w: &'a [f32],
+    pub(in crate::kernels) order: Order,
+    /// Takes `[N, K, H, W]` in blocks.
+    pub(in crate::kernels) sink: K,
+    /// K/16.
+    pub(in crate::kernels) blocks: usize,
+}
+
+/// Computes it, and returns the sink's totals per channel.
+pub(in crate::kernels) fn convolve<S: Source, K: Sink>(
+    set: InstructionSet,
+    pool: &dyn Pool,
+    workspace: &mut Workspace,
+    convolution: &Convolution<'_, S, K>,
+) -> Vec<[f64; 2]> {
+    let &Convolution { extent, blocks, .. } = convolution;
+    let Workspace { weights, sums } = workspace;
+    let weights = weights.of(weights::length(extent.blocks, blocks));
+    Packed {
+        w: convolution.w,
+        order: convolution.order,
+        summed: extent.blocks,
+        results: blocks,
+        to: Shared::new(weights),
+    }
+    .fill(set, pool);
+    let tiles = Tiles::of(extent);
+    // Transformed tiles of wide layers do not fit into a core's own cache anyway; then weights had better be read less often.
+    let chunk = if extent.blocks < 32 { 56 } else { 112 };
+    let chunks = tiles.total.div_ceil(chunk);
+    // Every task of a chunk transforms its tiles anew, which costs little where there are many channels.
+    let parts = (blocks / 4).clamp(1, 8);
+    let sums = sums.of(Totals::length(chunks, blocks));
+    let work = Work {
+        convolution,
+        tiles,
+        chunk,
+        parts,
+        weights,
+        totals: Totals::new(Shared::new(sums), blocks),
+    };
+    set.run(pool, chunks * parts, &work);
+    gathered(sums, blocks)
+}
+
+struct Work<'a, S, K> {
+    convolution: &'a Convolution<'a, S, K>,
+    tiles: Tiles,
+    /// Tiles of a chunk.
+    chunk: usize,
+    /// In how many parts a chunk's result blocks are computed.
+    parts: usize,
+    weights: &'a [f32],
+    totals: Totals<'a>,
+}
+
+impl<S: Source, K: Sink> Kernel for Work<'_, S, K> {
+    #[inline(always)]
+    unsafe fn task<V: Vector>(&self, number: usize) {
+        let &Convolution {
+            x,
+            extent,
+            source,
+            sink,
+            blocks,
+            ..
+        } = self.convolution;
+        let (row, part) = (number / self.parts, number % self.parts);
+        let chunk = Chunk::of(self.tiles, self.chunk, row);
+        let [first, last] = [part, part + 1].map(|part| part * blocks / self.parts);
+        // A line more, so that the places do not fall into the same sets of a cache.
+        let line = chunk.count.next_multiple_of(width::<V>()) * LANES;
+        let (seen_place, product_place) = (extent.blocks * line + LANES, (last - first) * line + LANES);
+        let lengths = [PLACES * seen_place, PLACES * product_place];
+        let mut scratch = scratch::lend();
+        let start = scratch.of(lengths[0] + lengths[1]).as_mut_ptr();
+        let seen = Spread {
+            start,
+            place: seen_place,
+            block: line,
+        };
+        let products = Spread {
+            // SAFETY: the second part of the scratch memory.
+            start: unsafe { start.add(lengths[0]) },
+            place: product_place,
+            block: line,
+        };
+        let tiles = Seen {
+            x,
+            extent,
+            source,
+            tiles: self.tiles,
+        };
+        let results = Results {
+            extent: Extent { blocks, ..extent },
+            sink,
+            tiles: self.tiles,
+        };
+        // SAFETY: scratch memory and weights are as long as all places; this task alone writes its chunk of its blocks.
+        unsafe {
+            tiles.transform::<V>(chunk, seen);
+            for place in 0..PLACES {
+                self.products::<V>(place, [first, last], [seen, products], chunk.count);
+            }
+            for block in first..last {
+                let from = Spread {
+                    start: products.start.add((block - first) * line),
+                    ..products
+                };
+                let totals = results.transform::<V>(chunk, from, block);
+                self.totals.put(row, block, totals);
+            }
+        }
+    }
+}
+
+impl<S: Source, K: Sink> Work<'_, S, K> {
+    /// One place's products of result blocks `first` to `last`.
+    ///
+    /// # Safety
+    /// As in [`Product::compute`].
+    #[inline(always)]
+    unsafe fn products<V: Vector>(
+        &self,
+        place: usize,
+        [first, last]: [usize; 2],
+        [seen, products]: [Spread; 2],
+        count: usize,
+    ) {
+        let (summed, blocks) = (self.convolution.extent.blocks, self.convolution.blocks);
+        let weight_block = summed * LANES * LANES;
+        let mut block = first;
+        while block < last {
+            let height = height::<V>().min(last - block);
+            // SAFETY: the caller's.
+            unsafe {
+                let weights = place * weights::place(summed, blocks) + block * weight_block;
+                let product = Product {
+                    tiles: seen.start.add(place * seen.place),
+                    tile_block: seen.block,
+                    weights: self.weights.as_ptr().add(weights),
+                    weight_block,
+                    blocks: summed,
+                    results: products
+                        .start
+                        .add(place * products.place + (block - first) * products.block),
+                    result_block: products.block,
+                };
+                product.compute::<V>(height, count);
+            }
+            block += height;
+        }
+    }
+}

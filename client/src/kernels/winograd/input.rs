@@ -1,0 +1,121 @@
+//! `Bᵀ d B` of the pixels that tiles see.
+
+use super::PLACES;
+use super::tiles::{Chunk, Tile, Tiles};
+use crate::kernels::Extent;
+use crate::kernels::source::Source;
+use crate::kernels::vector::{LANES, Vector};
+
+/// Where transformed tiles go: `[place][block][tile][16]`.
+#[derive(Clone, Copy)]
+pub(super) struct Spread {
+    pub(super) start: *mut f32,
+    /// Floats from place to place.
+    pub(super) place: usize,
+    /// Floats from block to block.
+    pub(super) block: usize,
+}
+
+/// What [`seen`] reads.
+#[derive(Clone, Copy)]
+pub(super) struct Seen<'a, S> {
+    pub(super) x: &'a [f32],
+    pub(super) extent: Extent,
+    pub(super) source: S,
+    pub(super) tiles: Tiles,
+}
+
+impl<S: Source> Seen<'_, S> {
+    /// Row `i` of the 4 × 4 pixels that a tile sees, with zeros beyond the border.
+    ///
+    /// # Safety
+    /// `plane` is that of an image's block.
+    #[inline(always)]
+    pub(super) unsafe fn row<V: Vector>(
+        &self,
+        block: &S::Block<V>,
+        plane: *const f32,
+        (tile, i): (Tile, usize),
+    ) -> [V; 4] {
+        let Extent { rows, columns, .. } = self.extent;
+        // Pixel −1 wraps around, and is no pixel.
+        let (row, column) = (
+            (2 * tile.row + i).wrapping_sub(1),
+            (2 * tile.column).wrapping_sub(1),
+        );
+        // SAFETY: every pixel that is read was found to be inside.
+        unsafe {
+            let mut pixels = [V::splat(0.0); 4];
+            if row >= rows {
+                return pixels;
+            }
+            let line = plane.add(row * columns * LANES);
+            if column < columns && column + 3 < columns {
+                for (j, pixel) in pixels.iter_mut().enumerate() {
+                    *pixel = S::get(block, line.add((column + j) * LANES));
+                }
+                return pixels;
+            }
+            for (j, pixel) in pixels.iter_mut().enumerate() {
+                let column = column.wrapping_add(j);
+                if column < columns {
+                    *pixel = S::get(block, line.add(column * LANES));
+                }
+            }
+            pixels
+        }
+    }
+
+    /// Transforms all blocks of a chunk's tiles.
+    ///
+    /// # Safety
+    /// The machine has the instructions, `to` has room.
+    #[inline(always)]
+    pub(super) unsafe fn transform<V: Vector>(&self, chunk: Chunk, to: Spread) {
+        for block in 0..self.extent.blocks {
+            let mut tile = self.tiles.at(chunk.first);
+            // SAFETY: the caller's; tiles are of the extent.
+            unsafe {
+                let registers = self.source.block::<V>(block);
+                for number in 0..chunk.count {
+                    let plane = tile.image * self.extent.image() + block * self.extent.plane();
+                    let plane = self.x.as_ptr().add(plane);
+                    let mut d = [[V::splat(0.0); 4]; 4];
+                    for (i, d) in d.iter_mut().enumerate() {
+                        *d = self.row(&registers, plane, (tile, i));
+                    }
+                    let to_tile = to.start.add(block * to.block + number * LANES);
+                    for (i, row) in columns_then_rows(d).into_iter().enumerate() {
+                        for (j, value) in row.into_iter().enumerate() {
+                            value.store(to_tile.add((4 * i + j) * to.place));
+                        }
+                    }
+                    tile = self.tiles.after(tile);
+                }
+            }
+        }
+    }
+}
+
+/// `Bᵀ d B`.
+#[inline(always)]
+fn columns_then_rows<V: Vector>(mut d: [[V; 4]; 4]) -> [[V; 4]; 4] {
+    for j in 0..4 {
+        let column = line([d[0][j], d[1][j], d[2][j], d[3][j]]);
+        for i in 0..4 {
+            d[i][j] = column[i];
+        }
+    }
+    for row in &mut d {
+        *row = line(*row);
+    }
+    d
+}
+
+/// `Bᵀ` times a column.
+#[inline(always)]
+pub(super) fn line<V: Vector>(d: [V; 4]) -> [V; 4] {
+    [d[0].sub(d[2]), d[1].add(d[2]), d[2].sub(d[1]), d[1].sub(d[3])]
+}
+
+const _: () = assert!(PLACES == 4 * 4);

@@ -1,0 +1,65 @@
+//! `Aᵀ m A` of summed products.
+
+use super::input::Spread;
+use super::tiles::{Chunk, Tiles};
+use crate::kernels::Extent;
+use crate::kernels::sink::Sink;
+use crate::kernels::vector::{LANES, Vector};
+
+/// Where [`Results::transform`] writes.
+#[derive(Clone, Copy)]
+pub(super) struct Results<K> {
+    pub(super) extent: Extent,
+    pub(super) sink: K,
+    pub(super) tiles: Tiles,
+}
+
+impl<K: Sink> Results<K> {
+    /// Transforms the products of one block of a chunk's tiles, and returns the block's totals.
+    ///
+    /// # Safety
+    /// The machine has the instructions, and `from` holds the products of `block` first.
+    #[inline(always)]
+    pub(super) unsafe fn transform<V: Vector>(&self, chunk: Chunk, from: Spread, block: usize) -> [V; 2] {
+        let Extent { rows, columns, .. } = self.extent;
+        let mut tile = self.tiles.at(chunk.first);
+        // SAFETY: the caller's; what sticks out of the plane is not put.
+        unsafe {
+            let registers = self.sink.block::<V>(block);
+            let mut totals = [V::splat(0.0); 2];
+            for number in 0..chunk.count {
+                let products = from.start.add(number * LANES);
+                let mut half = [[V::splat(0.0); 2]; 4];
+                for (j, half) in half.iter_mut().enumerate() {
+                    let mut m = [V::splat(0.0); 4];
+                    for (i, m) in m.iter_mut().enumerate() {
+                        *m = V::load(products.add((4 * i + j) * from.place));
+                    }
+                    *half = line(m);
+                }
+                let plane = tile.image * self.extent.image() + block * self.extent.plane();
+                for i in 0..2 {
+                    let row = 2 * tile.row + i;
+                    if row >= rows {
+                        break;
+                    }
+                    let pixels = line([half[0][i], half[1][i], half[2][i], half[3][i]]);
+                    let column = 2 * tile.column;
+                    let offset = plane + (row * columns + column) * LANES;
+                    self.sink.put(&registers, &mut totals, offset, pixels[0]);
+                    if column + 1 < columns {
+                        self.sink.put(&registers, &mut totals, offset + LANES, pixels[1]);
+                    }
+                }
+                tile = self.tiles.after(tile);
+            }
+            totals
+        }
+    }
+}
+
+/// `Aᵀ` times a column.
+#[inline(always)]
+fn line<V: Vector>(m: [V; 4]) -> [V; 2] {
+    [m[0].add(m[1]).add(m[2]), m[1].sub(m[2]).sub(m[3])]
+}

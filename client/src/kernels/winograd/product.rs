@@ -1,0 +1,84 @@
+//! The matrix products: sums over channels, kept in registers.
+
+use crate::kernels::vector::{LANES, Vector};
+
+/// One place's product of transformed tiles with transformed weights.
+#[derive(Clone, Copy)]
+pub(super) struct Product {
+    /// `[block][tile][16]`.
+    pub(super) tiles: *const f32,
+    /// Floats from block to block of the tiles.
+    pub(super) tile_block: usize,
+    /// `[result block][channel][16]`.
+    pub(super) weights: *const f32,
+    /// Floats from result block to result block of the weights.
+    pub(super) weight_block: usize,
+    /// Blocks of channels that are summed over.
+    pub(super) blocks: usize,
+    /// `[result block][tile][16]`.
+    pub(super) results: *mut f32,
+    /// Floats from result block to result block of the results.
+    pub(super) result_block: usize,
+}
+
+/// How many tiles are computed at a time. Rows of tiles are padded to a multiple of it.
+pub(super) fn width<V: Vector>() -> usize {
+    if V::IS_WIDE { 14 } else { 6 }
+}
+
+/// How many result blocks are computed at a time.
+pub(super) fn height<V: Vector>() -> usize {
+    if V::IS_WIDE { 2 } else { 1 }
+}
+
+impl Product {
+    /// Computes `height` result blocks of `count` tiles, rounded up to [`width`].
+    ///
+    /// # Safety
+    /// The machine has the instructions, and all operands have room for the rounded number of tiles.
+    #[inline(always)]
+    pub(super) unsafe fn compute<V: Vector>(&self, height: usize, count: usize) {
+        let mut tile = 0;
+        while tile < count {
+            // SAFETY: the caller's.
+            unsafe {
+                match (V::IS_WIDE, height) {
+                    (true, 2) => self.block::<V, 14, 2>(tile),
+                    (true, _) => self.block::<V, 14, 1>(tile),
+                    (false, _) => self.block::<V, 6, 1>(tile),
+                }
+            }
+            tile += width::<V>();
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn block<V: Vector, const TILES: usize, const BLOCKS: usize>(&self, first: usize) {
+        // SAFETY: the caller's.
+        unsafe {
+            let mut sums = [[V::splat(0.0); TILES]; BLOCKS];
+            for block in 0..self.blocks {
+                let tiles = self.tiles.add(block * self.tile_block + first * LANES);
+                let weights = self.weights.add(block * LANES * LANES);
+                for channel in 0..LANES {
+                    let mut weight = [V::splat(0.0); BLOCKS];
+                    for (k, weight) in weight.iter_mut().enumerate() {
+                        *weight = V::load(weights.add(k * self.weight_block + channel * LANES));
+                    }
+                    for tile in 0..TILES {
+                        let x = V::splat(*tiles.add(tile * LANES + channel));
+                        for k in 0..BLOCKS {
+                            sums[k][tile] = x.mul_add(weight[k], sums[k][tile]);
+                        }
+                    }
+                }
+            }
+            for (k, sums) in sums.into_iter().enumerate() {
+                for (tile, sum) in sums.into_iter().enumerate() {
+                    let to = k * self.result_block + (first + tile) * LANES;
+                    sum.store(self.results.add(to));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+use crate::kernels::Extent;
+
+/// How a plane is cut into tiles of 2 × 2; those at the lower and right border may stick out.
+///
+/// Tiles are numbered through all images, row by row.
+#[derive(Clone, Copy)]
+pub(super) struct Tiles {
+    down: usize,
+    across: usize,
+    /// How many there are in all images.
+    pub(super) total: usize,
+}
+
+/// A tile's image, and its row and column among the tiles.
+#[derive(Clone, Copy)]
+pub(super) struct Tile {
+    pub(super) image: usize,
+    pub(super) row: usize,
+    pub(super) column: usize,
+}
+
+impl Tiles {
+    pub(super) fn of(extent: Extent) -> Self {
+        let (down, across) = (extent.rows.div_ceil(2), extent.columns.div_ceil(2));
+        Self {
+            down,
+            across,
+            total: extent.images * down * across,
+        }
+    }
+
+    /// The tile of that number.
+    pub(super) fn at(&self, number: usize) -> Tile {
+        let (line, column) = (number / self.across, number % self.across);
+        let (image, row) = (line / self.down, line % self.down);
+        Tile { image, row, column }
+    }
+
+    /// The one behind it.
+    #[inline(always)]
+    pub(super) fn after(&self, tile: Tile) -> Tile {
+        let Tile { image, row, column } = tile;
+        if column + 1 < self.across {
+            let column = column + 1;
+            Tile { image, row, column }
+        } else if row + 1 < self.down {
+            let (row, column) = (row + 1, 0);
+            Tile { image, row, column }
+        } else {
+            let (image, row, column) = (image + 1, 0, 0);
+            Tile { image, row, column }
+        }
+    }
+}
+
+/// One of the equal parts that all tiles are worked on in.
+#[derive(Clone, Copy)]
+pub(super) struct Chunk {
+    pub(super) first: usize,
+    pub(super) count: usize,
+}
+
+impl Chunk {
+    /// The chunk of that number, of chunks of `size`.
+    pub(super) fn of(tiles: Tiles, size: usize, number: usize) -> Self {
+        let first = number * size;
+        let count = size.min(tiles.total - first);
+        Self { first, count }
+    }
+}

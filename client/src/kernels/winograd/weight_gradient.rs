@@ -1,0 +1,323 @@
+use super::input::{Seen, Spread, line};
+use super::tiles::{Chunk, Tiles};
+use crate::kernels::Extent;
+use crate::kernels::instructions::{InstructionSet, Kernel};
+use crate::kernels::pool::Pool;
+use crate::kernels::scratch::{self, Workspace};
+use crate::kernels::shared::Shared;
+use crate::kernels::source::{Raw, Source};
+use crate::kernels::vector::{LANES, Vector};
+
+/// Elements of a kernel.
+const TAPS: usize = 9;
+
+/// The gradient of a convolution with a 3 × 3 kernel, stride one and padding one, with respect to its weight.
+pub(in crate::kernels) struct WeightGradient<'a, S> {
+    /// `[N, C, H, W]` in blocks.
+    pub(in crate::kernels) x: &'a [f32],
+    pub(in crate::kernels) extent: Extent,
+    pub(in crate::kernels) source: S,
+    /// `[N, K, H, W]` in blocks.
+    pub(in crate::kernels) dy: &'a [f32],
+    /// K/16.
+    pub(in crate::kernels) blocks: usize,
+    /// Takes `[K, C, 3, 3]`.
+    pub(in crate::kernels) dw: Shared<'a>,
+}
+
+/// Computes it.
+pub(in crate::kernels) fn weight_gradient<S: Source>(
+    set: InstructionSet,
+    pool: &dyn Pool,
+    workspace: &mut Workspace,
+    gradient: &WeightGradient<'_, S>,
+) {
+    let &WeightGradient { extent, blocks, .. } = gradient;
+    let tiles = Tiles::of(extent);
+    let parts = (blocks / 4).clamp(1, 8);
+    // So many tasks that several cores have something to do, with sums of their own only where these are small.
+    let slices = (4 / parts).clamp(1, tiles.total.div_ceil(CHUNK));
+    let place = blocks * extent.blocks * LANES * LANES + LANES;
+    let sums = workspace.sums.of(slices * 16 * place);
+    let work = Sums {
+        gradient,
+        tiles,
+        parts,
+        slices,
+        place,
+        sums: Shared::new(sums),
+    };
+    set.run(pool, slices * parts * 4, &work);
+    set.run(pool, blocks * extent.blocks, &Back(&work));
+}
+
+/// Tiles that are worked on at a time.
+const CHUNK: usize = 56;
+
+/// The first half of the work: the sums of products, for each slice of the tiles and each place.
+///
+/// A task computes the four places of one row of the transformed tile, which takes no more than half of a tile's pixels.
+struct Sums<'a, S> {
+    gradient: &'a WeightGradient<'a, S>,
+    tiles: Tiles,
+    /// In how many parts the blocks of dy are computed.
+    parts: usize,
+    /// In how many slices tiles are summed by themselves.
+    slices: usize,
+    /// Floats from place to place of the sums: `[slice][place][block of dy][channel of x][16]`.
+    place: usize,
+    sums: Shared<'a>,
+}
+
+impl<S: Source> Kernel for Sums<'_, S> {
+    #[inline(always)]
+    unsafe fn task<V: Vector>(&self, number: usize) {
+        let &WeightGradient { extent, blocks, .. } = self.gradient;
+        let (row, number) = (number % 4, number / 4);
+        let (part, slice) = (number % self.parts, number / self.parts);
+        let [first, last] = [part, part + 1].map(|part| part * blocks / self.parts);
+        let chunks = self.tiles.total.div_ceil(CHUNK);
+        let [from, to] = [slice, slice + 1].map(|slice| slice * chunks / self.slices);
+        let line = CHUNK * LANES;
+        let x_place = extent.blocks * line + LANES;
+        let dy_place = (last - first) * line + LANES;
+        let mut scratch = scratch::lend();
+        let start = scratch.of(4 * (x_place + dy_place)).as_mut_ptr();
+        let seen = Spread {
+            start,
+            place: x_place,
+            block: line,
+        };
+        let arrived = Spread {
+            // SAFETY: the second part of the scratch memory.
+            start: unsafe { start.add(4 * x_place) },
+            place: dy_place,
+            block: line,
+        };
+        // SAFETY: scratch memory is as long as four places; this task alone writes its row's places of its blocks in its slice.
+        unsafe {
+            for chunk in from..to {
+                let chunk = Chunk::of(self.tiles, CHUNK, chunk);
+                self.seen::<V>(chunk, row, seen);
+                self.arrived::<V>(chunk, row, [first, last], arrived);
+                for column in 0..4 {
+                    let place = (slice * 16 + 4 * row + column) * self.place;
+                    for block in 0..extent.blocks {
+                        let x = seen.start.add(column * x_place + block * line);
+                        for result in first..last {
+                            let dy = arrived.start.add(column * dy_place + (result - first) * line);
+                            let at = place + (result * extent.blocks + block) * LANES * LANES;
+                            let sums = self.sums.at(at);
+                            correlate::<V>(x, dy, sums, (chunk.count, chunk.first == from * CHUNK));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<S: Source> Sums<'_, S> {
+    /// One row of `Bᵀ d B`.
+    #[inline(always)]
+    unsafe fn seen<V: Vector>(&self, chunk: Chunk, row: usize, to: Spread) {
+        let &WeightGradient {
+            x, extent, source, ..
+        } = self.gradient;
+        let seen = Seen {
+            x,
+            extent,
+            source,
+            tiles: self.tiles,
+        };
+        // The two pixel rows that a row of Bᵀ adds or subtracts.
+        let (above, below, sign) = [(0, 2, -1.0), (1, 2, 1.0), (2, 1, -1.0), (1, 3, -1.0)][row];
+        for block in 0..extent.blocks {
+            let mut tile = self.tiles.at(chunk.first);
+            // SAFETY: the caller's.
+            unsafe {
+                let registers = source.block::<V>(block);
+                let sign = V::splat(sign);
+                for number in 0..chunk.count {
+                    let plane = x
+                        .as_ptr()
+                        .add(tile.image * extent.image() + block * extent.plane());
+                    let mut half = seen.row(&registers, plane, (tile, above));
+                    let below = seen.row(&registers, plane, (tile, below));
+                    for j in 0..4 {
+                        half[j] = below[j].mul_add(sign, half[j]);
+                    }
+                    let to_tile = to.start.add(block * to.block + number * LANES);
+                    for (j, value) in line(half).into_iter().enumerate() {
+                        value.store(to_tile.add(j * to.place));
+                    }
+                    tile = self.tiles.after(tile);
+                }
+            }
+        }
+    }
+
+    /// One row of `A dy Aᵀ`.
+    #[inline(always)]
+    unsafe fn arrived<V: Vector>(&self, chunk: Chunk, row: usize, [first, last]: [usize; 2], to: Spread) {
+        let &WeightGradient {
+            dy, extent, blocks, ..
+        } = self.gradient;
+        let extent = Extent { blocks, ..extent };
+        let (above, below) = [(1.0, 0.0), (1.0, 1.0), (1.0, -1.0), (0.0, -1.0)][row];
+        for block in first..last {
+            let mut tile = self.tiles.at(chunk.first);
+            // SAFETY: the caller's; what sticks out of the plane is not read.
+            unsafe {
+                let (above, below) = (V::splat(above), V::splat(below));
+                for number in 0..chunk.count {
+                    let plane = dy
+                        .as_ptr()
+                        .add(tile.image * extent.image() + block * extent.plane());
+                    let pixels = pixels::<V>(plane, extent, [tile.row, tile.column]);
+                    let mut half = [V::splat(0.0); 2];
+                    for j in 0..2 {
+                        half[j] = pixels[1][j].mul_add(below, pixels[0][j].mul(above));
+                    }
+                    let values = [
+                        half[0],
+                        half[0].add(half[1]),
+                        half[0].sub(half[1]),
+                        V::splat(0.0).sub(half[1]),
+                    ];
+                    let to_tile = to.start.add((block - first) * to.block + number * LANES);
+                    for (j, value) in values.into_iter().enumerate() {
+                        value.store(to_tile.add(j * to.place));
+                    }
+                    tile = self.tiles.after(tile);
+                }
+            }
+        }
+    }
+}
+
+/// The 2 × 2 pixels of a tile, with zeros for those that stick out.
+#[inline(always)]
+unsafe fn pixels<V: Vector>(plane: *const f32, extent: Extent, [row, column]: [usize; 2]) -> [[V; 2]; 2] {
+    // SAFETY: the caller's for the plane; pixels are inside.
+    unsafe {
+        let mut pixels = [[V::splat(0.0); 2]; 2];
+        for (i, pixels) in pixels.iter_mut().enumerate() {
+            for (j, pixel) in pixels.iter_mut().enumerate() {
+                let (i, j) = (2 * row + i, 2 * column + j);
+                if i < extent.rows && j < extent.columns {
+                    *pixel = Raw::get(&(), plane.add((i * extent.columns + j) * LANES));
+                }
+            }
+        }
+        pixels
+    }
+}
+
+/// `sums[c] (+)= Σ x[tile][c] · dy[tile]`, a vector over the channels of dy for each channel of x.
+///
+/// # Safety
+/// The machine has the instructions; operands have `count` tiles.
+#[inline(always)]
+unsafe fn correlate<V: Vector>(
+    x: *const f32,
+    dy: *const f32,
+    sums: *mut f32,
+    (count, is_first): (usize, bool),
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        if V::IS_WIDE {
+            correlate_channels::<V, 16>(x, dy, sums, (count, is_first));
+        } else {
+            for c in [0, 4, 8, 12] {
+                correlate_channels::<V, 4>(x.add(c), dy, sums.add(c * LANES), (count, is_first));
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn correlate_channels<V: Vector, const CHANNELS: usize>(
+    x: *const f32,
+    dy: *const f32,
+    sums: *mut f32,
+    (count, is_first): (usize, bool),
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut registers = [V::splat(0.0); CHANNELS];
+        if !is_first {
+            for (c, register) in registers.iter_mut().enumerate() {
+                *register = V::load(sums.add(c * LANES));
+            }
+        }
+        for tile in 0..count {
+            let dy = V::load(dy.add(tile * LANES));
+            for (c, register) in registers.iter_mut().enumerate() {
+                *register = V::splat(*x.add(tile * LANES + c)).mul_add(dy, *register);
+            }
+        }
+        for (c, register) in registers.into_iter().enumerate() {
+            register.store(sums.add(c * LANES));
+        }
+    }
+}
+
+/// The second half: `Gᵀ m G`, in the weight's own order.
+struct Back<'a, S>(&'a Sums<'a, S>);
+
+impl<S: Source> Kernel for Back<'_, S> {
+    #[inline(always)]
+    unsafe fn task<V: Vector>(&self, number: usize) {
+        let Self(work) = self;
+        let inner = work.gradient.extent.blocks;
+        let (result, block) = (number / inner, number % inner);
+        let mut kernels = [[[0.0_f32; LANES]; TAPS]; LANES];
+        for (c, kernel) in kernels.iter_mut().enumerate() {
+            let at = ((result * inner + block) * LANES + c) * LANES;
+            // SAFETY: the caller's; nobody writes sums any more.
+            unsafe {
+                let half = V::splat(0.5);
+                let mut columns = [[V::splat(0.0); 3]; 4];
+                for (j, column) in columns.iter_mut().enumerate() {
+                    let mut m = [V::splat(0.0); 4];
+                    for (i, m) in m.iter_mut().enumerate() {
+                        for slice in 0..work.slices {
+                            let place = slice * 16 + 4 * i + j;
+                            *m = m.add(V::load(work.sums.at(place * work.place + at)));
+                        }
+                    }
+                    *column = back(m, half);
+                }
+                for i in 0..3 {
+                    let row = back([columns[0][i], columns[1][i], columns[2][i], columns[3][i]], half);
+                    for (j, value) in row.into_iter().enumerate() {
+                        value.store(kernel[3 * i + j].as_mut_ptr());
+                    }
+                }
+            }
+        }
+        for k in 0..LANES {
+            let at = ((result * LANES + k) * inner + block) * LANES * TAPS;
+            // SAFETY: this task alone writes these kernels, which stand one after the other.
+            let row = unsafe { std::slice::from_raw_parts_mut(work.gradient.dw.at(at), LANES * TAPS) };
+            for (to, kernel) in row.chunks_exact_mut(TAPS).zip(&kernels) {
+                for (to, tap) in to.iter_mut().zip(kernel) {
+                    *to = tap[k];
+                }
+            }
+        }
+    }
+}
+
+/// `Gᵀ` times a column.
+#[inline(always)]
+fn back<V: Vector>(m: [V; 4], half: V) -> [V; 3] {
+    let (sum, difference) = (m[1].add(m[2]), m[1].sub(m[2]));
+    [
+        m[0].add(sum.mul(half)),
+        difference.mul(half),
+        sum.mul(half).add(m[3]),
+    ]
+}

@@ -1,0 +1,111 @@
+//! `G g Gᵀ` of kernels, in the order that products read them in.
+
+use super::PLACES;
+use crate::kernels::instructions::{InstructionSet, Kernel};
+use crate::kernels::pool::Pool;
+use crate::kernels::shared::Shared;
+use crate::kernels::vector::{LANES, Vector};
+
+/// Elements of a kernel.
+const TAPS: usize = 9;
+
+/// Which of its two channel axes a weight `[K, C, 3, 3]` is summed over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::kernels) enum Order {
+    /// C: forward.
+    Straight,
+    /// K, with the kernel turned by half a circle: backward.
+    Turned,
+}
+
+/// Transformed weights: `[place][result block][summed channel][16]`.
+pub(super) struct Packed<'a> {
+    pub(super) w: &'a [f32],
+    pub(super) order: Order,
+    /// Blocks of channels that are summed over.
+    pub(super) summed: usize,
+    /// Blocks of channels of the result.
+    pub(super) results: usize,
+    pub(super) to: Shared<'a>,
+}
+
+/// Floats from place to place. A line more than there are, so that the places do not fall into the same sets of a cache.
+pub(super) fn place(summed: usize, results: usize) -> usize {
+    (summed * results * LANES + 1) * LANES
+}
+
+/// Floats that transformed weights take.
+pub(super) fn length(summed: usize, results: usize) -> usize {
+    PLACES * place(summed, results)
+}
+
+impl Packed<'_> {
+    /// Transforms everything.
+    pub(super) fn fill(&self, set: InstructionSet, pool: &dyn Pool) {
+        set.run(pool, self.results * self.summed, self);
+    }
+
+    /// Sixteen by sixteen kernels as `[summed channel][tap][result channel]`.
+    fn gather(&self, summed: usize, result: usize) -> [[[f32; LANES]; TAPS]; LANES] {
+        let mut kernels = [[[0.0; LANES]; TAPS]; LANES];
+        let (inner, outer) = match self.order {
+            Order::Straight => (summed, result),
+            Order::Turned => (result, summed),
+        };
+        let inner_channels = LANES
+            * match self.order {
+                Order::Straight => self.summed,
+                Order::Turned => self.results,
+            };
+        for k in 0..LANES {
+            let from = ((outer * LANES + k) * inner_channels + inner * LANES) * TAPS;
+            let row = &self.w[from..from + LANES * TAPS];
+            for (c, kernel) in row.chunks_exact(TAPS).enumerate() {
+                for (tap, &weight) in kernel.iter().enumerate() {
+                    match self.order {
+                        Order::Straight => kernels[c][tap][k] = weight,
+                        Order::Turned => kernels[k][TAPS - 1 - tap][c] = weight,
+                    }
+                }
+            }
+        }
+        kernels
+    }
+}
+
+impl Kernel for Packed<'_> {
+    #[inline(always)]
+    unsafe fn task<V: Vector>(&self, number: usize) {
+        let (result, summed) = (number / self.summed, number % self.summed);
+        let kernels = self.gather(summed, result);
+        let place = place(self.summed, self.results);
+        for (channel, kernel) in kernels.iter().enumerate() {
+            let to = ((result * self.summed + summed) * LANES + channel) * LANES;
+            // SAFETY: the caller's; this task alone writes these channels.
+            unsafe {
+                let half = V::splat(0.5);
+                let mut columns = [[V::splat(0.0); 4]; 3];
+                for (j, column) in columns.iter_mut().enumerate() {
+                    let mut g = [V::splat(0.0); 3];
+                    for (i, g) in g.iter_mut().enumerate() {
+                        *g = V::load(kernel[3 * i + j].as_ptr());
+                    }
+                    *column = line(g, half);
+                }
+                for i in 0..4 {
+                    let row = line([columns[0][i], columns[1][i], columns[2][i]], half);
+                    for (j, value) in row.into_iter().enumerate() {
+                        value.store(self.to.at((4 * i + j) * place + to));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `G` times a column.
+#[inline(always)]
+fn line<V: Vector>(g: [V; 3], half: V) -> [V; 4] {
+    let ends = g[0].add(g[2]);
+    [g[0], ends.add(g[1]).mul(half), ends.sub(g[1]).mul(half), g[2]]
+}

@@ -1,0 +1,134 @@
+//! Our own operators, as ONNX Runtime calls them.
+//!
+//! # Layout
+//! - `operator`: what ONNX Runtime asks of an operator and of its kernel; results have the shapes that the model file says.
+//! - `attributes`: a node's attributes.
+//! - `convolution`, `normalization`, `other`: from a node's operands to a call of [`kernels`](crate::kernels).
+
+mod attributes;
+mod convolution;
+mod normalization;
+mod operator;
+mod other;
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex};
+
+use ort::operator::OperatorDomain;
+
+use self::operator::{Open, Operator};
+use super::Device;
+use crate::graph::fused::DOMAIN;
+use crate::kernels::{InstructionSet, Workspace};
+
+/// Every operator of the domain, under its name.
+const OPERATORS: [(&str, Open); 12] = [
+    ("ToBlocks", other::to_blocks),
+    ("FromBlocks", other::from_blocks),
+    ("Conv", convolution::forward),
+    ("ConvInputGradient", convolution::input_gradient),
+    ("ConvWeightGradient", convolution::weight_gradient),
+    ("Affine", normalization::affine),
+    ("Normalize", normalization::normalize),
+    ("Arrive", normalization::arrive),
+    ("BatchNormGradient", normalization::gradient),
+    ("MaxPool", other::max_pool),
+    ("MaxPoolGradient", other::max_pool_gradient),
+    ("AdamW", other::adamw),
+];
+
+/// The domain of our own operators, to be registered with a session that runs a fused program. They run on the CPU.
+///
+/// ONNX Runtime must have been loaded.
+///
+/// # Errors
+///
+/// Whatever ONNX Runtime says.
+pub fn domain() -> ort::Result<OperatorDomain> {
+    let workspace = Arc::new(Mutex::new(Workspace::default()));
+    OPERATORS
+        .iter()
+        .try_fold(OperatorDomain::new(DOMAIN)?, |domain, &(name, open)| {
+            domain.add(Operator {
+                name,
+                open,
+                set: InstructionSet::best(),
+                workspace: Arc::clone(&workspace),
+            })
+        })
+}
+
+/// Which operators a training step is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Operators {
+    /// Our own where they are fast: on a CPU with AVX2 or AVX-512.
+    #[default]
+    Auto,
+    /// ONNX's alone.
+    Standard,
+    /// Our own, on any CPU.
+    Fast,
+}
+
+impl Operators {
+    /// Whether a step on this device is made of our own operators; `None` where that is asked for and cannot be.
+    #[must_use]
+    pub fn are_fused(self, device: Device) -> Option<bool> {
+        match (self, device) {
+            (Self::Standard, _) | (Self::Auto, Device::Cuda { .. }) => Some(false),
+            (Self::Auto, Device::Cpu) => Some(InstructionSet::best().is_fast()),
+            (Self::Fast, Device::Cpu) => Some(true),
+            (Self::Fast, Device::Cuda { .. }) => None,
+        }
+    }
+}
+
+impl fmt::Display for Operators {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Standard => "standard",
+            Self::Fast => "fast",
+        })
+    }
+}
+
+/// The text names no operators.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` are no operators: use auto, standard or fast")]
+pub struct ParseOperatorsError(String);
+
+impl FromStr for Operators {
+    type Err = ParseOperatorsError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Auto, Self::Standard, Self::Fast]
+            .into_iter()
+            .find(|operators| operators.to_string() == text)
+            .ok_or_else(|| ParseOperatorsError(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operators_are_read_and_written_alike() {
+        for text in ["auto", "standard", "fast"] {
+            assert_eq!(text.parse::<Operators>().expect("operators").to_string(), text);
+        }
+        let message = "quick".parse::<Operators>().expect_err("none").to_string();
+        assert!(message.contains("auto, standard or fast"), "{message}");
+    }
+
+    #[test]
+    fn our_own_operators_stay_on_the_cpu() {
+        let cuda = Device::Cuda { index: 0 };
+        assert_eq!(Operators::Auto.are_fused(cuda), Some(false));
+        assert_eq!(Operators::Fast.are_fused(cuda), None);
+        assert_eq!(Operators::Fast.are_fused(Device::Cpu), Some(true));
+        assert_eq!(Operators::Standard.are_fused(Device::Cpu), Some(false));
+    }
+}

@@ -1,0 +1,132 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ort::operator::{
+    ComputeContext, Kernel, KernelContext, OperatorInput, OperatorOutput, ShapeInferenceContext,
+};
+use ort::value::{Shape, TensorElementType, ValueType};
+
+use super::attributes::Attributes;
+use crate::graph::fused::shape_attribute;
+use crate::kernels::{InstructionSet, Machine, Pool, Workspace};
+
+/// Prepares a node: reads its attributes.
+pub(super) type Open = fn(&Attributes<'_, '_>) -> ort::Result<Box<dyn Compute>>;
+
+/// What a node does at every run.
+pub(super) trait Compute: Send {
+    /// Computes its results from its operands.
+    fn compute(
+        &self,
+        machine: &mut Machine<'_>,
+        operands: &[Operand<'_>],
+        results: &mut [&mut [f32]],
+    ) -> ort::Result<()>;
+}
+
+/// An operand of a node: floats.
+#[derive(Clone, Copy)]
+pub(super) struct Operand<'a> {
+    pub(super) shape: &'a [i64],
+    pub(super) data: &'a [f32],
+}
+
+/// An operator of our domain: any number of float operands and results.
+pub(super) struct Operator {
+    pub(super) name: &'static str,
+    pub(super) open: Open,
+    pub(super) set: InstructionSet,
+    pub(super) workspace: Arc<Mutex<Workspace>>,
+}
+
+impl ort::operator::Operator for Operator {
+    type Kernel<'attr> = Node;
+
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
+        [OperatorInput::variadic(1).homogenous(TensorElementType::Float32)]
+    }
+
+    fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
+        [OperatorOutput::variadic(1).homogenous(TensorElementType::Float32)]
+    }
+
+    fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<Node> {
+        Ok(Node {
+            compute: (self.open)(&Attributes(context))?,
+            shapes: (0..)
+                .map_while(|result| context.get::<Vec<i64>>(shape_attribute(result)))
+                .collect(),
+            set: self.set,
+            workspace: Arc::clone(&self.workspace),
+        })
+    }
+
+    fn infer_shape(&self, context: &mut ShapeInferenceContext) -> ort::Result<()> {
+        for result in 0.. {
+            let Ok(shape) = context.attr::<Vec<i64>>(shape_attribute(result)) else {
+                break;
+            };
+            let tensor_type = ValueType::Tensor {
+                ty: TensorElementType::Float32,
+                shape: Shape::new(shape),
+                dimension_symbols: ort::value::SymbolicDimensions::empty(0),
+            };
+            context.set_output(result, &tensor_type)?;
+        }
+        Ok(())
+    }
+}
+
+/// A node of a session.
+pub(super) struct Node {
+    compute: Box<dyn Compute>,
+    /// Of its results.
+    shapes: Vec<Vec<i64>>,
+    set: InstructionSet,
+    workspace: Arc<Mutex<Workspace>>,
+}
+
+impl Kernel for Node {
+    fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
+        let missing = || ort::Error::new("an operand or result is missing");
+        let operands = (0..context.num_inputs()?).map(|operand| context.input(operand)?.ok_or_else(missing));
+        let operands = operands.collect::<ort::Result<Vec<_>>>()?;
+        let operands = operands.iter().map(|operand| {
+            let (shape, data) = operand.try_extract_tensor::<f32>()?;
+            Ok(Operand { shape, data })
+        });
+        let operands = operands.collect::<ort::Result<Vec<_>>>()?;
+        let results = self.shapes.iter().enumerate();
+        let results =
+            results.map(|(result, shape)| context.output(result, shape.clone())?.ok_or_else(missing));
+        let mut results = results.collect::<ort::Result<Vec<_>>>()?;
+        let results = results
+            .iter_mut()
+            .map(|result| result.try_extract_tensor_mut::<f32>().map(|(_, data)| data));
+        let mut results = results.collect::<ort::Result<Vec<_>>>()?;
+        // A panic leaves nothing in the memory that the next run relies on.
+        let mut workspace = self.workspace.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut machine = Machine {
+            set: self.set,
+            pool: &Threads(context),
+            workspace: &mut workspace,
+        };
+        self.compute.compute(&mut machine, &operands, &mut results)
+    }
+}
+
+/// The session's threads.
+struct Threads<'c>(&'c ComputeContext);
+
+impl Pool for Threads<'_> {
+    fn run(&self, count: usize, task: &(dyn Fn(usize) + Sync)) {
+        if count > 0 {
+            self.0
+                .par_for(count, 0, task)
+                .expect("ONNX Runtime refuses loops without a body only");
+        }
+    }
+}
