@@ -20,8 +20,10 @@
 //! | [`sampling`] | which sample stands at which place of which batch |
 //! | [`decode`], [`cache`] | files to pixels; decoded images under a byte budget |
 //! | [`augment`], [`tensor`] | drawing an augmentation; one pass from pixels to tensor |
+//! | [`memory`] | what batches lie in, private or shared with another process |
 //! | [`pipeline`] | the engine: streams of batches, made by threads of its own |
 //! | [`service`] | the gRPC face |
+//! | [`receive`] | the other end of a stream, for clients in Rust and for `bench` |
 //! | [`admin`] | the HTTP face for the operator: health, readiness, metrics |
 //! | [`size`] | amounts of memory as people write them |
 //! | [`args`], [`config`], [`telemetry`] | the command line, what it means, and the log |
@@ -60,10 +62,12 @@ pub mod files;
 pub mod geometry;
 pub mod header;
 pub mod image;
+pub mod memory;
 pub mod moments;
 pub mod pipeline;
 pub mod preview;
 pub mod random;
+pub mod receive;
 pub mod retouch;
 pub mod sample_data;
 pub mod sampling;

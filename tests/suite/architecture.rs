@@ -18,6 +18,7 @@ const SERVER: Rules = &[
     ("terminal", &[]),
     ("sheet", &[]),
     ("files", &[]),
+    ("memory", &[]),
     ("moments", &["image"]),
     ("dataset", &["header", "random"]),
     ("sampling", &["random"]),
@@ -33,8 +34,8 @@ const SERVER: Rules = &[
     (
         "pipeline",
         &[
-            "augment", "blend", "cache", "dataset", "decode", "geometry", "image", "random", "retouch",
-            "sampling", "tensor", "tone",
+            "augment", "blend", "cache", "dataset", "decode", "geometry", "image", "memory", "random",
+            "retouch", "sampling", "tensor", "tone",
         ],
     ),
     (
@@ -43,6 +44,7 @@ const SERVER: Rules = &[
             "pipeline", "augment", "dataset", "sampling", "tensor", "cache", "decode",
         ],
     ),
+    ("receive", &["memory"]),
     ("admin", &["cache", "dataset", "pipeline"]),
     ("sample_data", &["random"]),
     (
@@ -83,6 +85,7 @@ const SERVER: Rules = &[
         &[
             "service",
             "pipeline",
+            "receive",
             "augment",
             "cache",
             "dataset",
@@ -120,12 +123,14 @@ const CLIENT: Rules = &[
 
 /// Word, and the modules that may name it.
 const SERVER_WORDS: Rules = &[
-    ("tonic", &["service", "bench", "lib"]),
-    ("prost", &["service"]),
-    ("equibatch_proto", &["service", "bench", "lib"]),
+    ("tonic", &["service", "receive", "bench", "lib"]),
+    ("prost", &["service", "receive"]),
+    ("equibatch_proto", &["service", "receive", "bench", "lib"]),
     (
         "tokio",
-        &["admin", "service", "pipeline", "bench", "lib", "main", "shutdown"],
+        &[
+            "admin", "service", "receive", "pipeline", "bench", "lib", "main", "shutdown",
+        ],
     ),
     ("axum", &["admin"]),
     ("prometheus_client", &["admin"]),

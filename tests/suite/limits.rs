@@ -141,7 +141,8 @@ async fn what_is_not_http2_is_hung_up_on() {
     ] {
         let mut stream = TcpStream::connect(&server.address).expect("a connection");
         stream.write_all(words).expect("sent");
-        stream.shutdown(Shutdown::Write).expect("closed on this side");
+        // The server may have hung up already.
+        let _closed_on_both_sides = stream.shutdown(Shutdown::Write);
         assert!(is_hung_up(stream));
     }
     assert_serves(&server).await;

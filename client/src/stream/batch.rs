@@ -51,7 +51,7 @@ pub struct Batch {
     pub mixed: Option<Vec<Mixed>>,
     /// Images that stand in the place of a broken file.
     pub replaced: usize,
-    /// `[N, 3, S, S]` of little-endian elements as asked for, at any alignment.
+    /// `[N, 3, S, S]` of little-endian elements as asked for. Its memory is used again when the last reference to it is dropped.
     pub tensor: Bytes,
 }
 

@@ -1,9 +1,9 @@
 //! One stream from one server, as it comes in.
 
 use equibatch_proto::v1::{self, stream_batches_response::Message};
-use tonic::Streaming;
+use equibatch_server::receive::{Messages, Sizes};
 
-use super::{Batch, BatchRequest, Error, Position, StreamDescription, batch::Mixed, server::Client};
+use super::{Batch, BatchRequest, Error, Position, StreamDescription, batch::Mixed, server::Connection};
 
 /// The batches of one request to one server; every message is checked against what was asked for.
 #[derive(Debug)]
@@ -11,7 +11,7 @@ pub(super) struct Incoming {
     address: String,
     request: BatchRequest,
     classes: usize,
-    stream: Streaming<v1::StreamBatchesResponse>,
+    messages: Messages,
     /// The last batch received, in words.
     at: String,
 }
@@ -20,16 +20,17 @@ impl Incoming {
     /// Sends the request and waits for the description.
     pub(super) async fn open(
         address: &str,
-        mut client: Client,
+        connection: Connection,
         request: &BatchRequest,
     ) -> Result<(StreamDescription, Self), Error> {
         let refused = |status: tonic::Status| Error::from_status(address, &status);
-        let mut stream = client
-            .stream_batches(request.to_wire())
-            .await
-            .map_err(refused)?
-            .into_inner();
-        let first = stream.message().await.map_err(refused)?;
+        let sizes = Sizes {
+            tensor: request.tensor_bytes(),
+            message: request.message_limit(),
+        };
+        let opened = Messages::open(connection, &request.to_wire(), sizes).await;
+        let mut messages = opened.map_err(refused)?;
+        let first = messages.message().await.map_err(refused)?;
         let contract = |reason: &str| Error::Contract {
             address: address.to_owned(),
             reason: reason.to_owned(),
@@ -48,7 +49,7 @@ impl Incoming {
             address: address.to_owned(),
             request: request.clone(),
             classes: description.classes.len(),
-            stream,
+            messages,
             at: "before the first batch".to_owned(),
         };
         Ok((description, incoming))
@@ -56,7 +57,7 @@ impl Incoming {
 
     /// The next batch; `None` after the last one. Nothing follows an error. Nothing is lost where the future is dropped before it is done.
     pub(super) async fn next(&mut self) -> Option<Result<Batch, Error>> {
-        let received = match self.stream.message().await {
+        let received = match self.messages.message().await {
             Ok(message) => self.check(message?),
             Err(status) => Err(Error::from_stream_status(&self.address, self.at.clone(), &status)),
         };

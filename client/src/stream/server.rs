@@ -1,8 +1,12 @@
 //! One server: reaching it, asking it, streaming from it.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
 
 use equibatch_proto::v1::{self, batch_loader_client::BatchLoaderClient};
+use equibatch_server::receive::{FRAME, window};
 use tokio::sync::OnceCell;
 use tonic::{
     service::interceptor::InterceptedService,
@@ -24,14 +28,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// within the sum of both.
 const PROBE_INTERVAL: Duration = Duration::from_secs(15);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(15);
-/// Bounds of the flow-control window of one stream. Below the lower one a long way to the server limits the rate; above the upper one
-/// memory is wasted, since more than one batch in flight gains nothing.
-const WINDOW: (usize, usize) = (2 << 20, 64 << 20);
-/// The largest frame that the server may send: a large batch then needs a sixteenth of the system calls of the default.
-const FRAME: u32 = 256 << 10;
 
-/// The generated client, with the token.
-pub(super) type Client = BatchLoaderClient<InterceptedService<Channel, Bearer>>;
+/// A connection, with the token.
+pub(super) type Connection = InterceptedService<Channel, Bearer>;
 
 /// A server that may or may not be there.
 #[derive(Debug)]
@@ -41,6 +40,8 @@ pub(super) struct Server {
     bearer: Bearer,
     /// For questions; streams have connections of their own.
     channel: OnceCell<Channel>,
+    /// The shortest time that a connection took, in microseconds.
+    round_trip_us: AtomicU32,
 }
 
 /// What a server must serve to be a part of a stream.
@@ -91,6 +92,7 @@ impl Server {
             endpoint,
             bearer: Bearer(credentials.token.clone()),
             channel: OnceCell::new(),
+            round_trip_us: AtomicU32::new(u32::MAX),
         })
     }
 
@@ -104,20 +106,25 @@ impl Server {
         self.client().await.map(drop)
     }
 
-    async fn client(&self) -> Result<Client, Error> {
+    async fn client(&self) -> Result<BatchLoaderClient<Connection>, Error> {
         let channel = self
             .channel
             .get_or_try_init(|| self.reach(&self.endpoint))
             .await?;
-        Ok(BatchLoaderClient::with_interceptor(
-            channel.clone(),
-            self.bearer.clone(),
-        ))
+        Ok(BatchLoaderClient::new(self.authorized(channel.clone())))
+    }
+
+    fn authorized(&self, channel: Channel) -> Connection {
+        InterceptedService::new(channel, self.bearer.clone())
     }
 
     async fn reach(&self, endpoint: &Endpoint) -> Result<Channel, Error> {
+        let started = Instant::now();
         let connected = endpoint.connect().await;
-        connected.map_err(|error| unreachable(&self.address, &error))
+        let channel = connected.map_err(|error| unreachable(&self.address, &error))?;
+        let took = u32::try_from(started.elapsed().as_micros()).unwrap_or(u32::MAX);
+        self.round_trip_us.fetch_min(took, Ordering::Relaxed);
+        Ok(channel)
     }
 
     /// Its datasets.
@@ -180,21 +187,20 @@ impl Server {
         })
     }
 
-    /// Starts a stream over a connection of its own, whose windows fit its batches.
+    /// Starts a stream over a connection of its own, whose windows fit the distance.
     pub(super) async fn incoming(
         &self,
         request: &BatchRequest,
     ) -> Result<(StreamDescription, Incoming), Error> {
-        let window =
-            u32::try_from(request.message_limit().clamp(WINDOW.0, WINDOW.1)).expect("the upper bound fits");
+        self.connect().await?;
+        let round_trip = self.round_trip_us.load(Ordering::Relaxed);
+        let window = window(Duration::from_micros(u64::from(round_trip)));
         let endpoint = self
             .endpoint
             .clone()
             .initial_stream_window_size(window)
             .initial_connection_window_size(window);
         let channel = self.reach(&endpoint).await?;
-        let client = BatchLoaderClient::with_interceptor(channel, self.bearer.clone())
-            .max_decoding_message_size(request.message_limit());
-        Incoming::open(&self.address, client, request).await
+        Incoming::open(&self.address, self.authorized(channel), request).await
     }
 }

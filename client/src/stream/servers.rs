@@ -108,7 +108,7 @@ impl Servers {
     }
 
     /// Starts a stream that keeps up to `prefetch` batches ready, at least one from each server. Each server gets a connection of its own,
-    /// whose windows fit the batches.
+    /// whose windows fit the distance.
     ///
     /// # Errors
     ///

@@ -84,7 +84,8 @@ fn receive(
 ) -> Result<impl FnMut(u64) -> Result<Cost, Error> + use<>, Error> {
     let size = subject.size;
     let runtime = runtime()?;
-    let mut client = runtime.block_on(connect(address.to_owned()))?;
+    let channel = runtime.block_on(connect(address.to_owned()))?;
+    let mut input = vec![0; subject.request(element_type).batch_bytes()];
     let serving = Rc::clone(serving);
     Ok(move |batches| {
         let _keeps_the_server_up = &serving;
@@ -100,7 +101,7 @@ fn receive(
             ElementType::U8 => v1::ElementType::U8,
         });
         let meter = Meter::start();
-        let images = runtime.block_on(drain(&mut client, request))?;
+        let images = runtime.block_on(drain(&channel, &request, &mut input))?;
         Ok(meter.stop(images))
     })
 }

@@ -20,8 +20,10 @@ pub struct Batch {
     /// Images that stand for a broken one.
     pub replacements: Vec<Replacement>,
     /// The images, one behind the other, each as the request's tensor form says. The first byte is aligned to
-    /// [`ALIGNMENT`](super::ALIGNMENT).
+    /// [`ALIGNMENT`](crate::memory::ALIGNMENT).
     pub tensor: Bytes,
+    /// Where that byte lies, counted from the first one of the memory that the stream shares with its reader, where it shares some.
+    pub offset: usize,
 }
 
 /// The second half of an image's label.

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    os::fd::OwnedFd,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -25,6 +26,7 @@ use crate::{
     cache::Cache,
     dataset::Dataset,
     decode::DecodeOptions,
+    memory::{Pool, Shared},
     sampling::{Plan, PlanSpec},
 };
 
@@ -38,6 +40,23 @@ pub struct Engine {
     open_streams: Arc<AtomicUsize>,
     config: EngineConfig,
 }
+
+/// Memory in which another process on this machine can read the batches of a stream, without a copy.
+#[derive(Debug)]
+pub struct SharedMemory {
+    /// Maps it, for reading only.
+    pub file: OwnedFd,
+    /// Its size.
+    pub bytes: usize,
+    /// Batches that lie in it at a time.
+    pub batches: usize,
+}
+
+/// Batches of a stream in shared memory beyond those that its reader holds: one is completed while the next one is begun.
+const IN_THE_MAKING: usize = 2;
+
+/// More hide no jitter.
+const MOST_HELD: usize = 62;
 
 /// A request that can be answered.
 #[derive(Debug)]
@@ -168,12 +187,41 @@ impl Engine {
     ///
     /// Where the request is not one that can be answered, or too many streams are open.
     pub fn open(&self, spec: StreamSpec) -> Result<BatchStream, Error> {
+        let planned = self.plan(spec)?;
+        let seat = Seat::take(&self.open_streams, self.config.limits.open_streams)?;
+        let buffers = Pool::new(planned.description.spec.batch_bytes());
+        Ok(self.start(planned, seat, buffers))
+    }
+
+    /// Like [`Engine::open`], with batches that lie in memory which another process can see, at [`Batch::offset`](super::Batch::offset). No
+    /// batch is overwritten while anybody refers to its tensor. There is room for `held` batches in the reader's hands and two in the making,
+    /// or less where the operator allows a stream less memory.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::open`], and where the system has no such memory.
+    pub fn open_shared(&self, spec: StreamSpec, held: usize) -> Result<(BatchStream, SharedMemory), Error> {
+        let planned = self.plan(spec)?;
+        let seat = Seat::take(&self.open_streams, self.config.limits.open_streams)?;
+        let spec = &planned.description.spec;
+        let batches = held.min(MOST_HELD) + IN_THE_MAKING;
+        let batches = batches.min(self.fitting(spec));
+        let Shared { pool, file, stride } =
+            Pool::shared(batches, spec.batch_bytes()).map_err(|source| Error::SharedMemory { source })?;
+        let memory = SharedMemory {
+            file,
+            bytes: batches * stride,
+            batches,
+        };
+        Ok((self.start(planned, seat, pool), memory))
+    }
+
+    fn start(&self, planned: Planned, seat: Seat, buffers: Arc<Pool>) -> BatchStream {
         let Planned {
             description,
             plan,
             producer,
-        } = self.plan(spec)?;
-        let seat = Seat::take(&self.open_streams, self.config.limits.open_streams)?;
+        } = planned;
         let announced = announce(&producer, &description);
         let tally = Arc::clone(&producer.tally);
         let classes = description.served.dataset().classes.len();
@@ -181,12 +229,15 @@ impl Engine {
         let work = Work {
             producer,
             plan,
-            window: self.window(&description.spec),
+            window: self
+                .fitting(&description.spec)
+                .min(self.config.stream_batches.get()),
+            buffers,
         };
         let job = Arc::new(Job::new(work, description.spec.start.position));
         let workers = Arc::clone(&self.workers);
         description.served.meter().open();
-        Ok(BatchStream {
+        BatchStream {
             job,
             workers,
             description,
@@ -194,7 +245,7 @@ impl Engine {
             exposure,
             _announced: announced,
             _seat: seat,
-        })
+        }
     }
 
     /// Checks a request and plans its epochs. No pixel is read yet.
@@ -271,10 +322,9 @@ impl Engine {
         }
     }
 
-    /// Batches of `spec` that fit the byte budget of a stream.
-    fn window(&self, spec: &StreamSpec) -> usize {
-        let batch = (spec.images_per_batch() * spec.tensor.image_bytes()).max(1);
-        let fitting = usize::try_from(self.config.stream_bytes).unwrap_or(usize::MAX) / batch;
-        fitting.clamp(1, self.config.stream_batches.get())
+    /// Batches of `spec` that fit the byte budget of a stream, and one at least.
+    fn fitting(&self, spec: &StreamSpec) -> usize {
+        let budget = usize::try_from(self.config.stream_bytes).unwrap_or(usize::MAX);
+        (budget / spec.batch_bytes().max(1)).max(1)
     }
 }

@@ -1,5 +1,7 @@
 //! Why a stream cannot be opened, or ends before its last batch.
 
+use std::io;
+
 use super::{position::ResumeError, spec};
 use crate::{
     dataset::{Fingerprint, Split},
@@ -55,6 +57,12 @@ pub enum Error {
     TooManyStreams {
         /// The limit.
         limit: usize,
+    },
+    /// A machine that cannot do that.
+    #[error("this machine has no memory to share")]
+    SharedMemory {
+        /// What the system said.
+        source: io::Error,
     },
     /// Nothing to put in a broken image's place.
     #[error(

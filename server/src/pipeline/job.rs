@@ -14,14 +14,16 @@ use std::{
 use super::{
     Error,
     batch::{Batch, Mixed, Replacement},
-    buffer::{BufferPool, Remainder},
     mixing::partners,
     piece::{self, Done, Piece},
     position::Position,
     produce::Producer,
     workers::{self, Task},
 };
-use crate::sampling::{Plan, Slot};
+use crate::{
+    memory::{Pool, Remainder},
+    sampling::{Plan, Slot},
+};
 
 /// What a [`Job`] is made from.
 #[derive(Debug)]
@@ -30,13 +32,14 @@ pub(super) struct Work {
     pub(super) plan: Plan,
     /// Batches that may be open at a time.
     pub(super) window: usize,
+    /// What batches are written to. Where it is bounded, no batch is opened before there is a buffer for it.
+    pub(super) buffers: Arc<Pool>,
 }
 
 /// A stream's work.
 #[derive(Debug)]
 pub(super) struct Job {
     work: Work,
-    buffers: Arc<BufferPool>,
     state: Mutex<State>,
 }
 
@@ -73,12 +76,10 @@ struct Open {
 impl Job {
     pub(super) fn new(work: Work, start: Position) -> Self {
         let spec = &work.producer.spec;
-        let buffers = BufferPool::new(spec.images_per_batch() * spec.tensor.image_bytes());
         let first = spec.stride.first_from(start, work.plan.steps_per_epoch());
         let next = (first.epoch < u64::from(spec.epochs)).then_some(first);
         Self {
             work,
-            buffers,
             state: Mutex::new(State {
                 next,
                 ..State::default()
@@ -125,7 +126,7 @@ impl Job {
     }
 
     fn may_open(&self, state: &State) -> bool {
-        state.next.is_some() && state.open.len() < self.work.window
+        state.next.is_some() && state.open.len() < self.work.window && self.work.buffers.has_room()
     }
 
     /// Cuts the shard's part of the batch at `position` into pieces.
@@ -135,7 +136,8 @@ impl Job {
         let partners = partners(spec, position, &slots);
         let (shard, batch) = (spec.shard, (&slots[..], &partners[..]));
         let count = shard.share(slots.len());
-        let (chunks, remainder) = self.buffers.chunks(count, spec.tensor.image_bytes());
+        let buffer = self.work.buffers.take().expect("others only give buffers back");
+        let (chunks, remainder) = buffer.split(count, spec.tensor.image_bytes());
         let pieces = piece::pieces(position, batch, shard, chunks);
         let open = Open {
             position,
@@ -226,6 +228,8 @@ impl Job {
             .filter(|(_, (planned, used))| planned != *used)
             .map(|(slot, (broken, _))| Replacement { slot, broken })
             .collect();
+        let bytes = slots.len() * self.work.producer.spec.tensor.image_bytes();
+        let tensor = remainder.join(done.into_iter().map(|done| done.chunk));
         Batch {
             position,
             next: position.next(self.work.plan.steps_per_epoch()),
@@ -233,7 +237,8 @@ impl Job {
             samples,
             mixed,
             replacements,
-            tensor: remainder.join(done.into_iter().map(|done| done.chunk)),
+            offset: tensor.offset(),
+            tensor: tensor.freeze(bytes),
         }
     }
 

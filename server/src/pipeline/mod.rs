@@ -18,7 +18,6 @@
 
 mod announce;
 mod batch;
-mod buffer;
 mod encoding;
 mod engine;
 mod error;
@@ -42,8 +41,7 @@ mod workers;
 
 pub use self::{
     batch::{Batch, Mixed, Replacement},
-    buffer::ALIGNMENT,
-    engine::Engine,
+    engine::{Engine, SharedMemory},
     error::Error,
     explain::{Explained, Mixture},
     exposure::Exposure,

@@ -2,10 +2,8 @@
 
 use std::time::Instant;
 
-use bytes::BytesMut;
-
 use super::{Error, batch::Mixed, mixing::Partner, position::Position, produce::Producer, spec::Shard};
-use crate::{blend::Blend, sampling::Slot, tensor};
+use crate::{blend::Blend, memory::Chunk, sampling::Slot, tensor};
 
 /// A piece of work.
 #[derive(Debug)]
@@ -21,7 +19,7 @@ struct Target {
     /// Place in the shard's batch.
     index: usize,
     slot: Slot,
-    chunk: BytesMut,
+    chunk: Chunk,
 }
 
 /// The image that is mixed with another.
@@ -38,7 +36,7 @@ enum Other {
 pub(super) struct Done {
     pub(super) index: usize,
     pub(super) sample: u32,
-    pub(super) chunk: BytesMut,
+    pub(super) chunk: Chunk,
 }
 
 /// The pieces that make up a shard's part of the global batch `slots`, whose images go to `chunks`, one for each that is the shard's.
@@ -46,7 +44,7 @@ pub(super) fn pieces(
     position: Position,
     (slots, partners): (&[Slot], &[Option<Partner>]),
     shard: Shard,
-    chunks: Vec<BytesMut>,
+    chunks: Vec<Chunk>,
 ) -> Vec<Piece> {
     let mut targets: Vec<Option<Target>> = chunks
         .into_iter()

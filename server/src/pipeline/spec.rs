@@ -109,6 +109,12 @@ impl StreamSpec {
         self.shard.share(self.batch_size as usize)
     }
 
+    /// Bytes of a full batch's tensor.
+    #[must_use]
+    pub fn batch_bytes(&self) -> usize {
+        self.images_per_batch() * self.tensor.image_bytes()
+    }
+
     /// Refuses values outside their ranges and beyond the operator's limits. What depends on the dataset is checked when the stream
     /// is opened.
     ///
@@ -152,7 +158,7 @@ impl StreamSpec {
         if self.split != Split::Train && self.recipe.mixes() {
             return Err(Error::MixingOutsideTrain { split: self.split });
         }
-        let bytes = self.images_per_batch() as u64 * self.tensor.image_bytes() as u64;
+        let bytes = self.batch_bytes() as u64;
         if bytes > limits.batch_bytes {
             return Err(Error::BatchTooLarge {
                 batch_size: self.batch_size,

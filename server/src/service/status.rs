@@ -50,6 +50,7 @@ impl Coded for pipeline::Error {
             Self::UnknownDataset { .. } | Self::EmptySplit { .. } => Code::NotFound,
             Self::Fingerprint { .. } => Code::FailedPrecondition,
             Self::TooManyStreams { .. } => Code::ResourceExhausted,
+            Self::SharedMemory { .. } => Code::Unimplemented,
             Self::NoReadableImage { .. } | Self::TooManyBroken { .. } => Code::DataLoss,
             Self::Read { .. } => Code::Unavailable,
             Self::WorkerPanicked { .. } => Code::Internal,
@@ -213,6 +214,12 @@ mod tests {
                 Code::FailedPrecondition,
             ),
             (Error::TooManyStreams { limit: 1 }, Code::ResourceExhausted),
+            (
+                Error::SharedMemory {
+                    source: std::io::ErrorKind::Unsupported.into(),
+                },
+                Code::Unimplemented,
+            ),
             (
                 Error::NoReadableImage {
                     dataset: dataset.clone(),

@@ -1,0 +1,305 @@
+//! Buffers of one size, used again and again.
+
+use std::{
+    io,
+    ops::{Deref, DerefMut},
+    os::fd::OwnedFd,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+
+use super::{Chunk, region::Region};
+
+/// Buffers of one size that return here when the last reference to their bytes is dropped.
+///
+/// Belongs to one stream: its memory goes when the stream and its last batch go.
+#[derive(Debug)]
+pub struct Pool {
+    /// Bytes of a buffer; those of a shared pool are a little larger.
+    bytes: usize,
+    /// Whether more buffers can be made.
+    is_bounded: bool,
+    free: Mutex<Vec<Chunk>>,
+}
+
+/// A pool whose buffers another process can see.
+#[derive(Debug)]
+pub struct Shared {
+    /// The pool. All its buffers are there from the start.
+    pub pool: Arc<Pool>,
+    /// What shows its memory to another process.
+    pub file: OwnedFd,
+    /// From the first byte of one buffer to that of the next.
+    pub stride: usize,
+}
+
+impl Pool {
+    /// A pool of any number of buffers of `bytes` bytes. Nothing is allocated before it is needed.
+    #[must_use]
+    pub fn new(bytes: usize) -> Arc<Self> {
+        Arc::new(Self {
+            bytes,
+            is_bounded: false,
+            free: Mutex::default(),
+        })
+    }
+
+    /// A pool of `count` buffers of `bytes` bytes, in memory that another process can see. Each begins with a page of its own.
+    ///
+    /// # Errors
+    ///
+    /// Where the system has no such memory.
+    pub fn shared(count: usize, bytes: usize) -> io::Result<Shared> {
+        let stride = bytes.max(1).next_multiple_of(rustix::param::page_size());
+        let total = stride.checked_mul(count).ok_or(io::ErrorKind::OutOfMemory)?;
+        let (region, file) = Region::shared(total)?;
+        let mut rest = Chunk::whole(region);
+        // The first one is used first, so that a reader who keeps up touches as little memory as can be.
+        let mut free: Vec<Chunk> = (0..count).map(|_| rest.split_to(stride)).collect();
+        free.reverse();
+        let pool = Arc::new(Self {
+            bytes,
+            is_bounded: true,
+            free: Mutex::new(free),
+        });
+        Ok(Shared { pool, file, stride })
+    }
+
+    /// Says whether a buffer can be had now.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        !self.is_bounded || !self.lock().is_empty()
+    }
+
+    /// A buffer, where one can be had now. It holds what was last written to it.
+    #[must_use]
+    pub fn take(self: &Arc<Self>) -> Option<Loan> {
+        let free = self.lock().pop();
+        let buffer = match free {
+            Some(buffer) => buffer,
+            None if self.is_bounded => return None,
+            None => Chunk::whole(Region::private(self.bytes)),
+        };
+        Some(Loan {
+            buffer: Some(buffer),
+            pool: Arc::clone(self),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Chunk>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A buffer on loan from its pool.
+#[derive(Debug)]
+pub struct Loan {
+    /// `None` only while it is taken apart or given back.
+    buffer: Option<Chunk>,
+    pool: Arc<Pool>,
+}
+
+impl Loan {
+    /// Where the buffer begins, counted from the first byte of the pool's memory, where it is shared.
+    #[must_use]
+    pub fn offset(&self) -> usize {
+        self.chunk().offset()
+    }
+
+    /// The first `length` bytes, for as long as anybody refers to them; then the buffer returns to its pool.
+    ///
+    /// # Panics
+    ///
+    /// Where the buffer is smaller.
+    #[must_use]
+    pub fn freeze(self, length: usize) -> Bytes {
+        assert!(length <= self.len(), "{length} of {} bytes", self.len());
+        Bytes::from_owner(self).slice(..length)
+    }
+
+    /// Cuts the buffer into `count` chunks of `chunk` bytes each, and what is left.
+    ///
+    /// # Panics
+    ///
+    /// Where the buffer is smaller than all of them.
+    #[must_use]
+    pub fn split(mut self, count: usize, chunk: usize) -> (Vec<Chunk>, Remainder) {
+        let mut rest = self.buffer.take().expect("it is on loan");
+        let chunks = (0..count).map(|_| rest.split_to(chunk)).collect();
+        let pool = Arc::clone(&self.pool);
+        (chunks, Remainder { rest, pool })
+    }
+
+    fn chunk(&self) -> &Chunk {
+        self.buffer.as_ref().expect("it is on loan")
+    }
+}
+
+impl Deref for Loan {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.chunk()
+    }
+}
+
+impl DerefMut for Loan {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.buffer.as_mut().expect("it is on loan")
+    }
+}
+
+impl AsRef<[u8]> for Loan {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        if let Some(buffer) = self.buffer.take() {
+            self.pool.lock().push(buffer);
+        }
+    }
+}
+
+/// What is left of a buffer behind its chunks; joins them again.
+///
+/// A buffer whose chunks are dropped instead does not return to its pool.
+#[derive(Debug)]
+pub struct Remainder {
+    rest: Chunk,
+    pool: Arc<Pool>,
+}
+
+impl Remainder {
+    /// The whole buffer, of all its chunks, which must come in their order.
+    ///
+    /// # Panics
+    ///
+    /// Where they do not.
+    #[must_use]
+    pub fn join(self, chunks: impl IntoIterator<Item = Chunk>) -> Loan {
+        let chunks = chunks.into_iter().chain([self.rest]);
+        let buffer = chunks.reduce(|mut front, next| {
+            front.unsplit(next);
+            front
+        });
+        Loan {
+            buffer,
+            pool: self.pool,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::{ALIGNMENT, Window};
+
+    fn fill(chunks: &mut [Chunk]) {
+        for (index, chunk) in chunks.iter_mut().enumerate() {
+            chunk.fill(index as u8 + 1);
+        }
+    }
+
+    #[test]
+    fn chunks_join_in_place_and_the_buffer_is_used_again() {
+        let pool = Pool::new(4 * 100);
+        let (mut chunks, remainder) = pool.take().expect("a buffer").split(4, 100);
+        let address = chunks[0].as_ptr();
+        fill(&mut chunks);
+        let bytes = remainder.join(chunks).freeze(400);
+        assert_eq!(bytes.as_ptr(), address, "joined without a copy");
+        assert_eq!(address.align_offset(ALIGNMENT), 0);
+        assert_eq!(bytes.len(), 400);
+        assert!(
+            bytes
+                .iter()
+                .enumerate()
+                .all(|(at, &byte)| byte as usize == at / 100 + 1)
+        );
+        let part = bytes.slice(10..20);
+        drop(bytes);
+        assert_eq!(pool.lock().len(), 0, "a slice keeps the buffer");
+        drop(part);
+        assert_eq!(pool.lock().len(), 1);
+        assert_eq!(
+            pool.take().expect("a buffer").as_ptr(),
+            address,
+            "the same memory"
+        );
+    }
+
+    #[test]
+    fn a_short_batch_takes_the_front_of_a_buffer() {
+        let pool = Pool::new(4 * 100);
+        let (mut chunks, remainder) = pool.take().expect("a buffer").split(2, 100);
+        fill(&mut chunks);
+        let bytes = remainder.join(chunks).freeze(200);
+        assert_eq!(bytes.len(), 200);
+        drop(bytes);
+        assert_eq!(
+            pool.take().expect("a buffer").len(),
+            400,
+            "and gives all of it back"
+        );
+    }
+
+    #[test]
+    fn an_empty_batch_has_no_bytes() {
+        let (chunks, remainder) = Pool::new(400).take().expect("a buffer").split(0, 100);
+        assert_eq!(remainder.join(chunks).freeze(0).len(), 0);
+        assert_eq!(Pool::new(0).take().expect("a buffer").len(), 0);
+    }
+
+    #[test]
+    fn a_shared_pool_has_so_many_buffers_and_no_more() {
+        let Shared { pool, file, stride } = Pool::shared(2, 5000).expect("shared memory");
+        assert_eq!(stride % rustix::param::page_size(), 0);
+        let mut first = pool.take().expect("one");
+        let second = pool.take().expect("two");
+        assert_eq!((first.offset(), second.offset()), (0, stride));
+        assert!(!pool.has_room() && pool.take().is_none());
+        first[..5000].fill(7);
+        let window = Window::open(&file, 2 * stride).expect("readable");
+        assert_eq!(
+            window.bytes(0..5000),
+            [7; 5000],
+            "seen at once, where it was written"
+        );
+        let bytes = first.freeze(5000);
+        assert!(!pool.has_room(), "still on loan");
+        drop(bytes);
+        let again = pool.take().expect("given back");
+        assert_eq!(again.offset(), 0);
+        drop((again, second, pool, file));
+        assert_eq!(window.bytes(0..5000), [7; 5000], "nobody but the reader is left");
+    }
+
+    #[test]
+    fn nobody_else_can_change_shared_memory() {
+        use rustix::{
+            fs::{SealFlags, fcntl_add_seals, ftruncate},
+            io::{Errno, pwrite},
+        };
+        let Shared { file, stride, .. } = Pool::shared(1, 5000).expect("shared memory");
+        assert_eq!(ftruncate(&file, 0), Err(Errno::PERM), "shrinks");
+        assert_eq!(ftruncate(&file, 2 * stride as u64), Err(Errno::PERM), "grows");
+        assert_eq!(pwrite(&file, b"x", 0), Err(Errno::PERM), "is written");
+        assert_eq!(
+            fcntl_add_seals(&file, SealFlags::WRITE),
+            Err(Errno::PERM),
+            "is sealed more"
+        );
+        Window::open(&file, stride + 1).expect_err("more than there is");
+    }
+
+    #[test]
+    fn a_file_that_could_shrink_is_not_mapped() {
+        let file = tempfile::tempfile().expect("a file");
+        file.set_len(5000).expect("a size");
+        Window::open(&file, 5000).expect_err("not sealed");
+    }
+}

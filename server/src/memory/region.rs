@@ -1,0 +1,113 @@
+//! Mapped memory.
+
+use std::{alloc, io, os::fd::OwnedFd, ptr::NonNull};
+
+use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+
+/// A mapping of this process that can be written to; unmapped when dropped. Its bytes are reached through [`Chunk`](super::Chunk)s only.
+#[derive(Debug)]
+pub(super) struct Region {
+    start: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: a mapping belongs to the process, not to a thread, and `Region` itself reads and writes none of its bytes.
+#[allow(unsafe_code, reason = "see above")]
+unsafe impl Send for Region {}
+// SAFETY: as above; there is nothing that a shared reference can change.
+#[allow(unsafe_code, reason = "see above")]
+unsafe impl Sync for Region {}
+
+/// What is read and written, but not executed.
+const WRITABLE: ProtFlags = ProtFlags::READ.union(ProtFlags::WRITE);
+
+impl Region {
+    /// `bytes` zeros that this process alone can see. The system gives no page before it is written to.
+    ///
+    /// Where there is no memory left the process ends, as with every other allocation.
+    #[allow(unsafe_code, reason = "maps memory")]
+    pub(super) fn private(bytes: usize) -> Self {
+        // SAFETY: the system chooses a place where nothing is.
+        let mapped = unsafe {
+            mmap_anonymous(
+                std::ptr::null_mut(),
+                mapped_bytes(bytes),
+                WRITABLE,
+                MapFlags::PRIVATE,
+            )
+        };
+        match mapped.ok().and_then(|start| NonNull::new(start.cast())) {
+            Some(start) => Self { start, bytes },
+            None => match alloc::Layout::from_size_align(bytes, 1) {
+                Ok(layout) => alloc::handle_alloc_error(layout),
+                Err(_) => unreachable!("a buffer is smaller than the address space"),
+            },
+        }
+    }
+
+    /// `bytes` zeros, and a descriptor by which other processes can see them: as they are now, and as this process changes them.
+    ///
+    /// # Errors
+    ///
+    /// Where the system cannot make such a file, or cannot keep others from writing to it (Linux before 5.1, and other systems).
+    #[cfg(target_os = "linux")]
+    #[allow(unsafe_code, reason = "maps memory")]
+    pub(super) fn shared(bytes: usize) -> io::Result<(Self, OwnedFd)> {
+        use rustix::{
+            fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create},
+            mm::mmap,
+        };
+
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        // Systems may insist on memory that cannot be executed; older ones do not know what that is.
+        let file = memfd_create("equibatch", flags | MemfdFlags::NOEXEC_SEAL)
+            .or_else(|_| memfd_create("equibatch", flags))?;
+        ftruncate(&file, mapped_bytes(bytes) as u64)?;
+        // SAFETY: the system chooses a place where nothing is. The file keeps its size from here on, so that no page goes from under the
+        // mapping: nobody else has the descriptor before it is sealed.
+        let mapped = unsafe {
+            mmap(
+                std::ptr::null_mut(),
+                mapped_bytes(bytes),
+                WRITABLE,
+                MapFlags::SHARED,
+                &file,
+                0,
+            )
+        }?;
+        let start = NonNull::new(mapped.cast()).ok_or_else(|| io::Error::other("mapped at address 0"))?;
+        let region = Self { start, bytes };
+        let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::FUTURE_WRITE | SealFlags::SEAL;
+        fcntl_add_seals(&file, seals)?;
+        Ok((region, file))
+    }
+
+    /// Other systems have no such files.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn shared(_bytes: usize) -> io::Result<(Self, OwnedFd)> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// The first byte: at the beginning of a page.
+    pub(super) fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Drop for Region {
+    #[allow(unsafe_code, reason = "unmaps memory")]
+    fn drop(&mut self) {
+        // SAFETY: the mapping is this value's own, of this size; whoever points into it holds the region.
+        let unmapped = unsafe { munmap(self.start.as_ptr().cast(), mapped_bytes(self.bytes)) };
+        debug_assert!(unmapped.is_ok(), "{unmapped:?}");
+    }
+}
+
+/// There is no mapping of no bytes.
+pub(super) fn mapped_bytes(bytes: usize) -> usize {
+    bytes.max(1)
+}
