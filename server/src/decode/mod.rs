@@ -53,7 +53,7 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Image, Error> {
     decode_canonical(bytes, options, None)
 }
 
-/// Decodes the bytes of one file to its [`canonical`] image, in time and memory that follow from what is needed: of a large JPEG, no more
+/// Decodes the bytes of one file to its [`canonical()`] image, in time and memory that follow from what is needed: of a large JPEG, no more
 /// is decoded than the means of squares of pixels, where they are fine enough.
 ///
 /// # Determinism
