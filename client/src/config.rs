@@ -65,11 +65,8 @@ pub fn servers(server: &Server) -> anyhow::Result<Servers> {
         retry_for: Duration::from_secs(server.retry_for),
         stall: Duration::from_secs(server.stall_timeout),
     };
-    Ok(Servers::open_with(
-        &server.server,
-        patience,
-        &credentials(server)?,
-    )?)
+    let servers = Servers::open_with(&server.server, patience, &credentials(server)?)?;
+    Ok(servers.weighing(server.weight))
 }
 
 fn credentials(server: &Server) -> Result<Credentials, UsageError> {

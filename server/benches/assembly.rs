@@ -69,6 +69,8 @@ fn open(engine: &Engine, element_type: ElementType) -> BatchStream {
             normalization: Normalization::IMAGENET,
         },
         expected_fingerprint: None,
+        weight: 1,
+        reports: false,
     };
     engine.open(spec).expect("a stream")
 }

@@ -70,7 +70,17 @@ impl ServerProcess {
     /// Where it does not start.
     #[must_use]
     pub fn logging(log: impl Into<Stdio>, root: &Path, options: &[&str]) -> Self {
-        let mut child = Command::new(program("server"))
+        Self::by(Command::new(program("server")), log, root, options)
+    }
+
+    /// Serves `root` with no other options than `options`, its log in `log`, by a `command` that runs the program with what follows.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not start.
+    #[must_use]
+    pub fn by(mut command: Command, log: impl Into<Stdio>, root: &Path, options: &[&str]) -> Self {
+        let mut child = command
             .env("EQUIBATCH_LOG", "warn")
             .args(["serve", "--data"])
             .arg(format!("pictures={}", root.display()))

@@ -5,7 +5,11 @@ use std::{
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
+    time::Duration,
 };
+
+/// Bytes that are carried at a time, at most.
+const PIECE: usize = 16 * 1024;
 
 /// Stands between clients and one server.
 #[derive(Debug)]
@@ -24,6 +28,8 @@ struct Network {
 #[derive(Debug, Default)]
 struct State {
     condition: Condition,
+    /// Before each piece that goes to a client.
+    pause: Duration,
     /// Both ends of all connections.
     connections: Vec<TcpStream>,
     /// Bytes that went from the server to clients.
@@ -67,6 +73,11 @@ impl Proxy {
     /// From now on nothing gets through, and nobody is told.
     pub fn fall_silent(&self) {
         self.network.lock().condition = Condition::Silent;
+    }
+
+    /// From now on servers send so many bytes in a second at most.
+    pub fn slow_down(&self, bytes_per_second: f64) {
+        self.network.lock().pause = Duration::from_secs_f64(PIECE as f64 / bytes_per_second);
     }
 
     /// Breaks all connections, and lets no new one through.
@@ -122,17 +133,20 @@ impl Network {
     }
 
     fn carry(&self, mut from: TcpStream, mut to: TcpStream, is_counted: bool) {
-        let mut bytes = [0; 16 * 1024];
+        let mut bytes = [0; PIECE];
         while let Ok(count @ 1..) = from.read(&mut bytes) {
             let silent = |state: &mut State| state.condition == Condition::Silent;
             let mut state = self
                 .changed
                 .wait_while(self.lock(), silent)
                 .unwrap_or_else(PoisonError::into_inner);
+            let mut pause = Duration::ZERO;
             if is_counted {
                 state.carried += count as u64;
+                pause = state.pause.mul_f64(count as f64 / PIECE as f64);
             }
             drop(state);
+            thread::sleep(pause);
             if to.write_all(&bytes[..count]).is_err() {
                 break;
             }

@@ -193,7 +193,7 @@ async fn a_token_bounds_what_its_owner_sees_and_takes() {
     let folder = tempfile::tempdir().unwrap();
     let tokens = folder.path().join("tokens");
     let line = format!(
-        "{TOKEN} all\n{OTHER} some datasets=pets max-streams=1 max-epochs=1000 max-batch-bytes=1MiB\n"
+        "{TOKEN} all\n{OTHER} some datasets=pets max-streams=1 max-epochs=1000 max-batch-bytes=1MiB weight=5\n"
     );
     fs::write(&tokens, line).unwrap();
     let pets = format!("pets={}", others.root().display());
@@ -236,6 +236,11 @@ async fn a_token_bounds_what_its_owner_sees_and_takes() {
     let status = some.stream_batches(small("train", 1001)).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
     assert!(status.message().contains("epochs"), "{status}");
+    let mut heavy = small("train", 1);
+    heavy.weight = Some(6);
+    let status = some.stream_batches(heavy).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().contains("weight is 6"), "{status}");
     let mut large = small("train", 1);
     (large.batch_size, large.image_size) = (Some(8), Some(128));
     let status = some.stream_batches(large).await.unwrap_err();

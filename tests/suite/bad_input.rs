@@ -77,6 +77,16 @@ const CASES: &[Case] = &[
         &["shard.rank", "2", "0 to 1"],
     ),
     (
+        |r| r.weight = Some(0),
+        InvalidArgument,
+        &["weight", "0", "1 to 100"],
+    ),
+    (
+        |r| r.weight = Some(101),
+        InvalidArgument,
+        &["weight", "101", "1 to 100"],
+    ),
+    (
         |r| r.stride = Some(Stride { of: 0, index: 0 }),
         InvalidArgument,
         &["stride.of", "0", "1 to 4096"],

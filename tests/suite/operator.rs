@@ -213,7 +213,9 @@ async fn the_log_says_after_each_epoch_what_was_done_and_what_held_it_up() {
         .await
         .unwrap();
     server.terminate();
-    server.wait();
+    // Not here: the client's connection is closed by this thread.
+    let stopped = tokio::task::spawn_blocking(move || server.wait());
+    stopped.await.unwrap();
     let log = fs::read_to_string(&log).unwrap();
     let lines = log
         .lines()

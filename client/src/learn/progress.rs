@@ -82,7 +82,8 @@ impl Observer for Progress {
                 .map(|title| format!("{title:>10}  "))
                 .collect::<String>();
             self.line(&format!(
-                "epoch  train loss  valid loss  {titles}images/s  waiting  bound by   time"
+                "epoch  train loss  valid loss  {titles}images/s  waiting  {:<20}  time",
+                "bound by"
             ));
         }
         let valid = record.valid.as_ref();
@@ -91,23 +92,25 @@ impl Observer for Progress {
             format!("{:>width$}  ", metric.show(valid))
         });
         self.line(&format!(
-            "{:>5}  {:>10.4}  {:>10}  {}{:>8.1}  {:>7}  {:>8}  {:>5}",
+            "{:>5}  {:>10.4}  {:>10}  {}{:>8.1}  {:>7}  {:<20}  {:>5}",
             record.epoch,
             record.train_loss,
             Metric::Loss.show(valid),
             figures.collect::<String>(),
             record.images_per_second,
             percent(Some(record.wait_share)),
-            bound_by(record.wait_share),
+            bound_by(record),
             clock(Duration::from_secs_f64(record.seconds)),
         ));
     }
 }
 
-/// What an epoch would be faster with: a faster device, or batches that come faster. Why they do not, the server's log says.
-fn bound_by(wait_share: f64) -> &'static str {
-    // Below this, batches that came at once would not be noticed.
-    if wait_share < 0.1 { "training" } else { "batches" }
+/// What the epoch would be faster with more of, and its part of the time.
+fn bound_by(record: &EpochRecord) -> String {
+    match (&record.bottleneck, record.bottleneck_share) {
+        (Some(bottleneck), share) => format!("{bottleneck} {}", percent(share)),
+        (None, _) => "-".to_owned(),
+    }
 }
 
 /// `m:ss`.
@@ -152,14 +155,6 @@ mod tests {
             average.add(16.0 * seconds, seconds);
         }
         assert!((average.value() - 16.0).abs() < 1e-12);
-    }
-
-    #[test]
-    fn an_epoch_is_bound_by_what_it_waits_for() {
-        assert_eq!(
-            [0.0, 0.09, 0.1, 1.0].map(bound_by),
-            ["training", "training", "batches", "batches"]
-        );
     }
 
     #[test]

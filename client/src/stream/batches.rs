@@ -1,10 +1,29 @@
 //! Batches, fetched ahead.
 
-use std::{sync::Arc, task::Poll, time::Duration};
+use std::{
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
-use tokio::{runtime::Runtime, sync::mpsc, task::AbortHandle, time};
+use tokio::{
+    runtime::Runtime,
+    sync::mpsc,
+    task::{AbortHandle, JoinSet},
+    time,
+};
 
-use super::{Batch, BatchRequest, Error, StreamDescription, request::Stride};
+use super::{
+    Batch, BatchRequest, Error, StreamDescription, Verdict,
+    lane::Delivery,
+    request::Stride,
+    roster::Roster,
+    usage::{Diary, Origin, Usage},
+    verdict::Spent,
+};
+
+/// How long servers may take to say what held an epoch up: nobody trains meanwhile.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Batches in order, some of them ready before they are asked for.
 ///
@@ -13,8 +32,10 @@ use super::{Batch, BatchRequest, Error, StreamDescription, request::Stride};
 pub struct BatchStream {
     description: Arc<StreamDescription>,
     /// One per server. Batch number `n` of the whole run comes from queue `n % queues`.
-    queues: Vec<mpsc::Receiver<Result<Batch, Error>>>,
+    queues: Vec<mpsc::Receiver<Delivery>>,
     tasks: Vec<AbortHandle>,
+    roster: Arc<Roster>,
+    diary: Diary,
     /// Epoch and step of the next batch; `None` behind the last one and behind an error.
     due: Option<(u64, u64)>,
     epochs: u64,
@@ -26,8 +47,8 @@ impl BatchStream {
     pub(super) fn new(
         request: &BatchRequest,
         description: &Arc<StreamDescription>,
-        (queues, tasks): (Vec<mpsc::Receiver<Result<Batch, Error>>>, Vec<AbortHandle>),
-        threads: Arc<Runtime>,
+        (queues, tasks): (Vec<mpsc::Receiver<Delivery>>, Vec<AbortHandle>),
+        (roster, threads): (Arc<Roster>, Arc<Runtime>),
     ) -> Self {
         let start = request.start.as_ref();
         let first = start.map_or((0, 0), |start| (start.epoch, start.step));
@@ -36,6 +57,8 @@ impl BatchStream {
             description: Arc::clone(description),
             queues,
             tasks,
+            roster,
+            diary: Diary::default(),
             due: (first.0 < epochs).then_some(first),
             epochs,
             threads,
@@ -58,6 +81,7 @@ impl BatchStream {
         let Some(queue) = self.queue() else {
             return Ok(None);
         };
+        self.diary.asked(Instant::now());
         let received = self.queues[queue].blocking_recv();
         self.take(received)
     }
@@ -71,6 +95,7 @@ impl BatchStream {
         let Some(queue) = self.queue() else {
             return Poll::Ready(Ok(None));
         };
+        self.diary.asked(Instant::now());
         let receive = self.queues[queue].recv();
         match self
             .threads
@@ -81,6 +106,27 @@ impl BatchStream {
         }
     }
 
+    /// Ends the use of the batches of `epoch`, all of which were taken: tells the servers how long the caller worked on them and waited for
+    /// them, and gives what held it up. `None` where nothing was taken since the last time.
+    ///
+    /// Waits for the answers for two seconds at most. A server that does not answer makes the verdict less exact, and nothing else.
+    pub fn end_epoch(&mut self, epoch: u64) -> Option<Verdict> {
+        let entries = self.diary.take(Instant::now());
+        let roster = &self.roster;
+        let spent = self.threads.block_on(async {
+            let mut asking: JoinSet<Spent> = entries
+                .into_iter()
+                .map(|(origin, usage)| ask(Arc::clone(roster), origin, epoch, usage))
+                .collect();
+            let mut sum = Spent::default();
+            while let Some(answer) = asking.join_next().await {
+                answer.iter().for_each(|spent| sum.add(spent));
+            }
+            sum
+        });
+        spent.verdict()
+    }
+
     /// Whose turn it is.
     fn queue(&self) -> Option<usize> {
         let (epoch, step) = self.due?;
@@ -88,7 +134,7 @@ impl BatchStream {
         Some((number % self.queues.len() as u128) as usize)
     }
 
-    fn take(&mut self, received: Option<Result<Batch, Error>>) -> Result<Option<Batch>, Error> {
+    fn take(&mut self, received: Option<Delivery>) -> Result<Option<Batch>, Error> {
         self.due = match (&received, self.due) {
             (Some(Ok(_)), Some(due)) => {
                 let following = Stride::ALL.following(due, self.description.steps_per_epoch);
@@ -96,7 +142,25 @@ impl BatchStream {
             }
             _ => None,
         };
-        received.transpose()
+        let delivered = received.transpose()?;
+        Ok(delivered.map(|(batch, origin)| {
+            self.diary.given(origin, Instant::now());
+            batch
+        }))
+    }
+}
+
+/// What the server of `origin` says of its part.
+async fn ask(roster: Arc<Roster>, origin: Origin, epoch: u64, usage: Usage) -> Spent {
+    let server = roster.server(origin.server);
+    let answer = time::timeout(REPORT_TIMEOUT, server.report(&origin.stream, epoch, &usage)).await;
+    match answer {
+        Ok(Ok(spent)) => spent,
+        Ok(Err(error)) => {
+            tracing::debug!(server = server.address(), error = %error, "no verdict from this server");
+            Spent::alone(&usage)
+        }
+        Err(_elapsed) => Spent::alone(&usage),
     }
 }
 

@@ -11,6 +11,8 @@ pub(super) struct Incoming {
     address: String,
     request: BatchRequest,
     classes: usize,
+    /// The server's name for the stream.
+    id: Vec<u8>,
     messages: Messages,
     /// The last batch received, in words.
     at: String,
@@ -43,16 +45,23 @@ impl Incoming {
                 "its stream has another shape or element type than asked for",
             ));
         }
+        let id = description.stream_id.to_vec();
         let description = StreamDescription::from_wire(description)
             .ok_or_else(|| contract("its normalization has not three channels"))?;
         let incoming = Self {
             address: address.to_owned(),
             request: request.clone(),
             classes: description.classes.len(),
+            id,
             messages,
             at: "before the first batch".to_owned(),
         };
         Ok((description, incoming))
+    }
+
+    /// The server's name for the stream; empty where it gives none.
+    pub(super) fn id(&self) -> &[u8] {
+        &self.id
     }
 
     /// The next batch; `None` after the last one. Nothing follows an error. Nothing is lost where the future is dropped before it is done.

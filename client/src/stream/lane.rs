@@ -7,7 +7,9 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{Batch, BatchRequest, Error, StreamDescription, incoming::Incoming, roster::Roster};
+use super::{
+    Batch, BatchRequest, Error, StreamDescription, incoming::Incoming, roster::Roster, usage::Origin,
+};
 
 /// How long a server may take to answer a request for a stream. It plans the epochs before it does.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -23,8 +25,11 @@ pub(super) struct Lane {
     pub(super) description: Arc<StreamDescription>,
     /// The server that this lane belongs to.
     pub(super) home: usize,
-    pub(super) queue: mpsc::Sender<Result<Batch, Error>>,
+    pub(super) queue: mpsc::Sender<Delivery>,
 }
+
+/// A batch and where it came from, or why there are no more.
+pub(super) type Delivery = Result<(Batch, Origin), Error>;
 
 /// A stream from one of the servers.
 #[derive(Debug)]
@@ -69,7 +74,11 @@ impl Lane {
                 Some(Ok(batch)) => {
                     self.roster.delivered(server);
                     self.request.start = Some(batch.next.clone());
-                    if self.queue.send(Ok(batch)).await.is_err() {
+                    let origin = Origin {
+                        server,
+                        stream: source.incoming.id().to_vec(),
+                    };
+                    if self.queue.send(Ok((batch, origin))).await.is_err() {
                         return;
                     }
                     // Back home as soon as home is well again.

@@ -9,6 +9,7 @@
 //! - [`dataset`]: what servers say of their datasets.
 //! - `lane`: one server's part of a stream, and what happens when that server does not deliver.
 //! - `roster`: which servers are well, and the looking after those that are not; [`patience`]: how long to wait.
+//! - [`verdict`]: what holds a stream up; `usage`: what the servers are told for that.
 //! - `credentials`: what a server may want to see.
 //! - `server`, `address`: one server; `incoming`: one stream from it, every message checked.
 //!
@@ -40,6 +41,8 @@ pub mod request;
 mod roster;
 mod server;
 pub mod servers;
+mod usage;
+pub mod verdict;
 
 pub use batch::{Batch, Mixed, StreamDescription};
 pub use batches::BatchStream;
@@ -50,6 +53,7 @@ pub use patience::Patience;
 pub use position::Position;
 pub use request::{Balance, BatchRequest, Split, Stride, Wire};
 pub use servers::Servers;
+pub use verdict::{Bottleneck, Verdict};
 
 #[cfg(test)]
 mod tests;

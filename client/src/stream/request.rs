@@ -236,6 +236,10 @@ pub struct BatchRequest {
     pub wire: Wire,
     /// The channels of a pixel side by side, `[N, size, size, 3]`, instead of one plane each.
     pub channels_last: bool,
+    /// How much of the server's time the stream gets beside others, where that is short. Absent: what the server gives everybody.
+    pub weight: Option<u32>,
+    /// Whether [`BatchStream::end_epoch`](super::BatchStream::end_epoch) is going to be called for each epoch.
+    pub reports: bool,
 }
 
 impl BatchRequest {
@@ -256,6 +260,8 @@ impl BatchRequest {
             stride: Stride::ALL,
             wire: Wire::F32,
             channels_last: false,
+            weight: None,
+            reports: false,
         }
     }
 
@@ -285,6 +291,8 @@ impl BatchRequest {
                 of: self.stride.of,
                 index: self.stride.index,
             }),
+            weight: self.weight,
+            reports: self.reports,
             ..v1::StreamBatchesRequest::default()
         }
     }

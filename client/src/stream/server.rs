@@ -20,6 +20,8 @@ use super::{
     credentials::Bearer,
     error::{root, unreachable},
     incoming::Incoming,
+    usage::Usage,
+    verdict::Spent,
 };
 
 /// How long a connection may take to be made.
@@ -166,6 +168,20 @@ impl Server {
         let answer = self.client().await?.describe_dataset(request).await;
         let answer = answer.map_err(|status| Error::from_status(&self.address, &status))?;
         Ok(answer.into_inner())
+    }
+
+    /// What held up the batches of `epoch` that came from its stream `id`.
+    pub(super) async fn report(&self, id: &[u8], epoch: u64, usage: &Usage) -> Result<Spent, Error> {
+        let request = v1::ReportEpochRequest {
+            stream_id: id.to_vec().into(),
+            epoch,
+            steps: usage.steps,
+            working_seconds: usage.working.as_secs_f64(),
+            waiting_seconds: usage.waiting.as_secs_f64(),
+        };
+        let answer = self.client().await?.report_epoch(request).await;
+        let answer = answer.map_err(|status| Error::from_status(&self.address, &status))?;
+        Ok(Spent::from_wire(&answer.into_inner()))
     }
 
     /// Whether it can be asked for batches of `files`.

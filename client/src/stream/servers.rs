@@ -24,6 +24,7 @@ pub struct Servers {
     roster: Arc<Roster>,
     threads: Arc<Runtime>,
     addresses: String,
+    weight: Option<u32>,
 }
 
 impl Servers {
@@ -67,7 +68,14 @@ impl Servers {
             roster,
             threads,
             addresses,
+            weight: None,
         })
+    }
+
+    /// The same, with streams that weigh `weight` where their requests do not say.
+    #[must_use]
+    pub fn weighing(self, weight: Option<u32>) -> Self {
+        Self { weight, ..self }
     }
 
     /// The addresses, separated by commas.
@@ -116,6 +124,10 @@ impl Servers {
     /// servers serve different files; [`Error::Unreachable`] where none can be reached.
     pub fn stream(&self, request: &BatchRequest, prefetch: usize) -> Result<BatchStream, Error> {
         let lanes = self.roster.len();
+        let request = &BatchRequest {
+            weight: request.weight.or(self.weight),
+            ..request.clone()
+        };
         let (description, sources) = self.threads.block_on(self.open_lanes(request))?;
         let description = Arc::new(description);
         let room = prefetch.div_ceil(lanes).max(1);
@@ -135,7 +147,7 @@ impl Servers {
             request,
             &description,
             (lanes, tasks),
-            Arc::clone(&self.threads),
+            (Arc::clone(&self.roster), Arc::clone(&self.threads)),
         ))
     }
 

@@ -104,6 +104,13 @@ impl BatchLoader for Hand {
         }))
     }
 
+    async fn report_epoch(
+        &self,
+        _request: Request<v1::ReportEpochRequest>,
+    ) -> Result<Response<v1::ReportEpochResponse>, Status> {
+        Err(Status::unimplemented("an older server"))
+    }
+
     async fn stream_batches(
         &self,
         request: Request<v1::StreamBatchesRequest>,
@@ -253,6 +260,22 @@ fn batches_come_in_order_with_their_positions_and_end() {
         assert_eq!(batch.tensor.len(), 3 * 8 * 8 * 4);
     }
     assert_eq!(stream.next_batch().expect("no error"), None);
+}
+
+#[test]
+fn of_a_server_that_takes_no_reports_it_is_known_only_that_batches_were_late_or_not() {
+    let running = Running::start(Hand::default());
+    let servers = open(running.address).expect("a server");
+    let mut stream = servers.stream(&request(8), 1).expect("a stream");
+    assert_eq!(stream.end_epoch(0), None, "nothing was used yet");
+    while stream.next_batch().expect("no error").is_some() {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let verdict = stream.end_epoch(0).expect("a verdict");
+    assert!(
+        matches!(verdict.bottleneck, Bottleneck::Trainer | Bottleneck::Batches),
+        "{verdict}"
+    );
 }
 
 #[test]

@@ -31,7 +31,7 @@ enum Source {
 }
 
 /// Name, meaning, and source. Counters are shown with `_total` behind their names.
-const METRICS: [(&str, &str, Source); 22] = {
+const METRICS: [(&str, &str, Source); 24] = {
     use Source::{CacheCounter, CacheGauge, Counter, Gauge, Histogram, ServerGauge};
     [
         ("equibatch_streams", "Streams open now", Gauge(|r| r.open as f64)),
@@ -99,6 +99,16 @@ const METRICS: [(&str, &str, Source); 22] = {
             "equibatch_sending_seconds",
             "Time in which connections took no more bytes",
             Counter(|r| r.sums.sending.as_secs_f64()),
+        ),
+        (
+            "equibatch_client_working_seconds",
+            "Time in which clients that report worked on batches",
+            Counter(|r| r.usage.working.as_secs_f64()),
+        ),
+        (
+            "equibatch_client_waiting_seconds",
+            "Time in which clients that report waited for batches",
+            Counter(|r| r.usage.waiting.as_secs_f64()),
         ),
         (
             "equibatch_batch_wait_seconds",

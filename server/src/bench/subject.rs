@@ -80,6 +80,8 @@ impl Subject {
                 normalization: Normalization::IMAGENET,
             },
             expected_fingerprint: None,
+            weight: 1,
+            reports: false,
         }
     }
 }

@@ -69,6 +69,8 @@ impl TryFrom<&args::Which> for StreamSpec {
                 normalization: Normalization::IMAGENET,
             },
             expected_fingerprint: None,
+            weight: 1,
+            reports: false,
         })
     }
 }

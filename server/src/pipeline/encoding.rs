@@ -171,6 +171,8 @@ mod tests {
                 normalization: Normalization::IMAGENET,
             },
             expected_fingerprint: None,
+            weight: 1,
+            reports: false,
         }
     }
 
@@ -241,6 +243,8 @@ mod tests {
             changed(|s| s.shard = Shard { world: 2, rank: 1 }),
             changed(|s| s.stride = Stride { of: 2, index: 1 }),
             changed(|s| s.expected_fingerprint = Some(Fingerprint([1; 32]))),
+            changed(|s| s.weight = 7),
+            changed(|s| s.reports = true),
         ] {
             assert_eq!(same.hash(), spec().hash(), "{same:?}");
         }

@@ -12,6 +12,7 @@ use std::{
 use super::{
     Error, Exposure,
     announce::announce,
+    epochs::{Epochs, StreamId},
     job::{Job, Work},
     options::EngineConfig,
     position::Identity,
@@ -19,7 +20,8 @@ use super::{
     served::Served,
     source::{Files, Source},
     spec::StreamSpec,
-    stream::{Account, BatchStream, Description, Seat},
+    stream::{Account, BatchStream, Description, Seat, say_reported},
+    verdict::{Spent, Usage},
     workers::Workers,
 };
 use crate::{
@@ -38,6 +40,7 @@ pub struct Engine {
     cache: Arc<Cache>,
     source: Arc<dyn Source>,
     open_streams: Arc<AtomicUsize>,
+    epochs: Arc<Epochs>,
     config: EngineConfig,
 }
 
@@ -95,6 +98,7 @@ impl Engine {
             cache: Arc::new(Cache::new(config.cache_bytes)),
             source,
             open_streams: Arc::default(),
+            epochs: Arc::default(),
             config,
         })
     }
@@ -240,12 +244,24 @@ impl Engine {
         BatchStream {
             job,
             workers,
+            epochs: Arc::clone(&self.epochs),
             description,
             account: Account::new(tally),
             exposure,
             _announced: announced,
             _seat: seat,
         }
+    }
+
+    /// What the time of an epoch went to, by what its reader says of it and what was done for it; the log says it too. `None` where there was
+    /// no such stream or epoch, where it was too long ago, and where the reader has said it before.
+    #[must_use]
+    pub fn report(&self, stream: StreamId, epoch: u64, usage: &Usage) -> Option<Spent> {
+        let made = self.epochs.take(stream, epoch)?;
+        let spent = Spent::reported(&made.sums, made.is_first, usage);
+        made.served.meter().report(usage);
+        say_reported(&made.served, (stream, epoch), usage, &spent);
+        Some(spent)
     }
 
     /// Checks a request and plans its epochs. No pixel is read yet.
@@ -278,6 +294,7 @@ impl Engine {
             seed: spec.seed,
         })?;
         let description = Description {
+            id: StreamId::new(),
             spec_hash: spec.hash(),
             steps_per_epoch: plan.steps_per_epoch(),
             images_per_epoch: plan.images_per_epoch(),

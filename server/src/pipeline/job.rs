@@ -9,6 +9,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Poll, Waker},
+    time::Instant,
 };
 
 use super::{
@@ -18,6 +19,7 @@ use super::{
     piece::{self, Done, Piece},
     position::Position,
     produce::Producer,
+    turns::Share,
     workers::{self, Task},
 };
 use crate::{
@@ -40,6 +42,7 @@ pub(super) struct Work {
 #[derive(Debug)]
 pub(super) struct Job {
     work: Work,
+    share: Share,
     state: Mutex<State>,
 }
 
@@ -79,6 +82,7 @@ impl Job {
         let first = spec.stride.first_from(start, work.plan.steps_per_epoch());
         let next = (first.epoch < u64::from(spec.epochs)).then_some(first);
         Self {
+            share: Share::new(spec.weight),
             work,
             state: Mutex::new(State {
                 next,
@@ -267,7 +271,15 @@ impl State {
 impl workers::Job for Job {
     fn claim(self: Arc<Self>) -> Option<Task> {
         let (batch, piece) = self.claim_piece()?;
-        Some(Box::new(move || self.make(batch, piece)))
+        Some(Box::new(move || {
+            let started = Instant::now();
+            self.make(batch, piece);
+            started.elapsed()
+        }))
+    }
+
+    fn share(&self) -> &Share {
+        &self.share
     }
 }
 

@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use super::verdict::Usage;
+
 /// Counts what the workers do for one stream.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -164,6 +166,8 @@ pub struct Reading {
     pub failed: u64,
     /// What they did.
     pub sums: Sums,
+    /// What their readers say that they did.
+    pub usage: Usage,
 }
 
 impl Meter {
@@ -189,6 +193,10 @@ impl Meter {
 
     pub(super) fn add(&self, sums: &Sums) {
         self.lock().sums += sums;
+    }
+
+    pub(super) fn report(&self, usage: &Usage) {
+        self.lock().usage += usage;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Reading> {

@@ -20,6 +20,7 @@ mod announce;
 mod batch;
 mod encoding;
 mod engine;
+mod epochs;
 mod error;
 mod explain;
 mod exposure;
@@ -35,6 +36,7 @@ mod served;
 mod source;
 mod spec;
 mod stream;
+mod turns;
 mod variations;
 mod verdict;
 mod workers;
@@ -42,6 +44,7 @@ mod workers;
 pub use self::{
     batch::{Batch, Mixed, Replacement},
     engine::{Engine, SharedMemory},
+    epochs::StreamId,
     error::Error,
     explain::{Explained, Mixture},
     exposure::Exposure,
@@ -53,4 +56,5 @@ pub use self::{
     spec::{Canonical, Error as SpecError, Shard, StreamSpec},
     stream::{BatchStream, Description},
     variations::{Variation, variations},
+    verdict::{Bottleneck, Spent, Usage},
 };

@@ -49,6 +49,8 @@ pub struct Limits {
     pub epochs: u32,
     /// Streams open at a time.
     pub open_streams: usize,
+    /// Weight of a stream.
+    pub weight: u32,
 }
 
 impl Default for Limits {
@@ -60,6 +62,8 @@ impl Default for Limits {
             image_size: TensorSpec::MAX_SIZE,
             epochs: 1_000_000,
             open_streams: 64,
+            // A stream that weighs a hundred times as much as another one has the workers almost to itself.
+            weight: 100,
         }
     }
 }

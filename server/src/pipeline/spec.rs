@@ -47,6 +47,10 @@ pub struct StreamSpec {
     pub tensor: TensorSpec,
     /// The fingerprint that the dataset must have.
     pub expected_fingerprint: Option<Fingerprint>,
+    /// How much of the workers' time it gets where it is short, compared with other streams. Changes no byte.
+    pub weight: u32,
+    /// Whether its reader is going to say how each epoch went, so that the verdict can wait for that.
+    pub reports: bool,
 }
 
 /// Part `rank` of `world` parts of each global batch: slots `rank`, `rank + world`, ...
@@ -134,6 +138,7 @@ impl StreamSpec {
         in_range("shard.rank", self.shard.rank, 0, self.shard.world - 1)?;
         in_range("stride.of", self.stride.of, 1, Stride::MAX)?;
         in_range("stride.index", self.stride.index, 0, self.stride.of - 1)?;
+        in_range("weight", self.weight, 1, limits.weight)?;
         self.recipe.validate().map_err(Error::Recipe)?;
         for (field, values) in [
             ("normalization.mean", self.tensor.normalization.mean),

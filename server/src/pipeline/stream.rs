@@ -13,12 +13,13 @@ use std::{
 use super::{
     Error, Exposure,
     batch::Batch,
+    epochs::{Epochs, StreamId},
     job::Job,
     meter::{Sums, Tally},
     position::SpecHash,
     served::Served,
     spec::StreamSpec,
-    verdict::Verdict,
+    verdict::{Spent, Usage},
     workers::Workers,
 };
 use crate::cache::Registration;
@@ -28,6 +29,7 @@ use crate::cache::Registration;
 pub struct BatchStream {
     pub(super) job: Arc<Job>,
     pub(super) workers: Arc<Workers>,
+    pub(super) epochs: Arc<Epochs>,
     pub(super) description: Description,
     pub(super) account: Account,
     /// Of the epoch in hand, where images are mixed.
@@ -39,6 +41,8 @@ pub struct BatchStream {
 /// What a stream will send, known before its first batch.
 #[derive(Clone, Debug)]
 pub struct Description {
+    /// Names the stream.
+    pub id: StreamId,
     /// The request, resolved.
     pub spec: StreamSpec,
     /// The dataset.
@@ -94,20 +98,26 @@ impl BatchStream {
             exposure.add(batch);
         }
         self.description.served.meter().add(&sums);
+        if self.description.spec.reports {
+            let stream = (self.description.id, &self.description.served);
+            self.epochs.add(stream, batch.position.epoch, &sums);
+        }
         if batch.next.epoch != batch.position.epoch {
             self.say(batch.position.epoch);
         }
     }
 
-    /// One line about an epoch: what was done, who waited for whom, and who holds the stream up.
+    /// One line about an epoch: what was done, who waited for whom, and who holds the stream up, unless that is going to be known better.
     fn say(&mut self, epoch: u64) {
         let spec = &self.description.spec;
         let sums = std::mem::take(&mut self.account.epoch);
-        let verdict = Verdict::on(&sums, epoch == spec.start.position.epoch);
         let classes = &self.description.served.dataset().classes;
         let none = Exposure::none(classes.len());
         let exposure = self.exposure.as_mut().map(|shown| std::mem::replace(shown, none));
+        let (bottleneck, share) = Spent::seen(&sums, epoch == spec.start.position.epoch).bottleneck();
+        let is_known = !spec.reports;
         tracing::info!(
+            stream = %self.description.id,
             dataset = spec.dataset,
             split = spec.split.name(),
             epoch,
@@ -123,12 +133,36 @@ impl BatchStream {
             sending_ms = milliseconds(sums.sending),
             waiting_for_reader_ms = milliseconds(sums.waiting_for_reader),
             waiting_for_batch_ms = milliseconds(sums.waiting_for_batch),
-            bottleneck = %verdict.bottleneck,
             exposure = exposure.map(|shown| shown.text(classes)),
-            bottleneck_percent = (verdict.share * 100.0).round() as u64,
+            bottleneck = is_known.then(|| tracing::field::display(bottleneck)),
+            bottleneck_percent = is_known.then_some(percent(share)),
             "epoch served"
         );
     }
+}
+
+/// One line about what a reader says of an epoch, and about who held it up.
+pub(super) fn say_reported(served: &Served, (id, epoch): (StreamId, u64), usage: &Usage, spent: &Spent) {
+    let (bottleneck, share) = spent.bottleneck();
+    tracing::info!(
+        stream = %id,
+        dataset = served.dataset().name,
+        epoch,
+        steps = usage.steps,
+        working_ms = milliseconds(usage.working),
+        waiting_ms = milliseconds(usage.waiting),
+        network_ms = milliseconds(spent.network),
+        rendering_ms = milliseconds(spent.rendering),
+        disk_ms = milliseconds(spent.disk),
+        decoding_ms = milliseconds(spent.decoding + spent.cache),
+        %bottleneck,
+        bottleneck_percent = percent(share),
+        "epoch used"
+    );
+}
+
+fn percent(share: f64) -> u64 {
+    (share * 100.0).round() as u64
 }
 
 impl Drop for BatchStream {
@@ -137,6 +171,7 @@ impl Drop for BatchStream {
         self.description.served.meter().close();
         let (spec, sums) = (&self.description.spec, &self.account.total);
         tracing::info!(
+            stream = %self.description.id,
             dataset = spec.dataset,
             split = spec.split.name(),
             batches = sums.batches,

@@ -1,23 +1,34 @@
 //! The worker threads, shared by all streams in turns of one sample.
 //!
-//! A stream with work stands in a queue. A worker takes the stream at the head, claims *one* sample from it, and puts it back at the
-//! tail before it starts on the sample: so streams share the workers evenly, whatever their batch sizes. A stream without work leaves
-//! the queue and returns when its reader takes a batch; nobody polls.
+//! A stream with work stands in a queue. A worker takes the stream whose [turn](Turns) it is, claims *one* sample from it, and puts it back
+//! before it starts on the sample: so streams share the workers' time by their weights, whatever their batches and images. A stream
+//! without work leaves the queue and returns when its reader takes a batch; nobody polls.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
+    time::Duration,
 };
+
+use super::turns::{Charge, Share, Turns, Waiter};
 
 /// Something that hands out work in pieces.
 pub(super) trait Job: Send + Sync {
     /// The next piece, if there is one now. After `None`, the job is not asked again before [`Workers::enqueue`].
     fn claim(self: Arc<Self>) -> Option<Task>;
+
+    /// Its share of the workers' time.
+    fn share(&self) -> &Share;
 }
 
-/// A piece of work. It must catch its own panics.
-pub(super) type Task = Box<dyn FnOnce() + Send>;
+impl Waiter for Arc<dyn Job> {
+    fn share(&self) -> &Share {
+        Job::share(&**self)
+    }
+}
+
+/// A piece of work, which says how long it took a worker. It must catch its own panics.
+pub(super) type Task = Box<dyn FnOnce() -> Duration + Send>;
 
 /// A handle on the threads. They end when the last handle is dropped.
 #[derive(Debug)]
@@ -41,7 +52,7 @@ impl std::fmt::Debug for Shared {
 
 #[derive(Default)]
 struct Queue {
-    jobs: VecDeque<Arc<dyn Job>>,
+    jobs: Turns<Arc<dyn Job>>,
     closed: bool,
 }
 
@@ -75,7 +86,7 @@ impl Workers {
         self.shared.lock().jobs.len()
     }
 
-    /// Puts `job` at the tail of the queue. The caller sees to it that a job stands there at most once.
+    /// Puts `job` into the queue. The caller sees to it that a job stands there at most once.
     pub(super) fn enqueue(&self, job: Arc<dyn Job>) {
         self.shared.enqueue(job);
     }
@@ -106,27 +117,30 @@ impl Shared {
     fn enqueue(&self, job: Arc<dyn Job>) {
         let mut queue = self.lock();
         if !queue.closed {
-            queue.jobs.push_back(job);
+            queue.jobs.join(job);
             self.ready.notify_one();
         }
     }
 
     fn work(&self) {
-        while let Some(job) = self.next_job() {
-            if let Some(task) = Arc::clone(&job).claim() {
-                self.enqueue(job);
-                task();
+        while let Some((job, charge)) = self.next_job() {
+            match Arc::clone(&job).claim() {
+                Some(task) => {
+                    self.enqueue(Arc::clone(&job));
+                    Job::share(&*job).settle(charge, task());
+                }
+                None => Job::share(&*job).refund(charge),
             }
         }
     }
 
-    fn next_job(&self) -> Option<Arc<dyn Job>> {
+    fn next_job(&self) -> Option<(Arc<dyn Job>, Charge)> {
         let mut queue = self.lock();
         loop {
             if queue.closed {
                 return None;
             }
-            if let Some(job) = queue.jobs.pop_front() {
+            if let Some(job) = queue.jobs.next() {
                 return Some(job);
             }
             queue = self.ready.wait(queue).unwrap_or_else(PoisonError::into_inner);
@@ -136,18 +150,25 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::{atomic::AtomicUsize, atomic::Ordering, mpsc::SyncSender},
-        time::Duration,
-    };
+    use std::sync::{atomic::AtomicUsize, atomic::Ordering, mpsc::SyncSender};
 
     use super::*;
 
-    /// Hands out `pieces` pieces, each of which sends the job's name.
+    /// Hands out `pieces` pieces, each of which sends the job's name and says that it took a millisecond.
     struct Countdown {
         name: char,
+        share: Share,
         pieces: AtomicUsize,
         done: SyncSender<char>,
+    }
+
+    fn countdown((name, pieces): (char, usize), weight: u32, done: &SyncSender<char>) -> Arc<Countdown> {
+        Arc::new(Countdown {
+            name,
+            share: Share::new(weight),
+            pieces: AtomicUsize::new(pieces),
+            done: done.clone(),
+        })
     }
 
     impl Job for Countdown {
@@ -158,46 +179,52 @@ mod tests {
                 .ok()?;
             Some(Box::new(move || {
                 self.done.send(self.name).expect("the test listens");
+                Duration::from_millis(1)
             }))
         }
+
+        fn share(&self) -> &Share {
+            &self.share
+        }
+    }
+
+    /// The names of the jobs in the order in which one worker worked for them.
+    fn order(jobs: &[((char, usize), u32)]) -> String {
+        // The worker is held by a first piece until all jobs stand in the queue.
+        let (hold, held) = std::sync::mpsc::sync_channel(0);
+        let pieces: usize = jobs.iter().map(|((_, pieces), _)| pieces).sum();
+        let (done, order) = std::sync::mpsc::sync_channel(pieces);
+        let workers = Workers::start(1).expect("a thread");
+        workers.enqueue(countdown(('h', 1), 1, &hold));
+        for (job, weight) in jobs {
+            workers.enqueue(countdown(*job, *weight, &done));
+        }
+        let patience = Duration::from_secs(30);
+        held.recv_timeout(patience).expect("the first piece");
+        (0..pieces)
+            .map(|_| order.recv_timeout(patience).expect("a piece"))
+            .collect()
     }
 
     #[test]
     fn jobs_take_turns_whatever_their_size() {
-        // The worker is held by a first piece until both jobs stand in the queue.
-        let (hold, held) = std::sync::mpsc::sync_channel(0);
-        let (done, order) = std::sync::mpsc::sync_channel(16);
-        let workers = Workers::start(1).expect("a thread");
-        workers.enqueue(Arc::new(Countdown {
-            name: 'h',
-            pieces: AtomicUsize::new(1),
-            done: hold,
-        }));
-        for (name, pieces) in [('a', 6), ('b', 2)] {
-            let pieces = AtomicUsize::new(pieces);
-            workers.enqueue(Arc::new(Countdown {
-                name,
-                pieces,
-                done: done.clone(),
-            }));
-        }
-        held.recv_timeout(Duration::from_secs(30))
-            .expect("the first piece");
-        let names: String = (0..8)
-            .map(|_| order.recv_timeout(Duration::from_secs(30)).expect("a piece"))
-            .collect();
-        assert_eq!(names, "ababaaaa");
+        assert_eq!(order(&[(('a', 6), 1), (('b', 2), 1)]), "ababaaaa");
+    }
+
+    #[test]
+    fn workers_work_as_much_more_for_a_job_as_it_weighs() {
+        let order = order(&[(('a', 400), 1), (('b', 400), 4)]);
+        let while_both_wait = &order[..500];
+        let of_a = while_both_wait.matches('a').count();
+        assert!((99..=101).contains(&of_a), "{of_a} of 500 pieces, not a fifth");
     }
 
     #[test]
     fn threads_end_with_the_last_handle_and_drop_what_is_not_begun() {
         let (done, order) = std::sync::mpsc::sync_channel(1);
         let workers = Workers::start(2).expect("threads");
-        let job = Arc::new(Countdown {
-            name: 'a',
-            pieces: AtomicUsize::new(1),
-            done,
-        });
+        let job = countdown(('a', 1), 1, &done);
+        drop(done);
         let kept = Arc::downgrade(&job);
         workers.enqueue(job);
         assert_eq!(order.recv_timeout(Duration::from_secs(30)), Ok('a'));

@@ -144,6 +144,20 @@ impl BatchLoader for Loader {
         }))
     }
 
+    async fn report_epoch(
+        &self,
+        request: Request<v1::ReportEpochRequest>,
+    ) -> Result<Response<v1::ReportEpochResponse>, Status> {
+        let request = request.into_inner();
+        let (stream, usage) = convert::usage(&request).map_err(|error| status(&error))?;
+        let unknown = || Status::not_found("stream_id and epoch name nothing that is to be reported here");
+        let spent = self
+            .engine
+            .report(stream, request.epoch, &usage)
+            .ok_or_else(unknown)?;
+        Ok(Response::new(convert::spent(&spent)))
+    }
+
     async fn stream_batches(
         &self,
         request: Request<v1::StreamBatchesRequest>,
@@ -159,7 +173,8 @@ impl BatchLoader for Loader {
             .take(client.clone(), grant.terms.streams.unwrap_or(self.share))
             .map_err(|full| no_place(full, &client))?;
         let visit = request.extensions().get::<Visit>().cloned();
-        let request = request.into_inner();
+        let mut request = request.into_inner();
+        request.weight = request.weight.or(grant.terms.weight);
         let served = self
             .engine
             .dataset_among(&request.dataset, |name| grant.terms.allow(name))

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{learn::learner::StepReport, stream::Batch};
+use crate::{
+    learn::learner::StepReport,
+    stream::{Batch, Verdict},
+};
 
 /// What adds up over an epoch.
 #[derive(Debug, Default)]
@@ -12,6 +15,8 @@ pub(super) struct Epoch {
     pub(super) waited: Duration,
     pub(super) took: Duration,
     pub(super) learning_rate: f64,
+    /// What held it up, as servers and client see it together.
+    pub(super) verdict: Option<Verdict>,
 }
 
 impl Epoch {

@@ -124,6 +124,7 @@ impl Fit<'_> {
             epoch.add(&batch, report, (waited, started.elapsed()));
             observer.step(&self.event(&batch, report, (waited, started.elapsed())));
             if batch.step + 1 == self.learner.progress().config.steps_per_epoch {
+                epoch.verdict = stream.end_epoch(batch.epoch);
                 observer.epoch(&self.finish_epoch(&std::mem::take(&mut epoch))?);
             }
             if self.stop.load(Ordering::Relaxed) && !self.is_finished() {
@@ -162,6 +163,7 @@ impl Fit<'_> {
             recipe: config.recipe.clone(),
             wire: config.wire,
             expected_fingerprint: config.fingerprint.clone(),
+            reports: true,
             ..BatchRequest::evaluation(
                 &config.dataset,
                 Split::Train,
@@ -273,6 +275,8 @@ impl Fit<'_> {
             seconds,
             images_per_second: epoch.images as f64 / seconds,
             wait_share: epoch.waited.as_secs_f64() / seconds,
+            bottleneck: epoch.verdict.map(|verdict| verdict.bottleneck.to_string()),
+            bottleneck_share: epoch.verdict.map(|verdict| verdict.share),
             replaced: epoch.replaced,
         }
     }

@@ -54,6 +54,11 @@ pub struct EpochRecord {
     pub images_per_second: f64,
     /// Share of the training time that was spent waiting for batches.
     pub wait_share: f64,
+    /// What held the epoch up: `trainer`, `network`, `server CPU`, `disk`, `decoding`, `cache too small`, or `batches` where the servers
+    /// did not say why these were late.
+    pub bottleneck: Option<String>,
+    /// Its part of the time, from 0 to 1.
+    pub bottleneck_share: Option<f64>,
     /// Images that stood in the place of broken files.
     pub replaced: usize,
 }

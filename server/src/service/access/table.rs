@@ -65,6 +65,8 @@ pub(in crate::service) struct Terms {
     batch_bytes: Option<u64>,
     image_size: Option<u32>,
     epochs: Option<u32>,
+    /// Of a stream, where the request does not say, and at most.
+    pub(in crate::service) weight: Option<u32>,
 }
 
 impl Terms {
@@ -79,6 +81,7 @@ impl Terms {
             batch_bytes: self.batch_bytes.unwrap_or(u64::MAX).min(limits.batch_bytes),
             image_size: self.image_size.unwrap_or(u32::MAX).min(limits.image_size),
             epochs: self.epochs.unwrap_or(u32::MAX).min(limits.epochs),
+            weight: self.weight.unwrap_or(u32::MAX).min(limits.weight),
             ..limits.clone()
         }
     }
@@ -98,9 +101,10 @@ impl Terms {
             }
             "max-image-size" => self.image_size = Some(number()?),
             "max-epochs" => self.epochs = Some(number()?),
+            "weight" => self.weight = Some(number()?),
             _ => {
                 return Err(format!(
-                    "{key:?} is not known: there is datasets, max-streams, max-batch-bytes, max-image-size, max-epochs"
+                    "{key:?} is not known: there is datasets, max-streams, max-batch-bytes, max-image-size, max-epochs, weight"
                 ));
             }
         }
@@ -249,13 +253,13 @@ mod tests {
 
     #[test]
     fn a_clients_limits_only_lower_the_operators() {
-        let line = "0123456789abcdef x max-batch-bytes=1KiB max-image-size=9999 max-epochs=3";
+        let line = "0123456789abcdef x max-batch-bytes=1KiB max-image-size=9999 max-epochs=3 weight=5";
         let grant = Table::parse(line)
             .expect("a table")
             .find(b"0123456789abcdef")
             .expect("a grant");
         let limits = grant.terms.within(&Limits::default());
-        assert_eq!((limits.batch_bytes, limits.epochs), (1024, 3));
+        assert_eq!((limits.batch_bytes, limits.epochs, limits.weight), (1024, 3, 5));
         assert_eq!(limits.image_size, Limits::default().image_size);
     }
 

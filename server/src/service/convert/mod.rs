@@ -1,9 +1,11 @@
 //! Between the wire's messages and the domain's types.
 
+mod report;
 mod request;
 mod response;
 
 pub(super) use self::{
+    report::{spent, usage},
     request::{Error, stream_spec},
     response::{batch, description},
 };

@@ -41,6 +41,14 @@ pub(in crate::service) enum Error {
         /// What is counted.
         unit: &'static str,
     },
+    /// A time that is none.
+    #[error("{field} is {value}: it must be from 0 to 1e9")]
+    Seconds {
+        /// Name in the contract.
+        field: &'static str,
+        /// On the wire.
+        value: f64,
+    },
     /// `balance` without a policy.
     #[error(
         "balance has no policy: leave it out, or set one of oversample, undersample, natural, power, weights, effective"
@@ -123,6 +131,8 @@ pub(in crate::service) fn stream_spec(
         },
         expected_fingerprint: optional_bytes("expected_fingerprint", &request.expected_fingerprint)?
             .map(Fingerprint),
+        weight: request.weight.unwrap_or(1),
+        reports: request.reports,
     })
 }
 
@@ -147,7 +157,10 @@ fn start(token: &v1::PositionToken) -> Result<Start, Error> {
     })
 }
 
-fn optional_bytes<const N: usize>(field: &'static str, bytes: &[u8]) -> Result<Option<[u8; N]>, Error> {
+pub(super) fn optional_bytes<const N: usize>(
+    field: &'static str,
+    bytes: &[u8],
+) -> Result<Option<[u8; N]>, Error> {
     if bytes.is_empty() {
         return Ok(None);
     }

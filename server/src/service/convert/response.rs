@@ -44,6 +44,7 @@ pub(in crate::service) fn description(description: &Description) -> v1::StreamDe
         recipe_text: spec.recipe.to_string(),
         epochs: spec.epochs,
         canonical_short_side: spec.canonical_short_side().unwrap_or(0),
+        stream_id: description.id.0.to_be_bytes().to_vec().into(),
     }
 }
 

@@ -1,0 +1,174 @@
+//! What streams did in the epochs that their readers may still report on.
+
+use std::{
+    collections::{HashMap, VecDeque, hash_map::RandomState},
+    fmt,
+    hash::{BuildHasher as _, Hasher as _},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::{meter::Sums, served::Served};
+
+/// Epochs that are kept of a stream: as many as a reader may be behind.
+const EPOCHS: usize = 32;
+/// Streams that are kept: those that are open, and the last that ended.
+const STREAMS: usize = 256;
+
+/// A number that names a stream of this server, and that nobody can guess.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StreamId(pub u64);
+
+impl StreamId {
+    /// One that was not there before.
+    pub(super) fn new() -> Self {
+        Self(RandomState::new().build_hasher().finish())
+    }
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// What one stream did in one epoch so far.
+#[derive(Clone, Debug)]
+pub(super) struct Made {
+    pub(super) served: Arc<Served>,
+    pub(super) sums: Sums,
+    /// Whether it is the first epoch of the stream.
+    pub(super) is_first: bool,
+}
+
+/// Remembers a bounded number of epochs.
+#[derive(Debug, Default)]
+pub(super) struct Epochs(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    streams: HashMap<StreamId, Stream>,
+    /// Batches so far.
+    now: u64,
+}
+
+#[derive(Debug)]
+struct Stream {
+    served: Arc<Served>,
+    first_epoch: u64,
+    epochs: VecDeque<(u64, Sums)>,
+    /// When its last batch was made.
+    last: u64,
+}
+
+impl Epochs {
+    /// A stream of `served` did `sums` in `epoch`.
+    pub(super) fn add(&self, (stream, served): (StreamId, &Arc<Served>), epoch: u64, sums: &Sums) {
+        let mut kept = self.lock();
+        kept.now += 1;
+        let now = kept.now;
+        if kept.streams.len() == STREAMS && !kept.streams.contains_key(&stream) {
+            kept.forget_one();
+        }
+        let stream = kept.streams.entry(stream).or_insert_with(|| Stream {
+            served: Arc::clone(served),
+            first_epoch: epoch,
+            epochs: VecDeque::new(),
+            last: now,
+        });
+        stream.last = now;
+        match stream.epochs.back_mut() {
+            Some((last, so_far)) if *last == epoch => *so_far += sums,
+            _ => stream.epochs.push_back((epoch, *sums)),
+        }
+        if stream.epochs.len() > EPOCHS {
+            stream.epochs.pop_front();
+        }
+    }
+
+    /// What the stream did in that epoch, if that is known. It is told once.
+    pub(super) fn take(&self, stream: StreamId, epoch: u64) -> Option<Made> {
+        let mut kept = self.lock();
+        let stream = kept.streams.get_mut(&stream)?;
+        let place = stream.epochs.iter().position(|(kept, _)| *kept == epoch)?;
+        let (_, sums) = stream.epochs.remove(place)?;
+        Some(Made {
+            served: Arc::clone(&stream.served),
+            sums,
+            is_first: epoch == stream.first_epoch,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    /// Of all streams, the one that has made nothing for the longest time: it ended.
+    fn forget_one(&mut self) {
+        let oldest = self.streams.iter().min_by_key(|(_, stream)| stream.last);
+        if let Some(oldest) = oldest.map(|(id, _)| *id) {
+            self.streams.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::{ScanOptions, scan};
+
+    /// Of a dataset without images.
+    fn served() -> Arc<Served> {
+        let folder = tempfile::tempdir().expect("a folder");
+        for class in ["a", "b"] {
+            std::fs::create_dir(folder.path().join(class)).expect("a class");
+            let file = folder.path().join(class).join("0.png");
+            image::RgbImage::new(8, 8).save(file).expect("an image");
+        }
+        let dataset = scan("pictures", folder.path(), &ScanOptions::default()).expect("a dataset");
+        Arc::new(Served::new(dataset, 0.0))
+    }
+
+    fn batches(count: u64) -> Sums {
+        Sums {
+            batches: count,
+            ..Sums::default()
+        }
+    }
+
+    #[test]
+    fn epochs_add_up_and_are_told_once() {
+        let (epochs, stream, served) = (Epochs::default(), StreamId::new(), served());
+        for (epoch, count) in [(4, 1), (4, 2), (5, 1)] {
+            epochs.add((stream, &served), epoch, &batches(count));
+        }
+        let made = epochs.take(stream, 4).expect("the first epoch");
+        assert_eq!((made.sums.batches, made.is_first), (3, true));
+        assert!(epochs.take(stream, 4).is_none());
+        let made = epochs.take(stream, 5).expect("the second epoch");
+        assert_eq!((made.sums.batches, made.is_first), (1, false));
+        assert!(epochs.take(StreamId::new(), 5).is_none());
+    }
+
+    #[test]
+    fn what_nobody_reports_on_is_forgotten() {
+        let (epochs, served) = (Epochs::default(), served());
+        let (ended, open) = (StreamId::new(), StreamId::new());
+        epochs.add((ended, &served), 0, &batches(1));
+        for epoch in 0..1000 {
+            epochs.add((open, &served), epoch, &batches(1));
+            epochs.add((StreamId::new(), &served), 0, &batches(1));
+        }
+        let kept = epochs.lock();
+        assert_eq!(
+            (kept.streams.len(), kept.streams[&open].epochs.len()),
+            (STREAMS, EPOCHS)
+        );
+        drop(kept);
+        assert!(epochs.take(ended, 0).is_none());
+        assert!(epochs.take(open, 0).is_none(), "too long ago");
+        let made = epochs.take(open, 999).expect("the last epoch");
+        assert!(!made.is_first);
+    }
+}

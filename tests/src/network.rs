@@ -1,0 +1,200 @@
+//! Machines of their own, as far as their network is concerned, and cables between them: network namespaces of Linux.
+//!
+//! A test that needs them runs [`inside`] one: it starts itself again there, in a process whose network and mounts are its own. Whatever it
+//! does to either is gone with it.
+
+use std::{
+    env,
+    ffi::OsStr,
+    fs,
+    io::Read as _,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use crate::process::program;
+
+/// Set for the process that runs inside.
+const INSIDE: &str = "EQUIBATCH_TEST_INSIDE";
+
+/// Runs `test`, which is the test of the suite that is called `name`, on a machine whose network is empty but for a loopback. Where the
+/// system does not allow it, says why, and the test is not run.
+///
+/// # Panics
+///
+/// Where the test fails.
+pub fn inside(name: &str, test: impl FnOnce()) {
+    if env::var_os(INSIDE).is_some() {
+        here("link set lo up");
+        return test();
+    }
+    let Some(unshare) = unshare() else {
+        return;
+    };
+    let own = env::current_exe().expect("the path of this program");
+    let output = Command::new("unshare")
+        .args(unshare)
+        .arg("--")
+        .arg(own)
+        .args(["--exact", name, "--nocapture"])
+        .env(INSIDE, "1")
+        .output()
+        .expect("unshare was there a moment ago");
+    let said = [&output.stdout[..], &output.stderr[..]].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("1 passed"), "no test is called {name}:\n{said}");
+}
+
+/// The options by which a process gets a network of its own, if it may have one.
+#[allow(clippy::print_stderr, reason = "a test that is not run says so")]
+fn unshare() -> Option<&'static [&'static str]> {
+    let ways: [&[&str]; 2] = [
+        &["--net", "--mount"],
+        &["--user", "--map-root-user", "--net", "--mount"],
+    ];
+    let mut reasons = vec![];
+    for way in ways {
+        let probe = "ip link add near type veth peer name far";
+        match Command::new("unshare")
+            .args(way)
+            .args(["--", "sh", "-c", probe])
+            .output()
+        {
+            Ok(output) if output.status.success() => return Some(way),
+            Ok(output) => reasons.push(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+            Err(error) => reasons.push(error.to_string()),
+        }
+    }
+    eprintln!("skipped: no network namespaces here: {}", reasons.join("; "));
+    None
+}
+
+/// Another machine, at the other end of a cable.
+#[derive(Debug)]
+pub struct Machine {
+    /// Holds the namespace.
+    holder: Child,
+    number: u8,
+}
+
+impl Machine {
+    /// Machine `number`, with a cable to this one. Must be called [`inside`].
+    ///
+    /// # Panics
+    ///
+    /// Where the system refuses.
+    #[must_use]
+    pub fn new(number: u8) -> Self {
+        let mut holder = Command::new("unshare")
+            .args(["--net", "--", "sh", "-c", "echo; exec sleep 600"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("unshare");
+        // Its namespace is there when it speaks.
+        let output = holder.stdout.as_mut().expect("a pipe");
+        output.read_exact(&mut [0]).expect("a line");
+        let machine = Self { holder, number };
+        let (near, far, id) = (machine.near(), machine.far(), machine.holder.id());
+        let address = machine.address();
+        here(&format!("link add {near} type veth peer name {far} netns {id}"));
+        here(&format!("address add 10.77.{number}.1/24 dev {near}"));
+        here(&format!("link set {near} up"));
+        machine.there("link set lo up");
+        machine.there(&format!("address add {address}/24 dev {far}"));
+        machine.there(&format!("link set {far} up"));
+        machine
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("10.77.{}.2", self.number)
+    }
+
+    /// A command that runs the program `name` of this workspace on the machine.
+    #[must_use]
+    pub fn program(&self, name: &str) -> Command {
+        self.run(program(name))
+    }
+
+    /// Pulls the cable: nothing gets through in either direction, and nobody is told.
+    pub fn pull_cable(&self) {
+        // At the other end, so that this machine keeps its route and goes on sending into the dark.
+        self.there(&format!("link set {} down", self.far()));
+    }
+
+    /// Puts the cable back.
+    pub fn mend_cable(&self) {
+        self.there(&format!("link set {} up", self.far()));
+    }
+
+    /// Bytes that came from there.
+    ///
+    /// # Panics
+    ///
+    /// Where the system does not say.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        let output = here(&format!("-s -j link show {}", self.near()));
+        let links: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        links[0]["stats64"]["rx"]["bytes"].as_u64().expect("a number")
+    }
+
+    fn near(&self) -> String {
+        format!("near{}", self.number)
+    }
+
+    fn far(&self) -> String {
+        format!("far{}", self.number)
+    }
+
+    fn run(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["--net", "--target", &self.holder.id().to_string(), "--"]);
+        command.arg(program);
+        command
+    }
+
+    /// Runs `ip` there.
+    fn there(&self, arguments: &str) {
+        succeed(self.run("ip").args(arguments.split(' ')));
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _already_ended = self.holder.kill();
+        let _status = self.holder.wait();
+    }
+}
+
+/// From now on `name` stands for `addresses`, for this process and its children. Must be called [`inside`].
+///
+/// # Panics
+///
+/// Where the system refuses.
+pub fn name_addresses(folder: &Path, name: &str, addresses: &[&str]) {
+    let lines: String = addresses
+        .iter()
+        .map(|address| format!("{address} {name}\n"))
+        .collect();
+    let hosts = folder.join("hosts");
+    fs::write(&hosts, lines).expect("written");
+    succeed(Command::new("mount").arg("--bind").arg(hosts).arg("/etc/hosts"));
+}
+
+/// Runs `ip` on this machine.
+fn here(arguments: &str) -> Output {
+    succeed(Command::new("ip").args(arguments.split(' ')))
+}
+
+fn succeed(command: &mut Command) -> Output {
+    let output = command.output().expect("the command is there");
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
