@@ -182,6 +182,9 @@ pub struct Serve {
     /// A connection that has not begun to speak HTTP/2 within this is closed, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     pub greeting_timeout: u64,
+    /// Close a connection on which nothing was asked for this many seconds; 0: never. A connection with an open stream is never idle.
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    pub idle_timeout: u64,
     /// A stream whose reader takes nothing for this long ends with a status, in seconds; 0: it may take for ever. A client that validates its
     /// model reads nothing meanwhile.
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
@@ -210,6 +213,10 @@ pub struct Serve {
     /// Least important messages that are logged: error, warn, info, debug, trace, or a filter as of the tracing crate.
     #[arg(long, value_name = "LEVEL", default_value = "info", env = "EQUIBATCH_LOG")]
     pub log: String,
+    /// Send traces of requests, streams and batches to the OpenTelemetry collector at this address, http://HOST:PORT or https://HOST:PORT,
+    /// which takes the protocol OTLP over gRPC, usually on port 4317.
+    #[arg(long, value_name = "ADDRESS")]
+    pub otlp: Option<String>,
 }
 
 /// How validation images are chosen.

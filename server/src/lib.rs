@@ -26,7 +26,7 @@
 //! | [`receive`] | the other end of a stream, for clients in Rust and for `bench` |
 //! | [`admin`] | the HTTP face for the operator: health, readiness, metrics |
 //! | [`size`] | amounts of memory as people write them |
-//! | [`args`], [`config`], [`telemetry`] | the command line, what it means, and the log |
+//! | [`args`], [`config`], [`telemetry`] | the command line, what it means, the log and traces |
 //! | [`stats`], [`moments`] | what is in a folder, and what a stream would make of it; mean and variance of pixels |
 //! | [`download`] | lists of addresses to images in class folders |
 //! | [`verify`], [`files`] | what is wrong with the files of a folder, and mending it; files that appear whole or not at all |

@@ -56,9 +56,15 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn serve(args: &Serve, file: Option<&File>) -> Result<(), Failure> {
     let config = Config::try_from(args).map_err(|error| exit::misuse(error, file))?;
-    telemetry::start(args.log_format, &args.log)
-        .context("--log")
+    let telemetry = telemetry::start(args.log_format, &args.log, args.otlp.as_deref())
         .map_err(|error| USAGE.failure(error))?;
+    let served = serve_as(config).await;
+    let flushed = tokio::task::spawn_blocking(move || telemetry.finish());
+    flushed.await.map_err(|panic| SOFTWARE.failure(panic))?;
+    served
+}
+
+async fn serve_as(config: Config) -> Result<(), Failure> {
     let signals = shutdown::Signals::install().map_err(|error| SYSTEM.failure(error))?;
     let mut service = config.service.clone();
     service.access = Access::load(&config.access).map_err(|error| INPUT.failure(error))?;

@@ -1,7 +1,9 @@
 //! What the tests stand on.
 //!
 //! # Layout
+//! - [`admin`]: asking a server over HTTP how it is doing.
 //! - [`certificates`]: for TLS.
+//! - [`collector`]: takes the traces of servers.
 //! - [`docs`]: pages that are made from the code.
 //! - [`http`]: a web server that answers as a test wants it to.
 //! - [`images`]: small folders of real image files.
@@ -13,7 +15,9 @@
 //! - [`receive`]: requests for batches, and what comes back.
 //! - [`mod@reference`]: the way of a validation image from pixels to tensor, in double precision.
 
+pub mod admin;
 pub mod certificates;
+pub mod collector;
 pub mod docs;
 pub mod http;
 pub mod images;

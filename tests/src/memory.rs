@@ -109,6 +109,17 @@ impl MemoryServer {
         }
     }
 
+    /// A connection of its own, as bytes.
+    ///
+    /// # Panics
+    ///
+    /// Where the server is gone.
+    pub async fn pipe(&self) -> DuplexStream {
+        let (here, there) = tokio::io::duplex(PIPE);
+        self.connections.send(Ok(there)).await.expect("a server");
+        here
+    }
+
     /// A connection of its own.
     ///
     /// # Panics

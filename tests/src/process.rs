@@ -1,7 +1,7 @@
 //! The programs as processes.
 
 use std::{
-    env,
+    env, fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
@@ -139,6 +139,16 @@ impl ServerProcess {
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The largest part of it that was in memory at a time, in bytes.
+    ///
+    /// # Panics
+    ///
+    /// Where the process is gone.
+    #[must_use]
+    pub fn peak_memory(&self) -> u64 {
+        memory_of(self.id(), "VmHWM").expect("a process that runs")
     }
 
     /// Sends SIGSTOP: the process stands still, with all its connections open.
@@ -304,6 +314,17 @@ impl Drop for ClientProcess {
         let _already_ended = self.child.kill();
         let _status = self.child.wait();
     }
+}
+
+/// A figure in bytes of what the kernel says of a process; `None` where the process is gone.
+#[must_use]
+pub fn memory_of(process: u32, figure: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(figure)?.strip_prefix(':'))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
 }
 
 /// Sends a signal to a child that is not waited for yet.

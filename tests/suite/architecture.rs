@@ -41,7 +41,14 @@ const SERVER: Rules = &[
     (
         "service",
         &[
-            "pipeline", "augment", "dataset", "sampling", "tensor", "cache", "decode",
+            "pipeline",
+            "augment",
+            "dataset",
+            "sampling",
+            "tensor",
+            "cache",
+            "decode",
+            "telemetry",
         ],
     ),
     ("receive", &["memory"]),
@@ -60,6 +67,7 @@ const SERVER: Rules = &[
         ],
     ),
     ("args", &[]),
+    ("telemetry", &["args", "terminal"]),
     (
         "config",
         &[
@@ -123,7 +131,7 @@ const CLIENT: Rules = &[
 
 /// Word, and the modules that may name it.
 const SERVER_WORDS: Rules = &[
-    ("tonic", &["service", "receive", "bench", "lib"]),
+    ("tonic", &["service", "receive", "bench", "lib", "telemetry"]),
     ("prost", &["service", "receive"]),
     ("equibatch_proto", &["service", "receive", "bench", "lib"]),
     (
@@ -136,6 +144,7 @@ const SERVER_WORDS: Rules = &[
     ("prometheus_client", &["admin"]),
     ("tokio_rustls", &["service"]),
     ("rand_chacha", &["random", "augment", "sample_data"]),
+    ("opentelemetry", &["telemetry"]),
     ("ureq", &["download"]),
 ];
 

@@ -487,6 +487,7 @@ fn a_bad_command_line_ends_with_one_sentence_and_a_code() {
             "--cache-bytes",
         ),
         (&["serve", "--data", good, "--log", "a=b=c"], 64, "--log"),
+        (&["serve", "--data", good, "--otlp", "no address"], 64, "--otlp"),
         (&["serve", "--data", good, "--data", good], 64, "--data"),
         (&["serve"], 64, "--data"),
         (&["sample-data", &full], 64, "not empty"),

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+use equibatch_proto::v1::{DescribeDatasetRequest, StreamBatchesRequest};
 use equibatch_server::service::ServiceConfig;
 use equibatch_tests::{
     images::ImageFolder,
@@ -15,14 +17,19 @@ use equibatch_tests::{
     process::ServerProcess,
     receive::{next, open, receive, small},
 };
+use h2::client::SendRequest;
 use prost::Message as _;
 use tonic::Code;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const PRIORITY: u8 = 2;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -88,6 +95,24 @@ fn is_hung_up(stream: TcpStream) -> bool {
     farewell(stream).is_none_or(|code| code != 0)
 }
 
+/// Calls `StreamBatches` without a library for gRPC, which would read ahead.
+async fn stream_batches(
+    requests: &mut SendRequest<Bytes>,
+    request: &StreamBatchesRequest,
+) -> http::Response<h2::RecvStream> {
+    let call = http::Request::post("http://localhost/equibatch.v1.BatchLoader/StreamBatches")
+        .header("content-type", "application/grpc")
+        .body(())
+        .unwrap();
+    let (response, mut body) = requests.send_request(call, false).unwrap();
+    let request = request.encode_to_vec();
+    let mut message = vec![0];
+    message.extend((request.len() as u32).to_be_bytes());
+    message.extend(request);
+    body.send_data(message.into(), true).unwrap();
+    response.await.unwrap()
+}
+
 async fn assert_serves(server: &ServerProcess) {
     let received = receive(&mut server.client().await, small("valid", 1))
         .await
@@ -128,6 +153,116 @@ async fn headers_without_an_end_end_their_connection() {
     let refused = (0..4000).any(|_| stream.write_all(&more).is_err());
     assert!(refused || is_hung_up(stream), "64 MB of headers are taken");
     assert_serves(&server).await;
+}
+
+#[tokio::test]
+async fn a_flood_of_frames_costs_bounded_memory_and_nobody_else() {
+    let images = pictures();
+    let server = ServerProcess::start(images.root(), &[]);
+    assert_serves(&server).await;
+    let before = server.peak_memory();
+    let header = frame(HEADERS, END_HEADERS, 1, &headers("ListDatasets"));
+    let reset = frame(RST_STREAM, 0, 1, &8_u32.to_be_bytes());
+    for (name, begin, flooding) in [
+        ("pings", vec![], frame(PING, 0, 0, &[7; 8])),
+        ("settings", vec![], frame(SETTINGS, 0, 0, &[0, 4, 0, 1, 0, 0])),
+        ("priorities", vec![], frame(PRIORITY, 0, 3, &[0, 0, 0, 0, 9])),
+        (
+            "small windows",
+            vec![],
+            frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes()),
+        ),
+        ("empty data", header.clone(), frame(DATA, 0, 1, &[])),
+        (
+            "data of a request taken back",
+            [header.clone(), reset].concat(),
+            frame(DATA, 0, 1, &[9; 64]),
+        ),
+        (
+            "empty headers",
+            frame(HEADERS, 0, 1, &headers("ListDatasets")),
+            frame(CONTINUATION, 0, 1, &[]),
+        ),
+    ] {
+        let mut stream = connect(&server);
+        let limit = Some(Duration::from_millis(500));
+        stream.set_write_timeout(limit).expect("a time limit");
+        let _begun = stream.write_all(&begin);
+        // Nothing is read. Up to 8 MB are sent, until the server hangs up or takes no more.
+        let thousand = flooding.repeat(1000);
+        let sent = (0..8_000_000 / thousand.len()).take_while(|_| stream.write_all(&thousand).is_ok());
+        assert!(sent.count() > 0, "{name}");
+        assert_serves(&server).await;
+    }
+    let grown = server.peak_memory() - before;
+    assert!(grown < 64 << 20, "{grown} bytes");
+}
+
+#[tokio::test]
+async fn a_request_that_is_too_large_is_refused() {
+    let images = pictures();
+    let server = MemoryServer::start(engine(images.root(), config(1, 1 << 26)));
+    let mut client = server.client().await;
+    let mut request = small("train", 1);
+    request.dataset = "x".repeat(5 << 20);
+    let status = receive(&mut client, request).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+    let question = DescribeDatasetRequest {
+        dataset: "x".repeat(5 << 20),
+        ..DescribeDatasetRequest::default()
+    };
+    let status = client.describe_dataset(question).await.unwrap_err();
+    assert!(
+        matches!(status.code(), Code::OutOfRange | Code::ResourceExhausted),
+        "{status}"
+    );
+    assert!(receive(&mut client, small("valid", 1)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_connection_on_which_nothing_is_asked_is_closed_and_one_with_a_stream_is_not() {
+    let images = pictures();
+    let server = ServerProcess::start(images.root(), &["--idle-timeout", "1"]);
+    let (mut used, mut unused) = (server.client().await, server.client().await);
+    let (_description, mut stream) = open(&mut used, small("train", 1_000_000)).await.unwrap();
+    next(&mut stream).await.unwrap().unwrap();
+    assert!(receive(&mut unused, small("valid", 1)).await.is_ok());
+    // Two connections that begin well and go on to say nothing: the second begins when the first was closed.
+    for _ in 0..2 {
+        let raw = connect(&server);
+        let closed = tokio::task::spawn_blocking(move || is_hung_up(raw));
+        assert!(closed.await.unwrap());
+    }
+    next(&mut stream).await.unwrap().unwrap();
+    // Its own connection was closed, too: it makes another one.
+    while let Err(status) = receive(&mut unused, small("valid", 1)).await {
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_gives_no_sign_of_life_is_given_up() {
+    let images = pictures();
+    let service = ServiceConfig {
+        keepalive_interval: Duration::from_millis(100),
+        keepalive_timeout: Duration::from_millis(100),
+        ..ServiceConfig::default()
+    };
+    let server = MemoryServer::start_with(engine(images.root(), config(1, 1 << 26)), service);
+    let (mut requests, mut connection) = h2::client::handshake(server.pipe().await).await.unwrap();
+    let request = small("train", 1_000_000);
+    let unread = {
+        let asking = stream_batches(&mut requests, &request);
+        tokio::select! {
+            response = asking => response,
+            ended = &mut connection => panic!("{ended:?}"),
+        }
+    };
+    // From here on nobody answers to anything, and nothing is closed.
+    while server.engine.open_streams() > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop((unread, connection));
 }
 
 #[tokio::test]
@@ -234,17 +369,7 @@ async fn a_reader_that_does_not_come_back_loses_its_connection() {
     let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
     // It answers to every sign of life that the server asks for.
     let connection = tokio::spawn(connection);
-    let call = http::Request::post("http://localhost/equibatch.v1.BatchLoader/StreamBatches")
-        .header("content-type", "application/grpc")
-        .body(())
-        .unwrap();
-    let (response, mut body) = requests.send_request(call, false).unwrap();
-    let request = small("train", 1_000_000).encode_to_vec();
-    let mut message = vec![0];
-    message.extend((request.len() as u32).to_be_bytes());
-    message.extend(request);
-    body.send_data(message.into(), true).unwrap();
-    let unread = response.await.unwrap();
+    let unread = stream_batches(&mut requests, &small("train", 1_000_000)).await;
     let ended = tokio::time::timeout(Duration::from_secs(60), connection).await;
     let _how = ended.expect("the connection is cut").unwrap();
     drop(unread);

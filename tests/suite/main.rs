@@ -38,6 +38,7 @@ mod shutdown;
 mod stream;
 mod terminal;
 mod touches;
+mod traces;
 mod training;
 mod transfer;
 mod verdict;

@@ -3,14 +3,13 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
     path::Path,
     process::Output,
 };
 
 use equibatch_server::admin::Admin;
 use equibatch_tests::{
+    admin::{get, value},
     images::ImageFolder,
     memory::{MemoryServer, config, engine},
     process::{ServerProcess, server},
@@ -106,27 +105,6 @@ fn the_printed_configuration_is_a_configuration() {
     fs::write(&path, &printed).unwrap();
     let again = server(&["serve", "--config", text(&path), "--print-config"]);
     assert_eq!(String::from_utf8(again.stdout).unwrap(), printed);
-}
-
-/// The status and the body of an answer.
-fn get(address: SocketAddr, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
-}
-
-/// The value of the line that begins with `name`.
-fn value(metrics: &str, name: &str) -> f64 {
-    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
-    let line = line.unwrap_or_else(|| panic!("no {name} in:\n{metrics}"));
-    line.trim().parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,9 +1,14 @@
 //! Several jobs at one server: who gets how much of it.
 
 use std::{
+    fs::{self, File},
     num::NonZeroUsize,
+    path::Path,
     sync::{Arc, Condvar, Mutex},
+    thread,
 };
+
+use equibatch_client::stream::{BatchRequest, BatchStream, Patience, Servers, Split};
 
 use equibatch_proto::v1::StreamBatchesRequest;
 use equibatch_server::{
@@ -12,10 +17,13 @@ use equibatch_server::{
     pipeline::{Engine, EngineConfig, Files, Source},
 };
 use equibatch_tests::{
+    admin::{get, value},
     images::ImageFolder,
     memory::{MemoryServer, config},
+    process::ServerProcess,
     receive::{open, small},
 };
+use serde_json::Value;
 
 /// Files that nobody gets before the gate is open; and of which dataset they were, in their order.
 #[derive(Debug, Default)]
@@ -90,4 +98,104 @@ async fn streams_share_the_processors_evenly_and_by_weight_where_that_is_asked_f
     assert!((240..=290).contains(&heavy), "{heavy} of 300 instead of 270");
     let light = of_the_second([Some(100), None], 300).await;
     assert!(light <= 20, "{light} of 300 instead of 3");
+}
+
+fn stream(server: &ServerProcess, request: &BatchRequest) -> BatchStream {
+    let servers = Servers::open(&server.address, Patience::default()).unwrap();
+    servers.stream(request, 1).unwrap()
+}
+
+/// Digests of all batches of a stream.
+fn digests(server: &ServerProcess, request: &BatchRequest) -> Vec<blake3::Hash> {
+    let mut stream = stream(server, request);
+    let digest = |batch: equibatch_client::stream::Batch| {
+        let labels: Vec<u8> = batch
+            .labels
+            .iter()
+            .flat_map(|label| label.to_le_bytes())
+            .collect();
+        blake3::hash(&[&labels[..], &batch.tensor[..]].concat())
+    };
+    std::iter::from_fn(|| stream.next_batch().unwrap())
+        .map(digest)
+        .collect()
+}
+
+/// Where the server of this log answers its operator.
+fn admin(log: &Path) -> std::net::SocketAddr {
+    let log = fs::read_to_string(log).unwrap();
+    let lines = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut addresses = lines.filter(|line| line["message"] == "answering the operator");
+    let line = addresses.next().unwrap();
+    line["address"].as_str().unwrap().parse().unwrap()
+}
+
+#[test]
+fn one_of_four_clients_is_stuck_and_costs_the_others_its_window_and_no_more() {
+    let images = ImageFolder::new(&[("birds", 5), ("flowers", 20)]);
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let options = [
+        &[
+            "--listen",
+            "127.0.0.1:0",
+            "--admin",
+            "127.0.0.1:0",
+            "--stream-bytes",
+            "32MiB",
+        ][..],
+        &["--log", "info", "--log-format", "json"],
+    ];
+    let server = ServerProcess::logging(File::create(&log).unwrap(), images.root(), &options.concat());
+    let admin = admin(&log);
+    let before = server.peak_memory();
+
+    // Batches of 9.6 MB, of which 3 fit into the window.
+    let batch = 16;
+    let mut stuck = stream(
+        &server,
+        &BatchRequest {
+            epochs: 1000,
+            ..BatchRequest::evaluation("", Split::Train, batch, 224)
+        },
+    );
+    stuck.next_batch().unwrap().unwrap();
+    let requests =
+        [("none", 32, 1), ("fastai", 48, 2), ("flip-only", 64, 3)].map(|(recipe, size, seed)| BatchRequest {
+            epochs: 20,
+            seed,
+            recipe: recipe.to_owned(),
+            ..BatchRequest::evaluation("", Split::Train, 8, size)
+        });
+    let together = thread::scope(|scope| {
+        let readers = requests
+            .each_ref()
+            .map(|request| scope.spawn(|| digests(&server, request)));
+        readers.map(|reader| reader.join().unwrap())
+    });
+    drop(stuck);
+    let of_pictures =
+        |metrics: &str, name: &str| value(metrics, &format!("equibatch_{name}{{dataset=\"pictures\"}}"));
+    let metrics = loop {
+        let metrics = get(admin, "/metrics").1;
+        if of_pictures(&metrics, "streams") == 0.0 {
+            break metrics;
+        }
+    };
+    let made = of_pictures(&metrics, "cached_images_total") + of_pictures(&metrics, "decoded_images_total");
+    let given = of_pictures(&metrics, "images_total");
+    // 32 images an epoch in batches of 8, 20 epochs, three times.
+    assert!(given >= f64::from(32 * 20 * 3), "{given}");
+    // The rest was made for the one who is stuck: a window, and one batch that is handed over.
+    assert!(made - given <= f64::from(4 * batch), "{made} made, {given} given");
+    let grown = server.peak_memory() - before;
+    assert!(
+        grown < 4 * (32 << 20) + (64 << 20),
+        "{grown} bytes for windows of 32 MiB"
+    );
+    for (request, together) in requests.iter().zip(together) {
+        assert_eq!(together, digests(&server, request), "the same bytes as alone");
+    }
 }

@@ -9,7 +9,7 @@ use tonic::{
     transport::{Certificate, ClientTlsConfig, Identity},
 };
 
-use super::{Error, address::Address};
+use super::{Error, address::Address, trace::TraceId};
 
 /// What a server may want to see. By default nothing.
 #[derive(Clone, Default)]
@@ -87,14 +87,20 @@ impl Credentials {
     }
 }
 
-/// Shows the token with every request.
+/// Shows the token with every request, and says which trace it belongs to.
 #[derive(Clone, Debug)]
-pub(super) struct Bearer(pub(super) Option<Token>);
+pub(super) struct Caller {
+    pub(super) token: Option<Token>,
+    pub(super) trace: TraceId,
+}
 
-impl Interceptor for Bearer {
+impl Interceptor for Caller {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(Token(value)) = &self.0 {
+        if let Some(Token(value)) = &self.token {
             request.metadata_mut().insert("authorization", value.clone());
+        }
+        if let Ok(value) = self.trace.header().parse() {
+            request.metadata_mut().insert("traceparent", value);
         }
         Ok(request)
     }
@@ -115,6 +121,10 @@ mod tests {
         };
         assert!(credentials.token.is_some());
         assert!(!format!("{credentials:?}").contains("0123"));
-        assert!(!format!("{:?}", Bearer(credentials.token)).contains("0123"));
+        let caller = Caller {
+            token: credentials.token,
+            trace: TraceId::new(),
+        };
+        assert!(!format!("{caller:?}").contains("0123"));
     }
 }

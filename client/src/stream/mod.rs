@@ -9,6 +9,7 @@
 //! - [`dataset`]: what servers say of their datasets.
 //! - `lane`: one server's part of a stream, and what happens when that server does not deliver.
 //! - `roster`: which servers are well, and the looking after those that are not; [`patience`]: how long to wait.
+//! - `trace`: one name for all requests of this process, in the servers' logs and traces.
 //! - [`verdict`]: what holds a stream up; `usage`: what the servers are told for that.
 //! - `credentials`: what a server may want to see.
 //! - `server`, `address`: one server; `incoming`: one stream from it, every message checked.
@@ -41,6 +42,7 @@ pub mod request;
 mod roster;
 mod server;
 pub mod servers;
+mod trace;
 mod usage;
 pub mod verdict;
 
@@ -53,6 +55,7 @@ pub use patience::Patience;
 pub use position::Position;
 pub use request::{Balance, BatchRequest, Split, Stride, Wire};
 pub use servers::Servers;
+pub use trace::TraceId;
 pub use verdict::{Bottleneck, Verdict};
 
 #[cfg(test)]

@@ -17,9 +17,10 @@ use super::{
     BatchRequest, Credentials, DatasetDescription, DatasetSummary, Error, StreamDescription,
     address::Address,
     batch::short,
-    credentials::Bearer,
+    credentials::Caller,
     error::{root, unreachable},
     incoming::Incoming,
+    trace::TraceId,
     usage::Usage,
     verdict::Spent,
 };
@@ -31,15 +32,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const PROBE_INTERVAL: Duration = Duration::from_secs(15);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A connection, with the token.
-pub(super) type Connection = InterceptedService<Channel, Bearer>;
+/// A connection, with the token and the trace.
+pub(super) type Connection = InterceptedService<Channel, Caller>;
 
 /// A server that may or may not be there.
 #[derive(Debug)]
 pub(super) struct Server {
     address: String,
     endpoint: Endpoint,
-    bearer: Bearer,
+    caller: Caller,
     /// For questions; streams have connections of their own.
     channel: OnceCell<Channel>,
     /// The shortest time that a connection took, in microseconds.
@@ -56,17 +57,21 @@ pub(super) struct Files {
 
 impl Server {
     /// The servers that `address` stands for, which may want to see `credentials`. Connects to none of them.
-    pub(super) async fn find(address: &str, credentials: &Credentials) -> Result<Vec<Self>, Error> {
+    pub(super) async fn find(
+        address: &str,
+        credentials: &Credentials,
+        trace: TraceId,
+    ) -> Result<Vec<Self>, Error> {
         let address = Address::parse(address)?;
         credentials.check(&address)?;
         let machines = address.machines().await?;
         machines
             .iter()
-            .map(|address| Self::at(address, credentials))
+            .map(|address| Self::at(address, credentials, trace))
             .collect()
     }
 
-    fn at(address: &Address, credentials: &Credentials) -> Result<Self, Error> {
+    fn at(address: &Address, credentials: &Credentials, trace: TraceId) -> Result<Self, Error> {
         let text = address.to_string();
         let refused = |error: &tonic::transport::Error| Error::Address {
             address: text.clone(),
@@ -92,7 +97,10 @@ impl Server {
         Ok(Self {
             address: text,
             endpoint,
-            bearer: Bearer(credentials.token.clone()),
+            caller: Caller {
+                token: credentials.token.clone(),
+                trace,
+            },
             channel: OnceCell::new(),
             round_trip_us: AtomicU32::new(u32::MAX),
         })
@@ -117,7 +125,7 @@ impl Server {
     }
 
     fn authorized(&self, channel: Channel) -> Connection {
-        InterceptedService::new(channel, self.bearer.clone())
+        InterceptedService::new(channel, self.caller.clone())
     }
 
     async fn reach(&self, endpoint: &Endpoint) -> Result<Channel, Error> {

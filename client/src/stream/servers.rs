@@ -10,6 +10,7 @@ use super::{
     lane::{Lane, Source},
     roster::Roster,
     server::Server,
+    trace::TraceId,
 };
 
 /// How long a server may take to answer a question that needs no images.
@@ -25,6 +26,7 @@ pub struct Servers {
     threads: Arc<Runtime>,
     addresses: String,
     weight: Option<u32>,
+    trace: TraceId,
 }
 
 impl Servers {
@@ -52,11 +54,12 @@ impl Servers {
             .thread_name("stream")
             .enable_all()
             .build();
+        let trace = TraceId::new();
         let threads = Arc::new(threads.map_err(|error| Error::Threads(Arc::new(error)))?);
         let roster = threads.block_on(async {
             let mut servers = vec![];
             for address in addresses.split(',') {
-                servers.extend(Server::find(address.trim(), credentials).await?);
+                servers.extend(Server::find(address.trim(), credentials, trace).await?);
             }
             let roster = Roster::new(servers, patience);
             greet(&roster).await?;
@@ -69,7 +72,14 @@ impl Servers {
             threads,
             addresses,
             weight: None,
+            trace,
         })
+    }
+
+    /// What the servers call the requests of this client in their logs and traces.
+    #[must_use]
+    pub fn trace(&self) -> TraceId {
+        self.trace
     }
 
     /// The same, with streams that weigh `weight` where their requests do not say.

@@ -9,8 +9,10 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Poll, Waker},
-    time::Instant,
+    time::Duration,
 };
+
+use rustix::time::{ClockId, clock_gettime};
 
 use super::{
     Error,
@@ -272,15 +274,21 @@ impl workers::Job for Job {
     fn claim(self: Arc<Self>) -> Option<Task> {
         let (batch, piece) = self.claim_piece()?;
         Some(Box::new(move || {
-            let started = Instant::now();
+            let before = processor_time();
             self.make(batch, piece);
-            started.elapsed()
+            processor_time().saturating_sub(before)
         }))
     }
 
     fn share(&self) -> &Share {
         &self.share
     }
+}
+
+/// What this thread has had of a processor so far. Time that it spent waiting, for a disk or for a processor, is not in it.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 fn panicked(position: Position) -> Error {

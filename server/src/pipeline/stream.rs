@@ -168,7 +168,10 @@ fn percent(share: f64) -> u64 {
 impl Drop for BatchStream {
     fn drop(&mut self) {
         self.job.close();
-        self.description.served.meter().close();
+        let meter = self.description.served.meter();
+        // What was made and nobody took.
+        meter.add(&self.account.tally.take());
+        meter.close();
         let (spec, sums) = (&self.description.spec, &self.account.total);
         tracing::info!(
             stream = %self.description.id,

@@ -27,7 +27,7 @@ impl Waiter for Arc<dyn Job> {
     }
 }
 
-/// A piece of work, which says how long it took a worker. It must catch its own panics.
+/// A piece of work, which says how much of a processor's time it took. It must catch its own panics.
 pub(super) type Task = Box<dyn FnOnce() -> Duration + Send>;
 
 /// A handle on the threads. They end when the last handle is dropped.

@@ -31,6 +31,7 @@ use tonic::transport::server::Connected;
 use super::{
     ServiceConfig,
     access::{Guest, Place, Places},
+    presence::{Busy, Presence},
 };
 
 /// Bytes that a client sends unasked before anything else: HTTP/2's preface, and the header of its settings.
@@ -49,6 +50,7 @@ pub struct Guarded<C> {
     visit: Visit,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     greeting: Option<Greeting>,
+    idleness: Option<Idleness>,
     /// Since when it takes no more bytes.
     blocked: Option<Instant>,
     _place: Place,
@@ -60,9 +62,15 @@ pub struct Visit {
     guest: Guest,
     leash: CancellationToken,
     blocked_ns: Arc<AtomicU64>,
+    presence: Presence,
 }
 
 impl Visit {
+    /// A request has come; it ends with the result.
+    pub(super) fn enter(&self) -> Busy {
+        self.presence.enter()
+    }
+
     /// Who is at the other end.
     pub(super) fn guest(&self) -> Guest {
         self.guest.clone()
@@ -77,6 +85,14 @@ impl Visit {
     pub(super) fn leash(&self) -> CancellationToken {
         self.leash.clone()
     }
+}
+
+/// How long a connection may be there for nothing.
+#[derive(Debug)]
+struct Idleness {
+    limit: Duration,
+    /// When to look again.
+    look: Pin<Box<Sleep>>,
 }
 
 /// What a new connection still has to say, and by when.
@@ -99,6 +115,7 @@ where
     let door = Door {
         tls: config.access.tls.clone(),
         patience: config.greeting_timeout,
+        idle_limit: config.idle_timeout,
         places: Places::new(config.connections),
         share: config.connections.div_ceil(4),
         admitted,
@@ -110,6 +127,7 @@ where
 struct Door<C> {
     tls: Option<TlsAcceptor>,
     patience: Duration,
+    idle_limit: Option<Duration>,
     places: Places,
     /// Connections of one address.
     share: usize,
@@ -158,7 +176,12 @@ where
                         guest,
                         leash,
                         blocked_ns: Arc::default(),
+                        presence: Presence::new(),
                     },
+                    idleness: self.idle_limit.map(|limit| Idleness {
+                        limit,
+                        look: Box::pin(time::sleep(limit)),
+                    }),
                     blocked: None,
                     greeting: Some(Greeting {
                         missing: GREETING,
@@ -215,6 +238,20 @@ impl<C> Guarded<C> {
     }
 }
 
+impl Idleness {
+    /// Says whether it has lasted too long; where not, looks again when it may.
+    fn is_over(&mut self, presence: &Presence, context: &mut Context<'_>) -> bool {
+        while self.look.as_mut().poll(context).is_ready() {
+            let left = self.limit.saturating_sub(presence.idle());
+            if left.is_zero() {
+                return true;
+            }
+            self.look.as_mut().reset(time::Instant::now() + left);
+        }
+        false
+    }
+}
+
 impl<C> Connected for Guarded<C> {
     type ConnectInfo = Visit;
 
@@ -234,6 +271,13 @@ impl<C: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<C> {
         let polled = Pin::new(&mut this.io).poll_read(context, buffer);
         if polled.is_pending() && this.cut.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        if let Some(idleness) = &mut this.idleness
+            && polled.is_pending()
+            && idleness.is_over(&this.visit.presence, context)
+        {
+            tracing::debug!(client = %this.visit.guest, "connection without requests closed");
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         if let Some(greeting) = &mut this.greeting {
             greeting.missing = greeting.missing.saturating_sub(buffer.filled().len() - before);

@@ -9,9 +9,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{self, Server, server::Connected};
 use tonic_health::{ServingStatus, server::HealthReporter};
+use tower::layer::util::{Identity, Stack};
 
-use super::{Access, Loader, access::Gate, direct::Direct, drain::Guests};
-use crate::pipeline::Engine;
+use super::{Access, Loader, access::Gate, direct::Direct, drain::Guests, presence::Noted};
+use crate::{pipeline::Engine, telemetry};
 
 /// How connections are kept.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct ServiceConfig {
     pub reader_timeout: Option<Duration>,
     /// A connection that has not said within this what every client says first is closed.
     pub greeting_timeout: Duration,
+    /// A connection without a request for this long is closed; its client makes another one when it has something to ask.
+    pub idle_timeout: Option<Duration>,
     /// Who may come in.
     pub access: Access,
 }
@@ -52,6 +55,8 @@ impl Default for ServiceConfig {
             // A client reads nothing while it validates its model, which may take minutes.
             reader_timeout: Some(Duration::from_secs(900)),
             greeting_timeout: Duration::from_secs(10),
+            // Reports come once an epoch; a new connection then costs nothing that anybody notices.
+            idle_timeout: Some(Duration::from_secs(900)),
             access: Access::default(),
         }
     }
@@ -117,7 +122,7 @@ where
 
 /// HTTP/2 settings. The window and frame sizes here bound what *clients* send, which are small requests; those that carry batches are the
 /// receiver's to choose, and so are the client's.
-fn http2(config: &ServiceConfig) -> Server {
+fn http2(config: &ServiceConfig) -> Server<Stack<Noted, Identity>> {
     Server::builder()
         .initial_stream_window_size(64 * 1024)
         .initial_connection_window_size(1024 * 1024)
@@ -126,7 +131,11 @@ fn http2(config: &ServiceConfig) -> Server {
         .max_concurrent_streams(config.requests_per_connection)
         .http2_keepalive_interval(Some(config.keepalive_interval))
         .http2_keepalive_timeout(Some(config.keepalive_timeout))
-        .trace_fn(|request| tracing::info_span!("request", path = request.uri().path()))
+        .trace_fn(|request| {
+            let parent = request.headers().get("traceparent");
+            telemetry::request(request.uri().path(), parent.and_then(|value| value.to_str().ok()))
+        })
+        .layer(Noted)
 }
 
 /// The names that health is asked for: the whole server, and the service by its name.

@@ -9,6 +9,7 @@ mod frames;
 mod health;
 mod listen;
 mod loader;
+mod presence;
 mod responses;
 pub mod socket;
 mod status;

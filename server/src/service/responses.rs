@@ -10,7 +10,7 @@ use equibatch_proto::v1::{StreamBatchesResponse, stream_batches_response::Messag
 use tokio_stream::Stream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::Status;
-use tracing::Span;
+use tracing::{Span, field::Empty};
 
 use super::{
     access::{Grant, Place},
@@ -18,7 +18,10 @@ use super::{
     drain::Guest,
     status::{status, stopping, withdrawn},
 };
-use crate::pipeline::BatchStream;
+use crate::{
+    pipeline::{self, Batch, BatchStream, Description},
+    telemetry::attribute,
+};
 
 /// The description, then the batches. When the server stops or the client's token is withdrawn, the batch in hand is the last one, and the
 /// stream ends with a status.
@@ -31,6 +34,8 @@ pub struct Responses {
     withdrawn: Pin<Box<WaitForCancellationFutureOwned>>,
     /// What is said of the stream names the client.
     span: Span,
+    /// Of the batch that the reader waits for.
+    batch: Option<Span>,
     _guest: (Guest, Place),
 }
 
@@ -43,6 +48,7 @@ impl Responses {
         guest: (Guest, Place),
     ) -> Self {
         let span = tracing::info_span!("stream", client = %guest.1.guest());
+        describe(&span, stream.description());
         let until = |token: &CancellationToken| Box::pin(token.clone().cancelled_owned());
         Self {
             stream: Some(stream),
@@ -50,6 +56,7 @@ impl Responses {
             stopping: until(stopping),
             withdrawn: until(&grant.withdrawn),
             span,
+            batch: None,
             _guest: guest,
         }
     }
@@ -91,7 +98,11 @@ impl Stream for Responses {
             this.stream = None;
             return Poll::Ready(Some(Err(withdrawn())));
         }
-        let answer = match ready!(stream.poll_next(context)) {
+        let polled = stream.poll_next(context);
+        if !matches!(polled, Poll::Ready(None)) {
+            trace(&mut this.batch, &polled);
+        }
+        let answer = match ready!(polled) {
             Some(Ok(batch)) => Some(Ok(response(Message::Batch(convert::batch(
                 batch,
                 stream.description(),
@@ -106,6 +117,42 @@ impl Stream for Responses {
             this.stream = None;
         }
         Poll::Ready(answer)
+    }
+}
+
+/// Says in the trace what is streamed: with the epoch and the step of a batch, all that is in its position token.
+fn describe(span: &Span, description: &Description) {
+    let spec = &description.spec;
+    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    attribute(span, "stream", description.id.to_string());
+    attribute(span, "dataset", spec.dataset.clone());
+    attribute(span, "split", spec.split.name());
+    attribute(
+        span,
+        "fingerprint",
+        description.served.dataset().fingerprint.to_string(),
+    );
+    attribute(span, "spec_hash", format!("{:?}", description.spec_hash));
+    // Seeds use all 64 bits, numbers in traces only 63.
+    attribute(span, "seed", spec.seed.to_string());
+    attribute(span, "world", i64::from(spec.shard.world));
+    attribute(span, "rank", i64::from(spec.shard.rank));
+    attribute(span, "start.epoch", number(spec.start.position.epoch));
+    attribute(span, "start.step", number(spec.start.position.step));
+    attribute(span, "epochs", i64::from(spec.epochs));
+}
+
+/// Each batch is a part of the stream's trace, from the demand for it to the delivery.
+fn trace(span: &mut Option<Span>, polled: &Poll<Option<Result<Batch, pipeline::Error>>>) {
+    let begin = || tracing::debug_span!("batch", epoch = Empty, step = Empty, images = Empty);
+    let begun = span.get_or_insert_with(begin);
+    if let Poll::Ready(Some(Ok(batch))) = polled {
+        begun.record("epoch", batch.position.epoch);
+        begun.record("step", batch.position.step);
+        begun.record("images", batch.labels.len());
+    }
+    if polled.is_ready() {
+        *span = None;
     }
 }
 

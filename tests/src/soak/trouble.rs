@@ -1,7 +1,6 @@
 //! What goes wrong.
 
 use std::{
-    fs,
     io::Write as _,
     net::TcpStream,
     path::Path,
@@ -17,7 +16,10 @@ use rand_chacha::ChaCha8Rng;
 use tokio::runtime::Runtime;
 
 use super::{OPTIONS, report::Trouble};
-use crate::{process::ServerProcess, receive};
+use crate::{
+    process::{ServerProcess, memory_of},
+    receive,
+};
 
 /// Does something to one of the servers every second or two, and brings it back, until `end`.
 pub(super) fn make(
@@ -31,7 +33,7 @@ pub(super) fn make(
         let calm = Duration::from_millis(dice.random_range(500..2000));
         thread::sleep(calm);
         for server in servers.iter() {
-            trouble.peak_rss = trouble.peak_rss.max(resident_bytes(server.id()));
+            trouble.peak_rss = trouble.peak_rss.max(memory_of(server.id(), "VmRSS").unwrap_or(0));
         }
         let victim = dice.random_range(0..servers.len());
         let absence = Duration::from_millis(dice.random_range(50..2500));
@@ -133,15 +135,4 @@ fn nonsense(dice: &mut ChaCha8Rng) -> StreamBatchesRequest {
         }),
         ..StreamBatchesRequest::default()
     }
-}
-
-/// The resident size of a process; zero where it is gone.
-fn resident_bytes(process: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.trim().strip_suffix("kB"));
-    kilobytes
-        .and_then(|text| text.trim().parse::<u64>().ok())
-        .unwrap_or(0)
-        * 1024
 }
