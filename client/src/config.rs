@@ -7,10 +7,10 @@ use std::{
 };
 
 use crate::{
-    args::{Execution, Server, Setup, Train},
+    args::{Execution, Keep, Server, Setup, Train},
     learn::run::RunConfig,
     runtime::{Operators, SessionOptions},
-    stream::{Balance, Credentials, Patience, Servers, Token},
+    stream::{Credentials, Patience, Servers, Token},
 };
 
 /// The command line asks for something that cannot be.
@@ -22,6 +22,17 @@ pub struct UsageError(pub String);
 pub fn put_over(args: &Train, config: &mut RunConfig) {
     put(&mut config.epochs, args.epochs.as_ref());
     put(&mut config.max_lr, args.max_lr.as_ref());
+    let Keep {
+        save_best,
+        early_stopping,
+        keep_checkpoints,
+    } = &args.keep;
+    put(&mut config.policy.save_best, save_best.clone().map(Some).as_ref());
+    put(
+        &mut config.policy.early_stopping,
+        early_stopping.map(Some).as_ref(),
+    );
+    put(&mut config.policy.keep_checkpoints, keep_checkpoints.as_ref());
     put_setup_over(&args.setup, config);
 }
 
@@ -113,10 +124,10 @@ pub fn training_options(execution: &Execution, operators: Operators) -> SessionO
     }
 }
 
-/// The first folder `runs/DATASET-BALANCE`, `runs/DATASET-BALANCE-2`, ... that does not exist yet.
+/// The first folder `runs/NAME`, `runs/NAME-2`, ... that does not exist yet.
 #[must_use]
-pub fn new_run_folder(dataset: &str, balance: Balance) -> PathBuf {
-    let name = format!("{dataset}-{balance}").replace([':', '/', '\\'], "-");
+pub fn new_folder(name: &str) -> PathBuf {
+    let name = name.replace([':', '/', '\\'], "-");
     let folder = |number: u32| {
         let suffix = if number > 1 {
             format!("-{number}")
@@ -137,6 +148,7 @@ mod tests {
 
     use super::*;
     use crate::args::{Arguments, Command};
+    use crate::stream::Balance;
 
     fn train(arguments: &[&str]) -> Train {
         let arguments = ["client", "train"].iter().chain(arguments);
@@ -153,7 +165,7 @@ mod tests {
         RunConfig {
             epochs: 10,
             batch_size: 64,
-            ..crate::learn::run::tests::config()
+            ..crate::learn::run::sample()
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! # What
 //!
-//! The `client` program: `train`, `evaluate`, `predict`, `datasets`. The network is differentiated here, graph to graph, so that one
+//! The `client` program: `train`, `find-lr`, `evaluate`, `predict`, `datasets`. The network is differentiated here, graph to graph, so that one
 //! training step is one ordinary ONNX model for an ordinary ONNX Runtime.
 //!
 //! # Layout

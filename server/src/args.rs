@@ -8,6 +8,7 @@ mod bench;
 mod data;
 mod explain;
 pub mod file;
+pub mod key;
 mod manual;
 mod preview;
 mod which;

@@ -6,7 +6,10 @@ use std::{
 };
 
 use equibatch_server::{
-    args::file::{self, File},
+    args::{
+        file::{self, File},
+        key,
+    },
     config,
 };
 
@@ -40,8 +43,8 @@ impl From<file::Error> for Failure {
     fn from(error: file::Error) -> Self {
         match error {
             file::Error::Typed(_) => USAGE.failure(error),
-            file::Error::Read { .. } => INPUT.failure(error),
-            file::Error::Line { .. } => CONFIG.failure(error),
+            file::Error::File(key::Error::Read { .. }) => INPUT.failure(error),
+            file::Error::File(key::Error::Line { .. }) => CONFIG.failure(error),
         }
     }
 }

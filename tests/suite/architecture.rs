@@ -125,7 +125,9 @@ const CLIENT: Rules = &[
     ),
     (
         "command",
-        &["args", "config", "learn", "runtime", "stream", "weights"],
+        &[
+            "args", "config", "learn", "runtime", "schedule", "stream", "weights",
+        ],
     ),
 ];
 

@@ -35,6 +35,7 @@ mod reference;
 mod rendering;
 mod several_jobs;
 mod shutdown;
+mod stages;
 mod stream;
 mod terminal;
 mod touches;

@@ -15,14 +15,14 @@ use equibatch_tests::{
 use crate::weights::{HubServer, file, serialized};
 
 /// 8 and 16 images for training: 4 steps an epoch when balanced.
-struct Workshop {
-    server: ServerProcess,
+pub(crate) struct Workshop {
+    pub(crate) server: ServerProcess,
     _images: ImageFolder,
     folder: tempfile::TempDir,
 }
 
 impl Workshop {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let images = ImageFolder::new(&[("birds", 10), ("flowers", 20)]);
         Self {
             server: ServerProcess::start(images.root(), &["--threads", "1"]),
@@ -31,32 +31,36 @@ impl Workshop {
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn text(&self, name: &str) -> String {
+    pub(crate) fn text(&self, name: &str) -> String {
         self.path(name).to_str().expect("a path in UTF-8").to_owned()
     }
 
-    /// `client train` with small images on one thread; its exit code, standard output and standard error.
-    fn train(&self, more: &[&str]) -> (Option<i32>, String, String) {
-        let usual = ["train", "--server", &self.server.address, "--threads", "1"];
+    /// A command of the client on one thread; its exit code, standard output and standard error.
+    pub(crate) fn run(&self, command: &str, more: &[&str]) -> (Option<i32>, String, String) {
+        let usual = [command, "--server", &self.server.address, "--threads", "1"];
         let output = client(&[&usual, more].concat());
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     }
 
-    fn trained(&self, more: &[&str]) -> String {
+    pub(crate) fn train(&self, more: &[&str]) -> (Option<i32>, String, String) {
+        self.run("train", more)
+    }
+
+    pub(crate) fn trained(&self, more: &[&str]) -> String {
         let (code, out, errors) = self.train(more);
         assert_eq!(code, Some(0), "{out}{errors}");
         out
     }
 }
 
-const SMALL: [&str; 6] = ["--arch", "resnet18@8", "--size", "32", "--batch-size", "8"];
+pub(crate) const SMALL: [&str; 6] = ["--arch", "resnet18@8", "--size", "32", "--batch-size", "8"];
 
-fn checkpoint(path: &Path) -> Checkpoint {
+pub(crate) fn checkpoint(path: &Path) -> Checkpoint {
     Checkpoint::load(path).expect("a checkpoint")
 }
 

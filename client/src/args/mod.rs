@@ -1,7 +1,10 @@
 //! What was typed.
 
 mod evaluate;
+pub mod experiment;
 mod export;
+mod find_lr;
+mod keep;
 mod manual;
 mod predict;
 mod server;
@@ -15,6 +18,8 @@ use crate::runtime::Operators;
 
 pub use evaluate::Evaluate;
 pub use export::{Export, PixelOrder, Preprocess};
+pub use find_lr::FindLr;
+pub use keep::Keep;
 pub use manual::{Completions, Man};
 pub use predict::{Format, Predict};
 pub use server::{Execution, Server};
@@ -41,7 +46,10 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 64 wrong usage; 65 unusa
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Train a network.
+    #[command(args_override_self = true)]
     Train(Box<Train>),
+    /// Find a learning rate: train for a hundred steps with a growing one, and see where the loss falls most steeply.
+    FindLr(Box<FindLr>),
     /// Judge trained models on a split, side by side where there are several.
     Evaluate(Evaluate),
     /// Classify image files.

@@ -79,7 +79,7 @@ pub struct Network {
     pub load: Option<PathBuf>,
     /// Train only the head and all batch norms, and leave the rest of the body as it is: cheaper, and safe while the head knows
     /// nothing. [default: with --weights]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", overrides_with = "unfreeze")]
     pub freeze: Option<bool>,
     /// Train everything: --freeze=false.
     #[arg(long, overrides_with = "freeze")]

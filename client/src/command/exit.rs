@@ -1,8 +1,9 @@
 use equibatch_server::preview;
 
 use crate::{
+    args::experiment,
     config::UsageError,
-    learn::{checkpoint, evaluate, export, fit, learner, network, predict, run},
+    learn::{checkpoint, evaluate, export, finder, fit, learner, network, predict, run},
     runtime, stream, weights,
 };
 
@@ -38,7 +39,7 @@ impl Exit {
     }
 
     fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Self> {
-        if cause.is::<UsageError>() {
+        if cause.is::<UsageError>() || cause.is::<experiment::Error>() {
             return Some(Self::Usage);
         }
         if let Some(error) = cause.downcast_ref::<stream::Error>() {
@@ -71,6 +72,13 @@ impl Exit {
             Some(fit::Error::Learner(error)) => return Self::of_cause(error),
             Some(fit::Error::Evaluate(error)) => return Self::of_cause(error),
             Some(fit::Error::Run(error)) => return Self::of_cause(error),
+            _ => {}
+        }
+        match cause.downcast_ref::<finder::Error>() {
+            Some(finder::Error::Interrupted) => return Some(Self::Interrupted),
+            Some(finder::Error::Stream(error)) => return Some(Self::of_stream(error)),
+            Some(finder::Error::Learner(error)) => return Self::of_cause(error),
+            Some(finder::Error::Images(error)) => return Self::of_cause(error),
             _ => {}
         }
         match cause.downcast_ref::<evaluate::Error>() {

@@ -5,7 +5,9 @@ mod datasets;
 mod evaluate;
 mod exit;
 mod export;
+mod find_lr;
 mod manual;
+mod plan;
 mod predict;
 mod prepare;
 mod show_batch;
@@ -26,6 +28,7 @@ use crate::args::Command;
 pub fn run(command: Command) -> Result<Exit> {
     match command {
         Command::Train(args) => train::run(&args),
+        Command::FindLr(args) => find_lr::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Export(args) => export::run(&args),

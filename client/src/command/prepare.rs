@@ -1,65 +1,50 @@
-//! From what was typed to a model that is about to learn.
-
-use std::path::{Path, PathBuf};
+//! From what was asked for to a model that is about to learn.
 
 use anyhow::Result;
 
+use super::plan::Origin;
 use crate::{
-    args::Setup,
     config::UsageError,
-    learn::{
-        begin::{Beginning, Begun},
-        checkpoint::{CHECKPOINT, Checkpoint},
-        run::RunConfig,
-    },
+    learn::{begin::Beginning, checkpoint::Checkpoint, learner::Learner, run::RunConfig},
+    runtime::{Runtime, SessionOptions},
     stream::{BatchRequest, DatasetDescription, Servers, Split},
-    weights::Source,
+    weights::{Adoption, Hub},
 };
 
-/// A run before its first step, and the images that it is about.
-pub(super) struct Prepared {
-    pub(super) begun: Begun,
-    pub(super) description: DatasetDescription,
+/// What training is carried out with.
+pub(super) struct Means {
+    pub(super) runtime: Runtime,
+    pub(super) options: SessionOptions,
+    pub(super) servers: Servers,
+    pub(super) hub: Hub,
 }
 
-/// Settles what a run is: what was typed (`put_over`) over what the checkpoint to go on from says, or over the defaults; and then what the
-/// server says of the images.
-pub(super) fn prepare(
-    setup: &Setup,
-    servers: &Servers,
-    put_over: impl FnOnce(&mut RunConfig),
-) -> Result<Prepared> {
-    let network = &setup.network;
-    let checkpoint = match &network.load {
-        Some(path) => Some(Checkpoint::load(&checkpoint_at(path))?),
-        None => None,
-    };
-    let source = network.weights.clone().unwrap_or_default();
-    let mut config = match &checkpoint {
-        Some(checkpoint) => {
-            let RunConfig { epochs, max_lr, .. } = RunConfig::default();
-            RunConfig {
-                epochs,
-                max_lr,
-                ..checkpoint.progress.config.clone()
-            }
-        }
-        None => RunConfig {
-            frozen: source != Source::None,
-            ..RunConfig::default()
-        },
-    };
-    put_over(&mut config);
-    let description = servers.describe(&config.dataset)?;
-    ask_for_images(servers, &mut config)?;
-    let beginning = match checkpoint {
-        Some(checkpoint) => Beginning::Checkpoint(Box::new(checkpoint)),
-        None => source
-            .read(&network.hub())?
+/// A model before its first step, and the images that it is about to learn from.
+pub(super) struct Prepared {
+    pub(super) learner: Learner,
+    pub(super) description: DatasetDescription,
+    /// What was taken over from a file of weights.
+    pub(super) adoption: Option<Adoption>,
+}
+
+/// Completes what was asked for by what the server says of the images, and begins.
+pub(super) fn prepare(means: &Means, origin: &Origin, mut config: RunConfig) -> Result<Prepared> {
+    let description = means.servers.describe(&config.dataset)?;
+    ask_for_images(&means.servers, &mut config)?;
+    check_policy(&config, &description)?;
+    let beginning = match origin {
+        Origin::Checkpoint(path) => Beginning::Checkpoint(Box::new(Checkpoint::load(path)?)),
+        Origin::Weights(source) => source
+            .read(&means.hub)?
             .map_or(Beginning::Nothing, Beginning::Weights),
     };
     let begun = beginning.begin(config)?;
-    Ok(Prepared { begun, description })
+    let adoption = begun.adoption.clone();
+    Ok(Prepared {
+        learner: Learner::begin(&means.runtime, begun, &means.options)?,
+        description,
+        adoption,
+    })
 }
 
 /// What the stream is like is known only from the stream itself.
@@ -100,21 +85,24 @@ fn ask_for_images(servers: &Servers, config: &mut RunConfig) -> Result<()> {
     Ok(())
 }
 
-/// The checkpoint that `path` means: that of a run's folder, the file itself, or the file without its extension.
-fn checkpoint_at(path: &Path) -> PathBuf {
-    if path.is_dir() {
-        path.join(CHECKPOINT)
-    } else if path.exists() {
-        path.to_path_buf()
-    } else {
-        saved_as(path)
+/// Epochs can be compared only where there are images for it, and by a figure that they have.
+fn check_policy(config: &RunConfig, description: &DatasetDescription) -> Result<(), UsageError> {
+    let policy = &config.policy;
+    if policy.save_best.is_none() && policy.early_stopping.is_none() {
+        return Ok(());
     }
-}
-
-/// The file that `--save` writes.
-pub(super) fn saved_as(path: &Path) -> PathBuf {
-    match path.extension() {
-        Some(_) => path.to_path_buf(),
-        None => path.with_extension("safetensors"),
+    if description.images(Split::Valid) == 0 {
+        return Err(UsageError(format!(
+            "{policy}: the dataset `{}` has no validation images to compare epochs by",
+            config.dataset
+        )));
     }
+    let metric = policy.metric();
+    if metric.exists_for(&config.classes) {
+        return Ok(());
+    }
+    Err(UsageError(format!(
+        "--save-best {metric}: there is no such figure of the classes {}",
+        config.classes.join(", ")
+    )))
 }

@@ -127,7 +127,7 @@ fn behind(mut config: RunConfig, checkpoint: Checkpoint) -> Result<Begun, Error>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::{checkpoint::Progress, run::tests::config};
+    use crate::learn::{checkpoint::Progress, run::sample as config};
 
     fn small() -> RunConfig {
         RunConfig {

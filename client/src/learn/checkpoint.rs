@@ -12,7 +12,7 @@ use std::{
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::{metrics::SmoothedLoss, run::RunConfig};
+use super::{fit::policy::Standing, metrics::SmoothedLoss, run::RunConfig};
 use crate::{runtime::Tensor, stream::Position};
 
 /// Name of the file in a run's folder.
@@ -67,6 +67,9 @@ pub struct Progress {
     pub position: Option<Position>,
     /// The loss that is shown.
     pub smoothed_loss: SmoothedLoss,
+    /// What the epochs so far were like.
+    #[serde(default)]
+    pub standing: Standing,
 }
 
 impl Progress {
@@ -79,6 +82,7 @@ impl Progress {
             steps: 0,
             position: None,
             smoothed_loss: SmoothedLoss::default(),
+            standing: Standing::default(),
         }
     }
 }
@@ -94,6 +98,12 @@ impl Progress {
             world: 1,
             ..Position::default()
         })
+    }
+
+    /// Whether nothing is left to do.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.standing.stopped || self.steps >= self.config.total_steps()
     }
 
     /// Epochs that have begun; those behind them are untouched.
@@ -189,7 +199,7 @@ fn little_endian(data: &[f32]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::run::tests::config;
+    use crate::learn::run::sample as config;
 
     fn checkpoint() -> Checkpoint {
         let mut progress = Progress {

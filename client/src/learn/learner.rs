@@ -8,6 +8,8 @@ use super::{
     card::ModelCard,
     checkpoint::{Checkpoint, Progress},
     dropout,
+    fit::policy::Action,
+    metrics::Figures,
     run::RunConfig,
     targets::Loss,
 };
@@ -156,9 +158,7 @@ impl Learner {
             is_fused,
             ..TrainSpec::new(model.clone(), batch_size)
         };
-        let rates: LearningRates = config.max_lr.parse().map_err(|error| Error::Setting {
-            reason: format!("{error}"),
-        })?;
+        let rates = peak_rates(&config.max_lr)?;
         let program = program::train_step(&spec)?;
         if fresh {
             add_moments(&program, &mut state);
@@ -171,8 +171,8 @@ impl Learner {
             options: options.clone(),
             model,
             beta2: optimizer.beta2,
-            rates: rates.per_group(LayerGroup::ALL.len()),
-            cycle: OneCycle::new(config.steps_per_epoch * u64::from(config.epochs)),
+            rates,
+            cycle: OneCycle::new(config.total_steps()),
             runner,
             state,
             progress,
@@ -183,6 +183,29 @@ impl Learner {
     #[must_use]
     pub fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// Decides on what to do after the epoch that has just ended, with these figures of the validation images.
+    pub fn close_epoch(&mut self, figures: Option<&Figures>) -> Vec<Action> {
+        let Progress {
+            config,
+            steps,
+            standing,
+            ..
+        } = &mut self.progress;
+        let epoch = u32::try_from(*steps / config.steps_per_epoch.max(1)).unwrap_or(u32::MAX);
+        config.policy.after_epoch(standing, epoch, figures)
+    }
+
+    /// Changes the peak learning rates of a run that has not begun.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] where the text is not one of learning rates.
+    pub fn set_max_lr(&mut self, text: &str) -> Result<(), Error> {
+        self.rates = peak_rates(text)?;
+        text.clone_into(&mut self.progress.config.max_lr);
+        Ok(())
     }
 
     /// Learns from one batch, which must be full.
@@ -320,6 +343,14 @@ fn images(config: &RunConfig) -> Images {
             std: config.std,
         }),
     }
+}
+
+/// The peak learning rate of each layer group.
+fn peak_rates(text: &str) -> Result<Vec<f64>, Error> {
+    let rates: LearningRates = text.parse().map_err(|error| Error::Setting {
+        reason: format!("{error}"),
+    })?;
+    Ok(rates.per_group(LayerGroup::ALL.len()))
 }
 
 /// Moments start at zero, where no optimizer of before goes on.

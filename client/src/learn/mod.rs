@@ -4,6 +4,7 @@
 //!
 //! - [`begin`]: what a run begins with; [`architecture`]: networks by name.
 //! - [`learner`]: a model in training, step by step; [`dropout`]: its masks; [`targets`]: what labels mean for its loss.
+//! - [`finder`]: the learning-rate finder.
 //! - [`fit`]: the training loop: batches in, epochs judged and saved.
 //! - [`evaluate`]: a model judged on a split.
 //! - [`metrics`]: figures as pure functions of predictions.
@@ -20,6 +21,7 @@ pub mod checkpoint;
 pub mod dropout;
 pub mod evaluate;
 pub mod export;
+pub mod finder;
 pub mod fit;
 pub mod learner;
 pub mod metrics;

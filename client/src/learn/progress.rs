@@ -8,6 +8,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
+    finder::Point,
     fit::{EpochRecord, Observer, StepEvent},
     metrics::Metric,
     report::table::percent,
@@ -28,15 +29,7 @@ impl Progress {
     /// For a run of `total_steps`, of which `done` are done; each epoch is told with these figures of the validation images.
     #[must_use]
     pub fn new(total_steps: u64, done: u64, columns: Vec<Metric>) -> Self {
-        let target = if io::stderr().is_terminal() {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        let bar = ProgressBar::with_draw_target(Some(total_steps), target);
-        let template = "{prefix:<12} [{bar:30}] {pos}/{len}  {msg}  {eta} left";
-        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        bar.set_style(style.progress_chars("=> "));
+        let bar = bar("", total_steps);
         bar.set_position(done);
         bar.reset_eta();
         Self {
@@ -102,6 +95,47 @@ impl Observer for Progress {
             bound_by(record),
             clock(Duration::from_secs_f64(record.seconds)),
         ));
+    }
+}
+
+/// A bar where there is a terminal to show it on.
+fn bar(name: &'static str, steps: u64) -> ProgressBar {
+    let target = if io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let template = "{prefix:<12} [{bar:30}] {pos}/{len}  {msg}  {eta} left";
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::with_draw_target(Some(steps), target).with_prefix(name);
+    bar.set_style(style.progress_chars("=> "));
+    bar
+}
+
+/// Shows the steps of a sweep over learning rates as a bar on standard error.
+#[derive(Debug)]
+pub struct Sweeping(ProgressBar);
+
+impl Sweeping {
+    /// For a sweep of `steps`.
+    #[must_use]
+    pub fn new(steps: u64) -> Self {
+        Self(bar("learning rate", steps))
+    }
+
+    /// A step is done.
+    pub fn step(&mut self, point: &Point) {
+        self.0.inc(1);
+        self.0.set_message(format!(
+            "lr {:.1e}  loss {:.4}",
+            point.learning_rate, point.smoothed_loss
+        ));
+    }
+}
+
+impl Drop for Sweeping {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
     }
 }
 

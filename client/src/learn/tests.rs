@@ -12,7 +12,7 @@ use super::{
     checkpoint::Checkpoint,
     learner::{Error, Learner},
     metrics::argmax,
-    run::{RunConfig, tests::config},
+    run::{RunConfig, sample as config},
 };
 use crate::{
     runtime::{Runtime, SessionOptions},

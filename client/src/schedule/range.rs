@@ -41,6 +41,34 @@ impl LearningRates {
     }
 }
 
+impl LearningRates {
+    /// What stands in a text for a learning rate that is to be found.
+    const FOUND: &str = "found";
+
+    /// The text, if it is that of learning rates, given or to be found.
+    ///
+    /// # Errors
+    /// [`InvalidRange`].
+    pub fn checked(text: &str) -> Result<String, InvalidRange> {
+        let given = Self::with_found(text, 1.0).parse::<Self>();
+        given.map(|_| text.to_owned()).map_err(|_| InvalidRange {
+            text: text.to_owned(),
+        })
+    }
+
+    /// Whether a text needs a learning rate that is to be found.
+    #[must_use]
+    pub fn are_to_be_found(text: &str) -> bool {
+        text.contains(Self::FOUND)
+    }
+
+    /// The text with the rate that was found, to three digits.
+    #[must_use]
+    pub fn with_found(text: &str, rate: f64) -> String {
+        text.replace(Self::FOUND, &format!("{rate:.2e}"))
+    }
+}
+
 /// A text that is not a learning rate or a range of them.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("`{text}` is not a learning rate such as 3e-3, ..3e-3 or 1e-5..1e-2")]
@@ -99,6 +127,20 @@ mod tests {
         close(&rates("..3e-3"), &[3e-4, 3e-4, 3e-3]);
         close(&rates("1e-6..1e-4"), &[1e-6, 1e-5, 1e-4]);
         close(&rates("3e-5..3e-4"), &[3e-5, 9.4868e-5, 3e-4]);
+    }
+
+    #[test]
+    fn a_rate_may_be_left_to_be_found() {
+        for text in ["found", "..found", "1e-5..found"] {
+            assert_eq!(LearningRates::checked(text).as_deref(), Ok(text));
+            assert!(LearningRates::are_to_be_found(text));
+        }
+        assert_eq!(
+            LearningRates::with_found("1e-5..found", 0.001_234_5),
+            "1e-5..1.23e-3"
+        );
+        assert!(!LearningRates::are_to_be_found("3e-3"));
+        assert!(LearningRates::checked("lost").is_err() && LearningRates::checked("found..").is_err());
     }
 
     #[test]

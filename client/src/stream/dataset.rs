@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use equibatch_proto::v1;
 
-use super::position::hexadecimal;
+use super::{Split, position::hexadecimal};
 
 /// A line of the server's list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +55,15 @@ pub struct ClassCounts {
 }
 
 impl DatasetDescription {
+    /// Images of a split, of all classes.
+    #[must_use]
+    pub fn images(&self, split: Split) -> u32 {
+        let classes = self.classes.iter();
+        classes
+            .filter_map(|class| class.images_per_split.get(split.name()))
+            .sum()
+    }
+
     pub(super) fn from_wire(description: v1::DescribeDatasetResponse) -> Self {
         let class = |class: v1::ClassDescription| ClassCounts {
             name: class.name,

@@ -3,16 +3,19 @@
 //! A key is a flag's name without the dashes, and its value what would be typed behind it: there is no second list of options to keep in
 //! step with the first. What is typed wins over the file, and so do environment variables.
 
-use std::{ffi::OsString, fs, io, ops::Range, path::Path, path::PathBuf};
+use std::{ffi::OsString, fs, ops::Range, path::Path, path::PathBuf};
 
 use clap::{
     Arg, ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatches as _,
     error::{ContextKind, ContextValue},
     parser::ValueSource,
 };
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
-use super::Arguments;
+use super::{
+    Arguments,
+    key::{self, line_of, said},
+};
 
 /// Options that a file cannot have.
 const TYPED_ONLY: [&str; 3] = ["config", "print-config", "help"];
@@ -41,24 +44,9 @@ pub enum Error {
     /// On the command line.
     #[error(transparent)]
     Typed(#[from] clap::Error),
-    /// The file cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Something in the file has no meaning.
-    #[error("{}, line {line}: {reason}", path.display())]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// From 1.
-        line: usize,
-        /// What is wrong, with the key.
-        reason: String,
-    },
+    /// In the file.
+    #[error(transparent)]
+    File(#[from] key::Error),
 }
 
 /// The command line of this process, and what the file says that is named there.
@@ -88,7 +76,7 @@ pub fn parse_from(mut typed: Vec<OsString>) -> Result<Parsed, Error> {
         .and_then(|serve| serve.get_one::<PathBuf>("config").cloned());
     let file = match (serve, path) {
         (Some(serve), Some(path)) => {
-            let text = fs::read_to_string(&path).map_err(|source| Error::Read {
+            let text = fs::read_to_string(&path).map_err(|source| key::Error::Read {
                 path: path.clone(),
                 source,
             })?;
@@ -125,8 +113,8 @@ impl Parsed {
 
 impl File {
     /// What to append to a command line of which `typed` is read already.
-    fn read(path: &Path, text: &str, typed: &ArgMatches) -> Result<(Self, Vec<OsString>), Error> {
-        let fail = |span: Option<Range<usize>>, reason: String| Error::Line {
+    fn read(path: &Path, text: &str, typed: &ArgMatches) -> Result<(Self, Vec<OsString>), key::Error> {
+        let fail = |span: Option<Range<usize>>, reason: String| key::Error::Line {
             path: path.to_owned(),
             line: line_of(text, span.map_or(0, |span| span.start)),
             reason,
@@ -195,35 +183,6 @@ fn unknown(name: &str, serve: &Command) -> String {
     format!("{name} is not known: there is {}", known.join(", "))
 }
 
-/// What would be typed for a value.
-fn said(arg: &Arg, name: &str, value: &DeValue<'_>) -> Result<Vec<String>, &'static str> {
-    let one = |value: &DeValue<'_>| Ok::<_, &'static str>(format!("--{name}={}", scalar(value)?));
-    match (arg.get_action(), value) {
-        (ArgAction::SetTrue, DeValue::Boolean(true)) => Ok(vec![format!("--{name}")]),
-        (ArgAction::SetTrue, DeValue::Boolean(false)) => Ok(vec![]),
-        (ArgAction::SetTrue, _) => Err("it must be true or false"),
-        (ArgAction::Append, DeValue::Array(values)) => {
-            values.iter().map(|value| one(value.get_ref())).collect()
-        }
-        (ArgAction::Append, DeValue::Table(named)) => {
-            let entries = named.iter();
-            entries
-                .map(|(key, value)| Ok(format!("--{name}={}={}", key.get_ref(), scalar(value.get_ref())?)))
-                .collect()
-        }
-        _ => Ok(vec![one(value)?]),
-    }
-}
-
-fn scalar(value: &DeValue<'_>) -> Result<String, &'static str> {
-    match value {
-        DeValue::String(text) => Ok(text.to_string()),
-        DeValue::Integer(number) if number.radix() == 10 => Ok(number.as_str().to_owned()),
-        DeValue::Float(number) => Ok(number.as_str().to_owned()),
-        _ => Err("it must be a text or a decimal number"),
-    }
-}
-
 /// Names the line of the file that an error is about.
 fn located(error: clap::Error, file: Option<&File>) -> Error {
     let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
@@ -235,17 +194,9 @@ fn located(error: clap::Error, file: Option<&File>) -> Error {
     };
     let text = error.to_string();
     let sentence = text.lines().next().unwrap_or_default();
-    Error::Line {
-        path: file.path.clone(),
-        line,
-        reason: sentence.strip_prefix("error: ").unwrap_or(sentence).to_owned(),
-    }
-}
-
-/// The number of the line with this byte, from 1.
-fn line_of(text: &str, byte: usize) -> usize {
-    let before = text.as_bytes().iter().take(byte);
-    before.filter(|&&byte| byte == b'\n').count() + 1
+    let reason = sentence.strip_prefix("error: ").unwrap_or(sentence).to_owned();
+    let path = file.path.clone();
+    key::Error::Line { path, line, reason }.into()
 }
 
 /// An option and its value, as a line of a file.

@@ -1,188 +1,68 @@
-//! `client train`.
+//! `client train`: one run, or the stages of an experiment.
 
-use std::{
-    io::{self, Write as _},
-    path::Path,
-};
+mod experiment;
+mod one;
 
-use anyhow::{Context as _, Result};
+use std::path::Path;
 
-use super::{
-    Exit,
-    prepare::{Prepared, prepare, saved_as},
-    signals,
-};
+use anyhow::Result;
+
+use self::one::Trainer;
+use super::{Exit, plan::Plan, prepare::Means, signals};
 use crate::{
-    args::Train,
-    config::{self, contradictions, new_run_folder, put_over, training_options},
-    learn::{
-        atomic,
-        fit::{Fit, Outcome},
-        learner::Learner,
-        metrics::Metric,
-        progress::Progress,
-        run::{self, RunConfig, RunFolder},
-    },
-    runtime::{Runtime, SessionOptions},
-    stream::{DatasetDescription, Servers, Split},
-    weights::{Adoption, HeadFate},
+    args::{Train, experiment as file},
+    config::{self, UsageError, training_options},
+    runtime::Runtime,
 };
 
-/// Trains a new run, or continues one.
+/// Trains what is asked for, or continues what was.
 pub(super) fn run(args: &Train) -> Result<Exit> {
+    // What is wrong with the command line is said before anybody is asked for anything.
+    let stages = match &args.experiment {
+        Some(path) => file::read(path)?,
+        None if args.stage.is_some() => file::read(Path::new(file::REFERENCE))?,
+        None => vec![],
+    };
+    let mut plans: Vec<Plan> = stages.iter().map(|stage| Plan::of_stage(stage, args)).collect();
+    if let Some(wanted) = &args.stage {
+        plans = vec![chosen(plans, wanted)?];
+    }
+    if args.save.is_some() && plans.len() > 1 {
+        let reason = "--save: every stage has a folder of its own; `save` in a stage of the file names a copy of its last checkpoint";
+        return Err(UsageError(reason.to_owned()).into());
+    }
     // The library first: to learn only after the first download that nothing can run would be a waste.
-    let runtime = Runtime::load()?;
-    let options = training_options(&args.execution, args.operators);
-    let stop = signals::stop()?;
-    let servers = config::servers(&args.server)?;
-    let (run, mut learner, description) = match &args.resume {
-        Some(path) => resume(args, path, &servers, (&runtime, &options))?,
-        None => start(args, &servers, (&runtime, &options))?,
+    let means = Means {
+        runtime: Runtime::load()?,
+        options: training_options(&args.execution, args.operators),
+        servers: config::servers(&args.server)?,
+        hub: args.setup.network.hub(),
     };
-    let progress = learner.progress().clone();
-    introduce(&run, &progress.config, &description)?;
-    let total_steps = progress.config.steps_per_epoch * u64::from(progress.config.epochs);
-    let mut outcome = Outcome::Finished;
-    if progress.steps >= total_steps {
-        writeln!(
-            io::stdout().lock(),
-            "all {} epochs are done already",
-            progress.config.epochs
-        )?;
-    } else {
-        let mut observer = Progress::new(
-            total_steps,
-            progress.steps,
-            Metric::usual(progress.config.classes.len()),
-        );
-        let fit = Fit {
-            servers: &servers,
-            learner: &mut learner,
-            run: &run,
-            prefetch: args.prefetch.get(),
-            has_valid: images(&description, Split::Valid) > 0,
-            stop: &stop,
-        };
-        outcome = fit.run(&mut observer)?;
-    }
-    finish(args, &run, outcome)
-}
-
-/// Says what was written, and keeps a copy where one was asked for.
-fn finish(args: &Train, run: &RunFolder, outcome: Outcome) -> Result<Exit> {
-    let mut out = io::stdout().lock();
-    let folder = run.path().display();
-    if outcome == Outcome::Interrupted {
-        writeln!(out, "\ninterrupted and saved; continue with --resume {folder}")?;
-        return Ok(Exit::Interrupted);
-    }
-    writeln!(
-        out,
-        "\nwritten: {folder}/model.onnx, {folder}/checkpoint.safetensors, {folder}/metrics.jsonl"
-    )?;
-    if let Some(path) = &args.save {
-        let path = saved_as(path);
-        let shown = path.display();
-        let bytes = std::fs::read(run.checkpoint_path());
-        bytes
-            .and_then(|bytes| atomic::replace(&path, &bytes))
-            .with_context(|| format!("cannot write {shown}"))?;
-        writeln!(out, "saved: {shown}; go on from there with --load {shown}")?;
-    }
-    Ok(Exit::Done)
-}
-
-type Ready = (RunFolder, Learner, DatasetDescription);
-
-fn start(args: &Train, servers: &Servers, (runtime, options): (&Runtime, &SessionOptions)) -> Result<Ready> {
-    let Prepared { begun, description } = prepare(&args.setup, servers, |config| put_over(args, config))?;
-    let config = begun.config.clone();
-    if let Some(adoption) = &begun.adoption {
-        adopted(&config, adoption)?;
-    }
-    let learner = Learner::begin(runtime, begun, options)?;
-    let folder = args
-        .out
-        .clone()
-        .unwrap_or_else(|| new_run_folder(&config.dataset, config.balance));
-    Ok((RunFolder::create(&folder, &config)?, learner, description))
-}
-
-fn resume(
-    args: &Train,
-    path: &Path,
-    servers: &Servers,
-    (runtime, options): (&Runtime, &SessionOptions),
-) -> Result<Ready> {
-    let (run, config) = RunFolder::open(path)?;
-    let mismatch = |differences: String| run::Error::Mismatch {
-        path: path.to_path_buf(),
-        differences,
+    let trainer = Trainer {
+        means,
+        stop: signals::stop()?,
+        prefetch: args.prefetch.get(),
     };
-    let differences = contradictions(args, &config);
-    if !differences.is_empty() {
-        return Err(mismatch(differences).into());
+    match (&args.resume, plans.as_slice()) {
+        (Some(path), _) if experiment::is_at(path) => experiment::resume(&trainer, args, path),
+        (Some(path), _) => trainer.resume(args, path, args.save.as_deref()),
+        (None, []) => trainer.start(&Plan::typed(args)?, args.out.as_deref(), None),
+        (None, [plan]) if args.stage.is_some() => trainer.start(plan, args.out.as_deref(), None),
+        (None, plans) => experiment::start(&trainer, args, plans),
     }
-    let checkpoint = run.load_checkpoint(&config)?;
-    let description = servers.describe(&config.dataset)?;
-    if description.fingerprint != config.fingerprint {
-        return Err(mismatch(format!("the dataset `{}` has changed since", config.dataset)).into());
-    }
-    Ok((run, Learner::resume(runtime, checkpoint, options)?, description))
 }
 
-fn images(description: &DatasetDescription, split: Split) -> u32 {
-    description
-        .classes
-        .iter()
-        .filter_map(|class| class.images_per_split.get(split.name()))
-        .sum()
-}
-
-/// Says what came of the weights.
-fn adopted(config: &RunConfig, adoption: &Adoption) -> io::Result<()> {
-    let head = match &adoption.head {
-        HeadFate::Loaded => "the head is theirs, too".to_owned(),
-        HeadFate::New { reason } => format!("the head starts anew ({reason})"),
-    };
-    writeln!(
-        io::stdout().lock(),
-        "weights {}: {} tensors; {head}",
-        config.before.weights,
-        adoption.tensors
-    )
-}
-
-fn introduce(run: &RunFolder, config: &RunConfig, description: &DatasetDescription) -> io::Result<()> {
-    let classes = description.classes.iter().map(|class| {
-        format!(
-            "{} {}",
-            class
-                .images_per_split
-                .get(Split::Train.name())
-                .copied()
-                .unwrap_or(0),
-            class.name
-        )
-    });
-    let trained = if config.frozen {
-        ", its body frozen but for the batch norms,"
-    } else {
-        ""
-    };
-    let mut out = io::stdout().lock();
-    writeln!(
-        out,
-        "{}{trained} on {}: {} for training, {} for validation; balance {}, {} steps of {} images per epoch, {} epochs; results in {}",
-        config.arch,
-        config.dataset,
-        classes.collect::<Vec<_>>().join(" and "),
-        images(description, Split::Valid),
-        config.balance,
-        config.steps_per_epoch,
-        config.batch_size,
-        config.epochs,
-        run.path().display()
-    )?;
-    out.flush()
+/// The stage that is called `wanted`, or has that number, from 1.
+fn chosen(plans: Vec<Plan>, wanted: &str) -> Result<Plan, UsageError> {
+    let names: Vec<String> = plans.iter().map(|plan| plan.name.clone()).collect();
+    let number = wanted.parse().ok();
+    let found = (1_usize..)
+        .zip(plans)
+        .find(|(place, plan)| plan.name == wanted || Some(*place) == number);
+    found.map(|(_, plan)| plan).ok_or_else(|| {
+        UsageError(format!(
+            "--stage {wanted}: there are {}, numbered from 1",
+            names.join(", ")
+        ))
+    })
 }

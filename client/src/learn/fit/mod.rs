@@ -4,10 +4,14 @@
 //!
 //! - [`Fit`]: batches in, epochs judged and saved.
 //! - [`observer`]: what is told while it runs.
+//! - [`images`]: the batches that a run learns from.
+//! - [`policy`]: what is kept and when to stop, decided from figures alone.
 //! - `epoch`: what adds up over an epoch.
 
 mod epoch;
+pub mod images;
 pub mod observer;
+pub mod policy;
 
 use std::{
     path::PathBuf,
@@ -16,8 +20,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::epoch::Epoch;
 pub use self::observer::{EpochRecord, Observer, StepEvent};
+use self::{epoch::Epoch, policy::Action};
 use super::{
     card::Preprocessing,
     evaluate::{self, Subject, evaluate},
@@ -25,7 +29,7 @@ use super::{
     metrics::Figures,
     run::{self, RunFolder},
 };
-use crate::stream::{self, Batch, BatchRequest, BatchStream, Servers, Split};
+use crate::stream::{self, Batch, Servers, Split};
 
 /// How long a wait for a batch may go on before the order to stop is looked for.
 const ATTENTION: Duration = Duration::from_millis(200);
@@ -100,7 +104,9 @@ impl Fit<'_> {
     ///
     /// [`Error::Stopped`] where the server went away: the steps done are saved. After any other error the last saved epoch stands.
     pub fn run(mut self, observer: &mut dyn Observer) -> Result<Outcome, Error> {
-        let mut stream = self.open()?;
+        let progress = self.learner.progress();
+        let epochs = progress.config.epochs;
+        let mut stream = images::open(self.servers, progress, epochs, self.prefetch)?;
         let mut epoch = Epoch::default();
         loop {
             let started = Instant::now();
@@ -118,8 +124,7 @@ impl Fit<'_> {
                 Err(source) => return Err(self.stopped(source)?),
             };
             let waited = started.elapsed();
-            self.check_order(&batch)?;
-            self.check_labels(&batch)?;
+            images::check_order(self.servers, self.learner.progress(), &batch)?;
             let report = self.learner.step(&batch)?;
             epoch.add(&batch, report, (waited, started.elapsed()));
             observer.step(&self.event(&batch, report, (waited, started.elapsed())));
@@ -127,7 +132,10 @@ impl Fit<'_> {
                 epoch.verdict = stream.end_epoch(batch.epoch);
                 observer.epoch(&self.finish_epoch(&std::mem::take(&mut epoch))?);
             }
-            if self.stop.load(Ordering::Relaxed) && !self.is_finished() {
+            if self.is_finished() {
+                break;
+            }
+            if self.stop.load(Ordering::Relaxed) {
                 return self.interrupted();
             }
         }
@@ -148,82 +156,7 @@ impl Fit<'_> {
     }
 
     fn is_finished(&self) -> bool {
-        let progress = self.learner.progress();
-        progress.steps >= progress.config.steps_per_epoch * u64::from(progress.config.epochs)
-    }
-
-    fn open(&self) -> Result<BatchStream, Error> {
-        let progress = self.learner.progress();
-        let config = &progress.config;
-        let request = BatchRequest {
-            seed: config.seed,
-            epochs: config.before.epochs + config.epochs,
-            start: Some(progress.place()),
-            balance: Some(config.balance),
-            recipe: config.recipe.clone(),
-            wire: config.wire,
-            expected_fingerprint: config.fingerprint.clone(),
-            reports: true,
-            ..BatchRequest::evaluation(
-                &config.dataset,
-                Split::Train,
-                config.batch_size,
-                config.image_size,
-            )
-        };
-        let stream = self.servers.stream(&request, self.prefetch)?;
-        let description = stream.description();
-        let mismatch = |reason: &str| Error::Mismatch {
-            address: self.servers.address().to_owned(),
-            reason: reason.to_owned(),
-        };
-        if description.classes != config.classes || description.steps_per_epoch != config.steps_per_epoch {
-            return Err(mismatch(
-                "it has other classes or another number of images than the run was started with",
-            ));
-        }
-        if description.mean != config.mean || description.std != config.std {
-            return Err(mismatch(
-                "it normalises images in another way than the run was started with",
-            ));
-        }
-        Ok(stream)
-    }
-
-    /// A batch out of order would silently train on other images than the saved position says.
-    fn check_order(&self, batch: &Batch) -> Result<(), Error> {
-        let progress = self.learner.progress();
-        let due = progress.place();
-        let expected = (due.epoch, due.step);
-        if (batch.epoch, batch.step) == expected && batch.labels.len() == progress.config.batch_size as usize
-        {
-            return Ok(());
-        }
-        let reason = format!(
-            "batch {} of epoch {} with {} images came where batch {} of epoch {} was due",
-            batch.step,
-            batch.epoch,
-            batch.labels.len(),
-            expected.1,
-            expected.0
-        );
-        Err(Error::Mismatch {
-            address: self.servers.address().to_owned(),
-            reason,
-        })
-    }
-
-    /// To train on half of a soft label would teach something else than was asked for.
-    fn check_labels(&self, batch: &Batch) -> Result<(), Error> {
-        if batch.mixed.is_none() {
-            return Ok(());
-        }
-        Err(Error::Mismatch {
-            address: self.servers.address().to_owned(),
-            reason:
-                "its images are mixed, as the recipe says, and this trainer takes one class for each image"
-                    .to_owned(),
-        })
+        self.learner.progress().is_over()
     }
 
     fn event(&self, batch: &Batch, report: StepReport, (waited, took): (Duration, Duration)) -> StepEvent {
@@ -231,7 +164,7 @@ impl Fit<'_> {
         StepEvent {
             epoch: (progress.steps - 1) / progress.config.steps_per_epoch,
             steps: progress.steps,
-            total_steps: progress.config.steps_per_epoch * u64::from(progress.config.epochs),
+            total_steps: progress.config.total_steps(),
             images: batch.labels.len(),
             report,
             smoothed_loss: progress.smoothed_loss.value().unwrap_or(report.loss),
@@ -253,9 +186,28 @@ impl Fit<'_> {
             Err(Error::Evaluate(evaluate::Error::Stream(source))) => (None, Some(source)),
             Err(error) => return Err(error),
         };
+        // An epoch that could not be judged is no reason to stop.
+        let actions = match failure {
+            None => self.learner.close_epoch(valid.as_ref()),
+            Some(_) => vec![],
+        };
         let record = self.record(epoch, valid);
         self.run.write(&self.run.model_path(), &model)?;
-        self.save()?;
+        let checkpoint = self.learner.checkpoint()?;
+        // First what follows from the epoch, then the checkpoint: a run that is killed in between decides again, and alike.
+        if actions.contains(&Action::SaveBest) {
+            self.run.write(&self.run.best_model_path(), &model)?;
+            self.run
+                .write(&self.run.best_checkpoint_path(), &checkpoint.to_bytes())?;
+        }
+        self.run.save_checkpoint(&checkpoint)?;
+        for action in actions {
+            match action {
+                Action::Keep { epoch } => self.run.keep_checkpoint(epoch)?,
+                Action::Drop { epoch } => self.run.drop_checkpoint(epoch)?,
+                Action::SaveBest | Action::Stop => {}
+            }
+        }
         self.run.append_metrics(&record)?;
         match failure {
             None => Ok(record),

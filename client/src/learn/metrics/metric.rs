@@ -40,6 +40,17 @@ impl Metric {
         always.into_iter().chain(of_two).chain(of_many).collect()
     }
 
+    /// Whether models of these classes have it.
+    #[must_use]
+    pub fn exists_for(&self, classes: &[String]) -> bool {
+        match self {
+            Self::Auroc => classes.len() == 2,
+            Self::Top(k) => *k <= classes.len(),
+            Self::Recall(class) | Self::Precision(class) | Self::F1(class) => classes.contains(class),
+            Self::Loss | Self::Accuracy | Self::ErrorRate | Self::BalancedAccuracy | Self::MacroF1 => true,
+        }
+    }
+
     /// Whether a model with more of it is the better one.
     #[must_use]
     pub fn is_higher_better(&self) -> bool {
@@ -230,6 +241,14 @@ mod tests {
         assert_eq!(values[1..], expected.map(Some));
         assert_eq!(metric("recall:cats").of(&figures()), None);
         assert_eq!(metric("top:3").of(&figures()), None);
+    }
+
+    #[test]
+    fn figures_of_other_classes_do_not_exist() {
+        let classes = ["birds", "cats", "flowers"].map(str::to_owned);
+        let exist = |text: &str| metric(text).exists_for(&classes);
+        assert!(["loss", "macro_f1", "top:3", "f1:cats"].into_iter().all(exist));
+        assert!(!["auroc", "top:4", "recall:dogs"].into_iter().any(exist));
     }
 
     #[test]

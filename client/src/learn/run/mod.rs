@@ -1,4 +1,6 @@
-//! The folder of a training run: `config.json`, `metrics.jsonl`, `checkpoint.safetensors`, `model.onnx`.
+//! A training run: [what decides its numbers](RunConfig), and its folder with `config.json`, `metrics.jsonl`, `checkpoint.safetensors`, `model.onnx`.
+
+mod config;
 
 use std::{
     fs::{self, OpenOptions},
@@ -6,16 +8,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+#[cfg(test)]
+pub(crate) use self::config::tests::config as sample;
+pub use self::config::{Before, RunConfig};
 use super::{
     atomic,
     checkpoint::{CHECKPOINT, Checkpoint, Error as CheckpointError},
-};
-use crate::{
-    program::Head,
-    stream::{Balance, Wire},
-    weights::Source,
 };
 
 /// What can go wrong with a run's folder.
@@ -56,142 +56,6 @@ pub enum Error {
     /// The checkpoint is unusable.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-}
-
-/// Everything that decides the numbers of a run. Where it runs and whom it asks is not part of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RunConfig {
-    /// Name of the dataset.
-    pub dataset: String,
-    /// Its fingerprint, in hexadecimal.
-    pub fingerprint: String,
-    /// In label order.
-    pub classes: Vec<String>,
-    /// Name of the network, such as `resnet34`.
-    pub arch: String,
-    /// Name of the network's last layers: fastai or plain.
-    #[serde(default = "fastai")]
-    pub head: String,
-    /// What went before.
-    #[serde(default)]
-    pub before: Before,
-    /// Whether the body keeps everything but its batch norms.
-    #[serde(default)]
-    pub frozen: bool,
-    /// Passes over the training images.
-    pub epochs: u32,
-    /// Batches per epoch.
-    pub steps_per_epoch: u64,
-    /// Peak of the one-cycle schedule, as [`LearningRates`](crate::schedule::LearningRates) reads it.
-    pub max_lr: String,
-    /// Decoupled weight decay.
-    pub weight_decay: f32,
-    /// Images per batch.
-    pub batch_size: u32,
-    /// Height and width in pixels.
-    pub image_size: u32,
-    /// How often each class is drawn.
-    pub balance: Balance,
-    /// Augmentation, resolved, in the server's text form. Empty in runs of before there was a choice: the default.
-    #[serde(default)]
-    pub recipe: String,
-    /// What batches are made of on their way.
-    #[serde(default)]
-    pub wire: Wire,
-    /// Seeds the stream, the initial weights and dropout.
-    pub seed: u64,
-    /// Per channel: red, green, blue.
-    pub mean: [f32; 3],
-    /// Per channel: red, green, blue.
-    pub std: [f32; 3],
-    /// Short side of the images that augmentation starts from, in pixels; 0: as decoded.
-    pub canonical_short_side: u32,
-}
-
-fn fastai() -> String {
-    Head::default().to_string()
-}
-
-/// What went before a run: where its first numbers come from, and what they have learnt already.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Before {
-    /// `none`, or the file that the network started from, as it was asked for.
-    pub weights: String,
-    /// BLAKE3 of that file, in hexadecimal; empty where there was none.
-    pub weights_hash: String,
-    /// Epochs of the stages before this one: the stream goes on behind them.
-    pub epochs: u32,
-    /// Steps of the stages before: dropout goes on behind them.
-    pub steps: u64,
-    /// Steps that the optimizer has taken with the moments that it starts with; 0 for a new one.
-    pub optimizer_steps: u64,
-}
-
-impl Default for Before {
-    /// Nothing.
-    fn default() -> Self {
-        Self {
-            weights: Source::None.to_string(),
-            weights_hash: String::new(),
-            epochs: 0,
-            steps: 0,
-            optimizer_steps: 0,
-        }
-    }
-}
-
-impl Default for RunConfig {
-    /// What training is like where nothing is said, on no images yet: the reference experiment's network, size, batch and optimizer;
-    /// ten epochs, since a network that starts from nothing needs more than one that was trained before.
-    fn default() -> Self {
-        Self {
-            dataset: String::new(),
-            fingerprint: String::new(),
-            classes: Vec::new(),
-            arch: "resnet34".to_owned(),
-            head: fastai(),
-            before: Before::default(),
-            frozen: false,
-            epochs: 10,
-            steps_per_epoch: 0,
-            max_lr: "3e-3".to_owned(),
-            weight_decay: 1e-2,
-            batch_size: 64,
-            image_size: 224,
-            balance: Balance::Oversample,
-            recipe: String::new(),
-            wire: Wire::F32,
-            seed: 42,
-            mean: [0.485, 0.456, 0.406],
-            std: [0.229, 0.224, 0.225],
-            canonical_short_side: 0,
-        }
-    }
-}
-
-impl RunConfig {
-    /// Names every field in which `other` differs, in words; empty where none does.
-    #[must_use]
-    pub fn differences(&self, other: &Self) -> String {
-        let fields = |config: &Self| match serde_json::to_value(config) {
-            Ok(serde_json::Value::Object(fields)) => fields,
-            _ => serde_json::Map::new(),
-        };
-        let (mine, theirs) = (fields(self), fields(other));
-        let differing = mine
-            .iter()
-            .filter(|(name, value)| theirs.get(*name) != Some(value));
-        let words = differing.map(|(name, value)| match name.as_str() {
-            "fingerprint" => "the dataset has changed since".to_owned(),
-            _ => format!(
-                "{name} was {value}, now {}",
-                theirs.get(name).unwrap_or(&serde_json::Value::Null)
-            ),
-        });
-        words.collect::<Vec<_>>().join("; ")
-    }
 }
 
 /// A run's folder.
@@ -264,6 +128,26 @@ impl RunFolder {
         self.path.join(CHECKPOINT)
     }
 
+    /// The model for inference of the epoch that was best.
+    #[must_use]
+    pub fn best_model_path(&self) -> PathBuf {
+        self.path.join("best.onnx")
+    }
+
+    /// The checkpoint of the epoch that was best.
+    #[must_use]
+    pub fn best_checkpoint_path(&self) -> PathBuf {
+        self.path.join("best.safetensors")
+    }
+
+    /// The checkpoint of an epoch, from 1, where those of the last epochs are kept.
+    #[must_use]
+    pub fn kept_path(&self, epoch: u32) -> PathBuf {
+        self.path
+            .join("checkpoints")
+            .join(format!("epoch-{epoch:04}.safetensors"))
+    }
+
     fn config_path(&self) -> PathBuf {
         self.path.join("config.json")
     }
@@ -291,6 +175,39 @@ impl RunFolder {
     /// [`Error::Write`]; the old checkpoint then stays.
     pub fn save_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), Error> {
         self.write(&self.checkpoint_path(), &checkpoint.to_bytes())
+    }
+
+    /// Keeps what the checkpoint holds now as that of epoch `epoch`, from 1.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`].
+    pub fn keep_checkpoint(&self, epoch: u32) -> Result<(), Error> {
+        let kept = self.kept_path(epoch);
+        let made = match kept.parent() {
+            Some(folder) => fs::create_dir_all(folder),
+            None => Ok(()),
+        };
+        let written = made.and_then(|()| {
+            let _not_there = fs::remove_file(&kept);
+            // A checkpoint is replaced and never written over, so another name for it is as good as a copy.
+            fs::hard_link(self.checkpoint_path(), &kept)
+                .or_else(|_| fs::copy(self.checkpoint_path(), &kept).map(drop))
+        });
+        written.map_err(|source| Error::Write { path: kept, source })
+    }
+
+    /// Lets go of the checkpoint of epoch `epoch`, from 1, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`].
+    pub fn drop_checkpoint(&self, epoch: u32) -> Result<(), Error> {
+        let path = self.kept_path(epoch);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::Write { path, source }),
+            _ => Ok(()),
+        }
     }
 
     /// Reads the checkpoint, which must belong to `config`.
@@ -325,26 +242,8 @@ impl RunFolder {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    pub(crate) fn config() -> RunConfig {
-        RunConfig {
-            dataset: "garden".to_owned(),
-            fingerprint: "00ff".to_owned(),
-            classes: vec!["bird".to_owned(), "flower".to_owned()],
-            arch: "resnet18".to_owned(),
-            epochs: 4,
-            steps_per_epoch: 10,
-            batch_size: 16,
-            image_size: 64,
-            balance: Balance::Power(0.5),
-            recipe: "flip(p=0.5)".to_owned(),
-            seed: 7,
-            canonical_short_side: 74,
-            ..RunConfig::default()
-        }
-    }
+mod tests {
+    use super::{sample as config, *};
 
     #[test]
     fn a_run_is_read_as_it_was_written() {
@@ -379,25 +278,6 @@ pub(crate) mod tests {
         fs::write(folder.path().join("config.json"), "{\"dataset\": 3}").expect("written");
         let message = RunFolder::open(folder.path()).expect_err("no run").to_string();
         assert!(message.contains("config.json is not understood"), "{message}");
-    }
-
-    #[test]
-    fn differences_name_the_fields_with_both_values() {
-        let other = RunConfig {
-            arch: "resnet34".to_owned(),
-            seed: 8,
-            ..config()
-        };
-        assert_eq!(
-            config().differences(&other),
-            "arch was \"resnet18\", now \"resnet34\"; seed was 7, now 8"
-        );
-        assert_eq!(config().differences(&config()), "");
-        let changed = RunConfig {
-            fingerprint: "11".to_owned(),
-            ..config()
-        };
-        assert_eq!(config().differences(&changed), "the dataset has changed since");
     }
 
     #[test]

@@ -1,0 +1,291 @@
+//! Files of several stages of training: each key is a flag of `client train`.
+//!
+//! What stands above the stages holds for all of them, and what stands in a stage for it alone. There is no second list of options to keep
+//! in step with the first.
+
+use std::{ffi::OsString, fs, ops::Range, path::Path};
+
+use clap::{
+    Arg, Command as Clap, CommandFactory as _, Parser as _,
+    error::{ContextKind, ContextValue},
+};
+pub use equibatch_server::args::key::Error;
+use equibatch_server::args::key::{line_of, said};
+use toml::de::{DeTable, DeValue};
+
+use super::{Arguments, Command, Train};
+
+/// The name of the experiment that is built in.
+pub const REFERENCE: &str = "reference";
+const REFERENCE_TEXT: &str = include_str!("reference.toml");
+/// Key of the stages.
+const STAGES: &str = "stage";
+/// Key of a stage's name.
+const NAME: &str = "name";
+/// Flags that a file cannot have, because they are about the whole, and those that only the first stage can.
+const TYPED_ONLY: [&str; 6] = ["experiment", "stage", "resume", "out", "help", "verbose"];
+
+/// One stage as the file has it.
+#[derive(Debug)]
+pub struct Stage {
+    /// Its name, and that of its folder.
+    pub name: String,
+    /// Its flags.
+    pub train: Box<Train>,
+}
+
+/// The stages of the file at `path`, or of the experiment that is built in.
+///
+/// # Errors
+///
+/// [`Error`], with line and key.
+pub fn read(path: &Path) -> Result<Vec<Stage>, Error> {
+    if path == Path::new(REFERENCE) && !path.exists() {
+        return stages(path, REFERENCE_TEXT);
+    }
+    let text = fs::read_to_string(path).map_err(|source| Error::Read {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    stages(path, &text)
+}
+
+/// A flag as it would be typed, and where it stands in the file.
+type Word = (String, usize);
+
+fn stages(path: &Path, text: &str) -> Result<Vec<Stage>, Error> {
+    let file = File { path, text };
+    let table = DeTable::parse(text).map_err(|error| file.fail(error.span(), error.message().to_owned()))?;
+    let train = train_command();
+    let mut of_all = vec![];
+    let mut tables = vec![];
+    for (key, value) in table.get_ref() {
+        match value.get_ref() {
+            DeValue::Array(entries) if key.get_ref() == STAGES => tables.extend(entries.iter()),
+            _ => of_all.extend(file.words(
+                &train,
+                (key.get_ref(), key.span()),
+                (value.get_ref(), value.span()),
+            )?),
+        }
+    }
+    if tables.is_empty() {
+        return Err(file.fail(None, "it has no [[stage]]".to_owned()));
+    }
+    let mut stages: Vec<Stage> = vec![];
+    for (number, table) in (1..).zip(tables) {
+        let stage = file.stage(&train, (number, &of_all), (table.get_ref(), table.span()))?;
+        if stages.iter().any(|other| other.name == stage.name) {
+            return Err(file.fail(
+                Some(table.span()),
+                format!("name: there is a stage {:?} already", stage.name),
+            ));
+        }
+        stages.push(stage);
+    }
+    Ok(stages)
+}
+
+fn train_command() -> Clap {
+    let mut all = Arguments::command();
+    // What an option does is settled only now.
+    all.build();
+    all.find_subcommand("train").expect("there is `train`").clone()
+}
+
+struct File<'a> {
+    path: &'a Path,
+    text: &'a str,
+}
+
+impl File<'_> {
+    fn fail(&self, span: Option<Range<usize>>, reason: String) -> Error {
+        self.fail_at(line_of(self.text, span.map_or(0, |span| span.start)), reason)
+    }
+
+    fn fail_at(&self, line: usize, reason: String) -> Error {
+        Error::Line {
+            path: self.path.to_path_buf(),
+            line,
+            reason,
+        }
+    }
+
+    /// What would be typed for a key and its value.
+    fn words(
+        &self,
+        train: &Clap,
+        (name, key): (&str, Range<usize>),
+        (value, place): (&DeValue<'_>, Range<usize>),
+    ) -> Result<Vec<Word>, Error> {
+        let is_key = |arg: &&Arg| arg.get_long().is_some_and(|long| !TYPED_ONLY.contains(&long));
+        let arg = train
+            .get_arguments()
+            .find(|arg| is_key(arg) && arg.get_long() == Some(name));
+        let Some(arg) = arg else {
+            let known: Vec<&str> = train
+                .get_arguments()
+                .filter(is_key)
+                .filter_map(Arg::get_long)
+                .collect();
+            return Err(self.fail(
+                Some(key),
+                format!("{name} is not known: there is {}", known.join(", ")),
+            ));
+        };
+        let said =
+            said(arg, name, value).map_err(|reason| self.fail(Some(place), format!("{name}: {reason}")))?;
+        let line = line_of(self.text, key.start);
+        Ok(said.into_iter().map(|word| (word, line)).collect())
+    }
+
+    fn stage(
+        &self,
+        train: &Clap,
+        (number, of_all): (usize, &[Word]),
+        (table, place): (&DeValue<'_>, Range<usize>),
+    ) -> Result<Stage, Error> {
+        let DeValue::Table(table) = table else {
+            return Err(self.fail(Some(place), "a stage is a table: write [[stage]]".to_owned()));
+        };
+        let (mut name, mut words) = (format!("stage-{number}"), of_all.to_vec());
+        for (key, value) in table {
+            match (key.get_ref().as_ref(), value.get_ref()) {
+                (NAME, DeValue::String(text)) if is_folder_name(text) => name = text.to_string(),
+                (NAME, _) => {
+                    return Err(self.fail(
+                        Some(value.span()),
+                        "name: it must be the name of a folder".to_owned(),
+                    ));
+                }
+                (key_name, value_of_key) => {
+                    words.extend(self.words(train, (key_name, key.span()), (value_of_key, value.span()))?);
+                }
+            }
+        }
+        let typed = ["client", "train"].map(str::to_owned).into_iter();
+        let typed = typed
+            .chain(words.iter().map(|(word, _)| word.clone()))
+            .map(OsString::from);
+        let parsed = Arguments::try_parse_from(typed)
+            .map_err(|error| self.refused(&error, &words, line_of(self.text, place.start)))?;
+        match parsed.command {
+            Command::Train(train) => Ok(Stage { name, train }),
+            other => unreachable!("`train` was asked for, not {other:?}"),
+        }
+    }
+
+    /// Names the line that an error of the command line is about.
+    fn refused(&self, error: &clap::Error, words: &[Word], line_of_stage: usize) -> Error {
+        let flag = match error.get(ContextKind::InvalidArg) {
+            Some(ContextValue::String(option)) => option.split([' ', '=', '[']).next().unwrap_or_default(),
+            _ => "",
+        };
+        let is_meant = |(word, _): &&Word| word.split('=').next() == Some(flag);
+        // What a stage says comes behind what is said for all.
+        let line = words
+            .iter()
+            .rev()
+            .find(is_meant)
+            .map_or(line_of_stage, |(_, line)| *line);
+        let text = error.to_string();
+        let sentence = text.lines().next().unwrap_or_default();
+        self.fail_at(
+            line,
+            sentence.strip_prefix("error: ").unwrap_or(sentence).to_owned(),
+        )
+    }
+}
+
+/// Whether it names a folder inside another.
+fn is_folder_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['/', '\\']) && name != "." && name != ".."
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<Stage>, String> {
+        stages(Path::new("e.toml"), text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_said_for_all_holds_where_a_stage_says_nothing_else() {
+        let text = "size = 64\nbalance = \"natural\"\nweights = \"hf:a/b\"\n[[stage]]\nepochs = 4\n\
+                    [[stage]]\nname = \"fine\"\nbalance = \"oversample\"\nfreeze = false\nmax-lr = \"1e-5..1e-2\"\n";
+        let stages = read(text).expect("two stages");
+        assert_eq!(
+            stages.iter().map(|stage| stage.name.as_str()).collect::<Vec<_>>(),
+            ["stage-1", "fine"]
+        );
+        let [first, second] = [&stages[0].train, &stages[1].train];
+        assert_eq!((first.epochs, second.epochs), (Some(4), None));
+        assert_eq!(
+            (first.setup.images.size, second.setup.images.size),
+            (Some(64), Some(64))
+        );
+        let balances =
+            [first, second].map(|train| train.setup.images.balance.expect("a balance").to_string());
+        assert_eq!(balances, ["natural", "oversample"]);
+        assert_eq!(
+            [first, second].map(|train| train.setup.network.is_frozen()),
+            [None, Some(false)]
+        );
+        assert_eq!(second.max_lr.as_deref(), Some("1e-5..1e-2"));
+    }
+
+    #[test]
+    fn what_has_no_meaning_is_named_with_line_and_key() {
+        for (text, words) in [
+            ("size = 64\n", &["line 1", "no [[stage]]"][..]),
+            (
+                "[[stage]]\n\ncolour = 1",
+                &["line 3", "colour is not known", "max-lr"],
+            ),
+            ("out = \"x\"\n[[stage]]", &["line 1", "out is not known"]),
+            ("[[stage]]\nepochs = 0", &["line 2", "--epochs", "'0'"]),
+            ("epochs = 3\n[[stage]]\nepochs = 0", &["line 3", "--epochs"]),
+            ("max-lr = \"fast\"\n[[stage]]", &["line 1", "--max-lr", "fast"]),
+            ("[[stage]]\nname = \"a/b\"", &["line 2", "name"]),
+            (
+                "[[stage]]\nname = \"a\"\n[[stage]]\nname = \"a\"",
+                &["line 3", "\"a\" already"],
+            ),
+            ("[[stage]]\nfreeze = 3", &["line 2", "freeze"]),
+            (
+                "[[stage]]\nweights = \"x\"\nload = \"y\"",
+                &["line", "--weights", "--load"],
+            ),
+            ("stage = 3", &["line 1", "stage is not known"]),
+            ("[[stage", &["line 1"]),
+        ] {
+            let error = read(text).expect_err(text);
+            for word in words {
+                assert!(error.contains(word), "{text:?}: {word:?} is not in: {error}");
+            }
+        }
+        let error = super::read(Path::new("nowhere.toml"))
+            .expect_err("no file")
+            .to_string();
+        assert!(error.contains("nowhere.toml"), "{error}");
+    }
+
+    #[test]
+    fn the_reference_is_built_in() {
+        let stages = super::read(Path::new(REFERENCE)).expect("the reference");
+        let of = |stage: &Stage| {
+            (
+                stage.train.epochs,
+                stage.train.max_lr.clone(),
+                stage.train.setup.network.is_frozen(),
+            )
+        };
+        assert_eq!(of(&stages[0]), (Some(4), Some("3e-3".to_owned()), Some(true)));
+        assert_eq!(
+            of(&stages[1]),
+            (Some(2), Some("1e-5..1e-2".to_owned()), Some(false))
+        );
+        assert!(stages[1].train.find_lr);
+    }
+}

@@ -1,0 +1,20 @@
+//! What is kept of a run, and when it ends before its time.
+
+use clap::Args;
+
+use crate::learn::metrics::Metric;
+
+/// What is kept of a run, and when it ends before its time.
+#[derive(Debug, Args)]
+pub struct Keep {
+    /// Keep the epoch that is best on the validation images as best.safetensors and best.onnx: by loss, accuracy, error_rate,
+    /// balanced_accuracy, macro_f1, auroc, top:K, recall:CLASS, precision:CLASS or f1:CLASS.
+    #[arg(long, value_name = "METRIC")]
+    pub save_best: Option<Metric>,
+    /// End when so many epochs in a row were no better than the best one, by the metric of --save-best or else by the loss.
+    #[arg(long, value_name = "EPOCHS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub early_stopping: Option<u32>,
+    /// Keep the checkpoints of the last N epochs, in the run's folder `checkpoints`.
+    #[arg(long, value_name = "N")]
+    pub keep_checkpoints: Option<u32>,
+}

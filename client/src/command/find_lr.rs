@@ -1,0 +1,144 @@
+//! `client find-lr`, and the same search before a training.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
+};
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+
+use super::{
+    Exit,
+    plan::beginning,
+    prepare::{Means, Prepared, prepare},
+    signals,
+};
+use crate::{
+    args::FindLr,
+    config::{self, new_folder, training_options},
+    learn::{
+        atomic,
+        finder::{self, End, Range, Suggestions, Sweep},
+        learner::Learner,
+        progress::Sweeping,
+        report::{canvas, sweep as report},
+    },
+    runtime::Runtime,
+    stream::Servers,
+};
+
+/// Sweeps over learning rates, shows and draws what came of it, and changes nothing.
+pub(super) fn run(args: &FindLr) -> Result<Exit> {
+    let (origin, config) = beginning(&args.setup)?;
+    let means = Means {
+        runtime: Runtime::load()?,
+        options: training_options(&args.execution, args.operators),
+        servers: config::servers(&args.server)?,
+        hub: args.setup.network.hub(),
+    };
+    let stop = signals::stop()?;
+    let Prepared { mut learner, .. } = prepare(&means, &origin, config)?;
+    let found = sweep(
+        &means.servers,
+        &mut learner,
+        args.prefetch.get(),
+        (args.range(), &stop),
+    )?;
+    let usual = || new_folder(&format!("{}-find-lr", learner.progress().config.dataset));
+    let folder = args.out.clone().unwrap_or_else(usual);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let written = found.write(&folder)?;
+    let mut out = io::stdout().lock();
+    if args.json {
+        writeln!(out, "{}", found.json())?;
+        return Ok(Exit::Done);
+    }
+    writeln!(out, "{}", report::table(&found.sweep))?;
+    found.tell(&mut out)?;
+    let written: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
+    writeln!(out, "written: {}", written.join(", "))?;
+    Ok(Exit::Done)
+}
+
+/// The usual sweep, from where `learner` stands; its model is as before afterwards.
+pub(super) fn search(
+    means: &Means,
+    learner: &mut Learner,
+    prefetch: usize,
+    stop: &AtomicBool,
+) -> Result<Found> {
+    let found = sweep(&means.servers, learner, prefetch, (Range::default(), stop))?;
+    found.tell(&mut io::stdout().lock())?;
+    Ok(found)
+}
+
+fn sweep(
+    servers: &Servers,
+    learner: &mut Learner,
+    prefetch: usize,
+    (range, stop): (Range, &AtomicBool),
+) -> Result<Found> {
+    let mut bar = Sweeping::new(range.steps);
+    let sweep = finder::find((learner, servers), prefetch, (range, stop), |point| {
+        bar.step(point);
+    })?;
+    Ok(Found { sweep })
+}
+
+/// What a sweep has shown.
+pub(super) struct Found {
+    sweep: Sweep,
+}
+
+impl Found {
+    pub(super) fn suggestions(&self) -> Option<Suggestions> {
+        Suggestions::of(self.sweep.points())
+    }
+
+    /// Draws the losses and writes them down.
+    pub(super) fn write(&self, folder: &Path) -> Result<[PathBuf; 3]> {
+        let chart = report::chart(&self.sweep);
+        let json = format!("{}\n", self.json());
+        let files = [
+            ("find-lr.png", canvas::png(&chart)?),
+            ("find-lr.svg", canvas::svg(&chart)?.into_bytes()),
+            ("find-lr.json", json.into_bytes()),
+        ];
+        let paths = files.each_ref().map(|(name, _)| folder.join(name));
+        for (path, (_, bytes)) in paths.iter().zip(&files) {
+            atomic::replace(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(paths)
+    }
+
+    fn json(&self) -> serde_json::Value {
+        json!({
+            "end": self.sweep.end(),
+            "suggestions": self.suggestions(),
+            "steps": self.sweep.points(),
+        })
+    }
+
+    fn tell(&self, out: &mut impl io::Write) -> io::Result<()> {
+        let steps = self.sweep.points().len();
+        let end = match self.sweep.end() {
+            Some(End::Diverged) => "the loss ran away",
+            Some(End::NotANumber) => "the loss was no number",
+            Some(End::Complete) | None => "all were tried",
+        };
+        writeln!(out, "{steps} learning rates: {end}")?;
+        match self.suggestions() {
+            Some(Suggestions {
+                steepest,
+                lowest_tenth,
+            }) => writeln!(
+                out,
+                "steepest descent at {steepest:.2e}; a tenth of that of the least loss: {lowest_tenth:.2e}"
+            ),
+            None => writeln!(out, "too few steps to suggest a learning rate"),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What is to be trained: everything that was asked for, before a server has said what the images are.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    args::{Setup, Train, experiment::Stage},
+    config::{put_over, put_setup_over},
+    learn::{checkpoint, checkpoint::Checkpoint, run::RunConfig},
+    schedule::LearningRates,
+    weights::Source,
+};
+
+/// One run as it was asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Plan {
+    /// Its name, where it is a stage of several.
+    pub(crate) name: String,
+    /// What it begins with.
+    pub(crate) origin: Origin,
+    /// Whether to sweep over learning rates first.
+    pub(crate) find_lr: bool,
+    /// Where to keep a copy of the last checkpoint.
+    pub(crate) save: Option<PathBuf>,
+    /// All that decides the numbers, as far as it is known without the images.
+    pub(crate) config: RunConfig,
+}
+
+/// What a run begins with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Origin {
+    /// Weights, or none.
+    Weights(Source),
+    /// The checkpoint of another run.
+    Checkpoint(PathBuf),
+}
+
+impl Default for Origin {
+    /// Random numbers.
+    fn default() -> Self {
+        Self::Weights(Source::None)
+    }
+}
+
+impl Origin {
+    fn of(setup: &Setup) -> Option<Self> {
+        let network = &setup.network;
+        let checkpoint = network.load.as_ref().map(|path| Self::Checkpoint(found_at(path)));
+        checkpoint.or_else(|| network.weights.clone().map(Self::Weights))
+    }
+}
+
+impl Plan {
+    /// The run that was typed: what is not said is as in the checkpoint that it goes on from, or else usual.
+    ///
+    /// # Errors
+    ///
+    /// Where that checkpoint cannot be read.
+    pub(crate) fn typed(train: &Train) -> Result<Self, checkpoint::Error> {
+        let (origin, mut config) = beginning(&train.setup)?;
+        put_over(train, &mut config);
+        Ok(Self::new(String::new(), origin, config, &[train]))
+    }
+
+    /// The stage of a file, with what was typed besides in the place of what the file says.
+    pub(crate) fn of_stage(stage: &Stage, typed: &Train) -> Self {
+        let origin = Origin::of(&typed.setup).or_else(|| Origin::of(&stage.train.setup));
+        let mut config = usual(&[&typed.setup, &stage.train.setup]);
+        put_over(&stage.train, &mut config);
+        put_over(typed, &mut config);
+        Self::new(
+            stage.name.clone(),
+            origin.unwrap_or_default(),
+            config,
+            &[typed, &stage.train],
+        )
+    }
+
+    /// `said` counts from the first that says anything.
+    fn new(name: String, origin: Origin, config: RunConfig, said: &[&Train]) -> Self {
+        let find_lr =
+            said.iter().any(|train| train.find_lr) || LearningRates::are_to_be_found(&config.max_lr);
+        let save = said.iter().find_map(|train| train.save.as_deref());
+        Self {
+            name,
+            origin,
+            find_lr,
+            save: save.map(saved_as),
+            config,
+        }
+    }
+}
+
+/// What a command that trains begins with, and the settings that what is typed goes over.
+///
+/// # Errors
+///
+/// Where the checkpoint to go on from cannot be read.
+pub(crate) fn beginning(setup: &Setup) -> Result<(Origin, RunConfig), checkpoint::Error> {
+    let origin = Origin::of(setup).unwrap_or_default();
+    let mut config = match &origin {
+        Origin::Weights(_) => usual(&[setup]),
+        Origin::Checkpoint(path) => {
+            let RunConfig {
+                epochs,
+                max_lr,
+                policy,
+                ..
+            } = RunConfig::default();
+            RunConfig {
+                epochs,
+                max_lr,
+                policy,
+                ..Checkpoint::load(path)?.progress.config
+            }
+        }
+    };
+    put_setup_over(setup, &mut config);
+    Ok((origin, config))
+}
+
+/// What is not said is as always, only that with weights the body is frozen, as in the reference. `said` counts from the first that says
+/// anything.
+fn usual(said: &[&Setup]) -> RunConfig {
+    let weights = said.iter().find_map(|setup| setup.network.weights.as_ref());
+    RunConfig {
+        frozen: weights.is_some_and(|weights| *weights != Source::None),
+        ..RunConfig::default()
+    }
+}
+
+/// The checkpoint that `path` means: that of a run's folder, the file itself, or the file without its extension.
+fn found_at(path: &Path) -> PathBuf {
+    if path.is_dir() {
+        path.join(checkpoint::CHECKPOINT)
+    } else if path.exists() {
+        path.to_path_buf()
+    } else {
+        saved_as(path)
+    }
+}
+
+/// The file that `--save` writes.
+fn saved_as(path: &Path) -> PathBuf {
+    match path.extension() {
+        Some(_) => path.to_path_buf(),
+        None => path.with_extension("safetensors"),
+    }
+}

@@ -1,0 +1,90 @@
+//! Several runs one after the other, each in a folder of its own, each going on where the one before ended.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+
+use super::one::{Desk, Trainer};
+use crate::{
+    args::Train,
+    command::{
+        Exit,
+        plan::{Origin, Plan},
+    },
+    config::{contradictions, new_folder},
+    learn::{atomic, checkpoint::CHECKPOINT, run},
+};
+
+/// Name of the file that says what the stages are.
+const FILE: &str = "experiment.json";
+
+/// Whether `path` is the folder of an experiment.
+pub(super) fn is_at(path: &Path) -> bool {
+    path.join(FILE).exists()
+}
+
+/// Trains all stages, in a new folder.
+pub(super) fn start(trainer: &Trainer, args: &Train, plans: &[Plan]) -> Result<Exit> {
+    let stem = args.experiment.as_deref().and_then(Path::file_stem);
+    let usual = || new_folder(&stem.unwrap_or_default().to_string_lossy());
+    let folder = args.out.clone().unwrap_or_else(usual);
+    if is_at(&folder) {
+        return Err(run::Error::Occupied { path: folder }.into());
+    }
+    let file = folder.join(FILE);
+    let text = serde_json::to_string_pretty(plans).expect("plans are plain data");
+    fs::create_dir_all(&folder)
+        .and_then(|()| atomic::replace(&file, format!("{text}\n").as_bytes()))
+        .with_context(|| format!("cannot write {}", file.display()))?;
+    stages(trainer, &folder, plans)
+}
+
+/// Trains the stages that are not done yet.
+pub(super) fn resume(trainer: &Trainer, args: &Train, folder: &Path) -> Result<Exit> {
+    let no_run = |reason: String| run::Error::NoRun {
+        path: folder.to_path_buf(),
+        reason: format!("{FILE}: {reason}"),
+    };
+    let text = fs::read(folder.join(FILE)).map_err(|error| no_run(error.to_string()))?;
+    let plans: Vec<Plan> = serde_json::from_slice(&text).map_err(|error| no_run(error.to_string()))?;
+    for plan in &plans {
+        let differences = contradictions(args, &plan.config);
+        if !differences.is_empty() {
+            let path = folder.join(&plan.name);
+            return Err(run::Error::Mismatch { path, differences }.into());
+        }
+    }
+    stages(trainer, folder, &plans)
+}
+
+fn stages(trainer: &Trainer, folder: &Path, plans: &[Plan]) -> Result<Exit> {
+    let mut before: Option<PathBuf> = None;
+    for (number, plan) in (1..).zip(plans) {
+        let (path, total) = (folder.join(&plan.name), plans.len());
+        writeln!(io::stdout().lock(), "\nstage {number} of {total}: {}", plan.name)?;
+        let exit = if path.join(CHECKPOINT).exists() {
+            let save = plan.save.as_deref();
+            trainer.go_on(&path, &Desk { whole: folder, save })?
+        } else {
+            // A run that was killed before it had anything to go on from.
+            if path.exists() {
+                fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            }
+            let origin = before.map_or_else(|| plan.origin.clone(), Origin::Checkpoint);
+            let plan = Plan {
+                origin,
+                ..plan.clone()
+            };
+            trainer.start(&plan, Some(&path), Some(folder))?
+        };
+        if exit != Exit::Done {
+            return Ok(exit);
+        }
+        before = Some(path.join(CHECKPOINT));
+    }
+    Ok(Exit::Done)
+}

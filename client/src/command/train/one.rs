@@ -1,0 +1,247 @@
+//! One run, from its beginning or its checkpoint to its end.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    args::Train,
+    command::{
+        Exit, find_lr,
+        plan::Plan,
+        prepare::{Means, Prepared, prepare},
+    },
+    config::{contradictions, new_folder},
+    learn::{
+        atomic,
+        checkpoint::{Checkpoint, Progress as Standing},
+        fit::{Fit, Outcome},
+        learner::Learner,
+        metrics::Metric,
+        progress::Progress,
+        run::{self, RunConfig, RunFolder},
+    },
+    schedule::LearningRates,
+    stream::{DatasetDescription, Split},
+    weights::{Adoption, HeadFate},
+};
+
+/// Carries out runs.
+pub(super) struct Trainer {
+    pub(super) means: Means,
+    /// Set from elsewhere to stop.
+    pub(super) stop: Arc<AtomicBool>,
+    /// Batches to keep ready.
+    pub(super) prefetch: usize,
+}
+
+/// What a run is known by while it goes on.
+pub(super) struct Desk<'a> {
+    /// What to resume when it is interrupted.
+    pub(super) whole: &'a Path,
+    /// Where to keep a copy of the last checkpoint.
+    pub(super) save: Option<&'a Path>,
+}
+
+impl Trainer {
+    /// Trains a new run in `folder`, or in a new one below runs/.
+    pub(super) fn start(&self, plan: &Plan, folder: Option<&Path>, whole: Option<&Path>) -> Result<Exit> {
+        let (run, learner, description) = self.begin(plan, folder)?;
+        let desk = Desk {
+            whole: whole.unwrap_or(run.path()),
+            save: plan.save.as_deref(),
+        };
+        self.train(&run, learner, &description, &desk)
+    }
+
+    fn begin(&self, plan: &Plan, folder: Option<&Path>) -> Result<(RunFolder, Learner, DatasetDescription)> {
+        let asked = &plan.config.max_lr;
+        let mut config = plan.config.clone();
+        // Until it is found, any number does.
+        config.max_lr = LearningRates::with_found(asked, 1e-3);
+        let Prepared {
+            mut learner,
+            description,
+            adoption,
+        } = prepare(&self.means, &plan.origin, config)?;
+        if let Some(adoption) = &adoption {
+            adopted(&learner.progress().config, adoption)?;
+        }
+        let mut found = None;
+        if plan.find_lr {
+            let search = find_lr::search(&self.means, &mut learner, self.prefetch, &self.stop)?;
+            if LearningRates::are_to_be_found(asked) {
+                let rate = search
+                    .suggestions()
+                    .context("--max-lr found: the sweep was too short to suggest any")?;
+                learner.set_max_lr(&LearningRates::with_found(asked, rate.steepest))?;
+            }
+            found = Some(search);
+        }
+        let config = &learner.progress().config;
+        let usual = || new_folder(&format!("{}-{}", config.dataset, config.balance));
+        let run = RunFolder::create(&folder.map_or_else(usual, Path::to_path_buf), config)?;
+        // From now on the run can be resumed, whatever happens.
+        run.save_checkpoint(&learner.checkpoint()?)?;
+        if let Some(found) = found {
+            found.write(run.path())?;
+        }
+        Ok((run, learner, description))
+    }
+
+    /// Goes on with the run at `path`, of which nothing may have been typed otherwise.
+    pub(super) fn resume(&self, args: &Train, path: &Path, save: Option<&Path>) -> Result<Exit> {
+        let (_, config) = RunFolder::open(path)?;
+        let differences = contradictions(args, &config);
+        if !differences.is_empty() {
+            return Err(mismatch(path, differences).into());
+        }
+        self.go_on(path, &Desk { whole: path, save })
+    }
+
+    /// Goes on with the run at `path`.
+    pub(super) fn go_on(&self, path: &Path, desk: &Desk<'_>) -> Result<Exit> {
+        let (run, config) = RunFolder::open(path)?;
+        let checkpoint: Checkpoint = run.load_checkpoint(&config)?;
+        if checkpoint.progress.is_over() {
+            writeln!(io::stdout().lock(), "{}: all is done already", path.display())?;
+            return finish(&run, &checkpoint.progress, Outcome::Finished, desk);
+        }
+        let description = self.means.servers.describe(&config.dataset)?;
+        if description.fingerprint != config.fingerprint {
+            return Err(mismatch(
+                path,
+                format!("the dataset `{}` has changed since", config.dataset),
+            )
+            .into());
+        }
+        let learner = Learner::resume(&self.means.runtime, checkpoint, &self.means.options)?;
+        self.train(&run, learner, &description, desk)
+    }
+
+    fn train(
+        &self,
+        run: &RunFolder,
+        mut learner: Learner,
+        description: &DatasetDescription,
+        desk: &Desk<'_>,
+    ) -> Result<Exit> {
+        let progress = learner.progress();
+        introduce(run, &progress.config, description)?;
+        let columns = Metric::usual(progress.config.classes.len());
+        let mut observer = Progress::new(progress.config.total_steps(), progress.steps, columns);
+        let fit = Fit {
+            servers: &self.means.servers,
+            learner: &mut learner,
+            run,
+            prefetch: self.prefetch,
+            has_valid: description.images(Split::Valid) > 0,
+            stop: &self.stop,
+        };
+        let outcome = fit.run(&mut observer)?;
+        finish(run, learner.progress(), outcome, desk)
+    }
+}
+
+fn mismatch(path: &Path, differences: String) -> run::Error {
+    run::Error::Mismatch {
+        path: path.to_path_buf(),
+        differences,
+    }
+}
+
+/// Says what was written, and keeps a copy where one was asked for.
+fn finish(run: &RunFolder, progress: &Standing, outcome: Outcome, desk: &Desk<'_>) -> Result<Exit> {
+    let mut out = io::stdout().lock();
+    if outcome == Outcome::Interrupted {
+        writeln!(
+            out,
+            "\ninterrupted and saved; continue with --resume {}",
+            desk.whole.display()
+        )?;
+        return Ok(Exit::Interrupted);
+    }
+    let folder = run.path().display();
+    let Standing { config, standing, .. } = progress;
+    if standing.stopped {
+        writeln!(
+            out,
+            "\nstopped early: {} epochs were no better than the best one",
+            standing.epochs_since
+        )?;
+    }
+    writeln!(
+        out,
+        "\nwritten: {folder}/model.onnx, {folder}/checkpoint.safetensors, {folder}/metrics.jsonl"
+    )?;
+    if let (Some(metric), Some((value, epoch))) = (&config.policy.save_best, standing.best) {
+        writeln!(
+            out,
+            "best by {metric}: {value:.4} after epoch {epoch}: {folder}/best.onnx, {folder}/best.safetensors"
+        )?;
+    }
+    if let Some(path) = desk.save {
+        let shown = path.display();
+        let bytes = fs::read(run.checkpoint_path());
+        bytes
+            .and_then(|bytes| atomic::replace(path, &bytes))
+            .with_context(|| format!("cannot write {shown}"))?;
+        writeln!(out, "saved: {shown}; go on from there with --load {shown}")?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Says what came of the weights.
+fn adopted(config: &RunConfig, adoption: &Adoption) -> io::Result<()> {
+    let head = match &adoption.head {
+        HeadFate::Loaded => "the head is theirs, too".to_owned(),
+        HeadFate::New { reason } => format!("the head starts anew ({reason})"),
+    };
+    writeln!(
+        io::stdout().lock(),
+        "weights {}: {} tensors; {head}",
+        config.before.weights,
+        adoption.tensors
+    )
+}
+
+fn introduce(run: &RunFolder, config: &RunConfig, description: &DatasetDescription) -> io::Result<()> {
+    let classes = description.classes.iter().map(|class| {
+        format!(
+            "{} {}",
+            class
+                .images_per_split
+                .get(Split::Train.name())
+                .copied()
+                .unwrap_or(0),
+            class.name
+        )
+    });
+    let trained = if config.frozen {
+        ", its body frozen but for the batch norms,"
+    } else {
+        ""
+    };
+    let mut out = io::stdout().lock();
+    writeln!(
+        out,
+        "{}{trained} on {}: {} for training, {} for validation; balance {}, {} steps of {} images per epoch, {} epochs at {}; results \
+         in {}",
+        config.arch,
+        config.dataset,
+        classes.collect::<Vec<_>>().join(" and "),
+        description.images(Split::Valid),
+        config.balance,
+        config.steps_per_epoch,
+        config.batch_size,
+        config.epochs,
+        config.max_lr,
+        run.path().display()
+    )?;
+    out.flush()
+}

@@ -1,0 +1,95 @@
+//! The learning-rate finder: a short training whose learning rate grows from step to step until the loss runs away.
+//!
+//! # Layout
+//!
+//! - [`Sweep`]: which learning rate comes next and when to stop, as a function of the losses so far.
+//! - [`Suggestions`]: learning rates read off the losses.
+//! - [`find`]: the sweep carried out on a model, which is as before afterwards.
+//!
+//! # Source
+//!
+//! fastai v1's `lr_find` and `Recorder.plot(suggestion=True)`.
+
+mod suggestion;
+mod sweep;
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    task::Poll,
+    time::Duration,
+};
+
+pub use suggestion::{Suggestions, judged};
+pub use sweep::{End, Point, Range, Sweep};
+
+use super::{
+    fit,
+    learner::{self, Learner},
+};
+use crate::stream::{self, Servers};
+
+/// How long a wait for a batch may go on before the order to stop is looked for.
+const ATTENTION: Duration = Duration::from_millis(200);
+
+/// What can go wrong in a search.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The images cannot be had.
+    #[error(transparent)]
+    Images(#[from] fit::Error),
+    /// The server.
+    #[error(transparent)]
+    Stream(#[from] stream::Error),
+    /// The model.
+    #[error(transparent)]
+    Learner(#[from] learner::Error),
+    /// It was asked to stop.
+    #[error("the search for a learning rate was interrupted; nothing was changed")]
+    Interrupted,
+}
+
+/// Sweeps over learning rates on the batches that `learner` would learn from next, and puts its model back as it was: weights, running
+/// statistics, moments. `told` is called after every step.
+///
+/// # Errors
+///
+/// [`Error`]; the model is as before then, too, unless its device failed.
+pub fn find(
+    (learner, servers): (&mut Learner, &Servers),
+    prefetch: usize,
+    (range, stop): (Range, &AtomicBool),
+    mut told: impl FnMut(&Point),
+) -> Result<Sweep, Error> {
+    let before = learner.checkpoint()?;
+    let swept = sweep((learner, servers), prefetch, (range, stop), &mut told);
+    learner.restore(before)?;
+    swept
+}
+
+fn sweep(
+    (learner, servers): (&mut Learner, &Servers),
+    prefetch: usize,
+    (range, stop): (Range, &AtomicBool),
+    told: &mut impl FnMut(&Point),
+) -> Result<Sweep, Error> {
+    let progress = learner.progress();
+    let epochs = range.steps.div_ceil(progress.config.steps_per_epoch.max(1));
+    let epochs = u32::try_from(epochs).unwrap_or(u32::MAX);
+    let mut stream = fit::images::open(servers, progress, epochs, prefetch)?;
+    let mut sweep = Sweep::new(range);
+    while let Some(learning_rate) = sweep.next_rate() {
+        let batch = loop {
+            if stop.load(Ordering::Relaxed) {
+                return Err(Error::Interrupted);
+            }
+            if let Poll::Ready(batch) = stream.next_batch_within(ATTENTION) {
+                break batch?;
+            }
+        };
+        let Some(batch) = batch else { break };
+        let loss = learner.probe(&batch, learning_rate, sweep.points().len() as u64)?;
+        told(sweep.record(loss));
+    }
+    Ok(sweep)
+}

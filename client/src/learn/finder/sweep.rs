@@ -1,0 +1,194 @@
+use serde::Serialize;
+
+use crate::{learn::metrics::SmoothedLoss, schedule::sweep_at};
+
+/// Which learning rates are tried.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    /// The first one.
+    pub start: f64,
+    /// The one that would follow the last.
+    pub end: f64,
+    /// How many.
+    pub steps: u64,
+    /// Whether to stop where the loss runs away.
+    pub stops: bool,
+}
+
+impl Default for Range {
+    /// The reference's: 100 steps from 1e-7 to 10, stopping where the loss runs away.
+    fn default() -> Self {
+        Self {
+            start: 1e-7,
+            end: 10.0,
+            steps: 100,
+            stops: true,
+        }
+    }
+}
+
+/// One step of a sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Point {
+    /// That the step was run with.
+    pub learning_rate: f64,
+    /// Of its batch.
+    pub loss: f64,
+    /// Of all batches so far: what is plotted and judged.
+    pub smoothed_loss: f64,
+}
+
+/// How a sweep ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// All learning rates were tried.
+    Complete,
+    /// The smoothed loss was more than four times its least value.
+    Diverged,
+    /// The loss was not a number.
+    NotANumber,
+}
+
+/// A sweep over learning rates, step by step.
+#[derive(Clone, Debug)]
+pub struct Sweep {
+    range: Range,
+    smoothed: SmoothedLoss,
+    best: f64,
+    points: Vec<Point>,
+    end: Option<End>,
+}
+
+/// A smoothed loss of more than this many times the least one has run away.
+const RUNAWAY: f64 = 4.0;
+
+impl Sweep {
+    /// One that has not begun.
+    #[must_use]
+    pub fn new(range: Range) -> Self {
+        Self {
+            range,
+            smoothed: SmoothedLoss::default(),
+            best: f64::INFINITY,
+            points: Vec::new(),
+            end: None,
+        }
+    }
+
+    /// The learning rate of the next step; `None` where there is to be none.
+    #[must_use]
+    pub fn next_rate(&self) -> Option<f64> {
+        let Range {
+            start, end, steps, ..
+        } = self.range;
+        let step = self.points.len() as u64;
+        (self.end.is_none() && step < steps).then(|| sweep_at(start, end, steps, step))
+    }
+
+    /// Takes in the loss of the step that [`Sweep::next_rate`] was for.
+    ///
+    /// # Panics
+    ///
+    /// Where there was to be none.
+    pub fn record(&mut self, loss: f64) -> &Point {
+        let learning_rate = self.next_rate().expect("a step that was asked for");
+        self.smoothed.add(loss);
+        let smoothed_loss = self.smoothed.value().unwrap_or(loss);
+        self.best = self.best.min(smoothed_loss);
+        if self.range.stops && smoothed_loss.is_nan() {
+            self.end = Some(End::NotANumber);
+        } else if self.range.stops && smoothed_loss > RUNAWAY * self.best {
+            self.end = Some(End::Diverged);
+        } else if self.points.len() as u64 + 1 == self.range.steps {
+            self.end = Some(End::Complete);
+        }
+        self.points.push(Point {
+            learning_rate,
+            loss,
+            smoothed_loss,
+        });
+        &self.points[self.points.len() - 1]
+    }
+
+    /// The steps so far.
+    #[must_use]
+    pub fn points(&self) -> &[Point] {
+        &self.points
+    }
+
+    /// How it ended; `None` where it is not over.
+    #[must_use]
+    pub fn end(&self) -> Option<End> {
+        self.end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sweeps with the loss as a function of the learning rate.
+    fn swept(range: Range, loss: impl Fn(f64) -> f64) -> Sweep {
+        let mut sweep = Sweep::new(range);
+        while let Some(rate) = sweep.next_rate() {
+            sweep.record(loss(rate));
+        }
+        sweep
+    }
+
+    #[test]
+    fn a_constant_loss_is_swept_to_the_end_which_is_never_used() {
+        let sweep = swept(Range::default(), |_| 2.0);
+        let points = sweep.points();
+        assert_eq!((points.len(), sweep.end()), (100, Some(End::Complete)));
+        for (step, expected) in [(0, 1e-7), (1, 1.2023e-7), (50, 1e-3), (99, 8.3176)] {
+            assert!(
+                (points[step].learning_rate / expected - 1.0).abs() < 5e-5,
+                "{step}"
+            );
+        }
+        assert!(
+            points
+                .iter()
+                .all(|point| (point.smoothed_loss - 2.0).abs() < 1e-12)
+        );
+    }
+
+    #[test]
+    fn losses_are_smoothed_as_the_reference_does() {
+        let mut sweep = Sweep::new(Range::default());
+        let losses = [1.0, 3.0, 2.0];
+        let smoothed = losses.map(|loss| sweep.record(loss).smoothed_loss);
+        // m = 0.98·m + 0.02·loss, divided by 1 − 0.98ⁿ.
+        let expected = [1.0, 0.0796 / 0.0396, 0.118_008 / 0.058_808];
+        for (found, expected) in smoothed.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-12, "{smoothed:?}");
+        }
+    }
+
+    #[test]
+    fn a_loss_that_runs_away_ends_the_sweep_at_four_times_the_least() {
+        // Smoothing makes the runaway visible some steps after it began.
+        let sweep = swept(Range::default(), |rate| if rate < 1e-2 { 1.0 } else { 100.0 });
+        let last = sweep.points().last().expect("steps");
+        assert_eq!(sweep.end(), Some(End::Diverged));
+        assert!(last.smoothed_loss > 4.0 && last.learning_rate < 5e-2, "{last:?}");
+        assert!(
+            sweep.points()[..sweep.points().len() - 1]
+                .iter()
+                .all(|point| point.smoothed_loss <= 4.0)
+        );
+        let told_not_to = Range {
+            stops: false,
+            ..Range::default()
+        };
+        assert_eq!(swept(told_not_to, |rate| rate * 1e6).points().len(), 100);
+    }
+
+    #[test]
+    fn what_is_not_a_number_ends_the_sweep() {
+        let sweep = swept(Range::default(), |rate| if rate < 1e-3 { 1.0 } else { f64::NAN });
+        assert_eq!((sweep.points().len(), sweep.end()), (51, Some(End::NotANumber)));
+    }
+}

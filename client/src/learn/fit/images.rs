@@ -1,0 +1,85 @@
+//! The stream of batches that a run learns from.
+
+use super::Error;
+use crate::{
+    learn::checkpoint::Progress,
+    stream::{Batch, BatchRequest, BatchStream, Servers, Split},
+};
+
+/// Opens the stream of `epochs` epochs of the run where it stands, and checks that it is the one that the run was started with.
+///
+/// # Errors
+///
+/// [`Error::Stream`], and [`Error::Mismatch`] where the images are others.
+pub fn open(
+    servers: &Servers,
+    progress: &Progress,
+    epochs: u32,
+    prefetch: usize,
+) -> Result<BatchStream, Error> {
+    let config = &progress.config;
+    let request = BatchRequest {
+        seed: config.seed,
+        epochs: config.before.epochs + epochs,
+        start: Some(progress.place()),
+        balance: Some(config.balance),
+        recipe: config.recipe.clone(),
+        wire: config.wire,
+        expected_fingerprint: config.fingerprint.clone(),
+        reports: true,
+        ..BatchRequest::evaluation(
+            &config.dataset,
+            Split::Train,
+            config.batch_size,
+            config.image_size,
+        )
+    };
+    let stream = servers.stream(&request, prefetch)?;
+    let description = stream.description();
+    let mismatch = |reason: &str| Error::Mismatch {
+        address: servers.address().to_owned(),
+        reason: reason.to_owned(),
+    };
+    if description.classes != config.classes || description.steps_per_epoch != config.steps_per_epoch {
+        return Err(mismatch(
+            "it has other classes or another number of images than the run was started with",
+        ));
+    }
+    if description.mean != config.mean || description.std != config.std {
+        return Err(mismatch(
+            "it normalises images in another way than the run was started with",
+        ));
+    }
+    Ok(stream)
+}
+
+/// A batch out of order would silently train on other images than the saved position says.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`].
+pub(super) fn check_order(servers: &Servers, progress: &Progress, batch: &Batch) -> Result<(), Error> {
+    let due = progress.place();
+    let mismatch = |reason: String| Error::Mismatch {
+        address: servers.address().to_owned(),
+        reason,
+    };
+    if (batch.epoch, batch.step) != (due.epoch, due.step)
+        || batch.labels.len() != progress.config.batch_size as usize
+    {
+        return Err(mismatch(format!(
+            "batch {} of epoch {} with {} images came where batch {} of epoch {} was due",
+            batch.step,
+            batch.epoch,
+            batch.labels.len(),
+            due.step,
+            due.epoch
+        )));
+    }
+    if batch.mixed.is_some() {
+        let reason =
+            "its images are mixed, as the recipe says, and this trainer takes one class for each image";
+        return Err(mismatch(reason.to_owned()));
+    }
+    Ok(())
+}

@@ -1,0 +1,223 @@
+//! What is kept of a run, and when it ends before its time: decisions as data, made from figures alone.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::learn::metrics::{Figures, Metric};
+
+/// What to keep besides the last checkpoint, and when to stop.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// Keep the model of the epoch that was best by this.
+    pub save_best: Option<Metric>,
+    /// Stop when so many epochs in a row were no better than the best one: by the same metric, or else by the loss.
+    pub early_stopping: Option<u32>,
+    /// Keep the checkpoints of so many epochs before and including the last one.
+    pub keep_checkpoints: u32,
+}
+
+/// What the epochs so far were like: part of a checkpoint, so that a resumed run decides as one without a break.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The best value so far, and its epoch, from 1.
+    pub best: Option<(f64, u32)>,
+    /// Epochs since.
+    pub epochs_since: u32,
+    /// Whether the run ended before its time.
+    pub stopped: bool,
+}
+
+/// What to do after an epoch, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Keep this epoch's model as the best one.
+    SaveBest,
+    /// Keep this epoch's checkpoint.
+    Keep {
+        /// From 1.
+        epoch: u32,
+    },
+    /// Let go of an earlier epoch's checkpoint.
+    Drop {
+        /// From 1.
+        epoch: u32,
+    },
+    /// End the run.
+    Stop,
+}
+
+impl Policy {
+    /// By what epochs are compared.
+    #[must_use]
+    pub fn metric(&self) -> Metric {
+        self.save_best.clone().unwrap_or(Metric::Loss)
+    }
+
+    /// What to do after epoch number `epoch`, from 1, with these figures of the validation images. An epoch without figures, or with one
+    /// that is not a number, is no better than any other.
+    pub fn after_epoch(&self, standing: &mut Standing, epoch: u32, figures: Option<&Figures>) -> Vec<Action> {
+        let mut actions = vec![];
+        let value = figures.and_then(|figures| self.metric().of(figures));
+        match value.filter(|value| self.is_better(*value, standing.best)) {
+            Some(value) => {
+                standing.best = Some((value, epoch));
+                standing.epochs_since = 0;
+                if self.save_best.is_some() {
+                    actions.push(Action::SaveBest);
+                }
+            }
+            None => standing.epochs_since += 1,
+        }
+        if self.keep_checkpoints > 0 {
+            actions.push(Action::Keep { epoch });
+            let gone = epoch
+                .checked_sub(self.keep_checkpoints)
+                .filter(|epoch| *epoch > 0);
+            actions.extend(gone.map(|epoch| Action::Drop { epoch }));
+        }
+        if self
+            .early_stopping
+            .is_some_and(|patience| standing.epochs_since >= patience)
+        {
+            standing.stopped = true;
+            actions.push(Action::Stop);
+        }
+        actions
+    }
+
+    fn is_better(&self, value: f64, best: Option<(f64, u32)>) -> bool {
+        let Some((best, _)) = best else {
+            return !value.is_nan();
+        };
+        if self.metric().is_higher_better() {
+            value > best
+        } else {
+            value < best
+        }
+    }
+}
+
+impl fmt::Display for Policy {
+    /// As flags.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let best = self
+            .save_best
+            .iter()
+            .map(|metric| format!("--save-best {metric}"));
+        let patience = self
+            .early_stopping
+            .iter()
+            .map(|epochs| format!("--early-stopping {epochs}"));
+        let kept =
+            (self.keep_checkpoints > 0).then(|| format!("--keep-checkpoints {}", self.keep_checkpoints));
+        f.write_str(&best.chain(patience).chain(kept).collect::<Vec<_>>().join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::learn::metrics::Tally;
+
+    fn figures(loss: f64, accuracy: f64) -> Figures {
+        Figures {
+            images: 1,
+            loss,
+            accuracy: Some(accuracy),
+            ..Tally::new(2).figures(&["birds", "flowers"].map(str::to_owned))
+        }
+    }
+
+    /// The actions after each of these epochs.
+    fn decide(policy: &Policy, epochs: &[Option<Figures>]) -> (Vec<Vec<Action>>, Standing) {
+        let mut standing = Standing::default();
+        let actions = (1..)
+            .zip(epochs)
+            .map(|(epoch, figures)| policy.after_epoch(&mut standing, epoch, figures.as_ref()));
+        (actions.collect(), standing)
+    }
+
+    #[test]
+    fn the_best_epoch_is_kept_whichever_way_better_is() {
+        let epochs = [(0.9, 0.5), (0.7, 0.4), (0.8, 0.6), (0.7, 0.6)]
+            .map(|(loss, accuracy)| Some(figures(loss, accuracy)));
+        let best = |metric: Metric| {
+            let policy = Policy {
+                save_best: Some(metric),
+                ..Policy::default()
+            };
+            let (actions, standing) = decide(&policy, &epochs);
+            (
+                actions
+                    .iter()
+                    .map(|actions| !actions.is_empty())
+                    .collect::<Vec<_>>(),
+                standing.best,
+            )
+        };
+        assert_eq!(
+            best(Metric::Loss),
+            (vec![true, true, false, false], Some((0.7, 2)))
+        );
+        assert_eq!(
+            best(Metric::Accuracy),
+            (vec![true, false, true, false], Some((0.6, 3)))
+        );
+    }
+
+    #[test]
+    fn training_stops_after_so_many_epochs_without_a_better_one() {
+        let policy = Policy {
+            early_stopping: Some(2),
+            ..Policy::default()
+        };
+        let losses = [0.9, 0.8, 0.8, f64::NAN, 0.1].map(|loss| Some(figures(loss, 0.5)));
+        let (actions, standing) = decide(&policy, &losses[..4]);
+        assert_eq!(actions, [vec![], vec![], vec![], vec![Action::Stop]]);
+        assert!(standing.stopped && standing.epochs_since == 2);
+        let (actions, _) = decide(
+            &policy,
+            &[
+                losses[0].clone(),
+                losses[2].clone(),
+                losses[3].clone(),
+                losses[4].clone(),
+            ],
+        );
+        assert_eq!(actions.concat(), []);
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_never_the_best() {
+        let policy = Policy {
+            save_best: Some(Metric::Loss),
+            ..Policy::default()
+        };
+        let (actions, standing) = decide(
+            &policy,
+            &[Some(figures(f64::NAN, 0.5)), None, Some(figures(3.0, 0.5))],
+        );
+        assert_eq!(actions, [vec![], vec![], vec![Action::SaveBest]]);
+        assert_eq!(standing.best, Some((3.0, 3)));
+    }
+
+    #[test]
+    fn the_last_checkpoints_are_kept_and_older_ones_let_go() {
+        let policy = Policy {
+            keep_checkpoints: 2,
+            ..Policy::default()
+        };
+        let (actions, _) = decide(&policy, &[None, None, None]);
+        let keep = |epoch| Action::Keep { epoch };
+        assert_eq!(
+            actions,
+            [
+                vec![keep(1)],
+                vec![keep(2)],
+                vec![keep(3), Action::Drop { epoch: 1 }]
+            ]
+        );
+    }
+}

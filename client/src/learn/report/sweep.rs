@@ -1,0 +1,100 @@
+//! What a sweep over learning rates has shown.
+
+use super::{
+    chart::{Axis, Chart, Look, Series},
+    table::aligned,
+};
+use crate::learn::finder::{Suggestions, Sweep, judged};
+
+/// Steps between the lines of a table.
+const STRIDE: usize = 5;
+
+/// The smoothed loss over the learning rate, without the ends that are not judged, and a dot where it falls most steeply.
+#[must_use]
+pub fn chart(sweep: &Sweep) -> Chart {
+    let points = judged(sweep.points()).iter();
+    let points: Vec<(f64, f64)> = points
+        .map(|point| (point.learning_rate, point.smoothed_loss))
+        .collect();
+    let mut series = vec![Series::line("", 0, points.clone())];
+    if let Some(Suggestions { steepest, .. }) = Suggestions::of(sweep.points()) {
+        let at = points.into_iter().filter(|(rate, _)| *rate == steepest).collect();
+        let name = format!("steepest descent: {steepest:.2e}");
+        series.push(Series::line(&name, 1, at).looking(Look::Loose));
+    }
+    Chart::new(
+        Axis::new("learning rate").logarithmic(),
+        Axis::new("loss, smoothed"),
+        series,
+    )
+}
+
+/// Every fifth step and the last one.
+#[must_use]
+pub fn table(sweep: &Sweep) -> String {
+    let mut rows = vec![
+        ["step", "learning rate", "loss", "smoothed"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    let last = sweep.points().len().saturating_sub(1);
+    for (step, point) in sweep.points().iter().enumerate() {
+        if step % STRIDE == 0 || step == last {
+            rows.push(vec![
+                step.to_string(),
+                format!("{:.2e}", point.learning_rate),
+                format!("{:.4}", point.loss),
+                format!("{:.4}", point.smoothed_loss),
+            ]);
+        }
+    }
+    aligned(&rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::learn::{
+        finder::Range,
+        report::canvas::{png, svg},
+    };
+
+    fn sweep() -> Sweep {
+        let mut sweep = Sweep::new(Range::default());
+        while let Some(rate) = sweep.next_rate() {
+            sweep.record(0.7 - 0.4 * rate / (rate + 3e-3) + rate * rate);
+        }
+        sweep
+    }
+
+    #[test]
+    fn the_steepest_descent_is_in_the_picture() {
+        let sweep = sweep();
+        let steepest = Suggestions::of(sweep.points()).expect("enough steps").steepest;
+        let picture = svg(&chart(&sweep)).expect("a picture");
+        for word in ["learning rate", "loss, smoothed", &format!("{steepest:.2e}")] {
+            assert!(picture.contains(word), "{word}");
+        }
+        assert!(png(&chart(&sweep)).expect("a picture").starts_with(b"\x89PNG"));
+    }
+
+    #[test]
+    fn a_sweep_too_short_for_suggestions_can_be_drawn() {
+        let mut sweep = Sweep::new(Range::default());
+        sweep.record(1.0);
+        svg(&chart(&sweep)).expect("a picture");
+        assert!(table(&sweep).ends_with("1.0000\n"), "{}", table(&sweep));
+    }
+
+    #[test]
+    fn a_table_has_every_fifth_step_and_the_last() {
+        let sweep = sweep();
+        let last = sweep.points().len() - 1;
+        let text = table(&sweep);
+        let steps = text
+            .lines()
+            .filter_map(|line| line.split_whitespace().next()?.parse().ok());
+        let expected = (0..last).step_by(5).chain([last]);
+        assert_eq!(steps.collect::<Vec<usize>>(), expected.collect::<Vec<_>>());
+    }
+}
