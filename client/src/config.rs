@@ -38,7 +38,11 @@ pub fn put_over(args: &Train, config: &mut RunConfig) {
 
 /// [`put_over`] for the commands that train otherwise.
 pub fn put_setup_over(args: &Setup, config: &mut RunConfig) {
-    let Setup { images, network } = args;
+    let Setup {
+        images,
+        network,
+        objective,
+    } = args;
     put(&mut config.dataset, images.dataset.as_ref());
     put(&mut config.batch_size, images.batch_size.as_ref());
     put(&mut config.image_size, images.size.as_ref());
@@ -50,6 +54,13 @@ pub fn put_setup_over(args: &Setup, config: &mut RunConfig) {
     put(&mut config.head, network.head.as_ref());
     put(&mut config.weight_decay, network.weight_decay.as_ref());
     put(&mut config.frozen, network.is_frozen().as_ref());
+    let loss = &mut config.loss;
+    put(&mut loss.label_smoothing, objective.label_smoothing.as_ref());
+    put(&mut loss.class_weights, objective.class_weights.as_ref());
+    put(&mut loss.focal, objective.focal.as_ref());
+    put(&mut config.accumulate, objective.accumulate.as_ref());
+    config.clip_norm = objective.clip_norm.or(config.clip_norm);
+    config.ema = objective.ema.or(config.ema);
 }
 
 fn put<T: Clone>(value: &mut T, typed: Option<&T>) {

@@ -58,17 +58,17 @@ def main():
     for name, settings, loss in [
         ("cross entropy", {}, cross_entropy()),
         ("smoothed", {"label_smoothing": 0.1}, cross_entropy(0.1)),
-        ("weighted", {"class_weights": WEIGHTS.tolist()}, cross_entropy(0.0, WEIGHTS)),
+        ("weighted", {"weights": WEIGHTS.tolist()}, cross_entropy(0.0, WEIGHTS)),
         (
             "smoothed and weighted",
-            {"label_smoothing": 0.3, "class_weights": WEIGHTS.tolist()},
+            {"label_smoothing": 0.3, "weights": WEIGHTS.tolist()},
             cross_entropy(0.3, WEIGHTS),
         ),
         ("mixed", {"mixed": True}, mixup()),
         ("mixed and smoothed", {"mixed": True, "label_smoothing": 0.1}, mixup(0.1)),
         ("focal 2", {"focal": 2.0}, focal(2.0)),
         ("focal 0.5", {"focal": 0.5}, focal(0.5)),
-        ("focal 1.5, weighted", {"focal": 1.5, "class_weights": WEIGHTS.tolist()}, focal(1.5, WEIGHTS)),
+        ("focal 1.5, weighted", {"focal": 1.5, "weights": WEIGHTS.tolist()}, focal(1.5, WEIGHTS)),
     ]:
         x = LOGITS.clone().requires_grad_()
         value = loss(x)

@@ -153,7 +153,7 @@ const SERVER_WORDS: Rules = &[
 const CLIENT_WORDS: Rules = &[
     ("tonic", &["stream"]),
     ("equibatch_proto", &["stream"]),
-    ("prost", &["graph", "stream"]),
+    ("prost", &["graph", "learn", "stream"]),
     ("ort", &["runtime"]),
     ("hf_hub", &["weights"]),
     ("tokio", &["stream", "command"]),

@@ -7,6 +7,7 @@ use equibatch_client::{
     graph::{Graph, TensorType, Value},
     learn::targets::Loss,
     nn,
+    stream::Mixed,
 };
 use equibatch_server::random::{Purpose, generator};
 use equibatch_tests::{
@@ -46,11 +47,16 @@ fn matrix(value: &Json) -> Array {
 fn targets(fixture: &Json, loss: &Loss, is_mixed: bool, classes: usize) -> Array {
     let first = labels(&fixture["labels"]);
     let others = labels(&fixture["others"]);
-    let parts: Vec<f32> = numbers(&fixture["parts"])
-        .iter()
-        .map(|&part| part as f32)
+    let parts = numbers(&fixture["parts"]);
+    let mixed: Vec<Mixed> = others
+        .into_iter()
+        .zip(parts)
+        .map(|(label, part)| Mixed {
+            label,
+            weight: part as f32,
+        })
         .collect();
-    let mixed = is_mixed.then_some((others.as_slice(), parts.as_slice()));
+    let mixed = is_mixed.then_some(mixed.as_slice());
     let mut targets = vec![f32::NAN; first.len() * classes];
     loss.targets(&first, mixed, &mut targets);
     let targets = targets.iter().map(|&target| f64::from(target)).collect();

@@ -18,6 +18,7 @@ use equibatch_client::{
     runtime::{ImageInput, Runtime, SessionOptions},
     stream::{Balance, Batch, BatchRequest, Patience, Servers, Split},
 };
+use equibatch_server::augment::Draw;
 use equibatch_tests::{
     images::ImageFolder,
     memory::dataset,
@@ -40,11 +41,11 @@ const SMALL: [&str; 8] = [
 ];
 
 /// 8 and 16 images for training, 2 and 4 for validation.
-fn pictures() -> ImageFolder {
+pub(super) fn pictures() -> ImageFolder {
     ImageFolder::new(&[("birds", 10), ("flowers", 20)])
 }
 
-fn train(server: &str, more: &[&str]) -> Vec<String> {
+pub(super) fn train(server: &str, more: &[&str]) -> Vec<String> {
     let arguments = ["train", "--server", server]
         .into_iter()
         .chain(SMALL)
@@ -52,11 +53,11 @@ fn train(server: &str, more: &[&str]) -> Vec<String> {
     arguments.map(str::to_owned).collect()
 }
 
-fn words(arguments: &[String]) -> Vec<&str> {
+pub(super) fn words(arguments: &[String]) -> Vec<&str> {
     arguments.iter().map(String::as_str).collect()
 }
 
-fn text(path: &Path) -> &str {
+pub(super) fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
 }
 
@@ -281,7 +282,7 @@ fn files_are_prepared_bit_for_bit_as_the_validation_stream_prepares_them() {
                 name: String::new(),
                 bytes: Bytes::File(path.clone()),
             };
-            let prepared = prepare(&source, &preprocessing, input).expect("an image");
+            let prepared = prepare(&source, &preprocessing, input, &[Draw::identity()]).expect("an image");
             assert!(tensor == prepared, "{}", path.display());
             seen += 1;
         }

@@ -44,6 +44,10 @@ pub struct Evaluate {
     /// Images per batch. Changes the speed only.
     #[arg(long, value_name = "N", default_value = "32", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch_size: u32,
+    /// Test-time augmentation: average what the model makes of nine views of each image, the plain one by two fifths and eight zoomed
+    /// corners, mirrored and not, with the augmentation it was trained with. Takes nine times as long.
+    #[arg(long)]
+    pub tta: bool,
     /// Print the figures as JSON instead of tables.
     #[arg(long)]
     pub json: bool,

@@ -32,6 +32,9 @@ pub struct Predict {
     /// How many of the likeliest classes to print.
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub top: u32,
+    /// Test-time augmentation: average what the model makes of nine views of each image, as `client evaluate --tta` does.
+    #[arg(long)]
+    pub tta: bool,
     /// Images per run of the model. Changes the speed only.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub batch_size: u32,

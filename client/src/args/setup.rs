@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, builder::FalseyValueParser};
 
+use super::Objective;
 use crate::{
     learn::architecture,
     stream::{Balance, Wire},
@@ -25,6 +26,12 @@ pub struct Setup {
         reason = "a documentation comment would become the help text of the group"
     )]
     pub network: Network,
+    #[command(flatten, next_help_heading = "Loss and steps")]
+    #[allow(
+        missing_docs,
+        reason = "a documentation comment would become the help text of the group"
+    )]
+    pub objective: Objective,
 }
 
 /// Which images, and how they come.
@@ -33,7 +40,7 @@ pub struct Images {
     /// Which dataset; not needed where the server has one only.
     #[arg(long, value_name = "NAME")]
     pub dataset: Option<String>,
-    /// Images per step. [default: 64]
+    /// Images per step; with --accumulate N, N times as many. [default: 64]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     pub batch_size: Option<u32>,
     /// Height and width of the images, in pixels. [default: 224]

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
 
-use super::{Execution, Keep, Server, Setup};
+use super::{Execution, Keep, Server, Setup, Shown};
 use crate::{runtime::Operators, schedule::LearningRates};
 
 /// `client train`.
@@ -40,6 +40,12 @@ pub struct Train {
     /// AVX2 or AVX-512). They differ in speed and in the last bits of the result.
     #[arg(long, value_name = "CHOICE", default_value_t = Operators::Auto)]
     pub operators: Operators,
+    #[command(flatten)]
+    #[allow(
+        missing_docs,
+        reason = "a documentation comment would become the help text of the group"
+    )]
+    pub shown: Shown,
     /// Passes over the training images. [default: 10]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub epochs: Option<u32>,

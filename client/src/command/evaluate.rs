@@ -16,6 +16,7 @@ use crate::{
         predict::Predictor,
         report::{picture, table},
         run::RunFolder,
+        tta,
     },
     runtime::Runtime,
     stream::Servers,
@@ -49,12 +50,18 @@ pub(super) fn run(args: &Evaluate) -> Result<Exit> {
             .iter()
             .map(|(candidate, judgement)| (candidate.name.clone(), json!(judgement.figures)));
         let models: serde_json::Map<_, _> = models.collect();
-        serde_json::to_writer_pretty(&mut out, &json!({ "split": args.split, "models": models }))?;
+        let figures = json!({ "split": args.split, "tta": args.tta, "models": models });
+        serde_json::to_writer_pretty(&mut out, &figures)?;
         writeln!(out)?;
         return Ok(Exit::Done);
     }
+    let how = if args.tta {
+        ", with test-time augmentation"
+    } else {
+        ""
+    };
     for (candidate, judgement) in &judged {
-        writeln!(out, "{} on the {} images\n", candidate.name, args.split)?;
+        writeln!(out, "{} on the {} images{how}\n", candidate.name, args.split)?;
         writeln!(out, "{}", table::classes(&judgement.figures))?;
         writeln!(out, "{}", table::confusion_matrix(&judgement.figures))?;
         if judgement.replaced > 0 {
@@ -68,7 +75,7 @@ pub(super) fn run(args: &Evaluate) -> Result<Exit> {
         writeln!(
             out,
             "written: {folder}/evaluation-{0}.json, {folder}/confusion-{0}.png and .svg\n",
-            args.split
+            suffix(args)
         )?;
     }
     if judged.len() > 1 {
@@ -76,7 +83,7 @@ pub(super) fn run(args: &Evaluate) -> Result<Exit> {
             name: candidate.name.clone(),
             figures: judgement.figures.clone(),
         });
-        writeln!(out, "side by side, on the {} images\n", args.split)?;
+        writeln!(out, "side by side, on the {} images{how}\n", args.split)?;
         writeln!(out, "{}", table::side_by_side(&named.collect::<Vec<_>>()))?;
     }
     Ok(Exit::Done)
@@ -131,17 +138,22 @@ fn judge(args: &Evaluate, runtime: &Runtime, servers: &Servers, candidate: &Cand
         preprocessing: &card.preprocessing,
         classes: &card.classes,
     };
-    Ok(evaluate(
-        servers,
-        (&candidate.name, predictor.classifier()),
-        &subject,
-    )?)
+    let model = (candidate.name.as_str(), predictor.classifier());
+    Ok(match args.tta {
+        false => evaluate(servers, model, &subject)?,
+        true => tta::evaluate(servers, model, &subject, &card.recipe)?,
+    })
+}
+
+/// What tells the files of one judging from those of another.
+fn suffix(args: &Evaluate) -> String {
+    format!("{}{}", args.split, if args.tta { "-tta" } else { "" })
 }
 
 fn write_files(args: &Evaluate, candidate: &Candidate, judgement: &Judgement) -> Result<()> {
     let path = |name: String| candidate.folder.join(name);
-    let figures = json!({ "model": candidate.model, "split": args.split, "figures": judgement.figures });
-    let json = path(format!("evaluation-{}.json", args.split));
+    let figures = json!({ "model": candidate.model, "split": args.split, "tta": args.tta, "figures": judgement.figures });
+    let json = path(format!("evaluation-{}.json", suffix(args)));
     let text = serde_json::to_string_pretty(&figures).expect("figures are plain data");
     atomic::replace(&json, format!("{text}\n").as_bytes())
         .with_context(|| format!("cannot write {}", json.display()))?;
@@ -156,7 +168,7 @@ fn write_files(args: &Evaluate, candidate: &Candidate, judgement: &Judgement) ->
         candidate.name, judgement.figures.images, args.split
     );
     for extension in ["png", "svg"] {
-        let picture = path(format!("confusion-{}.{extension}", args.split));
+        let picture = path(format!("confusion-{}.{extension}", suffix(args)));
         picture::save(&picture, &judgement.matrix, &names, &title)?;
     }
     Ok(())

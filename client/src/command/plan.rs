@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    args::{Setup, Train, experiment::Stage},
+    args::{Setup, Shown, Train, experiment::Stage},
     config::{put_over, put_setup_over},
     learn::{checkpoint, checkpoint::Checkpoint, run::RunConfig},
     schedule::LearningRates,
@@ -24,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) find_lr: bool,
     /// Where to keep a copy of the last checkpoint.
     pub(crate) save: Option<PathBuf>,
+    /// What a person sees of it.
+    pub(crate) shown: Shown,
     /// All that decides the numbers, as far as it is known without the images.
     pub(crate) config: RunConfig,
 }
@@ -84,11 +86,20 @@ impl Plan {
         let find_lr =
             said.iter().any(|train| train.find_lr) || LearningRates::are_to_be_found(&config.max_lr);
         let save = said.iter().find_map(|train| train.save.as_deref());
+        let metrics = said.iter().map(|train| &train.shown.metrics);
+        let shown = Shown {
+            metrics: metrics
+                .cloned()
+                .find(|metrics| !metrics.is_empty())
+                .unwrap_or_default(),
+            no_tensorboard: said.iter().any(|train| train.shown.no_tensorboard),
+        };
         Self {
             name,
             origin,
             find_lr,
             save: save.map(saved_as),
+            shown,
             config,
         }
     }

@@ -31,6 +31,9 @@ pub(super) fn run(args: &Predict) -> Result<Exit> {
         args.model.clone()
     };
     let mut predictor = Predictor::open(&runtime, &model, &session_options(&args.execution))?;
+    if args.tta {
+        predictor = predictor.with_views()?;
+    }
     let classes = predictor.card().classes.clone();
     let widest = sources.iter().map(|source| source.name.chars().count()).max();
     let style = match args.format {

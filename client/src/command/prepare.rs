@@ -5,9 +5,12 @@ use anyhow::Result;
 use super::plan::Origin;
 use crate::{
     config::UsageError,
-    learn::{begin::Beginning, checkpoint::Checkpoint, learner::Learner, run::RunConfig},
+    learn::{
+        begin::Beginning, checkpoint::Checkpoint, class_weights::ClassWeights, learner::Learner,
+        run::RunConfig,
+    },
     runtime::{Runtime, SessionOptions},
-    stream::{BatchRequest, DatasetDescription, Servers, Split},
+    stream::{Balance, BatchRequest, DatasetDescription, Servers, Split},
     weights::{Adoption, Hub},
 };
 
@@ -29,8 +32,11 @@ pub(super) struct Prepared {
 
 /// Completes what was asked for by what the server says of the images, and begins.
 pub(super) fn prepare(means: &Means, origin: &Origin, mut config: RunConfig) -> Result<Prepared> {
-    let description = means.servers.describe(&config.dataset)?;
+    let beta = config.loss.class_weights.beta();
+    let description = means.servers.describe_with(&config.dataset, beta)?;
     ask_for_images(&means.servers, &mut config)?;
+    config.loss.weights = config.loss.class_weights.of(&description);
+    warn_of_double_weight(&config);
     check_policy(&config, &description)?;
     let beginning = match origin {
         Origin::Checkpoint(path) => Beginning::Checkpoint(Box::new(Checkpoint::load(path)?)),
@@ -47,6 +53,18 @@ pub(super) fn prepare(means: &Means, origin: &Origin, mut config: RunConfig) -> 
     })
 }
 
+/// Whoever balances the stream and weighs the loss, too, turns rare classes into common ones.
+fn warn_of_double_weight(config: &RunConfig) {
+    if config.loss.class_weights != ClassWeights::None && config.balance != Balance::Natural {
+        tracing::warn!(
+            "rare classes count twice: they are drawn more often (--balance {}) and weigh more (--class-weights {}); use one of them, or \
+             --balance natural with the weights",
+            config.balance,
+            config.loss.class_weights
+        );
+    }
+}
+
 /// What the stream is like is known only from the stream itself.
 fn ask_for_images(servers: &Servers, config: &mut RunConfig) -> Result<()> {
     let request = BatchRequest {
@@ -58,7 +76,7 @@ fn ask_for_images(servers: &Servers, config: &mut RunConfig) -> Result<()> {
         ..BatchRequest::evaluation(
             &config.dataset,
             Split::Train,
-            config.batch_size,
+            config.images_per_step(),
             config.image_size,
         )
     };
@@ -66,8 +84,8 @@ fn ask_for_images(servers: &Servers, config: &mut RunConfig) -> Result<()> {
     if stream.steps_per_epoch == 0 {
         let images = stream.images_per_epoch;
         let message = format!(
-            "an epoch of {images} images has no full batch; use --batch-size {} or less",
-            images.max(2)
+            "an epoch of {images} images is less than a step learns from; use --batch-size {} or less",
+            (images / u64::from(config.accumulate)).max(2)
         );
         return Err(UsageError(message).into());
     }

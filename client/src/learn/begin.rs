@@ -7,6 +7,7 @@ use super::{
     checkpoint::Checkpoint,
     learner::Error,
     run::{Before, RunConfig},
+    stepper::forget_averages,
 };
 use crate::{
     program::{self, Tensor},
@@ -102,6 +103,8 @@ fn behind(mut config: RunConfig, checkpoint: Checkpoint) -> Result<Begun, Error>
             &config.classes.join(", "),
         ));
     }
+    // What is averaged is the stage that learns, not the one before.
+    forget_averages(&mut state);
     let goes_on = ended.frozen == config.frozen;
     if !goes_on {
         state.retain(|name, _| !MOMENTS.iter().any(|moment| name.starts_with(moment)));

@@ -28,6 +28,8 @@ pub struct ModelCard {
     pub classes: Vec<String>,
     /// From files to tensors.
     pub preprocessing: Preprocessing,
+    /// The augmentation that it was trained with; empty where that is not known.
+    pub recipe: String,
 }
 
 /// From an image to a tensor: shrunk to a short side, the middle cut out, normalised.
@@ -114,6 +116,9 @@ impl ModelCard {
         Ok(Self {
             classes: value(model, classifier, CLASSES)?,
             preprocessing: value(model, classifier, PREPROCESSING)?,
+            recipe: value::<RunConfig>(model, classifier, TRAINING)
+                .map(|config| config.recipe)
+                .unwrap_or_default(),
         })
     }
 }

@@ -1,5 +1,7 @@
 //! Judges a model on a split.
 
+use equibatch_server::augment;
+
 use super::card::Preprocessing;
 use super::metrics::{ConfusionMatrix, Figures, Tally};
 use crate::{
@@ -21,6 +23,15 @@ pub enum Error {
         dataset: String,
         /// What differs.
         reason: String,
+    },
+    /// What a model was trained with is no recipe.
+    #[error("cannot augment as {model} was trained")]
+    Recipe {
+        /// The model, in words.
+        model: String,
+        /// What is wrong with it.
+        #[source]
+        source: augment::Error,
     },
     /// The server.
     #[error(transparent)]
@@ -56,6 +67,15 @@ pub struct Judgement {
     pub replaced: usize,
 }
 
+/// How images are seen.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sight {
+    /// Augmentation; empty: none.
+    pub(super) recipe: String,
+    /// Of the augmentation.
+    pub(super) seed: u64,
+}
+
 /// Judges `classifier`, called `model` in errors, on every image of a split, each once and unaugmented.
 ///
 /// # Errors
@@ -66,43 +86,57 @@ pub fn evaluate(
     (model, classifier): (&str, &mut Classifier),
     subject: &Subject<'_>,
 ) -> Result<Judgement, Error> {
+    let mut tally = Tally::new(subject.classes.len());
+    let plain = Sight::default();
+    let replaced = look(
+        servers,
+        (model, classifier),
+        subject,
+        &plain,
+        &mut |label, logits| {
+            tally.record(logits, label);
+        },
+    )?;
+    Ok(Judgement {
+        matrix: tally.matrix().clone(),
+        figures: tally.figures(subject.classes),
+        replaced,
+    })
+}
+
+/// Shows every image of a split to `classifier`, in order, and tells `seen` its label and its logits. Returns how many images stood in the
+/// place of broken files.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] where the dataset has other classes than the model.
+pub(super) fn look(
+    servers: &Servers,
+    (model, classifier): (&str, &mut Classifier),
+    subject: &Subject<'_>,
+    sight: &Sight,
+    seen: &mut dyn FnMut(usize, &[f32]),
+) -> Result<usize, Error> {
+    let size = subject.preprocessing.image_size;
     let input = classifier.input();
     let request = BatchRequest {
+        recipe: sight.recipe.clone(),
+        seed: sight.seed,
         wire: wire(input.element_type),
         channels_last: input.channels_last,
-        ..BatchRequest::evaluation(
-            subject.dataset,
-            subject.split,
-            subject.batch_size,
-            subject.preprocessing.image_size,
-        )
+        ..BatchRequest::evaluation(subject.dataset, subject.split, subject.batch_size, size)
     };
-    let mut stream = servers.stream(&request, 2)?;
-    let description = stream.description();
-    if description.classes != subject.classes {
-        let reason = format!(
-            "its classes are {}, the model's {}",
-            list(&description.classes),
-            list(subject.classes)
-        );
-        return Err(Error::Mismatch {
-            model: model.to_owned(),
-            dataset: description.dataset.clone(),
-            reason,
-        });
+    let mut stream = open(servers, &request, model, subject)?;
+    let mut replaced = 0;
+    while let Some(batch) = stream.next_batch()? {
+        let logits = classifier.logits(&batch.tensor, batch.labels.len(), size as usize)?;
+        let rows = logits.chunks_exact(subject.classes.len());
+        for (row, &label) in rows.zip(&batch.labels) {
+            seen(label as usize, row);
+        }
+        replaced += batch.replaced;
     }
-    let (wanted, sent) = (subject.preprocessing, description);
-    if (wanted.mean, wanted.std, wanted.canonical_short_side)
-        != (sent.mean, sent.std, sent.canonical_short_side)
-    {
-        let reason = "the server prepares images in another way than the model was trained on".to_owned();
-        return Err(Error::Mismatch {
-            model: model.to_owned(),
-            dataset: sent.dataset.clone(),
-            reason,
-        });
-    }
-    judge(&mut stream, classifier, subject)
+    Ok(replaced)
 }
 
 /// What a model of that input is sent.
@@ -114,30 +148,35 @@ fn wire(element_type: ElementType) -> Wire {
     }
 }
 
-fn judge(
-    stream: &mut BatchStream,
-    classifier: &mut Classifier,
+/// Starts a stream of images as the model wants them.
+fn open(
+    servers: &Servers,
+    request: &BatchRequest,
+    model: &str,
     subject: &Subject<'_>,
-) -> Result<Judgement, Error> {
-    let classes = subject.classes.len();
-    let mut tally = Tally::new(classes);
-    let mut replaced = 0;
-    while let Some(batch) = stream.next_batch()? {
-        let logits = classifier.logits(
-            &batch.tensor,
-            batch.labels.len(),
-            subject.preprocessing.image_size as usize,
-        )?;
-        for (row, &label) in logits.chunks_exact(classes).zip(&batch.labels) {
-            tally.record(row, label as usize);
-        }
-        replaced += batch.replaced;
+) -> Result<BatchStream, Error> {
+    let stream = servers.stream(request, 2)?;
+    let description = stream.description();
+    let mismatch = |reason: String| Error::Mismatch {
+        model: model.to_owned(),
+        dataset: description.dataset.clone(),
+        reason,
+    };
+    if description.classes != subject.classes {
+        return Err(mismatch(format!(
+            "its classes are {}, the model's {}",
+            list(&description.classes),
+            list(subject.classes)
+        )));
     }
-    Ok(Judgement {
-        matrix: tally.matrix().clone(),
-        figures: tally.figures(subject.classes),
-        replaced,
-    })
+    let (wanted, sent) = (subject.preprocessing, description);
+    if (wanted.mean, wanted.std, wanted.canonical_short_side)
+        != (sent.mean, sent.std, sent.canonical_short_side)
+    {
+        let reason = "the server prepares images in another way than the model was trained on";
+        return Err(mismatch(reason.to_owned()));
+    }
+    Ok(stream)
 }
 
 fn list(names: &[String]) -> String {

@@ -11,11 +11,11 @@ use super::{
     fit::policy::Action,
     metrics::Figures,
     run::RunConfig,
-    targets::Loss,
+    stepper::{Feed, Stepper, model_of},
 };
 use crate::{
-    program::{self, AdamW, Images, LayerGroup, ModelSpec, Pixels, Program, Role, TrainSpec},
-    runtime::{self, Classifier, DeviceState, Runtime, SessionOptions, StepRunner, Tensor},
+    program::{self, AdamW, Images, LayerGroup, ModelSpec, Pixels, TrainSpec},
+    runtime::{self, Classifier, DeviceState, Runtime, SessionOptions, Tensor},
     schedule::{Hyper, LearningRates, OneCycle},
     stream::{Batch, Position, Wire},
     weights::{self, Misfit},
@@ -72,6 +72,8 @@ pub struct StepReport {
     pub loss: f64,
     /// Largest learning rate of all layer groups.
     pub learning_rate: f64,
+    /// Norm of the gradients before they were clipped; absent where nothing is clipped.
+    pub gradient_norm: Option<f64>,
 }
 
 /// A model in training.
@@ -83,7 +85,7 @@ pub struct Learner {
     beta2: f32,
     rates: Vec<f64>,
     cycle: OneCycle,
-    runner: StepRunner,
+    stepper: Stepper,
     state: DeviceState,
     progress: Progress,
 }
@@ -156,16 +158,17 @@ impl Learner {
                 0
             },
             is_fused,
+            focal: config.loss.focal,
+            clip_norm: config.clip_norm,
+            average: config.ema.is_some(),
             ..TrainSpec::new(model.clone(), batch_size)
         };
         let rates = peak_rates(&config.max_lr)?;
-        let program = program::train_step(&spec)?;
+        let stepper = Stepper::new(runtime, &spec, config.accumulate.max(1) as usize, options)?;
         if fresh {
-            add_moments(&program, &mut state);
+            stepper.begin(&mut state);
         }
-        check(&program, &state)?;
-        let runner = StepRunner::new(runtime, "the training step", &program, options)?;
-        let state = runner.place(&state)?;
+        let state = stepper.place(state)?;
         Ok(Self {
             runtime: runtime.clone(),
             options: options.clone(),
@@ -173,7 +176,7 @@ impl Learner {
             beta2: optimizer.beta2,
             rates,
             cycle: OneCycle::new(config.total_steps()),
-            runner,
+            stepper,
             state,
             progress,
         })
@@ -245,7 +248,7 @@ impl Learner {
     ///
     /// [`Error::Runtime`] where the checkpoint is of another network, or the device fails.
     pub fn restore(&mut self, checkpoint: Checkpoint) -> Result<(), Error> {
-        self.state.load(&checkpoint.tensors)?;
+        self.stepper.load(&mut self.state, checkpoint.tensors)?;
         self.progress = checkpoint.progress;
         Ok(())
     }
@@ -262,31 +265,29 @@ impl Learner {
         let t = before.optimizer_steps + steps + 1;
         let (seed, step) = (config.seed, before.steps + steps);
         let hyper = Hyper::new(t, [momentum, f64::from(self.beta2)], rates);
-        self.feed(&hyper)?;
-        let masks = self.runner.signature().dropout.clone();
-        for (layer, mask) in (0..).zip(&masks) {
-            dropout::draw(mask, (seed, step, layer), self.runner.f32_input(&mask.name)?);
-        }
-        self.runner.fill("images", &batch.tensor)?;
-        Loss::default().targets(&batch.labels, None, self.runner.f32_input("targets")?);
-        self.runner.step(&mut self.state)?;
+        let mut targets = vec![0.0; batch.labels.len() * config.classes.len()];
+        config
+            .loss
+            .targets(&batch.labels, batch.mixed.as_deref(), &mut targets);
+        let parts = config.accumulate.max(1) as usize;
+        let masks = (0..).zip(self.stepper.dropout()).map(|(layer, dropout)| {
+            // One drawing for the whole batch, of which each part has its rows.
+            let mut mask = vec![0.0; dropout.shape.elements() * parts];
+            dropout::draw(dropout, (seed, step, layer), &mut mask);
+            mask
+        });
+        let feed = Feed {
+            images: &batch.tensor,
+            targets,
+            masks: masks.collect(),
+            scalars: scalars(&hyper, config.ema.map(|decay| average_decay(decay, steps))),
+        };
+        let stepped = self.stepper.step(&mut self.state, &feed)?;
         Ok(StepReport {
-            loss: f64::from(self.runner.output("loss")?[0]),
+            loss: stepped.loss,
             learning_rate: hyper.largest_rate(),
+            gradient_norm: stepped.gradient_norm,
         })
-    }
-
-    /// Sets the scalars of the schedule.
-    fn feed(&mut self, hyper: &Hyper) -> Result<(), Error> {
-        let mut set =
-            |name: &str, value: f64| self.runner.f32_input(name).map(|input| input[0] = value as f32);
-        set("beta1", hyper.beta1)?;
-        set("bias_correction1", hyper.bias_correction1)?;
-        set("bias_correction2", hyper.bias_correction2)?;
-        for (group, &rate) in hyper.learning_rates.iter().enumerate() {
-            set(&format!("learning_rate.{group}"), rate)?;
-        }
-        Ok(())
     }
 
     fn diverged(&self, batch: &Batch, report: &StepReport) -> Error {
@@ -308,7 +309,7 @@ impl Learner {
     pub fn checkpoint(&self) -> Result<Checkpoint, Error> {
         Ok(Checkpoint {
             progress: self.progress.clone(),
-            tensors: self.state.read()?,
+            tensors: self.stepper.read(&self.state)?,
         })
     }
 
@@ -319,7 +320,8 @@ impl Learner {
     /// [`Error::Runtime`] where the device fails.
     pub fn model(&self) -> Result<Vec<u8>, Error> {
         let metadata = ModelCard::metadata(&self.progress.config);
-        Ok(program::inference(&self.model, &self.state.read()?, &metadata)?.model)
+        let state = model_of(self.stepper.read(&self.state)?);
+        Ok(program::inference(&self.model, &state, &metadata)?.model)
     }
 
     /// The model as it stands, ready to judge images.
@@ -353,31 +355,26 @@ fn peak_rates(text: &str) -> Result<Vec<f64>, Error> {
     Ok(rates.per_group(LayerGroup::ALL.len()))
 }
 
-/// Moments start at zero, where no optimizer of before goes on.
-fn add_moments(program: &Program, state: &mut BTreeMap<String, Tensor>) {
-    let moments = program
-        .signature
-        .state
-        .iter()
-        .filter(|pair| matches!(pair.role, Role::FirstMoment | Role::SecondMoment));
-    for pair in moments {
-        let zeros = || Tensor::full(pair.shape.clone(), 0.0);
-        state.entry(pair.name.clone()).or_insert_with(zeros);
-    }
+/// What the programs of a step call the scalars of the schedule.
+fn scalars(hyper: &Hyper, average_decay: Option<f64>) -> Vec<(String, f64)> {
+    let named = [
+        ("beta1", hyper.beta1),
+        ("bias_correction1", hyper.bias_correction1),
+        ("bias_correction2", hyper.bias_correction2),
+    ];
+    let rates = hyper.learning_rates.iter().enumerate();
+    let rates = rates.map(|(group, &rate)| (format!("learning_rate.{group}"), rate));
+    let decay = average_decay.map(|decay| ("average_decay".to_owned(), decay));
+    let named = named.into_iter().map(|(name, value)| (name.to_owned(), value));
+    named.chain(rates).chain(decay).collect()
 }
 
-/// Names the first tensor that is missing from `state` or has another shape.
-fn check(program: &Program, state: &BTreeMap<String, Tensor>) -> Result<(), Error> {
-    for pair in &program.signature.state {
-        let reason = match state.get(&pair.name) {
-            Some(tensor) if tensor.shape == pair.shape => continue,
-            Some(tensor) => format!(
-                "`{}` has shape {}, the model needs {}",
-                pair.name, tensor.shape, pair.shape
-            ),
-            None => format!("it has no `{}`", pair.name),
-        };
-        return Err(Error::Checkpoint { reason });
-    }
-    Ok(())
+/// What an average keeps of itself in the step behind `steps` of this run. At first that is less than `decay`, since what a network starts
+/// from is worth little.
+///
+/// # Source
+///
+/// TensorFlow's `ExponentialMovingAverage` with `num_updates`.
+fn average_decay(decay: f32, steps: u64) -> f64 {
+    f64::from(decay).min((1.0 + steps as f64) / (10.0 + steps as f64))
 }

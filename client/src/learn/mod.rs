@@ -3,21 +3,23 @@
 //! # Layout
 //!
 //! - [`begin`]: what a run begins with; [`architecture`]: networks by name.
-//! - [`learner`]: a model in training, step by step; [`dropout`]: its masks; [`targets`]: what labels mean for its loss.
+//! - [`learner`]: a model in training, step by step; `stepper`: what of that runs on the device.
+//! - [`dropout`]: its masks; [`targets`], [`class_weights`]: what labels mean for its loss.
 //! - [`finder`]: the learning-rate finder.
 //! - [`fit`]: the training loop: batches in, epochs judged and saved.
-//! - [`evaluate`]: a model judged on a split.
+//! - [`evaluate`]: a model judged on a split; [`tta`]: on several views of each image.
 //! - [`metrics`]: figures as pure functions of predictions.
 //! - [`run`], [`checkpoint`], [`card`]: what is written to disk, by [`atomic`] replacement.
 //! - [`network`]: networks from ONNX files; [`mod@export`]: trained models for others.
 //! - [`predict`]: image files classified.
-//! - [`progress`], [`report`], [`pixels`]: what a person sees.
+//! - [`progress`], [`report`], [`pixels`], [`tensorboard`]: what a person sees.
 
 pub mod architecture;
 pub mod atomic;
 pub mod begin;
 pub mod card;
 pub mod checkpoint;
+pub mod class_weights;
 pub mod dropout;
 pub mod evaluate;
 pub mod export;
@@ -31,7 +33,10 @@ pub mod predict;
 pub mod progress;
 pub mod report;
 pub mod run;
+mod stepper;
 pub mod targets;
+pub mod tensorboard;
+pub mod tta;
 
 #[cfg(test)]
 mod tests;

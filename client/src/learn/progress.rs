@@ -23,6 +23,9 @@ pub struct Progress {
     /// Averages of the recent past, which is what the time left depends on.
     images_per_second: Average,
     wait_share: Average,
+    /// Of all steps so far: waiting, and waiting included.
+    waited: Duration,
+    took: Duration,
 }
 
 impl Progress {
@@ -38,7 +41,15 @@ impl Progress {
             columns,
             images_per_second: Average::default(),
             wait_share: Average::default(),
+            waited: Duration::ZERO,
+            took: Duration::ZERO,
         }
+    }
+
+    /// Which part of the time of all steps so far was spent waiting for batches. `None` before the first step.
+    #[must_use]
+    pub fn wait_share(&self) -> Option<f64> {
+        (!self.took.is_zero()).then(|| self.waited.as_secs_f64() / self.took.as_secs_f64())
     }
 
     fn line(&self, text: &str) {
@@ -52,6 +63,8 @@ impl Observer for Progress {
         let seconds = step.took.as_secs_f64();
         self.images_per_second.add(step.images as f64, seconds);
         self.wait_share.add(step.waited.as_secs_f64(), seconds);
+        self.waited += step.waited;
+        self.took += step.took;
         self.bar.set_prefix(format!("epoch {}", step.epoch + 1));
         self.bar.set_position(step.steps);
         self.bar.set_message(format!(

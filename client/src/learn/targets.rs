@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The second halves of mixed labels: a class and its share for each image, the rest being its label's.
-pub type Mixed<'a> = (&'a [u32], &'a [f32]);
+use super::class_weights::ClassWeights;
+use crate::stream::Mixed;
 
 /// What is made small.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -11,8 +11,10 @@ pub type Mixed<'a> = (&'a [u32], &'a [f32]);
 pub struct Loss {
     /// ε: this much of each label is spread evenly over all classes.
     pub label_smoothing: f32,
-    /// How much an image of each class counts, in label order; empty: all the same.
-    pub class_weights: Vec<f32>,
+    /// Which weights of the classes.
+    pub class_weights: ClassWeights,
+    /// Those, in label order; empty: every image counts the same.
+    pub weights: Vec<f32>,
     /// γ of the focal loss; 0: the cross entropy.
     pub focal: f32,
 }
@@ -38,14 +40,10 @@ impl Loss {
     /// Without weights: fastai's `LabelSmoothingCrossEntropy`, `ε/K · mean(−Σ ln p) + (1 − ε) · mean(−ln p_y)`, and the loss of its
     /// `mixup`. With weights: PyTorch's `cross_entropy` of class labels, smoothed or not. Mixed labels are divided by their weights as
     /// whole ones are, where PyTorch divides by the number of images.
-    pub fn targets(&self, labels: &[u32], mixed: Option<Mixed<'_>>, targets: &mut [f32]) {
+    pub fn targets(&self, labels: &[u32], mixed: Option<&[Mixed]>, targets: &mut [f32]) {
         let classes = targets.len() / labels.len().max(1);
         assert_eq!(targets.len(), labels.len() * classes, "a row per label");
-        let weight = |class: usize| {
-            self.class_weights
-                .get(class)
-                .map_or(1.0, |&weight| f64::from(weight))
-        };
+        let weight = |class: usize| self.weights.get(class).map_or(1.0, |&weight| f64::from(weight));
         let shares = |image: usize| shares(labels, mixed, image);
         let whole: f64 = (0..labels.len())
             .flat_map(shares)
@@ -67,13 +65,13 @@ impl Loss {
 }
 
 /// How much of an image is of which class: two parts, one of them nothing where nothing is mixed.
-fn shares(labels: &[u32], mixed: Option<Mixed<'_>>, image: usize) -> [(usize, f64); 2] {
+fn shares(labels: &[u32], mixed: Option<&[Mixed]>, image: usize) -> [(usize, f64); 2] {
     let label = labels[image] as usize;
     match mixed {
         None => [(label, 1.0), (label, 0.0)],
-        Some((others, parts)) => {
-            let part = f64::from(parts[image]);
-            [(label, 1.0 - part), (others[image] as usize, part)]
+        Some(mixed) => {
+            let part = f64::from(mixed[image].weight);
+            [(label, 1.0 - part), (mixed[image].label as usize, part)]
         }
     }
 }
@@ -84,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    fn targets(loss: &Loss, labels: &[u32], mixed: Option<Mixed<'_>>, classes: usize) -> Vec<f32> {
+    fn targets(loss: &Loss, labels: &[u32], mixed: Option<&[Mixed]>, classes: usize) -> Vec<f32> {
         let mut targets = vec![f32::NAN; labels.len() * classes];
         loss.targets(labels, mixed, &mut targets);
         targets
@@ -113,7 +111,7 @@ mod tests {
     #[test]
     fn weights_count_against_one_another() {
         let loss = Loss {
-            class_weights: vec![3.0, 1.0],
+            weights: vec![3.0, 1.0],
             ..Loss::default()
         };
         assert_eq!(targets(&loss, &[0, 1], None, 2), [0.75, 0.0, 0.0, 0.25]);
@@ -122,8 +120,8 @@ mod tests {
 
     #[test]
     fn mixed_labels_share_a_row() {
-        let mixed: Mixed<'_> = (&[1, 0], &[0.25, 0.5]);
-        let found = targets(&Loss::default(), &[0, 0], Some(mixed), 2);
+        let mixed = [(1, 0.25), (0, 0.5)].map(|(label, weight)| Mixed { label, weight });
+        let found = targets(&Loss::default(), &[0, 0], Some(&mixed), 2);
         assert_eq!(found, [0.375, 0.125, 0.5, 0.0]);
     }
 

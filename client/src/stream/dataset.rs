@@ -52,6 +52,10 @@ pub struct ClassCounts {
     pub name: String,
     /// Usable images in each split.
     pub images_per_split: BTreeMap<String, u32>,
+    /// Weight for a loss, by the images to train on: in inverse proportion to their number.
+    pub inverse_frequency_weight: f64,
+    /// Weight for a loss, by the images to train on: in inverse proportion to their effective number.
+    pub effective_number_weight: f64,
 }
 
 impl DatasetDescription {
@@ -68,6 +72,8 @@ impl DatasetDescription {
         let class = |class: v1::ClassDescription| ClassCounts {
             name: class.name,
             images_per_split: class.images_per_split,
+            inverse_frequency_weight: class.inverse_frequency_weight,
+            effective_number_weight: class.effective_number_weight,
         };
         Self {
             name: description.name,

@@ -149,10 +149,15 @@ impl Server {
         Ok(datasets.map(DatasetSummary::from_wire).collect())
     }
 
-    /// One of its datasets; an empty name means the only one.
-    pub(super) async fn describe(&self, dataset: &str) -> Result<DatasetDescription, Error> {
+    /// One of its datasets; an empty name means the only one. The other number is the β of the effective numbers of images.
+    pub(super) async fn describe(
+        &self,
+        dataset: &str,
+        effective_number_beta: Option<f64>,
+    ) -> Result<DatasetDescription, Error> {
         let request = v1::DescribeDatasetRequest {
             dataset: dataset.to_owned(),
+            effective_number_beta,
             ..v1::DescribeDatasetRequest::default()
         };
         Ok(DatasetDescription::from_wire(self.answer(request).await?))
@@ -197,7 +202,7 @@ impl Server {
         let Some(files) = files else {
             return self.datasets().await.map(drop);
         };
-        let found = self.describe(&files.dataset).await?.fingerprint;
+        let found = self.describe(&files.dataset, None).await?.fingerprint;
         if found == files.fingerprint {
             return Ok(());
         }

@@ -109,7 +109,20 @@ impl Servers {
     ///
     /// [`Error::Refused`] where the server has no such dataset.
     pub fn describe(&self, dataset: &str) -> Result<DatasetDescription, Error> {
-        self.ask(&async |server| server.describe(dataset).await)
+        self.describe_with(dataset, None)
+    }
+
+    /// Like [`Servers::describe`], with the β of the effective numbers of images: from 0 to less than 1.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Servers::describe`].
+    pub fn describe_with(
+        &self,
+        dataset: &str,
+        effective_number_beta: Option<f64>,
+    ) -> Result<DatasetDescription, Error> {
+        self.ask(&async |server| server.describe(dataset, effective_number_beta).await)
     }
 
     /// Paths of samples below the root of their dataset, in the order of `samples`; empty where the servers are too old to say.
@@ -213,7 +226,7 @@ impl Servers {
             return Ok(());
         };
         // The counts say more than the hashes, where they can be had.
-        let describe = |index: usize| self.roster.server(index).describe(&description.dataset);
+        let describe = |index: usize| self.roster.server(index).describe(&description.dataset, None);
         let (Ok(ours), Ok(theirs)) = tokio::join!(describe(first), describe(server)) else {
             return Err(error);
         };

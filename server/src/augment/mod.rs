@@ -25,6 +25,7 @@ mod resized_crop;
 mod rotate;
 mod symmetric_warp;
 pub mod text;
+mod view;
 mod words;
 mod zoom;
 
@@ -41,6 +42,7 @@ pub use recipe::{Augment, Blur, Recipe, Strength, ZoomRange};
 pub use resized_crop::{ResizedCrop, ResizedCropRange};
 pub use rotate::Rotate;
 pub use symmetric_warp::SymmetricWarp;
+pub use view::VIEWS;
 pub use zoom::Zoom;
 
 #[cfg(test)]

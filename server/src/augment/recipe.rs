@@ -24,8 +24,10 @@ pub struct Recipe {
     pub warp: Strength,
     /// Rotation is uniform over `[-max, max]` degrees.
     pub rotate: Strength,
-    /// Zoom towards a uniform point.
+    /// Zoom towards a point of [`Recipe::focus`].
     pub zoom: ZoomRange,
+    /// Which point zoom goes towards, as fractions of height and width.
+    pub focus: CropRange,
     /// Brightness is uniform over `[0.5 (1 - max), 0.5 (1 + max)]`.
     pub brightness: Strength,
     /// Contrast is log-uniform over `[1 - max, 1 / (1 - max)]`.
@@ -172,6 +174,7 @@ impl Recipe {
             warp: Strength::OFF,
             rotate: Strength::OFF,
             zoom: ZoomRange::OFF,
+            focus: CropRange::ANYWHERE,
             brightness: Strength::OFF,
             contrast: Strength::OFF,
             flip: 0.0,
@@ -197,6 +200,10 @@ impl Recipe {
             warp: self.warp.settled(),
             rotate: self.rotate.settled(),
             zoom: self.zoom.settled(),
+            focus: match self.zoom.settled() {
+                ZoomRange::OFF => CropRange::ANYWHERE,
+                _ => self.focus,
+            },
             brightness: self.brightness.settled(),
             contrast: self.contrast.settled(),
             resized_crop: self.resized_crop.settled(),
@@ -230,7 +237,7 @@ impl Recipe {
         let warp = coin(generator, self.warp.p).then_some(warp);
         let rotate = Rotate::draw(generator, self.rotate.max.into());
         let rotate = coin(generator, self.rotate.p).then_some(rotate);
-        let zoom = Zoom::draw(generator, self.zoom.min.into(), self.zoom.max.into());
+        let zoom = Zoom::draw(generator, &self.zoom, &self.focus);
         let zoom = coin(generator, self.zoom.p).then_some(zoom);
         let brightness = draw_brightness(generator, self.brightness.max.into());
         let brightness = coin(generator, self.brightness.p).then_some(brightness);

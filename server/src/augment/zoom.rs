@@ -3,6 +3,7 @@
 use rand::Rng;
 use serde::Serialize;
 
+use super::{CropRange, ZoomRange};
 use crate::geometry::Projective;
 use crate::random::uniform;
 
@@ -18,11 +19,12 @@ pub struct Zoom {
 }
 
 impl Zoom {
-    pub(super) fn draw(generator: &mut impl Rng, min_scale: f64, max_scale: f64) -> Self {
+    pub(super) fn draw(generator: &mut impl Rng, scale: &ZoomRange, focus: &CropRange) -> Self {
+        let mut between = |low: f32, high: f32| uniform(generator, low.into(), high.into());
         Self {
-            scale: uniform(generator, min_scale, max_scale),
-            row: uniform(generator, 0.0, 1.0),
-            column: uniform(generator, 0.0, 1.0),
+            scale: between(scale.min, scale.max),
+            row: between(focus.row_min, focus.row_max),
+            column: between(focus.column_min, focus.column_max),
         }
     }
 

@@ -51,6 +51,7 @@ pub use self::{
     meter::{Histogram, Meter, Reading, Sums},
     options::{EngineConfig, Limits},
     position::{Position, ResumeError, SpecHash, Start, Stride},
+    render::render,
     served::Served,
     source::{Files, Source, is_transient},
     spec::{Canonical, Error as SpecError, Shard, StreamSpec},

@@ -9,7 +9,7 @@ use crate::{
 
 /// Writes the tensor of `image` as `draw` changes it: in one pass, unless the draw has touches. Those work on bytes, so the first pass then
 /// rounds to bytes, and a last one normalises.
-pub(super) fn render(image: &Image, draw: &Draw, spec: &TensorSpec, out: &mut [u8]) {
+pub fn render(image: &Image, draw: &Draw, spec: &TensorSpec, out: &mut [u8]) {
     let map = draw.map((image.width(), image.height()), spec.size);
     if draw.touches.is_empty() {
         tensor::write_image(image, &map, &draw.tone(), spec, out);

@@ -67,8 +67,12 @@ fn stages(trainer: &Trainer, folder: &Path, plans: &[Plan]) -> Result<Exit> {
         let (path, total) = (folder.join(&plan.name), plans.len());
         writeln!(io::stdout().lock(), "\nstage {number} of {total}: {}", plan.name)?;
         let exit = if path.join(CHECKPOINT).exists() {
-            let save = plan.save.as_deref();
-            trainer.go_on(&path, &Desk { whole: folder, save })?
+            let desk = Desk {
+                whole: folder,
+                save: plan.save.as_deref(),
+                shown: &plan.shown,
+            };
+            trainer.go_on(&path, &desk)?
         } else {
             // A run that was killed before it had anything to go on from.
             if path.exists() {

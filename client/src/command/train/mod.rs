@@ -45,7 +45,7 @@ pub(super) fn run(args: &Train) -> Result<Exit> {
     };
     match (&args.resume, plans.as_slice()) {
         (Some(path), _) if experiment::is_at(path) => experiment::resume(&trainer, args, path),
-        (Some(path), _) => trainer.resume(args, path, args.save.as_deref()),
+        (Some(path), _) => trainer.resume(args, path),
         (None, []) => trainer.start(&Plan::typed(args)?, args.out.as_deref(), None),
         (None, [plan]) if args.stage.is_some() => trainer.start(plan, args.out.as_deref(), None),
         (None, plans) => experiment::start(&trainer, args, plans),

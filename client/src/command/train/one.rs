@@ -10,13 +10,13 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use crate::{
-    args::Train,
+    args::{Shown, Train},
     command::{
         Exit, find_lr,
         plan::Plan,
         prepare::{Means, Prepared, prepare},
     },
-    config::{contradictions, new_folder},
+    config::{UsageError, contradictions, new_folder},
     learn::{
         atomic,
         checkpoint::{Checkpoint, Progress as Standing},
@@ -24,7 +24,9 @@ use crate::{
         learner::Learner,
         metrics::Metric,
         progress::Progress,
+        report::table::percent,
         run::{self, RunConfig, RunFolder},
+        tensorboard::TensorBoard,
     },
     schedule::LearningRates,
     stream::{DatasetDescription, Split},
@@ -46,6 +48,8 @@ pub(super) struct Desk<'a> {
     pub(super) whole: &'a Path,
     /// Where to keep a copy of the last checkpoint.
     pub(super) save: Option<&'a Path>,
+    /// What is shown of it.
+    pub(super) shown: &'a Shown,
 }
 
 impl Trainer {
@@ -55,6 +59,7 @@ impl Trainer {
         let desk = Desk {
             whole: whole.unwrap_or(run.path()),
             save: plan.save.as_deref(),
+            shown: &plan.shown,
         };
         self.train(&run, learner, &description, &desk)
     }
@@ -95,13 +100,18 @@ impl Trainer {
     }
 
     /// Goes on with the run at `path`, of which nothing may have been typed otherwise.
-    pub(super) fn resume(&self, args: &Train, path: &Path, save: Option<&Path>) -> Result<Exit> {
+    pub(super) fn resume(&self, args: &Train, path: &Path) -> Result<Exit> {
         let (_, config) = RunFolder::open(path)?;
         let differences = contradictions(args, &config);
         if !differences.is_empty() {
             return Err(mismatch(path, differences).into());
         }
-        self.go_on(path, &Desk { whole: path, save })
+        let desk = Desk {
+            whole: path,
+            save: args.save.as_deref(),
+            shown: &args.shown,
+        };
+        self.go_on(path, &desk)
     }
 
     /// Goes on with the run at `path`.
@@ -133,8 +143,13 @@ impl Trainer {
     ) -> Result<Exit> {
         let progress = learner.progress();
         introduce(run, &progress.config, description)?;
-        let columns = Metric::usual(progress.config.classes.len());
-        let mut observer = Progress::new(progress.config.total_steps(), progress.steps, columns);
+        let columns = columns(desk.shown, &progress.config)?;
+        let bar = Progress::new(progress.config.total_steps(), progress.steps, columns);
+        let curves = match desk.shown.no_tensorboard {
+            true => None,
+            false => Some(TensorBoard::create(run.path(), progress.steps + 1)?),
+        };
+        let mut observer = (bar, curves);
         let fit = Fit {
             servers: &self.means.servers,
             learner: &mut learner,
@@ -144,7 +159,35 @@ impl Trainer {
             stop: &self.stop,
         };
         let outcome = fit.run(&mut observer)?;
+        waited(&observer.0)?;
         finish(run, learner.progress(), outcome, desk)
+    }
+}
+
+/// The figures to show after every epoch.
+fn columns(shown: &Shown, config: &RunConfig) -> Result<Vec<Metric>, UsageError> {
+    let asked = &shown.metrics;
+    if asked.is_empty() {
+        return Ok(Metric::usual(config.classes.len()));
+    }
+    match asked.iter().find(|metric| !metric.exists_for(&config.classes)) {
+        None => Ok(asked.clone()),
+        Some(metric) => Err(UsageError(format!(
+            "--metrics {metric}: there is no such figure of the classes {}",
+            config.classes.join(", ")
+        ))),
+    }
+}
+
+/// Says for which part of the time no batch was there.
+fn waited(progress: &Progress) -> io::Result<()> {
+    match progress.wait_share() {
+        None => Ok(()),
+        Some(share) => writeln!(
+            io::stdout().lock(),
+            "\nwaited for batches {} of the time",
+            percent(Some(share))
+        ),
     }
 }
 
@@ -238,7 +281,7 @@ fn introduce(run: &RunFolder, config: &RunConfig, description: &DatasetDescripti
         description.images(Split::Valid),
         config.balance,
         config.steps_per_epoch,
-        config.batch_size,
+        config.images_per_step(),
         config.epochs,
         config.max_lr,
         run.path().display()

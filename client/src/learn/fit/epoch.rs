@@ -17,6 +17,8 @@ pub(super) struct Epoch {
     pub(super) learning_rate: f64,
     /// What held it up, as servers and client see it together.
     pub(super) verdict: Option<Verdict>,
+    /// Sum and number of the norms of gradients.
+    norms: (f64, u32),
 }
 
 impl Epoch {
@@ -26,5 +28,14 @@ impl Epoch {
         self.waited += waited;
         self.took += took;
         self.learning_rate = report.learning_rate;
+        if let Some(norm) = report.gradient_norm {
+            self.norms = (self.norms.0 + norm, self.norms.1 + 1);
+        }
+    }
+
+    /// The mean of all steps.
+    pub(super) fn gradient_norm(&self) -> Option<f64> {
+        let (sum, count) = self.norms;
+        (count > 0).then(|| sum / f64::from(count))
     }
 }

@@ -30,7 +30,7 @@ pub fn open(
         ..BatchRequest::evaluation(
             &config.dataset,
             Split::Train,
-            config.batch_size,
+            config.images_per_step(),
             config.image_size,
         )
     };
@@ -60,26 +60,18 @@ pub fn open(
 /// [`Error::Mismatch`].
 pub(super) fn check_order(servers: &Servers, progress: &Progress, batch: &Batch) -> Result<(), Error> {
     let due = progress.place();
-    let mismatch = |reason: String| Error::Mismatch {
+    let images = batch.labels.len();
+    if (batch.epoch, batch.step) == (due.epoch, due.step)
+        && images == progress.config.images_per_step() as usize
+    {
+        return Ok(());
+    }
+    let reason = format!(
+        "batch {} of epoch {} with {images} images came where batch {} of epoch {} was due",
+        batch.step, batch.epoch, due.step, due.epoch
+    );
+    Err(Error::Mismatch {
         address: servers.address().to_owned(),
         reason,
-    };
-    if (batch.epoch, batch.step) != (due.epoch, due.step)
-        || batch.labels.len() != progress.config.batch_size as usize
-    {
-        return Err(mismatch(format!(
-            "batch {} of epoch {} with {} images came where batch {} of epoch {} was due",
-            batch.step,
-            batch.epoch,
-            batch.labels.len(),
-            due.step,
-            due.epoch
-        )));
-    }
-    if batch.mixed.is_some() {
-        let reason =
-            "its images are mixed, as the recipe says, and this trainer takes one class for each image";
-        return Err(mismatch(reason.to_owned()));
-    }
-    Ok(())
+    })
 }

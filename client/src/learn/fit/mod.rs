@@ -224,6 +224,7 @@ impl Fit<'_> {
             train_loss: progress.smoothed_loss.value().unwrap_or(0.0),
             valid,
             learning_rate: epoch.learning_rate,
+            gradient_norm: epoch.gradient_norm(),
             seconds,
             images_per_second: epoch.images as f64 / seconds,
             wait_share: epoch.waited.as_secs_f64() / seconds,

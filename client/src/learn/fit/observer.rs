@@ -48,6 +48,9 @@ pub struct EpochRecord {
     pub valid: Option<Figures>,
     /// Of the last step, the largest of all layer groups.
     pub learning_rate: f64,
+    /// Norm of the gradients before they are clipped, in the mean of all steps; absent where nothing is clipped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gradient_norm: Option<f64>,
     /// For training, without validation.
     pub seconds: f64,
     /// In training.
@@ -61,4 +64,32 @@ pub struct EpochRecord {
     pub bottleneck_share: Option<f64>,
     /// Images that stood in the place of broken files.
     pub replaced: usize,
+}
+
+/// Both are told.
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn step(&mut self, step: &StepEvent) {
+        self.0.step(step);
+        self.1.step(step);
+    }
+
+    fn epoch(&mut self, record: &EpochRecord) {
+        self.0.epoch(record);
+        self.1.epoch(record);
+    }
+}
+
+/// It is told where it is there.
+impl<A: Observer> Observer for Option<A> {
+    fn step(&mut self, step: &StepEvent) {
+        if let Some(observer) = self {
+            observer.step(step);
+        }
+    }
+
+    fn epoch(&mut self, record: &EpochRecord) {
+        if let Some(observer) = self {
+            observer.epoch(record);
+        }
+    }
 }

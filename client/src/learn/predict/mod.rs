@@ -15,10 +15,16 @@ use std::{path::Path, thread};
 
 pub use prepare::{Unreadable, prepare};
 
+use equibatch_server::{
+    augment::{self, Draw},
+    random::{Purpose, generator},
+};
+
 use self::source::Source;
 use super::{
     card::{self, ModelCard, Preprocessing},
     metrics::{argmax, softmax},
+    tta,
 };
 use crate::runtime::{self, Classifier, ImageInput, Runtime, SessionOptions};
 
@@ -32,6 +38,9 @@ pub enum Error {
     /// The model cannot be run.
     #[error(transparent)]
     Runtime(#[from] runtime::Error),
+    /// What the model was trained with is no recipe.
+    #[error("cannot augment as the model was trained")]
+    Recipe(#[from] augment::Error),
 }
 
 /// What a model takes an image for.
@@ -59,6 +68,8 @@ impl Prediction {
 pub struct Predictor {
     classifier: Classifier,
     card: ModelCard,
+    /// How each image is seen, the plain view first.
+    draws: Vec<Draw>,
 }
 
 impl Predictor {
@@ -70,7 +81,27 @@ impl Predictor {
     pub fn open(runtime: &Runtime, path: &Path, options: &SessionOptions) -> Result<Self, Error> {
         let classifier = Classifier::open(runtime, path, options)?;
         let card = ModelCard::read(&path.display().to_string(), &classifier)?;
-        Ok(Self { classifier, card })
+        let draws = vec![Draw::identity()];
+        Ok(Self {
+            classifier,
+            card,
+            draws,
+        })
+    }
+
+    /// Lets it see nine views of each image, and average what it makes of them: see [`tta`]. What a view draws at random, it draws equally
+    /// for every image.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Recipe`] where the model's metadata names no recipe that there is.
+    pub fn with_views(mut self) -> Result<Self, Error> {
+        self.draws.truncate(1);
+        for (view, recipe) in (0..).zip(tta::views(&self.card.recipe)?) {
+            let mut random = generator(view, Purpose::Augment, &[0, 0]);
+            self.draws.push(recipe.draw(&mut random));
+        }
+        Ok(self)
     }
 
     /// Class names and preprocessing.
@@ -102,7 +133,8 @@ impl Predictor {
     ) -> Result<(), E> {
         let (preprocessing, input) = (self.card.preprocessing.clone(), self.classifier.input());
         let mut batches = sources.chunks(batch_size.max(1));
-        let prepare = |batch: &[Source]| prepare_all(batch, &preprocessing, input);
+        let draws = self.draws.clone();
+        let prepare = |batch: &[Source]| prepare_all(batch, &preprocessing, input, &draws);
         let mut next = batches.next().map(|batch| (batch, prepare(batch)));
         while let Some((batch, tensors)) = next {
             let following = batches.next();
@@ -135,15 +167,18 @@ impl Predictor {
             vec![]
         } else {
             let size = self.card.preprocessing.image_size as usize;
-            self.classifier.logits(&usable.concat(), usable.len(), size)?
+            self.classifier
+                .logits(&usable.concat(), usable.len() * self.draws.len(), size)?
         };
-        let mut rows = logits.chunks(self.card.classes.len().max(1));
+        let classes = self.card.classes.len().max(1);
+        let mut rows = logits.chunks(classes * self.draws.len());
         let results = tensors.into_iter().map(|tensor| {
             tensor.map(|_| {
-                let row = rows.next().expect("the model gives a row for every image");
+                let rows = rows.next().expect("the model gives a row for every image");
+                let row = tta::combined(rows, classes);
                 Prediction {
-                    class: argmax(row),
-                    probabilities: softmax(row),
+                    class: argmax(&row),
+                    probabilities: softmax(&row),
                 }
             })
         });
@@ -156,13 +191,14 @@ fn prepare_all(
     batch: &[Source],
     preprocessing: &Preprocessing,
     input: ImageInput,
+    draws: &[Draw],
 ) -> Vec<Result<Vec<u8>, Unreadable>> {
     let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let share = batch.len().div_ceil(threads).max(1);
     thread::scope(|scope| {
         let prepare = |part: &[Source]| -> Vec<_> {
             part.iter()
-                .map(|source| prepare(source, preprocessing, input))
+                .map(|source| prepare(source, preprocessing, input, draws))
                 .collect()
         };
         let parts: Vec<_> = batch

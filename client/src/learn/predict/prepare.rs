@@ -3,7 +3,8 @@ use std::{borrow::Cow, fs, io};
 use equibatch_server::{
     augment::Draw,
     decode::{self, DecodeOptions, decode_canonical},
-    tensor::{self, Layout, Normalization, TensorSpec, write_image},
+    pipeline::render,
+    tensor::{self, Layout, Normalization, TensorSpec},
 };
 
 use super::source::{Bytes, Source};
@@ -33,7 +34,7 @@ pub enum Unreadable {
     },
 }
 
-/// The tensor of an image: `[3, S, S]` or `[S, S, 3]` of little-endian elements, as the model takes them.
+/// The tensors of an image, one per draw: `[3, S, S]` or `[S, S, 3]` of little-endian elements, as the model takes them.
 ///
 /// # Errors
 ///
@@ -42,6 +43,7 @@ pub fn prepare(
     source: &Source,
     preprocessing: &Preprocessing,
     input: ImageInput,
+    draws: &[Draw],
 ) -> Result<Vec<u8>, Unreadable> {
     let name = || source.name.clone();
     let bytes = match &source.bytes {
@@ -70,9 +72,9 @@ pub fn prepare(
             std: preprocessing.std,
         },
     };
-    let draw = Draw::identity();
-    let map = draw.map((image.width(), image.height()), spec.size);
-    let mut tensor = vec![0; spec.image_bytes()];
-    write_image(&image, &map, &draw.tone(), &spec, &mut tensor);
-    Ok(tensor)
+    let mut tensors = vec![0; spec.image_bytes() * draws.len()];
+    for (draw, tensor) in draws.iter().zip(tensors.chunks_exact_mut(spec.image_bytes())) {
+        render(&image, draw, &spec, tensor);
+    }
+    Ok(tensors)
 }

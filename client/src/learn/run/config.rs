@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    learn::fit::policy::Policy,
+    learn::{fit::policy::Policy, targets::Loss},
     program::Head,
     stream::{Balance, Wire},
     weights::Source,
@@ -30,14 +30,26 @@ pub struct RunConfig {
     pub frozen: bool,
     /// Passes over the training images.
     pub epochs: u32,
-    /// Batches per epoch.
+    /// Steps per epoch.
     pub steps_per_epoch: u64,
     /// Peak of the one-cycle schedule, as [`LearningRates`](crate::schedule::LearningRates) reads it.
     pub max_lr: String,
     /// Decoupled weight decay.
     pub weight_decay: f32,
-    /// Images per batch.
+    /// What is made small.
+    #[serde(default)]
+    pub loss: Loss,
+    /// The largest norm of all gradients together. Absent: any.
+    #[serde(default)]
+    pub clip_norm: Option<f32>,
+    /// Decay of the moving average of all weights that is judged and exported. Absent: the weights themselves are.
+    #[serde(default)]
+    pub ema: Option<f32>,
+    /// Images that are computed at once.
     pub batch_size: u32,
+    /// How many times as many are learnt from in every step.
+    #[serde(default = "once")]
+    pub accumulate: u32,
     /// Height and width in pixels.
     pub image_size: u32,
     /// How often each class is drawn.
@@ -59,6 +71,10 @@ pub struct RunConfig {
     pub std: [f32; 3],
     /// Short side of the images that augmentation starts from, in pixels; 0: as decoded.
     pub canonical_short_side: u32,
+}
+
+fn once() -> u32 {
+    1
 }
 
 fn fastai() -> String {
@@ -110,7 +126,11 @@ impl Default for RunConfig {
             steps_per_epoch: 0,
             max_lr: "3e-3".to_owned(),
             weight_decay: 1e-2,
+            loss: Loss::default(),
+            clip_norm: None,
+            ema: None,
             batch_size: 64,
+            accumulate: 1,
             image_size: 224,
             balance: Balance::Oversample,
             recipe: String::new(),
@@ -129,6 +149,12 @@ impl RunConfig {
     #[must_use]
     pub fn total_steps(&self) -> u64 {
         self.steps_per_epoch * u64::from(self.epochs)
+    }
+
+    /// Images that are learnt from in every step: the batch that the server sends.
+    #[must_use]
+    pub fn images_per_step(&self) -> u32 {
+        self.batch_size.saturating_mul(self.accumulate)
     }
 
     /// Names every field in which `other` differs, in words; empty where none does.

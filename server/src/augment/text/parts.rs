@@ -91,6 +91,17 @@ pub const PARTS: &[Part] = &[
         is_on: |recipe| recipe.zoom != ZoomRange::OFF,
     },
     Part {
+        name: "focus",
+        about: "lets zoom go towards a point between these fractions of height and width, instead of any point",
+        parameters: &[
+            parameter!("row_min", Value(0.0), 0.0..1.0, focus.row_min),
+            parameter!("row_max", Value(1.0), 0.0..1.0, focus.row_max),
+            parameter!("column_min", Value(0.0), 0.0..1.0, focus.column_min),
+            parameter!("column_max", Value(1.0), 0.0..1.0, focus.column_max),
+        ],
+        is_on: |recipe| recipe.focus != CropRange::ANYWHERE,
+    },
+    Part {
         name: "warp",
         about: "moves the ends of each edge in or out, by up to so much of half the image",
         parameters: &[
@@ -247,6 +258,8 @@ const fn whole(parameter: Parameter) -> Parameter {
 /// Pairs of parameters of a part that are the ends of a range: the part, the lower and the upper end.
 pub(super) const RANGES: &[(&str, &str, &str)] = &[
     ("zoom", "min", "max"),
+    ("focus", "row_min", "row_max"),
+    ("focus", "column_min", "column_max"),
     ("crop", "row_min", "row_max"),
     ("crop", "column_min", "column_max"),
     ("resized_crop", "scale_min", "scale_max"),

@@ -48,6 +48,12 @@ fn values_are_given_in_order_or_by_name() {
         }
     );
     assert_eq!(read("crop").crop, CropRange::ANYWHERE);
+    assert_eq!(read("zoom focus(1,1,0,0.5)").focus.column_max, 0.5);
+    assert_eq!(
+        read("focus(1,1) flip"),
+        read("flip"),
+        "nothing goes there without a zoom"
+    );
     assert_eq!(read("lighting(0.3)"), read("brightness(0.3) contrast(0.3)"));
 }
 

@@ -1,0 +1,126 @@
+//! How much an image of each class counts in the loss.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::stream::DatasetDescription;
+
+/// Which of the server's weights are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum ClassWeights {
+    /// None: every image counts the same.
+    #[default]
+    None,
+    /// In inverse proportion to the number of images of the class.
+    Inverse,
+    /// In inverse proportion to the effective number of images, with this β.
+    Effective(f64),
+}
+
+/// β where none is given: the server's default.
+const BETA: f64 = 0.999;
+
+impl ClassWeights {
+    /// The β to ask the server for.
+    #[must_use]
+    pub fn beta(self) -> Option<f64> {
+        match self {
+            Self::Effective(beta) => Some(beta),
+            Self::None | Self::Inverse => None,
+        }
+    }
+
+    /// The weights of a dataset's classes in label order, as the server has counted them on the images to train on; none at all where every
+    /// image counts the same. `description` must be one for this [`ClassWeights::beta`].
+    #[must_use]
+    pub fn of(self, description: &DatasetDescription) -> Vec<f32> {
+        let classes = description.classes.iter();
+        match self {
+            Self::None => vec![],
+            Self::Inverse => classes
+                .map(|class| class.inverse_frequency_weight as f32)
+                .collect(),
+            Self::Effective(_) => classes
+                .map(|class| class.effective_number_weight as f32)
+                .collect(),
+        }
+    }
+}
+
+impl fmt::Display for ClassWeights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Inverse => f.write_str("inverse"),
+            Self::Effective(beta) => write!(f, "effective:{beta}"),
+        }
+    }
+}
+
+/// The text names no class weights.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` names no class weights: use none, inverse, effective or effective:BETA with BETA from 0 to less than 1"
+)]
+pub struct ParseClassWeightsError(String);
+
+impl FromStr for ClassWeights {
+    type Err = ParseClassWeightsError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refused = || ParseClassWeightsError(text.to_owned());
+        match text.split_once(':') {
+            None if text == "none" => Ok(Self::None),
+            None if text == "inverse" => Ok(Self::Inverse),
+            None if text == "effective" => Ok(Self::Effective(BETA)),
+            Some(("effective", beta)) => {
+                let beta = beta.parse().map_err(|_| refused())?;
+                (0.0..1.0)
+                    .contains(&beta)
+                    .then_some(Self::Effective(beta))
+                    .ok_or_else(refused)
+            }
+            _ => Err(refused()),
+        }
+    }
+}
+
+impl From<ClassWeights> for String {
+    fn from(weights: ClassWeights) -> Self {
+        weights.to_string()
+    }
+}
+
+impl TryFrom<String> for ClassWeights {
+    type Error = ParseClassWeightsError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn class_weights_are_read_and_written_alike() {
+        for text in ["none", "inverse", "effective:0.99"] {
+            assert_eq!(text.parse::<ClassWeights>().expect("weights").to_string(), text);
+        }
+        assert_eq!("effective".parse(), Ok(ClassWeights::Effective(0.999)));
+        for text in [
+            "",
+            "equal",
+            "inverse:2",
+            "effective:1",
+            "effective:x",
+            "effective:-0.1",
+        ] {
+            let message = text.parse::<ClassWeights>().expect_err("refused").to_string();
+            assert!(message.contains(&format!("`{text}`")), "{message}");
+        }
+    }
+}

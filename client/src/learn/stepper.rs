@@ -1,0 +1,208 @@
+//! One step of the optimizer on the device: the whole batch at once, or part by part where it is too large for that.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    program::{self, Dropout, Role, StatePair, TrainSpec},
+    runtime::{DeviceState, Runtime, SessionOptions, StepRunner, Tensor},
+};
+
+use super::learner::Error;
+
+/// Everything that a step is given, for the whole batch.
+#[derive(Debug)]
+pub(super) struct Feed<'a> {
+    /// `[N, 3, S, S]`, little-endian.
+    pub(super) images: &'a [u8],
+    /// `f32[N, K]`.
+    pub(super) targets: Vec<f32>,
+    /// `f32[N, F]`, in the order of [`Stepper::dropout`].
+    pub(super) masks: Vec<Vec<f32>>,
+    /// The scalars of the schedule, by name.
+    pub(super) scalars: Vec<(String, f64)>,
+}
+
+/// What came out of a step.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stepped {
+    pub(super) loss: f64,
+    /// Before clipping; absent where nothing is clipped.
+    pub(super) gradient_norm: Option<f64>,
+}
+
+/// The programs of a step.
+#[derive(Debug)]
+pub(super) struct Stepper {
+    /// Forward and backward, and the update as well, where there is no program for it.
+    pass: StepRunner,
+    update: Option<StepRunner>,
+    parts: usize,
+}
+
+impl Stepper {
+    /// Compiles a step over `parts` times [`TrainSpec::batch_size`] images.
+    pub(super) fn new(
+        runtime: &Runtime,
+        spec: &TrainSpec,
+        parts: usize,
+        options: &SessionOptions,
+    ) -> Result<Self, Error> {
+        if parts == 1 {
+            let program = program::train_step(spec)?;
+            return Ok(Self {
+                pass: StepRunner::new(runtime, "the training step", &program, options)?,
+                update: None,
+                parts,
+            });
+        }
+        let programs = program::train_parts(spec)?;
+        Ok(Self {
+            pass: StepRunner::new(runtime, "the gradients", &programs.gradients, options)?,
+            update: Some(StepRunner::new(runtime, "the update", &programs.update, options)?),
+            parts,
+        })
+    }
+
+    /// The masks that a step is given. Their first axis is a part's.
+    pub(super) fn dropout(&self) -> &[Dropout] {
+        &self.pass.signature().dropout
+    }
+
+    /// The state of all programs.
+    fn state(&self) -> impl Iterator<Item = &StatePair> {
+        let programs = [Some(&self.pass), self.update.as_ref()];
+        programs
+            .into_iter()
+            .flatten()
+            .flat_map(|program| &program.signature().state)
+    }
+
+    /// Adds what a new optimizer starts with: moments of zero, where no optimizer of before goes on, and averages of what there is.
+    pub(super) fn begin(&self, state: &mut BTreeMap<String, Tensor>) {
+        for pair in self
+            .state()
+            .filter(|pair| !state.contains_key(&pair.name))
+            .collect::<Vec<_>>()
+        {
+            let start = match pair.role {
+                Role::FirstMoment | Role::SecondMoment => Some(Tensor::full(pair.shape.clone(), 0.0)),
+                Role::Average => averaged_by(&pair.name).and_then(|of| state.get(of).cloned()),
+                Role::Parameter | Role::Statistic | Role::Gradient => None,
+            };
+            state.extend(start.map(|start| (pair.name.clone(), start)));
+        }
+    }
+
+    /// Puts a state on the device.
+    pub(super) fn place(&self, mut state: BTreeMap<String, Tensor>) -> Result<DeviceState, Error> {
+        self.add_sums(&mut state);
+        for pair in self.state() {
+            let reason = match state.get(&pair.name) {
+                Some(tensor) if tensor.shape == pair.shape => continue,
+                Some(tensor) => format!(
+                    "`{}` has shape {}, the model needs {}",
+                    pair.name, tensor.shape, pair.shape
+                ),
+                None => format!("it has no `{}`", pair.name),
+            };
+            return Err(Error::Checkpoint { reason });
+        }
+        Ok(self.pass.place(&state)?)
+    }
+
+    /// Replaces what is on the device.
+    pub(super) fn load(
+        &self,
+        device: &mut DeviceState,
+        mut state: BTreeMap<String, Tensor>,
+    ) -> Result<(), Error> {
+        self.add_sums(&mut state);
+        Ok(device.load(&state)?)
+    }
+
+    /// Copies what is on the device, but for what means nothing between steps.
+    pub(super) fn read(&self, device: &DeviceState) -> Result<BTreeMap<String, Tensor>, Error> {
+        let mut state = device.read()?;
+        for pair in self.state().filter(|pair| pair.role == Role::Gradient) {
+            state.remove(&pair.name);
+        }
+        Ok(state)
+    }
+
+    /// The sums of gradients, which are never saved.
+    fn add_sums(&self, state: &mut BTreeMap<String, Tensor>) {
+        let sums = self.state().filter(|pair| pair.role == Role::Gradient);
+        state.extend(sums.map(|pair| (pair.name.clone(), Tensor::full(pair.shape.clone(), 0.0))));
+    }
+
+    /// Takes one step.
+    pub(super) fn step(&mut self, state: &mut DeviceState, feed: &Feed<'_>) -> Result<Stepped, Error> {
+        let mut loss = 0.0;
+        for part in 0..self.parts {
+            self.pass.fill("images", share(feed.images, part, self.parts))?;
+            let targets = share(&feed.targets, part, self.parts);
+            self.pass.f32_input("targets")?.copy_from_slice(targets);
+            for (dropout, mask) in self.dropout().to_vec().iter().zip(&feed.masks) {
+                let mask = share(mask, part, self.parts);
+                self.pass.f32_input(&dropout.name)?.copy_from_slice(mask);
+            }
+            match self.update {
+                None => set(&mut self.pass, &feed.scalars)?,
+                // The first part's gradients replace those of the step before.
+                Some(_) => self.pass.f32_input("keep")?[0] = if part == 0 { 0.0 } else { 1.0 },
+            }
+            self.pass.step(state)?;
+            loss += f64::from(self.pass.output("loss")?[0]);
+        }
+        if let Some(update) = &mut self.update {
+            set(update, &feed.scalars)?;
+            update.step(state)?;
+        }
+        let last = self.update.as_ref().unwrap_or(&self.pass);
+        let clips = last.signature().outputs.iter().any(|output| output.name == NORM);
+        let gradient_norm = if clips {
+            Some(f64::from(last.output(NORM)?[0]))
+        } else {
+            None
+        };
+        Ok(Stepped { loss, gradient_norm })
+    }
+}
+
+const NORM: &str = "gradient_norm";
+
+fn set(runner: &mut StepRunner, scalars: &[(String, f64)]) -> Result<(), Error> {
+    for (name, value) in scalars {
+        runner.f32_input(name)?[0] = *value as f32;
+    }
+    Ok(())
+}
+
+/// One of several equal parts.
+fn share<T>(whole: &[T], part: usize, parts: usize) -> &[T] {
+    let length = whole.len() / parts;
+    &whole[part * length..(part + 1) * length]
+}
+
+/// Names of averages begin so.
+const AVERAGE: &str = "average.";
+
+/// What an average of that name is of.
+fn averaged_by(name: &str) -> Option<&str> {
+    name.strip_prefix(AVERAGE)
+}
+
+/// The model of a state: the averages, where averages are kept, in the place of what they are of.
+pub(super) fn model_of(state: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
+    let (averages, mut model): (BTreeMap<_, _>, BTreeMap<_, _>) = state
+        .into_iter()
+        .partition(|(name, _)| averaged_by(name).is_some());
+    let averages = averages.into_iter();
+    model.extend(averages.filter_map(|(name, tensor)| Some((averaged_by(&name)?.to_owned(), tensor))));
+    model
+}
+
+/// Forgets all averages: what goes on from a state goes on from its weights.
+pub(super) fn forget_averages(state: &mut BTreeMap<String, Tensor>) {
+    state.retain(|name, _| averaged_by(name).is_none());
+}

@@ -1,0 +1,103 @@
+//! Tells TensorBoard how training goes: an event file in the run's folder, with a point per step and more per epoch.
+
+pub mod events;
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    process,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use events::EventWriter;
+
+use super::{
+    fit::{EpochRecord, Observer, StepEvent},
+    metrics::{Figures, Metric},
+};
+
+/// Writes curves as they grow. A file that cannot be written is told once, and ends the writing, not the training.
+#[derive(Debug)]
+pub struct TensorBoard {
+    path: PathBuf,
+    writer: Option<EventWriter<File>>,
+}
+
+impl TensorBoard {
+    /// Begins another event file in `folder`, for steps from `first_step` on.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system.
+    pub fn create(folder: &Path, first_step: u64) -> io::Result<Self> {
+        let now = wall_time();
+        // TensorBoard takes every file with `tfevents` in its name, in the order of their names.
+        let name = format!(
+            "events.out.tfevents.{:010.0}.{}.equibatch",
+            now.floor(),
+            process::id()
+        );
+        let path = folder.join(name);
+        let file = File::options().append(true).create(true).open(&path)?;
+        let writer = Some(EventWriter::new(file, now, first_step)?);
+        Ok(Self { path, writer })
+    }
+
+    fn scalars(&mut self, step: u64, values: &[(&str, f64)]) {
+        let Some(writer) = &mut self.writer else { return };
+        if let Err(error) = writer.scalars(wall_time(), step, values) {
+            tracing::warn!(
+                "no more curves for TensorBoard: cannot write {}: {error}",
+                self.path.display()
+            );
+            self.writer = None;
+        }
+    }
+}
+
+impl Observer for TensorBoard {
+    fn step(&mut self, step: &StepEvent) {
+        let mut values = vec![
+            ("train/loss", step.report.loss),
+            ("train/smoothed_loss", step.smoothed_loss),
+            ("train/learning_rate", step.report.learning_rate),
+            ("time/step_seconds", step.took.as_secs_f64()),
+            ("time/waited_seconds", step.waited.as_secs_f64()),
+        ];
+        values.extend(
+            step.report
+                .gradient_norm
+                .map(|norm| ("train/gradient_norm", norm)),
+        );
+        self.scalars(step.steps, &values);
+    }
+
+    fn epoch(&mut self, record: &EpochRecord) {
+        let mut values = vec![
+            ("time/images_per_second".to_owned(), record.images_per_second),
+            ("time/wait_share".to_owned(), record.wait_share),
+        ];
+        values.extend(record.valid.as_ref().map(curves).into_iter().flatten());
+        let values: Vec<(&str, f64)> = values.iter().map(|(tag, value)| (tag.as_str(), *value)).collect();
+        self.scalars(record.steps, &values);
+    }
+}
+
+/// The figures of the validation images that are defined.
+fn curves(figures: &Figures) -> Vec<(String, f64)> {
+    let usual = Metric::usual(figures.classes.len());
+    let whole = [Metric::Loss, Metric::Accuracy].into_iter().chain(usual);
+    // TensorFlow allows no colons in names.
+    let name = |metric: &Metric| format!("valid/{metric}").replace(':', "_");
+    let whole = whole.filter_map(|metric| Some((name(&metric), metric.of(figures)?)));
+    let classes = figures.classes.iter();
+    let recalls = classes.filter_map(|class| Some((format!("recall/{}", class.name), class.recall?)));
+    whole.chain(recalls).collect()
+}
+
+/// Seconds since 1970.
+fn wall_time() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0.0, |since| since.as_secs_f64())
+}
