@@ -11,6 +11,7 @@ mod bad_input;
 mod balance;
 mod bench;
 mod changing_files;
+mod compare;
 mod compiler;
 mod determinism;
 mod docs;

@@ -1,5 +1,6 @@
 //! What was typed.
 
+mod compare;
 mod evaluate;
 pub mod experiment;
 mod export;
@@ -15,8 +16,7 @@ mod train;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::runtime::Operators;
-
+pub use compare::Compare;
 pub use evaluate::Evaluate;
 pub use export::{Export, PixelOrder, Preprocess};
 pub use find_lr::FindLr;
@@ -28,6 +28,8 @@ pub use server::{Execution, Server};
 pub use setup::{Images, Network, Setup};
 pub use show_batch::ShowBatch;
 pub use train::Train;
+
+use crate::runtime::Operators;
 
 /// Trains and judges image classifiers on batches from an Equibatch server.
 #[derive(Debug, Parser)]
@@ -56,6 +58,8 @@ pub enum Command {
     Evaluate(Evaluate),
     /// Classify image files.
     Predict(Predict),
+    /// Train in several ways, several times each, and compare what came of them on the same images.
+    Compare(Box<Compare>),
     /// Write a trained model for use elsewhere, and check it.
     Export(Export),
     /// Draw a labelled grid of a batch, or one image beside augmentations of it.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::learn::{class_weights::ClassWeights, metrics::Metric};
 
 /// What training makes small, and how its steps are taken.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Objective {
     /// Spread this part of each label evenly over all classes, so that the network does not strive for certainty: 0.1 is usual.
     /// [default: 0]

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::runtime::Device;
 
 /// The server.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Server {
     /// Host and port, https://HOST:PORT where the connection is to be encrypted, or unix:PATH where the server runs on this machine and listens there. Several, separated by commas, share the work:
     /// all must hold the same files, and the work goes on while one of them is left. A name with several addresses is as many servers.
@@ -52,7 +52,7 @@ impl Server {
 }
 
 /// Where models run.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Execution {
     /// cpu, cuda or cuda:N. A device that cannot be used is an error, never replaced by another.
     #[arg(long, default_value_t = Device::Cpu)]

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What is trained, and on what.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Setup {
     #[command(flatten, next_help_heading = "Images")]
     #[allow(
@@ -35,7 +35,7 @@ pub struct Setup {
 }
 
 /// Which images, and how they come.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Images {
     /// Which dataset; not needed where the server has one only.
     #[arg(long, value_name = "NAME")]
@@ -65,7 +65,7 @@ pub struct Images {
 }
 
 /// Which network, what it starts from, and what of it is trained.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Network {
     /// Network: resnet18, resnet34, resnet50 or resnet101; resnet34@16 has 16 channels in its first stage instead of 64, for quick
     /// trials. [default: resnet34]

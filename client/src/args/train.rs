@@ -8,7 +8,7 @@ use super::{Execution, Keep, Server, Setup, Shown};
 use crate::{runtime::Operators, schedule::LearningRates};
 
 /// `client train`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(after_long_help = "Examples:
   client train                                        the server's only dataset, balanced, into a new folder below runs/
   client train --balance natural --out runs/natural   the images as they are, to compare

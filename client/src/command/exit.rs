@@ -3,7 +3,7 @@ use equibatch_server::preview;
 use crate::{
     args::experiment,
     config::UsageError,
-    learn::{checkpoint, evaluate, export, finder, fit, learner, network, predict, run},
+    learn::{checkpoint, compare, evaluate, export, finder, fit, learner, network, outcomes, predict, run},
     runtime, stream, weights,
 };
 
@@ -103,6 +103,8 @@ impl Exit {
         }
         let is_data = cause.is::<checkpoint::Error>()
             || cause.is::<predict::source::Empty>()
+            || cause.is::<outcomes::Error>()
+            || cause.is::<compare::Unpaired>()
             || cause.is::<network::Error>()
             || cause.is::<crate::learn::card::Error>();
         is_data.then_some(Self::Data)

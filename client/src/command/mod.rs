@@ -1,6 +1,7 @@
 //! What the commands do, and the exit codes they end with.
 
 mod bench;
+mod compare;
 mod datasets;
 mod evaluate;
 mod exit;
@@ -31,6 +32,7 @@ pub fn run(command: Command) -> Result<Exit> {
         Command::FindLr(args) => find_lr::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Export(args) => export::run(&args),
         Command::ShowBatch(args) => show_batch::run(&args),
         Command::Completions(args) => manual::completions(&args),

@@ -66,7 +66,7 @@ fn warn_of_double_weight(config: &RunConfig) {
 }
 
 /// What the stream is like is known only from the stream itself.
-fn ask_for_images(servers: &Servers, config: &mut RunConfig) -> Result<()> {
+pub(super) fn ask_for_images(servers: &Servers, config: &mut RunConfig) -> Result<()> {
     let request = BatchRequest {
         seed: config.seed,
         epochs: 1,

@@ -86,17 +86,30 @@ pub fn evaluate(
     (model, classifier): (&str, &mut Classifier),
     subject: &Subject<'_>,
 ) -> Result<Judgement, Error> {
+    evaluate_each(servers, (model, classifier), subject, &mut |_, _, _| {})
+}
+
+/// What is told of each image: its index in the dataset, its class, and its logits.
+pub type Each<'a> = &'a mut dyn FnMut(u32, u32, &[f32]);
+
+/// [`evaluate`], telling of each image.
+///
+/// # Errors
+///
+/// Those of [`evaluate`].
+pub fn evaluate_each(
+    servers: &Servers,
+    (model, classifier): (&str, &mut Classifier),
+    subject: &Subject<'_>,
+    each: Each<'_>,
+) -> Result<Judgement, Error> {
     let mut tally = Tally::new(subject.classes.len());
     let plain = Sight::default();
-    let replaced = look(
-        servers,
-        (model, classifier),
-        subject,
-        &plain,
-        &mut |label, logits| {
-            tally.record(logits, label);
-        },
-    )?;
+    let mut record = |sample: u32, label: u32, logits: &[f32]| {
+        tally.record(logits, label as usize);
+        each(sample, label, logits);
+    };
+    let replaced = look(servers, (model, classifier), subject, &plain, &mut record)?;
     Ok(Judgement {
         matrix: tally.matrix().clone(),
         figures: tally.figures(subject.classes),
@@ -104,7 +117,7 @@ pub fn evaluate(
     })
 }
 
-/// Shows every image of a split to `classifier`, in order, and tells `seen` its label and its logits. Returns how many images stood in the
+/// Shows every image of a split to `classifier`, in order, and tells `each` of it. Returns how many images stood in the
 /// place of broken files.
 ///
 /// # Errors
@@ -115,7 +128,7 @@ pub(super) fn look(
     (model, classifier): (&str, &mut Classifier),
     subject: &Subject<'_>,
     sight: &Sight,
-    seen: &mut dyn FnMut(usize, &[f32]),
+    each: Each<'_>,
 ) -> Result<usize, Error> {
     let size = subject.preprocessing.image_size;
     let input = classifier.input();
@@ -131,8 +144,8 @@ pub(super) fn look(
     while let Some(batch) = stream.next_batch()? {
         let logits = classifier.logits(&batch.tensor, batch.labels.len(), size as usize)?;
         let rows = logits.chunks_exact(subject.classes.len());
-        for (row, &label) in rows.zip(&batch.labels) {
-            seen(label as usize, row);
+        for (row, (&sample, &label)) in rows.zip(batch.samples.iter().zip(&batch.labels)) {
+            each(sample, label, row);
         }
         replaced += batch.replaced;
     }

@@ -14,12 +14,32 @@ use super::{
     report::table::percent,
 };
 
+/// Where a person is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voice {
+    /// Standard output.
+    Output,
+    /// Standard error, where the output is for something else.
+    Error,
+}
+
+impl Voice {
+    /// Tells a line. A closed pipe is the reader's choice; work goes on.
+    pub fn say(self, text: &str) {
+        let _ = match self {
+            Self::Output => writeln!(io::stdout().lock(), "{text}"),
+            Self::Error => writeln!(io::stderr().lock(), "{text}"),
+        };
+    }
+}
+
 /// Shows steps as a bar on standard error, and epochs as lines on standard output.
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
     header_shown: bool,
     columns: Vec<Metric>,
+    voice: Voice,
     /// Averages of the recent past, which is what the time left depends on.
     images_per_second: Average,
     wait_share: Average,
@@ -39,6 +59,7 @@ impl Progress {
             bar,
             header_shown: false,
             columns,
+            voice: Voice::Output,
             images_per_second: Average::default(),
             wait_share: Average::default(),
             waited: Duration::ZERO,
@@ -52,9 +73,14 @@ impl Progress {
         (!self.took.is_zero()).then(|| self.waited.as_secs_f64() / self.took.as_secs_f64())
     }
 
+    /// The same, telling of epochs there.
+    #[must_use]
+    pub fn speaking(self, voice: Voice) -> Self {
+        Self { voice, ..self }
+    }
+
     fn line(&self, text: &str) {
-        // A closed pipe is the reader's choice; training goes on.
-        self.bar.suspend(|| drop(writeln!(io::stdout().lock(), "{text}")));
+        self.bar.suspend(|| self.voice.say(text));
     }
 }
 

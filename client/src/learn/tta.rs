@@ -93,8 +93,8 @@ pub fn evaluate(
         (model, classifier),
         subject,
         &plain,
-        &mut |label, logits| {
-            mean.first(label, logits);
+        &mut |_, label, logits| {
+            mean.first(label as usize, logits);
         },
     )?;
     for (seed, view) in (0..).zip(&views) {
@@ -106,8 +106,8 @@ pub fn evaluate(
             (model, classifier),
             subject,
             &sight,
-            &mut |label, logits| {
-                mean.further(image, label, logits);
+            &mut |_, label, logits| {
+                mean.further(image, label as usize, logits);
                 image += 1;
             },
         )?;

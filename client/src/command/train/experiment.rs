@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -65,7 +64,9 @@ fn stages(trainer: &Trainer, folder: &Path, plans: &[Plan]) -> Result<Exit> {
     let mut before: Option<PathBuf> = None;
     for (number, plan) in (1..).zip(plans) {
         let (path, total) = (folder.join(&plan.name), plans.len());
-        writeln!(io::stdout().lock(), "\nstage {number} of {total}: {}", plan.name)?;
+        trainer
+            .voice
+            .say(&format!("\nstage {number} of {total}: {}", plan.name));
         let exit = if path.join(CHECKPOINT).exists() {
             let desk = Desk {
                 whole: folder,

@@ -7,11 +7,12 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use self::one::Trainer;
+pub(super) use self::one::Trainer;
 use super::{Exit, plan::Plan, prepare::Means, signals};
 use crate::{
     args::{Train, experiment as file},
     config::{self, UsageError, training_options},
+    learn::progress::Voice,
     runtime::Runtime,
 };
 
@@ -42,6 +43,7 @@ pub(super) fn run(args: &Train) -> Result<Exit> {
         means,
         stop: signals::stop()?,
         prefetch: args.prefetch.get(),
+        voice: Voice::Output,
     };
     match (&args.resume, plans.as_slice()) {
         (Some(path), _) if experiment::is_at(path) => experiment::resume(&trainer, args, path),

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    io::{self, Write as _},
     path::Path,
     sync::{Arc, atomic::AtomicBool},
 };
@@ -23,7 +22,7 @@ use crate::{
         fit::{Fit, Outcome},
         learner::Learner,
         metrics::Metric,
-        progress::Progress,
+        progress::{Progress, Voice},
         report::table::percent,
         run::{self, RunConfig, RunFolder},
         tensorboard::TensorBoard,
@@ -34,12 +33,14 @@ use crate::{
 };
 
 /// Carries out runs.
-pub(super) struct Trainer {
-    pub(super) means: Means,
+pub(in crate::command) struct Trainer {
+    pub(in crate::command) means: Means,
     /// Set from elsewhere to stop.
-    pub(super) stop: Arc<AtomicBool>,
+    pub(in crate::command) stop: Arc<AtomicBool>,
     /// Batches to keep ready.
-    pub(super) prefetch: usize,
+    pub(in crate::command) prefetch: usize,
+    /// Where a person is told.
+    pub(in crate::command) voice: Voice,
 }
 
 /// What a run is known by while it goes on.
@@ -54,7 +55,12 @@ pub(super) struct Desk<'a> {
 
 impl Trainer {
     /// Trains a new run in `folder`, or in a new one below runs/.
-    pub(super) fn start(&self, plan: &Plan, folder: Option<&Path>, whole: Option<&Path>) -> Result<Exit> {
+    pub(in crate::command) fn start(
+        &self,
+        plan: &Plan,
+        folder: Option<&Path>,
+        whole: Option<&Path>,
+    ) -> Result<Exit> {
         let (run, learner, description) = self.begin(plan, folder)?;
         let desk = Desk {
             whole: whole.unwrap_or(run.path()),
@@ -75,7 +81,7 @@ impl Trainer {
             adoption,
         } = prepare(&self.means, &plan.origin, config)?;
         if let Some(adoption) = &adoption {
-            adopted(&learner.progress().config, adoption)?;
+            self.voice.say(&adopted(&learner.progress().config, adoption));
         }
         let mut found = None;
         if plan.find_lr {
@@ -100,7 +106,7 @@ impl Trainer {
     }
 
     /// Goes on with the run at `path`, of which nothing may have been typed otherwise.
-    pub(super) fn resume(&self, args: &Train, path: &Path) -> Result<Exit> {
+    pub(in crate::command) fn resume(&self, args: &Train, path: &Path) -> Result<Exit> {
         let (_, config) = RunFolder::open(path)?;
         let differences = contradictions(args, &config);
         if !differences.is_empty() {
@@ -119,8 +125,9 @@ impl Trainer {
         let (run, config) = RunFolder::open(path)?;
         let checkpoint: Checkpoint = run.load_checkpoint(&config)?;
         if checkpoint.progress.is_over() {
-            writeln!(io::stdout().lock(), "{}: all is done already", path.display())?;
-            return finish(&run, &checkpoint.progress, Outcome::Finished, desk);
+            self.voice
+                .say(&format!("{}: all is done already", path.display()));
+            return self.finish(&run, &checkpoint.progress, Outcome::Finished, desk);
         }
         let description = self.means.servers.describe(&config.dataset)?;
         if description.fingerprint != config.fingerprint {
@@ -142,9 +149,9 @@ impl Trainer {
         desk: &Desk<'_>,
     ) -> Result<Exit> {
         let progress = learner.progress();
-        introduce(run, &progress.config, description)?;
+        self.voice.say(&introduction(run, &progress.config, description));
         let columns = columns(desk.shown, &progress.config)?;
-        let bar = Progress::new(progress.config.total_steps(), progress.steps, columns);
+        let bar = Progress::new(progress.config.total_steps(), progress.steps, columns).speaking(self.voice);
         let curves = match desk.shown.no_tensorboard {
             true => None,
             false => Some(TensorBoard::create(run.path(), progress.steps + 1)?),
@@ -159,8 +166,55 @@ impl Trainer {
             stop: &self.stop,
         };
         let outcome = fit.run(&mut observer)?;
-        waited(&observer.0)?;
-        finish(run, learner.progress(), outcome, desk)
+        if let Some(share) = observer.0.wait_share() {
+            let share = percent(Some(share));
+            self.voice
+                .say(&format!("\nwaited for batches {share} of the time"));
+        }
+        self.finish(run, learner.progress(), outcome, desk)
+    }
+
+    /// Says what was written, and keeps a copy where one was asked for.
+    fn finish(
+        &self,
+        run: &RunFolder,
+        progress: &Standing,
+        outcome: Outcome,
+        desk: &Desk<'_>,
+    ) -> Result<Exit> {
+        let say = |text: &str| self.voice.say(text);
+        if outcome == Outcome::Interrupted {
+            let whole = desk.whole.display();
+            say(&format!(
+                "\ninterrupted and saved; continue with --resume {whole}"
+            ));
+            return Ok(Exit::Interrupted);
+        }
+        let folder = run.path().display();
+        let Standing { config, standing, .. } = progress;
+        if standing.stopped {
+            let epochs = standing.epochs_since;
+            say(&format!(
+                "\nstopped early: {epochs} epochs were no better than the best one"
+            ));
+        }
+        say(&format!(
+            "\nwritten: {folder}/model.onnx, {folder}/checkpoint.safetensors, {folder}/metrics.jsonl"
+        ));
+        if let (Some(metric), Some((value, epoch))) = (&config.policy.save_best, standing.best) {
+            say(&format!(
+                "best by {metric}: {value:.4} after epoch {epoch}: {folder}/best.onnx, {folder}/best.safetensors"
+            ));
+        }
+        if let Some(path) = desk.save {
+            let shown = path.display();
+            let bytes = fs::read(run.checkpoint_path());
+            bytes
+                .and_then(|bytes| atomic::replace(path, &bytes))
+                .with_context(|| format!("cannot write {shown}"))?;
+            say(&format!("saved: {shown}; go on from there with --load {shown}"));
+        }
+        Ok(Exit::Done)
     }
 }
 
@@ -179,18 +233,6 @@ fn columns(shown: &Shown, config: &RunConfig) -> Result<Vec<Metric>, UsageError>
     }
 }
 
-/// Says for which part of the time no batch was there.
-fn waited(progress: &Progress) -> io::Result<()> {
-    match progress.wait_share() {
-        None => Ok(()),
-        Some(share) => writeln!(
-            io::stdout().lock(),
-            "\nwaited for batches {} of the time",
-            percent(Some(share))
-        ),
-    }
-}
-
 fn mismatch(path: &Path, differences: String) -> run::Error {
     run::Error::Mismatch {
         path: path.to_path_buf(),
@@ -198,62 +240,20 @@ fn mismatch(path: &Path, differences: String) -> run::Error {
     }
 }
 
-/// Says what was written, and keeps a copy where one was asked for.
-fn finish(run: &RunFolder, progress: &Standing, outcome: Outcome, desk: &Desk<'_>) -> Result<Exit> {
-    let mut out = io::stdout().lock();
-    if outcome == Outcome::Interrupted {
-        writeln!(
-            out,
-            "\ninterrupted and saved; continue with --resume {}",
-            desk.whole.display()
-        )?;
-        return Ok(Exit::Interrupted);
-    }
-    let folder = run.path().display();
-    let Standing { config, standing, .. } = progress;
-    if standing.stopped {
-        writeln!(
-            out,
-            "\nstopped early: {} epochs were no better than the best one",
-            standing.epochs_since
-        )?;
-    }
-    writeln!(
-        out,
-        "\nwritten: {folder}/model.onnx, {folder}/checkpoint.safetensors, {folder}/metrics.jsonl"
-    )?;
-    if let (Some(metric), Some((value, epoch))) = (&config.policy.save_best, standing.best) {
-        writeln!(
-            out,
-            "best by {metric}: {value:.4} after epoch {epoch}: {folder}/best.onnx, {folder}/best.safetensors"
-        )?;
-    }
-    if let Some(path) = desk.save {
-        let shown = path.display();
-        let bytes = fs::read(run.checkpoint_path());
-        bytes
-            .and_then(|bytes| atomic::replace(path, &bytes))
-            .with_context(|| format!("cannot write {shown}"))?;
-        writeln!(out, "saved: {shown}; go on from there with --load {shown}")?;
-    }
-    Ok(Exit::Done)
-}
-
-/// Says what came of the weights.
-fn adopted(config: &RunConfig, adoption: &Adoption) -> io::Result<()> {
+/// What came of the weights, in words.
+fn adopted(config: &RunConfig, adoption: &Adoption) -> String {
     let head = match &adoption.head {
         HeadFate::Loaded => "the head is theirs, too".to_owned(),
         HeadFate::New { reason } => format!("the head starts anew ({reason})"),
     };
-    writeln!(
-        io::stdout().lock(),
+    format!(
         "weights {}: {} tensors; {head}",
-        config.before.weights,
-        adoption.tensors
+        config.before.weights, adoption.tensors
     )
 }
 
-fn introduce(run: &RunFolder, config: &RunConfig, description: &DatasetDescription) -> io::Result<()> {
+/// What is about to be trained, in words.
+fn introduction(run: &RunFolder, config: &RunConfig, description: &DatasetDescription) -> String {
     let classes = description.classes.iter().map(|class| {
         format!(
             "{} {}",
@@ -270,9 +270,7 @@ fn introduce(run: &RunFolder, config: &RunConfig, description: &DatasetDescripti
     } else {
         ""
     };
-    let mut out = io::stdout().lock();
-    writeln!(
-        out,
+    format!(
         "{}{trained} on {}: {} for training, {} for validation; balance {}, {} steps of {} images per epoch, {} epochs at {}; results \
          in {}",
         config.arch,
@@ -285,6 +283,5 @@ fn introduce(run: &RunFolder, config: &RunConfig, description: &DatasetDescripti
         config.epochs,
         config.max_lr,
         run.path().display()
-    )?;
-    out.flush()
+    )
 }

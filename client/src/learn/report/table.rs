@@ -102,7 +102,7 @@ pub fn percent(share: Option<f64>) -> String {
 }
 
 /// Columns under one another: the first to the left, the others to the right; a rule below the first row.
-pub(super) fn aligned(rows: &[Vec<String>]) -> String {
+pub(in crate::learn) fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         rows.iter()

@@ -1,0 +1,34 @@
+use clap::Args;
+
+use super::Train;
+use crate::{learn::compare::Arm, stream::Split};
+
+/// `client compare`.
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// Ways of training, separated by commas: natural, oversample, undersample, power:X, or weighted (a natural stream whose rare classes
+    /// weigh more in the loss, as --class-weights inverse; also weighted:effective:BETA). The first one is what the others are tested against.
+    #[arg(
+        long,
+        value_name = "ARM,...",
+        value_delimiter = ',',
+        default_value = "natural,oversample"
+    )]
+    pub arms: Vec<Arm>,
+    /// Trainings of each, with the seeds --seed, --seed + 1, and so on. Each trains its own network; the split is the server's and the
+    /// same for all.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repeats: u32,
+    /// Which images to judge on: valid, or test.
+    #[arg(long, value_name = "SPLIT", default_value_t = Split::Valid)]
+    pub split: Split,
+    /// Print the comparison as JSON instead of tables.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(
+        missing_docs,
+        reason = "a documentation comment would become the help text of the group"
+    )]
+    pub train: Train,
+}

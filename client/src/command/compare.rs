@@ -1,0 +1,241 @@
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+
+use super::{
+    Exit,
+    plan::{Plan, beginning},
+    prepare::{Means, ask_for_images},
+    signals,
+    train::Trainer,
+};
+use crate::{
+    args::{Compare, Train},
+    config::{self, UsageError, contradictions, put_over, session_options, training_options},
+    learn::{
+        atomic,
+        compare::{Arm, Comparison, Repeat, Trained, page, table},
+        evaluate::{Subject, evaluate_each},
+        outcomes::Outcomes,
+        predict::Predictor,
+        progress::Voice,
+        report::picture,
+        run::{self, RunConfig, RunFolder},
+    },
+    runtime::Runtime,
+    stream::{DatasetDescription, Split},
+};
+
+/// Trains every arm with every seed, judges each on the same images, and compares. What was done before in the same folder is not done
+/// again.
+pub(super) fn run(args: &Compare) -> Result<Exit> {
+    check(args)?;
+    let (_, mut settled) = beginning(&args.train.setup)?;
+    put_over(&args.train, &mut settled);
+    let trainer = Trainer {
+        means: Means {
+            runtime: Runtime::load()?,
+            options: training_options(&args.train.execution, args.train.operators),
+            servers: config::servers(&args.train.server)?,
+            hub: args.train.setup.network.hub(),
+        },
+        stop: signals::stop()?,
+        prefetch: args.train.prefetch.get(),
+        voice: Voice::Error,
+    };
+    let servers = &trainer.means.servers;
+    ask_for_images(servers, &mut settled)?;
+    let description = servers.describe(&settled.dataset)?;
+    let rarest = rarest(&description, args.split)?;
+    let folder = folder(args, &settled);
+    let mut arms: Vec<Trained> = vec![];
+    arms.extend(args.arms.iter().map(|&arm| Trained { arm, repeats: vec![] }));
+    for seed in (0..u64::from(args.repeats)).map(|repeat| settled.seed.wrapping_add(repeat)) {
+        for trained in &mut arms {
+            let run = folder.join(format!("{}-{seed}", trained.arm).replace(':', "-"));
+            let train = arguments(args, &settled, (trained.arm, seed), &run);
+            let Some(outcomes) = repeat(args.split, &train, &run, &trainer)? else {
+                let shown = folder.display();
+                Voice::Error.say(&format!("interrupted; the same command goes on, in {shown}"));
+                return Ok(Exit::Interrupted);
+            };
+            trained.repeats.push(Repeat { seed, run, outcomes });
+        }
+    }
+    let classes: Vec<String> = description.classes.into_iter().map(|class| class.name).collect();
+    let comparison = Comparison::new(&arms, &classes, rarest)?;
+    write_files(&folder, &comparison, &settled.dataset)?;
+    let mut out = io::stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &comparison)?;
+        writeln!(out)?;
+    } else {
+        let shown = folder.display();
+        writeln!(
+            out,
+            "{}\nwritten: {shown}/compare.html, {shown}/compare.json and pictures",
+            table::text(&comparison)
+        )?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Refuses what a comparison decides itself.
+fn check(args: &Compare) -> Result<(), UsageError> {
+    let refused = |text: &str| Err(UsageError(text.to_owned()));
+    let train = &args.train;
+    if train.setup.images.balance.is_some() {
+        return refused("--balance is what is compared: name the ways of training with --arms");
+    }
+    if train.setup.objective.class_weights.is_some() {
+        return refused("--class-weights is compared as well: it is the arm `weighted`");
+    }
+    if train.experiment.is_some() || train.stage.is_some() {
+        return refused(
+            "a comparison is of runs of one stage: name what to begin with by --load or --weights",
+        );
+    }
+    if train.resume.is_some() {
+        return refused("a comparison goes on by itself: run it again with the same --out");
+    }
+    if train.save.is_some() {
+        return refused("--save is for one training: each run's checkpoint is in its folder");
+    }
+    let repeated = |(place, arm): (usize, &Arm)| args.arms[..place].contains(arm);
+    if args.arms.len() < 2 || args.arms.iter().enumerate().any(repeated) {
+        return refused("--arms needs two or more different ways of training");
+    }
+    Ok(())
+}
+
+/// Label of the class with the fewest images for training, the first of several.
+fn rarest(description: &DatasetDescription, split: Split) -> Result<usize, UsageError> {
+    let images = |class: &crate::stream::ClassCounts, split: Split| {
+        class.images_per_split.get(split.name()).copied().unwrap_or(0)
+    };
+    if description.classes.iter().all(|class| images(class, split) == 0) {
+        return Err(UsageError(format!(
+            "the dataset has no {split} images to judge on"
+        )));
+    }
+    let classes = description.classes.iter().enumerate();
+    let some = classes.filter(|(_, class)| images(class, Split::Train) > 0);
+    let fewest = some.min_by_key(|(_, class)| images(class, Split::Train));
+    Ok(fewest.map_or(0, |(label, _)| label))
+}
+
+/// The folder of the comparison: the same for the same command, so that it goes on where it stopped.
+fn folder(args: &Compare, settled: &RunConfig) -> PathBuf {
+    let named = args.train.out.clone();
+    named.unwrap_or_else(|| {
+        Path::new("runs").join(format!("{}-compare", settled.dataset).replace(['/', '\\'], "-"))
+    })
+}
+
+/// What would be typed to train one arm once.
+fn arguments(args: &Compare, settled: &RunConfig, (arm, seed): (Arm, u64), run: &Path) -> Train {
+    let mut train = args.train.clone();
+    let images = &mut train.setup.images;
+    images.dataset = Some(settled.dataset.clone());
+    images.balance = Some(arm.balance);
+    images.seed = Some(seed);
+    // As the server understands it, so that it can be compared with what an earlier run has noted.
+    images.recipe = Some(settled.recipe.clone());
+    train.setup.objective.class_weights = Some(arm.class_weights);
+    (train.out, train.resume) = if RunFolder::open(run).is_ok() {
+        (None, Some(run.to_path_buf()))
+    } else {
+        (Some(run.to_path_buf()), None)
+    };
+    train
+}
+
+/// What the model of one training says of every image; `None` where the training was interrupted.
+fn repeat(split: Split, args: &Train, run: &Path, trainer: &Trainer) -> Result<Option<Outcomes>> {
+    let path = run.join(format!("outcomes-{split}.safetensors"));
+    if let Ok(bytes) = fs::read(&path) {
+        let (_, config) = RunFolder::open(run)?;
+        let differences = contradictions(args, &config);
+        if !differences.is_empty() {
+            let path = run.to_path_buf();
+            return Err(run::Error::Mismatch { path, differences }.into());
+        }
+        return Ok(Some(Outcomes::from_bytes(&bytes, &path)?));
+    }
+    trainer.voice.say("");
+    let exit = match &args.resume {
+        Some(path) => trainer.resume(args, path)?,
+        None => trainer.start(&Plan::typed(args)?, args.out.as_deref(), None)?,
+    };
+    if exit != Exit::Done {
+        return Ok(None);
+    }
+    let outcomes = judge(split, run, args, trainer)?;
+    let shown = path.display();
+    atomic::replace(&path, &outcomes.to_bytes()).with_context(|| format!("cannot write {shown}"))?;
+    Ok(Some(outcomes))
+}
+
+fn judge(split: Split, run: &Path, args: &Train, trainer: &Trainer) -> Result<Outcomes> {
+    let (run, config) = RunFolder::open(run)?;
+    let mut predictor = Predictor::open(
+        &trainer.means.runtime,
+        &run.model_path(),
+        &session_options(&args.execution),
+    )?;
+    let card = predictor.card().clone();
+    let subject = Subject {
+        dataset: &config.dataset,
+        split,
+        batch_size: config.batch_size,
+        preprocessing: &card.preprocessing,
+        classes: &card.classes,
+    };
+    let mut outcomes = Outcomes::default();
+    let mut note = |sample: u32, label: u32, logits: &[f32]| outcomes.push(sample, label, logits);
+    evaluate_each(
+        &trainer.means.servers,
+        ("the model", predictor.classifier()),
+        &subject,
+        &mut note,
+    )?;
+    Ok(outcomes)
+}
+
+fn write_files(folder: &Path, comparison: &Comparison, dataset: &str) -> Result<()> {
+    let write = |name: &str, text: &str| {
+        let path = folder.join(name);
+        let shown = path.display();
+        atomic::replace(&path, text.as_bytes()).with_context(|| format!("cannot write {shown}"))
+    };
+    let json = serde_json::to_string_pretty(comparison).expect("a comparison is plain data");
+    write("compare.json", &format!("{json}\n"))?;
+    write("compare.html", &page::page(comparison, dataset)?.to_html())?;
+    let saved = page::chart(comparison)?.save(folder);
+    saved.map_err(|(path, error)| {
+        anyhow::Error::from(error).context(format!("cannot write {}", path.display()))
+    })?;
+    for arm in &comparison.arms {
+        let names: Vec<String> = arm
+            .all_repeats
+            .classes
+            .iter()
+            .map(|class| class.name.clone())
+            .collect();
+        let title = format!(
+            "{}: {} images of {} runs",
+            arm.name,
+            arm.all_repeats.images,
+            arm.seeds.len()
+        );
+        for extension in ["png", "svg"] {
+            let name = format!("confusion-{}.{extension}", arm.name).replace(':', "-");
+            picture::save(&folder.join(name), &arm.matrix, &names, &title)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,92 @@
+use std::{fmt, str::FromStr};
+
+use crate::{learn::class_weights::ClassWeights, stream::Balance};
+
+/// A way of training, of which there are several to compare.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Arm {
+    /// How often each class is drawn.
+    pub balance: Balance,
+    /// How much an image of each class counts in the loss.
+    pub class_weights: ClassWeights,
+}
+
+/// Name of the arm that weighs the loss instead of balancing the stream.
+const WEIGHTED: &str = "weighted";
+
+impl fmt::Display for Arm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.class_weights {
+            ClassWeights::None => self.balance.fmt(f),
+            ClassWeights::Inverse => f.write_str(WEIGHTED),
+            weights @ ClassWeights::Effective(_) => write!(f, "{WEIGHTED}:{weights}"),
+        }
+    }
+}
+
+/// The text is no arm.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "`{0}` is no way of training: use natural, oversample, undersample, power:X with X from 0 to 1, weighted or \
+     weighted:effective:BETA"
+)]
+pub struct ParseArmError(String);
+
+impl FromStr for Arm {
+    type Err = ParseArmError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let error = || ParseArmError(text.to_owned());
+        let Some(weights) = text.strip_prefix(WEIGHTED) else {
+            return Ok(Self {
+                balance: text.parse().map_err(|_| error())?,
+                class_weights: ClassWeights::None,
+            });
+        };
+        let class_weights = match weights.strip_prefix(':') {
+            None if weights.is_empty() => ClassWeights::Inverse,
+            None => return Err(error()),
+            Some(weights) => weights.parse().map_err(|_| error())?,
+        };
+        if class_weights == ClassWeights::None {
+            return Err(error());
+        }
+        Ok(Self {
+            balance: Balance::Natural,
+            class_weights,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arms_are_read_as_they_are_written() {
+        for text in [
+            "natural",
+            "oversample",
+            "power:0.5",
+            "weighted",
+            "weighted:effective:0.99",
+        ] {
+            let arm: Arm = text.parse().expect("an arm");
+            assert_eq!(arm.to_string(), text);
+        }
+        let weighted: Arm = "weighted".parse().expect("an arm");
+        assert_eq!(
+            (weighted.balance, weighted.class_weights),
+            (Balance::Natural, ClassWeights::Inverse)
+        );
+        assert_eq!("weighted:inverse".parse::<Arm>().expect("an arm"), weighted);
+    }
+
+    #[test]
+    fn what_is_no_arm_is_refused_with_what_is() {
+        for text in ["fair", "weighted:", "weighted:none", "weightedly", ""] {
+            let message = text.parse::<Arm>().expect_err("no arm").to_string();
+            assert!(message.contains("natural, oversample"), "{message}");
+        }
+    }
+}

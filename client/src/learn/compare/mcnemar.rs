@@ -1,0 +1,120 @@
+use serde::Serialize;
+
+/// Two models on the same images: McNemar's test of whether one is right more often than the other.
+///
+/// Images that both take for the same thing, right or wrong, say nothing. Were the models equally good, each of the others would be as
+/// likely to be on one side as on the other.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct McNemar {
+    /// Images that the first model alone is right about.
+    pub only_first: u64,
+    /// Images that the second model alone is right about.
+    pub only_second: u64,
+    /// How likely a split at least as uneven would be if the models were equally good: two-sided, exact for any counts.
+    pub p: f64,
+}
+
+impl McNemar {
+    /// Counts over images: for each, whether the first and the second model are right.
+    pub fn of(right: impl IntoIterator<Item = (bool, bool)>) -> Self {
+        let (mut only_first, mut only_second) = (0, 0);
+        for pair in right {
+            match pair {
+                (true, false) => only_first += 1,
+                (false, true) => only_second += 1,
+                _ => {}
+            }
+        }
+        let p = two_sided(only_first, only_second);
+        Self {
+            only_first,
+            only_second,
+            p,
+        }
+    }
+}
+
+/// `min(1, 2 · P(X ≤ min(b, c)))` for `X` from the binomial distribution of `b + c` fair coins.
+///
+/// # Source
+///
+/// The exact form of McNemar, Note on the sampling error of the difference between correlated proportions or percentages, Psychometrika 12,
+/// 1947.
+fn two_sided(b: u64, c: u64) -> f64 {
+    let tosses = b + c;
+    // Terms are added as shares of the largest one, the last: neither 2⁻ⁿ nor a binomial coefficient has to fit a number.
+    let fewer = b.min(c);
+    let (mut share, mut sum) = (1.0, 0.0);
+    for heads in (0..=fewer).rev() {
+        sum += share;
+        share *= heads as f64 / (tosses - heads + 1) as f64;
+    }
+    let last = ln_choose(tosses, fewer) - tosses as f64 * std::f64::consts::LN_2;
+    (2.0 * sum * last.exp()).min(1.0)
+}
+
+fn ln_choose(of: u64, some: u64) -> f64 {
+    (1..=some)
+        .map(|place| ((of - some + place) as f64 / place as f64).ln())
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By counting: whole numbers, no logarithms.
+    fn counted(b: u64, c: u64) -> f64 {
+        let tosses = b + c;
+        let mut row = vec![1_u128];
+        for _ in 0..tosses {
+            let next = row.windows(2).map(|pair| pair[0] + pair[1]);
+            row = std::iter::once(1).chain(next).chain(std::iter::once(1)).collect();
+        }
+        let fewer: u128 = row[..=usize::try_from(b.min(c)).expect("small")].iter().sum();
+        (2.0 * fewer as f64 / 2.0_f64.powi(i32::try_from(tosses).expect("small"))).min(1.0)
+    }
+
+    #[test]
+    fn probabilities_are_those_of_counting() {
+        for b in 0..40 {
+            for c in 0..40 {
+                let (found, expected) = (two_sided(b, c), counted(b, c));
+                assert!(
+                    (found - expected).abs() <= 1e-12 * expected,
+                    "{b} {c}: {found} {expected}"
+                );
+            }
+        }
+    }
+
+    /// `scipy.stats.binomtest(min(b, c), b + c).pvalue`, scipy 1.17.
+    #[test]
+    fn probabilities_are_those_of_scipy() {
+        for ((b, c), expected) in [
+            ((1, 8), 0.0390625),
+            ((10, 25), 0.016_723_559_121_601_313),
+            ((400, 520), 8.634_254_190_617_69e-5),
+            ((3000, 3000), 1.0),
+        ] {
+            let found = two_sided(b, c);
+            assert!((found - expected).abs() < 1e-9 * expected, "{b} {c}: {found}");
+        }
+        assert!(two_sided(100, 3000) < 1e-300 || two_sided(100, 3000) == 0.0);
+    }
+
+    #[test]
+    fn only_what_one_model_alone_knows_counts() {
+        let right = [
+            (true, true),
+            (true, false),
+            (false, true),
+            (false, true),
+            (false, false),
+        ];
+        let test = McNemar::of(right);
+        assert_eq!((test.only_first, test.only_second), (1, 2));
+        assert!((test.p - 1.0).abs() < 1e-12);
+        assert_eq!(McNemar::of([]).p, 1.0);
+    }
+}

@@ -1,0 +1,280 @@
+//! Several ways of training compared, each repeated with other seeds and judged on the same images.
+//!
+//! # Layout
+//!
+//! - [`Arm`]: a way of training; [`Comparison`]: what came of all.
+//! - [`Spread`]: a figure over repeats; [`McNemar`]: two models on the same images.
+//! - [`table`], [`page`]: for people.
+
+mod arm;
+mod mcnemar;
+pub mod page;
+mod spread;
+pub mod table;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+pub use arm::{Arm, ParseArmError};
+pub use mcnemar::McNemar;
+pub use spread::Spread;
+
+use super::{
+    metrics::{ConfusionMatrix, Figures, Tally},
+    outcomes::Outcomes,
+};
+
+/// One training of an arm, and what its model said of the images.
+#[derive(Clone, Debug)]
+pub struct Repeat {
+    /// Its seed.
+    pub seed: u64,
+    /// Its folder.
+    pub run: PathBuf,
+    /// What it said.
+    pub outcomes: Outcomes,
+}
+
+/// All trainings of one arm.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    /// Which arm.
+    pub arm: Arm,
+    /// One for each seed, the same seeds in the same order for every arm.
+    pub repeats: Vec<Repeat>,
+}
+
+/// What came of all arms.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    /// The class with the fewest images for training.
+    pub rarest: String,
+    /// Of which that many were judged.
+    pub rarest_images: u64,
+    /// Images judged.
+    pub images: u64,
+    /// In the order in which they were named.
+    pub arms: Vec<ArmResult>,
+    /// The first arm against each of the others.
+    pub tests: Vec<Test>,
+}
+
+/// What came of one arm.
+#[derive(Clone, Debug, Serialize)]
+pub struct ArmResult {
+    /// Its name.
+    pub name: String,
+    /// Its repeats.
+    pub seeds: Vec<u64>,
+    /// Their folders.
+    pub runs: Vec<PathBuf>,
+    /// Share of the rarest class's images that were taken for what they are.
+    pub rarest_recall: Spread,
+    /// Mean recall of all classes.
+    pub balanced_accuracy: Spread,
+    /// Share of images that were taken for something else.
+    pub error_rate: Spread,
+    /// Over all images of all repeats; the confusion matrix is the sum of theirs.
+    pub all_repeats: Figures,
+    /// Of each repeat.
+    pub figures: Vec<Figures>,
+    /// The sum of their confusion matrices.
+    #[serde(skip)]
+    pub matrix: ConfusionMatrix,
+}
+
+/// McNemar's tests of the first arm against another one.
+#[derive(Clone, Debug, Serialize)]
+pub struct Test {
+    /// The first arm.
+    pub first: String,
+    /// The other one.
+    pub second: String,
+    /// With each seed: its two models on all images.
+    pub repeats: Vec<McNemar>,
+    /// The models of all repeats together, by their mean probabilities: all images. Repeats share their images, so their tests do not add
+    /// up; this is one test.
+    pub together: McNemar,
+    /// The same on the images of the rarest class only.
+    pub together_on_rarest: McNemar,
+}
+
+/// The arms have not judged the same images.
+#[derive(Debug, thiserror::Error)]
+#[error("{} and {} were judged on different images", first.display(), second.display())]
+pub struct Unpaired {
+    /// A run.
+    pub first: PathBuf,
+    /// Another one.
+    pub second: PathBuf,
+}
+
+impl Comparison {
+    /// Compares arms that were trained with the same seeds. `classes` are names in label order, `rarest` is the label of the class with the fewest
+    /// images for training.
+    ///
+    /// # Errors
+    ///
+    /// [`Unpaired`].
+    pub fn new(arms: &[Trained], classes: &[String], rarest: usize) -> Result<Self, Unpaired> {
+        let mut runs = arms.iter().flat_map(|arm| &arm.repeats);
+        let first = runs.clone().next();
+        let images = |repeat: &&Repeat| (repeat.outcomes.samples.clone(), repeat.outcomes.labels.clone());
+        let expected = first.as_ref().map(images);
+        if let (Some(first), Some(second)) = (first, runs.find(|repeat| Some(images(repeat)) != expected)) {
+            let (first, second) = (first.run.clone(), second.run.clone());
+            return Err(Unpaired { first, second });
+        }
+        let labels = expected.map_or_else(Vec::new, |(_, labels)| labels);
+        let rarest_images = labels.iter().filter(|&&label| label as usize == rarest).count();
+        let tests = match arms {
+            [] => vec![],
+            [first, others @ ..] => others
+                .iter()
+                .map(|other| Test::new(first, other, rarest))
+                .collect(),
+        };
+        Ok(Self {
+            rarest: classes.get(rarest).cloned().unwrap_or_default(),
+            rarest_images: rarest_images as u64,
+            images: labels.len() as u64,
+            arms: arms
+                .iter()
+                .map(|arm| ArmResult::new(arm, classes, rarest))
+                .collect(),
+            tests,
+        })
+    }
+}
+
+impl ArmResult {
+    fn new(trained: &Trained, classes: &[String], rarest: usize) -> Self {
+        let mut all = Tally::new(classes.len());
+        trained
+            .repeats
+            .iter()
+            .for_each(|repeat| repeat.outcomes.tally(&mut all));
+        let figures: Vec<Figures> = trained
+            .repeats
+            .iter()
+            .map(|repeat| repeat.outcomes.figures(classes))
+            .collect();
+        let spread = |of: &dyn Fn(&Figures) -> Option<f64>| Spread::of(figures.iter().map(of));
+        Self {
+            name: trained.arm.to_string(),
+            seeds: trained.repeats.iter().map(|repeat| repeat.seed).collect(),
+            runs: trained.repeats.iter().map(|repeat| repeat.run.clone()).collect(),
+            rarest_recall: spread(&|figures| figures.classes[rarest].recall),
+            balanced_accuracy: spread(&|figures| figures.balanced_accuracy),
+            error_rate: spread(&|figures| figures.error_rate),
+            all_repeats: all.figures(classes),
+            figures,
+            matrix: all.matrix().clone(),
+        }
+    }
+}
+
+impl Test {
+    fn new(first: &Trained, second: &Trained, rarest: usize) -> Self {
+        let labels = |trained: &Trained| {
+            trained
+                .repeats
+                .first()
+                .map(|repeat| repeat.outcomes.labels.clone())
+        };
+        let labels = labels(first).unwrap_or_default();
+        let right = |predicted: (Vec<u32>, Vec<u32>)| {
+            let pairs = predicted
+                .0
+                .into_iter()
+                .zip(predicted.1)
+                .zip(labels.iter().copied());
+            pairs
+                .map(|((one, other), label)| (label, (one == label, other == label)))
+                .collect::<Vec<_>>()
+        };
+        let pairs = first.repeats.iter().zip(&second.repeats);
+        let repeats = pairs.map(|(one, other)| {
+            let images = right((one.outcomes.predicted(), other.outcomes.predicted()));
+            McNemar::of(images.into_iter().map(|(_, pair)| pair))
+        });
+        let vote = |trained: &Trained| {
+            let all: Vec<&Outcomes> = trained.repeats.iter().map(|repeat| &repeat.outcomes).collect();
+            Outcomes::together(&all)
+        };
+        let together = right((vote(first), vote(second)));
+        let of_rarest = together.iter().filter(|(label, _)| *label as usize == rarest);
+        Self {
+            first: first.arm.to_string(),
+            second: second.arm.to_string(),
+            repeats: repeats.collect(),
+            together_on_rarest: McNemar::of(of_rarest.map(|(_, pair)| *pair)),
+            together: McNemar::of(together.iter().map(|(_, pair)| *pair)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two birds and three flowers; each model is sure of what it says.
+    fn repeat(seed: u64, predicted: [u32; 5]) -> Repeat {
+        let mut outcomes = Outcomes::default();
+        for ((sample, label), predicted) in (0..).zip([0, 0, 1, 1, 1]).zip(predicted) {
+            let logits = [[4.0, 0.0], [0.0, 4.0]][predicted as usize];
+            outcomes.push(sample, label, &logits);
+        }
+        Repeat {
+            seed,
+            run: format!("run-{seed}").into(),
+            outcomes,
+        }
+    }
+
+    fn arms() -> [Trained; 2] {
+        let natural = vec![repeat(1, [1, 1, 1, 1, 1]), repeat(2, [0, 1, 1, 1, 1])];
+        let balanced = vec![repeat(1, [0, 0, 1, 1, 0]), repeat(2, [0, 0, 1, 1, 1])];
+        [("natural", natural), ("oversample", balanced)].map(|(arm, repeats)| Trained {
+            arm: arm.parse().expect("an arm"),
+            repeats,
+        })
+    }
+
+    fn classes() -> [String; 2] {
+        ["birds", "flowers"].map(str::to_owned)
+    }
+
+    #[test]
+    fn a_comparison_is_what_hand_calculation_gives() {
+        let comparison = Comparison::new(&arms(), &classes(), 0).expect("the same images");
+        assert_eq!((comparison.images, comparison.rarest_images), (5, 2));
+        let [natural, balanced] = &*comparison.arms else {
+            panic!("two arms")
+        };
+        assert_eq!(natural.rarest_recall.values, [Some(0.0), Some(0.5)]);
+        assert_eq!(natural.rarest_recall.mean, Some(0.25));
+        assert_eq!(balanced.error_rate.values, [Some(0.2), Some(0.0)]);
+        assert_eq!(balanced.all_repeats.confusion_matrix, [[4, 0], [1, 5]]);
+        let test = &comparison.tests[0];
+        let counts = |test: &McNemar| (test.only_first, test.only_second);
+        assert_eq!(
+            test.repeats.iter().map(counts).collect::<Vec<_>>(),
+            [(1, 2), (0, 1)]
+        );
+        // Together, the first arm is torn about the first bird and takes the first class; the second arm is torn about the last flower.
+        assert_eq!(counts(&test.together), (1, 1));
+        assert_eq!(counts(&test.together_on_rarest), (0, 1));
+    }
+
+    #[test]
+    fn arms_that_saw_other_images_are_not_compared() {
+        let mut arms = arms();
+        arms[1].repeats[1].outcomes.samples[0] = 9;
+        let message = Comparison::new(&arms, &classes(), 0)
+            .expect_err("unpaired")
+            .to_string();
+        assert_eq!(message, "run-1 and run-2 were judged on different images");
+    }
+}

@@ -1,0 +1,128 @@
+//! A comparison as a page.
+
+use maud::{Markup, html};
+
+use super::{
+    ArmResult, Comparison, Spread, Test,
+    table::{counted, named_tests, probability, rows, spread},
+};
+use crate::learn::report::{
+    canvas,
+    chart::{Axis, Bar, Bars},
+    html::{
+        Figure, Page, Table,
+        judgement::{Cells, confusion_matrix},
+        side_by_side,
+    },
+};
+
+/// The page of a comparison on `dataset`.
+///
+/// # Errors
+///
+/// [`canvas::Error`] where a chart cannot be drawn.
+pub fn page(comparison: &Comparison, dataset: &str) -> Result<Page, canvas::Error> {
+    let repeats = comparison.arms.first().map_or(0, |arm| arm.seeds.len());
+    let lede = html! {
+        p {
+            (comparison.arms.len()) " ways of training on " (dataset) ", " (counted(repeats, "repeat")) " each with the same seeds, judged on the same "
+            (comparison.images) " images, of which " (comparison.rarest_images) " are " (comparison.rarest) ", the rarest class."
+        }
+    };
+    let matrices: Vec<(String, Markup)> = comparison
+        .arms
+        .iter()
+        .map(|arm| {
+            (
+                arm.name.clone(),
+                confusion_matrix(&arm.all_repeats, Cells::Counts),
+            )
+        })
+        .collect();
+    let chart = chart(comparison)?;
+    let page = Page::new("Comparison")
+        .lede(lede)
+        .with(
+            "figures",
+            "Figures",
+            html! { (figures(comparison)) (chart.markup()) },
+        )
+        .with(
+            "matrices",
+            "Confusion matrices of all repeats together",
+            side_by_side(&matrices),
+        );
+    Ok(if comparison.tests.is_empty() {
+        page
+    } else {
+        page.with("tests", "McNemar's test", tests(comparison))
+    })
+}
+
+/// The chart of the page.
+///
+/// # Errors
+///
+/// [`canvas::Error`].
+pub fn chart(comparison: &Comparison) -> Result<Figure, canvas::Error> {
+    let value = |of: &Spread| (of.mean.unwrap_or(0.0), spread(of));
+    let bars = Bars {
+        axis: Axis::new("mean of all repeats").from_zero().percent(),
+        kinds: vec![
+            format!("recall of {}", comparison.rarest),
+            "balanced accuracy".to_owned(),
+        ],
+        groups: comparison
+            .arms
+            .iter()
+            .map(|arm| Bar {
+                name: arm.name.clone(),
+                values: vec![value(&arm.rarest_recall), value(&arm.balanced_accuracy)],
+            })
+            .collect(),
+    };
+    let sentence = |arm: &ArmResult| {
+        let (_, recall) = value(&arm.rarest_recall);
+        format!("{}: recall of {} {recall}", arm.name, comparison.rarest)
+    };
+    let words: Vec<String> = comparison.arms.iter().map(sentence).collect();
+    Figure::chart(
+        "recall",
+        "How much of the rarest class is found, and how much of all.",
+        &words.join("; "),
+        &bars,
+    )
+}
+
+fn figures(comparison: &Comparison) -> Markup {
+    let rows = rows(comparison);
+    let header: Vec<&str> = rows[0].iter().map(String::as_str).collect();
+    let mut table = Table::new("Mean ± standard deviation over the repeats.", &header);
+    rows[1..].iter().for_each(|row| table.row(row.clone()));
+    table.markup()
+}
+
+fn tests(comparison: &Comparison) -> Markup {
+    html! {
+        p {
+            "How likely a difference at least as large would be if both were equally good (two-sided, exact). Repeats share their images, so what \
+             counts is the test of all repeats together: each arm's models vote by their mean probabilities."
+        }
+        @for test in &comparison.tests { (table_of(comparison, test)) }
+    }
+}
+
+fn table_of(comparison: &Comparison, test: &Test) -> Markup {
+    let only = [&test.first, &test.second].map(|arm| format!("only {arm} is right"));
+    let caption = format!("{} against {}", test.first, test.second);
+    let mut table = Table::new(&caption, &["", &only[0], &only[1], "p"]);
+    for (name, result) in named_tests(comparison, test) {
+        table.row(vec![
+            name,
+            result.only_first.to_string(),
+            result.only_second.to_string(),
+            probability(result.p),
+        ]);
+    }
+    table.markup()
+}

@@ -1,0 +1,181 @@
+//! What a model said of every image of a split, image by image, to be compared with what others say.
+
+use std::path::Path;
+
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+
+use super::metrics::{Figures, Tally, argmax, softmax};
+
+/// What a model said of every image of a split.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcomes {
+    /// Index of each image in the dataset.
+    pub samples: Vec<u32>,
+    /// Its class.
+    pub labels: Vec<u32>,
+    /// A row for each, one value for each class, flat.
+    pub logits: Vec<f32>,
+}
+
+/// A file holds no outcomes.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use {}: {reason}; remove it to have the model judged again", path.display())]
+pub struct Error {
+    /// The file.
+    path: std::path::PathBuf,
+    /// Why not.
+    reason: String,
+}
+
+impl Outcomes {
+    /// Adds what was said of one image.
+    pub fn push(&mut self, sample: u32, label: u32, logits: &[f32]) {
+        self.samples.push(sample);
+        self.labels.push(label);
+        self.logits.extend_from_slice(logits);
+    }
+
+    /// Rows of logits, in the order of the samples.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+        let classes = (self.logits.len() / self.labels.len().max(1)).max(1);
+        self.logits.chunks(classes)
+    }
+
+    /// The class that each image was taken for.
+    #[must_use]
+    pub fn predicted(&self) -> Vec<u32> {
+        self.rows().map(|row| argmax(row) as u32).collect()
+    }
+
+    /// Adds all images to a count.
+    pub fn tally(&self, tally: &mut Tally) {
+        let rows = self.rows().zip(&self.labels);
+        rows.for_each(|(row, &label)| tally.record(row, label as usize));
+    }
+
+    /// The figures that follow; `names` are those of the classes in label order.
+    #[must_use]
+    pub fn figures(&self, names: &[String]) -> Figures {
+        let mut tally = Tally::new(names.len());
+        self.tally(&mut tally);
+        tally.figures(names)
+    }
+
+    /// The class that several models together take each image for: that with the highest mean probability. All must have judged the same
+    /// images in the same order.
+    #[must_use]
+    pub fn together(all: &[&Self]) -> Vec<u32> {
+        let Some(first) = all.first() else { return vec![] };
+        let mut rows: Vec<_> = all.iter().map(|outcomes| outcomes.rows()).collect();
+        let vote = |_| {
+            let mut sum: Vec<f64> = vec![];
+            for row in rows.iter_mut().filter_map(Iterator::next) {
+                let shares = softmax(row);
+                sum.resize(shares.len(), 0.0);
+                sum.iter_mut().zip(shares).for_each(|(sum, share)| *sum += share);
+            }
+            let best =
+                (1..sum.len()).fold(0, |best, class| if sum[class] > sum[best] { class } else { best });
+            best as u32
+        };
+        (0..first.labels.len()).map(vote).collect()
+    }
+
+    /// The bytes of a safetensors file: `samples` and `labels` u32, `logits` f32.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let images = self.labels.len();
+        let whole = |numbers: &[u32]| {
+            numbers
+                .iter()
+                .flat_map(|number| number.to_le_bytes())
+                .collect::<Vec<u8>>()
+        };
+        let (samples, labels) = (whole(&self.samples), whole(&self.labels));
+        let logits: Vec<u8> = self.logits.iter().flat_map(|logit| logit.to_le_bytes()).collect();
+        let classes = self.logits.len().checked_div(images).unwrap_or(0);
+        let view = |dtype, shape, data| {
+            TensorView::new(dtype, shape, data).expect("the lengths are those of the shape")
+        };
+        let views = [
+            ("samples", view(Dtype::U32, vec![images], &samples)),
+            ("labels", view(Dtype::U32, vec![images], &labels)),
+            ("logits", view(Dtype::F32, vec![images, classes], &logits)),
+        ];
+        safetensors::serialize(views, None).expect("names, shapes and lengths agree")
+    }
+
+    /// Reads such bytes, of a file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, Error> {
+        let refused = |reason: String| Error {
+            path: path.to_path_buf(),
+            reason,
+        };
+        let tensors =
+            SafeTensors::deserialize(bytes).map_err(|error| refused(format!("it is damaged ({error})")))?;
+        let words = |name: &str, dtype: Dtype| {
+            let view = tensors.tensor(name).ok().filter(|view| view.dtype() == dtype);
+            let view = view.ok_or_else(|| refused(format!("it has no {name}")))?;
+            let words = view.data().chunks_exact(4);
+            Ok(words
+                .map(|word| word.try_into().expect("four bytes"))
+                .collect::<Vec<[u8; 4]>>())
+        };
+        let whole = |name: &str| {
+            Ok(words(name, Dtype::U32)?
+                .into_iter()
+                .map(u32::from_le_bytes)
+                .collect())
+        };
+        let logits = words("logits", Dtype::F32)?;
+        Ok(Self {
+            samples: whole("samples")?,
+            labels: whole("labels")?,
+            logits: logits.into_iter().map(f32::from_le_bytes).collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcomes(rows: &[[f32; 2]]) -> Outcomes {
+        let mut outcomes = Outcomes::default();
+        (10..)
+            .zip(rows)
+            .for_each(|(sample, row)| outcomes.push(sample, sample % 2, row));
+        outcomes
+    }
+
+    #[test]
+    fn outcomes_are_read_as_they_were_written() {
+        let outcomes = outcomes(&[[1.5, -0.5], [0.0, f32::MIN_POSITIVE]]);
+        let path = Path::new("x");
+        assert_eq!(
+            Outcomes::from_bytes(&outcomes.to_bytes(), path).expect("readable"),
+            outcomes
+        );
+        let none = Outcomes::default();
+        assert_eq!(
+            Outcomes::from_bytes(&none.to_bytes(), path).expect("readable"),
+            none
+        );
+        let message = Outcomes::from_bytes(b"?", path).expect_err("damaged").to_string();
+        assert!(message.contains("remove it"), "{message}");
+    }
+
+    #[test]
+    fn models_vote_by_their_probabilities() {
+        // Two are a little for the second class, one is sure of the first.
+        let [sure, left, right] =
+            [[9.0, 0.0], [0.0, 0.2], [0.0, 0.3]].map(|row| outcomes(&[row, [0.0, 1.0]]));
+        assert_eq!(Outcomes::together(&[&sure, &left, &right]), [0, 1]);
+        assert_eq!(Outcomes::together(&[&left, &right]), [1, 1]);
+        assert_eq!(left.predicted(), [1, 1]);
+    }
+}
