@@ -12,7 +12,7 @@ pub struct Objective {
     /// [default: 0]
     #[arg(long, value_name = "PART", value_parser = part)]
     pub label_smoothing: Option<f32>,
-    /// Let rare classes count more in the loss, by the server's counts: inverse (to the number of images), effective[:BETA] (to the
+    /// Let rare classes count more in the loss, by the server's counts: inverse (to the number of images), effective:BETA (to the
     /// effective number of images; BETA 0.999), or none. Instead of a balanced stream: use it with --balance natural. [default: none]
     #[arg(long, value_name = "KIND")]
     pub class_weights: Option<ClassWeights>,

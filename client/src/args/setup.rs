@@ -76,8 +76,8 @@ pub struct Network {
     #[arg(long, value_name = "NAME", value_parser = |name: &str| architecture::head(name).map(|_| name.to_owned()))]
     pub head: Option<String>,
     /// What the network starts from: none, a safetensors file with torchvision's, timm's or fastai's names, an ONNX model
-    /// whose initialisers have them, or hf:OWNER/NAME[/FILE][@REVISION] from the Hugging Face hub. The body must fit as a whole; the head is taken over where it fits
-    /// too, and starts anew otherwise. [default: none]
+    /// whose initialisers have them, or hf:OWNER/NAME/FILE@REVISION from the Hugging Face hub, where file and revision may be left out. The
+    /// body must fit as a whole; the head is taken over where it fits too, and starts anew otherwise. [default: none]
     #[arg(long, value_name = "FILE|hf:REPO|none")]
     pub weights: Option<Source>,
     /// Go on where another run ended: its folder, or a file that --save or --save-best has written (`.safetensors` may be left out).

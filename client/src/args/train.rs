@@ -65,7 +65,7 @@ pub struct Train {
     /// Batches to keep ready.
     #[arg(long, value_name = "N", default_value = "3")]
     pub prefetch: NonZeroUsize,
-    /// Train the stages of a file, one after the other: a table [[stage]] each, whose keys are flags of this command; keys above them
+    /// Train the stages of a file, one after the other: a table `[[stage]]` each, whose keys are flags of this command; keys above them
     /// hold for all stages, and what is typed wins over both. `reference` is a file that is built in: 4 epochs with a frozen body, then
     /// 2 of all of it. Each stage gets a folder in the folder for the results.
     #[arg(long, value_name = "FILE|reference", conflicts_with = "resume")]

@@ -86,11 +86,11 @@ impl Plan {
         let find_lr =
             said.iter().any(|train| train.find_lr) || LearningRates::are_to_be_found(&config.max_lr);
         let save = said.iter().find_map(|train| train.save.as_deref());
-        let metrics = said.iter().map(|train| &train.shown.metrics);
+        let mut metrics = said.iter().map(|train| &train.shown.metrics);
         let shown = Shown {
             metrics: metrics
-                .cloned()
                 .find(|metrics| !metrics.is_empty())
+                .cloned()
                 .unwrap_or_default(),
             no_tensorboard: said.iter().any(|train| train.shown.no_tensorboard),
         };

@@ -6,7 +6,7 @@
 //! - [`hub`]: files of a repository, fetched once, kept and checked.
 //! - `safetensors`, `onnx`: tensors by name from the bytes of a file.
 //! - `names`: other programs' names as torchvision writes them.
-//! - [`adopt`]: the tensors of a file in the place of a model's own, or everything that does not fit.
+//! - [`mod@adopt`]: the tensors of a file in the place of a model's own, or everything that does not fit.
 
 mod adopt;
 mod error;

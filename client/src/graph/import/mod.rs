@@ -67,8 +67,8 @@ pub struct Declaration {
 /// Reads the bytes of a model. `external` reads a file that the model keeps tensors in, named as the model names it.
 ///
 /// # Errors
-/// [`Error::Damaged`] for bytes that are no model, [`Error::Opset`] for a model of an unknown operator set, [`Error::Tensor`] for a tensor
-/// that cannot be read.
+/// [`Error::Damaged`] for bytes that are no model, [`Error::Opset`] for a model of an unknown operator set, [`Error::TensorType`],
+/// [`Error::TensorSize`] and [`Error::External`] for a tensor that cannot be read.
 pub fn read(bytes: &[u8], external: &dyn Fn(&str) -> io::Result<Vec<u8>>) -> Result<Model, Error> {
     let model = ModelProto::decode(bytes).map_err(|error| Error::Damaged {
         reason: error.to_string(),

@@ -16,7 +16,7 @@ pub(super) struct Spread {
     pub(super) block: usize,
 }
 
-/// What [`seen`] reads.
+/// What `seen` reads.
 #[derive(Clone, Copy)]
 pub(super) struct Seen<'a, S> {
     pub(super) x: &'a [f32],

@@ -5,7 +5,7 @@
 //! - [`Predictor`]: a model with what it needs to be used on images, batch by batch.
 //! - [`source`]: which images.
 //! - [`prepare`](fn@prepare): from the bytes of a file to a tensor.
-//! - [`print`]: results as a table, CSV or JSON.
+//! - [`mod@print`]: results as a table, CSV or JSON.
 
 mod prepare;
 pub mod print;

@@ -9,7 +9,7 @@
 //!
 //! # Which way it behaves
 //!
-//! A file may have been written for prediction or for training: batch norms are built in the form that the [`Mode`] asks for, and Dropout
+//! A file may have been written for prediction or for training: batch norms are built in the form that the [`Mode`](super::Mode) asks for, and Dropout
 //! nodes drop while training only.
 //!
 //! # Layout
