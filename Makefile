@@ -48,7 +48,8 @@ lint: ## Formatting, clippy, documentation, links, licences, sources, Dockerfile
 	else echo "hadolint cannot be installed here: the Dockerfiles were not checked"; fi
 
 reference: ## Write docs/reference.md anew from the code.
-	cargo run --locked --package equibatch-tests --bin reference
+	cargo build --locked --workspace --bins
+	target/debug/reference
 
 deny: $(DENY) ## Check bans, licences and sources of all dependencies.
 	$(DENY) --log-level error check bans licenses sources
