@@ -13,7 +13,7 @@ HADOLINT_FOLDER := .tools/hadolint-$(HADOLINT_VERSION)
 HADOLINT := $(HADOLINT_FOLDER)/bin/hadolint
 
 .DEFAULT_GOAL := help
-.PHONY: help runtime build test lint reference deny advisories lint-docker demo bench bench-torch parity bench-peers soak clean
+.PHONY: help runtime browser build test lint reference deny advisories lint-docker demo bench bench-torch parity bench-peers soak clean
 
 TORCH := .tools/torch/bin/python
 PEERS := .tools/peers
@@ -28,10 +28,16 @@ $(ORT_LIBRARY):
 	$(PYTHON) -m pip install --quiet --no-deps --upgrade --target $(RUNTIME) onnxruntime==$(ORT_VERSION)
 	@test -e $@
 
+browser: ## Install Chromium for the tests of pages, where it is missing and this is Debian; they are skipped without it.
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
+	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    { apt-get update -qq && apt-get install -qq --no-install-recommends chromium; } >/dev/null 2>&1; fi; \
+	  command -v chromium >/dev/null || echo "there is no Chromium here: the tests of pages in a browser will be skipped"; }
+
 build: runtime ## Build the two programs, optimised.
 	cargo build --release --locked --workspace
 
-test: runtime lint ## Set everything up and run all checks and tests.
+test: runtime browser lint ## Set everything up and run all checks and tests.
 	cargo build --workspace --locked
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	  cargo test --workspace --locked --doc && cargo nextest run --workspace --locked --no-fail-fast; \

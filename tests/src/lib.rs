@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! - [`admin`]: asking a server over HTTP how it is doing.
-//! - [`certificates`]: for TLS.
+//! - [`browser`]: pages in a real browser. [`certificates`]: for TLS.
 //! - [`collector`]: takes the traces of servers.
 //! - [`docs`]: pages that are made from the code.
 //! - [`http`]: a web server that answers as a test wants it to.
@@ -16,6 +16,7 @@
 //! - [`mod@reference`]: the way of a validation image from pixels to tensor, in double precision.
 
 pub mod admin;
+pub mod browser;
 pub mod certificates;
 pub mod collector;
 pub mod docs;

@@ -6,6 +6,7 @@
 mod access;
 mod architecture;
 mod architectures;
+mod attention;
 mod bad_client;
 mod bad_input;
 mod balance;
@@ -37,6 +38,7 @@ mod recipes;
 mod reference;
 mod rendering;
 mod several_jobs;
+mod report;
 mod shutdown;
 mod stages;
 mod stream;

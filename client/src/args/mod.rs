@@ -9,6 +9,7 @@ mod keep;
 mod manual;
 mod objective;
 mod predict;
+mod report;
 mod server;
 mod setup;
 mod show_batch;
@@ -24,6 +25,7 @@ pub use keep::Keep;
 pub use manual::{Completions, Man};
 pub use objective::{Objective, Shown};
 pub use predict::{Format, Predict};
+pub use report::Report;
 pub use server::{Execution, Server};
 pub use setup::{Images, Network, Setup};
 pub use show_batch::ShowBatch;
@@ -62,6 +64,8 @@ pub enum Command {
     Compare(Box<Compare>),
     /// Write a trained model for use elsewhere, and check it.
     Export(Export),
+    /// Make the report of a run again: curves, confusion matrix, largest losses.
+    Report(Box<Report>),
     /// Draw a labelled grid of a batch, or one image beside augmentations of it.
     ShowBatch(Box<ShowBatch>),
     /// List the server's datasets.

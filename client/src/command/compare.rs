@@ -19,7 +19,7 @@ use crate::{
     learn::{
         atomic,
         compare::{Arm, Comparison, Repeat, Trained, page, table},
-        evaluate::{Subject, evaluate_each},
+        evaluate::{Seen, Subject, evaluate_each},
         outcomes::Outcomes,
         predict::Predictor,
         progress::Voice,
@@ -196,7 +196,7 @@ fn judge(split: Split, run: &Path, args: &Train, trainer: &Trainer) -> Result<Ou
         classes: &card.classes,
     };
     let mut outcomes = Outcomes::default();
-    let mut note = |sample: u32, label: u32, logits: &[f32]| outcomes.push(sample, label, logits);
+    let mut note = |seen: &Seen<'_>| outcomes.push(seen.sample, seen.label as u32, seen.logits);
     evaluate_each(
         &trainer.means.servers,
         ("the model", predictor.classifier()),

@@ -11,6 +11,7 @@ mod manual;
 mod plan;
 mod predict;
 mod prepare;
+mod report;
 mod show_batch;
 mod signals;
 mod train;
@@ -34,6 +35,7 @@ pub fn run(command: Command) -> Result<Exit> {
         Command::Predict(args) => predict::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::ShowBatch(args) => show_batch::run(&args),
         Command::Completions(args) => manual::completions(&args),
         Command::Man(args) => manual::man(&args),

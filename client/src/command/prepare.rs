@@ -10,7 +10,7 @@ use crate::{
         run::RunConfig,
     },
     runtime::{Runtime, SessionOptions},
-    stream::{Balance, BatchRequest, DatasetDescription, Servers, Split},
+    stream::{Balance, BatchRequest, DatasetDescription, Servers, Split, StreamDescription},
     weights::{Adoption, Hub},
 };
 
@@ -26,6 +26,7 @@ pub(super) struct Means {
 pub(super) struct Prepared {
     pub(super) learner: Learner,
     pub(super) description: DatasetDescription,
+    pub(super) stream: StreamDescription,
     /// What was taken over from a file of weights.
     pub(super) adoption: Option<Adoption>,
 }
@@ -34,7 +35,7 @@ pub(super) struct Prepared {
 pub(super) fn prepare(means: &Means, origin: &Origin, mut config: RunConfig) -> Result<Prepared> {
     let beta = config.loss.class_weights.beta();
     let description = means.servers.describe_with(&config.dataset, beta)?;
-    ask_for_images(&means.servers, &mut config)?;
+    let stream = ask_for_images(&means.servers, &mut config)?;
     config.loss.weights = config.loss.class_weights.of(&description);
     warn_of_double_weight(&config);
     check_policy(&config, &description)?;
@@ -49,6 +50,7 @@ pub(super) fn prepare(means: &Means, origin: &Origin, mut config: RunConfig) -> 
     Ok(Prepared {
         learner: Learner::begin(&means.runtime, begun, &means.options)?,
         description,
+        stream,
         adoption,
     })
 }
@@ -66,7 +68,7 @@ fn warn_of_double_weight(config: &RunConfig) {
 }
 
 /// What the stream is like is known only from the stream itself.
-pub(super) fn ask_for_images(servers: &Servers, config: &mut RunConfig) -> Result<()> {
+pub(super) fn ask_for_images(servers: &Servers, config: &mut RunConfig) -> Result<StreamDescription> {
     let request = BatchRequest {
         seed: config.seed,
         epochs: 1,
@@ -90,17 +92,17 @@ pub(super) fn ask_for_images(servers: &Servers, config: &mut RunConfig) -> Resul
         return Err(UsageError(message).into());
     }
     *config = RunConfig {
-        dataset: stream.dataset,
-        fingerprint: stream.fingerprint,
-        classes: stream.classes,
+        dataset: stream.dataset.clone(),
+        fingerprint: stream.fingerprint.clone(),
+        classes: stream.classes.clone(),
         steps_per_epoch: stream.steps_per_epoch,
-        recipe: stream.recipe,
+        recipe: stream.recipe.clone(),
         mean: stream.mean,
         std: stream.std,
         canonical_short_side: stream.canonical_short_side,
         ..config.clone()
     };
-    Ok(())
+    Ok(stream)
 }
 
 /// Epochs can be compared only where there are images for it, and by a figure that they have.

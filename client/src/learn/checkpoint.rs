@@ -5,7 +5,8 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs, io,
+    fs::{self, File},
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -19,6 +20,8 @@ use crate::{runtime::Tensor, stream::Position};
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
 /// Key of our JSON in the metadata.
 const KEY: &str = "equibatch";
+/// Bytes of a file's header that are read, at most: those of a few thousand tensors are one hundredth of it.
+const LONGEST_HEADER: u64 = 64 << 20;
 /// Raised when the meaning of the JSON or of the tensors changes.
 const FORMAT: u32 = 1;
 
@@ -149,6 +152,19 @@ impl Checkpoint {
             path: path.to_path_buf(),
             reason,
         })
+    }
+
+    /// Where training stood when a file was written, from its first bytes alone; `None` where they do not tell.
+    #[must_use]
+    pub fn progress(path: &Path) -> Option<Progress> {
+        let mut file = File::open(path).ok()?;
+        let mut length = [0; 8];
+        file.read_exact(&mut length).ok()?;
+        let length = u64::from_le_bytes(length).min(LONGEST_HEADER);
+        let mut header = vec![];
+        file.take(length).read_to_end(&mut header).ok()?;
+        let header: serde_json::Value = serde_json::from_slice(&header).ok()?;
+        serde_json::from_str(header["__metadata__"][KEY].as_str()?).ok()
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, String> {

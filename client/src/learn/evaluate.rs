@@ -83,14 +83,27 @@ pub(super) struct Sight {
 /// [`Error::Mismatch`] where the dataset has other classes than the model.
 pub fn evaluate(
     servers: &Servers,
-    (model, classifier): (&str, &mut Classifier),
+    model: (&str, &mut Classifier),
     subject: &Subject<'_>,
 ) -> Result<Judgement, Error> {
-    evaluate_each(servers, (model, classifier), subject, &mut |_, _, _| {})
+    evaluate_each(servers, model, subject, &mut |_| {})
 }
 
-/// What is told of each image: its index in the dataset, its class, and its logits.
-pub type Each<'a> = &'a mut dyn FnMut(u32, u32, &[f32]);
+/// An image that was judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// Index into the dataset's samples.
+    pub sample: u32,
+    /// What it is.
+    pub label: usize,
+    /// What the model said; one for each class.
+    pub logits: &'a [f32],
+    /// What the model saw, in its own element type and layout.
+    pub tensor: &'a [u8],
+}
+
+/// Who is told of each image.
+pub type Each<'a> = &'a mut dyn FnMut(&Seen<'_>);
 
 /// [`evaluate`], telling of each image.
 ///
@@ -105,9 +118,9 @@ pub fn evaluate_each(
 ) -> Result<Judgement, Error> {
     let mut tally = Tally::new(subject.classes.len());
     let plain = Sight::default();
-    let mut record = |sample: u32, label: u32, logits: &[f32]| {
-        tally.record(logits, label as usize);
-        each(sample, label, logits);
+    let mut record = |seen: &Seen<'_>| {
+        tally.record(seen.logits, seen.label);
+        each(seen);
     };
     let replaced = look(servers, (model, classifier), subject, &plain, &mut record)?;
     Ok(Judgement {
@@ -143,9 +156,16 @@ pub(super) fn look(
     let mut replaced = 0;
     while let Some(batch) = stream.next_batch()? {
         let logits = classifier.logits(&batch.tensor, batch.labels.len(), size as usize)?;
+        let bytes = (batch.tensor.len() / batch.labels.len().max(1)).max(1);
         let rows = logits.chunks_exact(subject.classes.len());
-        for (row, (&sample, &label)) in rows.zip(batch.samples.iter().zip(&batch.labels)) {
-            each(sample, label, row);
+        let rows = rows.zip(batch.tensor.chunks_exact(bytes));
+        for ((logits, tensor), (&sample, &label)) in rows.zip(batch.samples.iter().zip(&batch.labels)) {
+            each(&Seen {
+                sample,
+                label: label as usize,
+                logits,
+                tensor,
+            });
         }
         replaced += batch.replaced;
     }

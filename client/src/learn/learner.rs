@@ -74,6 +74,10 @@ pub struct StepReport {
     pub learning_rate: f64,
     /// Norm of the gradients before they were clipped; absent where nothing is clipped.
     pub gradient_norm: Option<f64>,
+    /// Learning rate of each layer group.
+    pub rates: [f64; LayerGroup::ALL.len()],
+    /// The optimizer's first decay.
+    pub momentum: f64,
 }
 
 /// A model in training.
@@ -287,6 +291,8 @@ impl Learner {
             loss: stepped.loss,
             learning_rate: hyper.largest_rate(),
             gradient_norm: stepped.gradient_norm,
+            rates: std::array::from_fn(|group| hyper.learning_rates.get(group).copied().unwrap_or(0.0)),
+            momentum: hyper.beta1,
         })
     }
 

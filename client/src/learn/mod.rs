@@ -8,6 +8,7 @@
 //! - [`finder`]: the learning-rate finder.
 //! - [`fit`]: the training loop: batches in, epochs judged and saved.
 //! - [`evaluate`]: a model judged on a split; [`tta`]: on several views of each image.
+//! - [`examine`]: a trained model looked at closely; [`journal`]: what a run writes down of itself for its report.
 //! - [`metrics`]: figures as pure functions of predictions.
 //! - [`run`], [`checkpoint`], [`card`]: what is written to disk, by [`atomic`] replacement.
 //! - [`network`]: networks from ONNX files; [`mod@export`]: trained models for others.
@@ -23,9 +24,11 @@ pub mod class_weights;
 pub mod compare;
 pub mod dropout;
 pub mod evaluate;
+pub mod examine;
 pub mod export;
 pub mod finder;
 pub mod fit;
+pub mod journal;
 pub mod learner;
 pub mod metrics;
 pub mod network;

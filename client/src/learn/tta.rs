@@ -88,29 +88,17 @@ pub fn evaluate(
     })?;
     let mut mean = Mean::new(subject.classes.len());
     let plain = Sight::default();
-    let replaced = look(
-        servers,
-        (model, classifier),
-        subject,
-        &plain,
-        &mut |_, label, logits| {
-            mean.first(label as usize, logits);
-        },
-    )?;
+    let replaced = look(servers, (model, classifier), subject, &plain, &mut |seen| {
+        mean.first(seen.label, seen.logits);
+    })?;
     for (seed, view) in (0..).zip(&views) {
         let recipe = view.to_string();
         let sight = Sight { recipe, seed };
         let mut image = 0;
-        look(
-            servers,
-            (model, classifier),
-            subject,
-            &sight,
-            &mut |_, label, logits| {
-                mean.further(image, label as usize, logits);
-                image += 1;
-            },
-        )?;
+        look(servers, (model, classifier), subject, &sight, &mut |seen| {
+            mean.further(image, seen.label, seen.logits);
+            image += 1;
+        })?;
         if !mean.is_complete(image) {
             return Err(Error::Mismatch {
                 model: model.to_owned(),

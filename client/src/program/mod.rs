@@ -1,6 +1,7 @@
 //! Whole programs: what a runtime is handed, and what it must know to feed it.
 
 mod assembly;
+mod attention;
 mod deploy;
 mod error;
 mod images;
@@ -14,6 +15,7 @@ mod update;
 
 use std::collections::BTreeMap;
 
+pub use attention::{attention, grad_cam};
 pub use deploy::{DeploySpec, deploy};
 pub use error::Error;
 pub use images::Images;

@@ -8,8 +8,10 @@
 //! - [`operators`]: our own operators, for CPU sessions.
 //! - [`state`]: parameters, moments and running statistics on the device, in two sets of buffers.
 //! - [`classifier`]: a model for prediction.
+//! - [`attention`]: where in an image a model sees a class.
 //! - [`step`]: one run of a program: host buffers in, state from one set of buffers to the other, host buffers out.
 
+pub mod attention;
 pub mod classifier;
 pub mod device;
 mod element;
@@ -20,6 +22,7 @@ pub mod session;
 pub mod state;
 pub mod step;
 
+pub use attention::{Attention, AttentionMap};
 pub use classifier::{Classifier, ImageInput};
 pub use device::Device;
 pub use error::Error;

@@ -1,7 +1,7 @@
 //! One run, from its beginning or its checkpoint to its end.
 
 use std::{
-    fs,
+    fs, io,
     path::Path,
     sync::{Arc, atomic::AtomicBool},
 };
@@ -14,12 +14,14 @@ use crate::{
         Exit, find_lr,
         plan::Plan,
         prepare::{Means, Prepared, prepare},
+        report,
     },
     config::{UsageError, contradictions, new_folder},
     learn::{
         atomic,
         checkpoint::{Checkpoint, Progress as Standing},
         fit::{Fit, Outcome},
+        journal::{Exposure, Session, StepLog},
         learner::Learner,
         metrics::Metric,
         progress::{Progress, Voice},
@@ -78,6 +80,7 @@ impl Trainer {
         let Prepared {
             mut learner,
             description,
+            stream,
             adoption,
         } = prepare(&self.means, &plan.origin, config)?;
         if let Some(adoption) = &adoption {
@@ -97,6 +100,7 @@ impl Trainer {
         let config = &learner.progress().config;
         let usual = || new_folder(&format!("{}-{}", config.dataset, config.balance));
         let run = RunFolder::create(&folder.map_or_else(usual, Path::to_path_buf), config)?;
+        noted(&run, Exposure::new(&description, &stream).write(run.path()));
         // From now on the run can be resumed, whatever happens.
         run.save_checkpoint(&learner.checkpoint()?)?;
         if let Some(found) = found {
@@ -149,6 +153,7 @@ impl Trainer {
         desk: &Desk<'_>,
     ) -> Result<Exit> {
         let progress = learner.progress();
+        noted(run, self.session(progress.steps).append(run.path()));
         self.voice.say(&introduction(run, &progress.config, description));
         let columns = columns(desk.shown, &progress.config)?;
         let bar = Progress::new(progress.config.total_steps(), progress.steps, columns).speaking(self.voice);
@@ -156,7 +161,7 @@ impl Trainer {
             true => None,
             false => Some(TensorBoard::create(run.path(), progress.steps + 1)?),
         };
-        let mut observer = (bar, curves);
+        let mut observer = (StepLog::new(run.path(), bar), curves);
         let fit = Fit {
             servers: &self.means.servers,
             learner: &mut learner,
@@ -166,12 +171,32 @@ impl Trainer {
             stop: &self.stop,
         };
         let outcome = fit.run(&mut observer)?;
-        if let Some(share) = observer.0.wait_share() {
+        if let Some(share) = observer.0.inner().wait_share() {
             let share = percent(Some(share));
             self.voice
                 .say(&format!("\nwaited for batches {share} of the time"));
         }
-        self.finish(run, learner.progress(), outcome, desk)
+        let exit = self.finish(run, learner.progress(), outcome, desk)?;
+        let can_judge = outcome == Outcome::Finished && description.images(Split::Valid) > 0;
+        report::after_training(
+            (run, &learner.progress().config),
+            (&self.means.runtime, &self.means.options),
+            can_judge.then_some(&self.means.servers),
+            self.voice,
+        );
+        Ok(exit)
+    }
+
+    /// This call of the program, which found `from_step` steps done.
+    fn session(&self, from_step: u64) -> Session {
+        let words = std::env::args_os();
+        Session {
+            command: words.map(|word| word.to_string_lossy().into_owned()).collect(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            device: self.means.options.device.to_string(),
+            servers: self.means.servers.address().to_owned(),
+            from_step,
+        }
     }
 
     /// Says what was written, and keeps a copy where one was asked for.
@@ -215,6 +240,13 @@ impl Trainer {
             say(&format!("saved: {shown}; go on from there with --load {shown}"));
         }
         Ok(Exit::Done)
+    }
+}
+
+/// Nothing that is written down for the report is worth the loss of a training.
+fn noted(run: &RunFolder, written: io::Result<()>) {
+    if let Err(error) = written {
+        tracing::warn!(run = %run.path().display(), %error, "not all of the run is written down; its report will lack it");
     }
 }
 

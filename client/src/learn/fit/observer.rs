@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::learn::{learner::StepReport, metrics::Figures};
 
@@ -36,7 +36,7 @@ pub struct StepEvent {
 }
 
 /// One epoch: a line of `metrics.jsonl`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// From 1.
     pub epoch: u64,

@@ -1,4 +1,4 @@
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ConfusionMatrix;
 
@@ -6,7 +6,7 @@ use super::ConfusionMatrix;
 pub(super) const TOP: usize = 10;
 
 /// The figures of one class.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassFigures {
     /// Its name.
     pub name: String,
@@ -21,7 +21,7 @@ pub struct ClassFigures {
 }
 
 /// The figures of a whole split.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
     /// Images judged.
     pub images: u64,

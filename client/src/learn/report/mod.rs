@@ -6,11 +6,13 @@
 //! - [`canvas`]: what pictures are drawn on: page, SVG and PNG alike.
 //! - [`chart`]: curves and bars; [`picture`]: the confusion matrix.
 //! - [`sweep`]: what the learning-rate finder has seen.
+//! - [`run`]: the report of one run.
 //! - [`html`]: pages of figures, tables and photographs; its documentation says how to make one.
 
 pub mod canvas;
 pub mod chart;
 pub mod html;
 pub mod picture;
+pub mod run;
 pub mod sweep;
 pub mod table;

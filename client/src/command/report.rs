@@ -1,0 +1,75 @@
+use std::io::{self, Write as _};
+
+use anyhow::Result;
+
+use super::Exit;
+use crate::{
+    args::Report,
+    config::{self, session_options},
+    learn::{
+        examine::Examiner,
+        progress::Voice,
+        report,
+        run::{RunConfig, RunFolder},
+    },
+    runtime::{Runtime, SessionOptions},
+    stream::{Servers, Split},
+};
+
+/// Images of largest loss in the report of a run.
+pub(super) const WORST: usize = 12;
+
+/// Makes the reports of runs again.
+pub(super) fn run(args: &Report) -> Result<Exit> {
+    let judge = if args.judge {
+        Some((
+            Runtime::load()?,
+            config::servers(&args.server)?,
+            session_options(&args.execution),
+        ))
+    } else {
+        None
+    };
+    for path in &args.runs {
+        if let Some((runtime, servers, options)) = &judge {
+            let (run, config) = RunFolder::open(path)?;
+            let examiner = Examiner {
+                servers,
+                runtime,
+                options,
+                split: args.split,
+                most: args.worst.into(),
+            };
+            examiner.examine(&run, &config)?;
+        }
+        let page = report::run::write(path)?;
+        writeln!(io::stdout().lock(), "written: {}", page.display())?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The report of a run that has just ended: examined where its model is whole. What goes wrong is said, and costs nothing but the report.
+pub(super) fn after_training(
+    (run, config): (&RunFolder, &RunConfig),
+    (runtime, options): (&Runtime, &SessionOptions),
+    servers: Option<&Servers>,
+    voice: Voice,
+) {
+    if let Some(servers) = servers {
+        let examiner = Examiner {
+            servers,
+            runtime,
+            options,
+            split: Split::Valid,
+            most: WORST,
+        };
+        if let Err(error) = examiner.examine(run, config) {
+            let error = anyhow::Error::from(error);
+            Voice::Error.say(&format!("the report lacks the largest losses: {error:#}"));
+        }
+    }
+    match report::run::write(run.path()) {
+        Ok(page) => voice.say(&format!("report: {}", page.display())),
+        Err(error) => Voice::Error.say(&format!("there is no report: {:#}", anyhow::Error::from(error))),
+    }
+}

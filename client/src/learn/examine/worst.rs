@@ -1,0 +1,126 @@
+//! The images of largest loss among all that pass by.
+
+use crate::learn::{
+    evaluate::Seen,
+    metrics::{argmax, cross_entropy, softmax},
+};
+
+/// An image that is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    /// Index into the dataset's samples.
+    pub sample: u32,
+    /// What it is.
+    pub label: usize,
+    /// What it was taken for.
+    pub predicted: usize,
+    /// Cross entropy, in nats.
+    pub loss: f64,
+    /// Of every class.
+    pub probabilities: Vec<f64>,
+    /// What the model saw.
+    pub tensor: Vec<u8>,
+}
+
+/// Keeps the images of largest loss, so many and no more.
+///
+/// # Determinism
+///
+/// Of equal losses the smaller sample number is kept: the order in which images pass by changes nothing.
+#[derive(Clone, Debug)]
+pub struct Worst {
+    most: usize,
+    kept: Vec<Kept>,
+}
+
+impl Worst {
+    /// None yet, of at most `most`.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self { most, kept: vec![] }
+    }
+
+    /// Looks at an image, and keeps it if it belongs to the worst.
+    pub fn see(&mut self, seen: &Seen<'_>) {
+        let loss = cross_entropy(seen.logits, seen.label);
+        let place = self.kept.partition_point(|kept| {
+            loss.total_cmp(&kept.loss)
+                .reverse()
+                .then(seen.sample.cmp(&kept.sample))
+                .is_gt()
+        });
+        if place >= self.most {
+            return;
+        }
+        let kept = Kept {
+            sample: seen.sample,
+            label: seen.label,
+            predicted: argmax(seen.logits),
+            loss,
+            probabilities: softmax(seen.logits),
+            tensor: seen.tensor.to_vec(),
+        };
+        self.kept.insert(place, kept);
+        self.kept.truncate(self.most);
+    }
+
+    /// Those that are kept, the largest loss first.
+    #[must_use]
+    pub fn into_kept(self) -> Vec<Kept> {
+        self.kept
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn worst(losses: &[(u32, f32)], most: usize) -> Vec<u32> {
+        let mut worst = Worst::new(most);
+        for &(sample, logit) in losses {
+            let logits = [0.0, logit];
+            worst.see(&Seen {
+                sample,
+                label: 0,
+                logits: &logits,
+                tensor: &sample.to_le_bytes(),
+            });
+        }
+        let kept = worst.into_kept();
+        assert!(kept.iter().all(|kept| kept.tensor == kept.sample.to_le_bytes()));
+        kept.into_iter().map(|kept| kept.sample).collect()
+    }
+
+    #[test]
+    fn the_largest_losses_are_kept_with_what_the_model_said() {
+        assert_eq!(
+            worst(&[(4, 1.0), (7, 3.0), (1, -2.0), (9, 3.0), (2, 0.0)], 3),
+            [7, 9, 4]
+        );
+        assert_eq!(worst(&[(4, 1.0)], 3), [4]);
+        assert_eq!(worst(&[(4, 1.0)], 0), [] as [u32; 0]);
+        let mut one = Worst::new(1);
+        one.see(&Seen {
+            sample: 3,
+            label: 0,
+            logits: &[0.0, 0.0, 2.0],
+            tensor: &[],
+        });
+        let kept = one.into_kept().remove(0);
+        assert_eq!((kept.predicted, kept.label), (2, 0));
+        assert!((kept.loss + kept.probabilities[0].ln()).abs() < 1e-12);
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_images_changes_nothing(losses in prop::collection::vec(-3_i8..3, 0..20), most in 0_usize..6, turn in 0_usize..20) {
+            let mut images: Vec<(u32, f32)> = (0..).zip(losses.iter().map(|&loss| f32::from(loss))).collect();
+            let before = worst(&images, most);
+            let turn = turn.min(images.len());
+            images.rotate_left(turn);
+            prop_assert_eq!(worst(&images, most), before);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+use std::{
+    collections::BTreeMap,
+    fs::OpenOptions,
+    io::{self, Write as _},
+    path::Path,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::lines;
+use crate::{
+    learn::atomic,
+    stream::{ClassCounts, DatasetDescription, StreamDescription},
+};
+
+/// One call of the program that worked on a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// As typed, the program's name first.
+    pub command: Vec<String>,
+    /// Of this program.
+    pub version: String,
+    /// Where it computed.
+    pub device: String,
+    /// Whom it asked, separated by commas.
+    pub servers: String,
+    /// Steps that were done before it.
+    pub from_step: u64,
+}
+
+const SESSIONS: &str = "sessions.jsonl";
+const STREAM: &str = "stream.json";
+
+impl Session {
+    /// Adds itself to the run in `folder`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file.
+    pub fn append(&self, folder: &Path) -> io::Result<()> {
+        let line = serde_json::to_string(self).expect("a session is plain data");
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(folder.join(SESSIONS))?;
+        writeln!(file, "{line}")
+    }
+
+    /// Those of the run in `folder`, the first one first.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file.
+    pub fn read(folder: &Path) -> io::Result<Vec<Self>> {
+        lines(&folder.join(SESSIONS))
+    }
+}
+
+/// What a run's stream draws, beside what there is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Exposure {
+    /// Hash of the request, in hexadecimal.
+    pub spec_hash: String,
+    /// Class names in label order.
+    pub classes: Vec<String>,
+    /// Training images of each class.
+    pub images: Vec<u64>,
+    /// How often each class is drawn in an epoch.
+    pub draws: Vec<u64>,
+    /// Images of all classes in each split.
+    pub splits: BTreeMap<String, u64>,
+}
+
+impl Exposure {
+    /// That of a stream of the dataset.
+    #[must_use]
+    pub fn new(dataset: &DatasetDescription, stream: &StreamDescription) -> Self {
+        let of = |split: &str| -> Vec<u64> {
+            let images = |class: &ClassCounts| class.images_per_split.get(split).copied().unwrap_or(0);
+            dataset.classes.iter().map(|class| images(class).into()).collect()
+        };
+        let split = |split: &String| (split.clone(), of(split).iter().sum());
+        Self {
+            spec_hash: stream.spec_hash.clone(),
+            classes: stream.classes.clone(),
+            images: of("train"),
+            draws: stream.draws_per_class.clone(),
+            splits: dataset.splits.iter().map(split).collect(),
+        }
+    }
+
+    /// Writes itself into the run in `folder`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file.
+    pub fn write(&self, folder: &Path) -> io::Result<()> {
+        let text = serde_json::to_string_pretty(self).expect("counts are plain data");
+        atomic::replace(&folder.join(STREAM), format!("{text}\n").as_bytes())
+    }
+
+    /// That of the run in `folder`; `None` where it was not written down.
+    #[must_use]
+    pub fn read(folder: &Path) -> Option<Self> {
+        let text = std::fs::read_to_string(folder.join(STREAM)).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+}

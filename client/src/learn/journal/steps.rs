@@ -1,0 +1,123 @@
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, BufWriter, Write as _},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::lines;
+use crate::learn::fit::{EpochRecord, Observer, StepEvent};
+
+/// One step, as a line of `steps.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepLine {
+    /// Steps done with it, over all epochs.
+    pub step: u64,
+    /// From 1.
+    pub epoch: u64,
+    /// Of this batch.
+    pub loss: f64,
+    /// As it is shown.
+    pub smoothed_loss: f64,
+    /// Of each layer group, from the first layers to the head.
+    pub learning_rates: Vec<f64>,
+    /// The optimizer's.
+    pub momentum: f64,
+    /// Images of the step.
+    pub images: usize,
+    /// How long it took, waiting included.
+    pub seconds: f64,
+    /// How long of that it waited for its batch.
+    pub waited: f64,
+}
+
+/// Writes `steps.jsonl`, and tells another observer.
+#[derive(Debug)]
+pub struct StepLog<O> {
+    path: PathBuf,
+    file: Option<BufWriter<File>>,
+    inner: O,
+}
+
+impl<O: Observer> StepLog<O> {
+    /// Adds to the file of the run in `folder`, and tells `inner` everything.
+    #[must_use]
+    pub fn new(folder: &Path, inner: O) -> Self {
+        let path = Self::path(folder);
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        let file = file
+            .map(BufWriter::new)
+            .inspect_err(|error| warn(&path, error))
+            .ok();
+        Self { path, file, inner }
+    }
+
+    /// Who else is told.
+    pub fn inner(&self) -> &O {
+        &self.inner
+    }
+
+    fn path(folder: &Path) -> PathBuf {
+        folder.join("steps.jsonl")
+    }
+
+    fn write(&mut self, line: &StepLine) {
+        let Some(file) = &mut self.file else { return };
+        let text = serde_json::to_string(line).expect("a step is plain data");
+        if let Err(error) = writeln!(file, "{text}") {
+            warn(&self.path, &error);
+            self.file = None;
+        }
+    }
+
+    fn flush(&mut self) {
+        if let Some(Err(error)) = self.file.as_mut().map(io::Write::flush) {
+            warn(&self.path, &error);
+            self.file = None;
+        }
+    }
+}
+
+impl StepLog<()> {
+    /// The steps of the run in `folder`, in order. A step that was done again after a resumption counts as it was done last.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file.
+    pub fn read(folder: &Path) -> io::Result<Vec<StepLine>> {
+        let mut steps: Vec<StepLine> = lines(&folder.join("steps.jsonl"))?;
+        // Stable, so that of equal numbers the last written stays last.
+        steps.sort_by_key(|line| line.step);
+        steps.reverse();
+        steps.dedup_by_key(|line| line.step);
+        steps.reverse();
+        Ok(steps)
+    }
+}
+
+fn warn(path: &Path, error: &io::Error) {
+    tracing::warn!(path = %path.display(), %error, "steps are not written down; the report will lack their curves");
+}
+
+impl<O: Observer> Observer for StepLog<O> {
+    fn step(&mut self, step: &StepEvent) {
+        self.write(&StepLine {
+            step: step.steps,
+            epoch: step.epoch + 1,
+            loss: step.report.loss,
+            smoothed_loss: step.smoothed_loss,
+            learning_rates: step.report.rates.to_vec(),
+            momentum: step.report.momentum,
+            images: step.images,
+            seconds: step.took.as_secs_f64(),
+            waited: step.waited.as_secs_f64(),
+        });
+        self.inner.step(step);
+    }
+
+    fn epoch(&mut self, record: &EpochRecord) {
+        self.flush();
+        self.inner.epoch(record);
+    }
+}

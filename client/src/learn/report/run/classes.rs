@@ -1,0 +1,109 @@
+//! What of each class there is, and what is drawn of it.
+
+use maud::{Markup, html};
+
+use crate::learn::{
+    journal::Exposure,
+    report::{
+        canvas,
+        chart::{Axis, Bar, Bars},
+        html::{Figure, Table},
+    },
+};
+
+/// Classes in the chart, at most.
+const MOST: usize = 40;
+
+/// Images and draws of each class as bars, the class with the most images first. Of very many classes, the ends of that order.
+///
+/// # Errors
+///
+/// [`canvas::Error`].
+pub fn exposure(exposure: &Exposure) -> Result<Figure, canvas::Error> {
+    let order = ordered(exposure);
+    let (shown, caption) = if order.len() > MOST {
+        let (first, last) = (&order[..MOST / 2], &order[order.len() - MOST / 2..]);
+        let caption = format!(
+            "The {} largest and the {} smallest of {} classes.",
+            MOST / 2,
+            MOST / 2,
+            order.len()
+        );
+        ([first, last].concat(), caption)
+    } else {
+        (
+            order,
+            "What there is of each class, and what an epoch shows of it.".to_owned(),
+        )
+    };
+    let group = |&class: &usize| Bar {
+        name: exposure.classes[class].clone(),
+        values: [exposure.images[class], exposure.draws[class]]
+            .map(|count| (count as f64, count.to_string()))
+            .to_vec(),
+    };
+    let bars = Bars {
+        axis: Axis::new("images").from_zero(),
+        kinds: ["training images", "draws per epoch"].map(str::to_owned).to_vec(),
+        groups: shown.iter().map(group).collect(),
+    };
+    let each: Vec<String> = shown
+        .iter()
+        .map(|&class| {
+            let (images, draws) = (exposure.images[class], exposure.draws[class]);
+            format!(
+                "{} has {images} images and is drawn {draws} times",
+                exposure.classes[class]
+            )
+        })
+        .collect();
+    let words = format!("Images and draws per epoch by class: {}.", each.join("; "));
+    Figure::chart("exposure", &caption, &words, &bars)
+}
+
+/// The same as a table of all classes.
+#[must_use]
+pub fn table(exposure: &Exposure) -> Markup {
+    let mut table = Table::new(
+        "Draws of each class.",
+        &[
+            "class",
+            "training images",
+            "share",
+            "draws per epoch",
+            "share",
+            "draws per image",
+        ],
+    );
+    let [images, draws] = [&exposure.images, &exposure.draws].map(|counts| counts.iter().sum::<u64>().max(1));
+    for class in ordered(exposure) {
+        let (of_images, of_draws) = (exposure.images[class], exposure.draws[class]);
+        let share = |part: u64, whole: u64| format!("{:.1} %", part as f64 / whole as f64 * 100.0);
+        let each = if of_images > 0 {
+            format!("{:.2}", of_draws as f64 / of_images as f64)
+        } else {
+            "-".to_owned()
+        };
+        table.row(vec![
+            exposure.classes[class].clone(),
+            of_images.to_string(),
+            share(of_images, images),
+            of_draws.to_string(),
+            share(of_draws, draws),
+            each,
+        ]);
+    }
+    html! { (table.markup()) }
+}
+
+/// Classes by their images, the most first; of equals the first.
+fn ordered(exposure: &Exposure) -> Vec<usize> {
+    let known = exposure
+        .classes
+        .len()
+        .min(exposure.images.len())
+        .min(exposure.draws.len());
+    let mut order: Vec<usize> = (0..known).collect();
+    order.sort_by_key(|&class| std::cmp::Reverse(exposure.images[class]));
+    order
+}

@@ -1,0 +1,287 @@
+//! Charts over steps and epochs. Each is `None` where the run holds nothing to draw.
+
+use crate::{
+    learn::report::run::Record,
+    learn::{
+        metrics::{Figures, Metric},
+        report::{
+            canvas,
+            chart::{Axis, Chart, Look, Series},
+            html::Figure,
+        },
+    },
+};
+
+type Drawn = Result<Option<Figure>, canvas::Error>;
+
+/// Charts of half the width of a page.
+const HALF: (f64, f64) = (460.0, 250.0);
+
+fn is_empty(series: &[Series]) -> bool {
+    series.iter().all(|series| series.points.is_empty())
+}
+
+/// First and last value of a curve, in words.
+fn from_to(points: &[(f64, f64)], write: impl Fn(f64) -> String) -> String {
+    match (points.first(), points.last()) {
+        (Some(first), Some(last)) if points.len() > 1 => {
+            format!("from {} to {}", write(first.1), write(last.1))
+        }
+        (Some(only), _) => format!("at {}", write(only.1)),
+        _ => "without values".to_owned(),
+    }
+}
+
+fn four(value: f64) -> String {
+    format!("{value:.4}")
+}
+
+fn percent(value: f64) -> String {
+    format!("{:.1} %", value * 100.0)
+}
+
+/// Training loss by step, as it was and smoothed, and validation loss by epoch.
+///
+/// # Errors
+///
+/// [`canvas::Error`].
+pub fn loss(record: &Record) -> Drawn {
+    let steps = record.steps.iter();
+    let raw: Vec<(f64, f64)> = steps.clone().map(|line| (line.step as f64, line.loss)).collect();
+    let smoothed: Vec<(f64, f64)> = if raw.is_empty() {
+        record
+            .epochs
+            .iter()
+            .map(|epoch| (epoch.steps as f64, epoch.train_loss))
+            .collect()
+    } else {
+        steps.map(|line| (line.step as f64, line.smoothed_loss)).collect()
+    };
+    let judged = record
+        .epochs
+        .iter()
+        .filter_map(|epoch| Some((epoch.steps as f64, epoch.valid.as_ref()?.loss)));
+    let valid: Vec<(f64, f64)> = judged.collect();
+    let words = format!(
+        "Loss over {} steps: the smoothed training loss goes {}, the validation loss {}.",
+        record.steps_done().0,
+        from_to(&smoothed, four),
+        from_to(&valid, four)
+    );
+    let series = vec![
+        Series::line("", 0, raw).looking(Look::Shadow),
+        Series::line("training, smoothed", 0, smoothed),
+        Series::line("validation", 1, valid).looking(Look::Dots),
+    ];
+    if is_empty(&series) {
+        return Ok(None);
+    }
+    let chart = Chart::new(
+        Axis::new("step"),
+        Axis::new("cross entropy, nats").from_zero(),
+        series,
+    );
+    let caption = "Loss. Pale: of each batch. The training loss is that of augmented images with dropout, the validation loss that of \
+                   images as they are.";
+    Figure::chart("loss", caption, &words, &chart).map(Some)
+}
+
+/// Error rate, balanced accuracy, macro F1, and the recall of the rarest class, by epoch.
+///
+/// # Errors
+///
+/// [`canvas::Error`].
+pub fn metrics(record: &Record) -> Drawn {
+    let rarest = record.rarest().map(Metric::Recall);
+    let metrics = [Metric::ErrorRate, Metric::BalancedAccuracy, Metric::MacroF1]
+        .into_iter()
+        .chain(rarest);
+    let judged: Vec<(f64, &Figures)> = record
+        .epochs
+        .iter()
+        .filter_map(|epoch| Some((epoch.epoch as f64, epoch.valid.as_ref()?)))
+        .collect();
+    let line = |(colour, metric): (usize, Metric)| {
+        let points = judged
+            .iter()
+            .filter_map(|(epoch, figures)| Some((*epoch, metric.of(figures)?)));
+        Series::line(&metric.title(), colour, points.collect()).looking(Look::Dots)
+    };
+    let series: Vec<Series> = metrics.enumerate().map(line).collect();
+    if is_empty(&series) {
+        return Ok(None);
+    }
+    let each: Vec<String> = series
+        .iter()
+        .map(|series| format!("{} {}", series.name, from_to(&series.points, percent)))
+        .collect();
+    let words = format!(
+        "On the validation images, over {} epochs: {}.",
+        judged.len(),
+        each.join(", ")
+    );
+    let chart = Chart::new(
+        Axis::new("epoch"),
+        Axis::new("share").percent().from_zero(),
+        series,
+    );
+    Figure::chart(
+        "metrics",
+        "On the validation images, after each epoch.",
+        &words,
+        &chart,
+    )
+    .map(Some)
+}
+
+/// Learning rates by step: one curve for each layer group whose rate is its own.
+///
+/// # Errors
+///
+/// [`canvas::Error`].
+pub fn learning_rate(record: &Record) -> Drawn {
+    const GROUPS: [&str; 3] = ["early layers", "late layers", "head"];
+    let Some(last) = record.steps.last() else {
+        return Ok(None);
+    };
+    let curve = |group: usize| -> Vec<(f64, f64)> {
+        let steps = record.steps.iter();
+        steps
+            .filter_map(|line| Some((line.step as f64, *line.learning_rates.get(group)?)))
+            .collect()
+    };
+    let groups = last.learning_rates.len();
+    let is_one = record
+        .steps
+        .iter()
+        .all(|line| line.learning_rates.windows(2).all(|pair| pair[0] == pair[1]));
+    let series: Vec<Series> = if is_one {
+        vec![Series::line("", 0, curve(0))]
+    } else {
+        let name = |group: usize| GROUPS.get(group).copied().unwrap_or("more layers");
+        (0..groups)
+            .map(|group| Series::line(name(group), group, curve(group)))
+            .collect()
+    };
+    if is_empty(&series) {
+        return Ok(None);
+    }
+    let largest = |series: &Series| series.points.iter().map(|point| point.1).fold(0.0, f64::max);
+    let each: Vec<String> = series
+        .iter()
+        .map(|series| {
+            format!(
+                "{} at most {:.1e}",
+                if series.name.is_empty() {
+                    "all layers"
+                } else {
+                    &series.name
+                },
+                largest(series)
+            )
+        })
+        .collect();
+    let words = format!(
+        "Learning rate over {} steps: {}.",
+        record.steps.len(),
+        each.join(", ")
+    );
+    let chart = Chart {
+        size: HALF,
+        ..Chart::new(Axis::new("step"), Axis::new("learning rate").from_zero(), series)
+    };
+    Figure::chart("learning-rate", "Learning rate.", &words, &chart).map(Some)
+}
+
+/// Momentum by step.
+///
+/// # Errors
+///
+/// [`canvas::Error`].
+pub fn momentum(record: &Record) -> Drawn {
+    let points: Vec<(f64, f64)> = record
+        .steps
+        .iter()
+        .map(|line| (line.step as f64, line.momentum))
+        .collect();
+    if points.is_empty() {
+        return Ok(None);
+    }
+    let least = points.iter().map(|point| point.1).fold(f64::INFINITY, f64::min);
+    let words = format!(
+        "Momentum goes {}, and is least at {least:.3}.",
+        from_to(&points, |value| format!("{value:.3}"))
+    );
+    let chart = Chart {
+        size: HALF,
+        ..Chart::new(
+            Axis::new("step"),
+            Axis::new("momentum"),
+            vec![Series::line("", 0, points)],
+        )
+    };
+    Figure::chart(
+        "momentum",
+        "Momentum: the optimizer's first decay.",
+        &words,
+        &chart,
+    )
+    .map(Some)
+}
+
+/// Images per second by epoch.
+///
+/// # Errors
+///
+/// [`canvas::Error`].
+pub fn throughput(record: &Record) -> Drawn {
+    let points: Vec<(f64, f64)> = record
+        .epochs
+        .iter()
+        .map(|epoch| (epoch.epoch as f64, epoch.images_per_second))
+        .collect();
+    let words = format!(
+        "Training speed goes {} images per second.",
+        from_to(&points, |value| format!("{value:.1}"))
+    );
+    by_epoch(
+        ("throughput", "Training speed."),
+        (points, Axis::new("images per second").from_zero()),
+        &words,
+    )
+}
+
+/// Share of the time spent waiting for batches, by epoch.
+///
+/// # Errors
+///
+/// [`canvas::Error`].
+pub fn waiting(record: &Record) -> Drawn {
+    let points: Vec<(f64, f64)> = record
+        .epochs
+        .iter()
+        .map(|epoch| (epoch.epoch as f64, epoch.wait_share))
+        .collect();
+    let words = format!(
+        "The share of time spent waiting for batches goes {}.",
+        from_to(&points, percent)
+    );
+    let axis = Axis::new("share of the time").percent().from_zero();
+    by_epoch(
+        ("waiting", "Time spent waiting for batches."),
+        (points, axis),
+        &words,
+    )
+}
+
+fn by_epoch((id, caption): (&str, &str), (points, y): (Vec<(f64, f64)>, Axis), words: &str) -> Drawn {
+    if points.is_empty() {
+        return Ok(None);
+    }
+    let series = vec![Series::line("", 0, points).looking(Look::Dots)];
+    let chart = Chart {
+        size: HALF,
+        ..Chart::new(Axis::new("epoch"), y, series)
+    };
+    Figure::chart(id, caption, words, &chart).map(Some)
+}

@@ -1,0 +1,104 @@
+//! What the folder of a run holds.
+
+use std::path::{Path, PathBuf};
+
+use super::Error;
+use crate::{
+    learn::{
+        checkpoint::Checkpoint,
+        examine::Examination,
+        fit::EpochRecord,
+        journal::{self, Exposure, Session, StepLine, StepLog},
+        metrics::Figures,
+        run::{RunConfig, RunFolder},
+    },
+    stream::Position,
+};
+
+/// What the folder of a run holds.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The folder.
+    pub folder: PathBuf,
+    /// What the reader knows the run by.
+    pub name: String,
+    /// What decides its numbers.
+    pub config: RunConfig,
+    /// In order, each once.
+    pub epochs: Vec<EpochRecord>,
+    /// In order, each once; empty where they were not written down.
+    pub steps: Vec<StepLine>,
+    /// Calls of the program that worked on it.
+    pub sessions: Vec<Session>,
+    /// What is drawn of each class.
+    pub exposure: Option<Exposure>,
+    /// The images that the model was most wrong about.
+    pub examination: Option<Examination>,
+    /// Where the stream would go on.
+    pub position: Option<Position>,
+}
+
+impl Record {
+    /// Reads the folder of a run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Run`] where it holds no run, [`Error::Read`] where a file is there and cannot be read.
+    pub fn read(folder: &Path) -> Result<Self, Error> {
+        let (_, config) = RunFolder::open(folder)?;
+        let name = folder
+            .file_name()
+            .unwrap_or(folder.as_os_str())
+            .to_string_lossy()
+            .into_owned();
+        let read = |name: &str| {
+            let path = folder.join(name);
+            move |source| Error::Read { path, source }
+        };
+        let mut epochs: Vec<EpochRecord> =
+            journal::lines(&folder.join("metrics.jsonl")).map_err(read("metrics.jsonl"))?;
+        // An epoch that was done again after a resumption counts as it was done last.
+        epochs.reverse();
+        epochs.sort_by_key(|record| record.epoch);
+        epochs.dedup_by_key(|record| record.epoch);
+        Ok(Self {
+            name,
+            config,
+            epochs,
+            steps: StepLog::read(folder).map_err(read("steps.jsonl"))?,
+            sessions: Session::read(folder).map_err(read("sessions.jsonl"))?,
+            exposure: Exposure::read(folder),
+            examination: Examination::read(folder),
+            position: Checkpoint::progress(&folder.join("checkpoint.safetensors"))
+                .and_then(|progress| progress.position),
+            folder: folder.to_path_buf(),
+        })
+    }
+
+    /// The figures of the model: of its examination, or of the last epoch that was judged.
+    #[must_use]
+    pub fn figures(&self) -> Option<&Figures> {
+        let examined = self.examination.as_ref().map(|examination| &examination.figures);
+        examined.or_else(|| self.epochs.iter().rev().find_map(|record| record.valid.as_ref()))
+    }
+
+    /// Steps done, and steps of the whole run.
+    #[must_use]
+    pub fn steps_done(&self) -> (u64, u64) {
+        let logged = self.steps.last().map(|line| line.step);
+        let recorded = self.epochs.last().map(|record| record.steps);
+        let done = logged.max(recorded).unwrap_or(0);
+        (done, self.config.steps_per_epoch * u64::from(self.config.epochs))
+    }
+
+    /// The name of the class with the fewest validation images, of those that have any.
+    #[must_use]
+    pub fn rarest(&self) -> Option<String> {
+        let classes = &self.figures()?.classes;
+        let rarest = classes
+            .iter()
+            .filter(|class| class.images > 0)
+            .min_by_key(|class| class.images);
+        rarest.map(|class| class.name.clone())
+    }
+}

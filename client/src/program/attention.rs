@@ -1,0 +1,84 @@
+use super::assembly::info;
+use super::{Error, Program, Signature};
+use crate::autodiff::gradients;
+use crate::graph::export::{self, Options};
+use crate::graph::op::Reduce;
+use crate::graph::{ElementType, Graph, Node, Op, TensorType, Value, lower};
+use crate::nn::{Builder, Foreign, Mode};
+
+/// Compiles what shows where in an image a network sees a class: Grad-CAM on its last feature maps.
+///
+/// # Shapes
+/// `images: f32[1, 3, S, S]`, `labels: i64[1] → attention: f32[1, h, w]`, in the size of the feature maps, at least 0.
+///
+/// # Errors
+/// [`Error::Network`] where the network cannot be built, [`Error::Spec`] where it pools no feature maps.
+pub fn attention(network: &Foreign, classes: usize, image_size: usize) -> Result<Program, Error> {
+    let mut graph = Graph::new();
+    let images = graph.input("images", TensorType::f32([1, 3, image_size, image_size]))?;
+    let labels = graph.input("labels", TensorType::new(ElementType::I64, [1]))?;
+    let mut builder = Builder::new(&mut graph, Mode::Inference);
+    let logits = network.build(&mut builder, images, classes)?;
+    let state = network.state(&builder, 0);
+    let attention = graph.scoped("attention", |graph| grad_cam(graph, logits, labels))?;
+    graph.output("attention", attention)?;
+    let options = Options {
+        name: "attention",
+        fixed: Some(&state),
+        ..Options::default()
+    };
+    let signature = Signature {
+        inputs: vec![info(&graph, "images", images), info(&graph, "labels", labels)],
+        outputs: vec![info(&graph, "attention", attention)],
+        ..Signature::default()
+    };
+    Ok(Program {
+        model: export::export(&lower::lower(&graph)?, &options)?,
+        signature,
+    })
+}
+
+/// Adds to `graph` what shows where each image has the class that its label names.
+///
+/// With `A_k` the maps that the last global pooling reads, and `y_c` the logit of class c, the weight of a map is the mean of
+/// `∂y_c/∂A_k` over its places, and the result is `max(0, Σ_k weight_k · A_k)`. Images must not depend on one another, as they do in a
+/// batch norm that is training.
+///
+/// # Shapes
+/// `logits: f32[N, classes]`, `labels: i64[N] → f32[N, h, w]`.
+///
+/// # Errors
+/// [`Error::Spec`] where nothing is pooled, [`Error::Gradient`] where the logits cannot be differentiated.
+///
+/// # Source
+/// Selvaraju et al., *Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization*, ICCV 2017, equations 1 and 2.
+pub fn grad_cam(graph: &mut Graph, logits: Value, labels: Value) -> Result<Value, Error> {
+    let maps = pooled(graph).ok_or(Error::Spec {
+        field: "global pooling layers",
+        found: 0,
+        expected: "at least 1, for there is nothing else that feature maps could be told by",
+    })?;
+    let along = |axes: &[usize], keep_axes| Reduce {
+        axes: axes.to_vec(),
+        keep_axes,
+    };
+    let classes = graph.shape(logits)[1];
+    let chosen = graph.one_hot(labels, classes)?;
+    let chosen = graph.mul(logits, chosen)?;
+    let score = graph.reduce_sum(chosen, along(&[0, 1], false))?;
+    let gradient = gradients(graph, score, &[maps])?[0];
+    let weights = graph.reduce_mean(gradient, along(&[2, 3], true))?;
+    let weighted = graph.mul(maps, weights)?;
+    let total = graph.reduce_sum(weighted, along(&[1], false))?;
+    Ok(graph.relu(total)?)
+}
+
+/// What the last global pooling reads.
+fn pooled(graph: &Graph) -> Option<Value> {
+    let pools = |node: &&Node| match &node.op {
+        Op::GlobalAveragePool => true,
+        Op::ReduceMean(reduce) => reduce.axes == [2, 3] && graph.shape(node.inputs[0]).len() == 4,
+        _ => false,
+    };
+    graph.nodes().iter().rev().find(pools).map(|node| node.inputs[0])
+}
