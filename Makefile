@@ -38,7 +38,7 @@ build: runtime ## Build the two programs, optimised.
 	cargo build --release --locked --workspace
 
 test: runtime browser lint ## Set everything up and run all checks and tests.
-	cargo build --workspace --locked
+	cargo build --workspace --locked --bins --tests
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	  cargo test --workspace --locked --doc && cargo nextest run --workspace --locked --no-fail-fast; \
 	else cargo test --workspace --locked --no-fail-fast; fi
@@ -54,7 +54,7 @@ lint: ## Formatting, clippy, documentation, links, licences, sources, Dockerfile
 	else echo "hadolint cannot be installed here: the Dockerfiles were not checked"; fi
 
 reference: ## Write docs/reference.md anew from the code.
-	cargo build --locked --workspace --bins
+	cargo build --workspace --locked --bins --tests
 	target/debug/reference
 
 deny: $(DENY) ## Check bans, licences and sources of all dependencies.
