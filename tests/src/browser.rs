@@ -73,8 +73,9 @@ impl Browser {
             .expect("the browser runs");
         let dom = String::from_utf8_lossy(&output.stdout);
         let errors = String::from_utf8_lossy(&output.stderr);
+        // The last one: the probe's own text is on the page as well.
         let answer = dom
-            .split_once(MARKS[0])
+            .rsplit_once(MARKS[0])
             .and_then(|(_, rest)| rest.split_once(MARKS[1]));
         let (answer, _) = answer.unwrap_or_else(|| panic!("no answer from {}:\n{errors}", page.display()));
         Shown {

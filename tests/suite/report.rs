@@ -70,7 +70,12 @@ const DRAWINGS: [&str; 7] = [
 
 #[test]
 fn a_run_leaves_a_report_that_can_be_made_again() {
-    let Trained { run, server, .. } = trained();
+    let Trained {
+        folder: _folder,
+        run,
+        server,
+        _images,
+    } = trained();
     let page = fs::read_to_string(run.join("report.html")).unwrap();
     for drawing in DRAWINGS {
         for extension in ["svg", "png"] {
@@ -138,7 +143,12 @@ fn a_run_leaves_a_report_that_can_be_made_again() {
 
 #[test]
 fn a_report_on_request_asks_the_server_for_the_images() {
-    let Trained { run, server, .. } = trained();
+    let Trained {
+        folder: _folder,
+        run,
+        server,
+        _images,
+    } = trained();
     fs::remove_dir_all(run.join("report")).unwrap();
     let without = client(&["report", run.to_str().unwrap()]);
     assert!(without.status.success(), "{without:?}");
@@ -175,7 +185,7 @@ fn a_browser_shows_the_report_to_everybody() {
         println!("skipped: no Chromium here; `apt-get install chromium`, or name one in CHROMIUM");
         return;
     };
-    let Trained { folder, run, .. } = trained();
+    let Trained { folder, run, .. } = &trained();
     let page = run.join("report.html");
     let mut papers = vec![];
     for scheme in [Scheme::Light, Scheme::Dark] {

@@ -3,7 +3,9 @@ use equibatch_server::preview;
 use crate::{
     args::experiment,
     config::UsageError,
-    learn::{checkpoint, compare, evaluate, export, finder, fit, learner, network, outcomes, predict, run},
+    learn::{
+        checkpoint, compare, evaluate, export, finder, fit, learner, network, outcomes, predict, report, run,
+    },
     runtime, stream, weights,
 };
 
@@ -96,6 +98,11 @@ impl Exit {
         match cause.downcast_ref::<predict::Error>() {
             Some(predict::Error::Card(_)) => return Some(Self::Data),
             Some(predict::Error::Runtime(error)) => return Some(Self::of_runtime(error)),
+            _ => {}
+        }
+        match cause.downcast_ref::<report::run::Error>() {
+            Some(report::run::Error::Run(error)) => return Self::of_cause(error),
+            Some(report::run::Error::Read { .. }) => return Some(Self::Data),
             _ => {}
         }
         if let Some(error) = cause.downcast_ref::<weights::Error>() {

@@ -171,11 +171,22 @@ impl RunConfig {
         let words = differing.map(|(name, value)| match name.as_str() {
             "fingerprint" => "the dataset has changed since".to_owned(),
             _ => format!(
-                "{name} was {value}, now {}",
-                theirs.get(name).unwrap_or(&serde_json::Value::Null)
+                "{name} was {}, now {}",
+                shown(Some(value)),
+                shown(theirs.get(name))
             ),
         });
         words.collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// A setting as it was typed: 0.01, not what single precision makes of it in double.
+fn shown(value: Option<&serde_json::Value>) -> String {
+    let number = value.and_then(serde_json::Value::as_f64);
+    match (value, number) {
+        (_, Some(number)) if f64::from(number as f32) == number => (number as f32).to_string(),
+        (Some(value), _) => value.to_string(),
+        (None, _) => "null".to_owned(),
     }
 }
 
