@@ -4,7 +4,7 @@
 //!
 //! - [`Examiner`]: does it.
 //! - [`Worst`]: the images of largest loss among all that pass by.
-//! - [`overlay`]: where the model looked, over the image.
+//! - [`mod@overlay`]: where the model looked, over the image.
 //! - [`Examination`]: the figures and the worst images, as they are kept in a run's folder.
 
 mod examiner;
