@@ -159,6 +159,10 @@ pub struct Serve {
     /// is left to this process when it starts, by its control group's limit and by what the machine has.
     #[arg(long, value_name = "SIZE")]
     pub cache_bytes: Option<String>,
+    /// Files kept in memory as they are, at most, of images that are not kept decoded: they are decoded each time they are drawn, and read
+    /// once. Of use where files come from far away; for those of this machine the system does the same by itself. On top of --cache-bytes.
+    #[arg(long, value_name = "SIZE", default_value = "0")]
+    pub encoded_cache_bytes: String,
     /// Unread batches that one stream may hold in memory; one batch is always allowed.
     #[arg(long, value_name = "SIZE", default_value = "256MiB")]
     pub stream_bytes: String,

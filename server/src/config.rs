@@ -124,6 +124,7 @@ impl TryFrom<&Serve> for Config {
                     Some(text) => bytes("--cache-bytes", text)?,
                     None => budget_from_cgroup(),
                 },
+                encoded_cache_bytes: bytes("--encoded-cache-bytes", &args.encoded_cache_bytes)?,
                 stream_bytes: bytes("--stream-bytes", &args.stream_bytes)?,
                 max_broken: fraction("--max-broken", args.max_broken)?,
                 limits: Limits {

@@ -77,15 +77,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=6, help="measured time of each case (default: 6)")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="threads or processes (default: one per core)")
     parser.add_argument("--only", nargs="+", choices=[*PEERS, "equibatch"], help="measure these alone")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="add what is measured to this file, and print all that it holds")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
     args = parser.parse_args()
     wanted = args.only or [*PEERS, "equibatch"]
+    kept = json.loads(args.keep.read_text()) if args.keep and args.keep.exists() else {}
 
-    ours: dict | str = "not asked for"
+    ours: dict | str = kept.get("equibatch", "not asked for")
     if "equibatch" in wanted:
         command = [str(SERVER), "bench", "--json", "--only", "engine,decode,stream", "--data", args.data]
         ours = last_json_line(command + ["--threads", str(args.workers)], 900)
-    peers: dict[str, dict[str, dict]] = {}
+    peers: dict[str, dict[str, dict]] = kept.get("peers", {})
     for key in (key for key in PEERS if key in wanted):
         peers[key] = {}
         for case in ("warm", "decode"):
@@ -97,6 +99,8 @@ def main() -> None:
                 outcome = {"skipped": outcome}
             peers[key][case] = outcome
 
+    if args.keep:
+        args.keep.write_text(json.dumps({"equibatch": ours, "peers": peers}))
     versions = {name: version(name) for name in PACKAGES}
     load = os.getloadavg()[0]
     print(f"{date.today()}, {processor()}, {args.workers} workers on {len(os.sched_getaffinity(0))} cores, load average at the end {load:.1f};")
@@ -113,7 +117,8 @@ def main() -> None:
                 print(row(name, warm, decode))
     else:
         print(f"skipped equibatch: {ours}", file=sys.stderr)
-    for key, cases in peers.items():
+    for key in (key for key in PEERS if key in peers):
+        cases = peers[key]
         print(row(PEERS[key][0], cases["warm"], cases["decode"]))
     if args.json:
         ours = ours if isinstance(ours, dict) else {"skipped": ours}

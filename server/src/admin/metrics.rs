@@ -22,17 +22,25 @@ enum Source {
     Gauge(fn(&Reading) -> f64),
     /// Times; of each dataset.
     Histogram(fn(&Reading) -> Histogram),
-    /// Grows only; of the cache, which all datasets share.
-    CacheCounter(fn(&cache::Stats) -> u64),
-    /// Goes up and down; of the cache.
-    CacheGauge(fn(&cache::Stats) -> u64),
+    /// Grows only; of a cache, which all datasets share.
+    CacheCounter(Tier, fn(&cache::Stats) -> u64),
+    /// Goes up and down; of a cache.
+    CacheGauge(Tier, fn(&cache::Stats) -> u64),
     /// Goes up and down; of the server.
     ServerGauge(fn(&Engine) -> u64),
 }
 
+/// Of which cache.
+#[derive(Clone, Copy)]
+enum Tier {
+    Images,
+    Files,
+}
+
 /// Name, meaning, and source. Counters are shown with `_total` behind their names.
-const METRICS: [(&str, &str, Source); 24] = {
+const METRICS: [(&str, &str, Source); 30] = {
     use Source::{CacheCounter, CacheGauge, Counter, Gauge, Histogram, ServerGauge};
+    use Tier::{Files, Images};
     [
         ("equibatch_streams", "Streams open now", Gauge(|r| r.open as f64)),
         (
@@ -118,32 +126,62 @@ const METRICS: [(&str, &str, Source); 24] = {
         (
             "equibatch_cache_hits",
             "Images found in the cache",
-            CacheCounter(|s| s.hits),
+            CacheCounter(Images, |s| s.hits),
         ),
         (
             "equibatch_cache_misses",
             "Images not found in the cache",
-            CacheCounter(|s| s.misses),
+            CacheCounter(Images, |s| s.misses),
         ),
         (
             "equibatch_cache_refusals",
             "Images decoded that the cache had no room for",
-            CacheCounter(|s| s.refusals),
+            CacheCounter(Images, |s| s.refusals),
         ),
         (
             "equibatch_cache_images",
             "Images in the cache",
-            CacheGauge(|s| s.images),
+            CacheGauge(Images, |s| s.images),
         ),
         (
             "equibatch_cache_bytes",
             "Bytes that they take",
-            CacheGauge(|s| s.bytes),
+            CacheGauge(Images, |s| s.bytes),
         ),
         (
             "equibatch_cache_budget_bytes",
             "Bytes that they may take",
-            CacheGauge(|s| s.budget),
+            CacheGauge(Images, |s| s.budget),
+        ),
+        (
+            "equibatch_encoded_cache_hits",
+            "Files found in the cache of files",
+            CacheCounter(Files, |s| s.hits),
+        ),
+        (
+            "equibatch_encoded_cache_misses",
+            "Files read that may be kept",
+            CacheCounter(Files, |s| s.misses),
+        ),
+        (
+            "equibatch_encoded_cache_refusals",
+            "Files read that the cache of files had no room for",
+            CacheCounter(Files, |s| s.refusals),
+        ),
+        (
+            "equibatch_encoded_cache_files",
+            "Files in the cache of files",
+            CacheGauge(Files, |s| s.images),
+        ),
+        (
+            "equibatch_encoded_cache_bytes",
+            "Bytes that they take",
+            CacheGauge(Files, |s| s.bytes),
+        ),
+        (
+            "equibatch_encoded_cache_budget_bytes",
+            "Bytes that they may take",
+            CacheGauge(Files, |s| s.budget),
         ),
         (
             "equibatch_queued_streams",
@@ -167,7 +205,11 @@ struct Figures(Engine);
 
 impl Collector for Figures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let stats = self.0.cache().stats();
+        let (images, files) = (self.0.cache().stats(), self.0.encoded().stats());
+        let stats = |tier: &Tier| match tier {
+            Tier::Images => &images,
+            Tier::Files => &files,
+        };
         let datasets = self.0.datasets().iter();
         let readings: Vec<_> = datasets
             .map(|served| {
@@ -180,8 +222,8 @@ impl Collector for Figures {
         for (name, help, source) in &METRICS {
             let mut metric = encoder.encode_descriptor(name, help, None, source.kind())?;
             match source {
-                Source::CacheCounter(value) => count(&mut metric, value(&stats) as f64)?,
-                Source::CacheGauge(value) => metric.encode_gauge(&value(&stats))?,
+                Source::CacheCounter(tier, value) => count(&mut metric, value(stats(tier)) as f64)?,
+                Source::CacheGauge(tier, value) => metric.encode_gauge(&value(stats(tier)))?,
                 Source::ServerGauge(value) => metric.encode_gauge(&value(&self.0))?,
                 Source::Counter(_) | Source::Gauge(_) | Source::Histogram(_) => {
                     for (labels, reading) in &readings {
@@ -197,8 +239,8 @@ impl Collector for Figures {
 impl Source {
     fn kind(&self) -> MetricType {
         match self {
-            Self::Counter(_) | Self::CacheCounter(_) => MetricType::Counter,
-            Self::Gauge(_) | Self::CacheGauge(_) | Self::ServerGauge(_) => MetricType::Gauge,
+            Self::Counter(_) | Self::CacheCounter(..) => MetricType::Counter,
+            Self::Gauge(_) | Self::CacheGauge(..) | Self::ServerGauge(_) => MetricType::Gauge,
             Self::Histogram(_) => MetricType::Histogram,
         }
     }
@@ -215,7 +257,7 @@ impl Source {
                 let count = histogram.counts().iter().sum();
                 metric.encode_histogram::<NoLabelSet>(histogram.sum().as_secs_f64(), count, &classes, None)
             }
-            Self::CacheCounter(_) | Self::CacheGauge(_) | Self::ServerGauge(_) => Ok(()),
+            Self::CacheCounter(..) | Self::CacheGauge(..) | Self::ServerGauge(_) => Ok(()),
         }
     }
 }

@@ -40,16 +40,16 @@ impl Ledger {
         }
     }
 
-    pub(super) fn budget(&self) -> u64 {
-        self.budget
-    }
-
     pub(super) fn images(&self) -> u64 {
         self.images
     }
 
     pub(super) fn resident_bytes(&self) -> u64 {
         self.resident
+    }
+
+    pub(super) fn is_planned(&self, key: Key) -> bool {
+        self.plan.keys.contains(&key)
     }
 
     /// Takes room for an image that is not resident yet. Returns whether there is room for it.

@@ -13,16 +13,21 @@
 //!
 //! Images outside of every plan are let in where the plan leaves room.
 //!
+//! The same rules keep [`Encoded`] files in a second tier, whose budget and plan are its own: those of images that the first has no room
+//! for, so that they are decoded each time, and read once.
+//!
 //! # Source
 //!
 //! No eviction: MinIO, in Mohan et al., Analyzing and Mitigating Data Stalls in DNN Training, VLDB 2021.
 
 mod budget;
+mod encoded;
 mod flight;
 mod ledger;
 mod plan;
 
 pub use budget::budget_from_cgroup;
+pub use encoded::Encoded;
 pub use plan::Want;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,10 +50,23 @@ pub struct Key {
     pub short_side: Option<u32>,
 }
 
-/// A cache of decoded images with a budget in bytes. See the documentation of [this module](self).
+/// What a cache keeps.
+pub trait Resident {
+    /// Bytes of memory that it takes.
+    fn byte_size(&self) -> u64;
+}
+
+impl Resident for Image {
+    fn byte_size(&self) -> u64 {
+        Image::byte_size(self) as u64
+    }
+}
+
+/// A cache with a budget in bytes. See the documentation of [this module](self).
 #[derive(Debug)]
-pub struct Cache {
-    slots: DashMap<Key, Slot>,
+pub struct Cache<V = Image> {
+    budget: u64,
+    slots: DashMap<Key, Slot<V>>,
     // Locked when an image comes in and when a stream begins or ends, never for a hit. Always before a shard of `slots`.
     ledger: Mutex<Ledger>,
     hits: AtomicU64,
@@ -58,9 +76,9 @@ pub struct Cache {
 }
 
 #[derive(Debug)]
-enum Slot {
-    Resident(Arc<Image>),
-    Pending(Arc<Flight>),
+enum Slot<V> {
+    Resident(Arc<V>),
+    Pending(Arc<Flight<V>>),
 }
 
 /// What happened so far, and what is there now.
@@ -82,11 +100,12 @@ pub struct Stats {
     pub budget: u64,
 }
 
-impl Cache {
-    /// An empty cache that keeps at most `budget` bytes of pixels. With 0 it keeps nothing, and still shares decodes.
+impl<V: Resident> Cache<V> {
+    /// An empty cache that keeps at most `budget` bytes. With 0 it keeps nothing, and still shares decodes.
     #[must_use]
     pub fn new(budget: u64) -> Self {
         Self {
+            budget,
             slots: DashMap::new(),
             ledger: Mutex::new(Ledger::new(budget)),
             hits: AtomicU64::new(0),
@@ -96,12 +115,18 @@ impl Cache {
         }
     }
 
+    /// Bytes that it keeps at most.
+    #[must_use]
+    pub fn budget(&self) -> u64 {
+        self.budget
+    }
+
     /// Announces what a stream is going to draw, for as long as the result lives. Streams that draw the same have the same `name`,
-    /// a hash of what their wants depend on; `wants` is called for a name not known. A few that ended last are remembered, so that
-    /// training and validation in turn do not push out each other's images.
+    /// a hash of what their wants depend on; `wants` is called for a name not known, and must not ask this cache for anything. A few that
+    /// ended last are remembered, so that training and validation in turn do not push out each other's images.
     ///
     /// Takes time in proportion to the images wanted where the name is new.
-    pub fn register(self: &Arc<Self>, name: [u8; 32], wants: impl FnOnce() -> Vec<Want>) -> Registration {
+    pub fn register(self: &Arc<Self>, name: [u8; 32], wants: impl FnOnce() -> Vec<Want>) -> Registration<V> {
         let mut ledger = self.ledger();
         if ledger.begin(name, wants) {
             let let_go = ledger.replan(self.residents());
@@ -124,11 +149,7 @@ impl Cache {
     /// # Errors
     ///
     /// That of `make`.
-    pub fn get_or_insert_with<E>(
-        &self,
-        key: Key,
-        make: impl FnOnce() -> Result<Image, E>,
-    ) -> Result<Arc<Image>, E> {
+    pub fn get_or_insert_with<E>(&self, key: Key, make: impl FnOnce() -> Result<V, E>) -> Result<Arc<V>, E> {
         loop {
             let flight = match self.look_up(key) {
                 Found::Image(image) => {
@@ -148,6 +169,20 @@ impl Cache {
         }
     }
 
+    /// Whether there is room for `key` in the plan, so that it is made once.
+    #[must_use]
+    pub fn is_planned(&self, key: Key) -> bool {
+        self.ledger().is_planned(key)
+    }
+
+    /// Those of `wants` that the plan has no room for.
+    #[must_use]
+    pub fn left_out(&self, mut wants: Vec<Want>) -> Vec<Want> {
+        let ledger = self.ledger();
+        wants.retain(|want| !ledger.is_planned(want.key));
+        wants
+    }
+
     /// What happened so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -160,11 +195,11 @@ impl Cache {
             refusals: read(&self.refusals),
             images: ledger.images(),
             bytes: ledger.resident_bytes(),
-            budget: ledger.budget(),
+            budget: self.budget,
         }
     }
 
-    fn look_up(&self, key: Key) -> Found<'_> {
+    fn look_up(&self, key: Key) -> Found<'_, V> {
         // A read lock is enough for the common case.
         if let Some(slot) = self.slots.get(&key)
             && let Slot::Resident(image) = &*slot
@@ -177,7 +212,7 @@ impl Cache {
                 Slot::Pending(flight) => Found::Flight(Arc::clone(flight)),
             },
             Entry::Vacant(slot) => {
-                let flight = Arc::new(Flight::default());
+                let flight = Arc::new(Flight::begun());
                 slot.insert(Slot::Pending(Arc::clone(&flight)));
                 Found::Nothing(Lead {
                     cache: self,
@@ -190,8 +225,8 @@ impl Cache {
     }
 
     fn residents(&self) -> Vec<(Key, u64)> {
-        let resident = |slot: dashmap::mapref::multiple::RefMulti<'_, Key, Slot>| match slot.value() {
-            Slot::Resident(image) => Some((*slot.key(), image.byte_size() as u64)),
+        let resident = |slot: dashmap::mapref::multiple::RefMulti<'_, Key, Slot<V>>| match slot.value() {
+            Slot::Resident(image) => Some((*slot.key(), image.byte_size())),
             Slot::Pending(_) => None,
         };
         self.slots.iter().filter_map(resident).collect()
@@ -206,35 +241,35 @@ impl Cache {
 /// A stream's announcement to a [`Cache`]. Ends with its life.
 #[derive(Debug)]
 #[must_use = "the announcement ends when this is dropped"]
-pub struct Registration {
-    cache: Arc<Cache>,
+pub struct Registration<V: Resident = Image> {
+    cache: Arc<Cache<V>>,
     name: [u8; 32],
 }
 
-impl Drop for Registration {
+impl<V: Resident> Drop for Registration<V> {
     fn drop(&mut self) {
         self.cache.ledger().end(self.name);
     }
 }
 
-enum Found<'a> {
-    Image(Arc<Image>),
-    Flight(Arc<Flight>),
-    Nothing(Lead<'a>),
+enum Found<'a, V: Resident> {
+    Image(Arc<V>),
+    Flight(Arc<Flight<V>>),
+    Nothing(Lead<'a, V>),
 }
 
 /// The duty to make an image that others may wait for. Dropped without an image, it lets them go.
-struct Lead<'a> {
-    cache: &'a Cache,
+struct Lead<'a, V: Resident> {
+    cache: &'a Cache<V>,
     key: Key,
-    flight: Arc<Flight>,
+    flight: Arc<Flight<V>>,
     has_landed: bool,
 }
 
-impl Lead<'_> {
-    fn land(mut self, image: Arc<Image>) -> Arc<Image> {
+impl<V: Resident> Lead<'_, V> {
+    fn land(mut self, image: Arc<V>) -> Arc<V> {
         let mut ledger = self.cache.ledger();
-        if ledger.admit(self.key, image.byte_size() as u64) {
+        if ledger.admit(self.key, image.byte_size()) {
             self.cache
                 .slots
                 .insert(self.key, Slot::Resident(Arc::clone(&image)));
@@ -249,7 +284,7 @@ impl Lead<'_> {
     }
 }
 
-impl Drop for Lead<'_> {
+impl<V: Resident> Drop for Lead<'_, V> {
     fn drop(&mut self) {
         if !self.has_landed {
             self.cache.slots.remove(&self.key);

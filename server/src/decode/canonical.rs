@@ -60,14 +60,21 @@ pub fn resized(image: &Image, size: (u32, u32)) -> Image {
 ///
 /// Where a side is 0, or the part is larger than the image.
 pub(super) fn resized_part(image: &Image, part: (f64, f64), size: (u32, u32)) -> Image {
-    resized_by(&mut Resizer::new(), image, part, size)
+    let source = (image.pixels(), image.width(), image.height());
+    resized_by(&mut Resizer::new(), source, part, size)
 }
 
-fn resized_by(resizer: &mut Resizer, image: &Image, part: (f64, f64), (width, height): (u32, u32)) -> Image {
+/// A part of `source`, which is pixels, width and height, at another size.
+pub(super) fn resized_by(
+    resizer: &mut Resizer,
+    source: (&[u8], u32, u32),
+    part: (f64, f64),
+    (width, height): (u32, u32),
+) -> Image {
     let bytes = width as usize * height as usize * Image::CHANNELS;
     let mut pixels = room_for(bytes);
     pixels.resize(bytes, 0);
-    let source = TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.pixels())
+    let source = TypedImageRef::<U8x3>::from_buffer(source.1, source.2, source.0)
         .expect("three bytes for every pixel");
     let mut target =
         TypedImage::<U8x3>::from_buffer(width, height, &mut pixels).expect("three bytes for every pixel");
@@ -164,10 +171,13 @@ mod tests {
             let mut resizer = Resizer::new();
             // SAFETY: the machine has the instructions, as `is_supported` says.
             unsafe { resizer.set_cpu_extensions(set) };
-            assert!(
-                resized_by(&mut resizer, &image, (211.0, 160.0), (135, 102)) == expected,
-                "{set:?}"
+            let found = resized_by(
+                &mut resizer,
+                (image.pixels(), 211, 160),
+                (211.0, 160.0),
+                (135, 102),
             );
+            assert!(found == expected, "{set:?}");
         }
     }
 

@@ -13,6 +13,7 @@ mod error;
 mod file;
 mod pixels;
 mod reduced;
+mod scratch;
 
 pub use canonical::{canonical, canonical_short_side, canonical_size, resized};
 pub use error::{Blame, Error};
@@ -25,8 +26,9 @@ use std::io::Cursor;
 use ::image::metadata::Orientation as Turn;
 use ::image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
 
-use self::canonical::resized_part;
+use self::canonical::{resized_by, resized_part};
 use self::reduced::{Reduced, Scale};
+use self::scratch::with_scratch;
 use crate::dataset::Orientation;
 use crate::header::{self, Format};
 use crate::image::Image;
@@ -113,13 +115,27 @@ fn decode_with_codec(
         Some(Reduced { image, size }) => {
             resized_part(&image, size, canonical_size(width, height, short_side))
         }
-        None => canonical(
-            Image::new(width, height, pixels::rgb(format, decoder)?),
-            short_side,
-        ),
+        None => whole(format, decoder, short_side)?,
     };
     // Last, when there is least to turn.
     Ok(turned(lying, turn))
+}
+
+/// All pixels, and then the canonical image of them.
+fn whole(format: Format, decoder: impl ImageDecoder, short_side: Option<u32>) -> Result<Image, Error> {
+    let (width, height) = decoder.dimensions();
+    let size = canonical_size(width, height, short_side);
+    if size == (width, height) {
+        let mut pixels = vec![];
+        pixels::rgb(format, decoder, &mut pixels)?;
+        return Ok(Image::new(width, height, pixels));
+    }
+    with_scratch(|scratch| {
+        pixels::rgb(format, decoder, &mut scratch.pixels)?;
+        let source = (&scratch.pixels[..], width, height);
+        let part = (width.into(), height.into());
+        Ok(resized_by(&mut scratch.resizer, source, part, size))
+    })
 }
 
 fn turned(image: Image, turn: Turn) -> Image {

@@ -6,11 +6,11 @@ use super::Error;
 use crate::header::Format;
 use crate::image::Image;
 
-/// The pixels of `decoder` as RGB, in a buffer with room for the slack of an [`Image`].
-pub(super) fn rgb(format: Format, decoder: impl ImageDecoder) -> Result<Vec<u8>, Error> {
+/// Makes `pixels` those of `decoder` as RGB, with room for the slack of an [`Image`] behind them.
+pub(super) fn rgb(format: Format, decoder: impl ImageDecoder, pixels: &mut Vec<u8>) -> Result<(), Error> {
     let colour = decoder.color_type();
     let expand: fn(&[u8]) -> [u8; 3] = match colour {
-        ColorType::Rgb8 => return read(format, decoder),
+        ColorType::Rgb8 => return read(format, decoder, pixels),
         ColorType::L8 | ColorType::La8 => |p| [p[0]; 3],
         ColorType::Rgba8 => |p| [p[0], p[1], p[2]],
         ColorType::L16 | ColorType::La16 => |p| [rounded(p, 0); 3],
@@ -18,12 +18,14 @@ pub(super) fn rgb(format: Format, decoder: impl ImageDecoder) -> Result<Vec<u8>,
         colour => return Err(Error::Colour { format, colour }),
     };
     let (width, height) = decoder.dimensions();
-    let raw = read(format, decoder)?;
-    let mut pixels = room_for(width as usize * height as usize * Image::CHANNELS);
+    let mut raw = vec![];
+    read(format, decoder, &mut raw)?;
+    pixels.clear();
+    pixels.reserve_exact(width as usize * height as usize * Image::CHANNELS + Image::SLACK);
     for pixel in raw.chunks_exact(usize::from(colour.bytes_per_pixel())) {
         pixels.extend_from_slice(&expand(pixel));
     }
-    Ok(pixels)
+    Ok(())
 }
 
 /// An empty buffer that takes `bytes` bytes and the slack without moving.
@@ -31,14 +33,15 @@ pub(super) fn room_for(bytes: usize) -> Vec<u8> {
     Vec::with_capacity(bytes + Image::SLACK)
 }
 
-fn read(format: Format, decoder: impl ImageDecoder) -> Result<Vec<u8>, Error> {
+fn read(format: Format, decoder: impl ImageDecoder, buffer: &mut Vec<u8>) -> Result<(), Error> {
     let bytes = usize::try_from(decoder.total_bytes()).expect("checked against the limits");
-    let mut buffer = room_for(bytes);
+    // From nothing to zeros, so that what a decoder leaves out is never of another image.
+    buffer.clear();
+    buffer.reserve_exact(bytes + Image::SLACK);
     buffer.resize(bytes, 0);
     decoder
-        .read_image(&mut buffer)
-        .map_err(|source| Error::Corrupt { format, source })?;
-    Ok(buffer)
+        .read_image(buffer)
+        .map_err(|source| Error::Corrupt { format, source })
 }
 
 /// The 16-bit channel `channel` of a pixel in native byte order, as the nearest of 256 levels.

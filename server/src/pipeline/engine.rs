@@ -25,7 +25,7 @@ use super::{
     workers::Workers,
 };
 use crate::{
-    cache::Cache,
+    cache::{Cache, Encoded},
     dataset::Dataset,
     decode::DecodeOptions,
     memory::{Pool, Shared},
@@ -38,6 +38,7 @@ pub struct Engine {
     datasets: Arc<[Arc<Served>]>,
     workers: Arc<Workers>,
     cache: Arc<Cache>,
+    encoded: Arc<Cache<Encoded>>,
     source: Arc<dyn Source>,
     open_streams: Arc<AtomicUsize>,
     epochs: Arc<Epochs>,
@@ -96,6 +97,7 @@ impl Engine {
                 .collect(),
             workers: Arc::new(Workers::start(config.threads.get())?),
             cache: Arc::new(Cache::new(config.cache_bytes)),
+            encoded: Arc::new(Cache::new(config.encoded_cache_bytes)),
             source,
             open_streams: Arc::default(),
             epochs: Arc::default(),
@@ -113,6 +115,12 @@ impl Engine {
     #[must_use]
     pub fn cache(&self) -> &Cache {
         &self.cache
+    }
+
+    /// Files read so far and kept as they are, and what it took.
+    #[must_use]
+    pub fn encoded(&self) -> &Cache<Encoded> {
+        &self.encoded
     }
 
     /// What a request may ask for.
@@ -326,6 +334,7 @@ impl Engine {
                 dataset: index as u32,
                 source: Arc::clone(&self.source),
                 cache: Arc::clone(&self.cache),
+                encoded: Arc::clone(&self.encoded),
                 options: DecodeOptions {
                     orientation: scanned.orientation,
                     limits: scanned.limits,

@@ -11,6 +11,8 @@ pub struct EngineConfig {
     pub threads: NonZeroUsize,
     /// Bytes of decoded images kept, at most.
     pub cache_bytes: u64,
+    /// Bytes of files kept as they are, at most, of images that are not kept decoded.
+    pub encoded_cache_bytes: u64,
     /// Bytes of unread batches that a stream may hold. One batch is always allowed, however large.
     pub stream_bytes: u64,
     /// Unread batches that a stream may hold: more than a few hide no jitter and take memory.
@@ -27,6 +29,8 @@ impl Default for EngineConfig {
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             // Room for the reference experiment many times over, and no surprise on a small machine; the program asks the system.
             cache_bytes: 1 << 30,
+            // The system's page cache does the same for files of this machine.
+            encoded_cache_bytes: 0,
             // Six batches of 64 float images at 224.
             stream_bytes: 256 << 20,
             stream_batches: NonZeroUsize::new(4).expect("4 is not zero"),

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     augment::{Augment, Draw},
-    cache::{Cache, Key},
+    cache::{Cache, Encoded, Key},
     decode::{self, DecodeOptions},
     image::Image,
     random::{Purpose, below, generator},
@@ -52,6 +52,7 @@ pub(super) struct Decoder {
     pub(super) dataset: u32,
     pub(super) source: Arc<dyn Source>,
     pub(super) cache: Arc<Cache>,
+    pub(super) encoded: Arc<Cache<Encoded>>,
     pub(super) options: DecodeOptions,
     pub(super) short_side: Option<u32>,
 }
@@ -159,9 +160,9 @@ impl Decoder {
         let image = self.cache.get_or_insert_with(self.key(sample), || {
             is_hit = false;
             let started = Instant::now();
-            let bytes = self.source.read(served.dataset(), sample)?;
+            let file = self.file(served, sample)?;
             let read = started.elapsed();
-            let image = decode::decode_canonical(&bytes, &self.options, self.short_side);
+            let image = decode::decode_canonical(file.bytes(), &self.options, self.short_side);
             tally.decoded(read, started.elapsed() - read);
             image
         });
@@ -169,6 +170,23 @@ impl Decoder {
             tally.hit();
         }
         image
+    }
+
+    /// The bytes of a file: kept ones, where its image is not going to be.
+    fn file(&self, served: &Served, sample: u32) -> Result<Arc<Encoded>, decode::Error> {
+        let read = || self.source.read(served.dataset(), sample).map(Encoded::from);
+        if self.encoded.budget() == 0 || self.cache.is_planned(self.key(sample)) {
+            return read().map(Arc::new);
+        }
+        self.encoded.get_or_insert_with(self.file_key(sample), read)
+    }
+
+    /// A file is the same whatever its image is shrunk to.
+    pub(super) fn file_key(&self, sample: u32) -> Key {
+        Key {
+            short_side: None,
+            ..self.key(sample)
+        }
     }
 
     pub(super) fn key(&self, sample: u32) -> Key {

@@ -12,6 +12,7 @@ use std::{
 
 use super::{
     Error, Exposure,
+    announce::Announced,
     batch::Batch,
     epochs::{Epochs, StreamId},
     job::Job,
@@ -22,7 +23,6 @@ use super::{
     verdict::{Spent, Usage},
     workers::Workers,
 };
-use crate::cache::Registration;
 
 /// Batches in order. Dropping it drops the work that is not begun.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub struct BatchStream {
     pub(super) account: Account,
     /// Of the epoch in hand, where images are mixed.
     pub(super) exposure: Option<Exposure>,
-    pub(super) _announced: Registration,
+    pub(super) _announced: Announced,
     pub(super) _seat: Seat,
 }
 

@@ -115,10 +115,15 @@ fn rows_of<const PROJECTIVE: bool>(
             scalar::row(job, row, line);
             continue;
         }
-        let start = job.grid.row(row);
+        let (start, inside) = (job.grid.row(row), job.inside(row));
         let mut column = 0;
         loop {
             let (x, y) = geometry.position::<PROJECTIVE>(start, column);
+            let (x, y) = if inside.start <= column && column + LANES <= inside.end {
+                geometry.clamped(x, y)
+            } else {
+                geometry.reflected(x, y)
+            };
             let sums = blend(job, &geometry.neighbours(x, y), bias);
             store(line[0], column, value(0, sums[0]));
             store(line[1], column, value(1, sums[1]));
@@ -204,21 +209,34 @@ impl Geometry {
         )
     }
 
-    /// Reflects once at either end, which is all that a near row needs. Never outside the axis, whatever `position` is.
+    /// Positions that need no reflection: never outside of the image, whatever they are, for what is read follows from them.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn reflect(position: __m256i, span: __m256i) -> __m256i {
-        let position = _mm256_abs_epi32(position);
-        let mirrored = _mm256_sub_epi32(_mm256_add_epi32(span, span), position);
-        // As unsigned numbers, so that a negative one is large.
-        _mm256_min_epu32(_mm256_min_epu32(position, mirrored), span)
+    fn clamped(&self, x: __m256i, y: __m256i) -> (__m256i, __m256i) {
+        (
+            _mm256_min_epu32(x, self.span[0]),
+            _mm256_min_epu32(y, self.span[1]),
+        )
     }
 
+    /// Reflects once at either end, which is all that a near row needs. Never outside of the image, whatever the positions are.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn reflected(&self, x: __m256i, y: __m256i) -> (__m256i, __m256i) {
+        let [across, down] = self.span;
+        // As unsigned numbers, so that a negative one is large.
+        let (x, y) = (_mm256_abs_epi32(x), _mm256_abs_epi32(y));
+        self.clamped(
+            _mm256_min_epu32(x, _mm256_sub_epi32(_mm256_add_epi32(across, across), x)),
+            _mm256_min_epu32(y, _mm256_sub_epi32(_mm256_add_epi32(down, down), y)),
+        )
+    }
+
+    /// Of positions within the image.
     #[target_feature(enable = "avx2")]
     #[inline]
     fn neighbours(&self, x: __m256i, y: __m256i) -> Neighbours {
         const FRACTION: i32 = FRACTION_BITS as i32;
-        let (x, y) = (Self::reflect(x, self.span[0]), Self::reflect(y, self.span[1]));
         let row = _mm256_min_epu32(_mm256_srli_epi32::<FRACTION>(y), self.last_row);
         let fx = _mm256_and_si256(x, _mm256_set1_epi32(ONE - 1));
         let fy = _mm256_sub_epi32(y, _mm256_slli_epi32::<FRACTION>(row));
@@ -249,8 +267,9 @@ fn blend(job: &Job<'_>, neighbours: &Neighbours, bias: i32) -> [__m256i; 3] {
     // SAFETY: the array is as long as the store.
     unsafe { _mm256_storeu_si256(offsets.as_mut_ptr().cast(), neighbours.offset) };
     let pixels = job.bytes.as_ptr();
-    // SAFETY: `reflect` and `last_row` keep columns below the image's width and rows below its height less one, so that eight bytes
-    // from there and from one row further down end at most five bytes behind the last pixel, where `Image::SLACK` is eight.
+    // SAFETY: `clamped`, which `reflected` ends with, and `last_row` keep columns below the image's width and rows below its height less
+    // one, so that eight bytes from there and from one row further down end at most five bytes behind the last pixel, where
+    // `Image::SLACK` is eight.
     let (top, bottom) = unsafe { (pairs(pixels, &offsets), pairs(pixels.add(job.stride), &offsets)) };
     let bias = _mm256_set1_epi32(bias);
     let sum = |top: __m256i, bottom: __m256i| {

@@ -112,10 +112,15 @@ fn rows_of<const PROJECTIVE: bool>(
             scalar::row(job, row, line);
             continue;
         }
-        let start = job.grid.row(row);
+        let (start, inside) = (job.grid.row(row), job.inside(row));
         let mut column = 0;
         loop {
             let (x, y) = geometry.position::<PROJECTIVE>(start, column);
+            let (x, y) = if inside.start <= column && column + LANES <= inside.end {
+                geometry.clamped(x, y)
+            } else {
+                geometry.reflected(x, y)
+            };
             let sums = blend(job, &geometry.neighbours(x, y), bias);
             store(line[0], column, value(0, sums[0]));
             store(line[1], column, value(1, sums[1]));
@@ -201,20 +206,33 @@ impl Geometry {
         )
     }
 
-    /// Reflects once at either end, which is all that a near row needs. Never outside the axis, whatever `position` is.
+    /// Positions that need no reflection: never outside of the image, whatever they are, for what is read follows from them.
     #[target_feature(enable = "avx512f")]
     #[inline]
-    fn reflect(position: __m512i, span: __m512i) -> __m512i {
-        let position = _mm512_abs_epi32(position);
-        let mirrored = _mm512_sub_epi32(_mm512_add_epi32(span, span), position);
-        // As unsigned numbers, so that a negative one is large.
-        _mm512_min_epu32(_mm512_min_epu32(position, mirrored), span)
+    fn clamped(&self, x: __m512i, y: __m512i) -> (__m512i, __m512i) {
+        (
+            _mm512_min_epu32(x, self.span[0]),
+            _mm512_min_epu32(y, self.span[1]),
+        )
     }
 
+    /// Reflects once at either end, which is all that a near row needs. Never outside of the image, whatever the positions are.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn reflected(&self, x: __m512i, y: __m512i) -> (__m512i, __m512i) {
+        let [across, down] = self.span;
+        // As unsigned numbers, so that a negative one is large.
+        let (x, y) = (_mm512_abs_epi32(x), _mm512_abs_epi32(y));
+        self.clamped(
+            _mm512_min_epu32(x, _mm512_sub_epi32(_mm512_add_epi32(across, across), x)),
+            _mm512_min_epu32(y, _mm512_sub_epi32(_mm512_add_epi32(down, down), y)),
+        )
+    }
+
+    /// Of positions within the image.
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
     fn neighbours(&self, x: __m512i, y: __m512i) -> Neighbours {
-        let (x, y) = (Self::reflect(x, self.span[0]), Self::reflect(y, self.span[1]));
         let row = _mm512_min_epu32(_mm512_srli_epi32::<FRACTION_BITS>(y), self.last_row);
         let fx = _mm512_and_si512(x, _mm512_set1_epi32(ONE - 1));
         let fy = _mm512_sub_epi32(y, _mm512_slli_epi32::<FRACTION_BITS>(row));
@@ -250,8 +268,9 @@ fn blend(job: &Job<'_>, neighbours: &Neighbours, bias: i32) -> [__m512i; 3] {
     unsafe { _mm512_storeu_si512(offsets.as_mut_ptr().cast(), neighbours.offset) };
     let (first, second) = offsets.split_at(LANES / 2);
     let pixels = job.bytes.as_ptr();
-    // SAFETY: `reflect` and `last_row` keep columns below the image's width and rows below its height less one, so that eight bytes
-    // from there and from one row further down end at most five bytes behind the last pixel, where `Image::SLACK` is eight.
+    // SAFETY: `clamped`, which `reflected` ends with, and `last_row` keep columns below the image's width and rows below its height less
+    // one, so that eight bytes from there and from one row further down end at most five bytes behind the last pixel, where
+    // `Image::SLACK` is eight.
     let (top, bottom) = unsafe {
         let below = pixels.add(job.stride);
         (

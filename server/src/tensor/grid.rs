@@ -1,5 +1,7 @@
 //! Where the pixels of a row lie in the source, in fixed point.
 
+use std::ops::Range;
+
 use crate::geometry::Projective;
 
 /// Bits of a coordinate behind the point: as many as leave a blending weight of 1 within a signed 16-bit number.
@@ -79,6 +81,36 @@ impl Grid {
         })
     }
 
+    /// Columns of a row of `size` pixels that lie within an image of `(width, height)` pixels, a pixel away from its borders, where
+    /// [`Grid::is_near`] holds for the row.
+    pub(super) fn inside(&self, row: u32, size: usize, image: (u32, u32)) -> Range<usize> {
+        let [u, v, w] = self.map.apply_homogeneous(0.0, f64::from(row));
+        let [du, dv, dw] = self.map.0.map(|row| row[0]);
+        let one = f64::from(ONE);
+        let (mut start, mut end) = (0.0f64, size as f64);
+        for (axis, length) in [image.0, image.1].into_iter().enumerate() {
+            let (at, step) = ([u, v][axis] / one, [du, dv][axis] / one);
+            let origin = f64::from(self.origin[axis]);
+            let (first, last) = (1.0 - origin, f64::from(length) - 2.0 - origin);
+            // Of the third coordinate, which is positive, each end is a multiple: what is left is linear along the row.
+            for (value, slope) in [
+                (at - first * w, step - first * dw),
+                (last * w - at, last * dw - step),
+            ] {
+                let root = -value / slope;
+                if slope > 0.0 {
+                    start = start.max(root.ceil());
+                } else if slope < 0.0 {
+                    end = end.min(root.floor() + 1.0);
+                } else if value < 0.0 {
+                    end = 0.0;
+                }
+            }
+        }
+        // Saturating: what is no number becomes 0.
+        start as usize..end as usize
+    }
+
     /// The source position of the pixel in column `column`, in 1/[`ONE`] pixels from the centre of the source's first pixel.
     pub(super) fn position(&self, start: RowStart, column: f32) -> (i64, i64) {
         let mut x = self.step[0] * column + start.u;
@@ -153,6 +185,36 @@ mod tests {
                 ((9000 + i64::from(pixel)) << 14, (4 + i64::from(pixel)) << 14)
             );
         }
+    }
+
+    #[test]
+    fn what_lies_inside_is_found_along_each_row() {
+        let maps = [
+            Projective([[0.8, 0.3, -20.0], [-0.3, 0.8, 40.0], [0.0, 0.0, 1.0]]),
+            Projective([[0.8, 0.3, -20.0], [-0.2, 0.9, 10.0], [0.0008, -0.0003, 1.0]]),
+            Projective([[1.0, 0.0, 3.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]),
+            Projective([[-1.2, 0.0, 120.0], [0.0, 0.5, 90.0], [0.0, 0.0, 1.0]]),
+        ];
+        let (size, image) = (100, (110, 90));
+        let mut found = 0;
+        for map in maps {
+            let grid = Grid::new(&map, size);
+            for row in 0..size {
+                let inside = grid.inside(row, size as usize, image);
+                for column in 0..size {
+                    let (x, y) = map.apply(f64::from(column), f64::from(row));
+                    let is_inside = (1.0..=108.0).contains(&x) && (1.0..=88.0).contains(&y);
+                    let said = inside.contains(&(column as usize));
+                    // Rounding may leave out a pixel that lies on the line.
+                    let is_on_line = [x - 1.0, x - 108.0, y - 1.0, y - 88.0]
+                        .iter()
+                        .any(|d| d.abs() < 1e-9);
+                    assert!(said == is_inside || is_on_line, "{map:?} {row} {column}: {x} {y}");
+                    found += usize::from(said);
+                }
+            }
+        }
+        assert!(found > 10_000, "{found}");
     }
 
     #[test]

@@ -105,10 +105,15 @@ fn rows_of<const PROJECTIVE: bool>(
             scalar::row(job, row, line);
             continue;
         }
-        let start = job.grid.row(row);
+        let (start, inside) = (job.grid.row(row), job.inside(row));
         let mut column = 0;
         loop {
             let (x, y) = geometry.position::<PROJECTIVE>(start, column);
+            let (x, y) = if inside.start <= column && column + LANES <= inside.end {
+                geometry.clamped(vreinterpretq_u32_s32(x), vreinterpretq_u32_s32(y))
+            } else {
+                geometry.reflected(x, y)
+            };
             let sums = blend(job, &geometry.neighbours(x, y));
             store(line[0], column, value(0, sums[0]));
             store(line[1], column, value(1, sums[1]));
@@ -192,20 +197,34 @@ impl Geometry {
         )
     }
 
-    /// Reflects once at either end, which is all that a near row needs. Never outside the axis, whatever `position` is.
+    /// Positions that need no reflection: never outside of the image, whatever they are, for what is read follows from them.
     #[target_feature(enable = "neon")]
     #[inline]
-    fn reflect(position: int32x4_t, span: uint32x4_t) -> uint32x4_t {
-        let position = vreinterpretq_u32_s32(vabsq_s32(position));
-        let mirrored = vsubq_u32(vaddq_u32(span, span), position);
-        vminq_u32(vminq_u32(position, mirrored), span)
+    fn clamped(&self, x: uint32x4_t, y: uint32x4_t) -> (uint32x4_t, uint32x4_t) {
+        (vminq_u32(x, self.span[0]), vminq_u32(y, self.span[1]))
     }
 
+    /// Reflects once at either end, which is all that a near row needs. Never outside of the image, whatever the positions are.
     #[target_feature(enable = "neon")]
     #[inline]
-    fn neighbours(&self, x: int32x4_t, y: int32x4_t) -> Neighbours {
+    fn reflected(&self, x: int32x4_t, y: int32x4_t) -> (uint32x4_t, uint32x4_t) {
+        let [across, down] = self.span;
+        // As unsigned numbers, so that a negative one is large.
+        let (x, y) = (
+            vreinterpretq_u32_s32(vabsq_s32(x)),
+            vreinterpretq_u32_s32(vabsq_s32(y)),
+        );
+        self.clamped(
+            vminq_u32(x, vsubq_u32(vaddq_u32(across, across), x)),
+            vminq_u32(y, vsubq_u32(vaddq_u32(down, down), y)),
+        )
+    }
+
+    /// Of positions within the image.
+    #[target_feature(enable = "neon")]
+    #[inline]
+    fn neighbours(&self, x: uint32x4_t, y: uint32x4_t) -> Neighbours {
         const FRACTION: i32 = FRACTION_BITS as i32;
-        let (x, y) = (Self::reflect(x, self.span[0]), Self::reflect(y, self.span[1]));
         let row = vminq_u32(vshrq_n_u32::<FRACTION>(y), self.last_row);
         let column = vshrq_n_u32::<FRACTION>(x);
         let fx = vandq_u32(x, vdupq_n_u32(ONE as u32 - 1));
@@ -241,8 +260,9 @@ fn blend(job: &Job<'_>, neighbours: &Neighbours) -> [int32x4_t; 3] {
     let mut sums = [vdupq_n_u32(0); LANES];
     for (lane, sum) in sums.iter_mut().enumerate() {
         let offset = neighbours.offsets[lane] as usize;
-        // SAFETY: `reflect` and `last_row` keep columns below the image's width and rows below its height less one, so that eight bytes
-        // from there and from one row further down end at most five bytes behind the last pixel, where `Image::SLACK` is eight.
+        // SAFETY: `clamped`, which `reflected` ends with, and `last_row` keep columns below the image's width and rows below its height
+        // less one, so that eight bytes from there and from one row further down end at most five bytes behind the last pixel, where
+        // `Image::SLACK` is eight.
         let (top, bottom) = unsafe {
             (
                 vld1_u8(pixels.add(offset)),

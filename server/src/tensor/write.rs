@@ -1,5 +1,7 @@
 //! From an image to the bytes of a tensor.
 
+use std::ops::Range;
+
 use super::curve::Curve;
 use super::grid::Grid;
 use super::instructions::InstructionSet;
@@ -71,6 +73,12 @@ impl Job<'_> {
     pub(super) fn is_near(&self, row: u32) -> bool {
         let image = (self.image.width(), self.image.height());
         self.is_near_everywhere || self.grid.is_near(row, self.size, image)
+    }
+
+    /// Columns of row `row`, which is near, whose positions need no reflection.
+    pub(super) fn inside(&self, row: u32) -> Range<usize> {
+        let image = (self.image.width(), self.image.height());
+        self.grid.inside(row, self.size, image)
     }
 }
 
