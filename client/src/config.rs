@@ -88,7 +88,12 @@ pub fn servers(server: &Server) -> anyhow::Result<Servers> {
         stall: Duration::from_secs(server.stall_timeout),
     };
     let servers = Servers::open_with(&server.server, patience, &credentials(server)?)?;
-    Ok(servers.weighing(server.weight))
+    let servers = servers.weighing(server.weight);
+    Ok(if server.no_shared_memory {
+        servers.without_shared_memory()
+    } else {
+        servers
+    })
 }
 
 fn credentials(server: &Server) -> Result<Credentials, UsageError> {

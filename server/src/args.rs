@@ -194,6 +194,9 @@ pub struct Serve {
     /// model reads nothing meanwhile.
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     pub reader_timeout: u64,
+    /// Send batches through the socket also to clients on this machine that could read them where they are made.
+    #[arg(long)]
+    pub no_shared_memory: bool,
     /// Part of a split's images that may turn out to be broken before its streams fail, from 0 to 1.
     #[arg(long, value_name = "FRACTION", default_value_t = 0.1)]
     pub max_broken: f64,

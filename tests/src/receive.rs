@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use equibatch_client::stream::{Balance, BatchRequest, Split};
 use equibatch_proto::v1::{
     Batch, StreamBatchesRequest, StreamBatchesResponse, StreamDescription,
     batch_loader_client::BatchLoaderClient, stream_batches_response::Message,
@@ -18,6 +19,17 @@ pub fn small(split: &str, epochs: u32) -> StreamBatchesRequest {
         batch_size: Some(6),
         image_size: Some(32),
         ..StreamBatchesRequest::default()
+    }
+}
+
+/// The same of the client library: five batches an epoch, of 288 KiB each.
+#[must_use]
+pub fn borrowed(epochs: u32) -> BatchRequest {
+    BatchRequest {
+        seed: 7,
+        epochs,
+        balance: Some(Balance::Oversample),
+        ..BatchRequest::evaluation("", Split::Train, 6, 64)
     }
 }
 

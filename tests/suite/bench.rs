@@ -31,6 +31,7 @@ fn the_figures_that_other_programs_read_are_there() {
         "engine_u8_cpu_ms",
         "stream_f32_cpu_ms",
         "stream_u8_cpu_ms",
+        "shared_f32_cpu_ms",
         "uncached_f32_cpu_ms",
         "uncached_f32_images_per_second",
         "images_per_second",

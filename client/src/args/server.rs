@@ -41,6 +41,10 @@ pub struct Server {
     /// token. A token is sent over https and within this machine, and never otherwise.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// Have batches sent through the socket also where server and client could share memory: on one machine, with --server unix:PATH. Only to
+    /// compare, or where memory is short: the bytes are the same.
+    #[arg(long)]
+    pub no_shared_memory: bool,
 }
 
 impl Server {

@@ -85,6 +85,10 @@ impl Progress {
 }
 
 impl Observer for Progress {
+    fn batches_come_by(&mut self, ways: &str) {
+        self.line(&format!("batches come by {ways}"));
+    }
+
     fn step(&mut self, step: &StepEvent) {
         let seconds = step.took.as_secs_f64();
         self.images_per_second.add(step.images as f64, seconds);

@@ -27,10 +27,12 @@ const REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Batches in order, some of them ready before they are asked for.
 ///
-/// Memory: `prefetch` batches wait in the queues, one is being received from each server, and one is in the caller's hands.
+/// Memory: `prefetch` batches wait in the queues, one is being received from each server, and one is in the caller's hands. Batches in shared
+/// memory are the server's until they are dropped; a caller that keeps many gets copies.
 #[derive(Debug)]
 pub struct BatchStream {
     description: Arc<StreamDescription>,
+    ways: String,
     /// One per server. Batch number `n` of the whole run comes from queue `n % queues`.
     queues: Vec<mpsc::Receiver<Delivery>>,
     tasks: Vec<AbortHandle>,
@@ -46,7 +48,7 @@ pub struct BatchStream {
 impl BatchStream {
     pub(super) fn new(
         request: &BatchRequest,
-        description: &Arc<StreamDescription>,
+        (description, ways): (&Arc<StreamDescription>, String),
         (queues, tasks): (Vec<mpsc::Receiver<Delivery>>, Vec<AbortHandle>),
         (roster, threads): (Arc<Roster>, Arc<Runtime>),
     ) -> Self {
@@ -55,6 +57,7 @@ impl BatchStream {
         let epochs = u64::from(request.epochs);
         Self {
             description: Arc::clone(description),
+            ways,
             queues,
             tasks,
             roster,
@@ -69,6 +72,13 @@ impl BatchStream {
     #[must_use]
     pub fn description(&self) -> &StreamDescription {
         &self.description
+    }
+
+    /// How the batches come, in words: see [`Way`](super::Way). As it was when the stream was opened; a server that steps in for another may be
+    /// reached by another way.
+    #[must_use]
+    pub fn ways(&self) -> &str {
+        &self.ways
     }
 
     /// Waits for the next batch. `None` after the last one.

@@ -1,9 +1,10 @@
 //! One stream from one server, as it comes in.
 
 use equibatch_proto::v1::{self, stream_batches_response::Message};
-use equibatch_server::receive::{Messages, Sizes};
+use equibatch_server::receive::{Mailbox, Messages, SharedMessages, Sizes};
+use tonic::{Code, Status};
 
-use super::{Batch, BatchRequest, Error, Position, StreamDescription, batch::Mixed, server::Connection};
+use super::{Batch, BatchRequest, Error, Position, StreamDescription, Way, batch::Mixed, server::Connection};
 
 /// The batches of one request to one server; every message is checked against what was asked for.
 #[derive(Debug)]
@@ -13,9 +14,34 @@ pub(super) struct Incoming {
     classes: usize,
     /// The server's name for the stream.
     id: Vec<u8>,
-    messages: Messages,
+    receiver: Receiver,
     /// The last batch received, in words.
     at: String,
+}
+
+/// Where messages come from.
+#[derive(Debug)]
+enum Receiver {
+    /// Tensors and all.
+    Sent(Messages),
+    /// Tensors in the server's memory.
+    Lent(Box<SharedMessages>),
+}
+
+impl Receiver {
+    async fn message(&mut self) -> Result<Option<v1::StreamBatchesResponse>, Status> {
+        match self {
+            Self::Sent(messages) => messages.message().await,
+            Self::Lent(messages) => messages.message().await,
+        }
+    }
+}
+
+fn sizes(request: &BatchRequest) -> Sizes {
+    Sizes {
+        tensor: request.tensor_bytes(),
+        message: request.message_limit(),
+    }
 }
 
 impl Incoming {
@@ -25,14 +51,47 @@ impl Incoming {
         connection: Connection,
         request: &BatchRequest,
     ) -> Result<(StreamDescription, Self), Error> {
-        let refused = |status: tonic::Status| Error::from_status(address, &status);
-        let sizes = Sizes {
-            tensor: request.tensor_bytes(),
-            message: request.message_limit(),
-        };
-        let opened = Messages::open(connection, &request.to_wire(), sizes).await;
+        let refused = |status: Status| Error::from_status(address, &status);
+        let opened = Messages::open(connection, &request.to_wire(), sizes(request)).await;
         let mut messages = opened.map_err(refused)?;
         let first = messages.message().await.map_err(refused)?;
+        Self::begin(address, Receiver::Sent(messages), first, request)
+    }
+
+    /// Like [`Incoming::open`], with batches that stay in the server's memory, `held` of them at a time. `None` where that cannot be.
+    pub(super) async fn borrow(
+        address: &str,
+        connection: (Connection, Mailbox),
+        request: &BatchRequest,
+        held: u32,
+    ) -> Result<Option<(StreamDescription, Self)>, Error> {
+        let opened = async {
+            let (connection, mailbox) = connection;
+            let request = (request.to_wire(), sizes(request));
+            let mut messages = SharedMessages::open(connection, mailbox, request, held).await?;
+            let first = messages.message().await?;
+            Ok::<_, Status>((messages, first))
+        };
+        match opened.await {
+            Ok((messages, first)) => {
+                let receiver = Receiver::Lent(Box::new(messages));
+                Self::begin(address, receiver, first, request).map(Some)
+            }
+            Err(status) if status.code() == Code::Unimplemented => {
+                tracing::info!(server = address, reason = status.message(), "no shared memory");
+                Ok(None)
+            }
+            Err(status) => Err(Error::from_status(address, &status)),
+        }
+    }
+
+    /// Checks the description.
+    fn begin(
+        address: &str,
+        receiver: Receiver,
+        first: Option<v1::StreamBatchesResponse>,
+        request: &BatchRequest,
+    ) -> Result<(StreamDescription, Self), Error> {
         let contract = |reason: &str| Error::Contract {
             address: address.to_owned(),
             reason: reason.to_owned(),
@@ -53,9 +112,10 @@ impl Incoming {
             request: request.clone(),
             classes: description.classes.len(),
             id,
-            messages,
+            receiver,
             at: "before the first batch".to_owned(),
         };
+        tracing::info!(server = address, way = %incoming.way(), "streaming");
         Ok((description, incoming))
     }
 
@@ -64,9 +124,18 @@ impl Incoming {
         &self.id
     }
 
+    /// How its batches come.
+    pub(super) fn way(&self) -> Way {
+        match &self.receiver {
+            Receiver::Lent(_) => Way::SharedMemory,
+            Receiver::Sent(_) if self.address.starts_with("unix:") => Way::Socket,
+            Receiver::Sent(_) => Way::Network,
+        }
+    }
+
     /// The next batch; `None` after the last one. Nothing follows an error. Nothing is lost where the future is dropped before it is done.
     pub(super) async fn next(&mut self) -> Option<Result<Batch, Error>> {
-        let received = match self.messages.message().await {
+        let received = match self.receiver.message().await {
             Ok(message) => self.check(message?),
             Err(status) => Err(Error::from_stream_status(&self.address, self.at.clone(), &status)),
         };

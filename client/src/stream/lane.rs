@@ -26,6 +26,8 @@ pub(super) struct Lane {
     /// The server that this lane belongs to.
     pub(super) home: usize,
     pub(super) queue: mpsc::Sender<Delivery>,
+    /// Batches of this lane that are held at a time, where they may stay in a server's memory.
+    pub(super) held: Option<u32>,
 }
 
 /// A batch and where it came from, or why there are no more.
@@ -158,7 +160,11 @@ impl Lane {
     }
 
     async fn open(&self, server: usize) -> Result<Source, Error> {
-        let opened = timeout(OPEN_TIMEOUT, self.roster.server(server).incoming(&self.request)).await;
+        let opened = timeout(
+            OPEN_TIMEOUT,
+            self.roster.server(server).incoming(&self.request, self.held),
+        )
+        .await;
         let (description, incoming) = opened.map_err(|_| Error::Unreachable {
             address: self.roster.address(server).to_owned(),
             reason: format!("no answer within {} s", OPEN_TIMEOUT.as_secs()),

@@ -11,6 +11,7 @@
 //! - `roster`: which servers are well, and the looking after those that are not; [`patience`]: how long to wait.
 //! - `trace`: one name for all requests of this process, in the servers' logs and traces.
 //! - [`verdict`]: what holds a stream up; `usage`: what the servers are told for that.
+//! - [`way`]: by network, socket or shared memory.
 //! - `credentials`: what a server may want to see.
 //! - `server`, `address`: one server; `incoming`: one stream from it, every message checked.
 //!
@@ -45,6 +46,7 @@ pub mod servers;
 mod trace;
 mod usage;
 pub mod verdict;
+pub mod way;
 
 pub use batch::{Batch, Mixed, StreamDescription};
 pub use batches::BatchStream;
@@ -57,6 +59,7 @@ pub use request::{Balance, BatchRequest, Split, Stride, Wire};
 pub use servers::Servers;
 pub use trace::TraceId;
 pub use verdict::{Bottleneck, Verdict};
+pub use way::Way;
 
 #[cfg(test)]
 mod tests;

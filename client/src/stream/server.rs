@@ -1,12 +1,13 @@
 //! One server: reaching it, asking it, streaming from it.
 
 use std::{
+    path::PathBuf,
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
 use equibatch_proto::v1::{self, batch_loader_client::BatchLoaderClient};
-use equibatch_server::receive::{FRAME, window};
+use equibatch_server::receive::{self, FRAME, window};
 use tokio::sync::OnceCell;
 use tonic::{
     service::interceptor::InterceptedService,
@@ -39,6 +40,8 @@ pub(super) type Connection = InterceptedService<Channel, Caller>;
 #[derive(Debug)]
 pub(super) struct Server {
     address: String,
+    /// Where it is on this machine.
+    socket: Option<PathBuf>,
     endpoint: Endpoint,
     caller: Caller,
     /// For questions; streams have connections of their own.
@@ -96,6 +99,10 @@ impl Server {
             .tcp_nodelay(true);
         Ok(Self {
             address: text,
+            socket: match address {
+                Address::Unix(path) => Some(path.into()),
+                Address::Tcp { .. } => None,
+            },
             endpoint,
             caller: Caller {
                 token: credentials.token.clone(),
@@ -216,11 +223,21 @@ impl Server {
         })
     }
 
-    /// Starts a stream over a connection of its own, whose windows fit the distance.
+    /// Starts a stream over a connection of its own: with `held`, through shared memory where that can be, for a caller that holds so many
+    /// batches at a time.
     pub(super) async fn incoming(
         &self,
         request: &BatchRequest,
+        held: Option<u32>,
     ) -> Result<(StreamDescription, Incoming), Error> {
+        if let (Some(socket), Some(held)) = (&self.socket, held) {
+            let connected = receive::connect(&self.endpoint, socket.clone()).await;
+            let (channel, mailbox) = connected.map_err(|error| unreachable(&self.address, &error))?;
+            let connection = (self.authorized(channel), mailbox);
+            if let Some(opened) = Incoming::borrow(&self.address, connection, request, held).await? {
+                return Ok(opened);
+            }
+        }
         self.connect().await?;
         let round_trip = self.round_trip_us.load(Ordering::Relaxed);
         let window = window(Duration::from_micros(u64::from(round_trip)));

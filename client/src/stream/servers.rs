@@ -11,6 +11,7 @@ use super::{
     roster::Roster,
     server::Server,
     trace::TraceId,
+    way,
 };
 
 /// How long a server may take to answer a question that needs no images.
@@ -27,6 +28,7 @@ pub struct Servers {
     addresses: String,
     weight: Option<u32>,
     trace: TraceId,
+    shares_memory: bool,
 }
 
 impl Servers {
@@ -73,6 +75,7 @@ impl Servers {
             addresses,
             weight: None,
             trace,
+            shares_memory: true,
         })
     }
 
@@ -86,6 +89,13 @@ impl Servers {
     #[must_use]
     pub fn weighing(self, weight: Option<u32>) -> Self {
         Self { weight, ..self }
+    }
+
+    /// Has all batches sent, also from servers on this machine that would let them be read where they are made.
+    #[must_use]
+    pub fn without_shared_memory(mut self) -> Self {
+        self.shares_memory = false;
+        self
     }
 
     /// The addresses, separated by commas.
@@ -151,9 +161,14 @@ impl Servers {
             weight: request.weight.or(self.weight),
             ..request.clone()
         };
-        let (description, sources) = self.threads.block_on(self.open_lanes(request))?;
-        let description = Arc::new(description);
         let room = prefetch.div_ceil(lanes).max(1);
+        // Those that wait, one that the lane has in hand, and one that the caller has.
+        let held = self
+            .shares_memory
+            .then(|| u32::try_from(room + 2).unwrap_or(u32::MAX));
+        let (description, sources) = self.threads.block_on(self.open_lanes(request, held))?;
+        let description = Arc::new(description);
+        let ways = way::list(sources.iter().flatten().map(|source| source.incoming.way()));
         let start = |(index, source)| {
             let (queue, delivered) = mpsc::channel(room);
             let lane = Lane {
@@ -162,13 +177,14 @@ impl Servers {
                 description: Arc::clone(&description),
                 home: index,
                 queue,
+                held,
             };
             (delivered, self.threads.spawn(lane.run(source)).abort_handle())
         };
         let (lanes, tasks) = sources.into_iter().enumerate().map(start).unzip();
         Ok(BatchStream::new(
             request,
-            &description,
+            (&description, ways),
             (lanes, tasks),
             (Arc::clone(&self.roster), Arc::clone(&self.threads)),
         ))
@@ -178,12 +194,13 @@ impl Servers {
     async fn open_lanes(
         &self,
         request: &BatchRequest,
+        held: Option<u32>,
     ) -> Result<(StreamDescription, Vec<Option<Source>>), Error> {
         let lanes = self.roster.len();
         let mut opening = JoinSet::new();
         for server in (0..lanes).filter(|&index| self.roster.is_well(index)) {
             let (roster, request) = (Arc::clone(&self.roster), part(request, server, lanes));
-            opening.spawn(async move { (server, roster.server(server).incoming(&request).await) });
+            opening.spawn(async move { (server, roster.server(server).incoming(&request, held).await) });
         }
         let mut sources: Vec<Option<Source>> = (0..lanes).map(|_| None).collect();
         let mut truth: Option<(usize, StreamDescription)> = None;

@@ -15,7 +15,7 @@ use equibatch_proto::v1::{
 };
 use tokio::sync::oneshot;
 use tokio_stream::{Stream, StreamExt as _};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::*;
 
@@ -65,6 +65,7 @@ fn response(message: Message) -> v1::StreamBatchesResponse {
 #[tonic::async_trait]
 impl BatchLoader for Hand {
     type StreamBatchesStream = Responses;
+    type StreamSharedBatchesStream = Responses;
 
     async fn list_datasets(
         &self,
@@ -108,6 +109,13 @@ impl BatchLoader for Hand {
         &self,
         _request: Request<v1::ReportEpochRequest>,
     ) -> Result<Response<v1::ReportEpochResponse>, Status> {
+        Err(Status::unimplemented("an older server"))
+    }
+
+    async fn stream_shared_batches(
+        &self,
+        _request: Request<Streaming<v1::StreamSharedBatchesRequest>>,
+    ) -> Result<Response<Responses>, Status> {
         Err(Status::unimplemented("an older server"))
     }
 

@@ -1,6 +1,6 @@
 use std::io;
 
-use crate::{dataset, decode, pipeline, sample_data, sampling};
+use crate::{dataset, decode, pipeline, sample_data, sampling, service};
 
 /// Why there is nothing to report.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,9 @@ pub enum Error {
     /// A socket, or what goes through it.
     #[error("cannot measure sockets")]
     Socket(#[source] io::Error),
+    /// No address to serve at.
+    #[error("cannot serve to be measured")]
+    Serve(#[from] service::socket::Error),
     /// No plan.
     #[error("cannot plan")]
     Plan(#[from] sampling::Error),

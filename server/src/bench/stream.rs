@@ -1,30 +1,27 @@
 //! Batches through a server and a receiver, both in this process.
 
-use std::{io, net::Ipv4Addr, rc::Rc};
+use std::rc::Rc;
 
 use equibatch_proto::v1::{self, StreamBatchesRequest};
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, UnixListener},
-    runtime::{Builder, Runtime},
-};
-use tokio_stream::{Stream, wrappers::UnixListenerStream};
+use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::{Connected, TcpIncoming};
 
 use super::{
     Error, Report,
     engine::{self, runtime},
     meter::{Cost, Meter},
     raw,
-    receive::{connect, drain},
+    receive::Receiver,
     subject::Subject,
     turns::{Rounds, Turns},
 };
 use crate::{
     pipeline::Engine,
-    service::{ServiceConfig, serve},
+    service::{
+        ServiceConfig, door, serve,
+        socket::{Address, Sockets},
+    },
     tensor::ElementType,
 };
 
@@ -35,15 +32,16 @@ pub(super) fn join(subject: &Subject, turns: &mut Turns) -> Result<(), Error> {
     let cached = Rc::new(Serving::start(&subject.engine)?);
     let uncached = Rc::new(Serving::start(&subject.uncached)?);
     let (f32, u8) = (ElementType::F32, ElementType::U8);
-    let (tcp, unix) = (&cached.tcp, &cached.unix);
-    for (name, serving, address, element_type) in [
-        (TCP, &cached, tcp, f32),
-        ("stream_u8", &cached, tcp, u8),
-        ("unix_f32", &cached, unix, f32),
-        ("unix_u8", &cached, unix, u8),
-        ("uncached_f32", &uncached, &uncached.tcp, f32),
+    for (name, serving, way, element_type) in [
+        (TCP, &cached, Way::Tcp, f32),
+        ("stream_u8", &cached, Way::Tcp, u8),
+        ("unix_f32", &cached, Way::Unix, f32),
+        ("unix_u8", &cached, Way::Unix, u8),
+        ("shared_f32", &cached, Way::SharedMemory, f32),
+        ("shared_u8", &cached, Way::SharedMemory, u8),
+        ("uncached_f32", &uncached, Way::Tcp, f32),
     ] {
-        turns.join(name, receive(serving, address, subject, element_type)?);
+        turns.join(name, receive(serving, way, subject, element_type)?);
     }
     turns.join(RAW, raw::copy(subject, f32)?);
     turns.join("raw_tcp_u8", raw::copy(subject, u8)?);
@@ -75,16 +73,29 @@ pub(super) fn compare(rounds: &Rounds, report: &mut Report) {
     );
 }
 
+/// How batches come to the receiver.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Tcp,
+    Unix,
+    SharedMemory,
+}
+
 /// Receives the training batches of a server, one stream each turn.
 fn receive(
     serving: &Rc<Serving>,
-    address: &str,
+    way: Way,
     subject: &Subject,
     element_type: ElementType,
 ) -> Result<impl FnMut(u64) -> Result<Cost, Error> + use<>, Error> {
     let size = subject.size;
     let runtime = runtime()?;
-    let channel = runtime.block_on(connect(address.to_owned()))?;
+    let socket = serving.folder.path().join(SOCKET);
+    let receiver = match way {
+        Way::Tcp => runtime.block_on(Receiver::connect(format!("http://127.0.0.1:{}", serving.port)))?,
+        Way::Unix => runtime.block_on(Receiver::connect(format!("unix:{}", socket.display())))?,
+        Way::SharedMemory => Receiver::Lent(socket),
+    };
     let mut input = vec![0; subject.request(element_type).batch_bytes()];
     let serving = Rc::clone(serving);
     Ok(move |batches| {
@@ -101,20 +112,22 @@ fn receive(
             ElementType::U8 => v1::ElementType::U8,
         });
         let meter = Meter::start();
-        let images = runtime.block_on(drain(&channel, &request, &mut input))?;
+        let images = runtime.block_on(receiver.drain(request, &mut input))?;
         Ok(meter.stop(images))
     })
 }
 
+/// Name of the Unix socket in its folder.
+const SOCKET: &str = "socket";
+
 /// A server with threads of its own, as `server serve` has them.
 #[derive(Debug)]
 struct Serving {
-    /// Address of its TCP port.
-    tcp: String,
-    /// Address of its Unix socket.
-    unix: String,
+    /// Of the loopback.
+    port: u16,
+    /// Where its Unix socket is.
+    folder: TempDir,
     stop: CancellationToken,
-    _socket: TempDir,
     _runtime: Runtime,
 }
 
@@ -123,48 +136,33 @@ impl Serving {
         let runtime = Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(Error::Threads)?;
         let folder = TempDir::with_prefix("equibatch-bench-").map_err(Error::Folder)?;
-        let path = folder.path().join("socket");
-        let bound = runtime.block_on(async {
-            let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-            let port = tcp.local_addr()?.port();
-            Ok((port, tcp, UnixListener::bind(&path)?))
-        });
-        let (port, tcp, unix) = bound.map_err(Error::Socket)?;
+        let addresses = [
+            Address::Tcp {
+                host: "127.0.0.1".to_owned(),
+                port: 0,
+            },
+            Address::Unix {
+                path: folder.path().join(SOCKET),
+                mode: 0o600,
+            },
+        ];
+        let sockets = runtime.block_on(Sockets::bind(&addresses))?;
+        let ports = sockets.ports().map_err(Error::Socket)?;
         let stop = CancellationToken::new();
-        keep_serving(
-            &runtime,
-            engine,
-            &stop,
-            TcpIncoming::from(tcp).with_nodelay(Some(true)),
-        );
-        keep_serving(&runtime, engine, &stop, UnixListenerStream::new(unix));
+        let (engine, stopped) = (engine.clone(), stop.clone().cancelled_owned());
+        // A server that fails is noticed by its receiver.
+        runtime.spawn(async move {
+            let config = ServiceConfig::default();
+            let incoming = door(sockets.accept(), &config);
+            serve(engine, &config, incoming, stopped).await
+        });
         Ok(Self {
-            tcp: format!("http://127.0.0.1:{port}"),
-            unix: format!("unix:{}", path.display()),
+            port: ports[0].port(),
+            folder,
             stop,
-            _socket: folder,
             _runtime: runtime,
         })
     }
-}
-
-/// Serves connections until `stop`.
-fn keep_serving<C>(
-    runtime: &Runtime,
-    engine: &Engine,
-    stop: &CancellationToken,
-    incoming: impl Stream<Item = io::Result<C>> + Send + 'static,
-) where
-    C: AsyncRead
-        + AsyncWrite
-        + Connected<ConnectInfo: Clone + Send + Sync + 'static>
-        + Unpin
-        + Send
-        + 'static,
-{
-    let (engine, stop) = (engine.clone(), stop.clone().cancelled_owned());
-    // A server that fails is noticed by its receiver.
-    runtime.spawn(async move { serve(engine, &ServiceConfig::default(), incoming, stop).await });
 }
 
 impl Drop for Serving {

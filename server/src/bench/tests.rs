@@ -100,6 +100,8 @@ fn streams_reach_their_receiver_by_every_way() {
             "stream_u8_cpu_ms",
             "unix_f32_cpu_ms",
             "unix_u8_cpu_ms",
+            "shared_f32_cpu_ms",
+            "shared_u8_cpu_ms",
             "uncached_f32_cpu_ms",
             "raw_tcp_f32_cpu_ms",
             "raw_tcp_u8_cpu_ms",

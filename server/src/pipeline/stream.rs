@@ -70,6 +70,8 @@ impl BatchStream {
     }
 
     /// The next batch in order, `None` after the last; an error is the last thing that a stream gives.
+    ///
+    /// Where batches lie in shared memory, the buffers of those that were dropped since the last call are filled again from here on.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Batch, Error>>> {
         self.account.asked();
         let taken = self.job.poll_take(context.waker());

@@ -8,13 +8,18 @@
 //! # Layout
 //!
 //! - [`Messages`]: the responses to one request; `tensor`: where the tensor of a batch begins.
+//! - [`SharedMessages`]: the same where the tensors are read where the server made them; [`connect`]: the connection that this takes.
 //! - `flow`: sizes of frames and windows, and why.
 
 mod flow;
+mod local;
 mod messages;
+mod shared;
 mod tensor;
 
 pub use self::{
     flow::{FRAME, window},
+    local::{Mailbox, connect},
     messages::{Messages, Sizes},
+    shared::SharedMessages,
 };

@@ -1,4 +1,4 @@
-//! The service as a connection sees it: the generated one, but for the stream of batches, whose messages [`Frames`] sends.
+//! The service as a connection sees it: the generated one, but for the streams of batches, whose messages [`Frames`] sends.
 
 use std::{
     convert::Infallible,
@@ -7,24 +7,28 @@ use std::{
 
 use bytes::Buf as _;
 use equibatch_proto::v1::{
-    StreamBatchesRequest,
+    StreamBatchesRequest, StreamBatchesResponse, StreamSharedBatchesRequest,
     batch_loader_server::{BatchLoader as _, BatchLoaderServer},
 };
-use http::{Request, Response, header::CONTENT_TYPE};
+use http::{Request, Response, header::CONTENT_TYPE, request::Parts};
 use http_body_util::{BodyExt as _, Limited};
 use prost::Message as _;
+use tokio_util::sync::CancellationToken;
 use tonic::{
-    Status,
+    Status, Streaming,
     body::Body,
+    codec::Codec as _,
     codegen::{BoxFuture, Service},
     metadata::{GRPC_CONTENT_TYPE, MetadataMap},
     server::NamedService,
 };
+use tonic_prost::ProstCodec;
 
-use super::{Loader, door::Visit, frames::Frames};
+use super::{Loader, Responses, door::Visit, frames::Frames};
 
-/// The method that is served here.
+/// The methods that are served here.
 const STREAM_BATCHES: &str = "/equibatch.v1.BatchLoader/StreamBatches";
+const STREAM_SHARED_BATCHES: &str = "/equibatch.v1.BatchLoader/StreamSharedBatches";
 /// Bytes of a request, at most: a weight for each of 100,000 classes fits.
 const REQUEST_BYTES: usize = 4 << 20;
 
@@ -56,28 +60,54 @@ impl Service<Request<Body>> for Direct {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if request.uri().path() != STREAM_BATCHES {
-            return self.generated.call(request);
-        }
+        let is_shared = match request.uri().path() {
+            STREAM_BATCHES => false,
+            STREAM_SHARED_BATCHES => true,
+            _ => return self.generated.call(request),
+        };
         let loader = self.loader.clone();
         Box::pin(async move {
-            Ok(stream_batches(&loader, request)
-                .await
-                .unwrap_or_else(Status::into_http))
+            let answered = if is_shared {
+                stream_shared_batches(&loader, request).await
+            } else {
+                stream_batches(&loader, request).await
+            };
+            Ok(answered.unwrap_or_else(Status::into_http))
         })
     }
 }
 
 async fn stream_batches(loader: &Loader, request: Request<Body>) -> Result<Response<Body>, Status> {
     let (head, body) = request.into_parts();
-    let leash = head.extensions.get::<Visit>().map(Visit::leash);
-    let message = message(body).await?;
-    let metadata = MetadataMap::from_headers(head.headers);
-    let request = tonic::Request::from_parts(metadata, head.extensions, message);
+    let leash = leash(&head);
+    let request = with_head(head, message(body).await?);
     let responses = loader.stream_batches(request).await?.into_inner();
+    Ok(frames(responses, loader, leash))
+}
+
+async fn stream_shared_batches(loader: &Loader, request: Request<Body>) -> Result<Response<Body>, Status> {
+    let (head, body) = request.into_parts();
+    let leash = leash(&head);
+    let decoder = ProstCodec::<StreamBatchesResponse, StreamSharedBatchesRequest>::default().decoder();
+    let messages = Streaming::new_request(decoder, body, None, Some(REQUEST_BYTES));
+    let request = with_head(head, messages);
+    let responses = loader.stream_shared_batches(request).await?.into_inner();
+    Ok(frames(responses, loader, leash))
+}
+
+/// What cuts the connection that a request came by.
+fn leash(head: &Parts) -> Option<CancellationToken> {
+    head.extensions.get::<Visit>().map(Visit::leash)
+}
+
+fn with_head<T>(head: Parts, message: T) -> tonic::Request<T> {
+    tonic::Request::from_parts(MetadataMap::from_headers(head.headers), head.extensions, message)
+}
+
+fn frames(responses: Responses, loader: &Loader, leash: Option<CancellationToken>) -> Response<Body> {
     let mut response = Response::new(Body::new(Frames::new(responses, loader.patience(), leash)));
     response.headers_mut().insert(CONTENT_TYPE, GRPC_CONTENT_TYPE);
-    Ok(response)
+    response
 }
 
 /// The one message of a request.

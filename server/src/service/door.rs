@@ -32,6 +32,7 @@ use super::{
     ServiceConfig,
     access::{Guest, Place, Places},
     presence::{Busy, Presence},
+    socket::{Handover, Peer},
 };
 
 /// Bytes that a client sends unasked before anything else: HTTP/2's preface, and the header of its settings.
@@ -56,10 +57,30 @@ pub struct Guarded<C> {
     _place: Place,
 }
 
+/// Who comes, and what can be given to it.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    guest: Guest,
+    handover: Option<Handover>,
+}
+
+impl From<Peer> for Arrival {
+    fn from(peer: Peer) -> Self {
+        Self {
+            handover: match &peer {
+                Peer::Unix { handover, .. } => Some(handover.clone()),
+                Peer::Tcp(_) | Peer::Unknown => None,
+            },
+            guest: peer.into(),
+        }
+    }
+}
+
 /// What requests know of the connection that they came by.
 #[derive(Clone, Debug)]
 pub struct Visit {
     guest: Guest,
+    handover: Option<Handover>,
     leash: CancellationToken,
     blocked_ns: Arc<AtomicU64>,
     presence: Presence,
@@ -74,6 +95,11 @@ impl Visit {
     /// Who is at the other end.
     pub(super) fn guest(&self) -> Guest {
         self.guest.clone()
+    }
+
+    /// By which the process at the other end can get a file, where it is on this machine.
+    pub(super) fn handover(&self) -> Option<&Handover> {
+        self.handover.as_ref()
     }
 
     /// How long the connection could take no more bytes so far, in nanoseconds.
@@ -109,7 +135,7 @@ pub fn door<C>(
 ) -> ReceiverStream<io::Result<Guarded<C>>>
 where
     C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
-    C::ConnectInfo: Into<Guest>,
+    C::ConnectInfo: Into<Arrival>,
 {
     let (admitted, connections) = mpsc::channel(QUEUE);
     let door = Door {
@@ -137,7 +163,7 @@ struct Door<C> {
 impl<C> Door<C>
 where
     C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
-    C::ConnectInfo: Into<Guest>,
+    C::ConnectInfo: Into<Arrival>,
 {
     async fn watch(self: Arc<Self>, incoming: impl Stream<Item = io::Result<C>> + Send) {
         let mut incoming = pin!(incoming);
@@ -149,10 +175,10 @@ where
             match accepted {
                 None => return,
                 Some(Ok(stream)) => {
-                    let guest = stream.connect_info().into();
+                    let Arrival { guest, handover } = stream.connect_info().into();
                     match self.places.take(guest, self.share) {
                         // As many tasks as there are places.
-                        Ok(place) => drop(tokio::spawn(Arc::clone(&self).admit(stream, place))),
+                        Ok(place) => drop(tokio::spawn(Arc::clone(&self).admit(stream, handover, place))),
                         Err(full) => tracing::debug!(reason = ?full, "connection refused"),
                     }
                 }
@@ -164,7 +190,7 @@ where
         }
     }
 
-    async fn admit(self: Arc<Self>, stream: C, place: Place) {
+    async fn admit(self: Arc<Self>, stream: C, handover: Option<Handover>, place: Place) {
         let guest = place.guest().clone();
         match time::timeout(self.patience, self.secure(stream, &guest)).await {
             Ok(Ok(io)) => {
@@ -174,6 +200,7 @@ where
                     cut: Box::pin(leash.clone().cancelled_owned()),
                     visit: Visit {
                         guest,
+                        handover,
                         leash,
                         blocked_ns: Arc::default(),
                         presence: Presence::new(),

@@ -4,14 +4,15 @@
 //! beginning and its tensor, which is the last field of a batch for this reason, go to HTTP/2 in pieces, and those of the tensor are the
 //! batch's own buffer.
 //!
-//! HTTP/2 asks for the next piece when the reader has made room for the one before. So it is here that a reader who takes nothing is seen.
+//! HTTP/2 asks for the next piece when the reader has made room for the one before. So it is here that a reader who takes nothing is seen;
+//! and one who reads from shared memory, and gives nothing back.
 
 use std::{
     convert::Infallible,
     mem,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -53,6 +54,8 @@ struct State {
     tensor: Bytes,
     /// When the last frame was handed over, until the next one is asked for.
     given: Option<Instant>,
+    /// Wakes whoever asked for the next frame while it was the reader's turn.
+    waker: Option<Waker>,
     /// Set when the reader took nothing for too long: what comes next, and last.
     verdict: Option<Status>,
 }
@@ -71,6 +74,7 @@ impl Frames {
             responses: Some(responses),
             tensor: Bytes::new(),
             given: None,
+            waker: None,
             verdict: None,
         }));
         let watch = patience
@@ -94,8 +98,15 @@ impl Body for Frames {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let mut state = lock(&self.state);
-        state.given = None;
-        let frame = ready!(state.poll_frame(context));
+        let since = state.given.take();
+        let polled = state.poll_frame(context);
+        if polled.is_pending() {
+            // A reader that has been lent everything is waited for, although its connection takes more.
+            state.given = since.filter(|_| state.waits_for_reader());
+            state.waker = state.given.map(|_| context.waker().clone());
+            return Poll::Pending;
+        }
+        let frame = ready!(polled);
         state.given = frame.is_some().then(Instant::now);
         Poll::Ready(frame.map(Ok))
     }
@@ -127,6 +138,10 @@ impl State {
         Poll::Ready(Some(trailers(&end)))
     }
 
+    fn waits_for_reader(&self) -> bool {
+        self.responses.as_ref().is_some_and(Responses::is_exhausted)
+    }
+
     /// Frees what was made ahead. A message half sent stays half: the status says why.
     fn give_up(&mut self, patience: Duration) {
         self.verdict = Some(unread(patience));
@@ -134,6 +149,7 @@ impl State {
         if let Some(responses) = &mut self.responses {
             responses.stop();
         }
+        self.waker.take().into_iter().for_each(Waker::wake);
     }
 }
 
@@ -252,6 +268,7 @@ mod tests {
                 mixed_labels: (3..203).collect(),
                 mixed_weights: vec![0.25; 200],
                 tensor: vec![9; tensor].into(),
+                ..Batch::default()
             }));
         }
         assert_as_generated(Kind::Batch(Batch::default()));

@@ -31,6 +31,8 @@ pub struct ServiceConfig {
     pub streams_per_client: usize,
     /// A stream whose reader takes nothing for this long ends.
     pub reader_timeout: Option<Duration>,
+    /// Whether clients on this machine may read batches where they are made.
+    pub share_memory: bool,
     /// A connection that has not said within this what every client says first is closed.
     pub greeting_timeout: Duration,
     /// A connection without a request for this long is closed; its client makes another one when it has something to ask.
@@ -54,6 +56,7 @@ impl Default for ServiceConfig {
             streams_per_client: 32,
             // A client reads nothing while it validates its model, which may take minutes.
             reader_timeout: Some(Duration::from_secs(900)),
+            share_memory: true,
             greeting_timeout: Duration::from_secs(10),
             // Reports come once an epoch; a new connection then costs nothing that anybody notices.
             idle_timeout: Some(Duration::from_secs(900)),

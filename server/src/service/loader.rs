@@ -2,9 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use equibatch_proto::v1::{self, batch_loader_server::BatchLoader};
+use equibatch_proto::v1::{
+    self, OpenSharedBatches, StreamSharedBatchesRequest, batch_loader_server::BatchLoader,
+    stream_shared_batches_request::Message,
+};
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status};
+use tonic::{Extensions, Request, Response, Status, Streaming};
 
 use super::{
     ServiceConfig,
@@ -12,12 +15,14 @@ use super::{
     convert,
     door::Visit,
     drain::Guests,
+    lending::Lending,
     responses::Responses,
-    status::{no_place, status, stopping},
+    socket::{Handover, Used},
+    status::{no_memory, no_place, status, stopping},
 };
 use crate::{
     dataset::{self, Dataset, Split},
-    pipeline::{self, Engine},
+    pipeline::{self, BatchStream, Engine, StreamSpec},
 };
 
 /// Beta of the effective number of samples, where the request does not say.
@@ -39,6 +44,8 @@ pub struct Loader {
     share: usize,
     /// How long a reader may take nothing.
     patience: Option<Duration>,
+    /// Whether clients on this machine may read batches where they are made.
+    shares_memory: bool,
 }
 
 impl Loader {
@@ -57,6 +64,7 @@ impl Loader {
             guests,
             share: config.streams_per_client,
             patience: config.reader_timeout,
+            shares_memory: config.share_memory,
         }
     }
 
@@ -67,20 +75,21 @@ impl Loader {
 }
 
 /// Who asks, as the gate has noted.
-fn caller<T>(request: &Request<T>) -> Caller {
-    let caller = request.extensions().get::<Caller>();
+fn caller(extensions: &Extensions) -> Caller {
+    let caller = extensions.get::<Caller>();
     caller.expect("every request comes through the gate").clone()
 }
 
 #[tonic::async_trait]
 impl BatchLoader for Loader {
     type StreamBatchesStream = Responses;
+    type StreamSharedBatchesStream = Responses;
 
     async fn list_datasets(
         &self,
         request: Request<v1::ListDatasetsRequest>,
     ) -> Result<Response<v1::ListDatasetsResponse>, Status> {
-        let terms = &caller(&request).grant.terms;
+        let terms = &caller(request.extensions()).grant.terms;
         let summary = |dataset: &Dataset| v1::DatasetSummary {
             name: dataset.name.clone(),
             fingerprint: dataset.fingerprint.0.to_vec().into(),
@@ -102,7 +111,7 @@ impl BatchLoader for Loader {
         &self,
         request: Request<v1::DescribeDatasetRequest>,
     ) -> Result<Response<v1::DescribeDatasetResponse>, Status> {
-        let terms = &caller(&request).grant.terms;
+        let terms = &caller(request.extensions()).grant.terms;
         let request = request.into_inner();
         let beta = request.effective_number_beta.unwrap_or(EFFECTIVE_NUMBER_BETA);
         if !(0.0..1.0).contains(&beta) {
@@ -162,18 +171,67 @@ impl BatchLoader for Loader {
         &self,
         request: Request<v1::StreamBatchesRequest>,
     ) -> Result<Response<Responses>, Status> {
+        let (_, extensions, request) = request.into_parts();
+        self.stream(&extensions, request, None).await
+    }
+
+    async fn stream_shared_batches(
+        &self,
+        request: Request<Streaming<StreamSharedBatchesRequest>>,
+    ) -> Result<Response<Responses>, Status> {
+        let (_, extensions, mut messages) = request.into_parts();
+        if !self.shares_memory {
+            return Err(no_memory("this server shares none"));
+        }
+        let visit = extensions.get::<Visit>();
+        let handover = visit.and_then(Visit::handover).cloned();
+        let handover = handover.ok_or_else(|| no_memory("it is shared over Unix sockets only"))?;
+        let first = messages.message().await?.and_then(|first| first.message);
+        let Some(Message::Open(OpenSharedBatches {
+            batches: Some(request),
+            held,
+        })) = first
+        else {
+            return Err(Status::invalid_argument(
+                "the first message must open a stream, and say of what",
+            ));
+        };
+        let sharing = Sharing {
+            held,
+            handover,
+            returns: messages,
+        };
+        self.stream(&extensions, request, Some(sharing)).await
+    }
+}
+
+/// What a stream in shared memory needs.
+struct Sharing {
+    /// Batches that the reader means to hold.
+    held: u32,
+    /// By which it gets the memory.
+    handover: Handover,
+    /// By which it says what it needs no more.
+    returns: Streaming<StreamSharedBatchesRequest>,
+}
+
+impl Loader {
+    async fn stream(
+        &self,
+        extensions: &Extensions,
+        mut request: v1::StreamBatchesRequest,
+        sharing: Option<Sharing>,
+    ) -> Result<Response<Responses>, Status> {
         // Counted before the look, so that a server that stops now either waits for this stream or is seen to stop.
         let guest = self.guests.enter();
         if self.stopping.is_cancelled() {
             return Err(stopping());
         }
-        let Caller { guest: client, grant } = caller(&request);
+        let Caller { guest: client, grant } = caller(extensions);
         let place = self
             .places
             .take(client.clone(), grant.terms.streams.unwrap_or(self.share))
             .map_err(|full| no_place(full, &client))?;
-        let visit = request.extensions().get::<Visit>().cloned();
-        let mut request = request.into_inner();
         request.weight = request.weight.or(grant.terms.weight);
         let served = self
             .engine
@@ -183,12 +241,8 @@ impl BatchLoader for Loader {
         let limits = grant.terms.within(self.engine.limits());
         spec.validate(&limits)
             .map_err(|error| status(&pipeline::Error::from(error)))?;
-        let engine = self.engine.clone();
-        let opened = tokio::task::spawn_blocking(move || engine.open(spec)).await;
-        let mut stream = opened
-            .map_err(|_panic| Status::internal("planning the stream panicked"))?
-            .map_err(|error| status(&error))?;
-        if let Some(visit) = visit {
+        let (mut stream, lending) = self.open(spec, sharing).await?;
+        if let Some(visit) = extensions.get::<Visit>() {
             stream.sent_by(visit.blocked_ns());
         }
         let spec = &stream.description().spec;
@@ -203,14 +257,43 @@ impl BatchLoader for Loader {
             step = spec.start.position.step,
             rank = spec.shard.rank,
             world = spec.shard.world,
+            shared_memory = lending.is_some(),
             "stream opened"
         );
         Ok(Response::new(Responses::new(
             stream,
+            lending,
             &self.stopping,
             &grant,
             (guest, place),
         )))
+    }
+
+    /// Plans the stream, and hands its memory over where it is shared.
+    async fn open(
+        &self,
+        spec: StreamSpec,
+        sharing: Option<Sharing>,
+    ) -> Result<(BatchStream, Option<Lending>), Status> {
+        let engine = self.engine.clone();
+        let held = sharing.as_ref().map(|sharing| sharing.held as usize);
+        let opened = tokio::task::spawn_blocking(move || match held {
+            Some(held) => engine
+                .open_shared(spec, held)
+                .map(|(stream, memory)| (stream, Some(memory))),
+            None => engine.open(spec).map(|stream| (stream, None)),
+        });
+        let (stream, memory) = opened
+            .await
+            .map_err(|_panic| Status::internal("planning the stream panicked"))?
+            .map_err(|error| status(&error))?;
+        let (Some(sharing), Some(memory)) = (sharing, memory) else {
+            return Ok((stream, None));
+        };
+        let lending = Lending::new(&memory, sharing.returns);
+        let handed_over = sharing.handover.give(memory.file);
+        handed_over.map_err(|Used| no_memory("this connection has carried some before"))?;
+        Ok((stream, Some(lending)))
     }
 }
 

@@ -7,6 +7,7 @@ mod door;
 mod drain;
 mod frames;
 mod health;
+mod lending;
 mod listen;
 mod loader;
 mod presence;
@@ -16,7 +17,7 @@ mod status;
 
 pub use self::{
     access::{Access, AccessError, AccessFiles, Guest, TlsFiles, Tokens},
-    door::{Guarded, Visit, door},
+    door::{Arrival, Guarded, Visit, door},
     health::{HealthError, ask_health},
     listen::{ServiceConfig, serve},
     loader::Loader,

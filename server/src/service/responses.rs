@@ -16,6 +16,7 @@ use super::{
     access::{Grant, Place},
     convert,
     drain::Guest,
+    lending::Lending,
     status::{status, stopping, withdrawn},
 };
 use crate::{
@@ -29,6 +30,9 @@ use crate::{
 pub struct Responses {
     /// `None` when all is said.
     stream: Option<BatchStream>,
+    /// What the reader has of it, where it reads the batches where they are made. Given up after the stream, so that nothing is written to
+    /// what it may still be reading.
+    lending: Option<Lending>,
     is_described: bool,
     stopping: Pin<Box<WaitForCancellationFutureOwned>>,
     withdrawn: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -40,9 +44,10 @@ pub struct Responses {
 }
 
 impl Responses {
-    /// Responses from `stream`, until `stopping` or until `grant` is withdrawn.
+    /// Responses from `stream`, until `stopping` or until `grant` is withdrawn; with `lending`, from the memory that is lent.
     pub(super) fn new(
         stream: BatchStream,
+        lending: Option<Lending>,
         stopping: &CancellationToken,
         grant: &Grant,
         guest: (Guest, Place),
@@ -52,6 +57,7 @@ impl Responses {
         let until = |token: &CancellationToken| Box::pin(token.clone().cancelled_owned());
         Self {
             stream: Some(stream),
+            lending,
             is_described: false,
             stopping: until(stopping),
             withdrawn: until(&grant.withdrawn),
@@ -67,6 +73,12 @@ impl Responses {
     pub(super) fn stop(&mut self) {
         let _named = self.span.enter();
         self.stream = None;
+        self.lending = None;
+    }
+
+    /// Says that it is the reader's turn: it holds all that can be lent.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.lending.as_ref().is_some_and(Lending::is_exhausted)
     }
 }
 
@@ -87,7 +99,8 @@ impl Stream for Responses {
         };
         if !this.is_described {
             this.is_described = true;
-            let description = convert::description(stream.description());
+            let mut description = convert::description(stream.description());
+            description.memory = this.lending.as_ref().map(Lending::memory);
             return Poll::Ready(Some(Ok(response(Message::Description(description)))));
         }
         if this.stopping.as_mut().poll(context).is_ready() {
@@ -98,15 +111,28 @@ impl Stream for Responses {
             this.stream = None;
             return Poll::Ready(Some(Err(withdrawn())));
         }
+        if let Some(lending) = &mut this.lending {
+            if let Err(status) = lending.poll_returns(context) {
+                this.stream = None;
+                return Poll::Ready(Some(Err(status)));
+            }
+            if lending.is_exhausted() {
+                return Poll::Pending;
+            }
+        }
         let polled = stream.poll_next(context);
         if !matches!(polled, Poll::Ready(None)) {
             trace(&mut this.batch, &polled);
         }
         let answer = match ready!(polled) {
-            Some(Ok(batch)) => Some(Ok(response(Message::Batch(convert::batch(
-                batch,
-                stream.description(),
-            ))))),
+            Some(Ok(batch)) => {
+                let offset = batch.offset;
+                let mut batch = convert::batch(batch, stream.description());
+                if let Some(lending) = &mut this.lending {
+                    lending.lend(&mut batch, offset);
+                }
+                Some(Ok(response(Message::Batch(batch))))
+            }
             Some(Err(error)) => {
                 tracing::warn!(error = %error, "stream failed");
                 Some(Err(status(&error)))

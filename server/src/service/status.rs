@@ -94,6 +94,12 @@ pub(super) fn unread(patience: Duration) -> Status {
     ))
 }
 
+/// What a client hears that cannot read batches where they are made, and should ask for them to be sent.
+#[must_use]
+pub(super) fn no_memory(reason: &str) -> Status {
+    Status::unimplemented(format!("no memory to share: {reason}"))
+}
+
 /// What a client hears for whom there is no place.
 #[must_use]
 pub(super) fn no_place(full: Full, client: &Guest) -> Status {
@@ -249,6 +255,7 @@ mod tests {
         assert_eq!(status(&convert::Error::NoPolicy).code(), Code::InvalidArgument);
         assert_eq!(stopping().code(), Code::Unavailable);
         assert_eq!(withdrawn().code(), Code::Unauthenticated);
+        assert_eq!(no_memory("").code(), Code::Unimplemented);
         assert_eq!(unread(Duration::from_secs(1)).code(), Code::DeadlineExceeded);
         for full in [Full::All(1), Full::Share(1)] {
             assert_eq!(no_place(full, &Guest::Local).code(), Code::ResourceExhausted);

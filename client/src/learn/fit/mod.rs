@@ -107,6 +107,7 @@ impl Fit<'_> {
         let progress = self.learner.progress();
         let epochs = progress.config.epochs;
         let mut stream = images::open(self.servers, progress, epochs, self.prefetch)?;
+        observer.batches_come_by(stream.ways());
         let mut epoch = Epoch::default();
         loop {
             let started = Instant::now();

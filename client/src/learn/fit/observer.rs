@@ -8,6 +8,8 @@ use crate::learn::{learner::StepReport, metrics::Figures};
 
 /// What is told while a model learns.
 pub trait Observer {
+    /// How batches will come, in words.
+    fn batches_come_by(&mut self, _ways: &str) {}
     /// A step is done.
     fn step(&mut self, step: &StepEvent);
     /// An epoch is done, judged and saved.
@@ -68,6 +70,11 @@ pub struct EpochRecord {
 
 /// Both are told.
 impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn batches_come_by(&mut self, ways: &str) {
+        self.0.batches_come_by(ways);
+        self.1.batches_come_by(ways);
+    }
+
     fn step(&mut self, step: &StepEvent) {
         self.0.step(step);
         self.1.step(step);
@@ -81,6 +88,12 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
 
 /// It is told where it is there.
 impl<A: Observer> Observer for Option<A> {
+    fn batches_come_by(&mut self, ways: &str) {
+        if let Some(observer) = self {
+            observer.batches_come_by(ways);
+        }
+    }
+
     fn step(&mut self, step: &StepEvent) {
         if let Some(observer) = self {
             observer.step(step);

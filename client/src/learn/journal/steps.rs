@@ -101,6 +101,10 @@ fn warn(path: &Path, error: &io::Error) {
 }
 
 impl<O: Observer> Observer for StepLog<O> {
+    fn batches_come_by(&mut self, ways: &str) {
+        self.inner.batches_come_by(ways);
+    }
+
     fn step(&mut self, step: &StepEvent) {
         self.write(&StepLine {
             step: step.steps,

@@ -45,6 +45,7 @@ pub(in crate::service) fn description(description: &Description) -> v1::StreamDe
         epochs: spec.epochs,
         canonical_short_side: spec.canonical_short_side().unwrap_or(0),
         stream_id: description.id.0.to_be_bytes().to_vec().into(),
+        memory: None,
     }
 }
 
@@ -96,6 +97,7 @@ pub(in crate::service) fn batch(batch: Batch, description: &Description) -> v1::
         replacements: batch.replacements.into_iter().map(replacement).collect(),
         mixed_labels: mixed.iter().map(|mixed| mixed.label).collect(),
         mixed_weights: mixed.iter().map(|mixed| mixed.weight).collect(),
+        in_memory: None,
         tensor: batch.tensor,
     }
 }

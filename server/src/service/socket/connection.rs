@@ -13,17 +13,19 @@ use tokio::{
 };
 use tonic::transport::server::Connected;
 
+use super::Handover;
+
 /// One connection.
 #[derive(Debug)]
 pub enum Connection {
     /// From anywhere.
     Tcp(TcpStream),
-    /// From this machine.
-    Unix(UnixStream),
+    /// From this machine, with what may go along with the bytes.
+    Unix(UnixStream, Handover),
 }
 
 /// Who is at the other end, as far as the system knows.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Peer {
     /// An address.
     Tcp(SocketAddr),
@@ -31,6 +33,8 @@ pub enum Peer {
     Unix {
         /// Its number, where the system says.
         process: Option<i32>,
+        /// By which it can get a file.
+        handover: Handover,
     },
     /// Nothing is known.
     Unknown,
@@ -42,8 +46,9 @@ impl fmt::Display for Peer {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix {
                 process: Some(process),
+                ..
             } => write!(f, "process {process}"),
-            Self::Unix { process: None } | Self::Unknown => f.write_str("unknown"),
+            Self::Unix { process: None, .. } | Self::Unknown => f.write_str("unknown"),
         }
     }
 }
@@ -54,8 +59,9 @@ impl Connected for Connection {
     fn connect_info(&self) -> Peer {
         match self {
             Self::Tcp(stream) => stream.peer_addr().map_or(Peer::Unknown, Peer::Tcp),
-            Self::Unix(stream) => Peer::Unix {
+            Self::Unix(stream, handover) => Peer::Unix {
                 process: stream.peer_cred().ok().and_then(|peer| peer.pid()),
+                handover: handover.clone(),
             },
         }
     }
@@ -66,9 +72,23 @@ macro_rules! either {
     ($self:ident.$method:ident($($argument:expr),*)) => {
         match $self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).$method($($argument),*),
-            Self::Unix(stream) => Pin::new(stream).$method($($argument),*),
+            Self::Unix(stream, _) => Pin::new(stream).$method($($argument),*),
         }
     };
+}
+
+impl Connection {
+    /// Writes `pieces` together with a file, where one waits to be handed over.
+    fn hand_over(
+        &self,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Option<Poll<io::Result<usize>>> {
+        match self {
+            Self::Tcp(_) => None,
+            Self::Unix(stream, handover) => handover.poll_write(stream, context, pieces),
+        }
+    }
 }
 
 impl AsyncRead for Connection {
@@ -83,6 +103,9 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if let Some(polled) = self.hand_over(context, &[io::IoSlice::new(bytes)]) {
+            return polled;
+        }
         either!(self.poll_write(context, bytes))
     }
 
@@ -91,6 +114,9 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let Some(polled) = self.hand_over(context, pieces) {
+            return polled;
+        }
         either!(self.poll_write_vectored(context, pieces))
     }
 

@@ -5,10 +5,12 @@
 //! - [`Address`]: where to listen, as configured.
 //! - [`Sockets`]: bound to all of them, nothing accepted yet.
 //! - [`Connection`]: one accepted connection of either kind.
+//! - [`Handover`]: a file that goes along with the bytes of a connection.
 //! - `accept`: the loops that accept; `unix`: socket files and their lives.
 
 mod accept;
 mod connection;
+mod handover;
 mod unix;
 
 use std::{
@@ -21,7 +23,11 @@ use tokio::net::{TcpListener, UnixListener};
 
 pub(super) use self::connection::Peer;
 use self::unix::SocketFile;
-pub use self::{accept::Incoming, connection::Connection};
+pub use self::{
+    accept::Incoming,
+    connection::Connection,
+    handover::{Handover, Used},
+};
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,33 @@
+//! A reader that keeps what it gets: `borrow ADDRESS BATCHES`.
+//!
+//! It takes so many batches from a server on this machine and says `holding` and by which way they came. Then, for every line that it reads,
+//! it says the digests of all that it holds, once more. It keeps them until its input ends.
+
+#![allow(clippy::print_stdout, reason = "the lines are what the program is for")]
+
+use std::{env, io};
+
+use anyhow::{Context as _, Result, bail};
+use equibatch_client::stream::{Batch, Patience, Servers};
+use equibatch_tests::receive::borrowed;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [address, batches] = &arguments[..] else {
+        bail!("usage: borrow ADDRESS BATCHES");
+    };
+    let batches: usize = batches.parse().context("BATCHES")?;
+    let servers = Servers::open(address, Patience::default())?;
+    let mut stream = servers.stream(&borrowed(1_000_000), batches)?;
+    let mut held: Vec<Batch> = vec![];
+    for _ in 0..batches {
+        held.push(stream.next_batch()?.context("a batch")?);
+    }
+    println!("holding by {}", stream.ways());
+    for line in io::stdin().lines() {
+        line?;
+        let digest = |batch: &Batch| blake3::hash(&batch.tensor).to_hex().to_string();
+        println!("{}", held.iter().map(digest).collect::<Vec<_>>().join(" "));
+    }
+    Ok(())
+}
