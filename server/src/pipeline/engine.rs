@@ -21,6 +21,7 @@ use super::{
     source::{Files, Source},
     spec::StreamSpec,
     stream::{Account, BatchStream, Description, Seat, say_reported},
+    twins::{Group, Key, Twins},
     verdict::{Spent, Usage},
     workers::Workers,
 };
@@ -42,6 +43,7 @@ pub struct Engine {
     source: Arc<dyn Source>,
     open_streams: Arc<AtomicUsize>,
     epochs: Arc<Epochs>,
+    twins: Arc<Twins>,
     config: EngineConfig,
 }
 
@@ -68,6 +70,19 @@ pub(super) struct Planned {
     pub(super) description: Description,
     pub(super) plan: Plan,
     pub(super) producer: Producer,
+}
+
+impl Planned {
+    /// What it has in common with its twins.
+    fn key(&self) -> Key {
+        let Description { spec, spec_hash, .. } = &self.description;
+        Key {
+            dataset: self.producer.decoder.dataset,
+            spec: *spec_hash,
+            seed: spec.seed,
+            shard: spec.shard,
+        }
+    }
 }
 
 impl Engine {
@@ -101,6 +116,7 @@ impl Engine {
             source,
             open_streams: Arc::default(),
             epochs: Arc::default(),
+            twins: Arc::default(),
             config,
         })
     }
@@ -202,7 +218,10 @@ impl Engine {
         let planned = self.plan(spec)?;
         let seat = Seat::take(&self.open_streams, self.config.limits.open_streams)?;
         let buffers = Pool::new(planned.description.spec.batch_bytes());
-        Ok(self.start(planned, seat, buffers))
+        let twins = self
+            .twins
+            .group(planned.key(), self.window(&planned.description.spec));
+        Ok(self.start(planned, seat, (buffers, Some(twins))))
     }
 
     /// Like [`Engine::open`], with batches that lie in memory which another process can see, at [`Batch::offset`](super::Batch::offset). No
@@ -225,10 +244,20 @@ impl Engine {
             bytes: batches * stride,
             batches,
         };
-        Ok((self.start(planned, seat, pool), memory))
+        Ok((self.start(planned, seat, (pool, None)), memory))
     }
 
-    fn start(&self, planned: Planned, seat: Seat, buffers: Arc<Pool>) -> BatchStream {
+    /// Batches of a stream that may be open at a time.
+    fn window(&self, spec: &StreamSpec) -> usize {
+        self.fitting(spec).min(self.config.stream_batches.get())
+    }
+
+    fn start(
+        &self,
+        planned: Planned,
+        seat: Seat,
+        (buffers, twins): (Arc<Pool>, Option<Arc<Group>>),
+    ) -> BatchStream {
         let Planned {
             description,
             plan,
@@ -241,10 +270,9 @@ impl Engine {
         let work = Work {
             producer,
             plan,
-            window: self
-                .fitting(&description.spec)
-                .min(self.config.stream_batches.get()),
+            window: self.window(&description.spec),
             buffers,
+            twins,
         };
         let job = Arc::new(Job::new(work, description.spec.start.position));
         let workers = Arc::clone(&self.workers);

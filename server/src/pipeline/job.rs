@@ -1,7 +1,8 @@
 //! The half of a stream that the workers see: a window of batches that are being filled.
 //!
 //! Batches are opened in order, filled a piece at a time by whichever worker is free, and delivered in order. No more than `window`
-//! batches are open; a reader that does not read stops its own stream and nothing else.
+//! batches are open; a reader that does not read stops its own stream and nothing else. Streams of the same batches fill them
+//! [together](super::twins).
 
 use std::{
     collections::VecDeque,
@@ -16,18 +17,17 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::{
     Error,
-    batch::{Batch, Mixed, Replacement},
+    batch::Batch,
+    making::{Making, Outline},
     mixing::partners,
-    piece::{self, Done, Piece},
+    piece::{self, Piece},
     position::Position,
     produce::Producer,
     turns::Share,
+    twins::Group,
     workers::{self, Task},
 };
-use crate::{
-    memory::{Pool, Remainder},
-    sampling::{Plan, Slot},
-};
+use crate::{memory::Pool, sampling::Plan};
 
 /// What a [`Job`] is made from.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub(super) struct Work {
     pub(super) window: usize,
     /// What batches are written to. Where it is bounded, no batch is opened before there is a buffer for it.
     pub(super) buffers: Arc<Pool>,
+    /// With whom batches are shared; `None` where they lie in memory that only this stream's reader sees.
+    pub(super) twins: Option<Arc<Group>>,
 }
 
 /// A stream's work.
@@ -53,30 +55,21 @@ struct State {
     /// The batch to open next; `None` behind the last one.
     next: Option<Position>,
     /// Opened and not delivered, in order.
-    open: VecDeque<Open>,
+    open: VecDeque<Arc<Making>>,
     /// Number of the batch at the front of `open`, counted from the start of the stream.
     front: u64,
-    /// What nobody has claimed yet, with the number of its batch.
-    unclaimed: VecDeque<(u64, Piece)>,
     /// Says that the job stands in the workers' queue or is in a worker's hand.
     is_queued: bool,
     /// Set when the reader has gone: no more work.
     is_closed: bool,
     /// The first batch that failed, by number.
     failure: Option<(u64, Error)>,
+    /// Of a reader that waits for a batch which is not open.
     waker: Option<Waker>,
 }
 
-/// A batch being filled.
-#[derive(Debug)]
-struct Open {
-    position: Position,
-    slots: Vec<Slot>,
-    mixed: Option<Vec<Mixed>>,
-    done: Vec<Option<Done>>,
-    missing: usize,
-    remainder: Remainder,
-}
+/// A piece, its batch, and the number of that in this stream.
+type Claimed = (u64, Arc<Making>, Piece);
 
 impl Job {
     pub(super) fn new(work: Work, start: Position) -> Self {
@@ -93,34 +86,49 @@ impl Job {
         }
     }
 
-    /// The next batch in order; where it is not there yet, `waker` is called when it is.
+    /// The next batch in order; where it is not there yet, `waker` is called when it is, or when there is work to be done for it.
     pub(super) fn poll_take(&self, waker: &Waker) -> Poll<Option<Result<Batch, Error>>> {
         let mut state = self.lock();
         let front = state.front;
         if let Some((_, error)) = state.failure.take_if(|(batch, _)| *batch == front) {
-            state.close();
+            let dropped = state.close();
+            drop(state);
+            drop(dropped);
             return Poll::Ready(Some(Err(error)));
         }
         match state.open.front() {
-            Some(open) if open.missing == 0 => {
-                let open = state.open.pop_front().expect("there is a front");
-                state.front += 1;
-                drop(state);
-                Poll::Ready(Some(Ok(self.join(open))))
+            None if state.next.is_none() || state.is_closed => return Poll::Ready(None),
+            Some(making) if !making.has_ended(waker) => return Poll::Pending,
+            Some(making) => {
+                let batch = match &self.work.twins {
+                    Some(_) => making.share(),
+                    None => making.take(),
+                };
+                if let Some(batch) = batch {
+                    let making = state.open.pop_front();
+                    state.front += 1;
+                    state.waker = None;
+                    drop(state);
+                    if let (Some(making), Some(twins)) = (making, &self.work.twins) {
+                        twins.keep(making);
+                    }
+                    return Poll::Ready(Some(Ok(batch)));
+                }
             }
-            None if state.next.is_none() || state.is_closed => Poll::Ready(None),
-            _ => {
-                state.waker = Some(waker.clone());
-                Poll::Pending
-            }
+            None => {}
         }
+        // Not open, or spoiled: the batch cannot wake anybody.
+        state.waker = Some(waker.clone());
+        Poll::Pending
     }
 
     /// Says that the job should be queued now, and takes it for queued.
     pub(super) fn wants_queue(&self) -> bool {
         let mut state = self.lock();
-        let has_work = !state.unclaimed.is_empty() || self.may_open(&state);
-        let wants = has_work && !state.is_queued && !state.is_closed && state.failure.is_none();
+        let has_work = |making: &Arc<Making>| making.has_pieces() || making.is_spoiled();
+        let wants = !state.is_queued
+            && !state.is_closed
+            && (state.within_reach().any(has_work) || self.may_open(&state));
         state.is_queued |= wants;
         wants
     }
@@ -132,120 +140,111 @@ impl Job {
     }
 
     fn may_open(&self, state: &State) -> bool {
-        state.next.is_some() && state.open.len() < self.work.window && self.work.buffers.has_room()
+        state.next.is_some()
+            && state.failure.is_none()
+            && state.open.len() < self.work.window
+            && self.work.buffers.has_room()
     }
 
-    /// Cuts the shard's part of the batch at `position` into pieces.
-    fn open(&self, position: Position) -> (Open, Vec<Piece>) {
+    /// Begins the shard's part of the batch at `position`.
+    fn begin(&self, position: Position) -> Making {
         let spec = &self.work.producer.spec;
+        let image_bytes = spec.tensor.image_bytes();
         let slots = self.work.plan.batch(position.epoch, position.step);
         let partners = partners(spec, position, &slots);
         let (shard, batch) = (spec.shard, (&slots[..], &partners[..]));
         let count = shard.share(slots.len());
         let buffer = self.work.buffers.take().expect("others only give buffers back");
-        let (chunks, remainder) = buffer.split(count, spec.tensor.image_bytes());
+        let (chunks, remainder) = buffer.split(count, image_bytes);
         let pieces = piece::pieces(position, batch, shard, chunks);
-        let open = Open {
+        let outline = Outline {
             position,
+            next: position.next(self.work.plan.steps_per_epoch()),
             mixed: piece::mixed(batch, shard, spec.tensor.size),
             slots: (0..count).map(|index| slots[shard.place(index)]).collect(),
-            done: (0..count).map(|_| None).collect(),
-            missing: count,
-            remainder,
+            image_bytes,
         };
-        (open, pieces)
+        Making::new(outline, pieces, remainder)
     }
 
-    fn claim_piece(&self) -> Option<(u64, Piece)> {
+    /// The batch at `position`, which a twin may have begun.
+    fn open(&self, position: Position) -> Result<Arc<Making>, Error> {
+        let begin = || self.begin(position);
+        let opened = catch_unwind(AssertUnwindSafe(|| match &self.work.twins {
+            Some(twins) => twins.join(position, begin),
+            None => Arc::new(begin()),
+        }));
+        opened.map_err(|_panic| panicked(position))
+    }
+
+    fn claim_piece(&self) -> Option<Claimed> {
         let mut state = self.lock();
-        while state.unclaimed.is_empty() && state.failure.is_none() && self.may_open(&state) {
-            let position = state.next.take().expect("a batch may be opened");
-            let batch = state.front + state.open.len() as u64;
-            let Ok((open, pieces)) = catch_unwind(AssertUnwindSafe(|| self.open(position))) else {
-                state.fail(batch, panicked(position));
-                break;
-            };
-            let (spec, steps) = (&self.work.producer.spec, self.work.plan.steps_per_epoch());
-            let following = spec.stride.first_from(position.next(steps), steps);
-            state.next = (following.epoch < u64::from(spec.epochs)).then_some(following);
-            state.unclaimed = pieces.into_iter().map(|piece| (batch, piece)).collect();
-            state.open.push_back(open);
+        let mut claimed = None;
+        if !state.is_closed {
+            claimed = self.claim_open(&mut state);
+            while claimed.is_none() && self.may_open(&state) {
+                self.open_next(&mut state);
+                claimed = self.claim_open(&mut state);
+            }
         }
-        let is_open = !state.is_closed && state.failure.is_none();
-        let piece = if is_open {
-            state.unclaimed.pop_front()
-        } else {
-            None
-        };
-        state.is_queued = piece.is_some();
-        // A batch without images for this shard, or a failure, is news for the reader.
-        let waker = if piece.is_none() { state.waker.take() } else { None };
+        state.is_queued = claimed.is_some();
+        // A batch that is there already, or a failure, is news for a reader that waited for it to be opened.
+        let waker = state.waker.take();
+        let waker = waker.filter(|waker| state.is_news(waker));
         drop(state);
         waker.into_iter().for_each(Waker::wake);
-        piece
+        claimed
     }
 
-    fn make(&self, batch: u64, piece: Piece) {
-        let position = piece.position;
-        let made = catch_unwind(AssertUnwindSafe(|| piece.make(&self.work.producer)));
-        let mut state = self.lock();
-        match made {
-            Ok(Ok(made)) => {
-                let place = batch.checked_sub(state.front).map(|place| place as usize);
-                if let Some(open) = place.and_then(|place| state.open.get_mut(place)) {
-                    open.missing -= made.len();
-                    for done in made {
-                        let index = done.index;
-                        open.done[index] = Some(done);
+    /// A piece of a batch that is open. Those that a twin spoiled are begun anew.
+    fn claim_open(&self, state: &mut State) -> Option<Claimed> {
+        for index in 0..state.within_reach().count() {
+            let number = state.front + index as u64;
+            if state.open[index].is_spoiled() {
+                let position = state.open[index].position();
+                match self.open(position) {
+                    Ok(again) => state.open[index] = again,
+                    Err(error) => {
+                        state.fail(number, error);
+                        return None;
                     }
                 }
             }
-            Ok(Err(error)) => state.fail(batch, error),
-            Err(_panic) => state.fail(batch, panicked(position)),
+            let making = &state.open[index];
+            if let Some(piece) = making.claim() {
+                return Some((number, Arc::clone(making), piece));
+            }
         }
-        let front_is_ready = state.open.front().is_some_and(|open| open.missing == 0);
-        let waker = if front_is_ready || state.failure.is_some() {
-            state.waker.take()
-        } else {
-            None
-        };
-        drop(state);
-        waker.into_iter().for_each(Waker::wake);
+        None
     }
 
-    fn join(&self, open: Open) -> Batch {
-        let Open {
-            position,
-            slots,
-            mixed,
-            done,
-            remainder,
-            ..
-        } = open;
-        let done: Vec<Done> = done
-            .into_iter()
-            .map(|done| done.expect("no sample is missing"))
-            .collect();
-        let samples: Vec<u32> = done.iter().map(|done| done.sample).collect();
-        let planned = slots.iter().map(|slot| slot.sample);
-        let replacements = planned
-            .zip(&samples)
-            .enumerate()
-            .filter(|(_, (planned, used))| planned != *used)
-            .map(|(slot, (broken, _))| Replacement { slot, broken })
-            .collect();
-        let bytes = slots.len() * self.work.producer.spec.tensor.image_bytes();
-        let tensor = remainder.join(done.into_iter().map(|done| done.chunk));
-        Batch {
-            position,
-            next: position.next(self.work.plan.steps_per_epoch()),
-            labels: slots.iter().map(|slot| slot.class).collect(),
-            samples,
-            mixed,
-            replacements,
-            offset: tensor.offset(),
-            tensor: tensor.freeze(bytes),
+    fn open_next(&self, state: &mut State) {
+        let position = state.next.take().expect("a batch may be opened");
+        match self.open(position) {
+            Ok(making) => {
+                let (spec, steps) = (&self.work.producer.spec, self.work.plan.steps_per_epoch());
+                let following = spec.stride.first_from(position.next(steps), steps);
+                state.next = (following.epoch < u64::from(spec.epochs)).then_some(following);
+                state.open.push_back(making);
+            }
+            Err(error) => {
+                let number = state.front + state.open.len() as u64;
+                state.fail(number, error);
+            }
         }
+    }
+
+    fn make(&self, (batch, making, piece): Claimed) {
+        let position = piece.position;
+        let made = catch_unwind(AssertUnwindSafe(|| piece.make(&self.work.producer)));
+        let error = match made {
+            Ok(Ok(made)) => return making.fill(made).into_iter().for_each(Waker::wake),
+            Ok(Err(error)) => error,
+            Err(_panic) => panicked(position),
+        };
+        // Before the others hear of it: this stream's reader is to find the error.
+        self.lock().fail(batch, error);
+        making.spoil().into_iter().for_each(Waker::wake);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -254,6 +253,33 @@ impl Job {
 }
 
 impl State {
+    /// Open batches that will be delivered: those before the first failure.
+    fn within_reach(&self) -> impl Iterator<Item = &Arc<Making>> {
+        let reach = match &self.failure {
+            Some((batch, _)) => batch.saturating_sub(self.front) as usize,
+            None => self.open.len(),
+        };
+        self.open.iter().take(reach)
+    }
+
+    /// Says that the reader, which is woken by `waker`, would find something now. Where not, it is woken when it would.
+    fn is_news(&mut self, waker: &Waker) -> bool {
+        if self
+            .failure
+            .as_ref()
+            .is_some_and(|(batch, _)| *batch == self.front)
+        {
+            return true;
+        }
+        match self.open.front() {
+            Some(making) => making.has_ended(waker),
+            None => {
+                self.waker = Some(waker.clone());
+                false
+            }
+        }
+    }
+
     /// Keeps the failure of the earliest batch: those before it are still delivered.
     fn fail(&mut self, batch: u64, error: Error) {
         if self.failure.as_ref().is_none_or(|(first, _)| batch < *first) {
@@ -262,20 +288,20 @@ impl State {
     }
 
     /// Ends the stream, and returns what it held, to be dropped without the lock.
-    fn close(&mut self) -> (VecDeque<Open>, VecDeque<(u64, Piece)>) {
+    fn close(&mut self) -> VecDeque<Arc<Making>> {
         self.is_closed = true;
         self.next = None;
         self.waker = None;
-        (mem::take(&mut self.open), mem::take(&mut self.unclaimed))
+        mem::take(&mut self.open)
     }
 }
 
 impl workers::Job for Job {
     fn claim(self: Arc<Self>) -> Option<Task> {
-        let (batch, piece) = self.claim_piece()?;
+        let claimed = self.claim_piece()?;
         Some(Box::new(move || {
             let before = processor_time();
-            self.make(batch, piece);
+            self.make(claimed);
             processor_time().saturating_sub(before)
         }))
     }

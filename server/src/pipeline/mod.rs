@@ -8,7 +8,8 @@
 //!    buffer into one chunk per image.
 //! d. Workers claim one sample at a time, in turns between streams; each takes the canonical image from the cache (which decodes where it
 //!    must), draws the augmentation of that place in the epoch, and writes the tensor straight into the chunk.
-//! e. The worker that writes the last chunk wakes the reader, who joins the chunks into the batch, without moving a byte.
+//! e. The worker that writes the last chunk joins the chunks into the batch, without moving a byte, and wakes the reader: or the readers,
+//!    since streams of the same batches that run side by side fill them together and get the same bytes.
 //! f. When the last reference to those bytes is gone, the buffer returns to the stream's pool.
 //!
 //! # Determinism
@@ -25,6 +26,7 @@ mod error;
 mod explain;
 mod exposure;
 mod job;
+mod making;
 mod meter;
 mod mixing;
 mod options;
@@ -37,6 +39,7 @@ mod source;
 mod spec;
 mod stream;
 mod turns;
+mod twins;
 mod variations;
 mod verdict;
 mod workers;

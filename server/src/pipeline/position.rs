@@ -3,7 +3,7 @@
 use crate::dataset::Fingerprint;
 
 /// A batch: its epoch and its step within the epoch, both from 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// Epoch, from 0.
     pub epoch: u64,
@@ -64,7 +64,7 @@ impl Stride {
 }
 
 /// Hash of everything in a request that its batches depend on, the seed and the files excepted.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SpecHash(pub [u8; 16]);
 
 impl std::fmt::Debug for SpecHash {

@@ -54,7 +54,7 @@ pub struct StreamSpec {
 }
 
 /// Part `rank` of `world` parts of each global batch: slots `rank`, `rank + world`, ...
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shard {
     /// Number of parts, at least 1.
     pub world: u32,
