@@ -1,8 +1,9 @@
 """Compares one training step of ResNet34 on ONNX Runtime (`client bench`) with the same step in PyTorch, on the CPU.
 
 The two take turns, so that both meet the same noise of the machine; what counts is the median of the ratios of neighbouring turns. Both
-get the same number of threads. The PyTorch side is what its documentation recommends for eager training: channels-last is tried too and
-the faster of the two layouts is the one that counts.
+get the same number of threads. The PyTorch side is what its documentation recommends for eager training: contiguous and channels-last
+both take their turns, and the one that is faster in the median counts. CPU time is what all threads of a process computed, waiting for one
+another included.
 
     make bench-torch
 """
@@ -24,7 +25,7 @@ def parse():
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--steps", type=int, default=2, help="steps a turn, after one step to warm up")
-    parser.add_argument("--frozen", action="store_true", help="compare a frozen body too")
+    parser.add_argument("--bodies", default="trained,frozen", help="trained (all batch sizes), frozen (the last batch size), or both")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -94,13 +95,14 @@ def torch_worker(options):
 
     for _ in sys.stdin:
         step()
-        times = []
+        times, cpu = [], time.process_time()
         for _ in range(options.steps):
             start = time.perf_counter()
             step()
             times.append((time.perf_counter() - start) * 1000)
+        cpu = (time.process_time() - cpu) * 1000 / options.steps
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-        print(json.dumps({"step_ms": times, "peak_rss_mb": peak}), flush=True)
+        print(json.dumps({"step_ms": times, "cpu_ms_per_step": cpu, "peak_rss_mb": peak}), flush=True)
 
 
 class TorchSide:
@@ -123,45 +125,48 @@ def client_turn(options, frozen, batch):
     command = [options.client, "bench", "--json", "--batch-size", str(batch), "--size", str(options.size),
                "--steps", str(options.steps), "--threads", str(options.threads)]
     if frozen == "frozen":
-        command.append("--freeze")
+        command.append("--frozen")
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return json.loads(output.strip().splitlines()[-1])
 
 
+def median_of(turns, key):
+    return statistics.median(statistics.median(turn[key]) if key == "step_ms" else turn[key] for turn in turns)
+
+
 def compare(options, frozen, batch):
     sides = {layout: TorchSide(options, layout, frozen, batch) for layout in ("contiguous", "channels_last")}
-    ours, theirs, memory = [], {layout: [] for layout in sides}, {}
+    ours, theirs = [], {layout: [] for layout in sides}
     for _ in range(options.pairs):
-        turn = client_turn(options, frozen, batch)
-        ours.append(statistics.median(turn["step_ms"]))
-        memory["client"] = turn["peak_rss_mb"]
+        ours.append(client_turn(options, frozen, batch))
         for layout, side in sides.items():
-            turn = side.turn()
-            theirs[layout].append(statistics.median(turn["step_ms"]))
-            memory[layout] = turn["peak_rss_mb"]
+            theirs[layout].append(side.turn())
     for side in sides.values():
         side.close()
-    best = min(theirs, key=lambda layout: statistics.median(theirs[layout]))
-    ratio = statistics.median(mine / other for mine, other in zip(ours, theirs[best]))
-    medians = {layout: statistics.median(times) for layout, times in theirs.items()}
-    print(f"| {batch} | {frozen} | {statistics.median(ours):.0f} | {medians['contiguous']:.0f} | {medians['channels_last']:.0f} "
-          f"| {ratio:.2f} | {batch * 1000 / statistics.median(ours):.1f} | {batch * 1000 / medians[best]:.1f} "
-          f"| {memory['client']:.0f} | {memory[best]:.0f} |", flush=True)
-    return ratio, memory["client"] / memory[best]
+    layout = min(theirs, key=lambda layout: median_of(theirs[layout], "step_ms"))
+    theirs = theirs[layout]
+    ratios = [median_of([mine], "step_ms") / median_of([other], "step_ms") for mine, other in zip(ours, theirs)]
+    ratio, memory = statistics.median(ratios), [max(turn["peak_rss_mb"] for turn in turns) for turns in (ours, theirs)]
+    step, cpu = ([median_of(turns, key) for turns in (ours, theirs)] for key in ("step_ms", "cpu_ms_per_step"))
+    print(f"| {batch} | {frozen} | {layout.replace('_', ' ')} | {step[0]:.0f} | {step[1]:.0f} | {ratio:.2f} | {min(ratios):.2f}–{max(ratios):.2f} "
+          f"| {cpu[0]:.0f} | {cpu[1]:.0f} | {cpu[0] / cpu[1]:.2f} | {memory[0]:.0f} | {memory[1]:.0f} |", flush=True)
+    return ratio, memory[0] / memory[1]
 
 
 def main():
     options = parse()
     if options.worker:
         return torch_worker(options)
-    print("| batch | body | client, ms | torch, ms | torch channels-last, ms | ratio | client img/s | torch img/s | client MB | torch MB |")
-    print("|---|---|---|---|---|---|---|---|---|---|", flush=True)
-    result = {}
+    print("| batch | body | torch's layout | client, ms | torch, ms | ratio | range | client, CPU-ms | torch, CPU-ms | ratio | client, MB | torch, MB |")
+    print("|--:|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|", flush=True)
+    result, memory = {}, []
     batches = [int(batch) for batch in options.batches.split(",")]
-    for batch in batches:
-        result[f"ratio_batch{batch}"], result["peak_memory_ratio"] = compare(options, "trained", batch)
-    if options.frozen:
-        result[f"ratio_frozen_batch{batches[-1]}"], _ = compare(options, "frozen", batches[-1])
+    for body in options.bodies.split(","):
+        for batch in batches if body == "trained" else batches[-1:]:
+            name = f"ratio_batch{batch}" if body == "trained" else f"ratio_frozen_batch{batch}"
+            result[name], peak = compare(options, body, batch)
+            memory.append(peak)
+    result["peak_memory_ratio"] = max(memory)
     print(json.dumps({key: round(value, 3) for key, value in result.items()}))
 
 

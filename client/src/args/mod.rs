@@ -15,6 +15,8 @@ mod setup;
 mod show_batch;
 mod train;
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
 pub use compare::Compare;
@@ -124,6 +126,13 @@ pub struct Bench {
     /// Steps to time, after one to warm up.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: u32,
+    /// Train no weight of the body, as the first stage of transfer learning does; batch norms move.
+    #[arg(long)]
+    pub frozen: bool,
+    /// Let ONNX Runtime write what every node took to PREFIX_*.json, which trace viewers open, and print the time by operator. Costs some
+    /// time itself.
+    #[arg(long, value_name = "PREFIX")]
+    pub profile: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,

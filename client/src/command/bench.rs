@@ -11,7 +11,7 @@ use crate::{
     args::Bench,
     config::training_options,
     learn::{learner::Learner, run::RunConfig},
-    runtime::Runtime,
+    runtime::{OperatorTime, Runtime, SessionOptions},
     stream::{Batch, Position},
 };
 
@@ -20,18 +20,20 @@ pub(super) fn run(args: &Bench) -> Result<Exit> {
     let runtime = Runtime::load()?;
     let config = config(args);
     let batch = noise(&config);
-    let mut learner = Learner::new(
-        &runtime,
-        &config,
-        &training_options(&args.execution, args.operators),
-    )?;
+    let options = SessionOptions {
+        profile: args.profile.clone(),
+        ..training_options(&args.execution, args.operators)
+    };
+    let mut learner = Learner::new(&runtime, &config, &options)?;
     learner.step(&batch)?;
     let mut times = vec![];
+    let cpu = cpu_ms();
     for _ in 0..args.steps {
         let start = Instant::now();
         learner.step(&batch)?;
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }
+    let cpu = (cpu_ms() - cpu) / f64::from(args.steps);
     let mut sorted = times.clone();
     sorted.sort_by(f64::total_cmp);
     let median = sorted[sorted.len() / 2];
@@ -39,7 +41,9 @@ pub(super) fn run(args: &Bench) -> Result<Exit> {
     let peak = peak_rss_mb().context("cannot read the peak of memory")?;
     let mut out = io::stdout().lock();
     if args.json {
-        let record = serde_json::json!({ "step_ms": times, "images_per_second": images_per_second, "peak_rss_mb": peak });
+        let record = serde_json::json!({
+            "step_ms": times, "cpu_ms_per_step": cpu, "images_per_second": images_per_second, "peak_rss_mb": peak,
+        });
         writeln!(out, "{record}")?;
     } else {
         writeln!(
@@ -47,6 +51,16 @@ pub(super) fn run(args: &Bench) -> Result<Exit> {
             "{} at {}, batch {}: {median:.0} ms per step (median of {}), {images_per_second:.1} images/s, {peak:.0} MB at the peak",
             config.arch, config.image_size, config.batch_size, args.steps
         )?;
+    }
+    if args.profile.is_some() && !args.json {
+        for OperatorTime {
+            operator,
+            nodes,
+            milliseconds,
+        } in learner.profile()?
+        {
+            writeln!(out, "{milliseconds:10.1} ms  {nodes:6.0} × {operator}")?;
+        }
     }
     Ok(Exit::Done)
 }
@@ -60,6 +74,7 @@ fn config(args: &Bench) -> RunConfig {
         steps_per_epoch: u64::from(args.steps) + 1,
         batch_size: args.batch_size,
         image_size: args.size,
+        frozen: args.frozen,
         ..RunConfig::default()
     }
 }
@@ -81,6 +96,12 @@ fn noise(config: &RunConfig) -> Batch {
             .collect::<Vec<u8>>()
             .into(),
     }
+}
+
+/// What all threads of this process have computed so far, in milliseconds.
+fn cpu_ms() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6
 }
 
 /// The largest resident set of this process so far, in MB of 10^6 bytes, as the kernel counts it.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     program::{self, AdamW, Images, LayerGroup, ModelSpec, Pixels, TrainSpec},
-    runtime::{self, Classifier, DeviceState, Runtime, SessionOptions, Tensor},
+    runtime::{self, Classifier, DeviceState, OperatorTime, Runtime, SessionOptions, Tensor},
     schedule::{Hyper, LearningRates, OneCycle},
     stream::{Batch, Position, Wire},
     weights::{self, Misfit},
@@ -305,6 +305,15 @@ impl Learner {
             learning_rate: report.learning_rate,
             batch: Box::new(batch.position()),
         }
+    }
+
+    /// What steps took, by operator, where the session was told to keep a profile.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Runtime`] where there is none.
+    pub fn profile(&mut self) -> Result<Vec<OperatorTime>, Error> {
+        self.stepper.profile()
     }
 
     /// Copies everything that training needs to go on.

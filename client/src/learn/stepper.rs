@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     program::{self, Dropout, Role, StatePair, TrainSpec},
-    runtime::{DeviceState, Runtime, SessionOptions, StepRunner, Tensor},
+    runtime::{DeviceState, OperatorTime, Runtime, SessionOptions, StepRunner, Tensor},
 };
 
 use super::learner::Error;
@@ -166,6 +166,11 @@ impl Stepper {
             None
         };
         Ok(Stepped { loss, gradient_norm })
+    }
+
+    /// What forward and backward took, by operator, and the update as well, where there is no program for it.
+    pub(super) fn profile(&mut self) -> Result<Vec<OperatorTime>, Error> {
+        Ok(self.pass.profile()?)
     }
 }
 

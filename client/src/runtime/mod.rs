@@ -6,6 +6,7 @@
 //! - [`device`]: `cpu`, `cuda`, `cuda:1`.
 //! - [`session`]: the loaded library and the sessions made from it.
 //! - [`operators`]: our own operators, for CPU sessions.
+//! - `profile`: where the time goes.
 //! - [`state`]: parameters, moments and running statistics on the device, in two sets of buffers.
 //! - [`classifier`]: a model for prediction.
 //! - [`attention`]: where in an image a model sees a class.
@@ -18,6 +19,7 @@ mod element;
 mod error;
 pub mod library;
 pub mod operators;
+mod profile;
 pub mod session;
 pub mod state;
 pub mod step;
@@ -27,6 +29,7 @@ pub use classifier::{Classifier, ImageInput};
 pub use device::Device;
 pub use error::Error;
 pub use operators::Operators;
+pub use profile::OperatorTime;
 pub use session::{Runtime, SessionOptions};
 pub use state::DeviceState;
 pub use step::StepRunner;

@@ -1,6 +1,10 @@
 //! The loaded library, and sessions made from it.
 
-use std::{num::NonZeroUsize, path::Path, sync::Mutex};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
 
 use ort::{
     LoadDynamicError,
@@ -94,6 +98,11 @@ impl Runtime {
                 .with_intra_threads(threads.get())
                 .map_err(|error| refused(first_line(&error)))?;
         }
+        if let Some(file) = &options.profile {
+            builder = builder
+                .with_profiling(file)
+                .map_err(|error| refused(first_line(&error)))?;
+        }
         if options.device == Device::Cpu {
             builder = operators::domain()
                 .and_then(|domain| Ok(builder.with_operators(domain)?))
@@ -120,6 +129,8 @@ pub struct SessionOptions {
     pub intra_threads: Option<NonZeroUsize>,
     /// What training steps are made of.
     pub operators: Operators,
+    /// Where ONNX Runtime writes what every node took, for [`StepRunner::profile`](super::StepRunner::profile): the start of a file's name.
+    pub profile: Option<PathBuf>,
     /// Whether the memory of all intermediate values is planned as one block. Right for programs of fixed shapes.
     pub memory_pattern: bool,
 }
@@ -130,6 +141,7 @@ impl Default for SessionOptions {
             device: Device::Cpu,
             intra_threads: None,
             operators: Operators::Auto,
+            profile: None,
             memory_pattern: true,
         }
     }

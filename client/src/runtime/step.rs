@@ -1,6 +1,6 @@
 //! Runs a program.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use ort::{
     memory::Allocator,
@@ -11,7 +11,8 @@ use ort::{
 use half::f16;
 
 use super::{
-    DeviceState, Error, Runtime, SessionOptions, element::fill, error::first_line, state::dimensions,
+    DeviceState, Error, OperatorTime, Runtime, SessionOptions, element::fill, error::first_line, profile,
+    state::dimensions,
 };
 use crate::program::{ElementType, Program, Signature, Tensor, ValueInfo};
 
@@ -156,6 +157,19 @@ impl StepRunner {
                 what: format!("the inputs of {} that hold images", self.what),
             }),
         }
+    }
+
+    /// Ends profiling, where it was asked for: what the runs but the first took, by operator.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Run`] where there is no profile, [`Error::Read`] where it cannot be read.
+    pub fn profile(&mut self) -> Result<Vec<OperatorTime>, Error> {
+        let file = self.session.end_profiling().map_err(|error| Error::Run {
+            what: format!("the profile of {}", self.what),
+            reason: first_line(&error),
+        })?;
+        profile::read(Path::new(&file))
     }
 
     /// Runs once and moves `state` on: its values are the outputs of this run.

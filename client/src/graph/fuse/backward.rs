@@ -29,8 +29,7 @@ impl Fusion<'_> {
         (conv, kernel): (Conv2d, [usize; 2]),
         [x, dy]: [Value; 2],
     ) -> Result<bool, Error> {
-        let is_image = self.from.shape(x)[1] < 16;
-        if !self.in_blocks(dy) || !(is_image || self.in_blocks(x)) {
+        if !self.in_blocks(dy) || !(self.is_image(x) || self.in_blocks(x)) {
             return Ok(false);
         }
         let (operand, mut operands) = self.operand(x)?;

@@ -9,8 +9,7 @@ impl Fusion<'_> {
     /// Promised: a batch norm may ask for the statistics of its result.
     pub(super) fn conv(&mut self, node: &Node, conv: Conv2d, [x, w]: [Value; 2]) -> Result<bool, Error> {
         let output = first(node);
-        let is_image = self.from.shape(x)[1] < 16;
-        if !self.in_blocks(output) || !(is_image || self.in_blocks(x)) {
+        if !self.in_blocks(output) || !(self.is_image(x) || self.in_blocks(x)) {
             return Ok(false);
         }
         let w = self.plain(w)?;

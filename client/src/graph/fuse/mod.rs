@@ -17,7 +17,7 @@ mod redeem;
 
 use self::held::Held;
 use super::value::{Constant, Origin, Value};
-use super::{Composite, Error, Fused, Graph, Node, Op};
+use super::{Composite, ElementType, Error, Fused, Graph, Node, Op};
 
 /// The same program with [`Fused`] operators wherever they fit: the rest keeps its composites.
 ///
@@ -118,9 +118,17 @@ impl Fusion<'_> {
         Ok(())
     }
 
-    /// Extents of a value of four axes whose channels come in blocks of sixteen.
+    /// Whether a value has four axes and channels in blocks of sixteen, in single precision.
     fn in_blocks(&self, value: Value) -> bool {
-        matches!(**self.from.shape(value), [_, channels, _, _] if channels % 16 == 0)
+        let tensor_type = self.from.tensor_type(value);
+        tensor_type.element_type == ElementType::F32
+            && matches!(*tensor_type.shape, [_, channels, _, _] if channels % 16 == 0)
+    }
+
+    /// Whether a value is images of few channels, in single precision.
+    fn is_image(&self, value: Value) -> bool {
+        let tensor_type = self.from.tensor_type(value);
+        tensor_type.element_type == ElementType::F32 && matches!(*tensor_type.shape, [_, 1..16, _, _])
     }
 
     /// Whether a value is, or will be, in blocks.

@@ -80,7 +80,7 @@ impl Fusion<'_> {
 
     /// How a convolution reads a value.
     pub(super) fn operand(&mut self, x: Value) -> Result<(Operand, Vec<Value>), Error> {
-        if self.from.shape(x)[1] < 16 {
+        if self.is_image(x) {
             return Ok((Operand::Images, vec![self.plain(x)?]));
         }
         match self.normal(x).filter(Normal::is_plain_rectifier) {
