@@ -5,27 +5,32 @@ get the same number of threads. The PyTorch side is what its documentation recom
 both take their turns, and the one that is faster in the median counts. CPU time is what all threads of a process computed, waiting for one
 another included.
 
+Last, `client train` trains an epoch from a server on the same machine: the share of the time that it waits for batches.
+
     make bench-torch
 """
 
 import argparse
 import json
 import os
+import pathlib
 import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--client", default="target/release/client")
+    parser.add_argument("--server", default="target/release/server", help="what to train an epoch from; nothing for no training")
     parser.add_argument("--batches", default="16,32", help="batch sizes, separated by commas")
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--steps", type=int, default=2, help="steps a turn, after one step to warm up")
-    parser.add_argument("--bodies", default="trained,frozen", help="trained (all batch sizes), frozen (the last batch size), or both")
+    parser.add_argument("--bodies", default="trained,frozen", help="trained (all batch sizes), frozen (the last batch size), both, or nothing")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -153,6 +158,25 @@ def compare(options, frozen, batch):
     return ratio, memory[0] / memory[1]
 
 
+def wait_share(options, batch):
+    """The share of an epoch that `client train` waits for batches, of a server on this machine that decodes, augments and normalises."""
+    with tempfile.TemporaryDirectory() as folder:
+        data, socket, run = (pathlib.Path(folder) / name for name in ("data", "socket", "run"))
+        subprocess.run([options.server, "sample-data", data], check=True, stdout=subprocess.DEVNULL)
+        server = subprocess.Popen([options.server, "serve", "--data", f"samples={data}", "--listen", f"unix:{socket}"],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            while not socket.exists() and server.poll() is None:
+                time.sleep(0.1)
+            command = [options.client, "train", "--server", f"unix:{socket}", "--epochs", "1", "--batch-size", str(batch),
+                       "--size", str(options.size), "--threads", str(options.threads), "--out", run]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            return json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+        finally:
+            server.terminate()
+            server.wait()
+
+
 def main():
     options = parse()
     if options.worker:
@@ -161,13 +185,19 @@ def main():
     print("|--:|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|", flush=True)
     result, memory = {}, []
     batches = [int(batch) for batch in options.batches.split(",")]
-    for body in options.bodies.split(","):
+    for body in filter(None, options.bodies.split(",")):
         for batch in batches if body == "trained" else batches[-1:]:
             name = f"ratio_batch{batch}" if body == "trained" else f"ratio_frozen_batch{batch}"
             result[name], peak = compare(options, body, batch)
             memory.append(peak)
-    result["peak_memory_ratio"] = max(memory)
-    print(json.dumps({key: round(value, 3) for key, value in result.items()}))
+    if memory:
+        result["peak_memory_ratio"] = max(memory)
+    if options.server:
+        epoch = wait_share(options, batches[0])
+        result["wait_share"] = epoch["wait_share"]
+        print(f"\nAn epoch of `client train`, batch {batches[0]}: {epoch['steps']} steps in {epoch['seconds']:.0f} s, "
+              f"{epoch['wait_share']:.2%} of it waiting for batches.")
+    print(json.dumps({key: round(value, 4) for key, value in result.items()}))
 
 
 if __name__ == "__main__":

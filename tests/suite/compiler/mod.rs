@@ -1,6 +1,7 @@
 //! The gradient compiler against the interpreter, and both against ONNX Runtime.
 
 mod cases;
+mod cuda;
 mod engine;
 mod freezing;
 mod fused;

@@ -1,0 +1,137 @@
+//! What our programs ask of ONNX Runtime's CUDA provider, against the kernels that it documents: no node may fall back to the CPU.
+//!
+//! # Source
+//! The CUDA section of ONNX Runtime's `docs/OperatorKernels.md`, which is made from the registered kernels, at operator set 18.
+
+use equibatch_client::graph::export::OPSET;
+use equibatch_client::graph::{ElementType, Graph, Op, fuse::fuse, lower::lower};
+use equibatch_client::nn::{Backbone, Pixels};
+use equibatch_client::program::{Head, Images, ModelSpec, TrainSpec, parts_graphs, train_graph};
+
+use ElementType::{Bf16, Bool, F16, F32, I64, U8};
+
+/// Whose place a type is asked for.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    Operand(usize),
+    Result(usize),
+}
+
+const ALL: &[ElementType] = &[F32, F16, Bf16, U8, I64, Bool];
+const FLOATS: &[ElementType] = &[F32, F16, Bf16];
+const F32_F16: &[ElementType] = &[F32, F16];
+
+/// The element types that the provider has a kernel for; none where it has no such operator.
+fn documented(op: &Op, place: Place) -> &'static [ElementType] {
+    match (op, place) {
+        (Op::Where, Place::Operand(0)) | (Op::Greater, Place::Result(_)) => &[Bool],
+        (Op::Where, _) => &[F32, F16, Bf16, I64, U8],
+        (Op::Greater, _) => &[F32, F16, I64],
+        (Op::MaxPool(_), Place::Result(1))
+        | (Op::ScatterElementsAdd, Place::Operand(1))
+        | (Op::OneHot(_), Place::Operand(_)) => &[I64],
+        (Op::MaxPool(_), _) => &[F32, F16, U8],
+        // Documented for all types; but before microsoft/onnxruntime#29879 sums of others than floats were wrong.
+        (Op::ScatterElementsAdd, _) => &[F32],
+        (Op::OneHot(_), _) => &[F32, F16, I64],
+        (Op::Add | Op::Sub | Op::Mul | Op::Div | Op::ReduceSum(_), _) => &[F32, F16, Bf16, I64],
+        (Op::Neg | Op::Sqrt | Op::Exp | Op::Relu | Op::Sigmoid | Op::Tanh | Op::Erf, _) => FLOATS,
+        (Op::Sum | Op::MatMul | Op::Gemm(_) | Op::Softmax, _) => FLOATS,
+        (Op::Reciprocal | Op::Log | Op::LogSoftmax, _) => F32_F16,
+        (Op::ReduceMean(_) | Op::ReduceSumSquare(_) | Op::GlobalAveragePool, _) => F32_F16,
+        (Op::Conv(_) | Op::GroupConv(_) | Op::ConvTranspose(_) | Op::GroupConvTranspose(_), _) => F32_F16,
+        (Op::BatchNormalization(_), _) => F32_F16,
+        (Op::Pad(_), _) => &[F32, F16, Bool],
+        (Op::Cast(_) | Op::Reshape(_) | Op::Flatten | Op::Transpose(_) | Op::Expand(_), _) => ALL,
+        (Op::Concat(_) | Op::Slice(_) | Op::Flip(_), _) => ALL,
+        (Op::Composite(_) | Op::Fused(_), _) => &[],
+    }
+}
+
+/// Nodes without a kernel, in words.
+fn refused(graph: &Graph) -> Vec<String> {
+    let mut refused = vec![];
+    for node in graph.nodes() {
+        let operands = (0..).map(Place::Operand).zip(node.inputs.iter().copied());
+        let results = (0..).map(Place::Result).zip(node.outputs());
+        for (place, value) in operands.chain(results) {
+            let found = graph.tensor_type(value).element_type;
+            if !documented(&node.op, place).contains(&found) {
+                refused.push(format!("{:?} with {found}", node.op));
+            }
+        }
+    }
+    refused
+}
+
+fn spec() -> TrainSpec {
+    let backbone = Backbone {
+        width: 16,
+        ..Backbone::RESNET18
+    };
+    let model = ModelSpec {
+        image_size: 64,
+        ..ModelSpec::new(backbone, 3)
+    };
+    TrainSpec::new(model, 4)
+}
+
+#[test]
+fn every_node_of_a_step_has_a_cuda_kernel() {
+    assert_eq!(OPSET, 18, "the table is of this operator set");
+    let plain_head = ModelSpec {
+        head: Head::Plain,
+        ..spec().model
+    };
+    let deep = ModelSpec {
+        backbone: Backbone::RESNET50,
+        ..spec().model
+    };
+    let pixels = Pixels {
+        channels_last: true,
+        mean: [0.5; 3],
+        std: [0.25; 3],
+    };
+    let variants = [
+        spec(),
+        TrainSpec::new(plain_head, 4),
+        TrainSpec::new(deep, 4),
+        TrainSpec {
+            frozen_groups: 2,
+            ..spec()
+        },
+        TrainSpec {
+            focal: 2.0,
+            clip_norm: Some(1.0),
+            average: true,
+            ..spec()
+        },
+        TrainSpec {
+            images: Images::F16,
+            ..spec()
+        },
+        TrainSpec {
+            images: Images::Pixels(pixels),
+            ..spec()
+        },
+    ];
+    for spec in variants {
+        let (step, _) = train_graph(&spec).expect("a valid step");
+        let [(part, _), (update, _)] = parts_graphs(&spec).expect("a valid step");
+        for graph in [step, part, update] {
+            let lowered = lower(&graph).expect("spelled in standard operators");
+            assert!(!lowered.nodes().is_empty());
+            assert_eq!(refused(&lowered), [] as [&str; 0], "{spec:?}");
+        }
+    }
+}
+
+#[test]
+fn operators_of_our_own_have_no_cuda_kernel() {
+    let (step, _) = train_graph(&spec()).expect("a valid step");
+    let fused = lower(&fuse(&step).expect("it fits")).expect("the rest is lowered");
+    assert!(
+        refused(&fused).iter().any(|node| node.starts_with("Fused(")),
+        "nothing was fused"
+    );
+}
