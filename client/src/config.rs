@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     args::{Execution, Keep, Server, Setup, Train},
-    learn::run::RunConfig,
+    learn::{network::NetworkFile, run::RunConfig},
     runtime::{Operators, SessionOptions},
     stream::{Credentials, Patience, Servers, Token},
 };
@@ -52,6 +52,13 @@ pub fn put_setup_over(args: &Setup, config: &mut RunConfig) {
     put(&mut config.seed, images.seed.as_ref());
     put(&mut config.arch, network.arch.as_ref());
     put(&mut config.head, network.head.as_ref());
+    if let Some(NetworkFile { path, hash }) = &network.model {
+        path.clone_into(&mut config.arch);
+        hash.clone_into(&mut config.network_hash);
+        "own".clone_into(&mut config.head);
+    } else if network.arch.is_some() {
+        config.network_hash.clear();
+    }
     put(&mut config.weight_decay, network.weight_decay.as_ref());
     put(&mut config.frozen, network.is_frozen().as_ref());
     let loss = &mut config.loss;

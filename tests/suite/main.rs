@@ -33,6 +33,7 @@ mod losses;
 mod metrics;
 mod mixing;
 mod network;
+mod networks;
 mod objective;
 mod operator;
 mod pictures;

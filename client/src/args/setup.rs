@@ -6,7 +6,7 @@ use clap::{Args, builder::FalseyValueParser};
 
 use super::Objective;
 use crate::{
-    learn::architecture,
+    learn::{architecture, network::NetworkFile},
     stream::{Balance, Wire},
     weights::{Hub, Source},
 };
@@ -75,6 +75,11 @@ pub struct Network {
     /// linear layer, torchvision's fc). [default: fastai]
     #[arg(long, value_name = "NAME", value_parser = |name: &str| architecture::head(name).map(|_| name.to_owned()))]
     pub head: Option<String>,
+    /// Train the network in an ONNX file, in the place of --arch and --head, from the weights that it holds. It takes images f32[N, 3, S, S],
+    /// gives one output, and is made of operators that have a gradient here; others are named with their nodes. Its last linear layer
+    /// starts anew where it has another number of classes. The file must stay where it is for as long as the run is to be continued.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["arch", "head", "weights"])]
+    pub model: Option<NetworkFile>,
     /// What the network starts from: none, a safetensors file with torchvision's, timm's or fastai's names, an ONNX model
     /// whose initialisers have them, or hf:OWNER/NAME/FILE@REVISION from the Hugging Face hub, where file and revision may be left out. The
     /// body must fit as a whole; the head is taken over where it fits too, and starts anew otherwise. [default: none]

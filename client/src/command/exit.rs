@@ -66,6 +66,7 @@ impl Exit {
             Some(learner::Error::Checkpoint { .. }) => return Some(Self::Data),
             Some(learner::Error::Runtime(error)) => return Some(Self::of_runtime(error)),
             Some(learner::Error::Weights(error)) => return Some(Self::of_weights(error)),
+            Some(error) if error.is_of_a_file() => return Some(Self::Data),
             _ => {}
         }
         match cause.downcast_ref::<fit::Error>() {

@@ -1,8 +1,8 @@
-//! Networks by name.
+//! Networks by name, or by the file that they are read from.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use super::{learner::Error, run::RunConfig};
+use super::{learner::Error, network, run::RunConfig};
 use crate::program::{self, Backbone, Head, ModelSpec, Tensor, UnknownHead};
 
 /// The network of a run.
@@ -11,10 +11,27 @@ use crate::program::{self, Backbone, Head, ModelSpec, Tensor, UnknownHead};
 ///
 /// [`Error::Setting`] where there is no such network.
 pub fn spec(config: &RunConfig) -> Result<ModelSpec, Error> {
+    let image_size = config.image_size as usize;
+    let classes = config.classes.len();
+    if !config.network_hash.is_empty() {
+        let network = network::read_as(Path::new(&config.arch), &config.network_hash)?;
+        if let Some(size) = network.image_size().filter(|&size| size != image_size) {
+            let reason = format!(
+                "--size {image_size}: the network in {} takes images of {size} pixels",
+                config.arch
+            );
+            return Err(Error::Setting { reason });
+        }
+        return Ok(ModelSpec {
+            foreign: Some(Arc::new(network)),
+            image_size,
+            ..ModelSpec::new(Backbone::RESNET18, classes)
+        });
+    }
     Ok(ModelSpec {
         head: head(&config.head)?,
-        image_size: config.image_size as usize,
-        ..ModelSpec::new(backbone(&config.arch)?, config.classes.len())
+        image_size,
+        ..ModelSpec::new(backbone(&config.arch)?, classes)
     })
 }
 
@@ -47,7 +64,7 @@ pub fn head(name: &str) -> Result<Head, Error> {
     })
 }
 
-/// Another body than that of `config` that all of `tensors` but those of a head belong to.
+/// The named body, other than that of `config`, that all of `tensors` but those of a head belong to.
 #[must_use]
 pub fn fitting(config: &RunConfig, tensors: &BTreeMap<String, Tensor>) -> Option<String> {
     let is_body = |name: &str| !name.starts_with("fc.") && !name.starts_with("head.");
@@ -55,6 +72,7 @@ pub fn fitting(config: &RunConfig, tensors: &BTreeMap<String, Tensor>) -> Option
         let arch = (*name).to_owned();
         let named = RunConfig {
             arch,
+            network_hash: String::new(),
             ..config.clone()
         };
         let shapes = spec(&named).and_then(|spec| Ok(program::state_shapes(&spec)?));

@@ -90,7 +90,9 @@ fn behind(mut config: RunConfig, checkpoint: Checkpoint) -> Result<Begun, Error>
             "the checkpoint's {what} is {theirs}, not {ours}; --weights takes over the body of another network"
         ),
     };
-    if ended.arch != config.arch {
+    // A file may have moved.
+    let is_same = ended.network_hash == config.network_hash && !config.network_hash.is_empty();
+    if ended.arch != config.arch && !is_same {
         return Err(differs("network", &ended.arch, &config.arch));
     }
     if ended.head != config.head {

@@ -10,6 +10,7 @@ use super::{
     dropout,
     fit::policy::Action,
     metrics::Figures,
+    network,
     run::RunConfig,
     stepper::{Feed, Stepper, model_of},
 };
@@ -40,6 +41,9 @@ pub enum Error {
     /// Weights to start from cannot be used.
     #[error(transparent)]
     Weights(#[from] weights::Error),
+    /// The file of the network cannot be used.
+    #[error(transparent)]
+    Network(#[from] network::Error),
     /// The loss left the finite numbers.
     #[error(
         "the loss became {loss} at epoch {epoch} step {step}, learning rate {learning_rate:.2e}, in the batch of {batch}; try a lower \
@@ -63,6 +67,14 @@ pub enum Error {
     /// The program could not be run.
     #[error(transparent)]
     Runtime(#[from] runtime::Error),
+}
+
+impl Error {
+    /// Whether the file that the network is read from is what cannot be used.
+    #[must_use]
+    pub fn is_of_a_file(&self) -> bool {
+        matches!(self, Self::Network(_) | Self::Program(program::Error::Network(_)))
+    }
 }
 
 /// What came of one step.

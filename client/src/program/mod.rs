@@ -43,7 +43,7 @@ pub struct Program {
     pub signature: Signature,
 }
 
-/// A model's parameters and running statistics, by name, before any training.
+/// A model's parameters and running statistics, by name, before any training: drawn, or those of the file that the network is from.
 ///
 /// # Determinism
 /// A pure function of its arguments; a tensor depends on its own name and shape and on the seed only.
@@ -51,7 +51,10 @@ pub struct Program {
 /// # Errors
 /// [`Error::Spec`] when the model cannot be built.
 pub fn initial_state(model: &ModelSpec, seed: u64) -> Result<BTreeMap<String, Tensor>, Error> {
-    built(model, |builder| initial::state(builder, seed))
+    built(model, |builder| match &model.foreign {
+        Some(network) => network.state(builder, seed),
+        None => initial::state(builder, seed),
+    })
 }
 
 /// Names and shapes of a model's parameters and running statistics.

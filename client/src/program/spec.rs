@@ -1,6 +1,8 @@
+use std::sync::Arc;
+
 use super::{Error, Images};
 use crate::graph::Value;
-use crate::nn::{Backbone, Builder, Head, LayerGroup, Parameter};
+use crate::nn::{Backbone, Builder, Foreign, Head, LayerGroup, Parameter};
 use crate::optim::AdamW;
 
 /// Which network.
@@ -10,6 +12,8 @@ pub struct ModelSpec {
     pub backbone: Backbone,
     /// What turns feature maps into logits.
     pub head: Head,
+    /// A network from a file, in the place of both.
+    pub foreign: Option<Arc<Foreign>>,
     /// How many logits.
     pub classes: usize,
     /// Height and width of the images, in pixels.
@@ -23,6 +27,7 @@ impl ModelSpec {
         Self {
             backbone,
             head: Head::default(),
+            foreign: None,
             classes,
             image_size: 224,
         }
@@ -42,6 +47,9 @@ impl ModelSpec {
         };
         at_least("classes", self.classes, 2, "at least 2")?;
         at_least("image size", self.image_size, 32, "at least 32 pixels")?;
+        if self.foreign.is_some() {
+            return Ok(());
+        }
         at_least("width", self.backbone.width, 1, "at least 1")?;
         match self.head {
             Head::Fastai { hidden, .. } => at_least("hidden", hidden, 1, "at least 1"),
@@ -51,6 +59,9 @@ impl ModelSpec {
 
     /// Wires the whole network and returns its logits.
     pub(super) fn build(&self, builder: &mut Builder<'_>, images: Value) -> Result<Value, Error> {
+        if let Some(network) = &self.foreign {
+            return Ok(network.build(builder, images, self.classes)?);
+        }
         let features = self.backbone.build(builder, images)?;
         Ok(self.head.build(builder, features, self.classes)?)
     }

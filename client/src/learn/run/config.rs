@@ -17,9 +17,12 @@ pub struct RunConfig {
     pub fingerprint: String,
     /// In label order.
     pub classes: Vec<String>,
-    /// Name of the network, such as `resnet34`.
+    /// Name of the network, such as `resnet34`, or the file that it is read from.
     pub arch: String,
-    /// Name of the network's last layers: fastai or plain.
+    /// BLAKE3 of that file, in hexadecimal; empty for a network with a name.
+    #[serde(default)]
+    pub network_hash: String,
+    /// Name of the network's last layers: fastai or plain; `own` for those of a file.
     #[serde(default = "fastai")]
     pub head: String,
     /// What went before.
@@ -119,6 +122,7 @@ impl Default for RunConfig {
             fingerprint: String::new(),
             classes: Vec::new(),
             arch: "resnet34".to_owned(),
+            network_hash: String::new(),
             head: fastai(),
             before: Before::default(),
             frozen: false,

@@ -7,12 +7,18 @@ use crate::graph;
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum Error {
     /// An operator that is not supported.
-    #[error("node `{node}` is a {operator}, which is not among the supported operators: {}", SUPPORTED.join(" "))]
+    #[error(
+        "node `{node}` is a {operator}, which is not among the supported operators{}: {}",
+        nor(others),
+        SUPPORTED.join(" ")
+    )]
     Operator {
         /// The node.
         node: String,
         /// Its operator.
         operator: String,
+        /// Operators of later nodes that are not supported either.
+        others: Vec<String>,
     },
     /// A node that uses a supported operator in a way that is not.
     #[error("node `{node}` ({operator}) is not supported: {reason}")]
@@ -33,4 +39,12 @@ pub enum Error {
     /// The shapes in the file do not fit, at the size and batch asked for.
     #[error("cannot wire the network")]
     Graph(#[from] graph::Error),
+}
+
+fn nor(others: &[String]) -> String {
+    match others {
+        [] => String::new(),
+        [one] => format!(" (nor is {one})"),
+        several => format!(" (nor are {})", several.join(", ")),
+    }
 }

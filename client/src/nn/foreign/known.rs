@@ -4,24 +4,35 @@
 use super::Error;
 use super::layout::{Ranges, permutation, reshaped, sliced, unsqueezed};
 use super::walk::{Item, axis_of, refused};
+use crate::graph::Shape;
 use crate::graph::import::{Elements, HostTensor, ModelNode};
-use crate::graph::{Shape, Value};
+
+/// ONNX's numbers for element types.
+const FLOAT: i64 = 1;
+const INT32: i64 = 6;
+const INT64: i64 = 7;
 
 /// The first result of a node, where it does not depend on the images and the node is one of those that compute such numbers.
-pub(super) fn fold<'g>(
+pub(super) fn fold(
     node: &ModelNode,
     operands: &[Option<&Item>],
-    shape_of: impl Fn(Value) -> &'g Shape,
+    shape_of: impl Fn(&Item) -> Shape,
 ) -> Result<Option<HostTensor>, Error> {
     match &*node.operator {
         "Constant" => return constant(node).map(Some),
         "Shape" | "Size" => {
-            let shape = match operands.first() {
-                Some(Some(Item::Value(value))) => shape_of(*value).clone(),
-                Some(Some(Item::Known(tensor))) => tensor.shape.clone(),
-                _ => return Ok(None),
+            let Some(Some(item)) = operands.first() else {
+                return Ok(None);
             };
-            return measure(node, &shape).map(Some);
+            return measure(node, &shape_of(item)).map(Some);
+        }
+        "CastLike" => {
+            let [Some(Item::Known(x)), Some(like)] = operands else {
+                return Ok(None);
+            };
+            let is_whole = matches!(like, Item::Known(like) if like.integers().is_some());
+            let to = if is_whole { INT64 } else { FLOAT };
+            return cast(node, Some(to), x).map(Some);
         }
         _ => {}
     }
@@ -49,7 +60,18 @@ fn compute(node: &ModelNode, operands: &[&HostTensor]) -> Result<Option<HostTens
     let axes = || list(1).or_else(|| node.attributes.ints("axes"));
     Ok(Some(match &*node.operator {
         "Identity" => x.clone(),
-        "Cast" => cast(node, x)?,
+        "Cast" => cast(node, node.attributes.int("to"), x)?,
+        "Expand" => {
+            let target = list(1).and_then(|target| {
+                let extents = target.into_iter().map(|extent| usize::try_from(extent).ok());
+                x.shape
+                    .broadcast(&extents.collect::<Option<Vec<usize>>>()?.into())
+            });
+            expanded(
+                x,
+                &target.ok_or_else(|| refused(node, "its target does not fit"))?,
+            )
+        }
         "ConstantOfShape" => of_shape(node, x)?,
         "Add" => arithmetic(node, operands, |a, b| a + b, i64::checked_add)?,
         "Sub" => arithmetic(node, operands, |a, b| a - b, i64::checked_sub)?,
@@ -183,13 +205,15 @@ fn measure(node: &ModelNode, shape: &Shape) -> Result<HostTensor, Error> {
     clippy::cast_possible_truncation,
     reason = "the operator's own meaning"
 )]
-fn cast(node: &ModelNode, x: &HostTensor) -> Result<HostTensor, Error> {
-    let elements = match (node.attributes.int("to"), &x.elements) {
-        (Some(1), Elements::I64(data)) => Elements::F32(data.iter().map(|&number| number as f32).collect()),
-        (Some(6 | 7), Elements::F32(data)) => {
+fn cast(node: &ModelNode, to: Option<i64>, x: &HostTensor) -> Result<HostTensor, Error> {
+    let elements = match (to, &x.elements) {
+        (Some(FLOAT), Elements::I64(data)) => {
+            Elements::F32(data.iter().map(|&number| number as f32).collect())
+        }
+        (Some(INT32 | INT64), Elements::F32(data)) => {
             Elements::I64(data.iter().map(|&number| number as i64).collect())
         }
-        (Some(1), Elements::F32(_)) | (Some(6 | 7), Elements::I64(_)) => x.elements.clone(),
+        (Some(FLOAT), Elements::F32(_)) | (Some(INT32 | INT64), Elements::I64(_)) => x.elements.clone(),
         _ => {
             return Err(refused(
                 node,
@@ -226,15 +250,7 @@ fn arithmetic(
     };
     let shape = left.shape.broadcast(&right.shape);
     let shape = shape.ok_or_else(|| refused(node, "its operands do not broadcast"))?;
-    let [left, right] = [left, right].map(|x| {
-        picked(x, shape.clone(), |index| {
-            let own = &index[index.len() - x.shape.len()..];
-            own.iter()
-                .zip(&*x.shape)
-                .map(|(&at, &extent)| if extent == 1 { 0 } else { at })
-                .collect()
-        })
-    });
+    let [left, right] = [left, right].map(|x| expanded(x, &shape));
     let elements = match (left.elements, right.elements) {
         (Elements::F32(left), Elements::F32(right)) => {
             Elements::F32(left.into_iter().zip(right).map(|(a, b)| float(a, b)).collect())
@@ -290,6 +306,17 @@ fn gather(node: &ModelNode, operands: &[&HostTensor]) -> Result<HostTensor, Erro
             .fold(0, |flat, (at, extent)| flat * extent + at);
         [&index[..axis], &[places[place]], &index[axis + rank..]].concat()
     }))
+}
+
+/// Repeated to a larger shape by the rule of broadcasting.
+fn expanded(x: &HostTensor, shape: &Shape) -> HostTensor {
+    picked(x, shape.clone(), |index| {
+        let own = &index[index.len() - x.shape.len()..];
+        let places = own.iter().zip(&*x.shape);
+        places
+            .map(|(&at, &extent)| if extent == 1 { 0 } else { at })
+            .collect()
+    })
 }
 
 /// A tensor of another shape, each of whose elements is one of `x`: `source` says at which index.

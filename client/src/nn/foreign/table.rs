@@ -3,8 +3,8 @@ use super::{Error, convolution, elementwise, layout, linear, normalize, reduce};
 use crate::graph::import::ModelNode;
 use crate::graph::{Op, Value};
 
-/// The operators of ONNX that a network from a file may be made of. Besides these, anything that computes shapes and other numbers from
-/// nothing but constants and shapes: Constant, ConstantOfShape, Shape, Size, Gather, Range, Floor, Equal and the like.
+/// The operators of ONNX that a network from a file may be made of. Besides these, [`KNOWN`] where they compute shapes and other numbers
+/// from nothing but constants and shapes.
 pub const SUPPORTED: [&str; 47] = [
     "Add",
     "AveragePool",
@@ -54,6 +54,29 @@ pub const SUPPORTED: [&str; 47] = [
     "Transpose",
     "Unsqueeze",
 ];
+
+/// Operators whose results are numbers that are known while the file is read.
+const KNOWN: [&str; 6] = [
+    "CastLike",
+    "Constant",
+    "ConstantOfShape",
+    "Floor",
+    "Shape",
+    "Size",
+];
+
+/// Operators of `nodes` that are not supported, each once.
+pub(super) fn unsupported(nodes: &[ModelNode]) -> Vec<String> {
+    let mut found: Vec<String> = vec![];
+    for node in nodes {
+        let operator = &node.operator;
+        let is_supported = SUPPORTED.contains(&&**operator) || KNOWN.contains(&&**operator);
+        if !is_supported && !found.contains(operator) {
+            found.push(operator.clone());
+        }
+    }
+    found
+}
 
 /// The results of a node, as far as others may read them.
 pub(super) fn translate(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Vec<Value>, Error> {
@@ -108,6 +131,7 @@ pub(super) fn translate(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Vec
         _ => Err(Error::Operator {
             node: node.name.clone(),
             operator: node.operator.clone(),
+            others: vec![],
         }),
     }
 }

@@ -61,7 +61,8 @@ impl<'w, 'g> Walk<'w, 'g> {
                 break;
             }
             self.b.group = groups.at(position);
-            self.step(node)?;
+            self.step(node)
+                .map_err(|error| with_others(error, &model.nodes[position..]))?;
         }
         match self.items.get(&self.end.logits) {
             Some(Item::Value(logits)) => Ok(*logits),
@@ -73,7 +74,7 @@ impl<'w, 'g> Walk<'w, 'g> {
 
     fn step(&mut self, node: &ModelNode) -> Result<(), Error> {
         let operands: Vec<Option<&Item>> = node.inputs.iter().map(|name| self.items.get(name)).collect();
-        let results = match known::fold(node, &operands, |value| self.b.graph.shape(value))? {
+        let results = match known::fold(node, &operands, |item| self.shape_of(item))? {
             Some(known) => vec![Item::Known(known)],
             None => {
                 let results = table::translate(self, node)?;
@@ -186,6 +187,14 @@ impl<'w, 'g> Walk<'w, 'g> {
             name.clone_from(weight);
         }
         Ok(names)
+    }
+
+    fn shape_of(&self, item: &Item) -> Shape {
+        match item {
+            Item::Value(value) => self.shape(*value).clone(),
+            Item::Known(tensor) => tensor.shape.clone(),
+            Item::Weight(name) => self.shape_of_weight(name),
+        }
     }
 
     /// Extents of a weight, after the last layer was given the number of classes asked for.
@@ -367,4 +376,16 @@ impl Groups {
             LayerGroup::Early
         }
     }
+}
+
+/// An error that names all operators that are not supported, not only the first.
+fn with_others(mut error: Error, nodes: &[ModelNode]) -> Error {
+    if let Error::Operator { operator, others, .. } = &mut error {
+        others.extend(
+            table::unsupported(nodes)
+                .into_iter()
+                .filter(|other| other != operator),
+        );
+    }
+    error
 }

@@ -1,0 +1,235 @@
+"""Writes tests/fixtures/networks/: small networks as PyTorch exports them to ONNX, and one step's loss and gradients as PyTorch computes them.
+
+Made with torch 2.15.0, torchvision 0.29.2, onnx 1.23.2, onnxscript 0.7.2 and safetensors (pip install torch==2.15.0 torchvision==0.29.2
+onnx==1.23.2 onnxscript==0.7.2 safetensors), on the CPU:
+
+    python tests/generate/networks.py
+
+Each network is a pair of files. NAME.onnx comes from torch.onnx.export, by the exporter and in the mode that stands below. NAME.safetensors holds
+`images`, `labels`, dropout masks `mask.N`, and what the network in training mode gives in float64: `loss` (mean cross entropy), `logits`,
+`gradient/INITIALISER` under the names and in the layout of the file, running statistics after the step `after/BUFFER`, and `inference`, the logits in
+evaluation mode before the step. Beside each `T` stands `error/T`: how far the same computation in float32 is off, relative to the largest element.
+"""
+
+import pathlib
+import warnings
+
+import numpy as np
+import onnx
+import torch
+import torchvision
+from safetensors.numpy import save_file
+from torch import nn
+from torch.nn import functional as F
+
+FOLDER = pathlib.Path(__file__).parent.parent / "fixtures" / "networks"
+BATCH, SIZE, CLASSES = 4, 32, 3
+
+
+class Masked(nn.Module):
+    """Dropout by a mask that is given, in the place of nn.Dropout."""
+
+    def __init__(self):
+        super().__init__()
+        self.mask = None
+
+    def forward(self, x):
+        return x * self.mask if self.training else x
+
+
+def cnn():
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, 2, 1, bias=False), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(6, 8, 3, padding=1), nn.BatchNorm2d(8, momentum=0.3, eps=1e-3), nn.Hardswish(), nn.Dropout(0.3),
+        nn.Flatten(), nn.Linear(8 * 8 * 8, CLASSES))
+
+
+class Mlp(nn.Module):
+    """No convolution: patches, mixed by a matrix, normalised by layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches = nn.Linear(3 * 64, 12)
+        self.place = nn.Parameter(torch.randn(1, 16, 12) * 0.1)
+        self.norm = nn.LayerNorm(12)
+        self.wide, self.narrow = nn.Linear(12, 20), nn.Linear(20, 12)
+        self.head = nn.Linear(12, CLASSES)
+
+    def forward(self, x):
+        n = x.shape[0]
+        x = x.reshape(n, 3, 4, 8, 4, 8).permute(0, 2, 4, 1, 3, 5).reshape(n, 16, 192)
+        x = self.patches(x) + self.place
+        x = x + self.narrow(F.gelu(self.wide(self.norm(x))))
+        return self.head(torch.tanh(x.mean(1)))
+
+
+class Mobile(nn.Module):
+    """Depthwise and grouped convolutions, squeeze and excitation, pools that do not count their border."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU6())
+        self.depth = nn.Sequential(nn.Conv2d(8, 8, 3, 2, 1, groups=8, bias=False), nn.BatchNorm2d(8), nn.SiLU())
+        self.squeeze, self.excite = nn.Conv2d(8, 4, 1), nn.Conv2d(4, 8, 1)
+        self.group = nn.Sequential(nn.Conv2d(8, 12, 3, padding=1, groups=2), nn.LeakyReLU(0.1))
+        self.pool = nn.AvgPool2d(3, 2, 1, count_include_pad=False)
+        self.scale = nn.Parameter(torch.rand(12, 1, 1) + 0.5)
+        self.head = nn.Linear(12, CLASSES)
+
+    def forward(self, x):
+        x = self.depth(self.stem(x))
+        gate = F.hardsigmoid(self.excite(F.relu(self.squeeze(x.mean((2, 3), keepdim=True)))))
+        x = self.pool(self.group(x * gate)) * self.scale
+        return self.head(F.adaptive_avg_pool2d(x, 1).flatten(1))
+
+
+class Narrow(torchvision.models.ResNet):
+    """torchvision's ResNet18 with a thirty-second of its channels."""
+
+    def __init__(self):
+        super().__init__(torchvision.models.resnet.BasicBlock, [2, 2, 2, 2], num_classes=CLASSES)
+        self.conv1, self.bn1 = nn.Conv2d(3, 2, 7, 2, 3, bias=False), nn.BatchNorm2d(2)
+        self.fc = nn.Linear(16, CLASSES)
+
+    def _make_layer(self, block, planes, blocks, stride=1, dilate=False):
+        if planes == 64:
+            self.inplanes = 2
+        return super()._make_layer(block, planes // 32, blocks, stride, dilate)
+
+
+NETWORKS = {"cnn": cnn, "mlp": Mlp, "mobile": Mobile, "resnet": Narrow}
+# Exporter (the tracing one of before, or torch.export's, with its optimizer or, since that merges batch norms, without) and the mode that the
+# network is in.
+EXPORTS = {"cnn": ("trace", "train"), "mlp": ("dynamo", "eval"), "mobile": ("trace", "preserve"), "resnet": ("dynamo plain", "eval")}
+
+
+def made(name):
+    torch.manual_seed(len(name))
+    network = NETWORKS[name]()
+    with torch.no_grad():
+        for key, tensor in network.state_dict().items():
+            # Nothing starts at a value that would hide a mistake.
+            if key.endswith("running_var"):
+                tensor.uniform_(0.5, 1.5)
+            elif key.endswith("running_mean"):
+                tensor.normal_(0, 0.2)
+            elif tensor.dim() == 1 and key.endswith("weight"):
+                tensor.uniform_(0.6, 1.4)
+            elif tensor.dim() == 1 and key.endswith("bias"):
+                tensor.normal_(0, 0.2)
+    return network
+
+
+def export(name, network):
+    exporter, mode = EXPORTS[name]
+    path = FOLDER / f"{name}.onnx"
+    images = torch.randn(2, 3, SIZE, SIZE)
+    if exporter == "trace":
+        training = {"train": torch.onnx.TrainingMode.TRAINING, "preserve": torch.onnx.TrainingMode.PRESERVE}[mode]
+        network.train()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                network, images, path, dynamo=False, training=training, do_constant_folding=False, opset_version=17,
+                input_names=["pixels"], output_names=["scores"], dynamic_axes={"pixels": {0: "n"}, "scores": {0: "n"}})
+    else:
+        network.eval()
+        batch = torch.export.Dim("n", min=1)
+        torch.onnx.export(
+            network, (images,), path, dynamo=True, external_data=False, input_names=["pixels"], output_names=["scores"],
+            dynamic_shapes=({0: batch},), verbose=False, optimize=exporter == "dynamo")
+    model = onnx.load(path)
+    for node in model.graph.node:
+        # Where in the source a node comes from: most of a small file.
+        del node.metadata_props[:]
+    onnx.save(model, path)
+    print(path.name, path.stat().st_size, "bytes")
+    return model
+
+
+def named(model, network):
+    """For each parameter of the network, the initialiser that holds it, and whether that is its transpose: exporters rename and turn some."""
+    held = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    names = {}
+    for key, parameter in network.named_parameters():
+        array = parameter.detach().numpy()
+        for name, other in held.items():
+            for turned, candidate in ((False, array), (True, array.T)):
+                if other.shape == candidate.shape and np.array_equal(other, candidate) and key not in names:
+                    names[key] = (name, turned)
+        assert key in names, f"{key} is not in the file"
+    return names
+
+
+def masked(network, generator):
+    """The masks of all dropouts, and the network with them in the dropouts' place."""
+    masks = []
+    for parent in list(network.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.Dropout):
+                shape = (BATCH, 8, 8, 8)
+                keep = torch.rand(shape, generator=generator) >= child.p
+                masks.append(keep.float() / (1 - child.p))
+                setattr(parent, name, Masked())
+    return masks
+
+
+def step(name, model, dtype, images, labels, masks):
+    network = made(name)
+    held = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    with torch.no_grad():
+        for key, buffer in network.named_buffers():
+            # An exporter that traces a network in training mode moves its running statistics first.
+            if key in held:
+                buffer.copy_(torch.from_numpy(held[key].copy()))
+    masked(network, torch.Generator())
+    network.to(dtype).eval()
+    with torch.no_grad():
+        results = {"inference": network(images.to(dtype))}
+    network.train()
+    places = [module for module in network.modules() if isinstance(module, Masked)]
+    for place, mask in zip(places, masks):
+        place.mask = mask.to(dtype)
+    logits = network(images.to(dtype))
+    loss = F.cross_entropy(logits, labels)
+    loss.backward()
+    results |= {"loss": loss.detach(), "logits": logits.detach()}
+    for key, parameter in network.named_parameters():
+        results[f"gradient/{key}"] = parameter.grad
+    for key, buffer in network.named_buffers():
+        if not key.endswith("num_batches_tracked"):
+            results[f"after/{key}"] = buffer.clone()
+    return results
+
+
+def main():
+    torch.set_num_threads(1)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name in NETWORKS:
+        model = export(name, made(name))
+        names = named(model, made(name))
+        generator = torch.Generator().manual_seed(7)
+        images = torch.randn(BATCH, 3, SIZE, SIZE, generator=generator).half().float()
+        labels = torch.randint(CLASSES, (BATCH,), generator=generator)
+        masks = masked(made(name), generator)
+        exact, single = (step(name, model, dtype, images, labels, masks) for dtype in (torch.float64, torch.float32))
+        stored = {"images": images.half().numpy(), "labels": labels.numpy()}
+        stored |= {f"mask.{place}": mask.numpy() for place, mask in enumerate(masks)}
+        for key, tensor in exact.items():
+            kept = key
+            if key.startswith("gradient/"):
+                initialiser, turned = names[key.removeprefix("gradient/")]
+                kept = f"gradient/{initialiser}"
+                tensor, single[key] = (t.T if turned else t for t in (tensor, single[key]))
+            scale = tensor.abs().max().item()
+            off = (single[key].double() - tensor).abs().max().item() / scale if scale > 0 else 0.0
+            stored[kept] = tensor.float().numpy()
+            stored[f"error/{kept}"] = np.array(off, np.float32)
+        metadata = {"torch": torch.__version__.split("+")[0], "made by": "tests/generate/networks.py"}
+        path = FOLDER / f"{name}.safetensors"
+        save_file({key: np.array(array, order="C") for key, array in stored.items()}, path, metadata)
+        print(path.name, path.stat().st_size, "bytes,", len(exact), "results, loss", exact["loss"].item())
+
+
+if __name__ == "__main__":
+    main()
