@@ -1,6 +1,6 @@
 //! Our half of `make parity`: a whole training run, and everything that another program needs to repeat it on the same batches.
 //!
-//! `parity ADDRESS FOLDER ARCH SIZE BATCH EPOCHS SEED` writes `initial.safetensors` (parameters and statistics before the first step),
+//! `parity ADDRESS FOLDER ARCH SIZE BATCH EPOCHS SEED MAX_LR` writes `initial.safetensors` (parameters and statistics before the first step),
 //! `masks.safetensors` (dropout masks, `LAYER.STEP`) and `report.json` (the run's configuration, the loss of every step, the last
 //! validation). `tests/generate/parity.py` starts it.
 
@@ -24,8 +24,8 @@ use serde_json::json;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [address, folder, arch, size, batch, epochs, seed] = &*arguments else {
-        anyhow::bail!("usage: parity ADDRESS FOLDER ARCH SIZE BATCH EPOCHS SEED");
+    let [address, folder, arch, size, batch, epochs, seed, max_lr] = &*arguments else {
+        anyhow::bail!("usage: parity ADDRESS FOLDER ARCH SIZE BATCH EPOCHS SEED MAX_LR");
     };
     let folder = Path::new(folder);
     let servers = Servers::open(address, Patience::default())?;
@@ -37,6 +37,7 @@ fn main() -> Result<()> {
             batch_size: batch.parse()?,
             epochs: epochs.parse()?,
             seed: seed.parse()?,
+            max_lr: max_lr.clone(),
             ..RunConfig::default()
         },
     )?;
