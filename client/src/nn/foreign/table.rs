@@ -3,8 +3,8 @@ use super::{Error, convolution, elementwise, layout, linear, normalize, reduce};
 use crate::graph::import::ModelNode;
 use crate::graph::{Op, Value};
 
-/// The operators of ONNX that a network from a file may be made of. Besides these, [`KNOWN`] where they compute shapes and other numbers
-/// from nothing but constants and shapes.
+/// The operators of ONNX that a network from a file may be made of. Besides these, CastLike, Constant, ConstantOfShape, Floor, Shape and Size
+/// where they compute shapes and other numbers from nothing but constants and shapes.
 pub const SUPPORTED: [&str; 47] = [
     "Add",
     "AveragePool",
