@@ -26,7 +26,7 @@ impl ImageFolder {
             root: TempDir::with_prefix("equibatch-images-").expect("a temporary folder"),
         };
         for (class, (name, count)) in classes.iter().enumerate() {
-            fs::create_dir(folder.root().join(name)).expect("a class folder");
+            fs::create_dir_all(folder.root().join(name)).expect("a class folder");
             for index in 0..*count {
                 let size = (40 + (index as u32 * 13) % 29, 36 + (index as u32 * 7) % 37);
                 let image = picture(size, (class * 1000 + index) as u32);

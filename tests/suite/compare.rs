@@ -37,7 +37,13 @@ fn counts(value: &Value) -> u64 {
 
 #[test]
 fn a_comparison_repeats_judges_and_goes_on_where_it_stopped() {
-    let images = ImageFolder::new(&[("birds", 10), ("flowers", 20)]);
+    let classes = [
+        ("birds", 10),
+        ("flowers", 20),
+        ("test/birds", 3),
+        ("test/flowers", 2),
+    ];
+    let images = ImageFolder::new(&classes);
     let server = ServerProcess::start(images.root(), &[]);
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("comparison");
@@ -109,6 +115,39 @@ fn a_comparison_repeats_judges_and_goes_on_where_it_stopped() {
     assert_eq!(
         judged["models"]["oversample-6"]["confusion_matrix"],
         comparison["arms"][1]["figures"][1]["confusion_matrix"]
+    );
+
+    // So it is of images that nobody has seen.
+    let fresh = &comparison["fresh"];
+    let labels = |of: &Value| -> Vec<u64> {
+        let all = of.as_array().unwrap().iter();
+        all.map(|one| one["label"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(labels(&fresh["images"]), [0, 0, 0, 1, 1]);
+    assert_eq!(fresh["images"][4]["path"], "test/flowers/1.png");
+    let guesses = labels(&fresh["arms"][1]["guesses"]);
+    let wrong = guesses
+        .iter()
+        .zip([0, 0, 0, 1, 1])
+        .filter(|&(&guess, label)| guess != label);
+    let wrong = wrong.count();
+    let first = out.join("oversample-5");
+    let arguments = [
+        "evaluate",
+        "--server",
+        &server.address,
+        "--json",
+        "--split",
+        "test",
+    ];
+    let arguments = [&arguments[..], &["--threads", "1", first.to_str().unwrap()]].concat();
+    let judged: Value = serde_json::from_slice(&client(&arguments).stdout).unwrap();
+    let rate = judged["models"]["oversample-5"]["error_rate"].as_f64().unwrap();
+    assert!((rate - wrong as f64 / 5.0).abs() < 1e-12, "{rate}, {wrong} of 5");
+    let page = fs::read_to_string(out.join("compare.html")).unwrap();
+    assert!(
+        page.contains(&format!("oversample: {wrong} of 5 wrong")),
+        "{page}"
     );
 
     // Another setting is another comparison.

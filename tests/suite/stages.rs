@@ -185,6 +185,11 @@ fn a_search_before_training_changes_nothing_but_the_rate_that_it_finds() {
     let searched = train("searched", &["--max-lr", "1e-3", "--find-lr"]);
     assert!(plain.tensors == searched.tensors, "the search has left a trace");
     assert!(shop.path("searched/find-lr.svg").exists());
+    let page = fs::read_to_string(shop.path("searched/report.html")).expect("a report");
+    assert!(
+        page.contains("<figure id=\"find-lr\""),
+        "the sweep is part of the report"
+    );
     let found = train("found", &["--max-lr", "..found"]);
     let text = fs::read(shop.path("found/find-lr.json")).expect("figures");
     let figures: Json = serde_json::from_slice(&text).expect("JSON");

@@ -18,12 +18,13 @@ use crate::{
     config::{self, UsageError, contradictions, put_over, session_options, training_options},
     learn::{
         atomic,
-        compare::{Arm, Comparison, Repeat, Trained, page, table},
-        evaluate::{Seen, Subject, evaluate_each},
+        compare::{Arm, Comparison, Fresh, FreshImages, Guess, Guesses, Repeat, Trained, page, table},
+        evaluate::{Each, Subject, evaluate_each},
         outcomes::Outcomes,
+        pixels::picture,
         predict::Predictor,
         progress::Voice,
-        report::picture,
+        report::picture as drawing,
         run::{self, RunConfig, RunFolder},
     },
     runtime::Runtime,
@@ -51,6 +52,7 @@ pub(super) fn run(args: &Compare) -> Result<Exit> {
     ask_for_images(servers, &mut settled)?;
     let description = servers.describe(&settled.dataset)?;
     let rarest = rarest(&description, args.split)?;
+    let has_new_images = description.images(Split::Test) > 0;
     let folder = folder(args, &settled);
     let mut arms: Vec<Trained> = vec![];
     arms.extend(args.arms.iter().map(|&arm| Trained { arm, repeats: vec![] }));
@@ -67,7 +69,10 @@ pub(super) fn run(args: &Compare) -> Result<Exit> {
         }
     }
     let classes: Vec<String> = description.classes.into_iter().map(|class| class.name).collect();
-    let comparison = Comparison::new(&arms, &classes, rarest)?;
+    let mut comparison = Comparison::new(&arms, &classes, rarest)?;
+    if args.split != Split::Test && has_new_images {
+        comparison.fresh = Some(new_images(&arms, args, &trainer)?);
+    }
     write_files(&folder, &comparison, &settled.dataset)?;
     let mut out = io::stdout().lock();
     if args.json {
@@ -181,12 +186,18 @@ fn repeat(split: Split, args: &Train, run: &Path, trainer: &Trainer) -> Result<O
 }
 
 fn judge(split: Split, run: &Path, args: &Train, trainer: &Trainer) -> Result<Outcomes> {
+    let mut outcomes = Outcomes::default();
+    look(split, run, args, trainer, &mut |seen| {
+        outcomes.push(seen.sample, seen.label as u32, seen.logits);
+    })?;
+    Ok(outcomes)
+}
+
+/// Shows the images of a split to the model of a run.
+fn look(split: Split, run: &Path, args: &Train, trainer: &Trainer, each: Each<'_>) -> Result<()> {
     let (run, config) = RunFolder::open(run)?;
-    let mut predictor = Predictor::open(
-        &trainer.means.runtime,
-        &run.model_path(),
-        &session_options(&args.execution),
-    )?;
+    let options = session_options(&args.execution);
+    let mut predictor = Predictor::open(&trainer.means.runtime, &run.model_path(), &options)?;
     let card = predictor.card().clone();
     let subject = Subject {
         dataset: &config.dataset,
@@ -195,15 +206,45 @@ fn judge(split: Split, run: &Path, args: &Train, trainer: &Trainer) -> Result<Ou
         preprocessing: &card.preprocessing,
         classes: &card.classes,
     };
-    let mut outcomes = Outcomes::default();
-    let mut note = |seen: &Seen<'_>| outcomes.push(seen.sample, seen.label as u32, seen.logits);
-    evaluate_each(
-        &trainer.means.servers,
-        ("the model", predictor.classifier()),
-        &subject,
-        &mut note,
-    )?;
-    Ok(outcomes)
+    let model = ("the model", predictor.classifier());
+    evaluate_each(&trainer.means.servers, model, &subject, each)?;
+    Ok(())
+}
+
+/// What the first model of every arm makes of the images that nobody was trained or compared on.
+fn new_images(arms: &[Trained], args: &Compare, trainer: &Trainer) -> Result<FreshImages> {
+    let mut fresh = FreshImages::default();
+    for trained in arms {
+        let Some(first) = trained.repeats.first() else {
+            continue;
+        };
+        let (_, config) = RunFolder::open(&first.run)?;
+        let (mut samples, mut guesses) = (vec![], vec![]);
+        let is_first = fresh.arms.is_empty();
+        look(Split::Test, &first.run, &args.train, trainer, &mut |seen| {
+            guesses.push(Guess::of(seen.logits));
+            if is_first {
+                samples.push(seen.sample);
+                fresh.images.push(Fresh {
+                    path: String::new(),
+                    label: seen.label,
+                    picture: picture(seen.tensor, config.image_size, config.mean, config.std),
+                });
+            }
+        })?;
+        if is_first {
+            let paths = trainer.means.servers.paths(&config.dataset, &samples)?;
+            for (image, path) in fresh.images.iter_mut().zip(paths) {
+                image.path = path;
+            }
+        }
+        fresh.arms.push(Guesses {
+            arm: trained.arm.to_string(),
+            seed: first.seed,
+            guesses,
+        });
+    }
+    Ok(fresh)
 }
 
 fn write_files(folder: &Path, comparison: &Comparison, dataset: &str) -> Result<()> {
@@ -234,7 +275,7 @@ fn write_files(folder: &Path, comparison: &Comparison, dataset: &str) -> Result<
         );
         for extension in ["png", "svg"] {
             let name = format!("confusion-{}.{extension}", arm.name).replace(':', "-");
-            picture::save(&folder.join(name), &arm.matrix, &names, &title)?;
+            drawing::save(&folder.join(name), &arm.matrix, &names, &title)?;
         }
     }
     Ok(())

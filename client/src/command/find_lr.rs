@@ -100,7 +100,7 @@ impl Found {
 
     /// Draws the losses and writes them down.
     pub(super) fn write(&self, folder: &Path) -> Result<[PathBuf; 3]> {
-        let chart = report::chart(&self.sweep);
+        let chart = report::chart(self.sweep.points());
         let json = format!("{}\n", self.json());
         let files = [
             ("find-lr.png", canvas::png(&chart)?),

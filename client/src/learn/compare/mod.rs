@@ -3,10 +3,12 @@
 //! # Layout
 //!
 //! - [`Arm`]: a way of training; [`Comparison`]: what came of all.
+//! - [`FreshImages`]: what each makes of images that no training has seen.
 //! - [`Spread`]: a figure over repeats; [`McNemar`]: two models on the same images.
 //! - [`table`], [`page`]: for people.
 
 mod arm;
+mod fresh;
 mod mcnemar;
 pub mod page;
 mod spread;
@@ -17,6 +19,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 pub use arm::{Arm, ParseArmError};
+pub use fresh::{Fresh, FreshImages, Guess, Guesses};
 pub use mcnemar::McNemar;
 pub use spread::Spread;
 
@@ -58,6 +61,10 @@ pub struct Comparison {
     pub arms: Vec<ArmResult>,
     /// The first arm against each of the others.
     pub tests: Vec<Test>,
+    /// Class names in label order.
+    pub classes: Vec<String>,
+    /// New images, where the dataset has some and they were not what was judged.
+    pub fresh: Option<FreshImages>,
 }
 
 /// What came of one arm.
@@ -144,6 +151,8 @@ impl Comparison {
                 .map(|arm| ArmResult::new(arm, classes, rarest))
                 .collect(),
             tests,
+            classes: classes.to_vec(),
+            fresh: None,
         })
     }
 }

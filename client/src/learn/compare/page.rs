@@ -52,10 +52,13 @@ pub fn page(comparison: &Comparison, dataset: &str) -> Result<Page, canvas::Erro
             "Confusion matrices of all repeats together",
             side_by_side(&matrices),
         );
-    Ok(if comparison.tests.is_empty() {
-        page
-    } else {
-        page.with("tests", "McNemar's test", tests(comparison))
+    let page = match comparison.tests.is_empty() {
+        true => page,
+        false => page.with("tests", "McNemar's test", tests(comparison)),
+    };
+    Ok(match &comparison.fresh {
+        None => page,
+        Some(fresh) => page.with("fresh", "New images", fresh.markup(&comparison.classes)),
     })
 }
 

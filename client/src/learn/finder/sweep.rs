@@ -1,4 +1,4 @@
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{learn::metrics::SmoothedLoss, schedule::sweep_at};
 
@@ -28,7 +28,7 @@ impl Default for Range {
 }
 
 /// One step of a sweep.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// That the step was run with.
     pub learning_rate: f64,

@@ -4,20 +4,20 @@ use super::{
     chart::{Axis, Chart, Look, Series},
     table::aligned,
 };
-use crate::learn::finder::{Suggestions, Sweep, judged};
+use crate::learn::finder::{Point, Suggestions, Sweep, judged};
 
 /// Steps between the lines of a table.
 const STRIDE: usize = 5;
 
 /// The smoothed loss over the learning rate, without the ends that are not judged, and a dot where it falls most steeply.
 #[must_use]
-pub fn chart(sweep: &Sweep) -> Chart {
-    let points = judged(sweep.points()).iter();
+pub fn chart(steps: &[Point]) -> Chart {
+    let points = judged(steps).iter();
     let points: Vec<(f64, f64)> = points
         .map(|point| (point.learning_rate, point.smoothed_loss))
         .collect();
     let mut series = vec![Series::line("", 0, points.clone())];
-    if let Some(Suggestions { steepest, .. }) = Suggestions::of(sweep.points()) {
+    if let Some(Suggestions { steepest, .. }) = Suggestions::of(steps) {
         let at = points.into_iter().filter(|(rate, _)| *rate == steepest).collect();
         let name = format!("steepest descent: {steepest:.2e}");
         series.push(Series::line(&name, 1, at).looking(Look::Loose));
@@ -71,18 +71,22 @@ mod tests {
     fn the_steepest_descent_is_in_the_picture() {
         let sweep = sweep();
         let steepest = Suggestions::of(sweep.points()).expect("enough steps").steepest;
-        let picture = svg(&chart(&sweep)).expect("a picture");
+        let picture = svg(&chart(sweep.points())).expect("a picture");
         for word in ["learning rate", "loss, smoothed", &format!("{steepest:.2e}")] {
             assert!(picture.contains(word), "{word}");
         }
-        assert!(png(&chart(&sweep)).expect("a picture").starts_with(b"\x89PNG"));
+        assert!(
+            png(&chart(sweep.points()))
+                .expect("a picture")
+                .starts_with(b"\x89PNG")
+        );
     }
 
     #[test]
     fn a_sweep_too_short_for_suggestions_can_be_drawn() {
         let mut sweep = Sweep::new(Range::default());
         sweep.record(1.0);
-        svg(&chart(&sweep)).expect("a picture");
+        svg(&chart(sweep.points())).expect("a picture");
         assert!(table(&sweep).ends_with("1.0000\n"), "{}", table(&sweep));
     }
 

@@ -3,9 +3,10 @@
 use crate::{
     learn::report::run::Record,
     learn::{
+        finder::Suggestions,
         metrics::{Figures, Metric},
         report::{
-            canvas,
+            self, canvas,
             chart::{Axis, Chart, Look, Series},
             html::Figure,
         },
@@ -284,4 +285,26 @@ fn by_epoch((id, caption): (&str, &str), (points, y): (Vec<(f64, f64)>, Axis), w
         ..Chart::new(Axis::new("epoch"), y, series)
     };
     Figure::chart(id, caption, words, &chart).map(Some)
+}
+/// What the learning-rate finder saw before the training.
+///
+/// # Errors
+///
+/// [`canvas::Error`].
+pub fn sweep(record: &Record) -> Drawn {
+    if record.sweep.is_empty() {
+        return Ok(None);
+    }
+    let caption =
+        "Smoothed loss while the learning rate grew from step to step. Every weight was put back afterwards.";
+    let words = match Suggestions::of(&record.sweep) {
+        Some(Suggestions {
+            steepest,
+            lowest_tenth,
+        }) => format!(
+            "Loss over the learning rate: it falls most steeply at {steepest:.2e}; a tenth of the rate of the least loss is {lowest_tenth:.2e}."
+        ),
+        None => "Loss over the learning rate, of too few steps to suggest one.".to_owned(),
+    };
+    Figure::chart("find-lr", caption, &words, &report::sweep::chart(&record.sweep)).map(Some)
 }

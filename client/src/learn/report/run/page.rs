@@ -36,6 +36,7 @@ pub fn page(record: &Record) -> Result<(Page, Vec<Figure>), canvas::Error> {
         drawn(curves::learning_rate(record)?),
         drawn(curves::momentum(record)?),
     ];
+    let rates = drawn(curves::sweep(record)?);
     let speed = [
         drawn(curves::throughput(record)?),
         drawn(curves::waiting(record)?),
@@ -70,6 +71,9 @@ pub fn page(record: &Record) -> Result<(Page, Vec<Figure>), canvas::Error> {
             "Schedule",
             html! { div.charts { @for chart in &schedule { (chart) } } },
         );
+    }
+    if !record.sweep.is_empty() {
+        page = page.with("rates", "Learning rates tried before", rates);
     }
     page = page.with(
         "speed",

@@ -1,12 +1,18 @@
 //! What the folder of a run holds.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
 
 use super::Error;
 use crate::{
     learn::{
         checkpoint::Checkpoint,
         examine::Examination,
+        finder::Point,
         fit::EpochRecord,
         journal::{self, Exposure, Session, StepLine, StepLog},
         metrics::Figures,
@@ -34,6 +40,8 @@ pub struct Record {
     pub exposure: Option<Exposure>,
     /// The images that the model was most wrong about.
     pub examination: Option<Examination>,
+    /// What the learning-rate finder saw before the training; empty where nobody looked.
+    pub sweep: Vec<Point>,
     /// Where the stream would go on.
     pub position: Option<Position>,
 }
@@ -69,6 +77,7 @@ impl Record {
             sessions: Session::read(folder).map_err(read("sessions.jsonl"))?,
             exposure: Exposure::read(folder),
             examination: Examination::read(folder),
+            sweep: sweep(folder),
             position: Checkpoint::progress(&folder.join("checkpoint.safetensors"))
                 .and_then(|progress| progress.position),
             folder: folder.to_path_buf(),
@@ -101,4 +110,14 @@ impl Record {
             .min_by_key(|class| class.images);
         rarest.map(|class| class.name.clone())
     }
+}
+
+/// The steps in `find-lr.json`; none where there is no such file.
+fn sweep(folder: &Path) -> Vec<Point> {
+    #[derive(Deserialize)]
+    struct Found {
+        steps: Vec<Point>,
+    }
+    let text = fs::read_to_string(folder.join("find-lr.json")).unwrap_or_default();
+    serde_json::from_str::<Found>(&text).map_or_else(|_| vec![], |found| found.steps)
 }

@@ -1,0 +1,173 @@
+//! New images, which no training has seen, and what each way of training makes of them.
+
+use image::RgbImage;
+use maud::{Markup, html};
+use serde::Serialize;
+
+use super::table::counted;
+use crate::learn::{
+    metrics::{argmax, softmax},
+    report::{
+        html::{Card, Gallery, Shot, Table},
+        table::percent,
+    },
+};
+
+/// Images in the table of a page, at most.
+const ROWS: usize = 200;
+/// Wrong ones that are shown, at most, of each arm.
+const SHOWN: usize = 24;
+
+/// An image that no training has seen.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Fresh {
+    /// Below the root of its dataset.
+    pub path: String,
+    /// What it is: label of its class.
+    pub label: usize,
+    /// As the models saw it.
+    #[serde(skip)]
+    pub picture: RgbImage,
+}
+
+/// What one model took new images for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Guesses {
+    /// Name of the arm.
+    pub arm: String,
+    /// Seed of the model's training: the first of the arm.
+    pub seed: u64,
+    /// In the order of the images.
+    pub guesses: Vec<Guess>,
+}
+
+/// What a model took an image for.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Guess {
+    /// Label of the likeliest class.
+    pub label: usize,
+    /// Its probability.
+    pub probability: f64,
+}
+
+impl Guess {
+    /// What `logits` say, one for each class.
+    #[must_use]
+    pub fn of(logits: &[f32]) -> Self {
+        let label = argmax(logits);
+        Self {
+            label,
+            probability: softmax(logits)[label],
+        }
+    }
+}
+
+/// New images and the guesses of every arm.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct FreshImages {
+    /// In the order of the dataset.
+    pub images: Vec<Fresh>,
+    /// One for each arm.
+    pub arms: Vec<Guesses>,
+}
+
+impl FreshImages {
+    /// Everything as a part of a page; `classes` are names in label order.
+    pub(super) fn markup(&self, classes: &[String]) -> Markup {
+        let name = |label: usize| classes.get(label).map_or("?", String::as_str);
+        html! {
+            p { (counted(self.images.len(), "image")) " that no training has seen, one by one, by the model of each way's first seed." }
+            (self.table(&name))
+            @for arm in &self.arms { (self.wrong(arm, &name)) }
+        }
+    }
+
+    fn table<'a>(&self, name: &dyn Fn(usize) -> &'a str) -> Markup {
+        let header = ["image", "actual"].into_iter();
+        let header: Vec<&str> = header
+            .chain(self.arms.iter().map(|arm| arm.arm.as_str()))
+            .collect();
+        let caption = match self.images.len() {
+            0..=ROWS => "What each image was taken for.".to_owned(),
+            all => format!("What the first {ROWS} of {all} images were taken for."),
+        };
+        let mut table = Table::new(&caption, &header);
+        for (place, image) in self.images.iter().take(ROWS).enumerate() {
+            let cell = |arm: &Guesses| {
+                let Guess { label, probability } = arm.guesses[place];
+                let mark = if label == image.label { "" } else { "\u{2717} " };
+                format!("{mark}{} {}", name(label), percent(Some(probability)))
+            };
+            let known = [image.path.clone(), name(image.label).to_owned()].into_iter();
+            table.row(known.chain(self.arms.iter().map(cell)).collect());
+        }
+        table.markup()
+    }
+
+    fn wrong<'a>(&self, arm: &Guesses, name: &dyn Fn(usize) -> &'a str) -> Markup {
+        let wrong: Vec<(&Fresh, &Guess)> = self
+            .images
+            .iter()
+            .zip(&arm.guesses)
+            .filter(|(image, guess)| image.label != guess.label)
+            .collect();
+        let cards = wrong.iter().take(SHOWN).map(|(image, guess)| Card {
+            shots: vec![Shot {
+                image: image.picture.clone(),
+                words: image.path.clone(),
+            }],
+            heading: format!("{}, taken for {}", name(image.label), name(guess.label)),
+            facts: vec![
+                ("image".to_owned(), image.path.clone()),
+                ("probability".to_owned(), percent(Some(guess.probability))),
+            ],
+            is_wrong: true,
+        });
+        let gallery = Gallery {
+            cards: cards.collect(),
+        };
+        html! {
+            h3 { (arm.arm) ": " (wrong.len()) " of " (self.images.len()) " wrong" }
+            @if !wrong.is_empty() { (gallery.markup()) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wrong_ones_are_shown_and_counted() {
+        let image = |path: &str, label| Fresh {
+            path: path.to_owned(),
+            label,
+            picture: RgbImage::new(4, 4),
+        };
+        let arm = |arm: &str, rows: [[f32; 2]; 2]| Guesses {
+            arm: arm.to_owned(),
+            seed: 1,
+            guesses: rows.iter().map(|row| Guess::of(row)).collect(),
+        };
+        let fresh = FreshImages {
+            images: vec![image("test/birds/1.jpg", 0), image("test/flowers/1.jpg", 1)],
+            arms: vec![
+                arm("natural", [[-1.0, 1.0], [-1.0, 1.0]]),
+                arm("oversample", [[1.0, 0.0], [0.0, 2.0]]),
+            ],
+        };
+        let page = fresh
+            .markup(&["birds".to_owned(), "flowers".to_owned()])
+            .into_string();
+        for words in [
+            "natural: 1 of 2 wrong",
+            "oversample: 0 of 2 wrong",
+            "birds, taken for flowers",
+            "flowers 88.1 %",
+            "birds 73.1 %",
+        ] {
+            assert!(page.contains(words), "{words}: {page}");
+        }
+        assert_eq!(page.matches("<img").count(), 1, "{page}");
+    }
+}
