@@ -39,6 +39,10 @@ pub enum Cells {
     Shares,
 }
 
+/// Shares above which the words of a cell need another ink on dark paper, and on light paper, for a contrast of 4.5 and more.
+const HALF: f64 = 0.565;
+const FULL: f64 = 0.77;
+
 /// The confusion matrix: rows are actual classes, columns predicted ones; the larger the share of its row, the darker a cell.
 #[must_use]
 pub fn confusion_matrix(figures: &Figures, cells: Cells) -> Markup {
@@ -75,7 +79,12 @@ fn cell(count: u64, images: u64, cells: Cells) -> Markup {
         Cells::Shares => percent(share),
     };
     let shade = share.unwrap_or(0.0);
-    html! { td class=[(shade > 0.5).then_some("dark")] style=(format!("--share:{shade:.3}")) { (text) } }
+    let ink = match shade {
+        _ if shade > FULL => Some("full"),
+        _ if shade > HALF => Some("half"),
+        _ => None,
+    };
+    html! { td class=[ink] style=(format!("--share:{shade:.3}")) { (text) } }
 }
 
 /// Images, precision, recall and F1 of each class.
@@ -201,14 +210,14 @@ mod tests {
         let text = confusion_matrix(&figures(), Cells::Counts).into_string();
         assert!(text.contains("<th scope=\"row\">&lt;cats&gt;</th>"), "{text}");
         assert!(
-            text.contains("<td class=\"dark\" style=\"--share:0.750\">3</td>"),
+            text.contains("<td class=\"half\" style=\"--share:0.750\">3</td>"),
             "{text}"
         );
         assert!(text.contains("<td style=\"--share:0.500\">5</td>"), "{text}");
         assert!(text.contains("<caption>"), "{text}");
         let text = confusion_matrix(&figures(), Cells::Shares).into_string();
         assert!(
-            text.contains("<td class=\"dark\" style=\"--share:0.750\">75.0 %</td>"),
+            text.contains("<td class=\"half\" style=\"--share:0.750\">75.0 %</td>"),
             "{text}"
         );
     }
