@@ -49,6 +49,8 @@ pub fn put_setup_over(args: &Setup, config: &mut RunConfig) {
     put(&mut config.balance, images.balance.as_ref());
     put(&mut config.recipe, images.recipe.as_ref());
     put(&mut config.wire, images.wire.as_ref());
+    put(&mut config.mean, images.mean.as_ref());
+    put(&mut config.std, images.std.as_ref());
     put(&mut config.seed, images.seed.as_ref());
     put(&mut config.arch, network.arch.as_ref());
     put(&mut config.head, network.head.as_ref());

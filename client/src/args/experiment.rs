@@ -226,7 +226,7 @@ mod tests {
             (Some(64), Some(64))
         );
         let balances =
-            [first, second].map(|train| train.setup.images.balance.expect("a balance").to_string());
+            [first, second].map(|train| train.setup.images.balance.as_ref().expect("a balance").to_string());
         assert_eq!(balances, ["natural", "oversample"]);
         assert_eq!(
             [first, second].map(|train| train.setup.network.is_frozen()),

@@ -1,6 +1,6 @@
 //! What is trained, and on what: shared by the commands that train.
 
-use std::path::PathBuf;
+use std::{ops::RangeInclusive, path::PathBuf};
 
 use clap::{Args, builder::FalseyValueParser};
 
@@ -46,8 +46,9 @@ pub struct Images {
     /// Height and width of the images, in pixels. [default: 224]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(32..))]
     pub size: Option<u32>,
-    /// How often each class is drawn: oversample (all classes as often as the largest), undersample, natural (as they are), or
-    /// power:X between natural (0) and oversample (1). [default: oversample]
+    /// How often each class is drawn: oversample (all classes as often as the largest), undersample, natural (as they are), power:X
+    /// between natural (0) and oversample (1), effective:BETA (by the effective number of images), or weights:CLASS=W,... in these
+    /// proportions. [default: oversample]
     #[arg(long, value_name = "POLICY")]
     pub balance: Option<Balance>,
     /// Augmentation: a preset such as none, fastai, light or flip-only, parts such as 'flip rotate(10)', or both; `server recipe` lists
@@ -59,6 +60,13 @@ pub struct Images {
     /// [default: f32]
     #[arg(long, value_name = "TYPE")]
     pub wire: Option<Wire>,
+    /// Mean of each channel (red, green, blue) that pixels are normalised by, from 0 to 1, as `server stats` prints it. [default:
+    /// ImageNet's, 0.485,0.456,0.406]
+    #[arg(long, value_name = "R,G,B", value_parser = channels(0.0..=1.0))]
+    pub mean: Option<[f32; 3]>,
+    /// Standard deviation of each channel likewise. [default: ImageNet's, 0.229,0.224,0.225]
+    #[arg(long, value_name = "R,G,B", value_parser = channels(1e-3..=10.0))]
+    pub std: Option<[f32; 3]>,
     /// Seeds batches, augmentation, initial weights and dropout. [default: 42]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -128,5 +136,23 @@ impl Network {
             token: std::env::var("HF_TOKEN").ok().filter(|token| !token.is_empty()),
             progress: std::io::IsTerminal::is_terminal(&std::io::stderr()),
         }
+    }
+}
+
+/// Reads three numbers of a range, separated by commas.
+fn channels(range: RangeInclusive<f32>) -> impl Fn(&str) -> Result<[f32; 3], String> + Clone + Send + Sync {
+    move |text: &str| {
+        let numbers: Option<Vec<f32>> = text
+            .split(',')
+            .map(|number| number.trim().parse().ok().filter(|number| range.contains(number)))
+            .collect();
+        let three = numbers.and_then(|numbers| <[f32; 3]>::try_from(numbers).ok());
+        three.ok_or_else(|| {
+            format!(
+                "use three numbers from {} to {}, separated by commas",
+                range.start(),
+                range.end()
+            )
+        })
     }
 }

@@ -55,11 +55,14 @@ pub(super) fn run(args: &Compare) -> Result<Exit> {
     let has_new_images = description.images(Split::Test) > 0;
     let folder = folder(args, &settled);
     let mut arms: Vec<Trained> = vec![];
-    arms.extend(args.arms.iter().map(|&arm| Trained { arm, repeats: vec![] }));
+    arms.extend(args.arms.iter().map(|arm| Trained {
+        arm: arm.clone(),
+        repeats: vec![],
+    }));
     for seed in (0..u64::from(args.repeats)).map(|repeat| settled.seed.wrapping_add(repeat)) {
         for trained in &mut arms {
             let run = folder.join(format!("{}-{seed}", trained.arm).replace(':', "-"));
-            let train = arguments(args, &settled, (trained.arm, seed), &run);
+            let train = arguments(args, &settled, (&trained.arm, seed), &run);
             let Some(outcomes) = repeat(args.split, &train, &run, &trainer)? else {
                 let shown = folder.display();
                 Voice::Error.say(&format!("interrupted; the same command goes on, in {shown}"));
@@ -142,11 +145,11 @@ fn folder(args: &Compare, settled: &RunConfig) -> PathBuf {
 }
 
 /// What would be typed to train one arm once.
-fn arguments(args: &Compare, settled: &RunConfig, (arm, seed): (Arm, u64), run: &Path) -> Train {
+fn arguments(args: &Compare, settled: &RunConfig, (arm, seed): (&Arm, u64), run: &Path) -> Train {
     let mut train = args.train.clone();
     let images = &mut train.setup.images;
     images.dataset = Some(settled.dataset.clone());
-    images.balance = Some(arm.balance);
+    images.balance = Some(arm.balance.clone());
     images.seed = Some(seed);
     // As the server understands it, so that it can be compared with what an earlier run has noted.
     images.recipe = Some(settled.recipe.clone());

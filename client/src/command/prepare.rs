@@ -72,7 +72,8 @@ pub(super) fn ask_for_images(servers: &Servers, config: &mut RunConfig) -> Resul
     let request = BatchRequest {
         seed: config.seed,
         epochs: 1,
-        balance: Some(config.balance),
+        balance: Some(config.balance.clone()),
+        normalization: Some((config.mean, config.std)),
         recipe: config.recipe.clone(),
         wire: config.wire,
         ..BatchRequest::evaluation(

@@ -48,7 +48,7 @@ fn of_batch(args: &ShowBatch) -> Result<Sheet> {
             world: 1,
             ..Position::default()
         }),
-        balance: args.balance,
+        balance: args.balance.clone(),
         recipe: args.recipe.clone().unwrap_or_default(),
         ..BatchRequest::evaluation(&args.dataset, args.split, args.batch_size, args.size)
     };
@@ -109,7 +109,7 @@ fn title(args: &ShowBatch, description: &StreamDescription, batch: &Batch, shown
         .map(|(&label, images)| format!("{images} {}", class(description, label)))
         .collect();
     let how = if args.split == Split::Train {
-        let balance = args.balance.unwrap_or_default();
+        let balance = args.balance.clone().unwrap_or_default();
         let recipe = args.recipe.as_deref().unwrap_or("fastai");
         format!(", balance {balance}, recipe {recipe}")
     } else {

@@ -147,6 +147,7 @@ pub(super) fn look(
     let input = classifier.input();
     let request = BatchRequest {
         recipe: sight.recipe.clone(),
+        normalization: Some((subject.preprocessing.mean, subject.preprocessing.std)),
         seed: sight.seed,
         wire: wire(input.element_type),
         channels_last: input.channels_last,

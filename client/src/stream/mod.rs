@@ -4,7 +4,7 @@
 //!
 //! - [`servers`]: one or several servers as one: what callers use.
 //! - [`batches`]: batches fetched ahead, in order; [`batch`]: what they are.
-//! - [`request`]: what to stream, in domain terms, and its wire form.
+//! - [`request`]: what to stream, in domain terms, and its wire form; [`mod@balance`]: how often each class is drawn.
 //! - [`position`]: the place in a stream that is saved with a model.
 //! - [`dataset`]: what servers say of their datasets.
 //! - `lane`: one server's part of a stream, and what happens when that server does not deliver.
@@ -30,6 +30,7 @@
 //! Callers are synchronous: [`Servers`] owns the threads that the network needs.
 
 mod address;
+pub mod balance;
 pub mod batch;
 pub mod batches;
 mod credentials;
@@ -48,6 +49,7 @@ mod usage;
 pub mod verdict;
 pub mod way;
 
+pub use balance::Balance;
 pub use batch::{Batch, Mixed, StreamDescription};
 pub use batches::BatchStream;
 pub use credentials::{Credentials, Token};
@@ -55,7 +57,7 @@ pub use dataset::{ClassCounts, DatasetDescription, DatasetSummary};
 pub use error::Error;
 pub use patience::Patience;
 pub use position::Position;
-pub use request::{Balance, BatchRequest, Split, Stride, Wire};
+pub use request::{BatchRequest, Split, Stride, Wire};
 pub use servers::Servers;
 pub use trace::TraceId;
 pub use verdict::{Bottleneck, Verdict};

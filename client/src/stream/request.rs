@@ -2,10 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use equibatch_proto::v1::{self, balance};
+use equibatch_proto::v1;
 use serde::{Deserialize, Serialize};
 
-use super::Position;
+use super::{Balance, Position};
 
 /// Which part of a dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,71 +51,6 @@ impl FromStr for Split {
             .into_iter()
             .find(|split| split.name() == text)
             .ok_or_else(|| ParseSplitError(text.to_owned()))
-    }
-}
-
-/// How often each class is drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Balance {
-    /// Every class as often as the largest one.
-    #[default]
-    Oversample,
-    /// Every class as often as the smallest one.
-    Undersample,
-    /// As often as there are images.
-    Natural,
-    /// Between natural (0) and oversample (1).
-    Power(f64),
-}
-
-impl fmt::Display for Balance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Oversample => f.write_str("oversample"),
-            Self::Undersample => f.write_str("undersample"),
-            Self::Natural => f.write_str("natural"),
-            Self::Power(exponent) => write!(f, "power:{exponent}"),
-        }
-    }
-}
-
-/// The text is no balance.
-#[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no balance: use oversample, undersample, natural or power:X with X from 0 to 1")]
-pub struct ParseBalanceError(String);
-
-impl FromStr for Balance {
-    type Err = ParseBalanceError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refused = || ParseBalanceError(text.to_owned());
-        match text.split_once(':') {
-            None if text == "oversample" => Ok(Self::Oversample),
-            None if text == "undersample" => Ok(Self::Undersample),
-            None if text == "natural" => Ok(Self::Natural),
-            Some(("power", exponent)) => {
-                let exponent = exponent.parse().map_err(|_| refused())?;
-                if (0.0..=1.0).contains(&exponent) {
-                    Ok(Self::Power(exponent))
-                } else {
-                    Err(refused())
-                }
-            }
-            _ => Err(refused()),
-        }
-    }
-}
-
-impl Balance {
-    fn to_wire(self) -> v1::Balance {
-        let policy = match self {
-            Self::Oversample => balance::Policy::Oversample(balance::Oversample {}),
-            Self::Undersample => balance::Policy::Undersample(balance::Undersample {}),
-            Self::Natural => balance::Policy::Natural(balance::Natural {}),
-            Self::Power(exponent) => balance::Policy::Power(balance::Power { exponent }),
-        };
-        v1::Balance { policy: Some(policy) }
     }
 }
 
@@ -232,6 +167,8 @@ pub struct BatchRequest {
     pub expected_fingerprint: String,
     /// Which of the batches.
     pub stride: Stride,
+    /// Mean and deviation per channel (red, green, blue) that pixels are normalised by, in [0, 1] units. Absent: ImageNet's.
+    pub normalization: Option<([f32; 3], [f32; 3])>,
     /// What the elements are.
     pub wire: Wire,
     /// The channels of a pixel side by side, `[N, size, size, 3]`, instead of one plane each.
@@ -258,6 +195,7 @@ impl BatchRequest {
             recipe: String::new(),
             expected_fingerprint: String::new(),
             stride: Stride::ALL,
+            normalization: None,
             wire: Wire::F32,
             channels_last: false,
             weight: None,
@@ -274,10 +212,14 @@ impl BatchRequest {
             start: self.start.as_ref().map(Position::to_wire),
             batch_size: Some(self.batch_size),
             image_size: Some(self.image_size),
-            balance: self.balance.map(Balance::to_wire),
+            balance: self.balance.as_ref().map(Balance::to_wire),
             recipe: (!self.recipe.is_empty()).then(|| v1::Recipe {
                 text: self.recipe.clone(),
                 ..v1::Recipe::default()
+            }),
+            normalization: self.normalization.map(|(mean, std)| v1::Normalization {
+                mean: mean.to_vec(),
+                std: std.to_vec(),
             }),
             element_type: self.wire.to_wire().into(),
             layout: if self.channels_last {
@@ -322,20 +264,6 @@ impl BatchRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn balances_are_read_and_written_alike() {
-        for text in ["oversample", "undersample", "natural", "power:0.5"] {
-            assert_eq!(text.parse::<Balance>().expect("a balance").to_string(), text);
-        }
-        for text in ["over", "power", "power:2", "power:x", "natural:1"] {
-            let message = text.parse::<Balance>().expect_err("no balance").to_string();
-            assert!(
-                message.contains(text) && message.contains("oversample"),
-                "{message}"
-            );
-        }
-    }
 
     #[test]
     fn strides_share_out_every_batch_once() {

@@ -70,7 +70,7 @@ fn configuration(servers: &Servers, config: RunConfig) -> Result<RunConfig> {
     let request = BatchRequest {
         seed: config.seed,
         epochs: config.epochs,
-        balance: Some(config.balance),
+        balance: Some(config.balance.clone()),
         ..BatchRequest::evaluation("", Split::Train, config.batch_size, config.image_size)
     };
     let stream = servers.stream(&request, 1)?.description().clone();

@@ -153,7 +153,7 @@ fn random_request(dice: &mut ChaCha8Rng) -> BatchRequest {
         seed: dice.random(),
         epochs: dice.random_range(1..=6),
         start: None::<Position>,
-        balance: Some(balances[dice.random_range(0..balances.len())]),
+        balance: Some(balances[dice.random_range(0..balances.len())].clone()),
         ..BatchRequest::evaluation(
             "",
             Split::Train,

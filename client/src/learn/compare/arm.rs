@@ -3,7 +3,7 @@ use std::{fmt, str::FromStr};
 use crate::{learn::class_weights::ClassWeights, stream::Balance};
 
 /// A way of training, of which there are several to compare.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Arm {
     /// How often each class is drawn.
     pub balance: Balance,
@@ -76,8 +76,8 @@ mod tests {
         }
         let weighted: Arm = "weighted".parse().expect("an arm");
         assert_eq!(
-            (weighted.balance, weighted.class_weights),
-            (Balance::Natural, ClassWeights::Inverse)
+            (&weighted.balance, weighted.class_weights),
+            (&Balance::Natural, ClassWeights::Inverse)
         );
         assert_eq!("weighted:inverse".parse::<Arm>().expect("an arm"), weighted);
     }
