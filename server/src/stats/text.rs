@@ -63,7 +63,7 @@ fn classes(stats: &Stats) -> String {
 
 fn channels(channels: &ChannelStats) -> String {
     let list = |values: [f64; 3]| values.map(|value| format!("{value:.4}")).join(",");
-    format!("mean {}   std {}", list(channels.mean), list(channels.std))
+    format!("--mean {} --std {}", list(channels.mean), list(channels.std))
 }
 
 /// A row for each class under each policy, and one for the whole.
