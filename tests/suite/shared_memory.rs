@@ -333,7 +333,7 @@ fn the_client_program_says_how_batches_come() {
     let images = pictures();
     let (server, folder) = serve(&images, &[]);
     for (option, words) in [(None, "shared memory"), (Some("--no-shared-memory"), "socket")] {
-        let run = folder.path().join(words);
+        let run = folder.path().join(format!("by {words}"));
         let mut arguments = vec![
             "train",
             "--server",

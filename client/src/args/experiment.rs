@@ -225,8 +225,15 @@ mod tests {
             (first.setup.images.size, second.setup.images.size),
             (Some(64), Some(64))
         );
-        let balances =
-            [first, second].map(|train| train.setup.images.balance.as_ref().expect("a balance").to_string());
+        let balances = [first, second].map(|train| {
+            train
+                .setup
+                .images
+                .balance
+                .as_ref()
+                .expect("a balance")
+                .to_string()
+        });
         assert_eq!(balances, ["natural", "oversample"]);
         assert_eq!(
             [first, second].map(|train| train.setup.network.is_frozen()),

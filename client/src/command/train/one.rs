@@ -128,11 +128,6 @@ impl Trainer {
     pub(super) fn go_on(&self, path: &Path, desk: &Desk<'_>) -> Result<Exit> {
         let (run, config) = RunFolder::open(path)?;
         let checkpoint: Checkpoint = run.load_checkpoint(&config)?;
-        if checkpoint.progress.is_over() {
-            self.voice
-                .say(&format!("{}: all is done already", path.display()));
-            return self.finish(&run, &checkpoint.progress, Outcome::Finished, desk);
-        }
         let description = self.means.servers.describe(&config.dataset)?;
         if description.fingerprint != config.fingerprint {
             return Err(mismatch(
@@ -140,6 +135,11 @@ impl Trainer {
                 format!("the dataset `{}` has changed since", config.dataset),
             )
             .into());
+        }
+        if checkpoint.progress.is_over() {
+            self.voice
+                .say(&format!("{}: all is done already", path.display()));
+            return self.finish(&run, &checkpoint.progress, Outcome::Finished, desk);
         }
         let learner = Learner::resume(&self.means.runtime, checkpoint, &self.means.options)?;
         self.train(&run, learner, &description, desk)
