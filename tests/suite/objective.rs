@@ -149,6 +149,9 @@ fn weighing_and_balancing_at_once_is_warned_of() {
         &["--class-weights", "inverse", "--balance", "natural"]
     ));
     assert!(!warned("balance", &["--metrics", "recall:birds,loss"]));
-    let refused = client(&words(&train(&server.address, &["--metrics", "recall:dogs"])));
+    let run = folder.path().join("dogs");
+    let more = ["--metrics", "recall:dogs", "--out", text(&run)];
+    let refused = client(&words(&train(&server.address, &more)));
     assert_eq!(refused.status.code(), Some(64), "{refused:?}");
+    assert!(!run.exists(), "nothing was begun");
 }

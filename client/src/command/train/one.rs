@@ -98,6 +98,8 @@ impl Trainer {
             found = Some(search);
         }
         let config = &learner.progress().config;
+        // Before anything is written.
+        columns(&plan.shown, config)?;
         let usual = || new_folder(&format!("{}-{}", config.dataset, config.balance));
         let run = RunFolder::create(&folder.map_or_else(usual, Path::to_path_buf), config)?;
         noted(&run, Exposure::new(&description, &stream).write(run.path()));
