@@ -5,6 +5,10 @@ use crate::{learn::compare::Arm, stream::Split};
 
 /// `client compare`.
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  client compare --repeats 5 --out runs/compare                              natural against balanced, with five seeds
+  client compare --arms natural,oversample,weighted --repeats 5              and against weights in the loss
+  client compare --arms natural,power:0.5 --split test --epochs 5 --json     half way, on other images, for a script")]
 pub struct Compare {
     /// Ways of training, separated by commas: natural, oversample, undersample, power:X, or weighted (a natural stream whose rare classes
     /// weigh more in the loss, as --class-weights inverse; also weighted:effective:BETA). The first one is what the others are tested against.
