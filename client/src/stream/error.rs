@@ -132,7 +132,10 @@ impl Error {
             Code::Unauthenticated | Code::PermissionDenied => Self::Denied { address, reason },
             // A server that wants a certificate says so after the handshake; of that, HTTP/2 keeps the words only.
             _ if reason.starts_with("received fatal alert") => Self::Denied { address, reason },
-            Code::Unavailable | Code::DeadlineExceeded => Self::Unreachable { address, reason },
+            // A connection that closes under a request cancels it; no server answers so.
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
+                Self::Unreachable { address, reason }
+            }
             Code::Unimplemented => Self::NotAServer {
                 address,
                 reason: "it does not serve equibatch.v1.BatchLoader".to_owned(),
@@ -222,5 +225,30 @@ pub(super) fn root(error: &(dyn std::error::Error + 'static)) -> String {
     match characters.next() {
         Some(first) => first.to_lowercase().chain(characters).collect(),
         None => "no reason given".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_connection_did_may_go_better_elsewhere_and_a_refusal_will_not() {
+        for status in [
+            Status::cancelled("connection closed"),
+            Status::unavailable("stopping"),
+            Status::deadline_exceeded("late"),
+            Status::unknown("no HTTP/2"),
+        ] {
+            assert!(Error::from_status("a:1", &status).is_unavailable(), "{status}");
+            assert!(Error::from_stream_status("a:1", String::new(), &status).is_unavailable());
+        }
+        for status in [
+            Status::invalid_argument("batch_size is 0"),
+            Status::resource_exhausted("32 streams"),
+            Status::permission_denied("token"),
+        ] {
+            assert!(!Error::from_status("a:1", &status).is_unavailable(), "{status}");
+        }
     }
 }
