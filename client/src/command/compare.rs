@@ -122,17 +122,14 @@ fn check(args: &Compare) -> Result<(), UsageError> {
 
 /// Label of the class with the fewest images for training, the first of several.
 fn rarest(description: &DatasetDescription, split: Split) -> Result<usize, UsageError> {
-    let images = |class: &crate::stream::ClassCounts, split: Split| {
-        class.images_per_split.get(split.name()).copied().unwrap_or(0)
-    };
-    if description.classes.iter().all(|class| images(class, split) == 0) {
+    if description.images(split) == 0 {
         return Err(UsageError(format!(
             "the dataset has no {split} images to judge on"
         )));
     }
     let classes = description.classes.iter().enumerate();
-    let some = classes.filter(|(_, class)| images(class, Split::Train) > 0);
-    let fewest = some.min_by_key(|(_, class)| images(class, Split::Train));
+    let some = classes.filter(|(_, class)| class.images(Split::Train.name()) > 0);
+    let fewest = some.min_by_key(|(_, class)| class.images(Split::Train.name()));
     Ok(fewest.map_or(0, |(label, _)| label))
 }
 

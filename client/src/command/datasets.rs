@@ -58,12 +58,10 @@ fn text(out: &mut impl Write, description: &DatasetDescription) -> io::Result<()
         .max()
         .unwrap_or(0);
     for class in &description.classes {
-        let counts = description.splits.iter().map(|split| {
-            format!(
-                "{split} {:>6}",
-                class.images_per_split.get(split).copied().unwrap_or(0)
-            )
-        });
+        let counts = description
+            .splits
+            .iter()
+            .map(|split| format!("{split} {:>6}", class.images(split)));
         writeln!(
             out,
             "  {:<longest$}  {}",

@@ -58,14 +58,19 @@ pub struct ClassCounts {
     pub effective_number_weight: f64,
 }
 
+impl ClassCounts {
+    /// Usable images in the split of that name.
+    #[must_use]
+    pub fn images(&self, split: &str) -> u32 {
+        self.images_per_split.get(split).copied().unwrap_or(0)
+    }
+}
+
 impl DatasetDescription {
     /// Images of a split, of all classes.
     #[must_use]
     pub fn images(&self, split: Split) -> u32 {
-        let classes = self.classes.iter();
-        classes
-            .filter_map(|class| class.images_per_split.get(split.name()))
-            .sum()
+        self.classes.iter().map(|class| class.images(split.name())).sum()
     }
 
     pub(super) fn from_wire(description: v1::DescribeDatasetResponse) -> Self {

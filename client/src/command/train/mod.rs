@@ -2,6 +2,7 @@
 
 mod experiment;
 mod one;
+mod words;
 
 use std::path::Path;
 

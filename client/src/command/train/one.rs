@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
+use super::words::{adopted, introduction};
 use crate::{
     args::{Shown, Train},
     command::{
@@ -31,7 +32,6 @@ use crate::{
     },
     schedule::LearningRates,
     stream::{DatasetDescription, Split},
-    weights::{Adoption, HeadFate},
 };
 
 /// Carries out runs.
@@ -272,50 +272,4 @@ fn mismatch(path: &Path, differences: String) -> run::Error {
         path: path.to_path_buf(),
         differences,
     }
-}
-
-/// What came of the weights, in words.
-fn adopted(config: &RunConfig, adoption: &Adoption) -> String {
-    let head = match &adoption.head {
-        HeadFate::Loaded => "the head is theirs, too".to_owned(),
-        HeadFate::New { reason } => format!("the head starts anew ({reason})"),
-    };
-    format!(
-        "weights {}: {} tensors; {head}",
-        config.before.weights, adoption.tensors
-    )
-}
-
-/// What is about to be trained, in words.
-fn introduction(run: &RunFolder, config: &RunConfig, description: &DatasetDescription) -> String {
-    let classes = description.classes.iter().map(|class| {
-        format!(
-            "{} {}",
-            class
-                .images_per_split
-                .get(Split::Train.name())
-                .copied()
-                .unwrap_or(0),
-            class.name
-        )
-    });
-    let trained = if config.frozen {
-        ", its body frozen but for the batch norms,"
-    } else {
-        ""
-    };
-    format!(
-        "{}{trained} on {}: {} for training, {} for validation; balance {}, {} steps of {} images per epoch, {} epochs at {}; results \
-         in {}",
-        config.arch,
-        config.dataset,
-        classes.collect::<Vec<_>>().join(" and "),
-        description.images(Split::Valid),
-        config.balance,
-        config.steps_per_epoch,
-        config.images_per_step(),
-        config.epochs,
-        config.max_lr,
-        run.path().display()
-    )
 }

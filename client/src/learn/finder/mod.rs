@@ -16,7 +16,6 @@ mod sweep;
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     task::Poll,
-    time::Duration,
 };
 
 pub use suggestion::{Suggestions, judged};
@@ -27,9 +26,6 @@ use super::{
     learner::{self, Learner},
 };
 use crate::stream::{self, Servers};
-
-/// How long a wait for a batch may go on before the order to stop is looked for.
-const ATTENTION: Duration = Duration::from_millis(200);
 
 /// What can go wrong in a search.
 #[derive(Debug, thiserror::Error)]
@@ -79,15 +75,15 @@ fn sweep(
     let mut stream = fit::images::open(servers, progress, epochs, prefetch)?;
     let mut sweep = Sweep::new(range);
     while let Some(learning_rate) = sweep.next_rate() {
-        let batch = loop {
-            if stop.load(Ordering::Relaxed) {
-                return Err(Error::Interrupted);
-            }
-            if let Poll::Ready(batch) = stream.next_batch_within(ATTENTION) {
-                break batch?;
-            }
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        let batch = match fit::images::next(&mut stream, stop) {
+            Poll::Ready(Ok(Some(batch))) => batch,
+            Poll::Ready(Ok(None)) => break,
+            Poll::Ready(Err(error)) => return Err(error.into()),
+            Poll::Pending => return Err(Error::Interrupted),
         };
-        let Some(batch) = batch else { break };
         let loss = learner.probe(&batch, learning_rate, sweep.points().len() as u64)?;
         told(sweep.record(loss));
     }

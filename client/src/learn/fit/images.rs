@@ -1,10 +1,19 @@
 //! The stream of batches that a run learns from.
 
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    task::Poll,
+    time::Duration,
+};
+
 use super::Error;
 use crate::{
     learn::checkpoint::Progress,
-    stream::{Batch, BatchRequest, BatchStream, Servers, Split},
+    stream::{self, Batch, BatchRequest, BatchStream, Servers, Split},
 };
+
+/// How long a wait for a batch may go on before the order to stop is looked for.
+const ATTENTION: Duration = Duration::from_millis(200);
 
 /// Opens the stream of `epochs` epochs of the run where it stands, and checks that it is the one that the run was started with.
 ///
@@ -52,6 +61,16 @@ pub fn open(
         ));
     }
     Ok(stream)
+}
+
+/// Waits for the next batch, which may take minutes while a server is away; pending where `stop` was set meanwhile.
+pub fn next(stream: &mut BatchStream, stop: &AtomicBool) -> Poll<Result<Option<Batch>, stream::Error>> {
+    loop {
+        match stream.next_batch_within(ATTENTION) {
+            Poll::Pending if !stop.load(Ordering::Relaxed) => {}
+            found => return found,
+        }
+    }
 }
 
 /// A batch out of order would silently train on other images than the saved position says.

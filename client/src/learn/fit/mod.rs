@@ -31,9 +31,6 @@ use super::{
 };
 use crate::stream::{self, Batch, Servers, Split};
 
-/// How long a wait for a batch may go on before the order to stop is looked for.
-const ATTENTION: Duration = Duration::from_millis(200);
-
 /// What can go wrong while a model is trained.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -111,18 +108,11 @@ impl Fit<'_> {
         let mut epoch = Epoch::default();
         loop {
             let started = Instant::now();
-            let received = loop {
-                match stream.next_batch_within(ATTENTION) {
-                    Poll::Ready(received) => break received,
-                    // A server may be away for minutes.
-                    Poll::Pending if self.stop.load(Ordering::Relaxed) => return self.interrupted(),
-                    Poll::Pending => {}
-                }
-            };
-            let batch = match received {
-                Ok(Some(batch)) => batch,
-                Ok(None) => break,
-                Err(source) => return Err(self.stopped(source)?),
+            let batch = match images::next(&mut stream, self.stop) {
+                Poll::Ready(Ok(Some(batch))) => batch,
+                Poll::Ready(Ok(None)) => break,
+                Poll::Ready(Err(source)) => return Err(self.stopped(source)?),
+                Poll::Pending => return self.interrupted(),
             };
             let waited = started.elapsed();
             images::check_order(self.servers, self.learner.progress(), &batch)?;

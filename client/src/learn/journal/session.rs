@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::lines;
 use crate::{
     learn::atomic,
-    stream::{ClassCounts, DatasetDescription, StreamDescription},
+    stream::{DatasetDescription, StreamDescription},
 };
 
 /// One call of the program that worked on a run.
@@ -76,8 +76,8 @@ impl Exposure {
     #[must_use]
     pub fn new(dataset: &DatasetDescription, stream: &StreamDescription) -> Self {
         let of = |split: &str| -> Vec<u64> {
-            let images = |class: &ClassCounts| class.images_per_split.get(split).copied().unwrap_or(0);
-            dataset.classes.iter().map(|class| images(class).into()).collect()
+            let classes = dataset.classes.iter();
+            classes.map(|class| class.images(split).into()).collect()
         };
         let split = |split: &String| (split.clone(), of(split).iter().sum());
         Self {

@@ -97,7 +97,7 @@ impl Record {
         let logged = self.steps.last().map(|line| line.step);
         let recorded = self.epochs.last().map(|record| record.steps);
         let done = logged.max(recorded).unwrap_or(0);
-        (done, self.config.steps_per_epoch * u64::from(self.config.epochs))
+        (done, self.config.total_steps())
     }
 
     /// The name of the class with the fewest validation images, of those that have any.
