@@ -22,11 +22,16 @@ use equibatch_server::{
     telemetry,
 };
 use exit::{Failure, INPUT, SOFTWARE, SYSTEM, USAGE};
+use mimalloc::MiMalloc;
 use tokio::net::TcpListener;
 
 mod command;
 mod exit;
 mod shutdown;
+
+/// Gives memory back slowly, so that buffers of half a megabyte that come and go with every frame and image are not new pages each time.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let parsed = match file::parse() {

@@ -8,7 +8,7 @@
 //! | `engine` | batches are made and dropped, within the process | `engine_f32_*`, `engine_f16_*`, `engine_u8_*`, `engine_f32_one_thread_*`, `engine_scaling` |
 //! | `cache` | resident images are looked up | `cache_hit_ns` |
 //! | `decode` | files become canonical images; the engine works without a cache; a photograph of 12 megapixels is seen for the first time | `decode_*`, `canonical_*`, `engine_uncached_*`, `decode_bound`, `large_jpeg_*` |
-//! | `stream` | batches go through a server and a receiver in this process, by TCP, Unix socket and shared memory, into the input of a trainer; the same bytes go through plain sockets | `stream_*`, `unix_*`, `shared_*`, `uncached_*`, `raw_tcp_*`, `transport_of_raw_tcp`, `throughput_of_raw_tcp`, `images_per_second` |
+//! | `stream` | batches go through a server and a receiver in this process, by TCP, Unix socket and shared memory, to where a program can compute with them; the same bytes go through plain sockets | `stream_*`, `unix_*`, `shared_*`, `uncached_*`, `raw_tcp_*`, `transport_of_raw_tcp`, `throughput_of_raw_tcp`, `images_per_second` |
 //!
 //! `*_cpu_ms` is processor time per image, user and system, of the whole process: of server *and* receiver where there are both.
 //! `*_images_per_second` is by the clock. Images are 224x224, in batches of 64, augmented by the default recipe, and all decoded images are

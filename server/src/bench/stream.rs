@@ -96,7 +96,7 @@ fn receive(
         Way::Unix => runtime.block_on(Receiver::connect(format!("unix:{}", socket.display())))?,
         Way::SharedMemory => Receiver::Lent(socket),
     };
-    let mut input = vec![0; subject.request(element_type).batch_bytes()];
+    let bytes = subject.request(element_type).batch_bytes();
     let serving = Rc::clone(serving);
     Ok(move |batches| {
         let _keeps_the_server_up = &serving;
@@ -112,7 +112,7 @@ fn receive(
             ElementType::U8 => v1::ElementType::U8,
         });
         let meter = Meter::start();
-        let images = runtime.block_on(receiver.drain(request, &mut input))?;
+        let images = runtime.block_on(receiver.drain(request, bytes))?;
         Ok(meter.stop(images))
     })
 }

@@ -21,11 +21,29 @@ const LARGEST: u32 = 64 << 20;
 /// Bytes a second that a server far away should be able to send: 10 Gbit/s.
 const RATE: f64 = 1.25e9;
 
-/// The window for a server from which an answer takes so long.
-#[must_use]
-pub fn window(round_trip: Duration) -> u32 {
-    let on_the_way = RATE * round_trip.as_secs_f64();
-    (on_the_way as u32).clamp(NEARBY, LARGEST)
+/// The window of a connection with one stream, in times of the stream's: with as much for both, each portion taken would be told of twice.
+const CONNECTION: u32 = 2;
+
+/// How much may be on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// Bytes of a stream.
+    pub stream: u32,
+    /// Bytes of its connection, which has no other stream.
+    pub connection: u32,
+}
+
+impl Windows {
+    /// For a server from which an answer takes so long.
+    #[must_use]
+    pub fn new(round_trip: Duration) -> Self {
+        let on_the_way = RATE * round_trip.as_secs_f64();
+        let stream = (on_the_way as u32).clamp(NEARBY, LARGEST);
+        Self {
+            stream,
+            connection: CONNECTION * stream,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -34,9 +52,12 @@ mod tests {
 
     #[test]
     fn the_window_grows_with_the_distance() {
-        let window = |milliseconds| window(Duration::from_millis(milliseconds));
+        let windows = |milliseconds| Windows::new(Duration::from_millis(milliseconds));
+        let window = |milliseconds| windows(milliseconds).stream;
         assert_eq!((window(0), window(1)), (NEARBY, NEARBY));
         assert_eq!(window(10), 12_500_000);
         assert_eq!((window(100), window(100_000)), (LARGEST, LARGEST));
+        let connection = windows(100_000).connection;
+        assert!(connection < 1 << 31, "{connection}: what HTTP/2 has numbers for");
     }
 }

@@ -18,7 +18,7 @@ mod shared;
 mod tensor;
 
 pub use self::{
-    flow::{FRAME, window},
+    flow::{FRAME, Windows},
     local::{Mailbox, connect},
     messages::{Messages, Sizes},
     shared::SharedMessages,
