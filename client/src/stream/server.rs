@@ -7,7 +7,7 @@ use std::{
 };
 
 use equibatch_proto::v1::{self, batch_loader_client::BatchLoaderClient};
-use equibatch_server::receive::{self, FRAME, Windows};
+use equibatch_server::receive::{self, FRAME, with_windows};
 use tokio::sync::OnceCell;
 use tonic::{
     service::interceptor::InterceptedService,
@@ -240,12 +240,8 @@ impl Server {
         }
         self.connect().await?;
         let round_trip = self.round_trip_us.load(Ordering::Relaxed);
-        let windows = Windows::new(Duration::from_micros(u64::from(round_trip)));
-        let endpoint = self
-            .endpoint
-            .clone()
-            .initial_stream_window_size(windows.stream)
-            .initial_connection_window_size(windows.connection);
+        let round_trip = Duration::from_micros(u64::from(round_trip));
+        let endpoint = with_windows(self.endpoint.clone(), round_trip);
         let channel = self.reach(&endpoint).await?;
         Incoming::open(&self.address, self.authorized(channel), request).await
     }

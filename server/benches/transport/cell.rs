@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use equibatch_server::receive::FRAME;
+
 /// What is sent, and what the receiver asks for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cell {
@@ -22,8 +24,8 @@ impl Cell {
         method: Method::Body,
         connect: Connect::Tcp,
         connections: 1,
-        frame: 512 << 10,
-        window: Window::Bytes(2 << 20),
+        frame: FRAME,
+        window: Window::Nearby,
     };
 }
 
@@ -54,6 +56,8 @@ pub(crate) enum Window {
     Default,
     Bytes(u32),
     Adaptive,
+    /// As this project's client asks for on its own machine.
+    Nearby,
 }
 
 /// The first columns of a row.
@@ -85,6 +89,7 @@ impl fmt::Display for Cell {
             Window::Bytes(bytes) if bytes < 1 << 20 => write!(f, "{} KiB", bytes >> 10),
             Window::Bytes(bytes) => write!(f, "{} MiB", bytes >> 20),
             Window::Adaptive => f.write_str("adaptive"),
+            Window::Nearby => f.write_str("ours"),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use equibatch_proto::v1::{StreamBatchesRequest, stream_batches_response::Message};
-use equibatch_server::receive::{Messages, Sizes};
+use equibatch_server::receive::{Messages, Sizes, with_windows};
 use tokio::runtime::Builder;
 use tonic::{
     Request,
@@ -118,6 +118,7 @@ fn endpoint(cell: &Cell, from: &Addresses) -> Result<Endpoint, Failure> {
         Window::Bytes(bytes) => endpoint
             .initial_stream_window_size(bytes)
             .initial_connection_window_size(bytes),
+        Window::Nearby => with_windows(endpoint, Duration::ZERO),
     })
 }
 

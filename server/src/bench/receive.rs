@@ -6,13 +6,10 @@ use equibatch_proto::v1::{Batch, StreamBatchesRequest, stream_batches_response::
 use tonic::transport::{Channel, Endpoint};
 
 use super::Error;
-use crate::receive::{self, FRAME, Messages, SharedMessages, Sizes, Windows};
+use crate::receive::{self, FRAME, Messages, SharedMessages, Sizes, with_windows};
 
 /// Batches that a trainer holds: three that wait, one that is coming, and one in use.
 const HELD: u32 = 5;
-
-/// Bytes of the smallest page of memory.
-const PAGE: usize = 4096;
 
 /// Takes the batches of streams from one server.
 #[derive(Debug)]
@@ -26,31 +23,25 @@ pub(super) enum Receiver {
 impl Receiver {
     /// Connects to `http://HOST:PORT` or `unix:PATH`.
     pub(super) async fn connect(address: String) -> Result<Self, Error> {
-        let windows = Windows::new(Duration::ZERO);
-        let endpoint = Endpoint::from_shared(address)?
-            .initial_stream_window_size(windows.stream)
-            .initial_connection_window_size(windows.connection)
-            .max_frame_size(FRAME);
-        Ok(Self::Sent(endpoint.connect().await?))
+        let endpoint = Endpoint::from_shared(address)?.max_frame_size(FRAME);
+        let nearby = with_windows(endpoint, Duration::ZERO);
+        Ok(Self::Sent(nearby.connect().await?))
     }
 
-    /// Takes all batches of a stream, of tensors of `bytes` bytes, which end where a program can compute with them: aligned, in one piece,
-    /// in memory that every page of is seen. The number of images.
+    /// Takes all batches of a stream; the number of images. Tensors, of `bytes` bytes or less, come to where a program can compute with them:
+    /// they are aligned, in one piece, and every page of their memory is read once.
     pub(super) async fn drain(&self, request: StreamBatchesRequest, bytes: usize) -> Result<u64, Error> {
         let sizes = Sizes {
             tensor: bytes,
             message: bytes + (1 << 20),
         };
+        let page = rustix::param::page_size();
         let mut images = 0;
         let mut take = |batch: &Batch| {
             images += batch.labels.len() as u64;
-            black_box(
-                batch
-                    .tensor
-                    .iter()
-                    .step_by(PAGE)
-                    .fold(0, |seen, byte| seen ^ byte),
-            );
+            batch.tensor.iter().step_by(page).for_each(|byte| {
+                black_box(byte);
+            });
         };
         match self {
             Self::Sent(channel) => {

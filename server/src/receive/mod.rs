@@ -18,7 +18,7 @@ mod shared;
 mod tensor;
 
 pub use self::{
-    flow::{FRAME, Windows},
+    flow::{FRAME, with_windows},
     local::{Mailbox, connect},
     messages::{Messages, Sizes},
     shared::SharedMessages,
