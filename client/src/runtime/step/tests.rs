@@ -1,0 +1,195 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::{
+    graph::{
+        Graph, TensorType,
+        export::{Options, export},
+        lower::lower,
+    },
+    program::{ElementType, Role, StatePair, ValueInfo},
+};
+
+/// `total.next = total + amount`, `sum = total + amount + fixed`.
+fn accumulator() -> Program {
+    let mut graph = Graph::new();
+    let g = &mut graph;
+    let amount = g.input("amount", TensorType::f32([2])).expect("an input");
+    let total = g.parameter("total", [2]).expect("a parameter");
+    let fixed = g.parameter("fixed", [2]).expect("a parameter");
+    let next = g.add(total, amount).expect("equal shapes");
+    let sum = g.add(next, fixed).expect("equal shapes");
+    g.output("total.next", next).expect("an output");
+    g.output("sum", sum).expect("an output");
+    let pair = |name: &str, output: Option<&str>| StatePair {
+        name: name.to_owned(),
+        input: name.to_owned(),
+        output: output.map(str::to_owned),
+        shape: [2].into(),
+        role: Role::Parameter,
+    };
+    let value = |name: &str| ValueInfo {
+        name: name.to_owned(),
+        element_type: ElementType::F32,
+        shape: [2].into(),
+    };
+    let signature = Signature {
+        inputs: vec![value("amount")],
+        state: vec![pair("total", Some("total.next")), pair("fixed", None)],
+        outputs: vec![value("sum")],
+        ..Signature::default()
+    };
+    let lowered = lower(&graph).expect("standard operators");
+    Program {
+        model: export(&lowered, &Options::default()).expect("a model"),
+        signature,
+    }
+}
+
+fn runner() -> StepRunner {
+    let runtime = Runtime::load().expect("ONNX Runtime is installed: `make runtime`");
+    StepRunner::new(
+        &runtime,
+        "the accumulator",
+        &accumulator(),
+        &SessionOptions::default(),
+    )
+    .expect("a runner")
+}
+
+fn state(total: f32) -> BTreeMap<String, Tensor> {
+    let tensor = |number: f32| Tensor::full([2], number);
+    BTreeMap::from([
+        ("total".to_owned(), tensor(total)),
+        ("fixed".to_owned(), tensor(100.0)),
+    ])
+}
+
+#[test]
+fn a_step_moves_the_state_on_and_leaves_what_does_not_change() {
+    let mut runner = runner();
+    let mut device = runner.place(&state(0.0)).expect("room");
+    for step in 1..=5 {
+        runner
+            .f32_input("amount")
+            .expect("an input")
+            .copy_from_slice(&[1.0, 10.0]);
+        runner.step(&mut device).expect("a step");
+        let step = step as f32;
+        assert_eq!(device.read().expect("values")["total"].data, [step, 10.0 * step]);
+        assert_eq!(
+            device.read().expect("values")["fixed"].data,
+            [100.0, 100.0],
+            "step {step}"
+        );
+        assert_eq!(
+            runner.output("sum").expect("an output"),
+            [100.0 + step, 100.0 + 10.0 * step]
+        );
+    }
+}
+
+#[test]
+fn two_states_of_one_runner_do_not_mix() {
+    let mut runner = runner();
+    let mut first = runner.place(&state(0.0)).expect("room");
+    let mut second = runner.place(&state(50.0)).expect("room");
+    runner.f32_input("amount").expect("an input").fill(1.0);
+    for state in [&mut first, &mut second] {
+        runner.step(state).expect("a step");
+    }
+    runner.step(&mut first).expect("a step");
+    assert_eq!(first.read().expect("values")["total"].data, [2.0, 2.0]);
+    assert_eq!(second.read().expect("values")["total"].data, [51.0, 51.0]);
+}
+
+/// `saved.next = saved + total`, where `total` is not this program's to change.
+fn collector() -> Program {
+    let mut graph = Graph::new();
+    let g = &mut graph;
+    let total = g.parameter("total", [2]).expect("a parameter");
+    let saved = g.parameter("saved", [2]).expect("a parameter");
+    let next = g.add(saved, total).expect("equal shapes");
+    g.output("saved.next", next).expect("an output");
+    let pair = |name: &str, output: Option<&str>| StatePair {
+        name: name.to_owned(),
+        input: name.to_owned(),
+        output: output.map(str::to_owned),
+        shape: [2].into(),
+        role: Role::Parameter,
+    };
+    let signature = Signature {
+        state: vec![pair("total", None), pair("saved", Some("saved.next"))],
+        ..Signature::default()
+    };
+    let lowered = lower(&graph).expect("standard operators");
+    Program {
+        model: export(&lowered, &Options::default()).expect("a model"),
+        signature,
+    }
+}
+
+#[test]
+fn two_programs_share_a_state_by_turns() {
+    let mut adder = runner();
+    let runtime = Runtime::load().expect("ONNX Runtime is installed: `make runtime`");
+    let options = SessionOptions::default();
+    let mut saver = StepRunner::new(&runtime, "the collector", &collector(), &options).expect("a runner");
+    let mut values = state(0.0);
+    values.insert("saved".to_owned(), Tensor::full([2], 0.0));
+    let mut device = adder.place(&values).expect("room");
+    adder.f32_input("amount").expect("an input").fill(1.0);
+    let (mut total, mut saved) = (0.0, 0.0);
+    // More ways to use the buffers than are kept, in an order that meets all of them again.
+    for additions in [1, 2, 1, 3, 2, 2, 1] {
+        for _ in 0..additions {
+            adder.step(&mut device).expect("a step");
+            total += 1.0;
+        }
+        saver.step(&mut device).expect("a step");
+        saved += total;
+        let values = device.read().expect("values");
+        assert_eq!(values["total"].data, [total; 2]);
+        assert_eq!(values["saved"].data, [saved; 2]);
+    }
+}
+
+#[test]
+fn loaded_values_replace_those_of_either_set_of_buffers() {
+    let mut runner = runner();
+    let mut device = runner.place(&state(0.0)).expect("room");
+    runner.f32_input("amount").expect("an input").fill(1.0);
+    for _ in 0..2 {
+        runner.step(&mut device).expect("a step");
+        device.load(&state(7.0)).expect("equal shapes");
+        assert_eq!(device.read().expect("values"), state(7.0));
+    }
+}
+
+#[test]
+fn unknown_names_and_other_lengths_are_refused_by_name() {
+    let mut runner = runner();
+    let message = runner.f32_input("label").expect_err("unknown").to_string();
+    assert_eq!(
+        message,
+        "cannot find `label` among the f32 inputs of the accumulator"
+    );
+    assert!(runner.i64_input("amount").is_err(), "another element type");
+    assert!(runner.output("loss").is_err());
+    let mut device = runner.place(&state(0.0)).expect("room");
+    let mut short = state(0.0);
+    short.insert("total".to_owned(), Tensor::full([1], 0.0));
+    let message = device.load(&short).expect_err("too short").to_string();
+    assert_eq!(
+        message,
+        "cannot use `total`: the program has 2 elements, the value has 1"
+    );
+    short.remove("total");
+    assert!(
+        device
+            .load(&short)
+            .expect_err("missing")
+            .to_string()
+            .contains("`total`")
+    );
+}
