@@ -33,7 +33,7 @@ pub use setup::{Images, Network, Setup};
 pub use show_batch::ShowBatch;
 pub use train::Train;
 
-use crate::runtime::Operators;
+use crate::runtime::{Operators, Staging};
 
 /// Trains and judges image classifiers on batches from an Equibatch server.
 #[derive(Debug, Parser)]
@@ -114,6 +114,9 @@ pub struct Bench {
     /// AVX2 or AVX-512). They differ in speed and in the last bits of the result.
     #[arg(long, value_name = "CHOICE", default_value_t = Operators::Auto)]
     pub operators: Operators,
+    /// Copy the images of the next step while a step runs: on, off, or auto (on for CUDA devices, as training does).
+    #[arg(long, value_name = "CHOICE", default_value_t = Staging::Auto)]
+    pub staging: Staging,
     /// Network.
     #[arg(long, value_name = "NAME", default_value = "resnet34")]
     pub arch: String,

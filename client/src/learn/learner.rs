@@ -204,6 +204,12 @@ impl Learner {
         &self.progress
     }
 
+    /// Whether this learner makes use of the batch after the one that it learns from: see [`Learner::step_ahead`].
+    #[must_use]
+    pub fn stages(&self) -> bool {
+        self.stepper.stages()
+    }
+
     /// Decides on what to do after the epoch that has just ended, with these figures of the validation images.
     pub fn close_epoch(&mut self, figures: Option<&Figures>) -> Vec<Action> {
         let Progress {
@@ -233,9 +239,19 @@ impl Learner {
     ///
     /// [`Error::Diverged`] where the loss is not finite: the state is then worthless; [`Error::Runtime`] where the run fails.
     pub fn step(&mut self, batch: &Batch) -> Result<StepReport, Error> {
+        self.step_ahead(batch, None)
+    }
+
+    /// Like [`Learner::step`]; meanwhile the images of `next`, the batch of the step after this one, are copied to where that step reads them.
+    /// What is learnt is the same bit for bit, and so it is where another batch than `next` follows.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Learner::step`], and [`Error::Runtime`] where the images cannot be copied.
+    pub fn step_ahead(&mut self, batch: &Batch, next: Option<&Batch>) -> Result<StepReport, Error> {
         let setting = self.cycle.at(self.progress.steps);
         let rates = self.rates.iter().map(|rate| rate * setting.rate).collect();
-        let report = self.run(batch, self.progress.steps, (setting.momentum, rates))?;
+        let report = self.run((batch, next), self.progress.steps, (setting.momentum, rates))?;
         if !report.loss.is_finite() {
             return Err(self.diverged(batch, &report));
         }
@@ -246,15 +262,20 @@ impl Learner {
     }
 
     /// Learns from one batch with one learning rate for all layers and a momentum of 0.9, as the learning-rate finder does: number `step`
-    /// of its batches, from 0. Neither the schedule nor [`Learner::progress`] moves on; the loss may be anything.
+    /// of its batches, from 0; `next` is as for [`Learner::step_ahead`]. Neither the schedule nor [`Learner::progress`] moves on; the loss may be anything.
     ///
     /// # Errors
     ///
     /// [`Error::Runtime`] where the run fails.
-    pub fn probe(&mut self, batch: &Batch, learning_rate: f64, step: u64) -> Result<f64, Error> {
+    pub fn probe(
+        &mut self,
+        (batch, next): (&Batch, Option<&Batch>),
+        learning_rate: f64,
+        step: u64,
+    ) -> Result<f64, Error> {
         const MOMENTUM: f64 = 0.9;
         let rates = vec![learning_rate; self.rates.len()];
-        let report = self.run(batch, self.progress.steps + step, (MOMENTUM, rates))?;
+        let report = self.run((batch, next), self.progress.steps + step, (MOMENTUM, rates))?;
         Ok(report.loss)
     }
 
@@ -272,7 +293,7 @@ impl Learner {
     /// One step of the optimizer behind `steps` of this run, with the momentum and the learning rates given.
     fn run(
         &mut self,
-        batch: &Batch,
+        (batch, next): (&Batch, Option<&Batch>),
         steps: u64,
         (momentum, rates): (f64, Vec<f64>),
     ) -> Result<StepReport, Error> {
@@ -294,6 +315,7 @@ impl Learner {
         });
         let feed = Feed {
             images: &batch.tensor,
+            next: next.map(|next| &next.tensor),
             targets,
             masks: masks.collect(),
             scalars: scalars(&hyper, config.ema.map(|decay| average_decay(decay, steps))),

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
 use crate::{
     program::{self, Dropout, Role, StatePair, TrainSpec},
     runtime::{DeviceState, OperatorTime, Runtime, SessionOptions, StepRunner, Tensor},
@@ -14,6 +16,8 @@ use super::learner::Error;
 pub(super) struct Feed<'a> {
     /// `[N, 3, S, S]`, little-endian.
     pub(super) images: &'a [u8],
+    /// The images of the step after this one, where they are there already.
+    pub(super) next: Option<&'a Bytes>,
     /// `f32[N, K]`.
     pub(super) targets: Vec<f32>,
     /// `f32[N, F]`, in the order of [`Stepper::dropout`].
@@ -37,6 +41,9 @@ pub(super) struct Stepper {
     pass: StepRunner,
     update: Option<StepRunner>,
     parts: usize,
+    stages: bool,
+    /// The images whose first part lies where the next run reads it. They are kept so that no others can come to lie at their address.
+    staged: Option<Bytes>,
 }
 
 impl Stepper {
@@ -47,20 +54,32 @@ impl Stepper {
         parts: usize,
         options: &SessionOptions,
     ) -> Result<Self, Error> {
-        if parts == 1 {
+        let (mut pass, update) = if parts == 1 {
             let program = program::train_step(spec)?;
-            return Ok(Self {
-                pass: StepRunner::new(runtime, "the training step", &program, options)?,
-                update: None,
-                parts,
-            });
+            let pass = StepRunner::new(runtime, "the training step", &program, options)?;
+            (pass, None)
+        } else {
+            let programs = program::train_parts(spec)?;
+            let pass = StepRunner::new(runtime, "the gradients", &programs.gradients, options)?;
+            let update = StepRunner::new(runtime, "the update", &programs.update, options)?;
+            (pass, Some(update))
+        };
+        let stages = options.staging.is_on(options.device);
+        if stages {
+            pass.double(IMAGES)?;
         }
-        let programs = program::train_parts(spec)?;
         Ok(Self {
-            pass: StepRunner::new(runtime, "the gradients", &programs.gradients, options)?,
-            update: Some(StepRunner::new(runtime, "the update", &programs.update, options)?),
+            pass,
+            update,
             parts,
+            stages,
+            staged: None,
         })
+    }
+
+    /// Whether [`Feed::next`] is of use.
+    pub(super) fn stages(&self) -> bool {
+        self.stages
     }
 
     /// The masks that a step is given. Their first axis is a part's.
@@ -138,8 +157,13 @@ impl Stepper {
     /// Takes one step.
     pub(super) fn step(&mut self, state: &mut DeviceState, feed: &Feed<'_>) -> Result<Stepped, Error> {
         let mut loss = 0.0;
+        // What lies at one address, and is kept there, is the same.
+        let staged = self.staged.take();
+        let mut is_staged = staged.is_some_and(|staged| staged.as_ptr_range() == feed.images.as_ptr_range());
         for part in 0..self.parts {
-            self.pass.fill("images", share(feed.images, part, self.parts))?;
+            if !is_staged {
+                self.pass.fill(IMAGES, share(feed.images, part, self.parts))?;
+            }
             let targets = share(&feed.targets, part, self.parts);
             self.pass.f32_input("targets")?.copy_from_slice(targets);
             for (dropout, mask) in self.dropout().to_vec().iter().zip(&feed.masks) {
@@ -151,8 +175,14 @@ impl Stepper {
                 // The first part's gradients replace those of the step before.
                 Some(_) => self.pass.f32_input("keep")?[0] = if part == 0 { 0.0 } else { 1.0 },
             }
-            self.pass.step(state)?;
+            let ahead = self.ahead(feed, part);
+            self.pass
+                .step_ahead(state, ahead.map(|images| (IMAGES, images)))?;
+            is_staged = ahead.is_some();
             loss += f64::from(self.pass.output("loss")?[0]);
+        }
+        if is_staged {
+            self.staged = feed.next.cloned();
         }
         if let Some(update) = &mut self.update {
             set(update, &feed.scalars)?;
@@ -168,12 +198,26 @@ impl Stepper {
         Ok(Stepped { loss, gradient_norm })
     }
 
+    /// The images to copy while `part` is computed: those of the next part, or of the next step's first one. A batch of another size is left to
+    /// fail when it is its turn.
+    fn ahead<'a>(&self, feed: &Feed<'a>, part: usize) -> Option<&'a [u8]> {
+        if !self.stages {
+            return None;
+        }
+        if part + 1 < self.parts {
+            return Some(share(feed.images, part + 1, self.parts));
+        }
+        let next = feed.next.filter(|next| next.len() == feed.images.len())?;
+        Some(share(next, 0, self.parts))
+    }
+
     /// What forward and backward took, by operator, and the update as well, where there is no program for it.
     pub(super) fn profile(&mut self) -> Result<Vec<OperatorTime>, Error> {
         Ok(self.pass.profile()?)
     }
 }
 
+const IMAGES: &str = "images";
 const NORM: &str = "gradient_norm";
 
 fn set(runner: &mut StepRunner, scalars: &[(String, f64)]) -> Result<(), Error> {

@@ -1,5 +1,7 @@
 //! Learning on ONNX Runtime, without a server.
 
+mod staging;
+
 use std::num::NonZeroUsize;
 
 use bytes::Bytes;

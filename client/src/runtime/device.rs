@@ -4,7 +4,8 @@ use std::{fmt, str::FromStr};
 
 use ort::{
     ep::{CUDA, ExecutionProvider as _, ExecutionProviderDispatch},
-    memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType},
+    memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType},
+    session::Session,
 };
 
 use super::{Error, error::first_line};
@@ -76,6 +77,18 @@ impl Device {
             Self::Cuda { index } => (AllocationDevice::CUDA, i32::from(index)),
         };
         MemoryInfo::new(device, index, AllocatorType::Device, MemoryType::Default)
+            .map_err(|error| self.refused(&error))
+    }
+
+    /// What allocates the memory on the host that inputs are read from. For a CUDA device it is pinned: the device reads it without a copy in
+    /// between, and while the CPU does something else.
+    pub(super) fn source(self, session: &Session) -> Result<Allocator, Error> {
+        let Self::Cuda { index } = self else {
+            return Ok(Allocator::default());
+        };
+        let (device, index) = (AllocationDevice::CUDA_PINNED, i32::from(index));
+        MemoryInfo::new(device, index, AllocatorType::Device, MemoryType::CPUInput)
+            .and_then(|memory| Allocator::new(session, memory))
             .map_err(|error| self.refused(&error))
     }
 

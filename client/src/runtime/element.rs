@@ -4,7 +4,7 @@ use half::f16;
 
 use super::Error;
 
-/// An element that images may be made of.
+/// An element that inputs may be made of.
 pub(super) trait Element: bytemuck::Pod {
     /// From its bytes in little-endian order.
     fn from_little_endian(bytes: &[u8]) -> Self;
@@ -19,6 +19,12 @@ impl Element for f32 {
 impl Element for f16 {
     fn from_little_endian(bytes: &[u8]) -> Self {
         Self::from_le_bytes(bytes.try_into().expect("two bytes"))
+    }
+}
+
+impl Element for i64 {
+    fn from_little_endian(bytes: &[u8]) -> Self {
+        Self::from_le_bytes(bytes.try_into().expect("eight bytes"))
     }
 }
 

@@ -10,6 +10,7 @@
 //! - [`state`]: parameters, moments and running statistics on the device, in two sets of buffers.
 //! - [`classifier`]: a model for prediction.
 //! - [`attention`]: where in an image a model sees a class.
+//! - [`staging`]: whether inputs are copied while a step runs.
 //! - [`step`]: one run of a program: host buffers in, state from one set of buffers to the other, host buffers out.
 
 pub mod attention;
@@ -21,6 +22,7 @@ pub mod library;
 pub mod operators;
 mod profile;
 pub mod session;
+pub mod staging;
 pub mod state;
 pub mod step;
 
@@ -31,6 +33,7 @@ pub use error::Error;
 pub use operators::Operators;
 pub use profile::OperatorTime;
 pub use session::{Runtime, SessionOptions};
+pub use staging::Staging;
 pub use state::DeviceState;
 pub use step::StepRunner;
 

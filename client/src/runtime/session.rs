@@ -12,7 +12,7 @@ use ort::{
     session::{Session, builder::GraphOptimizationLevel},
 };
 
-use super::{Device, Error, Operators, error::first_line, library::Search, operators};
+use super::{Device, Error, Operators, Staging, error::first_line, library::Search, operators};
 
 /// ONNX Runtime, loaded. Cheap to clone; a process has one.
 #[derive(Clone, Debug)]
@@ -129,6 +129,8 @@ pub struct SessionOptions {
     pub intra_threads: Option<NonZeroUsize>,
     /// What training steps are made of.
     pub operators: Operators,
+    /// Whether training steps have their images copied while the step before runs.
+    pub staging: Staging,
     /// Where ONNX Runtime writes what every node took, for [`StepRunner::profile`](super::StepRunner::profile): the start of a file's name.
     pub profile: Option<PathBuf>,
     /// Whether the memory of all intermediate values is planned as one block. Right for programs of fixed shapes.
@@ -141,6 +143,7 @@ impl Default for SessionOptions {
             device: Device::Cpu,
             intra_threads: None,
             operators: Operators::Auto,
+            staging: Staging::Auto,
             profile: None,
             memory_pattern: true,
         }

@@ -27,8 +27,9 @@ const REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Batches in order, some of them ready before they are asked for.
 ///
-/// Memory: `prefetch` batches wait in the queues, one is being received from each server, and one is in the caller's hands. Batches in shared
-/// memory are the server's until they are dropped; a caller that keeps many gets copies.
+/// Memory: `prefetch` batches wait in the queues, one is being received from each server, and one is in the caller's hands; one more is looked
+/// at, where [`BatchStream::peek`] is used. Batches in shared memory are the server's until they are dropped; a caller that keeps many gets
+/// copies.
 #[derive(Debug)]
 pub struct BatchStream {
     description: Arc<StreamDescription>,
@@ -38,6 +39,8 @@ pub struct BatchStream {
     tasks: Vec<AbortHandle>,
     roster: Arc<Roster>,
     diary: Diary,
+    /// The next delivery, where it was looked at.
+    ahead: Option<Delivery>,
     /// Epoch and step of the next batch; `None` behind the last one and behind an error.
     due: Option<(u64, u64)>,
     epochs: u64,
@@ -62,6 +65,7 @@ impl BatchStream {
             tasks,
             roster,
             diary: Diary::default(),
+            ahead: None,
             due: (first.0 < epochs).then_some(first),
             epochs,
             threads,
@@ -92,7 +96,10 @@ impl BatchStream {
             return Ok(None);
         };
         self.diary.asked(Instant::now());
-        let received = self.queues[queue].blocking_recv();
+        let received = match self.ahead.take() {
+            Some(delivery) => Some(delivery),
+            None => self.queues[queue].blocking_recv(),
+        };
         self.take(received)
     }
 
@@ -106,6 +113,9 @@ impl BatchStream {
             return Poll::Ready(Ok(None));
         };
         self.diary.asked(Instant::now());
+        if let Some(delivery) = self.ahead.take() {
+            return Poll::Ready(self.take(Some(delivery)));
+        }
         let receive = self.queues[queue].recv();
         match self
             .threads
@@ -114,6 +124,17 @@ impl BatchStream {
             Ok(received) => Poll::Ready(self.take(received)),
             Err(_) => Poll::Pending,
         }
+    }
+
+    /// The batch that is next, where it has come already; it is still to be taken. Does not wait, and does not count as asking for a batch: an
+    /// error is left to be met when the batch is asked for.
+    pub fn peek(&mut self) -> Option<&Batch> {
+        if self.ahead.is_none() {
+            let queue = self.queue()?;
+            self.ahead = self.queues[queue].try_recv().ok();
+        }
+        let (batch, _origin) = self.ahead.as_ref()?.as_ref().ok()?;
+        Some(batch)
     }
 
     /// Ends the use of the batches of `epoch`, all of which were taken: tells the servers how long the caller worked on them and waited for

@@ -5,7 +5,8 @@ use std::{
     net::{SocketAddr, TcpListener},
     pin::Pin,
     sync::{Arc, Mutex},
-    time::Duration,
+    task::Poll,
+    time::{Duration, Instant},
 };
 
 use equibatch_proto::v1::{
@@ -268,6 +269,60 @@ fn batches_come_in_order_with_their_positions_and_end() {
         assert_eq!(batch.tensor.len(), 3 * 8 * 8 * 4);
     }
     assert_eq!(stream.next_batch().expect("no error"), None);
+}
+
+#[test]
+fn the_next_batch_is_looked_at_only_where_it_has_come() {
+    let server = Running::start(Hand {
+        stalls_at: Some(2),
+        ..many(3)
+    });
+    let mut stream = open(server.address)
+        .expect("connected")
+        .stream(&request(8), 2)
+        .expect("a stream");
+    let first = stream.next_batch().expect("no error").expect("a batch");
+    assert_eq!(first.step, 0);
+    let until = Instant::now() + Duration::from_secs(60);
+    let looked_at = loop {
+        match stream.peek() {
+            Some(batch) => break batch.clone(),
+            None if Instant::now() < until => std::thread::yield_now(),
+            None => panic!("the second batch was sent and is not there"),
+        }
+    };
+    assert_eq!((looked_at.step, stream.peek()), (1, Some(&looked_at)));
+    let Poll::Ready(Ok(Some(taken))) = stream.next_batch_within(Duration::ZERO) else {
+        panic!("it was there to be looked at");
+    };
+    assert_eq!(taken, looked_at);
+    // The third one never comes: this returns all the same.
+    assert_eq!(stream.peek(), None);
+    assert!(stream.next_batch_within(Duration::ZERO).is_pending());
+}
+
+#[test]
+fn what_ends_a_stream_is_met_by_taking_and_not_by_looking() {
+    let ending = Running::start(many(1));
+    let breaking = Running::start(Hand {
+        stops_at: Some(1),
+        ..many(3)
+    });
+    for (server, is_ended) in [(ending, true), (breaking, false)] {
+        let servers = open(server.address).expect("connected");
+        let mut stream = servers.stream(&request(8), 2).expect("a stream");
+        let until = Instant::now() + Duration::from_secs(60);
+        while stream.peek().is_none() && Instant::now() < until {
+            std::thread::yield_now();
+        }
+        assert_eq!(stream.peek().map(|batch| batch.step), Some(0));
+        assert_eq!(stream.next_batch().expect("no error").expect("a batch").step, 0);
+        assert_eq!(stream.peek(), None);
+        let end = stream.next_batch();
+        assert_eq!(matches!(end, Ok(None)), is_ended, "{end:?}");
+        assert_eq!(stream.peek(), None);
+        assert!(matches!(stream.next_batch(), Ok(None)));
+    }
 }
 
 #[test]

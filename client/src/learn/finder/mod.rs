@@ -84,7 +84,8 @@ fn sweep(
             Poll::Ready(Err(error)) => return Err(error.into()),
             Poll::Pending => return Err(Error::Interrupted),
         };
-        let loss = learner.probe(&batch, learning_rate, sweep.points().len() as u64)?;
+        let next = fit::images::ahead(&mut stream, learner);
+        let loss = learner.probe((&batch, next), learning_rate, sweep.points().len() as u64)?;
         told(sweep.record(loss));
     }
     Ok(sweep)

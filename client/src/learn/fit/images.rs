@@ -8,7 +8,7 @@ use std::{
 
 use super::Error;
 use crate::{
-    learn::checkpoint::Progress,
+    learn::{checkpoint::Progress, learner::Learner},
     stream::{self, Batch, BatchRequest, BatchStream, Servers, Split},
 };
 
@@ -71,6 +71,11 @@ pub fn next(stream: &mut BatchStream, stop: &AtomicBool) -> Poll<Result<Option<B
             found => return found,
         }
     }
+}
+
+/// The batch behind the one in hand, where `learner` makes use of it and it has come already. Nobody waits for it.
+pub fn ahead<'a>(stream: &'a mut BatchStream, learner: &Learner) -> Option<&'a Batch> {
+    if learner.stages() { stream.peek() } else { None }
 }
 
 /// A batch out of order would silently train on other images than the saved position says.

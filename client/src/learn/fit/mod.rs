@@ -116,7 +116,8 @@ impl Fit<'_> {
             };
             let waited = started.elapsed();
             images::check_order(self.servers, self.learner.progress(), &batch)?;
-            let report = self.learner.step(&batch)?;
+            let next = images::ahead(&mut stream, self.learner);
+            let report = self.learner.step_ahead(&batch, next)?;
             epoch.add(&batch, report, (waited, started.elapsed()));
             observer.step(&self.event(&batch, report, (waited, started.elapsed())));
             if batch.step + 1 == self.learner.progress().config.steps_per_epoch {

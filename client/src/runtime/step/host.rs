@@ -1,7 +1,11 @@
 //! The memory on the host from which a program's inputs are read.
 
 use half::f16;
-use ort::{memory::Allocator, session::IoBinding, value::Tensor as Buffer};
+use ort::{
+    memory::Allocator,
+    session::IoBinding,
+    value::{DynTensor, Tensor as Buffer},
+};
 
 use super::super::{Error, element::fill, state::dimensions};
 use crate::program::{ElementType, ValueInfo};
@@ -46,13 +50,23 @@ impl HostBuffer {
         }
     }
 
-    /// Fills it with little-endian elements of its type; `None` where that is none that images are made of. `name` is for errors.
-    pub(super) fn fill(&mut self, name: &str, bytes: &[u8]) -> Option<Result<(), Error>> {
+    /// Fills it with little-endian elements of its type. `name` is for errors.
+    pub(super) fn fill(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         match self {
-            Self::F32(buffer) => Some(fill(name, buffer.extract_tensor_mut().1, bytes)),
-            Self::F16(buffer) => Some(fill(name, buffer.extract_tensor_mut().1, bytes)),
-            Self::U8(buffer) => Some(fill(name, buffer.extract_tensor_mut().1, bytes)),
-            Self::I64(_) => None,
+            Self::F32(buffer) => fill(name, buffer.extract_tensor_mut().1, bytes),
+            Self::F16(buffer) => fill(name, buffer.extract_tensor_mut().1, bytes),
+            Self::U8(buffer) => fill(name, buffer.extract_tensor_mut().1, bytes),
+            Self::I64(buffer) => fill(name, buffer.extract_tensor_mut().1, bytes),
+        }
+    }
+
+    /// Copies its elements to a tensor of its type and shape, wherever that is, and waits for the copy to be done.
+    pub(super) fn copy_to(&self, tensor: &mut DynTensor) -> ort::Result<()> {
+        match self {
+            Self::F32(buffer) => buffer.upcast_ref().copy_into(tensor),
+            Self::F16(buffer) => buffer.upcast_ref().copy_into(tensor),
+            Self::U8(buffer) => buffer.upcast_ref().copy_into(tensor),
+            Self::I64(buffer) => buffer.upcast_ref().copy_into(tensor),
         }
     }
 

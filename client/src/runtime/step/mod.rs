@@ -1,10 +1,17 @@
 //! Runs a program.
+//!
+//! # Layout
+//!
+//! - [`StepRunner`]: inputs filled, the program run, outputs read.
+//! - `host`: the memory on the host that inputs are filled in.
+//! - `staged`: inputs with two buffers, of which one is filled while the other one is read.
 
 mod host;
+mod staged;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, panic::resume_unwind, path::Path, thread};
 
 use ort::{
     memory::Allocator,
@@ -13,9 +20,11 @@ use ort::{
 };
 
 use host::HostBuffer;
+use staged::Staged;
 
 use super::{
-    DeviceState, Error, OperatorTime, Runtime, SessionOptions, error::first_line, profile, state::dimensions,
+    Device, DeviceState, Error, OperatorTime, Runtime, SessionOptions, error::first_line, profile,
+    state::dimensions,
 };
 use crate::program::{Program, Signature, Tensor};
 
@@ -23,13 +32,16 @@ use crate::program::{Program, Signature, Tensor};
 ///
 /// Fill the inputs through [`StepRunner::f32_input`] and [`StepRunner::i64_input`], then call [`StepRunner::step`],
 /// then read [`StepRunner::output`]. Nothing is allocated between runs.
+///
+/// An input that takes long to fill or to copy to the device can have two buffers ([`StepRunner::double`]): then the next run's elements are
+/// copied while a run is going on ([`StepRunner::step_ahead`]).
 #[derive(Debug)]
 pub struct StepRunner {
     what: String,
     session: Session,
     options: SessionOptions,
     signature: Signature,
-    inputs: BTreeMap<String, HostBuffer>,
+    inputs: BTreeMap<String, Input>,
     outputs: BTreeMap<String, Buffer<f32>>,
     /// One for each way in which the state's buffers were used so far, the latest first.
     bindings: Vec<Bound>,
@@ -45,6 +57,30 @@ struct Bound {
     state: u64,
     /// Which buffer of each tensor is read, in the order of the signature.
     sides: Vec<usize>,
+}
+
+#[derive(Debug)]
+enum Input {
+    /// Bound from the host before every run; on a CUDA device this copies it there.
+    Single(HostBuffer),
+    Double(Staged),
+}
+
+impl Input {
+    /// The buffer on the host that runs are given.
+    fn host(&mut self) -> Option<&mut HostBuffer> {
+        match self {
+            Self::Single(buffer) => Some(buffer),
+            Self::Double(_) => None,
+        }
+    }
+
+    fn bind(&self, binding: &mut IoBinding, name: &str) -> ort::Result<()> {
+        match self {
+            Self::Single(buffer) => buffer.bind(binding, name),
+            Self::Double(staged) => staged.bind(binding, name),
+        }
+    }
 }
 
 impl StepRunner {
@@ -66,10 +102,11 @@ impl StepRunner {
         };
         let signature = program.signature.clone();
         let host = Allocator::default();
-        let inputs = signature
-            .inputs
-            .iter()
-            .map(|input| Ok((input.name.clone(), HostBuffer::new(&host, input)?)));
+        let source = options.device.source(&session)?;
+        let inputs = signature.inputs.iter().map(|input| {
+            let buffer = HostBuffer::new(&source, input)?;
+            Ok((input.name.clone(), Input::Single(buffer)))
+        });
         let inputs = inputs.collect::<ort::Result<_>>().map_err(refused)?;
         let outputs = signature.outputs.iter().map(|output| {
             Ok((
@@ -101,10 +138,33 @@ impl StepRunner {
     ///
     /// [`Error::Device`] where the device has no room.
     pub fn place(&self, values: &BTreeMap<String, Tensor>) -> Result<DeviceState, Error> {
+        DeviceState::new(self.options.device, &self.device_allocator()?, values)
+    }
+
+    fn device_allocator(&self) -> Result<Allocator, Error> {
         let device = self.options.device;
-        let allocator =
-            Allocator::new(&self.session, device.memory()?).map_err(|error| device.refused(&error))?;
-        DeviceState::new(device, &allocator, values)
+        Allocator::new(&self.session, device.memory()?).map_err(|error| device.refused(&error))
+    }
+
+    /// Gives the input `name` a second buffer, for [`StepRunner::step_ahead`]. On a CUDA device both are in its memory, and are filled by way
+    /// of a third one on the host. Such an input is filled by [`StepRunner::fill`] alone, and its content is lost when it gets the buffer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Name`] where the program has no such input, [`Error::Device`] where the device has no room.
+    pub fn double(&mut self, name: &str) -> Result<(), Error> {
+        let device = self.options.device;
+        let inputs = &self.signature.inputs;
+        let input = inputs.iter().find(|input| input.name == name);
+        let input = input.ok_or_else(|| no_input(&self.what, name, "inputs"))?;
+        let source = device.source(&self.session)?;
+        let staged = match device {
+            Device::Cpu => Staged::on_host(&source, input),
+            Device::Cuda { .. } => Staged::on_device(device, (&source, &self.device_allocator()?), input),
+        };
+        let staged = staged.map_err(|error| device.refused(&error))?;
+        self.inputs.insert(name.to_owned(), Input::Double(staged));
+        Ok(())
     }
 
     /// The host buffer of an `f32` input, to be filled before a run. It keeps its content from run to run.
@@ -113,11 +173,11 @@ impl StepRunner {
     ///
     /// [`Error::Name`] where the program has no such input.
     pub fn f32_input(&mut self, name: &str) -> Result<&mut [f32], Error> {
-        let buffer = self.inputs.get_mut(name).and_then(HostBuffer::f32);
-        buffer.ok_or_else(|| Error::Name {
-            name: name.to_owned(),
-            what: format!("the f32 inputs of {}", self.what),
-        })
+        let what = &self.what;
+        let buffer = self.inputs.get_mut(name).and_then(Input::host);
+        buffer
+            .and_then(HostBuffer::f32)
+            .ok_or_else(|| no_input(what, name, "f32 inputs"))
     }
 
     /// The host buffer of an `i64` input, to be filled before a run. It keeps its content from run to run.
@@ -126,11 +186,11 @@ impl StepRunner {
     ///
     /// [`Error::Name`] where the program has no such input.
     pub fn i64_input(&mut self, name: &str) -> Result<&mut [i64], Error> {
-        let buffer = self.inputs.get_mut(name).and_then(HostBuffer::i64);
-        buffer.ok_or_else(|| Error::Name {
-            name: name.to_owned(),
-            what: format!("the i64 inputs of {}", self.what),
-        })
+        let what = &self.what;
+        let buffer = self.inputs.get_mut(name).and_then(Input::host);
+        buffer
+            .and_then(HostBuffer::i64)
+            .ok_or_else(|| no_input(what, name, "i64 inputs"))
     }
 
     /// Fills an input with little-endian elements of its type, at any alignment, to be read by the next run.
@@ -139,16 +199,11 @@ impl StepRunner {
     ///
     /// [`Error::Name`] where the program has no such input, [`Error::Length`] where it has another number of elements.
     pub fn fill(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
-        let filled = self
-            .inputs
-            .get_mut(name)
-            .and_then(|buffer| buffer.fill(name, bytes));
-        filled.unwrap_or_else(|| {
-            Err(Error::Name {
-                name: name.to_owned(),
-                what: format!("the inputs of {} that hold images", self.what),
-            })
-        })
+        match self.inputs.get_mut(name) {
+            Some(Input::Single(buffer)) => buffer.fill(name, bytes),
+            Some(Input::Double(staged)) => staged.fill(name, bytes),
+            None => Err(no_input(&self.what, name, "inputs")),
+        }
     }
 
     /// Ends profiling, where it was asked for: what the runs but the first took, by operator.
@@ -170,6 +225,17 @@ impl StepRunner {
     ///
     /// [`Error::Run`] where ONNX Runtime fails; the state then has the values from before.
     pub fn step(&mut self, state: &mut DeviceState) -> Result<(), Error> {
+        self.step_ahead(state, None)
+    }
+
+    /// Like [`StepRunner::step`], and meanwhile copies `ahead`, an input with two buffers and little-endian elements for it, so that the next
+    /// run has them without [`StepRunner::fill`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Run`] where ONNX Runtime fails or the device cannot be copied to, [`Error::Name`] where the program has no such input with two
+    /// buffers, [`Error::Length`] where it has another number of elements. The state then has the values from before.
+    pub fn step_ahead(&mut self, state: &mut DeviceState, ahead: Option<(&str, &[u8])>) -> Result<(), Error> {
         let names = self.signature.state.iter().map(|pair| &pair.name);
         let sides: Vec<usize> = names
             .map(|name| Ok(state.pair(name)?.current))
@@ -183,7 +249,7 @@ impl StepRunner {
                 self.bindings.truncate(BINDINGS);
             }
         }
-        self.run()?;
+        self.run(ahead)?;
         for pair in self.signature.state.iter().filter(|pair| pair.output.is_some()) {
             let tensor = state.pair(&pair.name)?;
             tensor.current = 1 - tensor.current;
@@ -232,8 +298,9 @@ impl StepRunner {
         })
     }
 
-    /// Binds the host buffers to the latest binding (on a CUDA device this is the copy to it, so it comes before every run) and runs.
-    fn run(&mut self) -> Result<(), Error> {
+    /// Binds the inputs to the latest binding (for those on the host of a CUDA device this is the copy to it, so it comes before every run)
+    /// and runs, while `ahead` is copied.
+    fn run(&mut self, ahead: Option<(&str, &[u8])>) -> Result<(), Error> {
         let failed = |error: ort::Error| Error::Run {
             what: self.what.clone(),
             reason: first_line(&error),
@@ -242,7 +309,27 @@ impl StepRunner {
         for (name, buffer) in &self.inputs {
             buffer.bind(binding, name).map_err(failed)?;
         }
-        self.session.run_binding(binding).map_err(failed)?;
+        let session = &mut self.session;
+        let mut run = || session.run_binding(binding).map(drop).map_err(failed);
+        let Some((name, bytes)) = ahead else { return run() };
+        let Some(Input::Double(staged)) = self.inputs.get_mut(name) else {
+            return Err(no_input(&self.what, name, "inputs with two buffers"));
+        };
+        let (ran, copied) = thread::scope(|scope| {
+            let copy = scope.spawn(|| staged.stage(name, bytes));
+            (run(), copy.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        });
+        ran?;
+        copied?;
+        staged.turn();
         Ok(())
+    }
+}
+
+/// The program `what` has no input `name` among those of a kind.
+fn no_input(what: &str, name: &str, kind: &str) -> Error {
+    Error::Name {
+        name: name.to_owned(),
+        what: format!("the {kind} of {what}"),
     }
 }

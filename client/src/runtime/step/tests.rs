@@ -193,3 +193,59 @@ fn unknown_names_and_other_lengths_are_refused_by_name() {
             .contains("`total`")
     );
 }
+
+fn bytes(numbers: [f32; 2]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+}
+
+#[test]
+fn a_run_reads_what_was_copied_during_the_one_before() {
+    let mut runner = runner();
+    runner.double("amount").expect("an input");
+    let mut device = runner.place(&state(0.0)).expect("room");
+    runner.fill("amount", &bytes([1.0, 10.0])).expect("two elements");
+    let mut expected = [0.0, 0.0];
+    // Sometimes nothing is there to be copied, and what is read next is filled as ever.
+    for step in 1..=9 {
+        let step = step as f32;
+        let next = bytes([step + 1.0, 10.0 * (step + 1.0)]);
+        let is_there = step % 3.0 != 0.0;
+        let ahead = is_there.then_some(("amount", next.as_slice()));
+        runner.step_ahead(&mut device, ahead).expect("a step");
+        if !is_there {
+            runner.fill("amount", &next).expect("two elements");
+        }
+        expected = [expected[0] + step, expected[1] + 10.0 * step];
+        assert_eq!(device.read().expect("values")["total"].data, expected);
+    }
+    // Where nothing follows, an input keeps its content.
+    runner.step(&mut device).expect("a step");
+    assert_eq!(
+        device.read().expect("values")["total"].data,
+        [expected[0] + 10.0, expected[1] + 100.0]
+    );
+}
+
+#[test]
+fn a_copy_that_fails_is_an_error_with_the_name_of_its_input_and_no_step() {
+    let mut runner = runner();
+    let mut device = runner.place(&state(0.0)).expect("room");
+    let elements = bytes([1.0, 1.0]);
+    let message = runner.step_ahead(&mut device, Some(("amount", &elements)));
+    assert_eq!(
+        message.expect_err("one buffer").to_string(),
+        "cannot find `amount` among the inputs with two buffers of the accumulator"
+    );
+    assert!(runner.double("label").is_err(), "an unknown input");
+    runner.double("amount").expect("an input");
+    assert!(runner.f32_input("amount").is_err(), "filled by bytes alone");
+    runner.fill("amount", &elements).expect("two elements");
+    let message = runner.step_ahead(&mut device, Some(("amount", &elements[..4])));
+    assert_eq!(
+        message.expect_err("too short").to_string(),
+        "cannot use `amount`: the program has 2 elements, the value has 1"
+    );
+    assert_eq!(device.read().expect("values"), state(0.0));
+    runner.step(&mut device).expect("a step");
+    assert_eq!(device.read().expect("values")["total"].data, [1.0, 1.0]);
+}

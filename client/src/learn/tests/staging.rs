@@ -1,0 +1,96 @@
+//! Images that are copied ahead: what is learnt does not depend on it.
+
+use super::*;
+use crate::{runtime::Staging, stream::Wire};
+
+fn staging(staging: Staging) -> SessionOptions {
+    SessionOptions { staging, ..options() }
+}
+
+/// Images of which no two batches have the same.
+fn various(step: u64, wire: Wire) -> Batch {
+    let mut random = generator(6, Purpose::Drawing, &[step]);
+    let pixels = (IMAGES * 3 * SIZE * SIZE) as usize;
+    let tensor = match wire {
+        Wire::U8 => (0..pixels).map(|_| random.next_u32() as u8).collect(),
+        _ => (0..pixels)
+            .flat_map(|_| (random.next_u32() as f32 / u32::MAX as f32 - 0.5).to_le_bytes())
+            .collect(),
+    };
+    Batch {
+        tensor,
+        ..batch(step)
+    }
+}
+
+/// Six steps of which the learner is told the next one, where there is one, as `told` says: by the number of the step.
+fn trained(config: &RunConfig, mode: Staging, told: impl Fn(u64) -> Option<u64>) -> (Vec<u8>, Vec<f64>) {
+    let mut learner = Learner::new(&runtime(), config, &staging(mode)).expect("a learner");
+    assert_eq!(learner.stages(), mode == Staging::On);
+    let batches: Vec<Batch> = (0..6).map(|step| various(step, config.wire)).collect();
+    let mut losses = vec![];
+    for batch in &batches {
+        let next = told(batch.epoch).map(|next| &batches[next as usize]);
+        losses.push(learner.step_ahead(batch, next).expect("a step").loss);
+    }
+    (learner.checkpoint().expect("a checkpoint").to_bytes(), losses)
+}
+
+fn the_next_one(step: u64) -> Option<u64> {
+    Some(step + 1).filter(|&next| next < 6)
+}
+
+fn kinds() -> [RunConfig; 3] {
+    let in_parts = RunConfig {
+        batch_size: IMAGES / 4,
+        accumulate: 4,
+        clip_norm: Some(0.5),
+        ..small(6)
+    };
+    let pixels = RunConfig {
+        wire: Wire::U8,
+        ..small(6)
+    };
+    [small(6), in_parts, pixels]
+}
+
+#[test]
+fn staged_training_ends_with_the_bits_of_training_that_is_not() {
+    for config in kinds() {
+        let plain = trained(&config, Staging::Off, |_| None);
+        let staged = trained(&config, Staging::On, the_next_one);
+        assert_eq!(plain.1, staged.1, "{config:?}");
+        assert!(plain.0 == staged.0, "the checkpoints differ: {config:?}");
+        assert!(plain.1.windows(2).all(|losses| losses[0] != losses[1]));
+    }
+}
+
+#[test]
+fn a_next_batch_that_is_late_or_another_changes_nothing() {
+    for config in kinds() {
+        let plain = trained(&config, Staging::Auto, |_| None);
+        let late = trained(&config, Staging::On, |step| {
+            the_next_one(step).filter(|next| next % 2 == 0)
+        });
+        let another = trained(&config, Staging::On, |step| Some((step + 2) % 6));
+        let never = trained(&config, Staging::On, |_| None);
+        for staged in [late, another, never] {
+            assert_eq!(plain.1, staged.1, "{config:?}");
+            assert!(plain.0 == staged.0, "the checkpoints differ: {config:?}");
+        }
+    }
+}
+
+#[test]
+fn a_next_batch_of_another_size_fails_when_it_is_its_turn() {
+    let mut learner = Learner::new(&runtime(), &small(6), &staging(Staging::On)).expect("a learner");
+    let first = various(0, Wire::F32);
+    let short = Batch {
+        tensor: first.tensor.slice(4..),
+        ..various(1, Wire::F32)
+    };
+    learner.step_ahead(&first, Some(&short)).expect("a full batch");
+    let message = learner.step(&short).expect_err("a short batch").to_string();
+    assert!(message.starts_with("cannot use `images`: "), "{message}");
+    assert_eq!(learner.progress().steps, 1);
+}
