@@ -1,81 +1,32 @@
 //! A model in training: its program, its state on the device, and where it stands in its schedule.
+//!
+//! # Layout
+//!
+//! - [`Learner`]: begun or resumed, stepped, saved.
+//! - `spec`: from a configuration to the program of a step; `feed`: what a step is given.
+
+mod error;
+mod feed;
+mod spec;
 
 use std::collections::BTreeMap;
 
+pub use self::error::Error;
 use super::{
-    architecture,
     begin::{Beginning, Begun},
     card::ModelCard,
     checkpoint::{Checkpoint, Progress},
-    dropout,
     fit::policy::Action,
     metrics::Figures,
-    network,
     run::RunConfig,
-    stepper::{Feed, Stepper, model_of},
+    stepper::{Stepper, model_of},
 };
 use crate::{
-    program::{self, AdamW, Images, LayerGroup, ModelSpec, Pixels, TrainSpec},
-    runtime::{self, Classifier, DeviceState, OperatorTime, Runtime, SessionOptions, Tensor},
-    schedule::{Hyper, LearningRates, OneCycle},
-    stream::{Batch, Position, Wire},
-    weights::{self, Misfit},
+    program::{self, LayerGroup, ModelSpec},
+    runtime::{Classifier, DeviceState, OperatorTime, Runtime, SessionOptions, Tensor},
+    schedule::{Hyper, OneCycle},
+    stream::Batch,
 };
-
-/// What can go wrong while a model learns.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// A setting does not make sense.
-    #[error("cannot train: {reason}")]
-    Setting {
-        /// Which and why.
-        reason: String,
-    },
-    /// A checkpoint's tensor does not fit the model.
-    #[error("cannot continue from the checkpoint: {reason}")]
-    Checkpoint {
-        /// Which tensor and why.
-        reason: String,
-    },
-    /// Weights to start from cannot be used.
-    #[error(transparent)]
-    Weights(#[from] weights::Error),
-    /// The file of the network cannot be used.
-    #[error(transparent)]
-    Network(#[from] network::Error),
-    /// The loss left the finite numbers.
-    #[error(
-        "the loss became {loss} at epoch {epoch} step {step}, learning rate {learning_rate:.2e}, in the batch of {batch}; try a lower \
-         --max-lr, or look at that batch with `server explain`"
-    )]
-    Diverged {
-        /// The loss.
-        loss: f64,
-        /// From 1.
-        epoch: u64,
-        /// From 1.
-        step: u64,
-        /// The largest of all layer groups.
-        learning_rate: f64,
-        /// The token of the batch.
-        batch: Box<Position>,
-    },
-    /// The program could not be compiled.
-    #[error("cannot compile the training step")]
-    Program(#[from] program::Error),
-    /// The program could not be run.
-    #[error(transparent)]
-    Runtime(#[from] runtime::Error),
-}
-
-impl Error {
-    /// Whether the file that the network is read from is what cannot be used.
-    #[must_use]
-    pub fn is_of_a_file(&self) -> bool {
-        matches!(self, Self::Network(_) | Self::Program(program::Error::Network(_)))
-    }
-}
 
 /// What came of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -104,12 +55,6 @@ pub struct Learner {
     stepper: Stepper,
     state: DeviceState,
     progress: Progress,
-}
-
-impl From<Misfit> for Error {
-    fn from(misfit: Misfit) -> Self {
-        Self::Weights(misfit.into())
-    }
 }
 
 impl Learner {
@@ -153,33 +98,8 @@ impl Learner {
         fresh: bool,
     ) -> Result<Self, Error> {
         let config = &progress.config;
-        let model = architecture::spec(config)?;
-        let optimizer = AdamW {
-            weight_decay: config.weight_decay,
-            ..AdamW::default()
-        };
-        let batch_size = config.batch_size as usize;
-        let is_fused = options
-            .operators
-            .are_fused(options.device)
-            .ok_or_else(|| Error::Setting {
-                reason: format!("--operators fast runs on the CPU only, not on {}", options.device),
-            })?;
-        let spec = TrainSpec {
-            optimizer,
-            images: images(config),
-            frozen_groups: if config.frozen {
-                LayerGroup::Head.index()
-            } else {
-                0
-            },
-            is_fused,
-            focal: config.loss.focal,
-            clip_norm: config.clip_norm,
-            average: config.ema.is_some(),
-            ..TrainSpec::new(model.clone(), batch_size)
-        };
-        let rates = peak_rates(&config.max_lr)?;
+        let spec = spec::of(config, options)?;
+        let rates = spec::peak_rates(&config.max_lr)?;
         let stepper = Stepper::new(runtime, &spec, config.accumulate.max(1) as usize, options)?;
         if fresh {
             stepper.begin(&mut state);
@@ -188,8 +108,8 @@ impl Learner {
         Ok(Self {
             runtime: runtime.clone(),
             options: options.clone(),
-            model,
-            beta2: optimizer.beta2,
+            model: spec.model,
+            beta2: spec.optimizer.beta2,
             rates,
             cycle: OneCycle::new(config.total_steps()),
             stepper,
@@ -228,7 +148,7 @@ impl Learner {
     ///
     /// [`Error::Setting`] where the text is not one of learning rates.
     pub fn set_max_lr(&mut self, text: &str) -> Result<(), Error> {
-        self.rates = peak_rates(text)?;
+        self.rates = spec::peak_rates(text)?;
         text.clone_into(&mut self.progress.config.max_lr);
         Ok(())
     }
@@ -298,28 +218,9 @@ impl Learner {
         (momentum, rates): (f64, Vec<f64>),
     ) -> Result<StepReport, Error> {
         let config = &self.progress.config;
-        let before = &config.before;
-        let t = before.optimizer_steps + steps + 1;
-        let (seed, step) = (config.seed, before.steps + steps);
+        let t = config.before.optimizer_steps + steps + 1;
         let hyper = Hyper::new(t, [momentum, f64::from(self.beta2)], rates);
-        let mut targets = vec![0.0; batch.labels.len() * config.classes.len()];
-        config
-            .loss
-            .targets(&batch.labels, batch.mixed.as_deref(), &mut targets);
-        let parts = config.accumulate.max(1) as usize;
-        let masks = (0..).zip(self.stepper.dropout()).map(|(layer, dropout)| {
-            // One drawing for the whole batch, of which each part has its rows.
-            let mut mask = vec![0.0; dropout.shape.elements() * parts];
-            dropout::draw(dropout, (seed, step, layer), &mut mask);
-            mask
-        });
-        let feed = Feed {
-            images: &batch.tensor,
-            next: next.map(|next| &next.tensor),
-            targets,
-            masks: masks.collect(),
-            scalars: scalars(&hyper, config.ema.map(|decay| average_decay(decay, steps))),
-        };
+        let feed = feed::of(config, self.stepper.dropout(), (batch, next), (steps, &hyper));
         let stepped = self.stepper.step(&mut self.state, &feed)?;
         Ok(StepReport {
             loss: stepped.loss,
@@ -381,49 +282,4 @@ impl Learner {
     pub fn classifier(&self, model: &[u8]) -> Result<Classifier, Error> {
         Ok(Classifier::new(&self.runtime, "the model", model, &self.options)?)
     }
-}
-
-/// What the training step takes its images as.
-fn images(config: &RunConfig) -> Images {
-    match config.wire {
-        Wire::F32 => Images::F32,
-        Wire::F16 => Images::F16,
-        Wire::U8 => Images::Pixels(Pixels {
-            channels_last: false,
-            mean: config.mean,
-            std: config.std,
-        }),
-    }
-}
-
-/// The peak learning rate of each layer group.
-fn peak_rates(text: &str) -> Result<Vec<f64>, Error> {
-    let rates: LearningRates = text.parse().map_err(|error| Error::Setting {
-        reason: format!("{error}"),
-    })?;
-    Ok(rates.per_group(LayerGroup::ALL.len()))
-}
-
-/// What the programs of a step call the scalars of the schedule.
-fn scalars(hyper: &Hyper, average_decay: Option<f64>) -> Vec<(String, f64)> {
-    let named = [
-        ("beta1", hyper.beta1),
-        ("bias_correction1", hyper.bias_correction1),
-        ("bias_correction2", hyper.bias_correction2),
-    ];
-    let rates = hyper.learning_rates.iter().enumerate();
-    let rates = rates.map(|(group, &rate)| (format!("learning_rate.{group}"), rate));
-    let decay = average_decay.map(|decay| ("average_decay".to_owned(), decay));
-    let named = named.into_iter().map(|(name, value)| (name.to_owned(), value));
-    named.chain(rates).chain(decay).collect()
-}
-
-/// What an average keeps of itself in the step behind `steps` of this run. At first that is less than `decay`, since what a network starts
-/// from is worth little.
-///
-/// # Source
-///
-/// TensorFlow's `ExponentialMovingAverage` with `num_updates`.
-fn average_decay(decay: f32, steps: u64) -> f64 {
-    f64::from(decay).min((1.0 + steps as f64) / (10.0 + steps as f64))
 }

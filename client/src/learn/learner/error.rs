@@ -1,0 +1,67 @@
+use crate::{
+    learn::network,
+    program, runtime,
+    stream::Position,
+    weights::{self, Misfit},
+};
+
+/// What can go wrong while a model learns.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting does not make sense.
+    #[error("cannot train: {reason}")]
+    Setting {
+        /// Which and why.
+        reason: String,
+    },
+    /// A checkpoint's tensor does not fit the model.
+    #[error("cannot continue from the checkpoint: {reason}")]
+    Checkpoint {
+        /// Which tensor and why.
+        reason: String,
+    },
+    /// Weights to start from cannot be used.
+    #[error(transparent)]
+    Weights(#[from] weights::Error),
+    /// The file of the network cannot be used.
+    #[error(transparent)]
+    Network(#[from] network::Error),
+    /// The loss left the finite numbers.
+    #[error(
+        "the loss became {loss} at epoch {epoch} step {step}, learning rate {learning_rate:.2e}, in the batch of {batch}; try a lower \
+         --max-lr, or look at that batch with `server explain`"
+    )]
+    Diverged {
+        /// The loss.
+        loss: f64,
+        /// From 1.
+        epoch: u64,
+        /// From 1.
+        step: u64,
+        /// The largest of all layer groups.
+        learning_rate: f64,
+        /// The token of the batch.
+        batch: Box<Position>,
+    },
+    /// The program could not be compiled.
+    #[error("cannot compile the training step")]
+    Program(#[from] program::Error),
+    /// The program could not be run.
+    #[error(transparent)]
+    Runtime(#[from] runtime::Error),
+}
+
+impl Error {
+    /// Whether the file that the network is read from is what cannot be used.
+    #[must_use]
+    pub fn is_of_a_file(&self) -> bool {
+        matches!(self, Self::Network(_) | Self::Program(program::Error::Network(_)))
+    }
+}
+
+impl From<Misfit> for Error {
+    fn from(misfit: Misfit) -> Self {
+        Self::Weights(misfit.into())
+    }
+}

@@ -1,0 +1,60 @@
+//! What a step is given.
+
+use crate::{
+    learn::{dropout, run::RunConfig, stepper::Feed},
+    program::Dropout,
+    schedule::Hyper,
+    stream::Batch,
+};
+
+/// What the step on `batch`, behind `steps` of this run, is given; `layers` are those that draw masks.
+pub(super) fn of<'a>(
+    config: &RunConfig,
+    layers: &[Dropout],
+    (batch, next): (&'a Batch, Option<&'a Batch>),
+    (steps, hyper): (u64, &Hyper),
+) -> Feed<'a> {
+    let (seed, step) = (config.seed, config.before.steps + steps);
+    let mut targets = vec![0.0; batch.labels.len() * config.classes.len()];
+    config
+        .loss
+        .targets(&batch.labels, batch.mixed.as_deref(), &mut targets);
+    let parts = config.accumulate.max(1) as usize;
+    let masks = (0..).zip(layers).map(|(layer, dropout)| {
+        // One drawing for the whole batch, of which each part has its rows.
+        let mut mask = vec![0.0; dropout.shape.elements() * parts];
+        dropout::draw(dropout, (seed, step, layer), &mut mask);
+        mask
+    });
+    Feed {
+        images: &batch.tensor,
+        next: next.map(|next| &next.tensor),
+        targets,
+        masks: masks.collect(),
+        scalars: scalars(hyper, config.ema.map(|decay| average_decay(decay, steps))),
+    }
+}
+
+/// What the programs of a step call the scalars of the schedule.
+fn scalars(hyper: &Hyper, average_decay: Option<f64>) -> Vec<(String, f64)> {
+    let named = [
+        ("beta1", hyper.beta1),
+        ("bias_correction1", hyper.bias_correction1),
+        ("bias_correction2", hyper.bias_correction2),
+    ];
+    let rates = hyper.learning_rates.iter().enumerate();
+    let rates = rates.map(|(group, &rate)| (format!("learning_rate.{group}"), rate));
+    let decay = average_decay.map(|decay| ("average_decay".to_owned(), decay));
+    let named = named.into_iter().map(|(name, value)| (name.to_owned(), value));
+    named.chain(rates).chain(decay).collect()
+}
+
+/// What an average keeps of itself in the step behind `steps` of this run. At first that is less than `decay`, since what a network starts
+/// from is worth little.
+///
+/// # Source
+///
+/// TensorFlow's `ExponentialMovingAverage` with `num_updates`.
+fn average_decay(decay: f32, steps: u64) -> f64 {
+    f64::from(decay).min((1.0 + steps as f64) / (10.0 + steps as f64))
+}
