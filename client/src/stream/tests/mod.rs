@@ -1,0 +1,67 @@
+//! Against servers made by hand, over real sockets on the loopback.
+//!
+//! - `hand`: the servers.
+//! - `received`: what one server sends; `refused`: what is not taken of it, and how that is said; `several`: servers that share a stream, stop
+//!   and come back.
+
+mod hand;
+mod received;
+mod refused;
+mod several;
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use equibatch_proto::v1;
+
+use self::hand::{Hand, Running};
+use super::*;
+
+/// Without second tries.
+const AT_ONCE: Patience = Patience {
+    retry_for: Duration::ZERO,
+    stall: Duration::from_secs(60),
+};
+
+/// A little patience, for servers that come back at once.
+const PATIENT: Patience = Patience {
+    retry_for: Duration::from_secs(60),
+    stall: Duration::from_secs(60),
+};
+
+fn open(address: SocketAddr) -> Result<Servers, Error> {
+    Servers::open(&address.to_string(), AT_ONCE)
+}
+
+fn open_all(running: &[Running], patience: Patience) -> Result<Servers, Error> {
+    let addresses: Vec<String> = running.iter().map(|server| server.address.to_string()).collect();
+    Servers::open(&addresses.join(","), patience)
+}
+
+fn request(size: u32) -> BatchRequest {
+    BatchRequest::evaluation("garden", Split::Train, 1, size)
+}
+
+fn many(batches: u64) -> Hand {
+    Hand {
+        batches,
+        ..Hand::default()
+    }
+}
+
+fn steps(stream: &mut BatchStream) -> Vec<u64> {
+    std::iter::from_fn(|| stream.next_batch().expect("no error"))
+        .map(|batch| batch.step)
+        .collect()
+}
+
+/// A port of the loopback on which nobody listens.
+fn closed_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0")
+        .expect("a free port")
+        .local_addr()
+        .expect("bound")
+}
