@@ -1,0 +1,57 @@
+//! A reader in a process of its own, which can be killed.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+};
+
+use equibatch_client::stream::Way;
+use equibatch_tests::process::program;
+
+/// A process that holds batches.
+pub(super) struct Borrower {
+    pub(super) child: Child,
+    questions: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Borrower {
+    pub(super) fn start(address: &str, batches: usize) -> Self {
+        let mut child = Command::new(program("borrow"))
+            .args([address, &batches.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut borrower = Self {
+            questions: child.stdin.take().unwrap(),
+            answers: BufReader::new(child.stdout.take().unwrap()),
+            child,
+        };
+        assert_eq!(borrower.line(), format!("holding by {}", Way::SharedMemory));
+        borrower
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    }
+
+    pub(super) fn digests(&mut self) -> String {
+        writeln!(self.questions).unwrap();
+        self.line()
+    }
+
+    pub(super) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Borrower {
+    fn drop(&mut self) {
+        let _gone_already = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}

@@ -1,0 +1,140 @@
+//! Messages that no client of ours sends.
+
+use equibatch_proto::v1::{
+    OpenSharedBatches, Release, StreamBatchesResponse, StreamSharedBatchesRequest,
+    batch_loader_client::BatchLoaderClient, stream_batches_response::Message as Kind,
+    stream_shared_batches_request::Message,
+};
+use equibatch_tests::{
+    process::ServerProcess,
+    receive::{receive, small},
+};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status, Streaming};
+
+use super::{eventually, mapped, pictures, serve};
+
+type Requests = mpsc::Sender<StreamSharedBatchesRequest>;
+
+/// A stream whose messages are made by hand. The file that comes along is closed unseen.
+async fn by_hand(
+    server: &ServerProcess,
+    first: Message,
+) -> (Requests, Result<Streaming<StreamBatchesResponse>, Status>) {
+    let mut client = BatchLoaderClient::connect(server.address.clone()).await.unwrap();
+    let (requests, messages) = mpsc::channel(8);
+    requests.send(request(first)).await.unwrap();
+    let answer = client.stream_shared_batches(ReceiverStream::new(messages)).await;
+    (requests, answer.map(tonic::Response::into_inner))
+}
+
+fn request(message: Message) -> StreamSharedBatchesRequest {
+    StreamSharedBatchesRequest {
+        message: Some(message),
+    }
+}
+
+fn open_by_hand(held: u32) -> Message {
+    Message::Open(OpenSharedBatches {
+        batches: Some(small("train", 1000)),
+        held,
+    })
+}
+
+/// Where the next batch lies.
+async fn next_offset(stream: &mut Streaming<StreamBatchesResponse>) -> Result<u64, Status> {
+    loop {
+        match stream.message().await?.and_then(|response| response.message) {
+            Some(Kind::Description(description)) => assert!(description.memory.is_some()),
+            Some(Kind::Batch(batch)) => {
+                assert!(batch.tensor.is_empty());
+                return Ok(batch.in_memory.unwrap().offset);
+            }
+            None => panic!("an end"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_returns_what_it_has_not_got_loses_its_stream_only() {
+    let images = pictures();
+    let (server, _folder) = serve(&images, &[]);
+    // What was never lent, what is returned twice, and a second beginning.
+    for trouble in ["unknown", "twice", "open"] {
+        let (requests, stream) = by_hand(&server, open_by_hand(1)).await;
+        let mut stream = stream.unwrap();
+        let offset = next_offset(&mut stream).await.unwrap();
+        let messages = match trouble {
+            "unknown" => vec![Message::Release(Release { offset: offset + 1 })],
+            "twice" => vec![Message::Release(Release { offset }); 2],
+            _ => vec![open_by_hand(1)],
+        };
+        for message in messages {
+            requests.send(request(message)).await.unwrap();
+        }
+        let status = loop {
+            match next_offset(&mut stream).await {
+                // Returned twice, it may have been lent again between.
+                Ok(next) if trouble == "twice" => {
+                    let release = Message::Release(Release { offset: next + 1 });
+                    let _it_may_be_over = requests.send(request(release)).await;
+                }
+                Ok(_) => {}
+                Err(status) => break status,
+            }
+        };
+        assert_eq!(status.code(), Code::InvalidArgument, "{trouble}: {status}");
+    }
+    assert!(
+        receive(&mut server.client().await, small("train", 1))
+            .await
+            .is_ok()
+    );
+    eventually("all memory is given back", || mapped(server.id()).is_empty());
+}
+
+#[tokio::test]
+async fn senseless_beginnings_are_refused() {
+    let images = pictures();
+    let (server, _folder) = serve(&images, &[]);
+    let nothing = Message::Open(OpenSharedBatches::default());
+    for first in [Message::Release(Release { offset: 0 }), nothing] {
+        let (_requests, stream) = by_hand(&server, first).await;
+        let status = match stream {
+            Err(status) => status,
+            Ok(mut stream) => next_offset(&mut stream).await.unwrap_err(),
+        };
+        assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+    }
+    // More than there may be is less than was asked for.
+    let (_requests, stream) = by_hand(&server, open_by_hand(u32::MAX)).await;
+    next_offset(&mut stream.unwrap()).await.unwrap();
+    let bytes: u64 = mapped(server.id()).iter().sum();
+    assert!(bytes <= 64 * 80 * 1024, "{bytes} bytes");
+}
+
+#[tokio::test]
+async fn a_port_shares_no_memory() {
+    let images = pictures();
+    let server = ServerProcess::start(images.root(), &[]);
+    let mut client = server.client().await;
+    let messages = tokio_stream::iter([request(open_by_hand(1))]);
+    let status = client.stream_shared_batches(messages).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unimplemented, "{status}");
+}
+
+#[tokio::test]
+async fn a_reader_that_holds_everything_for_too_long_loses_its_stream() {
+    let images = pictures();
+    let (server, _folder) = serve(&images, &["--reader-timeout", "1"]);
+    let (_requests, stream) = by_hand(&server, open_by_hand(2)).await;
+    let mut stream = stream.unwrap();
+    let status = loop {
+        if let Err(status) = next_offset(&mut stream).await {
+            break status;
+        }
+    };
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
+    eventually("its memory is given back", || mapped(server.id()).is_empty());
+}
