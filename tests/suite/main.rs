@@ -46,6 +46,7 @@ mod several_jobs;
 mod shared_memory;
 mod shutdown;
 mod stages;
+mod staging;
 mod stream;
 mod terminal;
 mod touches;
