@@ -3,24 +3,27 @@
 //! # Layout
 //!
 //! - [`StepRunner`]: inputs filled, the program run, outputs read.
+//! - `bound`: what a run reads and writes, as ONNX Runtime is told; `input`: one input of it.
 //! - `host`: the memory on the host that inputs are filled in.
 //! - `staged`: inputs with two buffers, of which one is filled while the other one is read.
 
+mod bound;
 mod host;
+mod input;
 mod staged;
 #[cfg(test)]
 mod tests;
 
 use std::{collections::BTreeMap, panic::resume_unwind, path::Path, thread};
 
-use ort::{
-    memory::Allocator,
-    session::{IoBinding, Session},
-    value::Tensor as Buffer,
-};
+use ort::{memory::Allocator, session::Session, value::Tensor as Buffer};
 
-use host::HostBuffer;
-use staged::Staged;
+use self::{
+    bound::{BINDINGS, Bound},
+    host::HostBuffer,
+    input::Input,
+    staged::Staged,
+};
 
 use super::{
     Device, DeviceState, Error, OperatorTime, Runtime, SessionOptions, error::first_line, profile,
@@ -45,42 +48,6 @@ pub struct StepRunner {
     outputs: BTreeMap<String, Buffer<f32>>,
     /// One for each way in which the state's buffers were used so far, the latest first.
     bindings: Vec<Bound>,
-}
-
-/// Most bindings that are kept. Alone, a program uses its buffers in two ways; two programs that share a state by turns, in four.
-const BINDINGS: usize = 4;
-
-#[derive(Debug)]
-struct Bound {
-    binding: IoBinding,
-    /// The state whose buffers are bound.
-    state: u64,
-    /// Which buffer of each tensor is read, in the order of the signature.
-    sides: Vec<usize>,
-}
-
-#[derive(Debug)]
-enum Input {
-    /// Bound from the host before every run; on a CUDA device this copies it there.
-    Single(HostBuffer),
-    Double(Staged),
-}
-
-impl Input {
-    /// The buffer on the host that runs are given.
-    fn host(&mut self) -> Option<&mut HostBuffer> {
-        match self {
-            Self::Single(buffer) => Some(buffer),
-            Self::Double(_) => None,
-        }
-    }
-
-    fn bind(&self, binding: &mut IoBinding, name: &str) -> ort::Result<()> {
-        match self {
-            Self::Single(buffer) => buffer.bind(binding, name),
-            Self::Double(staged) => staged.bind(binding, name),
-        }
-    }
 }
 
 impl StepRunner {
@@ -244,7 +211,8 @@ impl StepRunner {
         match self.bindings.iter().position(is_this) {
             Some(known) => self.bindings[..=known].rotate_right(1),
             None => {
-                let bound = self.bind(state, sides)?;
+                let program = (&self.session, &self.signature, &mut self.outputs);
+                let bound = Bound::new(program, (self.options.device, state), sides)?;
                 self.bindings.insert(0, bound);
                 self.bindings.truncate(BINDINGS);
             }
@@ -270,32 +238,6 @@ impl StepRunner {
                 name: name.to_owned(),
                 what: format!("the outputs of {}", self.what),
             })
-    }
-
-    /// Binds everything that stays where it is from run to run.
-    fn bind(&mut self, state: &mut DeviceState, sides: Vec<usize>) -> Result<Bound, Error> {
-        let (device, id) = (self.options.device, state.id());
-        let refused = |error: ort::Error| device.refused(&error);
-        let mut binding = self.session.create_binding().map_err(refused)?;
-        for (pair, &side) in self.signature.state.iter().zip(&sides) {
-            let buffers = &mut state.pair(&pair.name)?.buffers;
-            binding
-                .bind_input(pair.input.as_str(), &buffers[side])
-                .map_err(refused)?;
-            if let Some(output) = &pair.output {
-                binding
-                    .bind_output(output.as_str(), &mut buffers[1 - side])
-                    .map_err(refused)?;
-            }
-        }
-        for (name, buffer) in &mut self.outputs {
-            binding.bind_output(name.as_str(), buffer).map_err(refused)?;
-        }
-        Ok(Bound {
-            binding,
-            state: id,
-            sides,
-        })
     }
 
     /// Binds the inputs to the latest binding (for those on the host of a CUDA device this is the copy to it, so it comes before every run)

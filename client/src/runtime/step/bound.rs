@@ -1,0 +1,53 @@
+use std::collections::BTreeMap;
+
+use ort::{
+    session::{IoBinding, Session},
+    value::Tensor as Buffer,
+};
+
+use super::{Device, DeviceState, Error};
+use crate::program::Signature;
+
+/// Most bindings that are kept. Alone, a program uses its buffers in two ways; two programs that share a state by turns, in four.
+pub(super) const BINDINGS: usize = 4;
+
+/// What a run reads and writes, but for its inputs.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) binding: IoBinding,
+    /// The state whose buffers are bound.
+    pub(super) state: u64,
+    /// Which buffer of each tensor is read, in the order of the signature.
+    pub(super) sides: Vec<usize>,
+}
+
+impl Bound {
+    /// Binds everything that stays where it is from run to run.
+    pub(super) fn new(
+        (session, signature, outputs): (&Session, &Signature, &mut BTreeMap<String, Buffer<f32>>),
+        (device, state): (Device, &mut DeviceState),
+        sides: Vec<usize>,
+    ) -> Result<Self, Error> {
+        let refused = |error: ort::Error| device.refused(&error);
+        let mut binding = session.create_binding().map_err(refused)?;
+        for (pair, &side) in signature.state.iter().zip(&sides) {
+            let buffers = &mut state.pair(&pair.name)?.buffers;
+            binding
+                .bind_input(pair.input.as_str(), &buffers[side])
+                .map_err(refused)?;
+            if let Some(output) = &pair.output {
+                binding
+                    .bind_output(output.as_str(), &mut buffers[1 - side])
+                    .map_err(refused)?;
+            }
+        }
+        for (name, buffer) in outputs {
+            binding.bind_output(name.as_str(), buffer).map_err(refused)?;
+        }
+        Ok(Self {
+            binding,
+            state: state.id(),
+            sides,
+        })
+    }
+}
