@@ -81,15 +81,19 @@ impl Device {
     }
 
     /// What allocates the memory on the host that inputs are read from. For a CUDA device it is pinned: the device reads it without a copy in
-    /// between, and while the CPU does something else.
-    pub(super) fn source(self, session: &Session) -> Result<Allocator, Error> {
+    /// between, and while the CPU does something else. Where there is none, ordinary memory does as well, only slower.
+    pub(super) fn source(self, session: &Session) -> Allocator {
         let Self::Cuda { index } = self else {
-            return Ok(Allocator::default());
+            return Allocator::default();
         };
         let (device, index) = (AllocationDevice::CUDA_PINNED, i32::from(index));
         MemoryInfo::new(device, index, AllocatorType::Device, MemoryType::CPUInput)
             .and_then(|memory| Allocator::new(session, memory))
-            .map_err(|error| self.refused(&error))
+            .unwrap_or_else(|error| {
+                let reason = first_line(&error);
+                tracing::warn!(device = %self, reason, "there is no pinned memory, and inputs come from ordinary memory");
+                Allocator::default()
+            })
     }
 
     pub(super) fn refused<R>(self, error: &ort::Error<R>) -> Error {

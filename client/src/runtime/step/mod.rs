@@ -69,7 +69,7 @@ impl StepRunner {
         };
         let signature = program.signature.clone();
         let host = Allocator::default();
-        let source = options.device.source(&session)?;
+        let source = options.device.source(&session);
         let inputs = signature.inputs.iter().map(|input| {
             let buffer = HostBuffer::new(&source, input)?;
             Ok((input.name.clone(), Input::Single(buffer)))
@@ -124,7 +124,7 @@ impl StepRunner {
         let inputs = &self.signature.inputs;
         let input = inputs.iter().find(|input| input.name == name);
         let input = input.ok_or_else(|| no_input(&self.what, name, "inputs"))?;
-        let source = device.source(&self.session)?;
+        let source = device.source(&self.session);
         let staged = match device {
             Device::Cpu => Staged::on_host(&source, input),
             Device::Cuda { .. } => Staged::on_device(device, (&source, &self.device_allocator()?), input),
