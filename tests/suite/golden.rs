@@ -145,7 +145,9 @@ pub(super) fn initial(signature: &Signature, golden: &BTreeMap<String, Array>) -
                 let of = pair.name.strip_prefix("average.").expect("an average's name");
                 golden[&format!("initial/{of}")].clone()
             }
-            Role::FirstMoment | Role::SecondMoment | Role::Gradient => Array::zeros(&pair.shape),
+            Role::FirstMoment | Role::SecondMoment | Role::Gradient | Role::Pending => {
+                Array::zeros(&pair.shape)
+            }
         };
         (pair.input.clone(), array)
     };

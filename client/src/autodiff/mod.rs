@@ -163,7 +163,7 @@ impl Backward<'_> {
 
     fn zeros(&mut self, position: usize) -> Result<Value, Error> {
         let shape = self.graph.shape(self.output(position)).clone();
-        let zero = self.graph.scalar(0.0);
+        let zero = self.graph.scalar_like(self.output(position), 0.0)?;
         Ok(self.graph.expand(zero, shape)?)
     }
 }

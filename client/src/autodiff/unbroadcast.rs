@@ -15,7 +15,7 @@ pub(super) fn to_shape_of(graph: &mut Graph, gradient: Value, operand: Value) ->
     let summed = if axes.is_empty() {
         gradient
     } else {
-        graph.reduce_sum(
+        graph.sum_along(
             gradient,
             Reduce {
                 axes,

@@ -138,6 +138,21 @@ impl Graph {
         value
     }
 
+    /// Declares here what a value of another graph is; `None` where it is the result of a node.
+    ///
+    /// # Errors
+    /// [`Error::DuplicateName`].
+    pub(super) fn leaf_of(&mut self, other: &Self, value: Value) -> Result<Option<Value>, Error> {
+        let tensor_type = other.tensor_type(value).clone();
+        Ok(Some(match other.origin(value) {
+            Origin::Node(..) => return Ok(None),
+            Origin::Input(name) => self.input(name, tensor_type)?,
+            Origin::Parameter(name) => self.parameter(name, tensor_type.shape)?,
+            Origin::Constant(Constant::F32(data)) if tensor_type.shape.is_empty() => self.scalar(data[0]),
+            Origin::Constant(data) => self.constant(tensor_type.shape, data.clone())?,
+        }))
+    }
+
     fn record(&mut self, tensor_type: TensorType, origin: Origin) -> Value {
         let value = Value(index(self.values.len()));
         self.values.push(Record { tensor_type, origin });

@@ -94,6 +94,38 @@ operators! {
 }
 
 impl Graph {
+    /// `x` with elements of that type: `x` itself where it has them already.
+    ///
+    /// # Errors
+    /// None: every type can be converted.
+    pub fn converted(&mut self, x: Value, to: ElementType) -> Result<Value, Error> {
+        if self.tensor_type(x).element_type == to {
+            return Ok(x);
+        }
+        self.cast(x, to)
+    }
+
+    /// A constant number with the type of the elements of `like`.
+    ///
+    /// # Errors
+    /// None: every type can be converted.
+    pub fn scalar_like(&mut self, like: Value, number: f32) -> Result<Value, Error> {
+        let to = self.tensor_type(like).element_type;
+        let scalar = self.scalar(number);
+        self.converted(scalar, to)
+    }
+
+    /// The sum along axes, added up in single precision and of the type of `x` in the end.
+    ///
+    /// # Errors
+    /// [`Error::Wiring`] where `x` has no such axes or is not float.
+    pub fn sum_along(&mut self, x: Value, reduce: Reduce) -> Result<Value, Error> {
+        let precision = self.tensor_type(x).element_type;
+        let wide = self.converted(x, ElementType::F32)?;
+        let total = self.reduce_sum(wide, reduce)?;
+        self.converted(total, precision)
+    }
+
     /// Wires [`Op::Sum`].
     ///
     /// # Errors

@@ -31,6 +31,18 @@ impl fmt::Display for ElementType {
 }
 
 impl ElementType {
+    /// Whether it is one of the numbers that gradients are made of.
+    #[must_use]
+    pub fn is_float(self) -> bool {
+        matches!(self, Self::F32 | Self::F16 | Self::Bf16)
+    }
+
+    /// Whether every one of its floats is one of `other`, too.
+    #[must_use]
+    pub fn is_within(self, other: Self) -> bool {
+        self.is_float() && (self == other || other == Self::F32)
+    }
+
     /// Bytes of one element.
     #[must_use]
     pub fn bytes(self) -> usize {

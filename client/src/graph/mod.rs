@@ -5,6 +5,7 @@
 //! - [`Op`] and [`Composite`]: the closed vocabulary.
 //! - `infer`: the type of every operator's results; refused at the moment of wiring.
 //! - [`Graph`]: the push-only arena, and a method per operator.
+//! - [`narrow`]: the parts of a forward graph that are computed in half precision.
 //! - [`fuse`]: composites computed by operators of our own domain, [`Fused`].
 //! - [`lower`]: composites spelled in standard operators; the one place that chooses between equivalent spellings.
 //! - [`export`]: a graph as the bytes of an ONNX model; [`import`]: what stands in such bytes.
@@ -23,6 +24,7 @@ pub mod import;
 mod infer;
 pub mod lower;
 mod names;
+pub mod narrow;
 mod onnx;
 pub mod op;
 mod shape;

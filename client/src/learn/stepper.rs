@@ -106,7 +106,7 @@ impl Stepper {
             let start = match pair.role {
                 Role::FirstMoment | Role::SecondMoment => Some(Tensor::full(pair.shape.clone(), 0.0)),
                 Role::Average => averaged_by(&pair.name).and_then(|of| state.get(of).cloned()),
-                Role::Parameter | Role::Statistic | Role::Gradient => None,
+                Role::Parameter | Role::Statistic | Role::Gradient | Role::Pending => None,
             };
             state.extend(start.map(|start| (pair.name.clone(), start)));
         }
@@ -142,15 +142,15 @@ impl Stepper {
     /// Copies what is on the device, but for what means nothing between steps.
     pub(super) fn read(&self, device: &DeviceState) -> Result<BTreeMap<String, Tensor>, Error> {
         let mut state = device.read()?;
-        for pair in self.state().filter(|pair| pair.role == Role::Gradient) {
+        for pair in self.state().filter(|pair| pair.role.is_within_a_step()) {
             state.remove(&pair.name);
         }
         Ok(state)
     }
 
-    /// The sums of gradients, which are never saved.
+    /// What is never saved, and starts anew in every step.
     fn add_sums(&self, state: &mut BTreeMap<String, Tensor>) {
-        let sums = self.state().filter(|pair| pair.role == Role::Gradient);
+        let sums = self.state().filter(|pair| pair.role.is_within_a_step());
         state.extend(sums.map(|pair| (pair.name.clone(), Tensor::full(pair.shape.clone(), 0.0))));
     }
 

@@ -28,6 +28,7 @@ pub use foreign::Foreign;
 pub use head::{Head, UnknownHead};
 pub use loss::loss;
 pub use norm::Statistic;
+pub(crate) use norm::pending;
 pub use parameter::{Kind, LayerGroup, Parameter};
 pub use pixels::Pixels;
 pub use resnet::{Backbone, Block, UnknownBackbone};

@@ -30,8 +30,25 @@ pub struct Statistic {
     pub value: Value,
     /// Its value after the batch, when training.
     pub next: Option<Value>,
+    /// What it had become by the part before, where the batch comes in parts that may come to nothing.
+    pub pending: Option<Value>,
     /// Whether it is the variance, which starts at one; the mean starts at zero.
     pub is_variance: bool,
+}
+
+impl Statistic {
+    /// All its values in the graph.
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut Value> {
+        [&mut self.value]
+            .into_iter()
+            .chain(&mut self.next)
+            .chain(&mut self.pending)
+    }
+}
+
+/// Name of what a running statistic has become within a step.
+pub(crate) fn pending(statistic: &str) -> String {
+    format!("pending.{statistic}")
 }
 
 impl Builder<'_> {
@@ -64,6 +81,7 @@ impl Builder<'_> {
         let attributes = BatchNormalization {
             epsilon: settings.epsilon,
         };
+        let mut before = [None, None];
         let (y, next) = match self.mode {
             Mode::Inference => {
                 let y = self.layer(name, |g| {
@@ -76,9 +94,18 @@ impl Builder<'_> {
                     self.layer(name, |g| g.batch_norm(x, scale, bias, attributes))?;
                 let per_channel = self.graph.shape(x).elements() / channels;
                 let momentum = settings.momentum;
-                let next_mean = self.running(name, mean, batch_mean, [1.0 - momentum, momentum])?;
+                let mut start = [mean, variance];
+                if let Some(is_later) = self.is_later {
+                    for (position, statistic) in [mean_name, variance_name].into_iter().enumerate() {
+                        let carried = self.graph.parameter(&pending(statistic), [channels])?;
+                        let scope = format!("running/{name}");
+                        let from = self.layer(&scope, |g| g.select(is_later, carried, start[position]))?;
+                        (before[position], start[position]) = (Some(carried), from);
+                    }
+                }
+                let next_mean = self.running(name, start[0], batch_mean, [1.0 - momentum, momentum])?;
                 let take = momentum * unbiased(per_channel);
-                let next_variance = self.running(name, variance, batch_variance, [1.0 - momentum, take])?;
+                let next_variance = self.running(name, start[1], batch_variance, [1.0 - momentum, take])?;
                 (y, Some([next_mean, next_variance]))
             }
         };
@@ -87,12 +114,14 @@ impl Builder<'_> {
             name: mean_name.clone(),
             value: mean,
             next: next_mean,
+            pending: before[0],
             is_variance: false,
         });
         self.statistics.push(Statistic {
             name: variance_name.clone(),
             value: variance,
             next: next_variance,
+            pending: before[1],
             is_variance: true,
         });
         Ok(y)

@@ -17,6 +17,20 @@ const EPSILON: f32 = 1e-6;
 /// # Source
 /// PyTorch's `clip_grad_norm_`.
 pub fn clip_by_norm(g: &mut Graph, gradients: &[Value], largest: f32) -> Result<(Vec<Value>, Value), Error> {
+    let squares = sum_of_squares(g, gradients)?;
+    let norm = g.sqrt(squares)?;
+    debug_assert_eq!(*g.shape(norm), Shape::scalar());
+    let (one, largest, epsilon) = (g.scalar(1.0), g.scalar(largest), g.scalar(EPSILON));
+    let positive = g.add(norm, epsilon)?;
+    let fitting = g.div(largest, positive)?;
+    let is_small = g.greater(fitting, one)?;
+    let factor = g.select(is_small, one, fitting)?;
+    let clipped = gradients.iter().map(|&gradient| g.mul(gradient, factor));
+    Ok((clipped.collect::<Result<_, _>>()?, norm))
+}
+
+/// Of all elements together, a scalar.
+pub(super) fn sum_of_squares(g: &mut Graph, gradients: &[Value]) -> Result<Value, Error> {
     let mut squares = Vec::with_capacity(gradients.len());
     for &gradient in gradients {
         let axes: Vec<usize> = (0..g.shape(gradient).len()).collect();
@@ -26,19 +40,8 @@ pub fn clip_by_norm(g: &mut Graph, gradients: &[Value], largest: f32) -> Result<
             false => g.reduce_sum_square(gradient, Reduce { axes, keep_axes })?,
         });
     }
-    let norm = match *squares {
-        [] => g.scalar(0.0),
-        _ => {
-            let total = g.sum(&squares)?;
-            g.sqrt(total)?
-        }
-    };
-    debug_assert_eq!(*g.shape(norm), Shape::scalar());
-    let (one, largest, epsilon) = (g.scalar(1.0), g.scalar(largest), g.scalar(EPSILON));
-    let positive = g.add(norm, epsilon)?;
-    let fitting = g.div(largest, positive)?;
-    let is_small = g.greater(fitting, one)?;
-    let factor = g.select(is_small, one, fitting)?;
-    let clipped = gradients.iter().map(|&gradient| g.mul(gradient, factor));
-    Ok((clipped.collect::<Result<_, _>>()?, norm))
+    match *squares {
+        [] => Ok(g.scalar(0.0)),
+        _ => g.sum(&squares),
+    }
 }

@@ -2,12 +2,14 @@
 //!
 //! # Layout
 //! - [`AdamW`]: how parameters move.
-//! - [`clip_by_norm`]: what happens to their gradients before. [`average`](average()): what is kept of them after.
+//! - [`unscale`], [`clip_by_norm`]: what happens to their gradients before. [`average`](average()): what is kept of them after.
 
 mod adamw;
 mod average;
 mod clip;
+mod scale;
 
 pub use adamw::{AdamW, Moments, Rate, Schedule, Trained};
 pub use average::average;
 pub use clip::clip_by_norm;
+pub use scale::unscale;

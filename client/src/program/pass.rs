@@ -1,6 +1,7 @@
 use super::assembly::Assembly;
 use super::{ElementType, Error, TrainSpec, ValueInfo};
 use crate::autodiff::gradients;
+use crate::graph::narrow::narrow;
 use crate::graph::{TensorType, Value};
 use crate::nn::{self, Builder, Mode, Parameter, Statistic};
 
@@ -14,23 +15,44 @@ pub(super) struct Pass {
     pub(super) gradients: Vec<Value>,
     /// Running statistics.
     pub(super) statistics: Vec<Statistic>,
+    /// What the loss was multiplied with before it was differentiated, where it was.
+    pub(super) loss_scale: Option<Value>,
 }
 
-/// Wires a pass with its inputs and outputs.
-pub(super) fn pass(spec: &TrainSpec, program: &mut Assembly) -> Result<Pass, Error> {
+/// Wires a pass with its inputs and outputs. Running statistics go on from where the pass before left them where `is_later` says so (as a
+/// truth value of the graph).
+pub(super) fn pass(spec: &TrainSpec, program: &mut Assembly, is_later: Option<Value>) -> Result<Pass, Error> {
     let shape = spec.images.shape(spec.batch_size, spec.model.image_size);
     let images = program.input("images", TensorType::new(spec.images.element_type(), shape))?;
     let targets = program.input("targets", TensorType::f32([spec.batch_size, spec.model.classes]))?;
     let normal = spec.images.normalised(&mut program.graph, images)?;
     let mut builder = Builder::new(&mut program.graph, Mode::Train);
+    builder.is_later = is_later;
     let logits = spec.model.build(&mut builder, normal)?;
-    let (parameters, statistics) = (builder.parameters().to_vec(), builder.statistics().to_vec());
+    let (mut parameters, mut statistics) = (builder.parameters().to_vec(), builder.statistics().to_vec());
     let dropout = builder.dropouts().to_vec();
     let g = &mut program.graph;
-    let loss = g.scoped("loss", |g| nn::loss(g, logits, targets, spec.focal))?;
+    let mut loss = g.scoped("loss", |g| nn::loss(g, logits, targets, spec.focal))?;
+    let mut logits = logits;
+    if let Some(format) = spec.precision.format() {
+        let mut narrowed = narrow(g, format)?;
+        let own = parameters.iter_mut().map(|parameter| &mut parameter.value);
+        let own = own.chain(statistics.iter_mut().flat_map(Statistic::values_mut));
+        for value in own.chain([&mut loss, &mut logits]) {
+            *value = narrowed.of(*value)?;
+        }
+        *g = narrowed.graph;
+    }
+    let mut loss_scale = None;
+    let mut objective = loss;
+    if spec.precision.is_scaled() {
+        let scale = program.scalar("loss_scale")?;
+        objective = program.graph.scoped("loss_scale", |g| g.mul(loss, scale))?;
+        loss_scale = Some(scale);
+    }
     let trained = spec.trained(&parameters);
     let wrt: Vec<Value> = trained.iter().map(|parameter| parameter.value).collect();
-    let gradients = gradients(g, loss, &wrt)?;
+    let gradients = gradients(&mut program.graph, objective, &wrt)?;
     program.output("loss", loss)?;
     program.output("logits", logits)?;
     let masks = dropout.iter().map(|mask| ValueInfo {
@@ -45,5 +67,6 @@ pub(super) fn pass(spec: &TrainSpec, program: &mut Assembly) -> Result<Pass, Err
         trained,
         gradients,
         statistics,
+        loss_scale,
     })
 }

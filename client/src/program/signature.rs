@@ -55,4 +55,14 @@ pub enum Role {
     Average,
     /// Sum of gradients within a step. Means nothing between steps.
     Gradient,
+    /// What a running statistic has become within a step. Means nothing between steps.
+    Pending,
+}
+
+impl Role {
+    /// Whether it means nothing between steps.
+    #[must_use]
+    pub fn is_within_a_step(self) -> bool {
+        matches!(self, Self::Gradient | Self::Pending)
+    }
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Error, Images};
+use super::{Error, Images, Precision};
 use crate::graph::Value;
 use crate::nn::{Backbone, Builder, Foreign, Head, LayerGroup, Parameter};
 use crate::optim::AdamW;
@@ -86,7 +86,10 @@ pub struct TrainSpec {
     pub average: bool,
     /// How parameters move.
     pub optimizer: AdamW,
-    /// Whether operators of our own take the place of ONNX's where they fit; they run where their domain is registered.
+    /// What it computes in.
+    pub precision: Precision,
+    /// Whether operators of our own take the place of ONNX's where they fit; they run where their domain is registered. They know no half
+    /// precision, so that a step with any stays as it is.
     pub is_fused: bool,
 }
 
@@ -103,6 +106,7 @@ impl TrainSpec {
             clip_norm: None,
             average: false,
             optimizer: AdamW::default(),
+            precision: Precision::F32,
             is_fused: false,
         }
     }

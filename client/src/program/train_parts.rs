@@ -1,10 +1,10 @@
 use super::assembly::Assembly;
 use super::pass::pass;
-use super::train_step::{compile, statistics};
+use super::train_step::{compile, finished, statistics};
 use super::update::{averages, update};
 use super::{Error, Program, Role, Signature, TrainSpec};
 use crate::graph::{Graph, TensorType, Value};
-use crate::nn::{Builder, Mode, Parameter};
+use crate::nn::{Builder, Mode, Parameter, pending};
 
 /// One step of training in parts, for batches that do not fit the memory as a whole.
 #[derive(Clone, Debug)]
@@ -48,23 +48,43 @@ pub fn parts_graphs(spec: &TrainSpec) -> Result<[(Graph, Signature); 2], Error> 
 
 fn gradients_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
     let mut program = Assembly::default();
-    let pass = pass(spec, &mut program)?;
+    let keep = program.scalar("keep")?;
+    let is_later = later(spec, &mut program, keep)?;
+    let pass = pass(spec, &mut program, is_later)?;
     statistics(&mut program, &pass)?;
     for parameter in &pass.parameters {
         program.state(&parameter.name, Role::Parameter, parameter.value, None)?;
     }
-    let keep = program.scalar("keep")?;
+    // Half precision made another graph of it.
+    let keep = program.graph.named("keep").expect("it was declared above");
+    let is_later = later(spec, &mut program, keep)?;
     for (parameter, &gradient) in pass.trained.iter().zip(&pass.gradients) {
         let name = accumulator(parameter);
         let shape = program.graph.shape(gradient).clone();
         let before = program.graph.parameter(&name, shape)?;
         let total = program.graph.scoped(&name, |g| {
-            let kept = g.mul(before, keep)?;
+            let kept = match is_later {
+                // What a step that was not taken has left there may be no number, and nothing makes it zero but not reading it.
+                Some(is_later) => {
+                    let zero = g.scalar(0.0);
+                    g.select(is_later, before, zero)?
+                }
+                None => g.mul(before, keep)?,
+            };
             g.add(kept, gradient)
         })?;
         program.state(&name, Role::Gradient, before, Some(total))?;
     }
-    Ok((program.graph, program.signature))
+    finished(spec, program)
+}
+
+/// Whether a part is not the first, for those who must not even read what the parts of the step before have left.
+fn later(spec: &TrainSpec, program: &mut Assembly, keep: Value) -> Result<Option<Value>, Error> {
+    if !spec.precision.is_scaled() {
+        return Ok(None);
+    }
+    let zero = program.graph.scalar(0.0);
+    Ok(Some(program.graph.greater(keep, zero)?))
 }
 
 fn update_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
@@ -93,14 +113,27 @@ fn update_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
         program.state(&accumulator(parameter), Role::Gradient, gradient, None)?;
         gradients.push(gradient);
     }
-    let next = update(spec, &mut program, &own, &gradients)?;
+    let scale = if spec.precision.is_scaled() {
+        Some(program.scalar("loss_scale")?)
+    } else {
+        None
+    };
+    let next = update(spec, &mut program, &own, (&gradients, scale))?;
     for parameter in &own {
         let next = next.get(&parameter.name).copied();
         program.state(&parameter.name, Role::Parameter, parameter.value, next)?;
     }
     let mut moved: Vec<(&str, Value)> = vec![];
-    if spec.average {
-        for statistic in &statistics {
+    for statistic in &statistics {
+        if spec.precision.is_scaled() {
+            // They count from now on: until here, the step might not have been taken.
+            let value = leaf(&mut program, &statistic.name, statistic.value)?;
+            let name = pending(&statistic.name);
+            let next = leaf(&mut program, &name, statistic.value)?;
+            program.state(&name, Role::Pending, next, None)?;
+            program.state(&statistic.name, Role::Statistic, value, Some(next))?;
+            moved.push((&statistic.name, next));
+        } else if spec.average {
             let value = leaf(&mut program, &statistic.name, statistic.value)?;
             program.state(&statistic.name, Role::Statistic, value, None)?;
             moved.push((&statistic.name, value));
@@ -108,7 +141,7 @@ fn update_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
     }
     moved.extend(next.iter().map(|(name, &value)| (name.as_str(), value)));
     averages(spec, &mut program, &moved)?;
-    Ok((program.graph, program.signature))
+    finished(spec, program)
 }
 
 /// Name of the sum of a parameter's gradients.

@@ -5,7 +5,9 @@ use super::{Error, Program, Role, Signature, TrainSpec};
 use crate::graph::Graph;
 use crate::graph::Value;
 use crate::graph::export::{self, Options};
+use crate::graph::narrow::merge_casts;
 use crate::graph::{fuse, lower};
+use crate::nn::pending;
 
 /// Compiles one step of training: forward, loss, backward and update.
 ///
@@ -13,7 +15,8 @@ use crate::graph::{fuse, lower};
 /// `images` as [`Images`](super::Images) says, `targets: f32[N, classes]`, one mask `f32[N, F]` per dropout, and scalars `f32[]`: `beta1`,
 /// `bias_correction1`, `bias_correction2`, `learning_rate.i` for each group i that trains anything, and `average_decay` where averages are
 /// kept `→ loss: f32[]` (see [`nn::loss`](crate::nn::loss())), `logits: f32[N, classes]`, `gradient_norm: f32[]` (before clipping, where
-/// gradients are clipped), and the next state.
+/// gradients are clipped), and the next state. Where the loss is scaled, there is a scalar `loss_scale`, and `is_finite: f32[]` is 0 where
+/// the next state is not to be used, because a gradient left the finite numbers; otherwise 1.
 ///
 /// # Determinism
 /// A pure function of the specification, byte for byte.
@@ -36,7 +39,7 @@ pub(super) fn compile(
         name,
         ..Options::default()
     };
-    let lowered = if spec.is_fused {
+    let lowered = if spec.is_fused && spec.precision.format().is_none() {
         lower::lower(&fuse::fuse(graph)?)?
     } else {
         lower::lower(graph)?
@@ -54,9 +57,14 @@ pub(super) fn compile(
 pub fn train_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
     spec.check()?;
     let mut program = Assembly::default();
-    let pass = pass(spec, &mut program)?;
+    let pass = pass(spec, &mut program, None)?;
     statistics(&mut program, &pass)?;
-    let next = update(spec, &mut program, &pass.trained, &pass.gradients)?;
+    let next = update(
+        spec,
+        &mut program,
+        &pass.trained,
+        (&pass.gradients, pass.loss_scale),
+    )?;
     for parameter in &pass.parameters {
         let next = next.get(&parameter.name).copied();
         program.state(&parameter.name, Role::Parameter, parameter.value, next)?;
@@ -65,13 +73,29 @@ pub fn train_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
     let moved = statistics.filter_map(|statistic| Some((statistic.name.as_str(), statistic.next?)));
     let moved = moved.chain(next.iter().map(|(name, &value)| (name.as_str(), value)));
     averages(spec, &mut program, &moved.collect::<Vec<(&str, Value)>>())?;
-    Ok((program.graph, program.signature))
+    finished(spec, program)
+}
+
+/// A program whose graph is complete.
+pub(super) fn finished(spec: &TrainSpec, program: Assembly) -> Result<(Graph, Signature), Error> {
+    let graph = match spec.precision.format() {
+        Some(_) => merge_casts(&program.graph)?,
+        None => program.graph,
+    };
+    Ok((graph, program.signature))
 }
 
 /// Makes the running statistics of a pass state.
 pub(super) fn statistics(program: &mut Assembly, pass: &Pass) -> Result<(), Error> {
     for statistic in &pass.statistics {
-        program.state(&statistic.name, Role::Statistic, statistic.value, statistic.next)?;
+        let (name, next) = (&statistic.name, statistic.next);
+        match statistic.pending {
+            None => program.state(name, Role::Statistic, statistic.value, next)?,
+            Some(before) => {
+                program.state(name, Role::Statistic, statistic.value, None)?;
+                program.state(&pending(name), Role::Pending, before, next)?;
+            }
+        }
     }
     Ok(())
 }

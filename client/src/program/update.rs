@@ -4,16 +4,18 @@ use super::assembly::Assembly;
 use super::{Error, Role, TrainSpec};
 use crate::graph::Value;
 use crate::nn::{LayerGroup, Parameter};
-use crate::optim::{Moments, Rate, Schedule, Trained, average, clip_by_norm};
+use crate::optim::{Moments, Rate, Schedule, Trained, average, clip_by_norm, unscale};
 
-/// Adds the optimizer for all trained parameters, and returns their next values by name.
+/// Adds the optimizer for all trained parameters, and returns their next values by name. Gradients come with what they are multiplied
+/// with, where they are.
 pub(super) fn update(
     spec: &TrainSpec,
     program: &mut Assembly,
     trained: &[Parameter],
-    gradients: &[Value],
+    (gradients, scale): (&[Value], Option<Value>),
 ) -> Result<BTreeMap<String, Value>, Error> {
-    let gradients = clipped(spec, program, gradients)?;
+    let gradients = unscaled(program, gradients, scale)?;
+    let gradients = clipped(spec, program, &gradients)?;
     let optimizer = &spec.optimizer;
     let (schedule, rates) = schedule(spec, program, trained)?;
     let mut next = BTreeMap::new();
@@ -44,6 +46,17 @@ pub(super) fn update(
         )?;
     }
     Ok(next)
+}
+
+/// The gradients of the loss itself.
+fn unscaled(program: &mut Assembly, gradients: &[Value], scale: Option<Value>) -> Result<Vec<Value>, Error> {
+    let Some(scale) = scale else {
+        return Ok(gradients.to_vec());
+    };
+    let divide = |g: &mut _| unscale(g, gradients, scale);
+    let (gradients, is_finite) = program.graph.scoped("unscale", divide)?;
+    program.output("is_finite", is_finite)?;
+    Ok(gradients)
 }
 
 /// The gradients that the optimizer sees.

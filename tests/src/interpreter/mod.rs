@@ -1,5 +1,5 @@
 //! What every operator means, in plain loops over double precision. The reference that rules, spellings and ONNX Runtime are held
-//! against; nothing here is fast.
+//! against; nothing here is fast. Results in half precision are rounded to it; those in single precision are not.
 
 mod array;
 mod composite;
@@ -64,10 +64,19 @@ pub fn evaluate(graph: &Graph, leaves: &BTreeMap<String, Array>) -> Evaluation {
                 node.op.name(),
                 node.scope
             );
-            values[output.index()] = Some(result);
+            values[output.index()] = Some(rounded(result, graph.tensor_type(output).element_type));
         }
     }
     Evaluation { values }
+}
+
+/// The nearest numbers of a type of sixteen bits, ties to even; others as they are.
+fn rounded(array: Array, element_type: ElementType) -> Array {
+    match element_type {
+        ElementType::F16 => elementwise::unary(&[&array], |x| half::f16::from_f64(x).to_f64()),
+        ElementType::Bf16 => elementwise::unary(&[&array], |x| half::bf16::from_f64(x).to_f64()),
+        _ => array,
+    }
 }
 
 /// All values of one run.
@@ -106,11 +115,8 @@ fn apply(node: &Node, operands: &[&Array]) -> Vec<Array> {
         Op::Sigmoid => one(elementwise::unary(operands, |x| 1.0 / (1.0 + (-x).exp()))),
         Op::Tanh => one(elementwise::unary(operands, f64::tanh)),
         Op::Erf => one(elementwise::unary(operands, libm::erf)),
-        Op::Cast(ElementType::F32) => one(operands[0].clone()),
-        Op::Cast(ElementType::F16) => one(elementwise::unary(operands, |x| half::f16::from_f64(x).to_f64())),
-        Op::Cast(ElementType::Bf16) => {
-            one(elementwise::unary(operands, |x| half::bf16::from_f64(x).to_f64()))
-        }
+        // All results are rounded to their type.
+        Op::Cast(ElementType::F32 | ElementType::F16 | ElementType::Bf16) => one(operands[0].clone()),
         Op::Cast(ElementType::U8) => one(elementwise::unary(operands, |x| f64::from(x as u8))),
         Op::Cast(ElementType::I64) => one(elementwise::unary(operands, f64::trunc)),
         Op::Cast(ElementType::Bool) => one(elementwise::unary(operands, |x| f64::from(u8::from(x != 0.0)))),

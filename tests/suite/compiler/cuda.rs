@@ -4,9 +4,12 @@
 //! The CUDA section of ONNX Runtime's `docs/OperatorKernels.md`, which is made from the registered kernels, at operator set 18.
 
 use equibatch_client::graph::export::OPSET;
-use equibatch_client::graph::{ElementType, Graph, Op, fuse::fuse, lower::lower};
-use equibatch_client::nn::{Backbone, Pixels};
-use equibatch_client::program::{Head, Images, ModelSpec, TrainSpec, parts_graphs, train_graph};
+use equibatch_client::graph::narrow::Format;
+use equibatch_client::graph::{ElementType, Graph, Op, TensorType, fuse::fuse, lower::lower};
+use equibatch_client::nn::{Backbone, Builder, Mode, Pixels};
+use equibatch_client::program::{Head, Images, ModelSpec, Precision, TrainSpec, parts_graphs, train_graph};
+
+use super::narrow::Network;
 
 use ElementType::{Bf16, Bool, F16, F32, I64, U8};
 
@@ -92,8 +95,13 @@ fn every_node_of_a_step_has_a_cuda_kernel() {
         mean: [0.5; 3],
         std: [0.25; 3],
     };
+    let resnet34 = ModelSpec {
+        backbone: Backbone::RESNET34,
+        ..spec().model
+    };
     let variants = [
         spec(),
+        TrainSpec::new(resnet34, 4),
         TrainSpec::new(plain_head, 4),
         TrainSpec::new(deep, 4),
         TrainSpec {
@@ -116,14 +124,64 @@ fn every_node_of_a_step_has_a_cuda_kernel() {
         },
     ];
     for spec in variants {
-        let (step, _) = train_graph(&spec).expect("a valid step");
-        let [(part, _), (update, _)] = parts_graphs(&spec).expect("a valid step");
-        for graph in [step, part, update] {
-            let lowered = lower(&graph).expect("spelled in standard operators");
-            assert!(!lowered.nodes().is_empty());
-            assert_eq!(refused(&lowered), [] as [&str; 0], "{spec:?}");
+        for precision in [Precision::F32, Precision::Tf32, Precision::F16, Precision::Bf16] {
+            let spec = TrainSpec {
+                precision,
+                ..spec.clone()
+            };
+            let (step, _) = train_graph(&spec).expect("a valid step");
+            let [(part, _), (update, _)] = parts_graphs(&spec).expect("a valid step");
+            for graph in [step, part, update] {
+                assert_eq!(refused(&lowered(&graph)), [] as [&str; 0], "{spec:?}");
+            }
         }
     }
+}
+
+fn lowered(graph: &Graph) -> Graph {
+    let lowered = lower(graph).expect("spelled in standard operators");
+    assert!(!lowered.nodes().is_empty());
+    lowered
+}
+
+#[test]
+fn every_node_of_a_network_of_others_has_a_cuda_kernel() {
+    for format in [Format::F16, Format::Bf16] {
+        let graph = lowered(&Network::half(format));
+        assert_eq!(refused(&graph), [] as [&str; 0], "{format:?}");
+    }
+}
+
+#[test]
+fn every_node_of_inference_has_a_cuda_kernel() {
+    let mut graph = Graph::new();
+    let images = graph
+        .input("images", TensorType::f32([4, 3, 64, 64]))
+        .expect("an input");
+    let mut builder = Builder::new(&mut graph, Mode::Inference);
+    let features = Backbone::RESNET34.build(&mut builder, images).expect("they fit");
+    let logits = Head::default()
+        .build(&mut builder, features, 3)
+        .expect("they fit");
+    graph.softmax(logits).expect("it fits");
+    assert_eq!(refused(&lowered(&graph)), [] as [&str; 0]);
+}
+
+/// The table is worth nothing where it lets everything through.
+#[test]
+fn bfloat16_as_it_stands_has_no_cuda_kernels() {
+    let (step, _) = train_graph(&TrainSpec {
+        precision: Precision::Bf16,
+        ..spec()
+    })
+    .expect("a valid step");
+    let unspelled = refused(&step);
+    assert!(
+        unspelled
+            .iter()
+            .any(|node| node.starts_with("MaxPool(") && node.ends_with("with bf16")),
+        "{unspelled:?}"
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod cuda;
 mod engine;
 mod freezing;
 mod fused;
+mod narrow;
 mod operators;
 mod rules;
 mod vocabulary;

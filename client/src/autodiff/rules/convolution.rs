@@ -37,7 +37,7 @@ pub(super) fn conv(b: &mut Backward<'_>) -> Result<Gradients, Error> {
         None
     };
     let to_bias = match b.node.inputs.get(2) {
-        Some(_) => Some(b.reduce_sum(
+        Some(_) => Some(b.sum_along(
             dy,
             Reduce {
                 axes: vec![0, 2, 3],
@@ -88,7 +88,7 @@ pub(super) fn group_conv(b: &mut Backward<'_>) -> Result<Gradients, Error> {
         None
     };
     let to_bias = match b.node.inputs.get(2) {
-        Some(_) => Some(b.reduce_sum(
+        Some(_) => Some(b.sum_along(
             dy,
             Reduce {
                 axes: vec![0, 2, 3],

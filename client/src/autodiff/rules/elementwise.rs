@@ -88,7 +88,7 @@ pub(super) fn sigmoid(b: &mut Backward<'_>) -> Result<Gradients, Error> {
 /// `y = tanh x` ⟹ `dx = dy·(1 − y²)`.
 pub(super) fn tanh(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     let (y, dy) = (b.output(0), b.upstream()?);
-    let (one, square) = (b.scalar(1.0), b.mul(y, y)?);
+    let (one, square) = (b.scalar_like(y, 1.0)?, b.mul(y, y)?);
     let slope = b.sub(one, square)?;
     Ok(vec![Some(b.mul(dy, slope)?)])
 }
@@ -99,7 +99,7 @@ pub(super) fn erf(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     let square = b.mul(x, x)?;
     let exponent = b.neg(square)?;
     let bell = b.exp(exponent)?;
-    let factor = b.scalar(std::f32::consts::FRAC_2_SQRT_PI);
+    let factor = b.scalar_like(x, std::f32::consts::FRAC_2_SQRT_PI)?;
     let slope = b.mul(bell, factor)?;
     Ok(vec![Some(b.mul(dy, slope)?)])
 }
@@ -107,7 +107,7 @@ pub(super) fn erf(b: &mut Backward<'_>) -> Result<Gradients, Error> {
 /// `y = c ? a : b` ⟹ `da = c ? dy : 0`, `db = c ? 0 : dy`; the condition has no gradient.
 pub(super) fn select(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     let (condition, dy) = (b.input(0), b.upstream()?);
-    let zero = b.scalar(0.0);
+    let zero = b.scalar_like(dy, 0.0)?;
     let to_left = if b.wants(1) {
         Some(b.select(condition, dy, zero)?)
     } else {
@@ -119,6 +119,16 @@ pub(super) fn select(b: &mut Backward<'_>) -> Result<Gradients, Error> {
         None
     };
     Ok(vec![None, to_left, to_right])
+}
+
+/// `y = x` rounded to another precision ⟹ `dx = dy` in the precision of `x`: rounding is taken for the identity, as in PyTorch.
+pub(super) fn cast(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let to = b.tensor_type(b.input(0)).element_type;
+    if !to.is_float() || !b.tensor_type(b.output(0)).element_type.is_float() {
+        return Ok(vec![None]);
+    }
+    let dy = b.upstream()?;
+    Ok(vec![Some(b.converted(dy, to)?)])
 }
 
 /// `y = Σᵢ xᵢ` ⟹ `dxᵢ = dy`.

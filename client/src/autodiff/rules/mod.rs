@@ -41,7 +41,7 @@ pub(super) fn vjp(op: &Op) -> Vjp {
         Op::Erf => Rule(elementwise::erf),
         Op::Greater => Zero,
         Op::Where => Rule(elementwise::select),
-        Op::Cast(_) => Stop("only floats have gradients, and no cast between floats exists"),
+        Op::Cast(_) => Rule(elementwise::cast),
         Op::Sum => Rule(elementwise::sum),
         Op::ReduceSum(_) => Rule(reduce::sum),
         Op::ReduceMean(_) => Rule(reduce::mean),

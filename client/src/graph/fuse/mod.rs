@@ -16,7 +16,7 @@ mod held;
 mod redeem;
 
 use self::held::Held;
-use super::value::{Constant, Origin, Value};
+use super::value::{Origin, Value};
 use super::{Composite, ElementType, Error, Fused, Graph, Node, Op};
 
 /// The same program with [`Fused`] operators wherever they fit: the rest keeps its composites.
@@ -34,21 +34,13 @@ pub fn fuse(graph: &Graph) -> Result<Graph, Error> {
         held: vec![Held::default(); graph.values().len()],
     };
     for value in graph.values() {
-        let tensor_type = graph.tensor_type(value);
-        let to = &mut fusion.to;
-        let leaf = match graph.origin(value) {
-            Origin::Input(name) => to.input(name, tensor_type.clone())?,
-            Origin::Parameter(name) => to.parameter(name, tensor_type.shape.clone())?,
-            Origin::Constant(Constant::F32(data)) if tensor_type.shape.is_empty() => to.scalar(data[0]),
-            Origin::Constant(data) => to.constant(tensor_type.shape.clone(), data.clone())?,
-            // A node's results follow one another, so the first brings them all.
-            Origin::Node(id, 0) => {
-                fusion.node(graph.node(*id))?;
-                continue;
-            }
-            Origin::Node(..) => continue,
-        };
-        fusion.held[value.index()].plain = Some(leaf);
+        if let Some(leaf) = fusion.to.leaf_of(graph, value)? {
+            fusion.held[value.index()].plain = Some(leaf);
+        }
+        // A node's results follow one another, so the first brings them all.
+        if let Origin::Node(id, 0) = graph.origin(value) {
+            fusion.node(graph.node(*id))?;
+        }
     }
     for (name, value) in graph.outputs() {
         let value = fusion.plain(*value)?;

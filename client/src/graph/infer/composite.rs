@@ -2,7 +2,7 @@ use super::super::op::{Conv2d, GroupConv2d};
 use super::super::{Composite, ElementType, Shape, TensorType};
 use super::convolution::{divided, positions};
 use super::normalize::channels;
-use super::{Operands, Types, expect_elements, expect_shape, extents, float};
+use super::{Operands, Types, expect_elements, expect_shape, extents, float, one};
 
 pub(super) fn infer(operands: &Operands<'_>, composite: &Composite) -> Types {
     match composite {
@@ -60,46 +60,46 @@ fn conv_without_bias(operands: &Operands<'_>, conv: Conv2d) -> Types {
 }
 
 fn conv_input_gradient(operands: &Operands<'_>, conv: Conv2d, extent: [usize; 2]) -> Types {
-    let [w, dy] = operands.floats()?;
+    let ([w, dy], precision) = operands.alike()?;
     let [k, c, kh, kw] = extents(0, w)?;
     let [n, _, _, _] = extents(1, dy)?;
     let [rows, columns] = positions(dy, extent, [kh, kw], conv)?;
     expect_shape(1, dy, [n, k, rows, columns])?;
-    float([n, c, extent[0], extent[1]])
+    one(precision, [n, c, extent[0], extent[1]])
 }
 
 fn conv_weight_gradient(operands: &Operands<'_>, conv: Conv2d, kernel: [usize; 2]) -> Types {
-    let [x, dy] = operands.floats()?;
+    let ([x, dy], precision) = operands.alike()?;
     let [n, c, h, w] = extents(0, x)?;
     let [_, k, _, _] = extents(1, dy)?;
     let [rows, columns] = positions(x, [h, w], kernel, conv)?;
     expect_shape(1, dy, [n, k, rows, columns])?;
-    float([k, c, kernel[0], kernel[1]])
+    one(precision, [k, c, kernel[0], kernel[1]])
 }
 
 fn group_conv_weight_gradient(operands: &Operands<'_>, attributes: GroupConv2d, kernel: [usize; 2]) -> Types {
-    let [x, dy] = operands.floats()?;
+    let ([x, dy], precision) = operands.alike()?;
     let [n, c, h, w] = extents(0, x)?;
     let [_, k, _, _] = extents(1, dy)?;
     divided(x, c, attributes.groups)?;
     divided(dy, k, attributes.groups)?;
     let [rows, columns] = positions(x, [h, w], kernel, attributes.conv)?;
     expect_shape(1, dy, [n, k, rows, columns])?;
-    float([k, c / attributes.groups, kernel[0], kernel[1]])
+    one(precision, [k, c / attributes.groups, kernel[0], kernel[1]])
 }
 
 fn max_pool_gradient(operands: &Operands<'_>, shape: &Shape) -> Types {
     let [indices, dy] = operands.exactly()?;
     expect_elements(0, indices, ElementType::I64)?;
-    expect_elements(1, dy, ElementType::F32)?;
+    let precision = operands.precision(1)?;
     expect_shape(1, &dy.shape, indices.shape.clone())?;
-    float(shape.clone())
+    one(precision, shape.clone())
 }
 
 fn relu_gradient(operands: &Operands<'_>) -> Types {
-    let [y, dy] = operands.floats()?;
+    let ([y, dy], precision) = operands.alike()?;
     expect_shape(1, dy, y.clone())?;
-    float(y.clone())
+    one(precision, y.clone())
 }
 
 pub(super) fn adamw(operands: &Operands<'_>) -> Types {

@@ -2,7 +2,7 @@ use super::super::error::Refusal;
 use super::super::op::{Conv2d, ConvTranspose2d, GroupConv2d, GroupConvTranspose2d, MaxPool2d};
 use super::super::shape::window_positions;
 use super::super::{ElementType, Shape, TensorType};
-use super::{Operands, Types, expect_shape, extents, float};
+use super::{Operands, Types, expect_shape, extents, float, one};
 
 /// Rows and columns of the result of sliding a kernel over an extent.
 pub(super) fn positions(
@@ -24,8 +24,8 @@ pub(super) fn positions(
 
 pub(super) fn conv(operands: &Operands<'_>, conv: Conv2d) -> Types {
     let (x, w, bias) = match operands.0.len() {
-        3 => operands.floats().map(|[x, w, bias]| (x, w, Some(bias)))?,
-        _ => operands.floats().map(|[x, w]| (x, w, None))?,
+        3 => operands.alike().map(|([x, w, bias], _)| (x, w, Some(bias)))?,
+        _ => operands.alike().map(|([x, w], _)| (x, w, None))?,
     };
     let [n, c, h, width] = extents(0, x)?;
     let [k, w_channels, kh, kw] = extents(1, w)?;
@@ -36,7 +36,7 @@ pub(super) fn conv(operands: &Operands<'_>, conv: Conv2d) -> Types {
         expect_shape(2, bias, [k])?;
     }
     let [rows, columns] = positions(x, [h, width], [kh, kw], conv)?;
-    float([n, k, rows, columns])
+    one(operands.precision(0)?, [n, k, rows, columns])
 }
 
 /// Refuses channels that do not part into groups of one size.
@@ -52,8 +52,8 @@ pub(super) fn divided(shape: &Shape, channels: usize, groups: usize) -> Result<(
 
 pub(super) fn group_conv(operands: &Operands<'_>, attributes: GroupConv2d) -> Types {
     let (x, w, bias) = match operands.0.len() {
-        3 => operands.floats().map(|[x, w, bias]| (x, w, Some(bias)))?,
-        _ => operands.floats().map(|[x, w]| (x, w, None))?,
+        3 => operands.alike().map(|([x, w, bias], _)| (x, w, Some(bias)))?,
+        _ => operands.alike().map(|([x, w], _)| (x, w, None))?,
     };
     let [n, c, h, width] = extents(0, x)?;
     let [k, w_channels, kh, kw] = extents(1, w)?;
@@ -66,24 +66,24 @@ pub(super) fn group_conv(operands: &Operands<'_>, attributes: GroupConv2d) -> Ty
         expect_shape(2, bias, [k])?;
     }
     let [rows, columns] = positions(x, [h, width], [kh, kw], attributes.conv)?;
-    float([n, k, rows, columns])
+    one(operands.precision(0)?, [n, k, rows, columns])
 }
 
 pub(super) fn group_conv_transpose(operands: &Operands<'_>, attributes: GroupConvTranspose2d) -> Types {
-    let [x, w] = operands.floats()?;
+    let ([x, w], precision) = operands.alike()?;
     let [n, k, ..] = extents::<4>(0, x)?;
     let [_, c, ..] = extents::<4>(1, w)?;
     divided(x, k, attributes.groups)?;
     // Channels aside, what one group does is done by all.
     let [rows, columns] = transposed_positions(x, w, attributes.transpose)?;
-    float([n, c * attributes.groups, rows, columns])
+    one(precision, [n, c * attributes.groups, rows, columns])
 }
 
 pub(super) fn conv_transpose(operands: &Operands<'_>, attributes: ConvTranspose2d) -> Types {
-    let [x, w] = operands.floats()?;
+    let ([x, w], precision) = operands.alike()?;
     let [n, c] = [extents::<4>(0, x)?[0], extents::<4>(1, w)?[1]];
     let [rows, columns] = transposed_positions(x, w, attributes)?;
-    float([n, c, rows, columns])
+    one(precision, [n, c, rows, columns])
 }
 
 /// Rows and columns of the result of a transposed convolution.
@@ -109,7 +109,7 @@ fn transposed_positions(x: &Shape, w: &Shape, attributes: ConvTranspose2d) -> Re
 }
 
 pub(super) fn max_pool(operands: &Operands<'_>, pool: MaxPool2d) -> Types {
-    let [x] = operands.floats()?;
+    let ([x], precision) = operands.alike()?;
     let [n, c, h, w] = extents(0, x)?;
     // A window that lies wholly in the border would have no maximum.
     if pool.pad[0] >= pool.kernel[0] || pool.pad[1] >= pool.kernel[1] {
@@ -129,7 +129,7 @@ pub(super) fn max_pool(operands: &Operands<'_>, pool: MaxPool2d) -> Types {
     )?;
     let shape = [n, c, rows, columns];
     Ok(vec![
-        TensorType::f32(shape),
+        TensorType::new(precision, shape),
         TensorType::new(ElementType::I64, shape),
     ])
 }

@@ -112,7 +112,7 @@ pub(super) fn flip(operands: &Operands<'_>, axes: &[usize]) -> Types {
 
 pub(super) fn pad(operands: &Operands<'_>, pad: &Pad) -> Types {
     let [x] = operands.exactly()?;
-    expect_elements(0, x, ElementType::F32)?;
+    operands.precision(0)?;
     if pad.before.len() != x.shape.len() || pad.after.len() != x.shape.len() {
         return Err(misfit("before, after", &x.shape));
     }

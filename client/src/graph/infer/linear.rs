@@ -1,11 +1,10 @@
 use super::super::Shape;
 use super::super::error::Refusal;
 use super::super::op::Gemm;
-use super::{Operands, Types, broadcast, expect_elements, expect_shape, extents, float};
-use crate::graph::ElementType;
+use super::{Operands, Types, broadcast, expect_elements, expect_shape, extents, one};
 
 pub(super) fn matmul(operands: &Operands<'_>) -> Types {
-    let [a, b] = operands.floats()?;
+    let ([a, b], precision) = operands.alike()?;
     let (Some((a_batch, &[rows, inner])), Some((b_batch, &[b_inner, columns]))) =
         (a.split_last_chunk::<2>(), b.split_last_chunk::<2>())
     else {
@@ -25,7 +24,7 @@ pub(super) fn matmul(operands: &Operands<'_>) -> Types {
         });
     }
     let batch = broadcast(&Shape::from(a_batch), &Shape::from(b_batch))?;
-    float([&*batch, &[rows, columns]].concat())
+    one(precision, [&*batch, &[rows, columns]].concat())
 }
 
 pub(super) fn gemm(operands: &Operands<'_>, gemm: Gemm) -> Types {
@@ -35,8 +34,8 @@ pub(super) fn gemm(operands: &Operands<'_>, gemm: Gemm) -> Types {
             found: operands.0.len(),
         });
     };
-    expect_elements(0, a, ElementType::F32)?;
-    expect_elements(1, b, ElementType::F32)?;
+    let precision = operands.precision(0)?;
+    expect_elements(1, b, precision)?;
     let [rows, inner] = turned(extents(0, &a.shape)?, gemm.transpose_a);
     let [b_inner, columns] = turned(extents(1, &b.shape)?, gemm.transpose_b);
     if inner != b_inner {
@@ -46,7 +45,7 @@ pub(super) fn gemm(operands: &Operands<'_>, gemm: Gemm) -> Types {
     match addend {
         [] => {}
         [addend] => {
-            expect_elements(2, addend, ElementType::F32)?;
+            expect_elements(2, addend, precision)?;
             let result = Shape::from([rows, columns]);
             if addend.shape.broadcast(&result).as_ref() != Some(&result) {
                 return Err(Refusal::Broadcast {
@@ -62,7 +61,7 @@ pub(super) fn gemm(operands: &Operands<'_>, gemm: Gemm) -> Types {
             });
         }
     }
-    float([rows, columns])
+    one(precision, [rows, columns])
 }
 
 fn turned([rows, columns]: [usize; 2], transposed: bool) -> [usize; 2] {

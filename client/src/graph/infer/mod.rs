@@ -72,13 +72,41 @@ impl<'a> Operands<'a> {
         })
     }
 
-    /// Exactly this many operands, all float; their shapes.
+    /// Exactly this many operands, all in single precision; their shapes. What adds up many numbers takes no others.
     fn floats<const COUNT: usize>(&self) -> Result<[&'a Shape; COUNT], Refusal> {
         let types = self.exactly::<COUNT>()?;
         for (operand, tensor_type) in types.iter().enumerate() {
             expect_elements(operand, tensor_type, ElementType::F32)?;
         }
         Ok(types.map(|tensor_type| &tensor_type.shape))
+    }
+
+    /// Exactly this many operands, all float and of one precision; their shapes, and which.
+    fn alike<const COUNT: usize>(&self) -> Result<([&'a Shape; COUNT], ElementType), Refusal> {
+        let types = self.exactly::<COUNT>()?;
+        let precision = self.precision(0)?;
+        for (operand, tensor_type) in types.iter().enumerate() {
+            expect_elements(operand, tensor_type, precision)?;
+        }
+        Ok((types.map(|tensor_type| &tensor_type.shape), precision))
+    }
+
+    /// The precision of an operand, which must be float.
+    fn precision(&self, operand: usize) -> Result<ElementType, Refusal> {
+        let Some(found) = self.0.get(operand).map(|operand| operand.element_type) else {
+            return Err(Refusal::Arity {
+                expected: operand + 1,
+                found: self.0.len(),
+            });
+        };
+        if found.is_float() {
+            return Ok(found);
+        }
+        Err(Refusal::ElementType {
+            operand,
+            expected: ElementType::F32,
+            found,
+        })
     }
 }
 
@@ -121,7 +149,12 @@ fn broadcast(left: &Shape, right: &Shape) -> Result<Shape, Refusal> {
     })
 }
 
-/// One float result.
+/// One result in single precision.
 fn float(shape: impl Into<Shape>) -> Types {
-    Ok(vec![TensorType::f32(shape)])
+    one(ElementType::F32, shape)
+}
+
+/// One result.
+fn one(element_type: ElementType, shape: impl Into<Shape>) -> Types {
+    Ok(vec![TensorType::new(element_type, shape)])
 }

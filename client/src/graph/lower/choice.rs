@@ -44,6 +44,8 @@ pub(super) struct Sizes {
     pub(super) window: Window,
     /// Channels of the operand.
     pub(super) channels: usize,
+    /// Whether providers have convolutions for its elements: in bfloat16 they have matrix products alone.
+    pub(super) is_convolved: bool,
 }
 
 impl Sizes {
@@ -53,7 +55,7 @@ impl Sizes {
 }
 
 pub(super) fn forward(sizes: Sizes) -> Forward {
-    if sizes.positions() <= 64 {
+    if sizes.positions() <= 64 || !sizes.is_convolved {
         Forward::Columns
     } else {
         Forward::Direct
@@ -62,7 +64,7 @@ pub(super) fn forward(sizes: Sizes) -> Forward {
 
 pub(super) fn input(sizes: Sizes) -> Input {
     match sizes.window.conv.stride {
-        [1, 1] if sizes.positions() <= 256 => Input::Columns,
+        [1, 1] if sizes.positions() <= 256 || !sizes.is_convolved => Input::Columns,
         [1, 1] => Input::Flipped,
         _ => Input::Transposed,
     }

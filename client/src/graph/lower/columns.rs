@@ -1,7 +1,8 @@
 //! What each tap of a kernel sees of an image, side by side: the operand that turns a convolution into one matrix product.
 
+use super::bf16;
 use crate::graph::op::{Conv2d, Pad, Slice};
-use crate::graph::{Error, Graph, Shape, Value};
+use crate::graph::{Error, Graph, Op, Shape, Value};
 
 /// Where an axis of rows and one of columns stand in a layout of four axes.
 #[derive(Clone, Copy)]
@@ -52,13 +53,11 @@ pub(super) fn views(g: &mut Graph, x: Value, layout: Layout, window: Window) -> 
         x
     } else {
         let around = layout.spatial(conv.pad);
-        g.pad(
-            x,
-            Pad {
-                before: around.clone(),
-                after: around,
-            },
-        )?
+        let pad = Op::Pad(Pad {
+            before: around.clone(),
+            after: around,
+        });
+        bf16::push(g, &pad, &[x])?[0]
     };
     let mut phases = vec![None; conv.stride[0] * conv.stride[1]];
     let mut views = Vec::with_capacity(window.taps());

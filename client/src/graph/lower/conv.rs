@@ -1,5 +1,6 @@
 //! A convolution whose weight changes from run to run.
 
+use super::bf16;
 use super::choice::{self, Forward, Sizes};
 use super::columns::{Order, Window, channels_first, columns};
 use crate::graph::op::{Conv2d, Gemm};
@@ -24,6 +25,7 @@ pub(super) fn spell(g: &mut Graph, x: Value, w: Value, conv: Conv2d) -> Result<V
     match choice::forward(Sizes {
         window,
         channels: g.shape(x)[1],
+        is_convolved: !bf16::is_of(g, x),
     }) {
         Forward::Direct => g.conv(x, w, conv),
         Forward::Columns => by_columns(g, x, w, window),

@@ -1,9 +1,10 @@
 //! The gradient of a convolution with respect to its operand.
 
+use super::bf16;
 use super::choice::{self, Input, Sizes};
 use super::columns::{Order, Window, channels_first, columns};
 use crate::graph::op::{Conv2d, ConvTranspose2d, Gemm};
-use crate::graph::{Error, Graph, Shape, Value};
+use crate::graph::{Error, Graph, Op, Shape, Value};
 
 pub(super) fn spell(
     g: &mut Graph,
@@ -24,6 +25,7 @@ pub(super) fn spell(
             positions,
         },
         channels,
+        is_convolved: !bf16::is_of(g, dy),
     }) {
         Input::Columns if can_turn => by_columns(g, w, dy, turned(conv, kernel, extent)),
         Input::Flipped if can_turn => flipped(g, w, dy, turned(conv, kernel, extent)),
@@ -48,7 +50,8 @@ fn transposed(g: &mut Graph, w: Value, dy: Value, conv: Conv2d, extent: [usize; 
         (g.shape(dy)[2 + axis] - 1) * conv.stride[axis] + g.shape(w)[2 + axis] - 2 * conv.pad[axis]
     };
     let output_padding = [extent[0] - reached(0), extent[1] - reached(1)];
-    g.conv_transpose(dy, w, ConvTranspose2d { conv, output_padding })
+    let op = Op::ConvTranspose(ConvTranspose2d { conv, output_padding });
+    Ok(bf16::push(g, &op, &[dy, w])?[0])
 }
 
 fn flipped(g: &mut Graph, w: Value, dy: Value, window: Window) -> Result<Value, Error> {

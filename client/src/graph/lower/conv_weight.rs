@@ -3,6 +3,7 @@
 //! `dw[k, c, i, j] = Σ_n Σ_p dy[n, k, p] · x[n, c, p·stride + (i, j) − pad]`: for every tap `(i, j)` of the kernel, a matrix product of
 //! `dy` with what that tap sees of `x`.
 
+use super::bf16;
 use super::choice::{self, Sizes, Weight};
 use super::columns::{Layout, Order, Window, columns, views};
 use crate::graph::op::{Conv2d, Gemm, Reduce};
@@ -23,6 +24,7 @@ pub(super) fn spell(
     match choice::weight(Sizes {
         window,
         channels: g.shape(x)[1],
+        is_convolved: !bf16::is_of(g, x),
     }) {
         Weight::Columns => by_columns(g, x, dy, window),
         Weight::ColumnsPerImage => per_image(g, x, dy, window),
@@ -81,7 +83,7 @@ fn correlate(g: &mut Graph, dy: Value, view: Value) -> Result<Value, Error> {
     let [dy, view] = [flat(g, dy)?, flat(g, view)?];
     let turned = g.transpose(view, &[0, 2, 1])?;
     let products = g.matmul(dy, turned)?;
-    g.reduce_sum(
+    g.sum_along(
         products,
         Reduce {
             axes: vec![0],

@@ -40,7 +40,7 @@ pub(super) fn spell(
 /// `Σ_{n, p} dy · view` per channel: a filter of its own for each.
 fn depthwise(g: &mut Graph, dy: Value, view: Value) -> Result<Value, Error> {
     let product = g.mul(dy, view)?;
-    g.reduce_sum(
+    g.sum_along(
         product,
         Reduce {
             axes: vec![0, 2, 3],
@@ -54,7 +54,7 @@ fn correlate(g: &mut Graph, dy: Value, view: Value, groups: usize) -> Result<Val
     let [dy, view] = [grouped(g, dy, groups)?, grouped(g, view, groups)?];
     let turned = g.transpose(view, &[0, 1, 3, 2])?;
     let products = g.matmul(dy, turned)?;
-    g.reduce_sum(
+    g.sum_along(
         products,
         Reduce {
             axes: vec![0],

@@ -2,6 +2,7 @@
 
 mod adamw;
 mod batch_norm;
+mod bf16;
 mod choice;
 mod columns;
 mod conv;
@@ -12,7 +13,7 @@ mod group_conv_weight;
 mod pool;
 mod relu;
 
-use super::value::{Constant, Origin, Value};
+use super::value::{Origin, Value};
 use super::{Composite, Error, Graph, Node, Op};
 
 /// The same program without composites: every node is an operator of ONNX's default domain.
@@ -23,22 +24,13 @@ pub fn lower(graph: &Graph) -> Result<Graph, Error> {
     let mut lowered = Graph::new();
     let mut images: Vec<Value> = Vec::with_capacity(graph.values().len());
     for value in graph.values() {
-        let tensor_type = graph.tensor_type(value);
-        match graph.origin(value) {
-            Origin::Input(name) => images.push(lowered.input(name, tensor_type.clone())?),
-            Origin::Parameter(name) => images.push(lowered.parameter(name, tensor_type.shape.clone())?),
-            Origin::Constant(Constant::F32(data)) if tensor_type.shape.is_empty() => {
-                images.push(lowered.scalar(data[0]));
-            }
-            Origin::Constant(data) => images.push(lowered.constant(tensor_type.shape.clone(), data.clone())?),
-            // A node's results follow one another, so the first brings them all.
-            Origin::Node(id, 0) => {
-                let node = graph.node(*id);
-                let inputs: Vec<Value> = node.inputs.iter().map(|input| images[input.index()]).collect();
-                let results = lowered.scoped(&node.scope, |lowered| rewire(lowered, node, &inputs))?;
-                images.extend(results);
-            }
-            Origin::Node(..) => {}
+        images.extend(lowered.leaf_of(graph, value)?);
+        // A node's results follow one another, so the first brings them all.
+        if let Origin::Node(id, 0) = graph.origin(value) {
+            let node = graph.node(*id);
+            let inputs: Vec<Value> = node.inputs.iter().map(|input| images[input.index()]).collect();
+            let results = lowered.scoped(&node.scope, |lowered| rewire(lowered, node, &inputs))?;
+            images.extend(results);
         }
     }
     for (name, value) in graph.outputs() {
@@ -56,7 +48,7 @@ fn rewire(lowered: &mut Graph, node: &Node, inputs: &[Value]) -> Result<Vec<Valu
         Op::Composite(composite) => {
             lowered.scoped(composite.name(), |lowered| spell(lowered, composite, inputs))
         }
-        op => lowered.push(op.clone(), inputs),
+        op => bf16::push(lowered, op, inputs),
     }
 }
 

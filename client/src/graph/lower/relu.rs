@@ -1,8 +1,14 @@
-use crate::graph::{Error, Graph, Value};
+use super::bf16;
+use crate::graph::{ElementType, Error, Graph, Value};
 
 /// `y > 0 ? dy : 0`.
 pub(super) fn gradient(g: &mut Graph, y: Value, dy: Value) -> Result<Value, Error> {
-    let zero = g.scalar(0.0);
-    let positive = g.greater(y, zero)?;
+    let zero = g.scalar_like(dy, 0.0)?;
+    // What a rectifier lets through is above zero or zero, which a conversion tells apart where providers cannot compare.
+    let positive = if bf16::is_of(g, y) {
+        g.cast(y, ElementType::Bool)?
+    } else {
+        g.greater(y, zero)?
+    };
     g.select(positive, dy, zero)
 }

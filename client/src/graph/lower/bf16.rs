@@ -1,0 +1,78 @@
+//! What ONNX Runtime's CUDA provider does not compute in bfloat16: it is computed in single precision, on the operands as they are rounded,
+//! and rounded again. Where a spelling exists that stays in bfloat16 instead, that is used.
+
+use super::conv;
+use crate::graph::op::{Conv2d, Pad};
+use crate::graph::{ElementType, Error, Graph, Op, Shape, Value};
+
+/// Whether a value is of this precision.
+pub(super) fn is_of(g: &Graph, value: Value) -> bool {
+    g.tensor_type(value).element_type == ElementType::Bf16
+}
+
+/// Wires an operator, spelled otherwise where it would meet operands for which there is no kernel.
+pub(super) fn push(g: &mut Graph, op: &Op, inputs: &[Value]) -> Result<Vec<Value>, Error> {
+    if !inputs.iter().any(|&input| is_of(g, input)) {
+        return g.push(op.clone(), inputs);
+    }
+    match op {
+        Op::Conv(attributes) => convolved(g, inputs, *attributes).map(|y| vec![y]),
+        Op::Pad(pad) => padded(g, inputs[0], pad).map(|y| vec![y]),
+        Op::GroupConv(_)
+        | Op::ConvTranspose(_)
+        | Op::GroupConvTranspose(_)
+        | Op::MaxPool(_)
+        | Op::Greater
+        | Op::Reciprocal
+        | Op::Log => widened(g, op, inputs),
+        _ => g.push(op.clone(), inputs),
+    }
+}
+
+fn widened(g: &mut Graph, op: &Op, inputs: &[Value]) -> Result<Vec<Value>, Error> {
+    let mut wide = Vec::with_capacity(inputs.len());
+    for &input in inputs {
+        wide.push(g.converted(input, ElementType::F32)?);
+    }
+    let mut results = g.push(op.clone(), &wide)?;
+    for result in &mut results {
+        if g.tensor_type(*result).element_type == ElementType::F32 {
+            *result = g.cast(*result, ElementType::Bf16)?;
+        }
+    }
+    Ok(results)
+}
+
+/// A convolution, and what is added to each of its channels.
+fn convolved(g: &mut Graph, inputs: &[Value], attributes: Conv2d) -> Result<Value, Error> {
+    let y = conv::spell(g, inputs[0], inputs[1], attributes)?;
+    let Some(&bias) = inputs.get(2) else { return Ok(y) };
+    let channels = g.shape(bias)[0];
+    let per_channel = g.reshape(bias, Shape::from([channels, 1, 1]))?;
+    g.add(y, per_channel)
+}
+
+/// Zeros joined to both ends of every axis that is to be longer.
+fn padded(g: &mut Graph, x: Value, pad: &Pad) -> Result<Value, Error> {
+    let mut padded = x;
+    for (axis, (&before, &after)) in pad.before.iter().zip(&pad.after).enumerate() {
+        let front = border(g, padded, (axis, before))?;
+        let back = border(g, padded, (axis, after))?;
+        let parts: Vec<Value> = front.into_iter().chain([padded]).chain(back).collect();
+        if parts.len() > 1 {
+            padded = g.concat(axis, &parts)?;
+        }
+    }
+    Ok(padded)
+}
+
+/// As many zeros along an axis of `x`; `None` where that is none.
+fn border(g: &mut Graph, x: Value, (axis, count): (usize, usize)) -> Result<Option<Value>, Error> {
+    if count == 0 {
+        return Ok(None);
+    }
+    let mut shape = g.shape(x).to_vec();
+    shape[axis] = count;
+    let zero = g.scalar_like(x, 0.0)?;
+    g.expand(zero, Shape::from(shape)).map(Some)
+}

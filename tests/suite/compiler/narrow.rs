@@ -1,0 +1,263 @@
+//! Half precision, in the interpreter, which rounds what is to be rounded and nothing else: against the same network in single precision.
+
+use std::collections::BTreeMap;
+
+use equibatch_client::autodiff::gradients;
+use equibatch_client::graph::narrow::{Format, merge_casts, narrow};
+use equibatch_client::graph::op::{BatchNormalization, Conv2d, Gemm, GroupConv2d, MaxPool2d, Reduce};
+use equibatch_client::graph::{Composite, ElementType, Graph, Op, Shape, TensorType, Value, lower::lower};
+use equibatch_client::nn::Backbone;
+use equibatch_client::program::{ModelSpec, Precision, Role, TrainSpec, parts_graphs, train_graph};
+use equibatch_tests::interpreter::{Array, evaluate};
+
+use super::cases::{Fill, filled};
+
+const FORMATS: [Format; 2] = [Format::F16, Format::Bf16];
+
+/// A network with every kind of layer that has something to do with half precision, and the mean of its logits' squares as its loss.
+pub(super) struct Network {
+    pub(super) graph: Graph,
+    loss: Value,
+    logits: Value,
+    parameters: Vec<(String, Value)>,
+}
+
+impl Network {
+    /// On images of 3 channels, of 8 × 8 pixels.
+    pub(super) fn new() -> Self {
+        let mut graph = Graph::new();
+        let g = &mut graph;
+        let mut parameters = vec![];
+        let mut parameter = |g: &mut Graph, name: &str, shape: &[usize]| {
+            let value = g.parameter(name, shape).expect("a new name");
+            parameters.push((name.to_owned(), value));
+            value
+        };
+        let conv = |stride, pad| Op::Composite(Composite::Conv(Conv2d::square(stride, pad)));
+        let fits = "it fits";
+        let x = g.input("x", TensorType::f32([4, 3, 8, 8])).expect("an input");
+        let w = parameter(g, "first", &[6, 3, 3, 3]);
+        let x = g.single(conv(1, 1), &[x, w]).expect(fits);
+        let [scale, bias] = ["scale", "shift"].map(|name| parameter(g, name, &[6]));
+        let norm = BatchNormalization { epsilon: 1e-5 };
+        let [x, _, _] = g.batch_norm(x, scale, bias, norm).expect(fits);
+        let x = g.relu(x).expect(fits);
+        let pool = MaxPool2d {
+            kernel: [3, 3],
+            stride: [2, 2],
+            pad: [1, 1],
+        };
+        let [short, _] = g.max_pool(x, pool).expect(fits);
+        let w = parameter(g, "strided", &[6, 6, 3, 3]);
+        let x = g.single(conv(2, 1), &[x, w]).expect(fits);
+        let b = parameter(g, "bias", &[6]);
+        let b = g.reshape(b, Shape::from([6, 1, 1])).expect(fits);
+        let x = g.add(x, b).expect(fits);
+        let w = parameter(g, "grouped", &[6, 2, 3, 3]);
+        let groups = GroupConv2d {
+            conv: Conv2d::square(1, 1),
+            groups: 3,
+        };
+        let x = g.single(Op::GroupConv(groups), &[x, w]).expect(fits);
+        let x = g.add(x, short).expect(fits);
+        let gate = g.sigmoid(x).expect(fits);
+        let x = g.mul(x, gate).expect(fits);
+        let x = g.global_average_pool(x).expect(fits);
+        let x = g.flatten(x).expect(fits);
+        let (w, b) = (parameter(g, "linear", &[5, 6]), parameter(g, "offset", &[5]));
+        let gemm = Gemm {
+            transpose_a: false,
+            transpose_b: true,
+        };
+        let logits = g.gemm(x, w, Some(b), gemm).expect(fits);
+        let all = Reduce {
+            axes: vec![0, 1],
+            keep_axes: false,
+        };
+        let loss = g.reduce_sum_square(logits, all).expect(fits);
+        Self {
+            graph,
+            loss,
+            logits,
+            parameters,
+        }
+    }
+
+    /// The same in half precision.
+    fn narrowed(&self, format: Format) -> Self {
+        let mut narrowed = narrow(&self.graph, format).expect("it can be rewritten");
+        let mut of = |value| narrowed.of(value).expect("floats convert");
+        let (loss, logits) = (of(self.loss), of(self.logits));
+        let parameters = self.parameters.iter();
+        let parameters = parameters
+            .map(|(name, value)| (name.clone(), of(*value)))
+            .collect();
+        Self {
+            graph: narrowed.graph,
+            loss,
+            logits,
+            parameters,
+        }
+    }
+
+    /// With its gradients as outputs, and as few conversions as there can be.
+    pub(super) fn differentiated(mut self) -> Graph {
+        let wrt: Vec<Value> = self.parameters.iter().map(|(_, value)| *value).collect();
+        let gradients = gradients(&mut self.graph, self.loss, &wrt).expect("everything has a gradient");
+        for ((name, _), gradient) in self.parameters.iter().zip(gradients) {
+            self.graph.output(name, gradient).expect("a new name");
+        }
+        self.graph.output("logits", self.logits).expect("a new name");
+        merge_casts(&self.graph).expect("it can be rewritten")
+    }
+
+    /// In half precision, with gradients.
+    pub(super) fn half(format: Format) -> Graph {
+        Self::new().narrowed(format).differentiated()
+    }
+
+    fn leaves(&self) -> BTreeMap<String, Array> {
+        let x = ("x".to_owned(), filled(&[4, 3, 8, 8], Fill::Any, 1));
+        let of = |(seed, (name, value)): (u64, &(String, Value))| {
+            (name.clone(), filled(self.graph.shape(*value), Fill::Any, seed))
+        };
+        (2..).zip(&self.parameters).map(of).chain([x]).collect()
+    }
+}
+
+fn outputs(graph: &Graph, leaves: &BTreeMap<String, Array>) -> BTreeMap<String, Array> {
+    let evaluation = evaluate(graph, leaves);
+    let of = |(name, value): &(String, Value)| (name.clone(), evaluation.of(*value).clone());
+    graph.outputs().iter().map(of).collect()
+}
+
+fn norm(array: &Array) -> f64 {
+    array.dot(array).sqrt()
+}
+
+/// `‖found − expected‖ / ‖expected‖`.
+fn error(found: &Array, expected: &Array) -> f64 {
+    let pairs = found.data.iter().zip(&expected.data);
+    let squares: f64 = pairs.map(|(found, expected)| (found - expected).powi(2)).sum();
+    squares.sqrt() / norm(expected)
+}
+
+/// The longest way from the images to the logits rounds twelve times (operands and result of three convolutions and a linear layer, and
+/// what follows them), and back again as often: errors of ε each, independent of one another, of which a rectifier or a maximum that falls
+/// the other way moves some further.
+#[test]
+fn half_precision_stays_within_its_rounding_errors() {
+    let network = Network::new();
+    let leaves = network.leaves();
+    let expected = outputs(&Network::new().differentiated(), &leaves);
+    for format in FORMATS {
+        let found = outputs(&Network::half(format), &leaves);
+        for (name, expected) in &expected {
+            let found = &found[name];
+            let roundings = if name == "logits" { 12.0 } else { 24.0 };
+            let error = error(found, expected);
+            assert!(
+                error <= roundings * format.epsilon(),
+                "{format:?} {name}: {error:e}"
+            );
+            let cosine = found.dot(expected) / (norm(found) * norm(expected));
+            assert!(
+                cosine > 1.0 - 2.0 * format.epsilon(),
+                "{format:?} {name}: {cosine}"
+            );
+        }
+        // And it is rounded at all.
+        let error = error(&found["logits"], &expected["logits"]);
+        assert!(error > format.epsilon() / 16.0, "{format:?}: {error:e}");
+    }
+}
+
+/// What a spelling rounds on its way is of the order of one rounding of each result.
+#[test]
+fn spelling_half_precision_out_keeps_its_meaning() {
+    let leaves = Network::new().leaves();
+    for format in FORMATS {
+        let graph = Network::half(format);
+        let expected = outputs(&graph, &leaves);
+        let lowered = lower(&graph).expect("every composite has a spelling");
+        let found = outputs(&lowered, &leaves);
+        for (name, expected) in &expected {
+            let error = error(&found[name], expected);
+            assert!(error <= 8.0 * format.epsilon(), "{format:?} {name}: {error:e}");
+        }
+    }
+}
+
+fn spec(precision: Precision) -> TrainSpec {
+    let backbone = Backbone {
+        width: 4,
+        ..Backbone::RESNET18
+    };
+    let model = ModelSpec {
+        image_size: 32,
+        ..ModelSpec::new(backbone, 3)
+    };
+    TrainSpec {
+        precision,
+        clip_norm: Some(1.0),
+        average: true,
+        ..TrainSpec::new(model, 4)
+    }
+}
+
+#[test]
+fn a_step_keeps_all_of_its_state_in_single_precision() {
+    for precision in [Precision::F16, Precision::Bf16] {
+        let format = precision.format().expect("half precision").element_type();
+        let whole = train_graph(&spec(precision)).expect("a valid step");
+        let [part, update] = parts_graphs(&spec(precision)).expect("a valid step");
+        for (graph, signature) in [&whole, &part, &update] {
+            let outputs = graph.outputs().iter().map(|(_, value)| value);
+            let state = signature.state.iter().map(|pair| graph.named(&pair.input));
+            let state = state.map(|value| value.expect("a leaf"));
+            for value in outputs.copied().chain(state) {
+                assert_eq!(graph.tensor_type(value).element_type, ElementType::F32);
+            }
+        }
+        let (graph, _) = &whole;
+        let convolutions = graph.nodes().iter();
+        let convolutions = convolutions.filter(|node| matches!(node.op, Op::Composite(Composite::Conv(_))));
+        let types = convolutions.map(|node| graph.tensor_type(node.inputs[0]).element_type);
+        assert!(types.clone().count() == 20 && { types }.all(|found| found == format));
+    }
+}
+
+#[test]
+fn single_precision_in_fewer_bits_is_the_same_program() {
+    let [one, other] = [Precision::F32, Precision::Tf32].map(|precision| {
+        let (graph, signature) = train_graph(&spec(precision)).expect("a valid step");
+        (graph.nodes().to_vec(), signature)
+    });
+    assert!(one == other);
+}
+
+#[test]
+fn only_a_scaled_loss_has_a_scale_and_statistics_that_wait() {
+    for precision in [Precision::F32, Precision::Tf32, Precision::Bf16, Precision::F16] {
+        let is_scaled = precision == Precision::F16;
+        let (_, whole) = train_graph(&spec(precision)).expect("a valid step");
+        let [(_, part), (_, update)] = parts_graphs(&spec(precision)).expect("a valid step");
+        for signature in [&whole, &part, &update] {
+            let has_scale = signature.inputs.iter().any(|input| input.name == "loss_scale");
+            assert_eq!(has_scale, is_scaled, "{precision}");
+        }
+        for (signature, tells) in [(&whole, is_scaled), (&part, false), (&update, is_scaled)] {
+            let found = signature.outputs.iter().any(|output| output.name == "is_finite");
+            assert_eq!(found, tells, "{precision}");
+        }
+        let pending = |signature: &[equibatch_client::program::StatePair]| {
+            signature.iter().filter(|pair| pair.role == Role::Pending).count()
+        };
+        // 22 batch norms, two statistics each.
+        let expected = if is_scaled { [0, 44, 44] } else { [0; 3] };
+        assert_eq!(
+            [&whole, &part, &update].map(|program| pending(&program.state)),
+            expected
+        );
+    }
+}
