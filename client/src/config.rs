@@ -9,7 +9,8 @@ use std::{
 use crate::{
     args::{Execution, Keep, Server, Setup, Train},
     learn::{network::NetworkFile, run::RunConfig},
-    runtime::{Operators, SessionOptions},
+    program::Precision,
+    runtime::{Device, Operators, SessionOptions},
     stream::{Credentials, Patience, Servers, Token},
 };
 
@@ -70,6 +71,7 @@ pub fn put_setup_over(args: &Setup, config: &mut RunConfig) {
     put(&mut config.accumulate, objective.accumulate.as_ref());
     config.clip_norm = objective.clip_norm.or(config.clip_norm);
     config.ema = objective.ema.or(config.ema);
+    put(&mut config.precision, objective.precision.as_ref());
 }
 
 fn put<T: Clone>(value: &mut T, typed: Option<&T>) {
@@ -147,6 +149,20 @@ pub fn training_options(execution: &Execution, operators: Operators) -> SessionO
         operators,
         ..session_options(execution)
     }
+}
+
+/// Refuses to compute in less than single precision where nothing is known to be gained by it.
+///
+/// # Errors
+///
+/// [`UsageError`].
+pub fn check_precision(precision: Precision, device: Device) -> Result<(), UsageError> {
+    if precision == Precision::F32 || device != Device::Cpu {
+        return Ok(());
+    }
+    Err(UsageError(format!(
+        "--precision {precision} needs --device cuda: on a CPU, steps are computed in f32 alone"
+    )))
 }
 
 /// The first folder `runs/NAME`, `runs/NAME-2`, ... that does not exist yet.
@@ -245,6 +261,21 @@ mod tests {
             contradictions(&train(&["--resume", "x", "--server", "b:1"]), &config()),
             ""
         );
+    }
+
+    #[test]
+    fn half_precision_is_for_cuda() {
+        for precision in [Precision::Tf32, Precision::Bf16, Precision::F16] {
+            let message = check_precision(precision, Device::Cpu)
+                .expect_err("refused")
+                .to_string();
+            assert!(
+                message.contains("--device cuda") && message.contains("f32 alone"),
+                "{message}"
+            );
+            assert!(check_precision(precision, Device::Cuda { index: 1 }).is_ok());
+        }
+        assert!(check_precision(Precision::F32, Device::Cpu).is_ok());
     }
 
     #[test]

@@ -33,7 +33,10 @@ pub use setup::{Images, Network, Setup};
 pub use show_batch::ShowBatch;
 pub use train::Train;
 
-use crate::runtime::{Operators, Staging};
+use crate::{
+    program::Precision,
+    runtime::{Operators, Staging},
+};
 
 /// Trains and judges image classifiers on batches from an Equibatch server.
 #[derive(Debug, Parser)]
@@ -102,7 +105,7 @@ pub struct Datasets {
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   client bench                                        ResNet34 at 224 pixels, batches of 16, on the CPU
-  client bench --batch-size 64 --device cuda --json")]
+  client bench --batch-size 64 --device cuda --precision f16 --json")]
 pub struct Bench {
     #[command(flatten)]
     #[allow(
@@ -117,6 +120,9 @@ pub struct Bench {
     /// Copy the images of the next step while a step runs: on, off, or auto (on for CUDA devices, as training does).
     #[arg(long, value_name = "CHOICE", default_value_t = Staging::Auto)]
     pub staging: Staging,
+    /// What steps compute in, as for `client train`: f32, tf32, bf16 or f16.
+    #[arg(long, value_name = "TYPE", default_value_t = Precision::F32)]
+    pub precision: Precision,
     /// Network.
     #[arg(long, value_name = "NAME", default_value = "resnet34")]
     pub arch: String,

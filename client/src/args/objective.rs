@@ -3,7 +3,10 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::learn::{class_weights::ClassWeights, metrics::Metric};
+use crate::{
+    learn::{class_weights::ClassWeights, metrics::Metric},
+    program::Precision,
+};
 
 /// What training makes small, and how its steps are taken.
 #[derive(Clone, Debug, Args)]
@@ -30,6 +33,11 @@ pub struct Objective {
     /// steps, less for fewer. Early on, the average is shorter: min(DECAY, (1 + step) / (10 + step)). [default: none]
     #[arg(long, value_name = "DECAY", value_parser = part)]
     pub ema: Option<f32>,
+    /// What steps compute in: f32; tf32, the same with products of 11 bits; bf16 or f16, with products and what is safe after them in half
+    /// precision. Weights, moments and statistics stay in single precision, and f16 scales the loss. All but f32 need --device cuda.
+    /// [default: f32]
+    #[arg(long, value_name = "TYPE")]
+    pub precision: Option<Precision>,
 }
 
 /// Which figures a person sees.

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use super::Exit;
 use crate::{
     args::Bench,
-    config::training_options,
+    config::{check_precision, training_options},
     learn::{learner::Learner, run::RunConfig},
     runtime::{OperatorTime, Runtime, SessionOptions},
     stream::{Batch, Position},
@@ -17,6 +17,7 @@ use crate::{
 
 /// Times training steps on one batch of noise, after one step to warm up. Needs no server.
 pub(super) fn run(args: &Bench) -> Result<Exit> {
+    check_precision(args.precision, args.execution.device)?;
     let runtime = Runtime::load()?;
     let config = config(args);
     let batch = noise(&config);
@@ -50,8 +51,8 @@ pub(super) fn run(args: &Bench) -> Result<Exit> {
     } else {
         writeln!(
             out,
-            "{} at {}, batch {}: {median:.0} ms per step (median of {}), {images_per_second:.1} images/s, {peak:.0} MB at the peak",
-            config.arch, config.image_size, config.batch_size, args.steps
+            "{} at {}, batch {}, {}: {median:.0} ms per step (median of {}), {images_per_second:.1} images/s, {peak:.0} MB at the peak",
+            config.arch, config.image_size, config.batch_size, config.precision, args.steps
         )?;
     }
     if args.profile.is_some() && !args.json {
@@ -77,6 +78,7 @@ fn config(args: &Bench) -> RunConfig {
         batch_size: args.batch_size,
         image_size: args.size,
         frozen: args.frozen,
+        precision: args.precision,
         ..RunConfig::default()
     }
 }

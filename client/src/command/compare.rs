@@ -37,6 +37,7 @@ pub(super) fn run(args: &Compare) -> Result<Exit> {
     check(args)?;
     let (_, mut settled) = beginning(&args.train.setup)?;
     put_over(&args.train, &mut settled);
+    config::check_precision(settled.precision, args.train.execution.device)?;
     let trainer = Trainer {
         means: Means {
             runtime: Runtime::load()?,

@@ -33,6 +33,7 @@ use crate::{
 /// Sweeps over learning rates, shows and draws what came of it, and changes nothing.
 pub(super) fn run(args: &FindLr) -> Result<Exit> {
     let (origin, config) = beginning(&args.setup)?;
+    config::check_precision(config.precision, args.execution.device)?;
     let means = Means {
         runtime: Runtime::load()?,
         options: training_options(&args.execution, args.operators),

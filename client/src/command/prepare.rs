@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::plan::Origin;
 use crate::{
-    config::UsageError,
+    config::{UsageError, check_precision},
     learn::{
         begin::Beginning, checkpoint::Checkpoint, class_weights::ClassWeights, learner::Learner,
         run::RunConfig,
@@ -33,6 +33,7 @@ pub(super) struct Prepared {
 
 /// Completes what was asked for by what the server says of the images, and begins.
 pub(super) fn prepare(means: &Means, origin: &Origin, mut config: RunConfig) -> Result<Prepared> {
+    check_precision(config.precision, means.options.device)?;
     let beta = config.loss.class_weights.beta();
     let description = means.servers.describe_with(&config.dataset, beta)?;
     let stream = ask_for_images(&means.servers, &mut config)?;

@@ -117,7 +117,7 @@ fn behind(mut config: RunConfig, checkpoint: Checkpoint) -> Result<Begun, Error>
         epochs: ended.before.epochs + progress.epochs_begun(),
         steps: ended.before.steps + progress.steps,
         optimizer_steps: if goes_on {
-            ended.before.optimizer_steps + progress.steps
+            ended.before.optimizer_steps + progress.taken(progress.steps)
         } else {
             0
         },
@@ -175,6 +175,18 @@ mod tests {
         };
         let before = behind(third, small()).expect("the same network").config.before;
         assert_eq!((before.epochs, before.steps, before.optimizer_steps), (6, 55, 55));
+    }
+
+    #[test]
+    fn steps_that_were_not_taken_are_none_of_the_optimizers() {
+        let mut ended = ended(40);
+        ended.progress.skipped_steps = 3;
+        ended.progress.loss_scale.record(false);
+        let begun = behind(ended, small()).expect("the same network");
+        let before = &begun.config.before;
+        assert_eq!((before.steps, before.optimizer_steps), (40, 37));
+        // The next stage begins with a scale of its own.
+        assert_eq!(Progress::new(begun.config).loss_scale.factor(), 65_536.0);
     }
 
     #[test]

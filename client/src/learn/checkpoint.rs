@@ -13,7 +13,7 @@ use std::{
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::{fit::policy::Standing, metrics::SmoothedLoss, run::RunConfig};
+use super::{fit::policy::Standing, metrics::SmoothedLoss, run::RunConfig, scale::LossScale};
 use crate::{runtime::Tensor, stream::Position};
 
 /// Name of the file in a run's folder.
@@ -64,8 +64,14 @@ pub struct Progress {
     pub(super) format: u32,
     /// What the run was started with.
     pub config: RunConfig,
-    /// Optimizer steps done, over all epochs.
+    /// Steps done, over all epochs.
     pub steps: u64,
+    /// Those of them that the optimizer did not take, because a gradient was not finite.
+    #[serde(default)]
+    pub skipped_steps: u64,
+    /// What the loss is multiplied with in the next step, where it is.
+    #[serde(default)]
+    pub loss_scale: LossScale,
     /// Where the stream continues. Absent before the first batch.
     pub position: Option<Position>,
     /// The loss that is shown.
@@ -83,6 +89,8 @@ impl Progress {
             format: FORMAT,
             config,
             steps: 0,
+            skipped_steps: 0,
+            loss_scale: LossScale::default(),
             position: None,
             smoothed_loss: SmoothedLoss::default(),
             standing: Standing::default(),
@@ -101,6 +109,19 @@ impl Progress {
             world: 1,
             ..Position::default()
         })
+    }
+
+    /// How many of the first `steps` steps the optimizer has taken.
+    #[must_use]
+    pub fn taken(&self, steps: u64) -> u64 {
+        steps.saturating_sub(self.skipped_steps)
+    }
+
+    /// What the loss is multiplied with in the next step; `None` where it is not scaled.
+    #[must_use]
+    pub fn loss_scale_in_use(&self) -> Option<f32> {
+        let is_scaled = self.config.precision.is_scaled();
+        is_scaled.then(|| self.loss_scale.factor())
     }
 
     /// Whether nothing is left to do.

@@ -38,6 +38,7 @@ pub mod predict;
 pub mod progress;
 pub mod report;
 pub mod run;
+pub mod scale;
 mod stepper;
 pub mod targets;
 pub mod tensorboard;

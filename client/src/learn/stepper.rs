@@ -24,14 +24,18 @@ pub(super) struct Feed<'a> {
     pub(super) masks: Vec<Vec<f32>>,
     /// The scalars of the schedule, by name.
     pub(super) scalars: Vec<(String, f64)>,
+    /// What the loss is multiplied with before gradients are taken, where it is.
+    pub(super) loss_scale: Option<f32>,
 }
 
 /// What came out of a step.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stepped {
     pub(super) loss: f64,
-    /// Before clipping; absent where nothing is clipped.
+    /// Before clipping; absent where nothing is clipped, or nothing that is a number.
     pub(super) gradient_norm: Option<f64>,
+    /// Whether a gradient was not finite: the state is then as before the step.
+    pub(super) is_skipped: bool,
 }
 
 /// The programs of a step.
@@ -154,7 +158,7 @@ impl Stepper {
         state.extend(sums.map(|pair| (pair.name.clone(), Tensor::full(pair.shape.clone(), 0.0))));
     }
 
-    /// Takes one step.
+    /// Takes one step. What comes of it is kept by the last of the programs alone, so that it can be taken back as a whole.
     pub(super) fn step(&mut self, state: &mut DeviceState, feed: &Feed<'_>) -> Result<Stepped, Error> {
         let mut loss = 0.0;
         // What lies at one address, and is kept there, is the same.
@@ -175,6 +179,9 @@ impl Stepper {
                 // The first part's gradients replace those of the step before.
                 Some(_) => self.pass.f32_input("keep")?[0] = if part == 0 { 0.0 } else { 1.0 },
             }
+            if let Some(scale) = feed.loss_scale {
+                self.pass.f32_input(LOSS_SCALE)?[0] = scale;
+            }
             let ahead = self.ahead(feed, part);
             self.pass
                 .step_ahead(state, ahead.map(|images| (IMAGES, images)))?;
@@ -186,16 +193,21 @@ impl Stepper {
         }
         if let Some(update) = &mut self.update {
             set(update, &feed.scalars)?;
+            if let Some(scale) = feed.loss_scale {
+                update.f32_input(LOSS_SCALE)?[0] = scale;
+            }
             update.step(state)?;
         }
         let last = self.update.as_ref().unwrap_or(&self.pass);
-        let clips = last.signature().outputs.iter().any(|output| output.name == NORM);
-        let gradient_norm = if clips {
-            Some(f64::from(last.output(NORM)?[0]))
-        } else {
-            None
-        };
-        Ok(Stepped { loss, gradient_norm })
+        let is_skipped = told(last, IS_FINITE)? == Some(0.0);
+        if is_skipped {
+            last.take_back(state)?;
+        }
+        Ok(Stepped {
+            loss,
+            gradient_norm: told(last, NORM)?.filter(|_| !is_skipped).map(f64::from),
+            is_skipped,
+        })
     }
 
     /// The images to copy while `part` is computed: those of the next part, or of the next step's first one. A batch of another size is left to
@@ -219,6 +231,22 @@ impl Stepper {
 
 const IMAGES: &str = "images";
 const NORM: &str = "gradient_norm";
+const IS_FINITE: &str = "is_finite";
+const LOSS_SCALE: &str = "loss_scale";
+
+/// A number that a program tells, where it has such an output.
+fn told(program: &StepRunner, name: &str) -> Result<Option<f32>, Error> {
+    let tells = program
+        .signature()
+        .outputs
+        .iter()
+        .any(|output| output.name == name);
+    Ok(if tells {
+        Some(program.output(name)?[0])
+    } else {
+        None
+    })
+}
 
 fn set(runner: &mut StepRunner, scalars: &[(String, f64)]) -> Result<(), Error> {
     for (name, value) in scalars {

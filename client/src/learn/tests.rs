@@ -1,5 +1,6 @@
 //! Learning on ONNX Runtime, without a server.
 
+mod half;
 mod staging;
 
 use std::num::NonZeroUsize;

@@ -55,11 +55,12 @@ impl FromStr for Device {
 
 impl Device {
     /// The execution providers to register. Failing to register one is an error: a program never runs elsewhere than it was told.
-    pub(super) fn providers(self) -> Result<Vec<ExecutionProviderDispatch>, Error> {
+    /// Products of single precision are of 11 bits where `tf32` allows it.
+    pub(super) fn providers(self, tf32: bool) -> Result<Vec<ExecutionProviderDispatch>, Error> {
         let Self::Cuda { index } = self else {
             return Ok(Vec::new());
         };
-        let cuda = CUDA::default().with_device_id(i32::from(index));
+        let cuda = CUDA::default().with_device_id(i32::from(index)).with_tf32(tf32);
         let available = CUDA::is_available().map_err(|error| self.refused(&error))?;
         if !available {
             let reason = "this ONNX Runtime library was built without CUDA; `pip install onnxruntime-gpu==1.31.1` and point \

@@ -9,6 +9,7 @@ use equibatch_client::graph::{Composite, ElementType, Graph, Op, Shape, TensorTy
 use equibatch_client::nn::Backbone;
 use equibatch_client::program::{ModelSpec, Precision, Role, TrainSpec, parts_graphs, train_graph};
 use equibatch_tests::interpreter::{Array, evaluate};
+use equibatch_tests::onnx_runtime;
 
 use super::cases::{Fill, filled};
 
@@ -105,7 +106,8 @@ impl Network {
         let wrt: Vec<Value> = self.parameters.iter().map(|(_, value)| *value).collect();
         let gradients = gradients(&mut self.graph, self.loss, &wrt).expect("everything has a gradient");
         for ((name, _), gradient) in self.parameters.iter().zip(gradients) {
-            self.graph.output(name, gradient).expect("a new name");
+            let name = format!("gradient.{name}");
+            self.graph.output(&name, gradient).expect("a new name");
         }
         self.graph.output("logits", self.logits).expect("a new name");
         merge_casts(&self.graph).expect("it can be rewritten")
@@ -142,37 +144,29 @@ fn error(found: &Array, expected: &Array) -> f64 {
     squares.sqrt() / norm(expected)
 }
 
-/// The longest way from the images to the logits rounds twelve times (operands and result of three convolutions and a linear layer, and
-/// what follows them), and back again as often: errors of ε each, independent of one another, of which a rectifier or a maximum that falls
-/// the other way moves some further.
+/// In norms, independent roundings of up to ε add up to `√(n/3)·ε`: on the way to the logits stand ten, `1.8 ε`, and on one back to a weight as
+/// many again, `2.6 ε`. Behind the pooling gradients also differ where rounding made another element of a window the largest.
 #[test]
 fn half_precision_stays_within_its_rounding_errors() {
-    let network = Network::new();
-    let leaves = network.leaves();
+    let leaves = Network::new().leaves();
     let expected = outputs(&Network::new().differentiated(), &leaves);
     for format in FORMATS {
         let found = outputs(&Network::half(format), &leaves);
         for (name, expected) in &expected {
-            let found = &found[name];
-            let roundings = if name == "logits" { 12.0 } else { 24.0 };
-            let error = error(found, expected);
-            assert!(
-                error <= roundings * format.epsilon(),
-                "{format:?} {name}: {error:e}"
-            );
-            let cosine = found.dot(expected) / (norm(found) * norm(expected));
-            assert!(
-                cosine > 1.0 - 2.0 * format.epsilon(),
-                "{format:?} {name}: {cosine}"
-            );
+            let bound = match &**name {
+                "logits" => 2.0,
+                "gradient.first" | "gradient.scale" | "gradient.shift" => 16.0,
+                _ => 3.0,
+            };
+            let error = error(&found[name], expected);
+            assert!(error <= bound * format.epsilon(), "{format:?} {name}: {error:e}");
+            // And it is rounded at all.
+            assert!(error > format.epsilon() / 16.0, "{format:?} {name}: {error:e}");
         }
-        // And it is rounded at all.
-        let error = error(&found["logits"], &expected["logits"]);
-        assert!(error > format.epsilon() / 16.0, "{format:?}: {error:e}");
     }
 }
 
-/// What a spelling rounds on its way is of the order of one rounding of each result.
+/// What a spelling rounds on its way is less than one rounding of the result.
 #[test]
 fn spelling_half_precision_out_keeps_its_meaning() {
     let leaves = Network::new().leaves();
@@ -183,8 +177,31 @@ fn spelling_half_precision_out_keeps_its_meaning() {
         let found = outputs(&lowered, &leaves);
         for (name, expected) in &expected {
             let error = error(&found[name], expected);
-            assert!(error <= 8.0 * format.epsilon(), "{format:?} {name}: {error:e}");
+            assert!(error <= format.epsilon(), "{format:?} {name}: {error:e}");
         }
+    }
+}
+
+/// ONNX Runtime's CPU provider has few kernels for half precision, and computes in single precision between roundings.
+#[test]
+fn onnx_runtime_runs_half_precision_as_the_interpreter_does() {
+    let leaves = Network::new().leaves();
+    let graph = Network::half(Format::F16);
+    let expected = outputs(&graph, &leaves);
+    let found = onnx_runtime::run(&graph, &leaves).expect("it runs");
+    for (name, expected) in &expected {
+        let error = error(&found[name], expected);
+        assert!(error <= 4.0 * Format::F16.epsilon(), "{name}: {error:e}");
+    }
+}
+
+/// It has no kernels for bfloat16, which it looks for only when all types are right.
+#[test]
+fn bfloat16_is_a_valid_model() {
+    let leaves = Network::new().leaves();
+    if let Err(error) = onnx_runtime::run(&Network::half(Format::Bf16), &leaves) {
+        let message = error.to_string();
+        assert!(message.contains("Could not find an implementation"), "{message}");
     }
 }
 

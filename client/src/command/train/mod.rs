@@ -12,7 +12,7 @@ pub(super) use self::one::Trainer;
 use super::{Exit, plan::Plan, prepare::Means, signals};
 use crate::{
     args::{Train, experiment as file},
-    config::{self, UsageError, training_options},
+    config::{self, UsageError, check_precision, training_options},
     learn::progress::Voice,
     runtime::Runtime,
 };
@@ -33,6 +33,12 @@ pub(super) fn run(args: &Train) -> Result<Exit> {
         let reason = "--save: every stage has a folder of its own; `save` in a stage of the file names a copy of its last checkpoint";
         return Err(UsageError(reason.to_owned()).into());
     }
+    if plans.is_empty() && args.resume.is_none() {
+        plans = vec![Plan::typed(args)?];
+    }
+    for plan in &plans {
+        check_precision(plan.config.precision, args.execution.device)?;
+    }
     // The library first: to learn only after the first download that nothing can run would be a waste.
     let means = Means {
         runtime: Runtime::load()?,
@@ -49,8 +55,9 @@ pub(super) fn run(args: &Train) -> Result<Exit> {
     match (&args.resume, plans.as_slice()) {
         (Some(path), _) if experiment::is_at(path) => experiment::resume(&trainer, args, path),
         (Some(path), _) => trainer.resume(args, path),
-        (None, []) => trainer.start(&Plan::typed(args)?, args.out.as_deref(), None),
-        (None, [plan]) if args.stage.is_some() => trainer.start(plan, args.out.as_deref(), None),
+        (None, [plan]) if args.stage.is_some() || args.experiment.is_none() => {
+            trainer.start(plan, args.out.as_deref(), None)
+        }
         (None, plans) => experiment::start(&trainer, args, plans),
     }
 }

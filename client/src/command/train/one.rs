@@ -17,7 +17,7 @@ use crate::{
         prepare::{Means, Prepared, prepare},
         report,
     },
-    config::{UsageError, contradictions, new_folder},
+    config::{UsageError, check_precision, contradictions, new_folder},
     learn::{
         atomic,
         checkpoint::{Checkpoint, Progress as Standing},
@@ -129,6 +129,7 @@ impl Trainer {
     /// Goes on with the run at `path`.
     pub(super) fn go_on(&self, path: &Path, desk: &Desk<'_>) -> Result<Exit> {
         let (run, config) = RunFolder::open(path)?;
+        check_precision(config.precision, self.means.options.device)?;
         let checkpoint: Checkpoint = run.load_checkpoint(&config)?;
         let description = self.means.servers.describe(&config.dataset)?;
         if description.fingerprint != config.fingerprint {

@@ -17,6 +17,8 @@ pub(super) struct Epoch {
     pub(super) learning_rate: f64,
     /// What held it up, as servers and client see it together.
     pub(super) verdict: Option<Verdict>,
+    /// Steps that were not taken.
+    pub(super) skipped: u64,
     /// Sum and number of the norms of gradients.
     norms: (f64, u32),
 }
@@ -28,6 +30,7 @@ impl Epoch {
         self.waited += waited;
         self.took += took;
         self.learning_rate = report.learning_rate;
+        self.skipped += u64::from(report.is_skipped);
         if let Some(norm) = report.gradient_norm {
             self.norms = (self.norms.0 + norm, self.norms.1 + 1);
         }

@@ -217,6 +217,8 @@ impl Fit<'_> {
             valid,
             learning_rate: epoch.learning_rate,
             gradient_norm: epoch.gradient_norm(),
+            skipped_steps: progress.config.precision.is_scaled().then_some(epoch.skipped),
+            loss_scale: progress.loss_scale_in_use(),
             seconds,
             images_per_second: epoch.images as f64 / seconds,
             wait_share: epoch.waited.as_secs_f64() / seconds,

@@ -53,6 +53,12 @@ pub struct EpochRecord {
     /// Norm of the gradients before they are clipped, in the mean of all steps; absent where nothing is clipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gradient_norm: Option<f64>,
+    /// Steps of this epoch that were not taken, because a gradient was not finite; absent where the loss is not scaled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skipped_steps: Option<u64>,
+    /// What the loss is multiplied with from here on; absent where it is not scaled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<f32>,
     /// For training, without validation.
     pub seconds: f64,
     /// In training.

@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::lines;
 use crate::learn::fit::{EpochRecord, Observer, StepEvent};
@@ -16,10 +16,15 @@ pub struct StepLine {
     pub step: u64,
     /// From 1.
     pub epoch: u64,
-    /// Of this batch.
+    /// Of this batch. Not a number where it was infinite, or none, and the step was skipped.
+    #[serde(deserialize_with = "number")]
     pub loss: f64,
     /// As it is shown.
+    #[serde(deserialize_with = "number")]
     pub smoothed_loss: f64,
+    /// Whether the step was not taken, because a gradient was not finite. Only then it is written down.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skipped: bool,
     /// Of each layer group, from the first layers to the head.
     pub learning_rates: Vec<f64>,
     /// The optimizer's.
@@ -96,6 +101,11 @@ impl StepLog<()> {
     }
 }
 
+/// A number, or `null`, which is how JSON has what is none.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
 fn warn(path: &Path, error: &io::Error) {
     tracing::warn!(path = %path.display(), %error, "steps are not written down; the report will lack their curves");
 }
@@ -111,6 +121,7 @@ impl<O: Observer> Observer for StepLog<O> {
             epoch: step.epoch + 1,
             loss: step.report.loss,
             smoothed_loss: step.smoothed_loss,
+            skipped: step.report.is_skipped,
             learning_rates: step.report.rates.to_vec(),
             momentum: step.report.momentum,
             images: step.images,

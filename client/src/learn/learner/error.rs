@@ -44,6 +44,19 @@ pub enum Error {
         /// The token of the batch.
         batch: Box<Position>,
     },
+    /// Gradients left half precision however little the loss was scaled.
+    #[error(
+        "the gradients were not finite at epoch {epoch} step {step}, although the loss (of {loss}) was scaled by no more than 1/16384; try \
+         --precision bf16, or a lower --max-lr"
+    )]
+    Overflow {
+        /// The loss, as it was before it was scaled.
+        loss: f64,
+        /// From 1.
+        epoch: u64,
+        /// From 1.
+        step: u64,
+    },
     /// The program could not be compiled.
     #[error("cannot compile the training step")]
     Program(#[from] program::Error),

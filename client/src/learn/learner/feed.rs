@@ -1,19 +1,21 @@
 //! What a step is given.
 
 use crate::{
-    learn::{dropout, run::RunConfig, stepper::Feed},
+    learn::{checkpoint::Progress, dropout, stepper::Feed},
     program::Dropout,
     schedule::Hyper,
     stream::Batch,
 };
 
-/// What the step on `batch`, behind `steps` of this run, is given; `layers` are those that draw masks.
+/// What the step on `batch`, behind `steps` of a run that stands there, is given; `layers` are those that draw masks.
 pub(super) fn of<'a>(
-    config: &RunConfig,
+    progress: &Progress,
     layers: &[Dropout],
     (batch, next): (&'a Batch, Option<&'a Batch>),
     (steps, hyper): (u64, &Hyper),
 ) -> Feed<'a> {
+    let config = &progress.config;
+    let average = |decay| average_decay(decay, progress.taken(steps));
     let (seed, step) = (config.seed, config.before.steps + steps);
     let mut targets = vec![0.0; batch.labels.len() * config.classes.len()];
     config
@@ -31,7 +33,8 @@ pub(super) fn of<'a>(
         next: next.map(|next| &next.tensor),
         targets,
         masks: masks.collect(),
-        scalars: scalars(hyper, config.ema.map(|decay| average_decay(decay, steps))),
+        scalars: scalars(hyper, config.ema.map(average)),
+        loss_scale: progress.loss_scale_in_use(),
     }
 }
 
@@ -49,7 +52,7 @@ fn scalars(hyper: &Hyper, average_decay: Option<f64>) -> Vec<(String, f64)> {
     named.chain(rates).chain(decay).collect()
 }
 
-/// What an average keeps of itself in the step behind `steps` of this run. At first that is less than `decay`, since what a network starts
+/// What an average keeps of itself in the step behind `steps` that were taken. At first that is less than `decay`, since what a network starts
 /// from is worth little.
 ///
 /// # Source

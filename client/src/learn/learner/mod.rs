@@ -22,7 +22,7 @@ use super::{
     stepper::{Stepper, model_of},
 };
 use crate::{
-    program::{self, LayerGroup, ModelSpec},
+    program::{self, LayerGroup, ModelSpec, Precision},
     runtime::{Classifier, DeviceState, OperatorTime, Runtime, SessionOptions, Tensor},
     schedule::{Hyper, OneCycle},
     stream::Batch,
@@ -35,8 +35,12 @@ pub struct StepReport {
     pub loss: f64,
     /// Largest learning rate of all layer groups.
     pub learning_rate: f64,
-    /// Norm of the gradients before they were clipped; absent where nothing is clipped.
+    /// Norm of the gradients before they were clipped; absent where nothing is clipped, or the step was skipped.
     pub gradient_norm: Option<f64>,
+    /// What the loss was multiplied with before gradients were taken; absent where it is not scaled.
+    pub loss_scale: Option<f32>,
+    /// Whether a gradient was not finite, and the step changed nothing of the model.
+    pub is_skipped: bool,
     /// Learning rate of each layer group.
     pub rates: [f64; LayerGroup::ALL.len()],
     /// The optimizer's first decay.
@@ -100,14 +104,21 @@ impl Learner {
         let config = &progress.config;
         let spec = spec::of(config, options)?;
         let rates = spec::peak_rates(&config.max_lr)?;
-        let stepper = Stepper::new(runtime, &spec, config.accumulate.max(1) as usize, options)?;
+        let training = SessionOptions {
+            tf32: config.precision.takes_tf32(),
+            ..options.clone()
+        };
+        let stepper = Stepper::new(runtime, &spec, config.accumulate.max(1) as usize, &training)?;
         if fresh {
             stepper.begin(&mut state);
         }
         let state = stepper.place(state)?;
         Ok(Self {
             runtime: runtime.clone(),
-            options: options.clone(),
+            options: SessionOptions {
+                tf32: progress.config.precision == Precision::Tf32,
+                ..options.clone()
+            },
             model: spec.model,
             beta2: spec.optimizer.beta2,
             rates,
@@ -153,11 +164,13 @@ impl Learner {
         Ok(())
     }
 
-    /// Learns from one batch, which must be full.
+    /// Learns from one batch, which must be full. Where the loss is scaled and a gradient is not finite, nothing is learnt from it, and the
+    /// scale is halved; schedule, dropout and stream go on all the same, but not the optimizer's count of its steps.
     ///
     /// # Errors
     ///
-    /// [`Error::Diverged`] where the loss is not finite: the state is then worthless; [`Error::Runtime`] where the run fails.
+    /// [`Error::Diverged`] where the loss is not finite: the state is then worthless; [`Error::Overflow`] where gradients are not finite
+    /// with the least scale either; [`Error::Runtime`] where the run fails.
     pub fn step(&mut self, batch: &Batch) -> Result<StepReport, Error> {
         self.step_ahead(batch, None)
     }
@@ -170,19 +183,34 @@ impl Learner {
     /// Those of [`Learner::step`], and [`Error::Runtime`] where the images cannot be copied.
     pub fn step_ahead(&mut self, batch: &Batch, next: Option<&Batch>) -> Result<StepReport, Error> {
         let setting = self.cycle.at(self.progress.steps);
+        let was_least = self.progress.loss_scale.is_least();
         let rates = self.rates.iter().map(|rate| rate * setting.rate).collect();
         let report = self.run((batch, next), self.progress.steps, (setting.momentum, rates))?;
-        if !report.loss.is_finite() {
-            return Err(self.diverged(batch, &report));
+        let (epoch, step) = self.place_of(batch);
+        if !report.is_skipped && !report.loss.is_finite() {
+            return Err(Error::Diverged {
+                loss: report.loss,
+                epoch,
+                step,
+                learning_rate: report.learning_rate,
+                batch: Box::new(batch.position()),
+            });
+        }
+        if report.is_skipped && was_least {
+            let loss = report.loss;
+            return Err(Error::Overflow { loss, epoch, step });
         }
         self.progress.steps += 1;
         self.progress.position = Some(batch.next.clone());
-        self.progress.smoothed_loss.add(report.loss);
+        if report.loss.is_finite() {
+            self.progress.smoothed_loss.add(report.loss);
+        }
         Ok(report)
     }
 
     /// Learns from one batch with one learning rate for all layers and a momentum of 0.9, as the learning-rate finder does: number `step`
-    /// of its batches, from 0; `next` is as for [`Learner::step_ahead`]. Neither the schedule nor [`Learner::progress`] moves on; the loss may be anything.
+    /// of its batches, from 0; `next` is as for [`Learner::step_ahead`]. The schedule does not move on, nor does [`Learner::progress`] but for
+    /// the scale of the loss; the loss may be anything.
     ///
     /// # Errors
     ///
@@ -217,13 +245,25 @@ impl Learner {
         steps: u64,
         (momentum, rates): (f64, Vec<f64>),
     ) -> Result<StepReport, Error> {
+        let loss_scale = self.progress.loss_scale_in_use();
         let config = &self.progress.config;
-        let t = config.before.optimizer_steps + steps + 1;
+        let t = config.before.optimizer_steps + self.progress.taken(steps) + 1;
         let hyper = Hyper::new(t, [momentum, f64::from(self.beta2)], rates);
-        let feed = feed::of(config, self.stepper.dropout(), (batch, next), (steps, &hyper));
+        let feed = feed::of(
+            &self.progress,
+            self.stepper.dropout(),
+            (batch, next),
+            (steps, &hyper),
+        );
         let stepped = self.stepper.step(&mut self.state, &feed)?;
+        if loss_scale.is_some() {
+            self.progress.loss_scale.record(!stepped.is_skipped);
+            self.progress.skipped_steps += u64::from(stepped.is_skipped);
+        }
         Ok(StepReport {
             loss: stepped.loss,
+            loss_scale,
+            is_skipped: stepped.is_skipped,
             learning_rate: hyper.largest_rate(),
             gradient_norm: stepped.gradient_norm,
             rates: std::array::from_fn(|group| hyper.learning_rates.get(group).copied().unwrap_or(0.0)),
@@ -231,15 +271,10 @@ impl Learner {
         })
     }
 
-    fn diverged(&self, batch: &Batch, report: &StepReport) -> Error {
+    /// Where a batch stands in this run: epoch and step, from 1.
+    fn place_of(&self, batch: &Batch) -> (u64, u64) {
         let before = u64::from(self.progress.config.before.epochs);
-        Error::Diverged {
-            loss: report.loss,
-            epoch: batch.epoch.saturating_sub(before) + 1,
-            step: batch.step + 1,
-            learning_rate: report.learning_rate,
-            batch: Box::new(batch.position()),
-        }
+        (batch.epoch.saturating_sub(before) + 1, batch.step + 1)
     }
 
     /// What steps took, by operator, where the session was told to keep a profile.

@@ -38,6 +38,7 @@ pub(super) fn of(config: &RunConfig, options: &SessionOptions) -> Result<TrainSp
         focal: config.loss.focal,
         clip_norm: config.clip_norm,
         average: config.ema.is_some(),
+        precision: config.precision,
         ..TrainSpec::new(model, config.batch_size as usize)
     })
 }

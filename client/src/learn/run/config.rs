@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     learn::{fit::policy::Policy, targets::Loss},
-    program::Head,
+    program::{Head, Precision},
     stream::{Balance, Wire},
     weights::Source,
 };
@@ -48,6 +48,9 @@ pub struct RunConfig {
     /// Decay of the moving average of all weights that is judged and exported. Absent: the weights themselves are.
     #[serde(default)]
     pub ema: Option<f32>,
+    /// What steps are computed in.
+    #[serde(default)]
+    pub precision: Precision,
     /// Images that are computed at once.
     pub batch_size: u32,
     /// How many times as many are learnt from in every step.
@@ -133,6 +136,7 @@ impl Default for RunConfig {
             loss: Loss::default(),
             clip_norm: None,
             ema: None,
+            precision: Precision::F32,
             batch_size: 64,
             accumulate: 1,
             image_size: 224,

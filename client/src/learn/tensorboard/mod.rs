@@ -70,6 +70,11 @@ impl Observer for TensorBoard {
                 .gradient_norm
                 .map(|norm| ("train/gradient_norm", norm)),
         );
+        values.extend(
+            step.report
+                .loss_scale
+                .map(|scale| ("train/loss_scale", f64::from(scale))),
+        );
         self.scalars(step.steps, &values);
     }
 

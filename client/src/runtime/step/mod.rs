@@ -225,6 +225,20 @@ impl StepRunner {
         Ok(())
     }
 
+    /// Gives `state` the values that it had before the last [`StepRunner::step`] of this program, which must have been its last of all: they
+    /// still stand in the other buffers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Name`] where that was another state.
+    pub fn take_back(&self, state: &mut DeviceState) -> Result<(), Error> {
+        for pair in self.signature.state.iter().filter(|pair| pair.output.is_some()) {
+            let tensor = state.pair(&pair.name)?;
+            tensor.current = 1 - tensor.current;
+        }
+        Ok(())
+    }
+
     /// An output of the last run.
     ///
     /// # Errors

@@ -90,6 +90,26 @@ fn a_step_moves_the_state_on_and_leaves_what_does_not_change() {
 }
 
 #[test]
+fn a_step_that_is_taken_back_was_never_taken() {
+    let mut runner = runner();
+    let mut device = runner.place(&state(0.0)).expect("room");
+    let mut step = |amount: f32, is_kept: bool| {
+        runner.f32_input("amount").expect("an input").fill(amount);
+        runner.step(&mut device).expect("a step");
+        assert!(runner.output("sum").expect("an output")[0].is_finite() == is_kept);
+        if !is_kept {
+            runner.take_back(&mut device).expect("the same state");
+        }
+        device.read().expect("values")["total"].data[0]
+    };
+    assert_eq!(step(1.0, true), 1.0);
+    assert_eq!(step(f32::NAN, false), 1.0);
+    assert_eq!(step(f32::INFINITY, false), 1.0);
+    assert_eq!(step(2.0, true), 3.0);
+    assert_eq!(step(f32::NAN, false), 3.0);
+}
+
+#[test]
 fn two_states_of_one_runner_do_not_mix() {
     let mut runner = runner();
     let mut first = runner.place(&state(0.0)).expect("room");

@@ -47,7 +47,8 @@ fn percent(value: f64) -> String {
 ///
 /// [`canvas::Error`].
 pub fn loss(record: &Record) -> Drawn {
-    let steps = record.steps.iter();
+    // What a skipped step lost may be no number.
+    let steps = record.steps.iter().filter(|line| line.loss.is_finite());
     let raw: Vec<(f64, f64)> = steps.clone().map(|line| (line.step as f64, line.loss)).collect();
     let smoothed: Vec<(f64, f64)> = if raw.is_empty() {
         record

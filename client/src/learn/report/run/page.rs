@@ -50,7 +50,7 @@ pub fn page(record: &Record) -> Result<(Page, Vec<Figure>), canvas::Error> {
     page = page.with(
         "learning",
         "Learning",
-        html! { (loss) (metrics) @if record.epochs.is_empty() { p { "No epoch is done yet." } } (epochs(record)) },
+        html! { (loss) (metrics) (skipped(record)) @if record.epochs.is_empty() { p { "No epoch is done yet." } } (epochs(record)) },
     );
     if record.figures().is_some() {
         page = page.with("confusion", "What was taken for what", confusion(record));
@@ -109,6 +109,21 @@ fn split(record: &Record) -> String {
             name => name.to_owned(),
         },
     )
+}
+
+/// Says how many steps were not taken, where there were any.
+fn skipped(record: &Record) -> Markup {
+    let skipped = record.skipped_steps();
+    let scale = record.epochs.last().and_then(|epoch| epoch.loss_scale);
+    html! {
+        @if skipped > 0 {
+            p {
+                (counted(skipped, "step")) " of " (record.steps_done().0) " changed nothing, because a gradient was not finite in half precision; \
+                 the loss was scaled down after each."
+                @if let Some(scale) = scale { " Its scale in the end: " (scale) "." }
+            }
+        }
+    }
 }
 
 /// What the terminal showed after each epoch.

@@ -100,6 +100,14 @@ impl Record {
         (done, self.config.total_steps())
     }
 
+    /// Steps that were not taken, because a gradient was not finite.
+    #[must_use]
+    pub fn skipped_steps(&self) -> u64 {
+        let logged = self.steps.iter().filter(|line| line.skipped).count() as u64;
+        let recorded: u64 = self.epochs.iter().filter_map(|epoch| epoch.skipped_steps).sum();
+        logged.max(recorded)
+    }
+
     /// The name of the class with the fewest validation images, of those that have any.
     #[must_use]
     pub fn rarest(&self) -> Option<String> {
