@@ -4,9 +4,14 @@ mod processor_time;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use equibatch_server::{
-    decode::{DecodeOptions, canonical, canonical_short_side, decode, decode_canonical},
+    decode::{DecodeOptions, canonical, canonical_short_side, canonical_size, decode, decode_canonical},
     image::Image,
     random::{Purpose, generator, uniform},
+};
+use fast_image_resize::{
+    FilterType, ResizeAlg, ResizeOptions, Resizer,
+    images::{TypedImage, TypedImageRef},
+    pixels::U8x3,
 };
 use image::{ExtendedColorType, ImageEncoder as _, codecs::jpeg::JpegEncoder};
 use processor_time::ProcessorTime;
@@ -61,7 +66,27 @@ fn shrinking(criterion: &mut Criterion<ProcessorTime>) {
         group.bench_function(name, |bencher| {
             bencher.iter_with_setup(|| image.clone(), |image| canonical(image, short_side));
         });
+        let mut resizer = Resizer::new();
+        group.bench_function(format!("{name} by fast_image_resize"), |bencher| {
+            bencher.iter(|| by_library(&mut resizer, &image, canonical_size(size.0, size.1, short_side)));
+        });
     }
+}
+
+/// The same pixels.
+fn by_library(resizer: &mut Resizer, image: &Image, (width, height): (u32, u32)) -> Vec<u8> {
+    let source = TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.pixels());
+    let mut pixels = vec![0; width as usize * height as usize * 3];
+    let mut target = TypedImage::<U8x3>::from_buffer(width, height, &mut pixels).expect("room for all");
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    resizer
+        .resize_typed(
+            &source.expect("three bytes for every pixel"),
+            &mut target,
+            &options,
+        )
+        .expect("equal pixel types");
+    pixels
 }
 
 fn first_touch(criterion: &mut Criterion<ProcessorTime>) {

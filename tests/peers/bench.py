@@ -28,7 +28,7 @@ PEERS = {
 OURS = {
     # Name: prefixes of the figures with decoded images kept, and without.
     "Equibatch, engine alone": ("engine_f32", "engine_uncached_f32"),
-    "Equibatch, shared memory": ("shared_f32", None),
+    "Equibatch, shared memory": ("shared_f32", "uncached_shared_f32"),
     "Equibatch, Unix socket": ("unix_f32", None),
     "Equibatch, TCP": ("stream_f32", "uncached_f32"),
     "Equibatch, TCP, u8": ("stream_u8", None),

@@ -34,6 +34,7 @@ fn the_figures_that_other_programs_read_are_there() {
         "shared_f32_cpu_ms",
         "uncached_f32_cpu_ms",
         "uncached_f32_images_per_second",
+        "uncached_shared_f32_cpu_ms",
         "images_per_second",
     ] {
         assert!(

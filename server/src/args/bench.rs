@@ -25,7 +25,7 @@ pub struct Bench {
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub rounds: usize,
     /// About how long a turn takes, in seconds. It makes one batch at least.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0.6)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.5)]
     pub seconds: f64,
     /// Print one JSON object instead of tables.
     #[arg(long)]

@@ -1,10 +1,7 @@
 //! The size at which decoded images are kept.
 
-use fast_image_resize::images::{TypedImage, TypedImageRef};
-use fast_image_resize::pixels::U8x3;
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
-
-use super::pixels::room_for;
+use super::scratch::with_scratch;
+use super::shrink::Source;
 use crate::image::Image;
 
 /// The short side, in pixels, of the images from which `image_size` x `image_size` crops are taken: `ceil(image_size * 8 / 7)`, 256 for
@@ -60,37 +57,16 @@ pub fn resized(image: &Image, size: (u32, u32)) -> Image {
 ///
 /// Where a side is 0, or the part is larger than the image.
 pub(super) fn resized_part(image: &Image, part: (f64, f64), size: (u32, u32)) -> Image {
-    let source = (image.pixels(), image.width(), image.height());
-    resized_by(&mut Resizer::new(), source, part, size)
-}
-
-/// A part of `source`, which is pixels, width and height, at another size.
-pub(super) fn resized_by(
-    resizer: &mut Resizer,
-    source: (&[u8], u32, u32),
-    part: (f64, f64),
-    (width, height): (u32, u32),
-) -> Image {
-    let bytes = width as usize * height as usize * Image::CHANNELS;
-    let mut pixels = room_for(bytes);
-    pixels.resize(bytes, 0);
-    let source = TypedImageRef::<U8x3>::from_buffer(source.1, source.2, source.0)
-        .expect("three bytes for every pixel");
-    let mut target =
-        TypedImage::<U8x3>::from_buffer(width, height, &mut pixels).expect("three bytes for every pixel");
-    let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-        .crop(0.0, 0.0, part.0, part.1);
-    // Typed: the untyped call is generic code for every pixel type and instruction set, compiled into this crate.
-    resizer
-        .resize_typed(&source, &mut target, &options)
-        .expect("equal pixel types, and a part of the image");
-    Image::new(width, height, pixels)
+    let source = Source {
+        pixels: image.pixels(),
+        size: (image.width(), image.height()),
+        part,
+    };
+    with_scratch(|scratch| scratch.shrinker.shrink(source, size))
 }
 
 #[cfg(test)]
 mod tests {
-    use fast_image_resize::CpuExtensions;
     use proptest::prelude::*;
 
     use super::*;
@@ -156,28 +132,6 @@ mod tests {
                 .map(|(a, b)| a.abs_diff(*b))
                 .max();
             assert!(worst <= Some(1), "{width}x{height} to {side}: {worst:?}");
-        }
-    }
-
-    #[test]
-    #[allow(unsafe_code, reason = "choosing an instruction set by hand is marked unsafe")]
-    fn every_instruction_set_gives_the_same_pixels() {
-        let image = noise(211, 160);
-        let expected = resized(&image, (135, 102));
-        let mut sets = vec![CpuExtensions::None];
-        #[cfg(target_arch = "x86_64")]
-        sets.extend([CpuExtensions::Sse4_1, CpuExtensions::Avx2]);
-        for set in sets.into_iter().filter(CpuExtensions::is_supported) {
-            let mut resizer = Resizer::new();
-            // SAFETY: the machine has the instructions, as `is_supported` says.
-            unsafe { resizer.set_cpu_extensions(set) };
-            let found = resized_by(
-                &mut resizer,
-                (image.pixels(), 211, 160),
-                (211.0, 160.0),
-                (135, 102),
-            );
-            assert!(found == expected, "{set:?}");
         }
     }
 

@@ -14,6 +14,7 @@ mod file;
 mod pixels;
 mod reduced;
 mod scratch;
+mod shrink;
 
 pub use canonical::{canonical, canonical_short_side, canonical_size, resized};
 pub use error::{Blame, Error};
@@ -26,9 +27,10 @@ use std::io::Cursor;
 use ::image::metadata::Orientation as Turn;
 use ::image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
 
-use self::canonical::{resized_by, resized_part};
+use self::canonical::resized_part;
 use self::reduced::{Reduced, Scale};
-use self::scratch::with_scratch;
+use self::scratch::{Scratch, with_scratch};
+use self::shrink::Source;
 use crate::dataset::Orientation;
 use crate::header::{self, Format};
 use crate::image::Image;
@@ -130,11 +132,14 @@ fn whole(format: Format, decoder: impl ImageDecoder, short_side: Option<u32>) ->
         pixels::rgb(format, decoder, &mut pixels)?;
         return Ok(Image::new(width, height, pixels));
     }
-    with_scratch(|scratch| {
-        pixels::rgb(format, decoder, &mut scratch.pixels)?;
-        let source = (&scratch.pixels[..], width, height);
-        let part = (width.into(), height.into());
-        Ok(resized_by(&mut scratch.resizer, source, part, size))
+    with_scratch(|Scratch { pixels, shrinker }| {
+        pixels::rgb(format, decoder, pixels)?;
+        let source = Source {
+            pixels,
+            size: (width, height),
+            part: (width.into(), height.into()),
+        };
+        Ok(shrinker.shrink(source, size))
     })
 }
 

@@ -2,24 +2,24 @@
 
 use std::cell::RefCell;
 
-use fast_image_resize::Resizer;
+use super::shrink::Shrinker;
 
 /// Bytes above which a buffer goes back after use: those of 2.8 megapixels. Larger images are rare, for JPEGs are decoded to a part of
 /// their size.
 const KEPT: usize = 8 << 20;
 
-/// Memory for an image's own pixels, and a resizer with its own. Where each image takes new memory, the system's work for its pages is a
+/// Memory for an image's own pixels, and a shrinker with its own. Where each image takes new memory, the system's work for its pages is a
 /// quarter of the work for an image of 500 pixels.
 pub(super) struct Scratch {
     /// Of whatever was there before.
     pub(super) pixels: Vec<u8>,
-    pub(super) resizer: Resizer,
+    pub(super) shrinker: Shrinker,
 }
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
         pixels: Vec::new(),
-        resizer: Resizer::new(),
+        shrinker: Shrinker::default(),
     });
 }
 
@@ -30,8 +30,8 @@ pub(super) fn with_scratch<T>(work: impl FnOnce(&mut Scratch) -> T) -> T {
         if scratch.pixels.capacity() > KEPT {
             scratch.pixels = Vec::new();
         }
-        if scratch.resizer.size_of_internal_buffers() > KEPT {
-            scratch.resizer.reset_internal_buffers();
+        if scratch.shrinker.kept() > KEPT {
+            scratch.shrinker.forget();
         }
         made
     })
