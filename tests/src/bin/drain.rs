@@ -3,12 +3,20 @@
 //! One line of JSON: images per second, and CPU time (user and system) per image of the server and of this process. The first epoch warms
 //! the server's cache and is not counted.
 
-use std::{env, fs, time::Instant};
+use std::{
+    env, fs,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, bail};
-use equibatch_proto::v1::{ElementType, StreamBatchesRequest, batch_loader_client::BatchLoaderClient};
-use equibatch_tests::receive::{next, open};
-use tonic::transport::Endpoint;
+use equibatch_proto::v1::{Batch, ElementType, StreamBatchesRequest, stream_batches_response::Message};
+use equibatch_server::receive::{FRAME, Messages, Sizes, with_windows};
+use tonic::transport::{Channel, Endpoint};
+
+/// Images of a batch.
+const BATCH: usize = 64;
+/// Height and width of an image, in pixels.
+const SIZE: usize = 224;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -16,20 +24,30 @@ async fn main() -> Result<()> {
     let [address, server, epochs, rest @ ..] = &arguments[..] else {
         bail!("usage: drain ADDRESS SERVER_PID EPOCHS [f32|f16|u8]");
     };
-    let element = match rest.first().map(String::as_str) {
-        None | Some("f32") => ElementType::F32,
-        Some("f16") => ElementType::F16,
-        Some("u8") => ElementType::U8,
+    let (element, width) = match rest.first().map(String::as_str) {
+        None | Some("f32") => (ElementType::F32, 4),
+        Some("f16") => (ElementType::F16, 2),
+        Some("u8") => (ElementType::U8, 1),
         Some(other) => bail!("no element type {other}"),
     };
     let epochs: u32 = epochs.parse().context("EPOCHS")?;
-    let mut client = connect(address).await?;
     let mut request = StreamBatchesRequest {
         epochs: Some(epochs + 1),
+        batch_size: Some(BATCH as u32),
+        image_size: Some(SIZE as u32),
         ..StreamBatchesRequest::default()
     };
     request.set_element_type(element);
-    let (description, mut stream) = open(&mut client, request).await?;
+    let tensor = BATCH * 3 * SIZE * SIZE * width;
+    let sizes = Sizes {
+        tensor,
+        message: tensor + (1 << 20),
+    };
+    let mut stream = Messages::open(connect(address).await?, &request, sizes).await?;
+    let Some(Message::Description(description)) = stream.message().await?.and_then(|first| first.message)
+    else {
+        bail!("a stream begins with its description");
+    };
     for _ in 0..description.steps_per_epoch {
         next(&mut stream).await?.context("the first epoch")?;
     }
@@ -56,21 +74,19 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// A connection with windows and frames for batches.
-async fn connect(address: &str) -> Result<BatchLoaderClient<tonic::transport::Channel>> {
-    let variable = |name: &str, default: u32| {
-        env::var(name)
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(default)
-    };
-    let channel = Endpoint::from_shared(format!("http://{address}"))?
-        .initial_stream_window_size(variable("DRAIN_WINDOW", 16 << 20))
-        .initial_connection_window_size(variable("DRAIN_WINDOW", 16 << 20))
-        .max_frame_size(variable("DRAIN_FRAME", 256 << 10))
-        .connect()
-        .await?;
-    Ok(BatchLoaderClient::new(channel).max_decoding_message_size(usize::MAX))
+/// The next batch; `None` behind the last one.
+async fn next(stream: &mut Messages) -> Result<Option<Batch>> {
+    match stream.message().await?.and_then(|response| response.message) {
+        Some(Message::Batch(batch)) => Ok(Some(batch)),
+        None => Ok(None),
+        Some(other) => bail!("no batch, but {other:?}"),
+    }
+}
+
+/// A connection as the client has it to a server nearby.
+async fn connect(address: &str) -> Result<Channel> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))?.max_frame_size(FRAME);
+    Ok(with_windows(endpoint, Duration::ZERO).connect().await?)
 }
 
 /// CPU time that process `id` has used, user and system. The kernel counts in hundredths of a second.
