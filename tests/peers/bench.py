@@ -31,7 +31,7 @@ OURS = {
     "Equibatch, shared memory": ("shared_f32", "uncached_shared_f32"),
     "Equibatch, Unix socket": ("unix_f32", None),
     "Equibatch, TCP": ("stream_f32", "uncached_f32"),
-    "Equibatch, TCP, u8": ("stream_u8", None),
+    "Equibatch, TCP, u8": ("stream_u8", "uncached_u8"),
 }
 PACKAGES = ("opencv-python-headless", "nvidia-dali-cuda120", "albumentations", "torch", "torchvision", "pillow", "tensorflow-cpu", "numpy")
 

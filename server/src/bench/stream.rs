@@ -40,6 +40,7 @@ pub(super) fn join(subject: &Subject, turns: &mut Turns) -> Result<(), Error> {
         ("shared_f32", &cached, Way::SharedMemory, f32),
         ("shared_u8", &cached, Way::SharedMemory, u8),
         ("uncached_f32", &uncached, Way::Tcp, f32),
+        ("uncached_u8", &uncached, Way::Tcp, u8),
         ("uncached_shared_f32", &uncached, Way::SharedMemory, f32),
     ] {
         turns.join(name, receive(serving, way, subject, element_type)?);

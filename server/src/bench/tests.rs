@@ -103,6 +103,7 @@ fn streams_reach_their_receiver_by_every_way() {
             "shared_f32_cpu_ms",
             "shared_u8_cpu_ms",
             "uncached_f32_cpu_ms",
+            "uncached_u8_cpu_ms",
             "uncached_shared_f32_cpu_ms",
             "raw_tcp_f32_cpu_ms",
             "raw_tcp_u8_cpu_ms",

@@ -1,15 +1,18 @@
 //! Our half of `make parity`: a whole training run, and everything that another program needs to repeat it on the same batches.
 //!
-//! `parity ADDRESS FOLDER ARCH SIZE BATCH EPOCHS SEED MAX_LR` writes `initial.safetensors` (parameters and statistics before the first step),
-//! `masks.safetensors` (dropout masks, `LAYER.STEP`) and `report.json` (the run's configuration, the loss of every step, the last
-//! validation). `tests/generate/parity.py` starts it.
+//! `parity ADDRESS FOLDER ARCH SIZE BATCH EPOCHS SEED MAX_LR RUNS` writes `initial.safetensors` (parameters and statistics before the first
+//! step), `masks.safetensors` (dropout masks, `LAYER.STEP`) and `report.json` (the run's configuration; for each of `RUNS` runs the loss of
+//! every step and the last validation). All runs but the first start from weights that are each moved by one rounding.
+//! `tests/generate/parity.py` starts it.
 
-use std::{collections::BTreeMap, env, fs, path::Path, sync::atomic::AtomicBool};
+use std::{collections::BTreeMap, env, fs, mem, path::Path, sync::atomic::AtomicBool};
 
 use anyhow::{Context as _, Result, ensure};
 use equibatch_client::{
     learn::{
-        architecture, dropout,
+        architecture,
+        checkpoint::Checkpoint,
+        dropout,
         fit::{EpochRecord, Fit, Observer, StepEvent},
         learner::Learner,
         metrics::Figures,
@@ -19,13 +22,14 @@ use equibatch_client::{
     runtime::{Runtime, SessionOptions},
     stream::{BatchRequest, Patience, Servers, Split},
 };
+use equibatch_server::random::{Purpose, generator, uniform};
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::json;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [address, folder, arch, size, batch, epochs, seed, max_lr] = &*arguments else {
-        anyhow::bail!("usage: parity ADDRESS FOLDER ARCH SIZE BATCH EPOCHS SEED MAX_LR");
+    let [address, folder, arch, size, batch, epochs, seed, max_lr, runs] = &*arguments else {
+        anyhow::bail!("usage: parity ADDRESS FOLDER ARCH SIZE BATCH EPOCHS SEED MAX_LR RUNS");
     };
     let folder = Path::new(folder);
     let servers = Servers::open(address, Patience::default())?;
@@ -41,28 +45,47 @@ fn main() -> Result<()> {
             ..RunConfig::default()
         },
     )?;
-    let run = RunFolder::create(&folder.join("run"), &config)?;
     let runtime = Runtime::load()?;
-    let mut learner = Learner::new(&runtime, &config, &SessionOptions::default())?;
-    fs::write(
-        folder.join("initial.safetensors"),
-        learner.checkpoint()?.to_bytes(),
-    )?;
+    let mut start = Learner::new(&runtime, &config, &SessionOptions::default())?.checkpoint()?;
+    fs::write(folder.join("initial.safetensors"), start.to_bytes())?;
     fs::write(folder.join("masks.safetensors"), masks(&config)?)?;
-    let mut diary = Diary::default();
-    let fit = Fit {
-        servers: &servers,
-        learner: &mut learner,
-        run: &run,
-        prefetch: 3,
-        has_valid: true,
-        stop: &AtomicBool::new(false),
-    };
-    fit.run(&mut diary)?;
-    let valid = diary.valid.context("there are no validation images")?;
-    let report = json!({ "config": config, "losses": diary.losses, "valid": valid });
+    let mut runs_done = vec![];
+    for number in 0..runs.parse()? {
+        let exact = start.clone();
+        if number > 0 {
+            nudge(&mut start, number);
+        }
+        let run = RunFolder::create(&folder.join(format!("run-{number}")), &config)?;
+        let mut learner = Learner::new(&runtime, &config, &SessionOptions::default())?;
+        learner.restore(mem::replace(&mut start, exact))?;
+        let mut diary = Diary::default();
+        let fit = Fit {
+            servers: &servers,
+            learner: &mut learner,
+            run: &run,
+            prefetch: 3,
+            has_valid: true,
+            stop: &AtomicBool::new(false),
+        };
+        fit.run(&mut diary)?;
+        let valid = diary.valid.context("there are no validation images")?;
+        runs_done.push(json!({ "losses": diary.losses, "valid": valid }));
+    }
+    let report = json!({ "config": config, "runs": runs_done });
     fs::write(folder.join("report.json"), serde_json::to_string_pretty(&report)?)?;
     Ok(())
+}
+
+/// Moves every weight and statistic by one rounding, up or down.
+fn nudge(start: &mut Checkpoint, seed: u64) {
+    let mut generator = generator(seed, Purpose::Drawing, &[]);
+    let tensors = start.tensors.iter_mut();
+    for (_, tensor) in tensors.filter(|(name, _)| !name.contains("moment")) {
+        for value in &mut tensor.data {
+            let is_up = uniform(&mut generator, 0.0, 1.0) < 0.5;
+            *value = if is_up { value.next_up() } else { value.next_down() };
+        }
+    }
 }
 
 /// What only the stream itself tells.
