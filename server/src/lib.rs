@@ -20,6 +20,7 @@
 //! | [`sampling`] | which sample stands at which place of which batch |
 //! | [`decode`], [`cache`] | files to pixels; decoded images under a byte budget |
 //! | [`augment`], [`tensor`] | drawing an augmentation; one pass from pixels to tensor |
+//! | [`machine`] | what the processor can do |
 //! | [`memory`] | what batches lie in, private or shared with another process |
 //! | [`pipeline`] | the engine: streams of batches, made by threads of its own |
 //! | [`service`] | the gRPC face |
@@ -62,6 +63,7 @@ pub mod files;
 pub mod geometry;
 pub mod header;
 pub mod image;
+pub mod machine;
 pub mod memory;
 pub mod moments;
 pub mod pipeline;

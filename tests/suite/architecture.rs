@@ -19,10 +19,11 @@ const SERVER: Rules = &[
     ("sheet", &[]),
     ("files", &[]),
     ("memory", &[]),
+    ("machine", &[]),
     ("moments", &["image"]),
     ("dataset", &["header", "random"]),
     ("sampling", &["random"]),
-    ("decode", &["dataset", "header", "image"]),
+    ("decode", &["dataset", "header", "image", "machine"]),
     ("cache", &["image"]),
     ("retouch", &[]),
     ("blend", &[]),
@@ -30,7 +31,7 @@ const SERVER: Rules = &[
         "augment",
         &["blend", "geometry", "image", "random", "retouch", "tone"],
     ),
-    ("tensor", &["blend", "geometry", "image", "tone"]),
+    ("tensor", &["blend", "geometry", "image", "machine", "tone"]),
     (
         "pipeline",
         &[

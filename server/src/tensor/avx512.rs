@@ -1,7 +1,6 @@
 //! The kernel with AVX-512: sixteen pixels at a time.
 //!
-//! Needs VBMI and VNNI, too, which Intel has since Ice Lake and AMD since Zen 4. Each step does to sixteen lanes what [`scalar`] does
-//! to one.
+//! Each step does to sixteen lanes what [`scalar`] does to one.
 
 use std::arch::x86_64::*;
 
@@ -9,22 +8,9 @@ use super::curve::{Curve, GREY, Line, Quadratics, SEGMENTS};
 use super::grid::{FRACTION_BITS, ONE, RowStart};
 use super::scalar;
 use super::write::Job;
+use crate::machine::Avx512;
 
 const LANES: usize = 16;
-
-/// Proof that the machine has the instructions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Avx512(());
-
-impl Avx512 {
-    pub(super) fn detect() -> Option<Self> {
-        (is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512vbmi")
-            && is_x86_feature_detected!("avx512vnni"))
-        .then_some(Self(()))
-    }
-}
 
 /// Does what [`scalar::rows`] does.
 pub(super) fn rows(_: Avx512, job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3]) {

@@ -17,7 +17,7 @@ enum Kind {
     #[cfg(target_arch = "x86_64")]
     Avx2(super::avx2::Avx2),
     #[cfg(target_arch = "x86_64")]
-    Avx512(super::avx512::Avx512),
+    Avx512(crate::machine::Avx512),
     #[cfg(target_arch = "aarch64")]
     Neon(super::neon::Neon),
 }
@@ -34,7 +34,7 @@ impl InstructionSet {
             let mut available = Vec::new();
             #[cfg(target_arch = "x86_64")]
             {
-                available.extend(super::avx512::Avx512::detect().map(|token| Self(Kind::Avx512(token))));
+                available.extend(crate::machine::Avx512::detect().map(|token| Self(Kind::Avx512(token))));
                 available.extend(super::avx2::Avx2::detect().map(|token| Self(Kind::Avx2(token))));
             }
             #[cfg(target_arch = "aarch64")]

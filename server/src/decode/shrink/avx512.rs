@@ -1,13 +1,12 @@
 //! Shrinking with AVX-512: a row of the result at a time, first all columns of it, then along it, so that what lies between the two passes
 //! never leaves the nearest cache.
 //!
-//! Needs VBMI and VNNI, too, which Intel has since Ice Lake and AMD since Zen 4. Bytes of the same numbers as fast_image_resize's portable
-//! code, which is the twin that it is tested against.
+//! The bytes are those of fast_image_resize's portable code, which is the twin that it is tested against.
 
 use std::arch::x86_64::*;
 
 use super::weights::{Axis, Place, TAPS};
-use crate::image::Image;
+use crate::{image::Image, machine::Avx512};
 
 const CHANNELS: usize = Image::CHANNELS;
 
@@ -22,20 +21,6 @@ const WIDEST: u32 = 8192;
 
 /// Most pairs of weights.
 const PAIRS: usize = TAPS / 2;
-
-/// Proof that the machine has the instructions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Avx512(());
-
-impl Avx512 {
-    pub(super) fn detect() -> Option<Self> {
-        (is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512vbmi")
-            && is_x86_feature_detected!("avx512vnni"))
-        .then_some(Self(()))
-    }
-}
 
 /// How images of one size become images of another one.
 #[derive(Debug)]

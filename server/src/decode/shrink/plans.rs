@@ -1,7 +1,8 @@
 //! How images of some sizes are made smaller, kept for the next ones.
 
 use super::Source;
-use super::avx512::{Avx512, Plan};
+use super::avx512::Plan;
+use crate::machine::Avx512;
 
 /// Most sizes that are remembered. In most folders a few are those of most images.
 const KEPT: usize = 8;

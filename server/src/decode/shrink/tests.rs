@@ -85,7 +85,7 @@ fn photographs_are_shrunk_here_where_the_machine_can() {
         part: (500.0, 375.0),
     };
     let mut done = vec![];
-    let can = avx512::Avx512::detect().is_some();
+    let can = crate::machine::Avx512::detect().is_some();
     assert_eq!(plans::Plans::default().shrink(source, (341, 256), &mut done), can);
     assert_eq!(done.len(), if can { 341 * 256 * 3 } else { 0 });
 }
