@@ -48,6 +48,7 @@ pub fn put_setup_over(args: &Setup, config: &mut RunConfig) {
     put(&mut config.batch_size, images.batch_size.as_ref());
     put(&mut config.image_size, images.size.as_ref());
     put(&mut config.balance, images.balance.as_ref());
+    config.images_per_epoch = images.images_per_epoch.or(config.images_per_epoch);
     put(&mut config.recipe, images.recipe.as_ref());
     put(&mut config.wire, images.wire.as_ref());
     put(&mut config.mean, images.mean.as_ref());

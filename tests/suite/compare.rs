@@ -21,6 +21,8 @@ fn compare(server: &str, out: &Path, more: &[&str]) -> std::process::Output {
         "1",
     ]);
     arguments.extend(["--threads", "1", "--recipe", "flip", "--seed", "5"]);
+    // As many as balancing makes of them, so that both ways take equally many steps.
+    arguments.extend(["--images-per-epoch", "32"]);
     arguments.extend(more);
     client(&arguments)
 }
@@ -88,6 +90,7 @@ fn a_comparison_repeats_judges_and_goes_on_where_it_stopped() {
         assert!((mean - whole).abs() < 1e-12, "as many images in each repeat");
         let config = fs::read_to_string(out.join(format!("{name}-6/config.json"))).unwrap();
         assert!(config.contains(&format!("\"balance\": \"{name}\"")), "{config}");
+        assert!(config.contains("\"steps_per_epoch\": 4"), "{config}");
     }
     assert_eq!(comparison["tests"][0]["repeats"].as_array().unwrap().len(), 2);
     for file in [

@@ -51,6 +51,10 @@ pub struct Images {
     /// proportions. [default: oversample]
     #[arg(long, value_name = "POLICY")]
     pub balance: Option<Balance>,
+    /// Images of an epoch, however many there are: classes are drawn in the same proportions, more or less often. Epochs of different
+    /// policies become equally long by it. [default: what --balance makes of the images]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub images_per_epoch: Option<u64>,
     /// Augmentation: a preset such as none, fastai, light or flip-only, parts such as 'flip rotate(10)', or both; `server recipe` lists
     /// them all. [default: fastai]
     #[arg(long, value_name = "TEXT")]

@@ -74,6 +74,7 @@ pub(super) fn ask_for_images(servers: &Servers, config: &mut RunConfig) -> Resul
         seed: config.seed,
         epochs: 1,
         balance: Some(config.balance.clone()),
+        images_per_epoch: config.images_per_epoch,
         normalization: Some((config.mean, config.std)),
         recipe: config.recipe.clone(),
         wire: config.wire,

@@ -161,6 +161,8 @@ pub struct BatchRequest {
     pub image_size: u32,
     /// Absent: the server's default for the split.
     pub balance: Option<Balance>,
+    /// Images of an epoch. Absent: as many as the balance makes of the split.
+    pub images_per_epoch: Option<u64>,
     /// Augmentation, in the server's text form: `none`, `fastai`, `light rotate(15)`. Empty: the server's default for the split.
     pub recipe: String,
     /// Where given, a dataset with another fingerprint is refused. Hexadecimal.
@@ -192,6 +194,7 @@ impl BatchRequest {
             batch_size,
             image_size,
             balance: None,
+            images_per_epoch: None,
             recipe: String::new(),
             expected_fingerprint: String::new(),
             stride: Stride::ALL,
@@ -213,6 +216,7 @@ impl BatchRequest {
             batch_size: Some(self.batch_size),
             image_size: Some(self.image_size),
             balance: self.balance.as_ref().map(Balance::to_wire),
+            images_per_epoch: self.images_per_epoch,
             recipe: (!self.recipe.is_empty()).then(|| v1::Recipe {
                 text: self.recipe.clone(),
                 ..v1::Recipe::default()

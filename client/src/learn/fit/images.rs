@@ -32,6 +32,7 @@ pub fn open(
         epochs: config.before.epochs + epochs,
         start: Some(progress.place()),
         balance: Some(config.balance.clone()),
+        images_per_epoch: config.images_per_epoch,
         normalization: Some((config.mean, config.std)),
         recipe: config.recipe.clone(),
         wire: config.wire,

@@ -60,6 +60,9 @@ pub struct RunConfig {
     pub image_size: u32,
     /// How often each class is drawn.
     pub balance: Balance,
+    /// Images of an epoch. Absent: as many as the balance makes of the split.
+    #[serde(default)]
+    pub images_per_epoch: Option<u64>,
     /// Augmentation, resolved, in the server's text form. Empty in runs of before there was a choice: the default.
     #[serde(default)]
     pub recipe: String,
@@ -141,6 +144,7 @@ impl Default for RunConfig {
             accumulate: 1,
             image_size: 224,
             balance: Balance::Oversample,
+            images_per_epoch: None,
             recipe: String::new(),
             wire: Wire::F32,
             policy: Policy::default(),
