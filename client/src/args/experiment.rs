@@ -24,6 +24,25 @@ const STAGES: &str = "stage";
 const NAME: &str = "name";
 /// Flags that a file cannot have, because they are about the whole, and those that only the first stage can.
 const TYPED_ONLY: [&str; 6] = ["experiment", "stage", "resume", "out", "help", "verbose"];
+/// Flags that a file cannot have, because they say where training is done and not what is trained: a file is for every machine.
+const OF_THE_MACHINE: [&str; 16] = [
+    "server",
+    "retry-for",
+    "stall-timeout",
+    "weight",
+    "tls-ca",
+    "tls-cert",
+    "tls-key",
+    "token-file",
+    "no-shared-memory",
+    "device",
+    "threads",
+    "operators",
+    "prefetch",
+    "offline",
+    "hf-home",
+    "hf-endpoint",
+];
 
 /// One stage as the file has it.
 #[derive(Debug)]
@@ -118,7 +137,14 @@ impl File<'_> {
         (name, key): (&str, Range<usize>),
         (value, place): (&DeValue<'_>, Range<usize>),
     ) -> Result<Vec<Word>, Error> {
-        let is_key = |arg: &&Arg| arg.get_long().is_some_and(|long| !TYPED_ONLY.contains(&long));
+        if OF_THE_MACHINE.contains(&name) {
+            let reason = format!("{name} says where training is done, and is typed: --{name}");
+            return Err(self.fail(Some(key), reason));
+        }
+        let is_key = |arg: &&Arg| {
+            arg.get_long()
+                .is_some_and(|long| !TYPED_ONLY.contains(&long) && !OF_THE_MACHINE.contains(&long))
+        };
         let arg = train
             .get_arguments()
             .find(|arg| is_key(arg) && arg.get_long() == Some(name));
@@ -251,6 +277,7 @@ mod tests {
                 &["line 3", "colour is not known", "max-lr"],
             ),
             ("out = \"x\"\n[[stage]]", &["line 1", "out is not known"]),
+            ("[[stage]]\ndevice = \"cuda\"", &["line 2", "device", "--device"]),
             ("[[stage]]\nepochs = 0", &["line 2", "--epochs", "'0'"]),
             ("epochs = 3\n[[stage]]\nepochs = 0", &["line 3", "--epochs"]),
             ("max-lr = \"fast\"\n[[stage]]", &["line 1", "--max-lr", "fast"]),
@@ -276,6 +303,15 @@ mod tests {
             .expect_err("no file")
             .to_string();
         assert!(error.contains("nowhere.toml"), "{error}");
+    }
+
+    #[test]
+    fn what_is_of_the_machine_is_a_flag() {
+        let train = train_command();
+        let flags: Vec<&str> = train.get_arguments().filter_map(Arg::get_long).collect();
+        for flag in OF_THE_MACHINE {
+            assert!(flags.contains(&flag), "{flag}");
+        }
     }
 
     #[test]
