@@ -194,7 +194,8 @@ async fn a_flood_of_frames_costs_bounded_memory_and_nobody_else() {
         assert!(sent.count() > 0, "{name}");
         assert_serves(&server).await;
     }
-    let grown = server.peak_memory() - before;
+    // The kernel counts in parts: a peak may be read a little below what was read before.
+    let grown = server.peak_memory().saturating_sub(before);
     assert!(grown < 64 << 20, "{grown} bytes");
 }
 

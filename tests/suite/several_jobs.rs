@@ -190,7 +190,8 @@ fn one_of_four_clients_is_stuck_and_costs_the_others_its_window_and_no_more() {
     assert!(given >= f64::from(32 * 20 * 3), "{given}");
     // The rest was made for the one who is stuck: a window, and one batch that is handed over.
     assert!(made - given <= f64::from(4 * batch), "{made} made, {given} given");
-    let grown = server.peak_memory() - before;
+    // The kernel counts in parts: a peak may be read a little below what was read before.
+    let grown = server.peak_memory().saturating_sub(before);
     assert!(
         grown < 4 * (32 << 20) + (64 << 20),
         "{grown} bytes for windows of 32 MiB"
