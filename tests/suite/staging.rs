@@ -10,7 +10,7 @@ use equibatch_client::{
         run::{RunConfig, RunFolder},
     },
     runtime::{Runtime, SessionOptions, Staging},
-    stream::{Balance, BatchRequest, Patience, Servers, Split},
+    stream::{Patience, Servers},
 };
 use equibatch_tests::{images::ImageFolder, process::ServerProcess};
 
@@ -29,22 +29,7 @@ impl Observer for Judged {
 }
 
 fn config(servers: &Servers, accumulate: u32) -> RunConfig {
-    let request = BatchRequest {
-        seed: 3,
-        epochs: 3,
-        balance: Some(Balance::Oversample),
-        ..BatchRequest::evaluation("", Split::Train, BATCH * accumulate, SIZE)
-    };
-    let stream = servers.stream(&request, 1).unwrap().description().clone();
-    RunConfig {
-        dataset: stream.dataset,
-        fingerprint: stream.fingerprint,
-        classes: stream.classes,
-        steps_per_epoch: stream.steps_per_epoch,
-        recipe: stream.recipe,
-        mean: stream.mean,
-        std: stream.std,
-        canonical_short_side: stream.canonical_short_side,
+    let asked = RunConfig {
         arch: "resnet18@8".to_owned(),
         epochs: 3,
         batch_size: BATCH,
@@ -52,7 +37,9 @@ fn config(servers: &Servers, accumulate: u32) -> RunConfig {
         image_size: SIZE,
         seed: 3,
         ..RunConfig::default()
-    }
+    };
+    let stream = servers.stream(&asked.images(3), 1).unwrap();
+    asked.described(stream.description())
 }
 
 /// The files of a run, and the losses of the search for a learning rate before it.

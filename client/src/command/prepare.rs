@@ -10,7 +10,7 @@ use crate::{
         run::RunConfig,
     },
     runtime::{Runtime, SessionOptions},
-    stream::{Balance, BatchRequest, DatasetDescription, Servers, Split, StreamDescription},
+    stream::{Balance, DatasetDescription, Servers, Split, StreamDescription},
     weights::{Adoption, Hub},
 };
 
@@ -70,22 +70,7 @@ fn warn_of_double_weight(config: &RunConfig) {
 
 /// What the stream is like is known only from the stream itself.
 pub(super) fn ask_for_images(servers: &Servers, config: &mut RunConfig) -> Result<StreamDescription> {
-    let request = BatchRequest {
-        seed: config.seed,
-        epochs: 1,
-        balance: Some(config.balance.clone()),
-        images_per_epoch: config.images_per_epoch,
-        normalization: Some((config.mean, config.std)),
-        recipe: config.recipe.clone(),
-        wire: config.wire,
-        ..BatchRequest::evaluation(
-            &config.dataset,
-            Split::Train,
-            config.images_per_step(),
-            config.image_size,
-        )
-    };
-    let stream = servers.stream(&request, 1)?.description().clone();
+    let stream = servers.stream(&config.images(1), 1)?.description().clone();
     if stream.steps_per_epoch == 0 {
         let images = stream.images_per_epoch;
         let message = format!(
@@ -94,17 +79,7 @@ pub(super) fn ask_for_images(servers: &Servers, config: &mut RunConfig) -> Resul
         );
         return Err(UsageError(message).into());
     }
-    *config = RunConfig {
-        dataset: stream.dataset.clone(),
-        fingerprint: stream.fingerprint.clone(),
-        classes: stream.classes.clone(),
-        steps_per_epoch: stream.steps_per_epoch,
-        recipe: stream.recipe.clone(),
-        mean: stream.mean,
-        std: stream.std,
-        canonical_short_side: stream.canonical_short_side,
-        ..config.clone()
-    };
+    *config = config.clone().described(&stream);
     Ok(stream)
 }
 

@@ -153,6 +153,31 @@ impl Graph {
         }))
     }
 
+    /// The same program with every node replaced by what `rewire` wires for it in the new graph, from the node and its operands there.
+    ///
+    /// # Errors
+    /// Those of `rewire`.
+    pub(super) fn rewired(
+        &self,
+        mut rewire: impl FnMut(&mut Self, &Node, &[Value]) -> Result<Vec<Value>, Error>,
+    ) -> Result<Self, Error> {
+        let mut to = Self::new();
+        let mut images: Vec<Value> = Vec::with_capacity(self.values.len());
+        for value in self.values() {
+            images.extend(to.leaf_of(self, value)?);
+            // A node's results follow one another, so the first brings them all.
+            if let Origin::Node(id, 0) = self.origin(value) {
+                let node = self.node(*id);
+                let inputs: Vec<Value> = node.inputs.iter().map(|input| images[input.index()]).collect();
+                images.extend(to.scoped(&node.scope, |to| rewire(to, node, &inputs))?);
+            }
+        }
+        for (name, value) in self.outputs() {
+            to.output(name, images[value.index()])?;
+        }
+        Ok(to)
+    }
+
     fn record(&mut self, tensor_type: TensorType, origin: Origin) -> Value {
         let value = Value(index(self.values.len()));
         self.values.push(Record { tensor_type, origin });

@@ -66,13 +66,13 @@ pub(super) fn resized_part(image: &Image, part: (f64, f64), size: (u32, u32)) ->
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
     /// Pixels without pattern, from an integer hash.
-    fn noise(width: u32, height: u32) -> Image {
+    pub(in crate::decode) fn noise(width: u32, height: u32) -> Image {
         let bytes = width * height * 3;
         let pixels = (0..bytes)
             .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)

@@ -5,7 +5,7 @@
 //! every step and the last validation). All runs but the first start from weights that are each moved by one rounding.
 //! `tests/generate/parity.py` starts it.
 
-use std::{collections::BTreeMap, env, fs, mem, path::Path, sync::atomic::AtomicBool};
+use std::{collections::BTreeMap, env, fs, path::Path, sync::atomic::AtomicBool};
 
 use anyhow::{Context as _, Result, ensure};
 use equibatch_client::{
@@ -20,7 +20,7 @@ use equibatch_client::{
     },
     program::{TrainSpec, train_graph},
     runtime::{Runtime, SessionOptions},
-    stream::{BatchRequest, Patience, Servers, Split},
+    stream::{Patience, Servers},
 };
 use equibatch_server::random::{Purpose, generator, uniform};
 use safetensors::{Dtype, tensor::TensorView};
@@ -33,31 +33,34 @@ fn main() -> Result<()> {
     };
     let folder = Path::new(folder);
     let servers = Servers::open(address, Patience::default())?;
-    let config = configuration(
-        &servers,
-        RunConfig {
-            arch: arch.clone(),
-            image_size: size.parse()?,
-            batch_size: batch.parse()?,
-            epochs: epochs.parse()?,
-            seed: seed.parse()?,
-            max_lr: max_lr.clone(),
-            ..RunConfig::default()
-        },
-    )?;
+    let asked = RunConfig {
+        arch: arch.clone(),
+        image_size: size.parse()?,
+        batch_size: batch.parse()?,
+        epochs: epochs.parse()?,
+        seed: seed.parse()?,
+        max_lr: max_lr.clone(),
+        ..RunConfig::default()
+    };
+    let stream = servers
+        .stream(&asked.images(asked.epochs), 1)?
+        .description()
+        .clone();
+    ensure!(stream.steps_per_epoch > 0, "an epoch has no full batch");
+    let config = asked.described(&stream);
     let runtime = Runtime::load()?;
-    let mut start = Learner::new(&runtime, &config, &SessionOptions::default())?.checkpoint()?;
+    let start = Learner::new(&runtime, &config, &SessionOptions::default())?.checkpoint()?;
     fs::write(folder.join("initial.safetensors"), start.to_bytes())?;
     fs::write(folder.join("masks.safetensors"), masks(&config)?)?;
     let mut runs_done = vec![];
     for number in 0..runs.parse()? {
-        let exact = start.clone();
+        let mut from = start.clone();
         if number > 0 {
-            nudge(&mut start, number);
+            nudge(&mut from, number);
         }
         let run = RunFolder::create(&folder.join(format!("run-{number}")), &config)?;
         let mut learner = Learner::new(&runtime, &config, &SessionOptions::default())?;
-        learner.restore(mem::replace(&mut start, exact))?;
+        learner.restore(from)?;
         let mut diary = Diary::default();
         let fit = Fit {
             servers: &servers,
@@ -86,29 +89,6 @@ fn nudge(start: &mut Checkpoint, seed: u64) {
             *value = if is_up { value.next_up() } else { value.next_down() };
         }
     }
-}
-
-/// What only the stream itself tells.
-fn configuration(servers: &Servers, config: RunConfig) -> Result<RunConfig> {
-    let request = BatchRequest {
-        seed: config.seed,
-        epochs: config.epochs,
-        balance: Some(config.balance.clone()),
-        ..BatchRequest::evaluation("", Split::Train, config.batch_size, config.image_size)
-    };
-    let stream = servers.stream(&request, 1)?.description().clone();
-    ensure!(stream.steps_per_epoch > 0, "an epoch has no full batch");
-    Ok(RunConfig {
-        dataset: stream.dataset,
-        fingerprint: stream.fingerprint,
-        classes: stream.classes,
-        steps_per_epoch: stream.steps_per_epoch,
-        recipe: stream.recipe,
-        mean: stream.mean,
-        std: stream.std,
-        canonical_short_side: stream.canonical_short_side,
-        ..config
-    })
 }
 
 /// The masks of all steps, as the learner draws them.

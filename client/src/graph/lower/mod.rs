@@ -13,7 +13,7 @@ mod group_conv_weight;
 mod pool;
 mod relu;
 
-use super::value::{Origin, Value};
+use super::value::Value;
 use super::{Composite, Error, Graph, Node, Op};
 
 /// The same program without composites: every node is an operator of ONNX's default domain.
@@ -21,22 +21,7 @@ use super::{Composite, Error, Graph, Node, Op};
 /// # Errors
 /// None for a graph that was built here: a spelling that does not fit its composite is a defect of this module.
 pub fn lower(graph: &Graph) -> Result<Graph, Error> {
-    let mut lowered = Graph::new();
-    let mut images: Vec<Value> = Vec::with_capacity(graph.values().len());
-    for value in graph.values() {
-        images.extend(lowered.leaf_of(graph, value)?);
-        // A node's results follow one another, so the first brings them all.
-        if let Origin::Node(id, 0) = graph.origin(value) {
-            let node = graph.node(*id);
-            let inputs: Vec<Value> = node.inputs.iter().map(|input| images[input.index()]).collect();
-            let results = lowered.scoped(&node.scope, |lowered| rewire(lowered, node, &inputs))?;
-            images.extend(results);
-        }
-    }
-    for (name, value) in graph.outputs() {
-        lowered.output(name, images[value.index()])?;
-    }
-    Ok(lowered)
+    graph.rewired(rewire)
 }
 
 fn rewire(lowered: &mut Graph, node: &Node, inputs: &[Value]) -> Result<Vec<Value>, Error> {

@@ -13,26 +13,11 @@ use crate::graph::{ElementType, Error, Graph, Op};
 /// # Errors
 /// None for a graph that was built here.
 pub fn merge_casts(graph: &Graph) -> Result<Graph, Error> {
-    let mut merged = Graph::new();
     let mut known = HashMap::new();
-    let mut images: Vec<Value> = Vec::with_capacity(graph.values().len());
-    for value in graph.values() {
-        images.extend(merged.leaf_of(graph, value)?);
-        let Origin::Node(id, 0) = graph.origin(value) else {
-            continue;
-        };
-        let node = graph.node(*id);
-        let inputs: Vec<Value> = node.inputs.iter().map(|input| images[input.index()]).collect();
-        let results = merged.scoped(&node.scope, |merged| match (&node.op, &*inputs) {
-            (Op::Cast(to), &[x]) => converted(merged, &mut known, x, *to).map(|result| vec![result]),
-            (op, inputs) => merged.push(op.clone(), inputs),
-        })?;
-        images.extend(results);
-    }
-    for (name, value) in graph.outputs() {
-        merged.output(name, images[value.index()])?;
-    }
-    Ok(merged)
+    graph.rewired(|merged, node, inputs| match (&node.op, inputs) {
+        (Op::Cast(to), &[x]) => converted(merged, &mut known, x, *to).map(|result| vec![result]),
+        (op, inputs) => merged.push(op.clone(), inputs),
+    })
 }
 
 /// `x` in another type, from the earliest value that it can be had from.

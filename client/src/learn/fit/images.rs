@@ -9,7 +9,7 @@ use std::{
 use super::Error;
 use crate::{
     learn::{checkpoint::Progress, learner::Learner},
-    stream::{self, Batch, BatchRequest, BatchStream, Servers, Split},
+    stream::{self, Batch, BatchRequest, BatchStream, Servers},
 };
 
 /// How long a wait for a batch may go on before the order to stop is looked for.
@@ -28,22 +28,10 @@ pub fn open(
 ) -> Result<BatchStream, Error> {
     let config = &progress.config;
     let request = BatchRequest {
-        seed: config.seed,
-        epochs: config.before.epochs + epochs,
         start: Some(progress.place()),
-        balance: Some(config.balance.clone()),
-        images_per_epoch: config.images_per_epoch,
-        normalization: Some((config.mean, config.std)),
-        recipe: config.recipe.clone(),
-        wire: config.wire,
         expected_fingerprint: config.fingerprint.clone(),
         reports: true,
-        ..BatchRequest::evaluation(
-            &config.dataset,
-            Split::Train,
-            config.images_per_step(),
-            config.image_size,
-        )
+        ..config.images(config.before.epochs + epochs)
     };
     let stream = servers.stream(&request, prefetch)?;
     let description = stream.description();

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     learn::{fit::policy::Policy, targets::Loss},
     program::{Head, Precision},
-    stream::{Balance, Wire},
+    stream::{Balance, BatchRequest, Split, StreamDescription, Wire},
     weights::Source,
 };
 
@@ -167,6 +167,42 @@ impl RunConfig {
     #[must_use]
     pub fn images_per_step(&self) -> u32 {
         self.batch_size.saturating_mul(self.accumulate)
+    }
+
+    /// The request for its training images, of `epochs` epochs from the first on.
+    #[must_use]
+    pub fn images(&self, epochs: u32) -> BatchRequest {
+        BatchRequest {
+            seed: self.seed,
+            epochs,
+            balance: Some(self.balance.clone()),
+            images_per_epoch: self.images_per_epoch,
+            normalization: Some((self.mean, self.std)),
+            recipe: self.recipe.clone(),
+            wire: self.wire,
+            ..BatchRequest::evaluation(
+                &self.dataset,
+                Split::Train,
+                self.images_per_step(),
+                self.image_size,
+            )
+        }
+    }
+
+    /// With what only the stream of its images tells.
+    #[must_use]
+    pub fn described(self, stream: &StreamDescription) -> Self {
+        Self {
+            dataset: stream.dataset.clone(),
+            fingerprint: stream.fingerprint.clone(),
+            classes: stream.classes.clone(),
+            steps_per_epoch: stream.steps_per_epoch,
+            recipe: stream.recipe.clone(),
+            mean: stream.mean,
+            std: stream.std,
+            canonical_short_side: stream.canonical_short_side,
+            ..self
+        }
     }
 
     /// Names every field in which `other` differs, in words; empty where none does.

@@ -10,6 +10,17 @@ use crate::{
     program::{ElementType, Role, StatePair, ValueInfo},
 };
 
+/// A parameter of two elements.
+fn pair(name: &str, output: Option<&str>) -> StatePair {
+    StatePair {
+        name: name.to_owned(),
+        input: name.to_owned(),
+        output: output.map(str::to_owned),
+        shape: [2].into(),
+        role: Role::Parameter,
+    }
+}
+
 /// `total.next = total + amount`, `sum = total + amount + fixed`.
 fn accumulator() -> Program {
     let mut graph = Graph::new();
@@ -21,13 +32,6 @@ fn accumulator() -> Program {
     let sum = g.add(next, fixed).expect("equal shapes");
     g.output("total.next", next).expect("an output");
     g.output("sum", sum).expect("an output");
-    let pair = |name: &str, output: Option<&str>| StatePair {
-        name: name.to_owned(),
-        input: name.to_owned(),
-        output: output.map(str::to_owned),
-        shape: [2].into(),
-        role: Role::Parameter,
-    };
     let value = |name: &str| ValueInfo {
         name: name.to_owned(),
         element_type: ElementType::F32,
@@ -131,13 +135,6 @@ fn collector() -> Program {
     let saved = g.parameter("saved", [2]).expect("a parameter");
     let next = g.add(saved, total).expect("equal shapes");
     g.output("saved.next", next).expect("an output");
-    let pair = |name: &str, output: Option<&str>| StatePair {
-        name: name.to_owned(),
-        input: name.to_owned(),
-        output: output.map(str::to_owned),
-        shape: [2].into(),
-        role: Role::Parameter,
-    };
     let signature = Signature {
         state: vec![pair("total", None), pair("saved", Some("saved.next"))],
         ..Signature::default()

@@ -2,13 +2,7 @@ use fast_image_resize::CpuExtensions;
 use proptest::prelude::*;
 
 use super::*;
-
-/// Pixels without pattern, from an integer hash.
-fn noise(width: u32, height: u32) -> Vec<u8> {
-    (0..width * height * 3)
-        .map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8)
-        .collect()
-}
+use crate::decode::canonical::tests::noise;
 
 #[allow(unsafe_code, reason = "choosing an instruction set by hand is marked unsafe")]
 fn by_instructions(set: CpuExtensions, source: Source<'_>, size: (u32, u32)) -> Vec<u8> {
@@ -55,7 +49,12 @@ fn every_instruction_set_gives_the_same_pixels() {
         ((64, 64), (22, 22)),
         ((64, 640), (63, 64)),
     ] {
-        check(&noise(size.0, size.1), size, (size.0.into(), size.1.into()), to);
+        check(
+            noise(size.0, size.1).pixels(),
+            size,
+            (size.0.into(), size.1.into()),
+            to,
+        );
     }
 }
 
@@ -78,9 +77,9 @@ fn white_stays_white() {
 #[test]
 fn photographs_are_shrunk_here_where_the_machine_can() {
     let size = (500, 375);
-    let pixels = noise(500, 375);
+    let image = noise(500, 375);
     let source = Source {
-        pixels: &pixels,
+        pixels: image.pixels(),
         size,
         part: (500.0, 375.0),
     };
@@ -99,6 +98,7 @@ proptest! {
     ) {
         let part = (f64::from(width) - missing_across, f64::from(height) - missing_down);
         let shrunk = |length: f64, by: f64| ((length * by) as u32).max(1);
-        check(&noise(width, height), (width, height), part, (shrunk(part.0, across), shrunk(part.1, down)));
+        let to = (shrunk(part.0, across), shrunk(part.1, down));
+        check(noise(width, height).pixels(), (width, height), part, to);
     }
 }
