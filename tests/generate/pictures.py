@@ -1,8 +1,10 @@
-"""Writes tests/fixtures/jpeg, one picture in the forms that JPEGs come in, and tests/fixtures/other, a small one in the other formats.
+"""Writes tests/fixtures/jpeg, one picture in the forms that JPEGs come in, with what libjpeg-turbo makes of them; and
+tests/fixtures/other, a small one in the other formats.
 
     pip install opencv-python-headless==5.0.0.93 pillow==13.0.0 numpy && python tests/generate/pictures.py
 """
 
+import hashlib
 from pathlib import Path
 
 import cv2
@@ -49,7 +51,29 @@ def main() -> None:
     noise = np.random.default_rng(8).integers(0, 2, (64, 64, 3), dtype=np.uint8) * 255
     Image.fromarray(noise).save(OUT / "extreme.jpg", quality=100, subsampling=0)
 
+    sizes(pillow)
+    hashes()
     others(pillow.resize((40, 31)))
+
+
+def sizes(image: Image.Image) -> None:
+    """Sizes that end within blocks and units, and are smaller than one."""
+    (OUT / "sizes").mkdir(exist_ok=True)
+    for width, height in [(1, 1), (2, 3), (3, 2), (4, 5), (6, 16), (16, 17), (33, 31), (50, 65)]:
+        part = np.asarray(image.resize((width, height)))[..., ::-1]
+        for sampling in ("411", "420", "422", "440", "444"):
+            factor = getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{sampling}")
+            options = [cv2.IMWRITE_JPEG_QUALITY, 92, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factor]
+            assert cv2.imwrite(str(OUT / "sizes" / f"{sampling}-{width}x{height}.jpg"), part, options)
+
+
+def hashes() -> None:
+    """Of the pixels, as Pillow decodes them by libjpeg-turbo: rows of RGB."""
+    lines = [
+        f"{hashlib.sha256(Image.open(path).convert('RGB').tobytes()).hexdigest()}  {path.relative_to(OUT).as_posix()}\n"
+        for path in sorted(OUT.rglob("*.jpg"))
+    ]
+    (OUT / "pixels.sha256").write_text("".join(lines))
 
 
 def others(image: Image.Image) -> None:

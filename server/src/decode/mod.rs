@@ -11,8 +11,8 @@ mod canonical;
 mod complete;
 mod error;
 mod file;
+mod jpeg;
 mod pixels;
-mod reduced;
 mod scratch;
 mod shrink;
 
@@ -28,7 +28,9 @@ use ::image::metadata::Orientation as Turn;
 use ::image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
 
 use self::canonical::resized_part;
-use self::reduced::{Reduced, Scale};
+use self::jpeg::Header as JpegHeader;
+use self::jpeg::reduced::{self, Reduced, Scale};
+use self::jpeg::whole::{self, Kept};
 use self::scratch::{Scratch, with_scratch};
 use self::shrink::Source;
 use crate::dataset::Orientation;
@@ -92,55 +94,109 @@ fn decode_with_codec(
     options: &DecodeOptions,
     short_side: Option<u32>,
 ) -> Result<Image, Error> {
-    let limits = options.limits;
-    let corrupt = |source| Error::Corrupt { format, source };
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format.codec());
-    reader.limits(limits.for_codec());
-    let mut decoder = reader.into_decoder().map_err(corrupt)?;
-    let (width, height) = decoder.dimensions();
-    limits.check_size(width, height)?;
-    if decoder.total_bytes() > limits.max_allocation {
-        return Err(Error::TooMuchMemory {
-            bytes: decoder.total_bytes(),
-            limit: limits.max_allocation,
-        });
-    }
-    let turn = match options.orientation {
-        // Broken EXIF data says nothing about the pixels: the image is taken as it lies.
-        Orientation::Apply => decoder.orientation().unwrap_or(Turn::NoTransforms),
-        Orientation::Ignore => Turn::NoTransforms,
+    let ours = match format {
+        Format::Jpeg => usual_jpeg(bytes, &options.limits, short_side)?,
+        _ => None,
     };
-    let scale = short_side
-        .filter(|_| format == Format::Jpeg)
-        .and_then(|side| Scale::of((width, height), side));
-    let lying = match scale.and_then(|scale| reduced::decode(bytes, scale)) {
-        Some(Reduced { image, size }) => {
-            resized_part(&image, size, canonical_size(width, height, short_side))
-        }
-        None => whole(format, decoder, short_side)?,
+    let (lying, turn) = match ours {
+        Some(decoded) => decoded,
+        None => by_library(format, bytes, &options.limits, short_side)?,
     };
     // Last, when there is least to turn.
-    Ok(turned(lying, turn))
+    Ok(match options.orientation {
+        Orientation::Apply => turned(lying, turn),
+        Orientation::Ignore => lying,
+    })
 }
 
-/// All pixels, and then the canonical image of them.
-fn whole(format: Format, decoder: impl ImageDecoder, short_side: Option<u32>) -> Result<Image, Error> {
-    let (width, height) = decoder.dimensions();
-    let size = canonical_size(width, height, short_side);
-    if size == (width, height) {
-        let mut pixels = vec![];
-        pixels::rgb(format, decoder, &mut pixels)?;
-        return Ok(Image::new(width, height, pixels));
+/// A JPEG as it lies, and how it is to be turned. `None` where it is unusual or broken.
+fn usual_jpeg(
+    bytes: &[u8],
+    limits: &Limits,
+    short_side: Option<u32>,
+) -> Result<Option<(Image, Turn)>, Error> {
+    let Some(header) = JpegHeader::read(bytes) else {
+        return Ok(None);
+    };
+    let (width, height) = header.size();
+    check_output(
+        limits,
+        (width, height),
+        u64::from(width) * u64::from(height) * header.components.len() as u64,
+    )?;
+    let scale = short_side.and_then(|side| Scale::of((width, height), side));
+    let reduced = scale.and_then(|scale| reduced::decode(&header, scale));
+    let lying = match reduced {
+        Some(Reduced { image, size }) => Some(resized_part(
+            &image,
+            size,
+            canonical_size(width, height, short_side),
+        )),
+        None => shrunk((width, height), short_side, |pixels, kept| {
+            whole::decode(&header, kept, pixels).ok_or(())
+        })
+        .ok(),
+    };
+    Ok(lying.map(|lying| (lying, header.orientation.unwrap_or(Turn::NoTransforms))))
+}
+
+/// An image as it lies, and how it is to be turned.
+fn by_library(
+    format: Format,
+    bytes: &[u8],
+    limits: &Limits,
+    short_side: Option<u32>,
+) -> Result<(Image, Turn), Error> {
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format.codec());
+    reader.limits(limits.for_codec());
+    let mut decoder = reader
+        .into_decoder()
+        .map_err(|source| Error::Corrupt { format, source })?;
+    let size = decoder.dimensions();
+    check_output(limits, size, decoder.total_bytes())?;
+    // Broken EXIF data says nothing about the pixels: the image is taken as it lies.
+    let turn = decoder.orientation().unwrap_or(Turn::NoTransforms);
+    let lying = shrunk(size, short_side, |pixels, _| pixels::rgb(format, decoder, pixels))?;
+    Ok((lying, turn))
+}
+
+/// Holds the size of an image, and the bytes that its decoder gives, against `limits`.
+fn check_output(limits: &Limits, (width, height): (u32, u32), bytes: u64) -> Result<(), Error> {
+    limits.check_size(width, height)?;
+    if bytes > limits.max_allocation {
+        let limit = limits.max_allocation;
+        return Err(Error::TooMuchMemory { bytes, limit });
     }
-    with_scratch(|Scratch { pixels, shrinker }| {
-        pixels::rgb(format, decoder, pixels)?;
-        let source = Source {
-            pixels,
-            size: (width, height),
-            part: (width.into(), height.into()),
-        };
-        Ok(shrinker.shrink(source, size))
-    })
+    Ok(())
+}
+
+/// The canonical image of all pixels, which `decode` makes.
+fn shrunk<E>(
+    (width, height): (u32, u32),
+    short_side: Option<u32>,
+    decode: impl FnOnce(&mut Vec<u8>, &mut Kept) -> Result<(), E>,
+) -> Result<Image, E> {
+    let size = canonical_size(width, height, short_side);
+    with_scratch(
+        |Scratch {
+             pixels,
+             kept,
+             shrinker,
+         }| {
+            if size == (width, height) {
+                let mut pixels = vec![];
+                decode(&mut pixels, kept)?;
+                return Ok(Image::new(width, height, pixels));
+            }
+            decode(pixels, kept)?;
+            let source = Source {
+                pixels,
+                size: (width, height),
+                part: (width.into(), height.into()),
+            };
+            Ok(shrinker.shrink(source, size))
+        },
+    )
 }
 
 fn turned(image: Image, turn: Turn) -> Image {

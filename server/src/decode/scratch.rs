@@ -2,23 +2,26 @@
 
 use std::cell::RefCell;
 
+use super::jpeg::whole::Kept;
 use super::shrink::Shrinker;
 
 /// Bytes above which a buffer goes back after use: those of 2.8 megapixels. Larger images are rare, for JPEGs are decoded to a part of
 /// their size.
 const KEPT: usize = 8 << 20;
 
-/// Memory for an image's own pixels, and a shrinker with its own. Where each image takes new memory, the system's work for its pages is a
+/// Memory for an image's own pixels, and a decoder's and a shrinker's own. Where each image takes new memory, the system's work for its pages is a
 /// quarter of the work for an image of 500 pixels.
 pub(super) struct Scratch {
     /// Of whatever was there before.
     pub(super) pixels: Vec<u8>,
+    pub(super) kept: Kept,
     pub(super) shrinker: Shrinker,
 }
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
         pixels: Vec::new(),
+        kept: Kept::default(),
         shrinker: Shrinker::default(),
     });
 }
@@ -29,6 +32,9 @@ pub(super) fn with_scratch<T>(work: impl FnOnce(&mut Scratch) -> T) -> T {
         let made = work(scratch);
         if scratch.pixels.capacity() > KEPT {
             scratch.pixels = Vec::new();
+        }
+        if scratch.kept.bytes() > KEPT {
+            scratch.kept = Kept::default();
         }
         if scratch.shrinker.kept() > KEPT {
             scratch.shrinker.forget();

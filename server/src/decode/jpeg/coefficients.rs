@@ -115,7 +115,7 @@ impl<'a> Others<'a> {
 
     /// Calls `add` with each coefficient of a block and its place in the order of coding. `None` where they are none.
     #[inline]
-    pub(super) fn read(&self, bits: &mut Bits<'_>, mut add: impl FnMut(usize, f32)) -> Option<()> {
+    pub(super) fn read(&self, bits: &mut Bits<'_>, mut add: impl FnMut(usize, i32)) -> Option<()> {
         let mut at = 1;
         while at < BLOCK {
             bits.fill();
@@ -130,7 +130,7 @@ impl<'a> Others<'a> {
                 break;
             }
             // Where zeros were passed, one more zero.
-            add(at as usize - 1, (entry.cast_signed() >> 16) as f32);
+            add(at as usize - 1, entry.cast_signed() >> 16);
         }
         (at == BLOCK || at >= END).then_some(())
     }

@@ -1,9 +1,11 @@
 //! The entropy-coded data of a scan to rows of means.
 
-use super::basis::{Basis, SIDE};
-use super::bits::{Bits, Segments};
-use super::coefficients::{First, Others, Skipper};
-use super::header::{Component, Header};
+use super::super::SIDE;
+use super::super::bits::Bits;
+use super::super::coefficients::{First, Others, Skipper};
+use super::super::header::{Component, Header};
+use super::super::scan::{self, Grid, Reader};
+use super::basis::Basis;
 
 /// The means of one component in a row of units, around 0, in rows.
 #[derive(Debug)]
@@ -17,6 +19,14 @@ impl Strip {
     pub(super) fn line(&self, row: usize) -> &[f32] {
         &self.values[row * self.stride..][..self.stride]
     }
+}
+
+/// The components while they are decoded, and what takes their rows.
+struct Strips<'a, T> {
+    works: Vec<Work<'a>>,
+    /// Rows of means in a row of units.
+    rows: usize,
+    take: T,
 }
 
 /// A component while it is decoded.
@@ -41,52 +51,44 @@ enum Use<'a> {
 /// the number of the row in them.
 ///
 /// `None` where a component has no such means, or the data are broken or end early.
-pub(super) fn rows(header: &Header<'_>, scale: usize, mut take: impl FnMut(&[&Strip], usize)) -> Option<()> {
-    let most = |of: fn(&Component) -> usize| header.components.iter().map(of).max();
-    let unit = (
-        most(|component| component.across)?,
-        most(|component| component.down)?,
-    );
-    let columns = header.width.div_ceil(SIDE * unit.0);
-    let units = columns * header.height.div_ceil(SIDE * unit.1);
-    let work = |component| Work::new(component, scale, unit, columns);
-    let mut works: Vec<Work<'_>> = header.components.iter().map(work).collect::<Option<_>>()?;
-    let segments = Segments::of(header.data)?;
-    let interval = match header.restart_interval {
-        0 => units,
-        interval => interval,
+pub(super) fn rows(header: &Header<'_>, scale: usize, take: impl FnMut(&[&Strip], usize)) -> Option<()> {
+    let grid = Grid::of(header)?;
+    let work = |component| Work::new(component, scale, grid);
+    let mut strips = Strips {
+        works: header.components.iter().map(work).collect::<Option<_>>()?,
+        rows: SIDE * grid.unit.1 / scale,
+        take,
     };
-    let readers = segments.readers();
-    if readers.len() != units.div_ceil(interval) {
-        return None;
+    scan::read(header, grid, &mut strips)
+}
+
+impl<T: FnMut(&[&Strip], usize)> Reader for Strips<'_, T> {
+    fn restart(&mut self) {
+        self.works.iter_mut().for_each(|work| work.before = 0);
     }
-    for (segment, mut bits) in readers.enumerate() {
-        let first = segment * interval;
-        works.iter_mut().for_each(|work| work.before = 0);
-        for number in first..(first + interval).min(units) {
-            for work in &mut works {
-                work.unit(&mut bits, number % columns)?;
-            }
-            if (number + 1).is_multiple_of(columns) {
-                let strips: Vec<&Strip> = works.iter().map(|work| &work.strip).collect();
-                (0..SIDE * unit.1 / scale).for_each(|row| take(&strips, row));
-            }
-        }
-        bits.is_within().then_some(())?;
+
+    #[inline]
+    fn unit(&mut self, bits: &mut Bits<'_>, column: usize) -> Option<()> {
+        self.works.iter_mut().try_for_each(|work| work.unit(bits, column))
     }
-    Some(())
+
+    fn end_of_row(&mut self, _: usize) {
+        let strips: Vec<&Strip> = self.works.iter().map(|work| &work.strip).collect();
+        (0..self.rows).for_each(|row| (self.take)(&strips, row));
+    }
 }
 
 impl<'a> Work<'a> {
-    fn new(component: &'a Component, scale: usize, unit: (usize, usize), columns: usize) -> Option<Self> {
+    fn new(component: &'a Component, scale: usize, grid: Grid) -> Option<Self> {
         // A component of fewer blocks has larger ones, in pixels of the image.
         let means = |most: usize, own: usize| {
             let pixels = most.is_multiple_of(own).then_some(SIDE * most / own)?;
             let means = pixels / scale;
             (means > 0 && SIDE.is_multiple_of(means)).then_some(means)
         };
-        let (across, down) = (means(unit.0, component.across)?, means(unit.1, component.down)?);
-        let stride = columns * component.across * across;
+        let across = means(grid.unit.0, component.across)?;
+        let down = means(grid.unit.1, component.down)?;
+        let stride = grid.columns * component.across * across;
         Some(Self {
             component,
             basis: Basis::new(across, down, &component.quantization),
@@ -137,14 +139,14 @@ impl<'a> Work<'a> {
         self.before = self.before.wrapping_add(self.first.read(bits)?);
         let waves = self.basis.waves::<ACROSS, DOWN>()?;
         let mut sums = [[0.0; ACROSS]; DOWN];
-        let mut add = |place: usize, value: f32| {
+        let mut add = |place: usize, value: i32| {
             for (sums, waves) in sums.iter_mut().zip(&waves[place]) {
                 for (sum, wave) in sums.iter_mut().zip(waves) {
-                    *sum += value * wave;
+                    *sum += value as f32 * wave;
                 }
             }
         };
-        add(0, self.before as f32);
+        add(0, self.before);
         match &self.others {
             Use::Skip(skipper) => skipper.skip(bits)?,
             Use::Add(others) => others.read(bits, add)?,

@@ -1,10 +1,11 @@
 use super::*;
+use crate::decode::jpeg::Header;
 use crate::decode::{DecodeOptions, canonical, decode as decode_whole, decode_canonical, resized};
 use crate::sample_data;
 
 macro_rules! fixtures {
     ($($name:literal)+) => {
-        [$(($name, include_bytes!(concat!("../../../../tests/fixtures/jpeg/", $name, ".jpg")) as &[u8])),+]
+        [$(($name, include_bytes!(concat!("../../../../../tests/fixtures/jpeg/", $name, ".jpg")) as &[u8])),+]
     };
 }
 
@@ -12,6 +13,10 @@ macro_rules! fixtures {
 const REDUCED: [(&str, &[u8]); 8] =
     fixtures!["420" "422" "440" "444" "grey" "restarts" "optimized" "extreme"];
 const LEFT_TO_OTHERS: [(&str, &[u8]); 4] = fixtures!["411" "progressive" "cmyk" "rgb"];
+
+fn decode(bytes: &[u8], scale: Scale) -> Option<Reduced> {
+    super::decode(&Header::read(bytes)?, scale)
+}
 
 /// The means of `each` by `each` pixels of an image, in double precision.
 fn means(image: &Image, each: usize) -> Vec<f64> {

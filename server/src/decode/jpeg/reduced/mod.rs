@@ -6,25 +6,18 @@
 //! taken, so that nothing is enlarged afterwards. Halves would save a seventh of the time, and are not worth a second set of pixels.
 //!
 //! Each pixel is the mean of those pixels of the whole image that it stands for, as they are before they are clamped to bytes.
-//!
-//! What is not decoded here (progressive and arithmetic coding, other depths and colours, unusual sampling), and what is broken, is left
-//! to the decoder of whole images. So a file is broken exactly where that one says so.
 
 mod basis;
-mod bits;
-mod coefficients;
-mod header;
-mod huffman;
-mod scan;
+mod strips;
 
-use self::header::Header;
-use self::scan::Strip;
-use super::pixels::room_for;
+use self::strips::Strip;
+use super::Header;
+use crate::decode::pixels::room_for;
 use crate::image::Image;
 
 /// By how much images are reduced: to so many pixels less in a row, and so many rows less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scale {
+pub(in crate::decode) enum Scale {
     Quarter = 4,
     Eighth = 8,
 }
@@ -33,7 +26,7 @@ impl Scale {
     /// The scale for an image of `width` by `height` pixels that is to be shrunk to `short_side`: the smallest image whose short side is
     /// at least four thirds of that, so that it is the last step, an antialiased one, that decides on what is seen. `None` where that is
     /// the whole.
-    pub(super) fn of((width, height): (u32, u32), short_side: u32) -> Option<Self> {
+    pub(in crate::decode) fn of((width, height): (u32, u32), short_side: u32) -> Option<Self> {
         let least = |scale: Self| 4 * u64::from(short_side) * scale as u64;
         let short = 3 * u64::from(width.min(height));
         [Self::Eighth, Self::Quarter]
@@ -44,20 +37,19 @@ impl Scale {
 
 /// A reduced image.
 #[derive(Debug)]
-pub(super) struct Reduced {
-    pub(super) image: Image,
+pub(in crate::decode) struct Reduced {
+    pub(in crate::decode) image: Image,
     /// Width and height of the whole image in pixels of the reduced one, of which the last in a row may be there in part only.
-    pub(super) size: (f64, f64),
+    pub(in crate::decode) size: (f64, f64),
 }
 
 /// Decodes a JPEG to a part of its size. `None` where that is not done here.
-pub(super) fn decode(bytes: &[u8], scale: Scale) -> Option<Reduced> {
-    let header = Header::read(bytes)?;
+pub(in crate::decode) fn decode(header: &Header<'_>, scale: Scale) -> Option<Reduced> {
     let each = scale as usize;
     let (width, height) = (header.width.div_ceil(each), header.height.div_ceil(each));
     let all = width * height * Image::CHANNELS;
     let mut pixels = room_for(all);
-    scan::rows(&header, each, |strips, row| {
+    strips::rows(header, each, |strips, row| {
         // Units may reach beyond the image.
         if pixels.len() < all {
             append(&mut pixels, strips, row, width);

@@ -1,14 +1,20 @@
 //! What stands before the pixels of a JPEG.
 
+use std::rc::Rc;
+
+use ::image::metadata::Orientation;
+
 use super::huffman::Code;
 
 /// All that is needed to decode the only scan of a baseline JPEG.
 #[derive(Debug)]
-pub(super) struct Header<'a> {
+pub(in crate::decode) struct Header<'a> {
     pub(super) width: usize,
     pub(super) height: usize,
+    /// What EXIF data say of how the image is turned.
+    pub(in crate::decode) orientation: Option<Orientation>,
     /// One, of grey, or three: luma, and the differences of blue and red from it.
-    pub(super) components: Vec<Component>,
+    pub(in crate::decode) components: Vec<Component>,
     /// Units from one restart marker to the next; 0 where there are none.
     pub(super) restart_interval: usize,
     /// The entropy-coded data, and what follows.
@@ -17,26 +23,27 @@ pub(super) struct Header<'a> {
 
 /// A component of the image.
 #[derive(Debug)]
-pub(super) struct Component {
+pub(in crate::decode) struct Component {
     /// Blocks of a unit, across and down.
     pub(super) across: usize,
     pub(super) down: usize,
     /// What coefficients are multiplied by, in the order in which they are coded.
     pub(super) quantization: [u16; 64],
-    pub(super) dc: Code,
-    pub(super) ac: Code,
+    pub(super) dc: Rc<Code>,
+    pub(super) ac: Rc<Code>,
 }
 
 /// What the segments before the scan say.
 #[derive(Debug, Default)]
 struct Tables {
     quantization: [Option<[u16; 64]>; 4],
-    dc: [Option<Code>; 4],
-    ac: [Option<Code>; 4],
+    dc: [Option<Rc<Code>>; 4],
+    ac: [Option<Rc<Code>>; 4],
     restart_interval: usize,
     frame: Option<Frame>,
     /// The colour transform that Adobe's segment names.
     transform: Option<u8>,
+    orientation: Option<Orientation>,
 }
 
 #[derive(Debug)]
@@ -54,7 +61,7 @@ impl<'a> Header<'a> {
     /// # Source
     ///
     /// ITU-T T.81, annex B.2; T.871 (JFIF) for the colours, T.872 for Adobe's segment.
-    pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
+    pub(in crate::decode) fn read(bytes: &'a [u8]) -> Option<Self> {
         let mut tables = Tables::default();
         let mut rest = bytes;
         loop {
@@ -72,12 +79,21 @@ impl<'a> Header<'a> {
                 0xC0 | 0xC1 => tables.frame(segment)?,
                 0xDD => tables.restart_interval = u16::from_be_bytes(*segment.first_chunk()?).into(),
                 0xEE if segment.starts_with(b"Adobe") => tables.transform = segment.get(11).copied(),
+                0xE1 => tables.exif(segment),
                 0xDA => return tables.scan(segment, rest),
                 // Application data and comments.
                 0xE0..=0xEF | 0xFE => {}
                 _ => return None,
             }
         }
+    }
+}
+
+impl Header<'_> {
+    /// Width and height.
+    pub(in crate::decode) fn size(&self) -> (u32, u32) {
+        let length = |length| u32::try_from(length).expect("it was read from 16 bits");
+        (length(self.width), length(self.height))
     }
 }
 
@@ -116,10 +132,16 @@ impl Tables {
                 1 => &mut self.ac,
                 _ => return None,
             };
-            *class.get_mut(usize::from(kind & 15))? = Some(Code::new(counts, symbols)?);
+            *class.get_mut(usize::from(kind & 15))? = Some(Rc::new(Code::new(counts, symbols)?));
             segment = rest;
         }
         Some(())
+    }
+
+    fn exif(&mut self, segment: &[u8]) {
+        if let Some(chunk) = segment.strip_prefix(b"Exif\0\0") {
+            self.orientation = Orientation::from_exif_chunk(chunk);
+        }
     }
 
     fn frame(&mut self, segment: &[u8]) -> Option<()> {
@@ -151,7 +173,7 @@ impl Tables {
             return None;
         }
         let component = |(&(id, across, down, table), selector): (&(u8, usize, usize, u8), &[u8])| {
-            let of = |codes: &[Option<Code>; 4], number: u8| codes.get(usize::from(number))?.clone();
+            let of = |codes: &[Option<Rc<Code>>; 4], number: u8| codes.get(usize::from(number))?.clone();
             // Alone in its scan, a component is coded block by block.
             let (across, down) = if count == 1 { (1, 1) } else { (across, down) };
             (id == selector[0]).then_some(())?;
@@ -167,6 +189,7 @@ impl Tables {
         Some(Header {
             width: frame.width,
             height: frame.height,
+            orientation: self.orientation,
             components: components.collect::<Option<_>>()?,
             restart_interval: self.restart_interval,
             data,

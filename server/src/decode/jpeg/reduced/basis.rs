@@ -2,19 +2,7 @@
 
 use std::f64::consts::PI;
 
-/// Side of a block, in pixels and in coefficients.
-pub(super) const SIDE: usize = 8;
-
-/// Where in a block each coefficient stands, in the order in which they are coded: row times eight, and column.
-///
-/// # Source
-///
-/// ITU-T T.81, annex A.3.6.
-const ZIGZAG: [usize; 64] = [
-    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7,
-    14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39,
-    46, 53, 60, 61, 54, 47, 55, 62, 63,
-];
+use super::super::{SIDE, ZIGZAG};
 
 /// For each coefficient, what a 1 of it adds to the means of a block, in rows from top to bottom.
 ///

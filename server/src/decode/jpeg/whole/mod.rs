@@ -1,0 +1,152 @@
+//! All pixels of a JPEG: those of libjpeg and libjpeg-turbo as they come out of the box, and so of Pillow, OpenCV and torchvision, to the bit.
+//!
+//! Which pixels a file stands for is free within limits: the standard bounds the error of the transform, and says nothing of how colours
+//! that are sampled less often are enlarged. Networks are trained and applied on what libjpeg makes of a file, so that is made here: its
+//! accurate integer transform (`JDCT_ISLOW`), its smooth enlarging ("fancy upsampling"), its colours.
+//!
+//! Data go by rows of units: coefficients become samples in [`Ring`]s, from which rows of pixels are made as soon as the rows above and
+//! below are there. So what is between a file and its pixels stays in the nearest caches.
+
+mod colour;
+mod enlarge;
+mod plane;
+mod ring;
+mod transform;
+
+use std::mem;
+use std::rc::Rc;
+
+use self::plane::Plane;
+use self::ring::Ring;
+use self::transform::{Portable, Transform};
+use super::SIDE;
+use super::bits::Bits;
+use super::coefficients::{First, Others};
+use super::header::Header;
+use super::scan::{self, Grid, Reader};
+use crate::image::Image;
+#[cfg(target_arch = "x86_64")]
+use crate::machine::Avx2;
+
+/// Memory that is used again for the next image.
+#[derive(Debug, Default)]
+pub(in crate::decode) struct Kept {
+    rings: Vec<Ring>,
+}
+
+impl Kept {
+    /// Bytes that are kept.
+    pub(in crate::decode) fn bytes(&self) -> usize {
+        self.rings.iter().map(Ring::bytes).sum()
+    }
+}
+
+/// Makes `pixels` those of a JPEG as RGB. `None` where that is not done here; `pixels` are of no use then.
+pub(in crate::decode) fn decode(header: &Header<'_>, kept: &mut Kept, pixels: &mut Vec<u8>) -> Option<()> {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(token) = Avx2::detect() {
+        // SAFETY: the token proves that the machine has the features that the function is compiled for.
+        #[allow(unsafe_code, reason = "the same code with vector instructions")]
+        return unsafe { decode_with_avx2(token, header, kept, pixels) };
+    }
+    decode_with(Portable, header, kept, pixels)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
+fn decode_with_avx2(token: Avx2, header: &Header<'_>, kept: &mut Kept, pixels: &mut Vec<u8>) -> Option<()> {
+    decode_with(token, header, kept, pixels)
+}
+
+#[inline(always)]
+fn decode_with<T: Transform>(
+    transform: T,
+    header: &Header<'_>,
+    kept: &mut Kept,
+    pixels: &mut Vec<u8>,
+) -> Option<()> {
+    let grid = Grid::of(header)?;
+    let mut rings = mem::take(&mut kept.rings).into_iter();
+    let mut planes: Vec<Plane<'_>> = Vec::with_capacity(header.components.len());
+    for component in &header.components {
+        let plane = Plane::new(header, component, grid, planes.last(), rings.next())?;
+        planes.push(plane);
+    }
+    let bytes = header.width * header.height * Image::CHANNELS;
+    if pixels.capacity() < bytes + Image::SLACK {
+        *pixels = Vec::with_capacity(bytes + Image::SLACK);
+    }
+    pixels.resize(bytes, 0);
+    let mut whole = Whole {
+        transform,
+        planes,
+        grid,
+        width: header.width,
+        height: header.height,
+        pixels,
+    };
+    let done = scan::read(header, grid, &mut whole);
+    if done.is_some() {
+        whole.rows(grid.rows - 1);
+    }
+    kept.rings = whole.planes.into_iter().map(Plane::into_ring).collect();
+    done
+}
+
+/// An image while it is decoded.
+struct Whole<'a, T> {
+    transform: T,
+    planes: Vec<Plane<'a>>,
+    grid: Grid,
+    width: usize,
+    height: usize,
+    pixels: &'a mut [u8],
+}
+
+impl<T: Transform> Whole<'_, T> {
+    /// Makes the rows of pixels in row `row` of units. What is above and below must be there.
+    #[inline(always)]
+    fn rows(&mut self, row: usize) {
+        let rows = SIDE * self.grid.unit.1;
+        let stride = self.width * Image::CHANNELS;
+        for y in row * rows..((row + 1) * rows).min(self.height) {
+            let target = &mut self.pixels[y * stride..(y + 1) * stride];
+            self.planes.iter_mut().for_each(|plane| plane.enlarge(y));
+            match self.planes.as_slice() {
+                [luma, blue, red] => colour::rgb(luma.line(y), blue.line(y), red.line(y), target),
+                [grey, ..] => colour::grey(grey.line(y), target),
+                [] => {}
+            }
+        }
+    }
+}
+
+impl<T: Transform> Reader for Whole<'_, T> {
+    #[inline(always)]
+    fn restart(&mut self) {
+        self.planes.iter_mut().for_each(Plane::restart);
+    }
+
+    #[inline(always)]
+    fn unit(&mut self, bits: &mut Bits<'_>, column: usize) -> Option<()> {
+        for plane in &mut self.planes {
+            plane.unit(self.transform, bits, column)?;
+        }
+        Some(())
+    }
+
+    #[inline(always)]
+    fn end_of_row(&mut self, row: usize) {
+        self.planes.iter_mut().for_each(|plane| plane.end_of_row(row));
+        // The last rows of one row of units need the first ones of the next.
+        if let Some(before) = row.checked_sub(1) {
+            self.rows(before);
+        }
+    }
+}
+
+/// The tables of a component, which several may have in common.
+type Tables<'a> = (Rc<First<'a>>, Rc<Others<'a>>);
+
+#[cfg(test)]
+mod tests;

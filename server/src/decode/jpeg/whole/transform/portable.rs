@@ -1,0 +1,112 @@
+//! The transform in plain integers, eight columns or rows at a time.
+
+use super::super::super::SIDE;
+use super::{Block, COLUMN_SHIFT, FACTOR_BITS, ROW_SHIFT, Transform, place, sample};
+
+/// Any machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct Portable;
+
+/// A value for each column, or for each row.
+type Lanes = [i32; SIDE];
+
+/// Factors in 8192ths, named after what they are to be.
+const C0_298631336: i32 = 2446;
+const C0_390180644: i32 = 3196;
+const C0_541196100: i32 = 4433;
+const C0_765366865: i32 = 6270;
+const C0_899976223: i32 = 7373;
+const C1_175875602: i32 = 9633;
+const C1_501321110: i32 = 12_299;
+const C1_847759065: i32 = 15_137;
+const C1_961570560: i32 = 16_069;
+const C2_053119869: i32 = 16_819;
+const C2_562915447: i32 = 20_995;
+const C3_072711026: i32 = 25_172;
+
+impl Transform for Portable {
+    #[inline]
+    fn samples(self, block: &Block, target: &mut [u8], stride: usize) {
+        let rows =
+            std::array::from_fn(|row| std::array::from_fn(|column| block.0[place(row, column)].into()));
+        let between = waves(rows).map(|row| {
+            row.map(|value| descaled(value, COLUMN_SHIFT).clamp(i16::MIN.into(), i16::MAX.into()))
+        });
+        let columns = waves(transposed(between));
+        for (row, values) in transposed(columns).iter().enumerate() {
+            let samples = &mut target[row * stride..][..SIDE];
+            for (target, &value) in samples.iter_mut().zip(values) {
+                *target = sample(descaled(value, ROW_SHIFT));
+            }
+        }
+    }
+}
+
+/// The sums of eight waves, lane by lane, in 8192ths. Of a broken file, they may leave the range of their type, and go round.
+#[inline(always)]
+fn waves(input: [Lanes; SIDE]) -> [Lanes; SIDE] {
+    let [even, odd] = [[0, 2, 4, 6], [1, 3, 5, 7]].map(|rows| rows.map(|row: usize| input[row]));
+    let even = even_waves(even);
+    let odd = odd_waves(odd);
+    std::array::from_fn(|row| {
+        let other = SIDE - 1 - row;
+        if row < other {
+            zip(even[row], odd[row], i32::wrapping_add)
+        } else {
+            zip(even[other], odd[other], i32::wrapping_sub)
+        }
+    })
+}
+
+#[inline(always)]
+fn even_waves([w0, w2, w4, w6]: [Lanes; 4]) -> [Lanes; 4] {
+    let turned = scaled(zip(w2, w6, i32::wrapping_add), C0_541196100);
+    let near = zip(turned, scaled(w2, C0_765366865), i32::wrapping_add);
+    let far = zip(turned, scaled(w6, C1_847759065), i32::wrapping_sub);
+    let sum = zip(w0, w4, i32::wrapping_add).map(|value| value.wrapping_shl(FACTOR_BITS));
+    let difference = zip(w0, w4, i32::wrapping_sub).map(|value| value.wrapping_shl(FACTOR_BITS));
+    [
+        zip(sum, near, i32::wrapping_add),
+        zip(difference, far, i32::wrapping_add),
+        zip(difference, far, i32::wrapping_sub),
+        zip(sum, near, i32::wrapping_sub),
+    ]
+}
+
+#[inline(always)]
+fn odd_waves([w1, w3, w5, w7]: [Lanes; 4]) -> [Lanes; 4] {
+    let add = |a, b| zip(a, b, i32::wrapping_add);
+    let subtract = |a, b| zip(a, b, i32::wrapping_sub);
+    let all = scaled(add(add(w7, w3), add(w5, w1)), C1_175875602);
+    let outer = scaled(add(w7, w1), C0_899976223);
+    let inner = scaled(add(w5, w3), C2_562915447);
+    let one = subtract(all, scaled(add(w7, w3), C1_961570560));
+    let other = subtract(all, scaled(add(w5, w1), C0_390180644));
+    [
+        add(subtract(scaled(w1, C1_501321110), outer), other),
+        add(subtract(scaled(w3, C3_072711026), inner), one),
+        add(subtract(scaled(w5, C2_053119869), inner), other),
+        add(subtract(scaled(w7, C0_298631336), outer), one),
+    ]
+}
+
+#[inline(always)]
+fn scaled(lanes: Lanes, factor: i32) -> Lanes {
+    lanes.map(|value| value.wrapping_mul(factor))
+}
+
+#[inline(always)]
+fn zip(a: Lanes, b: Lanes, of: impl Fn(i32, i32) -> i32) -> Lanes {
+    std::array::from_fn(|lane| of(a[lane], b[lane]))
+}
+
+#[inline(always)]
+fn transposed(rows: [Lanes; SIDE]) -> [Lanes; SIDE] {
+    std::array::from_fn(|column| std::array::from_fn(|row| rows[row][column]))
+}
+
+/// Divided by a power of two and rounded, halves up.
+#[inline(always)]
+fn descaled(value: i32, shift: u32) -> i32 {
+    value.wrapping_add(1 << (shift - 1)) >> shift
+}
