@@ -64,15 +64,15 @@ impl Segments {
 }
 
 /// A reader of one segment.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Bits<'a> {
     bytes: &'a [u8],
     /// The next byte that is not in the buffer.
     at: usize,
     /// Bits to come, the next one highest; zeros behind those that count.
     buffer: u64,
-    /// Bits in the buffer that count, at least.
-    count: u32,
+    /// Bits in the buffer that count, at least. As wide as the others, or a copy would wait for its store.
+    count: u64,
 }
 
 impl<'a> Bits<'a> {
@@ -86,7 +86,7 @@ impl<'a> Bits<'a> {
     }
 
     /// Sees to it that 56 bits can be looked at. Behind the end, they are zeros.
-    #[inline]
+    #[inline(always)]
     pub(super) fn fill(&mut self) {
         let word = match self.bytes.get(self.at..) {
             Some(rest) => rest.first_chunk().map_or(0, |word| u64::from_be_bytes(*word)),
@@ -98,21 +98,21 @@ impl<'a> Bits<'a> {
     }
 
     /// The next `count` bits, up to 16 of those filled.
-    #[inline]
+    #[inline(always)]
     pub(super) fn peek(&self, count: u32) -> usize {
         // Twice, because none of a word cannot be had by one shift.
         ((self.buffer >> 1) >> (63 - count)) as usize
     }
 
     /// Goes on by `count` bits, of those filled.
-    #[inline]
+    #[inline(always)]
     pub(super) fn skip(&mut self, count: u32) {
         self.buffer <<= count;
-        self.count -= count;
+        self.count -= u64::from(count);
     }
 
     /// The number that the next `size` bits stand for, up to 15 of those filled.
-    #[inline]
+    #[inline(always)]
     pub(super) fn number(&mut self, size: u32) -> i32 {
         let bits = self.peek(size) as u32;
         self.skip(size);

@@ -52,9 +52,9 @@ impl Step {
         }
     }
 
-    /// Bits in the lowest five bits, above them what is passed.
+    /// Bits in the lower byte, in the upper one what is passed.
     fn packed(self) -> u16 {
-        (self.bits | (self.passed << 5)) as u16
+        (self.bits | (self.passed << 8)) as u16
     }
 }
 
@@ -78,16 +78,27 @@ impl<'a> First<'a> {
     }
 
     /// The difference from the one before.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read(&self, bits: &mut Bits<'_>) -> Option<i32> {
         bits.fill();
         let entry = self.numbers[bits.peek(LOOK)];
         if entry == 0 {
-            let size = u32::from(self.code.symbol(bits)?);
-            return (size <= 15).then(|| bits.number(size));
+            let (behind, value) = self.long_step(*bits)?;
+            *bits = behind;
+            return Some(value);
         }
-        bits.skip(entry & 31);
+        bits.skip(entry & 0xFF);
         Some(entry.cast_signed() >> 16)
+    }
+
+    /// Takes the reader, and gives it back, so that it stays in registers where this is not called.
+    #[cold]
+    fn long_step<'b>(&self, mut bits: Bits<'b>) -> Option<(Bits<'b>, i32)> {
+        let size = u32::from(self.code.symbol(&mut bits)?);
+        (size <= 15).then(|| {
+            let number = bits.number(size);
+            (bits, number)
+        })
     }
 }
 
@@ -113,34 +124,46 @@ impl<'a> Others<'a> {
         Self { code, steps }
     }
 
-    /// Calls `add` with each coefficient of a block and its place in the order of coding. `None` where they are none.
-    #[inline]
-    pub(super) fn read(&self, bits: &mut Bits<'_>, mut add: impl FnMut(usize, i32)) -> Option<()> {
+    /// Calls `add` with each coefficient of a block and its place in the order of coding, and says whether there was any but zeros at the
+    /// end. `None` where they are none.
+    #[inline(always)]
+    pub(super) fn read(&self, bits: &mut Bits<'_>, mut add: impl FnMut(usize, i32)) -> Option<bool> {
         let mut at = 1;
         while at < BLOCK {
             bits.fill();
-            let mut entry = self.steps[bits.peek(LOOK)];
-            if entry == 0 {
-                entry = self.long_step(bits)?;
-            } else {
-                bits.skip(entry & 31);
+            // Enough for two steps that are seen, and a third of any length.
+            for _ in 0..3 {
+                let entry = self.steps[bits.peek(LOOK)];
+                if entry == 0 {
+                    let (behind, value, passed) = self.long_step(*bits)?;
+                    *bits = behind;
+                    at += passed;
+                    if at <= BLOCK {
+                        add(at as usize - 1, value);
+                    }
+                    break;
+                }
+                bits.skip(entry & 0xFF);
+                at += (entry >> 8) & 0xFF;
+                if at > BLOCK {
+                    break;
+                }
+                // Where zeros were passed, one more zero.
+                add(at as usize - 1, entry.cast_signed() >> 16);
+                if at == BLOCK {
+                    break;
+                }
             }
-            at += (entry & 0xFFFF) >> 5;
-            if at > BLOCK {
-                break;
-            }
-            // Where zeros were passed, one more zero.
-            add(at as usize - 1, entry.cast_signed() >> 16);
         }
-        (at == BLOCK || at >= END).then_some(())
+        (at == BLOCK || at >= END).then_some(at > 1 + END || at == BLOCK)
     }
 
-    /// As packed, but for the bits, which are taken.
+    /// The reader behind it, the value, and what is passed.
     #[cold]
-    fn long_step(&self, bits: &mut Bits<'_>) -> Option<u32> {
-        let step = Step::of(self.code.symbol(bits)?, 0)?;
-        let value = bits.number(step.size);
-        Some((step.passed << 5) | (value.cast_unsigned() << 16))
+    fn long_step<'b>(&self, mut bits: Bits<'b>) -> Option<(Bits<'b>, i32, u32)> {
+        let step = Step::of(self.code.symbol(&mut bits)?, 0)?;
+        let number = bits.number(step.size);
+        Some((bits, number, step.passed))
     }
 }
 
@@ -169,7 +192,7 @@ impl<'a> Skipper<'a> {
     }
 
     /// Passes over the coefficients of a block. `None` where they are none.
-    #[inline]
+    #[inline(always)]
     pub(super) fn skip(&self, bits: &mut Bits<'_>) -> Option<()> {
         let mut at = 1;
         while at < BLOCK {
@@ -180,8 +203,8 @@ impl<'a> Skipper<'a> {
             if entry == 0 {
                 at += self.long_step(bits)?;
             } else {
-                bits.skip(entry & 31);
-                at += entry >> 5;
+                bits.skip(entry & 0xFF);
+                at += entry >> 8;
             }
         }
         (at == BLOCK || at >= END).then_some(())

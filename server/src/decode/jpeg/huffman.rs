@@ -3,7 +3,7 @@
 use super::bits::Bits;
 
 /// Bits that the tables look at. Longer codes are rare.
-pub(super) const LOOK: u32 = 12;
+pub(super) const LOOK: u32 = 10;
 /// A code.
 ///
 /// # Source
@@ -52,7 +52,6 @@ impl Code {
     }
 
     /// The next symbol. Takes 16 of the filled bits at most.
-    #[inline]
     pub(super) fn symbol(&self, bits: &mut Bits<'_>) -> Option<u8> {
         let entry = self.short[bits.peek(LOOK)];
         if entry == 0 {
@@ -68,7 +67,6 @@ impl Code {
         (length > 0).then_some((symbol, length.into()))
     }
 
-    #[cold]
     fn long_symbol(&self, bits: &mut Bits<'_>) -> Option<u8> {
         let found = bits.peek(16) as u32;
         let length = (LOOK + 1..=16).find(|&length| found < self.end[length as usize])?;

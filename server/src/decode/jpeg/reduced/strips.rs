@@ -149,7 +149,7 @@ impl<'a> Work<'a> {
         add(0, self.before);
         match &self.others {
             Use::Skip(skipper) => skipper.skip(bits)?,
-            Use::Add(others) => others.read(bits, add)?,
+            Use::Add(others) => others.read(bits, add).map(|_| ())?,
         }
         let Strip { stride, values } = &mut self.strip;
         for (row, sums) in sums.iter().enumerate() {

@@ -9,19 +9,20 @@
 
 mod colour;
 mod enlarge;
+mod instructions;
 mod plane;
 mod ring;
 mod transform;
 
 use std::mem;
-use std::rc::Rc;
 
+use self::colour::Samples;
+use self::instructions::{Instructions, Portable};
 use self::plane::Plane;
 use self::ring::Ring;
-use self::transform::{Portable, Transform};
+
 use super::SIDE;
 use super::bits::Bits;
-use super::coefficients::{First, Others};
 use super::header::Header;
 use super::scan::{self, Grid, Reader};
 use crate::image::Image;
@@ -59,8 +60,8 @@ fn decode_with_avx2(token: Avx2, header: &Header<'_>, kept: &mut Kept, pixels: &
 }
 
 #[inline(always)]
-fn decode_with<T: Transform>(
-    transform: T,
+fn decode_with<I: Instructions>(
+    instructions: I,
     header: &Header<'_>,
     kept: &mut Kept,
     pixels: &mut Vec<u8>,
@@ -78,7 +79,7 @@ fn decode_with<T: Transform>(
     }
     pixels.resize(bytes, 0);
     let mut whole = Whole {
-        transform,
+        instructions,
         planes,
         grid,
         width: header.width,
@@ -94,8 +95,8 @@ fn decode_with<T: Transform>(
 }
 
 /// An image while it is decoded.
-struct Whole<'a, T> {
-    transform: T,
+struct Whole<'a, I> {
+    instructions: I,
     planes: Vec<Plane<'a>>,
     grid: Grid,
     width: usize,
@@ -103,7 +104,7 @@ struct Whole<'a, T> {
     pixels: &'a mut [u8],
 }
 
-impl<T: Transform> Whole<'_, T> {
+impl<I: Instructions> Whole<'_, I> {
     /// Makes the rows of pixels in row `row` of units. What is above and below must be there.
     #[inline(always)]
     fn rows(&mut self, row: usize) {
@@ -113,7 +114,14 @@ impl<T: Transform> Whole<'_, T> {
             let target = &mut self.pixels[y * stride..(y + 1) * stride];
             self.planes.iter_mut().for_each(|plane| plane.enlarge(y));
             match self.planes.as_slice() {
-                [luma, blue, red] => colour::rgb(luma.line(y), blue.line(y), red.line(y), target),
+                [luma, blue, red] => {
+                    let samples = Samples {
+                        luma: luma.line(y),
+                        blue: blue.line(y),
+                        red: red.line(y),
+                    };
+                    self.instructions.rgb(samples, target);
+                }
                 [grey, ..] => colour::grey(grey.line(y), target),
                 [] => {}
             }
@@ -121,7 +129,7 @@ impl<T: Transform> Whole<'_, T> {
     }
 }
 
-impl<T: Transform> Reader for Whole<'_, T> {
+impl<I: Instructions> Reader for Whole<'_, I> {
     #[inline(always)]
     fn restart(&mut self) {
         self.planes.iter_mut().for_each(Plane::restart);
@@ -130,23 +138,23 @@ impl<T: Transform> Reader for Whole<'_, T> {
     #[inline(always)]
     fn unit(&mut self, bits: &mut Bits<'_>, column: usize) -> Option<()> {
         for plane in &mut self.planes {
-            plane.unit(self.transform, bits, column)?;
+            plane.read(bits)?;
+        }
+        for plane in &mut self.planes {
+            plane.transform(self.instructions, column);
         }
         Some(())
     }
 
     #[inline(always)]
     fn end_of_row(&mut self, row: usize) {
-        self.planes.iter_mut().for_each(|plane| plane.end_of_row(row));
+        self.planes.iter_mut().for_each(Plane::end_of_row);
         // The last rows of one row of units need the first ones of the next.
         if let Some(before) = row.checked_sub(1) {
             self.rows(before);
         }
     }
 }
-
-/// The tables of a component, which several may have in common.
-type Tables<'a> = (Rc<First<'a>>, Rc<Others<'a>>);
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,6 @@ use super::super::bits::Bits;
 use super::super::coefficients::{First, Others};
 use super::super::header::{Component, Header};
 use super::super::scan::Grid;
-use super::Tables;
 use super::enlarge::Enlarger;
 use super::ring::Ring;
 use super::transform::{Block, PLACES, Transform};
@@ -15,13 +14,17 @@ use super::transform::{Block, PLACES, Transform};
 /// A component while it is decoded.
 pub(super) struct Plane<'a> {
     component: &'a Component,
-    tables: Tables<'a>,
+    first: First<'a>,
+    others: Rc<Others<'a>>,
     ring: Ring,
     enlarger: Enlarger,
+    /// Where coefficients stand in a block, and what they are multiplied by, in the order in which they are coded.
+    places: [(u16, u16); SIDE * SIDE],
     /// The first coefficient of the block before.
     before: i32,
-    /// The row of blocks that a unit's first ones belong to.
-    row: usize,
+    /// The blocks of a unit, and whether their coefficients are zero but for the first.
+    blocks: Vec<Block>,
+    flat: Vec<bool>,
 }
 
 impl<'a> Plane<'a> {
@@ -37,26 +40,21 @@ impl<'a> Plane<'a> {
         let factor = |most: usize, own: usize| most.is_multiple_of(own).then_some(most / own);
         let across = factor(grid.unit.0, component.across)?;
         let down = factor(grid.unit.1, component.down)?;
-        let tables = match before {
-            Some(Plane {
-                component: other,
-                tables: (_, others),
-                ..
-            }) if Rc::ptr_eq(&other.ac, &component.ac) => {
-                (Rc::new(First::new(&component.dc)), Rc::clone(others))
-            }
-            _ => (
-                Rc::new(First::new(&component.dc)),
-                Rc::new(Others::new(&component.ac)),
-            ),
+        let others = match before {
+            Some(other) if Rc::ptr_eq(&other.component.ac, &component.ac) => Rc::clone(&other.others),
+            _ => Rc::new(Others::new(&component.ac)),
         };
+        let blocks = component.across * component.down;
         Some(Self {
             component,
-            tables,
+            first: First::new(&component.dc),
+            others,
             ring: Ring::new(grid.columns * component.across, component.down, used),
             enlarger: Enlarger::new((header.width, header.height), (across, down)),
+            places: std::array::from_fn(|number| (PLACES[number], component.quantization[number])),
             before: 0,
-            row: 0,
+            blocks: (0..blocks).map(|_| Block::default()).collect(),
+            flat: vec![true; blocks],
         })
     }
 
@@ -69,53 +67,51 @@ impl<'a> Plane<'a> {
         self.before = 0;
     }
 
-    /// Takes note of the end of row `row` of units.
-    pub(super) fn end_of_row(&mut self, row: usize) {
-        self.row = (row + 1) * self.component.down;
+    /// Goes on to the next row of units.
+    pub(super) fn end_of_row(&mut self) {
+        self.ring.turn();
     }
 
-    /// Decodes the component's blocks of the unit in `column`.
+    /// Reads the component's blocks of a unit.
     #[inline(always)]
-    pub(super) fn unit(
-        &mut self,
-        transform: impl Transform,
-        bits: &mut Bits<'_>,
-        column: usize,
-    ) -> Option<()> {
+    pub(super) fn read(&mut self, bits: &mut Bits<'_>) -> Option<()> {
+        let (first, others, places) = (&self.first, &self.others, &self.places);
+        let put = |block: &mut Block, number: usize, value: i32| {
+            let (place, factor) = places[number];
+            // Of a broken file, values may leave the range of their type.
+            block.0[usize::from(place) % block.0.len()] = value.wrapping_mul(factor.into()) as i16;
+        };
+        for (block, is_flat) in self.blocks.iter_mut().zip(&mut self.flat) {
+            *block = Block::default();
+            self.before = self.before.wrapping_add(first.read(bits)?);
+            put(block, 0, self.before);
+            *is_flat = !others.read(bits, |number, value| put(block, number, value))?;
+        }
+        Some(())
+    }
+
+    /// Makes the samples of the unit in `column`, which was read.
+    ///
+    /// Not while it is read: the numbers are written one by one, and read by vectors, for which a processor waits until they have left
+    /// its pipeline.
+    #[inline(always)]
+    pub(super) fn transform(&mut self, transform: impl Transform, column: usize) {
         let Component { across, down, .. } = *self.component;
-        for y in self.row..self.row + down {
-            for x in column * across..(column + 1) * across {
-                self.block(transform, bits, x, y)?;
+        let (samples, stride) = self.ring.rows_of_unit();
+        for y in 0..down {
+            for x in 0..across {
+                let block = y * across + x;
+                let target = &mut samples[y * SIDE * stride + (column * across + x) * SIDE..];
+                if self.flat[block] {
+                    let sample = transform.flat(self.blocks[block].0[0]);
+                    for row in 0..SIDE {
+                        target[row * stride..][..SIDE].fill(sample);
+                    }
+                } else {
+                    transform.samples(&self.blocks[block], target, stride);
+                }
             }
         }
-        Some(())
-    }
-
-    #[inline(always)]
-    fn block(&mut self, transform: impl Transform, bits: &mut Bits<'_>, x: usize, y: usize) -> Option<()> {
-        let (first, others) = &self.tables;
-        let factors = &self.component.quantization;
-        // Of a broken file, values may leave the range of their type.
-        let scaled = |place: usize, value: i32| value.wrapping_mul(factors[place].into()) as i16;
-        self.before = self.before.wrapping_add(first.read(bits)?);
-        let level = scaled(0, self.before);
-        let mut block = Block::default();
-        let mut is_flat = true;
-        others.read(bits, |place, value| {
-            is_flat = false;
-            block.0[PLACES[place]] = scaled(place, value);
-        })?;
-        let (target, stride) = self.ring.block(x, y);
-        if is_flat {
-            let sample = transform.flat(level);
-            for row in target.chunks_mut(stride).take(SIDE) {
-                row[..SIDE].fill(sample);
-            }
-        } else {
-            block.0[PLACES[0]] = level;
-            transform.samples(&block, target, stride);
-        }
-        Some(())
     }
 
     /// Makes row `y` of the image's rows.

@@ -12,6 +12,8 @@ pub(super) struct Ring {
     /// Rows that there is room for.
     rows: usize,
     samples: Vec<u8>,
+    /// The first sample of the row of units that is being read.
+    first: usize,
 }
 
 impl Ring {
@@ -24,6 +26,7 @@ impl Ring {
             stride,
             rows,
             samples,
+            first: 0,
         }
     }
 
@@ -33,15 +36,20 @@ impl Ring {
     }
 
     /// Row `y` of the component.
-    #[inline]
+    #[inline(always)]
     pub(super) fn row(&self, y: usize) -> &[u8] {
         &self.samples[y % self.rows * self.stride..][..self.stride]
     }
 
-    /// From the first sample of the block in column `x` and row `y` of blocks on, and from one row to the next.
-    #[inline]
-    pub(super) fn block(&mut self, x: usize, y: usize) -> (&mut [u8], usize) {
-        let first = y * SIDE % self.rows * self.stride + x * SIDE;
-        (&mut self.samples[first..], self.stride)
+    /// The row of units that is being read, and the samples in a row of the component.
+    #[inline(always)]
+    pub(super) fn rows_of_unit(&mut self) -> (&mut [u8], usize) {
+        let length = self.samples.len() / KEPT;
+        (&mut self.samples[self.first..][..length], self.stride)
+    }
+
+    /// Goes on to the next row of units.
+    pub(super) fn turn(&mut self) {
+        self.first = (self.first + self.samples.len() / KEPT) % self.samples.len();
     }
 }

@@ -13,8 +13,6 @@
 mod avx2;
 mod portable;
 
-pub(super) use portable::Portable;
-
 use super::super::{SIDE, ZIGZAG};
 
 /// Fractional bits of factors.
@@ -37,11 +35,11 @@ impl Default for Block {
 }
 
 /// Where coefficients stand in a [`Block`], in the order in which they are coded.
-pub(super) const PLACES: [usize; SIDE * SIDE] = {
+pub(super) const PLACES: [u16; SIDE * SIDE] = {
     let mut places = [0; SIDE * SIDE];
     let mut at = 0;
     while at < places.len() {
-        places[at] = place(ZIGZAG[at] / SIDE, ZIGZAG[at] % SIDE);
+        places[at] = place(ZIGZAG[at] / SIDE, ZIGZAG[at] % SIDE) as u16;
         at += 1;
     }
     places

@@ -1,11 +1,8 @@
 //! The transform in plain integers, eight columns or rows at a time.
 
 use super::super::super::SIDE;
+use super::super::instructions::Portable;
 use super::{Block, COLUMN_SHIFT, FACTOR_BITS, ROW_SHIFT, Transform, place, sample};
-
-/// Any machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Portable;
 
 /// A value for each column, or for each row.
 type Lanes = [i32; SIDE];
