@@ -48,7 +48,9 @@ fn exact(coefficients: &Coefficients) -> [[f64; SIDE]; SIDE] {
 fn coefficients(range: std::ops::RangeInclusive<i16>) -> impl Strategy<Value = Coefficients> {
     // Most are zero, as in photographs.
     let one = prop_oneof![3 => Just(0), 1 => range];
-    prop::array::uniform8(prop::array::uniform8(one))
+    prop::collection::vec(one, SIDE * SIDE).prop_map(|values| {
+        std::array::from_fn(|row| std::array::from_fn(|column| values[row * SIDE + column]))
+    })
 }
 
 proptest! {
