@@ -1,11 +1,13 @@
 //! The coefficients of a block behind its first: read, or passed over.
 //!
-//! Both look at the next [`LOOK`] bits and find in a table all that they say: not only the symbol, but the number behind it, too, or even
+//! Both look at the next bits and find in a table all that they say: not only the symbol, but the number behind it, too, or even
 //! what follows.
 
 use super::bits::Bits;
 use super::huffman::{Code, LOOK};
 
+/// Bits that readers look at: as many as leave room for more than their tables in the nearest cache. Skipping takes [`LOOK`].
+const SEEN: u32 = 10;
 /// Coefficients of a block.
 const BLOCK: u32 = 64;
 /// What the end of a block adds to the number of the coefficient, beyond all that others can add up to.
@@ -63,14 +65,14 @@ impl Step {
 pub(super) struct First<'a> {
     code: &'a Code,
     /// For the next bits, how many of them it takes, and from the seventeenth bit on the number; 0 where not all of it can be seen.
-    numbers: Box<[u32; 1 << LOOK]>,
+    numbers: Box<[u32; 1 << SEEN]>,
 }
 
 impl<'a> First<'a> {
     pub(super) fn new(code: &'a Code) -> Self {
-        let mut numbers = Box::new([0; 1 << LOOK]);
+        let mut numbers = Box::new([0; 1 << SEEN]);
         for (look, entry) in numbers.iter_mut().enumerate() {
-            if let Some((size, length)) = code.seen(look) {
+            if let Some((size, length)) = code.seen(look << (LOOK - SEEN)) {
                 *entry = seen(look, length, size.into()).unwrap_or(0);
             }
         }
@@ -81,7 +83,7 @@ impl<'a> First<'a> {
     #[inline(always)]
     pub(super) fn read(&self, bits: &mut Bits<'_>) -> Option<i32> {
         bits.fill();
-        let entry = self.numbers[bits.peek(LOOK)];
+        let entry = self.numbers[bits.peek(SEEN)];
         if entry == 0 {
             let (behind, value) = self.long_step(*bits)?;
             *bits = behind;
@@ -107,14 +109,14 @@ impl<'a> First<'a> {
 pub(super) struct Others<'a> {
     code: &'a Code,
     /// For the next bits, a packed step and above it the value; 0 where not all of it can be seen.
-    steps: Box<[u32; 1 << LOOK]>,
+    steps: Box<[u32; 1 << SEEN]>,
 }
 
 impl<'a> Others<'a> {
     pub(super) fn new(code: &'a Code) -> Self {
-        let mut steps = Box::new([0; 1 << LOOK]);
+        let mut steps = Box::new([0; 1 << SEEN]);
         for (look, entry) in steps.iter_mut().enumerate() {
-            if let Some((symbol, length)) = code.seen(look)
+            if let Some((symbol, length)) = code.seen(look << (LOOK - SEEN))
                 && let Some(step) = Step::of(symbol, length)
                 && let Some(seen) = seen(look, length, step.size)
             {
@@ -133,7 +135,7 @@ impl<'a> Others<'a> {
             bits.fill();
             // Enough for two steps that are seen, and a third of any length.
             for _ in 0..3 {
-                let entry = self.steps[bits.peek(LOOK)];
+                let entry = self.steps[bits.peek(SEEN)];
                 if entry == 0 {
                     let (behind, value, passed) = self.long_step(*bits)?;
                     *bits = behind;
@@ -220,7 +222,7 @@ impl<'a> Skipper<'a> {
 
 /// The bits of a symbol and of the number behind it, and the number, as in a table; `None` where `look` does not hold all of them.
 fn seen(look: usize, length: u32, size: u32) -> Option<u32> {
-    let rest = LOOK.checked_sub(length + size)?;
+    let rest = SEEN.checked_sub(length + size)?;
     let bits = (look >> rest) as u32 & ((1 << size) - 1);
     Some((length + size) | (number(bits, size).cast_unsigned() << 16))
 }

@@ -3,7 +3,7 @@
 use super::bits::Bits;
 
 /// Bits that the tables look at. Longer codes are rare.
-pub(super) const LOOK: u32 = 10;
+pub(super) const LOOK: u32 = 12;
 /// A code.
 ///
 /// # Source
