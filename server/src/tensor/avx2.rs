@@ -6,18 +6,9 @@ use super::curve::{Curve, GREY, Line, Quadratics, SEGMENTS};
 use super::grid::{FRACTION_BITS, ONE, RowStart};
 use super::scalar;
 use super::write::Job;
+use crate::machine::Avx2;
 
 const LANES: usize = 8;
-
-/// Proof that the machine has the instructions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Avx2(());
-
-impl Avx2 {
-    pub(super) fn detect() -> Option<Self> {
-        is_x86_feature_detected!("avx2").then_some(Self(()))
-    }
-}
 
 /// Does what [`scalar::rows`] does.
 pub(super) fn rows(_: Avx2, job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3]) {

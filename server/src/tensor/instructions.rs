@@ -15,7 +15,7 @@ pub struct InstructionSet(Kind);
 enum Kind {
     Scalar,
     #[cfg(target_arch = "x86_64")]
-    Avx2(super::avx2::Avx2),
+    Avx2(crate::machine::Avx2),
     #[cfg(target_arch = "x86_64")]
     Avx512(crate::machine::Avx512),
     #[cfg(target_arch = "aarch64")]
@@ -35,7 +35,7 @@ impl InstructionSet {
             #[cfg(target_arch = "x86_64")]
             {
                 available.extend(crate::machine::Avx512::detect().map(|token| Self(Kind::Avx512(token))));
-                available.extend(super::avx2::Avx2::detect().map(|token| Self(Kind::Avx2(token))));
+                available.extend(crate::machine::Avx2::detect().map(|token| Self(Kind::Avx2(token))));
             }
             #[cfg(target_arch = "aarch64")]
             available.extend(super::neon::Neon::detect().map(|token| Self(Kind::Neon(token))));
