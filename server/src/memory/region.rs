@@ -96,8 +96,8 @@ impl Region {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Asks for pages of 2 MiB where the memory holds one. Of 4 KiB, a batch of floats takes ten thousand, and the system as long to give
-    /// them as a worker to write them. A system without such pages gives what it has.
+    /// Asks for pages of 2 MiB where the memory holds one. Of 4 KiB, a batch of floats takes ten thousand, and the system
+    /// longer to give them than a worker to write them. A system without such pages gives what it has.
     #[cfg(target_os = "linux")]
     #[allow(unsafe_code, reason = "says what a mapping is used for")]
     fn prefer_huge_pages(&self) {
