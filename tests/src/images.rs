@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use equibatch_server::decode::{DecodeOptions, decode};
 use image::{Rgb, RgbImage};
 use tempfile::TempDir;
 
@@ -76,4 +77,15 @@ pub fn picture((width, height): (u32, u32), number: u32) -> RgbImage {
             (127.5 + wave * 50.0).clamp(0.0, 255.0) as u8
         }))
     })
+}
+
+/// The pixels of a file, as the server decodes it.
+///
+/// # Panics
+///
+/// Where it cannot be read, or is no image.
+pub fn decoded(path: &Path) -> RgbImage {
+    let bytes = fs::read(path).expect("a file");
+    let image = decode(&bytes, &DecodeOptions::default()).expect("an image");
+    RgbImage::from_raw(image.width(), image.height(), image.pixels().to_vec()).expect("all pixels")
 }

@@ -2,7 +2,7 @@
 
 use equibatch_proto::v1::{Recipe, StreamBatchesRequest};
 use equibatch_tests::{
-    images::ImageFolder,
+    images::{ImageFolder, decoded},
     memory::{MemoryServer, config, engine},
     process,
     receive::{floats, receive, small},
@@ -95,7 +95,7 @@ async fn a_picture_can_be_made_again_from_its_explanation() {
             let class = received.description.classes[batch.labels[slot] as usize].as_str();
             assert_eq!(explained["class"], class);
             let file = images.root().join(explained["path"].as_str().unwrap());
-            let image = image::open(file).unwrap().into_rgb8();
+            let image = decoded(&file);
             let source = explained["source"].as_array().unwrap();
             assert_eq!(
                 (number(&source[0]), number(&source[1])),

@@ -4,7 +4,7 @@ use std::fs;
 
 use equibatch_proto::v1::{Normalization, StreamBatchesRequest};
 use equibatch_tests::{
-    images::{ImageFolder, picture},
+    images::{ImageFolder, decoded, picture},
     memory::{MemoryServer, config, engine},
     receive::{Received, floats, receive, small},
     reference::{canonical, centre_crop},
@@ -77,7 +77,7 @@ async fn validation_images_are_within_a_step_and_a_half_of_double_precision() {
         for (slot, id) in batch.sample_ids.iter().enumerate() {
             let (class, index) = (["birds", "flowers"][*id as usize / 15], *id as usize % 15);
             let file = images.file(class, sorted_index(&images, class, index));
-            let image = image::open(file).unwrap().into_rgb8();
+            let image = decoded(&file);
             let expected = centre_crop(&canonical(&image, short), size);
             let mut total = 0.0;
             for (at, value) in values[slot * elements..(slot + 1) * elements].iter().enumerate() {

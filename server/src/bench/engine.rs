@@ -1,10 +1,13 @@
 //! Batches made and dropped within the process.
 
+use std::thread;
+
 use tokio::runtime::{Builder, Runtime};
 
 use super::{
     Error, Report,
-    meter::{Cost, Meter},
+    meter::Cost,
+    middle::{Middle, SETTLING},
     subject::Subject,
     turns::{Rounds, Turns},
 };
@@ -42,19 +45,24 @@ pub(super) fn drain(
 ) -> Result<impl FnMut(u64) -> Result<Cost, Error> + use<>, Error> {
     let (engine, runtime) = (engine.clone(), runtime()?);
     Ok(move |batches| {
-        let images = batches * u64::from(request.batch_size);
-        let meter = Meter::start();
+        let mut middle = Middle::of(batches);
+        let images = u64::from(request.batch_size);
         let mut stream = engine.open(StreamSpec {
-            images_per_epoch: Some(images),
+            images_per_epoch: Some(middle.whole() * images),
             ..request.clone()
         })?;
-        runtime.block_on(async {
+        let measured = runtime.block_on(async {
             while let Some(batch) = stream.next().await {
                 batch?;
+                if let Some(cost) = middle.take(images) {
+                    return Ok(cost);
+                }
             }
-            Ok::<_, Error>(())
-        })?;
-        Ok(meter.stop(images))
+            Err(Error::Ended)
+        });
+        drop(stream);
+        thread::sleep(SETTLING);
+        measured
     })
 }
 

@@ -46,6 +46,9 @@ pub enum Error {
     /// A stream that failed.
     #[error("cannot receive batches: {0}")]
     Stream(#[from] tonic::Status),
+    /// A stream of fewer batches than were asked for.
+    #[error("a stream ended while it was measured")]
+    Ended,
     /// How much memory is used.
     #[error("cannot read /proc/self/statm")]
     Memory(#[source] io::Error),

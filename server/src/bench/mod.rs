@@ -26,6 +26,7 @@ mod decode;
 mod engine;
 mod error;
 mod meter;
+mod middle;
 mod plan;
 mod raw;
 mod receive;

@@ -5,7 +5,7 @@ use std::{hint::black_box, path::PathBuf, time::Duration};
 use equibatch_proto::v1::{Batch, StreamBatchesRequest, stream_batches_response::Message};
 use tonic::transport::{Channel, Endpoint};
 
-use super::Error;
+use super::{Error, meter::Cost, middle::Middle};
 use crate::receive::{self, FRAME, Messages, SharedMessages, Sizes, with_windows};
 
 /// Batches that a trainer holds: three that wait, one that is coming, and one in use.
@@ -28,27 +28,33 @@ impl Receiver {
         Ok(Self::Sent(nearby.connect().await?))
     }
 
-    /// Takes all batches of a stream; the number of images. Tensors, of `bytes` bytes or less, come to where a program can compute with them:
+    /// Takes batches of a stream, until enough of them are measured; what those cost. Tensors, of `bytes` bytes or less, come to where a program can compute with them:
     /// they are aligned, in one piece, and every page of their memory is read once.
-    pub(super) async fn drain(&self, request: StreamBatchesRequest, bytes: usize) -> Result<u64, Error> {
+    pub(super) async fn drain(
+        &self,
+        request: StreamBatchesRequest,
+        bytes: usize,
+        mut middle: Middle,
+    ) -> Result<Cost, Error> {
         let sizes = Sizes {
             tensor: bytes,
             message: bytes + (1 << 20),
         };
         let page = rustix::param::page_size();
-        let mut images = 0;
         let mut take = |batch: &Batch| {
-            images += batch.labels.len() as u64;
             batch.tensor.iter().step_by(page).for_each(|byte| {
                 black_box(byte);
             });
+            middle.take(batch.labels.len() as u64)
         };
         match self {
             Self::Sent(channel) => {
                 let mut messages = Messages::open(channel.clone(), &request, sizes).await?;
                 while let Some(response) = messages.message().await? {
-                    if let Some(Message::Batch(batch)) = response.message {
-                        take(&batch);
+                    if let Some(Message::Batch(batch)) = response.message
+                        && let Some(cost) = take(&batch)
+                    {
+                        return Ok(cost);
                     }
                 }
             }
@@ -57,12 +63,14 @@ impl Receiver {
                 let (channel, mailbox) = receive::connect(&endpoint, socket.clone()).await?;
                 let mut messages = SharedMessages::open(channel, mailbox, (request, sizes), HELD).await?;
                 while let Some(response) = messages.message().await? {
-                    if let Some(Message::Batch(batch)) = response.message {
-                        take(&batch);
+                    if let Some(Message::Batch(batch)) = response.message
+                        && let Some(cost) = take(&batch)
+                    {
+                        return Ok(cost);
                     }
                 }
             }
         }
-        Ok(images)
+        Err(Error::Ended)
     }
 }

@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Error, Report,
     engine::{self, runtime},
-    meter::{Cost, Meter},
+    meter::Cost,
+    middle::{Middle, SETTLING},
     raw,
     receive::Receiver,
     subject::Subject,
@@ -102,10 +103,11 @@ fn receive(
     let serving = Rc::clone(serving);
     Ok(move |batches| {
         let _keeps_the_server_up = &serving;
+        let middle = Middle::of(batches);
         let mut request = StreamBatchesRequest {
             batch_size: Some(size.batch),
             image_size: Some(size.image),
-            images_per_epoch: Some(batches * u64::from(size.batch)),
+            images_per_epoch: Some(middle.whole() * u64::from(size.batch)),
             ..StreamBatchesRequest::default()
         };
         request.set_element_type(match element_type {
@@ -113,9 +115,12 @@ fn receive(
             ElementType::F16 => v1::ElementType::F16,
             ElementType::U8 => v1::ElementType::U8,
         });
-        let meter = Meter::start();
-        let images = runtime.block_on(receiver.drain(request, bytes))?;
-        Ok(meter.stop(images))
+        runtime.block_on(async {
+            let measured = receiver.drain(request, bytes, middle).await;
+            // The connection says so while it is waited for.
+            tokio::time::sleep(SETTLING).await;
+            measured
+        })
     })
 }
 

@@ -203,7 +203,9 @@ impl<'a> Skipper<'a> {
             let half = usize::from(at >= BLOCK - 16) << LOOK;
             let entry = u32::from(self.steps[half | bits.peek(LOOK)]);
             if entry == 0 {
-                at += self.long_step(bits)?;
+                let (behind, passed) = self.long_step(*bits)?;
+                *bits = behind;
+                at += passed;
             } else {
                 bits.skip(entry & 0xFF);
                 at += entry >> 8;
@@ -212,11 +214,12 @@ impl<'a> Skipper<'a> {
         (at == BLOCK || at >= END).then_some(())
     }
 
+    /// The reader behind it, and what is passed.
     #[cold]
-    fn long_step(&self, bits: &mut Bits<'_>) -> Option<u32> {
-        let step = Step::of(self.code.symbol(bits)?, 0)?;
+    fn long_step<'b>(&self, mut bits: Bits<'b>) -> Option<(Bits<'b>, u32)> {
+        let step = Step::of(self.code.symbol(&mut bits)?, 0)?;
         bits.skip(step.size);
-        Some(step.passed)
+        Some((bits, step.passed))
     }
 }
 

@@ -43,8 +43,25 @@ pub(super) trait Reader {
 }
 
 /// Reads the scan behind `header`. `None` where the data are broken or end early.
-#[inline(always)]
 pub(super) fn read(header: &Header<'_>, grid: Grid, reader: &mut impl Reader) -> Option<()> {
+    #[cfg(target_arch = "x86_64")]
+    if crate::machine::Avx2::detect().is_some() {
+        #[allow(unsafe_code, reason = "the same code with more instructions to choose from")]
+        // SAFETY: the machine has the features that the function is compiled for.
+        return unsafe { read_with_avx2(header, grid, reader) };
+    }
+    read_anywhere(header, grid, reader)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
+fn read_with_avx2(header: &Header<'_>, grid: Grid, reader: &mut impl Reader) -> Option<()> {
+    read_anywhere(header, grid, reader)
+}
+
+/// Whatever this calls often is to be inlined, because what is not is compiled for any machine.
+#[inline(always)]
+fn read_anywhere(header: &Header<'_>, grid: Grid, reader: &mut impl Reader) -> Option<()> {
     let units = grid.columns * grid.rows;
     let segments = Segments::of(header.data)?;
     let interval = match header.restart_interval {

@@ -67,9 +67,12 @@ impl<T: FnMut(&[&Strip], usize)> Reader for Strips<'_, T> {
         self.works.iter_mut().for_each(|work| work.before = 0);
     }
 
-    #[inline]
+    #[inline(always)]
     fn unit(&mut self, bits: &mut Bits<'_>, column: usize) -> Option<()> {
-        self.works.iter_mut().try_for_each(|work| work.unit(bits, column))
+        for work in &mut self.works {
+            work.unit(bits, column)?;
+        }
+        Some(())
     }
 
     fn end_of_row(&mut self, _: usize) {
@@ -107,7 +110,7 @@ impl<'a> Work<'a> {
     }
 
     /// Decodes the component's blocks of the unit in `column`.
-    #[inline]
+    #[inline(always)]
     fn unit(&mut self, bits: &mut Bits<'_>, column: usize) -> Option<()> {
         let Component { across, down, .. } = *self.component;
         for y in 0..down {
@@ -128,7 +131,7 @@ impl<'a> Work<'a> {
     }
 
     /// Decodes the component's block in column `x` and row `y` of the strip.
-    #[inline]
+    #[inline(always)]
     fn block<const ACROSS: usize, const DOWN: usize>(
         &mut self,
         bits: &mut Bits<'_>,

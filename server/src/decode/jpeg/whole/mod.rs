@@ -45,23 +45,14 @@ impl Kept {
 /// Makes `pixels` those of a JPEG as RGB. `None` where that is not done here; `pixels` are of no use then.
 pub(in crate::decode) fn decode(header: &Header<'_>, kept: &mut Kept, pixels: &mut Vec<u8>) -> Option<()> {
     #[cfg(target_arch = "x86_64")]
-    if let Some(token) = Avx2::detect() {
-        // SAFETY: the token proves that the machine has the features that the function is compiled for.
-        #[allow(unsafe_code, reason = "the same code with vector instructions")]
-        return unsafe { decode_with_avx2(token, header, kept, pixels) };
+    if let Some(avx2) = Avx2::detect() {
+        return decode_with(avx2, header, kept, pixels);
     }
     decode_with(Portable, header, kept, pixels)
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
-fn decode_with_avx2(token: Avx2, header: &Header<'_>, kept: &mut Kept, pixels: &mut Vec<u8>) -> Option<()> {
-    decode_with(token, header, kept, pixels)
-}
-
-#[inline(always)]
-fn decode_with<I: Instructions>(
-    instructions: I,
+fn decode_with(
+    instructions: impl Instructions,
     header: &Header<'_>,
     kept: &mut Kept,
     pixels: &mut Vec<u8>,
@@ -87,9 +78,6 @@ fn decode_with<I: Instructions>(
         pixels,
     };
     let done = scan::read(header, grid, &mut whole);
-    if done.is_some() {
-        whole.rows(grid.rows - 1);
-    }
     kept.rings = whole.planes.into_iter().map(Plane::into_ring).collect();
     done
 }
@@ -152,6 +140,9 @@ impl<I: Instructions> Reader for Whole<'_, I> {
         // The last rows of one row of units need the first ones of the next.
         if let Some(before) = row.checked_sub(1) {
             self.rows(before);
+        }
+        if row + 1 == self.grid.rows {
+            self.rows(row);
         }
     }
 }
