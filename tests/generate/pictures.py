@@ -1,5 +1,5 @@
-"""Writes tests/fixtures/jpeg, one picture in the forms that JPEGs come in, with what libjpeg-turbo makes of them; and
-tests/fixtures/other, a small one in the other formats.
+"""Writes tests/fixtures/jpeg, one picture in the forms that JPEGs come in, tests/fixtures/jpeg-sizes, in sizes that they come in, and what
+libjpeg-turbo makes of them; and tests/fixtures/other, a small one in the other formats.
 
     pip install opencv-python-headless==5.0.0.93 pillow==13.0.0 numpy && python tests/generate/pictures.py
 """
@@ -58,22 +58,23 @@ def main() -> None:
 
 def sizes(image: Image.Image) -> None:
     """Sizes that end within blocks and units, and are smaller than one."""
-    (OUT / "sizes").mkdir(exist_ok=True)
+    out = FIXTURES / "jpeg-sizes"
+    out.mkdir(exist_ok=True)
     for width, height in [(1, 1), (2, 3), (3, 2), (4, 5), (6, 16), (16, 17), (33, 31), (50, 65)]:
         part = np.asarray(image.resize((width, height)))[..., ::-1]
         for sampling in ("411", "420", "422", "440", "444"):
             factor = getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{sampling}")
             options = [cv2.IMWRITE_JPEG_QUALITY, 92, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factor]
-            assert cv2.imwrite(str(OUT / "sizes" / f"{sampling}-{width}x{height}.jpg"), part, options)
+            assert cv2.imwrite(str(out / f"{sampling}-{width}x{height}.jpg"), part, options)
 
 
 def hashes() -> None:
     """Of the pixels, as Pillow decodes them by libjpeg-turbo: rows of RGB."""
     lines = [
-        f"{hashlib.sha256(Image.open(path).convert('RGB').tobytes()).hexdigest()}  {path.relative_to(OUT).as_posix()}\n"
-        for path in sorted(OUT.rglob("*.jpg"))
+        f"{hashlib.sha256(Image.open(path).convert('RGB').tobytes()).hexdigest()}  {path.relative_to(FIXTURES).as_posix()}\n"
+        for path in sorted(FIXTURES.glob("jpeg*/*.jpg"))
     ]
-    (OUT / "pixels.sha256").write_text("".join(lines))
+    (FIXTURES / "jpeg.sha256").write_text("".join(lines))
 
 
 def others(image: Image.Image) -> None:

@@ -6,8 +6,8 @@ use super::*;
 
 /// The files made by `tests/generate/pictures.py`, and the hash of what libjpeg-turbo makes of each.
 fn pictures() -> Vec<(String, Vec<u8>, String)> {
-    let folder: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/jpeg");
-    let list = std::fs::read_to_string(folder.join("pixels.sha256")).unwrap();
+    let folder: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures");
+    let list = std::fs::read_to_string(folder.join("jpeg.sha256")).unwrap();
     list.lines()
         .map(|line| {
             let (hash, name) = line.split_once("  ").unwrap();
@@ -21,7 +21,7 @@ fn pictures() -> Vec<(String, Vec<u8>, String)> {
 }
 
 /// Not sequential, or not of luma and colour differences.
-const UNUSUAL: [&str; 3] = ["cmyk.jpg", "progressive.jpg", "rgb.jpg"];
+const UNUSUAL: [&str; 3] = ["jpeg/cmyk.jpg", "jpeg/progressive.jpg", "jpeg/rgb.jpg"];
 
 type Decoder = fn(&Header<'_>, &mut Kept, &mut Vec<u8>) -> Option<()>;
 
