@@ -73,6 +73,7 @@ fn tables() -> Vec<(&'static str, Vec<Cell>)> {
         Window::Bytes(8 * MIB),
         Window::Bytes(64 * MIB),
         Window::Adaptive,
+        Window::Nearby,
     ];
     let vary_method = payloads.into_iter().flat_map(|payload| {
         methods.map(|method| Cell {
