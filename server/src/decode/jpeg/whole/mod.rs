@@ -20,7 +20,6 @@ use self::colour::Samples;
 use self::instructions::{Instructions, Portable};
 use self::plane::Plane;
 use self::ring::Ring;
-
 use super::SIDE;
 use super::bits::Bits;
 use super::header::Header;
