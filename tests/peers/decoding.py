@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from bench import SERVER
-from images import Images
+from images import Images, pixels
 
 
 def measured(decode: Callable[[bytes], object], files: list[bytes], seconds: float) -> float:
@@ -29,10 +29,6 @@ def measured(decode: Callable[[bytes], object], files: list[bytes], seconds: flo
             decode(file)
         count += len(files)
     return 1000 * taken / count
-
-
-def by_opencv(file: bytes) -> np.ndarray:
-    return cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR_RGB)
 
 
 def by_pillow(file: bytes) -> np.ndarray:
@@ -55,7 +51,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     files = [Path(path).read_bytes() for path in Images.find(args.data, warm=False).paths]
     ways: dict[str, Callable[[], float]] = {
-        "OpenCV": lambda: measured(by_opencv, files, args.seconds),
+        "OpenCV": lambda: measured(pixels, files, args.seconds),
         "Pillow": lambda: measured(by_pillow, files, args.seconds),
         "Equibatch": lambda: by_us(args.data, args.seconds),
     }

@@ -41,8 +41,12 @@ class Images:
 
 def decode(path: str) -> np.ndarray:
     """The image at its own size, RGB, by the libjpeg-turbo in OpenCV."""
-    with open(path, "rb") as file:
-        return cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_COLOR_RGB)
+    return pixels(Path(path).read_bytes())
+
+
+def pixels(file: bytes) -> np.ndarray:
+    """The same, of a file's bytes."""
+    return cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR_RGB)
 
 
 def shrink(image: np.ndarray, interpolation: int = cv2.INTER_AREA) -> np.ndarray:

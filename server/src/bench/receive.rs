@@ -2,8 +2,11 @@
 
 use std::{hint::black_box, path::PathBuf, time::Duration};
 
-use equibatch_proto::v1::{Batch, StreamBatchesRequest, stream_batches_response::Message};
-use tonic::transport::{Channel, Endpoint};
+use equibatch_proto::v1::{StreamBatchesRequest, StreamBatchesResponse, stream_batches_response::Message};
+use tonic::{
+    Status,
+    transport::{Channel, Endpoint},
+};
 
 use super::{Error, meter::Cost, middle::Middle};
 use crate::receive::{self, FRAME, Messages, SharedMessages, Sizes, with_windows};
@@ -28,49 +31,48 @@ impl Receiver {
         Ok(Self::Sent(nearby.connect().await?))
     }
 
-    /// Takes batches of a stream, until enough of them are measured; what those cost. Tensors, of `bytes` bytes or less, come to where a program can compute with them:
-    /// they are aligned, in one piece, and every page of their memory is read once.
+    /// Takes batches of a stream, until enough of them are measured; what those cost. Tensors, of `bytes` bytes or less, come to where a
+    /// program can compute with them: they are aligned, in one piece, and every page of their memory is read once.
     pub(super) async fn drain(
         &self,
         request: StreamBatchesRequest,
         bytes: usize,
-        mut middle: Middle,
+        middle: Middle,
     ) -> Result<Cost, Error> {
         let sizes = Sizes {
             tensor: bytes,
             message: bytes + (1 << 20),
         };
-        let page = rustix::param::page_size();
-        let mut take = |batch: &Batch| {
-            batch.tensor.iter().step_by(page).for_each(|byte| {
-                black_box(byte);
-            });
-            middle.take(batch.labels.len() as u64)
-        };
         match self {
             Self::Sent(channel) => {
                 let mut messages = Messages::open(channel.clone(), &request, sizes).await?;
-                while let Some(response) = messages.message().await? {
-                    if let Some(Message::Batch(batch)) = response.message
-                        && let Some(cost) = take(&batch)
-                    {
-                        return Ok(cost);
-                    }
-                }
+                measured(async || messages.message().await, middle).await
             }
             Self::Lent(socket) => {
                 let endpoint = Endpoint::from_static("http://localhost");
                 let (channel, mailbox) = receive::connect(&endpoint, socket.clone()).await?;
                 let mut messages = SharedMessages::open(channel, mailbox, (request, sizes), HELD).await?;
-                while let Some(response) = messages.message().await? {
-                    if let Some(Message::Batch(batch)) = response.message
-                        && let Some(cost) = take(&batch)
-                    {
-                        return Ok(cost);
-                    }
-                }
+                measured(async || messages.message().await, middle).await
             }
         }
-        Err(Error::Ended)
     }
+}
+
+/// What batches cost that `next` gives.
+async fn measured(
+    mut next: impl AsyncFnMut() -> Result<Option<StreamBatchesResponse>, Status>,
+    mut middle: Middle,
+) -> Result<Cost, Error> {
+    let page = rustix::param::page_size();
+    while let Some(response) = next().await? {
+        if let Some(Message::Batch(batch)) = response.message {
+            batch.tensor.iter().step_by(page).for_each(|byte| {
+                black_box(byte);
+            });
+            if let Some(cost) = middle.take(batch.labels.len() as u64) {
+                return Ok(cost);
+            }
+        }
+    }
+    Err(Error::Ended)
 }

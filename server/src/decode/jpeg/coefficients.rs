@@ -136,28 +136,26 @@ impl<'a> Others<'a> {
             // Enough for two steps that are seen, and a third of any length.
             for _ in 0..3 {
                 let entry = self.steps[bits.peek(SEEN)];
-                if entry == 0 {
+                let (value, passed) = if entry == 0 {
                     let (behind, value, passed) = self.long_step(*bits)?;
                     *bits = behind;
-                    at += passed;
-                    if at <= BLOCK {
-                        add(at as usize - 1, value);
-                    }
-                    break;
-                }
-                bits.skip(entry & 0xFF);
-                at += (entry >> 8) & 0xFF;
+                    (value, passed)
+                } else {
+                    bits.skip(entry & 0xFF);
+                    (entry.cast_signed() >> 16, (entry >> 8) & 0xFF)
+                };
+                at += passed;
                 if at > BLOCK {
                     break;
                 }
                 // Where zeros were passed, one more zero.
-                add(at as usize - 1, entry.cast_signed() >> 16);
-                if at == BLOCK {
+                add(at as usize - 1, value);
+                if at == BLOCK || entry == 0 {
                     break;
                 }
             }
         }
-        (at == BLOCK || at >= END).then_some(at > 1 + END || at == BLOCK)
+        (at == BLOCK || at >= END).then_some(at != 1 + END)
     }
 
     /// The reader behind it, the value, and what is passed.

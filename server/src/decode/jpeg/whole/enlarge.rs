@@ -15,7 +15,7 @@ pub(super) struct Enlarger {
     size: (usize, usize),
     /// Pixels that a sample stands for, across and down.
     factors: (usize, usize),
-    /// Whether neighbours play a part.
+    /// Whether neighbours in a row play a part.
     is_smooth: bool,
     /// Sums of near and far rows, with the first and the last one twice.
     sums: Vec<u16>,
@@ -26,12 +26,8 @@ impl Enlarger {
     /// For an image of `size` pixels, width and height, of whose component a sample stands for so many pixels.
     pub(super) fn new(size: (usize, usize), factors: (usize, usize)) -> Self {
         let own = (size.0.div_ceil(factors.0), size.1.div_ceil(factors.1));
-        let is_smooth = match factors {
-            // libjpeg repeats the samples of the narrowest images.
-            (2, 1 | 2) => own.0 > 2,
-            (1, 2) => true,
-            _ => false,
-        };
+        // libjpeg repeats the samples of the narrowest images.
+        let is_smooth = matches!(factors, (2, 1 | 2)) && own.0 > 2;
         let is_as_it_is = factors == (1, 1);
         Self {
             size: own,

@@ -24,6 +24,7 @@ use super::SIDE;
 use super::bits::Bits;
 use super::header::Header;
 use super::scan::{self, Grid, Reader};
+use crate::decode::pixels::room_for;
 use crate::image::Image;
 #[cfg(target_arch = "x86_64")]
 use crate::machine::Avx2;
@@ -65,7 +66,7 @@ fn decode_with(
     }
     let bytes = header.width * header.height * Image::CHANNELS;
     if pixels.capacity() < bytes + Image::SLACK {
-        *pixels = Vec::with_capacity(bytes + Image::SLACK);
+        *pixels = room_for(bytes);
     }
     pixels.resize(bytes, 0);
     let mut whole = Whole {
