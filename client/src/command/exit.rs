@@ -121,9 +121,10 @@ impl Exit {
     fn of_stream(error: &stream::Error) -> Self {
         match error {
             stream::Error::Address { .. } => Self::Usage,
-            stream::Error::Data { .. } | stream::Error::Refused { .. } | stream::Error::Differs { .. } => {
-                Self::Data
-            }
+            stream::Error::Data { .. }
+            | stream::Error::Refused { .. }
+            | stream::Error::Full { .. }
+            | stream::Error::Differs { .. } => Self::Data,
             stream::Error::Denied { .. } | stream::Error::Untrusted { .. } => Self::Denied,
             error if error.is_unavailable() => Self::Unavailable,
             _ => Self::Failed,

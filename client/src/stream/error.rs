@@ -55,6 +55,14 @@ pub enum Error {
         /// What the server said.
         reason: String,
     },
+    /// The server has as many streams or connections as it allows.
+    #[error("{address} refuses for now: {reason}")]
+    Full {
+        /// Host and port.
+        address: String,
+        /// What the server said.
+        reason: String,
+    },
     /// The server found its own data unusable.
     #[error("{address} cannot go on: {reason}")]
     Data {
@@ -104,6 +112,12 @@ impl Error {
         )
     }
 
+    /// Whether the same server may answer otherwise after some time: it is away, or it has no room while it still counts a connection that was
+    /// cut.
+    pub(super) fn may_pass(&self) -> bool {
+        self.is_unavailable() || matches!(self, Self::Full { .. })
+    }
+
     /// Adds that `servers` servers were given `waited` to come back, and did not.
     pub(super) fn after_waiting(mut self, servers: usize, waited: Duration) -> Self {
         if let Self::Unreachable { reason, .. }
@@ -136,6 +150,7 @@ impl Error {
             Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
                 Self::Unreachable { address, reason }
             }
+            Code::ResourceExhausted => Self::Full { address, reason },
             Code::Unimplemented => Self::NotAServer {
                 address,
                 reason: "it does not serve equibatch.v1.BatchLoader".to_owned(),
