@@ -281,6 +281,39 @@ fn client_modules_import_downwards_only() {
     assert_eq!(violations("client", CLIENT, CLIENT_WORDS), Vec::<String>::new());
 }
 
+/// Functions of the standard library whose last bit depends on the system, the processor or the compiler's release. The square root is
+/// exact everywhere.
+const INEXACT: &[&str] = &[
+    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "exp", "exp2",
+    "exp_m1", "hypot", "ln", "ln_1p", "ln_gamma", "gamma", "log", "log10", "log2", "powf", "powi", "sin",
+    "sin_cos", "sinh", "tan", "tanh",
+];
+
+/// Those that `code` calls, as methods or by path.
+fn inexact_calls(code: &str) -> Vec<&'static str> {
+    let is_called = |name: &&&str| {
+        let by_path = ["f32::", "f64::"].iter().any(|kind| {
+            let called = format!("{kind}{name}");
+            code.match_indices(&called).any(|(start, _)| {
+                let after = code[start + called.len()..].chars().next();
+                after.is_none_or(|c| !c.is_alphanumeric() && c != '_')
+            })
+        });
+        by_path || code.contains(&format!(".{name}("))
+    };
+    INEXACT.iter().filter(is_called).copied().collect()
+}
+
+#[test]
+fn the_server_computes_by_libm_what_the_standard_library_does_not_promise() {
+    let sources = sources(&root().join("server/src"));
+    let calls = sources.iter().flat_map(|(_, path)| {
+        let calls = inexact_calls(&code(path)).into_iter();
+        calls.map(move |name| format!("{}: {name}", path.strip_prefix(root()).unwrap().display()))
+    });
+    assert_eq!(calls.collect::<Vec<_>>(), Vec::<String>::new());
+}
+
 #[test]
 fn every_module_has_a_rule() {
     for (member, rules) in [("server", SERVER), ("client", CLIENT)] {
@@ -306,4 +339,9 @@ fn the_checker_sees_what_it_should() {
         ["dataset", "random", "tensor"].map(str::to_owned).into()
     );
     assert!(names_word("use ort::Session;", "ort") && !names_word("use import::x; short", "ort"));
+    assert_eq!(
+        inexact_calls("x.powf(2.0) + f64::ln(y) + z.ln_1p()"),
+        ["ln", "ln_1p", "powf"]
+    );
+    assert!(inexact_calls("libm::exp(x) + x.sqrt() + x.explain() + f64::expect(y)").is_empty());
 }

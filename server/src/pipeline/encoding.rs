@@ -44,9 +44,10 @@ impl StreamSpec {
             Balance::Oversample => out.byte(1),
             Balance::Undersample => out.byte(2),
             Balance::Natural => out.byte(3),
-            Balance::Power(power) => out.tagged(4, &[*power]),
+            // Tags 4 and 6 were of counts by the system's `pow`, which may differ in an image.
+            Balance::Power(power) => out.tagged(7, &[*power]),
             Balance::Weights(weights) => out.tagged(5, weights),
-            Balance::Effective(beta) => out.tagged(6, &[*beta]),
+            Balance::Effective(beta) => out.tagged(8, &[*beta]),
         }
         out.whole(self.images_per_epoch.map_or(0, |images| images.saturating_add(1)));
         out.byte(match self.order {
