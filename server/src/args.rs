@@ -149,7 +149,7 @@ pub struct Serve {
     pub tls_client_ca: Option<PathBuf>,
     /// Let in only clients with a token from this file: one a line, itself (16 characters at least) or sha256: and its hash, then a name
     /// for the log, then what it may, where that is not everything: datasets=A,B max-streams=N max-batch-bytes=SIZE max-image-size=PIXELS
-    /// max-epochs=N. The file is read again when it changes; streams whose token is gone end.
+    /// max-epochs=N weight=N. The file is read again when it changes; streams whose token is gone end.
     #[arg(long, value_name = "FILE")]
     pub tokens: Option<PathBuf>,
     /// Threads that decode and augment. Default: as many as this process may use processors.
@@ -203,7 +203,7 @@ pub struct Serve {
     /// Part of the images held out for validation, from 0 to 1, where there are no train and valid folders.
     #[arg(long, value_name = "FRACTION", default_value_t = 0.2)]
     pub valid_fraction: f64,
-    /// Seed of that choice.
+    /// Seed of that choice. It is made for each image by its path, so that images that come or go move no others.
     #[arg(long, value_name = "N", default_value_t = 42)]
     pub split_seed: u64,
     /// How that choice is made.
@@ -230,9 +230,9 @@ pub struct Serve {
 /// How validation images are chosen.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Split {
-    /// The same part of each class.
+    /// Each image by its path, with one of each class on either side at least.
     Stratified,
-    /// Of all images, whatever their class.
+    /// Each image by its path, whatever its class.
     Random,
 }
 

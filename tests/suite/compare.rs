@@ -127,7 +127,7 @@ fn a_comparison_repeats_judges_and_goes_on_where_it_stopped() {
         all.map(|one| one["label"].as_u64().unwrap()).collect()
     };
     assert_eq!(labels(&fresh["images"]), [0, 0, 0, 1, 1]);
-    assert_eq!(fresh["images"][4]["path"], "test/flowers/0001.jpg");
+    assert_eq!(fresh["images"][4]["path"], "test/flowers/0002.jpg");
     let guesses = labels(&fresh["arms"][1]["guesses"]);
     let wrong = guesses
         .iter()

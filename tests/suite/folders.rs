@@ -57,7 +57,7 @@ fn verify_ends_with_a_code_that_says_whether_something_is_wrong() {
     let (code, text, errors) = run("verify", images.root(), exact);
     assert_eq!(code, Some(65), "{text}");
     assert!(errors.contains("2 findings remain"), "{errors}");
-    assert!(text.contains("broken      flowers/0002.png: "), "{text}");
+    assert!(text.contains("broken      flowers/0003.png: "), "{text}");
     assert!(text.contains("CONFLICT of classes"), "{text}");
 
     let (code, json, _) = run("verify", images.root(), &["--exact", "--delete", "--json"]);

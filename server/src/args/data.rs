@@ -12,7 +12,7 @@ pub struct Reading {
     /// Part of the images held out for validation, from 0 to 1, where there are no train and valid folders.
     #[arg(long, value_name = "FRACTION", default_value_t = 0.2)]
     pub valid_fraction: f64,
-    /// Seed of that choice.
+    /// Seed of that choice. It is made for each image by its path, so that images that come or go move no others.
     #[arg(long, value_name = "N", default_value_t = 42)]
     pub split_seed: u64,
     /// How that choice is made.

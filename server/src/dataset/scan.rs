@@ -9,7 +9,7 @@ use std::thread;
 use super::fingerprint::fingerprint;
 use super::layout::Place;
 use super::quarantine::reason;
-use super::split::{Chance, divide};
+use super::split::{Chance, Divided, divide};
 use super::walk::{Found, Walk, walk};
 use super::{Dataset, Error, Quarantined, Sample, ScanOptions, Split, Warning};
 use crate::header::{self, Header, Limits};
@@ -160,11 +160,14 @@ fn classes(usable: &[(Found, Header)]) -> Vec<String> {
 
 fn samples(usable: &[(Found, Header)], classes: &[String], options: &ScanOptions) -> Vec<Sample> {
     let is_divided = |found: &&Found| found.place == Place::Divided;
-    let divided: Vec<&str> = usable
+    let divided: Vec<Divided<'_>> = usable
         .iter()
         .map(|(found, _)| found)
         .filter(is_divided)
-        .map(|found| found.class.as_str())
+        .map(|found| Divided {
+            class: &found.class,
+            path: &found.path,
+        })
         .collect();
     let chance = Chance {
         fraction: options.valid_fraction,
