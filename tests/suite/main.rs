@@ -46,6 +46,7 @@ mod report;
 mod several_jobs;
 mod shared_memory;
 mod shutdown;
+mod splits;
 mod stages;
 mod staging;
 mod stream;

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use super::{
     Exit,
     plan::{Plan, beginning},
-    prepare::{Means, ask_for_images},
+    prepare::{Means, ask_for_images, check_images},
     signals,
     train::Trainer,
 };
@@ -164,12 +164,14 @@ fn arguments(args: &Compare, settled: &RunConfig, (arm, seed): (&Arm, u64), run:
 fn repeat(split: Split, args: &Train, run: &Path, trainer: &Trainer) -> Result<Option<Outcomes>> {
     let path = run.join(format!("outcomes-{split}.safetensors"));
     if let Ok(bytes) = fs::read(&path) {
-        let (_, config) = RunFolder::open(run)?;
+        let (kept, config) = RunFolder::open(run)?;
         let differences = contradictions(args, &config);
         if !differences.is_empty() {
             let path = run.to_path_buf();
             return Err(run::Error::Mismatch { path, differences }.into());
         }
+        let servers = &trainer.means.servers;
+        check_images(servers, run, &kept.progress(&config), &config.dataset)?;
         return Ok(Some(Outcomes::from_bytes(&bytes, &path)?));
     }
     trainer.voice.say("");

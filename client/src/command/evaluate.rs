@@ -6,12 +6,13 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde_json::json;
 
-use super::Exit;
+use super::{Exit, prepare::check_images};
 use crate::{
     args::Evaluate,
     config::{self, session_options},
     learn::{
         atomic,
+        checkpoint::Progress,
         evaluate::{Judgement, Subject, evaluate},
         predict::Predictor,
         report::{picture, table},
@@ -29,8 +30,8 @@ struct Candidate {
     model: PathBuf,
     /// Where results go.
     folder: PathBuf,
-    /// The dataset that it was trained on, where that is known.
-    dataset: Option<String>,
+    /// Where the run stands that it is of, if that is known.
+    trained: Option<Progress>,
 }
 
 /// Judges every candidate, writes its figures and pictures, and shows them; several also side by side.
@@ -98,7 +99,7 @@ fn candidates(args: &Evaluate) -> Result<Vec<Candidate>> {
             name,
             model: run.model_path(),
             folder: path.clone(),
-            dataset: Some(config.dataset),
+            trained: Some(run.progress(&config)),
         });
     }
     for path in &args.model {
@@ -107,11 +108,14 @@ fn candidates(args: &Evaluate) -> Result<Vec<Candidate>> {
             .filter(|parent| !parent.as_os_str().is_empty())
             .unwrap_or(Path::new("."));
         let (name, folder) = (last_component(path), folder.to_path_buf());
+        let run = RunFolder::open(&folder).ok();
+        let run = run.filter(|(run, _)| [run.model_path(), run.best_model_path()].contains(path));
+        let trained = run.map(|(run, config)| run.progress(&config));
         candidates.push(Candidate {
             name,
             model: path.clone(),
             folder,
-            dataset: None,
+            trained,
         });
     }
     Ok(candidates)
@@ -127,12 +131,15 @@ fn last_component(path: &Path) -> String {
 fn judge(args: &Evaluate, runtime: &Runtime, servers: &Servers, candidate: &Candidate) -> Result<Judgement> {
     let mut predictor = Predictor::open(runtime, &candidate.model, &session_options(&args.execution))?;
     let card = predictor.card().clone();
+    let trained = candidate.trained.as_ref();
+    let named = args.dataset.as_deref();
+    let dataset = named.or(trained.map(|run| run.config.dataset.as_str()));
+    let dataset = dataset.unwrap_or_default();
+    if let Some(trained) = trained {
+        check_images(servers, &candidate.folder, trained, dataset)?;
+    }
     let subject = Subject {
-        dataset: args
-            .dataset
-            .as_deref()
-            .or(candidate.dataset.as_deref())
-            .unwrap_or_default(),
+        dataset,
         split: args.split,
         batch_size: args.batch_size,
         preprocessing: &card.preprocessing,

@@ -13,7 +13,9 @@ use std::{
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::{fit::policy::Standing, metrics::SmoothedLoss, run::RunConfig, scale::LossScale};
+use super::{
+    fit::policy::Standing, membership::Membership, metrics::SmoothedLoss, run::RunConfig, scale::LossScale,
+};
 use crate::{runtime::Tensor, stream::Position};
 
 /// Name of the file in a run's folder.
@@ -79,6 +81,9 @@ pub struct Progress {
     /// What the epochs so far were like.
     #[serde(default)]
     pub standing: Standing,
+    /// Which split each image was in when the run began.
+    #[serde(default)]
+    pub images: Membership,
 }
 
 impl Progress {
@@ -94,6 +99,7 @@ impl Progress {
             position: None,
             smoothed_loss: SmoothedLoss::default(),
             standing: Standing::default(),
+            images: Membership::default(),
         }
     }
 }

@@ -9,6 +9,7 @@
 //! - [`fit`]: the training loop: batches in, epochs judged and saved.
 //! - [`evaluate`]: a model judged on a split; [`tta`]: on several views of each image.
 //! - [`examine`]: a trained model looked at closely; [`journal`]: what a run writes down of itself for its report.
+//! - [`membership`]: which split each image was in, and what has changed since.
 //! - [`metrics`]: figures as pure functions of predictions.
 //! - [`run`], [`checkpoint`], [`card`]: what is written to disk, by [`atomic`] replacement.
 //! - [`network`]: networks from ONNX files; [`mod@export`]: trained models for others.
@@ -30,6 +31,7 @@ pub mod finder;
 pub mod fit;
 pub mod journal;
 pub mod learner;
+pub mod membership;
 pub mod metrics;
 pub mod network;
 pub mod outcomes;

@@ -45,6 +45,15 @@ pub struct DatasetDescription {
     pub quarantined: Vec<(String, String)>,
 }
 
+/// A sample, as the server names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Below the root of its dataset.
+    pub path: String,
+    /// Name of its split.
+    pub split: String,
+}
+
 /// One class of a dataset.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassCounts {

@@ -53,7 +53,7 @@ pub use balance::Balance;
 pub use batch::{Batch, Mixed, StreamDescription};
 pub use batches::BatchStream;
 pub use credentials::{Credentials, Token};
-pub use dataset::{ClassCounts, DatasetDescription, DatasetSummary};
+pub use dataset::{ClassCounts, DatasetDescription, DatasetSummary, Sample};
 pub use error::Error;
 pub use patience::Patience;
 pub use position::Position;

@@ -15,7 +15,7 @@ use tonic::{
 };
 
 use super::{
-    BatchRequest, Credentials, DatasetDescription, DatasetSummary, Error, StreamDescription,
+    BatchRequest, Credentials, DatasetDescription, DatasetSummary, Error, Sample, StreamDescription,
     address::Address,
     batch::short,
     credentials::Caller,
@@ -170,15 +170,19 @@ impl Server {
         Ok(DatasetDescription::from_wire(self.answer(request).await?))
     }
 
-    /// Paths of samples of a dataset, below its root.
-    pub(super) async fn paths(&self, dataset: &str, samples: &[u32]) -> Result<Vec<String>, Error> {
+    /// Samples of a dataset by their ids.
+    pub(super) async fn samples(&self, dataset: &str, ids: &[u32]) -> Result<Vec<Sample>, Error> {
         let request = v1::DescribeDatasetRequest {
             dataset: dataset.to_owned(),
-            sample_ids: samples.to_vec(),
+            sample_ids: ids.to_vec(),
             ..v1::DescribeDatasetRequest::default()
         };
         let named = self.answer(request).await?.samples;
-        Ok(named.into_iter().map(|sample| sample.path).collect())
+        let named = named.into_iter().map(|sample| Sample {
+            path: sample.path,
+            split: sample.split,
+        });
+        Ok(named.collect())
     }
 
     async fn answer(

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{runtime::Runtime, sync::mpsc, task::JoinSet, time};
 
 use super::{
-    BatchRequest, BatchStream, Credentials, DatasetDescription, DatasetSummary, Error, Patience,
+    BatchRequest, BatchStream, Credentials, DatasetDescription, DatasetSummary, Error, Patience, Sample,
     StreamDescription, Stride,
     lane::{Lane, Source},
     roster::Roster,
@@ -141,11 +141,21 @@ impl Servers {
     ///
     /// [`Error::Refused`] where the dataset has no such sample.
     pub fn paths(&self, dataset: &str, samples: &[u32]) -> Result<Vec<String>, Error> {
-        let mut paths = vec![];
-        for some in samples.chunks(SAMPLES_AT_ONCE) {
-            paths.extend(self.ask(&async |server| server.paths(dataset, some).await)?);
+        let named = self.samples(dataset, samples)?.into_iter();
+        Ok(named.map(|sample| sample.path).collect())
+    }
+
+    /// Samples of a dataset by their ids, in the order of `ids`; empty where the servers are too old to say.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] where the dataset has no such sample.
+    pub fn samples(&self, dataset: &str, ids: &[u32]) -> Result<Vec<Sample>, Error> {
+        let mut samples = vec![];
+        for some in ids.chunks(SAMPLES_AT_ONCE) {
+            samples.extend(self.ask(&async |server| server.samples(dataset, some).await)?);
         }
-        Ok(paths)
+        Ok(samples)
     }
 
     /// Starts a stream that keeps up to `prefetch` batches ready, at least one from each server. Each server gets a connection of its own,

@@ -94,7 +94,7 @@ impl BatchLoader for Loader {
             name: dataset.name.clone(),
             fingerprint: dataset.fingerprint.0.to_vec().into(),
             classes: dataset.classes.clone(),
-            images_per_split: images_per_split(dataset, None),
+            images_per_split: images_per_split(dataset),
         };
         let datasets = self
             .engine
@@ -127,9 +127,17 @@ impl BatchLoader for Loader {
         let counts = dataset.counts(Split::Train);
         let inverse = dataset::inverse_frequency(&counts);
         let effective = dataset::effective_number(&counts, beta);
+        let per_split = dataset
+            .splits()
+            .into_iter()
+            .map(|split| (split, dataset.counts(split)));
+        let per_split: Vec<(Split, Vec<u32>)> = per_split.collect();
         let class = |(index, name): (usize, &String)| v1::ClassDescription {
             name: name.clone(),
-            images_per_split: images_per_split(dataset, Some(index)),
+            images_per_split: per_split
+                .iter()
+                .map(|(split, counts)| (split.name().to_owned(), counts[index]))
+                .collect(),
             inverse_frequency_weight: inverse[index],
             effective_number_weight: effective[index],
         };
@@ -138,10 +146,9 @@ impl BatchLoader for Loader {
             name: dataset.name.clone(),
             fingerprint: dataset.fingerprint.0.to_vec().into(),
             classes: dataset.classes.iter().enumerate().map(class).collect(),
-            splits: dataset
-                .splits()
-                .into_iter()
-                .map(|split| split.name().to_owned())
+            splits: per_split
+                .iter()
+                .map(|(split, _)| split.name().to_owned())
                 .collect(),
             quarantined: quarantined
                 .map(|file| v1::QuarantinedFile {
@@ -321,15 +328,8 @@ fn samples(dataset: &Dataset, ids: &[u32]) -> Result<Vec<v1::SampleDescription>,
     ids.iter().map(describe).collect()
 }
 
-/// Splits that have images, with the number of their images, or of those of one class.
-fn images_per_split(dataset: &Dataset, class: Option<usize>) -> BTreeMap<String, u32> {
-    let count = |split| {
-        let counts = dataset.counts(split);
-        class.map_or_else(|| counts.iter().sum(), |class| counts[class])
-    };
-    dataset
-        .splits()
-        .into_iter()
-        .map(|split| (split.name().to_owned(), count(split)))
-        .collect()
+/// Splits that have images, with the number of their images.
+fn images_per_split(dataset: &Dataset) -> BTreeMap<String, u32> {
+    let count = |split: Split| (split.name().to_owned(), dataset.counts(split).iter().sum());
+    dataset.splits().into_iter().map(count).collect()
 }

@@ -24,6 +24,7 @@ use crate::{
         fit::{Fit, Outcome},
         journal::{Exposure, Session, StepLog},
         learner::Learner,
+        membership::{Membership, changes_since},
         metrics::Metric,
         progress::{Progress, Voice},
         report::table::percent,
@@ -97,6 +98,7 @@ impl Trainer {
             }
             found = Some(search);
         }
+        learner.set_images(Membership::ask(&self.means.servers, &description)?);
         let config = &learner.progress().config;
         // Before anything is written.
         columns(&plan.shown, config)?;
@@ -132,12 +134,13 @@ impl Trainer {
         check_precision(config.precision, self.means.options.device)?;
         let checkpoint: Checkpoint = run.load_checkpoint(&config)?;
         let description = self.means.servers.describe(&config.dataset)?;
-        if description.fingerprint != config.fingerprint {
-            return Err(mismatch(
-                path,
-                format!("the dataset `{}` has changed since", config.dataset),
-            )
-            .into());
+        if let Some(changes) = changes_since(&checkpoint.progress, &self.means.servers, &description)? {
+            let load = run.checkpoint_path();
+            let hint = format!(
+                "{changes}; a new run can begin with its weights: --load {}",
+                load.display()
+            );
+            return Err(mismatch(path, hint).into());
         }
         if checkpoint.progress.is_over() {
             self.voice

@@ -17,6 +17,7 @@ use super::{
     card::ModelCard,
     checkpoint::{Checkpoint, Progress},
     fit::policy::Action,
+    membership::Membership,
     metrics::Figures,
     run::RunConfig,
     stepper::{Stepper, model_of},
@@ -162,6 +163,11 @@ impl Learner {
         self.rates = spec::peak_rates(text)?;
         text.clone_into(&mut self.progress.config.max_lr);
         Ok(())
+    }
+
+    /// Notes which split each image is in, for uses of the run after the data set has changed.
+    pub fn set_images(&mut self, images: Membership) {
+        self.progress.images = images;
     }
 
     /// Learns from one batch, which must be full. Where the loss is scaled and a gradient is not finite, nothing is learnt from it, and the

@@ -15,7 +15,7 @@ pub(crate) use self::config::tests::config as sample;
 pub use self::config::{Before, RunConfig};
 use super::{
     atomic,
-    checkpoint::{CHECKPOINT, Checkpoint, Error as CheckpointError},
+    checkpoint::{CHECKPOINT, Checkpoint, Error as CheckpointError, Progress},
 };
 
 /// What can go wrong with a run's folder.
@@ -208,6 +208,12 @@ impl RunFolder {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::Write { path, source }),
             _ => Ok(()),
         }
+    }
+
+    /// Where the run of `config` stands by its checkpoint; at its beginning if that does not tell.
+    #[must_use]
+    pub fn progress(&self, config: &RunConfig) -> Progress {
+        Checkpoint::progress(&self.checkpoint_path()).unwrap_or_else(|| Progress::new(config.clone()))
     }
 
     /// Reads the checkpoint, which must belong to `config`.
