@@ -203,6 +203,8 @@ fn the_best_and_the_last_epochs_are_kept_and_a_run_that_gets_no_better_ends() {
     let run = shop.text("run");
     // At such a rate a run gets worse sooner or later; the same every time.
     let flags = [
+        "--seed",
+        "1",
         "--epochs",
         "12",
         "--max-lr",

@@ -30,6 +30,8 @@ struct Candidate {
     model: PathBuf,
     /// Where results go.
     folder: PathBuf,
+    /// The dataset to judge it on where none is named: that of its run, or the only one.
+    dataset: String,
     /// Where the run stands that it is of, if that is known.
     trained: Option<Progress>,
 }
@@ -100,6 +102,7 @@ fn candidates(args: &Evaluate) -> Result<Vec<Candidate>> {
             model: run.model_path(),
             folder: path.clone(),
             trained: Some(run.progress(&config)),
+            dataset: config.dataset,
         });
     }
     for path in &args.model {
@@ -116,6 +119,7 @@ fn candidates(args: &Evaluate) -> Result<Vec<Candidate>> {
             model: path.clone(),
             folder,
             trained,
+            dataset: String::new(),
         });
     }
     Ok(candidates)
@@ -131,13 +135,7 @@ fn last_component(path: &Path) -> String {
 fn judge(args: &Evaluate, runtime: &Runtime, servers: &Servers, candidate: &Candidate) -> Result<Judgement> {
     let mut predictor = Predictor::open(runtime, &candidate.model, &session_options(&args.execution))?;
     let card = predictor.card().clone();
-    let trained = candidate.trained.as_ref();
-    let named = args.dataset.as_deref();
-    let dataset = named.or(trained.map(|run| run.config.dataset.as_str()));
-    let dataset = dataset.unwrap_or_default();
-    if let Some(trained) = trained {
-        check_images(servers, &candidate.folder, trained, dataset)?;
-    }
+    let dataset = args.dataset.as_deref().unwrap_or(&candidate.dataset);
     let subject = Subject {
         dataset,
         split: args.split,
@@ -146,10 +144,14 @@ fn judge(args: &Evaluate, runtime: &Runtime, servers: &Servers, candidate: &Cand
         classes: &card.classes,
     };
     let model = (candidate.name.as_str(), predictor.classifier());
-    Ok(match args.tta {
+    let judgement = match args.tta {
         false => evaluate(servers, model, &subject)?,
         true => tta::evaluate(servers, model, &subject, &card.recipe)?,
-    })
+    };
+    if let Some(trained) = &candidate.trained {
+        check_images(servers, &candidate.folder, trained, dataset)?;
+    }
+    Ok(judgement)
 }
 
 /// What tells the files of one judging from those of another.
