@@ -18,7 +18,7 @@ pub fn position_token(data: &[u8]) {
             assert_eq!(read.to_string(), position.to_string());
         }
     } else if let Ok(token) = PositionToken::decode(data) {
-        ask(StreamBatchesRequest {
+        ask(&StreamBatchesRequest {
             start: Some(token),
             ..small("train", 2)
         });

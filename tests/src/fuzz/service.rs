@@ -47,7 +47,7 @@ fn start() -> Service {
 /// # Panics
 ///
 /// Where the server neither answers nor refuses what the request says.
-pub(super) fn ask(request: StreamBatchesRequest) {
+pub(super) fn ask(request: &StreamBatchesRequest) {
     static SERVICE: OnceLock<Service> = OnceLock::new();
     let service = SERVICE.get_or_init(start);
     let size = u64::from(request.image_size.unwrap_or(224));
