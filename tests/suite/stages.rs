@@ -159,8 +159,10 @@ fn the_finder_looks_at_a_run_and_leaves_it_as_it_is() {
         let expected = 1e-7 * 1e8_f64.powf(step as f64 / 30.0);
         assert!((rate / expected - 1.0).abs() < 1e-12, "step {step}: {rate}");
     }
-    let steepest = sweep["suggestions"]["steepest"].as_f64().expect("a suggestion");
-    assert!((1e-7..10.0).contains(&steepest), "{steepest}");
+    for name in ["valley", "steepest", "lowest_tenth"] {
+        let rate = sweep["suggestions"][name].as_f64().expect("a suggestion");
+        assert!((1e-8..10.0).contains(&rate), "{name}: {rate}");
+    }
     for file in ["find-lr.png", "find-lr.svg", "find-lr.json"] {
         assert!(Path::new(&found).join(file).exists(), "{file}");
     }
@@ -168,7 +170,7 @@ fn the_finder_looks_at_a_run_and_leaves_it_as_it_is() {
     assert_eq!(again, out, "a search is a function of what it is given");
     let (_, table, _) = find(&["--steps", "20"]);
     assert!(
-        table.contains("learning rate") && table.contains("steepest descent at"),
+        table.contains("learning rate") && table.contains("too few"),
         "{table}"
     );
     assert!(lasting(Path::new(&run)) == before);
@@ -193,8 +195,8 @@ fn a_search_before_training_changes_nothing_but_the_rate_that_it_finds() {
     let found = train("found", &["--max-lr", "..found"]);
     let text = fs::read(shop.path("found/find-lr.json")).expect("figures");
     let figures: Json = serde_json::from_slice(&text).expect("JSON");
-    let steepest = figures["suggestions"]["steepest"].as_f64().expect("a suggestion");
-    assert_eq!(found.progress.config.max_lr, format!("..{steepest:.2e}"));
+    let valley = figures["suggestions"]["valley"].as_f64().expect("a suggestion");
+    assert_eq!(found.progress.config.max_lr, format!("..{valley:.2e}"));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::{learn::finder::Range, runtime::Operators};
 #[command(after_long_help = "Examples:
   client find-lr --weights resnet34.safetensors       for the new head of a frozen body
   client find-lr --load stage-1 --unfreeze            for all of it, after a first stage; stage-1 stays as it is
-  client find-lr --load runs/flowers --json | jq .suggestions.steepest")]
+  client find-lr --load runs/flowers --json | jq .suggestions.valley")]
 pub struct FindLr {
     #[command(flatten)]
     #[allow(

@@ -20,12 +20,14 @@ use crate::{
         atomic,
         compare::{Arm, Comparison, Fresh, FreshImages, Guess, Guesses, Repeat, Trained, page, table},
         evaluate::{Each, Subject, evaluate_each},
+        metrics::Rarest,
         outcomes::Outcomes,
         pixels::picture,
         predict::Predictor,
         progress::Voice,
-        report::picture as drawing,
+        report::picture::Confusion,
         run::{self, RunConfig, RunFolder},
+        text::counted,
     },
     runtime::Runtime,
     stream::{DatasetDescription, Split},
@@ -73,7 +75,7 @@ pub(super) fn run(args: &Compare) -> Result<Exit> {
         }
     }
     let classes: Vec<String> = description.classes.into_iter().map(|class| class.name).collect();
-    let mut comparison = Comparison::new(&arms, &classes, rarest)?;
+    let mut comparison = Comparison::new(&arms, &classes, &rarest)?;
     if args.split != Split::Test && has_new_images {
         comparison.fresh = Some(new_images(&arms, args, &trainer)?);
     }
@@ -121,17 +123,16 @@ fn check(args: &Compare) -> Result<(), UsageError> {
     Ok(())
 }
 
-/// Label of the class with the fewest images for training, the first of several.
-fn rarest(description: &DatasetDescription, split: Split) -> Result<usize, UsageError> {
+/// The classes with the fewest training images.
+fn rarest(description: &DatasetDescription, split: Split) -> Result<Rarest, UsageError> {
     if description.images(split) == 0 {
         return Err(UsageError(format!(
             "the dataset has no {split} images to judge on"
         )));
     }
-    let classes = description.classes.iter().enumerate();
-    let some = classes.filter(|(_, class)| class.images(Split::Train.name()) > 0);
-    let fewest = some.min_by_key(|(_, class)| class.images(Split::Train.name()));
-    Ok(fewest.map_or(0, |(label, _)| label))
+    let classes = description.classes.iter();
+    let trained = classes.map(|class| (class.name.as_str(), class.images(Split::Train.name()).into()));
+    Rarest::of(trained).ok_or_else(|| UsageError("the dataset has no images to train on".to_owned()))
 }
 
 /// The folder of the comparison: the same for the same command, so that it goes on where it stopped.
@@ -262,21 +263,11 @@ fn write_files(folder: &Path, comparison: &Comparison, dataset: &str) -> Result<
         anyhow::Error::from(error).context(format!("cannot write {}", path.display()))
     })?;
     for arm in &comparison.arms {
-        let names: Vec<String> = arm
-            .all_repeats
-            .classes
-            .iter()
-            .map(|class| class.name.clone())
-            .collect();
-        let title = format!(
-            "{}: {} images of {} runs",
-            arm.name,
-            arm.all_repeats.images,
-            arm.seeds.len()
-        );
+        let (images, runs) = (arm.all_repeats.images, counted(arm.seeds.len(), "run"));
+        let title = format!("{}: {} of {runs}", arm.name, counted(images, "image"));
         for extension in ["png", "svg"] {
             let name = format!("confusion-{}.{extension}", arm.name).replace(':', "-");
-            drawing::save(&folder.join(name), &arm.matrix, &names, &title)?;
+            Confusion::new(&arm.all_repeats, &title).save(&folder.join(name))?;
         }
     }
     Ok(())

@@ -14,12 +14,13 @@ use crate::{
         atomic,
         evaluate::{Judgement, Subject, evaluate},
         predict::Predictor,
-        report::{picture, table},
+        report::{picture::Confusion, table},
         run::RunFolder,
+        text::counted,
         tta,
     },
     runtime::Runtime,
-    stream::Servers,
+    stream::{ClassCounts, Servers, Split},
 };
 
 /// A model to judge.
@@ -63,13 +64,10 @@ pub(super) fn run(args: &Evaluate) -> Result<Exit> {
     for (candidate, judgement) in &judged {
         writeln!(out, "{} on the {} images{how}\n", candidate.name, args.split)?;
         writeln!(out, "{}", table::classes(&judgement.figures))?;
-        writeln!(out, "{}", table::confusion_matrix(&judgement.figures))?;
+        writeln!(out, "{}", table::confusion(&judgement.figures))?;
         if judgement.replaced > 0 {
-            writeln!(
-                out,
-                "{} broken files had another image in their place\n",
-                judgement.replaced
-            )?;
+            let files = counted(judgement.replaced, "broken file");
+            writeln!(out, "another image stood in the place of {files}\n")?;
         }
         let folder = candidate.folder.display();
         writeln!(
@@ -84,7 +82,9 @@ pub(super) fn run(args: &Evaluate) -> Result<Exit> {
             figures: judgement.figures.clone(),
         });
         writeln!(out, "side by side, on the {} images{how}\n", args.split)?;
-        writeln!(out, "{}", table::side_by_side(&named.collect::<Vec<_>>()))?;
+        let training = training_images(args, &servers, &candidates[0]);
+        let models: Vec<_> = named.collect();
+        writeln!(out, "{}", table::side_by_side(&models, training.as_deref()))?;
     }
     Ok(Exit::Done)
 }
@@ -117,6 +117,19 @@ fn candidates(args: &Evaluate) -> Result<Vec<Candidate>> {
     Ok(candidates)
 }
 
+/// Training images of each class, in label order; `None` if the server does not say.
+fn training_images(args: &Evaluate, servers: &Servers, candidate: &Candidate) -> Option<Vec<u64>> {
+    let description = servers.describe(dataset(args, candidate)).ok()?;
+    let of = |class: &ClassCounts| class.images(Split::Train.name()).into();
+    Some(description.classes.iter().map(of).collect())
+}
+
+/// The dataset to judge on; empty: the server's only one.
+fn dataset<'a>(args: &'a Evaluate, candidate: &'a Candidate) -> &'a str {
+    let asked = args.dataset.as_deref();
+    asked.or(candidate.dataset.as_deref()).unwrap_or_default()
+}
+
 fn last_component(path: &Path) -> String {
     path.file_name().map_or_else(
         || path.display().to_string(),
@@ -128,11 +141,7 @@ fn judge(args: &Evaluate, runtime: &Runtime, servers: &Servers, candidate: &Cand
     let mut predictor = Predictor::open(runtime, &candidate.model, &session_options(&args.execution))?;
     let card = predictor.card().clone();
     let subject = Subject {
-        dataset: args
-            .dataset
-            .as_deref()
-            .or(candidate.dataset.as_deref())
-            .unwrap_or_default(),
+        dataset: dataset(args, candidate),
         split: args.split,
         batch_size: args.batch_size,
         preprocessing: &card.preprocessing,
@@ -157,19 +166,13 @@ fn write_files(args: &Evaluate, candidate: &Candidate, judgement: &Judgement) ->
     let text = serde_json::to_string_pretty(&figures).expect("figures are plain data");
     atomic::replace(&json, format!("{text}\n").as_bytes())
         .with_context(|| format!("cannot write {}", json.display()))?;
-    let names: Vec<String> = judgement
-        .figures
-        .classes
-        .iter()
-        .map(|class| class.name.clone())
-        .collect();
     let title = format!(
         "{}: {} {} images",
         candidate.name, judgement.figures.images, args.split
     );
     for extension in ["png", "svg"] {
         let picture = path(format!("confusion-{}.{extension}", suffix(args)));
-        picture::save(&picture, &judgement.matrix, &names, &title)?;
+        Confusion::new(&judgement.figures, &title).save(&picture)?;
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ use crate::{
     config::{self, new_folder, training_options},
     learn::{
         atomic,
-        finder::{self, End, Range, Suggestions, Sweep},
+        finder::{self, End, Range, Suggestions, Sweep, Unclear},
         learner::Learner,
         progress::Sweeping,
         report::{canvas, sweep as report},
@@ -95,7 +95,7 @@ pub(super) struct Found {
 }
 
 impl Found {
-    pub(super) fn suggestions(&self) -> Option<Suggestions> {
+    pub(super) fn suggestions(&self) -> Result<Suggestions, Unclear> {
         Suggestions::of(self.sweep.points())
     }
 
@@ -118,7 +118,8 @@ impl Found {
     fn json(&self) -> serde_json::Value {
         json!({
             "end": self.sweep.end(),
-            "suggestions": self.suggestions(),
+            "suggestions": self.suggestions().ok(),
+            "refused": self.suggestions().err().map(|unclear| unclear.to_string()),
             "steps": self.sweep.points(),
         })
     }
@@ -132,14 +133,16 @@ impl Found {
         };
         writeln!(out, "{steps} learning rates: {end}")?;
         match self.suggestions() {
-            Some(Suggestions {
+            Ok(Suggestions {
+                valley,
                 steepest,
                 lowest_tenth,
             }) => writeln!(
                 out,
-                "steepest descent at {steepest:.2e}; a tenth of that of the least loss: {lowest_tenth:.2e}"
+                "found: {valley:.2e}, in the middle of the longest valley; steepest descent at {steepest:.2e}; a tenth of the rate of the least \
+                 loss: {lowest_tenth:.2e}"
             ),
-            None => writeln!(out, "too few steps to suggest a learning rate"),
+            Err(unclear) => writeln!(out, "{unclear}"),
         }
     }
 }

@@ -42,6 +42,7 @@ pub mod scale;
 mod stepper;
 pub mod targets;
 pub mod tensorboard;
+pub mod text;
 pub mod tta;
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ use crate::{
         report::table::percent,
         run::{self, RunConfig, RunFolder},
         tensorboard::TensorBoard,
+        text::counted,
     },
     schedule::LearningRates,
     stream::{DatasetDescription, Split},
@@ -90,10 +91,10 @@ impl Trainer {
         if plan.find_lr {
             let search = find_lr::search(&self.means, &mut learner, self.prefetch, &self.stop)?;
             if LearningRates::are_to_be_found(asked) {
-                let rate = search
+                let found = search
                     .suggestions()
-                    .context("--max-lr found: the sweep was too short to suggest any")?;
-                learner.set_max_lr(&LearningRates::with_found(asked, rate.steepest))?;
+                    .context("--max-lr found: name a rate instead, such as the default 3e-3")?;
+                learner.set_max_lr(&LearningRates::with_found(asked, found.valley))?;
             }
             found = Some(search);
         }
@@ -221,9 +222,9 @@ impl Trainer {
         let folder = run.path().display();
         let Standing { config, standing, .. } = progress;
         if standing.stopped {
-            let epochs = standing.epochs_since;
+            let epochs = counted(standing.epochs_since, "epoch");
             say(&format!(
-                "\nstopped early: {epochs} epochs were no better than the best one"
+                "\nstopped early: {epochs} without a better one than the best"
             ));
         }
         say(&format!(

@@ -22,6 +22,9 @@ pub struct Examination {
     pub figures: Figures,
     /// The largest loss first.
     pub worst: Vec<Failure>,
+    /// Why no image has an attention map; absent if all have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without_attention: Option<String>,
 }
 
 /// An image that the model was wrong about, or least sure of.
@@ -41,7 +44,7 @@ pub struct Failure {
     pub probability: f64,
     /// File of the image as the model saw it, beside this one.
     pub picture: String,
-    /// File of the same with where the model saw the actual class.
+    /// File of the same with where the model saw the actual class; `None` if that cannot be computed for its network.
     pub attention: Option<String>,
 }
 
