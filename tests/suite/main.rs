@@ -37,6 +37,7 @@ mod networks;
 mod objective;
 mod operator;
 mod pictures;
+mod plain_python;
 mod predict;
 mod recipes;
 mod reference;
