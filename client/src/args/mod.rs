@@ -45,8 +45,10 @@ pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// Log more: once for debugging messages, twice for everything. RUST_LOG overrides it.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    /// Log more: once for debugging messages, twice for everything.
+    ///
+    /// RUST_LOG overrides it.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = 900)]
     pub verbose: u8,
 }
 
@@ -57,9 +59,9 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 64 wrong usage; 65 unusa
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Train a network.
-    #[command(args_override_self = true)]
+    #[command(args_override_self = true, mut_args = train::arranged)]
     Train(Box<Train>),
-    /// Find a learning rate: train for a hundred steps with a growing one, and see where the loss falls most steeply.
+    /// Find a learning rate: train for a hundred steps with a growing one, and see where the loss falls.
     FindLr(Box<FindLr>),
     /// Judge trained models on a split, side by side where there are several.
     Evaluate(Evaluate),
