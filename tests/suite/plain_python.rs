@@ -8,7 +8,10 @@ use std::{
 };
 
 use equibatch_client::{
-    learn::{card::ModelCard, run::RunConfig},
+    learn::{
+        card::ModelCard,
+        run::{RunConfig, RunFolder},
+    },
     program::{Backbone, ModelSpec, inference, initial_state},
 };
 use equibatch_server::sample_data::{self, ClassSpec, Options};
@@ -19,7 +22,7 @@ use serde_json::Value;
 const SIZE: u32 = 64;
 const CLASSES: [&str; 4] = ["birds", "boats", "cats", "flowers"];
 
-/// How far probabilities may be apart: Pillow rounds to bytes where the program samples with fractions, and decodes large photographs whole.
+/// How far probabilities may be apart: shrinking rounds to bytes, elsewhere than Pillow does, and Pillow decodes large photographs whole.
 const TOLERANCE: f64 = 0.01;
 
 fn root() -> PathBuf {
@@ -37,8 +40,8 @@ fn python() -> Option<Command> {
     probe.is_ok_and(|output| output.status.success()).then(command)
 }
 
-/// A model whose probabilities are far apart although it has learnt nothing.
-fn model(folder: &Path) -> PathBuf {
+/// A run in `folder` whose model's probabilities are far apart although it has learnt nothing.
+fn run(folder: &Path) -> RunFolder {
     let config = RunConfig {
         classes: CLASSES.map(str::to_owned).to_vec(),
         arch: "resnet18@4".to_owned(),
@@ -58,9 +61,9 @@ fn model(folder: &Path) -> PathBuf {
     let last = state.get_mut("head.8.weight").expect("the last layer");
     last.data.iter_mut().for_each(|weight| *weight *= 5.0);
     let program = inference(&spec, &state, &ModelCard::metadata(&config)).unwrap();
-    let path = folder.join("model.onnx");
-    fs::write(&path, program.model).unwrap();
-    path
+    let run = RunFolder::create(&folder.join("run"), &config).unwrap();
+    fs::write(run.model_path(), program.model).unwrap();
+    run
 }
 
 /// Photographs as they come: drawn ones of 500 pixels, turned ones, large, small and very long ones, and every kind of file.
@@ -123,13 +126,14 @@ fn the_python_of_the_page_agrees_with_the_program_image_by_image() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let (model, images) = (model(folder.path()), images(folder.path()));
+    let (run, images) = (run(folder.path()), images(folder.path()));
     let images: Vec<&str> = images.iter().map(|path| path.to_str().unwrap()).collect();
     let exported = folder.path().join("pixels.onnx");
-    let [model, pixels] = [&model, &exported].map(|path| path.to_str().unwrap());
+    let paths = [run.path().to_path_buf(), run.model_path(), exported];
+    let [run, model, pixels] = paths.each_ref().map(|path| path.to_str().unwrap());
     let export = client(&[
         "export",
-        model,
+        run,
         "--fold",
         "--preprocess",
         "u8",
