@@ -232,7 +232,7 @@ fn a_report_without_attention_maps_shows_the_largest_losses_and_many_classes_as_
     assert!(
         page.contains("<figure id=\"confusion-matrix\"") && run.join("report/confusion-matrix.png").exists()
     );
-    assert!(page.contains(" more, the rarest classes with 4 training images each"));
+    assert!(page.contains("class-2 and class-3, the rarest classes with 4 training images each"));
     assert!(
         page.contains(" of 1</td>") && !page.contains("100.0 %</td><td>20.7"),
         "one image is counted"
