@@ -40,7 +40,7 @@ fn python() -> Option<Command> {
     probe.is_ok_and(|output| output.status.success()).then(command)
 }
 
-/// A run in `folder` whose model's probabilities are far apart although it has learnt nothing.
+/// A run in `folder` whose model has learnt nothing, which is as good as any other here.
 fn run(folder: &Path) -> RunFolder {
     let config = RunConfig {
         classes: CLASSES.map(str::to_owned).to_vec(),
@@ -57,9 +57,7 @@ fn run(folder: &Path) -> RunFolder {
         image_size: SIZE as usize,
         ..ModelSpec::new(backbone, CLASSES.len())
     };
-    let mut state = initial_state(&spec, 5).unwrap();
-    let last = state.get_mut("head.8.weight").expect("the last layer");
-    last.data.iter_mut().for_each(|weight| *weight *= 1.5);
+    let state = initial_state(&spec, 5).unwrap();
     let program = inference(&spec, &state, &ModelCard::metadata(&config)).unwrap();
     let run = RunFolder::create(&folder.join("run"), &config).unwrap();
     fs::write(run.model_path(), program.model).unwrap();
