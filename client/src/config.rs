@@ -27,6 +27,7 @@ pub fn put_over(args: &Train, config: &mut RunConfig) {
         save_best,
         early_stopping,
         keep_checkpoints,
+        checkpoint_every,
     } = &args.keep;
     put(&mut config.policy.save_best, save_best.clone().map(Some).as_ref());
     put(
@@ -34,6 +35,7 @@ pub fn put_over(args: &Train, config: &mut RunConfig) {
         early_stopping.map(Some).as_ref(),
     );
     put(&mut config.policy.keep_checkpoints, keep_checkpoints.as_ref());
+    config.policy.checkpoint_every = checkpoint_every.or(config.policy.checkpoint_every);
     put_setup_over(&args.setup, config);
 }
 
@@ -86,6 +88,8 @@ fn put<T: Clone>(value: &mut T, typed: Option<&T>) {
 pub fn contradictions(args: &Train, config: &RunConfig) -> String {
     let mut typed = config.clone();
     put_over(args, &mut typed);
+    // It decides no number, and may change.
+    typed.policy.checkpoint_every = config.policy.checkpoint_every;
     config.differences(&typed)
 }
 

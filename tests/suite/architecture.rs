@@ -59,7 +59,10 @@ const SERVER: Rules = &[
         "stats",
         &["dataset", "decode", "image", "moments", "sampling", "terminal"],
     ),
-    ("preview", &["augment", "decode", "pipeline", "sheet", "terminal"]),
+    (
+        "preview",
+        &["augment", "decode", "files", "pipeline", "sheet", "terminal"],
+    ),
     ("download", &["decode", "files", "header", "terminal"]),
     (
         "verify",

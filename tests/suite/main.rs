@@ -27,6 +27,7 @@ mod folders;
 mod golden;
 mod golden_options;
 mod hostile;
+mod killed;
 mod limits;
 mod local;
 mod losses;

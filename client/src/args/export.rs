@@ -40,7 +40,7 @@ pub struct Export {
     /// Version of ONNX's operator set: older ones for older runtimes.
     #[arg(long, value_name = "N", default_value_t = OPSET, value_parser = clap::value_parser!(i64).range(OPSETS))]
     pub opset: i64,
-    /// The file to write.
+    /// The file to write, in place of one of that name. It is written when the new model was compared with the old one, which it must not be.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 }

@@ -1,5 +1,7 @@
 //! What is kept of a run, and when it ends before its time.
 
+use std::num::NonZeroU64;
+
 use clap::Args;
 
 use crate::learn::metrics::Metric;
@@ -17,4 +19,8 @@ pub struct Keep {
     /// Keep the checkpoints of the last N epochs, in the run's folder `checkpoints`.
     #[arg(long, value_name = "N")]
     pub keep_checkpoints: Option<u32>,
+    /// Save a checkpoint every N steps as well, counted over all epochs, so that a run that is killed loses less than an epoch. Typed with
+    /// --resume, it may be another number than before. [default: at the end of each epoch only]
+    #[arg(long, value_name = "N")]
+    pub checkpoint_every: Option<NonZeroU64>,
 }

@@ -5,6 +5,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use equibatch_server::files;
 
 use super::{
     Exit,
@@ -17,7 +18,7 @@ use crate::{
     args::{Compare, Train},
     config::{self, UsageError, contradictions, put_over, session_options, training_options},
     learn::{
-        atomic,
+        checkpoint::CHECKPOINT,
         compare::{Arm, Comparison, Fresh, FreshImages, Guess, Guesses, Repeat, Trained, page, table},
         evaluate::{Each, Subject, evaluate_each},
         outcomes::Outcomes,
@@ -152,7 +153,7 @@ fn arguments(args: &Compare, settled: &RunConfig, (arm, seed): (&Arm, u64), run:
     // As the server understands it, so that it can be compared with what an earlier run has noted.
     images.recipe = Some(settled.recipe.clone());
     train.setup.objective.class_weights = Some(arm.class_weights);
-    (train.out, train.resume) = if RunFolder::open(run).is_ok() {
+    (train.out, train.resume) = if run.join(CHECKPOINT).exists() {
         (None, Some(run.to_path_buf()))
     } else {
         (Some(run.to_path_buf()), None)
@@ -182,7 +183,7 @@ fn repeat(split: Split, args: &Train, run: &Path, trainer: &Trainer) -> Result<O
     }
     let outcomes = judge(split, run, args, trainer)?;
     let shown = path.display();
-    atomic::replace(&path, &outcomes.to_bytes()).with_context(|| format!("cannot write {shown}"))?;
+    files::replace(&path, &outcomes.to_bytes()).with_context(|| format!("cannot write {shown}"))?;
     Ok(Some(outcomes))
 }
 
@@ -252,7 +253,7 @@ fn write_files(folder: &Path, comparison: &Comparison, dataset: &str) -> Result<
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
         let shown = path.display();
-        atomic::replace(&path, text.as_bytes()).with_context(|| format!("cannot write {shown}"))
+        files::replace(&path, text.as_bytes()).with_context(|| format!("cannot write {shown}"))
     };
     let json = serde_json::to_string_pretty(comparison).expect("a comparison is plain data");
     write("compare.json", &format!("{json}\n"))?;

@@ -4,6 +4,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use equibatch_server::files;
 use serde_json::json;
 
 use super::Exit;
@@ -11,7 +12,6 @@ use crate::{
     args::Evaluate,
     config::{self, session_options},
     learn::{
-        atomic,
         evaluate::{Judgement, Subject, evaluate},
         predict::Predictor,
         report::{picture, table},
@@ -155,7 +155,7 @@ fn write_files(args: &Evaluate, candidate: &Candidate, judgement: &Judgement) ->
     let figures = json!({ "model": candidate.model, "split": args.split, "tta": args.tta, "figures": judgement.figures });
     let json = path(format!("evaluation-{}.json", suffix(args)));
     let text = serde_json::to_string_pretty(&figures).expect("figures are plain data");
-    atomic::replace(&json, format!("{text}\n").as_bytes())
+    files::replace(&json, format!("{text}\n").as_bytes())
         .with_context(|| format!("cannot write {}", json.display()))?;
     let names: Vec<String> = judgement
         .figures

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use equibatch_server::files;
 use serde_json::json;
 
 use super::{
@@ -20,7 +21,6 @@ use crate::{
     args::FindLr,
     config::{self, new_folder, training_options},
     learn::{
-        atomic,
         finder::{self, End, Range, Suggestions, Sweep},
         learner::Learner,
         progress::Sweeping,
@@ -110,7 +110,7 @@ impl Found {
         ];
         let paths = files.each_ref().map(|(name, _)| folder.join(name));
         for (path, (_, bytes)) in paths.iter().zip(&files) {
-            atomic::replace(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+            files::replace(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok(paths)
     }

@@ -13,7 +13,12 @@ use std::{
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::{fit::policy::Standing, metrics::SmoothedLoss, run::RunConfig, scale::LossScale};
+use super::{
+    fit::{epoch::Epoch, policy::Standing},
+    metrics::SmoothedLoss,
+    run::RunConfig,
+    scale::LossScale,
+};
 use crate::{runtime::Tensor, stream::Position};
 
 /// Name of the file in a run's folder.
@@ -76,6 +81,9 @@ pub struct Progress {
     pub position: Option<Position>,
     /// The loss that is shown.
     pub smoothed_loss: SmoothedLoss,
+    /// Sums of the steps of the epoch that is not closed yet.
+    #[serde(default)]
+    pub(super) epoch: Epoch,
     /// What the epochs so far were like.
     #[serde(default)]
     pub standing: Standing,
@@ -93,6 +101,7 @@ impl Progress {
             loss_scale: LossScale::default(),
             position: None,
             smoothed_loss: SmoothedLoss::default(),
+            epoch: Epoch::default(),
             standing: Standing::default(),
         }
     }
@@ -124,10 +133,16 @@ impl Progress {
         is_scaled.then(|| self.loss_scale.factor())
     }
 
+    /// Whether all steps of an epoch are done, but not its evaluation: the server was gone, or the process was killed.
+    #[must_use]
+    pub fn awaits_evaluation(&self) -> bool {
+        !self.epoch.is_empty() && self.steps.is_multiple_of(self.config.steps_per_epoch.max(1))
+    }
+
     /// Whether nothing is left to do.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.standing.stopped || self.steps >= self.config.total_steps()
+        self.standing.stopped || self.steps >= self.config.total_steps() && !self.awaits_evaluation()
     }
 
     /// Epochs that have begun; those behind them are untouched.

@@ -10,13 +10,12 @@
 //! - [`evaluate`]: a model judged on a split; [`tta`]: on several views of each image.
 //! - [`examine`]: a trained model looked at closely; [`journal`]: what a run writes down of itself for its report.
 //! - [`metrics`]: figures as pure functions of predictions.
-//! - [`run`], [`checkpoint`], [`card`]: what is written to disk, by [`atomic`] replacement.
+//! - [`run`], [`checkpoint`], [`card`]: what is written to disk, by [`files`](equibatch_server::files).
 //! - [`network`]: networks from ONNX files; [`mod@export`]: trained models for others.
 //! - [`predict`]: image files classified.
 //! - [`progress`], [`report`], [`pixels`], [`tensorboard`]: what a person sees.
 
 pub mod architecture;
-pub mod atomic;
 pub mod begin;
 pub mod card;
 pub mod checkpoint;

@@ -204,6 +204,42 @@ fn a_loss_that_is_not_finite_stops_training() {
     );
 }
 
+/// The loss is finite here, and so are the gradients, perhaps; their squares are not.
+#[test]
+fn a_step_whose_gradients_overflow_changes_nothing_and_ends_training() {
+    let runtime = runtime();
+    let in_parts = RunConfig {
+        batch_size: IMAGES / 2,
+        accumulate: 2,
+        ema: Some(0.9),
+        ..plain(3)
+    };
+    for config in [plain(3), in_parts] {
+        let mut learner = Learner::new(&runtime, &config, &options()).expect("a learner");
+        learner.step(&batch(0)).expect("a step");
+        let good = learner.checkpoint().expect("a checkpoint");
+        let mut steep = good.clone();
+        let last = steep.tensors.get_mut("fc.weight").expect("the last layer");
+        last.data.iter_mut().for_each(|weight| *weight *= 1e30);
+        learner.restore(steep.clone()).expect("the same network");
+        let error = learner.step(&batch(1)).expect_err("the gradients overflow");
+        let Error::Diverged { what, loss, .. } = error else {
+            panic!("{error}");
+        };
+        assert!(what == "a gradient" && loss.is_finite(), "{what} {loss}");
+        let after = learner.checkpoint().expect("a checkpoint");
+        assert_eq!(after.progress, steep.progress);
+        assert_eq!(half::bits(&after), half::bits(&steep));
+        let found = learner.probe((&batch(1), None), 1e-3, 0).expect("a step");
+        assert!(
+            found.is_nan(),
+            "the search for a learning rate ends here: {found}"
+        );
+        learner.restore(good).expect("the same network");
+        learner.step(&batch(1)).expect("a step");
+    }
+}
+
 #[test]
 fn an_unknown_network_or_learning_rate_is_a_sentence() {
     let runtime = runtime();

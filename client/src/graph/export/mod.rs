@@ -51,7 +51,7 @@ impl Default for Options<'_> {
     }
 }
 
-/// The bytes of an ONNX model that computes the graph's outputs. Nodes no output depends on are left out. A graph with [`Fused`](super::Fused)
+/// The bytes of an ONNX model that computes the graph's outputs. Nodes, constants and fixed parameters that no output depends on are left out. A graph with [`Fused`](super::Fused)
 /// operators runs only where their domain is registered.
 ///
 /// # Determinism
@@ -151,6 +151,8 @@ impl Writer<'_> {
                 }
                 Origin::Parameter(name) => match self.options.fixed.and_then(|fixed| fixed.get(name)) {
                     None => self.written.input.push(self.declaration(name, value, None)),
+                    // A runtime would warn of each that no node reads.
+                    Some(_) if !self.live[value.index()] => {}
                     Some(tensor) if tensor.data.len() == shape.elements() => {
                         self.written.initializer.push(floats(name, shape, &tensor.data));
                     }

@@ -7,7 +7,7 @@ mod attributes;
 mod error;
 mod tensor;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use prost::Message as _;
@@ -108,6 +108,21 @@ pub fn read(bytes: &[u8], external: &dyn Fn(&str) -> io::Result<Vec<u8>>) -> Res
         initializers,
         metadata,
     })
+}
+
+/// The names of the files that a model keeps tensors in, as it names them, each once and in order.
+///
+/// # Errors
+/// [`Error::Damaged`] for bytes that are no model.
+pub fn external_files(bytes: &[u8]) -> Result<BTreeSet<String>, Error> {
+    let model = ModelProto::decode(bytes).map_err(|error| Error::Damaged {
+        reason: error.to_string(),
+    })?;
+    let graph = model.graph.unwrap_or_default();
+    let attributes = graph.node.iter().flat_map(|node| &node.attribute);
+    let tensors = attributes.filter_map(|attribute| attribute.t.as_ref());
+    let tensors = graph.initializer.iter().chain(tensors);
+    Ok(tensors.filter_map(tensor::location).map(str::to_owned).collect())
 }
 
 fn nodes(graph: GraphProto, files: &mut tensor::Files<'_>) -> Result<Vec<ModelNode>, Error> {

@@ -1,10 +1,11 @@
 //! The confusion matrix as a picture, PNG or SVG.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
+use equibatch_server::files;
 use plotters::{
     coord::Shift,
     prelude::*,
@@ -90,7 +91,7 @@ pub fn save(path: &Path, matrix: &ConfusionMatrix, names: &[String], title: &str
             &layout,
         )
         .map_err(failed)?;
-        return written(fs::write(path, text));
+        return written(files::replace(path, text.as_bytes()));
     }
     let mut pixels = vec![0; size.0 as usize * size.1 as usize * 3];
     draw(
@@ -103,7 +104,7 @@ pub fn save(path: &Path, matrix: &ConfusionMatrix, names: &[String], title: &str
     image
         .write_to(&mut encoded, image::ImageFormat::Png)
         .map_err(|error| failed(error.to_string()))?;
-    written(fs::write(path, encoded.into_inner()))
+    written(files::replace(path, &encoded.into_inner()))
 }
 
 /// Where everything goes, in pixels.
@@ -310,6 +311,8 @@ fn write<B: DrawingBackend>(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn matrix(classes: usize) -> (ConfusionMatrix, Vec<String>) {
