@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    num::NonZeroUsize,
+    num::{NonZeroU64, NonZeroUsize},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::atomic::AtomicBool,
@@ -327,7 +327,7 @@ fn fit(
         run,
         prefetch: 1,
         has_valid: true,
-        checkpoint_every: 3.try_into().ok(),
+        checkpoint_every: NonZeroU64::new(3),
         stop: &AtomicBool::new(false),
     }
     .run(observer)
@@ -385,7 +385,7 @@ fn a_run_goes_on_from_the_middle_of_an_epoch_bit_for_bit() {
     assert_equal(&unbroken, &killed);
 
     // A step whose gradients overflow ends the run, and what was saved stays.
-    let (mut learner, run) = new(&config, &broken);
+    let (learner, run) = new(&config, &broken);
     let mut checkpoint = Checkpoint::load(&killed.join("checkpoint.safetensors")).unwrap();
     checkpoint.progress = learner.progress().clone();
     checkpoint.tensors.retain(|name, _| !name.starts_with("average."));
