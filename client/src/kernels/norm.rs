@@ -199,13 +199,12 @@ impl Kernel for Arrive<'_> {
         let (image, block) = (number / self.extent.blocks, number % self.extent.blocks);
         // SAFETY: the caller's; lengths were checked, and this task alone writes its plane.
         unsafe {
-            let registers = self.sink.block::<V>(block);
-            let mut totals = [V::splat(0.0); 2];
+            let mut registers = self.sink.block::<V>(block);
             for offset in (start..start + self.extent.plane()).step_by(LANES) {
                 let dy = V::load(self.dy.as_ptr().add(offset));
-                self.sink.put(&registers, &mut totals, offset, dy);
+                self.sink.put(&mut registers, offset, dy);
             }
-            self.totals.put(image, block, totals);
+            self.totals.put(image, block, Arriving::totals(registers));
         }
     }
 }
