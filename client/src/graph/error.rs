@@ -52,6 +52,12 @@ pub enum Refusal {
         /// The second.
         right: Shape,
     },
+    /// A result has more elements than any memory holds.
+    #[error("its result has shape {shape}, of more than 2^36 elements")]
+    Size {
+        /// The result's shape.
+        shape: Shape,
+    },
     /// An attribute does not fit the operand it speaks of.
     #[error("attribute {name} does not fit shape {shape}")]
     Attribute {

@@ -125,6 +125,15 @@ pub(super) fn written(op: &Op, place: Place<'_>) -> Option<Written> {
         | Op::Sum
         | Op::MatMul
         | Op::GlobalAveragePool => plain,
+        Op::Clip(clip) => {
+            let mut written = plain;
+            for bound in [clip.low, clip.high] {
+                written
+                    .constants
+                    .push((Shape::scalar(), Constant::F32(vec![bound])));
+            }
+            written
+        }
         Op::Cast(to) => plain.int("to", i64::from(super::data_type_of(*to))),
         // The axes of the other reductions became an operand later than those of the sum.
         Op::ReduceMean(reduce) | Op::ReduceSumSquare(reduce) if place.opset < 18 => plain

@@ -98,7 +98,7 @@ pub fn export(graph: &Graph, options: &Options<'_>) -> Result<Vec<u8>, Error> {
     };
     let model = ModelProto {
         ir_version: onnx::ir_version(options.opset),
-        producer_name: "equibatch".to_owned(),
+        producer_name: onnx::PRODUCER.to_owned(),
         producer_version: env!("CARGO_PKG_VERSION").to_owned(),
         graph: Some(writer.written),
         opset_import: [standard].into_iter().chain(ours).collect(),

@@ -15,7 +15,7 @@ use prost::Message as _;
 pub use self::attributes::Attributes;
 pub use self::error::Error;
 pub use self::tensor::{Elements, HostTensor};
-use super::onnx::{Extent, GraphProto, ModelProto, ValueInfoProto, data_type};
+use super::onnx::{CONSTANT, Extent, GraphProto, ModelProto, PRODUCER, ValueInfoProto, data_type};
 use super::{ElementType, Shape};
 
 /// The versions of the operator set whose models are understood.
@@ -36,6 +36,16 @@ pub struct Model {
     pub initializers: BTreeMap<String, HostTensor>,
     /// Key and value pairs kept in the file.
     pub metadata: Vec<(String, String)>,
+    /// Whether [`export`](super::export) has written it, so that tensors it names as constants are no weights.
+    pub is_own: bool,
+}
+
+impl Model {
+    /// Whether a tensor of the file is a constant of the program that wrote it, and no weight.
+    #[must_use]
+    pub fn is_constant(&self, name: &str) -> bool {
+        self.is_own && name.starts_with(CONSTANT)
+    }
 }
 
 /// One operator of a model.
@@ -107,6 +117,7 @@ pub fn read(bytes: &[u8], external: &dyn Fn(&str) -> io::Result<Vec<u8>>) -> Res
         nodes: nodes(graph, &mut files)?,
         initializers,
         metadata,
+        is_own: model.producer_name == PRODUCER,
     })
 }
 
