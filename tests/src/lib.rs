@@ -10,6 +10,7 @@
 //! - [`images`]: small folders of real image files.
 //! - [`interpreter`]: what every operator of the gradient compiler means, in plain loops over double precision.
 //! - [`memory`], [`process`]: a server in this process, reached through pipes in memory; the programs as processes.
+//! - [`model_file`]: ONNX files as a test wants them.
 //! - [`network`]: machines of their own, and cables between them, where the system allows it.
 //! - [`onnx_runtime`]: graphs on ONNX Runtime.
 //! - [`proxy`]: a network that fails when told to; [`soak`]: a long time with everything going wrong at once.
@@ -26,6 +27,7 @@ pub mod http;
 pub mod images;
 pub mod interpreter;
 pub mod memory;
+pub mod model_file;
 pub mod network;
 pub mod onnx_runtime;
 pub mod process;

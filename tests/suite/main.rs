@@ -35,6 +35,8 @@ mod metrics;
 mod mixing;
 mod network;
 mod networks;
+mod networks_by_hand;
+mod networks_crafted;
 mod objective;
 mod operator;
 mod pictures;
