@@ -8,8 +8,8 @@ use std::{
 
 use crate::{
     args::{Execution, Keep, Server, Setup, Train},
-    learn::{network::NetworkFile, run::RunConfig},
-    program::Precision,
+    learn::{architecture::OWN, network::NetworkFile, run::RunConfig},
+    program::{Head, Precision},
     runtime::{Device, Operators, SessionOptions},
     stream::{Credentials, Patience, Servers, Token},
 };
@@ -59,12 +59,12 @@ pub fn put_setup_over(args: &Setup, config: &mut RunConfig) {
     if let Some(NetworkFile { path, hash }) = &network.model {
         path.clone_into(&mut config.arch);
         hash.clone_into(&mut config.network_hash);
-        "own".clone_into(&mut config.head);
+        config.head = network.head.clone().unwrap_or_else(|| OWN.to_owned());
     } else if network.arch.is_some() {
         config.network_hash.clear();
     }
     put(&mut config.weight_decay, network.weight_decay.as_ref());
-    put(&mut config.frozen, network.is_frozen().as_ref());
+    put(&mut config.frozen, network.frozen().as_ref());
     let loss = &mut config.loss;
     put(&mut loss.label_smoothing, objective.label_smoothing.as_ref());
     put(&mut loss.class_weights, objective.class_weights.as_ref());
@@ -166,6 +166,19 @@ pub fn check_precision(precision: Precision, device: Device) -> Result<(), Usage
     )))
 }
 
+/// Refuses a head that the network by name does not have.
+///
+/// # Errors
+///
+/// [`UsageError`].
+pub fn check_head(config: &RunConfig) -> Result<(), UsageError> {
+    if config.network_hash.is_empty() {
+        let head: Result<Head, _> = config.head.parse();
+        head.map_err(|error| UsageError(format!("--head: {error}")))?;
+    }
+    Ok(())
+}
+
 /// The first folder `runs/NAME`, `runs/NAME-2`, ... that does not exist yet.
 #[must_use]
 pub fn new_folder(name: &str) -> PathBuf {
@@ -190,7 +203,7 @@ mod tests {
 
     use super::*;
     use crate::args::{Arguments, Command};
-    use crate::stream::Balance;
+    use crate::{learn::run::Frozen, stream::Balance};
 
     fn train(arguments: &[&str]) -> Train {
         let arguments = ["client", "train"].iter().chain(arguments);
@@ -229,7 +242,7 @@ mod tests {
             epochs: 3,
             balance: Balance::Natural,
             head: "plain".to_owned(),
-            frozen: true,
+            frozen: Frozen::Body(true),
             ..self::config()
         };
         assert_eq!(config, expected);
@@ -237,11 +250,13 @@ mod tests {
 
     #[test]
     fn freezing_is_said_in_three_ways_and_the_last_one_counts() {
-        let frozen = |arguments: &[&str]| train(arguments).setup.network.is_frozen();
+        let frozen = |arguments: &[&str]| train(arguments).setup.network.frozen();
         assert_eq!(frozen(&[]), None);
-        assert_eq!(frozen(&["--freeze"]), Some(true));
-        assert_eq!(frozen(&["--freeze=false"]), Some(false));
-        assert_eq!(frozen(&["--freeze", "--unfreeze"]), Some(false));
+        assert_eq!(frozen(&["--freeze"]), Some(Frozen::Body(true)));
+        assert_eq!(frozen(&["--freeze=false"]), Some(Frozen::Body(false)));
+        assert_eq!(frozen(&["--freeze", "--unfreeze"]), Some(Frozen::Body(false)));
+        let matching = Frozen::Matching("^layer[12]".to_owned());
+        assert_eq!(frozen(&["--freeze=^layer[12]"]), Some(matching));
     }
 
     #[test]
@@ -289,13 +304,26 @@ mod tests {
             ["--device", "gpu"],
             ["--batch-size", "1"],
             ["--arch", "resnet35"],
-            ["--head", "wide"],
+            ["--head", "wide("],
             ["--weights", "hf:a//b"],
         ] {
             let all = ["client", "train"].into_iter().chain(arguments);
             let message = Arguments::try_parse_from(all).expect_err("refused").to_string();
             assert!(message.contains(arguments[0]), "{message}");
         }
+    }
+
+    /// A head by name is one of two; that of a network from a file is what the file calls it.
+    #[test]
+    fn a_head_fits_its_network() {
+        let named = |hash: &str| RunConfig {
+            head: "wide".to_owned(),
+            network_hash: hash.to_owned(),
+            ..config()
+        };
+        let message = check_head(&named("")).expect_err("refused").to_string();
+        assert_eq!(message, "--head: no head is named `wide`: use fastai or plain");
+        assert!(check_head(&named("00ff")).is_ok() && check_head(&config()).is_ok());
     }
 
     #[test]

@@ -231,6 +231,7 @@ fn is_folder_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::learn::run::Frozen;
 
     fn read(text: &str) -> Result<Vec<Stage>, String> {
         stages(Path::new("e.toml"), text).map_err(|error| error.to_string())
@@ -262,8 +263,8 @@ mod tests {
         });
         assert_eq!(balances, ["natural", "oversample"]);
         assert_eq!(
-            [first, second].map(|train| train.setup.network.is_frozen()),
-            [None, Some(false)]
+            [first, second].map(|train| train.setup.network.frozen()),
+            [None, Some(Frozen::Body(false))]
         );
         assert_eq!(second.max_lr.as_deref(), Some("1e-5..1e-2"));
     }
@@ -321,13 +322,14 @@ mod tests {
             (
                 stage.train.epochs,
                 stage.train.max_lr.clone(),
-                stage.train.setup.network.is_frozen(),
+                stage.train.setup.network.frozen(),
             )
         };
-        assert_eq!(of(&stages[0]), (Some(4), Some("3e-3".to_owned()), Some(true)));
+        let frozen = |is_frozen| Some(Frozen::Body(is_frozen));
+        assert_eq!(of(&stages[0]), (Some(4), Some("3e-3".to_owned()), frozen(true)));
         assert_eq!(
             of(&stages[1]),
-            (Some(2), Some("1e-5..1e-2".to_owned()), Some(false))
+            (Some(2), Some("1e-5..1e-2".to_owned()), frozen(false))
         );
         assert!(stages[1].train.find_lr);
     }

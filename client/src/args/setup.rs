@@ -6,7 +6,11 @@ use clap::{Args, builder::FalseyValueParser};
 
 use super::Objective;
 use crate::{
-    learn::{architecture, network::NetworkFile},
+    learn::{
+        architecture,
+        network::NetworkFile,
+        run::{Frozen, expression},
+    },
     stream::{Balance, Wire},
     weights::{Hub, Source},
 };
@@ -84,13 +88,14 @@ pub struct Network {
     #[arg(long, value_name = "NAME", value_parser = |name: &str| architecture::backbone(name).map(|_| name.to_owned()))]
     pub arch: Option<String>,
     /// Its last layers: fastai (maximum and mean of every map, two linear layers with batch norm and dropout) or plain (means and one
-    /// linear layer, torchvision's fc). [default: fastai]
-    #[arg(long, value_name = "NAME", value_parser = |name: &str| architecture::head(name).map(|_| name.to_owned()))]
+    /// linear layer, torchvision's fc). With --model, a regular expression of the names of those tensors of the file that are the head.
+    /// [default: fastai; with --model, the linear layers behind the pooling]
+    #[arg(long, value_name = "NAME|REGEX", value_parser = |text: &str| expression(text).map(|_| text.to_owned()))]
     pub head: Option<String>,
-    /// Train the network in an ONNX file, in the place of --arch and --head, from the weights that it holds. It takes images f32[N, 3, S, S],
+    /// Train the network in an ONNX file, in the place of --arch, from the weights that it holds. It takes images f32[N, 3, S, S],
     /// gives one output, and is made of operators that have a gradient here; others are named with their nodes. Its last linear layer
     /// starts anew where it has another number of classes. The file must stay where it is for as long as the run is to be continued.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["arch", "head", "weights"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["arch", "weights"])]
     pub model: Option<NetworkFile>,
     /// What the network starts from: none, a safetensors file with torchvision's, timm's or fastai's names, an ONNX model
     /// whose initialisers have them, or hf:OWNER/NAME/FILE@REVISION from the Hugging Face hub, where file and revision may be left out. The
@@ -101,10 +106,11 @@ pub struct Network {
     /// Network, images and what is frozen are as there, unless said otherwise; the schedule starts anew.
     #[arg(long, value_name = "RUN|FILE", conflicts_with = "weights")]
     pub load: Option<PathBuf>,
-    /// Train only the head and all batch norms, and leave the rest of the body as it is: cheaper, and safe while the head knows
-    /// nothing. [default: with --weights]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", overrides_with = "unfreeze")]
-    pub freeze: Option<bool>,
+    /// Train only the head and all norms, and leave the rest of the body as it is: cheaper, and safe while the head knows nothing. Or leave
+    /// as they are, norms included, the parameters whose names match: --freeze='^layer[12]'. [default: with --weights, and with --model
+    /// where the last layer starts anew]
+    #[arg(long, value_name = "BOOL|REGEX", num_args = 0..=1, require_equals = true, default_missing_value = "true", overrides_with = "unfreeze")]
+    pub freeze: Option<Frozen>,
     /// Train everything: --freeze=false.
     #[arg(long, overrides_with = "freeze")]
     pub unfreeze: bool,
@@ -123,10 +129,13 @@ pub struct Network {
 }
 
 impl Network {
-    /// Whether the body is to be frozen, where that was said.
+    /// What is to be frozen, where that was said.
     #[must_use]
-    pub fn is_frozen(&self) -> Option<bool> {
-        if self.unfreeze { Some(false) } else { self.freeze }
+    pub fn frozen(&self) -> Option<Frozen> {
+        if self.unfreeze {
+            return Some(Frozen::Body(false));
+        }
+        self.freeze.clone()
     }
 
     /// How to reach the hub. Its token comes from the environment: command lines are open to everybody on a machine.

@@ -38,6 +38,7 @@ pub(super) fn run(args: &Compare) -> Result<Exit> {
     let (_, mut settled) = beginning(&args.train.setup)?;
     put_over(&args.train, &mut settled);
     config::check_precision(settled.precision, args.train.execution.device)?;
+    config::check_head(&settled)?;
     let trainer = Trainer {
         means: Means {
             runtime: Runtime::load()?,

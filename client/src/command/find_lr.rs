@@ -34,6 +34,7 @@ use crate::{
 pub(super) fn run(args: &FindLr) -> Result<Exit> {
     let (origin, config) = beginning(&args.setup)?;
     config::check_precision(config.precision, args.execution.device)?;
+    config::check_head(&config)?;
     let means = Means {
         runtime: Runtime::load()?,
         options: training_options(&args.execution, args.operators),

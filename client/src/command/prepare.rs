@@ -6,8 +6,12 @@ use super::plan::Origin;
 use crate::{
     config::{UsageError, check_precision},
     learn::{
-        begin::Beginning, checkpoint::Checkpoint, class_weights::ClassWeights, learner::Learner,
-        run::RunConfig,
+        architecture,
+        begin::Beginning,
+        checkpoint::Checkpoint,
+        class_weights::ClassWeights,
+        learner::Learner,
+        run::{Frozen, RunConfig},
     },
     runtime::{Runtime, SessionOptions},
     stream::{Balance, DatasetDescription, Servers, Split, StreamDescription},
@@ -37,6 +41,9 @@ pub(super) fn prepare(means: &Means, origin: &Origin, mut config: RunConfig) -> 
     let beta = config.loss.class_weights.beta();
     let description = means.servers.describe_with(&config.dataset, beta)?;
     let stream = ask_for_images(&means.servers, &mut config)?;
+    if config.frozen == Frozen::BodyOfNewHead {
+        config.frozen = Frozen::Body(architecture::has_new_head(&config)?);
+    }
     config.loss.weights = config.loss.class_weights.of(&description);
     warn_of_double_weight(&config);
     check_policy(&config, &description)?;

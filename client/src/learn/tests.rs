@@ -15,7 +15,7 @@ use super::{
     checkpoint::Checkpoint,
     learner::{Error, Learner},
     metrics::argmax,
-    run::{RunConfig, sample as config},
+    run::{Frozen, RunConfig, sample as config},
 };
 use crate::{
     runtime::{Runtime, SessionOptions},
@@ -138,7 +138,7 @@ fn a_resumed_run_ends_with_the_same_bits_as_one_without_a_break() {
 fn a_stage_begins_with_the_weights_of_the_one_before_and_with_its_optimizer() {
     let runtime = runtime();
     let frozen = RunConfig {
-        frozen: true,
+        frozen: Frozen::Body(true),
         ..small(2)
     };
     let mut first = Learner::new(&runtime, &frozen, &options()).expect("a learner");
@@ -157,7 +157,7 @@ fn a_stage_begins_with_the_weights_of_the_one_before_and_with_its_optimizer() {
     assert_eq!(frozen_again.progress.config.before.optimizer_steps, 2);
 
     let unfrozen = next(RunConfig {
-        frozen: false,
+        frozen: Frozen::Body(false),
         ..frozen
     });
     let unfrozen = unfrozen.checkpoint().expect("a checkpoint");

@@ -1,7 +1,7 @@
 //! What a person is told of a run before its first step.
 
 use crate::{
-    learn::run::{RunConfig, RunFolder},
+    learn::run::{Frozen, RunConfig, RunFolder},
     stream::{DatasetDescription, Split},
     weights::{Adoption, HeadFate},
 };
@@ -24,10 +24,10 @@ pub(super) fn introduction(run: &RunFolder, config: &RunConfig, description: &Da
         .classes
         .iter()
         .map(|class| format!("{} {}", class.images(Split::Train.name()), class.name));
-    let trained = if config.frozen {
-        ", its body frozen but for the batch norms,"
-    } else {
-        ""
+    let trained = match &config.frozen {
+        Frozen::Body(true) => ", its body frozen but for the batch norms,".to_owned(),
+        Frozen::Matching(text) => format!(", frozen where names match {text},"),
+        Frozen::Body(false) | Frozen::BodyOfNewHead => String::new(),
     };
     format!(
         "{}{trained} on {}: {} for training, {} for validation; balance {}, {} steps of {} images per epoch, {} epochs at {}; results \

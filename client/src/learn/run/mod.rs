@@ -1,6 +1,7 @@
 //! A training run: [what decides its numbers](RunConfig), and its folder with `config.json`, `metrics.jsonl`, `checkpoint.safetensors`, `model.onnx`.
 
 mod config;
+mod frozen;
 
 use std::{
     fs::{self, OpenOptions},
@@ -13,6 +14,7 @@ use serde::Serialize;
 #[cfg(test)]
 pub(crate) use self::config::tests::config as sample;
 pub use self::config::{Before, RunConfig};
+pub use self::frozen::{Frozen, expression};
 use super::{
     atomic,
     checkpoint::{CHECKPOINT, Checkpoint, Error as CheckpointError},
