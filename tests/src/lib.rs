@@ -5,6 +5,7 @@
 //! - [`browser`]: pages in a real browser. [`certificates`]: for TLS.
 //! - [`collector`]: takes the traces of servers.
 //! - [`docs`]: pages that are made from the code.
+//! - [`mod@fuzz`]: bodies of the fuzz targets.
 //! - [`http`]: a web server that answers as a test wants it to.
 //! - [`images`]: small folders of real image files.
 //! - [`interpreter`]: what every operator of the gradient compiler means, in plain loops over double precision.
@@ -20,6 +21,7 @@ pub mod browser;
 pub mod certificates;
 pub mod collector;
 pub mod docs;
+pub mod fuzz;
 pub mod http;
 pub mod images;
 pub mod interpreter;

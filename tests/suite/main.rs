@@ -24,6 +24,7 @@ mod explain;
 mod export;
 mod failover;
 mod folders;
+mod fuzz;
 mod golden;
 mod golden_options;
 mod hostile;
