@@ -61,6 +61,7 @@ macro_rules! targets {
 }
 
 targets! {
+    jpeg: 300,
     position_token: 300,
     recipe_text: 2000,
     stream_request: 300,

@@ -1,8 +1,8 @@
 //! Bytes of a file to pixels.
 //!
 //! JPEG, PNG, WebP, BMP and GIF, by content; of an animation the first frame. Everything becomes 8-bit RGB: grey is replicated,
-//! transparency is dropped (not composited), 16 bits are rounded to 8, CMYK JPEG is converted by the decoder. Colour profiles are
-//! not applied. The orientation in EXIF data is applied unless the options say otherwise. Large JPEGs are decoded to a quarter or an eighth
+//! transparency is dropped (not composited), 16 bits are rounded to 8, the inks of a CMYK JPEG become the light that they leave. Colour
+//! profiles are not applied. The orientation in EXIF data is applied unless the options say otherwise. Large JPEGs are decoded to a quarter or an eighth
 //! of their size where that is enough ([`decode_canonical`]).
 //!
 //! Any bytes give an image or an [`Error`], never a panic, and no file takes more memory than its [`Limits`] allow.
@@ -19,6 +19,7 @@ mod shrink;
 pub use canonical::{canonical, canonical_short_side, canonical_size, resized};
 pub use error::{Blame, Error};
 pub use file::read;
+pub use jpeg::Error as JpegError;
 
 pub use crate::header::Limits;
 
@@ -77,7 +78,7 @@ pub fn decode_canonical(
 ) -> Result<Image, Error> {
     options.limits.check_file(bytes.len() as u64)?;
     let format = header::read(Cursor::new(bytes), &options.limits)?.format;
-    if !complete::is_complete(format, bytes) {
+    if format == Format::WebP && !complete::is_complete(bytes) {
         return Err(Error::Truncated { format });
     }
     guarded(format, || decode_with_codec(format, bytes, options, short_side))
@@ -94,13 +95,9 @@ fn decode_with_codec(
     options: &DecodeOptions,
     short_side: Option<u32>,
 ) -> Result<Image, Error> {
-    let ours = match format {
-        Format::Jpeg => usual_jpeg(bytes, &options.limits, short_side)?,
-        _ => None,
-    };
-    let (lying, turn) = match ours {
-        Some(decoded) => decoded,
-        None => by_library(format, bytes, &options.limits, short_side)?,
+    let (lying, turn) = match format {
+        Format::Jpeg => by_us(bytes, &options.limits, short_side)?,
+        _ => by_library(format, bytes, &options.limits, short_side)?,
     };
     // Last, when there is least to turn.
     Ok(match options.orientation {
@@ -109,35 +106,22 @@ fn decode_with_codec(
     })
 }
 
-/// A JPEG as it lies, and how it is to be turned. `None` where it is unusual or broken.
-fn usual_jpeg(
-    bytes: &[u8],
-    limits: &Limits,
-    short_side: Option<u32>,
-) -> Result<Option<(Image, Turn)>, Error> {
-    let Some(header) = JpegHeader::read(bytes) else {
-        return Ok(None);
-    };
+/// A JPEG as it lies, and how it is to be turned.
+fn by_us(bytes: &[u8], limits: &Limits, short_side: Option<u32>) -> Result<(Image, Turn), Error> {
+    let header = JpegHeader::read(bytes)?;
     let (width, height) = header.size();
-    check_output(
-        limits,
-        (width, height),
-        u64::from(width) * u64::from(height) * header.components.len() as u64,
-    )?;
-    let scale = short_side.and_then(|side| Scale::of((width, height), side));
-    let reduced = scale.and_then(|scale| reduced::decode(&header, scale));
-    let lying = match reduced {
-        Some(Reduced { image, size }) => Some(resized_part(
-            &image,
-            size,
-            canonical_size(width, height, short_side),
-        )),
-        None => shrunk((width, height), short_side, |pixels, kept| {
-            whole::decode(&header, kept, pixels).ok_or(())
-        })
-        .ok(),
-    };
-    Ok(lying.map(|lying| (lying, header.orientation.unwrap_or(Turn::NoTransforms))))
+    check_output(limits, (width, height), header.bytes())?;
+    let turn = header.orientation.unwrap_or(Turn::NoTransforms);
+    if let Some(scale) = short_side.and_then(|side| Scale::of((width, height), side))
+        && let Some(Reduced { image, size }) = reduced::decode(&header, scale)?
+    {
+        let lying = resized_part(&image, size, canonical_size(width, height, short_side));
+        return Ok((lying, turn));
+    }
+    let lying = shrunk((width, height), short_side, |pixels, kept| {
+        whole::decode(&header, kept, pixels)
+    })?;
+    Ok((lying, turn))
 }
 
 /// An image as it lies, and how it is to be turned.
@@ -160,7 +144,7 @@ fn by_library(
     Ok((lying, turn))
 }
 
-/// Holds the size of an image, and the bytes that its decoder gives, against `limits`.
+/// Holds the size of an image, and the bytes that its decoder takes, against `limits`.
 fn check_output(limits: &Limits, (width, height): (u32, u32), bytes: u64) -> Result<(), Error> {
     limits.check_size(width, height)?;
     if bytes > limits.max_allocation {

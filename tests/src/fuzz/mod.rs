@@ -4,12 +4,14 @@
 //! `tests/fuzz/fuzz_targets/NAME.rs` for cargo-fuzz, and its line in `tests/suite/fuzz.rs`, which runs it over the corpus and over a fixed
 //! number of mutations.
 
+mod jpeg;
 mod mutate;
 mod position_token;
 mod recipe_text;
 mod service;
 mod stream_request;
 
+pub use jpeg::jpeg;
 pub use mutate::mutate;
 pub use position_token::position_token;
 pub use recipe_text::recipe_text;
