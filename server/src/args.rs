@@ -149,7 +149,7 @@ pub struct Serve {
     pub tls_client_ca: Option<PathBuf>,
     /// Let in only clients with a token from this file: one a line, itself (16 characters at least) or sha256: and its hash, then a name
     /// for the log, then what it may, where that is not everything: datasets=A,B max-streams=N max-batch-bytes=SIZE max-image-size=PIXELS
-    /// max-epochs=N. The file is read again when it changes; streams whose token is gone end.
+    /// max-epochs=N weight=N (of its streams, where processors are short; without it 1). The file is read again when it changes; streams whose token is gone end.
     #[arg(long, value_name = "FILE")]
     pub tokens: Option<PathBuf>,
     /// Threads that decode and augment. Default: as many as this process may use processors.
@@ -169,6 +169,12 @@ pub struct Serve {
     /// Largest batch that may be asked for.
     #[arg(long, value_name = "SIZE", default_value = "1GiB")]
     pub max_batch_bytes: String,
+    /// Largest global batch that may be asked for, in images, over all its shards.
+    #[arg(long, value_name = "N", default_value_t = 65_536)]
+    pub max_batch_size: u32,
+    /// Most shards that a global batch may be cut into.
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    pub max_world: u32,
     /// Largest height and width of images that may be asked for, in pixels.
     #[arg(long, value_name = "PIXELS", default_value_t = 4096)]
     pub max_image_size: u32,

@@ -130,6 +130,8 @@ impl TryFrom<&Serve> for Config {
                 limits: Limits {
                     batch_bytes: batch_bytes(&args.max_batch_bytes)?,
                     image_size: image_size(args.max_image_size)?,
+                    batch_size: at_least_one("--max-batch-size", args.max_batch_size)?,
+                    world: at_least_one("--max-world", args.max_world)?,
                     epochs: at_least_one("--max-epochs", args.max_epochs)?,
                     open_streams: args.max_streams,
                     ..defaults.limits
@@ -454,6 +456,8 @@ mod tests {
             (&["--data", "x", "--valid-fraction", "NaN"], "--valid-fraction"),
             (&["--data", "x", "--max-batch-bytes", "5GiB"], "--max-batch-bytes"),
             (&["--data", "x", "--max-epochs", "0"], "--max-epochs"),
+            (&["--data", "x", "--max-batch-size", "0"], "--max-batch-size"),
+            (&["--data", "x", "--max-world", "0"], "--max-world"),
             (&["--data", "x", "--max-image-size", "4097"], "--max-image-size"),
             (&["--data", "x", "--listen", "here"], "--listen"),
             (&["--data", "x", "--socket-mode", "888"], "--socket-mode"),

@@ -21,6 +21,7 @@ use super::{
     credentials::Caller,
     error::{root, unreachable},
     incoming::Incoming,
+    position::hexadecimal,
     trace::TraceId,
     usage::Usage,
     verdict::Spent,
@@ -167,7 +168,17 @@ impl Server {
             effective_number_beta,
             ..v1::DescribeDatasetRequest::default()
         };
-        Ok(DatasetDescription::from_wire(self.answer(request).await?))
+        let mut answer = self.answer(request.clone()).await?;
+        while !answer.next_page_token.is_empty() {
+            let next = v1::DescribeDatasetRequest {
+                page_token: answer.next_page_token,
+                ..request.clone()
+            };
+            let page = self.answer(next).await?;
+            answer.next_page_token = page.next_page_token;
+            answer.quarantined.extend(page.quarantined);
+        }
+        Ok(DatasetDescription::from_wire(answer))
     }
 
     /// Paths of samples of a dataset, below its root.
@@ -175,6 +186,7 @@ impl Server {
         let request = v1::DescribeDatasetRequest {
             dataset: dataset.to_owned(),
             sample_ids: samples.to_vec(),
+            identity_only: true,
             ..v1::DescribeDatasetRequest::default()
         };
         let named = self.answer(request).await?.samples;
@@ -209,7 +221,12 @@ impl Server {
         let Some(files) = files else {
             return self.datasets().await.map(drop);
         };
-        let found = self.describe(&files.dataset, None).await?.fingerprint;
+        let request = v1::DescribeDatasetRequest {
+            dataset: files.dataset.clone(),
+            identity_only: true,
+            ..v1::DescribeDatasetRequest::default()
+        };
+        let found = hexadecimal(&self.answer(request).await?.fingerprint);
         if found == files.fingerprint {
             return Ok(());
         }

@@ -12,6 +12,7 @@ use std::{
 use super::{
     Error, Exposure,
     announce::announce,
+    clients::Clients,
     epochs::{Epochs, StreamId},
     job::{Job, Work},
     options::EngineConfig,
@@ -44,6 +45,7 @@ pub struct Engine {
     open_streams: Arc<AtomicUsize>,
     epochs: Arc<Epochs>,
     twins: Arc<Twins>,
+    clients: Arc<Clients>,
     config: EngineConfig,
 }
 
@@ -117,6 +119,7 @@ impl Engine {
             open_streams: Arc::default(),
             epochs: Arc::default(),
             twins: Arc::default(),
+            clients: Arc::default(),
             config,
         })
     }
@@ -209,29 +212,44 @@ impl Engine {
         }
     }
 
-    /// Opens a stream. Takes time in proportion to the images of the split: not for an async thread.
+    /// Opens a stream for the only client there is. As [`Engine::open_for`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::open_for`].
+    pub fn open(&self, spec: StreamSpec) -> Result<BatchStream, Error> {
+        self.open_for("", spec)
+    }
+
+    /// Opens a stream for `client`, which has a share of the workers' time for all its streams together. May plan the cache, for which it
+    /// takes time in proportion to the images of the split: not for an async thread.
     ///
     /// # Errors
     ///
     /// Where the request is not one that can be answered, or too many streams are open.
-    pub fn open(&self, spec: StreamSpec) -> Result<BatchStream, Error> {
+    pub fn open_for(&self, client: &str, spec: StreamSpec) -> Result<BatchStream, Error> {
         let planned = self.plan(spec)?;
         let seat = Seat::take(&self.open_streams, self.config.limits.open_streams)?;
         let buffers = Pool::new(planned.description.spec.batch_bytes());
         let twins = self
             .twins
             .group(planned.key(), self.window(&planned.description.spec));
-        Ok(self.start(planned, seat, (buffers, Some(twins))))
+        Ok(self.start(client, planned, seat, (buffers, Some(twins))))
     }
 
-    /// Like [`Engine::open`], with batches that lie in memory which another process can see, at [`Batch::offset`](super::Batch::offset). No
+    /// Like [`Engine::open_for`], with batches that lie in memory which another process can see, at [`Batch::offset`](super::Batch::offset). No
     /// batch is overwritten while anybody refers to its tensor. There is room for `held` batches in the reader's hands and two in the making,
     /// or less where the operator allows a stream less memory.
     ///
     /// # Errors
     ///
-    /// Those of [`Engine::open`], and where the system has no such memory.
-    pub fn open_shared(&self, spec: StreamSpec, held: usize) -> Result<(BatchStream, SharedMemory), Error> {
+    /// Those of [`Engine::open_for`], and where the system has no such memory.
+    pub fn open_shared(
+        &self,
+        client: &str,
+        spec: StreamSpec,
+        held: usize,
+    ) -> Result<(BatchStream, SharedMemory), Error> {
         let planned = self.plan(spec)?;
         let seat = Seat::take(&self.open_streams, self.config.limits.open_streams)?;
         let spec = &planned.description.spec;
@@ -244,7 +262,7 @@ impl Engine {
             bytes: batches * stride,
             batches,
         };
-        Ok((self.start(planned, seat, (pool, None)), memory))
+        Ok((self.start(client, planned, seat, (pool, None)), memory))
     }
 
     /// Batches of a stream that may be open at a time.
@@ -254,6 +272,7 @@ impl Engine {
 
     fn start(
         &self,
+        client: &str,
         planned: Planned,
         seat: Seat,
         (buffers, twins): (Arc<Pool>, Option<Arc<Group>>),
@@ -274,7 +293,8 @@ impl Engine {
             buffers,
             twins,
         };
-        let job = Arc::new(Job::new(work, description.spec.start.position));
+        let client = self.clients.named(client, self.workers.now());
+        let job = Arc::new(Job::new(work, client, description.spec.start.position));
         let workers = Arc::clone(&self.workers);
         description.served.meter().open();
         BatchStream {
@@ -313,7 +333,7 @@ impl Engine {
                 found,
             });
         }
-        let members: Arc<[Vec<u32>]> = dataset.members(spec.split).into();
+        let members = Arc::clone(served.members(spec.split));
         if members.iter().all(Vec::is_empty) {
             return Err(Error::EmptySplit {
                 dataset: dataset.name.clone(),

@@ -45,15 +45,17 @@ impl Default for EngineConfig {
 pub struct Limits {
     /// Bytes of a batch's tensor.
     pub batch_bytes: u64,
-    /// Images of a global batch, which are listed even where a shard takes few of them.
+    /// Images of a global batch.
     pub batch_size: u32,
+    /// Shards of a global batch.
+    pub world: u32,
     /// Height and width of an image sent.
     pub image_size: u32,
     /// Epochs of a stream.
     pub epochs: u32,
     /// Streams open at a time.
     pub open_streams: usize,
-    /// Weight of a stream.
+    /// Weight of a stream. The service grants no more than 1 to a client whose token does not say more.
     pub weight: u32,
 }
 
@@ -63,6 +65,7 @@ impl Default for Limits {
         Self {
             batch_bytes: 1 << 30,
             batch_size: 1 << 16,
+            world: 1 << 12,
             image_size: TensorSpec::MAX_SIZE,
             epochs: 1_000_000,
             open_streams: 64,

@@ -100,7 +100,7 @@ impl Producer {
         let target = self.spec.tensor.size;
         let is_native = self.decoder.short_side.is_none();
         if is_native && image.width().min(image.height()) > target.saturating_mul(2) {
-            Arc::new(tensor::area_shrink(Arc::unwrap_or_clone(image), target))
+            tensor::area_shrink(&image, target).map_or(image, Arc::new)
         } else {
             image
         }

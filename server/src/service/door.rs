@@ -227,7 +227,7 @@ where
     /// What stays within this machine needs no encryption.
     async fn secure(&self, stream: C, guest: &Guest) -> io::Result<Either<C, TlsStream<C>>> {
         match &self.tls {
-            Some(tls) if *guest != Guest::Local => match tls.accept(stream).into_fallible().await {
+            Some(tls) if !guest.is_local() => match tls.accept(stream).into_fallible().await {
                 Ok(stream) => Ok(Either::Right(stream)),
                 Err((error, stream)) => {
                     say_farewell(stream).await;

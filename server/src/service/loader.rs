@@ -1,6 +1,6 @@
 //! The gRPC methods.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use equibatch_proto::v1::{
     self, OpenSharedBatches, StreamSharedBatchesRequest, batch_loader_server::BatchLoader,
@@ -21,8 +21,8 @@ use super::{
     status::{no_memory, no_place, status, stopping},
 };
 use crate::{
-    dataset::{self, Dataset, Split},
-    pipeline::{self, BatchStream, Engine, StreamSpec},
+    dataset::{self, Dataset, Quarantined, Split},
+    pipeline::{self, BatchStream, Engine, Served, StreamSpec},
 };
 
 /// Beta of the effective number of samples, where the request does not say.
@@ -30,6 +30,10 @@ const EFFECTIVE_NUMBER_BETA: f64 = 0.999;
 
 /// Samples that one answer names, at most.
 const NAMED_SAMPLES: usize = 4096;
+
+/// Quarantined files that one answer names, at most, and about the bytes that they take.
+const PAGE_FILES: usize = 1000;
+const PAGE_BYTES: usize = 1 << 20;
 
 /// Answers requests from an engine.
 #[derive(Clone, Debug)]
@@ -90,18 +94,17 @@ impl BatchLoader for Loader {
         request: Request<v1::ListDatasetsRequest>,
     ) -> Result<Response<v1::ListDatasetsResponse>, Status> {
         let terms = &caller(request.extensions()).grant.terms;
-        let summary = |dataset: &Dataset| v1::DatasetSummary {
-            name: dataset.name.clone(),
-            fingerprint: dataset.fingerprint.0.to_vec().into(),
-            classes: dataset.classes.clone(),
-            images_per_split: images_per_split(dataset, None),
+        let summary = |served: &Arc<Served>| v1::DatasetSummary {
+            name: served.dataset().name.clone(),
+            fingerprint: served.dataset().fingerprint.0.to_vec().into(),
+            classes: served.dataset().classes.clone(),
+            images_per_split: (served.splits().into_iter())
+                .map(|(split, images)| (split.name().to_owned(), images))
+                .collect(),
         };
-        let datasets = self
-            .engine
-            .datasets()
-            .iter()
-            .map(|served| served.dataset())
-            .filter(|dataset| terms.allow(&dataset.name))
+        let datasets = self.engine.datasets().iter();
+        let datasets = datasets
+            .filter(|served| terms.allow(&served.dataset().name))
             .map(summary)
             .collect();
         Ok(Response::new(v1::ListDatasetsResponse { datasets }))
@@ -124,32 +127,37 @@ impl BatchLoader for Loader {
             .map_err(|error| status(&error))?;
         let dataset = served.dataset();
         let samples = samples(dataset, &request.sample_ids)?;
-        let counts = dataset.counts(Split::Train);
+        let identity = v1::DescribeDatasetResponse {
+            name: dataset.name.clone(),
+            fingerprint: dataset.fingerprint.0.to_vec().into(),
+            samples,
+            ..v1::DescribeDatasetResponse::default()
+        };
+        if request.identity_only {
+            return Ok(Response::new(identity));
+        }
+        let counts: Vec<u32> = served.counts(Split::Train).collect();
+        let splits = served.splits();
         let inverse = dataset::inverse_frequency(&counts);
         let effective = dataset::effective_number(&counts, beta);
         let class = |(index, name): (usize, &String)| v1::ClassDescription {
             name: name.clone(),
-            images_per_split: images_per_split(dataset, Some(index)),
+            images_per_split: (splits.iter())
+                .map(|&(split, _)| (split.name().to_owned(), served.members(split)[index].len() as u32))
+                .collect(),
             inverse_frequency_weight: inverse[index],
             effective_number_weight: effective[index],
         };
-        let quarantined = served.quarantined().into_iter();
+        let (quarantined, next_page_token) = quarantined(served, &request.page_token, request.page_size);
         Ok(Response::new(v1::DescribeDatasetResponse {
-            name: dataset.name.clone(),
-            fingerprint: dataset.fingerprint.0.to_vec().into(),
             classes: dataset.classes.iter().enumerate().map(class).collect(),
-            splits: dataset
-                .splits()
-                .into_iter()
-                .map(|split| split.name().to_owned())
+            splits: (splits.iter())
+                .map(|(split, _)| split.name().to_owned())
                 .collect(),
-            quarantined: quarantined
-                .map(|file| v1::QuarantinedFile {
-                    path: file.path,
-                    reason: file.reason,
-                })
-                .collect(),
-            samples,
+            quarantined,
+            next_page_token,
+            quarantined_files: served.quarantined_files() as u32,
+            ..identity
         }))
     }
 
@@ -241,7 +249,7 @@ impl Loader {
         let limits = grant.terms.within(self.engine.limits());
         spec.validate(&limits)
             .map_err(|error| status(&pipeline::Error::from(error)))?;
-        let (mut stream, lending) = self.open(spec, sharing).await?;
+        let (mut stream, lending) = self.open(client.key(), spec, sharing).await?;
         if let Some(visit) = extensions.get::<Visit>() {
             stream.sent_by(visit.blocked_ns());
         }
@@ -272,6 +280,7 @@ impl Loader {
     /// Plans the stream, and hands its memory over where it is shared.
     async fn open(
         &self,
+        client: String,
         spec: StreamSpec,
         sharing: Option<Sharing>,
     ) -> Result<(BatchStream, Option<Lending>), Status> {
@@ -279,9 +288,9 @@ impl Loader {
         let held = sharing.as_ref().map(|sharing| sharing.held as usize);
         let opened = tokio::task::spawn_blocking(move || match held {
             Some(held) => engine
-                .open_shared(spec, held)
+                .open_shared(&client, spec, held)
                 .map(|(stream, memory)| (stream, Some(memory))),
-            None => engine.open(spec).map(|stream| (stream, None)),
+            None => engine.open_for(&client, spec).map(|stream| (stream, None)),
         });
         let (stream, memory) = opened
             .await
@@ -321,15 +330,28 @@ fn samples(dataset: &Dataset, ids: &[u32]) -> Result<Vec<v1::SampleDescription>,
     ids.iter().map(describe).collect()
 }
 
-/// Splits that have images, with the number of their images, or of those of one class.
-fn images_per_split(dataset: &Dataset, class: Option<usize>) -> BTreeMap<String, u32> {
-    let count = |split| {
-        let counts = dataset.counts(split);
-        class.map_or_else(|| counts.iter().sum(), |class| counts[class])
+/// A page of quarantined files, those behind the path `after`, and the token of the next page. The token is the last path, so that files
+/// which are quarantined meanwhile move no page.
+fn quarantined(served: &Served, after: &str, page_size: u32) -> (Vec<v1::QuarantinedFile>, String) {
+    let files = match page_size as usize {
+        0 => PAGE_FILES,
+        wanted => wanted.min(PAGE_FILES),
     };
-    dataset
-        .splits()
-        .into_iter()
-        .map(|split| (split.name().to_owned(), count(split)))
-        .collect()
+    // One more, to see whether there are more.
+    let found = served.quarantined(after, files + 1);
+    let mut bytes = 0;
+    let fits = |file: &&Quarantined| {
+        bytes += file.path.len() + file.reason.len();
+        bytes <= PAGE_BYTES
+    };
+    let count = found.iter().take(files).take_while(fits).count().max(1);
+    let next = match found.get(count) {
+        Some(_) => found[count - 1].path.clone(),
+        None => String::new(),
+    };
+    let page = found.into_iter().take(count).map(|file| v1::QuarantinedFile {
+        path: file.path,
+        reason: file.reason,
+    });
+    (page.collect(), next)
 }

@@ -139,6 +139,7 @@ mod tests {
                     value: 0,
                     least: 1,
                     most: 9,
+                    limit: pipeline::Limit(None),
                 }),
                 Code::InvalidArgument,
             ),

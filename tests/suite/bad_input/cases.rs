@@ -62,12 +62,12 @@ pub(super) const CASES: &[Case] = &[
     (
         |r| r.weight = Some(0),
         InvalidArgument,
-        &["weight", "0", "1 to 100"],
+        &["weight", "0", "1 to 1"],
     ),
     (
-        |r| r.weight = Some(101),
+        |r| r.weight = Some(2),
         InvalidArgument,
-        &["weight", "101", "1 to 100"],
+        &["weight is 2", "1 to 1;", "weight= of its token in --tokens"],
     ),
     (
         |r| r.stride = Some(Stride { of: 0, index: 0 }),

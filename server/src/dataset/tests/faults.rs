@@ -167,7 +167,7 @@ fn a_file_found_broken_later_changes_neither_ids_nor_fingerprint() {
     assert!(!later.report(1, &std::io::Error::other("second reason")));
     assert!(later.contains(1) && !later.contains(0));
     assert_eq!(later.len(), 1);
-    let all = later.with_scanned(&dataset);
+    let all = later.page(&dataset, "", 10);
     let all: Vec<_> = all
         .iter()
         .map(|file| (file.path.as_str(), file.reason.as_str()))
@@ -176,6 +176,13 @@ fn a_file_found_broken_later_changes_neither_ids_nor_fingerprint() {
         all,
         [("a/2.png", "first reason"), ("b/0.png", "the file is empty")]
     );
+    let paths = |after, count| -> Vec<String> {
+        let page = later.page(&dataset, after, count).into_iter();
+        page.map(|file| file.path).collect()
+    };
+    assert_eq!(paths("", 1), ["a/2.png"]);
+    assert_eq!(paths("a/2.png", 1), ["b/0.png"]);
+    assert!(paths("b/0.png", 1).is_empty());
     assert_eq!(
         (dataset.samples, dataset.fingerprint),
         (before.samples, before.fingerprint)

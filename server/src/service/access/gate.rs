@@ -34,15 +34,31 @@ pub enum Guest {
     Named(String),
     /// Whoever comes from an address.
     At(IpAddr),
-    /// Whoever is on this machine and has no address.
+    /// A user of this machine, by number, who comes by a Unix socket.
+    User(u32),
+    /// Whoever is on this machine, and the system does not say who.
     Local,
+}
+
+impl Guest {
+    /// Says whether what it sends and gets stays within this machine.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        matches!(self, Self::User(_) | Self::Local)
+    }
+
+    /// Names it apart from all others.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{self:?}")
+    }
 }
 
 impl From<Peer> for Guest {
     fn from(peer: Peer) -> Self {
         match peer {
             Peer::Tcp(address) => Self::At(address.ip()),
-            Peer::Unix { .. } => Self::Local,
+            Peer::Unix { user, .. } => user.map_or(Self::Local, Self::User),
             // A TCP connection that is gone already.
             Peer::Unknown => Self::At(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
         }
@@ -54,6 +70,7 @@ impl fmt::Display for Guest {
         match self {
             Self::Named(name) => f.write_str(name),
             Self::At(address) => address.fmt(f),
+            Self::User(user) => write!(f, "user {user} of this machine"),
             Self::Local => f.write_str("this machine"),
         }
     }

@@ -65,7 +65,7 @@ pub(in crate::service) struct Terms {
     batch_bytes: Option<u64>,
     image_size: Option<u32>,
     epochs: Option<u32>,
-    /// Of a stream, where the request does not say, and at most.
+    /// Of a stream, where the request does not say, and at most; without it 1.
     pub(in crate::service) weight: Option<u32>,
 }
 
@@ -81,7 +81,7 @@ impl Terms {
             batch_bytes: self.batch_bytes.unwrap_or(u64::MAX).min(limits.batch_bytes),
             image_size: self.image_size.unwrap_or(u32::MAX).min(limits.image_size),
             epochs: self.epochs.unwrap_or(u32::MAX).min(limits.epochs),
-            weight: self.weight.unwrap_or(u32::MAX).min(limits.weight),
+            weight: self.weight.unwrap_or(1).min(limits.weight),
             ..limits.clone()
         }
     }
@@ -261,6 +261,8 @@ mod tests {
         let limits = grant.terms.within(&Limits::default());
         assert_eq!((limits.batch_bytes, limits.epochs, limits.weight), (1024, 3, 5));
         assert_eq!(limits.image_size, Limits::default().image_size);
+        let unweighted = Terms::default().within(&Limits::default());
+        assert_eq!(unweighted.weight, 1, "more is for the operator to grant");
     }
 
     #[test]

@@ -1,0 +1,1 @@
+//! More memory than is there.
