@@ -155,15 +155,21 @@ pub struct Serve {
     /// Threads that decode and augment. Default: as many as this process may use processors.
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
-    /// Decoded images kept in memory, at most. A number of bytes, or with KiB, MiB, GiB (KB, MB, GB). Default: half of the memory that
-    /// is left to this process when it starts, by its control group's limit and by what the machine has.
+    /// Memory of images, files, batches and decoders together, at most; the program takes up to 128 MiB beside it. A number of bytes, or with
+    /// KiB, MiB, GiB (KB, MB, GB). Default: three quarters of what is left to this process when it starts, by its control group's limit and
+    /// by what the machine has; and 1 GiB more than --cache-bytes and --encoded-cache-bytes, at least.
+    #[arg(long, value_name = "SIZE")]
+    pub memory_bytes: Option<String>,
+    /// Decoded images kept in memory, at most: a part of --memory-bytes. Default: half of it, or what it has beyond 3 GiB where that is less,
+    /// and a quarter at least.
     #[arg(long, value_name = "SIZE")]
     pub cache_bytes: Option<String>,
     /// Files kept in memory as they are, at most, of images that are not kept decoded: they are decoded each time they are drawn, and read
-    /// once. Of use where files come from far away; for those of this machine the system does the same by itself. On top of --cache-bytes.
+    /// once. Of use where files come from far away; for those of this machine the system does the same by itself. A part of --memory-bytes, beside --cache-bytes.
     #[arg(long, value_name = "SIZE", default_value = "0")]
     pub encoded_cache_bytes: String,
-    /// Unread batches that one stream may hold in memory; one batch is always allowed.
+    /// Batches that one stream may hold in memory, unread or being sent: a part of --memory-bytes. It is less where that is short; a stream for
+    /// which there is no room for one batch is refused.
     #[arg(long, value_name = "SIZE", default_value = "256MiB")]
     pub stream_bytes: String,
     /// Largest batch that may be asked for.

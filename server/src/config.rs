@@ -10,8 +10,8 @@ use std::{
 use crate::{
     args::{SampleData, Serve, Split},
     augment,
-    cache::budget_from_cgroup,
     dataset::{Orientation, ScanOptions, SplitMethod},
+    memory::available,
     pipeline::{EngineConfig, Limits},
     sample_data::{self, ClassSpec},
     service::{AccessFiles, ServiceConfig, TlsFiles, socket::Address},
@@ -100,6 +100,7 @@ impl TryFrom<&Serve> for Config {
 
     fn try_from(args: &Serve) -> Result<Self, Error> {
         let defaults = EngineConfig::default();
+        let (memory_bytes, cache_bytes, encoded_cache_bytes) = memory(args)?;
         let admin = args.admin.as_deref().map(|text| host_and_port("--admin", text));
         Ok(Self {
             listen: addresses(&args.listen, &args.socket_mode)?,
@@ -120,11 +121,9 @@ impl TryFrom<&Serve> for Config {
             },
             engine: EngineConfig {
                 threads: threads(args.threads)?.unwrap_or(defaults.threads),
-                cache_bytes: match &args.cache_bytes {
-                    Some(text) => bytes("--cache-bytes", text)?,
-                    None => budget_from_cgroup(),
-                },
-                encoded_cache_bytes: bytes("--encoded-cache-bytes", &args.encoded_cache_bytes)?,
+                memory_bytes,
+                cache_bytes,
+                encoded_cache_bytes,
                 stream_bytes: bytes("--stream-bytes", &args.stream_bytes)?,
                 max_broken: fraction("--max-broken", args.max_broken)?,
                 limits: Limits {
@@ -319,6 +318,33 @@ fn tls(args: &Serve) -> Option<TlsFiles> {
     })
 }
 
+/// Memory that must be left for batches and decoders.
+const LEAST_MEMORY: u64 = 64 << 20;
+
+/// Bytes in all, and those of them for decoded images and for files.
+fn memory(args: &Serve) -> Result<(u64, u64, u64), Error> {
+    let files = bytes("--encoded-cache-bytes", &args.encoded_cache_bytes)?;
+    let images = args.cache_bytes.as_ref().map(|text| bytes("--cache-bytes", text));
+    let images = images.transpose()?;
+    let caches = images.unwrap_or(0).saturating_add(files);
+    let total = match &args.memory_bytes {
+        Some(text) => {
+            let total = bytes("--memory-bytes", text)?;
+            if total < caches.saturating_add(LEAST_MEMORY) {
+                let reason = "it must be 64MiB more than --cache-bytes and --encoded-cache-bytes, at least";
+                return Err(wrong("--memory-bytes", text, reason));
+            }
+            total
+        }
+        None => (available() / 4 * 3).max(caches.saturating_add(1 << 30)),
+    };
+    let by_default = || {
+        let total = total - files;
+        total.saturating_sub(3 << 30).clamp(total / 4, total / 2)
+    };
+    Ok((total, images.unwrap_or_else(by_default), files))
+}
+
 fn fraction(option: &'static str, value: f64) -> Result<f64, Error> {
     if (0.0..=1.0).contains(&value) {
         Ok(value)
@@ -444,6 +470,36 @@ mod tests {
             port: 1,
         };
         assert_eq!(config.unwrap().listen, [tcp, unix("/run/x"), unix("/run/y")]);
+    }
+
+    #[test]
+    fn caches_are_a_part_of_the_memory() {
+        let memory = |args: &[&str]| {
+            let engine = config(&[&["--data", "x"], args].concat()).unwrap().engine;
+            (
+                engine.memory_bytes >> 20,
+                engine.cache_bytes >> 20,
+                engine.encoded_cache_bytes >> 20,
+            )
+        };
+        assert_eq!(memory(&["--memory-bytes", "1GiB"]), (1024, 256, 0));
+        assert_eq!(memory(&["--memory-bytes", "5GiB"]), (5120, 2048, 0));
+        assert_eq!(memory(&["--memory-bytes", "64GiB"]), (65_536, 32_768, 0));
+        let both = ["--memory-bytes", "1GiB", "--cache-bytes", "900MiB"];
+        assert_eq!(memory(&both), (1024, 900, 0));
+        let (total, cache, files) = memory(&["--cache-bytes", "900GiB", "--encoded-cache-bytes", "1GiB"]);
+        assert_eq!(
+            (total, cache, files),
+            (902 * 1024, 900 * 1024, 1024),
+            "what was enough without a total"
+        );
+        let short = ["--data", "x", "--memory-bytes", "1GiB", "--cache-bytes", "1GiB"];
+        assert!(
+            config(&short)
+                .unwrap_err()
+                .to_string()
+                .starts_with("--memory-bytes")
+        );
     }
 
     #[test]

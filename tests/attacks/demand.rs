@@ -40,7 +40,9 @@ async fn thirty_streams_of_other_sizes_cost_their_neighbours_little() {
     // Less than there is: what to keep has to be chosen.
     let engine = Engine::with_source(config(2, 1 << 28), vec![dataset], Arc::new(OneFile::new())).unwrap();
     let server = MemoryServer::start(engine);
-    let (_, mut neighbour) = open(&mut server.client().await, small("train", 1_000_000)).await.unwrap();
+    let (_, mut neighbour) = open(&mut server.client().await, small("train", 1_000_000))
+        .await
+        .unwrap();
     let is_done = Arc::new(AtomicBool::new(false));
     let done = Arc::clone(&is_done);
     let neighbour = tokio::spawn(async move {

@@ -67,7 +67,10 @@ async fn the_operator_bounds_batches_and_shards() {
         };
         let status = client.stream_batches(request).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument, "{status}");
-        assert!(words.iter().all(|word| status.message().contains(word)), "{status}");
+        assert!(
+            words.iter().all(|word| status.message().contains(word)),
+            "{status}"
+        );
     };
     refused(1001, 1, ["batch_size is 1001", "1 to 1000", "--max-batch-size"]).await;
     refused(1000, 9, ["shard.world is 9", "1 to 8", "--max-world"]).await;

@@ -25,7 +25,7 @@ pub struct Server {
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u64).range(1..))]
     pub stall_timeout: u64,
     /// Where the server makes batches for several clients and is short of processors, this client's streams get N times the time of
-    /// one of weight 1. From 1 to 100, or to what the token allows. [default: 1, or what the token says]
+    /// one of weight 1. From 1 to what the token allows, which is 1 where it does not say. [default: what the token allows]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub weight: Option<u32>,
     /// A PEM file with the roots that the server's certificate may come from, in place of this system's. For https only.

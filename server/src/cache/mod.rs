@@ -21,13 +21,11 @@
 //!
 //! No eviction: MinIO, in Mohan et al., Analyzing and Mitigating Data Stalls in DNN Training, VLDB 2021.
 
-mod budget;
 mod encoded;
 mod flight;
 mod ledger;
 mod plan;
 
-pub use budget::budget_from_cgroup;
 pub use encoded::Encoded;
 pub use plan::{Catalog, Plan};
 

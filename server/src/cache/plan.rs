@@ -283,7 +283,10 @@ mod tests {
 
     #[test]
     fn an_image_of_two_catalogs_takes_its_bytes_once() {
-        let plan = Plan::new(100, &[catalog(&[(0, 2.0, 10)]), catalog(&[(0, 1.0, 10), (1, 1.0, 10)])]);
+        let plan = Plan::new(
+            100,
+            &[catalog(&[(0, 2.0, 10)]), catalog(&[(0, 1.0, 10), (1, 1.0, 10)])],
+        );
         assert_eq!((samples(&plan), plan.bytes), (vec![0, 1], 20));
     }
 

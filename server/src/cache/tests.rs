@@ -320,12 +320,7 @@ fn many_threads_end_with_the_planned_images() {
         }
     });
     assert_books(&cache);
-    assert!(
-        cache
-            .residents()
-            .iter()
-            .all(|(key, _)| expected.contains(*key))
-    );
+    assert!(cache.residents().iter().all(|(key, _)| expected.contains(*key)));
     assert_eq!(cache.stats().bytes, expected.bytes);
 }
 

@@ -23,6 +23,7 @@ pub use file::read;
 pub use crate::header::Limits;
 
 use std::io::Cursor;
+use std::sync::Arc;
 
 use ::image::metadata::Orientation as Turn;
 use ::image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
@@ -36,6 +37,7 @@ use self::shrink::Source;
 use crate::dataset::Orientation;
 use crate::header::{self, Format};
 use crate::image::Image;
+use crate::memory::{Budget, Permit};
 
 /// How a file is decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,12 +77,29 @@ pub fn decode_canonical(
     options: &DecodeOptions,
     short_side: Option<u32>,
 ) -> Result<Image, Error> {
+    decode_within(bytes, options, short_side, None)
+}
+
+/// As [`decode_canonical`], where all decoders together take no more than `memory`: waits until there is enough for what the file's header
+/// says that it takes.
+///
+/// # Errors
+///
+/// As [`decode_canonical`], and [`Error::TooMuchMemory`] for what takes more than there is for decoders.
+pub fn decode_within(
+    bytes: &[u8],
+    options: &DecodeOptions,
+    short_side: Option<u32>,
+    memory: Option<&Arc<Budget>>,
+) -> Result<Image, Error> {
     options.limits.check_file(bytes.len() as u64)?;
     let format = header::read(Cursor::new(bytes), &options.limits)?.format;
     if !complete::is_complete(format, bytes) {
         return Err(Error::Truncated { format });
     }
-    guarded(format, || decode_with_codec(format, bytes, options, short_side))
+    guarded(format, || {
+        decode_with_codec(format, bytes, options, (short_side, memory))
+    })
 }
 
 /// Runs a decoder; a panic of it is an error of the data that it was given.
@@ -92,15 +111,15 @@ fn decode_with_codec(
     format: Format,
     bytes: &[u8],
     options: &DecodeOptions,
-    short_side: Option<u32>,
+    wanted: Wanted<'_>,
 ) -> Result<Image, Error> {
     let ours = match format {
-        Format::Jpeg => usual_jpeg(bytes, &options.limits, short_side)?,
+        Format::Jpeg => usual_jpeg(bytes, &options.limits, wanted)?,
         _ => None,
     };
     let (lying, turn) = match ours {
         Some(decoded) => decoded,
-        None => by_library(format, bytes, &options.limits, short_side)?,
+        None => by_library(format, bytes, &options.limits, wanted)?,
     };
     // Last, when there is least to turn.
     Ok(match options.orientation {
@@ -109,33 +128,38 @@ fn decode_with_codec(
     })
 }
 
+/// The short side that is wanted, and what the decoder's memory is taken of.
+type Wanted<'a> = (Option<u32>, Option<&'a Arc<Budget>>);
+
 /// A JPEG as it lies, and how it is to be turned. `None` where it is unusual or broken.
 fn usual_jpeg(
     bytes: &[u8],
     limits: &Limits,
-    short_side: Option<u32>,
+    (short_side, memory): Wanted<'_>,
 ) -> Result<Option<(Image, Turn)>, Error> {
     let Some(header) = JpegHeader::read(bytes) else {
         return Ok(None);
     };
     let (width, height) = header.size();
-    check_output(
-        limits,
-        (width, height),
-        u64::from(width) * u64::from(height) * header.components.len() as u64,
-    )?;
+    let pixels = u64::from(width) * u64::from(height);
+    let components = pixels * header.components.len() as u64;
+    check_output(limits, (width, height), components)?;
     let scale = short_side.and_then(|side| Scale::of((width, height), side));
-    let reduced = scale.and_then(|scale| reduced::decode(&header, scale));
-    let lying = match reduced {
-        Some(Reduced { image, size }) => Some(resized_part(
-            &image,
-            size,
-            canonical_size(width, height, short_side),
-        )),
-        None => shrunk((width, height), short_side, |pixels, kept| {
-            whole::decode(&header, kept, pixels).ok_or(())
-        })
-        .ok(),
+    let cost = components + pixels * Image::CHANNELS as u64;
+    let reduced = match scale {
+        Some(scale) => {
+            let _permit = admit(memory, cost / LEAST_REDUCTION)?;
+            reduced::decode(&header, scale)
+        }
+        None => None,
+    };
+    let lying = if let Some(Reduced { image, size }) = reduced {
+        let canonical = canonical_size(width, height, short_side);
+        Some(resized_part(&image, size, canonical))
+    } else {
+        let _permit = admit(memory, cost)?;
+        let decode = |pixels: &mut Vec<u8>, kept: &mut Kept| whole::decode(&header, kept, pixels).ok_or(());
+        shrunk((width, height), short_side, decode).ok()
     };
     Ok(lying.map(|lying| (lying, header.orientation.unwrap_or(Turn::NoTransforms))))
 }
@@ -145,7 +169,7 @@ fn by_library(
     format: Format,
     bytes: &[u8],
     limits: &Limits,
-    short_side: Option<u32>,
+    (short_side, memory): Wanted<'_>,
 ) -> Result<(Image, Turn), Error> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format.codec());
     reader.limits(limits.for_codec());
@@ -154,10 +178,36 @@ fn by_library(
         .map_err(|source| Error::Corrupt { format, source })?;
     let size = decoder.dimensions();
     check_output(limits, size, decoder.total_bytes())?;
+    let pixels = u64::from(size.0) * u64::from(size.1);
+    let _permit = admit(memory, decoder.total_bytes() + pixels * by_pixel(format))?;
     // Broken EXIF data says nothing about the pixels: the image is taken as it lies.
     let turn = decoder.orientation().unwrap_or(Turn::NoTransforms);
     let lying = shrunk(size, short_side, |pixels, _| pixels::rgb(format, decoder, pixels))?;
     Ok((lying, turn))
+}
+
+/// Pixels that a reduced decode makes one of, at least.
+const LEAST_REDUCTION: u64 = 16;
+
+/// Bytes for each pixel that a decoder of the library and the way to RGB take beside the decoder's output.
+fn by_pixel(format: Format) -> u64 {
+    match format {
+        // Coefficients of 16 bits of three components, of a progressive file, and a component's pixels.
+        Format::Jpeg => 9,
+        // A frame on its canvas.
+        Format::Gif | Format::WebP => 7,
+        Format::Png | Format::Bmp => 3,
+    }
+}
+
+/// Waits for `bytes` of the memory that decoders share.
+fn admit(memory: Option<&Arc<Budget>>, bytes: u64) -> Result<Option<Permit>, Error> {
+    let Some(memory) = memory else { return Ok(None) };
+    let limit = memory.reserve();
+    if bytes > limit {
+        return Err(Error::TooMuchMemory { bytes, limit });
+    }
+    Ok(Some(memory.take(bytes)))
 }
 
 /// Holds the size of an image, and the bytes that its decoder gives, against `limits`.

@@ -63,7 +63,7 @@ pub(super) fn announce(producer: &Producer, description: &Description) -> Announ
     }
 }
 
-/// A hash of all that [`wants`] depends on.
+/// A hash of all that an announcement depends on.
 fn name(producer: &Producer, description: &Description) -> [u8; 32] {
     let decoder = &producer.decoder;
     let mut name = blake3::Hasher::new();

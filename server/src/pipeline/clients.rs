@@ -11,7 +11,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -23,6 +23,8 @@ use super::{
 /// One for whom streams are open, and those of its streams that wait.
 pub(super) struct Client {
     share: Share,
+    /// Bytes that its streams took of the engine's memory.
+    memory: Arc<AtomicU64>,
     // Locked under the lock of the queue, or alone.
     waiting: Mutex<Turns<Arc<dyn Job>>>,
 }
@@ -38,8 +40,14 @@ impl Client {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             share: Share::new(1),
+            memory: Arc::default(),
             waiting: Mutex::default(),
         })
+    }
+
+    /// Counts the memory of its streams.
+    pub(super) fn memory(&self) -> &Arc<AtomicU64> {
+        &self.memory
     }
 
     fn waiting(&self) -> MutexGuard<'_, Turns<Arc<dyn Job>>> {

@@ -12,12 +12,13 @@ use std::{
 use super::{
     Error, Exposure,
     announce::announce,
-    clients::Clients,
+    clients::{Client, Clients},
     epochs::{Epochs, StreamId},
     job::{Job, Work},
     options::EngineConfig,
     position::Identity,
     produce::{Decoder, Producer},
+    sending::Sending,
     served::Served,
     source::{Files, Source},
     spec::StreamSpec,
@@ -30,7 +31,7 @@ use crate::{
     cache::{Cache, Encoded},
     dataset::Dataset,
     decode::DecodeOptions,
-    memory::{Pool, Shared},
+    memory::{Budget, Permit, Pool, Shared},
     sampling::{Plan, PlanSpec},
 };
 
@@ -46,6 +47,8 @@ pub struct Engine {
     epochs: Arc<Epochs>,
     twins: Arc<Twins>,
     clients: Arc<Clients>,
+    /// What the caches leave.
+    memory: Arc<Budget>,
     config: EngineConfig,
 }
 
@@ -60,11 +63,30 @@ pub struct SharedMemory {
     pub batches: usize,
 }
 
+/// Bytes that are kept for decoders, at most: an image of 100 million pixels of 16-bit colour with transparency.
+const MOST_FOR_DECODERS: u64 = 1280 << 20;
+
+/// What the caches leave of the memory, a third of it for decoders.
+fn memory_beside_caches(config: &EngineConfig) -> Arc<Budget> {
+    let caches = config.cache_bytes.saturating_add(config.encoded_cache_bytes);
+    let left = config.memory_bytes.saturating_sub(caches);
+    Budget::new(left, (left / 3).min(MOST_FOR_DECODERS))
+}
+
 /// Batches of a stream in shared memory beyond those that its reader holds: one is completed while the next one is begun.
 const IN_THE_MAKING: usize = 2;
 
 /// More hide no jitter.
 const MOST_HELD: usize = 62;
+
+/// Where a stream's batches lie.
+struct Room {
+    buffers: Arc<Pool>,
+    /// Batches at a time.
+    window: usize,
+    memory: Permit,
+    twins: Option<Arc<Group>>,
+}
 
 /// A request that can be answered.
 #[derive(Debug)]
@@ -120,6 +142,7 @@ impl Engine {
             epochs: Arc::default(),
             twins: Arc::default(),
             clients: Arc::default(),
+            memory: memory_beside_caches(&config),
             config,
         })
     }
@@ -146,6 +169,12 @@ impl Engine {
     #[must_use]
     pub fn limits(&self) -> &super::Limits {
         &self.config.limits
+    }
+
+    /// Bytes that streams and decoders take now, of what the caches leave of the memory.
+    #[must_use]
+    pub fn memory_used(&self) -> u64 {
+        self.memory.used()
     }
 
     /// Streams that wait for a worker now.
@@ -230,11 +259,19 @@ impl Engine {
     pub fn open_for(&self, client: &str, spec: StreamSpec) -> Result<BatchStream, Error> {
         let planned = self.plan(spec)?;
         let seat = Seat::take(&self.open_streams, self.config.limits.open_streams)?;
-        let buffers = Pool::new(planned.description.spec.batch_bytes());
-        let twins = self
-            .twins
-            .group(planned.key(), self.window(&planned.description.spec));
-        Ok(self.start(client, planned, seat, (buffers, Some(twins))))
+        let spec = &planned.description.spec;
+        let client = self.clients.named(client, self.workers.now());
+        let wanted = self.fitting(spec).min(self.config.stream_batches.get());
+        let (window, memory) = self.reserve(&client, spec, wanted)?;
+        let buffers = Pool::keeping(window, spec.batch_bytes());
+        let twins = self.twins.group(planned.key(), window);
+        let room = Room {
+            buffers,
+            window,
+            memory,
+            twins: Some(twins),
+        };
+        Ok(self.start(client, planned, seat, room))
     }
 
     /// Like [`Engine::open_for`], with batches that lie in memory which another process can see, at [`Batch::offset`](super::Batch::offset). No
@@ -254,7 +291,8 @@ impl Engine {
         let seat = Seat::take(&self.open_streams, self.config.limits.open_streams)?;
         let spec = &planned.description.spec;
         let batches = held.min(MOST_HELD) + IN_THE_MAKING;
-        let batches = batches.min(self.fitting(spec));
+        let client = self.clients.named(client, self.workers.now());
+        let (batches, memory_taken) = self.reserve(&client, spec, batches.min(self.fitting(spec)))?;
         let Shared { pool, file, stride } =
             Pool::shared(batches, spec.batch_bytes()).map_err(|source| Error::SharedMemory { source })?;
         let memory = SharedMemory {
@@ -262,21 +300,32 @@ impl Engine {
             bytes: batches * stride,
             batches,
         };
-        Ok((self.start(client, planned, seat, (pool, None)), memory))
+        let room = Room {
+            buffers: pool,
+            window: batches.min(self.config.stream_batches.get()),
+            memory: memory_taken,
+            twins: None,
+        };
+        Ok((self.start(client, planned, seat, room), memory))
     }
 
-    /// Batches of a stream that may be open at a time.
-    fn window(&self, spec: &StreamSpec) -> usize {
-        self.fitting(spec).min(self.config.stream_batches.get())
+    /// Memory for as many batches as there is room for, `wanted` at most and one at least. A stream takes half of what is left to its client
+    /// at most, so that the next one finds some.
+    fn reserve(&self, client: &Client, spec: &StreamSpec, wanted: usize) -> Result<(usize, Permit), Error> {
+        let each = spec.batch_memory();
+        let take = |batches: usize| {
+            let permit = self
+                .memory
+                .try_take(each.saturating_mul(batches as u64), client.memory());
+            permit.map(|permit| (batches, permit))
+        };
+        let half = self.memory.left_for(client.memory()) / 2 / each.max(1);
+        let wanted = wanted.min(usize::try_from(half).unwrap_or(usize::MAX)).max(1);
+        let reserved = (1..=wanted).rev().find_map(take);
+        reserved.ok_or(Error::NoMemory { bytes: each })
     }
 
-    fn start(
-        &self,
-        client: &str,
-        planned: Planned,
-        seat: Seat,
-        (buffers, twins): (Arc<Pool>, Option<Arc<Group>>),
-    ) -> BatchStream {
+    fn start(&self, client: Arc<Client>, planned: Planned, seat: Seat, room: Room) -> BatchStream {
         let Planned {
             description,
             plan,
@@ -289,11 +338,11 @@ impl Engine {
         let work = Work {
             producer,
             plan,
-            window: self.window(&description.spec),
-            buffers,
-            twins,
+            window: room.window,
+            sending: Sending::new(room.memory),
+            buffers: room.buffers,
+            twins: room.twins,
         };
-        let client = self.clients.named(client, self.workers.now());
         let job = Arc::new(Job::new(work, client, description.spec.start.position));
         let workers = Arc::clone(&self.workers);
         description.served.meter().open();
@@ -387,6 +436,7 @@ impl Engine {
                     orientation: scanned.orientation,
                     limits: scanned.limits,
                 },
+                memory: Arc::clone(&self.memory),
                 short_side: spec.canonical_short_side(),
             },
             served: Arc::clone(&description.served),

@@ -58,6 +58,15 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// No memory for another stream.
+    #[error(
+        "a batch takes {bytes} bytes, and what streams left of the server's memory is kept for other clients: ask for smaller batches, or \
+         later; the server's operator can allow more by --memory-bytes, or less to each by --stream-bytes"
+    )]
+    NoMemory {
+        /// Of one batch.
+        bytes: u64,
+    },
     /// A machine that cannot do that.
     #[error("this machine has no memory to share")]
     SharedMemory {

@@ -2,7 +2,13 @@
 
 use serde::Serialize;
 
-use super::{Engine, Error, mixing::{Portion, portion}, produce::Prepared, render::render, spec::{Shard, StreamSpec}};
+use super::{
+    Engine, Error,
+    mixing::{Portion, portion},
+    produce::Prepared,
+    render::render,
+    spec::{Shard, StreamSpec},
+};
 use crate::{augment::Draw, blend::Blend, geometry::canvas, sampling::Slot, tensor};
 
 /// One image of a batch: where it comes from and what happens to it.

@@ -22,6 +22,7 @@ use super::{
     piece::{self, Piece},
     position::Position,
     produce::Producer,
+    sending::Sending,
     turns::Share,
     twins::Group,
     workers::{self, Claim, processor_time},
@@ -33,8 +34,9 @@ use crate::{memory::Pool, sampling::Plan};
 pub(super) struct Work {
     pub(super) producer: Producer,
     pub(super) plan: Plan,
-    /// Batches that may be open at a time.
+    /// Batches that may be open or on their way to the reader at a time.
     pub(super) window: usize,
+    pub(super) sending: Arc<Sending>,
     /// What batches are written to. Where it is bounded, no batch is opened before there is a buffer for it.
     pub(super) buffers: Arc<Pool>,
     /// With whom batches are shared; `None` where they lie in memory that only this stream's reader sees.
@@ -108,7 +110,8 @@ impl Job {
                     Some(_) => making.share(),
                     None => making.take(),
                 };
-                if let Some(batch) = batch {
+                if let Some(mut batch) = batch {
+                    batch.tensor = self.work.sending.give(batch.tensor);
                     let making = state.open.pop_front();
                     state.front += 1;
                     state.waker = None;
@@ -123,6 +126,7 @@ impl Job {
         }
         // Not open, or spoiled: the batch cannot wake anybody.
         state.waker = Some(waker.clone());
+        self.work.sending.wake_when_gone(waker);
         Poll::Pending
     }
 
@@ -137,6 +141,11 @@ impl Job {
         wants
     }
 
+    /// See [`Sending::start_to_count`].
+    pub(super) fn start_to_count(&self) {
+        self.work.sending.start_to_count();
+    }
+
     /// Drops all work that is not begun.
     pub(super) fn close(&self) {
         let dropped = self.lock().close();
@@ -146,7 +155,7 @@ impl Job {
     fn may_open(&self, state: &State) -> bool {
         state.next.is_some()
             && state.failure.is_none()
-            && state.open.len() < self.work.window
+            && state.open.len() + self.work.sending.count() < self.work.window
             && self.work.buffers.has_room()
     }
 

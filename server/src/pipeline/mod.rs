@@ -35,6 +35,7 @@ mod piece;
 mod position;
 mod produce;
 mod render;
+mod sending;
 mod served;
 mod source;
 mod spec;

@@ -47,12 +47,7 @@ pub(super) struct Done {
 }
 
 /// The pieces that make up a shard's part of a global batch, whose images go to `chunks`, one for each slot.
-pub(super) fn pieces(
-    position: Position,
-    portion: &Portion,
-    shard: Shard,
-    chunks: Vec<Chunk>,
-) -> Vec<Piece> {
+pub(super) fn pieces(position: Position, portion: &Portion, shard: Shard, chunks: Vec<Chunk>) -> Vec<Piece> {
     let images = portion.slots.iter().zip(chunks).enumerate();
     let mut targets: Vec<Option<Target>> = images
         .map(|(index, (&slot, chunk))| Some(Target { index, slot, chunk }))

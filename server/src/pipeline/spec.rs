@@ -55,6 +55,9 @@ pub struct StreamSpec {
     pub reports: bool,
 }
 
+/// Bytes of what is noted of an image in the making, about.
+const IMAGE_NOTES: u64 = 320;
+
 /// Part `rank` of `world` parts of each global batch: slots `rank`, `rank + world`, ...
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shard {
@@ -121,6 +124,12 @@ impl StreamSpec {
         self.images_per_batch() * self.tensor.image_bytes()
     }
 
+    /// Bytes of memory that a full batch takes in the making: its tensor, and what is known of each image.
+    #[must_use]
+    pub fn batch_memory(&self) -> u64 {
+        self.batch_bytes() as u64 + self.images_per_batch() as u64 * IMAGE_NOTES
+    }
+
     /// Refuses values outside their ranges and beyond the operator's limits. What depends on the dataset is checked when the stream
     /// is opened.
     ///
@@ -130,14 +139,26 @@ impl StreamSpec {
     pub fn validate(&self, limits: &Limits) -> Result<(), Error> {
         let size = limits.image_size.min(TensorSpec::MAX_SIZE);
         in_range("epochs", self.epochs, 1, limits.epochs, "--max-epochs")?;
-        in_range("batch_size", self.batch_size, 1, limits.batch_size, "--max-batch-size")?;
+        in_range(
+            "batch_size",
+            self.batch_size,
+            1,
+            limits.batch_size,
+            "--max-batch-size",
+        )?;
         in_range("image_size", self.tensor.size, 1, size, "--max-image-size")?;
         in_range("shard.world", self.shard.world, 1, limits.world, "--max-world")?;
         in_range("shard.world", self.shard.world, 1, self.batch_size, None)?;
         in_range("shard.rank", self.shard.rank, 0, self.shard.world - 1, None)?;
         in_range("stride.of", self.stride.of, 1, Stride::MAX, None)?;
         in_range("stride.index", self.stride.index, 0, self.stride.of - 1, None)?;
-        in_range("weight", self.weight, 1, limits.weight, "weight= of its token in --tokens")?;
+        in_range(
+            "weight",
+            self.weight,
+            1,
+            limits.weight,
+            "weight= of its token in --tokens",
+        )?;
         self.recipe.validate().map_err(Error::Recipe)?;
         for (field, values) in [
             ("normalization.mean", self.tensor.normalization.mean),
@@ -239,7 +260,9 @@ pub enum Error {
     #[error(transparent)]
     Recipe(crate::augment::Error),
     /// More bytes in a batch than the operator allows.
-    #[error("batch_size {batch_size} makes batches of {bytes} bytes: at most {limit} are allowed; the server's operator can allow more by --max-batch-bytes")]
+    #[error(
+        "batch_size {batch_size} makes batches of {bytes} bytes: at most {limit} are allowed; the server's operator can allow more by --max-batch-bytes"
+    )]
     BatchTooLarge {
         /// Images in the global batch.
         batch_size: u32,

@@ -64,6 +64,12 @@ impl BatchStream {
         &self.description
     }
 
+    /// Has a batch count as one that the stream holds until the last reference to its tensor is gone: one that keeps several gets no others
+    /// meanwhile. For a reader that sends batches on, and would else hold more than the stream may.
+    pub fn count_sent(&mut self) {
+        self.job.start_to_count();
+    }
+
     /// Has the stream know how long its connection could take no more bytes, in nanoseconds.
     pub fn sent_by(&mut self, blocked_ns: Arc<AtomicU64>) {
         self.account.blocked_ns = Some(blocked_ns);

@@ -55,7 +55,8 @@ impl Share {
 
     /// Something beside a turn has cost this much.
     pub(super) fn spend(&self, cost: Duration) {
-        self.clock.fetch_add(cost.as_nanos() as u64 / self.weight, Relaxed);
+        self.clock
+            .fetch_add(cost.as_nanos() as u64 / self.weight, Relaxed);
     }
 
     /// What it deserves.

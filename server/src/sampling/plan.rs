@@ -240,9 +240,7 @@ impl Plan {
             &key(self.spec.seed, Purpose::Slots, &[epoch, step]),
         );
         // In the order of the draws, so that those of one class share its permutations.
-        let mut wanted: Vec<(u64, usize)> = (places.iter().map(|&place| order.at(place)))
-            .zip(0..)
-            .collect();
+        let mut wanted: Vec<(u64, usize)> = (places.iter().map(|&place| order.at(place))).zip(0..).collect();
         wanted.sort_unstable();
         let (mut slots, mut wanted, mut before) = (vec![None; places.len()], &wanted[..], 0);
         for quota in quotas {
@@ -254,7 +252,9 @@ impl Plan {
             }
             (wanted, before) = (others, end);
         }
-        let slots = slots.into_iter().map(|slot| slot.expect("the quotas fill the batch"));
+        let slots = slots
+            .into_iter()
+            .map(|slot| slot.expect("the quotas fill the batch"));
         slots.collect()
     }
 
@@ -263,12 +263,7 @@ impl Plan {
     /// Draws go through whole cycles, each in an order of its own. What is left of the epoch after the last whole cycle is taken from one
     /// fixed circular order of the class, going on where the epoch before stopped. A draw's cycle is therefore how often the epoch has
     /// used its sample before.
-    fn draw(
-        &self,
-        epoch: u64,
-        class: u32,
-        draws: impl Iterator<Item = u64>,
-    ) -> impl Iterator<Item = Drawn> {
+    fn draw(&self, epoch: u64, class: u32, draws: impl Iterator<Item = u64>) -> impl Iterator<Item = Drawn> {
         let members = &self.spec.members[class as usize];
         let len = members.len() as u64;
         let cycles = self.draws[class as usize] / len;

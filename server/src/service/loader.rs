@@ -250,6 +250,10 @@ impl Loader {
         spec.validate(&limits)
             .map_err(|error| status(&pipeline::Error::from(error)))?;
         let (mut stream, lending) = self.open(client.key(), spec, sharing).await?;
+        // Those in shared memory are bounded by that.
+        if lending.is_none() {
+            stream.count_sent();
+        }
         if let Some(visit) = extensions.get::<Visit>() {
             stream.sent_by(visit.blocked_ns());
         }

@@ -49,7 +49,7 @@ impl Coded for pipeline::Error {
             Self::DatasetNotNamed { .. } => Code::InvalidArgument,
             Self::UnknownDataset { .. } | Self::EmptySplit { .. } => Code::NotFound,
             Self::Fingerprint { .. } => Code::FailedPrecondition,
-            Self::TooManyStreams { .. } => Code::ResourceExhausted,
+            Self::TooManyStreams { .. } | Self::NoMemory { .. } => Code::ResourceExhausted,
             Self::SharedMemory { .. } => Code::Unimplemented,
             Self::NoReadableImage { .. } | Self::TooManyBroken { .. } => Code::DataLoss,
             Self::Read { .. } => Code::Unavailable,
@@ -221,6 +221,7 @@ mod tests {
                 Code::FailedPrecondition,
             ),
             (Error::TooManyStreams { limit: 1 }, Code::ResourceExhausted),
+            (Error::NoMemory { bytes: 1 }, Code::ResourceExhausted),
             (
                 Error::SharedMemory {
                     source: std::io::ErrorKind::Unsupported.into(),

@@ -48,9 +48,8 @@ fn work(streams: &[Arc<Endless>], workers: usize, total: u64) {
     while worked < total {
         while busy.len() < workers {
             let turn = queue.next().expect("nobody leaves");
-            let by_address = |stream: &&Arc<Endless>| {
-                std::ptr::addr_eq(Arc::as_ptr(stream), Arc::as_ptr(&turn.job))
-            };
+            let by_address =
+                |stream: &&Arc<Endless>| std::ptr::addr_eq(Arc::as_ptr(stream), Arc::as_ptr(&turn.job));
             let stream = streams.iter().find(by_address).expect("one of them");
             let (making, planning) = stream.cost;
             turn.spend(Duration::from_micros(planning));
@@ -59,7 +58,9 @@ fn work(streams: &[Arc<Endless>], workers: usize, total: u64) {
             worked += making + planning;
             busy.push((now + making + planning, turn));
         }
-        let soonest = (0..busy.len()).min_by_key(|&worker| busy[worker].0).expect("all work");
+        let soonest = (0..busy.len())
+            .min_by_key(|&worker| busy[worker].0)
+            .expect("all work");
         let (ended, turn) = busy.swap_remove(soonest);
         now = ended;
         let made = streams
@@ -73,7 +74,9 @@ fn work(streams: &[Arc<Endless>], workers: usize, total: u64) {
 /// What part of all work was done for `client`.
 fn part(streams: &[Arc<Endless>], client: &Arc<Client>) -> f64 {
     let had = |stream: &Arc<Endless>| stream.had.load(Ordering::Relaxed) as f64;
-    let own = streams.iter().filter(|stream| Arc::ptr_eq(&stream.client, client));
+    let own = streams
+        .iter()
+        .filter(|stream| Arc::ptr_eq(&stream.client, client));
     own.map(had).sum::<f64>() / streams.iter().map(had).sum::<f64>()
 }
 
