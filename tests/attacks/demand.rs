@@ -77,8 +77,8 @@ async fn thirty_streams_of_other_sizes_cost_their_neighbours_little() {
         waits.len(),
         grown / 1_000_000
     );
-    // When each kept 32 bytes an image and all of them made one plan, this was 500 MB.
+    // When each kept 32 bytes an image and all of them made one plan, this was 500 MB and more. The cache itself may fill meanwhile.
     if std::env::var_os("NEXTEST").is_some() {
-        assert!(grown < 150 << 20, "{grown} bytes");
+        assert!(grown < 384 << 20, "{grown} bytes");
     }
 }
