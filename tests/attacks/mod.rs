@@ -1,6 +1,8 @@
 //! Attacks by one client on the others, each in seconds: what it costs them, as a test and, on standard output, as figures. What is promised
 //! stands in `docs/operate.md`, the figures in `BENCHMARKS.md`.
 
+#![allow(clippy::print_stdout, reason = "the figures are what an attack is run for")]
+
 mod demand;
 mod describe;
 mod memory;

@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn whoever_needs_much_waits_for_room_and_is_not_overtaken() {
         let budget = Budget::new(100, 100);
-        let (small, (done, order)) = (budget.take(60), mpsc::channel());
+        let (small, (done, order)) = (budget.take(60), mpsc::sync_channel(2));
         thread::scope(|scope| {
             for (number, bytes) in [(1, 90), (2, 30)] {
                 let (budget, done) = (&budget, done.clone());
