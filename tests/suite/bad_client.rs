@@ -144,21 +144,31 @@ fn a_device_that_is_not_there_is_never_replaced_by_another() {
 
 #[test]
 fn a_missing_runtime_library_is_one_sentence_that_says_what_to_run() {
-    let output = Command::new(program("client"))
-        .args(["predict", "--model", "model.onnx", "image.jpg"])
-        .env("ORT_DYLIB_PATH", "/nowhere/libonnxruntime.so")
-        .stdin(Stdio::null())
-        .output()
-        .expect("the client starts");
-    let (code, sentence) = complaint(&output);
-    assert_eq!(code, Some(69), "{sentence}");
-    for word in [
-        "/nowhere/libonnxruntime.so",
-        "ORT_DYLIB_PATH",
-        "make runtime",
-        "pip install onnxruntime==1.31.1",
+    for (device, hint) in [
+        (
+            "cpu",
+            "`make runtime` in a checkout, or `pip install onnxruntime==1.31.1`",
+        ),
+        ("cuda", "`pip install onnxruntime-gpu==1.31.1`"),
     ] {
-        assert!(sentence.contains(word), "{sentence}");
+        let output = Command::new(program("client"))
+            .args([
+                "predict",
+                "--model",
+                "model.onnx",
+                "image.jpg",
+                "--device",
+                device,
+            ])
+            .env("ORT_DYLIB_PATH", "/nowhere/libonnxruntime.so")
+            .stdin(Stdio::null())
+            .output()
+            .expect("the client starts");
+        let (code, sentence) = complaint(&output);
+        assert_eq!(code, Some(69), "{sentence}");
+        for word in ["/nowhere/libonnxruntime.so", "ORT_DYLIB_PATH", hint] {
+            assert!(sentence.contains(word), "{sentence}");
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
 /// Times training steps on one batch of noise, after one step to warm up. Needs no server.
 pub(super) fn run(args: &Bench) -> Result<Exit> {
     check_precision(args.precision, args.execution.device)?;
-    let runtime = Runtime::load()?;
+    let runtime = Runtime::load_for(args.execution.device)?;
     let config = config(args);
     let batch = noise(&config);
     let options = SessionOptions {

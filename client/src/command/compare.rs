@@ -40,7 +40,7 @@ pub(super) fn run(args: &Compare) -> Result<Exit> {
     config::check_precision(settled.precision, args.train.execution.device)?;
     let trainer = Trainer {
         means: Means {
-            runtime: Runtime::load()?,
+            runtime: Runtime::load_for(args.train.execution.device)?,
             options: training_options(&args.train.execution, args.train.operators),
             servers: config::servers(&args.train.server)?,
             hub: args.train.setup.network.hub(),

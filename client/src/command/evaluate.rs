@@ -36,7 +36,7 @@ struct Candidate {
 /// Judges every candidate, writes its figures and pictures, and shows them; several also side by side.
 pub(super) fn run(args: &Evaluate) -> Result<Exit> {
     let candidates = candidates(args)?;
-    let runtime = Runtime::load()?;
+    let runtime = Runtime::load_for(args.execution.device)?;
     let servers = config::servers(&args.server)?;
     let mut judged = vec![];
     for candidate in &candidates {

@@ -33,7 +33,7 @@ pub(super) fn run(args: &Export) -> Result<Exit> {
         pixels,
         opset: args.opset,
     };
-    let runtime = Runtime::load()?;
+    let runtime = Runtime::load_for(args.execution.device)?;
     let exported = export(
         (&runtime, &session_options(&args.execution)),
         &from,

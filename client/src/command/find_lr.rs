@@ -35,7 +35,7 @@ pub(super) fn run(args: &FindLr) -> Result<Exit> {
     let (origin, config) = beginning(&args.setup)?;
     config::check_precision(config.precision, args.execution.device)?;
     let means = Means {
-        runtime: Runtime::load()?,
+        runtime: Runtime::load_for(args.execution.device)?,
         options: training_options(&args.execution, args.operators),
         servers: config::servers(&args.server)?,
         hub: args.setup.network.hub(),

@@ -24,7 +24,7 @@ use crate::{
 /// Classifies images batch by batch. Unreadable ones are named and the others still classified.
 pub(super) fn run(args: &Predict) -> Result<Exit> {
     let sources = sources(args)?;
-    let runtime = Runtime::load()?;
+    let runtime = Runtime::load_for(args.execution.device)?;
     let model = if args.model.is_dir() {
         RunFolder::open(&args.model)?.0.model_path()
     } else {

@@ -23,7 +23,7 @@ pub(super) const WORST: usize = 12;
 pub(super) fn run(args: &Report) -> Result<Exit> {
     let judge = if args.judge {
         Some((
-            Runtime::load()?,
+            Runtime::load_for(args.execution.device)?,
             config::servers(&args.server)?,
             session_options(&args.execution),
         ))

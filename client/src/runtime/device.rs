@@ -3,12 +3,15 @@
 use std::{fmt, str::FromStr};
 
 use ort::{
-    ep::{CUDA, ExecutionProvider as _, ExecutionProviderDispatch},
+    ep::{CPU, CUDA, ExecutionProvider as _, ExecutionProviderDispatch},
     memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType},
     session::Session,
 };
 
-use super::{Error, error::first_line};
+use super::{Error, error::first_line, placement::nodes_outside};
+
+/// Nodes that an error names.
+const NAMED: usize = 5;
 
 /// A device, as the command line names it: `cpu`, `cuda`, `cuda:1`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,7 +57,18 @@ impl FromStr for Device {
 }
 
 impl Device {
-    /// The execution providers to register. Failing to register one is an error: a program never runs elsewhere than it was told.
+    /// What a person without the library for this device has to do.
+    #[must_use]
+    pub fn install_hint(self) -> &'static str {
+        match self {
+            Self::Cpu => "run `make runtime` in a checkout, or `pip install onnxruntime==1.31.1`",
+            Self::Cuda { .. } => {
+                "`pip install onnxruntime-gpu==1.31.1`, and set ORT_DYLIB_PATH to its libonnxruntime.so.1.31.1"
+            }
+        }
+    }
+
+    /// The execution providers to register beside the CPU's. Failing to register one is an error.
     /// Products of single precision are of 11 bits where `tf32` allows it.
     pub(super) fn providers(self, tf32: bool) -> Result<Vec<ExecutionProviderDispatch>, Error> {
         let Self::Cuda { index } = self else {
@@ -63,12 +77,40 @@ impl Device {
         let cuda = CUDA::default().with_device_id(i32::from(index)).with_tf32(tf32);
         let available = CUDA::is_available().map_err(|error| self.refused(&error))?;
         if !available {
-            let reason = "this ONNX Runtime library was built without CUDA; `pip install onnxruntime-gpu==1.31.1` and point \
-                          ORT_DYLIB_PATH at its libonnxruntime.so"
-                .to_owned();
+            let reason = format!(
+                "this ONNX Runtime library was built without CUDA; {}",
+                self.install_hint()
+            );
             return Err(Error::Device { device: self, reason });
         }
         Ok(vec![cuda.build().error_on_failure()])
+    }
+
+    /// Checks that every node of `session`, made of the model `what` with [`RECORD`](super::placement::RECORD), runs on this device:
+    /// ONNX Runtime assigns what an execution provider has no kernel for to the CPU, and says nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`], which names the nodes that would run elsewhere.
+    pub(super) fn check_placement(self, what: &str, session: &Session) -> Result<(), Error> {
+        let provider = match self {
+            Self::Cpu => CPU::NAME,
+            Self::Cuda { .. } => CUDA::NAME,
+        };
+        let outside = nodes_outside(provider, session).map_err(|error| self.refused(&error))?;
+        if outside.is_empty() {
+            return Ok(());
+        }
+        let named = outside[..outside.len().min(NAMED)].join(", ");
+        let more = match outside.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let reason = format!(
+            "it has no kernel for {} of the nodes of {what}: {named}{more}; use `--device cpu`",
+            outside.len()
+        );
+        Err(Error::Device { device: self, reason })
     }
 
     /// The memory that state lives in.
@@ -108,6 +150,7 @@ impl Device {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::{Runtime, SessionOptions};
 
     #[test]
     fn devices_are_read_and_written_alike() {
@@ -131,5 +174,24 @@ mod tests {
             let message = text.parse::<Device>().expect_err("no device").to_string();
             assert!(message.contains("cpu, cuda or cuda:N"), "{message}");
         }
+    }
+    /// A session made for the CPU stands for one made for a CUDA device whose nodes all fell back.
+    #[test]
+    fn nodes_on_the_cpu_are_an_error_of_a_cuda_device_that_names_them() {
+        let network = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/networks/cnn.onnx");
+        let network = std::fs::read(network).expect("a network");
+        let session = Runtime::load()
+            .and_then(|runtime| runtime.session("the network", &network, &SessionOptions::default()))
+            .expect("ONNX Runtime is installed: `make runtime`");
+        Device::Cpu
+            .check_placement("the network", &session)
+            .expect("all nodes are on the CPU");
+        let message = Device::Cuda { index: 1 }
+            .check_placement("the network", &session)
+            .expect_err("no node is on the device")
+            .to_string();
+        let expected = "cannot use the device cuda:1: it has no kernel for 10 of the nodes of the network: Conv (/0/Conv), ";
+        assert!(message.starts_with(expected), "{message}");
+        assert!(message.ends_with(" and 5 more; use `--device cpu`"), "{message}");
     }
 }

@@ -1,33 +1,39 @@
 use std::path::PathBuf;
 
-use super::{Device, library::INSTALL_HINT};
+use super::Device;
 
 /// What can go wrong between a program and its results.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// No library in any of the usual places.
-    #[error("cannot find the ONNX Runtime library (looked {looked}); {INSTALL_HINT}")]
+    #[error("cannot find the ONNX Runtime library (looked {looked}); {}", device.install_hint())]
     LibraryNotFound {
         /// The places, in words.
         looked: String,
+        /// The device that it was to run on.
+        device: Device,
     },
     /// `ORT_DYLIB_PATH` names a file that is not there.
-    #[error("cannot find the ONNX Runtime library at {}, which ORT_DYLIB_PATH names; {INSTALL_HINT}", path.display())]
+    #[error("cannot find the ONNX Runtime library at {}, which ORT_DYLIB_PATH names; {}", path.display(), device.install_hint())]
     LibraryPathWrong {
         /// The value of the variable.
         path: PathBuf,
+        /// The device that it was to run on.
+        device: Device,
     },
     /// The file is not a library that this program can load.
-    #[error("cannot load {} as ONNX Runtime ({reason}); {INSTALL_HINT}", path.display())]
+    #[error("cannot load {} as ONNX Runtime ({reason}); {}", path.display(), device.install_hint())]
     LibraryUnusable {
         /// The file.
         path: PathBuf,
         /// What the loader said.
         reason: String,
+        /// The device that it was to run on.
+        device: Device,
     },
     /// The library is older than the interface this program was built for.
-    #[error("cannot use ONNX Runtime {found} at {}: version 1.{needed} or newer is needed; {INSTALL_HINT}", path.display())]
+    #[error("cannot use ONNX Runtime {found} at {}: version 1.{needed} or newer is needed; {}", path.display(), device.install_hint())]
     LibraryTooOld {
         /// The file.
         path: PathBuf,
@@ -35,6 +41,8 @@ pub enum Error {
         found: String,
         /// The minor version needed.
         needed: u32,
+        /// The device that it was to run on.
+        device: Device,
     },
     /// The device cannot be used; a run on another device is never a substitute.
     #[error("cannot use the device {device}: {reason}")]

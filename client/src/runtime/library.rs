@@ -6,10 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::Error;
-
-/// What a person without the library has to do.
-pub const INSTALL_HINT: &str = "run `make runtime` in a checkout, or `pip install onnxruntime==1.31.1`";
+use super::{Device, Error};
 
 /// Where `make runtime` puts it, relative to the checkout.
 const CHECKOUT: &str = ".runtime/onnxruntime/capi";
@@ -55,17 +52,20 @@ impl Search {
         }
     }
 
-    /// The library's path.
+    /// The library's path. Errors say how to install the one for `device`.
     ///
     /// # Errors
     ///
     /// [`Error::LibraryPathWrong`] where `ORT_DYLIB_PATH` names no file, [`Error::LibraryNotFound`] where no place has one.
-    pub fn locate(&self) -> Result<PathBuf, Error> {
+    pub fn locate(&self, device: Device) -> Result<PathBuf, Error> {
         if let Some(path) = &self.explicit {
             return if path.is_file() {
                 Ok(path.clone())
             } else {
-                Err(Error::LibraryPathWrong { path: path.clone() })
+                Err(Error::LibraryPathWrong {
+                    path: path.clone(),
+                    device,
+                })
             };
         }
         self.folders
@@ -80,6 +80,7 @@ impl Search {
             })
             .ok_or_else(|| Error::LibraryNotFound {
                 looked: self.in_words(),
+                device,
             })
     }
 
@@ -93,21 +94,19 @@ impl Search {
     }
 }
 
-/// The library in a folder. Wheels name the file with its version (`libonnxruntime.so.1.31.1`), other packages may not.
+/// The newest library in a folder. Wheels name the file with its version (`libonnxruntime.so.1.31.1`), other packages may not.
 fn library_in(folder: &Path) -> Option<PathBuf> {
-    let mut found: Vec<PathBuf> = fs::read_dir(folder)
-        .ok()?
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| {
-            path.is_file()
-                && path
-                    .file_name()
-                    .and_then(|name| name.to_str())
-                    .is_some_and(is_library_name)
-        })
-        .collect();
-    found.sort();
-    found.pop()
+    let files = fs::read_dir(folder).ok()?.filter_map(Result::ok);
+    files
+        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
+        .filter(|(name, path)| is_library_name(name) && path.is_file())
+        .max_by_key(|(name, _)| version(name))
+        .map(|(_, path)| path)
+}
+
+/// The numbers in a file's name: `[1, 31, 1]`, so that 1.31 is newer than 1.9. Empty if the name has none.
+fn version(name: &str) -> Vec<u64> {
+    name.split('.').filter_map(|part| part.parse().ok()).collect()
 }
 
 fn is_library_name(name: &str) -> bool {
@@ -162,7 +161,10 @@ mod tests {
             folders: vec![other.path().to_path_buf()],
             ask_python: false,
         };
-        assert_eq!(search.locate().expect("found"), explicit.path().join("mine.so"));
+        assert_eq!(
+            search.locate(Device::Cpu).expect("found"),
+            explicit.path().join("mine.so")
+        );
     }
 
     #[test]
@@ -173,7 +175,7 @@ mod tests {
             folders: vec![other.path().to_path_buf()],
             ask_python: false,
         };
-        let message = search.locate().expect_err("missing").to_string();
+        let message = search.locate(Device::Cpu).expect_err("missing").to_string();
         assert!(
             message.contains("missing.so, which ORT_DYLIB_PATH names"),
             "{message}"
@@ -195,22 +197,41 @@ mod tests {
             ask_python: false,
         };
         assert_eq!(
-            search.locate().expect("found"),
+            search.locate(Device::Cpu).expect("found"),
             first.path().join("libonnxruntime.so.1.31.1")
         );
     }
 
     #[test]
+    fn the_newest_of_several_libraries_is_taken() {
+        let linux = folder_with(&[
+            "libonnxruntime.so",
+            "libonnxruntime.so.1.9.0",
+            "libonnxruntime.so.1.31.1",
+            "libonnxruntime.so.1.4",
+        ]);
+        let newest = library_in(linux.path()).expect("found");
+        assert_eq!(newest, linux.path().join("libonnxruntime.so.1.31.1"));
+        let mac = folder_with(&["libonnxruntime.1.9.0.dylib", "libonnxruntime.1.31.1.dylib"]);
+        let newest = library_in(mac.path()).expect("found");
+        assert_eq!(newest, mac.path().join("libonnxruntime.1.31.1.dylib"));
+    }
+
+    #[test]
     fn a_missing_library_is_one_sentence_that_says_what_to_run() {
-        let message = Search::default()
-            .locate()
-            .expect_err("nothing to find")
-            .to_string();
-        assert_eq!(message.lines().count(), 1);
-        assert!(
-            message.contains("make runtime") && message.contains("pip install onnxruntime==1.31.1"),
-            "{message}"
-        );
+        let cuda = Device::Cuda { index: 0 };
+        for (device, hints) in [
+            (Device::Cpu, ["make runtime", "pip install onnxruntime==1.31.1"]),
+            (
+                cuda,
+                ["pip install onnxruntime-gpu==1.31.1", "ORT_DYLIB_PATH to its"],
+            ),
+        ] {
+            let error = Search::default().locate(device).expect_err("nothing to find");
+            let message = error.to_string();
+            assert_eq!(message.lines().count(), 1);
+            assert!(hints.iter().all(|hint| message.contains(hint)), "{message}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //!
 //! - [`library`]: where the shared library is looked for.
 //! - [`device`]: `cpu`, `cuda`, `cuda:1`.
+//! - `placement`: which execution provider each node of a session runs on.
 //! - [`session`]: the loaded library and the sessions made from it.
 //! - [`operators`]: our own operators, for CPU sessions.
 //! - `profile`: where the time goes.
@@ -20,6 +21,7 @@ mod element;
 mod error;
 pub mod library;
 pub mod operators;
+mod placement;
 mod profile;
 pub mod session;
 pub mod staging;

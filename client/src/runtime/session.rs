@@ -12,7 +12,7 @@ use ort::{
     session::{Session, builder::GraphOptimizationLevel},
 };
 
-use super::{Device, Error, Operators, Staging, error::first_line, library::Search, operators};
+use super::{Device, Error, Operators, Staging, error::first_line, library::Search, operators, placement};
 
 /// ONNX Runtime, loaded. Cheap to clone; a process has one.
 #[derive(Clone, Debug)]
@@ -23,35 +23,47 @@ pub struct Runtime {
 static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
 
 impl Runtime {
-    /// Finds and loads the library. A library that this process has loaded before is used again.
+    /// [`Runtime::load_for`] the CPU.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Runtime::load_for`].
+    pub fn load() -> Result<Self, Error> {
+        Self::load_for(Device::Cpu)
+    }
+
+    /// Finds and loads the library. A library that this process has loaded before is used again. Errors say how to install the one for
+    /// `device`.
     ///
     /// # Errors
     ///
     /// Those of [`Search::locate`] and [`Runtime::load_from`].
-    pub fn load() -> Result<Self, Error> {
+    pub fn load_for(device: Device) -> Result<Self, Error> {
         let mut loaded = LOADED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(runtime) = &*loaded {
             return Ok(runtime.clone());
         }
-        let runtime = Self::load_from(&Search::from_environment().locate()?)?;
+        let runtime = Self::load_from(&Search::from_environment().locate(device)?, device)?;
         Ok(loaded.insert(runtime).clone())
     }
 
-    /// Loads the library at `path`. Only the first library of a process can be loaded.
+    /// Loads the library at `path`, for `device`. Only the first library of a process can be loaded.
     ///
     /// # Errors
     ///
     /// [`Error::LibraryTooOld`] where its interface is too old, [`Error::LibraryUnusable`] where it is no such library.
-    pub fn load_from(path: &Path) -> Result<Self, Error> {
+    pub fn load_from(path: &Path, device: Device) -> Result<Self, Error> {
         let unusable = |reason: String| Error::LibraryUnusable {
             path: path.to_path_buf(),
             reason,
+            device,
         };
         let builder = ort::init_from(path).map_err(|error| match error {
             LoadDynamicError::BadVersion { version_str, path } => Error::LibraryTooOld {
                 path,
                 found: version_str,
                 needed: ort::MINOR_VERSION,
+                device,
             },
             LoadDynamicError::MissingApi { .. } => unusable("it does not export OrtGetApiBase".to_owned()),
             LoadDynamicError::Dlopen { error, .. } => unusable(error.to_string()),
@@ -75,7 +87,7 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// [`Error::Device`] where the device cannot be used, [`Error::Model`] where ONNX Runtime refuses the model.
+    /// [`Error::Device`] if the device cannot be used, or has no kernel for a node; [`Error::Model`] if ONNX Runtime refuses the model.
     pub(super) fn session(
         &self,
         what: &str,
@@ -92,6 +104,7 @@ impl Runtime {
         let mut builder = Session::builder(&self.environment)
             .and_then(|builder| Ok(builder.with_optimization_level(GraphOptimizationLevel::All)?))
             .and_then(|builder| Ok(builder.with_memory_pattern(options.memory_pattern)?))
+            .and_then(|builder| Ok(builder.with_config_entry(placement::RECORD, "1")?))
             .map_err(|error| refused(first_line(&error)))?;
         if let Some(threads) = options.intra_threads {
             builder = builder
@@ -114,9 +127,11 @@ impl Runtime {
                 .with_execution_providers(providers)
                 .map_err(|error| options.device.refused(&error))?;
         }
-        builder
+        let session = builder
             .commit_from_memory(model)
-            .map_err(|error| refused(first_line(&error)))
+            .map_err(|error| refused(first_line(&error)))?;
+        options.device.check_placement(what, &session)?;
+        Ok(session)
     }
 }
 
@@ -162,11 +177,18 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("libonnxruntime.so");
         std::fs::write(&path, b"not a library").expect("a file");
-        let message = Runtime::load_from(&path).expect_err("no library").to_string();
-        assert!(
-            message.starts_with(&format!("cannot load {} as ONNX Runtime", path.display())),
-            "{message}"
-        );
-        assert!(message.contains("make runtime"), "{message}");
+        for (device, hint) in [
+            (Device::Cpu, "make runtime"),
+            (Device::Cuda { index: 0 }, "onnxruntime-gpu==1.31.1"),
+        ] {
+            let message = Runtime::load_from(&path, device)
+                .expect_err("no library")
+                .to_string();
+            assert!(
+                message.starts_with(&format!("cannot load {} as ONNX Runtime", path.display())),
+                "{message}"
+            );
+            assert!(message.contains(hint), "{message}");
+        }
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn run(args: &Train) -> Result<Exit> {
     }
     // The library first: to learn only after the first download that nothing can run would be a waste.
     let means = Means {
-        runtime: Runtime::load()?,
+        runtime: Runtime::load_for(args.execution.device)?,
         options: training_options(&args.execution, args.operators),
         servers: config::servers(&args.server)?,
         hub: args.setup.network.hub(),
