@@ -60,7 +60,8 @@ impl Kernel for Update<'_> {
         let first = number * CHUNK;
         let last = (first + CHUNK).min(self.length);
         let whole = first + (last - first) / LANES * LANES;
-        // SAFETY: the caller's; lengths were checked, and this task alone writes its chunk.
+        // SAFETY: the caller guarantees the instructions and a chunk that exists. `update` found operands and results to be equally long,
+        // `first..last` lies within them, vectors of memory within `first..whole`, and this task alone writes its chunk.
         unsafe {
             let factors = Factors::<V>::of(self.hyper);
             for at in (first..whole).step_by(LANES) {
@@ -103,9 +104,11 @@ struct Factors<V> {
 }
 
 impl<V: Vector> Factors<V> {
+    /// # Safety
+    /// The machine has the instructions of `V`.
     #[inline(always)]
     unsafe fn of(hyper: &Hyper) -> Self {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees the instructions, and nothing else is needed.
         unsafe {
             Self {
                 beta1: [V::splat(hyper.beta1), V::splat(hyper.one_minus_beta1)],

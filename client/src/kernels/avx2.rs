@@ -19,20 +19,21 @@ impl Vector for Avx2 {
 
     #[inline(always)]
     unsafe fn splat(number: f32) -> Self {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees AVX2 and FMA; no memory is touched.
         let half = unsafe { _mm256_set1_ps(number) };
         Self(half, half)
     }
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees AVX2 and FMA, and sixteen floats at `from`: eight for each half, at any alignment.
         unsafe { Self(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))) }
     }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
-        // SAFETY: the caller's for the memory; a value exists only where the instructions do.
+        // SAFETY: the caller guarantees room for sixteen floats at `to`: eight for each half, at any alignment. `self` was made by
+        // `splat` or `load`, whose callers guaranteed AVX2 and FMA.
         unsafe {
             _mm256_storeu_ps(to, self.0);
             _mm256_storeu_ps(to.add(8), self.1);
@@ -41,7 +42,7 @@ impl Vector for Avx2 {
 
     #[inline(always)]
     fn add(self, other: Self) -> Self {
-        // SAFETY: a value exists only where the instructions do.
+        // SAFETY: `self` was made by `splat` or `load`, whose callers guaranteed AVX2 and FMA; no memory is touched.
         self.both(other, |a, b| unsafe { _mm256_add_ps(a, b) })
     }
 

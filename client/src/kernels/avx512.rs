@@ -12,25 +12,26 @@ impl Vector for Avx512 {
 
     #[inline(always)]
     unsafe fn splat(number: f32) -> Self {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees AVX-512F; no memory is touched.
         Self(unsafe { _mm512_set1_ps(number) })
     }
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees AVX-512F, and sixteen floats at `from`, at any alignment.
         Self(unsafe { _mm512_loadu_ps(from) })
     }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
-        // SAFETY: the caller's for the memory; a value exists only where the instructions do.
+        // SAFETY: the caller guarantees room for sixteen floats at `to`, at any alignment. `self` was made by `splat` or `load`,
+        // whose callers guaranteed AVX-512F.
         unsafe { _mm512_storeu_ps(to, self.0) }
     }
 
     #[inline(always)]
     fn add(self, other: Self) -> Self {
-        // SAFETY: a value exists only where the instructions do.
+        // SAFETY: `self` was made by `splat` or `load`, whose callers guaranteed AVX-512F; no memory is touched.
         Self(unsafe { _mm512_add_ps(self.0, other.0) })
     }
 

@@ -30,7 +30,8 @@ pub(super) trait Kernel: Sync {
     /// Always inlined, so that it is compiled with the instructions of its vector.
     ///
     /// # Safety
-    /// The machine has the instructions of `V`; no task runs twice at a time.
+    /// The machine has the instructions of `V`, `number` is below the number of tasks that the kernel was cut into, and no other call with
+    /// this number runs at the same time.
     unsafe fn task<V: Vector>(&self, number: usize);
 }
 
@@ -70,9 +71,10 @@ impl InstructionSet {
         self != Self::PORTABLE
     }
 
-    /// Does tasks 0 to `count` − 1 of a kernel.
+    /// Does tasks 0 to `count` − 1 of a kernel, which are all that it was cut into.
     pub(super) fn run(self, pool: &dyn Pool, count: usize, kernel: &impl Kernel) {
-        // SAFETY: the set was detected, and a pool runs each task once.
+        // SAFETY: `available` alone makes a kind other than `Portable`, and only if it detects its instructions. A pool calls with each
+        // number below `count` once, and every kernel of this crate is run with the number of tasks that it was cut into.
         pool.run(count, &|number| unsafe {
             match self.0 {
                 Kind::Portable => kernel.task::<Portable>(number),
@@ -85,17 +87,21 @@ impl InstructionSet {
     }
 }
 
+/// # Safety
+/// The machine has AVX2 and FMA, and the rest is as [`Kernel::task`] asks for.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn with_avx2(kernel: &impl Kernel, number: usize) {
-    // SAFETY: the caller's.
+    // SAFETY: the caller guarantees AVX2 and FMA, which are the instructions of `Avx2`, and what `task` asks for about its number.
     unsafe { kernel.task::<Avx2>(number) }
 }
 
+/// # Safety
+/// The machine has AVX-512F, and the rest is as [`Kernel::task`] asks for.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 unsafe fn with_avx512(kernel: &impl Kernel, number: usize) {
-    // SAFETY: the caller's.
+    // SAFETY: the caller guarantees AVX-512F, which are the instructions of `Avx512`, and what `task` asks for about its number.
     unsafe { kernel.task::<Avx512>(number) }
 }
 

@@ -48,7 +48,7 @@ fn planes(
     let to = Shared::new(to);
     machine.pool.run(extent.images * extent.blocks, &|number| {
         let start = number * plane;
-        // SAFETY: planes are within the result, and a pool runs each task once.
+        // SAFETY: there are as many tasks as planes in the result, and a pool calls with each number once: no other task uses this plane.
         let to = unsafe { std::slice::from_raw_parts_mut(to.at(start), plane) };
         reorder(&from[start..start + plane], to);
     });

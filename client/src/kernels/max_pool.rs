@@ -55,6 +55,9 @@ impl Pooled<'_> {
     }
 
     /// The largest value that a window sees.
+    ///
+    /// # Safety
+    /// The machine has the instructions of `V`; a plane of the input starts at `plane`, and rows and columns come from [`Pooled::seen`].
     #[inline(always)]
     unsafe fn largest<V: Vector>(
         &self,
@@ -62,7 +65,8 @@ impl Pooled<'_> {
         plane: *const f32,
         [rows, columns]: [[usize; 2]; 2],
     ) -> V {
-        // SAFETY: the caller's; the window is inside.
+        // SAFETY: the caller guarantees the instructions and a whole plane; `seen` ends windows at its border, so that every pixel that is
+        // read is one of the plane.
         unsafe {
             // Nothing that was rectified is smaller.
             let mut largest = V::splat(0.0);
@@ -103,7 +107,8 @@ impl Kernel for Forward<'_> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
         let &Pooled { x, affine, input, .. } = self.pooled;
-        // SAFETY: the caller's; lengths were checked, and this task alone writes its plane.
+        // SAFETY: the caller guarantees the instructions and one of as many numbers as there are planes. `forward` found x, affine and y to
+        // have all planes and channels; this task alone writes its plane of y, one vector for each window.
         unsafe {
             let registers = Rectified { affine }.block::<V>(number % input.blocks);
             let plane = x.as_ptr().add(number * input.plane());
@@ -164,7 +169,9 @@ impl Kernel for Backward<'_> {
     unsafe fn task<V: Vector>(&self, number: usize) {
         let &Pooled { x, affine, input, .. } = self.pooled;
         let (image, block) = (number / input.blocks, number % input.blocks);
-        // SAFETY: the caller's; lengths were checked, and this task alone writes its plane.
+        // SAFETY: the caller guarantees the instructions and one of as many numbers as there are planes. `backward` found x, affine, dy, mean
+        // and g to have all planes and channels, and windows end at the border; this task alone uses its plane of g, and writes the totals
+        // of its image and block.
         unsafe {
             let registers = Rectified { affine }.block::<V>(block);
             let plane = x.as_ptr().add(number * input.plane());

@@ -123,7 +123,8 @@ impl Kernel for Normalize<'_> {
             is_rectified,
         } = self.normalization;
         let (start, block) = (number * self.extent.plane(), number % self.extent.blocks);
-        // SAFETY: the caller's; lengths were checked, and this task alone writes its plane.
+        // SAFETY: the caller guarantees the instructions and one of as many numbers as there are planes. `normalize` found operands and
+        // result to have all planes, and scales and shifts to have all channels; this task alone writes its plane of y.
         unsafe {
             let own = Affine::<V>::of(affine, block);
             let (addend, of_addend) = match shortcut {
@@ -197,7 +198,8 @@ impl Kernel for Arrive<'_> {
     unsafe fn task<V: Vector>(&self, number: usize) {
         let start = number * self.extent.plane();
         let (image, block) = (number / self.extent.blocks, number % self.extent.blocks);
-        // SAFETY: the caller's; lengths were checked, and this task alone writes its plane.
+        // SAFETY: the caller guarantees the instructions and one of as many numbers as there are planes. `arrive` found dy and the sink's
+        // operands to have all planes; this task alone puts into its plane, and into the totals of its image and block.
         unsafe {
             let registers = self.sink.block::<V>(block);
             let mut totals = [V::splat(0.0); 2];
@@ -289,7 +291,8 @@ impl Kernel for Gradient<'_> {
         let (start, block) = (number * self.extent.plane(), number % self.extent.blocks);
         let channels = self.extent.channels();
         let [g, x] = self.operands;
-        // SAFETY: the caller's; lengths were checked, and this task alone writes its plane.
+        // SAFETY: the caller guarantees the instructions and one of as many numbers as there are planes. `gradient` found operands and
+        // result to have all planes, and made three factors for each channel; this task alone writes its plane of dx.
         unsafe {
             let mut factors = [V::splat(0.0); 3];
             for (row, factor) in factors.iter_mut().enumerate() {

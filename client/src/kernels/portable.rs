@@ -22,13 +22,13 @@ impl Vector for Portable {
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees that sixteen floats can be read at `from`, and the read asks for no alignment.
         Self(unsafe { from.cast::<[f32; LANES]>().read_unaligned() })
     }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees that sixteen floats can be written at `to`, and the write asks for no alignment.
         unsafe { to.cast::<[f32; LANES]>().write_unaligned(self.0) }
     }
 

@@ -26,11 +26,12 @@ impl<'a> Shared<'a> {
     /// Where the element at `offset` stands.
     ///
     /// # Safety
-    /// `offset` is within the buffer, and no other task uses what is done through the pointer.
+    /// `offset` is at most the buffer's length. What is read through the pointer lies within the buffer, and no other task writes it at the
+    /// same time; what is written lies within the buffer, and no other task uses it at the same time.
     #[inline(always)]
     pub(super) unsafe fn at(&self, offset: usize) -> *mut f32 {
         debug_assert!(offset <= self.length, "{offset} of {}", self.length);
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees that `offset` is at most the length of the buffer, which is one allocation.
         unsafe { self.start.add(offset) }
     }
 }

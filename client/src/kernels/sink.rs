@@ -13,13 +13,13 @@ pub(super) trait Sink: Copy + Sync {
     /// Prepares for a block.
     ///
     /// # Safety
-    /// The machine has the instructions; the block exists.
+    /// The machine has the instructions of `V`, and the result has a block of this number.
     unsafe fn block<V: Vector>(&self, block: usize) -> Self::Block<V>;
 
     /// Takes the vector that belongs at `offset` of the result, and adds to the block's totals.
     ///
     /// # Safety
-    /// `offset` is within the result, and no other task writes there.
+    /// A vector of the result stands at `offset`, and no other task uses it at the same time.
     unsafe fn put<V: Vector>(&self, block: &Self::Block<V>, totals: &mut [V; 2], offset: usize, value: V);
 }
 
@@ -37,7 +37,7 @@ impl Sink for Moments<'_> {
 
     #[inline(always)]
     unsafe fn put<V: Vector>(&self, (): &(), totals: &mut [V; 2], offset: usize, value: V) {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees that a vector of the result stands at `offset`, and that no other task uses it.
         unsafe { value.store(self.y.at(offset)) };
         totals[0] = totals[0].add(value);
         totals[1] = value.mul_add(value, totals[1]);
@@ -113,7 +113,8 @@ impl Sink for Arriving<'_> {
 
     #[inline(always)]
     unsafe fn block<V: Vector>(&self, block: usize) -> Channels<V> {
-        // SAFETY: the caller's; operands were checked against the extent.
+        // SAFETY: the caller guarantees the instructions and that the block exists; `Arrival::check` found scale, shift and mean to have all
+        // channels of the result, and `zero` has one block of them.
         unsafe {
             let zero = [0.0; 2 * LANES];
             let affine = match self.arrival.gate {
@@ -130,7 +131,8 @@ impl Sink for Arriving<'_> {
 
     #[inline(always)]
     unsafe fn put<V: Vector>(&self, channels: &Channels<V>, totals: &mut [V; 2], offset: usize, value: V) {
-        // SAFETY: the caller's; operands were checked against the extent.
+        // SAFETY: the caller guarantees that a vector of the result stands at `offset`, and that no other task uses it; `Arrival::check`
+        // found the operands to be as long as the result, so that each has a vector there, too.
         unsafe {
             let at = |operand: &[f32]| V::load(operand.as_ptr().add(offset));
             let mut g = value;

@@ -10,13 +10,13 @@ pub(super) trait Source: Copy + Sync {
     /// Prepares for a block.
     ///
     /// # Safety
-    /// The machine has the instructions; the block exists.
+    /// The machine has the instructions of `V`, and the activations have a block of this number.
     unsafe fn block<V: Vector>(&self, block: usize) -> Self::Block<V>;
 
     /// The vector at `from`.
     ///
     /// # Safety
-    /// Sixteen floats can be read.
+    /// The machine has the instructions of `V`; sixteen floats can be read at `from`, and no other task writes them at the same time.
     unsafe fn get<V: Vector>(block: &Self::Block<V>, from: *const f32) -> V;
 }
 
@@ -32,7 +32,7 @@ impl Source for Raw {
 
     #[inline(always)]
     unsafe fn get<V: Vector>((): &(), from: *const f32) -> V {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees the instructions and sixteen floats at `from`.
         unsafe { V::load(from) }
     }
 }
@@ -55,12 +55,13 @@ impl<V: Vector> Affine<V> {
     /// Of a block, from `[2, C]`.
     ///
     /// # Safety
-    /// The machine has the instructions; the block exists.
+    /// The machine has the instructions of `V`, and `block` is below C/16.
     #[inline(always)]
     pub(super) unsafe fn of(affine: &[f32], block: usize) -> Self {
         let shift = affine.len() / 2;
         debug_assert!((block + 1) * LANES <= shift);
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees the instructions, and a block below C/16: sixteen scales stand at its place, and C floats behind
+        // them sixteen shifts.
         unsafe {
             let scale = affine.as_ptr().add(block * LANES);
             Self {
@@ -82,13 +83,14 @@ impl Source for Rectified<'_> {
 
     #[inline(always)]
     unsafe fn block<V: Vector>(&self, block: usize) -> Self::Block<V> {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees the instructions and that the block exists; the kernel's entry point checked that `affine` has a scale
+        // and a shift for each channel.
         unsafe { (Affine::of(self.affine, block), V::splat(0.0)) }
     }
 
     #[inline(always)]
     unsafe fn get<V: Vector>((affine, zero): &Self::Block<V>, from: *const f32) -> V {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees the instructions and sixteen floats at `from`.
         zero.max(affine.apply(unsafe { V::load(from) }))
     }
 }

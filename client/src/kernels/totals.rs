@@ -26,10 +26,11 @@ impl<'a> Totals<'a> {
     /// Keeps the totals of one row and block.
     ///
     /// # Safety
-    /// Row and block exist, and no other task writes them.
+    /// `row` and `block` are below those that the sums have room for, and no other task writes this pair.
     #[inline(always)]
     pub(super) unsafe fn put<V: Vector>(&self, row: usize, block: usize, totals: [V; 2]) {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees that row and block are below those that `Totals::length` was asked for, so that the pair's two
+        // vectors lie within the sums, and that no other task writes them.
         unsafe {
             let to = self.sums.at((row * self.blocks + block) * PAIR);
             totals[0].store(to);

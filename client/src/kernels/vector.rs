@@ -21,13 +21,13 @@ pub(super) trait Vector: Copy {
     /// Sixteen numbers from memory, at any alignment.
     ///
     /// # Safety
-    /// The machine has the instruction set, and sixteen floats can be read.
+    /// The machine has the instruction set; sixteen floats can be read at `from`, and no other task writes them at the same time.
     unsafe fn load(from: *const f32) -> Self;
 
     /// Sixteen numbers to memory, at any alignment.
     ///
     /// # Safety
-    /// Sixteen floats can be written.
+    /// Sixteen floats can be written at `to`, and no other task uses them at the same time.
     unsafe fn store(self, to: *mut f32);
 
     /// `self + other`.

@@ -58,11 +58,11 @@ pub(super) fn nodes_outside(provider: &str, session: &Session) -> ort::Result<Ve
 /// The array whose address and length `get` writes.
 ///
 /// # Safety
-/// Unless `get` fails, it writes the address of an array that has as many elements as it says, and that nobody changes or frees during `'a`.
+/// Unless `get` fails, it writes the address of an array that has as many elements as it says, and that stays unchanged and allocated during `'a`.
 unsafe fn array<'a, T>(get: impl FnOnce(*mut *const T, *mut usize) -> OrtStatusPtr) -> ort::Result<&'a [T]> {
     let (mut start, mut length) = (ptr::null(), 0);
     let status = get(&raw mut start, &raw mut length);
-    // SAFETY: the status comes from ONNX Runtime, and nobody else has it.
+    // SAFETY: the status comes from ONNX Runtime, which leaves it to its caller.
     unsafe { ort::Error::<()>::result_from_status(status)? };
     if length == 0 {
         return Ok(&[]);
@@ -74,11 +74,11 @@ unsafe fn array<'a, T>(get: impl FnOnce(*mut *const T, *mut usize) -> OrtStatusP
 /// The text whose address `get` writes.
 ///
 /// # Safety
-/// Unless `get` fails, it writes the address of a text that ends with a zero, and that nobody changes or frees during `'a`.
+/// Unless `get` fails, it writes the address of a text that ends with a zero, and that stays unchanged and allocated during `'a`.
 unsafe fn text<'a>(get: impl FnOnce(*mut *const c_char) -> OrtStatusPtr) -> ort::Result<&'a str> {
     let mut start = ptr::null();
     let status = get(&raw mut start);
-    // SAFETY: the status comes from ONNX Runtime, and nobody else has it.
+    // SAFETY: the status comes from ONNX Runtime, which leaves it to its caller.
     unsafe { ort::Error::<()>::result_from_status(status)? };
     // SAFETY: the caller guarantees that the text ends with a zero and stays unchanged as long as the result lives.
     Ok(unsafe { CStr::from_ptr(start) }.to_str()?)

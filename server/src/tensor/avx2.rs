@@ -284,7 +284,7 @@ fn blend(job: &Job<'_>, neighbours: &Neighbours, bias: i32) -> [__m256i; 3] {
 #[target_feature(enable = "avx2")]
 #[inline]
 unsafe fn pairs(pixels: *const u8, offsets: &[i32; LANES]) -> [__m256i; 3] {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees eight bytes at each offset from `pixels`, and each load reads eight from one of them.
     let two = |first: usize| unsafe {
         let low = _mm_loadl_epi64(pixels.offset(offsets[first] as isize).cast());
         let both = _mm_loadh_pd(

@@ -310,7 +310,7 @@ const fn pairs() -> [[u8; 64]; 3] {
 unsafe fn load(pixels: *const u8, offsets: &[u32]) -> __m512i {
     let two = |lane: usize| {
         let (left, right) = (offsets[lane] as usize, offsets[lane + 1] as usize);
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees eight bytes at each offset from `pixels`, and each load reads eight from one of them.
         let both = unsafe {
             let left = _mm_loadl_epi64(pixels.add(left).cast());
             _mm_loadh_pd(_mm_castsi128_pd(left), pixels.add(right).cast())

@@ -48,7 +48,8 @@ impl Band {
     /// Copies one block of channels.
     ///
     /// # Safety
-    /// The machine has the instructions, `from` is a plane of vectors, and `to` has room.
+    /// The machine has the instructions of `V`; from `from` on stand all vectors of a plane, and at `to` there is room for
+    /// [`Band::pixels`] vectors, which no other task uses.
     #[inline(always)]
     pub(super) unsafe fn fill<V: Vector, S: crate::kernels::source::Source>(
         &self,
@@ -59,7 +60,8 @@ impl Band {
         for row in 0..self.rows {
             for remainder in 0..self.step {
                 for column in 0..self.columns {
-                    // SAFETY: the caller's; the pixel is inside.
+                    // SAFETY: the caller guarantees the instructions and the plane, and `pixel` gives pixels of it only; one vector is
+                    // written for each pixel of the band, for which the caller guarantees room.
                     unsafe {
                         let value = match self.pixel([row, remainder, column]) {
                             Some(pixel) => S::get(registers, from.add(pixel * LANES)),

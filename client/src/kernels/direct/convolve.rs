@@ -278,7 +278,8 @@ impl<S: Source, K: Sink> Kernel for Work<'_, S, K> {
         let scratch = scratch.of(plan.input.blocks * band_block + results);
         let (copied, results) = scratch.split_at_mut(plan.input.blocks * band_block);
         let copied = copied.as_mut_ptr();
-        // SAFETY: the scratch memory holds all blocks.
+        // SAFETY: the caller guarantees the instructions and a task that exists. x was found to have all planes of the input, and the scratch
+        // memory is this task's, with room for the bands of all blocks.
         unsafe {
             for block in 0..plan.input.blocks {
                 let registers = plan.source.block::<V>(block);
@@ -298,7 +299,8 @@ impl<S: Source, K: Sink> Kernel for Work<'_, S, K> {
         let mut block = 0;
         while block < plan.output.blocks {
             let height = height::<V>().min(plan.output.blocks - block);
-            // SAFETY: the caller's.
+            // SAFETY: the caller guarantees the instructions; `part` was made above, with all bands filled and room for the results of
+            // `height` blocks, and the result has as many blocks from `block` on.
             unsafe {
                 if height == 2 {
                     self.blocks::<V, 2>(part, block);
@@ -324,14 +326,19 @@ struct Part {
 }
 
 impl<S: Source, K: Sink> Work<'_, S, K> {
-    /// Computes some blocks of a part.
+    /// Computes `BLOCKS` blocks of a part.
+    ///
+    /// # Safety
+    /// The machine has the instructions of `V`. `part` is that of the running task, its bands are filled, and its results have room for
+    /// `BLOCKS` blocks; the result has as many from `block` on.
     #[inline(always)]
     unsafe fn blocks<V: Vector, const BLOCKS: usize>(&self, part: Part, block: usize) {
         let plan = self.plan;
         let summed = plan.input.blocks * LANES * LANES;
         let line = plan.output.columns * LANES;
         let plane = plan.rows * plan.output_step[0] * line;
-        // SAFETY: the caller's; this task alone writes these rows.
+        // SAFETY: the caller guarantees the instructions, the bands and the room. Taps are distances in a band, rows of a phase move within
+        // it, and weights has those of all phases. The rows that are put into the sink are those of this task alone, and so are the totals.
         unsafe {
             for phase in &plan.phases {
                 let weights = phase.weights + block * summed * phase.taps.len();

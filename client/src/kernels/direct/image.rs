@@ -128,7 +128,9 @@ impl<K: Sink> Kernel for Work<'_, K> {
         let mut block = 0;
         while block < output.blocks {
             let height = height::<V>().min(output.blocks - block);
-            // SAFETY: the caller's; this task alone writes these rows.
+            // SAFETY: the caller guarantees the instructions and a task that exists. The taps are distances in the bands of all channels,
+            // which `copied` holds; weights has a vector for each block and tap, and `results` room for the rows of `height` blocks. The
+            // rows that are put into the sink are those of this task alone, and so are the totals.
             unsafe {
                 for row in 0..rows {
                     let band = row * images.window.stride[0] * self.band.row();
@@ -240,7 +242,9 @@ impl Kernel for Sums<'_> {
                                 + block * output.plane()
                                 + row * output.columns * LANES;
                             let sums = slice * self.length + (block * images.taps() + tap) * LANES;
-                            // SAFETY: the caller's; this task alone writes the sums of its slice.
+                            // SAFETY: the caller guarantees the instructions and a slice that exists. `copied` holds the bands of all
+                            // channels, the window was moved within them, and `dy` has all rows of the result. The sums have a vector for
+                            // each block and tap, and this task alone uses those of its slice.
                             unsafe {
                                 let seen = Seen {
                                     x: copied.as_ptr().add(channel * band.pixels()),
@@ -282,9 +286,13 @@ struct Seen {
 
 impl Seen {
     /// `sums[tap] += Σ x[tap][pixel] · dy[pixel]`.
+    ///
+    /// # Safety
+    /// The machine has the instructions of `V`, and `taps` is 1 to [`TAPS`]. `count` floats can be read from each of the first `taps` places
+    /// on, and `count` vectors at `dy`; at `sums` there are `taps` vectors that no other task uses.
     #[inline(always)]
     unsafe fn add<V: Vector>(&self, taps: usize, sums: *mut f32) {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees all that `add_taps` asks for, for `taps` taps.
         unsafe {
             match taps {
                 1 => self.add_taps::<V, 1>(sums),
@@ -298,9 +306,12 @@ impl Seen {
         }
     }
 
+    /// # Safety
+    /// As in [`Seen::add`], for `COUNT` taps.
     #[inline(always)]
     unsafe fn add_taps<V: Vector, const COUNT: usize>(&self, sums: *mut f32) {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees the instructions, `COUNT` vectors of sums, and `count` pixels of dy and behind each of the `COUNT`
+        // places that are used.
         unsafe {
             let mut registers = [V::splat(0.0); COUNT];
             for (tap, register) in registers.iter_mut().enumerate() {

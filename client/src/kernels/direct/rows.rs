@@ -41,14 +41,16 @@ impl Row<'_> {
     /// Computes `BLOCKS` blocks from bands whose pixels are `INNER` channels.
     ///
     /// # Safety
-    /// The machine has the instructions; band, weights and result have room for everything.
+    /// The machine has the instructions of `V`. `blocks` bands stand `band_block` floats apart, and in each of them `count` pixels of `INNER`
+    /// floats can be read behind every tap. `weights` has `BLOCKS` blocks of results. `to` has room for `count` vectors, `step` floats apart,
+    /// in each of `BLOCKS` blocks, `plane` floats apart, and no other task uses them.
     #[inline(always)]
     pub(super) unsafe fn compute<V: Vector, const BLOCKS: usize, const INNER: usize>(&self) {
         let width = width::<V>(self.count);
         let mut first = 0;
         while first < self.count {
             let width = width.min(self.count - first);
-            // SAFETY: the caller's.
+            // SAFETY: the caller guarantees all that a piece asks for, for the pixels below `count`, and `first + width` is at most that.
             unsafe {
                 match width {
                     1 => self.piece::<V, 1, BLOCKS, INNER>(first),
@@ -72,13 +74,16 @@ impl Row<'_> {
         }
     }
 
+    /// # Safety
+    /// As in [`Row::compute`], and `first + PIXELS` is at most `count`.
     #[inline(always)]
     unsafe fn piece<V: Vector, const PIXELS: usize, const BLOCKS: usize, const INNER: usize>(
         &self,
         first: usize,
     ) {
         let weight_block = self.blocks * self.taps.len() * INNER * LANES;
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees the instructions, and operands and room for pixels below `count`, which `first + PIXELS` does not
+        // exceed. Weights go on by a vector for each block, tap and channel, and so stay within one of `BLOCKS` blocks of results.
         unsafe {
             let mut sums = [[V::splat(0.0); PIXELS]; BLOCKS];
             let mut weights = self.weights;
@@ -125,7 +130,8 @@ impl Computed {
     /// Puts a block's rows where they belong, from `offset` on, in the order they stand in memory; returns the block's totals.
     ///
     /// # Safety
-    /// As in [`Sink::put`](crate::kernels::sink::Sink::put).
+    /// The machine has the instructions of `V`; block `index` was computed, the result has a block of number `block`, and from `offset` on it
+    /// has `count` vectors that no other task uses at the same time.
     #[inline(always)]
     pub(super) unsafe fn put<V: Vector, K: crate::kernels::sink::Sink>(
         &self,
@@ -133,7 +139,8 @@ impl Computed {
         [index, block]: [usize; 2],
         offset: usize,
     ) -> [V; 2] {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees the instructions, `count` computed vectors of block `index`, and as many of the result from `offset` on
+        // that no other task uses.
         unsafe {
             let registers = sink.block::<V>(block);
             let mut totals = [V::splat(0.0); 2];

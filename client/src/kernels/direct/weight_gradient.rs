@@ -99,7 +99,9 @@ impl<S: Source> Kernel for Sums<'_, S> {
                     columns: output.columns + (window.kernel[1] - 1) / step,
                 };
                 let copied = scratch.of(band.pixels() * LANES).as_mut_ptr();
-                // SAFETY: the caller's; this task alone writes the sums of its slice and block.
+                // SAFETY: the caller guarantees the instructions and a task that exists. x and dy were found to have all planes, `copied` has
+                // room for the band, and the window moves within it. The sums have sixteen vectors for each slice, pair of blocks and tap,
+                // and this task alone uses those of its slice and block of x.
                 unsafe {
                     let registers = source.block::<V>(block);
                     band.fill::<V, S>(&registers, x.as_ptr().add(plane), copied);
@@ -139,9 +141,13 @@ struct Seen {
 
 impl Seen {
     /// `sums[c] (+)= Σ x[pixel][c] · dy[pixel]`, a vector over the channels of dy for each channel of x.
+    ///
+    /// # Safety
+    /// The machine has the instructions of `V`. Vectors of `extent` can be read at `x`, in rows that start `x_row` floats apart, and at `dy`,
+    /// one behind the other; at `sums` there are sixteen vectors that no other task uses.
     #[inline(always)]
     unsafe fn correlate<V: Vector>(&self, sums: *mut f32, is_first: bool) {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees all that `channels` asks for, and no channel is beyond the sixteen.
         unsafe {
             if V::IS_WIDE {
                 self.channels::<V, 16>(0, sums, is_first);
@@ -153,9 +159,12 @@ impl Seen {
         }
     }
 
+    /// # Safety
+    /// As in [`Seen::correlate`], and `c + CHANNELS` is at most sixteen.
     #[inline(always)]
     unsafe fn channels<V: Vector, const CHANNELS: usize>(&self, c: usize, sums: *mut f32, is_first: bool) {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees the instructions, sixteen vectors of sums, and vectors of `extent` at x and dy, of which channels
+        // `c` to `c + CHANNELS` are used.
         unsafe {
             let sums = sums.add(c * LANES);
             let mut registers = [V::splat(0.0); CHANNELS];
@@ -202,10 +211,10 @@ impl<S: Source> Kernel for Back<'_, S> {
                     let mut sum = 0.0;
                     for slice in 0..work.slices {
                         let at = work.at(slice, result, block) + (tap * LANES + c) * LANES + k;
-                        // SAFETY: nobody writes sums any more.
+                        // SAFETY: the first half is done, so that no task writes sums any more; they have all slices and pairs of blocks.
                         sum += unsafe { *work.sums.at(at) };
                     }
-                    // SAFETY: this task alone writes these kernels.
+                    // SAFETY: `dw` was found to be as long as the weight, and this task alone uses the kernels of its pair of blocks.
                     unsafe { *dw.at(to + c * taps + tap) = sum };
                 }
             }

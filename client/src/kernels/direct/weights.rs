@@ -37,7 +37,7 @@ impl Kernel for Packed<'_> {
             number
         };
         let length = self.taps.len() * LANES * LANES;
-        // SAFETY: this task alone writes this pair of blocks.
+        // SAFETY: there is a task, and room for `length` floats, for each pair of blocks, and this task alone uses those of its pair.
         let to = unsafe { std::slice::from_raw_parts_mut(self.to.at(place * length), length) };
         for k in 0..LANES {
             let from = ((outer * LANES + k) * self.blocks[1] + inner) * LANES * self.all;

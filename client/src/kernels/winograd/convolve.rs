@@ -103,7 +103,7 @@ impl<S: Source, K: Sink> Kernel for Work<'_, S, K> {
             block: line,
         };
         let products = Spread {
-            // SAFETY: the second part of the scratch memory.
+            // SAFETY: the scratch memory is longer than its first part.
             start: unsafe { start.add(lengths[0]) },
             place: product_place,
             block: line,
@@ -119,7 +119,9 @@ impl<S: Source, K: Sink> Kernel for Work<'_, S, K> {
             sink,
             tiles: self.tiles,
         };
-        // SAFETY: scratch memory and weights are as long as all places; this task alone writes its chunk of its blocks.
+        // SAFETY: the caller guarantees the instructions and a task that exists. x and the result were found to have all planes; scratch memory
+        // and weights have all places, with lines of the rounded number of tiles; this task alone has this chunk of these blocks, of which it
+        // writes the result and the totals.
         unsafe {
             tiles.transform::<V>(chunk, seen);
             for place in 0..PLACES {
@@ -141,7 +143,8 @@ impl<S: Source, K: Sink> Work<'_, S, K> {
     /// One place's products of result blocks `first` to `last`.
     ///
     /// # Safety
-    /// As in [`Product::compute`].
+    /// The machine has the instructions of `V`, and the convolution has these result blocks. `seen` holds the transformed tiles of all blocks,
+    /// and `products` has room for those result blocks, both in lines of `count` tiles, rounded up to [`width`]; no other task uses them.
     #[inline(always)]
     unsafe fn products<V: Vector>(
         &self,
@@ -155,7 +158,8 @@ impl<S: Source, K: Sink> Work<'_, S, K> {
         let mut block = first;
         while block < last {
             let height = height::<V>().min(last - block);
-            // SAFETY: the caller's.
+            // SAFETY: the caller guarantees the instructions, the tiles and the room for result blocks `first` to `last`, of which these are
+            // `height`; `self.weights` has all places and blocks.
             unsafe {
                 let weights = place * weights::place(summed, blocks) + block * weight_block;
                 let product = Product {

@@ -29,7 +29,7 @@ impl<S: Source> Seen<'_, S> {
     /// Row `i` of the 4 × 4 pixels that a tile sees, with zeros beyond the border.
     ///
     /// # Safety
-    /// `plane` is that of an image's block.
+    /// The machine has the instructions of `V`, and from `plane` on stand all vectors of an image's block.
     #[inline(always)]
     pub(super) unsafe fn row<V: Vector>(
         &self,
@@ -43,7 +43,7 @@ impl<S: Source> Seen<'_, S> {
             (2 * tile.row + i).wrapping_sub(1),
             (2 * tile.column).wrapping_sub(1),
         );
-        // SAFETY: every pixel that is read was found to be inside.
+        // SAFETY: the caller guarantees the instructions and the plane, and every pixel that is read was found to be inside.
         unsafe {
             let mut pixels = [V::splat(0.0); 4];
             if row >= rows {
@@ -69,12 +69,14 @@ impl<S: Source> Seen<'_, S> {
     /// Transforms all blocks of a chunk's tiles.
     ///
     /// # Safety
-    /// The machine has the instructions, `to` has room.
+    /// The machine has the instructions of `V`, and `x` has all planes of the extent. `to` has room for the chunk's tiles in each of sixteen
+    /// places and each block, and no other task uses it.
     #[inline(always)]
     pub(super) unsafe fn transform<V: Vector>(&self, chunk: Chunk, to: Spread) {
         for block in 0..self.extent.blocks {
             let mut tile = self.tiles.at(chunk.first);
-            // SAFETY: the caller's; tiles are of the extent.
+            // SAFETY: the caller guarantees the instructions, x and the room at `to`; the block and the chunk's tiles are of the extent, so
+            // that `plane` is that of an image's block.
             unsafe {
                 let registers = self.source.block::<V>(block);
                 for number in 0..chunk.count {

@@ -18,12 +18,14 @@ impl<K: Sink> Results<K> {
     /// Transforms the products of one block of a chunk's tiles, and returns the block's totals.
     ///
     /// # Safety
-    /// The machine has the instructions, and `from` holds the products of `block` first.
+    /// The machine has the instructions of `V`, and the result has a block of this number. `from` starts with the products of this block: in
+    /// each of sixteen places, `from.place` floats apart, a vector for each of the chunk's tiles. No other task has these tiles and this block.
     #[inline(always)]
     pub(super) unsafe fn transform<V: Vector>(&self, chunk: Chunk, from: Spread, block: usize) -> [V; 2] {
         let Extent { rows, columns, .. } = self.extent;
         let mut tile = self.tiles.at(chunk.first);
-        // SAFETY: the caller's; what sticks out of the plane is not put.
+        // SAFETY: the caller guarantees the instructions, the block and the products. Pixels that stick out of the plane are not put, so that
+        // `offset` is always that of a pixel, and of one of a tile that no other task has.
         unsafe {
             let registers = self.sink.block::<V>(block);
             let mut totals = [V::splat(0.0); 2];

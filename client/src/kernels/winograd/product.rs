@@ -35,12 +35,14 @@ impl Product {
     /// Computes `height` result blocks of `count` tiles, rounded up to [`width`].
     ///
     /// # Safety
-    /// The machine has the instructions, and all operands have room for the rounded number of tiles.
+    /// The machine has the instructions of `V`, and `height` is 1, or 2 on wide ones. `tiles` has `blocks` blocks, and `results` room for
+    /// `height` blocks, of the rounded number of tiles; `weights` has `height` result blocks. No other task uses the results.
     #[inline(always)]
     pub(super) unsafe fn compute<V: Vector>(&self, height: usize, count: usize) {
         let mut tile = 0;
         while tile < count {
-            // SAFETY: the caller's.
+            // SAFETY: the caller guarantees operands and room for the rounded number of tiles, which those from `tile` on, a multiple of
+            // `width`, do not exceed; `height` is the number of result blocks.
             unsafe {
                 match (V::IS_WIDE, height) {
                     (true, 2) => self.block::<V, 14, 2>(tile),
@@ -52,9 +54,12 @@ impl Product {
         }
     }
 
+    /// # Safety
+    /// As in [`Product::compute`], with `BLOCKS` as the height, and `first + TILES` is at most the rounded number of tiles.
     #[inline(always)]
     unsafe fn block<V: Vector, const TILES: usize, const BLOCKS: usize>(&self, first: usize) {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees the instructions, tiles of all `blocks`, weights of `BLOCKS` result blocks and room for their results,
+        // for the tiles `first` to `first + TILES`.
         unsafe {
             let mut sums = [[V::splat(0.0); TILES]; BLOCKS];
             for block in 0..self.blocks {

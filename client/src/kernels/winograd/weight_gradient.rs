@@ -89,12 +89,14 @@ impl<S: Source> Kernel for Sums<'_, S> {
             block: line,
         };
         let arrived = Spread {
-            // SAFETY: the second part of the scratch memory.
+            // SAFETY: the scratch memory is longer than its first part.
             start: unsafe { start.add(4 * x_place) },
             place: dy_place,
             block: line,
         };
-        // SAFETY: scratch memory is as long as four places; this task alone writes its row's places of its blocks in its slice.
+        // SAFETY: the caller guarantees the instructions and a task that exists. x and dy were found to have all planes; scratch memory has four
+        // places of a chunk's tiles for both; the sums have all slices and places, and this task alone uses its row's places of its blocks in
+        // its slice.
         unsafe {
             for chunk in from..to {
                 let chunk = Chunk::of(self.tiles, CHUNK, chunk);
@@ -119,6 +121,10 @@ impl<S: Source> Kernel for Sums<'_, S> {
 
 impl<S: Source> Sums<'_, S> {
     /// One row of `Bᵀ d B`.
+    ///
+    /// # Safety
+    /// The machine has the instructions of `V`, and the chunk is one of the tiles. `to` has room for its tiles in each of four places and each
+    /// block of x, and no other task uses it.
     #[inline(always)]
     unsafe fn seen<V: Vector>(&self, chunk: Chunk, row: usize, to: Spread) {
         let &WeightGradient {
@@ -134,7 +140,8 @@ impl<S: Source> Sums<'_, S> {
         let (above, below, sign) = [(0, 2, -1.0), (1, 2, 1.0), (2, 1, -1.0), (1, 3, -1.0)][row];
         for block in 0..extent.blocks {
             let mut tile = self.tiles.at(chunk.first);
-            // SAFETY: the caller's.
+            // SAFETY: the caller guarantees the instructions and the room at `to`. x was found to have all planes, and the block and the chunk's
+            // tiles are of its extent, so that `plane` is that of an image's block.
             unsafe {
                 let registers = source.block::<V>(block);
                 let sign = V::splat(sign);
@@ -158,6 +165,10 @@ impl<S: Source> Sums<'_, S> {
     }
 
     /// One row of `A dy Aᵀ`.
+    ///
+    /// # Safety
+    /// The machine has the instructions of `V`, the chunk is one of the tiles, and dy has blocks `first` to `last`. `to` has room for the tiles
+    /// in each of four places and each of these blocks, and no other task uses it.
     #[inline(always)]
     unsafe fn arrived<V: Vector>(&self, chunk: Chunk, row: usize, [first, last]: [usize; 2], to: Spread) {
         let &WeightGradient {
@@ -167,7 +178,8 @@ impl<S: Source> Sums<'_, S> {
         let (above, below) = [(1.0, 0.0), (1.0, 1.0), (1.0, -1.0), (0.0, -1.0)][row];
         for block in first..last {
             let mut tile = self.tiles.at(chunk.first);
-            // SAFETY: the caller's; what sticks out of the plane is not read.
+            // SAFETY: the caller guarantees the instructions, the block and the room at `to`. dy was found to have all planes, and the chunk's
+            // tiles are of its extent, so that `plane` is that of an image's block.
             unsafe {
                 let (above, below) = (V::splat(above), V::splat(below));
                 for number in 0..chunk.count {
@@ -197,9 +209,12 @@ impl<S: Source> Sums<'_, S> {
 }
 
 /// The 2 × 2 pixels of a tile, with zeros for those that stick out.
+///
+/// # Safety
+/// The machine has the instructions of `V`, and from `plane` on stand all vectors of an image's block.
 #[inline(always)]
 unsafe fn pixels<V: Vector>(plane: *const f32, extent: Extent, [row, column]: [usize; 2]) -> [[V; 2]; 2] {
-    // SAFETY: the caller's for the plane; pixels are inside.
+    // SAFETY: the caller guarantees the instructions and the plane, and every pixel that is read was found to be inside.
     unsafe {
         let mut pixels = [[V::splat(0.0); 2]; 2];
         for (i, pixels) in pixels.iter_mut().enumerate() {
@@ -217,7 +232,8 @@ unsafe fn pixels<V: Vector>(plane: *const f32, extent: Extent, [row, column]: [u
 /// `sums[c] (+)= Σ x[tile][c] · dy[tile]`, a vector over the channels of dy for each channel of x.
 ///
 /// # Safety
-/// The machine has the instructions; operands have `count` tiles.
+/// The machine has the instructions of `V`. `count` vectors can be read at `x` and at `dy`; at `sums` there are sixteen vectors that no other
+/// task uses.
 #[inline(always)]
 unsafe fn correlate<V: Vector>(
     x: *const f32,
@@ -225,7 +241,7 @@ unsafe fn correlate<V: Vector>(
     sums: *mut f32,
     (count, is_first): (usize, bool),
 ) {
-    // SAFETY: the caller's.
+    // SAFETY: the caller guarantees all that `correlate_channels` asks for, and no channel is beyond the sixteen of a vector.
     unsafe {
         if V::IS_WIDE {
             correlate_channels::<V, 16>(x, dy, sums, (count, is_first));
@@ -237,6 +253,8 @@ unsafe fn correlate<V: Vector>(
     }
 }
 
+/// # Safety
+/// As in [`correlate`], but of the vectors at `x` the first `CHANNELS` floats are enough, and at `sums` `CHANNELS` vectors.
 #[inline(always)]
 unsafe fn correlate_channels<V: Vector, const CHANNELS: usize>(
     x: *const f32,
@@ -244,7 +262,8 @@ unsafe fn correlate_channels<V: Vector, const CHANNELS: usize>(
     sums: *mut f32,
     (count, is_first): (usize, bool),
 ) {
-    // SAFETY: the caller's.
+    // SAFETY: the caller guarantees the instructions, `CHANNELS` vectors of sums, and for each of `count` tiles a vector of dy and `CHANNELS`
+    // floats of x.
     unsafe {
         let mut registers = [V::splat(0.0); CHANNELS];
         if !is_first {
@@ -276,7 +295,8 @@ impl<S: Source> Kernel for Back<'_, S> {
         let mut kernels = [[[0.0_f32; LANES]; TAPS]; LANES];
         for (c, kernel) in kernels.iter_mut().enumerate() {
             let at = ((result * inner + block) * LANES + c) * LANES;
-            // SAFETY: the caller's; nobody writes sums any more.
+            // SAFETY: the caller guarantees the instructions and a pair of blocks that exists. The first half is done, so that no task writes sums
+            // any more; they have all slices and places. What is written are arrays of sixteen floats.
             unsafe {
                 let half = V::splat(0.5);
                 let mut columns = [[V::splat(0.0); 3]; 4];
@@ -300,7 +320,8 @@ impl<S: Source> Kernel for Back<'_, S> {
         }
         for k in 0..LANES {
             let at = ((result * LANES + k) * inner + block) * LANES * TAPS;
-            // SAFETY: this task alone writes these kernels, which stand one after the other.
+            // SAFETY: `dw` was found to be as long as the weight. The kernels of a row of this pair of blocks stand one after the other, and
+            // this task alone uses them.
             let row = unsafe { std::slice::from_raw_parts_mut(work.gradient.dw.at(at), LANES * TAPS) };
             for (to, kernel) in row.chunks_exact_mut(TAPS).zip(&kernels) {
                 for (to, tap) in to.iter_mut().zip(kernel) {

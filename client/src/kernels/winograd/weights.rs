@@ -81,7 +81,8 @@ impl Kernel for Packed<'_> {
         let place = place(self.summed, self.results);
         for (channel, kernel) in kernels.iter().enumerate() {
             let to = ((result * self.summed + summed) * LANES + channel) * LANES;
-            // SAFETY: the caller's; this task alone writes these channels.
+            // SAFETY: the caller guarantees the instructions and a pair of blocks that exists. What is loaded are arrays of sixteen floats; what
+            // is written lies within the place of each of sixteen, and this task alone writes these channels of its pair.
             unsafe {
                 let half = V::splat(0.5);
                 let mut columns = [[V::splat(0.0); 4]; 3];

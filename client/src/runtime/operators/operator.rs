@@ -121,7 +121,9 @@ impl Kernel for Node {
 /// The session's threads.
 struct Threads<'c>(&'c ComputeContext);
 
-impl Pool for Threads<'_> {
+#[allow(unsafe_code, reason = "the kernels' tasks rely on how they are called")]
+// SAFETY: ONNX Runtime calls the body of a parallel loop with each number below `count` once, and waits for all calls.
+unsafe impl Pool for Threads<'_> {
     fn run(&self, count: usize, task: &(dyn Fn(usize) + Sync)) {
         if count > 0 {
             self.0
