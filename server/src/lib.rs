@@ -36,8 +36,8 @@
 //! | [`sample_data`] | drawn images to try things out with |
 //! | [`mod@bench`] | what a batch costs on this machine, stage by stage |
 //!
-//! Imports go down this list only: `service` knows `pipeline`, `pipeline` knows the parts, the parts know `dataset`, `image`, `geometry` and
-//! `random`, and nothing else. Only `service` knows gRPC.
+//! Imports go one way: `service` and `admin` know `pipeline`, `pipeline` knows the parts, and the parts know what stands alone, such as `image`,
+//! `geometry`, `random` and `size`. Only `service`, `receive` and `bench` know gRPC. `tests/suite/architecture.rs` holds the rule of each module.
 //!
 //! # How a batch flows
 //!

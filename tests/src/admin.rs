@@ -5,6 +5,8 @@ use std::{
     net::{SocketAddr, TcpStream},
 };
 
+use crate::wait::DEADLINE;
+
 /// The status and the body of the answer to `GET path`.
 ///
 /// # Panics
@@ -12,7 +14,8 @@ use std::{
 /// Where there is no answer, or none in HTTP.
 #[must_use]
 pub fn get(address: SocketAddr, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).expect("a connection");
+    let mut stream = TcpStream::connect_timeout(&address, DEADLINE).expect("a connection");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a time limit");
     let request = format!("GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).expect("sent");
     let mut answer = String::new();

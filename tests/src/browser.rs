@@ -3,10 +3,12 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use serde_json::Value;
+
+use crate::process::output;
 
 /// What is asked of a page once it is shown; its answer is an element of the page.
 const PROBE: &str = include_str!("probe.js");
@@ -65,12 +67,11 @@ impl Browser {
             text.replace("</body>", &format!("<script>{PROBE}</script></body>")),
         )
         .expect("written");
-        let output = self
-            .command(scheme, folder)
+        let mut command = self.command(scheme, folder);
+        command
             .args(["--dump-dom", "--enable-logging=stderr"])
-            .arg(format!("file://{}", probed.display()))
-            .output()
-            .expect("the browser runs");
+            .arg(format!("file://{}", probed.display()));
+        let output = output(&mut command);
         let dom = String::from_utf8_lossy(&output.stdout);
         let errors = String::from_utf8_lossy(&output.stderr);
         // The last one: the probe's own text is on the page as well.
@@ -96,14 +97,13 @@ impl Browser {
     #[must_use]
     pub fn print(&self, page: &Path, folder: &Path) -> Vec<u8> {
         let pdf = folder.join("printed.pdf");
-        let status = self
-            .command(Scheme::Light, folder)
+        let mut command = self.command(Scheme::Light, folder);
+        command
             .arg("--no-pdf-header-footer")
             .arg(format!("--print-to-pdf={}", pdf.display()))
-            .arg(format!("file://{}", page.display()))
-            .stderr(Stdio::null())
-            .status();
-        assert!(status.expect("the browser runs").success());
+            .arg(format!("file://{}", page.display()));
+        let output = output(&mut command);
+        assert!(output.status.success(), "{output:?}");
         fs::read(pdf).expect("a PDF file")
     }
 
@@ -123,7 +123,6 @@ impl Browser {
             Scheme::Light => "--blink-settings=preferredColorScheme=1",
             Scheme::Dark => "--blink-settings=preferredColorScheme=0",
         });
-        command.stdin(Stdio::null());
         command
     }
 }

@@ -14,6 +14,7 @@
 //! - [`proxy`]: a network that fails when told to; [`soak`]: a long time with everything going wrong at once.
 //! - [`receive`]: requests for batches, and what comes back.
 //! - [`mod@reference`]: the way of a validation image from pixels to tensor, in double precision.
+//! - [`wait`]: for what must come about, with a deadline.
 
 pub mod admin;
 pub mod browser;
@@ -31,3 +32,4 @@ pub mod proxy;
 pub mod receive;
 pub mod reference;
 pub mod soak;
+pub mod wait;

@@ -17,6 +17,8 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{self, Channel, Endpoint};
 
+use crate::wait::{eventually_async, within};
+
 /// Bytes in a pipe that nobody reads.
 const PIPE: usize = 64 * 1024;
 
@@ -79,6 +81,16 @@ pub fn config(threads: usize, cache_bytes: u64) -> EngineConfig {
         cache_bytes,
         ..EngineConfig::default()
     }
+}
+
+/// Waits until all streams of `engine` are closed.
+///
+/// # Panics
+///
+/// Where one stays open.
+pub async fn no_stream_is_open(engine: &Engine) {
+    let is_idle = async || (engine.open_streams() == 0).then_some(());
+    eventually_async("all streams are closed", is_idle).await;
 }
 
 impl MemoryServer {
@@ -162,6 +174,7 @@ impl MemoryServer {
             connections, task, ..
         } = self;
         drop(connections);
-        task.await.expect("no panic").expect("a clean end");
+        let ended = within("the server stops", task).await;
+        ended.expect("no panic").expect("a clean end");
     }
 }

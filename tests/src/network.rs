@@ -7,12 +7,11 @@ use std::{
     env,
     ffi::OsStr,
     fs,
-    io::Read as _,
     path::Path,
     process::{Child, Command, Output, Stdio},
 };
 
-use crate::process::program;
+use crate::process::{Lines, output, program};
 
 /// Set for the process that runs inside.
 const INSIDE: &str = "EQUIBATCH_TEST_INSIDE";
@@ -32,14 +31,14 @@ pub fn inside(name: &str, test: impl FnOnce()) {
         return;
     };
     let own = env::current_exe().expect("the path of this program");
-    let output = Command::new("unshare")
+    let mut command = Command::new("unshare");
+    command
         .args(unshare)
         .arg("--")
         .arg(own)
         .args(["--exact", name, "--nocapture"])
-        .env(INSIDE, "1")
-        .output()
-        .expect("unshare was there a moment ago");
+        .env(INSIDE, "1");
+    let output = output(&mut command);
     let said = [&output.stdout[..], &output.stderr[..]].concat();
     let said = String::from_utf8_lossy(&said);
     assert!(output.status.success(), "{said}");
@@ -92,8 +91,8 @@ impl Machine {
             .spawn()
             .expect("unshare");
         // Its namespace is there when it speaks.
-        let output = holder.stdout.as_mut().expect("a pipe");
-        output.read_exact(&mut [0]).expect("a line");
+        let output = holder.stdout.take().expect("a pipe");
+        Lines::of(output).next().expect("a line");
         let machine = Self { holder, number };
         let (near, far, id) = (machine.near(), machine.far(), machine.holder.id());
         let address = machine.address();
@@ -169,6 +168,21 @@ impl Drop for Machine {
     }
 }
 
+/// Whether this machine has sent something again that nothing has acknowledged.
+///
+/// # Panics
+///
+/// Where the system does not say.
+#[must_use]
+pub fn is_unanswered() -> bool {
+    /// The column of a connection's retransmissions, in hexadecimal digits.
+    const RETRANSMISSIONS: usize = 6;
+    let sockets = fs::read_to_string("/proc/net/tcp").expect("the connections");
+    let lines = sockets.lines().skip(1);
+    let mut counts = lines.filter_map(|line| line.split_whitespace().nth(RETRANSMISSIONS));
+    counts.any(|count| u32::from_str_radix(count, 16).is_ok_and(|count| count > 0))
+}
+
 /// From now on `name` stands for `addresses`, for this process and its children. Must be called [`inside`].
 ///
 /// # Panics
@@ -190,7 +204,7 @@ fn here(arguments: &str) -> Output {
 }
 
 fn succeed(command: &mut Command) -> Output {
-    let output = command.output().expect("the command is there");
+    let output = output(command);
     assert!(
         output.status.success(),
         "{command:?}: {}",

@@ -2,13 +2,17 @@
 
 use std::{
     env, fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read, Write as _},
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
 };
 
 use equibatch_proto::v1::batch_loader_client::BatchLoaderClient;
 use tonic::transport::Channel;
+
+use crate::wait::{DEADLINE, eventually};
 
 /// The program `name` of this workspace, as built beside the running program or test.
 ///
@@ -90,18 +94,16 @@ impl ServerProcess {
             .stderr(log)
             .spawn()
             .expect("the server starts");
-        let mut line = String::new();
         let output = child.stdout.take().expect("standard output is a pipe");
-        BufReader::new(output).read_line(&mut line).expect("a line");
-        let address = line
-            .trim()
-            .rsplit_once(" on ")
-            .unwrap_or_else(|| panic!("no address in {line:?}"))
-            .1;
-        Self {
-            address: address.to_owned(),
+        let mut server = Self {
+            address: String::new(),
             child,
-        }
+        };
+        let line = Lines::of(output).next().unwrap_or_default();
+        let address = line.trim().rsplit_once(" on ");
+        let (_, address) = address.unwrap_or_else(|| panic!("no address in {line:?}"));
+        address.clone_into(&mut server.address);
+        server
     }
 
     /// A client, ready for batches of any size.
@@ -165,9 +167,9 @@ impl ServerProcess {
     ///
     /// # Panics
     ///
-    /// Where the system cannot say.
+    /// Where it does not end.
     pub fn wait(&mut self) -> ExitStatus {
-        self.child.wait().expect("an exit status")
+        end(&mut self.child)
     }
 }
 
@@ -182,56 +184,107 @@ impl Drop for ServerProcess {
 ///
 /// # Panics
 ///
-/// Where it does not start.
+/// Where it does not start, or not end.
 #[must_use]
 pub fn server(arguments: &[&str]) -> Output {
-    Command::new(program("server"))
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .expect("the server starts")
+    output(Command::new(program("server")).args(arguments))
 }
 
 /// Runs the client program to its end, on one thread where it computes: tests run side by side.
 ///
 /// # Panics
 ///
-/// Where it does not start.
+/// Where it does not start, or not end.
 #[must_use]
 pub fn client(arguments: &[&str]) -> Output {
-    Command::new(program("client"))
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .expect("the client starts")
+    output(Command::new(program("client")).args(arguments))
 }
 
 /// [`client`] with `input` on its standard input.
 ///
 /// # Panics
 ///
-/// Where it does not start.
+/// Where it does not start, or not end.
 #[must_use]
 pub fn client_with_input(arguments: &[&str], input: &[u8]) -> Output {
-    let mut child = Command::new(program("client"))
-        .args(arguments)
-        .stdin(Stdio::piped())
+    let mut command = Command::new(program("client"));
+    output_with_input(command.args(arguments).stdin(Stdio::piped()), input)
+}
+
+/// Runs a program to its end, with nothing on its standard input.
+///
+/// # Panics
+///
+/// Where it does not start, or not end.
+#[must_use]
+pub fn output(command: &mut Command) -> Output {
+    output_with_input(command.stdin(Stdio::null()), &[])
+}
+
+fn output_with_input(command: &mut Command, input: &[u8]) -> Output {
+    let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("the client starts");
-    let mut pipe = child.stdin.take().expect("standard input is a pipe");
-    // A client that does not read its input closes the pipe.
-    let _closed = pipe.write_all(input);
-    drop(pipe);
-    child.wait_with_output().expect("the client ends")
+        .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+    let (id, input) = (child.id(), input.to_vec());
+    let (sender, ended) = mpsc::sync_channel(1);
+    thread::spawn(move || {
+        if let Some(mut pipe) = child.stdin.take() {
+            // A program that does not read its input closes the pipe.
+            let _closed = pipe.write_all(&input);
+        }
+        let _given_up = sender.send(child.wait_with_output());
+    });
+    let Ok(output) = ended.recv_timeout(DEADLINE) else {
+        send(id, libc::SIGKILL);
+        panic!("not within {DEADLINE:?}: {command:?} ends");
+    };
+    output.expect("an exit status")
+}
+
+/// Waits for the end of a child.
+fn end(child: &mut Child) -> ExitStatus {
+    eventually("the process ends", || child.try_wait().expect("an exit status"))
+}
+
+/// The lines that a process writes. A thread reads them, so that waiting for one can have a deadline.
+#[derive(Debug)]
+pub struct Lines(mpsc::Receiver<String>);
+
+impl Lines {
+    /// Those that come through `pipe`.
+    #[must_use]
+    pub fn of(pipe: impl Read + Send + 'static) -> Self {
+        let (sender, lines) = mpsc::sync_channel(64);
+        thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self(lines)
+    }
+}
+
+impl Iterator for Lines {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
+        match self.0.recv_timeout(DEADLINE) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("not within {DEADLINE:?}: the process writes a line"),
+        }
+    }
 }
 
 /// A running `client`, killed when dropped.
 #[derive(Debug)]
 pub struct ClientProcess {
     child: Child,
-    output: BufReader<ChildStdout>,
+    lines: Lines,
 }
 
 impl ClientProcess {
@@ -249,8 +302,8 @@ impl ClientProcess {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the client starts");
-        let output = BufReader::new(child.stdout.take().expect("standard output is a pipe"));
-        Self { child, output }
+        let lines = Lines::of(child.stdout.take().expect("standard output is a pipe"));
+        Self { child, lines }
     }
 
     /// Waits for a line that begins with `beginning`, spaces aside.
@@ -259,19 +312,15 @@ impl ClientProcess {
     ///
     /// Where the output ends before.
     pub fn wait_for_line(&mut self, beginning: &str) {
-        let mut seen = String::new();
-        loop {
-            let start = seen.len();
-            let read = self.output.read_line(&mut seen).expect("text");
-            assert!(
-                read > 0,
-                "no line begins with {beginning:?} in:\n{seen}{}",
-                self.errors()
-            );
-            if seen[start..].trim_start().starts_with(beginning) {
+        let mut seen = vec![];
+        for line in &mut self.lines {
+            if line.trim_start().starts_with(beginning) {
                 return;
             }
+            seen.push(line);
         }
+        let (seen, errors) = (seen.join("\n"), self.errors());
+        panic!("no line begins with {beginning:?} in:\n{seen}\n{errors}");
     }
 
     /// Sends SIGINT, as Ctrl-C does.
@@ -292,12 +341,11 @@ impl ClientProcess {
     ///
     /// # Panics
     ///
-    /// Where the system cannot say.
+    /// Where it does not end.
     pub fn finish(mut self) -> (Option<i32>, String) {
-        let mut rest = String::new();
-        self.output.read_to_string(&mut rest).expect("text");
-        let errors = self.errors();
-        (self.child.wait().expect("an exit status").code(), errors)
+        self.lines.by_ref().for_each(drop);
+        let code = end(&mut self.child).code();
+        (code, self.errors())
     }
 
     fn errors(&mut self) -> String {

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use crate::wait::DEADLINE;
+
 /// Bytes that are carried at a time, at most.
 const PIECE: usize = 16 * 1024;
 
@@ -96,10 +98,18 @@ impl Proxy {
     }
 
     /// Waits until somebody tried to connect through the cut.
+    ///
+    /// # Panics
+    ///
+    /// Where nobody does.
     pub fn wait_until_refused(&self) {
         let nobody = |state: &mut State| state.refused == 0;
-        let waited = self.network.changed.wait_while(self.network.lock(), nobody);
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        let waited = self
+            .network
+            .changed
+            .wait_timeout_while(self.network.lock(), DEADLINE, nobody);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        assert!(state.refused > 0, "nobody tries to connect");
     }
 
     /// Bytes that the server has sent through.

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
-use equibatch_client::stream::{Balance, BatchRequest, Split};
+use equibatch_client::stream::{self, Balance, BatchRequest, BatchStream, Split};
 use equibatch_proto::v1::{
     Batch, StreamBatchesRequest, StreamBatchesResponse, StreamDescription,
     batch_loader_client::BatchLoaderClient, stream_batches_response::Message,
 };
 use tonic::{Status, Streaming, transport::Channel};
+
+use crate::wait::{eventually, within};
 
 /// A request for small images in small batches.
 #[must_use]
@@ -99,8 +101,10 @@ pub async fn open(
     client: &mut BatchLoaderClient<Channel>,
     request: StreamBatchesRequest,
 ) -> Result<(StreamDescription, Streaming<StreamBatchesResponse>), Status> {
-    let mut stream = client.stream_batches(request).await?.into_inner();
-    match stream.message().await?.and_then(|response| response.message) {
+    let opened = within("the stream opens", client.stream_batches(request)).await;
+    let mut stream = opened?.into_inner();
+    let first = within("the stream is described", stream.message()).await?;
+    match first.and_then(|response| response.message) {
         Some(Message::Description(description)) => Ok((description, stream)),
         other => panic!("the first message is {other:?}"),
     }
@@ -116,11 +120,43 @@ pub async fn open(
 ///
 /// Where a message is no batch.
 pub async fn next(stream: &mut Streaming<StreamBatchesResponse>) -> Result<Option<Batch>, Status> {
-    match stream.message().await?.map(|response| response.message) {
+    let message = within("the next batch comes", stream.message()).await?;
+    match message.map(|response| response.message) {
         None => Ok(None),
         Some(Some(Message::Batch(batch))) => Ok(Some(batch)),
         Some(other) => panic!("a later message is {other:?}"),
     }
+}
+
+/// The status that breaks a stream off; the batches before it go to `take`.
+///
+/// # Panics
+///
+/// Where the stream ends as if it were complete, or does not end.
+pub async fn failure(stream: &mut Streaming<StreamBatchesResponse>, mut take: impl FnMut(Batch)) -> Status {
+    let failure = async {
+        loop {
+            match next(stream).await {
+                Ok(Some(batch)) => take(batch),
+                Ok(None) => panic!("the stream ended as if it were complete"),
+                Err(status) => return status,
+            }
+        }
+    };
+    within("the stream is broken off", failure).await
+}
+
+/// The error that breaks a stream of the client library off, behind any number of batches.
+///
+/// # Panics
+///
+/// Where the stream ends as if it were complete.
+pub fn error(stream: &mut BatchStream) -> stream::Error {
+    eventually("the stream is broken off", || match stream.next_batch() {
+        Ok(Some(_batch)) => None,
+        Ok(None) => panic!("the stream ended as if it were complete"),
+        Err(error) => Some(error),
+    })
 }
 
 /// Everything that a request gives.

@@ -4,7 +4,6 @@ use std::{
     fs::{self, File},
     path::Path,
     process::Output,
-    time::Duration,
 };
 
 use equibatch_proto::v1::{
@@ -14,7 +13,8 @@ use equibatch_tests::{
     certificates::Authority,
     images::ImageFolder,
     process::{ServerProcess, client, server},
-    receive::{receive, small},
+    receive::{failure, receive, small},
+    wait::eventually_async,
 };
 use tonic::{
     Code, Request, Status,
@@ -287,13 +287,7 @@ async fn a_changed_file_lets_in_and_throws_out_and_no_token_is_logged() {
     assert!(first.list_datasets(ListDatasetsRequest {}).await.is_ok());
 
     fs::write(&tokens, format!("{OTHER} second\n")).unwrap();
-    let status = loop {
-        match stream.message().await {
-            Ok(Some(_batch)) => {}
-            Ok(None) => panic!("the stream ended as if it were complete"),
-            Err(status) => break status,
-        }
-    };
+    let status = failure(&mut stream, drop).await;
     assert_eq!(status.code(), Code::Unauthenticated, "{status}");
     assert!(second.list_datasets(ListDatasetsRequest {}).await.is_ok());
     assert_eq!(
@@ -315,13 +309,8 @@ async fn a_changed_file_lets_in_and_throws_out_and_no_token_is_logged() {
 
 /// Waits until `words` are in the file.
 async fn until(path: &Path, words: &str) {
-    for _ in 0..600 {
-        if fs::read_to_string(path).unwrap().contains(words) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("{words:?} does not come");
+    let is_there = async || fs::read_to_string(path).unwrap().contains(words).then_some(());
+    eventually_async(words, is_there).await;
 }
 
 #[test]

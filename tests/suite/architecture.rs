@@ -49,9 +49,11 @@ const SERVER: Rules = &[
             "tensor",
             "cache",
             "decode",
+            "size",
             "telemetry",
         ],
     ),
+    ("size", &[]),
     ("receive", &["memory"]),
     ("admin", &["cache", "dataset", "pipeline"]),
     ("sample_data", &["random"]),
@@ -82,6 +84,7 @@ const SERVER: Rules = &[
             "sample_data",
             "sampling",
             "service",
+            "size",
             "stats",
             "tensor",
             "verify",
@@ -124,6 +127,8 @@ const CLIENT: Rules = &[
         "args",
         &["learn", "program", "runtime", "schedule", "stream", "weights"],
     ),
+    ("config", &["args", "learn", "program", "runtime", "stream"]),
+    ("telemetry", &[]),
     (
         "command",
         &[
@@ -284,15 +289,40 @@ fn client_modules_import_downwards_only() {
 #[test]
 fn every_module_has_a_rule() {
     for (member, rules) in [("server", SERVER), ("client", CLIENT)] {
-        let folders = fs::read_dir(root().join(member).join("src")).unwrap();
-        for entry in folders
-            .map(|entry| entry.unwrap())
-            .filter(|entry| entry.path().is_dir())
-        {
-            let name = entry.file_name().into_string().unwrap();
+        let library = fs::read_to_string(root().join(member).join("src/lib.rs")).unwrap();
+        let modules = library.lines().filter_map(|line| line.strip_prefix("pub mod "));
+        for name in modules.map(|name| name.trim_end_matches(';')) {
             assert!(
                 rules.iter().any(|(module, _)| *module == name),
                 "{member}: no import rule for `{name}`"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_safety_comment_has_an_argument_of_its_own() {
+    let without = concat!("SAFETY: the ", "caller's");
+    let folders = ["server/src", "client/src", "tests/src", "tests/suite"];
+    let files = folders.iter().flat_map(|folder| sources(&root().join(folder)));
+    let found = files.filter(|(_, path)| fs::read_to_string(path).unwrap().contains(without));
+    assert_eq!(found.collect::<Vec<_>>(), []);
+}
+
+/// Only `wait` may pause, and what makes a server, a disk, a network or a trainer slow.
+#[test]
+fn tests_wait_with_a_deadline() {
+    let spends_time = ["wait.rs", "trouble.rs", "trainer.rs", "proxy.rs", "verdict.rs"];
+    let folders = ["tests/src", "tests/suite"];
+    let files = folders.iter().flat_map(|folder| sources(&root().join(folder)));
+    for (_, path) in files.filter(|(_, path)| !spends_time.iter().any(|name| path.ends_with(name))) {
+        let code = code(&path);
+        for name in ["sleep", "yield_now", "wait_while"] {
+            let called = code.contains(&format!("{name}("));
+            assert!(
+                !called,
+                "{}: wait with `equibatch_tests::wait`, not with {name}",
+                path.display()
             );
         }
     }

@@ -5,13 +5,13 @@ use std::{
     fs,
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
 };
 
 use equibatch_client::learn::checkpoint::Checkpoint;
 use equibatch_tests::{
     images::ImageFolder,
-    process::{ClientProcess, ServerProcess, client, program},
+    process::{ClientProcess, ServerProcess, client, output, program},
 };
 
 const SMALL: [&str; 8] = [
@@ -151,7 +151,8 @@ fn a_missing_runtime_library_is_one_sentence_that_says_what_to_run() {
         ),
         ("cuda", "`pip install onnxruntime-gpu==1.31.1`"),
     ] {
-        let output = Command::new(program("client"))
+        let mut command = Command::new(program("client"));
+        command
             .args([
                 "predict",
                 "--model",
@@ -160,11 +161,8 @@ fn a_missing_runtime_library_is_one_sentence_that_says_what_to_run() {
                 "--device",
                 device,
             ])
-            .env("ORT_DYLIB_PATH", "/nowhere/libonnxruntime.so")
-            .stdin(Stdio::null())
-            .output()
-            .expect("the client starts");
-        let (code, sentence) = complaint(&output);
+            .env("ORT_DYLIB_PATH", "/nowhere/libonnxruntime.so");
+        let (code, sentence) = complaint(&output(&mut command));
         assert_eq!(code, Some(69), "{sentence}");
         for word in ["/nowhere/libonnxruntime.so", "ORT_DYLIB_PATH", hint] {
             assert!(sentence.contains(word), "{sentence}");

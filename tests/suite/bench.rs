@@ -18,7 +18,9 @@ fn ten_million_samples_are_planned_in_less_than_200_megabytes() {
     let megabytes = figures["plan_10m_mb"].as_f64().expect("a number");
     // Ten million numbers of four bytes are there at least, or nothing was measured.
     assert!((40.0..200.0).contains(&megabytes), "{megabytes} MB");
-    assert!(figures["plan_10m_batch_us"].as_f64() > Some(0.0));
+    for name in ["plan_10m_ms", "plan_10m_batch_us", "plan_10m_epoch_us"] {
+        assert!(figures[name].is_f64(), "{name}: {figures:?}");
+    }
 }
 
 #[test]
@@ -26,24 +28,49 @@ fn the_figures_that_other_programs_read_are_there() {
     let images = ImageFolder::new(&[("birds", 3), ("flowers", 8)]);
     let root = images.root().to_str().expect("a path");
     let figures = figures(&["--only", "engine,stream", "--data", &format!("pictures={root}")]);
+    let figure = |name: &str| {
+        let value = figures.get(name).and_then(Value::as_f64);
+        value.unwrap_or_else(|| panic!("no {name} in {figures:?}"))
+    };
+    // As many processors as there are can be busy at a time, and no more; twice as many, because a part of a machine may be counted.
+    let processors = 2 * std::thread::available_parallelism().expect("a number").get();
     for name in [
-        "engine_f32_cpu_ms",
-        "engine_u8_cpu_ms",
-        "stream_f32_cpu_ms",
-        "stream_u8_cpu_ms",
-        "shared_f32_cpu_ms",
-        "uncached_f32_cpu_ms",
-        "uncached_f32_images_per_second",
-        "uncached_shared_f32_cpu_ms",
-        "images_per_second",
+        "engine_f32",
+        "engine_u8",
+        "stream_f32",
+        "stream_u8",
+        "shared_f32",
+        "uncached_f32",
+        "uncached_shared_f32",
+        "raw_tcp_f32",
     ] {
+        let [cost, rate] = ["cpu_ms", "images_per_second"].map(|what| figure(&format!("{name}_{what}")));
+        let busy = cost / 1000.0 * rate;
         assert!(
-            figures[name].as_f64() > Some(0.0),
-            "{name}: {:?}",
-            figures.get(name)
+            busy > 0.0 && busy <= processors as f64,
+            "{name}: {busy} processors"
         );
     }
-    assert!(figures.contains_key("transport_of_raw_tcp"), "{figures:?}");
+    // Of one round, what is derived is what its name says.
+    let beyond_batches = figure("stream_f32_cpu_ms") - figure("engine_f32_cpu_ms");
+    let rate = figure("stream_f32_images_per_second");
+    for (name, expected) in [
+        (
+            "transport_of_raw_tcp",
+            figure("raw_tcp_f32_cpu_ms") / beyond_batches,
+        ),
+        (
+            "throughput_of_raw_tcp",
+            rate / figure("raw_tcp_f32_images_per_second"),
+        ),
+        ("images_per_second", rate),
+    ] {
+        let found = figure(name);
+        assert!(
+            (found - expected).abs() <= 1e-9 * expected.abs(),
+            "{name} is {found}, not {expected}"
+        );
+    }
     assert!(!figures.contains_key("plan_10m_ms"), "a stage not asked for");
 }
 

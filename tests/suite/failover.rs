@@ -3,7 +3,7 @@
 use std::{net::TcpListener, thread, time::Duration};
 
 use equibatch_client::stream::{Balance, Batch, BatchRequest, BatchStream, Patience, Servers, Split};
-use equibatch_tests::{images::ImageFolder, process::ServerProcess, proxy::Proxy};
+use equibatch_tests::{images::ImageFolder, process::ServerProcess, proxy::Proxy, receive};
 
 const EPOCHS: u32 = 30;
 
@@ -162,10 +162,7 @@ fn nobody_is_left_and_the_error_says_so() {
     let mut stream = servers.stream(&request(), 1).expect("a stream");
     stream.next_batch().expect("no error").expect("a batch");
     server.kill();
-    let error = std::iter::repeat_with(|| stream.next_batch())
-        .find_map(Result::err)
-        .expect("an error, not an end");
-    let message = error.to_string();
+    let message = receive::error(&mut stream).to_string();
     assert!(message.contains(&server.address), "{message}");
     assert!(message.contains("did not come back within 1 s"), "{message}");
 }

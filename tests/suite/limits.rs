@@ -5,7 +5,7 @@ use std::{
     io::{self, Read as _, Write as _},
     net::{Shutdown, TcpStream},
     path::Path,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -13,9 +13,10 @@ use equibatch_proto::v1::{DescribeDatasetRequest, StreamBatchesRequest};
 use equibatch_server::service::ServiceConfig;
 use equibatch_tests::{
     images::ImageFolder,
-    memory::{MemoryServer, config, engine},
+    memory::{MemoryServer, config, engine, no_stream_is_open},
     process::ServerProcess,
-    receive::{next, open, receive, small},
+    receive::{failure, next, open, receive, small},
+    wait::{DEADLINE, eventually_async, within},
 };
 use h2::client::SendRequest;
 use prost::Message as _;
@@ -67,9 +68,10 @@ fn connect(server: &ServerProcess) -> TcpStream {
 
 /// Reads frames until the server says good bye or hangs up; the reason, if it says one.
 fn farewell(mut stream: TcpStream) -> Option<u32> {
-    let limit = Some(Duration::from_secs(60));
-    stream.set_read_timeout(limit).expect("a time limit");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a time limit");
+    let started = Instant::now();
     loop {
+        assert!(started.elapsed() < DEADLINE, "the server goes on and on");
         let mut head = [0; 9];
         if let Err(error) = stream.read_exact(&mut head) {
             assert!(!is_timeout(&error), "the server neither answers nor hangs up");
@@ -236,9 +238,13 @@ async fn a_connection_on_which_nothing_is_asked_is_closed_and_one_with_a_stream_
     }
     next(&mut stream).await.unwrap().unwrap();
     // Its own connection was closed, too: it makes another one.
-    while let Err(status) = receive(&mut unused, small("valid", 1)).await {
-        assert_eq!(status.code(), Code::Unavailable, "{status}");
-    }
+    eventually_async("the client connects again", async || {
+        let received = receive(&mut unused, small("valid", 1)).await;
+        received
+            .map_err(|status| assert_eq!(status.code(), Code::Unavailable, "{status}"))
+            .ok()
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -260,9 +266,7 @@ async fn a_reader_that_gives_no_sign_of_life_is_given_up() {
         }
     };
     // From here on nobody answers to anything, and nothing is closed.
-    while server.engine.open_streams() > 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    no_stream_is_open(&server.engine).await;
     drop((unread, connection));
 }
 
@@ -324,10 +328,13 @@ async fn one_client_cannot_take_all_streams() {
     assert_eq!(status.code(), Code::ResourceExhausted);
     assert!(status.message().contains("2 streams open"), "{status}");
     drop(first);
-    while let Err(status) = open(&mut client, small("train", 1)).await {
-        assert_eq!(status.code(), Code::ResourceExhausted);
-        tokio::task::yield_now().await;
-    }
+    eventually_async("a place comes back", async || {
+        let opened = open(&mut client, small("train", 1)).await;
+        opened
+            .map_err(|status| assert_eq!(status.code(), Code::ResourceExhausted, "{status}"))
+            .ok()
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -342,16 +349,8 @@ async fn a_reader_that_takes_nothing_finds_a_status_when_it_comes_back() {
     let mut request = small("train", 1_000_000);
     (request.batch_size, request.image_size) = (Some(16), Some(224));
     let (_description, mut stream) = open(&mut client, request).await.unwrap();
-    while server.engine.open_streams() > 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let status = loop {
-        match next(&mut stream).await {
-            Ok(Some(_batch)) => {}
-            Ok(None) => panic!("the stream ended as if it were complete"),
-            Err(status) => break status,
-        }
-    };
+    no_stream_is_open(&server.engine).await;
+    let status = failure(&mut stream, drop).await;
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
     assert!(
         status.message().contains("continue from the last batch's token"),
@@ -371,15 +370,17 @@ async fn a_reader_that_does_not_come_back_loses_its_connection() {
     // It answers to every sign of life that the server asks for.
     let connection = tokio::spawn(connection);
     let unread = stream_batches(&mut requests, &small("train", 1_000_000)).await;
-    let ended = tokio::time::timeout(Duration::from_secs(60), connection).await;
-    let _how = ended.expect("the connection is cut").unwrap();
+    let _how = within("the connection is cut", connection).await.unwrap();
     drop(unread);
     // The only place there is comes back.
     let mut client = server.client().await;
-    while let Err(status) = receive(&mut client, small("valid", 1)).await {
-        assert_eq!(status.code(), Code::ResourceExhausted);
-        tokio::task::yield_now().await;
-    }
+    eventually_async("the only place comes back", async || {
+        let received = receive(&mut client, small("valid", 1)).await;
+        received
+            .map_err(|status| assert_eq!(status.code(), Code::ResourceExhausted, "{status}"))
+            .ok()
+    })
+    .await;
     let log = std::fs::read_to_string(Path::new(&log)).unwrap();
     assert!(
         log.contains("stream ended") && log.contains("connection cut"),

@@ -5,8 +5,9 @@ use std::{process::Stdio, thread, time::Duration};
 use equibatch_client::stream::{Batch, BatchRequest, BatchStream, Patience, Servers, Split};
 use equibatch_tests::{
     images::ImageFolder,
-    network::{Machine, inside, name_addresses},
+    network::{Machine, inside, is_unanswered, name_addresses},
     process::{ServerProcess, client},
+    wait::eventually,
 };
 
 fn pictures() -> ImageFolder {
@@ -72,14 +73,10 @@ impl Compared {
     fn take_until_used(&mut self, machine: &Machine) {
         // More than asking a server how it is takes, and less than two batches.
         let enough = machine.received() + 400_000;
-        for _ in 0..3000 {
+        eventually("a machine that came back is used again", || {
             self.take(1);
-            if machine.received() >= enough {
-                return;
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        panic!("a machine that came back is not used again");
+            (machine.received() >= enough).then_some(())
+        });
     }
 }
 
@@ -133,16 +130,22 @@ fn the_only_cable_is_pulled_for_a_while() {
         let mut streams = Compared::new(&images, &server.address);
         streams.take(20);
         machine.pull_cable();
+        let before = machine.received();
         let taken = thread::scope(|scope| {
             let reader = scope.spawn(|| streams.take(200));
-            // It has the batches that were on their way, and then nothing: the time is that of the cut, and nothing depends on it.
-            thread::sleep(Duration::from_millis(300));
+            // It has the batches that were on their way, and then nothing: what it sends is not acknowledged, and sent again.
+            eventually("the client sends in vain", || is_unanswered().then_some(()));
+            let through = machine.received() - before;
             let is_done = reader.is_finished();
             machine.mend_cable();
             reader.join().expect("no panic");
-            is_done
+            (through, is_done)
         });
-        assert!(!taken, "batches came through a pulled cable");
+        assert_eq!(
+            taken,
+            (0, false),
+            "bytes through a pulled cable, and whether they were all batches"
+        );
     });
 }
 

@@ -5,13 +5,14 @@ use std::{
     fs::{self, File},
     path::Path,
     process::Output,
+    time::Instant,
 };
 
 use equibatch_server::admin::Admin;
 use equibatch_tests::{
     admin::{get, value},
     images::ImageFolder,
-    memory::{MemoryServer, config, engine},
+    memory::{MemoryServer, config, engine, no_stream_is_open},
     process::{ServerProcess, server},
     receive::{receive, small},
 };
@@ -110,7 +111,9 @@ fn the_printed_configuration_is_a_configuration() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operator_hears_whether_it_lives_is_ready_and_what_it_did() {
     let images = pictures();
-    let server = MemoryServer::start(engine(images.root(), config(2, 1 << 26)));
+    let started = Instant::now();
+    let threads = 2;
+    let server = MemoryServer::start(engine(images.root(), config(threads, 1 << 26)));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let admin = Admin::default();
@@ -132,9 +135,7 @@ async fn the_operator_hears_whether_it_lives_is_ready_and_what_it_did() {
         .await
         .unwrap();
     let shown: usize = received.batches.iter().map(|batch| batch.labels.len()).sum();
-    while server.engine.open_streams() > 0 {
-        tokio::task::yield_now().await;
-    }
+    no_stream_is_open(&server.engine).await;
     let (_, metrics) = get("/metrics").await;
     let of_pictures = |name: &str| value(&metrics, &format!("{name}{{dataset=\"pictures\"}}"));
     assert_eq!(of_pictures("equibatch_images_total"), shown as f64);
@@ -153,7 +154,10 @@ async fn the_operator_hears_whether_it_lives_is_ready_and_what_it_did() {
     );
     assert_eq!(of_pictures("equibatch_streams_opened_total"), 1.0);
     assert_eq!(of_pictures("equibatch_streams"), 0.0);
-    assert!(of_pictures("equibatch_rendering_seconds_total") > 0.0);
+    // No thread can have rendered for longer than there was time.
+    let rendering = of_pictures("equibatch_rendering_seconds_total");
+    let most = threads as f64 * started.elapsed().as_secs_f64();
+    assert!(rendering > 0.0 && rendering <= most, "{rendering} s of {most} s");
     assert_eq!(
         value(&metrics, "equibatch_cache_misses_total"),
         shown as f64 / 3.0

@@ -22,6 +22,7 @@ use equibatch_tests::{
     memory::{MemoryServer, config},
     process::ServerProcess,
     receive::{open, small},
+    wait::{DEADLINE, eventually, eventually_async},
 };
 use serde_json::Value;
 
@@ -44,7 +45,7 @@ impl Source for Gated {
     fn read(&self, dataset: &Dataset, id: u32) -> Result<Vec<u8>, decode::Error> {
         let gate = self
             .opened
-            .wait_while(self.is_open.lock().unwrap(), |open| !*open);
+            .wait_timeout_while(self.is_open.lock().unwrap(), DEADLINE, |open| !*open);
         drop(gate.unwrap());
         self.read.lock().unwrap().push(dataset.name.clone());
         Files.read(dataset, id)
@@ -77,14 +78,16 @@ async fn of_the_second(weights: [Option<u32>; 2], count: usize) -> usize {
             ..small("train", epochs)
         };
         streams.push(open(&mut client, request).await.unwrap());
-        while server.engine.queued_streams() < streams.len() {
-            tokio::task::yield_now().await;
-        }
+        eventually_async("the streams stand in the queue", async || {
+            (server.engine.queued_streams() >= streams.len()).then_some(())
+        })
+        .await;
     }
     source.open();
-    while source.read.lock().unwrap().len() <= count {
-        tokio::task::yield_now().await;
-    }
+    eventually_async("all files are read", async || {
+        (source.read.lock().unwrap().len() > count).then_some(())
+    })
+    .await;
     let read = source.read.lock().unwrap();
     assert_eq!(read[0], "gate");
     read[1..=count].iter().filter(|name| *name == "two").count()
@@ -178,12 +181,10 @@ fn one_of_four_clients_is_stuck_and_costs_the_others_its_window_and_no_more() {
     drop(stuck);
     let of_pictures =
         |metrics: &str, name: &str| value(metrics, &format!("equibatch_{name}{{dataset=\"pictures\"}}"));
-    let metrics = loop {
+    let metrics = eventually("all streams are closed", || {
         let metrics = get(admin, "/metrics").1;
-        if of_pictures(&metrics, "streams") == 0.0 {
-            break metrics;
-        }
-    };
+        (of_pictures(&metrics, "streams") == 0.0).then_some(metrics)
+    });
     let made = of_pictures(&metrics, "cached_images_total") + of_pictures(&metrics, "decoded_images_total");
     let given = of_pictures(&metrics, "images_total");
     // 32 images an epoch in batches of 8, 20 epochs, three times.

@@ -4,7 +4,8 @@ use equibatch_tests::{
     images::ImageFolder,
     memory::{MemoryServer, config, engine},
     process::ServerProcess,
-    receive::{digest, next, open, receive, small},
+    receive::{digest, failure, next, open, receive, small},
+    wait::within,
 };
 use tonic::Code;
 
@@ -27,13 +28,7 @@ async fn sigterm_ends_the_process_well_and_its_stream_after_a_whole_batch() {
     let (_description, mut stream) = open(&mut client, small("train", 1_000_000)).await.unwrap();
     let mut received = vec![digest(&next(&mut stream).await.unwrap().unwrap())];
     server.terminate();
-    let status = loop {
-        match next(&mut stream).await {
-            Ok(Some(batch)) => received.push(digest(&batch)),
-            Ok(None) => panic!("the stream ended as if it were complete"),
-            Err(status) => break status,
-        }
-    };
+    let status = failure(&mut stream, |batch| received.push(digest(&batch))).await;
     assert_eq!(status.code(), Code::Unavailable, "{status}");
     assert!(status.message().contains("stopping"), "{status}");
     let common = received.len().min(undisturbed.len());
@@ -83,12 +78,9 @@ async fn a_stopping_server_says_so_before_it_is_gone() {
     let mut client = server.client().await;
     let (_description, mut stream) = open(&mut client, small("train", 1_000_000)).await.unwrap();
     server.stop();
-    assert_eq!(watch.message().await.unwrap().unwrap().status, 2, "NOT_SERVING");
-    let refused = loop {
-        if let Err(status) = next(&mut stream).await {
-            break status;
-        }
-    };
+    let told = within("health says more", watch.message()).await;
+    assert_eq!(told.unwrap().unwrap().status, 2, "NOT_SERVING");
+    let refused = failure(&mut stream, drop).await;
     assert_eq!(refused.code(), Code::Unavailable);
     let status = receive(&mut client, small("train", 1)).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable, "{status}");

@@ -6,7 +6,6 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use equibatch_proto::v1::{DescribeDatasetRequest, ElementType, Layout, ListDatasetsRequest, PositionToken};
@@ -17,7 +16,7 @@ use equibatch_server::{
 };
 use equibatch_tests::{
     images::ImageFolder,
-    memory::{MemoryServer, config, engine, engine_with},
+    memory::{MemoryServer, config, engine, engine_with, no_stream_is_open},
     receive::{Received, next, open, receive, small},
 };
 use tonic::Code;
@@ -387,7 +386,7 @@ async fn a_reader_that_does_not_read_stops_its_own_stream_only() {
         "{loads} images loaded for a reader of 16"
     );
     drop(unread);
-    eventually("the stream is closed", || server.engine.open_streams() == 0).await;
+    no_stream_is_open(&server.engine).await;
 }
 
 #[tokio::test]
@@ -405,7 +404,7 @@ async fn a_client_that_goes_leaves_nothing_behind() {
     assert_eq!(server.engine.open_streams(), 1);
     drop(stream);
     drop(client);
-    eventually("the stream is closed", || server.engine.open_streams() == 0).await;
+    no_stream_is_open(&server.engine).await;
     // What a full stream of one epoch loads from now on is all there is: nobody works for the one who left.
     let before = source.loads.load(Ordering::SeqCst);
     let received = receive(&mut server.client().await, small("valid", 1))
@@ -430,18 +429,6 @@ async fn streams_beyond_the_limit_are_refused_until_one_ends() {
     let status = receive(&mut client, small("valid", 1)).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
     drop(stream);
-    eventually("the stream is closed", || server.engine.open_streams() == 0).await;
+    no_stream_is_open(&server.engine).await;
     receive(&mut client, small("valid", 1)).await.unwrap();
-}
-
-/// Waits until `condition` holds, for half a minute at most.
-async fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let check = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), check)
-        .await
-        .unwrap_or_else(|_| panic!("not so: {what}"));
 }

@@ -22,6 +22,7 @@ use equibatch_server::{
 use equibatch_tests::{
     images::ImageFolder,
     memory::{config, engine, engine_with},
+    wait::within,
 };
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -84,7 +85,8 @@ fn known(batch: &Batch) -> (Position, blake3::Hash) {
 }
 
 async fn next(stream: &mut BatchStream) -> Option<(Position, blake3::Hash)> {
-    stream.next().await.map(|batch| known(&batch.expect("a batch")))
+    let batch = within("the next batch comes", stream.next()).await;
+    batch.map(|batch| known(&batch.expect("a batch")))
 }
 
 async fn all(stream: &mut BatchStream) -> Vec<(Position, blake3::Hash)> {

@@ -2,9 +2,12 @@
 
 use std::{
     fs::{self, File},
-    sync::Arc,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use equibatch_client::stream::{Batch, BatchRequest, Bottleneck, Patience, Servers, Split, Verdict};
@@ -62,6 +65,20 @@ fn assert_is(verdict: Verdict, expected: Bottleneck) {
 
 fn no_work(_batch: &Batch) {}
 
+/// How long this machine takes for a batch of `request` if nothing is in the way, as it is now: what is to be the bottleneck is made so
+/// many times slower.
+fn unhindered(address: &str, request: &BatchRequest) -> Duration {
+    let started = Instant::now();
+    let batches = AtomicU32::new(0);
+    verdicts(address, request, |_| {
+        batches.fetch_add(1, Relaxed);
+    });
+    started.elapsed() / batches.into_inner()
+}
+
+/// How many times slower that is.
+const SLOWER: u32 = 10;
+
 /// The lines of a log in JSON that have this message.
 fn lines(log: &str, message: &str) -> Vec<Value> {
     let lines = log
@@ -78,14 +95,13 @@ fn a_slow_trainer_is_named_on_both_sides() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     let server = ServerProcess::logging(File::create(&log).unwrap(), images.root(), &JSON);
-    let found = verdicts(&server.address, &request(), |_| {
-        thread::sleep(Duration::from_millis(20));
-    });
+    let pause = SLOWER * unhindered(&server.address, &request());
+    let found = verdicts(&server.address, &request(), |_| thread::sleep(pause));
     assert_eq!(found.len(), 2);
     assert_is(found[1], Bottleneck::Trainer);
     drop(server);
     let log = fs::read_to_string(&log).unwrap();
-    let used = lines(&log, "epoch used");
+    let used = lines(&log, "epoch used").split_off(2);
     assert_eq!(used.len(), 2, "{log}");
     for (epoch, (line, verdict)) in used.iter().zip(&found).enumerate() {
         assert_eq!(line["epoch"], epoch);
@@ -97,7 +113,7 @@ fn a_slow_trainer_is_named_on_both_sides() {
         );
     }
     let served = lines(&log, "epoch served");
-    assert_eq!(served.len(), 2, "{log}");
+    assert_eq!(served.len(), 4, "{log}");
     assert!(
         served.iter().all(|line| line["bottleneck"].is_null()),
         "said once: {log}"
@@ -109,13 +125,15 @@ fn a_slow_network_is_named() {
     let images = pictures();
     let server = ServerProcess::start(images.root(), &[]);
     let proxy = Proxy::to(&server.address);
-    proxy.slow_down(4e6);
-    // 16 images of 49 KB: more than 0.1 s each.
     let request = BatchRequest {
         batch_size: 16,
         image_size: 64,
         ..request()
     };
+    // Of four bytes for each of three channels.
+    let bytes = 16 * 64 * 64 * 3 * 4;
+    let pause = SLOWER * unhindered(&server.address, &request);
+    proxy.slow_down(f64::from(bytes) / pause.as_secs_f64());
     let found = verdicts(&proxy.address.to_string(), &request, no_work);
     assert_is(found[1], Bottleneck::Network);
 }
@@ -149,13 +167,14 @@ fn slow_augmentation_is_named_and_asking_two_servers_changes_nothing() {
     assert_eq!(logs.each_ref().map(steps), [8, 8]);
 }
 
-/// Files on a disk that takes its time.
-#[derive(Debug)]
-struct SlowDisk;
+/// Files on a disk that takes its time for each.
+#[derive(Debug, Default)]
+struct SlowDisk(Mutex<Duration>);
 
 impl Source for SlowDisk {
     fn read(&self, dataset: &Dataset, id: u32) -> Result<Vec<u8>, decode::Error> {
-        thread::sleep(Duration::from_millis(5));
+        let pause = *self.0.lock().unwrap();
+        thread::sleep(pause);
         Files.read(dataset, id)
     }
 }
@@ -164,7 +183,8 @@ impl Source for SlowDisk {
 fn a_slow_disk_is_named() {
     let images = pictures();
     let threads = tokio::runtime::Runtime::new().unwrap();
-    let engine = engine_with(images.root(), config(1, 0), Arc::new(SlowDisk));
+    let disk = Arc::new(SlowDisk::default());
+    let engine = engine_with(images.root(), config(1, 0), Arc::clone(&disk) as Arc<dyn Source>);
     let address = threads.block_on(async {
         let port = socket::Address::Tcp {
             host: "127.0.0.1".to_owned(),
@@ -179,7 +199,9 @@ fn a_slow_disk_is_named() {
         });
         address
     });
-    let found = verdicts(&address, &request(), no_work);
+    let request = request();
+    *disk.0.lock().unwrap() = SLOWER * unhindered(&address, &request) / request.batch_size;
+    let found = verdicts(&address, &request, no_work);
     assert_is(found[1], Bottleneck::Disk);
 }
 

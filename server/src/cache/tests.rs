@@ -2,6 +2,7 @@ use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::sync_channel;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
@@ -135,6 +136,9 @@ fn a_panic_is_passed_on_and_leaves_the_cache_working() {
     assert_eq!(resident(&cache), [1]);
 }
 
+/// How long one thread waits for another one.
+const DEADLINE: Duration = Duration::from_secs(60);
+
 /// Runs `others` gets of one key while a first one is being made, and then ends the first by `outcome`. Returns the results of the
 /// others.
 fn while_in_flight(cache: &Cache, outcome: fn() -> Result<Image, &'static str>) -> Vec<u8> {
@@ -146,12 +150,12 @@ fn while_in_flight(cache: &Cache, outcome: fn() -> Result<Image, &'static str>) 
             catch_unwind(AssertUnwindSafe(|| {
                 cache.get_or_insert_with(key(1), || {
                     begun.send(()).unwrap();
-                    may_go.recv().unwrap();
+                    may_go.recv_timeout(DEADLINE).unwrap();
                     outcome()
                 })
             }))
         });
-        has_begun.recv().unwrap();
+        has_begun.recv_timeout(DEADLINE).unwrap();
         let other = || {
             cache
                 .get_or_insert_with(key(1), || Ok::<_, &str>(image(98, 2)))
@@ -159,7 +163,12 @@ fn while_in_flight(cache: &Cache, outcome: fn() -> Result<Image, &'static str>) 
                 .pixels()[0]
         };
         let others: Vec<_> = (0..OTHERS).map(|_| scope.spawn(other)).collect();
+        let started = Instant::now();
         while cache.stats().shared < OTHERS {
+            assert!(
+                started.elapsed() < DEADLINE,
+                "the others do not wait for the first one"
+            );
             thread::yield_now();
         }
         go.send(()).unwrap();

@@ -42,11 +42,15 @@ impl Presence {
 
     /// How long there has been no request.
     pub(super) fn idle(&self) -> Duration {
+        self.idle_at(Instant::now())
+    }
+
+    fn idle_at(&self, now: Instant) -> Duration {
         let state = self.lock();
         if state.open > 0 {
             Duration::ZERO
         } else {
-            state.since.elapsed()
+            now.saturating_duration_since(state.since)
         }
     }
 
@@ -119,14 +123,24 @@ mod tests {
 
     #[test]
     fn a_connection_is_idle_from_the_end_of_its_last_request() {
+        let before = Instant::now();
         let presence = Presence::new();
-        std::thread::sleep(Duration::from_millis(2));
-        assert!(presence.idle() > Duration::ZERO, "nothing was asked yet");
+        let later = Instant::now() + Duration::from_secs(5);
+        let idle = presence.idle_at(later);
+        let since = later - idle;
+        assert!(
+            before <= since && idle >= Duration::from_secs(5),
+            "nothing was asked yet"
+        );
         let (first, second) = (presence.enter(), presence.enter());
         drop(first);
-        assert_eq!(presence.idle(), Duration::ZERO);
+        assert_eq!(presence.idle_at(later), Duration::ZERO);
+        let before = Instant::now();
         drop(second);
-        std::thread::sleep(Duration::from_millis(2));
-        assert!(presence.idle() > Duration::ZERO);
+        let since = later - presence.idle_at(later);
+        assert!(
+            (before..=Instant::now()).contains(&since),
+            "from the end of the last one"
+        );
     }
 }

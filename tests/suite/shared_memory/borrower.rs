@@ -1,18 +1,18 @@
 //! A reader in a process of its own, which can be killed.
 
 use std::{
-    io::{BufRead as _, BufReader, Write as _},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    io::Write as _,
+    process::{Child, ChildStdin, Command, Stdio},
 };
 
 use equibatch_client::stream::Way;
-use equibatch_tests::process::program;
+use equibatch_tests::process::{Lines, program};
 
 /// A process that holds batches.
 pub(super) struct Borrower {
     pub(super) child: Child,
     questions: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    answers: Lines,
 }
 
 impl Borrower {
@@ -25,7 +25,7 @@ impl Borrower {
             .unwrap();
         let mut borrower = Self {
             questions: child.stdin.take().unwrap(),
-            answers: BufReader::new(child.stdout.take().unwrap()),
+            answers: Lines::of(child.stdout.take().unwrap()),
             child,
         };
         assert_eq!(borrower.line(), format!("holding by {}", Way::SharedMemory));
@@ -33,9 +33,7 @@ impl Borrower {
     }
 
     fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.answers.read_line(&mut line).unwrap();
-        line.trim().to_owned()
+        self.answers.next().expect("a line")
     }
 
     pub(super) fn digests(&mut self) -> String {

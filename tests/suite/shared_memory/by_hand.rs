@@ -8,12 +8,13 @@ use equibatch_proto::v1::{
 use equibatch_tests::{
     process::ServerProcess,
     receive::{receive, small},
+    wait::{eventually_async, within},
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
-use super::{eventually, mapped, pictures, serve};
+use super::{mapped, pictures, serve, wait_for_nothing_mapped};
 
 type Requests = mpsc::Sender<StreamSharedBatchesRequest>;
 
@@ -45,7 +46,8 @@ fn open_by_hand(held: u32) -> Message {
 /// Where the next batch lies.
 async fn next_offset(stream: &mut Streaming<StreamBatchesResponse>) -> Result<u64, Status> {
     loop {
-        match stream.message().await?.and_then(|response| response.message) {
+        let message = within("the next batch comes", stream.message()).await?;
+        match message.and_then(|response| response.message) {
             Some(Kind::Description(description)) => assert!(description.memory.is_some()),
             Some(Kind::Batch(batch)) => {
                 assert!(batch.tensor.is_empty());
@@ -73,17 +75,19 @@ async fn a_reader_that_returns_what_it_has_not_got_loses_its_stream_only() {
         for message in messages {
             requests.send(request(message)).await.unwrap();
         }
-        let status = loop {
+        let status = eventually_async("the stream is broken off", async || {
             match next_offset(&mut stream).await {
                 // Returned twice, it may have been lent again between.
                 Ok(next) if trouble == "twice" => {
                     let release = Message::Release(Release { offset: next + 1 });
                     let _it_may_be_over = requests.send(request(release)).await;
+                    None
                 }
-                Ok(_) => {}
-                Err(status) => break status,
+                Ok(_) => None,
+                Err(status) => Some(status),
             }
-        };
+        })
+        .await;
         assert_eq!(status.code(), Code::InvalidArgument, "{trouble}: {status}");
     }
     assert!(
@@ -91,7 +95,7 @@ async fn a_reader_that_returns_what_it_has_not_got_loses_its_stream_only() {
             .await
             .is_ok()
     );
-    eventually("all memory is given back", || mapped(server.id()).is_empty());
+    wait_for_nothing_mapped(server.id());
 }
 
 #[tokio::test]
@@ -130,11 +134,8 @@ async fn a_reader_that_holds_everything_for_too_long_loses_its_stream() {
     let (server, _folder) = serve(&images, &["--reader-timeout", "1"]);
     let (_requests, stream) = by_hand(&server, open_by_hand(2)).await;
     let mut stream = stream.unwrap();
-    let status = loop {
-        if let Err(status) = next_offset(&mut stream).await {
-            break status;
-        }
-    };
+    let failure = async || next_offset(&mut stream).await.err();
+    let status = eventually_async("the stream is broken off", failure).await;
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
-    eventually("its memory is given back", || mapped(server.id()).is_empty());
+    wait_for_nothing_mapped(server.id());
 }

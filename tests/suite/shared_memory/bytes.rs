@@ -5,7 +5,7 @@ use std::path::Path;
 use equibatch_client::stream::{Servers, Way};
 use equibatch_tests::{process::client, receive::borrowed};
 
-use super::{AT_ONCE, by_port, descriptors, digests, eventually, mapped, open, pictures, serve};
+use super::{AT_ONCE, by_port, descriptors, digests, mapped, open, pictures, serve, wait_for_nothing_mapped};
 
 #[test]
 fn the_bytes_are_those_that_a_port_gives() {
@@ -17,7 +17,7 @@ fn the_bytes_are_those_that_a_port_gives() {
         assert_eq!(stream.ways(), Way::SharedMemory.to_string());
         assert_eq!(digests(&mut stream, usize::MAX), expected);
     }
-    eventually("all memory is given back", || mapped(server.id()).is_empty());
+    wait_for_nothing_mapped(server.id());
     assert_eq!(descriptors(server.id()), 0);
 }
 

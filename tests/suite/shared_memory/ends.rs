@@ -2,7 +2,11 @@
 
 use std::fs;
 
-use super::{borrower::Borrower, by_port, descriptors, digests, eventually, mapped, open, pictures, serve};
+use equibatch_tests::receive;
+
+use super::{
+    borrower::Borrower, by_port, descriptors, digests, mapped, open, pictures, serve, wait_for_nothing_mapped,
+};
 
 #[test]
 fn a_reader_that_returns_nothing_holds_its_own_memory_and_nobody_up() {
@@ -24,7 +28,7 @@ fn a_killed_reader_leaves_nothing() {
     assert_eq!(mapped(server.id()).len(), 1);
     assert_eq!(descriptors(server.id()), 0, "the mapping is enough");
     reader.kill();
-    eventually("its memory is given back", || mapped(server.id()).is_empty());
+    wait_for_nothing_mapped(server.id());
     // Its place is free, too.
     drop(Borrower::start(&server.address, 1));
     assert_eq!(left_over(), before);
@@ -90,9 +94,7 @@ fn a_server_that_stops_ends_its_streams_and_itself() {
     let held = stream.next_batch().unwrap().unwrap();
     let tensor = blake3::hash(&held.tensor);
     server.terminate();
-    let error = std::iter::repeat_with(|| stream.next_batch())
-        .find_map(Result::err)
-        .unwrap();
+    let error = receive::error(&mut stream);
     assert!(error.is_unavailable(), "{error}");
     assert_eq!(server.wait().code(), Some(0));
     assert_eq!(blake3::hash(&held.tensor), tensor);

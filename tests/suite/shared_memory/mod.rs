@@ -9,13 +9,10 @@ mod by_hand;
 mod bytes;
 mod ends;
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::{fs, time::Duration};
 
 use equibatch_client::stream::{BatchStream, Patience, Servers, Way};
-use equibatch_tests::{images::ImageFolder, process::ServerProcess, receive::borrowed};
+use equibatch_tests::{images::ImageFolder, process::ServerProcess, receive::borrowed, wait::eventually};
 use tempfile::TempDir;
 
 fn pictures() -> ImageFolder {
@@ -78,11 +75,9 @@ fn descriptors(process: u32) -> usize {
         .count()
 }
 
-/// Waits until `is_so`, which must come to be.
-fn eventually(what: &str, is_so: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !is_so() {
-        assert!(started.elapsed() < Duration::from_secs(60), "{what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+/// Waits until a process has given all its shared memory back.
+fn wait_for_nothing_mapped(process: u32) {
+    eventually("all memory is given back", || {
+        mapped(process).is_empty().then_some(())
+    });
 }
