@@ -37,7 +37,7 @@ use rayon::prelude::*;
 use serde::{Serialize, Serializer};
 
 use crate::{
-    dataset::{Dataset, Split},
+    dataset::{Dataset, Split, Warning},
     decode::DecodeOptions,
     verify::look::Look,
 };
@@ -216,6 +216,15 @@ pub fn verify(dataset: &Dataset, options: &Options, progress: &(impl Fn() + Sync
                 });
             }
             Err(finding) => findings.push(finding.clone()),
+        }
+    }
+    for warning in &dataset.warnings {
+        if let Warning::Unreadable { folder, reason } = warning {
+            findings.push(Finding {
+                kind: Kind::Unreadable,
+                path: folder.clone(),
+                detail: reason.clone(),
+            });
         }
     }
     findings.sort();
