@@ -93,15 +93,8 @@ impl ServerProcess {
         let mut line = String::new();
         let output = child.stdout.take().expect("standard output is a pipe");
         BufReader::new(output).read_line(&mut line).expect("a line");
-        let address = line
-            .trim()
-            .rsplit_once(" on ")
-            .unwrap_or_else(|| panic!("no address in {line:?}"))
-            .1;
-        Self {
-            address: address.to_owned(),
-            child,
-        }
+        let address = address_of(&line).unwrap_or_else(|| panic!("no address in {line:?}"));
+        Self { address, child }
     }
 
     /// A client, ready for batches of any size.
@@ -119,6 +112,11 @@ impl ServerProcess {
         client
             .expect("a connection")
             .max_decoding_message_size(usize::MAX)
+    }
+
+    /// Sends SIGHUP.
+    pub fn hang_up(&self) {
+        send(self.child.id(), libc::SIGHUP);
     }
 
     /// Sends SIGTERM.
@@ -176,6 +174,19 @@ impl Drop for ServerProcess {
         let _already_ended = self.child.kill();
         let _status = self.child.wait();
     }
+}
+
+/// Where a server listens, of the line with which it begins to serve: a sentence, or an object of JSON.
+fn address_of(line: &str) -> Option<String> {
+    let Ok(object) = serde_json::from_str::<serde_json::Value>(line) else {
+        return line
+            .trim()
+            .rsplit_once(" on ")
+            .map(|(_, address)| address.to_owned());
+    };
+    let addresses = object["addresses"].as_array()?.iter();
+    let addresses: Option<Vec<&str>> = addresses.map(serde_json::Value::as_str).collect();
+    Some(addresses?.join(", "))
 }
 
 /// Runs the server program to its end.
@@ -271,6 +282,20 @@ impl ClientProcess {
             if seen[start..].trim_start().starts_with(beginning) {
                 return;
             }
+        }
+    }
+
+    /// Waits until all `words` were written to standard error.
+    ///
+    /// # Panics
+    ///
+    /// Where that ends before.
+    pub fn wait_for_errors(&mut self, words: &[&str]) {
+        let mut lines = BufReader::new(self.child.stderr.take().expect("standard error is a pipe"));
+        let mut seen = String::new();
+        while !words.iter().all(|word| seen.contains(word)) {
+            let read = lines.read_line(&mut seen).expect("text");
+            assert!(read > 0, "not all of {words:?} is in:\n{seen}");
         }
     }
 

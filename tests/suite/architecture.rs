@@ -53,7 +53,7 @@ const SERVER: Rules = &[
         ],
     ),
     ("receive", &["memory"]),
-    ("admin", &["cache", "dataset", "pipeline"]),
+    ("admin", &["cache", "dataset", "pipeline", "service"]),
     ("sample_data", &["random"]),
     (
         "stats",
@@ -83,6 +83,7 @@ const SERVER: Rules = &[
             "sampling",
             "service",
             "stats",
+            "telemetry",
             "tensor",
             "verify",
         ],
@@ -140,7 +141,7 @@ const SERVER_WORDS: Rules = &[
     (
         "tokio",
         &[
-            "admin", "service", "receive", "pipeline", "bench", "lib", "main", "shutdown",
+            "admin", "service", "receive", "pipeline", "bench", "lib", "main", "reload", "shutdown",
         ],
     ),
     ("axum", &["admin"]),
