@@ -193,11 +193,11 @@ fn a_client_says_how_long_it_waits_for_its_server_and_when_it_is_back() {
         "--batch-size",
         "8",
         "--epochs",
-        "200",
+        "500",
         "--threads",
         "1",
     ]);
-    trainer.wait_for_line("2 ");
+    trainer.wait_for_line("7 ");
     first.kill();
     first.wait();
     let again = ServerProcess::listening(images.root(), &first.address, &[]);

@@ -46,7 +46,7 @@ pub enum Error {
         other: &'static str,
     },
     /// A word that names nothing.
-    #[error("recipe has no part {name:?}{}: there is {known}", near.map(|near| format!("; did you mean {near}?")).unwrap_or_default())]
+    #[error("recipe has no part {name:?}{}: there is {known}", near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default())]
     UnknownPart {
         /// The word.
         name: String,

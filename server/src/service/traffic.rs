@@ -93,9 +93,9 @@ impl Traffic {
     }
 
     /// Counts a refusal, and warns of it where the last warning of this kind is not of this second.
-    pub(super) fn refused(&self, refusal: Refusal, client: &Guest, reason: &str) {
+    pub(super) fn refused(&self, refusal: Refusal, client: &Guest, error: &str) {
         if let Some(unsaid) = self.0.refused[refusal as usize].count(Instant::now()) {
-            tracing::warn!(client = %client, kind = refusal.name(), reason, unsaid, "refused");
+            tracing::warn!(client = %client, kind = refusal.name(), error, unsaid, "refused");
         }
     }
 

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`Kind::Broken`] | no image: an error page, half a download, a format that is not read |
 //! | [`Kind::Refused`] | an image over the server's limits |
-//! | [`Kind::Unreadable`] | a file that the system does not let us read |
+//! | [`Kind::Unreadable`] | a file or a folder that the system does not let us read |
 //! | [`Kind::Extension`] | an image whose name says another format than its content, or none that is read |
 //! | [`Kind::Tiny`] | an image with a short side below a limit |
 //! | [`Kind::Blank`] | an image of one colour, or nearly |
