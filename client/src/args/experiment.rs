@@ -159,8 +159,10 @@ impl File<'_> {
                 format!("{name} is not known: there is {}", known.join(", ")),
             ));
         };
+        // By the name that errors use.
+        let long = arg.get_long().unwrap_or(name);
         let said =
-            said(arg, name, value).map_err(|reason| self.fail(Some(place), format!("{name}: {reason}")))?;
+            said(arg, long, value).map_err(|reason| self.fail(Some(place), format!("{name}: {reason}")))?;
         // A stage may say otherwise than what stands above: of equal flags the last one counts, different ones exclude one another.
         let said = said.into_iter().map(|word| match word.as_str() {
             "--unfreeze" => "--freeze=false".to_owned(),
