@@ -114,7 +114,20 @@ fn credentials(server: &Server) -> Result<Credentials, UsageError> {
         None => Server::token_of_the_environment(),
     };
     let token = token.map(|text| {
-        let is_no_token = || UsageError("a token is one word of printable ASCII characters".to_owned());
+        let place = match &server.token_file {
+            Some(path) => format!("--token-file {}", path.display()),
+            None => "EQUIBATCH_TOKEN".to_owned(),
+        };
+        let found = if text.trim().is_empty() {
+            "it is empty"
+        } else {
+            "it is something else"
+        };
+        let is_no_token = || {
+            UsageError(format!(
+                "{place}: a token is one word of printable ASCII characters; {found}"
+            ))
+        };
         Token::new(text.trim()).ok_or_else(is_no_token)
     });
     let roots = server.tls_ca.as_deref().map(|path| read("--tls-ca", path));
@@ -236,12 +249,20 @@ mod tests {
     }
 
     #[test]
-    fn freezing_is_said_in_three_ways_and_the_last_one_counts() {
+    fn freezing_is_said_in_three_ways_and_not_in_two_at_once() {
         let frozen = |arguments: &[&str]| train(arguments).setup.network.is_frozen();
         assert_eq!(frozen(&[]), None);
         assert_eq!(frozen(&["--freeze"]), Some(true));
         assert_eq!(frozen(&["--freeze=false"]), Some(false));
-        assert_eq!(frozen(&["--freeze", "--unfreeze"]), Some(false));
+        assert_eq!(frozen(&["--unfreeze"]), Some(false));
+        for both in [["--freeze", "--unfreeze"], ["--unfreeze", "--freeze=false"]] {
+            let all = ["client", "train"].into_iter().chain(both);
+            let message = Arguments::try_parse_from(all).expect_err("refused").to_string();
+            assert!(
+                message.contains("--freeze") && message.contains("--unfreeze"),
+                "{message}"
+            );
+        }
     }
 
     #[test]
@@ -291,10 +312,23 @@ mod tests {
             ["--arch", "resnet35"],
             ["--head", "wide"],
             ["--weights", "hf:a//b"],
+            ["--weight-decay", "-1"],
         ] {
             let all = ["client", "train"].into_iter().chain(arguments);
             let message = Arguments::try_parse_from(all).expect_err("refused").to_string();
             assert!(message.contains(arguments[0]), "{message}");
+            assert!(!message.contains("unexpected argument"), "{message}");
+        }
+        for (arguments, expected) in [
+            (["--epochs", "0"], "it must be a whole number of at least 1"),
+            (["--epochs", "-1"], "it must be a whole number of at least 1"),
+            (["--size", "16"], "it must be a whole number of at least 32"),
+            (["--threads", "0"], "it must be a whole number of at least 1"),
+            (["--lr", "-1"], "use a number above 0"),
+        ] {
+            let all = ["client", "train"].into_iter().chain(arguments);
+            let message = Arguments::try_parse_from(all).expect_err("refused").to_string();
+            assert!(message.contains(expected), "{message}");
         }
     }
 

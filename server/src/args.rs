@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use self::value::{at_least, within};
+
 mod bench;
 mod data;
 mod explain;
@@ -11,6 +13,7 @@ pub mod file;
 pub mod key;
 mod manual;
 mod preview;
+pub mod value;
 mod which;
 
 pub use bench::{Bench, Stage};
@@ -43,37 +46,50 @@ const EXIT_CODES: &str = "Exit codes:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve class folders until SIGINT or SIGTERM.
+    #[command(allow_negative_numbers = true)]
     Serve(Box<Serve>),
     /// Say whether `serve` could use a configuration file, and what is wrong with it if not.
+    #[command(allow_negative_numbers = true)]
     Check(Check),
     /// Ask a running server whether it serves: ends with 0 or 69, for health checks of containers.
+    #[command(allow_negative_numbers = true)]
     Health(Health),
     /// Fetch the images of lists of addresses into class folders.
+    #[command(allow_negative_numbers = true)]
     Download(Download),
     /// Look for broken, mislabelled, repeated and leaking images in class folders; delete, move or convert what is told.
+    #[command(allow_negative_numbers = true)]
     Verify(Verify),
     /// Say what is in class folders, and what each balance policy would make of it.
+    #[command(allow_negative_numbers = true)]
     Stats(Stats),
     /// Draw a small, unbalanced set of class folders to try things out with.
+    #[command(allow_negative_numbers = true)]
     SampleData(SampleData),
     /// Say what a recipe of augmentations means, or list all that one can be made of.
+    #[command(allow_negative_numbers = true)]
     Recipe(Recipe),
     /// Draw a labelled grid of a batch as training would see it, or one image beside augmentations of it.
+    #[command(allow_negative_numbers = true)]
     Preview(Preview),
     /// Say of which images a batch is made, and what happened to each, in numbers and as a picture.
+    #[command(allow_negative_numbers = true)]
     Explain(Explain),
     /// Measure what a batch costs on this machine, stage by stage.
+    #[command(allow_negative_numbers = true)]
     Bench(Bench),
     /// Print what makes a shell complete this program's options.
+    #[command(allow_negative_numbers = true)]
     Completions(Completions),
     /// Print this program's manual page, or write all of them.
+    #[command(allow_negative_numbers = true)]
     Man(Man),
 }
 
 /// Options of `check`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  server check server.toml                             silent where the file makes sense
+  server check server.toml                             says what would be served, or what makes no sense
   server check server.toml && systemctl restart equibatch
 
 Exit codes: 0 it makes sense, 66 no such file, 78 it does not: the line and the key are named.")]
@@ -149,11 +165,11 @@ pub struct Serve {
     pub tls_client_ca: Option<PathBuf>,
     /// Let in only clients with a token from this file: one a line, itself (16 characters at least) or sha256: and its hash, then a name
     /// for the log, then what it may, where that is not everything: datasets=A,B max-streams=N max-batch-bytes=SIZE max-image-size=PIXELS
-    /// max-epochs=N. The file is read again when it changes; streams whose token is gone end.
+    /// max-epochs=N weight=N. The file is read again when it changes; streams whose token is gone end.
     #[arg(long, value_name = "FILE")]
     pub tokens: Option<PathBuf>,
     /// Threads that decode and augment. Default: as many as this process may use processors.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = within(1..=1024_usize))]
     pub threads: Option<usize>,
     /// Decoded images kept in memory, at most. A number of bytes, or with KiB, MiB, GiB (KB, MB, GB). Default: half of the memory that
     /// is left to this process when it starts, by its control group's limit and by what the machine has.
@@ -170,29 +186,29 @@ pub struct Serve {
     #[arg(long, value_name = "SIZE", default_value = "1GiB")]
     pub max_batch_bytes: String,
     /// Largest height and width of images that may be asked for, in pixels.
-    #[arg(long, value_name = "PIXELS", default_value_t = 4096)]
+    #[arg(long, value_name = "PIXELS", default_value_t = 4096, value_parser = at_least(1_u32))]
     pub max_image_size: u32,
     /// Longest stream that may be asked for.
-    #[arg(long, value_name = "EPOCHS", default_value_t = 1_000_000)]
+    #[arg(long, value_name = "EPOCHS", default_value_t = 1_000_000, value_parser = at_least(1_u32))]
     pub max_epochs: u32,
     /// Streams that may be open at a time.
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least(1_usize))]
     pub max_streams: usize,
     /// Streams that one client may have open: the owner of a token, or without tokens whoever comes from one address.
-    #[arg(long, value_name = "N", default_value_t = 32)]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least(1_usize))]
     pub max_streams_per_client: usize,
     /// Connections that may be open at a time; one address may have a quarter of them.
-    #[arg(long, value_name = "N", default_value_t = 1024)]
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = at_least(1_usize))]
     pub max_connections: usize,
     /// A connection that has not begun to speak HTTP/2 within this is closed, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = at_least(1_u64))]
     pub greeting_timeout: u64,
     /// Close a connection on which nothing was asked for this many seconds; 0: never. A connection with an open stream is never idle.
-    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 900, value_parser = at_least(0_u64))]
     pub idle_timeout: u64,
     /// A stream whose reader takes nothing for this long ends with a status, in seconds; 0: it may take for ever. A client that validates its
     /// model reads nothing meanwhile.
-    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 900, value_parser = at_least(0_u64))]
     pub reader_timeout: u64,
     /// Send batches through the socket also to clients on this machine that could read them where they are made.
     #[arg(long)]
@@ -204,7 +220,7 @@ pub struct Serve {
     #[arg(long, value_name = "FRACTION", default_value_t = 0.2)]
     pub valid_fraction: f64,
     /// Seed of that choice.
-    #[arg(long, value_name = "N", default_value_t = 42)]
+    #[arg(long, value_name = "N", default_value_t = 42, value_parser = at_least(0_u64))]
     pub split_seed: u64,
     /// How that choice is made.
     #[arg(long, value_enum, default_value_t = Split::Stratified)]
@@ -213,7 +229,7 @@ pub struct Serve {
     #[arg(long)]
     pub ignore_orientation: bool,
     /// How long open streams may take to finish their batch when the server is told to stop, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = at_least(0_u64))]
     pub shutdown_grace: u64,
     /// Form of the log on standard error.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
@@ -262,10 +278,10 @@ pub struct SampleData {
     #[arg(long, value_name = "COUNTS", value_delimiter = ',')]
     pub counts: Vec<usize>,
     /// Further images of each class, in a folder `test`, to predict at the end.
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = at_least(0_usize))]
     pub test_count: usize,
     /// Equal seeds draw equal images.
-    #[arg(long, value_name = "N", default_value_t = 42)]
+    #[arg(long, value_name = "N", default_value_t = 42, value_parser = at_least(0_u64))]
     pub seed: u64,
 }
 

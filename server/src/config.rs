@@ -15,7 +15,7 @@ use crate::{
     pipeline::{EngineConfig, Limits},
     sample_data::{self, ClassSpec},
     service::{AccessFiles, ServiceConfig, TlsFiles, socket::Address},
-    size,
+    size, telemetry,
     tensor::TensorSpec,
 };
 
@@ -54,7 +54,7 @@ pub struct DatasetConfig {
 }
 
 /// What makes no sense on the command line.
-#[derive(Debug, PartialEq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An option with a value that it cannot have.
     #[error("{option} {value:?}: {reason}")]
@@ -72,6 +72,9 @@ pub enum Error {
     /// Two datasets of one name.
     #[error("--data: two datasets are named {0:?}; name them apart with NAME=DIR")]
     DuplicateName(String),
+    /// A filter of the log that is none.
+    #[error(transparent)]
+    Log(Box<telemetry::Error>),
     /// Lists that belong together and differ in length.
     #[error("--classes names {classes}, but --counts gives {counts} numbers")]
     Counts {
@@ -91,6 +94,7 @@ impl Error {
             Self::DuplicateName(_) => "--data",
             Self::Counts { .. } => "--counts",
             Self::Recipe(_) => "--recipe",
+            Self::Log(_) => "--log",
         }
     }
 }
@@ -99,6 +103,7 @@ impl TryFrom<&Serve> for Config {
     type Error = Error;
 
     fn try_from(args: &Serve) -> Result<Self, Error> {
+        telemetry::check(&args.log).map_err(|error| Error::Log(Box::new(error)))?;
         let defaults = EngineConfig::default();
         let admin = args.admin.as_deref().map(|text| host_and_port("--admin", text));
         Ok(Self {
@@ -119,7 +124,7 @@ impl TryFrom<&Serve> for Config {
                 ..ScanOptions::default()
             },
             engine: EngineConfig {
-                threads: threads(args.threads)?.unwrap_or(defaults.threads),
+                threads: threads(args.threads).unwrap_or(defaults.threads),
                 cache_bytes: match &args.cache_bytes {
                     Some(text) => bytes("--cache-bytes", text)?,
                     None => budget_from_cgroup(),
@@ -130,7 +135,7 @@ impl TryFrom<&Serve> for Config {
                 limits: Limits {
                     batch_bytes: batch_bytes(&args.max_batch_bytes)?,
                     image_size: image_size(args.max_image_size)?,
-                    epochs: at_least_one("--max-epochs", args.max_epochs)?,
+                    epochs: args.max_epochs,
                     open_streams: args.max_streams,
                     ..defaults.limits
                 },
@@ -295,17 +300,9 @@ fn host_and_port(option: &'static str, text: &str) -> Result<(String, u16), Erro
     Ok((host, port))
 }
 
-fn threads(typed: Option<usize>) -> Result<Option<NonZeroUsize>, Error> {
-    let checked = |threads: usize| {
-        NonZeroUsize::new(threads)
-            .filter(|threads| threads.get() <= 1024)
-            .ok_or_else(|| Error::Value {
-                option: "--threads",
-                value: threads.to_string(),
-                reason: "it must be from 1 to 1024",
-            })
-    };
-    typed.map(checked).transpose()
+/// The command line has none, or at least one.
+fn threads(typed: Option<usize>) -> Option<NonZeroUsize> {
+    typed.and_then(NonZeroUsize::new)
 }
 
 /// The command line has certificate and key together or not at all.
@@ -325,18 +322,6 @@ fn fraction(option: &'static str, value: f64) -> Result<f64, Error> {
             option,
             value: value.to_string(),
             reason: "it must be from 0 to 1",
-        })
-    }
-}
-
-fn at_least_one(option: &'static str, value: u32) -> Result<u32, Error> {
-    if value > 0 {
-        Ok(value)
-    } else {
-        Err(Error::Value {
-            option,
-            value: value.to_string(),
-            reason: "it must be at least 1",
         })
     }
 }
@@ -410,7 +395,11 @@ mod tests {
             ("localhost:7", "localhost", 7),
         ] {
             let host = host.to_owned();
-            assert_eq!(address(text, 0o600), Ok(Address::Tcp { host, port }), "{text}");
+            assert_eq!(
+                address(text, 0o600).unwrap(),
+                Address::Tcp { host, port },
+                "{text}"
+            );
         }
         for text in [
             "50051",
@@ -449,15 +438,14 @@ mod tests {
         for (args, option) in [
             (&["--data", "=x"][..], "--data"),
             (&["--data", "a=x", "--data", "a=y"], "--data"),
-            (&["--data", "x", "--threads", "0"], "--threads"),
             (&["--data", "x", "--valid-fraction", "1.5"], "--valid-fraction"),
             (&["--data", "x", "--valid-fraction", "NaN"], "--valid-fraction"),
             (&["--data", "x", "--max-batch-bytes", "5GiB"], "--max-batch-bytes"),
-            (&["--data", "x", "--max-epochs", "0"], "--max-epochs"),
             (&["--data", "x", "--max-image-size", "4097"], "--max-image-size"),
             (&["--data", "x", "--listen", "here"], "--listen"),
             (&["--data", "x", "--socket-mode", "888"], "--socket-mode"),
             (&["--data", "x", "--admin", "unix:x"], "--admin"),
+            (&["--data", "x", "--log", "loud"], "--log"),
         ] {
             let error = config(args).unwrap_err().to_string();
             assert!(error.starts_with(option), "{error}");

@@ -110,6 +110,9 @@ pub enum Error {
     Transport(#[from] tonic::transport::Error),
 }
 
+/// Quarantined files of a dataset that are named in the log when it is opened.
+const NAMED_FILES: usize = 20;
+
 /// Scans the datasets and starts the workers. Reads the header of every image: not for an async thread.
 ///
 /// # Errors
@@ -125,12 +128,22 @@ pub fn open(config: &Config) -> Result<Engine, Error> {
         for warning in &dataset.warnings {
             tracing::warn!(dataset = name, "{warning}");
         }
-        for file in &dataset.quarantine {
+        let (named, rest) = dataset
+            .quarantine
+            .split_at(dataset.quarantine.len().min(NAMED_FILES));
+        for file in named {
             tracing::warn!(
                 dataset = name,
                 sample = file.path,
-                reason = file.reason,
+                error = file.reason,
                 "image quarantined"
+            );
+        }
+        if !rest.is_empty() {
+            tracing::warn!(
+                dataset = name,
+                files = rest.len(),
+                "more images quarantined: `server verify` names them"
             );
         }
         Ok(dataset)

@@ -3,7 +3,6 @@
 use std::{
     io::{self, Write as _},
     process::ExitCode,
-    sync::Arc,
 };
 
 use anyhow::Context as _;
@@ -11,22 +10,24 @@ use equibatch_server::{
     Error,
     admin::Admin,
     args::{
-        Command, SampleData, Serve,
+        Command, LogFormat, SampleData, Serve,
         file::{self, File, Parsed},
     },
     config::Config,
     dataset::Split,
-    pipeline::{Engine, Served},
+    pipeline::Engine,
     run, sample_data,
     service::{Access, AccessFiles, socket::Sockets},
     telemetry,
 };
 use exit::{Failure, INPUT, SOFTWARE, SYSTEM, USAGE};
 use mimalloc::MiMalloc;
+use serde_json::json;
 use tokio::net::TcpListener;
 
 mod command;
 mod exit;
+mod reload;
 mod shutdown;
 
 /// Gives memory back slowly, so that buffers of half a megabyte that come and go with every frame and image are not new pages each time.
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
     };
     let outcome = match &parsed.arguments.command {
         Command::Serve(args) if args.print_config => print_config(args, &parsed),
-        Command::Serve(args) => serve(args, parsed.file.as_ref()),
+        Command::Serve(args) => serve(args, &parsed),
         Command::Check(args) => command::check(args),
         Command::Health(args) => command::health(args),
         Command::Verify(args) => command::verify(args),
@@ -59,20 +60,34 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main]
-async fn serve(args: &Serve, file: Option<&File>) -> Result<(), Failure> {
-    let config = Config::try_from(args).map_err(|error| exit::misuse(error, file))?;
+async fn serve(args: &Serve, parsed: &Parsed) -> Result<(), Failure> {
+    let config = config(args, parsed.file.as_ref())?;
     let telemetry = telemetry::start(args.log_format, &args.log, args.otlp.as_deref())
         .map_err(|error| USAGE.failure(error))?;
-    let served = serve_as(config).await;
+    let hangups = shutdown::hangups().map_err(|error| SYSTEM.failure(error))?;
+    let access = Access::load(&config.access).map_err(|error| INPUT.failure(error))?;
+    tokio::spawn(reload::at(
+        hangups,
+        parsed.to_toml(),
+        access.clone(),
+        telemetry.shown(),
+    ));
+    let served = serve_as(config, access, args.log_format).await;
     let flushed = tokio::task::spawn_blocking(move || telemetry.finish());
     flushed.await.map_err(|panic| SOFTWARE.failure(panic))?;
     served
 }
 
-async fn serve_as(config: Config) -> Result<(), Failure> {
+/// What the options mean.
+fn config(args: &Serve, file: Option<&File>) -> Result<Config, Failure> {
+    Config::try_from(args).map_err(|error| exit::misuse(error, file))
+}
+
+async fn serve_as(config: Config, access: Access, format: LogFormat) -> Result<(), Failure> {
     let signals = shutdown::Signals::install().map_err(|error| SYSTEM.failure(error))?;
     let mut service = config.service.clone();
-    service.access = Access::load(&config.access).map_err(|error| INPUT.failure(error))?;
+    service.access = access;
+    introduce(&config, &service.access);
     let sockets = Sockets::bind(&config.listen).await;
     let sockets = sockets.map_err(|error| SYSTEM.failure(error))?;
     let admin = answer_operator(&config).await?;
@@ -86,7 +101,7 @@ async fn serve_as(config: Config) -> Result<(), Failure> {
     };
     // Not before there is something to serve: what fails, fails with one sentence.
     warn_of_exposure(&access, &sockets).map_err(|error| SYSTEM.failure(error))?;
-    announce(&engine, &sockets).map_err(|error| SYSTEM.failure(error))?;
+    announce(&engine, &sockets, format).map_err(|error| SYSTEM.failure(error))?;
     admin.ready(engine.clone());
     let stopped = async {
         stopped.await;
@@ -97,7 +112,7 @@ async fn serve_as(config: Config) -> Result<(), Failure> {
 
 /// Answers the operator, where that is wanted, until the process ends.
 async fn answer_operator(config: &Config) -> Result<Admin, Failure> {
-    let admin = Admin::default();
+    let admin = Admin::of(config.service.traffic.clone());
     if let Some((host, port)) = &config.admin {
         let listener = TcpListener::bind((host.as_str(), *port)).await;
         let listener = listener
@@ -112,16 +127,33 @@ async fn answer_operator(config: &Config) -> Result<Admin, Failure> {
 
 /// All options, as a file that says the same, where they have a meaning.
 fn print_config(args: &Serve, parsed: &Parsed) -> Result<(), Failure> {
-    Config::try_from(args).map_err(|error| exit::misuse(error, parsed.file.as_ref()))?;
+    config(args, parsed.file.as_ref())?;
     write!(io::stdout(), "{}", parsed.to_toml()).map_err(|error| SYSTEM.failure(error))
 }
 
-/// Says what the sockets give away.
+/// Says which program this is, and who may come in.
+fn introduce(config: &Config, access: &Access) {
+    let tls = config.access.tls.as_ref();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        process = std::process::id(),
+        threads = config.engine.threads,
+        cache_bytes = config.engine.cache_bytes,
+        tls = tls.is_some(),
+        client_certificates = tls.is_some_and(|tls| tls.client_ca.is_some()),
+        tokens = access.tokens(),
+        "starting"
+    );
+}
+
+/// Says where clients can connect, and what the sockets give away.
 fn warn_of_exposure(access: &AccessFiles, sockets: &Sockets) -> io::Result<()> {
+    for address in sockets.addresses()? {
+        tracing::info!(address, "listening");
+    }
     let has_client_ca = access.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
     for address in sockets.ports()? {
         if address.ip().is_loopback() {
-            tracing::info!(%address, "listening on this machine only");
             continue;
         }
         if access.tokens.is_none() && !has_client_ca {
@@ -134,33 +166,49 @@ fn warn_of_exposure(access: &AccessFiles, sockets: &Sockets) -> io::Result<()> {
     Ok(())
 }
 
-/// One line that says what is served where, for whoever waits for it.
-fn announce(engine: &Engine, sockets: &Sockets) -> io::Result<()> {
-    let count = |served: &Arc<Served>, split: &Split| {
-        let images: u32 = served.dataset().counts(*split).iter().sum();
-        format!("{images} {}", split.name())
-    };
-    let dataset = |served: &Arc<Served>| {
+/// One line that says what is served where, for whoever waits for it: a sentence, or where the log is JSON, an object. The log says the same, and
+/// more, of each dataset.
+fn announce(engine: &Engine, sockets: &Sockets, format: LogFormat) -> io::Result<()> {
+    let addresses = sockets.addresses()?;
+    let (mut sentences, mut objects) = (vec![], vec![]);
+    for served in engine.datasets() {
         let dataset = served.dataset();
-        let splits: Vec<String> = dataset
-            .splits()
+        let [train, valid, test] = Split::ALL.map(|split| dataset.counts(split).iter().sum::<u32>());
+        let (name, classes, quarantined) = (&dataset.name, dataset.classes.len(), dataset.quarantine.len());
+        let fingerprint = dataset.fingerprint.to_string();
+        tracing::info!(
+            dataset = name,
+            fingerprint,
+            classes,
+            train,
+            valid,
+            test,
+            quarantined,
+            warnings = dataset.warnings.len(),
+            "serving dataset"
+        );
+        let counts = [(train, "train"), (valid, "valid"), (test, "test")];
+        let counts: Vec<String> = counts
             .iter()
-            .map(|split| count(served, split))
+            .filter(|(images, _)| *images > 0)
+            .map(|(images, split)| format!("{images} {split}"))
             .collect();
-        format!(
-            "{} ({} classes; images: {})",
-            dataset.name,
-            dataset.classes.len(),
-            splits.join(", ")
-        )
-    };
-    let datasets: Vec<String> = engine.datasets().iter().map(dataset).collect();
-    writeln!(
-        io::stdout(),
-        "serving {} on {}",
-        datasets.join(", "),
-        sockets.addresses()?.join(", ")
-    )
+        sentences.push(format!(
+            "{name} ({classes} classes; images: {})",
+            counts.join(", ")
+        ));
+        objects.push(json!({
+            "name": name, "fingerprint": fingerprint, "classes": classes, "train": train, "valid": valid, "test": test,
+        }));
+    }
+    let (sentences, listed) = (sentences.join(", "), addresses.join(", "));
+    match format {
+        LogFormat::Text => writeln!(io::stdout(), "serving {sentences} on {listed}"),
+        LogFormat::Json => {
+            let line = json!({ "message": "serving", "datasets": objects, "addresses": addresses });
+            writeln!(io::stdout(), "{line}")
+        }
+    }
 }
 
 fn failure(error: Error) -> Failure {

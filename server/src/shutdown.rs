@@ -1,4 +1,4 @@
-//! The signals that end the server.
+//! The signals that end the server, and the one that has it read its files again.
 
 use std::io;
 
@@ -9,6 +9,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
+}
+
+/// The signal by which supervisors ask a process to read its configuration again.
+///
+/// # Errors
+///
+/// Where the system refuses a handler.
+pub(crate) fn hangups() -> io::Result<Signal> {
+    signal(SignalKind::hangup())
 }
 
 impl Signals {

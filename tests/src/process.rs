@@ -100,9 +100,7 @@ impl ServerProcess {
             child,
         };
         let line = Lines::of(output).next().unwrap_or_default();
-        let address = line.trim().rsplit_once(" on ");
-        let (_, address) = address.unwrap_or_else(|| panic!("no address in {line:?}"));
-        address.clone_into(&mut server.address);
+        server.address = address_of(&line).unwrap_or_else(|| panic!("no address in {line:?}"));
         server
     }
 
@@ -121,6 +119,11 @@ impl ServerProcess {
         client
             .expect("a connection")
             .max_decoding_message_size(usize::MAX)
+    }
+
+    /// Sends SIGHUP.
+    pub fn hang_up(&self) {
+        send(self.child.id(), libc::SIGHUP);
     }
 
     /// Sends SIGTERM.
@@ -178,6 +181,19 @@ impl Drop for ServerProcess {
         let _already_ended = self.child.kill();
         let _status = self.child.wait();
     }
+}
+
+/// Where a server listens, of the line with which it begins to serve: a sentence, or an object of JSON.
+fn address_of(line: &str) -> Option<String> {
+    let Ok(object) = serde_json::from_str::<serde_json::Value>(line) else {
+        return line
+            .trim()
+            .rsplit_once(" on ")
+            .map(|(_, address)| address.to_owned());
+    };
+    let addresses = object["addresses"].as_array()?.iter();
+    let addresses: Option<Vec<&str>> = addresses.map(serde_json::Value::as_str).collect();
+    Some(addresses?.join(", "))
 }
 
 /// Runs the server program to its end.
@@ -321,6 +337,23 @@ impl ClientProcess {
         }
         let (seen, errors) = (seen.join("\n"), self.errors());
         panic!("no line begins with {beginning:?} in:\n{seen}\n{errors}");
+    }
+
+    /// Waits until all `words` were written to standard error.
+    ///
+    /// # Panics
+    ///
+    /// Where that ends before.
+    pub fn wait_for_errors(&mut self, words: &[&str]) {
+        let mut seen = String::new();
+        for line in Lines::of(self.child.stderr.take().expect("standard error is a pipe")) {
+            seen.push_str(&line);
+            seen.push('\n');
+            if words.iter().all(|word| seen.contains(word)) {
+                return;
+            }
+        }
+        panic!("not all of {words:?} is in:\n{seen}");
     }
 
     /// Sends SIGINT, as Ctrl-C does.

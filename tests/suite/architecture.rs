@@ -55,7 +55,7 @@ const SERVER: Rules = &[
     ),
     ("size", &[]),
     ("receive", &["memory"]),
-    ("admin", &["cache", "dataset", "pipeline"]),
+    ("admin", &["cache", "dataset", "pipeline", "service"]),
     ("sample_data", &["random"]),
     (
         "stats",
@@ -86,6 +86,7 @@ const SERVER: Rules = &[
             "service",
             "size",
             "stats",
+            "telemetry",
             "tensor",
             "verify",
         ],
@@ -145,7 +146,7 @@ const SERVER_WORDS: Rules = &[
     (
         "tokio",
         &[
-            "admin", "service", "receive", "pipeline", "bench", "lib", "main", "shutdown",
+            "admin", "service", "receive", "pipeline", "bench", "lib", "main", "reload", "shutdown",
         ],
     ),
     ("axum", &["admin"]),

@@ -357,7 +357,7 @@ fn what_cannot_be_exported_is_named() {
         (
             vec!["export", "nowhere", "--opset", "12", "--out", &*out],
             64,
-            "12 is not in 13..=23",
+            "a whole number from 13 to 23",
         ),
     ] {
         let output = client(&arguments);

@@ -3,7 +3,12 @@
 use std::{net::TcpListener, thread, time::Duration};
 
 use equibatch_client::stream::{Balance, Batch, BatchRequest, BatchStream, Patience, Servers, Split};
-use equibatch_tests::{images::ImageFolder, process::ServerProcess, proxy::Proxy, receive};
+use equibatch_tests::{
+    images::ImageFolder,
+    process::{ClientProcess, ServerProcess},
+    proxy::Proxy,
+    receive,
+};
 
 const EPOCHS: u32 = 30;
 
@@ -165,6 +170,38 @@ fn nobody_is_left_and_the_error_says_so() {
     let message = receive::error(&mut stream).to_string();
     assert!(message.contains(&server.address), "{message}");
     assert!(message.contains("did not come back within 1 s"), "{message}");
+}
+
+#[test]
+fn a_client_says_how_long_it_waits_for_its_server_and_when_it_is_back() {
+    let images = pictures();
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("run");
+    let mut first = ServerProcess::start(images.root(), &[]);
+    let mut trainer = ClientProcess::start(&[
+        "train",
+        "--server",
+        &first.address,
+        "--out",
+        out.to_str().expect("UTF-8"),
+        "--arch",
+        "resnet18@4",
+        "--size",
+        "32",
+        "--batch-size",
+        "8",
+        "--epochs",
+        "500",
+        "--threads",
+        "1",
+    ]);
+    trainer.wait_for_line("7 ");
+    first.kill();
+    first.wait();
+    let again = ServerProcess::listening(images.root(), &first.address, &[]);
+    let words = ["waiting up to 300 s", "--retry-for", "the server is back after"];
+    trainer.wait_for_errors(&words);
+    drop(again);
 }
 
 #[test]

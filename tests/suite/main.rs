@@ -36,6 +36,7 @@ mod network;
 mod networks;
 mod objective;
 mod operator;
+mod own_trainer;
 mod pictures;
 mod predict;
 mod recipes;

@@ -3,6 +3,7 @@
 use std::{ops::RangeInclusive, path::PathBuf};
 
 use clap::{Args, builder::FalseyValueParser};
+use equibatch_server::args::value::at_least;
 
 use super::Objective;
 use crate::{
@@ -41,10 +42,10 @@ pub struct Images {
     #[arg(long, value_name = "NAME")]
     pub dataset: Option<String>,
     /// Images per step; with --accumulate N, N times as many. [default: 64]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
+    #[arg(long, value_name = "N", value_parser = at_least(2_u32))]
     pub batch_size: Option<u32>,
     /// Height and width of the images, in pixels. [default: 224]
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(32..))]
+    #[arg(long, value_name = "PIXELS", value_parser = at_least(32_u32))]
     pub size: Option<u32>,
     /// How often each class is drawn: oversample (all classes as often as the largest), undersample, natural (as they are), power:X
     /// between natural (0) and oversample (1), effective:BETA (by the effective number of images), or weights:CLASS=W,... in these
@@ -53,7 +54,7 @@ pub struct Images {
     pub balance: Option<Balance>,
     /// Images of an epoch, however many there are: classes are drawn in the same proportions, more or less often. Epochs of different
     /// policies become equally long by it. [default: what --balance makes of the images]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = at_least(1_u64))]
     pub images_per_epoch: Option<u64>,
     /// Augmentation: a preset such as none, fastai, light or flip-only, parts such as 'flip rotate(10)', or both; `server recipe` lists
     /// them all. [default: fastai]
@@ -72,7 +73,7 @@ pub struct Images {
     #[arg(long, value_name = "R,G,B", value_parser = channels(1e-3..=10.0))]
     pub std: Option<[f32; 3]>,
     /// Seeds batches, augmentation, initial weights and dropout. [default: 42]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least(0_u64))]
     pub seed: Option<u64>,
 }
 
@@ -103,13 +104,13 @@ pub struct Network {
     pub load: Option<PathBuf>,
     /// Train only the head and all batch norms, and leave the rest of the body as it is: cheaper, and safe while the head knows
     /// nothing. [default: with --weights]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", overrides_with = "unfreeze")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", conflicts_with = "unfreeze")]
     pub freeze: Option<bool>,
     /// Train everything: --freeze=false.
-    #[arg(long, overrides_with = "freeze")]
+    #[arg(long)]
     pub unfreeze: bool,
     /// Decoupled weight decay. [default: 0.01]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", value_parser = decay)]
     pub weight_decay: Option<f32>,
     /// Use what was fetched from the hub before, and no network.
     #[arg(long, env = "HF_HUB_OFFLINE", value_parser = FalseyValueParser::new())]
@@ -141,6 +142,14 @@ impl Network {
             progress: std::io::IsTerminal::is_terminal(&std::io::stderr()),
         }
     }
+}
+
+fn decay(text: &str) -> Result<f32, String> {
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number: &f32| *number >= 0.0 && number.is_finite());
+    number.ok_or_else(|| "it must be a number of at least 0".to_owned())
 }
 
 /// Reads three numbers of a range, separated by commas.

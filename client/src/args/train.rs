@@ -3,6 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
+use equibatch_server::args::value::{at_least, some};
 
 use super::{Execution, Keep, Server, Setup, Shown};
 use crate::{runtime::Operators, schedule::LearningRates};
@@ -47,11 +48,11 @@ pub struct Train {
     )]
     pub shown: Shown,
     /// Passes over the training images. [default: 10]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = at_least(1_u32))]
     pub epochs: Option<u32>,
     /// Peak learning rate of the one-cycle schedule: 3e-3 for all layers, ..3e-3 for the head and a tenth for the rest, 1e-5..1e-2
     /// spread over the layer groups. `found` in the place of a number is where --find-lr sees the steepest descent. [default: 3e-3]
-    #[arg(long, value_name = "RATE", value_parser = LearningRates::checked)]
+    #[arg(long, visible_alias = "lr", value_name = "RATE", value_parser = LearningRates::checked)]
     pub max_lr: Option<String>,
     /// Before training, sweep over learning rates as `client find-lr` does, and leave the plot in the run's folder.
     #[arg(long)]
@@ -63,7 +64,7 @@ pub struct Train {
     )]
     pub keep: Keep,
     /// Batches to keep ready.
-    #[arg(long, value_name = "N", default_value = "3")]
+    #[arg(long, value_name = "N", default_value = "3", value_parser = some)]
     pub prefetch: NonZeroUsize,
     /// Train the stages of a file, one after the other: a table `[[stage]]` each, whose keys are flags of this command; keys above them
     /// hold for all stages, and what is typed wins over both. `reference` is a file that is built in: 4 epochs with a frozen body, then

@@ -28,7 +28,7 @@ use crate::{
         run::{self, RunConfig, RunFolder},
     },
     runtime::Runtime,
-    stream::{DatasetDescription, Split},
+    stream::{DatasetDescription, Servers, Split},
 };
 
 /// Trains every arm with every seed, judges each on the same images, and compares. What was done before in the same folder is not done
@@ -51,6 +51,13 @@ pub(super) fn run(args: &Compare) -> Result<Exit> {
     };
     let servers = &trainer.means.servers;
     ask_for_images(servers, &mut settled)?;
+    let images = images_per_epoch(args, &settled, servers)?;
+    settled.images_per_epoch = Some(images);
+    trainer.voice.say(&format!(
+        "every way of training takes {} steps of {} images an epoch (--images-per-epoch {images})",
+        images / u64::from(settled.images_per_step()),
+        settled.images_per_step()
+    ));
     let description = servers.describe(&settled.dataset)?;
     let rarest = rarest(&description, args.split)?;
     let has_new_images = description.images(Split::Test) > 0;
@@ -134,6 +141,23 @@ fn rarest(description: &DatasetDescription, split: Split) -> Result<usize, Usage
     Ok(fewest.map_or(0, |(label, _)| label))
 }
 
+/// Images of an epoch, the same for all arms, so that none is better for taking more steps: what was typed, or the most that the balance of
+/// any arm makes of the images.
+fn images_per_epoch(args: &Compare, settled: &RunConfig, servers: &Servers) -> Result<u64> {
+    if let Some(images) = settled.images_per_epoch {
+        return Ok(images);
+    }
+    let mut most = 0;
+    for arm in &args.arms {
+        let mut config = RunConfig {
+            balance: arm.balance.clone(),
+            ..settled.clone()
+        };
+        most = ask_for_images(servers, &mut config)?.images_per_epoch.max(most);
+    }
+    Ok(most)
+}
+
 /// The folder of the comparison: the same for the same command, so that it goes on where it stopped.
 fn folder(args: &Compare, settled: &RunConfig) -> PathBuf {
     let named = args.train.out.clone();
@@ -149,6 +173,7 @@ fn arguments(args: &Compare, settled: &RunConfig, (arm, seed): (&Arm, u64), run:
     images.dataset = Some(settled.dataset.clone());
     images.balance = Some(arm.balance.clone());
     images.seed = Some(seed);
+    images.images_per_epoch = settled.images_per_epoch;
     // As the server understands it, so that it can be compared with what an earlier run has noted.
     images.recipe = Some(settled.recipe.clone());
     train.setup.objective.class_weights = Some(arm.class_weights);

@@ -129,9 +129,13 @@ impl Error {
         }
         let reason = reason(status);
         match status.code() {
-            Code::Unauthenticated | Code::PermissionDenied => Self::Denied { address, reason },
+            Code::Unauthenticated | Code::PermissionDenied => Self::denied(address, reason),
             // A server that wants a certificate says so after the handshake; of that, HTTP/2 keeps the words only.
-            _ if reason.starts_with("received fatal alert") => Self::Denied { address, reason },
+            _ if reason.starts_with("received fatal alert") => Self::denied(address, reason),
+            _ if status.source().is_some_and(is_no_http) => Self::NotAServer {
+                address,
+                reason: PERHAPS_TLS.to_owned(),
+            },
             // A connection that closes under a request cancels it; no server answers so.
             Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
                 Self::Unreachable { address, reason }
@@ -149,13 +153,30 @@ impl Error {
     fn from_tls(address: String, error: &rustls::Error) -> Self {
         let reason = error.to_string();
         match error {
-            rustls::Error::AlertReceived(_) => Self::Denied { address, reason },
+            rustls::Error::AlertReceived(_) => Self::denied(address, reason),
             rustls::Error::InvalidMessage(_) => Self::NotAServer {
                 address,
-                reason: "it does not speak TLS".to_owned(),
+                reason: "it does not speak TLS: leave https:// out if the connection need not be encrypted"
+                    .to_owned(),
+            },
+            rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => Self::Untrusted {
+                address,
+                reason: format!(
+                    "{reason}; if its certificate is of an authority of your own, name that one's root with --tls-ca FILE"
+                ),
             },
             _ => Self::Untrusted { address, reason },
         }
+    }
+
+    /// Adds which option shows the server what it wants to see.
+    fn denied(address: String, mut reason: String) -> Self {
+        if reason.contains("CertificateRequired") {
+            reason.push_str("; show a certificate with --tls-cert FILE --tls-key FILE");
+        } else if reason.contains("token") {
+            reason.push_str("; name the file of yours with --token-file FILE, or set EQUIBATCH_TOKEN");
+        }
+        Self::Denied { address, reason }
     }
 
     /// The end of a stream, after the batch described by `at`.
@@ -171,6 +192,17 @@ impl Error {
             _ => Self::from_status(address, status),
         }
     }
+}
+
+/// What is most likely the matter with a server whose first bytes are no HTTP/2.
+const PERHAPS_TLS: &str = "its answer is no HTTP/2; if it serves with TLS, write https:// before the address";
+
+/// Whether what came was no HTTP/2. A server of TLS answers a request in the clear by an alert, the first bytes of which look like the head of a
+/// frame that is far too large.
+fn is_no_http(error: &(dyn std::error::Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    let mut reasons = causes.filter_map(|cause| cause.downcast_ref::<h2::Error>()?.reason());
+    reasons.any(|reason| matches!(reason, h2::Reason::FRAME_SIZE_ERROR | h2::Reason::PROTOCOL_ERROR))
 }
 
 /// A server that cannot be connected to.

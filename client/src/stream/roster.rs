@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::watch, time};
+use tokio::{
+    sync::watch,
+    time::{self, Instant},
+};
 
 use super::{
     Error, Patience,
@@ -31,6 +34,8 @@ pub(super) struct Roster {
 struct Standing {
     /// Why it is not asked; `None`: it is well.
     trouble: Option<Error>,
+    /// When it was well for the last time.
+    since: Option<Instant>,
     /// In a row, since its last batch.
     failures: u32,
     /// What it must serve to be asked again.
@@ -112,15 +117,23 @@ impl Roster {
             let is_news = standing.trouble.is_none();
             if is_news {
                 standing.failures = standing.failures.saturating_add(1);
-                // Where this ends the stream, the error itself says it.
-                if self.len() > 1 || !self.patience.retry_for.is_zero() {
-                    tracing::warn!(server = address, "{error}");
-                }
-                standing.trouble = Some(error);
+                standing.since = Some(Instant::now());
+                standing.trouble = Some(error.clone());
             }
             is_news
         });
         if is_news {
+            let waited = self.patience.retry_for;
+            // Where this ends the stream, the error itself says it.
+            if self.choose(index).is_some() {
+                tracing::warn!(server = address, "{error}; the other servers go on");
+            } else if !waited.is_zero() {
+                let seconds = waited.as_secs_f64();
+                tracing::warn!(
+                    server = address,
+                    "{error}; waiting up to {seconds} s for a server (--retry-for)"
+                );
+            }
             tokio::spawn(look_after(self.own.clone(), index));
         }
     }
@@ -159,8 +172,18 @@ impl Roster {
     }
 
     fn is_back(&self, index: usize) {
-        tracing::info!(server = self.address(index), "back");
-        self.standing.send_modify(|all| all[index].trouble = None);
+        self.standing.send_modify(|all| {
+            let standing = &mut all[index];
+            standing.trouble = None;
+            let away = standing
+                .since
+                .take()
+                .map_or(0.0, |since| since.elapsed().as_secs_f64());
+            tracing::warn!(
+                server = self.address(index),
+                "the server is back after {away:.1} s"
+            );
+        });
     }
 
     /// Counts a failed probe, and tells of it where it says something new.

@@ -24,7 +24,7 @@ use axum::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::pipeline::Engine;
+use crate::{pipeline::Engine, service::Traffic};
 
 /// The form of the metrics, as HTTP names it.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -36,10 +36,20 @@ pub struct Admin(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     engine: OnceLock<Engine>,
+    traffic: Traffic,
     stopping: CancellationToken,
 }
 
 impl Admin {
+    /// Answers about `traffic`, too.
+    #[must_use]
+    pub fn of(traffic: Traffic) -> Self {
+        Self(Arc::new(Shared {
+            traffic,
+            ..Shared::default()
+        }))
+    }
+
     /// Answers from `engine` from now on.
     pub fn ready(&self, engine: Engine) {
         let _already = self.0.engine.set(engine);
@@ -76,7 +86,8 @@ async fn readiness(State(admin): State<Admin>) -> (StatusCode, &'static str) {
 }
 
 async fn figures(State(admin): State<Admin>) -> impl IntoResponse {
-    let text = admin.0.engine.get().map(metrics::text);
+    let engine = admin.0.engine.get();
+    let text = engine.map(|engine| metrics::text(engine, &admin.0.traffic));
     let text = text.unwrap_or_else(|| "# EOF\n".to_owned());
     ([(CONTENT_TYPE, METRICS_TYPE)], text)
 }

@@ -30,7 +30,8 @@
 //! | a class folder without a usable image | [`Warning::EmptyClass`], not a class |
 //! | a class absent from a split that others are in | [`Warning::AbsentClass`], a class all the same |
 //! | class names that differ in case only | [`Warning::SimilarClasses`], two classes |
-//! | an unreadable folder | [`Warning::Unreadable`], passed over |
+//! | an unreadable folder | [`Error`]; for [`survey`] [`Warning::Unreadable`], passed over |
+//! | a HEIC, TIFF, AVIF or other image of a format that is not read | [`Warning::Unsupported`], passed over |
 //! | a link that leaves the root, leads nowhere, or into a folder already read for this class | [`Warning::Link`], or quarantined where it is an image; passed over |
 //!
 //! Links that stay inside the root are followed.

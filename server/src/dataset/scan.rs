@@ -26,6 +26,12 @@ use crate::header::{self, Header, Limits};
 pub fn scan(name: &str, root: &Path, options: &ScanOptions) -> Result<Dataset, Error> {
     let (dataset, stray) = scan_any(name, root, options)?;
     let root = root.to_owned();
+    for warning in &dataset.warnings {
+        if let Warning::Unreadable { folder, reason } = warning {
+            let (folder, reason) = (folder.clone(), reason.clone());
+            return Err(Error::UnreadableFolder { root, folder, reason });
+        }
+    }
     match dataset.classes.as_slice() {
         [] => Err(Error::NoImages {
             root,
@@ -40,11 +46,12 @@ pub fn scan(name: &str, root: &Path, options: &ScanOptions) -> Result<Dataset, E
     }
 }
 
-/// As [`scan`], but takes roots of any number of classes, none included: to look at folders that cannot be served yet.
+/// As [`scan`], but takes roots of any number of classes, none included, and passes over unreadable folders with a warning: to look at folders
+/// that cannot be served yet.
 ///
 /// # Errors
 ///
-/// Those of [`scan`] but [`Error::NoImages`] and [`Error::SingleClass`].
+/// Those of [`scan`] but [`Error::UnreadableFolder`], [`Error::NoImages`] and [`Error::SingleClass`].
 pub fn survey(name: &str, root: &Path, options: &ScanOptions) -> Result<Dataset, Error> {
     Ok(scan_any(name, root, options)?.0)
 }
@@ -79,6 +86,7 @@ fn scan_any(name: &str, root: &Path, options: &ScanOptions) -> Result<(Dataset, 
     let classes = classes(&usable);
     let samples = samples(&usable, &classes, options);
     let mut warnings = walk.warnings;
+    warnings.extend(unsupported(walk.unsupported));
     warnings.extend(empty_classes(&walk.class_folders, &samples));
     warnings.extend(similar_classes(&classes));
     warnings.extend(absent_classes(&classes, &samples));
@@ -190,6 +198,18 @@ fn samples(usable: &[(Found, Header)], classes: &[String], options: &ScanOptions
         }
     };
     usable.iter().map(sample).collect()
+}
+
+/// One warning for each format that is not read.
+fn unsupported(mut files: Vec<(&'static str, String)>) -> Vec<Warning> {
+    files.sort();
+    let formats = files.chunk_by(|(one, _), (other, _)| one == other);
+    let warning = |files: &[(&'static str, String)]| Warning::Unsupported {
+        format: files[0].0,
+        count: files.len(),
+        first: files[0].1.clone(),
+    };
+    formats.map(warning).collect()
 }
 
 fn empty_classes(folders: &[String], samples: &[Sample]) -> Vec<Warning> {

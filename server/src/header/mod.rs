@@ -35,6 +35,18 @@ impl Format {
     /// File name extensions of all formats, in lower case.
     pub const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "bmp", "gif"];
 
+    /// Extensions of image formats that are not read, in lower case, and the formats' names.
+    pub const UNSUPPORTED: [(&str, &str); 8] = [
+        ("avif", "AVIF"),
+        ("heic", "HEIC"),
+        ("heif", "HEIC"),
+        ("jp2", "JPEG 2000"),
+        ("jxl", "JPEG XL"),
+        ("svg", "SVG"),
+        ("tif", "TIFF"),
+        ("tiff", "TIFF"),
+    ];
+
     /// The format that files with this extension, in lower case, are taken for.
     #[must_use]
     pub fn of_extension(extension: &str) -> Option<Self> {

@@ -53,7 +53,7 @@ pub enum Error {
         found: Fingerprint,
     },
     /// The operator's limit on streams.
-    #[error("{limit} streams are open, which is the limit here")]
+    #[error("{limit} streams are open, which is the limit here (--max-streams of the server)")]
     TooManyStreams {
         /// The limit.
         limit: usize,

@@ -9,6 +9,7 @@ use crate::{
     dataset::{Fingerprint, Split},
     decode,
     sampling::{Balance, LastBatch, Order},
+    size,
     tensor::TensorSpec,
 };
 
@@ -175,6 +176,17 @@ impl StreamSpec {
     }
 }
 
+/// The option that moves the upper end of a range, where the operator has lowered it and that is what stands in the way.
+fn flag(field: &str, value: u32, most: u32) -> &'static str {
+    match field {
+        "epochs" if value > most => " (--max-epochs of the server, max-epochs of a token)",
+        "image_size" if value > most && most < TensorSpec::MAX_SIZE => {
+            " (--max-image-size of the server, max-image-size of a token)"
+        }
+        _ => "",
+    }
+}
+
 fn in_range(field: &'static str, value: u32, least: u32, most: u32) -> Result<(), Error> {
     if (least..=most).contains(&value) {
         Ok(())
@@ -192,7 +204,7 @@ fn in_range(field: &'static str, value: u32, least: u32, most: u32) -> Result<()
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A whole number out of range.
-    #[error("{field} is {value}: it must be from {least} to {most}")]
+    #[error("{field} is {value}: it must be from {least} to {most}{}", flag(field, *value, *most))]
     Range {
         /// Name in the contract.
         field: &'static str,
@@ -217,7 +229,11 @@ pub enum Error {
     #[error(transparent)]
     Recipe(crate::augment::Error),
     /// More bytes in a batch than the operator allows.
-    #[error("batch_size {batch_size} makes batches of {bytes} bytes: at most {limit} are allowed")]
+    #[error(
+        "batch_size {batch_size} makes batches of {}: at most {} are allowed (--max-batch-bytes of the server, max-batch-bytes of a token)",
+        size::text(*bytes),
+        size::text(*limit)
+    )]
     BatchTooLarge {
         /// Images in the global batch.
         batch_size: u32,

@@ -295,15 +295,15 @@ impl Plan {
 }
 
 fn sequence(spec: &PlanSpec) -> Result<Vec<(u32, u32)>, Error> {
-    let refused = |with| Err(Error::SequentialOrder { with });
+    let refused = |must| Err(Error::SequentialOrder { must });
     if spec.balance != Balance::Natural {
-        return refused("a balance other than natural");
+        return refused("balance must be natural, or left out");
     }
     if spec.images_per_epoch.is_some() {
-        return refused("a number of images per epoch");
+        return refused("images_per_epoch must be left out");
     }
     if spec.last_batch == LastBatch::Wrap {
-        return refused("wrapping the last batch");
+        return refused("last_batch must not be WRAP");
     }
     let mut sequence: Vec<(u32, u32)> = (0..)
         .zip(spec.members.iter())

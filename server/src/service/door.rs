@@ -20,7 +20,7 @@ use tokio::{
     sync::mpsc,
     time::{self, Sleep},
 };
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_rustls::{TlsAcceptor, rustls, server::TlsStream};
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tokio_util::{
     either::Either,
@@ -30,9 +30,10 @@ use tonic::transport::server::Connected;
 
 use super::{
     ServiceConfig,
-    access::{Guest, Place, Places},
+    access::{Guest, Place, Places, Tls},
     presence::{Busy, Presence},
     socket::{Handover, Peer},
+    traffic::{Refusal, Traffic},
 };
 
 /// Bytes that a client sends unasked before anything else: HTTP/2's preface, and the header of its settings.
@@ -54,6 +55,7 @@ pub struct Guarded<C> {
     idleness: Option<Idleness>,
     /// Since when it takes no more bytes.
     blocked: Option<Instant>,
+    traffic: Traffic,
     _place: Place,
 }
 
@@ -144,19 +146,22 @@ where
         idle_limit: config.idle_timeout,
         places: Places::new(config.connections),
         share: config.connections.div_ceil(4),
+        traffic: config.traffic.clone(),
         admitted,
     };
+    door.traffic.count_connections(door.places.clone());
     tokio::spawn(Arc::new(door).watch(incoming));
     ReceiverStream::new(connections)
 }
 
 struct Door<C> {
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
     patience: Duration,
     idle_limit: Option<Duration>,
     places: Places,
     /// Connections of one address.
     share: usize,
+    traffic: Traffic,
     admitted: mpsc::Sender<io::Result<Guarded<C>>>,
 }
 
@@ -176,10 +181,15 @@ where
                 None => return,
                 Some(Ok(stream)) => {
                     let Arrival { guest, handover } = stream.connect_info().into();
-                    match self.places.take(guest, self.share) {
+                    match self.places.take(guest.clone(), self.share) {
                         // As many tasks as there are places.
-                        Ok(place) => drop(tokio::spawn(Arc::clone(&self).admit(stream, handover, place))),
-                        Err(full) => tracing::debug!(reason = ?full, "connection refused"),
+                        Ok(place) => {
+                            self.traffic.connected();
+                            drop(tokio::spawn(Arc::clone(&self).admit(stream, handover, place)));
+                        }
+                        Err(full) => self
+                            .traffic
+                            .refused(Refusal::Connections, &guest, &full.to_string()),
                     }
                 }
                 Some(Err(error)) => {
@@ -210,6 +220,7 @@ where
                         look: Box::pin(time::sleep(limit)),
                     }),
                     blocked: None,
+                    traffic: self.traffic.clone(),
                     greeting: Some(Greeting {
                         missing: GREETING,
                         deadline: Box::pin(time::sleep(self.patience)),
@@ -219,23 +230,38 @@ where
                 // Where nobody listens any more, the server is stopping.
                 let _stopping = self.admitted.send(Ok(guarded)).await;
             }
-            Ok(Err(error)) => tracing::debug!(client = %guest, error = %error, "handshake failed"),
-            Err(_elapsed) => tracing::debug!(client = %guest, "no handshake in time"),
+            Ok(Err(error)) => self
+                .traffic
+                .refused(Refusal::Handshake, &guest, &handshake(&error)),
+            Err(_elapsed) => self
+                .traffic
+                .refused(Refusal::Silence, &guest, "no handshake in time"),
         }
     }
 
     /// What stays within this machine needs no encryption.
     async fn secure(&self, stream: C, guest: &Guest) -> io::Result<Either<C, TlsStream<C>>> {
         match &self.tls {
-            Some(tls) if *guest != Guest::Local => match tls.accept(stream).into_fallible().await {
-                Ok(stream) => Ok(Either::Right(stream)),
-                Err((error, stream)) => {
-                    say_farewell(stream).await;
-                    Err(error)
+            Some(tls) if *guest != Guest::Local => {
+                match tls.with(TlsAcceptor::clone).accept(stream).into_fallible().await {
+                    Ok(stream) => Ok(Either::Right(stream)),
+                    Err((error, stream)) => {
+                        say_farewell(stream).await;
+                        Err(error)
+                    }
                 }
-            },
+            }
             _ => Ok(Either::Left(stream)),
         }
+    }
+}
+
+/// What was wrong with a handshake. Most often a client that does not speak TLS.
+fn handshake(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|error| error.downcast_ref());
+    match inner {
+        Some(rustls::Error::InvalidMessage(_)) => "the client does not speak TLS".to_owned(),
+        _ => error.to_string(),
     }
 }
 
@@ -311,6 +337,8 @@ impl<C: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<C> {
             if greeting.missing == 0 {
                 this.greeting = None;
             } else if polled.is_pending() && greeting.deadline.as_mut().poll(context).is_ready() {
+                let guest = &this.visit.guest;
+                this.traffic.refused(Refusal::Silence, guest, "no HTTP/2 in time");
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
         }

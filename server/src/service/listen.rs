@@ -11,7 +11,7 @@ use tonic::transport::{self, Server, server::Connected};
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tower::layer::util::{Identity, Stack};
 
-use super::{Access, Loader, access::Gate, direct::Direct, drain::Guests, presence::Noted};
+use super::{Access, Loader, Traffic, access::Gate, direct::Direct, drain::Guests, presence::Noted};
 use crate::{pipeline::Engine, telemetry};
 
 /// How connections are kept.
@@ -39,6 +39,8 @@ pub struct ServiceConfig {
     pub idle_timeout: Option<Duration>,
     /// Who may come in.
     pub access: Access,
+    /// Where connections, streams and refusals are counted.
+    pub traffic: Traffic,
 }
 
 impl Default for ServiceConfig {
@@ -61,6 +63,7 @@ impl Default for ServiceConfig {
             // Reports come once an epoch; a new connection then costs nothing that anybody notices.
             idle_timeout: Some(Duration::from_secs(900)),
             access: Access::default(),
+            traffic: Traffic::default(),
         }
     }
 }
@@ -87,13 +90,8 @@ where
     report(&health, ServingStatus::Serving).await;
     let (stopping, guests) = (CancellationToken::new(), Guests::none());
     let loader = Loader::new(engine, config, stopping.clone(), guests.clone());
-    let gate = Gate::new(config.access.tokens.clone());
-    let following = async {
-        match config.access.tokens.clone() {
-            Some(tokens) => tokens.follow().await,
-            None => std::future::pending().await,
-        }
-    };
+    let gate = Gate::new(config.access.tokens.clone(), config.traffic.clone());
+    let following = config.access.clone().follow();
     let drained = async {
         shutdown.await;
         tracing::info!(open = guests.count(), "stopping");
@@ -119,7 +117,7 @@ where
             tracing::warn!(open = guests.count(), "cut off");
             Ok(())
         }
-        () = following => unreachable!("the file is followed for ever"),
+        () = following => unreachable!("the files are followed for ever"),
     }
 }
 

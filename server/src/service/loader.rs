@@ -7,11 +7,11 @@ use equibatch_proto::v1::{
     stream_shared_batches_request::Message,
 };
 use tokio_util::sync::CancellationToken;
-use tonic::{Extensions, Request, Response, Status, Streaming};
+use tonic::{Code, Extensions, Request, Response, Status, Streaming};
 
 use super::{
     ServiceConfig,
-    access::{Caller, Places},
+    access::{Caller, Grant, Places},
     convert,
     door::Visit,
     drain::Guests,
@@ -19,6 +19,7 @@ use super::{
     responses::Responses,
     socket::{Handover, Used},
     status::{no_memory, no_place, status, stopping},
+    traffic::{Refusal, Traffic},
 };
 use crate::{
     dataset::{self, Dataset, Split},
@@ -46,6 +47,7 @@ pub struct Loader {
     patience: Option<Duration>,
     /// Whether clients on this machine may read batches where they are made.
     shares_memory: bool,
+    traffic: Traffic,
 }
 
 impl Loader {
@@ -57,8 +59,11 @@ impl Loader {
         stopping: CancellationToken,
         guests: Guests,
     ) -> Self {
+        let places = Places::new(engine.limits().open_streams);
+        config.traffic.count_streams(places.clone());
         Self {
-            places: Places::new(engine.limits().open_streams),
+            places,
+            traffic: config.traffic.clone(),
             engine,
             stopping,
             guests,
@@ -111,7 +116,8 @@ impl BatchLoader for Loader {
         &self,
         request: Request<v1::DescribeDatasetRequest>,
     ) -> Result<Response<v1::DescribeDatasetResponse>, Status> {
-        let terms = &caller(request.extensions()).grant.terms;
+        let grant = caller(request.extensions()).grant;
+        let terms = &grant.terms;
         let request = request.into_inner();
         let beta = request.effective_number_beta.unwrap_or(EFFECTIVE_NUMBER_BETA);
         if !(0.0..1.0).contains(&beta) {
@@ -150,6 +156,7 @@ impl BatchLoader for Loader {
                 })
                 .collect(),
             samples,
+            max_streams: self.streams_of(&grant).try_into().unwrap_or(u32::MAX),
         }))
     }
 
@@ -172,7 +179,7 @@ impl BatchLoader for Loader {
         request: Request<v1::StreamBatchesRequest>,
     ) -> Result<Response<Responses>, Status> {
         let (_, extensions, request) = request.into_parts();
-        self.stream(&extensions, request, None).await
+        self.answer(&extensions, request, None).await
     }
 
     async fn stream_shared_batches(
@@ -201,7 +208,7 @@ impl BatchLoader for Loader {
             handover,
             returns: messages,
         };
-        self.stream(&extensions, request, Some(sharing)).await
+        self.answer(&extensions, request, Some(sharing)).await
     }
 }
 
@@ -216,6 +223,31 @@ struct Sharing {
 }
 
 impl Loader {
+    /// Opens a stream, or counts the refusal.
+    async fn answer(
+        &self,
+        extensions: &Extensions,
+        request: v1::StreamBatchesRequest,
+        sharing: Option<Sharing>,
+    ) -> Result<Response<Responses>, Status> {
+        let opened = self.stream(extensions, request, sharing).await;
+        opened.inspect_err(|status| {
+            let refusal = match status.code() {
+                Code::ResourceExhausted => Refusal::Limit,
+                Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition => Refusal::Request,
+                _ => return,
+            };
+            let client = caller(extensions).guest;
+            self.traffic.refused(refusal, &client, status.message());
+        })
+    }
+
+    /// Streams that the owner of `grant` may have open at a time.
+    fn streams_of(&self, grant: &Grant) -> usize {
+        let own = grant.terms.streams.unwrap_or(self.share);
+        own.min(self.engine.limits().open_streams)
+    }
+
     async fn stream(
         &self,
         extensions: &Extensions,

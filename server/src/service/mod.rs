@@ -14,12 +14,14 @@ mod presence;
 mod responses;
 pub mod socket;
 mod status;
+mod traffic;
 
 pub use self::{
-    access::{Access, AccessError, AccessFiles, Guest, TlsFiles, Tokens},
+    access::{Access, AccessError, AccessFiles, Guest, TlsFiles},
     door::{Arrival, Guarded, Visit, door},
     health::{HealthError, ask_health},
     listen::{ServiceConfig, serve},
     loader::Loader,
     responses::Responses,
+    traffic::{Refusal, Traffic},
 };

@@ -104,8 +104,12 @@ pub(super) fn no_memory(reason: &str) -> Status {
 #[must_use]
 pub(super) fn no_place(full: Full, client: &Guest) -> Status {
     Status::resource_exhausted(match full {
-        Full::All(limit) => format!("{limit} streams are open, which is the limit here"),
-        Full::Share(limit) => format!("{client} has {limit} streams open, which is its limit here"),
+        Full::All(limit) => {
+            format!("{limit} streams are open, which is the limit here (--max-streams of the server)")
+        }
+        Full::Share(limit) => format!(
+            "{client} has {limit} streams open, which is its limit here (max-streams of its token, or --max-streams-per-client of the server)"
+        ),
     })
 }
 

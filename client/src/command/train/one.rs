@@ -83,6 +83,7 @@ impl Trainer {
             stream,
             adoption,
         } = prepare(&self.means, &plan.origin, config)?;
+        check_streams(&description)?;
         if let Some(adoption) = &adoption {
             self.voice.say(&adopted(&learner.progress().config, adoption));
         }
@@ -144,6 +145,7 @@ impl Trainer {
                 .say(&format!("{}: all is done already", path.display()));
             return self.finish(&run, &checkpoint.progress, Outcome::Finished, desk);
         }
+        check_streams(&description)?;
         let learner = Learner::resume(&self.means.runtime, checkpoint, &self.means.options)?;
         self.train(&run, learner, &description, desk)
     }
@@ -266,6 +268,18 @@ fn columns(shown: &Shown, config: &RunConfig) -> Result<Vec<Metric>, UsageError>
             config.classes.join(", ")
         ))),
     }
+}
+
+/// Refuses to train where the server would refuse to validate: after the first epoch, both streams are open.
+fn check_streams(description: &DatasetDescription) -> Result<(), UsageError> {
+    if description.max_streams != 1 || description.images(Split::Valid) == 0 {
+        return Ok(());
+    }
+    Err(UsageError(
+        "the server lets this client have 1 stream open, and training needs 2: one to train, one to validate meanwhile; raise max-streams \
+         in the line of its token, or --max-streams-per-client or --max-streams of the server"
+            .to_owned(),
+    ))
 }
 
 fn mismatch(path: &Path, differences: String) -> run::Error {

@@ -100,6 +100,28 @@ fn images_beside_the_class_folders_are_counted() {
 }
 
 #[test]
+fn images_of_formats_that_are_not_read_are_counted_by_format() {
+    let root = folder(&["a/1.png", "b/1.png", "a/notes.txt"]);
+    for path in ["a/2.HEIC", "b/deep/1.heif", "b/4.tiff", "c.avif"] {
+        write(root.path(), path, b"pixels");
+    }
+    let warnings = scanned(&root).warnings;
+    let unsupported = |format, count, first: &str| Warning::Unsupported {
+        format,
+        count,
+        first: first.to_owned(),
+    };
+    assert_eq!(
+        warnings,
+        [
+            unsupported("HEIC", 2, "a/2.HEIC"),
+            unsupported("TIFF", 1, "b/4.tiff")
+        ]
+    );
+    assert!(warnings[0].to_string().contains("2 HEIC files are not read"));
+}
+
+#[test]
 fn classes_that_differ_in_case_are_two_with_a_warning() {
     let root = folder(&["Birds/1.png", "birds/1.png"]);
     let dataset = scanned(&root);

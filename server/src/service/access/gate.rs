@@ -10,13 +10,16 @@ use tonic::{Request, Status, metadata::MetadataMap, service::Interceptor};
 
 use super::{
     super::{door::Visit, socket::Peer},
-    table::Grant,
-    tokens::Tokens,
+    table::{Grant, Tokens},
 };
+use crate::service::traffic::{Refusal, Traffic};
 
 /// Lets requests pass that come with a token, where tokens are asked for, and notes whose they are.
 #[derive(Clone, Debug)]
-pub(in crate::service) struct Gate(Option<Tokens>);
+pub(in crate::service) struct Gate {
+    tokens: Option<Tokens>,
+    traffic: Traffic,
+}
 
 /// Who asks.
 #[derive(Clone, Debug)]
@@ -61,8 +64,8 @@ impl fmt::Display for Guest {
 
 impl Gate {
     /// Asks for one of `tokens`, where there are some.
-    pub(in crate::service) fn new(tokens: Option<Tokens>) -> Self {
-        Self(tokens)
+    pub(in crate::service) fn new(tokens: Option<Tokens>, traffic: Traffic) -> Self {
+        Self { tokens, traffic }
     }
 }
 
@@ -70,7 +73,7 @@ impl Interceptor for Gate {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         let visit = request.extensions().get::<Visit>();
         let guest = visit.map_or(Guest::Local, Visit::guest);
-        let caller = match &self.0 {
+        let caller = match &self.tokens {
             None => Caller {
                 guest,
                 grant: Arc::default(),
@@ -81,11 +84,7 @@ impl Interceptor for Gate {
                     known.ok_or_else(|| Status::unauthenticated("this token is not known here"))
                 });
                 let grant = grant.inspect_err(|status| {
-                    tracing::warn!(
-                        client = %guest,
-                        reason = status.message(),
-                        "request without access refused"
-                    );
+                    self.traffic.refused(Refusal::Token, &guest, status.message());
                 })?;
                 Caller {
                     guest: Guest::Named(grant.terms.name.clone()),

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -39,6 +40,15 @@ pub(in crate::service) enum Full {
     Share(usize),
 }
 
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All(limit) => write!(f, "{limit} are open, which is the limit"),
+            Self::Share(limit) => write!(f, "this client has {limit} open, which is its limit"),
+        }
+    }
+}
+
 impl Places {
     /// So many in all.
     pub(in crate::service) fn new(limit: usize) -> Self {
@@ -68,6 +78,24 @@ impl Places {
             guest,
             places: self.clone(),
         })
+    }
+
+    /// How many are taken.
+    pub(in crate::service) fn taken(&self) -> usize {
+        self.lock().all
+    }
+
+    /// How many each guest has who has one, most first.
+    pub(in crate::service) fn by_guest(&self) -> Vec<(Guest, usize)> {
+        let taken = self.lock();
+        let mut all: Vec<_> = taken
+            .by_guest
+            .iter()
+            .map(|(guest, count)| (guest.clone(), *count))
+            .collect();
+        drop(taken);
+        all.sort_by_cached_key(|(guest, count)| (std::cmp::Reverse(*count), guest.to_string()));
+        all
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
