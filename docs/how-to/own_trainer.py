@@ -36,7 +36,9 @@ class Stream:
     def __init__(self, address, *, stall=60.0, root=None, token=None, **request):
         self.stall = stall
         if root is None:
-            self.channel = grpc.insecure_channel(address, OPTIONS)
+            # Of a socket's path, gRPC makes a host name that is none, and the call is reset.
+            local = [("grpc.default_authority", "localhost")] if address.startswith("unix:") else []
+            self.channel = grpc.insecure_channel(address, OPTIONS + local)
         else:
             with open(root, "rb") as pem:
                 self.channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(pem.read()), OPTIONS)

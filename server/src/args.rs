@@ -123,8 +123,8 @@ pub struct Health {
   server serve --data pets=./pets --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key --tokens tokens
   server serve --config server.toml                    `server serve --print-config ...` writes such a file
 
-Exit codes: 0 stopped by SIGINT or SIGTERM, 64 senseless options, 66 a folder cannot be served, 74 the system refused,
-78 the configuration file makes no sense.")]
+Exit codes: 0 stopped by SIGINT or SIGTERM, 64 senseless options, 66 a folder cannot be served, 70 a defect of this program, 74 the system
+refused, 78 the configuration file makes no sense, 130 or 143 a second signal.")]
 pub struct Serve {
     /// A TOML file with options: a key is an option's name without the dashes, and [data] may be a table of names and folders. What is
     /// typed or in the environment wins.
@@ -197,13 +197,16 @@ pub struct Serve {
     /// Streams that one client may have open: the owner of a token, or without tokens whoever comes from one address.
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least(1_usize))]
     pub max_streams_per_client: usize,
-    /// Connections that may be open at a time; one address may have a quarter of them.
+    /// Connections that may be open at a time; one address (of IPv6, one network of 64 bits) may have a quarter of them, and an eighth is kept
+    /// for clients that had a token or a stream. Fewer, if the process may not have as many files open.
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = at_least(1_usize))]
     pub max_connections: usize,
-    /// A connection that has not begun to speak HTTP/2 within this is closed, in seconds.
+    /// A connection that has not begun to speak HTTP/2 within this is closed, and a request that is not complete within this is refused, in
+    /// seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = at_least(1_u64))]
     pub greeting_timeout: u64,
-    /// Close a connection on which nothing was asked for this many seconds; 0: never. A connection with an open stream is never idle.
+    /// Close a connection on which nothing was asked for this many seconds; 0: never. A connection with an open stream is never idle, one
+    /// with an unfinished request may be.
     #[arg(long, value_name = "SECONDS", default_value_t = 900, value_parser = at_least(0_u64))]
     pub idle_timeout: u64,
     /// A stream whose reader takes nothing for this long ends with a status, in seconds; 0: it may take for ever. A client that validates its
@@ -228,7 +231,7 @@ pub struct Serve {
     /// Take pixels as they are stored, whatever the camera's orientation tag says.
     #[arg(long)]
     pub ignore_orientation: bool,
-    /// How long open streams may take to finish their batch when the server is told to stop, in seconds.
+    /// How long open streams may take to finish their batch when the server is told to stop, in seconds. A second signal ends it at once.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = at_least(0_u64))]
     pub shutdown_grace: u64,
     /// Form of the log on standard error.

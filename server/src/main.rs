@@ -2,19 +2,22 @@
 
 use std::{
     io::{self, Write as _},
+    net::SocketAddr,
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::Context as _;
 use equibatch_server::{
     Error,
-    admin::Admin,
+    admin::{self, Admin},
     args::{
         Command, LogFormat, SampleData, Serve,
         file::{self, File, Parsed},
     },
     config::Config,
     dataset::Split,
+    descriptors,
     pipeline::Engine,
     run, sample_data,
     service::{Access, AccessFiles, socket::Sockets},
@@ -23,7 +26,8 @@ use equibatch_server::{
 use exit::{Failure, INPUT, SOFTWARE, SYSTEM, USAGE};
 use mimalloc::MiMalloc;
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, runtime::Runtime, task::JoinSet};
+use tokio_util::sync::CancellationToken;
 
 mod command;
 mod exit;
@@ -59,23 +63,56 @@ fn main() -> ExitCode {
     exit::code(outcome)
 }
 
-#[tokio::main]
-async fn serve(args: &Serve, parsed: &Parsed) -> Result<(), Failure> {
+/// What is left of a trace when the process ends may take so long to be sent.
+const FLUSH: Duration = Duration::from_millis(500);
+/// How long the process may take to end, beyond what open streams are given.
+const END: Duration = Duration::from_secs(1);
+
+fn serve(args: &Serve, parsed: &Parsed) -> Result<(), Failure> {
     let config = config(args, parsed.file.as_ref())?;
+    let stopping =
+        shutdown::stop_signals(config.service.shutdown_grace + END).map_err(|error| SYSTEM.failure(error))?;
+    let runtime = Runtime::new().map_err(|error| SYSTEM.failure(error))?;
+    let served = runtime.block_on(serve_with_log(args, parsed, config, stopping));
+    // A thread that scans, or waits for a disk, is not waited for.
+    runtime.shutdown_background();
+    served
+}
+
+async fn serve_with_log(
+    args: &Serve,
+    parsed: &Parsed,
+    config: Config,
+    stopping: CancellationToken,
+) -> Result<(), Failure> {
     let telemetry = telemetry::start(args.log_format, &args.log, args.otlp.as_deref())
         .map_err(|error| USAGE.failure(error))?;
     let hangups = shutdown::hangups().map_err(|error| SYSTEM.failure(error))?;
     let access = Access::load(&config.access).map_err(|error| INPUT.failure(error))?;
-    tokio::spawn(reload::at(
+    // None of them ends by itself.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(reload::at(
         hangups,
         parsed.to_toml(),
         access.clone(),
         telemetry.shown(),
     ));
-    let served = serve_as(config, access, args.log_format).await;
+    let served = tokio::select! {
+        served = serve_as(config, access, args.log_format, &stopping) => served,
+        ended = watch(&mut tasks) => Err(ended),
+    };
     let flushed = tokio::task::spawn_blocking(move || telemetry.finish());
-    flushed.await.map_err(|panic| SOFTWARE.failure(panic))?;
+    let _unsent = tokio::time::timeout(FLUSH, flushed).await;
     served
+}
+
+/// Waits until one of `tasks` ends, which none does by itself.
+async fn watch(tasks: &mut JoinSet<()>) -> Failure {
+    match tasks.join_next().await {
+        Some(Err(panic)) => SOFTWARE.failure(panic),
+        Some(Ok(())) => SOFTWARE.failure(anyhow::anyhow!("a task of the server has ended")),
+        None => std::future::pending().await,
+    }
 }
 
 /// What the options mean.
@@ -83,36 +120,103 @@ fn config(args: &Serve, file: Option<&File>) -> Result<Config, Failure> {
     Config::try_from(args).map_err(|error| exit::misuse(error, file))
 }
 
-async fn serve_as(config: Config, access: Access, format: LogFormat) -> Result<(), Failure> {
-    let signals = shutdown::Signals::install().map_err(|error| SYSTEM.failure(error))?;
+async fn serve_as(
+    config: Config,
+    access: Access,
+    format: LogFormat,
+    stopping: &CancellationToken,
+) -> Result<(), Failure> {
     let mut service = config.service.clone();
     service.access = access;
+    service.connections = connections(&config);
     introduce(&config, &service.access);
-    let sockets = Sockets::bind(&config.listen).await;
-    let sockets = sockets.map_err(|error| SYSTEM.failure(error))?;
-    let admin = answer_operator(&config).await?;
-    let access = config.access.clone();
-    let opening = tokio::task::spawn_blocking(move || equibatch_server::open(&config));
-    let stopped = signals.received();
-    tokio::pin!(stopped);
-    let engine = tokio::select! {
-        opened = opening => opened.map_err(|panic| SOFTWARE.failure(panic))?.map_err(failure)?,
-        () = &mut stopped => return Ok(()),
+    let sockets = tokio::select! {
+        sockets = Sockets::bind(&config.listen) => sockets.map_err(|error| SYSTEM.failure(error))?,
+        () = stopping.cancelled() => return Ok(()),
     };
-    // Not before there is something to serve: what fails, fails with one sentence.
-    warn_of_exposure(&access, &sockets).map_err(|error| SYSTEM.failure(error))?;
-    announce(&engine, &sockets, format).map_err(|error| SYSTEM.failure(error))?;
+    let engine = equibatch_server::start(&config).map_err(failure)?;
+    let admin = Admin::of(config.service.traffic.clone());
     admin.ready(engine.clone());
+    let mut tasks = JoinSet::new();
+    answer_operator(&config, &admin, &mut tasks).await?;
+    let access = config.access.clone();
+    let addresses = Addresses::of(&sockets).map_err(|error| SYSTEM.failure(error))?;
+    let scanned = async {
+        let scanned = engine.clone();
+        let scanning = tokio::task::spawn_blocking(move || equibatch_server::scan(&config, &scanned));
+        match scanning.await {
+            Err(panic) => return SOFTWARE.failure(panic),
+            Ok(Err(error)) => return failure(error),
+            Ok(Ok(())) => {}
+        }
+        // Not before there is something to serve: what fails, fails with one sentence.
+        warn_of_exposure(&access, &addresses);
+        match announce(&engine, &addresses, format) {
+            Err(error) => SYSTEM.failure(error),
+            Ok(()) => std::future::pending().await,
+        }
+    };
+    let stop = stopping.child_token();
     let stopped = async {
-        stopped.await;
+        stop.cancelled().await;
         admin.stopping();
     };
-    run(engine, &service, sockets, stopped).await.map_err(failure)
+    let running = run(engine.clone(), &service, sockets.accept(), stopped);
+    tokio::pin!(running);
+    let broken = async {
+        tokio::select! {
+            failure = scanned => failure,
+            failure = watch(&mut tasks) => failure,
+        }
+    };
+    let outcome = tokio::select! {
+        served = &mut running => served.map_err(failure),
+        failure = broken => {
+            // Open streams are told, and socket files removed.
+            stop.cancel();
+            let _cut_off = tokio::time::timeout(END, &mut running).await;
+            Err(failure)
+        }
+    };
+    // The last handle would wait for the workers, who may be at a large image. The process ends.
+    std::mem::forget(engine);
+    outcome
 }
 
-/// Answers the operator, where that is wanted, until the process ends.
-async fn answer_operator(config: &Config) -> Result<Admin, Failure> {
-    let admin = Admin::of(config.service.traffic.clone());
+/// Connections at a time: as many as wanted, if there are descriptors for them beside those of files, of streams and of the operator.
+fn connections(config: &Config) -> usize {
+    let wanted = config.service.connections;
+    let others = 2 * config.engine.threads.get() + config.engine.limits.open_streams + admin::CONNECTIONS;
+    let limit = descriptors::raise();
+    let connections = descriptors::connections(wanted, others, limit);
+    if connections < wanted {
+        tracing::warn!(
+            connections,
+            descriptors = limit,
+            "fewer connections than --max-connections: the process may have no more descriptors open (ulimit -Hn)"
+        );
+    }
+    connections
+}
+
+/// Where clients can connect.
+struct Addresses {
+    /// As they write it.
+    all: Vec<String>,
+    ports: Vec<SocketAddr>,
+}
+
+impl Addresses {
+    fn of(sockets: &Sockets) -> io::Result<Self> {
+        Ok(Self {
+            all: sockets.addresses()?,
+            ports: sockets.ports()?,
+        })
+    }
+}
+
+/// Answers the operator, if that is wanted, in one of `tasks`.
+async fn answer_operator(config: &Config, admin: &Admin, tasks: &mut JoinSet<()>) -> Result<(), Failure> {
     if let Some((host, port)) = &config.admin {
         let listener = TcpListener::bind((host.as_str(), *port)).await;
         let listener = listener
@@ -120,9 +224,14 @@ async fn answer_operator(config: &Config) -> Result<Admin, Failure> {
             .map_err(|error| SYSTEM.failure(error))?;
         let address = listener.local_addr().map_err(|error| SYSTEM.failure(error))?;
         tracing::info!(%address, "answering the operator");
-        tokio::spawn(admin.clone().serve(listener));
+        let serving = admin.clone().serve(listener);
+        tasks.spawn(async {
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "cannot answer the operator");
+            }
+        });
     }
-    Ok(admin)
+    Ok(())
 }
 
 /// All options, as a file that says the same, where they have a meaning.
@@ -147,12 +256,12 @@ fn introduce(config: &Config, access: &Access) {
 }
 
 /// Says where clients can connect, and what the sockets give away.
-fn warn_of_exposure(access: &AccessFiles, sockets: &Sockets) -> io::Result<()> {
-    for address in sockets.addresses()? {
+fn warn_of_exposure(access: &AccessFiles, addresses: &Addresses) {
+    for address in &addresses.all {
         tracing::info!(address, "listening");
     }
     let has_client_ca = access.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
-    for address in sockets.ports()? {
+    for address in &addresses.ports {
         if address.ip().is_loopback() {
             continue;
         }
@@ -163,13 +272,12 @@ fn warn_of_exposure(access: &AccessFiles, sockets: &Sockets) -> io::Result<()> {
             tracing::warn!(%address, "whoever is on the way can read the images and the tokens: there is no --tls-cert");
         }
     }
-    Ok(())
 }
 
 /// One line that says what is served where, for whoever waits for it: a sentence, or where the log is JSON, an object. The log says the same, and
 /// more, of each dataset.
-fn announce(engine: &Engine, sockets: &Sockets, format: LogFormat) -> io::Result<()> {
-    let addresses = sockets.addresses()?;
+fn announce(engine: &Engine, addresses: &Addresses, format: LogFormat) -> io::Result<()> {
+    let addresses = &addresses.all;
     let (mut sentences, mut objects) = (vec![], vec![]);
     for served in engine.datasets() {
         let dataset = served.dataset();
@@ -215,6 +323,7 @@ fn failure(error: Error) -> Failure {
     match error {
         Error::Dataset { .. } => INPUT.failure(error),
         Error::Threads(_) | Error::Transport(_) => SYSTEM.failure(error),
+        Error::Accept => SOFTWARE.failure(error),
     }
 }
 

@@ -5,6 +5,7 @@
 //! - [`browser`]: pages in a real browser. [`certificates`]: for TLS.
 //! - [`collector`]: takes the traces of servers.
 //! - [`docs`]: pages that are made from the code.
+//! - [`frames`]: frames of HTTP/2 by hand.
 //! - [`http`]: a web server that answers as a test wants it to.
 //! - [`images`]: small folders of real image files.
 //! - [`interpreter`]: what every operator of the gradient compiler means, in plain loops over double precision.
@@ -21,6 +22,7 @@ pub mod browser;
 pub mod certificates;
 pub mod collector;
 pub mod docs;
+pub mod frames;
 pub mod http;
 pub mod images;
 pub mod interpreter;

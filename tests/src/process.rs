@@ -104,6 +104,37 @@ impl ServerProcess {
         server
     }
 
+    /// Runs `server serve` with these options, without waiting for anything, and gives the lines of its log. There is no address yet.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not start.
+    #[must_use]
+    pub fn starting(options: &[&str]) -> (Self, Lines) {
+        let mut child = Command::new(program("server"))
+            .arg("serve")
+            .args(options)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let lines = Lines::of(child.stderr.take().expect("standard error is a pipe"));
+        let address = String::new();
+        (Self { child, address }, lines)
+    }
+
+    /// Files that it has open.
+    ///
+    /// # Panics
+    ///
+    /// Where the process is gone.
+    #[must_use]
+    pub fn open_files(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.id());
+        fs::read_dir(folder).expect("a process that runs").count()
+    }
+
     /// A client, ready for batches of any size.
     ///
     /// # Panics

@@ -20,6 +20,7 @@ const SERVER: Rules = &[
     ("files", &[]),
     ("memory", &[]),
     ("machine", &[]),
+    ("descriptors", &[]),
     ("moments", &["image"]),
     ("dataset", &["header", "random"]),
     ("sampling", &["random"]),
@@ -55,7 +56,7 @@ const SERVER: Rules = &[
     ),
     ("size", &[]),
     ("receive", &["memory"]),
-    ("admin", &["cache", "dataset", "pipeline", "service"]),
+    ("admin", &["cache", "dataset", "pipeline", "service", "telemetry"]),
     ("sample_data", &["random"]),
     (
         "stats",

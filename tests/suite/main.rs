@@ -6,6 +6,8 @@
 mod access;
 mod architecture;
 mod architectures;
+#[path = "../attacks/mod.rs"]
+mod attacks;
 mod attention;
 mod bad_client;
 mod bad_input;

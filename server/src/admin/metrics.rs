@@ -13,6 +13,7 @@ use crate::{
     cache,
     pipeline::{Engine, Histogram, Reading},
     service::{Refusal, Traffic},
+    telemetry,
 };
 
 /// What a metric is, and where its value comes from.
@@ -29,6 +30,8 @@ enum Source {
     CacheGauge(Tier, fn(&cache::Stats) -> u64),
     /// Goes up and down; of the server.
     ServerGauge(fn(&Engine) -> u64),
+    /// Grows only; of the process.
+    ServerCounter(fn() -> u64),
     /// Goes up and down; of the connections.
     TrafficGauge(fn(&Traffic) -> u64),
     /// Grows only; of the connections.
@@ -49,10 +52,10 @@ enum Tier {
 }
 
 /// Name, meaning, and source. Counters are shown with `_total` behind their names.
-const METRICS: [(&str, &str, Source); 35] = {
+const METRICS: [(&str, &str, Source); 36] = {
     use Source::{
         CacheCounter, CacheGauge, ClientStreams, Counter, Gauge, Histogram, Quarantined, Refusals,
-        ServerGauge, TrafficCounter, TrafficGauge,
+        ServerCounter, ServerGauge, TrafficCounter, TrafficGauge,
     };
     use Tier::{Files, Images};
     [
@@ -223,6 +226,11 @@ const METRICS: [(&str, &str, Source); 35] = {
             Refusals,
         ),
         (
+            "equibatch_log_lines_dropped",
+            "Lines of the log that were dropped because nobody read them in time",
+            ServerCounter(telemetry::dropped_lines),
+        ),
+        (
             "equibatch_client_streams",
             "Streams open now of each client, the 32 with the most of them by name",
             ClientStreams,
@@ -249,7 +257,7 @@ impl Collector for Figures {
             Tier::Images => &images,
             Tier::Files => &files,
         };
-        let datasets = self.0.datasets().iter();
+        let datasets = self.0.datasets().into_iter();
         let readings: Vec<_> = datasets
             .map(|served| {
                 (
@@ -264,6 +272,7 @@ impl Collector for Figures {
                 Source::CacheCounter(tier, value) => count(&mut metric, value(stats(tier)) as f64)?,
                 Source::CacheGauge(tier, value) => metric.encode_gauge(&value(stats(tier)))?,
                 Source::ServerGauge(value) => metric.encode_gauge(&value(&self.0))?,
+                Source::ServerCounter(value) => count(&mut metric, value() as f64)?,
                 Source::TrafficGauge(value) => metric.encode_gauge(&value(&self.1))?,
                 Source::TrafficCounter(value) => count(&mut metric, value(&self.1) as f64)?,
                 Source::Quarantined => {
@@ -300,9 +309,11 @@ impl Collector for Figures {
 impl Source {
     fn kind(&self) -> MetricType {
         match self {
-            Self::Counter(_) | Self::CacheCounter(..) | Self::TrafficCounter(_) | Self::Refusals => {
-                MetricType::Counter
-            }
+            Self::Counter(_)
+            | Self::CacheCounter(..)
+            | Self::ServerCounter(_)
+            | Self::TrafficCounter(_)
+            | Self::Refusals => MetricType::Counter,
             Self::Gauge(_)
             | Self::CacheGauge(..)
             | Self::ServerGauge(_)

@@ -3,9 +3,10 @@
 //! | path | answer |
 //! |---|---|
 //! | `/healthz` | 200 while the process works |
-//! | `/readyz` | 200 while it serves; 503 while datasets are scanned and while it stops |
-//! | `/metrics` | the metrics, for Prometheus; none before datasets are scanned |
+//! | `/readyz` | 200 while it serves; 503 while datasets are scanned, with the progress, and while it stops |
+//! | `/metrics` | the metrics, for Prometheus; of datasets that are scanned |
 
+mod listener;
 mod metrics;
 
 use std::{
@@ -24,6 +25,8 @@ use axum::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::listener::Bounded;
+pub use self::listener::CONNECTIONS;
 use crate::{pipeline::Engine, service::Traffic};
 
 /// The form of the metrics, as HTTP names it.
@@ -71,18 +74,27 @@ impl Admin {
             .route("/readyz", get(readiness))
             .route("/metrics", get(figures))
             .with_state(self);
-        axum::serve(listener, router).into_future()
+        axum::serve(Bounded::new(listener), router).into_future()
     }
 }
 
-async fn readiness(State(admin): State<Admin>) -> (StatusCode, &'static str) {
+async fn readiness(State(admin): State<Admin>) -> (StatusCode, String) {
+    let unready = |reason: &str| (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n"));
     if admin.0.stopping.is_cancelled() {
-        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
-    } else if admin.0.engine.get().is_none() {
-        (StatusCode::SERVICE_UNAVAILABLE, "scanning datasets\n")
-    } else {
-        (StatusCode::OK, "ready\n")
+        return unready("stopping");
     }
+    let Some(engine) = admin.0.engine.get() else {
+        return unready("scanning datasets");
+    };
+    let awaited = engine.awaited();
+    if awaited.is_empty() {
+        return (StatusCode::OK, "ready\n".to_owned());
+    }
+    let awaited: Vec<String> = awaited
+        .iter()
+        .map(|(name, progress)| format!("{name}: {progress}"))
+        .collect();
+    unready(&format!("scanning datasets ({})", awaited.join(", ")))
 }
 
 async fn figures(State(admin): State<Admin>) -> impl IntoResponse {

@@ -51,7 +51,7 @@ pub use error::Error;
 pub use fingerprint::Fingerprint;
 pub use options::{Orientation, ScanOptions, SplitMethod};
 pub use quarantine::{Quarantined, RuntimeQuarantine};
-pub use scan::{scan, survey};
+pub use scan::{Progress, scan, scan_noting, survey};
 pub use warning::{LinkFault, Warning};
 pub use weights::{effective_number, inverse_frequency};
 

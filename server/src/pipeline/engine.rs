@@ -4,10 +4,12 @@ use std::{
     io,
     os::fd::OwnedFd,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
 };
+
+use tokio::sync::watch;
 
 use super::{
     Error, Exposure,
@@ -27,7 +29,7 @@ use super::{
 };
 use crate::{
     cache::{Cache, Encoded},
-    dataset::Dataset,
+    dataset::{Dataset, Progress},
     decode::DecodeOptions,
     memory::{Pool, Shared},
     sampling::{Plan, PlanSpec},
@@ -36,7 +38,9 @@ use crate::{
 /// Makes batches. Cheap to clone; the threads end with the last clone and the last stream.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    datasets: Arc<[Arc<Served>]>,
+    slots: Arc<[Slot]>,
+    /// How many of the slots are filled.
+    filled: Arc<watch::Sender<usize>>,
     workers: Arc<Workers>,
     cache: Arc<Cache>,
     encoded: Arc<Cache<Encoded>>,
@@ -45,6 +49,15 @@ pub struct Engine {
     epochs: Arc<Epochs>,
     twins: Arc<Twins>,
     config: EngineConfig,
+}
+
+/// The place of a dataset.
+#[derive(Debug)]
+struct Slot {
+    name: String,
+    progress: Progress,
+    /// Empty until the dataset is scanned.
+    served: OnceLock<Arc<Served>>,
 }
 
 /// Memory in which another process on this machine can read the batches of a stream, without a copy.
@@ -105,11 +118,28 @@ impl Engine {
         datasets: Vec<Dataset>,
         source: Arc<dyn Source>,
     ) -> io::Result<Self> {
+        let names = datasets.iter().map(|dataset| dataset.name.clone()).collect();
+        let engine = Self::awaiting(config, names, source)?;
+        for dataset in datasets {
+            engine.add(dataset);
+        }
+        Ok(engine)
+    }
+
+    /// Like [`Engine::with_source`], over datasets of these names that are [added](Engine::add) later.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses a thread.
+    pub fn awaiting(config: EngineConfig, names: Vec<String>, source: Arc<dyn Source>) -> io::Result<Self> {
+        let slot = |name| Slot {
+            name,
+            progress: Progress::default(),
+            served: OnceLock::new(),
+        };
         Ok(Self {
-            datasets: datasets
-                .into_iter()
-                .map(|dataset| Arc::new(Served::new(dataset, config.max_broken)))
-                .collect(),
+            slots: names.into_iter().map(slot).collect(),
+            filled: Arc::default(),
             workers: Arc::new(Workers::start(config.threads.get())?),
             cache: Arc::new(Cache::new(config.cache_bytes)),
             encoded: Arc::new(Cache::new(config.encoded_cache_bytes)),
@@ -121,10 +151,51 @@ impl Engine {
         })
     }
 
-    /// All datasets, in the order of the configuration.
+    /// Serves `dataset` from now on.
+    ///
+    /// # Panics
+    ///
+    /// If its name is not one of those that are awaited, or was added before.
+    pub fn add(&self, dataset: Dataset) {
+        let slot = self.slots.iter().find(|slot| slot.name == dataset.name);
+        let slot = slot.expect("a dataset that is awaited");
+        let served = Arc::new(Served::new(dataset, self.config.max_broken));
+        assert!(slot.served.set(served).is_ok(), "{} is added twice", slot.name);
+        self.filled.send_modify(|filled| *filled += 1);
+    }
+
+    /// Where the scan of the dataset of this name says how far it is; `None` if there is no such dataset.
     #[must_use]
-    pub fn datasets(&self) -> &[Arc<Served>] {
-        &self.datasets
+    pub fn progress(&self, name: &str) -> Option<&Progress> {
+        let slot = self.slots.iter().find(|slot| slot.name == name)?;
+        Some(&slot.progress)
+    }
+
+    /// Datasets that are not scanned yet, with the progress of their scan.
+    #[must_use]
+    pub fn awaited(&self) -> Vec<(&str, &Progress)> {
+        let awaited = self.slots.iter().filter(|slot| slot.served.get().is_none());
+        awaited.map(|slot| (slot.name.as_str(), &slot.progress)).collect()
+    }
+
+    /// Waits until all datasets are scanned.
+    ///
+    /// # Panics
+    ///
+    /// Never: the sender is held by `self`.
+    pub async fn scanned(&self) {
+        let all = self.slots.len();
+        let mut filled = self.filled.subscribe();
+        filled
+            .wait_for(|filled| *filled == all)
+            .await
+            .expect("the sender is held by self");
+    }
+
+    /// All datasets that are scanned, in the order of the configuration.
+    #[must_use]
+    pub fn datasets(&self) -> Vec<&Arc<Served>> {
+        self.slots.iter().filter_map(|slot| slot.served.get()).collect()
     }
 
     /// Images decoded so far and kept, and what it took.
@@ -161,7 +232,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// Where there is no such dataset, or the name is empty and there are several.
+    /// Where there is no such dataset, it is not scanned yet, or the name is empty and there are several.
     pub fn dataset(&self, name: &str) -> Result<&Arc<Served>, Error> {
         self.dataset_among(name, |_| true)
     }
@@ -170,7 +241,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// Where there is no such dataset, or the name is empty and there are several.
+    /// Those of [`Engine::dataset`].
     pub fn dataset_among(
         &self,
         name: &str,
@@ -180,33 +251,36 @@ impl Engine {
     }
 
     fn find(&self, name: &str, is_visible: impl Fn(&str) -> bool) -> Result<(usize, &Arc<Served>), Error> {
-        let name_of = |served: &Arc<Served>| served.dataset().name.clone();
-        let visible: Vec<(usize, &Arc<Served>)> = self
-            .datasets
+        let visible: Vec<(usize, &Slot)> = self
+            .slots
             .iter()
             .enumerate()
-            .filter(|(_, served)| is_visible(&served.dataset().name))
+            .filter(|(_, slot)| is_visible(&slot.name))
             .collect();
         let known = || {
-            let names: Vec<String> = visible.iter().map(|(_, served)| name_of(served)).collect();
+            let names: Vec<&str> = visible.iter().map(|(_, slot)| slot.name.as_str()).collect();
             if names.is_empty() {
                 "nothing".to_owned()
             } else {
                 names.join(", ")
             }
         };
-        match (name, &*visible) {
-            ("", [only]) => Ok(*only),
-            ("", _) => Err(Error::DatasetNotNamed { known: known() }),
-            (_, all) => all
-                .iter()
-                .find(|(_, served)| served.dataset().name == name)
-                .copied()
-                .ok_or_else(|| Error::UnknownDataset {
+        let (index, slot) = match (name, &*visible) {
+            ("", [only]) => *only,
+            ("", _) => return Err(Error::DatasetNotNamed { known: known() }),
+            (_, all) => {
+                let found = all.iter().find(|(_, slot)| slot.name == name);
+                *found.ok_or_else(|| Error::UnknownDataset {
                     name: name.to_owned(),
                     known: known(),
-                }),
-        }
+                })?
+            }
+        };
+        let served = slot.served.get().ok_or_else(|| Error::NotScanned {
+            dataset: slot.name.clone(),
+            progress: slot.progress.to_string(),
+        })?;
+        Ok((index, served))
     }
 
     /// Opens a stream. Takes time in proportion to the images of the split: not for an async thread.
@@ -283,6 +357,7 @@ impl Engine {
             epochs: Arc::clone(&self.epochs),
             description,
             account: Account::new(tally),
+            owner: String::new(),
             exposure,
             _announced: announced,
             _seat: seat,
@@ -290,10 +365,10 @@ impl Engine {
     }
 
     /// What the time of an epoch went to, by what its reader says of it and what was done for it; the log says it too. `None` where there was
-    /// no such stream or epoch, where it was too long ago, and where the reader has said it before.
+    /// no such stream of `owner` or epoch, where it was too long ago, and where the reader has said it before.
     #[must_use]
-    pub fn report(&self, stream: StreamId, epoch: u64, usage: &Usage) -> Option<Spent> {
-        let made = self.epochs.take(stream, epoch)?;
+    pub fn report(&self, (stream, owner): (StreamId, &str), epoch: u64, usage: &Usage) -> Option<Spent> {
+        let made = self.epochs.take((stream, owner), epoch)?;
         let spent = Spent::reported(&made.sums, made.is_first, usage);
         made.served.meter().report(usage);
         say_reported(&made.served, (stream, epoch), usage, &spent);

@@ -28,6 +28,14 @@ pub enum Error {
         /// Those there are, separated by commas.
         known: String,
     },
+    /// The server was started a moment ago.
+    #[error("dataset {dataset:?} is still being scanned ({progress} so far): ask again in a while")]
+    NotScanned {
+        /// The dataset.
+        dataset: String,
+        /// How far the scan is.
+        progress: String,
+    },
     /// A split without images.
     #[error("the {} split of dataset {dataset:?} has no images", split.name())]
     EmptySplit {

@@ -306,6 +306,22 @@ impl workers::Job for Job {
         }))
     }
 
+    fn fail(&self) {
+        let mut state = self.lock();
+        // Queued for good, so that nobody queues it again.
+        state.is_queued = true;
+        let (front, position) = (state.front, state.next.unwrap_or_default());
+        state.fail(front, panicked(position));
+        let waker = state.waker.take();
+        let open = state.open.front().map(Arc::clone);
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+        // Its reader may wait for that one.
+        open.into_iter()
+            .flat_map(|making| making.spoil())
+            .for_each(Waker::wake);
+    }
+
     fn share(&self) -> &Share {
         &self.share
     }

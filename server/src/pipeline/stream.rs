@@ -32,6 +32,8 @@ pub struct BatchStream {
     pub(super) epochs: Arc<Epochs>,
     pub(super) description: Description,
     pub(super) account: Account,
+    /// Who may report on it.
+    pub(super) owner: String,
     /// Of the epoch in hand, where images are mixed.
     pub(super) exposure: Option<Exposure>,
     pub(super) _announced: Announced,
@@ -62,6 +64,11 @@ impl BatchStream {
     #[must_use]
     pub fn description(&self) -> &Description {
         &self.description
+    }
+
+    /// Takes reports on the stream from `owner` alone.
+    pub fn owned_by(&mut self, owner: String) {
+        self.owner = owner;
     }
 
     /// Has the stream know how long its connection could take no more bytes, in nanoseconds.
@@ -101,7 +108,7 @@ impl BatchStream {
         }
         self.description.served.meter().add(&sums);
         if self.description.spec.reports {
-            let stream = (self.description.id, &self.description.served);
+            let stream = (self.description.id, &self.description.served, self.owner.as_str());
             self.epochs.add(stream, batch.position.epoch, &sums);
         }
         if batch.next.epoch != batch.position.epoch {

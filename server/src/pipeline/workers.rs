@@ -5,6 +5,7 @@
 //! without work leaves the queue and returns when its reader takes a batch; nobody polls.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::Duration,
@@ -16,6 +17,9 @@ use super::turns::{Charge, Share, Turns, Waiter};
 pub(super) trait Job: Send + Sync {
     /// The next piece, if there is one now. After `None`, the job is not asked again before [`Workers::enqueue`].
     fn claim(self: Arc<Self>) -> Option<Task>;
+
+    /// Ends the job, which panicked in [`Job::claim`]: it is not asked again.
+    fn fail(&self);
 
     /// Its share of the workers' time.
     fn share(&self) -> &Share;
@@ -124,12 +128,17 @@ impl Shared {
 
     fn work(&self) {
         while let Some((job, charge)) = self.next_job() {
-            match Arc::clone(&job).claim() {
-                Some(task) => {
+            let claimed = catch_unwind(AssertUnwindSafe(|| Arc::clone(&job).claim()));
+            match claimed {
+                Ok(Some(task)) => {
                     self.enqueue(Arc::clone(&job));
                     Job::share(&*job).settle(charge, task());
                 }
-                None => Job::share(&*job).refund(charge),
+                Ok(None) => Job::share(&*job).refund(charge),
+                Err(_panic) => {
+                    Job::share(&*job).refund(charge);
+                    job.fail();
+                }
             }
         }
     }
@@ -173,6 +182,7 @@ mod tests {
 
     impl Job for Countdown {
         fn claim(self: Arc<Self>) -> Option<Task> {
+            assert_ne!(self.name, 'p', "a job that panics");
             let next = |pieces: usize| pieces.checked_sub(1);
             self.pieces
                 .fetch_update(Ordering::SeqCst, Ordering::SeqCst, next)
@@ -181,6 +191,10 @@ mod tests {
                 self.done.send(self.name).expect("the test listens");
                 Duration::from_millis(1)
             }))
+        }
+
+        fn fail(&self) {
+            self.done.send('!').expect("the test listens");
         }
 
         fn share(&self) -> &Share {
@@ -204,6 +218,16 @@ mod tests {
         (0..pieces)
             .map(|_| order.recv_timeout(patience).expect("a piece"))
             .collect()
+    }
+
+    #[test]
+    fn a_panic_in_a_job_ends_the_job_and_not_the_worker() {
+        let (done, order) = std::sync::mpsc::sync_channel(2);
+        let workers = Workers::start(1).expect("a thread");
+        workers.enqueue(countdown(('p', 1), 1, &done));
+        workers.enqueue(countdown(('a', 1), 1, &done));
+        let next = || order.recv_timeout(Duration::from_secs(30)).expect("a worker");
+        assert_eq!([next(), next()], ['!', 'a']);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tonic::{Code, Extensions, Request, Response, Status, Streaming};
 
 use super::{
     ServiceConfig,
-    access::{Caller, Grant, Places},
+    access::{Caller, Grant, Guest, Places},
     convert,
     door::Visit,
     drain::Guests,
@@ -83,6 +83,11 @@ impl Loader {
 fn caller(extensions: &Extensions) -> Caller {
     let caller = extensions.get::<Caller>();
     caller.expect("every request comes through the gate").clone()
+}
+
+/// By whom a stream may be reported on: the client that it was opened for.
+fn owner(client: &Guest) -> String {
+    format!("{client:?}")
 }
 
 #[tonic::async_trait]
@@ -164,12 +169,13 @@ impl BatchLoader for Loader {
         &self,
         request: Request<v1::ReportEpochRequest>,
     ) -> Result<Response<v1::ReportEpochResponse>, Status> {
+        let owner = owner(&caller(request.extensions()).guest);
         let request = request.into_inner();
         let (stream, usage) = convert::usage(&request).map_err(|error| status(&error))?;
         let unknown = || Status::not_found("stream_id and epoch name nothing that is to be reported here");
         let spent = self
             .engine
-            .report(stream, request.epoch, &usage)
+            .report((stream, &owner), request.epoch, &usage)
             .ok_or_else(unknown)?;
         Ok(Response::new(convert::spent(&spent)))
     }
@@ -274,8 +280,10 @@ impl Loader {
         spec.validate(&limits)
             .map_err(|error| status(&pipeline::Error::from(error)))?;
         let (mut stream, lending) = self.open(spec, sharing).await?;
+        stream.owned_by(owner(&client));
         if let Some(visit) = extensions.get::<Visit>() {
             stream.sent_by(visit.blocked_ns());
+            visit.welcome();
         }
         let spec = &stream.description().spec;
         tracing::info!(

@@ -1,10 +1,12 @@
 //! The gRPC face of the engine: messages in, messages out, nothing decided.
 
 mod access;
+mod bodies;
 mod convert;
 mod direct;
 mod door;
 mod drain;
+mod flood;
 mod frames;
 mod health;
 mod lending;

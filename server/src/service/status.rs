@@ -52,7 +52,7 @@ impl Coded for pipeline::Error {
             Self::TooManyStreams { .. } => Code::ResourceExhausted,
             Self::SharedMemory { .. } => Code::Unimplemented,
             Self::NoReadableImage { .. } | Self::TooManyBroken { .. } => Code::DataLoss,
-            Self::Read { .. } => Code::Unavailable,
+            Self::NotScanned { .. } | Self::Read { .. } => Code::Unavailable,
             Self::WorkerPanicked { .. } => Code::Internal,
         }
     }
@@ -68,7 +68,18 @@ pub(super) fn status(error: &impl Coded) -> Status {
         message.push_str(&error.to_string());
         cause = error.source();
     }
+    cut(&mut message);
     Status::new(error.code(), message)
+}
+
+/// Bytes of a message, at most. It goes in a header, and clients take no headers of any length; and what it repeats is the client's own.
+const MESSAGE: usize = 1024;
+
+fn cut(message: &mut String) {
+    if message.len() > MESSAGE {
+        message.truncate(message.floor_char_boundary(MESSAGE));
+        message.push_str(" ...");
+    }
 }
 
 /// What a client hears from a server that is about to stop.
@@ -251,6 +262,13 @@ mod tests {
                 Code::DataLoss,
             ),
             (Error::Read { source: vanished() }, Code::Unavailable),
+            (
+                Error::NotScanned {
+                    dataset: String::from("flowers"),
+                    progress: String::from("1 of 2 files"),
+                },
+                Code::Unavailable,
+            ),
             (Error::WorkerPanicked { epoch: 0, step: 0 }, Code::Internal),
         ];
         for (error, code) in table {

@@ -22,11 +22,13 @@ pub enum Refusal {
     Connections,
     /// A TLS handshake that failed.
     Handshake,
-    /// A client that said nothing in time.
+    /// A client that said nothing, or not all of a request, in time.
     Silence,
+    /// Control frames of HTTP/2 beyond their rate.
+    Flood,
     /// A token that is missing or not known.
     Token,
-    /// Too many streams, in all or of this client, or a batch that is too large.
+    /// Too many streams, in all or of this client, or a batch or a request that is too large.
     Limit,
     /// A request for a stream with a field that is out of its range.
     Request,
@@ -34,10 +36,11 @@ pub enum Refusal {
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Connections,
         Self::Handshake,
         Self::Silence,
+        Self::Flood,
         Self::Token,
         Self::Limit,
         Self::Request,
@@ -50,6 +53,7 @@ impl Refusal {
             Self::Connections => "connections",
             Self::Handshake => "handshake",
             Self::Silence => "silence",
+            Self::Flood => "flood",
             Self::Token => "token",
             Self::Limit => "limit",
             Self::Request => "request",

@@ -4,11 +4,13 @@
 //!
 //! - `spans`: what the log's lines belong to, and what traces are made of.
 //! - `traces`: the way to a collector.
+//! - `writer`: the way of lines to standard error.
 
 mod spans;
 mod traces;
+mod writer;
 
-use std::io;
+use std::{io, time::Duration};
 
 use tracing_subscriber::{
     EnvFilter, Layer as _, Registry,
@@ -17,12 +19,19 @@ use tracing_subscriber::{
     registry, reload,
 };
 
-use self::traces::Traces;
 pub use self::{
     spans::{attribute, request},
     traces::Error as TracesError,
+    writer::dropped_lines,
 };
+use self::{traces::Traces, writer::Lines};
 use crate::{args::LogFormat, terminal};
+
+/// How long whoever reads the log may take for the last lines.
+const FLUSH: Duration = Duration::from_millis(300);
+
+/// Parts that log what strangers send, as often as they send it.
+const QUIET: &str = "h2=error,hyper=error,rustls=error,tonic=error";
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +44,9 @@ pub enum Error {
         "--log {0:?}: {1:?} is no level: use error, warn, info, debug, trace or off, or a filter such as info,equibatch_server=debug"
     )]
     Level(String, String),
+    /// There is no thread to write the log.
+    #[error("cannot start the thread of the log")]
+    Thread(#[source] io::Error),
     /// Traces cannot be sent where they are wanted.
     #[error("--otlp")]
     Traces(#[from] TracesError),
@@ -47,6 +59,7 @@ pub struct Telemetry {
     traces: Option<Traces>,
     /// What the log shows.
     shown: Shown,
+    lines: Lines,
 }
 
 /// What the log shows. Cheap to clone.
@@ -71,10 +84,13 @@ fn parse(text: &str) -> Result<EnvFilter, Error> {
     let words = text.split(',').map(str::trim);
     let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
     let is_bare = |word: &&str| !word.is_empty() && !word.contains(['=', '[']);
-    if let Some(word) = words.filter(is_bare).find(|word| !is_level(word)) {
+    if let Some(word) = words.clone().filter(is_bare).find(|word| !is_level(word)) {
         return Err(Error::Level(text.to_owned(), word.to_owned()));
     }
-    EnvFilter::try_new(text).map_err(|error| Error::Filter(text.to_owned(), error))
+    let is_off = words.clone().any(|word| word.eq_ignore_ascii_case("off"));
+    let quiet = if is_off { "" } else { QUIET };
+    // What comes later wins.
+    EnvFilter::try_new(format!("{quiet},{text}")).map_err(|error| Error::Filter(text.to_owned(), error))
 }
 
 /// Refuses what cannot be a filter of the log.
@@ -95,9 +111,10 @@ pub fn check(filter: &str) -> Result<(), Error> {
 /// Where `filter` is not a filter, or `collector` no address.
 pub fn start(format: LogFormat, filter: &str, collector: Option<&str>) -> Result<Telemetry, Error> {
     let (filter, handle) = reload::Layer::new(parse(filter)?);
+    let lines = writer::standard_error().map_err(Error::Thread)?;
     let log = tracing_subscriber::fmt::layer()
         .with_ansi(terminal::has_colours(&io::stderr()))
-        .with_writer(io::stderr)
+        .with_writer(lines.clone())
         .with_target(false);
     let log = match format {
         LogFormat::Text => log.boxed(),
@@ -118,7 +135,7 @@ pub fn start(format: LogFormat, filter: &str, collector: Option<&str>) -> Result
         );
     }));
     let shown = Shown(handle);
-    Ok(Telemetry { traces, shown })
+    Ok(Telemetry { traces, shown, lines })
 }
 
 impl Telemetry {
@@ -128,8 +145,10 @@ impl Telemetry {
         self.shown.clone()
     }
 
-    /// Sends what is left to the collector. Blocks while it does, for some seconds at most: not for an async thread.
+    /// Writes what is left of the log, and sends what is left to the collector. Blocks while it does, for some seconds at most: not for an
+    /// async thread.
     pub fn finish(self) {
+        self.lines.flush(FLUSH);
         self.traces.iter().for_each(Traces::finish);
     }
 }

@@ -44,7 +44,7 @@ pub enum Guest {
 impl From<Peer> for Guest {
     fn from(peer: Peer) -> Self {
         match peer {
-            Peer::Tcp(address) => Self::At(address.ip()),
+            Peer::Tcp(address) => Self::At(network(address.ip())),
             Peer::Unix { .. } => Self::Local,
             // A TCP connection that is gone already.
             Peer::Unknown => Self::At(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
@@ -52,10 +52,21 @@ impl From<Peer> for Guest {
     }
 }
 
+/// What one client has of addresses: of IPv6 a network of 64 bits, any address of which it can take.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) if !v6.is_loopback() => {
+            IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)))
+        }
+        other => other,
+    }
+}
+
 impl fmt::Display for Guest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Named(name) => f.write_str(name),
+            Self::At(IpAddr::V6(network)) if !network.is_loopback() => write!(f, "{network}/64"),
             Self::At(address) => address.fmt(f),
             Self::Local => f.write_str("this machine"),
         }
@@ -86,6 +97,7 @@ impl Interceptor for Gate {
                 let grant = grant.inspect_err(|status| {
                     self.traffic.refused(Refusal::Token, &guest, status.message());
                 })?;
+                visit.into_iter().for_each(Visit::welcome);
                 Caller {
                     guest: Guest::Named(grant.terms.name.clone()),
                     grant,
@@ -107,4 +119,25 @@ fn bearer(metadata: &MetadataMap) -> Result<&[u8], Status> {
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "))
         .map(|(_, token)| token.trim_ascii())
         .ok_or_else(|| Status::unauthenticated("the authorization must be: Bearer TOKEN"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_one_network_are_one_client() {
+        let client = |address: &str| Guest::from(Peer::Tcp(address.parse().expect("an address")));
+        assert_eq!(client("[2001:db8:1:2:3::4]:1"), client("[2001:db8:1:2:9::9]:2"));
+        assert_ne!(client("[2001:db8:1:2::]:1"), client("[2001:db8:1:3::]:1"));
+        assert_ne!(client("10.0.0.1:1"), client("10.0.0.2:1"));
+        assert_eq!(client("[::ffff:10.0.0.1]:1"), client("10.0.0.1:1"));
+        for (address, name) in [
+            ("[2001:db8:1:2:3::4]:1", "2001:db8:1:2::/64"),
+            ("[::1]:1", "::1"),
+            ("10.0.0.1:1", "10.0.0.1"),
+        ] {
+            assert_eq!(client(address).to_string(), name);
+        }
+    }
 }

@@ -7,6 +7,7 @@
 
 mod gate;
 mod places;
+mod regulars;
 mod table;
 mod tls;
 mod watched;
@@ -19,6 +20,7 @@ pub use self::{gate::Guest, tls::TlsFiles};
 pub(super) use self::{
     gate::{Caller, Gate},
     places::{Full, Place, Places},
+    regulars::Regulars,
     table::{Grant, Tokens},
     tls::Tls,
 };

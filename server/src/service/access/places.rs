@@ -63,13 +63,23 @@ impl Places {
 
     /// A place for `guest`, who may have `share` of them.
     pub(in crate::service) fn take(&self, guest: Guest, share: usize) -> Result<Place, Full> {
+        self.take_below(self.0.limit, guest, share)
+    }
+
+    /// As [`Places::take`], if fewer than `limit` are taken.
+    pub(in crate::service) fn take_below(
+        &self,
+        limit: usize,
+        guest: Guest,
+        share: usize,
+    ) -> Result<Place, Full> {
         let mut taken = self.lock();
         let own = taken.by_guest.get(&guest).copied().unwrap_or(0);
         if own >= share {
             return Err(Full::Share(share));
         }
-        if taken.all >= self.0.limit {
-            return Err(Full::All(self.0.limit));
+        if taken.all >= limit {
+            return Err(Full::All(limit));
         }
         taken.all += 1;
         taken.by_guest.insert(guest.clone(), own + 1);

@@ -52,7 +52,19 @@ impl<S: Source> fmt::Debug for Watched<S> {
 }
 
 /// Changes with every change of the files that leaves one of them another time, length or number.
-type Stamp = Vec<Option<(SystemTime, u64, u64)>>;
+type Stamp = Vec<Option<FileStamp>>;
+
+/// Time of the last writing, length, device and number, and time of the last change of any of them, which no program can set.
+type FileStamp = (SystemTime, u64, (u64, u64), (i64, i64));
+
+/// What a look has found.
+#[derive(Clone, Default)]
+struct Seen {
+    /// At the last look.
+    last: Option<Stamp>,
+    /// When the files were last read.
+    read: Option<Stamp>,
+}
 
 impl<S: Source> Watched<S> {
     /// Reads the files.
@@ -82,7 +94,7 @@ impl<S: Source> Watched<S> {
     /// holds.
     pub(super) async fn follow(self, mut asked: watch::Receiver<()>) {
         // Not the stamp of the first reading: a change between the two would be missed.
-        let mut seen = None;
+        let mut seen = Seen::default();
         let mut ticks = tokio::time::interval(INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -92,24 +104,37 @@ impl<S: Source> Watched<S> {
             };
             let (this, before) = (self.clone(), seen.clone());
             let looked = tokio::task::spawn_blocking(move || this.look(before, is_asked)).await;
-            seen = looked.map_or(seen, Some);
+            seen = looked.unwrap_or(seen);
         }
     }
 
-    /// Reads the files where their stamp is not `seen` or `is_asked`, and gives the stamp.
-    fn look(&self, seen: Option<Stamp>, is_asked: bool) -> Stamp {
+    /// Reads the files where their stamp is not that of the last reading, or `is_asked`; but none that is being written: where somebody
+    /// writes a file in place, it is short or empty for a moment, and what it does not say yet is not withdrawn.
+    fn look(&self, seen: Seen, is_asked: bool) -> Seen {
         let source = self.source();
-        let found: Stamp = source.paths().into_iter().map(stamp).collect();
-        if is_asked || seen.as_ref() != Some(&found) {
-            match source.read() {
-                Ok(value) => self.change(value, seen.is_some()),
-                Err(error) => {
-                    let error = chain(&error);
-                    tracing::error!(error, "{} not read again: the earlier ones stay good", S::NAME);
+        let stamps = || source.paths().into_iter().map(stamp).collect::<Stamp>();
+        let found = stamps();
+        let is_stable = seen.last.as_ref() == Some(&found);
+        let is_new = seen.read.as_ref() != Some(&found);
+        let mut read = seen.read;
+        if is_asked || is_new && (is_stable || read.is_none()) {
+            let value = source.read();
+            // Changed meanwhile: looked at again.
+            if stamps() == found {
+                match value {
+                    Ok(value) => self.change(value, read.is_some()),
+                    Err(error) => {
+                        let error = chain(&error);
+                        tracing::error!(error, "{} not read again: the earlier ones stay good", S::NAME);
+                    }
                 }
+                read = Some(found.clone());
             }
         }
-        found
+        Seen {
+            last: Some(found),
+            read,
+        }
     }
 
     fn change(&self, mut value: S::Value, is_news: bool) {
@@ -130,10 +155,16 @@ impl<S: Source> Watched<S> {
     }
 }
 
-fn stamp(path: &Path) -> Option<(SystemTime, u64, u64)> {
+fn stamp(path: &Path) -> Option<FileStamp> {
     use std::os::unix::fs::MetadataExt as _;
     let metadata = fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+    let changed = (metadata.ctime(), metadata.ctime_nsec());
+    Some((
+        metadata.modified().ok()?,
+        metadata.len(),
+        (metadata.dev(), metadata.ino()),
+        changed,
+    ))
 }
 
 /// An error and its causes in one line.
@@ -141,5 +172,85 @@ fn chain(error: &dyn std::error::Error) -> String {
     match error.source() {
         Some(source) => format!("{error}: {}", chain(source)),
         None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, io, path::PathBuf};
+
+    use super::*;
+
+    /// The text of a file that is not empty.
+    #[derive(Clone)]
+    struct Text(PathBuf);
+
+    impl Source for Text {
+        type Value = String;
+        type Error = io::Error;
+        const NAME: &'static str = "texts";
+
+        fn paths(&self) -> Vec<&Path> {
+            vec![&self.0]
+        }
+
+        fn read(&self) -> io::Result<String> {
+            let text = fs::read_to_string(&self.0)?;
+            if text.is_empty() {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            Ok(text)
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_when_it_is_written_and_not_while() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("text");
+        fs::write(&path, "one two").expect("a file");
+        let watched = Watched::load(Text(path.clone())).expect("a text");
+        let text = || watched.with(String::clone);
+        let mut seen = Seen::default();
+        let mut look = || seen = watched.look(std::mem::take(&mut seen), false);
+        look();
+        // Another one each time, as a program that writes in place leaves it.
+        for torn in ["", "three", "three fo"] {
+            fs::write(&path, torn).expect("written");
+            look();
+            assert_eq!(text(), "one two", "{torn:?}");
+        }
+        fs::write(&path, "three four").expect("written");
+        look();
+        look();
+        assert_eq!(text(), "three four");
+        fs::write(&path, "").expect("written");
+        look();
+        look();
+        assert_eq!(text(), "three four", "an empty file withdraws nothing");
+    }
+
+    #[test]
+    fn a_change_of_equal_length_and_time_is_seen() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("text");
+        fs::write(&path, "one").expect("a file");
+        let watched = Watched::load(Text(path.clone())).expect("a text");
+        let time = fs::metadata(&path)
+            .and_then(|found| found.modified())
+            .expect("a time");
+        let mut seen = watched.look(Seen::default(), false);
+        let before = stamp(&path);
+        let write = || {
+            fs::write(&path, "two").expect("written");
+            let file = File::options().write(true).open(&path).expect("the file");
+            file.set_modified(time).expect("the time of before");
+            stamp(&path) != before
+        };
+        // The clock of a file system ticks some hundred times a second.
+        assert!((0..100_000).any(|_| write()), "a change that cannot be seen");
+        for _ in 0..2 {
+            seen = watched.look(seen, false);
+        }
+        assert_eq!(watched.with(String::clone), "two");
     }
 }
