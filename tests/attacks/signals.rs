@@ -182,12 +182,8 @@ async fn ends_with(
 ) -> Result<(), Error> {
     let images = pictures();
     let engine = engine(images.root(), config(1, 1 << 26));
-    let served = run(
-        engine,
-        &ServiceConfig::default(),
-        incoming,
-        std::future::pending(),
-    );
+    let config = ServiceConfig::default();
+    let served = run(engine, &config, incoming, std::future::pending());
     within("the server ends", served).await
 }
 

@@ -446,6 +446,8 @@ struct Farewell {
     /// Of [`flood::goaway`], what is not sent yet.
     words: Vec<u8>,
     is_shut: bool,
+    /// Bytes that are passed over yet.
+    left: u64,
 }
 
 impl Farewell {
@@ -471,14 +473,18 @@ impl Farewell {
                 return over();
             }
         }
-        let mut space = [0; 16 << 10];
-        loop {
+        let mut space = [0; 4 << 10];
+        // What comes then stays where it is, and its sender waits.
+        while self.left > 0 {
             let mut rest = ReadBuf::new(&mut space);
             match ready!(Pin::new(&mut *io).poll_read(context, &mut rest)) {
-                Ok(()) if !rest.filled().is_empty() => {}
+                Ok(()) if !rest.filled().is_empty() => {
+                    self.left = self.left.saturating_sub(rest.filled().len() as u64);
+                }
                 _ => return over(),
             }
         }
+        Poll::Pending
     }
 }
 
@@ -524,6 +530,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<C> {
                 until: Box::pin(time::sleep(PARTING)),
                 words: flood::goaway(reason),
                 is_shut: false,
+                left: FAREWELL,
             });
             return farewell.poll(&mut this.io, context).map(Err);
         }
