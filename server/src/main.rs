@@ -87,11 +87,10 @@ async fn serve_as(config: Config, access: Access, format: LogFormat) -> Result<(
     let signals = shutdown::Signals::install().map_err(|error| SYSTEM.failure(error))?;
     let mut service = config.service.clone();
     service.access = access;
-    introduce(&config, &service.access);
     let sockets = Sockets::bind(&config.listen).await;
     let sockets = sockets.map_err(|error| SYSTEM.failure(error))?;
     let admin = answer_operator(&config).await?;
-    let access = config.access.clone();
+    let meant = config.clone();
     let opening = tokio::task::spawn_blocking(move || equibatch_server::open(&config));
     let stopped = signals.received();
     tokio::pin!(stopped);
@@ -100,7 +99,8 @@ async fn serve_as(config: Config, access: Access, format: LogFormat) -> Result<(
         () = &mut stopped => return Ok(()),
     };
     // Not before there is something to serve: what fails, fails with one sentence.
-    warn_of_exposure(&access, &sockets).map_err(|error| SYSTEM.failure(error))?;
+    introduce(&meant, &service.access);
+    warn_of_exposure(&meant.access, &sockets).map_err(|error| SYSTEM.failure(error))?;
     announce(&engine, &sockets, format).map_err(|error| SYSTEM.failure(error))?;
     admin.ready(engine.clone());
     let stopped = async {
