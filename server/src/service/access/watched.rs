@@ -91,16 +91,16 @@ impl<S: Source> Watched<S> {
                 changed = asked.changed() => changed.is_ok(),
             };
             let (this, before) = (self.clone(), seen.clone());
-            let looked = tokio::task::spawn_blocking(move || this.look(before, is_asked)).await;
+            let looked = tokio::task::spawn_blocking(move || this.look(before.as_ref(), is_asked)).await;
             seen = looked.map_or(seen, Some);
         }
     }
 
     /// Reads the files where their stamp is not `seen` or `is_asked`, and gives the stamp.
-    fn look(&self, seen: Option<Stamp>, is_asked: bool) -> Stamp {
+    fn look(&self, seen: Option<&Stamp>, is_asked: bool) -> Stamp {
         let source = self.source();
         let found: Stamp = source.paths().into_iter().map(stamp).collect();
-        if is_asked || seen.as_ref() != Some(&found) {
+        if is_asked || seen != Some(&found) {
             match source.read() {
                 Ok(value) => self.change(value, seen.is_some()),
                 Err(error) => {
