@@ -129,7 +129,6 @@ async fn serve_as(
     let mut service = config.service.clone();
     service.access = access;
     service.connections = connections(&config);
-    introduce(&config, &service.access);
     let sockets = tokio::select! {
         sockets = Sockets::bind(&config.listen) => sockets.map_err(|error| SYSTEM.failure(error))?,
         () = stopping.cancelled() => return Ok(()),
@@ -139,7 +138,7 @@ async fn serve_as(
     admin.ready(engine.clone());
     let mut tasks = JoinSet::new();
     answer_operator(&config, &admin, &mut tasks).await?;
-    let access = config.access.clone();
+    let (meant, access) = (config.clone(), service.access.clone());
     let addresses = Addresses::of(&sockets).map_err(|error| SYSTEM.failure(error))?;
     let scanned = async {
         let scanned = engine.clone();
@@ -150,7 +149,8 @@ async fn serve_as(
             Ok(Ok(())) => {}
         }
         // Not before there is something to serve: what fails, fails with one sentence.
-        warn_of_exposure(&access, &addresses);
+        introduce(&meant, &access);
+        warn_of_exposure(&meant.access, &addresses);
         match announce(&engine, &addresses, format) {
             Err(error) => SYSTEM.failure(error),
             Ok(()) => std::future::pending().await,

@@ -249,7 +249,8 @@ async fn the_log_begins_with_what_is_served_and_warns_of_what_is_refused() {
         text(&tokens),
     ];
     let server = ServerProcess::logging(File::create(&log).unwrap(), images.root(), &options);
-    let addresses: Vec<&str> = server.address.split(", ").collect();
+    let address = server.address.clone();
+    let addresses: Vec<&str> = address.split(", ").collect();
     assert_eq!(addresses.len(), 2);
     for _ in 0..5 {
         let output = client(&["datasets", "--server", addresses[0]]);

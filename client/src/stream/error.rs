@@ -201,7 +201,11 @@ const PERHAPS_TLS: &str = "its answer is no HTTP/2; if it serves with TLS, write
 /// frame that is far too large.
 fn is_no_http(error: &(dyn std::error::Error + 'static)) -> bool {
     let causes = std::iter::successors(Some(error), |error| (*error).source());
-    let mut reasons = causes.filter_map(|cause| cause.downcast_ref::<h2::Error>()?.reason());
+    // Found here, and not told by the other side.
+    let found = causes
+        .filter_map(|cause| cause.downcast_ref::<h2::Error>())
+        .filter(|error| error.is_library());
+    let mut reasons = found.filter_map(h2::Error::reason);
     reasons.any(|reason| matches!(reason, h2::Reason::FRAME_SIZE_ERROR | h2::Reason::PROTOCOL_ERROR))
 }
 

@@ -86,7 +86,10 @@ async fn ask(address: &str, ca: Option<&[u8]>) -> Result<(), HealthError> {
 fn reason(error: &(dyn StdError + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| (*error).source());
     let innermost = causes.clone().last().unwrap_or(error).to_string();
-    let mut of_http = causes.filter_map(|cause| cause.downcast_ref::<h2::Error>()?.reason());
+    let of_http = causes.filter_map(|cause| cause.downcast_ref::<h2::Error>());
+    let mut of_http = of_http
+        .filter(|error| error.is_library())
+        .filter_map(h2::Error::reason);
     // A server of TLS answers in the clear by an alert, which looks like the head of a frame that is far too large.
     if of_http.any(|reason| matches!(reason, h2::Reason::FRAME_SIZE_ERROR | h2::Reason::PROTOCOL_ERROR)) {
         "its answer is no HTTP/2; if it serves with TLS, write https:// before the address".to_owned()

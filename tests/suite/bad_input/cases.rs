@@ -42,7 +42,7 @@ pub(super) const CASES: &[Case] = &[
     (
         |r| (r.image_size, r.batch_size) = (Some(4096), Some(30)),
         ResourceExhausted,
-        &["batch_size", "1.41 GiB", "1.00 GiB", "--max-batch-bytes"],
+        &["batch_size", "5.62 GiB", "1.00 GiB", "--max-batch-bytes"],
     ),
     (
         |r| r.shard = Some(Shard { world: 0, rank: 0 }),

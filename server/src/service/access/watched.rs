@@ -103,20 +103,20 @@ impl<S: Source> Watched<S> {
                 changed = asked.changed() => changed.is_ok(),
             };
             let (this, before) = (self.clone(), seen.clone());
-            let looked = tokio::task::spawn_blocking(move || this.look(before, is_asked)).await;
+            let looked = tokio::task::spawn_blocking(move || this.look(&before, is_asked)).await;
             seen = looked.unwrap_or(seen);
         }
     }
 
     /// Reads the files where their stamp is not that of the last reading, or `is_asked`; but none that is being written: where somebody
     /// writes a file in place, it is short or empty for a moment, and what it does not say yet is not withdrawn.
-    fn look(&self, seen: Seen, is_asked: bool) -> Seen {
+    fn look(&self, seen: &Seen, is_asked: bool) -> Seen {
         let source = self.source();
         let stamps = || source.paths().into_iter().map(stamp).collect::<Stamp>();
         let found = stamps();
         let is_stable = seen.last.as_ref() == Some(&found);
         let is_new = seen.read.as_ref() != Some(&found);
-        let mut read = seen.read;
+        let mut read = seen.read.clone();
         if is_asked || is_new && (is_stable || read.is_none()) {
             let value = source.read();
             // Changed meanwhile: looked at again.
@@ -211,7 +211,7 @@ mod tests {
         let watched = Watched::load(Text(path.clone())).expect("a text");
         let text = || watched.with(String::clone);
         let mut seen = Seen::default();
-        let mut look = || seen = watched.look(std::mem::take(&mut seen), false);
+        let mut look = || seen = watched.look(&seen, false);
         look();
         // Another one each time, as a program that writes in place leaves it.
         for torn in ["", "three", "three fo"] {
@@ -238,7 +238,7 @@ mod tests {
         let time = fs::metadata(&path)
             .and_then(|found| found.modified())
             .expect("a time");
-        let mut seen = watched.look(Seen::default(), false);
+        let mut seen = watched.look(&Seen::default(), false);
         let before = stamp(&path);
         let write = || {
             fs::write(&path, "two").expect("written");
@@ -249,7 +249,7 @@ mod tests {
         // The clock of a file system ticks some hundred times a second.
         assert!((0..100_000).any(|_| write()), "a change that cannot be seen");
         for _ in 0..2 {
-            seen = watched.look(seen, false);
+            seen = watched.look(&seen, false);
         }
         assert_eq!(watched.with(String::clone), "two");
     }
