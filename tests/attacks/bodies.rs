@@ -73,8 +73,14 @@ async fn what_is_not_finished_in_time_is_refused() {
     let server = MemoryServer::start_with(engine(images.root(), config(1, 1 << 26)), service);
     let (requests, connection) = h2::client::handshake(server.pipe().await).await.unwrap();
     tokio::spawn(connection);
-    for (method, bytes) in [(HEALTH, 100), (HEALTH, 200), (STREAM, 100), (LIST, 0)] {
-        let (response, _body) = begin(requests.clone(), method, 200, bytes).await;
+    // Half of a message, none of it, and a whole one behind which more might come.
+    for (method, length, bytes) in [
+        (HEALTH, 200, 100),
+        (STREAM, 200, 100),
+        (LIST, 200, 0),
+        (LIST, 0, 0),
+    ] {
+        let (response, _body) = begin(requests.clone(), method, length, bytes).await;
         let response = within("an answer", response).await.unwrap();
         assert_eq!(code(&response), "4", "{method}: DEADLINE_EXCEEDED");
     }

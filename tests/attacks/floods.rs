@@ -7,6 +7,7 @@ use std::{
 };
 
 use equibatch_tests::{
+    certificates::Authority,
     frames::{PING, SETTINGS, connect, farewell, frame, is_hung_up},
     process::ServerProcess,
     receive::{receive, small},
@@ -86,10 +87,8 @@ fn whoever_has_too_many_connections_is_told() {
     let second = connect(&server);
     assert_eq!(farewell(second), Some(ENHANCE_YOUR_CALM));
     drop(first);
-    let (certificate, key) = {
-        let authority = equibatch_tests::certificates::Authority::new();
-        authority.sign("server")
-    };
+    let authority = Authority::new();
+    let (certificate, key) = authority.sign("server");
     let options = [
         "--max-connections",
         "4",
