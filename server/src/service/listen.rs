@@ -107,7 +107,7 @@ where
         if !stopping.is_cancelled() {
             report(&health, ServingStatus::Serving).await;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     let drained = async {
         shutdown.await;
