@@ -37,7 +37,7 @@ const SERVER: Rules = &[
         "pipeline",
         &[
             "augment", "blend", "cache", "dataset", "decode", "geometry", "image", "memory", "random",
-            "retouch", "sampling", "tensor", "tone",
+            "retouch", "sampling", "size", "tensor", "tone",
         ],
     ),
     (
@@ -60,10 +60,12 @@ const SERVER: Rules = &[
     ("sample_data", &["random"]),
     (
         "stats",
-        &["dataset", "decode", "image", "moments", "sampling", "terminal"],
+        &[
+            "dataset", "decode", "image", "moments", "sampling", "size", "terminal",
+        ],
     ),
     ("preview", &["augment", "decode", "pipeline", "sheet", "terminal"]),
-    ("download", &["decode", "files", "header", "terminal"]),
+    ("download", &["decode", "files", "header", "size", "terminal"]),
     (
         "verify",
         &[

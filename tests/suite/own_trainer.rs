@@ -6,13 +6,9 @@ use std::{
     io::{BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
 };
 
-use equibatch_tests::{images::ImageFolder, process::ServerProcess};
-
-/// Far longer than anything here takes.
-const LIMIT: Duration = Duration::from_secs(120);
+use equibatch_tests::{images::ImageFolder, process::ServerProcess, wait::eventually};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -58,17 +54,7 @@ fn program(mut python: Command, folder: &Path, address: &str, text: &str) -> Chi
 
 /// Waits for the end, and gives the exit code and what was written to standard error.
 fn end(mut child: Child) -> (Option<i32>, String) {
-    let deadline = Instant::now() + LIMIT;
-    let status = loop {
-        if let Some(status) = child.try_wait().expect("a status") {
-            break status;
-        }
-        if Instant::now() > deadline {
-            child.kill().expect("killed");
-            panic!("it does not end");
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    };
+    let status = eventually("it ends", || child.try_wait().expect("a status"));
     let mut errors = String::new();
     let mut pipe = child.stderr.take().expect("a pipe");
     pipe.read_to_string(&mut errors).expect("text");
