@@ -159,6 +159,10 @@ async fn serve_as(
     let stop = stopping.child_token();
     let stopped = async {
         stop.cancelled().await;
+        // What fails says so in one sentence.
+        if stopping.is_cancelled() {
+            tracing::info!("stopping");
+        }
         admin.stopping();
     };
     let running = run(engine.clone(), &service, sockets.accept(), stopped);

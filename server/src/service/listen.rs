@@ -111,7 +111,7 @@ where
     };
     let drained = async {
         shutdown.await;
-        tracing::info!(open = guests.count(), "stopping");
+        tracing::debug!(open = guests.count(), "draining");
         report(&health, ServingStatus::NotServing).await;
         stopping.cancel();
         guests.gone().await;
