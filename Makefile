@@ -13,10 +13,11 @@ HADOLINT_FOLDER := .tools/hadolint-$(HADOLINT_VERSION)
 HADOLINT := $(HADOLINT_FOLDER)/bin/hadolint
 
 .DEFAULT_GOAL := help
-.PHONY: help runtime browser build test lint reference deny advisories lint-docker demo bench bench-torch parity bench-peers soak clean
+.PHONY: help runtime browser python-tools build test lint reference deny advisories lint-docker demo bench bench-torch parity bench-peers soak clean
 
 TORCH := .tools/torch/bin/python
 PEERS := .tools/peers
+PYTHON_TOOLS := .tools/python
 SAMPLES := data/flowers-birds
 
 help: ## List the targets.
@@ -34,10 +35,17 @@ browser: ## Install Chromium for the tests of pages, where it is missing and thi
 	    { apt-get update -qq && apt-get install -qq --no-install-recommends chromium; } >/dev/null 2>&1; fi; \
 	  command -v chromium >/dev/null || echo "there is no Chromium here: the tests of pages in a browser will be skipped"; }
 
+python-tools: $(PYTHON_TOOLS)/installed ## Install gRPC, NumPy and Pillow into .tools/python, for the tests of what the docs show in Python.
+
+$(PYTHON_TOOLS)/installed:
+	$(PYTHON) -m venv $(PYTHON_TOOLS)
+	$(PYTHON_TOOLS)/bin/python -m pip install --quiet grpcio==1.85.3 grpcio-tools==1.85.1 numpy==2.4.6 pillow==13.0.0
+	@touch $@
+
 build: runtime ## Build the two programs, optimised.
 	cargo build --release --locked --workspace
 
-test: runtime browser lint ## Set everything up and run all checks and tests.
+test: runtime browser python-tools lint ## Set everything up and run all checks and tests.
 	cargo build --workspace --locked --bins --tests
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	  cargo test --workspace --locked --doc && cargo nextest run --workspace --locked --no-fail-fast; \

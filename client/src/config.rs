@@ -8,8 +8,8 @@ use std::{
 
 use crate::{
     args::{Execution, Keep, Server, Setup, Train},
-    learn::{network::NetworkFile, run::RunConfig},
-    program::Precision,
+    learn::{architecture::OWN, network::NetworkFile, run::RunConfig},
+    program::{Head, Precision},
     runtime::{Device, Operators, SessionOptions},
     stream::{Credentials, Patience, Servers, Token},
 };
@@ -27,6 +27,7 @@ pub fn put_over(args: &Train, config: &mut RunConfig) {
         save_best,
         early_stopping,
         keep_checkpoints,
+        checkpoint_every,
     } = &args.keep;
     put(&mut config.policy.save_best, save_best.clone().map(Some).as_ref());
     put(
@@ -34,6 +35,7 @@ pub fn put_over(args: &Train, config: &mut RunConfig) {
         early_stopping.map(Some).as_ref(),
     );
     put(&mut config.policy.keep_checkpoints, keep_checkpoints.as_ref());
+    config.policy.checkpoint_every = checkpoint_every.or(config.policy.checkpoint_every);
     put_setup_over(&args.setup, config);
 }
 
@@ -59,12 +61,12 @@ pub fn put_setup_over(args: &Setup, config: &mut RunConfig) {
     if let Some(NetworkFile { path, hash }) = &network.model {
         path.clone_into(&mut config.arch);
         hash.clone_into(&mut config.network_hash);
-        "own".clone_into(&mut config.head);
+        config.head = network.head.clone().unwrap_or_else(|| OWN.to_owned());
     } else if network.arch.is_some() {
         config.network_hash.clear();
     }
     put(&mut config.weight_decay, network.weight_decay.as_ref());
-    put(&mut config.frozen, network.is_frozen().as_ref());
+    put(&mut config.frozen, network.frozen().as_ref());
     let loss = &mut config.loss;
     put(&mut loss.label_smoothing, objective.label_smoothing.as_ref());
     put(&mut loss.class_weights, objective.class_weights.as_ref());
@@ -86,6 +88,8 @@ fn put<T: Clone>(value: &mut T, typed: Option<&T>) {
 pub fn contradictions(args: &Train, config: &RunConfig) -> String {
     let mut typed = config.clone();
     put_over(args, &mut typed);
+    // It decides no number, and may change.
+    typed.policy.checkpoint_every = config.policy.checkpoint_every;
     config.differences(&typed)
 }
 
@@ -114,7 +118,20 @@ fn credentials(server: &Server) -> Result<Credentials, UsageError> {
         None => Server::token_of_the_environment(),
     };
     let token = token.map(|text| {
-        let is_no_token = || UsageError("a token is one word of printable ASCII characters".to_owned());
+        let place = match &server.token_file {
+            Some(path) => format!("--token-file {}", path.display()),
+            None => "EQUIBATCH_TOKEN".to_owned(),
+        };
+        let found = if text.trim().is_empty() {
+            "it is empty"
+        } else {
+            "it is something else"
+        };
+        let is_no_token = || {
+            UsageError(format!(
+                "{place}: a token is one word of printable ASCII characters; {found}"
+            ))
+        };
         Token::new(text.trim()).ok_or_else(is_no_token)
     });
     let roots = server.tls_ca.as_deref().map(|path| read("--tls-ca", path));
@@ -166,6 +183,19 @@ pub fn check_precision(precision: Precision, device: Device) -> Result<(), Usage
     )))
 }
 
+/// Refuses a head that the network by name does not have.
+///
+/// # Errors
+///
+/// [`UsageError`].
+pub fn check_head(config: &RunConfig) -> Result<(), UsageError> {
+    if config.network_hash.is_empty() {
+        let head: Result<Head, _> = config.head.parse();
+        head.map_err(|error| UsageError(format!("--head: {error}")))?;
+    }
+    Ok(())
+}
+
 /// The first folder `runs/NAME`, `runs/NAME-2`, ... that does not exist yet.
 #[must_use]
 pub fn new_folder(name: &str) -> PathBuf {
@@ -190,7 +220,7 @@ mod tests {
 
     use super::*;
     use crate::args::{Arguments, Command};
-    use crate::stream::Balance;
+    use crate::{learn::run::Frozen, stream::Balance};
 
     fn train(arguments: &[&str]) -> Train {
         let arguments = ["client", "train"].iter().chain(arguments);
@@ -229,19 +259,29 @@ mod tests {
             epochs: 3,
             balance: Balance::Natural,
             head: "plain".to_owned(),
-            frozen: true,
+            frozen: Frozen::Body(true),
             ..self::config()
         };
         assert_eq!(config, expected);
     }
 
     #[test]
-    fn freezing_is_said_in_three_ways_and_the_last_one_counts() {
-        let frozen = |arguments: &[&str]| train(arguments).setup.network.is_frozen();
+    fn freezing_is_said_in_three_ways_and_not_in_two_at_once() {
+        let frozen = |arguments: &[&str]| train(arguments).setup.network.frozen();
         assert_eq!(frozen(&[]), None);
-        assert_eq!(frozen(&["--freeze"]), Some(true));
-        assert_eq!(frozen(&["--freeze=false"]), Some(false));
-        assert_eq!(frozen(&["--freeze", "--unfreeze"]), Some(false));
+        assert_eq!(frozen(&["--freeze"]), Some(Frozen::Body(true)));
+        assert_eq!(frozen(&["--freeze=false"]), Some(Frozen::Body(false)));
+        assert_eq!(frozen(&["--unfreeze"]), Some(Frozen::Body(false)));
+        let matching = Frozen::Matching("^layer[12]".to_owned());
+        assert_eq!(frozen(&["--freeze=^layer[12]"]), Some(matching));
+        for both in [["--freeze", "--unfreeze"], ["--unfreeze", "--freeze=false"]] {
+            let all = ["client", "train"].into_iter().chain(both);
+            let message = Arguments::try_parse_from(all).expect_err("refused").to_string();
+            assert!(
+                message.contains("--freeze") && message.contains("--unfreeze"),
+                "{message}"
+            );
+        }
     }
 
     #[test]
@@ -289,13 +329,39 @@ mod tests {
             ["--device", "gpu"],
             ["--batch-size", "1"],
             ["--arch", "resnet35"],
-            ["--head", "wide"],
+            ["--head", "wide("],
             ["--weights", "hf:a//b"],
+            ["--weight-decay", "-1"],
         ] {
             let all = ["client", "train"].into_iter().chain(arguments);
             let message = Arguments::try_parse_from(all).expect_err("refused").to_string();
             assert!(message.contains(arguments[0]), "{message}");
+            assert!(!message.contains("unexpected argument"), "{message}");
         }
+        for (arguments, expected) in [
+            (["--epochs", "0"], "it must be a whole number of at least 1"),
+            (["--epochs", "-1"], "it must be a whole number of at least 1"),
+            (["--size", "16"], "it must be a whole number of at least 32"),
+            (["--threads", "0"], "it must be a whole number of at least 1"),
+            (["--lr", "-1"], "use a number above 0"),
+        ] {
+            let all = ["client", "train"].into_iter().chain(arguments);
+            let message = Arguments::try_parse_from(all).expect_err("refused").to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+
+    /// A head by name is one of two; that of a network from a file is what the file calls it.
+    #[test]
+    fn a_head_fits_its_network() {
+        let named = |hash: &str| RunConfig {
+            head: "wide".to_owned(),
+            network_hash: hash.to_owned(),
+            ..config()
+        };
+        let message = check_head(&named("")).expect_err("refused").to_string();
+        assert_eq!(message, "--head: no head is named `wide`: use fastai or plain");
+        assert!(check_head(&named("00ff")).is_ok() && check_head(&config()).is_ok());
     }
 
     #[test]

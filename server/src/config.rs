@@ -10,12 +10,12 @@ use std::{
 use crate::{
     args::{SampleData, Serve, Split},
     augment,
-    cache::budget_from_cgroup,
     dataset::{Orientation, ScanOptions, SplitMethod},
+    memory::available,
     pipeline::{EngineConfig, Limits},
     sample_data::{self, ClassSpec},
     service::{AccessFiles, ServiceConfig, TlsFiles, socket::Address},
-    size,
+    size, telemetry,
     tensor::TensorSpec,
 };
 
@@ -54,7 +54,7 @@ pub struct DatasetConfig {
 }
 
 /// What makes no sense on the command line.
-#[derive(Debug, PartialEq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An option with a value that it cannot have.
     #[error("{option} {value:?}: {reason}")]
@@ -72,6 +72,9 @@ pub enum Error {
     /// Two datasets of one name.
     #[error("--data: two datasets are named {0:?}; name them apart with NAME=DIR")]
     DuplicateName(String),
+    /// A filter of the log that is none.
+    #[error(transparent)]
+    Log(Box<telemetry::Error>),
     /// Lists that belong together and differ in length.
     #[error("--classes names {classes}, but --counts gives {counts} numbers")]
     Counts {
@@ -91,6 +94,7 @@ impl Error {
             Self::DuplicateName(_) => "--data",
             Self::Counts { .. } => "--counts",
             Self::Recipe(_) => "--recipe",
+            Self::Log(_) => "--log",
         }
     }
 }
@@ -99,7 +103,9 @@ impl TryFrom<&Serve> for Config {
     type Error = Error;
 
     fn try_from(args: &Serve) -> Result<Self, Error> {
+        telemetry::check(&args.log).map_err(|error| Error::Log(Box::new(error)))?;
         let defaults = EngineConfig::default();
+        let (memory_bytes, cache_bytes, encoded_cache_bytes) = memory(args)?;
         let admin = args.admin.as_deref().map(|text| host_and_port("--admin", text));
         Ok(Self {
             listen: addresses(&args.listen, &args.socket_mode)?,
@@ -119,18 +125,18 @@ impl TryFrom<&Serve> for Config {
                 ..ScanOptions::default()
             },
             engine: EngineConfig {
-                threads: threads(args.threads)?.unwrap_or(defaults.threads),
-                cache_bytes: match &args.cache_bytes {
-                    Some(text) => bytes("--cache-bytes", text)?,
-                    None => budget_from_cgroup(),
-                },
-                encoded_cache_bytes: bytes("--encoded-cache-bytes", &args.encoded_cache_bytes)?,
+                threads: threads(args.threads).unwrap_or(defaults.threads),
+                memory_bytes,
+                cache_bytes,
+                encoded_cache_bytes,
                 stream_bytes: bytes("--stream-bytes", &args.stream_bytes)?,
                 max_broken: fraction("--max-broken", args.max_broken)?,
                 limits: Limits {
                     batch_bytes: batch_bytes(&args.max_batch_bytes)?,
                     image_size: image_size(args.max_image_size)?,
-                    epochs: at_least_one("--max-epochs", args.max_epochs)?,
+                    batch_size: args.max_batch_size,
+                    world: args.max_world,
+                    epochs: args.max_epochs,
                     open_streams: args.max_streams,
                     ..defaults.limits
                 },
@@ -295,17 +301,9 @@ fn host_and_port(option: &'static str, text: &str) -> Result<(String, u16), Erro
     Ok((host, port))
 }
 
-fn threads(typed: Option<usize>) -> Result<Option<NonZeroUsize>, Error> {
-    let checked = |threads: usize| {
-        NonZeroUsize::new(threads)
-            .filter(|threads| threads.get() <= 1024)
-            .ok_or_else(|| Error::Value {
-                option: "--threads",
-                value: threads.to_string(),
-                reason: "it must be from 1 to 1024",
-            })
-    };
-    typed.map(checked).transpose()
+/// The command line has none, or at least one.
+fn threads(typed: Option<usize>) -> Option<NonZeroUsize> {
+    typed.and_then(NonZeroUsize::new)
 }
 
 /// The command line has certificate and key together or not at all.
@@ -317,6 +315,33 @@ fn tls(args: &Serve) -> Option<TlsFiles> {
     })
 }
 
+/// Memory that must be left for batches and decoders.
+const LEAST_MEMORY: u64 = 64 << 20;
+
+/// Bytes in all, and those of them for decoded images and for files.
+fn memory(args: &Serve) -> Result<(u64, u64, u64), Error> {
+    let files = bytes("--encoded-cache-bytes", &args.encoded_cache_bytes)?;
+    let images = args.cache_bytes.as_ref().map(|text| bytes("--cache-bytes", text));
+    let images = images.transpose()?;
+    let caches = images.unwrap_or(0).saturating_add(files);
+    let total = match &args.memory_bytes {
+        Some(text) => {
+            let total = bytes("--memory-bytes", text)?;
+            if total < caches.saturating_add(LEAST_MEMORY) {
+                let reason = "it must be 64MiB more than --cache-bytes and --encoded-cache-bytes, at least";
+                return Err(wrong("--memory-bytes", text, reason));
+            }
+            total
+        }
+        None => (available() / 4 * 3).max(caches.saturating_add(1 << 30)),
+    };
+    let by_default = || {
+        let total = total - files;
+        total.saturating_sub(3 << 30).clamp(total / 4, total / 2)
+    };
+    Ok((total, images.unwrap_or_else(by_default), files))
+}
+
 fn fraction(option: &'static str, value: f64) -> Result<f64, Error> {
     if (0.0..=1.0).contains(&value) {
         Ok(value)
@@ -325,18 +350,6 @@ fn fraction(option: &'static str, value: f64) -> Result<f64, Error> {
             option,
             value: value.to_string(),
             reason: "it must be from 0 to 1",
-        })
-    }
-}
-
-fn at_least_one(option: &'static str, value: u32) -> Result<u32, Error> {
-    if value > 0 {
-        Ok(value)
-    } else {
-        Err(Error::Value {
-            option,
-            value: value.to_string(),
-            reason: "it must be at least 1",
         })
     }
 }
@@ -410,7 +423,11 @@ mod tests {
             ("localhost:7", "localhost", 7),
         ] {
             let host = host.to_owned();
-            assert_eq!(address(text, 0o600), Ok(Address::Tcp { host, port }), "{text}");
+            assert_eq!(
+                address(text, 0o600).unwrap(),
+                Address::Tcp { host, port },
+                "{text}"
+            );
         }
         for text in [
             "50051",
@@ -445,19 +462,48 @@ mod tests {
     }
 
     #[test]
+    fn caches_are_a_part_of_the_memory() {
+        let memory = |args: &[&str]| {
+            let engine = config(&[&["--data", "x"], args].concat()).unwrap().engine;
+            (
+                engine.memory_bytes >> 20,
+                engine.cache_bytes >> 20,
+                engine.encoded_cache_bytes >> 20,
+            )
+        };
+        assert_eq!(memory(&["--memory-bytes", "1GiB"]), (1024, 256, 0));
+        assert_eq!(memory(&["--memory-bytes", "5GiB"]), (5120, 2048, 0));
+        assert_eq!(memory(&["--memory-bytes", "64GiB"]), (65_536, 32_768, 0));
+        let both = ["--memory-bytes", "1GiB", "--cache-bytes", "900MiB"];
+        assert_eq!(memory(&both), (1024, 900, 0));
+        let (total, cache, files) = memory(&["--cache-bytes", "900GiB", "--encoded-cache-bytes", "1GiB"]);
+        assert_eq!(
+            (total, cache, files),
+            (902 * 1024, 900 * 1024, 1024),
+            "what was enough without a total"
+        );
+        let short = ["--data", "x", "--memory-bytes", "1GiB", "--cache-bytes", "1GiB"];
+        assert!(
+            config(&short)
+                .unwrap_err()
+                .to_string()
+                .starts_with("--memory-bytes")
+        );
+    }
+
+    #[test]
     fn senseless_options_are_named() {
         for (args, option) in [
             (&["--data", "=x"][..], "--data"),
             (&["--data", "a=x", "--data", "a=y"], "--data"),
-            (&["--data", "x", "--threads", "0"], "--threads"),
             (&["--data", "x", "--valid-fraction", "1.5"], "--valid-fraction"),
             (&["--data", "x", "--valid-fraction", "NaN"], "--valid-fraction"),
             (&["--data", "x", "--max-batch-bytes", "5GiB"], "--max-batch-bytes"),
-            (&["--data", "x", "--max-epochs", "0"], "--max-epochs"),
             (&["--data", "x", "--max-image-size", "4097"], "--max-image-size"),
             (&["--data", "x", "--listen", "here"], "--listen"),
             (&["--data", "x", "--socket-mode", "888"], "--socket-mode"),
             (&["--data", "x", "--admin", "unix:x"], "--admin"),
+            (&["--data", "x", "--log", "loud"], "--log"),
         ] {
             let error = config(args).unwrap_err().to_string();
             assert!(error.starts_with(option), "{error}");

@@ -39,6 +39,13 @@ pub(crate) struct Failure {
     error: anyhow::Error,
 }
 
+impl Failure {
+    /// What went wrong.
+    pub(crate) fn error(&self) -> &anyhow::Error {
+        &self.error
+    }
+}
+
 impl From<file::Error> for Failure {
     fn from(error: file::Error) -> Self {
         match error {

@@ -1,22 +1,28 @@
-//! Files that appear whole or not at all.
+//! Files that appear whole or not at all: written under another name in the same folder, forced to the disk, then renamed.
+//!
+//! A process that is killed leaves the old file or the new one, and so does a machine that loses power: the file's content reaches the disk
+//! before its name does, and the name is on the disk when a function returns.
 
 use std::{
     fs::{self, File},
     io::{self, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use tempfile::{Builder, NamedTempFile};
 
-/// A file without a name that anybody reads, in the folder where it is to appear.
+/// Temporary names begin and end so. Every scan of a data set skips names with a dot in front.
+const PREFIX: &str = ".equibatch-";
+const SUFFIX: &str = ".part";
+
+/// A temporary file in the folder where a file is to appear, removed when it is dropped.
 ///
 /// # Errors
 ///
-/// What the system says.
+/// Those of the file system.
 pub fn unnamed(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = Builder::new();
-    // A name with a dot in front is passed over by every scan.
-    builder.prefix(".equibatch-").suffix(".part");
+    builder.prefix(PREFIX).suffix(SUFFIX);
     #[cfg(unix)]
     {
         // As every other program's new files, less what the process's mask says.
@@ -26,55 +32,142 @@ pub fn unnamed(folder: &Path) -> io::Result<NamedTempFile> {
     builder.tempfile_in(folder)
 }
 
-/// Writes a new file; its folder is made where it is missing.
+/// Whether `name` is that of a temporary file of this module, which a killed process may have left.
+#[must_use]
+pub fn is_temporary(name: &str) -> bool {
+    name.starts_with(PREFIX) && name.ends_with(SUFFIX)
+}
+
+/// Writes a new file; its folder is created if it is missing.
 ///
 /// # Errors
 ///
-/// What the system says; [`io::ErrorKind::AlreadyExists`] where there is a file of that name, which stays as it is.
+/// Those of the file system; [`io::ErrorKind::AlreadyExists`] if there is a file of that name, which stays as it is.
 pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let file = written(path, bytes)?;
-    file.persist_noclobber(path)
-        .map(drop)
-        .map_err(|error| error.error)
+    let folder = folder_of(path)?;
+    create_folder(folder)?;
+    publish(written(folder, bytes)?, path)
 }
 
-/// Writes a file in place of the one that has its name, if any.
+/// Writes a file in place of the one that has its name, if any, and with its permissions. What is no regular file (a pipe, a device) is
+/// written to and not replaced.
 ///
 /// # Errors
 ///
-/// What the system says; the old file is then as it was.
+/// Those of the file system; the old file is then as it was.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let file = written(path, bytes)?;
-    file.persist(path).map(drop).map_err(|error| error.error)
+    let old = fs::metadata(path).ok();
+    if old.as_ref().is_some_and(|old| !old.is_file()) {
+        return fs::write(path, bytes);
+    }
+    let folder = folder_of(path)?;
+    let file = written(folder, bytes)?;
+    if let Some(old) = old {
+        file.as_file().set_permissions(old.permissions())?;
+    }
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    sync_folder(folder)
 }
 
-fn written(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
-    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+/// Makes `to` a second name of the file `from`, or a copy if the file system has no second names, in place of the file that has that name, if
+/// any. Neither may be written to afterwards, only replaced.
+///
+/// # Errors
+///
+/// Those of the file system; the old file is then as it was.
+pub fn link(from: &Path, to: &Path) -> io::Result<()> {
+    let folder = folder_of(to)?;
+    let free = unnamed(folder)?.into_temp_path();
+    fs::remove_file(&free)?;
+    if fs::hard_link(from, &free).is_err() {
+        return replace(to, &fs::read(from)?);
+    }
+    free.persist(to).map_err(|error| error.error)?;
+    sync_folder(folder)
+}
+
+/// Moves a file, to another file system if need be; the folder that it goes to is created if it is missing. The old name goes when the new
+/// one is on the disk.
+///
+/// # Errors
+///
+/// Those of the file system; [`io::ErrorKind::AlreadyExists`] if there is a file of the new name. The old file is then as it was.
+pub fn relocate(from: &Path, to: &Path) -> io::Result<()> {
+    let folder = folder_of(to)?;
+    create_folder(folder)?;
+    // Unlike a renaming, a link never takes the place of another file.
+    match fs::hard_link(from, to) {
+        Ok(()) => sync_folder(folder)?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
+        Err(_) => {
+            let mut copy = unnamed(folder)?;
+            io::copy(&mut File::open(from)?, &mut copy)?;
+            publish(copy, to)?;
+        }
+    }
+    remove(from)
+}
+
+/// Deletes a file, for good when this returns.
+///
+/// # Errors
+///
+/// Those of the file system.
+pub fn remove(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)?;
+    sync_folder(folder_of(path)?)
+}
+
+/// Creates a folder, and those above it that are missing. Returns those that were created, the innermost first.
+///
+/// # Errors
+///
+/// Those of the file system.
+pub fn create_folder(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let missing = folder.ancestors().take_while(is_missing);
+    let missing: Vec<PathBuf> = missing.map(Path::to_path_buf).collect();
     fs::create_dir_all(folder)?;
+    missing
+        .iter()
+        .try_for_each(|made| sync_folder(folder_of(made)?))?;
+    Ok(missing)
+}
+
+/// Deletes those of `folders` that are empty, up to the first that is not.
+pub fn remove_empty(folders: &[PathBuf]) {
+    let _first_that_stays = folders.iter().try_for_each(fs::remove_dir);
+}
+
+fn folder_of(path: &Path) -> io::Result<&Path> {
+    path.parent().ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
+
+fn written(folder: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     let mut file = unnamed(folder)?;
     file.write_all(bytes)?;
     Ok(file)
 }
 
-/// Moves a file, to another file system if need be; the folder that it goes to is made where it is missing.
-///
-/// # Errors
-///
-/// What the system says; [`io::ErrorKind::AlreadyExists`] where there is a file of the new name. The old file is then as it was.
-pub fn relocate(from: &Path, to: &Path) -> io::Result<()> {
-    let folder = to.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    fs::create_dir_all(folder)?;
-    // Unlike a renaming, a link never takes the place of another file.
-    match fs::hard_link(from, to) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
-        Err(_) => {
-            let mut copy = unnamed(folder)?;
-            io::copy(&mut File::open(from)?, &mut copy)?;
-            copy.persist_noclobber(to).map_err(|error| error.error)?;
-        }
+/// Gives a temporary file a name that no other file has.
+fn publish(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path).map_err(|error| error.error)?;
+    sync_folder(folder_of(path)?)
+}
+
+/// Forces the names in a folder to the disk, if the system can do that.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if !cfg!(unix) {
+        return Ok(());
     }
-    fs::remove_file(from)
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
@@ -100,6 +193,53 @@ mod tests {
         replace(&path, b"third").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"third");
         assert_eq!(names(path.parent().unwrap()), ["b.jpg"]);
+    }
+
+    #[test]
+    fn a_second_name_takes_the_place_of_another_file_and_stays_when_the_first_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        for text in ["first", "second"] {
+            replace(&from, text.as_bytes()).unwrap();
+            link(&from, &to).unwrap();
+            assert_eq!(fs::read(&to).unwrap(), text.as_bytes());
+        }
+        replace(&from, b"third").unwrap();
+        assert_eq!(fs::read(&to).unwrap(), b"second");
+        assert_eq!(names(folder.path()), ["from", "to"]);
+    }
+
+    #[test]
+    fn a_failed_replacement_leaves_the_folder_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("is a folder");
+        fs::create_dir(&path).unwrap();
+        replace(&path, b"new").unwrap_err();
+        replace(&folder.path().join("missing/file"), b"new").unwrap_err();
+        assert_eq!(names(folder.path()), ["is a folder"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_regular_file_is_not_replaced() {
+        use std::os::unix::{fs::FileTypeExt as _, net::UnixListener};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let _listener = UnixListener::bind(&path).unwrap();
+        replace(&path, b"new").unwrap_err();
+        assert!(fs::metadata(&path).unwrap().file_type().is_socket());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_replaced_file_keeps_its_permissions() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("private");
+        create(&path, b"old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        replace(&path, b"new").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

@@ -20,7 +20,7 @@
 //! | [`sampling`] | which sample stands at which place of which batch |
 //! | [`decode`], [`cache`] | files to pixels; decoded images under a byte budget |
 //! | [`augment`], [`tensor`] | drawing an augmentation; one pass from pixels to tensor |
-//! | [`machine`] | what the processor can do |
+//! | [`machine`], [`descriptors`] | what the processor can do; how many files may be open |
 //! | [`memory`] | what batches lie in, private or shared with another process |
 //! | [`pipeline`] | the engine: streams of batches, made by threads of its own |
 //! | [`service`] | the gRPC face |
@@ -55,9 +55,11 @@ pub mod augment;
 pub mod bench;
 pub mod blend;
 pub mod cache;
+pub mod checksum;
 pub mod config;
 pub mod dataset;
 pub mod decode;
+pub mod descriptors;
 pub mod download;
 pub mod files;
 pub mod geometry;
@@ -83,12 +85,17 @@ pub mod terminal;
 pub mod tone;
 pub mod verify;
 
-use std::{future::Future, io};
+use std::{future::Future, io, pin::pin, sync::Arc};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_stream::Stream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::server::Connected;
 
 use crate::{
     config::{Config, DatasetConfig},
-    pipeline::Engine,
-    service::{ServiceConfig, socket::Sockets},
+    pipeline::{Engine, Files},
+    service::{Arrival, ServiceConfig},
 };
 
 /// Why a server does not start, or stops by itself.
@@ -105,19 +112,36 @@ pub enum Error {
     /// No threads.
     #[error("cannot start the worker threads")]
     Threads(#[source] io::Error),
+    /// The task that accepts connections has ended: a defect, which the log names.
+    #[error("no connections are accepted any more")]
+    Accept,
     /// No connections.
     #[error("cannot serve connections")]
     Transport(#[from] tonic::transport::Error),
 }
 
-/// Scans the datasets and starts the workers. Reads the header of every image: not for an async thread.
+/// Quarantined files of a dataset that are named in the log when it is opened.
+const NAMED_FILES: usize = 20;
+
+/// Starts the workers. Each dataset is served as soon as it is [scanned](scan).
 ///
 /// # Errors
 ///
-/// Where a dataset is of no use, or the system refuses a thread.
-pub fn open(config: &Config) -> Result<Engine, Error> {
-    let scan = |DatasetConfig { name, root }: &DatasetConfig| {
-        let scanned = dataset::scan(name, root, &config.scan);
+/// If the system refuses a thread.
+pub fn start(config: &Config) -> Result<Engine, Error> {
+    let names = config.datasets.iter().map(|dataset| dataset.name.clone());
+    Engine::awaiting(config.engine.clone(), names.collect(), Arc::new(Files)).map_err(Error::Threads)
+}
+
+/// Scans the datasets one after another for `engine`, which [`start`] gave. Reads the header of every image: not for an async thread.
+///
+/// # Errors
+///
+/// If a dataset is of no use; those before it are served by then.
+pub fn scan(config: &Config, engine: &Engine) -> Result<(), Error> {
+    for DatasetConfig { name, root } in &config.datasets {
+        let progress = engine.progress(name).expect("the engine awaits all datasets");
+        let scanned = dataset::scan_noting(name, root, &config.scan, progress);
         let dataset = scanned.map_err(|source| Error::Dataset {
             name: name.clone(),
             source,
@@ -125,31 +149,67 @@ pub fn open(config: &Config) -> Result<Engine, Error> {
         for warning in &dataset.warnings {
             tracing::warn!(dataset = name, "{warning}");
         }
-        for file in &dataset.quarantine {
+        let (named, rest) = dataset
+            .quarantine
+            .split_at(dataset.quarantine.len().min(NAMED_FILES));
+        for file in named {
             tracing::warn!(
                 dataset = name,
                 sample = file.path,
-                reason = file.reason,
+                error = file.reason,
                 "image quarantined"
             );
         }
-        Ok(dataset)
-    };
-    let datasets = config.datasets.iter().map(scan).collect::<Result<_, Error>>()?;
-    Engine::new(config.engine.clone(), datasets).map_err(Error::Threads)
+        if !rest.is_empty() {
+            tracing::warn!(
+                dataset = name,
+                files = rest.len(),
+                "more images quarantined: `server verify` names them"
+            );
+        }
+        engine.add(dataset);
+    }
+    Ok(())
 }
 
-/// Serves `engine` to whoever connects to `sockets`, until `shutdown` is done and the open streams have ended.
+/// Serves `engine` to the `incoming` connections, until `shutdown` is done and the open streams have ended.
 ///
 /// # Errors
 ///
-/// Where the transport fails as a whole.
-pub async fn run(
+/// If the transport fails as a whole, or no connection can come in any more before `shutdown` is done.
+pub async fn run<C>(
     engine: Engine,
     config: &ServiceConfig,
-    sockets: Sockets,
+    incoming: impl Stream<Item = io::Result<C>> + Send + 'static,
     shutdown: impl Future<Output = ()>,
-) -> Result<(), Error> {
-    let incoming = service::door(sockets.accept(), config);
-    Ok(service::serve(engine, config, incoming, shutdown).await?)
+) -> Result<(), Error>
+where
+    C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    C::ConnectInfo: Into<Arrival>,
+{
+    let stopping = CancellationToken::new();
+    let shutdown = async {
+        shutdown.await;
+        stopping.cancel();
+    };
+    let (incoming, mut accepting) = service::door(incoming, config, stopping.clone());
+    let mut serving = pin!(service::serve(engine, config, incoming, shutdown));
+    let accepted = tokio::select! {
+        served = &mut serving => {
+            served?;
+            // Closes the sockets, and removes their files.
+            accepting.await
+        }
+        accepted = &mut accepting => {
+            if stopping.is_cancelled() {
+                serving.await?;
+            }
+            accepted
+        }
+    };
+    if accepted.is_ok() && stopping.is_cancelled() {
+        Ok(())
+    } else {
+        Err(Error::Accept)
+    }
 }

@@ -2,31 +2,36 @@
 
 use std::{
     io::{self, Write as _},
+    net::SocketAddr,
     process::ExitCode,
-    sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context as _;
 use equibatch_server::{
     Error,
-    admin::Admin,
+    admin::{self, Admin},
     args::{
-        Command, SampleData, Serve,
+        Command, LogFormat, SampleData, Serve,
         file::{self, File, Parsed},
     },
     config::Config,
     dataset::Split,
-    pipeline::{Engine, Served},
+    descriptors,
+    pipeline::Engine,
     run, sample_data,
     service::{Access, AccessFiles, socket::Sockets},
     telemetry,
 };
 use exit::{Failure, INPUT, SOFTWARE, SYSTEM, USAGE};
 use mimalloc::MiMalloc;
-use tokio::net::TcpListener;
+use serde_json::json;
+use tokio::{net::TcpListener, runtime::Runtime, task::JoinSet};
+use tokio_util::sync::CancellationToken;
 
 mod command;
 mod exit;
+mod reload;
 mod shutdown;
 
 /// Gives memory back slowly, so that buffers of half a megabyte that come and go with every frame and image are not new pages each time.
@@ -41,7 +46,7 @@ fn main() -> ExitCode {
     };
     let outcome = match &parsed.arguments.command {
         Command::Serve(args) if args.print_config => print_config(args, &parsed),
-        Command::Serve(args) => serve(args, parsed.file.as_ref()),
+        Command::Serve(args) => serve(args, &parsed),
         Command::Check(args) => command::check(args),
         Command::Health(args) => command::health(args),
         Command::Verify(args) => command::verify(args),
@@ -58,46 +63,164 @@ fn main() -> ExitCode {
     exit::code(outcome)
 }
 
-#[tokio::main]
-async fn serve(args: &Serve, file: Option<&File>) -> Result<(), Failure> {
-    let config = Config::try_from(args).map_err(|error| exit::misuse(error, file))?;
-    let telemetry = telemetry::start(args.log_format, &args.log, args.otlp.as_deref())
-        .map_err(|error| USAGE.failure(error))?;
-    let served = serve_as(config).await;
-    let flushed = tokio::task::spawn_blocking(move || telemetry.finish());
-    flushed.await.map_err(|panic| SOFTWARE.failure(panic))?;
+/// What is left of a trace when the process ends may take so long to be sent.
+const FLUSH: Duration = Duration::from_millis(500);
+/// How long the process may take to end, beyond what open streams are given.
+const END: Duration = Duration::from_secs(1);
+
+fn serve(args: &Serve, parsed: &Parsed) -> Result<(), Failure> {
+    let config = config(args, parsed.file.as_ref())?;
+    let stopping =
+        shutdown::stop_signals(config.service.shutdown_grace + END).map_err(|error| SYSTEM.failure(error))?;
+    let runtime = Runtime::new().map_err(|error| SYSTEM.failure(error))?;
+    let served = runtime.block_on(serve_with_log(args, parsed, config, stopping));
+    // A thread that scans, or waits for a disk, is not waited for.
+    runtime.shutdown_background();
     served
 }
 
-async fn serve_as(config: Config) -> Result<(), Failure> {
-    let signals = shutdown::Signals::install().map_err(|error| SYSTEM.failure(error))?;
-    let mut service = config.service.clone();
-    service.access = Access::load(&config.access).map_err(|error| INPUT.failure(error))?;
-    let sockets = Sockets::bind(&config.listen).await;
-    let sockets = sockets.map_err(|error| SYSTEM.failure(error))?;
-    let admin = answer_operator(&config).await?;
-    let access = config.access.clone();
-    let opening = tokio::task::spawn_blocking(move || equibatch_server::open(&config));
-    let stopped = signals.received();
-    tokio::pin!(stopped);
-    let engine = tokio::select! {
-        opened = opening => opened.map_err(|panic| SOFTWARE.failure(panic))?.map_err(failure)?,
-        () = &mut stopped => return Ok(()),
+async fn serve_with_log(
+    args: &Serve,
+    parsed: &Parsed,
+    config: Config,
+    stopping: CancellationToken,
+) -> Result<(), Failure> {
+    let telemetry = telemetry::start(args.log_format, &args.log, args.otlp.as_deref())
+        .map_err(|error| USAGE.failure(error))?;
+    let hangups = shutdown::hangups().map_err(|error| SYSTEM.failure(error))?;
+    let access = Access::load(&config.access).map_err(|error| INPUT.failure(error))?;
+    // None of them ends by itself.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(reload::at(
+        hangups,
+        parsed.to_toml(),
+        access.clone(),
+        telemetry.shown(),
+    ));
+    let served = tokio::select! {
+        served = serve_as(config, access, args.log_format, &stopping) => served,
+        ended = watch(&mut tasks) => Err(ended),
     };
-    // Not before there is something to serve: what fails, fails with one sentence.
-    warn_of_exposure(&access, &sockets).map_err(|error| SYSTEM.failure(error))?;
-    announce(&engine, &sockets).map_err(|error| SYSTEM.failure(error))?;
-    admin.ready(engine.clone());
-    let stopped = async {
-        stopped.await;
-        admin.stopping();
-    };
-    run(engine, &service, sockets, stopped).await.map_err(failure)
+    let flushed = tokio::task::spawn_blocking(move || telemetry.finish());
+    let _unsent = tokio::time::timeout(FLUSH, flushed).await;
+    served
 }
 
-/// Answers the operator, where that is wanted, until the process ends.
-async fn answer_operator(config: &Config) -> Result<Admin, Failure> {
-    let admin = Admin::default();
+/// Waits until one of `tasks` ends, which none does by itself.
+async fn watch(tasks: &mut JoinSet<()>) -> Failure {
+    match tasks.join_next().await {
+        Some(Err(panic)) => SOFTWARE.failure(panic),
+        Some(Ok(())) => SOFTWARE.failure(anyhow::anyhow!("a task of the server has ended")),
+        None => std::future::pending().await,
+    }
+}
+
+/// What the options mean.
+fn config(args: &Serve, file: Option<&File>) -> Result<Config, Failure> {
+    Config::try_from(args).map_err(|error| exit::misuse(error, file))
+}
+
+async fn serve_as(
+    config: Config,
+    access: Access,
+    format: LogFormat,
+    stopping: &CancellationToken,
+) -> Result<(), Failure> {
+    let mut service = config.service.clone();
+    service.access = access;
+    service.connections = connections(&config);
+    let sockets = tokio::select! {
+        sockets = Sockets::bind(&config.listen) => sockets.map_err(|error| SYSTEM.failure(error))?,
+        () = stopping.cancelled() => return Ok(()),
+    };
+    let engine = equibatch_server::start(&config).map_err(failure)?;
+    let admin = Admin::of(config.service.traffic.clone());
+    admin.ready(engine.clone());
+    let mut tasks = JoinSet::new();
+    answer_operator(&config, &admin, &mut tasks).await?;
+    let (meant, access) = (config.clone(), service.access.clone());
+    let addresses = Addresses::of(&sockets).map_err(|error| SYSTEM.failure(error))?;
+    let scanned = async {
+        let scanned = engine.clone();
+        let scanning = tokio::task::spawn_blocking(move || equibatch_server::scan(&config, &scanned));
+        match scanning.await {
+            Err(panic) => return SOFTWARE.failure(panic),
+            Ok(Err(error)) => return failure(error),
+            Ok(Ok(())) => {}
+        }
+        // Not before there is something to serve: what fails, fails with one sentence.
+        introduce(&meant, &access);
+        warn_of_exposure(&meant.access, &addresses);
+        match announce(&engine, &addresses, format) {
+            Err(error) => SYSTEM.failure(error),
+            Ok(()) => std::future::pending().await,
+        }
+    };
+    let stop = stopping.child_token();
+    let stopped = async {
+        stop.cancelled().await;
+        // What fails says so in one sentence.
+        if stopping.is_cancelled() {
+            tracing::info!("stopping");
+        }
+        admin.stopping();
+    };
+    let running = run(engine.clone(), &service, sockets.accept(), stopped);
+    tokio::pin!(running);
+    let broken = async {
+        tokio::select! {
+            failure = scanned => failure,
+            failure = watch(&mut tasks) => failure,
+        }
+    };
+    let outcome = tokio::select! {
+        served = &mut running => served.map_err(failure),
+        failure = broken => {
+            // Open streams are told, and socket files removed.
+            stop.cancel();
+            let _cut_off = tokio::time::timeout(END, &mut running).await;
+            Err(failure)
+        }
+    };
+    // The last handle would wait for the workers, who may be at a large image. The process ends.
+    std::mem::forget(engine);
+    outcome
+}
+
+/// Connections at a time: as many as wanted, if there are descriptors for them beside those of files, of streams and of the operator.
+fn connections(config: &Config) -> usize {
+    let wanted = config.service.connections;
+    let others = 2 * config.engine.threads.get() + config.engine.limits.open_streams + admin::CONNECTIONS;
+    let limit = descriptors::raise();
+    let connections = descriptors::connections(wanted, others, limit);
+    if connections < wanted {
+        tracing::warn!(
+            connections,
+            descriptors = limit,
+            "fewer connections than --max-connections: the process may have no more descriptors open (ulimit -Hn)"
+        );
+    }
+    connections
+}
+
+/// Where clients can connect.
+struct Addresses {
+    /// As they write it.
+    all: Vec<String>,
+    ports: Vec<SocketAddr>,
+}
+
+impl Addresses {
+    fn of(sockets: &Sockets) -> io::Result<Self> {
+        Ok(Self {
+            all: sockets.addresses()?,
+            ports: sockets.ports()?,
+        })
+    }
+}
+
+/// Answers the operator, if that is wanted, in one of `tasks`.
+async fn answer_operator(config: &Config, admin: &Admin, tasks: &mut JoinSet<()>) -> Result<(), Failure> {
     if let Some((host, port)) = &config.admin {
         let listener = TcpListener::bind((host.as_str(), *port)).await;
         let listener = listener
@@ -105,23 +228,45 @@ async fn answer_operator(config: &Config) -> Result<Admin, Failure> {
             .map_err(|error| SYSTEM.failure(error))?;
         let address = listener.local_addr().map_err(|error| SYSTEM.failure(error))?;
         tracing::info!(%address, "answering the operator");
-        tokio::spawn(admin.clone().serve(listener));
+        let serving = admin.clone().serve(listener);
+        tasks.spawn(async {
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "cannot answer the operator");
+            }
+        });
     }
-    Ok(admin)
+    Ok(())
 }
 
 /// All options, as a file that says the same, where they have a meaning.
 fn print_config(args: &Serve, parsed: &Parsed) -> Result<(), Failure> {
-    Config::try_from(args).map_err(|error| exit::misuse(error, parsed.file.as_ref()))?;
+    config(args, parsed.file.as_ref())?;
     write!(io::stdout(), "{}", parsed.to_toml()).map_err(|error| SYSTEM.failure(error))
 }
 
-/// Says what the sockets give away.
-fn warn_of_exposure(access: &AccessFiles, sockets: &Sockets) -> io::Result<()> {
+/// Says which program this is, and who may come in.
+fn introduce(config: &Config, access: &Access) {
+    let tls = config.access.tls.as_ref();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        process = std::process::id(),
+        threads = config.engine.threads,
+        cache_bytes = config.engine.cache_bytes,
+        tls = tls.is_some(),
+        client_certificates = tls.is_some_and(|tls| tls.client_ca.is_some()),
+        tokens = access.tokens(),
+        "starting"
+    );
+}
+
+/// Says where clients can connect, and what the sockets give away.
+fn warn_of_exposure(access: &AccessFiles, addresses: &Addresses) {
+    for address in &addresses.all {
+        tracing::info!(address, "listening");
+    }
     let has_client_ca = access.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
-    for address in sockets.ports()? {
+    for address in &addresses.ports {
         if address.ip().is_loopback() {
-            tracing::info!(%address, "listening on this machine only");
             continue;
         }
         if access.tokens.is_none() && !has_client_ca {
@@ -131,42 +276,58 @@ fn warn_of_exposure(access: &AccessFiles, sockets: &Sockets) -> io::Result<()> {
             tracing::warn!(%address, "whoever is on the way can read the images and the tokens: there is no --tls-cert");
         }
     }
-    Ok(())
 }
 
-/// One line that says what is served where, for whoever waits for it.
-fn announce(engine: &Engine, sockets: &Sockets) -> io::Result<()> {
-    let count = |served: &Arc<Served>, split: &Split| {
-        let images: u32 = served.dataset().counts(*split).iter().sum();
-        format!("{images} {}", split.name())
-    };
-    let dataset = |served: &Arc<Served>| {
+/// One line that says what is served where, for whoever waits for it: a sentence, or where the log is JSON, an object. The log says the same, and
+/// more, of each dataset.
+fn announce(engine: &Engine, addresses: &Addresses, format: LogFormat) -> io::Result<()> {
+    let addresses = &addresses.all;
+    let (mut sentences, mut objects) = (vec![], vec![]);
+    for served in engine.datasets() {
         let dataset = served.dataset();
-        let splits: Vec<String> = dataset
-            .splits()
+        let [train, valid, test] = Split::ALL.map(|split| dataset.counts(split).iter().sum::<u32>());
+        let (name, classes, quarantined) = (&dataset.name, dataset.classes.len(), dataset.quarantine.len());
+        let fingerprint = dataset.fingerprint.to_string();
+        tracing::info!(
+            dataset = name,
+            fingerprint,
+            classes,
+            train,
+            valid,
+            test,
+            quarantined,
+            warnings = dataset.warnings.len(),
+            "serving dataset"
+        );
+        let counts = [(train, "train"), (valid, "valid"), (test, "test")];
+        let counts: Vec<String> = counts
             .iter()
-            .map(|split| count(served, split))
+            .filter(|(images, _)| *images > 0)
+            .map(|(images, split)| format!("{images} {split}"))
             .collect();
-        format!(
-            "{} ({} classes; images: {})",
-            dataset.name,
-            dataset.classes.len(),
-            splits.join(", ")
-        )
-    };
-    let datasets: Vec<String> = engine.datasets().iter().map(dataset).collect();
-    writeln!(
-        io::stdout(),
-        "serving {} on {}",
-        datasets.join(", "),
-        sockets.addresses()?.join(", ")
-    )
+        sentences.push(format!(
+            "{name} ({classes} classes; images: {})",
+            counts.join(", ")
+        ));
+        objects.push(json!({
+            "name": name, "fingerprint": fingerprint, "classes": classes, "train": train, "valid": valid, "test": test,
+        }));
+    }
+    let (sentences, listed) = (sentences.join(", "), addresses.join(", "));
+    match format {
+        LogFormat::Text => writeln!(io::stdout(), "serving {sentences} on {listed}"),
+        LogFormat::Json => {
+            let line = json!({ "message": "serving", "datasets": objects, "addresses": addresses });
+            writeln!(io::stdout(), "{line}")
+        }
+    }
 }
 
 fn failure(error: Error) -> Failure {
     match error {
         Error::Dataset { .. } => INPUT.failure(error),
         Error::Threads(_) | Error::Transport(_) => SYSTEM.failure(error),
+        Error::Accept => SOFTWARE.failure(error),
     }
 }
 

@@ -60,7 +60,7 @@ impl Moments {
     pub fn std(&self) -> [f64; 3] {
         // Rounding can leave a variance of nothing a little below it.
         [0, 1, 2].map(|channel| {
-            (self.second[channel] - self.first[channel].powi(2))
+            (self.second[channel] - self.first[channel] * self.first[channel])
                 .max(0.0)
                 .sqrt()
         })

@@ -5,6 +5,9 @@ use std::{fs, path::PathBuf};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PublicKeyData as _};
 use tempfile::TempDir;
 
+/// A name that certificates are for, which no name server knows.
+pub const NAME: &str = "loader.test";
+
 /// An authority, and a folder with its certificate and those that it has signed.
 #[derive(Debug)]
 pub struct Authority {
@@ -39,14 +42,14 @@ impl Authority {
         self.file("root.pem")
     }
 
-    /// The files of a certificate for the loopback and of its key.
+    /// The files of a certificate for the loopback and [`NAME`], and of its key.
     ///
     /// # Panics
     ///
     /// Where they cannot be written.
     #[must_use]
     pub fn sign(&self, name: &str) -> (String, String) {
-        let names = ["localhost", "127.0.0.1"].map(str::to_owned);
+        let names = ["localhost", "127.0.0.1", NAME].map(str::to_owned);
         let params = CertificateParams::new(names).expect("names");
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");

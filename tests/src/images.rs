@@ -43,11 +43,13 @@ impl ImageFolder {
         self.root.path()
     }
 
-    /// The file of image `index` of `class`.
+    /// The file of image `index` of `class`, whose name counts from 1: of every five images one is held out by default.
     #[must_use]
     pub fn file(&self, class: &str, index: usize) -> PathBuf {
         let extension = if index % 3 == 2 { "png" } else { "jpg" };
-        self.root().join(class).join(format!("{index:04}.{extension}"))
+        self.root()
+            .join(class)
+            .join(format!("{:04}.{extension}", index + 1))
     }
 
     /// Spoils the pixels of an image and leaves its header and size as they are, so that only decoding shows it.

@@ -1,12 +1,12 @@
 //! A server in this process, reached through pipes in memory.
 
-use std::{fmt, io, num::NonZeroUsize, path::Path, sync::Arc};
+use std::{fmt, io, io::Write as _, num::NonZeroUsize, path::Path, sync::Arc};
 
 use equibatch_proto::v1::batch_loader_client::BatchLoaderClient;
 use equibatch_server::{
     dataset::{Dataset, ScanOptions, scan},
     pipeline::{Engine, EngineConfig, Source},
-    service::{ServiceConfig, serve},
+    service::{Access, AccessFiles, ServiceConfig, serve},
 };
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -67,6 +67,27 @@ pub fn engine(root: &Path, config: EngineConfig) -> Engine {
 #[must_use]
 pub fn engine_with(root: &Path, config: EngineConfig, source: Arc<dyn Source>) -> Engine {
     Engine::with_source(config, vec![dataset(root)], source).expect("threads")
+}
+
+/// The default configuration of a service for the clients that have one of these tokens: lines of a file of tokens.
+///
+/// # Panics
+///
+/// Where the lines make no sense.
+#[must_use]
+pub fn with_tokens(lines: &str) -> ServiceConfig {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(lines.as_bytes()).expect("written");
+    // It is looked at again as long as the service runs.
+    let path = file.into_temp_path().keep().expect("kept");
+    let files = AccessFiles {
+        tokens: Some(path),
+        ..AccessFiles::default()
+    };
+    ServiceConfig {
+        access: Access::load(&files).expect("tokens"),
+        ..ServiceConfig::default()
+    }
 }
 
 /// The default configuration with this many threads and bytes of cache.

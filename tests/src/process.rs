@@ -100,10 +100,39 @@ impl ServerProcess {
             child,
         };
         let line = Lines::of(output).next().unwrap_or_default();
-        let address = line.trim().rsplit_once(" on ");
-        let (_, address) = address.unwrap_or_else(|| panic!("no address in {line:?}"));
-        address.clone_into(&mut server.address);
+        server.address = address_of(&line).unwrap_or_else(|| panic!("no address in {line:?}"));
         server
+    }
+
+    /// Runs `server serve` with these options, without waiting for anything, and gives the lines of its log. There is no address yet.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not start.
+    #[must_use]
+    pub fn starting(options: &[&str]) -> (Self, Lines) {
+        let mut child = Command::new(program("server"))
+            .arg("serve")
+            .args(options)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let lines = Lines::of(child.stderr.take().expect("standard error is a pipe"));
+        let address = String::new();
+        (Self { child, address }, lines)
+    }
+
+    /// Files that it has open.
+    ///
+    /// # Panics
+    ///
+    /// Where the process is gone.
+    #[must_use]
+    pub fn open_files(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.id());
+        fs::read_dir(folder).expect("a process that runs").count()
     }
 
     /// A client, ready for batches of any size.
@@ -121,6 +150,11 @@ impl ServerProcess {
         client
             .expect("a connection")
             .max_decoding_message_size(usize::MAX)
+    }
+
+    /// Sends SIGHUP.
+    pub fn hang_up(&self) {
+        send(self.child.id(), libc::SIGHUP);
     }
 
     /// Sends SIGTERM.
@@ -178,6 +212,19 @@ impl Drop for ServerProcess {
         let _already_ended = self.child.kill();
         let _status = self.child.wait();
     }
+}
+
+/// Where a server listens, of the line with which it begins to serve: a sentence, or an object of JSON.
+fn address_of(line: &str) -> Option<String> {
+    let Ok(object) = serde_json::from_str::<serde_json::Value>(line) else {
+        return line
+            .trim()
+            .rsplit_once(" on ")
+            .map(|(_, address)| address.to_owned());
+    };
+    let addresses = object["addresses"].as_array()?.iter();
+    let addresses: Option<Vec<&str>> = addresses.map(serde_json::Value::as_str).collect();
+    Some(addresses?.join(", "))
 }
 
 /// Runs the server program to its end.
@@ -321,6 +368,21 @@ impl ClientProcess {
         }
         let (seen, errors) = (seen.join("\n"), self.errors());
         panic!("no line begins with {beginning:?} in:\n{seen}\n{errors}");
+    }
+
+    /// Waits until all `words` were written to standard error.
+    ///
+    /// # Panics
+    ///
+    /// Where that ends before.
+    pub fn wait_for_errors(&mut self, words: &[&str]) {
+        let mut lines = Lines::of(self.child.stderr.take().expect("standard error is a pipe"));
+        let mut seen = String::new();
+        while !words.iter().all(|word| seen.contains(word)) {
+            let line = lines.next();
+            seen += &line.unwrap_or_else(|| panic!("not all of {words:?} is in:\n{seen}"));
+            seen.push('\n');
+        }
     }
 
     /// Sends SIGINT, as Ctrl-C does.

@@ -34,6 +34,8 @@ struct State {
     pause: Duration,
     /// Both ends of all connections.
     connections: Vec<TcpStream>,
+    /// Bits still to be flipped.
+    flips: u32,
     /// Bytes that went from the server to clients.
     carried: u64,
     /// Connections that were closed at once.
@@ -80,6 +82,17 @@ impl Proxy {
     /// From now on servers send so many bytes in a second at most.
     pub fn slow_down(&self, bytes_per_second: f64) {
         self.network.lock().pause = Duration::from_secs_f64(PIECE as f64 / bytes_per_second);
+    }
+
+    /// Flips a bit in each of the next `count` full pieces that the server sends.
+    pub fn flip_bits(&self, count: u32) {
+        self.network.lock().flips = count;
+    }
+
+    /// Bits that are still to be flipped.
+    #[must_use]
+    pub fn flips_left(&self) -> u32 {
+        self.network.lock().flips
     }
 
     /// Breaks all connections, and lets no new one through.
@@ -154,6 +167,10 @@ impl Network {
             if is_counted {
                 state.carried += count as u64;
                 pause = state.pause.mul_f64(count as f64 / PIECE as f64);
+                if state.flips > 0 && count == PIECE {
+                    state.flips -= 1;
+                    bytes[PIECE / 2] ^= 1;
+                }
             }
             drop(state);
             thread::sleep(pause);

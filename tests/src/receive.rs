@@ -7,7 +7,7 @@ use equibatch_proto::v1::{
     Batch, StreamBatchesRequest, StreamBatchesResponse, StreamDescription,
     batch_loader_client::BatchLoaderClient, stream_batches_response::Message,
 };
-use tonic::{Status, Streaming, transport::Channel};
+use tonic::{IntoRequest, Request, Status, Streaming, transport::Channel};
 
 use crate::wait::{eventually, within};
 
@@ -88,6 +88,18 @@ pub fn digest(batch: &Batch) -> String {
     )
 }
 
+/// A message by the owner of `token`.
+///
+/// # Panics
+///
+/// Where no token can have these characters.
+pub fn with_token<T>(message: T, token: &str) -> Request<T> {
+    let mut request = Request::new(message);
+    let value = format!("Bearer {token}").parse().expect("characters of a header");
+    request.metadata_mut().insert("authorization", value);
+    request
+}
+
 /// Opens a stream and takes its description.
 ///
 /// # Errors
@@ -99,7 +111,7 @@ pub fn digest(batch: &Batch) -> String {
 /// Where the first message is no description.
 pub async fn open(
     client: &mut BatchLoaderClient<Channel>,
-    request: StreamBatchesRequest,
+    request: impl IntoRequest<StreamBatchesRequest>,
 ) -> Result<(StreamDescription, Streaming<StreamBatchesResponse>), Status> {
     let opened = within("the stream opens", client.stream_batches(request)).await;
     let mut stream = opened?.into_inner();

@@ -63,8 +63,22 @@ fn tls_lets_in_whoever_trusts_the_server() {
         77,
         &["cannot trust", "UnknownIssuer"],
     );
-    assert_kept_out(&["--server", &address], 77, &["cannot trust"]);
-    assert_kept_out(&["--server", &server.address], 69, &[&server.address]);
+    assert_kept_out(&["--server", &address], 77, &["cannot trust", "--tls-ca FILE"]);
+    assert_kept_out(&["--server", &server.address], 69, &[&server.address, "https://"]);
+    for (arguments, words) in [
+        (&["health", &server.address][..], &["no HTTP/2", "https://"][..]),
+        (&["health", &address], &["UnknownIssuer", "--tls-ca FILE"]),
+    ] {
+        let output = self::server(arguments);
+        let sentence = errors(&output);
+        assert_eq!(
+            (output.status.code(), sentence.lines().count()),
+            (Some(69), 1),
+            "{sentence}"
+        );
+        assert!(words.iter().all(|word| sentence.contains(word)), "{sentence}");
+        assert!(!sentence.contains("source:"), "{sentence}");
+    }
 }
 
 #[test]
@@ -116,7 +130,11 @@ fn mutual_tls_lets_in_only_clients_with_a_certificate_of_the_root() {
     );
     let address = format!("https://{}", server.address);
     let without = ["--server", &address, "--tls-ca", &root];
-    assert_kept_out(&without, 77, &["CertificateRequired"]);
+    assert_kept_out(
+        &without,
+        77,
+        &["CertificateRequired", "--tls-cert FILE --tls-key FILE"],
+    );
     let with = |(certificate, key): &(String, String)| {
         [&without[..], &["--tls-cert", certificate, "--tls-key", key]]
             .concat()
@@ -152,7 +170,11 @@ fn a_token_opens_the_door_and_nothing_else_does() {
     assert_kept_out(
         &["--server", address],
         77,
-        &["does not let this client in", "token"],
+        &[
+            "does not let this client in",
+            "--token-file FILE",
+            "EQUIBATCH_TOKEN",
+        ],
     );
     let file = ["--server", address, "--token-file", text(&wrong)];
     assert_kept_out(&file, 77, &["does not let this client in", "not known"]);
@@ -245,7 +267,7 @@ async fn a_token_bounds_what_its_owner_sees_and_takes() {
     (large.batch_size, large.image_size) = (Some(8), Some(128));
     let status = some.stream_batches(large).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
-    assert!(status.message().contains("1048576"), "{status}");
+    assert!(status.message().contains("at most 1.00 MiB"), "{status}");
 
     // Far more batches than fit into buffers: the stream stays open.
     let opened = some.stream_batches(small("train", 1000)).await.unwrap();
@@ -313,6 +335,122 @@ async fn until(path: &Path, words: &str) {
     eventually_async(words, is_there).await;
 }
 
+#[tokio::test]
+async fn a_renewed_certificate_is_used_without_a_restart() {
+    let images = pictures();
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (folder.path().join("server.pem"), folder.path().join("server.key"));
+    let (before, after) = (Authority::new(), Authority::new());
+    let install = |authority: &Authority| {
+        let (signed, secret) = authority.sign("server");
+        // The key first: for a moment, the two do not belong together.
+        fs::copy(secret, &key).unwrap();
+        fs::copy(signed, &certificate).unwrap();
+    };
+    install(&before);
+    let log = folder.path().join("log");
+    let options = [
+        "--listen",
+        ":0",
+        "--log",
+        "info",
+        "--tls-cert",
+        text(&certificate),
+        "--tls-key",
+        text(&key),
+    ];
+    let server = ServerProcess::logging(File::create(&log).unwrap(), images.root(), &options);
+    let address = format!("https://{}", server.address);
+    assert_let_in(&["--server", &address, "--tls-ca", &before.root()]);
+    install(&after);
+    until(&log, "certificates read again").await;
+    assert_let_in(&["--server", &address, "--tls-ca", &after.root()]);
+    assert_kept_out(
+        &["--server", &address, "--tls-ca", &before.root()],
+        77,
+        &["cannot trust", "--tls-ca FILE"],
+    );
+}
+
+#[tokio::test]
+async fn a_hangup_reads_files_again_and_names_what_needs_a_restart() {
+    let images = pictures();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (tokens, others, config, log) = (path("tokens"), path("others"), path("server.toml"), path("log"));
+    fs::write(&tokens, format!("{TOKEN} first\n")).unwrap();
+    fs::write(&others, format!("{TOKEN} first\n{OTHER} second\n")).unwrap();
+    let configure = |tokens: &Path, more: &str| {
+        fs::write(&config, format!("tokens = {:?}\n{more}", text(tokens))).unwrap();
+    };
+    configure(&tokens, "");
+    let options = ["--listen", ":0", "--log", "info", "--config", text(&config)];
+    let mut server = ServerProcess::logging(File::create(&log).unwrap(), images.root(), &options);
+    let mut first = with_token(&server, TOKEN).await;
+    let mut stream = first
+        .stream_batches(small("train", 1_000_000))
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(stream.message().await.unwrap().is_some());
+
+    configure(&others, "max-streams = 7\n");
+    server.hang_up();
+    until(&log, "tokens read again").await;
+    until(&log, "hold after a restart only").await;
+    assert!(fs::read_to_string(&log).unwrap().contains("max-streams"));
+    let mut second = with_token(&server, OTHER).await;
+    assert!(second.list_datasets(ListDatasetsRequest {}).await.is_ok());
+
+    // Nonsense changes nothing.
+    configure(&others, "colour = 1\n");
+    server.hang_up();
+    until(&log, "the earlier one holds").await;
+    assert!(second.list_datasets(ListDatasetsRequest {}).await.is_ok());
+    assert!(stream.message().await.unwrap().is_some(), "no stream ends by it");
+    drop((stream, first, second));
+    server.terminate();
+    let status = tokio::task::spawn_blocking(move || server.wait()).await.unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn a_token_of_one_stream_is_refused_before_anything_is_trained() {
+    let images = pictures();
+    let folder = tempfile::tempdir().unwrap();
+    let (tokens, own, out) = (
+        folder.path().join("tokens"),
+        folder.path().join("own"),
+        folder.path().join("run"),
+    );
+    fs::write(&tokens, format!("{TOKEN} trainer max-streams=1\n")).unwrap();
+    fs::write(&own, TOKEN).unwrap();
+    let server = ServerProcess::start(images.root(), &["--tokens", text(&tokens)]);
+    let output = client(&[
+        "train",
+        "--server",
+        &server.address,
+        "--token-file",
+        text(&own),
+        "--out",
+        text(&out),
+        "--arch",
+        "resnet18@4",
+        "--size",
+        "32",
+        "--batch-size",
+        "8",
+        "--epochs",
+        "1",
+        "--threads",
+        "1",
+    ]);
+    let sentence = errors(&output);
+    assert_eq!(output.status.code(), Some(64), "{sentence}");
+    assert!(sentence.contains("max-streams"), "{sentence}");
+    assert!(!out.exists(), "nothing was begun");
+}
+
 #[test]
 fn files_without_meaning_are_named_before_anything_is_served() {
     let images = pictures();
@@ -321,9 +459,16 @@ fn files_without_meaning_are_named_before_anything_is_served() {
     let bad = folder.path().join("bad");
     fs::write(&bad, "secret-that-is-long-enough name colour=red\n").unwrap();
     let missing = folder.path().join("missing");
+    let empty = folder.path().join("empty");
+    fs::write(&empty, "# none yet\n").unwrap();
     for (options, code, words) in [
         (&["--tokens", text(&bad)][..], 66, &["bad, line 1", "colour"][..]),
         (&["--tokens", text(&missing)], 66, &["missing"]),
+        (
+            &["--tokens", text(&empty)],
+            66,
+            &["there is no token in", "empty"],
+        ),
         (&["--tls-cert", text(&bad)], 64, &["--tls-key"]),
         (&["--tls-client-ca", text(&bad)], 64, &["--tls-cert"]),
         (

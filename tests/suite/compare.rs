@@ -21,8 +21,6 @@ fn compare(server: &str, out: &Path, more: &[&str]) -> std::process::Output {
         "1",
     ]);
     arguments.extend(["--threads", "1", "--recipe", "flip", "--seed", "5"]);
-    // As many as balancing makes of them, so that both ways take equally many steps.
-    arguments.extend(["--images-per-epoch", "32"]);
     arguments.extend(more);
     client(&arguments)
 }
@@ -90,6 +88,7 @@ fn a_comparison_repeats_judges_and_goes_on_where_it_stopped() {
         assert!((mean - whole).abs() < 1e-12, "as many images in each repeat");
         let config = fs::read_to_string(out.join(format!("{name}-6/config.json"))).unwrap();
         assert!(config.contains(&format!("\"balance\": \"{name}\"")), "{config}");
+        // As many as balancing makes, for both ways.
         assert!(config.contains("\"steps_per_epoch\": 4"), "{config}");
     }
     assert_eq!(comparison["tests"][0]["repeats"].as_array().unwrap().len(), 2);
@@ -127,7 +126,7 @@ fn a_comparison_repeats_judges_and_goes_on_where_it_stopped() {
         all.map(|one| one["label"].as_u64().unwrap()).collect()
     };
     assert_eq!(labels(&fresh["images"]), [0, 0, 0, 1, 1]);
-    assert_eq!(fresh["images"][4]["path"], "test/flowers/0001.jpg");
+    assert_eq!(fresh["images"][4]["path"], "test/flowers/0002.jpg");
     let guesses = labels(&fresh["arms"][1]["guesses"]);
     let wrong = guesses
         .iter()
@@ -168,7 +167,7 @@ fn what_a_comparison_decides_itself_is_not_taken() {
         (&["--arms", "natural,natural"], "two or more"),
         (&["--arms", "fair,natural"], "`fair` is no way of training"),
         (&["--save", "x"], "--save is for one training"),
-        (&["--repeats", "0"], "0 is not in 1..=1000"),
+        (&["--repeats", "0"], "a whole number from 1 to 1000"),
     ] {
         let output = client(&[&["compare", "--server", "127.0.0.1:1"], arguments].concat());
         let errors = String::from_utf8_lossy(&output.stderr);

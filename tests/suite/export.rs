@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use equibatch_client::{
     graph::{Graph, Op, Shape, TensorType, fold},
+    learn::{card::ModelCard, run::RunConfig},
     nn::{Builder, Mode},
     program::{
         Backbone, DeploySpec, Foreign, Head, Images, ModelSpec, OPSETS, Pixels, Tensor, deploy, import,
@@ -126,6 +127,27 @@ fn folding_leaves_no_batch_norm_and_changes_rounding_only() {
     // Weights are rounded anew, by 6e-8 each.
     let off = found.distance(&expected) / expected.largest();
     assert!(off < 2e-6, "{off:e}");
+}
+
+#[test]
+fn a_folded_model_holds_nothing_that_no_node_reads_and_is_smaller() {
+    let network = foreign(&trained());
+    let [plain, folded] = [false, true].map(|fold| {
+        let spec = DeploySpec {
+            classes: 3,
+            image_size: SIZE,
+            fold,
+            images: Images::F32,
+            opset: 18,
+            metadata: &[],
+        };
+        deploy(&network, &spec).unwrap().model
+    });
+    assert!(folded.len() < plain.len(), "{} and {}", folded.len(), plain.len());
+    let model = import::read(&folded, &|_| unreachable!("one file")).unwrap();
+    let is_read = |name: &&String| model.nodes.iter().any(|node| node.inputs.contains(name));
+    let unread = model.initializers.keys().filter(|name| !is_read(name));
+    assert_eq!(unread.collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
 #[test]
@@ -328,6 +350,38 @@ fn an_exported_run_predicts_and_is_judged_like_the_run() {
 }
 
 #[test]
+fn an_export_that_fails_leaves_its_target_and_its_source_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (model, out) = (path("model.onnx"), path("out.onnx"));
+    let config = RunConfig {
+        classes: ["a", "b", "c"].map(str::to_owned).to_vec(),
+        image_size: SIZE as u32,
+        ..RunConfig::default()
+    };
+    let mut state = state();
+    state.get_mut("head.8.weight").unwrap().data[0] = f32::NAN;
+    let bytes = inference(&spec(), &state, &ModelCard::metadata(&config))
+        .unwrap()
+        .model;
+    fs::write(&model, &bytes).unwrap();
+    fs::write(&out, b"mine").unwrap();
+    std::os::unix::fs::symlink(&model, path("link.onnx")).unwrap();
+    for (target, code, message) in [
+        (&out, 1, "computes something else"),
+        (&model, 64, "--out"),
+        (&path("link.onnx"), 64, "--out"),
+    ] {
+        let output = client(&["export", "--threads", "1", "--model", &model, "--out", target]);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{errors}");
+        assert!(errors.contains(message), "{errors}");
+        assert!(fs::read(&model).unwrap() == bytes);
+        assert_eq!(fs::read(&out).unwrap(), b"mine");
+    }
+}
+
+#[test]
 fn what_cannot_be_exported_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -357,7 +411,7 @@ fn what_cannot_be_exported_is_named() {
         (
             vec!["export", "nowhere", "--opset", "12", "--out", &*out],
             64,
-            "12 is not in 13..=23",
+            "a whole number from 13 to 23",
         ),
     ] {
         let output = client(&arguments);

@@ -1,9 +1,23 @@
 //! Streams that go on: every step once, in order, with the bytes of an undisturbed run, whatever happens to servers and network.
 
-use std::{net::TcpListener, thread, time::Duration};
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
 
-use equibatch_client::stream::{Balance, Batch, BatchRequest, BatchStream, Patience, Servers, Split};
-use equibatch_tests::{images::ImageFolder, process::ServerProcess, proxy::Proxy, receive};
+use equibatch_client::stream::{
+    Balance, Batch, BatchRequest, BatchStream, Credentials, Patience, Resolver, Servers, Split,
+};
+use equibatch_tests::{
+    certificates::{Authority, NAME},
+    images::ImageFolder,
+    process::{ClientProcess, ServerProcess},
+    proxy::Proxy,
+    receive,
+};
 
 const EPOCHS: u32 = 30;
 
@@ -133,6 +147,23 @@ fn a_connection_falls_silent_without_a_word() {
 }
 
 #[test]
+fn bits_that_flip_on_the_way_are_not_trained_on() {
+    let images = pictures();
+    let expected = undisturbed(&images);
+    let server = ServerProcess::start(images.root(), &[]);
+    let proxy = Proxy::to(&server.address);
+    let mut stream = open(&[&proxy.address.to_string()]);
+    let mut found = take(&mut stream, 10);
+    for _ in 0..5 {
+        proxy.flip_bits(2);
+        found.extend(take(&mut stream, 20));
+    }
+    assert_eq!(proxy.flips_left(), 0, "bits were flipped");
+    found.extend(take(&mut stream, usize::MAX));
+    assert_same(&found, &expected);
+}
+
+#[test]
 fn the_network_is_cut_and_heals() {
     let images = pictures();
     let expected = undisturbed(&images);
@@ -168,10 +199,104 @@ fn nobody_is_left_and_the_error_says_so() {
 }
 
 #[test]
+fn a_client_says_how_long_it_waits_for_its_server_and_when_it_is_back() {
+    let images = pictures();
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("run");
+    let mut first = ServerProcess::start(images.root(), &[]);
+    let mut trainer = ClientProcess::start(&[
+        "train",
+        "--server",
+        &first.address,
+        "--out",
+        out.to_str().expect("UTF-8"),
+        "--arch",
+        "resnet18@4",
+        "--size",
+        "32",
+        "--batch-size",
+        "8",
+        "--epochs",
+        "500",
+        "--threads",
+        "1",
+    ]);
+    trainer.wait_for_line("7 ");
+    first.kill();
+    first.wait();
+    let again = ServerProcess::listening(images.root(), &first.address, &[]);
+    let words = ["waiting up to 300 s", "--retry-for", "the server is back after"];
+    trainer.wait_for_errors(&words);
+    drop(again);
+}
+
+#[test]
 fn a_port_that_was_free_is_refused_at_once() {
     let address = TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .expect("a free port");
     let error = Servers::open(&address.to_string(), PATIENCE).expect_err("nobody is there");
     assert!(error.is_unavailable(), "{error}");
+}
+
+/// One server, then three, then two others, under one name that a resolver of the test's own looks up.
+fn servers_come_and_go_under_a_name(scheme: &str, options: &[&str], credentials: &Credentials) {
+    let images = pictures();
+    let expected = undisturbed(&images);
+    let zone: Arc<Mutex<Vec<SocketAddr>>> = Arc::default();
+    let looked_up = Arc::clone(&zone);
+    let resolver = Resolver::new(
+        move |host, _port| {
+            assert_eq!(host, NAME);
+            let found = looked_up.lock().expect("no panic").clone();
+            Box::pin(async move { Ok(found) })
+        },
+        Duration::from_millis(20),
+    );
+    let start = |listen: &str| ServerProcess::listening(images.root(), listen, options);
+    let first = start("127.0.0.1:0");
+    let first_address: SocketAddr = first.address.parse().expect("an address");
+    let port = first_address.port();
+    let at = |last: u8| SocketAddr::from(([127, 0, 0, last], port));
+    zone.lock().expect("no panic").push(first_address);
+    let servers = Servers::open_resolving(
+        &format!("{scheme}{NAME}:{port}"),
+        PATIENCE,
+        credentials,
+        &resolver,
+    )
+    .expect("a server is there");
+    let mut stream = servers.stream(&request(), 3).expect("a stream");
+    let mut found = take(&mut stream, 20);
+
+    let [mut second, third] = [2, 3].map(|last| start(&at(last).to_string()));
+    *zone.lock().expect("no panic") = vec![first_address, at(2), at(3)];
+    found.extend(take(&mut stream, 40));
+
+    // One of three is killed, one is taken out of the name, and others take their places.
+    let others = [4, 5].map(|last| start(&at(last).to_string()));
+    second.kill();
+    *zone.lock().expect("no panic") = vec![at(4), at(5)];
+    found.extend(take(&mut stream, 20));
+    drop((first, second, third));
+    found.extend(take(&mut stream, usize::MAX));
+    drop(others);
+    assert_same(&found, &expected);
+}
+
+#[test]
+fn servers_change_under_a_name() {
+    servers_come_and_go_under_a_name("", &[], &Credentials::default());
+}
+
+#[test]
+fn servers_change_under_a_name_that_their_certificates_are_for() {
+    let authority = Authority::new();
+    let (certificate, key) = authority.sign("server");
+    let credentials = Credentials {
+        roots: Some(fs::read(authority.root()).expect("a file")),
+        ..Credentials::default()
+    };
+    let options = ["--tls-cert", &certificate, "--tls-key", &key];
+    servers_come_and_go_under_a_name("https://", &options, &credentials);
 }

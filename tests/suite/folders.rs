@@ -1,8 +1,16 @@
 //! The commands that look at folders, as processes: what they print, and how they end.
 
-use std::{fs, path::Path, process::Output};
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    path::Path,
+    process::{Command, Output},
+};
 
-use equibatch_tests::{images::ImageFolder, process::server};
+use equibatch_tests::{
+    images::ImageFolder,
+    process::{ServerProcess, program, server},
+};
 use serde_json::Value;
 
 fn run(command: &str, root: &Path, options: &[&str]) -> (Option<i32>, String, String) {
@@ -57,7 +65,7 @@ fn verify_ends_with_a_code_that_says_whether_something_is_wrong() {
     let (code, text, errors) = run("verify", images.root(), exact);
     assert_eq!(code, Some(65), "{text}");
     assert!(errors.contains("2 findings remain"), "{errors}");
-    assert!(text.contains("broken      flowers/0002.png: "), "{text}");
+    assert!(text.contains("broken      flowers/0003.png: "), "{text}");
     assert!(text.contains("CONFLICT of classes"), "{text}");
 
     let (code, json, _) = run("verify", images.root(), &["--exact", "--delete", "--json"]);
@@ -84,6 +92,74 @@ fn a_verified_copy_can_be_served() {
     assert_eq!(code, Some(0));
     assert!(text.contains("(median 40)"), "{text}");
     assert!(!text.contains("not served"), "{text}");
+}
+
+#[test]
+fn images_of_formats_that_are_not_read_are_counted_and_named() {
+    let images = ImageFolder::new(&[("birds", 3), ("flowers", 6)]);
+    for name in ["birds/a.heic", "birds/b.heic", "flowers/c.avif"] {
+        fs::write(images.root().join(name), b"pixels").unwrap();
+    }
+    for command in ["stats", "verify"] {
+        let (_, text, _) = run(command, images.root(), &[]);
+        assert!(
+            text.contains("2 HEIC files are not read, the first is \"birds/a.heic\""),
+            "{command}: {text}"
+        );
+        assert!(
+            text.contains("1 AVIF file is not read, \"flowers/c.avif\""),
+            "{command}: {text}"
+        );
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut server = ServerProcess::logging(
+        fs::File::create(&log).unwrap(),
+        images.root(),
+        &["--listen", ":0"],
+    );
+    server.terminate();
+    server.wait();
+    let log = fs::read_to_string(log).unwrap();
+    assert!(log.contains("2 HEIC files are not read"), "{log}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_is_refused_and_not_left_out() {
+    let images = ImageFolder::new(&[("birds", 3), ("cats", 3), ("flowers", 6)]);
+    let locked = images.root().join("birds");
+    let permit = |mode| fs::set_permissions(&locked, fs::Permissions::from_mode(mode)).unwrap();
+    let run_as_nobody = |command: &[&str]| {
+        let mut server = Command::new(program("server"));
+        // A superuser reads everything.
+        if fs::read_dir(&locked).is_ok() {
+            server.uid(65534);
+        }
+        server.args(command).arg(images.root()).output().unwrap()
+    };
+    fs::set_permissions(images.root(), fs::Permissions::from_mode(0o755)).unwrap();
+    permit(0o000);
+    let [served, verified] =
+        [&["serve", "--listen", ":0", "--data"][..], &["verify", "--exact"]].map(run_as_nobody);
+    permit(0o755);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let sentence = text(&served.stderr);
+    assert_eq!(served.status.code(), Some(66), "{sentence}");
+    assert!(
+        sentence.contains("cannot read the folder \"birds\""),
+        "{sentence}"
+    );
+    let report = text(&verified.stdout);
+    assert_eq!(verified.status.code(), Some(65), "{report}");
+    assert!(report.contains("unreadable  birds: "), "{report}");
+}
+
+#[test]
+fn a_folder_of_one_class_is_told_from_one_of_classes() {
+    let images = ImageFolder::new(&[("birds", 3), ("flowers", 6)]);
+    let (code, _, errors) = run("stats", &images.root().join("birds"), &[]);
+    assert_eq!(code, Some(66));
+    assert!(errors.contains("name the folder above it"), "{errors}");
 }
 
 #[test]

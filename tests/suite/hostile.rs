@@ -19,7 +19,7 @@ fn seeds() -> &'static [Vec<u8>] {
     static SEEDS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
     SEEDS.get_or_init(|| {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-        let mut paths: Vec<_> = ["jpeg", "other"]
+        let mut paths: Vec<_> = ["jpeg", "jpeg-scans", "other"]
             .iter()
             .flat_map(|folder| fs::read_dir(fixtures.join(folder)).unwrap())
             .map(|entry| entry.unwrap().path())

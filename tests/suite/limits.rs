@@ -2,99 +2,32 @@
 
 use std::{
     fs::File,
-    io::{self, Read as _, Write as _},
+    io::Write as _,
     net::{Shutdown, TcpStream},
     path::Path,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use equibatch_proto::v1::{DescribeDatasetRequest, StreamBatchesRequest};
 use equibatch_server::service::ServiceConfig;
 use equibatch_tests::{
+    frames::{
+        CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, PRIORITY, RST_STREAM, SETTINGS,
+        WINDOW_UPDATE, connect, frame, headers, is_hung_up,
+    },
     images::ImageFolder,
     memory::{MemoryServer, config, engine, no_stream_is_open},
     process::ServerProcess,
     receive::{failure, next, open, receive, small},
-    wait::{DEADLINE, eventually_async, within},
+    wait::{eventually_async, within},
 };
 use h2::client::SendRequest;
 use prost::Message as _;
 use tonic::Code;
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const PRIORITY: u8 = 2;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-
 fn pictures() -> ImageFolder {
     ImageFolder::new(&[("birds", 5), ("flowers", 20)])
-}
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
-/// The headers of a call, in HPACK without compression.
-fn headers(method: &str) -> Vec<u8> {
-    let path = format!("/equibatch.v1.BatchLoader/{method}");
-    // POST, http, and two values for names of the static table.
-    let mut block = vec![0x83, 0x86, 0x04, path.len() as u8];
-    block.extend(path.bytes());
-    block.extend([0x01, 9]);
-    block.extend(b"localhost");
-    block
-}
-
-/// A connection with its preface sent.
-fn connect(server: &ServerProcess) -> TcpStream {
-    let mut stream = TcpStream::connect(&server.address).expect("a connection");
-    let settings = frame(SETTINGS, 0, 0, &[]);
-    stream.write_all(&[PREFACE, &settings].concat()).expect("sent");
-    stream
-}
-
-/// Reads frames until the server says good bye or hangs up; the reason, if it says one.
-fn farewell(mut stream: TcpStream) -> Option<u32> {
-    stream.set_read_timeout(Some(DEADLINE)).expect("a time limit");
-    let started = Instant::now();
-    loop {
-        assert!(started.elapsed() < DEADLINE, "the server goes on and on");
-        let mut head = [0; 9];
-        if let Err(error) = stream.read_exact(&mut head) {
-            assert!(!is_timeout(&error), "the server neither answers nor hangs up");
-            return None;
-        }
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
-        let mut payload = vec![0; length];
-        if stream.read_exact(&mut payload).is_err() {
-            return None;
-        }
-        if head[3] == GOAWAY {
-            return Some(u32::from_be_bytes(payload[4..8].try_into().expect("four bytes")));
-        }
-    }
-}
-
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
-}
-
-/// Says whether the server hangs up without a word that matters.
-fn is_hung_up(stream: TcpStream) -> bool {
-    farewell(stream).is_none_or(|code| code != 0)
 }
 
 /// Calls `StreamBatches` without a library for gRPC, which would read ahead.

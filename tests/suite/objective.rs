@@ -48,7 +48,7 @@ fn a_run_with_every_option_ends_with_the_same_bits_when_it_is_killed_and_resumed
     let output = client(&words(&arguments(&unbroken)));
     assert!(output.status.success(), "{output:?}");
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("1 steps of 16 images per epoch"), "{said}");
+    assert!(said.contains("1 step of 16 images per epoch"), "{said}");
     assert!(said.contains("waited for batches"), "{said}");
 
     let mut process = ClientProcess::start(&words(&arguments(&killed)));

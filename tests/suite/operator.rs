@@ -13,7 +13,7 @@ use equibatch_tests::{
     admin::{get, value},
     images::ImageFolder,
     memory::{MemoryServer, config, engine, no_stream_is_open},
-    process::{ServerProcess, server},
+    process::{ServerProcess, client, server},
     receive::{receive, small},
 };
 
@@ -214,8 +214,128 @@ async fn the_log_says_after_each_epoch_what_was_done_and_what_held_it_up() {
             epoch["bottleneck"].is_string() && epoch["bottleneck_percent"].as_u64() <= Some(100),
             "{epoch}"
         );
-        assert_eq!(epoch["span"]["client"], "127.0.0.1", "{epoch}");
+        // The innermost span is the last of the list, and stands there only.
+        let spans = epoch["spans"].as_array().unwrap();
+        assert_eq!(spans.last().unwrap()["client"], "127.0.0.1", "{epoch}");
+        assert!(epoch.get("span").is_none(), "{epoch}");
     }
+}
+
+/// The lines of a log of JSON.
+fn lines_of(log: &str) -> Vec<serde_json::Value> {
+    let lines = log.lines().map(|line| {
+        // A key that is there twice is kept once by the parser.
+        let errors = line.matches("\"error\":").count();
+        assert!(errors <= 1, "{line}");
+        serde_json::from_str(line).unwrap()
+    });
+    lines.collect()
+}
+
+#[tokio::test]
+async fn the_log_begins_with_what_is_served_and_warns_of_what_is_refused() {
+    let images = pictures();
+    let folder = tempfile::tempdir().unwrap();
+    let (log, tokens) = (folder.path().join("log"), folder.path().join("tokens"));
+    fs::write(&tokens, "0123456789abcdef a\nfedcba9876543210 b\n").unwrap();
+    let options = [
+        "--listen",
+        "127.0.0.1:0,127.0.0.1:0",
+        "--log",
+        "info",
+        "--log-format",
+        "json",
+        "--tokens",
+        text(&tokens),
+    ];
+    let server = ServerProcess::logging(File::create(&log).unwrap(), images.root(), &options);
+    let address = server.address.clone();
+    let addresses: Vec<&str> = address.split(", ").collect();
+    assert_eq!(addresses.len(), 2);
+    for _ in 0..5 {
+        let output = client(&["datasets", "--server", addresses[0]]);
+        assert_eq!(output.status.code(), Some(77));
+    }
+    drop(server);
+    let text = fs::read_to_string(&log).unwrap();
+    let lines = lines_of(&text);
+    let said = |message: &str| -> Vec<&serde_json::Value> {
+        lines.iter().filter(|line| line["message"] == message).collect()
+    };
+    let [starting] = said("starting")[..] else {
+        panic!("{text}")
+    };
+    assert_eq!(starting["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(
+        (&starting["tls"], &starting["tokens"]),
+        (&false.into(), &2.into())
+    );
+    let listening: Vec<_> = said("listening")
+        .into_iter()
+        .map(|line| &line["address"])
+        .collect();
+    assert_eq!(listening, addresses);
+    let [dataset] = said("serving dataset")[..] else {
+        panic!("{text}")
+    };
+    assert_eq!(
+        (&dataset["dataset"], &dataset["classes"]),
+        (&"pictures".into(), &2.into())
+    );
+    assert_eq!((&dataset["train"], &dataset["valid"]), (&20.into(), &5.into()));
+    let refused = said("refused");
+    assert!((1..=5).contains(&refused.len()), "{text}");
+    assert_eq!(
+        (&refused[0]["kind"], &refused[0]["client"]),
+        (&"token".into(), &"127.0.0.1".into())
+    );
+}
+
+#[test]
+fn refusals_connections_and_streams_are_counted() {
+    let images = pictures();
+    let folder = tempfile::tempdir().unwrap();
+    let (tokens, own) = (folder.path().join("tokens"), folder.path().join("own"));
+    fs::write(&tokens, "0123456789abcdef anna\n").unwrap();
+    fs::write(&own, "0123456789abcdef").unwrap();
+    fs::write(images.root().join("birds/none.jpg"), b"").unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let options = ["--tokens", text(&tokens), "--admin", &free.to_string()];
+    let server = ServerProcess::start(images.root(), &options);
+    let asked = ["datasets", "--server", &server.address];
+    assert_eq!(client(&asked).status.code(), Some(77));
+    assert_eq!(client(&asked).status.code(), Some(77));
+    let shown = [&asked[..], &["--token-file", text(&own)]].concat();
+    assert_eq!(client(&shown).status.code(), Some(0));
+    let (_, metrics) = get(free, "/metrics");
+    let of = |name: &str| value(&metrics, name);
+    assert_eq!(of("equibatch_refusals_total{reason=\"token\"}"), 2.0);
+    assert_eq!(of("equibatch_refusals_total{reason=\"request\"}"), 0.0);
+    assert_eq!(of("equibatch_connections_opened_total"), 3.0);
+    assert_eq!(of("equibatch_quarantined_files{dataset=\"pictures\"}"), 1.0);
+    assert!(!metrics.contains("equibatch_client_streams{"), "{metrics}");
+}
+
+#[tokio::test]
+async fn open_streams_are_counted_by_client() {
+    let images = pictures();
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let server = ServerProcess::start(images.root(), &["--admin", &free.to_string()]);
+    let mut client = server.client().await;
+    let stream = client.stream_batches(small("train", 1_000_000)).await.unwrap();
+    let answer = tokio::task::spawn_blocking(move || get(free, "/metrics"));
+    let (_, metrics) = answer.await.unwrap();
+    assert_eq!(
+        value(&metrics, "equibatch_client_streams{client=\"127.0.0.1\"}"),
+        1.0
+    );
+    drop(stream);
 }
 
 #[test]

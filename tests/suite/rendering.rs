@@ -182,7 +182,7 @@ fn a_crop_of_a_huge_image_is_as_exact_as_any() {
 
 #[test]
 fn an_image_kept_as_decoded_is_averaged_and_then_within_the_bounds() {
-    let image = area_shrink(shades(1301, 977), 112);
+    let image = area_shrink(&shades(1301, 977), 112).unwrap();
     for position in 0..8 {
         let draw = Recipe::reference().draw(&mut generator(17, Purpose::Augment, &[position]));
         let (greatest, mean) = errors(&image, &draw, 112);

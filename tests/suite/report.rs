@@ -179,6 +179,80 @@ fn a_report_on_request_asks_the_server_for_the_images() {
     assert_eq!(nothing.status.code(), Some(65), "{nothing:?}");
 }
 
+/// A network without feature maps, and more classes than a table of them can be read in.
+#[test]
+fn a_report_without_attention_maps_shows_the_largest_losses_and_many_classes_as_a_drawing() {
+    let names: Vec<String> = (0..8).map(|class| format!("class-{class}")).collect();
+    let classes: Vec<(&str, usize)> = names
+        .iter()
+        .map(String::as_str)
+        .zip([5, 5, 5, 5, 6, 7, 8, 9])
+        .collect();
+    let images = ImageFolder::new(&classes);
+    let server = ServerProcess::start(images.root(), &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let network = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/networks/mlp.onnx");
+    let output = client(&[
+        "train",
+        "--server",
+        &server.address,
+        "--model",
+        network.to_str().unwrap(),
+        "--unfreeze",
+        "--size",
+        "32",
+        "--batch-size",
+        "8",
+        "--threads",
+        "1",
+        "--epochs",
+        "1",
+        "--out",
+        run.to_str().unwrap(),
+    ]);
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        said.contains("8 classes, ") && said.contains("images (4 to "),
+        "{said}"
+    );
+    assert!(said.contains("of 8 images per epoch, 1 epoch at"), "{said}");
+    assert!(said.contains("  replaced  "), "{said}");
+
+    let examination = json(&run.join("report/examination.json"));
+    let worst = examination["worst"].as_array().unwrap();
+    assert!(
+        worst.len() >= 8 && worst.iter().all(|failure| failure["attention"].is_null()),
+        "{examination}"
+    );
+    let page = fs::read_to_string(run.join("report.html")).unwrap();
+    assert_eq!(page.matches("<img").count(), worst.len());
+    assert!(page.contains("no attention map (Grad-CAM)"), "it says why");
+    assert!(
+        page.contains("<figure id=\"confusion-matrix\"") && run.join("report/confusion-matrix.png").exists()
+    );
+    assert!(page.contains("class-2 and class-3, the rarest classes with 4 training images each"));
+    assert!(
+        page.contains(" of 1</td>") && !page.contains("100.0 %</td><td>20.7"),
+        "one image is counted"
+    );
+
+    let judged = client(&[
+        "evaluate",
+        run.to_str().unwrap(),
+        "--server",
+        &server.address,
+        "--threads",
+        "1",
+    ]);
+    let text = String::from_utf8(judged.stdout).unwrap();
+    assert!(
+        text.contains("taken for") && text.lines().all(|line| line.chars().count() < 140),
+        "{text}"
+    );
+}
+
 #[test]
 fn a_browser_shows_the_report_to_everybody() {
     let Some(browser) = Browser::find() else {

@@ -19,9 +19,9 @@ use equibatch_server::{
 use equibatch_tests::{
     admin::{get, value},
     images::ImageFolder,
-    memory::{MemoryServer, config},
+    memory::{MemoryServer, config, with_tokens},
     process::ServerProcess,
-    receive::{open, small},
+    receive::{open, small, with_token},
     wait::{DEADLINE, eventually, eventually_async},
 };
 use serde_json::Value;
@@ -64,8 +64,11 @@ async fn of_the_second(weights: [Option<u32>; 2], count: usize) -> usize {
     };
     let files = Arc::clone(&source) as Arc<dyn Source>;
     let engine = Engine::with_source(settings, ["gate", "one", "two"].map(dataset).into(), files).unwrap();
-    let server = MemoryServer::start(engine);
+    // More than 1 is for the operator to grant.
+    const TOKEN: &str = "0123456789abcdef";
+    let server = MemoryServer::start_with(engine, with_tokens(&format!("{TOKEN} trainer weight=100")));
     let mut client = server.client().await;
+    let weights = weights.map(|weight| weight.or(Some(1)));
     // The one image of the first stream keeps the worker until the others stand in the queue.
     let weights = [(1, None), (1000, weights[0]), (1000, weights[1])];
     let mut streams = vec![];
@@ -77,7 +80,7 @@ async fn of_the_second(weights: [Option<u32>; 2], count: usize) -> usize {
             weight,
             ..small("train", epochs)
         };
-        streams.push(open(&mut client, request).await.unwrap());
+        streams.push(open(&mut client, with_token(request, TOKEN)).await.unwrap());
         eventually_async("the streams stand in the queue", async || {
             (server.engine.queued_streams() >= streams.len()).then_some(())
         })

@@ -159,8 +159,13 @@ fn the_finder_looks_at_a_run_and_leaves_it_as_it_is() {
         let expected = 1e-7 * 1e8_f64.powf(step as f64 / 30.0);
         assert!((rate / expected - 1.0).abs() < 1e-12, "step {step}: {rate}");
     }
-    let steepest = sweep["suggestions"]["steepest"].as_f64().expect("a suggestion");
-    assert!((1e-7..10.0).contains(&steepest), "{steepest}");
+    // Batches of eight of two dozen images: nothing but noise.
+    assert!(sweep["suggestions"].is_null(), "{}", sweep["suggestions"]);
+    let reason = sweep["refused"].as_str().expect("a reason");
+    assert!(
+        reason.contains("suggests no learning rate") && reason.contains("--batch-size"),
+        "{reason}"
+    );
     for file in ["find-lr.png", "find-lr.svg", "find-lr.json"] {
         assert!(Path::new(&found).join(file).exists(), "{file}");
     }
@@ -168,7 +173,7 @@ fn the_finder_looks_at_a_run_and_leaves_it_as_it_is() {
     assert_eq!(again, out, "a search is a function of what it is given");
     let (_, table, _) = find(&["--steps", "20"]);
     assert!(
-        table.contains("learning rate") && table.contains("steepest descent at"),
+        table.contains("learning rate") && table.contains("suggests no learning rate"),
         "{table}"
     );
     assert!(lasting(Path::new(&run)) == before);
@@ -190,11 +195,29 @@ fn a_search_before_training_changes_nothing_but_the_rate_that_it_finds() {
         page.contains("<figure id=\"find-lr\""),
         "the sweep is part of the report"
     );
-    let found = train("found", &["--max-lr", "..found"]);
+    let clear = ["--recipe", "none", "--head", "plain", "--max-lr", "..found"];
+    let found = train("found", &clear);
     let text = fs::read(shop.path("found/find-lr.json")).expect("figures");
     let figures: Json = serde_json::from_slice(&text).expect("JSON");
-    let steepest = figures["suggestions"]["steepest"].as_f64().expect("a suggestion");
-    assert_eq!(found.progress.config.max_lr, format!("..{steepest:.2e}"));
+    let rate = |name: &str| figures["suggestions"][name].as_f64().expect("a suggestion");
+    assert_eq!(found.progress.config.max_lr, format!("..{:.2e}", rate("valley")));
+    assert!((1e-5..1e-1).contains(&rate("valley")), "{}", rate("valley"));
+    assert!(
+        ["steepest", "lowest_tenth"]
+            .map(rate)
+            .iter()
+            .all(|rate| (1e-8..10.0).contains(rate))
+    );
+
+    // Noise is refused before anything is written.
+    let refused = shop.text("refused");
+    let (code, _, errors) = shop.train(&[&SMALL[..], &["--max-lr", "..found", "--out", &refused]].concat());
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(
+        errors.contains("--max-lr found") && errors.contains("--batch-size"),
+        "{errors}"
+    );
+    assert!(!Path::new(&refused).exists(), "it left its folder behind");
 }
 
 #[test]
@@ -203,6 +226,8 @@ fn the_best_and_the_last_epochs_are_kept_and_a_run_that_gets_no_better_ends() {
     let run = shop.text("run");
     // At such a rate a run gets worse sooner or later; the same every time.
     let flags = [
+        "--seed",
+        "1",
         "--epochs",
         "12",
         "--max-lr",

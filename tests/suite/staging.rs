@@ -65,6 +65,7 @@ fn run(servers: &Servers, folder: &Path, config: &RunConfig, staging: Staging) -
         run: &run,
         prefetch: 1,
         has_valid: true,
+        checkpoint_every: None,
         stop: &stop,
     };
     assert_eq!(fit.run(&mut judged).unwrap(), Outcome::Finished);

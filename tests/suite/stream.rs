@@ -158,9 +158,9 @@ async fn the_server_says_what_it_holds_and_how_it_is() {
     assert_eq!(
         named,
         [
-            (24, "flowers/0019.jpg", 1),
-            (0, "birds/0000.jpg", 0),
-            (24, "flowers/0019.jpg", 1)
+            (24, "flowers/0020.jpg", 1),
+            (0, "birds/0001.jpg", 0),
+            (24, "flowers/0020.jpg", 1)
         ]
     );
     assert!(

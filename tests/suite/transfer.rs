@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use equibatch_client::{learn::checkpoint::Checkpoint, program::Tensor};
+use equibatch_client::{
+    learn::{checkpoint::Checkpoint, run::Frozen},
+    program::Tensor,
+};
 use equibatch_tests::{
     images::ImageFolder,
     process::{ServerProcess, client},
@@ -133,8 +136,8 @@ fn a_body_from_the_hub_stays_frozen_until_it_is_unfrozen() {
     );
     let config = &unfrozen.progress.config;
     assert_eq!(
-        (config.arch.as_str(), config.frozen, config.epochs),
-        ("resnet18@8", false, 1)
+        (config.arch.as_str(), &config.frozen, config.epochs),
+        ("resnet18@8", &Frozen::Body(false), 1)
     );
     assert_eq!(
         (

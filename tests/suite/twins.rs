@@ -130,7 +130,6 @@ async fn twins_that_keep_step_cost_what_one_costs() {
 #[tokio::test]
 async fn streams_that_differ_in_what_they_send_share_nothing() {
     let images = pictures();
-    let engine = engine(images.root(), config(2, 1 << 26));
     let others = [
         StreamSpec { seed: 4, ..spec(1) },
         StreamSpec {
@@ -143,7 +142,8 @@ async fn streams_that_differ_in_what_they_send_share_nothing() {
         },
     ];
     for other in others {
-        let before = made(&engine);
+        // Of their own: a stream of the pair before is a twin, too, as long as a worker has a batch of its in hand.
+        let engine = engine(images.root(), config(2, 1 << 26));
         let share = u64::from(other.shard.world);
         let mut streams = [engine.open(spec(1)).unwrap(), engine.open(other).unwrap()];
         for _ in 0..STEPS {
@@ -152,7 +152,7 @@ async fn streams_that_differ_in_what_they_send_share_nothing() {
             }
         }
         drop(streams);
-        assert_eq!(made(&engine) - before, IMAGES + IMAGES / share);
+        assert_eq!(made(&engine), IMAGES + IMAGES / share);
     }
 }
 

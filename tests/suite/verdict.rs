@@ -15,7 +15,8 @@ use equibatch_server::{
     dataset::Dataset,
     decode,
     pipeline::{Files, Source},
-    service::{ServiceConfig, door, serve, socket},
+    run,
+    service::{ServiceConfig, socket},
 };
 use equibatch_tests::{
     images::ImageFolder,
@@ -193,10 +194,7 @@ fn a_slow_disk_is_named() {
         let sockets = socket::Sockets::bind(&[port]).await.unwrap();
         let address = sockets.addresses().unwrap().remove(0);
         let config = ServiceConfig::default();
-        tokio::spawn(async move {
-            let incoming = door(sockets.accept(), &config);
-            serve(engine, &config, incoming, std::future::pending()).await
-        });
+        tokio::spawn(async move { run(engine, &config, sockets.accept(), std::future::pending()).await });
         address
     });
     let request = request();

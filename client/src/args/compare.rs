@@ -1,4 +1,5 @@
 use clap::Args;
+use equibatch_server::args::value::within;
 
 use super::Train;
 use crate::{learn::compare::Arm, stream::Split};
@@ -10,8 +11,9 @@ use crate::{learn::compare::Arm, stream::Split};
   client compare --arms natural,oversample,weighted --repeats 5              and against weights in the loss
   client compare --arms natural,power:0.5 --split test --epochs 5 --json     half way, on other images, for a script")]
 pub struct Compare {
-    /// Ways of training, separated by commas: natural, oversample, undersample, power:X, or weighted (a natural stream whose rare classes
+    /// Ways of training, separated by commas: natural, oversample, undersample, power:X, effective:BETA, or weighted (a natural stream whose rare classes
     /// weigh more in the loss, as --class-weights inverse; also weighted:effective:BETA). The first one is what the others are tested against.
+    /// All of them take the same number of steps: an epoch has as many images as the longest of them, or --images-per-epoch.
     #[arg(
         long,
         value_name = "ARM,...",
@@ -21,7 +23,7 @@ pub struct Compare {
     pub arms: Vec<Arm>,
     /// Trainings of each, with the seeds --seed, --seed + 1, and so on. Each trains its own network; the split is the server's and the
     /// same for all.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = within(1..=1000_u32))]
     pub repeats: u32,
     /// Which images to judge on: valid, or test.
     #[arg(long, value_name = "SPLIT", default_value_t = Split::Valid)]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use equibatch_server::args::value::at_least;
 
 use super::{Execution, Server};
 use crate::stream::Split;
@@ -42,7 +43,7 @@ pub struct Evaluate {
     #[arg(long, value_name = "NAME")]
     pub dataset: Option<String>,
     /// Images per batch. Changes the speed only.
-    #[arg(long, value_name = "N", default_value = "32", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value = "32", value_parser = at_least(1_u32))]
     pub batch_size: u32,
     /// Test-time augmentation: average what the model makes of nine views of each image, the plain one by two fifths and eight zoomed
     /// corners, mirrored and not, with the augmentation it was trained with. Takes nine times as long.

@@ -147,7 +147,7 @@ impl File<'_> {
         };
         let arg = train
             .get_arguments()
-            .find(|arg| is_key(arg) && arg.get_long() == Some(name));
+            .find(|arg| is_key(arg) && is_called(arg, name));
         let Some(arg) = arg else {
             let known: Vec<&str> = train
                 .get_arguments()
@@ -159,10 +159,17 @@ impl File<'_> {
                 format!("{name} is not known: there is {}", known.join(", ")),
             ));
         };
+        // By the name that errors use.
+        let long = arg.get_long().unwrap_or(name);
         let said =
-            said(arg, name, value).map_err(|reason| self.fail(Some(place), format!("{name}: {reason}")))?;
+            said(arg, long, value).map_err(|reason| self.fail(Some(place), format!("{name}: {reason}")))?;
+        // A stage may say otherwise than what stands above: of equal flags the last one counts, different ones exclude one another.
+        let said = said.into_iter().map(|word| match word.as_str() {
+            "--unfreeze" => "--freeze=false".to_owned(),
+            _ => word,
+        });
         let line = line_of(self.text, key.start);
-        Ok(said.into_iter().map(|word| (word, line)).collect())
+        Ok(said.map(|word| (word, line)).collect())
     }
 
     fn stage(
@@ -223,6 +230,12 @@ impl File<'_> {
     }
 }
 
+/// Whether it is the flag of that name, or of another name for it.
+fn is_called(arg: &Arg, name: &str) -> bool {
+    let aliases = arg.get_all_aliases().unwrap_or_default();
+    arg.get_long() == Some(name) || aliases.contains(&name)
+}
+
 /// Whether it names a folder inside another.
 fn is_folder_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(['/', '\\']) && name != "." && name != ".."
@@ -231,6 +244,7 @@ fn is_folder_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::learn::run::Frozen;
 
     fn read(text: &str) -> Result<Vec<Stage>, String> {
         stages(Path::new("e.toml"), text).map_err(|error| error.to_string())
@@ -238,8 +252,8 @@ mod tests {
 
     #[test]
     fn what_is_said_for_all_holds_where_a_stage_says_nothing_else() {
-        let text = "size = 64\nbalance = \"natural\"\nweights = \"hf:a/b\"\n[[stage]]\nepochs = 4\n\
-                    [[stage]]\nname = \"fine\"\nbalance = \"oversample\"\nfreeze = false\nmax-lr = \"1e-5..1e-2\"\n";
+        let text = "size = 64\nfreeze = true\nbalance = \"natural\"\nweights = \"hf:a/b\"\n[[stage]]\nepochs = 4\n\
+                    [[stage]]\nname = \"fine\"\nbalance = \"oversample\"\nunfreeze = true\nlr = \"1e-5..1e-2\"\n";
         let stages = read(text).expect("two stages");
         assert_eq!(
             stages.iter().map(|stage| stage.name.as_str()).collect::<Vec<_>>(),
@@ -262,8 +276,8 @@ mod tests {
         });
         assert_eq!(balances, ["natural", "oversample"]);
         assert_eq!(
-            [first, second].map(|train| train.setup.network.is_frozen()),
-            [None, Some(false)]
+            [first, second].map(|train| train.setup.network.frozen()),
+            [true, false].map(|is_frozen| Some(Frozen::Body(is_frozen)))
         );
         assert_eq!(second.max_lr.as_deref(), Some("1e-5..1e-2"));
     }
@@ -287,6 +301,7 @@ mod tests {
                 &["line 3", "\"a\" already"],
             ),
             ("[[stage]]\nfreeze = 3", &["line 2", "freeze"]),
+            ("[[stage]]\nlr = -1", &["line 2", "above 0"]),
             (
                 "[[stage]]\nweights = \"x\"\nload = \"y\"",
                 &["line", "--weights", "--load"],
@@ -321,13 +336,14 @@ mod tests {
             (
                 stage.train.epochs,
                 stage.train.max_lr.clone(),
-                stage.train.setup.network.is_frozen(),
+                stage.train.setup.network.frozen(),
             )
         };
-        assert_eq!(of(&stages[0]), (Some(4), Some("3e-3".to_owned()), Some(true)));
+        let frozen = |is_frozen| Some(Frozen::Body(is_frozen));
+        assert_eq!(of(&stages[0]), (Some(4), Some("3e-3".to_owned()), frozen(true)));
         assert_eq!(
             of(&stages[1]),
-            (Some(2), Some("1e-5..1e-2".to_owned()), Some(false))
+            (Some(2), Some("1e-5..1e-2".to_owned()), frozen(false))
         );
         assert!(stages[1].train.find_lr);
     }

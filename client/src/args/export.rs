@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use equibatch_server::args::value::within;
 
 use super::Execution;
 use crate::program::{OPSET, OPSETS};
@@ -38,9 +39,9 @@ pub struct Export {
     #[arg(long, value_name = "ORDER", value_enum)]
     pub layout: Option<PixelOrder>,
     /// Version of ONNX's operator set: older ones for older runtimes.
-    #[arg(long, value_name = "N", default_value_t = OPSET, value_parser = clap::value_parser!(i64).range(OPSETS))]
+    #[arg(long, value_name = "N", default_value_t = OPSET, value_parser = within(OPSETS))]
     pub opset: i64,
-    /// The file to write.
+    /// The file to write, in place of one of that name. It is written when the new model was compared with the old one, which it must not be.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 }

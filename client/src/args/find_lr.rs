@@ -3,6 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
+use equibatch_server::args::value::{at_least, some};
 
 use super::{Execution, Server, Setup};
 use crate::{learn::finder::Range, runtime::Operators};
@@ -12,7 +13,7 @@ use crate::{learn::finder::Range, runtime::Operators};
 #[command(after_long_help = "Examples:
   client find-lr --weights resnet34.safetensors       for the new head of a frozen body
   client find-lr --load stage-1 --unfreeze            for all of it, after a first stage; stage-1 stays as it is
-  client find-lr --load runs/flowers --json | jq .suggestions.steepest")]
+  client find-lr --load runs/flowers --json | jq .suggestions.valley")]
 pub struct FindLr {
     #[command(flatten)]
     #[allow(
@@ -39,7 +40,7 @@ pub struct FindLr {
     #[arg(long, value_name = "RATE", default_value_t = Range::default().end, value_parser = rate)]
     pub end_lr: f64,
     /// How many to try, one a step.
-    #[arg(long, value_name = "N", default_value_t = Range::default().steps, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = Range::default().steps, value_parser = at_least(1_u64))]
     pub steps: u64,
     /// Go on where the smoothed loss is more than four times its least value, or no number.
     #[arg(long)]
@@ -48,7 +49,7 @@ pub struct FindLr {
     #[arg(long, value_name = "CHOICE", default_value_t = Operators::Auto)]
     pub operators: Operators,
     /// Batches to keep ready.
-    #[arg(long, value_name = "N", default_value = "3")]
+    #[arg(long, value_name = "N", default_value = "3", value_parser = some)]
     pub prefetch: NonZeroUsize,
     /// Folder for the plot and the figures; by default a new one below runs/.
     #[arg(long, value_name = "DIR")]

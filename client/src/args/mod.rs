@@ -18,6 +18,7 @@ mod train;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use equibatch_server::args::value::{at_least, within};
 
 pub use compare::Compare;
 pub use evaluate::Evaluate;
@@ -45,8 +46,10 @@ pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// Log more: once for debugging messages, twice for everything. RUST_LOG overrides it.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    /// Log more: once for debugging messages, twice for everything.
+    ///
+    /// RUST_LOG overrides it.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = 900)]
     pub verbose: u8,
 }
 
@@ -57,29 +60,40 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 64 wrong usage; 65 unusa
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Train a network.
-    #[command(args_override_self = true)]
+    #[command(allow_negative_numbers = true, args_override_self = true, mut_args = train::arranged)]
     Train(Box<Train>),
-    /// Find a learning rate: train for a hundred steps with a growing one, and see where the loss falls most steeply.
+    /// Find a learning rate: train for a hundred steps with a growing one, and see where the loss falls.
+    #[command(allow_negative_numbers = true)]
     FindLr(Box<FindLr>),
     /// Judge trained models on a split, side by side where there are several.
+    #[command(allow_negative_numbers = true)]
     Evaluate(Evaluate),
     /// Classify image files.
+    #[command(allow_negative_numbers = true)]
     Predict(Predict),
     /// Train in several ways, several times each, and compare what came of them on the same images.
+    #[command(allow_negative_numbers = true)]
     Compare(Box<Compare>),
     /// Write a trained model for use elsewhere, and check it.
+    #[command(allow_negative_numbers = true)]
     Export(Export),
     /// Make the report of a run again: curves, confusion matrix, largest losses.
+    #[command(allow_negative_numbers = true)]
     Report(Box<Report>),
     /// Draw a labelled grid of a batch, or one image beside augmentations of it.
+    #[command(allow_negative_numbers = true)]
     ShowBatch(Box<ShowBatch>),
     /// List the server's datasets.
+    #[command(allow_negative_numbers = true)]
     Datasets(Datasets),
     /// Time training steps on this machine, without a server.
+    #[command(allow_negative_numbers = true)]
     Bench(Bench),
     /// Print what makes a shell complete this program's options.
+    #[command(allow_negative_numbers = true)]
     Completions(Completions),
     /// Print this program's manual page, or write all of them.
+    #[command(allow_negative_numbers = true)]
     Man(Man),
 }
 
@@ -127,13 +141,13 @@ pub struct Bench {
     #[arg(long, value_name = "NAME", default_value = "resnet34")]
     pub arch: String,
     /// Images per step.
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..=4096))]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = within(2..=4096_u32))]
     pub batch_size: u32,
     /// Height and width of the images, in pixels.
-    #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = clap::value_parser!(u32).range(32..=4096))]
+    #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = within(32..=4096_u32))]
     pub size: u32,
     /// Steps to time, after one to warm up.
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = at_least(1_u32))]
     pub steps: u32,
     /// Train no weight of the body, as the first stage of transfer learning does; batch norms move.
     #[arg(long)]

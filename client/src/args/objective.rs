@@ -1,6 +1,7 @@
 //! What training makes small, and how its steps are taken.
 
 use clap::Args;
+use equibatch_server::args::value::within;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -27,7 +28,7 @@ pub struct Objective {
     pub clip_norm: Option<f32>,
     /// Learn from N batches in every step, computed one after another, for more images per step than fit the memory. The same as a batch N
     /// times as large, but for batch norm, which normalises each of the N by itself. [default: 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = within(1..=1024_u32))]
     pub accumulate: Option<u32>,
     /// Keep an exponential moving average of all weights, and judge and export that instead of the last weights: 0.999 for thousands of
     /// steps, less for fewer. Early on, the average is shorter: min(DECAY, (1 + step) / (10 + step)). [default: none]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use equibatch_server::args::value::{at_least, within};
 
 use super::Execution;
 
@@ -30,13 +31,13 @@ pub struct Predict {
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
     /// How many of the likeliest classes to print.
-    #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = at_least(1_u32))]
     pub top: u32,
     /// Test-time augmentation: average what the model makes of nine views of each image, as `client evaluate --tta` does.
     #[arg(long)]
     pub tta: bool,
     /// Images per run of the model. Changes the speed only.
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = within(1..=4096_u32))]
     pub batch_size: u32,
     /// A file with paths of images and folders, one a line; - for standard input.
     #[arg(long, value_name = "FILE")]

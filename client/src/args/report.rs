@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use equibatch_server::args::value::within;
 
 use super::{Execution, Server};
 use crate::stream::Split;
@@ -24,7 +25,7 @@ pub struct Report {
     #[arg(long, default_value_t = Split::Valid, requires = "judge")]
     pub split: Split,
     /// With --judge: how many of the images of largest loss are shown.
-    #[arg(long, value_name = "N", default_value_t = 12, requires = "judge", value_parser = clap::value_parser!(u16).range(..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 12, requires = "judge", value_parser = within(0..=1000_u16))]
     pub worst: u16,
     #[command(flatten)]
     #[allow(

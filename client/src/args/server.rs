@@ -3,6 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
+use equibatch_server::args::value::{at_least, some, within};
 
 use crate::runtime::Device;
 
@@ -10,7 +11,7 @@ use crate::runtime::Device;
 #[derive(Clone, Debug, Args)]
 pub struct Server {
     /// Host and port, https://HOST:PORT where the connection is to be encrypted, or unix:PATH where the server runs on this machine and listens there. Several, separated by commas, share the work:
-    /// all must hold the same files, and the work goes on while one of them is left. A name with several addresses is as many servers.
+    /// all must hold the same files, and the work goes on while one of them is left. A name with several addresses is as many servers; it is looked up again every 10 s and when a server is lost.
     #[arg(
         long,
         value_name = "ADDRESS,...",
@@ -19,14 +20,14 @@ pub struct Server {
     )]
     pub server: String,
     /// When the last server is gone in the middle of a stream, wait this long for one to come back. 0: do not wait.
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = at_least(0_u64))]
     pub retry_for: u64,
     /// When a server owes a batch for this long, ask another one as well.
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = at_least(1_u64))]
     pub stall_timeout: u64,
     /// Where the server makes batches for several clients and is short of processors, this client's streams get N times the time of
-    /// one of weight 1. From 1 to 100, or to what the token allows. [default: 1, or what the token says]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    /// one of weight 1. From 1 to what the token allows, which is 1 where it does not say. [default: what the token allows]
+    #[arg(long, value_name = "N", value_parser = within(1..=100_u32))]
     pub weight: Option<u32>,
     /// A PEM file with the roots that the server's certificate may come from, in place of this system's. For https only.
     #[arg(long, value_name = "FILE")]
@@ -62,6 +63,6 @@ pub struct Execution {
     #[arg(long, default_value_t = Device::Cpu)]
     pub device: Device,
     /// Threads within an operation; by default one per physical core.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = some)]
     pub threads: Option<NonZeroUsize>,
 }

@@ -3,10 +3,15 @@
 use std::{ops::RangeInclusive, path::PathBuf};
 
 use clap::{Args, builder::FalseyValueParser};
+use equibatch_server::args::value::at_least;
 
 use super::Objective;
 use crate::{
-    learn::{architecture, network::NetworkFile},
+    learn::{
+        architecture,
+        network::NetworkFile,
+        run::{Frozen, expression},
+    },
     stream::{Balance, Wire},
     weights::{Hub, Source},
 };
@@ -41,10 +46,10 @@ pub struct Images {
     #[arg(long, value_name = "NAME")]
     pub dataset: Option<String>,
     /// Images per step; with --accumulate N, N times as many. [default: 64]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
+    #[arg(long, value_name = "N", value_parser = at_least(2_u32))]
     pub batch_size: Option<u32>,
     /// Height and width of the images, in pixels. [default: 224]
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(32..))]
+    #[arg(long, value_name = "PIXELS", value_parser = at_least(32_u32))]
     pub size: Option<u32>,
     /// How often each class is drawn: oversample (all classes as often as the largest), undersample, natural (as they are), power:X
     /// between natural (0) and oversample (1), effective:BETA (by the effective number of images), or weights:CLASS=W,... in these
@@ -53,7 +58,7 @@ pub struct Images {
     pub balance: Option<Balance>,
     /// Images of an epoch, however many there are: classes are drawn in the same proportions, more or less often. Epochs of different
     /// policies become equally long by it. [default: what --balance makes of the images]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = at_least(1_u64))]
     pub images_per_epoch: Option<u64>,
     /// Augmentation: a preset such as none, fastai, light or flip-only, parts such as 'flip rotate(10)', or both; `server recipe` lists
     /// them all. [default: fastai]
@@ -72,7 +77,7 @@ pub struct Images {
     #[arg(long, value_name = "R,G,B", value_parser = channels(1e-3..=10.0))]
     pub std: Option<[f32; 3]>,
     /// Seeds batches, augmentation, initial weights and dropout. [default: 42]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least(0_u64))]
     pub seed: Option<u64>,
 }
 
@@ -84,13 +89,14 @@ pub struct Network {
     #[arg(long, value_name = "NAME", value_parser = |name: &str| architecture::backbone(name).map(|_| name.to_owned()))]
     pub arch: Option<String>,
     /// Its last layers: fastai (maximum and mean of every map, two linear layers with batch norm and dropout) or plain (means and one
-    /// linear layer, torchvision's fc). [default: fastai]
-    #[arg(long, value_name = "NAME", value_parser = |name: &str| architecture::head(name).map(|_| name.to_owned()))]
+    /// linear layer, torchvision's fc). With --model, a regular expression of the names of those tensors of the file that are the head.
+    /// [default: fastai; with --model, the linear layers behind the pooling]
+    #[arg(long, value_name = "NAME|REGEX", value_parser = |text: &str| expression(text).map(|_| text.to_owned()))]
     pub head: Option<String>,
-    /// Train the network in an ONNX file, in the place of --arch and --head, from the weights that it holds. It takes images f32[N, 3, S, S],
+    /// Train the network in an ONNX file, in the place of --arch, from the weights that it holds. It takes images f32[N, 3, S, S],
     /// gives one output, and is made of operators that have a gradient here; others are named with their nodes. Its last linear layer
     /// starts anew where it has another number of classes. The file must stay where it is for as long as the run is to be continued.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["arch", "head", "weights"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["arch", "weights"])]
     pub model: Option<NetworkFile>,
     /// What the network starts from: none, a safetensors file with torchvision's, timm's or fastai's names, an ONNX model
     /// whose initialisers have them, or hf:OWNER/NAME/FILE@REVISION from the Hugging Face hub, where file and revision may be left out. The
@@ -101,15 +107,16 @@ pub struct Network {
     /// Network, images and what is frozen are as there, unless said otherwise; the schedule starts anew.
     #[arg(long, value_name = "RUN|FILE", conflicts_with = "weights")]
     pub load: Option<PathBuf>,
-    /// Train only the head and all batch norms, and leave the rest of the body as it is: cheaper, and safe while the head knows
-    /// nothing. [default: with --weights]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", overrides_with = "unfreeze")]
-    pub freeze: Option<bool>,
+    /// Train only the head and all norms, and leave the rest of the body as it is: cheaper, and safe while the head knows nothing. Or leave
+    /// as they are, norms included, the parameters whose names match: --freeze='^layer1\.'. [default: with --weights, and with --model
+    /// where the last layer starts anew]
+    #[arg(long, value_name = "BOOL|REGEX", num_args = 0..=1, require_equals = true, default_missing_value = "true", conflicts_with = "unfreeze")]
+    pub freeze: Option<Frozen>,
     /// Train everything: --freeze=false.
-    #[arg(long, overrides_with = "freeze")]
+    #[arg(long)]
     pub unfreeze: bool,
     /// Decoupled weight decay. [default: 0.01]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", value_parser = decay)]
     pub weight_decay: Option<f32>,
     /// Use what was fetched from the hub before, and no network.
     #[arg(long, env = "HF_HUB_OFFLINE", value_parser = FalseyValueParser::new())]
@@ -123,10 +130,13 @@ pub struct Network {
 }
 
 impl Network {
-    /// Whether the body is to be frozen, where that was said.
+    /// What is to be frozen, where that was said.
     #[must_use]
-    pub fn is_frozen(&self) -> Option<bool> {
-        if self.unfreeze { Some(false) } else { self.freeze }
+    pub fn frozen(&self) -> Option<Frozen> {
+        if self.unfreeze {
+            return Some(Frozen::Body(false));
+        }
+        self.freeze.clone()
     }
 
     /// How to reach the hub. Its token comes from the environment: command lines are open to everybody on a machine.
@@ -141,6 +151,14 @@ impl Network {
             progress: std::io::IsTerminal::is_terminal(&std::io::stderr()),
         }
     }
+}
+
+fn decay(text: &str) -> Result<f32, String> {
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number: &f32| *number >= 0.0 && number.is_finite());
+    number.ok_or_else(|| "it must be a number of at least 0".to_owned())
 }
 
 /// Reads three numbers of a range, separated by commas.

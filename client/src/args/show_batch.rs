@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use equibatch_server::args::value::{at_least, png, within};
 
 use super::Server;
 use crate::stream::{Balance, Split};
@@ -22,7 +23,7 @@ pub struct ShowBatch {
     )]
     pub server: Server,
     /// Rows of the grid, and images in a row; a batch may have fewer.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = within(1..=64_u32))]
     pub rows: u32,
     /// Which part of the dataset: train, valid or test.
     #[arg(long, default_value_t = Split::Train)]
@@ -31,25 +32,25 @@ pub struct ShowBatch {
     #[arg(long, value_name = "IMAGE", conflicts_with_all = ["split", "rows"])]
     pub of: Option<PathBuf>,
     /// Augmentations of that image.
-    #[arg(long, value_name = "N", default_value_t = 10, requires = "of", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 10, requires = "of", value_parser = within(1..=1000_u32))]
     pub times: u32,
     /// Where to write the picture. It is shown in the terminal as well, where that can show pictures.
-    #[arg(long, value_name = "FILE", default_value = "batch.png")]
+    #[arg(long, value_name = "FILE", default_value = "batch.png", value_parser = png)]
     pub out: PathBuf,
     /// Which dataset; not needed where the server has one only.
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     pub dataset: String,
     /// Epoch of the batch, from 0.
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..u32::MAX as i64))]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = within(0..=u32::MAX - 1))]
     pub epoch: u32,
     /// Number of the batch in its epoch, from 0.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = at_least(0_u64))]
     pub step: u64,
     /// Images in a batch.
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least(1_u32))]
     pub batch_size: u32,
     /// Height and width of the images, in pixels.
-    #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = at_least(1_u32))]
     pub size: u32,
     /// How often each class is drawn in training: oversample, undersample, natural or power:X. [default: oversample]
     #[arg(long, value_name = "POLICY")]
@@ -58,6 +59,6 @@ pub struct ShowBatch {
     #[arg(long, value_name = "TEXT")]
     pub recipe: Option<String>,
     /// Seed of the stream.
-    #[arg(long, value_name = "N", default_value_t = 42)]
+    #[arg(long, value_name = "N", default_value_t = 42, value_parser = at_least(0_u64))]
     pub seed: u64,
 }

@@ -10,7 +10,10 @@ use super::Exit;
 use crate::{
     args::Bench,
     config::{check_precision, training_options},
-    learn::{learner::Learner, run::RunConfig},
+    learn::{
+        learner::Learner,
+        run::{Frozen, RunConfig},
+    },
     runtime::{OperatorTime, Runtime, SessionOptions},
     stream::{Batch, Position},
 };
@@ -77,7 +80,7 @@ fn config(args: &Bench) -> RunConfig {
         steps_per_epoch: u64::from(args.steps) + 1,
         batch_size: args.batch_size,
         image_size: args.size,
-        frozen: args.frozen,
+        frozen: Frozen::Body(args.frozen),
         precision: args.precision,
         ..RunConfig::default()
     }

@@ -5,11 +5,12 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use equibatch_server::files;
 
 use super::{
     Exit,
     plan::{Plan, beginning},
-    prepare::{Means, ask_for_images},
+    prepare::{Means, ask_for_images, check_images},
     signals,
     train::Trainer,
 };
@@ -17,18 +18,20 @@ use crate::{
     args::{Compare, Train},
     config::{self, UsageError, contradictions, put_over, session_options, training_options},
     learn::{
-        atomic,
+        checkpoint::CHECKPOINT,
         compare::{Arm, Comparison, Fresh, FreshImages, Guess, Guesses, Repeat, Trained, page, table},
         evaluate::{Each, Subject, evaluate_each},
+        metrics::Rarest,
         outcomes::Outcomes,
         pixels::picture,
         predict::Predictor,
         progress::Voice,
-        report::picture as drawing,
+        report::picture::Confusion,
         run::{self, RunConfig, RunFolder},
+        text::counted,
     },
     runtime::Runtime,
-    stream::{DatasetDescription, Split},
+    stream::{DatasetDescription, Servers, Split},
 };
 
 /// Trains every arm with every seed, judges each on the same images, and compares. What was done before in the same folder is not done
@@ -38,6 +41,7 @@ pub(super) fn run(args: &Compare) -> Result<Exit> {
     let (_, mut settled) = beginning(&args.train.setup)?;
     put_over(&args.train, &mut settled);
     config::check_precision(settled.precision, args.train.execution.device)?;
+    config::check_head(&settled)?;
     let trainer = Trainer {
         means: Means {
             runtime: Runtime::load_for(args.train.execution.device)?,
@@ -51,6 +55,13 @@ pub(super) fn run(args: &Compare) -> Result<Exit> {
     };
     let servers = &trainer.means.servers;
     ask_for_images(servers, &mut settled)?;
+    let images = images_per_epoch(args, &settled, servers)?;
+    settled.images_per_epoch = Some(images);
+    trainer.voice.say(&format!(
+        "every way of training takes {} steps of {} images an epoch (--images-per-epoch {images})",
+        images / u64::from(settled.images_per_step()),
+        settled.images_per_step()
+    ));
     let description = servers.describe(&settled.dataset)?;
     let rarest = rarest(&description, args.split)?;
     let has_new_images = description.images(Split::Test) > 0;
@@ -73,7 +84,7 @@ pub(super) fn run(args: &Compare) -> Result<Exit> {
         }
     }
     let classes: Vec<String> = description.classes.into_iter().map(|class| class.name).collect();
-    let mut comparison = Comparison::new(&arms, &classes, rarest)?;
+    let mut comparison = Comparison::new(&arms, &classes, &rarest)?;
     if args.split != Split::Test && has_new_images {
         comparison.fresh = Some(new_images(&arms, args, &trainer)?);
     }
@@ -121,17 +132,33 @@ fn check(args: &Compare) -> Result<(), UsageError> {
     Ok(())
 }
 
-/// Label of the class with the fewest images for training, the first of several.
-fn rarest(description: &DatasetDescription, split: Split) -> Result<usize, UsageError> {
+/// The classes with the fewest training images.
+fn rarest(description: &DatasetDescription, split: Split) -> Result<Rarest, UsageError> {
     if description.images(split) == 0 {
         return Err(UsageError(format!(
             "the dataset has no {split} images to judge on"
         )));
     }
-    let classes = description.classes.iter().enumerate();
-    let some = classes.filter(|(_, class)| class.images(Split::Train.name()) > 0);
-    let fewest = some.min_by_key(|(_, class)| class.images(Split::Train.name()));
-    Ok(fewest.map_or(0, |(label, _)| label))
+    let classes = description.classes.iter();
+    let trained = classes.map(|class| (class.name.as_str(), class.images(Split::Train.name()).into()));
+    Rarest::of(trained).ok_or_else(|| UsageError("the dataset has no images to train on".to_owned()))
+}
+
+/// Images of an epoch, the same for all arms, so that none is better for taking more steps: what was typed, or the most that the balance of
+/// any arm makes of the images.
+fn images_per_epoch(args: &Compare, settled: &RunConfig, servers: &Servers) -> Result<u64> {
+    if let Some(images) = settled.images_per_epoch {
+        return Ok(images);
+    }
+    let mut most = 0;
+    for arm in &args.arms {
+        let mut config = RunConfig {
+            balance: arm.balance.clone(),
+            ..settled.clone()
+        };
+        most = ask_for_images(servers, &mut config)?.images_per_epoch.max(most);
+    }
+    Ok(most)
 }
 
 /// The folder of the comparison: the same for the same command, so that it goes on where it stopped.
@@ -149,10 +176,11 @@ fn arguments(args: &Compare, settled: &RunConfig, (arm, seed): (&Arm, u64), run:
     images.dataset = Some(settled.dataset.clone());
     images.balance = Some(arm.balance.clone());
     images.seed = Some(seed);
+    images.images_per_epoch = settled.images_per_epoch;
     // As the server understands it, so that it can be compared with what an earlier run has noted.
     images.recipe = Some(settled.recipe.clone());
     train.setup.objective.class_weights = Some(arm.class_weights);
-    (train.out, train.resume) = if RunFolder::open(run).is_ok() {
+    (train.out, train.resume) = if run.join(CHECKPOINT).exists() {
         (None, Some(run.to_path_buf()))
     } else {
         (Some(run.to_path_buf()), None)
@@ -164,12 +192,14 @@ fn arguments(args: &Compare, settled: &RunConfig, (arm, seed): (&Arm, u64), run:
 fn repeat(split: Split, args: &Train, run: &Path, trainer: &Trainer) -> Result<Option<Outcomes>> {
     let path = run.join(format!("outcomes-{split}.safetensors"));
     if let Ok(bytes) = fs::read(&path) {
-        let (_, config) = RunFolder::open(run)?;
+        let (kept, config) = RunFolder::open(run)?;
         let differences = contradictions(args, &config);
         if !differences.is_empty() {
             let path = run.to_path_buf();
             return Err(run::Error::Mismatch { path, differences }.into());
         }
+        let servers = &trainer.means.servers;
+        check_images(servers, run, &kept.progress(&config), &config.dataset)?;
         return Ok(Some(Outcomes::from_bytes(&bytes, &path)?));
     }
     trainer.voice.say("");
@@ -182,7 +212,7 @@ fn repeat(split: Split, args: &Train, run: &Path, trainer: &Trainer) -> Result<O
     }
     let outcomes = judge(split, run, args, trainer)?;
     let shown = path.display();
-    atomic::replace(&path, &outcomes.to_bytes()).with_context(|| format!("cannot write {shown}"))?;
+    files::replace(&path, &outcomes.to_bytes()).with_context(|| format!("cannot write {shown}"))?;
     Ok(Some(outcomes))
 }
 
@@ -252,7 +282,7 @@ fn write_files(folder: &Path, comparison: &Comparison, dataset: &str) -> Result<
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
         let shown = path.display();
-        atomic::replace(&path, text.as_bytes()).with_context(|| format!("cannot write {shown}"))
+        files::replace(&path, text.as_bytes()).with_context(|| format!("cannot write {shown}"))
     };
     let json = serde_json::to_string_pretty(comparison).expect("a comparison is plain data");
     write("compare.json", &format!("{json}\n"))?;
@@ -262,21 +292,11 @@ fn write_files(folder: &Path, comparison: &Comparison, dataset: &str) -> Result<
         anyhow::Error::from(error).context(format!("cannot write {}", path.display()))
     })?;
     for arm in &comparison.arms {
-        let names: Vec<String> = arm
-            .all_repeats
-            .classes
-            .iter()
-            .map(|class| class.name.clone())
-            .collect();
-        let title = format!(
-            "{}: {} images of {} runs",
-            arm.name,
-            arm.all_repeats.images,
-            arm.seeds.len()
-        );
+        let (images, runs) = (arm.all_repeats.images, counted(arm.seeds.len(), "run"));
+        let title = format!("{}: {} of {runs}", arm.name, counted(images, "image"));
         for extension in ["png", "svg"] {
             let name = format!("confusion-{}.{extension}", arm.name).replace(':', "-");
-            drawing::save(&folder.join(name), &arm.matrix, &names, &title)?;
+            Confusion::new(&arm.all_repeats, &title).save(&folder.join(name))?;
         }
     }
     Ok(())

@@ -4,22 +4,24 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use equibatch_server::files;
 use serde_json::json;
 
-use super::Exit;
+use super::{Exit, prepare::check_images};
 use crate::{
     args::Evaluate,
     config::{self, session_options},
     learn::{
-        atomic,
+        checkpoint::Progress,
         evaluate::{Judgement, Subject, evaluate},
         predict::Predictor,
-        report::{picture, table},
+        report::{picture::Confusion, table},
         run::RunFolder,
+        text::counted,
         tta,
     },
     runtime::Runtime,
-    stream::Servers,
+    stream::{ClassCounts, Servers, Split},
 };
 
 /// A model to judge.
@@ -29,8 +31,10 @@ struct Candidate {
     model: PathBuf,
     /// Where results go.
     folder: PathBuf,
-    /// The dataset that it was trained on, where that is known.
-    dataset: Option<String>,
+    /// The dataset to judge it on where none is named: that of its run, or the only one.
+    dataset: String,
+    /// Where the run stands that it is of, if that is known.
+    trained: Option<Progress>,
 }
 
 /// Judges every candidate, writes its figures and pictures, and shows them; several also side by side.
@@ -63,13 +67,10 @@ pub(super) fn run(args: &Evaluate) -> Result<Exit> {
     for (candidate, judgement) in &judged {
         writeln!(out, "{} on the {} images{how}\n", candidate.name, args.split)?;
         writeln!(out, "{}", table::classes(&judgement.figures))?;
-        writeln!(out, "{}", table::confusion_matrix(&judgement.figures))?;
+        writeln!(out, "{}", table::confusion(&judgement.figures))?;
         if judgement.replaced > 0 {
-            writeln!(
-                out,
-                "{} broken files had another image in their place\n",
-                judgement.replaced
-            )?;
+            let files = counted(judgement.replaced, "broken file");
+            writeln!(out, "another image stood in the place of {files}\n")?;
         }
         let folder = candidate.folder.display();
         writeln!(
@@ -84,7 +85,9 @@ pub(super) fn run(args: &Evaluate) -> Result<Exit> {
             figures: judgement.figures.clone(),
         });
         writeln!(out, "side by side, on the {} images{how}\n", args.split)?;
-        writeln!(out, "{}", table::side_by_side(&named.collect::<Vec<_>>()))?;
+        let training = training_images(args, &servers, &candidates[0]);
+        let models: Vec<_> = named.collect();
+        writeln!(out, "{}", table::side_by_side(&models, training.as_deref()))?;
     }
     Ok(Exit::Done)
 }
@@ -98,7 +101,8 @@ fn candidates(args: &Evaluate) -> Result<Vec<Candidate>> {
             name,
             model: run.model_path(),
             folder: path.clone(),
-            dataset: Some(config.dataset),
+            trained: Some(run.progress(&config)),
+            dataset: config.dataset,
         });
     }
     for path in &args.model {
@@ -107,14 +111,30 @@ fn candidates(args: &Evaluate) -> Result<Vec<Candidate>> {
             .filter(|parent| !parent.as_os_str().is_empty())
             .unwrap_or(Path::new("."));
         let (name, folder) = (last_component(path), folder.to_path_buf());
+        let run = RunFolder::open(&folder).ok();
+        let run = run.filter(|(run, _)| [run.model_path(), run.best_model_path()].contains(path));
+        let trained = run.map(|(run, config)| run.progress(&config));
         candidates.push(Candidate {
             name,
             model: path.clone(),
             folder,
-            dataset: None,
+            trained,
+            dataset: String::new(),
         });
     }
     Ok(candidates)
+}
+
+/// Training images of each class, in label order; `None` if the server does not say.
+fn training_images(args: &Evaluate, servers: &Servers, candidate: &Candidate) -> Option<Vec<u64>> {
+    let description = servers.describe(dataset(args, candidate)).ok()?;
+    let of = |class: &ClassCounts| class.images(Split::Train.name()).into();
+    Some(description.classes.iter().map(of).collect())
+}
+
+/// The dataset to judge on; empty: the server's only one.
+fn dataset<'a>(args: &'a Evaluate, candidate: &'a Candidate) -> &'a str {
+    args.dataset.as_deref().unwrap_or(&candidate.dataset)
 }
 
 fn last_component(path: &Path) -> String {
@@ -127,22 +147,23 @@ fn last_component(path: &Path) -> String {
 fn judge(args: &Evaluate, runtime: &Runtime, servers: &Servers, candidate: &Candidate) -> Result<Judgement> {
     let mut predictor = Predictor::open(runtime, &candidate.model, &session_options(&args.execution))?;
     let card = predictor.card().clone();
+    let dataset = dataset(args, candidate);
     let subject = Subject {
-        dataset: args
-            .dataset
-            .as_deref()
-            .or(candidate.dataset.as_deref())
-            .unwrap_or_default(),
+        dataset,
         split: args.split,
         batch_size: args.batch_size,
         preprocessing: &card.preprocessing,
         classes: &card.classes,
     };
     let model = (candidate.name.as_str(), predictor.classifier());
-    Ok(match args.tta {
+    let judgement = match args.tta {
         false => evaluate(servers, model, &subject)?,
         true => tta::evaluate(servers, model, &subject, &card.recipe)?,
-    })
+    };
+    if let Some(trained) = &candidate.trained {
+        check_images(servers, &candidate.folder, trained, dataset)?;
+    }
+    Ok(judgement)
 }
 
 /// What tells the files of one judging from those of another.
@@ -155,21 +176,15 @@ fn write_files(args: &Evaluate, candidate: &Candidate, judgement: &Judgement) ->
     let figures = json!({ "model": candidate.model, "split": args.split, "tta": args.tta, "figures": judgement.figures });
     let json = path(format!("evaluation-{}.json", suffix(args)));
     let text = serde_json::to_string_pretty(&figures).expect("figures are plain data");
-    atomic::replace(&json, format!("{text}\n").as_bytes())
+    files::replace(&json, format!("{text}\n").as_bytes())
         .with_context(|| format!("cannot write {}", json.display()))?;
-    let names: Vec<String> = judgement
-        .figures
-        .classes
-        .iter()
-        .map(|class| class.name.clone())
-        .collect();
     let title = format!(
         "{}: {} {} images",
         candidate.name, judgement.figures.images, args.split
     );
     for extension in ["png", "svg"] {
         let picture = path(format!("confusion-{}.{extension}", suffix(args)));
-        picture::save(&picture, &judgement.matrix, &names, &title)?;
+        Confusion::new(&judgement.figures, &title).save(&picture)?;
     }
     Ok(())
 }

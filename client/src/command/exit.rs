@@ -56,7 +56,7 @@ impl Exit {
             _ => {}
         }
         match cause.downcast_ref::<run::Error>() {
-            Some(run::Error::Occupied { .. }) => return Some(Self::Usage),
+            Some(run::Error::Occupied { .. } | run::Error::NotEmpty { .. }) => return Some(Self::Usage),
             Some(run::Error::NoRun { .. } | run::Error::Mismatch { .. }) => return Some(Self::Data),
             Some(run::Error::Checkpoint(_)) => return Some(Self::Data),
             _ => {}
@@ -93,6 +93,7 @@ impl Exit {
         match cause.downcast_ref::<export::Error>() {
             Some(export::Error::Runtime(error)) => return Some(Self::of_runtime(error)),
             Some(export::Error::Card(_) | export::Error::Program { .. }) => return Some(Self::Data),
+            Some(export::Error::Source { .. }) => return Some(Self::Usage),
             Some(export::Error::Network(error)) => return Self::of_cause(error),
             _ => {}
         }
@@ -121,9 +122,10 @@ impl Exit {
     fn of_stream(error: &stream::Error) -> Self {
         match error {
             stream::Error::Address { .. } => Self::Usage,
-            stream::Error::Data { .. } | stream::Error::Refused { .. } | stream::Error::Differs { .. } => {
-                Self::Data
-            }
+            stream::Error::Data { .. }
+            | stream::Error::Refused { .. }
+            | stream::Error::Full { .. }
+            | stream::Error::Differs { .. } => Self::Data,
             stream::Error::Denied { .. } | stream::Error::Untrusted { .. } => Self::Denied,
             error if error.is_unavailable() => Self::Unavailable,
             _ => Self::Failed,

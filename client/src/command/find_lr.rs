@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use equibatch_server::files;
 use serde_json::json;
 
 use super::{
@@ -20,8 +21,7 @@ use crate::{
     args::FindLr,
     config::{self, new_folder, training_options},
     learn::{
-        atomic,
-        finder::{self, End, Range, Suggestions, Sweep},
+        finder::{self, End, Range, Suggestions, Sweep, Unclear},
         learner::Learner,
         progress::Sweeping,
         report::{canvas, sweep as report},
@@ -34,6 +34,7 @@ use crate::{
 pub(super) fn run(args: &FindLr) -> Result<Exit> {
     let (origin, config) = beginning(&args.setup)?;
     config::check_precision(config.precision, args.execution.device)?;
+    config::check_head(&config)?;
     let means = Means {
         runtime: Runtime::load_for(args.execution.device)?,
         options: training_options(&args.execution, args.operators),
@@ -95,7 +96,7 @@ pub(super) struct Found {
 }
 
 impl Found {
-    pub(super) fn suggestions(&self) -> Option<Suggestions> {
+    pub(super) fn suggestions(&self) -> Result<Suggestions, Unclear> {
         Suggestions::of(self.sweep.points())
     }
 
@@ -110,7 +111,7 @@ impl Found {
         ];
         let paths = files.each_ref().map(|(name, _)| folder.join(name));
         for (path, (_, bytes)) in paths.iter().zip(&files) {
-            atomic::replace(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+            files::replace(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok(paths)
     }
@@ -118,7 +119,8 @@ impl Found {
     fn json(&self) -> serde_json::Value {
         json!({
             "end": self.sweep.end(),
-            "suggestions": self.suggestions(),
+            "suggestions": self.suggestions().ok(),
+            "refused": self.suggestions().err().map(|unclear| unclear.to_string()),
             "steps": self.sweep.points(),
         })
     }
@@ -132,14 +134,16 @@ impl Found {
         };
         writeln!(out, "{steps} learning rates: {end}")?;
         match self.suggestions() {
-            Some(Suggestions {
+            Ok(Suggestions {
+                valley,
                 steepest,
                 lowest_tenth,
             }) => writeln!(
                 out,
-                "steepest descent at {steepest:.2e}; a tenth of that of the least loss: {lowest_tenth:.2e}"
+                "found: {valley:.2e}, in the middle of the longest valley; steepest descent at {steepest:.2e}; a tenth of the rate of the least \
+                 loss: {lowest_tenth:.2e}"
             ),
-            None => writeln!(out, "too few steps to suggest a learning rate"),
+            Err(unclear) => writeln!(out, "{unclear}"),
         }
     }
 }

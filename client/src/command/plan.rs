@@ -7,7 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     args::{Setup, Shown, Train, experiment::Stage},
     config::{put_over, put_setup_over},
-    learn::{checkpoint, checkpoint::Checkpoint, run::RunConfig},
+    learn::{
+        checkpoint,
+        checkpoint::Checkpoint,
+        run::{Frozen, RunConfig},
+    },
     schedule::LearningRates,
     weights::Source,
 };
@@ -133,12 +137,16 @@ pub(crate) fn beginning(setup: &Setup) -> Result<(Origin, RunConfig), checkpoint
     Ok((origin, config))
 }
 
-/// What is not said is as always, only that with weights the body is frozen, as in the reference. `said` counts from the first that says
-/// anything.
+/// What is not said is as always, only that with weights the body is frozen, as in the reference, and so it is where a network from a file
+/// gets a new head. `said` counts from the first that says anything.
 fn usual(said: &[&Setup]) -> RunConfig {
     let weights = said.iter().find_map(|setup| setup.network.weights.as_ref());
+    let is_from_file = said.iter().any(|setup| setup.network.model.is_some());
     RunConfig {
-        frozen: weights.is_some_and(|weights| *weights != Source::None),
+        frozen: match weights {
+            _ if is_from_file => Frozen::BodyOfNewHead,
+            weights => Frozen::Body(weights.is_some_and(|weights| *weights != Source::None)),
+        },
         ..RunConfig::default()
     }
 }

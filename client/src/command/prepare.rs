@@ -1,13 +1,20 @@
 //! From what was asked for to a model that is about to learn.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use super::plan::Origin;
 use crate::{
     config::{UsageError, check_precision},
     learn::{
-        begin::Beginning, checkpoint::Checkpoint, class_weights::ClassWeights, learner::Learner,
-        run::RunConfig,
+        architecture,
+        begin::Beginning,
+        checkpoint::{Checkpoint, Progress},
+        class_weights::ClassWeights,
+        learner::Learner,
+        membership::changes_since,
+        run::{Frozen, RunConfig},
     },
     runtime::{Runtime, SessionOptions},
     stream::{Balance, DatasetDescription, Servers, Split, StreamDescription},
@@ -37,11 +44,19 @@ pub(super) fn prepare(means: &Means, origin: &Origin, mut config: RunConfig) -> 
     let beta = config.loss.class_weights.beta();
     let description = means.servers.describe_with(&config.dataset, beta)?;
     let stream = ask_for_images(&means.servers, &mut config)?;
+    if config.frozen == Frozen::BodyOfNewHead {
+        config.frozen = Frozen::Body(architecture::has_new_head(&config)?);
+    }
     config.loss.weights = config.loss.class_weights.of(&description);
     warn_of_double_weight(&config);
     check_policy(&config, &description)?;
     let beginning = match origin {
-        Origin::Checkpoint(path) => Beginning::Checkpoint(Box::new(Checkpoint::load(path)?)),
+        Origin::Checkpoint(path) => {
+            let checkpoint = Checkpoint::load(path)?;
+            let changes = changes_since(&checkpoint.progress, &means.servers, &description)?;
+            warn_of_changes(path, changes);
+            Beginning::Checkpoint(Box::new(checkpoint))
+        }
         Origin::Weights(source) => source
             .read(&means.hub)?
             .map_or(Beginning::Nothing, Beginning::Weights),
@@ -54,6 +69,19 @@ pub(super) fn prepare(means: &Means, origin: &Origin, mut config: RunConfig) -> 
         stream,
         adoption,
     })
+}
+
+/// Warns if the images of a run at `path` are not those that the servers hold as `dataset` now.
+pub(super) fn check_images(servers: &Servers, path: &Path, then: &Progress, dataset: &str) -> Result<()> {
+    let description = servers.describe(dataset)?;
+    warn_of_changes(path, changes_since(then, servers, &description)?);
+    Ok(())
+}
+
+fn warn_of_changes(path: &Path, changes: Option<String>) {
+    if let Some(changes) = changes {
+        tracing::warn!("{} was trained on other images: {changes}", path.display());
+    }
 }
 
 /// Whoever balances the stream and weighs the loss, too, turns rare classes into common ones.

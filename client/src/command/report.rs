@@ -2,7 +2,7 @@ use std::io::{self, Write as _};
 
 use anyhow::Result;
 
-use super::Exit;
+use super::{Exit, prepare::check_images};
 use crate::{
     args::Report,
     config::{self, session_options},
@@ -33,6 +33,7 @@ pub(super) fn run(args: &Report) -> Result<Exit> {
     for path in &args.runs {
         if let Some((runtime, servers, options)) = &judge {
             let (run, config) = RunFolder::open(path)?;
+            check_images(servers, path, &run.progress(&config), &config.dataset)?;
             let examiner = Examiner {
                 servers,
                 runtime,

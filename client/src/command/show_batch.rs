@@ -37,6 +37,12 @@ pub(super) fn run(args: &ShowBatch) -> Result<Exit> {
 }
 
 fn of_batch(args: &ShowBatch) -> Result<Sheet> {
+    if args.split != Split::Train && args.balance.is_some() {
+        let split = args.split;
+        let message =
+            format!("--balance is of the train split: the {split} split shows every image once, as it is");
+        return Err(UsageError(message).into());
+    }
     let servers = config::servers(&args.server)?;
     let request = BatchRequest {
         seed: args.seed,
@@ -52,14 +58,19 @@ fn of_batch(args: &ShowBatch) -> Result<Sheet> {
         recipe: args.recipe.clone().unwrap_or_default(),
         ..BatchRequest::evaluation(&args.dataset, args.split, args.batch_size, args.size)
     };
+    // Where it starts beyond the end, the stream is refused: how long an epoch is, is known from its beginning.
+    let first = BatchRequest {
+        start: None,
+        ..request.clone()
+    };
+    let steps = servers.stream(&first, 1)?.description().steps_per_epoch;
+    if args.step >= steps {
+        return Err(UsageError(out_of_range(args.step, steps)).into());
+    }
     let mut stream = servers.stream(&request, 1)?;
     let description = stream.description().clone();
     let Some(batch) = stream.next_batch()? else {
-        let message = format!(
-            "--step {}: an epoch has {} batches",
-            args.step, description.steps_per_epoch
-        );
-        return Err(UsageError(message).into());
+        return Err(UsageError(out_of_range(args.step, description.steps_per_epoch)).into());
     };
     let shown = (args.rows as usize).pow(2).min(batch.labels.len());
     let paths = servers.paths(&description.dataset, &batch.samples[..shown])?;
@@ -81,6 +92,13 @@ fn of_batch(args: &ShowBatch) -> Result<Sheet> {
             .map(cell)
             .collect(),
     })
+}
+
+fn out_of_range(step: u64, steps: u64) -> String {
+    match steps {
+        0 => format!("--step {step}: there are too few images for a batch"),
+        steps => format!("--step {step}: it must be from 0 to {}", steps - 1),
+    }
 }
 
 /// The class of an image, or the shares of two where images are mixed.

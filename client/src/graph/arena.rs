@@ -2,7 +2,10 @@ use std::collections::HashMap;
 
 use super::infer::infer;
 use super::value::{Constant, NodeId, Origin, Value};
-use super::{ElementType, Error, Op, Shape, TensorType};
+use super::{ElementType, Error, Op, Refusal, Shape, TensorType};
+
+/// Elements that a node's result has at most: 256 GiB of single precision.
+const MOST_ELEMENTS: usize = 1 << 36;
 
 /// One operator applied to values that existed before it.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,7 +61,8 @@ impl Graph {
     /// [`Error::Wiring`] when the operator does not take these operands.
     pub fn push(&mut self, op: Op, inputs: &[Value]) -> Result<Vec<Value>, Error> {
         let operands: Vec<&TensorType> = inputs.iter().map(|&value| self.tensor_type(value)).collect();
-        let types = infer(&op, &operands).map_err(|refusal| Error::Wiring {
+        let types = infer(&op, &operands).and_then(bounded);
+        let types = types.map_err(|refusal| Error::Wiring {
             operator: op.name(),
             scope: self.scope.clone(),
             operands: operands.iter().map(ToString::to_string).collect(),
@@ -255,6 +259,14 @@ impl Graph {
     #[must_use]
     pub fn outputs(&self) -> &[(String, Value)] {
         &self.outputs
+    }
+}
+
+/// Refuses what no memory holds.
+fn bounded(types: Vec<TensorType>) -> Result<Vec<TensorType>, Refusal> {
+    match types.iter().find(|of| of.shape.elements() > MOST_ELEMENTS) {
+        Some(TensorType { shape, .. }) => Err(Refusal::Size { shape: shape.clone() }),
+        None => Ok(types),
     }
 }
 

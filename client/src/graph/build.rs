@@ -1,6 +1,6 @@
 //! The readable surface of [`Graph`]: a method per operator.
 
-use super::op::{BatchNormalization, Conv2d, ConvTranspose2d, Gemm, MaxPool2d, Pad, Reduce, Slice};
+use super::op::{BatchNormalization, Clip, Conv2d, ConvTranspose2d, Gemm, MaxPool2d, Pad, Reduce, Slice};
 use super::value::Value;
 use super::{Composite, ElementType, Error, Graph, Op, Shape};
 
@@ -45,6 +45,8 @@ operators! {
     tanh(x) => Op::Tanh;
     /// Wires [`Op::Erf`].
     erf(x) => Op::Erf;
+    /// Wires [`Op::Clip`].
+    clip(x; clip: Clip) => Op::Clip(clip);
     /// Wires [`Op::Greater`].
     greater(a, b) => Op::Greater;
     /// Wires [`Op::Where`].

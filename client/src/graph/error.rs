@@ -52,6 +52,12 @@ pub enum Refusal {
         /// The second.
         right: Shape,
     },
+    /// A result has more elements than any memory holds.
+    #[error("its result has shape {shape}, of more than 2^36 elements")]
+    Size {
+        /// The result's shape.
+        shape: Shape,
+    },
     /// An attribute does not fit the operand it speaks of.
     #[error("attribute {name} does not fit shape {shape}")]
     Attribute {
@@ -107,6 +113,16 @@ pub enum Error {
     Opset {
         /// The version.
         version: i64,
+    },
+    /// A file for any batch size was asked for of a graph that depends on it.
+    #[error("cannot leave the batch size open: {operator} in `{scope}` depends on it ({reason})")]
+    OpenBatch {
+        /// Name of the operator.
+        operator: &'static str,
+        /// The scope it stands in.
+        scope: String,
+        /// How.
+        reason: &'static str,
     },
     /// A composite operator reached the exporter.
     #[error("cannot write composite operator {operator}: lower the graph first")]

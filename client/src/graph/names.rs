@@ -18,6 +18,7 @@ impl Op {
             Self::Sigmoid => "Sigmoid",
             Self::Tanh => "Tanh",
             Self::Erf => "Erf",
+            Self::Clip(_) => "Clip",
             Self::Greater => "Greater",
             Self::Where => "Where",
             Self::Cast(_) => "Cast",

@@ -17,6 +17,12 @@ pub(super) fn ir_version(opset: i64) -> i64 {
     }
 }
 
+/// The name of this program in the files that it writes.
+pub(super) const PRODUCER: &str = "equibatch";
+
+/// What names of constants in such files begin with.
+pub(super) const CONSTANT: &str = "constant.";
+
 /// Values of `AttributeProto.AttributeType`.
 pub(super) mod attribute_type {
     pub(in crate::graph) const FLOAT: i32 = 1;

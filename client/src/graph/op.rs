@@ -36,6 +36,8 @@ pub enum Op {
     Tanh,
     /// `2/√π · ∫₀ˣ e⁻ᵗ² dt`.
     Erf,
+    /// `min(max(x, low), high)`.
+    Clip(Clip),
     /// `a > b`, broadcast; a truth value.
     Greater,
     /// `condition ? a : b`, broadcast.
@@ -96,6 +98,15 @@ pub enum Op {
     Composite(Composite),
     /// An operator of our own domain.
     Fused(Fused),
+}
+
+/// Attributes of [`Op::Clip`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Clip {
+    /// The least result; −∞ where there is none.
+    pub low: f32,
+    /// The greatest result, at least `low`; ∞ where there is none.
+    pub high: f32,
 }
 
 /// Attributes of a reduction.

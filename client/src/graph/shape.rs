@@ -12,10 +12,11 @@ impl Shape {
         Self::default()
     }
 
-    /// How many elements a tensor of this shape has.
+    /// How many elements a tensor of this shape has; `usize::MAX` where that is more than can be counted.
     #[must_use]
     pub fn elements(&self) -> usize {
-        self.iter().product()
+        let count = |count: usize, &extent: &usize| count.saturating_mul(extent);
+        self.iter().fold(1, count)
     }
 
     /// The shape that two operands broadcast to by ONNX's multidirectional rule, or `None` where an axis has two different
@@ -59,7 +60,8 @@ pub fn window_positions(extent: usize, kernel: usize, stride: usize, pad: usize)
     if kernel == 0 || stride == 0 {
         return None;
     }
-    Some((extent + 2 * pad).checked_sub(kernel)? / stride + 1)
+    let padded = pad.checked_mul(2)?.checked_add(extent)?;
+    Some(padded.checked_sub(kernel)? / stride + 1)
 }
 
 impl Deref for Shape {
@@ -131,5 +133,12 @@ mod tests {
         assert_eq!(window_positions(5, 2, 2, 0), Some(2));
         assert_eq!(window_positions(1, 3, 1, 0), None);
         assert_eq!(window_positions(1, 1, 0, 0), None);
+        assert_eq!(window_positions(2, 1, 1, usize::MAX / 2), None);
+    }
+
+    #[test]
+    fn a_shape_beyond_counting_has_more_elements_than_any() {
+        assert_eq!(Shape::from([usize::MAX, 2]).elements(), usize::MAX);
+        assert_eq!(Shape::from([usize::MAX, 2, 0]).elements(), 0);
     }
 }

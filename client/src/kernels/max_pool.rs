@@ -4,7 +4,7 @@ use super::instructions::Kernel;
 use super::machine::Machine;
 use super::shared::Shared;
 use super::source::{Rectified, Source};
-use super::totals::{Totals, gathered};
+use super::totals::{Total, Totals, gathered};
 use super::vector::{LANES, Vector};
 use super::{Extent, Window};
 
@@ -199,14 +199,15 @@ impl Kernel for Backward<'_> {
                 }
             }
             let mean = V::load(self.mean.as_ptr().add(block * LANES));
-            let mut totals = [V::splat(0.0); 2];
+            let mut sums = [V::splat(0.0); 2];
             for pixel in 0..input.rows * input.columns {
                 let g = V::load(g.add(pixel * LANES));
                 let x = V::load(plane.add(pixel * LANES));
-                totals[0] = totals[0].add(g);
-                totals[1] = g.mul_add(x.sub(mean), totals[1]);
+                sums[0] = sums[0].add(g);
+                sums[1] = g.mul_add(x.sub(mean), sums[1]);
             }
-            self.totals.put(image, block, totals);
+            let shift = None;
+            self.totals.put(image, block, Total { sums, shift });
         }
     }
 }

@@ -201,13 +201,12 @@ impl Kernel for Arrive<'_> {
         // SAFETY: the caller guarantees the instructions and one of as many numbers as there are planes. `arrive` found dy and the sink's
         // operands to have all planes; this task alone puts into its plane, and into the totals of its image and block.
         unsafe {
-            let registers = self.sink.block::<V>(block);
-            let mut totals = [V::splat(0.0); 2];
+            let mut registers = self.sink.block::<V>(block);
             for offset in (start..start + self.extent.plane()).step_by(LANES) {
                 let dy = V::load(self.dy.as_ptr().add(offset));
-                self.sink.put(&registers, &mut totals, offset, dy);
+                self.sink.put(&mut registers, offset, dy);
             }
-            self.totals.put(image, block, totals);
+            self.totals.put(image, block, Arriving::totals(registers));
         }
     }
 }

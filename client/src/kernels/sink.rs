@@ -3,12 +3,13 @@
 use super::Extent;
 use super::shared::Shared;
 use super::source::Affine;
+use super::totals::Total;
 use super::vector::{LANES, Vector};
 
 /// Takes results vector by vector, and adds up two numbers per channel.
 pub(super) trait Sink: Copy + Sync {
-    /// What is kept in registers for one block of channels.
-    type Block<V: Vector>: Copy;
+    /// What is kept in registers for one block of channels: its operands and its totals.
+    type Block<V: Vector>;
 
     /// Prepares for a block.
     ///
@@ -20,27 +21,62 @@ pub(super) trait Sink: Copy + Sync {
     ///
     /// # Safety
     /// A vector of the result stands at `offset`, and no other task uses it at the same time.
-    unsafe fn put<V: Vector>(&self, block: &Self::Block<V>, totals: &mut [V; 2], offset: usize, value: V);
+    unsafe fn put<V: Vector>(&self, block: &mut Self::Block<V>, offset: usize, value: V);
+
+    /// The totals of all that was put.
+    fn totals<V: Vector>(block: Self::Block<V>) -> Total<V>;
 }
 
 /// Stores; the totals are the sum and the sum of squares.
+///
+/// Both are taken of what a channel's values differ from the first of them by. Sums of squares of values whose mean is far larger than their
+/// deviation would keep nothing of the deviation in single precision.
 #[derive(Clone, Copy)]
 pub(super) struct Moments<'a> {
     pub(super) y: Shared<'a>,
 }
 
+/// A block's sums, and what its values are shifted by.
+#[derive(Clone, Copy)]
+pub(super) struct Shifted<V> {
+    shift: V,
+    sums: [V; 2],
+    count: usize,
+}
+
 impl Sink for Moments<'_> {
-    type Block<V: Vector> = ();
+    type Block<V: Vector> = Shifted<V>;
 
     #[inline(always)]
-    unsafe fn block<V: Vector>(&self, _: usize) {}
+    unsafe fn block<V: Vector>(&self, _: usize) -> Shifted<V> {
+        // SAFETY: the machine has the instructions, as the caller vouches.
+        let zero = unsafe { V::splat(0.0) };
+        Shifted {
+            shift: zero,
+            sums: [zero; 2],
+            count: 0,
+        }
+    }
 
     #[inline(always)]
-    unsafe fn put<V: Vector>(&self, (): &(), totals: &mut [V; 2], offset: usize, value: V) {
+    unsafe fn put<V: Vector>(&self, block: &mut Shifted<V>, offset: usize, value: V) {
         // SAFETY: the caller guarantees that a vector of the result stands at `offset`, and that no other task uses it.
         unsafe { value.store(self.y.at(offset)) };
-        totals[0] = totals[0].add(value);
-        totals[1] = value.mul_add(value, totals[1]);
+        if block.count == 0 {
+            block.shift = value;
+        }
+        block.count += 1;
+        let differs = value.sub(block.shift);
+        block.sums[0] = block.sums[0].add(differs);
+        block.sums[1] = differs.mul_add(differs, block.sums[1]);
+    }
+
+    #[inline(always)]
+    fn totals<V: Vector>(block: Shifted<V>) -> Total<V> {
+        Total {
+            sums: block.sums,
+            shift: Some((block.shift, block.count)),
+        }
     }
 }
 
@@ -101,11 +137,12 @@ pub(super) struct Arriving<'a> {
     pub(super) g: Option<Shared<'a>>,
 }
 
-/// An affine map and a mean, where they are used.
+/// An affine map and a mean, where they are used, and the sums.
 #[derive(Clone, Copy)]
 pub(super) struct Channels<V> {
     affine: Affine<V>,
     mean: V,
+    sums: [V; 2],
 }
 
 impl Sink for Arriving<'_> {
@@ -125,12 +162,13 @@ impl Sink for Arriving<'_> {
                 Some(centre) => V::load(centre.mean.as_ptr().add(block * LANES)),
                 None => V::splat(0.0),
             };
-            Channels { affine, mean }
+            let sums = [V::splat(0.0); 2];
+            Channels { affine, mean, sums }
         }
     }
 
     #[inline(always)]
-    unsafe fn put<V: Vector>(&self, channels: &Channels<V>, totals: &mut [V; 2], offset: usize, value: V) {
+    unsafe fn put<V: Vector>(&self, channels: &mut Channels<V>, offset: usize, value: V) {
         // SAFETY: the caller guarantees that a vector of the result stands at `offset`, and that no other task uses it; `Arrival::check`
         // found the operands to be as long as the result, so that each has a vector there, too.
         unsafe {
@@ -149,9 +187,18 @@ impl Sink for Arriving<'_> {
                 g.store(to.at(offset));
             }
             if let Some(x) = x {
-                totals[0] = totals[0].add(g);
-                totals[1] = g.mul_add(x.sub(channels.mean), totals[1]);
+                let [sum, product] = &mut channels.sums;
+                *sum = sum.add(g);
+                *product = g.mul_add(x.sub(channels.mean), *product);
             }
+        }
+    }
+
+    #[inline(always)]
+    fn totals<V: Vector>(channels: Channels<V>) -> Total<V> {
+        Total {
+            sums: channels.sums,
+            shift: None,
         }
     }
 }

@@ -3,10 +3,19 @@
 use super::shared::Shared;
 use super::vector::{LANES, Vector};
 
-/// Floats that a task's totals of one block take.
-const PAIR: usize = 2 * LANES;
+/// Floats that a task's totals of one block take: two sums, a shift, and how many vectors were shifted.
+const TOTAL: usize = 4 * LANES;
 
-/// The totals of all tasks: for each task and block, two vectors.
+/// What a task adds up of one block.
+#[derive(Clone, Copy)]
+pub(super) struct Total<V> {
+    /// Two sums per channel.
+    pub(super) sums: [V; 2],
+    /// Where they are the sum and the sum of squares of what values differ from a shift by: the shift, and how many vectors were added.
+    pub(super) shift: Option<(V, usize)>,
+}
+
+/// The totals of all tasks, one for each task and block.
 #[derive(Clone, Copy)]
 pub(super) struct Totals<'a> {
     sums: Shared<'a>,
@@ -16,7 +25,7 @@ pub(super) struct Totals<'a> {
 impl<'a> Totals<'a> {
     /// How many floats `rows` tasks need that see `blocks` blocks each.
     pub(super) fn length(rows: usize, blocks: usize) -> usize {
-        rows * blocks * PAIR
+        rows * blocks * TOTAL
     }
 
     pub(super) fn new(sums: Shared<'a>, blocks: usize) -> Self {
@@ -28,26 +37,31 @@ impl<'a> Totals<'a> {
     /// # Safety
     /// `row` and `block` are below those that the sums have room for, and no other task writes this pair.
     #[inline(always)]
-    pub(super) unsafe fn put<V: Vector>(&self, row: usize, block: usize, totals: [V; 2]) {
-        // SAFETY: the caller guarantees that row and block are below those that `Totals::length` was asked for, so that the pair's two
-        // vectors lie within the sums, and that no other task writes them.
+    pub(super) unsafe fn put<V: Vector>(&self, row: usize, block: usize, total: Total<V>) {
+        // SAFETY: the caller guarantees that row and block are below those that `Totals::length` was asked for, so that the total's four
+        // vectors lie within the sums, that no other task writes them, and that the machine has the instructions of `V`.
         unsafe {
-            let to = self.sums.at((row * self.blocks + block) * PAIR);
-            totals[0].store(to);
-            totals[1].store(to.add(LANES));
+            let (shift, count) = total.shift.unwrap_or((V::splat(0.0), 0));
+            let to = self.sums.at((row * self.blocks + block) * TOTAL);
+            let vectors = [total.sums[0], total.sums[1], shift, V::splat(count as f32)];
+            for (place, vector) in vectors.into_iter().enumerate() {
+                vector.store(to.add(place * LANES));
+            }
         }
     }
 }
 
-/// The totals over all rows, in their order and in double precision, channel by channel.
+/// The totals over all rows, in their order and in double precision, channel by channel. With `d = x − s` for all n values x of a row,
+/// `Σ x = Σ d + n·s` and `Σ x² = Σ d² + s·(2·Σ d + n·s)`: in double precision nothing of the deviation is lost.
 pub(super) fn gathered(sums: &[f32], blocks: usize) -> Vec<[f64; 2]> {
     let mut channels = vec![[0.0; 2]; blocks * LANES];
-    for row in sums.chunks_exact(blocks * PAIR) {
-        for (channels, pair) in channels.chunks_exact_mut(LANES).zip(row.chunks_exact(PAIR)) {
-            let (first, second) = pair.split_at(LANES);
-            for ((channel, first), second) in channels.iter_mut().zip(first).zip(second) {
-                channel[0] += f64::from(*first);
-                channel[1] += f64::from(*second);
+    for row in sums.chunks_exact(blocks * TOTAL) {
+        for (channels, total) in channels.chunks_exact_mut(LANES).zip(row.chunks_exact(TOTAL)) {
+            for (lane, channel) in channels.iter_mut().enumerate() {
+                let [first, second, shift, count] =
+                    std::array::from_fn(|place| f64::from(total[place * LANES + lane]));
+                channel[0] += first + count * shift;
+                channel[1] += second + shift * (2.0 * first + count * shift);
             }
         }
     }

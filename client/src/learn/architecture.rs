@@ -2,8 +2,15 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use super::{learner::Error, network, run::RunConfig};
-use crate::program::{self, Backbone, Head, ModelSpec, Tensor, UnknownHead};
+use super::{
+    learner::Error,
+    network,
+    run::{RunConfig, expression},
+};
+use crate::program::{self, Backbone, Foreign, Head, ModelSpec, Tensor, UnknownHead};
+
+/// What stands for the head of a network from a file that is found by itself.
+pub const OWN: &str = "own";
 
 /// The network of a run.
 ///
@@ -14,7 +21,10 @@ pub fn spec(config: &RunConfig) -> Result<ModelSpec, Error> {
     let image_size = config.image_size as usize;
     let classes = config.classes.len();
     if !config.network_hash.is_empty() {
-        let network = network::read_as(Path::new(&config.arch), &config.network_hash)?;
+        let network = with_head(
+            network::read_as(Path::new(&config.arch), &config.network_hash)?,
+            config,
+        )?;
         if let Some(size) = network.image_size().filter(|&size| size != image_size) {
             let reason = format!(
                 "--size {image_size}: the network in {} takes images of {size} pixels",
@@ -33,6 +43,31 @@ pub fn spec(config: &RunConfig) -> Result<ModelSpec, Error> {
         image_size,
         ..ModelSpec::new(backbone(&config.arch)?, classes)
     })
+}
+
+/// The network with the head that is named.
+fn with_head(network: Foreign, config: &RunConfig) -> Result<Foreign, Error> {
+    let RunConfig { head, arch, .. } = config;
+    if head == OWN {
+        return Ok(network);
+    }
+    let setting = |reason: String| Error::Setting {
+        reason: format!("--head {head}: {reason}"),
+    };
+    let expression = expression(head).map_err(setting)?;
+    let named = network.with_head(|name| expression.is_match(name));
+    named.ok_or_else(|| setting(format!("no tensor of {arch} has such a name")))
+}
+
+/// Whether the last layer of a network from a file starts anew, since it has another number of classes.
+///
+/// # Errors
+///
+/// Those of [`spec`].
+pub fn has_new_head(config: &RunConfig) -> Result<bool, Error> {
+    let network = spec(config)?.foreign;
+    let logits = network.and_then(|network| network.logits());
+    Ok(logits.is_some_and(|logits| logits != config.classes.len()))
 }
 
 /// The body called `name`: `resnet34`, or narrower for quick trials: `resnet34@16` has 16 channels in its first stage instead of 64.

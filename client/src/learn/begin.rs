@@ -95,7 +95,7 @@ fn behind(mut config: RunConfig, checkpoint: Checkpoint) -> Result<Begun, Error>
     if ended.arch != config.arch && !is_same {
         return Err(differs("network", &ended.arch, &config.arch));
     }
-    if ended.head != config.head {
+    if ended.head != config.head && !is_same {
         return Err(differs("head", &ended.head, &config.head));
     }
     if ended.classes != config.classes {
@@ -107,7 +107,7 @@ fn behind(mut config: RunConfig, checkpoint: Checkpoint) -> Result<Begun, Error>
     }
     // What is averaged is the stage that learns, not the one before.
     forget_averages(&mut state);
-    let goes_on = ended.frozen == config.frozen;
+    let goes_on = ended.frozen == config.frozen && ended.head == config.head;
     if !goes_on {
         state.retain(|name, _| !MOMENTS.iter().any(|moment| name.starts_with(moment)));
     }
@@ -132,12 +132,15 @@ fn behind(mut config: RunConfig, checkpoint: Checkpoint) -> Result<Begun, Error>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::{checkpoint::Progress, run::sample as config};
+    use crate::learn::{
+        checkpoint::Progress,
+        run::{Frozen, sample as config},
+    };
 
     fn small() -> RunConfig {
         RunConfig {
             arch: "resnet18@2".to_owned(),
-            frozen: true,
+            frozen: Frozen::Body(true),
             ..config()
         }
     }
@@ -192,7 +195,7 @@ mod tests {
     #[test]
     fn unfreezing_makes_a_new_optimizer() {
         let unfrozen = RunConfig {
-            frozen: false,
+            frozen: Frozen::Body(false),
             ..small()
         };
         let begun = behind(ended(40), unfrozen).expect("the same network");

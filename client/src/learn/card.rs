@@ -1,6 +1,7 @@
 //! What a model file says about itself: the names of its classes, and how images must be prepared for it.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::run::RunConfig;
 use crate::{program::Pixels, runtime::Classifier};
@@ -32,7 +33,7 @@ pub struct ModelCard {
     pub recipe: String,
 }
 
-/// From an image to a tensor: shrunk to a short side, the middle cut out, normalised.
+/// From an image to a tensor: turned, shrunk to a short side, sampled at its size, the middle cut out, normalised. See [`Preprocessing::steps`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preprocessing {
     /// Height and width of the tensor, in pixels.
@@ -56,6 +57,42 @@ impl Preprocessing {
             std: config.std,
         }
     }
+
+    /// Everything that happens to an image, in this order, for whoever does it elsewhere.
+    #[must_use]
+    pub fn steps(&self) -> serde_json::Value {
+        let (size, short) = (self.image_size, self.canonical_short_side);
+        let mut steps = vec![
+            json!({ "step": "decode", "to": "RGB, 8 bits", "transparency": "dropped", "colour_profile": "not applied" }),
+            json!({ "step": "turn", "by": "EXIF orientation" }),
+        ];
+        if short > 0 {
+            steps.push(json!({
+                "step": "shrink", "if": format!("short side > {short}"), "short_side": short,
+                "long_side": format!("floor(long * {short} / short + 1/2)"), "filter": "triangle, antialiased",
+            }));
+        }
+        steps.extend([
+            json!({
+                "step": "resample", "short_side": size, "long_side": format!("round(long * {size} / short), halves to even"),
+                "filter": "bilinear, align_corners",
+            }),
+            json!({
+                "step": "crop", "width": size, "height": size,
+                "left": format!("floor((width - {size} + 1) / 2)"), "top": format!("floor((height - {size} + 1) / 2)"),
+            }),
+            json!({ "step": "normalize", "values": "(pixel / 255 - mean) / std" }),
+        ]);
+        steps.into()
+    }
+}
+
+/// The preprocessing as it is written: its numbers and its steps.
+#[derive(Serialize)]
+struct Described<'a> {
+    #[serde(flatten)]
+    numbers: &'a Preprocessing,
+    steps: serde_json::Value,
 }
 
 /// What a model's input takes, and what of the preprocessing its own first nodes do, as JSON.
@@ -83,14 +120,15 @@ impl ModelCard {
     #[must_use]
     pub fn metadata(config: &RunConfig) -> Vec<(String, String)> {
         let preprocessing = Preprocessing::of(config);
-        let json = |value: serde_json::Result<String>| value.expect("plain data");
+        let text = |value: serde_json::Result<String>| value.expect("plain data");
+        let described = Described {
+            numbers: &preprocessing,
+            steps: preprocessing.steps(),
+        };
         vec![
-            (CLASSES.to_owned(), json(serde_json::to_string(&config.classes))),
-            (
-                PREPROCESSING.to_owned(),
-                json(serde_json::to_string(&preprocessing)),
-            ),
-            (TRAINING.to_owned(), json(serde_json::to_string(config))),
+            (CLASSES.to_owned(), text(serde_json::to_string(&config.classes))),
+            (PREPROCESSING.to_owned(), text(serde_json::to_string(&described))),
+            (TRAINING.to_owned(), text(serde_json::to_string(config))),
             (INPUT.to_owned(), describe_input(&preprocessing, None)),
         ]
     }

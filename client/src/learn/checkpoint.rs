@@ -10,10 +10,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use equibatch_server::checksum::Crc32c;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::{fit::policy::Standing, metrics::SmoothedLoss, run::RunConfig, scale::LossScale};
+use super::{
+    fit::{epoch::Epoch, policy::Standing},
+    membership::Membership,
+    metrics::SmoothedLoss,
+    run::RunConfig,
+    scale::LossScale,
+};
 use crate::{runtime::Tensor, stream::Position};
 
 /// Name of the file in a run's folder.
@@ -76,9 +83,15 @@ pub struct Progress {
     pub position: Option<Position>,
     /// The loss that is shown.
     pub smoothed_loss: SmoothedLoss,
+    /// Sums of the steps of the epoch that is not closed yet.
+    #[serde(default)]
+    pub(super) epoch: Epoch,
     /// What the epochs so far were like.
     #[serde(default)]
     pub standing: Standing,
+    /// Which split each image was in when the run began.
+    #[serde(default)]
+    pub images: Membership,
 }
 
 impl Progress {
@@ -93,7 +106,9 @@ impl Progress {
             loss_scale: LossScale::default(),
             position: None,
             smoothed_loss: SmoothedLoss::default(),
+            epoch: Epoch::default(),
             standing: Standing::default(),
+            images: Membership::default(),
         }
     }
 }
@@ -124,10 +139,16 @@ impl Progress {
         is_scaled.then(|| self.loss_scale.factor())
     }
 
+    /// Whether all steps of an epoch are done, but not its evaluation: the server was gone, or the process was killed.
+    #[must_use]
+    pub fn awaits_evaluation(&self) -> bool {
+        !self.epoch.is_empty() && self.steps.is_multiple_of(self.config.steps_per_epoch.max(1))
+    }
+
     /// Whether nothing is left to do.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.standing.stopped || self.steps >= self.config.total_steps()
+        self.standing.stopped || self.steps >= self.config.total_steps() && !self.awaits_evaluation()
     }
 
     /// Epochs that have begun; those behind them are untouched.
@@ -143,7 +164,6 @@ impl Checkpoint {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let progress = serde_json::to_string(&self.progress).expect("progress is plain data");
-        let metadata = HashMap::from([(KEY.to_owned(), progress)]);
         let bytes: BTreeMap<&str, Vec<u8>> = self
             .tensors
             .iter()
@@ -156,6 +176,8 @@ impl Checkpoint {
                 view.expect("a tensor has as many elements as its shape says"),
             )
         });
+        let contents = bytes.iter().map(|(name, data)| (*name, data.as_slice()));
+        let metadata = HashMap::from([(KEY.to_owned(), with_checksum(&progress, contents))]);
         safetensors::serialize(views, Some(metadata)).expect("names, shapes and lengths agree")
     }
 
@@ -203,12 +225,11 @@ impl Checkpoint {
         if format != Some(u64::from(FORMAT)) {
             return Err("another version of this program has written it".to_owned());
         }
+        let content = SafeTensors::deserialize(bytes).map_err(|error| damaged(&error))?;
+        check(progress, &content)?;
         let progress = serde_json::from_str(progress).map_err(|error| damaged(&error))?;
         let mut tensors = BTreeMap::new();
-        for (name, view) in SafeTensors::deserialize(bytes)
-            .map_err(|error| damaged(&error))?
-            .iter()
-        {
+        for (name, view) in content.iter() {
             if view.dtype() != Dtype::F32 {
                 return Err(format!("`{name}` is {:?}, not F32", view.dtype()));
             }
@@ -226,6 +247,41 @@ impl Checkpoint {
             );
         }
         Ok(Self { progress, tensors })
+    }
+}
+
+/// What stands before the checksum in the JSON of progress; the checksum covers all that stands before this.
+const CHECKSUM: &str = ",\"crc32c\":";
+
+/// The JSON of progress, and in it the CRC-32C of it and of all tensors, in the order of their names.
+fn with_checksum<'a>(progress: &str, tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
+    let covered = progress.strip_suffix('}').expect("progress is an object");
+    format!("{covered}{CHECKSUM}{}}}", checksum(covered, tensors))
+}
+
+fn checksum<'a>(covered: &str, tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> u32 {
+    let mut checksum = Crc32c::new();
+    checksum.update(covered.as_bytes());
+    for (name, data) in tensors {
+        checksum.update(name.as_bytes());
+        checksum.update(data);
+    }
+    checksum.value()
+}
+
+/// Refuses a file with other content than was written. Files of older versions have no checksum.
+fn check(progress: &str, content: &SafeTensors<'_>) -> Result<(), String> {
+    let Some((covered, written)) = progress.rsplit_once(CHECKSUM) else {
+        return Ok(());
+    };
+    let tensors: BTreeMap<&str, TensorView<'_>> = content.iter().collect();
+    let found = checksum(covered, tensors.iter().map(|(name, view)| (*name, view.data())));
+    match written
+        .strip_suffix('}')
+        .and_then(|number| number.parse::<u32>().ok())
+    {
+        Some(written) if found == written => Ok(()),
+        _ => Err("it is damaged: its content has another CRC-32C than was written".to_owned()),
     }
 }
 
@@ -283,6 +339,21 @@ mod tests {
         let foreign =
             safetensors::serialize(Vec::<(&str, TensorView<'_>)>::new(), None).expect("an empty file");
         assert!(message(&foreign).contains("not where training stood"));
+        // Any bit of a tensor, and a digit of the progress.
+        for at in [bytes.len() - 1, bytes.len() - 20] {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 4;
+            assert!(message(&flipped).contains("damaged"), "byte {at}");
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        let at = text.find("\\\"steps\\\":12").expect("the number of steps") + 11;
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1;
+        assert!(
+            message(&flipped).contains("damaged"),
+            "{:?}",
+            &text[at - 11..at + 3]
+        );
         let newer = String::from_utf8_lossy(&bytes).replacen("\\\"format\\\":1", "\\\"format\\\":9", 1);
         assert!(newer.contains("\\\"format\\\":9"));
     }

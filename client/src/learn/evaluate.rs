@@ -3,7 +3,7 @@
 use equibatch_server::augment;
 
 use super::card::Preprocessing;
-use super::metrics::{ConfusionMatrix, Figures, Tally};
+use super::metrics::{Figures, Tally};
 use crate::{
     program::ElementType,
     runtime::{self, Classifier},
@@ -56,12 +56,10 @@ pub struct Subject<'a> {
     pub classes: &'a [String],
 }
 
-/// Figures of a model, and the matrix they come from.
+/// Figures of a model.
 #[derive(Clone, Debug)]
 pub struct Judgement {
-    /// Counts.
-    pub matrix: ConfusionMatrix,
-    /// What follows from them.
+    /// How good it is.
     pub figures: Figures,
     /// Images that stood in the place of broken files.
     pub replaced: usize,
@@ -124,7 +122,6 @@ pub fn evaluate_each(
     };
     let replaced = look(servers, (model, classifier), subject, &plain, &mut record)?;
     Ok(Judgement {
-        matrix: tally.matrix().clone(),
         figures: tally.figures(subject.classes),
         replaced,
     })

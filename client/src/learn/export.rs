@@ -1,12 +1,13 @@
 //! Trained models handed to others: rewritten, written, and judged against what they were made from.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
+use equibatch_server::files;
+
 use super::{
-    atomic,
     card::{self, ModelCard},
     network,
 };
@@ -53,12 +54,18 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// The new model computes something else.
-    #[error("{} computes something else than {}: logits are off by {deviation:e}; it was removed", path.display(), of.display())]
-    Deviation {
-        /// The new model.
+    /// The new model would be written over what it is made from.
+    #[error("{} belongs to the model that is exported: write to another file with --out", path.display())]
+    Source {
+        /// The file.
         path: PathBuf,
-        /// The old one.
+    },
+    /// The new model computes something else.
+    #[error("the model for {} computes something else than {}: logits are off by {deviation:e}; nothing was written", path.display(), of.display())]
+    Deviation {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// The model that was exported.
         of: PathBuf,
         /// The largest difference, relative to the largest logit of its image.
         deviation: f32,
@@ -96,17 +103,25 @@ pub struct Exported {
     pub input: String,
 }
 
-/// Rewrites the model file `from` as `spec` says, writes it to `to`, and runs both on the same images.
+/// Rewrites the model file `from` as `spec` says, runs both on the same images, and writes the new one to `to`.
 ///
 /// # Errors
 ///
-/// [`Error::Deviation`] where the two do not agree: the new file is then removed again.
+/// [`Error::Deviation`] if the two do not agree, [`Error::Source`] if `to` is `from` or a file that it keeps tensors in. After any error
+/// `to` is as it was.
 pub fn export(
     (runtime, options): (&Runtime, &SessionOptions),
     from: &Path,
     spec: &ExportSpec,
     to: &Path,
 ) -> Result<Exported, Error> {
+    for source in network::files(from)? {
+        if is_same_file(&source, to) {
+            return Err(Error::Source {
+                path: to.to_path_buf(),
+            });
+        }
+    }
     let network = network::read(from)?;
     let mut original = Classifier::open(runtime, from, options)?;
     let card = ModelCard::read(&from.display().to_string(), &original)?;
@@ -137,23 +152,27 @@ pub fn export(
         path: from.to_path_buf(),
         source,
     })?;
-    atomic::replace(to, &program.model).map_err(|source| Error::Write {
-        path: to.to_path_buf(),
-        source,
-    })?;
-    let deviation = Classifier::open(runtime, to, options)
-        .and_then(|mut written| compare([&mut original, &mut written], &card))
-        .inspect_err(|_| drop(fs::remove_file(to)))?;
+    let mut rewritten = Classifier::new(runtime, "the exported model", &program.model, options)?;
+    let deviation = compare([&mut original, &mut rewritten], &card)?;
     if deviation.is_nan() || deviation > TOLERANCE {
-        drop(fs::remove_file(to));
         let (path, of) = (to.to_path_buf(), from.to_path_buf());
         return Err(Error::Deviation { path, of, deviation });
     }
+    files::replace(to, &program.model).map_err(|source| Error::Write {
+        path: to.to_path_buf(),
+        source,
+    })?;
     Ok(Exported {
         bytes: program.model.len(),
         deviation,
         input,
     })
+}
+
+/// Whether two paths lead to one file; no if one of them leads nowhere.
+fn is_same_file(left: &Path, right: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().ok();
+    real(left).is_some_and(|left| Some(left) == real(right))
 }
 
 /// The largest deviation of the second model from the first one over images of noise, in batches of different sizes.

@@ -9,14 +9,14 @@
 //! - [`fit`]: the training loop: batches in, epochs judged and saved.
 //! - [`evaluate`]: a model judged on a split; [`tta`]: on several views of each image.
 //! - [`examine`]: a trained model looked at closely; [`journal`]: what a run writes down of itself for its report.
+//! - [`membership`]: which split each image was in, and what has changed since.
 //! - [`metrics`]: figures as pure functions of predictions.
-//! - [`run`], [`checkpoint`], [`card`]: what is written to disk, by [`atomic`] replacement.
+//! - [`run`], [`checkpoint`], [`card`]: what is written to disk, by [`files`](equibatch_server::files).
 //! - [`network`]: networks from ONNX files; [`mod@export`]: trained models for others.
 //! - [`predict`]: image files classified.
 //! - [`progress`], [`report`], [`pixels`], [`tensorboard`]: what a person sees.
 
 pub mod architecture;
-pub mod atomic;
 pub mod begin;
 pub mod card;
 pub mod checkpoint;
@@ -30,6 +30,7 @@ pub mod finder;
 pub mod fit;
 pub mod journal;
 pub mod learner;
+pub mod membership;
 pub mod metrics;
 pub mod network;
 pub mod outcomes;
@@ -42,6 +43,7 @@ pub mod scale;
 mod stepper;
 pub mod targets;
 pub mod tensorboard;
+pub mod text;
 pub mod tta;
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Networks that are read from ONNX files.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
     str::FromStr,
@@ -42,8 +43,8 @@ pub enum Error {
         #[source]
         source: crate::program::Error,
     },
-    /// It is another file than it was.
-    #[error("{} has changed since training began: put back the file whose BLAKE3 is {expected}", path.display())]
+    /// It is another file than it was, or one of those that it keeps tensors in is.
+    #[error("{} has changed since training began, or a file beside it with tensors of it has: put back those whose BLAKE3 together is {expected}", path.display())]
     Changed {
         /// The file.
         path: PathBuf,
@@ -57,7 +58,7 @@ pub enum Error {
 pub struct NetworkFile {
     /// Its absolute path.
     pub path: String,
-    /// BLAKE3 of it, in hexadecimal.
+    /// BLAKE3 of it and of the files that it keeps tensors in, in hexadecimal.
     pub hash: String,
 }
 
@@ -65,18 +66,81 @@ impl FromStr for NetworkFile {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bytes = fs::read(text).map_err(|error| error.to_string())?;
+        let contents = Contents::read(Path::new(text)).map_err(|error| match error {
+            Error::Read { source, .. } => source.to_string(),
+            error => error.to_string(),
+        })?;
         let path = std::path::absolute(text).map_err(|error| error.to_string())?;
         let path = path.into_os_string().into_string();
         Ok(Self {
             path: path.map_err(|_| "its path is not UTF-8".to_owned())?,
-            hash: hash(&bytes),
+            hash: contents.hash(),
         })
     }
 }
 
-fn hash(bytes: &[u8]) -> String {
-    blake3::hash(bytes).to_hex().to_string()
+/// A model file, and the files that it keeps tensors in, by the names that it has for them.
+struct Contents {
+    model: Vec<u8>,
+    external: BTreeMap<String, Vec<u8>>,
+}
+
+impl Contents {
+    /// A file that is no model, or lacks one that it names, is read as far as that goes: [`Contents::parse`] says what is wrong with it.
+    fn read(path: &Path) -> Result<Self, Error> {
+        let model = fs::read(path).map_err(|source| Error::Read {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        let locations = import::external_files(&model).unwrap_or_default().into_iter();
+        let read = |location: String| Some((beside(folder(path), &location).ok()?, location));
+        let external = locations.filter_map(read);
+        let external = external.map(|(bytes, location)| (location, bytes)).collect();
+        Ok(Self { model, external })
+    }
+
+    /// That of the model file alone if there is no other one.
+    fn hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.model);
+        for (location, bytes) in &self.external {
+            for part in [location.as_bytes(), bytes] {
+                hasher.update(&(part.len() as u64).to_le_bytes());
+                hasher.update(part);
+            }
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+
+    fn parse(&self, path: &Path) -> Result<Foreign, Error> {
+        let external = |location: &str| match self.external.get(location) {
+            Some(bytes) => Ok(bytes.clone()),
+            None => beside(folder(path), location),
+        };
+        let model = import::read(&self.model, &external).map_err(|source| Error::Model {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        Foreign::new(model).map_err(|source| Error::Network {
+            path: path.to_path_buf(),
+            source: source.into(),
+        })
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
+}
+
+/// The file itself, and those that it keeps tensors in.
+///
+/// # Errors
+///
+/// [`Error::Read`].
+pub fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
+    let external = Contents::read(path)?.external.into_keys();
+    let external = external.map(|location| folder(path).join(location));
+    Ok([path.to_path_buf()].into_iter().chain(external).collect())
 }
 
 /// Reads the network in a file; tensors that it keeps in other files are looked for beside it.
@@ -85,47 +149,61 @@ fn hash(bytes: &[u8]) -> String {
 ///
 /// [`Error`], with the file's name.
 pub fn read(path: &Path) -> Result<Foreign, Error> {
-    parse(path, &bytes_of(path)?)
+    Contents::read(path)?.parse(path)
 }
 
-/// [`read`], where the file is still the one with that hash.
+/// [`read`], if the file and those that it keeps tensors in still have that hash.
 ///
 /// # Errors
 ///
 /// [`Error`], with the file's name.
 pub fn read_as(path: &Path, expected: &str) -> Result<Foreign, Error> {
-    let bytes = bytes_of(path)?;
-    if hash(&bytes) != expected {
+    let contents = Contents::read(path)?;
+    if contents.hash() != expected {
         return Err(Error::Changed {
             path: path.to_path_buf(),
             expected: expected.to_owned(),
         });
     }
-    parse(path, &bytes)
-}
-
-fn bytes_of(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|source| Error::Read {
-        path: path.to_path_buf(),
-        source,
-    })
-}
-
-fn parse(path: &Path, bytes: &[u8]) -> Result<Foreign, Error> {
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let model = import::read(bytes, &|location| beside(folder, location)).map_err(|source| Error::Model {
-        path: path.to_path_buf(),
-        source,
-    })?;
-    Foreign::new(model).map_err(|source| Error::Network {
-        path: path.to_path_buf(),
-        source: source.into(),
-    })
+    contents.parse(path)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A field of a protocol buffer that holds bytes.
+    fn field(tag: u8, bytes: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(bytes.len()).expect("a short field");
+        [&[tag << 3 | 2, length], bytes].concat()
+    }
+
+    #[test]
+    fn a_change_of_a_file_beside_the_model_is_a_change_of_the_network() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let [path, beside] = ["net.onnx", "net.bin"].map(|name| folder.path().join(name));
+        let text = path.to_str().expect("UTF-8");
+        let located = [field(1, b"location"), field(2, b"net.bin")].concat();
+        // data_location is 1: the elements stand in another file.
+        let tensor = [&*field(13, &located), &[14 << 3, 1]].concat();
+        let model = field(7, &field(5, &tensor));
+        fs::write(&path, model).expect("written");
+        let hashed = |bytes: &[u8]| {
+            fs::write(&beside, bytes).expect("written");
+            text.parse::<NetworkFile>().expect("a file").hash
+        };
+        let [old, new] = [hashed(b"old"), hashed(b"new")];
+        assert_ne!(old, new);
+        let error = read_as(&path, &old).expect_err("it has changed");
+        assert!(matches!(error, Error::Changed { .. }), "{error}");
+        let error = read_as(&path, &new).expect_err("no network");
+        assert!(!matches!(error, Error::Changed { .. }), "{error}");
+        assert_eq!(files(&path).expect("files"), [path.clone(), beside]);
+        // Without such files, it is that of the model alone.
+        fs::write(&path, b"other").expect("written");
+        let hash = text.parse::<NetworkFile>().expect("a file").hash;
+        assert_eq!(hash, blake3::hash(b"other").to_hex().to_string());
+    }
 
     #[test]
     fn what_is_no_model_is_named() {

@@ -118,7 +118,7 @@ impl Observer for Progress {
                 .map(|title| format!("{title:>10}  "))
                 .collect::<String>();
             self.line(&format!(
-                "epoch  train loss  valid loss  {titles}images/s  waiting  {:<20}  time",
+                "epoch  train loss  valid loss  {titles}images/s  waiting  replaced  {:<20}  time",
                 "bound by"
             ));
         }
@@ -128,13 +128,14 @@ impl Observer for Progress {
             format!("{:>width$}  ", metric.show(valid))
         });
         self.line(&format!(
-            "{:>5}  {:>10.4}  {:>10}  {}{:>8.1}  {:>7}  {:<20}  {:>5}",
+            "{:>5}  {:>10.4}  {:>10}  {}{:>8.1}  {:>7}  {:>8}  {:<20}  {:>5}",
             record.epoch,
             record.train_loss,
             Metric::Loss.show(valid),
             figures.collect::<String>(),
             record.images_per_second,
             percent(Some(record.wait_share)),
+            record.replaced,
             bound_by(record),
             clock(Duration::from_secs_f64(record.seconds)),
         ));

@@ -34,8 +34,8 @@ pub(super) struct Stepped {
     pub(super) loss: f64,
     /// Before clipping; absent where nothing is clipped, or nothing that is a number.
     pub(super) gradient_norm: Option<f64>,
-    /// Whether a gradient was not finite: the state is then as before the step.
-    pub(super) is_skipped: bool,
+    /// Whether all gradients were finite. If not, or if the loss was not, the state is as before the step.
+    pub(super) are_finite: bool,
 }
 
 /// The programs of a step.
@@ -199,14 +199,14 @@ impl Stepper {
             update.step(state)?;
         }
         let last = self.update.as_ref().unwrap_or(&self.pass);
-        let is_skipped = told(last, IS_FINITE)? == Some(0.0);
-        if is_skipped {
+        let are_finite = last.output(IS_FINITE)?[0] > 0.0;
+        if !(are_finite && loss.is_finite()) {
             last.take_back(state)?;
         }
         Ok(Stepped {
             loss,
-            gradient_norm: told(last, NORM)?.filter(|_| !is_skipped).map(f64::from),
-            is_skipped,
+            gradient_norm: told(last, NORM)?.filter(|_| are_finite).map(f64::from),
+            are_finite,
         })
     }
 

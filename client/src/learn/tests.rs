@@ -15,7 +15,7 @@ use super::{
     checkpoint::Checkpoint,
     learner::{Error, Learner},
     metrics::argmax,
-    run::{RunConfig, sample as config},
+    run::{Frozen, RunConfig, sample as config},
 };
 use crate::{
     runtime::{Runtime, SessionOptions},
@@ -138,7 +138,7 @@ fn a_resumed_run_ends_with_the_same_bits_as_one_without_a_break() {
 fn a_stage_begins_with_the_weights_of_the_one_before_and_with_its_optimizer() {
     let runtime = runtime();
     let frozen = RunConfig {
-        frozen: true,
+        frozen: Frozen::Body(true),
         ..small(2)
     };
     let mut first = Learner::new(&runtime, &frozen, &options()).expect("a learner");
@@ -157,7 +157,7 @@ fn a_stage_begins_with_the_weights_of_the_one_before_and_with_its_optimizer() {
     assert_eq!(frozen_again.progress.config.before.optimizer_steps, 2);
 
     let unfrozen = next(RunConfig {
-        frozen: false,
+        frozen: Frozen::Body(false),
         ..frozen
     });
     let unfrozen = unfrozen.checkpoint().expect("a checkpoint");
@@ -202,6 +202,42 @@ fn a_loss_that_is_not_finite_stops_training() {
         text.contains("epoch 1 step 1") && text.contains("batch of seed 0 epoch 0 step 0"),
         "{text}"
     );
+}
+
+/// The loss is finite here, and so are the gradients, perhaps; their squares are not.
+#[test]
+fn a_step_whose_gradients_overflow_changes_nothing_and_ends_training() {
+    let runtime = runtime();
+    let in_parts = RunConfig {
+        batch_size: IMAGES / 2,
+        accumulate: 2,
+        ema: Some(0.9),
+        ..plain(3)
+    };
+    for config in [plain(3), in_parts] {
+        let mut learner = Learner::new(&runtime, &config, &options()).expect("a learner");
+        learner.step(&batch(0)).expect("a step");
+        let good = learner.checkpoint().expect("a checkpoint");
+        let mut steep = good.clone();
+        let last = steep.tensors.get_mut("fc.weight").expect("the last layer");
+        last.data.iter_mut().for_each(|weight| *weight *= 1e30);
+        learner.restore(steep.clone()).expect("the same network");
+        let error = learner.step(&batch(1)).expect_err("the gradients overflow");
+        let Error::Diverged { what, loss, .. } = error else {
+            panic!("{error}");
+        };
+        assert!(what == "a gradient" && loss.is_finite(), "{what} {loss}");
+        let after = learner.checkpoint().expect("a checkpoint");
+        assert_eq!(after.progress, steep.progress);
+        assert_eq!(half::bits(&after), half::bits(&steep));
+        let found = learner.probe((&batch(1), None), 1e-3, 0).expect("a step");
+        assert!(
+            found.is_nan(),
+            "the search for a learning rate ends here: {found}"
+        );
+        learner.restore(good).expect("the same network");
+        learner.step(&batch(1)).expect("a step");
+    }
 }
 
 #[test]

@@ -109,7 +109,6 @@ pub fn evaluate(
     }
     let tally = mean.tally();
     Ok(Judgement {
-        matrix: tally.matrix().clone(),
         figures: tally.figures(subject.classes),
         replaced,
     })

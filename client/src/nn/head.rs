@@ -112,5 +112,5 @@ fn plain(b: &mut Builder<'_>, x: Value, classes: usize) -> Result<Value, Error> 
         let mean = g.global_average_pool(x)?;
         g.flatten(mean)
     })?;
-    b.linear("fc", features, classes)
+    b.plain_linear("fc", features, classes)
 }

@@ -8,9 +8,25 @@ impl Builder<'_> {
     /// # Shapes
     /// `x: f32[N, in] → f32[N, out]`.
     pub(super) fn linear(&mut self, name: &str, x: Value, outputs: usize) -> Result<Value, Error> {
+        self.linear_of(name, x, outputs, [Kind::LinearWeight, Kind::LinearBias])
+    }
+
+    /// [`Self::linear`] that starts as PyTorch's `nn.Linear` does.
+    pub(super) fn plain_linear(&mut self, name: &str, x: Value, outputs: usize) -> Result<Value, Error> {
         let inputs = self.graph.shape(x)[1];
-        let weight = self.parameter(name, "weight", Kind::LinearWeight, [outputs, inputs])?;
-        let bias = self.parameter(name, "bias", Kind::LinearBias, [outputs])?;
+        self.linear_of(name, x, outputs, [Kind::Uniform { inputs }; 2])
+    }
+
+    fn linear_of(
+        &mut self,
+        name: &str,
+        x: Value,
+        outputs: usize,
+        [of_weight, of_bias]: [Kind; 2],
+    ) -> Result<Value, Error> {
+        let inputs = self.graph.shape(x)[1];
+        let weight = self.parameter(name, "weight", of_weight, [outputs, inputs])?;
+        let bias = self.parameter(name, "bias", of_bias, [outputs])?;
         let gemm = Gemm {
             transpose_a: false,
             transpose_b: true,

@@ -60,22 +60,22 @@ impl Builder<'_> {
     /// # Source
     /// PyTorch's `BatchNorm2d`: the batch is normalised by its biased variance, the running variance takes in the unbiased one.
     pub(super) fn batch_norm(&mut self, name: &str, x: Value) -> Result<Value, Error> {
-        let names = ["weight", "bias", "running_mean", "running_var"].map(|field| format!("{name}.{field}"));
-        self.named_batch_norm(name, x, &names, NormSettings::default())
+        let channels = self.graph.shape(x)[1];
+        let scale = self.parameter(name, "weight", Kind::NormWeight, [channels])?;
+        let bias = self.parameter(name, "bias", Kind::NormBias, [channels])?;
+        let statistics = ["running_mean", "running_var"].map(|field| format!("{name}.{field}"));
+        self.normalised(name, [x, scale, bias], &statistics, NormSettings::default())
     }
 
-    /// [`Self::batch_norm`] with names of its own for scale, shift, running mean and running variance.
-    pub(super) fn named_batch_norm(
+    /// [`Self::batch_norm`] with a scale and a shift that are declared already, and names for running mean and running variance.
+    pub(super) fn normalised(
         &mut self,
         name: &str,
-        x: Value,
-        names: &[String; 4],
+        [x, scale, bias]: [Value; 3],
+        [mean_name, variance_name]: &[String; 2],
         settings: NormSettings,
     ) -> Result<Value, Error> {
         let channels = self.graph.shape(x)[1];
-        let [scale_name, bias_name, mean_name, variance_name] = names;
-        let scale = self.named_parameter(scale_name, Kind::NormWeight, [channels])?;
-        let bias = self.named_parameter(bias_name, Kind::NormBias, [channels])?;
         let mean = self.graph.parameter(mean_name, [channels])?;
         let variance = self.graph.parameter(variance_name, [channels])?;
         let attributes = BatchNormalization {

@@ -39,6 +39,11 @@ pub enum Kind {
     LinearWeight,
     /// Shift of a linear layer or of a convolution.
     LinearBias,
+    /// Matrix or shift of a linear layer that starts as PyTorch's does.
+    Uniform {
+        /// Features that the layer reads.
+        inputs: usize,
+    },
     /// Anything else in a network that was read from a file, which is where it starts.
     Other,
 }

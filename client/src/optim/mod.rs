@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! - [`AdamW`]: how parameters move.
-//! - [`unscale`], [`clip_by_norm`]: what happens to their gradients before. [`average`](average()): what is kept of them after.
+//! - [`unscale`], [`are_finite`], [`clip_by_norm`]: what happens to their gradients before. [`average`](average()): what is kept of them after.
 
 mod adamw;
 mod average;
@@ -11,5 +11,5 @@ mod scale;
 
 pub use adamw::{AdamW, Moments, Rate, Schedule, Trained};
 pub use average::average;
-pub use clip::clip_by_norm;
+pub use clip::{are_finite, clip_by_norm, sum_of_squares};
 pub use scale::unscale;

@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
+
 use super::assembly::info;
 use super::{Error, Images, Program, Signature};
-use crate::graph::export::{self, Options};
-use crate::graph::{Graph, TensorType, fold, lower};
+use crate::graph::export::{self, OpenBatch, Options};
+use crate::graph::{Graph, Tensor, TensorType, fold, lower};
 use crate::nn::{Builder, Foreign, Mode};
 
 /// How a trained model is handed to others.
@@ -32,31 +34,23 @@ pub struct DeploySpec<'a> {
 /// # Errors
 /// [`Error::Network`] where the network cannot be built, [`Error::Graph`] where it cannot be written.
 pub fn deploy(network: &Foreign, spec: &DeploySpec<'_>) -> Result<Program, Error> {
-    let size = spec.image_size;
-    let mut graph = Graph::new();
-    let shape = spec.images.shape(1, size);
-    let images = graph.input("images", TensorType::new(spec.images.element_type(), shape))?;
-    let normal = spec.images.normalised(&mut graph, images)?;
-    let mut builder = Builder::new(&mut graph, Mode::Inference);
-    let logits = network.build(&mut builder, normal, spec.classes)?;
-    let mut state = network.state(&builder, 0);
-    let probabilities = graph.softmax(logits)?;
-    for (name, value) in [("logits", logits), ("probabilities", probabilities)] {
-        graph.output(name, value)?;
-    }
-    if spec.fold {
-        (graph, state) = fold::fold(&graph, &state)?;
-    }
+    let [graph, twin] = [1, 2].map(|batch| typed(network, spec, batch));
+    let ((graph, state), (twin, _)) = (graph?, twin?);
+    let twin = lower::lower(&twin)?;
     let options = Options {
         name: "inference",
         fixed: Some(&state),
-        open_batch: Some("batch"),
+        open_batch: Some(OpenBatch {
+            name: "batch",
+            twin: &twin,
+        }),
         metadata: spec.metadata,
         opset: spec.opset,
     };
+    let images = graph.named("images").map(|images| info(&graph, "images", images));
     let outputs = graph.outputs().iter();
     let signature = Signature {
-        inputs: vec![info(&graph, "images", graph.named("images").unwrap_or(images))],
+        inputs: images.into_iter().collect(),
         outputs: outputs.map(|(name, value)| info(&graph, name, *value)).collect(),
         ..Signature::default()
     };
@@ -64,4 +58,27 @@ pub fn deploy(network: &Foreign, spec: &DeploySpec<'_>) -> Result<Program, Error
         model: export::export(&lower::lower(&graph)?, &options)?,
         signature,
     })
+}
+
+/// The graph for a number of images, and its parameters.
+fn typed(
+    network: &Foreign,
+    spec: &DeploySpec<'_>,
+    batch: usize,
+) -> Result<(Graph, BTreeMap<String, Tensor>), Error> {
+    let mut graph = Graph::new();
+    let shape = spec.images.shape(batch, spec.image_size);
+    let images = graph.input("images", TensorType::new(spec.images.element_type(), shape))?;
+    let normal = spec.images.normalised(&mut graph, images)?;
+    let mut builder = Builder::new(&mut graph, Mode::Inference);
+    let logits = network.build(&mut builder, normal, spec.classes)?;
+    let state = network.state(&builder, 0);
+    let probabilities = graph.softmax(logits)?;
+    for (name, value) in [("logits", logits), ("probabilities", probabilities)] {
+        graph.output(name, value)?;
+    }
+    if spec.fold {
+        return Ok(fold::fold(&graph, &state)?);
+    }
+    Ok((graph, state))
 }

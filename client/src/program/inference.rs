@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use super::assembly::info;
 use super::{Error, ModelSpec, Program, Signature};
-use crate::graph::export::{self, Options};
-use crate::graph::{Graph, Tensor, TensorType, lower};
+use crate::graph::export::{self, OpenBatch, Options};
+use crate::graph::{Graph, Tensor, TensorType, Value, lower};
 use crate::nn::{Builder, Mode};
 
 /// Compiles a model for prediction: parameters and running statistics inside, any number of images per run.
@@ -16,7 +16,7 @@ use crate::nn::{Builder, Mode};
 ///
 /// # Errors
 /// [`Error::Spec`] when the model cannot be built, [`Error::MissingState`] when a tensor is lacking, [`Error::Graph`] when one has
-/// another number of elements than the model.
+/// another number of elements than the model, or the model depends on how many images there are.
 pub fn inference(
     model: &ModelSpec,
     state: &BTreeMap<String, Tensor>,
@@ -33,6 +33,42 @@ fn compile(
     batch: usize,
 ) -> Result<Program, Error> {
     model.check()?;
+    let [graph, twin] = [batch, batch + 1].map(|batch| typed(model, state, batch));
+    let ((graph, images, outputs), (twin, ..)) = (graph?, twin?);
+    let twin = lower::lower(&twin)?;
+    let options = Options {
+        name: "inference",
+        fixed: Some(state),
+        open_batch: Some(OpenBatch {
+            name: "batch",
+            twin: &twin,
+        }),
+        metadata,
+        ..Options::default()
+    };
+    let signature = Signature {
+        inputs: vec![info(&graph, "images", images)],
+        outputs: outputs
+            .iter()
+            .map(|&(name, value)| info(&graph, name, value))
+            .collect(),
+        ..Signature::default()
+    };
+    Ok(Program {
+        model: export::export(&lower::lower(&graph)?, &options)?,
+        signature,
+    })
+}
+
+/// The names and values of a graph's outputs.
+type Outputs = [(&'static str, Value); 2];
+
+/// The graph for a number of images, its input and its outputs.
+fn typed(
+    model: &ModelSpec,
+    state: &BTreeMap<String, Tensor>,
+    batch: usize,
+) -> Result<(Graph, Value, Outputs), Error> {
     let mut graph = Graph::new();
     let images = graph.input(
         "images",
@@ -50,25 +86,7 @@ fn compile(
     for (name, value) in outputs {
         graph.output(name, value)?;
     }
-    let options = Options {
-        name: "inference",
-        fixed: Some(state),
-        open_batch: Some("batch"),
-        metadata,
-        ..Options::default()
-    };
-    let signature = Signature {
-        inputs: vec![info(&graph, "images", images)],
-        outputs: outputs
-            .iter()
-            .map(|&(name, value)| info(&graph, name, value))
-            .collect(),
-        ..Signature::default()
-    };
-    Ok(Program {
-        model: export::export(&lower::lower(&graph)?, &options)?,
-        signature,
-    })
+    Ok((graph, images, outputs))
 }
 
 #[cfg(test)]

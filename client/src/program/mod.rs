@@ -74,6 +74,17 @@ pub fn state_shapes(model: &ModelSpec) -> Result<BTreeMap<String, Shape>, Error>
     })
 }
 
+/// Names of everything that a model learns, in the order of its layers.
+///
+/// # Errors
+/// [`Error::Spec`] when the model cannot be built.
+pub fn parameter_names(model: &ModelSpec) -> Result<Vec<String>, Error> {
+    built(model, |builder| {
+        let parameters = builder.parameters().iter();
+        parameters.map(|parameter| parameter.name.clone()).collect()
+    })
+}
+
 /// Looks at a model that is built for one image.
 fn built<T>(model: &ModelSpec, look: impl FnOnce(&Builder<'_>) -> T) -> Result<T, Error> {
     model.check()?;

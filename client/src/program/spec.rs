@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Error, Images, Precision};
@@ -78,6 +79,8 @@ pub struct TrainSpec {
     pub images: Images,
     /// How many of [`LayerGroup::ALL`], from the first, keep everything but their batch norms.
     pub frozen_groups: usize,
+    /// Names of parameters that keep what they are besides.
+    pub frozen: BTreeSet<String>,
     /// γ of the focal loss; 0 for the cross entropy.
     pub focal: f32,
     /// The largest norm of all gradients together; larger ones are scaled down.
@@ -102,6 +105,7 @@ impl TrainSpec {
             batch_size,
             images: Images::F32,
             frozen_groups: 0,
+            frozen: BTreeSet::new(),
             focal: 0.0,
             clip_norm: None,
             average: false,
@@ -114,7 +118,8 @@ impl TrainSpec {
     /// Those of `parameters` that the step moves.
     pub(super) fn trained(&self, parameters: &[Parameter]) -> Vec<Parameter> {
         let is_trained = |parameter: &&Parameter| {
-            parameter.group.index() >= self.frozen_groups || parameter.kind.is_norm()
+            let is_free = parameter.group.index() >= self.frozen_groups || parameter.kind.is_norm();
+            is_free && !self.frozen.contains(&parameter.name)
         };
         parameters.iter().filter(is_trained).cloned().collect()
     }

@@ -18,7 +18,8 @@ pub struct TrainParts {
 /// Compiles one step of training in parts of [`TrainSpec::batch_size`] images.
 ///
 /// Where each part is given the targets that it has in the whole batch, the gradients add up to those of the whole batch, but for what
-/// batch norms do: they normalise each part by its own statistics, and take in one part after the other.
+/// batch norms do: they normalise each part by its own statistics, and take in one part after the other. Running statistics, too, count only
+/// from the update on, which says whether the step is to be used.
 ///
 /// # Shapes
 /// Those of [`train_step`](super::train_step()), shared out between the two. The first also has a scalar `keep`: 0 for the first part, whose
@@ -49,15 +50,19 @@ pub fn parts_graphs(spec: &TrainSpec) -> Result<[(Graph, Signature); 2], Error> 
 fn gradients_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
     let mut program = Assembly::default();
     let keep = program.scalar("keep")?;
-    let is_later = later(spec, &mut program, keep)?;
-    let pass = pass(spec, &mut program, is_later)?;
+    let is_later = later(&mut program, keep)?;
+    let pass = pass(spec, &mut program, Some(is_later))?;
     statistics(&mut program, &pass)?;
     for parameter in &pass.parameters {
         program.state(&parameter.name, Role::Parameter, parameter.value, None)?;
     }
     // Half precision made another graph of it.
     let keep = program.graph.named("keep").expect("it was declared above");
-    let is_later = later(spec, &mut program, keep)?;
+    // A run whose loss is not scaled ends with a step that is not taken, and multiplying is faster.
+    let is_later = match spec.precision.is_scaled() {
+        true => Some(later(&mut program, keep)?),
+        false => None,
+    };
     for (parameter, &gradient) in pass.trained.iter().zip(&pass.gradients) {
         let name = accumulator(parameter);
         let shape = program.graph.shape(gradient).clone();
@@ -79,12 +84,9 @@ fn gradients_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
 }
 
 /// Whether a part is not the first, for those who must not even read what the parts of the step before have left.
-fn later(spec: &TrainSpec, program: &mut Assembly, keep: Value) -> Result<Option<Value>, Error> {
-    if !spec.precision.is_scaled() {
-        return Ok(None);
-    }
+fn later(program: &mut Assembly, keep: Value) -> Result<Value, Error> {
     let zero = program.graph.scalar(0.0);
-    Ok(Some(program.graph.greater(keep, zero)?))
+    Ok(program.graph.greater(keep, zero)?)
 }
 
 fn update_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
@@ -125,19 +127,13 @@ fn update_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
     }
     let mut moved: Vec<(&str, Value)> = vec![];
     for statistic in &statistics {
-        if spec.precision.is_scaled() {
-            // They count from now on: until here, the step might not have been taken.
-            let value = leaf(&mut program, &statistic.name, statistic.value)?;
-            let name = pending(&statistic.name);
-            let next = leaf(&mut program, &name, statistic.value)?;
-            program.state(&name, Role::Pending, next, None)?;
-            program.state(&statistic.name, Role::Statistic, value, Some(next))?;
-            moved.push((&statistic.name, next));
-        } else if spec.average {
-            let value = leaf(&mut program, &statistic.name, statistic.value)?;
-            program.state(&statistic.name, Role::Statistic, value, None)?;
-            moved.push((&statistic.name, value));
-        }
+        // They count from now on: until here, the step might not have been taken.
+        let value = leaf(&mut program, &statistic.name, statistic.value)?;
+        let name = pending(&statistic.name);
+        let next = leaf(&mut program, &name, statistic.value)?;
+        program.state(&name, Role::Pending, next, None)?;
+        program.state(&statistic.name, Role::Statistic, value, Some(next))?;
+        moved.push((&statistic.name, next));
     }
     moved.extend(next.iter().map(|(name, &value)| (name.as_str(), value)));
     averages(spec, &mut program, &moved)?;

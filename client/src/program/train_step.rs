@@ -13,10 +13,10 @@ use crate::nn::pending;
 ///
 /// # Shapes
 /// `images` as [`Images`](super::Images) says, `targets: f32[N, classes]`, one mask `f32[N, F]` per dropout, and scalars `f32[]`: `beta1`,
-/// `bias_correction1`, `bias_correction2`, `learning_rate.i` for each group i that trains anything, and `average_decay` where averages are
+/// `bias_correction1`, `bias_correction2`, `learning_rate.i` for each group i, and `average_decay` where averages are
 /// kept `→ loss: f32[]` (see [`nn::loss`](crate::nn::loss())), `logits: f32[N, classes]`, `gradient_norm: f32[]` (before clipping, where
-/// gradients are clipped), and the next state. Where the loss is scaled, there is a scalar `loss_scale`, and `is_finite: f32[]` is 0 where
-/// the next state is not to be used, because a gradient left the finite numbers; otherwise 1.
+/// gradients are clipped), `is_finite: f32[]`, and the next state. `is_finite` is 0 if the next state is not to be used, because a gradient
+/// is infinite or not a number; otherwise 1. Where the loss is scaled, there is a scalar `loss_scale`.
 ///
 /// # Determinism
 /// A pure function of the specification, byte for byte.

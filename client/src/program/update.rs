@@ -4,18 +4,30 @@ use super::assembly::Assembly;
 use super::{Error, Role, TrainSpec};
 use crate::graph::Value;
 use crate::nn::{LayerGroup, Parameter};
-use crate::optim::{Moments, Rate, Schedule, Trained, average, clip_by_norm, unscale};
+use crate::optim::{
+    Moments, Rate, Schedule, Trained, are_finite, average, clip_by_norm, sum_of_squares, unscale,
+};
 
 /// Adds the optimizer for all trained parameters, and returns their next values by name. Gradients come with what they are multiplied
-/// with, where they are.
+/// with, where they are. The output `is_finite` says whether all of them are.
 pub(super) fn update(
     spec: &TrainSpec,
     program: &mut Assembly,
     trained: &[Parameter],
     (gradients, scale): (&[Value], Option<Value>),
 ) -> Result<BTreeMap<String, Value>, Error> {
-    let gradients = unscaled(program, gradients, scale)?;
-    let gradients = clipped(spec, program, &gradients)?;
+    let gradients = match scale {
+        Some(scale) => program
+            .graph
+            .scoped("unscale", |g| unscale(g, gradients, scale))?,
+        None => gradients.to_vec(),
+    };
+    let squares = program
+        .graph
+        .scoped("is_finite", |g| sum_of_squares(g, &gradients))?;
+    let is_finite = program.graph.scoped("is_finite", |g| are_finite(g, squares))?;
+    program.output("is_finite", is_finite)?;
+    let gradients = clipped(spec, program, (gradients, squares))?;
     let optimizer = &spec.optimizer;
     let (schedule, rates) = schedule(spec, program, trained)?;
     let mut next = BTreeMap::new();
@@ -48,23 +60,16 @@ pub(super) fn update(
     Ok(next)
 }
 
-/// The gradients of the loss itself.
-fn unscaled(program: &mut Assembly, gradients: &[Value], scale: Option<Value>) -> Result<Vec<Value>, Error> {
-    let Some(scale) = scale else {
-        return Ok(gradients.to_vec());
-    };
-    let divide = |g: &mut _| unscale(g, gradients, scale);
-    let (gradients, is_finite) = program.graph.scoped("unscale", divide)?;
-    program.output("is_finite", is_finite)?;
-    Ok(gradients)
-}
-
-/// The gradients that the optimizer sees.
-fn clipped(spec: &TrainSpec, program: &mut Assembly, gradients: &[Value]) -> Result<Vec<Value>, Error> {
+/// The gradients that the optimizer sees, from those of the loss and the sum of their squares.
+fn clipped(
+    spec: &TrainSpec,
+    program: &mut Assembly,
+    (gradients, squares): (Vec<Value>, Value),
+) -> Result<Vec<Value>, Error> {
     let Some(largest) = spec.clip_norm else {
-        return Ok(gradients.to_vec());
+        return Ok(gradients);
     };
-    let clip = |g: &mut _| clip_by_norm(g, gradients, largest);
+    let clip = |g: &mut _| clip_by_norm(g, (&gradients, squares), largest);
     let (gradients, norm) = program.graph.scoped("clip", clip)?;
     program.output("gradient_norm", norm)?;
     Ok(gradients)
@@ -85,8 +90,9 @@ fn schedule(
     })?;
     let mut rates = BTreeMap::new();
     for group in LayerGroup::ALL {
+        // Every group has its rate, whatever is frozen, so that the one who sets them need not know what is.
+        let learning_rate = program.scalar(&format!("learning_rate.{}", group.index()))?;
         if trained.iter().any(|parameter| parameter.group == group) {
-            let learning_rate = program.scalar(&format!("learning_rate.{}", group.index()))?;
             let rate = program
                 .graph
                 .scoped("adamw", |g| optimizer.rate(g, &schedule, learning_rate))?;

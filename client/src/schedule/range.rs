@@ -71,7 +71,7 @@ impl LearningRates {
 
 /// A text that is not a learning rate or a range of them.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{text}` is not a learning rate such as 3e-3, ..3e-3 or 1e-5..1e-2")]
+#[error("`{text}` is not a learning rate: use a number above 0 such as 3e-3, or ..3e-3, or 1e-5..1e-2")]
 pub struct InvalidRange {
     /// The text.
     pub text: String,

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Error, error::root};
+use super::Error;
 
 /// An address as typed, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,50 +62,21 @@ impl Address {
         }
     }
 
-    /// One address for each machine that this one stands for: a name with several IP addresses is as many servers. Of the two versions of
-    /// IP only that of the first address counts, since most machines have one of each.
-    pub(super) async fn machines(self) -> Result<Vec<Self>, Error> {
-        // A certificate is for a name: with TLS, a name is one server.
-        let Self::Tcp {
-            host,
-            port,
-            tls: false,
-        } = &self
-        else {
-            return Ok(vec![self]);
-        };
-        if host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() || host == "localhost" {
-            return Ok(vec![self]);
+    /// Host and port, if the host is a name to be looked up: neither an IP address nor `localhost`.
+    pub(super) fn name(&self) -> Option<(&str, u16)> {
+        match self {
+            Self::Tcp { host, port, .. }
+                if host != "localhost" && host.trim_matches(['[', ']']).parse::<IpAddr>().is_err() =>
+            {
+                Some((host, *port))
+            }
+            _ => None,
         }
-        let found = tokio::net::lookup_host((host.as_str(), *port)).await;
-        let found: Vec<SocketAddr> = found
-            .map_err(|error| Error::Unreachable {
-                address: self.to_string(),
-                reason: root(&error),
-            })?
-            .collect();
-        let of_one_version = distinct(&found);
-        if of_one_version.len() < 2 {
-            return Ok(vec![self]);
-        }
-        let machine = |address: &SocketAddr| match address.ip() {
-            IpAddr::V4(ip) => ip.to_string(),
-            IpAddr::V6(ip) => format!("[{ip}]"),
-        };
-        let port = *port;
-        Ok(of_one_version
-            .iter()
-            .map(|address| Self::Tcp {
-                host: machine(address),
-                port,
-                tls: false,
-            })
-            .collect())
     }
 }
 
 /// Those of the same version as the first, each once, in their order.
-fn distinct(found: &[SocketAddr]) -> Vec<SocketAddr> {
+pub(super) fn distinct(found: &[SocketAddr]) -> Vec<SocketAddr> {
     let mut kept: Vec<SocketAddr> = vec![];
     for address in found {
         let is_kin = kept
@@ -182,6 +153,20 @@ mod tests {
             "[::2]:1",
         ] {
             assert!(!is_private(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_are_looked_up_and_other_hosts_are_not() {
+        let name = |text: &str| {
+            let address = Address::parse(text).expect("an address");
+            address.name().map(|(host, port)| (host.to_owned(), port))
+        };
+        for text in ["localhost:1", "10.0.0.1:1", "https://[::1]:1", "unix:/x"] {
+            assert_eq!(name(text), None, "{text}");
+        }
+        for text in ["example.org:7", "https://example.org:7"] {
+            assert_eq!(name(text), Some(("example.org".to_owned(), 7)), "{text}");
         }
     }
 

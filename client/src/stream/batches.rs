@@ -6,18 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{
-    runtime::Runtime,
-    sync::mpsc,
-    task::{AbortHandle, JoinSet},
-    time,
-};
+use tokio::{task::JoinSet, time};
 
 use super::{
-    Batch, BatchRequest, Error, StreamDescription, Verdict,
+    Batch, Error, Position, StreamDescription, Verdict,
     lane::Delivery,
     request::Stride,
     roster::Roster,
+    spread::{Lanes, Spread},
     usage::{Diary, Origin, Usage},
     verdict::Spent,
 };
@@ -34,41 +30,36 @@ const REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct BatchStream {
     description: Arc<StreamDescription>,
     ways: String,
-    /// One per server. Batch number `n` of the whole run comes from queue `n % queues`.
-    queues: Vec<mpsc::Receiver<Delivery>>,
-    tasks: Vec<AbortHandle>,
-    roster: Arc<Roster>,
+    spread: Spread,
+    lanes: Lanes,
     diary: Diary,
     /// The next delivery, where it was looked at.
     ahead: Option<Delivery>,
     /// Epoch and step of the next batch; `None` behind the last one and behind an error.
     due: Option<(u64, u64)>,
-    epochs: u64,
-    /// The network stops when its last user is gone.
-    threads: Arc<Runtime>,
+    /// Where the next batch stands; `None` before the first one of a stream from its beginning.
+    position: Option<Position>,
 }
 
 impl BatchStream {
     pub(super) fn new(
-        request: &BatchRequest,
-        (description, ways): (&Arc<StreamDescription>, String),
-        (queues, tasks): (Vec<mpsc::Receiver<Delivery>>, Vec<AbortHandle>),
-        (roster, threads): (Arc<Roster>, Arc<Runtime>),
+        (description, ways): (Arc<StreamDescription>, String),
+        spread: Spread,
+        lanes: Lanes,
     ) -> Self {
-        let start = request.start.as_ref();
-        let first = start.map_or((0, 0), |start| (start.epoch, start.step));
-        let epochs = u64::from(request.epochs);
+        let position = spread.request.start.clone();
+        let first = position
+            .as_ref()
+            .map_or((0, 0), |start| (start.epoch, start.step));
         Self {
-            description: Arc::clone(description),
+            description,
             ways,
-            queues,
-            tasks,
-            roster,
+            lanes,
             diary: Diary::default(),
             ahead: None,
-            due: (first.0 < epochs).then_some(first),
-            epochs,
-            threads,
+            due: (first.0 < u64::from(spread.request.epochs)).then_some(first),
+            position,
+            spread,
         }
     }
 
@@ -98,7 +89,7 @@ impl BatchStream {
         self.diary.asked(Instant::now());
         let received = match self.ahead.take() {
             Some(delivery) => Some(delivery),
-            None => self.queues[queue].blocking_recv(),
+            None => self.lanes.queues[queue].blocking_recv(),
         };
         self.take(received)
     }
@@ -116,8 +107,9 @@ impl BatchStream {
         if let Some(delivery) = self.ahead.take() {
             return Poll::Ready(self.take(Some(delivery)));
         }
-        let receive = self.queues[queue].recv();
+        let receive = self.lanes.queues[queue].recv();
         match self
+            .spread
             .threads
             .block_on(async { time::timeout(patience, receive).await })
         {
@@ -131,7 +123,7 @@ impl BatchStream {
     pub fn peek(&mut self) -> Option<&Batch> {
         if self.ahead.is_none() {
             let queue = self.queue()?;
-            self.ahead = self.queues[queue].try_recv().ok();
+            self.ahead = self.lanes.queues[queue].try_recv().ok();
         }
         let (batch, _origin) = self.ahead.as_ref()?.as_ref().ok()?;
         Some(batch)
@@ -143,8 +135,8 @@ impl BatchStream {
     /// Waits for the answers for two seconds at most. A server that does not answer makes the verdict less exact, and nothing else.
     pub fn end_epoch(&mut self, epoch: u64) -> Option<Verdict> {
         let entries = self.diary.take(Instant::now());
-        let roster = &self.roster;
-        let spent = self.threads.block_on(async {
+        let roster = &self.spread.roster;
+        let spent = self.spread.threads.block_on(async {
             let mut asking: JoinSet<Spent> = entries
                 .into_iter()
                 .map(|(origin, usage)| ask(Arc::clone(roster), origin, epoch, usage))
@@ -158,24 +150,33 @@ impl BatchStream {
         spent.verdict()
     }
 
-    /// Whose turn it is.
-    fn queue(&self) -> Option<usize> {
+    /// Whose turn it is. If servers came or went since the last batch, the steps from here on are spread over those that there are now.
+    fn queue(&mut self) -> Option<usize> {
         let (epoch, step) = self.due?;
+        let roster = &self.spread.roster;
+        if self.ahead.is_none() && self.lanes.membership != roster.membership() {
+            let (servers, membership) = roster.members();
+            let servers = (servers.as_slice(), membership);
+            self.lanes = self
+                .spread
+                .start(&self.description, servers, self.position.as_ref(), vec![]);
+        }
         let number = u128::from(epoch) * u128::from(self.description.steps_per_epoch) + u128::from(step);
-        Some((number % self.queues.len() as u128) as usize)
+        Some((number % self.lanes.queues.len() as u128) as usize)
     }
 
     fn take(&mut self, received: Option<Delivery>) -> Result<Option<Batch>, Error> {
         self.due = match (&received, self.due) {
             (Some(Ok(_)), Some(due)) => {
                 let following = Stride::ALL.following(due, self.description.steps_per_epoch);
-                (following.0 < self.epochs).then_some(following)
+                (following.0 < u64::from(self.spread.request.epochs)).then_some(following)
             }
             _ => None,
         };
         let delivered = received.transpose()?;
         Ok(delivered.map(|(batch, origin)| {
             self.diary.given(origin, Instant::now());
+            self.position = Some(batch.next.clone());
             batch
         }))
     }
@@ -192,11 +193,5 @@ async fn ask(roster: Arc<Roster>, origin: Origin, epoch: u64, usage: Usage) -> S
             Spent::alone(&usage)
         }
         Err(_elapsed) => Spent::alone(&usage),
-    }
-}
-
-impl Drop for BatchStream {
-    fn drop(&mut self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
     }
 }

@@ -43,6 +43,17 @@ pub struct DatasetDescription {
     pub splits: Vec<String>,
     /// Files that are never served: path and reason.
     pub quarantined: Vec<(String, String)>,
+    /// Streams that this client may have open at a time; 0: the server does not say.
+    pub max_streams: u32,
+}
+
+/// A sample, as the server names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Below the root of its dataset.
+    pub path: String,
+    /// Name of its split.
+    pub split: String,
 }
 
 /// One class of a dataset.
@@ -90,6 +101,7 @@ impl DatasetDescription {
                 .into_iter()
                 .map(|file| (file.path, file.reason))
                 .collect(),
+            max_streams: description.max_streams,
         }
     }
 

@@ -55,6 +55,14 @@ pub enum Error {
         /// What the server said.
         reason: String,
     },
+    /// The server has as many streams or connections as it allows.
+    #[error("{address} refuses for now: {reason}")]
+    Full {
+        /// Host and port.
+        address: String,
+        /// What the server said.
+        reason: String,
+    },
     /// The server found its own data unusable.
     #[error("{address} cannot go on: {reason}")]
     Data {
@@ -104,6 +112,12 @@ impl Error {
         )
     }
 
+    /// Whether the same server may answer otherwise after some time: it is away, or it has no room while it still counts a connection that was
+    /// cut.
+    pub(super) fn may_pass(&self) -> bool {
+        self.is_unavailable() || matches!(self, Self::Full { .. })
+    }
+
     /// Adds that `servers` servers were given `waited` to come back, and did not.
     pub(super) fn after_waiting(mut self, servers: usize, waited: Duration) -> Self {
         if let Self::Unreachable { reason, .. }
@@ -129,13 +143,18 @@ impl Error {
         }
         let reason = reason(status);
         match status.code() {
-            Code::Unauthenticated | Code::PermissionDenied => Self::Denied { address, reason },
+            Code::Unauthenticated | Code::PermissionDenied => Self::denied(address, reason),
             // A server that wants a certificate says so after the handshake; of that, HTTP/2 keeps the words only.
-            _ if reason.starts_with("received fatal alert") => Self::Denied { address, reason },
+            _ if reason.starts_with("received fatal alert") => Self::denied(address, reason),
+            _ if status.source().is_some_and(is_no_http) => Self::NotAServer {
+                address,
+                reason: PERHAPS_TLS.to_owned(),
+            },
             // A connection that closes under a request cancels it; no server answers so.
             Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
                 Self::Unreachable { address, reason }
             }
+            Code::ResourceExhausted => Self::Full { address, reason },
             Code::Unimplemented => Self::NotAServer {
                 address,
                 reason: "it does not serve equibatch.v1.BatchLoader".to_owned(),
@@ -149,13 +168,30 @@ impl Error {
     fn from_tls(address: String, error: &rustls::Error) -> Self {
         let reason = error.to_string();
         match error {
-            rustls::Error::AlertReceived(_) => Self::Denied { address, reason },
+            rustls::Error::AlertReceived(_) => Self::denied(address, reason),
             rustls::Error::InvalidMessage(_) => Self::NotAServer {
                 address,
-                reason: "it does not speak TLS".to_owned(),
+                reason: "it does not speak TLS: leave https:// out if the connection need not be encrypted"
+                    .to_owned(),
+            },
+            rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => Self::Untrusted {
+                address,
+                reason: format!(
+                    "{reason}; if its certificate is of an authority of your own, name that one's root with --tls-ca FILE"
+                ),
             },
             _ => Self::Untrusted { address, reason },
         }
+    }
+
+    /// Adds which option shows the server what it wants to see.
+    fn denied(address: String, mut reason: String) -> Self {
+        if reason.contains("CertificateRequired") {
+            reason.push_str("; show a certificate with --tls-cert FILE --tls-key FILE");
+        } else if reason.contains("token") {
+            reason.push_str("; name the file of yours with --token-file FILE, or set EQUIBATCH_TOKEN");
+        }
+        Self::Denied { address, reason }
     }
 
     /// The end of a stream, after the batch described by `at`.
@@ -171,6 +207,21 @@ impl Error {
             _ => Self::from_status(address, status),
         }
     }
+}
+
+/// What is most likely the matter with a server whose first bytes are no HTTP/2.
+const PERHAPS_TLS: &str = "its answer is no HTTP/2; if it serves with TLS, write https:// before the address";
+
+/// Whether what came was no HTTP/2. A server of TLS answers a request in the clear by an alert, the first bytes of which look like the head of a
+/// frame that is far too large.
+fn is_no_http(error: &(dyn std::error::Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    // Found here, and not told by the other side.
+    let found = causes
+        .filter_map(|cause| cause.downcast_ref::<h2::Error>())
+        .filter(|error| error.is_library());
+    let mut reasons = found.filter_map(h2::Error::reason);
+    reasons.any(|reason| matches!(reason, h2::Reason::FRAME_SIZE_ERROR | h2::Reason::PROTOCOL_ERROR))
 }
 
 /// A server that cannot be connected to.

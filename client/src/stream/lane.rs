@@ -111,8 +111,8 @@ impl Lane {
                 continue;
             };
             tracing::warn!(
-                server = self.roster.address(source.server),
-                other = self.roster.address(other),
+                server = %self.roster.address(source.server),
+                other = %self.roster.address(other),
                 stalled_s = stall.as_secs_f64(),
                 "asking another server for a batch that is late"
             );
@@ -140,7 +140,7 @@ impl Lane {
         }
     }
 
-    /// A source from home or, where home is not well, from another server; waits for servers to come back.
+    /// A source from home or, if home is not well, from another server; waits for servers to come back, unless no server can be expected to.
     async fn open_anywhere(&self) -> Result<Source, Error> {
         let give_up = Instant::now() + self.roster.patience().retry_for;
         let mut news = self.roster.news();
@@ -153,7 +153,7 @@ impl Lane {
                     Err(error) => self.roster.failed(server, error),
                 }
             }
-            if timeout_at(give_up, news.changed()).await.is_err() {
+            if self.roster.is_hopeless() || timeout_at(give_up, news.changed()).await.is_err() {
                 return Err(self.roster.why_nobody(self.home, self.at()));
             }
         }
@@ -166,11 +166,11 @@ impl Lane {
         )
         .await;
         let (description, incoming) = opened.map_err(|_| Error::Unreachable {
-            address: self.roster.address(server).to_owned(),
+            address: self.roster.address(server),
             reason: format!("no answer within {} s", OPEN_TIMEOUT.as_secs()),
         })??;
         self.description
-            .check_same(&description, self.roster.address(server))?;
+            .check_same(&description, &self.roster.address(server))?;
         Ok(Source { server, incoming })
     }
 
@@ -211,12 +211,12 @@ impl Lane {
     }
 
     fn request_address(&self) -> String {
-        self.roster.address(self.home).to_owned()
+        self.roster.address(self.home)
     }
 
     fn lost(&self, server: usize, reason: &str) -> Error {
         Error::Lost {
-            address: self.roster.address(server).to_owned(),
+            address: self.roster.address(server),
             at: self.at(),
             reason: reason.to_owned(),
         }

@@ -13,7 +13,9 @@
 //! - [`verdict`]: what holds a stream up; `usage`: what the servers are told for that.
 //! - [`way`]: by network, socket or shared memory.
 //! - `credentials`: what a server may want to see.
+//! - [`mod@resolver`]: which addresses a name stands for; `target`: an address as typed, and the servers that it stands for now.
 //! - `server`, `address`: one server; `incoming`: one stream from it, every message checked.
+//! - `spread`: how the steps of a stream are spread over servers.
 //!
 //! # How a stream survives
 //!
@@ -23,7 +25,10 @@
 //! b. Where a server fails, its lane asks the next one that is well, from the first batch that is missing. A server that owes a batch for too
 //!    long is raced by another one, and the first answer counts.
 //! c. A server that failed is probed, ever less often, until it answers and has the same files; then its lane goes back to it.
-//! d. Where nobody is left, lanes wait for as long as [`Patience::retry_for`] says.
+//! d. If no server is left, openings and lanes wait for as long as [`Patience::retry_for`] says; they end at once if every server gave an
+//!    answer that waiting does not mend: a token withdrawn, other files.
+//! e. Names are looked up again while they are used. If servers come or go, the steps from the next batch on are spread over those that there
+//!    are.
 //!
 //! No batch can be lost or repeated: a lane knows which one is due, and refuses every other.
 //!
@@ -41,9 +46,12 @@ mod lane;
 pub mod patience;
 pub mod position;
 pub mod request;
+pub mod resolver;
 mod roster;
 mod server;
 pub mod servers;
+mod spread;
+mod target;
 mod trace;
 mod usage;
 pub mod verdict;
@@ -53,11 +61,12 @@ pub use balance::Balance;
 pub use batch::{Batch, Mixed, StreamDescription};
 pub use batches::BatchStream;
 pub use credentials::{Credentials, Token};
-pub use dataset::{ClassCounts, DatasetDescription, DatasetSummary};
+pub use dataset::{ClassCounts, DatasetDescription, DatasetSummary, Sample};
 pub use error::Error;
 pub use patience::Patience;
 pub use position::Position;
 pub use request::{BatchRequest, Split, Stride, Wire};
+pub use resolver::Resolver;
 pub use servers::Servers;
 pub use trace::TraceId;
 pub use verdict::{Bottleneck, Verdict};

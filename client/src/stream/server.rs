@@ -1,26 +1,34 @@
 //! One server: reaching it, asking it, streaming from it.
 
 use std::{
+    io,
+    net::SocketAddr,
     path::PathBuf,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use equibatch_proto::v1::{self, batch_loader_client::BatchLoaderClient};
 use equibatch_server::receive::{self, FRAME, with_windows};
-use tokio::sync::OnceCell;
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpStream, sync::OnceCell, task::JoinSet, time};
 use tonic::{
     service::interceptor::InterceptedService,
     transport::{Channel, Endpoint},
 };
+use tower::service_fn;
 
 use super::{
-    BatchRequest, Credentials, DatasetDescription, DatasetSummary, Error, StreamDescription,
+    BatchRequest, Credentials, DatasetDescription, DatasetSummary, Error, Sample, StreamDescription,
     address::Address,
     batch::short,
     credentials::Caller,
     error::{root, unreachable},
     incoming::Incoming,
+    position::hexadecimal,
     trace::TraceId,
     usage::Usage,
     verdict::Spent,
@@ -28,6 +36,8 @@ use super::{
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the first address of a name is tried before the next one is tried beside it (RFC 8305 section 5).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// How often an idle connection is probed, and how long the answer may take: a server that vanished without a word is noticed
 /// within the sum of both.
 const PROBE_INTERVAL: Duration = Duration::from_secs(15);
@@ -42,6 +52,8 @@ pub(super) struct Server {
     address: String,
     /// Where it is on this machine.
     socket: Option<PathBuf>,
+    /// What its name was looked up to be; empty if it has none.
+    sockets: Vec<SocketAddr>,
     endpoint: Endpoint,
     caller: Caller,
     /// For questions; streams have connections of their own.
@@ -59,22 +71,13 @@ pub(super) struct Files {
 }
 
 impl Server {
-    /// The servers that `address` stands for, which may want to see `credentials`. Connects to none of them.
-    pub(super) async fn find(
-        address: &str,
+    /// The server at `address` or, if that is a name that was looked up, at one of `sockets`, tried in their order: the name stands in the
+    /// requests and is what a certificate must be for. Connects to nothing.
+    pub(super) fn at(
+        (address, sockets, is_one_of_many): (&Address, Vec<SocketAddr>, bool),
         credentials: &Credentials,
         trace: TraceId,
-    ) -> Result<Vec<Self>, Error> {
-        let address = Address::parse(address)?;
-        credentials.check(&address)?;
-        let machines = address.machines().await?;
-        machines
-            .iter()
-            .map(|address| Self::at(address, credentials, trace))
-            .collect()
-    }
-
-    fn at(address: &Address, credentials: &Credentials, trace: TraceId) -> Result<Self, Error> {
+    ) -> Result<Self, Error> {
         let text = address.to_string();
         let refused = |error: &tonic::transport::Error| Error::Address {
             address: text.clone(),
@@ -98,11 +101,15 @@ impl Server {
             .max_frame_size(FRAME)
             .tcp_nodelay(true);
         Ok(Self {
-            address: text,
+            address: match sockets.first() {
+                Some(socket) if is_one_of_many => format!("{text} ({})", socket.ip()),
+                _ => text,
+            },
             socket: match address {
                 Address::Unix(path) => Some(path.into()),
                 Address::Tcp { .. } => None,
             },
+            sockets,
             endpoint,
             caller: Caller {
                 token: credentials.token.clone(),
@@ -113,7 +120,12 @@ impl Server {
         })
     }
 
-    /// Host and port, or `unix:` and a path.
+    /// What its name was looked up to be; empty if it has none.
+    pub(super) fn sockets(&self) -> &[SocketAddr] {
+        &self.sockets
+    }
+
+    /// Host and port, or `unix:` and a path; with the IP address behind it if the name stands for several servers.
     pub(super) fn address(&self) -> &str {
         &self.address
     }
@@ -137,7 +149,14 @@ impl Server {
 
     async fn reach(&self, endpoint: &Endpoint) -> Result<Channel, Error> {
         let started = Instant::now();
-        let connected = endpoint.connect().await;
+        let connected = match self.sockets.as_slice() {
+            [] => endpoint.connect().await,
+            sockets => {
+                let sockets: Arc<[SocketAddr]> = sockets.into();
+                let connect = move |_| first_to_connect(Arc::clone(&sockets));
+                endpoint.connect_with_connector(service_fn(connect)).await
+            }
+        };
         let channel = connected.map_err(|error| unreachable(&self.address, &error))?;
         let took = u32::try_from(started.elapsed().as_micros()).unwrap_or(u32::MAX);
         self.round_trip_us.fetch_min(took, Ordering::Relaxed);
@@ -167,18 +186,33 @@ impl Server {
             effective_number_beta,
             ..v1::DescribeDatasetRequest::default()
         };
-        Ok(DatasetDescription::from_wire(self.answer(request).await?))
+        let mut answer = self.answer(request.clone()).await?;
+        while !answer.next_page_token.is_empty() {
+            let next = v1::DescribeDatasetRequest {
+                page_token: answer.next_page_token,
+                ..request.clone()
+            };
+            let page = self.answer(next).await?;
+            answer.next_page_token = page.next_page_token;
+            answer.quarantined.extend(page.quarantined);
+        }
+        Ok(DatasetDescription::from_wire(answer))
     }
 
-    /// Paths of samples of a dataset, below its root.
-    pub(super) async fn paths(&self, dataset: &str, samples: &[u32]) -> Result<Vec<String>, Error> {
+    /// Samples of a dataset by their ids.
+    pub(super) async fn samples(&self, dataset: &str, ids: &[u32]) -> Result<Vec<Sample>, Error> {
         let request = v1::DescribeDatasetRequest {
             dataset: dataset.to_owned(),
-            sample_ids: samples.to_vec(),
+            sample_ids: ids.to_vec(),
+            identity_only: true,
             ..v1::DescribeDatasetRequest::default()
         };
         let named = self.answer(request).await?.samples;
-        Ok(named.into_iter().map(|sample| sample.path).collect())
+        let named = named.into_iter().map(|sample| Sample {
+            path: sample.path,
+            split: sample.split,
+        });
+        Ok(named.collect())
     }
 
     async fn answer(
@@ -209,7 +243,12 @@ impl Server {
         let Some(files) = files else {
             return self.datasets().await.map(drop);
         };
-        let found = self.describe(&files.dataset, None).await?.fingerprint;
+        let request = v1::DescribeDatasetRequest {
+            dataset: files.dataset.clone(),
+            identity_only: true,
+            ..v1::DescribeDatasetRequest::default()
+        };
+        let found = hexadecimal(&self.answer(request).await?.fingerprint);
         if found == files.fingerprint {
             return Ok(());
         }
@@ -244,5 +283,32 @@ impl Server {
         let endpoint = with_windows(self.endpoint.clone(), round_trip);
         let channel = self.reach(&endpoint).await?;
         Incoming::open(&self.address, self.authorized(channel), request).await
+    }
+}
+
+/// Connects to whichever of `sockets` answers first; each is tried a little after the one before it, or at once if that one fails.
+async fn first_to_connect(sockets: Arc<[SocketAddr]>) -> io::Result<TokioIo<TcpStream>> {
+    let mut attempts = JoinSet::new();
+    let mut waiting = sockets.iter().copied();
+    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    loop {
+        let next = waiting.next();
+        if let Some(socket) = next {
+            attempts.spawn(TcpStream::connect(socket));
+        }
+        let delay = if next.is_some() {
+            ATTEMPT_DELAY
+        } else {
+            CONNECT_TIMEOUT
+        };
+        match time::timeout(delay, attempts.join_next()).await {
+            Ok(Some(Ok(Ok(stream)))) => {
+                stream.set_nodelay(true)?;
+                return Ok(TokioIo::new(stream));
+            }
+            Ok(Some(Ok(Err(error)))) => failure = error,
+            Ok(None) => return Err(failure),
+            Ok(Some(Err(_))) | Err(_) => {}
+        }
     }
 }

@@ -2,16 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{runtime::Runtime, sync::mpsc, task::JoinSet, time};
+use tokio::{
+    runtime::Runtime,
+    task::JoinSet,
+    time::{self, Instant, timeout_at},
+};
 
 use super::{
-    BatchRequest, BatchStream, Credentials, DatasetDescription, DatasetSummary, Error, Patience,
-    StreamDescription, Stride,
-    lane::{Lane, Source},
-    roster::Roster,
-    server::Server,
-    trace::TraceId,
-    way,
+    BatchRequest, BatchStream, Credentials, DatasetDescription, DatasetSummary, Error, Patience, Resolver,
+    Sample, StreamDescription, lane::Source, roster::Roster, server::Server, spread::Spread, target::Target,
+    trace::TraceId, way,
 };
 
 /// How long a server may take to answer a question that needs no images.
@@ -44,13 +44,28 @@ impl Servers {
     }
 
     /// Like [`Servers::open`], and shows `credentials` to every server: a token over TLS or within this machine only. With `https://` before
-    /// it, a host name is one server.
+    /// a host name, each of its machines must have a certificate for that name.
     ///
     /// # Errors
     ///
     /// Also [`Error::Untrusted`] where a server cannot prove to be the one it is taken for, and [`Error::Denied`] where it does not let
     /// this client in.
     pub fn open_with(addresses: &str, patience: Patience, credentials: &Credentials) -> Result<Self, Error> {
+        Self::open_resolving(addresses, patience, credentials, &Resolver::default())
+    }
+
+    /// Like [`Servers::open_with`], with names looked up by `resolver`: at the beginning, every so often, and when a server fails. Servers that
+    /// are new under a name are used from the next batch on; those that are gone are used no more.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Servers::open_with`].
+    pub fn open_resolving(
+        addresses: &str,
+        patience: Patience,
+        credentials: &Credentials,
+        resolver: &Resolver,
+    ) -> Result<Self, Error> {
         let threads = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("stream")
@@ -59,15 +74,15 @@ impl Servers {
         let trace = TraceId::new();
         let threads = Arc::new(threads.map_err(|error| Error::Threads(Arc::new(error)))?);
         let roster = threads.block_on(async {
-            let mut servers = vec![];
-            for address in addresses.split(',') {
-                servers.extend(Server::find(address.trim(), credentials, trace).await?);
-            }
-            let roster = Roster::new(servers, patience);
+            let targets = addresses
+                .split(',')
+                .map(|address| Target::parse(address.trim(), credentials, trace, resolver));
+            let roster = Roster::open(targets.collect::<Result<_, _>>()?, patience).await?;
             greet(&roster).await?;
             Ok::<_, Error>(roster)
         })?;
-        let listed: Vec<&str> = (0..roster.len()).map(|index| roster.address(index)).collect();
+        let servers = roster.members().0;
+        let listed: Vec<String> = servers.iter().map(|&index| roster.address(index)).collect();
         let addresses = listed.join(",");
         Ok(Self {
             roster,
@@ -98,7 +113,7 @@ impl Servers {
         self
     }
 
-    /// The addresses, separated by commas.
+    /// The addresses that the servers had at first, separated by commas.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.addresses
@@ -141,11 +156,21 @@ impl Servers {
     ///
     /// [`Error::Refused`] where the dataset has no such sample.
     pub fn paths(&self, dataset: &str, samples: &[u32]) -> Result<Vec<String>, Error> {
-        let mut paths = vec![];
-        for some in samples.chunks(SAMPLES_AT_ONCE) {
-            paths.extend(self.ask(&async |server| server.paths(dataset, some).await)?);
+        let named = self.samples(dataset, samples)?.into_iter();
+        Ok(named.map(|sample| sample.path).collect())
+    }
+
+    /// Samples of a dataset by their ids, in the order of `ids`; empty where the servers are too old to say.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] where the dataset has no such sample.
+    pub fn samples(&self, dataset: &str, ids: &[u32]) -> Result<Vec<Sample>, Error> {
+        let mut samples = vec![];
+        for some in ids.chunks(SAMPLES_AT_ONCE) {
+            samples.extend(self.ask(&async |server| server.samples(dataset, some).await)?);
         }
-        Ok(paths)
+        Ok(samples)
     }
 
     /// Starts a stream that keeps up to `prefetch` batches ready, at least one from each server. Each server gets a connection of its own,
@@ -156,57 +181,67 @@ impl Servers {
     /// [`Error::Refused`] where a server does not accept the request, with the field that it objects to; [`Error::Differs`] where two
     /// servers serve different files; [`Error::Unreachable`] where none can be reached.
     pub fn stream(&self, request: &BatchRequest, prefetch: usize) -> Result<BatchStream, Error> {
-        let lanes = self.roster.len();
-        let request = &BatchRequest {
-            weight: request.weight.or(self.weight),
-            ..request.clone()
+        let spread = Spread {
+            roster: Arc::clone(&self.roster),
+            threads: Arc::clone(&self.threads),
+            request: BatchRequest {
+                weight: request.weight.or(self.weight),
+                ..request.clone()
+            },
+            prefetch,
+            shares_memory: self.shares_memory,
         };
-        let room = prefetch.div_ceil(lanes).max(1);
-        // Those that wait, one that the lane has in hand, and one that the caller has.
-        let held = self
-            .shares_memory
-            .then(|| u32::try_from(room + 2).unwrap_or(u32::MAX));
-        let (description, sources) = self.threads.block_on(self.open_lanes(request, held))?;
+        let (servers, membership) = self.roster.members();
+        let (description, sources) = self.threads.block_on(self.open_patiently(&spread, &servers))?;
         let description = Arc::new(description);
         let ways = way::list(sources.iter().flatten().map(|source| source.incoming.way()));
-        let start = |(index, source)| {
-            let (queue, delivered) = mpsc::channel(room);
-            let lane = Lane {
-                roster: Arc::clone(&self.roster),
-                request: part(request, index, lanes),
-                description: Arc::clone(&description),
-                home: index,
-                queue,
-                held,
-            };
-            (delivered, self.threads.spawn(lane.run(source)).abort_handle())
-        };
-        let (lanes, tasks) = sources.into_iter().enumerate().map(start).unzip();
-        Ok(BatchStream::new(
-            request,
-            (&description, ways),
-            (lanes, tasks),
-            (Arc::clone(&self.roster), Arc::clone(&self.threads)),
-        ))
+        let start = spread.request.start.as_ref();
+        let lanes = spread.start(&description, (&servers, membership), start, sources);
+        Ok(BatchStream::new((description, ways), spread, lanes))
+    }
+
+    /// Opens the lanes; if no server can be reached, waits for one for as long as lanes do.
+    async fn open_patiently(
+        &self,
+        spread: &Spread,
+        servers: &[usize],
+    ) -> Result<(StreamDescription, Vec<Option<Source>>), Error> {
+        let give_up = Instant::now() + self.roster.patience().retry_for;
+        let mut news = self.roster.news();
+        loop {
+            news.mark_unchanged();
+            match self.open_lanes(spread, servers).await {
+                Err(error) if error.is_unavailable() => {
+                    if self.roster.is_hopeless() || timeout_at(give_up, news.changed()).await.is_err() {
+                        return Err(error);
+                    }
+                }
+                opened => return opened,
+            }
+        }
     }
 
     /// Asks every server that is well for its part. What one of them refuses is refused; those who cannot be reached are left out.
     async fn open_lanes(
         &self,
-        request: &BatchRequest,
-        held: Option<u32>,
+        spread: &Spread,
+        servers: &[usize],
     ) -> Result<(StreamDescription, Vec<Option<Source>>), Error> {
-        let lanes = self.roster.len();
+        let lanes = servers.len();
         let mut opening = JoinSet::new();
-        for server in (0..lanes).filter(|&index| self.roster.is_well(index)) {
-            let (roster, request) = (Arc::clone(&self.roster), part(request, server, lanes));
-            opening.spawn(async move { (server, roster.server(server).incoming(&request, held).await) });
+        let well = servers.iter().enumerate();
+        for (lane, &server) in well.filter(|&(_, &server)| self.roster.is_well(server)) {
+            let request = spread.part(lane, lanes, spread.request.start.clone());
+            let (target, held) = (self.roster.server(server), spread.held(lanes));
+            opening.spawn(async move { (lane, server, target.incoming(&request, held).await) });
         }
         let mut sources: Vec<Option<Source>> = (0..lanes).map(|_| None).collect();
         let mut truth: Option<(usize, StreamDescription)> = None;
         let mut failure = None;
         while let Some(opened) = opening.join_next().await {
-            let Ok((server, opened)) = opened else { continue };
+            let Ok((lane, server, opened)) = opened else {
+                continue;
+            };
             match opened {
                 Ok((description, incoming)) => {
                     if let Some((first, known)) = &truth {
@@ -214,7 +249,7 @@ impl Servers {
                             .await?;
                     }
                     truth.get_or_insert((server, description));
-                    sources[server] = Some(Source { server, incoming });
+                    sources[lane] = Some(Source { server, incoming });
                 }
                 Err(error) if error.is_unavailable() => {
                     failure.get_or_insert(error.clone());
@@ -228,9 +263,10 @@ impl Servers {
                 self.roster.expect(&description.files());
                 Ok((description, sources))
             }
-            None => {
-                Err(failure.unwrap_or_else(|| self.roster.why_nobody(0, "before the first batch".to_owned())))
-            }
+            None => Err(failure.unwrap_or_else(|| {
+                self.roster
+                    .why_nobody(servers[0], "before the first batch".to_owned())
+            })),
         }
     }
 
@@ -239,17 +275,19 @@ impl Servers {
         (first, known): (usize, &StreamDescription),
         (server, description): (usize, &StreamDescription),
     ) -> Result<(), Error> {
-        let Err(error) = known.check_same(description, self.roster.address(server)) else {
+        let Err(error) = known.check_same(description, &self.roster.address(server)) else {
             return Ok(());
         };
         // The counts say more than the hashes, where they can be had.
-        let describe = |index: usize| self.roster.server(index).describe(&description.dataset, None);
-        let (Ok(ours), Ok(theirs)) = tokio::join!(describe(first), describe(server)) else {
+        let (one, other) = (self.roster.server(first), self.roster.server(server));
+        let dataset = &description.dataset;
+        let described = tokio::join!(one.describe(dataset, None), other.describe(dataset, None));
+        let (Ok(ours), Ok(theirs)) = described else {
             return Err(error);
         };
         Err(match ours.difference(&theirs) {
             Some(difference) => Error::Differs {
-                address: self.roster.address(server).to_owned(),
+                address: self.roster.address(server),
                 reason: format!("compared with {}, {difference}", self.roster.address(first)),
             },
             None => error,
@@ -263,10 +301,10 @@ impl Servers {
                 let Some(server) = self.roster.choose(0) else {
                     return Err(self.roster.why_nobody(0, "before it answered".to_owned()));
                 };
-                let answer = time::timeout(ANSWER_TIMEOUT, question(self.roster.server(server))).await;
+                let answer = time::timeout(ANSWER_TIMEOUT, question(&self.roster.server(server))).await;
                 let answer = answer.unwrap_or_else(|_| {
                     Err(Error::Unreachable {
-                        address: self.roster.address(server).to_owned(),
+                        address: self.roster.address(server),
                         reason: format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()),
                     })
                 });
@@ -281,23 +319,12 @@ impl Servers {
     }
 }
 
-/// The part of `request` that is server `index` of `servers`' to answer.
-fn part(request: &BatchRequest, index: usize, servers: usize) -> BatchRequest {
-    BatchRequest {
-        stride: Stride {
-            of: u32::try_from(servers).expect("few servers"),
-            index: u32::try_from(index).expect("few servers"),
-        },
-        ..request.clone()
-    }
-}
-
 /// Connects to all; those that cannot be reached are left out for now, unless that is all of them.
 async fn greet(roster: &Arc<Roster>) -> Result<(), Error> {
     let mut greeting = JoinSet::new();
-    for index in 0..roster.len() {
-        let roster = Arc::clone(roster);
-        greeting.spawn(async move { (index, roster.server(index).connect().await) });
+    for index in roster.members().0 {
+        let server = roster.server(index);
+        greeting.spawn(async move { (index, server.connect().await) });
     }
     let (mut met, mut failures) = (0, vec![]);
     while let Some(Ok((index, greeted))) = greeting.join_next().await {

@@ -43,7 +43,9 @@ pub enum Error {
         status: u16,
     },
     /// The hub cannot be asked.
-    #[error("cannot get {file}: {reason}")]
+    #[error(
+        "cannot get {file}: {reason}; without a network, use a file (--weights FILE) or what was fetched before (--offline)"
+    )]
     Unreachable {
         /// What was asked for.
         file: HubFile,

@@ -9,6 +9,9 @@ use crate::program::Tensor;
 
 /// All float tensors as single precision, rounded where they were of double precision. Whole numbers, such as counts, are left out.
 pub(super) fn tensors(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, String> {
+    if is_pickled(bytes) {
+        return Err(PICKLED.to_owned());
+    }
     let file = SafeTensors::deserialize(bytes)
         .map_err(|error| format!("it is damaged or no safetensors file ({error})"))?;
     file.iter()
@@ -18,6 +21,15 @@ pub(super) fn tensors(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, String> 
             Some(Ok((name.to_owned(), Tensor { shape, data })))
         })
         .collect()
+}
+
+/// What to do about a file of PyTorch, which can run any code where it is read.
+const PICKLED: &str = "it is a file of PyTorch (.pth, .pt), not of safetensors; convert it: python3 -c 'import torch, safetensors.torch as s; \
+                       s.save_file({k: v.contiguous() for k, v in torch.load(\"NAME.pth\", weights_only=True).items()}, \"NAME.safetensors\")'";
+
+/// Whether a file begins as PyTorch's do: as a zip archive, or as a pickle of protocol 2 and later.
+fn is_pickled(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"PK\x03\x04") || matches!(bytes, [0x80, 2..=5, ..])
 }
 
 fn floats(view: &TensorView<'_>) -> Option<Vec<f32>> {
@@ -76,6 +88,17 @@ mod tests {
         );
         for tensor in read.values() {
             assert_eq!((&*tensor.shape, tensor.data.as_slice()), (&[2][..], &numbers[..]));
+        }
+    }
+
+    #[test]
+    fn a_file_of_pytorch_is_told_from_a_damaged_one() {
+        for bytes in [&b"PK\x03\x04archive/data.pkl"[..], b"\x80\x02\x8a\x0al\xfc"] {
+            let reason = tensors(bytes).expect_err("no safetensors");
+            assert!(
+                reason.contains("PyTorch") && reason.contains("save_file"),
+                "{reason}"
+            );
         }
     }
 

@@ -12,6 +12,8 @@ use prometheus_client::{
 use crate::{
     cache,
     pipeline::{Engine, Histogram, Reading},
+    service::{Refusal, Traffic},
+    telemetry,
 };
 
 /// What a metric is, and where its value comes from.
@@ -28,6 +30,18 @@ enum Source {
     CacheGauge(Tier, fn(&cache::Stats) -> u64),
     /// Goes up and down; of the server.
     ServerGauge(fn(&Engine) -> u64),
+    /// Grows only; of the process.
+    ServerCounter(fn() -> u64),
+    /// Goes up and down; of the connections.
+    TrafficGauge(fn(&Traffic) -> u64),
+    /// Grows only; of the connections.
+    TrafficCounter(fn(&Traffic) -> u64),
+    /// Grows only; of each reason to refuse.
+    Refusals,
+    /// Goes up; of each dataset.
+    Quarantined,
+    /// Goes up and down; of each client that has some.
+    ClientStreams,
 }
 
 /// Of which cache.
@@ -38,8 +52,11 @@ enum Tier {
 }
 
 /// Name, meaning, and source. Counters are shown with `_total` behind their names.
-const METRICS: [(&str, &str, Source); 30] = {
-    use Source::{CacheCounter, CacheGauge, Counter, Gauge, Histogram, ServerGauge};
+const METRICS: [(&str, &str, Source); 36] = {
+    use Source::{
+        CacheCounter, CacheGauge, ClientStreams, Counter, Gauge, Histogram, Quarantined, Refusals,
+        ServerCounter, ServerGauge, TrafficCounter, TrafficGauge,
+    };
     use Tier::{Files, Images};
     [
         ("equibatch_streams", "Streams open now", Gauge(|r| r.open as f64)),
@@ -188,20 +205,50 @@ const METRICS: [(&str, &str, Source); 30] = {
             "Streams that wait for a worker",
             ServerGauge(|engine| engine.queued_streams() as u64),
         ),
+        (
+            "equibatch_quarantined_files",
+            "Files that are never served, found at the scan or later",
+            Quarantined,
+        ),
+        (
+            "equibatch_connections",
+            "Connections open now",
+            TrafficGauge(Traffic::connections),
+        ),
+        (
+            "equibatch_connections_opened",
+            "Connections accepted",
+            TrafficCounter(Traffic::connections_opened),
+        ),
+        (
+            "equibatch_refusals",
+            "Connections and requests that were refused",
+            Refusals,
+        ),
+        (
+            "equibatch_log_lines_dropped",
+            "Lines of the log that were dropped because nobody read them in time",
+            ServerCounter(telemetry::dropped_lines),
+        ),
+        (
+            "equibatch_client_streams",
+            "Streams open now of each client, the 32 with the most of them by name",
+            ClientStreams,
+        ),
     ]
 };
 
 /// Everything, as text.
-pub(super) fn text(engine: &Engine) -> String {
+pub(super) fn text(engine: &Engine, traffic: &Traffic) -> String {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Figures(engine.clone())));
+    registry.register_collector(Box::new(Figures(engine.clone(), traffic.clone())));
     let mut out = String::new();
     text::encode(&mut out, &registry).expect("a string takes everything");
     out
 }
 
 #[derive(Debug)]
-struct Figures(Engine);
+struct Figures(Engine, Traffic);
 
 impl Collector for Figures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -210,7 +257,7 @@ impl Collector for Figures {
             Tier::Images => &images,
             Tier::Files => &files,
         };
-        let datasets = self.0.datasets().iter();
+        let datasets = self.0.datasets().into_iter();
         let readings: Vec<_> = datasets
             .map(|served| {
                 (
@@ -225,6 +272,29 @@ impl Collector for Figures {
                 Source::CacheCounter(tier, value) => count(&mut metric, value(stats(tier)) as f64)?,
                 Source::CacheGauge(tier, value) => metric.encode_gauge(&value(stats(tier)))?,
                 Source::ServerGauge(value) => metric.encode_gauge(&value(&self.0))?,
+                Source::ServerCounter(value) => count(&mut metric, value() as f64)?,
+                Source::TrafficGauge(value) => metric.encode_gauge(&value(&self.1))?,
+                Source::TrafficCounter(value) => count(&mut metric, value(&self.1) as f64)?,
+                Source::Quarantined => {
+                    for served in self.0.datasets() {
+                        let labels = [("dataset", served.dataset().name.as_str())];
+                        let files = served.quarantined_files() as u64;
+                        metric.encode_family(&labels)?.encode_gauge(&files)?;
+                    }
+                }
+                Source::Refusals => {
+                    for refusal in Refusal::ALL {
+                        let value = self.1.refusals(refusal) as f64;
+                        count(&mut metric.encode_family(&[("reason", refusal.name())])?, value)?;
+                    }
+                }
+                Source::ClientStreams => {
+                    for (client, streams) in self.1.streams_by_client() {
+                        metric
+                            .encode_family(&[("client", client.as_str())])?
+                            .encode_gauge(&streams)?;
+                    }
+                }
                 Source::Counter(_) | Source::Gauge(_) | Source::Histogram(_) => {
                     for (labels, reading) in &readings {
                         source.encode(reading, metric.encode_family(labels)?)?;
@@ -239,8 +309,17 @@ impl Collector for Figures {
 impl Source {
     fn kind(&self) -> MetricType {
         match self {
-            Self::Counter(_) | Self::CacheCounter(..) => MetricType::Counter,
-            Self::Gauge(_) | Self::CacheGauge(..) | Self::ServerGauge(_) => MetricType::Gauge,
+            Self::Counter(_)
+            | Self::CacheCounter(..)
+            | Self::ServerCounter(_)
+            | Self::TrafficCounter(_)
+            | Self::Refusals => MetricType::Counter,
+            Self::Gauge(_)
+            | Self::CacheGauge(..)
+            | Self::ServerGauge(_)
+            | Self::TrafficGauge(_)
+            | Self::Quarantined
+            | Self::ClientStreams => MetricType::Gauge,
             Self::Histogram(_) => MetricType::Histogram,
         }
     }
@@ -257,7 +336,7 @@ impl Source {
                 let count = histogram.counts().iter().sum();
                 metric.encode_histogram::<NoLabelSet>(histogram.sum().as_secs_f64(), count, &classes, None)
             }
-            Self::CacheCounter(..) | Self::CacheGauge(..) | Self::ServerGauge(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 }

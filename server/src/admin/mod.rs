@@ -3,9 +3,10 @@
 //! | path | answer |
 //! |---|---|
 //! | `/healthz` | 200 while the process works |
-//! | `/readyz` | 200 while it serves; 503 while datasets are scanned and while it stops |
-//! | `/metrics` | the metrics, for Prometheus; none before datasets are scanned |
+//! | `/readyz` | 200 while it serves; 503 while datasets are scanned, with the progress, and while it stops |
+//! | `/metrics` | the metrics, for Prometheus; of datasets that are scanned |
 
+mod listener;
 mod metrics;
 
 use std::{
@@ -24,7 +25,9 @@ use axum::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::pipeline::Engine;
+use self::listener::Bounded;
+pub use self::listener::CONNECTIONS;
+use crate::{pipeline::Engine, service::Traffic};
 
 /// The form of the metrics, as HTTP names it.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -36,10 +39,20 @@ pub struct Admin(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     engine: OnceLock<Engine>,
+    traffic: Traffic,
     stopping: CancellationToken,
 }
 
 impl Admin {
+    /// Answers about `traffic`, too.
+    #[must_use]
+    pub fn of(traffic: Traffic) -> Self {
+        Self(Arc::new(Shared {
+            traffic,
+            ..Shared::default()
+        }))
+    }
+
     /// Answers from `engine` from now on.
     pub fn ready(&self, engine: Engine) {
         let _already = self.0.engine.set(engine);
@@ -61,22 +74,32 @@ impl Admin {
             .route("/readyz", get(readiness))
             .route("/metrics", get(figures))
             .with_state(self);
-        axum::serve(listener, router).into_future()
+        axum::serve(Bounded::new(listener), router).into_future()
     }
 }
 
-async fn readiness(State(admin): State<Admin>) -> (StatusCode, &'static str) {
+async fn readiness(State(admin): State<Admin>) -> (StatusCode, String) {
+    let unready = |reason: &str| (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n"));
     if admin.0.stopping.is_cancelled() {
-        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
-    } else if admin.0.engine.get().is_none() {
-        (StatusCode::SERVICE_UNAVAILABLE, "scanning datasets\n")
-    } else {
-        (StatusCode::OK, "ready\n")
+        return unready("stopping");
     }
+    let Some(engine) = admin.0.engine.get() else {
+        return unready("scanning datasets");
+    };
+    let awaited = engine.awaited();
+    if awaited.is_empty() {
+        return (StatusCode::OK, "ready\n".to_owned());
+    }
+    let awaited: Vec<String> = awaited
+        .iter()
+        .map(|(name, progress)| format!("{name}: {progress}"))
+        .collect();
+    unready(&format!("scanning datasets ({})", awaited.join(", ")))
 }
 
 async fn figures(State(admin): State<Admin>) -> impl IntoResponse {
-    let text = admin.0.engine.get().map(metrics::text);
+    let engine = admin.0.engine.get();
+    let text = engine.map(|engine| metrics::text(engine, &admin.0.traffic));
     let text = text.unwrap_or_else(|| "# EOF\n".to_owned());
     ([(CONTENT_TYPE, METRICS_TYPE)], text)
 }

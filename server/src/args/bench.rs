@@ -2,6 +2,8 @@
 
 use clap::{Args, ValueEnum};
 
+use super::value::{at_least, within};
+
 /// Options of `bench`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -19,10 +21,10 @@ pub struct Bench {
     #[arg(long, value_enum, value_name = "STAGES", value_delimiter = ',')]
     pub only: Vec<Stage>,
     /// Threads that decode and augment. Default: as many as this process may use processors.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = within(1..=1024_usize))]
     pub threads: Option<usize>,
     /// How often each measurement has its turn; figures are medians.
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least(1_usize))]
     pub rounds: usize,
     /// About how long a turn takes, in seconds. It makes one batch at least.
     #[arg(long, value_name = "SECONDS", default_value_t = 1.5)]

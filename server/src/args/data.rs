@@ -5,6 +5,7 @@ use std::{net::IpAddr, path::PathBuf};
 use clap::Args;
 
 use super::Split;
+use super::value::{at_least, within};
 
 /// How a folder is read: as `serve` would.
 #[derive(Args, Debug)]
@@ -12,8 +13,8 @@ pub struct Reading {
     /// Part of the images held out for validation, from 0 to 1, where there are no train and valid folders.
     #[arg(long, value_name = "FRACTION", default_value_t = 0.2)]
     pub valid_fraction: f64,
-    /// Seed of that choice.
-    #[arg(long, value_name = "N", default_value_t = 42)]
+    /// Seed of that choice. It is made for each image by its path, so that images that come or go move no others.
+    #[arg(long, value_name = "N", default_value_t = 42, value_parser = at_least(0_u64))]
     pub split_seed: u64,
     /// How that choice is made.
     #[arg(long, value_enum, default_value_t = Split::Stratified)]
@@ -22,7 +23,7 @@ pub struct Reading {
     #[arg(long)]
     pub ignore_orientation: bool,
     /// Threads that read and decode. Default: as many as this process may use processors.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = within(1..=1024_usize))]
     pub threads: Option<usize>,
 }
 
@@ -39,10 +40,10 @@ pub struct Stats {
     /// A folder with one folder of images per class, as for `serve --data`.
     pub dir: PathBuf,
     /// Height and width of the images that would be streamed, in pixels.
-    #[arg(long, value_name = "PIXELS", default_value_t = 224)]
+    #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = at_least(1_u32))]
     pub image_size: u32,
     /// Images in a batch that would be streamed.
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least(1_u32))]
     pub batch_size: u32,
     /// A policy to try: oversample, undersample, natural, power:X from 0 (natural) to 1 (oversample), or effective:BETA. May be given
     /// several times. Default: natural, power:0.5, oversample, undersample.
@@ -77,10 +78,10 @@ pub struct Verify {
     /// A folder with one folder of images per class, as for `serve --data`.
     pub dir: PathBuf,
     /// Short side below which an image is called tiny, in pixels.
-    #[arg(long, value_name = "PIXELS", default_value_t = 32)]
+    #[arg(long, value_name = "PIXELS", default_value_t = 32, value_parser = at_least(0_u32))]
     pub min_size: u32,
     /// Bits, of 64, in which the perceptual hashes of images that look the same may differ, from 0 to 11.
-    #[arg(long, value_name = "BITS", default_value_t = 6)]
+    #[arg(long, value_name = "BITS", default_value_t = 6, value_parser = within(0..=11_u32))]
     pub similar: u32,
     /// Look for files of equal bytes only, not for images that look the same.
     #[arg(long, conflicts_with = "similar")]
@@ -103,10 +104,10 @@ pub struct Verify {
     #[arg(long)]
     pub in_place: bool,
     /// Longest side of the images that --out and --in-place write, in pixels; larger ones are shrunk, smaller ones never enlarged.
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", value_parser = at_least(1_u32))]
     pub max_size: Option<u32>,
     /// Quality of the JPEGs that --out and --in-place write, from 1 to 100.
-    #[arg(long, value_name = "N", default_value_t = 90)]
+    #[arg(long, value_name = "N", default_value_t = 90, value_parser = within(1..=100_u8))]
     pub quality: u8,
     /// Only say what would be done.
     #[arg(long)]
@@ -141,17 +142,17 @@ pub struct Download {
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// Lines of each list that are read, empty ones not counted. Default: all.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least(0_usize))]
     pub max_pics: Option<usize>,
     /// Connections at a time.
-    #[arg(long, value_name = "N", default_value_t = 16)]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = at_least(1_usize))]
     pub jobs: usize,
     /// Of those, to the host that an address names.
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = at_least(1_usize))]
     pub per_host: usize,
     /// Further tries where the server or the network may do better, each after a longer wait. A server that asks for up to 60 seconds
     /// of rest gets them.
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = at_least(0_u32))]
     pub retries: u32,
     /// Longest time without a byte, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Which;
+use super::value::{at_least, png};
 
 /// Options of `explain`.
 #[derive(Args, Debug)]
@@ -18,13 +19,13 @@ pub struct Explain {
     /// A folder with one folder of images per class, as for `serve --data`.
     pub dir: PathBuf,
     /// One image of the batch only, from 0.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least(0_usize))]
     pub slot: Option<usize>,
     /// Print JSON, with every number.
     #[arg(long)]
     pub json: bool,
     /// Write the picture, or those of the whole batch side by side, as a PNG file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = png)]
     pub out: Option<PathBuf>,
     #[command(flatten)]
     #[allow(

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Which;
+use super::value::{png, within};
 
 /// Options of `preview`.
 #[derive(Args, Debug)]
@@ -21,16 +22,16 @@ pub struct Preview {
     #[arg(required_unless_present = "of")]
     pub dir: Option<PathBuf>,
     /// Rows of the grid, and images in a row; a batch may have fewer.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = within(1..=64_u32))]
     pub rows: u32,
     /// Show this image as it is, beside augmentations of it, with what was drawn for each.
     #[arg(long, value_name = "IMAGE", conflicts_with = "dir")]
     pub of: Option<PathBuf>,
     /// Augmentations of that image.
-    #[arg(long, value_name = "N", default_value_t = 10, requires = "of", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 10, requires = "of", value_parser = within(1..=1000_u32))]
     pub times: u32,
     /// Where to write the picture. It is shown in the terminal as well, where that can show pictures.
-    #[arg(long, value_name = "FILE", default_value = "batch.png")]
+    #[arg(long, value_name = "FILE", default_value = "batch.png", value_parser = png)]
     pub out: PathBuf,
     #[command(flatten)]
     #[allow(

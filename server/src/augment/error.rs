@@ -46,10 +46,12 @@ pub enum Error {
         other: &'static str,
     },
     /// A word that names nothing.
-    #[error("recipe has no part {name:?}: there is {known}")]
+    #[error("recipe has no part {name:?}{}: there is {known}", near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default())]
     UnknownPart {
         /// The word.
         name: String,
+        /// The part that is spelled most like it, if one is.
+        near: Option<&'static str>,
         /// All parts, presets and options, separated by commas.
         known: String,
     },

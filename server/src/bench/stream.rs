@@ -160,7 +160,7 @@ impl Serving {
         // A server that fails is noticed by its receiver.
         runtime.spawn(async move {
             let config = ServiceConfig::default();
-            let incoming = door(sockets.accept(), &config);
+            let (incoming, _accepting) = door(sockets.accept(), &config, CancellationToken::new());
             serve(engine, &config, incoming, stopped).await
         });
         Ok(Self {

@@ -1,10 +1,16 @@
 //! Who may come in, and how much room is left.
 
-use super::plan::Plan;
-use super::{Key, Want};
+use std::sync::Arc;
+
+use super::plan::{Catalog, Plan};
+use super::{Announcement, Key};
 
 /// Ended announcements that still count: train and valid of two runs. More would keep images of image sizes no longer used.
 const REMEMBERED: usize = 4;
+
+/// Catalogs that are planned for, at most, so that requests for ever other sizes cannot fill the memory with them. What is drawn from others
+/// is let in where the plan leaves room.
+const CATALOGS: usize = 32;
 
 /// The books of a cache.
 #[derive(Debug)]
@@ -15,17 +21,55 @@ pub(super) struct Ledger {
     resident: u64,
     /// Those of them that are not in the plan.
     outside: u64,
-    plan: Plan,
+    plan: Arc<Plan>,
     /// In the order in which they last ended.
     demands: Vec<Demand>,
+    /// While a plan is made: what was let in since that began.
+    since: Option<Vec<(Key, u64)>>,
 }
 
 /// What streams of one name announced.
 #[derive(Debug)]
 struct Demand {
-    name: [u8; 32],
+    announcement: Announcement,
     streams: usize,
-    wants: Vec<Want>,
+    /// `None` where there are too many.
+    catalog: Option<Arc<Catalog>>,
+}
+
+/// What becomes of images when a new plan is made.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// Images that are let go, with their bytes.
+    pub(super) let_go: Vec<(Key, u64)>,
+    /// Bytes of those outside of the plan that stay.
+    outside: u64,
+}
+
+impl Settled {
+    /// Holds `residents`, resident images with their bytes, against a new plan: those outside of it stay where it leaves room.
+    pub(super) fn new(budget: u64, plan: &Plan, mut residents: Vec<(Key, u64)>) -> Self {
+        residents.retain(|(key, _)| !plan.contains(*key));
+        let room = budget - plan.bytes;
+        let mut outside: u64 = residents.iter().map(|(_, bytes)| bytes).sum();
+        if outside <= room {
+            return Self {
+                let_go: vec![],
+                outside,
+            };
+        }
+        outside = 0;
+        residents.sort_unstable();
+        residents.retain(|(_, bytes)| {
+            let goes = outside + bytes > room;
+            outside += if goes { 0 } else { *bytes };
+            goes
+        });
+        Self {
+            let_go: residents,
+            outside,
+        }
+    }
 }
 
 impl Ledger {
@@ -35,8 +79,9 @@ impl Ledger {
             images: 0,
             resident: 0,
             outside: 0,
-            plan: Plan::default(),
+            plan: Arc::default(),
             demands: Vec::new(),
+            since: None,
         }
     }
 
@@ -48,13 +93,13 @@ impl Ledger {
         self.resident
     }
 
-    pub(super) fn is_planned(&self, key: Key) -> bool {
-        self.plan.keys.contains(&key)
+    pub(super) fn plan(&self) -> &Arc<Plan> {
+        &self.plan
     }
 
     /// Takes room for an image that is not resident yet. Returns whether there is room for it.
     pub(super) fn admit(&mut self, key: Key, bytes: u64) -> bool {
-        let is_planned = self.plan.keys.contains(&key);
+        let is_planned = self.plan.contains(key);
         // The plan's room stays free for the plan. An image larger than announced may find it short, and then stays out.
         let room = if is_planned {
             self.budget - self.resident
@@ -70,60 +115,105 @@ impl Ledger {
         if !is_planned {
             self.outside += bytes;
         }
+        if let Some(since) = &mut self.since {
+            since.push((key, bytes));
+        }
         true
     }
 
-    /// Notes that a stream begins. Returns whether that calls for a new plan.
-    pub(super) fn begin(&mut self, name: [u8; 32], wants: impl FnOnce() -> Vec<Want>) -> bool {
-        if let Some(demand) = self.demands.iter_mut().find(|demand| demand.name == name) {
-            demand.streams += 1;
-            return false;
+    /// Notes that a stream of a known name begins. Returns whether the name is known.
+    pub(super) fn join(&mut self, name: &[u8; 32]) -> bool {
+        let mut demands = self.demands.iter_mut();
+        let known = demands.find(|demand| demand.announcement.name == *name);
+        known.map(|demand| demand.streams += 1).is_some()
+    }
+
+    /// The catalog that others announced to draw from, and whether there may be one where they did not.
+    pub(super) fn catalog(&self, announcement: &Announcement) -> (Option<Arc<Catalog>>, bool) {
+        let mut of_others = self
+            .demands
+            .iter()
+            .filter(|demand| demand.announcement.source == announcement.source);
+        let known = of_others.find_map(|demand| demand.catalog.clone());
+        let mut sources: Vec<_> = self
+            .demands
+            .iter()
+            .filter(|demand| demand.catalog.is_some())
+            .map(|demand| demand.announcement.source)
+            .collect();
+        sources.sort_unstable();
+        sources.dedup();
+        (known, sources.len() < CATALOGS)
+    }
+
+    /// Notes that a first stream of its name begins, and that a plan is going to be made. Returns what to make it from.
+    pub(super) fn begin(
+        &mut self,
+        announcement: Announcement,
+        catalog: Option<Arc<Catalog>>,
+    ) -> Vec<(Arc<Catalog>, Vec<f64>)> {
+        // A newer catalog of the same source is better than an older one.
+        for demand in &mut self.demands {
+            if demand.announcement.source == announcement.source {
+                demand.catalog.clone_from(&catalog);
+            }
         }
         self.demands.push(Demand {
-            name,
+            announcement,
             streams: 1,
-            wants: wants(),
+            catalog,
         });
-        true
+        self.forget();
+        self.since = Some(vec![]);
+        let mut wanted: Vec<(Arc<Catalog>, Vec<f64>)> = vec![];
+        for demand in &self.demands {
+            let Some(catalog) = &demand.catalog else { continue };
+            let draws = &demand.announcement.draws;
+            match wanted.iter_mut().find(|(known, _)| Arc::ptr_eq(known, catalog)) {
+                Some((_, sums)) => sums.iter_mut().zip(draws).for_each(|(sum, draws)| *sum += draws),
+                None => wanted.push((Arc::clone(catalog), draws.clone())),
+            }
+        }
+        wanted
+    }
+
+    /// What was let in since [`Ledger::begin`].
+    pub(super) fn since(&self) -> &[(Key, u64)] {
+        self.since.as_deref().unwrap_or_default()
+    }
+
+    /// Goes by `plan` from now on, by which all that was resident before [`Ledger::begin`] was `settled`. Returns those let in since that there
+    /// is no room for.
+    pub(super) fn adopt(&mut self, plan: Plan, settled: &Settled) -> Vec<(Key, u64)> {
+        let room = self.budget - plan.bytes;
+        self.outside = settled.outside;
+        let mut since = self.since.take().unwrap_or_default();
+        since.retain(|&(key, bytes)| {
+            if plan.contains(key) {
+                return false;
+            }
+            let goes = self.outside + bytes > room;
+            self.outside += if goes { 0 } else { bytes };
+            goes
+        });
+        for (_, bytes) in settled.let_go.iter().chain(&since) {
+            self.images -= 1;
+            self.resident -= bytes;
+        }
+        self.plan = Arc::new(plan);
+        since
     }
 
     /// Notes that a stream ends.
     pub(super) fn end(&mut self, name: [u8; 32]) {
-        let Some(at) = self.demands.iter().position(|demand| demand.name == name) else {
+        let mut demands = self.demands.iter();
+        let Some(at) = demands.position(|demand| demand.announcement.name == name) else {
             return;
         };
         self.demands[at].streams -= 1;
         // To the end of the list: it ended last.
         let demand = self.demands.remove(at);
         self.demands.push(demand);
-    }
-
-    /// Plans for the streams that run and for those that ended last. Returns those of `residents`, all resident images with their
-    /// bytes, that there is no room for; images outside of the plan stay where there is.
-    pub(super) fn replan(&mut self, mut residents: Vec<(Key, u64)>) -> Vec<(Key, u64)> {
-        self.forget();
-        let wants = self
-            .demands
-            .iter()
-            .flat_map(|demand| demand.wants.iter().copied());
-        self.plan = Plan::new(self.budget, wants);
-        self.outside = 0;
-        residents.sort_unstable();
-        let room = self.budget - self.plan.bytes;
-        let has_no_room = |&(key, bytes): &(Key, u64)| {
-            if self.plan.keys.contains(&key) {
-                return false;
-            }
-            if self.outside + bytes > room {
-                return true;
-            }
-            self.outside += bytes;
-            false
-        };
-        residents.retain(has_no_room);
-        self.images -= residents.len() as u64;
-        self.resident -= residents.iter().map(|(_, bytes)| bytes).sum::<u64>();
-        residents
     }
 
     /// Drops all ended demands but the last ones.

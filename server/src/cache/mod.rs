@@ -8,7 +8,8 @@
 //!    as much as it saves. What is let in is decided ahead, by *plan*: each stream [registers](Cache::register) how often an epoch
 //!    draws which images and how large they are, and the images with most draws per byte that fit are let in, whenever they come. A
 //!    rare class, drawn ten times an epoch, comes before all others, and the resident set does not depend on the order of arrival.
-//!    Only a new plan lets images go, and only those that it has no room for.
+//!    Only a new plan lets images go, and only those that it has no room for. Plans are made beside the cache, which goes on by the old one
+//!    meanwhile; and what they are made from is one [`Catalog`] for all streams that draw from the same images.
 //! 3. **A decode in flight is shared** by all who want its image.
 //!
 //! Images outside of every plan are let in where the plan leaves room.
@@ -20,23 +21,23 @@
 //!
 //! No eviction: MinIO, in Mohan et al., Analyzing and Mitigating Data Stalls in DNN Training, VLDB 2021.
 
-mod budget;
 mod encoded;
 mod flight;
 mod ledger;
 mod plan;
 
-pub use budget::budget_from_cgroup;
 pub use encoded::Encoded;
-pub use plan::Want;
+pub use plan::{Catalog, Plan};
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::{DashMap, Entry};
 
 use self::flight::Flight;
-use self::ledger::Ledger;
+use self::ledger::{Ledger, Settled};
+use crate::dataset::Split;
 use crate::image::Image;
 
 /// Which image.
@@ -67,8 +68,10 @@ impl Resident for Image {
 pub struct Cache<V = Image> {
     budget: u64,
     slots: DashMap<Key, Slot<V>>,
-    // Locked when an image comes in and when a stream begins or ends, never for a hit. Always before a shard of `slots`.
+    // Locked when an image comes in and when a stream begins or ends, never for a hit, and never for long. Always before a shard of `slots`.
     ledger: Mutex<Ledger>,
+    // Held while a plan is made, which nobody waits for but others who announce something new. Always before `ledger`.
+    planning: Mutex<()>,
     hits: AtomicU64,
     shared: AtomicU64,
     misses: AtomicU64,
@@ -79,6 +82,30 @@ pub struct Cache<V = Image> {
 enum Slot<V> {
     Resident(Arc<V>),
     Pending(Arc<Flight<V>>),
+}
+
+/// What a stream is going to draw.
+#[derive(Clone, Debug)]
+pub struct Announcement {
+    /// A hash of all that the rest depends on: equal names draw the same from the same catalog.
+    pub name: [u8; 32],
+    /// What is drawn from.
+    pub source: Source,
+    /// Expected draws of each image in an epoch, by class of the catalog. Those that are not positive are not wanted.
+    pub draws: Vec<f64>,
+    /// Whether the catalog of the source may be another one than it was.
+    pub is_changed: bool,
+}
+
+/// Names what is in a [`Catalog`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Source {
+    /// Place of the dataset among all that share the cache.
+    pub dataset: u32,
+    /// Part of the dataset.
+    pub split: Split,
+    /// Short side that its images are shrunk to; `None` as decoded.
+    pub short_side: Option<u32>,
 }
 
 /// What happened so far, and what is there now.
@@ -108,6 +135,7 @@ impl<V: Resident> Cache<V> {
             budget,
             slots: DashMap::new(),
             ledger: Mutex::new(Ledger::new(budget)),
+            planning: Mutex::default(),
             hits: AtomicU64::new(0),
             shared: AtomicU64::new(0),
             misses: AtomicU64::new(0),
@@ -121,23 +149,57 @@ impl<V: Resident> Cache<V> {
         self.budget
     }
 
-    /// Announces what a stream is going to draw, for as long as the result lives. Streams that draw the same have the same `name`,
-    /// a hash of what their wants depend on; `wants` is called for a name not known, and must not ask this cache for anything. A few that
-    /// ended last are remembered, so that training and validation in turn do not push out each other's images.
+    /// Announces what a stream is going to draw, for as long as the result lives. `catalog` is called where nobody announced to draw from the
+    /// same source, or the announcement is that of changed contents. A few announcements that ended last are remembered, so that training and
+    /// validation in turn do not push out each other's images.
     ///
-    /// Takes time in proportion to the images wanted where the name is new.
-    pub fn register(self: &Arc<Self>, name: [u8; 32], wants: impl FnOnce() -> Vec<Want>) -> Registration<V> {
-        let mut ledger = self.ledger();
-        if ledger.begin(name, wants) {
-            let let_go = ledger.replan(self.residents());
-            for (key, _) in &let_go {
-                self.slots.remove(key);
-            }
-        }
-        drop(ledger);
-        Registration {
+    /// Takes time in proportion to the images in the catalogs where the name is new. Those who look for images meanwhile do not wait.
+    pub fn register(
+        self: &Arc<Self>,
+        announcement: Announcement,
+        catalog: impl FnOnce() -> Catalog,
+    ) -> Registration<V> {
+        let registration = Registration {
             cache: Arc::clone(self),
-            name,
+            name: announcement.name,
+        };
+        if self.ledger().join(&announcement.name) {
+            return registration;
+        }
+        let planning = self.planning.lock().unwrap_or_else(PoisonError::into_inner);
+        // Somebody else may have announced the same meanwhile.
+        let mut ledger = self.ledger();
+        if ledger.join(&announcement.name) {
+            return registration;
+        }
+        let (known, has_room) = ledger.catalog(&announcement);
+        drop(ledger);
+        let is_needed = known.is_none() || announcement.is_changed;
+        let catalog = if is_needed && (known.is_some() || has_room) {
+            Some(Arc::new(catalog()))
+        } else {
+            known
+        };
+        let catalogs = self.ledger().begin(announcement, catalog);
+        self.replan(&catalogs);
+        drop(planning);
+        registration
+    }
+
+    /// Plans for `catalogs`, and lets go what there is no room for.
+    fn replan(&self, catalogs: &[(Arc<Catalog>, Vec<f64>)]) {
+        let plan = Plan::new(self.budget, catalogs);
+        let mut residents = self.residents();
+        let recent: HashSet<Key> = self.ledger().since().iter().map(|(key, _)| *key).collect();
+        residents.retain(|(key, _)| !recent.contains(key));
+        let settled = Settled::new(self.budget, &plan, residents);
+        // Out of memory first, and out of the books then: the budget is hard.
+        for (key, _) in &settled.let_go {
+            self.slots.remove(key);
+        }
+        let mut ledger = self.ledger();
+        for (key, _) in ledger.adopt(plan, &settled) {
+            self.slots.remove(&key);
         }
     }
 
@@ -172,15 +234,13 @@ impl<V: Resident> Cache<V> {
     /// Whether there is room for `key` in the plan, so that it is made once.
     #[must_use]
     pub fn is_planned(&self, key: Key) -> bool {
-        self.ledger().is_planned(key)
+        self.ledger().plan().contains(key)
     }
 
-    /// Those of `wants` that the plan has no room for.
+    /// The images that there is room for.
     #[must_use]
-    pub fn left_out(&self, mut wants: Vec<Want>) -> Vec<Want> {
-        let ledger = self.ledger();
-        wants.retain(|want| !ledger.is_planned(want.key));
-        wants
+    pub fn plan(&self) -> Arc<Plan> {
+        Arc::clone(self.ledger().plan())
     }
 
     /// What happened so far.

@@ -1,52 +1,232 @@
 //! Which images are worth their bytes.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap},
+    sync::Arc,
+};
 
 use super::Key;
 
-/// An image that a stream is going to draw.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Want {
-    /// Which.
-    pub key: Key,
-    /// Expected draws per epoch. One that is not positive is not wanted.
-    pub draws: f64,
-    /// Bytes of its pixels, as [`Image::byte_size`](crate::image::Image::byte_size) counts them.
-    pub bytes: u64,
+/// Images between two sums of bytes.
+const BLOCK: usize = 64;
+
+/// After so many images that do not fit, no other one is tried.
+const MISSES: usize = 1024;
+
+/// What streams can draw from: the images of a split at one size, by class. Shared by all streams that draw from it, whatever their
+/// proportions; takes about 8 bytes an image.
+#[derive(Debug)]
+pub struct Catalog {
+    dataset: u32,
+    short_side: Option<u32>,
+    classes: Box<[Class]>,
 }
 
-/// The images that are let in.
+/// The images of a class, the smallest first.
+#[derive(Debug)]
+struct Class {
+    images: Box<[Entry]>,
+    /// Bytes of the images before each [`BLOCK`].
+    sums: Box<[u64]>,
+    bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    bytes: u32,
+    sample: u32,
+}
+
+impl Catalog {
+    /// Of the images of these samples, with the bytes of memory that each takes, by class.
+    #[must_use]
+    pub fn new(
+        dataset: u32,
+        short_side: Option<u32>,
+        classes: impl IntoIterator<Item = impl IntoIterator<Item = (u32, u64)>>,
+    ) -> Self {
+        let entry = |(sample, bytes)| Entry {
+            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
+            sample,
+        };
+        let class = |images: Vec<Entry>| {
+            let mut bytes = 0;
+            let sums = images.chunks(BLOCK).map(|block| {
+                let before = bytes;
+                bytes += block.iter().map(|image| u64::from(image.bytes)).sum::<u64>();
+                before
+            });
+            Class {
+                sums: sums.collect(),
+                images: images.into(),
+                bytes,
+            }
+        };
+        let classes = classes.into_iter().map(|images| {
+            let mut images: Vec<Entry> = images.into_iter().map(entry).collect();
+            images.sort_unstable();
+            class(images)
+        });
+        Self {
+            dataset,
+            short_side,
+            classes: classes.collect(),
+        }
+    }
+}
+
+impl Class {
+    /// Bytes of the first `count` images.
+    fn bytes_of(&self, count: usize) -> u64 {
+        if count == self.images.len() {
+            return self.bytes;
+        }
+        let block = count / BLOCK;
+        let rest = &self.images[block * BLOCK..count];
+        self.sums[block] + rest.iter().map(|image| u64::from(image.bytes)).sum::<u64>()
+    }
+}
+
+/// A class that is drawn from.
+struct Drawn<'a> {
+    catalog: &'a Catalog,
+    class: &'a Class,
+    /// Of each image, in an epoch of all streams together.
+    draws: f64,
+}
+
+impl Drawn<'_> {
+    /// Draws per byte of the image at `index`.
+    fn density(&self, index: usize) -> f64 {
+        self.draws / f64::from(self.class.images[index].bytes)
+    }
+
+    /// How many images have this density or more: the first ones.
+    fn count(&self, density: f64) -> usize {
+        let images = &self.class.images;
+        if self.density(images.len() - 1) >= density {
+            return images.len();
+        }
+        if self.density(0) < density {
+            return 0;
+        }
+        images.partition_point(|image| self.draws / f64::from(image.bytes) >= density)
+    }
+
+    fn key(&self, index: usize) -> Key {
+        Key {
+            dataset: self.catalog.dataset,
+            sample: self.class.images[index].sample,
+            short_side: self.catalog.short_side,
+        }
+    }
+}
+
+/// The images that are let in: a bit for each image of each catalog.
 #[derive(Debug, Default)]
-pub(super) struct Plan {
-    pub(super) keys: HashSet<Key>,
+pub struct Plan {
+    /// By dataset and short side; the number of a bit is that of the sample.
+    bits: HashMap<(u32, Option<u32>), Vec<u64>>,
     /// Sum of their announced bytes; at most the budget.
     pub(super) bytes: u64,
 }
 
 impl Plan {
-    /// Of `wants`, in order of draws per byte, then of keys, each image that still fits `budget`. Wants for the same image add up.
+    /// Of the images in `catalogs`, in order of draws per byte, then of keys, each that still fits `budget`. With each catalog come the draws
+    /// of an image of each of its classes in an epoch; an image whose draws are not positive is not wanted.
     ///
     /// # Determinism
     ///
-    /// A function of the budget and the set of wants, whatever their order, as far as sums of draws are exact.
-    pub(super) fn new(budget: u64, wants: impl Iterator<Item = Want>) -> Self {
-        let mut merged: HashMap<Key, Want> = HashMap::new();
-        for want in wants.filter(|want| want.draws > 0.0) {
-            let sum = merged.entry(want.key).or_insert(Want { draws: 0.0, ..want });
-            sum.draws += want.draws;
-            sum.bytes = sum.bytes.max(want.bytes);
+    /// A function of the budget and the set of catalogs, whatever their order, as far as sums of draws are exact.
+    pub(super) fn new(budget: u64, catalogs: &[(Arc<Catalog>, Vec<f64>)]) -> Self {
+        let classes = catalogs.iter().flat_map(|(catalog, draws)| {
+            let classes = catalog.classes.iter().zip(draws);
+            classes.map(move |(class, &draws)| Drawn {
+                catalog,
+                class,
+                draws,
+            })
+        });
+        let wanted = |drawn: &Drawn<'_>| drawn.draws > 0.0 && !drawn.class.images.is_empty();
+        let classes: Vec<Drawn<'_>> = classes.filter(wanted).collect();
+        let bytes = |density: f64| -> u64 {
+            let of_class = |drawn: &Drawn<'_>| drawn.class.bytes_of(drawn.count(density));
+            classes.iter().map(of_class).sum()
+        };
+        // The least density of which all images fit, by its bits, which are ordered as positive numbers are.
+        let (mut none, mut all) = (0, f64::INFINITY.to_bits());
+        if bytes(0.0) <= budget {
+            all = 0;
         }
-        let mut ranked: Vec<Want> = merged.into_values().collect();
-        let density = |want: &Want| want.draws / want.bytes as f64;
-        ranked.sort_unstable_by(|a, b| density(b).total_cmp(&density(a)).then(a.key.cmp(&b.key)));
-        let mut plan = Self::default();
-        for want in ranked {
-            if want.bytes <= budget - plan.bytes {
-                plan.bytes += want.bytes;
-                plan.keys.insert(want.key);
+        while none + 1 < all {
+            let middle = none.midpoint(all);
+            if bytes(f64::from_bits(middle)) <= budget {
+                all = middle;
+            } else {
+                none = middle;
             }
         }
+        let mut plan = Self::default();
+        let counts: Vec<usize> = classes
+            .iter()
+            .map(|drawn| drawn.count(f64::from_bits(all)))
+            .collect();
+        for (drawn, &count) in classes.iter().zip(&counts) {
+            (0..count).for_each(|index| plan.take(drawn, index));
+        }
+        plan.fill(budget, &classes, counts);
         plan
+    }
+
+    /// Takes of the images behind `next` of each class, in order, those that still fit.
+    fn fill(&mut self, budget: u64, classes: &[Drawn<'_>], mut next: Vec<usize>) {
+        // By density, whose bits are ordered as positive numbers are, and then by key.
+        let place = |class: usize, index: usize| {
+            let drawn = &classes[class];
+            let is_there = index < drawn.class.images.len();
+            is_there.then(|| (drawn.density(index).to_bits(), Reverse(drawn.key(index)), class))
+        };
+        let first = next.iter().enumerate();
+        let mut front: BinaryHeap<_> = first.filter_map(|(class, &index)| place(class, index)).collect();
+        let mut misses = 0;
+        while misses < MISSES
+            && let Some((_, _, class)) = front.pop()
+        {
+            let (drawn, index) = (&classes[class], next[class]);
+            if u64::from(drawn.class.images[index].bytes) <= budget.saturating_sub(self.bytes) {
+                self.take(drawn, index);
+            } else {
+                misses += 1;
+            }
+            next[class] += 1;
+            front.extend(place(class, next[class]));
+        }
+    }
+
+    fn take(&mut self, drawn: &Drawn<'_>, index: usize) {
+        let Entry { bytes, sample } = drawn.class.images[index];
+        let Catalog {
+            dataset, short_side, ..
+        } = *drawn.catalog;
+        let bits = self.bits.entry((dataset, short_side)).or_default();
+        let (word, bit) = (sample as usize / 64, 1 << (sample % 64));
+        if bits.len() <= word {
+            bits.resize(word + 1, 0);
+        }
+        // An image of two catalogs takes its bytes once.
+        if bits[word] & bit == 0 {
+            bits[word] |= bit;
+            self.bytes += u64::from(bytes);
+        }
+    }
+
+    /// Whether an image is let in.
+    #[must_use]
+    pub fn contains(&self, key: Key) -> bool {
+        let bits = self.bits.get(&(key.dataset, key.short_side));
+        let word = bits.and_then(|bits| bits.get(key.sample as usize / 64));
+        word.is_some_and(|word| word & (1 << (key.sample % 64)) != 0)
     }
 }
 
@@ -56,50 +236,66 @@ mod tests {
 
     use super::*;
 
-    fn want(sample: u32, draws: f64, bytes: u64) -> Want {
-        Want {
-            key: Key {
-                dataset: 0,
-                sample,
-                short_side: None,
-            },
-            draws,
-            bytes,
-        }
+    /// A class of its own for each of these images: its number, its draws and its bytes.
+    fn catalog(images: &[(u32, f64, u64)]) -> (Arc<Catalog>, Vec<f64>) {
+        let classes = images.iter().map(|&(sample, _, bytes)| [(sample, bytes)]);
+        let draws = images.iter().map(|&(_, draws, _)| draws).collect();
+        (Arc::new(Catalog::new(0, None, classes)), draws)
     }
 
     fn samples(plan: &Plan) -> Vec<u32> {
-        let mut samples: Vec<u32> = plan.keys.iter().map(|key| key.sample).collect();
-        samples.sort_unstable();
-        samples
+        let key = |sample| Key {
+            dataset: 0,
+            sample,
+            short_side: None,
+        };
+        (0..1000).filter(|&sample| plan.contains(key(sample))).collect()
     }
 
     #[test]
     fn the_rare_class_comes_first_then_small_images_then_low_ids() {
-        let wants = [
-            want(0, 1.0, 100),
-            want(1, 1.0, 50),
-            want(2, 1.0, 50),
-            want(3, 10.0, 100),
-            want(4, 1.0, 50),
+        let images = [
+            (0, 1.0, 100),
+            (1, 1.0, 50),
+            (2, 1.0, 50),
+            (3, 10.0, 100),
+            (4, 1.0, 50),
         ];
-        let plan = |budget| samples(&Plan::new(budget, wants.into_iter()));
-        assert_eq!(plan(99), [1]);
-        assert_eq!(plan(100), [3]);
-        assert_eq!(plan(200), [1, 2, 3]);
-        assert_eq!(plan(1000), [0, 1, 2, 3, 4]);
+        let common = (0..5).filter(|&sample| sample != 3).map(|sample| {
+            let (_, _, bytes) = images[sample];
+            (sample as u32, bytes)
+        });
+        let by_class = Catalog::new(0, None, [common.collect::<Vec<_>>(), vec![(3, 100)]]);
+        for catalog in [catalog(&images), (Arc::new(by_class), vec![1.0, 10.0])] {
+            let plan = |budget| samples(&Plan::new(budget, std::slice::from_ref(&catalog)));
+            assert_eq!(plan(99), [1]);
+            assert_eq!(plan(100), [3]);
+            assert_eq!(plan(200), [1, 2, 3]);
+            assert_eq!(plan(1000), [0, 1, 2, 3, 4]);
+        }
     }
 
     #[test]
     fn what_is_never_drawn_is_not_let_in() {
-        let wants = [want(0, 0.0, 1), want(1, f64::NAN, 1), want(2, -1.0, 1)];
-        assert!(samples(&Plan::new(10, wants.into_iter())).is_empty());
+        let images = [(0, 0.0, 1), (1, f64::NAN, 1), (2, -1.0, 1)];
+        assert!(samples(&Plan::new(10, &[catalog(&images)])).is_empty());
     }
 
     #[test]
-    fn wants_of_several_streams_add_up() {
-        let wants = [want(0, 2.0, 10), want(1, 1.5, 10), want(1, 1.5, 10)];
-        assert_eq!(samples(&Plan::new(10, wants.into_iter())), [1]);
+    fn an_image_of_two_catalogs_takes_its_bytes_once() {
+        let plan = Plan::new(
+            100,
+            &[catalog(&[(0, 2.0, 10)]), catalog(&[(0, 1.0, 10), (1, 1.0, 10)])],
+        );
+        assert_eq!((samples(&plan), plan.bytes), (vec![0, 1], 20));
+    }
+
+    #[test]
+    fn of_many_alike_as_many_are_let_in_as_fit() {
+        let images = (0..900).map(|sample| (sample, 7));
+        let catalog = (Arc::new(Catalog::new(0, None, [images])), vec![1.0]);
+        let plan = Plan::new(7 * 400 + 6, &[catalog]);
+        assert_eq!(samples(&plan), (0..400).collect::<Vec<_>>());
     }
 
     proptest! {
@@ -107,20 +303,20 @@ mod tests {
         fn the_plan_fits_and_does_not_depend_on_the_order(
             sizes in prop::collection::vec((1u64..200, 1u32..20), 0..60), budget in 0u64..3000, turn: prop::sample::Index,
         ) {
-            let mut wants: Vec<Want> =
-                (0..).zip(&sizes).map(|(i, &(bytes, draws))| want(i, f64::from(draws), bytes)).collect();
-            let plan = Plan::new(budget, wants.iter().copied());
+            let mut images: Vec<(u32, f64, u64)> =
+                (0..).zip(&sizes).map(|(i, &(bytes, draws))| (i, f64::from(draws), bytes)).collect();
+            let plan = Plan::new(budget, &[catalog(&images)]);
             let bytes: u64 = samples(&plan).iter().map(|&i| sizes[i as usize].0).sum();
             prop_assert!(bytes == plan.bytes && bytes <= budget);
             // Nothing left out would still fit.
             for (i, &(bytes, _)) in (0..).zip(&sizes) {
                 prop_assert!(samples(&plan).contains(&i) || bytes > budget - plan.bytes);
             }
-            if !wants.is_empty() {
-                let turn = turn.index(wants.len());
-                wants.rotate_left(turn);
+            if !images.is_empty() {
+                let turn = turn.index(images.len());
+                images.rotate_left(turn);
             }
-            prop_assert_eq!(samples(&Plan::new(budget, wants.into_iter())), samples(&plan));
+            prop_assert_eq!(samples(&Plan::new(budget, &[catalog(&images)])), samples(&plan));
         }
     }
 }

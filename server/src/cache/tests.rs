@@ -35,12 +35,32 @@ fn get(cache: &Cache, sample: u32, bytes: u64) -> Arc<Image> {
         .unwrap()
 }
 
+/// An image that is wanted: its number, its draws and its bytes.
+type Want = (u32, f64, u64);
+
 fn want(sample: u32, draws: f64, bytes: u64) -> Want {
-    Want {
-        key: key(sample),
-        draws,
-        bytes,
-    }
+    (sample, draws, bytes)
+}
+
+/// Each image a class of its own.
+fn catalog(wants: &[Want]) -> Catalog {
+    let classes = wants.iter().map(|&(sample, _, bytes)| [(sample, bytes)]);
+    Catalog::new(0, Some(256), classes)
+}
+
+fn register(cache: &Arc<Cache>, name: u8, wants: &[Want]) -> Registration {
+    let announcement = Announcement {
+        name: [name; 32],
+        // Of its own for each name.
+        source: Source {
+            dataset: u32::from(name),
+            split: Split::Train,
+            short_side: None,
+        },
+        draws: wants.iter().map(|(_, draws, _)| *draws).collect(),
+        is_changed: false,
+    };
+    cache.register(announcement, || catalog(wants))
 }
 
 fn resident(cache: &Cache) -> Vec<u32> {
@@ -207,7 +227,7 @@ fn a_plan_decides_who_comes_in_whatever_comes_first() {
         (0..20).map(|i| i * 7 % 20).collect(),
     ] {
         let cache = Arc::new(Cache::new(98 * 6 + 50));
-        let registration = cache.register([1; 32], || wants.clone());
+        let registration = register(&cache, 1, &wants);
         for sample in order {
             get(&cache, sample, 98);
         }
@@ -220,7 +240,7 @@ fn a_plan_decides_who_comes_in_whatever_comes_first() {
 #[test]
 fn images_outside_of_the_plan_get_the_room_that_it_leaves() {
     let cache = Arc::new(Cache::new(98 * 3));
-    let _registration = cache.register([1; 32], || vec![want(0, 1.0, 98), want(1, 1.0, 98)]);
+    let _registration = register(&cache, 1, &[want(0, 1.0, 98), want(1, 1.0, 98)]);
     for sample in [9, 8, 1, 0] {
         get(&cache, sample, 98);
     }
@@ -230,11 +250,11 @@ fn images_outside_of_the_plan_get_the_room_that_it_leaves() {
 #[test]
 fn a_new_plan_lets_go_only_what_it_has_no_room_for() {
     let cache = Arc::new(Cache::new(98 * 4));
-    let first = cache.register([1; 32], || (0..4).map(|i| want(i, 1.0, 98)).collect());
+    let first = register(&cache, 1, &[0, 1, 2, 3].map(|i| want(i, 1.0, 98)));
     for sample in 0..4 {
         get(&cache, sample, 98);
     }
-    let second = cache.register([2; 32], || vec![want(10, 5.0, 98), want(11, 5.0, 98)]);
+    let second = register(&cache, 2, &[want(10, 5.0, 98), want(11, 5.0, 98)]);
     assert_eq!(resident(&cache), [0, 1]);
     assert_books(&cache);
     get(&cache, 11, 98);
@@ -248,13 +268,13 @@ fn a_new_plan_lets_go_only_what_it_has_no_room_for() {
 #[test]
 fn training_and_validation_in_turn_share_one_plan() {
     let cache = Arc::new(Cache::new(98 * 3));
-    let train = || (0..3).map(|i| want(i, 2.0, 98)).collect();
-    let valid = || (10..13).map(|i| want(i, 1.0, 98)).collect();
+    let train = [0, 1, 2].map(|i| want(i, 2.0, 98));
+    let valid = [10, 11, 12].map(|i| want(i, 1.0, 98));
     for epoch in 0..3 {
-        let stream = cache.register([1; 32], train);
+        let stream = register(&cache, 1, &train);
         (0..3).for_each(|sample| drop(get(&cache, sample, 98)));
         drop(stream);
-        let stream = cache.register([2; 32], valid);
+        let stream = register(&cache, 2, &valid);
         (10..13).for_each(|sample| drop(get(&cache, sample, 98)));
         drop(stream);
         assert_eq!(resident(&cache), [0, 1, 2], "epoch {epoch}");
@@ -266,9 +286,8 @@ fn training_and_validation_in_turn_share_one_plan() {
 fn announcements_that_ended_long_ago_are_forgotten() {
     let cache = Arc::new(Cache::new(98));
     for run in 0..7 {
-        drop(cache.register([run; 32], || {
-            vec![want(u32::from(run), 100.0 - f64::from(run), 98)]
-        }));
+        let wants = [want(u32::from(run), 100.0 - f64::from(run), 98)];
+        drop(register(&cache, run, &wants));
         get(&cache, u32::from(run), 98);
     }
     // Runs 2 to 5 are remembered beside run 6, and 2 drew most.
@@ -280,7 +299,7 @@ fn announcements_that_ended_long_ago_are_forgotten() {
 #[test]
 fn an_image_larger_than_announced_does_not_break_the_budget() {
     let cache = Arc::new(Cache::new(200));
-    let _registration = cache.register([1; 32], || vec![want(0, 1.0, 98), want(1, 1.0, 98)]);
+    let _registration = register(&cache, 1, &[want(0, 1.0, 98), want(1, 1.0, 98)]);
     get(&cache, 0, 152);
     get(&cache, 1, 98);
     assert_eq!(resident(&cache), [0]);
@@ -293,28 +312,24 @@ fn many_threads_end_with_the_planned_images() {
         .map(|i| want(i, f64::from(1 + i % 5), possible(50 + u64::from(i))))
         .collect();
     let cache = Arc::new(Cache::new(2000));
-    let _registration = cache.register([1; 32], || wants.clone());
-    let expected = plan::Plan::new(2000, wants.iter().copied());
+    let _registration = register(&cache, 1, &wants);
+    let draws = wants.iter().map(|(_, draws, _)| *draws).collect();
+    let expected = Plan::new(2000, &[(Arc::new(catalog(&wants)), draws)]);
     thread::scope(|scope| {
         for thread in 0..8 {
             let (cache, wants) = (&cache, &wants);
             scope.spawn(move || {
                 for i in 0..640 {
-                    let want = wants[(i * (2 * thread + 1) + thread) % 64];
-                    let image = get(cache, want.key.sample, want.bytes);
-                    assert_eq!(image.pixels()[0], want.key.sample as u8);
+                    let (sample, _, bytes) = wants[(i * (2 * thread + 1) + thread) % 64];
+                    let image = get(cache, sample, bytes);
+                    assert_eq!(image.pixels()[0], sample as u8);
                     assert!(cache.stats().bytes <= 2000);
                 }
             });
         }
     });
     assert_books(&cache);
-    assert!(
-        cache
-            .residents()
-            .iter()
-            .all(|(key, _)| expected.keys.contains(key))
-    );
+    assert!(cache.residents().iter().all(|(key, _)| expected.contains(*key)));
     assert_eq!(cache.stats().bytes, expected.bytes);
 }
 
@@ -329,8 +344,8 @@ proptest! {
         for (sample, bytes, action) in steps {
             match action {
                 0 => {
-                    let wants = (0..sample).map(|i| want(i, f64::from(1 + i % 3), possible(bytes))).collect();
-                    open.push(cache.register([sample as u8; 32], || wants));
+                    let wants: Vec<Want> = (0..sample).map(|i| want(i, f64::from(1 + i % 3), possible(bytes))).collect();
+                    open.push(register(&cache, sample as u8, &wants));
                 }
                 1 => drop(open.pop()),
                 2 => {

@@ -28,11 +28,11 @@ use std::{
     path::Path,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use equibatch_server::{
     args::{Reading, Which},
     dataset::{self, Dataset, ScanOptions},
-    pipeline::{Engine, EngineConfig, Error, Explained, StreamSpec},
+    pipeline::{Engine, EngineConfig, Error, Explained, ResumeError, StreamSpec},
 };
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::Serialize;
@@ -59,6 +59,10 @@ fn look(dir: &Path, which: &Which) -> Result<(StreamSpec, Vec<Explained>), Failu
     let engine = Engine::new(config, vec![dataset]).map_err(|error| SYSTEM.failure(error))?;
     let batch = engine.explain(spec.clone()).map_err(|error| match error {
         Error::NoReadableImage { .. } => INPUT.failure(error),
+        Error::Resume(ResumeError::BeyondEnd { step, steps, .. }) => USAGE.failure(anyhow!(
+            "--step {step}: it must be from 0 to {}",
+            steps.saturating_sub(1)
+        )),
         _ => USAGE.failure(error),
     })?;
     Ok((spec, batch))

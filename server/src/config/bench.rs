@@ -28,7 +28,7 @@ impl TryFrom<&args::Bench> for bench::Options {
             } else {
                 only
             },
-            threads: threads(args.threads)?.unwrap_or(EngineConfig::default().threads),
+            threads: threads(args.threads).unwrap_or(EngineConfig::default().threads),
             rounds: NonZeroUsize::new(args.rounds)
                 .ok_or_else(|| wrong("--rounds", &args.rounds, "it must be at least 1"))?,
             seconds: args.seconds,

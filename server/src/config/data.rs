@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Error, bytes, fraction, threads, wrong};
+use super::{Error, bytes, fraction, wrong};
 use crate::{
     args::{self, Reading},
     dataset::{Orientation, ScanOptions, SplitMethod},
@@ -21,7 +21,6 @@ impl TryFrom<&Reading> for ScanOptions {
     type Error = Error;
 
     fn try_from(args: &Reading) -> Result<Self, Error> {
-        let _in_range = threads(args.threads)?;
         Ok(Self {
             valid_fraction: fraction("--valid-fraction", args.valid_fraction)?,
             split_seed: args.split_seed,

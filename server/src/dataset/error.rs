@@ -25,6 +25,19 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// Io: a folder below the root cannot be listed, so that classes or images would be missing without anybody noticing.
+    #[error(
+        "cannot read the folder {folder:?} of {}: {reason}; without it, classes or images would be missing and labels might shift",
+        root.display()
+    )]
+    UnreadableFolder {
+        /// As configured.
+        root: PathBuf,
+        /// Relative to the root.
+        folder: String,
+        /// What the operating system says.
+        reason: String,
+    },
     /// Data: not one usable image in a class folder.
     #[error("no usable image in the class folders of {} ({quarantined} quarantined, {stray} outside of class folders)", root.display())]
     NoImages {

@@ -4,11 +4,15 @@
 //!
 //! A class is a folder; its name is the class name, and every image anywhere below it belongs to it.
 //!
-//! 1. Without a `train/` folder in the root, the classes are the root's folders, and 20 % of each class is held out for validation.
+//! 1. Without a `train/` folder in the root, the classes are the root's folders, and about 20 % of each class is held out for validation.
 //!    `valid/` and `test/` beside them are splits, not classes: their folders are classes too, and where there is a `valid/`, nothing
 //!    is held out.
 //! 2. With a `train/` folder, the classes are the folders of `train/`, `valid/` and `test/`. Where there is no `valid/`, 20 % of each
 //!    class of `train/` is held out. Other folders of the root are not read; a warning names them.
+//!
+//! What is held out is decided for each image by its path and the seed of the split, so that files that come or go move no others. Of files
+//! that are numbered, one of the numbers 1 to 5 is held out, one of 6 to 10, and so on; others are held out independently of one another,
+//! and their share is binomial. The exception is a class that would have no image on one side; see [`SplitMethod::Stratified`].
 //!
 //! `val/` and `validation/` are read as `valid/`. A class with the same name in several splits is one class.
 //!
@@ -30,7 +34,8 @@
 //! | a class folder without a usable image | [`Warning::EmptyClass`], not a class |
 //! | a class absent from a split that others are in | [`Warning::AbsentClass`], a class all the same |
 //! | class names that differ in case only | [`Warning::SimilarClasses`], two classes |
-//! | an unreadable folder | [`Warning::Unreadable`], passed over |
+//! | an unreadable folder | [`Error`]; for [`survey`] [`Warning::Unreadable`], passed over |
+//! | a HEIC, TIFF, AVIF or other image of a format that is not read | [`Warning::Unsupported`], passed over |
 //! | a link that leaves the root, leads nowhere, or into a folder already read for this class | [`Warning::Link`], or quarantined where it is an image; passed over |
 //!
 //! Links that stay inside the root are followed.
@@ -50,7 +55,7 @@ pub use error::Error;
 pub use fingerprint::Fingerprint;
 pub use options::{Orientation, ScanOptions, SplitMethod};
 pub use quarantine::{Quarantined, RuntimeQuarantine};
-pub use scan::{scan, survey};
+pub use scan::{Progress, scan, scan_noting, survey};
 pub use warning::{LinkFault, Warning};
 pub use weights::{effective_number, inverse_frequency};
 

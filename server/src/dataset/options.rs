@@ -3,9 +3,9 @@ use crate::header::Limits;
 /// How a root is scanned.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ScanOptions {
-    /// Fraction of the images held out for validation where the folders do not say which. Range 0..1; default 0.2.
+    /// Probability of an image to be held out for validation where the folders do not say which are. Range 0..1; default 0.2.
     pub valid_fraction: f64,
-    /// Chooses which. Default 42.
+    /// Chooses which, together with each image's path. Default 42.
     pub split_seed: u64,
     /// How they are chosen.
     pub split_method: SplitMethod,
@@ -30,10 +30,11 @@ impl Default for ScanOptions {
 /// How validation images are chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SplitMethod {
-    /// Of each class its share, halves rounded up, with at least one image left for training.
+    /// Each image by its path and the seed; and of a class that would lie on one side, one image on the other: for validation if its share
+    /// rounds to one or more, for training in any case.
     #[default]
     Stratified,
-    /// Of all images the share, rounded down, whatever their classes.
+    /// Each image by its path and the seed alone, whatever its class.
     Random,
 }
 

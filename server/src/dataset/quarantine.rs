@@ -52,19 +52,27 @@ impl RuntimeQuarantine {
         self.reasons().is_empty()
     }
 
-    /// Everything of `dataset` that is never served, found at the scan or later, by path.
+    /// The first `count` files of `dataset` behind the path `after` that are never served, found at the scan or later, by path.
     #[must_use]
-    pub fn with_scanned(&self, dataset: &Dataset) -> Vec<Quarantined> {
-        let mut all = dataset.quarantine.clone();
-        for (&id, reason) in &*self.reasons() {
-            let path = dataset.samples[id as usize].path.clone();
-            all.push(Quarantined {
-                path,
-                reason: reason.clone(),
-            });
-        }
-        all.sort();
-        all
+    pub fn page(&self, dataset: &Dataset, after: &str, count: usize) -> Vec<Quarantined> {
+        let scanned = &dataset.quarantine;
+        let first = scanned.partition_point(|file| *file.path <= *after);
+        let scanned = scanned[first..].iter().take(count).cloned();
+        let reasons = self.reasons();
+        let found = reasons
+            .iter()
+            .map(|(&id, reason)| (dataset.samples[id as usize].path.as_str(), reason));
+        let mut found: Vec<_> = found.filter(|(path, _)| *path > after).collect();
+        found.sort_unstable();
+        let found = found.into_iter().take(count).map(|(path, reason)| Quarantined {
+            path: path.to_owned(),
+            reason: reason.clone(),
+        });
+        let mut page: Vec<Quarantined> = scanned.chain(found).collect();
+        drop(reasons);
+        page.sort();
+        page.truncate(count);
+        page
     }
 
     fn reasons(&self) -> MutexGuard<'_, BTreeMap<u32, String>> {

@@ -1,5 +1,5 @@
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fmt;
 use std::io::{self, BufReader};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,26 @@ use std::thread;
 use super::fingerprint::fingerprint;
 use super::layout::Place;
 use super::quarantine::reason;
-use super::split::{Chance, divide};
+use super::split::{Chance, Divided, divide};
 use super::walk::{Found, Walk, walk};
 use super::{Dataset, Error, Quarantined, Sample, ScanOptions, Split, Warning};
 use crate::header::{self, Header, Limits};
+
+/// How far a scan is.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Image files found; 0 while folders are listed.
+    files: AtomicUsize,
+    /// Of them, those whose headers were read.
+    read: AtomicUsize,
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [files, read] = [&self.files, &self.read].map(|count| count.load(Ordering::Relaxed));
+        write!(f, "{read} of {files} files")
+    }
+}
 
 /// Scans the class folders of `root`: lists them, reads the header of every image, divides, sorts and hashes.
 ///
@@ -24,8 +40,28 @@ use crate::header::{self, Header, Limits};
 ///
 /// Every variant of [`Error`]; see the table in the documentation of [`super`].
 pub fn scan(name: &str, root: &Path, options: &ScanOptions) -> Result<Dataset, Error> {
-    let (dataset, stray) = scan_any(name, root, options)?;
+    scan_noting(name, root, options, &Progress::default())
+}
+
+/// As [`scan`], and says in `progress` how far it is.
+///
+/// # Errors
+///
+/// Those of [`scan`].
+pub fn scan_noting(
+    name: &str,
+    root: &Path,
+    options: &ScanOptions,
+    progress: &Progress,
+) -> Result<Dataset, Error> {
+    let (dataset, stray) = scan_any(name, root, options, progress)?;
     let root = root.to_owned();
+    for warning in &dataset.warnings {
+        if let Warning::Unreadable { folder, reason } = warning {
+            let (folder, reason) = (folder.clone(), reason.clone());
+            return Err(Error::UnreadableFolder { root, folder, reason });
+        }
+    }
     match dataset.classes.as_slice() {
         [] => Err(Error::NoImages {
             root,
@@ -40,24 +76,30 @@ pub fn scan(name: &str, root: &Path, options: &ScanOptions) -> Result<Dataset, E
     }
 }
 
-/// As [`scan`], but takes roots of any number of classes, none included: to look at folders that cannot be served yet.
+/// As [`scan`], but takes roots of any number of classes, none included, and passes over unreadable folders with a warning: to look at folders
+/// that cannot be served yet.
 ///
 /// # Errors
 ///
-/// Those of [`scan`] but [`Error::NoImages`] and [`Error::SingleClass`].
+/// Those of [`scan`] but [`Error::UnreadableFolder`], [`Error::NoImages`] and [`Error::SingleClass`].
 pub fn survey(name: &str, root: &Path, options: &ScanOptions) -> Result<Dataset, Error> {
-    Ok(scan_any(name, root, options)?.0)
+    Ok(scan_any(name, root, options, &Progress::default())?.0)
 }
 
 /// The dataset, and how many images lie beside its class folders.
-fn scan_any(name: &str, root: &Path, options: &ScanOptions) -> Result<(Dataset, usize), Error> {
+fn scan_any(
+    name: &str,
+    root: &Path,
+    options: &ScanOptions,
+    progress: &Progress,
+) -> Result<(Dataset, usize), Error> {
     if !(0.0..1.0).contains(&options.valid_fraction) {
         return Err(Error::ValidFraction {
             fraction: options.valid_fraction,
         });
     }
     let (real, mut walk) = open(root)?;
-    let headers = headers(&real, &walk.found, &options.limits);
+    let headers = headers(&real, &walk.found, &options.limits, progress);
     let mut usable = Vec::new();
     for (found, header) in walk.found.drain(..).zip(headers) {
         match header {
@@ -79,6 +121,7 @@ fn scan_any(name: &str, root: &Path, options: &ScanOptions) -> Result<(Dataset, 
     let classes = classes(&usable);
     let samples = samples(&usable, &classes, options);
     let mut warnings = walk.warnings;
+    warnings.extend(unsupported(walk.unsupported));
     warnings.extend(empty_classes(&walk.class_folders, &samples));
     warnings.extend(similar_classes(&classes));
     warnings.extend(absent_classes(&classes, &samples));
@@ -122,7 +165,13 @@ fn open(root: &Path) -> Result<(PathBuf, Walk), Error> {
 }
 
 /// The headers of all files, read by a few threads: the time goes into waiting for the disk.
-fn headers(root: &Path, found: &[Found], limits: &Limits) -> Vec<Result<Header, header::Error>> {
+fn headers(
+    root: &Path,
+    found: &[Found],
+    limits: &Limits,
+    progress: &Progress,
+) -> Vec<Result<Header, header::Error>> {
+    progress.files.store(found.len(), Ordering::Relaxed);
     let threads = thread::available_parallelism()
         .map_or(1, NonZeroUsize::get)
         .clamp(2, 16);
@@ -133,6 +182,7 @@ fn headers(root: &Path, found: &[Found], limits: &Limits) -> Vec<Result<Header, 
             && let Some(file) = found.get(at)
         {
             done.push((at, header_of(&root.join(&file.path), file.bytes, limits)));
+            progress.read.fetch_add(1, Ordering::Relaxed);
         }
         done
     };
@@ -149,7 +199,7 @@ fn headers(root: &Path, found: &[Found], limits: &Limits) -> Vec<Result<Header, 
 
 fn header_of(path: &Path, bytes: u64, limits: &Limits) -> Result<Header, header::Error> {
     limits.check_file(bytes)?;
-    let file = File::open(path).map_err(header::Error::Io)?;
+    let file = header::open(path).map_err(header::Error::Io)?;
     header::read(BufReader::new(file), limits)
 }
 
@@ -160,11 +210,14 @@ fn classes(usable: &[(Found, Header)]) -> Vec<String> {
 
 fn samples(usable: &[(Found, Header)], classes: &[String], options: &ScanOptions) -> Vec<Sample> {
     let is_divided = |found: &&Found| found.place == Place::Divided;
-    let divided: Vec<&str> = usable
+    let divided: Vec<Divided<'_>> = usable
         .iter()
         .map(|(found, _)| found)
         .filter(is_divided)
-        .map(|found| found.class.as_str())
+        .map(|found| Divided {
+            class: &found.class,
+            path: &found.path,
+        })
         .collect();
     let chance = Chance {
         fraction: options.valid_fraction,
@@ -190,6 +243,18 @@ fn samples(usable: &[(Found, Header)], classes: &[String], options: &ScanOptions
         }
     };
     usable.iter().map(sample).collect()
+}
+
+/// One warning for each format that is not read.
+fn unsupported(mut files: Vec<(&'static str, String)>) -> Vec<Warning> {
+    files.sort();
+    let formats = files.chunk_by(|(one, _), (other, _)| one == other);
+    let warning = |files: &[(&'static str, String)]| Warning::Unsupported {
+        format: files[0].0,
+        count: files.len(),
+        first: files[0].1.clone(),
+    };
+    formats.map(warning).collect()
 }
 
 fn empty_classes(folders: &[String], samples: &[Sample]) -> Vec<Warning> {
@@ -236,4 +301,30 @@ fn absent_classes(classes: &[String], samples: &[Sample]) -> Vec<Warning> {
             split,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_becomes_a_named_pipe_during_the_scan_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe.png");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        let found = Found {
+            path: "pipe.png".to_owned(),
+            class: "a".to_owned(),
+            place: Place::Divided,
+            bytes: 100,
+            modified: SystemTime::UNIX_EPOCH,
+        };
+        let progress = Progress::default();
+        let read = headers(folder.path(), &[found], &Limits::default(), &progress);
+        assert!(matches!(&read[..], [Err(header::Error::Io(_))]), "{read:?}");
+        assert_eq!(progress.to_string(), "1 of 1 files");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::fs::{self, DirEntry, FileType};
+use std::fs::{self, DirEntry, FileType, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -31,6 +31,8 @@ pub(super) struct Walk {
     pub(super) quarantine: Vec<Quarantined>,
     pub(super) warnings: Vec<Warning>,
     pub(super) stray: usize,
+    /// Images in class folders whose format is not read: the format's name, and the path.
+    pub(super) unsupported: Vec<(&'static str, String)>,
 }
 
 /// A folder being read: its path below the root, and where it really lies.
@@ -50,7 +52,12 @@ struct Entry {
 
 enum Kind {
     Folder,
-    Image { bytes: u64, modified: SystemTime },
+    /// An image of a format that is not read, by its name.
+    Unsupported(&'static str),
+    Image {
+        bytes: u64,
+        modified: SystemTime,
+    },
 }
 
 /// Walks the class folders of `root`, which is absolute and without links.
@@ -152,6 +159,7 @@ impl Walk {
                             modified,
                         });
                     }
+                    Kind::Unsupported(format) => self.unsupported.push((format, path)),
                     Kind::Folder if read.insert(real.clone()) => pending.push(Folder { path, real }),
                     Kind::Folder if is_link => self.link(path, LinkFault::AlreadyRead),
                     // A folder that a link led to before it was met itself.
@@ -178,9 +186,14 @@ impl Walk {
             let Some(real) = self.resolve(&path, &folder.real.join(&name), is_link) else {
                 continue;
             };
-            let Some(kind) = self.kind(&path, &name, &real) else {
-                continue;
+            let kind = match fs::metadata(&real) {
+                // The folder can be listed, but nothing in it can be reached.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !is_link => {
+                    return Err(error);
+                }
+                metadata => self.kind(&path, &name, metadata),
             };
+            let Some(kind) = kind else { continue };
             entries.push(Entry {
                 path,
                 name,
@@ -228,9 +241,12 @@ impl Walk {
         None
     }
 
-    fn kind(&mut self, path: &str, name: &str, real: &Path) -> Option<Kind> {
-        let reason = match fs::metadata(real) {
+    fn kind(&mut self, path: &str, name: &str, metadata: io::Result<Metadata>) -> Option<Kind> {
+        let reason = match metadata {
             Ok(metadata) if metadata.is_dir() => return Some(Kind::Folder),
+            Ok(metadata) if metadata.is_file() && !is_image(name) => {
+                return unsupported(name).map(Kind::Unsupported);
+            }
             _ if !is_image(name) => return None,
             Ok(metadata) if metadata.is_file() => match metadata.modified() {
                 Ok(modified) => {
@@ -271,8 +287,17 @@ impl Walk {
 }
 
 fn is_image(name: &str) -> bool {
-    let extension = name
-        .rsplit_once('.')
-        .map(|(_, extension)| extension.to_ascii_lowercase());
-    extension.is_some_and(|extension| Format::EXTENSIONS.contains(&extension.as_str()))
+    extension(name).is_some_and(|extension| Format::EXTENSIONS.contains(&extension.as_str()))
+}
+
+/// The name of the format, where the extension says one that is not read.
+fn unsupported(name: &str) -> Option<&'static str> {
+    let extension = extension(name)?;
+    let format = Format::UNSUPPORTED.iter().find(|(known, _)| *known == extension);
+    format.map(|(_, format)| *format)
+}
+
+fn extension(name: &str) -> Option<String> {
+    name.rsplit_once('.')
+        .map(|(_, extension)| extension.to_ascii_lowercase())
 }

@@ -36,6 +36,15 @@ pub enum Warning {
         /// The other.
         second: String,
     },
+    /// Images in class folders whose format is not read.
+    Unsupported {
+        /// Name of the format.
+        format: &'static str,
+        /// How many.
+        count: usize,
+        /// The first of them, by path.
+        first: String,
+    },
     /// A folder that cannot be listed.
     Unreadable {
         /// The folder.
@@ -93,6 +102,18 @@ impl fmt::Display for Warning {
             Self::SimilarClasses { first, second } => {
                 write!(f, "the classes {first:?} and {second:?} differ in case only")
             }
+            Self::Unsupported {
+                format,
+                count: 1,
+                first,
+            } => write!(
+                f,
+                "1 {format} file is not read, {first:?}: convert it to JPEG or PNG"
+            ),
+            Self::Unsupported { format, count, first } => write!(
+                f,
+                "{count} {format} files are not read, the first is {first:?}: convert them to JPEG or PNG"
+            ),
             Self::Unreadable { folder, reason } => write!(f, "cannot read the folder {folder:?}: {reason}"),
             Self::Link { path, fault } => write!(f, "passed over {path:?}: {fault}"),
         }

@@ -31,7 +31,7 @@ pub fn effective_number(counts: &[u32], beta: f64) -> Vec<f64> {
     let raw = |&count: &u32| match count {
         0 => 0.0,
         // Of `1 - beta^n` in full precision for beta near 1.
-        _ => (1.0 - beta) / -(f64::from(count) * beta.ln()).exp_m1(),
+        _ => (1.0 - beta) / -libm::expm1(f64::from(count) * libm::log(beta)),
     };
     let raw: Vec<f64> = counts.iter().map(raw).collect();
     let classes = counts.iter().filter(|&&count| count > 0).count() as f64;

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use ::image::ImageError;
 
+use super::JpegError;
 use crate::header::{self, Format};
 
 /// Whose fault it is that there is no image.
@@ -39,6 +40,9 @@ pub enum Error {
         #[source]
         source: ImageError,
     },
+    /// Data, limit or unsupported, as the source says: a JPEG is not decoded.
+    #[error("cannot decode the JPEG file")]
+    Jpeg(#[source] JpegError),
     /// Data: the decoder panicked.
     #[error("the {} decoder panicked: {message}", format.name())]
     Panicked {
@@ -109,12 +113,26 @@ impl Error {
                 _ => Blame::Data,
             },
             Self::Corrupt { source, .. } => blame_of(source),
+            Self::Jpeg(error) => match error {
+                JpegError::Broken(_) | JpegError::Truncated => Blame::Data,
+                JpegError::Unsupported(_) => Blame::Unsupported,
+                JpegError::TooManyScans => Blame::Limit,
+            },
             Self::Truncated { .. } | Self::Panicked { .. } => Blame::Data,
             Self::TooMuchMemory { .. } => Blame::Limit,
             Self::Colour { .. } => Blame::Unsupported,
             Self::Io { .. } | Self::Vanished { .. } | Self::Changed { .. } | Self::Rewritten { .. } => {
                 Blame::Io
             }
+        }
+    }
+}
+
+impl From<JpegError> for Error {
+    fn from(error: JpegError) -> Self {
+        match error {
+            JpegError::Truncated => Self::Truncated { format: Format::Jpeg },
+            error => Self::Jpeg(error),
         }
     }
 }

@@ -1,10 +1,9 @@
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use super::{Error, Limits};
-use crate::dataset::Sample;
+use crate::{dataset::Sample, header};
 
 /// The bytes of the file of `sample` at `path`, if it is the file that was scanned: of the same size, and not written to since.
 ///
@@ -26,7 +25,7 @@ pub fn read(path: &Path, sample: &Sample, limits: &Limits) -> Result<Vec<u8>, Er
             source,
         },
     };
-    let mut file = open(path).map_err(failed)?;
+    let mut file = header::open(path).map_err(failed)?;
     check(path, sample, &file.metadata().map_err(failed)?)?;
     let bytes = contents(&mut file, sample.bytes).map_err(failed)?;
     check(path, sample, &file.metadata().map_err(failed)?)?;
@@ -37,22 +36,11 @@ pub fn read(path: &Path, sample: &Sample, limits: &Limits) -> Result<Vec<u8>, Er
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    // To open a named pipe that nobody writes to would block for ever.
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)
-}
-
 fn check(path: &Path, sample: &Sample, found: &Metadata) -> Result<(), Error> {
     let io = |source| Error::Io {
         path: path.to_owned(),
         source,
     };
-    if !found.is_file() {
-        return Err(io(io::Error::other("not a regular file")));
-    }
     if found.len() != sample.bytes {
         return Err(changed(path, sample, found.len()));
     }

@@ -1,8 +1,8 @@
 //! Bytes of a file to pixels.
 //!
 //! JPEG, PNG, WebP, BMP and GIF, by content; of an animation the first frame. Everything becomes 8-bit RGB: grey is replicated,
-//! transparency is dropped (not composited), 16 bits are rounded to 8, CMYK JPEG is converted by the decoder. Colour profiles are
-//! not applied. The orientation in EXIF data is applied unless the options say otherwise. Large JPEGs are decoded to a quarter or an eighth
+//! transparency is dropped (not composited), 16 bits are rounded to 8, the inks of a CMYK JPEG become the light that they leave. Colour
+//! profiles are not applied. The orientation in EXIF data is applied unless the options say otherwise. Large JPEGs are decoded to a quarter or an eighth
 //! of their size where that is enough ([`decode_canonical`]).
 //!
 //! Any bytes give an image or an [`Error`], never a panic, and no file takes more memory than its [`Limits`] allow.
@@ -19,10 +19,12 @@ mod shrink;
 pub use canonical::{canonical, canonical_short_side, canonical_size, resized};
 pub use error::{Blame, Error};
 pub use file::read;
+pub use jpeg::Error as JpegError;
 
 pub use crate::header::Limits;
 
 use std::io::Cursor;
+use std::sync::Arc;
 
 use ::image::metadata::Orientation as Turn;
 use ::image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
@@ -36,6 +38,7 @@ use self::shrink::Source;
 use crate::dataset::Orientation;
 use crate::header::{self, Format};
 use crate::image::Image;
+use crate::memory::{Budget, Permit};
 
 /// How a file is decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,12 +78,29 @@ pub fn decode_canonical(
     options: &DecodeOptions,
     short_side: Option<u32>,
 ) -> Result<Image, Error> {
+    decode_within(bytes, options, short_side, None)
+}
+
+/// As [`decode_canonical`], where all decoders together take no more than `memory`: waits until there is enough for what the file's header
+/// says that it takes.
+///
+/// # Errors
+///
+/// As [`decode_canonical`], and [`Error::TooMuchMemory`] for what takes more than there is for decoders.
+pub fn decode_within(
+    bytes: &[u8],
+    options: &DecodeOptions,
+    short_side: Option<u32>,
+    memory: Option<&Arc<Budget>>,
+) -> Result<Image, Error> {
     options.limits.check_file(bytes.len() as u64)?;
     let format = header::read(Cursor::new(bytes), &options.limits)?.format;
-    if !complete::is_complete(format, bytes) {
+    if format == Format::WebP && !complete::is_complete(bytes) {
         return Err(Error::Truncated { format });
     }
-    guarded(format, || decode_with_codec(format, bytes, options, short_side))
+    guarded(format, || {
+        decode_with_codec(format, bytes, options, (short_side, memory))
+    })
 }
 
 /// Runs a decoder; a panic of it is an error of the data that it was given.
@@ -92,15 +112,11 @@ fn decode_with_codec(
     format: Format,
     bytes: &[u8],
     options: &DecodeOptions,
-    short_side: Option<u32>,
+    wanted: Wanted<'_>,
 ) -> Result<Image, Error> {
-    let ours = match format {
-        Format::Jpeg => usual_jpeg(bytes, &options.limits, short_side)?,
-        _ => None,
-    };
-    let (lying, turn) = match ours {
-        Some(decoded) => decoded,
-        None => by_library(format, bytes, &options.limits, short_side)?,
+    let (lying, turn) = match format {
+        Format::Jpeg => by_us(bytes, &options.limits, wanted)?,
+        _ => by_library(format, bytes, &options.limits, wanted)?,
     };
     // Last, when there is least to turn.
     Ok(match options.orientation {
@@ -109,35 +125,27 @@ fn decode_with_codec(
     })
 }
 
-/// A JPEG as it lies, and how it is to be turned. `None` where it is unusual or broken.
-fn usual_jpeg(
-    bytes: &[u8],
-    limits: &Limits,
-    short_side: Option<u32>,
-) -> Result<Option<(Image, Turn)>, Error> {
-    let Some(header) = JpegHeader::read(bytes) else {
-        return Ok(None);
-    };
+/// The short side that is wanted, and what the decoder's memory is taken of.
+type Wanted<'a> = (Option<u32>, Option<&'a Arc<Budget>>);
+
+/// A JPEG as it lies, and how it is to be turned.
+fn by_us(bytes: &[u8], limits: &Limits, (short_side, memory): Wanted<'_>) -> Result<(Image, Turn), Error> {
+    let header = JpegHeader::read(bytes)?;
     let (width, height) = header.size();
-    check_output(
-        limits,
-        (width, height),
-        u64::from(width) * u64::from(height) * header.components.len() as u64,
-    )?;
-    let scale = short_side.and_then(|side| Scale::of((width, height), side));
-    let reduced = scale.and_then(|scale| reduced::decode(&header, scale));
-    let lying = match reduced {
-        Some(Reduced { image, size }) => Some(resized_part(
-            &image,
-            size,
-            canonical_size(width, height, short_side),
-        )),
-        None => shrunk((width, height), short_side, |pixels, kept| {
-            whole::decode(&header, kept, pixels).ok_or(())
-        })
-        .ok(),
-    };
-    Ok(lying.map(|lying| (lying, header.orientation.unwrap_or(Turn::NoTransforms))))
+    check_output(limits, (width, height), header.bytes())?;
+    let turn = header.orientation.unwrap_or(Turn::NoTransforms);
+    if let Some(scale) = short_side.and_then(|side| Scale::of((width, height), side)) {
+        let _permit = admit(memory, header.reduced_bytes())?;
+        if let Some(Reduced { image, size }) = reduced::decode(&header, scale)? {
+            let lying = resized_part(&image, size, canonical_size(width, height, short_side));
+            return Ok((lying, turn));
+        }
+    }
+    let _permit = admit(memory, header.bytes())?;
+    let lying = shrunk((width, height), short_side, |pixels, kept| {
+        whole::decode(&header, kept, pixels)
+    })?;
+    Ok((lying, turn))
 }
 
 /// An image as it lies, and how it is to be turned.
@@ -145,7 +153,7 @@ fn by_library(
     format: Format,
     bytes: &[u8],
     limits: &Limits,
-    short_side: Option<u32>,
+    (short_side, memory): Wanted<'_>,
 ) -> Result<(Image, Turn), Error> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format.codec());
     reader.limits(limits.for_codec());
@@ -154,10 +162,33 @@ fn by_library(
         .map_err(|source| Error::Corrupt { format, source })?;
     let size = decoder.dimensions();
     check_output(limits, size, decoder.total_bytes())?;
+    let pixels = u64::from(size.0) * u64::from(size.1);
+    let _permit = admit(memory, decoder.total_bytes() + pixels * by_pixel(format))?;
     // Broken EXIF data says nothing about the pixels: the image is taken as it lies.
     let turn = decoder.orientation().unwrap_or(Turn::NoTransforms);
     let lying = shrunk(size, short_side, |pixels, _| pixels::rgb(format, decoder, pixels))?;
     Ok((lying, turn))
+}
+
+/// Bytes for each pixel that a decoder of the library and the way to RGB take beside the decoder's output.
+fn by_pixel(format: Format) -> u64 {
+    match format {
+        // Ours says what it takes.
+        Format::Jpeg => 0,
+        // A frame on its canvas.
+        Format::Gif | Format::WebP => 7,
+        Format::Png | Format::Bmp => 3,
+    }
+}
+
+/// Waits for `bytes` of the memory that decoders share.
+fn admit(memory: Option<&Arc<Budget>>, bytes: u64) -> Result<Option<Permit>, Error> {
+    let Some(memory) = memory else { return Ok(None) };
+    let limit = memory.reserve();
+    if bytes > limit {
+        return Err(Error::TooMuchMemory { bytes, limit });
+    }
+    Ok(Some(memory.take(bytes)))
 }
 
 /// Holds the size of an image, and the bytes that its decoder gives, against `limits`.

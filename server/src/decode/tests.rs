@@ -261,6 +261,39 @@ fn a_decompression_bomb_is_refused_before_memory_is_taken() {
 }
 
 #[test]
+fn coefficients_of_several_scans_count_as_memory() {
+    let [sequential, progressive] = [
+        include_bytes!("../../../tests/fixtures/jpeg/420.jpg").as_slice(),
+        include_bytes!("../../../tests/fixtures/jpeg/progressive.jpg"),
+    ];
+    let with_limit = |bytes: &[u8], max_allocation| {
+        let limits = Limits {
+            max_allocation,
+            ..Limits::default()
+        };
+        decode(
+            bytes,
+            &DecodeOptions {
+                limits,
+                ..DecodeOptions::default()
+            },
+        )
+    };
+    // 157x123 pixels; and ten by eight units of six blocks of 64 numbers of two bytes, with eight bytes to find them by.
+    let (pixels, coefficients) = (157 * 123 * 3, 10 * 8 * 6 * (64 * 2 + 8));
+    assert!(with_limit(sequential, pixels).is_ok());
+    assert!(with_limit(progressive, pixels + coefficients).is_ok());
+    for (bytes, least) in [(sequential, pixels), (progressive, pixels + coefficients)] {
+        let error = with_limit(bytes, least - 1).unwrap_err();
+        assert!(
+            matches!(error, Error::TooMuchMemory { bytes, .. } if bytes == least),
+            "{error}"
+        );
+        assert_eq!(error.blame(), Blame::Limit);
+    }
+}
+
+#[test]
 fn a_truncated_file_of_any_format_is_broken_data() {
     for format in [
         ImageFormat::Jpeg,

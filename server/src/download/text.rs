@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
 use super::Report;
-use crate::terminal::{bytes, table};
+use crate::{size::text as bytes, terminal::table};
 
 /// The same for people: a line for each failure, then the counts.
 #[must_use]

@@ -11,10 +11,28 @@ pub use error::Error;
 pub use limits::Limits;
 
 use std::any::Any;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, Read as _, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 use ::image::{ImageDecoder as _, ImageError, ImageFormat, ImageReader};
+
+/// Opens a regular file for reading.
+///
+/// # Errors
+///
+/// If the system refuses, and for files of other kinds. Never blocks: opening a named pipe that nobody writes to would, for ever.
+pub fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = options.read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("not a regular file"))
+    }
+}
 
 /// The formats that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +52,18 @@ pub enum Format {
 impl Format {
     /// File name extensions of all formats, in lower case.
     pub const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "bmp", "gif"];
+
+    /// Extensions of image formats that are not read, in lower case, and the formats' names.
+    pub const UNSUPPORTED: [(&str, &str); 8] = [
+        ("avif", "AVIF"),
+        ("heic", "HEIC"),
+        ("heif", "HEIC"),
+        ("jp2", "JPEG 2000"),
+        ("jxl", "JPEG XL"),
+        ("svg", "SVG"),
+        ("tif", "TIFF"),
+        ("tiff", "TIFF"),
+    ];
 
     /// The format that files with this extension, in lower case, are taken for.
     #[must_use]

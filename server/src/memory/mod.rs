@@ -4,6 +4,7 @@
 //!
 //! - [`Pool`]: buffers of one size, on [`Loan`] to whoever fills them, back when the last reference to their bytes is gone.
 //! - [`Chunk`]: a part of a buffer that one writer owns.
+//! - [`Budget`]: bytes that batches and decoders share; [`available()`]: how many there are.
 //! - [`Window`]: what another process sees of the memory that a pool shares with it.
 //! - `region`: the mappings below all of that, and with the other two the only unsafe code here.
 //!
@@ -14,12 +15,16 @@
 //! so that reading can never fail; and once the pool has mapped it, nobody can write to it by another way, so that nothing which another
 //! process does can change what is in it.
 
+mod available;
+mod budget;
 mod chunk;
 mod pool;
 mod region;
 mod window;
 
 pub use self::{
+    available::available,
+    budget::{Budget, Permit},
     chunk::Chunk,
     pool::{Loan, Pool, Remainder, Shared},
     window::Window,

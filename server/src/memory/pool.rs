@@ -4,7 +4,10 @@ use std::{
     io,
     ops::{Deref, DerefMut},
     os::fd::OwnedFd,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -20,6 +23,10 @@ pub struct Pool {
     bytes: usize,
     /// Whether more buffers can be made.
     is_bounded: bool,
+    /// Buffers that are kept for the next use, at most: what was made beyond that is given back to the system.
+    kept: usize,
+    /// Buffers that there are.
+    made: AtomicUsize,
     free: Mutex<Vec<Chunk>>,
 }
 
@@ -38,9 +45,17 @@ impl Pool {
     /// A pool of any number of buffers of `bytes` bytes. Nothing is allocated before it is needed.
     #[must_use]
     pub fn new(bytes: usize) -> Arc<Self> {
+        Self::keeping(usize::MAX, bytes)
+    }
+
+    /// As [`Pool::new`], but where there are more than `count` buffers, those that come back are given up.
+    #[must_use]
+    pub fn keeping(count: usize, bytes: usize) -> Arc<Self> {
         Arc::new(Self {
             bytes,
             is_bounded: false,
+            kept: count,
+            made: AtomicUsize::new(0),
             free: Mutex::default(),
         })
     }
@@ -61,6 +76,8 @@ impl Pool {
         let pool = Arc::new(Self {
             bytes,
             is_bounded: true,
+            kept: count,
+            made: AtomicUsize::new(count),
             free: Mutex::new(free),
         });
         Ok(Shared { pool, file, stride })
@@ -79,7 +96,10 @@ impl Pool {
         let buffer = match free {
             Some(buffer) => buffer,
             None if self.is_bounded => return None,
-            None => Chunk::whole(Region::private(self.bytes)),
+            None => {
+                self.made.fetch_add(1, Ordering::Relaxed);
+                Chunk::whole(Region::private(self.bytes))
+            }
         };
         Some(Loan {
             buffer: Some(buffer),
@@ -159,7 +179,14 @@ impl AsRef<[u8]> for Loan {
 impl Drop for Loan {
     fn drop(&mut self) {
         if let Some(buffer) = self.buffer.take() {
-            self.pool.lock().push(buffer);
+            let surplus = |made: usize| (made > self.pool.kept).then(|| made - 1);
+            let made = &self.pool.made;
+            if made
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, surplus)
+                .is_err()
+            {
+                self.pool.lock().push(buffer);
+            }
         }
     }
 }
@@ -255,6 +282,14 @@ mod tests {
     }
 
     #[test]
+    fn buffers_beyond_those_that_are_kept_are_given_up() {
+        let pool = Pool::keeping(2, 100);
+        let buffers: Vec<Loan> = (0..5).map(|_| pool.take().expect("no bound")).collect();
+        drop(buffers);
+        assert_eq!(pool.lock().len(), 2);
+    }
+
+    #[test]
     fn a_shared_pool_has_so_many_buffers_and_no_more() {
         let Shared { pool, file, stride } = Pool::shared(2, 5000).expect("shared memory");
         assert_eq!(stride % rustix::param::page_size(), 0);
@@ -264,18 +299,17 @@ mod tests {
         assert!(!pool.has_room() && pool.take().is_none());
         first[..5000].fill(7);
         let window = Window::open(&file, 2 * stride).expect("readable");
-        assert_eq!(
-            window.bytes(0..5000),
-            [7; 5000],
-            "seen at once, where it was written"
-        );
+        // SAFETY: nothing is written while the bytes are looked at.
+        #[allow(unsafe_code, reason = "a view of mapped memory")]
+        let seen = || unsafe { window.bytes(0..5000) };
+        assert_eq!(seen(), [7; 5000], "seen at once, where it was written");
         let bytes = first.freeze(5000);
         assert!(!pool.has_room(), "still on loan");
         drop(bytes);
         let again = pool.take().expect("given back");
         assert_eq!(again.offset(), 0);
         drop((again, second, pool, file));
-        assert_eq!(window.bytes(0..5000), [7; 5000], "nobody but the reader is left");
+        assert_eq!(seen(), [7; 5000], "nobody but the reader is left");
     }
 
     #[test]

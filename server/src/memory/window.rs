@@ -65,23 +65,26 @@ impl Window {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// The bytes in `range`. The caller sees to it that the other process has written them, and writes none of them before it is told that
-    /// they are not needed any more.
+    /// The bytes in `range`.
+    ///
+    /// # Safety
+    ///
+    /// The other process must have written them, and must write none of them while the result is borrowed: it has lent them, and was not
+    /// told that they are needed no more.
     ///
     /// # Panics
     ///
     /// Where the range is not within the memory.
     #[must_use]
     #[allow(unsafe_code, reason = "a view of mapped memory")]
-    pub fn bytes(&self, range: Range<usize>) -> &[u8] {
+    pub(crate) unsafe fn bytes(&self, range: Range<usize>) -> &[u8] {
         assert!(
             range.start <= range.end && range.end <= self.bytes,
             "{range:?} of {} bytes",
             self.bytes
         );
-        // SAFETY: the range lies within the mapping, which lives as long as `self`. This process cannot write to it. The other one does not
-        // while the bytes are borrowed, by the protocol between the two; one that breaks it is a server whose pixels are wrong in any case:
-        // the bytes are copied and computed with, and nothing is decided by them, so that other bytes are all that can come of it.
+        // SAFETY: the range lies within the mapping, which lives as long as `self`. This process cannot write to it, and the caller sees to
+        // it that the other one does not.
         unsafe { slice::from_raw_parts(self.start.add(range.start).as_ptr(), range.len()) }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{produce::Producer, stream::Description};
 use crate::{
-    cache::{Encoded, Registration, Want},
+    cache::{Announcement, Catalog, Encoded, Key, Registration, Source},
     decode::canonical_size,
     image::Image,
 };
@@ -11,24 +11,51 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Announced {
     _images: Registration,
-    _files: Registration<Encoded>,
+    /// `None` where no files are kept.
+    _files: Option<Registration<Encoded>>,
 }
 
 /// Tells the caches how often an epoch draws which image, and how large it and its file are.
 pub(super) fn announce(producer: &Producer, description: &Description) -> Announced {
-    let decoder = &producer.decoder;
-    let name = name(producer, description);
-    let images = decoder.cache.register(name, || wants(producer, description));
-    let files = decoder.encoded.register(name, || {
-        if decoder.encoded.budget() == 0 {
-            return vec![];
-        }
-        let mut wants = decoder.cache.left_out(wants(producer, description));
-        for want in &mut wants {
-            want.bytes = description.served.dataset().samples[want.key.sample as usize].bytes;
-            want.key = decoder.file_key(want.key.sample);
-        }
-        wants
+    let (decoder, dataset) = (&producer.decoder, description.served.dataset());
+    let classes = producer.members.iter().zip(&description.draws_per_class);
+    let announcement = Announcement {
+        name: name(producer, description),
+        source: Source {
+            dataset: decoder.dataset,
+            split: producer.spec.split,
+            short_side: decoder.short_side,
+        },
+        draws: classes
+            .map(|(members, draws)| *draws as f64 / members.len().max(1) as f64)
+            .collect(),
+        is_changed: false,
+    };
+    let of_samples = |short_side, wanted: &dyn Fn(Key) -> bool, bytes: &dyn Fn(u32) -> u64| {
+        let image = |&sample: &u32| wanted(decoder.key(sample)).then(|| (sample, bytes(sample)));
+        let classes = producer.members.iter();
+        let classes = classes.map(|members| members.iter().filter_map(image));
+        Catalog::new(decoder.dataset, short_side, classes)
+    };
+    let images = decoder.cache.register(announcement.clone(), || {
+        let pixels = |sample: u32| {
+            let file = &dataset.samples[sample as usize];
+            let (width, height) = canonical_size(file.width, file.height, decoder.short_side);
+            u64::from(width) * u64::from(height) * Image::CHANNELS as u64 + Image::SLACK as u64
+        };
+        of_samples(decoder.short_side, &|_| true, &pixels)
+    });
+    let files = (decoder.encoded.budget() > 0).then(|| {
+        // Those of the images that the other cache has no room for, as it is planned now.
+        let announcement = Announcement {
+            is_changed: true,
+            ..announcement
+        };
+        decoder.encoded.register(announcement, || {
+            let plan = decoder.cache.plan();
+            let bytes = |sample: u32| dataset.samples[sample as usize].bytes;
+            of_samples(None, &|key| !plan.contains(key), &bytes)
+        })
     });
     Announced {
         _images: images,
@@ -36,7 +63,7 @@ pub(super) fn announce(producer: &Producer, description: &Description) -> Announ
     }
 }
 
-/// A hash of all that [`wants`] depends on.
+/// A hash of all that an announcement depends on.
 fn name(producer: &Producer, description: &Description) -> [u8; 32] {
     let decoder = &producer.decoder;
     let mut name = blake3::Hasher::new();
@@ -48,26 +75,4 @@ fn name(producer: &Producer, description: &Description) -> [u8; 32] {
         name.update(&draws.to_le_bytes());
     }
     *name.finalize().as_bytes()
-}
-
-fn wants(producer: &Producer, description: &Description) -> Vec<Want> {
-    let (decoder, dataset) = (&producer.decoder, description.served.dataset());
-    let bytes = |sample: u32| {
-        let file = &dataset.samples[sample as usize];
-        let (width, height) = canonical_size(file.width, file.height, decoder.short_side);
-        u64::from(width) * u64::from(height) * Image::CHANNELS as u64 + Image::SLACK as u64
-    };
-    let classes = producer.members.iter().zip(&description.draws_per_class);
-    let of_class = |(members, draws): (&Vec<u32>, &u64)| {
-        let draws = *draws as f64 / members.len().max(1) as f64;
-        members
-            .iter()
-            .map(|&sample| Want {
-                key: decoder.key(sample),
-                draws,
-                bytes: bytes(sample),
-            })
-            .collect::<Vec<_>>()
-    };
-    classes.flat_map(of_class).collect()
 }

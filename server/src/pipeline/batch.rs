@@ -22,6 +22,8 @@ pub struct Batch {
     /// The images, one behind the other, each as the request's tensor form says. The first byte is aligned to
     /// [`ALIGNMENT`](crate::memory::ALIGNMENT).
     pub tensor: Bytes,
+    /// CRC-32C of the tensor's bytes; `None` if they lie in memory that the reader shares, and are not sent.
+    pub checksum: Option<u32>,
     /// Where that byte lies, counted from the first one of the memory that the stream shares with its reader, where it shares some.
     pub offset: usize,
 }

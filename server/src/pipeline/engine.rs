@@ -4,19 +4,23 @@ use std::{
     io,
     os::fd::OwnedFd,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
+use tokio::sync::watch;
+
 use super::{
     Error, Exposure,
     announce::announce,
+    clients::{Client, Clients},
     epochs::{Epochs, StreamId},
     job::{Job, Work},
     options::EngineConfig,
     position::Identity,
     produce::{Decoder, Producer},
+    sending::Sending,
     served::Served,
     source::{Files, Source},
     spec::StreamSpec,
@@ -27,16 +31,18 @@ use super::{
 };
 use crate::{
     cache::{Cache, Encoded},
-    dataset::Dataset,
+    dataset::{Dataset, Progress},
     decode::DecodeOptions,
-    memory::{Pool, Shared},
+    memory::{Budget, Permit, Pool, Shared},
     sampling::{Plan, PlanSpec},
 };
 
 /// Makes batches. Cheap to clone; the threads end with the last clone and the last stream.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    datasets: Arc<[Arc<Served>]>,
+    slots: Arc<[Slot]>,
+    /// How many of the slots are filled.
+    filled: Arc<watch::Sender<usize>>,
     workers: Arc<Workers>,
     cache: Arc<Cache>,
     encoded: Arc<Cache<Encoded>>,
@@ -44,7 +50,19 @@ pub struct Engine {
     open_streams: Arc<AtomicUsize>,
     epochs: Arc<Epochs>,
     twins: Arc<Twins>,
+    clients: Arc<Clients>,
+    /// What the caches leave.
+    memory: Arc<Budget>,
     config: EngineConfig,
+}
+
+/// The place of a dataset.
+#[derive(Debug)]
+struct Slot {
+    name: String,
+    progress: Progress,
+    /// Empty until the dataset is scanned.
+    served: OnceLock<Arc<Served>>,
 }
 
 /// Memory in which another process on this machine can read the batches of a stream, without a copy.
@@ -58,11 +76,30 @@ pub struct SharedMemory {
     pub batches: usize,
 }
 
+/// Bytes that are kept for decoders, at most: an image of 100 million pixels of 16-bit colour with transparency.
+const MOST_FOR_DECODERS: u64 = 1280 << 20;
+
+/// What the caches leave of the memory, a third of it for decoders.
+fn memory_beside_caches(config: &EngineConfig) -> Arc<Budget> {
+    let caches = config.cache_bytes.saturating_add(config.encoded_cache_bytes);
+    let left = config.memory_bytes.saturating_sub(caches);
+    Budget::new(left, (left / 3).min(MOST_FOR_DECODERS))
+}
+
 /// Batches of a stream in shared memory beyond those that its reader holds: one is completed while the next one is begun.
 const IN_THE_MAKING: usize = 2;
 
 /// More hide no jitter.
 const MOST_HELD: usize = 62;
+
+/// Where a stream's batches lie.
+struct Room {
+    buffers: Arc<Pool>,
+    /// Batches at a time.
+    window: usize,
+    memory: Permit,
+    twins: Option<Arc<Group>>,
+}
 
 /// A request that can be answered.
 #[derive(Debug)]
@@ -105,11 +142,28 @@ impl Engine {
         datasets: Vec<Dataset>,
         source: Arc<dyn Source>,
     ) -> io::Result<Self> {
+        let names = datasets.iter().map(|dataset| dataset.name.clone()).collect();
+        let engine = Self::awaiting(config, names, source)?;
+        for dataset in datasets {
+            engine.add(dataset);
+        }
+        Ok(engine)
+    }
+
+    /// Like [`Engine::with_source`], over datasets of these names that are [added](Engine::add) later.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses a thread.
+    pub fn awaiting(config: EngineConfig, names: Vec<String>, source: Arc<dyn Source>) -> io::Result<Self> {
+        let slot = |name| Slot {
+            name,
+            progress: Progress::default(),
+            served: OnceLock::new(),
+        };
         Ok(Self {
-            datasets: datasets
-                .into_iter()
-                .map(|dataset| Arc::new(Served::new(dataset, config.max_broken)))
-                .collect(),
+            slots: names.into_iter().map(slot).collect(),
+            filled: Arc::default(),
             workers: Arc::new(Workers::start(config.threads.get())?),
             cache: Arc::new(Cache::new(config.cache_bytes)),
             encoded: Arc::new(Cache::new(config.encoded_cache_bytes)),
@@ -117,14 +171,57 @@ impl Engine {
             open_streams: Arc::default(),
             epochs: Arc::default(),
             twins: Arc::default(),
+            clients: Arc::default(),
+            memory: memory_beside_caches(&config),
             config,
         })
     }
 
-    /// All datasets, in the order of the configuration.
+    /// Serves `dataset` from now on.
+    ///
+    /// # Panics
+    ///
+    /// If its name is not one of those that are awaited, or was added before.
+    pub fn add(&self, dataset: Dataset) {
+        let slot = self.slots.iter().find(|slot| slot.name == dataset.name);
+        let slot = slot.expect("a dataset that is awaited");
+        let served = Arc::new(Served::new(dataset, self.config.max_broken));
+        assert!(slot.served.set(served).is_ok(), "{} is added twice", slot.name);
+        self.filled.send_modify(|filled| *filled += 1);
+    }
+
+    /// Where the scan of the dataset of this name says how far it is; `None` if there is no such dataset.
     #[must_use]
-    pub fn datasets(&self) -> &[Arc<Served>] {
-        &self.datasets
+    pub fn progress(&self, name: &str) -> Option<&Progress> {
+        let slot = self.slots.iter().find(|slot| slot.name == name)?;
+        Some(&slot.progress)
+    }
+
+    /// Datasets that are not scanned yet, with the progress of their scan.
+    #[must_use]
+    pub fn awaited(&self) -> Vec<(&str, &Progress)> {
+        let awaited = self.slots.iter().filter(|slot| slot.served.get().is_none());
+        awaited.map(|slot| (slot.name.as_str(), &slot.progress)).collect()
+    }
+
+    /// Waits until all datasets are scanned.
+    ///
+    /// # Panics
+    ///
+    /// Never: the sender is held by `self`.
+    pub async fn scanned(&self) {
+        let all = self.slots.len();
+        let mut filled = self.filled.subscribe();
+        filled
+            .wait_for(|filled| *filled == all)
+            .await
+            .expect("the sender is held by self");
+    }
+
+    /// All datasets that are scanned, in the order of the configuration.
+    #[must_use]
+    pub fn datasets(&self) -> Vec<&Arc<Served>> {
+        self.slots.iter().filter_map(|slot| slot.served.get()).collect()
     }
 
     /// Images decoded so far and kept, and what it took.
@@ -145,6 +242,12 @@ impl Engine {
         &self.config.limits
     }
 
+    /// Bytes that streams and decoders take now, of what the caches leave of the memory.
+    #[must_use]
+    pub fn memory_used(&self) -> u64 {
+        self.memory.used()
+    }
+
     /// Streams that wait for a worker now.
     #[must_use]
     pub fn queued_streams(&self) -> usize {
@@ -161,7 +264,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// Where there is no such dataset, or the name is empty and there are several.
+    /// Where there is no such dataset, it is not scanned yet, or the name is empty and there are several.
     pub fn dataset(&self, name: &str) -> Result<&Arc<Served>, Error> {
         self.dataset_among(name, |_| true)
     }
@@ -170,7 +273,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// Where there is no such dataset, or the name is empty and there are several.
+    /// Those of [`Engine::dataset`].
     pub fn dataset_among(
         &self,
         name: &str,
@@ -180,63 +283,90 @@ impl Engine {
     }
 
     fn find(&self, name: &str, is_visible: impl Fn(&str) -> bool) -> Result<(usize, &Arc<Served>), Error> {
-        let name_of = |served: &Arc<Served>| served.dataset().name.clone();
-        let visible: Vec<(usize, &Arc<Served>)> = self
-            .datasets
+        let visible: Vec<(usize, &Slot)> = self
+            .slots
             .iter()
             .enumerate()
-            .filter(|(_, served)| is_visible(&served.dataset().name))
+            .filter(|(_, slot)| is_visible(&slot.name))
             .collect();
         let known = || {
-            let names: Vec<String> = visible.iter().map(|(_, served)| name_of(served)).collect();
+            let names: Vec<&str> = visible.iter().map(|(_, slot)| slot.name.as_str()).collect();
             if names.is_empty() {
                 "nothing".to_owned()
             } else {
                 names.join(", ")
             }
         };
-        match (name, &*visible) {
-            ("", [only]) => Ok(*only),
-            ("", _) => Err(Error::DatasetNotNamed { known: known() }),
-            (_, all) => all
-                .iter()
-                .find(|(_, served)| served.dataset().name == name)
-                .copied()
-                .ok_or_else(|| Error::UnknownDataset {
+        let (index, slot) = match (name, &*visible) {
+            ("", [only]) => *only,
+            ("", _) => return Err(Error::DatasetNotNamed { known: known() }),
+            (_, all) => {
+                let found = all.iter().find(|(_, slot)| slot.name == name);
+                *found.ok_or_else(|| Error::UnknownDataset {
                     name: name.to_owned(),
                     known: known(),
-                }),
-        }
+                })?
+            }
+        };
+        let served = slot.served.get().ok_or_else(|| Error::NotScanned {
+            dataset: slot.name.clone(),
+            progress: slot.progress.to_string(),
+        })?;
+        Ok((index, served))
     }
 
-    /// Opens a stream. Takes time in proportion to the images of the split: not for an async thread.
+    /// Opens a stream for the only client there is. As [`Engine::open_for`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::open_for`].
+    pub fn open(&self, spec: StreamSpec) -> Result<BatchStream, Error> {
+        self.open_for("", spec)
+    }
+
+    /// Opens a stream for `client`, which has a share of the workers' time for all its streams together. May plan the cache, for which it
+    /// takes time in proportion to the images of the split: not for an async thread.
     ///
     /// # Errors
     ///
     /// Where the request is not one that can be answered, or too many streams are open.
-    pub fn open(&self, spec: StreamSpec) -> Result<BatchStream, Error> {
+    pub fn open_for(&self, client: &str, spec: StreamSpec) -> Result<BatchStream, Error> {
         let planned = self.plan(spec)?;
         let seat = Seat::take(&self.open_streams, self.config.limits.open_streams)?;
-        let buffers = Pool::new(planned.description.spec.batch_bytes());
-        let twins = self
-            .twins
-            .group(planned.key(), self.window(&planned.description.spec));
-        Ok(self.start(planned, seat, (buffers, Some(twins))))
+        let spec = &planned.description.spec;
+        let client = self.clients.named(client, self.workers.now());
+        let wanted = self.fitting(spec).min(self.config.stream_batches.get());
+        let (window, memory) = self.reserve(&client, spec, wanted)?;
+        let buffers = Pool::keeping(window, spec.batch_bytes());
+        let twins = self.twins.group(planned.key(), window);
+        let room = Room {
+            buffers,
+            window,
+            memory,
+            twins: Some(twins),
+        };
+        Ok(self.start(client, planned, seat, room))
     }
 
-    /// Like [`Engine::open`], with batches that lie in memory which another process can see, at [`Batch::offset`](super::Batch::offset). No
+    /// Like [`Engine::open_for`], with batches that lie in memory which another process can see, at [`Batch::offset`](super::Batch::offset). No
     /// batch is overwritten while anybody refers to its tensor. There is room for `held` batches in the reader's hands and two in the making,
     /// or less where the operator allows a stream less memory.
     ///
     /// # Errors
     ///
-    /// Those of [`Engine::open`], and where the system has no such memory.
-    pub fn open_shared(&self, spec: StreamSpec, held: usize) -> Result<(BatchStream, SharedMemory), Error> {
+    /// Those of [`Engine::open_for`], and where the system has no such memory.
+    pub fn open_shared(
+        &self,
+        client: &str,
+        spec: StreamSpec,
+        held: usize,
+    ) -> Result<(BatchStream, SharedMemory), Error> {
         let planned = self.plan(spec)?;
         let seat = Seat::take(&self.open_streams, self.config.limits.open_streams)?;
         let spec = &planned.description.spec;
         let batches = held.min(MOST_HELD) + IN_THE_MAKING;
-        let batches = batches.min(self.fitting(spec));
+        let client = self.clients.named(client, self.workers.now());
+        let (batches, memory_taken) = self.reserve(&client, spec, batches.min(self.fitting(spec)))?;
         let Shared { pool, file, stride } =
             Pool::shared(batches, spec.batch_bytes()).map_err(|source| Error::SharedMemory { source })?;
         let memory = SharedMemory {
@@ -244,20 +374,32 @@ impl Engine {
             bytes: batches * stride,
             batches,
         };
-        Ok((self.start(planned, seat, (pool, None)), memory))
+        let room = Room {
+            buffers: pool,
+            window: batches.min(self.config.stream_batches.get()),
+            memory: memory_taken,
+            twins: None,
+        };
+        Ok((self.start(client, planned, seat, room), memory))
     }
 
-    /// Batches of a stream that may be open at a time.
-    fn window(&self, spec: &StreamSpec) -> usize {
-        self.fitting(spec).min(self.config.stream_batches.get())
+    /// Memory for as many batches as there is room for, `wanted` at most and one at least. A stream takes half of what is left to its client
+    /// at most, so that the next one finds some.
+    fn reserve(&self, client: &Client, spec: &StreamSpec, wanted: usize) -> Result<(usize, Permit), Error> {
+        let each = spec.batch_memory();
+        let take = |batches: usize| {
+            let permit = self
+                .memory
+                .try_take(each.saturating_mul(batches as u64), client.memory());
+            permit.map(|permit| (batches, permit))
+        };
+        let half = self.memory.left_for(client.memory()) / 2 / each.max(1);
+        let wanted = wanted.min(usize::try_from(half).unwrap_or(usize::MAX)).max(1);
+        let reserved = (1..=wanted).rev().find_map(take);
+        reserved.ok_or(Error::NoMemory { bytes: each })
     }
 
-    fn start(
-        &self,
-        planned: Planned,
-        seat: Seat,
-        (buffers, twins): (Arc<Pool>, Option<Arc<Group>>),
-    ) -> BatchStream {
+    fn start(&self, client: Arc<Client>, planned: Planned, seat: Seat, room: Room) -> BatchStream {
         let Planned {
             description,
             plan,
@@ -270,11 +412,12 @@ impl Engine {
         let work = Work {
             producer,
             plan,
-            window: self.window(&description.spec),
-            buffers,
-            twins,
+            window: room.window,
+            sending: Sending::new(room.memory),
+            buffers: room.buffers,
+            twins: room.twins,
         };
-        let job = Arc::new(Job::new(work, description.spec.start.position));
+        let job = Arc::new(Job::new(work, client, description.spec.start.position));
         let workers = Arc::clone(&self.workers);
         description.served.meter().open();
         BatchStream {
@@ -283,6 +426,7 @@ impl Engine {
             epochs: Arc::clone(&self.epochs),
             description,
             account: Account::new(tally),
+            owner: String::new(),
             exposure,
             _announced: announced,
             _seat: seat,
@@ -290,10 +434,10 @@ impl Engine {
     }
 
     /// What the time of an epoch went to, by what its reader says of it and what was done for it; the log says it too. `None` where there was
-    /// no such stream or epoch, where it was too long ago, and where the reader has said it before.
+    /// no such stream of `owner` or epoch, where it was too long ago, and where the reader has said it before.
     #[must_use]
-    pub fn report(&self, stream: StreamId, epoch: u64, usage: &Usage) -> Option<Spent> {
-        let made = self.epochs.take(stream, epoch)?;
+    pub fn report(&self, (stream, owner): (StreamId, &str), epoch: u64, usage: &Usage) -> Option<Spent> {
+        let made = self.epochs.take((stream, owner), epoch)?;
         let spent = Spent::reported(&made.sums, made.is_first, usage);
         made.served.meter().report(usage);
         say_reported(&made.served, (stream, epoch), usage, &spent);
@@ -313,7 +457,7 @@ impl Engine {
                 found,
             });
         }
-        let members: Arc<[Vec<u32>]> = dataset.members(spec.split).into();
+        let members = Arc::clone(served.members(spec.split));
         if members.iter().all(Vec::is_empty) {
             return Err(Error::EmptySplit {
                 dataset: dataset.name.clone(),
@@ -367,6 +511,7 @@ impl Engine {
                     orientation: scanned.orientation,
                     limits: scanned.limits,
                 },
+                memory: Arc::clone(&self.memory),
                 short_side: spec.canonical_short_side(),
             },
             served: Arc::clone(&description.served),

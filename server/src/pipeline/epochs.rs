@@ -1,9 +1,8 @@
 //! What streams did in the epochs that their readers may still report on.
 
 use std::{
-    collections::{HashMap, VecDeque, hash_map::RandomState},
+    collections::{HashMap, VecDeque},
     fmt,
-    hash::{BuildHasher as _, Hasher as _},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -19,9 +18,9 @@ const STREAMS: usize = 256;
 pub struct StreamId(pub u64);
 
 impl StreamId {
-    /// One that was not there before.
+    /// One that was not there before, from the system's randomness.
     pub(super) fn new() -> Self {
-        Self(RandomState::new().build_hasher().finish())
+        Self(getrandom::u64().expect("the system has randomness"))
     }
 }
 
@@ -54,6 +53,7 @@ struct Kept {
 #[derive(Debug)]
 struct Stream {
     served: Arc<Served>,
+    owner: String,
     first_epoch: u64,
     epochs: VecDeque<(u64, Sums)>,
     /// When its last batch was made.
@@ -61,8 +61,13 @@ struct Stream {
 }
 
 impl Epochs {
-    /// A stream of `served` did `sums` in `epoch`.
-    pub(super) fn add(&self, (stream, served): (StreamId, &Arc<Served>), epoch: u64, sums: &Sums) {
+    /// A stream of `served`, which `owner` reads, did `sums` in `epoch`.
+    pub(super) fn add(
+        &self,
+        (stream, served, owner): (StreamId, &Arc<Served>, &str),
+        epoch: u64,
+        sums: &Sums,
+    ) {
         let mut kept = self.lock();
         kept.now += 1;
         let now = kept.now;
@@ -71,6 +76,7 @@ impl Epochs {
         }
         let stream = kept.streams.entry(stream).or_insert_with(|| Stream {
             served: Arc::clone(served),
+            owner: owner.to_owned(),
             first_epoch: epoch,
             epochs: VecDeque::new(),
             last: now,
@@ -85,10 +91,13 @@ impl Epochs {
         }
     }
 
-    /// What the stream did in that epoch, if that is known. It is told once.
-    pub(super) fn take(&self, stream: StreamId, epoch: u64) -> Option<Made> {
+    /// What the stream of `owner` did in that epoch, if that is known. It is told once.
+    pub(super) fn take(&self, (stream, owner): (StreamId, &str), epoch: u64) -> Option<Made> {
         let mut kept = self.lock();
         let stream = kept.streams.get_mut(&stream)?;
+        if stream.owner != owner {
+            return None;
+        }
         let place = stream.epochs.iter().position(|(kept, _)| *kept == epoch)?;
         let (_, sums) = stream.epochs.remove(place)?;
         Some(Made {
@@ -141,24 +150,25 @@ mod tests {
     fn epochs_add_up_and_are_told_once() {
         let (epochs, stream, served) = (Epochs::default(), StreamId::new(), served());
         for (epoch, count) in [(4, 1), (4, 2), (5, 1)] {
-            epochs.add((stream, &served), epoch, &batches(count));
+            epochs.add((stream, &served, "a"), epoch, &batches(count));
         }
-        let made = epochs.take(stream, 4).expect("the first epoch");
+        assert!(epochs.take((stream, "b"), 4).is_none(), "of another client");
+        let made = epochs.take((stream, "a"), 4).expect("the first epoch");
         assert_eq!((made.sums.batches, made.is_first), (3, true));
-        assert!(epochs.take(stream, 4).is_none());
-        let made = epochs.take(stream, 5).expect("the second epoch");
+        assert!(epochs.take((stream, "a"), 4).is_none());
+        let made = epochs.take((stream, "a"), 5).expect("the second epoch");
         assert_eq!((made.sums.batches, made.is_first), (1, false));
-        assert!(epochs.take(StreamId::new(), 5).is_none());
+        assert!(epochs.take((StreamId::new(), "a"), 5).is_none());
     }
 
     #[test]
     fn what_nobody_reports_on_is_forgotten() {
         let (epochs, served) = (Epochs::default(), served());
         let (ended, open) = (StreamId::new(), StreamId::new());
-        epochs.add((ended, &served), 0, &batches(1));
+        epochs.add((ended, &served, "a"), 0, &batches(1));
         for epoch in 0..1000 {
-            epochs.add((open, &served), epoch, &batches(1));
-            epochs.add((StreamId::new(), &served), 0, &batches(1));
+            epochs.add((open, &served, "a"), epoch, &batches(1));
+            epochs.add((StreamId::new(), &served, "a"), 0, &batches(1));
         }
         let kept = epochs.lock();
         assert_eq!(
@@ -166,9 +176,9 @@ mod tests {
             (STREAMS, EPOCHS)
         );
         drop(kept);
-        assert!(epochs.take(ended, 0).is_none());
-        assert!(epochs.take(open, 0).is_none(), "too long ago");
-        let made = epochs.take(open, 999).expect("the last epoch");
+        assert!(epochs.take((ended, "a"), 0).is_none());
+        assert!(epochs.take((open, "a"), 0).is_none(), "too long ago");
+        let made = epochs.take((open, "a"), 999).expect("the last epoch");
         assert!(!made.is_first);
     }
 }

@@ -28,6 +28,14 @@ pub enum Error {
         /// Those there are, separated by commas.
         known: String,
     },
+    /// The server was started a moment ago.
+    #[error("dataset {dataset:?} is still being scanned ({progress} so far): ask again in a while")]
+    NotScanned {
+        /// The dataset.
+        dataset: String,
+        /// How far the scan is.
+        progress: String,
+    },
     /// A split without images.
     #[error("the {} split of dataset {dataset:?} has no images", split.name())]
     EmptySplit {
@@ -53,10 +61,19 @@ pub enum Error {
         found: Fingerprint,
     },
     /// The operator's limit on streams.
-    #[error("{limit} streams are open, which is the limit here")]
+    #[error("{limit} streams are open, which is the limit here (--max-streams of the server)")]
     TooManyStreams {
         /// The limit.
         limit: usize,
+    },
+    /// No memory for another stream.
+    #[error(
+        "a batch takes {bytes} bytes, and what streams left of the server's memory is kept for other clients: ask for smaller batches, or \
+         later; the server's operator can allow more by --memory-bytes, or less to each by --stream-bytes"
+    )]
+    NoMemory {
+        /// Of one batch.
+        bytes: u64,
     },
     /// A machine that cannot do that.
     #[error("this machine has no memory to share")]

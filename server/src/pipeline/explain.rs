@@ -2,7 +2,13 @@
 
 use serde::Serialize;
 
-use super::{Engine, Error, mixing::partners, produce::Prepared, render::render, spec::StreamSpec};
+use super::{
+    Engine, Error,
+    mixing::{Portion, portion},
+    produce::Prepared,
+    render::render,
+    spec::{Shard, StreamSpec},
+};
 use crate::{augment::Draw, blend::Blend, geometry::canvas, sampling::Slot, tensor};
 
 /// One image of a batch: where it comes from and what happens to it.
@@ -71,7 +77,7 @@ impl Engine {
         if position.epoch >= u64::from(spec.epochs) {
             return Ok(vec![]);
         }
-        let slots = planned.plan.batch(position.epoch, position.step);
+        let Portion { slots, partners } = portion(spec, &planned.plan, position, Shard::WHOLE);
         let dataset = planned.description.served.dataset();
         let explain = |(place, slot): (usize, Slot)| -> Result<Explained, Error> {
             let Prepared { sample, image, draw } = planned.producer.prepare(position.epoch, slot)?;
@@ -104,7 +110,7 @@ impl Engine {
         let mut batch: Vec<Explained> = (slots.iter().copied().enumerate())
             .map(explain)
             .collect::<Result<_, _>>()?;
-        for (place, partner) in partners(spec, position, &slots).into_iter().enumerate() {
+        for (place, partner) in partners.into_iter().enumerate() {
             let Some(partner) = partner else { continue };
             if place < partner.place {
                 let (before, behind) = batch.split_at_mut(partner.place);

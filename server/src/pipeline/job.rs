@@ -13,19 +13,19 @@ use std::{
     time::Duration,
 };
 
-use rustix::time::{ClockId, clock_gettime};
-
 use super::{
     Error,
     batch::Batch,
+    clients::Client,
     making::{Making, Outline},
-    mixing::partners,
-    piece::{self, Piece},
+    mixing::portion,
+    piece::{self, Done, Piece},
     position::Position,
     produce::Producer,
+    sending::Sending,
     turns::Share,
     twins::Group,
-    workers::{self, Task},
+    workers::{self, Claim, processor_time},
 };
 use crate::{memory::Pool, sampling::Plan};
 
@@ -34,8 +34,9 @@ use crate::{memory::Pool, sampling::Plan};
 pub(super) struct Work {
     pub(super) producer: Producer,
     pub(super) plan: Plan,
-    /// Batches that may be open at a time.
+    /// Batches that may be open or on their way to the reader at a time.
     pub(super) window: usize,
+    pub(super) sending: Arc<Sending>,
     /// What batches are written to. Where it is bounded, no batch is opened before there is a buffer for it.
     pub(super) buffers: Arc<Pool>,
     /// With whom batches are shared; `None` where they lie in memory that only this stream's reader sees.
@@ -46,6 +47,7 @@ pub(super) struct Work {
 #[derive(Debug)]
 pub(super) struct Job {
     work: Work,
+    client: Arc<Client>,
     share: Share,
     state: Mutex<State>,
 }
@@ -62,6 +64,8 @@ struct State {
     is_queued: bool,
     /// Set when the reader has gone: no more work.
     is_closed: bool,
+    /// Processor time that planning batches took since it was last asked for.
+    planning: Duration,
     /// The first batch that failed, by number.
     failure: Option<(u64, Error)>,
     /// Of a reader that waits for a batch which is not open.
@@ -72,13 +76,15 @@ struct State {
 type Claimed = (u64, Arc<Making>, Piece);
 
 impl Job {
-    pub(super) fn new(work: Work, start: Position) -> Self {
+    /// The work of a stream of `client` from `start` on.
+    pub(super) fn new(work: Work, client: Arc<Client>, start: Position) -> Self {
         let spec = &work.producer.spec;
         let first = spec.stride.first_from(start, work.plan.steps_per_epoch());
         let next = (first.epoch < u64::from(spec.epochs)).then_some(first);
         Self {
             share: Share::new(spec.weight),
             work,
+            client,
             state: Mutex::new(State {
                 next,
                 ..State::default()
@@ -104,7 +110,8 @@ impl Job {
                     Some(_) => making.share(),
                     None => making.take(),
                 };
-                if let Some(batch) = batch {
+                if let Some(mut batch) = batch {
+                    batch.tensor = self.work.sending.give(batch.tensor);
                     let making = state.open.pop_front();
                     state.front += 1;
                     state.waker = None;
@@ -119,6 +126,7 @@ impl Job {
         }
         // Not open, or spoiled: the batch cannot wake anybody.
         state.waker = Some(waker.clone());
+        self.work.sending.wake_when_gone(waker);
         Poll::Pending
     }
 
@@ -133,6 +141,11 @@ impl Job {
         wants
     }
 
+    /// See [`Sending::start_to_count`].
+    pub(super) fn start_to_count(&self) {
+        self.work.sending.start_to_count();
+    }
+
     /// Drops all work that is not begun.
     pub(super) fn close(&self) {
         let dropped = self.lock().close();
@@ -142,7 +155,7 @@ impl Job {
     fn may_open(&self, state: &State) -> bool {
         state.next.is_some()
             && state.failure.is_none()
-            && state.open.len() < self.work.window
+            && state.open.len() + self.work.sending.count() < self.work.window
             && self.work.buffers.has_room()
     }
 
@@ -150,34 +163,35 @@ impl Job {
     fn begin(&self, position: Position) -> Making {
         let spec = &self.work.producer.spec;
         let image_bytes = spec.tensor.image_bytes();
-        let slots = self.work.plan.batch(position.epoch, position.step);
-        let partners = partners(spec, position, &slots);
-        let (shard, batch) = (spec.shard, (&slots[..], &partners[..]));
-        let count = shard.share(slots.len());
+        let shard = spec.shard;
+        let portion = portion(spec, &self.work.plan, position, shard);
         let buffer = self.work.buffers.take().expect("others only give buffers back");
-        let (chunks, remainder) = buffer.split(count, image_bytes);
-        let pieces = piece::pieces(position, batch, shard, chunks);
+        let (chunks, remainder) = buffer.split(portion.slots.len(), image_bytes);
+        let pieces = piece::pieces(position, &portion, shard, chunks);
         let outline = Outline {
             position,
             next: position.next(self.work.plan.steps_per_epoch()),
-            mixed: piece::mixed(batch, shard, spec.tensor.size),
-            slots: (0..count).map(|index| slots[shard.place(index)]).collect(),
+            mixed: piece::mixed(&portion, spec.tensor.size),
+            slots: portion.slots,
             image_bytes,
         };
         Making::new(outline, pieces, remainder)
     }
 
     /// The batch at `position`, which a twin may have begun.
-    fn open(&self, position: Position) -> Result<Arc<Making>, Error> {
+    fn open(&self, state: &mut State, position: Position) -> Result<Arc<Making>, Error> {
+        let before = processor_time();
         let begin = || self.begin(position);
         let opened = catch_unwind(AssertUnwindSafe(|| match &self.work.twins {
             Some(twins) => twins.join(position, begin),
             None => Arc::new(begin()),
         }));
+        state.planning += processor_time().saturating_sub(before);
         opened.map_err(|_panic| panicked(position))
     }
 
-    fn claim_piece(&self) -> Option<Claimed> {
+    /// A piece to be made, where there is one, and the processor time that it took to plan the batches that were opened for it.
+    fn claim_piece(&self) -> (Duration, Option<Claimed>) {
         let mut state = self.lock();
         let mut claimed = None;
         if !state.is_closed {
@@ -188,12 +202,13 @@ impl Job {
             }
         }
         state.is_queued = claimed.is_some();
+        let planning = mem::take(&mut state.planning);
         // A batch that is there already, or a failure, is news for a reader that waited for it to be opened.
         let waker = state.waker.take();
         let waker = waker.filter(|waker| state.is_news(waker));
         drop(state);
         waker.into_iter().for_each(Waker::wake);
-        claimed
+        (planning, claimed)
     }
 
     /// A piece of a batch that is open. Those that a twin spoiled are begun anew.
@@ -202,7 +217,7 @@ impl Job {
             let number = state.front + index as u64;
             if state.open[index].is_spoiled() {
                 let position = state.open[index].position();
-                match self.open(position) {
+                match self.open(state, position) {
                     Ok(again) => state.open[index] = again,
                     Err(error) => {
                         state.fail(number, error);
@@ -220,7 +235,7 @@ impl Job {
 
     fn open_next(&self, state: &mut State) {
         let position = state.next.take().expect("a batch may be opened");
-        match self.open(position) {
+        match self.open(state, position) {
             Ok(making) => {
                 let (spec, steps) = (&self.work.producer.spec, self.work.plan.steps_per_epoch());
                 let following = spec.stride.first_from(position.next(steps), steps);
@@ -238,7 +253,13 @@ impl Job {
         let position = piece.position;
         let made = catch_unwind(AssertUnwindSafe(|| piece.make(&self.work.producer)));
         let error = match made {
-            Ok(Ok(made)) => return making.fill(made).into_iter().for_each(Waker::wake),
+            Ok(Ok(mut made)) => {
+                // What the reader finds in shared memory crosses no network.
+                if self.work.twins.is_some() {
+                    made.iter_mut().for_each(Done::check);
+                }
+                return making.fill(made).into_iter().for_each(Waker::wake);
+            }
             Ok(Err(error)) => error,
             Err(_panic) => panicked(position),
         };
@@ -297,24 +318,42 @@ impl State {
 }
 
 impl workers::Job for Job {
-    fn claim(self: Arc<Self>) -> Option<Task> {
-        let claimed = self.claim_piece()?;
-        Some(Box::new(move || {
+    fn claim(self: Arc<Self>) -> Claim {
+        let (planning, claimed) = self.claim_piece();
+        let make = move |claimed| {
             let before = processor_time();
             self.make(claimed);
             processor_time().saturating_sub(before)
-        }))
+        };
+        Claim {
+            planning,
+            task: claimed.map(|claimed| Box::new(move || make(claimed)) as workers::Task),
+        }
+    }
+
+    fn fail(&self) {
+        let mut state = self.lock();
+        // Queued for good, so that nobody queues it again.
+        state.is_queued = true;
+        let (front, position) = (state.front, state.next.unwrap_or_default());
+        state.fail(front, panicked(position));
+        let waker = state.waker.take();
+        let open = state.open.front().map(Arc::clone);
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+        // Its reader may wait for that one.
+        open.into_iter()
+            .flat_map(|making| making.spoil())
+            .for_each(Waker::wake);
     }
 
     fn share(&self) -> &Share {
         &self.share
     }
-}
 
-/// What this thread has had of a processor so far. Time that it spent waiting, for a disk or for a processor, is not in it.
-fn processor_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
 }
 
 fn panicked(position: Position) -> Error {

@@ -11,7 +11,11 @@ use super::{
     piece::{Done, Piece},
     position::Position,
 };
-use crate::{memory::Remainder, sampling::Slot};
+use crate::{
+    checksum::{crc32c, joined},
+    memory::Remainder,
+    sampling::Slot,
+};
 
 /// What is known of a batch before its pixels.
 #[derive(Debug)]
@@ -176,6 +180,9 @@ impl Outline {
             .filter(|(_, (planned, used))| planned != *used)
             .map(|(slot, (broken, _))| Replacement { slot, broken })
             .collect();
+        let checksum = done.iter().try_fold(crc32c(&[]), |first, image| {
+            Some(joined(first, image.checksum?, self.image_bytes))
+        });
         let tensor = remainder.join(done.into_iter().map(|done| done.chunk));
         Batch {
             position: self.position,
@@ -184,6 +191,7 @@ impl Outline {
             samples,
             mixed: self.mixed.clone(),
             replacements,
+            checksum,
             offset: tensor.offset(),
             tensor: tensor.freeze(self.slots.len() * self.image_bytes),
         }

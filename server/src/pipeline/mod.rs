@@ -19,6 +19,7 @@
 
 mod announce;
 mod batch;
+mod clients;
 mod encoding;
 mod engine;
 mod epochs;
@@ -34,6 +35,7 @@ mod piece;
 mod position;
 mod produce;
 mod render;
+mod sending;
 mod served;
 mod source;
 mod spec;
@@ -57,7 +59,7 @@ pub use self::{
     render::render,
     served::Served,
     source::{Files, Source, is_transient},
-    spec::{Canonical, Error as SpecError, Shard, StreamSpec},
+    spec::{Canonical, Error as SpecError, Limit, Shard, StreamSpec},
     stream::{BatchStream, Description},
     variations::{Variation, variations},
     verdict::{Bottleneck, Spent, Usage},

@@ -2,8 +2,15 @@
 
 use std::time::Instant;
 
-use super::{Error, batch::Mixed, mixing::Partner, position::Position, produce::Producer, spec::Shard};
-use crate::{blend::Blend, memory::Chunk, sampling::Slot, tensor};
+use super::{
+    Error,
+    batch::Mixed,
+    mixing::{Partner, Portion},
+    position::Position,
+    produce::Producer,
+    spec::Shard,
+};
+use crate::{blend::Blend, checksum::crc32c, memory::Chunk, sampling::Slot, tensor};
 
 /// A piece of work.
 #[derive(Debug)]
@@ -37,22 +44,22 @@ pub(super) struct Done {
     pub(super) index: usize,
     pub(super) sample: u32,
     pub(super) chunk: Chunk,
+    /// CRC-32C of the chunk, once it is asked for.
+    pub(super) checksum: Option<u32>,
 }
 
-/// The pieces that make up a shard's part of the global batch `slots`, whose images go to `chunks`, one for each that is the shard's.
-pub(super) fn pieces(
-    position: Position,
-    (slots, partners): (&[Slot], &[Option<Partner>]),
-    shard: Shard,
-    chunks: Vec<Chunk>,
-) -> Vec<Piece> {
-    let mut targets: Vec<Option<Target>> = chunks
-        .into_iter()
-        .enumerate()
-        .map(|(index, chunk)| {
-            let slot = slots[shard.place(index)];
-            Some(Target { index, slot, chunk })
-        })
+impl Done {
+    /// Computes the checksum; best at once, while the bytes are in the processor's cache.
+    pub(super) fn check(&mut self) {
+        self.checksum = Some(crc32c(&self.chunk));
+    }
+}
+
+/// The pieces that make up a shard's part of a global batch, whose images go to `chunks`, one for each slot.
+pub(super) fn pieces(position: Position, portion: &Portion, shard: Shard, chunks: Vec<Chunk>) -> Vec<Piece> {
+    let images = portion.slots.iter().zip(chunks).enumerate();
+    let mut targets: Vec<Option<Target>> = images
+        .map(|(index, (&slot, chunk))| Some(Target { index, slot, chunk }))
         .collect();
     let mut pieces = Vec::with_capacity(targets.len());
     for index in 0..targets.len() {
@@ -60,10 +67,10 @@ pub(super) fn pieces(
         let Some(image) = targets[index].take() else {
             continue;
         };
-        let partner = partners.get(shard.place(index)).copied().flatten();
-        let mixture = partner.map(|Partner { place, blend }| {
+        let partner = portion.partners.get(index).copied().flatten();
+        let mixture = partner.map(|Partner { place, slot, blend }| {
             let here = shard.index(place).and_then(|index| targets[index].take());
-            (blend, here.map_or(Other::Elsewhere(slots[place]), Other::Here))
+            (blend, here.map_or(Other::Elsewhere(slot), Other::Here))
         });
         pieces.push(Piece {
             position,
@@ -75,26 +82,21 @@ pub(super) fn pieces(
 }
 
 /// The second halves of the labels of a shard's images; `None` where nothing is mixed.
-pub(super) fn mixed(
-    (slots, partners): (&[Slot], &[Option<Partner>]),
-    shard: Shard,
-    size: u32,
-) -> Option<Vec<Mixed>> {
+pub(super) fn mixed(Portion { slots, partners }: &Portion, size: u32) -> Option<Vec<Mixed>> {
     if partners.is_empty() {
         return None;
     }
-    let mixed = |place: usize| match partners[place] {
-        Some(Partner { place, blend }) => Mixed {
-            label: slots[place].class,
+    let mixed = |(own, partner): (&Slot, &Option<Partner>)| match partner {
+        Some(Partner { slot, blend, .. }) => Mixed {
+            label: slot.class,
             weight: blend.weight(size),
         },
         None => Mixed {
-            label: slots[place].class,
+            label: own.class,
             weight: 0.0,
         },
     };
-    let own = 0..shard.share(slots.len());
-    Some(own.map(|index| mixed(shard.place(index))).collect())
+    Some(slots.iter().zip(partners).map(mixed).collect())
 }
 
 impl Piece {
@@ -133,7 +135,12 @@ impl Target {
             mut chunk,
         } = self;
         let sample = producer.produce(position, slot, &mut chunk)?;
-        Ok(Done { index, sample, chunk })
+        Ok(Done {
+            index,
+            sample,
+            chunk,
+            checksum: None,
+        })
     }
 }
 

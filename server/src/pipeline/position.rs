@@ -160,7 +160,11 @@ pub enum ResumeError {
         dataset: Fingerprint,
     },
     /// No such batch.
-    #[error("start is epoch {epoch}, step {step}, beyond the end of {epochs} epochs of {steps} steps")]
+    #[error(
+        "start is epoch {epoch}, step {step}, beyond the end: epochs are from 0 to {}, steps from 0 to {}",
+        epochs.saturating_sub(1),
+        steps.saturating_sub(1)
+    )]
     BeyondEnd {
         /// In the token.
         epoch: u64,

@@ -16,6 +16,7 @@ use crate::{
     cache::{Cache, Encoded, Key},
     decode::{self, DecodeOptions},
     image::Image,
+    memory::Budget,
     random::{Purpose, below, generator},
     sampling::Slot,
     tensor,
@@ -54,6 +55,8 @@ pub(super) struct Decoder {
     pub(super) cache: Arc<Cache>,
     pub(super) encoded: Arc<Cache<Encoded>>,
     pub(super) options: DecodeOptions,
+    /// What decoders take their memory of.
+    pub(super) memory: Arc<Budget>,
     pub(super) short_side: Option<u32>,
 }
 
@@ -100,7 +103,7 @@ impl Producer {
         let target = self.spec.tensor.size;
         let is_native = self.decoder.short_side.is_none();
         if is_native && image.width().min(image.height()) > target.saturating_mul(2) {
-            Arc::new(tensor::area_shrink(Arc::unwrap_or_clone(image), target))
+            tensor::area_shrink(&image, target).map_or(image, Arc::new)
         } else {
             image
         }
@@ -162,7 +165,8 @@ impl Decoder {
             let started = Instant::now();
             let file = self.file(served, sample)?;
             let read = started.elapsed();
-            let image = decode::decode_canonical(file.bytes(), &self.options, self.short_side);
+            let image =
+                decode::decode_within(file.bytes(), &self.options, self.short_side, Some(&self.memory));
             tally.decoded(read, started.elapsed() - read);
             image
         });

@@ -1,6 +1,9 @@
 //! A dataset as it is served: what was scanned, and what was found to be broken since.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use super::{Error, meter::Meter};
 use crate::{
@@ -13,8 +16,9 @@ use crate::{
 pub struct Served {
     dataset: Dataset,
     broken: RuntimeQuarantine,
-    /// Images and broken images, by split.
-    images: [usize; 3],
+    /// Sample ids by class, by split: counted once, and shared by all streams.
+    members: [Arc<[Vec<u32>]>; 3],
+    /// Broken images, by split.
     broken_images: [AtomicUsize; 3],
     max_broken: f64,
     meter: Meter,
@@ -22,11 +26,10 @@ pub struct Served {
 
 impl Served {
     pub(super) fn new(dataset: Dataset, max_broken: f64) -> Self {
-        let images = Split::ALL.map(|split| dataset.counts(split).iter().sum::<u32>() as usize);
         Self {
+            members: Split::ALL.map(|split| dataset.members(split).into()),
             dataset,
             broken: RuntimeQuarantine::default(),
-            images,
             broken_images: Default::default(),
             max_broken,
             meter: Meter::default(),
@@ -45,10 +48,35 @@ impl Served {
         &self.dataset
     }
 
-    /// Files that are never served: those refused by the scan and those found broken since, with reasons.
+    /// Sample ids of `split` by class, ascending.
     #[must_use]
-    pub fn quarantined(&self) -> Vec<Quarantined> {
-        self.broken.with_scanned(&self.dataset)
+    pub fn members(&self, split: Split) -> &Arc<[Vec<u32>]> {
+        &self.members[split as usize]
+    }
+
+    /// Images of `split` by class.
+    pub fn counts(&self, split: Split) -> impl Iterator<Item = u32> {
+        self.members(split).iter().map(|members| members.len() as u32)
+    }
+
+    /// The splits that have images, with their number.
+    #[must_use]
+    pub fn splits(&self) -> Vec<(Split, u32)> {
+        let counted = Split::ALL.map(|split| (split, self.counts(split).sum()));
+        counted.into_iter().filter(|(_, images)| *images > 0).collect()
+    }
+
+    /// The first `count` files behind the path `after` that are never served, by path: those refused by the scan and those found broken
+    /// since, with reasons.
+    #[must_use]
+    pub fn quarantined(&self, after: &str, count: usize) -> Vec<Quarantined> {
+        self.broken.page(&self.dataset, after, count)
+    }
+
+    /// How many files are never served.
+    #[must_use]
+    pub fn quarantined_files(&self) -> usize {
+        self.dataset.quarantine.len() + self.broken.len()
     }
 
     /// Records that sample `id` cannot be used.
@@ -66,7 +94,7 @@ impl Served {
         }
         let broken = self.broken_images[split].fetch_add(usize::from(is_news), Ordering::Relaxed)
             + usize::from(is_news);
-        let images = self.images[split];
+        let images = self.counts(file.split).sum::<u32>() as usize;
         if broken > 1 && broken as f64 > self.max_broken * images as f64 {
             let (dataset, path) = (self.dataset.name.clone(), file.path.clone());
             return Err(Error::TooManyBroken {

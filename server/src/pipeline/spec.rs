@@ -1,5 +1,7 @@
 //! What to stream: the domain form of a request, with every default resolved.
 
+use std::fmt;
+
 use super::{
     Limits,
     position::{Start, Stride},
@@ -9,6 +11,7 @@ use crate::{
     dataset::{Fingerprint, Split},
     decode,
     sampling::{Balance, LastBatch, Order},
+    size,
     tensor::TensorSpec,
 };
 
@@ -52,6 +55,9 @@ pub struct StreamSpec {
     /// Whether its reader is going to say how each epoch went, so that the verdict can wait for that.
     pub reports: bool,
 }
+
+/// Bytes of what is noted of an image in the making, about.
+const IMAGE_NOTES: u64 = 320;
 
 /// Part `rank` of `world` parts of each global batch: slots `rank`, `rank + world`, ...
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -119,6 +125,12 @@ impl StreamSpec {
         self.images_per_batch() * self.tensor.image_bytes()
     }
 
+    /// Bytes of memory that a full batch takes in the making: its tensor, and what is known of each image.
+    #[must_use]
+    pub fn batch_memory(&self) -> u64 {
+        self.batch_bytes() as u64 + self.images_per_batch() as u64 * IMAGE_NOTES
+    }
+
     /// Refuses values outside their ranges and beyond the operator's limits. What depends on the dataset is checked when the stream
     /// is opened.
     ///
@@ -126,19 +138,28 @@ impl StreamSpec {
     ///
     /// The first field that is wrong, with its value and its range.
     pub fn validate(&self, limits: &Limits) -> Result<(), Error> {
-        in_range("epochs", self.epochs, 1, limits.epochs)?;
-        in_range("batch_size", self.batch_size, 1, limits.batch_size)?;
+        let size = limits.image_size.min(TensorSpec::MAX_SIZE);
+        in_range("epochs", self.epochs, 1, limits.epochs, "--max-epochs")?;
         in_range(
-            "image_size",
-            self.tensor.size,
+            "batch_size",
+            self.batch_size,
             1,
-            limits.image_size.min(TensorSpec::MAX_SIZE),
+            limits.batch_size,
+            "--max-batch-size",
         )?;
-        in_range("shard.world", self.shard.world, 1, self.batch_size)?;
-        in_range("shard.rank", self.shard.rank, 0, self.shard.world - 1)?;
-        in_range("stride.of", self.stride.of, 1, Stride::MAX)?;
-        in_range("stride.index", self.stride.index, 0, self.stride.of - 1)?;
-        in_range("weight", self.weight, 1, limits.weight)?;
+        in_range("image_size", self.tensor.size, 1, size, "--max-image-size")?;
+        in_range("shard.world", self.shard.world, 1, limits.world, "--max-world")?;
+        in_range("shard.world", self.shard.world, 1, self.batch_size, None)?;
+        in_range("shard.rank", self.shard.rank, 0, self.shard.world - 1, None)?;
+        in_range("stride.of", self.stride.of, 1, Stride::MAX, None)?;
+        in_range("stride.index", self.stride.index, 0, self.stride.of - 1, None)?;
+        in_range(
+            "weight",
+            self.weight,
+            1,
+            limits.weight,
+            "weight= of its token in --tokens",
+        )?;
         self.recipe.validate().map_err(Error::Recipe)?;
         for (field, values) in [
             ("normalization.mean", self.tensor.normalization.mean),
@@ -175,7 +196,14 @@ impl StreamSpec {
     }
 }
 
-fn in_range(field: &'static str, value: u32, least: u32, most: u32) -> Result<(), Error> {
+/// Where `most` is a limit of the operator's, `flag` is what sets it.
+fn in_range(
+    field: &'static str,
+    value: u32,
+    least: u32,
+    most: u32,
+    flag: impl Into<Option<&'static str>>,
+) -> Result<(), Error> {
     if (least..=most).contains(&value) {
         Ok(())
     } else {
@@ -184,7 +212,21 @@ fn in_range(field: &'static str, value: u32, least: u32, most: u32) -> Result<()
             value,
             least,
             most,
+            limit: Limit(flag.into().filter(|_| value > most)),
         })
+    }
+}
+
+/// The option of the server that allows more, where one does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit(pub Option<&'static str>);
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(flag) => write!(f, "; the server's operator can allow more by {flag}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -192,7 +234,7 @@ fn in_range(field: &'static str, value: u32, least: u32, most: u32) -> Result<()
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A whole number out of range.
-    #[error("{field} is {value}: it must be from {least} to {most}")]
+    #[error("{field} is {value}: it must be from {least} to {most}{limit}")]
     Range {
         /// Name in the contract.
         field: &'static str,
@@ -202,6 +244,8 @@ pub enum Error {
         least: u32,
         /// Largest allowed value.
         most: u32,
+        /// What allows more.
+        limit: Limit,
     },
     /// A real number out of range.
     #[error("{field} is {value}: it must be {range}")]
@@ -217,7 +261,11 @@ pub enum Error {
     #[error(transparent)]
     Recipe(crate::augment::Error),
     /// More bytes in a batch than the operator allows.
-    #[error("batch_size {batch_size} makes batches of {bytes} bytes: at most {limit} are allowed")]
+    #[error(
+        "batch_size {batch_size} makes batches of {}: at most {} are allowed (--max-batch-bytes of the server, max-batch-bytes of a token)",
+        size::text(*bytes),
+        size::text(*limit)
+    )]
     BatchTooLarge {
         /// Images in the global batch.
         batch_size: u32,

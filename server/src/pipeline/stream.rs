@@ -32,6 +32,8 @@ pub struct BatchStream {
     pub(super) epochs: Arc<Epochs>,
     pub(super) description: Description,
     pub(super) account: Account,
+    /// Who may report on it.
+    pub(super) owner: String,
     /// Of the epoch in hand, where images are mixed.
     pub(super) exposure: Option<Exposure>,
     pub(super) _announced: Announced,
@@ -62,6 +64,17 @@ impl BatchStream {
     #[must_use]
     pub fn description(&self) -> &Description {
         &self.description
+    }
+
+    /// Has a batch count as one that the stream holds until the last reference to its tensor is gone: one that keeps several gets no others
+    /// meanwhile. For a reader that sends batches on, and would else hold more than the stream may.
+    pub fn count_sent(&mut self) {
+        self.job.start_to_count();
+    }
+
+    /// Takes reports on the stream from `owner` alone.
+    pub fn owned_by(&mut self, owner: String) {
+        self.owner = owner;
     }
 
     /// Has the stream know how long its connection could take no more bytes, in nanoseconds.
@@ -101,7 +114,7 @@ impl BatchStream {
         }
         self.description.served.meter().add(&sums);
         if self.description.spec.reports {
-            let stream = (self.description.id, &self.description.served);
+            let stream = (self.description.id, &self.description.served, self.owner.as_str());
             self.epochs.add(stream, batch.position.epoch, &sums);
         }
         if batch.next.epoch != batch.position.epoch {

@@ -53,6 +53,22 @@ impl Share {
         Charge(charge)
     }
 
+    /// Something beside a turn has cost this much.
+    pub(super) fn spend(&self, cost: Duration) {
+        self.clock
+            .fetch_add(cost.as_nanos() as u64 / self.weight, Relaxed);
+    }
+
+    /// What it deserves.
+    pub(super) fn weight(&self) -> u32 {
+        u32::try_from(self.weight).unwrap_or(u32::MAX)
+    }
+
+    /// Says whether it had more than it deserves, where the others had `now`.
+    pub(super) fn is_ahead(&self, now: u64) -> bool {
+        self.clock.load(Relaxed) > now
+    }
+
     /// A turn has cost nothing.
     pub(super) fn refund(&self, Charge(charge): Charge) {
         self.clock.fetch_sub(charge, Relaxed);
@@ -124,14 +140,14 @@ impl<T: Waiter> Turns<T> {
         Some((who, charge))
     }
 
-    /// How many wait.
-    pub(super) fn len(&self) -> usize {
-        self.waiting.len()
+    /// Says that nobody waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
     }
 
-    /// Sends everybody away.
-    pub(super) fn clear(&mut self) {
-        self.waiting.clear();
+    /// The clock of the one who had the last turn.
+    pub(super) fn now(&self) -> u64 {
+        self.now
     }
 }
 

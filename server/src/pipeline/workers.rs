@@ -1,30 +1,44 @@
 //! The worker threads, shared by all streams in turns of one sample.
 //!
-//! A stream with work stands in a queue. A worker takes the stream whose [turn](Turns) it is, claims *one* sample from it, and puts it back
-//! before it starts on the sample: so streams share the workers' time by their weights, whatever their batches and images. A stream
-//! without work leaves the queue and returns when its reader takes a batch; nobody polls.
+//! A stream with work stands in a [queue](Queue). A worker takes the stream whose turn it is, claims *one* sample from it, and puts it back
+//! before it starts on the sample: so clients share the workers' time evenly, and the streams of each by their weights, whatever their
+//! batches and images. What a stream pays for is the processor time of planning its batches and of making its samples. A stream without
+//! work leaves the queue and returns when its reader takes a batch; nobody polls.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::Duration,
 };
 
-use super::turns::{Charge, Share, Turns, Waiter};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::{
+    clients::{Client, Queue, Turn},
+    turns::Share,
+};
 
 /// Something that hands out work in pieces.
 pub(super) trait Job: Send + Sync {
-    /// The next piece, if there is one now. After `None`, the job is not asked again before [`Workers::enqueue`].
-    fn claim(self: Arc<Self>) -> Option<Task>;
+    /// The next piece, if there is one now. Where there is none, the job is not asked again before [`Workers::enqueue`].
+    fn claim(self: Arc<Self>) -> Claim;
 
-    /// Its share of the workers' time.
+    /// Ends the job, which panicked in [`Job::claim`]: it is not asked again.
+    fn fail(&self);
+
+    /// Its share of the time that its client gets.
     fn share(&self) -> &Share;
+
+    /// Whose it is.
+    fn client(&self) -> &Arc<Client>;
 }
 
-impl Waiter for Arc<dyn Job> {
-    fn share(&self) -> &Share {
-        Job::share(&**self)
-    }
+/// What a job answers when it is its turn.
+pub(super) struct Claim {
+    /// Processor time that it took to find what is to be done.
+    pub(super) planning: Duration,
+    pub(super) task: Option<Task>,
 }
 
 /// A piece of work, which says how much of a processor's time it took. It must catch its own panics.
@@ -38,21 +52,21 @@ pub(super) struct Workers {
 }
 
 struct Shared {
-    queue: Mutex<Queue>,
+    queue: Mutex<State>,
     ready: Condvar,
 }
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared")
-            .field("jobs", &self.lock().jobs.len())
+            .field("jobs", &self.lock().queue.len())
             .finish()
     }
 }
 
 #[derive(Default)]
-struct Queue {
-    jobs: Turns<Arc<dyn Job>>,
+struct State {
+    queue: Queue,
     closed: bool,
 }
 
@@ -83,7 +97,12 @@ impl Workers {
 
     /// Jobs in the queue.
     pub(super) fn queued(&self) -> usize {
-        self.shared.lock().jobs.len()
+        self.shared.lock().queue.len()
+    }
+
+    /// The [clock](Queue::now) of the queue.
+    pub(super) fn now(&self) -> u64 {
+        self.shared.lock().queue.now()
     }
 
     /// Puts `job` into the queue. The caller sees to it that a job stands there at most once.
@@ -95,9 +114,11 @@ impl Workers {
 impl Drop for Workers {
     fn drop(&mut self) {
         {
-            let mut queue = self.shared.lock();
-            queue.closed = true;
-            queue.jobs.clear();
+            let mut state = self.shared.lock();
+            state.closed = true;
+            while let Some(turn) = state.queue.next() {
+                turn.refund();
+            }
         }
         self.shared.ready.notify_all();
         for thread in self.threads.drain(..) {
@@ -110,42 +131,56 @@ impl Drop for Workers {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn enqueue(&self, job: Arc<dyn Job>) {
-        let mut queue = self.lock();
-        if !queue.closed {
-            queue.jobs.join(job);
+        let mut state = self.lock();
+        if !state.closed {
+            state.queue.join(job);
             self.ready.notify_one();
         }
     }
 
     fn work(&self) {
-        while let Some((job, charge)) = self.next_job() {
-            match Arc::clone(&job).claim() {
+        while let Some(turn) = self.next_turn() {
+            let claimed = catch_unwind(AssertUnwindSafe(|| Arc::clone(&turn.job).claim()));
+            let Ok(Claim { planning, task }) = claimed else {
+                turn.job.fail();
+                turn.refund();
+                continue;
+            };
+            // Before it waits for its next turn.
+            turn.spend(planning);
+            match task {
                 Some(task) => {
-                    self.enqueue(Arc::clone(&job));
-                    Job::share(&*job).settle(charge, task());
+                    self.enqueue(Arc::clone(&turn.job));
+                    turn.settle(task());
                 }
-                None => Job::share(&*job).refund(charge),
+                None => turn.refund(),
             }
         }
     }
 
-    fn next_job(&self) -> Option<(Arc<dyn Job>, Charge)> {
-        let mut queue = self.lock();
+    fn next_turn(&self) -> Option<Turn> {
+        let mut state = self.lock();
         loop {
-            if queue.closed {
+            if state.closed {
                 return None;
             }
-            if let Some(job) = queue.jobs.next() {
-                return Some(job);
+            if let Some(turn) = state.queue.next() {
+                return Some(turn);
             }
-            queue = self.ready.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
+}
+
+/// What this thread has had of a processor so far. Time that it spent waiting, for a disk or for a processor, is not in it.
+pub(super) fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 #[cfg(test)]
@@ -158,6 +193,7 @@ mod tests {
     struct Countdown {
         name: char,
         share: Share,
+        client: Arc<Client>,
         pieces: AtomicUsize,
         done: SyncSender<char>,
     }
@@ -166,25 +202,37 @@ mod tests {
         Arc::new(Countdown {
             name,
             share: Share::new(weight),
+            client: Client::new(),
             pieces: AtomicUsize::new(pieces),
             done: done.clone(),
         })
     }
 
     impl Job for Countdown {
-        fn claim(self: Arc<Self>) -> Option<Task> {
+        fn claim(self: Arc<Self>) -> Claim {
+            assert_ne!(self.name, 'p', "a job that panics");
             let next = |pieces: usize| pieces.checked_sub(1);
-            self.pieces
-                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, next)
-                .ok()?;
-            Some(Box::new(move || {
+            let claimed = self.pieces.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
+            let task = move || {
                 self.done.send(self.name).expect("the test listens");
                 Duration::from_millis(1)
-            }))
+            };
+            Claim {
+                planning: Duration::ZERO,
+                task: claimed.ok().map(|_| Box::new(task) as Task),
+            }
+        }
+
+        fn fail(&self) {
+            self.done.send('!').expect("the test listens");
         }
 
         fn share(&self) -> &Share {
             &self.share
+        }
+
+        fn client(&self) -> &Arc<Client> {
+            &self.client
         }
     }
 
@@ -204,6 +252,16 @@ mod tests {
         (0..pieces)
             .map(|_| order.recv_timeout(patience).expect("a piece"))
             .collect()
+    }
+
+    #[test]
+    fn a_panic_in_a_job_ends_the_job_and_not_the_worker() {
+        let (done, order) = std::sync::mpsc::sync_channel(2);
+        let workers = Workers::start(1).expect("a thread");
+        workers.enqueue(countdown(('p', 1), 1, &done));
+        workers.enqueue(countdown(('a', 1), 1, &done));
+        let next = || order.recv_timeout(Duration::from_secs(30)).expect("a worker");
+        assert_eq!([next(), next()], ['!', 'a']);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use image::{ImageFormat, RgbImage};
 use crate::{
     augment::{self, Recipe},
     decode::{self, DecodeOptions, decode},
+    files,
     pipeline::{Variation, variations},
     sheet::{Cell, Sheet},
     terminal,
@@ -161,7 +162,7 @@ pub fn save(sheet: &Sheet, path: &Path) -> Result<(), Error> {
         .draw()
         .write_to(&mut png, ImageFormat::Png)
         .map_err(|error| failed(io::Error::other(error)))?;
-    fs::write(path, png.get_ref()).map_err(failed)?;
+    files::replace(path, png.get_ref()).map_err(failed)?;
     // A picture that the terminal did not take is in its file all the same.
     let _shown = terminal::show(png.get_ref());
     Ok(())

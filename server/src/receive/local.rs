@@ -96,6 +96,8 @@ impl AsyncRead for Socket {
         loop {
             ready!(this.stream.poll_read_ready(context))?;
             let unfilled = buffer.initialize_unfilled();
+            // A read ends behind a file, although more may have come. tokio's own read would take that for all there is, and wait for the
+            // next event; here it is over when the system says so.
             match this.stream.try_io(Interest::READABLE, || this.receive(unfilled)) {
                 Ok((count, file)) => {
                     buffer.advance(count);

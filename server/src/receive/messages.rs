@@ -19,7 +19,10 @@ use prost::Message as _;
 use tonic::{Status, body::Body, client::GrpcService, metadata::GRPC_CONTENT_TYPE};
 
 use super::tensor::{Found, find};
-use crate::memory::{Loan, Pool};
+use crate::{
+    checksum::Crc32c,
+    memory::{Loan, Pool},
+};
 
 /// The method.
 const STREAM_BATCHES: &str = "/equibatch.v1.BatchLoader/StreamBatches";
@@ -62,6 +65,8 @@ enum State {
         buffer: Loan,
         filled: usize,
         length: usize,
+        /// Of what is filled.
+        checksum: Box<Crc32c>,
     },
 }
 
@@ -159,12 +164,15 @@ impl Messages {
                     buffer,
                     filled,
                     length,
+                    checksum,
                     ..
                 } => {
                     let count = self.chunk.len().min(*length - *filled);
-                    self.chunk.copy_to_slice(&mut buffer[*filled..*filled + count]);
+                    let arrived = &mut buffer[*filled..*filled + count];
+                    self.chunk.copy_to_slice(arrived);
+                    checksum.update(arrived);
                     *filled += count;
-                    (*filled == *length).then(|| self.finish())
+                    (*filled == *length).then(|| self.finish()).transpose()?
                 }
             };
             if complete.is_some() {
@@ -196,13 +204,16 @@ impl Messages {
                 let filled = bytes.len() - first;
                 buffer[..filled].copy_from_slice(&bytes[first..]);
                 let length = length - first;
+                let mut checksum = Box::new(Crc32c::new());
+                checksum.update(&buffer[..filled]);
                 self.state = State::Tensor {
                     batch: Box::new(batch),
                     buffer,
                     filled,
                     length,
+                    checksum,
                 };
-                Ok((filled == length).then(|| self.finish()))
+                (filled == length).then(|| self.finish()).transpose()
             }
             _ => self.decode_whole(),
         }
@@ -243,21 +254,27 @@ impl Messages {
         }
     }
 
-    /// The batch whose tensor is complete.
-    fn finish(&mut self) -> StreamBatchesResponse {
+    /// The batch whose tensor is complete, and as it was sent.
+    fn finish(&mut self) -> Result<StreamBatchesResponse, Status> {
         let State::Tensor {
             mut batch,
             buffer,
             length,
+            checksum,
             ..
         } = mem::take(&mut self.state)
         else {
             unreachable!("a tensor is being received")
         };
-        batch.tensor = buffer.freeze(length);
-        StreamBatchesResponse {
-            message: Some(Kind::Batch(*batch)),
+        if let Some(sent) = batch.tensor_crc32c
+            && sent != checksum.value()
+        {
+            return Err(damaged(&batch));
         }
+        batch.tensor = buffer.freeze(length);
+        Ok(StreamBatchesResponse {
+            message: Some(Kind::Batch(*batch)),
+        })
     }
 
     /// What the end of the stream says.
@@ -276,6 +293,15 @@ impl Messages {
 
 fn malformed(error: &prost::DecodeError) -> Status {
     Status::internal(format!("a message that cannot be read: {error}"))
+}
+
+/// What is wrong with a batch that arrived with other bytes than were sent.
+fn damaged(batch: &Batch) -> Status {
+    Status::internal(format!(
+        "epoch {} step {} was damaged on its way: the CRC-32C of its tensor differs",
+        batch.epoch + 1,
+        batch.step + 1
+    ))
 }
 
 fn http_request(request: &StreamBatchesRequest) -> Request<Body> {

@@ -49,12 +49,14 @@ impl Balance {
             Self::Power(power) => {
                 let largest = largest as f64;
                 (
-                    where_present(&|count| (largest * (count as f64 / largest).powf(1.0 - power)).round()),
+                    where_present(&|count| {
+                        (largest * libm::pow(count as f64 / largest, 1.0 - power)).round()
+                    }),
                     None,
                 )
             }
             Self::Effective(beta) => {
-                let effective = |count: u64| (1.0 - beta.powf(count as f64)) / (1.0 - beta);
+                let effective = |count: u64| (1.0 - libm::pow(*beta, count as f64)) / (1.0 - beta);
                 let scale = largest as f64 / effective(largest);
                 (
                     where_present(&|count| (effective(count) * scale).round().max(1.0)),

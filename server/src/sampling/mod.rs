@@ -73,10 +73,12 @@ pub enum Error {
         batch_size: u64,
     },
     /// Sequential order shows each image once; that is the natural balance, over all images, not wrapped.
-    #[error("cannot combine sequential order with {with}")]
+    #[error(
+        "{must}: each image is shown once, in order (sequential, as the splits valid and test are unless asked for otherwise)"
+    )]
     SequentialOrder {
-        /// The other setting.
-        with: &'static str,
+        /// The other setting, and what it must be.
+        must: &'static str,
     },
     /// More images an epoch than this.
     #[error(

@@ -74,6 +74,33 @@ impl Permutation {
     }
 }
 
+impl Permutation {
+    /// The index that goes to `place`: the inverse of [`Permutation::at`].
+    ///
+    /// # Panics
+    ///
+    /// Where `place` is not below the length.
+    #[must_use]
+    pub fn index_of(&self, place: u64) -> u64 {
+        assert!(place < self.len, "place {place} of {}", self.len);
+        match &self.form {
+            Form::Table(table) => {
+                let found = table.iter().position(|&to| u64::from(to) == place);
+                found.expect("a permutation goes everywhere") as u64
+            }
+            Form::Feistel { half_bits, keys } => {
+                let mut value = place;
+                loop {
+                    value = decipher(value, *half_bits, keys);
+                    if value < self.len {
+                        return value;
+                    }
+                }
+            }
+        }
+    }
+}
+
 fn table(len: usize, key: &[u8; 32]) -> Form {
     let mut generator = from_key(key);
     let mut table: Box<[u8]> = (0..len).map(|index| index as u8).collect();
@@ -102,6 +129,16 @@ fn encipher(value: u64, half_bits: u32, keys: &[u64; ROUNDS]) -> u64 {
     let (mut left, mut right) = (value >> half_bits, value & mask);
     for key in keys {
         (left, right) = (right, left ^ (mix(right ^ key) & mask));
+    }
+    left << half_bits | right
+}
+
+/// Undoes [`encipher`].
+fn decipher(value: u64, half_bits: u32, keys: &[u64; ROUNDS]) -> u64 {
+    let mask = (1 << half_bits) - 1;
+    let (mut left, mut right) = (value >> half_bits, value & mask);
+    for key in keys.iter().rev() {
+        (left, right) = (right ^ (mix(left ^ key) & mask), left);
     }
     left << half_bits | right
 }
@@ -137,6 +174,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_inverse_leads_back(len in prop_oneof![1_u64..600, 600_u64..1 << 40], seed: u64, index: prop::sample::Index) {
+            let permutation = Permutation::new(len, &key(seed, Purpose::Cycle, &[]));
+            let index = index.index(len as usize) as u64;
+            prop_assert_eq!(permutation.index_of(permutation.at(index)), index);
+        }
+
         #[test]
         fn long_lengths_stay_in_range_and_do_not_collide(len in 1_000_u64..1 << 40, seed: u64, start in 0_u64..900) {
             let permutation = Permutation::new(len, &key(seed, Purpose::Cycle, &[]));

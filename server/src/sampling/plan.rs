@@ -200,48 +200,70 @@ impl Plan {
     /// Where `step` is not below [`Plan::steps_per_epoch`].
     #[must_use]
     pub fn batch(&self, epoch: u64, step: u64) -> Vec<Slot> {
+        let places: Vec<u64> = (0..self.batch_len(step)).collect();
+        self.slots(epoch, step, &places)
+    }
+
+    /// The slots at `places` of the global batch `step` of `epoch`, in the order of `places`. Takes time in proportion to their number and
+    /// to the number of classes, whatever the size of the batch.
+    ///
+    /// # Panics
+    ///
+    /// Where `step` is not below [`Plan::steps_per_epoch`], or a place not below [`Plan::batch_len`].
+    #[must_use]
+    pub fn slots(&self, epoch: u64, step: u64, places: &[u64]) -> Vec<Slot> {
         assert!(
             step < self.steps_per_epoch(),
             "step {step} of {}",
             self.steps_per_epoch()
         );
         let start = step * u64::from(self.spec.batch_size);
-        let positions = start..start + self.batch_len(step);
         if self.spec.order == Order::Sequential {
-            let slot = |position: u64| {
-                let (sample, class) = self.sequence[position as usize];
-                Slot {
+            let slot = |place: u64| {
+                let (sample, class) = self.sequence[(start + place) as usize];
+                let drawn = Drawn {
                     sample,
                     class,
-                    position,
                     repetition: 0,
-                }
+                };
+                drawn.at(start + place)
             };
-            return positions.map(slot).collect();
+            return places.iter().copied().map(slot).collect();
         }
         let quotas = if step < self.shares.steps() {
             self.layout(epoch).quotas(&self.shares, step)
         } else {
             self.tail.clone()
         };
-        let drawn: Vec<Drawn> = quotas.iter().flat_map(|quota| self.draw(epoch, *quota)).collect();
         let order = Permutation::new(
-            drawn.len() as u64,
+            self.batch_len(step),
             &key(self.spec.seed, Purpose::Slots, &[epoch, step]),
         );
-        positions
-            .zip(0..)
-            .map(|(position, slot)| drawn[order.at(slot) as usize].at(position))
-            .collect()
+        // In the order of the draws, so that those of one class share its permutations.
+        let mut wanted: Vec<(u64, usize)> = (places.iter().map(|&place| order.at(place))).zip(0..).collect();
+        wanted.sort_unstable();
+        let (mut slots, mut wanted, mut before) = (vec![None; places.len()], &wanted[..], 0);
+        for quota in quotas {
+            let end = before + quota.count;
+            let (of_class, others) = wanted.split_at(wanted.partition_point(|(draw, _)| *draw < end));
+            let draws = of_class.iter().map(|(draw, _)| quota.first + draw - before);
+            for (drawn, &(_, index)) in self.draw(epoch, quota.class, draws).zip(of_class) {
+                slots[index] = Some(drawn.at(start + places[index]));
+            }
+            (wanted, before) = (others, end);
+        }
+        let slots = slots
+            .into_iter()
+            .map(|slot| slot.expect("the quotas fill the batch"));
+        slots.collect()
     }
 
-    /// The samples that stand for draws `first..first + count` of a class in an epoch.
+    /// The samples that stand for these draws of a class in an epoch, which come in ascending order.
     ///
     /// Draws go through whole cycles, each in an order of its own. What is left of the epoch after the last whole cycle is taken from one
     /// fixed circular order of the class, going on where the epoch before stopped. A draw's cycle is therefore how often the epoch has
     /// used its sample before.
-    fn draw(&self, epoch: u64, quota: Quota) -> impl Iterator<Item = Drawn> {
-        let Quota { class, first, count } = quota;
+    fn draw(&self, epoch: u64, class: u32, draws: impl Iterator<Item = u64>) -> impl Iterator<Item = Drawn> {
         let members = &self.spec.members[class as usize];
         let len = members.len() as u64;
         let cycles = self.draws[class as usize] / len;
@@ -249,7 +271,7 @@ impl Plan {
         let keyed = |purpose, coordinates: &[u64]| key(self.spec.seed, purpose, coordinates);
         let class_key = u64::from(class);
         let mut current: Option<(u64, Permutation, Option<Permutation>)> = None;
-        (first..first + count).map(move |draw| {
+        draws.map(move |draw| {
             let (cycle, place) = (draw / len, draw % len);
             if current.as_ref().is_none_or(|(of, ..)| *of != cycle) {
                 current = Some(if cycle < cycles {
@@ -295,15 +317,15 @@ impl Plan {
 }
 
 fn sequence(spec: &PlanSpec) -> Result<Vec<(u32, u32)>, Error> {
-    let refused = |with| Err(Error::SequentialOrder { with });
+    let refused = |must| Err(Error::SequentialOrder { must });
     if spec.balance != Balance::Natural {
-        return refused("a balance other than natural");
+        return refused("balance must be natural, or left out");
     }
     if spec.images_per_epoch.is_some() {
-        return refused("a number of images per epoch");
+        return refused("images_per_epoch must be left out");
     }
     if spec.last_batch == LastBatch::Wrap {
-        return refused("wrapping the last batch");
+        return refused("last_batch must not be WRAP");
     }
     let mut sequence: Vec<(u32, u32)> = (0..)
         .zip(spec.members.iter())

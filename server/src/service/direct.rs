@@ -11,7 +11,7 @@ use equibatch_proto::v1::{
     batch_loader_server::{BatchLoader as _, BatchLoaderServer},
 };
 use http::{Request, Response, header::CONTENT_TYPE, request::Parts};
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::BodyExt as _;
 use prost::Message as _;
 use tokio_util::sync::CancellationToken;
 use tonic::{
@@ -24,13 +24,11 @@ use tonic::{
 };
 use tonic_prost::ProstCodec;
 
-use super::{Loader, Responses, door::Visit, frames::Frames};
+use super::{Loader, Responses, bodies::MESSAGE_BYTES, door::Visit, frames::Frames};
 
 /// The methods that are served here.
 const STREAM_BATCHES: &str = "/equibatch.v1.BatchLoader/StreamBatches";
 const STREAM_SHARED_BATCHES: &str = "/equibatch.v1.BatchLoader/StreamSharedBatches";
-/// Bytes of a request, at most: a weight for each of 100,000 classes fits.
-const REQUEST_BYTES: usize = 4 << 20;
 
 /// All methods of the service.
 #[derive(Clone, Debug)]
@@ -41,7 +39,7 @@ pub(super) struct Direct {
 
 impl Direct {
     pub(super) fn new(loader: Loader) -> Self {
-        let generated = BatchLoaderServer::new(loader.clone()).max_decoding_message_size(REQUEST_BYTES);
+        let generated = BatchLoaderServer::new(loader.clone()).max_decoding_message_size(MESSAGE_BYTES);
         Self { loader, generated }
     }
 }
@@ -89,7 +87,7 @@ async fn stream_shared_batches(loader: &Loader, request: Request<Body>) -> Resul
     let (head, body) = request.into_parts();
     let leash = leash(&head);
     let decoder = ProstCodec::<StreamBatchesResponse, StreamSharedBatchesRequest>::default().decoder();
-    let messages = Streaming::new_request(decoder, body, None, Some(REQUEST_BYTES));
+    let messages = Streaming::new_request(decoder, body, None, Some(MESSAGE_BYTES));
     let request = with_head(head, messages);
     let responses = loader.stream_shared_batches(request).await?.into_inner();
     Ok(frames(responses, loader, leash))
@@ -112,10 +110,7 @@ fn frames(responses: Responses, loader: &Loader, leash: Option<CancellationToken
 
 /// The one message of a request.
 async fn message(body: Body) -> Result<StreamBatchesRequest, Status> {
-    let body = Limited::new(body, REQUEST_BYTES).collect().await;
-    let mut bytes = body
-        .map_err(|error| Status::resource_exhausted(format!("cannot take the request: {error}")))?
-        .to_bytes();
+    let mut bytes = body.collect().await?.to_bytes();
     let is_compressed = bytes.try_get_u8().map_err(|_| incomplete())? != 0;
     if is_compressed {
         return Err(Status::unimplemented("compressed requests are not understood"));

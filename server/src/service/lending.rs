@@ -77,6 +77,7 @@ impl Lending {
     /// Lends the tensor of `batch`, which lies at `offset`, and leaves in its place where it lies.
     pub(super) fn lend(&mut self, batch: &mut Batch, offset: usize) {
         let tensor = std::mem::take(&mut batch.tensor);
+        batch.tensor_crc32c = None;
         batch.in_memory = Some(TensorInMemory {
             offset: offset as u64,
             bytes: tensor.len() as u64,

@@ -11,7 +11,9 @@ use tonic::transport::{self, Server, server::Connected};
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tower::layer::util::{Identity, Stack};
 
-use super::{Access, Loader, access::Gate, direct::Direct, drain::Guests, presence::Noted};
+use super::{
+    Access, Loader, Traffic, access::Gate, bodies::Bounds, direct::Direct, drain::Guests, presence::Noted,
+};
 use crate::{pipeline::Engine, telemetry};
 
 /// How connections are kept.
@@ -33,12 +35,15 @@ pub struct ServiceConfig {
     pub reader_timeout: Option<Duration>,
     /// Whether clients on this machine may read batches where they are made.
     pub share_memory: bool,
-    /// A connection that has not said within this what every client says first is closed.
+    /// A connection that has not said within this what every client says first is closed, and a request that is not complete within this is
+    /// refused.
     pub greeting_timeout: Duration,
     /// A connection without a request for this long is closed; its client makes another one when it has something to ask.
     pub idle_timeout: Option<Duration>,
     /// Who may come in.
     pub access: Access,
+    /// Where connections, streams and refusals are counted.
+    pub traffic: Traffic,
 }
 
 impl Default for ServiceConfig {
@@ -61,11 +66,12 @@ impl Default for ServiceConfig {
             // Reports come once an epoch; a new connection then costs nothing that anybody notices.
             idle_timeout: Some(Duration::from_secs(900)),
             access: Access::default(),
+            traffic: Traffic::default(),
         }
     }
 }
 
-/// Serves `engine` on `incoming` connections until `shutdown` is done.
+/// Serves `engine` on `incoming` connections until `shutdown` is done. Health says `NOT_SERVING` until all its datasets are scanned.
 ///
 /// Then health says `NOT_SERVING`, new streams are refused with `UNAVAILABLE`, and every open stream finishes the batch it is sending and
 /// ends with `UNAVAILABLE`; after the grace period, what is still open is left to be cut off by the end of the runtime.
@@ -84,24 +90,33 @@ where
     C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
 {
     let (health, health_service) = tonic_health::server::health_reporter();
-    report(&health, ServingStatus::Serving).await;
+    let initial = if engine.awaited().is_empty() {
+        ServingStatus::Serving
+    } else {
+        ServingStatus::NotServing
+    };
+    report(&health, initial).await;
+    let scanned = engine.clone();
     let (stopping, guests) = (CancellationToken::new(), Guests::none());
     let loader = Loader::new(engine, config, stopping.clone(), guests.clone());
-    let gate = Gate::new(config.access.tokens.clone());
-    let following = async {
-        match config.access.tokens.clone() {
-            Some(tokens) => tokens.follow().await,
-            None => std::future::pending().await,
+    let gate = Gate::new(config.access.tokens.clone(), config.traffic.clone());
+    let following = config.access.clone().follow();
+    // Until all datasets are scanned, those that are can be had all the same.
+    let ready = async {
+        scanned.scanned().await;
+        if !stopping.is_cancelled() {
+            report(&health, ServingStatus::Serving).await;
         }
+        std::future::pending::<()>().await;
     };
     let drained = async {
         shutdown.await;
-        tracing::info!(open = guests.count(), "stopping");
+        tracing::debug!(open = guests.count(), "draining");
         report(&health, ServingStatus::NotServing).await;
         stopping.cancel();
         guests.gone().await;
         // Ends the streams of those who watch the health, which would else keep their connections open.
-        forget(health).await;
+        forget(health.clone()).await;
     };
     let server = http2(config)
         .add_service(health_service)
@@ -119,7 +134,8 @@ where
             tracing::warn!(open = guests.count(), "cut off");
             Ok(())
         }
-        () = following => unreachable!("the file is followed for ever"),
+        () = following => unreachable!("the files are followed for ever"),
+        () = ready => unreachable!("it says it once"),
     }
 }
 
@@ -128,7 +144,7 @@ where
 fn http2(config: &ServiceConfig) -> Server<Stack<Noted, Identity>> {
     Server::builder()
         .initial_stream_window_size(64 * 1024)
-        .initial_connection_window_size(1024 * 1024)
+        .initial_connection_window_size(128 * 1024)
         .max_frame_size(16 * 1024)
         .http2_max_header_list_size(16 * 1024)
         .max_concurrent_streams(config.requests_per_connection)
@@ -138,7 +154,10 @@ fn http2(config: &ServiceConfig) -> Server<Stack<Noted, Identity>> {
             let parent = request.headers().get("traceparent");
             telemetry::request(request.uri().path(), parent.and_then(|value| value.to_str().ok()))
         })
-        .layer(Noted)
+        .layer(Noted(Bounds::new(
+            config.greeting_timeout,
+            config.traffic.clone(),
+        )))
 }
 
 /// The names that health is asked for: the whole server, and the service by its name.

@@ -1,17 +1,17 @@
 //! The gRPC methods.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use equibatch_proto::v1::{
     self, OpenSharedBatches, StreamSharedBatchesRequest, batch_loader_server::BatchLoader,
     stream_shared_batches_request::Message,
 };
 use tokio_util::sync::CancellationToken;
-use tonic::{Extensions, Request, Response, Status, Streaming};
+use tonic::{Code, Extensions, Request, Response, Status, Streaming};
 
 use super::{
     ServiceConfig,
-    access::{Caller, Places},
+    access::{Caller, Grant, Guest, Places},
     convert,
     door::Visit,
     drain::Guests,
@@ -19,10 +19,11 @@ use super::{
     responses::Responses,
     socket::{Handover, Used},
     status::{no_memory, no_place, status, stopping},
+    traffic::{Refusal, Traffic},
 };
 use crate::{
-    dataset::{self, Dataset, Split},
-    pipeline::{self, BatchStream, Engine, StreamSpec},
+    dataset::{self, Dataset, Quarantined, Split},
+    pipeline::{self, BatchStream, Engine, Served, StreamSpec},
 };
 
 /// Beta of the effective number of samples, where the request does not say.
@@ -30,6 +31,10 @@ const EFFECTIVE_NUMBER_BETA: f64 = 0.999;
 
 /// Samples that one answer names, at most.
 const NAMED_SAMPLES: usize = 4096;
+
+/// Quarantined files that one answer names, at most, and about the bytes that they take.
+const PAGE_FILES: usize = 1000;
+const PAGE_BYTES: usize = 1 << 20;
 
 /// Answers requests from an engine.
 #[derive(Clone, Debug)]
@@ -46,6 +51,7 @@ pub struct Loader {
     patience: Option<Duration>,
     /// Whether clients on this machine may read batches where they are made.
     shares_memory: bool,
+    traffic: Traffic,
 }
 
 impl Loader {
@@ -57,8 +63,11 @@ impl Loader {
         stopping: CancellationToken,
         guests: Guests,
     ) -> Self {
+        let places = Places::new(engine.limits().open_streams);
+        config.traffic.count_streams(places.clone());
         Self {
-            places: Places::new(engine.limits().open_streams),
+            places,
+            traffic: config.traffic.clone(),
             engine,
             stopping,
             guests,
@@ -80,6 +89,11 @@ fn caller(extensions: &Extensions) -> Caller {
     caller.expect("every request comes through the gate").clone()
 }
 
+/// By whom a stream may be reported on: the client that it was opened for.
+fn owner(client: &Guest) -> String {
+    format!("{client:?}")
+}
+
 #[tonic::async_trait]
 impl BatchLoader for Loader {
     type StreamBatchesStream = Responses;
@@ -90,18 +104,17 @@ impl BatchLoader for Loader {
         request: Request<v1::ListDatasetsRequest>,
     ) -> Result<Response<v1::ListDatasetsResponse>, Status> {
         let terms = &caller(request.extensions()).grant.terms;
-        let summary = |dataset: &Dataset| v1::DatasetSummary {
-            name: dataset.name.clone(),
-            fingerprint: dataset.fingerprint.0.to_vec().into(),
-            classes: dataset.classes.clone(),
-            images_per_split: images_per_split(dataset, None),
+        let summary = |served: &Arc<Served>| v1::DatasetSummary {
+            name: served.dataset().name.clone(),
+            fingerprint: served.dataset().fingerprint.0.to_vec().into(),
+            classes: served.dataset().classes.clone(),
+            images_per_split: (served.splits().into_iter())
+                .map(|(split, images)| (split.name().to_owned(), images))
+                .collect(),
         };
-        let datasets = self
-            .engine
-            .datasets()
-            .iter()
-            .map(|served| served.dataset())
-            .filter(|dataset| terms.allow(&dataset.name))
+        let datasets = self.engine.datasets().into_iter();
+        let datasets = datasets
+            .filter(|served| terms.allow(&served.dataset().name))
             .map(summary)
             .collect();
         Ok(Response::new(v1::ListDatasetsResponse { datasets }))
@@ -111,7 +124,8 @@ impl BatchLoader for Loader {
         &self,
         request: Request<v1::DescribeDatasetRequest>,
     ) -> Result<Response<v1::DescribeDatasetResponse>, Status> {
-        let terms = &caller(request.extensions()).grant.terms;
+        let grant = caller(request.extensions()).grant;
+        let terms = &grant.terms;
         let request = request.into_inner();
         let beta = request.effective_number_beta.unwrap_or(EFFECTIVE_NUMBER_BETA);
         if !(0.0..1.0).contains(&beta) {
@@ -124,32 +138,38 @@ impl BatchLoader for Loader {
             .map_err(|error| status(&error))?;
         let dataset = served.dataset();
         let samples = samples(dataset, &request.sample_ids)?;
-        let counts = dataset.counts(Split::Train);
+        let identity = v1::DescribeDatasetResponse {
+            name: dataset.name.clone(),
+            fingerprint: dataset.fingerprint.0.to_vec().into(),
+            samples,
+            ..v1::DescribeDatasetResponse::default()
+        };
+        if request.identity_only {
+            return Ok(Response::new(identity));
+        }
+        let counts: Vec<u32> = served.counts(Split::Train).collect();
+        let splits = served.splits();
         let inverse = dataset::inverse_frequency(&counts);
         let effective = dataset::effective_number(&counts, beta);
         let class = |(index, name): (usize, &String)| v1::ClassDescription {
             name: name.clone(),
-            images_per_split: images_per_split(dataset, Some(index)),
+            images_per_split: (splits.iter())
+                .map(|&(split, _)| (split.name().to_owned(), served.members(split)[index].len() as u32))
+                .collect(),
             inverse_frequency_weight: inverse[index],
             effective_number_weight: effective[index],
         };
-        let quarantined = served.quarantined().into_iter();
+        let (quarantined, next_page_token) = quarantined(served, &request.page_token, request.page_size);
         Ok(Response::new(v1::DescribeDatasetResponse {
-            name: dataset.name.clone(),
-            fingerprint: dataset.fingerprint.0.to_vec().into(),
             classes: dataset.classes.iter().enumerate().map(class).collect(),
-            splits: dataset
-                .splits()
-                .into_iter()
-                .map(|split| split.name().to_owned())
+            splits: (splits.iter())
+                .map(|(split, _)| split.name().to_owned())
                 .collect(),
-            quarantined: quarantined
-                .map(|file| v1::QuarantinedFile {
-                    path: file.path,
-                    reason: file.reason,
-                })
-                .collect(),
-            samples,
+            quarantined,
+            next_page_token,
+            quarantined_files: served.quarantined_files() as u32,
+            max_streams: self.streams_of(&grant).try_into().unwrap_or(u32::MAX),
+            ..identity
         }))
     }
 
@@ -157,12 +177,13 @@ impl BatchLoader for Loader {
         &self,
         request: Request<v1::ReportEpochRequest>,
     ) -> Result<Response<v1::ReportEpochResponse>, Status> {
+        let owner = owner(&caller(request.extensions()).guest);
         let request = request.into_inner();
         let (stream, usage) = convert::usage(&request).map_err(|error| status(&error))?;
         let unknown = || Status::not_found("stream_id and epoch name nothing that is to be reported here");
         let spent = self
             .engine
-            .report(stream, request.epoch, &usage)
+            .report((stream, &owner), request.epoch, &usage)
             .ok_or_else(unknown)?;
         Ok(Response::new(convert::spent(&spent)))
     }
@@ -172,7 +193,7 @@ impl BatchLoader for Loader {
         request: Request<v1::StreamBatchesRequest>,
     ) -> Result<Response<Responses>, Status> {
         let (_, extensions, request) = request.into_parts();
-        self.stream(&extensions, request, None).await
+        self.answer(&extensions, request, None).await
     }
 
     async fn stream_shared_batches(
@@ -201,7 +222,7 @@ impl BatchLoader for Loader {
             handover,
             returns: messages,
         };
-        self.stream(&extensions, request, Some(sharing)).await
+        self.answer(&extensions, request, Some(sharing)).await
     }
 }
 
@@ -216,6 +237,31 @@ struct Sharing {
 }
 
 impl Loader {
+    /// Opens a stream, or counts the refusal.
+    async fn answer(
+        &self,
+        extensions: &Extensions,
+        request: v1::StreamBatchesRequest,
+        sharing: Option<Sharing>,
+    ) -> Result<Response<Responses>, Status> {
+        let opened = self.stream(extensions, request, sharing).await;
+        opened.inspect_err(|status| {
+            let refusal = match status.code() {
+                Code::ResourceExhausted => Refusal::Limit,
+                Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition => Refusal::Request,
+                _ => return,
+            };
+            let client = caller(extensions).guest;
+            self.traffic.refused(refusal, &client, status.message());
+        })
+    }
+
+    /// Streams that the owner of `grant` may have open at a time.
+    fn streams_of(&self, grant: &Grant) -> usize {
+        let own = grant.terms.streams.unwrap_or(self.share);
+        own.min(self.engine.limits().open_streams)
+    }
+
     async fn stream(
         &self,
         extensions: &Extensions,
@@ -241,9 +287,15 @@ impl Loader {
         let limits = grant.terms.within(self.engine.limits());
         spec.validate(&limits)
             .map_err(|error| status(&pipeline::Error::from(error)))?;
-        let (mut stream, lending) = self.open(spec, sharing).await?;
+        let (mut stream, lending) = self.open(client.key(), spec, sharing).await?;
+        stream.owned_by(owner(&client));
+        // Those in shared memory are bounded by that.
+        if lending.is_none() {
+            stream.count_sent();
+        }
         if let Some(visit) = extensions.get::<Visit>() {
             stream.sent_by(visit.blocked_ns());
+            visit.welcome();
         }
         let spec = &stream.description().spec;
         tracing::info!(
@@ -272,6 +324,7 @@ impl Loader {
     /// Plans the stream, and hands its memory over where it is shared.
     async fn open(
         &self,
+        client: String,
         spec: StreamSpec,
         sharing: Option<Sharing>,
     ) -> Result<(BatchStream, Option<Lending>), Status> {
@@ -279,9 +332,9 @@ impl Loader {
         let held = sharing.as_ref().map(|sharing| sharing.held as usize);
         let opened = tokio::task::spawn_blocking(move || match held {
             Some(held) => engine
-                .open_shared(spec, held)
+                .open_shared(&client, spec, held)
                 .map(|(stream, memory)| (stream, Some(memory))),
-            None => engine.open(spec).map(|stream| (stream, None)),
+            None => engine.open_for(&client, spec).map(|stream| (stream, None)),
         });
         let (stream, memory) = opened
             .await
@@ -321,15 +374,28 @@ fn samples(dataset: &Dataset, ids: &[u32]) -> Result<Vec<v1::SampleDescription>,
     ids.iter().map(describe).collect()
 }
 
-/// Splits that have images, with the number of their images, or of those of one class.
-fn images_per_split(dataset: &Dataset, class: Option<usize>) -> BTreeMap<String, u32> {
-    let count = |split| {
-        let counts = dataset.counts(split);
-        class.map_or_else(|| counts.iter().sum(), |class| counts[class])
+/// A page of quarantined files, those behind the path `after`, and the token of the next page. The token is the last path, so that files
+/// which are quarantined meanwhile move no page.
+fn quarantined(served: &Served, after: &str, page_size: u32) -> (Vec<v1::QuarantinedFile>, String) {
+    let files = match page_size as usize {
+        0 => PAGE_FILES,
+        wanted => wanted.min(PAGE_FILES),
     };
-    dataset
-        .splits()
-        .into_iter()
-        .map(|split| (split.name().to_owned(), count(split)))
-        .collect()
+    // One more, to see whether there are more.
+    let found = served.quarantined(after, files + 1);
+    let mut bytes = 0;
+    let fits = |file: &&Quarantined| {
+        bytes += file.path.len() + file.reason.len();
+        bytes <= PAGE_BYTES
+    };
+    let count = found.iter().take(files).take_while(fits).count().max(1);
+    let next = match found.get(count) {
+        Some(_) => found[count - 1].path.clone(),
+        None => String::new(),
+    };
+    let page = found.into_iter().take(count).map(|file| v1::QuarantinedFile {
+        path: file.path,
+        reason: file.reason,
+    });
+    (page.collect(), next)
 }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::BodyExt as _;
 use tonic::{
     body::Body,
@@ -15,7 +15,10 @@ use tonic::{
 };
 use tower::Layer;
 
-use super::door::Visit;
+use super::{bodies::Bounds, door::Visit};
+
+/// The header that says how messages are compressed.
+const GRPC_ENCODING: &str = "grpc-encoding";
 
 /// Whether a connection has requests open, and when the last one ended.
 #[derive(Clone, Debug)]
@@ -38,6 +41,11 @@ impl Presence {
             open: 0,
             since: Instant::now(),
         })))
+    }
+
+    /// Whether there is no request.
+    pub(super) fn is_idle(&self) -> bool {
+        self.lock().open == 0
     }
 
     /// How long there has been no request.
@@ -72,21 +80,21 @@ impl Drop for Busy {
     }
 }
 
-/// Notes of every request when it begins and when the last byte of its answer is sent.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Noted;
+/// Notes of every request when it is complete and when the last byte of its answer is sent, and holds its body to [`Bounds`].
+#[derive(Clone, Debug)]
+pub(super) struct Noted(pub(super) Bounds);
 
 impl<S> Layer<S> for Noted {
     type Service = NotedService<S>;
 
     fn layer(&self, inner: S) -> NotedService<S> {
-        NotedService(inner)
+        NotedService(inner, self.0.clone())
     }
 }
 
 /// What [`Noted`] makes of a service.
 #[derive(Clone, Debug)]
-pub(super) struct NotedService<S>(S);
+pub(super) struct NotedService<S>(S, Bounds);
 
 impl<S> Service<Request<Body>> for NotedService<S>
 where
@@ -102,8 +110,12 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let busy = request.extensions().get::<Visit>().map(Visit::enter);
-        let answering = self.0.call(request);
+        let (mut head, body) = request.into_parts();
+        cut(&mut head.headers);
+        let (body, busy) = self
+            .1
+            .around(body, head.uri.path(), head.extensions.get::<Visit>());
+        let answering = self.0.call(Request::from_parts(head, body));
         Box::pin(async move {
             let answer = answering.await?;
             Ok(answer.map(|body| {
@@ -114,6 +126,18 @@ where
                 }))
             }))
         })
+    }
+}
+
+/// Bytes of a header's value that an error may repeat.
+const REPEATED: usize = 256;
+
+/// Cuts the values that errors repeat: a client might not take a status as long as it can make one.
+fn cut(headers: &mut HeaderMap) {
+    if let Some(value) = headers.get_mut(GRPC_ENCODING)
+        && let Some(beginning) = value.as_bytes().get(..REPEATED)
+    {
+        *value = HeaderValue::from_bytes(beginning).expect("a part of a value is a value");
     }
 }
 

@@ -134,8 +134,10 @@ impl Stream for Responses {
                 Some(Ok(response(Message::Batch(batch))))
             }
             Some(Err(error)) => {
-                tracing::warn!(error = %error, "stream failed");
-                Some(Err(status(&error)))
+                let status = status(&error);
+                // With the causes.
+                tracing::warn!(error = status.message(), "stream failed");
+                Some(Err(status))
             }
             None => None,
         };

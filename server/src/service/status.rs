@@ -49,10 +49,10 @@ impl Coded for pipeline::Error {
             Self::DatasetNotNamed { .. } => Code::InvalidArgument,
             Self::UnknownDataset { .. } | Self::EmptySplit { .. } => Code::NotFound,
             Self::Fingerprint { .. } => Code::FailedPrecondition,
-            Self::TooManyStreams { .. } => Code::ResourceExhausted,
+            Self::TooManyStreams { .. } | Self::NoMemory { .. } => Code::ResourceExhausted,
             Self::SharedMemory { .. } => Code::Unimplemented,
             Self::NoReadableImage { .. } | Self::TooManyBroken { .. } => Code::DataLoss,
-            Self::Read { .. } => Code::Unavailable,
+            Self::NotScanned { .. } | Self::Read { .. } => Code::Unavailable,
             Self::WorkerPanicked { .. } => Code::Internal,
         }
     }
@@ -68,7 +68,18 @@ pub(super) fn status(error: &impl Coded) -> Status {
         message.push_str(&error.to_string());
         cause = error.source();
     }
+    cut(&mut message);
     Status::new(error.code(), message)
+}
+
+/// Bytes of a message, at most. It goes in a header, and clients take no headers of any length; and what it repeats is the client's own.
+const MESSAGE: usize = 1024;
+
+fn cut(message: &mut String) {
+    if message.len() > MESSAGE {
+        message.truncate(message.floor_char_boundary(MESSAGE));
+        message.push_str(" ...");
+    }
 }
 
 /// What a client hears from a server that is about to stop.
@@ -104,8 +115,12 @@ pub(super) fn no_memory(reason: &str) -> Status {
 #[must_use]
 pub(super) fn no_place(full: Full, client: &Guest) -> Status {
     Status::resource_exhausted(match full {
-        Full::All(limit) => format!("{limit} streams are open, which is the limit here"),
-        Full::Share(limit) => format!("{client} has {limit} streams open, which is its limit here"),
+        Full::All(limit) => {
+            format!("{limit} streams are open, which is the limit here (--max-streams of the server)")
+        }
+        Full::Share(limit) => format!(
+            "{client} has {limit} streams open, which is its limit here (max-streams of its token, or --max-streams-per-client of the server)"
+        ),
     })
 }
 
@@ -139,6 +154,7 @@ mod tests {
                     value: 0,
                     least: 1,
                     most: 9,
+                    limit: pipeline::Limit(None),
                 }),
                 Code::InvalidArgument,
             ),
@@ -220,6 +236,7 @@ mod tests {
                 Code::FailedPrecondition,
             ),
             (Error::TooManyStreams { limit: 1 }, Code::ResourceExhausted),
+            (Error::NoMemory { bytes: 1 }, Code::ResourceExhausted),
             (
                 Error::SharedMemory {
                     source: std::io::ErrorKind::Unsupported.into(),
@@ -247,6 +264,13 @@ mod tests {
                 Code::DataLoss,
             ),
             (Error::Read { source: vanished() }, Code::Unavailable),
+            (
+                Error::NotScanned {
+                    dataset: String::from("flowers"),
+                    progress: String::from("1 of 2 files"),
+                },
+                Code::Unavailable,
+            ),
             (Error::WorkerPanicked { epoch: 0, step: 0 }, Code::Internal),
         ];
         for (error, code) in table {

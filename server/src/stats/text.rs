@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
 use super::{ChannelStats, ClassDraws, PolicyStats, Stats};
-use crate::terminal::{bytes, table};
+use crate::{size::text as bytes, terminal::table};
 
 /// The same for people.
 #[must_use]

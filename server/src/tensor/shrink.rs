@@ -3,8 +3,8 @@
 use crate::geometry::canvas;
 use crate::image::Image;
 
-/// Shrinks an image whose sides are more than twice those of its canvas to about twice, each pixel the mean of those it covers; returns
-/// any other image as it is.
+/// Shrinks an image whose sides are more than twice those of its canvas to about twice, each pixel the mean of those it covers; `None` for
+/// any other image, which is to be taken as it is.
 ///
 /// One bilinear sample reads four pixels, so beyond a factor of two it would skip some. Meant for images kept as decoded.
 ///
@@ -22,13 +22,13 @@ use crate::image::Image;
     clippy::cast_sign_loss,
     reason = "a mean of bytes is a byte, and the sides become smaller"
 )]
-pub fn area_shrink(image: Image, target: u32) -> Image {
+pub fn area_shrink(image: &Image, target: u32) -> Option<Image> {
     let (width, height) = (image.width(), image.height());
     let (canvas_width, canvas_height) = canvas((width, height), target);
     let factor =
         (f64::from(height) / f64::from(canvas_height)).min(f64::from(width) / f64::from(canvas_width)) / 2.0;
     if factor <= 1.0 {
-        return image;
+        return None;
     }
     let side = |length: u32| ((f64::from(length) * (1.0 / factor)) as u32).max(1);
     let (columns, rows) = (side(width), side(height));
@@ -57,7 +57,7 @@ pub fn area_shrink(image: Image, target: u32) -> Image {
             pixels.extend(sums.map(|sum| ((sum + area / 2) / area) as u8));
         }
     }
-    Image::new(columns, rows, pixels)
+    Some(Image::new(columns, rows, pixels))
 }
 
 /// The pixels `start..end` that output pixel `index` of `output` covers; neighbours share a pixel where the factor is not whole.
@@ -91,7 +91,8 @@ mod tests {
             ((4032, 3024), (598, 448)),
             ((150, 100), (150, 100)),
         ] {
-            let shrunk = area_shrink(gradient(width, height), 224);
+            let image = gradient(width, height);
+            let shrunk = area_shrink(&image, 224).unwrap_or(image);
             assert_eq!((shrunk.width(), shrunk.height()), expected, "{width}x{height}");
         }
     }
@@ -99,7 +100,7 @@ mod tests {
     #[test]
     fn each_pixel_is_the_mean_of_those_it_covers() {
         // 24 to a target of 4: d = 3, bins of 3 by 3.
-        let shrunk = area_shrink(gradient(24, 24), 4);
+        let shrunk = area_shrink(&gradient(24, 24), 4).expect("six times as large");
         assert_eq!((shrunk.width(), shrunk.height()), (8, 8));
         let expected: Vec<u8> = (0..8u8)
             .flat_map(|row| (0..8u8).flat_map(move |column| [3 * column + 1, 3 * row + 1, 77]))

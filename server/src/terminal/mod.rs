@@ -49,25 +49,6 @@ pub fn table(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect()
 }
 
-/// Bytes as people write them: three digits and a binary unit.
-#[must_use]
-pub fn bytes(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 999.5 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    let digits = match value {
-        _ if unit == 0 => 0,
-        value if value < 9.995 => 2,
-        value if value < 99.95 => 1,
-        _ => 0,
-    };
-    format!("{value:.digits$} {}", UNITS[unit])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,19 +61,5 @@ mod tests {
             table(&rows),
             "class    images\nvögel        20\nflowers     200\n"
         );
-    }
-
-    #[test]
-    fn bytes_have_three_digits() {
-        for (number, text) in [
-            (0, "0 B"),
-            (999, "999 B"),
-            (1000, "0.98 KiB"),
-            (1536, "1.50 KiB"),
-            (10 << 20, "10.0 MiB"),
-            (u64::MAX, "16777216 TiB"),
-        ] {
-            assert_eq!(bytes(number), text);
-        }
     }
 }

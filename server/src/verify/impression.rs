@@ -56,7 +56,8 @@ fn grey(image: &Image) -> Vec<f64> {
 
 fn hash(grey: &[f64]) -> u64 {
     // The lowest frequencies along rows, and of those the lowest along columns.
-    let wave = |frequency: usize, at: usize| (PI * frequency as f64 * (at as f64 + 0.5) / SIDE as f64).cos();
+    let wave =
+        |frequency: usize, at: usize| libm::cos(PI * frequency as f64 * (at as f64 + 0.5) / SIDE as f64);
     let mut rows = [[0.0; FREQUENCIES]; SIDE];
     for (row, output) in grey.chunks_exact(SIDE).zip(&mut rows) {
         for (frequency, output) in output.iter_mut().enumerate() {

@@ -240,7 +240,7 @@ fn remove(root: &Path, path: &str, mending: &Mending) -> Option<Deed> {
             Removal::Quarantine(_) => (Verb::Moved, Some(path.to_owned()), Ok(())),
             _ => (Verb::Deleted, None, Ok(())),
         },
-        (Removal::Delete, _) => (Verb::Deleted, None, fs::remove_file(from)),
+        (Removal::Delete, _) => (Verb::Deleted, None, files::remove(&from)),
         (Removal::Quarantine(folder), _) => (
             Verb::Moved,
             Some(path.to_owned()),
@@ -349,7 +349,7 @@ impl Task<'_> {
             files::relocate(&from, &to)
         } else {
             files::create(&to, &self.bytes(&from, dataset, mending)?)?;
-            fs::remove_file(from)
+            files::remove(&from)
         }
     }
 

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`Kind::Broken`] | no image: an error page, half a download, a format that is not read |
 //! | [`Kind::Refused`] | an image over the server's limits |
-//! | [`Kind::Unreadable`] | a file that the system does not let us read |
+//! | [`Kind::Unreadable`] | a file or a folder that the system does not let us read |
 //! | [`Kind::Extension`] | an image whose name says another format than its content, or none that is read |
 //! | [`Kind::Tiny`] | an image with a short side below a limit |
 //! | [`Kind::Blank`] | an image of one colour, or nearly |
@@ -37,7 +37,7 @@ use rayon::prelude::*;
 use serde::{Serialize, Serializer};
 
 use crate::{
-    dataset::{Dataset, Split},
+    dataset::{Dataset, Split, Warning},
     decode::DecodeOptions,
     verify::look::Look,
 };
@@ -216,6 +216,15 @@ pub fn verify(dataset: &Dataset, options: &Options, progress: &(impl Fn() + Sync
                 });
             }
             Err(finding) => findings.push(finding.clone()),
+        }
+    }
+    for warning in &dataset.warnings {
+        if let Warning::Unreadable { folder, reason } = warning {
+            findings.push(Finding {
+                kind: Kind::Unreadable,
+                path: folder.clone(),
+                detail: reason.clone(),
+            });
         }
     }
     findings.sort();

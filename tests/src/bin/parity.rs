@@ -68,6 +68,7 @@ fn main() -> Result<()> {
             run: &run,
             prefetch: 3,
             has_valid: true,
+            checkpoint_every: None,
             stop: &AtomicBool::new(false),
         };
         fit.run(&mut diary)?;

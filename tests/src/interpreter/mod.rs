@@ -115,6 +115,10 @@ fn apply(node: &Node, operands: &[&Array]) -> Vec<Array> {
         Op::Sigmoid => one(elementwise::unary(operands, |x| 1.0 / (1.0 + (-x).exp()))),
         Op::Tanh => one(elementwise::unary(operands, f64::tanh)),
         Op::Erf => one(elementwise::unary(operands, libm::erf)),
+        Op::Clip(clip) => {
+            let [low, high] = [clip.low, clip.high].map(f64::from);
+            one(elementwise::unary(operands, |x| x.max(low).min(high)))
+        }
         // All results are rounded to their type.
         Op::Cast(ElementType::F32 | ElementType::F16 | ElementType::Bf16) => one(operands[0].clone()),
         Op::Cast(ElementType::U8) => one(elementwise::unary(operands, |x| f64::from(x as u8))),

@@ -20,7 +20,7 @@ pub(super) const CASES: &[Case] = &[
     (
         |r| r.epochs = Some(u32::MAX),
         InvalidArgument,
-        &["epochs", "4294967295", "1000000"],
+        &["epochs", "4294967295", "1000000", "--max-epochs"],
     ),
     (|r| r.batch_size = Some(0), InvalidArgument, &["batch_size", "0"]),
     (
@@ -42,7 +42,7 @@ pub(super) const CASES: &[Case] = &[
     (
         |r| (r.image_size, r.batch_size) = (Some(4096), Some(30)),
         ResourceExhausted,
-        &["batch_size", "1073741824"],
+        &["batch_size", "5.62 GiB", "1.00 GiB", "--max-batch-bytes"],
     ),
     (
         |r| r.shard = Some(Shard { world: 0, rank: 0 }),
@@ -62,12 +62,12 @@ pub(super) const CASES: &[Case] = &[
     (
         |r| r.weight = Some(0),
         InvalidArgument,
-        &["weight", "0", "1 to 100"],
+        &["weight", "0", "1 to 1"],
     ),
     (
-        |r| r.weight = Some(101),
+        |r| r.weight = Some(2),
         InvalidArgument,
-        &["weight", "101", "1 to 100"],
+        &["weight is 2", "1 to 1;", "weight= of its token in --tokens"],
     ),
     (
         |r| r.stride = Some(Stride { of: 0, index: 0 }),
@@ -160,7 +160,7 @@ pub(super) const CASES: &[Case] = &[
     (|r| r.last_batch = 77, InvalidArgument, &["last_batch", "77"]),
     (|r| r.order = 3, InvalidArgument, &["order", "3"]),
     (|r| r.canonical = 3, InvalidArgument, &["canonical", "3"]),
-    (|r| r.order = 2, InvalidArgument, &["sequential"]),
+    (|r| r.order = 2, InvalidArgument, &["balance must be natural"]),
     (wrapped_validation, InvalidArgument, &["last_batch", "valid"]),
     (
         |r| r.expected_fingerprint = vec![1; 31].into(),
@@ -190,7 +190,7 @@ pub(super) const CASES: &[Case] = &[
     (
         |r| r.start = token(|t| t.step = 5),
         InvalidArgument,
-        &["step 5", "5 steps"],
+        &["step 5", "steps from 0 to 4"],
     ),
     (
         |r| r.start = token(|t| t.epoch = 3),

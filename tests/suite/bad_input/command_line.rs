@@ -38,6 +38,33 @@ fn a_bad_command_line_ends_with_one_sentence_and_a_code() {
             "--cache-bytes",
         ),
         (&["serve", "--data", good, "--log", "a=b=c"], 64, "--log"),
+        (
+            &["serve", "--data", good, "--log", "loud"],
+            64,
+            "error, warn, info, debug",
+        ),
+        (
+            &["serve", "--data", good, "--threads", "0"],
+            64,
+            "a whole number from 1 to 1024",
+        ),
+        (
+            &["serve", "--data", good, "--threads", "-1"],
+            64,
+            "a whole number from 1 to 1024",
+        ),
+        (
+            &["serve", "--data", good, "--max-epochs", "0"],
+            64,
+            "a whole number of at least 1",
+        ),
+        (&["preview", good, "--out", "x.gif"], 64, "ends in .png"),
+        (
+            &["preview", good, "--step", "999", "--batch-size", "5"],
+            64,
+            "from 0 to 5",
+        ),
+        (&["recipe", "rotat(10)"], 64, "did you mean rotate?"),
         (&["serve", "--data", good, "--otlp", "no address"], 64, "--otlp"),
         (&["serve", "--data", good, "--data", good], 64, "--data"),
         (&["serve"], 64, "--data"),
@@ -64,6 +91,34 @@ fn a_bad_command_line_ends_with_one_sentence_and_a_code() {
         if code != 64 {
             assert_eq!(said.trim().lines().count(), 1, "{arguments:?}: {said}");
         }
+    }
+}
+
+#[test]
+fn a_picture_that_cannot_be_drawn_is_refused_with_what_can() {
+    let images = pictures();
+    let server = process::ServerProcess::start(images.root(), &[]);
+    let server = [
+        "show-batch",
+        "--server",
+        &server.address,
+        "--size",
+        "32",
+        "--batch-size",
+        "8",
+    ];
+    for (arguments, words) in [
+        (&["--out", "x.gif"][..], "ends in .png"),
+        (&["--step", "999"], "--step 999: it must be from 0 to 3"),
+        (
+            &["--split", "valid", "--balance", "natural"],
+            "--balance is of the train split",
+        ),
+    ] {
+        let output = process::client(&[&server[..], arguments].concat());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}: {said}");
+        assert!(said.contains(words), "{arguments:?}: {said}");
     }
 }
 

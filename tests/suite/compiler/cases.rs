@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use equibatch_client::graph::op::{
-    AdamW, BatchNormalization, Conv2d, ConvTranspose2d, Gemm, GroupConv2d, GroupConvTranspose2d, MaxPool2d,
-    Pad, Reduce, Slice,
+    AdamW, BatchNormalization, Clip, Conv2d, ConvTranspose2d, Gemm, GroupConv2d, GroupConvTranspose2d,
+    MaxPool2d, Pad, Reduce, Slice,
 };
 use equibatch_client::graph::{Composite, ElementType, Graph, Op, Shape, TensorType, Value};
 use equibatch_server::random::{Purpose, generator};
@@ -129,6 +129,21 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new(Op::Sigmoid, vec![float(&[4, 5], Any)]),
         Case::new(Op::Tanh, vec![float(&[4, 5], Any)]),
         Case::new(Op::Erf, vec![float(&[4, 5], Any)]),
+        Case::new(Op::Clip(Clip { low: -0.5, high: 0.7 }), vec![float(&[4, 5], Any)]),
+        Case::new(
+            Op::Clip(Clip {
+                low: f32::NEG_INFINITY,
+                high: 0.0,
+            }),
+            vec![float(&[7], Any)],
+        ),
+        Case::new(
+            Op::Clip(Clip {
+                low: 0.25,
+                high: f32::INFINITY,
+            }),
+            vec![float(&[7], Any)],
+        ),
         Case::new(Op::Greater, vec![float(&[4, 5], Any), float(&[5], Any)]),
         Case::new(
             Op::Where,
@@ -165,6 +180,14 @@ pub(super) fn cases() -> Vec<Case> {
                 steps: vec![1, 1],
             }),
             &[&[4, 5]],
+        ),
+        Case::linear(
+            Op::Slice(Slice {
+                starts: vec![1, 0, 2],
+                ends: vec![6, 5, 7],
+                steps: vec![2, 3, 1],
+            }),
+            &[&[6, 5, 8]],
         ),
         Case::linear(Op::Flip(vec![0, 2]), &[&[2, 3, 4]]),
         Case::linear(
@@ -436,6 +459,7 @@ fn variant(op: &Op) -> usize {
         Op::GroupConvTranspose(_) => 48,
         Op::Composite(Composite::GroupConvWeightGradient { .. }) => 49,
         Op::Composite(Composite::AdamW(_)) => 50,
+        Op::Clip(_) => 51,
         // What they work on is in blocks, which only they know of: see `fused`.
         Op::Fused(_) => unreachable!("fused operators have cases of their own"),
     }
@@ -444,5 +468,5 @@ fn variant(op: &Op) -> usize {
 #[test]
 fn every_operator_has_a_case() {
     let found: BTreeSet<usize> = cases().iter().map(|case| variant(&case.op)).collect();
-    assert_eq!(found, (0..51).collect());
+    assert_eq!(found, (0..52).collect());
 }

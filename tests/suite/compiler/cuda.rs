@@ -40,7 +40,7 @@ fn documented(op: &Op, place: Place) -> &'static [ElementType] {
         (Op::Add | Op::Sub | Op::Mul | Op::Div | Op::ReduceSum(_), _) => &[F32, F16, Bf16, I64],
         (Op::Neg | Op::Sqrt | Op::Exp | Op::Relu | Op::Sigmoid | Op::Tanh | Op::Erf, _) => FLOATS,
         (Op::Sum | Op::MatMul | Op::Gemm(_) | Op::Softmax, _) => FLOATS,
-        (Op::Reciprocal | Op::Log | Op::LogSoftmax, _) => F32_F16,
+        (Op::Reciprocal | Op::Log | Op::LogSoftmax | Op::Clip(_), _) => F32_F16,
         (Op::ReduceMean(_) | Op::ReduceSumSquare(_) | Op::GlobalAveragePool, _) => F32_F16,
         (Op::Conv(_) | Op::GroupConv(_) | Op::ConvTranspose(_) | Op::GroupConvTranspose(_), _) => F32_F16,
         (Op::BatchNormalization(_), _) => F32_F16,

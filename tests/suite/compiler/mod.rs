@@ -3,6 +3,7 @@
 mod cases;
 mod cuda;
 mod engine;
+mod far;
 mod freezing;
 mod fused;
 mod narrow;

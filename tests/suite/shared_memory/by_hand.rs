@@ -5,25 +5,30 @@ use equibatch_proto::v1::{
     batch_loader_client::BatchLoaderClient, stream_batches_response::Message as Kind,
     stream_shared_batches_request::Message,
 };
+use equibatch_server::receive;
 use equibatch_tests::{
     process::ServerProcess,
-    receive::{receive, small},
+    receive::{receive as received, small},
     wait::{eventually_async, within},
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Status, Streaming, transport::Endpoint};
 
 use super::{mapped, pictures, serve, wait_for_nothing_mapped};
 
 type Requests = mpsc::Sender<StreamSharedBatchesRequest>;
 
-/// A stream whose messages are made by hand. The file that comes along is closed unseen.
+/// A stream whose messages are made by hand. The file that comes along is not looked at, but it has to be taken: a connection of tokio's own
+/// would take the end of a read behind it for the end of what there is, and not read on before more comes.
 async fn by_hand(
     server: &ServerProcess,
     first: Message,
 ) -> (Requests, Result<Streaming<StreamBatchesResponse>, Status>) {
-    let mut client = BatchLoaderClient::connect(server.address.clone()).await.unwrap();
+    let path = server.address.strip_prefix("unix:").unwrap();
+    let endpoint = Endpoint::from_static("http://localhost");
+    let (channel, _file) = receive::connect(&endpoint, path.into()).await.unwrap();
+    let mut client = BatchLoaderClient::new(channel);
     let (requests, messages) = mpsc::channel(8);
     requests.send(request(first)).await.unwrap();
     let answer = client.stream_shared_batches(ReceiverStream::new(messages)).await;
@@ -91,7 +96,7 @@ async fn a_reader_that_returns_what_it_has_not_got_loses_its_stream_only() {
         assert_eq!(status.code(), Code::InvalidArgument, "{trouble}: {status}");
     }
     assert!(
-        receive(&mut server.client().await, small("train", 1))
+        received(&mut server.client().await, small("train", 1))
             .await
             .is_ok()
     );

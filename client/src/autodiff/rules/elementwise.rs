@@ -1,6 +1,8 @@
 //! Operators that work element by element. All operands and results broadcast; the engine undoes that.
 
 use super::{Backward, Error, Gradients};
+use crate::graph::Op;
+use crate::graph::op::Clip;
 
 /// `y = a + b` ⟹ `da = dy`, `db = dy`.
 pub(super) fn add(b: &mut Backward<'_>) -> Result<Gradients, Error> {
@@ -102,6 +104,28 @@ pub(super) fn erf(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     let factor = b.scalar_like(x, std::f32::consts::FRAC_2_SQRT_PI)?;
     let slope = b.mul(bell, factor)?;
     Ok(vec![Some(b.mul(dy, slope)?)])
+}
+
+/// `y = min(max(x, low), high)` ⟹ `dx = dy · [low ≤ x ≤ high]`.
+///
+/// The ends belong to what is let through, as in PyTorch's `clamp`.
+pub(super) fn clip(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let &Op::Clip(Clip { low, high }) = &b.node.op else {
+        unreachable!("the table sends no other operator here")
+    };
+    let (x, mut dx) = (b.input(0), b.upstream()?);
+    let zero = b.scalar_like(dx, 0.0)?;
+    if low > f32::NEG_INFINITY {
+        let low = b.scalar_like(x, low)?;
+        let below = b.greater(low, x)?;
+        dx = b.select(below, zero, dx)?;
+    }
+    if high < f32::INFINITY {
+        let high = b.scalar_like(x, high)?;
+        let above = b.greater(x, high)?;
+        dx = b.select(above, zero, dx)?;
+    }
+    Ok(vec![Some(dx)])
 }
 
 /// `y = c ? a : b` ⟹ `da = c ? dy : 0`, `db = c ? 0 : dy`; the condition has no gradient.

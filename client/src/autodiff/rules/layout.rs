@@ -1,8 +1,8 @@
 //! Operators that move elements: the gradient moves back.
 
 use super::{Backward, Error, Gradients};
-use crate::graph::Op;
 use crate::graph::op::{Pad, Slice};
+use crate::graph::{Op, Shape};
 
 /// `y = reshape(x)` ⟹ `dx = reshape(dy)`.
 pub(super) fn reshape(b: &mut Backward<'_>) -> Result<Gradients, Error> {
@@ -56,34 +56,46 @@ pub(super) fn concat(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     Ok(gradients)
 }
 
-/// `y = x[start..end by 1]` ⟹ `dx` is `dy` with zeros around. A step above one does not occur in models we train, and ONNX has no
-/// operator that puts zeros between elements.
+/// `y = x[start..end by step]` ⟹ `dx` is `dy` with `step − 1` zeros behind each element, and zeros around.
+///
+/// ONNX has no operator that puts zeros between elements: they are padded along an axis of their own, which is joined again.
 pub(super) fn slice(b: &mut Backward<'_>) -> Result<Gradients, Error> {
-    let dy = b.upstream()?;
-    let Op::Slice(slice) = &b.node.op else {
+    let mut dx = b.upstream()?;
+    let Op::Slice(slice) = b.node.op.clone() else {
         unreachable!("the table gives this rule to Slice only")
     };
-    if slice.steps.iter().any(|&step| step != 1) {
-        let (operator, scope) = (b.node.op.name(), b.node.scope.clone());
-        return Err(Error::Unsupported {
-            operator,
-            scope,
-            reason: "its step is above one",
-        });
+    let extents = b.shape(b.input(0)).to_vec();
+    let mut after = vec![0; extents.len()];
+    for (axis, &step) in slice.steps.iter().enumerate() {
+        let mut shape = b.shape(dx).to_vec();
+        let room = extents[axis] - slice.starts[axis];
+        if step > 1 && shape[axis] > 1 {
+            let mut apart = shape.clone();
+            apart.insert(axis + 1, 1);
+            let mut zeros = vec![0; apart.len()];
+            zeros[axis + 1] = step - 1;
+            let none = vec![0; apart.len()];
+            dx = b.reshape(dx, apart.into())?;
+            dx = b.pad(
+                dx,
+                Pad {
+                    before: none,
+                    after: zeros,
+                },
+            )?;
+            shape[axis] *= step;
+            dx = b.reshape(dx, Shape::from(&*shape))?;
+        }
+        if shape[axis] > room {
+            shape[axis] = room;
+            let (starts, steps) = (vec![0; shape.len()], vec![1; shape.len()]);
+            let ends = shape.clone();
+            dx = b.slice(dx, Slice { starts, ends, steps })?;
+        }
+        after[axis] = room - shape[axis];
     }
-    let after = b
-        .shape(b.input(0))
-        .iter()
-        .zip(&slice.ends)
-        .map(|(extent, end)| extent - end)
-        .collect();
-    Ok(vec![Some(b.pad(
-        dy,
-        Pad {
-            before: slice.starts.clone(),
-            after,
-        },
-    )?)])
+    let before = slice.starts;
+    Ok(vec![Some(b.pad(dx, Pad { before, after })?)])
 }
 
 /// `y = reversed(x)` ⟹ `dx = reversed(dy)`.

@@ -39,6 +39,7 @@ pub(super) fn vjp(op: &Op) -> Vjp {
         Op::Sigmoid => Rule(elementwise::sigmoid),
         Op::Tanh => Rule(elementwise::tanh),
         Op::Erf => Rule(elementwise::erf),
+        Op::Clip(_) => Rule(elementwise::clip),
         Op::Greater => Zero,
         Op::Where => Rule(elementwise::select),
         Op::Cast(_) => Rule(elementwise::cast),

@@ -1,11 +1,12 @@
 //! Several runs one after the other, each in a folder of its own, each going on where the one before ended.
 
 use std::{
-    fs,
+    num::NonZeroU64,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result};
+use equibatch_server::files;
 
 use super::one::{Desk, Trainer};
 use crate::{
@@ -15,7 +16,10 @@ use crate::{
         plan::{Origin, Plan},
     },
     config::{contradictions, new_folder},
-    learn::{atomic, checkpoint::CHECKPOINT, run},
+    learn::{
+        checkpoint::CHECKPOINT,
+        run::{self, RunFolder},
+    },
 };
 
 /// Name of the file that says what the stages are.
@@ -26,7 +30,7 @@ pub(super) fn is_at(path: &Path) -> bool {
     path.join(FILE).exists()
 }
 
-/// Trains all stages, in a new folder.
+/// Trains all stages, in a new folder. What was written is taken back if the first stage is refused before its first step.
 pub(super) fn start(trainer: &Trainer, args: &Train, plans: &[Plan]) -> Result<Exit> {
     let stem = args.experiment.as_deref().and_then(Path::file_stem);
     let usual = || new_folder(&stem.unwrap_or_default().to_string_lossy());
@@ -34,12 +38,24 @@ pub(super) fn start(trainer: &Trainer, args: &Train, plans: &[Plan]) -> Result<E
     if is_at(&folder) {
         return Err(run::Error::Occupied { path: folder }.into());
     }
+    for plan in plans {
+        RunFolder::check_free(&folder.join(&plan.name))?;
+    }
     let file = folder.join(FILE);
     let text = serde_json::to_string_pretty(plans).expect("plans are plain data");
-    fs::create_dir_all(&folder)
-        .and_then(|()| atomic::replace(&file, format!("{text}\n").as_bytes()))
-        .with_context(|| format!("cannot write {}", file.display()))?;
-    stages(trainer, &folder, plans)
+    let shown = || format!("cannot write {}", file.display());
+    let created = files::create_folder(&folder).with_context(shown)?;
+    files::create(&file, format!("{text}\n").as_bytes()).with_context(shown)?;
+    let trained = stages(trainer, &folder, plans, None);
+    let has_begun = || {
+        let mut plans = plans.iter();
+        plans.any(|plan| folder.join(&plan.name).join(CHECKPOINT).exists())
+    };
+    if trained.is_err() && !has_begun() {
+        let _stays = files::remove(&file);
+        files::remove_empty(&created);
+    }
+    trained
 }
 
 /// Trains the stages that are not done yet.
@@ -48,7 +64,7 @@ pub(super) fn resume(trainer: &Trainer, args: &Train, folder: &Path) -> Result<E
         path: folder.to_path_buf(),
         reason: format!("{FILE}: {reason}"),
     };
-    let text = fs::read(folder.join(FILE)).map_err(|error| no_run(error.to_string()))?;
+    let text = std::fs::read(folder.join(FILE)).map_err(|error| no_run(error.to_string()))?;
     let plans: Vec<Plan> = serde_json::from_slice(&text).map_err(|error| no_run(error.to_string()))?;
     for plan in &plans {
         let differences = contradictions(args, &plan.config);
@@ -57,10 +73,11 @@ pub(super) fn resume(trainer: &Trainer, args: &Train, folder: &Path) -> Result<E
             return Err(run::Error::Mismatch { path, differences }.into());
         }
     }
-    stages(trainer, folder, &plans)
+    stages(trainer, folder, &plans, args.keep.checkpoint_every)
 }
 
-fn stages(trainer: &Trainer, folder: &Path, plans: &[Plan]) -> Result<Exit> {
+/// `typed` is what was said now of how often to save a checkpoint.
+fn stages(trainer: &Trainer, folder: &Path, plans: &[Plan], typed: Option<NonZeroU64>) -> Result<Exit> {
     let mut before: Option<PathBuf> = None;
     for (number, plan) in (1..).zip(plans) {
         let (path, total) = (folder.join(&plan.name), plans.len());
@@ -72,13 +89,10 @@ fn stages(trainer: &Trainer, folder: &Path, plans: &[Plan]) -> Result<Exit> {
                 whole: folder,
                 save: plan.save.as_deref(),
                 shown: &plan.shown,
+                checkpoint_every: typed.or(plan.config.policy.checkpoint_every),
             };
             trainer.go_on(&path, &desk)?
         } else {
-            // A run that was killed before it had anything to go on from.
-            if path.exists() {
-                fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-            }
             let origin = before.map_or_else(|| plan.origin.clone(), Origin::Checkpoint);
             let plan = Plan {
                 origin,

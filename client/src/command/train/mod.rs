@@ -12,7 +12,7 @@ pub(super) use self::one::Trainer;
 use super::{Exit, plan::Plan, prepare::Means, signals};
 use crate::{
     args::{Train, experiment as file},
-    config::{self, UsageError, check_precision, training_options},
+    config::{self, UsageError, check_head, check_precision, training_options},
     learn::progress::Voice,
     runtime::Runtime,
 };
@@ -38,6 +38,7 @@ pub(super) fn run(args: &Train) -> Result<Exit> {
     }
     for plan in &plans {
         check_precision(plan.config.precision, args.execution.device)?;
+        check_head(&plan.config)?;
     }
     // The library first: to learn only after the first download that nothing can run would be a waste.
     let means = Means {

@@ -2,11 +2,13 @@
 
 use std::{
     fs, io,
+    num::NonZeroU64,
     path::Path,
     sync::{Arc, atomic::AtomicBool},
 };
 
 use anyhow::{Context as _, Result};
+use equibatch_server::files;
 
 use super::words::{adopted, introduction};
 use crate::{
@@ -19,19 +21,20 @@ use crate::{
     },
     config::{UsageError, check_precision, contradictions, new_folder},
     learn::{
-        atomic,
         checkpoint::{Checkpoint, Progress as Standing},
         fit::{Fit, Outcome},
         journal::{Exposure, Session, StepLog},
         learner::Learner,
+        membership::{Membership, changes_since},
         metrics::Metric,
         progress::{Progress, Voice},
         report::table::percent,
         run::{self, RunConfig, RunFolder},
         tensorboard::TensorBoard,
+        text::counted,
     },
     schedule::LearningRates,
-    stream::{DatasetDescription, Split},
+    stream::{DatasetDescription, Split, StreamDescription},
 };
 
 /// Carries out runs.
@@ -53,26 +56,57 @@ pub(super) struct Desk<'a> {
     pub(super) save: Option<&'a Path>,
     /// What is shown of it.
     pub(super) shown: &'a Shown,
+    /// After how many steps to save a checkpoint, besides the end of each epoch.
+    pub(super) checkpoint_every: Option<NonZeroU64>,
+}
+
+/// A run before its first step, of which nothing is written yet.
+struct Begun {
+    learner: Learner,
+    description: DatasetDescription,
+    stream: StreamDescription,
+    found: Option<find_lr::Found>,
 }
 
 impl Trainer {
-    /// Trains a new run in `folder`, or in a new one below runs/.
+    /// Trains a new run in `folder`, or in a new one below runs/. The folder is taken back if the training is refused before its first step.
     pub(in crate::command) fn start(
         &self,
         plan: &Plan,
         folder: Option<&Path>,
         whole: Option<&Path>,
     ) -> Result<Exit> {
-        let (run, learner, description) = self.begin(plan, folder)?;
+        if let Some(folder) = folder {
+            RunFolder::check_free(folder)?;
+        }
+        let Begun {
+            mut learner,
+            description,
+            stream,
+            found,
+        } = self.begin(plan)?;
+        let config = &learner.progress().config;
+        let usual = || new_folder(&format!("{}-{}", config.dataset, config.balance));
+        let run = RunFolder::create(&folder.map_or_else(usual, Path::to_path_buf), config)?;
         let desk = Desk {
             whole: whole.unwrap_or(run.path()),
             save: plan.save.as_deref(),
             shown: &plan.shown,
+            checkpoint_every: plan.config.policy.checkpoint_every,
         };
-        self.train(&run, learner, &description, &desk)
+        noted(&run, Exposure::new(&description, &stream).write(run.path()));
+        // From now on the run can be resumed, whatever happens.
+        let saved = learner.checkpoint().map_err(anyhow::Error::from);
+        let saved = saved.and_then(|checkpoint| Ok(run.save_checkpoint(&checkpoint)?));
+        let found = saved.and_then(|()| found.map_or(Ok(()), |found| found.write(run.path()).map(drop)));
+        let trained = found.and_then(|()| self.train(&run, &mut learner, &description, &desk));
+        if trained.is_err() && learner.progress().steps == 0 {
+            run.discard();
+        }
+        trained
     }
 
-    fn begin(&self, plan: &Plan, folder: Option<&Path>) -> Result<(RunFolder, Learner, DatasetDescription)> {
+    fn begin(&self, plan: &Plan) -> Result<Begun> {
         let asked = &plan.config.max_lr;
         let mut config = plan.config.clone();
         // Until it is found, any number does.
@@ -83,6 +117,7 @@ impl Trainer {
             stream,
             adoption,
         } = prepare(&self.means, &plan.origin, config)?;
+        check_streams(&description)?;
         if let Some(adoption) = &adoption {
             self.voice.say(&adopted(&learner.progress().config, adoption));
         }
@@ -90,25 +125,22 @@ impl Trainer {
         if plan.find_lr {
             let search = find_lr::search(&self.means, &mut learner, self.prefetch, &self.stop)?;
             if LearningRates::are_to_be_found(asked) {
-                let rate = search
+                let found = search
                     .suggestions()
-                    .context("--max-lr found: the sweep was too short to suggest any")?;
-                learner.set_max_lr(&LearningRates::with_found(asked, rate.steepest))?;
+                    .context("--max-lr found: name a rate instead, such as the default 3e-3")?;
+                learner.set_max_lr(&LearningRates::with_found(asked, found.valley))?;
             }
             found = Some(search);
         }
-        let config = &learner.progress().config;
+        learner.set_images(Membership::ask(&self.means.servers, &description)?);
         // Before anything is written.
-        columns(&plan.shown, config)?;
-        let usual = || new_folder(&format!("{}-{}", config.dataset, config.balance));
-        let run = RunFolder::create(&folder.map_or_else(usual, Path::to_path_buf), config)?;
-        noted(&run, Exposure::new(&description, &stream).write(run.path()));
-        // From now on the run can be resumed, whatever happens.
-        run.save_checkpoint(&learner.checkpoint()?)?;
-        if let Some(found) = found {
-            found.write(run.path())?;
-        }
-        Ok((run, learner, description))
+        columns(&plan.shown, &learner.progress().config)?;
+        Ok(Begun {
+            learner,
+            description,
+            stream,
+            found,
+        })
     }
 
     /// Goes on with the run at `path`, of which nothing may have been typed otherwise.
@@ -122,6 +154,7 @@ impl Trainer {
             whole: path,
             save: args.save.as_deref(),
             shown: &args.shown,
+            checkpoint_every: args.keep.checkpoint_every.or(config.policy.checkpoint_every),
         };
         self.go_on(path, &desk)
     }
@@ -132,26 +165,29 @@ impl Trainer {
         check_precision(config.precision, self.means.options.device)?;
         let checkpoint: Checkpoint = run.load_checkpoint(&config)?;
         let description = self.means.servers.describe(&config.dataset)?;
-        if description.fingerprint != config.fingerprint {
-            return Err(mismatch(
-                path,
-                format!("the dataset `{}` has changed since", config.dataset),
-            )
-            .into());
+        if let Some(changes) = changes_since(&checkpoint.progress, &self.means.servers, &description)? {
+            let load = run.checkpoint_path();
+            let hint = format!(
+                "{changes}; a new run can begin with its weights: --load {}",
+                load.display()
+            );
+            return Err(mismatch(path, hint).into());
         }
         if checkpoint.progress.is_over() {
             self.voice
                 .say(&format!("{}: all is done already", path.display()));
             return self.finish(&run, &checkpoint.progress, Outcome::Finished, desk);
         }
-        let learner = Learner::resume(&self.means.runtime, checkpoint, &self.means.options)?;
-        self.train(&run, learner, &description, desk)
+        check_streams(&description)?;
+        run.remove_temporary();
+        let mut learner = Learner::resume(&self.means.runtime, checkpoint, &self.means.options)?;
+        self.train(&run, &mut learner, &description, desk)
     }
 
     fn train(
         &self,
         run: &RunFolder,
-        mut learner: Learner,
+        learner: &mut Learner,
         description: &DatasetDescription,
         desk: &Desk<'_>,
     ) -> Result<Exit> {
@@ -167,10 +203,11 @@ impl Trainer {
         let mut observer = (StepLog::new(run.path(), bar), curves);
         let fit = Fit {
             servers: &self.means.servers,
-            learner: &mut learner,
+            learner,
             run,
             prefetch: self.prefetch,
             has_valid: description.images(Split::Valid) > 0,
+            checkpoint_every: desk.checkpoint_every,
             stop: &self.stop,
         };
         let outcome = fit.run(&mut observer)?;
@@ -221,9 +258,9 @@ impl Trainer {
         let folder = run.path().display();
         let Standing { config, standing, .. } = progress;
         if standing.stopped {
-            let epochs = standing.epochs_since;
+            let epochs = counted(standing.epochs_since, "epoch");
             say(&format!(
-                "\nstopped early: {epochs} epochs were no better than the best one"
+                "\nstopped early: {epochs} without a better one than the best"
             ));
         }
         say(&format!(
@@ -238,7 +275,7 @@ impl Trainer {
             let shown = path.display();
             let bytes = fs::read(run.checkpoint_path());
             bytes
-                .and_then(|bytes| atomic::replace(path, &bytes))
+                .and_then(|bytes| files::replace(path, &bytes))
                 .with_context(|| format!("cannot write {shown}"))?;
             say(&format!("saved: {shown}; go on from there with --load {shown}"));
         }
@@ -266,6 +303,18 @@ fn columns(shown: &Shown, config: &RunConfig) -> Result<Vec<Metric>, UsageError>
             config.classes.join(", ")
         ))),
     }
+}
+
+/// Refuses to train where the server would refuse to validate: after the first epoch, both streams are open.
+fn check_streams(description: &DatasetDescription) -> Result<(), UsageError> {
+    if description.max_streams != 1 || description.images(Split::Valid) == 0 {
+        return Ok(());
+    }
+    Err(UsageError(
+        "the server lets this client have 1 stream open, and training needs 2: one to train, one to validate meanwhile; raise max-streams \
+         in the line of its token, or --max-streams-per-client or --max-streams of the server"
+            .to_owned(),
+    ))
 }
 
 fn mismatch(path: &Path, differences: String) -> run::Error {

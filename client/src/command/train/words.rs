@@ -1,8 +1,11 @@
 //! What a person is told of a run before its first step.
 
 use crate::{
-    learn::run::{RunConfig, RunFolder},
-    stream::{DatasetDescription, Split},
+    learn::{
+        run::{Frozen, RunConfig, RunFolder},
+        text::{counted, listed},
+    },
+    stream::{ClassCounts, DatasetDescription, Split},
     weights::{Adoption, HeadFate},
 };
 
@@ -20,27 +23,79 @@ pub(super) fn adopted(config: &RunConfig, adoption: &Adoption) -> String {
 
 /// What is about to be trained, in words.
 pub(super) fn introduction(run: &RunFolder, config: &RunConfig, description: &DatasetDescription) -> String {
-    let classes = description
-        .classes
-        .iter()
-        .map(|class| format!("{} {}", class.images(Split::Train.name()), class.name));
-    let trained = if config.frozen {
-        ", its body frozen but for the batch norms,"
-    } else {
-        ""
+    let of = |class: &ClassCounts| (class.name.clone(), class.images(Split::Train.name()));
+    let counts: Vec<(String, u32)> = description.classes.iter().map(of).collect();
+    let trained = match &config.frozen {
+        Frozen::Body(true) => ", its body frozen but for the batch norms,".to_owned(),
+        Frozen::Matching(text) => format!(", frozen where names match {text},"),
+        Frozen::Body(false) | Frozen::BodyOfNewHead => String::new(),
     };
     format!(
-        "{}{trained} on {}: {} for training, {} for validation; balance {}, {} steps of {} images per epoch, {} epochs at {}; results \
-         in {}",
+        "{}{trained} on {}: {} for training, {} for validation; balance {}, {} of {} per epoch, {} at {}; results in {}",
         config.arch,
         config.dataset,
-        classes.collect::<Vec<_>>().join(" and "),
+        images(&counts),
         description.images(Split::Valid),
         config.balance,
-        config.steps_per_epoch,
-        config.images_per_step(),
-        config.epochs,
+        counted(config.steps_per_epoch, "step"),
+        counted(config.images_per_step(), "image"),
+        counted(config.epochs, "epoch"),
         config.max_lr,
         run.path().display()
     )
+}
+
+/// Classes that are listed one by one, at most.
+const LISTED: usize = 4;
+
+/// The training images of each class: `160 flowers and 16 birds`, or `16 classes, 352 images (3 to 82 each)` of many classes.
+fn images(classes: &[(String, u32)]) -> String {
+    if classes.len() > LISTED {
+        let counts = || classes.iter().map(|(_, images)| *images);
+        let total: u64 = counts().map(u64::from).sum();
+        let (least, most) = (counts().min().unwrap_or(0), counts().max().unwrap_or(0));
+        let each = if least == most {
+            least.to_string()
+        } else {
+            format!("{least} to {most}")
+        };
+        return format!(
+            "{} classes, {} ({each} each)",
+            classes.len(),
+            counted(total, "image")
+        );
+    }
+    let words: Vec<String> = classes
+        .iter()
+        .map(|(name, images)| format!("{images} {name}"))
+        .collect();
+    listed(&words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::images;
+
+    fn classes(counts: &[u32]) -> Vec<(String, u32)> {
+        counts
+            .iter()
+            .enumerate()
+            .map(|(label, &images)| (format!("c{label}"), images))
+            .collect()
+    }
+
+    #[test]
+    fn few_classes_are_listed_and_many_are_summed_up() {
+        assert_eq!(images(&classes(&[160, 16])), "160 c0 and 16 c1");
+        assert_eq!(images(&classes(&[3, 2, 1])), "3 c0, 2 c1 and 1 c2");
+        assert_eq!(images(&classes(&[5])), "5 c0");
+        let mut sixteen = vec![82, 3];
+        sixteen.extend([19; 13]);
+        sixteen.push(20);
+        assert_eq!(
+            images(&classes(&sixteen)),
+            "16 classes, 352 images (3 to 82 each)"
+        );
+        assert_eq!(images(&classes(&[7; 5])), "5 classes, 35 images (7 each)");
+    }
 }

@@ -1,6 +1,7 @@
 //! How each operator's attributes are written: some as attributes, some as constant operands.
 
 use super::super::onnx::{AttributeProto, attribute_type};
+use super::open::{Twin, is_whole};
 use crate::graph::fused::{Arrival, Fused, Gate, Operand, Shortcut, attribute};
 use crate::graph::op::{Conv2d, MaxPool2d};
 use crate::graph::{Constant, Op, Shape};
@@ -79,23 +80,28 @@ pub(super) fn signed(number: usize) -> i64 {
 pub(super) struct Place<'g> {
     /// Version of the operator set.
     pub(super) opset: i64,
-    /// Whether the first axis of inputs and outputs is left open.
-    pub(super) open_batch: bool,
+    /// Where the batch size is left open: the same node for another one.
+    pub(super) twin: Option<Twin<'g>>,
     /// Extents of the first operand.
     pub(super) operand: Option<&'g Shape>,
 }
 
-/// The target of a Reshape or Expand. Where the batch is open, the first extent is not named: it is the operand's, or what is left.
+/// The target of a Reshape or Expand. An extent that depends on the batch size is not named: it is the operand's, or what is left.
 fn open_target(op: &Op, shape: &Shape, place: Place<'_>) -> Vec<i64> {
     let mut target: Vec<i64> = shape.iter().map(|&extent| signed(extent)).collect();
-    if let (true, Some(first), Some(operand)) = (place.open_batch, target.first_mut(), place.operand) {
-        let is_kept = operand.first() == shape.first() && operand.len() == shape.len();
-        match op {
-            // Expanding to one leaves an extent as it is.
-            Op::Expand(_) if is_kept => *first = 1,
-            Op::Expand(_) => {}
-            _ if operand.first() == shape.first() => *first = 0,
-            _ => *first = -1,
+    if let Some(twin) = place.twin
+        && let Op::Reshape(of_twin) | Op::Expand(of_twin) = twin.op
+    {
+        let kept = |operand: Option<&Shape>, shape: &Shape, axis: usize| {
+            operand.and_then(|operand| operand.get(axis)) == Some(&shape[axis])
+        };
+        for axis in (0..shape.len()).filter(|&axis| shape[axis] != of_twin[axis]) {
+            target[axis] = match op {
+                // Expanding to one leaves an extent as it is.
+                Op::Expand(_) => 1,
+                _ if kept(place.operand, shape, axis) && kept(twin.operand, of_twin, axis) => 0,
+                _ => -1,
+            };
         }
     }
     target
@@ -125,6 +131,15 @@ pub(super) fn written(op: &Op, place: Place<'_>) -> Option<Written> {
         | Op::Sum
         | Op::MatMul
         | Op::GlobalAveragePool => plain,
+        Op::Clip(clip) => {
+            let mut written = plain;
+            for bound in [clip.low, clip.high] {
+                written
+                    .constants
+                    .push((Shape::scalar(), Constant::F32(vec![bound])));
+            }
+            written
+        }
         Op::Cast(to) => plain.int("to", i64::from(super::data_type_of(*to))),
         // The axes of the other reductions became an operand later than those of the sum.
         Op::ReduceMean(reduce) | Op::ReduceSumSquare(reduce) if place.opset < 18 => plain
@@ -138,14 +153,17 @@ pub(super) fn written(op: &Op, place: Place<'_>) -> Option<Written> {
         Op::Transpose(permutation) => plain.ints("perm", permutation),
         Op::Concat(axis) => plain.int("axis", signed(*axis)),
         Op::Slice(slice) => {
-            // Where the batch is open, what is taken whole is not named.
-            let is_whole = |axis: &usize| {
-                let extent = place.operand.and_then(|operand| operand.get(*axis));
-                slice.starts[*axis] == 0 && slice.steps[*axis] == 1 && extent == Some(&slice.ends[*axis])
+            // Where the batch size is open, what is taken whole for any is not named.
+            let is_named = |axis: &usize| match (place.operand, place.twin) {
+                (Some(operand), Some(twin)) => {
+                    let of_twin = twin
+                        .operand
+                        .is_some_and(|operand| is_whole(operand, twin.op, *axis));
+                    !(is_whole(operand, op, *axis) && of_twin)
+                }
+                _ => true,
             };
-            let axes: Vec<usize> = (0..slice.starts.len())
-                .filter(|axis| !(place.open_batch && is_whole(axis)))
-                .collect();
+            let axes: Vec<usize> = (0..slice.starts.len()).filter(is_named).collect();
             let of = |list: &[usize]| axes.iter().map(|&axis| list[axis]).collect::<Vec<_>>();
             plain
                 .list(&of(&slice.starts))

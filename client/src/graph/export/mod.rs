@@ -2,6 +2,7 @@
 
 mod attributes;
 mod names;
+mod open;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,6 +10,8 @@ use prost::Message as _;
 
 use self::attributes::{Place, signed, written};
 use self::names::Names;
+pub use self::open::OpenBatch;
+use self::open::Twin;
 use super::onnx::{
     self, Dimension, Extent, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
     TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto, data_type,
@@ -29,9 +32,8 @@ pub struct Options<'a> {
     pub name: &'a str,
     /// Parameters that become part of the file; all others are inputs.
     pub fixed: Option<&'a BTreeMap<String, Tensor>>,
-    /// Name of the first axis of all inputs and outputs when it is left open. The graph must not depend on its extent: the
-    /// exporter cannot see whether an attribute was computed from it.
-    pub open_batch: Option<&'a str>,
+    /// How the batch size is left open, where it is.
+    pub open_batch: Option<OpenBatch<'a>>,
     /// Key and value pairs kept in the file, in this order.
     pub metadata: &'a [(String, String)],
     /// Version of the operator set, one of [`OPSETS`].
@@ -51,7 +53,7 @@ impl Default for Options<'_> {
     }
 }
 
-/// The bytes of an ONNX model that computes the graph's outputs. Nodes no output depends on are left out. A graph with [`Fused`](super::Fused)
+/// The bytes of an ONNX model that computes the graph's outputs. Nodes, constants and fixed parameters that no output depends on are left out. A graph with [`Fused`](super::Fused)
 /// operators runs only where their domain is registered.
 ///
 /// # Determinism
@@ -59,25 +61,29 @@ impl Default for Options<'_> {
 ///
 /// # Errors
 /// [`Error::NotLowered`] for a graph with composites; [`Error::ParameterSize`] when a fixed parameter does not fill its shape;
-/// [`Error::Opset`] where the operator set, or an operator in it, cannot be written.
+/// [`Error::Opset`] where the operator set, or an operator in it, cannot be written; [`Error::OpenBatch`] where the batch size is to be left
+/// open, and the graph depends on it.
 pub fn export(graph: &Graph, options: &Options<'_>) -> Result<Vec<u8>, Error> {
     if !OPSETS.contains(&options.opset) {
         return Err(Error::Opset {
             version: options.opset,
         });
     }
+    if let Some(OpenBatch { twin, .. }) = options.open_batch {
+        open::check(graph, twin)?;
+    }
     let mut writer = Writer {
         graph,
         options,
         live: live(graph),
         names: Names::new(graph),
+        attributes: HashMap::new(),
         written: GraphProto::default(),
     };
     writer.leaves()?;
-    let mut constants = HashMap::new();
-    for node in graph.nodes() {
+    for (position, node) in graph.nodes().iter().enumerate() {
         if node.outputs().any(|output| writer.live[output.index()]) {
-            writer.node(node, &mut constants)?;
+            writer.node(position, node)?;
         }
     }
     writer.outputs();
@@ -98,7 +104,7 @@ pub fn export(graph: &Graph, options: &Options<'_>) -> Result<Vec<u8>, Error> {
     };
     let model = ModelProto {
         ir_version: onnx::ir_version(options.opset),
-        producer_name: "equibatch".to_owned(),
+        producer_name: onnx::PRODUCER.to_owned(),
         producer_version: env!("CARGO_PKG_VERSION").to_owned(),
         graph: Some(writer.written),
         opset_import: [standard].into_iter().chain(ours).collect(),
@@ -135,6 +141,8 @@ struct Writer<'a> {
     options: &'a Options<'a>,
     live: Vec<bool>,
     names: Names,
+    /// Names of constants that stand for attributes, which are stored once per content.
+    attributes: HashMap<Vec<u8>, String>,
     written: GraphProto,
 }
 
@@ -147,10 +155,12 @@ impl Writer<'_> {
                 Origin::Input(name) => {
                     self.written
                         .input
-                        .push(self.declaration(name, value, self.options.open_batch));
+                        .push(self.declaration(name, value, self.batch_name()));
                 }
                 Origin::Parameter(name) => match self.options.fixed.and_then(|fixed| fixed.get(name)) {
                     None => self.written.input.push(self.declaration(name, value, None)),
+                    // A runtime would warn of each that no node reads.
+                    Some(_) if !self.live[value.index()] => {}
                     Some(tensor) if tensor.data.len() == shape.elements() => {
                         self.written.initializer.push(floats(name, shape, &tensor.data));
                     }
@@ -174,11 +184,30 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Writes a node; constants that stand for its attributes are stored once per content.
-    fn node(&mut self, node: &Node, constants: &mut HashMap<Vec<u8>, String>) -> Result<(), Error> {
+    /// Stores a constant that stands for an attribute, and returns its name.
+    fn attribute(&mut self, shape: &Shape, data: &Constant) -> String {
+        let mut tensor = constant("", shape, data);
+        let next = self.attributes.len();
+        let name = self.attributes.entry(tensor.encode_to_vec()).or_insert_with(|| {
+            tensor.name = format!("attribute.{next}");
+            self.written.initializer.push(tensor.clone());
+            tensor.name
+        });
+        name.clone()
+    }
+
+    /// Writes a node, which stands at a position of the graph.
+    fn node(&mut self, position: usize, node: &Node) -> Result<(), Error> {
+        let twin = self
+            .options
+            .open_batch
+            .map(|open| (open.twin, &open.twin.nodes()[position]));
         let place = Place {
             opset: self.options.opset,
-            open_batch: self.options.open_batch.is_some(),
+            twin: twin.map(|(twin, other)| Twin {
+                op: &other.op,
+                operand: other.inputs.first().map(|&operand| twin.shape(operand)),
+            }),
             operand: node.inputs.first().map(|&operand| self.graph.shape(operand)),
         };
         let mut extra = written(&node.op, place).ok_or(Error::NotLowered {
@@ -190,15 +219,15 @@ impl Writer<'_> {
             .map(|&value| self.names.of(value).to_owned())
             .collect();
         for (shape, data) in std::mem::take(&mut extra.constants) {
-            let mut tensor = constant("", &shape, &data);
-            let key = tensor.encode_to_vec();
-            let next = constants.len();
-            let name = constants.entry(key).or_insert_with(|| {
-                tensor.name = format!("attribute.{next}");
-                self.written.initializer.push(tensor.clone());
-                tensor.name
-            });
-            input.push(name.clone());
+            let of_batch = twin.and_then(|(twin, other)| open::missing(self.graph, node, twin, other).next());
+            let name = match (of_batch, &data) {
+                (Some(axis), Constant::I64(target)) => {
+                    let name = self.names.of_node(node).to_owned();
+                    self.batch_target(&name, target, axis)
+                }
+                _ => self.attribute(&shape, &data),
+            };
+            input.push(name);
         }
         // Results that nobody reads are not asked for: max pooling is faster without its indices.
         let read = node
@@ -233,7 +262,7 @@ impl Writer<'_> {
         for (name, value) in self.graph.outputs() {
             self.written
                 .output
-                .push(self.declaration(name, *value, self.options.open_batch));
+                .push(self.declaration(name, *value, self.batch_name()));
             if self.names.of(*value) == name {
                 continue;
             }
@@ -245,6 +274,10 @@ impl Writer<'_> {
                 ..NodeProto::default()
             });
         }
+    }
+
+    fn batch_name(&self) -> Option<&str> {
+        self.options.open_batch.map(|open| open.name)
     }
 
     fn declaration(&self, name: &str, value: Value, open_batch: Option<&str>) -> ValueInfoProto {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::graph::onnx::CONSTANT;
 use crate::graph::{Graph, Node, Origin, Value};
 
 pub(super) struct Names {
@@ -21,7 +22,7 @@ impl Names {
                     taken.insert(name.clone());
                     values[value.index()].clone_from(name);
                 }
-                Origin::Constant(_) => values[value.index()] = format!("constant.{}", value.index()),
+                Origin::Constant(_) => values[value.index()] = format!("{CONSTANT}{}", value.index()),
                 Origin::Node(..) => {}
             }
         }

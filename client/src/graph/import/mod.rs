@@ -7,7 +7,7 @@ mod attributes;
 mod error;
 mod tensor;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use prost::Message as _;
@@ -15,7 +15,7 @@ use prost::Message as _;
 pub use self::attributes::Attributes;
 pub use self::error::Error;
 pub use self::tensor::{Elements, HostTensor};
-use super::onnx::{Extent, GraphProto, ModelProto, ValueInfoProto, data_type};
+use super::onnx::{CONSTANT, Extent, GraphProto, ModelProto, PRODUCER, ValueInfoProto, data_type};
 use super::{ElementType, Shape};
 
 /// The versions of the operator set whose models are understood.
@@ -36,6 +36,16 @@ pub struct Model {
     pub initializers: BTreeMap<String, HostTensor>,
     /// Key and value pairs kept in the file.
     pub metadata: Vec<(String, String)>,
+    /// Whether [`export`](super::export) has written it, so that tensors it names as constants are no weights.
+    pub is_own: bool,
+}
+
+impl Model {
+    /// Whether a tensor of the file is a constant of the program that wrote it, and no weight.
+    #[must_use]
+    pub fn is_constant(&self, name: &str) -> bool {
+        self.is_own && name.starts_with(CONSTANT)
+    }
 }
 
 /// One operator of a model.
@@ -107,7 +117,23 @@ pub fn read(bytes: &[u8], external: &dyn Fn(&str) -> io::Result<Vec<u8>>) -> Res
         nodes: nodes(graph, &mut files)?,
         initializers,
         metadata,
+        is_own: model.producer_name == PRODUCER,
     })
+}
+
+/// The names of the files that a model keeps tensors in, as it names them, each once and in order.
+///
+/// # Errors
+/// [`Error::Damaged`] for bytes that are no model.
+pub fn external_files(bytes: &[u8]) -> Result<BTreeSet<String>, Error> {
+    let model = ModelProto::decode(bytes).map_err(|error| Error::Damaged {
+        reason: error.to_string(),
+    })?;
+    let graph = model.graph.unwrap_or_default();
+    let attributes = graph.node.iter().flat_map(|node| &node.attribute);
+    let tensors = attributes.filter_map(|attribute| attribute.t.as_ref());
+    let tensors = graph.initializer.iter().chain(tensors);
+    Ok(tensors.filter_map(tensor::location).map(str::to_owned).collect())
 }
 
 fn nodes(graph: GraphProto, files: &mut tensor::Files<'_>) -> Result<Vec<ModelNode>, Error> {

@@ -71,6 +71,17 @@ impl HostTensor {
     }
 }
 
+/// The file that a tensor stands in; `None` if that is the model's own.
+pub(super) fn location(tensor: &TensorProto) -> Option<&str> {
+    (tensor.data_location == 1).then(|| entry(tensor, "location").unwrap_or_default())
+}
+
+/// What a tensor in another file says of itself.
+fn entry<'a>(tensor: &'a TensorProto, key: &str) -> Option<&'a str> {
+    let found = tensor.external_data.iter().find(|pair| pair.key == key);
+    found.map(|pair| pair.value.as_str())
+}
+
 /// The files that a model keeps tensors in, each read once.
 pub(super) struct Files<'a> {
     open: &'a dyn Fn(&str) -> io::Result<Vec<u8>>,
@@ -92,10 +103,9 @@ impl<'a> Files<'a> {
             .iter()
             .map(|&extent| usize::try_from(extent).unwrap_or(0))
             .collect();
-        let elements = if tensor.data_location == 1 {
-            elements(tensor, self.part(tensor)?)
-        } else {
-            elements(tensor, &tensor.raw_data)
+        let elements = match location(tensor) {
+            Some(location) => elements(tensor, self.part(tensor, location)?),
+            None => elements(tensor, &tensor.raw_data),
         }?;
         let found = elements.len();
         if found != shape.elements() {
@@ -106,24 +116,19 @@ impl<'a> Files<'a> {
     }
 
     /// The bytes of a tensor that stands in another file.
-    fn part(&mut self, tensor: &TensorProto) -> Result<&[u8], Error> {
-        let entry = |key: &str| {
-            let found = tensor.external_data.iter().find(|pair| pair.key == key);
-            found.map(|pair| pair.value.as_str())
-        };
-        let location = entry("location").unwrap_or_default().to_owned();
+    fn part(&mut self, tensor: &TensorProto, location: &str) -> Result<&[u8], Error> {
         let refused = |source: io::Error| Error::External {
             name: tensor.name.clone(),
-            location: location.clone(),
+            location: location.to_owned(),
             source,
         };
-        if !self.read.contains_key(&location) {
-            let bytes = (self.open)(&location).map_err(refused)?;
-            self.read.insert(location.clone(), bytes);
+        if !self.read.contains_key(location) {
+            let bytes = (self.open)(location).map_err(refused)?;
+            self.read.insert(location.to_owned(), bytes);
         }
-        let bytes = &self.read[&location];
+        let bytes = &self.read[location];
         let number = |key: &str, default: usize| {
-            entry(key).map_or(Ok(default), |text| text.parse().map_err(io::Error::other))
+            entry(tensor, key).map_or(Ok(default), |text| text.parse().map_err(io::Error::other))
         };
         let offset: usize = number("offset", 0).map_err(refused)?;
         let length = number("length", bytes.len().saturating_sub(offset)).map_err(refused)?;

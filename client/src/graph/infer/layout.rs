@@ -117,12 +117,9 @@ pub(super) fn pad(operands: &Operands<'_>, pad: &Pad) -> Types {
         return Err(misfit("before, after", &x.shape));
     }
     let extents = x.shape.iter().zip(&pad.before).zip(&pad.after);
-    same_elements(
-        x,
-        extents
-            .map(|((extent, before), after)| before + extent + after)
-            .collect::<Vec<_>>(),
-    )
+    let extents = extents.map(|((extent, before), after)| extent.checked_add(*before)?.checked_add(*after));
+    let extents: Option<Vec<usize>> = extents.collect();
+    same_elements(x, extents.ok_or_else(|| misfit("before, after", &x.shape))?)
 }
 
 pub(super) fn scatter(operands: &Operands<'_>) -> Types {

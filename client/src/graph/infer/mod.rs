@@ -27,7 +27,8 @@ pub(super) fn infer(op: &Op, operands: &[&TensorType]) -> Types {
         | Op::Relu
         | Op::Sigmoid
         | Op::Tanh
-        | Op::Erf => elementwise::unary(&operands),
+        | Op::Erf
+        | Op::Clip(_) => elementwise::unary(&operands),
         Op::Greater => elementwise::comparison(&operands),
         Op::Where => elementwise::select(&operands),
         Op::Cast(to) => elementwise::cast(&operands, *to),

@@ -1,13 +1,13 @@
-//! Batch normalisation by the batch's own statistics, in few passes over the activations.
+//! Batch normalisation by the batch's own statistics, in few passes over the activations, and exact whatever their mean is.
 
-use crate::graph::op::{BatchNormalization, Reduce};
+use crate::graph::op::{BatchNormalization, Reduce, Slice};
 use crate::graph::{Error, Graph, Shape, Value};
 
 /// All axes but the channels'.
-fn over_batch(shape: &Shape) -> Reduce {
+fn over_batch(shape: &Shape, keep_axes: bool) -> Reduce {
     Reduce {
         axes: (0..shape.len()).filter(|&axis| axis != 1).collect(),
-        keep_axes: false,
+        keep_axes,
     }
 }
 
@@ -20,9 +20,35 @@ fn share(shape: &Shape) -> f32 {
     1.0 / (shape.elements() / shape[1]) as f32
 }
 
-/// Two reductions, then the stock operator with their results as its statistics.
+/// The operand without what its channels' first images have in the mean, and that mean.
 ///
-/// The variance is `E[x²] − E[x]²`, cut off at zero where rounding would make it negative.
+/// A mean that is far larger than the deviation leaves no digits for the deviation in sums of squares, nor in sums of products with x. Of N
+/// images, the first has a mean that is off the batch's by √N deviations at most, so that of what is left here the mean is small, and no sum
+/// cancels. Forward and backward make equal nodes, which ONNX Runtime merges into one.
+///
+/// # Shapes
+/// `x: f32[N, C, …] → f32[N, C, …], f32[C]`.
+fn shifted(g: &mut Graph, x: Value) -> Result<[Value; 2], Error> {
+    let shape = g.shape(x).clone();
+    let mut ends = shape.to_vec();
+    ends[0] = 1;
+    let first = g.slice(
+        x,
+        Slice {
+            starts: vec![0; shape.len()],
+            ends,
+            steps: vec![1; shape.len()],
+        },
+    )?;
+    let shift = g.reduce_mean(first, over_batch(&shape, true))?;
+    let rest = g.sub(x, shift)?;
+    let channels = g.reshape(shift, Shape::from([shape[1]]))?;
+    Ok([rest, channels])
+}
+
+/// Two reductions of what is left of `x` behind a shift, then the stock operator with their results as its statistics.
+///
+/// With `d = x − s`, the mean is `s + E[d]` and the variance `E[d²] − E[d]²`, cut off at zero where rounding would make it negative.
 pub(super) fn forward(
     g: &mut Graph,
     x: Value,
@@ -30,16 +56,17 @@ pub(super) fn forward(
     bias: Value,
     attributes: BatchNormalization,
 ) -> Result<[Value; 3], Error> {
-    let (reduce, share) = (over_batch(g.shape(x)), share(g.shape(x)));
-    let mean = g.reduce_mean(x, reduce.clone())?;
-    let squares = g.reduce_sum_square(x, reduce)?;
+    let (reduce, share) = (over_batch(g.shape(x), false), share(g.shape(x)));
+    let [rest, shift] = shifted(g, x)?;
+    let mean = g.reduce_mean(rest, reduce.clone())?;
+    let squares = g.reduce_sum_square(rest, reduce)?;
     let share = g.scalar(share);
     let mean_square = g.mul(squares, share)?;
     let squared_mean = g.mul(mean, mean)?;
     let difference = g.sub(mean_square, squared_mean)?;
     let variance = g.relu(difference)?;
-    let y = g.batch_normalization([x, scale, bias, mean, variance], attributes)?;
-    Ok([y, mean, variance])
+    let y = g.batch_normalization([rest, scale, bias, mean, variance], attributes)?;
+    Ok([y, g.add(mean, shift)?, variance])
 }
 
 /// What [`backward`] reads.
@@ -51,14 +78,14 @@ pub(super) struct Operands {
     pub(super) variance: Value,
 }
 
-/// With `r = 1/√(variance + ε)`, `a = γ·r` and M elements per channel:
+/// With `r = 1/√(variance + ε)`, `a = γ·r`, M elements per channel, and `d = x − s` and `m = mean − s` behind a shift:
 ///
 /// ```text
-/// dβ = Σ dy        dγ = r · (Σ dy·x − mean · dβ)
-/// dx = a·dy + k₁·x + k₀    with  k₁ = −a·r·dγ/M,  k₀ = −a·dβ/M − mean·k₁
+/// dβ = Σ dy        dγ = r · (Σ dy·d − m · dβ)
+/// dx = a·dy + k₁·d + k₀    with  k₁ = −a·r·dγ/M,  k₀ = −a·dβ/M − m·k₁
 /// ```
 ///
-/// `dx` is affine per channel in `dy` and `x`, so the stock operator with mean 0 and variance 1 is one fused pass for each.
+/// `dx` is affine per channel in `dy` and `d`, so the stock operator with mean 0 and variance 1 is one fused pass for each.
 pub(super) fn backward(
     g: &mut Graph,
     operands: &Operands,
@@ -71,17 +98,19 @@ pub(super) fn backward(
         mean,
         variance,
     } = operands;
-    let (reduce, share) = (over_batch(g.shape(x)), share(g.shape(x)));
+    let (reduce, share) = (over_batch(g.shape(x), false), share(g.shape(x)));
     let channels = g.shape(scale).clone();
+    let [rest, shift] = shifted(g, x)?;
+    let mean = g.sub(mean, shift)?;
 
     let epsilon = g.scalar(attributes.epsilon);
-    let shifted = g.add(variance, epsilon)?;
-    let deviation = g.sqrt(shifted)?;
+    let raised = g.add(variance, epsilon)?;
+    let deviation = g.sqrt(raised)?;
     let r = g.reciprocal(deviation)?;
     let a = g.mul(scale, r)?;
 
     let bias_gradient = g.reduce_sum(dy, reduce.clone())?;
-    let product = g.mul(dy, x)?;
+    let product = g.mul(dy, rest)?;
     let correlation = g.reduce_sum(product, reduce)?;
     let expected = g.mul(mean, bias_gradient)?;
     let centred = g.sub(correlation, expected)?;
@@ -100,7 +129,7 @@ pub(super) fn backward(
     let ones = g.expand(one, channels)?;
     let exact = BatchNormalization { epsilon: 0.0 };
     let from_dy = g.batch_normalization([dy, a, zeros, zeros, ones], exact)?;
-    let from_x = g.batch_normalization([x, k1, k0, zeros, ones], exact)?;
-    let dx = g.add(from_dy, from_x)?;
+    let from_rest = g.batch_normalization([rest, k1, k0, zeros, ones], exact)?;
+    let dx = g.add(from_dy, from_rest)?;
     Ok([dx, scale_gradient, bias_gradient])
 }

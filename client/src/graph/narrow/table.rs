@@ -23,7 +23,7 @@ pub(super) fn treatment(op: &Op) -> Treatment {
     match op {
         Op::Add | Op::Sub | Op::Mul | Op::Neg | Op::Relu | Op::Sigmoid | Op::Tanh | Op::Sum => Follow,
         Op::Div | Op::Reciprocal | Op::Sqrt | Op::Exp | Op::Log | Op::Erf => Wide,
-        Op::Greater | Op::Where | Op::Cast(_) => Wide,
+        Op::Clip(_) | Op::Greater | Op::Where | Op::Cast(_) => Wide,
         Op::ReduceSum(_) | Op::ReduceMean(_) | Op::ReduceSumSquare(_) => Wide,
         Op::Reshape(_) | Op::Flatten | Op::Transpose(_) | Op::Expand(_) => Follow,
         Op::Concat(_) | Op::Slice(_) | Op::Flip(_) | Op::Pad(_) => Follow,

@@ -1,5 +1,6 @@
 //! The inner loop: one row of a result.
 
+use crate::kernels::totals::Total;
 use crate::kernels::vector::{LANES, Vector};
 
 /// A row of pixels of one or two blocks of channels, and what it is summed from.
@@ -138,18 +139,17 @@ impl Computed {
         sink: &K,
         [index, block]: [usize; 2],
         offset: usize,
-    ) -> [V; 2] {
+    ) -> Total<V> {
         // SAFETY: the caller guarantees the instructions, `count` computed vectors of block `index`, and as many of the result from `offset` on
         // that no other task uses.
         unsafe {
-            let registers = sink.block::<V>(block);
-            let mut totals = [V::splat(0.0); 2];
+            let mut registers = sink.block::<V>(block);
             let from = self.start.add(index * self.plane);
             for vector in 0..self.count {
                 let value = V::load(from.add(vector * LANES));
-                sink.put(&registers, &mut totals, offset + vector * LANES, value);
+                sink.put(&mut registers, offset + vector * LANES, value);
             }
-            totals
+            K::totals(registers)
         }
     }
 }

@@ -126,6 +126,56 @@ fn convolutions_know_the_sums_of_their_results() {
     }
 }
 
+/// A mean of a thousand deviations leaves the variance its digits, whichever way is convolved.
+#[test]
+fn convolutions_know_the_deviation_of_results_far_from_zero() {
+    for case in [
+        Case::new(2, [16, 32], [7, 7], [3, 1, 1]),
+        Case::new(2, [32, 48], [8, 8], [1, 2, 0]),
+        Case::new(3, [16, 16], [12, 20], [5, 3, 2]),
+        Case::new(3, [3, 16], [9, 11], [3, 1, 1]),
+    ] {
+        let [c, k] = case.channels;
+        let (taps, output) = (case.window.taps(), case.sizes().output());
+        let x: Vec<f32> = noise(case.images * c * case.extent[0] * case.extent[1], 1)
+            .iter()
+            .map(|number| 1e3 + 1.7 * number)
+            .collect();
+        // Each channel is one of the operand's, as it is.
+        let mut w = vec![0.0; c * k * taps];
+        for channel in 0..k {
+            w[(channel * c + channel % c) * taps + taps / 2] = 1.0;
+        }
+        let x = case.laid_out(&x);
+        let mut y = vec![f32::NAN; output.elements()];
+        with_machine(|machine| forward(machine, case.sizes(), case.operand(&x), &w, &mut y));
+        let found = same_everywhere(&format!("{case:?}"), |machine| {
+            let mut y = vec![f32::NAN; output.elements()];
+            let sums = forward(machine, case.sizes(), case.operand(&x), &w, &mut y);
+            let [mut mean, mut variance] = [(); 2].map(|()| vec![f32::NAN; k]);
+            norm::moments(&sums, output.pixels(), &mut mean, &mut variance);
+            [mean, variance].concat()
+        });
+        let count = output.pixels() as f64;
+        for (channel, [sum, square]) in channel_sums(output, &y, &y).into_iter().enumerate() {
+            let mean = sum / count;
+            let variance = square / count - mean * mean;
+            let off = [
+                f64::from(found[channel]) - mean,
+                f64::from(found[k + channel]) / variance - 1.0,
+            ];
+            assert!(
+                (mean - 1e3).abs() < 1.0 && (0.3..3.0).contains(&variance),
+                "{case:?}"
+            );
+            assert!(
+                off.iter().all(|off| off.abs() < 1e-4),
+                "{case:?}: channel {channel} is off by {off:?}"
+            );
+        }
+    }
+}
+
 /// Of each channel of values in blocks: the sum of the first, and of their products.
 fn channel_sums(extent: Extent, left: &[f32], right: &[f32]) -> Vec<[f64; 2]> {
     let mut sums = vec![[0.0; 2]; extent.channels()];

@@ -4,6 +4,7 @@ use super::input::Spread;
 use super::tiles::{Chunk, Tiles};
 use crate::kernels::Extent;
 use crate::kernels::sink::Sink;
+use crate::kernels::totals::Total;
 use crate::kernels::vector::{LANES, Vector};
 
 /// Where [`Results::transform`] writes.
@@ -21,14 +22,13 @@ impl<K: Sink> Results<K> {
     /// The machine has the instructions of `V`, and the result has a block of this number. `from` starts with the products of this block: in
     /// each of sixteen places, `from.place` floats apart, a vector for each of the chunk's tiles. No other task has these tiles and this block.
     #[inline(always)]
-    pub(super) unsafe fn transform<V: Vector>(&self, chunk: Chunk, from: Spread, block: usize) -> [V; 2] {
+    pub(super) unsafe fn transform<V: Vector>(&self, chunk: Chunk, from: Spread, block: usize) -> Total<V> {
         let Extent { rows, columns, .. } = self.extent;
         let mut tile = self.tiles.at(chunk.first);
         // SAFETY: the caller guarantees the instructions, the block and the products. Pixels that stick out of the plane are not put, so that
         // `offset` is always that of a pixel, and of one of a tile that no other task has.
         unsafe {
-            let registers = self.sink.block::<V>(block);
-            let mut totals = [V::splat(0.0); 2];
+            let mut registers = self.sink.block::<V>(block);
             for number in 0..chunk.count {
                 let products = from.start.add(number * LANES);
                 let mut half = [[V::splat(0.0); 2]; 4];
@@ -48,14 +48,14 @@ impl<K: Sink> Results<K> {
                     let pixels = line([half[0][i], half[1][i], half[2][i], half[3][i]]);
                     let column = 2 * tile.column;
                     let offset = plane + (row * columns + column) * LANES;
-                    self.sink.put(&registers, &mut totals, offset, pixels[0]);
+                    self.sink.put(&mut registers, offset, pixels[0]);
                     if column + 1 < columns {
-                        self.sink.put(&registers, &mut totals, offset + LANES, pixels[1]);
+                        self.sink.put(&mut registers, offset + LANES, pixels[1]);
                     }
                 }
                 tile = self.tiles.after(tile);
             }
-            totals
+            K::totals(registers)
         }
     }
 }

@@ -4,13 +4,13 @@ use image::RgbImage;
 use maud::{Markup, html};
 use serde::Serialize;
 
-use super::table::counted;
 use crate::learn::{
     metrics::{argmax, softmax},
     report::{
         html::{Card, Gallery, Shot, Table},
         table::percent,
     },
+    text::counted,
 };
 
 /// Images in the table of a page, at most.

@@ -24,7 +24,7 @@ pub use mcnemar::McNemar;
 pub use spread::Spread;
 
 use super::{
-    metrics::{ConfusionMatrix, Figures, Tally},
+    metrics::{Figures, Rarest, Tally},
     outcomes::Outcomes,
 };
 
@@ -51,7 +51,7 @@ pub struct Trained {
 /// What came of all arms.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
-    /// The class with the fewest images for training.
+    /// The class with the fewest training images, or several with equally few.
     pub rarest: String,
     /// Of which that many were judged.
     pub rarest_images: u64,
@@ -76,7 +76,7 @@ pub struct ArmResult {
     pub seeds: Vec<u64>,
     /// Their folders.
     pub runs: Vec<PathBuf>,
-    /// Share of the rarest class's images that were taken for what they are.
+    /// Share of the images of the rarest classes that were taken for what they are.
     pub rarest_recall: Spread,
     /// Mean recall of all classes.
     pub balanced_accuracy: Spread,
@@ -86,9 +86,6 @@ pub struct ArmResult {
     pub all_repeats: Figures,
     /// Of each repeat.
     pub figures: Vec<Figures>,
-    /// The sum of their confusion matrices.
-    #[serde(skip)]
-    pub matrix: ConfusionMatrix,
 }
 
 /// McNemar's tests of the first arm against another one.
@@ -103,7 +100,7 @@ pub struct Test {
     /// The models of all repeats together, by their mean probabilities: all images. Repeats share their images, so their tests do not add
     /// up; this is one test.
     pub together: McNemar,
-    /// The same on the images of the rarest class only.
+    /// The same on the images of the rarest classes only.
     pub together_on_rarest: McNemar,
 }
 
@@ -118,13 +115,13 @@ pub struct Unpaired {
 }
 
 impl Comparison {
-    /// Compares arms that were trained with the same seeds. `classes` are names in label order, `rarest` is the label of the class with the fewest
-    /// images for training.
+    /// Compares arms that were trained with the same seeds. `classes` are names in label order, `rarest` the classes with the fewest
+    /// training images.
     ///
     /// # Errors
     ///
     /// [`Unpaired`].
-    pub fn new(arms: &[Trained], classes: &[String], rarest: usize) -> Result<Self, Unpaired> {
+    pub fn new(arms: &[Trained], classes: &[String], rarest: &Rarest) -> Result<Self, Unpaired> {
         let mut runs = arms.iter().flat_map(|arm| &arm.repeats);
         let first = runs.clone().next();
         let images = |repeat: &&Repeat| (repeat.outcomes.samples.clone(), repeat.outcomes.labels.clone());
@@ -134,7 +131,8 @@ impl Comparison {
             return Err(Unpaired { first, second });
         }
         let labels = expected.map_or_else(Vec::new, |(_, labels)| labels);
-        let rarest_images = labels.iter().filter(|&&label| label as usize == rarest).count();
+        let is_rarest = |label: &&u32| rarest.labels.contains(&(**label as usize));
+        let rarest_images = labels.iter().filter(is_rarest).count();
         let tests = match arms {
             [] => vec![],
             [first, others @ ..] => others
@@ -143,7 +141,7 @@ impl Comparison {
                 .collect(),
         };
         Ok(Self {
-            rarest: classes.get(rarest).cloned().unwrap_or_default(),
+            rarest: rarest.names.clone(),
             rarest_images: rarest_images as u64,
             images: labels.len() as u64,
             arms: arms
@@ -158,7 +156,7 @@ impl Comparison {
 }
 
 impl ArmResult {
-    fn new(trained: &Trained, classes: &[String], rarest: usize) -> Self {
+    fn new(trained: &Trained, classes: &[String], rarest: &Rarest) -> Self {
         let mut all = Tally::new(classes.len());
         trained
             .repeats
@@ -174,18 +172,17 @@ impl ArmResult {
             name: trained.arm.to_string(),
             seeds: trained.repeats.iter().map(|repeat| repeat.seed).collect(),
             runs: trained.repeats.iter().map(|repeat| repeat.run.clone()).collect(),
-            rarest_recall: spread(&|figures| figures.classes[rarest].recall),
+            rarest_recall: spread(&|figures| rarest.recall(figures).value()),
             balanced_accuracy: spread(&|figures| figures.balanced_accuracy),
             error_rate: spread(&|figures| figures.error_rate),
             all_repeats: all.figures(classes),
             figures,
-            matrix: all.matrix().clone(),
         }
     }
 }
 
 impl Test {
-    fn new(first: &Trained, second: &Trained, rarest: usize) -> Self {
+    fn new(first: &Trained, second: &Trained, rarest: &Rarest) -> Self {
         let labels = |trained: &Trained| {
             trained
                 .repeats
@@ -213,7 +210,9 @@ impl Test {
             Outcomes::together(&all)
         };
         let together = right((vote(first), vote(second)));
-        let of_rarest = together.iter().filter(|(label, _)| *label as usize == rarest);
+        let of_rarest = together
+            .iter()
+            .filter(|(label, _)| rarest.labels.contains(&(*label as usize)));
         Self {
             first: first.arm.to_string(),
             second: second.arm.to_string(),
@@ -255,9 +254,13 @@ mod tests {
         ["birds", "flowers"].map(str::to_owned)
     }
 
+    fn birds() -> Rarest {
+        Rarest::of([("birds", 8), ("flowers", 12)]).expect("images")
+    }
+
     #[test]
     fn a_comparison_is_what_hand_calculation_gives() {
-        let comparison = Comparison::new(&arms(), &classes(), 0).expect("the same images");
+        let comparison = Comparison::new(&arms(), &classes(), &birds()).expect("the same images");
         assert_eq!((comparison.images, comparison.rarest_images), (5, 2));
         let [natural, balanced] = &*comparison.arms else {
             panic!("two arms")
@@ -281,7 +284,7 @@ mod tests {
     fn arms_that_saw_other_images_are_not_compared() {
         let mut arms = arms();
         arms[1].repeats[1].outcomes.samples[0] = 9;
-        let message = Comparison::new(&arms, &classes(), 0)
+        let message = Comparison::new(&arms, &classes(), &birds())
             .expect_err("unpaired")
             .to_string();
         assert_eq!(message, "run-1 and run-2 were judged on different images");

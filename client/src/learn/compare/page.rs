@@ -4,17 +4,18 @@ use maud::{Markup, html};
 
 use super::{
     ArmResult, Comparison, Spread, Test,
-    table::{counted, named_tests, probability, rows, spread},
+    table::{named_tests, probability, recall, rows, spread},
 };
 use crate::learn::report::{
     canvas,
     chart::{Axis, Bar, Bars},
     html::{
         Figure, Page, Table,
-        judgement::{Cells, confusion_matrix},
+        judgement::{Cells, confusion},
         side_by_side,
     },
 };
+use crate::learn::text::counted;
 
 /// The page of a comparison on `dataset`.
 ///
@@ -26,19 +27,18 @@ pub fn page(comparison: &Comparison, dataset: &str) -> Result<Page, canvas::Erro
     let lede = html! {
         p {
             (comparison.arms.len()) " ways of training on " (dataset) ", " (counted(repeats, "repeat")) " each with the same seeds, judged on the same "
-            (comparison.images) " images, of which " (comparison.rarest_images) " are " (comparison.rarest) ", the rarest class."
+            (comparison.images) " images, of which " (comparison.rarest_images) " are " (comparison.rarest) " (fewest training images)."
         }
     };
-    let matrices: Vec<(String, Markup)> = comparison
-        .arms
-        .iter()
-        .map(|arm| {
-            (
-                arm.name.clone(),
-                confusion_matrix(&arm.all_repeats, Cells::Counts),
-            )
-        })
-        .collect();
+    let matrix = |arm: &ArmResult| -> Result<(String, Markup), canvas::Error> {
+        let (markup, _) = confusion(
+            &arm.all_repeats,
+            &format!("confusion-{}", arm.name),
+            &[Cells::Counts],
+        )?;
+        Ok((arm.name.clone(), markup))
+    };
+    let matrices: Vec<(String, Markup)> = comparison.arms.iter().map(matrix).collect::<Result<_, _>>()?;
     let chart = chart(comparison)?;
     let page = Page::new("Comparison")
         .lede(lede)
@@ -69,6 +69,7 @@ pub fn page(comparison: &Comparison, dataset: &str) -> Result<Page, canvas::Erro
 /// [`canvas::Error`].
 pub fn chart(comparison: &Comparison) -> Result<Figure, canvas::Error> {
     let value = |of: &Spread| (of.mean.unwrap_or(0.0), spread(of));
+    let of_rarest = |of: &Spread| (of.mean.unwrap_or(0.0), recall(of, comparison.rarest_images));
     let bars = Bars {
         axis: Axis::new("mean of all repeats").from_zero().percent(),
         kinds: vec![
@@ -80,12 +81,12 @@ pub fn chart(comparison: &Comparison) -> Result<Figure, canvas::Error> {
             .iter()
             .map(|arm| Bar {
                 name: arm.name.clone(),
-                values: vec![value(&arm.rarest_recall), value(&arm.balanced_accuracy)],
+                values: vec![of_rarest(&arm.rarest_recall), value(&arm.balanced_accuracy)],
             })
             .collect(),
     };
     let sentence = |arm: &ArmResult| {
-        let (_, recall) = value(&arm.rarest_recall);
+        let (_, recall) = of_rarest(&arm.rarest_recall);
         format!("{}: recall of {} {recall}", arm.name, comparison.rarest)
     };
     let words: Vec<String> = comparison.arms.iter().map(sentence).collect();

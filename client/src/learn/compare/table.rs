@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use super::{Comparison, McNemar, Spread, Test};
-use crate::learn::report::table::{aligned, confusion_matrix, percent};
+use crate::learn::metrics::FEW;
+use crate::learn::report::table::{aligned, confusion, percent};
+use crate::learn::text::counted;
 
 /// Mean and spread of the figures of every arm, the confusion matrices over all repeats, and McNemar's tests.
 #[must_use]
@@ -15,7 +17,7 @@ pub fn text(comparison: &Comparison) -> String {
             text,
             "\n{}, {repeats} together\n\n{}",
             arm.name,
-            confusion_matrix(&arm.all_repeats)
+            confusion(&arm.all_repeats)
         );
     }
     for test in &comparison.tests {
@@ -34,11 +36,15 @@ pub fn text(comparison: &Comparison) -> String {
 
 /// The first table, cell by cell.
 pub(super) fn rows(comparison: &Comparison) -> Vec<Vec<String>> {
-    let recall = format!("recall of {} ({})", comparison.rarest, comparison.rarest_images);
-    let header = ["", "repeats", &recall, "balanced accuracy", "error rate"];
+    let judged = format!("recall of {} ({})", comparison.rarest, comparison.rarest_images);
+    let header = ["", "repeats", &judged, "balanced accuracy", "error rate"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     rows.extend(comparison.arms.iter().map(|arm| {
-        let spreads = [&arm.rarest_recall, &arm.balanced_accuracy, &arm.error_rate].map(spread);
+        let spreads = [
+            recall(&arm.rarest_recall, comparison.rarest_images),
+            spread(&arm.balanced_accuracy),
+            spread(&arm.error_rate),
+        ];
         [arm.name.clone(), arm.seeds.len().to_string()]
             .into_iter()
             .chain(spreads)
@@ -79,6 +85,18 @@ pub(super) fn spread(spread: &Spread) -> String {
     )
 }
 
+/// The spread of a recall: of fewer than ten images, how many are recognised, `3.5 of 4 ± 0.7`, since a percentage would claim more.
+pub(super) fn recall(spread: &Spread, images: u64) -> String {
+    let Some(mean) = spread.mean.filter(|_| images < FEW) else {
+        return self::spread(spread);
+    };
+    let images = images as f64;
+    match spread.deviation {
+        None => format!("{:.0} of {images}", mean * images),
+        Some(deviation) => format!("{:.1} of {images} ± {:.1}", mean * images, deviation * images),
+    }
+}
+
 /// Three digits behind the point, or the order of magnitude below that.
 pub(super) fn probability(p: f64) -> String {
     if p < 0.001 {
@@ -86,10 +104,6 @@ pub(super) fn probability(p: f64) -> String {
     } else {
         format!("{p:.3}")
     }
-}
-
-pub(super) fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -101,6 +115,10 @@ mod tests {
         let shown = |values: &[f64]| spread(&Spread::of(values.iter().copied().map(Some)));
         assert_eq!(shown(&[0.5, 0.75]), "62.5 % ± 17.7");
         assert_eq!(shown(&[0.5]), "50.0 %");
+        let shown = |values: &[f64], images| recall(&Spread::of(values.iter().copied().map(Some)), images);
+        assert_eq!(shown(&[1.0], 1), "1 of 1");
+        assert_eq!(shown(&[0.5, 0.75], 4), "2.5 of 4 ± 0.7");
+        assert_eq!(shown(&[0.5, 0.75], 40), "62.5 % ± 17.7");
         assert_eq!(
             [0.5, 0.0391, 0.000_012].map(probability),
             ["0.500", "0.039", "1e-5"]

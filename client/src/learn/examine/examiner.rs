@@ -94,12 +94,18 @@ impl Examiner<'_> {
 
         let folder = Examination::folder(run.path());
         fs::create_dir_all(&folder).map_err(|source| Error::Write { path: folder, source })?;
-        let network = network::read(&run.model_path())?;
-        let program = program::attention(&network, config.classes.len(), config.image_size as usize)?;
-        let mut attention = Attention::new(self.runtime, &program, self.options)?;
+        // Images without attention maps say more than none.
+        let (mut attention, without_attention) = match self.attention(run, config) {
+            Ok(attention) => (Some(attention), None),
+            Err(error) => {
+                let reason = format!("{:#}", anyhow::Error::from(error));
+                tracing::warn!(run = %run.path().display(), reason, "the report has no attention maps");
+                (None, Some(reason))
+            }
+        };
         let mut failures = vec![];
         for (place, kept) in kept.iter().enumerate() {
-            let failure = draw(run, config, (place, kept), &mut attention)?;
+            let failure = draw(run, config, (place, kept), attention.as_mut())?;
             let path = paths.get(place).cloned();
             failures.push(Failure { path, ..failure });
         }
@@ -107,9 +113,16 @@ impl Examiner<'_> {
             split: self.split,
             figures: judgement.figures,
             worst: failures,
+            without_attention,
         };
         examination.write(run.path())?;
         Ok(examination)
+    }
+
+    fn attention(&self, run: &RunFolder, config: &RunConfig) -> Result<Attention, Error> {
+        let network = network::read(&run.model_path())?;
+        let program = program::attention(&network, config.classes.len(), config.image_size as usize)?;
+        Ok(Attention::new(self.runtime, &program, self.options)?)
     }
 }
 
@@ -118,13 +131,19 @@ fn draw(
     run: &RunFolder,
     config: &RunConfig,
     (place, kept): (usize, &Kept),
-    attention: &mut Attention,
+    attention: Option<&mut Attention>,
 ) -> Result<Failure, Error> {
     let image = picture(&kept.tensor, config.image_size, config.mean, config.std);
-    let map = attention.of(&kept.tensor, i64::try_from(kept.label).unwrap_or(0))?;
     let [plain, seen] = ["", "-attention"].map(|kind| format!("worst-{:02}{kind}.png", place + 1));
     Examination::write_picture(run.path(), &plain, &image)?;
-    Examination::write_picture(run.path(), &seen, &overlay(&image, &map))?;
+    let seen = match attention {
+        None => None,
+        Some(attention) => {
+            let map = attention.of(&kept.tensor, i64::try_from(kept.label).unwrap_or(0))?;
+            Examination::write_picture(run.path(), &seen, &overlay(&image, &map))?;
+            Some(seen)
+        }
+    };
     let class = |label: usize| config.classes.get(label).cloned().unwrap_or_default();
     Ok(Failure {
         sample: kept.sample,
@@ -134,6 +153,6 @@ fn draw(
         loss: kept.loss,
         probability: kept.probabilities[kept.label],
         picture: plain,
-        attention: Some(seen),
+        attention: seen,
     })
 }

@@ -5,13 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use equibatch_server::files;
 use image::{ImageFormat, RgbImage};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    learn::{atomic, metrics::Figures},
-    stream::Split,
-};
+use crate::{learn::metrics::Figures, stream::Split};
 
 /// The figures of a model on a split, and the images that it was most wrong about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +20,9 @@ pub struct Examination {
     pub figures: Figures,
     /// The largest loss first.
     pub worst: Vec<Failure>,
+    /// Why no image has an attention map; absent if all have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without_attention: Option<String>,
 }
 
 /// An image that the model was wrong about, or least sure of.
@@ -41,7 +42,7 @@ pub struct Failure {
     pub probability: f64,
     /// File of the image as the model saw it, beside this one.
     pub picture: String,
-    /// File of the same with where the model saw the actual class.
+    /// File of the same with where the model saw the actual class; `None` if that cannot be computed for its network.
     pub attention: Option<String>,
 }
 
@@ -64,7 +65,7 @@ impl Examination {
     pub fn write(&self, run: &Path) -> Result<(), (PathBuf, io::Error)> {
         let text = serde_json::to_string_pretty(self).expect("figures are plain data");
         let path = Self::path(run);
-        atomic::replace(&path, format!("{text}\n").as_bytes()).map_err(|error| (path, error))
+        files::replace(&path, format!("{text}\n").as_bytes()).map_err(|error| (path, error))
     }
 
     /// Writes a picture into a run's folder as PNG.
@@ -78,7 +79,7 @@ impl Examination {
         picture
             .write_to(&mut png, ImageFormat::Png)
             .map_err(io::Error::other)
-            .and_then(|()| atomic::replace(&path, png.get_ref()))
+            .and_then(|()| files::replace(&path, png.get_ref()))
             .map_err(|error| (path, error))
     }
 

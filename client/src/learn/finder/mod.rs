@@ -8,7 +8,7 @@
 //!
 //! # Source
 //!
-//! fastai v1's `lr_find` and `Recorder.plot(suggestion=True)`.
+//! fastai v1's `lr_find` and `Recorder.plot(suggestion=True)`; the valley of fastai v2.
 
 mod suggestion;
 mod sweep;
@@ -18,7 +18,7 @@ use std::{
     task::Poll,
 };
 
-pub use suggestion::{Suggestions, judged};
+pub use suggestion::{Suggestions, Unclear, judged};
 pub use sweep::{End, Point, Range, Sweep};
 
 use super::{

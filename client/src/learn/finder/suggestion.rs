@@ -1,66 +1,148 @@
 use serde::Serialize;
 
 use super::Point;
+use crate::learn::metrics::weight;
 
 /// Points at the beginning, where the average is of few losses, and at the end, where it runs away, that are neither judged nor drawn.
 const SKIPPED: [usize; 2] = [10, 5];
 
+/// Standard errors that the loss must fall by. On losses that are noise alone, the longest valley is as deep in one sweep of forty.
+const CLEAR: f64 = 3.0;
+
 /// Learning rates that a sweep suggests.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Suggestions {
+    /// In the middle of the longest valley of the smoothed loss: what `found` means.
+    pub valley: f64,
     /// Where the smoothed loss falls most steeply.
     pub steepest: f64,
     /// A tenth of that of the least smoothed loss.
     pub lowest_tenth: f64,
 }
 
+/// Why a sweep suggests nothing.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+pub enum Unclear {
+    /// It has too few points.
+    #[error(
+        "{steps} steps are too few to suggest a learning rate, because the first {} and the last {} are left out",
+        SKIPPED[0],
+        SKIPPED[1]
+    )]
+    TooFew {
+        /// Steps of the sweep.
+        steps: usize,
+    },
+    /// The loss falls by no more than it might by chance.
+    #[error(
+        "the curve suggests no learning rate: from batch to batch the loss varies by {noise:.3}, beside which a fall of the smoothed loss \
+         by {fall:.3} says nothing; larger batches (--batch-size) vary less"
+    )]
+    Noise {
+        /// How deep the longest valley of the smoothed loss is.
+        fall: f64,
+        /// Standard deviation of the loss of a batch about its neighbours.
+        noise: f64,
+    },
+}
+
 impl Suggestions {
-    /// Those of a sweep; `None` where it has too few points.
+    /// Those of a sweep.
     ///
     /// The slope is that over the number of the step, which is the logarithm of the learning rate: half the difference of the neighbours,
-    /// at the ends the difference from the only neighbour. Of equal values the first counts.
-    #[must_use]
-    pub fn of(points: &[Point]) -> Option<Self> {
-        let points = judged(points);
-        if points.len() < 2 {
-            return None;
+    /// at the ends the difference from the only neighbour. Of equal values the first counts. The valley is the longest descent, in the
+    /// sense of the longest falling subsequence; the rate is half of its length behind its beginning.
+    ///
+    /// # Errors
+    ///
+    /// [`Unclear`] if the curve says nothing.
+    ///
+    /// # Source
+    ///
+    /// `steepest` and `lowest_tenth`: `Recorder.plot(suggestion=True)` of fastai 1.0. `valley`: the default of fastai 2's `lr_find`. Ours is
+    /// the test of whether the valley is deeper than chance would make it.
+    pub fn of(points: &[Point]) -> Result<Self, Unclear> {
+        let judged = judged(points);
+        if judged.len() < 2 {
+            return Err(Unclear::TooFew { steps: points.len() });
         }
-        let loss = |index: usize| points[index].smoothed_loss;
-        let last = points.len() - 1;
+        let loss = |index: usize| judged[index].smoothed_loss;
+        let last = judged.len() - 1;
         let slope = |index: usize| {
             let (before, behind) = (index.saturating_sub(1), (index + 1).min(last));
             (loss(behind) - loss(before)) / (behind - before) as f64
         };
-        let steepest = least((0..=last).map(slope))?;
-        let lowest = least((0..=last).map(loss))?;
-        Some(Self {
-            steepest: points[steepest].learning_rate,
-            lowest_tenth: points[lowest].learning_rate / 10.0,
+        let (start, end) = valley((0..=last).map(loss));
+        is_clear(points, SKIPPED[0] + start, SKIPPED[0] + end)?;
+        let rate = |index: usize| judged[index].learning_rate;
+        Ok(Self {
+            valley: rate(start + (end - start) / 3 + (end - start) / 6),
+            steepest: rate(least((0..=last).map(slope))),
+            lowest_tenth: rate(least((0..=last).map(loss))) / 10.0,
         })
     }
 }
 
-/// The points that are judged and drawn.
+/// First and last place of the longest valley: it ends where the longest falling subsequence does, and is as long as that.
+fn valley(losses: impl Iterator<Item = f64>) -> (usize, usize) {
+    // The largest last value of the falling subsequences of each length so far.
+    let mut ends: Vec<f64> = vec![];
+    let mut end = 0;
+    for (index, loss) in losses.enumerate() {
+        let length = ends.partition_point(|&end| end > loss);
+        if length == ends.len() {
+            ends.push(loss);
+            end = index;
+        } else {
+            ends[length] = loss;
+        }
+    }
+    (end.saturating_sub(ends.len()), end)
+}
+
+/// Whether the smoothed loss falls by more between two points than it might by chance.
+fn is_clear(points: &[Point], start: usize, end: usize) -> Result<(), Unclear> {
+    let steps = points[..=end].windows(2);
+    let squares: f64 = steps.map(|pair| (pair[1].loss - pair[0].loss).powi(2)).sum();
+    // Neighbours differ by chance alone, twice: a trend adds next to nothing between them.
+    let noise = (squares / (2 * end.max(1)) as f64).sqrt();
+    let difference = |batch| weight(batch, end) - weight(batch, start);
+    let error = noise
+        * (0..=end)
+            .map(|batch| difference(batch).powi(2))
+            .sum::<f64>()
+            .sqrt();
+    let fall = points[start].smoothed_loss - points[end].smoothed_loss;
+    if fall > CLEAR * error {
+        return Ok(());
+    }
+    Err(Unclear::Noise { fall, noise })
+}
+
+/// The points that are judged and drawn: none behind a loss that is not a number.
 #[must_use]
 pub fn judged(points: &[Point]) -> &[Point] {
     let [first, behind] = SKIPPED;
-    points
+    let judged = points
         .get(first..points.len().saturating_sub(behind))
-        .unwrap_or_default()
+        .unwrap_or_default();
+    let finite = judged.iter().take_while(|point| point.smoothed_loss.is_finite());
+    &judged[..finite.count()]
 }
 
-/// Where the least number stands.
-fn least(numbers: impl Iterator<Item = f64>) -> Option<usize> {
-    let numbered = numbers.enumerate().filter(|(_, number)| !number.is_nan());
-    numbered
-        .min_by(|one, other| one.1.total_cmp(&other.1))
-        .map(|(index, _)| index)
+/// Where the least number stands, the first of equals.
+fn least(numbers: impl Iterator<Item = f64>) -> usize {
+    let least = numbers.enumerate().min_by(|one, other| one.1.total_cmp(&other.1));
+    least.map_or(0, |(index, _)| index)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedule::sweep_at;
+    use crate::{
+        learn::finder::{Range, Sweep},
+        schedule::sweep_at,
+    };
 
     fn points(losses: impl IntoIterator<Item = f64>) -> Vec<Point> {
         let losses: Vec<f64> = losses.into_iter().collect();
@@ -76,42 +158,116 @@ mod tests {
         sweep_at(1e-7, 10.0, 100, step)
     }
 
-    #[test]
-    fn the_steepest_descent_and_the_lowest_loss_are_found() {
-        // A logistic fall around step 50, and a rise from step 80 on.
-        let losses = (0..100).map(|step| {
+    /// A logistic fall around step 50, and a rise from step 80 on.
+    fn clear() -> impl Iterator<Item = f64> {
+        (0..100).map(|step| {
             let x = f64::from(step);
             1.0 / (1.0 + ((x - 50.0) / 4.0).exp()) + ((x - 80.0) / 5.0).max(0.0).powi(2)
-        });
-        let found = Suggestions::of(&points(losses)).expect("enough points");
+        })
+    }
+
+    /// Numbers from -1 to 1 without pattern.
+    fn noise(step: u32) -> f64 {
+        f64::from(step.wrapping_mul(2_654_435_761) >> 8) / f64::from(1 << 23) - 1.0
+    }
+
+    fn swept(losses: impl Iterator<Item = f64>) -> Sweep {
+        let mut sweep = Sweep::new(Range::default());
+        for loss in losses {
+            sweep.record(loss);
+        }
+        sweep
+    }
+
+    #[test]
+    fn the_valley_the_steepest_descent_and_the_lowest_loss_are_found() {
+        let found = Suggestions::of(&points(clear())).expect("a clear curve");
         assert_eq!(found.steepest, rate(50));
         assert_eq!(found.lowest_tenth, rate(80) / 10.0);
+        // Falling from step 10, the first that is judged, to step 80: 70 steps, of which a third and a sixth go by.
+        assert_eq!(found.valley, rate(10 + 23 + 11));
+    }
+
+    /// As written, in quadratic time, with what fastai 2 computes of these lengths.
+    #[test]
+    fn the_longest_valley_is_that_of_the_definition() {
+        for salt in 0..200 {
+            let losses: Vec<f64> = (0..40)
+                .map(|step| (noise(step + salt * 40) * 9.0).round())
+                .collect();
+            let mut lengths = vec![1; losses.len()];
+            let mut expected_end = 0;
+            for i in 1..losses.len() {
+                for j in 0..i {
+                    if losses[i] < losses[j] {
+                        lengths[i] = lengths[i].max(lengths[j] + 1);
+                    }
+                }
+                if lengths[i] > lengths[expected_end] {
+                    expected_end = i;
+                }
+            }
+            let expected = (expected_end.saturating_sub(lengths[expected_end]), expected_end);
+            assert_eq!(valley(losses.iter().copied()), expected, "{losses:?}");
+        }
+    }
+
+    #[test]
+    fn noise_suggests_nothing_and_the_same_noise_on_a_clear_curve_does() {
+        for salt in 0..20 {
+            let noisy = |step: u32| noise(step * 20 + salt);
+            let flat = swept((0..100).map(|step| 2.0 + noisy(step)));
+            let refused = Suggestions::of(flat.points()).expect_err("noise alone");
+            assert!(
+                matches!(refused, Unclear::Noise { noise, .. } if (0.3..0.9).contains(&noise)),
+                "{refused:?}"
+            );
+            let message = refused.to_string();
+            assert!(message.contains("--batch-size"), "{message}");
+            let falling = (0..80_u32).map(|step| if step < 45 { 2.0 } else { 0.5 } + 0.3 * noisy(step));
+            let found = Suggestions::of(swept(falling).points()).expect("a clear curve");
+            assert!(found.valley > rate(40), "{found:?}");
+        }
     }
 
     #[test]
     fn ends_are_judged_by_their_only_neighbour() {
-        let mut losses = vec![1.0; 20];
-        // The first judged point falls by 0.5 to its neighbour, at which half of that is seen.
-        losses[10] = 1.5;
-        let found = Suggestions::of(&points(losses)).expect("enough points");
+        // The first judged point falls by half to its neighbour, which sees half of that.
+        let mut points = points(clear());
+        points[10].smoothed_loss += 0.5;
+        let found = Suggestions::of(&points).expect("a clear curve");
         assert_eq!(found.steepest, rate(10));
     }
 
     #[test]
     fn what_stands_outside_is_not_judged() {
-        let mut losses = vec![1.0; 40];
-        losses[9] = 0.0;
-        losses[35] = -9.0;
-        losses[20] = 0.5;
-        let found = Suggestions::of(&points(losses)).expect("enough points");
-        assert_eq!(found.lowest_tenth, rate(20) / 10.0);
+        let mut points = points(clear());
+        points[9].smoothed_loss = -5.0;
+        points[95].smoothed_loss = -9.0;
+        let found = Suggestions::of(&points).expect("a clear curve");
+        assert_eq!(found.lowest_tenth, rate(80) / 10.0);
+    }
+
+    #[test]
+    fn what_follows_a_loss_that_is_no_number_is_not_judged() {
+        let mut points = points(clear());
+        points[90].smoothed_loss = f64::NAN;
+        assert_eq!(judged(&points).len(), 80);
+        assert!(Suggestions::of(&points).is_ok());
     }
 
     #[test]
     fn too_few_points_suggest_nothing() {
+        let falling = |count: u32| points((0..count).map(|step| 9.0 - f64::from(step).powi(2)));
         for count in [0, 5, 15, 16] {
-            assert_eq!(Suggestions::of(&points(vec![1.0; count])), None, "{count}");
+            let refused = Suggestions::of(&falling(count)).expect_err("too few");
+            assert_eq!(
+                refused,
+                Unclear::TooFew {
+                    steps: count as usize
+                }
+            );
         }
-        assert!(Suggestions::of(&points(vec![1.0; 17])).is_some());
+        assert!(Suggestions::of(&falling(30)).is_ok());
     }
 }

@@ -2,21 +2,19 @@
 
 use std::time::Duration;
 
-use crate::{
-    learn::learner::StepReport,
-    stream::{Batch, Verdict},
-};
+use serde::{Deserialize, Serialize};
 
-/// What adds up over an epoch.
-#[derive(Debug, Default)]
-pub(super) struct Epoch {
+use crate::{learn::learner::StepReport, stream::Batch};
+
+/// What adds up over an epoch: part of a checkpoint, so that a resumed run records whole epochs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::learn) struct Epoch {
     pub(super) images: usize,
     pub(super) replaced: usize,
     pub(super) waited: Duration,
     pub(super) took: Duration,
     pub(super) learning_rate: f64,
-    /// What held it up, as servers and client see it together.
-    pub(super) verdict: Option<Verdict>,
     /// Steps that were not taken.
     pub(super) skipped: u64,
     /// Sum and number of the norms of gradients.
@@ -24,7 +22,12 @@ pub(super) struct Epoch {
 }
 
 impl Epoch {
-    pub(super) fn add(&mut self, batch: &Batch, report: StepReport, (waited, took): (Duration, Duration)) {
+    pub(in crate::learn) fn add(
+        &mut self,
+        batch: &Batch,
+        report: StepReport,
+        (waited, took): (Duration, Duration),
+    ) {
         self.images += batch.labels.len();
         self.replaced += batch.replaced;
         self.waited += waited;
@@ -34,6 +37,11 @@ impl Epoch {
         if let Some(norm) = report.gradient_norm {
             self.norms = (self.norms.0 + norm, self.norms.1 + 1);
         }
+    }
+
+    /// Whether no step is in it.
+    pub(in crate::learn) fn is_empty(&self) -> bool {
+        self.images == 0
     }
 
     /// The mean of all steps.

@@ -8,12 +8,13 @@
 //! - [`policy`]: what is kept and when to stop, decided from figures alone.
 //! - `epoch`: what adds up over an epoch.
 
-mod epoch;
+pub(super) mod epoch;
 pub mod images;
 pub mod observer;
 pub mod policy;
 
 use std::{
+    num::NonZeroU64,
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
     task::Poll,
@@ -21,7 +22,7 @@ use std::{
 };
 
 pub use self::observer::{EpochRecord, Observer, StepEvent};
-use self::{epoch::Epoch, policy::Action};
+use self::policy::Action;
 use super::{
     card::Preprocessing,
     evaluate::{self, Subject, evaluate},
@@ -29,7 +30,7 @@ use super::{
     metrics::Figures,
     run::{self, RunFolder},
 };
-use crate::stream::{self, Batch, Servers, Split};
+use crate::stream::{self, Batch, Servers, Split, Verdict};
 
 /// What can go wrong while a model is trained.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +91,8 @@ pub struct Fit<'a> {
     pub prefetch: usize,
     /// Whether the dataset has validation images.
     pub has_valid: bool,
+    /// After how many steps to save a checkpoint, besides the end of each epoch; counted over all epochs.
+    pub checkpoint_every: Option<NonZeroU64>,
     /// Set from elsewhere to stop after the current step.
     pub stop: &'a AtomicBool,
 }
@@ -101,11 +104,16 @@ impl Fit<'_> {
     ///
     /// [`Error::Stopped`] where the server went away: the steps done are saved. After any other error the last saved epoch stands.
     pub fn run(mut self, observer: &mut dyn Observer) -> Result<Outcome, Error> {
+        if self.learner.progress().awaits_evaluation() {
+            observer.epoch(&self.finish_epoch(None)?);
+        }
+        if self.is_finished() {
+            return Ok(Outcome::Finished);
+        }
         let progress = self.learner.progress();
         let epochs = progress.config.epochs;
         let mut stream = images::open(self.servers, progress, epochs, self.prefetch)?;
         observer.batches_come_by(stream.ways());
-        let mut epoch = Epoch::default();
         loop {
             let started = Instant::now();
             let batch = match images::next(&mut stream, self.stop) {
@@ -118,11 +126,13 @@ impl Fit<'_> {
             images::check_order(self.servers, self.learner.progress(), &batch)?;
             let next = images::ahead(&mut stream, self.learner);
             let report = self.learner.step_ahead(&batch, next)?;
-            epoch.add(&batch, report, (waited, started.elapsed()));
-            observer.step(&self.event(&batch, report, (waited, started.elapsed())));
+            let times = (waited, started.elapsed());
+            self.learner.add_up(&batch, report, times);
+            observer.step(&self.event(&batch, report, times));
+            self.save_if_due()?;
             if batch.step + 1 == self.learner.progress().config.steps_per_epoch {
-                epoch.verdict = stream.end_epoch(batch.epoch);
-                observer.epoch(&self.finish_epoch(&std::mem::take(&mut epoch))?);
+                let verdict = stream.end_epoch(batch.epoch);
+                observer.epoch(&self.finish_epoch(verdict)?);
             }
             if self.is_finished() {
                 break;
@@ -165,8 +175,9 @@ impl Fit<'_> {
         }
     }
 
-    /// Judges, records and saves. Where the judging fails because the server is gone, the epoch is saved all the same.
-    fn finish_epoch(&mut self, epoch: &Epoch) -> Result<EpochRecord, Error> {
+    /// Evaluates, records and saves. If the evaluation fails because the server is gone, the steps are saved all the same, and the epoch is
+    /// evaluated when the run goes on. A run that is killed in between does all of this again, and alike: the checkpoint comes last.
+    fn finish_epoch(&mut self, verdict: Option<Verdict>) -> Result<EpochRecord, Error> {
         let model = self.learner.model()?;
         let judged = if self.has_valid {
             self.judge(&model).map(Some)
@@ -178,37 +189,40 @@ impl Fit<'_> {
             Err(Error::Evaluate(evaluate::Error::Stream(source))) => (None, Some(source)),
             Err(error) => return Err(error),
         };
-        // An epoch that could not be judged is no reason to stop.
-        let actions = match failure {
-            None => self.learner.close_epoch(valid.as_ref()),
-            Some(_) => vec![],
-        };
-        let record = self.record(epoch, valid);
+        let record = self.record(valid, verdict);
+        self.run.append_metrics(&record)?;
         self.run.write(&self.run.model_path(), &model)?;
-        let checkpoint = self.learner.checkpoint()?;
-        // First what follows from the epoch, then the checkpoint: a run that is killed in between decides again, and alike.
-        if actions.contains(&Action::SaveBest) {
-            self.run.write(&self.run.best_model_path(), &model)?;
-            self.run
-                .write(&self.run.best_checkpoint_path(), &checkpoint.to_bytes())?;
+        if let Some(source) = failure {
+            return Err(self.stopped(source)?);
         }
-        self.run.save_checkpoint(&checkpoint)?;
+        let actions = self.learner.close_epoch(record.valid.as_ref());
+        let checkpoint = self.learner.checkpoint()?;
+        let mut kept = None;
         for action in actions {
             match action {
-                Action::Keep { epoch } => self.run.keep_checkpoint(epoch)?,
+                Action::SaveBest => {
+                    self.run.write(&self.run.best_model_path(), &model)?;
+                    self.run
+                        .write(&self.run.best_checkpoint_path(), &checkpoint.to_bytes())?;
+                }
+                Action::Keep { epoch } => {
+                    self.run.keep_checkpoint(epoch, &checkpoint)?;
+                    kept = Some(epoch);
+                }
                 Action::Drop { epoch } => self.run.drop_checkpoint(epoch)?,
-                Action::SaveBest | Action::Stop => {}
+                Action::Stop => {}
             }
         }
-        self.run.append_metrics(&record)?;
-        match failure {
-            None => Ok(record),
-            Some(source) => Err(self.stopped(source)?),
+        match kept {
+            Some(epoch) => self.run.continue_from_kept(epoch)?,
+            None => self.run.save_checkpoint(&checkpoint)?,
         }
+        Ok(record)
     }
 
-    fn record(&self, epoch: &Epoch, valid: Option<Figures>) -> EpochRecord {
+    fn record(&self, valid: Option<Figures>, verdict: Option<Verdict>) -> EpochRecord {
         let progress = self.learner.progress();
+        let epoch = &progress.epoch;
         let seconds = epoch.took.as_secs_f64();
         EpochRecord {
             epoch: progress.steps / progress.config.steps_per_epoch,
@@ -222,8 +236,8 @@ impl Fit<'_> {
             seconds,
             images_per_second: epoch.images as f64 / seconds,
             wait_share: epoch.waited.as_secs_f64() / seconds,
-            bottleneck: epoch.verdict.map(|verdict| verdict.bottleneck.to_string()),
-            bottleneck_share: epoch.verdict.map(|verdict| verdict.share),
+            bottleneck: verdict.map(|verdict| verdict.bottleneck.to_string()),
+            bottleneck_share: verdict.map(|verdict| verdict.share),
             replaced: epoch.replaced,
         }
     }
@@ -239,6 +253,14 @@ impl Fit<'_> {
         };
         let mut classifier = self.learner.classifier(model)?;
         Ok(evaluate(self.servers, ("the model", &mut classifier), &subject)?.figures)
+    }
+
+    fn save_if_due(&self) -> Result<(), Error> {
+        let steps = self.learner.progress().steps;
+        match self.checkpoint_every {
+            Some(every) if steps.is_multiple_of(every.get()) => self.save(),
+            _ => Ok(()),
+        }
     }
 
     fn save(&self) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! What is kept of a run, and when it ends before its time: decisions as data, made from figures alone.
 
-use std::fmt;
+use std::{fmt, num::NonZeroU64};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,9 @@ pub struct Policy {
     pub early_stopping: Option<u32>,
     /// Keep the checkpoints of so many epochs before and including the last one.
     pub keep_checkpoints: u32,
+    /// Save a checkpoint after so many steps, besides the end of each epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint_every: Option<NonZeroU64>,
 }
 
 /// What the epochs so far were like: part of a checkpoint, so that a resumed run decides as one without a break.

@@ -6,15 +6,20 @@ mod session;
 mod steps;
 
 pub use session::{Exposure, Session};
+pub(super) use session::{SESSIONS, STREAM};
+pub(super) use steps::STEPS;
 pub use steps::{StepLine, StepLog};
 
 use std::{
-    fs,
-    io::{self, BufRead as _, BufReader},
+    fs::{self, File},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     path::Path,
 };
 
-use serde::de::DeserializeOwned;
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 
 /// The lines of a file of JSON objects, one a line; none where there is no file. A line that is not understood is left out.
 ///
@@ -22,16 +27,94 @@ use serde::de::DeserializeOwned;
 ///
 /// Those of the file.
 pub fn lines<T: DeserializeOwned>(path: &Path) -> io::Result<Vec<T>> {
-    let file = match fs::File::open(path) {
+    let bytes = match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
-        opened => opened?,
+        read => read?,
     };
-    let mut read = vec![];
-    for line in BufReader::new(file).lines() {
-        // What was being written when the power went does not make the rest worthless.
-        if let Ok(value) = serde_json::from_str(&line?) {
-            read.push(value);
+    // What was being written when the power went does not make the rest worthless.
+    let read = bytes.split(|&byte| byte == b'\n');
+    Ok(read
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .collect())
+}
+
+/// Adds a line to a file of JSON objects, and forces it to the disk.
+///
+/// # Errors
+///
+/// Those of the file.
+pub fn append(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let mut file = open(path)?;
+    write(&mut file, value)?;
+    file.sync_data()
+}
+
+/// Opens a file of JSON objects to add lines to it. A last line without its end is completed if it is an object, and cut off otherwise.
+fn open(path: &Path) -> io::Result<File> {
+    let mut file = File::options().read(true).append(true).create(true).open(path)?;
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(file);
+    }
+    let mut bytes = vec![];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_to_end(&mut bytes)?;
+    if bytes == b"\n" {
+        return Ok(file);
+    }
+    bytes.clear();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    let start = bytes
+        .iter()
+        .rposition(|&byte| byte == b'\n')
+        .map_or(0, |end| end + 1);
+    if serde_json::from_slice::<IgnoredAny>(&bytes[start..]).is_ok() {
+        file.write_all(b"\n")?;
+    } else {
+        file.set_len(start as u64)?;
+    }
+    file.sync_data()?;
+    Ok(file)
+}
+
+/// Writes a line at once, so that a killed process leaves all of it or, at worst, a last line without its end.
+fn write(file: &mut File, value: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    file.write_all(&line)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_torn_last_line_is_repaired_before_another_is_added() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("lines.jsonl");
+        let [first, last] = [json!({ "epoch": 1 }), json!({ "class": "Möwe" })];
+        let whole = last.to_string();
+        let half = &whole.as_bytes()[..whole.find('ö').expect("a letter of two bytes") + 1];
+        for (torn, expected) in [
+            (&b""[..], vec![&first, &last]),
+            (&b"{\"epoch\":2"[..], vec![&first, &last]),
+            (half, vec![&first, &last]),
+            (&b"\0\0\0"[..], vec![&first, &last]),
+            (whole.as_bytes(), vec![&first, &last, &last]),
+        ] {
+            let bytes = [first.to_string().as_bytes(), b"\n", torn].concat();
+            fs::write(&path, bytes).expect("written");
+            lines::<Value>(&path).expect("what is whole is read");
+            append(&path, &last).expect("written");
+            let text = fs::read_to_string(&path).expect("text");
+            let read: Vec<Value> = text
+                .lines()
+                .map(|line| serde_json::from_str(line).expect("every line is whole"))
+                .collect();
+            assert_eq!(read.iter().collect::<Vec<_>>(), expected, "{torn:?}");
+            assert_eq!(lines::<Value>(&path).expect("lines"), read);
         }
     }
-    Ok(read)
 }

@@ -1,17 +1,10 @@
-use std::{
-    collections::BTreeMap,
-    fs::OpenOptions,
-    io::{self, Write as _},
-    path::Path,
-};
+use std::{collections::BTreeMap, io, path::Path};
 
+use equibatch_server::files;
 use serde::{Deserialize, Serialize};
 
-use super::lines;
-use crate::{
-    learn::atomic,
-    stream::{DatasetDescription, StreamDescription},
-};
+use super::{append, lines};
+use crate::stream::{DatasetDescription, StreamDescription};
 
 /// One call of the program that worked on a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,8 +21,8 @@ pub struct Session {
     pub from_step: u64,
 }
 
-const SESSIONS: &str = "sessions.jsonl";
-const STREAM: &str = "stream.json";
+pub(in crate::learn) const SESSIONS: &str = "sessions.jsonl";
+pub(in crate::learn) const STREAM: &str = "stream.json";
 
 impl Session {
     /// Adds itself to the run in `folder`.
@@ -38,12 +31,7 @@ impl Session {
     ///
     /// Those of the file.
     pub fn append(&self, folder: &Path) -> io::Result<()> {
-        let line = serde_json::to_string(self).expect("a session is plain data");
-        let mut file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(folder.join(SESSIONS))?;
-        writeln!(file, "{line}")
+        append(&folder.join(SESSIONS), self)
     }
 
     /// Those of the run in `folder`, the first one first.
@@ -96,7 +84,7 @@ impl Exposure {
     /// Those of the file.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
         let text = serde_json::to_string_pretty(self).expect("counts are plain data");
-        atomic::replace(&folder.join(STREAM), format!("{text}\n").as_bytes())
+        files::replace(&folder.join(STREAM), format!("{text}\n").as_bytes())
     }
 
     /// That of the run in `folder`; `None` where it was not written down.

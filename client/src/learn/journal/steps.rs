@@ -1,12 +1,12 @@
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, BufWriter, Write as _},
+    fs::File,
+    io,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::lines;
+use super::{lines, open, write};
 use crate::learn::fit::{EpochRecord, Observer, StepEvent};
 
 /// One step, as a line of `steps.jsonl`.
@@ -37,11 +37,13 @@ pub struct StepLine {
     pub waited: f64,
 }
 
+pub(in crate::learn) const STEPS: &str = "steps.jsonl";
+
 /// Writes `steps.jsonl`, and tells another observer.
 #[derive(Debug)]
 pub struct StepLog<O> {
     path: PathBuf,
-    file: Option<BufWriter<File>>,
+    file: Option<File>,
     inner: O,
 }
 
@@ -50,11 +52,7 @@ impl<O: Observer> StepLog<O> {
     #[must_use]
     pub fn new(folder: &Path, inner: O) -> Self {
         let path = Self::path(folder);
-        let file = OpenOptions::new().create(true).append(true).open(&path);
-        let file = file
-            .map(BufWriter::new)
-            .inspect_err(|error| warn(&path, error))
-            .ok();
+        let file = open(&path).inspect_err(|error| warn(&path, error)).ok();
         Self { path, file, inner }
     }
 
@@ -64,20 +62,12 @@ impl<O: Observer> StepLog<O> {
     }
 
     fn path(folder: &Path) -> PathBuf {
-        folder.join("steps.jsonl")
+        folder.join(STEPS)
     }
 
-    fn write(&mut self, line: &StepLine) {
-        let Some(file) = &mut self.file else { return };
-        let text = serde_json::to_string(line).expect("a step is plain data");
-        if let Err(error) = writeln!(file, "{text}") {
-            warn(&self.path, &error);
-            self.file = None;
-        }
-    }
-
-    fn flush(&mut self) {
-        if let Some(Err(error)) = self.file.as_mut().map(io::Write::flush) {
+    /// Does something to the file, as long as that can be done.
+    fn with_file(&mut self, work: impl FnOnce(&mut File) -> io::Result<()>) {
+        if let Some(Err(error)) = self.file.as_mut().map(work) {
             warn(&self.path, &error);
             self.file = None;
         }
@@ -91,7 +81,7 @@ impl StepLog<()> {
     ///
     /// Those of the file.
     pub fn read(folder: &Path) -> io::Result<Vec<StepLine>> {
-        let mut steps: Vec<StepLine> = lines(&folder.join("steps.jsonl"))?;
+        let mut steps: Vec<StepLine> = lines(&folder.join(STEPS))?;
         // Stable, so that of equal numbers the last written stays last.
         steps.sort_by_key(|line| line.step);
         steps.reverse();
@@ -116,7 +106,7 @@ impl<O: Observer> Observer for StepLog<O> {
     }
 
     fn step(&mut self, step: &StepEvent) {
-        self.write(&StepLine {
+        let line = StepLine {
             step: step.steps,
             epoch: step.epoch + 1,
             loss: step.report.loss,
@@ -127,12 +117,14 @@ impl<O: Observer> Observer for StepLog<O> {
             images: step.images,
             seconds: step.took.as_secs_f64(),
             waited: step.waited.as_secs_f64(),
-        });
+        };
+        // A line survives the process at once, and the machine from the end of its epoch on.
+        self.with_file(|file| write(file, &line));
         self.inner.step(step);
     }
 
     fn epoch(&mut self, record: &EpochRecord) {
-        self.flush();
+        self.with_file(|file| file.sync_data());
         self.inner.epoch(record);
     }
 }

@@ -27,12 +27,15 @@ pub enum Error {
     /// The file of the network cannot be used.
     #[error(transparent)]
     Network(#[from] network::Error),
-    /// The loss left the finite numbers.
+    /// The loss or a gradient left the finite numbers.
     #[error(
-        "the loss became {loss} at epoch {epoch} step {step}, learning rate {learning_rate:.2e}, in the batch of {batch}; try a lower \
-         --max-lr, or look at that batch with `server explain`"
+        "{what} became infinite or NaN at epoch {epoch} step {step} (loss {loss}), learning rate {learning_rate:.2e}, in the batch of {batch}; \
+         nothing of this step is kept, and the checkpoint is as it was; try a lower --max-lr or --clip-norm 1, or look at that batch with \
+         `server explain`"
     )]
     Diverged {
+        /// `the loss` or `a gradient`.
+        what: &'static str,
         /// The loss.
         loss: f64,
         /// From 1.

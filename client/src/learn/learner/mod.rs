@@ -9,14 +9,15 @@ mod error;
 mod feed;
 mod spec;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 pub use self::error::Error;
 use super::{
     begin::{Beginning, Begun},
     card::ModelCard,
     checkpoint::{Checkpoint, Progress},
-    fit::policy::Action,
+    fit::{epoch::Epoch, policy::Action},
+    membership::Membership,
     metrics::Figures,
     run::RunConfig,
     stepper::{Stepper, model_of},
@@ -39,7 +40,7 @@ pub struct StepReport {
     pub gradient_norm: Option<f64>,
     /// What the loss was multiplied with before gradients were taken; absent where it is not scaled.
     pub loss_scale: Option<f32>,
-    /// Whether a gradient was not finite, and the step changed nothing of the model.
+    /// Whether a gradient was not finite, and the step changed nothing of the model: only where the loss is scaled, for other runs end then.
     pub is_skipped: bool,
     /// Learning rate of each layer group.
     pub rates: [f64; LayerGroup::ALL.len()],
@@ -147,10 +148,13 @@ impl Learner {
             config,
             steps,
             standing,
+            epoch: sums,
             ..
         } = &mut self.progress;
         let epoch = u32::try_from(*steps / config.steps_per_epoch.max(1)).unwrap_or(u32::MAX);
-        config.policy.after_epoch(standing, epoch, figures)
+        let actions = config.policy.after_epoch(standing, epoch, figures);
+        *sums = Epoch::default();
+        actions
     }
 
     /// Changes the peak learning rates of a run that has not begun.
@@ -164,13 +168,18 @@ impl Learner {
         Ok(())
     }
 
+    /// Notes which split each image is in, for uses of the run after the data set has changed.
+    pub fn set_images(&mut self, images: Membership) {
+        self.progress.images = images;
+    }
+
     /// Learns from one batch, which must be full. Where the loss is scaled and a gradient is not finite, nothing is learnt from it, and the
     /// scale is halved; schedule, dropout and stream go on all the same, but not the optimizer's count of its steps.
     ///
     /// # Errors
     ///
-    /// [`Error::Diverged`] where the loss is not finite: the state is then worthless; [`Error::Overflow`] where gradients are not finite
-    /// with the least scale either; [`Error::Runtime`] where the run fails.
+    /// [`Error::Diverged`] if the loss, or without a scale a gradient, is not finite: model and progress are as before the step;
+    /// [`Error::Overflow`] if gradients are not finite with the least scale either; [`Error::Runtime`] if the run fails.
     pub fn step(&mut self, batch: &Batch) -> Result<StepReport, Error> {
         self.step_ahead(batch, None)
     }
@@ -187,8 +196,19 @@ impl Learner {
         let rates = self.rates.iter().map(|rate| rate * setting.rate).collect();
         let report = self.run((batch, next), self.progress.steps, (setting.momentum, rates))?;
         let (epoch, step) = self.place_of(batch);
-        if !report.is_skipped && !report.loss.is_finite() {
+        let is_scaled = report.loss_scale.is_some();
+        let is_lost = if report.is_skipped {
+            !is_scaled
+        } else {
+            !report.loss.is_finite()
+        };
+        if is_lost {
             return Err(Error::Diverged {
+                what: if report.loss.is_finite() {
+                    "a gradient"
+                } else {
+                    "the loss"
+                },
                 loss: report.loss,
                 epoch,
                 step,
@@ -210,7 +230,7 @@ impl Learner {
 
     /// Learns from one batch with one learning rate for all layers and a momentum of 0.9, as the learning-rate finder does: number `step`
     /// of its batches, from 0; `next` is as for [`Learner::step_ahead`]. The schedule does not move on, nor does [`Learner::progress`] but for
-    /// the scale of the loss; the loss may be anything.
+    /// the scale of the loss; the loss may be anything, and is not a number if a gradient is not finite and the loss is not scaled.
     ///
     /// # Errors
     ///
@@ -224,7 +244,9 @@ impl Learner {
         const MOMENTUM: f64 = 0.9;
         let rates = vec![learning_rate; self.rates.len()];
         let report = self.run((batch, next), self.progress.steps + step, (MOMENTUM, rates))?;
-        Ok(report.loss)
+        // With a scale, the next step may well be taken; without one, training would end here.
+        let is_lost = report.is_skipped && report.loss_scale.is_none();
+        Ok(if is_lost { f64::NAN } else { report.loss })
     }
 
     /// Puts back what training needs, as [`Learner::checkpoint`] copied it.
@@ -257,13 +279,13 @@ impl Learner {
         );
         let stepped = self.stepper.step(&mut self.state, &feed)?;
         if loss_scale.is_some() {
-            self.progress.loss_scale.record(!stepped.is_skipped);
-            self.progress.skipped_steps += u64::from(stepped.is_skipped);
+            self.progress.loss_scale.record(stepped.are_finite);
+            self.progress.skipped_steps += u64::from(!stepped.are_finite);
         }
         Ok(StepReport {
             loss: stepped.loss,
             loss_scale,
-            is_skipped: stepped.is_skipped,
+            is_skipped: !stepped.are_finite,
             learning_rate: hyper.largest_rate(),
             gradient_norm: stepped.gradient_norm,
             rates: std::array::from_fn(|group| hyper.learning_rates.get(group).copied().unwrap_or(0.0)),
@@ -296,6 +318,11 @@ impl Learner {
             progress: self.progress.clone(),
             tensors: self.stepper.read(&self.state)?,
         })
+    }
+
+    /// Takes a step into the sums of its epoch.
+    pub(super) fn add_up(&mut self, batch: &Batch, report: StepReport, times: (Duration, Duration)) {
+        self.progress.epoch.add(batch, report, times);
     }
 
     /// The model as it stands, as an ONNX file for inference with its class names and preprocessing.

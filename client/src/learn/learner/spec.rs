@@ -1,9 +1,14 @@
 //! From a configuration to the program of a step.
 
+use std::collections::BTreeSet;
+
 use super::Error;
 use crate::{
-    learn::{architecture, run::RunConfig},
-    program::{AdamW, Images, LayerGroup, Pixels, TrainSpec},
+    learn::{
+        architecture,
+        run::{Frozen, RunConfig, expression},
+    },
+    program::{self, AdamW, Images, LayerGroup, ModelSpec, Pixels, TrainSpec},
     runtime::SessionOptions,
     schedule::LearningRates,
     stream::Wire,
@@ -29,11 +34,11 @@ pub(super) fn of(config: &RunConfig, options: &SessionOptions) -> Result<TrainSp
     Ok(TrainSpec {
         optimizer,
         images: images(config),
-        frozen_groups: if config.frozen {
-            LayerGroup::Head.index()
-        } else {
-            0
+        frozen_groups: match &config.frozen {
+            Frozen::Body(true) => LayerGroup::Head.index(),
+            Frozen::Body(false) | Frozen::Matching(_) | Frozen::BodyOfNewHead => 0,
         },
+        frozen: matching(&config.frozen, &model)?,
         is_fused,
         focal: config.loss.focal,
         clip_norm: config.clip_norm,
@@ -41,6 +46,31 @@ pub(super) fn of(config: &RunConfig, options: &SessionOptions) -> Result<TrainSp
         precision: config.precision,
         ..TrainSpec::new(model, config.batch_size as usize)
     })
+}
+
+/// The parameters that an expression names, which must be some, and not all.
+fn matching(frozen: &Frozen, model: &ModelSpec) -> Result<BTreeSet<String>, Error> {
+    let Frozen::Matching(text) = frozen else {
+        return Ok(BTreeSet::new());
+    };
+    let setting = |reason: String| Error::Setting {
+        reason: format!("--freeze={text}: {reason}"),
+    };
+    let expression = expression(text).map_err(setting)?;
+    let all = program::parameter_names(model)?;
+    let matching: BTreeSet<String> = all
+        .iter()
+        .filter(|name| expression.is_match(name))
+        .cloned()
+        .collect();
+    match (all.first(), all.last()) {
+        (Some(first), Some(last)) if matching.is_empty() => Err(setting(format!(
+            "no parameter has such a name; there are {} from {first} to {last}",
+            all.len()
+        ))),
+        _ if matching.len() == all.len() => Err(setting("it leaves nothing to be trained".to_owned())),
+        _ => Ok(matching),
+    }
 }
 
 /// What the training step takes its images as.

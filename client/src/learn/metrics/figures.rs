@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::ConfusionMatrix;
+use super::{ConfusionMatrix, Proportion};
 
 /// Largest k of a top-k accuracy.
 pub(super) const TOP: usize = 10;
@@ -77,6 +77,50 @@ impl Figures {
     /// The figures of the class called `name`.
     #[must_use]
     pub fn class(&self, name: &str) -> Option<&ClassFigures> {
-        self.classes.iter().find(|class| class.name == name)
+        self.classes.get(self.label(name)?)
+    }
+
+    /// The label of the class called `name`.
+    #[must_use]
+    pub fn label(&self, name: &str) -> Option<usize> {
+        self.classes.iter().position(|class| class.name == name)
+    }
+
+    fn count(&self, actual: usize, predicted: usize) -> u64 {
+        let row = self.confusion_matrix.get(actual);
+        row.and_then(|row| row.get(predicted)).copied().unwrap_or(0)
+    }
+
+    /// Images of class `label` that were recognised.
+    #[must_use]
+    pub fn recall(&self, label: usize) -> Proportion {
+        let row = self.confusion_matrix.get(label);
+        Proportion {
+            hits: self.count(label, label),
+            of: row.map_or(0, |row| row.iter().sum()),
+        }
+    }
+
+    /// Images taken for class `label` that are of it.
+    #[must_use]
+    pub fn precision(&self, label: usize) -> Proportion {
+        Proportion {
+            hits: self.count(label, label),
+            of: (0..self.confusion_matrix.len())
+                .map(|actual| self.count(actual, label))
+                .sum(),
+        }
+    }
+
+    /// Images that were taken for something else.
+    #[must_use]
+    pub fn errors(&self) -> Proportion {
+        let hits: u64 = (0..self.confusion_matrix.len())
+            .map(|label| self.count(label, label))
+            .sum();
+        Proportion {
+            hits: self.images.saturating_sub(hits),
+            of: self.images,
+        }
     }
 }

@@ -121,14 +121,6 @@ impl ConfusionMatrix {
     pub fn macro_f1(&self) -> Option<f64> {
         mean((0..self.classes).filter_map(|class| self.f1(class)))
     }
-
-    /// The class with the fewest images, of those that have any; the first of several.
-    #[must_use]
-    pub fn rarest(&self) -> Option<usize> {
-        (0..self.classes)
-            .filter(|&class| self.actual(class) > 0)
-            .min_by_key(|&class| self.actual(class))
-    }
 }
 
 fn ratio(part: u64, whole: u64) -> Option<f64> {
@@ -169,7 +161,6 @@ mod tests {
         assert_eq!(matrix.f1(0), Some(1.0 / 3.0));
         assert_eq!(matrix.balanced_accuracy(), Some((0.25 + 0.975) / 2.0));
         assert_eq!(matrix.macro_f1(), Some((1.0 / 3.0 + 78.0 / 82.0) / 2.0));
-        assert_eq!(matrix.rarest(), Some(0));
     }
 
     #[test]
@@ -183,13 +174,8 @@ mod tests {
     fn what_is_undefined_is_none_and_not_a_number() {
         let empty = ConfusionMatrix::new(3);
         assert_eq!(
-            (
-                empty.accuracy(),
-                empty.error_rate(),
-                empty.balanced_accuracy(),
-                empty.rarest()
-            ),
-            (None, None, None, None)
+            (empty.accuracy(), empty.error_rate(), empty.balanced_accuracy()),
+            (None, None, None)
         );
         let mut one_sided = ConfusionMatrix::new(3);
         one_sided.record(0, 1);

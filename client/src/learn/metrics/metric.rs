@@ -2,7 +2,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Figures, figures::TOP};
+use super::{Figures, Proportion, figures::TOP};
 
 /// One of the [`Figures`] by name: a column of a table, or what the best model is chosen by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,10 +91,24 @@ impl Metric {
         }
     }
 
+    /// Images behind the recall or precision of a class; none for any other metric.
+    fn proportion(&self, figures: Option<&Figures>) -> Proportion {
+        let of = |class: &str, pick: fn(&Figures, usize) -> Proportion| {
+            figures.and_then(|figures| Some(pick(figures, figures.label(class)?)))
+        };
+        let found = match self {
+            Self::Recall(class) => of(class, Figures::recall),
+            Self::Precision(class) => of(class, Figures::precision),
+            _ => None,
+        };
+        found.unwrap_or_default()
+    }
+
     /// Its value as a person reads it; a dash where it is undefined.
     #[must_use]
     pub fn show(&self, figures: Option<&Figures>) -> String {
         match (self, figures.and_then(|figures| self.of(figures))) {
+            (Self::Recall(_) | Self::Precision(_), _) => self.proportion(figures).to_string(),
             (_, None) => "-".to_owned(),
             (Self::Loss | Self::Auroc, Some(value)) => format!("{value:.4}"),
             (_, Some(value)) => format!("{:.1} %", value * 100.0),
@@ -265,7 +279,7 @@ mod tests {
         let shown = |text: &str| metric(text).show(Some(&figures()));
         assert_eq!(
             [shown("recall:birds"), shown("auroc"), shown("recall:cats")],
-            ["50.0 %", "1.0000", "-"]
+            ["1 of 2", "1.0000", "-"]
         );
         assert_eq!(metric("loss").show(None), "-");
     }

@@ -30,6 +30,15 @@ impl SmoothedLoss {
     }
 }
 
+/// What the loss of a batch weighs in the value after batch `after`, both counted from 0; 0 if it comes later.
+pub(in crate::learn) fn weight(batch: usize, after: usize) -> f64 {
+    let Some(ago) = after.checked_sub(batch) else {
+        return 0.0;
+    };
+    let beta = SmoothedLoss::BETA;
+    (1.0 - beta) * beta.powf(ago as f64) / (1.0 - beta.powf(after as f64 + 1.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,5 +60,7 @@ mod tests {
         loss.add(0.0);
         let expected = 0.98 * 0.02 / (1.0 - 0.98 * 0.98);
         assert!((loss.value().expect("a value") - expected).abs() < 1e-15);
+        assert!((weight(0, 1) - expected).abs() < 1e-15);
+        assert_eq!(weight(2, 1), 0.0);
     }
 }

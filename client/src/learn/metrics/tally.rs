@@ -45,12 +45,6 @@ impl Tally {
         }
     }
 
-    /// What was taken for what.
-    #[must_use]
-    pub fn matrix(&self) -> &ConfusionMatrix {
-        &self.matrix
-    }
-
     /// All figures of what was counted; `names` are those of the classes in label order.
     #[must_use]
     pub fn figures(&self, names: &[String]) -> Figures {

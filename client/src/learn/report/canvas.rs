@@ -39,6 +39,61 @@ pub enum Ink {
     Grid,
     /// Of the series number n, from 0.
     Series(usize),
+    /// What stands for so many percent: the more, the darker on light paper.
+    Shade(u8),
+    /// Words on a shade.
+    OnShade(Shade),
+}
+
+/// Which ink words on a shade need, for a contrast of 4.5 and more on light and on dark paper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shade {
+    /// Nearer to the paper.
+    Pale,
+    /// Between.
+    Half,
+    /// Nearly full.
+    Full,
+}
+
+impl Shade {
+    /// That of a share of 0 to 1.
+    #[must_use]
+    pub fn of(share: f64) -> Self {
+        match share {
+            _ if share > 0.77 => Self::Full,
+            _ if share > 0.565 => Self::Half,
+            _ => Self::Pale,
+        }
+    }
+}
+
+/// Stops of the colour map that is called Blues, from no share to all.
+///
+/// # Source
+///
+/// <https://colorbrewer2.org>, sequential, nine classes.
+const BLUES: [[u8; 3]; 9] = [
+    [247, 251, 255],
+    [222, 235, 247],
+    [198, 219, 239],
+    [158, 202, 225],
+    [107, 174, 214],
+    [66, 146, 198],
+    [33, 113, 181],
+    [8, 81, 156],
+    [8, 48, 107],
+];
+
+fn blue(share: f64) -> RGBColor {
+    let at = share.clamp(0.0, 1.0) * (BLUES.len() - 1) as f64;
+    let index = (at as usize).min(BLUES.len() - 2);
+    let (low, high, part) = (BLUES[index], BLUES[index + 1], at - index as f64);
+    let mix = |channel: usize| {
+        let (low, high) = (f64::from(low[channel]), f64::from(high[channel]));
+        (low + (high - low) * part).round() as u8
+    };
+    RGBColor(mix(0), mix(1), mix(2))
 }
 
 /// Light values. Each occurs once, so that a page can tell from the colour which ink it is.
@@ -51,9 +106,27 @@ const SERIES: [RGBColor; 5] = [
 ];
 
 impl Ink {
+    /// What stands for a share of 0 to 1.
+    #[must_use]
+    pub fn shade(share: f64) -> Self {
+        Self::Shade((share.clamp(0.0, 1.0) * 100.0).round() as u8)
+    }
+
+    /// Words on [`Ink::shade`].
+    #[must_use]
+    pub fn on_shade(share: f64) -> Self {
+        Self::OnShade(Shade::of(share))
+    }
+
     fn all() -> impl Iterator<Item = Self> {
         let plain = [Self::Paper, Self::Text, Self::Faint, Self::Grid];
-        plain.into_iter().chain((0..SERIES.len()).map(Self::Series))
+        let words = [Shade::Pale, Shade::Half, Shade::Full].map(Self::OnShade);
+        let series = (0..SERIES.len()).map(Self::Series);
+        plain
+            .into_iter()
+            .chain(words)
+            .chain(series)
+            .chain((0..=100).map(Self::Shade))
     }
 
     fn colour(self) -> RGBColor {
@@ -63,6 +136,10 @@ impl Ink {
             Self::Faint => RGBColor(0x59, 0x63, 0x6e),
             Self::Grid => RGBColor(0xdf, 0xe3, 0xe8),
             Self::Series(number) => SERIES[number % SERIES.len()],
+            Self::Shade(percent) => blue(f64::from(percent) / 100.0),
+            Self::OnShade(Shade::Pale) => RGBColor(0x21, 0x25, 0x29),
+            Self::OnShade(Shade::Half) => RGBColor(0x21, 0x25, 0x2a),
+            Self::OnShade(Shade::Full) => RGBColor(0xfe, 0xfe, 0xfe),
         }
     }
 
@@ -74,6 +151,10 @@ impl Ink {
             Self::Faint => "var(--faint)".to_owned(),
             Self::Grid => "var(--grid)".to_owned(),
             Self::Series(number) => format!("var(--series-{})", number % SERIES.len()),
+            Self::Shade(percent) => format!("color-mix(in oklab, var(--heat) {percent}%, var(--heat-paper))"),
+            Self::OnShade(Shade::Pale) => "var(--heat-pale)".to_owned(),
+            Self::OnShade(Shade::Half) => "var(--heat-half)".to_owned(),
+            Self::OnShade(Shade::Full) => "var(--heat-full)".to_owned(),
         }
     }
 }
@@ -257,10 +338,10 @@ fn scaled((width, height): (f64, f64), scale: f64) -> (u32, u32) {
     ((width * scale).ceil() as u32, (height * scale).ceil() as u32)
 }
 
-pub(super) const FONT: &str = "sans-serif";
+const FONT: &str = "sans-serif";
 
 /// Bitmaps need a font in the program: a machine that trains has none as a rule.
-pub(super) fn register_font() {
+fn register_font() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let registered =
@@ -340,5 +421,27 @@ impl<B: DrawingBackend> Canvas for Sheet<B> {
         };
         let word = Text::new(text.to_owned(), self.place(at), style);
         self.area.draw(&word).map_err(Error::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_ink_has_a_colour_of_its_own() {
+        let mut colours: Vec<(u8, u8, u8)> = Ink::all().map(|ink| ink.colour().rgb()).collect();
+        let inks = colours.len();
+        colours.sort_unstable();
+        colours.dedup();
+        assert_eq!(colours.len(), inks);
+    }
+
+    #[test]
+    fn shares_go_from_pale_to_dark() {
+        let rgb = |share| Ink::shade(share).colour().rgb();
+        assert_eq!(rgb(0.0), (247, 251, 255));
+        assert_eq!(rgb(0.5), (107, 174, 214));
+        assert_eq!(rgb(1.0), (8, 48, 107));
     }
 }

@@ -9,7 +9,8 @@ use crate::learn::finder::{Point, Suggestions, Sweep, judged};
 /// Steps between the lines of a table.
 const STRIDE: usize = 5;
 
-/// The smoothed loss over the learning rate, without the ends that are not judged, and a dot where it falls most steeply.
+/// The smoothed loss over the learning rate, without the ends that are not judged, with dots in the middle of its longest valley
+/// and where it falls most steeply.
 #[must_use]
 pub fn chart(steps: &[Point]) -> Chart {
     let points = judged(steps).iter();
@@ -17,10 +18,11 @@ pub fn chart(steps: &[Point]) -> Chart {
         .map(|point| (point.learning_rate, point.smoothed_loss))
         .collect();
     let mut series = vec![Series::line("", 0, points.clone())];
-    if let Some(Suggestions { steepest, .. }) = Suggestions::of(steps) {
-        let at = points.into_iter().filter(|(rate, _)| *rate == steepest).collect();
-        let name = format!("steepest descent: {steepest:.2e}");
-        series.push(Series::line(&name, 1, at).looking(Look::Loose));
+    if let Ok(Suggestions { valley, steepest, .. }) = Suggestions::of(steps) {
+        for (colour, name, at) in [(1, "valley", valley), (3, "steepest descent", steepest)] {
+            let dot = points.iter().copied().filter(|(rate, _)| *rate == at).collect();
+            series.push(Series::line(&format!("{name}: {at:.2e}"), colour, dot).looking(Look::Loose));
+        }
     }
     Chart::new(
         Axis::new("learning rate").logarithmic(),
@@ -68,11 +70,12 @@ mod tests {
     }
 
     #[test]
-    fn the_steepest_descent_is_in_the_picture() {
+    fn the_suggestions_are_in_the_picture() {
         let sweep = sweep();
-        let steepest = Suggestions::of(sweep.points()).expect("enough steps").steepest;
+        let Suggestions { valley, steepest, .. } = Suggestions::of(sweep.points()).expect("a clear curve");
         let picture = svg(&chart(sweep.points())).expect("a picture");
-        for word in ["learning rate", "loss, smoothed", &format!("{steepest:.2e}")] {
+        let [valley, steepest] = [valley, steepest].map(|rate| format!("{rate:.2e}"));
+        for word in ["learning rate", "loss, smoothed", &valley, &steepest] {
             assert!(picture.contains(word), "{word}");
         }
         assert!(

@@ -2,7 +2,12 @@
 
 use std::fmt::Write as _;
 
-use crate::learn::metrics::{Figures, Metric};
+use crate::learn::metrics::{Confused, Figures, Metric, Proportion, most_confused};
+
+/// Classes of which a confusion matrix still fits a terminal, and a page as a table; of more, the confused pairs are told.
+pub(in crate::learn) const MATRIX_CLASSES: usize = 6;
+/// Confused pairs in their table, at most.
+pub(in crate::learn) const PAIRS: usize = 20;
 
 /// Figures of one model, with its name.
 #[derive(Clone, Debug)]
@@ -13,23 +18,15 @@ pub struct Named {
     pub figures: Figures,
 }
 
-/// Precision, recall and F1 of each class, then the figures of the whole.
+/// Precision, recall with its interval of 95 % (Wilson) and F1 of each class, then the figures of the whole.
 #[must_use]
 pub fn classes(figures: &Figures) -> String {
     let mut rows = vec![
-        ["class", "images", "precision", "recall", "F1"]
+        ["class", "images", "precision", "recall", "95 % interval", "F1"]
             .map(str::to_owned)
             .to_vec(),
     ];
-    for class in &figures.classes {
-        let cells = [percent(class.precision), percent(class.recall), percent(class.f1)];
-        rows.push(
-            [class.name.clone(), class.images.to_string()]
-                .into_iter()
-                .chain(cells)
-                .collect(),
-        );
-    }
+    rows.extend(class_rows(figures));
     let mut text = aligned(&rows);
     let of_the_whole = whole(figures.classes.len())
         .map(|metric| format!("{} {}", metric.title(), metric.show(Some(figures))));
@@ -38,9 +35,60 @@ pub fn classes(figures: &Figures) -> String {
     text
 }
 
-/// The confusion matrix: rows actual, columns predicted.
+/// A row for each class: name, images, precision, recall, its interval and F1.
+pub(in crate::learn) fn class_rows(figures: &Figures) -> impl Iterator<Item = Vec<String>> {
+    figures.classes.iter().enumerate().map(|(label, class)| {
+        let recall = figures.recall(label);
+        vec![
+            class.name.clone(),
+            class.images.to_string(),
+            figures.precision(label).to_string(),
+            recall.to_string(),
+            recall.shown_interval(),
+            percent(class.f1),
+        ]
+    })
+}
+
+/// The confusion matrix, rows actual and columns predicted; of more than six classes the confused pairs.
 #[must_use]
-pub fn confusion_matrix(figures: &Figures) -> String {
+pub fn confusion(figures: &Figures) -> String {
+    if figures.classes.len() <= MATRIX_CLASSES {
+        return confusion_matrix(figures);
+    }
+    let pairs = pair_rows(figures);
+    if pairs.is_empty() {
+        return "no image was taken for another class\n".to_owned();
+    }
+    let header = ["actual", "taken for", "images", "of its class"]
+        .map(str::to_owned)
+        .to_vec();
+    let shown = pairs.iter().take(PAIRS).cloned();
+    let rows: Vec<Vec<String>> = std::iter::once(header).chain(shown).collect();
+    let mut text = aligned(&rows);
+    if pairs.len() > PAIRS {
+        let _ = writeln!(text, "and {} pairs more", pairs.len() - PAIRS);
+    }
+    text
+}
+
+/// A row for each pair of classes that were confused, the most frequent first: actual, predicted, images, and of how many of the class.
+pub(in crate::learn) fn pair_rows(figures: &Figures) -> Vec<Vec<String>> {
+    let row = |pair: &Confused| {
+        let of = Proportion {
+            hits: pair.images,
+            of: figures.classes[pair.actual].images,
+        };
+        let names = [pair.actual, pair.predicted].map(|label| figures.classes[label].name.clone());
+        names
+            .into_iter()
+            .chain([pair.images.to_string(), of.to_string()])
+            .collect()
+    };
+    most_confused(figures).iter().map(row).collect()
+}
+
+fn confusion_matrix(figures: &Figures) -> String {
     let names = figures.classes.iter().map(|class| class.name.clone());
     let mut rows = vec![
         std::iter::once("actual \\ predicted".to_owned())
@@ -57,9 +105,10 @@ pub fn confusion_matrix(figures: &Figures) -> String {
     aligned(&rows)
 }
 
-/// Several models side by side: recall of each class, the rarest first, then the figures of the whole.
+/// Several models side by side: recall of each class, then the figures of the whole. `training` are the training images of each class, in label
+/// order: the class with the fewest comes first. Without them, classes come in label order.
 #[must_use]
-pub fn side_by_side(models: &[Named]) -> String {
+pub fn side_by_side(models: &[Named], training: Option<&[u64]>) -> String {
     let Some(first) = models.first() else {
         return String::new();
     };
@@ -69,7 +118,7 @@ pub fn side_by_side(models: &[Named]) -> String {
             .collect::<Vec<_>>(),
     ];
     let mut order: Vec<usize> = (0..first.figures.classes.len()).collect();
-    order.sort_by_key(|&class| first.figures.classes[class].images);
+    order.sort_by_key(|&class| training.and_then(|images| images.get(class).copied()));
     let mut line = |label: String, cell: &dyn Fn(&Figures) -> String| {
         rows.push(
             std::iter::once(label)
@@ -80,7 +129,7 @@ pub fn side_by_side(models: &[Named]) -> String {
     for class in order {
         let of = &first.figures.classes[class];
         line(format!("recall of {} ({})", of.name, of.images), &|figures| {
-            percent(figures.classes.get(class).and_then(|class| class.recall))
+            figures.recall(class).to_string()
         });
     }
     for metric in whole(first.figures.classes.len()) {
@@ -156,9 +205,18 @@ mod tests {
     fn classes_are_lines_of_figures() {
         let text = classes(&figures(1));
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], "class    images  precision   recall      F1");
-        assert_eq!(lines[2], "birds         4    100.0 %   25.0 %  40.0 %");
-        assert_eq!(lines[3], "flowers      40     93.0 %  100.0 %  96.4 %");
+        assert_eq!(
+            lines[0],
+            "class    images  precision   recall  95 % interval      F1"
+        );
+        assert_eq!(
+            lines[2],
+            "birds         4     1 of 1   1 of 4     4.6–69.9 %  40.0 %"
+        );
+        assert_eq!(
+            lines[3],
+            "flowers      40     93.0 %  100.0 %   91.2–100.0 %  96.4 %"
+        );
         assert_eq!(
             lines[5],
             "accuracy 93.2 %   error rate 6.8 %   balanced accuracy 62.5 %   macro F1 68.2 %   AUROC 0.6250   loss 0.3814   images 44"
@@ -167,7 +225,7 @@ mod tests {
 
     #[test]
     fn the_matrix_has_actual_rows_and_predicted_columns() {
-        let text = confusion_matrix(&figures(1));
+        let text = confusion(&figures(1));
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "actual \\ predicted  birds  flowers");
         assert_eq!(lines[2], "birds                   1        3");
@@ -180,12 +238,43 @@ mod tests {
             name: name.to_owned(),
             figures: figures(hits),
         };
-        let text = side_by_side(&[model("natural", 0), model("oversample", 3)]);
+        let models = [model("natural", 0), model("oversample", 3)];
+        let text = side_by_side(&models, Some(&[16, 160]));
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "                        natural  oversample");
-        assert_eq!(lines[2], "recall of birds (4)       0.0 %      75.0 %");
+        assert_eq!(lines[2], "recall of birds (4)      0 of 4      3 of 4");
         assert!(lines[3].starts_with("recall of flowers (40)"));
         assert_eq!(lines[7], "macro F1                 47.6 %      92.2 %");
+        // Fewer validation images are not fewer training images.
+        let text = side_by_side(&models, Some(&[160, 16]));
+        assert!(
+            text.lines()
+                .nth(2)
+                .is_some_and(|line| line.starts_with("recall of flowers")),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn of_many_classes_the_confused_pairs_are_told_in_few_columns() {
+        let names: Vec<String> = (0..16).map(|class| format!("a long name {class}")).collect();
+        let mut tally = Tally::new(16);
+        let mut record = |actual: usize, predicted: usize, times: u64| {
+            let logits: Vec<f32> = (0..16)
+                .map(|class| f32::from(u8::from(class == predicted)))
+                .collect();
+            (0..times).for_each(|_| tally.record(&logits, actual));
+        };
+        record(3, 3, 7);
+        record(3, 5, 13);
+        record(9, 2, 1);
+        let text = confusion(&tally.figures(&names));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[2], "a long name 3  a long name 5      13        65.0 %");
+        assert_eq!(lines[3], "a long name 9  a long name 2       1        1 of 1");
+        assert_eq!(lines.len(), 4);
+        assert!(lines.iter().all(|line| line.chars().count() < 80), "{text}");
+        assert!(confusion(&Tally::new(16).figures(&names)).contains("no image"));
     }
 
     #[test]

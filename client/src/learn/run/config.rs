@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use super::Frozen;
 use crate::{
     learn::{fit::policy::Policy, targets::Loss},
     program::{Head, Precision},
@@ -22,15 +23,16 @@ pub struct RunConfig {
     /// BLAKE3 of that file, in hexadecimal; empty for a network with a name.
     #[serde(default)]
     pub network_hash: String,
-    /// Name of the network's last layers: fastai or plain; `own` for those of a file.
+    /// Name of the network's last layers: fastai or plain. For a network from a file, a regular expression of their names, or `own` for
+    /// the layers that are found to be last.
     #[serde(default = "fastai")]
     pub head: String,
     /// What went before.
     #[serde(default)]
     pub before: Before,
-    /// Whether the body keeps everything but its batch norms.
+    /// What keeps what it is.
     #[serde(default)]
-    pub frozen: bool,
+    pub frozen: Frozen,
     /// Passes over the training images.
     pub epochs: u32,
     /// Steps per epoch.
@@ -131,7 +133,7 @@ impl Default for RunConfig {
             network_hash: String::new(),
             head: fastai(),
             before: Before::default(),
-            frozen: false,
+            frozen: Frozen::default(),
             epochs: 10,
             steps_per_epoch: 0,
             max_lr: "3e-3".to_owned(),

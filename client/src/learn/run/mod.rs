@@ -1,21 +1,23 @@
 //! A training run: [what decides its numbers](RunConfig), and its folder with `config.json`, `metrics.jsonl`, `checkpoint.safetensors`, `model.onnx`.
 
 mod config;
+mod frozen;
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write as _},
+    fs, io,
     path::{Path, PathBuf},
 };
 
+use equibatch_server::files;
 use serde::Serialize;
 
 #[cfg(test)]
 pub(crate) use self::config::tests::config as sample;
 pub use self::config::{Before, RunConfig};
+pub use self::frozen::{Frozen, expression};
 use super::{
-    atomic,
-    checkpoint::{CHECKPOINT, Checkpoint, Error as CheckpointError},
+    checkpoint::{CHECKPOINT, Checkpoint, Error as CheckpointError, Progress},
+    journal, tensorboard,
 };
 
 /// What can go wrong with a run's folder.
@@ -27,6 +29,14 @@ pub enum Error {
     Occupied {
         /// The folder.
         path: PathBuf,
+    },
+    /// The folder holds something else, which is never written over.
+    #[error("{} is not empty: it holds {found:?}, which is not of a run; choose another --out", path.display())]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+        /// Something in it.
+        found: String,
     },
     /// The folder holds no run.
     #[error("{} holds no run: {reason}", path.display())]
@@ -62,30 +72,99 @@ pub enum Error {
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    /// Folders that were created for it, the innermost first.
+    created: Vec<PathBuf>,
 }
 
+/// The files that a run has before its first epoch ends, besides those of TensorBoard.
+const FIRST_FILES: [&str; 9] = [
+    CONFIG,
+    journal::STREAM,
+    CHECKPOINT,
+    METRICS,
+    journal::STEPS,
+    journal::SESSIONS,
+    "find-lr.png",
+    "find-lr.svg",
+    "find-lr.json",
+];
+const CONFIG: &str = "config.json";
+const METRICS: &str = "metrics.jsonl";
+/// The folder of the kept checkpoints.
+const KEPT: &str = "checkpoints";
+
 impl RunFolder {
-    /// Makes the folder of a new run.
+    /// Creates the folder of a new run.
     ///
     /// # Errors
     ///
-    /// [`Error::Occupied`] where it holds a run, [`Error::Write`] where it cannot be made.
+    /// Those of [`RunFolder::check_free`], [`Error::Write`] if it cannot be created.
     pub fn create(path: &Path, config: &RunConfig) -> Result<Self, Error> {
-        let run = Self {
-            path: path.to_path_buf(),
-        };
-        if run.config_path().exists() {
-            return Err(Error::Occupied {
-                path: path.to_path_buf(),
-            });
-        }
-        fs::create_dir_all(path).map_err(|source| Error::Write {
+        Self::check_free(path)?;
+        let created = files::create_folder(path).map_err(|source| Error::Write {
             path: path.to_path_buf(),
             source,
         })?;
+        let run = Self {
+            path: path.to_path_buf(),
+            created,
+        };
         let text = serde_json::to_string_pretty(config).expect("a configuration is plain data");
         run.write(&run.config_path(), format!("{text}\n").as_bytes())?;
         Ok(run)
+    }
+
+    /// Makes sure that a new run at `path` would write over nothing: the folder is missing or empty, or holds what a run has left that
+    /// was killed before its first checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Occupied`] if it holds a run, [`Error::NotEmpty`] if it holds anything else, [`Error::NoRun`] if it cannot be read.
+    pub fn check_free(path: &Path) -> Result<(), Error> {
+        let names = match names(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            names => names.map_err(|error| Error::NoRun {
+                path: path.to_path_buf(),
+                reason: error.to_string(),
+            })?,
+        };
+        let path = || path.to_path_buf();
+        if names.iter().any(|name| name == CHECKPOINT) {
+            return Err(Error::Occupied { path: path() });
+        }
+        let is_run = Self::open(&path()).is_ok();
+        let is_left =
+            |name: &str| files::is_temporary(name) || is_run && [CONFIG, journal::STREAM].contains(&name);
+        match names.into_iter().find(|name| !is_left(name)) {
+            Some(_) if is_run => Err(Error::Occupied { path: path() }),
+            Some(found) => Err(Error::NotEmpty { path: path(), found }),
+            None => Ok(()),
+        }
+    }
+
+    /// Deletes the temporary files that a killed process has left.
+    pub fn remove_temporary(&self) {
+        for folder in [self.path.clone(), self.path.join(KEPT)] {
+            for name in names(&folder).unwrap_or_default() {
+                if files::is_temporary(&name) {
+                    let _stays = fs::remove_file(folder.join(name));
+                }
+            }
+        }
+    }
+
+    /// Deletes a run of which no step was done: the files that it has written, and the folders that were created for it. What cannot be
+    /// deleted stays, and so does everything else.
+    pub fn discard(self) {
+        for name in names(&self.path).unwrap_or_default() {
+            let is_own = FIRST_FILES.contains(&&*name)
+                || tensorboard::is_event_file(&name)
+                || files::is_temporary(&name);
+            if is_own {
+                let _stays = fs::remove_file(self.path.join(name));
+            }
+        }
+        files::remove_empty(&self.created);
     }
 
     /// Opens the folder of an existing run.
@@ -96,6 +175,7 @@ impl RunFolder {
     pub fn open(path: &Path) -> Result<(Self, RunConfig), Error> {
         let run = Self {
             path: path.to_path_buf(),
+            created: vec![],
         };
         let no_run = |reason: String| Error::NoRun {
             path: path.to_path_buf(),
@@ -143,13 +223,11 @@ impl RunFolder {
     /// The checkpoint of an epoch, from 1, where those of the last epochs are kept.
     #[must_use]
     pub fn kept_path(&self, epoch: u32) -> PathBuf {
-        self.path
-            .join("checkpoints")
-            .join(format!("epoch-{epoch:04}.safetensors"))
+        self.path.join(KEPT).join(format!("epoch-{epoch:04}.safetensors"))
     }
 
     fn config_path(&self) -> PathBuf {
-        self.path.join("config.json")
+        self.path.join(CONFIG)
     }
 
     /// Adds a line to `metrics.jsonl`.
@@ -158,14 +236,8 @@ impl RunFolder {
     ///
     /// [`Error::Write`].
     pub fn append_metrics(&self, record: &impl Serialize) -> Result<(), Error> {
-        let path = self.path.join("metrics.jsonl");
-        let line = serde_json::to_string(record).expect("figures are plain data");
-        let written = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .and_then(|mut file| writeln!(file, "{line}"));
-        written.map_err(|source| Error::Write { path, source })
+        let path = self.path.join(METRICS);
+        journal::append(&path, record).map_err(|source| Error::Write { path, source })
     }
 
     /// Replaces the checkpoint.
@@ -177,24 +249,30 @@ impl RunFolder {
         self.write(&self.checkpoint_path(), &checkpoint.to_bytes())
     }
 
-    /// Keeps what the checkpoint holds now as that of epoch `epoch`, from 1.
+    /// Keeps the checkpoint of epoch `epoch`, from 1, besides the one where training continues.
     ///
     /// # Errors
     ///
     /// [`Error::Write`].
-    pub fn keep_checkpoint(&self, epoch: u32) -> Result<(), Error> {
+    pub fn keep_checkpoint(&self, epoch: u32, checkpoint: &Checkpoint) -> Result<(), Error> {
         let kept = self.kept_path(epoch);
-        let made = match kept.parent() {
-            Some(folder) => fs::create_dir_all(folder),
-            None => Ok(()),
-        };
-        let written = made.and_then(|()| {
-            let _not_there = fs::remove_file(&kept);
-            // A checkpoint is replaced and never written over, so another name for it is as good as a copy.
-            fs::hard_link(self.checkpoint_path(), &kept)
-                .or_else(|_| fs::copy(self.checkpoint_path(), &kept).map(drop))
-        });
-        written.map_err(|source| Error::Write { path: kept, source })
+        if let Some(folder) = kept.parent() {
+            files::create_folder(folder).map_err(|source| Error::Write {
+                path: folder.to_path_buf(),
+                source,
+            })?;
+        }
+        self.write(&kept, &checkpoint.to_bytes())
+    }
+
+    /// Makes the kept checkpoint of epoch `epoch`, from 1, the one where training continues.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`]; the old checkpoint then stays.
+    pub fn continue_from_kept(&self, epoch: u32) -> Result<(), Error> {
+        let path = self.checkpoint_path();
+        files::link(&self.kept_path(epoch), &path).map_err(|source| Error::Write { path, source })
     }
 
     /// Lets go of the checkpoint of epoch `epoch`, from 1, if there is one.
@@ -204,10 +282,16 @@ impl RunFolder {
     /// [`Error::Write`].
     pub fn drop_checkpoint(&self, epoch: u32) -> Result<(), Error> {
         let path = self.kept_path(epoch);
-        match fs::remove_file(&path) {
+        match files::remove(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::Write { path, source }),
             _ => Ok(()),
         }
+    }
+
+    /// Where the run of `config` stands by its checkpoint; at its beginning if that does not tell.
+    #[must_use]
+    pub fn progress(&self, config: &RunConfig) -> Progress {
+        Checkpoint::progress(&self.checkpoint_path()).unwrap_or_else(|| Progress::new(config.clone()))
     }
 
     /// Reads the checkpoint, which must belong to `config`.
@@ -234,11 +318,17 @@ impl RunFolder {
     ///
     /// [`Error::Write`].
     pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
-        atomic::replace(path, bytes).map_err(|source| Error::Write {
+        files::replace(path, bytes).map_err(|source| Error::Write {
             path: path.to_path_buf(),
             source,
         })
     }
+}
+
+/// The names in a folder; those that are not UTF-8, with other letters in place of what is not.
+fn names(folder: &Path) -> io::Result<Vec<String>> {
+    let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
+    fs::read_dir(folder)?.map(name).collect()
 }
 
 #[cfg(test)]
@@ -258,10 +348,51 @@ mod tests {
     fn a_run_is_not_overwritten_by_another() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         RunFolder::create(folder.path(), &config()).expect("made");
-        let message = RunFolder::create(folder.path(), &config())
-            .expect_err("occupied")
-            .to_string();
-        assert!(message.contains("--resume"), "{message}");
+        // Killed before its first checkpoint, it is begun again.
+        fs::write(folder.path().join(".equibatch-x.part"), b"").expect("written");
+        RunFolder::create(folder.path(), &config()).expect("nothing to go on from");
+        for file in [CHECKPOINT, "model.onnx"] {
+            let path = folder.path().join(file);
+            fs::write(&path, b"").expect("written");
+            let message = RunFolder::create(folder.path(), &config())
+                .expect_err("occupied")
+                .to_string();
+            assert!(message.contains("--resume"), "{message}");
+            fs::remove_file(path).expect("removed");
+        }
+    }
+
+    #[test]
+    fn a_folder_of_others_is_refused_by_name_and_stays_as_it_is() {
+        for file in ["model.onnx", "config.json", "stream.json", "steps.jsonl"] {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            fs::write(folder.path().join(file), b"{}").expect("written");
+            let message = RunFolder::create(folder.path(), &config())
+                .expect_err("refused")
+                .to_string();
+            assert!(message.contains(file) && message.contains("--out"), "{message}");
+            assert_eq!(names(folder.path()).expect("names"), [file]);
+        }
+    }
+
+    #[test]
+    fn a_discarded_run_leaves_what_others_made() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("a/b");
+        let begin = || RunFolder::create(&path, &config()).expect("made");
+        begin().discard();
+        assert_eq!(names(folder.path()).expect("names"), Vec::<String>::new());
+        let run = begin();
+        run.append_metrics(&1).expect("written");
+        fs::write(path.join("notes.txt"), b"mine").expect("written");
+        run.discard();
+        assert_eq!(names(&path).expect("names"), ["notes.txt"]);
+        fs::remove_file(path.join("notes.txt")).expect("removed");
+        begin().discard();
+        assert_eq!(
+            names(&path).expect("a folder that was there"),
+            Vec::<String>::new()
+        );
     }
 
     #[test]

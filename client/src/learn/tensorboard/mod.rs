@@ -17,6 +17,14 @@ use super::{
     metrics::{Figures, Metric},
 };
 
+const PREFIX: &str = "events.out.tfevents.";
+const SUFFIX: &str = ".equibatch";
+
+/// Whether `name` is that of an event file of ours.
+pub(super) fn is_event_file(name: &str) -> bool {
+    name.starts_with(PREFIX) && name.ends_with(SUFFIX)
+}
+
 /// Writes curves as they grow. A file that cannot be written is told once, and ends the writing, not the training.
 #[derive(Debug)]
 pub struct TensorBoard {
@@ -33,11 +41,7 @@ impl TensorBoard {
     pub fn create(folder: &Path, first_step: u64) -> io::Result<Self> {
         let now = wall_time();
         // TensorBoard takes every file with `tfevents` in its name, in the order of their names.
-        let name = format!(
-            "events.out.tfevents.{:010.0}.{}.equibatch",
-            now.floor(),
-            process::id()
-        );
+        let name = format!("{PREFIX}{:010.0}.{}{SUFFIX}", now.floor(), process::id());
         let path = folder.join(name);
         let file = File::options().append(true).create(true).open(&path)?;
         let writer = Some(EventWriter::new(file, now, first_step)?);

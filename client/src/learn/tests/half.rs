@@ -95,7 +95,7 @@ fn a_step_that_overflows_changes_nothing_but_the_scale() {
     }
 }
 
-fn bits(checkpoint: &Checkpoint) -> Vec<(&String, Vec<u32>)> {
+pub(super) fn bits(checkpoint: &Checkpoint) -> Vec<(&String, Vec<u32>)> {
     let tensors = checkpoint.tensors.iter();
     let bits = |data: &[f32]| data.iter().map(|number| number.to_bits()).collect();
     tensors.map(|(name, tensor)| (name, bits(&tensor.data))).collect()

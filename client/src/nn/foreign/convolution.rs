@@ -37,6 +37,11 @@ impl Windows {
             return Err(refused(node, "its windows are dilated"));
         }
         let stride = pair("strides", [1, 1])?;
+        if kernel.contains(&0) || stride.contains(&0) {
+            let reason =
+                format!("its kernel is {kernel:?} and its stride {stride:?}: they must be at least 1");
+            return Err(refused(node, reason));
+        }
         let (before, after) = match node.attributes.text("auto_pad").as_deref() {
             None | Some("NOTSET") => {
                 let pads = node.attributes.ints("pads").unwrap_or_else(|| vec![0; 4]);
@@ -46,8 +51,9 @@ impl Windows {
             Some("VALID") => ([0, 0], [0, 0]),
             Some(mode @ ("SAME_UPPER" | "SAME_LOWER")) => {
                 let total = [0, 1].map(|axis| {
-                    let positions = [height, width][axis].div_ceil(stride[axis]);
-                    ((positions - 1) * stride[axis] + kernel[axis]).saturating_sub([height, width][axis])
+                    let extent = [height, width][axis];
+                    // The last window starts inside, for extents are at least 1.
+                    ((extent - 1) / stride[axis] * stride[axis] + kernel[axis]).saturating_sub(extent)
                 });
                 let less = total.map(|total| total / 2);
                 let more = [total[0] - less[0], total[1] - less[1]];
@@ -59,6 +65,10 @@ impl Windows {
             }
             Some(other) => return Err(refused(node, format!("its auto_pad is `{other}`"))),
         };
+        if (0..2).any(|axis| before[axis].max(after[axis]) >= kernel[axis]) {
+            let reason = format!("its pads {before:?} and {after:?} reach beyond its kernel {kernel:?}");
+            return Err(refused(node, reason));
+        }
         if node.attributes.int("ceil_mode").unwrap_or(0) != 0 {
             let exact = [0, 1].into_iter().all(|axis| {
                 let reach = [height, width][axis] + before[axis] + after[axis];
@@ -85,12 +95,13 @@ impl Windows {
 }
 
 fn sizes<const COUNT: usize>(node: &ModelNode, name: &str, numbers: &[i64]) -> Result<[usize; COUNT], Error> {
-    let sizes: Option<Vec<usize>> = numbers
-        .iter()
-        .map(|&number| usize::try_from(number).ok())
-        .collect();
+    let size = |&number: &i64| u16::try_from(number).ok().map(usize::from);
+    let sizes: Option<Vec<usize>> = numbers.iter().map(size).collect();
     sizes.and_then(|sizes| sizes.try_into().ok()).ok_or_else(|| {
-        let reason = format!("its {name} are {numbers:?}: only {COUNT} numbers from zero on are understood");
+        let reason = format!(
+            "its {name} are {numbers:?}: only {COUNT} numbers from 0 to {} are understood",
+            u16::MAX
+        );
         refused(node, reason)
     })
 }
@@ -221,6 +232,7 @@ pub(super) fn average_pool(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<
     let ([rows, columns], channels) = (windows.kernel, shape[1]);
     let size = (rows * columns) as f32;
     let (x, conv) = padded(walk, node, x, &windows)?;
+    walk.reserve(node, Shape::from([channels, rows, columns]).elements())?;
     let pooled = walk.wire(node, |g| {
         let weights = Constant::F32(vec![1.0 / size; channels * rows * columns]);
         let weights = g.constant([channels, 1, rows, columns], weights)?;
@@ -232,6 +244,7 @@ pub(super) fn average_pool(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<
         return Ok(pooled);
     }
     let inside = [0, 1].map(|axis| inside(&windows, shape[2 + axis], axis));
+    walk.reserve(node, inside[0].len() * inside[1].len())?;
     let factors = inside[0].iter().flat_map(|rows| {
         inside[1]
             .iter()

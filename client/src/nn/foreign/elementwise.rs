@@ -1,6 +1,7 @@
 use super::Error;
 use super::walk::{Walk, only, refused};
 use crate::graph::import::ModelNode;
+use crate::graph::op::Clip;
 use crate::graph::{self, Graph, Op, Shape, Value};
 use crate::nn::Kind;
 
@@ -14,7 +15,7 @@ pub(super) fn unary(walk: &mut Walk<'_, '_>, node: &ModelNode, op: Op) -> Result
 /// An operator with two operands that broadcast.
 pub(super) fn binary(walk: &mut Walk<'_, '_>, node: &ModelNode, op: Op) -> Result<Value, Error> {
     only(node, &[])?;
-    let operands = walk.pair(node)?;
+    let operands = walk.pair(node, [0, 1])?;
     walk.single(node, op, &operands)
 }
 
@@ -44,27 +45,31 @@ pub(super) fn power(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, 
     })
 }
 
-/// `min(max(x, low), high)`. Its derivative is zero outside and one inside, the ends included.
+/// `min(max(x, low), high)`.
 pub(super) fn clip(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     only(node, &[])?;
     let x = walk.value(node, 0)?;
     let (low, high) = (walk.number(node, 1)?, walk.number(node, 2)?);
-    walk.wire(node, |g| between(g, x, low, high))
+    let (low, high) = (low.unwrap_or(f32::NEG_INFINITY), high.unwrap_or(f32::INFINITY));
+    if low <= high {
+        return walk.single(node, Op::Clip(Clip { low, high }), &[x]);
+    }
+    Err(refused(node, format!("its bounds are {low} and {high}")))
 }
 
-fn between(g: &mut Graph, x: Value, low: Option<f32>, high: Option<f32>) -> Result<Value, graph::Error> {
-    let mut y = x;
-    if let Some(low) = low {
-        let low = g.scalar(low);
-        let below = g.greater(low, y)?;
-        y = g.select(below, low, y)?;
-    }
-    if let Some(high) = high {
-        let high = g.scalar(high);
-        let above = g.greater(y, high)?;
-        y = g.select(above, high, y)?;
-    }
-    Ok(y)
+/// `a > b`, which nothing is learnt through.
+pub(super) fn greater(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    only(node, &[])?;
+    let operands = [walk.value(node, 0)?, walk.value(node, 1)?];
+    walk.single(node, Op::Greater, &operands)
+}
+
+/// `condition ? a : b`.
+pub(super) fn select(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    only(node, &[])?;
+    let condition = walk.value(node, 0)?;
+    let [a, b] = walk.pair(node, [1, 2])?;
+    walk.single(node, Op::Where, &[condition, a, b])
 }
 
 /// `x > 0 ? x : alpha·x`.
@@ -116,7 +121,7 @@ fn ramp(g: &mut Graph, x: Value, alpha: f32, beta: f32) -> Result<Value, graph::
     let (alpha, beta) = (g.scalar(alpha), g.scalar(beta));
     let scaled = g.mul(x, alpha)?;
     let line = g.add(scaled, beta)?;
-    between(g, line, Some(0.0), Some(1.0))
+    g.clip(line, Clip { low: 0.0, high: 1.0 })
 }
 
 /// `x/2 · (1 + erf(x/√2))`, or with a hyperbolic tangent in the place of the error function.

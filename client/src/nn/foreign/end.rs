@@ -38,10 +38,14 @@ impl End {
                 return Err(Error::Network { reason });
             }
         };
-        while let Some(node) = producer(model, logits)
-            && matches!(&*node.operator, "Softmax" | "LogSoftmax" | "Identity")
-        {
-            logits = &node.inputs[0];
+        // A file may be crafted so that nodes read one another in a circle.
+        for _ in &model.nodes {
+            let node = producer(model, logits)
+                .filter(|node| matches!(&*node.operator, "Softmax" | "LogSoftmax" | "Identity"));
+            match node.and_then(|node| node.inputs.first()) {
+                Some(before) => logits = before,
+                None => break,
+            }
         }
         Ok(Self {
             logits: logits.clone(),

@@ -3,7 +3,7 @@
 
 use super::Error;
 use super::layout::{Ranges, permutation, reshaped, sliced, unsqueezed};
-use super::walk::{Item, axis_of, refused};
+use super::walk::{Item, Room, Walk, axis_of, refused};
 use crate::graph::Shape;
 use crate::graph::import::{Elements, HostTensor, ModelNode};
 
@@ -14,23 +14,27 @@ const INT64: i64 = 7;
 
 /// The first result of a node, where it does not depend on the images and the node is one of those that compute such numbers.
 pub(super) fn fold(
-    node: &ModelNode,
+    room: &Room<'_>,
     operands: &[Option<&Item>],
-    shape_of: impl Fn(&Item) -> Shape,
+    walk: &Walk<'_, '_>,
 ) -> Result<Option<HostTensor>, Error> {
+    let node = room.node;
     match &*node.operator {
         "Constant" => return constant(node).map(Some),
         "Shape" | "Size" => {
             let Some(Some(item)) = operands.first() else {
                 return Ok(None);
             };
-            return measure(node, &shape_of(item)).map(Some);
+            return measure(node, &walk.shape_of(item)).map(Some);
         }
         "CastLike" => {
-            let [Some(Item::Known(x)), Some(like)] = operands else {
+            let [Some(x), Some(like)] = operands else {
                 return Ok(None);
             };
-            let is_whole = matches!(like, Item::Known(like) if like.integers().is_some());
+            let Some(x) = walk.known(x) else {
+                return Ok(None);
+            };
+            let is_whole = walk.known(like).is_some_and(|like| like.integers().is_some());
             let to = if is_whole { INT64 } else { FLOAT };
             return cast(node, Some(to), x).map(Some);
         }
@@ -38,19 +42,17 @@ pub(super) fn fold(
     }
     let known: Option<Vec<&HostTensor>> = operands
         .iter()
-        .filter(|operand| operand.is_some())
-        .map(|operand| match operand {
-            Some(Item::Known(tensor)) => Some(tensor),
-            _ => None,
-        })
+        .flatten()
+        .map(|operand| walk.known(operand))
         .collect();
     match known.as_deref() {
         None | Some([]) => Ok(None),
-        Some(operands) => compute(node, operands),
+        Some(operands) => compute(room, operands),
     }
 }
 
-fn compute(node: &ModelNode, operands: &[&HostTensor]) -> Result<Option<HostTensor>, Error> {
+fn compute(room: &Room<'_>, operands: &[&HostTensor]) -> Result<Option<HostTensor>, Error> {
+    let node = room.node;
     let x = operands[0];
     let rank = x.shape.len();
     let list = |operand: usize| {
@@ -59,7 +61,6 @@ fn compute(node: &ModelNode, operands: &[&HostTensor]) -> Result<Option<HostTens
     };
     let axes = || list(1).or_else(|| node.attributes.ints("axes"));
     Ok(Some(match &*node.operator {
-        "Identity" => x.clone(),
         "Cast" => cast(node, node.attributes.int("to"), x)?,
         "Expand" => {
             let target = list(1).and_then(|target| {
@@ -67,16 +68,14 @@ fn compute(node: &ModelNode, operands: &[&HostTensor]) -> Result<Option<HostTens
                 x.shape
                     .broadcast(&extents.collect::<Option<Vec<usize>>>()?.into())
             });
-            expanded(
-                x,
-                &target.ok_or_else(|| refused(node, "its target does not fit"))?,
-            )
+            let target = target.ok_or_else(|| refused(node, "its target does not fit"))?;
+            expanded(room, x, &target)?
         }
-        "ConstantOfShape" => of_shape(node, x)?,
-        "Add" => arithmetic(node, operands, |a, b| a + b, i64::checked_add)?,
-        "Sub" => arithmetic(node, operands, |a, b| a - b, i64::checked_sub)?,
-        "Mul" => arithmetic(node, operands, |a, b| a * b, i64::checked_mul)?,
-        "Div" => arithmetic(node, operands, |a, b| a / b, i64::checked_div)?,
+        "ConstantOfShape" => of_shape(room, x)?,
+        "Add" => arithmetic(room, operands, |a, b| a + b, i64::checked_add)?,
+        "Sub" => arithmetic(room, operands, |a, b| a - b, i64::checked_sub)?,
+        "Mul" => arithmetic(room, operands, |a, b| a * b, i64::checked_mul)?,
+        "Div" => arithmetic(room, operands, |a, b| a / b, i64::checked_div)?,
         "Floor" => match &x.elements {
             Elements::F32(data) => with(
                 x.shape.clone(),
@@ -106,10 +105,14 @@ fn compute(node: &ModelNode, operands: &[&HostTensor]) -> Result<Option<HostTens
                 .enumerate()
                 .filter(stays)
                 .map(|(_, &extent)| extent);
-            with(kept.collect(), x.elements.clone())
+            let kept: Shape = kept.collect();
+            if kept.elements() != x.elements.len() {
+                return Err(refused(node, "it takes away an axis of several elements"));
+            }
+            with(kept, x.elements.clone())
         }
-        "Concat" => concat(node, operands)?,
-        "Gather" => gather(node, operands)?,
+        "Concat" => concat(room, operands)?,
+        "Gather" => gather(room, operands)?,
         "Slice" => {
             let (Some(starts), Some(ends)) = (list(1), list(2)) else {
                 return Ok(None);
@@ -132,23 +135,23 @@ fn compute(node: &ModelNode, operands: &[&HostTensor]) -> Result<Option<HostTens
                         .count()
                 })
                 .collect();
-            picked(x, shape, |index| {
+            picked(room, x, shape, |index| {
                 let source = index.iter().enumerate();
                 source
                     .map(|(axis, at)| slice.starts[axis] + at * slice.steps[axis])
                     .collect()
-            })
+            })?
         }
         "Transpose" => {
             let permutation = permutation(node, rank)?;
             let shape = permutation.iter().map(|&axis| x.shape[axis]).collect();
-            picked(x, shape, |index| {
+            picked(room, x, shape, |index| {
                 let mut source = vec![0; rank];
                 for (at, &axis) in index.iter().zip(&permutation) {
                     source[axis] = *at;
                 }
                 source
-            })
+            })?
         }
         _ => return Ok(None),
     }))
@@ -224,12 +227,14 @@ fn cast(node: &ModelNode, to: Option<i64>, x: &HostTensor) -> Result<HostTensor,
     Ok(with(x.shape.clone(), elements))
 }
 
-fn of_shape(node: &ModelNode, x: &HostTensor) -> Result<HostTensor, Error> {
+fn of_shape(room: &Room<'_>, x: &HostTensor) -> Result<HostTensor, Error> {
+    let node = room.node;
     let extents = x.integers().unwrap_or_default().iter();
     let shape: Shape = extents
         .map(|&extent| usize::try_from(extent).unwrap_or(0))
         .collect();
     let count = shape.elements();
+    room.check(count)?;
     let elements = match node.attributes.tensor("value").map(|value| value.elements) {
         None => Elements::F32(vec![0.0; count]),
         Some(Elements::F32(value)) if value.len() == 1 => Elements::F32(vec![value[0]; count]),
@@ -240,17 +245,18 @@ fn of_shape(node: &ModelNode, x: &HostTensor) -> Result<HostTensor, Error> {
 }
 
 fn arithmetic(
-    node: &ModelNode,
+    room: &Room<'_>,
     operands: &[&HostTensor],
     float: impl Fn(f32, f32) -> f32,
     whole: impl Fn(i64, i64) -> Option<i64>,
 ) -> Result<HostTensor, Error> {
+    let node = room.node;
     let [left, right] = operands else {
         return Err(refused(node, "it has not two operands"));
     };
     let shape = left.shape.broadcast(&right.shape);
     let shape = shape.ok_or_else(|| refused(node, "its operands do not broadcast"))?;
-    let [left, right] = [left, right].map(|x| expanded(x, &shape));
+    let [left, right] = [expanded(room, left, &shape)?, expanded(room, right, &shape)?];
     let elements = match (left.elements, right.elements) {
         (Elements::F32(left), Elements::F32(right)) => {
             Elements::F32(left.into_iter().zip(right).map(|(a, b)| float(a, b)).collect())
@@ -264,16 +270,18 @@ fn arithmetic(
     Ok(with(shape, elements))
 }
 
-fn concat(node: &ModelNode, operands: &[&HostTensor]) -> Result<HostTensor, Error> {
+fn concat(room: &Room<'_>, operands: &[&HostTensor]) -> Result<HostTensor, Error> {
+    let node = room.node;
     let mut shape = operands[0].shape.to_vec();
     let axis = axis_of(node, node.attributes.int("axis").unwrap_or(0), shape.len())?;
-    if axis != 0 || operands.iter().any(|x| x.shape.len() != shape.len()) {
+    if axis != 0 || operands.iter().any(|x| x.shape.get(1..) != shape.get(1..)) {
         return Err(refused(
             node,
-            "it joins constants along another axis than the first",
+            "it joins constants along another axis than the first, or of different shapes",
         ));
     }
     shape[0] = operands.iter().map(|x| x.shape[0]).sum();
+    room.check(operands.iter().map(|x| x.elements.len()).sum())?;
     let integers = operands.iter().map(|x| x.integers());
     if let Some(parts) = integers.collect::<Option<Vec<_>>>() {
         return Ok(with(shape.into(), Elements::I64(parts.concat())));
@@ -286,7 +294,8 @@ fn concat(node: &ModelNode, operands: &[&HostTensor]) -> Result<HostTensor, Erro
 }
 
 /// Indices along an axis: the result has their shape in that axis' place.
-fn gather(node: &ModelNode, operands: &[&HostTensor]) -> Result<HostTensor, Error> {
+fn gather(room: &Room<'_>, operands: &[&HostTensor]) -> Result<HostTensor, Error> {
+    let node = room.node;
     let x = operands[0];
     let axis = axis_of(node, node.attributes.int("axis").unwrap_or(0), x.shape.len())?;
     let indices = operands.get(1).filter(|indices| indices.integers().is_some());
@@ -298,19 +307,19 @@ fn gather(node: &ModelNode, operands: &[&HostTensor]) -> Result<HostTensor, Erro
     let (before, after) = (&x.shape[..axis], &x.shape[axis + 1..]);
     let shape: Shape = [before, &*indices.shape, after].concat().into();
     let rank = indices.shape.len();
-    Ok(picked(x, shape, |index| {
+    picked(room, x, shape, |index| {
         let inner = &index[axis..axis + rank];
         let place = inner
             .iter()
             .zip(&*indices.shape)
             .fold(0, |flat, (at, extent)| flat * extent + at);
         [&index[..axis], &[places[place]], &index[axis + rank..]].concat()
-    }))
+    })
 }
 
 /// Repeated to a larger shape by the rule of broadcasting.
-fn expanded(x: &HostTensor, shape: &Shape) -> HostTensor {
-    picked(x, shape.clone(), |index| {
+fn expanded(room: &Room<'_>, x: &HostTensor, shape: &Shape) -> Result<HostTensor, Error> {
+    picked(room, x, shape.clone(), |index| {
         let own = &index[index.len() - x.shape.len()..];
         let places = own.iter().zip(&*x.shape);
         places
@@ -320,7 +329,13 @@ fn expanded(x: &HostTensor, shape: &Shape) -> HostTensor {
 }
 
 /// A tensor of another shape, each of whose elements is one of `x`: `source` says at which index.
-fn picked(x: &HostTensor, shape: Shape, source: impl Fn(&[usize]) -> Vec<usize>) -> HostTensor {
+fn picked(
+    room: &Room<'_>,
+    x: &HostTensor,
+    shape: Shape,
+    source: impl Fn(&[usize]) -> Vec<usize>,
+) -> Result<HostTensor, Error> {
+    room.check(shape.elements())?;
     let mut index = vec![0; shape.len()];
     let mut places = Vec::with_capacity(shape.elements());
     for _ in 0..shape.elements() {
@@ -343,5 +358,5 @@ fn picked(x: &HostTensor, shape: Shape, source: impl Fn(&[usize]) -> Vec<usize>)
         Elements::I64(data) => Elements::I64(places.iter().map(|&place| data[place]).collect()),
         Elements::Bool(data) => Elements::Bool(places.iter().map(|&place| data[place]).collect()),
     };
-    HostTensor { shape, elements }
+    Ok(HostTensor { shape, elements })
 }

@@ -44,7 +44,7 @@ pub(super) fn reshaped(shape: &Shape, target: &[i64]) -> Option<Shape> {
         });
     }
     if let Some(open) = target.iter().position(|&extent| extent == -1) {
-        let known: usize = extents.iter().product();
+        let known = Shape::from(&*extents).elements();
         extents[open] = shape.elements().checked_div(known)?;
     }
     let reshaped = Shape::from(extents);
@@ -129,10 +129,20 @@ pub(super) fn transpose(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Val
 
 /// Which axis of the operand each axis is; by default all in reverse.
 pub(super) fn permutation(node: &ModelNode, rank: usize) -> Result<Vec<usize>, Error> {
-    match node.attributes.ints("perm") {
-        None => Ok((0..rank).rev().collect()),
-        Some(axes) => axes.into_iter().map(|axis| axis_of(node, axis, rank)).collect(),
+    let Some(axes) = node.attributes.ints("perm") else {
+        return Ok((0..rank).rev().collect());
+    };
+    let axes: Vec<usize> = axes
+        .into_iter()
+        .map(|axis| axis_of(node, axis, rank))
+        .collect::<Result<_, _>>()?;
+    if (0..rank).all(|axis| axes.contains(&axis)) && axes.len() == rank {
+        return Ok(axes);
     }
+    Err(refused(
+        node,
+        format!("its perm {axes:?} is no order of {rank} axes"),
+    ))
 }
 
 pub(super) fn expand(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
@@ -264,20 +274,21 @@ pub(super) fn split(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Vec<Val
             .map(|&size| usize::try_from(size).unwrap_or(0))
             .collect(),
         None => {
-            let size = shape[axis].div_ceil(node.outputs.len());
+            let size = shape[axis].div_ceil(node.outputs.len().max(1));
             let starts = (0..node.outputs.len()).map(|part| part * size);
             starts
                 .map(|start| size.min(shape[axis].saturating_sub(start)))
                 .collect()
         }
     };
-    let mut start = 0;
+    let mut start: usize = 0;
     let mut parts = Vec::with_capacity(sizes.len());
     for size in sizes {
         let mut slice = whole(&shape);
-        (slice.starts[axis], slice.ends[axis]) = (start, start + size);
+        let end = start.saturating_add(size);
+        (slice.starts[axis], slice.ends[axis]) = (start, end);
         parts.push(walk.single(node, Op::Slice(slice), &[x])?);
-        start += size;
+        start = end;
     }
     Ok(parts)
 }

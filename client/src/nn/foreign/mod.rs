@@ -5,7 +5,8 @@
 //!
 //! Weights, biases and scales of layers (Conv, Gemm, MatMul, BatchNormalization, LayerNormalization, PRelu), and every other float tensor of
 //! the file that meets a value which depends on one of them, such as the addend behind a MatMul. What comes before the first layer, such as
-//! a mean that is subtracted from images, and constants of one element, stay as they are.
+//! a mean that is subtracted from images, and numbers without an axis, such as the 2 of `2·x`, stay as they are; a learnt number needs the
+//! shape `[1]`, and must not be what scales the operands of attention's products.
 //!
 //! # Which way it behaves
 //!
@@ -14,7 +15,7 @@
 //!
 //! # Layout
 //! - [`Foreign`]: the network; what of it can be replaced.
-//! - `walk`: from node to node, and what is known of every value on the way.
+//! - `walk`: from node to node, and what is known of every value on the way; `groups`: which nodes are the head.
 //! - `table`: the operators that are supported, and `convolution`, `elementwise`, `layout`, `linear`, `normalize`, `reduce` what they become.
 //! - `known`: shapes and other numbers that the file computes, computed while it is read.
 
@@ -22,6 +23,7 @@ mod convolution;
 mod elementwise;
 mod end;
 mod error;
+mod groups;
 mod known;
 mod layout;
 mod linear;
@@ -30,14 +32,14 @@ mod reduce;
 mod table;
 mod walk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use self::end::End;
 pub use self::error::Error;
 pub use self::table::SUPPORTED;
 use self::walk::Walk;
 use super::{Builder, initial};
-use crate::graph::import::{Elements, Model};
+use crate::graph::import::{HostTensor, Model};
 use crate::graph::{ElementType, Tensor, Value};
 
 /// A network from a file.
@@ -45,6 +47,7 @@ use crate::graph::{ElementType, Tensor, Value};
 pub struct Foreign {
     model: Model,
     end: End,
+    head: Option<BTreeSet<String>>,
 }
 
 impl Foreign {
@@ -69,7 +72,20 @@ impl Foreign {
             )));
         }
         let end = End::find(&model)?;
-        Ok(Self { model, end })
+        let head = None;
+        Ok(Self { model, end, head })
+    }
+
+    /// The same with the head made of those tensors of the file whose names are meant, in the place of the layers that are found by
+    /// themselves; `None` where no name is.
+    #[must_use]
+    pub fn with_head(self, is_meant: impl Fn(&str) -> bool) -> Option<Self> {
+        let names = self.model.initializers.keys().filter(|name| is_meant(name));
+        let head: BTreeSet<String> = names.cloned().collect();
+        (!head.is_empty()).then_some(Self {
+            head: Some(head),
+            ..self
+        })
     }
 
     /// Height and width of the images, in pixels; `None` where the file leaves them open.
@@ -100,7 +116,7 @@ impl Foreign {
     /// another shape and cannot be replaced; [`Error::Graph`] where the file's own shapes do not fit.
     pub fn build(&self, b: &mut Builder<'_>, images: Value, classes: usize) -> Result<Value, Error> {
         let batch = b.graph.shape(images)[0];
-        let mut walk = Walk::new(b, &self.model, &self.end, classes);
+        let mut walk = Walk::new(b, &self.model, (&self.end, self.head.as_ref()), classes);
         let logits = walk.run(images)?;
         let found = b.graph.shape(logits);
         if **found == [batch, classes] {
@@ -114,7 +130,7 @@ impl Foreign {
     }
 
     /// What the file holds for a model that [`Foreign::build`] has built: all parameters and running statistics. A last layer of another
-    /// size is drawn.
+    /// size is drawn as PyTorch's `nn.Linear` draws it.
     ///
     /// # Determinism
     /// A pure function of the file, the model and the seed.
@@ -130,20 +146,14 @@ impl Foreign {
             .map(|statistic| (&statistic.name, statistic.value));
         let start = |(name, value): (&String, Value)| {
             let shape = model.graph.shape(value).clone();
-            let kept = self
-                .model
-                .initializers
-                .get(name)
-                .filter(|kept| kept.shape == shape);
-            let tensor = match (kept.map(|kept| &kept.elements), self.end.linear()) {
-                (Some(Elements::F32(data)), _) => Tensor {
+            let kept = walk::origin(&self.model, name).filter(|kept| kept.shape == shape);
+            let tensor = match (kept.and_then(HostTensor::floats), self.end.linear()) {
+                (Some(data), _) => Tensor {
                     shape,
-                    data: data.clone(),
+                    data: data.to_vec(),
                 },
-                (_, Some(linear)) if linear.weight == *name => {
-                    initial::normal(name, &shape, linear.inputs, seed)
-                }
-                _ => Tensor::full(shape, 0.0),
+                (None, Some(linear)) => initial::uniform(name, &shape, linear.inputs, seed),
+                (None, None) => Tensor::full(shape, 0.0),
             };
             (name.clone(), tensor)
         };

@@ -10,13 +10,29 @@ use crate::nn::norm::NormSettings;
 pub(super) fn batch_norm(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     only(node, &["epsilon", "momentum", "spatial", "training_mode"])?;
     let x = walk.value(node, 0)?;
-    let names = walk.weight_names(node, [1, 2, 3, 4])?;
+    let scale = walk.parameter(node, 1, Kind::NormWeight)?;
+    let bias = walk.parameter(node, 2, Kind::NormBias)?;
+    let Some(&channels) = walk.shape(x).get(1) else {
+        return Err(refused(node, "its operand has no channels"));
+    };
+    let statistics = [
+        walk.statistic(node, 3, channels)?,
+        walk.statistic(node, 4, channels)?,
+    ];
+    if statistics[0] == statistics[1] {
+        return Err(refused(
+            node,
+            format!("`{}` is its mean and its variance", statistics[0]),
+        ));
+    }
     let settings = NormSettings {
         epsilon: node.attributes.float("epsilon").unwrap_or(1e-5),
         // ONNX's is the share that is kept.
         momentum: 1.0 - node.attributes.float("momentum").unwrap_or(0.9),
     };
-    Ok(walk.b.named_batch_norm(&scope(node), x, &names, settings)?)
+    Ok(walk
+        .b
+        .normalised(&scope(node), [x, scale, bias], &statistics, settings)?)
 }
 
 /// `(x − mean) / √(variance + ε) · scale (+ bias)` over the last axes.

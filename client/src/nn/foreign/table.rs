@@ -5,7 +5,7 @@ use crate::graph::{Op, Value};
 
 /// The operators of ONNX that a network from a file may be made of. Besides these, CastLike, Constant, ConstantOfShape, Floor, Shape and Size
 /// where they compute shapes and other numbers from nothing but constants and shapes.
-pub const SUPPORTED: [&str; 47] = [
+pub const SUPPORTED: [&str; 49] = [
     "Add",
     "AveragePool",
     "BatchNormalization",
@@ -24,6 +24,7 @@ pub const SUPPORTED: [&str; 47] = [
     "Gemm",
     "GlobalAveragePool",
     "GlobalMaxPool",
+    "Greater",
     "HardSigmoid",
     "HardSwish",
     "Identity",
@@ -53,6 +54,7 @@ pub const SUPPORTED: [&str; 47] = [
     "Tanh",
     "Transpose",
     "Unsqueeze",
+    "Where",
 ];
 
 /// Operators whose results are numbers that are known while the file is read.
@@ -102,7 +104,8 @@ pub(super) fn translate(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Vec
         "HardSigmoid" => elementwise::hard_sigmoid(walk, node).map(one),
         "HardSwish" => elementwise::hard_swish(walk, node).map(one),
         "Gelu" => elementwise::gelu(walk, node).map(one),
-        "Identity" => walk.value(node, 0).map(one),
+        "Greater" => elementwise::greater(walk, node).map(one),
+        "Where" => elementwise::select(walk, node).map(one),
         "Cast" => layout::cast(walk, node).map(one),
         "Dropout" => normalize::dropout(walk, node).map(one),
         "ReduceMean" | "ReduceSum" => reduce::reduce(walk, node).map(one),

@@ -1,6 +1,7 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::end::End;
+use super::groups::Groups;
 use super::{Error, known, table};
 use crate::graph::import::{Elements, HostTensor, Model, ModelNode};
 use crate::graph::{Constant, Op, Shape, TensorType, Value};
@@ -17,29 +18,49 @@ pub(super) enum Item {
     Weight(String),
 }
 
+/// Numbers that a file may have computed while it is read: far more than shapes and masks take, and no trouble for any memory.
+const MOST_NUMBERS: usize = 1 << 25;
+
 /// The way through a model, node by node.
 pub(super) struct Walk<'w, 'g> {
     pub(super) b: &'w mut Builder<'g>,
     model: &'w Model,
     end: &'w End,
+    /// Tensors that were named as the head's.
+    head: Option<&'w BTreeSet<String>>,
     classes: usize,
+    /// Of the node that is wired now.
+    group: LayerGroup,
     items: HashMap<String, Item>,
     /// Values that depend on something that is learnt.
     learnt: HashSet<Value>,
-    /// Weights that have been used, as what they were used first.
+    /// Tensors of the file that are learnt, as what they became.
     used: HashMap<String, Value>,
+    /// Tensors that are constants of the graph, as what they became.
+    constants: HashMap<String, Value>,
+    /// How many more numbers may be computed.
+    numbers_left: usize,
 }
 
 impl<'w, 'g> Walk<'w, 'g> {
-    pub(super) fn new(b: &'w mut Builder<'g>, model: &'w Model, end: &'w End, classes: usize) -> Self {
+    pub(super) fn new(
+        b: &'w mut Builder<'g>,
+        model: &'w Model,
+        (end, head): (&'w End, Option<&'w BTreeSet<String>>),
+        classes: usize,
+    ) -> Self {
         Self {
             b,
             model,
             end,
+            head,
             classes,
+            group: LayerGroup::Early,
             items: HashMap::new(),
             learnt: HashSet::new(),
             used: HashMap::new(),
+            constants: HashMap::new(),
+            numbers_left: MOST_NUMBERS,
         }
     }
 
@@ -50,17 +71,24 @@ impl<'w, 'g> Walk<'w, 'g> {
             .insert(model.inputs[0].name.clone(), Item::Value(images));
         for (name, tensor) in &model.initializers {
             let item = match &tensor.elements {
-                Elements::F32(data) if data.len() > 1 => Item::Weight(name.clone()),
+                Elements::F32(data)
+                    if !data.is_empty() && !tensor.shape.is_empty() && !model.is_constant(name) =>
+                {
+                    Item::Weight(name.clone())
+                }
                 _ => Item::Known(tensor.clone()),
             };
             self.items.insert(name.clone(), item);
         }
-        let groups = Groups::of(model);
+        let groups = Groups::of(model, &self.end.logits);
         for (position, node) in model.nodes.iter().enumerate() {
             if self.items.contains_key(&self.end.logits) {
                 break;
             }
-            self.b.group = groups.at(position);
+            self.group = match groups.at(position) {
+                LayerGroup::Head if self.head.is_some() => LayerGroup::Late,
+                group => group,
+            };
             self.step(node)
                 .map_err(|error| with_others(error, &model.nodes[position..]))?;
         }
@@ -73,11 +101,29 @@ impl<'w, 'g> Walk<'w, 'g> {
     }
 
     fn step(&mut self, node: &ModelNode) -> Result<(), Error> {
+        if node.operator == "Identity" {
+            // Another name of the same.
+            let same = self.item(node, 0)?.clone();
+            self.items
+                .extend(node.outputs.first().map(|name| (name.clone(), same)));
+            return Ok(());
+        }
         let operands: Vec<Option<&Item>> = node.inputs.iter().map(|name| self.items.get(name)).collect();
-        let results = match known::fold(node, &operands, |item| self.shape_of(item))? {
-            Some(known) => vec![Item::Known(known)],
+        let room = Room::of(node, self.numbers_left);
+        let results = match known::fold(&room, &operands, self)? {
+            Some(known) => {
+                self.reserve(node, known.elements.len())?;
+                vec![Item::Known(known)]
+            }
             None => {
                 let results = table::translate(self, node)?;
+                if let Some(empty) = results.iter().find(|value| self.shape(**value).contains(&0)) {
+                    let shape = self.shape(*empty);
+                    return Err(refused(
+                        node,
+                        format!("its result has shape {shape}, and no elements"),
+                    ));
+                }
                 if self.depends_on_learnt(node) {
                     self.learnt.extend(results.iter().copied());
                 }
@@ -101,6 +147,13 @@ impl<'w, 'g> Walk<'w, 'g> {
         })
     }
 
+    /// Makes sure that so many numbers more may be computed while the file is read.
+    pub(super) fn reserve(&mut self, node: &ModelNode, numbers: usize) -> Result<(), Error> {
+        Room::of(node, self.numbers_left).check(numbers)?;
+        self.numbers_left -= numbers;
+        Ok(())
+    }
+
     /// Whether an operand is there: optional ones may be left out.
     pub(super) fn has(&self, node: &ModelNode, operand: usize) -> bool {
         node.inputs.get(operand).is_some_and(|name| !name.is_empty())
@@ -121,75 +174,128 @@ impl<'w, 'g> Walk<'w, 'g> {
 
     /// An operand as a value. A weight is a constant here, unless it is learnt already.
     pub(super) fn value(&mut self, node: &ModelNode, operand: usize) -> Result<Value, Error> {
-        match self.item(node, operand)?.clone() {
-            Item::Value(value) => Ok(value),
-            Item::Known(tensor) => self.constant(node, &tensor),
-            Item::Weight(name) => {
-                if let Some(&value) = self.used.get(&name) {
-                    return Ok(value);
-                }
-                let value = self.constant(node, &self.model.initializers[&name])?;
-                self.used.insert(name, value);
-                Ok(value)
-            }
-        }
-    }
-
-    /// An operand that is learnt where it stands in the file.
-    pub(super) fn parameter(&mut self, node: &ModelNode, operand: usize, kind: Kind) -> Result<Value, Error> {
-        let Item::Weight(name) = self.item(node, operand)?.clone() else {
-            return self.value(node, operand);
+        let name = node.inputs.get(operand).cloned().unwrap_or_default();
+        let tensor = match self.item(node, operand)? {
+            Item::Value(value) => return Ok(*value),
+            Item::Known(tensor) => tensor.clone(),
+            Item::Weight(weight) => match self.used.get(weight) {
+                Some(&value) => return Ok(value),
+                None => self.model.initializers[weight].clone(),
+            },
         };
-        if let Some(&value) = self.used.get(&name) {
+        if let Some(&value) = self.constants.get(&name) {
             return Ok(value);
         }
-        let shape = self.shape_of_weight(&name);
-        let value = self.b.named_parameter(&name, kind, shape)?;
-        self.learnt.insert(value);
-        self.used.insert(name, value);
+        let value = self.constant(node, &tensor)?;
+        self.constants.insert(name, value);
         Ok(value)
     }
 
+    /// An operand that is learnt where it stands in the file.
+    ///
+    /// A tensor that several nodes read is learnt as one. Exporters, though, also merge tensors that happen to be equal, which in a fresh
+    /// network are all scales and all shifts: if all elements are the same number, each node has a copy of its own.
+    pub(super) fn parameter(&mut self, node: &ModelNode, operand: usize, kind: Kind) -> Result<Value, Error> {
+        let Item::Weight(weight) = self.item(node, operand)?.clone() else {
+            return self.value(node, operand);
+        };
+        let tensor = &self.model.initializers[&weight];
+        let is_uniform = tensor.floats().is_some_and(|floats| {
+            floats
+                .windows(2)
+                .all(|pair| pair[0].to_bits() == pair[1].to_bits())
+        });
+        if let (Some(&value), false) = (self.used.get(&weight), is_uniform) {
+            return Ok(value);
+        }
+        let shape = self.shape_of_weight(&weight);
+        let name = self.own_name(&weight);
+        let is_head = self.head.is_some_and(|head| head.contains(&weight));
+        self.b.group = if is_head { LayerGroup::Head } else { self.group };
+        let value = self.b.named_parameter(&name, kind, shape)?;
+        self.learnt.insert(value);
+        self.used.insert(weight, value);
+        Ok(value)
+    }
+
+    /// The name of a tensor, numbered if another copy of it has that name.
+    fn own_name(&self, weight: &str) -> String {
+        let numbered = (1..).map(|number| copy_of(weight, number));
+        let mut free = numbered.filter(|name| self.b.graph.named(name).is_none());
+        free.next().expect("there are more numbers than values")
+    }
+
     /// Two operands that meet: what stands in the file is learnt where the other one depends on something that is.
-    pub(super) fn pair(&mut self, node: &ModelNode) -> Result<[Value; 2], Error> {
+    pub(super) fn pair(&mut self, node: &ModelNode, operands: [usize; 2]) -> Result<[Value; 2], Error> {
         let is_learnt = |walk: &Self, operand| match walk.item(node, operand) {
             Ok(Item::Value(value)) => walk.learnt.contains(value),
             _ => false,
         };
-        let [left, right] = [is_learnt(self, 0), is_learnt(self, 1)];
+        let [left, right] = operands.map(|operand| is_learnt(self, operand));
+        let is_scale = self.is_attention_scale(node);
         let mut resolve = |operand, other| {
-            if other {
+            if other && !is_scale {
                 self.parameter(node, operand, Kind::Other)
             } else {
                 self.value(node, operand)
             }
         };
-        Ok([resolve(0, right)?, resolve(1, left)?])
+        Ok([resolve(operands[0], right)?, resolve(operands[1], left)?])
     }
 
-    /// A batch norm's own tensors, by name.
-    pub(super) fn weight_names<const COUNT: usize>(
+    /// Whether a node scales, by one number, what only products of two results read: 1/√d of attention, which exporters write with an axis.
+    fn is_attention_scale(&self, node: &ModelNode) -> bool {
+        let is_number = |name: &String| {
+            let tensor = self.model.initializers.get(name);
+            tensor.is_some_and(|tensor| tensor.elements.len() == 1)
+        };
+        if node.operator != "Mul" || !node.inputs.iter().any(is_number) {
+            return false;
+        }
+        let is_read = |reader: &&ModelNode| reader.inputs.iter().any(|input| node.outputs.contains(input));
+        let mut readers = self.model.nodes.iter().filter(is_read).peekable();
+        let is_product = |reader: &ModelNode| {
+            let mut inputs = reader.inputs.iter();
+            reader.operator == "MatMul" && !inputs.any(|input| self.model.initializers.contains_key(input))
+        };
+        readers.peek().is_some() && readers.all(is_product)
+    }
+
+    /// The name of a batch norm's running statistic, which is its own even if the file has one tensor for several.
+    pub(super) fn statistic(
         &self,
         node: &ModelNode,
-        operands: [usize; COUNT],
-    ) -> Result<[String; COUNT], Error> {
-        let mut names = operands.map(|_| String::new());
-        for (name, operand) in names.iter_mut().zip(operands) {
-            let Item::Weight(weight) = self.item(node, operand)? else {
-                return Err(refused(
-                    node,
-                    format!("operand {operand} does not stand in the file"),
-                ));
-            };
-            if self.used.contains_key(weight) {
-                return Err(refused(node, format!("`{weight}` is used twice")));
+        operand: usize,
+        channels: usize,
+    ) -> Result<String, Error> {
+        match self.item(node, operand)? {
+            Item::Weight(name) if *self.model.initializers[name].shape == [channels] => {
+                Ok(self.own_name(name))
             }
-            name.clone_from(weight);
+            _ => {
+                let name = &node.inputs[operand];
+                Err(refused(
+                    node,
+                    format!("`{name}` does not stand in the file with {channels} elements"),
+                ))
+            }
         }
-        Ok(names)
     }
 
-    fn shape_of(&self, item: &Item) -> Shape {
+    /// The numbers of an item, where they are known. A tensor of one element may be learnt and may be a number; where a file computes with
+    /// it, it is a number.
+    pub(super) fn known<'i>(&'i self, item: &'i Item) -> Option<&'i HostTensor> {
+        match item {
+            Item::Value(_) => None,
+            Item::Known(tensor) => Some(tensor),
+            Item::Weight(name) => {
+                let tensor = &self.model.initializers[name];
+                (tensor.elements.len() == 1).then_some(tensor)
+            }
+        }
+    }
+
+    pub(super) fn shape_of(&self, item: &Item) -> Shape {
         match item {
             Item::Value(value) => self.shape(*value).clone(),
             Item::Known(tensor) => tensor.shape.clone(),
@@ -234,20 +340,23 @@ impl<'w, 'g> Walk<'w, 'g> {
         if !self.has(node, operand) {
             return Ok(None);
         }
-        match self.item(node, operand)? {
-            Item::Known(tensor) => match &tensor.elements {
-                Elements::F32(data) if data.len() == 1 => return Ok(Some(data[0])),
-                #[expect(clippy::cast_precision_loss, reason = "such numbers are small")]
-                Elements::I64(data) if data.len() == 1 => return Ok(Some(data[0] as f32)),
-                _ => {}
-            },
-            Item::Value(_) | Item::Weight(_) => {}
+        match self
+            .known(self.item(node, operand)?)
+            .map(|tensor| &tensor.elements)
+        {
+            Some(Elements::F32(data)) if data.len() == 1 => return Ok(Some(data[0])),
+            #[expect(clippy::cast_precision_loss, reason = "such numbers are small")]
+            Some(Elements::I64(data)) if data.len() == 1 => return Ok(Some(data[0] as f32)),
+            _ => {}
         }
         let name = &node.inputs[operand];
         Err(refused(node, format!("`{name}` is not one number that is known")))
     }
 
     fn constant(&mut self, node: &ModelNode, tensor: &HostTensor) -> Result<Value, Error> {
+        if tensor.elements.is_empty() {
+            return Err(refused(node, "it reads a tensor without elements"));
+        }
         let data = match &tensor.elements {
             Elements::F32(data) if tensor.shape.is_empty() => return Ok(self.b.graph.scalar(data[0])),
             Elements::F32(data) => Constant::F32(data.clone()),
@@ -284,6 +393,47 @@ impl<'w, 'g> Walk<'w, 'g> {
     }
 }
 
+/// The name of a copy of a tensor; the first one has the tensor's.
+fn copy_of(weight: &str, number: usize) -> String {
+    if number == 1 {
+        return weight.to_owned();
+    }
+    format!("{weight}{COPY}{number}")
+}
+
+/// Stands between a tensor's name and a copy's number.
+const COPY: char = '#';
+
+/// The tensor that a parameter or statistic starts from: its own, or the one that it is a copy of.
+pub(super) fn origin<'m>(model: &'m Model, name: &str) -> Option<&'m HostTensor> {
+    let of_copy = || name.rsplit_once(COPY).map(|(weight, _)| weight);
+    let kept = model.initializers.get(name);
+    kept.or_else(|| of_copy().and_then(|weight| model.initializers.get(weight)))
+}
+
+/// A node and how many numbers it may compute.
+pub(super) struct Room<'n> {
+    pub(super) node: &'n ModelNode,
+    left: usize,
+}
+
+impl<'n> Room<'n> {
+    fn of(node: &'n ModelNode, left: usize) -> Self {
+        Self { node, left }
+    }
+
+    /// Refuses more.
+    pub(super) fn check(&self, numbers: usize) -> Result<(), Error> {
+        if numbers <= self.left {
+            return Ok(());
+        }
+        let reason = format!(
+            "it makes a tensor of {numbers} numbers; all that a file computes may be {MOST_NUMBERS} numbers"
+        );
+        Err(refused(self.node, reason))
+    }
+}
+
 /// A node's name as a scope: `/layer1/conv1/Conv` stands in `layer1/conv1`.
 pub(super) fn scope(node: &ModelNode) -> String {
     let name = node.name.trim_matches('/');
@@ -317,65 +467,6 @@ pub(super) fn axis_of(node: &ModelNode, axis: i64, rank: usize) -> Result<usize,
         .ok()
         .filter(|&axis| axis < rank)
         .ok_or_else(|| refused(node, format!("there is no axis {axis} among {rank}")))
-}
-
-/// Where the three groups of layers begin, by position of nodes.
-///
-/// The head is what comes behind the last convolution's pooling or flattening, or without convolutions the last linear layer; the late half
-/// of the body begins at the middle one of its convolutions (linear layers where there are none).
-struct Groups {
-    late: usize,
-    head: usize,
-}
-
-impl Groups {
-    fn of(model: &Model) -> Self {
-        let positions = |operators: &[&str]| -> Vec<usize> {
-            let nodes = model.nodes.iter().enumerate();
-            let layers = nodes.filter(|(_, node)| {
-                operators.contains(&&*node.operator)
-                    && node
-                        .inputs
-                        .iter()
-                        .any(|name| model.initializers.contains_key(name))
-            });
-            layers.map(|(position, _)| position).collect()
-        };
-        let convolutions = positions(&["Conv"]);
-        if let Some(&last) = convolutions.last() {
-            let ends = |node: &ModelNode| {
-                matches!(
-                    &*node.operator,
-                    "GlobalAveragePool"
-                        | "GlobalMaxPool"
-                        | "ReduceMean"
-                        | "Flatten"
-                        | "Reshape"
-                        | "Gemm"
-                        | "MatMul"
-                )
-            };
-            let behind = model.nodes[last..].iter().position(ends);
-            let head = behind.map_or(last, |behind| last + behind);
-            let late = convolutions[convolutions.len() / 2];
-            return Self { late, head };
-        }
-        let layers = positions(&["Gemm", "MatMul"]);
-        Self {
-            late: layers.get(layers.len() / 2).copied().unwrap_or(0),
-            head: layers.last().copied().unwrap_or(0),
-        }
-    }
-
-    fn at(&self, position: usize) -> LayerGroup {
-        if position >= self.head {
-            LayerGroup::Head
-        } else if position >= self.late {
-            LayerGroup::Late
-        } else {
-            LayerGroup::Early
-        }
-    }
 }
 
 /// An error that names all operators that are not supported, not only the first.

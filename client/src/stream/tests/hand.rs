@@ -8,7 +8,7 @@ use equibatch_proto::v1::{
 };
 use tokio::sync::oneshot;
 use tokio_stream::{Stream, StreamExt as _};
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::*;
 
@@ -28,6 +28,8 @@ pub(super) struct Hand {
     pub(super) stalls_at: Option<u64>,
     /// Batches of this step and behind it are refused as a server does that is about to stop.
     pub(super) stops_at: Option<u64>,
+    /// With which status they are refused.
+    pub(super) refusal: Code,
     /// What was asked for.
     pub(super) requests: Arc<Mutex<Vec<v1::StreamBatchesRequest>>>,
 }
@@ -42,6 +44,7 @@ impl Default for Hand {
             files: 7,
             stalls_at: None,
             stops_at: None,
+            refusal: Code::Unavailable,
             requests: Arc::default(),
         }
     }
@@ -160,7 +163,7 @@ impl BatchLoader for Hand {
             .clone()
             .take_while(move |&step| !reached(stops_at, step) && !reached(stalls_at, step));
         let batches = served.map(batch);
-        let stopped = reached(stops_at, end).then(|| Status::unavailable("stopping"));
+        let stopped = reached(stops_at, end).then(|| Status::new(self.refusal, "stopping"));
         let first = Ok(response(Message::Description(description)));
         let ending = stopped.map(Err);
         let told = tokio_stream::iter(std::iter::once(first).chain(batches).chain(ending));

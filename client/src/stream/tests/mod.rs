@@ -2,9 +2,10 @@
 //!
 //! - `hand`: the servers.
 //! - `received`: what one server sends; `refused`: what is not taken of it, and how that is said; `several`: servers that share a stream, stop
-//!   and come back.
+//!   and come back; `names`: servers that come and go under one name.
 
 mod hand;
+mod names;
 mod received;
 mod refused;
 mod several;

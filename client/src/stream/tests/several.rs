@@ -1,5 +1,9 @@
 //! Servers that share a stream, stop and come back.
 
+use std::task::Poll;
+
+use tonic::Code;
+
 use super::*;
 
 #[test]
@@ -72,6 +76,71 @@ fn the_only_server_may_be_restarted() {
     drop(first);
     let _second = Running::start_at(address, many(9));
     assert_eq!(steps(&mut stream), [5, 6, 7, 8]);
+}
+
+#[test]
+fn a_stream_is_opened_on_the_only_server_once_that_is_back() {
+    let first = Running::start(many(3));
+    let servers = open_all(std::slice::from_ref(&first), PATIENT).expect("connected");
+    let address = first.address;
+    drop(first);
+    let opening = std::thread::spawn(move || {
+        let mut stream = servers.stream(&request(8), 2).expect("a stream");
+        steps(&mut stream)
+    });
+    let _second = Running::start_at(address, many(3));
+    assert_eq!(opening.join().expect("no panic"), [0, 1, 2]);
+}
+
+#[test]
+fn a_refusal_that_waiting_does_not_mend_ends_a_stream_at_once() {
+    for refusal in [
+        Code::Unauthenticated,
+        Code::PermissionDenied,
+        Code::InvalidArgument,
+    ] {
+        let hand = Hand {
+            stops_at: Some(2),
+            refusal,
+            ..many(9)
+        };
+        let running = Running::start(hand);
+        let servers = open_all(std::slice::from_ref(&running), PATIENT).expect("connected");
+        let mut stream = servers.stream(&request(8), 2).expect("a stream");
+        let deadline = PATIENT.retry_for / 3;
+        let error = std::iter::repeat_with(|| stream.next_batch_within(deadline))
+            .find_map(|polled| match polled {
+                Poll::Ready(received) => received.err(),
+                Poll::Pending => panic!("{refusal:?}: still waiting for the server"),
+            })
+            .expect("an error, not an end");
+        assert!(
+            matches!(error, Error::Denied { .. } | Error::Refused { .. }),
+            "{refusal:?}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_server_that_is_full_is_asked_again() {
+    let hand = Hand {
+        stops_at: Some(2),
+        refusal: Code::ResourceExhausted,
+        ..many(9)
+    };
+    let first = Running::start(hand);
+    let servers = open_all(std::slice::from_ref(&first), PATIENT).expect("connected");
+    let mut stream = servers.stream(&request(8), 2).expect("a stream");
+    for step in 0..2 {
+        assert_eq!(
+            stream.next_batch().expect("no error").expect("a batch").step,
+            step
+        );
+    }
+    let address = first.address;
+    drop(first);
+    let _second = Running::start_at(address, many(9));
+    assert_eq!(steps(&mut stream), (2..9).collect::<Vec<_>>());
 }
 
 #[test]

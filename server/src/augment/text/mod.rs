@@ -272,9 +272,17 @@ fn unknown(name: &str) -> Error {
     let presets = PRESETS.iter().map(|preset| preset.name);
     let parts = PARTS.iter().map(|part| part.name);
     let options = ["p_affine=", "p_lighting=", "augment="];
+    let known: Vec<&'static str> = presets.chain(parts).chain(options).collect();
+    let similarity = |known: &&'static str| (strsim::jaro_winkler(name, known), *known);
+    let near = known
+        .iter()
+        .map(similarity)
+        .filter(|(similarity, _)| *similarity > 0.8);
+    let near = near.max_by(|(one, _), (other, _)| one.total_cmp(other));
     Error::UnknownPart {
         name: name.to_owned(),
-        known: listed(presets.chain(parts).chain(options)),
+        near: near.map(|(_, known)| known),
+        known: known.join(", "),
     }
 }
 

@@ -100,6 +100,28 @@ fn images_beside_the_class_folders_are_counted() {
 }
 
 #[test]
+fn images_of_formats_that_are_not_read_are_counted_by_format() {
+    let root = folder(&["a/1.png", "b/1.png", "a/notes.txt"]);
+    for path in ["a/2.HEIC", "b/deep/1.heif", "b/4.tiff", "c.avif"] {
+        write(root.path(), path, b"pixels");
+    }
+    let warnings = scanned(&root).warnings;
+    let unsupported = |format, count, first: &str| Warning::Unsupported {
+        format,
+        count,
+        first: first.to_owned(),
+    };
+    assert_eq!(
+        warnings,
+        [
+            unsupported("HEIC", 2, "a/2.HEIC"),
+            unsupported("TIFF", 1, "b/4.tiff")
+        ]
+    );
+    assert!(warnings[0].to_string().contains("2 HEIC files are not read"));
+}
+
+#[test]
 fn classes_that_differ_in_case_are_two_with_a_warning() {
     let root = folder(&["Birds/1.png", "birds/1.png"]);
     let dataset = scanned(&root);
@@ -167,7 +189,7 @@ fn a_file_found_broken_later_changes_neither_ids_nor_fingerprint() {
     assert!(!later.report(1, &std::io::Error::other("second reason")));
     assert!(later.contains(1) && !later.contains(0));
     assert_eq!(later.len(), 1);
-    let all = later.with_scanned(&dataset);
+    let all = later.page(&dataset, "", 10);
     let all: Vec<_> = all
         .iter()
         .map(|file| (file.path.as_str(), file.reason.as_str()))
@@ -176,6 +198,13 @@ fn a_file_found_broken_later_changes_neither_ids_nor_fingerprint() {
         all,
         [("a/2.png", "first reason"), ("b/0.png", "the file is empty")]
     );
+    let paths = |after, count| -> Vec<String> {
+        let page = later.page(&dataset, after, count).into_iter();
+        page.map(|file| file.path).collect()
+    };
+    assert_eq!(paths("", 1), ["a/2.png"]);
+    assert_eq!(paths("a/2.png", 1), ["b/0.png"]);
+    assert!(paths("b/0.png", 1).is_empty());
     assert_eq!(
         (dataset.samples, dataset.fingerprint),
         (before.samples, before.fingerprint)

@@ -62,9 +62,9 @@ fn quarantined(dataset: &Dataset) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// `class` with images 0.png .. `count`.png.
+/// `class` with images 1.png to `count`.png.
 fn class(root: &TempDir, class: &str, count: usize) {
-    for i in 0..count {
+    for i in 1..=count {
         add(root.path(), &format!("{class}/{i}.png"));
     }
 }

@@ -84,14 +84,17 @@ fn names_that_are_not_utf8_are_quarantined_readably() {
 }
 
 #[test]
-fn an_unreadable_folder_is_passed_over_with_a_warning() {
+fn an_unreadable_folder_is_an_error_and_for_a_survey_a_warning() {
     let root = folder(&["a/1.png", "b/1.png", "b/locked/2.png"]);
     let locked = root.path().join("b/locked");
     fs::set_permissions(&locked, fs::Permissions::from_mode(0o000)).unwrap();
     // A superuser reads it all the same.
     let is_superuser = fs::read_dir(&locked).is_ok();
-    let dataset = scanned(&root);
+    let scanned = scan("x", root.path(), &ScanOptions::default());
+    let dataset = survey("x", root.path(), &ScanOptions::default()).unwrap();
     fs::set_permissions(&locked, fs::Permissions::from_mode(0o755)).unwrap();
+    let is_refused = matches!(&scanned, Err(Error::UnreadableFolder { folder, .. }) if folder == "b/locked");
+    assert_eq!(is_refused, !is_superuser);
     assert_eq!(dataset.samples.len(), if is_superuser { 3 } else { 2 });
     let warned = dataset
         .warnings

@@ -2,53 +2,66 @@
 
 use std::ops::Range;
 
+use super::Error;
 use super::coefficients::number;
 
 /// Zeros behind each segment, so that a reader finds eight bytes wherever it begins.
 const PADDING: usize = 8;
 
 /// The entropy-coded data of a scan without its stuffing, cut at its restart markers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Segments {
     bytes: Vec<u8>,
     ranges: Vec<Range<usize>>,
 }
 
 impl Segments {
-    /// Reads `data` up to the first marker that is not a restart. `None` where that is missing, or the restarts are not in order.
+    /// Takes the first `count` segments of `data`, and returns what begins with the first marker that is not a restart.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Truncated`] where there is no such marker; [`Error::Broken`] where there are fewer segments, or restarts are not in order.
+    /// What lies behind the last segment is passed over, as in libjpeg.
     ///
     /// # Source
     ///
     /// ITU-T T.81, annexes B.1.1.5 (stuffing) and B.2.1 (restart intervals).
-    pub(super) fn of(data: &[u8]) -> Option<Self> {
-        let mut bytes = Vec::with_capacity(data.len() + PADDING);
-        let mut ranges = vec![];
+    pub(super) fn take<'a>(&mut self, data: &'a [u8], count: usize) -> Result<&'a [u8], Error> {
+        self.bytes.clear();
+        self.ranges.clear();
         let (mut from, mut start) = (0, 0);
         let mut search = memchr::memchr_iter(0xFF, data);
         loop {
-            let at = search.next()?;
-            match *data.get(at + 1)? {
+            let at = search.next().ok_or(Error::Truncated)?;
+            let is_wanted = self.ranges.len() < count;
+            if is_wanted {
+                self.bytes.extend_from_slice(&data[from..at]);
+            }
+            match *data.get(at + 1).ok_or(Error::Truncated)? {
                 // A byte of data, and the zero that says so.
                 0x00 => {
-                    bytes.extend_from_slice(&data[from..=at]);
+                    if is_wanted {
+                        self.bytes.push(0xFF);
+                    }
                     from = at + 2;
                 }
                 // Fill bytes may stand before a marker.
-                0xFF => {
-                    bytes.extend_from_slice(&data[from..at]);
-                    from = at + 1;
-                }
+                0xFF => from = at + 1,
                 marker => {
-                    bytes.extend_from_slice(&data[from..at]);
                     from = at + 2;
-                    ranges.push(start..bytes.len());
-                    bytes.extend_from_slice(&[0; PADDING]);
-                    start = bytes.len();
-                    let expected = 0xD0 + ((ranges.len() - 1) % 8) as u8;
-                    match marker {
-                        0xD0..=0xD7 if marker == expected => {}
-                        0xD0..=0xD7 => return None,
-                        _ => return Some(Self { bytes, ranges }),
+                    let is_restart = (0xD0..=0xD7).contains(&marker);
+                    if is_wanted {
+                        self.ranges.push(start..self.bytes.len());
+                        self.bytes.extend_from_slice(&[0; PADDING]);
+                        start = self.bytes.len();
+                        let is_last = self.ranges.len() == count;
+                        let is_next = marker == 0xD0 + ((self.ranges.len() - 1) % 8) as u8;
+                        if !is_last && !is_next {
+                            return Err(Error::Broken("its restart markers are missing or out of order"));
+                        }
+                    }
+                    if !is_restart {
+                        return Ok(&data[at..]);
                     }
                 }
             }

@@ -167,6 +167,100 @@ impl<'a> Others<'a> {
     }
 }
 
+/// Reads coefficients of blocks in progressive scans, where a block's end may stand for those of many.
+#[derive(Debug)]
+pub(super) struct BandDecoder<'a> {
+    code: &'a Code,
+    /// As of [`Others`]; the value of an end is the number of blocks to come that it stands for, too.
+    steps: Box<[u32; 1 << SEEN]>,
+}
+
+impl<'a> BandDecoder<'a> {
+    pub(super) fn new(code: &'a Code) -> Self {
+        let mut steps = Box::new([0; 1 << SEEN]);
+        for (look, entry) in steps.iter_mut().enumerate() {
+            if let Some((symbol, length)) = code.seen(look << (LOOK - SEEN)) {
+                let (zeros, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
+                let is_end = size == 0 && zeros < 15;
+                let (passed, size) = if is_end { (END, zeros) } else { (zeros + 1, size) };
+                let Some(rest) = SEEN.checked_sub(length + size) else {
+                    continue;
+                };
+                let bits = (look >> rest) as u32 & ((1 << size) - 1);
+                let value = if is_end {
+                    blocks(bits, size)
+                } else {
+                    number(bits, size).cast_unsigned()
+                };
+                *entry = (length + size) | (passed << 8) | (value << 16);
+            }
+        }
+        Self { code, steps }
+    }
+
+    /// Calls `put` with each coefficient but zeros of a block from `first` to `last`, and its place in the order of coding, and returns how
+    /// many blocks follow that have none. `None` where they are none.
+    ///
+    /// # Source
+    ///
+    /// ITU-T T.81, annex G.1.2.2.
+    #[inline(always)]
+    pub(super) fn read(
+        &self,
+        bits: &mut Bits<'_>,
+        (first, last): (usize, usize),
+        mut put: impl FnMut(usize, i32),
+    ) -> Option<u32> {
+        let (mut at, end) = (first as u32, last as u32 + 1);
+        while at < end {
+            bits.fill();
+            // As many as of a block that is coded at once.
+            for _ in 0..3 {
+                let entry = self.steps[bits.peek(SEEN)];
+                let (value, passed) = if entry == 0 {
+                    let (behind, value, passed) = self.long_step(*bits)?;
+                    *bits = behind;
+                    (value, passed)
+                } else {
+                    bits.skip(entry & 0xFF);
+                    (entry.cast_signed() >> 16, (entry >> 8) & 0xFF)
+                };
+                if passed == END {
+                    return Some(value.cast_unsigned());
+                }
+                at += passed;
+                if value != 0 {
+                    (at <= end).then(|| put(at as usize - 1, value))?;
+                }
+                if at >= end || entry == 0 {
+                    break;
+                }
+            }
+        }
+        Some(0)
+    }
+
+    /// The reader behind it, the value, and what is passed.
+    #[cold]
+    fn long_step<'b>(&self, mut bits: Bits<'b>) -> Option<(Bits<'b>, i32, u32)> {
+        let symbol = u32::from(self.code.symbol(&mut bits)?);
+        let (zeros, size) = (symbol >> 4, symbol & 15);
+        if size == 0 && zeros < 15 {
+            let count = blocks(bits.peek(zeros) as u32, zeros);
+            bits.skip(zeros);
+            return Some((bits, count.cast_signed(), END));
+        }
+        let number = bits.number(size);
+        Some((bits, number, zeros + 1))
+    }
+}
+
+/// The number of blocks behind this one that an end of `size` bits stands for.
+#[inline(always)]
+pub(super) fn blocks(bits: u32, size: u32) -> u32 {
+    (1 << size) + bits - 1
+}
+
 /// Passes over coefficients, often two at a time.
 #[derive(Debug)]
 pub(super) struct Skipper<'a> {

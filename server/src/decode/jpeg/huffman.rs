@@ -42,7 +42,8 @@ impl Code {
                 next += 1;
                 place += 1;
             }
-            if next > 1 << length {
+            // No code is all ones.
+            if count > 0 && next >= 1 << length {
                 return None;
             }
             code.end[length as usize] = next << (16 - length);
@@ -52,13 +53,16 @@ impl Code {
     }
 
     /// The next symbol. Takes 16 of the filled bits at most.
+    #[inline(always)]
     pub(super) fn symbol(&self, bits: &mut Bits<'_>) -> Option<u8> {
-        let entry = self.short[bits.peek(LOOK)];
-        if entry == 0 {
-            return self.long_symbol(bits);
+        let [symbol, length] = self.short[bits.peek(LOOK)].to_le_bytes();
+        if length == 0 {
+            let (behind, symbol) = self.long_symbol(*bits)?;
+            *bits = behind;
+            return Some(symbol);
         }
-        bits.skip(u32::from(entry >> 8));
-        Some(entry.to_le_bytes()[0])
+        bits.skip(length.into());
+        Some(symbol)
     }
 
     /// The symbol whose code the [`LOOK`] bits of `look` begin with, and the length of its code; `None` where it is longer or none.
@@ -67,11 +71,14 @@ impl Code {
         (length > 0).then_some((symbol, length.into()))
     }
 
-    fn long_symbol(&self, bits: &mut Bits<'_>) -> Option<u8> {
+    /// Takes the reader, and gives it back, so that it stays in registers where this is not called.
+    #[cold]
+    fn long_symbol<'b>(&self, mut bits: Bits<'b>) -> Option<(Bits<'b>, u8)> {
         let found = bits.peek(16) as u32;
         let length = (LOOK + 1..=16).find(|&length| found < self.end[length as usize])?;
         let place = (found >> (16 - length)) as i32 + self.offset[length as usize];
         bits.skip(length);
-        self.symbols.get(usize::try_from(place).ok()?).copied()
+        let symbol = self.symbols.get(usize::try_from(place).ok()?)?;
+        Some((bits, *symbol))
     }
 }

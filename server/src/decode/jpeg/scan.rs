@@ -1,8 +1,9 @@
-//! The entropy-coded data of a scan: units of blocks, row by row, in pieces between restart markers.
+//! The entropy-coded data of an image's only scan: units of blocks, row by row, in pieces between restart markers.
 
-use super::SIDE;
 use super::bits::{Bits, Segments};
-use super::header::{Component, Header};
+use super::header::{Frame, Header};
+use super::tables::Scan;
+use super::{Error, SIDE};
 
 /// How blocks lie in an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,22 +16,22 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// The grid of an image. `None` of one without components.
-    pub(super) fn of(header: &Header<'_>) -> Option<Self> {
-        let most = |of: fn(&Component) -> usize| header.components.iter().map(of).max();
+    /// The grid of an image.
+    pub(super) fn of(frame: &Frame) -> Self {
+        let components = || frame.components.iter();
         let unit = (
-            most(|component| component.across)?,
-            most(|component| component.down)?,
+            components().map(|one| one.across).max().unwrap_or(1),
+            components().map(|one| one.down).max().unwrap_or(1),
         );
-        Some(Self {
+        Self {
             unit,
-            columns: header.width.div_ceil(SIDE * unit.0),
-            rows: header.height.div_ceil(SIDE * unit.1),
-        })
+            columns: frame.width.div_ceil(SIDE * unit.0),
+            rows: frame.height.div_ceil(SIDE * unit.1),
+        }
     }
 }
 
-/// What is done with a scan.
+/// What is made of blocks.
 pub(super) trait Reader {
     /// Begins anew: no block is before the next one.
     fn restart(&mut self);
@@ -42,49 +43,95 @@ pub(super) trait Reader {
     fn end_of_row(&mut self, row: usize);
 }
 
-/// Reads the scan behind `header`. `None` where the data are broken or end early.
-pub(super) fn read(header: &Header<'_>, grid: Grid, reader: &mut impl Reader) -> Option<()> {
+/// Work that is compiled a second time, for machines with more instructions. Whatever it calls often is to be inlined, because what is not
+/// is compiled for any machine.
+pub(super) trait Multiversion {
+    type Made;
+
+    fn work(self) -> Self::Made;
+}
+
+/// Does `work`.
+pub(super) fn dispatch<W: Multiversion>(work: W) -> W::Made {
     #[cfg(target_arch = "x86_64")]
     if crate::machine::Avx2::detect().is_some() {
         #[allow(unsafe_code, reason = "the same code with more instructions to choose from")]
         // SAFETY: `detect` found AVX2, BMI1, BMI2 and LZCNT, which the function is compiled for.
-        return unsafe { read_with_avx2(header, grid, reader) };
+        return unsafe { dispatch_to_avx2(work) };
     }
-    read_anywhere(header, grid, reader)
+    work.work()
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
-fn read_with_avx2(header: &Header<'_>, grid: Grid, reader: &mut impl Reader) -> Option<()> {
-    read_anywhere(header, grid, reader)
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn dispatch_to_avx2<W: Multiversion>(work: W) -> W::Made {
+    work.work()
 }
 
-/// Whatever this calls often is to be inlined, because what is not is compiled for any machine.
-#[inline(always)]
-fn read_anywhere(header: &Header<'_>, grid: Grid, reader: &mut impl Reader) -> Option<()> {
-    let units = grid.columns * grid.rows;
-    let segments = Segments::of(header.data)?;
-    let interval = match header.restart_interval {
+/// The segments of a scan of `units` units, and what follows the scan.
+pub(super) fn segments<'a>(
+    scan: &Scan<'a>,
+    units: usize,
+    segments: &mut Segments,
+) -> Result<(usize, &'a [u8]), Error> {
+    let interval = match scan.restart_interval {
         0 => units,
         interval => interval,
     };
-    let pieces = segments.readers();
-    if pieces.len() != units.div_ceil(interval) {
-        return None;
+    let rest = segments.take(scan.data, units.div_ceil(interval))?;
+    Ok((interval, rest))
+}
+
+/// Reads the only scan of an image, to the end of the file.
+///
+/// # Errors
+///
+/// [`Error::Broken`] where the data are broken or end early, or another scan follows; [`Error::Truncated`] where the file does.
+pub(super) fn read(header: &Header<'_>, scan: &Scan<'_>, reader: &mut impl Reader) -> Result<(), Error> {
+    let grid = Grid::of(&header.frame);
+    let mut taken = Segments::default();
+    let (interval, mut rest) = segments(scan, grid.columns * grid.rows, &mut taken)?;
+    if header.tables.clone().next_scan(&mut rest)?.is_some() {
+        return Err(Error::Broken("a scan follows the last one"));
     }
-    let (mut column, mut row) = (0, 0);
-    for (piece, mut bits) in pieces.enumerate() {
-        reader.restart();
-        let first = piece * interval;
-        for _ in first..(first + interval).min(units) {
-            reader.unit(&mut bits, column)?;
-            column += 1;
-            if column == grid.columns {
-                reader.end_of_row(row);
-                (column, row) = (0, row + 1);
+    let read = dispatch(Read {
+        segments: &taken,
+        interval,
+        grid,
+        reader,
+    });
+    read.ok_or(Error::Broken("its coded data are damaged or end early"))
+}
+
+struct Read<'a, R> {
+    segments: &'a Segments,
+    /// Units of a segment.
+    interval: usize,
+    grid: Grid,
+    reader: &'a mut R,
+}
+
+impl<R: Reader> Multiversion for Read<'_, R> {
+    type Made = Option<()>;
+
+    #[inline(always)]
+    fn work(self) -> Option<()> {
+        let Self { grid, reader, .. } = self;
+        let units = grid.columns * grid.rows;
+        let (mut column, mut row) = (0, 0);
+        for (piece, mut bits) in self.segments.readers().enumerate() {
+            reader.restart();
+            let first = piece * self.interval;
+            for _ in first..(first + self.interval).min(units) {
+                reader.unit(&mut bits, column)?;
+                column += 1;
+                if column == grid.columns {
+                    reader.end_of_row(row);
+                    (column, row) = (0, row + 1);
+                }
             }
+            bits.is_within().then_some(())?;
         }
-        bits.is_within().then_some(())?;
+        Some(())
     }
-    Some(())
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use tonic::Code;
 
 use super::*;
-use crate::memory::ALIGNMENT;
+use crate::{checksum::crc32c, memory::ALIGNMENT};
 
 const SIZES: Sizes = Sizes {
     tensor: 1000,
@@ -15,10 +15,13 @@ const SIZES: Sizes = Sizes {
 };
 
 fn batch(step: u64, tensor: usize) -> Kind {
+    let tensor: Bytes = (0..tensor).map(|index| index as u8).collect();
     Kind::Batch(Batch {
         step,
         labels: vec![1, 2],
-        tensor: (0..tensor).map(|index| index as u8).collect(),
+        // Older servers send none.
+        tensor_crc32c: step.is_multiple_of(2).then(|| crc32c(&tensor)),
+        tensor,
         ..Batch::default()
     })
 }
@@ -91,6 +94,22 @@ proptest! {
             if let Kind::Batch(batch) = message && (1..=SIZES.tensor).contains(&batch.tensor.len()) {
                 prop_assert_eq!(batch.tensor.as_ptr().align_offset(ALIGNMENT), 0);
             }
+        }
+    }
+}
+
+#[test]
+fn a_bit_that_flips_on_the_way_is_noticed() {
+    let sent = framed(batch(4, 1000));
+    let tensor = sent.len() - 1000;
+    for at in [tensor, tensor + 1, tensor + 500, sent.len() - 1] {
+        for cut in [tensor + 1, tensor + 400] {
+            let mut bytes = sent.clone();
+            bytes[at] ^= 0x10;
+            let (all, end) = received(&bytes, &[cut], Some(status(Code::Ok)));
+            let error = end.expect_err("damaged");
+            assert!(all.is_empty());
+            assert!(error.message().contains("step 5 was damaged"), "{error}");
         }
     }
 }

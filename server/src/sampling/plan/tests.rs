@@ -185,6 +185,19 @@ fn specs() -> impl Strategy<Value = PlanSpec> {
 
 proptest! {
     #[test]
+    fn some_places_of_a_batch_have_the_slots_that_they_have_in_the_whole(
+        spec in specs(), number in 0_u64..1_000, world in 1_usize..9, rank in 0_usize..9, step: prop::sample::Index,
+    ) {
+        let Ok(plan) = Plan::new(spec) else { return Ok(()) };
+        let step = step.index(plan.steps_per_epoch() as usize) as u64;
+        let whole = plan.batch(number, step);
+        let mut places: Vec<u64> = (rank % world..whole.len()).step_by(world).map(|place| place as u64).collect();
+        places.reverse();
+        let slots: Vec<Slot> = places.iter().map(|&place| whole[place as usize]).collect();
+        prop_assert_eq!(plan.slots(number, step, &places), slots);
+    }
+
+    #[test]
     fn counts_are_exact_per_batch_and_per_epoch(spec in specs(), number in 0_u64..1_000_000) {
         let classes = spec.members.len();
         let Ok(plan) = Plan::new(spec.clone()) else { return Ok(()) };

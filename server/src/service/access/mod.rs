@@ -1,21 +1,30 @@
-//! Who may come in, and how much of the house is theirs.
+//! Authentication and per-client limits.
+//!
+//! # Layout
+//!
+//! - `table`: the file of tokens; `tls`: certificates and keys; `watched`: both, read again when they change.
+//! - `gate`: the check of every request; `places`: how many connections and streams there are, by client.
 
 mod gate;
 mod places;
+mod regulars;
 mod table;
 mod tls;
-mod tokens;
+mod watched;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
-use tokio_rustls::TlsAcceptor;
+use tokio::sync::watch;
 
-pub use self::{gate::Guest, tls::TlsFiles, tokens::Tokens};
+pub use self::{gate::Guest, tls::TlsFiles};
 pub(super) use self::{
     gate::{Caller, Gate},
     places::{Full, Place, Places},
-    table::Grant,
+    regulars::Regulars,
+    table::{Grant, Tokens},
+    tls::Tls,
 };
+use self::{table::TokenFile, watched::Watched};
 
 /// The files that say who may come in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,20 +35,13 @@ pub struct AccessFiles {
     pub tokens: Option<PathBuf>,
 }
 
-/// What those files say.
-#[derive(Clone, Default)]
+/// What those files say at the moment. Cheap to clone.
+#[derive(Clone, Debug, Default)]
 pub struct Access {
-    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) tls: Option<Tls>,
     pub(super) tokens: Option<Tokens>,
-}
-
-impl std::fmt::Debug for Access {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Access")
-            .field("tls", &self.tls.is_some())
-            .field("tokens", &self.tokens)
-            .finish()
-    }
+    /// Changes when the files are to be read again whatever the file system says of them.
+    asked: Arc<watch::Sender<()>>,
 }
 
 /// Why a file about access cannot be used. Nothing of a key or a token is ever in it.
@@ -61,8 +63,54 @@ impl Access {
     /// Where one of them cannot be read or has no meaning.
     pub fn load(files: &AccessFiles) -> Result<Self, AccessError> {
         Ok(Self {
-            tls: files.tls.as_ref().map(tls::acceptor).transpose()?,
-            tokens: files.tokens.clone().map(Tokens::load).transpose()?,
+            tls: files.tls.clone().map(Watched::load).transpose()?,
+            tokens: files
+                .tokens
+                .clone()
+                .map(|path| Watched::load(TokenFile(path)))
+                .transpose()?,
+            asked: Arc::default(),
         })
+    }
+
+    /// Has the files read again, under the names in `files`. Returns the options that need a restart: those that would begin or end the use of
+    /// TLS or of tokens.
+    pub fn reload(&self, files: &AccessFiles) -> Vec<&'static str> {
+        let mut rest = vec![];
+        match (&self.tls, &files.tls) {
+            (Some(tls), Some(files)) => tls.set(files.clone()),
+            (None, None) => {}
+            _ => rest.extend(["tls-cert", "tls-key", "tls-client-ca"]),
+        }
+        match (&self.tokens, &files.tokens) {
+            (Some(tokens), Some(path)) => tokens.set(TokenFile(path.clone())),
+            (None, None) => {}
+            _ => rest.push("tokens"),
+        }
+        self.asked.send_replace(());
+        rest
+    }
+
+    /// How many tokens are known; `None` where none is asked for.
+    #[must_use]
+    pub fn tokens(&self) -> Option<usize> {
+        self.tokens.as_ref().map(|tokens| tokens.with(table::Table::len))
+    }
+
+    /// Reads the files again when they change or [`Access::reload`] asks for it, for ever.
+    pub(super) async fn follow(self) {
+        let tokens = async {
+            match &self.tokens {
+                Some(tokens) => tokens.clone().follow(self.asked.subscribe()).await,
+                None => std::future::pending().await,
+            }
+        };
+        let tls = async {
+            match &self.tls {
+                Some(tls) => tls.clone().follow(self.asked.subscribe()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::join!(tokens, tls);
     }
 }

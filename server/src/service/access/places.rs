@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -39,6 +40,15 @@ pub(in crate::service) enum Full {
     Share(usize),
 }
 
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All(limit) => write!(f, "{limit} are open, which is the limit"),
+            Self::Share(limit) => write!(f, "this client has {limit} open, which is its limit"),
+        }
+    }
+}
+
 impl Places {
     /// So many in all.
     pub(in crate::service) fn new(limit: usize) -> Self {
@@ -53,13 +63,23 @@ impl Places {
 
     /// A place for `guest`, who may have `share` of them.
     pub(in crate::service) fn take(&self, guest: Guest, share: usize) -> Result<Place, Full> {
+        self.take_below(self.0.limit, guest, share)
+    }
+
+    /// As [`Places::take`], if fewer than `limit` are taken.
+    pub(in crate::service) fn take_below(
+        &self,
+        limit: usize,
+        guest: Guest,
+        share: usize,
+    ) -> Result<Place, Full> {
         let mut taken = self.lock();
         let own = taken.by_guest.get(&guest).copied().unwrap_or(0);
         if own >= share {
             return Err(Full::Share(share));
         }
-        if taken.all >= self.0.limit {
-            return Err(Full::All(self.0.limit));
+        if taken.all >= limit {
+            return Err(Full::All(limit));
         }
         taken.all += 1;
         taken.by_guest.insert(guest.clone(), own + 1);
@@ -68,6 +88,24 @@ impl Places {
             guest,
             places: self.clone(),
         })
+    }
+
+    /// How many are taken.
+    pub(in crate::service) fn taken(&self) -> usize {
+        self.lock().all
+    }
+
+    /// How many each guest has who has one, most first.
+    pub(in crate::service) fn by_guest(&self) -> Vec<(Guest, usize)> {
+        let taken = self.lock();
+        let mut all: Vec<_> = taken
+            .by_guest
+            .iter()
+            .map(|(guest, count)| (guest.clone(), *count))
+            .collect();
+        drop(taken);
+        all.sort_by_cached_key(|(guest, count)| (std::cmp::Reverse(*count), guest.to_string()));
+        all
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {

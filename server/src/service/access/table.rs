@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio_util::sync::CancellationToken;
 
+use super::watched::{Source, Watched};
 use crate::{pipeline::Limits, size};
 
 /// Characters of a token, at least: 64 bits in hexadecimal.
@@ -32,6 +33,12 @@ pub enum Error {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// It has no token, so that nobody could be let in: a file that is being written, most likely.
+    #[error("there is no token in {}: nobody could be let in", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
     },
     /// A line without meaning. The line itself is not shown: it may hold a token.
     #[error("{}, line {line}: {reason}", path.display())]
@@ -65,7 +72,7 @@ pub(in crate::service) struct Terms {
     batch_bytes: Option<u64>,
     image_size: Option<u32>,
     epochs: Option<u32>,
-    /// Of a stream, where the request does not say, and at most.
+    /// Of a stream, where the request does not say, and at most; without it 1.
     pub(in crate::service) weight: Option<u32>,
 }
 
@@ -81,7 +88,7 @@ impl Terms {
             batch_bytes: self.batch_bytes.unwrap_or(u64::MAX).min(limits.batch_bytes),
             image_size: self.image_size.unwrap_or(u32::MAX).min(limits.image_size),
             epochs: self.epochs.unwrap_or(u32::MAX).min(limits.epochs),
-            weight: self.weight.unwrap_or(u32::MAX).min(limits.weight),
+            weight: self.weight.unwrap_or(1).min(limits.weight),
             ..limits.clone()
         }
     }
@@ -112,9 +119,41 @@ impl Terms {
     }
 }
 
+/// The file that tokens are read from.
+#[derive(Clone)]
+pub(in crate::service) struct TokenFile(pub(super) PathBuf);
+
+/// The tokens that are good at the moment.
+pub(in crate::service) type Tokens = Watched<TokenFile>;
+
+impl Source for TokenFile {
+    type Value = Table;
+    type Error = Error;
+    const NAME: &'static str = "tokens";
+
+    fn paths(&self) -> Vec<&Path> {
+        vec![&self.0]
+    }
+
+    fn read(&self) -> Result<Table, Error> {
+        Table::read(&self.0)
+    }
+
+    fn replace(new: &mut Table, old: &Table) {
+        new.replace(old);
+    }
+}
+
+impl Tokens {
+    /// What `token` is good for now.
+    pub(super) fn find(&self, token: &[u8]) -> Option<Arc<Grant>> {
+        self.with(|table| table.find(token))
+    }
+}
+
 /// Hashes of tokens, and what they are good for.
 #[derive(Default)]
-pub(super) struct Table(Vec<(Hash, Arc<Grant>)>);
+pub(in crate::service) struct Table(Vec<(Hash, Arc<Grant>)>);
 
 impl Table {
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
@@ -122,11 +161,16 @@ impl Table {
             path: path.to_owned(),
             source,
         })?;
-        Self::parse(&text).map_err(|(line, reason)| Error::Line {
+        let table = Self::parse(&text).map_err(|(line, reason)| Error::Line {
             path: path.to_owned(),
             line,
             reason,
-        })
+        })?;
+        if table.0.is_empty() {
+            let path = path.to_owned();
+            return Err(Error::Empty { path });
+        }
+        Ok(table)
     }
 
     /// The table of a file, or the number of the first senseless line and what is wrong with it.
@@ -261,6 +305,8 @@ mod tests {
         let limits = grant.terms.within(&Limits::default());
         assert_eq!((limits.batch_bytes, limits.epochs, limits.weight), (1024, 3, 5));
         assert_eq!(limits.image_size, Limits::default().image_size);
+        let unweighted = Terms::default().within(&Limits::default());
+        assert_eq!(unweighted.weight, 1, "more is for the operator to grant");
     }
 
     #[test]

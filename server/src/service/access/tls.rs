@@ -18,6 +18,8 @@ use tokio_rustls::{
     },
 };
 
+use super::watched::{Source, Watched};
+
 /// PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
@@ -76,8 +78,26 @@ pub enum Error {
     },
 }
 
+/// The certificates that are good at the moment.
+pub(in crate::service) type Tls = Watched<TlsFiles>;
+
+impl Source for TlsFiles {
+    type Value = TlsAcceptor;
+    type Error = Error;
+    const NAME: &'static str = "certificates";
+
+    fn paths(&self) -> Vec<&Path> {
+        let own = [self.certificate.as_path(), &self.key];
+        own.into_iter().chain(self.client_ca.as_deref()).collect()
+    }
+
+    fn read(&self) -> Result<TlsAcceptor, Error> {
+        acceptor(self)
+    }
+}
+
 /// What makes connections secure.
-pub(super) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, Error> {
+fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, Error> {
     let chain = certificates(&files.certificate)?;
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|source| Error::File {
         what: "a private key",

@@ -185,7 +185,8 @@ fn balance(balance: v1::Balance, dataset: &Dataset) -> Result<Balance, Error> {
             if let Some(class) = named
                 .weights
                 .keys()
-                .find(|class| !dataset.classes.contains(class))
+                // Classes are sorted.
+                .find(|class| dataset.classes.binary_search(class).is_err())
             {
                 return Err(Error::UnknownClass {
                     class: class.clone(),

@@ -98,6 +98,7 @@ pub(in crate::service) fn batch(batch: Batch, description: &Description) -> v1::
         mixed_labels: mixed.iter().map(|mixed| mixed.label).collect(),
         mixed_weights: mixed.iter().map(|mixed| mixed.weight).collect(),
         in_memory: None,
+        tensor_crc32c: batch.checksum,
         tensor: batch.tensor,
     }
 }

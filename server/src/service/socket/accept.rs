@@ -21,11 +21,11 @@ const WAITING: usize = 16;
 /// How long nothing is accepted after the system had no room for another connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Connections as they come. Dropping it closes the sockets and removes their files.
+/// Connections as they come; it ends if one of the loops does. Dropping it closes the sockets and removes their files.
 #[derive(Debug)]
 pub struct Incoming {
     connections: mpsc::Receiver<Connection>,
-    _loops: JoinSet<()>,
+    loops: JoinSet<()>,
     _files: Vec<SocketFile>,
 }
 
@@ -47,7 +47,7 @@ impl Sockets {
         }
         Incoming {
             connections,
-            _loops: loops,
+            loops,
             _files: files,
         }
     }
@@ -105,6 +105,10 @@ impl Stream for Incoming {
     type Item = io::Result<Connection>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        // None of them ends by itself: one that did panicked, and its address would be deaf from here on.
+        if !self.loops.is_empty() && self.loops.poll_join_next(context).is_ready() {
+            return Poll::Ready(None);
+        }
         self.connections.poll_recv(context).map(|next| next.map(Ok))
     }
 }

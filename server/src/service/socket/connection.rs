@@ -33,6 +33,8 @@ pub enum Peer {
     Unix {
         /// Its number, where the system says.
         process: Option<i32>,
+        /// The number of its user, where the system says.
+        user: Option<u32>,
         /// By which it can get a file.
         handover: Handover,
     },
@@ -59,10 +61,14 @@ impl Connected for Connection {
     fn connect_info(&self) -> Peer {
         match self {
             Self::Tcp(stream) => stream.peer_addr().map_or(Peer::Unknown, Peer::Tcp),
-            Self::Unix(stream, handover) => Peer::Unix {
-                process: stream.peer_cred().ok().and_then(|peer| peer.pid()),
-                handover: handover.clone(),
-            },
+            Self::Unix(stream, handover) => {
+                let peer = stream.peer_cred().ok();
+                Peer::Unix {
+                    process: peer.and_then(|peer| peer.pid()),
+                    user: peer.map(|peer| peer.uid()),
+                    handover: handover.clone(),
+                }
+            }
         }
     }
 }

@@ -90,9 +90,9 @@ impl Sockets {
                 Address::Tcp { host, port } => {
                     TcpListener::bind((host.as_str(), *port)).await.map(Socket::Tcp)
                 }
-                Address::Unix { path, mode } => {
-                    unix::bind(path, *mode).map(|(listener, file)| Socket::Unix(listener, file))
-                }
+                Address::Unix { path, mode } => unix::bind(path.clone(), *mode)
+                    .await
+                    .map(|(listener, file)| Socket::Unix(listener, file)),
             };
             sockets.push(bound.map_err(|source| Error {
                 address: address.clone(),

@@ -44,7 +44,12 @@ impl Drop for SocketFile {
 /// # Errors
 ///
 /// Where another server listens there, where `path` is some other kind of file, and where the system refuses.
-pub(super) fn bind(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
+pub(super) async fn bind(path: PathBuf, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
+    // Waits for others that have the folder locked, for as long as they do.
+    tokio::task::spawn_blocking(move || bind_locked(&path, mode)).await?
+}
+
+fn bind_locked(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
     // Of two servers that find a dead one's file at the same time, one shall win and the other be refused.
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
@@ -102,7 +107,7 @@ mod tests {
         let path = folder.path().join("socket");
         drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket"));
         assert!(path.exists(), "a dead server leaves its file");
-        let (listener, file) = bind(&path, 0o600).expect("a dead server's place");
+        let (listener, file) = bind(path.clone(), 0o600).await.expect("a dead server's place");
         assert_eq!(fs::metadata(&path).expect("a file").mode() & 0o777, 0o600);
         UnixStream::connect(&path).expect("a listener");
         drop((listener, file));
@@ -113,13 +118,13 @@ mod tests {
     async fn a_live_server_and_a_file_of_another_kind_are_left_alone() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("socket");
-        let first = bind(&path, 0o600).expect("a free place");
-        let error = bind(&path, 0o600).expect_err("a taken place");
+        let first = bind(path.clone(), 0o600).await.expect("a free place");
+        let error = bind(path.clone(), 0o600).await.expect_err("a taken place");
         assert_eq!(error.kind(), ErrorKind::AddrInUse);
         UnixStream::connect(&path).expect("the first still listens");
         drop(first);
         fs::write(&path, "text").expect("a file");
-        let error = bind(&path, 0o600).expect_err("a file");
+        let error = bind(path.clone(), 0o600).await.expect_err("a file");
         assert_eq!(error.kind(), ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(&path).expect("the file"), "text");
     }
@@ -128,7 +133,7 @@ mod tests {
     async fn a_file_that_took_the_place_is_not_removed() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("socket");
-        let (_listener, file) = bind(&path, 0o600).expect("a free place");
+        let (_listener, file) = bind(path.clone(), 0o600).await.expect("a free place");
         let other = folder.path().join("other");
         fs::write(&other, "text").expect("a file");
         fs::rename(&other, &path).expect("a new file in the place");

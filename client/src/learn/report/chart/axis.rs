@@ -29,6 +29,8 @@ pub struct Axis {
     pub unit: Unit,
     /// Whether it begins at zero.
     pub has_zero: bool,
+    /// Whether its values are whole numbers, such as epochs.
+    pub is_whole: bool,
 }
 
 impl Axis {
@@ -40,6 +42,16 @@ impl Axis {
             scale: Scale::Linear,
             unit: Unit::Plain,
             has_zero: false,
+            is_whole: false,
+        }
+    }
+
+    /// The same, of whole numbers.
+    #[must_use]
+    pub fn whole(self) -> Self {
+        Self {
+            is_whole: true,
+            ..self
         }
     }
 
@@ -182,6 +194,7 @@ impl Ruler {
             .into_iter()
             .find(|&step| step >= rough * 0.999)
             .unwrap_or(rough)
+            .max(if self.axis.is_whole { 1.0 } else { 0.0 })
     }
 }
 
@@ -248,6 +261,18 @@ mod tests {
         );
         assert_eq!(names(&plain, &[0.0, 3e-5], 3), ["0", "1e-5", "2e-5", "3e-5"]);
         assert_eq!(names(&plain, &[-1.0, 1.0], 2), ["\u{2212}1", "0", "1"]);
+    }
+
+    #[test]
+    fn an_axis_of_whole_numbers_names_no_others() {
+        let epochs = Axis::new("epoch").whole();
+        assert_eq!(names(&epochs, &[1.0, 2.0], 7), ["1", "2"]);
+        assert_eq!(names(&epochs, &[1.0], 7), ["1"]);
+        assert_eq!(names(&epochs, &[1.0, 4.0], 7), ["1", "2", "3", "4"]);
+        assert_eq!(
+            names(&epochs, &[0.0, 100.0], 5),
+            ["0", "20", "40", "60", "80", "100"]
+        );
     }
 
     #[test]

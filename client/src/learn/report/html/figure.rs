@@ -6,13 +6,11 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use equibatch_server::files;
 use image::{RgbImage, codecs::jpeg::JpegEncoder};
 use maud::{Markup, html};
 
-use crate::learn::{
-    atomic,
-    report::canvas::{self, Picture},
-};
+use crate::learn::report::canvas::{self, Picture};
 
 /// A drawing with its caption.
 #[derive(Clone, Debug)]
@@ -60,7 +58,7 @@ impl Figure {
         let files = [("svg", self.svg.as_bytes()), ("png", &self.png)];
         for (extension, bytes) in files {
             let path = folder.join(format!("{}.{extension}", self.id));
-            atomic::replace(&path, bytes).map_err(|error| (path, error))?;
+            files::replace(&path, bytes).map_err(|error| (path, error))?;
         }
         Ok(())
     }

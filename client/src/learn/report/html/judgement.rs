@@ -1,29 +1,36 @@
 //! What follows from the figures of a model.
 
-use std::fmt;
-
 use maud::{Markup, html};
 
-use super::{Table, table::scrolling};
-use crate::learn::{metrics::Figures, report::table::percent};
+use super::{Figure, Table, table::scrolling};
+use crate::learn::{
+    metrics::{Figures, Proportion, Rarest},
+    report::{
+        canvas::{self, Shade},
+        picture::Confusion,
+        table::{MATRIX_CLASSES, PAIRS, class_rows, pair_rows, percent},
+    },
+    text::counted,
+};
 
-/// The figures that are looked at first, in large letters.
+/// The figures that are looked at first, in large letters, with their intervals of 95 % (Wilson).
 #[must_use]
-pub fn headline(figures: &Figures) -> Markup {
-    let rarest = figures
-        .classes
-        .iter()
-        .filter(|class| class.images > 0)
-        .min_by_key(|class| class.images);
+pub fn headline(figures: &Figures, rarest: Option<&Rarest>) -> Markup {
+    let with_interval =
+        |name: &str, of: Proportion| (format!("{name} ({})", of.shown_interval()), of.to_string());
     let mut facts = vec![
-        ("error rate".to_owned(), percent(figures.error_rate)),
+        with_interval("error rate", figures.errors()),
         ("balanced accuracy".to_owned(), percent(figures.balanced_accuracy)),
     ];
-    if let Some(class) = rarest {
-        facts.push((
-            format!("recall of {}, the rarest class", class.name),
-            percent(class.recall),
-        ));
+    // Where all classes are equally large, none is rare.
+    if let Some(rarest) = rarest.filter(|rarest| rarest.labels.len() < figures.classes.len()) {
+        let each = if rarest.labels.len() > 1 { " each" } else { "" };
+        let name = format!(
+            "recall of {} with {}{each}",
+            rarest.described(),
+            counted(rarest.images, "training image")
+        );
+        facts.push(with_interval(&name, rarest.recall(figures)));
     }
     facts.push(("loss".to_owned(), format!("{:.4}", figures.loss)));
     facts.push(("images".to_owned(), figures.images.to_string()));
@@ -39,13 +46,36 @@ pub enum Cells {
     Shares,
 }
 
-/// Shares above which the words of a cell need another ink on dark paper, and on light paper, for a contrast of 4.5 and more.
-const HALF: f64 = 0.565;
-const FULL: f64 = 0.77;
+/// The confusion matrix as tables of these `cells` next to one another; of more than six classes a drawing, which is given back, too. `id` is
+/// the drawing's address within the page.
+///
+/// # Errors
+///
+/// [`canvas::Error`].
+pub fn confusion(
+    figures: &Figures,
+    id: &str,
+    cells: &[Cells],
+) -> Result<(Markup, Option<Figure>), canvas::Error> {
+    if figures.classes.len() <= MATRIX_CLASSES {
+        let tables = html! {
+            div.side-by-side { @for &cells in cells { (confusion_matrix(figures, cells)) } }
+        };
+        return Ok((tables, None));
+    }
+    let recognised = figures.images - figures.errors().hits;
+    let words = format!(
+        "Confusion matrix of {} classes: {recognised} of {} are on the diagonal; the table of confused pairs names the others.",
+        figures.classes.len(),
+        counted(figures.images, "image")
+    );
+    let caption = "Confusion matrix: images. Rows are actual classes, columns predicted ones; the larger the share of its row, the darker a cell.";
+    let figure = Figure::chart(id, caption, &words, &Confusion::new(figures, ""))?;
+    Ok((figure.markup(), Some(figure)))
+}
 
 /// The confusion matrix: rows are actual classes, columns predicted ones; the larger the share of its row, the darker a cell.
-#[must_use]
-pub fn confusion_matrix(figures: &Figures, cells: Cells) -> Markup {
+fn confusion_matrix(figures: &Figures, cells: Cells) -> Markup {
     let caption = match cells {
         Cells::Counts => "Confusion matrix: images. Rows are actual classes, columns predicted ones.",
         Cells::Shares => "Confusion matrix, normalised: shares of each row.",
@@ -79,10 +109,10 @@ fn cell(count: u64, images: u64, cells: Cells) -> Markup {
         Cells::Shares => percent(share),
     };
     let shade = share.unwrap_or(0.0);
-    let ink = match shade {
-        _ if shade > FULL => Some("full"),
-        _ if shade > HALF => Some("half"),
-        _ => None,
+    let ink = match Shade::of(shade) {
+        Shade::Full => Some("full"),
+        Shade::Half => Some("half"),
+        Shade::Pale => None,
     };
     html! { td class=[ink] style=(format!("--share:{shade:.3}")) { (text) } }
 }
@@ -91,85 +121,27 @@ fn cell(count: u64, images: u64, cells: Cells) -> Markup {
 #[must_use]
 pub fn classes(figures: &Figures) -> Markup {
     let mut table = Table::new(
-        "Figures of each class.",
-        &["class", "images", "precision", "recall", "F1"],
+        "Figures of each class, with the interval of its recall.",
+        &["class", "images", "precision", "recall", "95 % interval", "F1"],
     );
-    for class in &figures.classes {
-        table.row(vec![
-            class.name.clone(),
-            class.images.to_string(),
-            percent(class.precision),
-            percent(class.recall),
-            percent(class.f1),
-        ]);
-    }
+    class_rows(figures).for_each(|row| table.row(row));
     table.markup()
 }
 
-/// Images of one class that were taken for another.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Confused {
-    /// Label of the class.
-    pub actual: usize,
-    /// Label of what it was taken for.
-    pub predicted: usize,
-    /// How many images.
-    pub images: u64,
-}
-
-/// Every pair of classes that were confused, the most frequent first, ties in the order of the matrix.
-///
-/// # Source
-///
-/// `ClassificationInterpretation.most_confused` of fastai 1.0 with `min_val=1`.
+/// The pairs of classes that were confused, the most frequent first and twenty at most, as a table; a sentence where there is none.
 #[must_use]
-pub fn most_confused(figures: &Figures) -> Vec<Confused> {
-    let mut pairs: Vec<Confused> = vec![];
-    for (actual, counts) in figures.confusion_matrix.iter().enumerate() {
-        for (predicted, &images) in counts.iter().enumerate() {
-            if actual != predicted && images > 0 {
-                pairs.push(Confused {
-                    actual,
-                    predicted,
-                    images,
-                });
-            }
-        }
-    }
-    pairs.sort_by_key(|pair| std::cmp::Reverse(pair.images));
-    pairs
-}
-
-/// The most frequent of them, `most` at most, as a table; a sentence where there is none.
-#[must_use]
-pub fn confused_pairs(figures: &Figures, most: usize) -> Markup {
-    let pairs = most_confused(figures);
+pub fn confused_pairs(figures: &Figures) -> Markup {
+    let pairs = pair_rows(figures);
     if pairs.is_empty() {
         return html! { p { "No image was taken for another class." } };
     }
     let caption = match pairs.len() {
-        count if count > most => format!("The {most} most frequent of {count} confused pairs."),
+        count if count > PAIRS => format!("The {PAIRS} most frequent of {count} confused pairs."),
         _ => "Confused pairs, the most frequent first.".to_owned(),
     };
     let mut table = Table::new(&caption, &["actual", "taken for", "images", "of its class"]);
-    for pair in pairs.iter().take(most) {
-        let class = &figures.classes[pair.actual];
-        let share = (class.images > 0).then(|| pair.images as f64 / class.images as f64);
-        table.row(vec![
-            class.name.clone(),
-            figures.classes[pair.predicted].name.clone(),
-            pair.images.to_string(),
-            percent(share),
-        ]);
-    }
+    pairs.into_iter().take(PAIRS).for_each(|row| table.row(row));
     table.markup()
-}
-
-/// `1 image`, `2 images`.
-#[must_use]
-pub fn counted(count: impl Into<u64>, what: &str) -> impl fmt::Display {
-    let count = count.into();
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -188,21 +160,27 @@ mod tests {
     }
 
     #[test]
-    fn pairs_are_sorted_by_images_and_then_as_in_the_matrix() {
-        let pairs: Vec<_> = most_confused(&figures())
-            .iter()
-            .map(|pair| (pair.actual, pair.predicted, pair.images))
-            .collect();
-        assert_eq!(pairs, [(0, 1, 3), (2, 1, 3), (2, 0, 2)]);
-        let text = confused_pairs(&figures(), 2).into_string();
+    fn confused_pairs_are_a_table_and_few_images_are_counted() {
+        let text = confused_pairs(&figures()).into_string();
         assert!(
-            text.contains("The 2 most frequent of 3 confused pairs."),
+            text.contains("<th scope=\"row\">birds</th><td>flowers</td><td>3</td><td>3 of 4</td>"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn the_matrix_of_many_classes_is_a_drawing() {
+        let tally = Tally::new(7);
+        let names: Vec<String> = (0..7).map(|class| format!("class {class}")).collect();
+        let (markup, figure) =
+            confusion(&tally.figures(&names), "confusion-matrix", &[Cells::Counts]).expect("a drawing");
+        let text = markup.into_string();
         assert!(
-            text.contains("<th scope=\"row\">birds</th><td>flowers</td><td>3</td><td>75.0 %</td>"),
+            figure.is_some() && text.contains("<svg") && !text.contains("<table"),
             "{text}"
         );
+        let (markup, figure) = confusion(&figures(), "confusion-matrix", &[Cells::Counts]).expect("a table");
+        assert!(figure.is_none() && markup.into_string().contains("<table"));
     }
 
     #[test]
@@ -223,17 +201,36 @@ mod tests {
     }
 
     #[test]
-    fn the_headline_names_the_rarest_class() {
-        let text = headline(&figures()).into_string();
+    fn the_headline_names_the_rarest_class_by_its_training_images() {
+        let headline = |training: [u64; 3]| {
+            let names = ["birds", "flowers", "<cats>"];
+            let rarest = Rarest::of(names.into_iter().zip(training));
+            headline(&figures(), rarest.as_ref()).into_string()
+        };
+        // Birds have the fewest validation images, and that decides nothing.
+        let text = headline([20, 160, 16]);
         assert!(
-            text.contains("<dt>recall of birds, the rarest class</dt><dd>25.0 %</dd>"),
+            text.contains("<dt>recall of &lt;cats&gt;, the rarest class with 16 training images (23.7–76.3 %)</dt><dd>50.0 %</dd>"),
             "{text}"
         );
-    }
-
-    #[test]
-    fn figures_are_counted_in_english() {
-        assert_eq!(counted(1_u32, "image").to_string(), "1 image");
-        assert_eq!(counted(0_u32, "image").to_string(), "0 images");
+        let text = headline([1, 160, 16]);
+        assert!(
+            text.contains(
+                "<dt>recall of birds, the rarest class with 1 training image (4.6–69.9 %)</dt><dd>1 of 4</dd>"
+            ),
+            "{text}"
+        );
+        let text = headline([16, 160, 16]);
+        assert!(
+            text.contains(
+                "recall of birds and &lt;cats&gt;, the rarest classes with 16 training images each"
+            ),
+            "{text}"
+        );
+        assert!(!headline([7, 7, 7]).contains("rarest"));
+        assert!(
+            text.contains("<dt>error rate (7.7–26.6 %)</dt><dd>14.8 %</dd>"),
+            "{text}"
+        );
     }
 }

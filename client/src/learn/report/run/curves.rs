@@ -10,6 +10,7 @@ use crate::{
             chart::{Axis, Chart, Look, Series},
             html::Figure,
         },
+        text::counted,
     },
 };
 
@@ -65,8 +66,8 @@ pub fn loss(record: &Record) -> Drawn {
         .filter_map(|epoch| Some((epoch.steps as f64, epoch.valid.as_ref()?.loss)));
     let valid: Vec<(f64, f64)> = judged.collect();
     let words = format!(
-        "Loss over {} steps: the smoothed training loss goes {}, the validation loss {}.",
-        record.steps_done().0,
+        "Loss over {}: the smoothed training loss goes {}, the validation loss {}.",
+        counted(record.steps_done().0, "step"),
         from_to(&smoothed, four),
         from_to(&valid, four)
     );
@@ -79,7 +80,7 @@ pub fn loss(record: &Record) -> Drawn {
         return Ok(None);
     }
     let chart = Chart::new(
-        Axis::new("step"),
+        Axis::new("step").whole(),
         Axis::new("cross entropy, nats").from_zero(),
         series,
     );
@@ -94,22 +95,26 @@ pub fn loss(record: &Record) -> Drawn {
 ///
 /// [`canvas::Error`].
 pub fn metrics(record: &Record) -> Drawn {
-    let rarest = record.rarest().map(Metric::Recall);
-    let metrics = [Metric::ErrorRate, Metric::BalancedAccuracy, Metric::MacroF1]
-        .into_iter()
-        .chain(rarest);
+    let rarest = record.rarest();
+    let metrics = [Metric::ErrorRate, Metric::BalancedAccuracy, Metric::MacroF1];
     let judged: Vec<(f64, &Figures)> = record
         .epochs
         .iter()
         .filter_map(|epoch| Some((epoch.epoch as f64, epoch.valid.as_ref()?)))
         .collect();
-    let line = |(colour, metric): (usize, Metric)| {
+    let line = |name: &str, colour: usize, of: &dyn Fn(&Figures) -> Option<f64>| {
         let points = judged
             .iter()
-            .filter_map(|(epoch, figures)| Some((*epoch, metric.of(figures)?)));
-        Series::line(&metric.title(), colour, points.collect()).looking(Look::Dots)
+            .filter_map(|(epoch, figures)| Some((*epoch, of(figures)?)));
+        Series::line(name, colour, points.collect()).looking(Look::Dots)
     };
-    let series: Vec<Series> = metrics.enumerate().map(line).collect();
+    let usual = metrics.iter().enumerate();
+    let usual = usual.map(|(colour, metric)| line(&metric.title(), colour, &|figures| metric.of(figures)));
+    let of_rarest = rarest.iter().map(|rarest| {
+        let name = format!("recall of {}", rarest.names);
+        line(&name, metrics.len(), &|figures| rarest.recall(figures).value())
+    });
+    let series: Vec<Series> = usual.chain(of_rarest).collect();
     if is_empty(&series) {
         return Ok(None);
     }
@@ -118,12 +123,12 @@ pub fn metrics(record: &Record) -> Drawn {
         .map(|series| format!("{} {}", series.name, from_to(&series.points, percent)))
         .collect();
     let words = format!(
-        "On the validation images, over {} epochs: {}.",
-        judged.len(),
+        "On the validation images, over {}: {}.",
+        counted(judged.len(), "epoch"),
         each.join(", ")
     );
     let chart = Chart::new(
-        Axis::new("epoch"),
+        Axis::new("epoch").whole(),
         Axis::new("share").percent().from_zero(),
         series,
     );
@@ -184,13 +189,17 @@ pub fn learning_rate(record: &Record) -> Drawn {
         })
         .collect();
     let words = format!(
-        "Learning rate over {} steps: {}.",
-        record.steps.len(),
+        "Learning rate over {}: {}.",
+        counted(record.steps.len(), "step"),
         each.join(", ")
     );
     let chart = Chart {
         size: HALF,
-        ..Chart::new(Axis::new("step"), Axis::new("learning rate").from_zero(), series)
+        ..Chart::new(
+            Axis::new("step").whole(),
+            Axis::new("learning rate").from_zero(),
+            series,
+        )
     };
     Figure::chart("learning-rate", "Learning rate.", &words, &chart).map(Some)
 }
@@ -217,7 +226,7 @@ pub fn momentum(record: &Record) -> Drawn {
     let chart = Chart {
         size: HALF,
         ..Chart::new(
-            Axis::new("step"),
+            Axis::new("step").whole(),
             Axis::new("momentum"),
             vec![Series::line("", 0, points)],
         )
@@ -283,7 +292,7 @@ fn by_epoch((id, caption): (&str, &str), (points, y): (Vec<(f64, f64)>, Axis), w
     let series = vec![Series::line("", 0, points).looking(Look::Dots)];
     let chart = Chart {
         size: HALF,
-        ..Chart::new(Axis::new("epoch"), y, series)
+        ..Chart::new(Axis::new("epoch").whole(), y, series)
     };
     Figure::chart(id, caption, words, &chart).map(Some)
 }
@@ -299,13 +308,15 @@ pub fn sweep(record: &Record) -> Drawn {
     let caption =
         "Smoothed loss while the learning rate grew from step to step. Every weight was put back afterwards.";
     let words = match Suggestions::of(&record.sweep) {
-        Some(Suggestions {
+        Ok(Suggestions {
+            valley,
             steepest,
             lowest_tenth,
         }) => format!(
-            "Loss over the learning rate: it falls most steeply at {steepest:.2e}; a tenth of the rate of the least loss is {lowest_tenth:.2e}."
+            "Loss over the learning rate: the middle of its longest valley is at {valley:.2e}; it falls most steeply at {steepest:.2e}; a tenth of \
+             the rate of the least loss is {lowest_tenth:.2e}."
         ),
-        None => "Loss over the learning rate, of too few steps to suggest one.".to_owned(),
+        Err(unclear) => format!("Loss over the learning rate: {unclear}."),
     };
     Figure::chart("find-lr", caption, &words, &report::sweep::chart(&record.sweep)).map(Some)
 }

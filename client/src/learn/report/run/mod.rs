@@ -21,11 +21,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use equibatch_server::files;
 pub use page::page;
 pub use record::Record;
 
 use super::{canvas, html::Figure};
-use crate::learn::{atomic, run};
+use crate::learn::run;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +68,7 @@ pub fn write(folder: &Path) -> Result<PathBuf, Error> {
     let (page, figures) = page(&record)?;
     save(&figures, &folder.join("report"))?;
     let path = folder.join("report.html");
-    let written = atomic::replace(&path, page.to_html().as_bytes());
+    let written = files::replace(&path, page.to_html().as_bytes());
     written.map_err(|source| Error::Write {
         path: path.clone(),
         source,

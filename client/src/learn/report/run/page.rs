@@ -8,15 +8,13 @@ use crate::learn::{
     report::{
         canvas,
         html::{
-            Card, Figure, Gallery, Page, Shot, Table, judgement,
-            judgement::{Cells, counted},
+            Card, Figure, Gallery, Page, Shot, Table,
+            judgement::{self, Cells},
         },
         table::percent,
     },
+    text::counted,
 };
-
-/// Confused pairs in their table, at most.
-const PAIRS: usize = 20;
 
 /// The report as a page, and the drawings in it.
 ///
@@ -45,15 +43,17 @@ pub fn page(record: &Record) -> Result<(Page, Vec<Figure>), canvas::Error> {
         Some(exposure) => Some(drawn(Some(classes::exposure(exposure)?))),
         None => None,
     };
+    let (confusion, drawing) = confusion(record)?.unzip();
+    figures.extend(drawing.flatten());
 
     let mut page = Page::new(&format!("Training report: {}", record.name)).lede(lede(record));
     page = page.with(
         "learning",
         "Learning",
-        html! { (loss) (metrics) (skipped(record)) @if record.epochs.is_empty() { p { "No epoch is done yet." } } (epochs(record)) },
+        html! { (loss) (metrics) (skipped(record)) (replaced(record)) @if record.epochs.is_empty() { p { "No epoch is done yet." } } (epochs(record)) },
     );
-    if record.figures().is_some() {
-        page = page.with("confusion", "What was taken for what", confusion(record));
+    if let Some(confusion) = confusion {
+        page = page.with("confusion", "What was taken for what", confusion);
     }
     page = page.with("worst", "Largest losses", worst(record));
     if let (Some(figure), Some(exposure)) = (exposure, &record.exposure) {
@@ -95,8 +95,8 @@ fn lede(record: &Record) -> Markup {
             @if done < total { " Not finished: " (done) " of " (counted(total, "step")) " done." }
         }
         @if let Some(figures) = record.figures() {
-            (judgement::headline(figures))
-            p.faint { "Of the model as it stands, on the " (split(record)) " images." }
+            (judgement::headline(figures, record.rarest().as_ref()))
+            p.faint { "Of the model as it stands, on the " (split(record)) " images; in brackets the interval of 95 % that so few images leave open (Wilson)." }
         }
     }
 }
@@ -126,6 +126,19 @@ fn skipped(record: &Record) -> Markup {
     }
 }
 
+/// Says how many images stood in the place of broken files, if there were any.
+fn replaced(record: &Record) -> Markup {
+    let replaced = record.replaced();
+    html! {
+        @if replaced > 0 {
+            p {
+                "In " (counted(replaced, "place")) " of a batch another image of the same class stood in for a file that cannot be decoded; "
+                code { "client datasets" } " names the files."
+            }
+        }
+    }
+}
+
 /// What the terminal showed after each epoch.
 fn epochs(record: &Record) -> Markup {
     let mut table = Table::new(
@@ -138,6 +151,7 @@ fn epochs(record: &Record) -> Markup {
             "balanced accuracy",
             "images/s",
             "waiting",
+            "replaced",
             "seconds",
         ],
     );
@@ -151,24 +165,25 @@ fn epochs(record: &Record) -> Markup {
             percent(valid.and_then(|figures| figures.balanced_accuracy)),
             format!("{:.1}", epoch.images_per_second),
             percent(Some(epoch.wait_share)),
+            epoch.replaced.to_string(),
             format!("{:.1}", epoch.seconds),
         ]);
     }
     html! { @if !table.is_empty() { (table.markup()) } }
 }
 
-fn confusion(record: &Record) -> Markup {
+fn confusion(record: &Record) -> Result<Option<(Markup, Option<Figure>)>, canvas::Error> {
     let Some(figures) = record.figures() else {
-        return html! {};
+        return Ok(None);
     };
-    html! {
-        div.side-by-side {
-            (judgement::confusion_matrix(figures, Cells::Counts))
-            (judgement::confusion_matrix(figures, Cells::Shares))
-        }
-        (judgement::confused_pairs(figures, PAIRS))
+    let (matrix, drawing) =
+        judgement::confusion(figures, "confusion-matrix", &[Cells::Counts, Cells::Shares])?;
+    let section = html! {
+        (matrix)
+        (judgement::confused_pairs(figures))
         (judgement::classes(figures))
-    }
+    };
+    Ok(Some((section, drawing)))
 }
 
 fn worst(record: &Record) -> Markup {
@@ -182,8 +197,15 @@ fn worst(record: &Record) -> Markup {
         return html! { p { "There is no image to show." } };
     }
     html! {
-        p { "The " (split(record)) " images of largest loss, as the model saw them. Beside each, where it saw the class that the image really is of: "
-            "the brighter, the more (Grad-CAM of the last feature maps)." }
+        p {
+            "The " (split(record)) " images of largest loss, as the model saw them."
+            @if examination.worst.iter().any(|failure| failure.attention.is_some()) {
+                " Beside each, where it saw the class that the image really is of: the brighter, the more (Grad-CAM of the last feature maps)."
+            } @else {
+                " There is no attention map (Grad-CAM) beside them, because this network's could not be computed"
+                @if let Some(reason) = &examination.without_attention { ": " (reason) } "."
+            }
+        }
         (gallery(record, examination).markup())
     }
 }
@@ -204,8 +226,9 @@ fn gallery(record: &Record, examination: &Examination) -> Gallery {
             image: picture,
             words: format!("{image}: {heading}"),
         });
-        let name = failure.attention.as_deref().unwrap_or_default();
-        let attention = Examination::picture(&record.folder, name).map(|picture| Shot {
+        let attention = failure.attention.as_deref();
+        let attention = attention.and_then(|name| Examination::picture(&record.folder, name));
+        let attention = attention.map(|picture| Shot {
             image: picture,
             words: format!("Where the model saw {} in {image}", failure.actual),
         });

@@ -15,7 +15,7 @@ use crate::{
         finder::Point,
         fit::EpochRecord,
         journal::{self, Exposure, Session, StepLine, StepLog},
-        metrics::Figures,
+        metrics::{Figures, Rarest},
         run::{RunConfig, RunFolder},
     },
     stream::Position,
@@ -108,15 +108,18 @@ impl Record {
         logged.max(recorded)
     }
 
-    /// The name of the class with the fewest validation images, of those that have any.
+    /// The classes with the fewest training images; `None` if the run did not write down what there is of each.
     #[must_use]
-    pub fn rarest(&self) -> Option<String> {
-        let classes = &self.figures()?.classes;
-        let rarest = classes
-            .iter()
-            .filter(|class| class.images > 0)
-            .min_by_key(|class| class.images);
-        rarest.map(|class| class.name.clone())
+    pub fn rarest(&self) -> Option<Rarest> {
+        let exposure = self.exposure.as_ref()?;
+        let images = exposure.images.iter().copied();
+        Rarest::of(exposure.classes.iter().map(String::as_str).zip(images))
+    }
+
+    /// Images that stood in the place of broken files, over all epochs.
+    #[must_use]
+    pub fn replaced(&self) -> u64 {
+        self.epochs.iter().map(|epoch| epoch.replaced as u64).sum()
     }
 }
 

@@ -11,7 +11,8 @@ mod basis;
 mod strips;
 
 use self::strips::Strip;
-use super::Header;
+use super::Error;
+use super::header::{Colours, Header};
 use crate::decode::pixels::room_for;
 use crate::image::Image;
 
@@ -43,23 +44,33 @@ pub(in crate::decode) struct Reduced {
     pub(in crate::decode) size: (f64, f64),
 }
 
-/// Decodes a JPEG to a part of its size. `None` where that is not done here.
-pub(in crate::decode) fn decode(header: &Header<'_>, scale: Scale) -> Option<Reduced> {
+/// Decodes a JPEG to a part of its size. `None` where that is not done here: of components that are sampled so often that they have no
+/// such means, and of inks, whose light is not the mean of their means.
+///
+/// # Errors
+///
+/// Every variant of [`Error`].
+pub(in crate::decode) fn decode(header: &Header<'_>, scale: Scale) -> Result<Option<Reduced>, Error> {
     let each = scale as usize;
-    let (width, height) = (header.width.div_ceil(each), header.height.div_ceil(each));
-    let all = width * height * Image::CHANNELS;
+    let (width, height) = header.size();
+    let reduced = |length: u32| length.div_ceil(each as u32) as usize;
+    let (columns, rows) = (reduced(width), reduced(height));
+    let all = columns * rows * Image::CHANNELS;
+    if matches!(header.colours, Colours::Cmyk | Colours::Ycck) {
+        return Ok(None);
+    }
     let mut pixels = room_for(all);
-    strips::rows(header, each, |strips, row| {
+    let is_done = strips::rows(header, each, |strips, row| {
         // Units may reach beyond the image.
         if pixels.len() < all {
-            append(&mut pixels, strips, row, width);
+            append(&mut pixels, header.colours, strips, row, columns);
         }
     })?;
-    let size = |length: usize| length as f64 / each as f64;
-    Some(Reduced {
-        size: (size(header.width), size(header.height)),
-        image: Image::new(u32::try_from(width).ok()?, u32::try_from(height).ok()?, pixels),
-    })
+    let size = |length: u32| f64::from(length) / each as f64;
+    Ok(is_done.then(|| Reduced {
+        size: (size(width), size(height)),
+        image: Image::new(columns as u32, rows as u32, pixels),
+    }))
 }
 
 /// Appends a row of interleaved RGB.
@@ -67,15 +78,19 @@ pub(in crate::decode) fn decode(header: &Header<'_>, scale: Scale) -> Option<Red
 /// # Source
 ///
 /// ITU-T T.871, section 7.
-fn append(pixels: &mut Vec<u8>, strips: &[&Strip], row: usize, width: usize) {
+fn append(pixels: &mut Vec<u8>, colours: Colours, strips: &[&Strip], row: usize, width: usize) {
     match strips {
-        [luma, blue, red] => {
-            let values = luma
+        [first, second, third] => {
+            let values = first
                 .line(row)
                 .iter()
-                .zip(blue.line(row))
-                .zip(red.line(row))
+                .zip(second.line(row))
+                .zip(third.line(row))
                 .take(width);
+            if colours == Colours::Rgb {
+                pixels.extend(values.flat_map(|((r, g), b)| [byte(*r), byte(*g), byte(*b)]));
+                return;
+            }
             pixels.extend(values.flat_map(|((y, cb), cr)| {
                 [
                     byte(y + 1.402 * cr),

@@ -10,11 +10,11 @@ macro_rules! fixtures {
 }
 
 /// Made by `tests/generate/pictures.py`: 157x123 pixels, the last one 64x64.
-const REDUCED: [(&str, &[u8]); 8] =
-    fixtures!["420" "422" "440" "444" "grey" "restarts" "optimized" "extreme"];
-const LEFT_TO_OTHERS: [(&str, &[u8]); 4] = fixtures!["411" "progressive" "cmyk" "rgb"];
+const REDUCED: [(&str, &[u8]); 10] =
+    fixtures!["420" "422" "440" "444" "grey" "restarts" "optimized" "rgb" "progressive" "extreme"];
+const NOT_REDUCED: [(&str, &[u8]); 2] = fixtures!["411" "cmyk"];
 
-fn decode(bytes: &[u8], scale: Scale) -> Option<Reduced> {
+fn decode(bytes: &[u8], scale: Scale) -> Result<Option<Reduced>, Error> {
     super::decode(&Header::read(bytes)?, scale)
 }
 
@@ -43,7 +43,8 @@ fn each_pixel_is_the_mean_of_those_that_it_stands_for() {
         let whole = decode_whole(bytes, &DecodeOptions::default()).unwrap();
         for scale in [Scale::Quarter, Scale::Eighth] {
             let each = scale as usize;
-            let Reduced { image, size } = decode(bytes, scale).unwrap_or_else(|| panic!("{name} {scale:?}"));
+            let reduced = decode(bytes, scale).unwrap_or_else(|error| panic!("{name} {scale:?}: {error}"));
+            let Reduced { image, size } = reduced.unwrap_or_else(|| panic!("{name} {scale:?}"));
             assert_eq!(size.0 * each as f64, f64::from(whole.width()));
             assert_eq!(size.1 * each as f64, f64::from(whole.height()));
             let (columns, rows) = (whole.width() as usize / each, whole.height() as usize / each);
@@ -60,7 +61,7 @@ fn each_pixel_is_the_mean_of_those_that_it_stands_for() {
             );
             // Colours that are sampled less often are smoothed by the other decoder; and what it clamps, of extreme noise, is lost.
             let (most, usual) = match name {
-                "444" | "grey" => (3.0, 0.4),
+                "444" | "grey" | "rgb" => (3.0, 0.4),
                 "extreme" => (16.0, 5.0),
                 _ => (24.0, 1.2),
             };
@@ -73,9 +74,9 @@ fn each_pixel_is_the_mean_of_those_that_it_stands_for() {
 }
 
 #[test]
-fn other_kinds_are_left_to_the_other_decoder() {
-    for (name, bytes) in LEFT_TO_OTHERS {
-        assert!(decode(bytes, Scale::Eighth).is_none(), "{name}");
+fn what_has_no_means_is_decoded_as_a_whole() {
+    for (name, bytes) in NOT_REDUCED {
+        assert!(decode(bytes, Scale::Eighth).unwrap().is_none(), "{name}");
         let image = decode_canonical(bytes, &DecodeOptions::default(), Some(10)).unwrap();
         assert_eq!((image.width(), image.height()), (13, 10), "{name}");
         let whole = decode_whole(bytes, &DecodeOptions::default()).unwrap();
@@ -101,30 +102,46 @@ fn the_scale_follows_from_the_sizes_alone() {
 }
 
 #[test]
-fn a_broken_scan_is_left_to_the_other_decoder() {
+fn coefficients_give_the_same_means_however_they_are_coded() {
+    let [sequential, progressive] = ["420", "progressive"].map(|wanted| {
+        let (_, bytes) = REDUCED.iter().find(|(name, _)| *name == wanted).unwrap();
+        decode(bytes, Scale::Quarter).unwrap().unwrap().image
+    });
+    assert!(sequential == progressive);
+}
+
+#[test]
+fn a_broken_scan_is_an_error() {
+    let error = |bytes: &[u8], scale| decode(bytes, scale).unwrap_err();
     let (_, bytes) = REDUCED[0];
     let data = bytes.len() / 2;
     let mut markers = bytes.to_vec();
     markers[data] = 0xFF;
     markers[data + 1] = 0xD3;
     assert!(
-        decode(&markers, Scale::Eighth).is_none(),
+        matches!(error(&markers, Scale::Eighth), Error::Broken(_)),
         "a restart out of place"
     );
     let ended = [&bytes[..data], &[0xFF, 0xD9]].concat();
-    assert!(decode(&ended, Scale::Eighth).is_none(), "an early end");
-    assert!(decode(&bytes[..data], Scale::Quarter).is_none(), "no end");
+    assert!(
+        matches!(error(&ended, Scale::Eighth), Error::Broken(_)),
+        "an early end"
+    );
+    assert_eq!(error(&bytes[..data], Scale::Quarter), Error::Truncated);
     let (_, restarts) = REDUCED[5];
     let at = restarts.windows(2).position(|pair| pair == [0xFF, 0xD1]).unwrap();
     let missing = [&restarts[..at], &restarts[at + 2..]].concat();
-    assert!(decode(&missing, Scale::Eighth).is_none(), "a restart is missing");
+    assert!(
+        matches!(error(&missing, Scale::Eighth), Error::Broken(_)),
+        "a restart is missing"
+    );
 }
 
 #[test]
 fn no_prefix_and_no_byte_is_a_reason_to_panic() {
-    for (_, bytes) in [REDUCED[0], REDUCED[4]] {
+    for (_, bytes) in [REDUCED[0], REDUCED[4], REDUCED[8]] {
         for end in (0..bytes.len()).filter(|end| end.is_multiple_of(if *end < 650 { 3 } else { 61 })) {
-            assert!(decode(&bytes[..end], Scale::Eighth).is_none() || end + 2 > bytes.len());
+            assert!(decode(&bytes[..end], Scale::Eighth).is_err());
         }
         let mut changed = bytes.to_vec();
         // Many bytes of the header, and some of the others.

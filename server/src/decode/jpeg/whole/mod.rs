@@ -12,18 +12,20 @@ mod enlarge;
 mod instructions;
 mod plane;
 mod ring;
-mod transform;
+pub(super) mod transform;
 
 use std::mem;
 
 use self::colour::Samples;
 use self::instructions::{Instructions, Portable};
-use self::plane::Plane;
+use self::plane::{Coder, Plane};
 use self::ring::Ring;
-use super::SIDE;
 use super::bits::Bits;
-use super::header::Header;
-use super::scan::{self, Grid, Reader};
+use super::buffer::{CoefficientBuffer, ComponentBuffer};
+use super::header::{Colours, Header};
+use super::scan::{Grid, Reader};
+use super::source::{Loader, Source};
+use super::{Error, SIDE};
 use crate::decode::pixels::room_for;
 use crate::image::Image;
 #[cfg(target_arch = "x86_64")]
@@ -33,17 +35,27 @@ use crate::machine::Avx2;
 #[derive(Debug, Default)]
 pub(in crate::decode) struct Kept {
     rings: Vec<Ring>,
+    blocks: Vec<ComponentBuffer>,
 }
 
 impl Kept {
     /// Bytes that are kept.
     pub(in crate::decode) fn bytes(&self) -> usize {
-        self.rings.iter().map(Ring::bytes).sum()
+        let rings = self.rings.iter().map(Ring::bytes).sum::<usize>();
+        rings + self.blocks.iter().map(ComponentBuffer::bytes).sum::<usize>()
     }
 }
 
-/// Makes `pixels` those of a JPEG as RGB. `None` where that is not done here; `pixels` are of no use then.
-pub(in crate::decode) fn decode(header: &Header<'_>, kept: &mut Kept, pixels: &mut Vec<u8>) -> Option<()> {
+/// Makes `pixels` those of a JPEG as RGB; they are of no use where that fails.
+///
+/// # Errors
+///
+/// Every variant of [`Error`].
+pub(in crate::decode) fn decode(
+    header: &Header<'_>,
+    kept: &mut Kept,
+    pixels: &mut Vec<u8>,
+) -> Result<(), Error> {
     #[cfg(target_arch = "x86_64")]
     if let Some(avx2) = Avx2::detect() {
         return decode_with(avx2, header, kept, pixels);
@@ -56,37 +68,45 @@ fn decode_with(
     header: &Header<'_>,
     kept: &mut Kept,
     pixels: &mut Vec<u8>,
-) -> Option<()> {
-    let grid = Grid::of(header)?;
+) -> Result<(), Error> {
+    let source = Source::of(header, mem::take(&mut kept.blocks))?;
+    let frame = &header.frame;
     let mut rings = mem::take(&mut kept.rings).into_iter();
-    let mut planes: Vec<Plane<'_>> = Vec::with_capacity(header.components.len());
-    for component in &header.components {
-        let plane = Plane::new(header, component, grid, planes.last(), rings.next())?;
-        planes.push(plane);
-    }
-    let bytes = header.width * header.height * Image::CHANNELS;
+    let planes = frame
+        .components
+        .iter()
+        .enumerate()
+        .map(|(place, component)| Plane::new(frame, component, source.quantization(place), rings.next()));
+    let planes = planes.collect();
+    let bytes = frame.width * frame.height * Image::CHANNELS;
     if pixels.capacity() < bytes + Image::SLACK {
         *pixels = room_for(bytes);
     }
     pixels.resize(bytes, 0);
     let mut whole = Whole {
         instructions,
+        coders: Coder::all(source.coded()),
         planes,
-        grid,
-        width: header.width,
-        height: header.height,
+        grid: Grid::of(frame),
+        colours: header.colours,
+        width: frame.width,
+        height: frame.height,
         pixels,
     };
-    let done = scan::read(header, grid, &mut whole);
+    let done = source.give(&mut whole);
     kept.rings = whole.planes.into_iter().map(Plane::into_ring).collect();
+    kept.blocks = source.into_components();
     done
 }
 
 /// An image while it is decoded.
 struct Whole<'a, I> {
     instructions: I,
-    planes: Vec<Plane<'a>>,
+    /// Of the components, where they are read from their only scan.
+    coders: Vec<Coder<'a>>,
+    planes: Vec<Plane>,
     grid: Grid,
+    colours: Colours,
     width: usize,
     height: usize,
     pixels: &'a mut [u8],
@@ -101,17 +121,24 @@ impl<I: Instructions> Whole<'_, I> {
         for y in row * rows..((row + 1) * rows).min(self.height) {
             let target = &mut self.pixels[y * stride..(y + 1) * stride];
             self.planes.iter_mut().for_each(|plane| plane.enlarge(y));
-            match self.planes.as_slice() {
-                [luma, blue, red] => {
+            match (self.planes.as_slice(), self.colours) {
+                ([grey], _) => colour::grey(grey.line(y), target),
+                ([red, green, blue, rest @ ..], Colours::Rgb | Colours::Cmyk) => {
+                    colour::interleave([red.line(y), green.line(y), blue.line(y)], target);
+                    rest.iter()
+                        .for_each(|black| colour::darken(black.line(y), target));
+                }
+                ([luma, blue, red, rest @ ..], _) => {
                     let samples = Samples {
                         luma: luma.line(y),
                         blue: blue.line(y),
                         red: red.line(y),
                     };
                     self.instructions.rgb(samples, target);
+                    rest.iter()
+                        .for_each(|black| colour::darken_inks(black.line(y), target));
                 }
-                [grey, ..] => colour::grey(grey.line(y), target),
-                [] => {}
+                _ => {}
             }
         }
     }
@@ -120,13 +147,13 @@ impl<I: Instructions> Whole<'_, I> {
 impl<I: Instructions> Reader for Whole<'_, I> {
     #[inline(always)]
     fn restart(&mut self) {
-        self.planes.iter_mut().for_each(Plane::restart);
+        self.coders.iter_mut().for_each(Coder::restart);
     }
 
     #[inline(always)]
     fn unit(&mut self, bits: &mut Bits<'_>, column: usize) -> Option<()> {
-        for plane in &mut self.planes {
-            plane.read(bits)?;
+        for (plane, coder) in self.planes.iter_mut().zip(&mut self.coders) {
+            plane.read(coder, bits)?;
         }
         for plane in &mut self.planes {
             plane.transform(self.instructions, column);
@@ -143,6 +170,16 @@ impl<I: Instructions> Reader for Whole<'_, I> {
         }
         if row + 1 == self.grid.rows {
             self.rows(row);
+        }
+    }
+}
+
+impl<I: Instructions> Loader for Whole<'_, I> {
+    #[inline(always)]
+    fn load(&mut self, buffer: &CoefficientBuffer, row: usize, column: usize) {
+        for (place, plane) in self.planes.iter_mut().enumerate() {
+            plane.load(buffer, place, row, column);
+            plane.transform(self.instructions, column);
         }
     }
 }

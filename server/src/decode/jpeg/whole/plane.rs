@@ -2,69 +2,98 @@
 
 use std::rc::Rc;
 
-use super::super::SIDE;
 use super::super::bits::Bits;
+use super::super::buffer::CoefficientBuffer;
 use super::super::coefficients::{First, Others};
-use super::super::header::{Component, Header};
+use super::super::header::{Component, Frame};
 use super::super::scan::Grid;
+use super::super::tables::Coded;
+use super::super::{BLOCK, SIDE};
 use super::enlarge::Enlarger;
 use super::ring::Ring;
 use super::transform::{Block, PLACES, Transform};
 
-/// A component while it is decoded.
-pub(super) struct Plane<'a> {
-    component: &'a Component,
+/// What reads a component's blocks from the only scan.
+pub(super) struct Coder<'a> {
     first: First<'a>,
     others: Rc<Others<'a>>,
-    ring: Ring,
-    enlarger: Enlarger,
-    /// Where coefficients stand in a block, and what they are multiplied by, in the order in which they are coded.
-    places: [(u16, u16); SIDE * SIDE],
     /// The first coefficient of the block before.
     before: i32,
-    /// The blocks of a unit, and whether their coefficients are zero but for the first.
-    blocks: Vec<Block>,
-    flat: Vec<bool>,
 }
 
-impl<'a> Plane<'a> {
-    /// A plane that takes over what is of use of the component before it and of an image before this one. `None` where samples are not
-    /// spread evenly.
-    pub(super) fn new(
-        header: &Header<'_>,
-        component: &'a Component,
-        grid: Grid,
-        before: Option<&Plane<'a>>,
-        used: Option<Ring>,
-    ) -> Option<Self> {
-        let factor = |most: usize, own: usize| most.is_multiple_of(own).then_some(most / own);
-        let across = factor(grid.unit.0, component.across)?;
-        let down = factor(grid.unit.1, component.down)?;
-        let others = match before {
-            Some(other) if Rc::ptr_eq(&other.component.ac, &component.ac) => Rc::clone(&other.others),
-            _ => Rc::new(Others::new(&component.ac)),
-        };
-        let blocks = component.across * component.down;
-        Some(Self {
-            component,
-            first: First::new(&component.dc),
-            others,
-            ring: Ring::new(grid.columns * component.across, component.down, used),
-            enlarger: Enlarger::new((header.width, header.height), (across, down)),
-            places: std::array::from_fn(|number| (PLACES[number], component.quantization[number])),
-            before: 0,
-            blocks: (0..blocks).map(|_| Block::default()).collect(),
-            flat: vec![true; blocks],
-        })
-    }
-
-    pub(super) fn into_ring(self) -> Ring {
-        self.ring
+impl<'a> Coder<'a> {
+    /// Those of all components. Whoever has the same table as the one before shares what is made of it.
+    pub(super) fn all(components: &'a [Coded]) -> Vec<Self> {
+        let mut coders: Vec<Self> = Vec::with_capacity(components.len());
+        let mut last = None;
+        for one in components {
+            let (Some(dc), Some(ac)) = (&one.dc, &one.ac) else {
+                continue;
+            };
+            let others = match (coders.last(), last) {
+                (Some(coder), Some(last)) if Rc::ptr_eq(last, ac) => Rc::clone(&coder.others),
+                _ => Rc::new(Others::new(ac)),
+            };
+            coders.push(Self {
+                first: First::new(dc),
+                others,
+                before: 0,
+            });
+            last = Some(ac);
+        }
+        coders
     }
 
     /// Begins anew: no block is before the next one.
     pub(super) fn restart(&mut self) {
         self.before = 0;
+    }
+}
+
+/// A component while it is decoded.
+pub(super) struct Plane {
+    /// Blocks of a unit, across and down.
+    factors: (usize, usize),
+    ring: Ring,
+    enlarger: Enlarger,
+    /// Where coefficients stand in a block, and what they are multiplied by, in the order in which they are coded.
+    places: [(u16, u16); BLOCK],
+    /// What they are multiplied by, where they stand in a block.
+    steps: Block,
+    /// The blocks of a unit, and whether their coefficients are zero but for the first.
+    blocks: Vec<Block>,
+    flat: Vec<bool>,
+}
+
+impl Plane {
+    /// A plane that takes over what is of use of an image before this one.
+    pub(super) fn new(
+        frame: &Frame,
+        component: &Component,
+        quantization: &[u16; BLOCK],
+        used: Option<Ring>,
+    ) -> Self {
+        let Component { across, down, .. } = *component;
+        let grid = Grid::of(frame);
+        let times = (grid.unit.0 / across, grid.unit.1 / down);
+        let places = std::array::from_fn(|number| (PLACES[number], quantization[number]));
+        let mut steps = Block::default();
+        for (place, step) in places {
+            steps.0[usize::from(place)] = step.cast_signed();
+        }
+        Self {
+            factors: (across, down),
+            ring: Ring::new(grid.columns * across, down, used),
+            enlarger: Enlarger::new((frame.width, frame.height), times),
+            places,
+            steps,
+            blocks: (0..across * down).map(|_| Block::default()).collect(),
+            flat: vec![true; across * down],
+        }
+    }
+
+    pub(super) fn into_ring(self) -> Ring {
+        self.ring
     }
 
     /// Goes on to the next row of units.
@@ -74,8 +103,8 @@ impl<'a> Plane<'a> {
 
     /// Reads the component's blocks of a unit.
     #[inline(always)]
-    pub(super) fn read(&mut self, bits: &mut Bits<'_>) -> Option<()> {
-        let (first, others, places) = (&self.first, &self.others, &self.places);
+    pub(super) fn read(&mut self, coder: &mut Coder<'_>, bits: &mut Bits<'_>) -> Option<()> {
+        let places = &self.places;
         let put = |block: &mut Block, number: usize, value: i32| {
             let (place, factor) = places[number];
             // Of a broken file, values may leave the range of their type.
@@ -83,11 +112,32 @@ impl<'a> Plane<'a> {
         };
         for (block, is_flat) in self.blocks.iter_mut().zip(&mut self.flat) {
             *block = Block::default();
-            self.before = self.before.wrapping_add(first.read(bits)?);
-            put(block, 0, self.before);
-            *is_flat = !others.read(bits, |number, value| put(block, number, value))?;
+            coder.before = coder.before.wrapping_add(coder.first.read(bits)?);
+            put(block, 0, coder.before);
+            *is_flat = !coder
+                .others
+                .read(bits, |number, value| put(block, number, value))?;
         }
         Some(())
+    }
+
+    /// Takes the component's blocks of the unit in `row` and `column`, of the component at `place` in `buffer`.
+    #[inline(always)]
+    pub(super) fn load(&mut self, buffer: &CoefficientBuffer, place: usize, row: usize, column: usize) {
+        let (across, down) = self.factors;
+        let mut own = [0; BLOCK];
+        for (number, block) in self.blocks.iter_mut().enumerate() {
+            let at = (row * down + number / across, column * across + number % across);
+            let (values, nonzero) = buffer.block(place, at, &mut own);
+            self.flat[number] = nonzero == 0;
+            if nonzero == 0 {
+                block.0[0] = values[0].wrapping_mul(self.steps.0[0]);
+            } else {
+                for ((target, value), step) in block.0.iter_mut().zip(values).zip(&self.steps.0) {
+                    *target = value.wrapping_mul(*step);
+                }
+            }
+        }
     }
 
     /// Makes the samples of the unit in `column`, which was read.
@@ -96,7 +146,7 @@ impl<'a> Plane<'a> {
     /// its pipeline.
     #[inline(always)]
     pub(super) fn transform(&mut self, transform: impl Transform, column: usize) {
-        let Component { across, down, .. } = *self.component;
+        let (across, down) = self.factors;
         let (samples, stride) = self.ring.rows_of_unit();
         for y in 0..down {
             for x in 0..across {

@@ -1,4 +1,4 @@
-//! Luma and colour differences to RGB.
+//! Luma and colour differences to RGB, and inks.
 //!
 //! # Source
 //!
@@ -75,6 +75,45 @@ pub(super) fn grey(luma: &[u8], target: &mut [u8]) {
     for (pixel, &y) in pixels.iter_mut().zip(luma) {
         *pixel = [y; Image::CHANNELS];
     }
+}
+
+/// Makes `target` a row of interleaved pixels of three channels.
+#[inline(always)]
+pub(super) fn interleave([red, green, blue]: [&[u8]; 3], target: &mut [u8]) {
+    let pixels = target.as_chunks_mut::<{ Image::CHANNELS }>().0;
+    for (((pixel, &red), &green), &blue) in pixels.iter_mut().zip(red).zip(green).zip(blue) {
+        *pixel = [red, green, blue];
+    }
+}
+
+/// Takes from the light of each pixel what black ink takes. Inks are given as what they leave of the light, as Adobe's programs write them.
+///
+/// # Source
+///
+/// Pillow's conversion from CMYK to RGB: the light that black leaves, less what cyan, magenta and yellow take of that, each rounded. No
+/// colour profile is applied.
+#[inline(always)]
+pub(super) fn darken(black: &[u8], target: &mut [u8]) {
+    let pixels = target.as_chunks_mut::<{ Image::CHANNELS }>().0;
+    for (pixel, &black) in pixels.iter_mut().zip(black) {
+        *pixel = pixel.map(|light| black - share(u8::MAX - light, black));
+    }
+}
+
+/// The same of pixels that are given as what the inks take. libjpeg makes of YCCK the complement of RGB.
+#[inline(always)]
+pub(super) fn darken_inks(black: &[u8], target: &mut [u8]) {
+    let pixels = target.as_chunks_mut::<{ Image::CHANNELS }>().0;
+    for (pixel, &black) in pixels.iter_mut().zip(black) {
+        *pixel = pixel.map(|ink| black - share(ink, black));
+    }
+}
+
+/// `of * whole / 255`, rounded.
+#[inline(always)]
+fn share(of: u8, whole: u8) -> u8 {
+    let product = u32::from(of) * u32::from(whole) + 128;
+    ((product + (product >> 8)) >> 8) as u8
 }
 
 #[inline(always)]

@@ -6,7 +6,8 @@
 use std::arch::x86_64::*;
 
 use super::super::super::SIDE;
-use super::{Block, COLUMN_SHIFT, ROW_SHIFT, Transform};
+use super::super::instructions::Portable;
+use super::{Block, COLUMN_SHIFT, FACTOR_BITS, ROW_SHIFT, Transform};
 use crate::machine::Avx2;
 
 impl Transform for Avx2 {
@@ -17,24 +18,33 @@ impl Transform for Avx2 {
     }
 }
 
-/// Factors, in 8192ths, of the pairs of waves 0 and 4, 2 and 6, 1 and 5, 3 and 7.
+/// Factors, in 8192ths, of the pairs of waves 0 and 4, 2 and 6.
 const SUM: [i16; 2] = [8192, 8192];
 const DIFFERENCE: [i16; 2] = [8192, -8192];
 const NEAR: [i16; 2] = [10_703, 4433];
 const FAR: [i16; 2] = [4433, -10_704];
-const ODD: [[[i16; 2]; 2]; SIDE / 2] = [
-    [[11_363, 6437], [9633, 2260]],
-    [[9633, -11_362], [-2259, -6436]],
-    [[6437, 2261], [-11_362, 9633]],
-    [[2260, 9633], [-6436, -11_363]],
-];
+/// Of the sums of waves 5 and 1, and 3 and 7.
+const OUTER: [i16; 2] = [6437, 9633];
+const INNER: [i16; 2] = [9633, -6436];
+/// Of waves 1 and 7, and 5 and 3, added to the products of those sums.
+const OF_17: [[i16; 2]; 2] = [[4926, -7373], [-7373, -4927]];
+const OF_53: [[i16; 2]; 2] = [[-20_995, 4177], [-4176, -20_995]];
+/// Bits of which a first coefficient that fits 14 bits, after this much is added, has none.
+const ROOM: i16 = 1 << 13;
+const BEYOND: i16 = !0 << 14;
+/// Bits above a sum of 16 bits in 8192ths.
+const UNUSED_BITS: i32 = 32 - 16 - FACTOR_BITS as i32;
 
 #[inline]
 #[target_feature(enable = "avx2")]
 fn samples(block: &Block, target: &mut [u8], stride: usize) {
     let pairs = block.0.as_ptr().cast::<__m256i>();
     // SAFETY: a block is four vectors of 32 bytes, and aligned to twice that.
-    let pairs = std::array::from_fn(|pair| unsafe { _mm256_load_si256(pairs.add(pair)) });
+    let pairs: [__m256i; 4] = std::array::from_fn(|pair| unsafe { _mm256_load_si256(pairs.add(pair)) });
+    let beyond = _mm256_add_epi16(pairs[0], _mm256_set1_epi16(ROOM));
+    if _mm256_testz_si256(beyond, _mm256_set1_epi16(BEYOND)) == 0 {
+        return broken_samples(block, target, stride);
+    }
     let rows = waves::<{ COLUMN_SHIFT as i32 }>(pairs);
     let columns = waves::<{ ROW_SHIFT as i32 }>(pairs_of_columns(rows));
     let mut row = 0;
@@ -46,17 +56,32 @@ fn samples(block: &Block, target: &mut [u8], stride: usize) {
     }
 }
 
+/// Of coefficients that no picture has.
+#[cold]
+fn broken_samples(block: &Block, target: &mut [u8], stride: usize) {
+    Portable.samples(block, target, stride);
+}
+
 /// The sums of waves, divided by a power of two and rounded, lane by lane: eight numbers of 32 bits for each of eight places.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn waves<const SHIFT: i32>([w04, w26, w15, w37]: [__m256i; 4]) -> [__m256i; SIDE] {
+fn waves<const SHIFT: i32>([w04, w26, w53, w17]: [__m256i; 4]) -> [__m256i; SIDE] {
     let products = |pairs, [one, other]: [i16; 2]| {
         let factors = (i32::from(other) << 16) | i32::from(one.cast_unsigned());
         _mm256_madd_epi16(pairs, _mm256_set1_epi32(factors))
     };
+    // A sum, or difference, of 16 bits: what goes beyond is among the upper ones. Columns are known to fit.
+    let sum_of = |factors| {
+        let sum = products(w04, factors);
+        if SHIFT == COLUMN_SHIFT as i32 {
+            sum
+        } else {
+            _mm256_srai_epi32::<UNUSED_BITS>(_mm256_slli_epi32::<UNUSED_BITS>(sum))
+        }
+    };
     let half = _mm256_set1_epi32(1 << (SHIFT - 1));
-    let sum = _mm256_add_epi32(products(w04, SUM), half);
-    let difference = _mm256_add_epi32(products(w04, DIFFERENCE), half);
+    let sum = _mm256_add_epi32(sum_of(SUM), half);
+    let difference = _mm256_add_epi32(sum_of(DIFFERENCE), half);
     let (near, far) = (products(w26, NEAR), products(w26, FAR));
     let even = [
         _mm256_add_epi32(sum, near),
@@ -64,7 +89,14 @@ fn waves<const SHIFT: i32>([w04, w26, w15, w37]: [__m256i; 4]) -> [__m256i; SIDE
         _mm256_sub_epi32(difference, far),
         _mm256_sub_epi32(sum, near),
     ];
-    let odd = ODD.map(|[of_15, of_37]| _mm256_add_epi32(products(w15, of_15), products(w37, of_37)));
+    let sums = _mm256_add_epi16(w53, w17);
+    let (outer, inner) = (products(sums, OUTER), products(sums, INNER));
+    let odd = [
+        _mm256_add_epi32(products(w17, OF_17[0]), outer),
+        _mm256_add_epi32(products(w53, OF_53[0]), inner),
+        _mm256_add_epi32(products(w53, OF_53[1]), outer),
+        _mm256_add_epi32(products(w17, OF_17[1]), inner),
+    ];
     std::array::from_fn(|place| {
         let other = SIDE - 1 - place;
         let sum = if place < other {
@@ -80,9 +112,9 @@ fn waves<const SHIFT: i32>([w04, w26, w15, w37]: [__m256i; 4]) -> [__m256i; SIDE
 #[inline]
 #[target_feature(enable = "avx2")]
 fn pairs_of_columns(rows: [__m256i; SIDE]) -> [__m256i; 4] {
-    // In each half: columns 0 and 4, 1 and 5, 2 and 6, 3 and 7.
+    // In each half: columns 0 and 4, 5 and 3, 2 and 6, 1 and 7.
     let order = _mm256_broadcastsi128_si256(_mm_setr_epi8(
-        0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15,
+        0, 1, 8, 9, 10, 11, 6, 7, 4, 5, 12, 13, 2, 3, 14, 15,
     ));
     // The lower halves are of rows 0 to 3, the upper ones of rows 4 to 7.
     let [a, b, c, d] = std::array::from_fn(|row| {

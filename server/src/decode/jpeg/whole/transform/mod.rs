@@ -4,6 +4,9 @@
 //!
 //! C. Loeffler, A. Ligtenberg and G. Moschytz, "Practical Fast 1-D DCT Algorithms with 11 Multiplications", ICASSP 1989, in integers as
 //! libjpeg's accurate one: factors in 8192ths; after the columns four times the values, rounded; after the rows an eighth of that.
+//!
+//! Values that no picture has, of broken data or steps, leave 16 bits. Then it is libjpeg-turbo's code for vectors of x86 that is followed:
+//! where that computes in 16 bits, values go round.
 
 #[cfg(target_arch = "x86_64")]
 #[allow(
@@ -26,7 +29,7 @@ const ROW_SHIFT: u32 = FACTOR_BITS + BETWEEN_BITS + 3;
 /// The coefficients of a block, each multiplied by its quantization step, as [`place`] says.
 #[derive(Debug)]
 #[repr(align(64))]
-pub(super) struct Block(pub(super) [i16; SIDE * SIDE]);
+pub(in crate::decode::jpeg) struct Block(pub(in crate::decode::jpeg) [i16; SIDE * SIDE]);
 
 impl Default for Block {
     fn default() -> Self {
@@ -35,7 +38,7 @@ impl Default for Block {
 }
 
 /// Where coefficients stand in a [`Block`], in the order in which they are coded.
-pub(super) const PLACES: [u16; SIDE * SIDE] = {
+pub(in crate::decode::jpeg) const PLACES: [u16; SIDE * SIDE] = {
     let mut places = [0; SIDE * SIDE];
     let mut at = 0;
     while at < places.len() {
@@ -45,11 +48,11 @@ pub(super) const PLACES: [u16; SIDE * SIDE] = {
     places
 };
 
-/// Rows come in pairs, as products of pairs are wanted: 0 and 4, 2 and 6, 1 and 5, 3 and 7; in a pair, a coefficient of one and of the
+/// Rows come in pairs, as products of pairs are wanted: 0 and 4, 2 and 6, 5 and 3, 1 and 7; in a pair, a coefficient of one and of the
 /// other by turns.
 const fn place(row: usize, column: usize) -> usize {
-    let pair = [0, 2, 1, 3][row % 4];
-    2 * (pair * SIDE + column) + row / 4
+    let (pair, second) = [(0, 0), (3, 0), (1, 0), (2, 1), (0, 1), (2, 0), (1, 1), (3, 1)][row];
+    2 * (pair * SIDE + column) + second
 }
 
 /// A way to transform blocks. All give the same samples.
@@ -64,11 +67,15 @@ pub(super) trait Transform: Copy {
     /// The samples of a block whose coefficients are zero but for the first.
     #[inline(always)]
     fn flat(self, level: i16) -> u8 {
-        let between = i32::from(level) << BETWEEN_BITS;
-        let between = between.clamp(i16::MIN.into(), i16::MAX.into());
         let shift = ROW_SHIFT - FACTOR_BITS;
-        sample((between + (1 << (shift - 1))) >> shift)
+        sample((i32::from(between(level)) + (1 << (shift - 1))) >> shift)
     }
+}
+
+/// What lies between columns and rows where a column is zero but for its first coefficient, in libjpeg-turbo's short cut for such blocks.
+#[inline(always)]
+fn between(level: i16) -> i16 {
+    level.wrapping_shl(BETWEEN_BITS)
 }
 
 /// From a value around 0.

@@ -2,7 +2,7 @@
 
 use super::super::super::SIDE;
 use super::super::instructions::Portable;
-use super::{Block, COLUMN_SHIFT, FACTOR_BITS, ROW_SHIFT, Transform, place, sample};
+use super::{Block, COLUMN_SHIFT, FACTOR_BITS, ROW_SHIFT, Transform, between, place, sample};
 
 /// A value for each column, or for each row.
 type Lanes = [i32; SIDE];
@@ -26,9 +26,15 @@ impl Transform for Portable {
     fn samples(self, block: &Block, target: &mut [u8], stride: usize) {
         let rows =
             std::array::from_fn(|row| std::array::from_fn(|column| block.0[place(row, column)].into()));
-        let between = waves(rows).map(|row| {
-            row.map(|value| descaled(value, COLUMN_SHIFT).clamp(i16::MIN.into(), i16::MAX.into()))
-        });
+        let rows: [Lanes; SIDE] = rows;
+        let between = if rows[1..].as_flattened().iter().all(|&value| value == 0) {
+            let first = std::array::from_fn(|column| between(block.0[place(0, column)]).into());
+            [first; SIDE]
+        } else {
+            waves(rows).map(|row| {
+                row.map(|value| descaled(value, COLUMN_SHIFT).clamp(i16::MIN.into(), i16::MAX.into()))
+            })
+        };
         let columns = waves(transposed(between));
         for (row, values) in transposed(columns).iter().enumerate() {
             let samples = &mut target[row * stride..][..SIDE];
@@ -60,8 +66,8 @@ fn even_waves([w0, w2, w4, w6]: [Lanes; 4]) -> [Lanes; 4] {
     let turned = scaled(zip(w2, w6, i32::wrapping_add), C0_541196100);
     let near = zip(turned, scaled(w2, C0_765366865), i32::wrapping_add);
     let far = zip(turned, scaled(w6, C1_847759065), i32::wrapping_sub);
-    let sum = zip(w0, w4, i32::wrapping_add).map(|value| value.wrapping_shl(FACTOR_BITS));
-    let difference = zip(w0, w4, i32::wrapping_sub).map(|value| value.wrapping_shl(FACTOR_BITS));
+    let sum = zip(w0, w4, in_16_bits(i32::wrapping_add)).map(|value| value << FACTOR_BITS);
+    let difference = zip(w0, w4, in_16_bits(i32::wrapping_sub)).map(|value| value << FACTOR_BITS);
     [
         zip(sum, near, i32::wrapping_add),
         zip(difference, far, i32::wrapping_add),
@@ -74,11 +80,15 @@ fn even_waves([w0, w2, w4, w6]: [Lanes; 4]) -> [Lanes; 4] {
 fn odd_waves([w1, w3, w5, w7]: [Lanes; 4]) -> [Lanes; 4] {
     let add = |a, b| zip(a, b, i32::wrapping_add);
     let subtract = |a, b| zip(a, b, i32::wrapping_sub);
-    let all = scaled(add(add(w7, w3), add(w5, w1)), C1_175875602);
+    let (w73, w51) = (
+        zip(w7, w3, in_16_bits(i32::wrapping_add)),
+        zip(w5, w1, in_16_bits(i32::wrapping_add)),
+    );
+    let all = scaled(add(w73, w51), C1_175875602);
     let outer = scaled(add(w7, w1), C0_899976223);
     let inner = scaled(add(w5, w3), C2_562915447);
-    let one = subtract(all, scaled(add(w7, w3), C1_961570560));
-    let other = subtract(all, scaled(add(w5, w1), C0_390180644));
+    let one = subtract(all, scaled(w73, C1_961570560));
+    let other = subtract(all, scaled(w51, C0_390180644));
     [
         add(subtract(scaled(w1, C1_501321110), outer), other),
         add(subtract(scaled(w3, C3_072711026), inner), one),
@@ -95,6 +105,13 @@ fn scaled(lanes: Lanes, factor: i32) -> Lanes {
 #[inline(always)]
 fn zip(a: Lanes, b: Lanes, of: impl Fn(i32, i32) -> i32) -> Lanes {
     std::array::from_fn(|lane| of(a[lane], b[lane]))
+}
+
+/// The same, of numbers that go round at 16 bits.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, reason = "that is what is wanted")]
+fn in_16_bits(of: impl Fn(i32, i32) -> i32) -> impl Fn(i32, i32) -> i32 {
+    move |a, b| i32::from(of(a, b) as i16)
 }
 
 #[inline(always)]

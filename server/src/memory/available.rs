@@ -1,4 +1,4 @@
-//! How much memory there is for a cache.
+//! How much memory there is for this process.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,11 @@ const FALLBACK: u64 = 1 << 30;
 /// Limits beyond this mean that there is none: version 1 of control groups writes one a page short of 2^63.
 const UNLIMITED: u64 = 1 << 60;
 
-/// Half of the memory that is left to this process, in bytes: of what the control groups (version 1 or 2) that it runs in leave below
-/// their limits, and of what the machine has available, the least. Page cache that can be given up counts as left. The other half is
-/// for batches, decoders, and everybody else. Where nothing is known, 1 GiB.
+/// The memory that is left to this process, in bytes: of what the control groups (version 1 or 2) that it runs in leave below their limits,
+/// and of what the machine has available, the least. Page cache that can be given up counts as left. Where nothing is known, 1 GiB.
 #[must_use]
-pub fn budget_from_cgroup() -> u64 {
-    memory_left(Path::new("/proc"), Path::new("/sys/fs/cgroup")).map_or(FALLBACK, |left| left / 2)
+pub fn available() -> u64 {
+    memory_left(Path::new("/proc"), Path::new("/sys/fs/cgroup")).unwrap_or(FALLBACK)
 }
 
 fn memory_left(proc: &Path, cgroup: &Path) -> Option<u64> {
@@ -223,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_has_a_budget() {
-        assert!(budget_from_cgroup() > 0);
+    fn this_machine_has_some() {
+        assert!(available() > 0);
     }
 }

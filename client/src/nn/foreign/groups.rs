@@ -1,0 +1,204 @@
+//! Which layers are the head, and how deep the others stand.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::graph::import::{Model, ModelNode};
+use crate::nn::LayerGroup;
+
+/// What a classifier is made of between its linear layers, and behind what it classifies.
+const ELEMENTWISE: [&str; 26] = [
+    "Add",
+    "BatchNormalization",
+    "Cast",
+    "Clip",
+    "Div",
+    "Dropout",
+    "Erf",
+    "Exp",
+    "Gelu",
+    "HardSigmoid",
+    "HardSwish",
+    "Identity",
+    "LayerNormalization",
+    "LeakyRelu",
+    "Log",
+    "Mul",
+    "Neg",
+    "PRelu",
+    "Pow",
+    "Reciprocal",
+    "Relu",
+    "Sigmoid",
+    "Softmax",
+    "Sqrt",
+    "Sub",
+    "Tanh",
+];
+
+/// The layer group of each node of a model, by its position.
+///
+/// # The head
+/// It is found backwards from the logits: the last layer with a weight, and what stands before it for as long as that is linear layers and what
+/// works element by element on one operand. It ends where features are pooled, flattened or picked from tokens, at a convolution, and where
+/// branches meet. A network of nothing else keeps only its last layer as the head.
+///
+/// # The body
+/// A node's depth is the number of layers with weights on the longest way to it. A LayerNormalization that only layers read, seen
+/// through nodes with one operand, is as deep as the first of these layers: it opens their block. The deeper half of the body is late.
+pub(super) struct Groups(Vec<LayerGroup>);
+
+impl Groups {
+    pub(super) fn of(model: &Model, logits: &str) -> Self {
+        let mut ways = Ways::of(model);
+        let head = ways.head(logits);
+        let body = (0..model.nodes.len()).filter(|position| !head.contains(position));
+        let deepest = body.map(|position| ways.depths[position]).max().unwrap_or(0);
+        ways.join_norms_with_layers();
+        let group = |position: usize| {
+            if head.contains(&position) {
+                LayerGroup::Head
+            } else if ways.depths[position] > deepest.div_ceil(2) {
+                LayerGroup::Late
+            } else {
+                LayerGroup::Early
+            }
+        };
+        let mut groups: Vec<LayerGroup> = (0..model.nodes.len()).map(group).collect();
+        // What is computed from weights alone, such as a transpose, belongs to the first layer that reads it.
+        let mut readers: HashMap<&str, LayerGroup> = HashMap::new();
+        for (position, node) in model.nodes.iter().enumerate().rev() {
+            let wanted = node.outputs.iter().find_map(|output| readers.get(&**output));
+            if let (true, Some(&group)) = (ways.is_fixed(node), wanted) {
+                groups[position] = group;
+            }
+            let fixed = node.inputs.iter().filter(|input| ways.fixed.contains(&***input));
+            readers.extend(fixed.map(|input| (&**input, groups[position])));
+        }
+        Self(groups)
+    }
+
+    pub(super) fn at(&self, position: usize) -> LayerGroup {
+        self.0[position]
+    }
+}
+
+/// What is known of a model's values without their shapes.
+struct Ways<'m> {
+    nodes: &'m [ModelNode],
+    /// Which node gives a value.
+    producers: HashMap<&'m str, usize>,
+    /// Values that do not depend on the images.
+    fixed: HashSet<&'m str>,
+    /// Per node.
+    depths: Vec<usize>,
+}
+
+impl<'m> Ways<'m> {
+    fn of(model: &'m Model) -> Self {
+        let mut ways = Self {
+            nodes: &model.nodes,
+            producers: HashMap::new(),
+            fixed: model.initializers.keys().map(String::as_str).collect(),
+            depths: Vec::with_capacity(model.nodes.len()),
+        };
+        let mut reached: HashMap<&str, usize> = HashMap::new();
+        for (position, node) in model.nodes.iter().enumerate() {
+            let inputs = node.inputs.iter().filter_map(|input| reached.get(&**input));
+            let depth = inputs.max().copied().unwrap_or(0) + usize::from(ways.is_layer(node));
+            let is_fixed = ways.is_fixed(node);
+            for output in &node.outputs {
+                ways.producers.insert(output, position);
+                reached.insert(output, depth);
+                if is_fixed {
+                    ways.fixed.insert(output);
+                }
+            }
+            ways.depths.push(depth);
+        }
+        ways
+    }
+
+    /// Makes norms in front of layers as deep as these.
+    fn join_norms_with_layers(&mut self) {
+        let nodes = self.nodes;
+        // For each value, the least depth of the layers that read it, seen through nodes with one operand; 0 where anything else reads it.
+        let mut read_at: HashMap<&str, usize> = HashMap::new();
+        for (position, node) in nodes.iter().enumerate().rev() {
+            let open = self.open(node);
+            let depth = &mut self.depths[position];
+            let readers = node.outputs.iter().filter_map(|output| read_at.get(&**output));
+            let beyond = readers.min().copied().unwrap_or(0);
+            if node.operator == "LayerNormalization" {
+                *depth = beyond.max(*depth);
+            }
+            let reached = match (self.is_layer(node), open.len()) {
+                (true, _) => self.depths[position],
+                (false, 1) => beyond,
+                (false, _) => 0,
+            };
+            for input in open {
+                let least = read_at.entry(input).or_insert(reached);
+                *least = reached.min(*least);
+            }
+        }
+    }
+
+    /// What a node computes with that depends on the images, of which shapes and types do not.
+    fn open(&self, node: &'m ModelNode) -> Vec<&'m str> {
+        let count = match &*node.operator {
+            "Shape" | "Size" => 0,
+            "CastLike" => 1,
+            _ => node.inputs.len(),
+        };
+        let inputs = node.inputs.iter().take(count).map(String::as_str);
+        inputs
+            .filter(|input| !input.is_empty() && !self.fixed.contains(input))
+            .collect()
+    }
+
+    fn is_fixed(&self, node: &'m ModelNode) -> bool {
+        self.open(node).is_empty()
+    }
+
+    /// Whether it is a layer with a weight.
+    fn is_layer(&self, node: &'m ModelNode) -> bool {
+        matches!(&*node.operator, "Conv" | "Gemm" | "MatMul")
+            && self.open(node).len() == 1
+            && node.inputs.iter().any(|input| self.fixed.contains(&**input))
+    }
+
+    /// Positions of the head's nodes.
+    fn head(&self, logits: &str) -> HashSet<usize> {
+        let mut head = HashSet::new();
+        let mut last_layer = None;
+        let mut name = logits;
+        while let Some(&position) = self.producers.get(name) {
+            let node = &self.nodes[position];
+            let open = self.open(node);
+            let goes_on = match (self.is_layer(node), &last_layer) {
+                (true, None) => true,
+                // A layer that is convolved over places is not the classifier's.
+                (true, Some(_)) => node.operator != "Conv",
+                // Behind the last layer there may be pooling, and anything else with one operand.
+                (false, None) => open.len() == 1,
+                (false, Some(_)) => open.len() == 1 && ELEMENTWISE.contains(&&*node.operator),
+            };
+            // A file may be crafted so that nodes read one another in a circle.
+            if !goes_on || open.is_empty() || !head.insert(position) {
+                break;
+            }
+            if self.is_layer(node) && last_layer.is_none() {
+                last_layer = Some(head.clone());
+            }
+            name = open[0];
+        }
+        let is_layer = |position: &usize| self.is_layer(&self.nodes[*position]);
+        let has_body = (0..self.nodes.len()).any(|position| is_layer(&position) && !head.contains(&position));
+        match last_layer {
+            Some(last) if !has_body => last,
+            Some(_) => head,
+            // There is no classifier to be seen.
+            None => HashSet::new(),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Servers that come and go under one name.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr},
+};
+
+use super::*;
+
+/// The addresses that the name stands for, to be changed by the test.
+#[derive(Clone, Default)]
+struct Zone(Arc<Mutex<Vec<SocketAddr>>>);
+
+impl Zone {
+    fn set(&self, addresses: &[SocketAddr]) {
+        *self.0.lock().expect("no panic") = addresses.to_vec();
+    }
+
+    fn resolver(&self) -> Resolver {
+        let zone = Arc::clone(&self.0);
+        let lookup = move |host: String, _port: u16| -> resolver::Lookup {
+            let found = zone.lock().expect("no panic").clone();
+            Box::pin(async move {
+                match host.as_str() {
+                    "loader.test" if !found.is_empty() => Ok(found),
+                    _ => Err(io::Error::from(io::ErrorKind::NotFound)),
+                }
+            })
+        };
+        Resolver::new(lookup, Duration::from_millis(10))
+    }
+}
+
+/// The same port on the `last`-th address of the loopback.
+fn beside(address: SocketAddr, last: u8) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, last)), address.port())
+}
+
+fn open_name(zone: &Zone, port: u16) -> Result<Servers, Error> {
+    Servers::open_resolving(
+        &format!("loader.test:{port}"),
+        PATIENT,
+        &Credentials::default(),
+        &zone.resolver(),
+    )
+}
+
+/// Takes batches, which must come in order, until `is_done`; gives the step that is next.
+fn take_until(stream: &mut BatchStream, mut step: u64, mut is_done: impl FnMut() -> bool) -> u64 {
+    while !is_done() {
+        let batch = stream.next_batch().expect("no error").expect("a batch");
+        assert_eq!(batch.step, step);
+        step += 1;
+    }
+    step
+}
+
+#[test]
+fn servers_that_come_and_go_under_a_name_share_the_stream_from_the_next_batch_on() {
+    const BATCHES: u64 = 1_000_000;
+    let zone = Zone::default();
+    let hands: Vec<Hand> = (0..5).map(|_| many(BATCHES)).collect();
+    let asked = |index: usize| {
+        let requests = hands[index].requests.lock().expect("no panic");
+        requests
+            .last()
+            .map(|request| request.stride.map_or(1, |stride| stride.of))
+    };
+    let first = Running::start(hands[0].clone());
+    let at = |index: usize| beside(first.address, u8::try_from(index).expect("few") + 1);
+    let start = |index: usize| Running::start_at(at(index), hands[index].clone());
+    zone.set(&[at(0)]);
+    let servers = open_name(&zone, first.address.port()).expect("connected");
+    let mut stream = servers.stream(&request(8), 3).expect("a stream");
+    let step = take_until(&mut stream, 0, || asked(0).is_some());
+
+    let (second, third) = (start(1), start(2));
+    zone.set(&[at(0), at(1), at(2)]);
+    let step = take_until(&mut stream, step, || (0..3).all(|index| asked(index) == Some(3)));
+
+    // All are replaced by others, and end.
+    let _others = (start(3), start(4));
+    zone.set(&[at(3), at(4)]);
+    let step = take_until(&mut stream, step, || (3..5).all(|index| asked(index) == Some(2)));
+    drop((first, second, third));
+    let mut more = 0;
+    take_until(&mut stream, step, || {
+        more += 1;
+        more > 50
+    });
+}
+
+#[test]
+fn the_only_server_may_be_replaced_by_one_at_another_address() {
+    let zone = Zone::default();
+    let first = Running::start(Hand {
+        stops_at: Some(5),
+        ..many(9)
+    });
+    zone.set(&[first.address]);
+    let servers = open_name(&zone, first.address.port()).expect("connected");
+    let mut stream = servers.stream(&request(8), 2).expect("a stream");
+    let step = take_until(&mut stream, 0, {
+        let mut taken = 0;
+        move || {
+            taken += 1;
+            taken > 5
+        }
+    });
+    let second = beside(first.address, 9);
+    drop(first);
+    let _second = Running::start_at(second, many(9));
+    zone.set(&[second]);
+    assert_eq!(steps(&mut stream), (step..9).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_name_that_is_not_found_is_named() {
+    let error = open_name(&Zone::default(), 1).expect_err("no such name");
+    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+    assert!(error.to_string().contains("loader.test:1"), "{error}");
+}

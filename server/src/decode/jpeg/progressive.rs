@@ -1,0 +1,402 @@
+//! One scan of several: its entropy-coded data to coefficients.
+//!
+//! # Source
+//!
+//! ITU-T T.81, annex G.1.2 and G.2.
+
+use super::bits::{Bits, Segments};
+use super::buffer::{BlockMut, Coefficients, ComponentBuffer};
+use super::coefficients::{BandDecoder, First, Others, blocks};
+use super::huffman::Code;
+use super::scan::{self, Multiversion};
+use super::tables::{Coded, Scan};
+use super::whole::transform::PLACES;
+use super::{BLOCK, Error};
+
+/// How far the data of a scan went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// Whether they end before the last unit.
+    pub(super) is_short: bool,
+    /// The last row of units of the whole image in which there were data.
+    pub(super) last_row: usize,
+}
+
+/// Reads a scan into `planes`, of all components.
+///
+/// # Errors
+///
+/// [`Error::Broken`] where the data are broken; where they end early, and what is coded are not details of a progressive file, too.
+pub(super) fn read(
+    planes: &mut [ComponentBuffer],
+    scan: &Scan<'_>,
+    segments: &Segments,
+    interval: usize,
+    units: (usize, usize),
+    is_progressive: bool,
+) -> Result<Extent, Error> {
+    const DAMAGED: Error = Error::Broken("its coded data are damaged");
+    let pass = Pass {
+        planes,
+        components: &scan.components,
+        segments,
+        interval,
+        units,
+    };
+    let (first, _) = scan.band;
+    let low = scan.low;
+    let extent = if !is_progressive {
+        let others = scan
+            .components
+            .iter()
+            .map(|one| one.ac.as_deref().map(Others::new));
+        let decoder = Sequential {
+            levels: DcFirst::new(scan).ok_or(DAMAGED)?,
+            others: others.collect::<Option<_>>().ok_or(DAMAGED)?,
+        };
+        scan::dispatch(DecodePass { pass, decoder })
+    } else if first == 0 && scan.high == 0 {
+        let decoder = DcFirst::new(scan).ok_or(DAMAGED)?;
+        scan::dispatch(DecodePass { pass, decoder })
+    } else if first == 0 {
+        let decoder = DcRefine { bit: 1 << low };
+        scan::dispatch(DecodePass { pass, decoder })
+    } else {
+        let code = scan.components[0].ac.as_deref().ok_or(DAMAGED)?;
+        let (band, run) = (scan.band, 0);
+        if scan.high == 0 {
+            let decoder = AcFirst {
+                code: BandDecoder::new(code),
+                band,
+                low,
+                run,
+            };
+            scan::dispatch(DecodePass { pass, decoder })
+        } else {
+            let decoder = AcRefine { code, band, low, run };
+            scan::dispatch(DecodePass { pass, decoder })
+        }
+    };
+    let extent = extent.ok_or(DAMAGED)?;
+    let is_detail = is_progressive && (first > 0 || scan.high > 0);
+    if extent.is_short && !is_detail {
+        return Err(Error::Broken("its coded data end early"));
+    }
+    Ok(extent)
+}
+
+/// A way to decode the blocks of a scan.
+trait BlockDecoder {
+    /// Begins anew, behind a restart marker.
+    fn restart(&mut self);
+
+    /// Reads what the scan says of a block of its component `number`. `None` where it is broken.
+    fn block(&mut self, bits: &mut Bits<'_>, number: usize, block: BlockMut<'_>) -> Option<()>;
+}
+
+/// Gives the coefficient at `place`, in the order in which they are coded, its value. It is one behind the first; which of those are
+/// not zero is given, and returned.
+#[inline(always)]
+fn put(values: &mut Coefficients, nonzero: u64, place: usize, value: i16) -> u64 {
+    values[usize::from(PLACES[place % BLOCK]) % BLOCK] = value;
+    (nonzero & !(1 << place)) | (u64::from(value != 0) << place)
+}
+
+/// Adds a bit to those coefficients that are in `mask`, none of which is zero, away from zero, where `word` says so: its lowest bits are
+/// theirs, the last one's lowest.
+#[inline(always)]
+fn correct(values: &mut Coefficients, mut mask: u64, word: u64, low: u32) {
+    let mut word = word.rotate_right(mask.count_ones());
+    while mask != 0 {
+        let place = mask.trailing_zeros() as usize;
+        mask &= mask - 1;
+        let value = &mut values[usize::from(PLACES[place % BLOCK]) % BLOCK];
+        let sign = *value >> 15;
+        let bit = (word >> 63) as i16 & !(*value >> low);
+        // A negative one goes down.
+        *value = value.wrapping_add(((bit << low) ^ sign).wrapping_sub(sign));
+        word <<= 1;
+    }
+}
+
+/// Puts the next bits behind `word`, up to 32 of those filled, or as many as are wanted.
+#[inline(always)]
+fn append(word: u64, bits: &mut Bits<'_>, count: u32) -> u64 {
+    if count > 32 {
+        let (behind, word) = append_many(word, *bits, count);
+        *bits = behind;
+        return word;
+    }
+    let next = bits.peek(count) as u64;
+    bits.skip(count);
+    (word << count) | next
+}
+
+#[cold]
+fn append_many<'b>(mut word: u64, mut bits: Bits<'b>, count: u32) -> (Bits<'b>, u64) {
+    for count in [count - 32, 32] {
+        bits.fill();
+        word = append(word, &mut bits, count);
+    }
+    (bits, word)
+}
+
+/// `mask` without its lowest `count` bits.
+#[inline(always)]
+fn without_lowest(mut mask: u64, count: u32) -> u64 {
+    // Mostly few, and no processor guesses how many.
+    for number in 0..4 {
+        let fewer = mask & mask.wrapping_sub(1);
+        mask = if number < count { fewer } else { mask };
+    }
+    for _ in 4..count {
+        mask &= mask.wrapping_sub(1);
+    }
+    mask
+}
+
+struct Pass<'a> {
+    planes: &'a mut [ComponentBuffer],
+    components: &'a [Coded],
+    segments: &'a Segments,
+    /// Units of a segment.
+    interval: usize,
+    /// Units in a row, and rows.
+    units: (usize, usize),
+}
+
+struct DecodePass<'a, C> {
+    pass: Pass<'a>,
+    decoder: C,
+}
+
+impl<C: BlockDecoder> Multiversion for DecodePass<'_, C> {
+    type Made = Option<Extent>;
+
+    #[inline(always)]
+    fn work(self) -> Option<Extent> {
+        let Self { pass, mut decoder } = self;
+        let (columns, rows) = pass.units;
+        let units = columns * rows;
+        let mut extent = Extent {
+            is_short: false,
+            last_row: 0,
+        };
+        for (piece, mut bits) in pass.segments.readers().enumerate() {
+            decoder.restart();
+            let first = piece * pass.interval;
+            let (mut row, mut column) = (first / columns, first % columns);
+            for _ in first..(first + pass.interval).min(units) {
+                // As in libjpeg, the first unit that lacks data is read as if zeros followed.
+                if !bits.is_within() {
+                    extent.is_short = true;
+                    break;
+                }
+                extent.last_row = row;
+                if let [Coded { place, .. }] = *pass.components {
+                    decoder.block(&mut bits, 0, pass.planes[place].block_mut(row, column))?;
+                } else {
+                    for (number, &Coded { place, .. }) in pass.components.iter().enumerate() {
+                        let plane = &mut pass.planes[place];
+                        let (across, down) = plane.factors;
+                        for y in row * down..(row + 1) * down {
+                            for x in column * across..(column + 1) * across {
+                                decoder.block(&mut bits, number, plane.block_mut(y, x))?;
+                            }
+                        }
+                    }
+                }
+                column += 1;
+                if column == columns {
+                    (column, row) = (0, row + 1);
+                }
+            }
+            extent.is_short |= !bits.is_within();
+        }
+        if let [Coded { place, .. }] = *pass.components {
+            extent.last_row /= pass.planes[place].factors.1;
+        }
+        Some(extent)
+    }
+}
+
+/// First coefficients, or their upper bits.
+struct DcFirst<'a> {
+    codes: Vec<First<'a>>,
+    /// By component: the first coefficient of the block before.
+    before: Vec<i32>,
+    low: u32,
+}
+
+impl<'a> DcFirst<'a> {
+    fn new(scan: &'a Scan<'_>) -> Option<Self> {
+        let codes = scan
+            .components
+            .iter()
+            .map(|one| one.dc.as_deref().map(First::new));
+        Some(Self {
+            codes: codes.collect::<Option<_>>()?,
+            before: vec![0; scan.components.len()],
+            low: scan.low,
+        })
+    }
+}
+
+impl BlockDecoder for DcFirst<'_> {
+    #[inline(always)]
+    fn restart(&mut self) {
+        self.before.fill(0);
+    }
+
+    #[inline(always)]
+    fn block(&mut self, bits: &mut Bits<'_>, number: usize, block: BlockMut<'_>) -> Option<()> {
+        let before = &mut self.before[number];
+        *before = before.checked_add(self.codes[number].read(bits)?)?;
+        block.values[0] = (*before << self.low) as i16;
+        Some(())
+    }
+}
+
+/// All coefficients.
+struct Sequential<'a> {
+    levels: DcFirst<'a>,
+    others: Vec<Others<'a>>,
+}
+
+impl BlockDecoder for Sequential<'_> {
+    #[inline(always)]
+    fn restart(&mut self) {
+        self.levels.restart();
+    }
+
+    #[inline(always)]
+    fn block(&mut self, bits: &mut Bits<'_>, number: usize, block: BlockMut<'_>) -> Option<()> {
+        let before = &mut self.levels.before[number];
+        *before = before.wrapping_add(self.levels.codes[number].read(bits)?);
+        block.values[0] = *before as i16;
+        let mut found = *block.nonzero;
+        self.others[number].read(bits, |place, value| {
+            if value != 0 {
+                found = put(block.values, found, place, value as i16);
+            }
+        })?;
+        *block.nonzero = found;
+        Some(())
+    }
+}
+
+/// One more bit of first coefficients.
+struct DcRefine {
+    bit: i16,
+}
+
+impl BlockDecoder for DcRefine {
+    #[inline(always)]
+    fn restart(&mut self) {}
+
+    #[inline(always)]
+    fn block(&mut self, bits: &mut Bits<'_>, _: usize, block: BlockMut<'_>) -> Option<()> {
+        bits.fill();
+        if bits.peek(1) == 1 {
+            block.values[0] |= self.bit;
+        }
+        bits.skip(1);
+        Some(())
+    }
+}
+
+/// Coefficients behind the first, or their upper bits.
+struct AcFirst<'a> {
+    code: BandDecoder<'a>,
+    band: (usize, usize),
+    low: u32,
+    /// Blocks to come that have none.
+    run: u32,
+}
+
+impl BlockDecoder for AcFirst<'_> {
+    #[inline(always)]
+    fn restart(&mut self) {
+        self.run = 0;
+    }
+
+    #[inline(always)]
+    fn block(&mut self, bits: &mut Bits<'_>, _: usize, block: BlockMut<'_>) -> Option<()> {
+        if self.run > 0 {
+            self.run -= 1;
+            return Some(());
+        }
+        let low = self.low;
+        let BlockMut { values, nonzero } = block;
+        let mut found = *nonzero;
+        self.run = self.code.read(bits, self.band, |place, value| {
+            found = put(values, found, place, (value << low) as i16);
+        })?;
+        *nonzero = found;
+        Some(())
+    }
+}
+
+/// One more bit of coefficients behind the first, and new ones that are 1 or -1 in it.
+struct AcRefine<'a> {
+    code: &'a Code,
+    band: (usize, usize),
+    low: u32,
+    /// Blocks to come that have no new ones.
+    run: u32,
+}
+
+impl BlockDecoder for AcRefine<'_> {
+    #[inline(always)]
+    fn restart(&mut self) {
+        self.run = 0;
+    }
+
+    #[inline(always)]
+    fn block(&mut self, bits: &mut Bits<'_>, _: usize, block: BlockMut<'_>) -> Option<()> {
+        let ((first, last), low) = (self.band, self.low);
+        let BlockMut { values, nonzero } = block;
+        let band = (u64::MAX << first) & (u64::MAX >> (BLOCK - 1 - last));
+        // What was there and is to be corrected; what was not, and may come. Corrections wait until all bits are read.
+        let (there, mut free) = (*nonzero & band, !*nonzero & band);
+        let (mut rest, mut word) = (there, 0);
+        bits.fill();
+        if self.run == 0 {
+            loop {
+                let symbol = self.code.symbol(bits)?;
+                let (zeros, size) = (u32::from(symbol >> 4), symbol & 15);
+                if size == 0 && zeros < 15 {
+                    self.run = blocks(bits.peek(zeros) as u32, zeros) + 1;
+                    bits.skip(zeros);
+                    bits.fill();
+                    break;
+                }
+                let sign = bits.peek(1);
+                bits.skip(size.into());
+                // To the zero behind so many zeros; past all that is there, if there are not so many.
+                free = without_lowest(free, zeros);
+                let place = (free.trailing_zeros() as usize).min(last + 1);
+                let passed = rest & (u64::MAX >> (BLOCK - place));
+                word = append(word, bits, passed.count_ones());
+                rest ^= passed;
+                free &= free.wrapping_sub(1);
+                if size > 0 {
+                    (size == 1 && place <= last).then_some(())?;
+                    let value = if sign == 1 { 1 << low } else { -1 << low };
+                    *nonzero = put(values, *nonzero, place, value);
+                }
+                if place >= last {
+                    break;
+                }
+                bits.fill();
+            }
+        }
+        if self.run > 0 {
+            self.run -= 1;
+            word = append(word, bits, rest.count_ones());
+            rest = 0;
+        }
+        correct(values, there ^ rest, word, low);
+        Some(())
+    }
+}

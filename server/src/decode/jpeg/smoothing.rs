@@ -1,0 +1,246 @@
+//! Estimates of coefficients that a progressive file does not say, or not to the last bit.
+//!
+//! # Source
+//!
+//! libjpeg-turbo's since 2.1, which goes on from ITU-T T.81, annex K.8: the nine first coefficients behind the mean level are estimated from
+//! the levels of 5x5 blocks. Where no detail is known at all, the level itself is smoothed, too.
+
+use super::buffer::{Coefficients, ComponentBuffer};
+use super::tables::Scan;
+use super::whole::transform::PLACES;
+
+/// Coefficients that are estimated, with the first.
+pub(super) const KNOWN: usize = 10;
+
+/// Side of the square of blocks that an estimate is made from.
+const WINDOW: usize = 5;
+
+/// What each of the levels around a block, and its own in the middle, adds to an estimate, in 256ths.
+type Weights = [[i32; WINDOW]; WINDOW];
+
+/// Of a component, the lowest bit of each of the first coefficients that the scans so far say: 0 for all of it, -1 for nothing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    bits: [i32; KNOWN],
+    /// The same before the component's last scan.
+    before: [i32; KNOWN],
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            bits: [-1; KNOWN],
+            before: [-1; KNOWN],
+        }
+    }
+}
+
+impl Known {
+    /// Takes note of a scan of the component.
+    pub(super) fn note(&mut self, scan: &Scan<'_>, is_first: bool) {
+        self.before = if is_first { [0; KNOWN] } else { self.bits };
+        let (first, last) = scan.band;
+        for bits in self.bits.iter_mut().take(last + 1).skip(first) {
+            *bits = scan.low.cast_signed();
+        }
+    }
+}
+
+/// What is known of an image's coefficients.
+#[derive(Debug)]
+pub(super) struct Smoothing {
+    known: Vec<Known>,
+    /// The last row of units in which the last scan has data.
+    last_row: usize,
+    rows: usize,
+}
+
+impl Smoothing {
+    /// `None` where there is nothing to estimate, or levels are not known at all.
+    pub(super) fn new(known: &[Known], last_row: usize, rows: usize) -> Option<Self> {
+        let has_levels = known.iter().all(|known| known.bits[0] >= 0);
+        let is_useful = known
+            .iter()
+            .any(|known| known.bits[1..].iter().any(|&bits| bits != 0));
+        (has_levels && is_useful).then(|| Self {
+            known: known.to_vec(),
+            last_row,
+            rows,
+        })
+    }
+
+    /// Makes `own` the block of `plane`, which is `component`, in row `y` and column `x`, with estimates. Returns which coefficients behind the
+    /// first are not zero.
+    pub(super) fn block(
+        &self,
+        component: usize,
+        plane: &ComponentBuffer,
+        (y, x): (usize, usize),
+        own: &mut Coefficients,
+    ) -> u64 {
+        let (values, mut nonzero) = plane.block(y, x);
+        *own = *values;
+        let known = &self.known[component];
+        let row = y / plane.factors.1;
+        let bits = if row > self.last_row {
+            &known.before
+        } else {
+            &known.bits
+        };
+        if bits[1..].iter().all(|&bits| bits == 0) {
+            return nonzero;
+        }
+        let levels = self.levels(plane, (y, x));
+        let estimate = |weights: &Weights, place: usize| {
+            let sum: i32 = weights
+                .as_flattened()
+                .iter()
+                .zip(levels.as_flattened())
+                .map(|(weight, level)| weight * level)
+                .sum();
+            let sum = i64::from(plane.quantization()[0]) * i64::from(sum);
+            let step = i64::from(plane.quantization()[place]);
+            let size = ((step << 7) + sum.abs()) / (step << 8);
+            (size, sum < 0)
+        };
+        let has_no_details = bits[1..].iter().all(|&bits| bits == -1);
+        let weights: &[Weights] = if has_no_details { &OF_LEVELS } else { &OF_DETAILS };
+        for (place, weights) in (1..).zip(weights) {
+            if bits[place] == 0 || (nonzero >> place) & 1 == 1 {
+                continue;
+            }
+            let (size, is_negative) = estimate(weights, place);
+            // What is known says that it is less than the lowest bit.
+            let size = if bits[place] > 0 {
+                size.min((1 << bits[place]) - 1)
+            } else {
+                size
+            };
+            let value = (if is_negative { -size } else { size }) as i16;
+            own[usize::from(PLACES[place])] = value;
+            nonzero |= u64::from(value != 0) << place;
+        }
+        if has_no_details {
+            let (size, is_negative) = estimate(&LEVEL, 0);
+            own[0] = (if is_negative { -size } else { size }) as i16;
+        }
+        nonzero
+    }
+
+    /// The levels around a block, in rows.
+    fn levels(&self, plane: &ComponentBuffer, (y, x): (usize, usize)) -> [[i32; WINDOW]; WINDOW] {
+        let down = plane.factors.1;
+        let row = y / down;
+        // libjpeg-turbo counts rows by those of the last unit when it is there.
+        let down_here = match plane.size.1 % down {
+            rest if row + 1 == self.rows && rest > 0 => rest,
+            _ => down,
+        };
+        let (number, count) = (row * down_here + y % down, self.rows * down_here);
+        let above = y - usize::from(number > 0);
+        let below = y + usize::from(number + 1 < count);
+        let rows = [
+            above - usize::from(number > 1),
+            above,
+            y,
+            below,
+            below + usize::from(number + 2 < count),
+        ];
+        let last = plane.size.0 - 1;
+        rows.map(|y| {
+            let at = |offset: usize| (x + offset).saturating_sub(WINDOW / 2).min(last);
+            std::array::from_fn(|offset| plane.block(y, at(offset)).0[0].into())
+        })
+    }
+}
+
+/// By place in the order of coding, from the second on: of what levels alone are known.
+const OF_LEVELS: [Weights; KNOWN - 1] = [
+    [
+        [-1, -1, 0, 1, 1],
+        [-3, 13, 0, -13, 3],
+        [-3, 38, 0, -38, 3],
+        [-3, 13, 0, -13, 3],
+        [-1, -1, 0, 1, 1],
+    ],
+    [
+        [-1, -3, -3, -3, -1],
+        [-1, 13, 38, 13, -1],
+        [0; 5],
+        [1, -13, -38, -13, 1],
+        [1, 3, 3, 3, 1],
+    ],
+    [
+        [0, 0, 1, 0, 0],
+        [0, 2, 7, 2, 0],
+        [0, -5, -14, -5, 0],
+        [0, 2, 7, 2, 0],
+        [0, 0, 1, 0, 0],
+    ],
+    [
+        [-1, 0, 0, 0, 1],
+        [0, 9, 0, -9, 0],
+        [0; 5],
+        [0, -9, 0, 9, 0],
+        [1, 0, 0, 0, -1],
+    ],
+    [
+        [0; 5],
+        [0, 2, -5, 2, 0],
+        [1, 7, -14, 7, 1],
+        [0, 2, -5, 2, 0],
+        [0; 5],
+    ],
+    [
+        [0; 5],
+        [0, 1, 0, -1, 0],
+        [0, 2, 0, -2, 0],
+        [0, 1, 0, -1, 0],
+        [0; 5],
+    ],
+    [[0; 5], [0, 1, -3, 1, 0], [0; 5], [0, -1, 3, -1, 0], [0; 5]],
+    [
+        [0; 5],
+        [0, 1, 0, -1, 0],
+        [0, -3, 0, 3, 0],
+        [0, 1, 0, -1, 0],
+        [0; 5],
+    ],
+    [[0; 5], [0, 1, 2, 1, 0], [0; 5], [0, -1, -2, -1, 0], [0; 5]],
+];
+
+/// The same where some details are known, of which there are five estimates.
+const OF_DETAILS: [Weights; 5] = [
+    [[0; 5], [0; 5], [-7, 50, 0, -50, 7], [0; 5], [0; 5]],
+    [
+        [0, 0, -7, 0, 0],
+        [0, 0, 50, 0, 0],
+        [0; 5],
+        [0, 0, -50, 0, 0],
+        [0, 0, 7, 0, 0],
+    ],
+    [
+        [0, 0, -1, 0, 0],
+        [0, 0, 13, 0, 0],
+        [0, 0, -24, 0, 0],
+        [0, 0, 13, 0, 0],
+        [0, 0, -1, 0, 0],
+    ],
+    [
+        [0, -1, 0, 1, 0],
+        [-1, 10, 0, -10, 1],
+        [0; 5],
+        [1, -10, 0, 10, -1],
+        [0, 1, 0, -1, 0],
+    ],
+    [[0; 5], [0; 5], [-1, 13, -24, 13, -1], [0; 5], [0; 5]],
+];
+
+/// Of the level itself.
+const LEVEL: Weights = [
+    [-2, -6, -8, -6, -2],
+    [-6, 6, 42, 6, -6],
+    [-8, 42, 152, 42, -8],
+    [-6, 6, 42, 6, -6],
+    [-2, -6, -8, -6, -2],
+];

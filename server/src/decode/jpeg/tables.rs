@@ -1,0 +1,287 @@
+//! The segments of a JPEG, and the tables in them, which may change from scan to scan.
+
+use std::rc::Rc;
+
+use ::image::metadata::Orientation;
+
+use super::header::{Colours, Frame};
+use super::huffman::Code;
+use super::standard::{self, Standard};
+use super::{BLOCK, Error};
+
+/// Blocks of a unit, at most.
+const MAX_BLOCKS: usize = 10;
+
+/// What the segments so far say.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tables<'a> {
+    quantization: [Option<[u16; BLOCK]>; 4],
+    dc: [Option<Table<'a>>; 4],
+    ac: [Option<Table<'a>>; 4],
+    restart_interval: usize,
+    frame: Option<Frame>,
+    is_jfif: bool,
+    /// The colour transform that Adobe's segment names.
+    transform: Option<u8>,
+    pub(super) orientation: Option<Orientation>,
+}
+
+/// A Huffman table, which becomes a code where a scan uses it: a file may hold many that none uses.
+#[derive(Clone, Debug)]
+struct Table<'a> {
+    counts: &'a [u8; 16],
+    symbols: &'a [u8],
+    code: Option<Rc<Code>>,
+}
+
+/// A scan.
+#[derive(Clone, Debug)]
+pub(super) struct Scan<'a> {
+    pub(super) components: Vec<Coded>,
+    /// The first and the last coefficient, in the order in which they are coded.
+    pub(super) band: (usize, usize),
+    /// The lowest bit that was coded before, 0 for none, and the lowest one that is coded in this scan.
+    pub(super) high: u32,
+    pub(super) low: u32,
+    /// Units from one restart marker to the next; 0 where there are none.
+    pub(super) restart_interval: usize,
+    /// The entropy-coded data, and what follows.
+    pub(super) data: &'a [u8],
+}
+
+/// How a component is coded in a scan.
+#[derive(Clone, Debug)]
+pub(super) struct Coded {
+    /// Its place in the frame.
+    pub(super) place: usize,
+    /// What coefficients are multiplied by, in the order in which they are coded.
+    pub(super) quantization: [u16; BLOCK],
+    /// Where the scan has such coefficients, and they are coded.
+    pub(super) dc: Option<Rc<Code>>,
+    pub(super) ac: Option<Rc<Code>>,
+}
+
+impl<'a> Tables<'a> {
+    /// Reads on to the next scan's header, and past it. `None` at the end of the image.
+    ///
+    /// # Source
+    ///
+    /// ITU-T T.81, annex B.1.1 and B.2. As in libjpeg, bytes between segments are passed over.
+    pub(super) fn next_scan(&mut self, rest: &mut &'a [u8]) -> Result<Option<Scan<'a>>, Error> {
+        loop {
+            let marker = next_marker(rest)?;
+            match marker {
+                0x01 | 0xD0..=0xD7 => continue,
+                0xD9 => return Ok(None),
+                0xD8 => return Err(Error::Broken("an image begins within it")),
+                _ => {}
+            }
+            let length = rest.first_chunk().ok_or(Error::Truncated)?;
+            let length = usize::from(u16::from_be_bytes(*length));
+            let (segment, behind) = rest.split_at_checked(length).ok_or(Error::Truncated)?;
+            let segment = segment
+                .get(2..)
+                .ok_or(Error::Broken("the length of a segment is invalid"))?;
+            *rest = behind;
+            match marker {
+                0xDB => self
+                    .quantization(segment)
+                    .ok_or(Error::Broken("a quantization table is invalid"))?,
+                0xC4 => self
+                    .codes(segment)
+                    .ok_or(Error::Broken("a Huffman table is invalid"))?,
+                0xC0..=0xC2 if self.frame.is_some() => return Err(Error::Broken("it has two frames")),
+                0xC0..=0xC2 => self.frame = Some(Frame::read(segment, marker == 0xC2)?),
+                0xDD => {
+                    let interval = segment
+                        .try_into()
+                        .map_err(|_| Error::Broken("a restart interval is invalid"))?;
+                    self.restart_interval = u16::from_be_bytes(interval).into();
+                }
+                0xDA => return self.scan(segment, behind).map(Some),
+                0xE0 => self.is_jfif |= segment.len() >= 14 && segment.starts_with(b"JFIF\0"),
+                0xE1 => self.exif(segment),
+                0xEE if segment.len() >= 12 && segment.starts_with(b"Adobe") => {
+                    self.transform = Some(segment[11]);
+                }
+                // Other application data, comments, and a number of lines that is known already.
+                0xE2..=0xEF | 0xFE | 0xDC => {}
+                0xC9 | 0xCA | 0xCC => return Err(Error::Unsupported("JPEGs with arithmetic coding")),
+                0xC3 | 0xC5..=0xC8 | 0xCB | 0xCD..=0xCF => {
+                    return Err(Error::Unsupported("lossless and hierarchical JPEGs"));
+                }
+                _ => return Err(Error::Broken("it has an unknown marker")),
+            }
+        }
+    }
+
+    pub(super) fn frame(&self) -> Result<&Frame, Error> {
+        self.frame
+            .as_ref()
+            .ok_or(Error::Broken("a scan comes before the frame"))
+    }
+
+    /// What the components are, by libjpeg's rules.
+    pub(super) fn colours(&self, frame: &Frame) -> Colours {
+        match (frame.components.as_slice(), self.transform) {
+            ([_], _) => Colours::Grey,
+            ([_, _, _], _) if self.is_jfif => Colours::YCbCr,
+            ([_, _, _], Some(0)) => Colours::Rgb,
+            ([r, g, b], None) if [r.id, g.id, b.id] == *b"RGB" => Colours::Rgb,
+            ([_, _, _, _], None | Some(0)) => Colours::Cmyk,
+            ([_, _, _, _], _) => Colours::Ycck,
+            _ => Colours::YCbCr,
+        }
+    }
+
+    fn quantization(&mut self, mut segment: &[u8]) -> Option<()> {
+        while let Some((&kind, rest)) = segment.split_first() {
+            let mut table = [0; BLOCK];
+            let bytes = match kind >> 4 {
+                0 => 1,
+                1 => 2,
+                _ => return None,
+            };
+            let (values, rest) = rest.split_at_checked(bytes * BLOCK)?;
+            for (entry, value) in table.iter_mut().zip(values.chunks(bytes)) {
+                *entry = value.iter().fold(0, |high, &low| (high << 8) | u16::from(low));
+            }
+            *self.quantization.get_mut(usize::from(kind & 15))? = Some(table);
+            segment = rest;
+        }
+        Some(())
+    }
+
+    fn codes(&mut self, mut segment: &'a [u8]) -> Option<()> {
+        while let Some((&kind, rest)) = segment.split_first() {
+            let (counts, rest) = rest.split_first_chunk::<16>()?;
+            let count = counts.iter().map(|&count| usize::from(count)).sum();
+            let (symbols, rest) = rest.split_at_checked(count).filter(|_| count <= 256)?;
+            let class = match kind >> 4 {
+                0 => &mut self.dc,
+                1 => &mut self.ac,
+                _ => return None,
+            };
+            *class.get_mut(usize::from(kind & 15))? = Some(Table {
+                counts,
+                symbols,
+                code: None,
+            });
+            segment = rest;
+        }
+        Some(())
+    }
+
+    fn exif(&mut self, segment: &[u8]) {
+        if let Some(chunk) = segment.strip_prefix(b"Exif\0\0") {
+            self.orientation = Orientation::from_exif_chunk(chunk);
+        }
+    }
+
+    /// Reads a scan's header.
+    fn scan(&mut self, segment: &[u8], data: &'a [u8]) -> Result<Scan<'a>, Error> {
+        const BROKEN: Error = Error::Broken("the header of a scan is invalid");
+        let frame = self.frame()?.clone();
+        let (&count, rest) = segment.split_first().ok_or(BROKEN)?;
+        let (selectors, end) = rest.split_at_checked(2 * usize::from(count)).ok_or(BROKEN)?;
+        let &[first, last, bits] = end else {
+            return Err(BROKEN);
+        };
+        let (high, low) = (u32::from(bits >> 4), u32::from(bits & 15));
+        let is_valid = match (frame.is_progressive, first) {
+            // Some encoders write zeros here, which mean nothing.
+            (false, _) => true,
+            (true, 0) => last == 0,
+            (true, _) => first <= last && last < 64 && count == 1,
+        };
+        let is_refined = high == low + 1;
+        if !is_valid || (frame.is_progressive && (low > 13 || (high != 0 && !is_refined))) {
+            return Err(BROKEN);
+        }
+        let (has_dc, has_ac) = match (frame.is_progressive, first) {
+            (false, _) => (true, true),
+            (true, 0) => (high == 0, false),
+            (true, _) => (false, true),
+        };
+        if !frame.is_progressive {
+            fill(&mut self.dc, &standard::DC);
+            fill(&mut self.ac, &standard::AC);
+        }
+        let mut components: Vec<Coded> = Vec::with_capacity(selectors.len() / 2);
+        for (number, selector) in selectors.chunks(2).enumerate() {
+            // Components come in the frame's order.
+            let mut places = number..frame.components.len();
+            let place = places.find(|&place| frame.components[place].id == selector[0]);
+            let place = place
+                .filter(|&place| components.iter().all(|other| other.place != place))
+                .ok_or(BROKEN)?;
+            let table = usize::from(frame.components[place].table);
+            let quantization = self.quantization.get(table).copied().flatten();
+            components.push(Coded {
+                place,
+                quantization: quantization.ok_or(Error::Broken("a quantization table is missing"))?,
+                dc: has_dc
+                    .then(|| code(&mut self.dc, selector[1] >> 4, 15))
+                    .transpose()?,
+                ac: has_ac
+                    .then(|| code(&mut self.ac, selector[1] & 15, u8::MAX))
+                    .transpose()?,
+            });
+        }
+        let blocks = components.iter().map(|one| {
+            let component = frame.components[one.place];
+            component.across * component.down
+        });
+        if components.is_empty() || (components.len() > 1 && blocks.sum::<usize>() > MAX_BLOCKS) {
+            return Err(BROKEN);
+        }
+        Ok(Scan {
+            components,
+            band: (first.into(), last.into()),
+            high,
+            low,
+            restart_interval: self.restart_interval,
+            data,
+        })
+    }
+}
+
+/// Puts the standard's tables where there are none.
+fn fill(tables: &mut [Option<Table<'_>>; 4], standard: &[Standard; 2]) {
+    for (table, &(counts, symbols)) in tables.iter_mut().zip(standard) {
+        table.get_or_insert(Table {
+            counts,
+            symbols,
+            code: None,
+        });
+    }
+}
+
+/// The code of table `number`, whose symbols are to be at most `most`.
+fn code(tables: &mut [Option<Table<'_>>; 4], number: u8, most: u8) -> Result<Rc<Code>, Error> {
+    let table = tables.get_mut(usize::from(number)).and_then(Option::as_mut);
+    let table = table.ok_or(Error::Broken("a Huffman table is missing"))?;
+    if let Some(code) = &table.code {
+        return Ok(Rc::clone(code));
+    }
+    let is_valid = table.symbols.iter().all(|&symbol| symbol <= most);
+    let code = is_valid.then(|| Code::new(table.counts, table.symbols)).flatten();
+    let code = Rc::new(code.ok_or(Error::Broken("a Huffman table is invalid"))?);
+    table.code = Some(Rc::clone(&code));
+    Ok(code)
+}
+
+/// Goes on behind the next marker, and says which one it is.
+fn next_marker(rest: &mut &[u8]) -> Result<u8, Error> {
+    loop {
+        let start = memchr::memchr(0xFF, rest).ok_or(Error::Truncated)?;
+        let fill = rest[start..].iter().position(|&byte| byte != 0xFF);
+        let code = start + fill.ok_or(Error::Truncated)?;
+        let marker = rest[code];
+        *rest = &rest[code + 1..];
+        // A zero says that the byte before is one of data.
+        if marker != 0 {
+            return Ok(marker);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What of a stream's batches is on its way to its reader.
+
+use std::{
+    mem,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::Waker,
+};
+
+use bytes::Bytes;
+
+use crate::memory::Permit;
+
+/// Counts the batches that a stream gave away and that somebody refers to, and holds the memory that all its batches may take.
+#[derive(Debug)]
+pub(super) struct Sending {
+    is_counted: AtomicBool,
+    count: AtomicUsize,
+    /// Of a reader that waits for a batch which there was no room for.
+    waker: Mutex<Option<Waker>>,
+    _memory: Permit,
+}
+
+/// The tensor of a batch that was given away.
+#[derive(Debug)]
+struct Sent {
+    tensor: Bytes,
+    sending: Arc<Sending>,
+}
+
+impl Sending {
+    /// Nothing was given yet; `memory` is free again when the stream and its last batch are gone.
+    pub(super) fn new(memory: Permit) -> Arc<Self> {
+        Arc::new(Self {
+            is_counted: AtomicBool::new(false),
+            count: AtomicUsize::new(0),
+            waker: Mutex::default(),
+            _memory: memory,
+        })
+    }
+
+    /// From now on, what was given away counts until the last reference to it is gone.
+    pub(super) fn start_to_count(&self) {
+        self.is_counted.store(true, Ordering::Relaxed);
+    }
+
+    /// Batches that were given away and are not gone yet.
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Gives `tensor` away.
+    pub(super) fn give(self: &Arc<Self>, tensor: Bytes) -> Bytes {
+        if self.is_counted.load(Ordering::Relaxed) {
+            self.count.fetch_add(1, Ordering::AcqRel);
+        }
+        Bytes::from_owner(Sent {
+            tensor,
+            sending: Arc::clone(self),
+        })
+    }
+
+    /// Has `waker` called when another one is gone.
+    pub(super) fn wake_when_gone(&self, waker: &Waker) {
+        let mut waiting = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        *waiting = Some(waker.clone());
+    }
+}
+
+impl AsRef<[u8]> for Sent {
+    fn as_ref(&self) -> &[u8] {
+        &self.tensor
+    }
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        // The buffer is back before there is room for another batch.
+        drop(mem::take(&mut self.tensor));
+        let sending = &self.sending;
+        if sending.is_counted.load(Ordering::Relaxed) {
+            let one_less = |count: usize| count.checked_sub(1);
+            let _counted = (sending.count).fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less);
+        }
+        let mut waiting = sending.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        let waker = waiting.take();
+        drop(waiting);
+        waker.into_iter().for_each(Waker::wake);
+    }
+}

@@ -1,0 +1,194 @@
+//! What came and what was refused: counted for the operator, and said in the log, if not too often.
+
+use std::{
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use super::access::{Guest, Places};
+
+/// Warnings of one kind are at least this far apart.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Clients that are counted by name; the others are counted together.
+const CLIENTS: usize = 32;
+
+/// Why a connection or a request was not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Too many connections, in all or of this client.
+    Connections,
+    /// A TLS handshake that failed.
+    Handshake,
+    /// A client that said nothing, or not all of a request, in time.
+    Silence,
+    /// Control frames of HTTP/2 beyond their rate.
+    Flood,
+    /// A token that is missing or not known.
+    Token,
+    /// Too many streams, in all or of this client, or a batch or a request that is too large.
+    Limit,
+    /// A request for a stream with a field that is out of its range.
+    Request,
+}
+
+impl Refusal {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Connections,
+        Self::Handshake,
+        Self::Silence,
+        Self::Flood,
+        Self::Token,
+        Self::Limit,
+        Self::Request,
+    ];
+
+    /// In lower case.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::Handshake => "handshake",
+            Self::Silence => "silence",
+            Self::Flood => "flood",
+            Self::Token => "token",
+            Self::Limit => "limit",
+            Self::Request => "request",
+        }
+    }
+}
+
+/// Connections, streams and refusals since the server started. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Traffic(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    connected: AtomicU64,
+    refused: [Kind; Refusal::ALL.len()],
+    connections: OnceLock<Places>,
+    streams: OnceLock<Places>,
+}
+
+/// Refusals of one kind.
+#[derive(Debug, Default)]
+struct Kind {
+    count: AtomicU64,
+    /// When the last warning was, and how many refusals there were until then.
+    said: Mutex<Option<(Instant, u64)>>,
+}
+
+impl Traffic {
+    /// Counts the places of connections from now on.
+    pub(super) fn count_connections(&self, places: Places) {
+        let _already = self.0.connections.set(places);
+    }
+
+    /// Counts the places of streams from now on.
+    pub(super) fn count_streams(&self, places: Places) {
+        let _already = self.0.streams.set(places);
+    }
+
+    pub(super) fn connected(&self) {
+        self.0.connected.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a refusal, and warns of it where the last warning of this kind is not of this second.
+    pub(super) fn refused(&self, refusal: Refusal, client: &Guest, error: &str) {
+        if let Some(unsaid) = self.0.refused[refusal as usize].count(Instant::now()) {
+            tracing::warn!(client = %client, kind = refusal.name(), error, unsaid, "refused");
+        }
+    }
+
+    /// Connections accepted so far.
+    #[must_use]
+    pub fn connections_opened(&self) -> u64 {
+        self.0.connected.load(Ordering::Relaxed)
+    }
+
+    /// Connections open now.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.0.connections.get().map_or(0, Places::taken) as u64
+    }
+
+    /// Refusals of a kind so far.
+    #[must_use]
+    pub fn refusals(&self, refusal: Refusal) -> u64 {
+        self.0.refused[refusal as usize].count.load(Ordering::Relaxed)
+    }
+
+    /// Streams open now by client, most first. Clients beyond the first 32 are counted together, as `others`.
+    #[must_use]
+    pub fn streams_by_client(&self) -> Vec<(String, u64)> {
+        let all = self.0.streams.get().map(Places::by_guest).unwrap_or_default();
+        let (named, others) = all.split_at(all.len().min(CLIENTS));
+        let mut streams: Vec<_> = named
+            .iter()
+            .map(|(guest, count)| (guest.to_string(), *count as u64))
+            .collect();
+        if !others.is_empty() {
+            let sum: usize = others.iter().map(|(_, count)| count).sum();
+            streams.push(("others".to_owned(), sum as u64));
+        }
+        streams
+    }
+}
+
+impl Kind {
+    /// Counts one more; where it is time for a warning, gives the number of those before it that there was none of.
+    fn count(&self, now: Instant) -> Option<u64> {
+        let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let unsaid = match *said {
+            Some((last, _)) if now.saturating_duration_since(last) < PAUSE => return None,
+            Some((_, until)) => (count - 1).saturating_sub(until),
+            None => 0,
+        };
+        *said = Some((now, count));
+        Some(unsaid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_refusals_are_counted_and_one_a_second_is_said() {
+        let (kind, start) = (Kind::default(), Instant::now());
+        assert_eq!(kind.count(start), Some(0));
+        for _ in 0..5 {
+            assert_eq!(kind.count(start + PAUSE / 2), None);
+        }
+        assert_eq!(kind.count(start + PAUSE), Some(5));
+        assert_eq!(kind.count(start + PAUSE * 3), Some(0));
+        assert_eq!(kind.count.load(Ordering::Relaxed), 8);
+    }
+
+    #[test]
+    fn refusals_are_in_the_order_of_their_list() {
+        for (index, refusal) in Refusal::ALL.into_iter().enumerate() {
+            assert_eq!(refusal as usize, index, "{}", refusal.name());
+        }
+    }
+
+    #[test]
+    fn clients_beyond_the_first_are_counted_together() {
+        let (traffic, places) = (Traffic::default(), Places::new(1000));
+        traffic.count_streams(places.clone());
+        let taken: Vec<_> = (0..40)
+            .flat_map(|client| (0..=client % 2).map(move |_| Guest::Named(format!("c{client:02}"))))
+            .map(|guest| places.take(guest, 9).expect("a place"))
+            .collect();
+        let streams = traffic.streams_by_client();
+        assert_eq!(streams.len(), CLIENTS + 1);
+        assert_eq!(streams[0], ("c01".to_owned(), 2));
+        assert_eq!(streams[CLIENTS], ("others".to_owned(), 8));
+        drop(taken);
+        assert!(traffic.streams_by_client().is_empty());
+    }
+}

@@ -1,0 +1,143 @@
+//! Requests that are begun and never finished.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use equibatch_server::service::ServiceConfig;
+use equibatch_tests::{
+    frames::{END_HEADERS, HEADERS, PING, connect, frame, headers, is_hung_up, wait_for},
+    memory::{MemoryServer, config, engine},
+    process::ServerProcess,
+    receive::{receive, small},
+    wait::within,
+};
+use h2::client::{ResponseFuture, SendRequest};
+use std::io::Write as _;
+
+use super::pictures;
+
+const HEALTH: &str = "grpc.health.v1.Health/Check";
+const STREAM: &str = "equibatch.v1.BatchLoader/StreamBatches";
+const LIST: &str = "equibatch.v1.BatchLoader/ListDatasets";
+
+/// Begins a call with a message of `length` bytes, and sends `bytes` of it.
+async fn begin(
+    requests: SendRequest<Bytes>,
+    method: &str,
+    length: u32,
+    bytes: usize,
+) -> (ResponseFuture, h2::SendStream<Bytes>) {
+    let call = http::Request::post(format!("http://localhost/{method}"))
+        .header("content-type", "application/grpc")
+        .body(())
+        .unwrap();
+    let mut requests = requests.ready().await.unwrap();
+    let (response, mut body) = requests.send_request(call, false).unwrap();
+    let mut message = vec![0];
+    message.extend(length.to_be_bytes());
+    message.resize(5 + bytes, 7);
+    // The answer may come before all is sent.
+    let _taken = body.send_data(message.into(), false);
+    (response, body)
+}
+
+fn code(response: &http::Response<h2::RecvStream>) -> &str {
+    response.headers()["grpc-status"].to_str().unwrap()
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_before_it_is_taken() {
+    let images = pictures();
+    let server = MemoryServer::start(engine(images.root(), config(1, 1 << 26)));
+    let (requests, connection) = h2::client::handshake(server.pipe().await).await.unwrap();
+    tokio::spawn(connection);
+    for (method, length) in [
+        (HEALTH, 257),
+        (HEALTH, 4 << 20),
+        (STREAM, (64 << 10) + 1),
+        (LIST, 4 << 20),
+    ] {
+        let (response, _body) = begin(requests.clone(), method, length, 100).await;
+        let response = within("an answer", response).await.unwrap();
+        assert_eq!(code(&response), "8", "{method}: RESOURCE_EXHAUSTED");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_finished_in_time_is_refused() {
+    let images = pictures();
+    let service = ServiceConfig {
+        greeting_timeout: Duration::from_millis(200),
+        ..ServiceConfig::default()
+    };
+    let server = MemoryServer::start_with(engine(images.root(), config(1, 1 << 26)), service);
+    let (requests, connection) = h2::client::handshake(server.pipe().await).await.unwrap();
+    tokio::spawn(connection);
+    // Half of a message, none of it, and a whole one behind which more might come.
+    for (method, length, bytes) in [
+        (HEALTH, 200, 100),
+        (STREAM, 200, 100),
+        (LIST, 200, 0),
+        (LIST, 0, 0),
+    ] {
+        let (response, _body) = begin(requests.clone(), method, length, bytes).await;
+        let response = within("an answer", response).await.unwrap();
+        assert_eq!(code(&response), "4", "{method}: DEADLINE_EXCEEDED");
+    }
+    assert!(
+        receive(&mut server.client().await, small("valid", 1))
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn unfinished_requests_take_bounded_memory() {
+    let images = pictures();
+    let server = ServerProcess::start(images.root(), &["--greeting-timeout", "60"]);
+    let mut client = server.client().await;
+    assert!(receive(&mut client, small("valid", 1)).await.is_ok());
+    let before = server.peak_memory();
+    let mut held = vec![];
+    for _ in 0..20 {
+        let stream = tokio::net::TcpStream::connect(&server.address).await.unwrap();
+        let (requests, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        // 100 requests of a message of 64 KiB of which the last byte is missing: 125 MiB in all.
+        for _ in 0..100 {
+            held.push(begin(requests.clone(), STREAM, 64 << 10, (64 << 10) - 1).await);
+        }
+        held.push(begin(requests, HEALTH, 4 << 20, 64 << 10).await);
+    }
+    assert!(receive(&mut client, small("valid", 1)).await.is_ok());
+    let grown = server.peak_memory().saturating_sub(before);
+    println!("attacks: unfinished requests: {} MiB", grown >> 20);
+    assert!(grown < 64 << 20, "{grown} bytes");
+    drop(held);
+}
+
+#[test]
+fn an_unfinished_request_does_not_keep_its_connection() {
+    let images = pictures();
+    let options = ["--idle-timeout", "1", "--greeting-timeout", "100000"];
+    let server = ServerProcess::start(images.root(), &options);
+    let mut stream = connect(&server);
+    let begun = frame(HEADERS, END_HEADERS, 1, &headers("ListDatasets"));
+    stream.write_all(&begun).unwrap();
+    assert!(is_hung_up(stream));
+}
+
+#[test]
+fn an_unfinished_request_does_not_keep_the_server() {
+    let images = pictures();
+    let options = ["--shutdown-grace", "100000", "--greeting-timeout", "100000"];
+    let mut server = ServerProcess::start(images.root(), &options);
+    let mut stream = connect(&server);
+    let begun = frame(HEADERS, END_HEADERS, 1, &headers("ListDatasets"));
+    stream.write_all(&begun).unwrap();
+    // The server has seen it when it answers what came behind it.
+    stream.write_all(&frame(PING, 0, 0, &[7; 8])).unwrap();
+    wait_for(&mut stream, PING);
+    server.terminate();
+    assert_eq!(server.wait().code(), Some(0));
+}

@@ -1,0 +1,84 @@
+//! Streams that draw from everything in ever other sizes and proportions.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use equibatch_proto::v1::{Balance, StreamBatchesRequest, balance};
+use equibatch_server::pipeline::Engine;
+use equibatch_tests::{
+    memory::{MemoryServer, config},
+    process::memory_of,
+    receive::{next, open, small},
+};
+
+use super::{OneFile, without_files};
+
+/// Of 100,000 images, thirty streams of other sizes and weights.
+fn request(number: u32) -> StreamBatchesRequest {
+    let weights = balance::Weights {
+        weights: (0..10)
+            .map(|class| (format!("class {class:04}"), 1.0 + f64::from((class * number) % 7)))
+            .collect(),
+    };
+    StreamBatchesRequest {
+        image_size: Some(32 + 2 * number),
+        balance: Some(Balance {
+            policy: Some(balance::Policy::Weights(weights)),
+        }),
+        ..small("train", 1000)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thirty_streams_of_other_sizes_cost_their_neighbours_little() {
+    let dataset = without_files(10, 10_000);
+    // Less than there is: what to keep has to be chosen.
+    let engine = Engine::with_source(config(2, 1 << 28), vec![dataset], Arc::new(OneFile::new())).unwrap();
+    let server = MemoryServer::start(engine);
+    let (_, mut neighbour) = open(&mut server.client().await, small("train", 1_000_000))
+        .await
+        .unwrap();
+    let is_done = Arc::new(AtomicBool::new(false));
+    let done = Arc::clone(&is_done);
+    let neighbour = tokio::spawn(async move {
+        let mut waits = vec![];
+        while !done.load(Ordering::Relaxed) {
+            let asked = Instant::now();
+            next(&mut neighbour).await.unwrap().unwrap();
+            waits.push(asked.elapsed());
+        }
+        waits
+    });
+    let resident = || memory_of(std::process::id(), "VmRSS").unwrap();
+    let before = resident();
+    let (mut streams, mut opening) = (vec![], vec![]);
+    for number in 0..30 {
+        let mut client = server.client().await;
+        let asked = Instant::now();
+        let opened = tokio::time::timeout(Duration::from_secs(60), open(&mut client, request(number)));
+        streams.push(opened.await.expect("opened").unwrap());
+        opening.push(asked.elapsed());
+    }
+    let grown = resident().saturating_sub(before);
+    is_done.store(true, Ordering::Relaxed);
+    let mut waits = neighbour.await.unwrap();
+    waits.sort_unstable();
+    opening.sort_unstable();
+    let p99 = waits[waits.len() * 99 / 100];
+    println!(
+        "attacks: demand: opening {:?} at most, {:?} in the middle; neighbour's p99 {p99:?} of {} batches; {} MB more",
+        opening[29],
+        opening[15],
+        waits.len(),
+        grown / 1_000_000
+    );
+    // When each kept 32 bytes an image and all of them made one plan, this was 500 MB and more. The cache itself may fill meanwhile.
+    if std::env::var_os("NEXTEST").is_some() {
+        assert!(grown < 384 << 20, "{grown} bytes");
+    }
+}

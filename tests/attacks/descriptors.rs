@@ -1,0 +1,81 @@
+//! Connections that take the place of files.
+
+use std::{
+    fs::{self, File},
+    net::{SocketAddr, TcpStream},
+    process::{Command, Stdio},
+};
+
+use equibatch_server::admin;
+use equibatch_tests::{
+    process::{ServerProcess, program},
+    receive::{next, open, small},
+    wait::eventually,
+};
+
+use super::pictures;
+
+/// The address that follows `words` in the file.
+fn address_in(path: &std::path::Path, words: &str) -> SocketAddr {
+    eventually(words, || {
+        let log = fs::read_to_string(path).unwrap();
+        let line = log.lines().find(|line| line.contains(words))?;
+        line.rsplit_once("address=")?.1.trim().parse().ok()
+    })
+}
+
+#[tokio::test]
+async fn silent_connections_to_the_operators_port_cost_no_stream() {
+    let images = pictures();
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let options = ["--listen", ":0", "--admin", "127.0.0.1:0", "--log", "info"];
+    // A hard limit: there is nothing to raise.
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -n 256; exec \"$0\" \"$@\""])
+        .arg(program("server"));
+    let server = ServerProcess::by(command, File::create(&log).unwrap(), images.root(), &options);
+    let operator = address_in(&log, "answering the operator");
+    let mut client = server.client().await;
+    let (_description, mut stream) = open(&mut client, small("train", 1_000_000)).await.unwrap();
+    next(&mut stream).await.unwrap().unwrap();
+    let before = server.open_files();
+    // As many as the system keeps waiting beside those that are accepted.
+    let silent: Vec<_> = (0..150)
+        .map_while(|_| TcpStream::connect(operator).ok())
+        .collect();
+    assert!(silent.len() > admin::CONNECTIONS);
+    for _ in 0..100 {
+        next(&mut stream).await.unwrap().unwrap();
+    }
+    let taken = server.open_files().saturating_sub(before);
+    println!(
+        "attacks: {} silent connections take {taken} descriptors",
+        silent.len()
+    );
+    // And some files that are read.
+    assert!(taken <= admin::CONNECTIONS + 16, "{taken} descriptors");
+    let said = fs::read_to_string(&log).unwrap();
+    assert!(
+        said.contains("fewer connections than --max-connections"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_soft_limit_of_descriptors_is_raised() {
+    let images = pictures();
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -Sn 64; exec \"$0\" \"$@\""])
+        .arg(program("server"));
+    let server = ServerProcess::by(command, Stdio::inherit(), images.root(), &["--listen", ":0"]);
+    let limits = fs::read_to_string(format!("/proc/{}/limits", server.id())).unwrap();
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .unwrap();
+    let words: Vec<_> = line.split_whitespace().collect();
+    assert_eq!(words[3], words[4], "{line}");
+}

@@ -1,0 +1,105 @@
+//! Frames that cost a server work and a client nothing, and connections in place of those of others.
+
+use std::{
+    io::Write as _,
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    thread,
+};
+
+use equibatch_tests::{
+    certificates::Authority,
+    frames::{PING, SETTINGS, connect, farewell, frame, is_hung_up},
+    process::ServerProcess,
+    receive::{receive, small},
+};
+use tokio::net::TcpSocket;
+
+use super::pictures;
+
+const ENHANCE_YOUR_CALM: u32 = 0xb;
+
+#[tokio::test]
+async fn a_flood_of_control_frames_ends_its_connection_and_says_why() {
+    let images = pictures();
+    let server = ServerProcess::start(images.root(), &[]);
+    for (name, flooding) in [
+        ("pings", frame(PING, 0, 0, &[7; 8])),
+        ("answers to pings", frame(PING, 1, 0, &[7; 8])),
+        ("settings", frame(SETTINGS, 0, 0, &[0, 4, 0, 1, 0, 0])),
+    ] {
+        let stream = connect(&server);
+        let mut sending = stream.try_clone().unwrap();
+        // Until the server hangs up.
+        let flood = thread::spawn(move || {
+            let thousand = flooding.repeat(1000);
+            (0..10_000)
+                .take_while(|_| sending.write_all(&thousand).is_ok())
+                .count()
+        });
+        assert_eq!(farewell(stream), Some(ENHANCE_YOUR_CALM), "{name}");
+        let sent = flood.join().unwrap();
+        println!("attacks: {name}: cut after at most {sent} thousand");
+        assert!(sent < 10_000, "{name}");
+    }
+    let received = receive(&mut server.client().await, small("valid", 1)).await;
+    assert!(received.is_ok());
+}
+
+/// A connection from another address of this machine.
+async fn from(address: Ipv4Addr, server: &ServerProcess) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from((address, 0))).unwrap();
+    let stream = socket.connect(server.address.parse().unwrap()).await;
+    let stream = stream.unwrap().into_std().unwrap();
+    stream.set_nonblocking(false).unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn some_connections_are_kept_for_clients_that_had_a_stream() {
+    let images = pictures();
+    let server = ServerProcess::start(images.root(), &["--max-connections", "16"]);
+    let received = receive(&mut server.client().await, small("valid", 1)).await;
+    assert!(received.is_ok());
+    // A quarter of 16 for each address, and two in all are not for them.
+    let mut strangers = vec![];
+    for host in 2..=4 {
+        for _ in 0..4 {
+            strangers.push(from(Ipv4Addr::new(127, 0, 0, host), &server).await);
+        }
+    }
+    for _ in 0..2 {
+        strangers.push(from(Ipv4Addr::new(127, 0, 0, 5), &server).await);
+    }
+    let one_more = from(Ipv4Addr::new(127, 0, 0, 6), &server).await;
+    let refused = tokio::task::spawn_blocking(move || farewell(one_more));
+    assert_eq!(refused.await.unwrap(), Some(ENHANCE_YOUR_CALM), "it is told");
+    let received = receive(&mut server.client().await, small("valid", 1)).await;
+    assert!(received.is_ok());
+    drop(strangers);
+}
+
+#[test]
+fn whoever_has_too_many_connections_is_told() {
+    let images = pictures();
+    let server = ServerProcess::start(images.root(), &["--max-connections", "4"]);
+    let first = connect(&server);
+    let second = connect(&server);
+    assert_eq!(farewell(second), Some(ENHANCE_YOUR_CALM));
+    drop(first);
+    let authority = Authority::new();
+    let (certificate, key) = authority.sign("server");
+    let options = [
+        "--max-connections",
+        "4",
+        "--tls-cert",
+        &certificate,
+        "--tls-key",
+        &key,
+    ];
+    let server = ServerProcess::start(images.root(), &options);
+    let first = TcpStream::connect(&server.address).unwrap();
+    // Before the handshake, there is no way to say anything.
+    assert!(is_hung_up(TcpStream::connect(&server.address).unwrap()));
+    drop(first);
+}

@@ -1,0 +1,136 @@
+//! More memory than is there: streams that nobody reads, large batches, small files of large images.
+
+use std::{fs, path::Path};
+
+use equibatch_proto::v1::{ElementType, StreamBatchesRequest};
+use equibatch_tests::{
+    images::ImageFolder,
+    process::ServerProcess,
+    receive::{next, open, small, with_token},
+};
+use image::{Rgba, RgbaImage};
+use tonic::Code;
+
+const MIB: u64 = 1 << 20;
+/// What the program may take beside its memory for data.
+const BESIDE: u64 = 128 * MIB;
+
+fn assert_within(server: &ServerProcess, what: &str, total: u64) {
+    let peak = server.peak_memory();
+    println!(
+        "attacks: memory: {what}: peak {} of {} MiB",
+        peak / MIB,
+        total / MIB
+    );
+    assert!(peak <= total + BESIDE, "{what}: {} MiB", peak / MIB);
+}
+
+/// A batch of `images` float images at 224: 588 KiB each.
+fn floats(images: u32, epochs: u32) -> StreamBatchesRequest {
+    StreamBatchesRequest {
+        batch_size: Some(images),
+        image_size: Some(224),
+        images_per_epoch: Some(u64::from(images) * 8),
+        ..small("train", epochs)
+    }
+}
+
+#[tokio::test]
+async fn twenty_streams_that_nobody_reads_stay_within_the_memory_and_leave_some_to_others() {
+    let images = ImageFolder::new(&[("birds", 5), ("flowers", 20)]);
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = folder.path().join("tokens");
+    fs::write(
+        &tokens,
+        "token-of-the-greedy greedy\ntoken-of-the-honest honest\n",
+    )
+    .unwrap();
+    let options = ["--memory-bytes", "384MiB", "--threads", "2", "--tokens"];
+    let server = ServerProcess::start(
+        images.root(),
+        &[&options[..], &[tokens.to_str().unwrap()]].concat(),
+    );
+    let (mut client, mut unread) = (server.client().await, vec![]);
+    for seed in 0..20 {
+        let request = StreamBatchesRequest {
+            seed,
+            ..floats(16, 1000)
+        };
+        match open(&mut client, with_token(request, "token-of-the-greedy")).await {
+            Ok(stream) => unread.push(stream),
+            Err(status) => {
+                assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+                assert!(status.message().contains("--memory-bytes"), "{status}");
+            }
+        }
+    }
+    assert!(unread.len() >= 3, "{} streams", unread.len());
+    // By when this is over, the others have made what they may.
+    let request = with_token(floats(16, 4), "token-of-the-honest");
+    let (_, mut honest) = open(&mut server.client().await, request).await.unwrap();
+    let mut batches = 0;
+    while next(&mut honest).await.unwrap().is_some() {
+        batches += 1;
+    }
+    assert_eq!(batches, 32);
+    assert_within(&server, "twenty unread streams", 384 * MIB);
+}
+
+#[tokio::test]
+async fn a_stream_of_large_batches_stays_within_the_memory() {
+    let images = ImageFolder::new(&[("birds", 5), ("flowers", 20)]);
+    let server = ServerProcess::start(images.root(), &["--memory-bytes", "384MiB", "--threads", "2"]);
+    let mut client = server.client().await;
+    // 112 MiB each.
+    let (_, mut stream) = open(&mut client, floats(200, 1)).await.unwrap();
+    let mut batches = 0;
+    while next(&mut stream).await.unwrap().is_some() {
+        batches += 1;
+    }
+    assert_eq!(batches, 8);
+    let status = open(&mut client, floats(400, 1)).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+    assert_within(&server, "batches of 112 MiB", 384 * MIB);
+}
+
+/// A file of 25 megapixels: 175 MB while it is decoded.
+fn bomb(path: &Path) {
+    let image = RgbaImage::from_pixel(5000, 5000, Rgba([9, 99, 199, 255]));
+    image.save(path).unwrap();
+}
+
+#[tokio::test]
+async fn small_files_of_large_images_are_decoded_a_few_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    for class in ["a", "b"] {
+        fs::create_dir(folder.path().join(class)).unwrap();
+    }
+    let first = folder.path().join("a/0.png");
+    bomb(&first);
+    assert!(fs::metadata(&first).unwrap().len() < MIB);
+    for number in 1..8 {
+        let class = if number % 2 == 0 { "a" } else { "b" };
+        fs::copy(&first, folder.path().join(format!("{class}/{number}.png"))).unwrap();
+    }
+    let options = [
+        "--memory-bytes",
+        "640MiB",
+        "--cache-bytes",
+        "64MiB",
+        "--threads",
+        "8",
+    ];
+    let server = ServerProcess::start(
+        folder.path(),
+        &[&options[..], &["--valid-fraction", "0"]].concat(),
+    );
+    let request = StreamBatchesRequest {
+        batch_size: Some(8),
+        element_type: ElementType::U8.into(),
+        ..small("train", 1)
+    };
+    let (_, mut stream) = open(&mut server.client().await, request).await.unwrap();
+    let batch = next(&mut stream).await.unwrap().unwrap();
+    assert!(batch.replacements.is_empty(), "{:?}", batch.replacements);
+    assert_within(&server, "eight decode bombs at once", 640 * MIB);
+}

@@ -1,0 +1,31 @@
+use equibatch_server::decode::{DecodeOptions, Limits, canonical_size, decode, decode_canonical};
+
+/// A JPEG: its first byte says to what short side it is decoded, 0 for all pixels; the others are the file.
+///
+/// # Panics
+///
+/// Where the image has another size than is asked for, a small one is broken and all pixels of it are not, or the other way round.
+pub fn jpeg(data: &[u8]) {
+    let Some((&side, file)) = data.split_first() else {
+        return;
+    };
+    let options = DecodeOptions {
+        limits: Limits {
+            max_pixels: 1 << 20,
+            max_file_bytes: 1 << 20,
+            max_allocation: 16 << 20,
+        },
+        ..DecodeOptions::default()
+    };
+    let short_side = (side > 0).then_some(side.into());
+    let whole = decode(file, &options);
+    let small = decode_canonical(file, &options, short_side);
+    match (whole, small) {
+        (Ok(whole), Ok(small)) => {
+            let expected = canonical_size(whole.width(), whole.height(), short_side);
+            assert_eq!((small.width(), small.height()), expected);
+        }
+        (Err(whole), Err(small)) => assert_eq!(whole.to_string(), small.to_string()),
+        (whole, small) => panic!("{:?} and {:?}", whole.err(), small.err()),
+    }
+}

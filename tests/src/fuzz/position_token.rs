@@ -1,0 +1,26 @@
+use equibatch_client::stream::Position;
+use equibatch_proto::v1::{PositionToken, StreamBatchesRequest};
+use prost::Message as _;
+
+use super::service::ask;
+use crate::receive::small;
+
+/// A position token: as JSON, how a client keeps it, if the data begins with `{`; otherwise as it comes to a server on the wire.
+///
+/// # Panics
+///
+/// Where a kept position does not read as it was written.
+pub fn position_token(data: &[u8]) {
+    if data.starts_with(b"{") {
+        if let Ok(position) = serde_json::from_slice::<Position>(data) {
+            let kept = serde_json::to_vec(&position).expect("a position is plain data");
+            let read = serde_json::from_slice::<Position>(&kept).expect("a position");
+            assert_eq!(read.to_string(), position.to_string());
+        }
+    } else if let Ok(token) = PositionToken::decode(data) {
+        ask(&StreamBatchesRequest {
+            start: Some(token),
+            ..small("train", 2)
+        });
+    }
+}

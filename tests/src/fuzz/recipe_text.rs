@@ -1,0 +1,16 @@
+use equibatch_server::augment::Recipe;
+
+/// The text form of a recipe: what it accepts prints as text that means the same.
+///
+/// # Panics
+///
+/// Where it does not.
+pub fn recipe_text(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let Ok(recipe) = text.parse::<Recipe>() else {
+        return;
+    };
+    let printed = recipe.to_string();
+    let read = printed.parse::<Recipe>();
+    assert_eq!(read.as_ref(), Ok(&recipe), "{text:?} prints as {printed:?}");
+}
