@@ -20,6 +20,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Samples that a server is asked to name in one question.
 const SAMPLES_AT_ONCE: usize = 4096;
 
+/// The servers and the number of a membership, what their stream is, and the source of each server that was reached.
+type Opened = ((Vec<usize>, u64), StreamDescription, Vec<Option<Source>>);
+
 /// Servers that hold the same files, ready to be asked. A stream is spread over all of them, and goes on while one of them is left.
 #[derive(Debug)]
 pub struct Servers {
@@ -191,8 +194,8 @@ impl Servers {
             prefetch,
             shares_memory: self.shares_memory,
         };
-        let (servers, membership) = self.roster.members();
-        let (description, sources) = self.threads.block_on(self.open_patiently(&spread, &servers))?;
+        let opened = self.threads.block_on(self.open_patiently(&spread))?;
+        let ((servers, membership), description, sources) = opened;
         let description = Arc::new(description);
         let ways = way::list(sources.iter().flatten().map(|source| source.incoming.way()));
         let start = spread.request.start.as_ref();
@@ -200,23 +203,23 @@ impl Servers {
         Ok(BatchStream::new((description, ways), spread, lanes))
     }
 
-    /// Opens the lanes; if no server can be reached, waits for one for as long as lanes do.
-    async fn open_patiently(
-        &self,
-        spread: &Spread,
-        servers: &[usize],
-    ) -> Result<(StreamDescription, Vec<Option<Source>>), Error> {
+    /// Opens the lanes of the servers that there are; if none can be reached, waits for one, or for a new one, for as long as lanes do.
+    async fn open_patiently(&self, spread: &Spread) -> Result<Opened, Error> {
         let give_up = Instant::now() + self.roster.patience().retry_for;
         let mut news = self.roster.news();
         loop {
             news.mark_unchanged();
-            match self.open_lanes(spread, servers).await {
+            let (servers, membership) = self.roster.members();
+            match self.open_lanes(spread, &servers).await {
                 Err(error) if error.is_unavailable() => {
                     if self.roster.is_hopeless() || timeout_at(give_up, news.changed()).await.is_err() {
                         return Err(error);
                     }
                 }
-                opened => return opened,
+                opened => {
+                    return opened
+                        .map(|(description, sources)| ((servers, membership), description, sources));
+                }
             }
         }
     }

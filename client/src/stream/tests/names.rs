@@ -115,6 +115,23 @@ fn the_only_server_may_be_replaced_by_one_at_another_address() {
 }
 
 #[test]
+fn a_stream_is_opened_on_the_server_that_replaced_the_only_one() {
+    let zone = Zone::default();
+    let first = Running::start(many(3));
+    zone.set(&[first.address]);
+    let servers = open_name(&zone, first.address.port()).expect("connected");
+    let second = beside(first.address, 9);
+    drop(first);
+    let opening = std::thread::spawn(move || {
+        let mut stream = servers.stream(&request(8), 2).expect("a stream");
+        steps(&mut stream)
+    });
+    let _second = Running::start_at(second, many(3));
+    zone.set(&[second]);
+    assert_eq!(opening.join().expect("no panic"), [0, 1, 2]);
+}
+
+#[test]
 fn a_name_that_is_not_found_is_named() {
     let error = open_name(&Zone::default(), 1).expect_err("no such name");
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
