@@ -86,7 +86,7 @@ demo: build ## Draw sample data, serve it, train with and without balance, and c
 
 bench: build ## Measure the server stage by stage, then its kernels one by one.
 	target/release/server bench
-	cargo bench --locked --package equibatch-server --bench '*'
+	cargo bench --locked --package equibatch-engine --package equibatch-server --bench '*'
 
 bench-torch: build $(TORCH) ## Compare a training step with PyTorch's on this machine (installs PyTorch into .tools).
 	$(TORCH) tests/torch_step.py

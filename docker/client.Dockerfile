@@ -7,17 +7,10 @@ ARG DEVICE=cpu
 
 FROM rust:${RUST_VERSION}-slim-bookworm AS build
 WORKDIR /src
-# Dependencies first: this layer is made again only when a manifest or the contract changes.
-COPY Cargo.toml Cargo.lock ./
-COPY proto proto
-COPY server/Cargo.toml server/Cargo.toml
-COPY client/Cargo.toml client/Cargo.toml
-COPY tests/Cargo.toml tests/Cargo.toml
-COPY docker/stub.sh docker/stub.sh
-RUN sh docker/stub.sh && cargo build --release --locked --package equibatch-client
 COPY . .
-RUN touch server/src/lib.rs client/src/lib.rs client/src/main.rs \
-    && cargo build --release --locked --package equibatch-client
+# The caches are kept between builds on one machine; what they hold is not part of the image.
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
+    cargo build --release --locked --package equibatch-client && cp target/release/client /client
 
 FROM python:3.11-slim-bookworm AS runtime-cpu
 ARG ORT_VERSION=1.31.1
@@ -42,7 +35,7 @@ FROM nvidia/cuda:13.0.0-cudnn-runtime-ubuntu24.04 AS base-cuda
 FROM runtime-${DEVICE} AS runtime
 # hadolint ignore=DL3006
 FROM base-${DEVICE}
-COPY --from=build /src/target/release/client /usr/local/bin/client
+COPY --from=build /client /usr/local/bin/client
 COPY --from=runtime /runtime/lib/ /usr/local/lib/onnxruntime/
 ENV ORT_DYLIB_PATH=/usr/local/lib/onnxruntime/libonnxruntime.so
 USER 65532:65532

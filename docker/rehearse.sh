@@ -35,7 +35,10 @@ while read -r word rest; do
     RUN)
       case "$rest" in
         apk*) echo "not run here: $rest" ;;
-        *) echo "+ $rest"; (cd "$here" && sh -ec "$rest") ;;
+        *)
+          # Cache mounts only save time; files at the root of the file system are the stage's.
+          command=$(sed -e 's/--mount=[^ ]* *//g' -e "s| /\([a-z]*\)\$| $directory/\1|" <<< "$rest")
+          echo "+ $command"; (cd "$here" && sh -ec "$command") ;;
       esac ;;
   esac
 done < "$root/.instructions"

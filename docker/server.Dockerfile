@@ -7,19 +7,13 @@ FROM rust:${RUST_VERSION}-alpine AS build
 # hadolint ignore=DL3018
 RUN apk add --no-cache gcc musl-dev
 WORKDIR /src
-# Dependencies first: this layer is made again only when a manifest or the contract changes.
-COPY Cargo.toml Cargo.lock ./
-COPY proto proto
-COPY server/Cargo.toml server/Cargo.toml
-COPY client/Cargo.toml client/Cargo.toml
-COPY tests/Cargo.toml tests/Cargo.toml
-COPY docker/stub.sh docker/stub.sh
-RUN sh docker/stub.sh && cargo build --release --locked --package equibatch-server
 COPY . .
-RUN touch server/src/lib.rs server/src/main.rs && cargo build --release --locked --package equibatch-server
+# The caches are kept between builds on one machine; what they hold is not part of the image.
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
+    cargo build --release --locked --package equibatch-server && cp target/release/server /server
 
 FROM scratch
-COPY --from=build /src/target/release/server /server
+COPY --from=build /server /server
 # Nobody. A number, because an empty image knows no names.
 USER 65532:65532
 EXPOSE 50051 9090

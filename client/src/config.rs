@@ -1,5 +1,10 @@
 //! What is meant: the typed arguments with the run's or the default values in the gaps.
 
+use equibatch_stream::{Credentials, Patience, Servers, Token};
+use equibatch_training::{
+    program::{Head, Precision},
+    runtime::{Device, Operators, SessionOptions},
+};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -9,9 +14,6 @@ use std::{
 use crate::{
     args::{Execution, Keep, Server, Setup, Train},
     learn::{architecture::OWN, network::NetworkFile, run::RunConfig},
-    program::{Head, Precision},
-    runtime::{Device, Operators, SessionOptions},
-    stream::{Credentials, Patience, Servers, Token},
 };
 
 /// The command line asks for something that cannot be.
@@ -220,7 +222,8 @@ mod tests {
 
     use super::*;
     use crate::args::{Arguments, Command};
-    use crate::{learn::run::Frozen, stream::Balance};
+    use crate::learn::run::Frozen;
+    use equibatch_stream::Balance;
 
     fn train(arguments: &[&str]) -> Train {
         let arguments = ["client", "train"].iter().chain(arguments);

@@ -1,6 +1,6 @@
 //! Log lines on standard error.
 
-use equibatch_server::terminal::has_colours;
+use equibatch_cli::terminal::has_colours;
 use tracing_subscriber::{EnvFilter, fmt};
 
 /// Starts logging: warnings by default, more with each `--verbose`. `RUST_LOG` overrides both.

@@ -3,17 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-
-use self::value::{at_least, within};
+use equibatch_cli::value::{at_least, within};
 
 mod bench;
 mod data;
 mod explain;
 pub mod file;
-pub mod key;
 mod manual;
 mod preview;
-pub mod value;
 mod which;
 
 pub use bench::{Bench, Stage};

@@ -1,5 +1,13 @@
 //! What is meant by what was typed: checked, typed, with every default in place.
 
+use equibatch_engine::{
+    augment, byte_size,
+    dataset::{Orientation, ScanOptions, SplitMethod},
+    memory::available,
+    pipeline::{EngineConfig, Limits},
+    tensor::TensorSpec,
+};
+use equibatch_tools::sample_data::{self, ClassSpec};
 use std::{
     net::{IpAddr, Ipv4Addr},
     num::NonZeroUsize,
@@ -9,14 +17,8 @@ use std::{
 
 use crate::{
     args::{SampleData, Serve, Split},
-    augment,
-    dataset::{Orientation, ScanOptions, SplitMethod},
-    memory::available,
-    pipeline::{EngineConfig, Limits},
-    sample_data::{self, ClassSpec},
     service::{AccessFiles, ServiceConfig, TlsFiles, socket::Address},
-    size, telemetry,
-    tensor::TensorSpec,
+    telemetry,
 };
 
 mod bench;
@@ -381,10 +383,10 @@ fn batch_bytes(text: &str) -> Result<u64, Error> {
 }
 
 fn bytes(option: &'static str, text: &str) -> Result<u64, Error> {
-    size::bytes(text).ok_or_else(|| Error::Value {
+    byte_size::bytes(text).ok_or_else(|| Error::Value {
         option,
         value: text.to_owned(),
-        reason: size::SPELLING,
+        reason: byte_size::SPELLING,
     })
 }
 

@@ -1,16 +1,13 @@
 //! Exit codes, after `sysexits.h`, and the one sentence that goes with each.
 
+use equibatch_cli::toml_flags;
+use equibatch_server::{
+    args::file::{self, File},
+    config,
+};
 use std::{
     io::{self, Write as _},
     process::ExitCode,
-};
-
-use equibatch_server::{
-    args::{
-        file::{self, File},
-        key,
-    },
-    config,
 };
 
 /// A way to fail.
@@ -50,8 +47,8 @@ impl From<file::Error> for Failure {
     fn from(error: file::Error) -> Self {
         match error {
             file::Error::Typed(_) => USAGE.failure(error),
-            file::Error::File(key::Error::Read { .. }) => INPUT.failure(error),
-            file::Error::File(key::Error::Line { .. }) => CONFIG.failure(error),
+            file::Error::File(toml_flags::Error::Read { .. }) => INPUT.failure(error),
+            file::Error::File(toml_flags::Error::Line { .. }) => CONFIG.failure(error),
         }
     }
 }

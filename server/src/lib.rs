@@ -15,78 +15,30 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`image`], [`geometry`], [`random`], [`blend`] | pixels; maps of the plane; numbers as a function of seed, purpose and place; what two images take of one another |
-//! | [`dataset`] | class folders to a sorted, fingerprinted list of samples in splits |
-//! | [`sampling`] | which sample stands at which place of which batch |
-//! | [`decode`], [`cache`] | files to pixels; decoded images under a byte budget |
-//! | [`augment`], [`tensor`] | drawing an augmentation; one pass from pixels to tensor |
-//! | [`machine`], [`descriptors`] | what the processor can do; how many files may be open |
-//! | [`memory`] | what batches lie in, private or shared with another process |
-//! | [`pipeline`] | the engine: streams of batches, made by threads of its own |
-//! | [`service`] | the gRPC face |
-//! | [`receive`] | the other end of a stream, for clients in Rust and for `bench` |
+//! | [`service`] | the gRPC service, over the engine of `equibatch-engine` |
 //! | [`admin`] | the HTTP face for the operator: health, readiness, metrics |
-//! | [`size`] | amounts of memory as people write them |
+//! | [`descriptors`] | how many files may be open |
 //! | [`args`], [`config`], [`telemetry`] | the command line, what it means, the log and traces |
-//! | [`stats`], [`moments`] | what is in a folder, and what a stream would make of it; mean and variance of pixels |
-//! | [`download`] | lists of addresses to images in class folders |
-//! | [`verify`], [`files`] | what is wrong with the files of a folder, and mending it; files that appear whole or not at all |
-//! | [`terminal`], [`sheet`] | tables, progress bars and pictures in a terminal; labelled pictures in rows |
-//! | [`preview`] | batches and augmentations, drawn for a person |
-//! | [`sample_data`] | drawn images to try things out with |
 //! | [`mod@bench`] | what a batch costs on this machine, stage by stage |
-//!
-//! Imports go one way: `service` and `admin` know `pipeline`, `pipeline` knows the parts, and the parts know what stands alone, such as `image`,
-//! `geometry`, `random` and `size`. Only `service`, `receive` and `bench` know gRPC. `tests/suite/architecture.rs` holds the rule of each module.
 //!
 //! # How a batch flows
 //!
-//! a. A request arrives in [`service`]; it becomes a [`pipeline::StreamSpec`] with every default filled in, or is refused by field.
-//! b. [`pipeline::Engine::open`] plans the epochs ([`sampling::Plan`]), checks where the stream should start, and gives a
-//!    [`pipeline::BatchStream`].
-//! c. Worker threads take one sample at a time: the canonical image from the [`cache`] or through [`decode`], the augmentation as drawn for
-//!    that place of that epoch ([`augment`]), and [`tensor::write_image`] straight into the batch's buffer.
-//! d. Finished batches leave in order, each with the token at which the stream can be continued, and the buffer comes back when the last
-//!    byte is sent.
+//! a. A request arrives in [`service`]; it becomes an [`equibatch_engine::pipeline::StreamSpec`] with every default filled in, or is refused by
+//!    field.
+//! b. The engine makes the batches of an [`equibatch_engine::pipeline::BatchStream`], as its documentation says.
+//! c. Finished batches leave in order, and a batch's buffer comes back when its last byte is sent.
 
 pub mod admin;
 pub mod args;
-pub mod augment;
 pub mod bench;
-pub mod blend;
-pub mod cache;
-pub mod checksum;
 pub mod config;
-pub mod dataset;
-pub mod decode;
 pub mod descriptors;
-pub mod download;
-pub mod files;
-pub mod geometry;
-pub mod header;
-pub mod image;
-pub mod machine;
-pub mod memory;
-pub mod moments;
-pub mod pipeline;
-pub mod preview;
-pub mod random;
-pub mod receive;
-pub mod retouch;
-pub mod sample_data;
-pub mod sampling;
 pub mod service;
-pub mod sheet;
-pub mod size;
-pub mod stats;
 pub mod telemetry;
-pub mod tensor;
-pub mod terminal;
-pub mod tone;
-pub mod verify;
 
 use std::{future::Future, io, pin::pin, sync::Arc};
 
+use equibatch_engine::pipeline::{Engine, Files};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
@@ -94,7 +46,6 @@ use tonic::transport::server::Connected;
 
 use crate::{
     config::{Config, DatasetConfig},
-    pipeline::{Engine, Files},
     service::{Arrival, ServiceConfig},
 };
 
@@ -107,7 +58,7 @@ pub enum Error {
         /// Its name.
         name: String,
         /// What is wrong with it.
-        source: dataset::Error,
+        source: equibatch_engine::dataset::Error,
     },
     /// No threads.
     #[error("cannot start the worker threads")]
@@ -141,7 +92,7 @@ pub fn start(config: &Config) -> Result<Engine, Error> {
 pub fn scan(config: &Config, engine: &Engine) -> Result<(), Error> {
     for DatasetConfig { name, root } in &config.datasets {
         let progress = engine.progress(name).expect("the engine awaits all datasets");
-        let scanned = dataset::scan_noting(name, root, &config.scan, progress);
+        let scanned = equibatch_engine::dataset::scan_noting(name, root, &config.scan, progress);
         let dataset = scanned.map_err(|source| Error::Dataset {
             name: name.clone(),
             source,

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use equibatch_engine::{dataset::Split, pipeline::Engine};
 use equibatch_server::{
     Error,
     admin::{self, Admin},
@@ -16,13 +17,11 @@ use equibatch_server::{
         file::{self, File, Parsed},
     },
     config::Config,
-    dataset::Split,
-    descriptors,
-    pipeline::Engine,
-    run, sample_data,
+    descriptors, run,
     service::{Access, AccessFiles, socket::Sockets},
     telemetry,
 };
+use equibatch_tools::sample_data;
 use exit::{Failure, INPUT, SOFTWARE, SYSTEM, USAGE};
 use mimalloc::MiMalloc;
 use serde_json::json;

@@ -8,8 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use equibatch_engine::pipeline::Engine;
 use equibatch_proto::v1::{Balance, StreamBatchesRequest, balance};
-use equibatch_server::pipeline::Engine;
 use equibatch_tests::{
     memory::{MemoryServer, config},
     process::memory_of,

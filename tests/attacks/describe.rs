@@ -5,8 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use equibatch_engine::{dataset::Quarantined, pipeline::Engine};
 use equibatch_proto::v1::DescribeDatasetRequest;
-use equibatch_server::{dataset::Quarantined, pipeline::Engine};
 use equibatch_tests::memory::{MemoryServer, config};
 use prost::Message as _;
 

@@ -15,13 +15,13 @@ mod signals;
 mod tokens;
 mod weights;
 
-use std::time::SystemTime;
-
-use equibatch_server::{
+use equibatch_engine::{
     dataset::{Dataset, Fingerprint, Sample, ScanOptions, Split},
     decode,
     pipeline::Source,
 };
+use std::time::SystemTime;
+
 use equibatch_tests::images::{ImageFolder, picture};
 
 /// A dataset of this many classes of this many images, all for training, without files.

@@ -1,5 +1,15 @@
 //! The server obeys, whatever it does: while it scans, while nobody reads, and when a part of it has died.
 
+use equibatch_engine::{
+    dataset::Dataset,
+    pipeline::{Engine, Files},
+};
+use equibatch_server::{
+    Error,
+    admin::Admin,
+    run,
+    service::{ServiceConfig, socket::Connection},
+};
 use std::{
     fs::{self, File},
     io::Write as _,
@@ -8,14 +18,6 @@ use std::{
     sync::Arc,
 };
 
-use equibatch_server::{
-    Error,
-    admin::Admin,
-    dataset::Dataset,
-    pipeline::{Engine, Files},
-    run,
-    service::{ServiceConfig, socket::Connection},
-};
 use equibatch_tests::{
     admin::get,
     memory::{MemoryServer, config, dataset, engine},

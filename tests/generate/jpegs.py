@@ -2,7 +2,7 @@
 
     pip install opencv-python-headless==5.0.0.93 pillow==13.0.0 mozjpeg-lossless-optimization==1.3.2 numpy
     apt install libjpeg-turbo-progs        # cjpeg and jpegtran, for scan scripts and sampling factors
-    cargo build --release -p equibatch-server --example pixels
+    cargo build --release -p equibatch-engine --example pixels
     python tests/generate/jpegs.py --files 4000 --damaged 20000
     python tests/generate/jpegs.py --fixtures
 

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use equibatch_server::decode::{DecodeOptions, decode};
+use equibatch_engine::decode::{DecodeOptions, decode};
 use image::{Rgb, RgbImage};
 use tempfile::TempDir;
 

@@ -2,12 +2,12 @@
 
 use std::{fmt, io, io::Write as _, num::NonZeroUsize, path::Path, sync::Arc};
 
-use equibatch_proto::v1::batch_loader_client::BatchLoaderClient;
-use equibatch_server::{
+use equibatch_engine::{
     dataset::{Dataset, ScanOptions, scan},
     pipeline::{Engine, EngineConfig, Source},
-    service::{Access, AccessFiles, ServiceConfig, serve},
 };
+use equibatch_proto::v1::batch_loader_client::BatchLoaderClient;
+use equibatch_server::service::{Access, AccessFiles, ServiceConfig, serve};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::DuplexStream,

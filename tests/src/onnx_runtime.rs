@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
-use equibatch_client::graph::export::{self, Options};
-use equibatch_client::graph::{ElementType, Graph, Origin, lower};
-use equibatch_client::runtime::{Runtime, operators};
+use equibatch_training::graph::export::{self, Options};
+use equibatch_training::graph::{ElementType, Graph, Origin, lower};
+use equibatch_training::runtime::{Runtime, operators};
 use half::{bf16, f16};
 use ort::session::{Session, SessionInputValue};
 use ort::value::Tensor;

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use equibatch_client::stream::{self, Balance, BatchRequest, BatchStream, Split};
 use equibatch_proto::v1::{
     Batch, StreamBatchesRequest, StreamBatchesResponse, StreamDescription,
     batch_loader_client::BatchLoaderClient, stream_batches_response::Message,
 };
+use equibatch_stream as stream;
+use equibatch_stream::{Balance, BatchRequest, BatchStream, Split};
 use tonic::{IntoRequest, Request, Status, Streaming, transport::Channel};
 
 use crate::wait::{eventually, within};

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use equibatch_client::program::{Backbone, Head, ModelSpec, Tensor, inference, state_shapes};
 use equibatch_tests::{interpreter::Array, onnx_runtime};
+use equibatch_training::program::{Backbone, Head, ModelSpec, Tensor, inference, state_shapes};
 use serde_json::Value as Json;
 
 const IMAGES: usize = 2;

@@ -1,20 +1,20 @@
 //! Where a model looks: against finite differences in double precision, and on ONNX Runtime.
 
-use std::{collections::BTreeMap, num::NonZeroUsize};
-
-use equibatch_client::{
+use equibatch_training::{
     graph::{ElementType, Graph, TensorType},
     nn::{Builder, Head, Mode},
     program::{Backbone, Foreign, ModelSpec, attention, grad_cam, import, inference, initial_state},
     runtime::{Attention, Runtime, SessionOptions},
 };
-use equibatch_server::random::{Purpose, generator};
+use std::{collections::BTreeMap, num::NonZeroUsize};
+
+use equibatch_engine::random::{Purpose, generator};
 use equibatch_tests::interpreter::{Array, evaluate};
 use rand::Rng as _;
 
 /// Numbers in -1..1 that single precision holds.
 fn noise(shape: &[usize], seed: u64) -> Array {
-    let mut random = generator(seed, Purpose::Drawing, &[]);
+    let mut random = generator(seed, Purpose::DRAWING, &[]);
     Array::from_fn(shape, |_| {
         f64::from((f64::from(random.next_u32()) / f64::from(u32::MAX) * 2.0 - 1.0) as f32)
     })

@@ -6,13 +6,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use equibatch_proto::v1::{ElementType, StreamBatchesRequest};
-use equibatch_server::{
+use equibatch_engine::{
     dataset::{Dataset, Split},
     decode::{self, canonical_short_side, canonical_size},
     image::Image,
     pipeline::{Files, Source},
 };
+use equibatch_proto::v1::{ElementType, StreamBatchesRequest};
 use equibatch_tests::{
     images::{ImageFolder, picture},
     memory::{MemoryServer, config, dataset, engine_with},

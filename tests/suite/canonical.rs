@@ -1,11 +1,11 @@
 //! What it changes to keep images at the canonical size, against keeping all of their pixels.
 
 use equibatch_proto::v1::{Canonical, ElementType, StreamBatchesRequest};
-use equibatch_server::sample_data::{self, ClassSpec};
 use equibatch_tests::{
     memory::{MemoryServer, config, engine},
     receive::{Received, receive, small},
 };
+use equibatch_tools::sample_data::{self, ClassSpec};
 
 /// An epoch of photographs of 500x375 pixels, as pixels of 224x224.
 async fn streamed(server: &MemoryServer, canonical: Canonical, split: &str) -> Received {

@@ -13,12 +13,12 @@ use std::{
     time::Duration,
 };
 
-use equibatch_server::download::{ClassList, Error, Options, Private, Report, download};
 use equibatch_tests::{
     http::{HttpServer, Reply},
     images::picture,
     process,
 };
+use equibatch_tools::download::{ClassList, Error, Options, Private, Report, download};
 use image::ImageFormat;
 use serde_json::Value;
 use tempfile::TempDir;

@@ -1,16 +1,16 @@
 //! Trained models handed to others: `client export`, and the rewriting behind it.
 
-use std::{collections::BTreeMap, fs, path::Path};
-
-use equibatch_client::{
+use equibatch_client::learn::{card::ModelCard, run::RunConfig};
+use equibatch_training::{
     graph::{Graph, Op, Shape, TensorType, fold},
-    learn::{card::ModelCard, run::RunConfig},
     nn::{Builder, Mode},
     program::{
         Backbone, DeploySpec, Foreign, Head, Images, ModelSpec, OPSETS, Pixels, Tensor, deploy, import,
         inference, initial_state,
     },
 };
+use std::{collections::BTreeMap, fs, path::Path};
+
 use equibatch_tests::{
     images::ImageFolder,
     interpreter::{Array, evaluate},
@@ -157,10 +157,10 @@ fn a_norm_whose_input_others_read_is_not_merged() {
     let w = g.parameter("w", [2, 2, 1, 1]).unwrap();
     let names = ["scale", "bias", "mean", "variance"];
     let y = g
-        .conv(x, w, equibatch_client::graph::op::Conv2d::square(1, 0))
+        .conv(x, w, equibatch_training::graph::op::Conv2d::square(1, 0))
         .unwrap();
     let [scale, bias, mean, variance] = names.map(|name| g.parameter(name, [2]).unwrap());
-    let epsilon = equibatch_client::graph::op::BatchNormalization { epsilon: 0.1 };
+    let epsilon = equibatch_training::graph::op::BatchNormalization { epsilon: 0.1 };
     let normal = g
         .batch_normalization([y, scale, bias, mean, variance], epsilon)
         .unwrap();

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use equibatch_client::stream::{
+use equibatch_stream::{
     Balance, Batch, BatchRequest, BatchStream, Credentials, Patience, Resolver, Servers, Split,
 };
 use equibatch_tests::{

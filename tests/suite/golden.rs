@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use equibatch_client::graph::{Graph, Shape};
-use equibatch_client::nn::{Backbone, Head};
-use equibatch_client::program::{
-    AdamW, ElementType, ModelSpec, Role, Signature, Tensor, TrainSpec, train_graph,
-};
 use equibatch_tests::interpreter::{Array, evaluate};
 use equibatch_tests::onnx_runtime;
+use equibatch_training::graph::{Graph, Shape};
+use equibatch_training::nn::{Backbone, Head};
+use equibatch_training::program::{
+    AdamW, ElementType, ModelSpec, Role, Signature, Tensor, TrainSpec, train_graph,
+};
 use safetensors::{Dtype, SafeTensors};
 
 /// What `generate/train_step.py` has written.
@@ -138,7 +138,7 @@ fn train(run: Run, spec: &TrainSpec, golden: &BTreeMap<String, Array>) -> BTreeM
 }
 
 pub(super) fn initial(signature: &Signature, golden: &BTreeMap<String, Array>) -> BTreeMap<String, Array> {
-    let start = |pair: &equibatch_client::program::StatePair| {
+    let start = |pair: &equibatch_training::program::StatePair| {
         let array = match pair.role {
             Role::Parameter | Role::Statistic => golden[&format!("initial/{}", pair.name)].clone(),
             Role::Average => {
@@ -262,7 +262,7 @@ fn inference_equals_pytorch() {
         .iter()
         .filter_map(|(name, array)| Some((name.strip_prefix("final/")?.to_owned(), tensor(array))))
         .collect();
-    let program = equibatch_client::program::inference(&model, &state, &[]).expect("a valid model");
+    let program = equibatch_training::program::inference(&model, &state, &[]).expect("a valid model");
     assert_eq!(program.signature.inputs[0].element_type, ElementType::F32);
     let images = &golden["batch/0/images"];
     let found = onnx_runtime::run_model(&program.model, "images", images, "logits").expect("it runs");

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use equibatch_client::program::{Role, Signature, TrainSpec, parts_graphs, train_graph};
 use equibatch_tests::interpreter::Array;
+use equibatch_training::program::{Role, Signature, TrainSpec, parts_graphs, train_graph};
 
 use super::golden::{Run, STEPS, WHOLE, error, fixture, initial, inputs, interpreted, on_onnx_runtime, spec};
 
@@ -27,7 +27,7 @@ fn options(golden: &Arrays, batch_size: usize) -> TrainSpec {
 /// Runs a program on a state, moves that on, and returns what else came out.
 fn advance(
     run: Run,
-    (graph, signature): &(equibatch_client::graph::Graph, Signature),
+    (graph, signature): &(equibatch_training::graph::Graph, Signature),
     state: &mut Arrays,
     inputs: Arrays,
 ) -> Arrays {

@@ -5,7 +5,7 @@
 
 use std::{fs, path::Path, sync::OnceLock};
 
-use equibatch_server::decode::{DecodeOptions, Limits, canonical_size, decode_canonical};
+use equibatch_engine::decode::{DecodeOptions, Limits, canonical_size, decode_canonical};
 use proptest::{
     collection::vec,
     option,

@@ -1,5 +1,17 @@
 //! Programs that are killed at any moment, or that refuse what they are told: no file of a user is torn or lost, and nothing is left behind.
 
+use equibatch_client::learn::{
+    checkpoint::Checkpoint,
+    fit::{self, EpochRecord, Fit, Observer, Outcome, StepEvent, policy::Policy},
+    learner::Learner,
+    metrics::Metric,
+    run::{RunConfig, RunFolder},
+};
+use equibatch_stream::{Patience, Servers};
+use equibatch_training::{
+    program::import,
+    runtime::{Runtime, SessionOptions},
+};
 use std::{
     collections::BTreeMap,
     fs,
@@ -10,18 +22,6 @@ use std::{
     time::Duration,
 };
 
-use equibatch_client::{
-    learn::{
-        checkpoint::Checkpoint,
-        fit::{self, EpochRecord, Fit, Observer, Outcome, StepEvent, policy::Policy},
-        learner::Learner,
-        metrics::Metric,
-        run::{RunConfig, RunFolder},
-    },
-    program::import,
-    runtime::{Runtime, SessionOptions},
-    stream::{Patience, Servers},
-};
 use equibatch_tests::{
     images::{decoded, picture},
     process::{ClientProcess, ServerProcess, client, program},

@@ -1,15 +1,15 @@
 //! Losses and their gradients against PyTorch's (see `generate/losses.py`) and against the definition of a derivative.
 
-use std::{collections::BTreeMap, path::Path};
-
-use equibatch_client::{
+use equibatch_client::learn::targets::Loss;
+use equibatch_stream::Mixed;
+use equibatch_training::{
     autodiff::gradients,
     graph::{Graph, TensorType, Value},
-    learn::targets::Loss,
     nn,
-    stream::Mixed,
 };
-use equibatch_server::random::{Purpose, generator};
+use std::{collections::BTreeMap, path::Path};
+
+use equibatch_engine::random::{Purpose, generator};
 use equibatch_tests::{
     interpreter::{Array, evaluate},
     onnx_runtime,
@@ -106,7 +106,7 @@ fn losses_and_gradients_are_those_of_pytorch() {
 fn gradients_of_losses_are_their_derivatives() {
     let (rows, classes) = (7, 5);
     for (seed, focal) in [0.0, 0.25, 1.0, 2.0, 5.0].into_iter().enumerate() {
-        let mut random = generator(seed as u64, Purpose::Initial, &[]);
+        let mut random = generator(seed as u64, Purpose::new(11), &[]);
         let mut uniform = || f64::from(random.next_u32()) / f64::from(u32::MAX);
         let mut filled = |low: f64, high: f64| {
             let data = (0..rows * classes).map(|_| low + (high - low) * uniform());

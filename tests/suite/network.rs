@@ -2,7 +2,7 @@
 
 use std::{process::Stdio, thread, time::Duration};
 
-use equibatch_client::stream::{Batch, BatchRequest, BatchStream, Patience, Servers, Split};
+use equibatch_stream::{Batch, BatchRequest, BatchStream, Patience, Servers, Split};
 use equibatch_tests::{
     images::ImageFolder,
     network::{Machine, inside, is_unanswered, name_addresses},

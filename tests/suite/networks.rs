@@ -1,5 +1,14 @@
 //! Networks from ONNX files: what PyTorch exports, and what PyTorch computes of it (see `generate/networks.py`).
 
+use equibatch_client::learn::{checkpoint::Checkpoint, network};
+use equibatch_training::{
+    graph::{Graph, fuse::fuse},
+    nn::LayerGroup,
+    program::{
+        Foreign, ModelSpec, Role, Signature, TrainSpec, inference, initial_state, parameter_names,
+        train_graph,
+    },
+};
 use std::{
     collections::BTreeMap,
     fs,
@@ -7,15 +16,6 @@ use std::{
     sync::Arc,
 };
 
-use equibatch_client::{
-    graph::{Graph, fuse::fuse},
-    learn::{checkpoint::Checkpoint, network},
-    nn::LayerGroup,
-    program::{
-        Foreign, ModelSpec, Role, Signature, TrainSpec, inference, initial_state, parameter_names,
-        train_graph,
-    },
-};
 use equibatch_tests::{
     images::ImageFolder,
     interpreter::Array,
@@ -46,7 +46,7 @@ pub(super) fn spec(name: &str, classes: usize) -> ModelSpec {
     }
 }
 
-fn array(tensor: &equibatch_client::program::Tensor) -> Array {
+fn array(tensor: &equibatch_training::program::Tensor) -> Array {
     let data = tensor.data.iter().map(|&number| f64::from(number));
     Array::new(&tensor.shape, data.collect())
 }

@@ -1,14 +1,14 @@
 //! Networks from ONNX files that are made here, node by node: every operator there and back, and what of a file is learnt.
 
-use std::{collections::BTreeMap, sync::Arc};
-
-use equibatch_client::{
+use equibatch_training::{
     graph::{Graph, TensorType},
     nn::{Builder, LayerGroup, Mode, foreign::SUPPORTED},
     program::{
         Foreign, ModelSpec, Role, Tensor, TrainSpec, attention, import, inference, initial_state, train_graph,
     },
 };
+use std::{collections::BTreeMap, sync::Arc};
+
 use equibatch_tests::{
     interpreter::Array,
     model_file::{

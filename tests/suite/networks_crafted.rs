@@ -1,10 +1,10 @@
 //! ONNX files that nobody's exporter would write.
 
-use equibatch_client::program::{Foreign, TrainSpec, import, train_graph};
 use equibatch_tests::model_file::{
     Attribute::{Int, Ints, Number, Text},
     ModelFile,
 };
+use equibatch_training::program::{Foreign, TrainSpec, import, train_graph};
 
 use super::networks_by_hand::spec;
 

@@ -1,5 +1,10 @@
 //! A model used without this program: `docs/how-to/predict.py` beside `client predict`, image by image.
 
+use equibatch_client::learn::{
+    card::ModelCard,
+    run::{RunConfig, RunFolder},
+};
+use equibatch_training::program::{Backbone, ModelSpec, inference, initial_state};
 use std::{
     fs,
     num::NonZeroUsize,
@@ -7,15 +12,8 @@ use std::{
     process::Command,
 };
 
-use equibatch_client::{
-    learn::{
-        card::ModelCard,
-        run::{RunConfig, RunFolder},
-    },
-    program::{Backbone, ModelSpec, inference, initial_state},
-};
-use equibatch_server::sample_data::{self, ClassSpec, Options};
 use equibatch_tests::{images::picture, process::client};
+use equibatch_tools::sample_data::{self, ClassSpec, Options};
 use image::{ExtendedColorType, ImageEncoder as _, ImageFormat, codecs::jpeg::JpegEncoder};
 use serde_json::Value;
 

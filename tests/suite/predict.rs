@@ -1,11 +1,9 @@
 //! `client predict`: which images, in what form, and how it ends.
 
+use equibatch_client::learn::{card::ModelCard, run::RunConfig};
+use equibatch_training::program::{Backbone, ModelSpec, inference, initial_state};
 use std::{fs, path::PathBuf};
 
-use equibatch_client::{
-    learn::{card::ModelCard, run::RunConfig},
-    program::{Backbone, ModelSpec, inference, initial_state},
-};
 use equibatch_tests::{
     images::ImageFolder,
     process::{client, client_with_input},

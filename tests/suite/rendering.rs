@@ -1,15 +1,15 @@
 //! The whole way from image and draw to tensor, against double precision.
 
-use equibatch_server::augment::{Crop, Draw, Recipe};
-use equibatch_server::geometry::Projective;
-use equibatch_server::image::Image;
-use equibatch_server::random::{Purpose, generator, uniform};
-use equibatch_server::tensor::{ElementType, Layout, Normalization, TensorSpec, area_shrink, write_image};
-use equibatch_server::tone::Tone;
+use equibatch_engine::augment::{Crop, Draw, Recipe};
+use equibatch_engine::geometry::Projective;
+use equibatch_engine::image::Image;
+use equibatch_engine::random::{Purpose, generator, uniform};
+use equibatch_engine::tensor::{ElementType, Layout, Normalization, TensorSpec, area_shrink, write_image};
+use equibatch_engine::tone::Tone;
 
 /// Independent random bytes: the hardest image to interpolate, every neighbour a full-range edge.
 fn noise(width: u32, height: u32, seed: u64) -> Image {
-    let mut generator = generator(seed, Purpose::Drawing, &[u64::from(width), u64::from(height)]);
+    let mut generator = generator(seed, Purpose::DRAWING, &[u64::from(width), u64::from(height)]);
     let length = width as usize * height as usize * 3;
     Image::new(
         width,
@@ -137,7 +137,7 @@ fn noise_is_within_the_bounds_of_the_reference() {
         let image = noise(width, height, 7);
         for position in 0..8 {
             let draw =
-                Recipe::reference().draw(&mut generator(11, Purpose::Augment, &[case as u64, position]));
+                Recipe::reference().draw(&mut generator(11, Purpose::AUGMENT, &[case as u64, position]));
             let (greatest, mean) = errors(&image, &draw, 56);
             assert!(
                 greatest <= 1.0,
@@ -155,7 +155,7 @@ fn pictures_are_well_within_the_bounds_of_the_reference() {
     let image = shades(320, 256);
     let (mut worst, mut total) = (0.0f64, 0.0);
     for position in 0..40 {
-        let draw = Recipe::reference().draw(&mut generator(13, Purpose::Augment, &[position]));
+        let draw = Recipe::reference().draw(&mut generator(13, Purpose::AUGMENT, &[position]));
         let (greatest, mean) = errors(&image, &draw, 112);
         worst = worst.max(greatest);
         total += mean;
@@ -184,7 +184,7 @@ fn a_crop_of_a_huge_image_is_as_exact_as_any() {
 fn an_image_kept_as_decoded_is_averaged_and_then_within_the_bounds() {
     let image = area_shrink(&shades(1301, 977), 112).unwrap();
     for position in 0..8 {
-        let draw = Recipe::reference().draw(&mut generator(17, Purpose::Augment, &[position]));
+        let draw = Recipe::reference().draw(&mut generator(17, Purpose::AUGMENT, &[position]));
         let (greatest, mean) = errors(&image, &draw, 112);
         assert!(greatest < 0.5 && mean < 0.05, "{greatest} {mean} by {draw:?}");
     }
@@ -197,7 +197,7 @@ fn renderings_have_the_same_bytes_on_every_machine() {
     let image = noise(120, 90, 1);
     let mut hasher = blake3::Hasher::new();
     for position in 0..24 {
-        let draw = Recipe::reference().draw(&mut generator(19, Purpose::Augment, &[0, position]));
+        let draw = Recipe::reference().draw(&mut generator(19, Purpose::AUGMENT, &[0, position]));
         let element_type = [ElementType::F32, ElementType::F16, ElementType::U8][position as usize % 3];
         let spec = TensorSpec {
             size: 72,

@@ -8,14 +8,14 @@ use std::{
     thread,
 };
 
-use equibatch_client::stream::{BatchRequest, BatchStream, Patience, Servers, Split};
+use equibatch_stream::{BatchRequest, BatchStream, Patience, Servers, Split};
 
-use equibatch_proto::v1::StreamBatchesRequest;
-use equibatch_server::{
+use equibatch_engine::{
     dataset::{Dataset, ScanOptions, scan},
     decode,
     pipeline::{Engine, EngineConfig, Files, Source},
 };
+use equibatch_proto::v1::StreamBatchesRequest;
 use equibatch_tests::{
     admin::{get, value},
     images::ImageFolder,
@@ -114,7 +114,7 @@ fn stream(server: &ServerProcess, request: &BatchRequest) -> BatchStream {
 /// Digests of all batches of a stream.
 fn digests(server: &ServerProcess, request: &BatchRequest) -> Vec<blake3::Hash> {
     let mut stream = stream(server, request);
-    let digest = |batch: equibatch_client::stream::Batch| {
+    let digest = |batch: equibatch_stream::Batch| {
         let labels: Vec<u8> = batch
             .labels
             .iter()

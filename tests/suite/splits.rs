@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Output};
 
-use equibatch_server::dataset::{Dataset, ScanOptions, Split, scan};
+use equibatch_engine::dataset::{Dataset, ScanOptions, Split, scan};
 use equibatch_tests::{
     images::ImageFolder,
     process::{ServerProcess, client},

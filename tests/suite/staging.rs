@@ -1,17 +1,15 @@
 //! Images that are copied ahead, with batches as a server sends them: runs end with the same bits.
 
+use equibatch_client::learn::{
+    finder::{self, Range},
+    fit::{EpochRecord, Fit, Observer, Outcome, StepEvent},
+    learner::Learner,
+    run::{RunConfig, RunFolder},
+};
+use equibatch_stream::{Patience, Servers};
+use equibatch_training::runtime::{Runtime, SessionOptions, Staging};
 use std::{fs, num::NonZeroUsize, path::Path, sync::atomic::AtomicBool};
 
-use equibatch_client::{
-    learn::{
-        finder::{self, Range},
-        fit::{EpochRecord, Fit, Observer, Outcome, StepEvent},
-        learner::Learner,
-        run::{RunConfig, RunFolder},
-    },
-    runtime::{Runtime, SessionOptions, Staging},
-    stream::{Patience, Servers},
-};
 use equibatch_tests::{images::ImageFolder, process::ServerProcess};
 
 const SIZE: u32 = 32;

@@ -8,12 +8,12 @@ use std::{
     },
 };
 
-use equibatch_proto::v1::{DescribeDatasetRequest, ElementType, Layout, ListDatasetsRequest, PositionToken};
-use equibatch_server::{
+use equibatch_engine::{
     dataset::Dataset,
     decode,
     pipeline::{Files, Source},
 };
+use equibatch_proto::v1::{DescribeDatasetRequest, ElementType, Layout, ListDatasetsRequest, PositionToken};
 use equibatch_tests::{
     images::ImageFolder,
     memory::{MemoryServer, config, engine, engine_with, no_stream_is_open},

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use equibatch_server::retouch::{Touch, apply};
+use equibatch_engine::retouch::{Touch, apply};
 use serde_json::Value;
 
 fn bytes(hexadecimal: &Value) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use equibatch_client::stream::{Batch, BatchRequest, Patience, Servers, Split, TraceId};
+use equibatch_stream::{Batch, BatchRequest, Patience, Servers, Split, TraceId};
 use equibatch_tests::{
     collector::{Collector, attributes},
     images::ImageFolder,

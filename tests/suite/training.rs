@@ -1,24 +1,24 @@
 //! Server and client together: learning, resuming, judging and predicting.
 
-use std::{fs, num::NonZeroUsize, path::Path};
-
-use equibatch_client::{
-    learn::{
-        card::Preprocessing,
-        checkpoint::Checkpoint,
-        learner::Learner,
-        metrics::argmax,
-        predict::{
-            prepare,
-            source::{Bytes, Source},
-        },
-        run::RunConfig,
+use equibatch_client::learn::{
+    card::Preprocessing,
+    checkpoint::Checkpoint,
+    learner::Learner,
+    metrics::argmax,
+    predict::{
+        prepare,
+        source::{Bytes, Source},
     },
+    run::RunConfig,
+};
+use equibatch_stream::{Balance, Batch, BatchRequest, Patience, Servers, Split};
+use equibatch_training::{
     program::ElementType,
     runtime::{ImageInput, Runtime, SessionOptions},
-    stream::{Balance, Batch, BatchRequest, Patience, Servers, Split},
 };
-use equibatch_server::augment::Draw;
+use std::{fs, num::NonZeroUsize, path::Path};
+
+use equibatch_engine::augment::Draw;
 use equibatch_tests::{
     images::ImageFolder,
     memory::dataset,

@@ -1,15 +1,13 @@
 //! Training that does not start from nothing: weights, frozen bodies, stages.
 
+use equibatch_client::learn::{checkpoint::Checkpoint, run::Frozen};
+use equibatch_training::program::Tensor;
 use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
 
-use equibatch_client::{
-    learn::{checkpoint::Checkpoint, run::Frozen},
-    program::Tensor,
-};
 use equibatch_tests::{
     images::ImageFolder,
     process::{ServerProcess, client},

@@ -1,19 +1,17 @@
 //! Test-time augmentation by client and server together, against views that are made here, one by one.
 
-use std::fs;
-
-use equibatch_client::{
-    learn::predict::{
-        self, Predictor,
-        source::{Source, sources},
-    },
-    runtime::{Runtime, SessionOptions},
+use equibatch_client::learn::predict::{
+    self, Predictor,
+    source::{Source, sources},
 };
-use equibatch_server::{
+use equibatch_engine::{
     augment::{Crop, Draw, Zoom},
     decode::{DecodeOptions, decode_canonical},
     tensor::{ElementType, Layout, Normalization, TensorSpec, write_image},
 };
+use equibatch_training::runtime::{Runtime, SessionOptions};
+use std::fs;
+
 use equibatch_tests::{
     images::ImageFolder,
     memory::dataset,

@@ -1,14 +1,6 @@
 //! Streams of the same batches, side by side.
 
-use std::{
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
-
-use equibatch_server::{
+use equibatch_engine::{
     augment::Recipe,
     dataset::{Dataset, Split},
     decode,
@@ -19,6 +11,14 @@ use equibatch_server::{
     sampling::{Balance, LastBatch, Order},
     tensor::{ElementType, Layout, Normalization, TensorSpec},
 };
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
 use equibatch_tests::{
     images::ImageFolder,
     memory::{config, engine, engine_with},

@@ -10,14 +10,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use equibatch_client::stream::{Batch, BatchRequest, Bottleneck, Patience, Servers, Split, Verdict};
-use equibatch_server::{
+use equibatch_engine::{
     dataset::Dataset,
     decode,
     pipeline::{Files, Source},
+};
+use equibatch_server::{
     run,
     service::{ServiceConfig, socket},
 };
+use equibatch_stream::{Batch, BatchRequest, Bottleneck, Patience, Servers, Split, Verdict};
 use equibatch_tests::{
     images::ImageFolder,
     memory::{config, engine_with},

@@ -1,15 +1,13 @@
 //! Weights from a hub: a server of the test's own, with files that the test makes.
 
+use equibatch_client::weights::{Error, Hub, Source, Weights};
+use equibatch_training::program::{Backbone, Head, ModelSpec, Tensor, initial_state};
 use std::{
     collections::BTreeMap,
     path::Path,
     sync::{Arc, Mutex},
 };
 
-use equibatch_client::{
-    program::{Backbone, Head, ModelSpec, Tensor, initial_state},
-    weights::{Error, Hub, Source, Weights},
-};
 use equibatch_tests::http::{HttpServer, Reply};
 use safetensors::{Dtype, tensor::TensorView};
 use sha2::{Digest as _, Sha256};

@@ -1,14 +1,14 @@
 //! Batches in fewer bytes: what they are made of on their way does not change what is learnt, but for rounding.
 
-use std::{collections::BTreeMap, fs, num::NonZeroUsize};
-
-use equibatch_client::{
+use equibatch_stream::{BatchRequest, Patience, Servers, Split, Wire};
+use equibatch_training::{
     program::{
         Backbone, Head, Images, ModelSpec, Pixels, Role, Tensor, TrainSpec, initial_state, train_step,
     },
     runtime::{Runtime, SessionOptions, StepRunner},
-    stream::{BatchRequest, Patience, Servers, Split, Wire},
 };
+use std::{collections::BTreeMap, fs, num::NonZeroUsize};
+
 use equibatch_tests::{
     images::ImageFolder,
     process::{ServerProcess, client},

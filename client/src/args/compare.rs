@@ -1,8 +1,9 @@
 use clap::Args;
-use equibatch_server::args::value::within;
+use equibatch_cli::value::within;
 
 use super::Train;
-use crate::{learn::compare::Arm, stream::Split};
+use crate::learn::compare::Arm;
+use equibatch_stream::Split;
 
 /// `client compare`.
 #[derive(Debug, Args)]

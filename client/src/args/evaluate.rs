@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use equibatch_server::args::value::at_least;
+use equibatch_cli::value::at_least;
 
 use super::{Execution, Server};
-use crate::stream::Split;
+use equibatch_stream::Split;
 
 /// `client evaluate`.
 #[derive(Debug, Args)]

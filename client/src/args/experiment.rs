@@ -9,8 +9,8 @@ use clap::{
     Arg, Command as Clap, CommandFactory as _, Parser as _,
     error::{ContextKind, ContextValue},
 };
-pub use equibatch_server::args::key::Error;
-use equibatch_server::args::key::{line_of, said};
+pub use equibatch_cli::toml_flags::Error;
+use equibatch_cli::toml_flags::{line_of, said};
 use toml::de::{DeTable, DeValue};
 
 use super::{Arguments, Command, Train};

@@ -1,10 +1,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use equibatch_server::args::value::within;
+use equibatch_cli::value::within;
 
 use super::Execution;
-use crate::program::{OPSET, OPSETS};
+use equibatch_training::program::{OPSET, OPSETS};
 
 /// `client export`.
 #[derive(Debug, Args)]

@@ -3,10 +3,11 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
-use equibatch_server::args::value::{at_least, some};
+use equibatch_cli::value::{at_least, some};
 
 use super::{Execution, Server, Setup};
-use crate::{learn::finder::Range, runtime::Operators};
+use crate::learn::finder::Range;
+use equibatch_training::runtime::Operators;
 
 /// `client find-lr`.
 #[derive(Debug, Args)]

@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 
 use clap::Args;
-use equibatch_server::args::value::at_least;
+use equibatch_cli::value::at_least;
 
 use crate::learn::metrics::Metric;
 

@@ -18,9 +18,13 @@ mod train;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use equibatch_server::args::value::{at_least, within};
+use equibatch_cli::value::{at_least, within};
 
 pub use compare::Compare;
+use equibatch_training::{
+    program::Precision,
+    runtime::{Operators, Staging},
+};
 pub use evaluate::Evaluate;
 pub use export::{Export, PixelOrder, Preprocess};
 pub use find_lr::FindLr;
@@ -33,11 +37,6 @@ pub use server::{Execution, Server};
 pub use setup::{Images, Network, Setup};
 pub use show_batch::ShowBatch;
 pub use train::Train;
-
-use crate::{
-    program::Precision,
-    runtime::{Operators, Staging},
-};
 
 /// Trains and judges image classifiers on batches from an Equibatch server.
 #[derive(Debug, Parser)]

@@ -1,13 +1,11 @@
 //! What training makes small, and how its steps are taken.
 
 use clap::Args;
-use equibatch_server::args::value::within;
+use equibatch_cli::value::within;
+use equibatch_training::program::Precision;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    learn::{class_weights::ClassWeights, metrics::Metric},
-    program::Precision,
-};
+use crate::learn::{class_weights::ClassWeights, metrics::Metric};
 
 /// What training makes small, and how its steps are taken.
 #[derive(Clone, Debug, Args)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use equibatch_server::args::value::{at_least, within};
+use equibatch_cli::value::{at_least, within};
 
 use super::Execution;
 

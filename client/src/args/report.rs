@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use equibatch_server::args::value::within;
+use equibatch_cli::value::within;
 
 use super::{Execution, Server};
-use crate::stream::Split;
+use equibatch_stream::Split;
 
 /// `client report`.
 #[derive(Debug, Args)]

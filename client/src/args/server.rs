@@ -3,9 +3,9 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
-use equibatch_server::args::value::{at_least, some, within};
+use equibatch_cli::value::{at_least, some, within};
 
-use crate::runtime::Device;
+use equibatch_training::runtime::Device;
 
 /// The server.
 #[derive(Clone, Debug, Args)]

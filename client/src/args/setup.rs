@@ -3,7 +3,7 @@
 use std::{ops::RangeInclusive, path::PathBuf};
 
 use clap::{Args, builder::FalseyValueParser};
-use equibatch_server::args::value::at_least;
+use equibatch_cli::value::at_least;
 
 use super::Objective;
 use crate::{
@@ -12,9 +12,9 @@ use crate::{
         network::NetworkFile,
         run::{Frozen, expression},
     },
-    stream::{Balance, Wire},
     weights::{Hub, Source},
 };
+use equibatch_stream::{Balance, Wire};
 
 /// What is trained, and on what.
 #[derive(Clone, Debug, Args)]

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use equibatch_server::args::value::{at_least, png, within};
+use equibatch_cli::value::{at_least, png, within};
 
 use super::Server;
-use crate::stream::{Balance, Split};
+use equibatch_stream::{Balance, Split};
 
 /// `client show-batch`.
 #[derive(Debug, Args)]

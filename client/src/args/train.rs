@@ -3,10 +3,10 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Arg, Args};
-use equibatch_server::args::value::{at_least, some};
+use equibatch_cli::value::{at_least, some};
 
 use super::{Execution, Keep, Server, Setup, Shown};
-use crate::{runtime::Operators, schedule::LearningRates};
+use equibatch_training::{runtime::Operators, schedule::LearningRates};
 
 /// `client train`.
 #[derive(Clone, Debug, Args)]

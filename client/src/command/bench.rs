@@ -14,9 +14,9 @@ use crate::{
         learner::Learner,
         run::{Frozen, RunConfig},
     },
-    runtime::{OperatorTime, Runtime, SessionOptions},
-    stream::{Batch, Position},
 };
+use equibatch_stream::{Batch, Position};
+use equibatch_training::runtime::{OperatorTime, Runtime, SessionOptions};
 
 /// Times training steps on one batch of noise, after one step to warm up. Needs no server.
 pub(super) fn run(args: &Bench) -> Result<Exit> {

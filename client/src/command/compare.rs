@@ -5,7 +5,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use equibatch_server::files;
+use equibatch_cli::files;
 
 use super::{
     Exit,
@@ -30,9 +30,9 @@ use crate::{
         run::{self, RunConfig, RunFolder},
         text::counted,
     },
-    runtime::Runtime,
-    stream::{DatasetDescription, Servers, Split},
 };
+use equibatch_stream::{DatasetDescription, Servers, Split};
+use equibatch_training::runtime::Runtime;
 
 /// Trains every arm with every seed, judges each on the same images, and compares. What was done before in the same folder is not done
 /// again.

@@ -4,7 +4,8 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::Exit;
-use crate::{args::Datasets, config, stream::DatasetDescription};
+use crate::{args::Datasets, config};
+use equibatch_stream::DatasetDescription;
 
 /// Prints the server's datasets: splits, classes and counts, and the files that are never served.
 pub(super) fn run(args: &Datasets) -> Result<Exit> {

@@ -4,7 +4,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use equibatch_server::files;
+use equibatch_cli::files;
 use serde_json::json;
 
 use super::{Exit, prepare::check_images};
@@ -20,9 +20,9 @@ use crate::{
         text::counted,
         tta,
     },
-    runtime::Runtime,
-    stream::{ClassCounts, Servers, Split},
 };
+use equibatch_stream::{ClassCounts, Servers, Split};
+use equibatch_training::runtime::Runtime;
 
 /// A model to judge.
 struct Candidate {

@@ -1,4 +1,6 @@
-use equibatch_server::preview;
+use equibatch_stream as stream;
+use equibatch_tools::preview;
+use equibatch_training::runtime;
 
 use crate::{
     args::experiment,
@@ -6,7 +8,7 @@ use crate::{
     learn::{
         checkpoint, compare, evaluate, export, finder, fit, learner, network, outcomes, predict, report, run,
     },
-    runtime, stream, weights,
+    weights,
 };
 
 /// How a command ends.

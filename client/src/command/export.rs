@@ -10,8 +10,8 @@ use crate::{
         export::{ExportSpec, Layout, export},
         run::RunFolder,
     },
-    runtime::Runtime,
 };
+use equibatch_training::runtime::Runtime;
 
 /// Writes a trained model for use elsewhere, and says how close it is to the original.
 pub(super) fn run(args: &Export) -> Result<Exit> {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use equibatch_server::files;
+use equibatch_cli::files;
 use serde_json::json;
 
 use super::{
@@ -26,9 +26,9 @@ use crate::{
         progress::Sweeping,
         report::{canvas, sweep as report},
     },
-    runtime::Runtime,
-    stream::Servers,
 };
+use equibatch_stream::Servers;
+use equibatch_training::runtime::Runtime;
 
 /// Sweeps over learning rates, shows and draws what came of it, and changes nothing.
 pub(super) fn run(args: &FindLr) -> Result<Exit> {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use equibatch_training::schedule::LearningRates;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -12,7 +13,6 @@ use crate::{
         checkpoint::Checkpoint,
         run::{Frozen, RunConfig},
     },
-    schedule::LearningRates,
     weights::Source,
 };
 

@@ -18,8 +18,8 @@ use crate::{
         },
         run::RunFolder,
     },
-    runtime::Runtime,
 };
+use equibatch_training::runtime::Runtime;
 
 /// Classifies images batch by batch. Unreadable ones are named and the others still classified.
 pub(super) fn run(args: &Predict) -> Result<Exit> {

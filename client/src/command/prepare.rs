@@ -16,10 +16,10 @@ use crate::{
         membership::changes_since,
         run::{Frozen, RunConfig},
     },
-    runtime::{Runtime, SessionOptions},
-    stream::{Balance, DatasetDescription, Servers, Split, StreamDescription},
     weights::{Adoption, Hub},
 };
+use equibatch_stream::{Balance, DatasetDescription, Servers, Split, StreamDescription};
+use equibatch_training::runtime::{Runtime, SessionOptions};
 
 /// What training is carried out with.
 pub(super) struct Means {

@@ -12,9 +12,9 @@ use crate::{
         report,
         run::{RunConfig, RunFolder},
     },
-    runtime::{Runtime, SessionOptions},
-    stream::{Servers, Split},
 };
+use equibatch_stream::{Servers, Split};
+use equibatch_training::runtime::{Runtime, SessionOptions};
 
 /// Images of largest loss in the report of a run.
 pub(super) const WORST: usize = 12;

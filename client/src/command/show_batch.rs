@@ -4,7 +4,7 @@ use std::{
 };
 
 use anyhow::Result;
-use equibatch_server::{
+use equibatch_tools::{
     preview::{self, Augmentations},
     sheet::{Cell, Sheet},
 };
@@ -14,8 +14,8 @@ use crate::{
     args::ShowBatch,
     config::{self, UsageError},
     learn::pixels::picture,
-    stream::{Batch, BatchRequest, Position, Split, StreamDescription},
 };
+use equibatch_stream::{Batch, BatchRequest, Position, Split, StreamDescription};
 
 /// Draws a batch as the server sends it, or a file and its augmentations.
 pub(super) fn run(args: &ShowBatch) -> Result<Exit> {

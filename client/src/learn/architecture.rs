@@ -7,7 +7,7 @@ use super::{
     network,
     run::{RunConfig, expression},
 };
-use crate::program::{self, Backbone, Foreign, Head, ModelSpec, Tensor, UnknownHead};
+use equibatch_training::program::{self, Backbone, Foreign, Head, ModelSpec, Tensor, UnknownHead};
 
 /// What stands for the head of a network from a file that is found by itself.
 pub const OWN: &str = "own";

@@ -9,10 +9,8 @@ use super::{
     run::{Before, RunConfig},
     stepper::forget_averages,
 };
-use crate::{
-    program::{self, Tensor},
-    weights::{Adoption, Misfit, Weights, adopt},
-};
+use crate::weights::{Adoption, Misfit, Weights, adopt};
+use equibatch_training::program::{self, Tensor};
 
 /// What a run begins with.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::run::RunConfig;
-use crate::{program::Pixels, runtime::Classifier};
+use equibatch_training::{program::Pixels, runtime::Classifier};
 
 /// Keys in the metadata of an ONNX model.
 const CLASSES: &str = "classes";

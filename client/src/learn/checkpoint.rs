@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use equibatch_server::checksum::Crc32c;
+use equibatch_engine::checksum::Crc32c;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,8 @@ use super::{
     run::RunConfig,
     scale::LossScale,
 };
-use crate::{runtime::Tensor, stream::Position};
+use equibatch_stream::Position;
+use equibatch_training::runtime::Tensor;
 
 /// Name of the file in a run's folder.
 pub const CHECKPOINT: &str = "checkpoint.safetensors";

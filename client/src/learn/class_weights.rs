@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::stream::DatasetDescription;
+use equibatch_stream::DatasetDescription;
 
 /// Which of the server's weights are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -1,13 +1,14 @@
 //! Judges a model on a split.
 
-use equibatch_server::augment;
+use equibatch_engine::augment;
 
 use super::card::Preprocessing;
 use super::metrics::{Figures, Tally};
-use crate::{
+use equibatch_stream as stream;
+use equibatch_stream::{BatchRequest, BatchStream, Servers, Split, Wire};
+use equibatch_training::{
     program::ElementType,
     runtime::{self, Classifier},
-    stream::{self, BatchRequest, BatchStream, Servers, Split, Wire},
 };
 
 /// What can go wrong while a model is judged.

@@ -5,13 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use equibatch_server::files;
+use equibatch_cli::files;
 
 use super::{
     card::{self, ModelCard},
     network,
 };
-use crate::{
+use equibatch_training::{
     program::{self, DeploySpec, ElementType, Images, Pixels},
     runtime::{self, Classifier, Runtime, SessionOptions},
 };

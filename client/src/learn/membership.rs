@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::Progress;
-use crate::stream::{DatasetDescription, Error, Sample, Servers, Split};
+use equibatch_stream::{DatasetDescription, Error, Sample, Servers, Split};
 
 /// The split of every image of a data set, kept as 6 bytes each: 46 bits of a hash of its path, and 2 that name the split. Written as base64.
 /// Empty if it is not known.

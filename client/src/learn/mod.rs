@@ -4,14 +4,14 @@
 //!
 //! - [`begin`]: what a run begins with; [`architecture`]: networks by name.
 //! - [`learner`]: a model in training, step by step; `stepper`: what of that runs on the device.
-//! - [`dropout`]: its masks; [`targets`], [`class_weights`]: what labels mean for its loss.
+//! - [`targets`], [`class_weights`]: what labels mean for its loss.
 //! - [`finder`]: the learning-rate finder.
 //! - [`fit`]: the training loop: batches in, epochs judged and saved.
 //! - [`evaluate`]: a model judged on a split; [`tta`]: on several views of each image.
 //! - [`examine`]: a trained model looked at closely; [`journal`]: what a run writes down of itself for its report.
 //! - [`membership`]: which split each image was in, and what has changed since.
 //! - [`metrics`]: figures as pure functions of predictions.
-//! - [`run`], [`checkpoint`], [`card`]: what is written to disk, by [`files`](equibatch_server::files).
+//! - [`run`], [`checkpoint`], [`card`]: what is written to disk, by [`files`](equibatch_cli::files).
 //! - [`network`]: networks from ONNX files; [`mod@export`]: trained models for others.
 //! - [`predict`]: image files classified.
 //! - [`progress`], [`report`], [`pixels`], [`tensorboard`]: what a person sees.
@@ -22,7 +22,6 @@ pub mod card;
 pub mod checkpoint;
 pub mod class_weights;
 pub mod compare;
-pub mod dropout;
 pub mod evaluate;
 pub mod examine;
 pub mod export;

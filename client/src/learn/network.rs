@@ -1,5 +1,6 @@
 //! Networks that are read from ONNX files.
 
+use equibatch_training::program::{Foreign, import};
 use std::{
     collections::BTreeMap,
     fs, io,
@@ -7,10 +8,7 @@ use std::{
     str::FromStr,
 };
 
-use crate::{
-    program::{Foreign, import},
-    weights::beside,
-};
+use crate::weights::beside;
 
 /// Why a file cannot be used as a network.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +39,7 @@ pub enum Error {
         path: PathBuf,
         /// Why not.
         #[source]
-        source: crate::program::Error,
+        source: equibatch_training::program::Error,
     },
     /// It is another file than it was, or one of those that it keeps tensors in is.
     #[error("{} has changed since training began, or a file beside it with tensors of it has: put back those whose BLAKE3 together is {expected}", path.display())]

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-
-use crate::{
+use equibatch_training::{
     program::{self, Dropout, Role, StatePair, TrainSpec},
     runtime::{DeviceState, OperatorTime, Runtime, SessionOptions, StepRunner, Tensor},
 };

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::class_weights::ClassWeights;
-use crate::stream::Mixed;
+use equibatch_stream::Mixed;
 
 /// What is made small.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ mod staging;
 use std::num::NonZeroUsize;
 
 use bytes::Bytes;
-use equibatch_server::random::{Purpose, generator};
+use equibatch_engine::random::{Purpose, generator};
 use rand::Rng as _;
 
 use super::{
@@ -17,10 +17,8 @@ use super::{
     metrics::argmax,
     run::{Frozen, RunConfig, sample as config},
 };
-use crate::{
-    runtime::{Runtime, SessionOptions},
-    stream::{Batch, Position},
-};
+use equibatch_stream::{Batch, Position};
+use equibatch_training::runtime::{Runtime, SessionOptions};
 
 const IMAGES: u32 = 16;
 const SIZE: u32 = 32;
@@ -40,7 +38,7 @@ fn small(epochs: u32) -> RunConfig {
 
 /// Images of noise, each with a label that only its noise can tell.
 fn batch(step: u64) -> Batch {
-    let mut random = generator(5, Purpose::Drawing, &[]);
+    let mut random = generator(5, Purpose::DRAWING, &[]);
     let pixels = (IMAGES * 3 * SIZE * SIZE) as usize;
     let noise =
         (0..pixels).flat_map(|_| (random.next_u32() as f32 / u32::MAX as f32 * 4.0 - 2.0).to_le_bytes());

@@ -1,12 +1,13 @@
 //! Test-time augmentation: a model judged by what it makes of several views of each image.
 
-use equibatch_server::augment::{self, Recipe, VIEWS};
+use equibatch_engine::augment::{self, Recipe, VIEWS};
 
 use super::{
     evaluate::{Error, Judgement, Sight, Subject, look},
     metrics::{Tally, softmax},
 };
-use crate::{runtime::Classifier, stream::Servers};
+use equibatch_stream::Servers;
+use equibatch_training::runtime::Classifier;
 
 /// How much the plain view counts; the others share the rest.
 ///

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::Weights;
-use crate::program::Tensor;
+use equibatch_training::program::Tensor;
 
 /// What became of the head when a body was taken over.
 #[derive(Clone, Debug, PartialEq, Eq)]

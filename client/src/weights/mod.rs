@@ -25,7 +25,7 @@ pub use hub::Hub;
 pub use onnx::beside;
 pub use source::{HubFile, InvalidSource, Source};
 
-use crate::program::Tensor;
+use equibatch_training::program::Tensor;
 
 /// Tensors of a file, by torchvision's names.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,7 +6,7 @@ use std::{
     path::{Component, Path},
 };
 
-use crate::program::{
+use equibatch_training::program::{
     Tensor,
     import::{self, Elements, HostTensor},
 };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use crate::program::Tensor;
+use equibatch_training::program::Tensor;
 
 /// All float tensors as single precision, rounded where they were of double precision. Whole numbers, such as counts, are left out.
 pub(super) fn tensors(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, String> {

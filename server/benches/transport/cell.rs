@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use equibatch_server::receive::FRAME;
+use equibatch_transport::FRAME;
 
 /// What is sent, and what the receiver asks for.
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,7 @@ use std::{
 };
 
 use equibatch_proto::v1::{StreamBatchesRequest, stream_batches_response::Message};
-use equibatch_server::receive::{Messages, Sizes, with_windows};
+use equibatch_transport::{Messages, Sizes, with_windows};
 use tokio::runtime::Builder;
 use tonic::{
     Request,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use equibatch_server::memory::Pool;
+use equibatch_engine::memory::Pool;
 use http::{HeaderMap, Request, Response, header::CONTENT_TYPE};
 use http_body::Frame;
 use prost::{Message, encode_length_delimiter};

@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use equibatch_engine::{
+    cache,
+    pipeline::{Engine, Histogram, Reading},
+};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text},
@@ -10,8 +14,6 @@ use prometheus_client::{
 };
 
 use crate::{
-    cache,
-    pipeline::{Engine, Histogram, Reading},
     service::{Refusal, Traffic},
     telemetry,
 };

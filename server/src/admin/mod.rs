@@ -27,7 +27,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::listener::Bounded;
 pub use self::listener::CONNECTIONS;
-use crate::{pipeline::Engine, service::Traffic};
+use crate::service::Traffic;
+use equibatch_engine::pipeline::Engine;
 
 /// The form of the metrics, as HTTP names it.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::value::{at_least, within};
+use equibatch_cli::value::{at_least, within};
 
 /// Options of `bench`.
 #[derive(Args, Debug)]

@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::PathBuf};
 use clap::Args;
 
 use super::Split;
-use super::value::{at_least, within};
+use equibatch_cli::value::{at_least, within};
 
 /// How a folder is read: as `serve` would.
 #[derive(Args, Debug)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Which;
-use super::value::{at_least, png};
+use equibatch_cli::value::{at_least, png};
 
 /// Options of `explain`.
 #[derive(Args, Debug)]

@@ -10,12 +10,10 @@ use clap::{
     error::{ContextKind, ContextValue},
     parser::ValueSource,
 };
+use equibatch_cli::toml_flags::{self, line_of, said};
 use toml::de::DeTable;
 
-use super::{
-    Arguments,
-    key::{self, line_of, said},
-};
+use super::Arguments;
 
 /// Options that a file cannot have.
 const TYPED_ONLY: [&str; 3] = ["config", "print-config", "help"];
@@ -46,7 +44,7 @@ pub enum Error {
     Typed(#[from] clap::Error),
     /// In the file.
     #[error(transparent)]
-    File(#[from] key::Error),
+    File(#[from] toml_flags::Error),
 }
 
 /// The command line of this process, and what the file says that is named there.
@@ -76,7 +74,7 @@ pub fn parse_from(mut typed: Vec<OsString>) -> Result<Parsed, Error> {
         .and_then(|serve| serve.get_one::<PathBuf>("config").cloned());
     let file = match (serve, path) {
         (Some(serve), Some(path)) => {
-            let text = fs::read_to_string(&path).map_err(|source| key::Error::Read {
+            let text = fs::read_to_string(&path).map_err(|source| toml_flags::Error::Read {
                 path: path.clone(),
                 source,
             })?;
@@ -113,8 +111,8 @@ impl Parsed {
 
 impl File {
     /// What to append to a command line of which `typed` is read already.
-    fn read(path: &Path, text: &str, typed: &ArgMatches) -> Result<(Self, Vec<OsString>), key::Error> {
-        let fail = |span: Option<Range<usize>>, reason: String| key::Error::Line {
+    fn read(path: &Path, text: &str, typed: &ArgMatches) -> Result<(Self, Vec<OsString>), toml_flags::Error> {
+        let fail = |span: Option<Range<usize>>, reason: String| toml_flags::Error::Line {
             path: path.to_owned(),
             line: line_of(text, span.map_or(0, |span| span.start)),
             reason,
@@ -196,7 +194,7 @@ fn located(error: clap::Error, file: Option<&File>) -> Error {
     let sentence = text.lines().next().unwrap_or_default();
     let reason = sentence.strip_prefix("error: ").unwrap_or(sentence).to_owned();
     let path = file.path.clone();
-    key::Error::Line { path, line, reason }.into()
+    toml_flags::Error::Line { path, line, reason }.into()
 }
 
 /// An option and its value, as a line of a file.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Which;
-use super::value::{png, within};
+use equibatch_cli::value::{png, within};
 
 /// Options of `preview`.
 #[derive(Args, Debug)]

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::Reading;
-use super::value::at_least;
+use equibatch_cli::value::at_least;
 
 /// Which batch is looked at.
 #[derive(Args, Debug)]

@@ -7,7 +7,7 @@ use super::{
     meter::{Meter, median},
     subject::Subject,
 };
-use crate::{
+use equibatch_engine::{
     cache::{Cache, Key},
     image::Image,
 };

@@ -9,11 +9,11 @@ use image::{RgbImage, codecs::jpeg::JpegEncoder, imageops};
 use tempfile::TempDir;
 
 use super::Error;
-use crate::{
+use equibatch_engine::{
     dataset::{self, Dataset, ScanOptions},
     random::{Purpose, generator, uniform},
-    sample_data,
 };
+use equibatch_tools::sample_data;
 
 /// A root of class folders, and the folder that goes with it where it was drawn.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ pub(super) fn scan(root: &Path) -> Result<Dataset, Error> {
 
 /// The JPEG file of a photograph: large shapes, fine grain.
 pub(super) fn photograph((width, height): (u32, u32)) -> Result<Vec<u8>, Error> {
-    let mut generator = generator(0, Purpose::Drawing, &[]);
+    let mut generator = generator(0, Purpose::DRAWING, &[]);
     // A cell is large enough to be a shape, shaded from corner to corner.
     let shapes = RgbImage::from_fn(width.div_ceil(64) + 1, height.div_ceil(64) + 1, |_, _| {
         image::Rgb([(); 3].map(|()| uniform(&mut generator, 16.0, 240.0) as u8))

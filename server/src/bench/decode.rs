@@ -17,7 +17,7 @@ use super::{
     subject::Subject,
     turns::{Rounds, Turns},
 };
-use crate::{
+use equibatch_engine::{
     dataset::Split,
     decode::{DecodeOptions, canonical_short_side, decode_canonical},
     image::Image,

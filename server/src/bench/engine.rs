@@ -11,7 +11,7 @@ use super::{
     subject::Subject,
     turns::{Rounds, Turns},
 };
-use crate::{
+use equibatch_engine::{
     pipeline::{Engine, StreamSpec},
     tensor::ElementType,
 };

@@ -1,6 +1,8 @@
+use equibatch_engine::{dataset, decode, pipeline, sampling};
+use equibatch_tools::sample_data;
 use std::io;
 
-use crate::{dataset, decode, pipeline, sample_data, sampling, service};
+use crate::service;
 
 /// Why there is nothing to report.
 #[derive(Debug, thiserror::Error)]

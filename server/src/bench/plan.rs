@@ -6,7 +6,7 @@ use super::{
     Error, Options, Report,
     meter::{Meter, median, resident_bytes},
 };
-use crate::{
+use equibatch_engine::{
     random::{Purpose, below, generator},
     sampling::{Balance, LastBatch, Order, Plan, PlanSpec},
 };
@@ -25,7 +25,7 @@ pub(super) fn measure(options: &Options, report: &mut Report) -> Result<(), Erro
         let meter = Meter::start();
         let plan = plan(options)?;
         build_ms.push(meter.elapsed_ms());
-        let mut generator = generator(round, Purpose::Drawing, &[u64::from(samples), u64::from(classes)]);
+        let mut generator = generator(round, Purpose::DRAWING, &[u64::from(samples), u64::from(classes)]);
         let steps = u32::try_from(plan.steps_per_epoch()).unwrap_or(u32::MAX);
         let mut access = |epoch_of: &dyn Fn(u64) -> u64| {
             let meter = Meter::start();

@@ -12,7 +12,7 @@ use super::{
     meter::{Cost, Meter},
     subject::Subject,
 };
-use crate::tensor::{ElementType, TensorSpec};
+use equibatch_engine::tensor::{ElementType, TensorSpec};
 
 /// A writing thread and a socket to read from.
 #[derive(Debug)]

@@ -9,7 +9,8 @@ use tonic::{
 };
 
 use super::{Error, meter::Cost, middle::Middle};
-use crate::receive::{self, FRAME, Messages, SharedMessages, Sizes, with_windows};
+use equibatch_transport as receive;
+use equibatch_transport::{FRAME, Messages, SharedMessages, Sizes, with_windows};
 
 /// Batches that a trainer holds: three that wait, one that is coming, and one in use.
 const HELD: u32 = 5;

@@ -17,14 +17,11 @@ use super::{
     subject::Subject,
     turns::{Rounds, Turns},
 };
-use crate::{
-    pipeline::Engine,
-    service::{
-        ServiceConfig, door, serve,
-        socket::{Address, Sockets},
-    },
-    tensor::ElementType,
+use crate::service::{
+    ServiceConfig, door, serve,
+    socket::{Address, Sockets},
 };
+use equibatch_engine::{pipeline::Engine, tensor::ElementType};
 
 const TCP: &str = "stream_f32";
 const RAW: &str = "raw_tcp_f32";

@@ -6,7 +6,7 @@ use super::{
     Error, Options, Size,
     data::{Data, scan},
 };
-use crate::{
+use equibatch_engine::{
     augment::Recipe,
     dataset::{Dataset, Split},
     pipeline::{Canonical, Engine, EngineConfig, Shard, Start, StreamSpec, Stride},

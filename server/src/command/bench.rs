@@ -1,9 +1,8 @@
-use std::io::{self, Write as _};
-
 use equibatch_server::{
     args::Bench,
     bench::{self, Error, Options},
 };
+use std::io::{self, Write as _};
 
 use crate::exit::{Failure, INPUT, SYSTEM, USAGE};
 

@@ -1,10 +1,7 @@
 use anyhow::anyhow;
-use equibatch_server::{
-    args::Download,
-    config::Fetching,
-    download::{self, ClassList, Report},
-    terminal,
-};
+use equibatch_cli::terminal;
+use equibatch_server::{args::Download, config::Fetching};
+use equibatch_tools::download::{self, ClassList, Report};
 
 use super::print;
 use crate::exit::{DATA, Failure, INPUT, SYSTEM, UNAVAILABLE, USAGE};

@@ -1,12 +1,12 @@
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
 use anyhow::{Context as _, anyhow};
-use equibatch_server::{
-    args::Explain,
+use equibatch_engine::{
     augment::Draw,
     blend::{Blend, Rectangle},
     pipeline::Explained,
 };
+use equibatch_server::args::Explain;
 use image::{RgbImage, imageops};
 
 use super::{look, print};

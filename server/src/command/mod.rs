@@ -29,11 +29,11 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use equibatch_server::{
-    args::{Reading, Which},
+use equibatch_engine::{
     dataset::{self, Dataset, ScanOptions},
     pipeline::{Engine, EngineConfig, Error, Explained, ResumeError, StreamSpec},
 };
+use equibatch_server::args::{Reading, Which};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::Serialize;
 

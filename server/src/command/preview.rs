@@ -5,9 +5,9 @@ use std::{
 };
 
 use anyhow::anyhow;
-use equibatch_server::{
-    args::{Preview, Which},
-    pipeline::Explained,
+use equibatch_engine::pipeline::Explained;
+use equibatch_server::args::{Preview, Which};
+use equibatch_tools::{
     preview::{self, Augmentations, Error, name, picture},
     sheet::{Cell, Sheet},
 };

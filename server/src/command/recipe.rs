@@ -1,12 +1,10 @@
+use equibatch_engine::augment::{
+    self, Recipe,
+    text::{Fallback, PARTS, PRESETS, Parameter, Part, Preset},
+};
+use equibatch_server::args;
 use std::io::{self, Write};
 
-use equibatch_server::{
-    args,
-    augment::{
-        self, Recipe,
-        text::{Fallback, PARTS, PRESETS, Parameter, Part, Preset},
-    },
-};
 use serde_json::json;
 
 use crate::exit::{Failure, SYSTEM, USAGE};

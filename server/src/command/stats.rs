@@ -1,10 +1,8 @@
 use anyhow::anyhow;
-use equibatch_server::{
-    args::Stats,
-    dataset::{Split, Warning},
-    stats::{self, Options},
-    terminal,
-};
+use equibatch_cli::terminal;
+use equibatch_engine::dataset::{Split, Warning};
+use equibatch_server::args::Stats;
+use equibatch_tools::stats::{self, Options};
 
 use super::{pool, print, survey};
 use crate::exit::{Failure, INPUT, USAGE};

@@ -1,9 +1,7 @@
 use anyhow::anyhow;
-use equibatch_server::{
-    args::Verify,
-    terminal,
-    verify::{self, Mending, Options, Outcome, Report},
-};
+use equibatch_cli::terminal;
+use equibatch_server::args::Verify;
+use equibatch_tools::verify::{self, Mending, Options, Outcome, Report};
 use serde::Serialize;
 
 use super::{pool, print, survey};

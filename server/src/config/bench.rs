@@ -3,7 +3,8 @@
 use std::num::NonZeroUsize;
 
 use super::{Error, dataset, threads, wrong};
-use crate::{args, bench, pipeline::EngineConfig};
+use crate::{args, bench};
+use equibatch_engine::pipeline::EngineConfig;
 
 impl TryFrom<&args::Bench> for bench::Options {
     type Error = Error;

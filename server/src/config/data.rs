@@ -8,12 +8,14 @@ use std::{
 };
 
 use super::{Error, bytes, fraction, wrong};
-use crate::{
-    args::{self, Reading},
+use crate::args::{self, Reading};
+use equibatch_engine::{
     dataset::{Orientation, ScanOptions, SplitMethod},
+    tensor::TensorSpec,
+};
+use equibatch_tools::{
     download::{self, Private},
     stats,
-    tensor::TensorSpec,
     verify::{self, Conversion, Kind, Mending, Removal},
 };
 

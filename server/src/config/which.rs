@@ -1,15 +1,15 @@
 //! What the options that say which batch is looked at mean.
 
 use super::Error;
-use crate::{
-    args,
+use crate::args;
+use equibatch_engine::{
     augment::Recipe,
     dataset::Split,
     pipeline::{Canonical, Position, Shard, Start, StreamSpec, Stride},
     sampling::{Balance, LastBatch, Order},
-    stats::Policy,
     tensor::{ElementType, Layout, Normalization, TensorSpec},
 };
+use equibatch_tools::stats::Policy;
 
 impl TryFrom<&args::Which> for StreamSpec {
     type Error = Error;

@@ -13,7 +13,7 @@ use equibatch_proto::v1::{
 use tokio_stream::Stream as _;
 use tonic::{Status, Streaming};
 
-use crate::pipeline;
+use equibatch_engine::pipeline;
 
 /// What a reader borrows from a stream.
 #[derive(Debug)]

@@ -14,7 +14,8 @@ use tower::layer::util::{Identity, Stack};
 use super::{
     Access, Loader, Traffic, access::Gate, bodies::Bounds, direct::Direct, drain::Guests, presence::Noted,
 };
-use crate::{pipeline::Engine, telemetry};
+use crate::telemetry;
+use equibatch_engine::pipeline::Engine;
 
 /// How connections are kept.
 #[derive(Clone, Debug)]

@@ -21,7 +21,7 @@ use super::{
     status::{no_memory, no_place, status, stopping},
     traffic::{Refusal, Traffic},
 };
-use crate::{
+use equibatch_engine::{
     dataset::{self, Dataset, Quarantined, Split},
     pipeline::{self, BatchStream, Engine, Served, StreamSpec},
 };

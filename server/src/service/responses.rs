@@ -19,10 +19,8 @@ use super::{
     lending::Lending,
     status::{status, stopping, withdrawn},
 };
-use crate::{
-    pipeline::{self, Batch, BatchStream, Description},
-    telemetry::attribute,
-};
+use crate::telemetry::attribute;
+use equibatch_engine::pipeline::{self, Batch, BatchStream, Description};
 
 /// The description, then the batches. When the server stops or the client's token is withdrawn, the batch in hand is the last one, and the
 /// stream ends with a status.

@@ -8,7 +8,7 @@ use super::{
     access::{Full, Guest},
     convert,
 };
-use crate::{
+use equibatch_engine::{
     pipeline::{self, ResumeError, SpecError},
     sampling,
 };
@@ -127,7 +127,7 @@ pub(super) fn no_place(full: Full, client: &Guest) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
+    use equibatch_engine::{
         dataset::{Fingerprint, Split},
         decode,
     };

@@ -25,7 +25,8 @@ pub use self::{
     writer::dropped_lines,
 };
 use self::{traces::Traces, writer::Lines};
-use crate::{args::LogFormat, terminal};
+use crate::args::LogFormat;
+use equibatch_cli::terminal;
 
 /// How long whoever reads the log may take for the last lines.
 const FLUSH: Duration = Duration::from_millis(300);

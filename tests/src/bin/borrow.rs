@@ -8,7 +8,7 @@
 use std::{env, io};
 
 use anyhow::{Context as _, Result, bail};
-use equibatch_client::stream::{Batch, Patience, Servers};
+use equibatch_stream::{Batch, Patience, Servers};
 use equibatch_tests::receive::borrowed;
 
 fn main() -> Result<()> {

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use equibatch_proto::v1::{Batch, ElementType, StreamBatchesRequest, stream_batches_response::Message};
-use equibatch_server::receive::{FRAME, Messages, Sizes, with_windows};
+use equibatch_transport::{FRAME, Messages, Sizes, with_windows};
 use tonic::transport::{Channel, Endpoint};
 
 /// Images of a batch.

@@ -8,21 +8,20 @@
 use std::{collections::BTreeMap, env, fs, path::Path, sync::atomic::AtomicBool};
 
 use anyhow::{Context as _, Result, ensure};
-use equibatch_client::{
-    learn::{
-        architecture,
-        checkpoint::Checkpoint,
-        dropout,
-        fit::{EpochRecord, Fit, Observer, StepEvent},
-        learner::Learner,
-        metrics::Figures,
-        run::{RunConfig, RunFolder},
-    },
-    program::{TrainSpec, train_graph},
-    runtime::{Runtime, SessionOptions},
-    stream::{Patience, Servers},
+use equibatch_client::learn::{
+    architecture,
+    checkpoint::Checkpoint,
+    fit::{EpochRecord, Fit, Observer, StepEvent},
+    learner::Learner,
+    metrics::Figures,
+    run::{RunConfig, RunFolder},
 };
-use equibatch_server::random::{Purpose, generator, uniform};
+use equibatch_engine::random::{Purpose, generator, uniform};
+use equibatch_stream::{Patience, Servers};
+use equibatch_training::{
+    program::{TrainSpec, dropout, train_graph},
+    runtime::{Runtime, SessionOptions},
+};
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::json;
 
@@ -82,7 +81,7 @@ fn main() -> Result<()> {
 
 /// Moves every weight and statistic by one rounding, up or down.
 fn nudge(start: &mut Checkpoint, seed: u64) {
-    let mut generator = generator(seed, Purpose::Drawing, &[]);
+    let mut generator = generator(seed, Purpose::DRAWING, &[]);
     let tensors = start.tensors.iter_mut();
     for (_, tensor) in tensors.filter(|(name, _)| !name.contains("moment")) {
         for value in &mut tensor.data {

@@ -1,4 +1,4 @@
-use equibatch_server::decode::{DecodeOptions, Limits, canonical_size, decode, decode_canonical};
+use equibatch_engine::decode::{DecodeOptions, Limits, canonical_size, decode, decode_canonical};
 
 /// A JPEG: its first byte says to what short side it is decoded, 0 for all pixels; the others are the file.
 ///

@@ -1,6 +1,6 @@
 use std::{io, sync::Arc};
 
-use equibatch_client::program::{
+use equibatch_training::program::{
     Foreign, ModelSpec, TrainSpec, import, inference, initial_state, train_step,
 };
 

@@ -1,5 +1,5 @@
-use equibatch_client::stream::Position;
 use equibatch_proto::v1::{PositionToken, StreamBatchesRequest};
+use equibatch_stream::Position;
 use prost::Message as _;
 
 use super::service::ask;

@@ -1,4 +1,4 @@
-use equibatch_server::augment::Recipe;
+use equibatch_engine::augment::Recipe;
 
 /// The text form of a recipe: what it accepts prints as text that means the same.
 ///

@@ -1,4 +1,4 @@
-use equibatch_client::graph::op::AdamW;
+use equibatch_training::graph::op::AdamW;
 
 use super::array::Array;
 use super::normalize;

@@ -1,4 +1,4 @@
-use equibatch_client::graph::op::{Conv2d, ConvTranspose2d, MaxPool2d};
+use equibatch_training::graph::op::{Conv2d, ConvTranspose2d, MaxPool2d};
 
 use super::array::Array;
 

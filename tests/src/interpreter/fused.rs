@@ -1,6 +1,6 @@
 //! The operators of our own domain. Blocks are a matter of memory, and of no concern here.
 
-use equibatch_client::graph::fused::{Arrival, Fused, Gate, Operand, Shortcut};
+use equibatch_training::graph::fused::{Arrival, Fused, Gate, Operand, Shortcut};
 
 use super::array::Array;
 use super::{composite, convolution};

@@ -1,6 +1,6 @@
 //! Convolutions of several groups: each group by itself, then side by side.
 
-use equibatch_client::graph::op::{GroupConv2d, GroupConvTranspose2d, Slice};
+use equibatch_training::graph::op::{GroupConv2d, GroupConvTranspose2d, Slice};
 
 use super::array::Array;
 use super::{convolution, layout};

@@ -1,4 +1,4 @@
-use equibatch_client::graph::op::{Pad, Slice};
+use equibatch_training::graph::op::{Pad, Slice};
 
 use super::array::{Array, indices};
 

@@ -1,4 +1,4 @@
-use equibatch_client::graph::op::Gemm;
+use equibatch_training::graph::op::Gemm;
 
 use super::array::{Array, broadcast};
 use super::layout::transpose;

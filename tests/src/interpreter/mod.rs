@@ -14,7 +14,7 @@ mod reduce;
 
 use std::collections::BTreeMap;
 
-use equibatch_client::graph::{Composite, Constant, ElementType, Graph, Node, Op, Origin, Value};
+use equibatch_training::graph::{Composite, Constant, ElementType, Graph, Node, Op, Origin, Value};
 
 pub use self::array::Array;
 

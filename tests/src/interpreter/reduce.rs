@@ -1,4 +1,4 @@
-use equibatch_client::graph::op::Reduce;
+use equibatch_training::graph::op::Reduce;
 
 use super::array::{Array, indices};
 

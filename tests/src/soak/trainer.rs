@@ -7,12 +7,12 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use equibatch_client::stream::{Balance, Batch, BatchRequest, Patience, Position, Servers, Split};
+use equibatch_engine::pipeline::EngineConfig;
 use equibatch_proto::v1::{
     StreamBatchesRequest,
     balance::{self, Policy},
 };
-use equibatch_server::pipeline::EngineConfig;
+use equibatch_stream::{Balance, Batch, BatchRequest, Patience, Position, Servers, Split};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use tokio::runtime::Runtime;
@@ -127,7 +127,7 @@ fn judge(batch: &Batch, expected: &[String], due: usize, trained: &mut Trained) 
 }
 
 /// Opens the stream; that all three servers are down at once is no failure for as long as the patience lasts.
-fn patiently(addresses: &[String], request: &BatchRequest) -> Result<equibatch_client::stream::BatchStream> {
+fn patiently(addresses: &[String], request: &BatchRequest) -> Result<equibatch_stream::BatchStream> {
     let give_up = Instant::now() + PATIENCE.retry_for;
     loop {
         let opened =

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use equibatch_client::graph::op::{
+use equibatch_engine::random::{Purpose, generator};
+use equibatch_tests::interpreter::Array;
+use equibatch_training::graph::op::{
     AdamW, BatchNormalization, Clip, Conv2d, ConvTranspose2d, Gemm, GroupConv2d, GroupConvTranspose2d,
     MaxPool2d, Pad, Reduce, Slice,
 };
-use equibatch_client::graph::{Composite, ElementType, Graph, Op, Shape, TensorType, Value};
-use equibatch_server::random::{Purpose, generator};
-use equibatch_tests::interpreter::Array;
+use equibatch_training::graph::{Composite, ElementType, Graph, Op, Shape, TensorType, Value};
 use rand::Rng as _;
 
 /// What an operand is filled with.
@@ -89,7 +89,7 @@ impl Case {
 
 /// An array of that shape, rounded to single precision so that ONNX Runtime is given the same numbers.
 pub(super) fn filled(shape: &[usize], fill: Fill, seed: u64) -> Array {
-    let mut random = generator(seed, Purpose::Initial, &[]);
+    let mut random = generator(seed, Purpose::new(11), &[]);
     let mut uniform = || f64::from(random.next_u32()) / 4_294_967_296.0;
     let count: usize = shape.iter().product();
     let mut order: Vec<(f64, usize)> = (0..count).map(|rank| (uniform(), rank)).collect();

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
-use equibatch_client::autodiff::{Error, gradients};
-use equibatch_client::graph::op::Conv2d;
-use equibatch_client::graph::{Graph, Op, TensorType, Value};
 use equibatch_tests::interpreter::{Array, evaluate};
+use equibatch_training::autodiff::{Error, gradients};
+use equibatch_training::graph::op::Conv2d;
+use equibatch_training::graph::{Graph, Op, TensorType, Value};
 
 fn scalar_input(g: &mut Graph, name: &str) -> Value {
     g.input(name, TensorType::f32([])).expect("a new name")
@@ -108,7 +108,7 @@ fn a_frozen_weight_costs_no_gradient_work() {
     let loss = g
         .reduce_sum(
             y,
-            equibatch_client::graph::op::Reduce {
+            equibatch_training::graph::op::Reduce {
                 axes,
                 keep_axes: false,
             },

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use equibatch_client::autodiff::gradients;
-use equibatch_client::graph::fuse::fuse;
-use equibatch_client::graph::op::{BatchNormalization, Conv2d, Reduce};
-use equibatch_client::graph::{Composite, Fused, Graph, Op, TensorType};
 use equibatch_tests::interpreter::{Array, evaluate};
 use equibatch_tests::onnx_runtime;
+use equibatch_training::autodiff::gradients;
+use equibatch_training::graph::fuse::fuse;
+use equibatch_training::graph::op::{BatchNormalization, Conv2d, Reduce};
+use equibatch_training::graph::{Composite, Fused, Graph, Op, TensorType};
 
 use super::cases::{Fill, filled};
 
@@ -69,7 +69,7 @@ fn a_mean_of_a_thousand_deviations_costs_no_digits() {
     let standard = graph();
     let fused = fuse(&standard).expect("every operator fits");
     let is_fused =
-        |node: &equibatch_client::graph::Node| matches!(node.op, Op::Fused(Fused::BatchNormGradient(_)));
+        |node: &equibatch_training::graph::Node| matches!(node.op, Op::Fused(Fused::BatchNormGradient(_)));
     assert!(fused.nodes().iter().any(is_fused));
     for mean in [0.0, -1e3, 1e3] {
         let leaves = leaves(mean);

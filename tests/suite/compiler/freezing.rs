@@ -1,8 +1,8 @@
 //! A frozen body costs no more than what its batch norms need.
 
-use equibatch_client::graph::{Composite, Graph, Op};
-use equibatch_client::nn::Backbone;
-use equibatch_client::program::{Head, ModelSpec, Role, Signature, TrainSpec, train_graph};
+use equibatch_training::graph::{Composite, Graph, Op};
+use equibatch_training::nn::Backbone;
+use equibatch_training::program::{Head, ModelSpec, Role, Signature, TrainSpec, train_graph};
 
 fn compiled(head: Head, frozen_groups: usize) -> (Graph, Signature) {
     let backbone = Backbone {

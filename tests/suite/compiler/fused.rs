@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use equibatch_client::graph::fuse::fuse;
-use equibatch_client::graph::{Graph, Op};
-use equibatch_client::nn::{Backbone, Block};
-use equibatch_client::program::{Head, ModelSpec, Role, Signature, TrainSpec, initial_state, train_graph};
 use equibatch_tests::interpreter::{Array, evaluate};
 use equibatch_tests::onnx_runtime;
+use equibatch_training::graph::fuse::fuse;
+use equibatch_training::graph::{Graph, Op};
+use equibatch_training::nn::{Backbone, Block};
+use equibatch_training::program::{Head, ModelSpec, Role, Signature, TrainSpec, initial_state, train_graph};
 
 use super::cases::{Fill, filled};
 

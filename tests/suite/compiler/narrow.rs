@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use equibatch_client::autodiff::gradients;
-use equibatch_client::graph::narrow::{Format, merge_casts, narrow};
-use equibatch_client::graph::op::{BatchNormalization, Conv2d, Gemm, GroupConv2d, MaxPool2d, Reduce};
-use equibatch_client::graph::{Composite, ElementType, Graph, Op, Shape, TensorType, Value, lower::lower};
-use equibatch_client::nn::Backbone;
-use equibatch_client::program::{ModelSpec, Precision, Role, TrainSpec, parts_graphs, train_graph};
 use equibatch_tests::interpreter::{Array, evaluate};
 use equibatch_tests::onnx_runtime;
+use equibatch_training::autodiff::gradients;
+use equibatch_training::graph::narrow::{Format, merge_casts, narrow};
+use equibatch_training::graph::op::{BatchNormalization, Conv2d, Gemm, GroupConv2d, MaxPool2d, Reduce};
+use equibatch_training::graph::{Composite, ElementType, Graph, Op, Shape, TensorType, Value, lower::lower};
+use equibatch_training::nn::Backbone;
+use equibatch_training::program::{ModelSpec, Precision, Role, TrainSpec, parts_graphs, train_graph};
 
 use super::cases::{Fill, filled};
 
@@ -267,7 +267,7 @@ fn every_step_tells_whether_gradients_are_finite_and_only_a_scaled_loss_has_a_sc
             let found = signature.outputs.iter().any(|output| output.name == "is_finite");
             assert_eq!(found, tells, "{precision}");
         }
-        let pending = |signature: &[equibatch_client::program::StatePair]| {
+        let pending = |signature: &[equibatch_training::program::StatePair]| {
             signature.iter().filter(|pair| pair.role == Role::Pending).count()
         };
         // 22 batch norms, two statistics each, which wait for the update.

@@ -1,6 +1,6 @@
-use equibatch_client::graph::lower;
 use equibatch_tests::interpreter::evaluate;
 use equibatch_tests::onnx_runtime;
+use equibatch_training::graph::lower;
 
 use super::cases::cases;
 

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
-use equibatch_client::autodiff::{Error, gradients};
-use equibatch_client::graph::op::Reduce;
-use equibatch_client::graph::{Composite, ElementType, Graph, Op, TensorType, Value, lower};
 use equibatch_tests::interpreter::{Array, evaluate};
+use equibatch_training::autodiff::{Error, gradients};
+use equibatch_training::graph::op::Reduce;
+use equibatch_training::graph::{Composite, ElementType, Graph, Op, TensorType, Value, lower};
 
 use super::cases::{Case, Fill, cases, filled};
 
@@ -172,7 +172,7 @@ fn ties_are_broken_as_in_pytorch() {
     let mut g = Graph::new();
     let x = g.input("x", TensorType::f32([1, 1, 1, 4])).expect("a new name");
     let active = g.relu(x).expect("floats");
-    let pool = equibatch_client::graph::op::MaxPool2d {
+    let pool = equibatch_training::graph::op::MaxPool2d {
         kernel: [1, 2],
         stride: [1, 1],
         pad: [0, 0],

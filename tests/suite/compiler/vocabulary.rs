@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
-use equibatch_client::graph::export::OPSET;
-use equibatch_client::nn::Backbone;
-use equibatch_client::program::{ModelSpec, Program, TrainSpec, inference, initial_state, train_step};
+use equibatch_training::graph::export::OPSET;
+use equibatch_training::nn::Backbone;
+use equibatch_training::program::{ModelSpec, Program, TrainSpec, inference, initial_state, train_step};
 use prost::Message;
 
 /// The parts of an ONNX file that say which operators it uses; everything else is skipped by the decoder.

@@ -5,7 +5,7 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
 };
 
-use equibatch_client::stream::Way;
+use equibatch_stream::Way;
 use equibatch_tests::process::{Lines, program};
 
 /// A process that holds batches.

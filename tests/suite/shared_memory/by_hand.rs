@@ -5,12 +5,12 @@ use equibatch_proto::v1::{
     batch_loader_client::BatchLoaderClient, stream_batches_response::Message as Kind,
     stream_shared_batches_request::Message,
 };
-use equibatch_server::receive;
 use equibatch_tests::{
     process::ServerProcess,
     receive::{receive as received, small},
     wait::{eventually_async, within},
 };
+use equibatch_transport as receive;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming, transport::Endpoint};

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use equibatch_client::stream::{Servers, Way};
+use equibatch_stream::{Servers, Way};
 use equibatch_tests::{process::client, receive::borrowed};
 
 use super::{AT_ONCE, by_port, descriptors, digests, mapped, open, pictures, serve, wait_for_nothing_mapped};

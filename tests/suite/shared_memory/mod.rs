@@ -11,7 +11,7 @@ mod ends;
 
 use std::{fs, time::Duration};
 
-use equibatch_client::stream::{BatchStream, Patience, Servers, Way};
+use equibatch_stream::{BatchStream, Patience, Servers, Way};
 use equibatch_tests::{images::ImageFolder, process::ServerProcess, receive::borrowed, wait::eventually};
 use tempfile::TempDir;
 

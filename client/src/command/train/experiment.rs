@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use equibatch_server::files;
+use equibatch_cli::files;
 
 use super::one::{Desk, Trainer};
 use crate::{

@@ -14,8 +14,8 @@ use crate::{
     args::{Train, experiment as file},
     config::{self, UsageError, check_head, check_precision, training_options},
     learn::progress::Voice,
-    runtime::Runtime,
 };
+use equibatch_training::runtime::Runtime;
 
 /// Trains what is asked for, or continues what was.
 pub(super) fn run(args: &Train) -> Result<Exit> {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use equibatch_server::files;
+use equibatch_cli::files;
 
 use super::words::{adopted, introduction};
 use crate::{
@@ -33,9 +33,9 @@ use crate::{
         tensorboard::TensorBoard,
         text::counted,
     },
-    schedule::LearningRates,
-    stream::{DatasetDescription, Split, StreamDescription},
 };
+use equibatch_stream::{DatasetDescription, Split, StreamDescription};
+use equibatch_training::schedule::LearningRates;
 
 /// Carries out runs.
 pub(in crate::command) struct Trainer {

@@ -5,9 +5,9 @@ use crate::{
         run::{Frozen, RunConfig, RunFolder},
         text::{counted, listed},
     },
-    stream::{ClassCounts, DatasetDescription, Split},
     weights::{Adoption, HeadFate},
 };
+use equibatch_stream::{ClassCounts, DatasetDescription, Split};
 
 /// What came of the weights, in words.
 pub(super) fn adopted(config: &RunConfig, adoption: &Adoption) -> String {

@@ -1,6 +1,7 @@
+use equibatch_stream::Balance;
 use std::{fmt, str::FromStr};
 
-use crate::{learn::class_weights::ClassWeights, stream::Balance};
+use crate::learn::class_weights::ClassWeights;
 
 /// A way of training, of which there are several to compare.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,17 +3,17 @@
 use std::{fs, io, path::PathBuf};
 
 use super::{Examination, Failure, Kept, Worst, overlay};
-use crate::{
-    learn::{
-        evaluate::{self, Subject, evaluate_each},
-        network,
-        pixels::picture,
-        predict::{self, Predictor},
-        run::{RunConfig, RunFolder},
-    },
+use crate::learn::{
+    evaluate::{self, Subject, evaluate_each},
+    network,
+    pixels::picture,
+    predict::{self, Predictor},
+    run::{RunConfig, RunFolder},
+};
+use equibatch_stream::{Servers, Split};
+use equibatch_training::{
     program,
     runtime::{self, Attention, Runtime, SessionOptions},
-    stream::{Servers, Split},
 };
 
 /// Why a run was not examined.

@@ -2,7 +2,7 @@
 
 use image::{Rgb, RgbImage};
 
-use crate::runtime::AttentionMap;
+use equibatch_training::runtime::AttentionMap;
 
 /// How much of the colours is seen; the rest is the image.
 const OPACITY: f32 = 0.6;

@@ -5,11 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use equibatch_server::files;
+use equibatch_cli::files;
+use equibatch_stream::Split;
 use image::{ImageFormat, RgbImage};
 use serde::{Deserialize, Serialize};
 
-use crate::{learn::metrics::Figures, stream::Split};
+use crate::learn::metrics::Figures;
 
 /// The figures of a model on a split, and the images that it was most wrong about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

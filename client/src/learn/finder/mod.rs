@@ -25,7 +25,8 @@ use super::{
     fit,
     learner::{self, Learner},
 };
-use crate::stream::{self, Servers};
+use equibatch_stream as stream;
+use equibatch_stream::Servers;
 
 /// What can go wrong in a search.
 #[derive(Debug, thiserror::Error)]

@@ -139,10 +139,8 @@ fn least(numbers: impl Iterator<Item = f64>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        learn::finder::{Range, Sweep},
-        schedule::sweep_at,
-    };
+    use crate::learn::finder::{Range, Sweep};
+    use equibatch_training::schedule::sweep_at;
 
     fn points(losses: impl IntoIterator<Item = f64>) -> Vec<Point> {
         let losses: Vec<f64> = losses.into_iter().collect();

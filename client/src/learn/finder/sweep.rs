@@ -1,6 +1,7 @@
+use equibatch_training::schedule::sweep_at;
 use serde::{Deserialize, Serialize};
 
-use crate::{learn::metrics::SmoothedLoss, schedule::sweep_at};
+use crate::learn::metrics::SmoothedLoss;
 
 /// Which learning rates are tried.
 #[derive(Clone, Copy, Debug, PartialEq)]

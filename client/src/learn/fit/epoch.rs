@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use equibatch_stream::Batch;
 use serde::{Deserialize, Serialize};
 
-use crate::{learn::learner::StepReport, stream::Batch};
+use crate::learn::learner::StepReport;
 
 /// What adds up over an epoch: part of a checkpoint, so that a resumed run records whole epochs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

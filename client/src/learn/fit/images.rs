@@ -7,10 +7,9 @@ use std::{
 };
 
 use super::Error;
-use crate::{
-    learn::{checkpoint::Progress, learner::Learner},
-    stream::{self, Batch, BatchRequest, BatchStream, Servers},
-};
+use crate::learn::{checkpoint::Progress, learner::Learner};
+use equibatch_stream as stream;
+use equibatch_stream::{Batch, BatchRequest, BatchStream, Servers};
 
 /// How long a wait for a batch may go on before the order to stop is looked for.
 const ATTENTION: Duration = Duration::from_millis(200);

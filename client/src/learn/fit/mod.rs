@@ -30,7 +30,8 @@ use super::{
     metrics::Figures,
     run::{self, RunFolder},
 };
-use crate::stream::{self, Batch, Servers, Split, Verdict};
+use equibatch_stream as stream;
+use equibatch_stream::{Batch, Servers, Split, Verdict};
 
 /// What can go wrong while a model is trained.
 #[derive(Debug, thiserror::Error)]

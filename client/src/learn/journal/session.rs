@@ -1,10 +1,10 @@
 use std::{collections::BTreeMap, io, path::Path};
 
-use equibatch_server::files;
+use equibatch_cli::files;
 use serde::{Deserialize, Serialize};
 
 use super::{append, lines};
-use crate::stream::{DatasetDescription, StreamDescription};
+use equibatch_stream::{DatasetDescription, StreamDescription};
 
 /// One call of the program that worked on a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

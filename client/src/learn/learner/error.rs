@@ -1,9 +1,9 @@
 use crate::{
     learn::network,
-    program, runtime,
-    stream::Position,
     weights::{self, Misfit},
 };
+use equibatch_stream::Position;
+use equibatch_training::{program, runtime};
 
 /// What can go wrong while a model learns.
 #[derive(Debug, thiserror::Error)]

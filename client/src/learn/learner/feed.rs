@@ -1,11 +1,9 @@
 //! What a step is given.
 
-use crate::{
-    learn::{checkpoint::Progress, dropout, stepper::Feed},
-    program::Dropout,
-    schedule::Hyper,
-    stream::Batch,
-};
+use crate::learn::{checkpoint::Progress, stepper::Feed};
+use equibatch_stream::Batch;
+use equibatch_training::program::dropout;
+use equibatch_training::{program::Dropout, schedule::Hyper};
 
 /// What the step on `batch`, behind `steps` of a run that stands there, is given; `layers` are those that draw masks.
 pub(super) fn of<'a>(

@@ -22,11 +22,11 @@ use super::{
     run::RunConfig,
     stepper::{Stepper, model_of},
 };
-use crate::{
+use equibatch_stream::Batch;
+use equibatch_training::{
     program::{self, LayerGroup, ModelSpec, Precision},
     runtime::{Classifier, DeviceState, OperatorTime, Runtime, SessionOptions, Tensor},
     schedule::{Hyper, OneCycle},
-    stream::Batch,
 };
 
 /// What came of one step.

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::Error;
-use crate::{
-    learn::{
-        architecture,
-        run::{Frozen, RunConfig, expression},
-    },
+use crate::learn::{
+    architecture,
+    run::{Frozen, RunConfig, expression},
+};
+use equibatch_stream::Wire;
+use equibatch_training::{
     program::{self, AdamW, Images, LayerGroup, ModelSpec, Pixels, TrainSpec},
     runtime::SessionOptions,
     schedule::LearningRates,
-    stream::Wire,
 };
 
 /// The training step of a run.

@@ -13,12 +13,11 @@ pub mod source;
 
 use std::{path::Path, thread};
 
-pub use prepare::{Unreadable, prepare};
-
-use equibatch_server::{
+use equibatch_engine::{
     augment::{self, Draw},
     random::{Purpose, generator},
 };
+pub use prepare::{Unreadable, prepare};
 
 use self::source::Source;
 use super::{
@@ -26,7 +25,7 @@ use super::{
     metrics::{argmax, softmax},
     tta,
 };
-use crate::runtime::{self, Classifier, ImageInput, Runtime, SessionOptions};
+use equibatch_training::runtime::{self, Classifier, ImageInput, Runtime, SessionOptions};
 
 /// What can go wrong with a model. A bad image is not an error of the whole: see [`Unreadable`].
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +97,7 @@ impl Predictor {
     pub fn with_views(mut self) -> Result<Self, Error> {
         self.draws.truncate(1);
         for (view, recipe) in (0..).zip(tta::views(&self.card.recipe)?) {
-            let mut random = generator(view, Purpose::Augment, &[0, 0]);
+            let mut random = generator(view, Purpose::AUGMENT, &[0, 0]);
             self.draws.push(recipe.draw(&mut random));
         }
         Ok(self)

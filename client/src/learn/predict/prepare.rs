@@ -1,14 +1,14 @@
-use std::{borrow::Cow, fs, io};
-
-use equibatch_server::{
+use equibatch_engine::{
     augment::Draw,
     decode::{self, DecodeOptions, decode_canonical},
     pipeline::render,
     tensor::{self, Layout, Normalization, TensorSpec},
 };
+use std::{borrow::Cow, fs, io};
 
 use super::source::{Bytes, Source};
-use crate::{learn::card::Preprocessing, program::ElementType, runtime::ImageInput};
+use crate::learn::card::Preprocessing;
+use equibatch_training::{program::ElementType, runtime::ImageInput};
 
 /// An image that cannot be classified.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use equibatch_server::files;
+use equibatch_cli::files;
 
 use super::canvas::{self, Align, Canvas, Ink, Lettering, Picture, Stroke, width};
 use crate::learn::metrics::Figures;

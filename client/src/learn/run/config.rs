@@ -3,10 +3,10 @@ use serde::{Deserialize, Serialize};
 use super::Frozen;
 use crate::{
     learn::{fit::policy::Policy, targets::Loss},
-    program::{Head, Precision},
-    stream::{Balance, BatchRequest, Split, StreamDescription, Wire},
     weights::Source,
 };
+use equibatch_stream::{Balance, BatchRequest, Split, StreamDescription, Wire};
+use equibatch_training::program::{Head, Precision};
 
 /// Everything that decides the numbers of a run. Where it runs and whom it asks is not part of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ pub struct RunConfig {
     pub epochs: u32,
     /// Steps per epoch.
     pub steps_per_epoch: u64,
-    /// Peak of the one-cycle schedule, as [`LearningRates`](crate::schedule::LearningRates) reads it.
+    /// Peak of the one-cycle schedule, as [`LearningRates`](equibatch_training::schedule::LearningRates) reads it.
     pub max_lr: String,
     /// Decoupled weight decay.
     pub weight_decay: f32,

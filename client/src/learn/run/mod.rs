@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use equibatch_server::files;
+use equibatch_cli::files;
 use serde::Serialize;
 
 #[cfg(test)]

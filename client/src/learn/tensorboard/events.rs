@@ -9,7 +9,7 @@
 
 use std::io::{self, Write};
 
-use equibatch_server::checksum::crc32c;
+use equibatch_engine::checksum::crc32c;
 use prost::Message;
 
 /// What the first event of a file says it follows.

@@ -4,17 +4,15 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{
-    learn::{
-        fit::{Observer as _, StepEvent},
-        journal::StepLog,
-        learner::StepReport,
-        report::run::{Record, page},
-        run::RunFolder,
-        tensorboard::TensorBoard,
-    },
-    program::Precision,
+use crate::learn::{
+    fit::{Observer as _, StepEvent},
+    journal::StepLog,
+    learner::StepReport,
+    report::run::{Record, page},
+    run::RunFolder,
+    tensorboard::TensorBoard,
 };
+use equibatch_training::program::Precision;
 
 fn half(epochs: u32) -> RunConfig {
     RunConfig {

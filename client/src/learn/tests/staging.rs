@@ -1,7 +1,8 @@
 //! Images that are copied ahead: what is learnt does not depend on it.
 
 use super::*;
-use crate::{runtime::Staging, stream::Wire};
+use equibatch_stream::Wire;
+use equibatch_training::runtime::Staging;
 
 fn staging(staging: Staging) -> SessionOptions {
     SessionOptions { staging, ..options() }
@@ -9,7 +10,7 @@ fn staging(staging: Staging) -> SessionOptions {
 
 /// Images of which no two batches have the same.
 fn various(step: u64, wire: Wire) -> Batch {
-    let mut random = generator(6, Purpose::Drawing, &[step]);
+    let mut random = generator(6, Purpose::DRAWING, &[step]);
     let pixels = (IMAGES * 3 * SIZE * SIZE) as usize;
     let tensor = match wire {
         Wire::U8 => (0..pixels).map(|_| random.next_u32() as u8).collect(),

@@ -15,7 +15,7 @@ use subtle::ConstantTimeEq as _;
 use tokio_util::sync::CancellationToken;
 
 use super::watched::{Source, Watched};
-use crate::{pipeline::Limits, size};
+use equibatch_engine::{byte_size, pipeline::Limits};
 
 /// Characters of a token, at least: 64 bits in hexadecimal.
 const SHORTEST: usize = 16;
@@ -102,8 +102,8 @@ impl Terms {
             "datasets" => self.datasets = Some(value.split(',').map(str::to_owned).collect()),
             "max-streams" => self.streams = Some(number()? as usize),
             "max-batch-bytes" => {
-                let bytes =
-                    size::bytes(value).ok_or_else(|| format!("{key} {value:?}: {}", size::SPELLING))?;
+                let bytes = byte_size::bytes(value)
+                    .ok_or_else(|| format!("{key} {value:?}: {}", byte_size::SPELLING))?;
                 self.batch_bytes = Some(bytes);
             }
             "max-image-size" => self.image_size = Some(number()?),

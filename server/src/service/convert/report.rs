@@ -5,7 +5,7 @@ use std::time::Duration;
 use equibatch_proto::v1;
 
 use super::request::{Error, optional_bytes};
-use crate::pipeline::{Spent, StreamId, Usage};
+use equibatch_engine::pipeline::{Spent, StreamId, Usage};
 
 /// The stream that a report is about, and what it says.
 ///

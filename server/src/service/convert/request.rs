@@ -1,14 +1,13 @@
 //! From a request to what it means.
 
-use equibatch_proto::v1;
-
-use crate::{
+use equibatch_engine::{
     augment::{self, Augment, Numbers, Recipe},
     dataset::{Dataset, Fingerprint, Split},
     pipeline::{Canonical, Position, Shard, SpecHash, Start, StreamSpec, Stride},
     sampling::{Balance, LastBatch, Order},
     tensor::{ElementType, Layout, Normalization, TensorSpec},
 };
+use equibatch_proto::v1;
 
 /// Images in a global batch, where the request does not say.
 const BATCH_SIZE: u32 = 64;

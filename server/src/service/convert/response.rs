@@ -1,12 +1,11 @@
 //! From a stream and its batches to messages.
 
-use equibatch_proto::v1;
-
-use crate::{
+use equibatch_engine::{
     augment::{Numbers, Recipe},
     pipeline::{Batch, Description, Replacement},
     tensor::{ElementType, Layout},
 };
+use equibatch_proto::v1;
 
 /// The first message of a stream.
 #[must_use]

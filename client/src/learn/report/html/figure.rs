@@ -6,7 +6,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use equibatch_server::files;
+use equibatch_cli::files;
 use image::{RgbImage, codecs::jpeg::JpegEncoder};
 use maud::{Markup, html};
 

@@ -3,7 +3,7 @@
 //! # How to make one
 //!
 //! ```
-//! use equibatch_client::learn::report::{
+//! use crate::learn::report::{
 //!     chart::{Axis, Chart, Series},
 //!     html::{Figure, Page},
 //! };

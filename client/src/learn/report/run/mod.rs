@@ -21,7 +21,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use equibatch_server::files;
+use equibatch_cli::files;
 pub use page::page;
 pub use record::Record;
 

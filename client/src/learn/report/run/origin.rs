@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::Record;
-use crate::stream::Position;
+use equibatch_stream::Position;
 
 /// Commands, tokens and configuration.
 pub(super) fn markup(record: &Record) -> Markup {

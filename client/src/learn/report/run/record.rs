@@ -8,18 +8,16 @@ use std::{
 use serde::Deserialize;
 
 use super::Error;
-use crate::{
-    learn::{
-        checkpoint::Checkpoint,
-        examine::Examination,
-        finder::Point,
-        fit::EpochRecord,
-        journal::{self, Exposure, Session, StepLine, StepLog},
-        metrics::{Figures, Rarest},
-        run::{RunConfig, RunFolder},
-    },
-    stream::Position,
+use crate::learn::{
+    checkpoint::Checkpoint,
+    examine::Examination,
+    finder::Point,
+    fit::EpochRecord,
+    journal::{self, Exposure, Session, StepLine, StepLog},
+    metrics::{Figures, Rarest},
+    run::{RunConfig, RunFolder},
 };
+use equibatch_stream::Position;
 
 /// What the folder of a run holds.
 #[derive(Clone, Debug)]

@@ -1,0 +1,103 @@
+//! Whole batches by the engine, in processor time of all its threads and of the reader: rendering is most of it, the rest is planning, finding
+//! images, handing out work and joining buffers. `server bench` measures the same beside everything else.
+
+mod processor_time;
+
+use std::fs;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use equibatch_engine::{
+    augment::Recipe,
+    dataset::{ScanOptions, Split, scan},
+    pipeline::{BatchStream, Canonical, Engine, EngineConfig, Shard, Start, StreamSpec, Stride},
+    sampling::{Balance, LastBatch, Order},
+    tensor::{ElementType, Layout, Normalization, TensorSpec},
+};
+use image::{Rgb, RgbImage};
+use processor_time::ProcessorTime;
+use tokio::runtime::Builder;
+
+const BATCH: u32 = 64;
+
+/// An engine over 40 images in two classes.
+fn engine() -> Engine {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (class, count) in [("birds", 8), ("flowers", 32)] {
+        let class = folder.path().join("train").join(class);
+        fs::create_dir_all(&class).expect("a class folder");
+        for index in 0..count {
+            let shade = |x, y| Rgb([x as u8, y as u8, (x + y + index * 20) as u8]);
+            let image = RgbImage::from_fn(341, 256, shade);
+            image
+                .save(class.join(format!("{index}.jpg")))
+                .expect("an image file");
+        }
+    }
+    let dataset = scan("pictures", folder.path(), &ScanOptions::default()).expect("a dataset");
+    let engine = Engine::new(EngineConfig::default(), vec![dataset]).expect("threads");
+    // All images are kept from now on; the files go with the folder.
+    let runtime = Builder::new_current_thread().build().expect("a runtime");
+    let mut stream = open(&engine, ElementType::U8);
+    for _ in 0..8 {
+        let batch = runtime.block_on(stream.next());
+        batch.expect("no end").expect("a batch");
+    }
+    engine
+}
+
+/// A stream that no benchmark comes to the end of.
+fn open(engine: &Engine, element_type: ElementType) -> BatchStream {
+    let spec = StreamSpec {
+        dataset: String::new(),
+        split: Split::Train,
+        seed: 0,
+        epochs: 1_000_000,
+        start: Start::default(),
+        shard: Shard::WHOLE,
+        stride: Stride::ALL,
+        batch_size: BATCH,
+        balance: Balance::Oversample,
+        images_per_epoch: Some(u64::from(BATCH) * 16),
+        order: Order::Shuffled,
+        last_batch: LastBatch::Drop,
+        recipe: Recipe::reference(),
+        canonical: Canonical::ShortSide,
+        tensor: TensorSpec {
+            size: 224,
+            element_type,
+            layout: Layout::Nchw,
+            normalization: Normalization::IMAGENET,
+        },
+        expected_fingerprint: None,
+        weight: 1,
+        reports: false,
+    };
+    engine.open(spec).expect("a stream")
+}
+
+fn assembly(criterion: &mut Criterion<ProcessorTime>) {
+    let engine = engine();
+    let runtime = Builder::new_current_thread().build().expect("a runtime");
+    let mut group = criterion.benchmark_group("batch of 64");
+    group
+        .throughput(Throughput::Elements(u64::from(BATCH)))
+        .sample_size(20);
+    for (name, element_type) in [
+        ("f32", ElementType::F32),
+        ("f16", ElementType::F16),
+        ("u8", ElementType::U8),
+    ] {
+        let mut stream = open(&engine, element_type);
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| runtime.block_on(stream.next()).expect("no end").expect("a batch"));
+        });
+    }
+    group.finish();
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().with_measurement(ProcessorTime::PROCESS);
+    targets = assembly
+}
+criterion_main!(benches);

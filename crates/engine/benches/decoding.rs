@@ -1,0 +1,111 @@
+//! From the bytes of a file to the image that is kept: decoding, and shrinking to the canonical size.
+
+mod processor_time;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use equibatch_engine::{
+    decode::{DecodeOptions, canonical, canonical_short_side, canonical_size, decode, decode_canonical},
+    image::Image,
+    random::{Purpose, generator, uniform},
+};
+use fast_image_resize::{
+    FilterType, ResizeAlg, ResizeOptions, Resizer,
+    images::{TypedImage, TypedImageRef},
+    pixels::U8x3,
+};
+use image::{ExtendedColorType, ImageEncoder as _, codecs::jpeg::JpegEncoder};
+use processor_time::ProcessorTime;
+
+/// Width and height: of the reference experiment's photos, and of a camera with 12 megapixels.
+const SIZES: [(&str, (u32, u32)); 2] = [("500x375", (500, 375)), ("4000x3000", (4000, 3000))];
+
+/// Shades with some noise.
+fn picture((width, height): (u32, u32)) -> Image {
+    let mut generator = generator(1, Purpose::DRAWING, &[]);
+    let pixels = (0..width * height * 3)
+        .map(|index| {
+            let (column, row, channel) = (index / 3 % width, index / 3 / width, index % 3);
+            ((column + 2 * row + 40 * channel) % 240) as u8 + uniform(&mut generator, 0.0, 8.0) as u8
+        })
+        .collect();
+    Image::new(width, height, pixels)
+}
+
+fn jpeg(image: &Image) -> Vec<u8> {
+    let mut file = vec![];
+    let encoder = JpegEncoder::new_with_quality(&mut file, 90);
+    let written = encoder.write_image(
+        image.pixels(),
+        image.width(),
+        image.height(),
+        ExtendedColorType::Rgb8,
+    );
+    written.expect("memory takes everything");
+    file
+}
+
+fn decoding(criterion: &mut Criterion<ProcessorTime>) {
+    let mut group = criterion.benchmark_group("decode");
+    group.sample_size(20);
+    for (name, size) in SIZES {
+        let file = jpeg(&picture(size));
+        group.throughput(Throughput::Bytes(file.len() as u64));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| decode(&file, &DecodeOptions::default()).expect("a JPEG file"));
+        });
+    }
+}
+
+fn shrinking(criterion: &mut Criterion<ProcessorTime>) {
+    let mut group = criterion.benchmark_group("canonical size for 224");
+    group.sample_size(20);
+    let short_side = Some(canonical_short_side(224));
+    for (name, size) in SIZES {
+        let image = picture(size);
+        group.throughput(Throughput::Bytes(image.pixels().len() as u64));
+        group.bench_function(name, |bencher| {
+            bencher.iter_with_setup(|| image.clone(), |image| canonical(image, short_side));
+        });
+        let mut resizer = Resizer::new();
+        group.bench_function(format!("{name} by fast_image_resize"), |bencher| {
+            bencher.iter(|| by_library(&mut resizer, &image, canonical_size(size.0, size.1, short_side)));
+        });
+    }
+}
+
+/// The same pixels.
+fn by_library(resizer: &mut Resizer, image: &Image, (width, height): (u32, u32)) -> Vec<u8> {
+    let source = TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.pixels());
+    let mut pixels = vec![0; width as usize * height as usize * 3];
+    let mut target = TypedImage::<U8x3>::from_buffer(width, height, &mut pixels).expect("room for all");
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    resizer
+        .resize_typed(
+            &source.expect("three bytes for every pixel"),
+            &mut target,
+            &options,
+        )
+        .expect("equal pixel types");
+    pixels
+}
+
+fn first_touch(criterion: &mut Criterion<ProcessorTime>) {
+    let mut group = criterion.benchmark_group("decode to the canonical size for 224");
+    group.sample_size(20);
+    let short_side = Some(canonical_short_side(224));
+    for (name, size) in SIZES {
+        let file = jpeg(&picture(size));
+        group.throughput(Throughput::Bytes(file.len() as u64));
+        group.bench_function(name, |bencher| {
+            let options = DecodeOptions::default();
+            bencher.iter(|| decode_canonical(&file, &options, short_side).expect("a JPEG file"));
+        });
+    }
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().with_measurement(ProcessorTime::THREAD);
+    targets = decoding, shrinking, first_touch
+}
+criterion_main!(benches);

@@ -1,0 +1,106 @@
+//! Test-time augmentation: a model's opinion of several views of one image.
+
+use super::{Augment, CropRange, Mixing, Recipe, ResizedCropRange, ZoomRange};
+
+/// How many views of an image there are besides the plain one: four corners, each also mirrored.
+pub const VIEWS: u32 = 8;
+
+impl Recipe {
+    /// The recipe of view number `view` (below [`VIEWS`]) for a model that was trained with this one: a zoom of `scale` towards a corner, the
+    /// crop in that corner, mirrored in the second half of the views; what else the training does, at random as there, but no other crop,
+    /// zoom or mirror image.
+    ///
+    /// # Source
+    ///
+    /// `_tta_only` of fastai 1.0, `fastai/vision/tta.py`: bit 0 of the number is the row, bit 1 the column, bit 2 the mirror image; of the
+    /// training's transforms, `crop_pad`, `flip_lr`, `dihedral` and `zoom` are left out. `resized_crop`, which fastai does not have, is a
+    /// crop, and `flip_vertical` and `dihedral` are fastai's `dihedral`. Images are not mixed.
+    #[must_use]
+    pub fn view(&self, view: u32, scale: f32) -> Self {
+        let bit = |number: u32| if view >> number & 1 == 1 { 1.0 } else { 0.0 };
+        let corner = CropRange {
+            row_min: bit(0),
+            row_max: bit(0),
+            column_min: bit(1),
+            column_max: bit(1),
+        };
+        Self {
+            augment: Augment::All,
+            zoom: ZoomRange {
+                min: scale,
+                max: scale,
+                p: 1.0,
+            },
+            focus: corner,
+            crop: corner,
+            flip: bit(2),
+            resized_crop: ResizedCropRange::OFF,
+            flip_vertical: 0.0,
+            dihedral: 0.0,
+            mixup: Mixing::OFF,
+            cutmix: Mixing::OFF,
+            ..*self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::augment::Draw;
+    use crate::random::{Purpose, generator};
+
+    fn draw(recipe: &Recipe, position: u64) -> Draw {
+        recipe.draw(&mut generator(1, Purpose::AUGMENT, &[0, position]))
+    }
+
+    #[test]
+    fn views_are_the_corners_and_their_mirror_images() {
+        let corners: Vec<(f64, f64, bool)> = (0..VIEWS)
+            .map(|view| {
+                let draw = draw(&Recipe::reference().view(view, 1.35), u64::from(view));
+                let zoom = draw.zoom.expect("always");
+                assert!((zoom.scale - 1.35).abs() < 1e-6);
+                assert_eq!((zoom.row, zoom.column), (draw.crop.row, draw.crop.column));
+                (zoom.row, zoom.column, draw.flip)
+            })
+            .collect();
+        let half = |flip| {
+            [
+                (0.0, 0.0, flip),
+                (1.0, 0.0, flip),
+                (0.0, 1.0, flip),
+                (1.0, 1.0, flip),
+            ]
+        };
+        assert_eq!(corners, [half(false), half(true)].concat());
+    }
+
+    #[test]
+    fn the_rest_of_the_training_stays_as_random_as_it_was() {
+        let training: Recipe =
+            "fastai jitter resized_crop(p=0) dihedral flip_vertical mixup cutmix augment=repeats"
+                .parse()
+                .expect("a recipe");
+        for position in 0..50 {
+            let (plain, view) = (draw(&training, position), draw(&training.view(6, 1.35), position));
+            assert_eq!((plain.warp, plain.rotate), (view.warp, view.rotate));
+            assert_eq!(
+                (plain.brightness, plain.contrast),
+                (view.brightness, view.contrast)
+            );
+            assert_eq!(plain.touches, view.touches);
+            assert!(view.moves.is_empty() && view.flip);
+            assert!(!training.view(6, 1.35).mixes());
+        }
+    }
+
+    /// What is asked of a server is text.
+    #[test]
+    fn views_survive_being_written() {
+        for view in 0..VIEWS {
+            let recipe = Recipe::reference().view(view, 1.35);
+            assert_eq!(recipe.to_string().parse::<Recipe>(), Ok(recipe.settled()));
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Zooming in on a point of the canvas.
+
+use rand::Rng;
+
+use super::{CropRange, ZoomRange};
+use crate::geometry::Projective;
+use crate::random::uniform;
+
+/// A zoom towards a focus, or away from it where the scale is below 1: the border then shows reflections.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Zoom {
+    /// How much larger things become; 1 changes nothing.
+    pub scale: f64,
+    /// The row that stays, as a fraction of the height.
+    pub row: f64,
+    /// The column that stays, as a fraction of the width.
+    pub column: f64,
+}
+
+impl Zoom {
+    pub(super) fn draw(generator: &mut impl Rng, scale: &ZoomRange, focus: &CropRange) -> Self {
+        let mut between = |low: f32, high: f32| uniform(generator, low.into(), high.into());
+        Self {
+            scale: between(scale.min, scale.max),
+            row: between(focus.row_min, focus.row_max),
+            column: between(focus.column_min, focus.column_max),
+        }
+    }
+
+    /// From output to source, in coordinates where the canvas is `[-1, 1]` on both axes.
+    #[must_use]
+    pub fn matrix(&self) -> Projective {
+        let inverse = 1.0 / self.scale;
+        let room = 1.0 - inverse;
+        Projective::scale_then_offset(
+            [inverse, inverse],
+            [room * (2.0 * self.column - 1.0), room * (2.0 * self.row - 1.0)],
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_focus_stays_and_nothing_leaves_the_canvas(scale in 1.0f64..4.0, row in 0.0f64..=1.0, column in 0.0f64..=1.0) {
+            let matrix = Zoom { scale, row, column }.matrix();
+            let focus = (2.0 * column - 1.0, 2.0 * row - 1.0);
+            let (x, y) = matrix.apply(focus.0, focus.1);
+            prop_assert!((x - focus.0).abs() < 1e-12 && (y - focus.1).abs() < 1e-12);
+            for corner in [(-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0), (1.0, 1.0)] {
+                let (x, y) = matrix.apply(corner.0, corner.1);
+                prop_assert!(x.abs() <= 1.0 + 1e-12 && y.abs() <= 1.0 + 1e-12);
+            }
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! Which images are held out for validation.
+
+use super::{Split, SplitMethod};
+use crate::random::{Purpose, below, generator, key};
+
+/// The part of the options that chooses.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Chance {
+    pub(super) fraction: f64,
+    pub(super) seed: u64,
+    pub(super) method: SplitMethod,
+}
+
+/// One image that may be held out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Divided<'a> {
+    /// Its class.
+    pub(super) class: &'a str,
+    /// Relative to the root.
+    pub(super) path: &'a str,
+}
+
+/// The split of each image, in the order of samples.
+///
+/// # Determinism
+///
+/// An image is valid if its [`place`] lies below the fraction, whatever other images there are: images that come or go move no others.
+/// Stratified, there are two exceptions in a class: see [`keep_both_sides`].
+pub(super) fn divide(images: &[Divided<'_>], chance: Chance) -> Vec<Split> {
+    let limit = (chance.fraction * PLACES) as u64;
+    let places: Vec<u64> = images
+        .iter()
+        .map(|image| place(chance.seed, image.path))
+        .collect();
+    let side = |&place: &u64| if place < limit { Split::Valid } else { Split::Train };
+    let mut splits: Vec<Split> = places.iter().map(side).collect();
+    if chance.method == SplitMethod::Stratified {
+        let mut begin = 0;
+        for class in images.chunk_by(|a, b| a.class == b.class) {
+            let members = begin..begin + class.len();
+            keep_both_sides(&places[members.clone()], &mut splits[members], chance.fraction);
+            begin += class.len();
+        }
+    }
+    splits
+}
+
+/// Exchanges one image of a class that has all its images on one side: the one with the least place becomes valid if none is and the
+/// fraction of the class rounds to one or more, the one with the largest place stays in train if none does.
+///
+/// No rule without a memory can do this and never move an image from valid to train when others are added. Let every class of `m` images
+/// be promised a valid one, and look at `m` of the train images of a larger class: on its own, these `m` have a valid image, which the
+/// other images have then moved to train. So a class that has none below the fraction can lose its one valid image to train once others
+/// are added; classes of many images have some.
+fn keep_both_sides(places: &[u64], splits: &mut [Split], fraction: f64) {
+    let by_place = |at: &usize| places[*at];
+    // Half up, by the same IEEE operations everywhere.
+    let share = (fraction * places.len() as f64 + 0.5).floor() as usize;
+    let has = |split| splits.contains(&split);
+    let (at, split) = if !has(Split::Train) {
+        ((0..places.len()).max_by_key(by_place), Split::Train)
+    } else if !has(Split::Valid) && share > 0 && places.len() > 1 {
+        ((0..places.len()).min_by_key(by_place), Split::Valid)
+    } else {
+        return;
+    };
+    if let Some(at) = at {
+        splits[at] = split;
+    }
+}
+
+/// How many places there are: 2^64.
+const PLACES: f64 = 18_446_744_073_709_551_616.0;
+/// Images that share the places out among them.
+const BLOCK: u64 = 5;
+
+/// A function of the seed and the path, uniform over all numbers of 64 bits.
+///
+/// Of files whose names differ in their number only, those with the numbers 1 to 5, 6 to 10 and so on lie in another fifth of the places
+/// each, in an order drawn for each five. So a fraction of 0.2 holds out exactly one of each five, where independent places would give a
+/// class of 20 images 4 with a standard deviation of 1.8.
+fn place(seed: u64, path: &str) -> u64 {
+    let (name, number) = numbered(path);
+    let (block, member) = (number.div_ceil(BLOCK), (number + BLOCK - 1) % BLOCK);
+    let [a, b, c, d] = words(&name);
+    let mut random = generator(seed, Purpose::SPLIT, &[a, b, c, d, block]);
+    let mut fifths: Vec<u64> = (0..BLOCK).collect();
+    for at in (1..fifths.len()).rev() {
+        fifths.swap(at, below(&mut random, at as u32 + 1) as usize);
+    }
+    let within = key(seed, Purpose::SPLIT, &words(path));
+    let within = u64::from_le_bytes(within[..8].try_into().expect("eight of 32 bytes"));
+    fifths[member as usize] * (u64::MAX / BLOCK) + within / BLOCK
+}
+
+/// A path without its extension and the last number in its file name, and that number; 0 if there is none.
+fn numbered(path: &str) -> (String, u64) {
+    let folder = path.rfind('/').map_or(0, |at| at + 1);
+    let stem = path[folder..].rfind('.').map_or(path, |at| &path[..folder + at]);
+    let is_digit = |c: char| c.is_ascii_digit();
+    let end = stem[folder..]
+        .rfind(is_digit)
+        .map_or(folder, |at| folder + at + 1);
+    let begin = stem[folder..end].rfind(|c| !is_digit(c));
+    let begin = begin.map_or(folder, |at| stem.ceil_char_boundary(folder + at + 1));
+    // No more digits than such a number holds.
+    let begin = begin.max(end.saturating_sub(18));
+    let number = stem[begin..end].parse().unwrap_or(0);
+    (format!("{}\0{}", &stem[..begin], &stem[end..]), number)
+}
+
+/// The hash of a text as coordinates of a key.
+fn words(text: &str) -> [u64; 4] {
+    let hash = *blake3::hash(text.as_bytes()).as_bytes();
+    let mut words = [0; 4];
+    for (word, bytes) in words.iter_mut().zip(hash.chunks_exact(8)) {
+        *word = u64::from_le_bytes(bytes.try_into().expect("chunks of eight"));
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn chance(fraction: f64, seed: u64, method: SplitMethod) -> Chance {
+        Chance {
+            fraction,
+            seed,
+            method,
+        }
+    }
+
+    /// `count` files of `class` from number `first` on, as paths.
+    fn files(class: &str, first: usize, count: usize) -> Vec<String> {
+        let numbers = first..first + count;
+        numbers.map(|number| format!("{class}/{number:05}.jpg")).collect()
+    }
+
+    /// The same with names without order.
+    fn unnumbered(class: &str, first: usize, count: usize) -> Vec<String> {
+        let name = |path: String| {
+            blake3::hash(path.as_bytes())
+                .to_hex()
+                .replace(|c: char| c.is_ascii_digit(), "x")
+        };
+        let files = files(class, first, count).into_iter();
+        files.map(|path| format!("{class}/{}.jpg", name(path))).collect()
+    }
+
+    /// The paths that are held out.
+    fn held_out(paths: &[String], chance: Chance) -> Vec<&str> {
+        let divided = |path| Divided {
+            class: str::split(path, '/').next().unwrap_or_default(),
+            path,
+        };
+        let images: Vec<Divided<'_>> = paths.iter().map(|path| divided(path)).collect();
+        let splits = divide(&images, chance).into_iter();
+        let valid = images
+            .iter()
+            .zip(splits)
+            .filter(|(_, split)| *split == Split::Valid);
+        valid.map(|(image, _)| image.path).collect()
+    }
+
+    const METHODS: [SplitMethod; 2] = [SplitMethod::Stratified, SplitMethod::Random];
+
+    #[test]
+    fn the_reference_experiment_holds_out_40_flowers_and_4_birds() {
+        let paths = [files("birds", 1, 20), files("flowers", 1, 200)].concat();
+        for seed in 0..50 {
+            for method in METHODS {
+                let held_out = held_out(&paths, chance(0.2, seed, method));
+                assert_eq!(
+                    held_out.iter().filter(|path| path.starts_with("birds/")).count(),
+                    4
+                );
+                assert_eq!(held_out.len(), 44);
+            }
+        }
+    }
+
+    /// A change of these paths changes every user's split, and so the fingerprint of their data sets.
+    #[test]
+    fn the_choice_never_changes() {
+        let paths = [files("birds", 0, 11), unnumbered("flowers", 0, 10)].concat();
+        for method in METHODS {
+            let held_out = held_out(&paths, chance(0.2, 42, method)).into_iter();
+            assert_eq!(held_out.map(|path| &path[..12]).collect::<Vec<_>>(), CHOSEN);
+        }
+    }
+
+    /// The beginnings of these paths.
+    const CHOSEN: [&str; 6] = [
+        "birds/00002.",
+        "birds/00010.",
+        "flowers/cxex",
+        "flowers/axxx",
+        "flowers/xxxc",
+        "flowers/afcx",
+    ];
+
+    #[test]
+    fn added_and_removed_files_move_no_others() {
+        for (images, added) in [(20, 1), (20, 10), (20, 100), (200, 1), (200, 10), (200, 100)] {
+            for (seed, method, names) in (0..20).flat_map(|seed| {
+                METHODS
+                    .into_iter()
+                    .flat_map(move |method| [files, unnumbered].map(move |names| (seed, method, names)))
+            }) {
+                let chance = chance(0.2, seed, method);
+                let many = names("birds", 1, images + added);
+                // Before all others, behind all, and on both sides.
+                for first in [0, added / 2, added] {
+                    let few = &many[first..first + images];
+                    let before = held_out(few, chance);
+                    let mut after = held_out(&many, chance);
+                    after.retain(|path| few.iter().any(|few| few == path));
+                    // A single one may be the exception.
+                    if before.len() > 1 || method == SplitMethod::Random {
+                        assert_eq!(before, after, "{images} and {added} with seed {seed}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_larger_fraction_holds_out_the_same_images_and_more() {
+        let paths = files("birds", 0, 200);
+        let few = held_out(&paths, chance(0.1, 42, SplitMethod::Stratified));
+        let many = held_out(&paths, chance(0.3, 42, SplitMethod::Stratified));
+        assert!(few.len() < many.len() && few.iter().all(|path| many.contains(path)));
+    }
+
+    #[test]
+    fn every_image_is_equally_likely_to_be_held_out() {
+        for paths in [files("birds", 0, 10), unnumbered("birds", 0, 10)] {
+            let mut times = [0; 10];
+            for seed in 0..2000 {
+                for path in held_out(&paths, chance(0.3, seed, SplitMethod::Random)) {
+                    times[paths.iter().position(|known| known == path).expect("a path")] += 1;
+                }
+            }
+            // Binomial with mean 600 and standard deviation 20.5.
+            assert!(
+                times.iter().all(|&times| (500..700).contains(&times)),
+                "{times:?}"
+            );
+        }
+    }
+
+    /// Mean and variance of what is held out of a class, over seeds.
+    fn spread(paths: &[String], fraction: f64) -> (f64, f64) {
+        let count = |seed| held_out(paths, chance(fraction, seed, SplitMethod::Random)).len() as f64;
+        let counts: Vec<f64> = (0..500).map(count).collect();
+        let mean = counts.iter().sum::<f64>() / 500.0;
+        let square = counts
+            .iter()
+            .map(|count| (count - mean) * (count - mean))
+            .sum::<f64>();
+        (mean, square / 500.0)
+    }
+
+    #[test]
+    fn without_numbers_the_share_of_a_class_is_binomial_and_with_them_it_is_closer() {
+        for (images, fraction) in [(20, 0.2), (200, 0.2), (200, 0.05)] {
+            let (expected, binomial) = (
+                fraction * images as f64,
+                fraction * (1.0 - fraction) * images as f64,
+            );
+            let (mean, variance) = spread(&unnumbered("birds", 0, images), fraction);
+            assert!(
+                (mean - expected).abs() < 4.0 * (binomial / 500.0).sqrt(),
+                "{mean} of {expected}"
+            );
+            assert!(
+                (variance / binomial - 1.0).abs() < 0.3,
+                "{variance} of {binomial}"
+            );
+            // From a number that begins no five.
+            let (mean, variance) = spread(&files("birds", 8, images), fraction);
+            assert!(
+                (mean - expected).abs() < 4.0 * (binomial / 500.0).sqrt(),
+                "{mean} of {expected}"
+            );
+            assert!(variance < 0.9 * binomial, "{variance} of {binomial}");
+        }
+        let (_, variance) = spread(&files("birds", 8, 200), 0.2);
+        assert!(variance < 0.5, "{variance}: less than one image");
+    }
+
+    #[test]
+    fn the_number_of_a_file_is_the_last_in_its_name() {
+        for (path, name, number) in [
+            ("birds/0012.jpg", "birds/\0", 12),
+            ("birds/IMG_7.left.png", "birds/IMG_\0.left", 7),
+            ("birds/2026/a3-12b.jpg", "birds/2026/a3-\0b", 12),
+            ("birds/9/robin.jpg", "birds/9/\0robin", 0),
+            ("birds/é4é.jpg", "birds/é\0é", 4),
+            (
+                "birds/1234567890123456789012",
+                "birds/1234\0",
+                567_890_123_456_789_012,
+            ),
+            ("4.jpg", "\0", 4),
+        ] {
+            assert_eq!(numbered(path), (name.to_owned(), number), "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_class_keeps_an_image_on_either_side(
+            counts in prop::collection::vec(1usize..60, 1..8), percent in 0u32..100, seed: u64,
+        ) {
+            let fraction = f64::from(percent) / 100.0;
+            let class = |(class, &count): (usize, &usize)| files(&format!("class {class}"), 0, count);
+            let paths: Vec<String> = counts.iter().enumerate().flat_map(class).collect();
+            let held_out = held_out(&paths, chance(fraction, seed, SplitMethod::Stratified));
+            for (class, &count) in counts.iter().enumerate() {
+                let of_class = |path: &&&str| path.starts_with(&format!("class {class}/"));
+                let share = held_out.iter().filter(of_class).count();
+                prop_assert!(share < count);
+                prop_assert!(share > 0 || count == 1 || fraction * (count as f64) < 0.5);
+            }
+        }
+
+        #[test]
+        fn files_that_come_move_one_from_valid_to_train_at_most_and_only_where_it_was_the_only_one(
+            count in 1usize..30, added in 1usize..30, percent in 0u32..100, seed: u64,
+        ) {
+            let chance = chance(f64::from(percent) / 100.0, seed, SplitMethod::Stratified);
+            let (few, many) = (unnumbered("birds", 0, count), unnumbered("birds", 0, count + added));
+            let (before, after) = (held_out(&few, chance), held_out(&many, chance));
+            let moved = before.iter().filter(|path| !after.contains(path)).count();
+            prop_assert!(moved == 0 || (moved == 1 && before.len() == 1), "{moved} of {}", before.len());
+        }
+
+        #[test]
+        fn a_class_does_not_depend_on_others(count in 2usize..40, other in 1usize..40, seed: u64) {
+            let chance = chance(0.2, seed, SplitMethod::Stratified);
+            let birds = files("birds", 0, count);
+            let both = [birds.clone(), files("flowers", 0, other)].concat();
+            let mut together = held_out(&both, chance);
+            together.retain(|path| path.starts_with("birds/"));
+            prop_assert_eq!(held_out(&birds, chance), together);
+        }
+    }
+}

@@ -1,0 +1,529 @@
+//! The datasets, the cache and the workers of a server; opens streams.
+
+use std::{
+    future::poll_fn,
+    io, mem,
+    os::fd::OwnedFd,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Poll, Waker},
+};
+
+use super::{
+    Error, Exposure,
+    announce::announce,
+    clients::{Client, Clients},
+    epochs::{Epochs, StreamId},
+    job::{Job, Work},
+    options::EngineConfig,
+    position::Identity,
+    produce::{Decoder, Producer},
+    sending::Sending,
+    served::Served,
+    source::{Files, Source},
+    spec::StreamSpec,
+    stream::{Account, BatchStream, Description, Seat, say_reported},
+    twins::{Group, Key, Twins},
+    verdict::{Spent, Usage},
+    workers::Workers,
+};
+use crate::{
+    cache::{Cache, Encoded},
+    dataset::{Dataset, Progress},
+    decode::DecodeOptions,
+    memory::{Budget, Permit, Pool, Shared},
+    sampling::{Plan, PlanSpec},
+};
+
+/// Makes batches. Cheap to clone; the threads end with the last clone and the last stream.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    slots: Arc<[Slot]>,
+    /// Who waits until all slots are filled.
+    scanned: Arc<Mutex<Vec<Waker>>>,
+    workers: Arc<Workers>,
+    cache: Arc<Cache>,
+    encoded: Arc<Cache<Encoded>>,
+    source: Arc<dyn Source>,
+    open_streams: Arc<AtomicUsize>,
+    epochs: Arc<Epochs>,
+    twins: Arc<Twins>,
+    clients: Arc<Clients>,
+    /// What the caches leave.
+    memory: Arc<Budget>,
+    config: EngineConfig,
+}
+
+/// The place of a dataset.
+#[derive(Debug)]
+struct Slot {
+    name: String,
+    progress: Progress,
+    /// Empty until the dataset is scanned.
+    served: OnceLock<Arc<Served>>,
+}
+
+/// Memory in which another process on this machine can read the batches of a stream, without a copy.
+#[derive(Debug)]
+pub struct SharedMemory {
+    /// Maps it, for reading only.
+    pub file: OwnedFd,
+    /// Its size.
+    pub bytes: usize,
+    /// Batches that lie in it at a time.
+    pub batches: usize,
+}
+
+/// Bytes that are kept for decoders, at most: an image of 100 million pixels of 16-bit colour with transparency.
+const MOST_FOR_DECODERS: u64 = 1280 << 20;
+
+/// What the caches leave of the memory, a third of it for decoders.
+fn memory_beside_caches(config: &EngineConfig) -> Arc<Budget> {
+    let caches = config.cache_bytes.saturating_add(config.encoded_cache_bytes);
+    let left = config.memory_bytes.saturating_sub(caches);
+    Budget::new(left, (left / 3).min(MOST_FOR_DECODERS))
+}
+
+/// Batches of a stream in shared memory beyond those that its reader holds: one is completed while the next one is begun.
+const IN_THE_MAKING: usize = 2;
+
+/// More hide no jitter.
+const MOST_HELD: usize = 62;
+
+/// Where a stream's batches lie.
+struct Room {
+    buffers: Arc<Pool>,
+    /// Batches at a time.
+    window: usize,
+    memory: Permit,
+    twins: Option<Arc<Group>>,
+}
+
+/// A request that can be answered.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub(super) description: Description,
+    pub(super) plan: Plan,
+    pub(super) producer: Producer,
+}
+
+impl Planned {
+    /// What it has in common with its twins.
+    fn key(&self) -> Key {
+        let Description { spec, spec_hash, .. } = &self.description;
+        Key {
+            dataset: self.producer.decoder.dataset,
+            spec: *spec_hash,
+            seed: spec.seed,
+            shard: spec.shard,
+        }
+    }
+}
+
+impl Engine {
+    /// Starts the workers over `datasets`, whose names must differ.
+    ///
+    /// # Errors
+    ///
+    /// Where the system refuses a thread.
+    pub fn new(config: EngineConfig, datasets: Vec<Dataset>) -> io::Result<Self> {
+        Self::with_source(config, datasets, Arc::new(Files))
+    }
+
+    /// Like [`Engine::new`], with the bytes of images from `source`.
+    ///
+    /// # Errors
+    ///
+    /// Where the system refuses a thread.
+    pub fn with_source(
+        config: EngineConfig,
+        datasets: Vec<Dataset>,
+        source: Arc<dyn Source>,
+    ) -> io::Result<Self> {
+        let names = datasets.iter().map(|dataset| dataset.name.clone()).collect();
+        let engine = Self::awaiting(config, names, source)?;
+        for dataset in datasets {
+            engine.add(dataset);
+        }
+        Ok(engine)
+    }
+
+    /// Like [`Engine::with_source`], over datasets of these names that are [added](Engine::add) later.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses a thread.
+    pub fn awaiting(config: EngineConfig, names: Vec<String>, source: Arc<dyn Source>) -> io::Result<Self> {
+        let slot = |name| Slot {
+            name,
+            progress: Progress::default(),
+            served: OnceLock::new(),
+        };
+        Ok(Self {
+            slots: names.into_iter().map(slot).collect(),
+            scanned: Arc::default(),
+            workers: Arc::new(Workers::start(config.threads.get())?),
+            cache: Arc::new(Cache::new(config.cache_bytes)),
+            encoded: Arc::new(Cache::new(config.encoded_cache_bytes)),
+            source,
+            open_streams: Arc::default(),
+            epochs: Arc::default(),
+            twins: Arc::default(),
+            clients: Arc::default(),
+            memory: memory_beside_caches(&config),
+            config,
+        })
+    }
+
+    /// Serves `dataset` from now on.
+    ///
+    /// # Panics
+    ///
+    /// If its name is not one of those that are awaited, or was added before.
+    pub fn add(&self, dataset: Dataset) {
+        let slot = self.slots.iter().find(|slot| slot.name == dataset.name);
+        let slot = slot.expect("a dataset that is awaited");
+        let served = Arc::new(Served::new(dataset, self.config.max_broken));
+        assert!(slot.served.set(served).is_ok(), "{} is added twice", slot.name);
+        let mut waiting = self.scanned.lock().unwrap_or_else(PoisonError::into_inner);
+        mem::take(&mut *waiting).into_iter().for_each(Waker::wake);
+    }
+
+    /// Where the scan of the dataset of this name says how far it is; `None` if there is no such dataset.
+    #[must_use]
+    pub fn progress(&self, name: &str) -> Option<&Progress> {
+        let slot = self.slots.iter().find(|slot| slot.name == name)?;
+        Some(&slot.progress)
+    }
+
+    /// Datasets that are not scanned yet, with the progress of their scan.
+    #[must_use]
+    pub fn awaited(&self) -> Vec<(&str, &Progress)> {
+        let awaited = self.slots.iter().filter(|slot| slot.served.get().is_none());
+        awaited.map(|slot| (slot.name.as_str(), &slot.progress)).collect()
+    }
+
+    /// Waits until all datasets are scanned.
+    pub async fn scanned(&self) {
+        poll_fn(|context| {
+            let mut waiting = self.scanned.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.awaited().is_empty() {
+                return Poll::Ready(());
+            }
+            waiting.push(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// All datasets that are scanned, in the order of the configuration.
+    #[must_use]
+    pub fn datasets(&self) -> Vec<&Arc<Served>> {
+        self.slots.iter().filter_map(|slot| slot.served.get()).collect()
+    }
+
+    /// Images decoded so far and kept, and what it took.
+    #[must_use]
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// Files read so far and kept as they are, and what it took.
+    #[must_use]
+    pub fn encoded(&self) -> &Cache<Encoded> {
+        &self.encoded
+    }
+
+    /// What a request may ask for.
+    #[must_use]
+    pub fn limits(&self) -> &super::Limits {
+        &self.config.limits
+    }
+
+    /// Bytes that streams and decoders take now, of what the caches leave of the memory.
+    #[must_use]
+    pub fn memory_used(&self) -> u64 {
+        self.memory.used()
+    }
+
+    /// Streams that wait for a worker now.
+    #[must_use]
+    pub fn queued_streams(&self) -> usize {
+        self.workers.queued()
+    }
+
+    /// Streams open now.
+    #[must_use]
+    pub fn open_streams(&self) -> usize {
+        self.open_streams.load(Ordering::Acquire)
+    }
+
+    /// The dataset of that name; an empty name means the only one.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such dataset, it is not scanned yet, or the name is empty and there are several.
+    pub fn dataset(&self, name: &str) -> Result<&Arc<Served>, Error> {
+        self.dataset_among(name, |_| true)
+    }
+
+    /// Like [`Engine::dataset`], as if there were no others than those whose name `is_visible`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::dataset`].
+    pub fn dataset_among(
+        &self,
+        name: &str,
+        is_visible: impl Fn(&str) -> bool,
+    ) -> Result<&Arc<Served>, Error> {
+        self.find(name, is_visible).map(|(_, served)| served)
+    }
+
+    fn find(&self, name: &str, is_visible: impl Fn(&str) -> bool) -> Result<(usize, &Arc<Served>), Error> {
+        let visible: Vec<(usize, &Slot)> = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| is_visible(&slot.name))
+            .collect();
+        let known = || {
+            let names: Vec<&str> = visible.iter().map(|(_, slot)| slot.name.as_str()).collect();
+            if names.is_empty() {
+                "nothing".to_owned()
+            } else {
+                names.join(", ")
+            }
+        };
+        let (index, slot) = match (name, &*visible) {
+            ("", [only]) => *only,
+            ("", _) => return Err(Error::DatasetNotNamed { known: known() }),
+            (_, all) => {
+                let found = all.iter().find(|(_, slot)| slot.name == name);
+                *found.ok_or_else(|| Error::UnknownDataset {
+                    name: name.to_owned(),
+                    known: known(),
+                })?
+            }
+        };
+        let served = slot.served.get().ok_or_else(|| Error::NotScanned {
+            dataset: slot.name.clone(),
+            progress: slot.progress.to_string(),
+        })?;
+        Ok((index, served))
+    }
+
+    /// Opens a stream for the only client there is. As [`Engine::open_for`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::open_for`].
+    pub fn open(&self, spec: StreamSpec) -> Result<BatchStream, Error> {
+        self.open_for("", spec)
+    }
+
+    /// Opens a stream for `client`, which has a share of the workers' time for all its streams together. May plan the cache, for which it
+    /// takes time in proportion to the images of the split: not for an async thread.
+    ///
+    /// # Errors
+    ///
+    /// Where the request is not one that can be answered, or too many streams are open.
+    pub fn open_for(&self, client: &str, spec: StreamSpec) -> Result<BatchStream, Error> {
+        let planned = self.plan(spec)?;
+        let seat = Seat::take(&self.open_streams, self.config.limits.open_streams)?;
+        let spec = &planned.description.spec;
+        let client = self.clients.named(client, self.workers.now());
+        let wanted = self.fitting(spec).min(self.config.stream_batches.get());
+        let (window, memory) = self.reserve(&client, spec, wanted)?;
+        let buffers = Pool::keeping(window, spec.batch_bytes());
+        let twins = self.twins.group(planned.key(), window);
+        let room = Room {
+            buffers,
+            window,
+            memory,
+            twins: Some(twins),
+        };
+        Ok(self.start(client, planned, seat, room))
+    }
+
+    /// Like [`Engine::open_for`], with batches that lie in memory which another process can see, at [`Batch::offset`](super::Batch::offset). No
+    /// batch is overwritten while anybody refers to its tensor. There is room for `held` batches in the reader's hands and two in the making,
+    /// or less where the operator allows a stream less memory.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::open_for`], and where the system has no such memory.
+    pub fn open_shared(
+        &self,
+        client: &str,
+        spec: StreamSpec,
+        held: usize,
+    ) -> Result<(BatchStream, SharedMemory), Error> {
+        let planned = self.plan(spec)?;
+        let seat = Seat::take(&self.open_streams, self.config.limits.open_streams)?;
+        let spec = &planned.description.spec;
+        let batches = held.min(MOST_HELD) + IN_THE_MAKING;
+        let client = self.clients.named(client, self.workers.now());
+        let (batches, memory_taken) = self.reserve(&client, spec, batches.min(self.fitting(spec)))?;
+        let Shared { pool, file, stride } =
+            Pool::shared(batches, spec.batch_bytes()).map_err(|source| Error::SharedMemory { source })?;
+        let memory = SharedMemory {
+            file,
+            bytes: batches * stride,
+            batches,
+        };
+        let room = Room {
+            buffers: pool,
+            window: batches.min(self.config.stream_batches.get()),
+            memory: memory_taken,
+            twins: None,
+        };
+        Ok((self.start(client, planned, seat, room), memory))
+    }
+
+    /// Memory for as many batches as there is room for, `wanted` at most and one at least. A stream takes half of what is left to its client
+    /// at most, so that the next one finds some.
+    fn reserve(&self, client: &Client, spec: &StreamSpec, wanted: usize) -> Result<(usize, Permit), Error> {
+        let each = spec.batch_memory();
+        let take = |batches: usize| {
+            let permit = self
+                .memory
+                .try_take(each.saturating_mul(batches as u64), client.memory());
+            permit.map(|permit| (batches, permit))
+        };
+        let half = self.memory.left_for(client.memory()) / 2 / each.max(1);
+        let wanted = wanted.min(usize::try_from(half).unwrap_or(usize::MAX)).max(1);
+        let reserved = (1..=wanted).rev().find_map(take);
+        reserved.ok_or(Error::NoMemory { bytes: each })
+    }
+
+    fn start(&self, client: Arc<Client>, planned: Planned, seat: Seat, room: Room) -> BatchStream {
+        let Planned {
+            description,
+            plan,
+            producer,
+        } = planned;
+        let announced = announce(&producer, &description);
+        let tally = Arc::clone(&producer.tally);
+        let classes = description.served.dataset().classes.len();
+        let exposure = description.spec.recipe.mixes().then(|| Exposure::none(classes));
+        let work = Work {
+            producer,
+            plan,
+            window: room.window,
+            sending: Sending::new(room.memory),
+            buffers: room.buffers,
+            twins: room.twins,
+        };
+        let job = Arc::new(Job::new(work, client, description.spec.start.position));
+        let workers = Arc::clone(&self.workers);
+        description.served.meter().open();
+        BatchStream {
+            job,
+            workers,
+            epochs: Arc::clone(&self.epochs),
+            description,
+            account: Account::new(tally),
+            owner: String::new(),
+            exposure,
+            _announced: announced,
+            _seat: seat,
+        }
+    }
+
+    /// What the time of an epoch went to, by what its reader says of it and what was done for it; the log says it too. `None` where there was
+    /// no such stream of `owner` or epoch, where it was too long ago, and where the reader has said it before.
+    #[must_use]
+    pub fn report(&self, (stream, owner): (StreamId, &str), epoch: u64, usage: &Usage) -> Option<Spent> {
+        let made = self.epochs.take((stream, owner), epoch)?;
+        let spent = Spent::reported(&made.sums, made.is_first, usage);
+        made.served.meter().report(usage);
+        say_reported(&made.served, (stream, epoch), usage, &spent);
+        Some(spent)
+    }
+
+    /// Checks a request and plans its epochs. No pixel is read yet.
+    pub(super) fn plan(&self, spec: StreamSpec) -> Result<Planned, Error> {
+        spec.validate(&self.config.limits)?;
+        let (index, served) = self.find(&spec.dataset, |_| true)?;
+        let dataset = served.dataset();
+        if let Some(expected) = spec.expected_fingerprint.filter(|f| *f != dataset.fingerprint) {
+            let (dataset, found) = (dataset.name.clone(), dataset.fingerprint);
+            return Err(Error::Fingerprint {
+                dataset,
+                expected,
+                found,
+            });
+        }
+        let members = Arc::clone(served.members(spec.split));
+        if members.iter().all(Vec::is_empty) {
+            return Err(Error::EmptySplit {
+                dataset: dataset.name.clone(),
+                split: spec.split,
+            });
+        }
+        let plan = Plan::new(PlanSpec {
+            members: Arc::clone(&members),
+            balance: spec.balance.clone(),
+            images_per_epoch: spec.images_per_epoch,
+            batch_size: spec.batch_size,
+            last_batch: spec.last_batch,
+            order: spec.order,
+            seed: spec.seed,
+        })?;
+        let description = Description {
+            id: StreamId::new(),
+            spec_hash: spec.hash(),
+            steps_per_epoch: plan.steps_per_epoch(),
+            images_per_epoch: plan.images_per_epoch(),
+            draws_per_class: plan.draws_per_class().to_vec(),
+            served: Arc::clone(served),
+            spec,
+        };
+        let spec = &description.spec;
+        spec.start.check(&Identity {
+            seed: spec.seed,
+            spec_hash: description.spec_hash,
+            fingerprint: dataset.fingerprint,
+            epochs: spec.epochs,
+            steps: description.steps_per_epoch,
+        })?;
+        let producer = self.producer(index, &description, members);
+        Ok(Planned {
+            description,
+            plan,
+            producer,
+        })
+    }
+
+    fn producer(&self, index: usize, description: &Description, members: Arc<[Vec<u32>]>) -> Producer {
+        let spec = description.spec.clone();
+        let scanned = description.served.dataset().options;
+        Producer {
+            decoder: Decoder {
+                dataset: index as u32,
+                source: Arc::clone(&self.source),
+                cache: Arc::clone(&self.cache),
+                encoded: Arc::clone(&self.encoded),
+                options: DecodeOptions {
+                    orientation: scanned.orientation,
+                    limits: scanned.limits,
+                },
+                memory: Arc::clone(&self.memory),
+                short_side: spec.canonical_short_side(),
+            },
+            served: Arc::clone(&description.served),
+            spec,
+            members,
+            tally: Arc::default(),
+        }
+    }
+
+    /// Batches of `spec` that fit the byte budget of a stream, and one at least.
+    fn fitting(&self, spec: &StreamSpec) -> usize {
+        let budget = usize::try_from(self.config.stream_bytes).unwrap_or(usize::MAX);
+        (budget / spec.batch_bytes().max(1)).max(1)
+    }
+}

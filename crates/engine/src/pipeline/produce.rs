@@ -1,0 +1,203 @@
+//! One sample, from its file to its place in a batch.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    Error,
+    meter::Tally,
+    position::Position,
+    render::render,
+    served::Served,
+    source::{Source, is_transient},
+    spec::StreamSpec,
+};
+use crate::{
+    augment::{Augment, Draw},
+    cache::{Cache, Encoded, Key},
+    decode::{self, DecodeOptions},
+    image::Image,
+    memory::Budget,
+    random::{Purpose, below, generator},
+    sampling::Slot,
+    tensor,
+};
+
+/// Random draws for a replacement, before the class is searched from end to end. A class of which half is broken gets this far once in
+/// 256 replacements.
+const REPLACEMENT_DRAWS: u64 = 8;
+
+/// Makes the samples of one stream. A pure function of what it holds and of the files.
+#[derive(Debug)]
+pub(super) struct Producer {
+    pub(super) served: Arc<Served>,
+    pub(super) spec: StreamSpec,
+    /// Sample ids of the split by class.
+    pub(super) members: Arc<[Vec<u32>]>,
+    pub(super) decoder: Decoder,
+    /// Counts what is done.
+    pub(super) tally: Arc<Tally>,
+}
+
+/// A sample that is ready to be rendered.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) sample: u32,
+    pub(super) image: Arc<Image>,
+    pub(super) draw: Draw,
+}
+
+/// Reads and decodes samples, by way of the cache.
+#[derive(Clone, Debug)]
+pub(super) struct Decoder {
+    /// Place of the dataset among all that share the cache.
+    pub(super) dataset: u32,
+    pub(super) source: Arc<dyn Source>,
+    pub(super) cache: Arc<Cache>,
+    pub(super) encoded: Arc<Cache<Encoded>>,
+    pub(super) options: DecodeOptions,
+    /// What decoders take their memory of.
+    pub(super) memory: Arc<Budget>,
+    pub(super) short_side: Option<u32>,
+}
+
+impl Producer {
+    /// Writes the image of `slot` to `out` and returns the sample that it is of: another one of the class where the planned one is
+    /// broken.
+    pub(super) fn produce(&self, position: Position, slot: Slot, out: &mut [u8]) -> Result<u32, Error> {
+        let Prepared { sample, image, draw } = self.prepare(position.epoch, slot)?;
+        let started = Instant::now();
+        render(&image, &draw, &self.spec.tensor, out);
+        self.tally.rendered(started.elapsed());
+        Ok(sample)
+    }
+
+    /// The image of `slot` and what happens to it.
+    pub(super) fn prepare(&self, epoch: u64, slot: Slot) -> Result<Prepared, Error> {
+        let (sample, image) = match self.load(slot.sample)? {
+            Ok(image) => (slot.sample, image),
+            Err(reason) => self.replacement(epoch, slot, reason)?,
+        };
+        Ok(Prepared {
+            sample,
+            image: self.reduced(image),
+            draw: self.draw(epoch, slot, sample != slot.sample),
+        })
+    }
+
+    /// The augmentation of `slot`. What replaces a broken image has a place of its own elsewhere in the epoch, so it is a repetition here.
+    fn draw(&self, epoch: u64, slot: Slot, is_replaced: bool) -> Draw {
+        let recipe = &self.spec.recipe;
+        let is_first = slot.repetition == 0 && !is_replaced;
+        if recipe.augment == Augment::Repeats && is_first {
+            return Draw::identity();
+        }
+        recipe.draw(&mut generator(
+            self.spec.seed,
+            Purpose::AUGMENT,
+            &[epoch, slot.position],
+        ))
+    }
+
+    /// The image that is sampled: of all pixels, where those are kept, no more than a bilinear sample can see.
+    fn reduced(&self, image: Arc<Image>) -> Arc<Image> {
+        let target = self.spec.tensor.size;
+        let is_native = self.decoder.short_side.is_none();
+        if is_native && image.width().min(image.height()) > target.saturating_mul(2) {
+            tensor::area_shrink(&image, target).map_or(image, Arc::new)
+        } else {
+            image
+        }
+    }
+
+    /// Another image of the class of `slot`: the first that can be read, of some random draws and then of the class in circular order.
+    fn replacement(
+        &self,
+        epoch: u64,
+        slot: Slot,
+        mut reason: decode::Error,
+    ) -> Result<(u32, Arc<Image>), Error> {
+        let members = &self.members[slot.class as usize];
+        let drawn = |attempt| {
+            let coordinates = [epoch, slot.position, attempt];
+            below(
+                &mut generator(self.spec.seed, Purpose::REPLACEMENT, &coordinates),
+                members.len() as u32,
+            ) as usize
+        };
+        let first = drawn(REPLACEMENT_DRAWS);
+        let all = (0..members.len()).map(|step| (first + step) % members.len());
+        let mut last = slot.sample;
+        for index in (0..REPLACEMENT_DRAWS).map(drawn).chain(all) {
+            last = members[index];
+            match self.load(last)? {
+                Ok(image) => return Ok((last, image)),
+                Err(found) => reason = found,
+            }
+        }
+        let dataset = self.served.dataset();
+        Err(Error::NoReadableImage {
+            dataset: dataset.name.clone(),
+            split: self.spec.split,
+            class: dataset.classes[slot.class as usize].clone(),
+            path: dataset.samples[last as usize].path.clone(),
+            source: reason,
+        })
+    }
+
+    /// The canonical image of a sample, or why the sample is broken.
+    fn load(&self, sample: u32) -> Result<Result<Arc<Image>, decode::Error>, Error> {
+        match self.decoder.load(&self.served, sample, &self.tally) {
+            Ok(image) => Ok(Ok(image)),
+            Err(error) if is_transient(&error) => Err(Error::Read { source: error }),
+            Err(error) => {
+                self.served.record_broken(sample, &error)?;
+                Ok(Err(error))
+            }
+        }
+    }
+}
+
+impl Decoder {
+    fn load(&self, served: &Served, sample: u32, tally: &Tally) -> Result<Arc<Image>, decode::Error> {
+        let mut is_hit = true;
+        let image = self.cache.get_or_insert_with(self.key(sample), || {
+            is_hit = false;
+            let started = Instant::now();
+            let file = self.file(served, sample)?;
+            let read = started.elapsed();
+            let image =
+                decode::decode_within(file.bytes(), &self.options, self.short_side, Some(&self.memory));
+            tally.decoded(read, started.elapsed() - read);
+            image
+        });
+        if is_hit {
+            tally.hit();
+        }
+        image
+    }
+
+    /// The bytes of a file: kept ones, where its image is not going to be.
+    fn file(&self, served: &Served, sample: u32) -> Result<Arc<Encoded>, decode::Error> {
+        let read = || self.source.read(served.dataset(), sample).map(Encoded::from);
+        if self.encoded.budget() == 0 || self.cache.is_planned(self.key(sample)) {
+            return read().map(Arc::new);
+        }
+        self.encoded.get_or_insert_with(self.file_key(sample), read)
+    }
+
+    /// A file is the same whatever its image is shrunk to.
+    pub(super) fn file_key(&self, sample: u32) -> Key {
+        Key {
+            short_side: None,
+            ..self.key(sample)
+        }
+    }
+
+    pub(super) fn key(&self, sample: u32) -> Key {
+        Key {
+            dataset: self.dataset,
+            sample,
+            short_side: self.short_side,
+        }
+    }
+}

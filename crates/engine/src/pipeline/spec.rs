@@ -1,0 +1,289 @@
+//! What to stream: the domain form of a request, with every default resolved.
+
+use std::fmt;
+
+use super::{
+    Limits,
+    position::{Start, Stride},
+};
+use crate::{
+    augment::Recipe,
+    byte_size,
+    dataset::{Fingerprint, Split},
+    decode,
+    sampling::{Balance, LastBatch, Order},
+    tensor::TensorSpec,
+};
+
+/// What to stream. A batch is a pure function of this and of the dataset's files.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamSpec {
+    /// Name of the dataset.
+    pub dataset: String,
+    /// Which of its images.
+    pub split: Split,
+    /// Seeds sampling, augmentation and replacement.
+    pub seed: u64,
+    /// The stream ends before this epoch.
+    pub epochs: u32,
+    /// Where it begins.
+    pub start: Start,
+    /// Which part of each global batch.
+    pub shard: Shard,
+    /// Which of the batches.
+    pub stride: Stride,
+    /// Images in a global batch.
+    pub batch_size: u32,
+    /// How often each class is drawn.
+    pub balance: Balance,
+    /// Images in an epoch over all shards, where not what `balance` adds up to.
+    pub images_per_epoch: Option<u64>,
+    /// Order of an epoch.
+    pub order: Order,
+    /// What becomes of a last batch that is not full.
+    pub last_batch: LastBatch,
+    /// Distributions of the augmentation.
+    pub recipe: Recipe,
+    /// The pixels that augmentation starts from.
+    pub canonical: Canonical,
+    /// Form of the tensor.
+    pub tensor: TensorSpec,
+    /// The fingerprint that the dataset must have.
+    pub expected_fingerprint: Option<Fingerprint>,
+    /// How much of the workers' time it gets where it is short, compared with other streams. Changes no byte.
+    pub weight: u32,
+    /// Whether its reader is going to say how each epoch went, so that the verdict can wait for that.
+    pub reports: bool,
+}
+
+/// Bytes of what is noted of an image in the making, about.
+const IMAGE_NOTES: u64 = 320;
+
+/// Part `rank` of `world` parts of each global batch: slots `rank`, `rank + world`, ...
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Shard {
+    /// Number of parts, at least 1.
+    pub world: u32,
+    /// This part, below `world`.
+    pub rank: u32,
+}
+
+impl Shard {
+    /// Everything.
+    pub const WHOLE: Self = Self { world: 1, rank: 0 };
+
+    /// How many of `slots` slots are this shard's.
+    #[must_use]
+    pub fn share(self, slots: usize) -> usize {
+        slots
+            .saturating_sub(self.rank as usize)
+            .div_ceil(self.world as usize)
+    }
+
+    /// The slot of the global batch that is the shard's own slot `index`.
+    #[must_use]
+    pub fn place(self, index: usize) -> usize {
+        self.rank as usize + index * self.world as usize
+    }
+
+    /// The shard's own slot that is slot `place` of the global batch, where it is the shard's.
+    #[must_use]
+    pub fn index(self, place: usize) -> Option<usize> {
+        let (world, rank) = (self.world as usize, self.rank as usize);
+        (place % world == rank).then_some(place / world)
+    }
+}
+
+/// The pixels that augmentation starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Canonical {
+    /// Antialiased, to the short side that [`decode::canonical_short_side`] gives, where the image is larger.
+    ShortSide,
+    /// As decoded.
+    Native,
+}
+
+impl StreamSpec {
+    /// The short side that images are reduced to before augmentation, in pixels.
+    #[must_use]
+    pub fn canonical_short_side(&self) -> Option<u32> {
+        match self.canonical {
+            Canonical::ShortSide => Some(decode::canonical_short_side(self.tensor.size)),
+            Canonical::Native => None,
+        }
+    }
+
+    /// Images in a full batch of this shard.
+    #[must_use]
+    pub fn images_per_batch(&self) -> usize {
+        self.shard.share(self.batch_size as usize)
+    }
+
+    /// Bytes of a full batch's tensor.
+    #[must_use]
+    pub fn batch_bytes(&self) -> usize {
+        self.images_per_batch() * self.tensor.image_bytes()
+    }
+
+    /// Bytes of memory that a full batch takes in the making: its tensor, and what is known of each image.
+    #[must_use]
+    pub fn batch_memory(&self) -> u64 {
+        self.batch_bytes() as u64 + self.images_per_batch() as u64 * IMAGE_NOTES
+    }
+
+    /// Refuses values outside their ranges and beyond the operator's limits. What depends on the dataset is checked when the stream
+    /// is opened.
+    ///
+    /// # Errors
+    ///
+    /// The first field that is wrong, with its value and its range.
+    pub fn validate(&self, limits: &Limits) -> Result<(), Error> {
+        let size = limits.image_size.min(TensorSpec::MAX_SIZE);
+        in_range("epochs", self.epochs, 1, limits.epochs, "--max-epochs")?;
+        in_range(
+            "batch_size",
+            self.batch_size,
+            1,
+            limits.batch_size,
+            "--max-batch-size",
+        )?;
+        in_range("image_size", self.tensor.size, 1, size, "--max-image-size")?;
+        in_range("shard.world", self.shard.world, 1, limits.world, "--max-world")?;
+        in_range("shard.world", self.shard.world, 1, self.batch_size, None)?;
+        in_range("shard.rank", self.shard.rank, 0, self.shard.world - 1, None)?;
+        in_range("stride.of", self.stride.of, 1, Stride::MAX, None)?;
+        in_range("stride.index", self.stride.index, 0, self.stride.of - 1, None)?;
+        in_range(
+            "weight",
+            self.weight,
+            1,
+            limits.weight,
+            "weight= of its token in --tokens",
+        )?;
+        self.recipe.validate().map_err(Error::Recipe)?;
+        for (field, values) in [
+            ("normalization.mean", self.tensor.normalization.mean),
+            ("normalization.std", self.tensor.normalization.std),
+        ] {
+            let is_std = field == "normalization.std";
+            if let Some(value) = values
+                .into_iter()
+                .find(|v| !v.is_finite() || (is_std && !(v.is_normal() && *v > 0.0)))
+            {
+                let range = if is_std { "positive" } else { "finite" };
+                return Err(Error::Number {
+                    field,
+                    value: f64::from(value),
+                    range,
+                });
+            }
+        }
+        if self.split != Split::Train && self.last_batch == LastBatch::Wrap {
+            return Err(Error::WrapOutsideTrain { split: self.split });
+        }
+        if self.split != Split::Train && self.recipe.mixes() {
+            return Err(Error::MixingOutsideTrain { split: self.split });
+        }
+        let bytes = self.batch_bytes() as u64;
+        if bytes > limits.batch_bytes {
+            return Err(Error::BatchTooLarge {
+                batch_size: self.batch_size,
+                bytes,
+                limit: limits.batch_bytes,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Where `most` is a limit of the operator's, `flag` is what sets it.
+fn in_range(
+    field: &'static str,
+    value: u32,
+    least: u32,
+    most: u32,
+    flag: impl Into<Option<&'static str>>,
+) -> Result<(), Error> {
+    if (least..=most).contains(&value) {
+        Ok(())
+    } else {
+        Err(Error::Range {
+            field,
+            value,
+            least,
+            most,
+            limit: Limit(flag.into().filter(|_| value > most)),
+        })
+    }
+}
+
+/// The option of the server that allows more, where one does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit(pub Option<&'static str>);
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(flag) => write!(f, "; the server's operator can allow more by {flag}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What is wrong with a request. Fields have the names of the contract.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A whole number out of range.
+    #[error("{field} is {value}: it must be from {least} to {most}{limit}")]
+    Range {
+        /// Name in the contract.
+        field: &'static str,
+        /// What was asked for.
+        value: u32,
+        /// Smallest allowed value.
+        least: u32,
+        /// Largest allowed value.
+        most: u32,
+        /// What allows more.
+        limit: Limit,
+    },
+    /// A real number out of range.
+    #[error("{field} is {value}: it must be {range}")]
+    Number {
+        /// Name in the contract.
+        field: &'static str,
+        /// What was asked for.
+        value: f64,
+        /// What is allowed.
+        range: &'static str,
+    },
+    /// The recipe is not one.
+    #[error(transparent)]
+    Recipe(crate::augment::Error),
+    /// More bytes in a batch than the operator allows.
+    #[error(
+        "batch_size {batch_size} makes batches of {}: at most {} are allowed (--max-batch-bytes of the server, max-batch-bytes of a token)",
+        byte_size::text(*bytes),
+        byte_size::text(*limit)
+    )]
+    BatchTooLarge {
+        /// Images in the global batch.
+        batch_size: u32,
+        /// Bytes of this shard's tensor.
+        bytes: u64,
+        /// Allowed bytes.
+        limit: u64,
+    },
+    /// Images outside the train split are never repeated.
+    #[error("last_batch is WRAP: the {} split is not repeated, use KEEP or DROP", split.name())]
+    WrapOutsideTrain {
+        /// The split asked for.
+        split: Split,
+    },
+    /// What a model is judged by is never mixed.
+    #[error("recipe mixes images by mixup or cutmix: that is for the train split, not for {}", split.name())]
+    MixingOutsideTrain {
+        /// The split asked for.
+        split: Split,
+    },
+}

@@ -1,0 +1,165 @@
+//! How the full batches of one epoch share out the classes.
+
+use super::{Permutation, Rotation};
+use crate::random::{Purpose, key};
+
+/// What does not change from epoch to epoch: the floor of each class's share of a batch, and its extra seats.
+#[derive(Debug)]
+pub(super) struct Shares {
+    /// Full batches in an epoch.
+    steps: u64,
+    /// Images of each class in every full batch.
+    floors: Vec<u64>,
+    /// Classes of which every batch has at least one image.
+    always: Vec<u32>,
+    /// Full batches with one more image of the class than its floor, for classes where there are any.
+    extras: Vec<(u32, u64)>,
+    /// Extra seats in each full batch.
+    extras_per_step: u64,
+}
+
+/// One class's part of a batch: `count` images of `class`, of which `first` were drawn before in this epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Quota {
+    pub(super) class: u32,
+    pub(super) first: u64,
+    pub(super) count: u64,
+}
+
+impl Shares {
+    /// `draws` per class over `steps` batches; their sum is a multiple of `steps`.
+    pub(super) fn new(draws: &[u64], steps: u64) -> Self {
+        if steps == 0 {
+            return Self {
+                steps,
+                floors: vec![0; draws.len()],
+                always: vec![],
+                extras: vec![],
+                extras_per_step: 0,
+            };
+        }
+        let floors: Vec<u64> = draws.iter().map(|draws| draws / steps).collect();
+        let classes = 0..draws.len() as u32;
+        let always = classes
+            .clone()
+            .filter(|&class| floors[class as usize] > 0)
+            .collect();
+        let extras: Vec<(u32, u64)> = classes
+            .map(|class| (class, draws[class as usize] % steps))
+            .filter(|(_, seats)| *seats > 0)
+            .collect();
+        let line: u64 = extras.iter().map(|(_, seats)| seats).sum();
+        debug_assert_eq!(line % steps, 0, "the draws of the full batches fill them");
+        Self {
+            steps,
+            floors,
+            always,
+            extras,
+            extras_per_step: line / steps,
+        }
+    }
+
+    /// Full batches in an epoch.
+    pub(super) fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Lays the classes' extra seats out for one epoch, in an order of its own. Takes time linear in the number of classes.
+    pub(super) fn lay_out(&self, seed: u64, epoch: u64) -> Layout {
+        let mut line = Vec::with_capacity(self.extras.len());
+        let mut end = 0;
+        if !self.extras.is_empty() {
+            let order = Permutation::new(
+                self.extras.len() as u64,
+                &key(seed, Purpose::CLASS_ORDER, &[epoch]),
+            );
+            for place in 0..self.extras.len() as u64 {
+                let (class, seats) = self.extras[order.at(place) as usize];
+                line.push(Stretch {
+                    class,
+                    start: end,
+                    seats,
+                });
+                end += seats;
+            }
+        }
+        let offset = key(seed, Purpose::STEP_OFFSET, &[epoch]);
+        let offset = u64::from_le_bytes(offset[..8].try_into().expect("eight bytes"));
+        Layout {
+            line,
+            rotation: Rotation::new(self.steps.max(1), offset),
+        }
+    }
+}
+
+/// One class's extra seats: a stretch of the line.
+#[derive(Clone, Copy, Debug)]
+struct Stretch {
+    class: u32,
+    start: u64,
+    seats: u64,
+}
+
+/// One epoch's order of classes along the line, and of steps.
+#[derive(Debug)]
+pub(super) struct Layout {
+    line: Vec<Stretch>,
+    rotation: Rotation,
+}
+
+impl Layout {
+    /// The classes of full batch `step`, each with how often it was drawn before; classes not in the batch are left out.
+    pub(super) fn quotas(&self, shares: &Shares, step: u64) -> Vec<Quota> {
+        debug_assert!(step < shares.steps, "step {step} of {}", shares.steps);
+        let mut quotas: Vec<Quota> =
+            Vec::with_capacity(shares.always.len() + shares.extras_per_step as usize);
+        let extra: Vec<&Stretch> = (0..shares.extras_per_step)
+            .map(|seat| {
+                let point = self.rotation.at(step) + seat * shares.steps;
+                &self.line[self
+                    .line
+                    .partition_point(|stretch| stretch.start + stretch.seats <= point)]
+            })
+            .collect();
+        // Classes with a floor first; how often their extra seat came up before this step needs their stretch.
+        let mut stretches = vec![
+            None;
+            if shares.always.is_empty() {
+                0
+            } else {
+                shares.floors.len()
+            }
+        ];
+        if !stretches.is_empty() {
+            for stretch in &self.line {
+                stretches[stretch.class as usize] = Some(stretch);
+            }
+        }
+        for &class in &shares.always {
+            let floor = shares.floors[class as usize];
+            let before =
+                stretches[class as usize].map_or(0, |stretch| self.extras_before(shares, stretch, step));
+            quotas.push(Quota {
+                class,
+                first: step * floor + before,
+                count: floor,
+            });
+        }
+        for stretch in extra {
+            match shares.always.binary_search(&stretch.class) {
+                Ok(place) => quotas[place].count += 1,
+                Err(_) => quotas.push(Quota {
+                    class: stretch.class,
+                    first: self.extras_before(shares, stretch, step),
+                    count: 1,
+                }),
+            }
+        }
+        quotas
+    }
+
+    fn extras_before(&self, shares: &Shares, stretch: &Stretch, step: u64) -> u64 {
+        self.rotation
+            .count_in_arc(step, stretch.start % shares.steps, stretch.seats)
+    }
+}

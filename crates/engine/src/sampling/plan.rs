@@ -1,0 +1,339 @@
+//! The plan of a split: [`Plan::batch`] is the function that everything else is built on.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{
+    Balance, Error, Permutation, apportion,
+    epoch::{Layout, Quota, Shares},
+};
+use crate::random::{Purpose, key};
+
+/// Images in an epoch, at most.
+pub(super) const MAX_IMAGES: u64 = 1 << 31;
+
+/// What becomes of the images that do not fill a last batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LastBatch {
+    /// They are left out of this epoch. Which images are left out moves on from epoch to epoch.
+    Drop,
+    /// They make a short batch.
+    Keep,
+    /// They are joined by further draws, in the proportions of the epoch, until the batch is full.
+    Wrap,
+}
+
+/// The order of an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// Another one each epoch, with exact class counts in every batch.
+    Shuffled,
+    /// By sample id, each image once, the same in every epoch.
+    Sequential,
+}
+
+/// What a [`Plan`] is made from.
+#[derive(Clone, Debug)]
+pub struct PlanSpec {
+    /// Sample ids of the split by class, in label order.
+    pub members: Arc<[Vec<u32>]>,
+    /// How often each class is drawn.
+    pub balance: Balance,
+    /// Images in an epoch, where not what the balance adds up to.
+    pub images_per_epoch: Option<u64>,
+    /// Images in a global batch.
+    pub batch_size: u32,
+    /// What becomes of a last, short batch.
+    pub last_batch: LastBatch,
+    /// Shuffled or sequential.
+    pub order: Order,
+    /// Seeds the order.
+    pub seed: u64,
+}
+
+/// One place of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Which sample.
+    pub sample: u32,
+    /// Its class.
+    pub class: u32,
+    /// The place within the epoch: `step * batch_size + slot`. Keys the sample's augmentation.
+    pub position: u64,
+    /// How often the plan uses the sample before, in this epoch: 0 at its first use.
+    pub repetition: u64,
+}
+
+/// One draw of a class, before it has its place in a batch.
+#[derive(Clone, Copy, Debug)]
+struct Drawn {
+    sample: u32,
+    class: u32,
+    repetition: u64,
+}
+
+impl Drawn {
+    fn at(self, position: u64) -> Slot {
+        let Self {
+            sample,
+            class,
+            repetition,
+        } = self;
+        Slot {
+            sample,
+            class,
+            position,
+            repetition,
+        }
+    }
+}
+
+/// Which samples make up which batch. See the [module documentation](super) for what is exact.
+///
+/// # Determinism
+///
+/// A pure function of its [`PlanSpec`]. A batch takes time in proportion to its size and the logarithm of the epoch's; the first batch of
+/// an epoch also in proportion to the number of classes.
+#[derive(Debug)]
+pub struct Plan {
+    spec: PlanSpec,
+    /// Draws per class in an epoch, over all batches.
+    draws: Vec<u64>,
+    shares: Shares,
+    /// The short last batch, where there is one.
+    tail: Vec<Quota>,
+    /// All sample ids with their class, in order; only where the order is sequential.
+    sequence: Vec<(u32, u32)>,
+    /// The layout of the epoch asked for last.
+    layout: Mutex<Option<(u64, Arc<Layout>)>>,
+}
+
+impl Plan {
+    /// Plans the epochs of a split.
+    ///
+    /// # Errors
+    ///
+    /// Where the request has no plan; see [`Error`].
+    ///
+    /// # Panics
+    ///
+    /// Where the batch size is 0.
+    pub fn new(spec: PlanSpec) -> Result<Self, Error> {
+        assert!(spec.batch_size > 0, "a batch holds at least one image");
+        let counts: Vec<u64> = spec.members.iter().map(|members| members.len() as u64).collect();
+        let wanted = spec.balance.draws(&counts, spec.images_per_epoch)?;
+        let images: u64 = wanted.iter().sum();
+        let batch_size = u64::from(spec.batch_size);
+        let sequence = if spec.order == Order::Sequential {
+            sequence(&spec)?
+        } else {
+            vec![]
+        };
+        let steps = match spec.last_batch {
+            LastBatch::Wrap => images.div_ceil(batch_size),
+            LastBatch::Drop | LastBatch::Keep => images / batch_size,
+        };
+        if steps == 0 && spec.last_batch == LastBatch::Drop {
+            return Err(Error::EpochSmallerThanBatch { images, batch_size });
+        }
+        let proportions: Vec<f64> = wanted.iter().map(|&draws| draws as f64).collect();
+        let in_full_batches = apportion::largest_remainder(steps * batch_size, &proportions);
+        let mut tail = vec![];
+        if spec.last_batch == LastBatch::Keep {
+            for (class, (&wanted, &first)) in wanted.iter().zip(&in_full_batches).enumerate() {
+                if wanted > first {
+                    tail.push(Quota {
+                        class: class as u32,
+                        first,
+                        count: wanted - first,
+                    });
+                }
+            }
+        }
+        let draws = if spec.last_batch == LastBatch::Keep {
+            wanted
+        } else {
+            in_full_batches.clone()
+        };
+        let shares = Shares::new(&in_full_batches, steps);
+        Ok(Self {
+            spec,
+            draws,
+            shares,
+            tail,
+            sequence,
+            layout: Mutex::new(None),
+        })
+    }
+
+    /// Batches in an epoch.
+    #[must_use]
+    pub fn steps_per_epoch(&self) -> u64 {
+        self.shares.steps() + u64::from(!self.tail.is_empty())
+    }
+
+    /// Images in an epoch, over all batches.
+    #[must_use]
+    pub fn images_per_epoch(&self) -> u64 {
+        self.draws.iter().sum()
+    }
+
+    /// How often each class is drawn in an epoch, in label order.
+    #[must_use]
+    pub fn draws_per_class(&self) -> &[u64] {
+        &self.draws
+    }
+
+    /// Images in batch `step` of any epoch.
+    #[must_use]
+    pub fn batch_len(&self, step: u64) -> u64 {
+        if step < self.shares.steps() {
+            u64::from(self.spec.batch_size)
+        } else {
+            self.tail.iter().map(|quota| quota.count).sum()
+        }
+    }
+
+    /// The whole global batch `step` of `epoch`, in order.
+    ///
+    /// # Panics
+    ///
+    /// Where `step` is not below [`Plan::steps_per_epoch`].
+    #[must_use]
+    pub fn batch(&self, epoch: u64, step: u64) -> Vec<Slot> {
+        let places: Vec<u64> = (0..self.batch_len(step)).collect();
+        self.slots(epoch, step, &places)
+    }
+
+    /// The slots at `places` of the global batch `step` of `epoch`, in the order of `places`. Takes time in proportion to their number and
+    /// to the number of classes, whatever the size of the batch.
+    ///
+    /// # Panics
+    ///
+    /// Where `step` is not below [`Plan::steps_per_epoch`], or a place not below [`Plan::batch_len`].
+    #[must_use]
+    pub fn slots(&self, epoch: u64, step: u64, places: &[u64]) -> Vec<Slot> {
+        assert!(
+            step < self.steps_per_epoch(),
+            "step {step} of {}",
+            self.steps_per_epoch()
+        );
+        let start = step * u64::from(self.spec.batch_size);
+        if self.spec.order == Order::Sequential {
+            let slot = |place: u64| {
+                let (sample, class) = self.sequence[(start + place) as usize];
+                let drawn = Drawn {
+                    sample,
+                    class,
+                    repetition: 0,
+                };
+                drawn.at(start + place)
+            };
+            return places.iter().copied().map(slot).collect();
+        }
+        let quotas = if step < self.shares.steps() {
+            self.layout(epoch).quotas(&self.shares, step)
+        } else {
+            self.tail.clone()
+        };
+        let order = Permutation::new(
+            self.batch_len(step),
+            &key(self.spec.seed, Purpose::SLOTS, &[epoch, step]),
+        );
+        // In the order of the draws, so that those of one class share its permutations.
+        let mut wanted: Vec<(u64, usize)> = (places.iter().map(|&place| order.at(place))).zip(0..).collect();
+        wanted.sort_unstable();
+        let (mut slots, mut wanted, mut before) = (vec![None; places.len()], &wanted[..], 0);
+        for quota in quotas {
+            let end = before + quota.count;
+            let (of_class, others) = wanted.split_at(wanted.partition_point(|(draw, _)| *draw < end));
+            let draws = of_class.iter().map(|(draw, _)| quota.first + draw - before);
+            for (drawn, &(_, index)) in self.draw(epoch, quota.class, draws).zip(of_class) {
+                slots[index] = Some(drawn.at(start + places[index]));
+            }
+            (wanted, before) = (others, end);
+        }
+        let slots = slots
+            .into_iter()
+            .map(|slot| slot.expect("the quotas fill the batch"));
+        slots.collect()
+    }
+
+    /// The samples that stand for these draws of a class in an epoch, which come in ascending order.
+    ///
+    /// Draws go through whole cycles, each in an order of its own. What is left of the epoch after the last whole cycle is taken from one
+    /// fixed circular order of the class, going on where the epoch before stopped. A draw's cycle is therefore how often the epoch has
+    /// used its sample before.
+    fn draw(&self, epoch: u64, class: u32, draws: impl Iterator<Item = u64>) -> impl Iterator<Item = Drawn> {
+        let members = &self.spec.members[class as usize];
+        let len = members.len() as u64;
+        let cycles = self.draws[class as usize] / len;
+        let partial = self.draws[class as usize] % len;
+        let keyed = |purpose, coordinates: &[u64]| key(self.spec.seed, purpose, coordinates);
+        let class_key = u64::from(class);
+        let mut current: Option<(u64, Permutation, Option<Permutation>)> = None;
+        draws.map(move |draw| {
+            let (cycle, place) = (draw / len, draw % len);
+            if current.as_ref().is_none_or(|(of, ..)| *of != cycle) {
+                current = Some(if cycle < cycles {
+                    let order = keyed(Purpose::CYCLE, &[class_key, epoch, cycle]);
+                    (cycle, Permutation::new(len, &order), None)
+                } else {
+                    let set = keyed(Purpose::PARTIAL_CYCLE, &[class_key]);
+                    let order = keyed(Purpose::PARTIAL_ORDER, &[class_key, epoch]);
+                    (
+                        cycle,
+                        Permutation::new(len, &set),
+                        Some(Permutation::new(partial, &order)),
+                    )
+                });
+            }
+            let (_, samples, within_partial) = current.as_ref().expect("set above");
+            let index = match within_partial {
+                None => samples.at(place),
+                Some(order) => {
+                    let start = u128::from(epoch) * u128::from(partial) % u128::from(len);
+                    samples.at((start as u64 + order.at(place)) % len)
+                }
+            };
+            Drawn {
+                sample: members[index as usize],
+                class,
+                repetition: cycle,
+            }
+        })
+    }
+
+    fn layout(&self, epoch: u64) -> Arc<Layout> {
+        let mut last = self.layout.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((of, layout)) if *of == epoch => Arc::clone(layout),
+            _ => {
+                let layout = Arc::new(self.shares.lay_out(self.spec.seed, epoch));
+                *last = Some((epoch, Arc::clone(&layout)));
+                layout
+            }
+        }
+    }
+}
+
+fn sequence(spec: &PlanSpec) -> Result<Vec<(u32, u32)>, Error> {
+    let refused = |must| Err(Error::SequentialOrder { must });
+    if spec.balance != Balance::Natural {
+        return refused("balance must be natural, or left out");
+    }
+    if spec.images_per_epoch.is_some() {
+        return refused("images_per_epoch must be left out");
+    }
+    if spec.last_batch == LastBatch::Wrap {
+        return refused("last_batch must not be WRAP");
+    }
+    let mut sequence: Vec<(u32, u32)> = (0..)
+        .zip(spec.members.iter())
+        .flat_map(|(class, members)| members.iter().map(move |&sample| (sample, class)))
+        .collect();
+    sequence.sort_unstable();
+    Ok(sequence)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! One stream from one server, as it comes in.
+
+use equibatch_proto::v1::{self, stream_batches_response::Message};
+use equibatch_transport::{Mailbox, Messages, SharedMessages, Sizes};
+use tonic::{Code, Status};
+
+use super::{Batch, BatchRequest, Error, Position, StreamDescription, Way, batch::Mixed, server::Connection};
+
+/// The batches of one request to one server; every message is checked against what was asked for.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    address: String,
+    request: BatchRequest,
+    classes: usize,
+    /// The server's name for the stream.
+    id: Vec<u8>,
+    receiver: Receiver,
+    /// The last batch received, in words.
+    at: String,
+}
+
+/// Where messages come from.
+#[derive(Debug)]
+enum Receiver {
+    /// Tensors and all.
+    Sent(Messages),
+    /// Tensors in the server's memory.
+    Lent(Box<SharedMessages>),
+}
+
+impl Receiver {
+    async fn message(&mut self) -> Result<Option<v1::StreamBatchesResponse>, Status> {
+        match self {
+            Self::Sent(messages) => messages.message().await,
+            Self::Lent(messages) => messages.message().await,
+        }
+    }
+}
+
+fn sizes(request: &BatchRequest) -> Sizes {
+    Sizes {
+        tensor: request.tensor_bytes(),
+        message: request.message_limit(),
+    }
+}
+
+impl Incoming {
+    /// Sends the request and waits for the description.
+    pub(super) async fn open(
+        address: &str,
+        connection: Connection,
+        request: &BatchRequest,
+    ) -> Result<(StreamDescription, Self), Error> {
+        let refused = |status: Status| Error::from_status(address, &status);
+        let opened = Messages::open(connection, &request.to_wire(), sizes(request)).await;
+        let mut messages = opened.map_err(refused)?;
+        let first = messages.message().await.map_err(refused)?;
+        Self::begin(address, Receiver::Sent(messages), first, request)
+    }
+
+    /// Like [`Incoming::open`], with batches that stay in the server's memory, `held` of them at a time. `None` where that cannot be.
+    pub(super) async fn borrow(
+        address: &str,
+        connection: (Connection, Mailbox),
+        request: &BatchRequest,
+        held: u32,
+    ) -> Result<Option<(StreamDescription, Self)>, Error> {
+        let opened = async {
+            let (connection, mailbox) = connection;
+            let request = (request.to_wire(), sizes(request));
+            let mut messages = SharedMessages::open(connection, mailbox, request, held).await?;
+            let first = messages.message().await?;
+            Ok::<_, Status>((messages, first))
+        };
+        match opened.await {
+            Ok((messages, first)) => {
+                let receiver = Receiver::Lent(Box::new(messages));
+                Self::begin(address, receiver, first, request).map(Some)
+            }
+            Err(status) if status.code() == Code::Unimplemented => {
+                tracing::info!(server = address, reason = status.message(), "no shared memory");
+                Ok(None)
+            }
+            Err(status) => Err(Error::from_status(address, &status)),
+        }
+    }
+
+    /// Checks the description.
+    fn begin(
+        address: &str,
+        receiver: Receiver,
+        first: Option<v1::StreamBatchesResponse>,
+        request: &BatchRequest,
+    ) -> Result<(StreamDescription, Self), Error> {
+        let contract = |reason: &str| Error::Contract {
+            address: address.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let Some(Message::Description(description)) = first.and_then(|response| response.message) else {
+            return Err(contract("its stream does not begin with a description"));
+        };
+        if description.shape != request.shape() || description.element_type() != request.wire.to_wire() {
+            return Err(contract(
+                "its stream has another shape or element type than asked for",
+            ));
+        }
+        let id = description.stream_id.to_vec();
+        let description = StreamDescription::from_wire(description)
+            .ok_or_else(|| contract("its normalization has not three channels"))?;
+        let incoming = Self {
+            address: address.to_owned(),
+            request: request.clone(),
+            classes: description.classes.len(),
+            id,
+            receiver,
+            at: "before the first batch".to_owned(),
+        };
+        tracing::info!(server = address, way = %incoming.way(), "streaming");
+        Ok((description, incoming))
+    }
+
+    /// The server's name for the stream; empty where it gives none.
+    pub(super) fn id(&self) -> &[u8] {
+        &self.id
+    }
+
+    /// How its batches come.
+    pub(super) fn way(&self) -> Way {
+        match &self.receiver {
+            Receiver::Lent(_) => Way::SharedMemory,
+            Receiver::Sent(_) if self.address.starts_with("unix:") => Way::Socket,
+            Receiver::Sent(_) => Way::Network,
+        }
+    }
+
+    /// The next batch; `None` after the last one. Nothing follows an error. Nothing is lost where the future is dropped before it is done.
+    pub(super) async fn next(&mut self) -> Option<Result<Batch, Error>> {
+        let received = match self.receiver.message().await {
+            Ok(message) => self.check(message?),
+            Err(status) => Err(Error::from_stream_status(&self.address, self.at.clone(), &status)),
+        };
+        if let Ok(batch) = &received {
+            self.at = format!("after epoch {} step {}", batch.epoch + 1, batch.step + 1);
+        }
+        Some(received)
+    }
+
+    fn check(&self, response: v1::StreamBatchesResponse) -> Result<Batch, Error> {
+        let contract = |reason: &str| Error::Contract {
+            address: self.address.clone(),
+            reason: reason.to_owned(),
+        };
+        let Some(Message::Batch(batch)) = response.message else {
+            return Err(contract("a message of its stream is no batch"));
+        };
+        let images = batch.labels.len();
+        let bytes_per_image = self.request.tensor_bytes() / self.request.batch_size as usize;
+        if images == 0
+            || images > self.request.batch_size as usize
+            || batch.tensor.len() != images * bytes_per_image
+        {
+            return Err(contract("a batch has another size than its labels"));
+        }
+        if batch.labels.iter().any(|&label| label as usize >= self.classes) {
+            return Err(contract("a label is not among the classes"));
+        }
+        let mixed = self.mixed(&batch).map_err(contract)?;
+        Ok(Batch {
+            epoch: batch.epoch,
+            step: batch.step,
+            next: batch
+                .next
+                .as_ref()
+                .map(Position::from_wire)
+                .ok_or_else(|| contract("a batch has no position"))?,
+            labels: batch.labels,
+            samples: batch.sample_ids,
+            mixed,
+            replaced: batch.replacements.len(),
+            tensor: batch.tensor,
+        })
+    }
+
+    /// The second halves of soft labels, or what is wrong with them.
+    fn mixed(&self, batch: &v1::Batch) -> Result<Option<Vec<Mixed>>, &'static str> {
+        let (labels, weights) = (&batch.mixed_labels, &batch.mixed_weights);
+        if labels.is_empty() && weights.is_empty() {
+            return Ok(None);
+        }
+        if [labels.len(), weights.len()] != [batch.labels.len(); 2] {
+            return Err("a batch has not as many mixed labels and weights as images");
+        }
+        if labels.iter().any(|&label| label as usize >= self.classes) {
+            return Err("a mixed label is not among the classes");
+        }
+        if !weights.iter().all(|weight| (0.0..=1.0).contains(weight)) {
+            return Err("the weight of a mixed label is not from 0 to 1");
+        }
+        let mixed = labels
+            .iter()
+            .zip(weights)
+            .map(|(&label, &weight)| Mixed { label, weight });
+        Ok(Some(mixed.collect()))
+    }
+}

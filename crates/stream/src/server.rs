@@ -1,0 +1,315 @@
+//! One server: reaching it, asking it, streaming from it.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use equibatch_proto::v1::{self, batch_loader_client::BatchLoaderClient};
+use equibatch_transport as receive;
+use equibatch_transport::{FRAME, with_windows};
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpStream, sync::OnceCell, task::JoinSet, time};
+use tonic::{
+    service::interceptor::InterceptedService,
+    transport::{Channel, Endpoint},
+};
+use tower::service_fn;
+
+use super::{
+    BatchRequest, Credentials, DatasetDescription, DatasetSummary, Error, Sample, StreamDescription,
+    address::Address,
+    batch::short,
+    credentials::Caller,
+    error::{root, unreachable},
+    incoming::Incoming,
+    position::hexadecimal,
+    trace::TraceId,
+    usage::Usage,
+    verdict::Spent,
+};
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the first address of a name is tried before the next one is tried beside it (RFC 8305 section 5).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+/// How often an idle connection is probed, and how long the answer may take: a server that vanished without a word is noticed
+/// within the sum of both.
+const PROBE_INTERVAL: Duration = Duration::from_secs(15);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A connection, with the token and the trace.
+pub(super) type Connection = InterceptedService<Channel, Caller>;
+
+/// A server that may or may not be there.
+#[derive(Debug)]
+pub(super) struct Server {
+    address: String,
+    /// Where it is on this machine.
+    socket: Option<PathBuf>,
+    /// What its name was looked up to be; empty if it has none.
+    sockets: Vec<SocketAddr>,
+    endpoint: Endpoint,
+    caller: Caller,
+    /// For questions; streams have connections of their own.
+    channel: OnceCell<Channel>,
+    /// The shortest time that a connection took, in microseconds.
+    round_trip_us: AtomicU32,
+}
+
+/// What a server must serve to be a part of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Files {
+    pub(super) dataset: String,
+    /// Hexadecimal.
+    pub(super) fingerprint: String,
+}
+
+impl Server {
+    /// The server at `address` or, if that is a name that was looked up, at one of `sockets`, tried in their order: the name stands in the
+    /// requests and is what a certificate must be for. Connects to nothing.
+    pub(super) fn at(
+        (address, sockets, is_one_of_many): (&Address, Vec<SocketAddr>, bool),
+        credentials: &Credentials,
+        trace: TraceId,
+    ) -> Result<Self, Error> {
+        let text = address.to_string();
+        let refused = |error: &tonic::transport::Error| Error::Address {
+            address: text.clone(),
+            reason: root(error),
+        };
+        let uri = match address {
+            Address::Tcp { tls: false, .. } => format!("http://{text}"),
+            Address::Tcp { tls: true, .. } | Address::Unix(_) => text.clone(),
+        };
+        let mut endpoint = Endpoint::from_shared(uri).map_err(|error| refused(&error))?;
+        if matches!(address, Address::Tcp { tls: true, .. }) {
+            endpoint = endpoint
+                .tls_config(credentials.tls())
+                .map_err(|error| refused(&error))?;
+        }
+        let endpoint = endpoint
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(PROBE_INTERVAL)
+            .keep_alive_timeout(PROBE_TIMEOUT)
+            .keep_alive_while_idle(true)
+            .max_frame_size(FRAME)
+            .tcp_nodelay(true);
+        Ok(Self {
+            address: match sockets.first() {
+                Some(socket) if is_one_of_many => format!("{text} ({})", socket.ip()),
+                _ => text,
+            },
+            socket: match address {
+                Address::Unix(path) => Some(path.into()),
+                Address::Tcp { .. } => None,
+            },
+            sockets,
+            endpoint,
+            caller: Caller {
+                token: credentials.token.clone(),
+                trace,
+            },
+            channel: OnceCell::new(),
+            round_trip_us: AtomicU32::new(u32::MAX),
+        })
+    }
+
+    /// What its name was looked up to be; empty if it has none.
+    pub(super) fn sockets(&self) -> &[SocketAddr] {
+        &self.sockets
+    }
+
+    /// Host and port, or `unix:` and a path; with the IP address behind it if the name stands for several servers.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Makes the connection for questions, where there is none yet.
+    pub(super) async fn connect(&self) -> Result<(), Error> {
+        self.client().await.map(drop)
+    }
+
+    async fn client(&self) -> Result<BatchLoaderClient<Connection>, Error> {
+        let channel = self
+            .channel
+            .get_or_try_init(|| self.reach(&self.endpoint))
+            .await?;
+        Ok(BatchLoaderClient::new(self.authorized(channel.clone())))
+    }
+
+    fn authorized(&self, channel: Channel) -> Connection {
+        InterceptedService::new(channel, self.caller.clone())
+    }
+
+    async fn reach(&self, endpoint: &Endpoint) -> Result<Channel, Error> {
+        let started = Instant::now();
+        let connected = match self.sockets.as_slice() {
+            [] => endpoint.connect().await,
+            sockets => {
+                let sockets: Arc<[SocketAddr]> = sockets.into();
+                let connect = move |_| first_to_connect(Arc::clone(&sockets));
+                endpoint.connect_with_connector(service_fn(connect)).await
+            }
+        };
+        let channel = connected.map_err(|error| unreachable(&self.address, &error))?;
+        let took = u32::try_from(started.elapsed().as_micros()).unwrap_or(u32::MAX);
+        self.round_trip_us.fetch_min(took, Ordering::Relaxed);
+        Ok(channel)
+    }
+
+    /// Its datasets.
+    pub(super) async fn datasets(&self) -> Result<Vec<DatasetSummary>, Error> {
+        let answer = self
+            .client()
+            .await?
+            .list_datasets(v1::ListDatasetsRequest {})
+            .await;
+        let answer = answer.map_err(|status| Error::from_status(&self.address, &status))?;
+        let datasets = answer.into_inner().datasets.into_iter();
+        Ok(datasets.map(DatasetSummary::from_wire).collect())
+    }
+
+    /// One of its datasets; an empty name means the only one. The other number is the β of the effective numbers of images.
+    pub(super) async fn describe(
+        &self,
+        dataset: &str,
+        effective_number_beta: Option<f64>,
+    ) -> Result<DatasetDescription, Error> {
+        let request = v1::DescribeDatasetRequest {
+            dataset: dataset.to_owned(),
+            effective_number_beta,
+            ..v1::DescribeDatasetRequest::default()
+        };
+        let mut answer = self.answer(request.clone()).await?;
+        while !answer.next_page_token.is_empty() {
+            let next = v1::DescribeDatasetRequest {
+                page_token: answer.next_page_token,
+                ..request.clone()
+            };
+            let page = self.answer(next).await?;
+            answer.next_page_token = page.next_page_token;
+            answer.quarantined.extend(page.quarantined);
+        }
+        Ok(DatasetDescription::from_wire(answer))
+    }
+
+    /// Samples of a dataset by their ids.
+    pub(super) async fn samples(&self, dataset: &str, ids: &[u32]) -> Result<Vec<Sample>, Error> {
+        let request = v1::DescribeDatasetRequest {
+            dataset: dataset.to_owned(),
+            sample_ids: ids.to_vec(),
+            identity_only: true,
+            ..v1::DescribeDatasetRequest::default()
+        };
+        let named = self.answer(request).await?.samples;
+        let named = named.into_iter().map(|sample| Sample {
+            path: sample.path,
+            split: sample.split,
+        });
+        Ok(named.collect())
+    }
+
+    async fn answer(
+        &self,
+        request: v1::DescribeDatasetRequest,
+    ) -> Result<v1::DescribeDatasetResponse, Error> {
+        let answer = self.client().await?.describe_dataset(request).await;
+        let answer = answer.map_err(|status| Error::from_status(&self.address, &status))?;
+        Ok(answer.into_inner())
+    }
+
+    /// What held up the batches of `epoch` that came from its stream `id`.
+    pub(super) async fn report(&self, id: &[u8], epoch: u64, usage: &Usage) -> Result<Spent, Error> {
+        let request = v1::ReportEpochRequest {
+            stream_id: id.to_vec().into(),
+            epoch,
+            steps: usage.steps,
+            working_seconds: usage.working.as_secs_f64(),
+            waiting_seconds: usage.waiting.as_secs_f64(),
+        };
+        let answer = self.client().await?.report_epoch(request).await;
+        let answer = answer.map_err(|status| Error::from_status(&self.address, &status))?;
+        Ok(Spent::from_wire(&answer.into_inner()))
+    }
+
+    /// Whether it can be asked for batches of `files`.
+    pub(super) async fn probe(&self, files: Option<&Files>) -> Result<(), Error> {
+        let Some(files) = files else {
+            return self.datasets().await.map(drop);
+        };
+        let request = v1::DescribeDatasetRequest {
+            dataset: files.dataset.clone(),
+            identity_only: true,
+            ..v1::DescribeDatasetRequest::default()
+        };
+        let found = hexadecimal(&self.answer(request).await?.fingerprint);
+        if found == files.fingerprint {
+            return Ok(());
+        }
+        Err(Error::Differs {
+            address: self.address.clone(),
+            reason: format!(
+                "its files are others: fingerprint {}, not {}",
+                short(&found),
+                short(&files.fingerprint)
+            ),
+        })
+    }
+
+    /// Starts a stream over a connection of its own: with `held`, through shared memory where that can be, for a caller that holds so many
+    /// batches at a time.
+    pub(super) async fn incoming(
+        &self,
+        request: &BatchRequest,
+        held: Option<u32>,
+    ) -> Result<(StreamDescription, Incoming), Error> {
+        if let (Some(socket), Some(held)) = (&self.socket, held) {
+            let connected = receive::connect(&self.endpoint, socket.clone()).await;
+            let (channel, mailbox) = connected.map_err(|error| unreachable(&self.address, &error))?;
+            let connection = (self.authorized(channel), mailbox);
+            if let Some(opened) = Incoming::borrow(&self.address, connection, request, held).await? {
+                return Ok(opened);
+            }
+        }
+        self.connect().await?;
+        let round_trip = self.round_trip_us.load(Ordering::Relaxed);
+        let round_trip = Duration::from_micros(u64::from(round_trip));
+        let endpoint = with_windows(self.endpoint.clone(), round_trip);
+        let channel = self.reach(&endpoint).await?;
+        Incoming::open(&self.address, self.authorized(channel), request).await
+    }
+}
+
+/// Connects to whichever of `sockets` answers first; each is tried a little after the one before it, or at once if that one fails.
+async fn first_to_connect(sockets: Arc<[SocketAddr]>) -> io::Result<TokioIo<TcpStream>> {
+    let mut attempts = JoinSet::new();
+    let mut waiting = sockets.iter().copied();
+    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    loop {
+        let next = waiting.next();
+        if let Some(socket) = next {
+            attempts.spawn(TcpStream::connect(socket));
+        }
+        let delay = if next.is_some() {
+            ATTEMPT_DELAY
+        } else {
+            CONNECT_TIMEOUT
+        };
+        match time::timeout(delay, attempts.join_next()).await {
+            Ok(Some(Ok(Ok(stream)))) => {
+                stream.set_nodelay(true)?;
+                return Ok(TokioIo::new(stream));
+            }
+            Ok(Some(Ok(Err(error)))) => failure = error,
+            Ok(None) => return Err(failure),
+            Ok(Some(Err(_))) | Err(_) => {}
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Mean and standard deviation of pixels, per channel.
+
+use equibatch_engine::image::Image;
+
+/// Means of the values and of their squares, for red, green and blue, in `[0, 1]` units.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Moments {
+    first: [f64; 3],
+    second: [f64; 3],
+}
+
+impl Moments {
+    /// Over all pixels of `image`.
+    #[must_use]
+    pub fn of(image: &Image) -> Self {
+        let (mut first, mut second) = ([0_u64; 3], [0_u64; 3]);
+        for pixel in image.pixels().chunks_exact(Image::CHANNELS) {
+            for channel in 0..3 {
+                let value = u64::from(pixel[channel]);
+                first[channel] += value;
+                second[channel] += value * value;
+            }
+        }
+        let pixels = f64::from(image.width()) * f64::from(image.height());
+        Self {
+            first: first.map(|sum| sum as f64 / pixels / 255.0),
+            second: second.map(|sum| sum as f64 / pixels / (255.0 * 255.0)),
+        }
+    }
+
+    /// The weighted mean of several; all zero where no weight is positive.
+    #[must_use]
+    pub fn mean_of(parts: impl IntoIterator<Item = (f64, Self)>) -> Self {
+        let (mut sum, mut total) = (Self::default(), 0.0);
+        for (weight, part) in parts {
+            total += weight;
+            for channel in 0..3 {
+                sum.first[channel] += weight * part.first[channel];
+                sum.second[channel] += weight * part.second[channel];
+            }
+        }
+        if total > 0.0 {
+            Self {
+                first: sum.first.map(|sum| sum / total),
+                second: sum.second.map(|sum| sum / total),
+            }
+        } else {
+            Self::default()
+        }
+    }
+
+    /// Per channel.
+    #[must_use]
+    pub fn mean(&self) -> [f64; 3] {
+        self.first
+    }
+
+    /// Per channel, of the whole population.
+    #[must_use]
+    pub fn std(&self) -> [f64; 3] {
+        // Rounding can leave a variance of nothing a little below it.
+        [0, 1, 2].map(|channel| {
+            (self.second[channel] - self.first[channel] * self.first[channel])
+                .max(0.0)
+                .sqrt()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_follow_their_definition() {
+        let image = Image::new(2, 1, vec![0, 51, 255, 255, 51, 255]);
+        let moments = Moments::of(&image);
+        assert_eq!(moments.mean(), [0.5, 0.2, 1.0]);
+        assert_eq!(moments.std(), [0.5, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn the_mean_of_two_images_weighs_them_and_not_their_pixels() {
+        let black = Moments::of(&Image::new(1, 1, vec![0; 3]));
+        let white = Moments::of(&Image::new(10, 10, vec![255; 300]));
+        let both = Moments::mean_of([(3.0, black), (1.0, white)]);
+        assert_eq!(both.mean(), [0.25; 3]);
+        assert_eq!(both.std(), [(0.25_f64 - 0.0625).sqrt(); 3]);
+        assert_eq!(Moments::mean_of([]), Moments::default());
+    }
+}

@@ -1,0 +1,79 @@
+//! The random choices of one picture.
+
+use rand::Rng as _;
+use rand_chacha::ChaCha8Rng;
+
+/// A stream of choices. Its mappings from random bits are written out here, so that a new version of a library cannot redraw the
+/// data set.
+#[derive(Debug)]
+pub(super) struct Dice(ChaCha8Rng);
+
+impl Dice {
+    /// Choices from `generator`.
+    pub(super) fn new(generator: ChaCha8Rng) -> Self {
+        Self(generator)
+    }
+
+    /// 32 random bits.
+    pub(super) fn bits(&mut self) -> u32 {
+        self.0.next_u32()
+    }
+
+    /// Uniform in `[0, 1)`.
+    pub(super) fn unit(&mut self) -> f32 {
+        (self.bits() >> 8) as f32 * (1.0 / 16_777_216.0)
+    }
+
+    /// Uniform in `[low, high)`.
+    pub(super) fn between(&mut self, low: f32, high: f32) -> f32 {
+        low + (high - low) * self.unit()
+    }
+
+    /// Around 0, within `(-size, size)`, small values more often (a triangle).
+    pub(super) fn wobble(&mut self, size: f32) -> f32 {
+        (self.unit() - self.unit()) * size
+    }
+
+    /// True with `probability`.
+    pub(super) fn chance(&mut self, probability: f32) -> bool {
+        self.unit() < probability
+    }
+
+    /// -1 or 1.
+    pub(super) fn sign(&mut self) -> f32 {
+        if self.chance(0.5) { 1.0 } else { -1.0 }
+    }
+
+    /// Uniform in `low..=high`.
+    pub(super) fn count(&mut self, low: usize, high: usize) -> usize {
+        let span = (high - low + 1) as u64;
+        low + ((u64::from(self.bits()) * span) >> 32) as usize
+    }
+
+    /// One of `choices`, which are not empty.
+    pub(super) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.count(0, choices.len() - 1)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use equibatch_engine::random::{Purpose, generator};
+
+    #[test]
+    fn counts_reach_both_ends_and_nothing_outside() {
+        let mut dice = Dice::new(generator(1, Purpose::DRAWING, &[]));
+        let seen: std::collections::BTreeSet<_> = (0..500).map(|_| dice.count(3, 7)).collect();
+        assert_eq!(seen.into_iter().collect::<Vec<_>>(), [3, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn numbers_stay_in_their_ranges() {
+        let mut dice = Dice::new(generator(2, Purpose::DRAWING, &[]));
+        for _ in 0..1000 {
+            assert!((-2.0..5.0).contains(&dice.between(-2.0, 5.0)));
+            assert!(dice.wobble(0.5).abs() < 0.5);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+use std::error::Error;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::Unusable;
+use crate::moments::Moments;
+use equibatch_engine::{
+    dataset::{Dataset, Split},
+    decode::{self, DecodeOptions, canonical_short_side, decode_canonical, read},
+};
+
+/// Mean and standard deviation of the training images' pixels, at the size at which the server keeps them, without augmentation. Every
+/// image weighs the same, however many pixels it has, because it fills the same part of a batch.
+#[derive(Clone, Debug, Serialize)]
+pub struct PixelStats {
+    /// Images that could be decoded.
+    pub images: usize,
+    /// Over the images as they are.
+    pub natural: ChannelStats,
+    /// Every class weighing the same, as in a stream that is balanced.
+    pub balanced: ChannelStats,
+}
+
+/// Red, green and blue, in `[0, 1]` units: a `Normalization` of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ChannelStats {
+    /// Means.
+    pub mean: [f64; 3],
+    /// Standard deviations.
+    pub std: [f64; 3],
+}
+
+impl From<Moments> for ChannelStats {
+    fn from(moments: Moments) -> Self {
+        Self {
+            mean: moments.mean(),
+            std: moments.std(),
+        }
+    }
+}
+
+/// Decodes every training image. Returns nothing for the pixels where there is none, and the files that could not be decoded.
+pub(super) fn measure(
+    dataset: &Dataset,
+    image_size: u32,
+    progress: &(impl Fn() + Sync),
+) -> (Option<PixelStats>, Vec<Unusable>) {
+    let options = DecodeOptions {
+        orientation: dataset.options.orientation,
+        limits: dataset.options.limits,
+    };
+    let short_side = Some(canonical_short_side(image_size));
+    let members = dataset.members(Split::Train);
+    let ids: Vec<u32> = members.into_iter().flatten().collect();
+    let measured: Vec<(u32, Result<Moments, decode::Error>)> = ids
+        .into_par_iter()
+        .map(|id| {
+            let bytes = read(&dataset.path(id), &dataset.samples[id as usize], &options.limits);
+            let image = bytes.and_then(|bytes| decode_canonical(&bytes, &options, short_side));
+            progress();
+            (id, image.map(|image| Moments::of(&image)))
+        })
+        .collect();
+
+    let mut by_class = vec![vec![]; dataset.classes.len()];
+    let mut broken = vec![];
+    for (id, moments) in measured {
+        let sample = &dataset.samples[id as usize];
+        match moments {
+            Ok(moments) => by_class[sample.class as usize].push(moments),
+            Err(error) => broken.push(Unusable {
+                path: sample.path.clone(),
+                reason: clause(&error),
+            }),
+        }
+    }
+    (pixels(&by_class), broken)
+}
+
+fn pixels(by_class: &[Vec<Moments>]) -> Option<PixelStats> {
+    let images = by_class.iter().map(Vec::len).sum();
+    let mean = |moments: &Vec<Moments>| Moments::mean_of(moments.iter().map(|moments| (1.0, *moments)));
+    let of_class: Vec<Moments> = by_class.iter().map(mean).collect();
+    let weighed = |weight: fn(usize) -> f64| {
+        let weights = by_class.iter().map(|moments| weight(moments.len()));
+        Moments::mean_of(weights.zip(of_class.iter().copied())).into()
+    };
+    (images > 0).then(|| PixelStats {
+        images,
+        natural: weighed(|images| images as f64),
+        balanced: weighed(|images| if images > 0 { 1.0 } else { 0.0 }),
+    })
+}
+
+/// An error and its causes in one clause.
+fn clause(error: &dyn Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", clause(source)),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,65 @@
+use equibatch_engine::{
+    dataset::Dataset,
+    decode::{canonical_short_side, canonical_size},
+    image::Image,
+};
+use serde::Serialize;
+
+/// Sizes of all usable images, as they are stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SizeStats {
+    /// How many.
+    pub images: usize,
+    /// Pixels in a row.
+    pub width: Range,
+    /// Rows.
+    pub height: Range,
+    /// Images whose short side is smaller than the image size asked for: they are enlarged when they are drawn.
+    pub enlarged: usize,
+    /// Bytes of the files.
+    pub file_bytes: u64,
+    /// Bytes that all of them take decoded, at the size at which the server keeps them: what `--cache-bytes` needs to hold them all.
+    pub decoded_bytes: u64,
+}
+
+/// The smallest, the middle and the largest of some numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Range {
+    /// The smallest.
+    pub min: u32,
+    /// As many are smaller as are larger; of an even number the upper one of the two in the middle.
+    pub median: u32,
+    /// The largest.
+    pub max: u32,
+}
+
+impl Range {
+    fn of(mut values: Vec<u32>) -> Option<Self> {
+        values.sort_unstable();
+        Some(Self {
+            min: *values.first()?,
+            median: values[values.len() / 2],
+            max: *values.last()?,
+        })
+    }
+}
+
+pub(super) fn measure(dataset: &Dataset, image_size: u32) -> Option<SizeStats> {
+    let samples = &dataset.samples;
+    let short_side = Some(canonical_short_side(image_size));
+    let decoded = samples.iter().map(|sample| {
+        let (width, height) = canonical_size(sample.width, sample.height, short_side);
+        u64::from(width) * u64::from(height) * Image::CHANNELS as u64 + Image::SLACK as u64
+    });
+    Some(SizeStats {
+        images: samples.len(),
+        width: Range::of(samples.iter().map(|sample| sample.width).collect())?,
+        height: Range::of(samples.iter().map(|sample| sample.height).collect())?,
+        enlarged: samples
+            .iter()
+            .filter(|sample| sample.width.min(sample.height) < image_size)
+            .count(),
+        file_bytes: samples.iter().map(|sample| sample.bytes).sum(),
+        decoded_bytes: decoded.sum(),
+    })
+}

@@ -1,0 +1,116 @@
+//! Groups of images that are one image.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::{Finding, Group, Kind, Member, impression::Impression, look::Look, nearby};
+use equibatch_engine::dataset::{Dataset, Sample, Split};
+
+/// The groups among `looks`, which belong to the samples of `dataset`; near ones where a distance is given.
+pub(super) fn groups(dataset: &Dataset, looks: &[Result<Look, Finding>], near: Option<u32>) -> Vec<Group> {
+    let mut by_content: BTreeMap<[u8; 32], Vec<usize>> = BTreeMap::new();
+    for (id, look) in looks.iter().enumerate() {
+        if let Ok(look) = look {
+            by_content.entry(look.hash).or_default().push(id);
+        }
+    }
+    let mut groups: Vec<Group> = by_content
+        .values()
+        .filter(|ids| ids.len() > 1)
+        .map(|ids| group(dataset, Kind::Duplicate, ids))
+        .collect();
+    if let Some(distance) = near {
+        // One of each content, and nothing blank: all blank images look alike.
+        let contents: Vec<(&Look, &Vec<usize>)> = by_content
+            .values()
+            .filter_map(|ids| Some((looks[ids[0]].as_ref().ok()?, ids)))
+            .filter(|(look, _)| !look.blank)
+            .collect();
+        let impressions: Vec<&Impression> = contents.iter().map(|(look, _)| &look.impression).collect();
+        for alike in alike(&impressions, distance) {
+            let ids: Vec<usize> = alike
+                .iter()
+                .flat_map(|&content| contents[content].1.clone())
+                .collect();
+            groups.push(group(dataset, Kind::Near, &ids));
+        }
+    }
+    groups.sort_by(|a, b| (a.kind, &a.members[0].path).cmp(&(b.kind, &b.members[0].path)));
+    groups
+}
+
+fn group(dataset: &Dataset, kind: Kind, ids: &[usize]) -> Group {
+    let mut samples: Vec<&Sample> = ids.iter().map(|&id| &dataset.samples[id]).collect();
+    samples.sort_by_key(|sample| (std::cmp::Reverse(sample.split), &sample.path));
+    let splits: BTreeSet<Split> = samples.iter().map(|sample| sample.split).collect();
+    let classes: BTreeSet<u32> = samples.iter().map(|sample| sample.class).collect();
+    let member = |sample: &&Sample| Member {
+        path: sample.path.clone(),
+        class: dataset.classes[sample.class as usize].clone(),
+        split: sample.split,
+    };
+    Group {
+        kind,
+        leak: splits.len() > 1,
+        conflict: classes.len() > 1,
+        members: samples.iter().map(member).collect(),
+    }
+}
+
+/// Sets of two and more indices that look alike, or are linked by others that do.
+fn alike(impressions: &[&Impression], distance: u32) -> Vec<Vec<usize>> {
+    let mut sets = Sets::new(impressions.len());
+    // Of those with equal hashes, only those that look different stand for themselves.
+    let mut leaders: HashMap<u64, Vec<usize>> = HashMap::new();
+    for (at, impression) in impressions.iter().enumerate() {
+        let leaders = leaders.entry(impression.hash).or_default();
+        match leaders
+            .iter()
+            .find(|&&leader| impressions[leader].looks_like(impression))
+        {
+            Some(&leader) => sets.join(leader, at),
+            None => leaders.push(at),
+        }
+    }
+    let hashes: Vec<u64> = leaders.keys().copied().collect();
+    for (a, b) in nearby::pairs(&hashes, distance) {
+        for &first in &leaders[&hashes[a as usize]] {
+            for &second in &leaders[&hashes[b as usize]] {
+                if impressions[first].looks_like(impressions[second]) {
+                    sets.join(first, second);
+                }
+            }
+        }
+    }
+    let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for at in 0..impressions.len() {
+        members.entry(sets.root(at)).or_default().push(at);
+    }
+    members.into_values().filter(|set| set.len() > 1).collect()
+}
+
+/// Disjoint sets of indices.
+struct Sets {
+    parents: Vec<usize>,
+}
+
+impl Sets {
+    fn new(count: usize) -> Self {
+        Self {
+            parents: (0..count).collect(),
+        }
+    }
+
+    fn root(&mut self, mut at: usize) -> usize {
+        while self.parents[at] != at {
+            self.parents[at] = self.parents[self.parents[at]];
+            at = self.parents[at];
+        }
+        at
+    }
+
+    /// The smaller root stands for both, so that the order of joining does not matter.
+    fn join(&mut self, a: usize, b: usize) {
+        let (a, b) = (self.root(a), self.root(b));
+        self.parents[a.max(b)] = a.min(b);
+    }
+}

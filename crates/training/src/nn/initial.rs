@@ -1,0 +1,122 @@
+//! The numbers that training starts from.
+
+use std::collections::BTreeMap;
+use std::f64::consts::TAU;
+
+use rand::Rng as _;
+
+use super::{Builder, Kind};
+use crate::{
+    graph::{Shape, Tensor},
+    random::{Purpose, generator},
+};
+
+/// Initial values of everything the model keeps: parameters and running statistics, by name.
+///
+/// Convolutions are drawn from N(0, 2 / (K·R·S)), matrices of fastai's head from N(0, 2 / in) with shifts of zero; those of the plain head and
+/// their shifts are drawn between −1/√in and 1/√in. Batch norms start as the identity.
+///
+/// # Determinism
+/// A pure function of the model and the seed. A tensor's numbers depend on its own name and shape only, so that another head does not
+/// change the body.
+///
+/// # Source
+/// torchvision's `resnet.py` (`kaiming_normal_`, `fan_out`, `relu`) for the body and, by PyTorch's `nn.Linear` (`kaiming_uniform_` with
+/// a = √5), for the plain head; fastai's `apply_init` for its head.
+#[must_use]
+pub fn state(model: &Builder<'_>, seed: u64) -> BTreeMap<String, Tensor> {
+    let parameters = model.parameters().iter().map(|parameter| {
+        let shape = model.graph.shape(parameter.value);
+        let tensor = match parameter.kind {
+            Kind::ConvWeight => normal(&parameter.name, shape, shape[0] * shape[2] * shape[3], seed),
+            Kind::LinearWeight => normal(&parameter.name, shape, shape[1], seed),
+            Kind::Uniform { inputs } => uniform(&parameter.name, shape, inputs, seed),
+            Kind::NormWeight => Tensor::full(shape.clone(), 1.0),
+            Kind::NormBias | Kind::LinearBias | Kind::Other => Tensor::full(shape.clone(), 0.0),
+        };
+        (parameter.name.clone(), tensor)
+    });
+    let statistics = model.statistics().iter().map(|statistic| {
+        let start = if statistic.is_variance { 1.0 } else { 0.0 };
+        (
+            statistic.name.clone(),
+            Tensor::full(model.graph.shape(statistic.value).clone(), start),
+        )
+    });
+    parameters.chain(statistics).collect()
+}
+
+/// Numbers from N(0, 2 / fan), the variance that keeps the scale of signals through rectified layers.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "drawn in double precision and rounded once; fans are far below 2^52"
+)]
+fn normal(name: &str, shape: &Shape, fan: usize, seed: u64) -> Tensor {
+    let mut uniform = numbers(name, seed);
+    let deviation = (2.0 / fan as f64).sqrt();
+    let mut data = Vec::with_capacity(shape.elements());
+    while data.len() < shape.elements() {
+        // Box and Muller: two uniform numbers make two independent normal ones.
+        let (radius, angle) = ((-2.0 * uniform().ln()).sqrt(), TAU * uniform());
+        data.push((deviation * radius * angle.cos()) as f32);
+        data.push((deviation * radius * angle.sin()) as f32);
+    }
+    data.truncate(shape.elements());
+    Tensor {
+        shape: shape.clone(),
+        data,
+    }
+}
+
+/// Numbers between −1/√fan and 1/√fan, as PyTorch's `nn.Linear` starts from.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "drawn in double precision and rounded once; fans are far below 2^52"
+)]
+pub(super) fn uniform(name: &str, shape: &Shape, fan: usize, seed: u64) -> Tensor {
+    let mut uniform = numbers(name, seed);
+    let bound = 1.0 / (fan as f64).sqrt();
+    let data = (0..shape.elements()).map(|_| ((2.0 * uniform() - 1.0) * bound) as f32);
+    Tensor {
+        shape: shape.clone(),
+        data: data.collect(),
+    }
+}
+
+/// Numbers between 0 and 1, a function of name and seed.
+#[expect(clippy::cast_precision_loss, reason = "53 bits are what a double holds")]
+fn numbers(name: &str, seed: u64) -> impl FnMut() -> f64 {
+    let hash = *blake3::hash(name.as_bytes()).as_bytes();
+    let coordinate = u64::from_le_bytes(*hash.first_chunk().expect("a hash has 32 bytes"));
+    let mut random = generator(seed, Purpose::Initial, &[coordinate]);
+    // 53 random bits, shifted by half a step so that zero, whose logarithm is infinite, cannot come.
+    move || ((random.next_u64() >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bounds and the variance of PyTorch's `nn.Linear(512, 100)`: 1/√512, and a third of its square.
+    #[test]
+    fn the_plain_head_starts_as_a_linear_layer_of_pytorch() {
+        let (inputs, shape) = (512, Shape::from([100, 512]));
+        let bound = 1.0 / 512.0_f64.sqrt();
+        let tensor = uniform("fc.weight", &shape, inputs, 7);
+        let numbers: Vec<f64> = tensor.data.iter().map(|&number| f64::from(number)).collect();
+        let count = numbers.len() as f64;
+        let largest = numbers
+            .iter()
+            .fold(0.0_f64, |most, number| most.max(number.abs()));
+        assert!(largest <= bound && largest > 0.999 * bound, "{largest}");
+        let mean = numbers.iter().sum::<f64>() / count;
+        let variance = numbers.iter().map(|number| number * number).sum::<f64>() / count;
+        assert!(mean.abs() < 0.01 * bound, "{mean}");
+        assert!(
+            (variance / (bound * bound / 3.0) - 1.0).abs() < 0.02,
+            "{variance}"
+        );
+    }
+}

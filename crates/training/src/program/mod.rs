@@ -1,0 +1,100 @@
+//! Whole programs: what a runtime is handed, and what it must know to feed it.
+
+mod assembly;
+mod attention;
+mod deploy;
+pub mod dropout;
+mod error;
+mod images;
+mod inference;
+mod pass;
+mod precision;
+mod signature;
+mod spec;
+mod train_parts;
+mod train_step;
+mod update;
+
+use std::collections::BTreeMap;
+
+pub use attention::{attention, grad_cam};
+pub use deploy::{DeploySpec, deploy};
+pub use error::Error;
+pub use images::Images;
+pub use inference::inference;
+pub use precision::{Precision, UnknownPrecision};
+pub use signature::{Role, Signature, StatePair, ValueInfo};
+pub use spec::{ModelSpec, TrainSpec};
+pub use train_parts::{TrainParts, parts_graphs, train_parts};
+pub use train_step::{train_graph, train_step};
+
+pub use crate::graph::export::{OPSET, OPSETS};
+pub use crate::graph::import;
+pub use crate::graph::{ElementType, Shape, Tensor};
+pub use crate::nn::{Backbone, Dropout, Foreign, Head, LayerGroup, Pixels, UnknownHead};
+pub use crate::optim::AdamW;
+
+use crate::graph::{Graph, TensorType};
+use crate::nn::{Builder, Mode, initial};
+
+/// A stock ONNX model and how to feed it.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// An ONNX `ModelProto`, serialised.
+    pub model: Vec<u8>,
+    /// Its inputs, outputs and state.
+    pub signature: Signature,
+}
+
+/// A model's parameters and running statistics, by name, before any training: drawn, or those of the file that the network is from.
+///
+/// # Determinism
+/// A pure function of its arguments; a tensor depends on its own name and shape and on the seed only.
+///
+/// # Errors
+/// [`Error::Spec`] when the model cannot be built.
+pub fn initial_state(model: &ModelSpec, seed: u64) -> Result<BTreeMap<String, Tensor>, Error> {
+    built(model, |builder| match &model.foreign {
+        Some(network) => network.state(builder, seed),
+        None => initial::state(builder, seed),
+    })
+}
+
+/// Names and shapes of a model's parameters and running statistics.
+///
+/// # Errors
+/// [`Error::Spec`] when the model cannot be built.
+pub fn state_shapes(model: &ModelSpec) -> Result<BTreeMap<String, Shape>, Error> {
+    built(model, |builder| {
+        let parameters = builder.parameters().iter().map(|own| (&own.name, own.value));
+        let statistics = builder.statistics().iter().map(|own| (&own.name, own.value));
+        parameters
+            .chain(statistics)
+            .map(|(name, value)| (name.clone(), builder.graph.shape(value).clone()))
+            .collect()
+    })
+}
+
+/// Names of everything that a model learns, in the order of its layers.
+///
+/// # Errors
+/// [`Error::Spec`] when the model cannot be built.
+pub fn parameter_names(model: &ModelSpec) -> Result<Vec<String>, Error> {
+    built(model, |builder| {
+        let parameters = builder.parameters().iter();
+        parameters.map(|parameter| parameter.name.clone()).collect()
+    })
+}
+
+/// Looks at a model that is built for one image.
+fn built<T>(model: &ModelSpec, look: impl FnOnce(&Builder<'_>) -> T) -> Result<T, Error> {
+    model.check()?;
+    let mut graph = Graph::new();
+    let images = graph.input(
+        "images",
+        TensorType::f32([1, 3, model.image_size, model.image_size]),
+    )?;
+    let mut builder = Builder::new(&mut graph, Mode::Inference);
+    model.build(&mut builder, images)?;
+    Ok(look(&builder))
+}
