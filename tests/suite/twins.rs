@@ -37,29 +37,13 @@ fn pictures() -> ImageFolder {
 
 fn spec(epochs: u32) -> StreamSpec {
     StreamSpec {
-        dataset: String::new(),
-        split: Split::Train,
-        seed: 3,
-        epochs,
-        start: Start::default(),
-        shard: Shard::WHOLE,
-        stride: Stride::ALL,
-        batch_size: 6,
-        balance: Balance::Oversample,
         images_per_epoch: Some(IMAGES),
-        order: Order::Shuffled,
-        last_batch: LastBatch::Drop,
-        recipe: Recipe::reference(),
-        canonical: Canonical::ShortSide,
-        tensor: TensorSpec {
-            size: 32,
-            element_type: ElementType::U8,
-            layout: Layout::Nchw,
-            normalization: Normalization::IMAGENET,
-        },
-        expected_fingerprint: None,
-        weight: 1,
-        reports: false,
+        ..StreamSpec::train("")
+            .seed(3)
+            .epochs(epochs)
+            .batch_size(6)
+            .image_size(32)
+            .element_type(ElementType::U8)
     }
 }
 
@@ -85,7 +69,11 @@ fn known(batch: &Batch) -> (Position, blake3::Hash) {
 }
 
 async fn next(stream: &mut BatchStream) -> Option<(Position, blake3::Hash)> {
-    let batch = within("the next batch comes", stream.next()).await;
+    let batch = within(
+        "the next batch comes",
+        poll_fn(|context| stream.poll_next(context)),
+    )
+    .await;
     batch.map(|batch| known(&batch.expect("a batch")))
 }
 
@@ -99,7 +87,7 @@ async fn all(stream: &mut BatchStream) -> Vec<(Position, blake3::Hash)> {
 
 /// What a stream of its own gives.
 async fn alone(images: &ImageFolder, spec: StreamSpec) -> Vec<(Position, blake3::Hash)> {
-    all(&mut engine(images.root(), config(2, 1 << 26)).open(spec).unwrap()).await
+    all(&mut engine(images.root(), config(2, 1 << 26)).stream(spec).unwrap()).await
 }
 
 /// Images that were made for streams which have ended.
@@ -112,7 +100,7 @@ fn made(engine: &Engine) -> u64 {
 async fn twins_that_keep_step_cost_what_one_costs() {
     let images = pictures();
     let engine = engine(images.root(), config(2, 1 << 26));
-    let mut streams = [(); 3].map(|()| engine.open(spec(2)).unwrap());
+    let mut streams = [(); 3].map(|()| engine.stream(spec(2)).unwrap());
     let mut received = [vec![], vec![], vec![]];
     for _ in 0..2 * STEPS {
         for (stream, received) in streams.iter_mut().zip(&mut received) {
@@ -145,7 +133,7 @@ async fn streams_that_differ_in_what_they_send_share_nothing() {
         // Of their own: a stream of the pair before is a twin, too, as long as a worker has a batch of its in hand.
         let engine = engine(images.root(), config(2, 1 << 26));
         let share = u64::from(other.shard.world);
-        let mut streams = [engine.open(spec(1)).unwrap(), engine.open(other).unwrap()];
+        let mut streams = [engine.stream(spec(1)).unwrap(), engine.stream(other).unwrap()];
         for _ in 0..STEPS {
             for stream in &mut streams {
                 next(stream).await.unwrap();
@@ -185,7 +173,7 @@ async fn who_begins_ends_or_falls_behind_at_any_time_gets_what_it_would_get_alon
         let is_new = streams.len() < 2 || (streams.len() < 5 && dice.random_ratio(1, 8));
         if is_new {
             let kind = dice.random_range(0..kinds.len());
-            streams.push((kind, 0, engine.open(kinds[kind].clone()).unwrap()));
+            streams.push((kind, 0, engine.stream(kinds[kind].clone()).unwrap()));
         }
         let index = dice.random_range(0..streams.len());
         let (kind, taken, stream) = &mut streams[index];
@@ -228,7 +216,7 @@ async fn the_trouble_of_one_is_not_the_trouble_of_its_twins() {
     let expected = alone(&images, spec(2)).await;
     // One worker, so that nobody else waits for the read that fails.
     let engine = engine_with(images.root(), config(1, 1 << 26), Arc::new(OnceBusy::default()));
-    let mut streams = [(); 3].map(|()| engine.open(spec(2)).unwrap());
+    let mut streams = [(); 3].map(|()| engine.stream(spec(2)).unwrap());
     let mut received = [vec![], vec![], vec![]];
     let mut failed = [false; 3];
     for _ in 0..2 * STEPS {
@@ -238,7 +226,10 @@ async fn the_trouble_of_one_is_not_the_trouble_of_its_twins() {
             .filter(|(index, _)| !failed[*index])
             .collect::<Vec<_>>()
         {
-            match stream.next().await.expect("no end") {
+            match poll_fn(|context| stream.poll_next(context))
+                .await
+                .expect("no end")
+            {
                 Ok(batch) => received[index].push(known(&batch)),
                 Err(error) => {
                     assert!(matches!(error, Error::Read { .. }), "{error}");
@@ -259,7 +250,7 @@ async fn a_twin_that_leaves_takes_nothing_along() {
     let images = pictures();
     let expected = alone(&images, spec(1)).await;
     let engine = engine(images.root(), config(1, 1 << 26));
-    let (mut one, mut other) = (engine.open(spec(1)).unwrap(), engine.open(spec(1)).unwrap());
+    let (mut one, mut other) = (engine.stream(spec(1)).unwrap(), engine.stream(spec(1)).unwrap());
     // Both have open what only the first one's turns have filled so far.
     let first = (next(&mut one).await, next(&mut other).await);
     assert_eq!(first.0, first.1);

@@ -7,15 +7,12 @@ use std::fs;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use equibatch_engine::{
-    augment::Recipe,
-    dataset::{ScanOptions, Split, scan},
-    pipeline::{BatchStream, Canonical, Engine, EngineConfig, Shard, Start, StreamSpec, Stride},
-    sampling::{Balance, LastBatch, Order},
-    tensor::{ElementType, Layout, Normalization, TensorSpec},
+    dataset::{ScanOptions, scan},
+    pipeline::{BatchStream, Engine, EngineConfig, StreamSpec},
+    tensor::ElementType,
 };
 use image::{Rgb, RgbImage};
 use processor_time::ProcessorTime;
-use tokio::runtime::Builder;
 
 const BATCH: u32 = 64;
 
@@ -36,11 +33,9 @@ fn engine() -> Engine {
     let dataset = scan("pictures", folder.path(), &ScanOptions::default()).expect("a dataset");
     let engine = Engine::new(EngineConfig::default(), vec![dataset]).expect("threads");
     // All images are kept from now on; the files go with the folder.
-    let runtime = Builder::new_current_thread().build().expect("a runtime");
     let mut stream = open(&engine, ElementType::U8);
     for _ in 0..8 {
-        let batch = runtime.block_on(stream.next());
-        batch.expect("no end").expect("a batch");
+        stream.next().expect("no end").expect("a batch");
     }
     engine
 }
@@ -48,36 +43,17 @@ fn engine() -> Engine {
 /// A stream that no benchmark comes to the end of.
 fn open(engine: &Engine, element_type: ElementType) -> BatchStream {
     let spec = StreamSpec {
-        dataset: String::new(),
-        split: Split::Train,
-        seed: 0,
-        epochs: 1_000_000,
-        start: Start::default(),
-        shard: Shard::WHOLE,
-        stride: Stride::ALL,
-        batch_size: BATCH,
-        balance: Balance::Oversample,
         images_per_epoch: Some(u64::from(BATCH) * 16),
-        order: Order::Shuffled,
-        last_batch: LastBatch::Drop,
-        recipe: Recipe::reference(),
-        canonical: Canonical::ShortSide,
-        tensor: TensorSpec {
-            size: 224,
-            element_type,
-            layout: Layout::Nchw,
-            normalization: Normalization::IMAGENET,
-        },
-        expected_fingerprint: None,
-        weight: 1,
-        reports: false,
+        ..StreamSpec::train("")
+            .epochs(1_000_000)
+            .batch_size(BATCH)
+            .element_type(element_type)
     };
-    engine.open(spec).expect("a stream")
+    engine.stream(spec).expect("a stream")
 }
 
 fn assembly(criterion: &mut Criterion<ProcessorTime>) {
     let engine = engine();
-    let runtime = Builder::new_current_thread().build().expect("a runtime");
     let mut group = criterion.benchmark_group("batch of 64");
     group
         .throughput(Throughput::Elements(u64::from(BATCH)))
@@ -89,7 +65,7 @@ fn assembly(criterion: &mut Criterion<ProcessorTime>) {
     ] {
         let mut stream = open(&engine, element_type);
         group.bench_function(name, |bencher| {
-            bencher.iter(|| runtime.block_on(stream.next()).expect("no end").expect("a batch"));
+            bencher.iter(|| stream.next().expect("no end").expect("a batch"));
         });
     }
     group.finish();

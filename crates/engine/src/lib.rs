@@ -19,7 +19,7 @@
 //!
 //! # How a batch is made
 //!
-//! a. [`pipeline::Engine::open`] plans the epochs ([`sampling::Plan`]), checks the position that the stream starts from, and returns a
+//! a. [`pipeline::Engine::stream`] plans the epochs ([`sampling::Plan`]), checks the position that the stream starts from, and returns a
 //!    [`pipeline::BatchStream`].
 //! b. Worker threads take one sample at a time: the canonical image from the [`cache`] or through [`decode`], the augmentation drawn for that
 //!    slot of that epoch ([`augment`]), and [`tensor::write_image`] straight into the batch's buffer.

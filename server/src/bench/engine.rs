@@ -43,23 +43,22 @@ pub(super) fn drain(
     engine: &Engine,
     request: StreamSpec,
 ) -> Result<impl FnMut(u64) -> Result<Cost, Error> + use<>, Error> {
-    let (engine, runtime) = (engine.clone(), runtime()?);
+    let engine = engine.clone();
     Ok(move |batches| {
         let mut middle = Middle::of(batches);
         let images = u64::from(request.batch_size);
-        let mut stream = engine.open(StreamSpec {
+        let mut stream = engine.stream(StreamSpec {
             images_per_epoch: Some(middle.whole() * images),
             ..request.clone()
         })?;
-        let measured = runtime.block_on(async {
-            while let Some(batch) = stream.next().await {
-                batch?;
-                if let Some(cost) = middle.take(images) {
-                    return Ok(cost);
-                }
+        let mut measured = Err(Error::Ended);
+        for batch in &mut stream {
+            batch?;
+            if let Some(cost) = middle.take(images) {
+                measured = Ok(cost);
+                break;
             }
-            Err(Error::Ended)
-        });
+        }
         drop(stream);
         thread::sleep(SETTLING);
         measured

@@ -7,11 +7,9 @@ use super::{
     data::{Data, scan},
 };
 use equibatch_engine::{
-    augment::Recipe,
-    dataset::{Dataset, Split},
-    pipeline::{Canonical, Engine, EngineConfig, Shard, Start, StreamSpec, Stride},
-    sampling::{Balance, LastBatch, Order},
-    tensor::{ElementType, Layout, Normalization, TensorSpec},
+    dataset::Dataset,
+    pipeline::{Engine, EngineConfig, StreamSpec},
+    tensor::ElementType,
 };
 
 /// More than any data is, decoded: measurements of kept images are of images that are kept.
@@ -58,30 +56,9 @@ impl Subject {
 
     /// Training batches by the default recipe. How many is said by `images_per_epoch`, before the request is made.
     pub(super) fn request(&self, element_type: ElementType) -> StreamSpec {
-        StreamSpec {
-            dataset: String::new(),
-            split: Split::Train,
-            seed: 0,
-            epochs: 1,
-            start: Start::default(),
-            shard: Shard::WHOLE,
-            stride: Stride::ALL,
-            batch_size: self.size.batch,
-            balance: Balance::Oversample,
-            images_per_epoch: None,
-            order: Order::Shuffled,
-            last_batch: LastBatch::Drop,
-            recipe: Recipe::reference(),
-            canonical: Canonical::ShortSide,
-            tensor: TensorSpec {
-                size: self.size.image,
-                element_type,
-                layout: Layout::Nchw,
-                normalization: Normalization::IMAGENET,
-            },
-            expected_fingerprint: None,
-            weight: 1,
-            reports: false,
-        }
+        StreamSpec::train("")
+            .batch_size(self.size.batch)
+            .image_size(self.size.image)
+            .element_type(element_type)
     }
 }

@@ -5,8 +5,7 @@ use crate::args;
 use equibatch_engine::{
     augment::Recipe,
     dataset::Split,
-    pipeline::{Canonical, Position, Shard, Start, StreamSpec, Stride},
-    sampling::{Balance, LastBatch, Order},
+    pipeline::{Position, Start, StreamSpec},
     tensor::{ElementType, Layout, Normalization, TensorSpec},
 };
 use equibatch_tools::stats::Policy;
@@ -28,49 +27,28 @@ impl TryFrom<&args::Which> for StreamSpec {
             .parse()
             .map_err(|reason| wrong("--balance", &args.balance, reason))?;
         let recipe: Recipe = args.recipe.parse().map_err(Error::Recipe)?;
-        let is_train = split == Split::Train;
-        Ok(Self {
-            dataset: String::new(),
-            split,
-            seed: args.seed,
-            epochs: args.epoch.saturating_add(1),
-            start: Start {
-                position: Position {
-                    epoch: args.epoch.into(),
-                    step: args.step,
-                },
-                ..Start::default()
-            },
-            shard: Shard::WHOLE,
-            stride: Stride::ALL,
-            batch_size: args.batch_size,
-            balance: if is_train {
-                policy.balance().clone()
-            } else {
-                Balance::Natural
-            },
-            images_per_epoch: None,
-            order: if is_train {
-                Order::Shuffled
-            } else {
-                Order::Sequential
-            },
-            last_batch: if is_train {
-                LastBatch::Drop
-            } else {
-                LastBatch::Keep
-            },
-            recipe: if is_train { recipe } else { Recipe::none() },
-            canonical: Canonical::ShortSide,
+        let mut spec = Self {
             tensor: TensorSpec {
                 size: args.size,
                 element_type: ElementType::U8,
                 layout: Layout::Nhwc,
                 normalization: Normalization::IMAGENET,
             },
-            expected_fingerprint: None,
-            weight: 1,
-            reports: false,
-        })
+            ..Self::of("", split)
+        }
+        .seed(args.seed)
+        .epochs(args.epoch.saturating_add(1))
+        .batch_size(args.batch_size)
+        .start(Start {
+            position: Position {
+                epoch: args.epoch.into(),
+                step: args.step,
+            },
+            ..Start::default()
+        });
+        if split == Split::Train {
+            spec = spec.balance(policy.balance().clone()).recipe(recipe);
+        }
+        Ok(spec)
     }
 }

@@ -334,7 +334,7 @@ impl Loader {
             Some(held) => engine
                 .open_shared(&client, spec, held)
                 .map(|(stream, memory)| (stream, Some(memory))),
-            None => engine.open_for(&client, spec).map(|stream| (stream, None)),
+            None => engine.stream_for(&client, spec).map(|stream| (stream, None)),
         });
         let (stream, memory) = opened
             .await

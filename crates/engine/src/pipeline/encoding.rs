@@ -150,31 +150,7 @@ mod tests {
     };
 
     fn spec() -> StreamSpec {
-        StreamSpec {
-            dataset: "pictures".into(),
-            split: Split::Train,
-            seed: 1,
-            epochs: 2,
-            start: Start::default(),
-            shard: Shard::WHOLE,
-            stride: Stride::ALL,
-            batch_size: 64,
-            balance: Balance::Oversample,
-            images_per_epoch: None,
-            order: Order::Shuffled,
-            last_batch: LastBatch::Drop,
-            recipe: Recipe::reference(),
-            canonical: Canonical::ShortSide,
-            tensor: TensorSpec {
-                size: 224,
-                element_type: ElementType::F32,
-                layout: Layout::Nchw,
-                normalization: Normalization::IMAGENET,
-            },
-            expected_fingerprint: None,
-            weight: 1,
-            reports: false,
-        }
+        StreamSpec::train("pictures").seed(1).epochs(2)
     }
 
     fn changed(change: impl FnOnce(&mut StreamSpec)) -> StreamSpec {

@@ -315,13 +315,13 @@ impl Engine {
         Ok((index, served))
     }
 
-    /// Opens a stream for the only client there is. As [`Engine::open_for`].
+    /// Opens a stream for the only client there is. As [`Engine::stream_for`].
     ///
     /// # Errors
     ///
-    /// Those of [`Engine::open_for`].
-    pub fn open(&self, spec: StreamSpec) -> Result<BatchStream, Error> {
-        self.open_for("", spec)
+    /// Those of [`Engine::stream_for`].
+    pub fn stream(&self, spec: StreamSpec) -> Result<BatchStream, Error> {
+        self.stream_for("", spec)
     }
 
     /// Opens a stream for `client`, which has a share of the workers' time for all its streams together. May plan the cache, for which it
@@ -330,7 +330,7 @@ impl Engine {
     /// # Errors
     ///
     /// Where the request is not one that can be answered, or too many streams are open.
-    pub fn open_for(&self, client: &str, spec: StreamSpec) -> Result<BatchStream, Error> {
+    pub fn stream_for(&self, client: &str, spec: StreamSpec) -> Result<BatchStream, Error> {
         let planned = self.plan(spec)?;
         let seat = Seat::take(&self.open_streams, self.config.limits.open_streams)?;
         let spec = &planned.description.spec;
@@ -348,13 +348,13 @@ impl Engine {
         Ok(self.start(client, planned, seat, room))
     }
 
-    /// Like [`Engine::open_for`], with batches that lie in memory which another process can see, at [`Batch::offset`](super::Batch::offset). No
+    /// Like [`Engine::stream_for`], with batches that lie in memory which another process can see, at [`Batch::offset`](super::Batch::offset). No
     /// batch is overwritten while anybody refers to its tensor. There is room for `held` batches in the reader's hands and two in the making,
     /// or less where the operator allows a stream less memory.
     ///
     /// # Errors
     ///
-    /// Those of [`Engine::open_for`], and where the system has no such memory.
+    /// Those of [`Engine::stream_for`], and where the system has no such memory.
     pub fn open_shared(
         &self,
         client: &str,

@@ -69,7 +69,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// As [`Engine::open`], and where an image cannot be read and none can stand for it.
+    /// As [`Engine::stream`], and where an image cannot be read and none can stand for it.
     pub fn explain(&self, spec: StreamSpec) -> Result<Vec<Explained>, Error> {
         let planned = self.plan(spec)?;
         let spec = &planned.description.spec;

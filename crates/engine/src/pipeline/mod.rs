@@ -2,7 +2,7 @@
 //!
 //! # How a batch is made
 //!
-//! a. [`Engine::open`] checks a [`StreamSpec`] against the dataset and the operator's [`Limits`], and plans its epochs.
+//! a. [`Engine::stream`] checks a [`StreamSpec`] against the dataset and the operator's [`Limits`], and plans its epochs.
 //! b. The reader's demand puts the stream's job into the queue of the workers.
 //! c. A worker opens the next batch: it asks the plan for the slots of the global batch, takes those of its shard, and cuts a pooled
 //!    buffer into one chunk per image.

@@ -12,7 +12,7 @@ use crate::{
     dataset::{Fingerprint, Split},
     decode,
     sampling::{Balance, LastBatch, Order},
-    tensor::TensorSpec,
+    tensor::{ElementType, Layout, Normalization, TensorSpec},
 };
 
 /// What to stream. A batch is a pure function of this and of the dataset's files.
@@ -104,6 +104,123 @@ pub enum Canonical {
 }
 
 impl StreamSpec {
+    /// Shuffled, oversampled, augmented batches of the train split of `dataset`, as a request gets them that says no more: one epoch of whole
+    /// batches of 64 images, `f32[64, 3, 224, 224]`, normalised with ImageNet's mean and standard deviation.
+    #[must_use]
+    pub fn train(dataset: impl Into<String>) -> Self {
+        Self {
+            dataset: dataset.into(),
+            split: Split::Train,
+            seed: 0,
+            epochs: 1,
+            start: Start::default(),
+            shard: Shard::WHOLE,
+            stride: Stride::ALL,
+            batch_size: 64,
+            balance: Balance::Oversample,
+            images_per_epoch: None,
+            order: Order::Shuffled,
+            last_batch: LastBatch::Drop,
+            recipe: Recipe::reference(),
+            canonical: Canonical::ShortSide,
+            tensor: TensorSpec {
+                size: 224,
+                element_type: ElementType::F32,
+                layout: Layout::Nchw,
+                normalization: Normalization::IMAGENET,
+            },
+            expected_fingerprint: None,
+            weight: 1,
+            reports: false,
+        }
+    }
+
+    /// Every image of a split once, in the order of the samples and without augmentation; the last batch may be short. Otherwise as
+    /// [`StreamSpec::train`].
+    #[must_use]
+    pub fn evaluate(dataset: impl Into<String>, split: Split) -> Self {
+        Self {
+            split,
+            balance: Balance::Natural,
+            order: Order::Sequential,
+            last_batch: LastBatch::Keep,
+            recipe: Recipe::none(),
+            ..Self::train(dataset)
+        }
+    }
+
+    /// What a request for `split` gets that says no more: [`StreamSpec::train`] for the train split, else [`StreamSpec::evaluate`].
+    #[must_use]
+    pub fn of(dataset: impl Into<String>, split: Split) -> Self {
+        match split {
+            Split::Train => Self::train(dataset),
+            Split::Valid | Split::Test => Self::evaluate(dataset, split),
+        }
+    }
+
+    /// Sets the seed of sampling and augmentation; 0 by default.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Sets the number of epochs; 1 by default.
+    #[must_use]
+    pub fn epochs(mut self, epochs: u32) -> Self {
+        self.epochs = epochs;
+        self
+    }
+
+    /// Sets the images of a global batch, those of all shards together; 64 by default.
+    #[must_use]
+    pub fn batch_size(mut self, images: u32) -> Self {
+        self.batch_size = images;
+        self
+    }
+
+    /// Sets height and width of the images, in pixels; 224 by default.
+    #[must_use]
+    pub fn image_size(mut self, pixels: u32) -> Self {
+        self.tensor.size = pixels;
+        self
+    }
+
+    /// Sets the element type of the tensors: `F32` by default.
+    #[must_use]
+    pub fn element_type(mut self, element_type: ElementType) -> Self {
+        self.tensor.element_type = element_type;
+        self
+    }
+
+    /// Sets how often each class is drawn.
+    #[must_use]
+    pub fn balance(mut self, balance: Balance) -> Self {
+        self.balance = balance;
+        self
+    }
+
+    /// Sets the augmentation.
+    #[must_use]
+    pub fn recipe(mut self, recipe: Recipe) -> Self {
+        self.recipe = recipe;
+        self
+    }
+
+    /// Sets which part of each global batch is made: all of it by default.
+    #[must_use]
+    pub fn shard(mut self, shard: Shard) -> Self {
+        self.shard = shard;
+        self
+    }
+
+    /// Sets where the stream starts: at the first batch by default.
+    #[must_use]
+    pub fn start(mut self, start: Start) -> Self {
+        self.start = start;
+        self
+    }
+
     /// The short side that images are reduced to before augmentation, in pixels.
     #[must_use]
     pub fn canonical_short_side(&self) -> Option<u32> {

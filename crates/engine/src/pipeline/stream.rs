@@ -1,12 +1,12 @@
 //! The half of a stream that its reader holds.
 
 use std::{
-    future::poll_fn,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
     time::{Duration, Instant},
 };
 
@@ -99,10 +99,31 @@ impl BatchStream {
         }
         taken
     }
+}
 
-    /// The next batch in order, `None` after the last; an error is the last thing that a stream gives.
-    pub async fn next(&mut self) -> Option<Result<Batch, Error>> {
-        poll_fn(|context| self.poll_next(context)).await
+/// The batches in order, for a thread that may block; [`BatchStream::poll_next`] is for one that must not.
+impl Iterator for BatchStream {
+    type Item = Result<Batch, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut context = Context::from_waker(&waker);
+        loop {
+            match self.poll_next(&mut context) {
+                Poll::Ready(next) => return next,
+                // Returns at once if the waker was called before.
+                Poll::Pending => thread::park(),
+            }
+        }
+    }
+}
+
+/// Continues a thread that waits.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }
 

@@ -5,14 +5,9 @@ use equibatch_engine::{
     dataset::{Dataset, Fingerprint, Split},
     pipeline::{Canonical, Position, Shard, SpecHash, Start, StreamSpec, Stride},
     sampling::{Balance, LastBatch, Order},
-    tensor::{ElementType, Layout, Normalization, TensorSpec},
+    tensor::{ElementType, Layout, Normalization},
 };
 use equibatch_proto::v1;
-
-/// Images in a global batch, where the request does not say.
-const BATCH_SIZE: u32 = 64;
-/// Height and width of the images sent, where the request does not say.
-const IMAGE_SIZE: u32 = 224;
 
 /// What a message says that has no meaning.
 #[derive(Debug, PartialEq, thiserror::Error)]
@@ -79,60 +74,51 @@ pub(in crate::service) fn stream_spec(
     dataset: &Dataset,
 ) -> Result<StreamSpec, Error> {
     let split = split(&request.split)?;
-    let is_train = split == Split::Train;
-    Ok(StreamSpec {
-        dataset: dataset.name.clone(),
-        split,
-        seed: request.seed,
-        epochs: request.epochs.unwrap_or(1),
-        start: request
-            .start
-            .as_ref()
-            .map_or_else(|| Ok(Start::default()), start)?,
-        shard: request.shard.map_or(Shard::WHOLE, |shard| Shard {
-            world: shard.world,
-            rank: shard.rank,
-        }),
-        stride: request.stride.map_or(Stride::ALL, |stride| Stride {
-            of: stride.of,
-            index: stride.index,
-        }),
-        batch_size: request.batch_size.unwrap_or(BATCH_SIZE),
-        balance: match request.balance {
-            Some(given) => balance(given, dataset)?,
-            None if is_train => Balance::Oversample,
-            None => Balance::Natural,
-        },
-        images_per_epoch: request.images_per_epoch,
-        order: order(request.order)?.unwrap_or(if is_train {
-            Order::Shuffled
-        } else {
-            Order::Sequential
-        }),
-        last_batch: last_batch(request.last_batch)?.unwrap_or(if is_train {
-            LastBatch::Drop
-        } else {
-            LastBatch::Keep
-        }),
-        recipe: match request.recipe {
-            Some(given) => recipe(&given)?,
-            None if is_train => Recipe::reference(),
-            None => Recipe::none(),
-        },
-        canonical: canonical(request.canonical)?,
-        tensor: TensorSpec {
-            size: request.image_size.unwrap_or(IMAGE_SIZE),
-            element_type: element_type(request.element_type)?,
-            layout: layout(request.layout)?,
-            normalization: request
-                .normalization
-                .map_or(Ok(Normalization::IMAGENET), normalization)?,
-        },
-        expected_fingerprint: optional_bytes("expected_fingerprint", &request.expected_fingerprint)?
-            .map(Fingerprint),
-        weight: request.weight.unwrap_or(1),
-        reports: request.reports,
-    })
+    let mut spec = StreamSpec::of(dataset.name.clone(), split);
+    spec.seed = request.seed;
+    spec.images_per_epoch = request.images_per_epoch;
+    spec.reports = request.reports;
+    spec.expected_fingerprint =
+        optional_bytes("expected_fingerprint", &request.expected_fingerprint)?.map(Fingerprint);
+    set(&mut spec.epochs, request.epochs);
+    set(&mut spec.batch_size, request.batch_size);
+    set(&mut spec.weight, request.weight);
+    set(&mut spec.start, request.start.as_ref().map(start).transpose()?);
+    set(
+        &mut spec.shard,
+        request
+            .shard
+            .map(|v1::Shard { world, rank }| Shard { world, rank }),
+    );
+    set(
+        &mut spec.stride,
+        request
+            .stride
+            .map(|v1::Stride { of, index }| Stride { of, index }),
+    );
+    set(
+        &mut spec.balance,
+        request.balance.map(|given| balance(given, dataset)).transpose()?,
+    );
+    set(&mut spec.order, order(request.order)?);
+    set(&mut spec.last_batch, last_batch(request.last_batch)?);
+    set(&mut spec.recipe, request.recipe.as_ref().map(recipe).transpose()?);
+    set(&mut spec.canonical, canonical(request.canonical)?);
+    set(&mut spec.tensor.size, request.image_size);
+    set(&mut spec.tensor.element_type, element_type(request.element_type)?);
+    set(&mut spec.tensor.layout, layout(request.layout)?);
+    set(
+        &mut spec.tensor.normalization,
+        request.normalization.map(normalization).transpose()?,
+    );
+    Ok(spec)
+}
+
+/// Replaces a default by what a request says, if it says something.
+fn set<T>(field: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *field = given;
+    }
 }
 
 fn split(name: &str) -> Result<Split, Error> {
@@ -244,26 +230,29 @@ fn normalization(normalization: v1::Normalization) -> Result<Normalization, Erro
     })
 }
 
-fn element_type(value: i32) -> Result<ElementType, Error> {
-    match enumeration("element_type", value)? {
-        v1::ElementType::Unspecified | v1::ElementType::F32 => Ok(ElementType::F32),
-        v1::ElementType::F16 => Ok(ElementType::F16),
-        v1::ElementType::U8 => Ok(ElementType::U8),
-    }
+fn element_type(value: i32) -> Result<Option<ElementType>, Error> {
+    Ok(match enumeration("element_type", value)? {
+        v1::ElementType::Unspecified => None,
+        v1::ElementType::F32 => Some(ElementType::F32),
+        v1::ElementType::F16 => Some(ElementType::F16),
+        v1::ElementType::U8 => Some(ElementType::U8),
+    })
 }
 
-fn layout(value: i32) -> Result<Layout, Error> {
-    match enumeration("layout", value)? {
-        v1::Layout::Unspecified | v1::Layout::Nchw => Ok(Layout::Nchw),
-        v1::Layout::Nhwc => Ok(Layout::Nhwc),
-    }
+fn layout(value: i32) -> Result<Option<Layout>, Error> {
+    Ok(match enumeration("layout", value)? {
+        v1::Layout::Unspecified => None,
+        v1::Layout::Nchw => Some(Layout::Nchw),
+        v1::Layout::Nhwc => Some(Layout::Nhwc),
+    })
 }
 
-fn canonical(value: i32) -> Result<Canonical, Error> {
-    match enumeration("canonical", value)? {
-        v1::Canonical::Unspecified | v1::Canonical::ShortSide => Ok(Canonical::ShortSide),
-        v1::Canonical::Native => Ok(Canonical::Native),
-    }
+fn canonical(value: i32) -> Result<Option<Canonical>, Error> {
+    Ok(match enumeration("canonical", value)? {
+        v1::Canonical::Unspecified => None,
+        v1::Canonical::ShortSide => Some(Canonical::ShortSide),
+        v1::Canonical::Native => Some(Canonical::Native),
+    })
 }
 
 fn order(value: i32) -> Result<Option<Order>, Error> {
