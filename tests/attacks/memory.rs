@@ -1,11 +1,15 @@
 //! More memory than is there: streams that nobody reads, large batches, small files of large images.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use equibatch_proto::v1::{ElementType, StreamBatchesRequest};
 use equibatch_tests::{
     images::ImageFolder,
-    process::ServerProcess,
+    process::{ServerProcess, program},
     receive::{next, open, small, with_token},
 };
 use image::{Rgba, RgbaImage};
@@ -133,4 +137,38 @@ async fn small_files_of_large_images_are_decoded_a_few_at_a_time() {
     let batch = next(&mut stream).await.unwrap().unwrap();
     assert!(batch.replacements.is_empty(), "{:?}", batch.replacements);
     assert_within(&server, "eight decode bombs at once", 640 * MIB);
+}
+
+/// Two classes of `images` images each, which are one file each time.
+fn many(images: usize) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for class in ["n01440764", "n01443537"] {
+        let file = |number: usize| {
+            folder
+                .path()
+                .join(format!("{class}/{class}_{}.png", 100_000 + number))
+        };
+        fs::create_dir(folder.path().join(class)).unwrap();
+        RgbaImage::new(40, 30).save(file(0)).unwrap();
+        for number in 1..images {
+            fs::hard_link(file(0), file(number)).unwrap();
+        }
+    }
+    folder
+}
+
+#[test]
+fn the_index_of_a_dataset_takes_at_most_150_bytes_an_image() {
+    const IMAGES: u64 = 100_000;
+    let peak = |folder: &Path| {
+        // Without it, the system gives the allocator pages of 2 MiB.
+        let mut command = Command::new(program("server"));
+        command.env("MIMALLOC_ALLOW_THP", "0");
+        let options = ["--listen", "127.0.0.1:0", "--memory-bytes", "384MiB"];
+        ServerProcess::by(command, Stdio::inherit(), folder, &options).peak_memory()
+    };
+    let (few, all) = (many(2), many(IMAGES as usize / 2));
+    let bytes = peak(all.path()).saturating_sub(peak(few.path())) / IMAGES;
+    println!("attacks: memory: index of {IMAGES} images: {bytes} bytes each");
+    assert!(bytes <= 150, "{bytes} bytes an image");
 }

@@ -27,7 +27,7 @@ use equibatch_tests::images::{ImageFolder, picture};
 /// A dataset of this many classes of this many images, all for training, without files.
 fn without_files(classes: u32, images: u32) -> Dataset {
     let sample = |class: u32, image: u32| Sample {
-        path: format!("class {class:04}/{image:06}.png"),
+        path: format!("class {class:04}/{image:06}.png").into(),
         class,
         split: Split::Train,
         bytes: 1000 + u64::from(image % 977),

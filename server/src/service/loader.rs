@@ -366,7 +366,7 @@ fn samples(dataset: &Dataset, ids: &[u32]) -> Result<Vec<v1::SampleDescription>,
         })?;
         Ok(v1::SampleDescription {
             id,
-            path: sample.path.clone(),
+            path: sample.path.to_string(),
             label: sample.class,
             split: sample.split.name().to_owned(),
         })

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{Orientation, Sample};
+use super::{Orientation, Samples};
 
 /// A hash of what a data set consists of: class names, and of every sample path, size, class and split, and the options that change
 /// decoded pixels. The same on every machine and under every root; the content of the files is not read for it.
@@ -20,14 +20,14 @@ impl fmt::Debug for Fingerprint {
 }
 
 /// The fingerprint of sorted `classes` and `samples`. Texts are hashed with their lengths, so that no two lists read the same.
-pub(super) fn fingerprint(classes: &[String], samples: &[Sample], orientation: Orientation) -> Fingerprint {
+pub(super) fn fingerprint(classes: &[String], samples: &Samples, orientation: Orientation) -> Fingerprint {
     let mut hasher = blake3::Hasher::new_derive_key("equibatch 1 dataset");
     hasher.update(&[u8::from(orientation == Orientation::Apply)]);
     hasher.update(&(classes.len() as u64).to_le_bytes());
     for class in classes {
         text(&mut hasher, class);
     }
-    for sample in samples {
+    for sample in samples.iter() {
         text(&mut hasher, &sample.path);
         text(&mut hasher, &classes[sample.class as usize]);
         text(&mut hasher, sample.split.name());

@@ -45,6 +45,7 @@ mod fingerprint;
 mod layout;
 mod options;
 mod quarantine;
+mod samples;
 mod scan;
 mod split;
 mod walk;
@@ -55,6 +56,7 @@ pub use error::Error;
 pub use fingerprint::Fingerprint;
 pub use options::{Orientation, ScanOptions, SplitMethod};
 pub use quarantine::{Quarantined, RuntimeQuarantine};
+pub use samples::Samples;
 pub use scan::{Progress, scan, scan_noting, survey};
 pub use warning::{LinkFault, Warning};
 pub use weights::{effective_number, inverse_frequency};
@@ -94,11 +96,11 @@ impl Split {
     }
 }
 
-/// One usable image file.
+/// One usable image file. There may be millions: 56 bytes, and those of the path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
     /// Relative to the root, with `/` between components.
-    pub path: String,
+    pub path: Box<str>,
     /// Index into [`Dataset::classes`].
     pub class: u32,
     /// What it is used for.
@@ -125,7 +127,7 @@ pub struct Dataset {
     /// Class names, sorted. The index is the label.
     pub classes: Vec<String>,
     /// Sorted by class, then by path. The index is the sample's id.
-    pub samples: Vec<Sample>,
+    pub samples: Samples,
     /// Of classes, samples and the options that change pixels.
     pub fingerprint: Fingerprint,
     /// Files found at the scan that are not samples, by path.
@@ -144,14 +146,15 @@ impl Dataset {
     /// Where there is no such sample.
     #[must_use]
     pub fn path(&self, id: u32) -> PathBuf {
-        self.root.join(&self.samples[id as usize].path)
+        self.root.join(&*self.samples[id as usize].path)
     }
 
     /// Sample ids of `split` by class, ascending; a class absent from the split has none.
     #[must_use]
     pub fn members(&self, split: Split) -> Vec<Vec<u32>> {
-        let mut members = vec![Vec::new(); self.classes.len()];
-        for (id, sample) in (0..).zip(&self.samples) {
+        let counts = self.counts(split).into_iter();
+        let mut members: Vec<Vec<u32>> = counts.map(|count| Vec::with_capacity(count as usize)).collect();
+        for (id, sample) in (0..).zip(self.samples.iter()) {
             if sample.split == split {
                 members[sample.class as usize].push(id);
             }

@@ -61,7 +61,7 @@ impl RuntimeQuarantine {
         let reasons = self.reasons();
         let found = reasons
             .iter()
-            .map(|(&id, reason)| (dataset.samples[id as usize].path.as_str(), reason));
+            .map(|(&id, reason)| (&*dataset.samples[id as usize].path, reason));
         let mut found: Vec<_> = found.filter(|(path, _)| *path > after).collect();
         found.sort_unstable();
         let found = found.into_iter().take(count).map(|(path, reason)| Quarantined {

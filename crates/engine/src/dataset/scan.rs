@@ -1,17 +1,19 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, BufReader};
+use std::mem;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::fingerprint::fingerprint;
 use super::layout::Place;
 use super::quarantine::reason;
-use super::split::{Chance, Divided, divide};
-use super::walk::{Found, Walk, walk};
-use super::{Dataset, Error, Quarantined, Sample, ScanOptions, Split, Warning};
+use super::split::{Chance, divide};
+use super::walk::{ClassFolder, Walk, walk};
+use super::{Dataset, Error, Quarantined, Sample, Samples, ScanOptions, Split, Warning};
 use crate::header::{self, Header, Limits};
 
 /// How far a scan is.
@@ -99,30 +101,23 @@ fn scan_any(
         });
     }
     let (real, mut walk) = open(root)?;
-    let headers = headers(&real, &walk.found, &options.limits, progress);
-    let mut usable = Vec::new();
-    for (found, header) in walk.found.drain(..).zip(headers) {
-        match header {
-            Ok(header) => usable.push((found, header)),
-            Err(error) => {
-                walk.quarantine.push(Quarantined {
-                    path: found.path,
-                    reason: reason(&error),
-                });
-            }
-        }
-    }
+    let mut samples = mem::take(&mut walk.found);
+    walk.quarantine
+        .extend(read_headers(&real, &mut samples, &options.limits, progress));
     walk.quarantine.sort();
-    usable.sort_by(|(a, _), (b, _)| (&a.class, &a.path).cmp(&(&b.class, &b.path)));
-    u32::try_from(usable.len()).map_err(|_| Error::TooManyImages {
+    samples.retain(|sample| sample.height > 0);
+    u32::try_from(samples.len()).map_err(|_| Error::TooManyImages {
         root: root.to_owned(),
     })?;
 
-    let classes = classes(&usable);
-    let samples = samples(&usable, &classes, options);
+    let (mut used, folders) = (vec![false; walk.class_folders.len()], &walk.class_folders);
+    for sample in samples.iter() {
+        used[sample.class as usize] = true;
+    }
+    let classes = sort(&mut samples, folders, &used, options);
     let mut warnings = walk.warnings;
     warnings.extend(unsupported(walk.unsupported));
-    warnings.extend(empty_classes(&walk.class_folders, &samples));
+    warnings.extend(empty_classes(folders, &used));
     warnings.extend(similar_classes(&classes));
     warnings.extend(absent_classes(&classes, &samples));
     warnings.sort();
@@ -164,37 +159,47 @@ fn open(root: &Path) -> Result<(PathBuf, Walk), Error> {
     Ok((real, walk))
 }
 
-/// The headers of all files, read by a few threads: the time goes into waiting for the disk.
-fn headers(
+/// Files whose headers one thread reads in a row.
+const FILES: usize = 16;
+
+/// Reads the headers of all files by a few threads, since the time goes into waiting for the disk, and notes the sizes in `samples`. Returns
+/// the files that are not usable, in no order; their samples keep the size 0.
+fn read_headers(
     root: &Path,
-    found: &[Found],
+    samples: &mut Samples,
     limits: &Limits,
     progress: &Progress,
-) -> Vec<Result<Header, header::Error>> {
-    progress.files.store(found.len(), Ordering::Relaxed);
+) -> Vec<Quarantined> {
+    progress.files.store(samples.len(), Ordering::Relaxed);
     let threads = thread::available_parallelism()
         .map_or(1, NonZeroUsize::get)
-        .clamp(2, 16);
-    let next = AtomicUsize::new(0);
+        .clamp(2, 16)
+        .min(samples.len());
+    let parts = Mutex::new(samples.rows_mut(FILES));
+    let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
     let work = || {
-        let mut done = Vec::new();
-        while let at = next.fetch_add(1, Ordering::Relaxed)
-            && let Some(file) = found.get(at)
-        {
-            done.push((at, header_of(&root.join(&file.path), file.bytes, limits)));
-            progress.read.fetch_add(1, Ordering::Relaxed);
+        let mut unusable = vec![];
+        while let Some(samples) = next() {
+            for sample in samples {
+                match header_of(&root.join(&*sample.path), sample.bytes, limits) {
+                    Ok(Header { width, height, .. }) => (sample.width, sample.height) = (width, height),
+                    Err(error) => unusable.push(Quarantined {
+                        path: sample.path.to_string(),
+                        reason: reason(&error),
+                    }),
+                }
+                progress.read.fetch_add(1, Ordering::Relaxed);
+            }
         }
-        done
+        unusable
     };
-    let mut headers = thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads.min(found.len())).map(|_| scope.spawn(work)).collect();
-        let done = threads
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let unusable = threads
             .into_iter()
             .flat_map(|thread| thread.join().expect("reading a header never panics"));
-        done.collect::<Vec<_>>()
-    });
-    headers.sort_by_key(|(at, _)| *at);
-    headers.into_iter().map(|(_, header)| header).collect()
+        unusable.collect()
+    })
 }
 
 fn header_of(path: &Path, bytes: u64, limits: &Limits) -> Result<Header, header::Error> {
@@ -203,46 +208,48 @@ fn header_of(path: &Path, bytes: u64, limits: &Limits) -> Result<Header, header:
     header::read(BufReader::new(file), limits)
 }
 
-fn classes(usable: &[(Found, Header)]) -> Vec<String> {
-    let names: BTreeSet<&String> = usable.iter().map(|(found, _)| &found.class).collect();
-    names.into_iter().cloned().collect()
-}
-
-fn samples(usable: &[(Found, Header)], classes: &[String], options: &ScanOptions) -> Vec<Sample> {
-    let is_divided = |found: &&Found| found.place == Place::Divided;
-    let divided: Vec<Divided<'_>> = usable
-        .iter()
-        .map(|(found, _)| found)
-        .filter(is_divided)
-        .map(|found| Divided {
-            class: &found.class,
-            path: &found.path,
-        })
-        .collect();
+/// Sorts `samples`, decides their splits, and makes their classes indices into the names that are returned, of those of `folders` that are
+/// `used`.
+fn sort(samples: &mut Samples, folders: &[ClassFolder], used: &[bool], options: &ScanOptions) -> Vec<String> {
+    let used = folders.iter().zip(used).filter(|(_, used)| **used);
+    let names: BTreeSet<&str> = used.map(|(folder, _)| folder.class()).collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    let class = |folder: &ClassFolder| names.partition_point(|name| *name < folder.class());
+    // Of folders that are not used: of some class.
+    let classes: Vec<usize> = folders.iter().map(class).collect();
+    let class = |sample: &Sample| classes[sample.class as usize];
+    samples.sort_by(|a, b| (class(a), &a.path).cmp(&(class(b), &b.path)));
     let chance = Chance {
         fraction: options.valid_fraction,
         seed: options.split_seed,
         method: options.split_method,
     };
-    let mut splits = divide(&divided, chance).into_iter();
-    let sample = |(found, header): &(Found, Header)| {
-        let class = classes
-            .binary_search(&found.class)
-            .expect("the class of an image is a class");
-        Sample {
-            path: found.path.clone(),
-            class: u32::try_from(class).expect("no more classes than images"),
-            split: match found.place {
+    let place = |sample: &Sample| folders[sample.class as usize].place;
+    let mut begin = 0;
+    while let Some(first) = samples.get(begin) {
+        let number = class(first);
+        let rest = begin..samples.len();
+        let members = begin + rest.take_while(|&index| class(&samples[index]) == number).count();
+        let members = begin..members;
+        let mut paths: Vec<&str> = Vec::with_capacity(members.len());
+        let of_class = members.clone().map(|index| &samples[index]);
+        paths.extend(
+            of_class
+                .filter(|sample| place(sample) == Place::Divided)
+                .map(|sample| &*sample.path),
+        );
+        let mut splits = divide(&paths, chance).into_iter();
+        begin = members.end;
+        for index in members {
+            let sample = &mut samples[index];
+            sample.split = match place(sample) {
                 Place::Fixed(split) => split,
                 Place::Divided => splits.next().expect("one for each divided image"),
-            },
-            bytes: found.bytes,
-            modified: found.modified,
-            width: header.width,
-            height: header.height,
+            };
+            sample.class = u32::try_from(number).expect("no more classes than images");
         }
-    };
-    usable.iter().map(sample).collect()
+    }
+    names.into_iter().map(str::to_owned).collect()
 }
 
 /// One warning for each format that is not read.
@@ -257,21 +264,11 @@ fn unsupported(mut files: Vec<(&'static str, String)>) -> Vec<Warning> {
     formats.map(warning).collect()
 }
 
-fn empty_classes(folders: &[String], samples: &[Sample]) -> Vec<Warning> {
-    // A class folder is one folder below the root, or two.
-    let above = |path: &'_ str, depth: usize| {
-        path.match_indices('/')
-            .nth(depth)
-            .map(|(at, _)| path[..at].to_owned())
-    };
-    let depths = |sample: &Sample| [above(&sample.path, 0), above(&sample.path, 1)];
-    let used: BTreeSet<String> = samples.iter().flat_map(depths).flatten().collect();
-    let empty = folders.iter().filter(|folder| !used.contains(*folder));
-    empty
-        .map(|folder| Warning::EmptyClass {
-            folder: folder.clone(),
-        })
-        .collect()
+fn empty_classes(folders: &[ClassFolder], used: &[bool]) -> impl Iterator<Item = Warning> {
+    let empty = folders.iter().zip(used).filter(|(_, used)| !**used);
+    empty.map(|(folder, _)| Warning::EmptyClass {
+        folder: folder.path.clone(),
+    })
 }
 
 fn similar_classes(classes: &[String]) -> Vec<Warning> {
@@ -285,11 +282,11 @@ fn similar_classes(classes: &[String]) -> Vec<Warning> {
     twins.map(warning).collect()
 }
 
-fn absent_classes(classes: &[String], samples: &[Sample]) -> Vec<Warning> {
-    let present: BTreeSet<(Split, u32)> = samples
-        .iter()
-        .map(|sample| (sample.split, sample.class))
-        .collect();
+fn absent_classes(classes: &[String], samples: &Samples) -> Vec<Warning> {
+    let mut present = BTreeSet::new();
+    for sample in samples.iter() {
+        present.insert((sample.split, sample.class));
+    }
     let used: BTreeSet<Split> = present.iter().map(|(split, _)| *split).collect();
     let pairs = used
         .into_iter()
@@ -315,16 +312,22 @@ mod tests {
         let path = folder.path().join("pipe.png");
         let made = std::process::Command::new("mkfifo").arg(&path).status();
         assert!(made.unwrap().success());
-        let found = Found {
-            path: "pipe.png".to_owned(),
-            class: "a".to_owned(),
-            place: Place::Divided,
+        let sample = Sample {
+            path: "pipe.png".into(),
+            class: 0,
+            split: Split::Train,
             bytes: 100,
             modified: SystemTime::UNIX_EPOCH,
+            width: 0,
+            height: 0,
         };
+        let mut samples = Samples::from_iter([sample]);
         let progress = Progress::default();
-        let read = headers(folder.path(), &[found], &Limits::default(), &progress);
-        assert!(matches!(&read[..], [Err(header::Error::Io(_))]), "{read:?}");
+        let unusable = read_headers(folder.path(), &mut samples, &Limits::default(), &progress);
+        assert!(
+            matches!(&unusable[..], [Quarantined { reason, .. }] if reason.contains("regular file")),
+            "{unusable:?}"
+        );
         assert_eq!(progress.to_string(), "1 of 1 files");
     }
 }

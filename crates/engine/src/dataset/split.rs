@@ -11,36 +11,19 @@ pub(super) struct Chance {
     pub(super) method: SplitMethod,
 }
 
-/// One image that may be held out.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Divided<'a> {
-    /// Its class.
-    pub(super) class: &'a str,
-    /// Relative to the root.
-    pub(super) path: &'a str,
-}
-
-/// The split of each image, in the order of samples.
+/// The split of each image of a class, given by its path relative to the root.
 ///
 /// # Determinism
 ///
 /// An image is valid if its [`place`] lies below the fraction, whatever other images there are: images that come or go move no others.
 /// Stratified, there are two exceptions in a class: see [`keep_both_sides`].
-pub(super) fn divide(images: &[Divided<'_>], chance: Chance) -> Vec<Split> {
+pub(super) fn divide(paths: &[&str], chance: Chance) -> Vec<Split> {
     let limit = (chance.fraction * PLACES) as u64;
-    let places: Vec<u64> = images
-        .iter()
-        .map(|image| place(chance.seed, image.path))
-        .collect();
+    let places: Vec<u64> = paths.iter().map(|path| place(chance.seed, path)).collect();
     let side = |&place: &u64| if place < limit { Split::Valid } else { Split::Train };
     let mut splits: Vec<Split> = places.iter().map(side).collect();
     if chance.method == SplitMethod::Stratified {
-        let mut begin = 0;
-        for class in images.chunk_by(|a, b| a.class == b.class) {
-            let members = begin..begin + class.len();
-            keep_both_sides(&places[members.clone()], &mut splits[members], chance.fraction);
-            begin += class.len();
-        }
+        keep_both_sides(&places, &mut splits, chance.fraction);
     }
     splits
 }
@@ -152,17 +135,18 @@ mod tests {
 
     /// The paths that are held out.
     fn held_out(paths: &[String], chance: Chance) -> Vec<&str> {
-        let divided = |path| Divided {
-            class: str::split(path, '/').next().unwrap_or_default(),
-            path,
+        let class = |path: &String| str::split(path, '/').next().unwrap_or_default().to_owned();
+        let classes = paths.chunk_by(|a, b| class(a) == class(b));
+        let of_class = |paths: &'_ [String]| {
+            let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+            divide(&paths, chance)
         };
-        let images: Vec<Divided<'_>> = paths.iter().map(|path| divided(path)).collect();
-        let splits = divide(&images, chance).into_iter();
-        let valid = images
+        let splits: Vec<Split> = classes.flat_map(of_class).collect();
+        let valid = paths
             .iter()
             .zip(splits)
             .filter(|(_, split)| *split == Split::Valid);
-        valid.map(|(image, _)| image.path).collect()
+        valid.map(|(path, _)| path.as_str()).collect()
     }
 
     const METHODS: [SplitMethod; 2] = [SplitMethod::Stratified, SplitMethod::Random];

@@ -8,26 +8,34 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::layout::{Place, Role, roles};
-use super::{LinkFault, Quarantined, Warning};
+use super::{LinkFault, Quarantined, Sample, Samples, Split, Warning};
 use crate::header::Format;
 
-/// An image file in a class folder, not yet opened.
+/// A folder of images of one class.
 #[derive(Clone, Debug)]
-pub(super) struct Found {
+pub(super) struct ClassFolder {
     pub(super) path: String,
-    pub(super) class: String,
     pub(super) place: Place,
-    pub(super) bytes: u64,
-    pub(super) modified: SystemTime,
+}
+
+impl ClassFolder {
+    /// The name of the class: that of the folder.
+    pub(super) fn class(&self) -> &str {
+        self.path
+            .rsplit('/')
+            .next()
+            .expect("a split has at least one part")
+    }
 }
 
 /// What a walk gathers. Nothing is opened but folders.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
     root: PathBuf,
-    pub(super) found: Vec<Found>,
-    /// Class folders, as paths.
-    pub(super) class_folders: Vec<String>,
+    /// Image files in class folders, not yet opened: their `class` is an index into `class_folders`, their `width` and `height` are 0, and
+    /// their `split` is not decided. The list becomes that of the samples: with millions of files, there is no memory for a second one.
+    pub(super) found: Samples,
+    pub(super) class_folders: Vec<ClassFolder>,
     pub(super) quarantine: Vec<Quarantined>,
     pub(super) warnings: Vec<Warning>,
     pub(super) stray: usize,
@@ -42,12 +50,30 @@ struct Folder {
     real: PathBuf,
 }
 
+impl Folder {
+    /// The path of what is called `name` in it, in no more memory than it needs.
+    fn below(&self, name: &str) -> String {
+        let mut path = String::with_capacity(self.path.len() + 1 + name.len());
+        if !self.path.is_empty() {
+            path.push_str(&self.path);
+            path.push('/');
+        }
+        path.push_str(name);
+        path
+    }
+}
+
+/// What a folder holds. Images are none of the entries: there may be very many.
+#[derive(Default)]
+struct Entries {
+    /// Those that are not links first, each part by name.
+    folders: Vec<Entry>,
+    images: usize,
+}
+
 struct Entry {
-    path: String,
-    name: String,
-    real: PathBuf,
     is_link: bool,
-    kind: Kind,
+    folder: Folder,
 }
 
 enum Kind {
@@ -91,9 +117,8 @@ pub(super) fn walk(root: &Path) -> io::Result<Walk> {
 impl Walk {
     /// The folders in `folder`; images in it are stray.
     fn folders(&mut self, folder: &Folder) -> io::Result<Vec<Folder>> {
-        let entries = self.entries(folder)?;
-        let is_image = |entry: &&Entry| matches!(entry.kind, Kind::Image { .. });
-        let count = entries.iter().filter(is_image).count();
+        let entries = self.entries(folder, None)?;
+        let count = entries.images;
         if count > 0 {
             let path = if folder.path.is_empty() { "." } else { &folder.path };
             self.warnings.push(Warning::StrayImages {
@@ -102,15 +127,7 @@ impl Walk {
             });
             self.stray += count;
         }
-        let folders = entries
-            .into_iter()
-            .filter(|entry| matches!(entry.kind, Kind::Folder));
-        Ok(folders
-            .map(|entry| Folder {
-                path: entry.path,
-                real: entry.real,
-            })
-            .collect())
+        Ok(entries.folders.into_iter().map(|entry| entry.folder).collect())
     }
 
     fn classes(&mut self, split: &Folder, place: Place, root: &Folder) {
@@ -123,86 +140,77 @@ impl Walk {
     }
 
     fn class(&mut self, folder: &Folder, place: Place, above: &[&Folder]) {
-        let class = folder
-            .path
-            .rsplit('/')
-            .next()
-            .expect("a split has at least one part")
-            .to_owned();
-        self.class_folders.push(folder.path.clone());
+        let class = u32::try_from(self.class_folders.len()).expect("fewer than 2^32 folders");
+        self.class_folders.push(ClassFolder {
+            path: folder.path.clone(),
+            place,
+        });
         let mut read: HashSet<PathBuf> = above.iter().map(|folder| folder.real.clone()).collect();
         read.insert(folder.real.clone());
         let mut pending = vec![folder.clone()];
         while let Some(folder) = pending.pop() {
-            let entries = match self.entries(&folder) {
+            let before = (self.found.len(), self.unsupported.len());
+            let entries = match self.entries(&folder, Some(class)) {
                 Ok(entries) => entries,
                 Err(error) => {
+                    self.found.truncate(before.0);
+                    self.unsupported.truncate(before.1);
                     self.unreadable(&folder, &error);
                     continue;
                 }
             };
-            for Entry {
-                path,
-                real,
-                kind,
-                is_link,
-                ..
-            } in entries
-            {
-                match kind {
-                    Kind::Image { bytes, modified } => {
-                        self.found.push(Found {
-                            path,
-                            class: class.clone(),
-                            place,
-                            bytes,
-                            modified,
-                        });
-                    }
-                    Kind::Unsupported(format) => self.unsupported.push((format, path)),
-                    Kind::Folder if read.insert(real.clone()) => pending.push(Folder { path, real }),
-                    Kind::Folder if is_link => self.link(path, LinkFault::AlreadyRead),
-                    // A folder that a link led to before it was met itself.
-                    Kind::Folder => {}
+            for Entry { is_link, folder } in entries.folders {
+                if read.insert(folder.real.clone()) {
+                    pending.push(folder);
+                } else if is_link {
+                    self.link(folder.path, LinkFault::AlreadyRead);
                 }
+                // Or else a link led to it before it was met itself.
             }
         }
     }
 
-    /// Visible folders and images in `folder`, links resolved; those that are not links first, each part by name.
-    fn entries(&mut self, folder: &Folder) -> io::Result<Vec<Entry>> {
-        let mut entries = Vec::new();
+    /// Visible folders in `folder`, links resolved. If it is a part of a class folder, that one's index is `class`, and images are found.
+    fn entries(&mut self, folder: &Folder, class: Option<u32>) -> io::Result<Entries> {
+        let mut entries = Entries::default();
         for entry in fs::read_dir(&folder.real)? {
             let entry = entry?;
             let Some(name) = self.name(folder, &entry) else {
                 continue;
             };
-            let path = if folder.path.is_empty() {
-                name.clone()
-            } else {
-                format!("{}/{name}", folder.path)
-            };
+            let path = folder.below(&name);
             let is_link = entry.file_type()?.is_symlink();
-            let Some(real) = self.resolve(&path, &folder.real.join(&name), is_link) else {
+            let Some(real) = self.resolve(&path, folder.real.join(&name), is_link) else {
                 continue;
             };
-            let kind = match fs::metadata(&real) {
+            let metadata = match fs::metadata(&real) {
                 // The folder can be listed, but nothing in it can be reached.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !is_link => {
                     return Err(error);
                 }
-                metadata => self.kind(&path, &name, metadata),
+                metadata => metadata,
             };
-            let Some(kind) = kind else { continue };
-            entries.push(Entry {
-                path,
-                name,
-                real,
-                is_link,
-                kind,
-            });
+            match (self.kind(&path, metadata), class) {
+                (Some(Kind::Folder), _) => entries.folders.push(Entry {
+                    is_link,
+                    folder: Folder { path, real },
+                }),
+                (Some(Kind::Image { bytes, modified }), Some(class)) => self.found.push(Sample {
+                    path: path.into(),
+                    class,
+                    split: Split::Train,
+                    bytes,
+                    modified,
+                    width: 0,
+                    height: 0,
+                }),
+                (Some(Kind::Image { .. }), None) => entries.images += 1,
+                (Some(Kind::Unsupported(format)), Some(_)) => self.unsupported.push((format, path)),
+                (Some(Kind::Unsupported(_)), None) | (None, _) => {}
+            }
         }
-        entries.sort_by(|a, b| (a.is_link, &a.name).cmp(&(b.is_link, &b.name)));
+        let folders = &mut entries.folders;
+        folders.sort_by(|a, b| (a.is_link, &a.folder.path).cmp(&(b.is_link, &b.folder.path)));
         Ok(entries)
     }
 
@@ -217,22 +225,17 @@ impl Walk {
             Err(name) => name.to_string_lossy().into_owned(),
         };
         if is_image(&lossy) || entry.file_type().is_ok_and(|kind: FileType| kind.is_dir()) {
-            let path = if folder.path.is_empty() {
-                lossy
-            } else {
-                format!("{}/{lossy}", folder.path)
-            };
-            self.quarantine(path, "the name is not UTF-8");
+            self.quarantine(folder.below(&lossy), "the name is not UTF-8");
         }
         None
     }
 
     /// Where `real` lies without links, if inside the root.
-    fn resolve(&mut self, path: &str, real: &Path, is_link: bool) -> Option<PathBuf> {
+    fn resolve(&mut self, path: &str, real: PathBuf, is_link: bool) -> Option<PathBuf> {
         if !is_link {
-            return Some(real.to_owned());
+            return Some(real);
         }
-        let fault = match fs::canonicalize(real) {
+        let fault = match fs::canonicalize(&real) {
             Ok(target) if target.starts_with(&self.root) => return Some(target),
             Ok(_) => LinkFault::LeavesRoot,
             Err(_) => LinkFault::LeadsNowhere,
@@ -241,13 +244,13 @@ impl Walk {
         None
     }
 
-    fn kind(&mut self, path: &str, name: &str, metadata: io::Result<Metadata>) -> Option<Kind> {
+    fn kind(&mut self, path: &str, metadata: io::Result<Metadata>) -> Option<Kind> {
         let reason = match metadata {
             Ok(metadata) if metadata.is_dir() => return Some(Kind::Folder),
-            Ok(metadata) if metadata.is_file() && !is_image(name) => {
-                return unsupported(name).map(Kind::Unsupported);
+            Ok(metadata) if metadata.is_file() && !is_image(path) => {
+                return unsupported(path).map(Kind::Unsupported);
             }
-            _ if !is_image(name) => return None,
+            _ if !is_image(path) => return None,
             Ok(metadata) if metadata.is_file() => match metadata.modified() {
                 Ok(modified) => {
                     let bytes = metadata.len();

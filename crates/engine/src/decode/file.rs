@@ -78,7 +78,7 @@ mod tests {
     fn sample(path: &Path) -> Sample {
         let metadata = fs::metadata(path).unwrap();
         Sample {
-            path: "a.jpg".to_owned(),
+            path: "a.jpg".into(),
             class: 0,
             split: Split::Train,
             bytes: metadata.len(),

@@ -86,7 +86,7 @@ impl Engine {
             let canvas = canvas(source, size);
             let mut pixels = vec![0; spec.tensor.image_bytes()];
             render(&image, &draw, &spec.tensor, &mut pixels);
-            let path = |sample: u32| dataset.samples[sample as usize].path.clone();
+            let path = |sample: u32| dataset.samples[sample as usize].path.to_string();
             let tone = draw.tone();
             Ok(Explained {
                 slot: place,

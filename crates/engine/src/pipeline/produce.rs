@@ -139,7 +139,7 @@ impl Producer {
             dataset: dataset.name.clone(),
             split: self.spec.split,
             class: dataset.classes[slot.class as usize].clone(),
-            path: dataset.samples[last as usize].path.clone(),
+            path: dataset.samples[last as usize].path.to_string(),
             source: reason,
         })
     }

@@ -96,7 +96,7 @@ impl Served {
             + usize::from(is_news);
         let images = self.counts(file.split).sum::<u32>() as usize;
         if broken > 1 && broken as f64 > self.max_broken * images as f64 {
-            let (dataset, path) = (self.dataset.name.clone(), file.path.clone());
+            let (dataset, path) = (self.dataset.name.clone(), file.path.to_string());
             return Err(Error::TooManyBroken {
                 dataset,
                 split: file.split,

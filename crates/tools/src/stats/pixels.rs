@@ -70,7 +70,7 @@ pub(super) fn measure(
         match moments {
             Ok(moments) => by_class[sample.class as usize].push(moments),
             Err(error) => broken.push(Unusable {
-                path: sample.path.clone(),
+                path: sample.path.to_string(),
                 reason: clause(&error),
             }),
         }

@@ -188,10 +188,13 @@ pub fn verify(dataset: &Dataset, options: &Options, progress: &(impl Fn() + Sync
         orientation: dataset.options.orientation,
         limits: dataset.options.limits,
     };
-    let scanned = dataset.samples.iter().map(|sample| &sample.path);
+    let scanned = dataset.samples.iter().map(|sample| &*sample.path);
     let unseen = unseen::images(&dataset.root);
-    let quarantined = dataset.quarantine.iter().map(|file| &file.path);
-    let paths: Vec<&String> = scanned.chain(&unseen).chain(quarantined).collect();
+    let quarantined = dataset.quarantine.iter().map(|file| file.path.as_str());
+    let paths: Vec<&str> = scanned
+        .chain(unseen.iter().map(String::as_str))
+        .chain(quarantined)
+        .collect();
     let mut looks: Vec<Result<Look, Finding>> = paths
         .par_iter()
         .map(|path| {
@@ -211,7 +214,7 @@ pub fn verify(dataset: &Dataset, options: &Options, progress: &(impl Fn() + Sync
             Ok(look) => {
                 findings.extend(look.findings(path, options));
                 convertible.push(Convertible {
-                    path: (*path).clone(),
+                    path: (*path).to_owned(),
                     plain: look.plain,
                 });
             }

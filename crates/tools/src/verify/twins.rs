@@ -44,7 +44,7 @@ fn group(dataset: &Dataset, kind: Kind, ids: &[usize]) -> Group {
     let splits: BTreeSet<Split> = samples.iter().map(|sample| sample.split).collect();
     let classes: BTreeSet<u32> = samples.iter().map(|sample| sample.class).collect();
     let member = |sample: &&Sample| Member {
-        path: sample.path.clone(),
+        path: sample.path.to_string(),
         class: dataset.classes[sample.class as usize].clone(),
         split: sample.split,
     };

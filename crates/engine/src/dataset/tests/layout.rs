@@ -13,11 +13,7 @@ fn samples_are_sorted_by_the_bytes_of_class_and_path() {
     ]);
     let dataset = scanned(&root);
     assert_eq!(dataset.classes, ["B", "a", "ab", "b"]);
-    let paths: Vec<&str> = dataset
-        .samples
-        .iter()
-        .map(|sample| sample.path.as_str())
-        .collect();
+    let paths: Vec<&str> = dataset.samples.iter().map(|sample| &*sample.path).collect();
     let expected = [
         "B/1.png",
         "a/2.png",
@@ -61,11 +57,7 @@ fn every_extension_counts_in_any_case_and_no_other() {
     );
     let root = folder(&files.iter().map(String::as_str).collect::<Vec<_>>());
     let dataset = scanned(&root);
-    let found: Vec<&str> = dataset
-        .samples
-        .iter()
-        .map(|sample| sample.path.as_str())
-        .collect();
+    let found: Vec<&str> = dataset.samples.iter().map(|sample| &*sample.path).collect();
     let expected: Vec<String> = names
         .iter()
         .map(|name| format!("a/{name}"))

@@ -50,7 +50,7 @@ fn paths(dataset: &Dataset, split: Split) -> Vec<&str> {
         .samples
         .iter()
         .filter(of_split)
-        .map(|sample| sample.path.as_str())
+        .map(|sample| &*sample.path)
         .collect()
 }
 

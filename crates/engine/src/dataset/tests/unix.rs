@@ -10,11 +10,7 @@ fn links_inside_the_root_are_followed() {
     symlink("../a/1.png", root.path().join("b/2.png")).unwrap();
     symlink("../.store/x", root.path().join("b/more")).unwrap();
     let dataset = scanned(&root);
-    let paths: Vec<&str> = dataset
-        .samples
-        .iter()
-        .map(|sample| sample.path.as_str())
-        .collect();
+    let paths: Vec<&str> = dataset.samples.iter().map(|sample| &*sample.path).collect();
     assert_eq!(paths, ["a/1.png", "b/1.png", "b/2.png", "b/more/7.png"]);
     assert_eq!(
         dataset

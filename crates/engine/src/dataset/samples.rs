@@ -1,0 +1,198 @@
+use std::cmp::Ordering;
+use std::ops::{Index, IndexMut};
+
+use super::Sample;
+
+/// Samples that lie in a row in memory.
+const PIECE: usize = 4096;
+
+/// A list of samples that grows without moving them: of millions, a vector would need two or three times the memory while it grows, and the
+/// allocator would keep it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Samples {
+    /// All but the last are full; none is empty.
+    pieces: Vec<Vec<Sample>>,
+}
+
+impl Samples {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let last = self.pieces.last().map_or(PIECE, Vec::len);
+        self.pieces.len() * PIECE + last - PIECE
+    }
+
+    /// Says whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// The sample at `index`, if there is one.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<&Sample> {
+        self.pieces.get(index / PIECE)?.get(index % PIECE)
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Sample> + Clone {
+        self.pieces.iter().flatten()
+    }
+
+    /// Bytes of memory that they take, paths included.
+    #[must_use]
+    pub fn heap_bytes(&self) -> u64 {
+        // An allocator gives words.
+        let path = |sample: &Sample| sample.path.len().next_multiple_of(size_of::<usize>());
+        let own: usize = self.pieces.iter().map(Vec::capacity).sum();
+        (own * size_of::<Sample>() + self.iter().map(path).sum::<usize>()) as u64
+    }
+
+    pub(super) fn push(&mut self, sample: Sample) {
+        match self.pieces.last_mut().filter(|last| last.len() < PIECE) {
+            Some(last) => last.push(sample),
+            None => {
+                let mut piece = Vec::with_capacity(PIECE);
+                piece.push(sample);
+                self.pieces.push(piece);
+            }
+        }
+    }
+
+    fn pop(&mut self) -> Option<Sample> {
+        let last = self.pieces.last_mut()?;
+        let sample = last.pop();
+        if last.is_empty() {
+            self.pieces.pop();
+        }
+        sample
+    }
+
+    pub(super) fn truncate(&mut self, len: usize) {
+        while self.len() > len {
+            self.pop();
+        }
+    }
+
+    /// Drops those that are not to be kept. The others lie in another order then.
+    pub(super) fn retain(&mut self, is_kept: impl Fn(&Sample) -> bool) {
+        for index in (0..self.len()).rev() {
+            if !is_kept(&self[index]) {
+                self.swap(index, self.len() - 1);
+                self.pop();
+            }
+        }
+    }
+
+    /// All of them, in rows of `len` at most.
+    pub(super) fn rows_mut(&mut self, len: usize) -> impl Iterator<Item = &mut [Sample]> {
+        self.pieces
+            .iter_mut()
+            .flat_map(move |piece| piece.chunks_mut(len))
+    }
+
+    /// Sorts them. No two are equal.
+    ///
+    /// # Panics
+    ///
+    /// If there are 2^32 or more.
+    pub(super) fn sort_by(&mut self, compare: impl Fn(&Sample, &Sample) -> Ordering) {
+        let len = u32::try_from(self.len()).expect("fewer than 2^32 samples");
+        // Of each place, where the sample lies that goes there.
+        let mut order: Vec<u32> = (0..len).collect();
+        order.sort_unstable_by(|&a, &b| compare(&self[a as usize], &self[b as usize]));
+        for first in 0..order.len() {
+            // Each sample of a cycle goes to the place of the one before it.
+            let mut place = first;
+            loop {
+                let from = std::mem::replace(&mut order[place], place as u32) as usize;
+                if from == first {
+                    break;
+                }
+                self.swap(place, from);
+                place = from;
+            }
+        }
+    }
+
+    fn swap(&mut self, one: usize, other: usize) {
+        let [one_piece, other_piece] = [one, other].map(|index| index / PIECE);
+        let [one, other] = [one, other].map(|index| index % PIECE);
+        if one_piece == other_piece {
+            self.pieces[one_piece].swap(one, other);
+        } else if let Ok([a, b]) = self.pieces.get_disjoint_mut([one_piece, other_piece]) {
+            std::mem::swap(&mut a[one], &mut b[other]);
+        }
+    }
+}
+
+impl Index<usize> for Samples {
+    type Output = Sample;
+
+    fn index(&self, index: usize) -> &Sample {
+        &self.pieces[index / PIECE][index % PIECE]
+    }
+}
+
+impl IndexMut<usize> for Samples {
+    fn index_mut(&mut self, index: usize) -> &mut Sample {
+        &mut self.pieces[index / PIECE][index % PIECE]
+    }
+}
+
+impl FromIterator<Sample> for Samples {
+    fn from_iter<I: IntoIterator<Item = Sample>>(samples: I) -> Self {
+        let mut list = Self::default();
+        samples.into_iter().for_each(|sample| list.push(sample));
+        list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::dataset::Split;
+
+    fn sample(number: u32) -> Sample {
+        Sample {
+            path: format!("a/{number:06}.png").into(),
+            class: 0,
+            split: Split::Train,
+            bytes: 1,
+            modified: SystemTime::UNIX_EPOCH,
+            width: number,
+            height: 1,
+        }
+    }
+
+    fn numbers(samples: &Samples) -> Vec<u32> {
+        samples.iter().map(|sample| sample.width).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn it_does_what_a_vector_does(
+            numbers_in in Just((0..9000).collect::<Vec<u32>>()).prop_shuffle(), len in 0_usize..9000, divisor in 2_u32..9,
+        ) {
+            let mut vector = numbers_in[..len].to_vec();
+            let mut list: Samples = vector.iter().map(|&number| sample(number)).collect();
+            prop_assert_eq!(numbers(&list), &*vector);
+            vector.retain(|number| number % divisor != 0);
+            list.retain(|sample| sample.width % divisor != 0);
+            vector.sort_unstable();
+            list.sort_by(|a, b| a.path.cmp(&b.path));
+            prop_assert_eq!(numbers(&list), &*vector);
+            vector.truncate(len / 2);
+            list.truncate(len / 2);
+            prop_assert_eq!((numbers(&list), list.len(), list.is_empty()), (vector.clone(), vector.len(), vector.is_empty()));
+            prop_assert_eq!(vector.len().checked_sub(1).map(|last| list[last].width), vector.last().copied());
+            prop_assert!(list.get(vector.len()).is_none());
+        }
+    }
+}
