@@ -155,7 +155,7 @@ impl fmt::Display for Report {
                 format!("{}, {}", hostile.len(), hostile.values().sum::<u64>()),
             ),
             (
-                "honest clients: images/s alone, beside",
+                "images/s of an honest client: alone, beside",
                 format!("{:.0}, {:.0}", all.alone.rate(), all.beside.rate()),
             ),
             ("of their fair share", format!("{:.2}", self.honest_share())),
