@@ -109,7 +109,7 @@ $(PEERS)/installed: tests/peers/requirements.txt
 	$(PEERS)/bin/pip install --quiet --no-deps --requirement $<
 	@touch $@
 
-soak: ## Three servers, several clients and two minutes of trouble.
+soak: ## Three servers, honest and hostile clients and two minutes of trouble.
 	cargo build --release --locked --workspace
 	target/release/soak --seconds 120
 

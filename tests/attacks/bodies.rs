@@ -2,44 +2,20 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use equibatch_server::service::ServiceConfig;
 use equibatch_tests::{
     frames::{END_HEADERS, HEADERS, PING, connect, frame, headers, is_hung_up, wait_for},
+    hostile::connections::{HEALTH, STREAM, begin, unfinished},
     memory::{MemoryServer, config, engine},
     process::ServerProcess,
     receive::{receive, small},
     wait::within,
 };
-use h2::client::{ResponseFuture, SendRequest};
 use std::io::Write as _;
 
 use super::pictures;
 
-const HEALTH: &str = "grpc.health.v1.Health/Check";
-const STREAM: &str = "equibatch.v1.BatchLoader/StreamBatches";
 const LIST: &str = "equibatch.v1.BatchLoader/ListDatasets";
-
-/// Begins a call with a message of `length` bytes, and sends `bytes` of it.
-async fn begin(
-    requests: SendRequest<Bytes>,
-    method: &str,
-    length: u32,
-    bytes: usize,
-) -> (ResponseFuture, h2::SendStream<Bytes>) {
-    let call = http::Request::post(format!("http://localhost/{method}"))
-        .header("content-type", "application/grpc")
-        .body(())
-        .unwrap();
-    let mut requests = requests.ready().await.unwrap();
-    let (response, mut body) = requests.send_request(call, false).unwrap();
-    let mut message = vec![0];
-    message.extend(length.to_be_bytes());
-    message.resize(5 + bytes, 7);
-    // The answer may come before all is sent.
-    let _taken = body.send_data(message.into(), false);
-    (response, body)
-}
 
 fn code(response: &http::Response<h2::RecvStream>) -> &str {
     response.headers()["grpc-status"].to_str().unwrap()
@@ -57,7 +33,7 @@ async fn what_is_too_large_is_refused_before_it_is_taken() {
         (STREAM, (64 << 10) + 1),
         (LIST, 4 << 20),
     ] {
-        let (response, _body) = begin(requests.clone(), method, length, 100).await;
+        let (response, _body) = begin(requests.clone(), method, length, 100).await.unwrap();
         let response = within("an answer", response).await.unwrap();
         assert_eq!(code(&response), "8", "{method}: RESOURCE_EXHAUSTED");
     }
@@ -80,7 +56,7 @@ async fn what_is_not_finished_in_time_is_refused() {
         (LIST, 200, 0),
         (LIST, 0, 0),
     ] {
-        let (response, _body) = begin(requests.clone(), method, length, bytes).await;
+        let (response, _body) = begin(requests.clone(), method, length, bytes).await.unwrap();
         let response = within("an answer", response).await.unwrap();
         assert_eq!(code(&response), "4", "{method}: DEADLINE_EXCEEDED");
     }
@@ -103,11 +79,8 @@ async fn unfinished_requests_take_bounded_memory() {
         let stream = tokio::net::TcpStream::connect(&server.address).await.unwrap();
         let (requests, connection) = h2::client::handshake(stream).await.unwrap();
         tokio::spawn(connection);
-        // 100 requests of a message of 64 KiB of which the last byte is missing: 125 MiB in all.
-        for _ in 0..100 {
-            held.push(begin(requests.clone(), STREAM, 64 << 10, (64 << 10) - 1).await);
-        }
-        held.push(begin(requests, HEALTH, 4 << 20, 64 << 10).await);
+        // 125 MiB in all.
+        held.extend(unfinished(requests, 100).await);
     }
     assert!(receive(&mut client, small("valid", 1)).await.is_ok());
     let grown = server.peak_memory().saturating_sub(before);

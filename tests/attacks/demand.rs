@@ -9,8 +9,8 @@ use std::{
 };
 
 use equibatch_engine::pipeline::Engine;
-use equibatch_proto::v1::{Balance, StreamBatchesRequest, balance};
 use equibatch_tests::{
+    hostile::streams::of_other_size,
     memory::{MemoryServer, config},
     process::memory_of,
     receive::{next, open, small},
@@ -18,25 +18,10 @@ use equibatch_tests::{
 
 use super::{OneFile, without_files};
 
-/// Of 100,000 images, thirty streams of other sizes and weights.
-fn request(number: u32) -> StreamBatchesRequest {
-    let weights = balance::Weights {
-        weights: (0..10)
-            .map(|class| (format!("class {class:04}"), 1.0 + f64::from((class * number) % 7)))
-            .collect(),
-    };
-    StreamBatchesRequest {
-        image_size: Some(32 + 2 * number),
-        balance: Some(Balance {
-            policy: Some(balance::Policy::Weights(weights)),
-        }),
-        ..small("train", 1000)
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn thirty_streams_of_other_sizes_cost_their_neighbours_little() {
     let dataset = without_files(10, 10_000);
+    let classes = dataset.classes.clone();
     // Less than there is: what to keep has to be chosen.
     let engine = Engine::with_source(config(2, 1 << 28), vec![dataset], Arc::new(OneFile::new())).unwrap();
     let server = MemoryServer::start(engine);
@@ -60,7 +45,10 @@ async fn thirty_streams_of_other_sizes_cost_their_neighbours_little() {
     for number in 0..30 {
         let mut client = server.client().await;
         let asked = Instant::now();
-        let opened = tokio::time::timeout(Duration::from_secs(60), open(&mut client, request(number)));
+        let opened = tokio::time::timeout(
+            Duration::from_secs(60),
+            open(&mut client, of_other_size(number, &classes)),
+        );
         streams.push(opened.await.expect("opened").unwrap());
         opening.push(asked.elapsed());
     }

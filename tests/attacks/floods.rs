@@ -2,17 +2,17 @@
 
 use std::{
     io::Write as _,
-    net::{Ipv4Addr, SocketAddr, TcpStream},
+    net::{Ipv4Addr, TcpStream},
     thread,
 };
 
 use equibatch_tests::{
     certificates::Authority,
-    frames::{PING, SETTINGS, connect, farewell, frame, is_hung_up},
+    frames::{connect, farewell, is_hung_up},
+    hostile::connections::{self, floods},
     process::ServerProcess,
     receive::{receive, small},
 };
-use tokio::net::TcpSocket;
 
 use super::pictures;
 
@@ -22,11 +22,7 @@ const ENHANCE_YOUR_CALM: u32 = 0xb;
 async fn a_flood_of_control_frames_ends_its_connection_and_says_why() {
     let images = pictures();
     let server = ServerProcess::start(images.root(), &[]);
-    for (name, flooding) in [
-        ("pings", frame(PING, 0, 0, &[7; 8])),
-        ("answers to pings", frame(PING, 1, 0, &[7; 8])),
-        ("settings", frame(SETTINGS, 0, 0, &[0, 4, 0, 1, 0, 0])),
-    ] {
+    for (name, flooding) in floods() {
         let stream = connect(&server);
         let mut sending = stream.try_clone().unwrap();
         // Until the server hangs up.
@@ -47,9 +43,7 @@ async fn a_flood_of_control_frames_ends_its_connection_and_says_why() {
 
 /// A connection from another address of this machine.
 async fn from(address: Ipv4Addr, server: &ServerProcess) -> TcpStream {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind(SocketAddr::from((address, 0))).unwrap();
-    let stream = socket.connect(server.address.parse().unwrap()).await;
+    let stream = connections::from(address, server.address.parse().unwrap()).await;
     let stream = stream.unwrap().into_std().unwrap();
     stream.set_nonblocking(false).unwrap();
     stream

@@ -2,29 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use equibatch_proto::v1::{ElementType, Shard, StreamBatchesRequest};
+use equibatch_proto::v1::{Shard, StreamBatchesRequest};
 use equibatch_tests::{
+    hostile::streams::of_one_pixel,
     images::ImageFolder,
     memory::{MemoryServer, config, engine},
     receive::{next, open, small},
 };
 use tonic::Code;
-
-/// Of a global batch of 65,536 images, a shard that has a single pixel.
-fn of_one_pixel(seed: u64) -> StreamBatchesRequest {
-    StreamBatchesRequest {
-        seed,
-        batch_size: Some(65_536),
-        shard: Some(Shard {
-            world: 65_536,
-            rank: 0,
-        }),
-        images_per_epoch: Some(1 << 30),
-        image_size: Some(1),
-        element_type: ElementType::U8.into(),
-        ..small("train", 1000)
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn planning_for_sixteen_others_leaves_a_client_its_part_of_the_machine() {

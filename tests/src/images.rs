@@ -37,6 +37,21 @@ impl ImageFolder {
         folder
     }
 
+    /// Two classes of two small files, of `side` x `side` pixels each.
+    ///
+    /// # Panics
+    ///
+    /// Where the system refuses to write.
+    #[must_use]
+    pub fn of_bombs(side: u32) -> Self {
+        let folder = Self::new(&[("a", 0), ("b", 0)]);
+        let image = RgbImage::from_pixel(side, side, Rgb([9, 99, 199]));
+        for file in ["a/1.png", "a/2.png", "b/1.png", "b/2.png"] {
+            image.save(folder.root().join(file)).expect("an image file");
+        }
+        folder
+    }
+
     /// The root of the class folders.
     #[must_use]
     pub fn root(&self) -> &Path {

@@ -7,6 +7,7 @@
 //! - [`docs`]: pages that are made from the code.
 //! - [`mod@fuzz`]: bodies of the fuzz targets.
 //! - [`frames`]: frames of HTTP/2 by hand.
+//! - [`hostile`]: clients that harm others.
 //! - [`http`]: a web server that answers as a test wants it to.
 //! - [`images`]: small folders of real image files.
 //! - [`interpreter`]: what every operator of the gradient compiler means, in plain loops over double precision.
@@ -26,6 +27,7 @@ pub mod collector;
 pub mod docs;
 pub mod frames;
 pub mod fuzz;
+pub mod hostile;
 pub mod http;
 pub mod images;
 pub mod interpreter;

@@ -14,10 +14,13 @@ use equibatch_stream::{
 use equibatch_tests::{
     certificates::{Authority, NAME},
     images::ImageFolder,
-    process::{ClientProcess, ServerProcess},
+    process::{ClientProcess, ServerProcess, client},
     proxy::Proxy,
     receive,
 };
+use serde_json::Value;
+
+use super::training;
 
 const EPOCHS: u32 = 30;
 
@@ -152,7 +155,9 @@ fn bits_that_flip_on_the_way_are_not_trained_on() {
     let expected = undisturbed(&images);
     let server = ServerProcess::start(images.root(), &[]);
     let proxy = Proxy::to(&server.address);
-    let mut stream = open(&[&proxy.address.to_string()]);
+    let address = proxy.address.to_string();
+    let servers = Servers::open(&address, PATIENCE).expect("a server is there");
+    let mut stream = servers.stream(&request(), 3).expect("a stream");
     let mut found = take(&mut stream, 10);
     for _ in 0..5 {
         proxy.flip_bits(2);
@@ -161,6 +166,34 @@ fn bits_that_flip_on_the_way_are_not_trained_on() {
     assert_eq!(proxy.flips_left(), 0, "bits were flipped");
     found.extend(take(&mut stream, usize::MAX));
     assert_same(&found, &expected);
+    // One bit may hit what is thrown away for another, or what is no tensor.
+    let damaged = servers.take_damaged();
+    assert!((1..=10).contains(&damaged[&address]), "{damaged:?}");
+    assert!(servers.take_damaged().is_empty(), "each is counted once");
+}
+
+#[test]
+fn a_run_counts_the_batches_that_were_damaged_on_the_way_and_names_the_server() {
+    let images = training::pictures();
+    let server = ServerProcess::start(images.root(), &[]);
+    let proxy = Proxy::to(&server.address);
+    let address = proxy.address.to_string();
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = folder.path().join("run");
+    let typed = training::train(&address, &["--epochs", "2", "--out", training::text(&run)]);
+    proxy.flip_bits(3);
+    let output = client(&training::words(&typed));
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(proxy.flips_left(), 0, "bits were flipped");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let named = format!("a batch from {address} is not used: epoch 1 step ");
+    assert!(errors.contains(&named) && errors.contains("CRC-32C"), "{errors}");
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).expect("lines");
+    let first: Value = serde_json::from_str(metrics.lines().next().expect("a line")).expect("an object");
+    let count = first["damaged"][&address].as_u64().expect("a count");
+    assert!((1..=3).contains(&count), "{first}");
+    let page = fs::read_to_string(run.join("report.html")).expect("a report");
+    assert!(page.contains("arrived damaged"), "the report says so");
 }
 
 #[test]

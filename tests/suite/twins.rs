@@ -2,16 +2,15 @@
 
 use equibatch_engine::{
     augment::Recipe,
-    dataset::{Dataset, Split},
+    dataset::Dataset,
     decode,
     pipeline::{
-        Batch, BatchStream, Canonical, Engine, Error, Files, Position, Shard, Source, Start, StreamSpec,
-        Stride,
+        Batch, BatchStream, Engine, Error, Files, Position, Shard, Source, Start, StreamSpec, Stride,
     },
-    sampling::{Balance, LastBatch, Order},
-    tensor::{ElementType, Layout, Normalization, TensorSpec},
+    tensor::ElementType,
 };
 use std::{
+    future::poll_fn,
     io,
     sync::{
         Arc,

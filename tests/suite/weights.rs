@@ -175,6 +175,15 @@ fn what_is_in_the_cache_serves_without_a_hub() {
     assert_eq!(read("hf:birds/net", &unreachable).expect("weights"), fetched);
     let error = read("hf:birds/other", &unreachable).expect_err("nothing to use");
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+    let text = error.to_string();
+    for part in [
+        "hf:birds/other",
+        "without a network",
+        "--weights FILE",
+        "--offline",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
 
     let offline = Hub {
         offline: true,

@@ -152,6 +152,12 @@ impl Progress {
         self.standing.stopped || self.steps >= self.config.total_steps() && !self.awaits_evaluation()
     }
 
+    /// Epochs that are done and evaluated.
+    #[must_use]
+    pub fn epochs_closed(&self) -> u64 {
+        self.steps / self.config.steps_per_epoch.max(1) - u64::from(self.awaits_evaluation())
+    }
+
     /// Epochs that have begun; those behind them are untouched.
     #[must_use]
     pub fn epochs_begun(&self) -> u32 {

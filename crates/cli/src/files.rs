@@ -35,7 +35,23 @@ pub fn unnamed(folder: &Path) -> io::Result<NamedTempFile> {
 /// Whether `name` is that of a temporary file of this module, which a killed process may have left.
 #[must_use]
 pub fn is_temporary(name: &str) -> bool {
-    name.starts_with(PREFIX) && name.ends_with(SUFFIX)
+    let random = name
+        .strip_prefix(PREFIX)
+        .and_then(|rest| rest.strip_suffix(SUFFIX));
+    random.is_some_and(|random| !random.is_empty() && random.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
+/// Deletes the temporary files of this module in `folder`, which a killed process has left: regular files only, and not in the folders in it.
+/// Nothing is lost with one: a file that it was to replace goes only when the new one has its name. A process that still writes one fails, and
+/// leaves the old file as it was. What cannot be deleted stays.
+pub fn remove_temporary(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_ours = entry.file_name().to_str().is_some_and(is_temporary);
+        // Of a link itself, not of what it leads to.
+        if is_ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            let _stays = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Writes a new file; its folder is created if it is missing.
@@ -207,6 +223,35 @@ mod tests {
         replace(&from, b"third").unwrap();
         assert_eq!(fs::read(&to).unwrap(), b"second");
         assert_eq!(names(folder.path()), ["from", "to"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_temporary_files_of_this_module_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let (_, left) = unnamed(folder.path()).unwrap().keep().unwrap();
+        assert!(is_temporary(left.file_name().unwrap().to_str().unwrap()));
+        let others = [
+            ".equibatch-.part",
+            ".equibatch-my notes.part",
+            ".equibatch-abc123",
+            "x.part",
+        ];
+        for name in others {
+            fs::write(path(name), "mine").unwrap();
+        }
+        fs::create_dir(path(".equibatch-folder.part")).unwrap();
+        fs::write(path(".equibatch-folder.part/.equibatch-inner1.part"), "mine").unwrap();
+        std::os::unix::fs::symlink(path("x.part"), path(".equibatch-link12.part")).unwrap();
+        let before = names(folder.path());
+        remove_temporary(folder.path());
+        remove_temporary(&path("missing"));
+        let after = names(folder.path());
+        let left = left.file_name().unwrap().to_str().unwrap();
+        let kept: Vec<_> = before.into_iter().filter(|name| name != left).collect();
+        assert_eq!(after, kept);
+        assert!(path(".equibatch-folder.part/.equibatch-inner1.part").exists());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use std::{error::Error as _, io, sync::Arc, time::Duration};
 
+use equibatch_transport::Damaged;
 use tokio_rustls::rustls;
 use tonic::{Code, Status};
 
@@ -81,6 +82,14 @@ pub enum Error {
         /// What the network said.
         reason: String,
     },
+    /// A batch came with other bytes than the server sent: its checksum differs.
+    #[error("a batch from {address} is not used: {reason}")]
+    Damaged {
+        /// Host and port.
+        address: String,
+        /// Which batch, and what is wrong with it.
+        reason: String,
+    },
     /// The server's answer breaks the contract.
     #[error("cannot understand {address}: {reason}")]
     Contract {
@@ -108,7 +117,7 @@ impl Error {
     pub fn is_unavailable(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable { .. } | Self::NotAServer { .. } | Self::Lost { .. }
+            Self::Unreachable { .. } | Self::NotAServer { .. } | Self::Lost { .. } | Self::Damaged { .. }
         )
     }
 
@@ -122,7 +131,8 @@ impl Error {
     pub(super) fn after_waiting(mut self, servers: usize, waited: Duration) -> Self {
         if let Self::Unreachable { reason, .. }
         | Self::NotAServer { reason, .. }
-        | Self::Lost { reason, .. } = &mut self
+        | Self::Lost { reason, .. }
+        | Self::Damaged { reason, .. } = &mut self
         {
             let who = if servers > 1 {
                 "no server came"
@@ -196,6 +206,10 @@ impl Error {
 
     /// The end of a stream, after the batch described by `at`.
     pub(super) fn from_stream_status(address: &str, at: String, status: &Status) -> Self {
+        if status.source().is_some_and(|source| source.is::<Damaged>()) {
+            let (address, reason) = (address.to_owned(), reason(status));
+            return Self::Damaged { address, reason };
+        }
         match status.code() {
             Code::Unavailable | Code::Cancelled | Code::Unknown | Code::Internal | Code::DeadlineExceeded => {
                 Self::Lost {

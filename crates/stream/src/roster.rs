@@ -1,6 +1,7 @@
 //! The servers of a stream: which there are, which of them are well, and the probing of those that are not.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Weak},
     time::Duration,
@@ -62,6 +63,8 @@ struct Standing {
     since: Option<Instant>,
     /// In a row, since its last batch.
     failures: u32,
+    /// Batches from it whose checksum differed, since they were last asked for.
+    damaged: u64,
 }
 
 impl Standing {
@@ -108,6 +111,7 @@ impl State {
                     trouble: None,
                     since: None,
                     failures: 0,
+                    damaged: 0,
                 });
                 has_changed = true;
             }
@@ -225,6 +229,7 @@ impl Roster {
         let text = error.to_string();
         let is_news = self.state.send_if_modified(|state| {
             let standing = &mut state.servers[index];
+            standing.damaged += u64::from(matches!(error, Error::Damaged { .. }));
             let is_news = standing.trouble.is_none();
             if is_news {
                 standing.failures = standing.failures.saturating_add(1);
@@ -264,6 +269,19 @@ impl Roster {
         } else {
             why.after_waiting(self.members().0.len(), waited)
         }
+    }
+
+    /// How many batches of each server came with other bytes than it sent, since this was last asked; servers without any are left out.
+    pub(super) fn take_damaged(&self) -> BTreeMap<String, u64> {
+        let mut damaged = BTreeMap::new();
+        self.state.send_if_modified(|state| {
+            for standing in state.servers.iter_mut().filter(|standing| standing.damaged > 0) {
+                let count = std::mem::take(&mut standing.damaged);
+                *damaged.entry(standing.server.address().to_owned()).or_default() += count;
+            }
+            false
+        });
+        damaged
     }
 
     fn failures(&self, index: usize) -> u32 {

@@ -1,6 +1,6 @@
 //! One or several servers as one.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::{
     runtime::Runtime,
@@ -120,6 +120,13 @@ impl Servers {
     #[must_use]
     pub fn address(&self) -> &str {
         &self.addresses
+    }
+
+    /// How many batches of each server, by its address, came with other bytes than it sent, since this was last asked. They were not used: the
+    /// steps were asked for again.
+    #[must_use]
+    pub fn take_damaged(&self) -> BTreeMap<String, u64> {
+        self.roster.take_damaged()
     }
 
     /// The datasets of the first server that answers.

@@ -7,7 +7,7 @@
 //!
 //! # Layout
 //!
-//! - [`Messages`]: the responses to one request; `tensor`: where the tensor of a batch begins.
+//! - [`Messages`]: the responses to one request; [`Damaged`]: a batch whose checksum differs; `tensor`: where the tensor of a batch begins.
 //! - [`SharedMessages`]: the same where the tensors are read where the server made them; [`connect`]: the connection that this takes.
 //! - `flow`: sizes of frames and windows, and why.
 
@@ -20,6 +20,6 @@ mod tensor;
 pub use self::{
     flow::{FRAME, with_windows},
     local::{Mailbox, connect},
-    messages::{Messages, Sizes},
+    messages::{Damaged, Messages, Sizes},
     shared::SharedMessages,
 };

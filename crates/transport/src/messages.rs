@@ -295,13 +295,22 @@ fn malformed(error: &prost::DecodeError) -> Status {
     Status::internal(format!("a message that cannot be read: {error}"))
 }
 
-/// What is wrong with a batch that arrived with other bytes than were sent.
+/// A batch arrived with other bytes than were sent: the source of the status of such a stream.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("epoch {} step {} was damaged on its way: the CRC-32C of its tensor differs", epoch + 1, step + 1)]
+pub struct Damaged {
+    /// From 0.
+    pub epoch: u64,
+    /// Within the epoch, from 0.
+    pub step: u64,
+}
+
 fn damaged(batch: &Batch) -> Status {
-    Status::internal(format!(
-        "epoch {} step {} was damaged on its way: the CRC-32C of its tensor differs",
-        batch.epoch + 1,
-        batch.step + 1
-    ))
+    let (epoch, step) = (batch.epoch, batch.step);
+    let damaged = Damaged { epoch, step };
+    let mut status = Status::internal(damaged.to_string());
+    status.set_source(Arc::new(damaged));
+    status
 }
 
 fn http_request(request: &StreamBatchesRequest) -> Request<Body> {

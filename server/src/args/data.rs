@@ -100,7 +100,8 @@ pub struct Verify {
     /// byte, all others as such. Changes nothing else.
     #[arg(long, value_name = "DIR", conflicts_with = "in_place")]
     pub out: Option<PathBuf>,
-    /// Replace every image that is not an upright RGB JPEG within --max-size by one. The originals are gone.
+    /// Replace every image that is not an upright RGB JPEG within --max-size by one. The originals are gone. If a call is killed, each image is
+    /// still there in its old or its new form; the next call removes the temporary files that it left.
     #[arg(long)]
     pub in_place: bool,
     /// Longest side of the images that --out and --in-place write, in pixels; larger ones are shrunk, smaller ones never enlarged.

@@ -1,4 +1,4 @@
-//! Three servers, several clients and a lot of trouble: `soak [--seconds N] [--seed N]`.
+//! Three servers, honest and hostile clients and a lot of trouble: `soak [--seconds N] [--seed N]`.
 //!
 //! Prints a table, and as its last line a JSON object. Ends with 1 where a step was lost, repeated or wrong.
 

@@ -1,14 +1,15 @@
 //! A long time with everything going wrong at once.
 //!
-//! Three servers share a folder with some broken files. Clients ask all three for streams of random form, break some off and go on from the
-//! token; one reader of large batches hardly reads; one client talks nonsense. Meanwhile servers are killed, stopped, and made to stand still.
-//! Every batch is compared with that of a server in this process, which nothing happens to.
+//! Three servers share a folder with some broken files. Honest clients ask all three for streams of random form, break some off and go on from
+//! the token. Meanwhile servers are killed, stopped, and made to stand still. Every batch is compared with that of a server in this process, which
+//! nothing happens to. From a quarter of the time on, each server also has a hostile client of each [kind](Kind), at an address of its own.
 
 mod report;
 mod trainer;
 mod trouble;
 
 use std::{
+    net::{Ipv4Addr, TcpListener},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -20,7 +21,10 @@ use rand_chacha::ChaCha8Rng;
 
 pub use report::Report;
 
-use crate::{images::ImageFolder, process::ServerProcess};
+use crate::{
+    hostile::{Hostile, Kind},
+    images::ImageFolder,
+};
 
 /// How long, and which trouble.
 #[derive(Clone, Copy, Debug)]
@@ -31,24 +35,32 @@ pub struct Settings {
     pub seed: u64,
 }
 
+/// Servers.
+const SERVERS: usize = 3;
 /// Clients that compare what they get.
 const TRAINERS: u64 = 3;
 /// Files with spoilt pixels.
 const CORRUPT: [(&str, usize); 4] = [("birds", 3), ("flowers", 8), ("flowers", 31), ("trees", 2)];
-/// What each server may use.
-const OPTIONS: [&str; 10] = [
+/// What each server may use, and what it lets hostile clients try.
+const OPTIONS: [&str; 14] = [
     "--threads",
     "1",
     "--cache-bytes",
     "1MiB",
     "--stream-bytes",
     "8MiB",
+    "--memory-bytes",
+    "512MiB",
+    "--max-world",
+    "65536",
     "--max-broken",
     "0.4",
     // Quarantined files are expected here.
     "--log",
     "error",
 ];
+/// Height and width of images in small files.
+const BOMB: u32 = 3000;
 
 /// Makes the trouble and reports what came of it.
 ///
@@ -56,14 +68,25 @@ const OPTIONS: [&str; 10] = [
 ///
 /// Where a thread panicked, or the harness itself failed.
 pub fn soak(settings: &Settings) -> Result<Report> {
-    let images = ImageFolder::new(&[("birds", 12), ("flowers", 60), ("trees", 25)]);
+    let classes = [("birds", 12), ("flowers", 60), ("trees", 25)];
+    let (images, bombs) = (ImageFolder::new(&classes), ImageFolder::of_bombs(BOMB));
     for (class, index) in CORRUPT {
         images.corrupt(class, index).context("spoiling a file")?;
     }
-    let mut servers: Vec<ServerProcess> = (0..3)
-        .map(|_| ServerProcess::start(images.root(), &OPTIONS))
-        .collect();
-    let addresses: Vec<String> = servers.iter().map(|server| server.address.clone()).collect();
+    let operators = (0..SERVERS).map(|_| free_port()).collect::<Result<Vec<u16>>>()?;
+    let options = |server: usize| {
+        let own = [
+            "--admin".to_owned(),
+            format!("127.0.0.1:{}", operators[server]),
+            "--data".to_owned(),
+            format!("bombs={}", bombs.root().display()),
+        ];
+        OPTIONS.map(str::to_owned).into_iter().chain(own).collect()
+    };
+    let mut servers = trouble::Servers::start(images.root(), (0..SERVERS).map(options).collect());
+    let addresses = servers.addresses();
+    let begun = Instant::now();
+    let (calm_until, end) = (begun + settings.time / 4, begun + settings.time);
     let is_over = AtomicBool::new(false);
     let mut report = Report::new(CORRUPT.len());
     let (addresses, is_over) = (&addresses[..], &is_over);
@@ -72,23 +95,48 @@ pub fn soak(settings: &Settings) -> Result<Report> {
         let mut trainers = vec![];
         for number in 0..TRAINERS {
             let (root, dice) = (images.root(), dice(number));
-            trainers.push(scope.spawn(move || trainer::run(addresses, root, is_over, dice)));
+            trainers.push(scope.spawn(move || trainer::run(addresses, root, (calm_until, is_over), dice)));
         }
-        let (slow, senseless) = (dice(100), dice(101));
-        let nuisances = [
-            scope.spawn(move || trouble::read_slowly(addresses, is_over, slow)),
-            scope.spawn(move || trouble::talk_nonsense(addresses, is_over, senseless)),
-        ];
-        let end = Instant::now() + settings.time;
-        let trouble = trouble::make(&mut servers, images.root(), end, dice(102));
+        let mut hostile = vec![];
+        for (server, address) in addresses.iter().enumerate() {
+            for (number, kind) in (0_u8..).zip(Kind::ALL) {
+                let client = Hostile {
+                    kind,
+                    address: Ipv4Addr::new(127, 0, 1, 1 + number),
+                    server: address.parse().context("the address of a server")?,
+                    operator: (Ipv4Addr::LOCALHOST, operators[server]).into(),
+                    dataset: (
+                        "pictures".to_owned(),
+                        classes.map(|(class, _)| class.to_owned()).to_vec(),
+                    ),
+                    bombs: "bombs".to_owned(),
+                };
+                let dice = dice(100 + server as u64 * 100 + u64::from(number));
+                let run = move || {
+                    thread::sleep(calm_until.saturating_duration_since(Instant::now()));
+                    client.run(is_over, dice)
+                };
+                hostile.push((kind, scope.spawn(run)));
+            }
+        }
+        let trouble = trouble::make(&mut servers, end, dice(10));
         is_over.store(true, Ordering::Relaxed);
-        report.trouble(&trouble?);
+        report.trouble(&trouble);
         for trainer in trainers {
             report.trained(trainer.join().map_err(|_| anyhow!("a client panicked"))??);
         }
-        for nuisance in nuisances {
-            report.annoyed(nuisance.join().map_err(|_| anyhow!("a nuisance panicked"))??);
+        for (kind, client) in hostile {
+            let rounds = client
+                .join()
+                .map_err(|_| anyhow!("a hostile client panicked: {kind:?}"))??;
+            report.attacked(kind, rounds);
         }
         Ok(report)
     })
+}
+
+/// A port that nobody uses now.
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?.port())
 }

@@ -12,12 +12,12 @@ use equibatch_proto::v1::{
     StreamBatchesRequest,
     balance::{self, Policy},
 };
-use equibatch_stream::{Balance, Batch, BatchRequest, Patience, Position, Servers, Split};
+use equibatch_stream::{Balance, Batch, BatchRequest, Error, Patience, Position, Servers, Split};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use tokio::runtime::Runtime;
 
-use super::report::Trained;
+use super::report::{Phase, Trained};
 use crate::{
     memory::{MemoryServer, config, engine},
     receive,
@@ -29,11 +29,11 @@ const PATIENCE: Patience = Patience {
     stall: Duration::from_secs(1),
 };
 
-/// Asks for one stream after the other until `is_over`.
+/// Asks for one stream after the other until `is_over`; until `calm_until`, there are no hostile clients.
 pub(super) fn run(
     addresses: &[String],
     root: &Path,
-    is_over: &AtomicBool,
+    (calm_until, is_over): (Instant, &AtomicBool),
     mut dice: ChaCha8Rng,
 ) -> Result<Trained> {
     let runtime = Runtime::new()?;
@@ -57,7 +57,18 @@ pub(super) fn run(
             batch.replacements.clear();
         }
         trained.streams += 1;
-        let followed = follow(addresses, request, &expected.digests(), (&mut dice, &mut trained));
+        let mut watch = Watch {
+            calm_until,
+            since: Instant::now(),
+        };
+        let followed = follow(
+            addresses,
+            (request, &expected.digests()),
+            &mut dice,
+            (&mut trained, &mut watch),
+        );
+        // Also the time for which a stream was waited for that never came.
+        watch.lap(&mut trained);
         if let Err(error) = followed {
             trained.failures.push(format!("{error:#}"));
         }
@@ -65,12 +76,33 @@ pub(super) fn run(
     Ok(trained)
 }
 
+/// Says where time goes.
+struct Watch {
+    calm_until: Instant,
+    since: Instant,
+}
+
+impl Watch {
+    /// Where to count what is over now, its time included.
+    fn lap<'a>(&mut self, trained: &'a mut Trained) -> &'a mut Phase {
+        let now = Instant::now();
+        let phase = if now < self.calm_until {
+            &mut trained.alone
+        } else {
+            &mut trained.beside
+        };
+        phase.seconds += (now - self.since).as_secs_f64();
+        self.since = now;
+        phase
+    }
+}
+
 /// Takes a stream to its end, perhaps in several pieces.
 fn follow(
     addresses: &[String],
-    mut request: BatchRequest,
-    expected: &[String],
-    (dice, trained): (&mut ChaCha8Rng, &mut Trained),
+    (mut request, expected): (BatchRequest, &[String]),
+    dice: &mut ChaCha8Rng,
+    (trained, watch): (&mut Trained, &mut Watch),
 ) -> Result<()> {
     let mut due = 0;
     while due < expected.len() {
@@ -83,9 +115,12 @@ fn follow(
         for _ in 0..piece {
             let asked = Instant::now();
             let Some(batch) = stream.next_batch()? else { break };
-            trained.waits_ms.push(asked.elapsed().as_secs_f64() * 1000.0);
+            let waited = asked.elapsed();
             trained.steps += 1;
             due = judge(&batch, expected, due, trained);
+            let phase = watch.lap(trained);
+            phase.waits_ms.push(waited.as_secs_f64() * 1000.0);
+            phase.images += batch.labels.len() as u64;
             request.start = Some(batch.next);
         }
         if piece == usize::MAX {
@@ -126,7 +161,7 @@ fn judge(batch: &Batch, expected: &[String], due: usize, trained: &mut Trained) 
     }
 }
 
-/// Opens the stream; that all three servers are down at once is no failure for as long as the patience lasts.
+/// Opens the stream; that all three servers are down at once, or have no room for now, is no failure for as long as the patience lasts.
 fn patiently(addresses: &[String], request: &BatchRequest) -> Result<equibatch_stream::BatchStream> {
     let give_up = Instant::now() + PATIENCE.retry_for;
     loop {
@@ -134,7 +169,10 @@ fn patiently(addresses: &[String], request: &BatchRequest) -> Result<equibatch_s
             Servers::open(&addresses.join(","), PATIENCE).and_then(|servers| servers.stream(request, 2));
         match opened {
             Ok(stream) => return Ok(stream),
-            Err(error) if error.is_unavailable() && Instant::now() < give_up => {
+            Err(error)
+                if (error.is_unavailable() || matches!(error, Error::Full { .. }))
+                    && Instant::now() < give_up =>
+            {
                 std::thread::sleep(Duration::from_millis(50));
             }
             Err(error) => return Err(error.into()),
@@ -155,7 +193,7 @@ fn random_request(dice: &mut ChaCha8Rng) -> BatchRequest {
         start: None::<Position>,
         balance: Some(balances[dice.random_range(0..balances.len())].clone()),
         ..BatchRequest::evaluation(
-            "",
+            "pictures",
             Split::Train,
             dice.random_range(2..=9),
             dice.random_range(16..=96),

@@ -180,6 +180,7 @@ impl Trainer {
         }
         check_streams(&description)?;
         run.remove_temporary();
+        run.rewind(&checkpoint.progress)?;
         let mut learner = Learner::resume(&self.means.runtime, checkpoint, &self.means.options)?;
         self.train(&run, &mut learner, &description, desk)
     }

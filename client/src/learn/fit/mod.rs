@@ -240,6 +240,7 @@ impl Fit<'_> {
             bottleneck: verdict.map(|verdict| verdict.bottleneck.to_string()),
             bottleneck_share: verdict.map(|verdict| verdict.share),
             replaced: epoch.replaced,
+            damaged: self.servers.take_damaged(),
         }
     }
 

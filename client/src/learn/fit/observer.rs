@@ -1,6 +1,6 @@
 //! What is told while a model learns.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +72,10 @@ pub struct EpochRecord {
     pub bottleneck_share: Option<f64>,
     /// Images that stood in the place of broken files.
     pub replaced: usize,
+    /// Batches of each server, by its address, that came with other bytes than it sent and were asked for again, since the epoch before or
+    /// since training was resumed; absent where there were none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub damaged: BTreeMap<String, u64>,
 }
 
 /// Both are told.

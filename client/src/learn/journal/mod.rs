@@ -16,6 +16,7 @@ use std::{
     path::Path,
 };
 
+use equibatch_cli::files;
 use serde::{
     Serialize,
     de::{DeserializeOwned, IgnoredAny},
@@ -47,6 +48,25 @@ pub fn append(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let mut file = open(path)?;
     write(&mut file, value)?;
     file.sync_data()
+}
+
+/// Removes from a file of JSON objects those lines of which `is_kept` is false; the others stay as they are. A missing file has none.
+///
+/// # Errors
+///
+/// Those of the file; it is then as it was.
+pub(super) fn retain<T: DeserializeOwned>(path: &Path, is_kept: impl Fn(&T) -> bool) -> io::Result<()> {
+    let bytes = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        read => read?,
+    };
+    let lines = bytes.split_inclusive(|&byte| byte == b'\n');
+    let kept = lines.filter(|line| serde_json::from_slice(line).map_or(true, |line| is_kept(&line)));
+    let kept: Vec<u8> = kept.flatten().copied().collect();
+    if kept.len() < bytes.len() {
+        files::replace(path, &kept)?;
+    }
+    Ok(())
 }
 
 /// Opens a file of JSON objects to add lines to it. A last line without its end is completed if it is an object, and cut off otherwise.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use equibatch_cli::files;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
 pub(crate) use self::config::tests::config as sample;
@@ -144,13 +144,8 @@ impl RunFolder {
 
     /// Deletes the temporary files that a killed process has left.
     pub fn remove_temporary(&self) {
-        for folder in [self.path.clone(), self.path.join(KEPT)] {
-            for name in names(&folder).unwrap_or_default() {
-                if files::is_temporary(&name) {
-                    let _stays = fs::remove_file(folder.join(name));
-                }
-            }
-        }
+        files::remove_temporary(&self.path);
+        files::remove_temporary(&self.path.join(KEPT));
     }
 
     /// Deletes a run of which no step was done: the files that it has written, and the folders that were created for it. What cannot be
@@ -238,6 +233,28 @@ impl RunFolder {
     pub fn append_metrics(&self, record: &impl Serialize) -> Result<(), Error> {
         let path = self.path.join(METRICS);
         journal::append(&path, record).map_err(|source| Error::Write { path, source })
+    }
+
+    /// Removes from `metrics.jsonl` and `steps.jsonl` what a killed process did after its last checkpoint, at `progress`: it is done again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`].
+    pub fn rewind(&self, progress: &Progress) -> Result<(), Error> {
+        #[derive(Deserialize)]
+        struct Epoch {
+            epoch: u64,
+        }
+        #[derive(Deserialize)]
+        struct Step {
+            step: u64,
+        }
+        let closed = progress.epochs_closed();
+        let write = |path: PathBuf| move |source| Error::Write { path, source };
+        let metrics = self.path.join(METRICS);
+        journal::retain(&metrics, |line: &Epoch| line.epoch <= closed).map_err(write(metrics))?;
+        let steps = self.path.join(journal::STEPS);
+        journal::retain(&steps, |line: &Step| line.step <= progress.steps).map_err(write(steps))
     }
 
     /// Replaces the checkpoint.

@@ -145,8 +145,7 @@ mod tests {
     use crate::{
         augment::Recipe,
         dataset::Fingerprint,
-        pipeline::{Position, Shard, Start, Stride},
-        tensor::{Normalization, TensorSpec},
+        pipeline::{Position, Shard, Stride},
     };
 
     fn spec() -> StreamSpec {

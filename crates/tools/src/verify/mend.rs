@@ -194,7 +194,8 @@ fn real(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Does what `mending` says about `report`, which is of `dataset`. `progress` is told of each image converted.
+/// Does what `mending` says about `report`, which is of `dataset`. What a call that was killed while it converted images in place has left is
+/// removed by the next one. `progress` is told of each image converted.
 #[must_use]
 pub fn mend(dataset: &Dataset, report: &Report, mending: &Mending, progress: &(impl Fn() + Sync)) -> Outcome {
     let removed = removed(report, mending);
@@ -202,6 +203,11 @@ pub fn mend(dataset: &Dataset, report: &Report, mending: &Mending, progress: &(i
         .iter()
         .filter_map(|path| remove(&dataset.root, path, mending))
         .collect();
+    if mending.conversion == Conversion::InPlace && !mending.dry_run {
+        for folder in folders(report) {
+            files::remove_temporary(&dataset.root.join(folder));
+        }
+    }
     let plan = plan(&dataset.root, report, &removed, mending);
     deeds.par_extend(plan.par_iter().map(|task| {
         let deed = task.carry_out(dataset, mending);
@@ -214,6 +220,14 @@ pub fn mend(dataset: &Dataset, report: &Report, mending: &Mending, progress: &(i
         deeds,
         remaining,
     }
+}
+
+/// The folders in which images may be converted, and in which a call that was killed may have left temporary files.
+fn folders(report: &Report) -> BTreeSet<&Path> {
+    let images = report.convertible.iter();
+    images
+        .filter_map(|image| Path::new(&image.path).parent())
+        .collect()
 }
 
 /// Paths that are not to be among the images.

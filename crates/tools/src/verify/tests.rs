@@ -464,6 +464,32 @@ fn in_place_a_name_never_takes_the_place_of_another_file() {
 }
 
 #[test]
+fn what_a_killed_call_has_left_is_removed_in_place_and_only_then() {
+    let root = good();
+    let left = "train/a/.equibatch-aB3dE6.part";
+    write(&root, left, b"half an image");
+    write(&root, "train/a/.mine.part", b"of another program");
+    for (conversion, dry_run, stays) in [
+        (Conversion::Keep, false, true),
+        (Conversion::InPlace, true, true),
+        (Conversion::InPlace, false, false),
+    ] {
+        let (dataset, report) = verified(&root);
+        let mending = Mending {
+            dry_run,
+            ..mending(Removal::Keep, conversion)
+        };
+        let outcome = mend(&dataset, &report, &mending, &|| {});
+        assert!(
+            outcome.deeds.iter().all(|deed| deed.error.is_none()),
+            "{outcome:?}"
+        );
+        assert_eq!(root.path().join(left).exists(), stays, "{mending:?}");
+    }
+    assert!(root.path().join("train/a/.mine.part").exists());
+}
+
+#[test]
 fn folders_to_write_to_lie_outside() {
     let root = good();
     let real = root.path().canonicalize().unwrap();

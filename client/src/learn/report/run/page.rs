@@ -50,7 +50,7 @@ pub fn page(record: &Record) -> Result<(Page, Vec<Figure>), canvas::Error> {
     page = page.with(
         "learning",
         "Learning",
-        html! { (loss) (metrics) (skipped(record)) (replaced(record)) @if record.epochs.is_empty() { p { "No epoch is done yet." } } (epochs(record)) },
+        html! { (loss) (metrics) (skipped(record)) (replaced(record)) (damaged(record)) @if record.epochs.is_empty() { p { "No epoch is done yet." } } (epochs(record)) },
     );
     if let Some(confusion) = confusion {
         page = page.with("confusion", "What was taken for what", confusion);
@@ -134,6 +134,18 @@ fn replaced(record: &Record) -> Markup {
             p {
                 "In " (counted(replaced, "place")) " of a batch another image of the same class stood in for a file that cannot be decoded; "
                 code { "client datasets" } " names the files."
+            }
+        }
+    }
+}
+
+/// Names the servers from which batches came with other bytes than they sent, if there were any.
+fn damaged(record: &Record) -> Markup {
+    html! {
+        @for (server, count) in record.damaged() {
+            p {
+                (count) @if count == 1 { " batch" } @else { " batches" } " from " code { (server) } " arrived damaged, which its checksum showed, and was not used: its steps were \
+                 asked for again. Look at the network in between."
             }
         }
     }

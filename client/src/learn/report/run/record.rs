@@ -1,6 +1,7 @@
 //! What the folder of a run holds.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -118,6 +119,16 @@ impl Record {
     #[must_use]
     pub fn replaced(&self) -> u64 {
         self.epochs.iter().map(|epoch| epoch.replaced as u64).sum()
+    }
+
+    /// Batches of each server that came with other bytes than it sent, over all epochs.
+    #[must_use]
+    pub fn damaged(&self) -> BTreeMap<&str, u64> {
+        let mut damaged = BTreeMap::new();
+        for (server, count) in self.epochs.iter().flat_map(|epoch| &epoch.damaged) {
+            *damaged.entry(server.as_str()).or_default() += count;
+        }
+        damaged
     }
 }
 
