@@ -277,7 +277,7 @@ fn files_are_prepared_bit_for_bit_as_the_validation_stream_prepares_them() {
     for batch in plain(&servers, Split::Valid, 4) {
         let bytes = batch.tensor.len() / batch.labels.len();
         for (tensor, &sample) in batch.tensor.chunks(bytes).zip(&batch.samples) {
-            let path = images.root().join(&samples[sample as usize].path);
+            let path = images.root().join(&*samples[sample as usize].path);
             let source = Source {
                 name: String::new(),
                 bytes: Bytes::File(path.clone()),

@@ -105,7 +105,7 @@ fn a_model_is_judged_by_nine_views_of_each_image() {
     assert_eq!(valid.len(), 6);
     let (mut loss, mut expected) = (0.0, vec![]);
     for sample in &valid {
-        let bytes = fs::read(images.root().join(&sample.path)).unwrap();
+        let bytes = fs::read(images.root().join(&*sample.path)).unwrap();
         let short_side = Some(preprocessing.canonical_short_side);
         let image = decode_canonical(&bytes, &DecodeOptions::default(), short_side).unwrap();
         let mut mean = [0.0; 2];
@@ -123,7 +123,7 @@ fn a_model_is_judged_by_nine_views_of_each_image() {
         expected.push(mean);
     }
     let mut predictor = predictor.with_views().unwrap();
-    let files = valid.iter().map(|sample| images.root().join(&sample.path));
+    let files = valid.iter().map(|sample| images.root().join(&*sample.path));
     let files: Vec<Source> = files.flat_map(|path| sources(&path).unwrap()).collect();
     let mut predicted = vec![];
     predictor
