@@ -118,7 +118,10 @@ pub fn scan(config: &Config, engine: &Engine) -> Result<(), Error> {
                 "more images quarantined: `server verify` names them"
             );
         }
-        engine.add(dataset);
+        engine.add(dataset).map_err(|source| Error::Dataset {
+            name: name.clone(),
+            source,
+        })?;
     }
     Ok(())
 }

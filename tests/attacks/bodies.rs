@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use equibatch_engine::pipeline::EngineConfig;
 use equibatch_server::service::ServiceConfig;
 use equibatch_tests::{
     frames::{END_HEADERS, HEADERS, PING, connect, frame, headers, is_hung_up, wait_for},
@@ -87,6 +89,32 @@ async fn unfinished_requests_take_bounded_memory() {
     println!("attacks: unfinished requests: {} MiB", grown >> 20);
     assert!(grown < 64 << 20, "{grown} bytes");
     drop(held);
+}
+
+#[tokio::test]
+async fn unfinished_requests_have_a_part_of_the_memory() {
+    let images = pictures();
+    let config = EngineConfig {
+        // A 32nd of what is beside the cache: 2 MiB.
+        memory_bytes: (1 << 26) + (64 << 20),
+        ..config(1, 1 << 26)
+    };
+    let service = ServiceConfig {
+        greeting_timeout: Duration::from_secs(600),
+        ..ServiceConfig::default()
+    };
+    let server = MemoryServer::start_with(engine(images.root(), config), service);
+    let mut answers = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let (requests, connection) = h2::client::handshake(server.pipe().await).await.unwrap();
+        tokio::spawn(connection);
+        for _ in 0..10 {
+            let (response, body) = begin(requests.clone(), STREAM, 64 << 10, (64 << 10) - 1).await;
+            answers.spawn(async move { (response.await, body) });
+        }
+    }
+    let first = within("a refusal", answers.join_next()).await.unwrap();
+    assert_eq!(code(&first.unwrap().0.unwrap()), "8", "RESOURCE_EXHAUSTED");
 }
 
 #[test]

@@ -4,16 +4,21 @@ use std::{
     fs,
     path::Path,
     process::{Command, Stdio},
+    sync::Arc,
 };
 
-use equibatch_proto::v1::{ElementType, StreamBatchesRequest};
+use equibatch_engine::pipeline::{Engine, EngineConfig};
+use equibatch_proto::v1::{Canonical, ElementType, StreamBatchesRequest};
 use equibatch_tests::{
     images::ImageFolder,
+    memory::config,
     process::{ServerProcess, program},
     receive::{next, open, small, with_token},
 };
 use image::{Rgba, RgbaImage};
 use tonic::Code;
+
+use super::{OneFile, without_files};
 
 const MIB: u64 = 1 << 20;
 /// What the program may take beside its memory for data.
@@ -128,15 +133,19 @@ async fn small_files_of_large_images_are_decoded_a_few_at_a_time() {
         folder.path(),
         &[&options[..], &["--valid-fraction", "0"]].concat(),
     );
-    let request = StreamBatchesRequest {
-        batch_size: Some(8),
-        element_type: ElementType::U8.into(),
-        ..small("train", 1)
-    };
-    let (_, mut stream) = open(&mut server.client().await, request).await.unwrap();
-    let batch = next(&mut stream).await.unwrap().unwrap();
-    assert!(batch.replacements.is_empty(), "{:?}", batch.replacements);
-    assert_within(&server, "eight decode bombs at once", 640 * MIB);
+    for canonical in [Canonical::ShortSide, Canonical::Native] {
+        let request = StreamBatchesRequest {
+            batch_size: Some(8),
+            element_type: ElementType::U8.into(),
+            canonical: canonical.into(),
+            ..small("train", 1)
+        };
+        let (_, mut stream) = open(&mut server.client().await, request).await.unwrap();
+        let batch = next(&mut stream).await.unwrap().unwrap();
+        assert!(batch.replacements.is_empty(), "{:?}", batch.replacements);
+        let what = format!("eight decode bombs at once, {}", canonical.as_str_name());
+        assert_within(&server, &what, 640 * MIB);
+    }
 }
 
 /// Two classes of `images` images each, which are one file each time.
@@ -157,18 +166,54 @@ fn many(images: usize) -> tempfile::TempDir {
     folder
 }
 
-#[test]
-fn the_index_of_a_dataset_takes_at_most_150_bytes_an_image() {
+#[tokio::test]
+async fn the_index_of_a_dataset_takes_at_most_150_bytes_an_image_of_the_memory() {
     const IMAGES: u64 = 100_000;
-    let peak = |folder: &Path| {
+    let start = |folder: &Path| {
         // Without it, the system gives the allocator pages of 2 MiB.
         let mut command = Command::new(program("server"));
         command.env("MIMALLOC_ALLOW_THP", "0");
         let options = ["--listen", "127.0.0.1:0", "--memory-bytes", "384MiB"];
-        ServerProcess::by(command, Stdio::inherit(), folder, &options).peak_memory()
+        ServerProcess::by(command, Stdio::inherit(), folder, &options)
     };
     let (few, all) = (many(2), many(IMAGES as usize / 2));
-    let bytes = peak(all.path()).saturating_sub(peak(few.path())) / IMAGES;
+    let server = start(all.path());
+    let bytes = server
+        .peak_memory()
+        .saturating_sub(start(few.path()).peak_memory())
+        / IMAGES;
     println!("attacks: memory: index of {IMAGES} images: {bytes} bytes each");
     assert!(bytes <= 150, "{bytes} bytes an image");
+
+    let (mut client, mut unread) = (server.client().await, vec![]);
+    for seed in 0..10 {
+        let request = StreamBatchesRequest {
+            seed,
+            ..floats(16, 1000)
+        };
+        if let Ok(mut stream) = open(&mut client, request).await {
+            assert!(next(&mut stream.1).await.unwrap().is_some());
+            unread.push(stream);
+        }
+    }
+    assert!(unread.len() >= 3, "{} streams", unread.len());
+    assert_within(&server, "100,000 images and unread streams", 384 * MIB);
+}
+
+#[test]
+fn a_dataset_whose_index_does_not_fit_the_memory_is_refused() {
+    let engine = |memory_bytes| {
+        let config = EngineConfig {
+            memory_bytes,
+            ..config(1, 0)
+        };
+        Engine::with_source(config, vec![without_files(1000, 100)], Arc::new(OneFile::new()))
+    };
+    let error = engine(10 * MIB).unwrap_err().to_string();
+    assert!(
+        error.contains("100000 images") && error.contains("--memory-bytes"),
+        "{error}"
+    );
+    let used = engine(64 * MIB).unwrap().memory_used();
+    assert!(used > 8 * MIB, "{used}");
 }

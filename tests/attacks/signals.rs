@@ -132,7 +132,7 @@ async fn what_is_scanned_is_served_while_the_rest_is_not() {
     let images = pictures();
     let names = vec!["pictures".to_owned(), "later".to_owned()];
     let engine = Engine::awaiting(config(1, 1 << 26), names, Arc::new(Files)).unwrap();
-    engine.add(dataset(images.root()));
+    engine.add(dataset(images.root())).unwrap();
     let server = MemoryServer::start(engine.clone());
     let admin = Admin::default();
     admin.ready(engine.clone());
@@ -171,7 +171,7 @@ async fn what_is_scanned_is_served_while_the_rest_is_not() {
         name: "later".to_owned(),
         ..dataset(images.root())
     };
-    engine.add(later);
+    engine.add(later).unwrap();
     assert_eq!(ready().await, (200, "ready\n".to_owned()));
     assert!(!ask("later").await.unwrap().batches.is_empty());
     let serving = async || (check().await == 1).then_some(());

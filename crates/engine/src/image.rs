@@ -59,6 +59,14 @@ impl Image {
         &self.bytes[..self.bytes.len() - Self::SLACK]
     }
 
+    /// The pixels: `height * width * 3` bytes, and room for the slack.
+    #[must_use]
+    pub fn into_pixels(self) -> Vec<u8> {
+        let mut bytes = self.bytes.into_vec();
+        bytes.truncate(bytes.len() - Self::SLACK);
+        bytes
+    }
+
     /// The pixels and the slack behind them.
     #[must_use]
     pub fn pixels_and_slack(&self) -> &[u8] {

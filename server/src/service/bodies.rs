@@ -31,8 +31,6 @@ pub(super) const MESSAGE_BYTES: usize = 64 << 10;
 const HEALTH_BYTES: usize = 256;
 /// Bytes of incomplete messages of one connection, at most.
 const CONNECTION_BYTES: usize = 1 << 20;
-/// Bytes of incomplete messages of all connections, at most.
-const ALL_BYTES: usize = 32 << 20;
 /// Bytes before a message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
 
@@ -112,11 +110,11 @@ pub(super) struct Bounds {
 pub(super) type Complete = Arc<OnceLock<Option<Busy>>>;
 
 impl Bounds {
-    /// A request must be complete within `timeout`.
-    pub(super) fn new(timeout: Duration, traffic: Traffic) -> Self {
+    /// A request must be complete within `timeout`; those that are not take `bytes` bytes together, at most.
+    pub(super) fn new(timeout: Duration, traffic: Traffic, bytes: usize) -> Self {
         Self {
             timeout,
-            all: Budget::new(ALL_BYTES),
+            all: Budget::new(bytes),
             traffic,
         }
     }

@@ -99,6 +99,7 @@ where
     report(&health, initial).await;
     let scanned = engine.clone();
     let (stopping, guests) = (CancellationToken::new(), Guests::none());
+    let request_bytes = engine.request_bytes();
     let loader = Loader::new(engine, config, stopping.clone(), guests.clone());
     let gate = Gate::new(config.access.tokens.clone(), config.traffic.clone());
     let following = config.access.clone().follow();
@@ -119,7 +120,7 @@ where
         // Ends the streams of those who watch the health, which would else keep their connections open.
         forget(health.clone()).await;
     };
-    let server = http2(config)
+    let server = http2(config, request_bytes)
         .add_service(health_service)
         .add_service(InterceptedService::new(reflection::v1(), gate.clone()))
         .add_service(InterceptedService::new(reflection::v1alpha(), gate.clone()))
@@ -142,7 +143,7 @@ where
 
 /// HTTP/2 settings. The window and frame sizes here bound what *clients* send, which are small requests; those that carry batches are the
 /// receiver's to choose, and so are the client's.
-fn http2(config: &ServiceConfig) -> Server<Stack<Noted, Identity>> {
+fn http2(config: &ServiceConfig, request_bytes: usize) -> Server<Stack<Noted, Identity>> {
     Server::builder()
         .initial_stream_window_size(64 * 1024)
         .initial_connection_window_size(128 * 1024)
@@ -158,6 +159,7 @@ fn http2(config: &ServiceConfig) -> Server<Stack<Noted, Identity>> {
         .layer(Noted(Bounds::new(
             config.greeting_timeout,
             config.traffic.clone(),
+            request_bytes,
         )))
 }
 

@@ -62,6 +62,20 @@ pub enum Error {
         /// As configured.
         fraction: f64,
     },
+    /// Limit: its index does not fit the memory.
+    #[error(
+        "the index of the {images} images of {} takes {bytes} bytes, which --memory-bytes does not leave beside --cache-bytes and \
+         --encoded-cache-bytes: raise it, or lower these",
+        root.display()
+    )]
+    NoMemory {
+        /// The root.
+        root: PathBuf,
+        /// Usable images.
+        images: usize,
+        /// Of the index.
+        bytes: u64,
+    },
     /// Limit: sample ids have 32 bits.
     #[error("{} has more than 4294967295 images", root.display())]
     TooManyImages {

@@ -149,6 +149,12 @@ impl Dataset {
         self.root.join(&*self.samples[id as usize].path)
     }
 
+    /// Bytes of memory that it takes to serve it, but for what is in proportion to the number of classes.
+    #[must_use]
+    pub fn heap_bytes(&self) -> u64 {
+        self.samples.heap_bytes() + (self.samples.len() * size_of::<u32>()) as u64
+    }
+
     /// Sample ids of `split` by class, ascending; a class absent from the split has none.
     #[must_use]
     pub fn members(&self, split: Split) -> Vec<Vec<u32>> {

@@ -229,8 +229,8 @@ fn sort(samples: &mut Samples, folders: &[ClassFolder], used: &[bool], options: 
     while let Some(first) = samples.get(begin) {
         let number = class(first);
         let rest = begin..samples.len();
-        let members = begin + rest.take_while(|&index| class(&samples[index]) == number).count();
-        let members = begin..members;
+        let count = rest.take_while(|&index| class(&samples[index]) == number).count();
+        let members = begin..begin + count;
         let mut paths: Vec<&str> = Vec::with_capacity(members.len());
         let of_class = members.clone().map(|index| &samples[index]);
         paths.extend(

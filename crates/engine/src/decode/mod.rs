@@ -78,11 +78,11 @@ pub fn decode_canonical(
     options: &DecodeOptions,
     short_side: Option<u32>,
 ) -> Result<Image, Error> {
-    decode_within(bytes, options, short_side, None)
+    decode_within(bytes, options, short_side, None).map(|(image, _)| image)
 }
 
 /// As [`decode_canonical`], where all decoders together take no more than `memory`: waits until there is enough for what the file's header
-/// says that it takes.
+/// says that it takes. That is free again when the permit is dropped, which is not before the image: its pixels are a part of it.
 ///
 /// # Errors
 ///
@@ -92,7 +92,7 @@ pub fn decode_within(
     options: &DecodeOptions,
     short_side: Option<u32>,
     memory: Option<&Arc<Budget>>,
-) -> Result<Image, Error> {
+) -> Result<(Image, Option<Permit>), Error> {
     options.limits.check_file(bytes.len() as u64)?;
     let format = header::read(Cursor::new(bytes), &options.limits)?.format;
     if format == Format::WebP && !complete::is_complete(bytes) {
@@ -104,7 +104,7 @@ pub fn decode_within(
 }
 
 /// Runs a decoder; a panic of it is an error of the data that it was given.
-fn guarded(format: Format, decode: impl FnOnce() -> Result<Image, Error>) -> Result<Image, Error> {
+fn guarded<T>(format: Format, decode: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     header::caught(decode).map_err(|message| Error::Panicked { format, message })?
 }
 
@@ -113,48 +113,74 @@ fn decode_with_codec(
     bytes: &[u8],
     options: &DecodeOptions,
     wanted: Wanted<'_>,
-) -> Result<Image, Error> {
-    let (lying, turn) = match format {
-        Format::Jpeg => by_us(bytes, &options.limits, wanted)?,
-        _ => by_library(format, bytes, &options.limits, wanted)?,
+) -> Result<(Image, Option<Permit>), Error> {
+    let Lying { image, turn, memory } = match format {
+        Format::Jpeg => by_us(bytes, options, wanted)?,
+        _ => by_library(format, bytes, options, wanted)?,
     };
     // Last, when there is least to turn.
-    Ok(match options.orientation {
-        Orientation::Apply => turned(lying, turn),
-        Orientation::Ignore => lying,
-    })
+    Ok((turned(image, turn), memory))
 }
 
 /// The short side that is wanted, and what the decoder's memory is taken of.
 type Wanted<'a> = (Option<u32>, Option<&'a Arc<Budget>>);
 
-/// A JPEG as it lies, and how it is to be turned.
-fn by_us(bytes: &[u8], limits: &Limits, (short_side, memory): Wanted<'_>) -> Result<(Image, Turn), Error> {
-    let header = JpegHeader::read(bytes)?;
-    let (width, height) = header.size();
-    check_output(limits, (width, height), header.bytes())?;
-    let turn = header.orientation.unwrap_or(Turn::NoTransforms);
-    if let Some(scale) = short_side.and_then(|side| Scale::of((width, height), side)) {
-        let _permit = admit(memory, header.reduced_bytes())?;
-        if let Some(Reduced { image, size }) = reduced::decode(&header, scale)? {
-            let lying = resized_part(&image, size, canonical_size(width, height, short_side));
-            return Ok((lying, turn));
-        }
-    }
-    let _permit = admit(memory, header.bytes())?;
-    let lying = shrunk((width, height), short_side, |pixels, kept| {
-        whole::decode(&header, kept, pixels)
-    })?;
-    Ok((lying, turn))
+/// An image as it lies in its file.
+struct Lying {
+    image: Image,
+    /// How it is to be turned.
+    turn: Turn,
+    /// For all that is done with it.
+    memory: Option<Permit>,
 }
 
-/// An image as it lies, and how it is to be turned.
+impl Lying {
+    /// Bytes of the images that are made of one of this size as a decoder gives it: a smaller one, and a turned one.
+    fn bytes((width, height): (u32, u32), short_side: Option<u32>, turn: Turn) -> u64 {
+        let size = canonical_size(width, height, short_side);
+        let count = u64::from(size != (width, height)) + u64::from(turn != Turn::NoTransforms);
+        count * u64::from(size.0) * u64::from(size.1) * Image::CHANNELS as u64
+    }
+}
+
+/// How an image with this orientation is to be turned.
+fn turn(options: &DecodeOptions, found: Option<Turn>) -> Turn {
+    match options.orientation {
+        Orientation::Apply => found.unwrap_or(Turn::NoTransforms),
+        Orientation::Ignore => Turn::NoTransforms,
+    }
+}
+
+/// A JPEG.
+fn by_us(bytes: &[u8], options: &DecodeOptions, (short_side, memory): Wanted<'_>) -> Result<Lying, Error> {
+    let header = JpegHeader::read(bytes)?;
+    let (width, height) = header.size();
+    check_output(&options.limits, (width, height), header.bytes())?;
+    let turn = turn(options, header.orientation);
+    let beside = Lying::bytes((width, height), short_side, turn);
+    let admit = |bytes| memory.map(|memory| admit(memory, bytes + beside)).transpose();
+    if let Some(scale) = short_side.and_then(|side| Scale::of((width, height), side)) {
+        let memory = admit(header.reduced_bytes())?;
+        if let Some(Reduced { image, size }) = reduced::decode(&header, scale)? {
+            let image = resized_part(&image, size, canonical_size(width, height, short_side));
+            return Ok(Lying { image, turn, memory });
+        }
+    }
+    let memory = admit(header.bytes())?;
+    let image = shrunk((width, height), short_side, |pixels, kept| {
+        whole::decode(&header, kept, pixels)
+    })?;
+    Ok(Lying { image, turn, memory })
+}
+
+/// An image of another format.
 fn by_library(
     format: Format,
     bytes: &[u8],
-    limits: &Limits,
+    options: &DecodeOptions,
     (short_side, memory): Wanted<'_>,
-) -> Result<(Image, Turn), Error> {
+) -> Result<Lying, Error> {
+    let limits = &options.limits;
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format.codec());
     reader.limits(limits.for_codec());
     let mut decoder = reader
@@ -163,11 +189,12 @@ fn by_library(
     let size = decoder.dimensions();
     check_output(limits, size, decoder.total_bytes())?;
     let pixels = u64::from(size.0) * u64::from(size.1);
-    let _permit = admit(memory, decoder.total_bytes() + pixels * by_pixel(format))?;
     // Broken EXIF data says nothing about the pixels: the image is taken as it lies.
-    let turn = decoder.orientation().unwrap_or(Turn::NoTransforms);
-    let lying = shrunk(size, short_side, |pixels, _| pixels::rgb(format, decoder, pixels))?;
-    Ok((lying, turn))
+    let turn = turn(options, decoder.orientation().ok());
+    let taken = decoder.total_bytes() + pixels * by_pixel(format) + Lying::bytes(size, short_side, turn);
+    let memory = memory.map(|memory| admit(memory, taken)).transpose()?;
+    let image = shrunk(size, short_side, |pixels, _| pixels::rgb(format, decoder, pixels))?;
+    Ok(Lying { image, turn, memory })
 }
 
 /// Bytes for each pixel that a decoder of the library and the way to RGB take beside the decoder's output.
@@ -181,14 +208,17 @@ fn by_pixel(format: Format) -> u64 {
     }
 }
 
-/// Waits for `bytes` of the memory that decoders share.
-fn admit(memory: Option<&Arc<Budget>>, bytes: u64) -> Result<Option<Permit>, Error> {
-    let Some(memory) = memory else { return Ok(None) };
+/// Waits for `bytes` of the `memory` that decoders share, or files.
+///
+/// # Errors
+///
+/// [`Error::TooMuchMemory`], if there are never as many.
+pub fn admit(memory: &Arc<Budget>, bytes: u64) -> Result<Permit, Error> {
     let limit = memory.reserve();
     if bytes > limit {
         return Err(Error::TooMuchMemory { bytes, limit });
     }
-    Ok(Some(memory.take(bytes)))
+    Ok(memory.take(bytes))
 }
 
 /// Holds the size of an image, and the bytes that its decoder gives, against `limits`.
@@ -234,7 +264,7 @@ fn turned(image: Image, turn: Turn) -> Image {
     if turn == Turn::NoTransforms {
         return image;
     }
-    let pixels = RgbImage::from_raw(image.width(), image.height(), image.pixels().to_vec());
+    let pixels = RgbImage::from_raw(image.width(), image.height(), image.into_pixels());
     let mut image = DynamicImage::ImageRgb8(pixels.expect("three bytes for every pixel"));
     image.apply_orientation(turn);
     let image = image.into_rgb8();

@@ -334,7 +334,7 @@ fn other_content_is_unsupported_and_an_empty_file_is_broken() {
 
 #[test]
 fn a_panic_of_the_decoder_is_broken_data() {
-    let error = guarded(Format::Gif, || panic!("index out of bounds")).unwrap_err();
+    let error = guarded::<Image>(Format::Gif, || panic!("index out of bounds")).unwrap_err();
     assert_eq!(error.to_string(), "the GIF decoder panicked: index out of bounds");
     assert_eq!(error.blame(), Blame::Data);
 }

@@ -83,6 +83,30 @@ impl Budget {
         })
     }
 
+    /// Takes `bytes` for long for nobody in particular, and waits until as much of what is taken for a moment is free again. `None` if what is
+    /// taken for long leaves less.
+    #[must_use]
+    pub fn take_for_all(self: &Arc<Self>, bytes: u64) -> Option<Permit> {
+        let mut used = self.lock();
+        let lasting = used.lasting.checked_add(bytes)?;
+        if lasting > self.bytes - self.reserve {
+            return None;
+        }
+        // At once, so that no others take it for a moment.
+        used.lasting = lasting;
+        let is_short = |used: &mut Used| used.lasting + used.passing > self.bytes;
+        drop(
+            self.freed
+                .wait_while(used, is_short)
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        Some(Permit {
+            bytes,
+            owner: Some(Arc::new(AtomicU64::new(bytes))),
+            budget: Arc::clone(self),
+        })
+    }
+
     /// Takes `bytes` for a moment, at most the reserve. Blocks until they are free: those who came before are first.
     #[must_use]
     pub fn take(self: &Arc<Self>, bytes: u64) -> Permit {
@@ -181,6 +205,26 @@ mod tests {
                 (order.recv_timeout(patience), order.recv_timeout(patience)),
                 (Ok(1), Ok(2))
             );
+        });
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn what_is_taken_for_all_waits_for_those_of_a_moment_and_leaves_the_reserve() {
+        let budget = Budget::new(100, 40);
+        assert!(budget.take_for_all(61).is_none(), "the reserve");
+        let passing = [budget.take(40), budget.take(40)];
+        let (done, taken) = mpsc::sync_channel(1);
+        thread::scope(|scope| {
+            scope.spawn(|| done.send(budget.take_for_all(60)));
+            while budget.used() < 140 {
+                thread::yield_now();
+            }
+            assert!(taken.try_recv().is_err(), "it waits");
+            drop(passing);
+            let permit = taken.recv_timeout(Duration::from_secs(30)).expect("room");
+            assert!(permit.is_some());
+            assert_eq!(budget.used(), 60);
         });
         assert_eq!(budget.used(), 0);
     }

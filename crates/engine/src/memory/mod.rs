@@ -4,7 +4,7 @@
 //!
 //! - [`Pool`]: buffers of one size, on [`Loan`] to whoever fills them, back when the last reference to their bytes is gone.
 //! - [`Chunk`]: a part of a buffer that one writer owns.
-//! - [`Budget`]: bytes that batches and decoders share; [`available()`]: how many there are.
+//! - [`Budget`]: bytes that batches and decoders share; [`Parts`]: all such bytes; [`available()`]: how many there are.
 //! - [`Window`]: what another process sees of the memory that a pool shares with it.
 //! - `region`: the mappings below all of that, and with the other two the only unsafe code here.
 //!
@@ -18,6 +18,7 @@
 mod available;
 mod budget;
 mod chunk;
+mod parts;
 mod pool;
 mod region;
 mod window;
@@ -26,6 +27,7 @@ pub use self::{
     available::available,
     budget::{Budget, Permit},
     chunk::Chunk,
+    parts::Parts,
     pool::{Loan, Pool, Remainder, Shared},
     window::Window,
 };

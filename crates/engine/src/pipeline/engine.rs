@@ -31,9 +31,9 @@ use super::{
 };
 use crate::{
     cache::{Cache, Encoded},
-    dataset::{Dataset, Progress},
+    dataset::{self, Dataset, Progress},
     decode::DecodeOptions,
-    memory::{Budget, Permit, Pool, Shared},
+    memory::{Parts, Permit, Pool, Shared},
     sampling::{Plan, PlanSpec},
 };
 
@@ -52,7 +52,7 @@ pub struct Engine {
     twins: Arc<Twins>,
     clients: Arc<Clients>,
     /// What the caches leave.
-    memory: Arc<Budget>,
+    memory: Parts,
     config: EngineConfig,
 }
 
@@ -76,14 +76,10 @@ pub struct SharedMemory {
     pub batches: usize,
 }
 
-/// Bytes that are kept for decoders, at most: an image of 100 million pixels of 16-bit colour with transparency.
-const MOST_FOR_DECODERS: u64 = 1280 << 20;
-
-/// What the caches leave of the memory, a third of it for decoders.
-fn memory_beside_caches(config: &EngineConfig) -> Arc<Budget> {
+/// What the caches leave of the memory.
+fn memory_beside_caches(config: &EngineConfig) -> Parts {
     let caches = config.cache_bytes.saturating_add(config.encoded_cache_bytes);
-    let left = config.memory_bytes.saturating_sub(caches);
-    Budget::new(left, (left / 3).min(MOST_FOR_DECODERS))
+    Parts::of(config.memory_bytes.saturating_sub(caches))
 }
 
 /// Batches of a stream in shared memory beyond those that its reader holds: one is completed while the next one is begun.
@@ -136,7 +132,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// Where the system refuses a thread.
+    /// Where the system refuses a thread, or there is no memory for the index of a dataset.
     pub fn with_source(
         config: EngineConfig,
         datasets: Vec<Dataset>,
@@ -145,7 +141,7 @@ impl Engine {
         let names = datasets.iter().map(|dataset| dataset.name.clone()).collect();
         let engine = Self::awaiting(config, names, source)?;
         for dataset in datasets {
-            engine.add(dataset);
+            engine.add(dataset).map_err(io::Error::other)?;
         }
         Ok(engine)
     }
@@ -177,18 +173,30 @@ impl Engine {
         })
     }
 
-    /// Serves `dataset` from now on.
+    /// Serves `dataset` from now on. Waits for decoders of other datasets if they have the memory for its index.
+    ///
+    /// # Errors
+    ///
+    /// [`dataset::Error::NoMemory`].
     ///
     /// # Panics
     ///
     /// If its name is not one of those that are awaited, or was added before.
-    pub fn add(&self, dataset: Dataset) {
+    pub fn add(&self, dataset: Dataset) -> Result<(), dataset::Error> {
         let slot = self.slots.iter().find(|slot| slot.name == dataset.name);
         let slot = slot.expect("a dataset that is awaited");
-        let served = Arc::new(Served::new(dataset, self.config.max_broken));
+        let bytes = dataset.heap_bytes();
+        let memory = self.memory.rest.take_for_all(bytes);
+        let memory = memory.ok_or_else(|| dataset::Error::NoMemory {
+            root: dataset.root.clone(),
+            images: dataset.samples.len(),
+            bytes,
+        })?;
+        let served = Arc::new(Served::new(dataset, memory, self.config.max_broken));
         assert!(slot.served.set(served).is_ok(), "{} is added twice", slot.name);
         let mut waiting = self.scanned.lock().unwrap_or_else(PoisonError::into_inner);
         mem::take(&mut *waiting).into_iter().for_each(Waker::wake);
+        Ok(())
     }
 
     /// Where the scan of the dataset of this name says how far it is; `None` if there is no such dataset.
@@ -242,7 +250,13 @@ impl Engine {
         &self.config.limits
     }
 
-    /// Bytes that streams and decoders take now, of what the caches leave of the memory.
+    /// Bytes that all requests together may hold while they are not complete.
+    #[must_use]
+    pub fn request_bytes(&self) -> usize {
+        usize::try_from(self.memory.requests).unwrap_or(usize::MAX)
+    }
+
+    /// Bytes that are taken now of what the caches leave of the memory.
     #[must_use]
     pub fn memory_used(&self) -> u64 {
         self.memory.used()
@@ -390,10 +404,11 @@ impl Engine {
         let take = |batches: usize| {
             let permit = self
                 .memory
+                .rest
                 .try_take(each.saturating_mul(batches as u64), client.memory());
             permit.map(|permit| (batches, permit))
         };
-        let half = self.memory.left_for(client.memory()) / 2 / each.max(1);
+        let half = self.memory.rest.left_for(client.memory()) / 2 / each.max(1);
         let wanted = wanted.min(usize::try_from(half).unwrap_or(usize::MAX)).max(1);
         let reserved = (1..=wanted).rev().find_map(take);
         reserved.ok_or(Error::NoMemory { bytes: each })
@@ -511,7 +526,8 @@ impl Engine {
                     orientation: scanned.orientation,
                     limits: scanned.limits,
                 },
-                memory: Arc::clone(&self.memory),
+                files: Arc::clone(&self.memory.files),
+                memory: Arc::clone(&self.memory.rest),
                 short_side: spec.canonical_short_side(),
             },
             served: Arc::clone(&description.served),

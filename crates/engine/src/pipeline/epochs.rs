@@ -125,7 +125,10 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::{ScanOptions, scan};
+    use crate::{
+        dataset::{ScanOptions, scan},
+        memory::Budget,
+    };
 
     /// Of a dataset without images.
     fn served() -> Arc<Served> {
@@ -136,7 +139,8 @@ mod tests {
             image::RgbImage::new(8, 8).save(file).expect("an image");
         }
         let dataset = scan("pictures", folder.path(), &ScanOptions::default()).expect("a dataset");
-        Arc::new(Served::new(dataset, 0.0))
+        let memory = Budget::new(0, 0).take_for_all(0).expect("nothing");
+        Arc::new(Served::new(dataset, memory, 0.0))
     }
 
     fn batches(count: u64) -> Sums {

@@ -80,12 +80,18 @@ impl Engine {
         let Portion { slots, partners } = portion(spec, &planned.plan, position, Shard::WHOLE);
         let dataset = planned.description.served.dataset();
         let explain = |(place, slot): (usize, Slot)| -> Result<Explained, Error> {
-            let Prepared { sample, image, draw } = planned.producer.prepare(position.epoch, slot)?;
+            let prepared = planned.producer.prepare(position.epoch, slot)?;
+            let Prepared {
+                sample,
+                ref image,
+                draw,
+                ..
+            } = prepared;
             let source = (image.width(), image.height());
             let size = spec.tensor.size;
             let canvas = canvas(source, size);
             let mut pixels = vec![0; spec.tensor.image_bytes()];
-            render(&image, &draw, &spec.tensor, &mut pixels);
+            render(image, &draw, &spec.tensor, &mut pixels);
             let path = |sample: u32| dataset.samples[sample as usize].path.to_string();
             let tone = draw.tone();
             Ok(Explained {

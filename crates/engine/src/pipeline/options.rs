@@ -9,7 +9,7 @@ use crate::tensor::TensorSpec;
 pub struct EngineConfig {
     /// Worker threads.
     pub threads: NonZeroUsize,
-    /// Bytes that the caches, batches and decoders take together, at most.
+    /// Bytes that the caches, indices of datasets, requests, files, batches and decoders take together, at most.
     pub memory_bytes: u64,
     /// Bytes of decoded images kept, at most.
     pub cache_bytes: u64,

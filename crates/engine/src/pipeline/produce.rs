@@ -16,7 +16,7 @@ use crate::{
     cache::{Cache, Encoded, Key},
     decode::{self, DecodeOptions},
     image::Image,
-    memory::Budget,
+    memory::{Budget, Permit},
     random::{Purpose, below, generator},
     sampling::Slot,
     tensor,
@@ -44,7 +44,12 @@ pub(super) struct Prepared {
     pub(super) sample: u32,
     pub(super) image: Arc<Image>,
     pub(super) draw: Draw,
+    /// What the image takes, if this is who decoded it.
+    _memory: Option<Permit>,
 }
+
+/// An image, and what it takes if it was decoded for this.
+type Loaded = (Arc<Image>, Option<Permit>);
 
 /// Reads and decodes samples, by way of the cache.
 #[derive(Clone, Debug)]
@@ -55,7 +60,9 @@ pub(super) struct Decoder {
     pub(super) cache: Arc<Cache>,
     pub(super) encoded: Arc<Cache<Encoded>>,
     pub(super) options: DecodeOptions,
-    /// What decoders take their memory of.
+    /// What files take their memory of, until they are decoded.
+    pub(super) files: Arc<Budget>,
+    /// What decoders take theirs of, until their images are drawn.
     pub(super) memory: Arc<Budget>,
     pub(super) short_side: Option<u32>,
 }
@@ -64,23 +71,24 @@ impl Producer {
     /// Writes the image of `slot` to `out` and returns the sample that it is of: another one of the class where the planned one is
     /// broken.
     pub(super) fn produce(&self, position: Position, slot: Slot, out: &mut [u8]) -> Result<u32, Error> {
-        let Prepared { sample, image, draw } = self.prepare(position.epoch, slot)?;
+        let prepared = self.prepare(position.epoch, slot)?;
         let started = Instant::now();
-        render(&image, &draw, &self.spec.tensor, out);
+        render(&prepared.image, &prepared.draw, &self.spec.tensor, out);
         self.tally.rendered(started.elapsed());
-        Ok(sample)
+        Ok(prepared.sample)
     }
 
-    /// The image of `slot` and what happens to it.
+    /// The image of `slot` and what happens to it. To be dropped before another one is prepared: it has memory that that may wait for.
     pub(super) fn prepare(&self, epoch: u64, slot: Slot) -> Result<Prepared, Error> {
-        let (sample, image) = match self.load(slot.sample)? {
-            Ok(image) => (slot.sample, image),
+        let (sample, (image, memory)) = match self.load(slot.sample)? {
+            Ok(loaded) => (slot.sample, loaded),
             Err(reason) => self.replacement(epoch, slot, reason)?,
         };
         Ok(Prepared {
             sample,
             image: self.reduced(image),
             draw: self.draw(epoch, slot, sample != slot.sample),
+            _memory: memory,
         })
     }
 
@@ -110,12 +118,7 @@ impl Producer {
     }
 
     /// Another image of the class of `slot`: the first that can be read, of some random draws and then of the class in circular order.
-    fn replacement(
-        &self,
-        epoch: u64,
-        slot: Slot,
-        mut reason: decode::Error,
-    ) -> Result<(u32, Arc<Image>), Error> {
+    fn replacement(&self, epoch: u64, slot: Slot, mut reason: decode::Error) -> Result<(u32, Loaded), Error> {
         let members = &self.members[slot.class as usize];
         let drawn = |attempt| {
             let coordinates = [epoch, slot.position, attempt];
@@ -130,7 +133,7 @@ impl Producer {
         for index in (0..REPLACEMENT_DRAWS).map(drawn).chain(all) {
             last = members[index];
             match self.load(last)? {
-                Ok(image) => return Ok((last, image)),
+                Ok(loaded) => return Ok((last, loaded)),
                 Err(found) => reason = found,
             }
         }
@@ -145,9 +148,9 @@ impl Producer {
     }
 
     /// The canonical image of a sample, or why the sample is broken.
-    fn load(&self, sample: u32) -> Result<Result<Arc<Image>, decode::Error>, Error> {
+    fn load(&self, sample: u32) -> Result<Result<Loaded, decode::Error>, Error> {
         match self.decoder.load(&self.served, sample, &self.tally) {
-            Ok(image) => Ok(Ok(image)),
+            Ok(loaded) => Ok(Ok(loaded)),
             Err(error) if is_transient(&error) => Err(Error::Read { source: error }),
             Err(error) => {
                 self.served.record_broken(sample, &error)?;
@@ -158,31 +161,43 @@ impl Producer {
 }
 
 impl Decoder {
-    fn load(&self, served: &Served, sample: u32, tally: &Tally) -> Result<Arc<Image>, decode::Error> {
-        let mut is_hit = true;
+    fn load(&self, served: &Served, sample: u32, tally: &Tally) -> Result<Loaded, decode::Error> {
+        let (mut is_hit, mut memory) = (true, None);
         let image = self.cache.get_or_insert_with(self.key(sample), || {
             is_hit = false;
             let started = Instant::now();
-            let file = self.file(served, sample)?;
+            let (file, _until_decoded) = self.file(served, sample)?;
             let read = started.elapsed();
-            let image =
+            let decoded =
                 decode::decode_within(file.bytes(), &self.options, self.short_side, Some(&self.memory));
             tally.decoded(read, started.elapsed() - read);
-            image
+            let (image, taken) = decoded?;
+            memory = taken;
+            Ok(image)
         });
         if is_hit {
             tally.hit();
         }
-        image
+        image.map(|image| (image, memory))
     }
 
-    /// The bytes of a file: kept ones, where its image is not going to be.
-    fn file(&self, served: &Served, sample: u32) -> Result<Arc<Encoded>, decode::Error> {
-        let read = || self.source.read(served.dataset(), sample).map(Encoded::from);
-        if self.encoded.budget() == 0 || self.cache.is_planned(self.key(sample)) {
-            return read().map(Arc::new);
-        }
-        self.encoded.get_or_insert_with(self.file_key(sample), read)
+    /// The bytes of a file, and what they take if they were read for this: kept ones, where its image is not going to be.
+    fn file(&self, served: &Served, sample: u32) -> Result<(Arc<Encoded>, Option<Permit>), decode::Error> {
+        let dataset = served.dataset();
+        let mut memory = None;
+        let mut read = || {
+            memory = Some(decode::admit(
+                &self.files,
+                dataset.samples[sample as usize].bytes,
+            )?);
+            self.source.read(dataset, sample).map(Encoded::from)
+        };
+        let file = if self.encoded.budget() == 0 || self.cache.is_planned(self.key(sample)) {
+            read().map(Arc::new)
+        } else {
+            self.encoded.get_or_insert_with(self.file_key(sample), read)
+        };
+        file.map(|file| (file, memory))
     }
 
     /// A file is the same whatever its image is shrunk to.
@@ -199,5 +214,65 @@ impl Decoder {
             sample,
             short_side: self.short_side,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::{
+        dataset::{Dataset, ScanOptions, scan},
+        pipeline::source::Files,
+    };
+
+    /// Notes what files take while one is read.
+    #[derive(Debug)]
+    struct Noting(Arc<Budget>, Mutex<Vec<u64>>);
+
+    impl Source for Noting {
+        fn read(&self, dataset: &Dataset, id: u32) -> Result<Vec<u8>, decode::Error> {
+            self.1.lock().expect("no panic").push(self.0.used());
+            Files.read(dataset, id)
+        }
+    }
+
+    #[test]
+    fn a_file_takes_memory_while_it_is_read_and_an_image_as_long_as_it_is_used() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for class in ["a", "b"] {
+            std::fs::create_dir(folder.path().join(class)).expect("a class");
+            let file = folder.path().join(class).join("0.png");
+            image::RgbImage::new(60, 40).save(file).expect("an image");
+        }
+        let dataset = scan("pictures", folder.path(), &ScanOptions::default()).expect("a dataset");
+        let bytes = dataset.samples[0].bytes;
+        let budget = |bytes| Budget::new(bytes, bytes);
+        let (files, memory) = (budget(1 << 20), budget(1 << 20));
+        let source = Arc::new(Noting(Arc::clone(&files), Mutex::default()));
+        let nothing = budget(0).take_for_all(0).expect("nothing");
+        let served = Served::new(dataset, nothing, 0.0);
+        let mut decoder = Decoder {
+            dataset: 0,
+            source: Arc::clone(&source) as Arc<dyn Source>,
+            cache: Arc::new(Cache::new(0)),
+            encoded: Arc::new(Cache::new(0)),
+            options: DecodeOptions::default(),
+            files: Arc::clone(&files),
+            memory: Arc::clone(&memory),
+            short_side: None,
+        };
+        let loaded = decoder.load(&served, 0, &Tally::default()).expect("an image");
+        assert_eq!(*source.1.lock().expect("no panic"), [bytes]);
+        assert_eq!(files.used(), 0, "it is decoded");
+        assert!(memory.used() >= 60 * 40 * 3, "{}", memory.used());
+        drop(loaded);
+        assert_eq!(memory.used(), 0);
+        decoder.files = budget(bytes - 1);
+        let error = decoder
+            .load(&served, 0, &Tally::default())
+            .expect_err("too large");
+        assert!(matches!(error, decode::Error::TooMuchMemory { .. }), "{error}");
     }
 }

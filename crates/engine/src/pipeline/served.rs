@@ -9,6 +9,7 @@ use super::{Error, meter::Meter};
 use crate::{
     dataset::{Dataset, Quarantined, RuntimeQuarantine, Split},
     decode,
+    memory::Permit,
 };
 
 /// A dataset and the samples of it that could not be decoded while it was served.
@@ -22,10 +23,12 @@ pub struct Served {
     broken_images: [AtomicUsize; 3],
     max_broken: f64,
     meter: Meter,
+    _memory: Permit,
 }
 
 impl Served {
-    pub(super) fn new(dataset: Dataset, max_broken: f64) -> Self {
+    /// `memory` is that of the dataset.
+    pub(super) fn new(dataset: Dataset, memory: Permit, max_broken: f64) -> Self {
         Self {
             members: Split::ALL.map(|split| dataset.members(split).into()),
             dataset,
@@ -33,6 +36,7 @@ impl Served {
             broken_images: Default::default(),
             max_broken,
             meter: Meter::default(),
+            _memory: memory,
         }
     }
 
