@@ -16,7 +16,7 @@ const PIECE: usize = 64 << 10;
 
 fn checksum(criterion: &mut Criterion<ProcessorTime>) {
     for (name, bytes) in [("f32", 224 * 224 * 3 * 4), ("u8", 224 * 224 * 3)] {
-        let source: Vec<u8> = (0..bytes).map(|index| (index * 7919 >> 3) as u8).collect();
+        let source: Vec<u8> = (0..bytes).map(|index| ((index * 7919) >> 3) as u8).collect();
         let came: Vec<u8> = source.repeat(BATCH);
         let mut batch = vec![1_u8; bytes * BATCH];
         let mut group = criterion.benchmark_group(format!("checksum, {name}, batch of {BATCH}"));

@@ -8,7 +8,6 @@ pub mod connections;
 pub mod streams;
 
 use std::{
-    future::Future,
     io::Write as _,
     net::{Ipv4Addr, SocketAddr, TcpStream},
     sync::atomic::{AtomicBool, Ordering},
@@ -273,10 +272,8 @@ impl Hostile {
 }
 
 /// Keeps something for a round.
-fn hold<T>(held: T) -> impl Future<Output = Option<()>> {
-    async move {
-        tokio::time::sleep(ROUND).await;
-        drop(held);
-        Some(())
-    }
+async fn hold<T>(held: T) -> Option<()> {
+    tokio::time::sleep(ROUND).await;
+    drop(held);
+    Some(())
 }
