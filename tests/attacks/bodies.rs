@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use equibatch_engine::pipeline::EngineConfig;
 use equibatch_server::service::ServiceConfig;
 use equibatch_tests::{
@@ -109,7 +108,8 @@ async fn unfinished_requests_have_a_part_of_the_memory() {
         let (requests, connection) = h2::client::handshake(server.pipe().await).await.unwrap();
         tokio::spawn(connection);
         for _ in 0..10 {
-            let (response, body) = begin(requests.clone(), STREAM, 64 << 10, (64 << 10) - 1).await;
+            let begun = begin(requests.clone(), STREAM, 64 << 10, (64 << 10) - 1).await;
+            let (response, body) = begun.unwrap();
             answers.spawn(async move { (response.await, body) });
         }
     }
