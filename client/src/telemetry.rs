@@ -7,7 +7,7 @@ use tracing_subscriber::{EnvFilter, fmt};
 pub fn start(verbose: u8) {
     let default = match verbose {
         0 => "warn",
-        1 => "info,equibatch_client=debug",
+        1 => "info,equibatch_client=debug,equibatch_stream=debug,equibatch_training=debug",
         _ => "trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));

@@ -157,6 +157,8 @@ fn every_safety_comment_has_an_argument_of_its_own() {
 fn tests_wait_with_a_deadline() {
     let spends_time = [
         "wait.rs",
+        "hostile/mod.rs",
+        "soak/mod.rs",
         "trouble.rs",
         "trainer.rs",
         "proxy.rs",
