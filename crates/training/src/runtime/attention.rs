@@ -24,7 +24,7 @@ pub struct AttentionMap {
 const WHAT: &str = "the attention map";
 
 impl Attention {
-    /// Prepares what [`attention`](crate::program::attention()) has compiled.
+    /// Prepares what [`grad_cam`](crate::program::grad_cam()) has compiled.
     ///
     /// # Errors
     ///

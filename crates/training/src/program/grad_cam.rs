@@ -1,7 +1,7 @@
-use super::assembly::info;
+use super::builder::info;
 use super::{Error, Program, Signature};
 use crate::autodiff::gradients;
-use crate::graph::export::{self, Options};
+use crate::graph::export::{self, ExportOptions};
 use crate::graph::op::Reduce;
 use crate::graph::{ElementType, Graph, Node, Op, TensorType, Value, lower};
 use crate::nn::{Builder, Foreign, Mode};
@@ -13,19 +13,19 @@ use crate::nn::{Builder, Foreign, Mode};
 ///
 /// # Errors
 /// [`Error::Network`] where the network cannot be built, [`Error::Spec`] where it pools no feature maps.
-pub fn attention(network: &Foreign, classes: usize, image_size: usize) -> Result<Program, Error> {
+pub fn grad_cam(network: &Foreign, classes: usize, image_size: usize) -> Result<Program, Error> {
     let mut graph = Graph::new();
     let images = graph.input("images", TensorType::f32([1, 3, image_size, image_size]))?;
     let labels = graph.input("labels", TensorType::new(ElementType::I64, [1]))?;
     let mut builder = Builder::new(&mut graph, Mode::Inference);
     let logits = network.build(&mut builder, images, classes)?;
     let state = network.state(&builder, 0);
-    let attention = graph.scoped("attention", |graph| grad_cam(graph, logits, labels))?;
+    let attention = graph.scoped("attention", |graph| add_grad_cam(graph, logits, labels))?;
     graph.output("attention", attention)?;
-    let options = Options {
+    let options = ExportOptions {
         name: "attention",
         fixed: Some(&state),
-        ..Options::default()
+        ..ExportOptions::default()
     };
     let signature = Signature {
         inputs: vec![info(&graph, "images", images), info(&graph, "labels", labels)],
@@ -52,7 +52,7 @@ pub fn attention(network: &Foreign, classes: usize, image_size: usize) -> Result
 ///
 /// # Source
 /// Selvaraju et al., *Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization*, ICCV 2017, equations 1 and 2.
-pub fn grad_cam(graph: &mut Graph, logits: Value, labels: Value) -> Result<Value, Error> {
+pub fn add_grad_cam(graph: &mut Graph, logits: Value, labels: Value) -> Result<Value, Error> {
     let maps = pooled(graph).ok_or(Error::Spec {
         field: "global pooling layers",
         found: 0,
