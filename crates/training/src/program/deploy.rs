@@ -4,7 +4,7 @@ use super::assembly::info;
 use super::{Error, Images, Program, Signature};
 use crate::graph::export::{self, OpenBatch, Options};
 use crate::graph::{Graph, Tensor, TensorType, fold, lower};
-use crate::nn::{Builder, Foreign, Mode};
+use crate::nn::{Builder, Mode, OnnxModel};
 
 /// How a trained model is handed to others.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub struct DeploySpec<'a> {
 ///
 /// # Errors
 /// [`Error::Network`] where the network cannot be built, [`Error::Graph`] where it cannot be written.
-pub fn deploy(network: &Foreign, spec: &DeploySpec<'_>) -> Result<Program, Error> {
+pub fn deploy(network: &OnnxModel, spec: &DeploySpec<'_>) -> Result<Program, Error> {
     let [graph, twin] = [1, 2].map(|batch| typed(network, spec, batch));
     let ((graph, state), (twin, _)) = (graph?, twin?);
     let twin = lower::lower(&twin)?;
@@ -62,7 +62,7 @@ pub fn deploy(network: &Foreign, spec: &DeploySpec<'_>) -> Result<Program, Error
 
 /// The graph for a number of images, and its parameters.
 fn typed(
-    network: &Foreign,
+    network: &OnnxModel,
     spec: &DeploySpec<'_>,
     batch: usize,
 ) -> Result<(Graph, BTreeMap<String, Tensor>), Error> {

@@ -23,7 +23,7 @@ pub enum Error {
     },
     /// A network from a file cannot be built.
     #[error(transparent)]
-    Network(#[from] nn::foreign::Error),
+    Network(#[from] nn::import::Error),
     /// The model cannot be built or written.
     #[error("cannot build the graph")]
     Graph(#[from] graph::Error),

@@ -1,10 +1,10 @@
 //! Whole programs: what a runtime is handed, and what it must know to feed it.
 
 mod assembly;
-mod attention;
 mod deploy;
 pub mod dropout;
 mod error;
+mod grad_cam;
 mod images;
 mod inference;
 mod pass;
@@ -17,9 +17,9 @@ mod update;
 
 use std::collections::BTreeMap;
 
-pub use attention::{attention, grad_cam};
 pub use deploy::{DeploySpec, deploy};
 pub use error::Error;
+pub use grad_cam::{grad_cam, grad_cam_program};
 pub use images::Images;
 pub use inference::inference;
 pub use precision::{Precision, UnknownPrecision};
@@ -31,11 +31,11 @@ pub use train_step::{train_graph, train_step};
 pub use crate::graph::export::{OPSET, OPSETS};
 pub use crate::graph::import;
 pub use crate::graph::{ElementType, Shape, Tensor};
-pub use crate::nn::{Backbone, Dropout, Foreign, Head, LayerGroup, Pixels, UnknownHead};
+pub use crate::nn::{Backbone, Dropout, Head, LayerGroup, OnnxModel, Pixels, UnknownHead};
 pub use crate::optim::AdamW;
 
 use crate::graph::{Graph, TensorType};
-use crate::nn::{Builder, Mode, initial};
+use crate::nn::{Builder, Mode, init};
 
 /// A stock ONNX model and how to feed it.
 #[derive(Clone, Debug)]
@@ -54,9 +54,9 @@ pub struct Program {
 /// # Errors
 /// [`Error::Spec`] when the model cannot be built.
 pub fn initial_state(model: &ModelSpec, seed: u64) -> Result<BTreeMap<String, Tensor>, Error> {
-    built(model, |builder| match &model.foreign {
+    built(model, |builder| match &model.onnx_model {
         Some(network) => network.state(builder, seed),
-        None => initial::state(builder, seed),
+        None => init::state(builder, seed),
     })
 }
 

@@ -4,32 +4,32 @@ use crate::autodiff::gradients;
 use crate::graph::export::{self, Options};
 use crate::graph::op::Reduce;
 use crate::graph::{ElementType, Graph, Node, Op, TensorType, Value, lower};
-use crate::nn::{Builder, Foreign, Mode};
+use crate::nn::{Builder, Mode, OnnxModel};
 
 /// Compiles what shows where in an image a network sees a class: Grad-CAM on its last feature maps.
 ///
 /// # Shapes
-/// `images: f32[1, 3, S, S]`, `labels: i64[1] → attention: f32[1, h, w]`, in the size of the feature maps, at least 0.
+/// `images: f32[1, 3, S, S]`, `labels: i64[1] → grad_cam: f32[1, h, w]`, in the size of the feature maps, at least 0.
 ///
 /// # Errors
 /// [`Error::Network`] where the network cannot be built, [`Error::Spec`] where it pools no feature maps.
-pub fn attention(network: &Foreign, classes: usize, image_size: usize) -> Result<Program, Error> {
+pub fn grad_cam_program(network: &OnnxModel, classes: usize, image_size: usize) -> Result<Program, Error> {
     let mut graph = Graph::new();
     let images = graph.input("images", TensorType::f32([1, 3, image_size, image_size]))?;
     let labels = graph.input("labels", TensorType::new(ElementType::I64, [1]))?;
     let mut builder = Builder::new(&mut graph, Mode::Inference);
     let logits = network.build(&mut builder, images, classes)?;
     let state = network.state(&builder, 0);
-    let attention = graph.scoped("attention", |graph| grad_cam(graph, logits, labels))?;
-    graph.output("attention", attention)?;
+    let heatmap = graph.scoped("grad_cam", |graph| grad_cam(graph, logits, labels))?;
+    graph.output("grad_cam", heatmap)?;
     let options = Options {
-        name: "attention",
+        name: "grad_cam",
         fixed: Some(&state),
         ..Options::default()
     };
     let signature = Signature {
         inputs: vec![info(&graph, "images", images), info(&graph, "labels", labels)],
-        outputs: vec![info(&graph, "attention", attention)],
+        outputs: vec![info(&graph, "grad_cam", heatmap)],
         ..Signature::default()
     };
     Ok(Program {
