@@ -2,7 +2,7 @@
 
 use equibatch_client::learn::{card::ModelCard, run::RunConfig};
 use equibatch_training::{
-    graph::{Graph, Op, Shape, TensorType, fold},
+    graph::{Graph, Op, Shape, TensorType, fuse_bn},
     nn::{Builder, Mode},
     program::{
         Backbone, DeploySpec, Head, Images, ModelSpec, OPSETS, OnnxModel, Pixels, Tensor, deploy, import,
@@ -119,7 +119,7 @@ fn a_model_is_read_back_as_it_was_written() {
 #[test]
 fn folding_leaves_no_batch_norm_and_changes_rounding_only() {
     let (graph, state) = graph(&onnx_model(&trained()));
-    let (folded, merged) = fold::fold(&graph, &state).unwrap();
+    let (folded, merged) = fuse_bn::fuse_bn(&graph, &state).unwrap();
     let is_norm = |op: &Op| matches!(op, Op::BatchNormalization(_));
     assert_eq!(graph.nodes().iter().filter(|node| is_norm(&node.op)).count(), 22);
     assert_eq!(folded.nodes().iter().filter(|node| is_norm(&node.op)).count(), 0);
@@ -132,11 +132,11 @@ fn folding_leaves_no_batch_norm_and_changes_rounding_only() {
 #[test]
 fn a_folded_model_holds_nothing_that_no_node_reads_and_is_smaller() {
     let network = onnx_model(&trained());
-    let [plain, folded] = [false, true].map(|fold| {
+    let [plain, folded] = [false, true].map(|fuse_bn| {
         let spec = DeploySpec {
             classes: 3,
             image_size: SIZE,
-            fold,
+            fuse_bn,
             images: Images::F32,
             opset: 18,
             metadata: &[],
@@ -169,7 +169,7 @@ fn a_norm_whose_input_others_read_is_not_merged() {
     let tensor = |shape: Shape| Tensor::full(shape, 0.5);
     let mut state: BTreeMap<String, Tensor> = names.map(|name| (name.to_owned(), tensor([2].into()))).into();
     state.insert("w".to_owned(), tensor([2, 2, 1, 1].into()));
-    let (folded, merged) = fold::fold(&g, &state).unwrap();
+    let (folded, merged) = fuse_bn::fuse_bn(&g, &state).unwrap();
     assert_eq!(folded.nodes(), g.nodes());
     assert_eq!(merged, state);
 }
@@ -203,7 +203,7 @@ fn every_way_of_writing_a_model_computes_the_same() {
         let spec = DeploySpec {
             classes: 3,
             image_size: SIZE,
-            fold: number % 2 == 0,
+            fuse_bn: number % 2 == 0,
             images,
             opset,
             metadata: &[],

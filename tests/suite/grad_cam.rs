@@ -3,7 +3,7 @@
 use equibatch_training::{
     graph::{ElementType, Graph, TensorType},
     nn::{Builder, Head, Mode},
-    program::{Backbone, ModelSpec, OnnxModel, grad_cam, grad_cam_program, import, inference, initial_state},
+    program::{Backbone, ModelSpec, OnnxModel, add_grad_cam, grad_cam, import, inference, initial_state},
     runtime::{GradCam, Runtime, SessionOptions},
 };
 use std::{collections::BTreeMap, num::NonZeroUsize};
@@ -47,7 +47,7 @@ fn the_maps_are_weighted_by_how_they_change_the_logit() {
             )
             .map(|(name, value)| (name.clone(), builder.graph.shape(value).to_vec()))
             .collect();
-        let shown = grad_cam(&mut graph, logits, label).unwrap();
+        let shown = add_grad_cam(&mut graph, logits, label).unwrap();
 
         let mut leaves: BTreeMap<String, Array> = BTreeMap::new();
         for (number, (name, shape)) in (0..).zip(&names) {
@@ -130,7 +130,7 @@ fn a_trained_file_shows_on_onnx_runtime_what_the_definition_says() {
         intra_threads: NonZeroUsize::new(1),
         ..SessionOptions::default()
     };
-    let program = grad_cam_program(&network(), 3, SIZE).unwrap();
+    let program = grad_cam(&network(), 3, SIZE).unwrap();
     let mut shown = GradCam::new(&Runtime::load().unwrap(), &program, &options).unwrap();
 
     let mut graph = Graph::new();
@@ -142,7 +142,7 @@ fn a_trained_file_shows_on_onnx_runtime_what_the_definition_says() {
         .unwrap();
     let mut builder = Builder::new(&mut graph, Mode::Inference);
     let logits = network().build(&mut builder, input, 3).unwrap();
-    let map = grad_cam(&mut graph, logits, label).unwrap();
+    let map = add_grad_cam(&mut graph, logits, label).unwrap();
     let mut leaves: BTreeMap<String, Array> = state
         .iter()
         .map(|(name, tensor)| {

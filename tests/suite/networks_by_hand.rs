@@ -4,7 +4,7 @@ use equibatch_training::{
     graph::{Graph, TensorType},
     nn::{Builder, LayerGroup, Mode, import::SUPPORTED},
     program::{
-        ModelSpec, OnnxModel, Role, Tensor, TrainSpec, grad_cam_program, import, inference, initial_state,
+        ModelSpec, OnnxModel, Role, Tensor, TrainSpec, grad_cam, import, inference, initial_state,
         train_graph,
     },
 };
@@ -440,7 +440,7 @@ fn a_bounded_rectifier_stays_one_node() {
 fn networks_with_bounded_rectifiers_show_where_they_look() {
     let own = spec(&networks()["Clip"].bytes());
     let exported = inference(&own, &initial_state(&own, 0).unwrap(), &[]).unwrap();
-    let program = grad_cam_program(&network(&exported.model), CLASSES, SIZE).unwrap();
+    let program = grad_cam(&network(&exported.model), CLASSES, SIZE).unwrap();
     assert_eq!(program.signature.outputs[0].shape.to_vec(), [1, 8, 8]);
 }
 

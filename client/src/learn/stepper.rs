@@ -109,7 +109,7 @@ impl Stepper {
             let start = match pair.role {
                 Role::FirstMoment | Role::SecondMoment => Some(Tensor::full(pair.shape.clone(), 0.0)),
                 Role::Average => averaged_by(&pair.name).and_then(|of| state.get(of).cloned()),
-                Role::Parameter | Role::Statistic | Role::Gradient | Role::Pending => None,
+                Role::Parameter | Role::Statistic | Role::Gradient | Role::Staged => None,
             };
             state.extend(start.map(|start| (pair.name.clone(), start)));
         }

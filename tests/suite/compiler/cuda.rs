@@ -3,13 +3,13 @@
 //! # Source
 //! The CUDA section of ONNX Runtime's `docs/OperatorKernels.md`, which is made from the registered kernels, at operator set 18.
 
+use equibatch_training::graph::autocast::Format;
 use equibatch_training::graph::export::OPSET;
-use equibatch_training::graph::narrow::Format;
 use equibatch_training::graph::{ElementType, Graph, Op, TensorType, fuse::fuse, lower::lower};
 use equibatch_training::nn::{Backbone, Builder, Mode, Pixels};
 use equibatch_training::program::{Head, Images, ModelSpec, Precision, TrainSpec, parts_graphs, train_graph};
 
-use super::narrow::Network;
+use super::autocast::Network;
 
 use ElementType::{Bf16, Bool, F16, F32, I64, U8};
 

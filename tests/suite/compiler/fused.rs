@@ -38,7 +38,7 @@ fn spec(block: Block, depths: [usize; 4], frozen_groups: usize) -> TrainSpec {
 }
 
 fn specs() -> Vec<TrainSpec> {
-    let narrow = TrainSpec::new(
+    let autocast = TrainSpec::new(
         ModelSpec {
             image_size: 32,
             ..ModelSpec::new(
@@ -56,7 +56,7 @@ fn specs() -> Vec<TrainSpec> {
         spec(Block::Bottleneck, [1, 1, 1, 1], 0),
         spec(Block::Basic, [1, 1, 1, 1], 2),
         // No channels in blocks of sixteen: only the update is fused.
-        narrow,
+        autocast,
     ]
 }
 

@@ -121,7 +121,7 @@ impl Examiner<'_> {
 
     fn attention(&self, run: &RunFolder, config: &RunConfig) -> Result<GradCam, Error> {
         let network = network::read(&run.model_path())?;
-        let program = program::grad_cam_program(&network, config.classes.len(), config.image_size as usize)?;
+        let program = program::grad_cam(&network, config.classes.len(), config.image_size as usize)?;
         Ok(GradCam::new(self.runtime, &program, self.options)?)
     }
 }

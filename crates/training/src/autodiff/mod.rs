@@ -3,11 +3,11 @@
 //! # Layout
 //! - [`gradients`]: the whole algorithm; it names no operator.
 //! - `rules`: the table of how each operator passes gradients back, and the rules by family.
-//! - `reach`: which values matter.
+//! - `liveness`: which values matter.
 //! - `unbroadcast`: the one place that undoes broadcasting.
 
 mod error;
-mod reach;
+mod liveness;
 mod rules;
 mod unbroadcast;
 
@@ -15,7 +15,7 @@ use std::ops::{Deref, DerefMut};
 
 pub use error::Error;
 
-use self::reach::Reach;
+use self::liveness::Liveness;
 use self::rules::{Vjp, vjp};
 use crate::graph::{Graph, Node, Shape, TensorType, Value};
 
@@ -37,7 +37,7 @@ pub fn gradients(graph: &mut Graph, loss: Value, wrt: &[Value]) -> Result<Vec<Va
             found: graph.tensor_type(loss).clone(),
         });
     }
-    let reach = Reach::new(graph, loss, wrt);
+    let liveness = Liveness::new(graph, loss, wrt);
     let mut contributions: Vec<Vec<Value>> = vec![Vec::new(); graph.values().len()];
     contributions[loss.index()].push(graph.scalar(1.0));
 
@@ -48,13 +48,13 @@ pub fn gradients(graph: &mut Graph, loss: Value, wrt: &[Value]) -> Result<Vec<Va
         let arrived = node
             .outputs()
             .any(|output| !contributions[output.index()].is_empty());
-        if !arrived || !node.inputs.iter().any(|&input| reach.contains(input)) {
+        if !arrived || !node.inputs.iter().any(|&input| liveness.contains(input)) {
             continue;
         }
         let rule = match vjp(&node.op) {
             Vjp::Rule(rule) => rule,
             Vjp::Zero => continue,
-            Vjp::Stop(reason) => {
+            Vjp::NotDifferentiable(reason) => {
                 return Err(Error::Unsupported {
                     operator: node.op.name(),
                     scope: node.scope,
@@ -72,7 +72,7 @@ pub fn gradients(graph: &mut Graph, loss: Value, wrt: &[Value]) -> Result<Vec<Va
                 graph: &mut *graph,
                 node: &node,
                 upstream: &upstream,
-                reach: &reach,
+                liveness: &liveness,
             })?;
             node.inputs
                 .iter()
@@ -81,7 +81,7 @@ pub fn gradients(graph: &mut Graph, loss: Value, wrt: &[Value]) -> Result<Vec<Va
                 .collect()
         })?;
         for (&input, gradient) in node.inputs.iter().zip(passed) {
-            contributions[input.index()].extend(gradient.filter(|_| reach.contains(input)));
+            contributions[input.index()].extend(gradient.filter(|_| liveness.contains(input)));
         }
     }
     let read = |&value: &Value| {
@@ -129,7 +129,7 @@ struct Backward<'a> {
     graph: &'a mut Graph,
     node: &'a Node,
     upstream: &'a [Option<Value>],
-    reach: &'a Reach,
+    liveness: &'a Liveness,
 }
 
 impl Backward<'_> {
@@ -158,7 +158,7 @@ impl Backward<'_> {
 
     /// Whether the gradient of an operand is of use to anyone.
     fn wants(&self, position: usize) -> bool {
-        self.reach.contains(self.input(position))
+        self.liveness.contains(self.input(position))
     }
 
     fn zeros(&mut self, position: usize) -> Result<Value, Error> {

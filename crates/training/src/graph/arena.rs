@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use super::infer::infer;
 use super::value::{Constant, NodeId, Origin, Value};
-use super::{ElementType, Error, Op, Refusal, Shape, TensorType};
+use super::{ElementType, Error, InferError, Op, Shape, TensorType};
 
 /// Elements that a node's result has at most: 256 GiB of single precision.
 const MOST_ELEMENTS: usize = 1 << 36;
@@ -62,11 +62,11 @@ impl Graph {
     pub fn push(&mut self, op: Op, inputs: &[Value]) -> Result<Vec<Value>, Error> {
         let operands: Vec<&TensorType> = inputs.iter().map(|&value| self.tensor_type(value)).collect();
         let types = infer(&op, &operands).and_then(bounded);
-        let types = types.map_err(|refusal| Error::Wiring {
+        let types = types.map_err(|source| Error::Wiring {
             operator: op.name(),
             scope: self.scope.clone(),
             operands: operands.iter().map(ToString::to_string).collect(),
-            refusal,
+            source,
         })?;
         let node = NodeId(index(self.nodes.len()));
         let first_output = index(self.values.len());
@@ -263,9 +263,9 @@ impl Graph {
 }
 
 /// Refuses what no memory holds.
-fn bounded(types: Vec<TensorType>) -> Result<Vec<TensorType>, Refusal> {
+fn bounded(types: Vec<TensorType>) -> Result<Vec<TensorType>, InferError> {
     match types.iter().find(|of| of.shape.elements() > MOST_ELEMENTS) {
-        Some(TensorType { shape, .. }) => Err(Refusal::Size { shape: shape.clone() }),
+        Some(TensorType { shape, .. }) => Err(InferError::Size { shape: shape.clone() }),
         None => Ok(types),
     }
 }

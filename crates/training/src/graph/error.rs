@@ -5,7 +5,7 @@ use super::{ElementType, Shape};
 
 /// Why an operand list cannot be wired to an operator.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Refusal {
+pub enum InferError {
     /// Too few or too many operands.
     #[error("takes {expected} operands, not {found}")]
     Arity {
@@ -82,7 +82,7 @@ pub enum Error {
         operands: Vec<String>,
         /// What is wrong.
         #[source]
-        refusal: Refusal,
+        source: InferError,
     },
     /// A constant's data does not fill its shape.
     #[error("constant of shape {shape} was given {elements} elements")]
@@ -116,7 +116,7 @@ pub enum Error {
     },
     /// A file for any batch size was asked for of a graph that depends on it.
     #[error("cannot leave the batch size open: {operator} in `{scope}` depends on it ({reason})")]
-    OpenBatch {
+    DynamicBatch {
         /// Name of the operator.
         operator: &'static str,
         /// The scope it stands in.

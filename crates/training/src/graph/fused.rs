@@ -39,7 +39,7 @@ pub mod attribute {
 /// operators alone: types say `[N, C, H, W]`, and element by element any operator may work on blocks. What a value holds, and so what the
 /// operators mean, is the same in either order.
 ///
-/// A batch norm by the batch's statistics is split up here: the convolution before it gathers the statistics, [`Fused::Affine`] makes one
+/// A batch norm by the batch's statistics is split up here: the convolution before it gathers the statistics, [`Fused::ScaleShift`] makes one
 /// scale and shift per channel of them (`affine: [2, C]`), and whoever reads the result applies these on the way.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fused {
@@ -52,16 +52,16 @@ pub enum Fused {
         /// The convolution.
         conv: Conv2d,
         /// What x is.
-        operand: Operand,
+        input: ConvInput,
     },
-    /// What a convolution passes back to its operand, and what else happens to it there: `(w, dy, …) → ([sums,] g)`; see [`Arrival`].
+    /// What a convolution passes back to its operand, and what else happens to it there: `(w, dy, …) → ([sums,] g)`; see [`GradEpilogue`].
     ConvInputGradient {
         /// The convolution.
         conv: Conv2d,
         /// Rows and columns of its operand.
         extent: [usize; 2],
         /// What else happens.
-        arrival: Arrival,
+        epilogue: GradEpilogue,
     },
     /// What a convolution passes back to its weight: `(x, [affine,] dy) → dw`.
     ConvWeightGradient {
@@ -70,19 +70,19 @@ pub enum Fused {
         /// Rows and columns of its kernel.
         kernel: [usize; 2],
         /// What x is.
-        operand: Operand,
+        input: ConvInput,
     },
     /// A batch norm as one scale and shift per channel: `(γ, β, mean, variance) → affine`.
-    Affine(BatchNormalization),
+    ScaleShift(BatchNormalization),
     /// `y = scale · x + shift + shortcut`, rectified or not: `(x, affine[, shortcut[, affine]]) → y`.
     Normalize {
         /// What is added.
         shortcut: Shortcut,
         /// Whether negative results become zero.
-        is_rectified: bool,
+        has_relu: bool,
     },
-    /// What happens to a gradient where it arrives: `(dy, …) → ([sums,] g)`; see [`Arrival`].
-    Arrive(Arrival),
+    /// What happens to a gradient where it arrives: `(dy, …) → ([sums,] g)`; see [`GradEpilogue`].
+    GradEpilogue(GradEpilogue),
     /// What a batch norm passes back, given the sums of what arrived: `(g, x, sums, γ, mean, variance) → (dγ, dβ, dx)`.
     BatchNormGradient(BatchNormalization),
     /// The maximum of each window of `max(scale · x + shift, 0)`: `(x, affine) → y`.
@@ -95,13 +95,13 @@ pub enum Fused {
 
 /// What a convolution reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operand {
+pub enum ConvInput {
     /// Few channels in plain order: `x`.
-    Images,
+    Nchw,
     /// A value in blocks: `x`.
-    Blocks,
+    NchwC,
     /// `max(scale · x + shift, 0)` of a value in blocks: `x, affine`.
-    Rectified,
+    NchwCRelu,
 }
 
 /// What is added to a normalised value.
@@ -112,38 +112,40 @@ pub enum Shortcut {
     /// A value: `shortcut`.
     Raw,
     /// A value through a scale and shift of its own: `shortcut, affine`.
-    Affine,
+    ScaleShift,
 }
 
-/// What happens to a gradient on its arrival at a value: `g = (dy + addend) · [gate]`, and with a batch norm before that,
+/// What happens to a gradient on its arrival at a value: `g = (dy + addend) · [mask]`, and with a batch norm before that,
 /// `sums = (Σ g, Σ g·(x − mean))` per channel, `[2, C]`.
 ///
 /// Operands stand in the order of the fields: `[addend], [y or affine], [x, mean]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arrival {
+pub struct GradEpilogue {
     /// Whether something arrived on other ways: `addend`.
     pub has_addend: bool,
     /// The rectifier in the way.
-    pub gate: Gate,
+    pub mask: ReluMask,
     /// Whether there is a batch norm with operand `x`, and `mean` of that.
-    pub has_centre: bool,
+    pub has_batch_mean: bool,
 }
 
 /// What a rectifier lets through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gate {
+pub enum ReluMask {
     /// Everything: there is none.
-    Open,
+    None,
     /// Where its result is positive: `y`.
-    Result,
+    Output,
     /// Where `scale · x + shift` is positive: `affine`; x is that of the batch norm.
-    Affine,
+    ScaleShift,
 }
 
-impl Arrival {
+impl GradEpilogue {
     /// How many operands it adds.
     pub(super) fn operands(self) -> usize {
-        usize::from(self.has_addend) + usize::from(self.gate != Gate::Open) + 2 * usize::from(self.has_centre)
+        usize::from(self.has_addend)
+            + usize::from(self.mask != ReluMask::None)
+            + 2 * usize::from(self.has_batch_mean)
     }
 }
 
@@ -157,9 +159,9 @@ impl Fused {
             Self::Conv { .. } => "Conv",
             Self::ConvInputGradient { .. } => "ConvInputGradient",
             Self::ConvWeightGradient { .. } => "ConvWeightGradient",
-            Self::Affine(_) => "Affine",
+            Self::ScaleShift(_) => "Affine",
             Self::Normalize { .. } => "Normalize",
-            Self::Arrive(_) => "Arrive",
+            Self::GradEpilogue(_) => "Arrive",
             Self::BatchNormGradient(_) => "BatchNormGradient",
             Self::MaxPool(_) => "MaxPool",
             Self::MaxPoolGradient(_) => "MaxPoolGradient",

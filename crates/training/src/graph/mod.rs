@@ -5,26 +5,26 @@
 //! - [`Op`] and [`Composite`]: the closed vocabulary.
 //! - `infer`: the type of every operator's results; refused at the moment of wiring.
 //! - [`Graph`]: the push-only arena, and a method per operator.
-//! - [`narrow`]: the parts of a forward graph that are computed in half precision.
+//! - [`autocast`]: the parts of a forward graph that are computed in half precision.
 //! - [`fuse`]: composites computed by operators of our own domain, [`Fused`].
 //! - [`lower`]: composites spelled in standard operators; the one place that chooses between equivalent spellings.
 //! - [`export`]: a graph as the bytes of an ONNX model; [`import`]: what stands in such bytes.
-//! - [`fold`]: batch norms merged into the convolutions before them.
+//! - [`fuse_bn`]: batch norms merged into the convolutions before them.
 
 mod arena;
+pub mod autocast;
 mod build;
 mod composite;
 mod element_type;
 mod error;
 pub mod export;
-pub mod fold;
 pub mod fuse;
+pub mod fuse_bn;
 pub mod fused;
 pub mod import;
 mod infer;
 pub mod lower;
 mod names;
-pub mod narrow;
 mod onnx;
 pub mod op;
 mod shape;
@@ -37,7 +37,7 @@ mod value;
 pub use arena::{Graph, Node};
 pub use composite::Composite;
 pub use element_type::ElementType;
-pub use error::{Error, Refusal};
+pub use error::{Error, InferError};
 pub use fused::Fused;
 pub use op::Op;
 pub use shape::{Shape, window_positions};

@@ -14,7 +14,7 @@ pub enum ConvInput<'a> {
     /// Activations in blocks, as they are.
     NchwC(&'a [f32]),
     /// `max(scale · x + shift, 0)` of activations in blocks, computed on the way: x, and `[2, C]`.
-    ScaleShiftRelu(&'a [f32], &'a [f32]),
+    NchwCRelu(&'a [f32], &'a [f32]),
     /// Images in planes, of fewer channels than a block has.
     Nchw(&'a [f32]),
 }
@@ -57,7 +57,7 @@ impl ConvShape {
     }
 
     fn check_operand(&self, x: ConvInput<'_>) {
-        let (ConvInput::NchwC(x) | ConvInput::ScaleShiftRelu(x, _) | ConvInput::Nchw(x)) = x;
+        let (ConvInput::NchwC(x) | ConvInput::NchwCRelu(x, _) | ConvInput::Nchw(x)) = x;
         assert_eq!(
             x.len(),
             self.images * self.channels[0] * self.extent[0] * self.extent[1]
@@ -97,7 +97,7 @@ pub fn forward(
     };
     match x {
         ConvInput::NchwC(x) => forward_blocks(exec, conv_shape, (x, Identity), w, epilogue),
-        ConvInput::ScaleShiftRelu(x, scale_shift) => {
+        ConvInput::NchwCRelu(x, scale_shift) => {
             assert_eq!(scale_shift.len(), 2 * conv_shape.channels[0]);
             forward_blocks(exec, conv_shape, (x, ScaleShiftRelu { scale_shift }), w, epilogue)
         }
@@ -143,7 +143,7 @@ fn forward_blocks<S: Prologue>(
     }
 }
 
-/// `g = (wᵀ ⋆ dy + addend) · [relu_mask]`; returns `Σ g` and `Σ g·(x − mean)` of each channel where the arrival has a batch_mean.
+/// `g = (wᵀ ⋆ dy + addend) · [mask]`; returns `Σ g` and `Σ g·(x − mean)` of each channel where the arrival has a batch_mean.
 ///
 /// # Shapes
 /// `w: [K, C, R, S]` in plain order, `dy: [N, K, H′, W′]` and `g: [N, C, H, W]` in blocks.
@@ -207,7 +207,7 @@ pub fn weight_gradient(
     assert!(dw.len() == conv_shape.weights() && dy.len() == conv_shape.output().elements());
     match x {
         ConvInput::NchwC(x) => weight_gradient_blocks(exec, conv_shape, (x, Identity), dy, dw),
-        ConvInput::ScaleShiftRelu(x, scale_shift) => {
+        ConvInput::NchwCRelu(x, scale_shift) => {
             assert_eq!(scale_shift.len(), 2 * conv_shape.channels[0]);
             weight_gradient_blocks(exec, conv_shape, (x, ScaleShiftRelu { scale_shift }), dy, dw);
         }

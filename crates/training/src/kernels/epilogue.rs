@@ -100,13 +100,13 @@ pub struct BatchMean<'a> {
     pub mean: &'a [f32],
 }
 
-/// What arrives at a value on the way back: `g = (value + addend) · [relu_mask]`; the totals are `Σ g` and `Σ g·(x − mean)`.
+/// What arrives at a value on the way back: `g = (value + addend) · [mask]`; the totals are `Σ g` and `Σ g·(x − mean)`.
 #[derive(Clone, Copy, Debug)]
 pub struct GradEpilogue<'a> {
     /// What arrived on other ways.
     pub addend: Option<&'a [f32]>,
     /// The rectifier that stands in the way.
-    pub relu_mask: ReluMask<'a>,
+    pub mask: ReluMask<'a>,
     /// What a batch norm before that needs.
     pub batch_mean: Option<BatchMean<'a>>,
 }
@@ -116,7 +116,7 @@ impl GradEpilogue<'_> {
     pub(super) fn check(&self, extent: Extent) {
         let (elements, channels) = (extent.elements(), extent.channels());
         assert!(self.addend.is_none_or(|addend| addend.len() == elements));
-        match self.relu_mask {
+        match self.mask {
             ReluMask::None => {}
             ReluMask::Output(y) => assert_eq!(y.len(), elements),
             ReluMask::ScaleShift(scale_shift) => {
@@ -154,7 +154,7 @@ impl Epilogue for GradWriter<'_> {
         // channels of the result, and `zero` has one block of them.
         unsafe {
             let zero = [0.0; 2 * LANES];
-            let scale_shift = match self.grad_epilogue.relu_mask {
+            let scale_shift = match self.grad_epilogue.mask {
                 ReluMask::ScaleShift(scale_shift) => ScaleShift::of(scale_shift, block),
                 ReluMask::None | ReluMask::Output(_) => ScaleShift::of(&zero, 0),
             };
@@ -182,7 +182,7 @@ impl Epilogue for GradWriter<'_> {
                 g = g.add(at(addend));
             }
             let x = self.grad_epilogue.batch_mean.map(|batch_mean| at(batch_mean.x));
-            match (self.grad_epilogue.relu_mask, x) {
+            match (self.grad_epilogue.mask, x) {
                 (ReluMask::Output(y), _) => g = g.mask_positive(at(y)),
                 (ReluMask::ScaleShift(_), Some(x)) => g = g.mask_positive(channels.scale_shift.apply(x)),
                 (ReluMask::ScaleShift(_), None) | (ReluMask::None, _) => {}

@@ -155,7 +155,7 @@ impl Kernel for Normalize<'_> {
     }
 }
 
-/// `g = (dy + addend) · [relu_mask]` for a value that no convolution passes back; returns `Σ g` and `Σ g·(x − mean)` of each channel where the
+/// `g = (dy + addend) · [mask]` for a value that no convolution passes back; returns `Σ g` and `Σ g·(x − mean)` of each channel where the
 /// arrival has a batch_mean. Where nobody takes g, only these.
 ///
 /// # Panics

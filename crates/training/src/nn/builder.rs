@@ -18,7 +18,7 @@ pub struct Builder<'g> {
     pub(super) mode: Mode,
     /// A truth value of the graph, for training in parts that may come to nothing: whether running statistics go on from those of the part
     /// before, which stand beside them, as [`pending`](super::pending) says.
-    pub(crate) is_later: Option<Value>,
+    pub(crate) is_accumulating: Option<Value>,
     pub(super) group: LayerGroup,
     pub(super) parameters: Vec<Parameter>,
     pub(super) statistics: Vec<Statistic>,
@@ -32,7 +32,7 @@ impl<'g> Builder<'g> {
         Self {
             graph,
             mode,
-            is_later: None,
+            is_accumulating: None,
             group: LayerGroup::Early,
             parameters,
             statistics,

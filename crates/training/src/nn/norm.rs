@@ -95,11 +95,12 @@ impl Builder<'_> {
                 let per_channel = self.graph.shape(x).elements() / channels;
                 let momentum = settings.momentum;
                 let mut start = [mean, variance];
-                if let Some(is_later) = self.is_later {
+                if let Some(is_accumulating) = self.is_accumulating {
                     for (position, statistic) in [mean_name, variance_name].into_iter().enumerate() {
                         let carried = self.graph.parameter(&pending(statistic), [channels])?;
                         let scope = format!("running/{name}");
-                        let from = self.layer(&scope, |g| g.select(is_later, carried, start[position]))?;
+                        let from =
+                            self.layer(&scope, |g| g.select(is_accumulating, carried, start[position]))?;
                         (before[position], start[position]) = (Some(carried), from);
                     }
                 }

@@ -35,7 +35,7 @@ impl Default for AdamW {
 
 /// The part of a schedule that all parameters share.
 #[derive(Clone, Copy, Debug)]
-pub struct Schedule {
+pub struct SharedScalars {
     beta1: Value,
     one_minus_beta1: Value,
     bias_correction1: Value,
@@ -45,7 +45,7 @@ pub struct Schedule {
 
 /// What a learning rate means for the parameters it governs.
 #[derive(Clone, Copy, Debug)]
-pub struct Rate {
+pub struct GroupScalars {
     /// `1 − lr·wd`.
     decay: Value,
     /// `lr/c₁`.
@@ -63,7 +63,7 @@ pub struct Moments {
 
 /// A parameter, and what its update is made from.
 #[derive(Clone, Copy, Debug)]
-pub struct Trained {
+pub struct UpdateInputs {
     /// p.
     pub parameter: Value,
     /// g.
@@ -83,12 +83,12 @@ impl AdamW {
         beta1: Value,
         bias_correction1: Value,
         bias_correction2: Value,
-    ) -> Result<Schedule, Error> {
+    ) -> Result<SharedScalars, Error> {
         let one = g.scalar(1.0);
         let one_minus_beta1 = g.sub(one, beta1)?;
         let root = g.sqrt(bias_correction2)?;
         let scale2 = g.reciprocal(root)?;
-        Ok(Schedule {
+        Ok(SharedScalars {
             beta1,
             one_minus_beta1,
             bias_correction1,
@@ -100,12 +100,17 @@ impl AdamW {
     ///
     /// # Errors
     /// When it is not a float.
-    pub fn rate(&self, g: &mut Graph, schedule: &Schedule, learning_rate: Value) -> Result<Rate, Error> {
+    pub fn rate(
+        &self,
+        g: &mut Graph,
+        schedule: &SharedScalars,
+        learning_rate: Value,
+    ) -> Result<GroupScalars, Error> {
         let (one, weight_decay) = (g.scalar(1.0), g.scalar(self.weight_decay));
         let lost = g.mul(learning_rate, weight_decay)?;
         let decay = g.sub(one, lost)?;
         let step = g.div(learning_rate, schedule.bias_correction1)?;
-        Ok(Rate { decay, step })
+        Ok(GroupScalars { decay, step })
     }
 
     /// The next parameter and moments.
@@ -118,12 +123,12 @@ impl AdamW {
     pub fn update(
         &self,
         g: &mut Graph,
-        (schedule, rate): (&Schedule, &Rate),
-        Trained {
+        (schedule, rate): (&SharedScalars, &GroupScalars),
+        UpdateInputs {
             parameter,
             gradient,
             moments,
-        }: Trained,
+        }: UpdateInputs,
     ) -> Result<(Value, Moments), Error> {
         let operands = [
             parameter,

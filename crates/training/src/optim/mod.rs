@@ -9,7 +9,7 @@ mod average;
 mod clip;
 mod scale;
 
-pub use adamw::{AdamW, Moments, Rate, Schedule, Trained};
+pub use adamw::{AdamW, GroupScalars, Moments, SharedScalars, UpdateInputs};
 pub use average::average;
 pub use clip::{are_finite, clip_by_norm, sum_of_squares};
 pub use scale::unscale;

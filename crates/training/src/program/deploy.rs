@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
-use super::assembly::info;
+use super::builder::info;
 use super::{Error, Images, Program, Signature};
-use crate::graph::export::{self, OpenBatch, Options};
-use crate::graph::{Graph, Tensor, TensorType, fold, lower};
+use crate::graph::export::{self, DynamicBatch, ExportOptions};
+use crate::graph::{Graph, Tensor, TensorType, fuse_bn, lower};
 use crate::nn::{Builder, Mode, OnnxModel};
 
 /// How a trained model is handed to others.
@@ -14,7 +14,7 @@ pub struct DeploySpec<'a> {
     /// Height and width of the images, in pixels.
     pub image_size: usize,
     /// Whether batch norms are merged into the layers beside them.
-    pub fold: bool,
+    pub fuse_bn: bool,
     /// What it takes.
     pub images: Images,
     /// Version of ONNX's operator set.
@@ -34,15 +34,15 @@ pub struct DeploySpec<'a> {
 /// # Errors
 /// [`Error::Network`] where the network cannot be built, [`Error::Graph`] where it cannot be written.
 pub fn deploy(network: &OnnxModel, spec: &DeploySpec<'_>) -> Result<Program, Error> {
-    let [graph, twin] = [1, 2].map(|batch| typed(network, spec, batch));
-    let ((graph, state), (twin, _)) = (graph?, twin?);
-    let twin = lower::lower(&twin)?;
-    let options = Options {
+    let [graph, resized] = [1, 2].map(|batch| typed(network, spec, batch));
+    let ((graph, state), (resized, _)) = (graph?, resized?);
+    let resized = lower::lower(&resized)?;
+    let options = ExportOptions {
         name: "inference",
         fixed: Some(&state),
-        open_batch: Some(OpenBatch {
+        dynamic_batch: Some(DynamicBatch {
             name: "batch",
-            twin: &twin,
+            resized: &resized,
         }),
         metadata: spec.metadata,
         opset: spec.opset,
@@ -77,8 +77,8 @@ fn typed(
     for (name, value) in [("logits", logits), ("probabilities", probabilities)] {
         graph.output(name, value)?;
     }
-    if spec.fold {
-        return Ok(fold::fold(&graph, &state)?);
+    if spec.fuse_bn {
+        return Ok(fuse_bn::fuse_bn(&graph, &state)?);
     }
     Ok((graph, state))
 }

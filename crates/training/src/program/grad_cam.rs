@@ -1,7 +1,7 @@
-use super::assembly::info;
+use super::builder::info;
 use super::{Error, Program, Signature};
 use crate::autodiff::gradients;
-use crate::graph::export::{self, Options};
+use crate::graph::export::{self, ExportOptions};
 use crate::graph::op::Reduce;
 use crate::graph::{ElementType, Graph, Node, Op, TensorType, Value, lower};
 use crate::nn::{Builder, Mode, OnnxModel};
@@ -9,27 +9,27 @@ use crate::nn::{Builder, Mode, OnnxModel};
 /// Compiles what shows where in an image a network sees a class: Grad-CAM on its last feature maps.
 ///
 /// # Shapes
-/// `images: f32[1, 3, S, S]`, `labels: i64[1] → grad_cam: f32[1, h, w]`, in the size of the feature maps, at least 0.
+/// `images: f32[1, 3, S, S]`, `labels: i64[1] → attention: f32[1, h, w]`, in the size of the feature maps, at least 0.
 ///
 /// # Errors
 /// [`Error::Network`] where the network cannot be built, [`Error::Spec`] where it pools no feature maps.
-pub fn grad_cam_program(network: &OnnxModel, classes: usize, image_size: usize) -> Result<Program, Error> {
+pub fn grad_cam(network: &OnnxModel, classes: usize, image_size: usize) -> Result<Program, Error> {
     let mut graph = Graph::new();
     let images = graph.input("images", TensorType::f32([1, 3, image_size, image_size]))?;
     let labels = graph.input("labels", TensorType::new(ElementType::I64, [1]))?;
     let mut builder = Builder::new(&mut graph, Mode::Inference);
     let logits = network.build(&mut builder, images, classes)?;
     let state = network.state(&builder, 0);
-    let heatmap = graph.scoped("grad_cam", |graph| grad_cam(graph, logits, labels))?;
-    graph.output("grad_cam", heatmap)?;
-    let options = Options {
-        name: "grad_cam",
+    let attention = graph.scoped("attention", |graph| add_grad_cam(graph, logits, labels))?;
+    graph.output("attention", attention)?;
+    let options = ExportOptions {
+        name: "attention",
         fixed: Some(&state),
-        ..Options::default()
+        ..ExportOptions::default()
     };
     let signature = Signature {
         inputs: vec![info(&graph, "images", images), info(&graph, "labels", labels)],
-        outputs: vec![info(&graph, "grad_cam", heatmap)],
+        outputs: vec![info(&graph, "attention", attention)],
         ..Signature::default()
     };
     Ok(Program {
@@ -52,7 +52,7 @@ pub fn grad_cam_program(network: &OnnxModel, classes: usize, image_size: usize) 
 ///
 /// # Source
 /// Selvaraju et al., *Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization*, ICCV 2017, equations 1 and 2.
-pub fn grad_cam(graph: &mut Graph, logits: Value, labels: Value) -> Result<Value, Error> {
+pub fn add_grad_cam(graph: &mut Graph, logits: Value, labels: Value) -> Result<Value, Error> {
     let maps = pooled(graph).ok_or(Error::Spec {
         field: "global pooling layers",
         found: 0,

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
-use super::assembly::info;
+use super::builder::info;
 use super::{Error, ModelSpec, Program, Signature};
-use crate::graph::export::{self, OpenBatch, Options};
+use crate::graph::export::{self, DynamicBatch, ExportOptions};
 use crate::graph::{Graph, Tensor, TensorType, Value, lower};
 use crate::nn::{Builder, Mode};
 
@@ -33,18 +33,18 @@ fn compile(
     batch: usize,
 ) -> Result<Program, Error> {
     model.check()?;
-    let [graph, twin] = [batch, batch + 1].map(|batch| typed(model, state, batch));
-    let ((graph, images, outputs), (twin, ..)) = (graph?, twin?);
-    let twin = lower::lower(&twin)?;
-    let options = Options {
+    let [graph, resized] = [batch, batch + 1].map(|batch| typed(model, state, batch));
+    let ((graph, images, outputs), (resized, ..)) = (graph?, resized?);
+    let resized = lower::lower(&resized)?;
+    let options = ExportOptions {
         name: "inference",
         fixed: Some(state),
-        open_batch: Some(OpenBatch {
+        dynamic_batch: Some(DynamicBatch {
             name: "batch",
-            twin: &twin,
+            resized: &resized,
         }),
         metadata,
-        ..Options::default()
+        ..ExportOptions::default()
     };
     let signature = Signature {
         inputs: vec![info(&graph, "images", images)],

@@ -1,13 +1,13 @@
 //! Whole programs: what a runtime is handed, and what it must know to feed it.
 
-mod assembly;
+mod builder;
 mod deploy;
 pub mod dropout;
 mod error;
+mod forward_backward;
 mod grad_cam;
 mod images;
 mod inference;
-mod pass;
 mod precision;
 mod signature;
 mod spec;
@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 
 pub use deploy::{DeploySpec, deploy};
 pub use error::Error;
-pub use grad_cam::{grad_cam, grad_cam_program};
+pub use grad_cam::{add_grad_cam, grad_cam};
 pub use images::Images;
 pub use inference::inference;
 pub use precision::{Precision, UnknownPrecision};

@@ -2,7 +2,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::graph::narrow::Format;
+use crate::graph::autocast::Format;
 
 /// What a training step computes in. Parameters, moments and statistics are in single precision with all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -56,13 +56,13 @@ pub enum Role {
     /// Sum of gradients within a step. Means nothing between steps.
     Gradient,
     /// What a running statistic has become within a step. Means nothing between steps.
-    Pending,
+    Staged,
 }
 
 impl Role {
     /// Whether it means nothing between steps.
     #[must_use]
     pub fn is_within_a_step(self) -> bool {
-        matches!(self, Self::Gradient | Self::Pending)
+        matches!(self, Self::Gradient | Self::Staged)
     }
 }

@@ -1,6 +1,6 @@
-use super::assembly::Assembly;
-use super::pass::pass;
-use super::train_step::{compile, finished, statistics};
+use super::builder::ProgramBuilder;
+use super::forward_backward::forward_backward;
+use super::train_step::{compile, finish, statistics};
 use super::update::{averages, update};
 use super::{Error, Program, Role, Signature, TrainSpec};
 use crate::graph::{Graph, TensorType, Value};
@@ -48,31 +48,31 @@ pub fn parts_graphs(spec: &TrainSpec) -> Result<[(Graph, Signature); 2], Error> 
 }
 
 fn gradients_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
-    let mut program = Assembly::default();
+    let mut program = ProgramBuilder::default();
     let keep = program.scalar("keep")?;
-    let is_later = later(&mut program, keep)?;
-    let pass = pass(spec, &mut program, Some(is_later))?;
-    statistics(&mut program, &pass)?;
-    for parameter in &pass.parameters {
+    let is_accumulating = accumulation_flag(&mut program, keep)?;
+    let step = forward_backward(spec, &mut program, Some(is_accumulating))?;
+    statistics(&mut program, &step)?;
+    for parameter in &step.parameters {
         program.state(&parameter.name, Role::Parameter, parameter.value, None)?;
     }
     // Half precision made another graph of it.
     let keep = program.graph.named("keep").expect("it was declared above");
     // A run whose loss is not scaled ends with a step that is not taken, and multiplying is faster.
-    let is_later = match spec.precision.is_scaled() {
-        true => Some(later(&mut program, keep)?),
+    let is_accumulating = match spec.precision.is_scaled() {
+        true => Some(accumulation_flag(&mut program, keep)?),
         false => None,
     };
-    for (parameter, &gradient) in pass.trained.iter().zip(&pass.gradients) {
+    for (parameter, &gradient) in step.trained.iter().zip(&step.gradients) {
         let name = accumulator(parameter);
         let shape = program.graph.shape(gradient).clone();
         let before = program.graph.parameter(&name, shape)?;
         let total = program.graph.scoped(&name, |g| {
-            let kept = match is_later {
+            let kept = match is_accumulating {
                 // What a step that was not taken has left there may be no number, and nothing makes it zero but not reading it.
-                Some(is_later) => {
+                Some(is_accumulating) => {
                     let zero = g.scalar(0.0);
-                    g.select(is_later, before, zero)?
+                    g.select(is_accumulating, before, zero)?
                 }
                 None => g.mul(before, keep)?,
             };
@@ -80,11 +80,11 @@ fn gradients_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
         })?;
         program.state(&name, Role::Gradient, before, Some(total))?;
     }
-    finished(spec, program)
+    finish(spec, program)
 }
 
 /// Whether a part is not the first, for those who must not even read what the parts of the step before have left.
-fn later(program: &mut Assembly, keep: Value) -> Result<Value, Error> {
+fn accumulation_flag(program: &mut ProgramBuilder, keep: Value) -> Result<Value, Error> {
     let zero = program.graph.scalar(0.0);
     Ok(program.graph.greater(keep, zero)?)
 }
@@ -99,8 +99,8 @@ fn update_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
     let trained = spec.trained(builder.parameters());
     let statistics = builder.statistics().to_vec();
 
-    let mut program = Assembly::default();
-    let leaf = |program: &mut Assembly, name: &str, like: Value| {
+    let mut program = ProgramBuilder::default();
+    let leaf = |program: &mut ProgramBuilder, name: &str, like: Value| {
         let shape = model.shape(like).clone();
         program.graph.parameter(name, shape)
     };
@@ -131,13 +131,13 @@ fn update_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
         let value = leaf(&mut program, &statistic.name, statistic.value)?;
         let name = pending(&statistic.name);
         let next = leaf(&mut program, &name, statistic.value)?;
-        program.state(&name, Role::Pending, next, None)?;
+        program.state(&name, Role::Staged, next, None)?;
         program.state(&statistic.name, Role::Statistic, value, Some(next))?;
         moved.push((&statistic.name, next));
     }
     moved.extend(next.iter().map(|(name, &value)| (name.as_str(), value)));
     averages(spec, &mut program, &moved)?;
-    finished(spec, program)
+    finish(spec, program)
 }
 
 /// Name of the sum of a parameter's gradients.

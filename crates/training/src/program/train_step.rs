@@ -1,11 +1,11 @@
-use super::assembly::Assembly;
-use super::pass::{Pass, pass};
+use super::builder::ProgramBuilder;
+use super::forward_backward::{ForwardBackward, forward_backward};
 use super::update::{averages, update};
 use super::{Error, Program, Role, Signature, TrainSpec};
 use crate::graph::Graph;
 use crate::graph::Value;
-use crate::graph::export::{self, Options};
-use crate::graph::narrow::merge_casts;
+use crate::graph::autocast::merge_casts;
+use crate::graph::export::{self, ExportOptions};
 use crate::graph::{fuse, lower};
 use crate::nn::pending;
 
@@ -35,9 +35,9 @@ pub(super) fn compile(
     graph: &Graph,
     signature: Signature,
 ) -> Result<Program, Error> {
-    let options = Options {
+    let options = ExportOptions {
         name,
-        ..Options::default()
+        ..ExportOptions::default()
     };
     let lowered = if spec.is_fused && spec.precision.format().is_none() {
         lower::lower(&fuse::fuse(graph)?)?
@@ -56,28 +56,28 @@ pub(super) fn compile(
 /// [`Error::Spec`] when the specification is impossible.
 pub fn train_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
     spec.check()?;
-    let mut program = Assembly::default();
-    let pass = pass(spec, &mut program, None)?;
-    statistics(&mut program, &pass)?;
+    let mut program = ProgramBuilder::default();
+    let step = forward_backward(spec, &mut program, None)?;
+    statistics(&mut program, &step)?;
     let next = update(
         spec,
         &mut program,
-        &pass.trained,
-        (&pass.gradients, pass.loss_scale),
+        &step.trained,
+        (&step.gradients, step.loss_scale),
     )?;
-    for parameter in &pass.parameters {
+    for parameter in &step.parameters {
         let next = next.get(&parameter.name).copied();
         program.state(&parameter.name, Role::Parameter, parameter.value, next)?;
     }
-    let statistics = pass.statistics.iter();
+    let statistics = step.statistics.iter();
     let moved = statistics.filter_map(|statistic| Some((statistic.name.as_str(), statistic.next?)));
     let moved = moved.chain(next.iter().map(|(name, &value)| (name.as_str(), value)));
     averages(spec, &mut program, &moved.collect::<Vec<(&str, Value)>>())?;
-    finished(spec, program)
+    finish(spec, program)
 }
 
 /// A program whose graph is complete.
-pub(super) fn finished(spec: &TrainSpec, program: Assembly) -> Result<(Graph, Signature), Error> {
+pub(super) fn finish(spec: &TrainSpec, program: ProgramBuilder) -> Result<(Graph, Signature), Error> {
     let graph = match spec.precision.format() {
         Some(_) => merge_casts(&program.graph)?,
         None => program.graph,
@@ -86,14 +86,14 @@ pub(super) fn finished(spec: &TrainSpec, program: Assembly) -> Result<(Graph, Si
 }
 
 /// Makes the running statistics of a pass state.
-pub(super) fn statistics(program: &mut Assembly, pass: &Pass) -> Result<(), Error> {
-    for statistic in &pass.statistics {
+pub(super) fn statistics(program: &mut ProgramBuilder, step: &ForwardBackward) -> Result<(), Error> {
+    for statistic in &step.statistics {
         let (name, next) = (&statistic.name, statistic.next);
         match statistic.pending {
             None => program.state(name, Role::Statistic, statistic.value, next)?,
             Some(before) => {
                 program.state(name, Role::Statistic, statistic.value, None)?;
-                program.state(&pending(name), Role::Pending, before, next)?;
+                program.state(&pending(name), Role::Staged, before, next)?;
             }
         }
     }

@@ -1,18 +1,19 @@
 use std::collections::BTreeMap;
 
-use super::assembly::Assembly;
+use super::builder::ProgramBuilder;
 use super::{Error, Role, TrainSpec};
 use crate::graph::Value;
 use crate::nn::{LayerGroup, Parameter};
 use crate::optim::{
-    Moments, Rate, Schedule, Trained, are_finite, average, clip_by_norm, sum_of_squares, unscale,
+    GroupScalars, Moments, SharedScalars, UpdateInputs, are_finite, average, clip_by_norm, sum_of_squares,
+    unscale,
 };
 
 /// Adds the optimizer for all trained parameters, and returns their next values by name. Gradients come with what they are multiplied
 /// with, where they are. The output `is_finite` says whether all of them are.
 pub(super) fn update(
     spec: &TrainSpec,
-    program: &mut Assembly,
+    program: &mut ProgramBuilder,
     trained: &[Parameter],
     (gradients, scale): (&[Value], Option<Value>),
 ) -> Result<BTreeMap<String, Value>, Error> {
@@ -39,7 +40,7 @@ pub(super) fn update(
             second: program.graph.parameter(&names[1], shape)?,
         };
         let hyper = (&schedule, &rates[&parameter.group]);
-        let moved = Trained {
+        let moved = UpdateInputs {
             parameter: parameter.value,
             gradient,
             moments,
@@ -63,7 +64,7 @@ pub(super) fn update(
 /// The gradients that the optimizer sees, from those of the loss and the sum of their squares.
 fn clipped(
     spec: &TrainSpec,
-    program: &mut Assembly,
+    program: &mut ProgramBuilder,
     (gradients, squares): (Vec<Value>, Value),
 ) -> Result<Vec<Value>, Error> {
     let Some(largest) = spec.clip_norm else {
@@ -78,9 +79,9 @@ fn clipped(
 /// The scalars of the schedule.
 fn schedule(
     spec: &TrainSpec,
-    program: &mut Assembly,
+    program: &mut ProgramBuilder,
     trained: &[Parameter],
-) -> Result<(Schedule, BTreeMap<LayerGroup, Rate>), Error> {
+) -> Result<(SharedScalars, BTreeMap<LayerGroup, GroupScalars>), Error> {
     let optimizer = &spec.optimizer;
     let beta1 = program.scalar("beta1")?;
     let correction1 = program.scalar("bias_correction1")?;
@@ -105,7 +106,7 @@ fn schedule(
 /// Adds running averages of values by name, with a scalar `average_decay`, where the training is to keep any.
 pub(super) fn averages(
     spec: &TrainSpec,
-    program: &mut Assembly,
+    program: &mut ProgramBuilder,
     values: &[(&str, Value)],
 ) -> Result<(), Error> {
     if !spec.average {

@@ -24,7 +24,7 @@ pub struct Heatmap {
 const WHAT: &str = "the attention map";
 
 impl GradCam {
-    /// Prepares what [`grad_cam_program`](crate::program::grad_cam_program) has compiled.
+    /// Prepares what [`grad_cam`](crate::program::grad_cam()) has compiled.
     ///
     /// # Errors
     ///
@@ -60,7 +60,7 @@ impl GradCam {
             .session
             .run(ort::inputs!["images" => images, "labels" => labels])
             .map_err(failed)?;
-        let (shape, values) = outputs["grad_cam"].try_extract_tensor::<f32>().map_err(failed)?;
+        let (shape, values) = outputs["attention"].try_extract_tensor::<f32>().map_err(failed)?;
         let extent = [1, 2].map(|axis| usize::try_from(shape[axis]).unwrap_or(0));
         Ok(Heatmap {
             extent,

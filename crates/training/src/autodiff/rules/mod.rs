@@ -17,14 +17,14 @@ pub(super) enum Vjp {
     /// Zero wherever it exists: the operator is piecewise constant, or yields integers.
     Zero,
     /// Left out on purpose, and why.
-    Stop(&'static str),
+    NotDifferentiable(&'static str),
 }
 
 const ONCE: &str = "it is itself a gradient, and only first derivatives are taken";
 
 /// The table: one line per operator, in the order of [`Op`].
 pub(super) fn vjp(op: &Op) -> Vjp {
-    use Vjp::{Rule, Stop, Zero};
+    use Vjp::{NotDifferentiable, Rule, Zero};
     match op {
         Op::Add => Rule(elementwise::add),
         Op::Sub => Rule(elementwise::sub),
@@ -59,10 +59,10 @@ pub(super) fn vjp(op: &Op) -> Vjp {
         Op::Conv(_) => Rule(convolution::conv),
         Op::ConvTranspose(_) => Rule(convolution::conv_transpose),
         Op::GroupConv(_) => Rule(convolution::group_conv),
-        Op::GroupConvTranspose(_) => Stop("it serves gradients only"),
+        Op::GroupConvTranspose(_) => NotDifferentiable("it serves gradients only"),
         Op::MaxPool(_) => Rule(convolution::max_pool),
         Op::GlobalAveragePool => Rule(convolution::global_average_pool),
-        Op::ScatterElementsAdd => Stop("it serves gradients only"),
+        Op::ScatterElementsAdd => NotDifferentiable("it serves gradients only"),
         Op::BatchNormalization(_) => Rule(normalize::batch_normalization),
         Op::Softmax => Rule(normalize::softmax),
         Op::LogSoftmax => Rule(normalize::log_softmax),
@@ -76,9 +76,9 @@ pub(super) fn vjp(op: &Op) -> Vjp {
             | Composite::ConvWeightGradient { .. }
             | Composite::GroupConvWeightGradient { .. }
             | Composite::MaxPoolGradient(_)
-            | Composite::ReluGradient => Stop(ONCE),
-            Composite::AdamW(_) => Stop("it is an update, not a part of the model"),
+            | Composite::ReluGradient => NotDifferentiable(ONCE),
+            Composite::AdamW(_) => NotDifferentiable("it is an update, not a part of the model"),
         },
-        Op::Fused(_) => Stop("gradients are taken before operators are fused"),
+        Op::Fused(_) => NotDifferentiable("gradients are taken before operators are fused"),
     }
 }

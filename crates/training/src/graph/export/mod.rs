@@ -1,17 +1,17 @@
 //! A graph as the bytes of an ONNX model.
 
 mod attributes;
+mod dynamic_batch;
 mod names;
-mod open;
 
 use std::collections::{BTreeMap, HashMap};
 
 use prost::Message as _;
 
-use self::attributes::{Place, signed, written};
+use self::attributes::{NodeContext, encode, signed};
+pub use self::dynamic_batch::DynamicBatch;
+use self::dynamic_batch::ResizedNode;
 use self::names::Names;
-pub use self::open::OpenBatch;
-use self::open::Twin;
 use super::onnx::{
     self, Dimension, Extent, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
     TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto, data_type,
@@ -27,26 +27,26 @@ pub const OPSETS: std::ops::RangeInclusive<i64> = 13..=23;
 
 /// What an export adds to a graph.
 #[derive(Clone, Debug)]
-pub struct Options<'a> {
+pub struct ExportOptions<'a> {
     /// The graph's name.
     pub name: &'a str,
     /// Parameters that become part of the file; all others are inputs.
     pub fixed: Option<&'a BTreeMap<String, Tensor>>,
     /// How the batch size is left open, where it is.
-    pub open_batch: Option<OpenBatch<'a>>,
+    pub dynamic_batch: Option<DynamicBatch<'a>>,
     /// Key and value pairs kept in the file, in this order.
     pub metadata: &'a [(String, String)],
     /// Version of the operator set, one of [`OPSETS`].
     pub opset: i64,
 }
 
-impl Default for Options<'_> {
+impl Default for ExportOptions<'_> {
     /// Everything open, nothing added, in [`OPSET`].
     fn default() -> Self {
         Self {
             name: "",
             fixed: None,
-            open_batch: None,
+            dynamic_batch: None,
             metadata: &[],
             opset: OPSET,
         }
@@ -61,16 +61,16 @@ impl Default for Options<'_> {
 ///
 /// # Errors
 /// [`Error::NotLowered`] for a graph with composites; [`Error::ParameterSize`] when a fixed parameter does not fill its shape;
-/// [`Error::Opset`] where the operator set, or an operator in it, cannot be written; [`Error::OpenBatch`] where the batch size is to be left
+/// [`Error::Opset`] where the operator set, or an operator in it, cannot be written; [`Error::DynamicBatch`] where the batch size is to be left
 /// open, and the graph depends on it.
-pub fn export(graph: &Graph, options: &Options<'_>) -> Result<Vec<u8>, Error> {
+pub fn export(graph: &Graph, options: &ExportOptions<'_>) -> Result<Vec<u8>, Error> {
     if !OPSETS.contains(&options.opset) {
         return Err(Error::Opset {
             version: options.opset,
         });
     }
-    if let Some(OpenBatch { twin, .. }) = options.open_batch {
-        open::check(graph, twin)?;
+    if let Some(DynamicBatch { resized, .. }) = options.dynamic_batch {
+        dynamic_batch::check(graph, resized)?;
     }
     let mut writer = Writer {
         graph,
@@ -138,7 +138,7 @@ fn live(graph: &Graph) -> Vec<bool> {
 
 struct Writer<'a> {
     graph: &'a Graph,
-    options: &'a Options<'a>,
+    options: &'a ExportOptions<'a>,
     live: Vec<bool>,
     names: Names,
     /// Names of constants that stand for attributes, which are stored once per content.
@@ -198,19 +198,19 @@ impl Writer<'_> {
 
     /// Writes a node, which stands at a position of the graph.
     fn node(&mut self, position: usize, node: &Node) -> Result<(), Error> {
-        let twin = self
+        let resized = self
             .options
-            .open_batch
-            .map(|open| (open.twin, &open.twin.nodes()[position]));
-        let place = Place {
+            .dynamic_batch
+            .map(|batch| (batch.resized, &batch.resized.nodes()[position]));
+        let context = NodeContext {
             opset: self.options.opset,
-            twin: twin.map(|(twin, other)| Twin {
+            resized: resized.map(|(resized, other)| ResizedNode {
                 op: &other.op,
-                operand: other.inputs.first().map(|&operand| twin.shape(operand)),
+                operand: other.inputs.first().map(|&operand| resized.shape(operand)),
             }),
             operand: node.inputs.first().map(|&operand| self.graph.shape(operand)),
         };
-        let mut extra = written(&node.op, place).ok_or(Error::NotLowered {
+        let mut extra = encode(&node.op, context).ok_or(Error::NotLowered {
             operator: node.op.name(),
         })?;
         let mut input: Vec<String> = node
@@ -219,7 +219,8 @@ impl Writer<'_> {
             .map(|&value| self.names.of(value).to_owned())
             .collect();
         for (shape, data) in std::mem::take(&mut extra.constants) {
-            let of_batch = twin.and_then(|(twin, other)| open::missing(self.graph, node, twin, other).next());
+            let of_batch = resized
+                .and_then(|(resized, other)| dynamic_batch::missing(self.graph, node, resized, other).next());
             let name = match (of_batch, &data) {
                 (Some(axis), Constant::I64(target)) => {
                     let name = self.names.of_node(node).to_owned();
@@ -277,13 +278,13 @@ impl Writer<'_> {
     }
 
     fn batch_name(&self) -> Option<&str> {
-        self.options.open_batch.map(|open| open.name)
+        self.options.dynamic_batch.map(|batch| batch.name)
     }
 
-    fn declaration(&self, name: &str, value: Value, open_batch: Option<&str>) -> ValueInfoProto {
+    fn declaration(&self, name: &str, value: Value, batch_name: Option<&str>) -> ValueInfoProto {
         let TensorType { element_type, shape } = self.graph.tensor_type(value);
         let dim = shape.iter().enumerate().map(|(axis, &extent)| Dimension {
-            extent: Some(match open_batch {
+            extent: Some(match batch_name {
                 Some(name) if axis == 0 => Extent::Parameter(name.to_owned()),
                 _ => Extent::Value(signed(extent)),
             }),

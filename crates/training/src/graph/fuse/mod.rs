@@ -6,16 +6,16 @@
 //! norm that wants to know its sums. Who needs the value itself redeems the promise.
 //!
 //! # Layout
-//! - `held`: what is known of a value, and promises.
+//! - `state`: what is known of a value, and promises.
 //! - `forward`, `backward`: what each operator makes of its operands' promises.
-//! - `redeem`: promises become nodes.
+//! - `materialize`: promises become nodes.
 
 mod backward;
 mod forward;
-mod held;
-mod redeem;
+mod materialize;
+mod value_state;
 
-use self::held::Held;
+use self::value_state::ValueState;
 use super::value::{Origin, Value};
 use super::{Composite, ElementType, Error, Fused, Graph, Node, Op};
 
@@ -31,11 +31,11 @@ pub fn fuse(graph: &Graph) -> Result<Graph, Error> {
         from: graph,
         to: Graph::new(),
         uses: uses(graph),
-        held: vec![Held::default(); graph.values().len()],
+        states: vec![ValueState::default(); graph.values().len()],
     };
     for value in graph.values() {
         if let Some(leaf) = fusion.to.leaf_of(graph, value)? {
-            fusion.held[value.index()].plain = Some(leaf);
+            fusion.states[value.index()].nchw = Some(leaf);
         }
         // A node's results follow one another, so the first brings them all.
         if let Origin::Node(id, 0) = graph.origin(value) {
@@ -43,7 +43,7 @@ pub fn fuse(graph: &Graph) -> Result<Graph, Error> {
         }
     }
     for (name, value) in graph.outputs() {
-        let value = fusion.plain(*value)?;
+        let value = fusion.nchw(*value)?;
         fusion.to.output(name, value)?;
     }
     Ok(fusion.to)
@@ -65,7 +65,7 @@ struct Fusion<'g> {
     to: Graph,
     uses: Vec<usize>,
     /// Per value that was read.
-    held: Vec<Held>,
+    states: Vec<ValueState>,
 }
 
 impl Fusion<'_> {
@@ -101,17 +101,17 @@ impl Fusion<'_> {
             Op::Composite(Composite::AdamW(adamw)) => Op::Fused(Fused::AdamW(*adamw)),
             op => op.clone(),
         };
-        let inputs = node.inputs.iter().map(|&input| self.plain(input));
+        let inputs = node.inputs.iter().map(|&input| self.nchw(input));
         let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
         let results = self.to.scoped(&node.scope, |to| to.push(op, &inputs))?;
         for (output, result) in node.outputs().zip(results) {
-            self.held[output.index()].plain = Some(result);
+            self.states[output.index()].nchw = Some(result);
         }
         Ok(())
     }
 
     /// Whether a value has four axes and channels in blocks of sixteen, in single precision.
-    fn in_blocks(&self, value: Value) -> bool {
+    fn fits_nchwc(&self, value: Value) -> bool {
         let tensor_type = self.from.tensor_type(value);
         tensor_type.element_type == ElementType::F32
             && matches!(*tensor_type.shape, [_, channels, _, _] if channels % 16 == 0)
@@ -124,9 +124,9 @@ impl Fusion<'_> {
     }
 
     /// Whether a value is, or will be, in blocks.
-    fn is_held(&self, value: Value) -> bool {
-        let held = &self.held[value.index()];
-        held.blocks.is_some() || held.promise.is_some()
+    fn is_nchwc(&self, value: Value) -> bool {
+        let state = &self.states[value.index()];
+        state.nchwc.is_some() || state.deferred.is_some()
     }
 
     fn push<const COUNT: usize>(

@@ -1,4 +1,4 @@
-use super::super::error::Refusal;
+use super::super::error::InferError;
 use super::super::op::{Conv2d, ConvTranspose2d, GroupConv2d, GroupConvTranspose2d, MaxPool2d};
 use super::super::shape::window_positions;
 use super::super::{ElementType, Shape, TensorType};
@@ -10,10 +10,10 @@ pub(super) fn positions(
     extent: [usize; 2],
     kernel: [usize; 2],
     conv: Conv2d,
-) -> Result<[usize; 2], Refusal> {
+) -> Result<[usize; 2], InferError> {
     let along = |axis: usize| {
         window_positions(extent[axis], kernel[axis], conv.stride[axis], conv.pad[axis]).ok_or_else(|| {
-            Refusal::Attribute {
+            InferError::Attribute {
                 name: "kernel, stride, pad",
                 shape: shape.clone(),
             }
@@ -40,11 +40,11 @@ pub(super) fn conv(operands: &Operands<'_>, conv: Conv2d) -> Types {
 }
 
 /// Refuses channels that do not part into groups of one size.
-pub(super) fn divided(shape: &Shape, channels: usize, groups: usize) -> Result<(), Refusal> {
+pub(super) fn divided(shape: &Shape, channels: usize, groups: usize) -> Result<(), InferError> {
     if groups > 0 && channels.is_multiple_of(groups) {
         return Ok(());
     }
-    Err(Refusal::Attribute {
+    Err(InferError::Attribute {
         name: "groups",
         shape: shape.clone(),
     })
@@ -87,7 +87,7 @@ pub(super) fn conv_transpose(operands: &Operands<'_>, attributes: ConvTranspose2
 }
 
 /// Rows and columns of the result of a transposed convolution.
-fn transposed_positions(x: &Shape, w: &Shape, attributes: ConvTranspose2d) -> Result<[usize; 2], Refusal> {
+fn transposed_positions(x: &Shape, w: &Shape, attributes: ConvTranspose2d) -> Result<[usize; 2], InferError> {
     let [_, k, h, width] = extents(0, x)?;
     let [w_channels, c, kh, kw] = extents(1, w)?;
     if w_channels != k {
@@ -100,7 +100,7 @@ fn transposed_positions(x: &Shape, w: &Shape, attributes: ConvTranspose2d) -> Re
             .map(|gaps| gaps * conv.stride[axis] + kernel + attributes.output_padding[axis]);
         full.and_then(|full| full.checked_sub(2 * conv.pad[axis]))
             .filter(|_| attributes.output_padding[axis] < conv.stride[axis])
-            .ok_or_else(|| Refusal::Attribute {
+            .ok_or_else(|| InferError::Attribute {
                 name: "stride, pad, output_padding",
                 shape: x.clone(),
             })
@@ -113,7 +113,7 @@ pub(super) fn max_pool(operands: &Operands<'_>, pool: MaxPool2d) -> Types {
     let [n, c, h, w] = extents(0, x)?;
     // A window that lies wholly in the border would have no maximum.
     if pool.pad[0] >= pool.kernel[0] || pool.pad[1] >= pool.kernel[1] {
-        return Err(Refusal::Attribute {
+        return Err(InferError::Attribute {
             name: "pad",
             shape: x.clone(),
         });

@@ -1,10 +1,10 @@
-use super::super::error::Refusal;
+use super::super::error::InferError;
 use super::super::op::{Pad, Slice};
 use super::super::{ElementType, Shape, TensorType};
 use super::{Operands, Types, expect_elements, expect_shape, extents};
 
-fn misfit(name: &'static str, shape: &Shape) -> Refusal {
-    Refusal::Attribute {
+fn misfit(name: &'static str, shape: &Shape) -> InferError {
+    InferError::Attribute {
         name,
         shape: shape.clone(),
     }
@@ -27,7 +27,7 @@ pub(super) fn reshape(operands: &Operands<'_>, shape: &Shape) -> Types {
 pub(super) fn flatten(operands: &Operands<'_>) -> Types {
     let [x] = operands.exactly()?;
     let [first, rest @ ..] = &*x.shape else {
-        return Err(Refusal::Rank {
+        return Err(InferError::Rank {
             operand: 0,
             expected: 1,
             found: 0,
@@ -52,7 +52,7 @@ pub(super) fn transpose(operands: &Operands<'_>, permutation: &[usize]) -> Types
 pub(super) fn expand(operands: &Operands<'_>, shape: &Shape) -> Types {
     let [x] = operands.exactly()?;
     if x.shape.broadcast(shape).as_ref() != Some(shape) {
-        return Err(Refusal::Broadcast {
+        return Err(InferError::Broadcast {
             left: x.shape.clone(),
             right: shape.clone(),
         });
@@ -62,7 +62,7 @@ pub(super) fn expand(operands: &Operands<'_>, shape: &Shape) -> Types {
 
 pub(super) fn concat(operands: &Operands<'_>, axis: usize) -> Types {
     let [first, rest @ ..] = operands.0 else {
-        return Err(Refusal::Arity {
+        return Err(InferError::Arity {
             expected: 1,
             found: 0,
         });

@@ -1,5 +1,5 @@
 use super::super::Shape;
-use super::super::error::Refusal;
+use super::super::error::InferError;
 use super::super::op::Gemm;
 use super::{Operands, Types, broadcast, expect_elements, expect_shape, extents, one};
 
@@ -9,7 +9,7 @@ pub(super) fn matmul(operands: &Operands<'_>) -> Types {
         (a.split_last_chunk::<2>(), b.split_last_chunk::<2>())
     else {
         let (operand, found) = if a.len() < 2 { (0, a.len()) } else { (1, b.len()) };
-        return Err(Refusal::Rank {
+        return Err(InferError::Rank {
             operand,
             expected: 2,
             found,
@@ -17,7 +17,7 @@ pub(super) fn matmul(operands: &Operands<'_>) -> Types {
     };
     if inner != b_inner {
         let expected = [b_batch, &[inner, columns]].concat();
-        return Err(Refusal::Shape {
+        return Err(InferError::Shape {
             operand: 1,
             expected: expected.into(),
             found: b.clone(),
@@ -29,7 +29,7 @@ pub(super) fn matmul(operands: &Operands<'_>) -> Types {
 
 pub(super) fn gemm(operands: &Operands<'_>, gemm: Gemm) -> Types {
     let [a, b, addend @ ..] = operands.0 else {
-        return Err(Refusal::Arity {
+        return Err(InferError::Arity {
             expected: 2,
             found: operands.0.len(),
         });
@@ -48,14 +48,14 @@ pub(super) fn gemm(operands: &Operands<'_>, gemm: Gemm) -> Types {
             expect_elements(2, addend, precision)?;
             let result = Shape::from([rows, columns]);
             if addend.shape.broadcast(&result).as_ref() != Some(&result) {
-                return Err(Refusal::Broadcast {
+                return Err(InferError::Broadcast {
                     left: addend.shape.clone(),
                     right: result,
                 });
             }
         }
         _ => {
-            return Err(Refusal::Arity {
+            return Err(InferError::Arity {
                 expected: 3,
                 found: operands.0.len(),
             });

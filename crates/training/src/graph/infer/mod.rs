@@ -9,10 +9,10 @@ mod linear;
 mod normalize;
 mod reduce;
 
-use super::error::Refusal;
+use super::error::InferError;
 use super::{ElementType, Op, Shape, TensorType};
 
-type Types = Result<Vec<TensorType>, Refusal>;
+type Types = Result<Vec<TensorType>, InferError>;
 
 /// The types of the results of `op` applied to `operands`.
 pub(super) fn infer(op: &Op, operands: &[&TensorType]) -> Types {
@@ -66,15 +66,15 @@ struct Operands<'a>(&'a [&'a TensorType]);
 
 impl<'a> Operands<'a> {
     /// Exactly this many operands.
-    fn exactly<const COUNT: usize>(&self) -> Result<[&'a TensorType; COUNT], Refusal> {
-        self.0.try_into().map_err(|_| Refusal::Arity {
+    fn exactly<const COUNT: usize>(&self) -> Result<[&'a TensorType; COUNT], InferError> {
+        self.0.try_into().map_err(|_| InferError::Arity {
             expected: COUNT,
             found: self.0.len(),
         })
     }
 
     /// Exactly this many operands, all in single precision; their shapes. What adds up many numbers takes no others.
-    fn floats<const COUNT: usize>(&self) -> Result<[&'a Shape; COUNT], Refusal> {
+    fn floats<const COUNT: usize>(&self) -> Result<[&'a Shape; COUNT], InferError> {
         let types = self.exactly::<COUNT>()?;
         for (operand, tensor_type) in types.iter().enumerate() {
             expect_elements(operand, tensor_type, ElementType::F32)?;
@@ -83,7 +83,7 @@ impl<'a> Operands<'a> {
     }
 
     /// Exactly this many operands, all float and of one precision; their shapes, and which.
-    fn alike<const COUNT: usize>(&self) -> Result<([&'a Shape; COUNT], ElementType), Refusal> {
+    fn alike<const COUNT: usize>(&self) -> Result<([&'a Shape; COUNT], ElementType), InferError> {
         let types = self.exactly::<COUNT>()?;
         let precision = self.precision(0)?;
         for (operand, tensor_type) in types.iter().enumerate() {
@@ -93,9 +93,9 @@ impl<'a> Operands<'a> {
     }
 
     /// The precision of an operand, which must be float.
-    fn precision(&self, operand: usize) -> Result<ElementType, Refusal> {
+    fn precision(&self, operand: usize) -> Result<ElementType, InferError> {
         let Some(found) = self.0.get(operand).map(|operand| operand.element_type) else {
-            return Err(Refusal::Arity {
+            return Err(InferError::Arity {
                 expected: operand + 1,
                 found: self.0.len(),
             });
@@ -103,7 +103,7 @@ impl<'a> Operands<'a> {
         if found.is_float() {
             return Ok(found);
         }
-        Err(Refusal::ElementType {
+        Err(InferError::ElementType {
             operand,
             expected: ElementType::F32,
             found,
@@ -111,11 +111,11 @@ impl<'a> Operands<'a> {
     }
 }
 
-fn expect_elements(operand: usize, found: &TensorType, expected: ElementType) -> Result<(), Refusal> {
+fn expect_elements(operand: usize, found: &TensorType, expected: ElementType) -> Result<(), InferError> {
     if found.element_type == expected {
         return Ok(());
     }
-    Err(Refusal::ElementType {
+    Err(InferError::ElementType {
         operand,
         expected,
         found: found.element_type,
@@ -123,28 +123,28 @@ fn expect_elements(operand: usize, found: &TensorType, expected: ElementType) ->
 }
 
 /// The extents of an operand that must have `RANK` axes.
-fn extents<const RANK: usize>(operand: usize, shape: &Shape) -> Result<[usize; RANK], Refusal> {
-    (**shape).try_into().map_err(|_| Refusal::Rank {
+fn extents<const RANK: usize>(operand: usize, shape: &Shape) -> Result<[usize; RANK], InferError> {
+    (**shape).try_into().map_err(|_| InferError::Rank {
         operand,
         expected: RANK,
         found: shape.len(),
     })
 }
 
-fn expect_shape(operand: usize, found: &Shape, expected: impl Into<Shape>) -> Result<(), Refusal> {
+fn expect_shape(operand: usize, found: &Shape, expected: impl Into<Shape>) -> Result<(), InferError> {
     let expected = expected.into();
     if *found == expected {
         return Ok(());
     }
-    Err(Refusal::Shape {
+    Err(InferError::Shape {
         operand,
         expected,
         found: found.clone(),
     })
 }
 
-fn broadcast(left: &Shape, right: &Shape) -> Result<Shape, Refusal> {
-    left.broadcast(right).ok_or_else(|| Refusal::Broadcast {
+fn broadcast(left: &Shape, right: &Shape) -> Result<Shape, InferError> {
+    left.broadcast(right).ok_or_else(|| InferError::Broadcast {
         left: left.clone(),
         right: right.clone(),
     })

@@ -45,7 +45,7 @@ fn widened(g: &mut Graph, op: &Op, inputs: &[Value]) -> Result<Vec<Value>, Error
 
 /// A convolution, and what is added to each of its channels.
 fn convolved(g: &mut Graph, inputs: &[Value], attributes: Conv2d) -> Result<Value, Error> {
-    let y = conv::spell(g, inputs[0], inputs[1], attributes)?;
+    let y = conv::decompose(g, inputs[0], inputs[1], attributes)?;
     let Some(&bias) = inputs.get(2) else { return Ok(y) };
     let channels = g.shape(bias)[0];
     let per_channel = g.reshape(bias, Shape::from([channels, 1, 1]))?;

@@ -1,12 +1,12 @@
 //! The gradient of a convolution with respect to its operand.
 
+use super::algorithm::{self, Input, Sizes};
 use super::bf16;
-use super::choice::{self, Input, Sizes};
-use super::columns::{Order, Window, channels_first, columns};
+use super::im2col::{Order, Window, channels_first, im2col};
 use crate::graph::op::{Conv2d, ConvTranspose2d, Gemm};
 use crate::graph::{Error, Graph, Op, Shape, Value};
 
-pub(super) fn spell(
+pub(super) fn decompose(
     g: &mut Graph,
     w: Value,
     dy: Value,
@@ -18,7 +18,7 @@ pub(super) fn spell(
     let positions = [g.shape(dy)[2], g.shape(dy)[3]];
     // Beyond `pad = kernel − 1`, turning would need negative padding.
     let can_turn = conv.pad[0] < kernel[0] && conv.pad[1] < kernel[1];
-    match choice::input(Sizes {
+    match algorithm::input(Sizes {
         window: Window {
             conv,
             kernel,
@@ -27,9 +27,9 @@ pub(super) fn spell(
         channels,
         is_convolved: !bf16::is_of(g, dy),
     }) {
-        Input::Columns if can_turn => by_columns(g, w, dy, turned(conv, kernel, extent)),
+        Input::Im2col if can_turn => by_im2col(g, w, dy, turned(conv, kernel, extent)),
         Input::Flipped if can_turn => flipped(g, w, dy, turned(conv, kernel, extent)),
-        Input::Columns | Input::Flipped | Input::Transposed => transposed(g, w, dy, conv, extent),
+        Input::Im2col | Input::Flipped | Input::Transposed => transposed(g, w, dy, conv, extent),
     }
 }
 
@@ -65,13 +65,13 @@ fn flipped(g: &mut Graph, w: Value, dy: Value, window: Window) -> Result<Value, 
 }
 
 /// The columns of `dy` are put in reversed order instead of turning the kernel.
-fn by_columns(g: &mut Graph, w: Value, dy: Value, window: Window) -> Result<Value, Error> {
+fn by_im2col(g: &mut Graph, w: Value, dy: Value, window: Window) -> Result<Value, Error> {
     let [n, k, c] = [g.shape(dy)[0], g.shape(w)[0], g.shape(w)[1]];
-    let seen = columns(g, dy, window, Order::Reversed)?;
+    let patches = im2col(g, dy, window, Order::Reversed)?;
     let by_channel = g.transpose(w, &[1, 2, 3, 0])?;
     let matrix = g.reshape(by_channel, Shape::from([c, window.taps() * k]))?;
     let rows = g.gemm(
-        seen,
+        patches,
         matrix,
         None,
         Gemm {

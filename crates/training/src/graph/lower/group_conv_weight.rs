@@ -1,11 +1,11 @@
 //! The gradient of a convolution of several groups with respect to its weight.
 
-use super::columns::{Layout, Window, views};
+use super::im2col::{Layout, Window, tap_views};
 use crate::graph::op::{GroupConv2d, Reduce};
 use crate::graph::{Error, Graph, Shape, Value};
 
 /// For every tap of the kernel, what `dy` and that tap's view of `x` have in common, group by group.
-pub(super) fn spell(
+pub(super) fn decompose(
     g: &mut Graph,
     x: Value,
     dy: Value,
@@ -19,8 +19,8 @@ pub(super) fn spell(
         positions: [g.shape(dy)[2], g.shape(dy)[3]],
     };
     let inputs = c / attributes.groups;
-    let views = views(g, x, Layout::NCHW, window)?;
-    let taps = views.into_iter().map(|view| {
+    let tap_views = tap_views(g, x, Layout::NCHW, window)?;
+    let taps = tap_views.into_iter().map(|view| {
         let tap = if inputs == 1 && k == c {
             depthwise(g, dy, view)?
         } else {

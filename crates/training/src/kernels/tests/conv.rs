@@ -194,7 +194,7 @@ fn gradients_of_operands_are_transposed_convolutions() {
         let blocks = to_blocks(case.conv_shape().output(), &dy);
         let grad_epilogue = GradEpilogue {
             addend: None,
-            relu_mask: ReluMask::None,
+            mask: ReluMask::None,
             batch_mean: None,
         };
         let found = same_everywhere(&format!("{case:?}"), |exec| {
@@ -247,7 +247,7 @@ fn rectified_operands_are_normalised_on_the_way() {
             [y, dw].concat()
         };
         let found = same_everywhere(&format!("{case:?}"), |exec| {
-            both(exec, ConvInput::ScaleShiftRelu(&x, &scale_shift))
+            both(exec, ConvInput::NchwCRelu(&x, &scale_shift))
         });
         let expected = with_exec(|exec| both(exec, ConvInput::NchwC(&kept)));
         assert!(found == expected, "{case:?}");
@@ -265,13 +265,13 @@ fn gradients_arrive_with_what_else_is_to_be_done() {
         let centre = BatchMean { x: &x, mean: &mean };
         let open = GradEpilogue {
             addend: None,
-            relu_mask: ReluMask::None,
+            mask: ReluMask::None,
             batch_mean: None,
         };
         let mut plain = vec![f32::NAN; extent.elements()];
         with_exec(|exec| input_gradient(exec, case.conv_shape(), [&w, &dy], open, &mut plain));
         for addend in [None, Some(&*addend)] {
-            for (relu_mask, batch_mean) in [
+            for (mask, batch_mean) in [
                 (ReluMask::None, Some(batch_mean)),
                 (ReluMask::Output(&y), None),
                 (ReluMask::Output(&y), Some(batch_mean)),
@@ -279,10 +279,10 @@ fn gradients_arrive_with_what_else_is_to_be_done() {
             ] {
                 let grad_epilogue = GradEpilogue {
                     addend,
-                    relu_mask,
+                    mask,
                     batch_mean,
                 };
-                let found = same_everywhere(&format!("{case:?} {relu_mask:?}"), |exec| {
+                let found = same_everywhere(&format!("{case:?} {mask:?}"), |exec| {
                     let mut g = vec![f32::NAN; extent.elements()];
                     let sums = input_gradient(exec, case.conv_shape(), [&w, &dy], grad_epilogue, &mut g);
                     with_sums(&g, &sums, batch_mean.is_some())
@@ -310,7 +310,7 @@ fn by_definition(dy: &[f32], grad_epilogue: GradEpilogue<'_>, extent: Extent) ->
     let channels = extent.channels();
     let element = |(place, &dy): (usize, &f32)| {
         let channel = place / extent.plane() % extent.blocks * 16 + place % 16;
-        let is_open = match (grad_epilogue.relu_mask, grad_epilogue.batch_mean) {
+        let is_open = match (grad_epilogue.mask, grad_epilogue.batch_mean) {
             (ReluMask::ScaleShift(scale_shift), Some(batch_mean)) => {
                 batch_mean.x[place].mul_add(scale_shift[channel], scale_shift[channels + channel]) > 0.0
             }

@@ -10,7 +10,7 @@ use crate::kernels::{ExecContext, Window, norm};
 enum InputKind {
     Nchw,
     NchwC,
-    ScaleShiftRelu,
+    NchwCRelu,
 }
 
 impl InputKind {
@@ -18,7 +18,7 @@ impl InputKind {
         match &*attributes.string(attribute::OPERAND)? {
             attribute::IMAGES => Ok(Self::Nchw),
             attribute::BLOCKS => Ok(Self::NchwC),
-            attribute::RECTIFIED => Ok(Self::ScaleShiftRelu),
+            attribute::RECTIFIED => Ok(Self::NchwCRelu),
             string => Err(unknown(attribute::OPERAND, string)),
         }
     }
@@ -31,8 +31,8 @@ impl InputKind {
         match (self, operands) {
             (Self::Nchw, [x, rest @ ..]) => Ok((ConvInput::Nchw(x.data), x.shape, rest)),
             (Self::NchwC, [x, rest @ ..]) => Ok((ConvInput::NchwC(x.data), x.shape, rest)),
-            (Self::ScaleShiftRelu, [x, scale_shift, rest @ ..]) => {
-                let operand = ConvInput::ScaleShiftRelu(x.data, scale_shift.data);
+            (Self::NchwCRelu, [x, scale_shift, rest @ ..]) => {
+                let operand = ConvInput::NchwCRelu(x.data, scale_shift.data);
                 Ok((operand, x.shape, rest))
             }
             _ => Err(wrong_arity()),

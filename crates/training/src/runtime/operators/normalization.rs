@@ -90,7 +90,7 @@ impl Compute for Normalize {
 #[derive(Clone, Copy)]
 pub(super) struct GradEpilogueKind {
     has_addend: bool,
-    relu_mask: ReluMaskKind,
+    mask: ReluMaskKind,
     has_batch_mean: bool,
 }
 
@@ -104,7 +104,7 @@ enum ReluMaskKind {
 pub(super) fn grad_epilogue_kind(attributes: &Attributes<'_, '_>) -> ort::Result<GradEpilogueKind> {
     Ok(GradEpilogueKind {
         has_addend: attributes.flag(attribute::ADDEND)?,
-        relu_mask: match &*attributes.string(attribute::GATE)? {
+        mask: match &*attributes.string(attribute::GATE)? {
             attribute::NONE => ReluMaskKind::None,
             attribute::RESULT => ReluMaskKind::Output,
             attribute::AFFINE => ReluMaskKind::ScaleShift,
@@ -121,7 +121,7 @@ impl GradEpilogueKind {
         let mut next = || operands.next().ok_or_else(wrong_arity);
         Ok(GradEpilogue {
             addend: self.has_addend.then(&mut next).transpose()?,
-            relu_mask: match self.relu_mask {
+            mask: match self.mask {
                 ReluMaskKind::None => ReluMask::None,
                 ReluMaskKind::Output => ReluMask::Output(next()?),
                 ReluMaskKind::ScaleShift => ReluMask::ScaleShift(next()?),

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     graph::{
         Graph, TensorType,
-        export::{Options, export},
+        export::{ExportOptions, export},
         lower::lower,
     },
     program::{ElementType, Role, StatePair, ValueInfo},
@@ -45,7 +45,7 @@ fn accumulator() -> Program {
     };
     let lowered = lower(&graph).expect("standard operators");
     Program {
-        model: export(&lowered, &Options::default()).expect("a model"),
+        model: export(&lowered, &ExportOptions::default()).expect("a model"),
         signature,
     }
 }
@@ -141,7 +141,7 @@ fn collector() -> Program {
     };
     let lowered = lower(&graph).expect("standard operators");
     Program {
-        model: export(&lowered, &Options::default()).expect("a model"),
+        model: export(&lowered, &ExportOptions::default()).expect("a model"),
         signature,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use equibatch_tests::interpreter::{Array, evaluate};
 use equibatch_tests::onnx_runtime;
 use equibatch_training::autodiff::gradients;
-use equibatch_training::graph::narrow::{Format, merge_casts, narrow};
+use equibatch_training::graph::autocast::{Format, autocast, merge_casts};
 use equibatch_training::graph::op::{BatchNormalization, Conv2d, Gemm, GroupConv2d, MaxPool2d, Reduce};
 use equibatch_training::graph::{Composite, ElementType, Graph, Op, Shape, TensorType, Value, lower::lower};
 use equibatch_training::nn::Backbone;
@@ -85,16 +85,16 @@ impl Network {
     }
 
     /// The same in half precision.
-    fn narrowed(&self, format: Format) -> Self {
-        let mut narrowed = narrow(&self.graph, format).expect("it can be rewritten");
-        let mut of = |value| narrowed.of(value).expect("floats convert");
+    fn low(&self, format: Format) -> Self {
+        let mut low = autocast(&self.graph, format).expect("it can be rewritten");
+        let mut of = |value| low.of(value).expect("floats convert");
         let (loss, logits) = (of(self.loss), of(self.logits));
         let parameters = self.parameters.iter();
         let parameters = parameters
             .map(|(name, value)| (name.clone(), of(*value)))
             .collect();
         Self {
-            graph: narrowed.graph,
+            graph: low.graph,
             loss,
             logits,
             parameters,
@@ -115,7 +115,7 @@ impl Network {
 
     /// In half precision, with gradients.
     pub(super) fn half(format: Format) -> Graph {
-        Self::new().narrowed(format).differentiated()
+        Self::new().low(format).differentiated()
     }
 
     fn leaves(&self) -> BTreeMap<String, Array> {
@@ -268,7 +268,7 @@ fn every_step_tells_whether_gradients_are_finite_and_only_a_scaled_loss_has_a_sc
             assert_eq!(found, tells, "{precision}");
         }
         let pending = |signature: &[equibatch_training::program::StatePair]| {
-            signature.iter().filter(|pair| pair.role == Role::Pending).count()
+            signature.iter().filter(|pair| pair.role == Role::Staged).count()
         };
         // 22 batch norms, two statistics each, which wait for the update.
         let expected = [0, 44, 44];

@@ -43,7 +43,12 @@ impl Window {
 ///
 /// With a stride, the padded image is first split into its phases (every second row and column, say), of which each tap then sees a
 /// contiguous part: strided copies are slow, and there are as many as phases instead of as many as taps.
-pub(super) fn views(g: &mut Graph, x: Value, layout: Layout, window: Window) -> Result<Vec<Value>, Error> {
+pub(super) fn tap_views(
+    g: &mut Graph,
+    x: Value,
+    layout: Layout,
+    window: Window,
+) -> Result<Vec<Value>, Error> {
     let Window {
         conv,
         kernel,
@@ -60,7 +65,7 @@ pub(super) fn views(g: &mut Graph, x: Value, layout: Layout, window: Window) -> 
         bf16::push(g, &pad, &[x])?[0]
     };
     let mut phases = vec![None; conv.stride[0] * conv.stride[1]];
-    let mut views = Vec::with_capacity(window.taps());
+    let mut tap_views = Vec::with_capacity(window.taps());
     for tap in (0..kernel[0]).flat_map(|i| (0..kernel[1]).map(move |j| [i, j])) {
         let [phase, offset] = [0, 1].map(|part| {
             [0, 1].map(|axis| {
@@ -76,9 +81,9 @@ pub(super) fn views(g: &mut Graph, x: Value, layout: Layout, window: Window) -> 
             Some(image) => image,
             None => *phases[slot].insert(part(g, padded, layout, phase, (None, conv.stride))?),
         };
-        views.push(part(g, image, layout, offset, (Some(positions), [1, 1]))?);
+        tap_views.push(part(g, image, layout, offset, (Some(positions), [1, 1]))?);
     }
-    Ok(views)
+    Ok(tap_views)
 }
 
 /// Rows and columns from `start`, in steps, as many as asked for or as there are.
@@ -108,17 +113,17 @@ fn part(
 /// `[N·H′·W′, taps·C]` for `x: [N, C, H, W]`: a row per position, in it the channels under the first tap, then those under the next.
 ///
 /// Two equal calls add equal nodes, which a runtime that looks for common subexpressions computes once.
-pub(super) fn columns(g: &mut Graph, x: Value, window: Window, order: Order) -> Result<Value, Error> {
+pub(super) fn im2col(g: &mut Graph, x: Value, window: Window, order: Order) -> Result<Value, Error> {
     let (n, c) = (g.shape(x)[0], g.shape(x)[1]);
     let channels_last = g.transpose(x, &[0, 2, 3, 1])?;
-    let mut views = views(g, channels_last, Layout::NHWC, window)?;
+    let mut tap_views = tap_views(g, channels_last, Layout::NHWC, window)?;
     if order == Order::Reversed {
-        views.reverse();
+        tap_views.reverse();
     }
-    let joined = if let [only] = *views {
+    let joined = if let [only] = *tap_views {
         only
     } else {
-        g.concat(3, &views)?
+        g.concat(3, &tap_views)?
     };
     let [rows, columns] = window.positions;
     g.reshape(joined, Shape::from([n * rows * columns, window.taps() * c]))

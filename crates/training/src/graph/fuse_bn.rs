@@ -13,7 +13,7 @@ use super::{Error, Graph, Node, NodeId, Op, Origin, Shape, Tensor, Value};
 ///
 /// # Errors
 /// [`Error::DuplicateName`] where a new bias has the name of something else.
-pub fn fold(
+pub fn fuse_bn(
     graph: &Graph,
     state: &BTreeMap<String, Tensor>,
 ) -> Result<(Graph, BTreeMap<String, Tensor>), Error> {
@@ -141,15 +141,15 @@ impl Merge {
     fn merge(&self, state: &mut BTreeMap<String, Tensor>, bias: &str, channels: usize) {
         let weight = state.get_mut(&self.weight).expect("the weight was looked up");
         let (shape, mut added) = (weight.shape.clone(), vec![0.0; channels]);
-        for (place, element) in weight.data.iter_mut().enumerate() {
+        for (index, element) in weight.data.iter_mut().enumerate() {
             match self.side {
                 Side::Behind { axis } => {
-                    let channel = along(&shape, axis, place);
+                    let channel = along(&shape, axis, index);
                     *element = (f64::from(*element) * self.affine.scale[channel]) as f32;
                 }
                 Side::Before { axis } => {
-                    let channel = along(&shape, axis, place);
-                    added[along(&shape, 1 - axis, place)] += f64::from(*element) * self.affine.shift[channel];
+                    let channel = along(&shape, axis, index);
+                    added[along(&shape, 1 - axis, index)] += f64::from(*element) * self.affine.shift[channel];
                     *element = (f64::from(*element) * self.affine.scale[channel]) as f32;
                 }
             }
@@ -171,8 +171,8 @@ impl Merge {
 }
 
 /// The index along an axis of the element at a place in row-major order.
-fn along(shape: &Shape, axis: usize, place: usize) -> usize {
-    place / shape[axis + 1..].iter().product::<usize>() % shape[axis]
+fn along(shape: &Shape, axis: usize, index: usize) -> usize {
+    index / shape[axis + 1..].iter().product::<usize>() % shape[axis]
 }
 
 /// Which axis of its weight a layer's results stand along; `None` for what is no layer.

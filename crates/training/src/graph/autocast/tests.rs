@@ -26,9 +26,9 @@ fn block() -> (Graph, [Value; 3]) {
     (graph, [active, sum, mean])
 }
 
-fn types(narrowed: &Narrowed, values: &[Value]) -> Vec<ElementType> {
-    let image = |value: &Value| narrowed.images[value.index()].0;
-    let of = |value| narrowed.graph.tensor_type(image(value)).element_type;
+fn types(low: &Autocast, values: &[Value]) -> Vec<ElementType> {
+    let image = |value: &Value| low.mapped[value.index()].0;
+    let of = |value| low.graph.tensor_type(image(value)).element_type;
     values.iter().map(of).collect()
 }
 
@@ -37,16 +37,16 @@ fn half_precision_begins_at_a_product_and_ends_at_a_sum() {
     use ElementType::{Bf16, F16, F32};
     let (graph, values) = block();
     for (format, half) in [(Format::F16, F16), (Format::Bf16, Bf16)] {
-        let narrowed = narrow(&graph, format).expect("it can be rewritten");
+        let low = autocast(&graph, format).expect("it can be rewritten");
         // A batch norm rounds its result, a number and a rectifier follow, x is not rounded and the sum with it is not.
-        assert_eq!(types(&narrowed, &values), [half, F32, F32]);
-        let norms = narrowed.graph.nodes().iter();
+        assert_eq!(types(&low, &values), [half, F32, F32]);
+        let norms = low.graph.nodes().iter();
         let mut norms = norms.filter(|node| matches!(node.op, Op::Composite(Composite::BatchNorm(_))));
         let norm = norms.next().expect("the batch norm");
         assert!(
             norm.inputs
                 .iter()
-                .all(|&operand| narrowed.graph.tensor_type(operand).element_type == F32)
+                .all(|&operand| low.graph.tensor_type(operand).element_type == F32)
         );
     }
 }
@@ -54,21 +54,21 @@ fn half_precision_begins_at_a_product_and_ends_at_a_sum() {
 #[test]
 fn leaves_and_outputs_keep_their_types() {
     let (graph, [active, ..]) = block();
-    let mut narrowed = narrow(&graph, Format::F16).expect("it can be rewritten");
+    let mut low = autocast(&graph, Format::F16).expect("it can be rewritten");
     for name in ["x", "w", "scale", "bias"] {
-        let [before, after] = [&graph, &narrowed.graph].map(|graph| {
+        let [before, after] = [&graph, &low.graph].map(|graph| {
             let value = graph.named(name).expect("a leaf");
             graph.tensor_type(value).clone()
         });
         assert_eq!(before, after, "{name}");
     }
-    let (name, mean) = narrowed.graph.outputs()[0].clone();
+    let (name, mean) = low.graph.outputs()[0].clone();
     assert_eq!(
-        (&*name, narrowed.graph.tensor_type(mean)),
+        (&*name, low.graph.tensor_type(mean)),
         ("mean", &TensorType::f32([4]))
     );
-    let wide = narrowed.of(active).expect("floats convert");
-    assert_eq!(narrowed.graph.tensor_type(wide), graph.tensor_type(active));
+    let wide = low.of(active).expect("floats convert");
+    assert_eq!(low.graph.tensor_type(wide), graph.tensor_type(active));
 }
 
 #[test]
@@ -81,9 +81,9 @@ fn a_bias_belongs_to_its_product_and_a_scale_does_not() {
     let product = g.matmul(x, w).expect("it fits");
     let row = g.reshape(b, [1, 4].into()).expect("as many");
     let [with_bias, scaled] = [g.add(product, row), g.mul(product, b)].map(|result| result.expect("it fits"));
-    let narrowed = narrow(&graph, Format::Bf16).expect("it can be rewritten");
+    let low = autocast(&graph, Format::Bf16).expect("it can be rewritten");
     assert_eq!(
-        types(&narrowed, &[product, with_bias, scaled]),
+        types(&low, &[product, with_bias, scaled]),
         [ElementType::Bf16, ElementType::Bf16, ElementType::F32]
     );
 }

@@ -3,12 +3,12 @@ use crate::graph::{Graph, TensorType, Value};
 
 /// A program under construction: its graph, and what goes in and comes out.
 #[derive(Default)]
-pub(super) struct Assembly {
+pub(super) struct ProgramBuilder {
     pub(super) graph: Graph,
     pub(super) signature: Signature,
 }
 
-impl Assembly {
+impl ProgramBuilder {
     /// A value that every run is given.
     pub(super) fn input(&mut self, name: &str, tensor_type: TensorType) -> Result<Value, Error> {
         let value = self.graph.input(name, tensor_type)?;

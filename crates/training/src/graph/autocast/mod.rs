@@ -5,7 +5,7 @@
 //! [`Op::Cast`](super::Op::Cast) brings its gradient back to single precision, and the optimizer moves what is not rounded.
 //!
 //! # Layout
-//! - `table`: what each operator makes of half precision. Read it first.
+//! - `policy`: what each operator makes of half precision. Read it first.
 //! - `rewrite`: the walk over the graph.
 //! - `casts`: afterwards, conversions that were made twice or cancel out.
 //!
@@ -13,15 +13,15 @@
 //! The lists of PyTorch's `torch.autocast` for CUDA.
 
 mod casts;
+mod policy;
 mod rewrite;
-mod table;
 #[cfg(test)]
 mod tests;
 
 use super::ElementType;
 
 pub use self::casts::merge_casts;
-pub use self::rewrite::{Narrowed, narrow};
+pub use self::rewrite::{Autocast, autocast};
 
 /// A float of sixteen bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,9 +1,9 @@
 use crate::graph::{Graph, Value};
 
 /// The values through which a wanted value can influence the loss.
-pub(super) struct Reach(Vec<bool>);
+pub(super) struct Liveness(Vec<bool>);
 
-impl Reach {
+impl Liveness {
     /// Ancestors of `loss` (itself included) that descend from one of `wrt` (these included).
     pub(super) fn new(graph: &Graph, loss: Value, wrt: &[Value]) -> Self {
         let mut descends = vec![false; graph.values().len()];

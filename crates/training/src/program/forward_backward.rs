@@ -1,12 +1,12 @@
-use super::assembly::Assembly;
+use super::builder::ProgramBuilder;
 use super::{ElementType, Error, TrainSpec, ValueInfo};
 use crate::autodiff::gradients;
-use crate::graph::narrow::narrow;
+use crate::graph::autocast::autocast;
 use crate::graph::{TensorType, Value};
 use crate::nn::{self, Builder, Mode, Parameter, Statistic};
 
 /// Forward and backward through the model, once over one batch.
-pub(super) struct Pass {
+pub(super) struct ForwardBackward {
     /// Everything that is learnt, in the order of the layers.
     pub(super) parameters: Vec<Parameter>,
     /// Those that this training moves.
@@ -19,15 +19,19 @@ pub(super) struct Pass {
     pub(super) loss_scale: Option<Value>,
 }
 
-/// Wires a pass with its inputs and outputs. Running statistics go on from where the pass before left them where `is_later` says so (as a
+/// Wires a pass with its inputs and outputs. Running statistics go on from where the pass before left them where `is_accumulating` says so (as a
 /// truth value of the graph).
-pub(super) fn pass(spec: &TrainSpec, program: &mut Assembly, is_later: Option<Value>) -> Result<Pass, Error> {
+pub(super) fn forward_backward(
+    spec: &TrainSpec,
+    program: &mut ProgramBuilder,
+    is_accumulating: Option<Value>,
+) -> Result<ForwardBackward, Error> {
     let shape = spec.images.shape(spec.batch_size, spec.model.image_size);
     let images = program.input("images", TensorType::new(spec.images.element_type(), shape))?;
     let targets = program.input("targets", TensorType::f32([spec.batch_size, spec.model.classes]))?;
     let normal = spec.images.normalised(&mut program.graph, images)?;
     let mut builder = Builder::new(&mut program.graph, Mode::Train);
-    builder.is_later = is_later;
+    builder.is_accumulating = is_accumulating;
     let logits = spec.model.build(&mut builder, normal)?;
     let (mut parameters, mut statistics) = (builder.parameters().to_vec(), builder.statistics().to_vec());
     let dropout = builder.dropouts().to_vec();
@@ -35,13 +39,13 @@ pub(super) fn pass(spec: &TrainSpec, program: &mut Assembly, is_later: Option<Va
     let mut loss = g.scoped("loss", |g| nn::loss(g, logits, targets, spec.focal))?;
     let mut logits = logits;
     if let Some(format) = spec.precision.format() {
-        let mut narrowed = narrow(g, format)?;
+        let mut low = autocast(g, format)?;
         let own = parameters.iter_mut().map(|parameter| &mut parameter.value);
         let own = own.chain(statistics.iter_mut().flat_map(Statistic::values_mut));
         for value in own.chain([&mut loss, &mut logits]) {
-            *value = narrowed.of(*value)?;
+            *value = low.of(*value)?;
         }
-        *g = narrowed.graph;
+        *g = low.graph;
     }
     let mut loss_scale = None;
     let mut objective = loss;
@@ -62,7 +66,7 @@ pub(super) fn pass(spec: &TrainSpec, program: &mut Assembly, is_later: Option<Va
     });
     program.signature.inputs.extend(masks);
     program.signature.dropout = dropout;
-    Ok(Pass {
+    Ok(ForwardBackward {
         parameters,
         trained,
         gradients,

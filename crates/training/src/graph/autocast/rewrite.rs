@@ -1,26 +1,26 @@
 //! The walk over a forward graph.
 
 use super::Format;
-use super::table::{Treatment, treatment};
+use super::policy::{CastPolicy, cast_policy};
 use crate::graph::value::{Origin, Value};
 use crate::graph::{ElementType, Error, Graph, Node, Op};
 
 /// A graph in half precision, and where the values of the one before are found in it.
 #[derive(Debug)]
-pub struct Narrowed {
+pub struct Autocast {
     /// The graph.
     pub graph: Graph,
     /// Per value of the graph before: the one that stands for it, and the type that it had.
-    pub(super) images: Vec<(Value, ElementType)>,
+    pub(super) mapped: Vec<(Value, ElementType)>,
 }
 
-impl Narrowed {
+impl Autocast {
     /// What stands for a value of the graph before, in the type that it had there.
     ///
     /// # Errors
     /// None: floats can be converted.
     pub fn of(&mut self, value: Value) -> Result<Value, Error> {
-        let (image, element_type) = self.images[value.index()];
+        let (image, element_type) = self.mapped[value.index()];
         self.graph.converted(image, element_type)
     }
 }
@@ -30,66 +30,62 @@ impl Narrowed {
 ///
 /// # Errors
 /// None for a graph that was built here: an operator that refuses its operands is a defect of this module.
-pub fn narrow(graph: &Graph, format: Format) -> Result<Narrowed, Error> {
-    let mut walk = Walk {
+pub fn autocast(graph: &Graph, format: Format) -> Result<Autocast, Error> {
+    let mut rewriter = Rewriter {
         from: graph,
         half: format.element_type(),
-        to: Narrowed {
+        to: Autocast {
             graph: Graph::new(),
-            images: Vec::with_capacity(graph.values().len()),
+            mapped: Vec::with_capacity(graph.values().len()),
         },
     };
     for value in graph.values() {
-        if let Some(leaf) = walk.to.graph.leaf_of(graph, value)? {
-            walk.record(value, leaf);
+        if let Some(leaf) = rewriter.to.graph.leaf_of(graph, value)? {
+            rewriter.record(value, leaf);
         }
         // A node's results follow one another, so the first brings them all.
         if let Origin::Node(id, 0) = graph.origin(value) {
-            walk.node(graph.node(*id))?;
+            rewriter.node(graph.node(*id))?;
         }
     }
-    let mut narrowed = walk.to;
+    let mut low = rewriter.to;
     for (name, value) in graph.outputs() {
-        let value = narrowed.of(*value)?;
-        narrowed.graph.output(name, value)?;
+        let value = low.of(*value)?;
+        low.graph.output(name, value)?;
     }
-    Ok(narrowed)
+    Ok(low)
 }
 
-struct Walk<'g> {
+struct Rewriter<'g> {
     from: &'g Graph,
     half: ElementType,
-    to: Narrowed,
+    to: Autocast,
 }
 
-impl Walk<'_> {
+impl Rewriter<'_> {
     fn record(&mut self, value: Value, image: Value) {
         let element_type = self.from.tensor_type(value).element_type;
-        self.to.images.push((image, element_type));
+        self.to.mapped.push((image, element_type));
     }
 
     fn node(&mut self, node: &Node) -> Result<(), Error> {
-        let treatment = treatment(&node.op);
-        let is_narrow = match treatment {
-            Treatment::Product => true,
-            Treatment::Follow => self.follows(node),
-            Treatment::Inside | Treatment::Wide => false,
+        let cast_policy = cast_policy(&node.op);
+        let is_low = match cast_policy {
+            CastPolicy::Low => true,
+            CastPolicy::Propagate => self.follows(node),
+            CastPolicy::Internal | CastPolicy::Fp32 => false,
         };
-        let first_was_narrow = node.inputs.first().is_some_and(|&operand| self.is_half(operand));
-        let Narrowed { graph, images } = &mut self.to;
+        let first_was_low = node.inputs.first().is_some_and(|&operand| self.is_half(operand));
+        let Autocast { graph, mapped } = &mut self.to;
         let results = graph.scoped(&node.scope, |graph| -> Result<Vec<Value>, Error> {
             let mut operands = Vec::with_capacity(node.inputs.len());
             for input in &node.inputs {
-                let (image, had) = images[input.index()];
-                let to = if is_narrow && had.is_float() {
-                    self.half
-                } else {
-                    had
-                };
+                let (image, had) = mapped[input.index()];
+                let to = if is_low && had.is_float() { self.half } else { had };
                 operands.push(graph.converted(image, to)?);
             }
             let mut results = graph.push(node.op.clone(), &operands)?;
-            if treatment == Treatment::Inside && first_was_narrow {
+            if cast_policy == CastPolicy::Internal && first_was_low {
                 results[0] = graph.cast(results[0], self.half)?;
             }
             Ok(results)
@@ -102,7 +98,7 @@ impl Walk<'_> {
 
     /// Whether a value stands in half precision by now.
     fn is_half(&self, value: Value) -> bool {
-        let (image, had) = self.to.images[value.index()];
+        let (image, had) = self.to.mapped[value.index()];
         had == ElementType::F32 && self.to.graph.tensor_type(image).element_type == self.half
     }
 
@@ -126,7 +122,7 @@ impl Walk<'_> {
             _ => None,
         };
         let is_product =
-            |&other: &Value| of(other).is_some_and(|node| treatment(&node.op) == Treatment::Product);
+            |&other: &Value| of(other).is_some_and(|node| cast_policy(&node.op) == CastPolicy::Low);
         let leaf = match of(value) {
             Some(node) if matches!(node.op, Op::Reshape(_)) => node.inputs[0],
             _ => value,

@@ -5,7 +5,7 @@
 //! batch is up to twice as fast; on large ones the copies that such a product needs cost more than they save. The figures stand in
 //! `BENCHMARKS.md`.
 
-use super::columns::Window;
+use super::im2col::Window;
 
 /// The result of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(super) enum Forward {
     /// The standard operator.
     Direct,
     /// One product of all columns with the weight.
-    Columns,
+    Im2col,
 }
 
 /// The gradient of its operand.
@@ -24,18 +24,18 @@ pub(super) enum Input {
     /// A convolution of `dy` with the kernel turned by half a circle and its channel axes swapped: stride one only.
     Flipped,
     /// One product of all columns of `dy` with the weight: stride one only.
-    Columns,
+    Im2col,
 }
 
 /// The gradient of its weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Weight {
     /// One product of `dy` with all columns.
-    Columns,
+    Im2col,
     /// One product per image, with the columns in the layout of the image.
-    ColumnsPerImage,
+    Im2colPerImage,
     /// One product per tap and image.
-    Taps,
+    PerTap,
 }
 
 /// A convolution, as far as its cost is concerned.
@@ -56,7 +56,7 @@ impl Sizes {
 
 pub(super) fn forward(sizes: Sizes) -> Forward {
     if sizes.positions() <= 64 || !sizes.is_convolved {
-        Forward::Columns
+        Forward::Im2col
     } else {
         Forward::Direct
     }
@@ -64,7 +64,7 @@ pub(super) fn forward(sizes: Sizes) -> Forward {
 
 pub(super) fn input(sizes: Sizes) -> Input {
     match sizes.window.conv.stride {
-        [1, 1] if sizes.positions() <= 256 || !sizes.is_convolved => Input::Columns,
+        [1, 1] if sizes.positions() <= 256 || !sizes.is_convolved => Input::Im2col,
         [1, 1] => Input::Flipped,
         _ => Input::Transposed,
     }
@@ -73,10 +73,10 @@ pub(super) fn input(sizes: Sizes) -> Input {
 pub(super) fn weight(sizes: Sizes) -> Weight {
     if sizes.channels < 16 {
         // Rows of a few channels are not worth copying one by one.
-        Weight::ColumnsPerImage
+        Weight::Im2colPerImage
     } else if sizes.positions() > 1024 {
-        Weight::Taps
+        Weight::PerTap
     } else {
-        Weight::Columns
+        Weight::Im2col
     }
 }

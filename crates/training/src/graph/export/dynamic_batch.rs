@@ -6,30 +6,30 @@ use crate::graph::{Constant, Error, Graph, Node, Op, Origin, Shape};
 
 /// How the batch size of a file is left open.
 #[derive(Clone, Copy, Debug)]
-pub struct OpenBatch<'a> {
+pub struct DynamicBatch<'a> {
     /// Name of the first axis of all inputs and outputs.
     pub name: &'a str,
     /// The same graph, built for another batch size: where the two differ, an extent depends on the batch size.
-    pub twin: &'a Graph,
+    pub resized: &'a Graph,
 }
 
 /// A node of the twin.
 #[derive(Clone, Copy)]
-pub(super) struct Twin<'g> {
+pub(super) struct ResizedNode<'g> {
     pub(super) op: &'g Op,
     /// Extents of its first operand.
     pub(super) operand: Option<&'g Shape>,
 }
 
 /// Refuses graphs that compute something else for another batch size than the same on more images.
-pub(super) fn check(graph: &Graph, twin: &Graph) -> Result<(), Error> {
-    let refused = |node: &Node, reason| Error::OpenBatch {
+pub(super) fn check(graph: &Graph, resized: &Graph) -> Result<(), Error> {
+    let refused = |node: &Node, reason| Error::DynamicBatch {
         operator: node.op.name(),
         scope: node.scope.clone(),
         reason,
     };
     for (position, node) in graph.nodes().iter().enumerate() {
-        let other = twin.nodes().get(position);
+        let other = resized.nodes().get(position);
         let Some(other) = other.filter(|other| other.op.name() == node.op.name()) else {
             return Err(refused(
                 node,
@@ -41,7 +41,7 @@ pub(super) fn check(graph: &Graph, twin: &Graph) -> Result<(), Error> {
             (Op::Expand(target), Op::Expand(of_other)) => {
                 let batch = inputs(graph).next().and_then(|(_, shape)| shape.first());
                 target.len() == of_other.len()
-                    && missing(graph, node, twin, other).all(|axis| Some(&target[axis]) == batch)
+                    && missing(graph, node, resized, other).all(|axis| Some(&target[axis]) == batch)
             }
             (Op::Slice(slice), Op::Slice(of_other)) => {
                 let whole =
@@ -50,7 +50,7 @@ pub(super) fn check(graph: &Graph, twin: &Graph) -> Result<(), Error> {
                     let range = |slice: &crate::graph::op::Slice| {
                         (slice.starts[axis], slice.ends[axis], slice.steps[axis])
                     };
-                    range(slice) == range(of_other) || whole(graph, node, axis) && whole(twin, other, axis)
+                    range(slice) == range(of_other) || whole(graph, node, axis) && whole(resized, other, axis)
                 })
             }
             (op, of_other) => op == of_other,
@@ -72,10 +72,10 @@ pub(super) fn is_whole(operand: &Shape, op: &Op, axis: usize) -> bool {
 pub(super) fn missing<'g>(
     graph: &'g Graph,
     node: &'g Node,
-    twin: &'g Graph,
+    resized: &'g Graph,
     other: &'g Node,
 ) -> impl Iterator<Item = usize> + 'g {
-    let [target, of_other] = [(graph, node), (twin, other)].map(|(graph, node)| {
+    let [target, of_other] = [(graph, node), (resized, other)].map(|(graph, node)| {
         let Op::Expand(target) = &node.op else {
             return (&[][..], &[][..]);
         };
