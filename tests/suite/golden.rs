@@ -30,7 +30,7 @@ pub(super) fn spec() -> TrainSpec {
             hidden: 16,
             dropout: [0.25, 0.5],
         },
-        foreign: None,
+        onnx_model: None,
         classes: 3,
         image_size: 64,
     };

@@ -2,9 +2,10 @@
 
 use equibatch_training::{
     graph::{Graph, TensorType},
-    nn::{Builder, LayerGroup, Mode, foreign::SUPPORTED},
+    nn::{Builder, LayerGroup, Mode, import::SUPPORTED},
     program::{
-        Foreign, ModelSpec, Role, Tensor, TrainSpec, grad_cam, import, inference, initial_state, train_graph,
+        ModelSpec, OnnxModel, Role, Tensor, TrainSpec, grad_cam, import, inference, initial_state,
+        train_graph,
     },
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -24,14 +25,14 @@ const SIZE: usize = 32;
 const BATCH: usize = 3;
 const CLASSES: usize = 2;
 
-pub(super) fn network(bytes: &[u8]) -> Foreign {
+pub(super) fn network(bytes: &[u8]) -> OnnxModel {
     let model = import::read(bytes, &|_| unreachable!("it is one file")).unwrap();
-    Foreign::new(model).unwrap()
+    OnnxModel::new(model).unwrap()
 }
 
 pub(super) fn spec(bytes: &[u8]) -> ModelSpec {
     ModelSpec {
-        foreign: Some(Arc::new(network(bytes))),
+        onnx_model: Some(Arc::new(network(bytes))),
         image_size: SIZE,
         ..ModelSpec::new("resnet18".parse().unwrap(), CLASSES)
     }
@@ -444,7 +445,7 @@ fn networks_with_bounded_rectifiers_show_where_they_look() {
 }
 
 /// Name and layer group of everything that is learnt.
-pub(super) fn learnt(network: &Foreign) -> Vec<(String, LayerGroup)> {
+pub(super) fn learnt(network: &OnnxModel) -> Vec<(String, LayerGroup)> {
     let mut graph = Graph::new();
     let images = graph
         .input("images", TensorType::f32([BATCH, 3, SIZE, SIZE]))

@@ -4,7 +4,7 @@ use equibatch_tests::model_file::{
     Attribute::{Int, Ints, Number, Text},
     ModelFile,
 };
-use equibatch_training::program::{Foreign, TrainSpec, import, train_graph};
+use equibatch_training::program::{OnnxModel, TrainSpec, import, train_graph};
 
 use super::networks_by_hand::spec;
 
@@ -140,7 +140,7 @@ fn circles_are_refused() {
             .node(operator, &["scores"], &["back"], &[])
             .node(operator, &["back"], &["scores"], &[]);
         let model = import::read(&file.bytes(), &|_| unreachable!("it is one file")).unwrap();
-        let network = Foreign::new(model).unwrap();
+        let network = OnnxModel::new(model).unwrap();
         assert_eq!(network.logits(), None);
         let message = refusal(&file);
         assert!(message.contains("`back`"), "{operator}: {message}");

@@ -1,6 +1,6 @@
 use std::{io, path::PathBuf};
 
-use super::{HubFile, adopt::Misfit};
+use super::{HubFile, load_state_dict::Mismatch};
 
 /// Why weights cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +25,7 @@ pub enum Error {
     },
     /// The tensors belong to another network.
     #[error(transparent)]
-    Misfit(#[from] Misfit),
+    Mismatch(#[from] Mismatch),
     /// The hub has no such file.
     #[error("cannot find {file}: the hub has no repository, revision or file `{}` of that name", file.file)]
     NotFound {

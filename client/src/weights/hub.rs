@@ -58,7 +58,7 @@ impl Hub {
                     cache: cache.path().clone(),
                 });
             }
-            kept => match (self.ask(&cache, &repo, file), kept) {
+            kept => match (self.resolve(&cache, &repo, file), kept) {
                 (Ok(path), _) => path,
                 (Err(Error::Unreachable { reason, .. }), Some(kept)) => {
                     tracing::warn!(%file, reason, "using the copy in the cache, for the hub cannot be asked");
@@ -72,8 +72,8 @@ impl Hub {
     }
 
     /// Asks which commit the revision is, and fetches the file where the cache has not got it of that commit.
-    fn ask(&self, cache: &Cache, repo: &Repo, file: &HubFile) -> Result<PathBuf, Error> {
-        let failed = |error: ApiError| refusal(file, &error);
+    fn resolve(&self, cache: &Cache, repo: &Repo, file: &HubFile) -> Result<PathBuf, Error> {
+        let failed = |error: ApiError| hub_error(file, &error);
         let mut builder = ApiBuilder::from_cache(cache.clone())
             .with_progress(self.progress)
             .with_retries(RETRIES);
@@ -142,7 +142,7 @@ fn check(file: &HubFile, path: &Path) -> Result<(), Error> {
 }
 
 /// What the hub's answer means.
-fn refusal(file: &HubFile, error: &ApiError) -> Error {
+fn hub_error(file: &HubFile, error: &ApiError) -> Error {
     let file = file.clone();
     match error {
         ApiError::RequestError(error) => match **error {
@@ -153,7 +153,7 @@ fn refusal(file: &HubFile, error: &ApiError) -> Error {
                 reason: error.to_string(),
             },
         },
-        ApiError::TooManyRetries(error) => refusal(&file, error),
+        ApiError::TooManyRetries(error) => hub_error(&file, error),
         error => Error::Unreachable {
             file,
             reason: error.to_string(),

@@ -6,11 +6,11 @@
 //! - [`hub`]: files of a repository, fetched once, kept and checked.
 //! - `safetensors`, `onnx`: tensors by name from the bytes of a file.
 //! - `names`: other programs' names as torchvision writes them.
-//! - [`mod@adopt`]: the tensors of a file in the place of a model's own, or everything that does not fit.
+//! - [`mod@load_state_dict`]: the tensors of a file in the place of a model's own, or everything that does not fit.
 
-mod adopt;
 mod error;
 pub mod hub;
+mod load_state_dict;
 mod names;
 mod onnx;
 
@@ -19,10 +19,10 @@ mod source;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-pub use adopt::{Adoption, HeadFate, Misfit, adopt};
 pub use error::Error;
 pub use hub::Hub;
-pub use onnx::beside;
+pub use load_state_dict::{HeadLoad, LoadReport, Mismatch, load_state_dict};
+pub use onnx::read_external_data;
 pub use source::{HubFile, InvalidSource, Source};
 
 use equibatch_training::program::Tensor;

@@ -32,11 +32,11 @@ fn renamed(name: &str) -> String {
     while let Some(rest) = WRAPPERS.iter().find_map(|wrapper| bare.strip_prefix(wrapper)) {
         bare = rest;
     }
-    of_fastai(bare).unwrap_or_else(|| bare.to_owned())
+    from_fastai(bare).unwrap_or_else(|| bare.to_owned())
 }
 
 /// `0.4.0.conv1.weight` is `layer1.0.conv1.weight`, and `1.8.weight` is `head.8.weight`.
-fn of_fastai(name: &str) -> Option<String> {
+fn from_fastai(name: &str) -> Option<String> {
     let (half, rest) = name.split_once('.')?;
     let (layer, field) = rest.split_once('.')?;
     match half {

@@ -13,8 +13,8 @@ use equibatch_training::program::{
 
 /// All float initialisers by name. What a model keeps in other files is read from `folder`.
 pub(super) fn tensors(bytes: &[u8], folder: &Path) -> Result<BTreeMap<String, Tensor>, String> {
-    let model =
-        import::read(bytes, &|location| beside(folder, location)).map_err(|error| error.to_string())?;
+    let model = import::read(bytes, &|location| read_external_data(folder, location))
+        .map_err(|error| error.to_string())?;
     let floats = |(name, tensor): (String, HostTensor)| match tensor.elements {
         Elements::F32(data) => {
             let shape = tensor.shape;
@@ -30,7 +30,7 @@ pub(super) fn tensors(bytes: &[u8], folder: &Path) -> Result<BTreeMap<String, Te
 /// # Errors
 ///
 /// Those of the file system.
-pub fn beside(folder: &Path, location: &str) -> io::Result<Vec<u8>> {
+pub fn read_external_data(folder: &Path, location: &str) -> io::Result<Vec<u8>> {
     let relative = Path::new(location);
     let stays = relative
         .components()
@@ -54,10 +54,10 @@ mod tests {
         fs::write(folder.path().join("secret"), b"x").expect("a file");
         fs::write(inner.join("data"), b"y").expect("a file");
         for location in ["../secret", "", "/etc/hostname", "a/../../secret"] {
-            let error = beside(&inner, location).expect_err(location);
+            let error = read_external_data(&inner, location).expect_err(location);
             assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{location}");
         }
-        assert_eq!(beside(&inner, "./data").expect("read"), b"y");
+        assert_eq!(read_external_data(&inner, "./data").expect("read"), b"y");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use equibatch_training::program::Tensor;
 /// All float tensors as single precision, rounded where they were of double precision. Whole numbers, such as counts, are left out.
 pub(super) fn tensors(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, String> {
     if is_pickled(bytes) {
-        return Err(PICKLED.to_owned());
+        return Err(PICKLE_HINT.to_owned());
     }
     let file = SafeTensors::deserialize(bytes)
         .map_err(|error| format!("it is damaged or no safetensors file ({error})"))?;
@@ -24,7 +24,7 @@ pub(super) fn tensors(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, String> 
 }
 
 /// What to do about a file of PyTorch, which can run any code where it is read.
-const PICKLED: &str = "it is a file of PyTorch (.pth, .pt), not of safetensors; convert it: python3 -c 'import torch, safetensors.torch as s; \
+const PICKLE_HINT: &str = "it is a file of PyTorch (.pth, .pt), not of safetensors; convert it: python3 -c 'import torch, safetensors.torch as s; \
                        s.save_file({k: v.contiguous() for k, v in torch.load(\"NAME.pth\", weights_only=True).items()}, \"NAME.safetensors\")'";
 
 /// Whether a file begins as PyTorch's do: as a zip archive, or as a pickle of protocol 2 and later.

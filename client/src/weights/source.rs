@@ -27,9 +27,9 @@ pub struct HubFile {
 }
 
 /// The file that a repository has its weights in by custom.
-const USUAL_FILE: &str = "model.safetensors";
+const DEFAULT_FILE: &str = "model.safetensors";
 /// The branch that is meant where none is said.
-const USUAL_REVISION: &str = "main";
+const DEFAULT_REVISION: &str = "main";
 const PREFIX: &str = "hf:";
 
 /// The text does not say which repository is meant.
@@ -50,7 +50,7 @@ impl FromStr for Source {
             return Ok(Self::File(PathBuf::from(text)));
         };
         let invalid = || InvalidSource(text.to_owned());
-        let (path, revision) = named.split_once('@').unwrap_or((named, USUAL_REVISION));
+        let (path, revision) = named.split_once('@').unwrap_or((named, DEFAULT_REVISION));
         let parts: Vec<&str> = path.split('/').collect();
         if revision.is_empty()
             || parts
@@ -68,7 +68,7 @@ impl FromStr for Source {
             repository,
             revision: revision.to_owned(),
             file: if file.is_empty() {
-                USUAL_FILE.to_owned()
+                DEFAULT_FILE.to_owned()
             } else {
                 file
             },
@@ -103,10 +103,10 @@ impl fmt::Display for Source {
 impl fmt::Display for HubFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{PREFIX}{}", self.repository)?;
-        if self.file != USUAL_FILE {
+        if self.file != DEFAULT_FILE {
             write!(f, "/{}", self.file)?;
         }
-        if self.revision != USUAL_REVISION {
+        if self.revision != DEFAULT_REVISION {
             write!(f, "@{}", self.revision)?;
         }
         Ok(())

@@ -1,13 +1,13 @@
 //! The update of a parameter, in one pass.
 
+use super::exec_context::ExecContext;
 use super::instructions::Kernel;
-use super::machine::Machine;
-use super::shared::Shared;
+use super::unsafe_slice::UnsafeSlice;
 use super::vector::{LANES, Vector};
 
 /// The numbers of one step, in the terms of `optim::AdamW`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Hyper {
+pub struct AdamWStep {
     /// β₁.
     pub beta1: f32,
     /// 1 − β₁.
@@ -34,23 +34,23 @@ const CHUNK: usize = 1 << 14;
 ///
 /// # Panics
 /// Where lengths differ.
-pub fn update(machine: &Machine<'_>, hyper: &Hyper, from: [&[f32]; 4], to: [&mut [f32]; 3]) {
+pub fn update(exec: &ExecContext<'_>, hyper: &AdamWStep, from: [&[f32]; 4], to: [&mut [f32]; 3]) {
     let length = from[0].len();
     assert!(from.iter().all(|operand| operand.len() == length));
     assert!(to.iter().all(|result| result.len() == length));
     let work = Update {
         hyper,
         from,
-        to: to.map(Shared::new),
+        to: to.map(UnsafeSlice::new),
         length,
     };
-    machine.set.run(machine.pool, length.div_ceil(CHUNK), &work);
+    exec.set.run(exec.pool, length.div_ceil(CHUNK), &work);
 }
 
 struct Update<'a> {
-    hyper: &'a Hyper,
+    hyper: &'a AdamWStep,
     from: [&'a [f32]; 4],
-    to: [Shared<'a>; 3],
+    to: [UnsafeSlice<'a>; 3],
     length: usize,
 }
 
@@ -107,7 +107,7 @@ impl<V: Vector> Factors<V> {
     /// # Safety
     /// The machine has the instructions of `V`.
     #[inline(always)]
-    unsafe fn of(hyper: &Hyper) -> Self {
+    unsafe fn of(hyper: &AdamWStep) -> Self {
         // SAFETY: the caller guarantees the instructions, and nothing else is needed.
         unsafe {
             Self {

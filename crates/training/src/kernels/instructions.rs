@@ -11,11 +11,11 @@ use super::{avx2::Avx2, avx512::Avx512};
 
 /// An instruction set that this machine has. All of them give the same bits.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct InstructionSet(Kind);
+pub struct InstructionSet(Isa);
 
 /// Values other than `Portable` are made by detection alone.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum Isa {
     Portable,
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -37,7 +37,7 @@ pub(super) trait Kernel: Sync {
 
 impl InstructionSet {
     /// Plain Rust: the specification of all others, and no faster than that.
-    pub const PORTABLE: Self = Self(Kind::Portable);
+    pub const PORTABLE: Self = Self(Isa::Portable);
 
     /// Everything that this machine has, fastest first; [`InstructionSet::PORTABLE`] is last.
     #[must_use]
@@ -48,10 +48,10 @@ impl InstructionSet {
             #[cfg(target_arch = "x86_64")]
             {
                 if is_x86_feature_detected!("avx512f") {
-                    available.push(Self(Kind::Avx512));
+                    available.push(Self(Isa::Avx512));
                 }
                 if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                    available.push(Self(Kind::Avx2));
+                    available.push(Self(Isa::Avx2));
                 }
             }
             available.push(Self::PORTABLE);
@@ -77,11 +77,11 @@ impl InstructionSet {
         // number below `count` once, and every kernel of this crate is run with the number of tasks that it was cut into.
         pool.run(count, &|number| unsafe {
             match self.0 {
-                Kind::Portable => kernel.task::<Portable>(number),
+                Isa::Portable => kernel.task::<Portable>(number),
                 #[cfg(target_arch = "x86_64")]
-                Kind::Avx2 => with_avx2(kernel, number),
+                Isa::Avx2 => with_avx2(kernel, number),
                 #[cfg(target_arch = "x86_64")]
-                Kind::Avx512 => with_avx512(kernel, number),
+                Isa::Avx512 => with_avx512(kernel, number),
             }
         });
     }
@@ -108,11 +108,11 @@ unsafe fn with_avx512(kernel: &impl Kernel, number: usize) {
 impl fmt::Debug for InstructionSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            Kind::Portable => "portable",
+            Isa::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => "avx2",
+            Isa::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => "avx512",
+            Isa::Avx512 => "avx512",
         })
     }
 }

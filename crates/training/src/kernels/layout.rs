@@ -1,16 +1,16 @@
 //! Between `[N, C, H, W]` and blocks of sixteen channels.
 
 use super::Extent;
-use super::machine::Machine;
-use super::shared::Shared;
+use super::exec_context::ExecContext;
+use super::unsafe_slice::UnsafeSlice;
 use super::vector::LANES;
 
 /// Plain order to blocks.
 ///
 /// # Panics
 /// Where a length is wrong.
-pub fn to_blocks(machine: &Machine<'_>, extent: Extent, from: &[f32], to: &mut [f32]) {
-    planes(machine, extent, from, to, |from, to| {
+pub fn to_blocks(exec: &ExecContext<'_>, extent: Extent, from: &[f32], to: &mut [f32]) {
+    planes(exec, extent, from, to, |from, to| {
         let pixels = from.len() / LANES;
         for (pixel, to) in to.chunks_exact_mut(LANES).enumerate() {
             for (channel, to) in to.iter_mut().enumerate() {
@@ -24,8 +24,8 @@ pub fn to_blocks(machine: &Machine<'_>, extent: Extent, from: &[f32], to: &mut [
 ///
 /// # Panics
 /// Where a length is wrong.
-pub fn from_blocks(machine: &Machine<'_>, extent: Extent, from: &[f32], to: &mut [f32]) {
-    planes(machine, extent, from, to, |from, to| {
+pub fn from_blocks(exec: &ExecContext<'_>, extent: Extent, from: &[f32], to: &mut [f32]) {
+    planes(exec, extent, from, to, |from, to| {
         let pixels = from.len() / LANES;
         for (channel, to) in to.chunks_exact_mut(pixels).enumerate() {
             for (pixel, to) in to.iter_mut().enumerate() {
@@ -37,7 +37,7 @@ pub fn from_blocks(machine: &Machine<'_>, extent: Extent, from: &[f32], to: &mut
 
 /// In both orders, sixteen channels of an image are one piece of memory.
 fn planes(
-    machine: &Machine<'_>,
+    exec: &ExecContext<'_>,
     extent: Extent,
     from: &[f32],
     to: &mut [f32],
@@ -45,8 +45,8 @@ fn planes(
 ) {
     assert!(from.len() == extent.elements() && to.len() == extent.elements());
     let plane = extent.plane();
-    let to = Shared::new(to);
-    machine.pool.run(extent.images * extent.blocks, &|number| {
+    let to = UnsafeSlice::new(to);
+    exec.pool.run(extent.images * extent.blocks, &|number| {
         let start = number * plane;
         // SAFETY: there are as many tasks as planes in the result, and a pool calls with each number once: no other task uses this plane.
         let to = unsafe { std::slice::from_raw_parts_mut(to.at(start), plane) };

@@ -7,9 +7,9 @@
 //! - [`Extent`], [`Window`]: activations in blocks of sixteen channels, and how kernels slide over them.
 //! - `vector`: the few operations that kernels are written in; `portable`, `avx2`, `avx512`: instruction sets that implement them;
 //!   [`InstructionSet`]: which of them a machine has.
-//! - [`Pool`], [`Workspace`], [`Machine`]: threads and memory, lent by the caller.
+//! - [`Pool`], [`Workspace`], [`ExecContext`]: threads and memory, lent by the caller.
 //! - [`conv`]: convolutions and their gradients; `winograd` and `direct` are the two ways to compute them.
-//! - `source`, `sink`: what else is done with activations while they are in registers.
+//! - `prologue`, `epilogue`: what else is done with activations while they are in registers.
 //! - [`norm`], [`max_pool`], [`adamw`], [`layout`]: everything else.
 //!
 //! # Determinism
@@ -38,29 +38,29 @@ mod avx2;
 mod avx512;
 pub mod conv;
 mod direct;
+mod epilogue;
+mod exec_context;
 mod extent;
 mod instructions;
 pub mod layout;
-mod machine;
 pub mod max_pool;
 pub mod norm;
+mod partial_sums;
 mod pool;
 mod portable;
+mod prologue;
 mod scratch;
-mod shared;
-mod sink;
-mod source;
-mod totals;
+mod unsafe_slice;
 mod vector;
 mod window;
 mod winograd;
 
+pub use epilogue::{BatchMean, GradEpilogue, ReluMask};
+pub use exec_context::ExecContext;
 pub use extent::Extent;
 pub use instructions::InstructionSet;
-pub use machine::Machine;
 pub use pool::{Pool, Serial};
 pub use scratch::Workspace;
-pub use sink::{Arrival, Centre, Gate};
 pub use window::Window;
 
 #[cfg(test)]

@@ -4,16 +4,16 @@ use std::cell::Cell;
 
 /// Floats at an address that suits every vector, of any content.
 #[derive(Default)]
-pub(super) struct Aligned(Vec<Line>);
+pub(super) struct AlignedBuffer(Vec<Line>);
 
 /// A line of a cache, and a vector of sixteen floats.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([f32; 16]);
 
-impl Aligned {
+impl AlignedBuffer {
     /// At least `length` floats, with whatever stands in them.
-    pub(super) fn of(&mut self, length: usize) -> &mut [f32] {
+    pub(super) fn slice(&mut self, length: usize) -> &mut [f32] {
         let lines = length.div_ceil(16);
         if self.0.len() < lines {
             // Not grown, but replaced: the old content is of no use, and must not be copied.
@@ -27,27 +27,27 @@ impl Aligned {
 }
 
 thread_local! {
-    static OF_THREAD: Cell<Aligned> = Cell::default();
+    static THREAD_SCRATCH: Cell<AlignedBuffer> = Cell::default();
 }
 
 /// The memory of this thread, given back when dropped.
-pub(super) struct Lent(Aligned);
+pub(super) struct ScratchGuard(AlignedBuffer);
 
 /// Lends the memory of this thread. Who asks while it is lent gets new memory.
-pub(super) fn lend() -> Lent {
-    Lent(OF_THREAD.take())
+pub(super) fn acquire() -> ScratchGuard {
+    ScratchGuard(THREAD_SCRATCH.take())
 }
 
-impl Lent {
+impl ScratchGuard {
     /// At least `length` floats, with whatever stands in them.
-    pub(super) fn of(&mut self, length: usize) -> &mut [f32] {
-        self.0.of(length)
+    pub(super) fn slice(&mut self, length: usize) -> &mut [f32] {
+        self.0.slice(length)
     }
 }
 
-impl Drop for Lent {
+impl Drop for ScratchGuard {
     fn drop(&mut self) {
-        OF_THREAD.set(std::mem::take(&mut self.0));
+        THREAD_SCRATCH.set(std::mem::take(&mut self.0));
     }
 }
 
@@ -56,8 +56,8 @@ impl Drop for Lent {
 /// One is enough for all kernels that run one after the other.
 #[derive(Default)]
 pub struct Workspace {
-    pub(super) weights: Aligned,
-    pub(super) sums: Aligned,
+    pub(super) weights: AlignedBuffer,
+    pub(super) sums: AlignedBuffer,
 }
 
 impl std::fmt::Debug for Workspace {

@@ -45,7 +45,7 @@ pub(super) trait Vector: Copy {
     /// `self > other ? self : other`: where one is no number, the other operand.
     fn max(self, other: Self) -> Self;
     /// `condition > 0 ? self : 0`.
-    fn where_positive(self, condition: Self) -> Self;
+    fn mask_positive(self, condition: Self) -> Self;
     /// `left = right ? self : 0`.
-    fn where_equal(self, left: Self, right: Self) -> Self;
+    fn mask_equal(self, left: Self, right: Self) -> Self;
 }

@@ -1,4 +1,4 @@
-use super::{Dropout, Kind, LayerGroup, Parameter, Statistic};
+use super::{Dropout, LayerGroup, Parameter, ParameterKind, Statistic};
 use crate::graph::{Error, Graph, Shape, Value};
 
 /// Which of its two behaviours a network shows.
@@ -63,7 +63,7 @@ impl<'g> Builder<'g> {
         &mut self,
         layer: &str,
         field: &str,
-        kind: Kind,
+        kind: ParameterKind,
         shape: impl Into<Shape>,
     ) -> Result<Value, Error> {
         self.named_parameter(&format!("{layer}.{field}"), kind, shape)
@@ -73,7 +73,7 @@ impl<'g> Builder<'g> {
     pub(super) fn named_parameter(
         &mut self,
         name: &str,
-        kind: Kind,
+        kind: ParameterKind,
         shape: impl Into<Shape>,
     ) -> Result<Value, Error> {
         let value = self.graph.parameter(name, shape)?;

@@ -1,4 +1,4 @@
-use super::{Builder, Kind, Mode};
+use super::{Builder, Mode, ParameterKind};
 use crate::graph::op::Conv2d;
 use crate::graph::{Composite, Error, Op, Value};
 
@@ -21,7 +21,7 @@ impl Builder<'_> {
     pub(super) fn conv(&mut self, name: &str, x: Value, conv: Conv) -> Result<Value, Error> {
         let inputs = self.graph.shape(x)[1];
         let shape = [conv.channels, inputs, conv.kernel, conv.kernel];
-        let weight = self.parameter(name, "weight", Kind::ConvWeight, shape)?;
+        let weight = self.parameter(name, "weight", ParameterKind::ConvWeight, shape)?;
         let attributes = Conv2d::square(conv.stride, conv.kernel / 2);
         let op = match self.mode {
             Mode::Train => Op::Composite(Composite::Conv(attributes)),

@@ -2,7 +2,7 @@ use crate::graph::op::Reduce;
 use crate::graph::{Error, Graph, Value};
 
 /// Added to `1 − p`, so that it has a logarithm: about as much as single precision is off there anyway.
-const NEXT_TO_NOTHING: f32 = 1e-7;
+const EPSILON: f32 = 1e-7;
 
 /// The training loss, `−Σ t · (1 − p)^γ · ln p` over images and classes with `p = softmax(logits)`.
 ///
@@ -26,7 +26,7 @@ pub fn loss(g: &mut Graph, logits: Value, targets: Value, focal: f32) -> Result<
     let log_probabilities = g.log_softmax(logits)?;
     let probabilities = g.exp(log_probabilities)?;
     // (1 − p)^γ = exp(γ ln(1 − p)).
-    let one = g.scalar(1.0 + NEXT_TO_NOTHING);
+    let one = g.scalar(1.0 + EPSILON);
     let missing = g.sub(one, probabilities)?;
     let logarithm = g.log(missing)?;
     let exponent = g.scalar(focal);

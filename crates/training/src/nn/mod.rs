@@ -5,16 +5,16 @@
 //! - [`Builder`]: a model under construction; remembers its parameters, running statistics and dropout masks.
 //! - `conv`, `norm`, `linear`, `dropout`: one layer each, as methods of the builder.
 //! - [`Backbone`] and [`Head`]: which network, and the function that wires it.
-//! - [`foreign`]: a network from a file, in the place of these two.
+//! - [`import`]: a network from a file, in the place of these two.
 //! - [`Pixels`]: the first nodes of a network that takes bytes; [`loss`](loss()): what training makes small.
-//! - [`initial`]: the state that training starts from.
+//! - [`init`]: the state that training starts from.
 
 mod builder;
 mod conv;
 mod dropout;
-pub mod foreign;
 mod head;
-pub mod initial;
+pub mod import;
+pub mod init;
 mod linear;
 mod loss;
 mod norm;
@@ -24,11 +24,11 @@ mod resnet;
 
 pub use builder::{Builder, Mode};
 pub use dropout::Dropout;
-pub use foreign::Foreign;
 pub use head::{Head, UnknownHead};
+pub use import::OnnxModel;
 pub use loss::loss;
 pub use norm::Statistic;
 pub(crate) use norm::pending;
-pub use parameter::{Kind, LayerGroup, Parameter};
+pub use parameter::{LayerGroup, Parameter, ParameterKind};
 pub use pixels::Pixels;
 pub use resnet::{Backbone, Block, UnknownBackbone};

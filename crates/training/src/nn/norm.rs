@@ -1,4 +1,4 @@
-use super::{Builder, Kind, Mode};
+use super::{Builder, Mode, ParameterKind};
 use crate::graph::op::BatchNormalization;
 use crate::graph::{Error, Value};
 
@@ -61,8 +61,8 @@ impl Builder<'_> {
     /// PyTorch's `BatchNorm2d`: the batch is normalised by its biased variance, the running variance takes in the unbiased one.
     pub(super) fn batch_norm(&mut self, name: &str, x: Value) -> Result<Value, Error> {
         let channels = self.graph.shape(x)[1];
-        let scale = self.parameter(name, "weight", Kind::NormWeight, [channels])?;
-        let bias = self.parameter(name, "bias", Kind::NormBias, [channels])?;
+        let scale = self.parameter(name, "weight", ParameterKind::NormWeight, [channels])?;
+        let bias = self.parameter(name, "bias", ParameterKind::NormBias, [channels])?;
         let statistics = ["running_mean", "running_var"].map(|field| format!("{name}.{field}"));
         self.normalised(name, [x, scale, bias], &statistics, NormSettings::default())
     }

@@ -28,7 +28,7 @@ impl LayerGroup {
 
 /// What a parameter is, which decides how it starts and whether freezing concerns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum ParameterKind {
     /// Kernel of a convolution, `[K, C, R, S]`.
     ConvWeight,
     /// Scale of a batch norm.
@@ -48,7 +48,7 @@ pub enum Kind {
     Other,
 }
 
-impl Kind {
+impl ParameterKind {
     /// Whether it belongs to a batch norm: these are trained even in a frozen group.
     #[must_use]
     pub fn is_norm(self) -> bool {
@@ -66,5 +66,5 @@ pub struct Parameter {
     /// Where in the network it stands.
     pub group: LayerGroup,
     /// What it is.
-    pub kind: Kind,
+    pub kind: ParameterKind,
 }

@@ -4,7 +4,7 @@ use super::builder::info;
 use super::{Error, Images, Program, Signature};
 use crate::graph::export::{self, DynamicBatch, ExportOptions};
 use crate::graph::{Graph, Tensor, TensorType, fuse_bn, lower};
-use crate::nn::{Builder, Foreign, Mode};
+use crate::nn::{Builder, Mode, OnnxModel};
 
 /// Options of an exported inference model.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub struct DeploySpec<'a> {
 ///
 /// # Errors
 /// [`Error::Network`] if the network cannot be built, [`Error::Graph`] if it cannot be exported.
-pub fn deploy(network: &Foreign, spec: &DeploySpec<'_>) -> Result<Program, Error> {
+pub fn deploy(network: &OnnxModel, spec: &DeploySpec<'_>) -> Result<Program, Error> {
     let [graph, resized] = [1, 2].map(|batch| build_graph(network, spec, batch));
     let ((graph, state), (resized, _)) = (graph?, resized?);
     let resized = lower::lower(&resized)?;
@@ -62,7 +62,7 @@ pub fn deploy(network: &Foreign, spec: &DeploySpec<'_>) -> Result<Program, Error
 
 /// The graph for a batch size, and its parameters.
 fn build_graph(
-    network: &Foreign,
+    network: &OnnxModel,
     spec: &DeploySpec<'_>,
     batch: usize,
 ) -> Result<(Graph, BTreeMap<String, Tensor>), Error> {

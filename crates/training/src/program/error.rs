@@ -23,7 +23,7 @@ pub enum Error {
     },
     /// An imported network cannot be built.
     #[error(transparent)]
-    Network(#[from] nn::foreign::Error),
+    Network(#[from] nn::import::Error),
     /// The model cannot be built or exported.
     #[error("cannot build the graph")]
     Graph(#[from] graph::Error),

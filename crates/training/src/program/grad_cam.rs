@@ -4,7 +4,7 @@ use crate::autodiff::gradients;
 use crate::graph::export::{self, ExportOptions};
 use crate::graph::op::Reduce;
 use crate::graph::{ElementType, Graph, Node, Op, TensorType, Value, lower};
-use crate::nn::{Builder, Foreign, Mode};
+use crate::nn::{Builder, Mode, OnnxModel};
 
 /// Compiles a Grad-CAM program: a heat map of the image regions that contribute to a class, from the network's last feature maps.
 ///
@@ -13,7 +13,7 @@ use crate::nn::{Builder, Foreign, Mode};
 ///
 /// # Errors
 /// [`Error::Network`] if the network cannot be built, [`Error::Spec`] if it has no global pooling layer.
-pub fn grad_cam(network: &Foreign, classes: usize, image_size: usize) -> Result<Program, Error> {
+pub fn grad_cam(network: &OnnxModel, classes: usize, image_size: usize) -> Result<Program, Error> {
     let mut graph = Graph::new();
     let images = graph.input("images", TensorType::f32([1, 3, image_size, image_size]))?;
     let labels = graph.input("labels", TensorType::new(ElementType::I64, [1]))?;

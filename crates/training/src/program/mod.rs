@@ -31,11 +31,11 @@ pub use train_step::{train_graph, train_step};
 pub use crate::graph::export::{OPSET, OPSETS};
 pub use crate::graph::import;
 pub use crate::graph::{ElementType, Shape, Tensor};
-pub use crate::nn::{Backbone, Dropout, Foreign, Head, LayerGroup, Pixels, UnknownHead};
+pub use crate::nn::{Backbone, Dropout, Head, LayerGroup, OnnxModel, Pixels, UnknownHead};
 pub use crate::optim::AdamW;
 
 use crate::graph::{Graph, TensorType};
-use crate::nn::{Builder, Mode, initial};
+use crate::nn::{Builder, Mode, init};
 
 /// An ONNX model and its signature.
 #[derive(Clone, Debug)]
@@ -54,9 +54,9 @@ pub struct Program {
 /// # Errors
 /// [`Error::Spec`] if the model is invalid.
 pub fn initial_state(model: &ModelSpec, seed: u64) -> Result<BTreeMap<String, Tensor>, Error> {
-    with_model(model, |builder| match &model.foreign {
+    with_model(model, |builder| match &model.onnx_model {
         Some(network) => network.state(builder, seed),
-        None => initial::state(builder, seed),
+        None => init::state(builder, seed),
     })
 }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::{Error, Images, Precision};
 use crate::graph::Value;
-use crate::nn::{Backbone, Builder, Foreign, Head, LayerGroup, Parameter};
+use crate::nn::{Backbone, Builder, Head, LayerGroup, OnnxModel, Parameter};
 use crate::optim::AdamW;
 
 /// Specification of a network.
@@ -14,7 +14,7 @@ pub struct ModelSpec {
     /// Layers from feature maps to logits.
     pub head: Head,
     /// An imported network that replaces backbone and head.
-    pub foreign: Option<Arc<Foreign>>,
+    pub onnx_model: Option<Arc<OnnxModel>>,
     /// Number of logits.
     pub classes: usize,
     /// Height and width of the images, in pixels.
@@ -28,7 +28,7 @@ impl ModelSpec {
         Self {
             backbone,
             head: Head::default(),
-            foreign: None,
+            onnx_model: None,
             classes,
             image_size: 224,
         }
@@ -48,7 +48,7 @@ impl ModelSpec {
         };
         at_least("classes", self.classes, 2, "at least 2")?;
         at_least("image size", self.image_size, 32, "at least 32 pixels")?;
-        if self.foreign.is_some() {
+        if self.onnx_model.is_some() {
             return Ok(());
         }
         at_least("width", self.backbone.width, 1, "at least 1")?;
@@ -60,7 +60,7 @@ impl ModelSpec {
 
     /// Adds the whole network and returns its logits.
     pub(super) fn build(&self, builder: &mut Builder<'_>, images: Value) -> Result<Value, Error> {
-        if let Some(network) = &self.foreign {
+        if let Some(network) = &self.onnx_model {
             return Ok(network.build(builder, images, self.classes)?);
         }
         let features = self.backbone.build(builder, images)?;

@@ -11,7 +11,7 @@ use ort::{
 use super::{Error, error::first_line, placement::nodes_outside};
 
 /// Nodes that an error names.
-const NAMED: usize = 5;
+const MAX_LISTED: usize = 5;
 
 /// A device, as the command line names it: `cpu`, `cuda`, `cuda:1`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,8 +101,8 @@ impl Device {
         if outside.is_empty() {
             return Ok(());
         }
-        let named = outside[..outside.len().min(NAMED)].join(", ");
-        let more = match outside.len().saturating_sub(NAMED) {
+        let named = outside[..outside.len().min(MAX_LISTED)].join(", ");
+        let more = match outside.len().saturating_sub(MAX_LISTED) {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
@@ -125,7 +125,7 @@ impl Device {
 
     /// What allocates the memory on the host that inputs are read from. For a CUDA device it is pinned: the device reads it without a copy in
     /// between, and while the CPU does something else. Where there is none, ordinary memory does as well, only slower.
-    pub(super) fn source(self, session: &Session) -> Allocator {
+    pub(super) fn host_allocator(self, session: &Session) -> Allocator {
         let Self::Cuda { index } = self else {
             return Allocator::default();
         };

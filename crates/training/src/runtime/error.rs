@@ -7,10 +7,10 @@ use super::Device;
 #[non_exhaustive]
 pub enum Error {
     /// No library in any of the usual places.
-    #[error("cannot find the ONNX Runtime library (looked {looked}); {}", device.install_hint())]
+    #[error("cannot find the ONNX Runtime library (looked {searched}); {}", device.install_hint())]
     LibraryNotFound {
         /// The places, in words.
-        looked: String,
+        searched: String,
         /// The device that it was to run on.
         device: Device,
     },

@@ -79,12 +79,12 @@ impl Search {
                 }
             })
             .ok_or_else(|| Error::LibraryNotFound {
-                looked: self.in_words(),
+                searched: self.describe(),
                 device,
             })
     }
 
-    fn in_words(&self) -> String {
+    fn describe(&self) -> String {
         let python = if self.ask_python {
             ", in the active Python's site-packages"
         } else {

@@ -10,15 +10,15 @@
 //! - `profile`: where the time goes.
 //! - [`state`]: parameters, moments and running statistics on the device, in two sets of buffers.
 //! - [`classifier`]: a model for prediction.
-//! - [`attention`]: where in an image a model sees a class.
+//! - [`grad_cam`]: where in an image a model sees a class.
 //! - [`staging`]: whether inputs are copied while a step runs.
 //! - [`step`]: one run of a program: host buffers in, state from one set of buffers to the other, host buffers out.
 
-pub mod attention;
 pub mod classifier;
 pub mod device;
 mod element;
 mod error;
+pub mod grad_cam;
 pub mod library;
 pub mod operators;
 mod placement;
@@ -28,10 +28,10 @@ pub mod staging;
 pub mod state;
 pub mod step;
 
-pub use attention::{Attention, AttentionMap};
 pub use classifier::{Classifier, ImageInput};
 pub use device::Device;
 pub use error::Error;
+pub use grad_cam::{GradCam, Heatmap};
 pub use operators::Operators;
 pub use profile::OperatorTime;
 pub use session::{Runtime, SessionOptions};

@@ -39,10 +39,10 @@ pub(super) fn read(path: &Path) -> Result<Vec<OperatorTime>, Error> {
         source,
     };
     let text = fs::read_to_string(path).map_err(failed)?;
-    summed(&text).map_err(|error| failed(error.into()))
+    average_by_operator(&text).map_err(|error| failed(error.into()))
 }
 
-fn summed(text: &str) -> serde_json::Result<Vec<OperatorTime>> {
+fn average_by_operator(text: &str) -> serde_json::Result<Vec<OperatorTime>> {
     let events: Vec<Event> = serde_json::from_str(text)?;
     let runs = events.iter().filter(|event| event.name == "model_run");
     let mut starts: Vec<u64> = runs.map(|event| event.ts).collect();
@@ -96,7 +96,7 @@ mod tests {
             nodes,
             milliseconds,
         };
-        let found = summed(&format!("[{}]", events.join(","))).expect("JSON");
+        let found = average_by_operator(&format!("[{}]", events.join(","))).expect("JSON");
         assert_eq!(found, [time("Conv", 2.0, 5.0), time("Relu", 0.5, 4.0)]);
     }
 }

@@ -18,11 +18,11 @@ use crate::program::Tensor;
 pub struct DeviceState {
     id: u64,
     device: Device,
-    tensors: BTreeMap<String, Pair>,
+    tensors: BTreeMap<String, DoubleBuffer>,
 }
 
 /// One tensor.
-pub(super) struct Pair {
+pub(super) struct DoubleBuffer {
     /// Both have its shape.
     pub(super) buffers: [Buffer<f32>; 2],
     /// Which of them holds its value.
@@ -44,7 +44,7 @@ impl DeviceState {
             let allocate =
                 || Buffer::<f32>::new(allocator, shape.clone()).map_err(|error| device.refused(&error));
             let buffers = [allocate()?, allocate()?];
-            tensors.insert(name.clone(), Pair { buffers, current: 0 });
+            tensors.insert(name.clone(), DoubleBuffer { buffers, current: 0 });
         }
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let mut state = Self { id, device, tensors };
@@ -127,7 +127,7 @@ impl DeviceState {
     }
 
     /// One tensor.
-    pub(super) fn pair(&mut self, name: &str) -> Result<&mut Pair, Error> {
+    pub(super) fn double_buffer(&mut self, name: &str) -> Result<&mut DoubleBuffer, Error> {
         self.tensors.get_mut(name).ok_or_else(|| Error::Name {
             name: name.to_owned(),
             what: "the state".to_owned(),

@@ -51,7 +51,7 @@ impl Band {
     /// The machine has the instructions of `V`; from `from` on stand all vectors of a plane, and at `to` there is room for
     /// [`Band::pixels`] vectors, which no other task uses.
     #[inline(always)]
-    pub(super) unsafe fn fill<V: Vector, S: crate::kernels::source::Source>(
+    pub(super) unsafe fn fill<V: Vector, S: crate::kernels::prologue::Prologue>(
         &self,
         registers: &S::Block<V>,
         from: *const f32,

@@ -3,12 +3,12 @@
 use super::band::Band;
 use super::rows::{Computed, Row, height};
 use super::{rows_of_band, signed};
+use crate::kernels::epilogue::Epilogue;
 use crate::kernels::instructions::{InstructionSet, Kernel};
+use crate::kernels::partial_sums::{PartialSumTable, reduce};
 use crate::kernels::pool::Pool;
 use crate::kernels::scratch::{self, Workspace};
-use crate::kernels::shared::Shared;
-use crate::kernels::sink::Sink;
-use crate::kernels::totals::{Totals, gathered};
+use crate::kernels::unsafe_slice::UnsafeSlice;
 use crate::kernels::vector::{LANES, Vector};
 use crate::kernels::{Extent, Window};
 
@@ -57,11 +57,11 @@ pub(in crate::kernels) struct ImageForward<'a, K> {
     pub(in crate::kernels) images: Images<'a>,
     /// `[K, C, R, S]`.
     pub(in crate::kernels) w: &'a [f32],
-    pub(in crate::kernels) sink: K,
+    pub(in crate::kernels) epilogue: K,
 }
 
 /// Computes it, and returns the sink's totals per channel.
-pub(in crate::kernels) fn image_forward<K: Sink>(
+pub(in crate::kernels) fn image_forward<K: Epilogue>(
     set: InstructionSet,
     pool: &dyn Pool,
     workspace: &mut Workspace,
@@ -81,7 +81,7 @@ pub(in crate::kernels) fn image_forward<K: Sink>(
         }
     }
     // `[block][tap][16]`.
-    let weights = workspace.weights.of(forward.w.len());
+    let weights = workspace.weights.slice(forward.w.len());
     for (k, kernel) in forward.w.chunks_exact(taps.len()).enumerate() {
         for (tap, &weight) in kernel.iter().enumerate() {
             weights[(k / LANES * taps.len() + tap) * LANES + k % LANES] = weight;
@@ -89,7 +89,9 @@ pub(in crate::kernels) fn image_forward<K: Sink>(
     }
     let bands = output.rows.div_ceil(rows);
     let count = output.images * bands;
-    let sums = workspace.sums.of(Totals::length(count, output.blocks));
+    let sums = workspace
+        .sums
+        .slice(PartialSumTable::length(count, output.blocks));
     let work = Work {
         forward,
         band,
@@ -97,10 +99,10 @@ pub(in crate::kernels) fn image_forward<K: Sink>(
         bands,
         taps: &taps,
         weights,
-        totals: Totals::new(Shared::new(sums), output.blocks),
+        partial_sums: PartialSumTable::new(UnsafeSlice::new(sums), output.blocks),
     };
     set.run(pool, count, &work);
-    gathered(sums, output.blocks)
+    reduce(sums, output.blocks)
 }
 
 struct Work<'a, K> {
@@ -110,19 +112,19 @@ struct Work<'a, K> {
     bands: usize,
     taps: &'a [usize],
     weights: &'a [f32],
-    totals: Totals<'a>,
+    partial_sums: PartialSumTable<'a>,
 }
 
-impl<K: Sink> Kernel for Work<'_, K> {
+impl<K: Epilogue> Kernel for Work<'_, K> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
         let images = &self.forward.images;
         let (image, first_row) = (number / self.bands, number % self.bands * self.rows);
         let output = images.output;
         let plane = self.rows * output.columns * LANES;
-        let mut scratch = scratch::lend();
+        let mut scratch = scratch::acquire();
         let copied = (images.channels * self.band.pixels()).next_multiple_of(LANES);
-        let (copied, results) = scratch.of(copied + height::<V>() * plane).split_at_mut(copied);
+        let (copied, results) = scratch.slice(copied + height::<V>() * plane).split_at_mut(copied);
         images.fill(self.band, image, first_row, copied);
         let rows = self.rows.min(output.rows - first_row);
         let mut block = 0;
@@ -160,8 +162,8 @@ impl<K: Sink> Kernel for Work<'_, K> {
                     let offset = image * output.image()
                         + (block + k) * output.plane()
                         + first_row * output.columns * LANES;
-                    let totals = computed.put::<V, K>(&self.forward.sink, [k, block + k], offset);
-                    self.totals.put(number, block + k, totals);
+                    let partial_sums = computed.put::<V, K>(&self.forward.epilogue, [k, block + k], offset);
+                    self.partial_sums.put(number, block + k, partial_sums);
                 }
             }
             block += height;
@@ -192,14 +194,14 @@ pub(in crate::kernels) fn image_weight_gradient(
     let taps = images.taps();
     let slices = SLICES.min(images.output.images);
     let length = images.output.channels() * taps;
-    let sums = workspace.sums.of(slices * length);
+    let sums = workspace.sums.slice(slices * length);
     sums.fill(0.0);
     let work = Sums {
         images,
         dy,
         slices,
         length,
-        sums: Shared::new(sums),
+        sums: UnsafeSlice::new(sums),
     };
     set.run(pool, slices, &work);
     for (k, kernel) in dw.chunks_exact_mut(taps).enumerate() {
@@ -216,7 +218,7 @@ struct Sums<'a> {
     dy: &'a [f32],
     slices: usize,
     length: usize,
-    sums: Shared<'a>,
+    sums: UnsafeSlice<'a>,
 }
 
 impl Kernel for Sums<'_> {
@@ -226,8 +228,8 @@ impl Kernel for Sums<'_> {
         let (output, window) = (images.output, images.window);
         let [from, to] = [slice, slice + 1].map(|slice| slice * output.images / self.slices);
         let band = images.band(1);
-        let mut scratch = scratch::lend();
-        let copied = scratch.of(images.channels * band.pixels());
+        let mut scratch = scratch::acquire();
+        let copied = scratch.slice(images.channels * band.pixels());
         for image in from..to {
             for row in 0..output.rows {
                 images.fill(band, image, row, copied);
@@ -246,13 +248,13 @@ impl Kernel for Sums<'_> {
                             // channels, the window was moved within them, and `dy` has all rows of the result. The sums have a vector for
                             // each block and tap, and this task alone uses those of its slice.
                             unsafe {
-                                let seen = Seen {
+                                let tap_row = TapRow {
                                     x: copied.as_ptr().add(channel * band.pixels()),
                                     at: column_places(band, kernel_row, column),
                                     dy: self.dy.as_ptr().add(dy),
                                     count: output.columns,
                                 };
-                                seen.add::<V>(taps, self.sums.at(sums));
+                                tap_row.add::<V>(taps, self.sums.at(sums));
                             }
                             column += taps;
                         }
@@ -277,14 +279,14 @@ fn column_places(band: Band, row: usize, column: usize) -> [usize; TAPS] {
 
 /// What some taps of a kernel's row see of a band, and the pixels they belong to.
 #[derive(Clone, Copy)]
-struct Seen {
+struct TapRow {
     x: *const f32,
     at: [usize; TAPS],
     dy: *const f32,
     count: usize,
 }
 
-impl Seen {
+impl TapRow {
     /// `sums[tap] += Σ x[tap][pixel] · dy[pixel]`.
     ///
     /// # Safety
@@ -307,7 +309,7 @@ impl Seen {
     }
 
     /// # Safety
-    /// As in [`Seen::add`], for `COUNT` taps.
+    /// As in [`TapRow::add`], for `COUNT` taps.
     #[inline(always)]
     unsafe fn add_taps<V: Vector, const COUNT: usize>(&self, sums: *mut f32) {
         // SAFETY: the caller guarantees the instructions, `COUNT` vectors of sums, and `count` pixels of dy and behind each of the `COUNT`

@@ -1,6 +1,6 @@
 //! The inner loop: one row of a result.
 
-use crate::kernels::totals::Total;
+use crate::kernels::partial_sums::PartialSums;
 use crate::kernels::vector::{LANES, Vector};
 
 /// A row of pixels of one or two blocks of channels, and what it is summed from.
@@ -134,22 +134,22 @@ impl Computed {
     /// The machine has the instructions of `V`; block `index` was computed, the result has a block of number `block`, and from `offset` on it
     /// has `count` vectors that no other task uses at the same time.
     #[inline(always)]
-    pub(super) unsafe fn put<V: Vector, K: crate::kernels::sink::Sink>(
+    pub(super) unsafe fn put<V: Vector, K: crate::kernels::epilogue::Epilogue>(
         &self,
-        sink: &K,
+        epilogue: &K,
         [index, block]: [usize; 2],
         offset: usize,
-    ) -> Total<V> {
+    ) -> PartialSums<V> {
         // SAFETY: the caller guarantees the instructions, `count` computed vectors of block `index`, and as many of the result from `offset` on
         // that no other task uses.
         unsafe {
-            let mut registers = sink.block::<V>(block);
+            let mut registers = epilogue.block::<V>(block);
             let from = self.start.add(index * self.plane);
             for vector in 0..self.count {
                 let value = V::load(from.add(vector * LANES));
-                sink.put(&mut registers, offset + vector * LANES, value);
+                epilogue.put(&mut registers, offset + vector * LANES, value);
             }
-            K::totals(registers)
+            K::partial_sums(registers)
         }
     }
 }

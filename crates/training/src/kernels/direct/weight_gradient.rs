@@ -2,9 +2,9 @@ use super::band::Band;
 use super::{rows_of_band, signed};
 use crate::kernels::instructions::{InstructionSet, Kernel};
 use crate::kernels::pool::Pool;
+use crate::kernels::prologue::Prologue;
 use crate::kernels::scratch::{self, Workspace};
-use crate::kernels::shared::Shared;
-use crate::kernels::source::Source;
+use crate::kernels::unsafe_slice::UnsafeSlice;
 use crate::kernels::vector::{LANES, Vector};
 use crate::kernels::{Extent, Window};
 
@@ -13,17 +13,17 @@ pub(in crate::kernels) struct WeightGradient<'a, S> {
     /// `[N, C, H, W]` in blocks.
     pub(in crate::kernels) x: &'a [f32],
     pub(in crate::kernels) input: Extent,
-    pub(in crate::kernels) source: S,
+    pub(in crate::kernels) prologue: S,
     /// `[N, K, H′, W′]` in blocks.
     pub(in crate::kernels) dy: &'a [f32],
     pub(in crate::kernels) output: Extent,
     pub(in crate::kernels) window: Window,
     /// Takes `[K, C, R, S]`.
-    pub(in crate::kernels) dw: Shared<'a>,
+    pub(in crate::kernels) dw: UnsafeSlice<'a>,
 }
 
 /// Computes it.
-pub(in crate::kernels) fn weight_gradient<S: Source>(
+pub(in crate::kernels) fn weight_gradient<S: Prologue>(
     set: InstructionSet,
     pool: &dyn Pool,
     workspace: &mut Workspace,
@@ -38,16 +38,16 @@ pub(in crate::kernels) fn weight_gradient<S: Source>(
     // So many tasks that several cores have something to do, with sums of their own only where these are small.
     let slices = (16 / input.blocks).clamp(1, input.images);
     let length = output.blocks * input.blocks * window.taps() * LANES * LANES;
-    let sums = workspace.sums.of(slices * length);
+    let sums = workspace.sums.slice(slices * length);
     let work = Sums {
         gradient,
         rows: rows_of_band(output.columns).min(output.rows),
         slices,
         length,
-        sums: Shared::new(sums),
+        sums: UnsafeSlice::new(sums),
     };
     set.run(pool, slices * input.blocks, &work);
-    set.run(pool, output.blocks * input.blocks, &Back(&work));
+    set.run(pool, output.blocks * input.blocks, &ReduceSlices(&work));
 }
 
 /// The first half of the work: sums per slice of the images, `[slice][block of dy][block of x][tap][channel of x][16]`.
@@ -57,7 +57,7 @@ struct Sums<'a, S> {
     rows: usize,
     slices: usize,
     length: usize,
-    sums: Shared<'a>,
+    sums: UnsafeSlice<'a>,
 }
 
 impl<S> Sums<'_, S> {
@@ -67,13 +67,13 @@ impl<S> Sums<'_, S> {
     }
 }
 
-impl<S: Source> Kernel for Sums<'_, S> {
+impl<S: Prologue> Kernel for Sums<'_, S> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
         let &WeightGradient {
             x,
             input,
-            source,
+            prologue,
             output,
             window,
             ..
@@ -81,7 +81,7 @@ impl<S: Source> Kernel for Sums<'_, S> {
         let (slice, block) = (number / input.blocks, number % input.blocks);
         let [from, to] = [slice, slice + 1].map(|slice| slice * input.images / self.slices);
         let step = window.stride[1];
-        let mut scratch = scratch::lend();
+        let mut scratch = scratch::acquire();
         let mut is_first = true;
         for image in from..to {
             let plane = image * input.image() + block * input.plane();
@@ -98,12 +98,12 @@ impl<S: Source> Kernel for Sums<'_, S> {
                     step,
                     columns: output.columns + (window.kernel[1] - 1) / step,
                 };
-                let copied = scratch.of(band.pixels() * LANES).as_mut_ptr();
+                let copied = scratch.slice(band.pixels() * LANES).as_mut_ptr();
                 // SAFETY: the caller guarantees the instructions and a task that exists. x and dy were found to have all planes, `copied` has
                 // room for the band, and the window moves within it. The sums have sixteen vectors for each slice, pair of blocks and tap,
                 // and this task alone uses those of its slice and block of x.
                 unsafe {
-                    let registers = source.block::<V>(block);
+                    let registers = prologue.block::<V>(block);
                     band.fill::<V, S>(&registers, x.as_ptr().add(plane), copied);
                     for result in 0..output.blocks {
                         let dy = image * output.image() + result * output.plane();
@@ -111,13 +111,13 @@ impl<S: Source> Kernel for Sums<'_, S> {
                         let sums = self.sums.at(self.at(slice, result, block));
                         for tap in 0..window.taps() {
                             let (row, column) = (tap / window.kernel[1], tap % window.kernel[1]);
-                            let seen = Seen {
+                            let tap_window = TapWindow {
                                 x: copied.add(band.at(row, column) * LANES),
                                 x_row: window.stride[0] * band.row() * LANES,
                                 dy: self.gradient.dy.as_ptr().add(dy),
                                 extent: [rows, output.columns],
                             };
-                            seen.correlate::<V>(sums.add(tap * LANES * LANES), is_first);
+                            tap_window.correlate::<V>(sums.add(tap * LANES * LANES), is_first);
                         }
                     }
                 }
@@ -130,7 +130,7 @@ impl<S: Source> Kernel for Sums<'_, S> {
 
 /// What one tap sees of a band, and the pixels it belongs to.
 #[derive(Clone, Copy)]
-struct Seen {
+struct TapWindow {
     x: *const f32,
     /// Floats from row to row.
     x_row: usize,
@@ -139,7 +139,7 @@ struct Seen {
     extent: [usize; 2],
 }
 
-impl Seen {
+impl TapWindow {
     /// `sums[c] (+)= Σ x[pixel][c] · dy[pixel]`, a vector over the channels of dy for each channel of x.
     ///
     /// # Safety
@@ -160,7 +160,7 @@ impl Seen {
     }
 
     /// # Safety
-    /// As in [`Seen::correlate`], and `c + CHANNELS` is at most sixteen.
+    /// As in [`TapWindow::correlate`], and `c + CHANNELS` is at most sixteen.
     #[inline(always)]
     unsafe fn channels<V: Vector, const CHANNELS: usize>(&self, c: usize, sums: *mut f32, is_first: bool) {
         // SAFETY: the caller guarantees the instructions, sixteen vectors of sums, and vectors of `extent` at x and dy, of which channels
@@ -193,9 +193,9 @@ impl Seen {
 }
 
 /// The second half: slices added up, in the weight's own order.
-struct Back<'a, S>(&'a Sums<'a, S>);
+struct ReduceSlices<'a, S>(&'a Sums<'a, S>);
 
-impl<S: Source> Kernel for Back<'_, S> {
+impl<S: Prologue> Kernel for ReduceSlices<'_, S> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
         let Self(work) = self;

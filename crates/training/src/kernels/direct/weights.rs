@@ -2,7 +2,7 @@
 
 use crate::kernels::instructions::{InstructionSet, Kernel};
 use crate::kernels::pool::Pool;
-use crate::kernels::shared::Shared;
+use crate::kernels::unsafe_slice::UnsafeSlice;
 use crate::kernels::vector::{LANES, Vector};
 
 /// A weight `[K, C, taps]`, repacked as `[result block][summed block][tap][summed channel][16]`, with taps of choice.
@@ -17,7 +17,7 @@ pub(super) struct Packed<'a> {
     pub(super) all: usize,
     /// Those that are taken, in this order.
     pub(super) taps: &'a [usize],
-    pub(super) to: Shared<'a>,
+    pub(super) to: UnsafeSlice<'a>,
 }
 
 impl Packed<'_> {

@@ -6,7 +6,7 @@ mod reference;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Extent, InstructionSet, Machine, Pool, Serial, Workspace, layout};
+use super::{ExecContext, Extent, InstructionSet, Pool, Serial, Workspace, layout};
 
 /// Numbers in −1..1, a function of the seed.
 fn noise(count: usize, seed: u32) -> Vec<f32> {
@@ -54,13 +54,13 @@ unsafe impl Pool for Threads {
 }
 
 /// Runs `work` in plain Rust on one thread, and sees to it that every instruction set and every way to run the tasks gives the same bits.
-fn same_everywhere(case: &str, work: impl Fn(&mut Machine<'_>) -> Vec<f32>) -> Vec<f32> {
+fn same_everywhere(case: &str, work: impl Fn(&mut ExecContext<'_>) -> Vec<f32>) -> Vec<f32> {
     let run = |set: InstructionSet, pool: &dyn Pool| {
         // Memory of another kernel's last run.
         let mut workspace = Workspace::default();
-        workspace.sums.of(1 << 12).fill(f32::NAN);
-        workspace.weights.of(1 << 12).fill(f32::NAN);
-        work(&mut Machine {
+        workspace.sums.slice(1 << 12).fill(f32::NAN);
+        workspace.weights.slice(1 << 12).fill(f32::NAN);
+        work(&mut ExecContext {
             set,
             pool,
             workspace: &mut workspace,
@@ -109,18 +109,18 @@ fn doubles(numbers: &[f32]) -> Vec<f64> {
 
 fn to_blocks(extent: Extent, plain: &[f32]) -> Vec<f32> {
     let mut blocks = vec![0.0; plain.len()];
-    with_machine(|machine| layout::to_blocks(machine, extent, plain, &mut blocks));
+    with_exec(|exec| layout::to_blocks(exec, extent, plain, &mut blocks));
     blocks
 }
 
 fn from_blocks(extent: Extent, blocks: &[f32]) -> Vec<f32> {
     let mut plain = vec![0.0; blocks.len()];
-    with_machine(|machine| layout::from_blocks(machine, extent, blocks, &mut plain));
+    with_exec(|exec| layout::from_blocks(exec, extent, blocks, &mut plain));
     plain
 }
 
-fn with_machine<T>(work: impl FnOnce(&mut Machine<'_>) -> T) -> T {
-    work(&mut Machine {
+fn with_exec<T>(work: impl FnOnce(&mut ExecContext<'_>) -> T) -> T {
+    work(&mut ExecContext {
         set: InstructionSet::PORTABLE,
         pool: &Serial,
         workspace: &mut Workspace::default(),

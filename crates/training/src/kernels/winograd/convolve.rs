@@ -1,17 +1,17 @@
 use super::PLACES;
-use super::input::{Seen, Spread};
-use super::output::Results;
+use super::input::{InputTiles, TileBuffer};
+use super::output::OutputTiles;
 use super::product::{Product, height, width};
 use super::tiles::{Chunk, Tiles};
-use super::weights::{self, Order, Packed};
+use super::weights::{self, Packed, WeightOrder};
 use crate::kernels::Extent;
+use crate::kernels::epilogue::Epilogue;
 use crate::kernels::instructions::{InstructionSet, Kernel};
+use crate::kernels::partial_sums::{PartialSumTable, reduce};
 use crate::kernels::pool::Pool;
+use crate::kernels::prologue::Prologue;
 use crate::kernels::scratch::{self, Workspace};
-use crate::kernels::shared::Shared;
-use crate::kernels::sink::Sink;
-use crate::kernels::source::Source;
-use crate::kernels::totals::{Totals, gathered};
+use crate::kernels::unsafe_slice::UnsafeSlice;
 use crate::kernels::vector::{LANES, Vector};
 
 /// A convolution with a 3 × 3 kernel, stride one and padding one.
@@ -19,18 +19,18 @@ pub(in crate::kernels) struct Convolution<'a, S, K> {
     /// `[N, C, H, W]` in blocks.
     pub(in crate::kernels) x: &'a [f32],
     pub(in crate::kernels) extent: Extent,
-    pub(in crate::kernels) source: S,
+    pub(in crate::kernels) prologue: S,
     /// `[K, C, 3, 3]`, or `[C, K, 3, 3]` where it is turned.
     pub(in crate::kernels) w: &'a [f32],
-    pub(in crate::kernels) order: Order,
+    pub(in crate::kernels) order: WeightOrder,
     /// Takes `[N, K, H, W]` in blocks.
-    pub(in crate::kernels) sink: K,
+    pub(in crate::kernels) epilogue: K,
     /// K/16.
     pub(in crate::kernels) blocks: usize,
 }
 
 /// Computes it, and returns the sink's totals per channel.
-pub(in crate::kernels) fn convolve<S: Source, K: Sink>(
+pub(in crate::kernels) fn convolve<S: Prologue, K: Epilogue>(
     set: InstructionSet,
     pool: &dyn Pool,
     workspace: &mut Workspace,
@@ -38,13 +38,13 @@ pub(in crate::kernels) fn convolve<S: Source, K: Sink>(
 ) -> Vec<[f64; 2]> {
     let &Convolution { extent, blocks, .. } = convolution;
     let Workspace { weights, sums } = workspace;
-    let weights = weights.of(weights::length(extent.blocks, blocks));
+    let weights = weights.slice(weights::length(extent.blocks, blocks));
     Packed {
         w: convolution.w,
         order: convolution.order,
         summed: extent.blocks,
         results: blocks,
-        to: Shared::new(weights),
+        to: UnsafeSlice::new(weights),
     }
     .fill(set, pool);
     let tiles = Tiles::of(extent);
@@ -53,17 +53,17 @@ pub(in crate::kernels) fn convolve<S: Source, K: Sink>(
     let chunks = tiles.total.div_ceil(chunk);
     // Every task of a chunk transforms its tiles anew, which costs little where there are many channels.
     let parts = (blocks / 4).clamp(1, 8);
-    let sums = sums.of(Totals::length(chunks, blocks));
+    let sums = sums.slice(PartialSumTable::length(chunks, blocks));
     let work = Work {
         convolution,
         tiles,
         chunk,
         parts,
         weights,
-        totals: Totals::new(Shared::new(sums), blocks),
+        partial_sums: PartialSumTable::new(UnsafeSlice::new(sums), blocks),
     };
     set.run(pool, chunks * parts, &work);
-    gathered(sums, blocks)
+    reduce(sums, blocks)
 }
 
 struct Work<'a, S, K> {
@@ -74,17 +74,17 @@ struct Work<'a, S, K> {
     /// In how many parts a chunk's result blocks are computed.
     parts: usize,
     weights: &'a [f32],
-    totals: Totals<'a>,
+    partial_sums: PartialSumTable<'a>,
 }
 
-impl<S: Source, K: Sink> Kernel for Work<'_, S, K> {
+impl<S: Prologue, K: Epilogue> Kernel for Work<'_, S, K> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
         let &Convolution {
             x,
             extent,
-            source,
-            sink,
+            prologue,
+            epilogue,
             blocks,
             ..
         } = self.convolution;
@@ -95,28 +95,28 @@ impl<S: Source, K: Sink> Kernel for Work<'_, S, K> {
         let line = chunk.count.next_multiple_of(width::<V>()) * LANES;
         let (seen_place, product_place) = (extent.blocks * line + LANES, (last - first) * line + LANES);
         let lengths = [PLACES * seen_place, PLACES * product_place];
-        let mut scratch = scratch::lend();
-        let start = scratch.of(lengths[0] + lengths[1]).as_mut_ptr();
-        let seen = Spread {
+        let mut scratch = scratch::acquire();
+        let start = scratch.slice(lengths[0] + lengths[1]).as_mut_ptr();
+        let seen = TileBuffer {
             start,
             place: seen_place,
             block: line,
         };
-        let products = Spread {
+        let products = TileBuffer {
             // SAFETY: the scratch memory is longer than its first part.
             start: unsafe { start.add(lengths[0]) },
             place: product_place,
             block: line,
         };
-        let tiles = Seen {
+        let tiles = InputTiles {
             x,
             extent,
-            source,
+            prologue,
             tiles: self.tiles,
         };
-        let results = Results {
+        let results = OutputTiles {
             extent: Extent { blocks, ..extent },
-            sink,
+            epilogue,
             tiles: self.tiles,
         };
         // SAFETY: the caller guarantees the instructions and a task that exists. x and the result were found to have all planes; scratch memory
@@ -128,18 +128,18 @@ impl<S: Source, K: Sink> Kernel for Work<'_, S, K> {
                 self.products::<V>(place, [first, last], [seen, products], chunk.count);
             }
             for block in first..last {
-                let from = Spread {
+                let from = TileBuffer {
                     start: products.start.add((block - first) * line),
                     ..products
                 };
-                let totals = results.transform::<V>(chunk, from, block);
-                self.totals.put(row, block, totals);
+                let partial_sums = results.transform::<V>(chunk, from, block);
+                self.partial_sums.put(row, block, partial_sums);
             }
         }
     }
 }
 
-impl<S: Source, K: Sink> Work<'_, S, K> {
+impl<S: Prologue, K: Epilogue> Work<'_, S, K> {
     /// One place's products of result blocks `first` to `last`.
     ///
     /// # Safety
@@ -150,7 +150,7 @@ impl<S: Source, K: Sink> Work<'_, S, K> {
         &self,
         place: usize,
         [first, last]: [usize; 2],
-        [seen, products]: [Spread; 2],
+        [seen, products]: [TileBuffer; 2],
         count: usize,
     ) {
         let (summed, blocks) = (self.convolution.extent.blocks, self.convolution.blocks);

@@ -29,7 +29,7 @@ mod weights;
 
 pub(super) use convolve::{Convolution, convolve};
 pub(super) use weight_gradient::{WeightGradient, weight_gradient};
-pub(super) use weights::Order;
+pub(super) use weights::WeightOrder;
 
 /// Places of a transformed tile.
 const PLACES: usize = 16;

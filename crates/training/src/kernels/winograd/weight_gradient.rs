@@ -1,11 +1,11 @@
-use super::input::{Seen, Spread, line};
+use super::input::{InputTiles, TileBuffer, line};
 use super::tiles::{Chunk, Tiles};
 use crate::kernels::Extent;
 use crate::kernels::instructions::{InstructionSet, Kernel};
 use crate::kernels::pool::Pool;
+use crate::kernels::prologue::{Identity, Prologue};
 use crate::kernels::scratch::{self, Workspace};
-use crate::kernels::shared::Shared;
-use crate::kernels::source::{Raw, Source};
+use crate::kernels::unsafe_slice::UnsafeSlice;
 use crate::kernels::vector::{LANES, Vector};
 
 /// Elements of a kernel.
@@ -16,17 +16,17 @@ pub(in crate::kernels) struct WeightGradient<'a, S> {
     /// `[N, C, H, W]` in blocks.
     pub(in crate::kernels) x: &'a [f32],
     pub(in crate::kernels) extent: Extent,
-    pub(in crate::kernels) source: S,
+    pub(in crate::kernels) prologue: S,
     /// `[N, K, H, W]` in blocks.
     pub(in crate::kernels) dy: &'a [f32],
     /// K/16.
     pub(in crate::kernels) blocks: usize,
     /// Takes `[K, C, 3, 3]`.
-    pub(in crate::kernels) dw: Shared<'a>,
+    pub(in crate::kernels) dw: UnsafeSlice<'a>,
 }
 
 /// Computes it.
-pub(in crate::kernels) fn weight_gradient<S: Source>(
+pub(in crate::kernels) fn weight_gradient<S: Prologue>(
     set: InstructionSet,
     pool: &dyn Pool,
     workspace: &mut Workspace,
@@ -38,17 +38,17 @@ pub(in crate::kernels) fn weight_gradient<S: Source>(
     // So many tasks that several cores have something to do, with sums of their own only where these are small.
     let slices = (4 / parts).clamp(1, tiles.total.div_ceil(CHUNK));
     let place = blocks * extent.blocks * LANES * LANES + LANES;
-    let sums = workspace.sums.of(slices * 16 * place);
+    let sums = workspace.sums.slice(slices * 16 * place);
     let work = Sums {
         gradient,
         tiles,
         parts,
         slices,
         place,
-        sums: Shared::new(sums),
+        sums: UnsafeSlice::new(sums),
     };
     set.run(pool, slices * parts * 4, &work);
-    set.run(pool, blocks * extent.blocks, &Back(&work));
+    set.run(pool, blocks * extent.blocks, &InverseTransform(&work));
 }
 
 /// Tiles that are worked on at a time.
@@ -66,10 +66,10 @@ struct Sums<'a, S> {
     slices: usize,
     /// Floats from place to place of the sums: `[slice][place][block of dy][channel of x][16]`.
     place: usize,
-    sums: Shared<'a>,
+    sums: UnsafeSlice<'a>,
 }
 
-impl<S: Source> Kernel for Sums<'_, S> {
+impl<S: Prologue> Kernel for Sums<'_, S> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
         let &WeightGradient { extent, blocks, .. } = self.gradient;
@@ -81,14 +81,14 @@ impl<S: Source> Kernel for Sums<'_, S> {
         let line = CHUNK * LANES;
         let x_place = extent.blocks * line + LANES;
         let dy_place = (last - first) * line + LANES;
-        let mut scratch = scratch::lend();
-        let start = scratch.of(4 * (x_place + dy_place)).as_mut_ptr();
-        let seen = Spread {
+        let mut scratch = scratch::acquire();
+        let start = scratch.slice(4 * (x_place + dy_place)).as_mut_ptr();
+        let seen = TileBuffer {
             start,
             place: x_place,
             block: line,
         };
-        let arrived = Spread {
+        let transformed_dy = TileBuffer {
             // SAFETY: the scratch memory is longer than its first part.
             start: unsafe { start.add(4 * x_place) },
             place: dy_place,
@@ -101,13 +101,15 @@ impl<S: Source> Kernel for Sums<'_, S> {
             for chunk in from..to {
                 let chunk = Chunk::of(self.tiles, CHUNK, chunk);
                 self.seen::<V>(chunk, row, seen);
-                self.arrived::<V>(chunk, row, [first, last], arrived);
+                self.transformed_dy::<V>(chunk, row, [first, last], transformed_dy);
                 for column in 0..4 {
                     let place = (slice * 16 + 4 * row + column) * self.place;
                     for block in 0..extent.blocks {
                         let x = seen.start.add(column * x_place + block * line);
                         for result in first..last {
-                            let dy = arrived.start.add(column * dy_place + (result - first) * line);
+                            let dy = transformed_dy
+                                .start
+                                .add(column * dy_place + (result - first) * line);
                             let at = place + (result * extent.blocks + block) * LANES * LANES;
                             let sums = self.sums.at(at);
                             correlate::<V>(x, dy, sums, (chunk.count, chunk.first == from * CHUNK));
@@ -119,21 +121,21 @@ impl<S: Source> Kernel for Sums<'_, S> {
     }
 }
 
-impl<S: Source> Sums<'_, S> {
+impl<S: Prologue> Sums<'_, S> {
     /// One row of `Bᵀ d B`.
     ///
     /// # Safety
     /// The machine has the instructions of `V`, and the chunk is one of the tiles. `to` has room for its tiles in each of four places and each
     /// block of x, and no other task uses it.
     #[inline(always)]
-    unsafe fn seen<V: Vector>(&self, chunk: Chunk, row: usize, to: Spread) {
+    unsafe fn seen<V: Vector>(&self, chunk: Chunk, row: usize, to: TileBuffer) {
         let &WeightGradient {
-            x, extent, source, ..
+            x, extent, prologue, ..
         } = self.gradient;
-        let seen = Seen {
+        let seen = InputTiles {
             x,
             extent,
-            source,
+            prologue,
             tiles: self.tiles,
         };
         // The two pixel rows that a row of Bᵀ adds or subtracts.
@@ -143,7 +145,7 @@ impl<S: Source> Sums<'_, S> {
             // SAFETY: the caller guarantees the instructions and the room at `to`. x was found to have all planes, and the block and the chunk's
             // tiles are of its extent, so that `plane` is that of an image's block.
             unsafe {
-                let registers = source.block::<V>(block);
+                let registers = prologue.block::<V>(block);
                 let sign = V::splat(sign);
                 for number in 0..chunk.count {
                     let plane = x
@@ -170,7 +172,13 @@ impl<S: Source> Sums<'_, S> {
     /// The machine has the instructions of `V`, the chunk is one of the tiles, and dy has blocks `first` to `last`. `to` has room for the tiles
     /// in each of four places and each of these blocks, and no other task uses it.
     #[inline(always)]
-    unsafe fn arrived<V: Vector>(&self, chunk: Chunk, row: usize, [first, last]: [usize; 2], to: Spread) {
+    unsafe fn transformed_dy<V: Vector>(
+        &self,
+        chunk: Chunk,
+        row: usize,
+        [first, last]: [usize; 2],
+        to: TileBuffer,
+    ) {
         let &WeightGradient {
             dy, extent, blocks, ..
         } = self.gradient;
@@ -221,7 +229,7 @@ unsafe fn pixels<V: Vector>(plane: *const f32, extent: Extent, [row, column]: [u
             for (j, pixel) in pixels.iter_mut().enumerate() {
                 let (i, j) = (2 * row + i, 2 * column + j);
                 if i < extent.rows && j < extent.columns {
-                    *pixel = Raw::get(&(), plane.add((i * extent.columns + j) * LANES));
+                    *pixel = Identity::get(&(), plane.add((i * extent.columns + j) * LANES));
                 }
             }
         }
@@ -284,9 +292,9 @@ unsafe fn correlate_channels<V: Vector, const CHANNELS: usize>(
 }
 
 /// The second half: `Gᵀ m G`, in the weight's own order.
-struct Back<'a, S>(&'a Sums<'a, S>);
+struct InverseTransform<'a, S>(&'a Sums<'a, S>);
 
-impl<S: Source> Kernel for Back<'_, S> {
+impl<S: Prologue> Kernel for InverseTransform<'_, S> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
         let Self(work) = self;
@@ -308,10 +316,11 @@ impl<S: Source> Kernel for Back<'_, S> {
                             *m = m.add(V::load(work.sums.at(place * work.place + at)));
                         }
                     }
-                    *column = back(m, half);
+                    *column = inverse_line(m, half);
                 }
                 for i in 0..3 {
-                    let row = back([columns[0][i], columns[1][i], columns[2][i], columns[3][i]], half);
+                    let row =
+                        inverse_line([columns[0][i], columns[1][i], columns[2][i], columns[3][i]], half);
                     for (j, value) in row.into_iter().enumerate() {
                         value.store(kernel[3 * i + j].as_mut_ptr());
                     }
@@ -334,7 +343,7 @@ impl<S: Source> Kernel for Back<'_, S> {
 
 /// `Gᵀ` times a column.
 #[inline(always)]
-fn back<V: Vector>(m: [V; 4], half: V) -> [V; 3] {
+fn inverse_line<V: Vector>(m: [V; 4], half: V) -> [V; 3] {
     let (sum, difference) = (m[1].add(m[2]), m[1].sub(m[2]));
     [
         m[0].add(sum.mul(half)),

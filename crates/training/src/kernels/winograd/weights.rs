@@ -3,7 +3,7 @@
 use super::PLACES;
 use crate::kernels::instructions::{InstructionSet, Kernel};
 use crate::kernels::pool::Pool;
-use crate::kernels::shared::Shared;
+use crate::kernels::unsafe_slice::UnsafeSlice;
 use crate::kernels::vector::{LANES, Vector};
 
 /// Elements of a kernel.
@@ -11,22 +11,22 @@ const TAPS: usize = 9;
 
 /// Which of its two channel axes a weight `[K, C, 3, 3]` is summed over.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::kernels) enum Order {
+pub(in crate::kernels) enum WeightOrder {
     /// C: forward.
-    Straight,
+    Forward,
     /// K, with the kernel turned by half a circle: backward.
-    Turned,
+    Backward,
 }
 
 /// Transformed weights: `[place][result block][summed channel][16]`.
 pub(super) struct Packed<'a> {
     pub(super) w: &'a [f32],
-    pub(super) order: Order,
+    pub(super) order: WeightOrder,
     /// Blocks of channels that are summed over.
     pub(super) summed: usize,
     /// Blocks of channels of the result.
     pub(super) results: usize,
-    pub(super) to: Shared<'a>,
+    pub(super) to: UnsafeSlice<'a>,
 }
 
 /// Floats from place to place. A line more than there are, so that the places do not fall into the same sets of a cache.
@@ -49,13 +49,13 @@ impl Packed<'_> {
     fn gather(&self, summed: usize, result: usize) -> [[[f32; LANES]; TAPS]; LANES] {
         let mut kernels = [[[0.0; LANES]; TAPS]; LANES];
         let (inner, outer) = match self.order {
-            Order::Straight => (summed, result),
-            Order::Turned => (result, summed),
+            WeightOrder::Forward => (summed, result),
+            WeightOrder::Backward => (result, summed),
         };
         let inner_channels = LANES
             * match self.order {
-                Order::Straight => self.summed,
-                Order::Turned => self.results,
+                WeightOrder::Forward => self.summed,
+                WeightOrder::Backward => self.results,
             };
         for k in 0..LANES {
             let from = ((outer * LANES + k) * inner_channels + inner * LANES) * TAPS;
@@ -63,8 +63,8 @@ impl Packed<'_> {
             for (c, kernel) in row.chunks_exact(TAPS).enumerate() {
                 for (tap, &weight) in kernel.iter().enumerate() {
                     match self.order {
-                        Order::Straight => kernels[c][tap][k] = weight,
-                        Order::Turned => kernels[k][TAPS - 1 - tap][c] = weight,
+                        WeightOrder::Forward => kernels[c][tap][k] = weight,
+                        WeightOrder::Backward => kernels[k][TAPS - 1 - tap][c] = weight,
                     }
                 }
             }

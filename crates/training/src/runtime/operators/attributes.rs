@@ -13,12 +13,12 @@ impl Attributes<'_, '_> {
     }
 
     /// A word.
-    pub(super) fn word(&self, name: &str) -> ort::Result<String> {
+    pub(super) fn string(&self, name: &str) -> ort::Result<String> {
         self.0.get(name).ok_or_else(|| lacking(name))
     }
 
     /// A truth value.
-    pub(super) fn truth(&self, name: &str) -> ort::Result<bool> {
+    pub(super) fn flag(&self, name: &str) -> ort::Result<bool> {
         let number: i64 = self.0.get(name).ok_or_else(|| lacking(name))?;
         Ok(number != 0)
     }
@@ -62,6 +62,6 @@ pub(super) fn extent(number: i64) -> ort::Result<usize> {
 }
 
 /// A word that an attribute cannot have.
-pub(super) fn unknown(name: &str, word: &str) -> ort::Error {
-    ort::Error::new(format!("the attribute `{name}` cannot be `{word}`"))
+pub(super) fn unknown(name: &str, string: &str) -> ort::Error {
+    ort::Error::new(format!("the attribute `{name}` cannot be `{string}`"))
 }

@@ -17,21 +17,21 @@ use std::sync::{Arc, Mutex};
 
 use ort::operator::OperatorDomain;
 
-use self::operator::{Open, Operator};
+use self::operator::{CreateKernel, Operator};
 use super::Device;
 use crate::graph::fused::DOMAIN;
 use crate::kernels::{InstructionSet, Workspace};
 
 /// Every operator of the domain, under its name.
-const OPERATORS: [(&str, Open); 12] = [
+const OPERATORS: [(&str, CreateKernel); 12] = [
     ("ToBlocks", other::to_blocks),
     ("FromBlocks", other::from_blocks),
     ("Conv", convolution::forward),
     ("ConvInputGradient", convolution::input_gradient),
     ("ConvWeightGradient", convolution::weight_gradient),
-    ("Affine", normalization::affine),
+    ("Affine", normalization::scale_shift),
     ("Normalize", normalization::normalize),
-    ("Arrive", normalization::arrive),
+    ("Arrive", normalization::apply_grad_epilogue),
     ("BatchNormGradient", normalization::gradient),
     ("MaxPool", other::max_pool),
     ("MaxPoolGradient", other::max_pool_gradient),
@@ -49,10 +49,10 @@ pub fn domain() -> ort::Result<OperatorDomain> {
     let workspace = Arc::new(Mutex::new(Workspace::default()));
     OPERATORS
         .iter()
-        .try_fold(OperatorDomain::new(DOMAIN)?, |domain, &(name, open)| {
+        .try_fold(OperatorDomain::new(DOMAIN)?, |domain, &(name, create)| {
             domain.add(Operator {
                 name,
-                open,
+                create,
                 set: InstructionSet::best(),
                 workspace: Arc::clone(&workspace),
             })

@@ -7,17 +7,17 @@ use ort::value::{Shape, TensorElementType, ValueType};
 
 use super::attributes::Attributes;
 use crate::graph::fused::shape_attribute;
-use crate::kernels::{InstructionSet, Machine, Pool, Workspace};
+use crate::kernels::{ExecContext, InstructionSet, Pool, Workspace};
 
 /// Prepares a node: reads its attributes.
-pub(super) type Open = fn(&Attributes<'_, '_>) -> ort::Result<Box<dyn Compute>>;
+pub(super) type CreateKernel = fn(&Attributes<'_, '_>) -> ort::Result<Box<dyn Compute>>;
 
 /// What a node does at every run.
 pub(super) trait Compute: Send {
     /// Computes its results from its operands.
     fn compute(
         &self,
-        machine: &mut Machine<'_>,
+        exec: &mut ExecContext<'_>,
         operands: &[Operand<'_>],
         results: &mut [&mut [f32]],
     ) -> ort::Result<()>;
@@ -33,7 +33,7 @@ pub(super) struct Operand<'a> {
 /// An operator of our domain: any number of float operands and results.
 pub(super) struct Operator {
     pub(super) name: &'static str,
-    pub(super) open: Open,
+    pub(super) create: CreateKernel,
     pub(super) set: InstructionSet,
     pub(super) workspace: Arc<Mutex<Workspace>>,
 }
@@ -55,7 +55,7 @@ impl ort::operator::Operator for Operator {
 
     fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<Node> {
         Ok(Node {
-            compute: (self.open)(&Attributes(context))?,
+            compute: (self.create)(&Attributes(context))?,
             shapes: (0..)
                 .map_while(|result| context.get::<Vec<i64>>(shape_attribute(result)))
                 .collect(),
@@ -109,12 +109,12 @@ impl Kernel for Node {
         let mut results = results.collect::<ort::Result<Vec<_>>>()?;
         // A panic leaves nothing in the memory that the next run relies on.
         let mut workspace = self.workspace.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut machine = Machine {
+        let mut exec = ExecContext {
             set: self.set,
             pool: &Threads(context),
             workspace: &mut workspace,
         };
-        self.compute.compute(&mut machine, &operands, &mut results)
+        self.compute.compute(&mut exec, &operands, &mut results)
     }
 }
 

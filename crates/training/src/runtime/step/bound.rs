@@ -18,7 +18,7 @@ pub(super) struct Bound {
     /// The state whose buffers are bound.
     pub(super) state: u64,
     /// Which buffer of each tensor is read, in the order of the signature.
-    pub(super) sides: Vec<usize>,
+    pub(super) buffer_indices: Vec<usize>,
 }
 
 impl Bound {
@@ -26,18 +26,18 @@ impl Bound {
     pub(super) fn new(
         (session, signature, outputs): (&Session, &Signature, &mut BTreeMap<String, Buffer<f32>>),
         (device, state): (Device, &mut DeviceState),
-        sides: Vec<usize>,
+        buffer_indices: Vec<usize>,
     ) -> Result<Self, Error> {
         let refused = |error: ort::Error| device.refused(&error);
         let mut binding = session.create_binding().map_err(refused)?;
-        for (pair, &side) in signature.state.iter().zip(&sides) {
-            let buffers = &mut state.pair(&pair.name)?.buffers;
+        for (pair, &buffer_index) in signature.state.iter().zip(&buffer_indices) {
+            let buffers = &mut state.double_buffer(&pair.name)?.buffers;
             binding
-                .bind_input(pair.input.as_str(), &buffers[side])
+                .bind_input(pair.input.as_str(), &buffers[buffer_index])
                 .map_err(refused)?;
             if let Some(output) = &pair.output {
                 binding
-                    .bind_output(output.as_str(), &mut buffers[1 - side])
+                    .bind_output(output.as_str(), &mut buffers[1 - buffer_index])
                     .map_err(refused)?;
             }
         }
@@ -47,7 +47,7 @@ impl Bound {
         Ok(Self {
             binding,
             state: state.id(),
-            sides,
+            buffer_indices,
         })
     }
 }

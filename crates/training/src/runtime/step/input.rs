@@ -6,25 +6,25 @@ use super::{host::HostBuffer, staged::Staged};
 #[derive(Debug)]
 pub(super) enum Input {
     /// Bound from the host before every run; on a CUDA device this copies it there.
-    Single(HostBuffer),
+    SingleBuffered(HostBuffer),
     /// In two buffers, where the device reads it.
-    Double(Staged),
+    DoubleBuffered(Staged),
 }
 
 impl Input {
     /// The buffer on the host that runs are given.
     pub(super) fn host(&mut self) -> Option<&mut HostBuffer> {
         match self {
-            Self::Single(buffer) => Some(buffer),
-            Self::Double(_) => None,
+            Self::SingleBuffered(buffer) => Some(buffer),
+            Self::DoubleBuffered(_) => None,
         }
     }
 
     /// Makes it the input `name` of a run.
     pub(super) fn bind(&self, binding: &mut IoBinding, name: &str) -> ort::Result<()> {
         match self {
-            Self::Single(buffer) => buffer.bind(binding, name),
-            Self::Double(staged) => staged.bind(binding, name),
+            Self::SingleBuffered(buffer) => buffer.bind(binding, name),
+            Self::DoubleBuffered(staged) => staged.bind(binding, name),
         }
     }
 }

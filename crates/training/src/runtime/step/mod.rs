@@ -36,7 +36,7 @@ use crate::program::{Program, Signature, Tensor};
 /// Fill the inputs through [`StepRunner::f32_input`] and [`StepRunner::i64_input`], then call [`StepRunner::step`],
 /// then read [`StepRunner::output`]. Nothing is allocated between runs.
 ///
-/// An input that takes long to fill or to copy to the device can have two buffers ([`StepRunner::double`]): then the next run's elements are
+/// An input that takes long to fill or to copy to the device can have two buffers ([`StepRunner::double_buffer`]): then the next run's elements are
 /// copied while a run is going on ([`StepRunner::step_ahead`]).
 #[derive(Debug)]
 pub struct StepRunner {
@@ -69,10 +69,10 @@ impl StepRunner {
         };
         let signature = program.signature.clone();
         let host = Allocator::default();
-        let source = options.device.source(&session);
+        let source = options.device.host_allocator(&session);
         let inputs = signature.inputs.iter().map(|input| {
             let buffer = HostBuffer::new(&source, input)?;
-            Ok((input.name.clone(), Input::Single(buffer)))
+            Ok((input.name.clone(), Input::SingleBuffered(buffer)))
         });
         let inputs = inputs.collect::<ort::Result<_>>().map_err(refused)?;
         let outputs = signature.outputs.iter().map(|output| {
@@ -104,7 +104,7 @@ impl StepRunner {
     /// # Errors
     ///
     /// [`Error::Device`] where the device has no room.
-    pub fn place(&self, values: &BTreeMap<String, Tensor>) -> Result<DeviceState, Error> {
+    pub fn upload(&self, values: &BTreeMap<String, Tensor>) -> Result<DeviceState, Error> {
         DeviceState::new(self.options.device, &self.device_allocator()?, values)
     }
 
@@ -119,18 +119,18 @@ impl StepRunner {
     /// # Errors
     ///
     /// [`Error::Name`] where the program has no such input, [`Error::Device`] where the device has no room.
-    pub fn double(&mut self, name: &str) -> Result<(), Error> {
+    pub fn double_buffer(&mut self, name: &str) -> Result<(), Error> {
         let device = self.options.device;
         let inputs = &self.signature.inputs;
         let input = inputs.iter().find(|input| input.name == name);
         let input = input.ok_or_else(|| no_input(&self.what, name, "inputs"))?;
-        let source = device.source(&self.session);
+        let source = device.host_allocator(&self.session);
         let staged = match device {
             Device::Cpu => Staged::on_host(&source, input),
             Device::Cuda { .. } => Staged::on_device(device, (&source, &self.device_allocator()?), input),
         };
         let staged = staged.map_err(|error| device.refused(&error))?;
-        self.inputs.insert(name.to_owned(), Input::Double(staged));
+        self.inputs.insert(name.to_owned(), Input::DoubleBuffered(staged));
         Ok(())
     }
 
@@ -167,8 +167,8 @@ impl StepRunner {
     /// [`Error::Name`] where the program has no such input, [`Error::Length`] where it has another number of elements.
     pub fn fill(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         match self.inputs.get_mut(name) {
-            Some(Input::Single(buffer)) => buffer.fill(name, bytes),
-            Some(Input::Double(staged)) => staged.fill(name, bytes),
+            Some(Input::SingleBuffered(buffer)) => buffer.fill(name, bytes),
+            Some(Input::DoubleBuffered(staged)) => staged.fill(name, bytes),
             None => Err(no_input(&self.what, name, "inputs")),
         }
     }
@@ -204,22 +204,22 @@ impl StepRunner {
     /// buffers, [`Error::Length`] where it has another number of elements. The state then has the values from before.
     pub fn step_ahead(&mut self, state: &mut DeviceState, ahead: Option<(&str, &[u8])>) -> Result<(), Error> {
         let names = self.signature.state.iter().map(|pair| &pair.name);
-        let sides: Vec<usize> = names
-            .map(|name| Ok(state.pair(name)?.current))
+        let buffer_indices: Vec<usize> = names
+            .map(|name| Ok(state.double_buffer(name)?.current))
             .collect::<Result<_, Error>>()?;
-        let is_this = |bound: &Bound| bound.state == state.id() && bound.sides == sides;
+        let is_this = |bound: &Bound| bound.state == state.id() && bound.buffer_indices == buffer_indices;
         match self.bindings.iter().position(is_this) {
             Some(known) => self.bindings[..=known].rotate_right(1),
             None => {
                 let program = (&self.session, &self.signature, &mut self.outputs);
-                let bound = Bound::new(program, (self.options.device, state), sides)?;
+                let bound = Bound::new(program, (self.options.device, state), buffer_indices)?;
                 self.bindings.insert(0, bound);
                 self.bindings.truncate(BINDINGS);
             }
         }
         self.run(ahead)?;
         for pair in self.signature.state.iter().filter(|pair| pair.output.is_some()) {
-            let tensor = state.pair(&pair.name)?;
+            let tensor = state.double_buffer(&pair.name)?;
             tensor.current = 1 - tensor.current;
         }
         Ok(())
@@ -231,9 +231,9 @@ impl StepRunner {
     /// # Errors
     ///
     /// [`Error::Name`] where that was another state.
-    pub fn take_back(&self, state: &mut DeviceState) -> Result<(), Error> {
+    pub fn rollback(&self, state: &mut DeviceState) -> Result<(), Error> {
         for pair in self.signature.state.iter().filter(|pair| pair.output.is_some()) {
-            let tensor = state.pair(&pair.name)?;
+            let tensor = state.double_buffer(&pair.name)?;
             tensor.current = 1 - tensor.current;
         }
         Ok(())
@@ -268,7 +268,7 @@ impl StepRunner {
         let session = &mut self.session;
         let mut run = || session.run_binding(binding).map(drop).map_err(failed);
         let Some((name, bytes)) = ahead else { return run() };
-        let Some(Input::Double(staged)) = self.inputs.get_mut(name) else {
+        let Some(Input::DoubleBuffered(staged)) = self.inputs.get_mut(name) else {
             return Err(no_input(&self.what, name, "inputs with two buffers"));
         };
         let (ran, copied) = thread::scope(|scope| {
@@ -277,7 +277,7 @@ impl StepRunner {
         });
         ran?;
         copied?;
-        staged.turn();
+        staged.swap();
         Ok(())
     }
 }

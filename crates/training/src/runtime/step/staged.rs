@@ -70,7 +70,7 @@ impl Staged {
         self.copy(self.current, name, bytes)
     }
 
-    /// Copies little-endian elements to the buffer that the run after the next one reads. It is read by nobody until [`Staged::turn`].
+    /// Copies little-endian elements to the buffer that the run after the next one reads. It is read by nobody until [`Staged::swap`].
     pub(super) fn stage(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         self.copy(1 - self.current, name, bytes)
     }
@@ -93,7 +93,7 @@ impl Staged {
     }
 
     /// Lets the next run read what was staged.
-    pub(super) fn turn(&mut self) {
+    pub(super) fn swap(&mut self) {
         self.current = 1 - self.current;
     }
 
@@ -151,7 +151,7 @@ mod tests {
         bytemuck::cast_slice(elements).to_vec()
     }
 
-    fn staged_is_read_after_the_turn<T: PrimitiveTensorElementType + bytemuck::Pod>(
+    fn staged_is_read_after_the_swap<T: PrimitiveTensorElementType + bytemuck::Pod>(
         element_type: ElementType,
         elements: [[T; 2]; 3],
     ) {
@@ -160,22 +160,22 @@ mod tests {
             staged.fill("images", &first).expect("two elements");
             staged.stage("images", &second).expect("two elements");
             assert_eq!(read::<T>(&staged), first, "{staged:?}");
-            staged.turn();
+            staged.swap();
             assert_eq!(read::<T>(&staged), second, "{staged:?}");
             staged.stage("images", &third).expect("two elements");
             assert_eq!(read::<T>(&staged), second, "{staged:?}");
-            staged.turn();
+            staged.swap();
             assert_eq!(read::<T>(&staged), third, "{staged:?}");
         }
     }
 
     #[test]
     fn what_is_staged_is_read_after_the_turn_and_not_before() {
-        staged_is_read_after_the_turn(ElementType::F32, [[0.5_f32, -1.0], [2.0, 3.0], [4.0, 5.0]]);
+        staged_is_read_after_the_swap(ElementType::F32, [[0.5_f32, -1.0], [2.0, 3.0], [4.0, 5.0]]);
         let halves = [[0.5, -1.0], [2.0, 3.0], [4.0, 5.0]].map(|pair| pair.map(f16::from_f32));
-        staged_is_read_after_the_turn(ElementType::F16, halves);
-        staged_is_read_after_the_turn(ElementType::U8, [[1_u8, 2], [3, 4], [5, 255]]);
-        staged_is_read_after_the_turn(ElementType::I64, [[1_i64, -2], [3, 4], [5, i64::MAX]]);
+        staged_is_read_after_the_swap(ElementType::F16, halves);
+        staged_is_read_after_the_swap(ElementType::U8, [[1_u8, 2], [3, 4], [5, 255]]);
+        staged_is_read_after_the_swap(ElementType::I64, [[1_i64, -2], [3, 4], [5, i64::MAX]]);
     }
 
     #[test]

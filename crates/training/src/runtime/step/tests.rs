@@ -72,7 +72,7 @@ fn state(total: f32) -> BTreeMap<String, Tensor> {
 #[test]
 fn a_step_moves_the_state_on_and_leaves_what_does_not_change() {
     let mut runner = runner();
-    let mut device = runner.place(&state(0.0)).expect("room");
+    let mut device = runner.upload(&state(0.0)).expect("room");
     for step in 1..=5 {
         runner
             .f32_input("amount")
@@ -96,13 +96,13 @@ fn a_step_moves_the_state_on_and_leaves_what_does_not_change() {
 #[test]
 fn a_step_that_is_taken_back_was_never_taken() {
     let mut runner = runner();
-    let mut device = runner.place(&state(0.0)).expect("room");
+    let mut device = runner.upload(&state(0.0)).expect("room");
     let mut step = |amount: f32, is_kept: bool| {
         runner.f32_input("amount").expect("an input").fill(amount);
         runner.step(&mut device).expect("a step");
         assert!(runner.output("sum").expect("an output")[0].is_finite() == is_kept);
         if !is_kept {
-            runner.take_back(&mut device).expect("the same state");
+            runner.rollback(&mut device).expect("the same state");
         }
         device.read().expect("values")["total"].data[0]
     };
@@ -116,8 +116,8 @@ fn a_step_that_is_taken_back_was_never_taken() {
 #[test]
 fn two_states_of_one_runner_do_not_mix() {
     let mut runner = runner();
-    let mut first = runner.place(&state(0.0)).expect("room");
-    let mut second = runner.place(&state(50.0)).expect("room");
+    let mut first = runner.upload(&state(0.0)).expect("room");
+    let mut second = runner.upload(&state(50.0)).expect("room");
     runner.f32_input("amount").expect("an input").fill(1.0);
     for state in [&mut first, &mut second] {
         runner.step(state).expect("a step");
@@ -154,7 +154,7 @@ fn two_programs_share_a_state_by_turns() {
     let mut saver = StepRunner::new(&runtime, "the collector", &collector(), &options).expect("a runner");
     let mut values = state(0.0);
     values.insert("saved".to_owned(), Tensor::full([2], 0.0));
-    let mut device = adder.place(&values).expect("room");
+    let mut device = adder.upload(&values).expect("room");
     adder.f32_input("amount").expect("an input").fill(1.0);
     let (mut total, mut saved) = (0.0, 0.0);
     // More ways to use the buffers than are kept, in an order that meets all of them again.
@@ -174,7 +174,7 @@ fn two_programs_share_a_state_by_turns() {
 #[test]
 fn loaded_values_replace_those_of_either_set_of_buffers() {
     let mut runner = runner();
-    let mut device = runner.place(&state(0.0)).expect("room");
+    let mut device = runner.upload(&state(0.0)).expect("room");
     runner.f32_input("amount").expect("an input").fill(1.0);
     for _ in 0..2 {
         runner.step(&mut device).expect("a step");
@@ -193,7 +193,7 @@ fn unknown_names_and_other_lengths_are_refused_by_name() {
     );
     assert!(runner.i64_input("amount").is_err(), "another element type");
     assert!(runner.output("loss").is_err());
-    let mut device = runner.place(&state(0.0)).expect("room");
+    let mut device = runner.upload(&state(0.0)).expect("room");
     let mut short = state(0.0);
     short.insert("total".to_owned(), Tensor::full([1], 0.0));
     let message = device.load(&short).expect_err("too short").to_string();
@@ -218,8 +218,8 @@ fn bytes(numbers: [f32; 2]) -> Vec<u8> {
 #[test]
 fn a_run_reads_what_was_copied_during_the_one_before() {
     let mut runner = runner();
-    runner.double("amount").expect("an input");
-    let mut device = runner.place(&state(0.0)).expect("room");
+    runner.double_buffer("amount").expect("an input");
+    let mut device = runner.upload(&state(0.0)).expect("room");
     runner.fill("amount", &bytes([1.0, 10.0])).expect("two elements");
     let mut expected = [0.0, 0.0];
     // Sometimes nothing is there to be copied, and what is read next is filled as ever.
@@ -246,15 +246,15 @@ fn a_run_reads_what_was_copied_during_the_one_before() {
 #[test]
 fn a_copy_that_fails_is_an_error_with_the_name_of_its_input_and_no_step() {
     let mut runner = runner();
-    let mut device = runner.place(&state(0.0)).expect("room");
+    let mut device = runner.upload(&state(0.0)).expect("room");
     let elements = bytes([1.0, 1.0]);
     let message = runner.step_ahead(&mut device, Some(("amount", &elements)));
     assert_eq!(
         message.expect_err("one buffer").to_string(),
         "cannot find `amount` among the inputs with two buffers of the accumulator"
     );
-    assert!(runner.double("label").is_err(), "an unknown input");
-    runner.double("amount").expect("an input");
+    assert!(runner.double_buffer("label").is_err(), "an unknown input");
+    runner.double_buffer("amount").expect("an input");
     assert!(runner.f32_input("amount").is_err(), "filled by bytes alone");
     runner.fill("amount", &elements).expect("two elements");
     let message = runner.step_ahead(&mut device, Some(("amount", &elements[..4])));

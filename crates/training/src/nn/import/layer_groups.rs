@@ -45,19 +45,19 @@ const ELEMENTWISE: [&str; 26] = [
 /// # The body
 /// A node's depth is the number of layers with weights on the longest way to it. A LayerNormalization that only layers read, seen
 /// through nodes with one operand, is as deep as the first of these layers: it opens their block. The deeper half of the body is late.
-pub(super) struct Groups(Vec<LayerGroup>);
+pub(super) struct NodeGroups(Vec<LayerGroup>);
 
-impl Groups {
+impl NodeGroups {
     pub(super) fn of(model: &Model, logits: &str) -> Self {
-        let mut ways = Ways::of(model);
-        let head = ways.head(logits);
+        let mut dataflow = Dataflow::of(model);
+        let head = dataflow.head(logits);
         let body = (0..model.nodes.len()).filter(|position| !head.contains(position));
-        let deepest = body.map(|position| ways.depths[position]).max().unwrap_or(0);
-        ways.join_norms_with_layers();
+        let deepest = body.map(|position| dataflow.depths[position]).max().unwrap_or(0);
+        dataflow.join_norms_with_layers();
         let group = |position: usize| {
             if head.contains(&position) {
                 LayerGroup::Head
-            } else if ways.depths[position] > deepest.div_ceil(2) {
+            } else if dataflow.depths[position] > deepest.div_ceil(2) {
                 LayerGroup::Late
             } else {
                 LayerGroup::Early
@@ -68,10 +68,13 @@ impl Groups {
         let mut readers: HashMap<&str, LayerGroup> = HashMap::new();
         for (position, node) in model.nodes.iter().enumerate().rev() {
             let wanted = node.outputs.iter().find_map(|output| readers.get(&**output));
-            if let (true, Some(&group)) = (ways.is_fixed(node), wanted) {
+            if let (true, Some(&group)) = (dataflow.is_fixed(node), wanted) {
                 groups[position] = group;
             }
-            let fixed = node.inputs.iter().filter(|input| ways.fixed.contains(&***input));
+            let fixed = node
+                .inputs
+                .iter()
+                .filter(|input| dataflow.fixed.contains(&***input));
             readers.extend(fixed.map(|input| (&**input, groups[position])));
         }
         Self(groups)
@@ -83,7 +86,7 @@ impl Groups {
 }
 
 /// What is known of a model's values without their shapes.
-struct Ways<'m> {
+struct Dataflow<'m> {
     nodes: &'m [ModelNode],
     /// Which node gives a value.
     producers: HashMap<&'m str, usize>,
@@ -93,9 +96,9 @@ struct Ways<'m> {
     depths: Vec<usize>,
 }
 
-impl<'m> Ways<'m> {
+impl<'m> Dataflow<'m> {
     fn of(model: &'m Model) -> Self {
-        let mut ways = Self {
+        let mut dataflow = Self {
             nodes: &model.nodes,
             producers: HashMap::new(),
             fixed: model.initializers.keys().map(String::as_str).collect(),
@@ -104,18 +107,18 @@ impl<'m> Ways<'m> {
         let mut reached: HashMap<&str, usize> = HashMap::new();
         for (position, node) in model.nodes.iter().enumerate() {
             let inputs = node.inputs.iter().filter_map(|input| reached.get(&**input));
-            let depth = inputs.max().copied().unwrap_or(0) + usize::from(ways.is_layer(node));
-            let is_fixed = ways.is_fixed(node);
+            let depth = inputs.max().copied().unwrap_or(0) + usize::from(dataflow.is_layer(node));
+            let is_fixed = dataflow.is_fixed(node);
             for output in &node.outputs {
-                ways.producers.insert(output, position);
+                dataflow.producers.insert(output, position);
                 reached.insert(output, depth);
                 if is_fixed {
-                    ways.fixed.insert(output);
+                    dataflow.fixed.insert(output);
                 }
             }
-            ways.depths.push(depth);
+            dataflow.depths.push(depth);
         }
-        ways
+        dataflow
     }
 
     /// Makes norms in front of layers as deep as these.

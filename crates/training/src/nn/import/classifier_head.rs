@@ -3,15 +3,15 @@ use crate::graph::import::{Model, ModelNode};
 
 /// Where the network ends, and whether it can end otherwise.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct End {
+pub(super) struct ClassifierHead {
     /// Name of the logits.
     pub(super) logits: String,
-    linear: Option<Linear>,
+    linear: Option<LastLayer>,
 }
 
 /// The last layer, where it is a linear one.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Linear {
+pub(super) struct LastLayer {
     /// Name of the matrix.
     pub(super) weight: String,
     /// Which of its axes is that of the logits.
@@ -24,7 +24,7 @@ pub(super) struct Linear {
     pub(super) bias: Option<String>,
 }
 
-impl End {
+impl ClassifierHead {
     /// Looks for the logits: the output of that name or the only one, or what goes into the softmax behind it.
     pub(super) fn find(model: &Model) -> Result<Self, Error> {
         let mut logits = match model.outputs.iter().find(|name| *name == "logits") {
@@ -53,7 +53,7 @@ impl End {
         })
     }
 
-    pub(super) fn linear(&self) -> Option<&Linear> {
+    pub(super) fn linear(&self) -> Option<&LastLayer> {
         self.linear.as_ref()
     }
 }
@@ -66,16 +66,16 @@ fn producer<'m>(model: &'m Model, name: &str) -> Option<&'m ModelNode> {
 }
 
 /// The layer that gives the logits: a Gemm with its weight in the file, or a MatMul with one and perhaps an Add behind it.
-fn linear(model: &Model, logits: &str) -> Option<Linear> {
+fn linear(model: &Model, logits: &str) -> Option<LastLayer> {
     let node = producer(model, logits)?;
-    let kept = |node: &ModelNode, operand: usize| {
+    let initializer = |node: &ModelNode, operand: usize| {
         let name = node.inputs.get(operand)?;
         model.initializers.contains_key(name).then(|| name.clone())
     };
     let of = |weight: String, axis: usize, bias: Option<String>| {
         let shape = &model.initializers[&weight].shape;
         let [inputs, outputs] = [*shape.get(1 - axis)?, *shape.get(axis)?];
-        (shape.len() == 2).then_some(Linear {
+        (shape.len() == 2).then_some(LastLayer {
             weight,
             axis,
             inputs,
@@ -90,14 +90,14 @@ fn linear(model: &Model, logits: &str) -> Option<Linear> {
             } else {
                 1
             };
-            of(kept(node, 1)?, axis, kept(node, 2))
+            of(initializer(node, 1)?, axis, initializer(node, 2))
         }
-        "MatMul" => of(kept(node, 1)?, 1, None),
+        "MatMul" => of(initializer(node, 1)?, 1, None),
         "Add" => {
-            let bias = kept(node, 0).or_else(|| kept(node, 1))?;
+            let bias = initializer(node, 0).or_else(|| initializer(node, 1))?;
             let product = node.inputs.iter().find(|name| **name != bias)?;
             let product = producer(model, product).filter(|product| product.operator == "MatMul")?;
-            of(kept(product, 1)?, 1, Some(bias))
+            of(initializer(product, 1)?, 1, Some(bias))
         }
         _ => None,
     }

@@ -2,8 +2,8 @@
 //! are too.
 
 use super::Error;
+use super::importer::{FoldBudget, Importer, Item, axis_of, node_error};
 use super::layout::{Ranges, permutation, reshaped, sliced, unsqueezed};
-use super::walk::{Item, Room, Walk, axis_of, refused};
 use crate::graph::Shape;
 use crate::graph::import::{Elements, HostTensor, ModelNode};
 
@@ -14,27 +14,29 @@ const INT64: i64 = 7;
 
 /// The first result of a node, where it does not depend on the images and the node is one of those that compute such numbers.
 pub(super) fn fold(
-    room: &Room<'_>,
+    budget: &FoldBudget<'_>,
     operands: &[Option<&Item>],
-    walk: &Walk<'_, '_>,
+    importer: &Importer<'_, '_>,
 ) -> Result<Option<HostTensor>, Error> {
-    let node = room.node;
+    let node = budget.node;
     match &*node.operator {
         "Constant" => return constant(node).map(Some),
         "Shape" | "Size" => {
             let Some(Some(item)) = operands.first() else {
                 return Ok(None);
             };
-            return measure(node, &walk.shape_of(item)).map(Some);
+            return shape_or_size(node, &importer.shape_of(item)).map(Some);
         }
         "CastLike" => {
             let [Some(x), Some(like)] = operands else {
                 return Ok(None);
             };
-            let Some(x) = walk.known(x) else {
+            let Some(x) = importer.const_value(x) else {
                 return Ok(None);
             };
-            let is_whole = walk.known(like).is_some_and(|like| like.integers().is_some());
+            let is_whole = importer
+                .const_value(like)
+                .is_some_and(|like| like.integers().is_some());
             let to = if is_whole { INT64 } else { FLOAT };
             return cast(node, Some(to), x).map(Some);
         }
@@ -43,16 +45,16 @@ pub(super) fn fold(
     let known: Option<Vec<&HostTensor>> = operands
         .iter()
         .flatten()
-        .map(|operand| walk.known(operand))
+        .map(|operand| importer.const_value(operand))
         .collect();
     match known.as_deref() {
         None | Some([]) => Ok(None),
-        Some(operands) => compute(room, operands),
+        Some(operands) => compute(budget, operands),
     }
 }
 
-fn compute(room: &Room<'_>, operands: &[&HostTensor]) -> Result<Option<HostTensor>, Error> {
-    let node = room.node;
+fn compute(budget: &FoldBudget<'_>, operands: &[&HostTensor]) -> Result<Option<HostTensor>, Error> {
+    let node = budget.node;
     let x = operands[0];
     let rank = x.shape.len();
     let list = |operand: usize| {
@@ -68,14 +70,14 @@ fn compute(room: &Room<'_>, operands: &[&HostTensor]) -> Result<Option<HostTenso
                 x.shape
                     .broadcast(&extents.collect::<Option<Vec<usize>>>()?.into())
             });
-            let target = target.ok_or_else(|| refused(node, "its target does not fit"))?;
-            expanded(room, x, &target)?
+            let target = target.ok_or_else(|| node_error(node, "its target does not fit"))?;
+            broadcast(budget, x, &target)?
         }
-        "ConstantOfShape" => of_shape(room, x)?,
-        "Add" => arithmetic(room, operands, |a, b| a + b, i64::checked_add)?,
-        "Sub" => arithmetic(room, operands, |a, b| a - b, i64::checked_sub)?,
-        "Mul" => arithmetic(room, operands, |a, b| a * b, i64::checked_mul)?,
-        "Div" => arithmetic(room, operands, |a, b| a / b, i64::checked_div)?,
+        "ConstantOfShape" => constant_of_shape(budget, x)?,
+        "Add" => arithmetic(budget, operands, |a, b| a + b, i64::checked_add)?,
+        "Sub" => arithmetic(budget, operands, |a, b| a - b, i64::checked_sub)?,
+        "Mul" => arithmetic(budget, operands, |a, b| a * b, i64::checked_mul)?,
+        "Div" => arithmetic(budget, operands, |a, b| a / b, i64::checked_div)?,
         "Floor" => match &x.elements {
             Elements::F32(data) => with(
                 x.shape.clone(),
@@ -85,7 +87,7 @@ fn compute(room: &Room<'_>, operands: &[&HostTensor]) -> Result<Option<HostTenso
         },
         "Reshape" => {
             let target = list(1).and_then(|target| reshaped(&x.shape, &target));
-            let target = target.ok_or_else(|| refused(node, "its target does not fit"))?;
+            let target = target.ok_or_else(|| node_error(node, "its target does not fit"))?;
             with(target, x.elements.clone())
         }
         "Unsqueeze" => with(
@@ -107,12 +109,12 @@ fn compute(room: &Room<'_>, operands: &[&HostTensor]) -> Result<Option<HostTenso
                 .map(|(_, &extent)| extent);
             let kept: Shape = kept.collect();
             if kept.elements() != x.elements.len() {
-                return Err(refused(node, "it takes away an axis of several elements"));
+                return Err(node_error(node, "it takes away an axis of several elements"));
             }
             with(kept, x.elements.clone())
         }
-        "Concat" => concat(room, operands)?,
-        "Gather" => gather(room, operands)?,
+        "Concat" => concat(budget, operands)?,
+        "Gather" => gather(budget, operands)?,
         "Slice" => {
             let (Some(starts), Some(ends)) = (list(1), list(2)) else {
                 return Ok(None);
@@ -135,7 +137,7 @@ fn compute(room: &Room<'_>, operands: &[&HostTensor]) -> Result<Option<HostTenso
                         .count()
                 })
                 .collect();
-            picked(room, x, shape, |index| {
+            gather_elements(budget, x, shape, |index| {
                 let source = index.iter().enumerate();
                 source
                     .map(|(axis, at)| slice.starts[axis] + at * slice.steps[axis])
@@ -145,7 +147,7 @@ fn compute(room: &Room<'_>, operands: &[&HostTensor]) -> Result<Option<HostTenso
         "Transpose" => {
             let permutation = permutation(node, rank)?;
             let shape = permutation.iter().map(|&axis| x.shape[axis]).collect();
-            picked(room, x, shape, |index| {
+            gather_elements(budget, x, shape, |index| {
                 let mut source = vec![0; rank];
                 for (at, &axis) in index.iter().zip(&permutation) {
                     source[axis] = *at;
@@ -178,10 +180,10 @@ fn constant(node: &ModelNode) -> Result<HostTensor, Error> {
             let numbers = attributes.floats("value_floats")?;
             Some(with(Shape::from([numbers.len()]), Elements::F32(numbers)))
         });
-    tensor.ok_or_else(|| refused(node, "it holds no numbers"))
+    tensor.ok_or_else(|| node_error(node, "it holds no numbers"))
 }
 
-fn measure(node: &ModelNode, shape: &Shape) -> Result<HostTensor, Error> {
+fn shape_or_size(node: &ModelNode, shape: &Shape) -> Result<HostTensor, Error> {
     let signed = |extent: usize| i64::try_from(extent).expect("extents fit in memory");
     if node.operator == "Size" {
         return Ok(with(
@@ -218,7 +220,7 @@ fn cast(node: &ModelNode, to: Option<i64>, x: &HostTensor) -> Result<HostTensor,
         }
         (Some(FLOAT), Elements::F32(_)) | (Some(INT32 | INT64), Elements::I64(_)) => x.elements.clone(),
         _ => {
-            return Err(refused(
+            return Err(node_error(
                 node,
                 "it converts to or from something else than float and int64",
             ));
@@ -227,61 +229,64 @@ fn cast(node: &ModelNode, to: Option<i64>, x: &HostTensor) -> Result<HostTensor,
     Ok(with(x.shape.clone(), elements))
 }
 
-fn of_shape(room: &Room<'_>, x: &HostTensor) -> Result<HostTensor, Error> {
-    let node = room.node;
+fn constant_of_shape(budget: &FoldBudget<'_>, x: &HostTensor) -> Result<HostTensor, Error> {
+    let node = budget.node;
     let extents = x.integers().unwrap_or_default().iter();
     let shape: Shape = extents
         .map(|&extent| usize::try_from(extent).unwrap_or(0))
         .collect();
     let count = shape.elements();
-    room.check(count)?;
+    budget.check(count)?;
     let elements = match node.attributes.tensor("value").map(|value| value.elements) {
         None => Elements::F32(vec![0.0; count]),
         Some(Elements::F32(value)) if value.len() == 1 => Elements::F32(vec![value[0]; count]),
         Some(Elements::I64(value)) if value.len() == 1 => Elements::I64(vec![value[0]; count]),
-        Some(_) => return Err(refused(node, "its value is not one number")),
+        Some(_) => return Err(node_error(node, "its value is not one number")),
     };
     Ok(with(shape, elements))
 }
 
 fn arithmetic(
-    room: &Room<'_>,
+    budget: &FoldBudget<'_>,
     operands: &[&HostTensor],
     float: impl Fn(f32, f32) -> f32,
     whole: impl Fn(i64, i64) -> Option<i64>,
 ) -> Result<HostTensor, Error> {
-    let node = room.node;
+    let node = budget.node;
     let [left, right] = operands else {
-        return Err(refused(node, "it has not two operands"));
+        return Err(node_error(node, "it has not two operands"));
     };
     let shape = left.shape.broadcast(&right.shape);
-    let shape = shape.ok_or_else(|| refused(node, "its operands do not broadcast"))?;
-    let [left, right] = [expanded(room, left, &shape)?, expanded(room, right, &shape)?];
+    let shape = shape.ok_or_else(|| node_error(node, "its operands do not broadcast"))?;
+    let [left, right] = [
+        broadcast(budget, left, &shape)?,
+        broadcast(budget, right, &shape)?,
+    ];
     let elements = match (left.elements, right.elements) {
         (Elements::F32(left), Elements::F32(right)) => {
             Elements::F32(left.into_iter().zip(right).map(|(a, b)| float(a, b)).collect())
         }
         (Elements::I64(left), Elements::I64(right)) => {
             let results: Option<Vec<i64>> = left.into_iter().zip(right).map(|(a, b)| whole(a, b)).collect();
-            Elements::I64(results.ok_or_else(|| refused(node, "its result is no number"))?)
+            Elements::I64(results.ok_or_else(|| node_error(node, "its result is no number"))?)
         }
-        _ => return Err(refused(node, "its operands are of different types")),
+        _ => return Err(node_error(node, "its operands are of different types")),
     };
     Ok(with(shape, elements))
 }
 
-fn concat(room: &Room<'_>, operands: &[&HostTensor]) -> Result<HostTensor, Error> {
-    let node = room.node;
+fn concat(budget: &FoldBudget<'_>, operands: &[&HostTensor]) -> Result<HostTensor, Error> {
+    let node = budget.node;
     let mut shape = operands[0].shape.to_vec();
     let axis = axis_of(node, node.attributes.int("axis").unwrap_or(0), shape.len())?;
     if axis != 0 || operands.iter().any(|x| x.shape.get(1..) != shape.get(1..)) {
-        return Err(refused(
+        return Err(node_error(
             node,
             "it joins constants along another axis than the first, or of different shapes",
         ));
     }
     shape[0] = operands.iter().map(|x| x.shape[0]).sum();
-    room.check(operands.iter().map(|x| x.elements.len()).sum())?;
+    budget.check(operands.iter().map(|x| x.elements.len()).sum())?;
     let integers = operands.iter().map(|x| x.integers());
     if let Some(parts) = integers.collect::<Option<Vec<_>>>() {
         return Ok(with(shape.into(), Elements::I64(parts.concat())));
@@ -289,17 +294,17 @@ fn concat(room: &Room<'_>, operands: &[&HostTensor]) -> Result<HostTensor, Error
     let floats = operands.iter().map(|x| x.floats());
     match floats.collect::<Option<Vec<_>>>() {
         Some(parts) => Ok(with(shape.into(), Elements::F32(parts.concat()))),
-        None => Err(refused(node, "its operands are of different types")),
+        None => Err(node_error(node, "its operands are of different types")),
     }
 }
 
 /// Indices along an axis: the result has their shape in that axis' place.
-fn gather(room: &Room<'_>, operands: &[&HostTensor]) -> Result<HostTensor, Error> {
-    let node = room.node;
+fn gather(budget: &FoldBudget<'_>, operands: &[&HostTensor]) -> Result<HostTensor, Error> {
+    let node = budget.node;
     let x = operands[0];
     let axis = axis_of(node, node.attributes.int("axis").unwrap_or(0), x.shape.len())?;
     let indices = operands.get(1).filter(|indices| indices.integers().is_some());
-    let indices = indices.ok_or_else(|| refused(node, "its indices are no whole numbers"))?;
+    let indices = indices.ok_or_else(|| node_error(node, "its indices are no whole numbers"))?;
     let places = indices.integers().unwrap_or_default().iter();
     let places: Vec<usize> = places
         .map(|&index| axis_of(node, index, x.shape[axis]))
@@ -307,7 +312,7 @@ fn gather(room: &Room<'_>, operands: &[&HostTensor]) -> Result<HostTensor, Error
     let (before, after) = (&x.shape[..axis], &x.shape[axis + 1..]);
     let shape: Shape = [before, &*indices.shape, after].concat().into();
     let rank = indices.shape.len();
-    picked(room, x, shape, |index| {
+    gather_elements(budget, x, shape, |index| {
         let inner = &index[axis..axis + rank];
         let place = inner
             .iter()
@@ -318,8 +323,8 @@ fn gather(room: &Room<'_>, operands: &[&HostTensor]) -> Result<HostTensor, Error
 }
 
 /// Repeated to a larger shape by the rule of broadcasting.
-fn expanded(room: &Room<'_>, x: &HostTensor, shape: &Shape) -> Result<HostTensor, Error> {
-    picked(room, x, shape.clone(), |index| {
+fn broadcast(budget: &FoldBudget<'_>, x: &HostTensor, shape: &Shape) -> Result<HostTensor, Error> {
+    gather_elements(budget, x, shape.clone(), |index| {
         let own = &index[index.len() - x.shape.len()..];
         let places = own.iter().zip(&*x.shape);
         places
@@ -329,13 +334,13 @@ fn expanded(room: &Room<'_>, x: &HostTensor, shape: &Shape) -> Result<HostTensor
 }
 
 /// A tensor of another shape, each of whose elements is one of `x`: `source` says at which index.
-fn picked(
-    room: &Room<'_>,
+fn gather_elements(
+    budget: &FoldBudget<'_>,
     x: &HostTensor,
     shape: Shape,
     source: impl Fn(&[usize]) -> Vec<usize>,
 ) -> Result<HostTensor, Error> {
-    room.check(shape.elements())?;
+    budget.check(shape.elements())?;
     let mut index = vec![0; shape.len()];
     let mut places = Vec::with_capacity(shape.elements());
     for _ in 0..shape.elements() {

@@ -2,19 +2,19 @@ use std::marker::PhantomData;
 
 /// A buffer that several tasks write, each its own elements.
 #[derive(Clone, Copy)]
-pub(super) struct Shared<'a> {
+pub(super) struct UnsafeSlice<'a> {
     start: *mut f32,
     length: usize,
     buffer: PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: reaching an element takes `Shared::at`, whose callers vouch that no two tasks reach the same one at a time.
-unsafe impl Sync for Shared<'_> {}
+// SAFETY: reaching an element takes `UnsafeSlice::at`, whose callers vouch that no two tasks reach the same one at a time.
+unsafe impl Sync for UnsafeSlice<'_> {}
 
 // SAFETY: as above; floats may move between threads.
-unsafe impl Send for Shared<'_> {}
+unsafe impl Send for UnsafeSlice<'_> {}
 
-impl<'a> Shared<'a> {
+impl<'a> UnsafeSlice<'a> {
     pub(super) fn new(buffer: &'a mut [f32]) -> Self {
         Self {
             start: buffer.as_mut_ptr(),

@@ -5,7 +5,7 @@ use equibatch_training::program::Tensor;
 
 /// What became of the head when a body was taken over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HeadFate {
+pub enum HeadLoad {
     /// It was taken over, too.
     Loaded,
     /// It starts anew.
@@ -17,17 +17,17 @@ pub enum HeadFate {
 
 /// What was taken over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Adoption {
+pub struct LoadReport {
     /// Tensors.
     pub tensors: usize,
     /// The head.
-    pub head: HeadFate,
+    pub head: HeadLoad,
 }
 
 /// The tensors are those of another network: all that does not fit, in one message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the weights {origin} do not fit {network}: {}", self.in_words())]
-pub struct Misfit {
+#[error("the weights {origin} do not fit {network}: {}", self.describe())]
+pub struct Mismatch {
     /// Where the tensors are from.
     pub origin: String,
     /// The network.
@@ -45,40 +45,40 @@ pub struct Misfit {
 /// Names of heads: torchvision's, and fastai's as we write it.
 const HEADS: [&str; 2] = ["fc.", "head."];
 /// How many names of a kind a message has.
-const NAMED: usize = 5;
+const MAX_LISTED: usize = 5;
 
 /// Puts the tensors of `weights` in the place of `state`, that of the network called `network`. The body must fit as a whole; the head
 /// is taken over where all of it fits, and else stays as it is.
 ///
 /// # Errors
 ///
-/// [`Misfit`], with everything that is missing, unexpected or of another shape; `state` is then unchanged.
-pub fn adopt(
+/// [`Mismatch`], with everything that is missing, unexpected or of another shape; `state` is then unchanged.
+pub fn load_state_dict(
     state: &mut BTreeMap<String, Tensor>,
     weights: Weights,
     network: &str,
-) -> Result<Adoption, Misfit> {
-    let misfit = misfit(state, &weights, network);
-    if !misfit.is_empty() {
-        return Err(misfit);
+) -> Result<LoadReport, Mismatch> {
+    let mismatch = mismatch(state, &weights, network);
+    if !mismatch.is_empty() {
+        return Err(mismatch);
     }
-    let head = head_fate(state, &weights.tensors);
-    let is_taken = |name: &str| state.contains_key(name) && (!is_head(name) || head == HeadFate::Loaded);
-    let taken: BTreeMap<String, Tensor> = weights
+    let head = head_load(state, &weights.tensors);
+    let is_loaded = |name: &str| state.contains_key(name) && (!is_head(name) || head == HeadLoad::Loaded);
+    let loaded: BTreeMap<String, Tensor> = weights
         .tensors
         .into_iter()
-        .filter(|(name, _)| is_taken(name))
+        .filter(|(name, _)| is_loaded(name))
         .collect();
-    let tensors = taken.len();
-    state.extend(taken);
-    Ok(Adoption { tensors, head })
+    let tensors = loaded.len();
+    state.extend(loaded);
+    Ok(LoadReport { tensors, head })
 }
 
 fn is_head(name: &str) -> bool {
     HEADS.iter().any(|head| name.starts_with(head))
 }
 
-fn misfit(state: &BTreeMap<String, Tensor>, weights: &Weights, network: &str) -> Misfit {
+fn mismatch(state: &BTreeMap<String, Tensor>, weights: &Weights, network: &str) -> Mismatch {
     let found = &weights.tensors;
     let body = |names: &BTreeMap<String, Tensor>, other: &BTreeMap<String, Tensor>| {
         let lacking = names
@@ -93,7 +93,7 @@ fn misfit(state: &BTreeMap<String, Tensor>, weights: &Weights, network: &str) ->
             let theirs = found.get(name).filter(|theirs| theirs.shape != own.shape)?;
             Some((name.clone(), theirs.shape.to_string(), own.shape.to_string()))
         });
-    Misfit {
+    Mismatch {
         origin: weights.origin.clone(),
         network: network.to_owned(),
         missing: body(state, found),
@@ -103,8 +103,8 @@ fn misfit(state: &BTreeMap<String, Tensor>, weights: &Weights, network: &str) ->
     }
 }
 
-fn head_fate(state: &BTreeMap<String, Tensor>, found: &BTreeMap<String, Tensor>) -> HeadFate {
-    let new = |reason: String| HeadFate::New { reason };
+fn head_load(state: &BTreeMap<String, Tensor>, found: &BTreeMap<String, Tensor>) -> HeadLoad {
+    let new = |reason: String| HeadLoad::New { reason };
     for (name, own) in state.iter().filter(|(name, _)| is_head(name)) {
         match found.get(name) {
             Some(theirs) if theirs.shape == own.shape => {}
@@ -114,15 +114,15 @@ fn head_fate(state: &BTreeMap<String, Tensor>, found: &BTreeMap<String, Tensor>)
             None => return new(format!("it has no `{name}`")),
         }
     }
-    HeadFate::Loaded
+    HeadLoad::Loaded
 }
 
-impl Misfit {
+impl Mismatch {
     fn is_empty(&self) -> bool {
         self.missing.is_empty() && self.unexpected.is_empty() && self.shapes.is_empty()
     }
 
-    fn in_words(&self) -> String {
+    fn describe(&self) -> String {
         let quoted = |names: &[String]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>();
         let shapes = self.shapes.iter();
         let shapes: Vec<String> = shapes
@@ -142,7 +142,7 @@ impl Misfit {
 }
 
 fn listed(before: &str, entries: &[String]) -> Option<String> {
-    let (first, rest) = entries.split_at(entries.len().min(NAMED));
+    let (first, rest) = entries.split_at(entries.len().min(MAX_LISTED));
     if first.is_empty() {
         return None;
     }
@@ -188,13 +188,13 @@ mod tests {
             ("fc.bias", &[1000], 1.0),
             ("fc.weight", &[1000, 2], 1.0),
         ];
-        let adoption = adopt(&mut state, weights(&found), "resnet").expect("it fits");
+        let load_report = load_state_dict(&mut state, weights(&found), "resnet").expect("it fits");
         let reason = "its `fc.bias` is [1000], not [4]".to_owned();
         assert_eq!(
-            adoption,
-            Adoption {
+            load_report,
+            LoadReport {
                 tensors: 2,
-                head: HeadFate::New { reason }
+                head: HeadLoad::New { reason }
             }
         );
         let sums = state.values().map(|tensor| tensor.data.iter().sum());
@@ -205,19 +205,19 @@ mod tests {
     fn a_head_that_fits_is_taken_over_whole_or_not_at_all() {
         let mut state = tensors(&STATE);
         let mut found = STATE.map(|(name, shape, _)| (name, shape, 1.0)).to_vec();
-        let adoption = adopt(&mut state, weights(&found), "resnet").expect("it fits");
+        let load_report = load_state_dict(&mut state, weights(&found), "resnet").expect("it fits");
         assert_eq!(
-            adoption,
-            Adoption {
+            load_report,
+            LoadReport {
                 tensors: 4,
-                head: HeadFate::Loaded
+                head: HeadLoad::Loaded
             }
         );
         assert!(state.values().all(|tensor| tensor.data[0] == 1.0));
 
         let mut state = tensors(&STATE);
         found.retain(|(name, ..)| *name != "fc.bias");
-        adopt(&mut state, weights(&found), "resnet").expect("it fits");
+        load_state_dict(&mut state, weights(&found), "resnet").expect("it fits");
         assert_eq!(state["fc.weight"].data[0], 0.0);
     }
 
@@ -229,7 +229,7 @@ mod tests {
             ("conv9.weight", &[1], 1.0),
             ("fc.weight", &[4, 2], 1.0),
         ];
-        let message = adopt(&mut state, weights(&found), "resnet18")
+        let message = load_state_dict(&mut state, weights(&found), "resnet18")
             .expect_err("a misfit")
             .to_string();
         assert_eq!(

@@ -1,6 +1,6 @@
 //! Two sums per channel, gathered task by task.
 
-use super::shared::Shared;
+use super::unsafe_slice::UnsafeSlice;
 use super::vector::{LANES, Vector};
 
 /// Floats that a task's totals of one block take: two sums, a shift, and how many vectors were shifted.
@@ -8,7 +8,7 @@ const TOTAL: usize = 4 * LANES;
 
 /// What a task adds up of one block.
 #[derive(Clone, Copy)]
-pub(super) struct Total<V> {
+pub(super) struct PartialSums<V> {
     /// Two sums per channel.
     pub(super) sums: [V; 2],
     /// Where they are the sum and the sum of squares of what values differ from a shift by: the shift, and how many vectors were added.
@@ -17,18 +17,18 @@ pub(super) struct Total<V> {
 
 /// The totals of all tasks, one for each task and block.
 #[derive(Clone, Copy)]
-pub(super) struct Totals<'a> {
-    sums: Shared<'a>,
+pub(super) struct PartialSumTable<'a> {
+    sums: UnsafeSlice<'a>,
     blocks: usize,
 }
 
-impl<'a> Totals<'a> {
+impl<'a> PartialSumTable<'a> {
     /// How many floats `rows` tasks need that see `blocks` blocks each.
     pub(super) fn length(rows: usize, blocks: usize) -> usize {
         rows * blocks * TOTAL
     }
 
-    pub(super) fn new(sums: Shared<'a>, blocks: usize) -> Self {
+    pub(super) fn new(sums: UnsafeSlice<'a>, blocks: usize) -> Self {
         Self { sums, blocks }
     }
 
@@ -37,8 +37,8 @@ impl<'a> Totals<'a> {
     /// # Safety
     /// `row` and `block` are below those that the sums have room for, and no other task writes this pair.
     #[inline(always)]
-    pub(super) unsafe fn put<V: Vector>(&self, row: usize, block: usize, total: Total<V>) {
-        // SAFETY: the caller guarantees that row and block are below those that `Totals::length` was asked for, so that the total's four
+    pub(super) unsafe fn put<V: Vector>(&self, row: usize, block: usize, total: PartialSums<V>) {
+        // SAFETY: the caller guarantees that row and block are below those that `PartialSumTable::length` was asked for, so that the total's four
         // vectors lie within the sums, that no other task writes them, and that the machine has the instructions of `V`.
         unsafe {
             let (shift, count) = total.shift.unwrap_or((V::splat(0.0), 0));
@@ -53,7 +53,7 @@ impl<'a> Totals<'a> {
 
 /// The totals over all rows, in their order and in double precision, channel by channel. With `d = x − s` for all n values x of a row,
 /// `Σ x = Σ d + n·s` and `Σ x² = Σ d² + s·(2·Σ d + n·s)`: in double precision nothing of the deviation is lost.
-pub(super) fn gathered(sums: &[f32], blocks: usize) -> Vec<[f64; 2]> {
+pub(super) fn reduce(sums: &[f32], blocks: usize) -> Vec<[f64; 2]> {
     let mut channels = vec![[0.0; 2]; blocks * LANES];
     for row in sums.chunks_exact(blocks * TOTAL) {
         for (channels, total) in channels.chunks_exact_mut(LANES).zip(row.chunks_exact(TOTAL)) {

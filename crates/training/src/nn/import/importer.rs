@@ -1,11 +1,11 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::end::End;
-use super::groups::Groups;
-use super::{Error, known, table};
+use super::classifier_head::ClassifierHead;
+use super::layer_groups::NodeGroups;
+use super::{Error, const_fold, operators};
 use crate::graph::import::{Elements, HostTensor, Model, ModelNode};
 use crate::graph::{Constant, Op, Shape, TensorType, Value};
-use crate::nn::{Builder, Kind, LayerGroup, Mode};
+use crate::nn::{Builder, LayerGroup, Mode, ParameterKind};
 
 /// What a name in the file stands for.
 #[derive(Clone, Debug)]
@@ -13,19 +13,19 @@ pub(super) enum Item {
     /// A value of the graph.
     Value(Value),
     /// Numbers that are known while the file is read.
-    Known(HostTensor),
+    Constant(HostTensor),
     /// Floats of the file that nobody has used yet: whether they are learnt is decided by their first use.
     Weight(String),
 }
 
 /// Numbers that a file may have computed while it is read: far more than shapes and masks take, and no trouble for any memory.
-const MOST_NUMBERS: usize = 1 << 25;
+const MAX_FOLDED_ELEMENTS: usize = 1 << 25;
 
 /// The way through a model, node by node.
-pub(super) struct Walk<'w, 'g> {
+pub(super) struct Importer<'w, 'g> {
     pub(super) b: &'w mut Builder<'g>,
     model: &'w Model,
-    end: &'w End,
+    classifier_head: &'w ClassifierHead,
     /// Tensors that were named as the head's.
     head: Option<&'w BTreeSet<String>>,
     classes: usize,
@@ -33,34 +33,34 @@ pub(super) struct Walk<'w, 'g> {
     group: LayerGroup,
     items: HashMap<String, Item>,
     /// Values that depend on something that is learnt.
-    learnt: HashSet<Value>,
+    trainable: HashSet<Value>,
     /// Tensors of the file that are learnt, as what they became.
-    used: HashMap<String, Value>,
+    parameters: HashMap<String, Value>,
     /// Tensors that are constants of the graph, as what they became.
     constants: HashMap<String, Value>,
     /// How many more numbers may be computed.
-    numbers_left: usize,
+    folded_elements_left: usize,
 }
 
-impl<'w, 'g> Walk<'w, 'g> {
+impl<'w, 'g> Importer<'w, 'g> {
     pub(super) fn new(
         b: &'w mut Builder<'g>,
         model: &'w Model,
-        (end, head): (&'w End, Option<&'w BTreeSet<String>>),
+        (classifier_head, head): (&'w ClassifierHead, Option<&'w BTreeSet<String>>),
         classes: usize,
     ) -> Self {
         Self {
             b,
             model,
-            end,
+            classifier_head,
             head,
             classes,
             group: LayerGroup::Early,
             items: HashMap::new(),
-            learnt: HashSet::new(),
-            used: HashMap::new(),
+            trainable: HashSet::new(),
+            parameters: HashMap::new(),
             constants: HashMap::new(),
-            numbers_left: MOST_NUMBERS,
+            folded_elements_left: MAX_FOLDED_ELEMENTS,
         }
     }
 
@@ -76,13 +76,13 @@ impl<'w, 'g> Walk<'w, 'g> {
                 {
                     Item::Weight(name.clone())
                 }
-                _ => Item::Known(tensor.clone()),
+                _ => Item::Constant(tensor.clone()),
             };
             self.items.insert(name.clone(), item);
         }
-        let groups = Groups::of(model, &self.end.logits);
+        let groups = NodeGroups::of(model, &self.classifier_head.logits);
         for (position, node) in model.nodes.iter().enumerate() {
-            if self.items.contains_key(&self.end.logits) {
+            if self.items.contains_key(&self.classifier_head.logits) {
                 break;
             }
             self.group = match groups.at(position) {
@@ -92,10 +92,10 @@ impl<'w, 'g> Walk<'w, 'g> {
             self.step(node)
                 .map_err(|error| with_others(error, &model.nodes[position..]))?;
         }
-        match self.items.get(&self.end.logits) {
+        match self.items.get(&self.classifier_head.logits) {
             Some(Item::Value(logits)) => Ok(*logits),
             _ => Err(Error::Network {
-                reason: format!("`{}` does not depend on its input", self.end.logits),
+                reason: format!("`{}` does not depend on its input", self.classifier_head.logits),
             }),
         }
     }
@@ -109,23 +109,23 @@ impl<'w, 'g> Walk<'w, 'g> {
             return Ok(());
         }
         let operands: Vec<Option<&Item>> = node.inputs.iter().map(|name| self.items.get(name)).collect();
-        let room = Room::of(node, self.numbers_left);
-        let results = match known::fold(&room, &operands, self)? {
+        let budget = FoldBudget::of(node, self.folded_elements_left);
+        let results = match const_fold::fold(&budget, &operands, self)? {
             Some(known) => {
                 self.reserve(node, known.elements.len())?;
-                vec![Item::Known(known)]
+                vec![Item::Constant(known)]
             }
             None => {
-                let results = table::translate(self, node)?;
+                let results = operators::translate(self, node)?;
                 if let Some(empty) = results.iter().find(|value| self.shape(**value).contains(&0)) {
                     let shape = self.shape(*empty);
-                    return Err(refused(
+                    return Err(node_error(
                         node,
                         format!("its result has shape {shape}, and no elements"),
                     ));
                 }
-                if self.depends_on_learnt(node) {
-                    self.learnt.extend(results.iter().copied());
+                if self.depends_on_trainable(node) {
+                    self.trainable.extend(results.iter().copied());
                 }
                 results.into_iter().map(Item::Value).collect()
             }
@@ -136,21 +136,21 @@ impl<'w, 'g> Walk<'w, 'g> {
         Ok(())
     }
 
-    fn depends_on_learnt(&self, node: &ModelNode) -> bool {
+    fn depends_on_trainable(&self, node: &ModelNode) -> bool {
         node.inputs.iter().any(|name| match self.items.get(name) {
-            Some(Item::Value(value)) => self.learnt.contains(value),
+            Some(Item::Value(value)) => self.trainable.contains(value),
             Some(Item::Weight(weight)) => {
-                let used = self.used.get(weight);
-                used.is_some_and(|value| self.learnt.contains(value))
+                let parameters = self.parameters.get(weight);
+                parameters.is_some_and(|value| self.trainable.contains(value))
             }
-            Some(Item::Known(_)) | None => false,
+            Some(Item::Constant(_)) | None => false,
         })
     }
 
     /// Makes sure that so many numbers more may be computed while the file is read.
     pub(super) fn reserve(&mut self, node: &ModelNode, numbers: usize) -> Result<(), Error> {
-        Room::of(node, self.numbers_left).check(numbers)?;
-        self.numbers_left -= numbers;
+        FoldBudget::of(node, self.folded_elements_left).check(numbers)?;
+        self.folded_elements_left -= numbers;
         Ok(())
     }
 
@@ -163,9 +163,9 @@ impl<'w, 'g> Walk<'w, 'g> {
         let name = node
             .inputs
             .get(operand)
-            .ok_or_else(|| refused(node, format!("it lacks operand {operand}")))?;
+            .ok_or_else(|| node_error(node, format!("it lacks operand {operand}")))?;
         self.items.get(name).ok_or_else(|| {
-            refused(
+            node_error(
                 node,
                 format!("it reads `{name}`, which no supported result before it is"),
             )
@@ -177,8 +177,8 @@ impl<'w, 'g> Walk<'w, 'g> {
         let name = node.inputs.get(operand).cloned().unwrap_or_default();
         let tensor = match self.item(node, operand)? {
             Item::Value(value) => return Ok(*value),
-            Item::Known(tensor) => tensor.clone(),
-            Item::Weight(weight) => match self.used.get(weight) {
+            Item::Constant(tensor) => tensor.clone(),
+            Item::Weight(weight) => match self.parameters.get(weight) {
                 Some(&value) => return Ok(value),
                 None => self.model.initializers[weight].clone(),
             },
@@ -195,7 +195,12 @@ impl<'w, 'g> Walk<'w, 'g> {
     ///
     /// A tensor that several nodes read is learnt as one. Exporters, though, also merge tensors that happen to be equal, which in a fresh
     /// network are all scales and all shifts: if all elements are the same number, each node has a copy of its own.
-    pub(super) fn parameter(&mut self, node: &ModelNode, operand: usize, kind: Kind) -> Result<Value, Error> {
+    pub(super) fn parameter(
+        &mut self,
+        node: &ModelNode,
+        operand: usize,
+        kind: ParameterKind,
+    ) -> Result<Value, Error> {
         let Item::Weight(weight) = self.item(node, operand)?.clone() else {
             return self.value(node, operand);
         };
@@ -205,7 +210,7 @@ impl<'w, 'g> Walk<'w, 'g> {
                 .windows(2)
                 .all(|pair| pair[0].to_bits() == pair[1].to_bits())
         });
-        if let (Some(&value), false) = (self.used.get(&weight), is_uniform) {
+        if let (Some(&value), false) = (self.parameters.get(&weight), is_uniform) {
             return Ok(value);
         }
         let shape = self.shape_of_weight(&weight);
@@ -213,29 +218,29 @@ impl<'w, 'g> Walk<'w, 'g> {
         let is_head = self.head.is_some_and(|head| head.contains(&weight));
         self.b.group = if is_head { LayerGroup::Head } else { self.group };
         let value = self.b.named_parameter(&name, kind, shape)?;
-        self.learnt.insert(value);
-        self.used.insert(weight, value);
+        self.trainable.insert(value);
+        self.parameters.insert(weight, value);
         Ok(value)
     }
 
     /// The name of a tensor, numbered if another copy of it has that name.
     fn own_name(&self, weight: &str) -> String {
-        let numbered = (1..).map(|number| copy_of(weight, number));
+        let numbered = (1..).map(|number| copy_name(weight, number));
         let mut free = numbered.filter(|name| self.b.graph.named(name).is_none());
         free.next().expect("there are more numbers than values")
     }
 
     /// Two operands that meet: what stands in the file is learnt where the other one depends on something that is.
     pub(super) fn pair(&mut self, node: &ModelNode, operands: [usize; 2]) -> Result<[Value; 2], Error> {
-        let is_learnt = |walk: &Self, operand| match walk.item(node, operand) {
-            Ok(Item::Value(value)) => walk.learnt.contains(value),
+        let is_learnt = |importer: &Self, operand| match importer.item(node, operand) {
+            Ok(Item::Value(value)) => importer.trainable.contains(value),
             _ => false,
         };
         let [left, right] = operands.map(|operand| is_learnt(self, operand));
         let is_scale = self.is_attention_scale(node);
         let mut resolve = |operand, other| {
             if other && !is_scale {
-                self.parameter(node, operand, Kind::Other)
+                self.parameter(node, operand, ParameterKind::Other)
             } else {
                 self.value(node, operand)
             }
@@ -274,7 +279,7 @@ impl<'w, 'g> Walk<'w, 'g> {
             }
             _ => {
                 let name = &node.inputs[operand];
-                Err(refused(
+                Err(node_error(
                     node,
                     format!("`{name}` does not stand in the file with {channels} elements"),
                 ))
@@ -284,10 +289,10 @@ impl<'w, 'g> Walk<'w, 'g> {
 
     /// The numbers of an item, where they are known. A tensor of one element may be learnt and may be a number; where a file computes with
     /// it, it is a number.
-    pub(super) fn known<'i>(&'i self, item: &'i Item) -> Option<&'i HostTensor> {
+    pub(super) fn const_value<'i>(&'i self, item: &'i Item) -> Option<&'i HostTensor> {
         match item {
             Item::Value(_) => None,
-            Item::Known(tensor) => Some(tensor),
+            Item::Constant(tensor) => Some(tensor),
             Item::Weight(name) => {
                 let tensor = &self.model.initializers[name];
                 (tensor.elements.len() == 1).then_some(tensor)
@@ -298,7 +303,7 @@ impl<'w, 'g> Walk<'w, 'g> {
     pub(super) fn shape_of(&self, item: &Item) -> Shape {
         match item {
             Item::Value(value) => self.shape(*value).clone(),
-            Item::Known(tensor) => tensor.shape.clone(),
+            Item::Constant(tensor) => tensor.shape.clone(),
             Item::Weight(name) => self.shape_of_weight(name),
         }
     }
@@ -306,7 +311,7 @@ impl<'w, 'g> Walk<'w, 'g> {
     /// Extents of a weight, after the last layer was given the number of classes asked for.
     fn shape_of_weight(&self, name: &str) -> Shape {
         let mut shape = self.model.initializers[name].shape.to_vec();
-        if let Some(linear) = self.end.linear() {
+        if let Some(linear) = self.classifier_head.linear() {
             if linear.weight == name {
                 shape[linear.axis] = self.classes;
             } else if linear.bias.as_deref() == Some(name) {
@@ -325,12 +330,12 @@ impl<'w, 'g> Walk<'w, 'g> {
     /// Numbers that are known, where they are a list of whole ones.
     pub(super) fn integers(&self, node: &ModelNode, operand: usize) -> Result<Vec<i64>, Error> {
         match self.item(node, operand)? {
-            Item::Known(tensor) if tensor.integers().is_some() => {
+            Item::Constant(tensor) if tensor.integers().is_some() => {
                 Ok(tensor.integers().unwrap_or_default().to_vec())
             }
             _ => {
                 let name = &node.inputs[operand];
-                Err(refused(node, format!("`{name}` is computed at run time")))
+                Err(node_error(node, format!("`{name}` is computed at run time")))
             }
         }
     }
@@ -341,7 +346,7 @@ impl<'w, 'g> Walk<'w, 'g> {
             return Ok(None);
         }
         match self
-            .known(self.item(node, operand)?)
+            .const_value(self.item(node, operand)?)
             .map(|tensor| &tensor.elements)
         {
             Some(Elements::F32(data)) if data.len() == 1 => return Ok(Some(data[0])),
@@ -350,18 +355,21 @@ impl<'w, 'g> Walk<'w, 'g> {
             _ => {}
         }
         let name = &node.inputs[operand];
-        Err(refused(node, format!("`{name}` is not one number that is known")))
+        Err(node_error(
+            node,
+            format!("`{name}` is not one number that is known"),
+        ))
     }
 
     fn constant(&mut self, node: &ModelNode, tensor: &HostTensor) -> Result<Value, Error> {
         if tensor.elements.is_empty() {
-            return Err(refused(node, "it reads a tensor without elements"));
+            return Err(node_error(node, "it reads a tensor without elements"));
         }
         let data = match &tensor.elements {
             Elements::F32(data) if tensor.shape.is_empty() => return Ok(self.b.graph.scalar(data[0])),
             Elements::F32(data) => Constant::F32(data.clone()),
             Elements::I64(data) => Constant::I64(data.clone()),
-            Elements::Bool(_) => return Err(refused(node, "it reads constant truth values")),
+            Elements::Bool(_) => return Err(node_error(node, "it reads constant truth values")),
         };
         Ok(self.b.graph.constant(tensor.shape.clone(), data)?)
     }
@@ -394,30 +402,30 @@ impl<'w, 'g> Walk<'w, 'g> {
 }
 
 /// The name of a copy of a tensor; the first one has the tensor's.
-fn copy_of(weight: &str, number: usize) -> String {
+fn copy_name(weight: &str, number: usize) -> String {
     if number == 1 {
         return weight.to_owned();
     }
-    format!("{weight}{COPY}{number}")
+    format!("{weight}{COPY_SEPARATOR}{number}")
 }
 
 /// Stands between a tensor's name and a copy's number.
-const COPY: char = '#';
+const COPY_SEPARATOR: char = '#';
 
 /// The tensor that a parameter or statistic starts from: its own, or the one that it is a copy of.
 pub(super) fn origin<'m>(model: &'m Model, name: &str) -> Option<&'m HostTensor> {
-    let of_copy = || name.rsplit_once(COPY).map(|(weight, _)| weight);
-    let kept = model.initializers.get(name);
-    kept.or_else(|| of_copy().and_then(|weight| model.initializers.get(weight)))
+    let of_copy = || name.rsplit_once(COPY_SEPARATOR).map(|(weight, _)| weight);
+    let initializer = model.initializers.get(name);
+    initializer.or_else(|| of_copy().and_then(|weight| model.initializers.get(weight)))
 }
 
 /// A node and how many numbers it may compute.
-pub(super) struct Room<'n> {
+pub(super) struct FoldBudget<'n> {
     pub(super) node: &'n ModelNode,
     left: usize,
 }
 
-impl<'n> Room<'n> {
+impl<'n> FoldBudget<'n> {
     fn of(node: &'n ModelNode, left: usize) -> Self {
         Self { node, left }
     }
@@ -428,9 +436,9 @@ impl<'n> Room<'n> {
             return Ok(());
         }
         let reason = format!(
-            "it makes a tensor of {numbers} numbers; all that a file computes may be {MOST_NUMBERS} numbers"
+            "it makes a tensor of {numbers} numbers; all that a file computes may be {MAX_FOLDED_ELEMENTS} numbers"
         );
-        Err(refused(self.node, reason))
+        Err(node_error(self.node, reason))
     }
 }
 
@@ -443,7 +451,7 @@ pub(super) fn scope(node: &ModelNode) -> String {
     last.unwrap_or(name).to_owned()
 }
 
-pub(super) fn refused(node: &ModelNode, reason: impl Into<String>) -> Error {
+pub(super) fn node_error(node: &ModelNode, reason: impl Into<String>) -> Error {
     Error::Node {
         node: node.name.clone(),
         operator: node.operator.clone(),
@@ -452,9 +460,12 @@ pub(super) fn refused(node: &ModelNode, reason: impl Into<String>) -> Error {
 }
 
 /// Refuses attributes besides those that are understood.
-pub(super) fn only(node: &ModelNode, understood: &[&str]) -> Result<(), Error> {
+pub(super) fn check_attributes(node: &ModelNode, understood: &[&str]) -> Result<(), Error> {
     match node.attributes.names().find(|name| !understood.contains(name)) {
-        Some(name) => Err(refused(node, format!("its attribute `{name}` is not understood"))),
+        Some(name) => Err(node_error(
+            node,
+            format!("its attribute `{name}` is not understood"),
+        )),
         None => Ok(()),
     }
 }
@@ -466,14 +477,14 @@ pub(super) fn axis_of(node: &ModelNode, axis: i64, rank: usize) -> Result<usize,
     usize::try_from(from_first)
         .ok()
         .filter(|&axis| axis < rank)
-        .ok_or_else(|| refused(node, format!("there is no axis {axis} among {rank}")))
+        .ok_or_else(|| node_error(node, format!("there is no axis {axis} among {rank}")))
 }
 
 /// An error that names all operators that are not supported, not only the first.
 fn with_others(mut error: Error, nodes: &[ModelNode]) -> Error {
     if let Error::Operator { operator, others, .. } = &mut error {
         others.extend(
-            table::unsupported(nodes)
+            operators::unsupported(nodes)
                 .into_iter()
                 .filter(|other| other != operator),
         );

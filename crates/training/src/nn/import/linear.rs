@@ -1,23 +1,23 @@
 use super::Error;
-use super::walk::{Walk, only};
+use super::importer::{Importer, check_attributes};
 use crate::graph::import::ModelNode;
 use crate::graph::op::Gemm;
 use crate::graph::{Op, Value};
-use crate::nn::Kind;
+use crate::nn::ParameterKind;
 
 /// `a·b`, each of them learnt where it stands in the file.
-pub(super) fn matmul(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    only(node, &[])?;
+pub(super) fn matmul(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    check_attributes(node, &[])?;
     let operands = [
-        walk.parameter(node, 0, Kind::LinearWeight)?,
-        walk.parameter(node, 1, Kind::LinearWeight)?,
+        importer.parameter(node, 0, ParameterKind::LinearWeight)?,
+        importer.parameter(node, 1, ParameterKind::LinearWeight)?,
     ];
-    walk.single(node, Op::MatMul, &operands)
+    importer.single(node, Op::MatMul, &operands)
 }
 
 /// `alpha·a′·b′ + beta·c`.
-pub(super) fn gemm(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    only(node, &["alpha", "beta", "transA", "transB"])?;
+pub(super) fn gemm(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    check_attributes(node, &["alpha", "beta", "transA", "transB"])?;
     let factor = |name| node.attributes.float(name).unwrap_or(1.0);
     let flag = |name| node.attributes.int(name).unwrap_or(0) != 0;
     let (alpha, beta) = (factor("alpha"), factor("beta"));
@@ -25,14 +25,14 @@ pub(super) fn gemm(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, E
         transpose_a: flag("transA"),
         transpose_b: flag("transB"),
     };
-    let a = walk.value(node, 0)?;
-    let b = walk.parameter(node, 1, Kind::LinearWeight)?;
-    let addend = if walk.has(node, 2) {
-        Some(walk.parameter(node, 2, Kind::LinearBias)?)
+    let a = importer.value(node, 0)?;
+    let b = importer.parameter(node, 1, ParameterKind::LinearWeight)?;
+    let addend = if importer.has(node, 2) {
+        Some(importer.parameter(node, 2, ParameterKind::LinearBias)?)
     } else {
         None
     };
-    walk.wire(node, |g| {
+    importer.wire(node, |g| {
         let scaled = |g: &mut crate::graph::Graph, value, factor: f32| {
             if factor.to_bits() == 1.0_f32.to_bits() {
                 return Ok(value);

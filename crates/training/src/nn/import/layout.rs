@@ -1,36 +1,39 @@
 use super::Error;
-use super::walk::{Walk, axis_of, only, refused};
+use super::importer::{Importer, axis_of, check_attributes, node_error};
 use crate::graph::import::ModelNode;
 use crate::graph::op::{Pad, Slice};
 use crate::graph::{ElementType, Op, Shape, Value};
-use crate::nn::Kind;
+use crate::nn::ParameterKind;
 
 /// An operand whose elements are only moved: learnt where it stands in the file.
-fn moved(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<(Value, Shape), Error> {
-    let x = walk.parameter(node, 0, Kind::Other)?;
-    Ok((x, walk.shape(x).clone()))
+fn moved(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<(Value, Shape), Error> {
+    let x = importer.parameter(node, 0, ParameterKind::Other)?;
+    Ok((x, importer.shape(x).clone()))
 }
 
 /// Floats stay floats; anything else is for numbers that are known.
-pub(super) fn cast(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+pub(super) fn cast(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     const FLOAT: i64 = 1;
-    only(node, &["to", "saturate"])?;
-    let (x, _) = moved(walk, node)?;
-    let is_float = walk.tensor_type(x).element_type == ElementType::F32;
+    check_attributes(node, &["to", "saturate"])?;
+    let (x, _) = moved(importer, node)?;
+    let is_float = importer.tensor_type(x).element_type == ElementType::F32;
     if is_float && node.attributes.int("to") == Some(FLOAT) {
         return Ok(x);
     }
-    Err(refused(node, "it converts to or from something else than float"))
+    Err(node_error(
+        node,
+        "it converts to or from something else than float",
+    ))
 }
 
 /// The target is known; 0 keeps an extent, −1 is what is left.
-pub(super) fn reshape(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    only(node, &["allowzero"])?;
-    let (x, shape) = moved(walk, node)?;
-    let target = walk.integers(node, 1)?;
+pub(super) fn reshape(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    check_attributes(node, &["allowzero"])?;
+    let (x, shape) = moved(importer, node)?;
+    let target = importer.integers(node, 1)?;
     let shape = reshaped(&shape, &target)
-        .ok_or_else(|| refused(node, format!("{shape} does not fill {target:?}")))?;
-    walk.single(node, Op::Reshape(shape), &[x])
+        .ok_or_else(|| node_error(node, format!("{shape} does not fill {target:?}")))?;
+    importer.single(node, Op::Reshape(shape), &[x])
 }
 
 /// ONNX's rule for the target of a Reshape.
@@ -51,30 +54,30 @@ pub(super) fn reshaped(shape: &Shape, target: &[i64]) -> Option<Shape> {
     (reshaped.elements() == shape.elements()).then_some(reshaped)
 }
 
-pub(super) fn flatten(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    only(node, &["axis"])?;
-    let (x, shape) = moved(walk, node)?;
+pub(super) fn flatten(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    check_attributes(node, &["axis"])?;
+    let (x, shape) = moved(importer, node)?;
     let axis = node.attributes.int("axis").unwrap_or(1);
     if axis == 1 && !shape.is_empty() {
-        return walk.single(node, Op::Flatten, &[x]);
+        return importer.single(node, Op::Flatten, &[x]);
     }
     let axis = axis_of(node, axis, shape.len() + 1)?;
     let sides = [&shape[..axis], &shape[axis..]].map(|side| side.iter().product::<usize>());
-    walk.single(node, Op::Reshape(sides.into()), &[x])
+    importer.single(node, Op::Reshape(sides.into()), &[x])
 }
 
 /// Axes that are an attribute or, later, an operand.
-fn named_axes(walk: &Walk<'_, '_>, node: &ModelNode) -> Result<Option<Vec<i64>>, Error> {
-    if walk.has(node, 1) {
-        return walk.integers(node, 1).map(Some);
+fn named_axes(importer: &Importer<'_, '_>, node: &ModelNode) -> Result<Option<Vec<i64>>, Error> {
+    if importer.has(node, 1) {
+        return importer.integers(node, 1).map(Some);
     }
     Ok(node.attributes.ints("axes"))
 }
 
-pub(super) fn squeeze(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    only(node, &["axes"])?;
-    let (x, shape) = moved(walk, node)?;
-    let axes = named_axes(walk, node)?;
+pub(super) fn squeeze(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    check_attributes(node, &["axes"])?;
+    let (x, shape) = moved(importer, node)?;
+    let axes = named_axes(importer, node)?;
     let axes = axes.map(|axes| {
         let axes = axes.into_iter().map(|axis| axis_of(node, axis, shape.len()));
         axes.collect::<Result<Vec<_>, _>>()
@@ -88,15 +91,15 @@ pub(super) fn squeeze(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value
         .filter(|&axis| stays(axis))
         .map(|axis| shape[axis])
         .collect();
-    walk.single(node, Op::Reshape(kept), &[x])
+    importer.single(node, Op::Reshape(kept), &[x])
 }
 
-pub(super) fn unsqueeze(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    only(node, &["axes"])?;
-    let (x, shape) = moved(walk, node)?;
-    let axes = named_axes(walk, node)?.unwrap_or_default();
+pub(super) fn unsqueeze(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    check_attributes(node, &["axes"])?;
+    let (x, shape) = moved(importer, node)?;
+    let axes = named_axes(importer, node)?.unwrap_or_default();
     let shape = unsqueezed(node, &shape, &axes)?;
-    walk.single(node, Op::Reshape(shape), &[x])
+    importer.single(node, Op::Reshape(shape), &[x])
 }
 
 /// The shape with axes of extent one put in.
@@ -117,14 +120,14 @@ pub(super) fn unsqueezed(node: &ModelNode, shape: &Shape, axes: &[i64]) -> Resul
     let extents: Option<Vec<usize>> = extents.collect();
     extents
         .map(Shape::from)
-        .ok_or_else(|| refused(node, "an axis is named twice"))
+        .ok_or_else(|| node_error(node, "an axis is named twice"))
 }
 
-pub(super) fn transpose(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    only(node, &["perm"])?;
-    let (x, shape) = moved(walk, node)?;
+pub(super) fn transpose(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    check_attributes(node, &["perm"])?;
+    let (x, shape) = moved(importer, node)?;
     let permutation = permutation(node, shape.len())?;
-    walk.single(node, Op::Transpose(permutation), &[x])
+    importer.single(node, Op::Transpose(permutation), &[x])
 }
 
 /// Which axis of the operand each axis is; by default all in reverse.
@@ -139,33 +142,33 @@ pub(super) fn permutation(node: &ModelNode, rank: usize) -> Result<Vec<usize>, E
     if (0..rank).all(|axis| axes.contains(&axis)) && axes.len() == rank {
         return Ok(axes);
     }
-    Err(refused(
+    Err(node_error(
         node,
         format!("its perm {axes:?} is no order of {rank} axes"),
     ))
 }
 
-pub(super) fn expand(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    only(node, &[])?;
-    let (x, shape) = moved(walk, node)?;
-    let target = walk.integers(node, 1)?;
+pub(super) fn expand(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    check_attributes(node, &[])?;
+    let (x, shape) = moved(importer, node)?;
+    let target = importer.integers(node, 1)?;
     let target: Option<Vec<usize>> = target
         .iter()
         .map(|&extent| usize::try_from(extent).ok())
         .collect();
     let target = target.and_then(|target| shape.broadcast(&target.into()));
-    let target = target.ok_or_else(|| refused(node, format!("{shape} does not expand to its target")))?;
-    walk.single(node, Op::Expand(target), &[x])
+    let target = target.ok_or_else(|| node_error(node, format!("{shape} does not expand to its target")))?;
+    importer.single(node, Op::Expand(target), &[x])
 }
 
-pub(super) fn concat(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    only(node, &["axis"])?;
+pub(super) fn concat(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    check_attributes(node, &["axis"])?;
     let operands = (0..node.inputs.len())
-        .map(|operand| walk.value(node, operand))
+        .map(|operand| importer.value(node, operand))
         .collect::<Result<Vec<_>, _>>()?;
-    let rank = operands.first().map_or(0, |&first| walk.shape(first).len());
+    let rank = operands.first().map_or(0, |&first| importer.shape(first).len());
     let axis = axis_of(node, node.attributes.int("axis").unwrap_or(0), rank)?;
-    walk.single(node, Op::Concat(axis), &operands)
+    importer.single(node, Op::Concat(axis), &operands)
 }
 
 /// All of a shape, to be narrowed.
@@ -177,15 +180,17 @@ fn whole(shape: &Shape) -> Slice {
     }
 }
 
-pub(super) fn slice(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    only(node, &[])?;
-    let (x, shape) = moved(walk, node)?;
-    let (starts, ends) = (walk.integers(node, 1)?, walk.integers(node, 2)?);
-    let optional = |walk: &Walk<'_, '_>, operand| {
-        let given = walk.has(node, operand).then(|| walk.integers(node, operand));
+pub(super) fn slice(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    check_attributes(node, &[])?;
+    let (x, shape) = moved(importer, node)?;
+    let (starts, ends) = (importer.integers(node, 1)?, importer.integers(node, 2)?);
+    let optional = |importer: &Importer<'_, '_>, operand| {
+        let given = importer
+            .has(node, operand)
+            .then(|| importer.integers(node, operand));
         given.transpose()
     };
-    let (axes, steps) = (optional(walk, 3)?, optional(walk, 4)?);
+    let (axes, steps) = (optional(importer, 3)?, optional(importer, 4)?);
     let slice = sliced(
         node,
         &shape,
@@ -196,7 +201,7 @@ pub(super) fn slice(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, 
             steps,
         },
     )?;
-    walk.single(node, Op::Slice(slice), &[x])
+    importer.single(node, Op::Slice(slice), &[x])
 }
 
 /// Operands of ONNX's Slice.
@@ -219,7 +224,7 @@ pub(super) fn sliced(node: &ModelNode, shape: &Shape, ranges: &Ranges) -> Result
         let axis = axis_of(node, axis, shape.len())?;
         let step = usize::try_from(number(&ranges.steps, 1)).unwrap_or(0);
         if step == 0 {
-            return Err(refused(node, "its step is below one"));
+            return Err(node_error(node, "its step is below one"));
         }
         let extent = i64::try_from(shape[axis]).unwrap_or(i64::MAX);
         let from_first = |index: i64| {
@@ -237,12 +242,12 @@ pub(super) fn sliced(node: &ModelNode, shape: &Shape, ranges: &Ranges) -> Result
 }
 
 /// One index of an axis.
-pub(super) fn gather(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    only(node, &["axis"])?;
-    let (x, shape) = moved(walk, node)?;
+pub(super) fn gather(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    check_attributes(node, &["axis"])?;
+    let (x, shape) = moved(importer, node)?;
     let axis = axis_of(node, node.attributes.int("axis").unwrap_or(0), shape.len())?;
-    let [index] = *walk.integers(node, 1)? else {
-        return Err(refused(node, "it takes several indices"));
+    let [index] = *importer.integers(node, 1)? else {
+        return Err(node_error(node, "it takes several indices"));
     };
     let index = axis_of(node, index, shape[axis])?;
     let mut slice = whole(&shape);
@@ -253,18 +258,18 @@ pub(super) fn gather(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value,
         .filter(|(other, _)| *other != axis)
         .map(|(_, &extent)| extent)
         .collect();
-    walk.wire(node, |g| {
-        let only = g.slice(x, slice)?;
-        g.reshape(only, kept)
+    importer.wire(node, |g| {
+        let slice = g.slice(x, slice)?;
+        g.reshape(slice, kept)
     })
 }
 
-pub(super) fn split(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Vec<Value>, Error> {
-    only(node, &["axis", "num_outputs", "split"])?;
-    let (x, shape) = moved(walk, node)?;
+pub(super) fn split(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Vec<Value>, Error> {
+    check_attributes(node, &["axis", "num_outputs", "split"])?;
+    let (x, shape) = moved(importer, node)?;
     let axis = axis_of(node, node.attributes.int("axis").unwrap_or(0), shape.len())?;
-    let named = if walk.has(node, 1) {
-        Some(walk.integers(node, 1)?)
+    let named = if importer.has(node, 1) {
+        Some(importer.integers(node, 1)?)
     } else {
         node.attributes.ints("split")
     };
@@ -287,24 +292,25 @@ pub(super) fn split(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Vec<Val
         let mut slice = whole(&shape);
         let end = start.saturating_add(size);
         (slice.starts[axis], slice.ends[axis]) = (start, end);
-        parts.push(walk.single(node, Op::Slice(slice), &[x])?);
+        parts.push(importer.single(node, Op::Slice(slice), &[x])?);
         start = end;
     }
     Ok(parts)
 }
 
 /// Zeros around.
-pub(super) fn pad(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    only(node, &["mode"])?;
-    let x = walk.value(node, 0)?;
-    let rank = walk.shape(x).len();
+pub(super) fn pad(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    check_attributes(node, &["mode"])?;
+    let x = importer.value(node, 0)?;
+    let rank = importer.shape(x).len();
     let mode = node.attributes.text("mode");
-    if !matches!(mode.as_deref(), None | Some("constant")) || walk.number(node, 2)?.unwrap_or(0.0) != 0.0 {
-        return Err(refused(node, "it pads with something else than zeros"));
+    if !matches!(mode.as_deref(), None | Some("constant")) || importer.number(node, 2)?.unwrap_or(0.0) != 0.0
+    {
+        return Err(node_error(node, "it pads with something else than zeros"));
     }
-    let pads = walk.integers(node, 1)?;
-    let axes = if walk.has(node, 3) {
-        let axes = walk.integers(node, 3)?.into_iter();
+    let pads = importer.integers(node, 1)?;
+    let axes = if importer.has(node, 3) {
+        let axes = importer.integers(node, 3)?.into_iter();
         axes.map(|axis| axis_of(node, axis, rank))
             .collect::<Result<Vec<_>, _>>()?
     } else {
@@ -316,11 +322,11 @@ pub(super) fn pad(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Er
     };
     let size = |position: usize| {
         let size = pads.get(position).and_then(|&size| usize::try_from(size).ok());
-        size.ok_or_else(|| refused(node, "it cuts off instead of padding"))
+        size.ok_or_else(|| node_error(node, "it cuts off instead of padding"))
     };
     for (position, &axis) in axes.iter().enumerate() {
         pad.before[axis] = size(position)?;
         pad.after[axis] = size(position + axes.len())?;
     }
-    walk.single(node, Op::Pad(pad), &[x])
+    importer.single(node, Op::Pad(pad), &[x])
 }

@@ -3,8 +3,8 @@
 use equibatch_training::{
     graph::{ElementType, Graph, TensorType},
     nn::{Builder, Head, Mode},
-    program::{Backbone, Foreign, ModelSpec, add_grad_cam, grad_cam, import, inference, initial_state},
-    runtime::{Attention, Runtime, SessionOptions},
+    program::{Backbone, ModelSpec, OnnxModel, add_grad_cam, grad_cam, import, inference, initial_state},
+    runtime::{GradCam, Runtime, SessionOptions},
 };
 use std::{collections::BTreeMap, num::NonZeroUsize};
 
@@ -119,7 +119,7 @@ fn a_trained_file_shows_on_onnx_runtime_what_the_definition_says() {
     };
     let state = initial_state(&model, 5).unwrap();
     let file = inference(&model, &state, &[]).unwrap().model;
-    let network = || Foreign::new(import::read(&file, &|_| unreachable!("one file")).unwrap()).unwrap();
+    let network = || OnnxModel::new(import::read(&file, &|_| unreachable!("one file")).unwrap()).unwrap();
     let images = noise(&[1, 3, SIZE, SIZE], 3);
     let tensor: Vec<u8> = images
         .data
@@ -131,7 +131,7 @@ fn a_trained_file_shows_on_onnx_runtime_what_the_definition_says() {
         ..SessionOptions::default()
     };
     let program = grad_cam(&network(), 3, SIZE).unwrap();
-    let mut shown = Attention::new(&Runtime::load().unwrap(), &program, &options).unwrap();
+    let mut shown = GradCam::new(&Runtime::load().unwrap(), &program, &options).unwrap();
 
     let mut graph = Graph::new();
     let input = graph

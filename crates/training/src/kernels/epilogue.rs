@@ -1,13 +1,13 @@
 //! What a kernel writes activations through: what else is to be done with a result while it is in registers.
 
 use super::Extent;
-use super::shared::Shared;
-use super::source::Affine;
-use super::totals::Total;
+use super::partial_sums::PartialSums;
+use super::prologue::ScaleShift;
+use super::unsafe_slice::UnsafeSlice;
 use super::vector::{LANES, Vector};
 
 /// Takes results vector by vector, and adds up two numbers per channel.
-pub(super) trait Sink: Copy + Sync {
+pub(super) trait Epilogue: Copy + Sync {
     /// What is kept in registers for one block of channels: its operands and its totals.
     type Block<V: Vector>;
 
@@ -24,7 +24,7 @@ pub(super) trait Sink: Copy + Sync {
     unsafe fn put<V: Vector>(&self, block: &mut Self::Block<V>, offset: usize, value: V);
 
     /// The totals of all that was put.
-    fn totals<V: Vector>(block: Self::Block<V>) -> Total<V>;
+    fn partial_sums<V: Vector>(block: Self::Block<V>) -> PartialSums<V>;
 }
 
 /// Stores; the totals are the sum and the sum of squares.
@@ -32,26 +32,26 @@ pub(super) trait Sink: Copy + Sync {
 /// Both are taken of what a channel's values differ from the first of them by. Sums of squares of values whose mean is far larger than their
 /// deviation would keep nothing of the deviation in single precision.
 #[derive(Clone, Copy)]
-pub(super) struct Moments<'a> {
-    pub(super) y: Shared<'a>,
+pub(super) struct StatsWriter<'a> {
+    pub(super) y: UnsafeSlice<'a>,
 }
 
 /// A block's sums, and what its values are shifted by.
 #[derive(Clone, Copy)]
-pub(super) struct Shifted<V> {
+pub(super) struct ShiftedSums<V> {
     shift: V,
     sums: [V; 2],
     count: usize,
 }
 
-impl Sink for Moments<'_> {
-    type Block<V: Vector> = Shifted<V>;
+impl Epilogue for StatsWriter<'_> {
+    type Block<V: Vector> = ShiftedSums<V>;
 
     #[inline(always)]
-    unsafe fn block<V: Vector>(&self, _: usize) -> Shifted<V> {
+    unsafe fn block<V: Vector>(&self, _: usize) -> ShiftedSums<V> {
         // SAFETY: the machine has the instructions, as the caller vouches.
         let zero = unsafe { V::splat(0.0) };
-        Shifted {
+        ShiftedSums {
             shift: zero,
             sums: [zero; 2],
             count: 0,
@@ -59,7 +59,7 @@ impl Sink for Moments<'_> {
     }
 
     #[inline(always)]
-    unsafe fn put<V: Vector>(&self, block: &mut Shifted<V>, offset: usize, value: V) {
+    unsafe fn put<V: Vector>(&self, block: &mut ShiftedSums<V>, offset: usize, value: V) {
         // SAFETY: the caller guarantees that a vector of the result stands at `offset`, and that no other task uses it.
         unsafe { value.store(self.y.at(offset)) };
         if block.count == 0 {
@@ -72,8 +72,8 @@ impl Sink for Moments<'_> {
     }
 
     #[inline(always)]
-    fn totals<V: Vector>(block: Shifted<V>) -> Total<V> {
-        Total {
+    fn partial_sums<V: Vector>(block: ShiftedSums<V>) -> PartialSums<V> {
+        PartialSums {
             sums: block.sums,
             shift: Some((block.shift, block.count)),
         }
@@ -82,106 +82,110 @@ impl Sink for Moments<'_> {
 
 /// What a rectifier lets through.
 #[derive(Clone, Copy, Debug)]
-pub enum Gate<'a> {
+pub enum ReluMask<'a> {
     /// Everything: there is none.
-    Open,
+    None,
     /// Where its result was positive.
-    Result(&'a [f32]),
-    /// Where `scale · x + shift` is positive: `[2, C]`, and x is that of [`Centre`].
-    Affine(&'a [f32]),
+    Output(&'a [f32]),
+    /// Where `scale · x + shift` is positive: `[2, C]`, and x is that of [`BatchMean`].
+    ScaleShift(&'a [f32]),
 }
 
 /// The operand of a batch norm and the mean of each channel.
 #[derive(Clone, Copy, Debug)]
-pub struct Centre<'a> {
+pub struct BatchMean<'a> {
     /// The operand.
     pub x: &'a [f32],
     /// `[C]`.
     pub mean: &'a [f32],
 }
 
-/// What arrives at a value on the way back: `g = (value + addend) · [gate]`; the totals are `Σ g` and `Σ g·(x − mean)`.
+/// What arrives at a value on the way back: `g = (value + addend) · [mask]`; the totals are `Σ g` and `Σ g·(x − mean)`.
 #[derive(Clone, Copy, Debug)]
-pub struct Arrival<'a> {
+pub struct GradEpilogue<'a> {
     /// What arrived on other ways.
     pub addend: Option<&'a [f32]>,
     /// The rectifier that stands in the way.
-    pub gate: Gate<'a>,
+    pub mask: ReluMask<'a>,
     /// What a batch norm before that needs.
-    pub centre: Option<Centre<'a>>,
+    pub batch_mean: Option<BatchMean<'a>>,
 }
 
-impl Arrival<'_> {
+impl GradEpilogue<'_> {
     /// Checks that all operands are of the extent.
     pub(super) fn check(&self, extent: Extent) {
         let (elements, channels) = (extent.elements(), extent.channels());
         assert!(self.addend.is_none_or(|addend| addend.len() == elements));
-        match self.gate {
-            Gate::Open => {}
-            Gate::Result(y) => assert_eq!(y.len(), elements),
-            Gate::Affine(affine) => {
-                assert!(affine.len() == 2 * channels && self.centre.is_some());
+        match self.mask {
+            ReluMask::None => {}
+            ReluMask::Output(y) => assert_eq!(y.len(), elements),
+            ReluMask::ScaleShift(scale_shift) => {
+                assert!(scale_shift.len() == 2 * channels && self.batch_mean.is_some());
             }
         }
-        if let Some(Centre { x, mean }) = self.centre {
+        if let Some(BatchMean { x, mean }) = self.batch_mean {
             assert!(x.len() == elements && mean.len() == channels);
         }
     }
 }
 
-/// An [`Arrival`] with the place it goes to.
+/// An [`GradEpilogue`] with the place it goes to.
 #[derive(Clone, Copy)]
-pub(super) struct Arriving<'a> {
-    pub(super) arrival: Arrival<'a>,
+pub(super) struct GradWriter<'a> {
+    pub(super) grad_epilogue: GradEpilogue<'a>,
     /// Absent where only the sums are wanted.
-    pub(super) g: Option<Shared<'a>>,
+    pub(super) g: Option<UnsafeSlice<'a>>,
 }
 
 /// An affine map and a mean, where they are used, and the sums.
 #[derive(Clone, Copy)]
-pub(super) struct Channels<V> {
-    affine: Affine<V>,
+pub(super) struct ChannelRegisters<V> {
+    scale_shift: ScaleShift<V>,
     mean: V,
     sums: [V; 2],
 }
 
-impl Sink for Arriving<'_> {
-    type Block<V: Vector> = Channels<V>;
+impl Epilogue for GradWriter<'_> {
+    type Block<V: Vector> = ChannelRegisters<V>;
 
     #[inline(always)]
-    unsafe fn block<V: Vector>(&self, block: usize) -> Channels<V> {
-        // SAFETY: the caller guarantees the instructions and that the block exists; `Arrival::check` found scale, shift and mean to have all
+    unsafe fn block<V: Vector>(&self, block: usize) -> ChannelRegisters<V> {
+        // SAFETY: the caller guarantees the instructions and that the block exists; `GradEpilogue::check` found scale, shift and mean to have all
         // channels of the result, and `zero` has one block of them.
         unsafe {
             let zero = [0.0; 2 * LANES];
-            let affine = match self.arrival.gate {
-                Gate::Affine(affine) => Affine::of(affine, block),
-                Gate::Open | Gate::Result(_) => Affine::of(&zero, 0),
+            let scale_shift = match self.grad_epilogue.mask {
+                ReluMask::ScaleShift(scale_shift) => ScaleShift::of(scale_shift, block),
+                ReluMask::None | ReluMask::Output(_) => ScaleShift::of(&zero, 0),
             };
-            let mean = match self.arrival.centre {
-                Some(centre) => V::load(centre.mean.as_ptr().add(block * LANES)),
+            let mean = match self.grad_epilogue.batch_mean {
+                Some(batch_mean) => V::load(batch_mean.mean.as_ptr().add(block * LANES)),
                 None => V::splat(0.0),
             };
             let sums = [V::splat(0.0); 2];
-            Channels { affine, mean, sums }
+            ChannelRegisters {
+                scale_shift,
+                mean,
+                sums,
+            }
         }
     }
 
     #[inline(always)]
-    unsafe fn put<V: Vector>(&self, channels: &mut Channels<V>, offset: usize, value: V) {
-        // SAFETY: the caller guarantees that a vector of the result stands at `offset`, and that no other task uses it; `Arrival::check`
+    unsafe fn put<V: Vector>(&self, channels: &mut ChannelRegisters<V>, offset: usize, value: V) {
+        // SAFETY: the caller guarantees that a vector of the result stands at `offset`, and that no other task uses it; `GradEpilogue::check`
         // found the operands to be as long as the result, so that each has a vector there, too.
         unsafe {
             let at = |operand: &[f32]| V::load(operand.as_ptr().add(offset));
             let mut g = value;
-            if let Some(addend) = self.arrival.addend {
+            if let Some(addend) = self.grad_epilogue.addend {
                 g = g.add(at(addend));
             }
-            let x = self.arrival.centre.map(|centre| at(centre.x));
-            match (self.arrival.gate, x) {
-                (Gate::Result(y), _) => g = g.where_positive(at(y)),
-                (Gate::Affine(_), Some(x)) => g = g.where_positive(channels.affine.apply(x)),
-                (Gate::Affine(_), None) | (Gate::Open, _) => {}
+            let x = self.grad_epilogue.batch_mean.map(|batch_mean| at(batch_mean.x));
+            match (self.grad_epilogue.mask, x) {
+                (ReluMask::Output(y), _) => g = g.mask_positive(at(y)),
+                (ReluMask::ScaleShift(_), Some(x)) => g = g.mask_positive(channels.scale_shift.apply(x)),
+                (ReluMask::ScaleShift(_), None) | (ReluMask::None, _) => {}
             }
             if let Some(to) = self.g {
                 g.store(to.at(offset));
@@ -195,8 +199,8 @@ impl Sink for Arriving<'_> {
     }
 
     #[inline(always)]
-    fn totals<V: Vector>(channels: Channels<V>) -> Total<V> {
-        Total {
+    fn partial_sums<V: Vector>(channels: ChannelRegisters<V>) -> PartialSums<V> {
+        PartialSums {
             sums: channels.sums,
             shift: None,
         }

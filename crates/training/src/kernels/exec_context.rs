@@ -3,7 +3,7 @@ use super::pool::Pool;
 use super::scratch::Workspace;
 
 /// Where a kernel runs.
-pub struct Machine<'a> {
+pub struct ExecContext<'a> {
     /// Its instructions.
     pub set: InstructionSet,
     /// Its threads.
@@ -12,7 +12,7 @@ pub struct Machine<'a> {
     pub workspace: &'a mut Workspace,
 }
 
-impl std::fmt::Debug for Machine<'_> {
+impl std::fmt::Debug for ExecContext<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Machine")
             .field("set", &self.set)

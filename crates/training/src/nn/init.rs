@@ -5,7 +5,7 @@ use std::f64::consts::TAU;
 
 use rand::Rng as _;
 
-use super::{Builder, Kind};
+use super::{Builder, ParameterKind};
 use crate::{
     graph::{Shape, Tensor},
     random::{Purpose, generator},
@@ -28,11 +28,13 @@ pub fn state(model: &Builder<'_>, seed: u64) -> BTreeMap<String, Tensor> {
     let parameters = model.parameters().iter().map(|parameter| {
         let shape = model.graph.shape(parameter.value);
         let tensor = match parameter.kind {
-            Kind::ConvWeight => normal(&parameter.name, shape, shape[0] * shape[2] * shape[3], seed),
-            Kind::LinearWeight => normal(&parameter.name, shape, shape[1], seed),
-            Kind::Uniform { inputs } => uniform(&parameter.name, shape, inputs, seed),
-            Kind::NormWeight => Tensor::full(shape.clone(), 1.0),
-            Kind::NormBias | Kind::LinearBias | Kind::Other => Tensor::full(shape.clone(), 0.0),
+            ParameterKind::ConvWeight => normal(&parameter.name, shape, shape[0] * shape[2] * shape[3], seed),
+            ParameterKind::LinearWeight => normal(&parameter.name, shape, shape[1], seed),
+            ParameterKind::Uniform { inputs } => uniform(&parameter.name, shape, inputs, seed),
+            ParameterKind::NormWeight => Tensor::full(shape.clone(), 1.0),
+            ParameterKind::NormBias | ParameterKind::LinearBias | ParameterKind::Other => {
+                Tensor::full(shape.clone(), 0.0)
+            }
         };
         (parameter.name.clone(), tensor)
     });

@@ -1,16 +1,16 @@
 use super::Error;
-use super::walk::{Walk, axis_of, only};
+use super::importer::{Importer, axis_of, check_attributes};
 use crate::graph::import::ModelNode;
 use crate::graph::op::Reduce;
 use crate::graph::{Op, Value};
 
 /// The mean or the sum along axes, which are an attribute or an operand.
-pub(super) fn reduce(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    only(node, &["axes", "keepdims", "noop_with_empty_axes"])?;
-    let x = walk.value(node, 0)?;
-    let rank = walk.shape(x).len();
-    let named = if walk.has(node, 1) {
-        walk.integers(node, 1)?
+pub(super) fn reduce(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    check_attributes(node, &["axes", "keepdims", "noop_with_empty_axes"])?;
+    let x = importer.value(node, 0)?;
+    let rank = importer.shape(x).len();
+    let named = if importer.has(node, 1) {
+        importer.integers(node, 1)?
     } else {
         node.attributes.ints("axes").unwrap_or_default()
     };
@@ -34,5 +34,5 @@ pub(super) fn reduce(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value,
     } else {
         Op::ReduceMean(reduce)
     };
-    walk.single(node, op, &[x])
+    importer.single(node, op, &[x])
 }

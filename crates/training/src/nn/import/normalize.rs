@@ -1,26 +1,26 @@
 use super::Error;
-use super::walk::{Walk, axis_of, only, refused, scope};
+use super::importer::{Importer, axis_of, check_attributes, node_error, scope};
 use crate::graph::import::ModelNode;
 use crate::graph::op::Reduce;
 use crate::graph::{Op, Shape, Value};
-use crate::nn::Kind;
+use crate::nn::ParameterKind;
 use crate::nn::norm::NormSettings;
 
 /// A batch norm, whichever form the file has it in.
-pub(super) fn batch_norm(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    only(node, &["epsilon", "momentum", "spatial", "training_mode"])?;
-    let x = walk.value(node, 0)?;
-    let scale = walk.parameter(node, 1, Kind::NormWeight)?;
-    let bias = walk.parameter(node, 2, Kind::NormBias)?;
-    let Some(&channels) = walk.shape(x).get(1) else {
-        return Err(refused(node, "its operand has no channels"));
+pub(super) fn batch_norm(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    check_attributes(node, &["epsilon", "momentum", "spatial", "training_mode"])?;
+    let x = importer.value(node, 0)?;
+    let scale = importer.parameter(node, 1, ParameterKind::NormWeight)?;
+    let bias = importer.parameter(node, 2, ParameterKind::NormBias)?;
+    let Some(&channels) = importer.shape(x).get(1) else {
+        return Err(node_error(node, "its operand has no channels"));
     };
     let statistics = [
-        walk.statistic(node, 3, channels)?,
-        walk.statistic(node, 4, channels)?,
+        importer.statistic(node, 3, channels)?,
+        importer.statistic(node, 4, channels)?,
     ];
     if statistics[0] == statistics[1] {
-        return Err(refused(
+        return Err(node_error(
             node,
             format!("`{}` is its mean and its variance", statistics[0]),
         ));
@@ -30,29 +30,29 @@ pub(super) fn batch_norm(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Va
         // ONNX's is the share that is kept.
         momentum: 1.0 - node.attributes.float("momentum").unwrap_or(0.9),
     };
-    Ok(walk
+    Ok(importer
         .b
         .normalised(&scope(node), [x, scale, bias], &statistics, settings)?)
 }
 
 /// `(x − mean) / √(variance + ε) · scale (+ bias)` over the last axes.
-pub(super) fn layer_norm(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    only(node, &["axis", "epsilon", "stash_type"])?;
-    let x = walk.value(node, 0)?;
-    let scale = walk.parameter(node, 1, Kind::NormWeight)?;
-    let bias = if walk.has(node, 2) {
-        Some(walk.parameter(node, 2, Kind::NormBias)?)
+pub(super) fn layer_norm(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    check_attributes(node, &["axis", "epsilon", "stash_type"])?;
+    let x = importer.value(node, 0)?;
+    let scale = importer.parameter(node, 1, ParameterKind::NormWeight)?;
+    let bias = if importer.has(node, 2) {
+        Some(importer.parameter(node, 2, ParameterKind::NormBias)?)
     } else {
         None
     };
-    let rank = walk.shape(x).len();
+    let rank = importer.shape(x).len();
     let first = axis_of(node, node.attributes.int("axis").unwrap_or(-1), rank)?;
     let epsilon = node.attributes.float("epsilon").unwrap_or(1e-5);
     let reduce = Reduce {
         axes: (first..rank).collect(),
         keep_axes: true,
     };
-    walk.wire(node, |g| {
+    importer.wire(node, |g| {
         let mean = g.reduce_mean(x, reduce.clone())?;
         let centred = g.sub(x, mean)?;
         let square = g.mul(centred, centred)?;
@@ -70,16 +70,16 @@ pub(super) fn layer_norm(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Va
 }
 
 /// Softmax, or its logarithm, along the last axis.
-pub(super) fn softmax(walk: &mut Walk<'_, '_>, node: &ModelNode, op: Op) -> Result<Value, Error> {
-    only(node, &["axis"])?;
-    let x = walk.value(node, 0)?;
-    let shape = walk.shape(x).clone();
+pub(super) fn softmax(importer: &mut Importer<'_, '_>, node: &ModelNode, op: Op) -> Result<Value, Error> {
+    check_attributes(node, &["axis"])?;
+    let x = importer.value(node, 0)?;
+    let shape = importer.shape(x).clone();
     let axis = axis_of(node, node.attributes.int("axis").unwrap_or(-1), shape.len())?;
     if axis + 1 != shape.len() {
-        return Err(refused(node, "it goes along another axis than the last"));
+        return Err(node_error(node, "it goes along another axis than the last"));
     }
     let width = shape[axis];
-    walk.wire(node, |g| {
+    importer.wire(node, |g| {
         if shape.len() == 2 {
             return g.single(op, &[x]);
         }
@@ -90,13 +90,15 @@ pub(super) fn softmax(walk: &mut Walk<'_, '_>, node: &ModelNode, op: Op) -> Resu
 }
 
 /// Drops while training, whatever the file says of its mode.
-pub(super) fn dropout(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    only(node, &["ratio", "seed"])?;
-    let x = walk.value(node, 0)?;
-    let given = walk.number(node, 1)?.or_else(|| node.attributes.float("ratio"));
+pub(super) fn dropout(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    check_attributes(node, &["ratio", "seed"])?;
+    let x = importer.value(node, 0)?;
+    let given = importer
+        .number(node, 1)?
+        .or_else(|| node.attributes.float("ratio"));
     let ratio = given.unwrap_or(0.5);
     if !(0.0..1.0).contains(&ratio) {
-        return Err(refused(node, format!("its ratio is {ratio}")));
+        return Err(node_error(node, format!("its ratio is {ratio}")));
     }
-    Ok(walk.b.dropout(&scope(node), x, ratio)?)
+    Ok(importer.b.dropout(&scope(node), x, ratio)?)
 }

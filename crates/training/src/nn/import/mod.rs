@@ -14,43 +14,43 @@
 //! nodes drop while training only.
 //!
 //! # Layout
-//! - [`Foreign`]: the network; what of it can be replaced.
-//! - `walk`: from node to node, and what is known of every value on the way; `groups`: which nodes are the head.
+//! - [`OnnxModel`]: the network; what of it can be replaced.
+//! - `importer`: from node to node, and what is known of every value on the way; `groups`: which nodes are the head.
 //! - `table`: the operators that are supported, and `convolution`, `elementwise`, `layout`, `linear`, `normalize`, `reduce` what they become.
 //! - `known`: shapes and other numbers that the file computes, computed while it is read.
 
+mod classifier_head;
+mod const_fold;
 mod convolution;
 mod elementwise;
-mod end;
 mod error;
-mod groups;
-mod known;
+mod importer;
+mod layer_groups;
 mod layout;
 mod linear;
 mod normalize;
+mod operators;
 mod reduce;
-mod table;
-mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use self::end::End;
+use self::classifier_head::ClassifierHead;
 pub use self::error::Error;
-pub use self::table::SUPPORTED;
-use self::walk::Walk;
-use super::{Builder, initial};
+use self::importer::Importer;
+pub use self::operators::SUPPORTED;
+use super::{Builder, init};
 use crate::graph::import::{HostTensor, Model};
 use crate::graph::{ElementType, Tensor, Value};
 
 /// A network from a file.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Foreign {
+pub struct OnnxModel {
     model: Model,
-    end: End,
+    classifier_head: ClassifierHead,
     head: Option<BTreeSet<String>>,
 }
 
-impl Foreign {
+impl OnnxModel {
     /// The network of a model that takes `f32[N, 3, S, S]` and gives `[N, classes]`, in logits or, behind a softmax, in probabilities.
     ///
     /// # Errors
@@ -71,9 +71,13 @@ impl Foreign {
                 "its input `{name}` has shape {shape:?}, not [N, 3, S, S]"
             )));
         }
-        let end = End::find(&model)?;
+        let classifier_head = ClassifierHead::find(&model)?;
         let head = None;
-        Ok(Self { model, end, head })
+        Ok(Self {
+            model,
+            classifier_head,
+            head,
+        })
     }
 
     /// The same with the head made of those tensors of the file whose names are meant, in the place of the layers that are found by
@@ -94,10 +98,10 @@ impl Foreign {
         self.model.inputs[0].shape[2]
     }
 
-    /// Logits of the file's last layer, where that is a linear one, which [`Foreign::build`] makes anew for another number.
+    /// Logits of the file's last layer, where that is a linear one, which [`OnnxModel::build`] makes anew for another number.
     #[must_use]
     pub fn logits(&self) -> Option<usize> {
-        self.end.linear().map(|linear| linear.outputs)
+        self.classifier_head.linear().map(|linear| linear.outputs)
     }
 
     /// Key and value pairs kept in the file.
@@ -116,8 +120,13 @@ impl Foreign {
     /// another shape and cannot be replaced; [`Error::Graph`] where the file's own shapes do not fit.
     pub fn build(&self, b: &mut Builder<'_>, images: Value, classes: usize) -> Result<Value, Error> {
         let batch = b.graph.shape(images)[0];
-        let mut walk = Walk::new(b, &self.model, (&self.end, self.head.as_ref()), classes);
-        let logits = walk.run(images)?;
+        let mut importer = Importer::new(
+            b,
+            &self.model,
+            (&self.classifier_head, self.head.as_ref()),
+            classes,
+        );
+        let logits = importer.run(images)?;
         let found = b.graph.shape(logits);
         if **found == [batch, classes] {
             return Ok(logits);
@@ -129,8 +138,8 @@ impl Foreign {
         })
     }
 
-    /// What the file holds for a model that [`Foreign::build`] has built: all parameters and running statistics. A last layer of another
-    /// size is drawn as PyTorch's `nn.Linear` draws it.
+    /// What the file holds for a model that [`OnnxModel::build`] has built: all parameters and running statistics. A last layer of another
+    /// size is drawn as PyTorch's `nn.LastLayer` draws it.
     ///
     /// # Determinism
     /// A pure function of the file, the model and the seed.
@@ -146,13 +155,17 @@ impl Foreign {
             .map(|statistic| (&statistic.name, statistic.value));
         let start = |(name, value): (&String, Value)| {
             let shape = model.graph.shape(value).clone();
-            let kept = walk::origin(&self.model, name).filter(|kept| kept.shape == shape);
-            let tensor = match (kept.and_then(HostTensor::floats), self.end.linear()) {
+            let initializer =
+                importer::origin(&self.model, name).filter(|initializer| initializer.shape == shape);
+            let tensor = match (
+                initializer.and_then(HostTensor::floats),
+                self.classifier_head.linear(),
+            ) {
                 (Some(data), _) => Tensor {
                     shape,
                     data: data.to_vec(),
                 },
-                (None, Some(linear)) => initial::uniform(name, &shape, linear.inputs, seed),
+                (None, Some(linear)) => init::uniform(name, &shape, linear.inputs, seed),
                 (None, None) => Tensor::full(shape, 0.0),
             };
             (name.clone(), tensor)

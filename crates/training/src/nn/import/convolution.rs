@@ -1,10 +1,10 @@
 use super::Error;
 use super::elementwise::per_channel;
-use super::walk::{Walk, only, refused};
+use super::importer::{Importer, check_attributes, node_error};
 use crate::graph::import::ModelNode;
 use crate::graph::op::{Conv2d, GroupConv2d, MaxPool2d, Pad};
 use crate::graph::{Composite, Constant, Op, Shape, Value, window_positions};
-use crate::nn::{Kind, Mode};
+use crate::nn::{Mode, ParameterKind};
 
 /// What a node says of its windows.
 struct Windows {
@@ -24,7 +24,7 @@ impl Windows {
             Some(numbers) => sizes(node, name, &numbers),
         };
         let [_, _, height, width] = **shape else {
-            return Err(refused(
+            return Err(node_error(
                 node,
                 format!("its operand has shape {shape}, not [N, C, H, W]"),
             ));
@@ -34,13 +34,13 @@ impl Windows {
             None => pair("kernel_shape", [0, 0])?,
         };
         if pair("dilations", [1, 1])? != [1, 1] {
-            return Err(refused(node, "its windows are dilated"));
+            return Err(node_error(node, "its windows are dilated"));
         }
         let stride = pair("strides", [1, 1])?;
         if kernel.contains(&0) || stride.contains(&0) {
             let reason =
                 format!("its kernel is {kernel:?} and its stride {stride:?}: they must be at least 1");
-            return Err(refused(node, reason));
+            return Err(node_error(node, reason));
         }
         let (before, after) = match node.attributes.text("auto_pad").as_deref() {
             None | Some("NOTSET") => {
@@ -63,11 +63,11 @@ impl Windows {
                     (more, less)
                 }
             }
-            Some(other) => return Err(refused(node, format!("its auto_pad is `{other}`"))),
+            Some(other) => return Err(node_error(node, format!("its auto_pad is `{other}`"))),
         };
         if (0..2).any(|axis| before[axis].max(after[axis]) >= kernel[axis]) {
             let reason = format!("its pads {before:?} and {after:?} reach beyond its kernel {kernel:?}");
-            return Err(refused(node, reason));
+            return Err(node_error(node, reason));
         }
         if node.attributes.int("ceil_mode").unwrap_or(0) != 0 {
             let exact = [0, 1].into_iter().all(|axis| {
@@ -75,7 +75,7 @@ impl Windows {
                 reach >= kernel[axis] && (reach - kernel[axis]).is_multiple_of(stride[axis])
             });
             if !exact {
-                return Err(refused(
+                return Err(node_error(
                     node,
                     "its last windows reach beyond the border (ceil_mode)",
                 ));
@@ -102,13 +102,13 @@ fn sizes<const COUNT: usize>(node: &ModelNode, name: &str, numbers: &[i64]) -> R
             "its {name} are {numbers:?}: only {COUNT} numbers from 0 to {} are understood",
             u16::MAX
         );
-        refused(node, reason)
+        node_error(node, reason)
     })
 }
 
 /// Zeros on the sides where an operator cannot have them, because it has as many on both.
 fn padded(
-    walk: &mut Walk<'_, '_>,
+    importer: &mut Importer<'_, '_>,
     node: &ModelNode,
     x: Value,
     windows: &Windows,
@@ -123,13 +123,13 @@ fn padded(
         before: around(windows.before),
         after: around(windows.after),
     };
-    let x = walk.single(node, Op::Pad(pad), &[x])?;
+    let x = importer.single(node, Op::Pad(pad), &[x])?;
     Ok((x, Conv2d { stride, pad: [0, 0] }))
 }
 
 /// A convolution, in groups or not, with or without bias.
-pub(super) fn conv(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    only(
+pub(super) fn conv(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    check_attributes(
         node,
         &[
             "auto_pad",
@@ -140,34 +140,34 @@ pub(super) fn conv(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, E
             "strides",
         ],
     )?;
-    let x = walk.value(node, 0)?;
-    let w = walk.parameter(node, 1, Kind::ConvWeight)?;
-    let bias = if walk.has(node, 2) {
-        Some(walk.parameter(node, 2, Kind::LinearBias)?)
+    let x = importer.value(node, 0)?;
+    let w = importer.parameter(node, 1, ParameterKind::ConvWeight)?;
+    let bias = if importer.has(node, 2) {
+        Some(importer.parameter(node, 2, ParameterKind::LinearBias)?)
     } else {
         None
     };
-    let [_, _, rows, columns] = **walk.shape(w) else {
-        return Err(refused(node, "it is not two-dimensional"));
+    let [_, _, rows, columns] = **importer.shape(w) else {
+        return Err(node_error(node, "it is not two-dimensional"));
     };
-    let windows = Windows::of(node, walk.shape(x), Some([rows, columns]))?;
-    let (x, conv) = padded(walk, node, x, &windows)?;
+    let windows = Windows::of(node, importer.shape(x), Some([rows, columns]))?;
+    let (x, conv) = padded(importer, node, x, &windows)?;
     let groups = usize::try_from(node.attributes.int("group").unwrap_or(1)).unwrap_or(0);
     let operands: Vec<Value> = [x, w].into_iter().chain(bias).collect();
-    match (groups, walk.mode()) {
-        (1, Mode::Inference) => walk.single(node, Op::Conv(conv), &operands),
-        (1, Mode::Train) => walk.wire(node, |g| {
+    match (groups, importer.mode()) {
+        (1, Mode::Inference) => importer.single(node, Op::Conv(conv), &operands),
+        (1, Mode::Train) => importer.wire(node, |g| {
             let y = g.single(Op::Composite(Composite::Conv(conv)), &[x, w])?;
             let Some(bias) = bias else { return Ok(y) };
             let bias = per_channel(g, bias)?;
             g.add(y, bias)
         }),
-        _ => walk.single(node, Op::GroupConv(GroupConv2d { conv, groups }), &operands),
+        _ => importer.single(node, Op::GroupConv(GroupConv2d { conv, groups }), &operands),
     }
 }
 
-pub(super) fn max_pool(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    only(
+pub(super) fn max_pool(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    check_attributes(
         node,
         &[
             "auto_pad",
@@ -179,32 +179,36 @@ pub(super) fn max_pool(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Valu
             "strides",
         ],
     )?;
-    let x = walk.value(node, 0)?;
-    let windows = Windows::of(node, walk.shape(x), None)?;
+    let x = importer.value(node, 0)?;
+    let windows = Windows::of(node, importer.shape(x), None)?;
     if !windows.is_even() {
-        return Err(refused(node, "its border is not the same on both sides"));
+        return Err(node_error(node, "its border is not the same on both sides"));
     }
     let pool = MaxPool2d {
         kernel: windows.kernel,
         stride: windows.stride,
         pad: windows.before,
     };
-    walk.wire(node, |g| g.max_pool(x, pool)).map(|[maxima, _]| maxima)
+    importer
+        .wire(node, |g| g.max_pool(x, pool))
+        .map(|[maxima, _]| maxima)
 }
 
 /// One window over everything.
-pub(super) fn global_max_pool(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    only(node, &[])?;
-    let x = walk.value(node, 0)?;
-    let [_, _, rows, columns] = **walk.shape(x) else {
-        return Err(refused(node, "it is not two-dimensional"));
+pub(super) fn global_max_pool(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    check_attributes(node, &[])?;
+    let x = importer.value(node, 0)?;
+    let [_, _, rows, columns] = **importer.shape(x) else {
+        return Err(node_error(node, "it is not two-dimensional"));
     };
     let pool = MaxPool2d {
         kernel: [rows, columns],
         stride: [1, 1],
         pad: [0, 0],
     };
-    walk.wire(node, |g| g.max_pool(x, pool)).map(|[maxima, _]| maxima)
+    importer
+        .wire(node, |g| g.max_pool(x, pool))
+        .map(|[maxima, _]| maxima)
 }
 
 /// A convolution of each channel with equal weights; where the border does not count, scaled up there.
@@ -212,8 +216,8 @@ pub(super) fn global_max_pool(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Resu
     clippy::cast_precision_loss,
     reason = "windows have far fewer than 2^24 elements"
 )]
-pub(super) fn average_pool(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    only(
+pub(super) fn average_pool(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    check_attributes(
         node,
         &[
             "auto_pad",
@@ -225,15 +229,15 @@ pub(super) fn average_pool(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<
             "strides",
         ],
     )?;
-    let x = walk.value(node, 0)?;
-    let shape = walk.shape(x).clone();
+    let x = importer.value(node, 0)?;
+    let shape = importer.shape(x).clone();
     let windows = Windows::of(node, &shape, None)?;
     let counts_border = node.attributes.int("count_include_pad").unwrap_or(0) != 0;
     let ([rows, columns], channels) = (windows.kernel, shape[1]);
     let size = (rows * columns) as f32;
-    let (x, conv) = padded(walk, node, x, &windows)?;
-    walk.reserve(node, Shape::from([channels, rows, columns]).elements())?;
-    let pooled = walk.wire(node, |g| {
+    let (x, conv) = padded(importer, node, x, &windows)?;
+    importer.reserve(node, Shape::from([channels, rows, columns]).elements())?;
+    let pooled = importer.wire(node, |g| {
         let weights = Constant::F32(vec![1.0 / size; channels * rows * columns]);
         let weights = g.constant([channels, 1, rows, columns], weights)?;
         let groups = channels;
@@ -244,14 +248,14 @@ pub(super) fn average_pool(walk: &mut Walk<'_, '_>, node: &ModelNode) -> Result<
         return Ok(pooled);
     }
     let inside = [0, 1].map(|axis| inside(&windows, shape[2 + axis], axis));
-    walk.reserve(node, inside[0].len() * inside[1].len())?;
+    importer.reserve(node, inside[0].len() * inside[1].len())?;
     let factors = inside[0].iter().flat_map(|rows| {
         inside[1]
             .iter()
             .map(move |columns| size / (rows * columns) as f32)
     });
     let factors = Constant::F32(factors.collect());
-    walk.wire(node, |g| {
+    importer.wire(node, |g| {
         let factors = g.constant([1, 1, inside[0].len(), inside[1].len()], factors)?;
         g.mul(pooled, factors)
     })

@@ -7,14 +7,14 @@ use crate::program::Program;
 
 /// A model that says where in an image it sees a class.
 #[derive(Debug)]
-pub struct Attention {
+pub struct GradCam {
     session: Session,
     image_size: usize,
 }
 
 /// How much each part of an image speaks for a class.
 #[derive(Clone, Debug, PartialEq)]
-pub struct AttentionMap {
+pub struct Heatmap {
     /// Rows and columns.
     pub extent: [usize; 2],
     /// Row by row, at least 0.
@@ -23,7 +23,7 @@ pub struct AttentionMap {
 
 const WHAT: &str = "the attention map";
 
-impl Attention {
+impl GradCam {
     /// Prepares what [`grad_cam`](crate::program::grad_cam()) has compiled.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ impl Attention {
     /// # Errors
     ///
     /// [`Error::Length`] where `tensor` has another length, [`Error::Run`] where ONNX Runtime fails.
-    pub fn of(&mut self, tensor: &[u8], label: i64) -> Result<AttentionMap, Error> {
+    pub fn of(&mut self, tensor: &[u8], label: i64) -> Result<Heatmap, Error> {
         let failed = |error: ort::Error| Error::Run {
             what: WHAT.to_owned(),
             reason: first_line(&error),
@@ -62,7 +62,7 @@ impl Attention {
             .map_err(failed)?;
         let (shape, values) = outputs["attention"].try_extract_tensor::<f32>().map_err(failed)?;
         let extent = [1, 2].map(|axis| usize::try_from(shape[axis]).unwrap_or(0));
-        Ok(AttentionMap {
+        Ok(Heatmap {
             extent,
             values: values.to_vec(),
         })
