@@ -11,26 +11,27 @@ pub fn shape_attribute(result: usize) -> String {
     format!("shape{result}")
 }
 
-/// Names of attributes and of their values in a model file. Kernel size, strides and padding are encoded as in ONNX.
+/// Names of attributes and of their values in a model file. The strings are those of earlier releases. Kernel size, strides and padding are
+/// encoded as in ONNX.
 pub mod attribute {
-    #![allow(missing_docs, reason = "each constant holds its own name")]
+    #![allow(missing_docs, reason = "each constant is documented by its name")]
     pub const KERNEL: &str = "kernel_shape";
     pub const STRIDES: &str = "strides";
     pub const PADS: &str = "pads";
     pub const EPSILON: &str = "epsilon";
     pub const BETA2: &str = "beta2";
-    pub const OPERAND: &str = "operand";
-    pub const IMAGES: &str = "images";
-    pub const BLOCKS: &str = "blocks";
-    pub const RECTIFIED: &str = "rectified";
+    pub const CONV_INPUT: &str = "operand";
+    pub const NCHW: &str = "images";
+    pub const NCHWC: &str = "blocks";
+    pub const RELU: &str = "rectified";
     pub const SHORTCUT: &str = "shortcut";
     pub const ADDEND: &str = "addend";
-    pub const GATE: &str = "gate";
-    pub const CENTRE: &str = "centre";
+    pub const RELU_MASK: &str = "gate";
+    pub const BATCH_MEAN: &str = "centre";
     pub const NONE: &str = "none";
     pub const RAW: &str = "raw";
-    pub const AFFINE: &str = "affine";
-    pub const RESULT: &str = "result";
+    pub const SCALE_SHIFT: &str = "affine";
+    pub const OUTPUT: &str = "result";
 }
 
 /// Operators of our own domain, each of which computes several ONNX operators in one pass over the activations.

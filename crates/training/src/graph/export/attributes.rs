@@ -227,10 +227,10 @@ fn encode_fused(fused: &Fused, plain: NodeEncoding) -> NodeEncoding {
                 match shortcut {
                     Shortcut::None => attribute::NONE,
                     Shortcut::Raw => attribute::RAW,
-                    Shortcut::ScaleShift => attribute::AFFINE,
+                    Shortcut::ScaleShift => attribute::SCALE_SHIFT,
                 },
             )
-            .int(attribute::RECTIFIED, i64::from(has_relu)),
+            .int(attribute::RELU, i64::from(has_relu)),
         Fused::GradEpilogue(epilogue) => plain.epilogue(epilogue),
         Fused::MaxPool(pool) | Fused::MaxPoolGradient(pool) => plain.pool(pool),
         Fused::AdamW(adamw) => plain
@@ -249,11 +249,11 @@ impl NodeEncoding {
 
     fn conv_input(self, input: ConvInput) -> Self {
         self.text(
-            attribute::OPERAND,
+            attribute::CONV_INPUT,
             match input {
-                ConvInput::Nchw => attribute::IMAGES,
-                ConvInput::NchwC => attribute::BLOCKS,
-                ConvInput::NchwCRelu => attribute::RECTIFIED,
+                ConvInput::Nchw => attribute::NCHW,
+                ConvInput::NchwC => attribute::NCHWC,
+                ConvInput::NchwCRelu => attribute::RELU,
             },
         )
     }
@@ -261,13 +261,13 @@ impl NodeEncoding {
     fn epilogue(self, epilogue: GradEpilogue) -> Self {
         self.int(attribute::ADDEND, i64::from(epilogue.has_addend))
             .text(
-                attribute::GATE,
+                attribute::RELU_MASK,
                 match epilogue.mask {
                     ReluMask::None => attribute::NONE,
-                    ReluMask::Output => attribute::RESULT,
-                    ReluMask::ScaleShift => attribute::AFFINE,
+                    ReluMask::Output => attribute::OUTPUT,
+                    ReluMask::ScaleShift => attribute::SCALE_SHIFT,
                 },
             )
-            .int(attribute::CENTRE, i64::from(epilogue.has_batch_mean))
+            .int(attribute::BATCH_MEAN, i64::from(epilogue.has_batch_mean))
     }
 }

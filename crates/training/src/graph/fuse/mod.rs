@@ -6,7 +6,7 @@
 //! and the reductions of a batch norm's backward pass.
 //!
 //! # Layout
-//! - `state`: the fusion state of a value, and deferred operations.
+//! - `value_state`: the fusion state of a value, and deferred operations.
 //! - `forward`, `backward`: fusion rules per operator.
 //! - `materialize`: adds deferred operations to the graph.
 
