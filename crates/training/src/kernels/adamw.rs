@@ -1,11 +1,11 @@
-//! The update of a parameter, in one pass.
+//! AdamW update of one parameter in one pass.
 
 use super::exec_context::ExecContext;
 use super::instructions::Kernel;
 use super::unsafe_slice::UnsafeSlice;
 use super::vector::{LANES, Vector};
 
-/// The numbers of one step, in the terms of `optim::AdamW`.
+/// Scalars of one AdamW step, named as in `optim::AdamW`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamWStep {
     /// β₁.
@@ -26,14 +26,14 @@ pub struct AdamWStep {
     pub step: f32,
 }
 
-/// Elements of a task.
+/// Elements per task.
 const CHUNK: usize = 1 << 14;
 
-/// Computes the next parameter and moments from parameter, gradient and moments. Every operation is rounded by itself, in the order of the
-/// standard operators, so that both ways give the same bits.
+/// Computes the next parameter and moments (`to`) from parameter, gradient and moments (`from`). Operations are not fused and have the order of
+/// the standard ONNX operators, so that both give the same bits.
 ///
 /// # Panics
-/// Where lengths differ.
+/// If the lengths differ.
 pub fn update(exec: &ExecContext<'_>, hyper: &AdamWStep, from: [&[f32]; 4], to: [&mut [f32]; 3]) {
     let length = from[0].len();
     assert!(from.iter().all(|operand| operand.len() == length));
@@ -60,7 +60,7 @@ impl Kernel for Update<'_> {
         let first = number * CHUNK;
         let last = (first + CHUNK).min(self.length);
         let whole = first + (last - first) / LANES * LANES;
-        // SAFETY: the caller guarantees the instructions and a chunk that exists. `update` found operands and results to be equally long,
+        // SAFETY: the caller guarantees the instruction set and a chunk that exists. `update` found operands and results to be equally long,
         // `first..last` lies within them, vectors of memory within `first..whole`, and this task alone writes its chunk.
         unsafe {
             let factors = Factors::<V>::of(self.hyper);
@@ -105,10 +105,10 @@ struct Factors<V> {
 
 impl<V: Vector> Factors<V> {
     /// # Safety
-    /// The machine has the instructions of `V`.
+    /// The CPU supports the instruction set of `V`.
     #[inline(always)]
     unsafe fn of(hyper: &AdamWStep) -> Self {
-        // SAFETY: the caller guarantees the instructions, and nothing else is needed.
+        // SAFETY: the caller guarantees the instruction set, and nothing else is needed.
         unsafe {
             Self {
                 beta1: [V::splat(hyper.beta1), V::splat(hyper.one_minus_beta1)],
@@ -121,7 +121,7 @@ impl<V: Vector> Factors<V> {
         }
     }
 
-    /// Parameter and moments, from parameter, gradient and moments.
+    /// Next parameter and moments from parameter, gradient and moments.
     #[inline(always)]
     fn next(&self, [p, g, m, v]: [V; 4]) -> [V; 3] {
         let m = m.mul(self.beta1[0]).add(g.mul(self.beta1[1]));

@@ -2,12 +2,12 @@ use super::{Builder, Mode, ParameterKind};
 use crate::graph::op::BatchNormalization;
 use crate::graph::{Error, Value};
 
-/// What a batch norm is set to.
+/// Hyperparameters of a batch norm.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NormSettings {
     /// Added to the variance.
     pub(super) epsilon: f32,
-    /// How much of a batch's statistic enters the running one.
+    /// Weight of the batch's statistic in the running one (PyTorch's convention).
     pub(super) momentum: f32,
 }
 
@@ -24,20 +24,20 @@ impl Default for NormSettings {
 /// A running statistic of a batch norm.
 #[derive(Clone, Debug)]
 pub struct Statistic {
-    /// Its name in a state dictionary.
+    /// Name in the state dictionary.
     pub name: String,
-    /// Its value before the batch.
+    /// Value before the batch.
     pub value: Value,
-    /// Its value after the batch, when training.
+    /// Value after the batch, in training.
     pub next: Option<Value>,
-    /// What it had become by the part before, where the batch comes in parts that may come to nothing.
+    /// Value after the previous micro-batch, for gradient accumulation whose steps may be rolled back.
     pub pending: Option<Value>,
-    /// Whether it is the variance, which starts at one; the mean starts at zero.
+    /// Whether it is a variance (initially one) or a mean (initially zero).
     pub is_variance: bool,
 }
 
 impl Statistic {
-    /// All its values in the graph.
+    /// All graph values of the statistic.
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut Value> {
         [&mut self.value]
             .into_iter()
@@ -46,19 +46,19 @@ impl Statistic {
     }
 }
 
-/// Name of what a running statistic has become within a step.
+/// Name of the tensor that holds a running statistic between the micro-batches of a step.
 pub(crate) fn pending(statistic: &str) -> String {
     format!("pending.{statistic}")
 }
 
 impl Builder<'_> {
-    /// Batch normalisation per channel.
+    /// Batch norm per channel.
     ///
     /// # Shapes
     /// `x: f32[N, C, …] → f32[N, C, …]`.
     ///
     /// # Source
-    /// PyTorch's `BatchNorm2d`: the batch is normalised by its biased variance, the running variance takes in the unbiased one.
+    /// PyTorch's `BatchNorm2d`: the biased variance normalises the batch, the unbiased one updates the running variance.
     pub(super) fn batch_norm(&mut self, name: &str, x: Value) -> Result<Value, Error> {
         let channels = self.graph.shape(x)[1];
         let scale = self.parameter(name, "weight", ParameterKind::NormWeight, [channels])?;
@@ -67,7 +67,7 @@ impl Builder<'_> {
         self.normalised(name, [x, scale, bias], &statistics, NormSettings::default())
     }
 
-    /// [`Self::batch_norm`] with a scale and a shift that are declared already, and names for running mean and running variance.
+    /// [`Self::batch_norm`] with given scale and bias values and names of running mean and running variance.
     pub(super) fn normalised(
         &mut self,
         name: &str,
@@ -145,7 +145,7 @@ impl Builder<'_> {
     }
 }
 
-/// `M / (M − 1)`: what turns a biased variance of M elements into an unbiased one.
+/// `M / (M − 1)`: Bessel's correction for a variance of M elements.
 #[expect(
     clippy::cast_precision_loss,
     reason = "rounded once, like any other constant of the graph"
