@@ -34,12 +34,12 @@ const CHUNK: usize = 1 << 14;
 ///
 /// # Panics
 /// If the lengths differ.
-pub fn update(exec: &ExecContext<'_>, hyper: &AdamWStep, from: [&[f32]; 4], to: [&mut [f32]; 3]) {
+pub fn update(exec: &ExecContext<'_>, adamw_step: &AdamWStep, from: [&[f32]; 4], to: [&mut [f32]; 3]) {
     let length = from[0].len();
     assert!(from.iter().all(|operand| operand.len() == length));
     assert!(to.iter().all(|result| result.len() == length));
     let work = Update {
-        hyper,
+        adamw_step,
         from,
         to: to.map(UnsafeSlice::new),
         length,
@@ -48,7 +48,7 @@ pub fn update(exec: &ExecContext<'_>, hyper: &AdamWStep, from: [&[f32]; 4], to: 
 }
 
 struct Update<'a> {
-    hyper: &'a AdamWStep,
+    adamw_step: &'a AdamWStep,
     from: [&'a [f32]; 4],
     to: [UnsafeSlice<'a>; 3],
     length: usize,
@@ -63,7 +63,7 @@ impl Kernel for Update<'_> {
         // SAFETY: the caller guarantees the instruction set and a chunk that exists. `update` found operands and results to be equally long,
         // `first..last` lies within them, vectors of memory within `first..whole`, and this task alone writes its chunk.
         unsafe {
-            let factors = Factors::<V>::of(self.hyper);
+            let factors = Factors::<V>::of(self.adamw_step);
             for at in (first..whole).step_by(LANES) {
                 let mut operands = [V::splat(0.0); 4];
                 for (operand, from) in operands.iter_mut().zip(&self.from) {
@@ -107,16 +107,16 @@ impl<V: Vector> Factors<V> {
     /// # Safety
     /// The CPU supports the instruction set of `V`.
     #[inline(always)]
-    unsafe fn of(hyper: &AdamWStep) -> Self {
+    unsafe fn of(adamw_step: &AdamWStep) -> Self {
         // SAFETY: the caller guarantees the instruction set, and nothing else is needed.
         unsafe {
             Self {
-                beta1: [V::splat(hyper.beta1), V::splat(hyper.one_minus_beta1)],
-                beta2: [V::splat(hyper.beta2), V::splat(hyper.one_minus_beta2)],
-                scale2: V::splat(hyper.scale2),
-                epsilon: V::splat(hyper.epsilon),
-                decay: V::splat(hyper.decay),
-                step: V::splat(hyper.step),
+                beta1: [V::splat(adamw_step.beta1), V::splat(adamw_step.one_minus_beta1)],
+                beta2: [V::splat(adamw_step.beta2), V::splat(adamw_step.one_minus_beta2)],
+                scale2: V::splat(adamw_step.scale2),
+                epsilon: V::splat(adamw_step.epsilon),
+                decay: V::splat(adamw_step.decay),
+                step: V::splat(adamw_step.step),
             }
         }
     }

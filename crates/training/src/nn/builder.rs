@@ -17,7 +17,7 @@ pub struct Builder<'g> {
     pub graph: &'g mut Graph,
     pub(super) mode: Mode,
     /// A boolean of the graph, for gradient accumulation whose steps may be rolled back: whether running statistics continue from those that
-    /// the previous micro-batch left in the staged tensors (see [`pending`](super::pending)).
+    /// the previous micro-batch left in the staged tensors (see [`staged_name`](super::staged_name)).
     pub(crate) is_accumulating: Option<Value>,
     pub(super) group: LayerGroup,
     pub(super) parameters: Vec<Parameter>,

@@ -27,7 +27,7 @@ pub use head::{Head, UnknownHead};
 pub use import::OnnxModel;
 pub use loss::loss;
 pub use norm::Statistic;
-pub(crate) use norm::pending;
+pub(crate) use norm::staged_name;
 pub use parameter::{LayerGroup, Parameter, ParameterKind};
 pub use pixels::Pixels;
 pub use resnet::{Backbone, Block, UnknownBackbone};

@@ -31,7 +31,7 @@ pub struct Statistic {
     /// Value after the batch, in training.
     pub next: Option<Value>,
     /// Value after the previous micro-batch, for gradient accumulation whose steps may be rolled back.
-    pub pending: Option<Value>,
+    pub staged: Option<Value>,
     /// Whether it is a variance (initially one) or a mean (initially zero).
     pub is_variance: bool,
 }
@@ -42,12 +42,12 @@ impl Statistic {
         [&mut self.value]
             .into_iter()
             .chain(&mut self.next)
-            .chain(&mut self.pending)
+            .chain(&mut self.staged)
     }
 }
 
 /// Name of the tensor that holds a running statistic between the micro-batches of a step.
-pub(crate) fn pending(statistic: &str) -> String {
+pub(crate) fn staged_name(statistic: &str) -> String {
     format!("pending.{statistic}")
 }
 
@@ -97,7 +97,7 @@ impl Builder<'_> {
                 let mut start = [mean, variance];
                 if let Some(is_accumulating) = self.is_accumulating {
                     for (position, statistic) in [mean_name, variance_name].into_iter().enumerate() {
-                        let carried = self.graph.parameter(&pending(statistic), [channels])?;
+                        let carried = self.graph.parameter(&staged_name(statistic), [channels])?;
                         let scope = format!("running/{name}");
                         let from =
                             self.layer(&scope, |g| g.select(is_accumulating, carried, start[position]))?;
@@ -115,14 +115,14 @@ impl Builder<'_> {
             name: mean_name.clone(),
             value: mean,
             next: next_mean,
-            pending: before[0],
+            staged: before[0],
             is_variance: false,
         });
         self.statistics.push(Statistic {
             name: variance_name.clone(),
             value: variance,
             next: next_variance,
-            pending: before[1],
+            staged: before[1],
             is_variance: true,
         });
         Ok(y)

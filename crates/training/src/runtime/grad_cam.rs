@@ -21,7 +21,7 @@ pub struct Heatmap {
     pub values: Vec<f32>,
 }
 
-const WHAT: &str = "the attention map";
+const WHAT: &str = "the Grad-CAM program";
 
 impl GradCam {
     /// Creates a session of a program compiled by [`grad_cam`](crate::program::grad_cam()).

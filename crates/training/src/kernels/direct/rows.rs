@@ -91,14 +91,14 @@ impl Row<'_> {
             for block in 0..self.blocks {
                 let band = self.band.add(block * self.band_block + first * INNER);
                 for &tap in self.taps {
-                    let seen = band.add(tap);
+                    let window = band.add(tap);
                     for channel in 0..INNER {
                         let mut weight = [V::splat(0.0); BLOCKS];
                         for (k, weight) in weight.iter_mut().enumerate() {
                             *weight = V::load(weights.add(k * weight_block));
                         }
                         for pixel in 0..PIXELS {
-                            let x = V::splat(*seen.add(pixel * INNER + channel));
+                            let x = V::splat(*window.add(pixel * INNER + channel));
                             for k in 0..BLOCKS {
                                 sums[k][pixel] = x.mul_add(weight[k], sums[k][pixel]);
                             }

@@ -258,7 +258,7 @@ fn pooling_backward_returns_the_sums_of_its_gradient() {
 /// Bit-identical to the standard operators, each rounded separately; lengths with a remainder, and more than one task.
 #[test]
 fn adamw_matches_unfused_operations() {
-    let hyper = AdamWStep {
+    let adamw_step = AdamWStep {
         beta1: 0.93,
         one_minus_beta1: 1.0 - 0.93,
         beta2: 0.99,
@@ -275,17 +275,17 @@ fn adamw_matches_unfused_operations() {
             let [mut next, mut first, mut second] = [(); 3].map(|()| vec![f32::NAN; length]);
             adamw::update(
                 exec,
-                &hyper,
+                &adamw_step,
                 [&p, &g, &m, &v],
                 [&mut next, &mut first, &mut second],
             );
             [next, first, second].concat()
         });
         for i in 0..length {
-            let first = m[i] * hyper.beta1 + g[i] * hyper.one_minus_beta1;
-            let second = v[i] * hyper.beta2 + g[i] * g[i] * hyper.one_minus_beta2;
-            let change = first / (second.sqrt() * hyper.scale2 + hyper.epsilon) * hyper.step;
-            let expected = [p[i] * hyper.decay - change, first, second];
+            let first = m[i] * adamw_step.beta1 + g[i] * adamw_step.one_minus_beta1;
+            let second = v[i] * adamw_step.beta2 + g[i] * g[i] * adamw_step.one_minus_beta2;
+            let change = first / (second.sqrt() * adamw_step.scale2 + adamw_step.epsilon) * adamw_step.step;
+            let expected = [p[i] * adamw_step.decay - change, first, second];
             assert_eq!(
                 [found[i], found[length + i], found[2 * length + i]],
                 expected,

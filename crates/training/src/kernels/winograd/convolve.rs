@@ -97,7 +97,7 @@ impl<S: Prologue, K: Epilogue> Kernel for Work<'_, S, K> {
         let lengths = [PLACES * seen_place, PLACES * product_place];
         let mut scratch = scratch::acquire();
         let start = scratch.slice(lengths[0] + lengths[1]).as_mut_ptr();
-        let seen = TileBuffer {
+        let transformed_x = TileBuffer {
             start,
             place: seen_place,
             block: line,
@@ -123,9 +123,9 @@ impl<S: Prologue, K: Epilogue> Kernel for Work<'_, S, K> {
         // and weights have all places, with lines of the rounded number of tiles; this task alone has this chunk of these blocks, of which it
         // writes the result and the partial sums.
         unsafe {
-            tiles.transform::<V>(chunk, seen);
+            tiles.transform::<V>(chunk, transformed_x);
             for place in 0..PLACES {
-                self.products::<V>(place, [first, last], [seen, products], chunk.count);
+                self.products::<V>(place, [first, last], [transformed_x, products], chunk.count);
             }
             for block in first..last {
                 let from = TileBuffer {
@@ -143,14 +143,14 @@ impl<S: Prologue, K: Epilogue> Work<'_, S, K> {
     /// The matrix multiplication of one place, for result blocks `first` to `last`.
     ///
     /// # Safety
-    /// The CPU supports the instruction set of `V`, and the convolution has these result blocks. `seen` holds the transformed tiles of all blocks,
+    /// The CPU supports the instruction set of `V`, and the convolution has these result blocks. `transformed_x` holds the transformed tiles of all blocks,
     /// and `products` has room for those result blocks, both in lines of `count` tiles, rounded up to [`width`]; no other task uses them.
     #[inline(always)]
     unsafe fn products<V: Vector>(
         &self,
         place: usize,
         [first, last]: [usize; 2],
-        [seen, products]: [TileBuffer; 2],
+        [transformed_x, products]: [TileBuffer; 2],
         count: usize,
     ) {
         let (summed, blocks) = (self.convolution.extent.blocks, self.convolution.blocks);
@@ -163,8 +163,8 @@ impl<S: Prologue, K: Epilogue> Work<'_, S, K> {
             unsafe {
                 let weights = place * weights::place(summed, blocks) + block * weight_block;
                 let product = Product {
-                    tiles: seen.start.add(place * seen.place),
-                    tile_block: seen.block,
+                    tiles: transformed_x.start.add(place * transformed_x.place),
+                    tile_block: transformed_x.block,
                     weights: self.weights.as_ptr().add(weights),
                     weight_block,
                     blocks: summed,

@@ -83,7 +83,7 @@ impl<S: Prologue> Kernel for Sums<'_, S> {
         let dy_place = (last - first) * line + LANES;
         let mut scratch = scratch::acquire();
         let start = scratch.slice(4 * (x_place + dy_place)).as_mut_ptr();
-        let seen = TileBuffer {
+        let transformed_x = TileBuffer {
             start,
             place: x_place,
             block: line,
@@ -100,12 +100,12 @@ impl<S: Prologue> Kernel for Sums<'_, S> {
         unsafe {
             for chunk in from..to {
                 let chunk = Chunk::of(self.tiles, CHUNK, chunk);
-                self.seen::<V>(chunk, row, seen);
-                self.transformed_dy::<V>(chunk, row, [first, last], transformed_dy);
+                self.transform_input_row::<V>(chunk, row, transformed_x);
+                self.transform_dy_row::<V>(chunk, row, [first, last], transformed_dy);
                 for column in 0..4 {
                     let place = (slice * 16 + 4 * row + column) * self.place;
                     for block in 0..extent.blocks {
-                        let x = seen.start.add(column * x_place + block * line);
+                        let x = transformed_x.start.add(column * x_place + block * line);
                         for result in first..last {
                             let dy = transformed_dy
                                 .start
@@ -128,11 +128,11 @@ impl<S: Prologue> Sums<'_, S> {
     /// The CPU supports the instruction set of `V`, and the chunk is one of the tiles. `to` has room for its tiles in each of four places and each
     /// block of x, and no other task uses it.
     #[inline(always)]
-    unsafe fn seen<V: Vector>(&self, chunk: Chunk, row: usize, to: TileBuffer) {
+    unsafe fn transform_input_row<V: Vector>(&self, chunk: Chunk, row: usize, to: TileBuffer) {
         let &WeightGradient {
             x, extent, prologue, ..
         } = self.gradient;
-        let seen = InputTiles {
+        let input = InputTiles {
             x,
             extent,
             prologue,
@@ -151,8 +151,8 @@ impl<S: Prologue> Sums<'_, S> {
                     let plane = x
                         .as_ptr()
                         .add(tile.image * extent.image() + block * extent.plane());
-                    let mut half = seen.row(&registers, plane, (tile, above));
-                    let below = seen.row(&registers, plane, (tile, below));
+                    let mut half = input.row(&registers, plane, (tile, above));
+                    let below = input.row(&registers, plane, (tile, below));
                     for j in 0..4 {
                         half[j] = below[j].mul_add(sign, half[j]);
                     }
@@ -172,7 +172,7 @@ impl<S: Prologue> Sums<'_, S> {
     /// The CPU supports the instruction set of `V`, the chunk is one of the tiles, and dy has blocks `first` to `last`. `to` has room for the tiles
     /// in each of four places and each of these blocks, and no other task uses it.
     #[inline(always)]
-    unsafe fn transformed_dy<V: Vector>(
+    unsafe fn transform_dy_row<V: Vector>(
         &self,
         chunk: Chunk,
         row: usize,

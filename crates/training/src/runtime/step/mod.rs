@@ -36,7 +36,7 @@ use crate::program::{Program, Signature, Tensor};
 /// Fill the inputs through [`StepRunner::f32_input`] and [`StepRunner::i64_input`], then call [`StepRunner::step`],
 /// then read [`StepRunner::output`]. Runs do not allocate.
 ///
-/// An input that takes long to fill or to copy to the device can have two buffers ([`StepRunner::double_buffer`]): then the next run's elements are
+/// An input that takes long to fill or to copy to the device can be double-buffered ([`StepRunner::double_buffer`]): then the next run's elements are
 /// copied while a run is going on ([`StepRunner::step_ahead`]).
 #[derive(Debug)]
 pub struct StepRunner {
