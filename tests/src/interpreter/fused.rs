@@ -1,4 +1,4 @@
-//! The operators of our own domain. Blocks are a matter of memory, and of no concern here.
+//! The fused operators. The NCHWc layout does not change their meaning, so it is ignored here.
 
 use equibatch_training::graph::fused::{ConvInput, Fused, GradEpilogue, ReluMask, Shortcut};
 
@@ -55,7 +55,7 @@ pub(super) fn apply(fused: &Fused, operands: &[&Array]) -> Vec<Array> {
             let &[g, x, _, scale, mean, variance] = operands else {
                 panic!("six operands")
             };
-            // The sums are not taken on trust.
+            // The sums are computed again instead of using the operand.
             let mut gradients =
                 composite::batch_norm_gradient(&[x, g, scale, mean, variance], norm.epsilon).into_iter();
             let dx = gradients.next().expect("three gradients");
@@ -83,7 +83,7 @@ pub(super) fn apply(fused: &Fused, operands: &[&Array]) -> Vec<Array> {
     }
 }
 
-/// What a convolution reads, and the operands behind it.
+/// The input of a convolution after its prologue, and the remaining operands.
 fn conv_input<'o, 'a>(input: ConvInput, operands: &'o [&'a Array]) -> (Array, &'o [&'a Array]) {
     match input {
         ConvInput::Nchw | ConvInput::NchwC => (operands[0].clone(), &operands[1..]),
@@ -107,7 +107,11 @@ fn relu(x: &Array) -> Array {
 
 fn grad_epilogue(dy: &Array, epilogue: GradEpilogue, operands: &[&Array]) -> Vec<Array> {
     let mut operands = operands.iter();
-    let mut next = || *operands.next().expect("an operand for every part of an arrival");
+    let mut next = || {
+        *operands
+            .next()
+            .expect("an operand for every part of the epilogue")
+    };
     let addend = epilogue.has_addend.then(&mut next);
     let mask = (epilogue.mask != ReluMask::None).then(&mut next);
     let batch_mean = epilogue.has_batch_mean.then(|| (next(), next()));

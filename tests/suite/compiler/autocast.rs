@@ -1,4 +1,4 @@
-//! Half precision, in the interpreter, which rounds what is to be rounded and nothing else: against the same network in single precision.
+//! Mixed precision: the interpreter, which rounds half-precision values only, compared with the same network in single precision.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use super::cases::{Fill, filled};
 
 const FORMATS: [Format; 2] = [Format::F16, Format::Bf16];
 
-/// A network with every kind of layer that has something to do with half precision, and the mean of its logits' squares as its loss.
+/// A network with every kind of layer that autocast handles; its loss is the sum of the squared logits.
 pub(super) struct Network {
     pub(super) graph: Graph,
     loss: Value,
@@ -84,7 +84,7 @@ impl Network {
         }
     }
 
-    /// The same in half precision.
+    /// The same in mixed precision.
     fn low(&self, format: Format) -> Self {
         let mut low = autocast(&self.graph, format).expect("it can be rewritten");
         let mut of = |value| low.of(value).expect("floats convert");
@@ -101,7 +101,7 @@ impl Network {
         }
     }
 
-    /// With its gradients as outputs, and as few conversions as there can be.
+    /// With its gradients as outputs, and redundant casts removed.
     pub(super) fn differentiated(mut self) -> Graph {
         let wrt: Vec<Value> = self.parameters.iter().map(|(_, value)| *value).collect();
         let gradients = gradients(&mut self.graph, self.loss, &wrt).expect("everything has a gradient");
@@ -113,7 +113,7 @@ impl Network {
         merge_casts(&self.graph).expect("it can be rewritten")
     }
 
-    /// In half precision, with gradients.
+    /// In mixed precision, with gradients.
     pub(super) fn half(format: Format) -> Graph {
         Self::new().low(format).differentiated()
     }
@@ -144,8 +144,9 @@ fn error(found: &Array, expected: &Array) -> f64 {
     squares.sqrt() / norm(expected)
 }
 
-/// In norms, independent roundings of up to ε add up to `√(n/3)·ε`: on the way to the logits stand ten, `1.8 ε`, and on one back to a weight as
-/// many again, `2.6 ε`. Behind the pooling gradients also differ where rounding made another element of a window the largest.
+/// In norm, n independent rounding errors of up to ε add up to `√(n/3)·ε`: ten roundings on the path to the logits, `1.8 ε`, and ten more
+/// on the path back to a weight, `2.6 ε`. Gradients before the pooling also differ where rounding changed which element of a window is the
+/// maximum.
 #[test]
 fn half_precision_stays_within_its_rounding_errors() {
     let leaves = Network::new().leaves();
@@ -160,20 +161,20 @@ fn half_precision_stays_within_its_rounding_errors() {
             };
             let error = error(&found[name], expected);
             assert!(error <= bound * format.epsilon(), "{format:?} {name}: {error:e}");
-            // And it is rounded at all.
+            // Something is rounded at all.
             assert!(error > format.epsilon() / 16.0, "{format:?} {name}: {error:e}");
         }
     }
 }
 
-/// What a spelling rounds on its way is less than one rounding of the result.
+/// The intermediate roundings of a decomposition are smaller than one rounding of the output.
 #[test]
-fn spelling_half_precision_out_keeps_its_meaning() {
+fn lowering_mixed_precision_preserves_outputs() {
     let leaves = Network::new().leaves();
     for format in FORMATS {
         let graph = Network::half(format);
         let expected = outputs(&graph, &leaves);
-        let lowered = lower(&graph).expect("every composite has a spelling");
+        let lowered = lower(&graph).expect("every composite can be lowered");
         let found = outputs(&lowered, &leaves);
         for (name, expected) in &expected {
             let error = error(&found[name], expected);
@@ -182,7 +183,7 @@ fn spelling_half_precision_out_keeps_its_meaning() {
     }
 }
 
-/// ONNX Runtime's CPU provider has few kernels for half precision, and computes in single precision between roundings.
+/// ONNX Runtime's CPU provider has few half-precision kernels and computes in single precision between roundings.
 #[test]
 fn onnx_runtime_runs_half_precision_as_the_interpreter_does() {
     let leaves = Network::new().leaves();
@@ -195,7 +196,7 @@ fn onnx_runtime_runs_half_precision_as_the_interpreter_does() {
     }
 }
 
-/// It has no kernels for bfloat16, which it looks for only when all types are right.
+/// It has no bfloat16 kernels, but reports that only after all types were checked.
 #[test]
 fn bfloat16_is_a_valid_model() {
     let leaves = Network::new().leaves();
@@ -245,7 +246,7 @@ fn a_step_keeps_all_of_its_state_in_single_precision() {
 }
 
 #[test]
-fn single_precision_in_fewer_bits_is_the_same_program() {
+fn tf32_is_the_same_program_as_f32() {
     let [one, other] = [Precision::F32, Precision::Tf32].map(|precision| {
         let (graph, signature) = train_graph(&spec(precision)).expect("a valid step");
         (graph.nodes().to_vec(), signature)
@@ -254,7 +255,7 @@ fn single_precision_in_fewer_bits_is_the_same_program() {
 }
 
 #[test]
-fn every_step_tells_whether_gradients_are_finite_and_only_a_scaled_loss_has_a_scale() {
+fn every_step_outputs_is_finite_and_only_scaled_losses_have_a_scale() {
     for precision in [Precision::F32, Precision::Tf32, Precision::Bf16, Precision::F16] {
         let is_scaled = precision == Precision::F16;
         let (_, whole) = train_graph(&spec(precision)).expect("a valid step");
@@ -267,13 +268,13 @@ fn every_step_tells_whether_gradients_are_finite_and_only_a_scaled_loss_has_a_sc
             let found = signature.outputs.iter().any(|output| output.name == "is_finite");
             assert_eq!(found, tells, "{precision}");
         }
-        let pending = |signature: &[equibatch_training::program::StatePair]| {
+        let staged = |signature: &[equibatch_training::program::StatePair]| {
             signature.iter().filter(|pair| pair.role == Role::Staged).count()
         };
-        // 22 batch norms, two statistics each, which wait for the update.
+        // 22 batch norms with two statistics each, staged until the update.
         let expected = [0, 44, 44];
         assert_eq!(
-            [&whole, &part, &update].map(|program| pending(&program.state)),
+            [&whole, &part, &update].map(|program| staged(&program.state)),
             expected
         );
     }

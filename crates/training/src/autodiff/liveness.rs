@@ -1,10 +1,10 @@
 use crate::graph::{Graph, Value};
 
-/// The values through which a wanted value can influence the loss.
+/// The values on a path from one of the requested values to the loss.
 pub(super) struct Liveness(Vec<bool>);
 
 impl Liveness {
-    /// Ancestors of `loss` (itself included) that descend from one of `wrt` (these included).
+    /// Ancestors of `loss` (inclusive) that are descendants of one of `wrt` (inclusive).
     pub(super) fn new(graph: &Graph, loss: Value, wrt: &[Value]) -> Self {
         let mut descends = vec![false; graph.values().len()];
         for value in wrt {
@@ -33,7 +33,7 @@ impl Liveness {
         )
     }
 
-    /// Whether a gradient of `value` is of use. Values added after the analysis are none of its concern.
+    /// Whether the gradient of `value` is needed; `false` for values added after the analysis.
     pub(super) fn contains(&self, value: Value) -> bool {
         self.0.get(value.index()).copied().unwrap_or(false)
     }

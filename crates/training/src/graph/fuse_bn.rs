@@ -1,18 +1,21 @@
-//! Batch norms whose statistics are fixed, merged into the layers beside them.
+//! Batch-norm fusion for inference: batch norms with fixed statistics are merged into adjacent layers.
 //!
-//! `γ·(x − μ)/√(σ² + ε) + β` is `a·x + s` per channel. Behind a convolution or a matrix, it scales and shifts what that gives; before a
-//! matrix, what that reads. Either way it is another weight and another bias, computed in double precision and rounded once. A norm that
-//! stands elsewhere, such as between a sum and a rectifier, stays.
+//! `γ·(x − μ)/√(σ² + ε) + β` is `a·x + s` per channel. After a convolution or linear layer it scales and shifts the layer's output; before a
+//! linear layer, its input. Both change only the layer's weight and bias, which are computed in double precision and rounded once. Other
+//! batch norms, such as one between an addition and a ReLU, are kept.
 
 use std::collections::BTreeMap;
 
 use super::op::{BatchNormalization, Gemm};
 use super::{Error, Graph, Node, NodeId, Op, Origin, Shape, Tensor, Value};
 
-/// The same function with as few batch norms as possible, and what it keeps.
+/// Merges batch norms into adjacent layers; returns the rewritten graph and its parameters.
 ///
 /// # Errors
-/// [`Error::DuplicateName`] where a new bias has the name of something else.
+/// [`Error::DuplicateName`] if the name of an added bias is taken.
+///
+/// # Source
+/// PyTorch's `fuse_conv_bn_eval`.
 pub fn fuse_bn(
     graph: &Graph,
     state: &BTreeMap<String, Tensor>,
@@ -24,30 +27,30 @@ pub fn fuse_bn(
     Ok((graph, state))
 }
 
-/// A norm and the layer that takes it in.
+/// A batch norm and the layer it is merged into.
 struct Merge {
     norm: Value,
-    /// What the norm reads.
+    /// Input of the norm.
     operand: Value,
     layer: NodeId,
     weight: String,
     bias: Option<String>,
-    affine: Affine,
+    scale_shift: ScaleShift,
     side: Side,
 }
 
 /// `scale·x + shift` per channel.
-struct Affine {
+struct ScaleShift {
     scale: Vec<f64>,
     shift: Vec<f64>,
 }
 
-/// Where the norm stands, and along which axis of the weight its channels are.
+/// Position of the norm relative to the layer, and the axis of the weight that its channels correspond to.
 #[derive(Clone, Copy)]
 enum Side {
-    /// It reads the layer's result.
-    Behind { axis: usize },
-    /// The layer reads its result.
+    /// The norm follows the layer.
+    After { axis: usize },
+    /// The norm precedes the layer.
     Before { axis: usize },
 }
 
@@ -58,16 +61,16 @@ impl Merge {
             let Op::BatchNormalization(attributes) = node.op else {
                 return None;
             };
-            let affine = Affine::of(graph, node, attributes, state)?;
+            let scale_shift = ScaleShift::of(graph, node, attributes, state)?;
             let norm = node.outputs().next()?;
             let operand = node.inputs[0];
             let of = |layer: NodeId, side: Side| {
                 let (weight, bias) = kept(graph, &readers, graph.node(layer), state)?;
                 Some((layer, weight, bias, side))
             };
-            let behind = match graph.origin(operand) {
+            let after = match graph.origin(operand) {
                 Origin::Node(layer, 0) if readers.only(operand).is_some() => {
-                    output_axis(&graph.node(*layer).op).and_then(|axis| of(*layer, Side::Behind { axis }))
+                    output_axis(&graph.node(*layer).op).and_then(|axis| of(*layer, Side::After { axis }))
                 }
                 _ => None,
             };
@@ -81,23 +84,23 @@ impl Merge {
                     _ => None,
                 }
             };
-            let (layer, weight, bias, side) = behind.or_else(before)?;
+            let (layer, weight, bias, side) = after.or_else(before)?;
             Some(Self {
                 norm,
                 operand,
                 layer,
                 weight,
                 bias,
-                affine,
+                scale_shift,
                 side,
             })
         })
     }
 
-    /// The graph without the norm, and its weights with it.
+    /// The graph without the norm; `state` is updated to match.
     fn apply(&self, graph: &Graph, state: &mut BTreeMap<String, Tensor>) -> Result<Graph, Error> {
         let channels = match self.side {
-            Side::Behind { .. } => self.affine.scale.len(),
+            Side::After { .. } => self.scale_shift.scale.len(),
             Side::Before { axis } => state[&self.weight].shape[1 - axis],
         };
         let bias = self.bias.clone().unwrap_or_else(|| {
@@ -106,30 +109,30 @@ impl Merge {
         });
         self.merge(state, &bias, channels);
         let mut merged = Graph::new();
-        let mut images: Vec<Value> = Vec::with_capacity(graph.values().len());
+        let mut mapped: Vec<Value> = Vec::with_capacity(graph.values().len());
         for value in graph.values() {
             let tensor_type = graph.tensor_type(value);
             match graph.origin(value) {
-                Origin::Input(name) => images.push(merged.input(name, tensor_type.clone())?),
-                Origin::Parameter(name) => images.push(merged.parameter(name, tensor_type.shape.clone())?),
+                Origin::Input(name) => mapped.push(merged.input(name, tensor_type.clone())?),
+                Origin::Parameter(name) => mapped.push(merged.parameter(name, tensor_type.shape.clone())?),
                 Origin::Constant(data) => {
-                    images.push(merged.constant(tensor_type.shape.clone(), data.clone())?);
+                    mapped.push(merged.constant(tensor_type.shape.clone(), data.clone())?);
                 }
-                Origin::Node(..) if value == self.norm => images.push(images[self.operand.index()]),
+                Origin::Node(..) if value == self.norm => mapped.push(mapped[self.operand.index()]),
                 Origin::Node(id, 0) => {
                     let node = graph.node(*id);
                     let mut inputs: Vec<Value> =
-                        node.inputs.iter().map(|input| images[input.index()]).collect();
+                        node.inputs.iter().map(|input| mapped[input.index()]).collect();
                     if *id == self.layer && self.bias.is_none() {
                         inputs.push(merged.parameter(&bias, [channels])?);
                     }
-                    images.extend(merged.scoped(&node.scope, |g| g.push(node.op.clone(), &inputs))?);
+                    mapped.extend(merged.scoped(&node.scope, |g| g.push(node.op.clone(), &inputs))?);
                 }
                 Origin::Node(..) => {}
             }
         }
         for (name, value) in graph.outputs() {
-            merged.output(name, images[value.index()])?;
+            merged.output(name, mapped[value.index()])?;
         }
         Ok(merged)
     }
@@ -143,14 +146,15 @@ impl Merge {
         let (shape, mut added) = (weight.shape.clone(), vec![0.0; channels]);
         for (index, element) in weight.data.iter_mut().enumerate() {
             match self.side {
-                Side::Behind { axis } => {
+                Side::After { axis } => {
                     let channel = along(&shape, axis, index);
-                    *element = (f64::from(*element) * self.affine.scale[channel]) as f32;
+                    *element = (f64::from(*element) * self.scale_shift.scale[channel]) as f32;
                 }
                 Side::Before { axis } => {
                     let channel = along(&shape, axis, index);
-                    added[along(&shape, 1 - axis, index)] += f64::from(*element) * self.affine.shift[channel];
-                    *element = (f64::from(*element) * self.affine.scale[channel]) as f32;
+                    added[along(&shape, 1 - axis, index)] +=
+                        f64::from(*element) * self.scale_shift.shift[channel];
+                    *element = (f64::from(*element) * self.scale_shift.scale[channel]) as f32;
                 }
             }
         }
@@ -160,7 +164,7 @@ impl Merge {
         let new = old.iter().enumerate().map(|(channel, &old)| {
             let old = f64::from(old);
             let new = match self.side {
-                Side::Behind { .. } => old * self.affine.scale[channel] + self.affine.shift[channel],
+                Side::After { .. } => old * self.scale_shift.scale[channel] + self.scale_shift.shift[channel],
                 Side::Before { .. } => old + added[channel],
             };
             new as f32
@@ -170,12 +174,12 @@ impl Merge {
     }
 }
 
-/// The index along an axis of the element at a place in row-major order.
+/// The coordinate along `axis` of the element with a row-major index.
 fn along(shape: &Shape, axis: usize, index: usize) -> usize {
     index / shape[axis + 1..].iter().product::<usize>() % shape[axis]
 }
 
-/// Which axis of its weight a layer's results stand along; `None` for what is no layer.
+/// The axis of a layer's weight that its output channels correspond to; `None` if the operator is not such a layer.
 fn output_axis(op: &Op) -> Option<usize> {
     match op {
         Op::Conv(_) | Op::GroupConv(_) => Some(0),
@@ -184,7 +188,7 @@ fn output_axis(op: &Op) -> Option<usize> {
     }
 }
 
-/// Names of a layer's weight and bias, where they are its own and their values are known.
+/// Names of a layer's weight and bias, if no other node uses them and their values are known.
 fn kept(
     graph: &Graph,
     readers: &Readers,
@@ -200,7 +204,7 @@ fn kept(
     let weight = named(layer.inputs[1])?;
     match layer.inputs.get(2) {
         None => Some((weight, None)),
-        // A matrix' addend may be broadcast from less than a row.
+        // The addend of a Gemm may have another shape than one bias per column.
         Some(&bias) if graph.shape(bias).len() == 1 && graph.shape(bias)[0] > 1 => {
             Some((weight, Some(named(bias)?)))
         }
@@ -208,7 +212,7 @@ fn kept(
     }
 }
 
-impl Affine {
+impl ScaleShift {
     fn of(
         graph: &Graph,
         norm: &Node,
@@ -237,7 +241,7 @@ impl Affine {
     }
 }
 
-/// Who reads a value.
+/// The uses of each value: the node, or `None` for a graph output.
 struct Readers(Vec<Vec<Option<NodeId>>>);
 
 impl Readers {
@@ -251,7 +255,6 @@ impl Readers {
                     .for_each(|input| readers[input.index()].push(Some(*id)));
             }
         }
-        // Whoever runs the graph reads its outputs.
         graph
             .outputs()
             .iter()
@@ -259,7 +262,7 @@ impl Readers {
         Self(readers)
     }
 
-    /// The only node that reads a value.
+    /// The node that uses a value, if it is the value's only use.
     fn only(&self, value: Value) -> Option<NodeId> {
         match *self.0[value.index()] {
             [reader] => reader,

@@ -16,7 +16,7 @@ fn infer_error(error: Error) -> InferError {
 }
 
 #[test]
-fn an_operand_that_does_not_fit_is_refused_when_it_is_wired() {
+fn invalid_operands_are_rejected_when_a_node_is_added() {
     let mut g = Graph::new();
     let image = float(&mut g, "image", &[1, 3, 8, 8]);
     let matrix = float(&mut g, "matrix", &[4, 5]);
@@ -65,11 +65,11 @@ fn an_operand_that_does_not_fit_is_refused_when_it_is_wired() {
             found: 1
         })
     );
-    assert_eq!(g.nodes().len(), before, "a refused node leaves no trace");
+    assert_eq!(g.nodes().len(), before, "a rejected node is not added");
 }
 
 #[test]
-fn an_attribute_that_does_not_fit_is_refused() {
+fn invalid_attributes_are_rejected() {
     let mut g = Graph::new();
     let x = float(&mut g, "x", &[1, 2, 3, 3]);
     let whole_border = MaxPool2d {
@@ -133,7 +133,7 @@ fn an_error_names_operator_scope_and_shapes() {
 }
 
 #[test]
-fn a_name_is_given_once() {
+fn duplicate_names_are_rejected() {
     let mut g = Graph::new();
     let x = float(&mut g, "x", &[2]);
     let taken = Error::DuplicateName { name: "x".to_owned() };
@@ -146,7 +146,7 @@ fn a_name_is_given_once() {
 }
 
 #[test]
-fn a_constant_fills_its_shape_and_equal_numbers_are_one_value() {
+fn constants_match_their_shape_and_equal_scalars_are_one_value() {
     let mut g = Graph::new();
     let (shape, elements) = (Shape::from([3]), 2);
     let short = g.constant([3], Constant::F32(vec![1.0, 2.0]));
@@ -156,7 +156,7 @@ fn a_constant_fills_its_shape_and_equal_numbers_are_one_value() {
 }
 
 #[test]
-fn a_node_that_no_output_needs_is_not_written() {
+fn dead_nodes_are_not_exported() {
     let with = |is_used: bool| {
         let mut g = Graph::new();
         let x = float(&mut g, "x", &[2]);
@@ -171,7 +171,7 @@ fn a_node_that_no_output_needs_is_not_written() {
 }
 
 #[test]
-fn a_composite_is_not_written_before_it_is_lowered() {
+fn composites_are_rejected_by_export_until_lowered() {
     let mut g = Graph::new();
     let (y, dy) = (float(&mut g, "y", &[2]), float(&mut g, "dy", &[2]));
     let dx = g.relu_gradient(y, dy).expect("one shape");
@@ -183,12 +183,12 @@ fn a_composite_is_not_written_before_it_is_lowered() {
             operator: "ReluGradient"
         })
     );
-    let lowered = lower::lower(&g).expect("it has a spelling");
+    let lowered = lower::lower(&g).expect("it can be decomposed");
     assert!(export(&lowered, &ExportOptions::default()).is_ok());
 }
 
 #[test]
-fn a_fixed_parameter_must_fill_its_shape() {
+fn a_fixed_parameter_must_match_its_shape() {
     let mut g = Graph::new();
     let p = g.parameter("p", [2, 2]).expect("a new name");
     let y = g.exp(p).expect("a float");
@@ -210,7 +210,7 @@ fn a_fixed_parameter_must_fill_its_shape() {
 }
 
 #[test]
-fn an_output_that_is_an_input_is_copied_under_its_own_name() {
+fn an_output_that_is_an_input_is_copied_by_an_identity() {
     let mut g = Graph::new();
     let x = float(&mut g, "x", &[2]);
     g.output("y", x).expect("a new name");

@@ -1,8 +1,8 @@
-//! Optimizers as pure emitters: nodes that turn parameter, gradient and moments into the next ones.
+//! Optimizers: they add nodes that compute the next parameters and moments from parameters, gradients and moments.
 //!
 //! # Layout
-//! - [`AdamW`]: how parameters move.
-//! - [`unscale`], [`are_finite`], [`clip_by_norm`]: what happens to their gradients before. [`average`](average()): what is kept of them after.
+//! - [`AdamW`]: the update of parameters.
+//! - [`unscale`], [`are_finite`], [`clip_by_norm`]: applied to gradients before it. [`average`](average()): exponential moving averages.
 
 mod adamw;
 mod average;

@@ -1,7 +1,7 @@
 use super::{Error, Role, Signature, StatePair, ValueInfo};
 use crate::graph::{Graph, TensorType, Value};
 
-/// A program under construction: its graph, and what goes in and comes out.
+/// Builds a program's graph together with its signature.
 #[derive(Default)]
 pub(super) struct ProgramBuilder {
     pub(super) graph: Graph,
@@ -9,19 +9,19 @@ pub(super) struct ProgramBuilder {
 }
 
 impl ProgramBuilder {
-    /// A value that every run is given.
+    /// Declares an input.
     pub(super) fn input(&mut self, name: &str, tensor_type: TensorType) -> Result<Value, Error> {
         let value = self.graph.input(name, tensor_type)?;
         self.signature.inputs.push(info(&self.graph, name, value));
         Ok(value)
     }
 
-    /// A number that every run is given.
+    /// Declares a scalar input, `f32[]`.
     pub(super) fn scalar(&mut self, name: &str) -> Result<Value, Error> {
         self.input(name, TensorType::f32([]))
     }
 
-    /// Makes a value a piece of state, which `next` replaces where there is one.
+    /// Declares a value as state, replaced by `next` after each run if that is given.
     pub(super) fn state(
         &mut self,
         name: &str,
@@ -43,7 +43,7 @@ impl ProgramBuilder {
         Ok(())
     }
 
-    /// What a run is made for.
+    /// Declares an output.
     pub(super) fn output(&mut self, name: &str, value: Value) -> Result<(), Error> {
         self.graph.output(name, value)?;
         self.signature.outputs.push(info(&self.graph, name, value));
@@ -51,7 +51,7 @@ impl ProgramBuilder {
     }
 }
 
-/// A value as a signature lists it.
+/// The signature's description of a value.
 pub(super) fn info(graph: &Graph, name: &str, value: Value) -> ValueInfo {
     let TensorType { element_type, shape } = graph.tensor_type(value).clone();
     ValueInfo {

@@ -6,35 +6,35 @@ use crate::graph::export::{self, DynamicBatch, ExportOptions};
 use crate::graph::{Graph, Tensor, TensorType, fuse_bn, lower};
 use crate::nn::{Builder, Mode, OnnxModel};
 
-/// How a trained model is handed to others.
+/// Options of an exported inference model.
 #[derive(Clone, Debug)]
 pub struct DeploySpec<'a> {
     /// Number of classes.
     pub classes: usize,
     /// Height and width of the images, in pixels.
     pub image_size: usize,
-    /// Whether batch norms are merged into the layers beside them.
+    /// Whether batch norms are merged into adjacent layers ([`fuse_bn`](crate::graph::fuse_bn)).
     pub fuse_bn: bool,
-    /// What it takes.
+    /// Element type and layout of its input.
     pub images: Images,
-    /// Version of ONNX's operator set.
+    /// ONNX operator set version.
     pub opset: i64,
-    /// Key and value pairs kept in the file.
+    /// Metadata: key and value pairs.
     pub metadata: &'a [(String, String)],
 }
 
-/// Compiles a model that was read from a file for prediction elsewhere, with any number of images per run.
+/// Compiles a network that was imported from a file for inference elsewhere, with a dynamic batch size.
 ///
 /// # Shapes
-/// `images` as [`Images`] says `→ logits: f32[N, classes], probabilities: f32[N, classes]`, with N open.
+/// `images` as specified by [`Images`] `→ logits: f32[N, classes], probabilities: f32[N, classes]`, with N dynamic.
 ///
 /// # Determinism
 /// A pure function of its arguments, byte for byte.
 ///
 /// # Errors
-/// [`Error::Network`] where the network cannot be built, [`Error::Graph`] where it cannot be written.
+/// [`Error::Network`] if the network cannot be built, [`Error::Graph`] if it cannot be exported.
 pub fn deploy(network: &OnnxModel, spec: &DeploySpec<'_>) -> Result<Program, Error> {
-    let [graph, resized] = [1, 2].map(|batch| typed(network, spec, batch));
+    let [graph, resized] = [1, 2].map(|batch| build_graph(network, spec, batch));
     let ((graph, state), (resized, _)) = (graph?, resized?);
     let resized = lower::lower(&resized)?;
     let options = ExportOptions {
@@ -60,8 +60,8 @@ pub fn deploy(network: &OnnxModel, spec: &DeploySpec<'_>) -> Result<Program, Err
     })
 }
 
-/// The graph for a number of images, and its parameters.
-fn typed(
+/// The graph for a batch size, and its parameters.
+fn build_graph(
     network: &OnnxModel,
     spec: &DeploySpec<'_>,
     batch: usize,

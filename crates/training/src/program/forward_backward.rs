@@ -5,22 +5,22 @@ use crate::graph::autocast::autocast;
 use crate::graph::{TensorType, Value};
 use crate::nn::{self, Builder, Mode, Parameter, Statistic};
 
-/// Forward and backward through the model, once over one batch.
+/// Forward and backward pass of one batch or micro-batch.
 pub(super) struct ForwardBackward {
-    /// Everything that is learnt, in the order of the layers.
+    /// All parameters, in the order of the layers.
     pub(super) parameters: Vec<Parameter>,
-    /// Those that this training moves.
+    /// The parameters that are trained.
     pub(super) trained: Vec<Parameter>,
-    /// Of the loss, one for each of them.
+    /// Gradients of the (scaled) loss, one per trained parameter.
     pub(super) gradients: Vec<Value>,
     /// Running statistics.
     pub(super) statistics: Vec<Statistic>,
-    /// What the loss was multiplied with before it was differentiated, where it was.
+    /// The loss scale, if the loss is scaled before differentiation.
     pub(super) loss_scale: Option<Value>,
 }
 
-/// Wires a pass with its inputs and outputs. Running statistics go on from where the pass before left them where `is_accumulating` says so (as a
-/// truth value of the graph).
+/// Adds the forward and backward pass with its inputs and outputs. If `is_accumulating` (`bool[]`) is true, running statistics continue from
+/// those staged by the previous micro-batch.
 pub(super) fn forward_backward(
     spec: &TrainSpec,
     program: &mut ProgramBuilder,

@@ -6,13 +6,13 @@ use crate::graph::op::Reduce;
 use crate::graph::{ElementType, Graph, Node, Op, TensorType, Value, lower};
 use crate::nn::{Builder, Mode, OnnxModel};
 
-/// Compiles what shows where in an image a network sees a class: Grad-CAM on its last feature maps.
+/// Compiles a Grad-CAM program: a heat map of the image regions that contribute to a class, from the network's last feature maps.
 ///
 /// # Shapes
-/// `images: f32[1, 3, S, S]`, `labels: i64[1] → attention: f32[1, h, w]`, in the size of the feature maps, at least 0.
+/// `images: f32[1, 3, S, S]`, `labels: i64[1] → attention: f32[1, h, w]`, non-negative, with the extents of the feature maps.
 ///
 /// # Errors
-/// [`Error::Network`] where the network cannot be built, [`Error::Spec`] where it pools no feature maps.
+/// [`Error::Network`] if the network cannot be built, [`Error::Spec`] if it has no global pooling layer.
 pub fn grad_cam(network: &OnnxModel, classes: usize, image_size: usize) -> Result<Program, Error> {
     let mut graph = Graph::new();
     let images = graph.input("images", TensorType::f32([1, 3, image_size, image_size]))?;
@@ -38,17 +38,17 @@ pub fn grad_cam(network: &OnnxModel, classes: usize, image_size: usize) -> Resul
     })
 }
 
-/// Adds to `graph` what shows where each image has the class that its label names.
+/// Adds nodes that compute the Grad-CAM map of each image for the class that its label names.
 ///
-/// With `A_k` the maps that the last global pooling reads, and `y_c` the logit of class c, the weight of a map is the mean of
-/// `∂y_c/∂A_k` over its places, and the result is `max(0, Σ_k weight_k · A_k)`. Images must not depend on one another, as they do in a
-/// batch norm that is training.
+/// With `A_k` the input maps of the last global pooling and `y_c` the logit of class c, the weight of a map is the spatial mean of
+/// `∂y_c/∂A_k`, and the result is `ReLU(Σ_k weight_k · A_k)`. The logits of an image must not depend on other images, as they do with
+/// training-mode batch norms.
 ///
 /// # Shapes
 /// `logits: f32[N, classes]`, `labels: i64[N] → f32[N, h, w]`.
 ///
 /// # Errors
-/// [`Error::Spec`] where nothing is pooled, [`Error::Gradient`] where the logits cannot be differentiated.
+/// [`Error::Spec`] if the graph has no global pooling, [`Error::Gradient`] if the logits cannot be differentiated.
 ///
 /// # Source
 /// Selvaraju et al., *Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization*, ICCV 2017, equations 1 and 2.
@@ -56,7 +56,7 @@ pub fn add_grad_cam(graph: &mut Graph, logits: Value, labels: Value) -> Result<V
     let maps = pooled(graph).ok_or(Error::Spec {
         field: "global pooling layers",
         found: 0,
-        expected: "at least 1, for there is nothing else that feature maps could be told by",
+        expected: "at least 1, because Grad-CAM uses its input feature maps",
     })?;
     let along = |axes: &[usize], keep_axes| Reduce {
         axes: axes.to_vec(),
@@ -73,7 +73,7 @@ pub fn add_grad_cam(graph: &mut Graph, logits: Value, labels: Value) -> Result<V
     Ok(graph.relu(total)?)
 }
 
-/// What the last global pooling reads.
+/// The input of the last global pooling.
 fn pooled(graph: &Graph) -> Option<Value> {
     let pools = |node: &&Node| match &node.op {
         Op::GlobalAveragePool => true,

@@ -6,30 +6,30 @@ use super::{Error, Program, Role, Signature, TrainSpec};
 use crate::graph::{Graph, TensorType, Value};
 use crate::nn::{Builder, Mode, Parameter, staged_name};
 
-/// One step of training in parts, for batches that do not fit the memory as a whole.
+/// A training step with gradient accumulation, for batches that do not fit into memory.
 #[derive(Clone, Debug)]
 pub struct TrainParts {
-    /// Run for every part: adds its gradients to those of the parts before.
+    /// Run for every micro-batch: accumulates its gradients.
     pub gradients: Program,
-    /// Run once after the last part: moves the parameters.
+    /// Run once after the last micro-batch: updates the parameters.
     pub update: Program,
 }
 
-/// Compiles one step of training in parts of [`TrainSpec::batch_size`] images.
+/// Compiles a training step with gradient accumulation over micro-batches of [`TrainSpec::batch_size`] images.
 ///
-/// Where each part is given the targets that it has in the whole batch, the gradients add up to those of the whole batch, but for what
-/// batch norms do: they normalise each part by its own statistics, and take in one part after the other. Running statistics, too, count only
-/// from the update on, which says whether the step is to be used.
+/// If each micro-batch is given its rows of the whole batch's targets, the accumulated gradients equal those of the whole batch, except for
+/// batch norms: they use per-micro-batch statistics, and their running statistics are updated once per micro-batch. These are staged, and
+/// committed by the update, whose `is_finite` tells whether the step is to be used.
 ///
 /// # Shapes
-/// Those of [`train_step`](super::train_step()), shared out between the two. The first also has a scalar `keep`: 0 for the first part, whose
-/// gradients replace what was there, and 1 for the others.
+/// Those of [`train_step`](super::train_step()), divided between the two programs. The first also has an input `keep: f32[]`: 0 for the first
+/// micro-batch, whose gradients replace the accumulated ones, and 1 for the others.
 ///
 /// # Determinism
 /// A pure function of the specification, byte for byte.
 ///
 /// # Errors
-/// [`Error::Spec`] when the specification is impossible.
+/// [`Error::Spec`] if the specification is invalid.
 pub fn train_parts(spec: &TrainSpec) -> Result<TrainParts, Error> {
     let [gradients, update] = parts_graphs(spec)?;
     Ok(TrainParts {
@@ -38,10 +38,10 @@ pub fn train_parts(spec: &TrainSpec) -> Result<TrainParts, Error> {
     })
 }
 
-/// The graphs behind [`train_parts`], in its order.
+/// The graphs of [`train_parts`], in its order.
 ///
 /// # Errors
-/// [`Error::Spec`] when the specification is impossible.
+/// [`Error::Spec`] if the specification is invalid.
 pub fn parts_graphs(spec: &TrainSpec) -> Result<[(Graph, Signature); 2], Error> {
     spec.check()?;
     Ok([gradients_graph(spec)?, update_graph(spec)?])
@@ -56,9 +56,9 @@ fn gradients_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
     for parameter in &step.parameters {
         program.state(&parameter.name, Role::Parameter, parameter.value, None)?;
     }
-    // Half precision made another graph of it.
+    // Autocast replaced the graph.
     let keep = program.graph.named("keep").expect("it was declared above");
-    // A run whose loss is not scaled ends with a step that is not taken, and multiplying is faster.
+    // Without loss scaling, training ends at the first non-finite gradient, so the faster multiplication is safe.
     let is_accumulating = match spec.precision.is_scaled() {
         true => Some(accumulation_flag(&mut program, keep)?),
         false => None,
@@ -69,7 +69,7 @@ fn gradients_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
         let before = program.graph.parameter(&name, shape)?;
         let total = program.graph.scoped(&name, |g| {
             let kept = match is_accumulating {
-                // What a step that was not taken has left there may be no number, and nothing makes it zero but not reading it.
+                // A skipped step may have left NaN or infinity here, which multiplication by zero would keep.
                 Some(is_accumulating) => {
                     let zero = g.scalar(0.0);
                     g.select(is_accumulating, before, zero)?
@@ -83,14 +83,14 @@ fn gradients_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
     finish(spec, program)
 }
 
-/// Whether a part is not the first, for those who must not even read what the parts of the step before have left.
+/// `bool[]`: whether a micro-batch is not the first of its step.
 fn accumulation_flag(program: &mut ProgramBuilder, keep: Value) -> Result<Value, Error> {
     let zero = program.graph.scalar(0.0);
     Ok(program.graph.greater(keep, zero)?)
 }
 
 fn update_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
-    // The model is wired only to know what it is made of.
+    // The model is built only to list its parameters and statistics.
     let mut model = Graph::new();
     let size = spec.model.image_size;
     let images = model.input("images", TensorType::f32([1, 3, size, size]))?;
@@ -127,7 +127,7 @@ fn update_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
     }
     let mut moved: Vec<(&str, Value)> = vec![];
     for statistic in &statistics {
-        // They count from now on: until here, the step might not have been taken.
+        // The staged statistics are committed here, because a step may be skipped before.
         let value = leaf(&mut program, &statistic.name, statistic.value)?;
         let name = staged_name(&statistic.name);
         let next = leaf(&mut program, &name, statistic.value)?;
@@ -140,7 +140,7 @@ fn update_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
     finish(spec, program)
 }
 
-/// Name of the sum of a parameter's gradients.
+/// Name of a parameter's accumulated gradient.
 fn accumulator(parameter: &Parameter) -> String {
     format!("gradient.{}", parameter.name)
 }

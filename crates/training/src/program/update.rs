@@ -9,8 +9,8 @@ use crate::optim::{
     unscale,
 };
 
-/// Adds the optimizer for all trained parameters, and returns their next values by name. Gradients come with what they are multiplied
-/// with, where they are. The output `is_finite` says whether all of them are.
+/// Adds the optimizer's update of all trained parameters and returns their next values by name. `scale` is the loss scale, if the gradients
+/// are scaled. Adds the output `is_finite`.
 pub(super) fn update(
     spec: &TrainSpec,
     program: &mut ProgramBuilder,
@@ -61,7 +61,7 @@ pub(super) fn update(
     Ok(next)
 }
 
-/// The gradients that the optimizer sees, from those of the loss and the sum of their squares.
+/// Clips the gradients if the specification says so; adds the output `gradient_norm`.
 fn clipped(
     spec: &TrainSpec,
     program: &mut ProgramBuilder,
@@ -76,7 +76,7 @@ fn clipped(
     Ok(gradients)
 }
 
-/// The scalars of the schedule.
+/// Declares the scheduled scalars as inputs.
 fn schedule(
     spec: &TrainSpec,
     program: &mut ProgramBuilder,
@@ -91,7 +91,7 @@ fn schedule(
     })?;
     let mut rates = BTreeMap::new();
     for group in LayerGroup::ALL {
-        // Every group has its rate, whatever is frozen, so that the one who sets them need not know what is.
+        // Frozen groups have an input too, so that the caller need not know which groups are frozen.
         let learning_rate = program.scalar(&format!("learning_rate.{}", group.index()))?;
         if trained.iter().any(|parameter| parameter.group == group) {
             let rate = program
@@ -103,7 +103,7 @@ fn schedule(
     Ok((schedule, rates))
 }
 
-/// Adds running averages of values by name, with a scalar `average_decay`, where the training is to keep any.
+/// Adds exponential moving averages of the named values, with input `average_decay`, if the specification asks for them.
 pub(super) fn averages(
     spec: &TrainSpec,
     program: &mut ProgramBuilder,

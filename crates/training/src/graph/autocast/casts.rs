@@ -1,29 +1,29 @@
-//! Conversions that need not be made.
+//! Elimination of redundant casts.
 
 use std::collections::HashMap;
 
 use crate::graph::value::{Origin, Value};
 use crate::graph::{ElementType, Error, Graph, Op};
 
-/// The same program with every conversion of a value made once, and none that gives back what another one was given.
+/// Merges equal casts of a value, and removes casts that cancel.
 ///
-/// A conversion to a type that has all numbers of the first, and on to a third, is one from the first to the third: the middle one changes
-/// no number. So half precision → single → half is nothing, and single → half → single stays, for it rounds.
+/// If the second type of a chain of two casts represents every number of the first, the chain is replaced by one cast from the first to the
+/// third type. So half → single → half precision is removed, and single → half → single is kept, because it rounds.
 ///
 /// # Errors
-/// None for a graph that was built here.
+/// Never for a valid graph.
 pub fn merge_casts(graph: &Graph) -> Result<Graph, Error> {
-    let mut known = HashMap::new();
+    let mut casts = HashMap::new();
     graph.rewired(|merged, node, inputs| match (&node.op, inputs) {
-        (Op::Cast(to), &[x]) => converted(merged, &mut known, x, *to).map(|result| vec![result]),
+        (Op::Cast(to), &[x]) => converted(merged, &mut casts, x, *to).map(|result| vec![result]),
         (op, inputs) => merged.push(op.clone(), inputs),
     })
 }
 
-/// `x` in another type, from the earliest value that it can be had from.
+/// `x` cast to another type, from the earliest value that gives the same numbers.
 fn converted(
     graph: &mut Graph,
-    known: &mut HashMap<(Value, ElementType), Value>,
+    casts: &mut HashMap<(Value, ElementType), Value>,
     x: Value,
     to: ElementType,
 ) -> Result<Value, Error> {
@@ -34,15 +34,15 @@ fn converted(
     if graph.tensor_type(source).element_type == to {
         return Ok(source);
     }
-    if let Some(&result) = known.get(&(source, to)) {
+    if let Some(&result) = casts.get(&(source, to)) {
         return Ok(result);
     }
     let result = graph.cast(source, to)?;
-    known.insert((source, to), result);
+    casts.insert((source, to), result);
     Ok(result)
 }
 
-/// What `value` is a conversion of, where that changed no number.
+/// The operand of the cast that computes `value`, if that cast is exact.
 fn unchanged(graph: &Graph, value: Value) -> Option<Value> {
     let Origin::Node(id, _) = graph.origin(value) else {
         return None;

@@ -1,13 +1,13 @@
-//! Half precision where it is safe: a forward graph rewritten, before gradients are taken.
+//! Automatic mixed precision: rewrites a forward graph, before differentiation, so that part of it is computed in half precision.
 //!
-//! Products get operands that are rounded to half precision, and what follows them stays there for as long as nothing adds up many
-//! numbers or has a range of its own. Parameters stay in single precision: each is rounded where it is read, so that autodiff's rule for
-//! [`Op::Cast`](super::Op::Cast) brings its gradient back to single precision, and the optimizer moves what is not rounded.
+//! Convolutions and matrix multiplications get half-precision operands; the operators after them stay in half precision, up to reductions and
+//! operators with a large range. Parameters stay in single precision and are cast where they are used, so autodiff's rule for
+//! [`Op::Cast`](super::Op::Cast) returns gradients in single precision, and the optimizer updates the unrounded parameters.
 //!
 //! # Layout
-//! - `policy`: what each operator makes of half precision. Read it first.
-//! - `rewrite`: the walk over the graph.
-//! - `casts`: afterwards, conversions that were made twice or cancel out.
+//! - `policy`: the cast policy of each operator. Read it first.
+//! - `rewrite`: the graph rewriting.
+//! - `casts`: elimination of redundant casts afterwards.
 //!
 //! # Source
 //! The lists of PyTorch's `torch.autocast` for CUDA.
@@ -23,17 +23,17 @@ use super::ElementType;
 pub use self::casts::merge_casts;
 pub use self::rewrite::{Autocast, autocast};
 
-/// A float of sixteen bits.
+/// A 16-bit floating-point format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
-    /// IEEE half precision: 11 bits, from 6e-8 to 65504.
+    /// IEEE half precision: 11 bits of precision, 6e-8 to 65504.
     F16,
-    /// bfloat16: 8 bits, with the range of single precision.
+    /// bfloat16: 8 bits of precision, the range of single precision.
     Bf16,
 }
 
 impl Format {
-    /// The type of its elements.
+    /// The element type.
     #[must_use]
     pub fn element_type(self) -> ElementType {
         match self {
@@ -42,7 +42,7 @@ impl Format {
         }
     }
 
-    /// How far rounding moves a number at most, relative to it: half of the distance from one to the next larger number.
+    /// Unit roundoff: the largest relative error of rounding a number.
     #[must_use]
     pub fn epsilon(self) -> f64 {
         match self {

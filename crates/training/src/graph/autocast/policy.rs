@@ -1,23 +1,24 @@
-//! What each operator makes of half precision.
+//! The cast policy of each operator.
 
 use crate::graph::{Composite, Op};
 
-/// How a node is computed.
+/// How an operator is computed under autocast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CastPolicy {
-    /// On operands that are rounded, in half precision: a product, which adds up in single precision inside.
+    /// In half precision, with operands cast to it: matrix multiplications and convolutions, which accumulate in single precision.
     Low,
-    /// As its operands are: in half precision where all of them are, in single precision where one is not.
+    /// In half precision if all operands are, otherwise in single precision.
     Propagate,
-    /// In single precision, and its first result is rounded where its first operand was: a batch norm, whose statistics are sums.
+    /// In single precision, with the first output cast to half precision if the first operand was: batch norms, whose statistics are sums.
     Internal,
     /// In single precision.
     Fp32,
 }
 
-/// The table: in the order of [`Op`].
+/// The policy of each operator, in the order of [`Op`].
 ///
-/// What is not a product follows only where it can neither leave the range nor add up: at most a few numbers meet in each element.
+/// Operators other than matrix multiplications and convolutions propagate half precision only if they cannot overflow and combine few numbers
+/// per output element.
 pub(super) fn cast_policy(op: &Op) -> CastPolicy {
     use CastPolicy::{Fp32, Internal, Low, Propagate};
     match op {
@@ -36,7 +37,7 @@ pub(super) fn cast_policy(op: &Op) -> CastPolicy {
         Op::Composite(composite) => match composite {
             Composite::Conv(_) => Low,
             Composite::BatchNorm(_) => Internal,
-            // Losses; and what belongs to gradients and updates, which are not there yet.
+            // The loss; gradients and updates are not in the graph yet when it is rewritten.
             Composite::CrossEntropy
             | Composite::BatchNormGradient(_)
             | Composite::ConvInputGradient { .. }

@@ -1,35 +1,34 @@
-//! The walk over a forward graph.
+//! Rewrites a forward graph by the cast policy of its operators.
 
 use super::Format;
 use super::policy::{CastPolicy, cast_policy};
 use crate::graph::value::{Origin, Value};
 use crate::graph::{ElementType, Error, Graph, Node, Op};
 
-/// A graph in half precision, and where the values of the one before are found in it.
+/// A graph in mixed precision, and the mapping from the original graph's values.
 #[derive(Debug)]
 pub struct Autocast {
-    /// The graph.
+    /// The rewritten graph.
     pub graph: Graph,
-    /// Per value of the graph before: the one that stands for it, and the type that it had.
+    /// Per value of the original graph: its value in the new graph, and its original element type.
     pub(super) mapped: Vec<(Value, ElementType)>,
 }
 
 impl Autocast {
-    /// What stands for a value of the graph before, in the type that it had there.
+    /// The value that replaces a value of the original graph, cast to its original element type.
     ///
     /// # Errors
-    /// None: floats can be converted.
+    /// Never: every element type can be cast to every other.
     pub fn of(&mut self, value: Value) -> Result<Value, Error> {
-        let (image, element_type) = self.mapped[value.index()];
-        self.graph.converted(image, element_type)
+        let (mapped, element_type) = self.mapped[value.index()];
+        self.graph.converted(mapped, element_type)
     }
 }
 
-/// Rewrites a forward graph, in which no value is of half precision but what is given so. Inputs, parameters and outputs keep their
-/// types.
+/// Rewrites a forward graph for mixed precision. Inputs, parameters and outputs keep their types.
 ///
 /// # Errors
-/// None for a graph that was built here: an operator that refuses its operands is a defect of this module.
+/// Never for a valid graph: a rejected node is a defect of this module.
 pub fn autocast(graph: &Graph, format: Format) -> Result<Autocast, Error> {
     let mut rewriter = Rewriter {
         from: graph,
@@ -43,7 +42,7 @@ pub fn autocast(graph: &Graph, format: Format) -> Result<Autocast, Error> {
         if let Some(leaf) = rewriter.to.graph.leaf_of(graph, value)? {
             rewriter.record(value, leaf);
         }
-        // A node's results follow one another, so the first brings them all.
+        // A node's outputs are consecutive values: handle all of them at the first.
         if let Origin::Node(id, 0) = graph.origin(value) {
             rewriter.node(graph.node(*id))?;
         }
@@ -63,16 +62,16 @@ struct Rewriter<'g> {
 }
 
 impl Rewriter<'_> {
-    fn record(&mut self, value: Value, image: Value) {
+    fn record(&mut self, value: Value, mapped: Value) {
         let element_type = self.from.tensor_type(value).element_type;
-        self.to.mapped.push((image, element_type));
+        self.to.mapped.push((mapped, element_type));
     }
 
     fn node(&mut self, node: &Node) -> Result<(), Error> {
         let cast_policy = cast_policy(&node.op);
         let is_low = match cast_policy {
             CastPolicy::Low => true,
-            CastPolicy::Propagate => self.follows(node),
+            CastPolicy::Propagate => self.propagates(node),
             CastPolicy::Internal | CastPolicy::Fp32 => false,
         };
         let first_was_low = node.inputs.first().is_some_and(|&operand| self.is_half(operand));
@@ -80,9 +79,13 @@ impl Rewriter<'_> {
         let results = graph.scoped(&node.scope, |graph| -> Result<Vec<Value>, Error> {
             let mut operands = Vec::with_capacity(node.inputs.len());
             for input in &node.inputs {
-                let (image, had) = mapped[input.index()];
-                let to = if is_low && had.is_float() { self.half } else { had };
-                operands.push(graph.converted(image, to)?);
+                let (value, original) = mapped[input.index()];
+                let to = if is_low && original.is_float() {
+                    self.half
+                } else {
+                    original
+                };
+                operands.push(graph.converted(value, to)?);
             }
             let mut results = graph.push(node.op.clone(), &operands)?;
             if cast_policy == CastPolicy::Internal && first_was_low {
@@ -96,15 +99,15 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    /// Whether a value stands in half precision by now.
+    /// Whether a value was changed to half precision.
     fn is_half(&self, value: Value) -> bool {
-        let (image, had) = self.to.mapped[value.index()];
-        had == ElementType::F32 && self.to.graph.tensor_type(image).element_type == self.half
+        let (value, original) = self.to.mapped[value.index()];
+        original == ElementType::F32 && self.to.graph.tensor_type(value).element_type == self.half
     }
 
-    /// Whether all operands that count are in half precision, and one is. Constant numbers do not count, as in PyTorch, nor does what is
-    /// added to a product for each channel: it belongs to the product.
-    fn follows(&self, node: &Node) -> bool {
+    /// Whether at least one operand is in half precision and all others are too, ignoring scalar constants (as in PyTorch) and the bias of a
+    /// matrix multiplication or convolution.
+    fn propagates(&self, node: &Node) -> bool {
         let counts = |operand: Value| !self.is_number(operand) && !self.is_bias(node, operand);
         let operands = || node.inputs.iter().copied();
         operands().any(|operand| self.is_half(operand))
@@ -115,7 +118,7 @@ impl Rewriter<'_> {
         matches!(self.from.origin(value), Origin::Constant(_)) && self.from.shape(value).elements() == 1
     }
 
-    /// Whether a node adds this parameter to a product.
+    /// Whether a node adds this parameter, as a bias, to the output of a matrix multiplication or convolution.
     fn is_bias(&self, node: &Node, value: Value) -> bool {
         let of = |value: Value| match self.from.origin(value) {
             Origin::Node(id, 0) => Some(self.from.node(*id)),

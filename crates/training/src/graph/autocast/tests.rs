@@ -27,18 +27,18 @@ fn block() -> (Graph, [Value; 3]) {
 }
 
 fn types(low: &Autocast, values: &[Value]) -> Vec<ElementType> {
-    let image = |value: &Value| low.mapped[value.index()].0;
-    let of = |value| low.graph.tensor_type(image(value)).element_type;
+    let mapped = |value: &Value| low.mapped[value.index()].0;
+    let of = |value| low.graph.tensor_type(mapped(value)).element_type;
     values.iter().map(of).collect()
 }
 
 #[test]
-fn half_precision_begins_at_a_product_and_ends_at_a_sum() {
+fn half_precision_starts_at_a_convolution_and_ends_at_a_sum_with_single_precision() {
     use ElementType::{Bf16, F16, F32};
     let (graph, values) = block();
     for (format, half) in [(Format::F16, F16), (Format::Bf16, Bf16)] {
         let low = autocast(&graph, format).expect("it can be rewritten");
-        // A batch norm rounds its result, a number and a rectifier follow, x is not rounded and the sum with it is not.
+        // The batch norm casts its output, the scalar product and ReLU propagate; x is in single precision, and so is the sum with it.
         assert_eq!(types(&low, &values), [half, F32, F32]);
         let norms = low.graph.nodes().iter();
         let mut norms = norms.filter(|node| matches!(node.op, Op::Composite(Composite::BatchNorm(_))));
@@ -52,7 +52,7 @@ fn half_precision_begins_at_a_product_and_ends_at_a_sum() {
 }
 
 #[test]
-fn leaves_and_outputs_keep_their_types() {
+fn inputs_parameters_and_outputs_keep_their_types() {
     let (graph, [active, ..]) = block();
     let mut low = autocast(&graph, Format::F16).expect("it can be rewritten");
     for name in ["x", "w", "scale", "bias"] {
@@ -72,7 +72,7 @@ fn leaves_and_outputs_keep_their_types() {
 }
 
 #[test]
-fn a_bias_belongs_to_its_product_and_a_scale_does_not() {
+fn a_bias_is_ignored_by_propagation_and_a_scale_is_not() {
     let mut graph = Graph::new();
     let g = &mut graph;
     let x = g.input("x", TensorType::f32([2, 3])).expect("an input");
@@ -89,7 +89,7 @@ fn a_bias_belongs_to_its_product_and_a_scale_does_not() {
 }
 
 #[test]
-fn conversions_are_made_once_and_those_that_cancel_are_not_made() {
+fn equal_casts_are_merged_and_cancelling_casts_are_removed() {
     use ElementType::{Bf16, F16, F32};
     let mut graph = Graph::new();
     let g = &mut graph;

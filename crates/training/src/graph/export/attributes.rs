@@ -1,4 +1,4 @@
-//! How each operator's attributes are written: some as attributes, some as constant operands.
+//! Encoding of operator attributes: as ONNX attributes, or as constant operands where ONNX has operands.
 
 use super::super::onnx::{AttributeProto, attribute_type};
 use super::dynamic_batch::{ResizedNode, is_whole};
@@ -6,11 +6,11 @@ use crate::graph::fused::{ConvInput, Fused, GradEpilogue, ReluMask, Shortcut, at
 use crate::graph::op::{Conv2d, MaxPool2d};
 use crate::graph::{Constant, Op, Shape};
 
-/// What a node is written with besides its operands.
+/// The parts of an exported node that follow from its operator.
 #[derive(Default)]
 pub(super) struct NodeEncoding {
     pub(super) attributes: Vec<AttributeProto>,
-    /// Constant operands that follow the node's own.
+    /// Constant operands, appended to the node's own.
     pub(super) constants: Vec<(Shape, Constant)>,
 }
 
@@ -70,23 +70,23 @@ impl NodeEncoding {
     }
 }
 
-/// An extent, axis or index as ONNX writes it.
+/// An extent, axis or index as ONNX's signed integer.
 pub(super) fn signed(number: usize) -> i64 {
     i64::try_from(number).expect("extents fit in memory")
 }
 
-/// What a node's spelling depends on besides its operator.
+/// What the encoding depends on besides the operator.
 #[derive(Clone, Copy)]
 pub(super) struct NodeContext<'g> {
-    /// Version of the operator set.
+    /// Operator set version.
     pub(super) opset: i64,
-    /// Where the batch size is left open: the same node for another one.
+    /// For a dynamic batch size: the same node built for another batch size.
     pub(super) resized: Option<ResizedNode<'g>>,
-    /// Extents of the first operand.
+    /// Shape of the first operand.
     pub(super) operand: Option<&'g Shape>,
 }
 
-/// The target of a Reshape or Expand. An extent that depends on the batch size is not named: it is the operand's, or what is left.
+/// Target of a Reshape or Expand. Extents that depend on the batch size are written as 0 (copied from the operand) or −1 (inferred).
 fn dynamic_target(op: &Op, shape: &Shape, context: NodeContext<'_>) -> Vec<i64> {
     let mut target: Vec<i64> = shape.iter().map(|&extent| signed(extent)).collect();
     if let Some(resized) = context.resized
@@ -97,7 +97,7 @@ fn dynamic_target(op: &Op, shape: &Shape, context: NodeContext<'_>) -> Vec<i64> 
         };
         for axis in (0..shape.len()).filter(|&axis| shape[axis] != of_resized[axis]) {
             target[axis] = match op {
-                // Expanding to one leaves an extent as it is.
+                // Expanding to one keeps the operand's extent.
                 Op::Expand(_) => 1,
                 _ if kept(context.operand, shape, axis) && kept(resized.operand, of_resized, axis) => 0,
                 _ => -1,
@@ -107,7 +107,7 @@ fn dynamic_target(op: &Op, shape: &Shape, context: NodeContext<'_>) -> Vec<i64> 
     target
 }
 
-/// What `op` is written with, or `None` for a composite, which has no spelling of its own.
+/// The encoding of `op`, or `None` for a composite.
 pub(super) fn encode(op: &Op, context: NodeContext<'_>) -> Option<NodeEncoding> {
     let plain = NodeEncoding::default();
     Some(match op {
@@ -141,7 +141,7 @@ pub(super) fn encode(op: &Op, context: NodeContext<'_>) -> Option<NodeEncoding> 
             encoding
         }
         Op::Cast(to) => plain.int("to", i64::from(super::data_type_of(*to))),
-        // The axes of the other reductions became an operand later than those of the sum.
+        // `axes` became an operand in opset 13 for ReduceSum, and in 18 for the other reductions.
         Op::ReduceMean(reduce) | Op::ReduceSumSquare(reduce) if context.opset < 18 => plain
             .ints("axes", &reduce.axes)
             .int("keepdims", i64::from(reduce.keep_axes)),
@@ -153,7 +153,7 @@ pub(super) fn encode(op: &Op, context: NodeContext<'_>) -> Option<NodeEncoding> 
         Op::Transpose(permutation) => plain.ints("perm", permutation),
         Op::Concat(axis) => plain.int("axis", signed(*axis)),
         Op::Slice(slice) => {
-            // Where the batch size is open, what is taken whole for any is not named.
+            // With a dynamic batch size, axes that are sliced whole for every batch size are left out.
             let is_named = |axis: &usize| match (context.operand, context.resized) {
                 (Some(operand), Some(resized)) => {
                     let of_resized = resized
@@ -172,7 +172,7 @@ pub(super) fn encode(op: &Op, context: NodeContext<'_>) -> Option<NodeEncoding> 
                 .list(&of(&slice.steps))
         }
         Op::Flip(axes) => {
-            // From the last element down to before the first; ONNX clamps the end.
+            // From the last element down to the first; ONNX clamps the end.
             let (start, end, step) = (
                 vec![-1; axes.len()],
                 vec![i64::MIN; axes.len()],
@@ -227,10 +227,10 @@ fn encode_fused(fused: &Fused, plain: NodeEncoding) -> NodeEncoding {
                 match shortcut {
                     Shortcut::None => attribute::NONE,
                     Shortcut::Raw => attribute::RAW,
-                    Shortcut::ScaleShift => attribute::AFFINE,
+                    Shortcut::ScaleShift => attribute::SCALE_SHIFT,
                 },
             )
-            .int(attribute::RECTIFIED, i64::from(has_relu)),
+            .int(attribute::RELU, i64::from(has_relu)),
         Fused::GradEpilogue(epilogue) => plain.epilogue(epilogue),
         Fused::MaxPool(pool) | Fused::MaxPoolGradient(pool) => plain.pool(pool),
         Fused::AdamW(adamw) => plain
@@ -249,11 +249,11 @@ impl NodeEncoding {
 
     fn conv_input(self, input: ConvInput) -> Self {
         self.text(
-            attribute::OPERAND,
+            attribute::CONV_INPUT,
             match input {
-                ConvInput::Nchw => attribute::IMAGES,
-                ConvInput::NchwC => attribute::BLOCKS,
-                ConvInput::NchwCRelu => attribute::RECTIFIED,
+                ConvInput::Nchw => attribute::NCHW,
+                ConvInput::NchwC => attribute::NCHWC,
+                ConvInput::NchwCRelu => attribute::RELU,
             },
         )
     }
@@ -261,13 +261,13 @@ impl NodeEncoding {
     fn epilogue(self, epilogue: GradEpilogue) -> Self {
         self.int(attribute::ADDEND, i64::from(epilogue.has_addend))
             .text(
-                attribute::GATE,
+                attribute::RELU_MASK,
                 match epilogue.mask {
                     ReluMask::None => attribute::NONE,
-                    ReluMask::Output => attribute::RESULT,
-                    ReluMask::ScaleShift => attribute::AFFINE,
+                    ReluMask::Output => attribute::OUTPUT,
+                    ReluMask::ScaleShift => attribute::SCALE_SHIFT,
                 },
             )
-            .int(attribute::CENTRE, i64::from(epilogue.has_batch_mean))
+            .int(attribute::BATCH_MEAN, i64::from(epilogue.has_batch_mean))
     }
 }

@@ -1,27 +1,27 @@
-//! Files for any number of images: which extents depend on that number, and what is written in their place.
+//! Models with a dynamic batch size. The extents that depend on it are found by comparing the graphs of two batch sizes.
 
 use super::{NodeProto, Writer, signed};
 use crate::graph::onnx::AttributeProto;
 use crate::graph::{Constant, Error, Graph, Node, Op, Origin, Shape};
 
-/// How the batch size of a file is left open.
+/// The dynamic batch axis of an exported model.
 #[derive(Clone, Copy, Debug)]
 pub struct DynamicBatch<'a> {
-    /// Name of the first axis of all inputs and outputs.
+    /// Symbolic name (`dim_param`) of the first axis of all inputs and outputs.
     pub name: &'a str,
-    /// The same graph, built for another batch size: where the two differ, an extent depends on the batch size.
+    /// The same graph built for another batch size: extents that differ depend on the batch size.
     pub resized: &'a Graph,
 }
 
-/// A node of the twin.
+/// A node of [`DynamicBatch::resized`].
 #[derive(Clone, Copy)]
 pub(super) struct ResizedNode<'g> {
     pub(super) op: &'g Op,
-    /// Extents of its first operand.
+    /// Shape of its first operand.
     pub(super) operand: Option<&'g Shape>,
 }
 
-/// Refuses graphs that compute something else for another batch size than the same on more images.
+/// Rejects graphs whose operators or attributes depend on the batch size in a way that ONNX's dynamic shapes cannot express.
 pub(super) fn check(graph: &Graph, resized: &Graph) -> Result<(), Error> {
     let refused = |node: &Node, reason| Error::DynamicBatch {
         operator: node.op.name(),
@@ -31,10 +31,7 @@ pub(super) fn check(graph: &Graph, resized: &Graph) -> Result<(), Error> {
     for (position, node) in graph.nodes().iter().enumerate() {
         let other = resized.nodes().get(position);
         let Some(other) = other.filter(|other| other.op.name() == node.op.name()) else {
-            return Err(refused(
-                node,
-                "another operator stands there for another batch size",
-            ));
+            return Err(refused(node, "the operator differs for another batch size"));
         };
         let is_same = match (&node.op, &other.op) {
             (Op::Reshape(target), Op::Reshape(of_other)) => target.len() == of_other.len(),
@@ -62,13 +59,13 @@ pub(super) fn check(graph: &Graph, resized: &Graph) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether a Slice takes all of an axis of its operand.
+/// Whether a Slice keeps an axis of its operand unchanged.
 pub(super) fn is_whole(operand: &Shape, op: &Op, axis: usize) -> bool {
     let Op::Slice(slice) = op else { return false };
     (slice.starts[axis], slice.steps[axis]) == (0, 1) && operand.get(axis) == Some(&slice.ends[axis])
 }
 
-/// Axes of an Expand's target that are as long as the batch, though those of the operand are not.
+/// Axes of an Expand's target whose extent depends on the batch size although the operand's does not.
 pub(super) fn missing<'g>(
     graph: &'g Graph,
     node: &'g Node,
@@ -90,7 +87,7 @@ pub(super) fn missing<'g>(
     })
 }
 
-/// Inputs, with their shapes.
+/// Names and shapes of the inputs.
 fn inputs(graph: &Graph) -> impl Iterator<Item = (&str, &Shape)> {
     graph.values().filter_map(|value| match graph.origin(value) {
         Origin::Input(name) => Some((&**name, graph.shape(value))),
@@ -99,14 +96,14 @@ fn inputs(graph: &Graph) -> impl Iterator<Item = (&str, &Shape)> {
 }
 
 impl Writer<'_> {
-    /// Writes nodes whose result is the target of the Expand `name`: `fixed`, but the batch size along `axis`.
+    /// Writes nodes that compute the target shape of the Expand `name`: `fixed`, with the batch size along `axis`.
     ///
-    /// It is measured on a value of that shape, made of the images, since a device that computes with floats leaves computing with
-    /// extents to the CPU.
+    /// The shape is taken (`Shape`) from a value that is expanded from the first input, because execution providers such as CUDA leave
+    /// integer arithmetic on shapes to the CPU.
     pub(super) fn batch_target(&mut self, name: &str, fixed: &[i64], axis: usize) -> String {
         let (images, shape) = inputs(self.graph)
             .next()
-            .expect("an Expand was checked against it");
+            .expect("`check` compared the Expand with the first input");
         let (images, rank) = (images.to_owned(), shape.len());
         let list = |numbers: Vec<i64>| (Shape::from([numbers.len()]), Constant::I64(numbers));
         let of_others = rank.saturating_sub(1);

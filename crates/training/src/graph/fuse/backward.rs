@@ -1,4 +1,4 @@
-//! What operators of the way back make of their operands' promises. Each function says whether it took the node.
+//! Fusion rules of gradient operators. Each function returns whether it handled the node.
 
 use super::Fusion;
 use super::forward::first;
@@ -7,7 +7,7 @@ use crate::graph::op::{BatchNormalization, Conv2d};
 use crate::graph::{Error, Fused, Node, Value};
 
 impl Fusion<'_> {
-    /// Promised: other gradients, a rectifier and a batch norm may take part.
+    /// Deferred: a gradient sum, a ReLU mask and a batch norm's reductions may join its epilogue.
     pub(super) fn conv_input_gradient(
         &mut self,
         node: &Node,
@@ -40,7 +40,7 @@ impl Fusion<'_> {
         Ok(true)
     }
 
-    /// One convolution's gradient takes the others in as it arrives.
+    /// A sum of gradients: one convolution's input gradient adds the others in its epilogue.
     pub(super) fn sum(&mut self, node: &Node, operands: &[Value]) -> Result<bool, Error> {
         let is_conv_gradient = |value: &Value| match self.deferred_gradient(*value)? {
             Gradient {
@@ -50,7 +50,7 @@ impl Fusion<'_> {
             } => Some(self.to.shape(*w).elements()),
             _ => None,
         };
-        // The largest weight: what a small convolution passes back is sooner written down.
+        // The convolution with the largest weight: materialising the gradient of a small convolution is cheaper.
         let largest = operands.iter().filter(|value| self.uses[value.index()] == 1);
         let Some(&main) = largest.max_by_key(|value| is_conv_gradient(value)) else {
             return self.elementwise(node);
@@ -73,7 +73,7 @@ impl Fusion<'_> {
         Ok(true)
     }
 
-    /// Closes the gate of the gradient that arrives.
+    /// Joins the deferred gradient as its ReLU mask.
     pub(super) fn relu_gradient(&mut self, node: &Node, y: Value, dy: Value) -> Result<bool, Error> {
         if !self.is_nchwc(y) {
             return Ok(false);
@@ -121,7 +121,7 @@ impl Fusion<'_> {
         Ok(true)
     }
 
-    /// Taken where the pooling was.
+    /// Fused if the max pooling was.
     pub(super) fn max_pool_gradient(
         &mut self,
         node: &Node,
@@ -133,14 +133,14 @@ impl Fusion<'_> {
         };
         let input = self
             .normalized(pooled)
-            .expect("only a normalised value is pooled");
+            .expect("only a batch norm's output is pooled");
         let dy = self.nchwc(dy)?;
         let source = GradSource::MaxPool { pool, input, dy };
         self.defer(node, DeferredOp::Gradient(Gradient::new(source)));
         Ok(true)
     }
 
-    /// A gradient that is still a promise.
+    /// The deferred gradient that computes a value, if it is not materialised yet.
     fn deferred_gradient(&self, value: Value) -> Option<&Gradient> {
         let state = &self.states[value.index()];
         match &state.deferred.as_ref()?.op {

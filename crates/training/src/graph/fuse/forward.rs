@@ -1,4 +1,4 @@
-//! What operators of a model make of their operands' promises. Each function says whether it took the node.
+//! Fusion rules of forward operators. Each function returns whether it handled the node.
 
 use super::Fusion;
 use super::value_state::{Deferred, DeferredOp, Normalized};
@@ -6,7 +6,7 @@ use crate::graph::op::{BatchNormalization, Conv2d, MaxPool2d};
 use crate::graph::{Composite, Error, Fused, Node, Op, Value};
 
 impl Fusion<'_> {
-    /// Promised: a batch norm may ask for the statistics of its result.
+    /// Deferred: a following batch norm may need the statistics of its output.
     pub(super) fn conv(&mut self, node: &Node, conv: Conv2d, [x, w]: [Value; 2]) -> Result<bool, Error> {
         let output = first(node);
         if !self.fits_nchwc(output) || !(self.is_image(x) || self.fits_nchwc(x)) {
@@ -17,7 +17,7 @@ impl Fusion<'_> {
         Ok(true)
     }
 
-    /// Promised, as a scale and shift per channel: statistics come from the convolution before it.
+    /// Deferred as a scale and shift per channel; the preceding convolution computes the statistics.
     pub(super) fn batch_norm(
         &mut self,
         node: &Node,
@@ -50,7 +50,7 @@ impl Fusion<'_> {
         Ok(true)
     }
 
-    /// Part of what is promised of its operand.
+    /// Joins a deferred batch norm.
     pub(super) fn relu(&mut self, node: &Node, x: Value) -> Result<bool, Error> {
         match self.normalized(x) {
             Some(normalized) if !normalized.has_relu => {
@@ -68,7 +68,7 @@ impl Fusion<'_> {
         }
     }
 
-    /// The shortcut of a residual block becomes part of what is promised of the branch.
+    /// The shortcut of a residual block joins the branch's deferred batch norm.
     pub(super) fn add(&mut self, node: &Node, [left, right]: [Value; 2]) -> Result<bool, Error> {
         if self.from.shape(left) != self.from.shape(right) || !self.fits_nchwc(left) {
             return Ok(false);
@@ -97,7 +97,7 @@ impl Fusion<'_> {
         self.elementwise(node)
     }
 
-    /// Fused with the rectifier and batch norm before it, if the way back is too.
+    /// Fused with the preceding ReLU and batch norm, if the backward pass can be fused as well.
     pub(super) fn max_pool(&mut self, node: &Node, pool: MaxPool2d, x: Value) -> Result<bool, Error> {
         let Some(normalized) = self.normalized(x).filter(Normalized::is_plain_relu) else {
             return Ok(false);
@@ -116,9 +116,8 @@ impl Fusion<'_> {
         Ok(true)
     }
 
-    /// Whether what max pooling passes back by these indices is read by the gradient of the rectifier with result `rectified`, and by
-    /// nobody else.
-    fn feeds_only_relu_gradient(&self, indices: Value, rectified: Value) -> bool {
+    /// Whether the gradient of the max pooling with these indices is used only by the gradient of the ReLU whose output is `active`.
+    fn feeds_only_relu_gradient(&self, indices: Value, active: Value) -> bool {
         let reads = |node: &&Node, value: Value| node.inputs.contains(&value);
         let nodes = self.from.nodes();
         let mut readers = nodes.iter().filter(|node| reads(node, indices));
@@ -131,12 +130,12 @@ impl Fusion<'_> {
                     && !is_output(passed)
                     && after.all(|node| {
                         matches!(node.op, Op::Composite(Composite::ReluGradient))
-                            && node.inputs == [rectified, passed]
+                            && node.inputs == [active, passed]
                     })
             })
     }
 
-    /// Works on blocks as it would in plain order, where all operands are in blocks and of one shape.
+    /// An elementwise operator is applied in NCHWc layout if all operands have one shape and some operand has that layout.
     pub(super) fn elementwise(&mut self, node: &Node) -> Result<bool, Error> {
         let output = first(node);
         let shape = self.from.shape(output);
@@ -154,7 +153,7 @@ impl Fusion<'_> {
         Ok(true)
     }
 
-    /// What is promised of a value, if it is normalised.
+    /// The deferred batch norm that computes a value, if it is one.
     pub(super) fn normalized(&self, value: Value) -> Option<Normalized> {
         match self.states[value.index()].deferred.as_ref()?.op {
             DeferredOp::Normalized(normalized) => Some(normalized),
@@ -168,7 +167,7 @@ impl Fusion<'_> {
     }
 }
 
-/// A node's first result.
+/// A node's first output.
 pub(super) fn first(node: &Node) -> Value {
-    node.outputs().next().expect("every operator has a result")
+    node.outputs().next().expect("every operator has an output")
 }

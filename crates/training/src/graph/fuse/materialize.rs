@@ -1,4 +1,4 @@
-//! Promises become nodes.
+//! Adds deferred operations to the new graph.
 
 use super::Fusion;
 use super::value_state::{Deferred, DeferredOp, GradSource, Gradient, MaskSource, Normalized};
@@ -6,7 +6,7 @@ use crate::graph::fused::{ConvInput, GradEpilogue, ReluMask, Shortcut};
 use crate::graph::{Error, Fused, Value};
 
 impl Fusion<'_> {
-    /// A value in plain order.
+    /// A value in NCHW layout.
     pub(super) fn nchw(&mut self, value: Value) -> Result<Value, Error> {
         if let Some(nchw) = self.states[value.index()].nchw {
             return Ok(nchw);
@@ -17,7 +17,7 @@ impl Fusion<'_> {
         Ok(nchw)
     }
 
-    /// A value in blocks.
+    /// A value in NCHWc layout.
     pub(super) fn nchwc(&mut self, value: Value) -> Result<Value, Error> {
         let state = &self.states[value.index()];
         if let Some(nchwc) = state.nchwc {
@@ -37,13 +37,13 @@ impl Fusion<'_> {
                 let [nchwc] = self.push("layout", Fused::ToBlocks, &[nchw])?;
                 nchwc
             }
-            (None, None) => unreachable!("a value is read after it was made"),
+            (None, None) => unreachable!("a value is computed before it is used"),
         };
         self.states[value.index()].nchwc = Some(nchwc);
         Ok(nchwc)
     }
 
-    /// Mean and variance of each channel of a convolution's result.
+    /// Mean and variance per channel of a value; `None` if no deferred convolution computes it.
     pub(super) fn statistics(&mut self, value: Value) -> Result<Option<[Value; 2]>, Error> {
         match &self.states[value.index()].deferred {
             Some(Deferred {
@@ -56,7 +56,7 @@ impl Fusion<'_> {
         }
     }
 
-    /// A promised convolution's result and statistics.
+    /// Output and statistics of a deferred convolution.
     fn materialize_conv(&mut self, value: Value) -> Result<[Value; 3], Error> {
         let state = &self.states[value.index()];
         if let (Some(y), Some([mean, variance])) = (state.nchwc, state.statistics) {
@@ -67,7 +67,7 @@ impl Fusion<'_> {
             op: DeferredOp::Conv { conv, x, w },
         }) = state.deferred.clone()
         else {
-            unreachable!("the caller saw the promise")
+            unreachable!("the caller checked that it is a deferred convolution")
         };
         let (input, mut operands) = self.conv_input(x)?;
         operands.push(w);
@@ -78,7 +78,7 @@ impl Fusion<'_> {
         Ok([y, mean, variance])
     }
 
-    /// How a convolution reads a value.
+    /// Layout and prologue with which a convolution reads a value, and the operands for it.
     pub(super) fn conv_input(&mut self, x: Value) -> Result<(ConvInput, Vec<Value>), Error> {
         if self.is_image(x) {
             return Ok((ConvInput::Nchw, vec![self.nchw(x)?]));
@@ -111,7 +111,7 @@ impl Fusion<'_> {
         self.push(scope, op, &operands).map(|[y]| y)
     }
 
-    /// A gradient, and its sums for the batch norm with operand and mean `batch_mean`.
+    /// A gradient, and its sums for the backward pass of a batch norm; `batch_mean` holds that batch norm's input and mean.
     pub(super) fn gradient_with_sums(
         &mut self,
         value: Value,
@@ -151,7 +151,7 @@ impl Fusion<'_> {
         Ok((g, sums))
     }
 
-    /// Redeems the promise of a gradient. Sums come with the operand of the batch norm that they are for.
+    /// Materialises a deferred gradient; returns it with its sums, if any, and the batch norm's input that these are for.
     fn materialize_gradient(
         &mut self,
         scope: &str,
@@ -166,7 +166,7 @@ impl Fusion<'_> {
                 operands.push(y);
                 (ReluMask::Output, batch_mean)
             }
-            // The rectifier is computed again from the operand of its batch norm, whether that wants sums or not.
+            // The ReLU mask is recomputed from the batch norm's input, whether or not its sums are needed.
             Some(MaskSource::PreActivation(normalized)) => {
                 operands.push(normalized.scale_shift);
                 (ReluMask::ScaleShift, Some([normalized.x, normalized.mean]))

@@ -1,14 +1,14 @@
-//! Composites computed by operators of our own, several in one pass.
+//! Operator fusion: composites are replaced by the [`Fused`] operators of our own domain.
 //!
-//! The graph is walked once, in its order. What a node computes is not added at once, but *promised*: written down with all that is known,
-//! so that its readers can add to it. A convolution's readers may ask for the statistics of its result; a batch norm waits for a rectifier,
-//! a shortcut, or a convolution that applies it on the way in; a gradient waits for others to be added, for a rectifier, and for a batch
-//! norm that wants to know its sums. Who needs the value itself redeems the promise.
+//! One pass over the nodes in topological order. A node is not added at once but *deferred*; it is materialised when a consumer cannot absorb
+//! it. A deferred convolution also computes the statistics of a following batch norm; a deferred batch norm absorbs a following ReLU or
+//! shortcut, or is itself absorbed as the prologue of a convolution; a deferred gradient absorbs the sum with other gradients, a ReLU mask,
+//! and the reductions of a batch norm's backward pass.
 //!
 //! # Layout
-//! - `state`: what is known of a value, and promises.
-//! - `forward`, `backward`: what each operator makes of its operands' promises.
-//! - `materialize`: promises become nodes.
+//! - `value_state`: the fusion state of a value, and deferred operations.
+//! - `forward`, `backward`: fusion rules per operator.
+//! - `materialize`: adds deferred operations to the graph.
 
 mod backward;
 mod forward;
@@ -19,13 +19,13 @@ use self::value_state::ValueState;
 use super::value::{Origin, Value};
 use super::{Composite, ElementType, Error, Fused, Graph, Node, Op};
 
-/// The same program with [`Fused`] operators wherever they fit: the rest keeps its composites.
+/// Replaces composites by [`Fused`] operators where their layout allows it.
 ///
-/// Convolutions fit whose channels are multiples of sixteen, or few in an image; batch norms, rectifiers, shortcuts and pooling fit around
-/// these.
+/// Convolutions are fused if their output channels are a multiple of sixteen and their input channels are too, or fewer than sixteen; batch
+/// norms, ReLU, shortcuts and pooling are fused with them. Everything else is copied.
 ///
 /// # Errors
-/// None for a graph that was built here: an operator that does not fit is a defect of this module.
+/// Never for a valid graph: a rejected node is a defect of this module.
 pub fn fuse(graph: &Graph) -> Result<Graph, Error> {
     let mut fusion = Fusion {
         from: graph,
@@ -37,7 +37,7 @@ pub fn fuse(graph: &Graph) -> Result<Graph, Error> {
         if let Some(leaf) = fusion.to.leaf_of(graph, value)? {
             fusion.states[value.index()].nchw = Some(leaf);
         }
-        // A node's results follow one another, so the first brings them all.
+        // A node's outputs are consecutive values: handle all of them at the first.
         if let Origin::Node(id, 0) = graph.origin(value) {
             fusion.node(graph.node(*id))?;
         }
@@ -49,7 +49,7 @@ pub fn fuse(graph: &Graph) -> Result<Graph, Error> {
     Ok(fusion.to)
 }
 
-/// How often each value is read, by nodes and as an output.
+/// Number of uses of each value, by nodes and as an output.
 fn uses(graph: &Graph) -> Vec<usize> {
     let mut uses = vec![0; graph.values().len()];
     let outputs = graph.outputs().iter().map(|(_, value)| value);
@@ -59,12 +59,12 @@ fn uses(graph: &Graph) -> Vec<usize> {
     uses
 }
 
-/// The walk: what was read, what was written, and what is known.
+/// State of the pass: the original graph, the new graph, and the state of each value.
 struct Fusion<'g> {
     from: &'g Graph,
     to: Graph,
     uses: Vec<usize>,
-    /// Per value that was read.
+    /// Per value of the original graph.
     states: Vec<ValueState>,
 }
 
@@ -110,20 +110,20 @@ impl Fusion<'_> {
         Ok(())
     }
 
-    /// Whether a value has four axes and channels in blocks of sixteen, in single precision.
+    /// Whether a value can have NCHWc layout: f32, four axes, channels a multiple of sixteen.
     fn fits_nchwc(&self, value: Value) -> bool {
         let tensor_type = self.from.tensor_type(value);
         tensor_type.element_type == ElementType::F32
             && matches!(*tensor_type.shape, [_, channels, _, _] if channels % 16 == 0)
     }
 
-    /// Whether a value is images of few channels, in single precision.
+    /// Whether a value is f32 `[N, C, H, W]` with fewer than sixteen channels.
     fn is_image(&self, value: Value) -> bool {
         let tensor_type = self.from.tensor_type(value);
         tensor_type.element_type == ElementType::F32 && matches!(*tensor_type.shape, [_, 1..16, _, _])
     }
 
-    /// Whether a value is, or will be, in blocks.
+    /// Whether a value exists in NCHWc layout, or is deferred and will.
     fn is_nchwc(&self, value: Value) -> bool {
         let state = &self.states[value.index()];
         state.nchwc.is_some() || state.deferred.is_some()

@@ -1,56 +1,56 @@
 use crate::graph::Value;
 use crate::graph::op::{Conv2d, MaxPool2d};
 
-/// What is known of a value.
+/// Fusion state of a value of the original graph.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ValueState {
-    /// It, in plain order.
+    /// The value in NCHW layout, if it was added to the new graph.
     pub(super) nchw: Option<Value>,
-    /// It, in blocks.
+    /// The value in NCHWc layout, if it was added to the new graph.
     pub(super) nchwc: Option<Value>,
-    /// How it comes into being. Kept when it has, because readers may prefer what it is made from.
+    /// The deferred operation that computes it. Kept after it is materialised, because consumers may fuse with its operands instead.
     pub(super) deferred: Option<Deferred>,
-    /// Mean and variance of each channel.
+    /// Mean and variance per channel, each `[C]`.
     pub(super) statistics: Option<[Value; 2]>,
-    /// Sums of a gradient, and the operand of the batch norm that they are for.
+    /// For a gradient: pairs of a batch norm's input and the sums (`[2, C]`) that its backward pass needs.
     pub(super) sums: Vec<(Value, Value)>,
-    /// Where the indices of a maximum come from: the value that was pooled.
+    /// For the indices of a max pooling: its attributes and the value that was pooled.
     pub(super) pooled: Option<(MaxPool2d, Value)>,
 }
 
-/// A value that is made when it is asked for, and where it stands in the model.
+/// An operation that has not been added to the new graph yet, and its scope.
 #[derive(Clone, Debug)]
 pub(super) struct Deferred {
     pub(super) scope: String,
     pub(super) op: DeferredOp,
 }
 
-/// Operands are values of the new graph where they exist there, and of the old one where they may still be promises.
+/// A deferred operation. Operands are values of the new graph, unless they may be deferred themselves (marked *old*).
 #[derive(Clone, Debug)]
 pub(super) enum DeferredOp {
-    /// A convolution of `x` (old) with `w`.
+    /// Convolution of `x` (old) with `w`.
     Conv { conv: Conv2d, x: Value, w: Value },
-    /// A normalised value.
+    /// A batch norm with what follows it.
     Normalized(Normalized),
     /// A gradient.
     Gradient(Gradient),
 }
 
-/// `scale · x + shift (+ shortcut)`, rectified or not.
+/// `scale · x + shift (+ shortcut)`, optionally followed by ReLU.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Normalized {
-    /// In blocks.
+    /// In NCHWc layout.
     pub(super) x: Value,
     pub(super) scale_shift: Value,
-    /// Of x.
+    /// Mean of `x` per channel.
     pub(super) mean: Value,
-    /// In blocks, with its scale and shift if it has its own.
+    /// In NCHWc layout, with a scale and shift of its own if it is a batch norm's output.
     pub(super) shortcut: Option<(Value, Option<Value>)>,
     pub(super) has_relu: bool,
 }
 
 impl Normalized {
-    /// Whether a reader can compute it on the way in.
+    /// Whether it is ReLU without a shortcut, which a consumer can compute in its prologue.
     pub(super) fn is_plain_relu(&self) -> bool {
         self.has_relu && self.shortcut.is_none()
     }
@@ -60,7 +60,7 @@ impl Normalized {
 #[derive(Clone, Debug)]
 pub(super) struct Gradient {
     pub(super) source: GradSource,
-    /// In blocks.
+    /// In NCHWc layout.
     pub(super) addend: Option<Value>,
     pub(super) mask: Option<MaskSource>,
 }
@@ -75,19 +75,19 @@ impl Gradient {
     }
 }
 
-/// Where a gradient comes from.
+/// The operation that computes a gradient.
 #[derive(Clone, Debug)]
 pub(super) enum GradSource {
-    /// It exists, in blocks.
+    /// A value that exists, in NCHWc layout.
     Value(Value),
-    /// A convolution passes it back: `dy` in blocks.
+    /// The input gradient of a convolution; `dy` in NCHWc layout.
     Conv {
         conv: Conv2d,
         extent: [usize; 2],
         w: Value,
         dy: Value,
     },
-    /// Max pooling of a rectified value passes it back: `dy` in blocks. Its gate is always closed by that rectifier.
+    /// The gradient of max pooling after ReLU; `dy` in NCHWc layout. Always masked by that ReLU.
     MaxPool {
         pool: MaxPool2d,
         input: Normalized,
@@ -95,11 +95,11 @@ pub(super) enum GradSource {
     },
 }
 
-/// What a gate is closed by.
+/// The value whose sign gives the ReLU mask.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum MaskSource {
-    /// Its result, in blocks.
+    /// The ReLU's output, in NCHWc layout.
     Output(Value),
-    /// The normalised value that it is applied to.
+    /// The ReLU's input, which is recomputed.
     PreActivation(Normalized),
 }

@@ -4,7 +4,7 @@ use super::super::shape::window_positions;
 use super::super::{ElementType, Shape, TensorType};
 use super::{Operands, Types, expect_shape, extents, float, one};
 
-/// Rows and columns of the result of sliding a kernel over an extent.
+/// Height and width of a convolution's output.
 pub(super) fn positions(
     shape: &Shape,
     extent: [usize; 2],
@@ -39,7 +39,7 @@ pub(super) fn conv(operands: &Operands<'_>, conv: Conv2d) -> Types {
     one(operands.precision(0)?, [n, k, rows, columns])
 }
 
-/// Refuses channels that do not part into groups of one size.
+/// Rejects a number of channels that is not divisible by the number of groups.
 pub(super) fn divided(shape: &Shape, channels: usize, groups: usize) -> Result<(), InferError> {
     if groups > 0 && channels.is_multiple_of(groups) {
         return Ok(());
@@ -74,7 +74,7 @@ pub(super) fn group_conv_transpose(operands: &Operands<'_>, attributes: GroupCon
     let [n, k, ..] = extents::<4>(0, x)?;
     let [_, c, ..] = extents::<4>(1, w)?;
     divided(x, k, attributes.groups)?;
-    // Channels aside, what one group does is done by all.
+    // The output height and width are the same for every group.
     let [rows, columns] = transposed_positions(x, w, attributes.transpose)?;
     one(precision, [n, c * attributes.groups, rows, columns])
 }
@@ -86,7 +86,7 @@ pub(super) fn conv_transpose(operands: &Operands<'_>, attributes: ConvTranspose2
     one(precision, [n, c, rows, columns])
 }
 
-/// Rows and columns of the result of a transposed convolution.
+/// Height and width of a transposed convolution's output.
 fn transposed_positions(x: &Shape, w: &Shape, attributes: ConvTranspose2d) -> Result<[usize; 2], InferError> {
     let [_, k, h, width] = extents(0, x)?;
     let [w_channels, c, kh, kw] = extents(1, w)?;
@@ -111,7 +111,7 @@ fn transposed_positions(x: &Shape, w: &Shape, attributes: ConvTranspose2d) -> Re
 pub(super) fn max_pool(operands: &Operands<'_>, pool: MaxPool2d) -> Types {
     let ([x], precision) = operands.alike()?;
     let [n, c, h, w] = extents(0, x)?;
-    // A window that lies wholly in the border would have no maximum.
+    // A window that lies wholly in the padding would have no maximum.
     if pool.pad[0] >= pool.kernel[0] || pool.pad[1] >= pool.kernel[1] {
         return Err(InferError::Attribute {
             name: "pad",

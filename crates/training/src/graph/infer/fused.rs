@@ -116,7 +116,7 @@ fn conv_weight_gradient(
     float([k, c, kernel[0], kernel[1]])
 }
 
-/// The operands of an arrival, and its results.
+/// Checks the operands of an epilogue and returns its outputs.
 fn grad_epilogue(operands: &mut Cursor<'_>, dy: Shape, channels: usize, epilogue: GradEpilogue) -> Types {
     if epilogue.has_addend {
         operands.expect(dy.clone())?;
@@ -140,26 +140,26 @@ fn pooled(x: &Shape, pool: MaxPool2d) -> Result<Shape, InferError> {
     Ok(pooled[0].shape.clone())
 }
 
-/// Refuses what cannot stand in blocks of sixteen channels.
+/// Rejects shapes that cannot have NCHWc layout.
 fn nchwc(operand: usize, shape: Shape) -> Result<Shape, InferError> {
     let [_, channels, _, _] = extents(operand, &shape)?;
     if channels % 16 == 0 {
         return Ok(shape);
     }
     Err(InferError::Attribute {
-        name: "blocks of sixteen channels",
+        name: "NCHWc layout (channels must be a multiple of 16)",
         shape,
     })
 }
 
-/// The operands of one node, one after the other; all float.
+/// Iterates over the operands of a node, all in single precision.
 struct Cursor<'a> {
     all: &'a Operands<'a>,
     position: usize,
 }
 
 impl<'a> Cursor<'a> {
-    /// Checks that there are as many as the operator takes.
+    /// Checks the number of operands.
     fn of(all: &'a Operands<'a>, fused: &Fused) -> Result<Self, InferError> {
         let read = |input: ConvInput| if input == ConvInput::NchwCRelu { 3 } else { 2 };
         let expected = match *fused {
@@ -195,14 +195,14 @@ impl<'a> Cursor<'a> {
         Ok(&operand.shape)
     }
 
-    /// An operand in blocks, with the number of its channels.
+    /// An operand in NCHWc layout, and its number of channels.
     fn nchwc(&mut self) -> Result<(Shape, usize), InferError> {
         let shape = nchwc(self.position, self.next()?.clone())?;
         let channels = shape[1];
         Ok((shape, channels))
     }
 
-    /// What a convolution reads, with the number of its channels.
+    /// The input of a convolution with its prologue, and its number of channels.
     fn conv_input(&mut self, input: ConvInput) -> Result<(Shape, usize), InferError> {
         if input == ConvInput::Nchw {
             let x = self.next()?.clone();

@@ -36,10 +36,10 @@ pub(super) fn gemm(operands: &Operands<'_>, gemm: Gemm) -> Types {
     };
     let precision = operands.precision(0)?;
     expect_elements(1, b, precision)?;
-    let [rows, inner] = turned(extents(0, &a.shape)?, gemm.transpose_a);
-    let [b_inner, columns] = turned(extents(1, &b.shape)?, gemm.transpose_b);
+    let [rows, inner] = transposed_if(extents(0, &a.shape)?, gemm.transpose_a);
+    let [b_inner, columns] = transposed_if(extents(1, &b.shape)?, gemm.transpose_b);
     if inner != b_inner {
-        let expected = turned([inner, columns], gemm.transpose_b);
+        let expected = transposed_if([inner, columns], gemm.transpose_b);
         expect_shape(1, &b.shape, expected)?;
     }
     match addend {
@@ -64,7 +64,7 @@ pub(super) fn gemm(operands: &Operands<'_>, gemm: Gemm) -> Types {
     one(precision, [rows, columns])
 }
 
-fn turned([rows, columns]: [usize; 2], transposed: bool) -> [usize; 2] {
+fn transposed_if([rows, columns]: [usize; 2], transposed: bool) -> [usize; 2] {
     if transposed {
         [columns, rows]
     } else {

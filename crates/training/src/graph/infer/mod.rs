@@ -1,4 +1,4 @@
-//! The type of every operator's results from the types of its operands.
+//! Type and shape inference: an operator's output types from its operand types.
 
 mod composite;
 mod convolution;
@@ -14,7 +14,7 @@ use super::{ElementType, Op, Shape, TensorType};
 
 type Types = Result<Vec<TensorType>, InferError>;
 
-/// The types of the results of `op` applied to `operands`.
+/// The output types of `op` applied to `operands`.
 pub(super) fn infer(op: &Op, operands: &[&TensorType]) -> Types {
     let operands = Operands(operands);
     match op {
@@ -61,11 +61,11 @@ pub(super) fn infer(op: &Op, operands: &[&TensorType]) -> Types {
     }
 }
 
-/// The operands of one node, with the checks that most operators share.
+/// The operand types of a node, with checks shared by most operators.
 struct Operands<'a>(&'a [&'a TensorType]);
 
 impl<'a> Operands<'a> {
-    /// Exactly this many operands.
+    /// Exactly `COUNT` operands.
     fn exactly<const COUNT: usize>(&self) -> Result<[&'a TensorType; COUNT], InferError> {
         self.0.try_into().map_err(|_| InferError::Arity {
             expected: COUNT,
@@ -73,7 +73,7 @@ impl<'a> Operands<'a> {
         })
     }
 
-    /// Exactly this many operands, all in single precision; their shapes. What adds up many numbers takes no others.
+    /// The shapes of exactly `COUNT` operands in single precision. Reductions accept no other precision.
     fn floats<const COUNT: usize>(&self) -> Result<[&'a Shape; COUNT], InferError> {
         let types = self.exactly::<COUNT>()?;
         for (operand, tensor_type) in types.iter().enumerate() {
@@ -82,7 +82,7 @@ impl<'a> Operands<'a> {
         Ok(types.map(|tensor_type| &tensor_type.shape))
     }
 
-    /// Exactly this many operands, all float and of one precision; their shapes, and which.
+    /// The shapes and the common element type of exactly `COUNT` floating-point operands.
     fn alike<const COUNT: usize>(&self) -> Result<([&'a Shape; COUNT], ElementType), InferError> {
         let types = self.exactly::<COUNT>()?;
         let precision = self.precision(0)?;
@@ -92,7 +92,7 @@ impl<'a> Operands<'a> {
         Ok((types.map(|tensor_type| &tensor_type.shape), precision))
     }
 
-    /// The precision of an operand, which must be float.
+    /// The element type of an operand, which must be floating-point.
     fn precision(&self, operand: usize) -> Result<ElementType, InferError> {
         let Some(found) = self.0.get(operand).map(|operand| operand.element_type) else {
             return Err(InferError::Arity {
@@ -122,7 +122,7 @@ fn expect_elements(operand: usize, found: &TensorType, expected: ElementType) ->
     })
 }
 
-/// The extents of an operand that must have `RANK` axes.
+/// The extents of an operand of rank `RANK`.
 fn extents<const RANK: usize>(operand: usize, shape: &Shape) -> Result<[usize; RANK], InferError> {
     (**shape).try_into().map_err(|_| InferError::Rank {
         operand,
@@ -150,12 +150,12 @@ fn broadcast(left: &Shape, right: &Shape) -> Result<Shape, InferError> {
     })
 }
 
-/// One result in single precision.
+/// One output in single precision.
 fn float(shape: impl Into<Shape>) -> Types {
     one(ElementType::F32, shape)
 }
 
-/// One result.
+/// One output.
 fn one(element_type: ElementType, shape: impl Into<Shape>) -> Types {
     Ok(vec![TensorType::new(element_type, shape)])
 }

@@ -2,7 +2,7 @@ use super::super::error::InferError;
 use super::super::{ElementType, Shape, TensorType};
 use super::{Operands, Types, expect_elements, expect_shape, extents, float};
 
-/// The number of channels of `[N, C, …]`.
+/// Number of channels of `[N, C, …]`.
 pub(super) fn channels(x: &Shape) -> Result<usize, InferError> {
     x.get(1).copied().ok_or(InferError::Rank {
         operand: 0,

@@ -1,51 +1,50 @@
-//! Which of several equivalent spellings of a convolution's three products is used: the one place that knows what is fast.
+//! Choice between equivalent decompositions of a convolution and its two gradients, by speed.
 //!
-//! The thresholds are those of ONNX Runtime's CPU provider, where the cost of a spelling depends on how many positions an image has: its
-//! convolution multiplies image by image, so on small images the weights are read again for few columns, and one product over the whole
-//! batch is up to twice as fast; on large ones the copies that such a product needs cost more than they save. The figures stand in
-//! `BENCHMARKS.md`.
+//! The thresholds were measured on ONNX Runtime's CPU provider. Its convolution multiplies one image at a time: for small feature maps, one
+//! im2col matrix multiplication over the whole batch is up to twice as fast; for large ones, the copies made by im2col cost more than they
+//! save. The measurements are in `BENCHMARKS.md`.
 
 use super::im2col::Window;
 
-/// The result of a convolution.
+/// Algorithm of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Forward {
     /// The standard operator.
     Direct,
-    /// One product of all columns with the weight.
+    /// im2col and one matrix multiplication with the weight.
     Im2col,
 }
 
-/// The gradient of its operand.
+/// Algorithm of the gradient with respect to the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Input {
     /// The transposed convolution: any stride.
     Transposed,
-    /// A convolution of `dy` with the kernel turned by half a circle and its channel axes swapped: stride one only.
+    /// A convolution of `dy` with the flipped kernel, its channel axes swapped: stride one only.
     Flipped,
-    /// One product of all columns of `dy` with the weight: stride one only.
+    /// im2col of `dy` and one matrix multiplication with the weight: stride one only.
     Im2col,
 }
 
-/// The gradient of its weight.
+/// Algorithm of the gradient with respect to the weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Weight {
-    /// One product of `dy` with all columns.
+    /// im2col of the input and one matrix multiplication with `dy`.
     Im2col,
-    /// One product per image, with the columns in the layout of the image.
+    /// im2col in NCHW layout and one matrix multiplication per image.
     Im2colPerImage,
-    /// One product per tap and image.
+    /// One matrix multiplication per kernel tap and image.
     PerTap,
 }
 
-/// A convolution, as far as its cost is concerned.
+/// The properties of a convolution that its cost depends on.
 #[derive(Clone, Copy)]
 pub(super) struct Sizes {
     pub(super) window: Window,
-    /// Channels of the operand.
+    /// Input channels.
     pub(super) channels: usize,
-    /// Whether providers have convolutions for its elements: in bfloat16 they have matrix products alone.
-    pub(super) is_convolved: bool,
+    /// Whether execution providers have convolution kernels for the element type; for bfloat16 they have only matrix multiplications.
+    pub(super) has_conv_kernel: bool,
 }
 
 impl Sizes {
@@ -55,7 +54,7 @@ impl Sizes {
 }
 
 pub(super) fn forward(sizes: Sizes) -> Forward {
-    if sizes.positions() <= 64 || !sizes.is_convolved {
+    if sizes.positions() <= 64 || !sizes.has_conv_kernel {
         Forward::Im2col
     } else {
         Forward::Direct
@@ -64,7 +63,7 @@ pub(super) fn forward(sizes: Sizes) -> Forward {
 
 pub(super) fn input(sizes: Sizes) -> Input {
     match sizes.window.conv.stride {
-        [1, 1] if sizes.positions() <= 256 || !sizes.is_convolved => Input::Im2col,
+        [1, 1] if sizes.positions() <= 256 || !sizes.has_conv_kernel => Input::Im2col,
         [1, 1] => Input::Flipped,
         _ => Input::Transposed,
     }
@@ -72,7 +71,7 @@ pub(super) fn input(sizes: Sizes) -> Input {
 
 pub(super) fn weight(sizes: Sizes) -> Weight {
     if sizes.channels < 16 {
-        // Rows of a few channels are not worth copying one by one.
+        // With few channels, the NHWC im2col would copy very short rows.
         Weight::Im2colPerImage
     } else if sizes.positions() > 1024 {
         Weight::PerTap

@@ -1,4 +1,4 @@
-//! A convolution whose weight changes from run to run.
+//! Convolution with a trained weight.
 
 use super::algorithm::{self, Forward, Sizes};
 use super::bf16;
@@ -15,7 +15,7 @@ pub(super) fn decompose(g: &mut Graph, x: Value, w: Value, conv: Conv2d) -> Resu
             conv.stride[axis],
             conv.pad[axis],
         )
-        .expect("the window was checked when the convolution was wired")
+        .expect("type inference checked the window")
     });
     let window = Window {
         conv,
@@ -25,7 +25,7 @@ pub(super) fn decompose(g: &mut Graph, x: Value, w: Value, conv: Conv2d) -> Resu
     match algorithm::forward(Sizes {
         window,
         channels: g.shape(x)[1],
-        is_convolved: !bf16::is_of(g, x),
+        has_conv_kernel: !bf16::is_of(g, x),
     }) {
         Forward::Direct => g.conv(x, w, conv),
         Forward::Im2col => by_im2col(g, x, w, window),

@@ -1,7 +1,7 @@
-//! The gradient of a convolution with respect to its weight.
+//! Gradient of a convolution with respect to its weight.
 //!
-//! `dw[k, c, i, j] = Σ_n Σ_p dy[n, k, p] · x[n, c, p·stride + (i, j) − pad]`: for every tap `(i, j)` of the kernel, a matrix product of
-//! `dy` with what that tap sees of `x`.
+//! `dw[k, c, i, j] = Σ_n Σ_p dy[n, k, p] · x[n, c, p·stride + (i, j) − pad]`: for every kernel tap `(i, j)`, a matrix multiplication
+//! of `dy` with the elements of `x` under that tap.
 
 use super::algorithm::{self, Sizes, Weight};
 use super::bf16;
@@ -24,7 +24,7 @@ pub(super) fn decompose(
     match algorithm::weight(Sizes {
         window,
         channels: g.shape(x)[1],
-        is_convolved: !bf16::is_of(g, x),
+        has_conv_kernel: !bf16::is_of(g, x),
     }) {
         Weight::Im2col => by_im2col(g, x, dy, window),
         Weight::Im2colPerImage => per_image(g, x, dy, window),
@@ -81,8 +81,8 @@ fn per_tap(g: &mut Graph, x: Value, dy: Value, window: Window) -> Result<Value, 
 /// `Σ_n dy[n] · view[n]ᵀ`: `[K, R]` for a view of `[N, R, H′, W′]`.
 fn correlate(g: &mut Graph, dy: Value, view: Value) -> Result<Value, Error> {
     let [dy, view] = [flat(g, dy)?, flat(g, view)?];
-    let turned = g.transpose(view, &[0, 2, 1])?;
-    let products = g.matmul(dy, turned)?;
+    let transposed = g.transpose(view, &[0, 2, 1])?;
+    let products = g.matmul(dy, transposed)?;
     g.sum_along(
         products,
         Reduce {

@@ -1,10 +1,10 @@
-//! What each tap of a kernel sees of an image, side by side: the operand that turns a convolution into one matrix product.
+//! im2col: rearranges an image so that a convolution becomes one matrix multiplication.
 
 use super::bf16;
 use crate::graph::op::{Conv2d, Pad, Slice};
 use crate::graph::{Error, Graph, Op, Shape, Value};
 
-/// Where an axis of rows and one of columns stand in a layout of four axes.
+/// Positions of the height and width axes in a layout of four axes.
 #[derive(Clone, Copy)]
 pub(super) struct Layout {
     rows: usize,
@@ -24,12 +24,12 @@ impl Layout {
     }
 }
 
-/// A window that slides over rows and columns.
+/// A sliding window.
 #[derive(Clone, Copy)]
 pub(super) struct Window {
     pub(super) conv: Conv2d,
     pub(super) kernel: [usize; 2],
-    /// Rows and columns of its positions.
+    /// Number of positions, `[H′, W′]`.
     pub(super) positions: [usize; 2],
 }
 
@@ -39,10 +39,11 @@ impl Window {
     }
 }
 
-/// For every tap, in row-major order, what it sees at all positions: `x` in its layout with H′ and W′ for rows and columns.
+/// For each kernel tap, in row-major order, the elements of `x` under it at all window positions, with the layout of `x` and extents H′ and
+/// W′.
 ///
-/// With a stride, the padded image is first split into its phases (every second row and column, say), of which each tap then sees a
-/// contiguous part: strided copies are slow, and there are as many as phases instead of as many as taps.
+/// With a stride, the padded image is first split into its phases (for example every second row and column); each tap's view is a contiguous
+/// part of one phase. This makes one strided copy per phase instead of one per tap.
 pub(super) fn tap_views(
     g: &mut Graph,
     x: Value,
@@ -86,7 +87,7 @@ pub(super) fn tap_views(
     Ok(tap_views)
 }
 
-/// Rows and columns from `start`, in steps, as many as asked for or as there are.
+/// Slices height and width from `start` with a step; up to the end if `count` is `None`.
 fn part(
     g: &mut Graph,
     x: Value,
@@ -110,9 +111,9 @@ fn part(
     if is_all { Ok(x) } else { g.slice(x, slice) }
 }
 
-/// `[N·H′·W′, taps·C]` for `x: [N, C, H, W]`: a row per position, in it the channels under the first tap, then those under the next.
+/// `[N·H′·W′, taps·C]` for `x: [N, C, H, W]`: one row per window position, which holds the channels under the first tap, then the second, …
 ///
-/// Two equal calls add equal nodes, which a runtime that looks for common subexpressions computes once.
+/// Equal calls add equal nodes, which ONNX Runtime's common subexpression elimination merges.
 pub(super) fn im2col(g: &mut Graph, x: Value, window: Window, order: Order) -> Result<Value, Error> {
     let (n, c) = (g.shape(x)[0], g.shape(x)[1]);
     let channels_last = g.transpose(x, &[0, 2, 3, 1])?;
@@ -129,12 +130,12 @@ pub(super) fn im2col(g: &mut Graph, x: Value, window: Window, order: Order) -> R
     g.reshape(joined, Shape::from([n * rows * columns, window.taps() * c]))
 }
 
-/// In which order the taps stand.
+/// Order of the kernel taps.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     /// As in the kernel.
     RowMajor,
-    /// As in the kernel turned by half a circle.
+    /// As in the flipped kernel.
     Reversed,
 }
 

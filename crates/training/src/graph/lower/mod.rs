@@ -1,4 +1,4 @@
-//! Composites spelled in standard operators.
+//! Lowering: composites are decomposed into standard operators.
 
 mod adamw;
 mod algorithm;
@@ -16,17 +16,17 @@ mod relu;
 use super::value::Value;
 use super::{Composite, Error, Graph, Node, Op};
 
-/// The same program without composites: every node is an operator of ONNX's default domain.
+/// Replaces every composite by operators of ONNX's default domain. [`Fused`](super::Fused) operators are kept.
 ///
 /// # Errors
-/// None for a graph that was built here: a spelling that does not fit its composite is a defect of this module.
+/// Never for a valid graph: a rejected node is a defect of this module.
 pub fn lower(graph: &Graph) -> Result<Graph, Error> {
     graph.rewired(rewire)
 }
 
 fn rewire(lowered: &mut Graph, node: &Node, inputs: &[Value]) -> Result<Vec<Value>, Error> {
     match &node.op {
-        // The scope that they stand in says enough.
+        // These add no scope of their own: their node's scope is specific enough.
         Op::Composite(composite @ (Composite::Conv(_) | Composite::AdamW(_))) => {
             decompose(lowered, composite, inputs)
         }
@@ -70,6 +70,6 @@ fn decompose(g: &mut Graph, composite: &Composite, inputs: &[Value]) -> Result<V
         }
         (Composite::ReluGradient, &[y, dy]) => relu::gradient(g, y, dy).map(|dx| vec![dx]),
         (Composite::AdamW(attributes), operands) => adamw::decompose(g, operands, *attributes).map(Vec::from),
-        _ => unreachable!("operands were counted when the composite was wired"),
+        _ => unreachable!("type inference checked the number of operands"),
     }
 }

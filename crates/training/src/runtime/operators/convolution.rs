@@ -15,11 +15,11 @@ enum InputKind {
 
 impl InputKind {
     fn read(attributes: &Attributes<'_, '_>) -> ort::Result<Self> {
-        match &*attributes.string(attribute::OPERAND)? {
-            attribute::IMAGES => Ok(Self::Nchw),
-            attribute::BLOCKS => Ok(Self::NchwC),
-            attribute::RECTIFIED => Ok(Self::NchwCRelu),
-            value => Err(unknown(attribute::OPERAND, value)),
+        match &*attributes.string(attribute::CONV_INPUT)? {
+            attribute::NCHW => Ok(Self::Nchw),
+            attribute::NCHWC => Ok(Self::NchwC),
+            attribute::RELU => Ok(Self::NchwCRelu),
+            value => Err(unknown(attribute::CONV_INPUT, value)),
         }
     }
 

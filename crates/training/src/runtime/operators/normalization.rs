@@ -51,7 +51,7 @@ impl Compute for ScaleShift {
 
 pub(super) fn normalize(attributes: &Attributes<'_, '_>) -> ort::Result<Box<dyn Compute>> {
     Ok(Box::new(Normalize {
-        has_relu: attributes.flag(attribute::RECTIFIED)?,
+        has_relu: attributes.flag(attribute::RELU)?,
     }))
 }
 
@@ -104,13 +104,13 @@ enum ReluMaskKind {
 pub(super) fn grad_epilogue_kind(attributes: &Attributes<'_, '_>) -> ort::Result<GradEpilogueKind> {
     Ok(GradEpilogueKind {
         has_addend: attributes.flag(attribute::ADDEND)?,
-        mask: match &*attributes.string(attribute::GATE)? {
+        mask: match &*attributes.string(attribute::RELU_MASK)? {
             attribute::NONE => ReluMaskKind::None,
-            attribute::RESULT => ReluMaskKind::Output,
-            attribute::AFFINE => ReluMaskKind::ScaleShift,
-            value => return Err(unknown(attribute::GATE, value)),
+            attribute::OUTPUT => ReluMaskKind::Output,
+            attribute::SCALE_SHIFT => ReluMaskKind::ScaleShift,
+            value => return Err(unknown(attribute::RELU_MASK, value)),
         },
-        has_batch_mean: attributes.flag(attribute::CENTRE)?,
+        has_batch_mean: attributes.flag(attribute::BATCH_MEAN)?,
     })
 }
 

@@ -1,4 +1,4 @@
-//! Batch norms over values whose mean is far larger than their deviation.
+//! Numerical stability of batch norms whose mean is far larger than the standard deviation.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::cases::{Fill, filled};
 
 const SHAPE: [usize; 4] = [8, 16, 12, 10];
 
-/// A convolution that changes nothing, a batch norm, and a loss; results, statistics and gradients are outputs.
+/// An identity convolution, a batch norm and a loss; output, statistics and gradients are graph outputs.
 fn graph() -> Graph {
     let channels = SHAPE[1];
     let mut g = Graph::new();
@@ -44,7 +44,7 @@ fn graph() -> Graph {
     g
 }
 
-/// Values of that mean and a deviation of one, in each channel.
+/// Inputs with the given mean and a standard deviation of one in each channel.
 fn leaves(mean: f64) -> BTreeMap<String, Array> {
     let noise = filled(&SHAPE, Fill::Any, 1);
     let x = Array::from_fn(&SHAPE, |at| f64::from((mean + 1.7 * noise.at(at)) as f32));
@@ -65,7 +65,7 @@ fn leaves(mean: f64) -> BTreeMap<String, Array> {
 }
 
 #[test]
-fn a_mean_of_a_thousand_deviations_costs_no_digits() {
+fn a_mean_of_a_thousand_standard_deviations_loses_no_precision() {
     let standard = graph();
     let fused = fuse(&standard).expect("every operator fits");
     let is_fused =

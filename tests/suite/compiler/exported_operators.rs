@@ -5,7 +5,7 @@ use equibatch_training::nn::Backbone;
 use equibatch_training::program::{ModelSpec, Program, TrainSpec, inference, initial_state, train_step};
 use prost::Message;
 
-/// The parts of an ONNX file that say which operators it uses; everything else is skipped by the decoder.
+/// The fields of an ONNX model that state its operators; the decoder skips all others.
 #[derive(Clone, PartialEq, Message)]
 struct Model {
     #[prost(message, optional, tag = "7")]
@@ -87,7 +87,7 @@ fn programs_use_standard_operators_only() {
                 .all(|node| node.domain.is_empty())
         );
     }
-    // A new operator is a visible change: each one must exist on every execution provider that we name.
+    // Every operator must be supported by all execution providers that we support, so additions must be deliberate.
     assert_eq!(
         operators(&train),
         BTreeSet::from(TRAIN_OPERATORS),
@@ -185,7 +185,7 @@ fn compiling_twice_gives_the_same_bytes() {
 }
 
 #[test]
-fn a_frozen_body_keeps_only_its_batch_norms_in_training() {
+fn only_the_batch_norms_of_a_frozen_backbone_are_trained() {
     let spec = TrainSpec {
         frozen_groups: 2,
         ..TrainSpec::new(small(), 4)
@@ -196,7 +196,7 @@ fn a_frozen_body_keeps_only_its_batch_norms_in_training() {
             .state
             .iter()
             .find(|pair| pair.name == name)
-            .expect("it is part of the state");
+            .expect("it is in the state");
         pair.output.is_some()
     };
     assert!(!changes("layer1.0.conv1.weight"));

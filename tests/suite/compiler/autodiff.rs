@@ -19,7 +19,7 @@ fn gradient_at(g: &mut Graph, loss: Value, wrt: Value, leaves: &[(&str, f64)]) -
 }
 
 #[test]
-fn a_value_used_twice_by_one_node_gets_both_parts() {
+fn a_value_used_twice_by_one_node_accumulates_both_gradients() {
     let mut g = Graph::new();
     let x = scalar_input(&mut g, "x");
     let square = g.mul(x, x).expect("scalars");
@@ -27,7 +27,7 @@ fn a_value_used_twice_by_one_node_gets_both_parts() {
 }
 
 #[test]
-fn a_value_used_by_three_nodes_gets_all_parts() {
+fn a_value_used_by_three_nodes_accumulates_all_gradients() {
     let mut g = Graph::new();
     let x = scalar_input(&mut g, "x");
     let square = g.mul(x, x).expect("scalars");
@@ -38,14 +38,14 @@ fn a_value_used_by_three_nodes_gets_all_parts() {
 }
 
 #[test]
-fn the_loss_itself_has_gradient_one() {
+fn the_gradient_of_the_loss_with_respect_to_itself_is_one() {
     let mut g = Graph::new();
     let x = scalar_input(&mut g, "x");
     assert_eq!(gradient_at(&mut g, x, x, &[("x", 5.0)]), 1.0);
 }
 
 #[test]
-fn an_intermediate_value_has_a_gradient_like_any_other() {
+fn an_intermediate_value_has_a_gradient() {
     let mut g = Graph::new();
     let x = scalar_input(&mut g, "x");
     let y = g.exp(x).expect("a scalar");
@@ -54,7 +54,7 @@ fn an_intermediate_value_has_a_gradient_like_any_other() {
 }
 
 #[test]
-fn a_piecewise_constant_operator_ends_the_path() {
+fn a_piecewise_constant_operator_has_zero_gradient() {
     let mut g = Graph::new();
     let x = scalar_input(&mut g, "x");
     let zero = g.scalar(0.0);
@@ -64,7 +64,7 @@ fn a_piecewise_constant_operator_ends_the_path() {
 }
 
 #[test]
-fn what_the_loss_does_not_depend_on_is_refused() {
+fn a_value_that_the_loss_does_not_depend_on_is_rejected() {
     let mut g = Graph::new();
     let x = scalar_input(&mut g, "x");
     let other = scalar_input(&mut g, "other");
@@ -82,7 +82,7 @@ fn only_a_scalar_can_be_differentiated() {
 }
 
 #[test]
-fn an_operator_without_a_rule_names_itself_and_its_place() {
+fn the_error_of_a_non_differentiable_operator_names_it_and_its_scope() {
     let mut g = Graph::new();
     let x = scalar_input(&mut g, "x");
     let error = g.scoped("layer7", |g| {
@@ -92,12 +92,12 @@ fn an_operator_without_a_rule_names_itself_and_its_place() {
     });
     assert_eq!(
         error.to_string(),
-        "cannot differentiate ReluGradient in `layer7`: it is itself a gradient, and only first derivatives are taken"
+        "cannot differentiate ReluGradient in `layer7`: it is itself a gradient, and only first derivatives are supported"
     );
 }
 
 #[test]
-fn a_frozen_weight_costs_no_gradient_work() {
+fn no_nodes_are_added_for_a_frozen_weight() {
     let mut g = Graph::new();
     let x = g.input("x", TensorType::f32([1, 2, 4, 4])).expect("a new name");
     let [frozen, trained] =
@@ -121,7 +121,7 @@ fn a_frozen_weight_costs_no_gradient_work() {
 }
 
 #[test]
-fn backward_nodes_stand_in_the_scope_of_their_forward_node() {
+fn backward_nodes_have_the_scope_of_their_forward_node() {
     let mut g = Graph::new();
     let x = scalar_input(&mut g, "x");
     let loss = g
