@@ -20,7 +20,7 @@ pub enum Error {
     Content {
         /// The file, as given by `--weights`.
         origin: String,
-        /// What is wrong with it.
+        /// Cause.
         reason: String,
     },
     /// The tensors belong to another network.

@@ -143,7 +143,7 @@ impl<S: Prologue, K: Epilogue> Work<'_, S, K> {
     /// The matrix multiplication of one place, for result blocks `first` to `last`.
     ///
     /// # Safety
-    /// The CPU supports the instruction set of `V`, and the convolution has these result blocks. `transformed_x` holds the transformed tiles of all blocks,
+    /// The CPU supports the instruction set of `V`, and the convolution has these result blocks. `transformed_x` holds the tiles of all blocks,
     /// and `products` has room for those result blocks, both in lines of `count` tiles, rounded up to [`width`]; no other task uses them.
     #[inline(always)]
     unsafe fn products<V: Vector>(

@@ -81,7 +81,7 @@ impl Kernel for Packed<'_> {
         let place = place(self.summed, self.results);
         for (channel, kernel) in kernels.iter().enumerate() {
             let to = ((result * self.summed + summed) * LANES + channel) * LANES;
-            // SAFETY: the caller guarantees the instruction set and a valid pair of blocks. What is loaded are arrays of sixteen floats; what
+            // SAFETY: the caller guarantees the instruction set and a valid pair of blocks. Loads read arrays of sixteen floats; what
             // is written lies within the place of each of sixteen, and this task alone writes these channels of its pair.
             unsafe {
                 let half = V::splat(0.5);

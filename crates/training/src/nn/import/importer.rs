@@ -7,7 +7,7 @@ use crate::graph::import::{Elements, HostTensor, Model, ModelNode};
 use crate::graph::{Constant, Op, Shape, TensorType, Value};
 use crate::nn::{Builder, LayerGroup, Mode, ParameterKind};
 
-/// What a name of the file refers to.
+/// The referent of a name in the file.
 #[derive(Clone, Debug)]
 pub(super) enum Item {
     /// A value of the graph.

@@ -3,8 +3,8 @@
 //! # Trainable tensors
 //!
 //! Weights, biases and scales of layers (Conv, Gemm, MatMul, BatchNormalization, LayerNormalization, PRelu), and every other float initializer
-//! that is combined with a value depending on one of them, such as the addend after a MatMul. Constant are initializers before the first layer,
-//! such as a mean subtracted from images, and scalars of rank 0, such as the 2 of `2·x`. A trainable scalar needs the shape `[1]`, and must
+//! that is combined with a value depending on one of them, such as the addend after a MatMul. Initializers before the first layer, such as a
+//! mean subtracted from images, and scalars of rank 0, such as the 2 of `2·x`, are constants. A trainable scalar needs the shape `[1]`, and must
 //! not be the scale of attention scores (1/√d).
 //!
 //! # Training and inference
