@@ -56,7 +56,7 @@ fn specs() -> Vec<TrainSpec> {
         spec(Block::Bottleneck, [1, 1, 1, 1], 0),
         spec(Block::Basic, [1, 1, 1, 1], 2),
         // Channels are no multiples of sixteen: only the update is fused.
-        autocast,
+        small,
     ]
 }
 
