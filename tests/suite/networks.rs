@@ -484,11 +484,7 @@ fn networks_that_cannot_be_trained_are_named_with_what_is_in_the_way() {
             64,
             &["--freeze=.: it leaves nothing to be trained"],
         ),
-        (
-            &["--head", "linear"],
-            64,
-            &["--head", "no head is named `linear`"],
-        ),
+        (&["--head", "linear"], 64, &["--head", "unknown head `linear`"]),
         (&["--freeze=layer("], 64, &["--freeze", "no regular expression"]),
     ] {
         let usual = ["--size", "32", "--batch-size", "8", "--epochs", "1", "--out"];

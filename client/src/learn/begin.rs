@@ -244,10 +244,7 @@ mod tests {
             .expect_err("a misfit")
             .to_string();
         assert!(message.contains("missing `layer1.2.bn1.bias`"), "{message}");
-        assert!(
-            message.ends_with("they are those of --arch resnet18"),
-            "{message}"
-        );
+        assert!(message.ends_with("they match --arch resnet18"), "{message}");
         let begun = Beginning::Weights(weights).begin(wide).expect("it fits");
         assert_eq!(begun.config.before.weights_hash, "00");
         assert!(

@@ -3,56 +3,56 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use super::Weights;
 use equibatch_training::program::Tensor;
 
-/// What became of the head when a body was taken over.
+/// Whether the head was loaded together with the body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeadLoad {
-    /// It was taken over, too.
+    /// All head tensors were loaded.
     Loaded,
-    /// It starts anew.
+    /// The head keeps its initial values.
     New {
-        /// Why, in words.
+        /// Why the file's head was not loaded.
         reason: String,
     },
 }
 
-/// What was taken over.
+/// Result of [`load_state_dict()`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadReport {
-    /// Tensors.
+    /// Number of tensors loaded.
     pub tensors: usize,
-    /// The head.
+    /// Whether the head was loaded.
     pub head: HeadLoad,
 }
 
-/// The tensors are those of another network: all that does not fit, in one message.
+/// The tensors belong to another network: every difference, in one message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the weights {origin} do not fit {network}: {}", self.describe())]
 pub struct Mismatch {
-    /// Where the tensors are from.
+    /// Source of the tensors, as given by `--weights`.
     pub origin: String,
-    /// The network.
+    /// Name of the architecture.
     pub network: String,
-    /// Names of the network that they lack.
+    /// Names that the network has and the file lacks.
     pub missing: Vec<String>,
-    /// Names that the network does not have.
+    /// Names that the file has and the network lacks.
     pub unexpected: Vec<String>,
-    /// Names with the shape found and the one needed.
+    /// Name, shape found and shape expected.
     pub shapes: Vec<(String, String, String)>,
-    /// A network that they do fit.
+    /// An architecture that the tensors do fit.
     pub fits: Option<String>,
 }
 
-/// Names of heads: torchvision's, and fastai's as we write it.
+/// Name prefixes of head tensors: torchvision's, and fastai's as renamed by `names`.
 const HEADS: [&str; 2] = ["fc.", "head."];
-/// How many names of a kind a message has.
+/// Most names that an error lists per kind of difference.
 const MAX_LISTED: usize = 5;
 
-/// Puts the tensors of `weights` in the place of `state`, that of the network called `network`. The body must fit as a whole; the head
-/// is taken over where all of it fits, and else stays as it is.
+/// Copies the tensors of `weights` into `state`, the state dictionary of `network`. All body tensors must be present with equal shapes; the
+/// head is loaded only if all its tensors match, and is unchanged otherwise.
 ///
 /// # Errors
 ///
-/// [`Mismatch`], with everything that is missing, unexpected or of another shape; `state` is then unchanged.
+/// [`Mismatch`] lists every missing, unexpected or differently shaped body tensor; `state` is then unchanged.
 pub fn load_state_dict(
     state: &mut BTreeMap<String, Tensor>,
     weights: Weights,
@@ -135,7 +135,7 @@ impl Mismatch {
         ];
         let mut text = parts.into_iter().flatten().collect::<Vec<_>>().join("; ");
         if let Some(fits) = &self.fits {
-            let _ = write!(text, "; they are those of --arch {fits}");
+            let _ = write!(text, "; they match --arch {fits}");
         }
         text
     }
@@ -180,7 +180,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_body_is_taken_over_and_a_head_of_other_classes_starts_anew() {
+    fn a_head_with_another_number_of_classes_is_not_loaded() {
         let mut state = tensors(&STATE);
         let found = [
             ("bn1.running_mean", &[2][..], 1.0),
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_fits_is_taken_over_whole_or_not_at_all() {
+    fn a_head_is_loaded_only_if_all_its_tensors_match() {
         let mut state = tensors(&STATE);
         let mut found = STATE.map(|(name, shape, _)| (name, shape, 1.0)).to_vec();
         let load_report = load_state_dict(&mut state, weights(&found), "resnet").expect("it fits");
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_does_not_fit_is_named_at_once_and_nothing_changes() {
+    fn a_mismatch_lists_every_difference_and_leaves_the_state_unchanged() {
         let mut state = tensors(&STATE);
         let found = [
             ("conv1.weight", &[2, 1][..], 1.0),
@@ -230,7 +230,7 @@ mod tests {
             ("fc.weight", &[4, 2], 1.0),
         ];
         let message = load_state_dict(&mut state, weights(&found), "resnet18")
-            .expect_err("a misfit")
+            .expect_err("a mismatch")
             .to_string();
         assert_eq!(
             message,
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn long_lists_are_cut() {
+    fn long_lists_are_truncated() {
         let found: Vec<String> = (0..7).map(|number| format!("x{number}")).collect();
         assert_eq!(
             listed("missing ", &found).as_deref(),

@@ -1,4 +1,4 @@
-//! Sixteen floats in two registers, with fused multiply-add.
+//! AVX2 and FMA: sixteen floats in two registers.
 
 use std::arch::x86_64::*;
 

@@ -1,4 +1,4 @@
-//! Sixteen floats in one register.
+//! AVX-512F: sixteen floats in one register.
 
 use std::arch::x86_64::*;
 

@@ -1,4 +1,4 @@
-//! Convolutions without bias, and what they pass back: the choice between [`winograd`] and [`direct`].
+//! Convolutions without bias and their gradients: dispatch to [`winograd`] or [`direct`].
 
 use super::direct::{self, Images};
 use super::epilogue::{Epilogue, GradEpilogue, GradWriter, StatsWriter};
@@ -8,27 +8,27 @@ use super::unsafe_slice::UnsafeSlice;
 use super::winograd;
 use super::{Extent, Window};
 
-/// The operand of a convolution.
+/// Input of a convolution, by layout and fused prologue.
 #[derive(Clone, Copy, Debug)]
 pub enum ConvInput<'a> {
-    /// Activations in blocks, as they are.
+    /// Activations in NCHWc layout.
     NchwC(&'a [f32]),
-    /// `max(scale · x + shift, 0)` of activations in blocks, computed on the way: x, and `[2, C]`.
+    /// `max(scale · x + shift, 0)`, a batch norm and ReLU computed on load: x in NCHWc layout, and scale and shift `[2, C]`.
     NchwCRelu(&'a [f32], &'a [f32]),
-    /// Images in planes, of fewer channels than a block has.
+    /// Images in NCHW layout, with fewer than sixteen channels.
     Nchw(&'a [f32]),
 }
 
-/// Extents of a convolution.
+/// Shapes of a convolution.
 #[derive(Clone, Copy, Debug)]
 pub struct ConvShape {
     /// N.
     pub images: usize,
-    /// C and K, multiples of sixteen; C may be less than sixteen where the operand is images.
+    /// C and K, multiples of sixteen; C is less than sixteen for [`ConvInput::Nchw`].
     pub channels: [usize; 2],
     /// H and W.
     pub extent: [usize; 2],
-    /// The kernel and how it slides.
+    /// Kernel size, stride and padding.
     pub window: Window,
 }
 
@@ -37,7 +37,7 @@ impl ConvShape {
         self.blocks(0, self.extent)
     }
 
-    /// The extent of the result.
+    /// Extent of the output.
     #[must_use]
     pub fn output(&self) -> Extent {
         self.blocks(1, self.window.positions(self.extent))
@@ -76,13 +76,13 @@ impl ConvShape {
     }
 }
 
-/// `y = x ⋆ w`; returns sum and sum of squares of each channel of y.
+/// `y = x ⋆ w`; returns the sum and the sum of squares of each channel of y.
 ///
 /// # Shapes
-/// `x: [N, C, H, W]`, `w: [K, C, R, S]` in plain order, `y: [N, K, H′, W′]` in blocks.
+/// `x: [N, C, H, W]`, `w: [K, C, R, S]` row-major, `y: [N, K, H′, W′]` in NCHWc layout.
 ///
 /// # Panics
-/// Where a length is wrong.
+/// If a length is wrong.
 pub fn forward(
     exec: &mut ExecContext<'_>,
     conv_shape: ConvShape,
@@ -143,13 +143,14 @@ fn forward_blocks<S: Prologue>(
     }
 }
 
-/// `g = (wᵀ ⋆ dy + addend) · [mask]`; returns `Σ g` and `Σ g·(x − mean)` of each channel where the arrival has a batch_mean.
+/// `g = (wᵀ ⋆ dy + addend) · mask`; returns `Σ g` and `Σ g·(x − mean)` of each channel if the epilogue has a
+/// [`BatchMean`](super::BatchMean), and zeros otherwise.
 ///
 /// # Shapes
-/// `w: [K, C, R, S]` in plain order, `dy: [N, K, H′, W′]` and `g: [N, C, H, W]` in blocks.
+/// `w: [K, C, R, S]` row-major, `dy: [N, K, H′, W′]` and `g: [N, C, H, W]` in NCHWc layout.
 ///
 /// # Panics
-/// Where a length is wrong.
+/// If a length is wrong.
 pub fn input_gradient(
     exec: &mut ExecContext<'_>,
     conv_shape: ConvShape,
@@ -192,10 +193,10 @@ pub fn input_gradient(
 /// `dw = Σ_n x ⋆ dy`.
 ///
 /// # Shapes
-/// `x: [N, C, H, W]`, `dy: [N, K, H′, W′]` in blocks, `dw: [K, C, R, S]` in plain order.
+/// `x: [N, C, H, W]`, `dy: [N, K, H′, W′]` in NCHWc layout, `dw: [K, C, R, S]` row-major.
 ///
 /// # Panics
-/// Where a length is wrong.
+/// If a length is wrong.
 pub fn weight_gradient(
     exec: &mut ExecContext<'_>,
     conv_shape: ConvShape,

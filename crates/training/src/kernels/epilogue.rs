@@ -1,4 +1,4 @@
-//! What a kernel writes activations through: what else is to be done with a result while it is in registers.
+//! Epilogues: operations fused into the stores of a kernel, applied while results are in registers.
 
 use super::Extent;
 use super::partial_sums::PartialSums;
@@ -6,37 +6,37 @@ use super::prologue::ScaleShift;
 use super::unsafe_slice::UnsafeSlice;
 use super::vector::{LANES, Vector};
 
-/// Takes results vector by vector, and adds up two numbers per channel.
+/// Receives results vector by vector, and accumulates two sums per channel.
 pub(super) trait Epilogue: Copy + Sync {
-    /// What is kept in registers for one block of channels: its operands and its totals.
+    /// Registers of one block of channels: operands and partial sums.
     type Block<V: Vector>;
 
-    /// Prepares for a block.
+    /// Loads the registers of a block.
     ///
     /// # Safety
-    /// The machine has the instructions of `V`, and the result has a block of this number.
+    /// The CPU supports the instruction set of `V`, and the result has a block of this number.
     unsafe fn block<V: Vector>(&self, block: usize) -> Self::Block<V>;
 
-    /// Takes the vector that belongs at `offset` of the result, and adds to the block's totals.
+    /// Processes the vector at `offset` of the result, and adds to the block's partial sums.
     ///
     /// # Safety
-    /// A vector of the result stands at `offset`, and no other task uses it at the same time.
+    /// The result has a vector at `offset`, and no other task uses it at the same time.
     unsafe fn put<V: Vector>(&self, block: &mut Self::Block<V>, offset: usize, value: V);
 
-    /// The totals of all that was put.
+    /// The partial sums of the block.
     fn partial_sums<V: Vector>(block: Self::Block<V>) -> PartialSums<V>;
 }
 
-/// Stores; the totals are the sum and the sum of squares.
+/// Stores results; the partial sums are the sum and the sum of squares, for batch statistics.
 ///
-/// Both are taken of what a channel's values differ from the first of them by. Sums of squares of values whose mean is far larger than their
-/// deviation would keep nothing of the deviation in single precision.
+/// Both are sums of differences from the channel's first value (shifted data): sums of squares of values whose mean is far larger than their
+/// deviation would lose the variance to cancellation in single precision.
 #[derive(Clone, Copy)]
 pub(super) struct StatsWriter<'a> {
     pub(super) y: UnsafeSlice<'a>,
 }
 
-/// A block's sums, and what its values are shifted by.
+/// Sums of a block, and the shift of its values.
 #[derive(Clone, Copy)]
 pub(super) struct ShiftedSums<V> {
     shift: V,
@@ -49,7 +49,7 @@ impl Epilogue for StatsWriter<'_> {
 
     #[inline(always)]
     unsafe fn block<V: Vector>(&self, _: usize) -> ShiftedSums<V> {
-        // SAFETY: the machine has the instructions, as the caller vouches.
+        // SAFETY: the caller guarantees the instruction set of `V`.
         let zero = unsafe { V::splat(0.0) };
         ShiftedSums {
             shift: zero,
@@ -60,7 +60,7 @@ impl Epilogue for StatsWriter<'_> {
 
     #[inline(always)]
     unsafe fn put<V: Vector>(&self, block: &mut ShiftedSums<V>, offset: usize, value: V) {
-        // SAFETY: the caller guarantees that a vector of the result stands at `offset`, and that no other task uses it.
+        // SAFETY: the caller guarantees that the result has a vector at `offset`, and that no other task uses it.
         unsafe { value.store(self.y.at(offset)) };
         if block.count == 0 {
             block.shift = value;
@@ -80,39 +80,39 @@ impl Epilogue for StatsWriter<'_> {
     }
 }
 
-/// What a rectifier lets through.
+/// Mask of a ReLU's gradient.
 #[derive(Clone, Copy, Debug)]
 pub enum ReluMask<'a> {
-    /// Everything: there is none.
+    /// No ReLU.
     None,
-    /// Where its result was positive.
+    /// One where the ReLU's output is positive.
     Output(&'a [f32]),
-    /// Where `scale · x + shift` is positive: `[2, C]`, and x is that of [`BatchMean`].
+    /// One where `scale · x + shift` is positive: scale and shift `[2, C]`, with x of [`BatchMean`].
     ScaleShift(&'a [f32]),
 }
 
-/// The operand of a batch norm and the mean of each channel.
+/// Input of a batch norm and its mean per channel.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchMean<'a> {
-    /// The operand.
+    /// Input of the batch norm.
     pub x: &'a [f32],
-    /// `[C]`.
+    /// Batch mean, `[C]`.
     pub mean: &'a [f32],
 }
 
-/// What arrives at a value on the way back: `g = (value + addend) · [mask]`; the totals are `Σ g` and `Σ g·(x − mean)`.
+/// Operands of a gradient epilogue: `g = (value + addend) · mask`; the partial sums are `Σ g` and `Σ g·(x − mean)`.
 #[derive(Clone, Copy, Debug)]
 pub struct GradEpilogue<'a> {
-    /// What arrived on other ways.
+    /// Gradient accumulated from other consumers.
     pub addend: Option<&'a [f32]>,
-    /// The rectifier that stands in the way.
+    /// Mask of the ReLU.
     pub mask: ReluMask<'a>,
-    /// What a batch norm before that needs.
+    /// Operands of the sums, if a batch norm precedes the ReLU.
     pub batch_mean: Option<BatchMean<'a>>,
 }
 
 impl GradEpilogue<'_> {
-    /// Checks that all operands are of the extent.
+    /// Asserts that all operands have the extent.
     pub(super) fn check(&self, extent: Extent) {
         let (elements, channels) = (extent.elements(), extent.channels());
         assert!(self.addend.is_none_or(|addend| addend.len() == elements));
@@ -129,15 +129,15 @@ impl GradEpilogue<'_> {
     }
 }
 
-/// An [`GradEpilogue`] with the place it goes to.
+/// A [`GradEpilogue`] with its destination.
 #[derive(Clone, Copy)]
 pub(super) struct GradWriter<'a> {
     pub(super) grad_epilogue: GradEpilogue<'a>,
-    /// Absent where only the sums are wanted.
+    /// `None` if only the sums are needed.
     pub(super) g: Option<UnsafeSlice<'a>>,
 }
 
-/// An affine map and a mean, where they are used, and the sums.
+/// Scale, shift and mean of a block, and its sums.
 #[derive(Clone, Copy)]
 pub(super) struct ChannelRegisters<V> {
     scale_shift: ScaleShift<V>,
@@ -150,7 +150,7 @@ impl Epilogue for GradWriter<'_> {
 
     #[inline(always)]
     unsafe fn block<V: Vector>(&self, block: usize) -> ChannelRegisters<V> {
-        // SAFETY: the caller guarantees the instructions and that the block exists; `GradEpilogue::check` found scale, shift and mean to have all
+        // SAFETY: the caller guarantees the instruction set and that the block exists; `GradEpilogue::check` found scale, shift and mean to have all
         // channels of the result, and `zero` has one block of them.
         unsafe {
             let zero = [0.0; 2 * LANES];
@@ -173,8 +173,8 @@ impl Epilogue for GradWriter<'_> {
 
     #[inline(always)]
     unsafe fn put<V: Vector>(&self, channels: &mut ChannelRegisters<V>, offset: usize, value: V) {
-        // SAFETY: the caller guarantees that a vector of the result stands at `offset`, and that no other task uses it; `GradEpilogue::check`
-        // found the operands to be as long as the result, so that each has a vector there, too.
+        // SAFETY: the caller guarantees that the result has a vector at `offset`, and that no other task uses it; `GradEpilogue::check`
+        // found the operands to be as long as the result, so that each has a vector at `offset`, too.
         unsafe {
             let at = |operand: &[f32]| V::load(operand.as_ptr().add(offset));
             let mut g = value;

@@ -2,13 +2,13 @@ use super::instructions::InstructionSet;
 use super::pool::Pool;
 use super::scratch::Workspace;
 
-/// Where a kernel runs.
+/// Resources of a kernel call.
 pub struct ExecContext<'a> {
-    /// Its instructions.
+    /// Instruction set.
     pub set: InstructionSet,
-    /// Its threads.
+    /// Threads.
     pub pool: &'a dyn Pool,
-    /// Its memory.
+    /// Temporary memory.
     pub workspace: &'a mut Workspace,
 }
 

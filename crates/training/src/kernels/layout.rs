@@ -1,14 +1,14 @@
-//! Between `[N, C, H, W]` and blocks of sixteen channels.
+//! Conversion between NCHW and NCHWc layout.
 
 use super::Extent;
 use super::exec_context::ExecContext;
 use super::unsafe_slice::UnsafeSlice;
 use super::vector::LANES;
 
-/// Plain order to blocks.
+/// NCHW to NCHWc.
 ///
 /// # Panics
-/// Where a length is wrong.
+/// If a length is wrong.
 pub fn to_blocks(exec: &ExecContext<'_>, extent: Extent, from: &[f32], to: &mut [f32]) {
     planes(exec, extent, from, to, |from, to| {
         let pixels = from.len() / LANES;
@@ -20,10 +20,10 @@ pub fn to_blocks(exec: &ExecContext<'_>, extent: Extent, from: &[f32], to: &mut 
     });
 }
 
-/// Blocks to plain order.
+/// NCHWc to NCHW.
 ///
 /// # Panics
-/// Where a length is wrong.
+/// If a length is wrong.
 pub fn from_blocks(exec: &ExecContext<'_>, extent: Extent, from: &[f32], to: &mut [f32]) {
     planes(exec, extent, from, to, |from, to| {
         let pixels = from.len() / LANES;
@@ -35,7 +35,7 @@ pub fn from_blocks(exec: &ExecContext<'_>, extent: Extent, from: &[f32], to: &mu
     });
 }
 
-/// In both orders, sixteen channels of an image are one piece of memory.
+/// Applies `reorder` to each block of sixteen channels of an image, which is contiguous in both layouts.
 fn planes(
     exec: &ExecContext<'_>,
     extent: Extent,
@@ -48,7 +48,7 @@ fn planes(
     let to = UnsafeSlice::new(to);
     exec.pool.run(extent.images * extent.blocks, &|number| {
         let start = number * plane;
-        // SAFETY: there are as many tasks as planes in the result, and a pool calls with each number once: no other task uses this plane.
+        // SAFETY: there are as many tasks as planes in the output, and a pool calls with each number once: no other task uses this plane.
         let to = unsafe { std::slice::from_raw_parts_mut(to.at(start), plane) };
         reorder(&from[start..start + plane], to);
     });

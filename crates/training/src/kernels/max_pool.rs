@@ -1,4 +1,4 @@
-//! Max pooling of a rectified batch norm that is computed on the way, so that neither its result nor indices need be kept.
+//! Max pooling of a batch norm and ReLU that are computed on load: neither their output nor the indices are stored.
 
 use super::exec_context::ExecContext;
 use super::instructions::Kernel;
@@ -8,21 +8,21 @@ use super::unsafe_slice::UnsafeSlice;
 use super::vector::{LANES, Vector};
 use super::{Extent, Window};
 
-/// `max(scale · x + shift, 0)` of x in blocks, and the window that slides over it. No window lies beyond the border.
+/// Input of a max pooling: `max(scale · x + shift, 0)` with x in NCHWc layout, and the window. Padding is smaller than the kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolInput<'a> {
-    /// The operand of the batch norm.
+    /// Input of the batch norm.
     pub x: &'a [f32],
-    /// `[2, C]`.
+    /// Scale and shift, `[2, C]`.
     pub scale_shift: &'a [f32],
-    /// Of x.
+    /// Extent of x.
     pub input: Extent,
     /// The window.
     pub window: Window,
 }
 
 impl PoolInput<'_> {
-    /// The extent of the result.
+    /// Extent of the output.
     #[must_use]
     pub fn output(&self) -> Extent {
         let [rows, columns] = self.window.positions([self.input.rows, self.input.columns]);
@@ -39,7 +39,7 @@ impl PoolInput<'_> {
         assert!((0..2).all(|axis| self.window.pad[axis] < self.window.kernel[axis]));
     }
 
-    /// First and last pixel, along both axes, of the window at a position.
+    /// Pixel range of the window at an output position, clipped to the plane, per axis.
     #[inline(always)]
     fn window_bounds(&self, position: [usize; 2]) -> [[usize; 2]; 2] {
         let extent = [self.input.rows, self.input.columns];
@@ -54,10 +54,10 @@ impl PoolInput<'_> {
         window_bounds
     }
 
-    /// The largest value that a window sees.
+    /// Maximum of a window.
     ///
     /// # Safety
-    /// The machine has the instructions of `V`; a plane of the input starts at `plane`, and rows and columns come from [`PoolInput::window_bounds`].
+    /// The CPU supports the instruction set of `V`; a plane of the input starts at `plane`, and rows and columns come from [`PoolInput::window_bounds`].
     #[inline(always)]
     unsafe fn largest<V: Vector>(
         &self,
@@ -65,10 +65,10 @@ impl PoolInput<'_> {
         plane: *const f32,
         [rows, columns]: [[usize; 2]; 2],
     ) -> V {
-        // SAFETY: the caller guarantees the instructions and a whole plane; `window_bounds` ends windows at its border, so that every pixel that is
+        // SAFETY: the caller guarantees the instruction set and a whole plane; `window_bounds` ends windows at its border, so that every pixel that is
         // read is one of the plane.
         unsafe {
-            // Nothing that was rectified is smaller.
+            // The ReLU's outputs are at least zero.
             let mut largest = V::splat(0.0);
             for row in rows[0]..rows[1] {
                 for column in columns[0]..columns[1] {
@@ -81,10 +81,10 @@ impl PoolInput<'_> {
     }
 }
 
-/// Computes the largest value of each window.
+/// Computes the maximum of each window.
 ///
 /// # Panics
-/// Where a length is wrong.
+/// If a length is wrong.
 pub fn forward(exec: &ExecContext<'_>, pool_input: &PoolInput<'_>, y: &mut [f32]) {
     pool_input.check();
     assert_eq!(y.len(), pool_input.output().elements());
@@ -112,7 +112,7 @@ impl Kernel for Forward<'_> {
             input,
             ..
         } = self.pool_input;
-        // SAFETY: the caller guarantees the instructions and one of as many numbers as there are planes. `forward` found x, affine and y to
+        // SAFETY: the caller guarantees the instruction set and a number below that of the planes. `forward` found x, scale_shift and y to
         // have all planes and channels; this task alone writes its plane of y, one vector for each window.
         unsafe {
             let registers = ScaleShiftRelu { scale_shift }.block::<V>(number % input.blocks);
@@ -131,12 +131,12 @@ impl Kernel for Forward<'_> {
     }
 }
 
-/// What pooling and rectifier pass back to the result of the batch norm, `g`; returns `Σ g` and `Σ g·(x − mean)` of each channel.
+/// Gradient `g` of pooling and ReLU with respect to the output of the batch norm; returns `Σ g` and `Σ g·(x − mean)` of each channel.
 ///
-/// Of equal values of a window the first one takes all.
+/// The first maximum of a window gets all of its gradient.
 ///
 /// # Panics
-/// Where a length is wrong.
+/// If a length is wrong.
 pub fn backward(
     exec: &mut ExecContext<'_>,
     pool_input: &PoolInput<'_>,
@@ -181,8 +181,8 @@ impl Kernel for Backward<'_> {
             ..
         } = self.pool_input;
         let (image, block) = (number / input.blocks, number % input.blocks);
-        // SAFETY: the caller guarantees the instructions and one of as many numbers as there are planes. `backward` found x, affine, dy, mean
-        // and g to have all planes and channels, and windows end at the border; this task alone uses its plane of g, and writes the totals
+        // SAFETY: the caller guarantees the instruction set and a number below that of the planes. `backward` found x, scale_shift, dy, mean
+        // and g to have all planes and channels, and windows end at the border; this task alone uses its plane of g, and writes the partial sums
         // of its image and block.
         unsafe {
             let registers = ScaleShiftRelu { scale_shift }.block::<V>(block);
@@ -196,7 +196,7 @@ impl Kernel for Backward<'_> {
                 for column in 0..self.output.columns {
                     let [rows, columns] = self.pool_input.window_bounds([row, column]);
                     let largest = self.pool_input.largest::<V>(&registers, plane, [rows, columns]);
-                    // What is left to be given away; a largest value of zero was rectified, and passes nothing.
+                    // Zero after the first maximum has taken it, and if the maximum is zero, where the ReLU's gradient is zero.
                     let mut left = V::load(dy).mask_positive(largest);
                     for row in rows[0]..rows[1] {
                         for column in columns[0]..columns[1] {

@@ -1,4 +1,4 @@
-//! Batch norm in blocks: what is left of it when convolutions gather its statistics and read through it.
+//! Batch norm in NCHWc layout: the parts that are not fused into convolutions.
 
 use super::Extent;
 use super::epilogue::{Epilogue, GradEpilogue, GradWriter};
@@ -9,26 +9,26 @@ use super::prologue::ScaleShift;
 use super::unsafe_slice::UnsafeSlice;
 use super::vector::{LANES, Vector};
 
-/// Mean and biased variance of each channel, from sums and sums of squares over `count` pixels.
+/// Mean and biased variance of each channel from its sum and sum of squares over `count` pixels.
 pub fn mean_and_variance(sums: &[[f64; 2]], count: usize, mean: &mut [f32], variance: &mut [f32]) {
     let count = count as f64;
     for ((sums, mean), variance) in sums.iter().zip(mean).zip(variance) {
         let centre = sums[0] / count;
         *mean = centre as f32;
         let difference = sums[1] / count - centre * centre;
-        // Rounding can make it negative. What is no number stays none, so that a loss that left the numbers is seen.
+        // Rounding can make it negative. NaN is kept, so that a diverged loss is detected.
         *variance = if difference < 0.0 { 0.0 } else { difference as f32 };
     }
 }
 
-/// The parameters of a batch norm and the batch's statistics, per channel.
+/// Scale and batch statistics of a batch norm, per channel.
 #[derive(Clone, Copy, Debug)]
 pub struct Statistics<'a> {
     /// γ.
     pub scale: &'a [f32],
-    /// The batch's mean.
+    /// Batch mean.
     pub mean: &'a [f32],
-    /// The batch's biased variance.
+    /// Biased batch variance.
     pub variance: &'a [f32],
     /// Added to the variance.
     pub epsilon: f32,
@@ -50,40 +50,40 @@ pub fn scale_shift(statistics: &Statistics<'_>, bias: &[f32], scale_shift: &mut 
     for (channel, (scale, shift)) in scales.iter_mut().zip(shifts).enumerate() {
         let factor = f64::from(statistics.scale[channel]) * statistics.reciprocal(channel);
         *scale = factor as f32;
-        // From the rounded scale, so that the mean is mapped to β as exactly as can be.
+        // Uses the rounded scale, so that the mean is mapped to β as exactly as possible.
         *shift =
             f64::from(*scale).mul_add(-f64::from(statistics.mean[channel]), f64::from(bias[channel])) as f32;
     }
 }
 
-/// What is added to a normalised value: the shortcut of a residual block.
+/// Shortcut of a residual block, added to the normalised value.
 #[derive(Clone, Copy, Debug)]
 pub enum Shortcut<'a> {
-    /// Nothing.
+    /// No shortcut.
     None,
-    /// A value as it is.
+    /// The identity shortcut.
     Identity(&'a [f32]),
-    /// A value through its own scale and shift.
+    /// A projection shortcut: a value, and scale and shift `[2, C]` of its batch norm.
     ScaleShift(&'a [f32], &'a [f32]),
 }
 
-/// `y = scale · x + shift + shortcut`, at least zero where it is rectified.
+/// `y = scale · x + shift + shortcut`, with an optional ReLU.
 #[derive(Clone, Copy, Debug)]
 pub struct Normalization<'a> {
-    /// The operand.
+    /// Input.
     pub x: &'a [f32],
-    /// `[2, C]`.
+    /// Scale and shift, `[2, C]`.
     pub scale_shift: &'a [f32],
-    /// What is added.
+    /// Shortcut.
     pub shortcut: Shortcut<'a>,
-    /// Whether negative results become zero.
+    /// Whether a ReLU follows.
     pub has_relu: bool,
 }
 
-/// Computes it.
+/// Computes a [`Normalization`].
 ///
 /// # Panics
-/// Where a length is wrong.
+/// If a length is wrong.
 pub fn normalize(exec: &ExecContext<'_>, extent: Extent, normalization: &Normalization<'_>, y: &mut [f32]) {
     let Normalization {
         x,
@@ -124,7 +124,7 @@ impl Kernel for Normalize<'_> {
             has_relu,
         } = self.normalization;
         let (start, block) = (number * self.extent.plane(), number % self.extent.blocks);
-        // SAFETY: the caller guarantees the instructions and one of as many numbers as there are planes. `normalize` found operands and
+        // SAFETY: the caller guarantees the instruction set and a number below that of the planes. `normalize` found operands and
         // result to have all planes, and scales and shifts to have all channels; this task alone writes its plane of y.
         unsafe {
             let own = ScaleShift::<V>::of(scale_shift, block);
@@ -155,11 +155,11 @@ impl Kernel for Normalize<'_> {
     }
 }
 
-/// `g = (dy + addend) · [mask]` for a value that no convolution passes back; returns `Σ g` and `Σ g·(x − mean)` of each channel where the
-/// arrival has a batch_mean. Where nobody takes g, only these.
+/// `g = (dy + addend) · mask`, for a gradient `dy` that no convolution computes; returns `Σ g` and `Σ g·(x − mean)` of each channel if the
+/// epilogue has a [`BatchMean`](super::BatchMean), and zeros otherwise. Without `g`, only the sums are computed.
 ///
 /// # Panics
-/// Where a length is wrong.
+/// If a length is wrong.
 pub fn apply_grad_epilogue(
     exec: &mut ExecContext<'_>,
     extent: Extent,
@@ -199,8 +199,8 @@ impl Kernel for ApplyGradEpilogue<'_> {
     unsafe fn task<V: Vector>(&self, number: usize) {
         let start = number * self.extent.plane();
         let (image, block) = (number / self.extent.blocks, number % self.extent.blocks);
-        // SAFETY: the caller guarantees the instructions and one of as many numbers as there are planes. `apply_grad_epilogue` found dy and the sink's
-        // operands to have all planes; this task alone puts into its plane, and into the totals of its image and block.
+        // SAFETY: the caller guarantees the instruction set and a number below that of the planes. `apply_grad_epilogue` found dy and the epilogue's
+        // operands to have all planes; this task alone writes its plane, and the partial sums of its image and block.
         unsafe {
             let mut registers = self.epilogue.block::<V>(block);
             for offset in (start..start + self.extent.plane()).step_by(LANES) {
@@ -213,7 +213,7 @@ impl Kernel for ApplyGradEpilogue<'_> {
     }
 }
 
-/// Totals per channel, as `[2, C]`.
+/// Writes two sums per channel as `[2, C]`.
 pub fn write_sums(partial_sums: &[[f64; 2]], sums: &mut [f32]) {
     let (first, second) = sums.split_at_mut(partial_sums.len());
     for ((partial_sums, first), second) in partial_sums.iter().zip(first).zip(second) {
@@ -228,7 +228,7 @@ pub fn write_sums(partial_sums: &[[f64; 2]], sums: &mut [f32]) {
 /// `sums: [2, C]`, `dγ, dβ: [C]`.
 ///
 /// # Panics
-/// Where a length is wrong.
+/// If a length is wrong.
 pub fn parameter_gradients(statistics: &Statistics<'_>, sums: &[f32], [scale, bias]: [&mut [f32]; 2]) {
     let (partial_sums, correlations) = sums.split_at(bias.len());
     bias.copy_from_slice(partial_sums);
@@ -237,14 +237,14 @@ pub fn parameter_gradients(statistics: &Statistics<'_>, sums: &[f32], [scale, bi
     }
 }
 
-/// What a batch norm passes back to its operand, from what arrived and its sums:
+/// Gradient of a batch norm with respect to its input, from the output gradient `g` and its sums:
 /// `dx = γ·r · (g − Σ g / M − r²·(x − mean) · Σ g·(x − mean) / M)`.
 ///
 /// # Shapes
-/// `g, x, dx: [N, C, H, W]` in blocks, `sums: [2, C]`.
+/// `g, x, dx: [N, C, H, W]` in NCHWc layout, `sums: [2, C]`.
 ///
 /// # Panics
-/// Where a length is wrong.
+/// If a length is wrong.
 pub fn gradient(
     exec: &ExecContext<'_>,
     extent: Extent,
@@ -290,7 +290,7 @@ impl Kernel for Gradient<'_> {
         let (start, block) = (number * self.extent.plane(), number % self.extent.blocks);
         let channels = self.extent.channels();
         let [g, x] = self.operands;
-        // SAFETY: the caller guarantees the instructions and one of as many numbers as there are planes. `gradient` found operands and
+        // SAFETY: the caller guarantees the instruction set and a number below that of the planes. `gradient` found operands and
         // result to have all planes, and made three factors for each channel; this task alone writes its plane of dx.
         unsafe {
             let mut factors = [V::splat(0.0); 3];

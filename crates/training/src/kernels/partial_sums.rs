@@ -1,21 +1,21 @@
-//! Two sums per channel, gathered task by task.
+//! Two sums per channel, accumulated per task and then reduced.
 
 use super::unsafe_slice::UnsafeSlice;
 use super::vector::{LANES, Vector};
 
-/// Floats that a task's totals of one block take: two sums, a shift, and how many vectors were shifted.
+/// Floats per task and block: two sums, a shift, and the number of shifted vectors.
 const TOTAL: usize = 4 * LANES;
 
-/// What a task adds up of one block.
+/// Sums of one task over one block.
 #[derive(Clone, Copy)]
 pub(super) struct PartialSums<V> {
     /// Two sums per channel.
     pub(super) sums: [V; 2],
-    /// Where they are the sum and the sum of squares of what values differ from a shift by: the shift, and how many vectors were added.
+    /// If the sums are those of differences from a shift: the shift, and the number of vectors summed.
     pub(super) shift: Option<(V, usize)>,
 }
 
-/// The totals of all tasks, one for each task and block.
+/// Partial sums of all tasks and blocks.
 #[derive(Clone, Copy)]
 pub(super) struct PartialSumTable<'a> {
     sums: UnsafeSlice<'a>,
@@ -23,7 +23,7 @@ pub(super) struct PartialSumTable<'a> {
 }
 
 impl<'a> PartialSumTable<'a> {
-    /// How many floats `rows` tasks need that see `blocks` blocks each.
+    /// Number of floats for `rows` tasks of `blocks` blocks each.
     pub(super) fn length(rows: usize, blocks: usize) -> usize {
         rows * blocks * TOTAL
     }
@@ -32,14 +32,15 @@ impl<'a> PartialSumTable<'a> {
         Self { sums, blocks }
     }
 
-    /// Keeps the totals of one row and block.
+    /// Stores the partial sums of one row and block.
     ///
     /// # Safety
-    /// `row` and `block` are below those that the sums have room for, and no other task writes this pair.
+    /// The CPU supports the instruction set of `V`, `row` and `block` are below those passed to [`PartialSumTable::length`], and no other task
+    /// writes this pair.
     #[inline(always)]
     pub(super) unsafe fn put<V: Vector>(&self, row: usize, block: usize, total: PartialSums<V>) {
         // SAFETY: the caller guarantees that row and block are below those that `PartialSumTable::length` was asked for, so that the total's four
-        // vectors lie within the sums, that no other task writes them, and that the machine has the instructions of `V`.
+        // vectors lie within the sums, that no other task writes them, and that the CPU supports the instruction set of `V`.
         unsafe {
             let (shift, count) = total.shift.unwrap_or((V::splat(0.0), 0));
             let to = self.sums.at((row * self.blocks + block) * TOTAL);
@@ -51,8 +52,8 @@ impl<'a> PartialSumTable<'a> {
     }
 }
 
-/// The totals over all rows, in their order and in double precision, channel by channel. With `d = x − s` for all n values x of a row,
-/// `Σ x = Σ d + n·s` and `Σ x² = Σ d² + s·(2·Σ d + n·s)`: in double precision nothing of the deviation is lost.
+/// Sums per channel over all rows, in the order of the rows and in double precision. With `d = x − s` for all n values x of a row,
+/// `Σ x = Σ d + n·s` and `Σ x² = Σ d² + s·(2·Σ d + n·s)`: in double precision the variance is not lost to cancellation.
 pub(super) fn reduce(sums: &[f32], blocks: usize) -> Vec<[f64; 2]> {
     let mut channels = vec![[0.0; 2]; blocks * LANES];
     for row in sums.chunks_exact(blocks * TOTAL) {

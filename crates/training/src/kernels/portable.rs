@@ -1,4 +1,4 @@
-//! Sixteen floats in plain Rust: the specification of the other instruction sets.
+//! Sixteen floats in plain Rust: the reference for the other instruction sets.
 
 use super::vector::{LANES, Vector};
 

@@ -1,26 +1,26 @@
-//! What a kernel reads activations through.
+//! Prologues: operations fused into the loads of a kernel.
 
 use super::vector::{LANES, Vector};
 
-/// Turns what stands in memory into what a kernel works on, vector by vector.
+/// Loads activations vector by vector.
 pub(super) trait Prologue: Copy + Sync {
-    /// What is kept in registers for one block of channels.
+    /// Registers of one block of channels.
     type Block<V: Vector>: Copy;
 
-    /// Prepares for a block.
+    /// Loads the registers of a block.
     ///
     /// # Safety
-    /// The machine has the instructions of `V`, and the activations have a block of this number.
+    /// The CPU supports the instruction set of `V`, and the activations have a block of this number.
     unsafe fn block<V: Vector>(&self, block: usize) -> Self::Block<V>;
 
-    /// The vector at `from`.
+    /// Loads and transforms the vector at `from`.
     ///
     /// # Safety
-    /// The machine has the instructions of `V`; sixteen floats can be read at `from`, and no other task writes them at the same time.
+    /// The CPU supports the instruction set of `V`; sixteen floats can be read at `from`, and no other task writes them at the same time.
     unsafe fn get<V: Vector>(block: &Self::Block<V>, from: *const f32) -> V;
 }
 
-/// As it is.
+/// Plain loads.
 #[derive(Clone, Copy)]
 pub(super) struct Identity;
 
@@ -32,12 +32,12 @@ impl Prologue for Identity {
 
     #[inline(always)]
     unsafe fn get<V: Vector>((): &(), from: *const f32) -> V {
-        // SAFETY: the caller guarantees the instructions and sixteen floats at `from`.
+        // SAFETY: the caller guarantees the instruction set and sixteen floats at `from`.
         unsafe { V::load(from) }
     }
 }
 
-/// `max(scale · x + shift, 0)` per channel: batch norm and rectifier on the way in, so that their result need not be kept.
+/// `max(scale · x + shift, 0)` per channel: batch norm and ReLU on load, so that their output is not stored.
 #[derive(Clone, Copy)]
 pub(super) struct ScaleShiftRelu<'a> {
     /// `[2, C]`: scale, then shift.
@@ -52,16 +52,16 @@ pub(super) struct ScaleShift<V> {
 }
 
 impl<V: Vector> ScaleShift<V> {
-    /// Of a block, from `[2, C]`.
+    /// Loads those of a block, from `[2, C]`.
     ///
     /// # Safety
-    /// The machine has the instructions of `V`, and `block` is below C/16.
+    /// The CPU supports the instruction set of `V`, and `block` is below C/16.
     #[inline(always)]
     pub(super) unsafe fn of(scale_shift: &[f32], block: usize) -> Self {
         let shift = scale_shift.len() / 2;
         debug_assert!((block + 1) * LANES <= shift);
-        // SAFETY: the caller guarantees the instructions, and a block below C/16: sixteen scales stand at its place, and C floats behind
-        // them sixteen shifts.
+        // SAFETY: the caller guarantees the instruction set, and a block below C/16: there are sixteen scales at its offset, and sixteen shifts
+        // C floats after them.
         unsafe {
             let scale = scale_shift.as_ptr().add(block * LANES);
             Self {
@@ -71,7 +71,7 @@ impl<V: Vector> ScaleShift<V> {
         }
     }
 
-    /// `scale · x + shift`, the same bits wherever it is computed again.
+    /// `scale · x + shift`, bit-identical whenever it is recomputed.
     #[inline(always)]
     pub(super) fn apply(&self, x: V) -> V {
         x.mul_add(self.scale, self.shift)
@@ -83,14 +83,14 @@ impl Prologue for ScaleShiftRelu<'_> {
 
     #[inline(always)]
     unsafe fn block<V: Vector>(&self, block: usize) -> Self::Block<V> {
-        // SAFETY: the caller guarantees the instructions and that the block exists; the kernel's entry point checked that `scale_shift` has a scale
+        // SAFETY: the caller guarantees the instruction set and that the block exists; the kernel's entry point checked that `scale_shift` has a scale
         // and a shift for each channel.
         unsafe { (ScaleShift::of(self.scale_shift, block), V::splat(0.0)) }
     }
 
     #[inline(always)]
     unsafe fn get<V: Vector>((scale_shift, zero): &Self::Block<V>, from: *const f32) -> V {
-        // SAFETY: the caller guarantees the instructions and sixteen floats at `from`.
+        // SAFETY: the caller guarantees the instruction set and sixteen floats at `from`.
         zero.max(scale_shift.apply(unsafe { V::load(from) }))
     }
 }

@@ -1,6 +1,6 @@
 use std::marker::PhantomData;
 
-/// A buffer that several tasks write, each its own elements.
+/// A mutable slice shared by tasks that write disjoint elements.
 #[derive(Clone, Copy)]
 pub(super) struct UnsafeSlice<'a> {
     start: *mut f32,
@@ -8,7 +8,7 @@ pub(super) struct UnsafeSlice<'a> {
     buffer: PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: reaching an element takes `UnsafeSlice::at`, whose callers vouch that no two tasks reach the same one at a time.
+// SAFETY: elements are accessed through `UnsafeSlice::at` only, whose callers guarantee that no two tasks access the same one at a time.
 unsafe impl Sync for UnsafeSlice<'_> {}
 
 // SAFETY: as above; floats may move between threads.
@@ -23,11 +23,11 @@ impl<'a> UnsafeSlice<'a> {
         }
     }
 
-    /// Where the element at `offset` stands.
+    /// Pointer to the element at `offset`.
     ///
     /// # Safety
-    /// `offset` is at most the buffer's length. What is read through the pointer lies within the buffer, and no other task writes it at the
-    /// same time; what is written lies within the buffer, and no other task uses it at the same time.
+    /// `offset` is at most the buffer's length. Elements read through the pointer are within the buffer, and no other task writes them at the
+    /// same time; elements written are within the buffer, and no other task reads or writes them at the same time.
     #[inline(always)]
     pub(super) unsafe fn at(&self, offset: usize) -> *mut f32 {
         debug_assert!(offset <= self.length, "{offset} of {}", self.length);

@@ -2,19 +2,19 @@ use super::{Builder, Mode, ParameterKind};
 use crate::graph::op::Conv2d;
 use crate::graph::{Composite, Error, Op, Value};
 
-/// What a square convolution without bias is made from.
+/// Attributes of a square convolution without bias.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Conv {
-    /// Channels of its result.
+    /// Output channels.
     pub(super) channels: usize,
-    /// Rows and columns of its kernel.
+    /// Kernel size.
     pub(super) kernel: usize,
-    /// Distance between windows.
+    /// Stride.
     pub(super) stride: usize,
 }
 
 impl Builder<'_> {
-    /// A convolution padded by half its kernel.
+    /// A convolution with padding `kernel / 2`.
     ///
     /// # Shapes
     /// `x: f32[N, C, H, W] → f32[N, K, ⌈H/stride⌉, ⌈W/stride⌉]` for odd kernels.

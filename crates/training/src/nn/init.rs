@@ -1,4 +1,4 @@
-//! The numbers that training starts from.
+//! Parameter initialization.
 
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
@@ -11,18 +11,17 @@ use crate::{
     random::{Purpose, generator},
 };
 
-/// Initial values of everything the model keeps: parameters and running statistics, by name.
+/// Initial state dictionary: parameters and running statistics by name.
 ///
-/// Convolutions are drawn from N(0, 2 / (K·R·S)), matrices of fastai's head from N(0, 2 / in) with shifts of zero; those of the plain head and
-/// their shifts are drawn between −1/√in and 1/√in. Batch norms start as the identity.
+/// Convolution weights: N(0, 2 / (K·R·S)). Linear weights of fastai's head: N(0, 2 / in), biases zero. Weights and biases of the plain head:
+/// U(−1/√in, 1/√in). Batch norms: weight 1, bias 0, running mean 0, running variance 1.
 ///
 /// # Determinism
-/// A pure function of the model and the seed. A tensor's numbers depend on its own name and shape only, so that another head does not
-/// change the body.
+/// A pure function of the model and the seed. Each tensor depends on its own name and shape only, so that the head does not affect the body.
 ///
 /// # Source
-/// torchvision's `resnet.py` (`kaiming_normal_`, `fan_out`, `relu`) for the body and, by PyTorch's `nn.Linear` (`kaiming_uniform_` with
-/// a = √5), for the plain head; fastai's `apply_init` for its head.
+/// Body: torchvision's `resnet.py` (`kaiming_normal_`, `fan_out`, `relu`). Plain head: PyTorch's `nn.Linear` (`kaiming_uniform_` with
+/// a = √5). fastai's head: fastai's `apply_init`.
 #[must_use]
 pub fn state(model: &Builder<'_>, seed: u64) -> BTreeMap<String, Tensor> {
     let parameters = model.parameters().iter().map(|parameter| {
@@ -48,7 +47,7 @@ pub fn state(model: &Builder<'_>, seed: u64) -> BTreeMap<String, Tensor> {
     parameters.chain(statistics).collect()
 }
 
-/// Numbers from N(0, 2 / fan), the variance that keeps the scale of signals through rectified layers.
+/// N(0, 2 / fan): Kaiming normal for ReLU.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -59,7 +58,7 @@ fn normal(name: &str, shape: &Shape, fan: usize, seed: u64) -> Tensor {
     let deviation = (2.0 / fan as f64).sqrt();
     let mut data = Vec::with_capacity(shape.elements());
     while data.len() < shape.elements() {
-        // Box and Muller: two uniform numbers make two independent normal ones.
+        // Box-Muller transform: two uniform numbers give two independent normal ones.
         let (radius, angle) = ((-2.0 * uniform().ln()).sqrt(), TAU * uniform());
         data.push((deviation * radius * angle.cos()) as f32);
         data.push((deviation * radius * angle.sin()) as f32);
@@ -71,7 +70,7 @@ fn normal(name: &str, shape: &Shape, fan: usize, seed: u64) -> Tensor {
     }
 }
 
-/// Numbers between −1/√fan and 1/√fan, as PyTorch's `nn.Linear` starts from.
+/// U(−1/√fan, 1/√fan): the default of PyTorch's `nn.Linear`.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -87,13 +86,13 @@ pub(super) fn uniform(name: &str, shape: &Shape, fan: usize, seed: u64) -> Tenso
     }
 }
 
-/// Numbers between 0 and 1, a function of name and seed.
+/// Uniform numbers in (0, 1), a function of name and seed.
 #[expect(clippy::cast_precision_loss, reason = "53 bits are what a double holds")]
 fn numbers(name: &str, seed: u64) -> impl FnMut() -> f64 {
     let hash = *blake3::hash(name.as_bytes()).as_bytes();
     let coordinate = u64::from_le_bytes(*hash.first_chunk().expect("a hash has 32 bytes"));
     let mut random = generator(seed, Purpose::Initial, &[coordinate]);
-    // 53 random bits, shifted by half a step so that zero, whose logarithm is infinite, cannot come.
+    // 53 random bits plus half a step: never zero, whose logarithm is infinite.
     move || ((random.next_u64() >> 11) as f64 + 0.5) / (1u64 << 53) as f64
 }
 
@@ -101,9 +100,9 @@ fn numbers(name: &str, seed: u64) -> impl FnMut() -> f64 {
 mod tests {
     use super::*;
 
-    /// The bounds and the variance of PyTorch's `nn.Linear(512, 100)`: 1/√512, and a third of its square.
+    /// PyTorch's `nn.Linear(512, 100)`: bounds ±1/√512, variance a third of the squared bound.
     #[test]
-    fn the_plain_head_starts_as_a_linear_layer_of_pytorch() {
+    fn the_plain_head_is_initialized_like_pytorchs_linear() {
         let (inputs, shape) = (512, Shape::from([100, 512]));
         let bound = 1.0 / 512.0_f64.sqrt();
         let tensor = uniform("fc.weight", &shape, inputs, 7);

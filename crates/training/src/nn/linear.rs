@@ -16,7 +16,7 @@ impl Builder<'_> {
         )
     }
 
-    /// [`Self::linear`] that starts as PyTorch's `nn.Linear` does.
+    /// [`Self::linear`] with PyTorch's default initialization.
     pub(super) fn plain_linear(&mut self, name: &str, x: Value, outputs: usize) -> Result<Value, Error> {
         let inputs = self.graph.shape(x)[1];
         self.linear_of(name, x, outputs, [ParameterKind::Uniform { inputs }; 2])

@@ -4,7 +4,7 @@ use super::train_step::{compile, finish, statistics};
 use super::update::{averages, update};
 use super::{Error, Program, Role, Signature, TrainSpec};
 use crate::graph::{Graph, TensorType, Value};
-use crate::nn::{Builder, Mode, Parameter, pending};
+use crate::nn::{Builder, Mode, Parameter, staged_name};
 
 /// A training step with gradient accumulation, for batches that do not fit into memory.
 #[derive(Clone, Debug)]
@@ -129,7 +129,7 @@ fn update_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
     for statistic in &statistics {
         // The staged statistics are committed here, because a step may be skipped before.
         let value = leaf(&mut program, &statistic.name, statistic.value)?;
-        let name = pending(&statistic.name);
+        let name = staged_name(&statistic.name);
         let next = leaf(&mut program, &name, statistic.value)?;
         program.state(&name, Role::Staged, next, None)?;
         program.state(&statistic.name, Role::Statistic, value, Some(next))?;

@@ -7,7 +7,7 @@ use crate::graph::Value;
 use crate::graph::autocast::merge_casts;
 use crate::graph::export::{self, ExportOptions};
 use crate::graph::{fuse, lower};
-use crate::nn::pending;
+use crate::nn::staged_name;
 
 /// Compiles a training step: forward, loss, backward and update.
 ///
@@ -89,11 +89,11 @@ pub(super) fn finish(spec: &TrainSpec, program: ProgramBuilder) -> Result<(Graph
 pub(super) fn statistics(program: &mut ProgramBuilder, step: &ForwardBackward) -> Result<(), Error> {
     for statistic in &step.statistics {
         let (name, next) = (&statistic.name, statistic.next);
-        match statistic.pending {
+        match statistic.staged {
             None => program.state(name, Role::Statistic, statistic.value, next)?,
             Some(before) => {
                 program.state(name, Role::Statistic, statistic.value, None)?;
-                program.state(&pending(name), Role::Staged, before, next)?;
+                program.state(&staged_name(name), Role::Staged, before, next)?;
             }
         }
     }

@@ -1,34 +1,34 @@
-//! Runs the program that shows where a model looks.
+//! Runs Grad-CAM programs.
 
 use ort::{memory::Allocator, session::Session, value::Tensor as Buffer};
 
 use super::{Error, Runtime, SessionOptions, element::fill, error::first_line, state::dimensions};
 use crate::program::Program;
 
-/// A model that says where in an image it sees a class.
+/// A session of a Grad-CAM program.
 #[derive(Debug)]
 pub struct GradCam {
     session: Session,
     image_size: usize,
 }
 
-/// How much each part of an image speaks for a class.
+/// Grad-CAM heatmap: how much each region of an image contributes to the score of a class.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Heatmap {
     /// Rows and columns.
     pub extent: [usize; 2],
-    /// Row by row, at least 0.
+    /// Row-major, at least 0.
     pub values: Vec<f32>,
 }
 
-const WHAT: &str = "the attention map";
+const WHAT: &str = "the Grad-CAM program";
 
 impl GradCam {
-    /// Prepares what [`grad_cam`](crate::program::grad_cam()) has compiled.
+    /// Creates a session of a program compiled by [`grad_cam`](crate::program::grad_cam()).
     ///
     /// # Errors
     ///
-    /// [`Error::Device`] where the device cannot be used, [`Error::Model`] where ONNX Runtime refuses the program.
+    /// [`Error::Device`] if the device cannot be used, [`Error::Model`] if ONNX Runtime rejects the program.
     pub fn new(runtime: &Runtime, program: &Program, options: &SessionOptions) -> Result<Self, Error> {
         let image_size = program.signature.inputs[0].shape[3];
         Ok(Self {
@@ -37,7 +37,7 @@ impl GradCam {
         })
     }
 
-    /// Where the image shows the class `label`.
+    /// Computes the heatmap of the class `label`.
     ///
     /// # Shapes
     ///
@@ -45,7 +45,7 @@ impl GradCam {
     ///
     /// # Errors
     ///
-    /// [`Error::Length`] where `tensor` has another length, [`Error::Run`] where ONNX Runtime fails.
+    /// [`Error::Length`] if `tensor` has another length, [`Error::Run`] if ONNX Runtime fails.
     pub fn of(&mut self, tensor: &[u8], label: i64) -> Result<Heatmap, Error> {
         let failed = |error: ort::Error| Error::Run {
             what: WHAT.to_owned(),

@@ -1,4 +1,4 @@
-//! Where the time of a program goes, by operator, as ONNX Runtime measures it.
+//! Run time of a program by operator, from ONNX Runtime's profile.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -6,10 +6,10 @@ use serde::Deserialize;
 
 use super::Error;
 
-/// All nodes of one operator together.
+/// Time of all nodes of one operator.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OperatorTime {
-    /// Its name; operators of our own share some names with those that they stand for.
+    /// Name of the operator; some custom operators share names with standard ones.
     pub operator: String,
     /// Nodes per run.
     pub nodes: f64,
@@ -17,7 +17,7 @@ pub struct OperatorTime {
     pub milliseconds: f64,
 }
 
-/// What is read of an event.
+/// An event of the profile.
 #[derive(Deserialize)]
 struct Event {
     cat: String,
@@ -28,11 +28,11 @@ struct Event {
     args: BTreeMap<String, serde_json::Value>,
 }
 
-/// Reads the file that ONNX Runtime wrote. The first run is left out: it allocates what the others use again. Longest first.
+/// Reads a profile, sorted by decreasing time. The first run, which allocates memory for the others, is not counted.
 ///
 /// # Errors
 ///
-/// [`Error::Read`] where the file cannot be read, or is no such file.
+/// [`Error::Read`] if the file cannot be read or is not a profile.
 pub(super) fn read(path: &Path) -> Result<Vec<OperatorTime>, Error> {
     let failed = |source| Error::Read {
         path: path.to_path_buf(),

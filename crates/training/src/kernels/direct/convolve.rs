@@ -12,9 +12,9 @@ use crate::kernels::unsafe_slice::UnsafeSlice;
 use crate::kernels::vector::{LANES, Vector};
 use crate::kernels::{Extent, Window};
 
-/// A convolution.
+/// Operands of a forward convolution.
 pub(in crate::kernels) struct Forward<'a, S, K> {
-    /// `[N, C, H, W]` in blocks.
+    /// `[N, C, H, W]` in NCHWc layout.
     pub(in crate::kernels) x: &'a [f32],
     pub(in crate::kernels) input: Extent,
     pub(in crate::kernels) prologue: S,
@@ -25,9 +25,9 @@ pub(in crate::kernels) struct Forward<'a, S, K> {
     pub(in crate::kernels) epilogue: K,
 }
 
-/// What a convolution passes back to its operand.
+/// Operands of the gradient of a convolution with respect to its input.
 pub(in crate::kernels) struct Backward<'a, K> {
-    /// `[N, K, H′, W′]` in blocks.
+    /// `[N, K, H′, W′]` in NCHWc layout.
     pub(in crate::kernels) dy: &'a [f32],
     pub(in crate::kernels) output: Extent,
     /// `[K, C, R, S]`.
@@ -37,7 +37,7 @@ pub(in crate::kernels) struct Backward<'a, K> {
     pub(in crate::kernels) epilogue: K,
 }
 
-/// Computes a convolution, and returns the sink's totals per channel.
+/// Computes a convolution; returns the epilogue's sums per channel.
 pub(in crate::kernels) fn forward<S: Prologue, K: Epilogue>(
     set: InstructionSet,
     pool: &dyn Pool,
@@ -95,7 +95,7 @@ pub(in crate::kernels) fn forward<S: Prologue, K: Epilogue>(
     conv.run(set, pool, &mut workspace.sums)
 }
 
-/// Computes what a convolution passes back, and returns the sink's totals per channel.
+/// Computes the input gradient of a convolution; returns the epilogue's sums per channel.
 pub(in crate::kernels) fn backward<K: Epilogue>(
     set: InstructionSet,
     pool: &dyn Pool,
@@ -169,10 +169,10 @@ pub(in crate::kernels) fn backward<K: Epilogue>(
     conv.run(set, pool, &mut workspace.sums)
 }
 
-/// Which positions of a window see a pixel, along one axis: with tap `t`, pixel `stride·i + a` is seen from position
-/// `i + (a + pad − t)/stride`, where that is whole.
+/// Output positions that depend on an input pixel, along one axis: through tap `t`, pixel `stride·i + a` contributes to position
+/// `i + (a + pad − t)/stride`, if that is an integer.
 struct TapOffsets {
-    /// Per tap: the remainder `a` that it is for, and the distance from `i` to the position.
+    /// Per tap: the remainder `a` that it applies to, and the offset from `i` to the position.
     distances: Vec<(usize, isize)>,
     first: isize,
     last: isize,
@@ -195,12 +195,12 @@ impl TapOffsets {
         }
     }
 
-    /// Positions that a band has beyond those of the pixels.
+    /// Additional band rows or columns beyond those of the pixels.
     fn more(&self) -> usize {
         (self.last - self.first).unsigned_abs()
     }
 
-    /// The taps of a remainder, each with its distance from the band's start.
+    /// The taps of a remainder, each with its offset from the band's start.
     fn taps(&self, of: usize) -> impl Iterator<Item = (usize, usize)> {
         let first = self.first;
         let taps = self.distances.iter().enumerate();
@@ -209,42 +209,42 @@ impl TapOffsets {
     }
 }
 
-/// Pixels of the result that are summed over the same taps.
+/// Output pixels that are summed over the same taps (equal remainder modulo the stride).
 struct Phase {
-    /// Distances in the band, in floats.
+    /// Offsets of the taps in the band, in floats.
     taps: Vec<usize>,
-    /// Where its weights start.
+    /// Offset of its weights.
     weights: usize,
-    /// Its first row and column of the result.
+    /// First output row and column.
     start: [usize; 2],
-    /// Its rows and columns.
+    /// Number of rows and columns.
     pixels: [usize; 2],
 }
 
-/// A convolution in tasks of some rows each.
+/// A convolution, split into tasks of several rows each.
 struct TiledConv<'a, S, K> {
     x: &'a [f32],
     input: Extent,
     prologue: S,
-    /// A task's band, but for the row it starts with.
+    /// A task's band; the start row is set per task.
     band: Band,
-    /// Rows of a phase per task.
+    /// Rows of each phase per task.
     rows: usize,
-    /// Rows of the band from row to row of a phase.
+    /// Stride between rows of a phase, in rows of the band.
     row_step: usize,
-    /// Rows that the band starts before its first pixel.
+    /// Rows of the band before the row of the first pixel.
     before: isize,
     phases: Vec<Phase>,
     weights: &'a [f32],
     output: Extent,
-    /// From pixel to pixel of a phase.
+    /// Stride between pixels of a phase in the output.
     output_step: [usize; 2],
     epilogue: K,
 }
 
 struct Work<'a, S, K> {
     conv: &'a TiledConv<'a, S, K>,
-    /// Tasks of an image.
+    /// Tasks per image.
     bands: usize,
     partial_sums: PartialSumTable<'a>,
 }
@@ -278,7 +278,7 @@ impl<S: Prologue, K: Epilogue> Kernel for Work<'_, S, K> {
         let scratch = scratch.slice(conv.input.blocks * band_block + results);
         let (copied, results) = scratch.split_at_mut(conv.input.blocks * band_block);
         let copied = copied.as_mut_ptr();
-        // SAFETY: the caller guarantees the instructions and a task that exists. x was found to have all planes of the input, and the scratch
+        // SAFETY: the caller guarantees the instruction set and a valid task number. x was found to have all planes of the input, and the scratch
         // memory is this task's, with room for the bands of all blocks.
         unsafe {
             for block in 0..conv.input.blocks {
@@ -299,7 +299,7 @@ impl<S: Prologue, K: Epilogue> Kernel for Work<'_, S, K> {
         let mut block = 0;
         while block < conv.output.blocks {
             let height = height::<V>().min(conv.output.blocks - block);
-            // SAFETY: the caller guarantees the instructions; `part` was made above, with all bands filled and room for the results of
+            // SAFETY: the caller guarantees the instruction set; `part` was made above, with all bands filled and room for the results of
             // `height` blocks, and the result has as many blocks from `block` on.
             unsafe {
                 if height == 2 {
@@ -313,7 +313,7 @@ impl<S: Prologue, K: Epilogue> Kernel for Work<'_, S, K> {
     }
 }
 
-/// What a task works on.
+/// Output rows and buffers of a task.
 #[derive(Clone, Copy)]
 struct RowTask {
     number: usize,
@@ -321,15 +321,15 @@ struct RowTask {
     first_row: usize,
     band: *const f32,
     band_block: usize,
-    /// Room for the rows of two blocks.
+    /// Room for the output rows of two blocks.
     results: *mut f32,
 }
 
 impl<S: Prologue, K: Epilogue> Work<'_, S, K> {
-    /// Computes `BLOCKS` blocks of a part.
+    /// Computes `BLOCKS` output blocks of a task.
     ///
     /// # Safety
-    /// The machine has the instructions of `V`. `part` is that of the running task, its bands are filled, and its results have room for
+    /// The CPU supports the instruction set of `V`. `part` is that of the running task, its bands are filled, and its results have room for
     /// `BLOCKS` blocks; the result has as many from `block` on.
     #[inline(always)]
     unsafe fn blocks<V: Vector, const BLOCKS: usize>(&self, part: RowTask, block: usize) {
@@ -337,8 +337,8 @@ impl<S: Prologue, K: Epilogue> Work<'_, S, K> {
         let summed = conv.input.blocks * LANES * LANES;
         let line = conv.output.columns * LANES;
         let plane = conv.rows * conv.output_step[0] * line;
-        // SAFETY: the caller guarantees the instructions, the bands and the room. Taps are distances in a band, rows of a phase move within
-        // it, and weights has those of all phases. The rows that are put into the sink are those of this task alone, and so are the totals.
+        // SAFETY: the caller guarantees the instruction set, the bands and the room. Taps are offsets in a band, rows of a phase move within
+        // it, and weights has those of all phases. The rows that the epilogue gets are those of this task alone, and so are the partial sums.
         unsafe {
             for phase in &conv.phases {
                 let weights = phase.weights + block * summed * phase.taps.len();

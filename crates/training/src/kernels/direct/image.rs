@@ -1,4 +1,4 @@
-//! The first convolution of a network: few channels, in planes.
+//! Direct convolution of images in NCHW layout with few channels: the first layer of a network.
 
 use super::band::Band;
 use super::rows::{Computed, Row, height};
@@ -12,7 +12,7 @@ use crate::kernels::unsafe_slice::UnsafeSlice;
 use crate::kernels::vector::{LANES, Vector};
 use crate::kernels::{Extent, Window};
 
-/// Images `[N, C, H, W]` in planes, and the window that slides over them.
+/// Images `[N, C, H, W]` in NCHW layout, and the window.
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct Images<'a> {
     pub(in crate::kernels) x: &'a [f32],
@@ -20,12 +20,12 @@ pub(in crate::kernels) struct Images<'a> {
     /// H and W.
     pub(in crate::kernels) extent: [usize; 2],
     pub(in crate::kernels) window: Window,
-    /// Of the convolution's result, in blocks.
+    /// Extent of the output, in NCHWc layout.
     pub(in crate::kernels) output: Extent,
 }
 
 impl Images<'_> {
-    /// What rows of the result see of a channel, but for the row it starts with.
+    /// The band of one channel for `rows` output rows; the start row is set by [`Images::fill`].
     fn band(&self, rows: usize) -> Band {
         let (window, step) = (self.window, self.window.stride[1]);
         Band {
@@ -37,7 +37,7 @@ impl Images<'_> {
         }
     }
 
-    /// Copies what rows from `first_row` on see of all channels.
+    /// Copies the bands of all channels for output rows from `first_row` on.
     fn fill(&self, mut band: Band, image: usize, first_row: usize, to: &mut [f32]) {
         band.start[0] = signed(first_row * self.window.stride[0]) - signed(self.window.pad[0]);
         let plane = self.extent[0] * self.extent[1];
@@ -52,7 +52,7 @@ impl Images<'_> {
     }
 }
 
-/// A convolution of images.
+/// Operands of a forward convolution of images.
 pub(in crate::kernels) struct ImageForward<'a, K> {
     pub(in crate::kernels) images: Images<'a>,
     /// `[K, C, R, S]`.
@@ -60,7 +60,7 @@ pub(in crate::kernels) struct ImageForward<'a, K> {
     pub(in crate::kernels) epilogue: K,
 }
 
-/// Computes it, and returns the sink's totals per channel.
+/// Computes the convolution; returns the epilogue's sums per channel.
 pub(in crate::kernels) fn image_forward<K: Epilogue>(
     set: InstructionSet,
     pool: &dyn Pool,
@@ -130,9 +130,9 @@ impl<K: Epilogue> Kernel for Work<'_, K> {
         let mut block = 0;
         while block < output.blocks {
             let height = height::<V>().min(output.blocks - block);
-            // SAFETY: the caller guarantees the instructions and a task that exists. The taps are distances in the bands of all channels,
+            // SAFETY: the caller guarantees the instruction set and a valid task number. The taps are offsets in the bands of all channels,
             // which `copied` holds; weights has a vector for each block and tap, and `results` room for the rows of `height` blocks. The
-            // rows that are put into the sink are those of this task alone, and so are the totals.
+            // rows that the epilogue gets are those of this task alone, and so are the partial sums.
             unsafe {
                 for row in 0..rows {
                     let band = row * images.window.stride[0] * self.band.row();
@@ -174,16 +174,16 @@ impl<K: Epilogue> Kernel for Work<'_, K> {
 /// The gradient of a convolution of images with respect to its weight.
 pub(in crate::kernels) struct ImageWeightGradient<'a> {
     pub(in crate::kernels) images: Images<'a>,
-    /// `[N, K, H′, W′]` in blocks.
+    /// `[N, K, H′, W′]` in NCHWc layout.
     pub(in crate::kernels) dy: &'a [f32],
-    /// Takes `[K, C, R, S]`.
+    /// Output, `[K, C, R, S]`.
     pub(in crate::kernels) dw: &'a mut [f32],
 }
 
-/// Slices of the images that are summed by themselves.
+/// Number of slices of the batch with their own sums.
 const SLICES: usize = 16;
 
-/// Computes it.
+/// Computes the weight gradient.
 pub(in crate::kernels) fn image_weight_gradient(
     set: InstructionSet,
     pool: &dyn Pool,
@@ -212,7 +212,7 @@ pub(in crate::kernels) fn image_weight_gradient(
     }
 }
 
-/// Sums per slice of the images, `[slice][block][tap][16]`.
+/// Computes sums per slice of the batch, `[slice][block][tap][16]`.
 struct Sums<'a> {
     images: Images<'a>,
     dy: &'a [f32],
@@ -244,8 +244,8 @@ impl Kernel for Sums<'_> {
                                 + block * output.plane()
                                 + row * output.columns * LANES;
                             let sums = slice * self.length + (block * images.taps() + tap) * LANES;
-                            // SAFETY: the caller guarantees the instructions and a slice that exists. `copied` holds the bands of all
-                            // channels, the window was moved within them, and `dy` has all rows of the result. The sums have a vector for
+                            // SAFETY: the caller guarantees the instruction set and a valid slice. `copied` holds the bands of all
+                            // channels, the window was moved within them, and `dy` has all rows of the output. The sums have a vector for
                             // each block and tap, and this task alone uses those of its slice.
                             unsafe {
                                 let tap_row = TapRow {
@@ -265,10 +265,10 @@ impl Kernel for Sums<'_> {
     }
 }
 
-/// Taps of a kernel's row that are summed at a time.
+/// Taps of a kernel row that are summed at a time.
 const TAPS: usize = 7;
 
-/// Where the pixels of neighbouring taps stand in a band.
+/// Offsets of the pixels of consecutive taps in a band.
 fn column_places(band: Band, row: usize, column: usize) -> [usize; TAPS] {
     let mut places = [0; TAPS];
     for (tap, place) in places.iter_mut().enumerate() {
@@ -277,7 +277,7 @@ fn column_places(band: Band, row: usize, column: usize) -> [usize; TAPS] {
     places
 }
 
-/// What some taps of a kernel's row see of a band, and the pixels they belong to.
+/// Band pixels of several taps of a kernel row, and the output pixels that they belong to.
 #[derive(Clone, Copy)]
 struct TapRow {
     x: *const f32,
@@ -290,11 +290,11 @@ impl TapRow {
     /// `sums[tap] += Σ x[tap][pixel] · dy[pixel]`.
     ///
     /// # Safety
-    /// The machine has the instructions of `V`, and `taps` is 1 to [`TAPS`]. `count` floats can be read from each of the first `taps` places
+    /// The CPU supports the instruction set of `V`, and `taps` is 1 to [`TAPS`]. `count` floats can be read from each of the first `taps` places
     /// on, and `count` vectors at `dy`; at `sums` there are `taps` vectors that no other task uses.
     #[inline(always)]
     unsafe fn add<V: Vector>(&self, taps: usize, sums: *mut f32) {
-        // SAFETY: the caller guarantees all that `add_taps` asks for, for `taps` taps.
+        // SAFETY: the caller guarantees all that `add_taps` requires, for `taps` taps.
         unsafe {
             match taps {
                 1 => self.add_taps::<V, 1>(sums),
@@ -312,7 +312,7 @@ impl TapRow {
     /// As in [`TapRow::add`], for `COUNT` taps.
     #[inline(always)]
     unsafe fn add_taps<V: Vector, const COUNT: usize>(&self, sums: *mut f32) {
-        // SAFETY: the caller guarantees the instructions, `COUNT` vectors of sums, and `count` pixels of dy and behind each of the `COUNT`
+        // SAFETY: the caller guarantees the instruction set, `COUNT` vectors of sums, and `count` pixels of dy and behind each of the `COUNT`
         // places that are used.
         unsafe {
             let mut registers = [V::splat(0.0); COUNT];

@@ -8,21 +8,21 @@ use crate::kernels::unsafe_slice::UnsafeSlice;
 use crate::kernels::vector::{LANES, Vector};
 use crate::kernels::{Extent, Window};
 
-/// The gradient of a convolution with respect to its weight.
+/// Operands of the gradient of a convolution with respect to its weight.
 pub(in crate::kernels) struct WeightGradient<'a, S> {
-    /// `[N, C, H, W]` in blocks.
+    /// `[N, C, H, W]` in NCHWc layout.
     pub(in crate::kernels) x: &'a [f32],
     pub(in crate::kernels) input: Extent,
     pub(in crate::kernels) prologue: S,
-    /// `[N, K, H′, W′]` in blocks.
+    /// `[N, K, H′, W′]` in NCHWc layout.
     pub(in crate::kernels) dy: &'a [f32],
     pub(in crate::kernels) output: Extent,
     pub(in crate::kernels) window: Window,
-    /// Takes `[K, C, R, S]`.
+    /// Output, `[K, C, R, S]`.
     pub(in crate::kernels) dw: UnsafeSlice<'a>,
 }
 
-/// Computes it.
+/// Computes the weight gradient.
 pub(in crate::kernels) fn weight_gradient<S: Prologue>(
     set: InstructionSet,
     pool: &dyn Pool,
@@ -35,7 +35,7 @@ pub(in crate::kernels) fn weight_gradient<S: Prologue>(
         window,
         ..
     } = gradient;
-    // So many tasks that several cores have something to do, with sums of their own only where these are small.
+    // Enough tasks to occupy several cores; slices with their own sums only if these are small.
     let slices = (16 / input.blocks).clamp(1, input.images);
     let length = output.blocks * input.blocks * window.taps() * LANES * LANES;
     let sums = workspace.sums.slice(slices * length);
@@ -50,10 +50,10 @@ pub(in crate::kernels) fn weight_gradient<S: Prologue>(
     set.run(pool, output.blocks * input.blocks, &ReduceSlices(&work));
 }
 
-/// The first half of the work: sums per slice of the images, `[slice][block of dy][block of x][tap][channel of x][16]`.
+/// First pass: sums per slice of the batch, `[slice][block of dy][block of x][tap][channel of x][16]`.
 struct Sums<'a, S> {
     gradient: &'a WeightGradient<'a, S>,
-    /// Rows that are worked on at a time.
+    /// Output rows processed at a time.
     rows: usize,
     slices: usize,
     length: usize,
@@ -99,7 +99,7 @@ impl<S: Prologue> Kernel for Sums<'_, S> {
                     columns: output.columns + (window.kernel[1] - 1) / step,
                 };
                 let copied = scratch.slice(band.pixels() * LANES).as_mut_ptr();
-                // SAFETY: the caller guarantees the instructions and a task that exists. x and dy were found to have all planes, `copied` has
+                // SAFETY: the caller guarantees the instruction set and a valid task number. x and dy were found to have all planes, `copied` has
                 // room for the band, and the window moves within it. The sums have sixteen vectors for each slice, pair of blocks and tap,
                 // and this task alone uses those of its slice and block of x.
                 unsafe {
@@ -128,11 +128,11 @@ impl<S: Prologue> Kernel for Sums<'_, S> {
     }
 }
 
-/// What one tap sees of a band, and the pixels it belongs to.
+/// Band pixels of one tap, and the output pixels that they belong to.
 #[derive(Clone, Copy)]
 struct TapWindow {
     x: *const f32,
-    /// Floats from row to row.
+    /// Stride between rows, in floats.
     x_row: usize,
     dy: *const f32,
     /// Rows and columns of dy.
@@ -143,11 +143,11 @@ impl TapWindow {
     /// `sums[c] (+)= Σ x[pixel][c] · dy[pixel]`, a vector over the channels of dy for each channel of x.
     ///
     /// # Safety
-    /// The machine has the instructions of `V`. Vectors of `extent` can be read at `x`, in rows that start `x_row` floats apart, and at `dy`,
+    /// The CPU supports the instruction set of `V`. Vectors of `extent` can be read at `x`, in rows that start `x_row` floats apart, and at `dy`,
     /// one behind the other; at `sums` there are sixteen vectors that no other task uses.
     #[inline(always)]
     unsafe fn correlate<V: Vector>(&self, sums: *mut f32, is_first: bool) {
-        // SAFETY: the caller guarantees all that `channels` asks for, and no channel is beyond the sixteen.
+        // SAFETY: the caller guarantees all that `channels` requires, and no channel is beyond the sixteen.
         unsafe {
             if V::IS_WIDE {
                 self.channels::<V, 16>(0, sums, is_first);
@@ -163,7 +163,7 @@ impl TapWindow {
     /// As in [`TapWindow::correlate`], and `c + CHANNELS` is at most sixteen.
     #[inline(always)]
     unsafe fn channels<V: Vector, const CHANNELS: usize>(&self, c: usize, sums: *mut f32, is_first: bool) {
-        // SAFETY: the caller guarantees the instructions, sixteen vectors of sums, and vectors of `extent` at x and dy, of which channels
+        // SAFETY: the caller guarantees the instruction set, sixteen vectors of sums, and vectors of `extent` at x and dy, of which channels
         // `c` to `c + CHANNELS` are used.
         unsafe {
             let sums = sums.add(c * LANES);
@@ -192,7 +192,7 @@ impl TapWindow {
     }
 }
 
-/// The second half: slices added up, in the weight's own order.
+/// Second pass: adds up the slices, in the layout of the weight.
 struct ReduceSlices<'a, S>(&'a Sums<'a, S>);
 
 impl<S: Prologue> Kernel for ReduceSlices<'_, S> {
@@ -211,7 +211,7 @@ impl<S: Prologue> Kernel for ReduceSlices<'_, S> {
                     let mut sum = 0.0;
                     for slice in 0..work.slices {
                         let at = work.at(slice, result, block) + (tap * LANES + c) * LANES + k;
-                        // SAFETY: the first half is done, so that no task writes sums any more; they have all slices and pairs of blocks.
+                        // SAFETY: the first pass has ended, so that no task writes sums any more; they have all slices and pairs of blocks.
                         sum += unsafe { *work.sums.at(at) };
                     }
                     // SAFETY: `dw` was found to be as long as the weight, and this task alone uses the kernels of its pair of blocks.

@@ -4,11 +4,11 @@ use crate::kernels::conv::{ConvInput, ConvShape, forward, input_gradient, weight
 use crate::kernels::norm::{self, Normalization, Shortcut};
 use crate::kernels::{BatchMean, ExecContext, Extent, GradEpilogue, ReluMask, Window};
 
-/// Sums of some hundred products in single precision are off by less, relative to the largest.
+/// Bound on the relative error of sums of several hundred products in single precision.
 const TOLERANCE: f64 = 2e-6;
 
-/// Every path: both ways to convolve, images, all strides, windows that reach over the border or leave pixels out, planes of one pixel, rows
-/// that are cut into one, two or three pieces, odd numbers of blocks, more tiles than a chunk, channels that are worked on in parts.
+/// Covers both algorithms, NCHW images, several strides, windows that overlap the border or skip pixels, planes of one pixel, rows of one, two
+/// and three pieces, odd numbers of blocks, more tiles than a chunk, channels split into parts.
 fn cases() -> Vec<Case> {
     vec![
         Case::new(2, [16, 32], [7, 7], [3, 1, 1]),
@@ -57,7 +57,7 @@ impl Case {
         }
     }
 
-    /// x, w and dy in plain order.
+    /// x, w and dy in NCHW order.
     fn operands(&self) -> [Vec<f32>; 3] {
         let [c, k] = self.channels;
         let weights = c * k * self.window.taps();
@@ -69,7 +69,7 @@ impl Case {
         ]
     }
 
-    /// x as kernels want it.
+    /// x in the layout of the kernels.
     fn laid_out(&self, x: &[f32]) -> Vec<f32> {
         if self.is_image() {
             x.to_vec()
@@ -88,7 +88,7 @@ impl Case {
 }
 
 #[test]
-fn convolutions_are_what_they_are_defined_to_be() {
+fn forward_matches_the_reference() {
     for case in cases() {
         let [x, w, _] = case.operands();
         let laid_out = case.laid_out(&x);
@@ -105,7 +105,7 @@ fn convolutions_are_what_they_are_defined_to_be() {
 }
 
 #[test]
-fn convolutions_know_the_sums_of_their_results() {
+fn forward_returns_the_channel_sums_of_its_output() {
     for case in cases() {
         let [x, w, _] = case.operands();
         let x = case.laid_out(&x);
@@ -126,9 +126,9 @@ fn convolutions_know_the_sums_of_their_results() {
     }
 }
 
-/// A mean of a thousand deviations leaves the variance its digits, whichever way is convolved.
+/// A mean of about a thousand standard deviations does not cancel the variance, with either algorithm.
 #[test]
-fn convolutions_know_the_deviation_of_results_far_from_zero() {
+fn variance_is_accurate_for_outputs_far_from_zero() {
     for case in [
         Case::new(2, [16, 32], [7, 7], [3, 1, 1]),
         Case::new(2, [32, 48], [8, 8], [1, 2, 0]),
@@ -141,7 +141,7 @@ fn convolutions_know_the_deviation_of_results_far_from_zero() {
             .iter()
             .map(|number| 1e3 + 1.7 * number)
             .collect();
-        // Each channel is one of the operand's, as it is.
+        // Each output channel copies an input channel.
         let mut w = vec![0.0; c * k * taps];
         for channel in 0..k {
             w[(channel * c + channel % c) * taps + taps / 2] = 1.0;
@@ -176,7 +176,7 @@ fn convolutions_know_the_deviation_of_results_far_from_zero() {
     }
 }
 
-/// Of each channel of values in blocks: the sum of the first, and of their products.
+/// Per channel of NCHWc values: the sum of `left`, and of `left · right`.
 fn channel_sums(extent: Extent, left: &[f32], right: &[f32]) -> Vec<[f64; 2]> {
     let mut sums = vec![[0.0; 2]; extent.channels()];
     for (place, (&left, &right)) in left.iter().zip(right).enumerate() {
@@ -188,7 +188,7 @@ fn channel_sums(extent: Extent, left: &[f32], right: &[f32]) -> Vec<[f64; 2]> {
 }
 
 #[test]
-fn gradients_of_operands_are_transposed_convolutions() {
+fn input_gradient_matches_the_reference() {
     for case in cases().into_iter().filter(|case| !case.is_image()) {
         let [_, w, dy] = case.operands();
         let blocks = to_blocks(case.conv_shape().output(), &dy);
@@ -209,7 +209,7 @@ fn gradients_of_operands_are_transposed_convolutions() {
 }
 
 #[test]
-fn gradients_of_weights_are_correlations() {
+fn weight_gradient_matches_the_reference() {
     for case in cases() {
         let [x, _, dy] = case.operands();
         let laid_out = case.laid_out(&x);
@@ -224,9 +224,9 @@ fn gradients_of_weights_are_correlations() {
     }
 }
 
-/// What is computed on the way in has the bits of what would have been kept.
+/// The prologue gives the bits of a stored batch norm and ReLU.
 #[test]
-fn rectified_operands_are_normalised_on_the_way() {
+fn the_scale_shift_relu_prologue_matches_a_stored_operand() {
     for case in cases().into_iter().filter(|case| !case.is_image()) {
         let [x, w, dy] = case.operands();
         let (x, dy) = (case.laid_out(&x), to_blocks(case.conv_shape().output(), &dy));
@@ -254,9 +254,9 @@ fn rectified_operands_are_normalised_on_the_way() {
     }
 }
 
-/// Addend, gate and sums, in every combination, against the same done afterwards.
+/// Addend, mask and sums, in every combination, against the same operations applied afterwards.
 #[test]
-fn gradients_arrive_with_what_else_is_to_be_done() {
+fn gradient_epilogues_match_separate_operations() {
     for case in cases().into_iter().filter(|case| !case.is_image()) {
         let [_, w, dy] = case.operands();
         let (dy, extent) = (to_blocks(case.conv_shape().output(), &dy), case.input());

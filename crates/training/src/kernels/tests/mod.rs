@@ -1,4 +1,4 @@
-//! Kernels against plain loops in double precision, and instruction sets and pools against one another.
+//! Compares kernels with reference loops in double precision, and instruction sets and pools with one another.
 
 mod conv;
 mod other;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{ExecContext, Extent, InstructionSet, Pool, Serial, Workspace, layout};
 
-/// Numbers in −1..1, a function of the seed.
+/// Pseudo-random numbers in −1..1, a function of the seed.
 fn noise(count: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9) | 1;
     let mut next = || {
@@ -20,7 +20,7 @@ fn noise(count: usize, seed: u32) -> Vec<f32> {
     (0..count).map(|_| next()).collect()
 }
 
-/// The last task first.
+/// Runs the last task first.
 struct Backwards;
 
 // SAFETY: a range has each of its numbers once, and each call has ended before the next one begins.
@@ -30,7 +30,7 @@ unsafe impl Pool for Backwards {
     }
 }
 
-/// Three threads, each taking the next task.
+/// Three threads that take the next task in turn.
 struct Threads;
 
 // SAFETY: the counter gives each number to one thread, numbers from `count` on are not used, and the scope waits for its threads.
@@ -53,10 +53,10 @@ unsafe impl Pool for Threads {
     }
 }
 
-/// Runs `work` in plain Rust on one thread, and sees to it that every instruction set and every way to run the tasks gives the same bits.
+/// Runs `work` in plain Rust on one thread, and asserts that every instruction set and pool gives the same bits.
 fn same_everywhere(case: &str, work: impl Fn(&mut ExecContext<'_>) -> Vec<f32>) -> Vec<f32> {
     let run = |set: InstructionSet, pool: &dyn Pool| {
-        // Memory of another kernel's last run.
+        // Stale content of a previous kernel.
         let mut workspace = Workspace::default();
         workspace.sums.slice(1 << 12).fill(f32::NAN);
         workspace.weights.slice(1 << 12).fill(f32::NAN);
@@ -84,7 +84,7 @@ fn same_everywhere(case: &str, work: impl Fn(&mut ExecContext<'_>) -> Vec<f32>) 
     expected
 }
 
-/// The largest difference, relative to the largest number expected.
+/// Largest absolute difference, relative to the largest absolute expected value.
 fn error(found: &[f32], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let largest = expected

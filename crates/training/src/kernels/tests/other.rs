@@ -12,7 +12,7 @@ const EXTENT: Extent = Extent {
 };
 
 #[test]
-fn blocks_hold_sixteen_channels_of_a_pixel_side_by_side() {
+fn nchwc_blocks_hold_sixteen_channels_of_a_pixel_contiguously() {
     let plain: Vec<f32> = (0..EXTENT.elements()).map(|place| place as f32).collect();
     let blocks = to_blocks(EXTENT, &plain);
     let pixels = EXTENT.rows * EXTENT.columns;
@@ -24,9 +24,9 @@ fn blocks_hold_sixteen_channels_of_a_pixel_side_by_side() {
     assert_eq!(from_blocks(EXTENT, &blocks), plain);
 }
 
-/// The gradient of a batch norm against the derivative of its definition, by the formula of the textbooks.
+/// Against the textbook formula of the derivative.
 #[test]
-fn batch_norms_pass_back_their_derivative() {
+fn batch_norm_gradient_matches_the_reference() {
     let [g, x] = [1, 2].map(|seed| noise(EXTENT.elements(), seed));
     let channels = EXTENT.channels();
     let scale = noise(channels, 3);
@@ -81,7 +81,7 @@ fn batch_norms_pass_back_their_derivative() {
 }
 
 #[test]
-fn normalised_values_take_their_shortcut_in() {
+fn normalize_adds_the_shortcut() {
     let [x, other] = [1, 2].map(|seed| noise(EXTENT.elements(), seed));
     let [scale_shift, of_other] = [3, 4].map(|seed| noise(2 * EXTENT.channels(), seed));
     let mapped = |x: &[f32], scale_shift: &[f32], place: usize| {
@@ -120,9 +120,9 @@ fn normalised_values_take_their_shortcut_in() {
     }
 }
 
-/// A loss that left the numbers must be seen, so nothing on the way may turn what is no number into one.
+/// A diverged loss must be detected, so no kernel may turn NaN into a number.
 #[test]
-fn what_is_no_number_stays_none() {
+fn nan_is_propagated() {
     let mut x = noise(EXTENT.elements(), 1);
     x[3] = f32::NAN;
     let scale_shift = vec![1.0; 2 * EXTENT.channels()];
@@ -144,7 +144,7 @@ fn what_is_no_number_stays_none() {
 }
 
 #[test]
-fn statistics_become_one_scale_and_shift() {
+fn statistics_become_scale_and_shift() {
     let mut statistics = [vec![0.0; 32], vec![0.0; 32]];
     let sums: Vec<[f64; 2]> = (0..32)
         .map(|c| [f64::from(c) * 10.0, f64::from(c * c) * 10.0 + 40.0])
@@ -167,9 +167,9 @@ fn statistics_become_one_scale_and_shift() {
     }
 }
 
-/// Forward and backward, with ties among values that were rectified to zero and among equal ones.
+/// Forward and backward, with ties among zeros of the ReLU and among equal values.
 #[test]
-fn pooling_gives_everything_to_the_first_maximum() {
+fn pooling_passes_the_gradient_to_the_first_maximum() {
     for (kernel, stride, pad) in [(3, 2, 1), (2, 2, 0), (5, 1, 2)] {
         let window = Window {
             kernel: [kernel; 2],
@@ -226,7 +226,7 @@ fn pooling_gives_everything_to_the_first_maximum() {
 }
 
 #[test]
-fn pooling_knows_the_sums_of_what_it_passes_back() {
+fn pooling_backward_returns_the_sums_of_its_gradient() {
     let [x, dy] = [1, 2].map(|seed| noise(EXTENT.elements(), seed));
     let (scale_shift, mean) = (noise(2 * EXTENT.channels(), 3), noise(EXTENT.channels(), 4));
     let pool_input = PoolInput {
@@ -255,10 +255,10 @@ fn pooling_knows_the_sums_of_what_it_passes_back() {
     }
 }
 
-/// The order of the standard operators, each rounded by itself; lengths that leave a rest, and more than one task.
+/// Bit-identical to the standard operators, each rounded separately; lengths with a remainder, and more than one task.
 #[test]
-fn updates_are_those_of_single_operations() {
-    let hyper = AdamWStep {
+fn adamw_matches_unfused_operations() {
+    let adamw_step = AdamWStep {
         beta1: 0.93,
         one_minus_beta1: 1.0 - 0.93,
         beta2: 0.99,
@@ -275,17 +275,17 @@ fn updates_are_those_of_single_operations() {
             let [mut next, mut first, mut second] = [(); 3].map(|()| vec![f32::NAN; length]);
             adamw::update(
                 exec,
-                &hyper,
+                &adamw_step,
                 [&p, &g, &m, &v],
                 [&mut next, &mut first, &mut second],
             );
             [next, first, second].concat()
         });
         for i in 0..length {
-            let first = m[i] * hyper.beta1 + g[i] * hyper.one_minus_beta1;
-            let second = v[i] * hyper.beta2 + g[i] * g[i] * hyper.one_minus_beta2;
-            let change = first / (second.sqrt() * hyper.scale2 + hyper.epsilon) * hyper.step;
-            let expected = [p[i] * hyper.decay - change, first, second];
+            let first = m[i] * adamw_step.beta1 + g[i] * adamw_step.one_minus_beta1;
+            let second = v[i] * adamw_step.beta2 + g[i] * g[i] * adamw_step.one_minus_beta2;
+            let change = first / (second.sqrt() * adamw_step.scale2 + adamw_step.epsilon) * adamw_step.step;
+            let expected = [p[i] * adamw_step.decay - change, first, second];
             assert_eq!(
                 [found[i], found[length + i], found[2 * length + i]],
                 expected,

@@ -14,22 +14,22 @@ use crate::kernels::scratch::{self, Workspace};
 use crate::kernels::unsafe_slice::UnsafeSlice;
 use crate::kernels::vector::{LANES, Vector};
 
-/// A convolution with a 3 × 3 kernel, stride one and padding one.
+/// Operands of a convolution with a 3 × 3 kernel, stride one and padding one.
 pub(in crate::kernels) struct Convolution<'a, S, K> {
-    /// `[N, C, H, W]` in blocks.
+    /// `[N, C, H, W]` in NCHWc layout.
     pub(in crate::kernels) x: &'a [f32],
     pub(in crate::kernels) extent: Extent,
     pub(in crate::kernels) prologue: S,
-    /// `[K, C, 3, 3]`, or `[C, K, 3, 3]` where it is turned.
+    /// `[K, C, 3, 3]`, or `[C, K, 3, 3]` for [`WeightOrder::Backward`].
     pub(in crate::kernels) w: &'a [f32],
     pub(in crate::kernels) order: WeightOrder,
-    /// Takes `[N, K, H, W]` in blocks.
+    /// Receives `[N, K, H, W]` in NCHWc layout.
     pub(in crate::kernels) epilogue: K,
     /// K/16.
     pub(in crate::kernels) blocks: usize,
 }
 
-/// Computes it, and returns the sink's totals per channel.
+/// Computes the convolution; returns the epilogue's sums per channel.
 pub(in crate::kernels) fn convolve<S: Prologue, K: Epilogue>(
     set: InstructionSet,
     pool: &dyn Pool,
@@ -48,10 +48,10 @@ pub(in crate::kernels) fn convolve<S: Prologue, K: Epilogue>(
     }
     .fill(set, pool);
     let tiles = Tiles::of(extent);
-    // Transformed tiles of wide layers do not fit into a core's own cache anyway; then weights had better be read less often.
+    // Transformed tiles of wide layers exceed a core's cache in any case; larger chunks then read the weights less often.
     let chunk = if extent.blocks < 32 { 56 } else { 112 };
     let chunks = tiles.total.div_ceil(chunk);
-    // Every task of a chunk transforms its tiles anew, which costs little where there are many channels.
+    // Every task of a chunk transforms the tiles again, which costs little if there are many channels.
     let parts = (blocks / 4).clamp(1, 8);
     let sums = sums.slice(PartialSumTable::length(chunks, blocks));
     let work = Work {
@@ -69,9 +69,9 @@ pub(in crate::kernels) fn convolve<S: Prologue, K: Epilogue>(
 struct Work<'a, S, K> {
     convolution: &'a Convolution<'a, S, K>,
     tiles: Tiles,
-    /// Tiles of a chunk.
+    /// Tiles per chunk.
     chunk: usize,
-    /// In how many parts a chunk's result blocks are computed.
+    /// Number of parts into which a chunk's output blocks are split.
     parts: usize,
     weights: &'a [f32],
     partial_sums: PartialSumTable<'a>,
@@ -91,13 +91,13 @@ impl<S: Prologue, K: Epilogue> Kernel for Work<'_, S, K> {
         let (row, part) = (number / self.parts, number % self.parts);
         let chunk = Chunk::of(self.tiles, self.chunk, row);
         let [first, last] = [part, part + 1].map(|part| part * blocks / self.parts);
-        // A line more, so that the places do not fall into the same sets of a cache.
+        // One line of padding, so that the places do not map to the same cache sets.
         let line = chunk.count.next_multiple_of(width::<V>()) * LANES;
         let (seen_place, product_place) = (extent.blocks * line + LANES, (last - first) * line + LANES);
         let lengths = [PLACES * seen_place, PLACES * product_place];
         let mut scratch = scratch::acquire();
         let start = scratch.slice(lengths[0] + lengths[1]).as_mut_ptr();
-        let seen = TileBuffer {
+        let transformed_x = TileBuffer {
             start,
             place: seen_place,
             block: line,
@@ -119,13 +119,13 @@ impl<S: Prologue, K: Epilogue> Kernel for Work<'_, S, K> {
             epilogue,
             tiles: self.tiles,
         };
-        // SAFETY: the caller guarantees the instructions and a task that exists. x and the result were found to have all planes; scratch memory
+        // SAFETY: the caller guarantees the instruction set and a valid task number. x and the result were found to have all planes; scratch memory
         // and weights have all places, with lines of the rounded number of tiles; this task alone has this chunk of these blocks, of which it
-        // writes the result and the totals.
+        // writes the result and the partial sums.
         unsafe {
-            tiles.transform::<V>(chunk, seen);
+            tiles.transform::<V>(chunk, transformed_x);
             for place in 0..PLACES {
-                self.products::<V>(place, [first, last], [seen, products], chunk.count);
+                self.products::<V>(place, [first, last], [transformed_x, products], chunk.count);
             }
             for block in first..last {
                 let from = TileBuffer {
@@ -140,17 +140,17 @@ impl<S: Prologue, K: Epilogue> Kernel for Work<'_, S, K> {
 }
 
 impl<S: Prologue, K: Epilogue> Work<'_, S, K> {
-    /// One place's products of result blocks `first` to `last`.
+    /// The matrix multiplication of one place, for result blocks `first` to `last`.
     ///
     /// # Safety
-    /// The machine has the instructions of `V`, and the convolution has these result blocks. `seen` holds the transformed tiles of all blocks,
+    /// The CPU supports the instruction set of `V`, and the convolution has these result blocks. `transformed_x` holds the tiles of all blocks,
     /// and `products` has room for those result blocks, both in lines of `count` tiles, rounded up to [`width`]; no other task uses them.
     #[inline(always)]
     unsafe fn products<V: Vector>(
         &self,
         place: usize,
         [first, last]: [usize; 2],
-        [seen, products]: [TileBuffer; 2],
+        [transformed_x, products]: [TileBuffer; 2],
         count: usize,
     ) {
         let (summed, blocks) = (self.convolution.extent.blocks, self.convolution.blocks);
@@ -158,13 +158,13 @@ impl<S: Prologue, K: Epilogue> Work<'_, S, K> {
         let mut block = first;
         while block < last {
             let height = height::<V>().min(last - block);
-            // SAFETY: the caller guarantees the instructions, the tiles and the room for result blocks `first` to `last`, of which these are
+            // SAFETY: the caller guarantees the instruction set, the tiles and the room for result blocks `first` to `last`, of which these are
             // `height`; `self.weights` has all places and blocks.
             unsafe {
                 let weights = place * weights::place(summed, blocks) + block * weight_block;
                 let product = Product {
-                    tiles: seen.start.add(place * seen.place),
-                    tile_block: seen.block,
+                    tiles: transformed_x.start.add(place * transformed_x.place),
+                    tile_block: transformed_x.block,
                     weights: self.weights.as_ptr().add(weights),
                     weight_block,
                     blocks: summed,

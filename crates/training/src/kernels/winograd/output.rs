@@ -1,4 +1,4 @@
-//! `Aᵀ m A` of summed products.
+//! Output transform: `Aᵀ m A` of summed products.
 
 use super::input::TileBuffer;
 use super::tiles::{Chunk, Tiles};
@@ -7,7 +7,7 @@ use crate::kernels::epilogue::Epilogue;
 use crate::kernels::partial_sums::PartialSums;
 use crate::kernels::vector::{LANES, Vector};
 
-/// Where [`OutputTiles::transform`] writes.
+/// Output of [`OutputTiles::transform`].
 #[derive(Clone, Copy)]
 pub(super) struct OutputTiles<K> {
     pub(super) extent: Extent,
@@ -16,10 +16,10 @@ pub(super) struct OutputTiles<K> {
 }
 
 impl<K: Epilogue> OutputTiles<K> {
-    /// Transforms the products of one block of a chunk's tiles, and returns the block's totals.
+    /// Transforms the products of one block of a chunk's tiles; returns the block's partial sums.
     ///
     /// # Safety
-    /// The machine has the instructions of `V`, and the result has a block of this number. `from` starts with the products of this block: in
+    /// The CPU supports the instruction set of `V`, and the result has a block of this number. `from` starts with the products of this block: in
     /// each of sixteen places, `from.place` floats apart, a vector for each of the chunk's tiles. No other task has these tiles and this block.
     #[inline(always)]
     pub(super) unsafe fn transform<V: Vector>(
@@ -30,7 +30,7 @@ impl<K: Epilogue> OutputTiles<K> {
     ) -> PartialSums<V> {
         let Extent { rows, columns, .. } = self.extent;
         let mut tile = self.tiles.at(chunk.first);
-        // SAFETY: the caller guarantees the instructions, the block and the products. Pixels that stick out of the plane are not put, so that
+        // SAFETY: the caller guarantees the instruction set, the block and the products. Pixels outside the plane are skipped, so that
         // `offset` is always that of a pixel, and of one of a tile that no other task has.
         unsafe {
             let mut registers = self.epilogue.block::<V>(block);

@@ -1,4 +1,4 @@
-//! `G g Gᵀ` of kernels, in the order that products read them in.
+//! Weight transform: `G g Gᵀ`, packed in the order in which the matrix multiplications read it.
 
 use super::PLACES;
 use crate::kernels::instructions::{InstructionSet, Kernel};
@@ -9,12 +9,12 @@ use crate::kernels::vector::{LANES, Vector};
 /// Elements of a kernel.
 const TAPS: usize = 9;
 
-/// Which of its two channel axes a weight `[K, C, 3, 3]` is summed over.
+/// The channel axis of a weight `[K, C, 3, 3]` that is summed over.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::kernels) enum WeightOrder {
-    /// C: forward.
+    /// C, for the forward pass.
     Forward,
-    /// K, with the kernel turned by half a circle: backward.
+    /// K, with the kernel rotated by 180°, for the input gradient.
     Backward,
 }
 
@@ -22,30 +22,30 @@ pub(in crate::kernels) enum WeightOrder {
 pub(super) struct Packed<'a> {
     pub(super) w: &'a [f32],
     pub(super) order: WeightOrder,
-    /// Blocks of channels that are summed over.
+    /// Blocks of channels summed over.
     pub(super) summed: usize,
     /// Blocks of channels of the result.
     pub(super) results: usize,
     pub(super) to: UnsafeSlice<'a>,
 }
 
-/// Floats from place to place. A line more than there are, so that the places do not fall into the same sets of a cache.
+/// Stride between places, in floats: with one line of padding, so that the places do not map to the same cache sets.
 pub(super) fn place(summed: usize, results: usize) -> usize {
     (summed * results * LANES + 1) * LANES
 }
 
-/// Floats that transformed weights take.
+/// Number of floats of the transformed weights.
 pub(super) fn length(summed: usize, results: usize) -> usize {
     PLACES * place(summed, results)
 }
 
 impl Packed<'_> {
-    /// Transforms everything.
+    /// Transforms and packs the weight.
     pub(super) fn fill(&self, set: InstructionSet, pool: &dyn Pool) {
         set.run(pool, self.results * self.summed, self);
     }
 
-    /// Sixteen by sixteen kernels as `[summed channel][tap][result channel]`.
+    /// Gathers sixteen by sixteen kernels as `[summed channel][tap][result channel]`.
     fn gather(&self, summed: usize, result: usize) -> [[[f32; LANES]; TAPS]; LANES] {
         let mut kernels = [[[0.0; LANES]; TAPS]; LANES];
         let (inner, outer) = match self.order {
@@ -81,7 +81,7 @@ impl Kernel for Packed<'_> {
         let place = place(self.summed, self.results);
         for (channel, kernel) in kernels.iter().enumerate() {
             let to = ((result * self.summed + summed) * LANES + channel) * LANES;
-            // SAFETY: the caller guarantees the instructions and a pair of blocks that exists. What is loaded are arrays of sixteen floats; what
+            // SAFETY: the caller guarantees the instruction set and a valid pair of blocks. Loads read arrays of sixteen floats; what
             // is written lies within the place of each of sixteen, and this task alone writes these channels of its pair.
             unsafe {
                 let half = V::splat(0.5);

@@ -1,7 +1,7 @@
 use super::Error;
 use crate::graph::import::{Model, ModelNode};
 
-/// Where the network ends, and whether it can end otherwise.
+/// The logits of a network, and its last layer if that can be replaced.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ClassifierHead {
     /// Name of the logits.
@@ -9,36 +9,36 @@ pub(super) struct ClassifierHead {
     linear: Option<LastLayer>,
 }
 
-/// The last layer, where it is a linear one.
+/// A last layer that is linear.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct LastLayer {
-    /// Name of the matrix.
+    /// Name of the weight.
     pub(super) weight: String,
-    /// Which of its axes is that of the logits.
+    /// The weight's output axis.
     pub(super) axis: usize,
-    /// Features that it reads.
+    /// Input features.
     pub(super) inputs: usize,
-    /// Logits that it gives.
+    /// Output features: the number of logits.
     pub(super) outputs: usize,
-    /// Name of the shift.
+    /// Name of the bias.
     pub(super) bias: Option<String>,
 }
 
 impl ClassifierHead {
-    /// Looks for the logits: the output of that name or the only one, or what goes into the softmax behind it.
+    /// Finds the logits: the output named `logits` or the only output, or, if a softmax computes it, the softmax's input.
     pub(super) fn find(model: &Model) -> Result<Self, Error> {
         let mut logits = match model.outputs.iter().find(|name| *name == "logits") {
             Some(name) => name,
             None if model.outputs.len() == 1 => &model.outputs[0],
             None => {
                 let reason = format!(
-                    "it has the outputs {:?}: not one, and none named `logits`",
+                    "it has the outputs {:?}, expected exactly one, or one named `logits`",
                     model.outputs
                 );
                 return Err(Error::Network { reason });
             }
         };
-        // A file may be crafted so that nodes read one another in a circle.
+        // Bounded by the number of nodes: a crafted file may contain a cycle.
         for _ in &model.nodes {
             let node = producer(model, logits)
                 .filter(|node| matches!(&*node.operator, "Softmax" | "LogSoftmax" | "Identity"));
@@ -65,7 +65,7 @@ fn producer<'m>(model: &'m Model, name: &str) -> Option<&'m ModelNode> {
         .find(|node| node.outputs.iter().any(|output| output == name))
 }
 
-/// The layer that gives the logits: a Gemm with its weight in the file, or a MatMul with one and perhaps an Add behind it.
+/// The layer that computes the logits: a Gemm with an initializer as its weight, or such a MatMul with an optional Add after it.
 fn linear(model: &Model, logits: &str) -> Option<LastLayer> {
     let node = producer(model, logits)?;
     let initializer = |node: &ModelNode, operand: usize| {

@@ -1,5 +1,4 @@
-//! Numbers that the file computes from nothing but constants and shapes, such as the target of a Reshape. Shapes are known here, so these
-//! are too.
+//! Constant folding: values computed from constants and shapes alone, such as the target of a Reshape. All shapes are static here.
 
 use super::Error;
 use super::importer::{FoldBudget, Importer, Item, axis_of, node_error};
@@ -7,12 +6,12 @@ use super::layout::{Ranges, permutation, reshaped, sliced, unsqueezed};
 use crate::graph::Shape;
 use crate::graph::import::{Elements, HostTensor, ModelNode};
 
-/// ONNX's numbers for element types.
+/// `TensorProto.DataType` values.
 const FLOAT: i64 = 1;
 const INT32: i64 = 6;
 const INT64: i64 = 7;
 
-/// The first result of a node, where it does not depend on the images and the node is one of those that compute such numbers.
+/// The first output of a node, if it is constant and the operator is supported in folding.
 pub(super) fn fold(
     budget: &FoldBudget<'_>,
     operands: &[Option<&Item>],
@@ -70,7 +69,8 @@ fn compute(budget: &FoldBudget<'_>, operands: &[&HostTensor]) -> Result<Option<H
                 x.shape
                     .broadcast(&extents.collect::<Option<Vec<usize>>>()?.into())
             });
-            let target = target.ok_or_else(|| node_error(node, "its target does not fit"))?;
+            let target = target
+                .ok_or_else(|| node_error(node, "its operand does not broadcast to the target shape"))?;
             broadcast(budget, x, &target)?
         }
         "ConstantOfShape" => constant_of_shape(budget, x)?,
@@ -87,7 +87,8 @@ fn compute(budget: &FoldBudget<'_>, operands: &[&HostTensor]) -> Result<Option<H
         },
         "Reshape" => {
             let target = list(1).and_then(|target| reshaped(&x.shape, &target));
-            let target = target.ok_or_else(|| node_error(node, "its target does not fit"))?;
+            let target =
+                target.ok_or_else(|| node_error(node, "its operand does not fill the target shape"))?;
             with(target, x.elements.clone())
         }
         "Unsqueeze" => with(
@@ -109,7 +110,7 @@ fn compute(budget: &FoldBudget<'_>, operands: &[&HostTensor]) -> Result<Option<H
                 .map(|(_, &extent)| extent);
             let kept: Shape = kept.collect();
             if kept.elements() != x.elements.len() {
-                return Err(node_error(node, "it takes away an axis of several elements"));
+                return Err(node_error(node, "it squeezes an axis whose size is not 1"));
             }
             with(kept, x.elements.clone())
         }
@@ -180,7 +181,7 @@ fn constant(node: &ModelNode) -> Result<HostTensor, Error> {
             let numbers = attributes.floats("value_floats")?;
             Some(with(Shape::from([numbers.len()]), Elements::F32(numbers)))
         });
-    tensor.ok_or_else(|| node_error(node, "it holds no numbers"))
+    tensor.ok_or_else(|| node_error(node, "it has no supported value attribute"))
 }
 
 fn shape_or_size(node: &ModelNode, shape: &Shape) -> Result<HostTensor, Error> {
@@ -222,7 +223,7 @@ fn cast(node: &ModelNode, to: Option<i64>, x: &HostTensor) -> Result<HostTensor,
         _ => {
             return Err(node_error(
                 node,
-                "it converts to or from something else than float and int64",
+                "it casts between other types than float32, int32 and int64",
             ));
         }
     };
@@ -241,7 +242,7 @@ fn constant_of_shape(budget: &FoldBudget<'_>, x: &HostTensor) -> Result<HostTens
         None => Elements::F32(vec![0.0; count]),
         Some(Elements::F32(value)) if value.len() == 1 => Elements::F32(vec![value[0]; count]),
         Some(Elements::I64(value)) if value.len() == 1 => Elements::I64(vec![value[0]; count]),
-        Some(_) => return Err(node_error(node, "its value is not one number")),
+        Some(_) => return Err(node_error(node, "its value is not a float32 or int64 scalar")),
     };
     Ok(with(shape, elements))
 }
@@ -254,7 +255,7 @@ fn arithmetic(
 ) -> Result<HostTensor, Error> {
     let node = budget.node;
     let [left, right] = operands else {
-        return Err(node_error(node, "it has not two operands"));
+        return Err(node_error(node, "it does not have two operands"));
     };
     let shape = left.shape.broadcast(&right.shape);
     let shape = shape.ok_or_else(|| node_error(node, "its operands do not broadcast"))?;
@@ -268,7 +269,9 @@ fn arithmetic(
         }
         (Elements::I64(left), Elements::I64(right)) => {
             let results: Option<Vec<i64>> = left.into_iter().zip(right).map(|(a, b)| whole(a, b)).collect();
-            Elements::I64(results.ok_or_else(|| node_error(node, "its result is no number"))?)
+            Elements::I64(results.ok_or_else(|| {
+                node_error(node, "integer overflow or division by zero in constant folding")
+            })?)
         }
         _ => return Err(node_error(node, "its operands are of different types")),
     };
@@ -282,7 +285,7 @@ fn concat(budget: &FoldBudget<'_>, operands: &[&HostTensor]) -> Result<HostTenso
     if axis != 0 || operands.iter().any(|x| x.shape.get(1..) != shape.get(1..)) {
         return Err(node_error(
             node,
-            "it joins constants along another axis than the first, or of different shapes",
+            "it concatenates constants along another axis than 0, or of different shapes",
         ));
     }
     shape[0] = operands.iter().map(|x| x.shape[0]).sum();
@@ -298,13 +301,13 @@ fn concat(budget: &FoldBudget<'_>, operands: &[&HostTensor]) -> Result<HostTenso
     }
 }
 
-/// Indices along an axis: the result has their shape in that axis' place.
+/// ONNX Gather: the shape of the indices replaces the axis.
 fn gather(budget: &FoldBudget<'_>, operands: &[&HostTensor]) -> Result<HostTensor, Error> {
     let node = budget.node;
     let x = operands[0];
     let axis = axis_of(node, node.attributes.int("axis").unwrap_or(0), x.shape.len())?;
     let indices = operands.get(1).filter(|indices| indices.integers().is_some());
-    let indices = indices.ok_or_else(|| node_error(node, "its indices are no whole numbers"))?;
+    let indices = indices.ok_or_else(|| node_error(node, "its indices are not int64"))?;
     let places = indices.integers().unwrap_or_default().iter();
     let places: Vec<usize> = places
         .map(|&index| axis_of(node, index, x.shape[axis]))
@@ -322,7 +325,7 @@ fn gather(budget: &FoldBudget<'_>, operands: &[&HostTensor]) -> Result<HostTenso
     })
 }
 
-/// Repeated to a larger shape by the rule of broadcasting.
+/// Broadcasts `x` to `shape`.
 fn broadcast(budget: &FoldBudget<'_>, x: &HostTensor, shape: &Shape) -> Result<HostTensor, Error> {
     gather_elements(budget, x, shape.clone(), |index| {
         let own = &index[index.len() - x.shape.len()..];
@@ -333,7 +336,7 @@ fn broadcast(budget: &FoldBudget<'_>, x: &HostTensor, shape: &Shape) -> Result<H
     })
 }
 
-/// A tensor of another shape, each of whose elements is one of `x`: `source` says at which index.
+/// Gathers elements of `x` into a tensor of shape `shape`; `source` maps an output index to an index of `x`.
 fn gather_elements(
     budget: &FoldBudget<'_>,
     x: &HostTensor,

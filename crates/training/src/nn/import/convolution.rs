@@ -6,18 +6,18 @@ use crate::graph::op::{Conv2d, GroupConv2d, MaxPool2d, Pad};
 use crate::graph::{Composite, Constant, Op, Shape, Value, window_positions};
 use crate::nn::{Mode, ParameterKind};
 
-/// What a node says of its windows.
+/// Window attributes of a convolution or pooling node.
 struct Windows {
     kernel: [usize; 2],
     stride: [usize; 2],
-    /// Before the first row and column.
+    /// Padding before the first row and column.
     before: [usize; 2],
-    /// After the last ones.
+    /// Padding after the last row and column.
     after: [usize; 2],
 }
 
 impl Windows {
-    /// Reads the attributes that convolutions and pools share, for an operand of that shape.
+    /// Reads the attributes that convolutions and pools share, for an operand of shape `shape`.
     fn of(node: &ModelNode, shape: &Shape, kernel: Option<[usize; 2]>) -> Result<Self, Error> {
         let pair = |name: &str, default: [usize; 2]| match node.attributes.ints(name) {
             None => Ok(default),
@@ -26,7 +26,7 @@ impl Windows {
         let [_, _, height, width] = **shape else {
             return Err(node_error(
                 node,
-                format!("its operand has shape {shape}, not [N, C, H, W]"),
+                format!("its operand has shape {shape}, expected [N, C, H, W]"),
             ));
         };
         let kernel = match kernel {
@@ -34,12 +34,11 @@ impl Windows {
             None => pair("kernel_shape", [0, 0])?,
         };
         if pair("dilations", [1, 1])? != [1, 1] {
-            return Err(node_error(node, "its windows are dilated"));
+            return Err(node_error(node, "dilations other than 1 are not supported"));
         }
         let stride = pair("strides", [1, 1])?;
         if kernel.contains(&0) || stride.contains(&0) {
-            let reason =
-                format!("its kernel is {kernel:?} and its stride {stride:?}: they must be at least 1");
+            let reason = format!("its kernel is {kernel:?} and its stride {stride:?}, expected at least 1");
             return Err(node_error(node, reason));
         }
         let (before, after) = match node.attributes.text("auto_pad").as_deref() {
@@ -52,7 +51,7 @@ impl Windows {
             Some(mode @ ("SAME_UPPER" | "SAME_LOWER")) => {
                 let total = [0, 1].map(|axis| {
                     let extent = [height, width][axis];
-                    // The last window starts inside, for extents are at least 1.
+                    // The last window starts inside, because extents are at least 1.
                     ((extent - 1) / stride[axis] * stride[axis] + kernel[axis]).saturating_sub(extent)
                 });
                 let less = total.map(|total| total / 2);
@@ -63,10 +62,16 @@ impl Windows {
                     (more, less)
                 }
             }
-            Some(other) => return Err(node_error(node, format!("its auto_pad is `{other}`"))),
+            Some(other) => {
+                return Err(node_error(
+                    node,
+                    format!("its auto_pad is `{other}`, expected NOTSET, VALID, SAME_UPPER or SAME_LOWER"),
+                ));
+            }
         };
         if (0..2).any(|axis| before[axis].max(after[axis]) >= kernel[axis]) {
-            let reason = format!("its pads {before:?} and {after:?} reach beyond its kernel {kernel:?}");
+            let reason =
+                format!("its pads {before:?} and {after:?} are not smaller than its kernel {kernel:?}");
             return Err(node_error(node, reason));
         }
         if node.attributes.int("ceil_mode").unwrap_or(0) != 0 {
@@ -77,7 +82,7 @@ impl Windows {
             if !exact {
                 return Err(node_error(
                     node,
-                    "its last windows reach beyond the border (ceil_mode)",
+                    "ceil_mode with partial windows at the border is not supported",
                 ));
             }
         }
@@ -99,14 +104,14 @@ fn sizes<const COUNT: usize>(node: &ModelNode, name: &str, numbers: &[i64]) -> R
     let sizes: Option<Vec<usize>> = numbers.iter().map(size).collect();
     sizes.and_then(|sizes| sizes.try_into().ok()).ok_or_else(|| {
         let reason = format!(
-            "its {name} are {numbers:?}: only {COUNT} numbers from 0 to {} are understood",
+            "its {name} are {numbers:?}, expected {COUNT} numbers from 0 to {}",
             u16::MAX
         );
         node_error(node, reason)
     })
 }
 
-/// Zeros on the sides where an operator cannot have them, because it has as many on both.
+/// Makes asymmetric padding explicit with a Pad operator; symmetric padding stays an attribute.
 fn padded(
     importer: &mut Importer<'_, '_>,
     node: &ModelNode,
@@ -127,7 +132,7 @@ fn padded(
     Ok((x, Conv2d { stride, pad: [0, 0] }))
 }
 
-/// A convolution, in groups or not, with or without bias.
+/// Convolution, grouped or not, with or without bias.
 pub(super) fn conv(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     check_attributes(
         node,
@@ -148,7 +153,7 @@ pub(super) fn conv(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<
         None
     };
     let [_, _, rows, columns] = **importer.shape(w) else {
-        return Err(node_error(node, "it is not two-dimensional"));
+        return Err(node_error(node, "only two-dimensional windows are supported"));
     };
     let windows = Windows::of(node, importer.shape(x), Some([rows, columns]))?;
     let (x, conv) = padded(importer, node, x, &windows)?;
@@ -182,7 +187,7 @@ pub(super) fn max_pool(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Res
     let x = importer.value(node, 0)?;
     let windows = Windows::of(node, importer.shape(x), None)?;
     if !windows.is_even() {
-        return Err(node_error(node, "its border is not the same on both sides"));
+        return Err(node_error(node, "asymmetric padding is not supported"));
     }
     let pool = MaxPool2d {
         kernel: windows.kernel,
@@ -194,12 +199,12 @@ pub(super) fn max_pool(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Res
         .map(|[maxima, _]| maxima)
 }
 
-/// One window over everything.
+/// Global max pooling as one window of the operand's size.
 pub(super) fn global_max_pool(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     check_attributes(node, &[])?;
     let x = importer.value(node, 0)?;
     let [_, _, rows, columns] = **importer.shape(x) else {
-        return Err(node_error(node, "it is not two-dimensional"));
+        return Err(node_error(node, "only two-dimensional windows are supported"));
     };
     let pool = MaxPool2d {
         kernel: [rows, columns],
@@ -211,7 +216,7 @@ pub(super) fn global_max_pool(importer: &mut Importer<'_, '_>, node: &ModelNode)
         .map(|[maxima, _]| maxima)
 }
 
-/// A convolution of each channel with equal weights; where the border does not count, scaled up there.
+/// Average pooling as a depthwise convolution with equal weights, rescaled at the border if padding is not counted.
 #[expect(
     clippy::cast_precision_loss,
     reason = "windows have far fewer than 2^24 elements"
@@ -261,7 +266,7 @@ pub(super) fn average_pool(importer: &mut Importer<'_, '_>, node: &ModelNode) ->
     })
 }
 
-/// How many rows (or columns) of each window lie inside.
+/// How many rows (or columns) of each window are inside the operand.
 fn inside(windows: &Windows, extent: usize, axis: usize) -> Vec<usize> {
     let (kernel, stride) = (windows.kernel[axis], windows.stride[axis]);
     let (before, after) = (windows.before[axis], windows.after[axis]);

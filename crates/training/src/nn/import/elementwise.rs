@@ -5,21 +5,21 @@ use crate::graph::op::Clip;
 use crate::graph::{self, Graph, Op, Shape, Value};
 use crate::nn::ParameterKind;
 
-/// An operator with one operand and no attributes.
+/// A unary operator without attributes.
 pub(super) fn unary(importer: &mut Importer<'_, '_>, node: &ModelNode, op: Op) -> Result<Value, Error> {
     check_attributes(node, &[])?;
     let x = importer.value(node, 0)?;
     importer.single(node, op, &[x])
 }
 
-/// An operator with two operands that broadcast.
+/// A binary operator with broadcasting.
 pub(super) fn binary(importer: &mut Importer<'_, '_>, node: &ModelNode, op: Op) -> Result<Value, Error> {
     check_attributes(node, &[])?;
     let operands = importer.pair(node, [0, 1])?;
     importer.single(node, op, &operands)
 }
 
-/// `xʸ` for the exponents that networks have.
+/// `xʸ` for the constant exponents −1, 0.5, 1, 2 and 3.
 pub(super) fn power(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     let x = importer.value(node, 0)?;
     let exponent = importer.number(node, 1)?.unwrap_or(f32::NAN);
@@ -30,7 +30,7 @@ pub(super) fn power(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result
     if ![-1.0, 0.5, 2.0, 3.0].into_iter().any(is) {
         return Err(node_error(
             node,
-            format!("its exponent is {exponent}, not -1, 0.5, 1, 2 or 3"),
+            format!("its exponent is {exponent}, expected -1, 0.5, 1, 2 or 3"),
         ));
     }
     importer.wire(node, |g| {
@@ -54,10 +54,13 @@ pub(super) fn clip(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<
     if low <= high {
         return importer.single(node, Op::Clip(Clip { low, high }), &[x]);
     }
-    Err(node_error(node, format!("its bounds are {low} and {high}")))
+    Err(node_error(
+        node,
+        format!("its bounds are {low} and {high}, expected low <= high"),
+    ))
 }
 
-/// `a > b`, which nothing is learnt through.
+/// `a > b`, not differentiable.
 pub(super) fn greater(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     check_attributes(node, &[])?;
     let operands = [importer.value(node, 0)?, importer.value(node, 1)?];
@@ -83,7 +86,7 @@ pub(super) fn leaky_relu(importer: &mut Importer<'_, '_>, node: &ModelNode) -> R
     })
 }
 
-/// `x > 0 ? x : slope·x` with a slope that is learnt.
+/// `x > 0 ? x : slope·x` with a trainable slope.
 pub(super) fn prelu(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     check_attributes(node, &[])?;
     let x = importer.value(node, 0)?;
@@ -124,14 +127,19 @@ fn clipped_line(g: &mut Graph, x: Value, alpha: f32, beta: f32) -> Result<Value,
     g.clip(line, Clip { low: 0.0, high: 1.0 })
 }
 
-/// `x/2 · (1 + erf(x/√2))`, or with a hyperbolic tangent in the place of the error function.
+/// `x/2 · (1 + erf(x/√2))`, or the tanh approximation.
 pub(super) fn gelu(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     check_attributes(node, &["approximate"])?;
     let x = importer.value(node, 0)?;
     let is_tanh = match node.attributes.text("approximate").as_deref() {
         None | Some("none") => false,
         Some("tanh") => true,
-        Some(other) => return Err(node_error(node, format!("its approximation is `{other}`"))),
+        Some(other) => {
+            return Err(node_error(
+                node,
+                format!("its approximation is `{other}`, expected `none` or `tanh`"),
+            ));
+        }
     };
     importer.wire(node, |g| {
         let (half, one) = (g.scalar(0.5), g.scalar(1.0));
@@ -155,7 +163,7 @@ pub(super) fn gelu(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<
     })
 }
 
-/// Channels of `[K]` as `[K, 1, 1]`, so that they broadcast against `[N, K, H, W]`.
+/// Reshapes `[K]` to `[K, 1, 1]`, to broadcast against `[N, K, H, W]`.
 pub(super) fn per_channel(g: &mut Graph, value: Value) -> Result<Value, graph::Error> {
     let channels = g.shape(value).elements();
     g.reshape(value, Shape::from([channels, 1, 1]))

@@ -3,41 +3,41 @@ use thiserror::Error;
 use super::SUPPORTED;
 use crate::graph;
 
-/// Why a network from a file cannot be built.
+/// Error of importing a network.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum Error {
-    /// An operator that is not supported.
+    /// Unsupported operator.
     #[error(
         "node `{node}` is a {operator}, which is not among the supported operators{}: {}",
         nor(others),
         SUPPORTED.join(" ")
     )]
     Operator {
-        /// The node.
+        /// Name of the node.
         node: String,
-        /// Its operator.
+        /// Operator of the node.
         operator: String,
-        /// Operators of later nodes that are not supported either.
+        /// Other unsupported operators, of later nodes.
         others: Vec<String>,
     },
-    /// A node that uses a supported operator in a way that is not.
+    /// A supported operator with unsupported attributes or operands.
     #[error("node `{node}` ({operator}) is not supported: {reason}")]
     Node {
-        /// The node.
+        /// Name of the node.
         node: String,
-        /// Its operator.
+        /// Operator of the node.
         operator: String,
-        /// What of it.
+        /// Cause.
         reason: String,
     },
-    /// The model as a whole is not what is trained here.
+    /// The model is not an image classifier of the supported form.
     #[error("the network cannot be used: {reason}")]
     Network {
-        /// Why not.
+        /// Cause.
         reason: String,
     },
-    /// The shapes in the file do not fit, at the size and batch asked for.
-    #[error("cannot wire the network")]
+    /// The file's shapes are inconsistent at the given image and batch size.
+    #[error("cannot build the network")]
     Graph(#[from] graph::Error),
 }
 

@@ -7,38 +7,38 @@ use crate::graph::import::{Elements, HostTensor, Model, ModelNode};
 use crate::graph::{Constant, Op, Shape, TensorType, Value};
 use crate::nn::{Builder, LayerGroup, Mode, ParameterKind};
 
-/// What a name in the file stands for.
+/// The referent of a name in the file.
 #[derive(Clone, Debug)]
 pub(super) enum Item {
     /// A value of the graph.
     Value(Value),
-    /// Numbers that are known while the file is read.
+    /// A constant, from the file or folded.
     Constant(HostTensor),
-    /// Floats of the file that nobody has used yet: whether they are learnt is decided by their first use.
+    /// A float initializer: its uses decide whether it becomes a parameter or a constant.
     Weight(String),
 }
 
-/// Numbers that a file may have computed while it is read: far more than shapes and masks take, and no trouble for any memory.
+/// Most elements that constant folding may compute for one file: far more than shapes and masks need, 128 MiB of f32.
 const MAX_FOLDED_ELEMENTS: usize = 1 << 25;
 
-/// The way through a model, node by node.
+/// Imports a model node by node.
 pub(super) struct Importer<'w, 'g> {
     pub(super) b: &'w mut Builder<'g>,
     model: &'w Model,
     classifier_head: &'w ClassifierHead,
-    /// Tensors that were named as the head's.
+    /// Initializers selected as the head.
     head: Option<&'w BTreeSet<String>>,
     classes: usize,
-    /// Of the node that is wired now.
+    /// Layer group of the current node.
     group: LayerGroup,
     items: HashMap<String, Item>,
-    /// Values that depend on something that is learnt.
+    /// Values that depend on a trainable parameter.
     trainable: HashSet<Value>,
-    /// Tensors of the file that are learnt, as what they became.
+    /// Parameters created from initializers, by the initializer's name.
     parameters: HashMap<String, Value>,
-    /// Tensors that are constants of the graph, as what they became.
+    /// Constants of the graph, by name in the file.
     constants: HashMap<String, Value>,
-    /// How many more numbers may be computed.
+    /// Remaining budget of constant folding.
     folded_elements_left: usize,
 }
 
@@ -102,7 +102,7 @@ impl<'w, 'g> Importer<'w, 'g> {
 
     fn step(&mut self, node: &ModelNode) -> Result<(), Error> {
         if node.operator == "Identity" {
-            // Another name of the same.
+            // An alias.
             let same = self.item(node, 0)?.clone();
             self.items
                 .extend(node.outputs.first().map(|name| (name.clone(), same)));
@@ -121,7 +121,7 @@ impl<'w, 'g> Importer<'w, 'g> {
                     let shape = self.shape(*empty);
                     return Err(node_error(
                         node,
-                        format!("its result has shape {shape}, and no elements"),
+                        format!("its result has shape {shape}: empty tensors are not supported"),
                     ));
                 }
                 if self.depends_on_trainable(node) {
@@ -147,14 +147,17 @@ impl<'w, 'g> Importer<'w, 'g> {
         })
     }
 
-    /// Makes sure that so many numbers more may be computed while the file is read.
+    /// Takes `numbers` elements from the constant-folding budget.
+    ///
+    /// # Errors
+    /// [`Error::Node`] if the budget is exceeded.
     pub(super) fn reserve(&mut self, node: &ModelNode, numbers: usize) -> Result<(), Error> {
         FoldBudget::of(node, self.folded_elements_left).check(numbers)?;
         self.folded_elements_left -= numbers;
         Ok(())
     }
 
-    /// Whether an operand is there: optional ones may be left out.
+    /// Whether an optional operand is present.
     pub(super) fn has(&self, node: &ModelNode, operand: usize) -> bool {
         node.inputs.get(operand).is_some_and(|name| !name.is_empty())
     }
@@ -163,16 +166,16 @@ impl<'w, 'g> Importer<'w, 'g> {
         let name = node
             .inputs
             .get(operand)
-            .ok_or_else(|| node_error(node, format!("it lacks operand {operand}")))?;
+            .ok_or_else(|| node_error(node, format!("operand {operand} is missing")))?;
         self.items.get(name).ok_or_else(|| {
             node_error(
                 node,
-                format!("it reads `{name}`, which no supported result before it is"),
+                format!("it reads `{name}`, which is not the output of a supported earlier node"),
             )
         })
     }
 
-    /// An operand as a value. A weight is a constant here, unless it is learnt already.
+    /// An operand as a graph value. An initializer becomes a constant, unless it is a parameter already.
     pub(super) fn value(&mut self, node: &ModelNode, operand: usize) -> Result<Value, Error> {
         let name = node.inputs.get(operand).cloned().unwrap_or_default();
         let tensor = match self.item(node, operand)? {
@@ -191,10 +194,10 @@ impl<'w, 'g> Importer<'w, 'g> {
         Ok(value)
     }
 
-    /// An operand that is learnt where it stands in the file.
+    /// An operand that becomes a trainable parameter if it is an initializer.
     ///
-    /// A tensor that several nodes read is learnt as one. Exporters, though, also merge tensors that happen to be equal, which in a fresh
-    /// network are all scales and all shifts: if all elements are the same number, each node has a copy of its own.
+    /// An initializer read by several nodes is one shared parameter. But exporters also deduplicate initializers with equal content, which in an
+    /// untrained network are all scales and all biases: if all elements are equal, each node gets its own copy.
     pub(super) fn parameter(
         &mut self,
         node: &ModelNode,
@@ -223,14 +226,14 @@ impl<'w, 'g> Importer<'w, 'g> {
         Ok(value)
     }
 
-    /// The name of a tensor, numbered if another copy of it has that name.
+    /// The name of a tensor, with a number if another copy has that name.
     fn own_name(&self, weight: &str) -> String {
         let numbered = (1..).map(|number| copy_name(weight, number));
         let mut free = numbered.filter(|name| self.b.graph.named(name).is_none());
         free.next().expect("there are more numbers than values")
     }
 
-    /// Two operands that meet: what stands in the file is learnt where the other one depends on something that is.
+    /// Both operands of a binary operator: an initializer becomes trainable if the other operand depends on a parameter.
     pub(super) fn pair(&mut self, node: &ModelNode, operands: [usize; 2]) -> Result<[Value; 2], Error> {
         let is_learnt = |importer: &Self, operand| match importer.item(node, operand) {
             Ok(Item::Value(value)) => importer.trainable.contains(value),
@@ -248,7 +251,8 @@ impl<'w, 'g> Importer<'w, 'g> {
         Ok([resolve(operands[0], right)?, resolve(operands[1], left)?])
     }
 
-    /// Whether a node scales, by one number, what only products of two results read: 1/√d of attention, which exporters write with an axis.
+    /// Whether a node multiplies by the scalar 1/√d of attention scores, to which some exporters give the shape `[1]`: only matrix
+    /// multiplications of two computed values read its output.
     fn is_attention_scale(&self, node: &ModelNode) -> bool {
         let is_number = |name: &String| {
             let tensor = self.model.initializers.get(name);
@@ -266,7 +270,7 @@ impl<'w, 'g> Importer<'w, 'g> {
         readers.peek().is_some() && readers.all(is_product)
     }
 
-    /// The name of a batch norm's running statistic, which is its own even if the file has one tensor for several.
+    /// The name of a batch norm's running statistic, unique even if several batch norms of the file share a tensor.
     pub(super) fn statistic(
         &self,
         node: &ModelNode,
@@ -281,14 +285,13 @@ impl<'w, 'g> Importer<'w, 'g> {
                 let name = &node.inputs[operand];
                 Err(node_error(
                     node,
-                    format!("`{name}` does not stand in the file with {channels} elements"),
+                    format!("`{name}` is not an initializer of shape [{channels}]"),
                 ))
             }
         }
     }
 
-    /// The numbers of an item, where they are known. A tensor of one element may be learnt and may be a number; where a file computes with
-    /// it, it is a number.
+    /// The value of a constant item. An initializer of one element may be a parameter or a constant; in constant folding it is a constant.
     pub(super) fn const_value<'i>(&'i self, item: &'i Item) -> Option<&'i HostTensor> {
         match item {
             Item::Value(_) => None,
@@ -308,14 +311,14 @@ impl<'w, 'g> Importer<'w, 'g> {
         }
     }
 
-    /// Extents of a weight, after the last layer was given the number of classes asked for.
+    /// Shape of an initializer, with the last layer resized to the number of classes.
     fn shape_of_weight(&self, name: &str) -> Shape {
         let mut shape = self.model.initializers[name].shape.to_vec();
         if let Some(linear) = self.classifier_head.linear() {
             if linear.weight == name {
                 shape[linear.axis] = self.classes;
             } else if linear.bias.as_deref() == Some(name) {
-                // Exporters write it as `[K]` or `[1, K]`.
+                // Exporters write the bias as `[K]` or `[1, K]`.
                 shape
                     .iter_mut()
                     .filter(|extent| **extent == linear.outputs)
@@ -327,7 +330,7 @@ impl<'w, 'g> Importer<'w, 'g> {
         shape.into()
     }
 
-    /// Numbers that are known, where they are a list of whole ones.
+    /// A constant integer operand.
     pub(super) fn integers(&self, node: &ModelNode, operand: usize) -> Result<Vec<i64>, Error> {
         match self.item(node, operand)? {
             Item::Constant(tensor) if tensor.integers().is_some() => {
@@ -335,12 +338,15 @@ impl<'w, 'g> Importer<'w, 'g> {
             }
             _ => {
                 let name = &node.inputs[operand];
-                Err(node_error(node, format!("`{name}` is computed at run time")))
+                Err(node_error(
+                    node,
+                    format!("`{name}` is not a constant int64 tensor"),
+                ))
             }
         }
     }
 
-    /// A single number that is known; `None` where the operand is left out.
+    /// A constant scalar operand; `None` if it is absent.
     pub(super) fn number(&self, node: &ModelNode, operand: usize) -> Result<Option<f32>, Error> {
         if !self.has(node, operand) {
             return Ok(None);
@@ -355,10 +361,7 @@ impl<'w, 'g> Importer<'w, 'g> {
             _ => {}
         }
         let name = &node.inputs[operand];
-        Err(node_error(
-            node,
-            format!("`{name}` is not one number that is known"),
-        ))
+        Err(node_error(node, format!("`{name}` is not a constant scalar")))
     }
 
     fn constant(&mut self, node: &ModelNode, tensor: &HostTensor) -> Result<Value, Error> {
@@ -369,12 +372,12 @@ impl<'w, 'g> Importer<'w, 'g> {
             Elements::F32(data) if tensor.shape.is_empty() => return Ok(self.b.graph.scalar(data[0])),
             Elements::F32(data) => Constant::F32(data.clone()),
             Elements::I64(data) => Constant::I64(data.clone()),
-            Elements::Bool(_) => return Err(node_error(node, "it reads constant truth values")),
+            Elements::Bool(_) => return Err(node_error(node, "it reads a constant of type bool")),
         };
         Ok(self.b.graph.constant(tensor.shape.clone(), data)?)
     }
 
-    /// Wires operators in the scope of a node.
+    /// Adds operators in the scope of a node.
     pub(super) fn wire<T>(
         &mut self,
         node: &ModelNode,
@@ -383,7 +386,7 @@ impl<'w, 'g> Importer<'w, 'g> {
         Ok(self.b.layer(&scope(node), build)?)
     }
 
-    /// Wires one operator in the scope of a node.
+    /// Adds one operator in the scope of a node.
     pub(super) fn single(&mut self, node: &ModelNode, op: Op, operands: &[Value]) -> Result<Value, Error> {
         self.wire(node, |g| g.single(op, operands))
     }
@@ -401,7 +404,7 @@ impl<'w, 'g> Importer<'w, 'g> {
     }
 }
 
-/// The name of a copy of a tensor; the first one has the tensor's.
+/// The name of copy `number` of a tensor; copy 1 keeps the tensor's name.
 fn copy_name(weight: &str, number: usize) -> String {
     if number == 1 {
         return weight.to_owned();
@@ -409,17 +412,17 @@ fn copy_name(weight: &str, number: usize) -> String {
     format!("{weight}{COPY_SEPARATOR}{number}")
 }
 
-/// Stands between a tensor's name and a copy's number.
+/// Separates a tensor's name from a copy's number.
 const COPY_SEPARATOR: char = '#';
 
-/// The tensor that a parameter or statistic starts from: its own, or the one that it is a copy of.
+/// The initializer that a parameter or statistic, or the original of a copy, is initialized from.
 pub(super) fn origin<'m>(model: &'m Model, name: &str) -> Option<&'m HostTensor> {
     let of_copy = || name.rsplit_once(COPY_SEPARATOR).map(|(weight, _)| weight);
     let initializer = model.initializers.get(name);
     initializer.or_else(|| of_copy().and_then(|weight| model.initializers.get(weight)))
 }
 
-/// A node and how many numbers it may compute.
+/// A node and the number of elements that it may still compute in constant folding.
 pub(super) struct FoldBudget<'n> {
     pub(super) node: &'n ModelNode,
     left: usize,
@@ -430,19 +433,19 @@ impl<'n> FoldBudget<'n> {
         Self { node, left }
     }
 
-    /// Refuses more.
+    /// Fails if `numbers` exceeds the budget.
     pub(super) fn check(&self, numbers: usize) -> Result<(), Error> {
         if numbers <= self.left {
             return Ok(());
         }
         let reason = format!(
-            "it makes a tensor of {numbers} numbers; all that a file computes may be {MAX_FOLDED_ELEMENTS} numbers"
+            "it makes a constant of {numbers} elements; all constants that a file computes may have {MAX_FOLDED_ELEMENTS} elements"
         );
         Err(node_error(self.node, reason))
     }
 }
 
-/// A node's name as a scope: `/layer1/conv1/Conv` stands in `layer1/conv1`.
+/// The scope of a node: `layer1/conv1` for `/layer1/conv1/Conv`.
 pub(super) fn scope(node: &ModelNode) -> String {
     let name = node.name.trim_matches('/');
     let last = name
@@ -459,28 +462,28 @@ pub(super) fn node_error(node: &ModelNode, reason: impl Into<String>) -> Error {
     }
 }
 
-/// Refuses attributes besides those that are understood.
+/// Fails if the node has other attributes than `understood`.
 pub(super) fn check_attributes(node: &ModelNode, understood: &[&str]) -> Result<(), Error> {
     match node.attributes.names().find(|name| !understood.contains(name)) {
         Some(name) => Err(node_error(
             node,
-            format!("its attribute `{name}` is not understood"),
+            format!("its attribute `{name}` is not supported"),
         )),
         None => Ok(()),
     }
 }
 
-/// An axis as counted from the first one.
+/// Normalizes a negative axis.
 pub(super) fn axis_of(node: &ModelNode, axis: i64, rank: usize) -> Result<usize, Error> {
     let rank_signed = i64::try_from(rank).unwrap_or(i64::MAX);
     let from_first = if axis < 0 { axis + rank_signed } else { axis };
     usize::try_from(from_first)
         .ok()
         .filter(|&axis| axis < rank)
-        .ok_or_else(|| node_error(node, format!("there is no axis {axis} among {rank}")))
+        .ok_or_else(|| node_error(node, format!("axis or index {axis} is out of range for {rank}")))
 }
 
-/// An error that names all operators that are not supported, not only the first.
+/// Adds the other unsupported operators of `nodes` to an error.
 fn with_others(mut error: Error, nodes: &[ModelNode]) -> Error {
     if let Error::Operator { operator, others, .. } = &mut error {
         others.extend(

@@ -1,11 +1,11 @@
-//! Which layers are the head, and how deep the others stand.
+//! Assigns the nodes of an imported network to layer groups.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::graph::import::{Model, ModelNode};
 use crate::nn::LayerGroup;
 
-/// What a classifier is made of between its linear layers, and behind what it classifies.
+/// Elementwise operators that may stand between the linear layers of a classification head.
 const ELEMENTWISE: [&str; 26] = [
     "Add",
     "BatchNormalization",
@@ -38,13 +38,14 @@ const ELEMENTWISE: [&str; 26] = [
 /// The layer group of each node of a model, by its position.
 ///
 /// # The head
-/// It is found backwards from the logits: the last layer with a weight, and what stands before it for as long as that is linear layers and what
-/// works element by element on one operand. It ends where features are pooled, flattened or picked from tokens, at a convolution, and where
-/// branches meet. A network of nothing else keeps only its last layer as the head.
+/// Searched backwards from the logits: the last layer with a weight, and before it linear layers and unary elementwise operators. The search
+/// stops at pooling, flattening, selection of tokens, convolutions and joining branches. If the whole network matches, only its last layer is the
+/// head.
 ///
 /// # The body
-/// A node's depth is the number of layers with weights on the longest way to it. A LayerNormalization that only layers read, seen
-/// through nodes with one operand, is as deep as the first of these layers: it opens their block. The deeper half of the body is late.
+/// A node's depth is the number of layers with weights on the longest path to it. A LayerNormalization whose output is read, directly or through
+/// unary nodes, by layers only has the depth of the first of them: it opens their block (pre-norm). The deeper half of the body is
+/// [`LayerGroup::Late`].
 pub(super) struct NodeGroups(Vec<LayerGroup>);
 
 impl NodeGroups {
@@ -64,7 +65,7 @@ impl NodeGroups {
             }
         };
         let mut groups: Vec<LayerGroup> = (0..model.nodes.len()).map(group).collect();
-        // What is computed from weights alone, such as a transpose, belongs to the first layer that reads it.
+        // A node computed from weights alone, such as a transpose, gets the group of the first layer that reads it.
         let mut readers: HashMap<&str, LayerGroup> = HashMap::new();
         for (position, node) in model.nodes.iter().enumerate().rev() {
             let wanted = node.outputs.iter().find_map(|output| readers.get(&**output));
@@ -85,14 +86,14 @@ impl NodeGroups {
     }
 }
 
-/// What is known of a model's values without their shapes.
+/// Data flow of a model, without shapes.
 struct Dataflow<'m> {
     nodes: &'m [ModelNode],
-    /// Which node gives a value.
+    /// Index of the node that computes a value.
     producers: HashMap<&'m str, usize>,
     /// Values that do not depend on the images.
     fixed: HashSet<&'m str>,
-    /// Per node.
+    /// Depth of each node.
     depths: Vec<usize>,
 }
 
@@ -121,10 +122,10 @@ impl<'m> Dataflow<'m> {
         dataflow
     }
 
-    /// Makes norms in front of layers as deep as these.
+    /// Gives norms in front of layers the depth of these layers.
     fn join_norms_with_layers(&mut self) {
         let nodes = self.nodes;
-        // For each value, the least depth of the layers that read it, seen through nodes with one operand; 0 where anything else reads it.
+        // For each value, the least depth of the layers that read it directly or through unary nodes; 0 if any other node reads it.
         let mut read_at: HashMap<&str, usize> = HashMap::new();
         for (position, node) in nodes.iter().enumerate().rev() {
             let open = self.open(node);
@@ -146,7 +147,7 @@ impl<'m> Dataflow<'m> {
         }
     }
 
-    /// What a node computes with that depends on the images, of which shapes and types do not.
+    /// Inputs of a node that depend on the images. Shapes and types do not.
     fn open(&self, node: &'m ModelNode) -> Vec<&'m str> {
         let count = match &*node.operator {
             "Shape" | "Size" => 0,
@@ -163,14 +164,14 @@ impl<'m> Dataflow<'m> {
         self.open(node).is_empty()
     }
 
-    /// Whether it is a layer with a weight.
+    /// Whether the node is a layer with a weight.
     fn is_layer(&self, node: &'m ModelNode) -> bool {
         matches!(&*node.operator, "Conv" | "Gemm" | "MatMul")
             && self.open(node).len() == 1
             && node.inputs.iter().any(|input| self.fixed.contains(&**input))
     }
 
-    /// Positions of the head's nodes.
+    /// Indices of the head's nodes.
     fn head(&self, logits: &str) -> HashSet<usize> {
         let mut head = HashSet::new();
         let mut last_layer = None;
@@ -180,13 +181,13 @@ impl<'m> Dataflow<'m> {
             let open = self.open(node);
             let goes_on = match (self.is_layer(node), &last_layer) {
                 (true, None) => true,
-                // A layer that is convolved over places is not the classifier's.
+                // A convolution before the last layer belongs to the body.
                 (true, Some(_)) => node.operator != "Conv",
-                // Behind the last layer there may be pooling, and anything else with one operand.
+                // After the last layer, pooling and any other unary node is allowed.
                 (false, None) => open.len() == 1,
                 (false, Some(_)) => open.len() == 1 && ELEMENTWISE.contains(&&*node.operator),
             };
-            // A file may be crafted so that nodes read one another in a circle.
+            // A crafted file may contain a cycle.
             if !goes_on || open.is_empty() || !head.insert(position) {
                 break;
             }
@@ -200,7 +201,7 @@ impl<'m> Dataflow<'m> {
         match last_layer {
             Some(last) if !has_body => last,
             Some(_) => head,
-            // There is no classifier to be seen.
+            // No layer was found.
             None => HashSet::new(),
         }
     }

@@ -5,13 +5,13 @@ use crate::graph::op::{Pad, Slice};
 use crate::graph::{ElementType, Op, Shape, Value};
 use crate::nn::ParameterKind;
 
-/// An operand whose elements are only moved: learnt where it stands in the file.
+/// The operand of a data-movement operator; an initializer becomes trainable.
 fn moved(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<(Value, Shape), Error> {
     let x = importer.parameter(node, 0, ParameterKind::Other)?;
     Ok((x, importer.shape(x).clone()))
 }
 
-/// Floats stay floats; anything else is for numbers that are known.
+/// Cast from float to float; other casts are supported in constant folding only.
 pub(super) fn cast(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     const FLOAT: i64 = 1;
     check_attributes(node, &["to", "saturate"])?;
@@ -20,13 +20,10 @@ pub(super) fn cast(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<
     if is_float && node.attributes.int("to") == Some(FLOAT) {
         return Ok(x);
     }
-    Err(node_error(
-        node,
-        "it converts to or from something else than float",
-    ))
+    Err(node_error(node, "it casts between other types than float32"))
 }
 
-/// The target is known; 0 keeps an extent, −1 is what is left.
+/// Reshape to a constant target.
 pub(super) fn reshape(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     check_attributes(node, &["allowzero"])?;
     let (x, shape) = moved(importer, node)?;
@@ -36,7 +33,7 @@ pub(super) fn reshape(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Resu
     importer.single(node, Op::Reshape(shape), &[x])
 }
 
-/// ONNX's rule for the target of a Reshape.
+/// ONNX's rule for the target of a Reshape: 0 copies an extent, −1 is inferred.
 pub(super) fn reshaped(shape: &Shape, target: &[i64]) -> Option<Shape> {
     let mut extents = Vec::with_capacity(target.len());
     for (axis, &extent) in target.iter().enumerate() {
@@ -66,7 +63,7 @@ pub(super) fn flatten(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Resu
     importer.single(node, Op::Reshape(sides.into()), &[x])
 }
 
-/// Axes that are an attribute or, later, an operand.
+/// Axes, an attribute in older opsets and an operand in newer ones.
 fn named_axes(importer: &Importer<'_, '_>, node: &ModelNode) -> Result<Option<Vec<i64>>, Error> {
     if importer.has(node, 1) {
         return importer.integers(node, 1).map(Some);
@@ -102,7 +99,7 @@ pub(super) fn unsqueeze(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Re
     importer.single(node, Op::Reshape(shape), &[x])
 }
 
-/// The shape with axes of extent one put in.
+/// The shape with axes of extent 1 inserted.
 pub(super) fn unsqueezed(node: &ModelNode, shape: &Shape, axes: &[i64]) -> Result<Shape, Error> {
     let rank = shape.len() + axes.len();
     let axes = axes
@@ -120,7 +117,7 @@ pub(super) fn unsqueezed(node: &ModelNode, shape: &Shape, axes: &[i64]) -> Resul
     let extents: Option<Vec<usize>> = extents.collect();
     extents
         .map(Shape::from)
-        .ok_or_else(|| node_error(node, "an axis is named twice"))
+        .ok_or_else(|| node_error(node, "its axes contain a duplicate"))
 }
 
 pub(super) fn transpose(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
@@ -130,7 +127,7 @@ pub(super) fn transpose(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Re
     importer.single(node, Op::Transpose(permutation), &[x])
 }
 
-/// Which axis of the operand each axis is; by default all in reverse.
+/// The permutation of a Transpose; reversed axes by default.
 pub(super) fn permutation(node: &ModelNode, rank: usize) -> Result<Vec<usize>, Error> {
     let Some(axes) = node.attributes.ints("perm") else {
         return Ok((0..rank).rev().collect());
@@ -144,7 +141,7 @@ pub(super) fn permutation(node: &ModelNode, rank: usize) -> Result<Vec<usize>, E
     }
     Err(node_error(
         node,
-        format!("its perm {axes:?} is no order of {rank} axes"),
+        format!("its perm {axes:?} is not a permutation of {rank} axes"),
     ))
 }
 
@@ -157,7 +154,8 @@ pub(super) fn expand(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Resul
         .map(|&extent| usize::try_from(extent).ok())
         .collect();
     let target = target.and_then(|target| shape.broadcast(&target.into()));
-    let target = target.ok_or_else(|| node_error(node, format!("{shape} does not expand to its target")))?;
+    let target =
+        target.ok_or_else(|| node_error(node, format!("{shape} does not broadcast to its target")))?;
     importer.single(node, Op::Expand(target), &[x])
 }
 
@@ -171,7 +169,7 @@ pub(super) fn concat(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Resul
     importer.single(node, Op::Concat(axis), &operands)
 }
 
-/// All of a shape, to be narrowed.
+/// A slice of the whole shape.
 fn whole(shape: &Shape) -> Slice {
     Slice {
         starts: vec![0; shape.len()],
@@ -212,7 +210,7 @@ pub(super) struct Ranges {
     pub(super) steps: Option<Vec<i64>>,
 }
 
-/// ONNX's rule for the ranges of a Slice, with steps from one on.
+/// ONNX's rule for the ranges of a Slice, for positive steps.
 pub(super) fn sliced(node: &ModelNode, shape: &Shape, ranges: &Ranges) -> Result<Slice, Error> {
     let mut slice = whole(shape);
     for (position, (&start, &end)) in ranges.starts.iter().zip(&ranges.ends).enumerate() {
@@ -224,7 +222,7 @@ pub(super) fn sliced(node: &ModelNode, shape: &Shape, ranges: &Ranges) -> Result
         let axis = axis_of(node, axis, shape.len())?;
         let step = usize::try_from(number(&ranges.steps, 1)).unwrap_or(0);
         if step == 0 {
-            return Err(node_error(node, "its step is below one"));
+            return Err(node_error(node, "its step is not positive"));
         }
         let extent = i64::try_from(shape[axis]).unwrap_or(i64::MAX);
         let from_first = |index: i64| {
@@ -241,13 +239,13 @@ pub(super) fn sliced(node: &ModelNode, shape: &Shape, ranges: &Ranges) -> Result
     Ok(slice)
 }
 
-/// One index of an axis.
+/// Gather with a single constant index.
 pub(super) fn gather(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     check_attributes(node, &["axis"])?;
     let (x, shape) = moved(importer, node)?;
     let axis = axis_of(node, node.attributes.int("axis").unwrap_or(0), shape.len())?;
     let [index] = *importer.integers(node, 1)? else {
-        return Err(node_error(node, "it takes several indices"));
+        return Err(node_error(node, "its indices are not a single constant"));
     };
     let index = axis_of(node, index, shape[axis])?;
     let mut slice = whole(&shape);
@@ -298,7 +296,7 @@ pub(super) fn split(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result
     Ok(parts)
 }
 
-/// Zeros around.
+/// Zero padding.
 pub(super) fn pad(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     check_attributes(node, &["mode"])?;
     let x = importer.value(node, 0)?;
@@ -306,7 +304,7 @@ pub(super) fn pad(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<V
     let mode = node.attributes.text("mode");
     if !matches!(mode.as_deref(), None | Some("constant")) || importer.number(node, 2)?.unwrap_or(0.0) != 0.0
     {
-        return Err(node_error(node, "it pads with something else than zeros"));
+        return Err(node_error(node, "it pads with other values than zero"));
     }
     let pads = importer.integers(node, 1)?;
     let axes = if importer.has(node, 3) {
@@ -322,7 +320,7 @@ pub(super) fn pad(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<V
     };
     let size = |position: usize| {
         let size = pads.get(position).and_then(|&size| usize::try_from(size).ok());
-        size.ok_or_else(|| node_error(node, "it cuts off instead of padding"))
+        size.ok_or_else(|| node_error(node, "its pads are missing or negative"))
     };
     for (position, &axis) in axes.iter().enumerate() {
         pad.before[axis] = size(position)?;

@@ -5,7 +5,7 @@ use crate::graph::op::Gemm;
 use crate::graph::{Op, Value};
 use crate::nn::ParameterKind;
 
-/// `a·b`, each of them learnt where it stands in the file.
+/// `a·b`; initializers become trainable.
 pub(super) fn matmul(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     check_attributes(node, &[])?;
     let operands = [

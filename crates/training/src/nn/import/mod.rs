@@ -1,23 +1,22 @@
-//! Networks of others: a model that was read from an ONNX file, built anew from the operators of [`graph`](crate::graph), so that it can be
-//! trained.
+//! Imported ONNX networks: a model file rebuilt from the operators of [`graph`](crate::graph), so that it can be trained.
 //!
-//! # What of the file is trained
+//! # Trainable tensors
 //!
-//! Weights, biases and scales of layers (Conv, Gemm, MatMul, BatchNormalization, LayerNormalization, PRelu), and every other float tensor of
-//! the file that meets a value which depends on one of them, such as the addend behind a MatMul. What comes before the first layer, such as
-//! a mean that is subtracted from images, and numbers without an axis, such as the 2 of `2·x`, stay as they are; a learnt number needs the
-//! shape `[1]`, and must not be what scales the operands of attention's products.
+//! Weights, biases and scales of layers (Conv, Gemm, MatMul, BatchNormalization, LayerNormalization, PRelu), and every other float initializer
+//! that is combined with a value depending on one of them, such as the addend after a MatMul. Initializers before the first layer, such as a
+//! mean subtracted from images, and scalars of rank 0, such as the 2 of `2·x`, are constants. A trainable scalar needs the shape `[1]`, and must
+//! not be the scale of attention scores (1/√d).
 //!
-//! # Which way it behaves
+//! # Training and inference
 //!
-//! A file may have been written for prediction or for training: batch norms are built in the form that the [`Mode`](super::Mode) asks for, and Dropout
-//! nodes drop while training only.
+//! Whether the file was exported for training or for inference does not matter: batch norms are built for the requested
+//! [`Mode`](super::Mode), and Dropout nodes drop in training only.
 //!
 //! # Layout
-//! - [`OnnxModel`]: the network; what of it can be replaced.
-//! - `importer`: from node to node, and what is known of every value on the way; `groups`: which nodes are the head.
-//! - `table`: the operators that are supported, and `convolution`, `elementwise`, `layout`, `linear`, `normalize`, `reduce` what they become.
-//! - `known`: shapes and other numbers that the file computes, computed while it is read.
+//! - [`OnnxModel`]: the network, its parameters' initial values, and its replaceable last layer.
+//! - `importer`: visits the nodes and tracks each value; `layer_groups`: assigns nodes to layer groups; `classifier_head`: finds the logits.
+//! - `operators`: the supported operators; `convolution`, `elementwise`, `layout`, `linear`, `normalize`, `reduce`: their translations.
+//! - `const_fold`: constant folding of shapes and other numbers.
 
 mod classifier_head;
 mod const_fold;
@@ -42,7 +41,7 @@ use super::{Builder, init};
 use crate::graph::import::{HostTensor, Model};
 use crate::graph::{ElementType, Tensor, Value};
 
-/// A network from a file.
+/// An imported network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OnnxModel {
     model: Model,
@@ -51,24 +50,27 @@ pub struct OnnxModel {
 }
 
 impl OnnxModel {
-    /// The network of a model that takes `f32[N, 3, S, S]` and gives `[N, classes]`, in logits or, behind a softmax, in probabilities.
+    /// Checks inputs and outputs of a classifier: input `f32[N, 3, S, S]`, output `[N, classes]`, either logits or, after a softmax,
+    /// probabilities.
     ///
     /// # Errors
-    /// [`Error::Network`] for a model with other inputs and outputs.
+    /// [`Error::Network`] if the model has other inputs or outputs.
     pub fn new(model: Model) -> Result<Self, Error> {
         let network = |reason: String| Error::Network { reason };
         let [input] = &*model.inputs else {
             let names: Vec<&str> = model.inputs.iter().map(|input| &*input.name).collect();
-            return Err(network(format!("it has not one input, but {names:?}")));
+            return Err(network(format!(
+                "it has the inputs {names:?}, expected exactly one"
+            )));
         };
         if input.element_type != Some(ElementType::F32) {
             let name = &input.name;
-            return Err(network(format!("its input `{name}` holds no floats")));
+            return Err(network(format!("its input `{name}` is not of type float32")));
         }
         if !matches!(*input.shape, [_, None | Some(3), _, _]) {
             let (name, shape) = (&input.name, &input.shape);
             return Err(network(format!(
-                "its input `{name}` has shape {shape:?}, not [N, 3, S, S]"
+                "its input `{name}` has shape {shape:?}, expected [N, 3, S, S]"
             )));
         }
         let classifier_head = ClassifierHead::find(&model)?;
@@ -80,11 +82,10 @@ impl OnnxModel {
         })
     }
 
-    /// The same with the head made of those tensors of the file whose names are meant, in the place of the layers that are found by
-    /// themselves; `None` where no name is.
+    /// Defines the head as the initializers whose names match, instead of the detected layers; `None` if no name matches.
     #[must_use]
-    pub fn with_head(self, is_meant: impl Fn(&str) -> bool) -> Option<Self> {
-        let names = self.model.initializers.keys().filter(|name| is_meant(name));
+    pub fn with_head(self, is_match: impl Fn(&str) -> bool) -> Option<Self> {
+        let names = self.model.initializers.keys().filter(|name| is_match(name));
         let head: BTreeSet<String> = names.cloned().collect();
         (!head.is_empty()).then_some(Self {
             head: Some(head),
@@ -92,32 +93,32 @@ impl OnnxModel {
         })
     }
 
-    /// Height and width of the images, in pixels; `None` where the file leaves them open.
+    /// Height and width of the images, in pixels; `None` if they are dynamic in the file.
     #[must_use]
     pub fn image_size(&self) -> Option<usize> {
         self.model.inputs[0].shape[2]
     }
 
-    /// Logits of the file's last layer, where that is a linear one, which [`OnnxModel::build`] makes anew for another number.
+    /// Number of logits of the file's last layer, if that is linear; [`OnnxModel::build`] can then replace it by a layer of another size.
     #[must_use]
     pub fn logits(&self) -> Option<usize> {
         self.classifier_head.linear().map(|linear| linear.outputs)
     }
 
-    /// Key and value pairs kept in the file.
+    /// The file's metadata, as key-value pairs.
     #[must_use]
     pub fn metadata(&self) -> &[(String, String)] {
         &self.model.metadata
     }
 
-    /// Wires the network and returns its logits.
+    /// Builds the network and returns its logits.
     ///
     /// # Shapes
     /// `images: f32[N, 3, S, S] → f32[N, classes]`.
     ///
     /// # Errors
-    /// [`Error::Operator`] and [`Error::Node`] for what is not supported, with the node's name; [`Error::Network`] where the logits are of
-    /// another shape and cannot be replaced; [`Error::Graph`] where the file's own shapes do not fit.
+    /// [`Error::Operator`] and [`Error::Node`] name an unsupported node; [`Error::Network`] if the logits have another shape and the last layer
+    /// cannot be replaced; [`Error::Graph`] if the file's shapes are inconsistent.
     pub fn build(&self, b: &mut Builder<'_>, images: Value, classes: usize) -> Result<Value, Error> {
         let batch = b.graph.shape(images)[0];
         let mut importer = Importer::new(
@@ -133,13 +134,13 @@ impl OnnxModel {
         }
         Err(Error::Network {
             reason: format!(
-                "its logits have shape {found}, not [N, {classes}], and its last layer is no linear one that could be replaced"
+                "its logits have shape {found}, expected [N, {classes}], and its last layer is not linear, so it cannot be replaced"
             ),
         })
     }
 
-    /// What the file holds for a model that [`OnnxModel::build`] has built: all parameters and running statistics. A last layer of another
-    /// size is drawn as PyTorch's `nn.LastLayer` draws it.
+    /// The file's state dictionary for a model built by [`OnnxModel::build`]: all parameters and running statistics. A last layer of another
+    /// size is initialized like PyTorch's `nn.Linear`.
     ///
     /// # Determinism
     /// A pure function of the file, the model and the seed.

@@ -6,7 +6,7 @@ use crate::graph::{Op, Shape, Value};
 use crate::nn::ParameterKind;
 use crate::nn::norm::NormSettings;
 
-/// A batch norm, whichever form the file has it in.
+/// Batch norm, in either training or inference form.
 pub(super) fn batch_norm(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     check_attributes(node, &["epsilon", "momentum", "spatial", "training_mode"])?;
     let x = importer.value(node, 0)?;
@@ -22,12 +22,15 @@ pub(super) fn batch_norm(importer: &mut Importer<'_, '_>, node: &ModelNode) -> R
     if statistics[0] == statistics[1] {
         return Err(node_error(
             node,
-            format!("`{}` is its mean and its variance", statistics[0]),
+            format!(
+                "`{}` is both its running mean and its running variance",
+                statistics[0]
+            ),
         ));
     }
     let settings = NormSettings {
         epsilon: node.attributes.float("epsilon").unwrap_or(1e-5),
-        // ONNX's is the share that is kept.
+        // ONNX's momentum is the weight of the old value, PyTorch's that of the new one.
         momentum: 1.0 - node.attributes.float("momentum").unwrap_or(0.9),
     };
     Ok(importer
@@ -69,14 +72,14 @@ pub(super) fn layer_norm(importer: &mut Importer<'_, '_>, node: &ModelNode) -> R
     })
 }
 
-/// Softmax, or its logarithm, along the last axis.
+/// Softmax or LogSoftmax along the last axis.
 pub(super) fn softmax(importer: &mut Importer<'_, '_>, node: &ModelNode, op: Op) -> Result<Value, Error> {
     check_attributes(node, &["axis"])?;
     let x = importer.value(node, 0)?;
     let shape = importer.shape(x).clone();
     let axis = axis_of(node, node.attributes.int("axis").unwrap_or(-1), shape.len())?;
     if axis + 1 != shape.len() {
-        return Err(node_error(node, "it goes along another axis than the last"));
+        return Err(node_error(node, "only the last axis is supported"));
     }
     let width = shape[axis];
     importer.wire(node, |g| {
@@ -89,7 +92,7 @@ pub(super) fn softmax(importer: &mut Importer<'_, '_>, node: &ModelNode, op: Op)
     })
 }
 
-/// Drops while training, whatever the file says of its mode.
+/// Drops in training only, whatever the node's training mode.
 pub(super) fn dropout(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     check_attributes(node, &["ratio", "seed"])?;
     let x = importer.value(node, 0)?;
@@ -98,7 +101,10 @@ pub(super) fn dropout(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Resu
         .or_else(|| node.attributes.float("ratio"));
     let ratio = given.unwrap_or(0.5);
     if !(0.0..1.0).contains(&ratio) {
-        return Err(node_error(node, format!("its ratio is {ratio}")));
+        return Err(node_error(
+            node,
+            format!("its ratio is {ratio}, expected 0 <= ratio < 1"),
+        ));
     }
     Ok(importer.b.dropout(&scope(node), x, ratio)?)
 }

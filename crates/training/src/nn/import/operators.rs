@@ -3,8 +3,7 @@ use super::{Error, convolution, elementwise, layout, linear, normalize, reduce};
 use crate::graph::import::ModelNode;
 use crate::graph::{Op, Value};
 
-/// The operators of ONNX that a network from a file may be made of. Besides these, CastLike, Constant, ConstantOfShape, Floor, Shape and Size
-/// where they compute shapes and other numbers from nothing but constants and shapes.
+/// Supported ONNX operators. CastLike, Constant, ConstantOfShape, Floor, Shape and Size are supported in constant folding only.
 pub const SUPPORTED: [&str; 49] = [
     "Add",
     "AveragePool",
@@ -57,7 +56,7 @@ pub const SUPPORTED: [&str; 49] = [
     "Where",
 ];
 
-/// Operators whose results are numbers that are known while the file is read.
+/// Operators supported in constant folding only.
 const FOLDED: [&str; 6] = [
     "CastLike",
     "Constant",
@@ -80,7 +79,7 @@ pub(super) fn unsupported(nodes: &[ModelNode]) -> Vec<String> {
     found
 }
 
-/// The results of a node, as far as others may read them.
+/// Translates a node; returns the outputs that other nodes may read.
 pub(super) fn translate(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Vec<Value>, Error> {
     let one = |value: Value| vec![value];
     match &*node.operator {

@@ -4,7 +4,7 @@ use crate::graph::import::ModelNode;
 use crate::graph::op::Reduce;
 use crate::graph::{Op, Value};
 
-/// The mean or the sum along axes, which are an attribute or an operand.
+/// ReduceMean or ReduceSum; axes are an attribute or an operand.
 pub(super) fn reduce(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     check_attributes(node, &["axes", "keepdims", "noop_with_empty_axes"])?;
     let x = importer.value(node, 0)?;

@@ -5,7 +5,7 @@ use crate::graph::fused::attribute;
 use crate::kernels::conv::{self, ConvInput, ConvShape};
 use crate::kernels::{ExecContext, Window, norm};
 
-/// What a convolution reads.
+/// Kind of a [`ConvInput`].
 #[derive(Clone, Copy, PartialEq)]
 enum InputKind {
     Nchw,
@@ -19,11 +19,11 @@ impl InputKind {
             attribute::NCHW => Ok(Self::Nchw),
             attribute::NCHWC => Ok(Self::NchwC),
             attribute::RELU => Ok(Self::NchwCRelu),
-            string => Err(unknown(attribute::CONV_INPUT, string)),
+            value => Err(unknown(attribute::CONV_INPUT, value)),
         }
     }
 
-    /// The operand, and what follows it.
+    /// Splits operands into the convolution's input, its shape, and the remaining operands.
     fn split<'a, 'o>(
         self,
         operands: &'o [Operand<'a>],
@@ -41,15 +41,15 @@ impl InputKind {
 }
 
 pub(super) fn wrong_arity() -> ort::Error {
-    ort::Error::new("there are too few operands or results")
+    ort::Error::new("wrong number of inputs or outputs")
 }
 
-/// The kernel's extents come with the operands.
+/// Stride and padding; the kernel size is that of the weight.
 fn stride_and_pad(attributes: &Attributes<'_, '_>) -> ort::Result<Window> {
     attributes.window([0, 0])
 }
 
-/// Sizes of a convolution of `[N, C, H, W]` with `[K, C, R, S]`.
+/// Shapes of a convolution of `[N, C, H, W]` with `[K, C, R, S]`.
 fn conv_shape(stride_and_pad: Window, x: &[i64], w: &[i64]) -> ort::Result<ConvShape> {
     let (&[n, c, height, width], &[k, _, rows, columns]) = (x, w) else {
         return Err(ort::Error::new("a convolution's operands have four axes"));
@@ -113,7 +113,7 @@ pub(super) fn input_gradient(attributes: &Attributes<'_, '_>) -> ort::Result<Box
 struct InputGradient {
     stride_and_pad: Window,
     grad_epilogue: GradEpilogueKind,
-    /// Of its result.
+    /// Shape of the output.
     shape: Vec<i64>,
 }
 
@@ -150,7 +150,7 @@ pub(super) fn weight_gradient(attributes: &Attributes<'_, '_>) -> ort::Result<Bo
 struct WeightGradient {
     stride_and_pad: Window,
     kind: InputKind,
-    /// Of its result.
+    /// Shape of the output.
     shape: Vec<i64>,
 }
 

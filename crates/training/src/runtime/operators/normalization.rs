@@ -5,10 +5,10 @@ use crate::graph::fused::attribute;
 use crate::kernels::norm::{self, Normalization, Shortcut, Statistics};
 use crate::kernels::{BatchMean, ExecContext, Extent, GradEpilogue, ReluMask};
 
-/// The extent of a value in blocks.
+/// The extent of a value in NCHWc layout.
 pub(super) fn blocked_extent(shape: &[i64]) -> ort::Result<Extent> {
     let &[n, c, height, width] = shape else {
-        return Err(ort::Error::new("a value in blocks has four axes"));
+        return Err(ort::Error::new("an NCHWc value must have four axes"));
     };
     Ok(Extent {
         images: extent(n)?,
@@ -55,7 +55,7 @@ pub(super) fn normalize(attributes: &Attributes<'_, '_>) -> ort::Result<Box<dyn 
     }))
 }
 
-/// How many operands there are says what the shortcut is.
+/// The number of operands determines the shortcut.
 struct Normalize {
     has_relu: bool,
 }
@@ -86,7 +86,7 @@ impl Compute for Normalize {
     }
 }
 
-/// Which operands an arrival has.
+/// Which operands a [`GradEpilogue`] has.
 #[derive(Clone, Copy)]
 pub(super) struct GradEpilogueKind {
     has_addend: bool,
@@ -108,14 +108,14 @@ pub(super) fn grad_epilogue_kind(attributes: &Attributes<'_, '_>) -> ort::Result
             attribute::NONE => ReluMaskKind::None,
             attribute::OUTPUT => ReluMaskKind::Output,
             attribute::SCALE_SHIFT => ReluMaskKind::ScaleShift,
-            string => return Err(unknown(attribute::RELU_MASK, string)),
+            value => return Err(unknown(attribute::RELU_MASK, value)),
         },
         has_batch_mean: attributes.flag(attribute::BATCH_MEAN)?,
     })
 }
 
 impl GradEpilogueKind {
-    /// The arrival that the operands are.
+    /// Reads the operands of the epilogue.
     pub(super) fn split<'a>(self, operands: &[Operand<'a>]) -> ort::Result<GradEpilogue<'a>> {
         let mut operands = operands.iter().map(|operand| operand.data);
         let mut next = || operands.next().ok_or_else(wrong_arity);
@@ -139,7 +139,7 @@ impl GradEpilogueKind {
 
 type Sums<'o, 'r> = (Option<&'o mut &'r mut [f32]>, Option<&'o mut &'r mut [f32]>);
 
-/// An arrival's sums and gradient among the results.
+/// Splits the outputs of a node with an epilogue into sums and gradient.
 pub(super) fn split_sums<'o, 'r>(
     kind: GradEpilogueKind,
     results: &'o mut [&'r mut [f32]],

@@ -119,7 +119,7 @@ impl Compute for AdamW {
         let Some([beta1, one_minus_beta1, scale2, decay, step]) = scalars.as_deref() else {
             return Err(wrong_arity());
         };
-        let hyper = AdamWStep {
+        let adamw_step = AdamWStep {
             beta1: *beta1,
             one_minus_beta1: *one_minus_beta1,
             beta2: self.beta2,
@@ -130,7 +130,7 @@ impl Compute for AdamW {
             step: *step,
         };
         let from = [p.data, g.data, m.data, v.data];
-        adamw::update(exec, &hyper, from, [next, first, second]);
+        adamw::update(exec, &adamw_step, from, [next, first, second]);
         Ok(())
     }
 }

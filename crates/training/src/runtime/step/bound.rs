@@ -8,21 +8,22 @@ use ort::{
 use super::{Device, DeviceState, Error};
 use crate::program::Signature;
 
-/// Most bindings that are kept. Alone, a program uses its buffers in two ways; two programs that share a state by turns, in four.
+/// Maximum number of cached bindings. A single program alternates between two combinations of buffers; two programs that share a state use
+/// four.
 pub(super) const BINDINGS: usize = 4;
 
-/// What a run reads and writes, but for its inputs.
+/// Binding of a run's state and outputs.
 #[derive(Debug)]
 pub(super) struct Bound {
     pub(super) binding: IoBinding,
-    /// The state whose buffers are bound.
+    /// Id of the bound state.
     pub(super) state: u64,
-    /// Which buffer of each tensor is read, in the order of the signature.
+    /// Index of the buffer that is read, per tensor in the order of the signature.
     pub(super) buffer_indices: Vec<usize>,
 }
 
 impl Bound {
-    /// Binds everything that stays where it is from run to run.
+    /// Binds state and outputs, whose addresses do not change between runs.
     pub(super) fn new(
         (session, signature, outputs): (&Session, &Signature, &mut BTreeMap<String, Buffer<f32>>),
         (device, state): (Device, &mut DeviceState),

@@ -2,17 +2,17 @@ use ort::session::IoBinding;
 
 use super::{host::HostBuffer, staged::Staged};
 
-/// An input, by how it is filled.
+/// Buffers of an input.
 #[derive(Debug)]
 pub(super) enum Input {
-    /// Bound from the host before every run; on a CUDA device this copies it there.
+    /// One host buffer, bound before every run; for a CUDA device this copies it to the device.
     SingleBuffered(HostBuffer),
-    /// In two buffers, where the device reads it.
+    /// Two buffers in the memory that the device reads.
     DoubleBuffered(Staged),
 }
 
 impl Input {
-    /// The buffer on the host that runs are given.
+    /// The host buffer of a single-buffered input.
     pub(super) fn host(&mut self) -> Option<&mut HostBuffer> {
         match self {
             Self::SingleBuffered(buffer) => Some(buffer),
@@ -20,7 +20,7 @@ impl Input {
         }
     }
 
-    /// Makes it the input `name` of a run.
+    /// Binds the input `name`.
     pub(super) fn bind(&self, binding: &mut IoBinding, name: &str) -> ort::Result<()> {
         match self {
             Self::SingleBuffered(buffer) => buffer.bind(binding, name),
