@@ -16,7 +16,7 @@ use crate::{
         membership::changes_since,
         run::{Frozen, RunConfig},
     },
-    weights::{Adoption, Hub},
+    weights::{Hub, LoadReport},
 };
 use equibatch_stream::{Balance, DatasetDescription, Servers, Split, StreamDescription};
 use equibatch_training::runtime::{Runtime, SessionOptions};
@@ -35,7 +35,7 @@ pub(super) struct Prepared {
     pub(super) description: DatasetDescription,
     pub(super) stream: StreamDescription,
     /// What was taken over from a file of weights.
-    pub(super) adoption: Option<Adoption>,
+    pub(super) load_report: Option<LoadReport>,
 }
 
 /// Completes what was asked for by what the server says of the images, and begins.
@@ -62,12 +62,12 @@ pub(super) fn prepare(means: &Means, origin: &Origin, mut config: RunConfig) -> 
             .map_or(Beginning::Nothing, Beginning::Weights),
     };
     let begun = beginning.begin(config)?;
-    let adoption = begun.adoption.clone();
+    let load_report = begun.load_report.clone();
     Ok(Prepared {
         learner: Learner::begin(&means.runtime, begun, &means.options)?,
         description,
         stream,
-        adoption,
+        load_report,
     })
 }
 

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use equibatch_cli::files;
 
-use super::words::{adopted, introduction};
+use super::words::{introduction, load_summary};
 use crate::{
     args::{Shown, Train},
     command::{
@@ -115,11 +115,12 @@ impl Trainer {
             mut learner,
             description,
             stream,
-            adoption,
+            load_report,
         } = prepare(&self.means, &plan.origin, config)?;
         check_streams(&description)?;
-        if let Some(adoption) = &adoption {
-            self.voice.say(&adopted(&learner.progress().config, adoption));
+        if let Some(load_report) = &load_report {
+            self.voice
+                .say(&load_summary(&learner.progress().config, load_report));
         }
         let mut found = None;
         if plan.find_lr {

@@ -5,19 +5,19 @@ use crate::{
         run::{Frozen, RunConfig, RunFolder},
         text::{counted, listed},
     },
-    weights::{Adoption, HeadFate},
+    weights::{HeadLoad, LoadReport},
 };
 use equibatch_stream::{ClassCounts, DatasetDescription, Split};
 
 /// What came of the weights, in words.
-pub(super) fn adopted(config: &RunConfig, adoption: &Adoption) -> String {
-    let head = match &adoption.head {
-        HeadFate::Loaded => "the head is theirs, too".to_owned(),
-        HeadFate::New { reason } => format!("the head starts anew ({reason})"),
+pub(super) fn load_summary(config: &RunConfig, load_report: &LoadReport) -> String {
+    let head = match &load_report.head {
+        HeadLoad::Loaded => "the head is theirs, too".to_owned(),
+        HeadLoad::New { reason } => format!("the head starts anew ({reason})"),
     };
     format!(
         "weights {}: {} tensors; {head}",
-        config.before.weights, adoption.tensors
+        config.before.weights, load_report.tensors
     )
 }
 
