@@ -10,7 +10,7 @@ use super::{
 use equibatch_training::program::{self, Backbone, Foreign, Head, ModelSpec, Tensor, UnknownHead};
 
 /// What stands for the head of a network from a file that is found by itself.
-pub const OWN: &str = "own";
+pub const AUTO_HEAD: &str = "own";
 
 /// The network of a run.
 ///
@@ -48,7 +48,7 @@ pub fn spec(config: &RunConfig) -> Result<ModelSpec, Error> {
 /// The network with the head that is named.
 fn with_head(network: Foreign, config: &RunConfig) -> Result<Foreign, Error> {
     let RunConfig { head, arch, .. } = config;
-    if head == OWN {
+    if head == AUTO_HEAD {
         return Ok(network);
     }
     let setting = |reason: String| Error::Setting {
@@ -101,7 +101,7 @@ pub fn head(name: &str) -> Result<Head, Error> {
 
 /// The named body, other than that of `config`, that all of `tensors` but those of a head belong to.
 #[must_use]
-pub fn fitting(config: &RunConfig, tensors: &BTreeMap<String, Tensor>) -> Option<String> {
+pub fn arch_that_fits(config: &RunConfig, tensors: &BTreeMap<String, Tensor>) -> Option<String> {
     let is_body = |name: &str| !name.starts_with("fc.") && !name.starts_with("head.");
     let fits = |name: &&str| {
         let arch = (*name).to_owned();

@@ -15,11 +15,11 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    fit::{epoch::Epoch, policy::Standing},
+    fit::{epoch::EpochSums, policy::PolicyState},
+    grad_scaler::GradScaler,
     membership::Membership,
     metrics::SmoothedLoss,
     run::RunConfig,
-    scale::LossScale,
 };
 use equibatch_stream::Position;
 use equibatch_training::runtime::Tensor;
@@ -60,14 +60,14 @@ pub enum Error {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
     /// Where the run stands.
-    pub progress: Progress,
+    pub progress: ResumeState,
     /// Parameters, running statistics and moments, by name.
     pub tensors: BTreeMap<String, Tensor>,
 }
 
 /// Where a run stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
+pub struct ResumeState {
     /// See the constant of the same name.
     pub(super) format: u32,
     /// What the run was started with.
@@ -79,23 +79,23 @@ pub struct Progress {
     pub skipped_steps: u64,
     /// What the loss is multiplied with in the next step, where it is.
     #[serde(default)]
-    pub loss_scale: LossScale,
+    pub loss_scale: GradScaler,
     /// Where the stream continues. Absent before the first batch.
     pub position: Option<Position>,
     /// The loss that is shown.
     pub smoothed_loss: SmoothedLoss,
     /// Sums of the steps of the epoch that is not closed yet.
     #[serde(default)]
-    pub(super) epoch: Epoch,
+    pub(super) epoch: EpochSums,
     /// What the epochs so far were like.
-    #[serde(default)]
-    pub standing: Standing,
+    #[serde(default, rename = "standing")]
+    pub policy_state: PolicyState,
     /// Which split each image was in when the run began.
     #[serde(default)]
     pub images: Membership,
 }
 
-impl Progress {
+impl ResumeState {
     /// The beginning of a run.
     #[must_use]
     pub fn new(config: RunConfig) -> Self {
@@ -104,24 +104,24 @@ impl Progress {
             config,
             steps: 0,
             skipped_steps: 0,
-            loss_scale: LossScale::default(),
+            loss_scale: GradScaler::default(),
             position: None,
             smoothed_loss: SmoothedLoss::default(),
-            epoch: Epoch::default(),
-            standing: Standing::default(),
+            epoch: EpochSums::default(),
+            policy_state: PolicyState::default(),
             images: Membership::default(),
         }
     }
 }
 
-impl Progress {
+impl ResumeState {
     /// Where the stream continues: behind the last batch, or behind all epochs of the stages before.
     #[must_use]
     pub fn place(&self) -> Position {
         self.position.clone().unwrap_or_else(|| Position {
             fingerprint: self.config.fingerprint.clone(),
             seed: self.config.seed,
-            epoch: self.config.before.epochs.into(),
+            epoch: self.config.lineage.epochs.into(),
             world: 1,
             ..Position::default()
         })
@@ -149,7 +149,7 @@ impl Progress {
     /// Whether nothing is left to do.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.standing.stopped || self.steps >= self.config.total_steps() && !self.awaits_evaluation()
+        self.policy_state.stopped || self.steps >= self.config.total_steps() && !self.awaits_evaluation()
     }
 
     /// Epochs that have begun; those behind them are untouched.
@@ -200,7 +200,7 @@ impl Checkpoint {
 
     /// Where training stood when a file was written, from its first bytes alone; `None` where they do not tell.
     #[must_use]
-    pub fn progress(path: &Path) -> Option<Progress> {
+    pub fn progress(path: &Path) -> Option<ResumeState> {
         let mut file = File::open(path).ok()?;
         let mut length = [0; 8];
         file.read_exact(&mut length).ok()?;
@@ -296,10 +296,10 @@ mod tests {
     use crate::learn::run::sample as config;
 
     fn checkpoint() -> Checkpoint {
-        let mut progress = Progress {
+        let mut progress = ResumeState {
             steps: 12,
             position: Some(Position::default()),
-            ..Progress::new(config())
+            ..ResumeState::new(config())
         };
         for step in 1..50 {
             progress.smoothed_loss.add(1.0 / f64::from(step));

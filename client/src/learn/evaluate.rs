@@ -3,7 +3,7 @@
 use equibatch_engine::augment;
 
 use super::card::Preprocessing;
-use super::metrics::{Figures, Tally};
+use super::metrics::{MetricAccumulator, Metrics};
 use equibatch_stream as stream;
 use equibatch_stream::{BatchRequest, BatchStream, Servers, Split, Wire};
 use equibatch_training::{
@@ -44,7 +44,7 @@ pub enum Error {
 
 /// What to judge on.
 #[derive(Clone, Debug)]
-pub struct Subject<'a> {
+pub struct EvalSpec<'a> {
     /// Empty: the only dataset of the server.
     pub dataset: &'a str,
     /// Which part of it.
@@ -59,16 +59,16 @@ pub struct Subject<'a> {
 
 /// Figures of a model.
 #[derive(Clone, Debug)]
-pub struct Judgement {
+pub struct Evaluation {
     /// How good it is.
-    pub figures: Figures,
+    pub metrics: Metrics,
     /// Images that stood in the place of broken files.
     pub replaced: usize,
 }
 
 /// How images are seen.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sight {
+pub(super) struct View {
     /// Augmentation; empty: none.
     pub(super) recipe: String,
     /// Of the augmentation.
@@ -83,14 +83,14 @@ pub(super) struct Sight {
 pub fn evaluate(
     servers: &Servers,
     model: (&str, &mut Classifier),
-    subject: &Subject<'_>,
-) -> Result<Judgement, Error> {
-    evaluate_each(servers, model, subject, &mut |_| {})
+    spec: &EvalSpec<'_>,
+) -> Result<Evaluation, Error> {
+    evaluate_each(servers, model, spec, &mut |_| {})
 }
 
 /// An image that was judged.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
+pub struct EvalSample<'a> {
     /// Index into the dataset's samples.
     pub sample: u32,
     /// What it is.
@@ -102,7 +102,7 @@ pub struct Seen<'a> {
 }
 
 /// Who is told of each image.
-pub type Each<'a> = &'a mut dyn FnMut(&Seen<'_>);
+pub type OnSample<'a> = &'a mut dyn FnMut(&EvalSample<'_>);
 
 /// [`evaluate`], telling of each image.
 ///
@@ -112,18 +112,18 @@ pub type Each<'a> = &'a mut dyn FnMut(&Seen<'_>);
 pub fn evaluate_each(
     servers: &Servers,
     (model, classifier): (&str, &mut Classifier),
-    subject: &Subject<'_>,
-    each: Each<'_>,
-) -> Result<Judgement, Error> {
-    let mut tally = Tally::new(subject.classes.len());
-    let plain = Sight::default();
-    let mut record = |seen: &Seen<'_>| {
-        tally.record(seen.logits, seen.label);
+    spec: &EvalSpec<'_>,
+    each: OnSample<'_>,
+) -> Result<Evaluation, Error> {
+    let mut accumulator = MetricAccumulator::new(spec.classes.len());
+    let plain = View::default();
+    let mut record = |seen: &EvalSample<'_>| {
+        accumulator.record(seen.logits, seen.label);
         each(seen);
     };
-    let replaced = look(servers, (model, classifier), subject, &plain, &mut record)?;
-    Ok(Judgement {
-        figures: tally.figures(subject.classes),
+    let replaced = run_split(servers, (model, classifier), spec, &plain, &mut record)?;
+    Ok(Evaluation {
+        metrics: accumulator.metrics(spec.classes),
         replaced,
     })
 }
@@ -134,32 +134,32 @@ pub fn evaluate_each(
 /// # Errors
 ///
 /// [`Error::Mismatch`] where the dataset has other classes than the model.
-pub(super) fn look(
+pub(super) fn run_split(
     servers: &Servers,
     (model, classifier): (&str, &mut Classifier),
-    subject: &Subject<'_>,
-    sight: &Sight,
-    each: Each<'_>,
+    spec: &EvalSpec<'_>,
+    view: &View,
+    each: OnSample<'_>,
 ) -> Result<usize, Error> {
-    let size = subject.preprocessing.image_size;
+    let size = spec.preprocessing.image_size;
     let input = classifier.input();
     let request = BatchRequest {
-        recipe: sight.recipe.clone(),
-        normalization: Some((subject.preprocessing.mean, subject.preprocessing.std)),
-        seed: sight.seed,
+        recipe: view.recipe.clone(),
+        normalization: Some((spec.preprocessing.mean, spec.preprocessing.std)),
+        seed: view.seed,
         wire: wire(input.element_type),
         channels_last: input.channels_last,
-        ..BatchRequest::evaluation(subject.dataset, subject.split, subject.batch_size, size)
+        ..BatchRequest::evaluation(spec.dataset, spec.split, spec.batch_size, size)
     };
-    let mut stream = open(servers, &request, model, subject)?;
+    let mut stream = open(servers, &request, model, spec)?;
     let mut replaced = 0;
     while let Some(batch) = stream.next_batch()? {
         let logits = classifier.logits(&batch.tensor, batch.labels.len(), size as usize)?;
         let bytes = (batch.tensor.len() / batch.labels.len().max(1)).max(1);
-        let rows = logits.chunks_exact(subject.classes.len());
+        let rows = logits.chunks_exact(spec.classes.len());
         let rows = rows.zip(batch.tensor.chunks_exact(bytes));
         for ((logits, tensor), (&sample, &label)) in rows.zip(batch.samples.iter().zip(&batch.labels)) {
-            each(&Seen {
+            each(&EvalSample {
                 sample,
                 label: label as usize,
                 logits,
@@ -185,7 +185,7 @@ fn open(
     servers: &Servers,
     request: &BatchRequest,
     model: &str,
-    subject: &Subject<'_>,
+    spec: &EvalSpec<'_>,
 ) -> Result<BatchStream, Error> {
     let stream = servers.stream(request, 2)?;
     let description = stream.description();
@@ -194,14 +194,14 @@ fn open(
         dataset: description.dataset.clone(),
         reason,
     };
-    if description.classes != subject.classes {
+    if description.classes != spec.classes {
         return Err(mismatch(format!(
             "its classes are {}, the model's {}",
             list(&description.classes),
-            list(subject.classes)
+            list(spec.classes)
         )));
     }
-    let (wanted, sent) = (subject.preprocessing, description);
+    let (wanted, sent) = (spec.preprocessing, description);
     if (wanted.mean, wanted.std, wanted.canonical_short_side)
         != (sent.mean, sent.std, sent.canonical_short_side)
     {

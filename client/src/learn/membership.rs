@@ -5,7 +5,7 @@ use std::{cmp::Ordering, fmt, sync::Arc};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::Progress;
+use super::checkpoint::ResumeState;
 use equibatch_stream::{DatasetDescription, Error, Sample, Servers, Split};
 
 /// The split of every image of a data set, kept as 6 bytes each: 46 bits of a hash of its path, and 2 that name the split. Written as base64.
@@ -26,7 +26,7 @@ impl Membership {
     /// # Errors
     ///
     /// Those of [`Servers::samples`].
-    pub fn ask(servers: &Servers, description: &DatasetDescription) -> Result<Self, Error> {
+    pub fn fetch(servers: &Servers, description: &DatasetDescription) -> Result<Self, Error> {
         let images = SPLITS.iter().map(|split| description.images(*split)).sum();
         let ids: Vec<u32> = (0..images).collect();
         Ok(Self::of(&servers.samples(&description.name, &ids)?))
@@ -137,7 +137,7 @@ impl fmt::Display for Changes {
 ///
 /// Those of [`Servers::samples`].
 pub fn changes_since(
-    then: &Progress,
+    then: &ResumeState,
     servers: &Servers,
     description: &DatasetDescription,
 ) -> Result<Option<String>, Error> {
@@ -145,7 +145,7 @@ pub fn changes_since(
     if description.fingerprint == config.fingerprint {
         return Ok(None);
     }
-    let now = Membership::ask(servers, description)?;
+    let now = Membership::fetch(servers, description)?;
     let what = if then.images == Membership::default() || now == Membership::default() {
         "how many images changed sides is not known, because the run or the server is of an earlier version"
             .to_owned()

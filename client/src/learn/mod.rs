@@ -8,7 +8,7 @@
 //! - [`finder`]: the learning-rate finder.
 //! - [`fit`]: the training loop: batches in, epochs judged and saved.
 //! - [`evaluate`]: a model judged on a split; [`tta`]: on several views of each image.
-//! - [`examine`]: a trained model looked at closely; [`journal`]: what a run writes down of itself for its report.
+//! - [`interpret`]: a trained model looked at closely; [`run_log`]: what a run writes down of itself for its report.
 //! - [`membership`]: which split each image was in, and what has changed since.
 //! - [`metrics`]: figures as pure functions of predictions.
 //! - [`run`], [`checkpoint`], [`card`]: what is written to disk, by [`files`](equibatch_cli::files).
@@ -17,28 +17,28 @@
 //! - [`progress`], [`report`], [`pixels`], [`tensorboard`]: what a person sees.
 
 pub mod architecture;
-pub mod begin;
 pub mod card;
 pub mod checkpoint;
 pub mod class_weights;
 pub mod compare;
 pub mod evaluate;
-pub mod examine;
 pub mod export;
 pub mod finder;
 pub mod fit;
-pub mod journal;
+pub mod grad_scaler;
+pub mod init;
+pub mod interpret;
 pub mod learner;
 pub mod membership;
 pub mod metrics;
 pub mod network;
-pub mod outcomes;
 pub mod pixels;
 pub mod predict;
+pub mod predictions;
 pub mod progress;
 pub mod report;
 pub mod run;
-pub mod scale;
+pub mod run_log;
 mod stepper;
 pub mod targets;
 pub mod tensorboard;

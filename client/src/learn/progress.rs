@@ -8,7 +8,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
-    finder::Point,
+    finder::SweepPoint,
     fit::{EpochRecord, Observer, StepEvent},
     metrics::Metric,
     report::table::percent,
@@ -16,30 +16,30 @@ use super::{
 
 /// Where a person is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Voice {
+pub enum Output {
     /// Standard output.
-    Output,
+    Stdout,
     /// Standard error, where the output is for something else.
-    Error,
+    Stderr,
 }
 
-impl Voice {
+impl Output {
     /// Tells a line. A closed pipe is the reader's choice; work goes on.
-    pub fn say(self, text: &str) {
+    pub fn print_line(self, text: &str) {
         let _ = match self {
-            Self::Output => writeln!(io::stdout().lock(), "{text}"),
-            Self::Error => writeln!(io::stderr().lock(), "{text}"),
+            Self::Stdout => writeln!(io::stdout().lock(), "{text}"),
+            Self::Stderr => writeln!(io::stderr().lock(), "{text}"),
         };
     }
 }
 
 /// Shows steps as a bar on standard error, and epochs as lines on standard output.
 #[derive(Debug)]
-pub struct Progress {
+pub struct ProgressReporter {
     bar: ProgressBar,
     header_shown: bool,
     columns: Vec<Metric>,
-    voice: Voice,
+    output: Output,
     /// Averages of the recent past, which is what the time left depends on.
     images_per_second: Average,
     wait_share: Average,
@@ -48,7 +48,7 @@ pub struct Progress {
     took: Duration,
 }
 
-impl Progress {
+impl ProgressReporter {
     /// For a run of `total_steps`, of which `done` are done; each epoch is told with these figures of the validation images.
     #[must_use]
     pub fn new(total_steps: u64, done: u64, columns: Vec<Metric>) -> Self {
@@ -59,7 +59,7 @@ impl Progress {
             bar,
             header_shown: false,
             columns,
-            voice: Voice::Output,
+            output: Output::Stdout,
             images_per_second: Average::default(),
             wait_share: Average::default(),
             waited: Duration::ZERO,
@@ -75,16 +75,16 @@ impl Progress {
 
     /// The same, telling of epochs there.
     #[must_use]
-    pub fn speaking(self, voice: Voice) -> Self {
-        Self { voice, ..self }
+    pub fn with_output(self, output: Output) -> Self {
+        Self { output, ..self }
     }
 
     fn line(&self, text: &str) {
-        self.bar.suspend(|| self.voice.say(text));
+        self.bar.suspend(|| self.output.print_line(text));
     }
 }
 
-impl Observer for Progress {
+impl Observer for ProgressReporter {
     fn batches_come_by(&mut self, ways: &str) {
         self.line(&format!("batches come by {ways}"));
     }
@@ -123,7 +123,7 @@ impl Observer for Progress {
             ));
         }
         let valid = record.valid.as_ref();
-        let figures = self.columns.iter().zip(&titles).map(|(metric, title)| {
+        let metrics = self.columns.iter().zip(&titles).map(|(metric, title)| {
             let width = title.chars().count().max(10);
             format!("{:>width$}  ", metric.show(valid))
         });
@@ -132,7 +132,7 @@ impl Observer for Progress {
             record.epoch,
             record.train_loss,
             Metric::Loss.show(valid),
-            figures.collect::<String>(),
+            metrics.collect::<String>(),
             record.images_per_second,
             percent(Some(record.wait_share)),
             record.replaced,
@@ -158,9 +158,9 @@ fn bar(name: &'static str, steps: u64) -> ProgressBar {
 
 /// Shows the steps of a sweep over learning rates as a bar on standard error.
 #[derive(Debug)]
-pub struct Sweeping(ProgressBar);
+pub struct SweepProgress(ProgressBar);
 
-impl Sweeping {
+impl SweepProgress {
     /// For a sweep of `steps`.
     #[must_use]
     pub fn new(steps: u64) -> Self {
@@ -168,7 +168,7 @@ impl Sweeping {
     }
 
     /// A step is done.
-    pub fn step(&mut self, point: &Point) {
+    pub fn step(&mut self, point: &SweepPoint) {
         self.0.inc(1);
         self.0.set_message(format!(
             "lr {:.1e}  loss {:.4}",
@@ -177,7 +177,7 @@ impl Sweeping {
     }
 }
 
-impl Drop for Sweeping {
+impl Drop for SweepProgress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }

@@ -12,7 +12,7 @@ use super::learner::Error;
 
 /// Everything that a step is given, for the whole batch.
 #[derive(Debug)]
-pub(super) struct Feed<'a> {
+pub(super) struct StepInputs<'a> {
     /// `[N, 3, S, S]`, little-endian.
     pub(super) images: &'a [u8],
     /// The images of the step after this one, where they are there already.
@@ -29,7 +29,7 @@ pub(super) struct Feed<'a> {
 
 /// What came out of a step.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stepped {
+pub(super) struct StepOutput {
     pub(super) loss: f64,
     /// Before clipping; absent where nothing is clipped, or nothing that is a number.
     pub(super) gradient_norm: Option<f64>,
@@ -44,7 +44,7 @@ pub(super) struct Stepper {
     pass: StepRunner,
     update: Option<StepRunner>,
     parts: usize,
-    stages: bool,
+    uses_staging: bool,
     /// The images whose first part lies where the next run reads it. They are kept so that no others can come to lie at their address.
     staged: Option<Bytes>,
 }
@@ -67,22 +67,22 @@ impl Stepper {
             let update = StepRunner::new(runtime, "the update", &programs.update, options)?;
             (pass, Some(update))
         };
-        let stages = options.staging.is_on(options.device);
-        if stages {
+        let uses_staging = options.staging.is_on(options.device);
+        if uses_staging {
             pass.double(IMAGES)?;
         }
         Ok(Self {
             pass,
             update,
             parts,
-            stages,
+            uses_staging,
             staged: None,
         })
     }
 
-    /// Whether [`Feed::next`] is of use.
-    pub(super) fn stages(&self) -> bool {
-        self.stages
+    /// Whether [`StepInputs::next`] is of use.
+    pub(super) fn uses_staging(&self) -> bool {
+        self.uses_staging
     }
 
     /// The masks that a step is given. Their first axis is a part's.
@@ -100,7 +100,7 @@ impl Stepper {
     }
 
     /// Adds what a new optimizer starts with: moments of zero, where no optimizer of before goes on, and averages of what there is.
-    pub(super) fn begin(&self, state: &mut BTreeMap<String, Tensor>) {
+    pub(super) fn init_optimizer(&self, state: &mut BTreeMap<String, Tensor>) {
         for pair in self
             .state()
             .filter(|pair| !state.contains_key(&pair.name))
@@ -116,8 +116,8 @@ impl Stepper {
     }
 
     /// Puts a state on the device.
-    pub(super) fn place(&self, mut state: BTreeMap<String, Tensor>) -> Result<DeviceState, Error> {
-        self.add_sums(&mut state);
+    pub(super) fn upload(&self, mut state: BTreeMap<String, Tensor>) -> Result<DeviceState, Error> {
+        self.add_zero_sums(&mut state);
         for pair in self.state() {
             let reason = match state.get(&pair.name) {
                 Some(tensor) if tensor.shape == pair.shape => continue,
@@ -129,17 +129,17 @@ impl Stepper {
             };
             return Err(Error::Checkpoint { reason });
         }
-        Ok(self.pass.place(&state)?)
+        Ok(self.pass.upload(&state)?)
     }
 
     /// Replaces what is on the device.
-    pub(super) fn load(
+    pub(super) fn replace(
         &self,
         device: &mut DeviceState,
         mut state: BTreeMap<String, Tensor>,
     ) -> Result<(), Error> {
-        self.add_sums(&mut state);
-        Ok(device.load(&state)?)
+        self.add_zero_sums(&mut state);
+        Ok(device.replace(&state)?)
     }
 
     /// Copies what is on the device, but for what means nothing between steps.
@@ -152,47 +152,52 @@ impl Stepper {
     }
 
     /// What is never saved, and starts anew in every step.
-    fn add_sums(&self, state: &mut BTreeMap<String, Tensor>) {
+    fn add_zero_sums(&self, state: &mut BTreeMap<String, Tensor>) {
         let sums = self.state().filter(|pair| pair.role.is_within_a_step());
         state.extend(sums.map(|pair| (pair.name.clone(), Tensor::full(pair.shape.clone(), 0.0))));
     }
 
     /// Takes one step. What comes of it is kept by the last of the programs alone, so that it can be taken back as a whole.
-    pub(super) fn step(&mut self, state: &mut DeviceState, feed: &Feed<'_>) -> Result<Stepped, Error> {
+    pub(super) fn step(
+        &mut self,
+        state: &mut DeviceState,
+        inputs: &StepInputs<'_>,
+    ) -> Result<StepOutput, Error> {
         let mut loss = 0.0;
         // What lies at one address, and is kept there, is the same.
         let staged = self.staged.take();
-        let mut is_staged = staged.is_some_and(|staged| staged.as_ptr_range() == feed.images.as_ptr_range());
+        let mut is_staged =
+            staged.is_some_and(|staged| staged.as_ptr_range() == inputs.images.as_ptr_range());
         for part in 0..self.parts {
             if !is_staged {
-                self.pass.fill(IMAGES, share(feed.images, part, self.parts))?;
+                self.pass.fill(IMAGES, part_of(inputs.images, part, self.parts))?;
             }
-            let targets = share(&feed.targets, part, self.parts);
+            let targets = part_of(&inputs.targets, part, self.parts);
             self.pass.f32_input("targets")?.copy_from_slice(targets);
-            for (dropout, mask) in self.dropout().to_vec().iter().zip(&feed.masks) {
-                let mask = share(mask, part, self.parts);
+            for (dropout, mask) in self.dropout().to_vec().iter().zip(&inputs.masks) {
+                let mask = part_of(mask, part, self.parts);
                 self.pass.f32_input(&dropout.name)?.copy_from_slice(mask);
             }
             match self.update {
-                None => set(&mut self.pass, &feed.scalars)?,
+                None => set(&mut self.pass, &inputs.scalars)?,
                 // The first part's gradients replace those of the step before.
                 Some(_) => self.pass.f32_input("keep")?[0] = if part == 0 { 0.0 } else { 1.0 },
             }
-            if let Some(scale) = feed.loss_scale {
+            if let Some(scale) = inputs.loss_scale {
                 self.pass.f32_input(LOSS_SCALE)?[0] = scale;
             }
-            let ahead = self.ahead(feed, part);
+            let images_to_stage = self.images_to_stage(inputs, part);
             self.pass
-                .step_ahead(state, ahead.map(|images| (IMAGES, images)))?;
-            is_staged = ahead.is_some();
+                .step_ahead(state, images_to_stage.map(|images| (IMAGES, images)))?;
+            is_staged = images_to_stage.is_some();
             loss += f64::from(self.pass.output("loss")?[0]);
         }
         if is_staged {
-            self.staged = feed.next.cloned();
+            self.staged = inputs.next.cloned();
         }
         if let Some(update) = &mut self.update {
-            set(update, &feed.scalars)?;
-            if let Some(scale) = feed.loss_scale {
+            set(update, &inputs.scalars)?;
+            if let Some(scale) = inputs.loss_scale {
                 update.f32_input(LOSS_SCALE)?[0] = scale;
             }
             update.step(state)?;
@@ -202,24 +207,24 @@ impl Stepper {
         if !(are_finite && loss.is_finite()) {
             last.take_back(state)?;
         }
-        Ok(Stepped {
+        Ok(StepOutput {
             loss,
-            gradient_norm: told(last, NORM)?.filter(|_| are_finite).map(f64::from),
+            gradient_norm: optional_output(last, NORM)?.filter(|_| are_finite).map(f64::from),
             are_finite,
         })
     }
 
     /// The images to copy while `part` is computed: those of the next part, or of the next step's first one. A batch of another size is left to
     /// fail when it is its turn.
-    fn ahead<'a>(&self, feed: &Feed<'a>, part: usize) -> Option<&'a [u8]> {
-        if !self.stages {
+    fn images_to_stage<'a>(&self, inputs: &StepInputs<'a>, part: usize) -> Option<&'a [u8]> {
+        if !self.uses_staging {
             return None;
         }
         if part + 1 < self.parts {
-            return Some(share(feed.images, part + 1, self.parts));
+            return Some(part_of(inputs.images, part + 1, self.parts));
         }
-        let next = feed.next.filter(|next| next.len() == feed.images.len())?;
-        Some(share(next, 0, self.parts))
+        let next = inputs.next.filter(|next| next.len() == inputs.images.len())?;
+        Some(part_of(next, 0, self.parts))
     }
 
     /// What forward and backward took, by operator, and the update as well, where there is no program for it.
@@ -234,7 +239,7 @@ const IS_FINITE: &str = "is_finite";
 const LOSS_SCALE: &str = "loss_scale";
 
 /// A number that a program tells, where it has such an output.
-fn told(program: &StepRunner, name: &str) -> Result<Option<f32>, Error> {
+fn optional_output(program: &StepRunner, name: &str) -> Result<Option<f32>, Error> {
     let tells = program
         .signature()
         .outputs
@@ -255,7 +260,7 @@ fn set(runner: &mut StepRunner, scalars: &[(String, f64)]) -> Result<(), Error> 
 }
 
 /// One of several equal parts.
-fn share<T>(whole: &[T], part: usize, parts: usize) -> &[T] {
+fn part_of<T>(whole: &[T], part: usize, parts: usize) -> &[T] {
     let length = whole.len() / parts;
     &whole[part * length..(part + 1) * length]
 }
@@ -279,6 +284,6 @@ pub(super) fn model_of(state: BTreeMap<String, Tensor>) -> BTreeMap<String, Tens
 }
 
 /// Forgets all averages: what goes on from a state goes on from its weights.
-pub(super) fn forget_averages(state: &mut BTreeMap<String, Tensor>) {
+pub(super) fn drop_averages(state: &mut BTreeMap<String, Tensor>) {
     state.retain(|name, _| averaged_by(name).is_none());
 }

@@ -10,9 +10,9 @@ use equibatch_engine::random::{Purpose, generator};
 use rand::Rng as _;
 
 use super::{
-    begin::Beginning,
     card::ModelCard,
     checkpoint::Checkpoint,
+    init::InitFrom,
     learner::{Error, Learner},
     metrics::argmax,
     run::{Frozen, RunConfig, sample as config},
@@ -145,14 +145,14 @@ fn a_stage_begins_with_the_weights_of_the_one_before_and_with_its_optimizer() {
     }
     let ended = first.checkpoint().expect("a checkpoint");
     let next = |config: RunConfig| {
-        let begun = Beginning::Checkpoint(Box::new(ended.clone()))
-            .begin(config)
+        let begun = InitFrom::Checkpoint(Box::new(ended.clone()))
+            .init(config)
             .expect("the same network");
-        Learner::begin(&runtime, begun, &options()).expect("a learner")
+        Learner::from_initial(&runtime, begun, &options()).expect("a learner")
     };
     let frozen_again = next(frozen.clone()).checkpoint().expect("a checkpoint");
     assert!(frozen_again.tensors == ended.tensors, "weights and moments");
-    assert_eq!(frozen_again.progress.config.before.optimizer_steps, 2);
+    assert_eq!(frozen_again.progress.config.lineage.optimizer_steps, 2);
 
     let unfrozen = next(RunConfig {
         frozen: Frozen::Body(false),

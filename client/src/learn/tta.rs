@@ -3,8 +3,8 @@
 use equibatch_engine::augment::{self, Recipe, VIEWS};
 
 use super::{
-    evaluate::{Error, Judgement, Sight, Subject, look},
-    metrics::{Tally, softmax},
+    evaluate::{Error, EvalSpec, Evaluation, View, run_split},
+    metrics::{MetricAccumulator, softmax},
 };
 use equibatch_stream::Servers;
 use equibatch_training::runtime::Classifier;
@@ -80,37 +80,37 @@ fn logarithms(probabilities: &[f64]) -> Vec<f32> {
 pub fn evaluate(
     servers: &Servers,
     (model, classifier): (&str, &mut Classifier),
-    subject: &Subject<'_>,
+    spec: &EvalSpec<'_>,
     training: &str,
-) -> Result<Judgement, Error> {
+) -> Result<Evaluation, Error> {
     let views = views(training).map_err(|source| Error::Recipe {
         model: model.to_owned(),
         source,
     })?;
-    let mut mean = Mean::new(subject.classes.len());
-    let plain = Sight::default();
-    let replaced = look(servers, (model, classifier), subject, &plain, &mut |seen| {
+    let mut mean = Mean::new(spec.classes.len());
+    let plain = View::default();
+    let replaced = run_split(servers, (model, classifier), spec, &plain, &mut |seen| {
         mean.first(seen.label, seen.logits);
     })?;
     for (seed, view) in (0..).zip(&views) {
         let recipe = view.to_string();
-        let sight = Sight { recipe, seed };
+        let view = View { recipe, seed };
         let mut image = 0;
-        look(servers, (model, classifier), subject, &sight, &mut |seen| {
+        run_split(servers, (model, classifier), spec, &view, &mut |seen| {
             mean.further(image, seen.label, seen.logits);
             image += 1;
         })?;
         if !mean.is_complete(image) {
             return Err(Error::Mismatch {
                 model: model.to_owned(),
-                dataset: subject.dataset.to_owned(),
+                dataset: spec.dataset.to_owned(),
                 reason: "its images came in another order when they were asked for again".to_owned(),
             });
         }
     }
-    let tally = mean.tally();
-    Ok(Judgement {
-        figures: tally.figures(subject.classes),
+    let accumulator = mean.accumulator();
+    Ok(Evaluation {
+        metrics: accumulator.metrics(spec.classes),
         replaced,
     })
 }
@@ -156,13 +156,13 @@ impl Mean {
         self.is_in_order && images == self.labels.len()
     }
 
-    fn tally(&self) -> Tally {
-        let mut tally = Tally::new(self.classes);
+    fn accumulator(&self) -> MetricAccumulator {
+        let mut accumulator = MetricAccumulator::new(self.classes);
         let rows = self.probabilities.chunks_exact(self.classes);
         for (row, &label) in rows.zip(&self.labels) {
-            tally.record(&logarithms(row), label);
+            accumulator.record(&logarithms(row), label);
         }
-        tally
+        accumulator
     }
 }
 
@@ -192,14 +192,14 @@ mod tests {
         assert!(mean.is_complete(2));
         let expected = 0.4 * 0.1 + 0.6 * (0.5 * 0.9 + 0.5 * 0.8);
         assert!((mean.probabilities[0] - expected).abs() < 1e-6, "{mean:?}");
-        let figures = mean.tally().figures(&names());
+        let metrics = mean.accumulator().metrics(&names());
         assert_eq!(
-            figures.accuracy,
+            metrics.accuracy,
             Some(0.5),
             "the first is right now, the tie goes to the first class"
         );
         let loss = -(f64::ln(expected) + f64::ln(0.5)) / 2.0;
-        assert!((figures.loss - loss).abs() < 1e-6);
+        assert!((metrics.loss - loss).abs() < 1e-6);
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(super) fn adopted(config: &RunConfig, adoption: &Adoption) -> String {
     };
     format!(
         "weights {}: {} tensors; {head}",
-        config.before.weights, adoption.tensors
+        config.lineage.weights, adoption.tensors
     )
 }
 

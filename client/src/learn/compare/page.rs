@@ -3,15 +3,15 @@
 use maud::{Markup, html};
 
 use super::{
-    ArmResult, Comparison, Spread, Test,
-    table::{named_tests, probability, recall, rows, spread},
+    ArmResult, ArmTest, Comparison, MeanStd,
+    table::{mean_std, named_tests, probability, recall, rows},
 };
 use crate::learn::report::{
     canvas,
-    chart::{Axis, Bar, Bars},
+    chart::{Axis, BarGroup, Bars},
     html::{
         Figure, Page, Table,
-        judgement::{Cells, confusion},
+        evaluation::{Cells, confusion},
         side_by_side,
     },
 };
@@ -45,7 +45,7 @@ pub fn page(comparison: &Comparison, dataset: &str) -> Result<Page, canvas::Erro
         .with(
             "figures",
             "Figures",
-            html! { (figures(comparison)) (chart.markup()) },
+            html! { (metrics(comparison)) (chart.markup()) },
         )
         .with(
             "matrices",
@@ -56,9 +56,9 @@ pub fn page(comparison: &Comparison, dataset: &str) -> Result<Page, canvas::Erro
         true => page,
         false => page.with("tests", "McNemar's test", tests(comparison)),
     };
-    Ok(match &comparison.fresh {
+    Ok(match &comparison.holdout {
         None => page,
-        Some(fresh) => page.with("fresh", "New images", fresh.markup(&comparison.classes)),
+        Some(holdout) => page.with("fresh", "New images", holdout.markup(&comparison.classes)),
     })
 }
 
@@ -68,8 +68,8 @@ pub fn page(comparison: &Comparison, dataset: &str) -> Result<Page, canvas::Erro
 ///
 /// [`canvas::Error`].
 pub fn chart(comparison: &Comparison) -> Result<Figure, canvas::Error> {
-    let value = |of: &Spread| (of.mean.unwrap_or(0.0), spread(of));
-    let of_rarest = |of: &Spread| (of.mean.unwrap_or(0.0), recall(of, comparison.rarest_images));
+    let value = |of: &MeanStd| (of.mean.unwrap_or(0.0), mean_std(of));
+    let of_rarest = |of: &MeanStd| (of.mean.unwrap_or(0.0), recall(of, comparison.rarest_images));
     let bars = Bars {
         axis: Axis::new("mean of all repeats").from_zero().percent(),
         kinds: vec![
@@ -79,7 +79,7 @@ pub fn chart(comparison: &Comparison) -> Result<Figure, canvas::Error> {
         groups: comparison
             .arms
             .iter()
-            .map(|arm| Bar {
+            .map(|arm| BarGroup {
                 name: arm.name.clone(),
                 values: vec![of_rarest(&arm.rarest_recall), value(&arm.balanced_accuracy)],
             })
@@ -98,7 +98,7 @@ pub fn chart(comparison: &Comparison) -> Result<Figure, canvas::Error> {
     )
 }
 
-fn figures(comparison: &Comparison) -> Markup {
+fn metrics(comparison: &Comparison) -> Markup {
     let rows = rows(comparison);
     let header: Vec<&str> = rows[0].iter().map(String::as_str).collect();
     let mut table = Table::new("Mean ± standard deviation over the repeats.", &header);
@@ -116,7 +116,7 @@ fn tests(comparison: &Comparison) -> Markup {
     }
 }
 
-fn table_of(comparison: &Comparison, test: &Test) -> Markup {
+fn table_of(comparison: &Comparison, test: &ArmTest) -> Markup {
     let only = [&test.first, &test.second].map(|arm| format!("only {arm} is right"));
     let caption = format!("{} against {}", test.first, test.second);
     let mut table = Table::new(&caption, &["", &only[0], &only[1], "p"]);

@@ -18,8 +18,8 @@ use std::{
     task::Poll,
 };
 
-pub use suggestion::{Suggestions, Unclear, judged};
-pub use sweep::{End, Point, Range, Sweep};
+pub use suggestion::{NoSuggestion, Suggestions, usable};
+pub use sweep::{Sweep, SweepEnd, SweepPoint, SweepRange};
 
 use super::{
     fit,
@@ -55,8 +55,8 @@ pub enum Error {
 pub fn find(
     (learner, servers): (&mut Learner, &Servers),
     prefetch: usize,
-    (range, stop): (Range, &AtomicBool),
-    mut told: impl FnMut(&Point),
+    (range, stop): (SweepRange, &AtomicBool),
+    mut told: impl FnMut(&SweepPoint),
 ) -> Result<Sweep, Error> {
     let before = learner.checkpoint()?;
     let swept = sweep((learner, servers), prefetch, (range, stop), &mut told);
@@ -67,8 +67,8 @@ pub fn find(
 fn sweep(
     (learner, servers): (&mut Learner, &Servers),
     prefetch: usize,
-    (range, stop): (Range, &AtomicBool),
-    told: &mut impl FnMut(&Point),
+    (range, stop): (SweepRange, &AtomicBool),
+    told: &mut impl FnMut(&SweepPoint),
 ) -> Result<Sweep, Error> {
     let progress = learner.progress();
     let epochs = range.steps.div_ceil(progress.config.steps_per_epoch.max(1));

@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use super::Point;
+use super::SweepPoint;
 use crate::learn::metrics::weight;
 
 /// Points at the beginning, where the average is of few losses, and at the end, where it runs away, that are neither judged nor drawn.
@@ -22,7 +22,7 @@ pub struct Suggestions {
 
 /// Why a sweep suggests nothing.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-pub enum Unclear {
+pub enum NoSuggestion {
     /// It has too few points.
     #[error(
         "{steps} steps are too few to suggest a learning rate, because the first {} and the last {} are left out",
@@ -55,26 +55,26 @@ impl Suggestions {
     ///
     /// # Errors
     ///
-    /// [`Unclear`] if the curve says nothing.
+    /// [`NoSuggestion`] if the curve says nothing.
     ///
     /// # Source
     ///
     /// `steepest` and `lowest_tenth`: `Recorder.plot(suggestion=True)` of fastai 1.0. `valley`: the default of fastai 2's `lr_find`. Ours is
     /// the test of whether the valley is deeper than chance would make it.
-    pub fn of(points: &[Point]) -> Result<Self, Unclear> {
-        let judged = judged(points);
-        if judged.len() < 2 {
-            return Err(Unclear::TooFew { steps: points.len() });
+    pub fn of(points: &[SweepPoint]) -> Result<Self, NoSuggestion> {
+        let usable = usable(points);
+        if usable.len() < 2 {
+            return Err(NoSuggestion::TooFew { steps: points.len() });
         }
-        let loss = |index: usize| judged[index].smoothed_loss;
-        let last = judged.len() - 1;
+        let loss = |index: usize| usable[index].smoothed_loss;
+        let last = usable.len() - 1;
         let slope = |index: usize| {
             let (before, behind) = (index.saturating_sub(1), (index + 1).min(last));
             (loss(behind) - loss(before)) / (behind - before) as f64
         };
         let (start, end) = valley((0..=last).map(loss));
         is_clear(points, SKIPPED[0] + start, SKIPPED[0] + end)?;
-        let rate = |index: usize| judged[index].learning_rate;
+        let rate = |index: usize| usable[index].learning_rate;
         Ok(Self {
             valley: rate(start + (end - start) / 3 + (end - start) / 6),
             steepest: rate(least((0..=last).map(slope))),
@@ -101,7 +101,7 @@ fn valley(losses: impl Iterator<Item = f64>) -> (usize, usize) {
 }
 
 /// Whether the smoothed loss falls by more between two points than it might by chance.
-fn is_clear(points: &[Point], start: usize, end: usize) -> Result<(), Unclear> {
+fn is_clear(points: &[SweepPoint], start: usize, end: usize) -> Result<(), NoSuggestion> {
     let steps = points[..=end].windows(2);
     let squares: f64 = steps.map(|pair| (pair[1].loss - pair[0].loss).powi(2)).sum();
     // Neighbours differ by chance alone, twice: a trend adds next to nothing between them.
@@ -116,18 +116,18 @@ fn is_clear(points: &[Point], start: usize, end: usize) -> Result<(), Unclear> {
     if fall > CLEAR * error {
         return Ok(());
     }
-    Err(Unclear::Noise { fall, noise })
+    Err(NoSuggestion::Noise { fall, noise })
 }
 
 /// The points that are judged and drawn: none behind a loss that is not a number.
 #[must_use]
-pub fn judged(points: &[Point]) -> &[Point] {
+pub fn usable(points: &[SweepPoint]) -> &[SweepPoint] {
     let [first, behind] = SKIPPED;
-    let judged = points
+    let usable = points
         .get(first..points.len().saturating_sub(behind))
         .unwrap_or_default();
-    let finite = judged.iter().take_while(|point| point.smoothed_loss.is_finite());
-    &judged[..finite.count()]
+    let finite = usable.iter().take_while(|point| point.smoothed_loss.is_finite());
+    &usable[..finite.count()]
 }
 
 /// Where the least number stands, the first of equals.
@@ -139,12 +139,12 @@ fn least(numbers: impl Iterator<Item = f64>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::finder::{Range, Sweep};
+    use crate::learn::finder::{Sweep, SweepRange};
     use equibatch_training::schedule::sweep_at;
 
-    fn points(losses: impl IntoIterator<Item = f64>) -> Vec<Point> {
+    fn points(losses: impl IntoIterator<Item = f64>) -> Vec<SweepPoint> {
         let losses: Vec<f64> = losses.into_iter().collect();
-        let point = |(step, loss): (u64, &f64)| Point {
+        let point = |(step, loss): (u64, &f64)| SweepPoint {
             learning_rate: sweep_at(1e-7, 10.0, 100, step),
             loss: *loss,
             smoothed_loss: *loss,
@@ -170,7 +170,7 @@ mod tests {
     }
 
     fn swept(losses: impl Iterator<Item = f64>) -> Sweep {
-        let mut sweep = Sweep::new(Range::default());
+        let mut sweep = Sweep::new(SweepRange::default());
         for loss in losses {
             sweep.record(loss);
         }
@@ -217,7 +217,7 @@ mod tests {
             let flat = swept((0..100).map(|step| 2.0 + noisy(step)));
             let refused = Suggestions::of(flat.points()).expect_err("noise alone");
             assert!(
-                matches!(refused, Unclear::Noise { noise, .. } if (0.3..0.9).contains(&noise)),
+                matches!(refused, NoSuggestion::Noise { noise, .. } if (0.3..0.9).contains(&noise)),
                 "{refused:?}"
             );
             let message = refused.to_string();
@@ -250,7 +250,7 @@ mod tests {
     fn what_follows_a_loss_that_is_no_number_is_not_judged() {
         let mut points = points(clear());
         points[90].smoothed_loss = f64::NAN;
-        assert_eq!(judged(&points).len(), 80);
+        assert_eq!(usable(&points).len(), 80);
         assert!(Suggestions::of(&points).is_ok());
     }
 
@@ -261,7 +261,7 @@ mod tests {
             let refused = Suggestions::of(&falling(count)).expect_err("too few");
             assert_eq!(
                 refused,
-                Unclear::TooFew {
+                NoSuggestion::TooFew {
                     steps: count as usize
                 }
             );

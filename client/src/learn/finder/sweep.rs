@@ -5,7 +5,7 @@ use crate::learn::metrics::SmoothedLoss;
 
 /// Which learning rates are tried.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Range {
+pub struct SweepRange {
     /// The first one.
     pub start: f64,
     /// The one that would follow the last.
@@ -16,7 +16,7 @@ pub struct Range {
     pub stops: bool,
 }
 
-impl Default for Range {
+impl Default for SweepRange {
     /// The reference's: 100 steps from 1e-7 to 10, stopping where the loss runs away.
     fn default() -> Self {
         Self {
@@ -30,7 +30,7 @@ impl Default for Range {
 
 /// One step of a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Point {
+pub struct SweepPoint {
     /// That the step was run with.
     pub learning_rate: f64,
     /// Of its batch.
@@ -42,7 +42,7 @@ pub struct Point {
 /// How a sweep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum End {
+pub enum SweepEnd {
     /// All learning rates were tried.
     Complete,
     /// The smoothed loss was more than four times its least value.
@@ -54,11 +54,11 @@ pub enum End {
 /// A sweep over learning rates, step by step.
 #[derive(Clone, Debug)]
 pub struct Sweep {
-    range: Range,
+    range: SweepRange,
     smoothed: SmoothedLoss,
     best: f64,
-    points: Vec<Point>,
-    end: Option<End>,
+    points: Vec<SweepPoint>,
+    end: Option<SweepEnd>,
 }
 
 /// A smoothed loss of more than this many times the least one has run away.
@@ -67,7 +67,7 @@ const RUNAWAY: f64 = 4.0;
 impl Sweep {
     /// One that has not begun.
     #[must_use]
-    pub fn new(range: Range) -> Self {
+    pub fn new(range: SweepRange) -> Self {
         Self {
             range,
             smoothed: SmoothedLoss::default(),
@@ -80,7 +80,7 @@ impl Sweep {
     /// The learning rate of the next step; `None` where there is to be none.
     #[must_use]
     pub fn next_rate(&self) -> Option<f64> {
-        let Range {
+        let SweepRange {
             start, end, steps, ..
         } = self.range;
         let step = self.points.len() as u64;
@@ -92,19 +92,19 @@ impl Sweep {
     /// # Panics
     ///
     /// Where there was to be none.
-    pub fn record(&mut self, loss: f64) -> &Point {
+    pub fn record(&mut self, loss: f64) -> &SweepPoint {
         let learning_rate = self.next_rate().expect("a step that was asked for");
         self.smoothed.add(loss);
         let smoothed_loss = self.smoothed.value().unwrap_or(loss);
         self.best = self.best.min(smoothed_loss);
         if self.range.stops && smoothed_loss.is_nan() {
-            self.end = Some(End::NotANumber);
+            self.end = Some(SweepEnd::NotANumber);
         } else if self.range.stops && smoothed_loss > RUNAWAY * self.best {
-            self.end = Some(End::Diverged);
+            self.end = Some(SweepEnd::Diverged);
         } else if self.points.len() as u64 + 1 == self.range.steps {
-            self.end = Some(End::Complete);
+            self.end = Some(SweepEnd::Complete);
         }
-        self.points.push(Point {
+        self.points.push(SweepPoint {
             learning_rate,
             loss,
             smoothed_loss,
@@ -114,13 +114,13 @@ impl Sweep {
 
     /// The steps so far.
     #[must_use]
-    pub fn points(&self) -> &[Point] {
+    pub fn points(&self) -> &[SweepPoint] {
         &self.points
     }
 
     /// How it ended; `None` where it is not over.
     #[must_use]
-    pub fn end(&self) -> Option<End> {
+    pub fn end(&self) -> Option<SweepEnd> {
         self.end
     }
 }
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     /// Sweeps with the loss as a function of the learning rate.
-    fn swept(range: Range, loss: impl Fn(f64) -> f64) -> Sweep {
+    fn swept(range: SweepRange, loss: impl Fn(f64) -> f64) -> Sweep {
         let mut sweep = Sweep::new(range);
         while let Some(rate) = sweep.next_rate() {
             sweep.record(loss(rate));
@@ -140,9 +140,9 @@ mod tests {
 
     #[test]
     fn a_constant_loss_is_swept_to_the_end_which_is_never_used() {
-        let sweep = swept(Range::default(), |_| 2.0);
+        let sweep = swept(SweepRange::default(), |_| 2.0);
         let points = sweep.points();
-        assert_eq!((points.len(), sweep.end()), (100, Some(End::Complete)));
+        assert_eq!((points.len(), sweep.end()), (100, Some(SweepEnd::Complete)));
         for (step, expected) in [(0, 1e-7), (1, 1.2023e-7), (50, 1e-3), (99, 8.3176)] {
             assert!(
                 (points[step].learning_rate / expected - 1.0).abs() < 5e-5,
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn losses_are_smoothed_as_the_reference_does() {
-        let mut sweep = Sweep::new(Range::default());
+        let mut sweep = Sweep::new(SweepRange::default());
         let losses = [1.0, 3.0, 2.0];
         let smoothed = losses.map(|loss| sweep.record(loss).smoothed_loss);
         // m = 0.98·m + 0.02·loss, divided by 1 − 0.98ⁿ.
@@ -171,25 +171,34 @@ mod tests {
     #[test]
     fn a_loss_that_runs_away_ends_the_sweep_at_four_times_the_least() {
         // Smoothing makes the runaway visible some steps after it began.
-        let sweep = swept(Range::default(), |rate| if rate < 1e-2 { 1.0 } else { 100.0 });
+        let sweep = swept(
+            SweepRange::default(),
+            |rate| if rate < 1e-2 { 1.0 } else { 100.0 },
+        );
         let last = sweep.points().last().expect("steps");
-        assert_eq!(sweep.end(), Some(End::Diverged));
+        assert_eq!(sweep.end(), Some(SweepEnd::Diverged));
         assert!(last.smoothed_loss > 4.0 && last.learning_rate < 5e-2, "{last:?}");
         assert!(
             sweep.points()[..sweep.points().len() - 1]
                 .iter()
                 .all(|point| point.smoothed_loss <= 4.0)
         );
-        let told_not_to = Range {
+        let told_not_to = SweepRange {
             stops: false,
-            ..Range::default()
+            ..SweepRange::default()
         };
         assert_eq!(swept(told_not_to, |rate| rate * 1e6).points().len(), 100);
     }
 
     #[test]
     fn what_is_not_a_number_ends_the_sweep() {
-        let sweep = swept(Range::default(), |rate| if rate < 1e-3 { 1.0 } else { f64::NAN });
-        assert_eq!((sweep.points().len(), sweep.end()), (51, Some(End::NotANumber)));
+        let sweep = swept(
+            SweepRange::default(),
+            |rate| if rate < 1e-3 { 1.0 } else { f64::NAN },
+        );
+        assert_eq!(
+            (sweep.points().len(), sweep.end()),
+            (51, Some(SweepEnd::NotANumber))
+        );
     }
 }

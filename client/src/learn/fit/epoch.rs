@@ -10,7 +10,7 @@ use crate::learn::learner::StepReport;
 /// What adds up over an epoch: part of a checkpoint, so that a resumed run records whole epochs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::learn) struct Epoch {
+pub(in crate::learn) struct EpochSums {
     pub(super) images: usize,
     pub(super) replaced: usize,
     pub(super) waited: Duration,
@@ -22,7 +22,7 @@ pub(in crate::learn) struct Epoch {
     norms: (f64, u32),
 }
 
-impl Epoch {
+impl EpochSums {
     pub(in crate::learn) fn add(
         &mut self,
         batch: &Batch,

@@ -7,12 +7,12 @@ use std::{
 };
 
 use super::Error;
-use crate::learn::{checkpoint::Progress, learner::Learner};
+use crate::learn::{checkpoint::ResumeState, learner::Learner};
 use equibatch_stream as stream;
 use equibatch_stream::{Batch, BatchRequest, BatchStream, Servers};
 
 /// How long a wait for a batch may go on before the order to stop is looked for.
-const ATTENTION: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Opens the stream of `epochs` epochs of the run where it stands, and checks that it is the one that the run was started with.
 ///
@@ -21,7 +21,7 @@ const ATTENTION: Duration = Duration::from_millis(200);
 /// [`Error::Stream`], and [`Error::Mismatch`] where the images are others.
 pub fn open(
     servers: &Servers,
-    progress: &Progress,
+    progress: &ResumeState,
     epochs: u32,
     prefetch: usize,
 ) -> Result<BatchStream, Error> {
@@ -30,7 +30,7 @@ pub fn open(
         start: Some(progress.place()),
         expected_fingerprint: config.fingerprint.clone(),
         reports: true,
-        ..config.images(config.before.epochs + epochs)
+        ..config.images(config.lineage.epochs + epochs)
     };
     let stream = servers.stream(&request, prefetch)?;
     let description = stream.description();
@@ -54,7 +54,7 @@ pub fn open(
 /// Waits for the next batch, which may take minutes while a server is away; pending where `stop` was set meanwhile.
 pub fn next(stream: &mut BatchStream, stop: &AtomicBool) -> Poll<Result<Option<Batch>, stream::Error>> {
     loop {
-        match stream.next_batch_within(ATTENTION) {
+        match stream.next_batch_within(POLL_INTERVAL) {
             Poll::Pending if !stop.load(Ordering::Relaxed) => {}
             found => return found,
         }
@@ -63,7 +63,11 @@ pub fn next(stream: &mut BatchStream, stop: &AtomicBool) -> Poll<Result<Option<B
 
 /// The batch behind the one in hand, where `learner` makes use of it and it has come already. Nobody waits for it.
 pub fn ahead<'a>(stream: &'a mut BatchStream, learner: &Learner) -> Option<&'a Batch> {
-    if learner.stages() { stream.peek() } else { None }
+    if learner.uses_staging() {
+        stream.peek()
+    } else {
+        None
+    }
 }
 
 /// A batch out of order would silently train on other images than the saved position says.
@@ -71,7 +75,7 @@ pub fn ahead<'a>(stream: &'a mut BatchStream, learner: &Learner) -> Option<&'a B
 /// # Errors
 ///
 /// [`Error::Mismatch`].
-pub(super) fn check_order(servers: &Servers, progress: &Progress, batch: &Batch) -> Result<(), Error> {
+pub(super) fn check_order(servers: &Servers, progress: &ResumeState, batch: &Batch) -> Result<(), Error> {
     let due = progress.place();
     let images = batch.labels.len();
     if (batch.epoch, batch.step) == (due.epoch, due.step)

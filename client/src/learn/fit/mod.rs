@@ -22,12 +22,12 @@ use std::{
 };
 
 pub use self::observer::{EpochRecord, Observer, StepEvent};
-use self::policy::Action;
+use self::policy::PolicyAction;
 use super::{
     card::Preprocessing,
-    evaluate::{self, Subject, evaluate},
+    evaluate::{self, EvalSpec, evaluate},
     learner::{self, Learner, StepReport},
-    metrics::Figures,
+    metrics::Metrics,
     run::{self, RunFolder},
 };
 use equibatch_stream as stream;
@@ -72,7 +72,7 @@ pub enum Error {
 
 /// How a training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum FitOutcome {
     /// All epochs are done.
     Finished,
     /// It was asked to stop, and saved where it stood.
@@ -104,12 +104,12 @@ impl Fit<'_> {
     /// # Errors
     ///
     /// [`Error::Stopped`] where the server went away: the steps done are saved. After any other error the last saved epoch stands.
-    pub fn run(mut self, observer: &mut dyn Observer) -> Result<Outcome, Error> {
+    pub fn run(mut self, observer: &mut dyn Observer) -> Result<FitOutcome, Error> {
         if self.learner.progress().awaits_evaluation() {
             observer.epoch(&self.finish_epoch(None)?);
         }
         if self.is_finished() {
-            return Ok(Outcome::Finished);
+            return Ok(FitOutcome::Finished);
         }
         let progress = self.learner.progress();
         let epochs = progress.config.epochs;
@@ -128,7 +128,7 @@ impl Fit<'_> {
             let next = images::ahead(&mut stream, self.learner);
             let report = self.learner.step_ahead(&batch, next)?;
             let times = (waited, started.elapsed());
-            self.learner.add_up(&batch, report, times);
+            self.learner.add_to_epoch(&batch, report, times);
             observer.step(&self.event(&batch, report, times));
             self.save_if_due()?;
             if batch.step + 1 == self.learner.progress().config.steps_per_epoch {
@@ -150,12 +150,12 @@ impl Fit<'_> {
             };
             return Err(self.stopped(source)?);
         }
-        Ok(Outcome::Finished)
+        Ok(FitOutcome::Finished)
     }
 
-    fn interrupted(&self) -> Result<Outcome, Error> {
+    fn interrupted(&self) -> Result<FitOutcome, Error> {
         self.save()?;
-        Ok(Outcome::Interrupted)
+        Ok(FitOutcome::Interrupted)
     }
 
     fn is_finished(&self) -> bool {
@@ -201,17 +201,17 @@ impl Fit<'_> {
         let mut kept = None;
         for action in actions {
             match action {
-                Action::SaveBest => {
+                PolicyAction::SaveBest => {
                     self.run.write(&self.run.best_model_path(), &model)?;
                     self.run
                         .write(&self.run.best_checkpoint_path(), &checkpoint.to_bytes())?;
                 }
-                Action::Keep { epoch } => {
+                PolicyAction::Keep { epoch } => {
                     self.run.keep_checkpoint(epoch, &checkpoint)?;
                     kept = Some(epoch);
                 }
-                Action::Drop { epoch } => self.run.drop_checkpoint(epoch)?,
-                Action::Stop => {}
+                PolicyAction::Drop { epoch } => self.run.drop_checkpoint(epoch)?,
+                PolicyAction::Stop => {}
             }
         }
         match kept {
@@ -221,7 +221,7 @@ impl Fit<'_> {
         Ok(record)
     }
 
-    fn record(&self, valid: Option<Figures>, verdict: Option<Verdict>) -> EpochRecord {
+    fn record(&self, valid: Option<Metrics>, verdict: Option<Verdict>) -> EpochRecord {
         let progress = self.learner.progress();
         let epoch = &progress.epoch;
         let seconds = epoch.took.as_secs_f64();
@@ -243,9 +243,9 @@ impl Fit<'_> {
         }
     }
 
-    fn judge(&self, model: &[u8]) -> Result<Figures, Error> {
+    fn judge(&self, model: &[u8]) -> Result<Metrics, Error> {
         let config = &self.learner.progress().config;
-        let subject = Subject {
+        let spec = EvalSpec {
             dataset: &config.dataset,
             split: Split::Valid,
             batch_size: config.batch_size,
@@ -253,7 +253,7 @@ impl Fit<'_> {
             classes: &config.classes,
         };
         let mut classifier = self.learner.classifier(model)?;
-        Ok(evaluate(self.servers, ("the model", &mut classifier), &subject)?.figures)
+        Ok(evaluate(self.servers, ("the model", &mut classifier), &spec)?.metrics)
     }
 
     fn save_if_due(&self) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::learn::{learner::StepReport, metrics::Figures};
+use crate::learn::{learner::StepReport, metrics::Metrics};
 
 /// What is told while a model learns.
 pub trait Observer {
@@ -47,7 +47,7 @@ pub struct EpochRecord {
     /// Smoothed over the whole run, as the progress bar shows it.
     pub train_loss: f64,
     /// On the validation images; absent where there are none, or where the server went away before they were judged.
-    pub valid: Option<Figures>,
+    pub valid: Option<Metrics>,
     /// Of the last step, the largest of all layer groups.
     pub learning_rate: f64,
     /// Norm of the gradients before they are clipped, in the mean of all steps; absent where nothing is clipped.

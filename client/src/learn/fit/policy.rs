@@ -4,7 +4,7 @@ use std::{fmt, num::NonZeroU64};
 
 use serde::{Deserialize, Serialize};
 
-use crate::learn::metrics::{Figures, Metric};
+use crate::learn::metrics::{Metric, Metrics};
 
 /// What to keep besides the last checkpoint, and when to stop.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub struct Policy {
 
 /// What the epochs so far were like: part of a checkpoint, so that a resumed run decides as one without a break.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Standing {
+pub struct PolicyState {
     /// The best value so far, and its epoch, from 1.
     pub best: Option<(f64, u32)>,
     /// Epochs since.
@@ -34,7 +34,7 @@ pub struct Standing {
 
 /// What to do after an epoch, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum PolicyAction {
     /// Keep this epoch's model as the best one.
     SaveBest,
     /// Keep this epoch's checkpoint.
@@ -60,32 +60,37 @@ impl Policy {
 
     /// What to do after epoch number `epoch`, from 1, with these figures of the validation images. An epoch without figures, or with one
     /// that is not a number, is no better than any other.
-    pub fn after_epoch(&self, standing: &mut Standing, epoch: u32, figures: Option<&Figures>) -> Vec<Action> {
+    pub fn after_epoch(
+        &self,
+        policy_state: &mut PolicyState,
+        epoch: u32,
+        metrics: Option<&Metrics>,
+    ) -> Vec<PolicyAction> {
         let mut actions = vec![];
-        let value = figures.and_then(|figures| self.metric().of(figures));
-        match value.filter(|value| self.is_better(*value, standing.best)) {
+        let value = metrics.and_then(|metrics| self.metric().of(metrics));
+        match value.filter(|value| self.is_better(*value, policy_state.best)) {
             Some(value) => {
-                standing.best = Some((value, epoch));
-                standing.epochs_since = 0;
+                policy_state.best = Some((value, epoch));
+                policy_state.epochs_since = 0;
                 if self.save_best.is_some() {
-                    actions.push(Action::SaveBest);
+                    actions.push(PolicyAction::SaveBest);
                 }
             }
-            None => standing.epochs_since += 1,
+            None => policy_state.epochs_since += 1,
         }
         if self.keep_checkpoints > 0 {
-            actions.push(Action::Keep { epoch });
+            actions.push(PolicyAction::Keep { epoch });
             let gone = epoch
                 .checked_sub(self.keep_checkpoints)
                 .filter(|epoch| *epoch > 0);
-            actions.extend(gone.map(|epoch| Action::Drop { epoch }));
+            actions.extend(gone.map(|epoch| PolicyAction::Drop { epoch }));
         }
         if self
             .early_stopping
-            .is_some_and(|patience| standing.epochs_since >= patience)
+            .is_some_and(|patience| policy_state.epochs_since >= patience)
         {
-            standing.stopped = true;
-            actions.push(Action::Stop);
+            policy_state.stopped = true;
+            actions.push(PolicyAction::Stop);
         }
         actions
     }
@@ -122,42 +127,42 @@ impl fmt::Display for Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::metrics::Tally;
+    use crate::learn::metrics::MetricAccumulator;
 
-    fn figures(loss: f64, accuracy: f64) -> Figures {
-        Figures {
+    fn metrics(loss: f64, accuracy: f64) -> Metrics {
+        Metrics {
             images: 1,
             loss,
             accuracy: Some(accuracy),
-            ..Tally::new(2).figures(&["birds", "flowers"].map(str::to_owned))
+            ..MetricAccumulator::new(2).metrics(&["birds", "flowers"].map(str::to_owned))
         }
     }
 
     /// The actions after each of these epochs.
-    fn decide(policy: &Policy, epochs: &[Option<Figures>]) -> (Vec<Vec<Action>>, Standing) {
-        let mut standing = Standing::default();
+    fn decide(policy: &Policy, epochs: &[Option<Metrics>]) -> (Vec<Vec<PolicyAction>>, PolicyState) {
+        let mut policy_state = PolicyState::default();
         let actions = (1..)
             .zip(epochs)
-            .map(|(epoch, figures)| policy.after_epoch(&mut standing, epoch, figures.as_ref()));
-        (actions.collect(), standing)
+            .map(|(epoch, metrics)| policy.after_epoch(&mut policy_state, epoch, metrics.as_ref()));
+        (actions.collect(), policy_state)
     }
 
     #[test]
     fn the_best_epoch_is_kept_whichever_way_better_is() {
         let epochs = [(0.9, 0.5), (0.7, 0.4), (0.8, 0.6), (0.7, 0.6)]
-            .map(|(loss, accuracy)| Some(figures(loss, accuracy)));
+            .map(|(loss, accuracy)| Some(metrics(loss, accuracy)));
         let best = |metric: Metric| {
             let policy = Policy {
                 save_best: Some(metric),
                 ..Policy::default()
             };
-            let (actions, standing) = decide(&policy, &epochs);
+            let (actions, policy_state) = decide(&policy, &epochs);
             (
                 actions
                     .iter()
                     .map(|actions| !actions.is_empty())
                     .collect::<Vec<_>>(),
-                standing.best,
+                policy_state.best,
             )
         };
         assert_eq!(
@@ -176,10 +181,10 @@ mod tests {
             early_stopping: Some(2),
             ..Policy::default()
         };
-        let losses = [0.9, 0.8, 0.8, f64::NAN, 0.1].map(|loss| Some(figures(loss, 0.5)));
-        let (actions, standing) = decide(&policy, &losses[..4]);
-        assert_eq!(actions, [vec![], vec![], vec![], vec![Action::Stop]]);
-        assert!(standing.stopped && standing.epochs_since == 2);
+        let losses = [0.9, 0.8, 0.8, f64::NAN, 0.1].map(|loss| Some(metrics(loss, 0.5)));
+        let (actions, policy_state) = decide(&policy, &losses[..4]);
+        assert_eq!(actions, [vec![], vec![], vec![], vec![PolicyAction::Stop]]);
+        assert!(policy_state.stopped && policy_state.epochs_since == 2);
         let (actions, _) = decide(
             &policy,
             &[
@@ -198,12 +203,12 @@ mod tests {
             save_best: Some(Metric::Loss),
             ..Policy::default()
         };
-        let (actions, standing) = decide(
+        let (actions, policy_state) = decide(
             &policy,
-            &[Some(figures(f64::NAN, 0.5)), None, Some(figures(3.0, 0.5))],
+            &[Some(metrics(f64::NAN, 0.5)), None, Some(metrics(3.0, 0.5))],
         );
-        assert_eq!(actions, [vec![], vec![], vec![Action::SaveBest]]);
-        assert_eq!(standing.best, Some((3.0, 3)));
+        assert_eq!(actions, [vec![], vec![], vec![PolicyAction::SaveBest]]);
+        assert_eq!(policy_state.best, Some((3.0, 3)));
     }
 
     #[test]
@@ -213,13 +218,13 @@ mod tests {
             ..Policy::default()
         };
         let (actions, _) = decide(&policy, &[None, None, None]);
-        let keep = |epoch| Action::Keep { epoch };
+        let keep = |epoch| PolicyAction::Keep { epoch };
         assert_eq!(
             actions,
             [
                 vec![keep(1)],
                 vec![keep(2)],
-                vec![keep(3), Action::Drop { epoch: 1 }]
+                vec![keep(3), PolicyAction::Drop { epoch: 1 }]
             ]
         );
     }

@@ -3,22 +3,22 @@
 //! # Layout
 //!
 //! - [`Learner`]: begun or resumed, stepped, saved.
-//! - `spec`: from a configuration to the program of a step; `feed`: what a step is given.
+//! - `spec`: from a configuration to the program of a step; `inputs`: what a step is given.
 
 mod error;
-mod feed;
+mod inputs;
 mod spec;
 
 use std::{collections::BTreeMap, time::Duration};
 
 pub use self::error::Error;
 use super::{
-    begin::{Beginning, Begun},
     card::ModelCard,
-    checkpoint::{Checkpoint, Progress},
-    fit::{epoch::Epoch, policy::Action},
+    checkpoint::{Checkpoint, ResumeState},
+    fit::{epoch::EpochSums, policy::PolicyAction},
+    init::{InitFrom, InitialState},
     membership::Membership,
-    metrics::Figures,
+    metrics::Metrics,
     run::RunConfig,
     stepper::{Stepper, model_of},
 };
@@ -59,7 +59,7 @@ pub struct Learner {
     cycle: OneCycle,
     stepper: Stepper,
     state: DeviceState,
-    progress: Progress,
+    progress: ResumeState,
 }
 
 impl Learner {
@@ -69,7 +69,7 @@ impl Learner {
     ///
     /// [`Error::Setting`] where the configuration makes no sense, [`Error::Runtime`] where the device cannot be used.
     pub fn new(runtime: &Runtime, config: &RunConfig, options: &SessionOptions) -> Result<Self, Error> {
-        Self::begin(runtime, Beginning::Nothing.begin(config.clone())?, options)
+        Self::from_initial(runtime, InitFrom::Nothing.init(config.clone())?, options)
     }
 
     /// A model at the beginning of a run.
@@ -78,8 +78,18 @@ impl Learner {
     ///
     /// [`Error::Setting`] where the configuration makes no sense, [`Error::Checkpoint`] where the state does not fit it,
     /// [`Error::Runtime`] where the device cannot be used.
-    pub fn begin(runtime: &Runtime, begun: Begun, options: &SessionOptions) -> Result<Self, Error> {
-        Self::start(runtime, Progress::new(begun.config), options, begun.state, true)
+    pub fn from_initial(
+        runtime: &Runtime,
+        initial: InitialState,
+        options: &SessionOptions,
+    ) -> Result<Self, Error> {
+        Self::start(
+            runtime,
+            ResumeState::new(initial.config),
+            options,
+            initial.state,
+            true,
+        )
     }
 
     /// A model that continues from a checkpoint, bit for bit as if it had never stopped.
@@ -97,7 +107,7 @@ impl Learner {
 
     fn start(
         runtime: &Runtime,
-        progress: Progress,
+        progress: ResumeState,
         options: &SessionOptions,
         mut state: BTreeMap<String, Tensor>,
         fresh: bool,
@@ -111,9 +121,9 @@ impl Learner {
         };
         let stepper = Stepper::new(runtime, &spec, config.accumulate.max(1) as usize, &training)?;
         if fresh {
-            stepper.begin(&mut state);
+            stepper.init_optimizer(&mut state);
         }
-        let state = stepper.place(state)?;
+        let state = stepper.upload(state)?;
         Ok(Self {
             runtime: runtime.clone(),
             options: SessionOptions {
@@ -132,28 +142,28 @@ impl Learner {
 
     /// Where training stands.
     #[must_use]
-    pub fn progress(&self) -> &Progress {
+    pub fn progress(&self) -> &ResumeState {
         &self.progress
     }
 
     /// Whether this learner makes use of the batch after the one that it learns from: see [`Learner::step_ahead`].
     #[must_use]
-    pub fn stages(&self) -> bool {
-        self.stepper.stages()
+    pub fn uses_staging(&self) -> bool {
+        self.stepper.uses_staging()
     }
 
     /// Decides on what to do after the epoch that has just ended, with these figures of the validation images.
-    pub fn close_epoch(&mut self, figures: Option<&Figures>) -> Vec<Action> {
-        let Progress {
+    pub fn close_epoch(&mut self, metrics: Option<&Metrics>) -> Vec<PolicyAction> {
+        let ResumeState {
             config,
             steps,
-            standing,
+            policy_state,
             epoch: sums,
             ..
         } = &mut self.progress;
         let epoch = u32::try_from(*steps / config.steps_per_epoch.max(1)).unwrap_or(u32::MAX);
-        let actions = config.policy.after_epoch(standing, epoch, figures);
-        *sums = Epoch::default();
+        let actions = config.policy.after_epoch(policy_state, epoch, metrics);
+        *sums = EpochSums::default();
         actions
     }
 
@@ -192,7 +202,7 @@ impl Learner {
     /// Those of [`Learner::step`], and [`Error::Runtime`] where the images cannot be copied.
     pub fn step_ahead(&mut self, batch: &Batch, next: Option<&Batch>) -> Result<StepReport, Error> {
         let setting = self.cycle.at(self.progress.steps);
-        let was_least = self.progress.loss_scale.is_least();
+        let was_at_minimum = self.progress.loss_scale.is_at_minimum();
         let rates = self.rates.iter().map(|rate| rate * setting.rate).collect();
         let report = self.run((batch, next), self.progress.steps, (setting.momentum, rates))?;
         let (epoch, step) = self.place_of(batch);
@@ -216,7 +226,7 @@ impl Learner {
                 batch: Box::new(batch.position()),
             });
         }
-        if report.is_skipped && was_least {
+        if report.is_skipped && was_at_minimum {
             let loss = report.loss;
             return Err(Error::Overflow { loss, epoch, step });
         }
@@ -255,7 +265,7 @@ impl Learner {
     ///
     /// [`Error::Runtime`] where the checkpoint is of another network, or the device fails.
     pub fn restore(&mut self, checkpoint: Checkpoint) -> Result<(), Error> {
-        self.stepper.load(&mut self.state, checkpoint.tensors)?;
+        self.stepper.replace(&mut self.state, checkpoint.tensors)?;
         self.progress = checkpoint.progress;
         Ok(())
     }
@@ -269,17 +279,17 @@ impl Learner {
     ) -> Result<StepReport, Error> {
         let loss_scale = self.progress.loss_scale_in_use();
         let config = &self.progress.config;
-        let t = config.before.optimizer_steps + self.progress.taken(steps) + 1;
+        let t = config.lineage.optimizer_steps + self.progress.taken(steps) + 1;
         let hyper = Hyper::new(t, [momentum, f64::from(self.beta2)], rates);
-        let feed = feed::of(
+        let inputs = inputs::of(
             &self.progress,
             self.stepper.dropout(),
             (batch, next),
             (steps, &hyper),
         );
-        let stepped = self.stepper.step(&mut self.state, &feed)?;
+        let stepped = self.stepper.step(&mut self.state, &inputs)?;
         if loss_scale.is_some() {
-            self.progress.loss_scale.record(stepped.are_finite);
+            self.progress.loss_scale.update(stepped.are_finite);
             self.progress.skipped_steps += u64::from(!stepped.are_finite);
         }
         Ok(StepReport {
@@ -295,7 +305,7 @@ impl Learner {
 
     /// Where a batch stands in this run: epoch and step, from 1.
     fn place_of(&self, batch: &Batch) -> (u64, u64) {
-        let before = u64::from(self.progress.config.before.epochs);
+        let before = u64::from(self.progress.config.lineage.epochs);
         (batch.epoch.saturating_sub(before) + 1, batch.step + 1)
     }
 
@@ -321,7 +331,7 @@ impl Learner {
     }
 
     /// Takes a step into the sums of its epoch.
-    pub(super) fn add_up(&mut self, batch: &Batch, report: StepReport, times: (Duration, Duration)) {
+    pub(super) fn add_to_epoch(&mut self, batch: &Batch, report: StepReport, times: (Duration, Duration)) {
         self.progress.epoch.add(batch, report, times);
     }
 

@@ -47,7 +47,7 @@ pub fn argmax(logits: &[f32]) -> usize {
 ///
 /// Where `label` is not an index into `logits`.
 #[must_use]
-pub fn place(logits: &[f32], label: usize) -> usize {
+pub fn rank(logits: &[f32], label: usize) -> usize {
     let of_label = logits[label];
     let likelier = |(index, &logit): (usize, &f32)| logit > of_label || (logit == of_label && index < label);
     logits.iter().enumerate().filter(|&each| likelier(each)).count()
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn the_place_of_a_class_counts_the_likelier_ones_and_equals_before_it() {
         let logits = [1.0, 3.0, 2.0, 3.0];
-        assert_eq!([0, 1, 2, 3].map(|label| place(&logits, label)), [3, 0, 2, 1]);
+        assert_eq!([0, 1, 2, 3].map(|label| rank(&logits, label)), [3, 0, 2, 1]);
     }
 
     proptest! {
@@ -96,7 +96,7 @@ mod tests {
             let probabilities = softmax(&logits);
             prop_assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-12);
             let best = argmax(&logits);
-            prop_assert_eq!(place(&logits, best), 0);
+            prop_assert_eq!(rank(&logits, best), 0);
             prop_assert!((cross_entropy(&logits, best) + probabilities[best].ln()).abs() < 1e-9);
         }
     }

@@ -2,9 +2,9 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Figures, Proportion, figures::TOP};
+use super::{Metrics, Proportion, summary::TOP};
 
-/// One of the [`Figures`] by name: a column of a table, or what the best model is chosen by.
+/// One of the [`Metrics`] by name: a column of a table, or what the best model is chosen by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Metric {
@@ -33,7 +33,7 @@ pub enum Metric {
 impl Metric {
     /// What is told of a model of so many classes where nothing else was asked for.
     #[must_use]
-    pub fn usual(classes: usize) -> Vec<Self> {
+    pub fn defaults(classes: usize) -> Vec<Self> {
         let always = [Self::ErrorRate, Self::BalancedAccuracy, Self::MacroF1];
         let of_two = (classes == 2).then_some(Self::Auroc);
         let of_many = (classes > 5).then_some(Self::Top(5));
@@ -59,18 +59,18 @@ impl Metric {
 
     /// Its value; `None` where it is undefined, as without images or for a class that there is not.
     #[must_use]
-    pub fn of(&self, figures: &Figures) -> Option<f64> {
+    pub fn of(&self, metrics: &Metrics) -> Option<f64> {
         match self {
-            Self::Loss => (figures.images > 0).then_some(figures.loss),
-            Self::Accuracy => figures.accuracy,
-            Self::ErrorRate => figures.error_rate,
-            Self::BalancedAccuracy => figures.balanced_accuracy,
-            Self::MacroF1 => figures.macro_f1,
-            Self::Auroc => figures.auroc,
-            Self::Top(k) => figures.top_k.get(k.wrapping_sub(1)).copied(),
-            Self::Recall(class) => figures.class(class)?.recall,
-            Self::Precision(class) => figures.class(class)?.precision,
-            Self::F1(class) => figures.class(class)?.f1,
+            Self::Loss => (metrics.images > 0).then_some(metrics.loss),
+            Self::Accuracy => metrics.accuracy,
+            Self::ErrorRate => metrics.error_rate,
+            Self::BalancedAccuracy => metrics.balanced_accuracy,
+            Self::MacroF1 => metrics.macro_f1,
+            Self::Auroc => metrics.auroc,
+            Self::Top(k) => metrics.top_k.get(k.wrapping_sub(1)).copied(),
+            Self::Recall(class) => metrics.class(class)?.recall,
+            Self::Precision(class) => metrics.class(class)?.precision,
+            Self::F1(class) => metrics.class(class)?.f1,
         }
     }
 
@@ -92,13 +92,13 @@ impl Metric {
     }
 
     /// Images behind the recall or precision of a class; none for any other metric.
-    fn proportion(&self, figures: Option<&Figures>) -> Proportion {
-        let of = |class: &str, pick: fn(&Figures, usize) -> Proportion| {
-            figures.and_then(|figures| Some(pick(figures, figures.label(class)?)))
+    fn proportion(&self, metrics: Option<&Metrics>) -> Proportion {
+        let of = |class: &str, pick: fn(&Metrics, usize) -> Proportion| {
+            metrics.and_then(|metrics| Some(pick(metrics, metrics.label(class)?)))
         };
         let found = match self {
-            Self::Recall(class) => of(class, Figures::recall),
-            Self::Precision(class) => of(class, Figures::precision),
+            Self::Recall(class) => of(class, Metrics::recall),
+            Self::Precision(class) => of(class, Metrics::precision),
             _ => None,
         };
         found.unwrap_or_default()
@@ -106,9 +106,9 @@ impl Metric {
 
     /// Its value as a person reads it; a dash where it is undefined.
     #[must_use]
-    pub fn show(&self, figures: Option<&Figures>) -> String {
-        match (self, figures.and_then(|figures| self.of(figures))) {
-            (Self::Recall(_) | Self::Precision(_), _) => self.proportion(figures).to_string(),
+    pub fn show(&self, metrics: Option<&Metrics>) -> String {
+        match (self, metrics.and_then(|metrics| self.of(metrics))) {
+            (Self::Recall(_) | Self::Precision(_), _) => self.proportion(metrics).to_string(),
             (_, None) => "-".to_owned(),
             (Self::Loss | Self::Auroc, Some(value)) => format!("{value:.4}"),
             (_, Some(value)) => format!("{:.1} %", value * 100.0),
@@ -183,7 +183,7 @@ impl TryFrom<String> for Metric {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::metrics::Tally;
+    use crate::learn::metrics::MetricAccumulator;
 
     const ALL: [&str; 10] = [
         "loss",
@@ -203,12 +203,12 @@ mod tests {
     }
 
     /// Two birds of which one is recognised, two flowers that both are.
-    fn figures() -> Figures {
-        let mut tally = Tally::new(2);
+    fn metrics() -> Metrics {
+        let mut accumulator = MetricAccumulator::new(2);
         for (logits, label) in [([2.0, 0.0], 0), ([0.0, 1.0], 0), ([0.0, 2.0], 1), ([0.0, 3.0], 1)] {
-            tally.record(&logits, label);
+            accumulator.record(&logits, label);
         }
-        tally.figures(&["birds".to_owned(), "flowers".to_owned()])
+        accumulator.metrics(&["birds".to_owned(), "flowers".to_owned()])
     }
 
     #[test]
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn every_metric_has_its_own_value() {
-        let values = ALL.map(|text| metric(text).of(&figures()));
+        let values = ALL.map(|text| metric(text).of(&metrics()));
         let expected = [
             0.75,
             0.25,
@@ -253,8 +253,8 @@ mod tests {
             "{values:?}"
         );
         assert_eq!(values[1..], expected.map(Some));
-        assert_eq!(metric("recall:cats").of(&figures()), None);
-        assert_eq!(metric("top:3").of(&figures()), None);
+        assert_eq!(metric("recall:cats").of(&metrics()), None);
+        assert_eq!(metric("top:3").of(&metrics()), None);
     }
 
     #[test]
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn values_are_shown_as_shares_and_numbers() {
-        let shown = |text: &str| metric(text).show(Some(&figures()));
+        let shown = |text: &str| metric(text).show(Some(&metrics()));
         assert_eq!(
             [shown("recall:birds"), shown("auroc"), shown("recall:cats")],
             ["1 of 2", "1.0000", "-"]

@@ -1,7 +1,7 @@
 use std::fmt;
 
 /// Fewer images than these are shown as a count: a percentage would claim more than they say.
-pub const FEW: u64 = 10;
+pub const MIN_FOR_PERCENT: u64 = 10;
 
 /// The 97.5 % quantile of the standard normal distribution: intervals of 95 %.
 const Z: f64 = 1.959_963_984_540_054;
@@ -52,7 +52,7 @@ impl fmt::Display for Proportion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self.value() {
             None => "-".to_owned(),
-            Some(_) if self.of < FEW => format!("{} of {}", self.hits, self.of),
+            Some(_) if self.of < MIN_FOR_PERCENT => format!("{} of {}", self.hits, self.of),
             Some(value) => format!("{:.1} %", value * 100.0),
         };
         f.pad(&text)

@@ -1,4 +1,4 @@
-use super::{Figures, Proportion};
+use super::{Metrics, Proportion};
 use crate::learn::text::listed;
 
 /// Classes that are named in a list, at most.
@@ -6,7 +6,7 @@ const NAMED: usize = 4;
 
 /// The classes with the fewest training images: one, or several with equally few.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rarest {
+pub struct RarestClasses {
     /// In ascending order.
     pub labels: Vec<usize>,
     /// Training images of each of them, at least 1.
@@ -15,7 +15,7 @@ pub struct Rarest {
     pub names: String,
 }
 
-impl Rarest {
+impl RarestClasses {
     /// Of classes with these names and numbers of training images, in label order. Classes without training images are left out; `None` if
     /// that leaves no class.
     #[must_use]
@@ -52,8 +52,8 @@ impl Rarest {
 
     /// How many of their images were recognised.
     #[must_use]
-    pub fn recall(&self, figures: &Figures) -> Proportion {
-        let recalls = self.labels.iter().map(|&label| figures.recall(label));
+    pub fn recall(&self, metrics: &Metrics) -> Proportion {
+        let recalls = self.labels.iter().map(|&label| metrics.recall(label));
         recalls.fold(Proportion::default(), |sum, recall| Proportion {
             hits: sum.hits + recall.hits,
             of: sum.of + recall.of,
@@ -74,8 +74,8 @@ fn shortened(names: &[&str]) -> String {
 mod tests {
     use super::*;
 
-    fn rarest(classes: &[(&str, u64)]) -> Rarest {
-        Rarest::of(classes.iter().copied()).expect("a class with images")
+    fn rarest(classes: &[(&str, u64)]) -> RarestClasses {
+        RarestClasses::of(classes.iter().copied()).expect("a class with images")
     }
 
     #[test]
@@ -86,7 +86,7 @@ mod tests {
         let tied = rarest(&[("coins", 3), ("dogs", 9), ("mushrooms", 3)]);
         assert_eq!(tied.labels, [0, 2]);
         assert_eq!(tied.described(), "coins and mushrooms, the rarest classes");
-        assert_eq!(Rarest::of([("empty", 0)]), None);
+        assert_eq!(RarestClasses::of([("empty", 0)]), None);
     }
 
     #[test]

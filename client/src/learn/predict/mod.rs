@@ -17,9 +17,9 @@ use equibatch_engine::{
     augment::{self, Draw},
     random::{Purpose, generator},
 };
-pub use prepare::{Unreadable, prepare};
+pub use prepare::{PrepareError, prepare};
 
-use self::source::Source;
+use self::source::ImageSource;
 use super::{
     card::{self, ModelCard, Preprocessing},
     metrics::{argmax, softmax},
@@ -27,7 +27,7 @@ use super::{
 };
 use equibatch_training::runtime::{self, Classifier, ImageInput, Runtime, SessionOptions};
 
-/// What can go wrong with a model. A bad image is not an error of the whole: see [`Unreadable`].
+/// What can go wrong with a model. A bad image is not an error of the whole: see [`PrepareError`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -126,14 +126,14 @@ impl Predictor {
     /// [`Error::Runtime`] where the model fails, and whatever `each` returns.
     pub fn predict<E: From<Error>>(
         &mut self,
-        sources: &[Source],
+        sources: &[ImageSource],
         batch_size: usize,
-        mut each: impl FnMut(&Source, Result<Prediction, Unreadable>) -> Result<(), E>,
+        mut each: impl FnMut(&ImageSource, Result<Prediction, PrepareError>) -> Result<(), E>,
     ) -> Result<(), E> {
         let (preprocessing, input) = (self.card.preprocessing.clone(), self.classifier.input());
         let mut batches = sources.chunks(batch_size.max(1));
         let draws = self.draws.clone();
-        let prepare = |batch: &[Source]| prepare_all(batch, &preprocessing, input, &draws);
+        let prepare = |batch: &[ImageSource]| prepare_all(batch, &preprocessing, input, &draws);
         let mut next = batches.next().map(|batch| (batch, prepare(batch)));
         while let Some((batch, tensors)) = next {
             let following = batches.next();
@@ -156,8 +156,8 @@ impl Predictor {
     /// Runs the model once, on those images that could be prepared.
     fn run(
         &mut self,
-        tensors: Vec<Result<Vec<u8>, Unreadable>>,
-    ) -> Result<Vec<Result<Prediction, Unreadable>>, Error> {
+        tensors: Vec<Result<Vec<u8>, PrepareError>>,
+    ) -> Result<Vec<Result<Prediction, PrepareError>>, Error> {
         let usable: Vec<&[u8]> = tensors
             .iter()
             .filter_map(|tensor| tensor.as_deref().ok())
@@ -187,15 +187,15 @@ impl Predictor {
 
 /// The tensors of a batch, on all cores.
 fn prepare_all(
-    batch: &[Source],
+    batch: &[ImageSource],
     preprocessing: &Preprocessing,
     input: ImageInput,
     draws: &[Draw],
-) -> Vec<Result<Vec<u8>, Unreadable>> {
+) -> Vec<Result<Vec<u8>, PrepareError>> {
     let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let share = batch.len().div_ceil(threads).max(1);
     thread::scope(|scope| {
-        let prepare = |part: &[Source]| -> Vec<_> {
+        let prepare = |part: &[ImageSource]| -> Vec<_> {
             part.iter()
                 .map(|source| prepare(source, preprocessing, input, draws))
                 .collect()

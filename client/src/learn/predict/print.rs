@@ -9,7 +9,7 @@ use super::Prediction;
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
+pub enum PrintFormat {
     /// Aligned columns, with names padded to this many characters.
     Table {
         /// Of the longest name.
@@ -25,7 +25,7 @@ pub enum Style {
 #[derive(Debug)]
 pub struct Printer<'a, W> {
     out: W,
-    style: Style,
+    style: PrintFormat,
     classes: &'a [String],
     top: usize,
 }
@@ -36,7 +36,7 @@ impl<'a, W: Write> Printer<'a, W> {
     /// # Errors
     ///
     /// Those of `out`.
-    pub fn new(out: W, style: Style, classes: &'a [String], top: usize) -> io::Result<Self> {
+    pub fn new(out: W, style: PrintFormat, classes: &'a [String], top: usize) -> io::Result<Self> {
         let top = top.min(classes.len());
         let mut printer = Self {
             out,
@@ -45,7 +45,7 @@ impl<'a, W: Write> Printer<'a, W> {
             top,
         };
         match style {
-            Style::Table { width } => {
+            PrintFormat::Table { width } => {
                 let cells = (1..=top).map(|place| match place {
                     1 => "class".to_owned(),
                     place => format!("{place}."),
@@ -53,7 +53,7 @@ impl<'a, W: Write> Printer<'a, W> {
                 let line = printer.columns("image", width, cells);
                 writeln!(printer.out, "{line}")?;
             }
-            Style::Csv => {
+            PrintFormat::Csv => {
                 let mut header = "image".to_owned();
                 for place in 1..=top {
                     let suffix = if place == 1 {
@@ -65,7 +65,7 @@ impl<'a, W: Write> Printer<'a, W> {
                 }
                 writeln!(printer.out, "{header},error")?;
             }
-            Style::Json => {}
+            PrintFormat::Json => {}
         }
         Ok(printer)
     }
@@ -78,21 +78,21 @@ impl<'a, W: Write> Printer<'a, W> {
     pub fn prediction(&mut self, name: &str, prediction: &Prediction) -> io::Result<()> {
         let top = prediction.top(self.top);
         match self.style {
-            Style::Table { width } => {
+            PrintFormat::Table { width } => {
                 let cells = top
                     .iter()
                     .map(|&(class, share)| format!("{} {:.1} %", self.classes[class], share * 100.0));
                 let line = self.columns(name, width, cells);
                 writeln!(self.out, "{line}")
             }
-            Style::Csv => {
+            PrintFormat::Csv => {
                 let mut line = quoted(name);
                 for (class, share) in top {
                     let _ = write!(line, ",{},{share:.6}", quoted(&self.classes[class]));
                 }
                 writeln!(self.out, "{line},")
             }
-            Style::Json => {
+            PrintFormat::Json => {
                 let shares = top
                     .iter()
                     .map(|&(class, share)| (self.classes[class].clone(), share.into()));
@@ -115,15 +115,15 @@ impl<'a, W: Write> Printer<'a, W> {
     /// Those of `out`.
     pub fn failure(&mut self, name: &str, error: &str) -> io::Result<()> {
         match self.style {
-            Style::Table { width } => {
+            PrintFormat::Table { width } => {
                 let line = self.columns(name, width, std::iter::once(format!("({error})")));
                 writeln!(self.out, "{line}")
             }
-            Style::Csv => {
+            PrintFormat::Csv => {
                 let empty = ",,".repeat(self.top);
                 writeln!(self.out, "{}{empty},{}", quoted(name), quoted(error))
             }
-            Style::Json => writeln!(
+            PrintFormat::Json => writeln!(
                 self.out,
                 "{}",
                 serde_json::json!({ "image": name, "error": error })
@@ -169,7 +169,7 @@ fn quoted(field: &str) -> String {
 mod tests {
     use super::*;
 
-    fn printed(style: Style, top: usize) -> String {
+    fn printed(style: PrintFormat, top: usize) -> String {
         let classes = ["bird, small", "flower", "boat"].map(str::to_owned);
         let prediction = Prediction {
             class: 1,
@@ -189,7 +189,10 @@ mod tests {
             "a.jpg      flower 62.5 %        bird, small 25.0 %",
             "b \"x\".jpg  (cut off)",
         ];
-        assert_eq!(printed(Style::Table { width: 9 }, 2), lines.join("\n") + "\n");
+        assert_eq!(
+            printed(PrintFormat::Table { width: 9 }, 2),
+            lines.join("\n") + "\n"
+        );
     }
 
     #[test]
@@ -199,12 +202,12 @@ mod tests {
             "a.jpg,flower,0.625000,\"bird, small\",0.250000,",
             "\"b \"\"x\"\".jpg\",,,,,cut off",
         ];
-        assert_eq!(printed(Style::Csv, 2), lines.join("\n") + "\n");
+        assert_eq!(printed(PrintFormat::Csv, 2), lines.join("\n") + "\n");
     }
 
     #[test]
     fn json_is_an_object_a_line() {
-        let text = printed(Style::Json, 9);
+        let text = printed(PrintFormat::Json, 9);
         let records: Vec<serde_json::Value> = text
             .lines()
             .map(|line| serde_json::from_str(line).expect("JSON"))

@@ -12,32 +12,32 @@ const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "bmp", "gif"];
 /// A folder without images is more likely a mistake than a wish.
 #[derive(Debug, thiserror::Error)]
 #[error("there are no images in {}", path.display())]
-pub struct Empty {
+pub struct NoImages {
     /// The folder.
     pub path: PathBuf,
 }
 
 /// One image.
 #[derive(Debug)]
-pub struct Source {
+pub struct ImageSource {
     /// What the reader knows it by.
     pub name: String,
     /// Where its bytes are.
-    pub bytes: Bytes,
+    pub bytes: SourceBytes,
 }
 
 /// Where the bytes of an image are.
 #[derive(Debug)]
-pub enum Bytes {
+pub enum SourceBytes {
     /// In a file.
     File(PathBuf),
     /// Here.
-    Here(Vec<u8>),
+    Memory(Vec<u8>),
     /// Nowhere: the folder that was to be searched cannot be.
-    Nowhere(io::Error),
+    Unreadable(io::Error),
 }
 
-impl Source {
+impl ImageSource {
     /// An image on a stream.
     ///
     /// # Errors
@@ -46,14 +46,14 @@ impl Source {
     pub fn of_stream(name: &str, mut stream: impl Read) -> io::Result<Self> {
         let mut bytes = vec![];
         stream.read_to_end(&mut bytes)?;
-        let (name, bytes) = (name.to_owned(), Bytes::Here(bytes));
+        let (name, bytes) = (name.to_owned(), SourceBytes::Memory(bytes));
         Ok(Self { name, bytes })
     }
 
     fn of_file(path: PathBuf) -> Self {
         Self {
             name: path.display().to_string(),
-            bytes: Bytes::File(path),
+            bytes: SourceBytes::File(path),
         }
     }
 }
@@ -63,27 +63,27 @@ impl Source {
 ///
 /// # Errors
 ///
-/// [`Empty`].
-pub fn sources(path: &Path) -> Result<Vec<Source>, Empty> {
+/// [`NoImages`].
+pub fn sources(path: &Path) -> Result<Vec<ImageSource>, NoImages> {
     if !path.is_dir() {
-        return Ok(vec![Source::of_file(path.to_path_buf())]);
+        return Ok(vec![ImageSource::of_file(path.to_path_buf())]);
     }
     let mut found = vec![];
     search(path, &mut found);
     if found.is_empty() {
         let path = path.to_path_buf();
-        return Err(Empty { path });
+        return Err(NoImages { path });
     }
     Ok(found)
 }
 
-fn search(folder: &Path, found: &mut Vec<Source>) {
+fn search(folder: &Path, found: &mut Vec<ImageSource>) {
     let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let mut entries = match entries {
         Ok(entries) => entries,
         Err(error) => {
-            let (name, bytes) = (folder.display().to_string(), Bytes::Nowhere(error));
-            found.push(Source { name, bytes });
+            let (name, bytes) = (folder.display().to_string(), SourceBytes::Unreadable(error));
+            found.push(ImageSource { name, bytes });
             return;
         }
     };
@@ -96,7 +96,7 @@ fn search(folder: &Path, found: &mut Vec<Source>) {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             search(&path, found);
         } else if is_image(&path) && !path.is_dir() {
-            found.push(Source::of_file(path));
+            found.push(ImageSource::of_file(path));
         }
     }
 }

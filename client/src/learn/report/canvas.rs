@@ -4,7 +4,7 @@ use std::{io, sync::Once};
 
 use plotters::{
     coord::Shift,
-    prelude::*,
+    prelude::{Color as _, *},
     style::{
         FontTransform,
         text_anchor::{HPos, Pos, VPos},
@@ -28,7 +28,7 @@ impl Error {
 
 /// What a line or a word is drawn with. On a page the ink is a variable of its style sheet, light or dark; in a file it is the light one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ink {
+pub enum Color {
     /// What is behind everything.
     Paper,
     /// Words and axes.
@@ -105,14 +105,14 @@ const SERIES: [RGBColor; 5] = [
     RGBColor(0x0e, 0x74, 0x90),
 ];
 
-impl Ink {
+impl Color {
     /// What stands for a share of 0 to 1.
     #[must_use]
     pub fn shade(share: f64) -> Self {
         Self::Shade((share.clamp(0.0, 1.0) * 100.0).round() as u8)
     }
 
-    /// Words on [`Ink::shade`].
+    /// Words on [`Color::shade`].
     #[must_use]
     pub fn on_shade(share: f64) -> Self {
         Self::OnShade(Shade::of(share))
@@ -129,7 +129,7 @@ impl Ink {
             .chain((0..=100).map(Self::Shade))
     }
 
-    fn colour(self) -> RGBColor {
+    fn rgb(self) -> RGBColor {
         match self {
             Self::Paper => RGBColor(0xff, 0xff, 0xff),
             Self::Text => RGBColor(0x1f, 0x23, 0x28),
@@ -172,24 +172,24 @@ pub enum Align {
 
 /// How a word is written. It is centred on its point from top to bottom.
 #[derive(Clone, Copy, Debug)]
-pub struct Lettering {
+pub struct Font {
     /// Height of a line.
     pub size: f64,
     /// Colour.
-    pub ink: Ink,
+    pub color: Color,
     /// Left to right.
     pub align: Align,
     /// Whether it is read from bottom to top.
     pub is_upright: bool,
 }
 
-impl Lettering {
+impl Font {
     /// Level letters.
     #[must_use]
-    pub fn new(size: f64, ink: Ink, align: Align) -> Self {
+    pub fn new(size: f64, color: Color, align: Align) -> Self {
         Self {
             size,
-            ink,
+            color,
             align,
             is_upright: false,
         }
@@ -200,7 +200,7 @@ impl Lettering {
 #[derive(Clone, Copy, Debug)]
 pub struct Stroke {
     /// Colour.
-    pub ink: Ink,
+    pub color: Color,
     /// Thickness.
     pub width: f64,
     /// From 0, invisible, to 1.
@@ -223,19 +223,19 @@ pub trait Canvas {
     /// # Errors
     ///
     /// [`Error`].
-    fn rectangle(&self, corners: [Point; 2], ink: Ink) -> Result<(), Error>;
+    fn rectangle(&self, corners: [Point; 2], color: Color) -> Result<(), Error>;
     /// A filled circle.
     ///
     /// # Errors
     ///
     /// [`Error`].
-    fn disc(&self, centre: Point, radius: f64, ink: Ink) -> Result<(), Error>;
+    fn disc(&self, centre: Point, radius: f64, color: Color) -> Result<(), Error>;
     /// A word.
     ///
     /// # Errors
     ///
     /// [`Error`].
-    fn word(&self, text: &str, at: Point, lettering: Lettering) -> Result<(), Error>;
+    fn word(&self, text: &str, at: Point, font: Font) -> Result<(), Error>;
 }
 
 /// A picture of a size that can be drawn on any canvas.
@@ -264,7 +264,7 @@ pub fn svg(picture: &dyn Picture) -> Result<String, Error> {
     let (width, height) = scaled(picture.size(), FINE);
     let mut text = String::new();
     let area = SVGBackend::with_string(&mut text, (width, height)).into_drawing_area();
-    area.fill(&Ink::Paper.colour()).map_err(Error::new)?;
+    area.fill(&Color::Paper.rgb()).map_err(Error::new)?;
     draw_on(picture, area, (FINE, 0.0))?;
     let (usual_width, usual_height) = scaled(picture.size(), 1.0);
     Ok(text.replacen(
@@ -287,11 +287,11 @@ pub fn page_svg(picture: &dyn Picture, label: &str) -> Result<maud::Markup, Erro
         SVGBackend::with_string(&mut text, (width, height)).into_drawing_area(),
         (FINE, 0.0),
     )?;
-    for ink in Ink::all() {
-        let RGBColor(red, green, blue) = ink.colour();
+    for color in Color::all() {
+        let RGBColor(red, green, blue) = color.rgb();
         text = text.replace(
             &format!("\"#{red:02X}{green:02X}{blue:02X}\""),
-            &format!("\"{}\"", ink.variable()),
+            &format!("\"{}\"", color.variable()),
         );
     }
     let inside = text
@@ -329,7 +329,7 @@ fn draw_on<B: DrawingBackend>(
     (scale, drop): (f64, f64),
 ) -> Result<(), Error> {
     register_font();
-    let sheet = Sheet { area, scale, drop };
+    let sheet = PlottersCanvas { area, scale, drop };
     picture.draw(&sheet)?;
     sheet.area.present().map_err(Error::new)
 }
@@ -359,14 +359,14 @@ pub fn width(text: &str, size: f64) -> f64 {
 }
 
 /// An area of the drawing library with its scale.
-struct Sheet<B: DrawingBackend> {
+struct PlottersCanvas<B: DrawingBackend> {
     area: DrawingArea<B, Shift>,
     scale: f64,
     /// What words are lowered by, in heights of their lines, to be centred on their point: bitmaps centre a box with room above it.
     drop: f64,
 }
 
-impl<B: DrawingBackend> Sheet<B> {
+impl<B: DrawingBackend> PlottersCanvas<B> {
     fn place(&self, (x, y): Point) -> (i32, i32) {
         ((x * self.scale).round() as i32, (y * self.scale).round() as i32)
     }
@@ -376,11 +376,11 @@ impl<B: DrawingBackend> Sheet<B> {
     }
 }
 
-impl<B: DrawingBackend> Canvas for Sheet<B> {
+impl<B: DrawingBackend> Canvas for PlottersCanvas<B> {
     fn line(&self, points: &[Point], stroke: Stroke) -> Result<(), Error> {
         let points: Vec<(i32, i32)> = points.iter().map(|&point| self.place(point)).collect();
         let style = ShapeStyle {
-            color: stroke.ink.colour().mix(stroke.opacity),
+            color: stroke.color.rgb().mix(stroke.opacity),
             filled: false,
             stroke_width: self.length(stroke.width),
         };
@@ -389,32 +389,32 @@ impl<B: DrawingBackend> Canvas for Sheet<B> {
             .map_err(Error::new)
     }
 
-    fn rectangle(&self, corners: [Point; 2], ink: Ink) -> Result<(), Error> {
-        let rectangle = Rectangle::new(corners.map(|corner| self.place(corner)), ink.colour().filled());
+    fn rectangle(&self, corners: [Point; 2], color: Color) -> Result<(), Error> {
+        let rectangle = Rectangle::new(corners.map(|corner| self.place(corner)), color.rgb().filled());
         self.area.draw(&rectangle).map_err(Error::new)
     }
 
-    fn disc(&self, centre: Point, radius: f64, ink: Ink) -> Result<(), Error> {
-        let disc = Circle::new(self.place(centre), self.length(radius), ink.colour().filled());
+    fn disc(&self, centre: Point, radius: f64, color: Color) -> Result<(), Error> {
+        let disc = Circle::new(self.place(centre), self.length(radius), color.rgb().filled());
         self.area.draw(&disc).map_err(Error::new)
     }
 
-    fn word(&self, text: &str, at: Point, lettering: Lettering) -> Result<(), Error> {
-        let font = (FONT, lettering.size * self.scale).into_font();
-        let font = if lettering.is_upright {
-            font.transform(FontTransform::Rotate270)
+    fn word(&self, text: &str, at: Point, font: Font) -> Result<(), Error> {
+        let typeface = (FONT, font.size * self.scale).into_font();
+        let typeface = if font.is_upright {
+            typeface.transform(FontTransform::Rotate270)
         } else {
-            font
+            typeface
         };
-        let across = match lettering.align {
+        let across = match font.align {
             Align::Start => HPos::Left,
             Align::Middle => HPos::Center,
             Align::End => HPos::Right,
         };
-        let colour = lettering.ink.colour();
-        let style = font.color(&colour).pos(Pos::new(across, VPos::Center));
-        let drop = lettering.size * self.drop;
-        let at = if lettering.is_upright {
+        let colour = font.color.rgb();
+        let style = typeface.color(&colour).pos(Pos::new(across, VPos::Center));
+        let drop = font.size * self.drop;
+        let at = if font.is_upright {
             (at.0 + drop, at.1)
         } else {
             (at.0, at.1 + drop)
@@ -430,7 +430,7 @@ mod tests {
 
     #[test]
     fn every_ink_has_a_colour_of_its_own() {
-        let mut colours: Vec<(u8, u8, u8)> = Ink::all().map(|ink| ink.colour().rgb()).collect();
+        let mut colours: Vec<(u8, u8, u8)> = Color::all().map(|color| color.rgb().rgb()).collect();
         let inks = colours.len();
         colours.sort_unstable();
         colours.dedup();
@@ -439,7 +439,7 @@ mod tests {
 
     #[test]
     fn shares_go_from_pale_to_dark() {
-        let rgb = |share| Ink::shade(share).colour().rgb();
+        let rgb = |share| Color::shade(share).rgb().rgb();
         assert_eq!(rgb(0.0), (247, 251, 255));
         assert_eq!(rgb(0.5), (107, 174, 214));
         assert_eq!(rgb(1.0), (8, 48, 107));

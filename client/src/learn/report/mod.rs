@@ -11,8 +11,8 @@
 
 pub mod canvas;
 pub mod chart;
+pub mod confusion_plot;
 pub mod html;
-pub mod picture;
 pub mod run;
 pub mod sweep;
 pub mod table;

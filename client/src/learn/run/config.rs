@@ -28,8 +28,8 @@ pub struct RunConfig {
     #[serde(default = "fastai")]
     pub head: String,
     /// What went before.
-    #[serde(default)]
-    pub before: Before,
+    #[serde(default, rename = "before")]
+    pub lineage: Lineage,
     /// What keeps what it is.
     #[serde(default)]
     pub frozen: Frozen,
@@ -95,7 +95,7 @@ fn fastai() -> String {
 /// What went before a run: where its first numbers come from, and what they have learnt already.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Before {
+pub struct Lineage {
     /// `none`, or the file that the network started from, as it was asked for.
     pub weights: String,
     /// BLAKE3 of that file, in hexadecimal; empty where there was none.
@@ -108,7 +108,7 @@ pub struct Before {
     pub optimizer_steps: u64,
 }
 
-impl Default for Before {
+impl Default for Lineage {
     /// Nothing.
     fn default() -> Self {
         Self {
@@ -132,7 +132,7 @@ impl Default for RunConfig {
             arch: "resnet34".to_owned(),
             network_hash: String::new(),
             head: fastai(),
-            before: Before::default(),
+            lineage: Lineage::default(),
             frozen: Frozen::default(),
             epochs: 10,
             steps_per_epoch: 0,

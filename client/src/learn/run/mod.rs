@@ -13,11 +13,11 @@ use serde::Serialize;
 
 #[cfg(test)]
 pub(crate) use self::config::tests::config as sample;
-pub use self::config::{Before, RunConfig};
+pub use self::config::{Lineage, RunConfig};
 pub use self::frozen::{Frozen, expression};
 use super::{
-    checkpoint::{CHECKPOINT, Checkpoint, Error as CheckpointError, Progress},
-    journal, tensorboard,
+    checkpoint::{CHECKPOINT, Checkpoint, Error as CheckpointError, ResumeState},
+    run_log, tensorboard,
 };
 
 /// What can go wrong with a run's folder.
@@ -79,11 +79,11 @@ pub struct RunFolder {
 /// The files that a run has before its first epoch ends, besides those of TensorBoard.
 const FIRST_FILES: [&str; 9] = [
     CONFIG,
-    journal::STREAM,
+    run_log::STREAM,
     CHECKPOINT,
     METRICS,
-    journal::STEPS,
-    journal::SESSIONS,
+    run_log::STEPS,
+    run_log::SESSIONS,
     "find-lr.png",
     "find-lr.svg",
     "find-lr.json",
@@ -134,7 +134,7 @@ impl RunFolder {
         }
         let is_run = Self::open(&path()).is_ok();
         let is_left =
-            |name: &str| files::is_temporary(name) || is_run && [CONFIG, journal::STREAM].contains(&name);
+            |name: &str| files::is_temporary(name) || is_run && [CONFIG, run_log::STREAM].contains(&name);
         match names.into_iter().find(|name| !is_left(name)) {
             Some(_) if is_run => Err(Error::Occupied { path: path() }),
             Some(found) => Err(Error::NotEmpty { path: path(), found }),
@@ -237,7 +237,7 @@ impl RunFolder {
     /// [`Error::Write`].
     pub fn append_metrics(&self, record: &impl Serialize) -> Result<(), Error> {
         let path = self.path.join(METRICS);
-        journal::append(&path, record).map_err(|source| Error::Write { path, source })
+        run_log::append(&path, record).map_err(|source| Error::Write { path, source })
     }
 
     /// Replaces the checkpoint.
@@ -290,8 +290,8 @@ impl RunFolder {
 
     /// Where the run of `config` stands by its checkpoint; at its beginning if that does not tell.
     #[must_use]
-    pub fn progress(&self, config: &RunConfig) -> Progress {
-        Checkpoint::progress(&self.checkpoint_path()).unwrap_or_else(|| Progress::new(config.clone()))
+    pub fn progress(&self, config: &RunConfig) -> ResumeState {
+        Checkpoint::progress(&self.checkpoint_path()).unwrap_or_else(|| ResumeState::new(config.clone()))
     }
 
     /// Reads the checkpoint, which must belong to `config`.

@@ -14,7 +14,7 @@ use events::EventWriter;
 
 use super::{
     fit::{EpochRecord, Observer, StepEvent},
-    metrics::{Figures, Metric},
+    metrics::{Metric, Metrics},
 };
 
 const PREFIX: &str = "events.out.tfevents.";
@@ -94,13 +94,13 @@ impl Observer for TensorBoard {
 }
 
 /// The figures of the validation images that are defined.
-fn curves(figures: &Figures) -> Vec<(String, f64)> {
-    let usual = Metric::usual(figures.classes.len());
-    let whole = [Metric::Loss, Metric::Accuracy].into_iter().chain(usual);
+fn curves(metrics: &Metrics) -> Vec<(String, f64)> {
+    let defaults = Metric::defaults(metrics.classes.len());
+    let whole = [Metric::Loss, Metric::Accuracy].into_iter().chain(defaults);
     // TensorFlow allows no colons in names.
     let name = |metric: &Metric| format!("valid/{metric}").replace(':', "_");
-    let whole = whole.filter_map(|metric| Some((name(&metric), metric.of(figures)?)));
-    let classes = figures.classes.iter();
+    let whole = whole.filter_map(|metric| Some((name(&metric), metric.of(metrics)?)));
+    let classes = metrics.classes.iter();
     let recalls = classes.filter_map(|class| Some((format!("recall/{}", class.name), class.recall?)));
     whole.chain(recalls).collect()
 }

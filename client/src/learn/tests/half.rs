@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::*;
 use crate::learn::{
     fit::{Observer as _, StepEvent},
-    journal::StepLog,
     learner::StepReport,
-    report::run::{Record, page},
+    report::run::{RunRecord, page},
     run::RunFolder,
+    run_log::StepLog,
     tensorboard::TensorBoard,
 };
 use equibatch_training::program::Precision;
@@ -197,7 +197,7 @@ fn a_skipped_step_is_written_down_and_told_in_the_report() {
         [true, false]
     );
     assert!(lines[0].loss.is_nan() && lines[1].loss == 0.5);
-    let (page, _) = page(&Record::read(run.path()).expect("a run")).expect("a page");
+    let (page, _) = page(&RunRecord::read(run.path()).expect("a run")).expect("a page");
     let html = page.to_html();
     assert!(html.contains("1 step of 2 changed nothing"), "{html}");
 }

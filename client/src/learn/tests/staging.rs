@@ -27,7 +27,7 @@ fn various(step: u64, wire: Wire) -> Batch {
 /// Six steps of which the learner is told the next one, where there is one, as `told` says: by the number of the step.
 fn trained(config: &RunConfig, mode: Staging, told: impl Fn(u64) -> Option<u64>) -> (Vec<u8>, Vec<f64>) {
     let mut learner = Learner::new(&runtime(), config, &staging(mode)).expect("a learner");
-    assert_eq!(learner.stages(), mode == Staging::On);
+    assert_eq!(learner.uses_staging(), mode == Staging::On);
     let batches: Vec<Batch> = (0..6).map(|step| various(step, config.wire)).collect();
     let mut losses = vec![];
     for batch in &batches {

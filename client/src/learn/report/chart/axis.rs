@@ -83,7 +83,7 @@ impl Axis {
     }
 
     /// The axis with a range that holds all `values`, of which those that it cannot show are left out.
-    pub(super) fn over(&self, values: impl Iterator<Item = f64>) -> Ruler {
+    pub(super) fn over(&self, values: impl Iterator<Item = f64>) -> ScaledAxis {
         let shown = values
             .map(|value| self.project(value))
             .filter(|value| value.is_finite());
@@ -105,7 +105,7 @@ impl Axis {
                 (low - room, high + room)
             };
         }
-        Ruler {
+        ScaledAxis {
             axis: self.clone(),
             low,
             high,
@@ -134,13 +134,13 @@ impl Axis {
 
 /// An axis with its range, in projected values.
 #[derive(Clone, Debug)]
-pub(super) struct Ruler {
+pub(super) struct ScaledAxis {
     axis: Axis,
     low: f64,
     high: f64,
 }
 
-impl Ruler {
+impl ScaledAxis {
     /// Where a value stands, from 0 to 1; `None` for what the axis cannot show.
     pub(super) fn place(&self, value: f64) -> Option<f64> {
         let place = (self.axis.project(value) - self.low) / (self.high - self.low);
@@ -232,8 +232,12 @@ mod tests {
     use super::*;
 
     fn names(axis: &Axis, values: &[f64], count: usize) -> Vec<String> {
-        let ruler = axis.over(values.iter().copied());
-        ruler.ticks(count).into_iter().map(|(_, name)| name).collect()
+        let scaled_axis = axis.over(values.iter().copied());
+        scaled_axis
+            .ticks(count)
+            .into_iter()
+            .map(|(_, name)| name)
+            .collect()
     }
 
     #[test]
@@ -283,9 +287,9 @@ mod tests {
             ["1e-4", "1e-3", "1e-2", "1e-1"]
         );
         assert_eq!(names(&axis, &[1e-7, 10.0], 4), ["1e-7", "1e-4", "1e-1"]);
-        let ruler = axis.over([1e-4, 1e-2].into_iter());
-        assert_eq!(ruler.place(0.0), None);
-        assert!((ruler.place(1e-3).expect("a place") - 0.5).abs() < 1e-9);
+        let scaled_axis = axis.over([1e-4, 1e-2].into_iter());
+        assert_eq!(scaled_axis.place(0.0), None);
+        assert!((scaled_axis.place(1e-3).expect("a place") - 0.5).abs() < 1e-9);
     }
 
     #[test]
@@ -296,12 +300,12 @@ mod tests {
                 Axis::new("x").from_zero(),
                 Axis::new("x").logarithmic(),
             ] {
-                let ruler = axis.over(values.iter().copied()).with_room();
+                let scaled_axis = axis.over(values.iter().copied()).with_room();
                 assert!(
-                    ruler.high > ruler.low && ruler.high.is_finite(),
-                    "{values:?} {axis:?}: {ruler:?}"
+                    scaled_axis.high > scaled_axis.low && scaled_axis.high.is_finite(),
+                    "{values:?} {axis:?}: {scaled_axis:?}"
                 );
-                assert!(ruler.ticks(4).len() < 20);
+                assert!(scaled_axis.ticks(4).len() < 20);
             }
         }
     }
@@ -310,15 +314,15 @@ mod tests {
         #[test]
         fn every_value_has_a_place_within_the_range(values in prop::collection::vec(-1e9_f64..1e9, 1..20), zero: bool) {
             let axis = if zero { Axis::new("x").from_zero() } else { Axis::new("x") };
-            let ruler = axis.over(values.iter().copied()).with_room();
+            let scaled_axis = axis.over(values.iter().copied()).with_room();
             for value in values {
-                let place = ruler.place(value).expect("a place");
+                let place = scaled_axis.place(value).expect("a place");
                 prop_assert!((-1e-9..=1.0 + 1e-9).contains(&place), "{place}");
             }
-            let ticks = ruler.ticks(5);
+            let ticks = scaled_axis.ticks(5);
             prop_assert!((1..=12).contains(&ticks.len()), "{ticks:?}");
             for (value, _) in ticks {
-                prop_assert!((-1e-6..=1.0 + 1e-6).contains(&ruler.place(value).expect("a place")));
+                prop_assert!((-1e-6..=1.0 + 1e-6).contains(&scaled_axis.place(value).expect("a place")));
             }
         }
     }

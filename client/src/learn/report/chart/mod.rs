@@ -5,14 +5,14 @@
 mod axis;
 mod bars;
 mod curves;
-mod thin;
+mod downsample;
 
 pub use axis::{Axis, Scale, Unit};
-pub use bars::{Bar, Bars};
-pub use curves::{Chart, Look, Series};
+pub use bars::{BarGroup, Bars};
+pub use curves::{Chart, LineStyle, Series};
 
 /// Height of the letters of axes and legends.
-const LETTERS: f64 = 15.0;
+const FONT_SIZE: f64 = 15.0;
 /// Between things that belong together.
 const GAP: f64 = 6.0;
 

@@ -9,14 +9,14 @@ use super::photograph;
 #[derive(Clone, Debug, Default)]
 pub struct Gallery {
     /// In reading order.
-    pub cards: Vec<Card>,
+    pub cards: Vec<GalleryItem>,
 }
 
 /// One thing in one or more photographs.
 #[derive(Clone, Debug)]
-pub struct Card {
+pub struct GalleryItem {
     /// The photographs, side by side.
-    pub shots: Vec<Shot>,
+    pub photos: Vec<Photo>,
     /// What it is, such as `birds, taken for flowers`.
     pub heading: String,
     /// Names and values.
@@ -27,7 +27,7 @@ pub struct Card {
 
 /// A photograph.
 #[derive(Clone, Debug)]
-pub struct Shot {
+pub struct Photo {
     /// Pixels.
     pub image: RgbImage,
     /// What a screen reader says.
@@ -43,7 +43,7 @@ impl Gallery {
                 @for card in &self.cards {
                     li class=[card.is_wrong.then_some("wrong")] {
                         figure {
-                            div.shots { @for shot in &card.shots { (photograph(&shot.image, &shot.words)) } }
+                            div.shots { @for shot in &card.photos { (photograph(&shot.image, &shot.words)) } }
                             figcaption {
                                 strong { (card.heading) }
                                 @if !card.facts.is_empty() {

@@ -23,7 +23,7 @@
 //!
 //! - [`Figure`]: a picture with its caption and with what a screen reader says instead; [`Figure::save`] writes it as files, too.
 //! - [`Table`]: columns of words and figures under a caption.
-//! - [`judgement`]: what follows from a model's figures: confusion matrices, figures by class, confused pairs, headline figures.
+//! - [`evaluation`]: what follows from a model's figures: confusion matrices, figures by class, confused pairs, headline figures.
 //! - [`Gallery`]: photographs with captions, such as images that were taken for something else.
 //! - [`side_by_side`]: parts of two or more models next to one another.
 //!
@@ -32,13 +32,13 @@
 //! Colours follow the reader's choice of light or dark and are fit for print. Headings, captions and table headers say what they are; every
 //! picture has words in its place; what is too wide scrolls by keyboard. Nothing is fetched from anywhere.
 
+pub mod evaluation;
 mod figure;
 mod gallery;
-pub mod judgement;
 mod page;
 mod table;
 
 pub use figure::{Figure, photograph};
-pub use gallery::{Card, Gallery, Shot};
+pub use gallery::{Gallery, GalleryItem, Photo};
 pub use page::{Page, side_by_side};
 pub use table::Table;

@@ -1,13 +1,13 @@
 //! Charts over steps and epochs. Each is `None` where the run holds nothing to draw.
 
 use crate::{
-    learn::report::run::Record,
+    learn::report::run::RunRecord,
     learn::{
         finder::Suggestions,
-        metrics::{Figures, Metric},
+        metrics::{Metric, Metrics},
         report::{
             self, canvas,
-            chart::{Axis, Chart, Look, Series},
+            chart::{Axis, Chart, LineStyle, Series},
             html::Figure,
         },
         text::counted,
@@ -47,7 +47,7 @@ fn percent(value: f64) -> String {
 /// # Errors
 ///
 /// [`canvas::Error`].
-pub fn loss(record: &Record) -> Drawn {
+pub fn loss(record: &RunRecord) -> Drawn {
     // What a skipped step lost may be no number.
     let steps = record.steps.iter().filter(|line| line.loss.is_finite());
     let raw: Vec<(f64, f64)> = steps.clone().map(|line| (line.step as f64, line.loss)).collect();
@@ -72,9 +72,9 @@ pub fn loss(record: &Record) -> Drawn {
         from_to(&valid, four)
     );
     let series = vec![
-        Series::line("", 0, raw).looking(Look::Shadow),
+        Series::line("", 0, raw).with_style(LineStyle::Background),
         Series::line("training, smoothed", 0, smoothed),
-        Series::line("validation", 1, valid).looking(Look::Dots),
+        Series::line("validation", 1, valid).with_style(LineStyle::LineAndDots),
     ];
     if is_empty(&series) {
         return Ok(None);
@@ -94,27 +94,28 @@ pub fn loss(record: &Record) -> Drawn {
 /// # Errors
 ///
 /// [`canvas::Error`].
-pub fn metrics(record: &Record) -> Drawn {
+pub fn metrics(record: &RunRecord) -> Drawn {
     let rarest = record.rarest();
     let metrics = [Metric::ErrorRate, Metric::BalancedAccuracy, Metric::MacroF1];
-    let judged: Vec<(f64, &Figures)> = record
+    let judged: Vec<(f64, &Metrics)> = record
         .epochs
         .iter()
         .filter_map(|epoch| Some((epoch.epoch as f64, epoch.valid.as_ref()?)))
         .collect();
-    let line = |name: &str, colour: usize, of: &dyn Fn(&Figures) -> Option<f64>| {
+    let line = |name: &str, colour: usize, of: &dyn Fn(&Metrics) -> Option<f64>| {
         let points = judged
             .iter()
-            .filter_map(|(epoch, figures)| Some((*epoch, of(figures)?)));
-        Series::line(name, colour, points.collect()).looking(Look::Dots)
+            .filter_map(|(epoch, metrics)| Some((*epoch, of(metrics)?)));
+        Series::line(name, colour, points.collect()).with_style(LineStyle::LineAndDots)
     };
-    let usual = metrics.iter().enumerate();
-    let usual = usual.map(|(colour, metric)| line(&metric.title(), colour, &|figures| metric.of(figures)));
+    let defaults = metrics.iter().enumerate();
+    let defaults =
+        defaults.map(|(colour, metric)| line(&metric.title(), colour, &|metrics| metric.of(metrics)));
     let of_rarest = rarest.iter().map(|rarest| {
         let name = format!("recall of {}", rarest.names);
-        line(&name, metrics.len(), &|figures| rarest.recall(figures).value())
+        line(&name, metrics.len(), &|metrics| rarest.recall(metrics).value())
     });
-    let series: Vec<Series> = usual.chain(of_rarest).collect();
+    let series: Vec<Series> = defaults.chain(of_rarest).collect();
     if is_empty(&series) {
         return Ok(None);
     }
@@ -146,7 +147,7 @@ pub fn metrics(record: &Record) -> Drawn {
 /// # Errors
 ///
 /// [`canvas::Error`].
-pub fn learning_rate(record: &Record) -> Drawn {
+pub fn learning_rate(record: &RunRecord) -> Drawn {
     const GROUPS: [&str; 3] = ["early layers", "late layers", "head"];
     let Some(last) = record.steps.last() else {
         return Ok(None);
@@ -209,7 +210,7 @@ pub fn learning_rate(record: &Record) -> Drawn {
 /// # Errors
 ///
 /// [`canvas::Error`].
-pub fn momentum(record: &Record) -> Drawn {
+pub fn momentum(record: &RunRecord) -> Drawn {
     let points: Vec<(f64, f64)> = record
         .steps
         .iter()
@@ -245,7 +246,7 @@ pub fn momentum(record: &Record) -> Drawn {
 /// # Errors
 ///
 /// [`canvas::Error`].
-pub fn throughput(record: &Record) -> Drawn {
+pub fn throughput(record: &RunRecord) -> Drawn {
     let points: Vec<(f64, f64)> = record
         .epochs
         .iter()
@@ -267,7 +268,7 @@ pub fn throughput(record: &Record) -> Drawn {
 /// # Errors
 ///
 /// [`canvas::Error`].
-pub fn waiting(record: &Record) -> Drawn {
+pub fn waiting(record: &RunRecord) -> Drawn {
     let points: Vec<(f64, f64)> = record
         .epochs
         .iter()
@@ -289,7 +290,7 @@ fn by_epoch((id, caption): (&str, &str), (points, y): (Vec<(f64, f64)>, Axis), w
     if points.is_empty() {
         return Ok(None);
     }
-    let series = vec![Series::line("", 0, points).looking(Look::Dots)];
+    let series = vec![Series::line("", 0, points).with_style(LineStyle::LineAndDots)];
     let chart = Chart {
         size: HALF,
         ..Chart::new(Axis::new("epoch").whole(), y, series)
@@ -301,7 +302,7 @@ fn by_epoch((id, caption): (&str, &str), (points, y): (Vec<(f64, f64)>, Axis), w
 /// # Errors
 ///
 /// [`canvas::Error`].
-pub fn sweep(record: &Record) -> Drawn {
+pub fn sweep(record: &RunRecord) -> Drawn {
     if record.sweep.is_empty() {
         return Ok(None);
     }

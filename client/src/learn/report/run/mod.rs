@@ -1,20 +1,20 @@
 //! The report of one run: `report.html` in its folder, and its drawings as SVG and PNG in `report/`.
 //!
 //! Everything comes from the files of the folder, so that a report can be made again at any time, without a server and without a model:
-//! the configuration, the epochs (`metrics.jsonl`), the steps, the stream and the sessions (see [`journal`](crate::learn::journal)), and the
-//! examination (see [`examine`](crate::learn::examine)). What is missing is left out, and said so.
+//! the configuration, the epochs (`metrics.jsonl`), the steps, the stream and the sessions (see [`run_log`](crate::learn::journal)), and the
+//! examination (see [`interpret`](crate::learn::examine)). What is missing is left out, and said so.
 //!
 //! # Layout
 //!
-//! - [`Record`]: what the folder holds.
+//! - [`RunRecord`]: what the folder holds.
 //! - [`curves`]: charts over steps and epochs. [`classes`]: what of each class is drawn.
-//! - `page`: the sections and their order. `origin`: how to do it again.
+//! - `page`: the sections and their order. `reproduce`: how to do it again.
 
 pub mod classes;
 pub mod curves;
-mod origin;
 mod page;
 mod record;
+mod reproduce;
 
 use std::{
     fs, io,
@@ -23,7 +23,7 @@ use std::{
 
 use equibatch_cli::files;
 pub use page::page;
-pub use record::Record;
+pub use record::RunRecord;
 
 use super::{canvas, html::Figure};
 use crate::learn::run;
@@ -64,7 +64,7 @@ pub enum Error {
 ///
 /// [`Error`].
 pub fn write(folder: &Path) -> Result<PathBuf, Error> {
-    let record = Record::read(folder)?;
+    let record = RunRecord::read(folder)?;
     let (page, figures) = page(&record)?;
     save(&figures, &folder.join("report"))?;
     let path = folder.join("report.html");

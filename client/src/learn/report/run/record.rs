@@ -10,18 +10,18 @@ use serde::Deserialize;
 use super::Error;
 use crate::learn::{
     checkpoint::Checkpoint,
-    examine::Examination,
-    finder::Point,
+    finder::SweepPoint,
     fit::EpochRecord,
-    journal::{self, Exposure, Session, StepLine, StepLog},
-    metrics::{Figures, Rarest},
+    interpret::Interpretation,
+    metrics::{Metrics, RarestClasses},
     run::{RunConfig, RunFolder},
+    run_log::{self, ClassSampling, Session, StepLine, StepLog},
 };
 use equibatch_stream::Position;
 
 /// What the folder of a run holds.
 #[derive(Clone, Debug)]
-pub struct Record {
+pub struct RunRecord {
     /// The folder.
     pub folder: PathBuf,
     /// What the reader knows the run by.
@@ -35,16 +35,16 @@ pub struct Record {
     /// Calls of the program that worked on it.
     pub sessions: Vec<Session>,
     /// What is drawn of each class.
-    pub exposure: Option<Exposure>,
+    pub class_sampling: Option<ClassSampling>,
     /// The images that the model was most wrong about.
-    pub examination: Option<Examination>,
+    pub interpretation: Option<Interpretation>,
     /// What the learning-rate finder saw before the training; empty where nobody looked.
-    pub sweep: Vec<Point>,
+    pub sweep: Vec<SweepPoint>,
     /// Where the stream would go on.
     pub position: Option<Position>,
 }
 
-impl Record {
+impl RunRecord {
     /// Reads the folder of a run.
     ///
     /// # Errors
@@ -62,7 +62,7 @@ impl Record {
             move |source| Error::Read { path, source }
         };
         let mut epochs: Vec<EpochRecord> =
-            journal::lines(&folder.join("metrics.jsonl")).map_err(read("metrics.jsonl"))?;
+            run_log::lines(&folder.join("metrics.jsonl")).map_err(read("metrics.jsonl"))?;
         // An epoch that was done again after a resumption counts as it was done last.
         epochs.reverse();
         epochs.sort_by_key(|record| record.epoch);
@@ -73,8 +73,8 @@ impl Record {
             epochs,
             steps: StepLog::read(folder).map_err(read("steps.jsonl"))?,
             sessions: Session::read(folder).map_err(read("sessions.jsonl"))?,
-            exposure: Exposure::read(folder),
-            examination: Examination::read(folder),
+            class_sampling: ClassSampling::read(folder),
+            interpretation: Interpretation::read(folder),
             sweep: sweep(folder),
             position: Checkpoint::progress(&folder.join("checkpoint.safetensors"))
                 .and_then(|progress| progress.position),
@@ -84,8 +84,11 @@ impl Record {
 
     /// The figures of the model: of its examination, or of the last epoch that was judged.
     #[must_use]
-    pub fn figures(&self) -> Option<&Figures> {
-        let examined = self.examination.as_ref().map(|examination| &examination.figures);
+    pub fn metrics(&self) -> Option<&Metrics> {
+        let examined = self
+            .interpretation
+            .as_ref()
+            .map(|interpretation| &interpretation.metrics);
         examined.or_else(|| self.epochs.iter().rev().find_map(|record| record.valid.as_ref()))
     }
 
@@ -108,10 +111,10 @@ impl Record {
 
     /// The classes with the fewest training images; `None` if the run did not write down what there is of each.
     #[must_use]
-    pub fn rarest(&self) -> Option<Rarest> {
-        let exposure = self.exposure.as_ref()?;
-        let images = exposure.images.iter().copied();
-        Rarest::of(exposure.classes.iter().map(String::as_str).zip(images))
+    pub fn rarest(&self) -> Option<RarestClasses> {
+        let class_sampling = self.class_sampling.as_ref()?;
+        let images = class_sampling.images.iter().copied();
+        RarestClasses::of(class_sampling.classes.iter().map(String::as_str).zip(images))
     }
 
     /// Images that stood in the place of broken files, over all epochs.
@@ -122,10 +125,10 @@ impl Record {
 }
 
 /// The steps in `find-lr.json`; none where there is no such file.
-fn sweep(folder: &Path) -> Vec<Point> {
+fn sweep(folder: &Path) -> Vec<SweepPoint> {
     #[derive(Deserialize)]
     struct Found {
-        steps: Vec<Point>,
+        steps: Vec<SweepPoint>,
     }
     let text = fs::read_to_string(folder.join("find-lr.json")).unwrap_or_default();
     serde_json::from_str::<Found>(&text).map_or_else(|_| vec![], |found| found.steps)

@@ -2,7 +2,7 @@ use serde::Serialize;
 
 /// One figure over several repeats.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Spread {
+pub struct MeanStd {
     /// Their mean; absent where the figure is undefined in a repeat.
     pub mean: Option<f64>,
     /// Their standard deviation, with one degree of freedom less than repeats; absent for fewer than two.
@@ -11,7 +11,7 @@ pub struct Spread {
     pub values: Vec<Option<f64>>,
 }
 
-impl Spread {
+impl MeanStd {
     /// Of the figures of all repeats.
     pub fn of(values: impl IntoIterator<Item = Option<f64>>) -> Self {
         let values: Vec<Option<f64>> = values.into_iter().collect();
@@ -41,11 +41,11 @@ mod tests {
 
     #[test]
     fn means_and_deviations_are_those_of_hand_calculation() {
-        let spread = Spread::of([Some(2.0), Some(4.0), Some(9.0)]);
-        assert_eq!(spread.mean, Some(5.0));
-        assert_eq!(spread.deviation, Some(13.0_f64.sqrt()));
-        assert_eq!(Spread::of([Some(0.5)]).deviation, None);
-        assert_eq!(Spread::of([Some(0.5), None]).mean, None);
-        assert_eq!(Spread::of([]).mean, None);
+        let mean_std = MeanStd::of([Some(2.0), Some(4.0), Some(9.0)]);
+        assert_eq!(mean_std.mean, Some(5.0));
+        assert_eq!(mean_std.deviation, Some(13.0_f64.sqrt()));
+        assert_eq!(MeanStd::of([Some(0.5)]).deviation, None);
+        assert_eq!(MeanStd::of([Some(0.5), None]).mean, None);
+        assert_eq!(MeanStd::of([]).mean, None);
     }
 }

@@ -7,7 +7,7 @@ pub(super) const TOP: usize = 10;
 
 /// The figures of one class.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ClassFigures {
+pub struct ClassMetrics {
     /// Its name.
     pub name: String,
     /// Its images.
@@ -22,7 +22,7 @@ pub struct ClassFigures {
 
 /// The figures of a whole split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Figures {
+pub struct Metrics {
     /// Images judged.
     pub images: u64,
     /// Mean cross entropy, in nats. Never weighted or smoothed, whatever the model was trained with, so that models can be compared.
@@ -40,12 +40,12 @@ pub struct Figures {
     /// Share of images whose class is among the k likeliest, for k = 1, 2, ... up to 10 or the number of classes.
     pub top_k: Vec<f64>,
     /// In label order.
-    pub classes: Vec<ClassFigures>,
+    pub classes: Vec<ClassMetrics>,
     /// Rows actual, columns predicted.
     pub confusion_matrix: Vec<Vec<u64>>,
 }
 
-impl Figures {
+impl Metrics {
     pub(super) fn new(
         matrix: &ConfusionMatrix,
         loss: f64,
@@ -53,7 +53,7 @@ impl Figures {
         auroc: Option<f64>,
         names: &[String],
     ) -> Self {
-        let class = |(class, name): (usize, &String)| ClassFigures {
+        let class = |(class, name): (usize, &String)| ClassMetrics {
             name: name.clone(),
             images: matrix.actual(class),
             precision: matrix.precision(class),
@@ -76,7 +76,7 @@ impl Figures {
 
     /// The figures of the class called `name`.
     #[must_use]
-    pub fn class(&self, name: &str) -> Option<&ClassFigures> {
+    pub fn class(&self, name: &str) -> Option<&ClassMetrics> {
         self.classes.get(self.label(name)?)
     }
 

@@ -10,17 +10,19 @@ use equibatch_stream::Split;
 use image::{ImageFormat, RgbImage};
 use serde::{Deserialize, Serialize};
 
-use crate::learn::metrics::Figures;
+use crate::learn::metrics::Metrics;
 
 /// The figures of a model on a split, and the images that it was most wrong about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Examination {
+pub struct Interpretation {
     /// Which images.
     pub split: Split,
     /// Of the model on them.
-    pub figures: Figures,
+    #[serde(rename = "figures")]
+    pub metrics: Metrics,
     /// The largest loss first.
-    pub worst: Vec<Failure>,
+    #[serde(rename = "worst")]
+    pub top_losses: Vec<TopLossRecord>,
     /// Why no image has an attention map; absent if all have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without_attention: Option<String>,
@@ -28,7 +30,7 @@ pub struct Examination {
 
 /// An image that the model was wrong about, or least sure of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Failure {
+pub struct TopLossRecord {
     /// Index into the dataset's samples.
     pub sample: u32,
     /// Below the root of the dataset; `None` where the server does not say.
@@ -47,7 +49,7 @@ pub struct Failure {
     pub attention: Option<String>,
 }
 
-impl Examination {
+impl Interpretation {
     /// The folder of pictures in a run's folder.
     #[must_use]
     pub fn folder(run: &Path) -> PathBuf {
@@ -58,7 +60,7 @@ impl Examination {
         Self::folder(run).join("examination.json")
     }
 
-    /// Writes itself into a run's folder; its pictures are written with [`Examination::write_picture`] before.
+    /// Writes itself into a run's folder; its pictures are written with [`Interpretation::write_picture`] before.
     ///
     /// # Errors
     ///

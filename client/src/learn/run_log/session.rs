@@ -46,7 +46,7 @@ impl Session {
 
 /// What a run's stream draws, beside what there is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Exposure {
+pub struct ClassSampling {
     /// Hash of the request, in hexadecimal.
     pub spec_hash: String,
     /// Class names in label order.
@@ -59,7 +59,7 @@ pub struct Exposure {
     pub splits: BTreeMap<String, u64>,
 }
 
-impl Exposure {
+impl ClassSampling {
     /// That of a stream of the dataset.
     #[must_use]
     pub fn new(dataset: &DatasetDescription, stream: &StreamDescription) -> Self {

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use super::metrics::{Figures, Tally, argmax, softmax};
+use super::metrics::{MetricAccumulator, Metrics, argmax, softmax};
 
 /// What a model said of every image of a split.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Outcomes {
+pub struct Predictions {
     /// Index of each image in the dataset.
     pub samples: Vec<u32>,
     /// Its class.
@@ -27,7 +27,7 @@ pub struct Error {
     reason: String,
 }
 
-impl Outcomes {
+impl Predictions {
     /// Adds what was said of one image.
     pub fn push(&mut self, sample: u32, label: u32, logits: &[f32]) {
         self.samples.push(sample);
@@ -48,25 +48,25 @@ impl Outcomes {
     }
 
     /// Adds all images to a count.
-    pub fn tally(&self, tally: &mut Tally) {
+    pub fn add_to(&self, accumulator: &mut MetricAccumulator) {
         let rows = self.rows().zip(&self.labels);
-        rows.for_each(|(row, &label)| tally.record(row, label as usize));
+        rows.for_each(|(row, &label)| accumulator.record(row, label as usize));
     }
 
     /// The figures that follow; `names` are those of the classes in label order.
     #[must_use]
-    pub fn figures(&self, names: &[String]) -> Figures {
-        let mut tally = Tally::new(names.len());
-        self.tally(&mut tally);
-        tally.figures(names)
+    pub fn metrics(&self, names: &[String]) -> Metrics {
+        let mut accumulator = MetricAccumulator::new(names.len());
+        self.add_to(&mut accumulator);
+        accumulator.metrics(names)
     }
 
     /// The class that several models together take each image for: that with the highest mean probability. All must have judged the same
     /// images in the same order.
     #[must_use]
-    pub fn together(all: &[&Self]) -> Vec<u32> {
+    pub fn ensemble(all: &[&Self]) -> Vec<u32> {
         let Some(first) = all.first() else { return vec![] };
-        let mut rows: Vec<_> = all.iter().map(|outcomes| outcomes.rows()).collect();
+        let mut rows: Vec<_> = all.iter().map(|predictions| predictions.rows()).collect();
         let vote = |_| {
             let mut sum: Vec<f64> = vec![];
             for row in rows.iter_mut().filter_map(Iterator::next) {
@@ -144,28 +144,30 @@ impl Outcomes {
 mod tests {
     use super::*;
 
-    fn outcomes(rows: &[[f32; 2]]) -> Outcomes {
-        let mut outcomes = Outcomes::default();
+    fn predictions(rows: &[[f32; 2]]) -> Predictions {
+        let mut predictions = Predictions::default();
         (10..)
             .zip(rows)
-            .for_each(|(sample, row)| outcomes.push(sample, sample % 2, row));
-        outcomes
+            .for_each(|(sample, row)| predictions.push(sample, sample % 2, row));
+        predictions
     }
 
     #[test]
     fn outcomes_are_read_as_they_were_written() {
-        let outcomes = outcomes(&[[1.5, -0.5], [0.0, f32::MIN_POSITIVE]]);
+        let predictions = predictions(&[[1.5, -0.5], [0.0, f32::MIN_POSITIVE]]);
         let path = Path::new("x");
         assert_eq!(
-            Outcomes::from_bytes(&outcomes.to_bytes(), path).expect("readable"),
-            outcomes
+            Predictions::from_bytes(&predictions.to_bytes(), path).expect("readable"),
+            predictions
         );
-        let none = Outcomes::default();
+        let none = Predictions::default();
         assert_eq!(
-            Outcomes::from_bytes(&none.to_bytes(), path).expect("readable"),
+            Predictions::from_bytes(&none.to_bytes(), path).expect("readable"),
             none
         );
-        let message = Outcomes::from_bytes(b"?", path).expect_err("damaged").to_string();
+        let message = Predictions::from_bytes(b"?", path)
+            .expect_err("damaged")
+            .to_string();
         assert!(message.contains("remove it"), "{message}");
     }
 
@@ -173,9 +175,9 @@ mod tests {
     fn models_vote_by_their_probabilities() {
         // Two are a little for the second class, one is sure of the first.
         let [sure, left, right] =
-            [[9.0, 0.0], [0.0, 0.2], [0.0, 0.3]].map(|row| outcomes(&[row, [0.0, 1.0]]));
-        assert_eq!(Outcomes::together(&[&sure, &left, &right]), [0, 1]);
-        assert_eq!(Outcomes::together(&[&left, &right]), [1, 1]);
+            [[9.0, 0.0], [0.0, 0.2], [0.0, 0.3]].map(|row| predictions(&[row, [0.0, 1.0]]));
+        assert_eq!(Predictions::ensemble(&[&sure, &left, &right]), [0, 1]);
+        assert_eq!(Predictions::ensemble(&[&left, &right]), [1, 1]);
         assert_eq!(left.predicted(), [1, 1]);
     }
 }

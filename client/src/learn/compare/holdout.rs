@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::learn::{
     metrics::{argmax, softmax},
     report::{
-        html::{Card, Gallery, Shot, Table},
+        html::{Gallery, GalleryItem, Photo, Table},
         table::percent,
     },
     text::counted,
@@ -20,7 +20,7 @@ const SHOWN: usize = 24;
 
 /// An image that no training has seen.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Fresh {
+pub struct HoldoutImage {
     /// Below the root of its dataset.
     pub path: String,
     /// What it is: label of its class.
@@ -32,25 +32,26 @@ pub struct Fresh {
 
 /// What one model took new images for.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Guesses {
+pub struct ArmPredictions {
     /// Name of the arm.
     pub arm: String,
     /// Seed of the model's training: the first of the arm.
     pub seed: u64,
     /// In the order of the images.
-    pub guesses: Vec<Guess>,
+    #[serde(rename = "guesses")]
+    pub predictions: Vec<TopPrediction>,
 }
 
 /// What a model took an image for.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Guess {
+pub struct TopPrediction {
     /// Label of the likeliest class.
     pub label: usize,
     /// Its probability.
     pub probability: f64,
 }
 
-impl Guess {
+impl TopPrediction {
     /// What `logits` say, one for each class.
     #[must_use]
     pub fn of(logits: &[f32]) -> Self {
@@ -64,14 +65,14 @@ impl Guess {
 
 /// New images and the guesses of every arm.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct FreshImages {
+pub struct Holdout {
     /// In the order of the dataset.
-    pub images: Vec<Fresh>,
+    pub images: Vec<HoldoutImage>,
     /// One for each arm.
-    pub arms: Vec<Guesses>,
+    pub arms: Vec<ArmPredictions>,
 }
 
-impl FreshImages {
+impl Holdout {
     /// Everything as a part of a page; `classes` are names in label order.
     pub(super) fn markup(&self, classes: &[String]) -> Markup {
         let name = |label: usize| classes.get(label).map_or("?", String::as_str);
@@ -93,8 +94,8 @@ impl FreshImages {
         };
         let mut table = Table::new(&caption, &header);
         for (place, image) in self.images.iter().take(ROWS).enumerate() {
-            let cell = |arm: &Guesses| {
-                let Guess { label, probability } = arm.guesses[place];
+            let cell = |arm: &ArmPredictions| {
+                let TopPrediction { label, probability } = arm.predictions[place];
                 let mark = if label == image.label { "" } else { "\u{2717} " };
                 format!("{mark}{} {}", name(label), percent(Some(probability)))
             };
@@ -104,22 +105,22 @@ impl FreshImages {
         table.markup()
     }
 
-    fn wrong<'a>(&self, arm: &Guesses, name: &dyn Fn(usize) -> &'a str) -> Markup {
-        let wrong: Vec<(&Fresh, &Guess)> = self
+    fn wrong<'a>(&self, arm: &ArmPredictions, name: &dyn Fn(usize) -> &'a str) -> Markup {
+        let wrong: Vec<(&HoldoutImage, &TopPrediction)> = self
             .images
             .iter()
-            .zip(&arm.guesses)
-            .filter(|(image, guess)| image.label != guess.label)
+            .zip(&arm.predictions)
+            .filter(|(image, prediction)| image.label != prediction.label)
             .collect();
-        let cards = wrong.iter().take(SHOWN).map(|(image, guess)| Card {
-            shots: vec![Shot {
+        let cards = wrong.iter().take(SHOWN).map(|(image, prediction)| GalleryItem {
+            photos: vec![Photo {
                 image: image.picture.clone(),
                 words: image.path.clone(),
             }],
-            heading: format!("{}, taken for {}", name(image.label), name(guess.label)),
+            heading: format!("{}, taken for {}", name(image.label), name(prediction.label)),
             facts: vec![
                 ("image".to_owned(), image.path.clone()),
-                ("probability".to_owned(), percent(Some(guess.probability))),
+                ("probability".to_owned(), percent(Some(prediction.probability))),
             ],
             is_wrong: true,
         });
@@ -139,24 +140,24 @@ mod tests {
 
     #[test]
     fn the_wrong_ones_are_shown_and_counted() {
-        let image = |path: &str, label| Fresh {
+        let image = |path: &str, label| HoldoutImage {
             path: path.to_owned(),
             label,
             picture: RgbImage::new(4, 4),
         };
-        let arm = |arm: &str, rows: [[f32; 2]; 2]| Guesses {
+        let arm = |arm: &str, rows: [[f32; 2]; 2]| ArmPredictions {
             arm: arm.to_owned(),
             seed: 1,
-            guesses: rows.iter().map(|row| Guess::of(row)).collect(),
+            predictions: rows.iter().map(|row| TopPrediction::of(row)).collect(),
         };
-        let fresh = FreshImages {
+        let holdout = Holdout {
             images: vec![image("test/birds/1.jpg", 0), image("test/flowers/1.jpg", 1)],
             arms: vec![
                 arm("natural", [[-1.0, 1.0], [-1.0, 1.0]]),
                 arm("oversample", [[1.0, 0.0], [0.0, 2.0]]),
             ],
         };
-        let page = fresh
+        let page = holdout
             .markup(&["birds".to_owned(), "flowers".to_owned()])
             .into_string();
         for words in [

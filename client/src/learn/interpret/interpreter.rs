@@ -2,9 +2,9 @@
 
 use std::{fs, io, path::PathBuf};
 
-use super::{Examination, Failure, Kept, Worst, overlay};
+use super::{Interpretation, TopLoss, TopLossRecord, TopLosses, overlay};
 use crate::learn::{
-    evaluate::{self, Subject, evaluate_each},
+    evaluate::{self, EvalSpec, evaluate_each},
     network,
     pixels::picture,
     predict::{self, Predictor},
@@ -54,7 +54,7 @@ impl From<(PathBuf, io::Error)> for Error {
 
 /// Judges a run's model once more.
 #[derive(Debug)]
-pub struct Examiner<'a> {
+pub struct RunInterpreter<'a> {
     /// Where the images come from.
     pub servers: &'a Servers,
     /// What the model runs on.
@@ -67,32 +67,32 @@ pub struct Examiner<'a> {
     pub most: usize,
 }
 
-impl Examiner<'_> {
+impl RunInterpreter<'_> {
     /// Judges the model of `run` on every image of the split, keeps the images of largest loss with their attention maps in the run's
     /// folder, and says what came of it.
     ///
     /// # Errors
     ///
     /// [`Error`].
-    pub fn examine(&self, run: &RunFolder, config: &RunConfig) -> Result<Examination, Error> {
+    pub fn interpret(&self, run: &RunFolder, config: &RunConfig) -> Result<Interpretation, Error> {
         let mut predictor = Predictor::open(self.runtime, &run.model_path(), self.options)?;
         let card = predictor.card().clone();
-        let subject = Subject {
+        let spec = EvalSpec {
             dataset: &config.dataset,
             split: self.split,
             batch_size: config.batch_size,
             preprocessing: &card.preprocessing,
             classes: &card.classes,
         };
-        let mut worst = Worst::new(self.most);
+        let mut top_losses = TopLosses::new(self.most);
         let model = ("the model", predictor.classifier());
-        let judgement = evaluate_each(self.servers, model, &subject, &mut |seen| worst.see(seen))?;
-        let kept = worst.into_kept();
+        let evaluation = evaluate_each(self.servers, model, &spec, &mut |seen| top_losses.record(seen))?;
+        let kept = top_losses.into_sorted();
         let samples: Vec<u32> = kept.iter().map(|kept| kept.sample).collect();
         // A name less is no reason to do without the pictures.
         let paths = self.servers.paths(&config.dataset, &samples).unwrap_or_default();
 
-        let folder = Examination::folder(run.path());
+        let folder = Interpretation::folder(run.path());
         fs::create_dir_all(&folder).map_err(|source| Error::Write { path: folder, source })?;
         // Images without attention maps say more than none.
         let (mut attention, without_attention) = match self.attention(run, config) {
@@ -107,16 +107,16 @@ impl Examiner<'_> {
         for (place, kept) in kept.iter().enumerate() {
             let failure = draw(run, config, (place, kept), attention.as_mut())?;
             let path = paths.get(place).cloned();
-            failures.push(Failure { path, ..failure });
+            failures.push(TopLossRecord { path, ..failure });
         }
-        let examination = Examination {
+        let interpretation = Interpretation {
             split: self.split,
-            figures: judgement.figures,
-            worst: failures,
+            metrics: evaluation.metrics,
+            top_losses: failures,
             without_attention,
         };
-        examination.write(run.path())?;
-        Ok(examination)
+        interpretation.write(run.path())?;
+        Ok(interpretation)
     }
 
     fn attention(&self, run: &RunFolder, config: &RunConfig) -> Result<Attention, Error> {
@@ -130,22 +130,22 @@ impl Examiner<'_> {
 fn draw(
     run: &RunFolder,
     config: &RunConfig,
-    (place, kept): (usize, &Kept),
+    (place, kept): (usize, &TopLoss),
     attention: Option<&mut Attention>,
-) -> Result<Failure, Error> {
+) -> Result<TopLossRecord, Error> {
     let image = picture(&kept.tensor, config.image_size, config.mean, config.std);
     let [plain, seen] = ["", "-attention"].map(|kind| format!("worst-{:02}{kind}.png", place + 1));
-    Examination::write_picture(run.path(), &plain, &image)?;
+    Interpretation::write_picture(run.path(), &plain, &image)?;
     let seen = match attention {
         None => None,
         Some(attention) => {
             let map = attention.of(&kept.tensor, i64::try_from(kept.label).unwrap_or(0))?;
-            Examination::write_picture(run.path(), &seen, &overlay(&image, &map))?;
+            Interpretation::write_picture(run.path(), &seen, &overlay(&image, &map))?;
             Some(seen)
         }
     };
     let class = |label: usize| config.classes.get(label).cloned().unwrap_or_default();
-    Ok(Failure {
+    Ok(TopLossRecord {
         sample: kept.sample,
         path: None,
         actual: class(kept.label),

@@ -1,7 +1,7 @@
 //! Fewer points with the same look.
 
 /// At most about `most` of the points, in their order: of each stretch its first, lowest, highest and last, so that every peak stays.
-pub(super) fn thinned(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
+pub(super) fn downsampled(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
     if points.len() <= most {
         return points.to_vec();
     }
@@ -28,7 +28,7 @@ mod tests {
         let mut points: Vec<(f64, f64)> = (0..100_000).map(|step| (f64::from(step), 1.0)).collect();
         points[71_234].1 = 9.0;
         points[3].1 = -5.0;
-        let few = thinned(&points, 1000);
+        let few = downsampled(&points, 1000);
         assert!((500..=1000).contains(&few.len()), "{}", few.len());
         assert_eq!((few[0], few[few.len() - 1]), (points[0], points[99_999]));
         assert!(few.contains(&(71_234.0, 9.0)) && few.contains(&(3.0, -5.0)));
@@ -38,7 +38,7 @@ mod tests {
     #[test]
     fn few_points_stay_as_they_are() {
         let points = [(0.0, 1.0), (1.0, f64::NAN)];
-        assert_eq!(thinned(&points, 2).len(), 2);
-        assert_eq!(thinned(&[], 2), []);
+        assert_eq!(downsampled(&points, 2).len(), 2);
+        assert_eq!(downsampled(&[], 2), []);
     }
 }

@@ -3,13 +3,13 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::Record;
+use super::RunRecord;
 use equibatch_stream::Position;
 
 /// Commands, tokens and configuration.
-pub(super) fn markup(record: &Record) -> Markup {
-    let first = record.exposure.as_ref().map(|exposure| Position {
-        spec_hash: exposure.spec_hash.clone(),
+pub(super) fn markup(record: &RunRecord) -> Markup {
+    let first = record.class_sampling.as_ref().map(|class_sampling| Position {
+        spec_hash: class_sampling.spec_hash.clone(),
         fingerprint: record.config.fingerprint.clone(),
         seed: record.config.seed,
         world: 1,
@@ -59,7 +59,7 @@ fn token(position: &Position) -> String {
     serde_json::to_string(position).expect("a position is plain data")
 }
 
-fn settings(record: &Record) -> Vec<(String, String)> {
+fn settings(record: &RunRecord) -> Vec<(String, String)> {
     let Ok(Value::Object(fields)) = serde_json::to_value(&record.config) else {
         return vec![];
     };

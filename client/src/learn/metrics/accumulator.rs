@@ -1,26 +1,26 @@
-use super::{ConfusionMatrix, Figures, argmax, auroc, cross_entropy, figures::TOP, place};
+use super::{ConfusionMatrix, Metrics, argmax, auroc, cross_entropy, rank, summary::TOP};
 
 /// Predictions counted as they come; all figures of a split follow from it.
 ///
 /// Memory: 16 bytes per image for two classes, otherwise nothing that grows with the images.
 #[derive(Clone, Debug)]
-pub struct Tally {
+pub struct MetricAccumulator {
     matrix: ConfusionMatrix,
     loss: f64,
     /// How many images have their class at the first, second, ... place.
-    places: Vec<u64>,
+    rank_counts: Vec<u64>,
     /// For two classes: the margin of the second one, and whether the image is of it.
     margins: Vec<(f64, bool)>,
 }
 
-impl Tally {
+impl MetricAccumulator {
     /// Nothing counted yet.
     #[must_use]
     pub fn new(classes: usize) -> Self {
         Self {
             matrix: ConfusionMatrix::new(classes),
             loss: 0.0,
-            places: vec![0; classes],
+            rank_counts: vec![0; classes],
             margins: vec![],
         }
     }
@@ -33,12 +33,12 @@ impl Tally {
     pub fn record(&mut self, logits: &[f32], label: usize) {
         assert_eq!(
             logits.len(),
-            self.places.len(),
+            self.rank_counts.len(),
             "a row of logits has a value for every class"
         );
         self.matrix.record(label, argmax(logits));
         self.loss += cross_entropy(logits, label);
-        self.places[place(logits, label)] += 1;
+        self.rank_counts[rank(logits, label)] += 1;
         if let [first, second] = *logits {
             self.margins
                 .push((f64::from(second) - f64::from(first), label == 1));
@@ -47,10 +47,10 @@ impl Tally {
 
     /// All figures of what was counted; `names` are those of the classes in label order.
     #[must_use]
-    pub fn figures(&self, names: &[String]) -> Figures {
+    pub fn metrics(&self, names: &[String]) -> Metrics {
         let total = self.matrix.total().max(1) as f64;
-        let places = self.places.iter().take(TOP);
-        let cumulated = places.scan(0, |sum, &images| {
+        let rank_counts = self.rank_counts.iter().take(TOP);
+        let cumulated = rank_counts.scan(0, |sum, &images| {
             *sum += images;
             Some(*sum as f64 / total)
         });
@@ -59,7 +59,7 @@ impl Tally {
         } else {
             vec![]
         };
-        Figures::new(
+        Metrics::new(
             &self.matrix,
             self.loss / total,
             top_k,
@@ -79,35 +79,35 @@ mod tests {
 
     #[test]
     fn the_share_among_the_k_likeliest_grows_to_one() {
-        let mut tally = Tally::new(3);
+        let mut accumulator = MetricAccumulator::new(3);
         for (logits, label) in [
             ([3.0, 2.0, 1.0], 0),
             ([3.0, 2.0, 1.0], 1),
             ([3.0, 2.0, 1.0], 2),
             ([0.0, 0.0, 0.0], 1),
         ] {
-            tally.record(&logits, label);
+            accumulator.record(&logits, label);
         }
-        let figures = tally.figures(&names(3));
-        assert_eq!(figures.top_k, [0.25, 0.75, 1.0]);
-        assert_eq!(figures.accuracy, Some(0.25));
-        assert_eq!(figures.auroc, None, "only for two classes");
+        let metrics = accumulator.metrics(&names(3));
+        assert_eq!(metrics.top_k, [0.25, 0.75, 1.0]);
+        assert_eq!(metrics.accuracy, Some(0.25));
+        assert_eq!(metrics.auroc, None, "only for two classes");
     }
 
     #[test]
     fn of_many_classes_the_ten_likeliest_count() {
-        let mut tally = Tally::new(30);
-        tally.record(&[0.0; 30], 9);
-        tally.record(&[0.0; 30], 10);
-        let figures = tally.figures(&names(30));
-        assert_eq!(figures.top_k.len(), 10);
-        assert_eq!(figures.top_k[8..], [0.0, 0.5]);
+        let mut accumulator = MetricAccumulator::new(30);
+        accumulator.record(&[0.0; 30], 9);
+        accumulator.record(&[0.0; 30], 10);
+        let metrics = accumulator.metrics(&names(30));
+        assert_eq!(metrics.top_k.len(), 10);
+        assert_eq!(metrics.top_k[8..], [0.0, 0.5]);
     }
 
     #[test]
     fn nothing_counted_has_no_figures() {
-        let figures = Tally::new(2).figures(&names(2));
-        assert_eq!((figures.images, figures.accuracy, figures.auroc), (0, None, None));
-        assert!(figures.top_k.is_empty());
+        let metrics = MetricAccumulator::new(2).metrics(&names(2));
+        assert_eq!((metrics.images, metrics.accuracy, metrics.auroc), (0, None, None));
+        assert!(metrics.top_k.is_empty());
     }
 }

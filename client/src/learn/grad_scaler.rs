@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 /// PyTorch's `GradScaler`, which knows no least factor.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LossScale {
+pub struct GradScaler {
     factor: f32,
     /// Steps taken since the factor moved.
     streak: u32,
 }
 
-impl Default for LossScale {
+impl Default for GradScaler {
     fn default() -> Self {
         Self {
             factor: 65_536.0,
@@ -27,12 +27,12 @@ impl Default for LossScale {
     }
 }
 
-impl LossScale {
+impl GradScaler {
     /// Steps in a row behind which the factor is doubled.
-    const PATIENCE: u32 = 2000;
-    const LEAST: f32 = 1.0 / 16_384.0;
+    const GROWTH_INTERVAL: u32 = 2000;
+    const MIN: f32 = 1.0 / 16_384.0;
     /// The largest power of two whose reciprocal has all of its bits.
-    const LARGEST: f32 = 8.507_059e37;
+    const MAX: f32 = 8.507_059e37;
 
     /// What the loss is multiplied with.
     #[must_use]
@@ -42,23 +42,23 @@ impl LossScale {
 
     /// Whether the factor cannot be less.
     #[must_use]
-    pub fn is_least(&self) -> bool {
-        self.factor <= Self::LEAST
+    pub fn is_at_minimum(&self) -> bool {
+        self.factor <= Self::MIN
     }
 
     /// Takes in whether all gradients of a step were finite.
-    pub fn record(&mut self, is_finite: bool) {
+    pub fn update(&mut self, is_finite: bool) {
         if !is_finite {
             *self = Self {
-                factor: (self.factor / 2.0).max(Self::LEAST),
+                factor: (self.factor / 2.0).max(Self::MIN),
                 streak: 0,
             };
             return;
         }
         self.streak += 1;
-        if self.streak == Self::PATIENCE {
+        if self.streak == Self::GROWTH_INTERVAL {
             *self = Self {
-                factor: (self.factor * 2.0).min(Self::LARGEST),
+                factor: (self.factor * 2.0).min(Self::MAX),
                 streak: 0,
             };
         }
@@ -69,9 +69,9 @@ impl LossScale {
 mod tests {
     use super::*;
 
-    fn after(steps: impl IntoIterator<Item = bool>) -> LossScale {
-        let mut scale = LossScale::default();
-        steps.into_iter().for_each(|is_finite| scale.record(is_finite));
+    fn after(steps: impl IntoIterator<Item = bool>) -> GradScaler {
+        let mut scale = GradScaler::default();
+        steps.into_iter().for_each(|is_finite| scale.update(is_finite));
         scale
     }
 
@@ -102,9 +102,9 @@ mod tests {
     #[test]
     fn it_stays_within_its_bounds() {
         let least = after(std::iter::repeat_n(false, 30));
-        assert!(least.is_least());
+        assert!(least.is_at_minimum());
         assert_eq!(least.factor(), 2.0_f32.powi(-14));
-        assert!(!after(std::iter::repeat_n(false, 29)).is_least());
+        assert!(!after(std::iter::repeat_n(false, 29)).is_at_minimum());
         assert_eq!(after(std::iter::repeat_n(false, 40)), least);
         let largest = after(good(2000 * 111));
         assert_eq!(largest.factor(), 2.0_f32.powi(126));

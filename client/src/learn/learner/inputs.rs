@@ -1,20 +1,20 @@
 //! What a step is given.
 
-use crate::learn::{checkpoint::Progress, stepper::Feed};
+use crate::learn::{checkpoint::ResumeState, stepper::StepInputs};
 use equibatch_stream::Batch;
 use equibatch_training::program::dropout;
 use equibatch_training::{program::Dropout, schedule::Hyper};
 
 /// What the step on `batch`, behind `steps` of a run that stands there, is given; `layers` are those that draw masks.
 pub(super) fn of<'a>(
-    progress: &Progress,
+    progress: &ResumeState,
     layers: &[Dropout],
     (batch, next): (&'a Batch, Option<&'a Batch>),
     (steps, hyper): (u64, &Hyper),
-) -> Feed<'a> {
+) -> StepInputs<'a> {
     let config = &progress.config;
     let average = |decay| average_decay(decay, progress.taken(steps));
-    let (seed, step) = (config.seed, config.before.steps + steps);
+    let (seed, step) = (config.seed, config.lineage.steps + steps);
     let mut targets = vec![0.0; batch.labels.len() * config.classes.len()];
     config
         .loss
@@ -26,7 +26,7 @@ pub(super) fn of<'a>(
         dropout::draw(dropout, (seed, step, layer), &mut mask);
         mask
     });
-    Feed {
+    StepInputs {
         images: &batch.tensor,
         next: next.map(|next| &next.tensor),
         targets,

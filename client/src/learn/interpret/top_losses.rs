@@ -1,13 +1,13 @@
 //! The images of largest loss among all that pass by.
 
 use crate::learn::{
-    evaluate::Seen,
+    evaluate::EvalSample,
     metrics::{argmax, cross_entropy, softmax},
 };
 
 /// An image that is kept.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Kept {
+pub struct TopLoss {
     /// Index into the dataset's samples.
     pub sample: u32,
     /// What it is.
@@ -28,12 +28,12 @@ pub struct Kept {
 ///
 /// Of equal losses the smaller sample number is kept: the order in which images pass by changes nothing.
 #[derive(Clone, Debug)]
-pub struct Worst {
+pub struct TopLosses {
     most: usize,
-    kept: Vec<Kept>,
+    kept: Vec<TopLoss>,
 }
 
-impl Worst {
+impl TopLosses {
     /// None yet, of at most `most`.
     #[must_use]
     pub fn new(most: usize) -> Self {
@@ -41,7 +41,7 @@ impl Worst {
     }
 
     /// Looks at an image, and keeps it if it belongs to the worst.
-    pub fn see(&mut self, seen: &Seen<'_>) {
+    pub fn record(&mut self, seen: &EvalSample<'_>) {
         let loss = cross_entropy(seen.logits, seen.label);
         let place = self.kept.partition_point(|kept| {
             loss.total_cmp(&kept.loss)
@@ -52,7 +52,7 @@ impl Worst {
         if place >= self.most {
             return;
         }
-        let kept = Kept {
+        let kept = TopLoss {
             sample: seen.sample,
             label: seen.label,
             predicted: argmax(seen.logits),
@@ -66,7 +66,7 @@ impl Worst {
 
     /// Those that are kept, the largest loss first.
     #[must_use]
-    pub fn into_kept(self) -> Vec<Kept> {
+    pub fn into_sorted(self) -> Vec<TopLoss> {
         self.kept
     }
 }
@@ -77,18 +77,18 @@ mod tests {
 
     use super::*;
 
-    fn worst(losses: &[(u32, f32)], most: usize) -> Vec<u32> {
-        let mut worst = Worst::new(most);
+    fn top_losses(losses: &[(u32, f32)], most: usize) -> Vec<u32> {
+        let mut top_losses = TopLosses::new(most);
         for &(sample, logit) in losses {
             let logits = [0.0, logit];
-            worst.see(&Seen {
+            top_losses.record(&EvalSample {
                 sample,
                 label: 0,
                 logits: &logits,
                 tensor: &sample.to_le_bytes(),
             });
         }
-        let kept = worst.into_kept();
+        let kept = top_losses.into_sorted();
         assert!(kept.iter().all(|kept| kept.tensor == kept.sample.to_le_bytes()));
         kept.into_iter().map(|kept| kept.sample).collect()
     }
@@ -96,19 +96,19 @@ mod tests {
     #[test]
     fn the_largest_losses_are_kept_with_what_the_model_said() {
         assert_eq!(
-            worst(&[(4, 1.0), (7, 3.0), (1, -2.0), (9, 3.0), (2, 0.0)], 3),
+            top_losses(&[(4, 1.0), (7, 3.0), (1, -2.0), (9, 3.0), (2, 0.0)], 3),
             [7, 9, 4]
         );
-        assert_eq!(worst(&[(4, 1.0)], 3), [4]);
-        assert_eq!(worst(&[(4, 1.0)], 0), [] as [u32; 0]);
-        let mut one = Worst::new(1);
-        one.see(&Seen {
+        assert_eq!(top_losses(&[(4, 1.0)], 3), [4]);
+        assert_eq!(top_losses(&[(4, 1.0)], 0), [] as [u32; 0]);
+        let mut one = TopLosses::new(1);
+        one.record(&EvalSample {
             sample: 3,
             label: 0,
             logits: &[0.0, 0.0, 2.0],
             tensor: &[],
         });
-        let kept = one.into_kept().remove(0);
+        let kept = one.into_sorted().remove(0);
         assert_eq!((kept.predicted, kept.label), (2, 0));
         assert!((kept.loss + kept.probabilities[0].ln()).abs() < 1e-12);
     }
@@ -117,10 +117,10 @@ mod tests {
         #[test]
         fn the_order_of_images_changes_nothing(losses in prop::collection::vec(-3_i8..3, 0..20), most in 0_usize..6, turn in 0_usize..20) {
             let mut images: Vec<(u32, f32)> = (0..).zip(losses.iter().map(|&loss| f32::from(loss))).collect();
-            let before = worst(&images, most);
+            let before = top_losses(&images, most);
             let turn = turn.min(images.len());
             images.rotate_left(turn);
-            prop_assert_eq!(worst(&images, most), before);
+            prop_assert_eq!(top_losses(&images, most), before);
         }
     }
 }

@@ -5,7 +5,7 @@
 mod session;
 mod steps;
 
-pub use session::{Exposure, Session};
+pub use session::{ClassSampling, Session};
 pub(super) use session::{SESSIONS, STREAM};
 pub(super) use steps::STEPS;
 pub use steps::{StepLine, StepLog};
