@@ -477,7 +477,7 @@ fn networks_that_cannot_be_trained_are_named_with_what_is_in_the_way() {
         (
             &["--model", &whole, "--freeze=encoder"],
             64,
-            &["--freeze=encoder: no parameter has such a name", "0.weight"],
+            &["--freeze=encoder: no parameter name matches", "0.weight"],
         ),
         (
             &["--model", &whole, "--freeze=."],
@@ -489,7 +489,11 @@ fn networks_that_cannot_be_trained_are_named_with_what_is_in_the_way() {
             64,
             &["--head", "no head is named `linear`"],
         ),
-        (&["--freeze=layer("], 64, &["--freeze", "no regular expression"]),
+        (
+            &["--freeze=layer("],
+            64,
+            &["--freeze", "invalid regular expression"],
+        ),
     ] {
         let usual = ["--size", "32", "--batch-size", "8", "--epochs", "1", "--out"];
         let out = path("run");

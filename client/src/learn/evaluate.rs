@@ -1,4 +1,4 @@
-//! Judges a model on a split.
+//! Evaluation of a model on a split.
 
 use equibatch_engine::augment;
 
@@ -11,24 +11,24 @@ use equibatch_training::{
     runtime::{self, Classifier},
 };
 
-/// What can go wrong while a model is judged.
+/// Why a model cannot be evaluated.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The model and the images have nothing to do with one another.
-    #[error("cannot judge {model} on {dataset}: {reason}")]
+    /// The dataset does not match the model.
+    #[error("cannot evaluate {model} on {dataset}: {reason}")]
     Mismatch {
-        /// The model, in words.
+        /// The model, as named in the error.
         model: String,
         /// The dataset.
         dataset: String,
         /// What differs.
         reason: String,
     },
-    /// What a model was trained with is no recipe.
-    #[error("cannot augment as {model} was trained")]
+    /// The model's augmentation recipe cannot be parsed.
+    #[error("cannot parse the augmentation recipe of {model}")]
     Recipe {
-        /// The model, in words.
+        /// The model, as named in the error.
         model: String,
         /// What is wrong with it.
         #[source]
@@ -42,44 +42,44 @@ pub enum Error {
     Runtime(#[from] runtime::Error),
 }
 
-/// What to judge on.
+/// What to evaluate a model on.
 #[derive(Clone, Debug)]
 pub struct EvalSpec<'a> {
-    /// Empty: the only dataset of the server.
+    /// Name of the dataset; empty: the server's only dataset.
     pub dataset: &'a str,
-    /// Which part of it.
+    /// The split.
     pub split: Split,
-    /// Images per batch. Changes the speed only.
+    /// Images per batch; affects speed only.
     pub batch_size: u32,
-    /// How the model wants its images.
+    /// The model's preprocessing.
     pub preprocessing: &'a Preprocessing,
     /// Class names of the model, in label order.
     pub classes: &'a [String],
 }
 
-/// Figures of a model.
+/// Result of an evaluation.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
-    /// How good it is.
+    /// The metrics.
     pub metrics: Metrics,
-    /// Images that stood in the place of broken files.
+    /// Number of images that replaced undecodable files.
     pub replaced: usize,
 }
 
-/// How images are seen.
+/// One test-time view of the images.
 #[derive(Clone, Debug, Default)]
 pub(super) struct View {
-    /// Augmentation; empty: none.
+    /// Augmentation recipe; empty: none.
     pub(super) recipe: String,
-    /// Of the augmentation.
+    /// Seed of the augmentation.
     pub(super) seed: u64,
 }
 
-/// Judges `classifier`, called `model` in errors, on every image of a split, each once and unaugmented.
+/// Evaluates `classifier`, called `model` in errors, once on every image of a split, without augmentation.
 ///
 /// # Errors
 ///
-/// [`Error::Mismatch`] where the dataset has other classes than the model.
+/// [`Error::Mismatch`] if classes or preprocessing differ; [`Error::Stream`] and [`Error::Runtime`] if server or model fail.
 pub fn evaluate(
     servers: &Servers,
     model: (&str, &mut Classifier),
@@ -88,23 +88,23 @@ pub fn evaluate(
     evaluate_each(servers, model, spec, &mut |_| {})
 }
 
-/// An image that was judged.
+/// An evaluated image.
 #[derive(Clone, Copy, Debug)]
 pub struct EvalSample<'a> {
     /// Index into the dataset's samples.
     pub sample: u32,
-    /// What it is.
+    /// Label of its class.
     pub label: usize,
-    /// What the model said; one for each class.
+    /// The model's logits, `[K]`.
     pub logits: &'a [f32],
-    /// What the model saw, in its own element type and layout.
+    /// The input tensor, in the model's element type and layout.
     pub tensor: &'a [u8],
 }
 
-/// Who is told of each image.
+/// Callback for each image.
 pub type OnSample<'a> = &'a mut dyn FnMut(&EvalSample<'_>);
 
-/// [`evaluate`], telling of each image.
+/// Like [`evaluate`], and calls `each` for each image.
 ///
 /// # Errors
 ///
@@ -117,9 +117,9 @@ pub fn evaluate_each(
 ) -> Result<Evaluation, Error> {
     let mut accumulator = MetricAccumulator::new(spec.classes.len());
     let plain = View::default();
-    let mut record = |seen: &EvalSample<'_>| {
-        accumulator.record(seen.logits, seen.label);
-        each(seen);
+    let mut record = |sample: &EvalSample<'_>| {
+        accumulator.record(sample.logits, sample.label);
+        each(sample);
     };
     let replaced = run_split(servers, (model, classifier), spec, &plain, &mut record)?;
     Ok(Evaluation {
@@ -128,12 +128,11 @@ pub fn evaluate_each(
     })
 }
 
-/// Shows every image of a split to `classifier`, in order, and tells `each` of it. Returns how many images stood in the
-/// place of broken files.
+/// Runs `classifier` on every image of a split, in order, and calls `each` for each. Returns how many images replaced undecodable files.
 ///
 /// # Errors
 ///
-/// [`Error::Mismatch`] where the dataset has other classes than the model.
+/// Those of [`evaluate`].
 pub(super) fn run_split(
     servers: &Servers,
     (model, classifier): (&str, &mut Classifier),
@@ -171,7 +170,7 @@ pub(super) fn run_split(
     Ok(replaced)
 }
 
-/// What a model of that input is sent.
+/// The wire element type for a model input.
 fn wire(element_type: ElementType) -> Wire {
     match element_type {
         ElementType::U8 => Wire::U8,
@@ -180,7 +179,7 @@ fn wire(element_type: ElementType) -> Wire {
     }
 }
 
-/// Starts a stream of images as the model wants them.
+/// Opens the stream, and checks that its classes and preprocessing are the model's.
 fn open(
     servers: &Servers,
     request: &BatchRequest,
@@ -196,7 +195,7 @@ fn open(
     };
     if description.classes != spec.classes {
         return Err(mismatch(format!(
-            "its classes are {}, the model's {}",
+            "its classes are {}, but the model's are {}",
             list(&description.classes),
             list(spec.classes)
         )));
@@ -205,7 +204,7 @@ fn open(
     if (wanted.mean, wanted.std, wanted.canonical_short_side)
         != (sent.mean, sent.std, sent.canonical_short_side)
     {
-        let reason = "the server prepares images in another way than the model was trained on";
+        let reason = "the server's mean, std or canonical short side differs from that which the model was trained with";
         return Err(mismatch(reason.to_owned()));
     }
     Ok(stream)

@@ -1,4 +1,4 @@
-//! What a run begins with: nothing, the weights of a file, or where another run ended.
+//! Initial state of a run: random, pretrained weights, or the checkpoint of another run.
 
 use std::collections::BTreeMap;
 
@@ -12,38 +12,37 @@ use super::{
 use crate::weights::{Adoption, Misfit, Weights, adopt};
 use equibatch_training::program::{self, Tensor};
 
-/// What a run begins with.
+/// Source of a run's initial state.
 #[derive(Clone, Debug, PartialEq)]
 pub enum InitFrom {
-    /// Random numbers.
+    /// Random initialisation.
     Nothing,
-    /// The body of a network, and its head where that fits.
+    /// Weights for the body, and for the head if it fits.
     Weights(Weights),
-    /// All of a network, and its optimizer where that trained the same parameters.
+    /// All weights of another run, and its optimizer state if the same parameters are trained.
     Checkpoint(Box<Checkpoint>),
 }
 
-/// A run before its first step.
+/// State of a run before its first step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InitialState {
-    /// With what went before.
+    /// The configuration, with its lineage filled in.
     pub config: RunConfig,
-    /// Parameters and running statistics by name, and moments where the optimizer goes on.
+    /// Parameters and running statistics by name, and moments if the optimizer continues.
     pub state: BTreeMap<String, Tensor>,
-    /// What was taken over from a file of weights.
+    /// What was loaded from a weights file.
     pub adoption: Option<Adoption>,
 }
 
-/// Names of the optimizer's state begin so.
+/// Name prefixes of the optimizer state.
 const MOMENTS: [&str; 2] = ["first_moment.", "second_moment."];
 
 impl InitFrom {
-    /// The first numbers of a run of `config`.
+    /// The initial state of a run of `config`.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] where the network cannot be built or is another than the checkpoint's, [`Error::Weights`] where weights do not
-    /// fit it.
+    /// [`Error::Setting`] if the network cannot be built or differs from the checkpoint's; [`Error::Weights`] if the weights do not fit it.
     pub fn init(self, config: RunConfig) -> Result<InitialState, Error> {
         match self {
             Self::Nothing => {
@@ -76,7 +75,7 @@ fn with_weights(mut config: RunConfig, weights: Weights) -> Result<InitialState,
     })
 }
 
-/// Goes on where a run ended. An optimizer is new where other parameters are trained than before, as in the reference.
+/// Continues from the end of another run. The optimizer starts anew if other parameters are trained than before, as in fastai.
 fn from_checkpoint(mut config: RunConfig, checkpoint: Checkpoint) -> Result<InitialState, Error> {
     let Checkpoint {
         progress,
@@ -85,10 +84,10 @@ fn from_checkpoint(mut config: RunConfig, checkpoint: Checkpoint) -> Result<Init
     let ended = &progress.config;
     let differs = |what: &str, theirs: &dyn std::fmt::Display, ours: &dyn std::fmt::Display| Error::Setting {
         reason: format!(
-            "the checkpoint's {what} is {theirs}, not {ours}; --weights takes over the body of another network"
+            "the checkpoint's {what} is {theirs}, not {ours}; use --weights to load only the body of another network"
         ),
     };
-    // A file may have moved.
+    // A network file is identified by its hash: it may have moved.
     let is_same = ended.network_hash == config.network_hash && !config.network_hash.is_empty();
     if ended.arch != config.arch && !is_same {
         return Err(differs("network", &ended.arch, &config.arch));
@@ -103,7 +102,7 @@ fn from_checkpoint(mut config: RunConfig, checkpoint: Checkpoint) -> Result<Init
             &config.classes.join(", "),
         ));
     }
-    // What is averaged is the stage that learns, not the one before.
+    // Weight averages cover one stage only; they start anew in the next.
     drop_averages(&mut state);
     let goes_on = ended.frozen == config.frozen && ended.head == config.head;
     if !goes_on {
@@ -115,7 +114,7 @@ fn from_checkpoint(mut config: RunConfig, checkpoint: Checkpoint) -> Result<Init
         epochs: ended.lineage.epochs + progress.epochs_begun(),
         steps: ended.lineage.steps + progress.steps,
         optimizer_steps: if goes_on {
-            ended.lineage.optimizer_steps + progress.taken(progress.steps)
+            ended.lineage.optimizer_steps + progress.optimizer_steps(progress.steps)
         } else {
             0
         },
@@ -161,12 +160,12 @@ mod tests {
     }
 
     #[test]
-    fn a_stage_goes_on_with_the_optimizer_of_the_one_before() {
+    fn a_stage_continues_the_optimizer_of_the_previous_stage() {
         let initial = from_checkpoint(ended(40), small()).expect("the same network");
         let before = &initial.config.lineage;
         assert_eq!((before.epochs, before.steps, before.optimizer_steps), (4, 40, 40));
         assert!(initial.state.contains_key("first_moment.bn1.weight"));
-        // A third stage counts both before it.
+        // A third stage counts both previous stages.
         let third = Checkpoint {
             progress: ResumeState {
                 steps: 15,
@@ -182,14 +181,14 @@ mod tests {
     }
 
     #[test]
-    fn steps_that_were_not_taken_are_none_of_the_optimizers() {
+    fn skipped_steps_are_not_counted_as_optimizer_steps() {
         let mut ended = ended(40);
         ended.progress.skipped_steps = 3;
         ended.progress.loss_scale.update(false);
         let initial = from_checkpoint(ended, small()).expect("the same network");
         let before = &initial.config.lineage;
         assert_eq!((before.steps, before.optimizer_steps), (40, 37));
-        // The next stage begins with a scale of its own.
+        // The next stage starts with the default loss scale.
         assert_eq!(ResumeState::new(initial.config).loss_scale.factor(), 65_536.0);
     }
 
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn another_network_is_refused_with_what_differs() {
+    fn a_checkpoint_of_another_network_is_refused_with_the_difference() {
         let message = |config: RunConfig| {
             from_checkpoint(ended(1), config)
                 .expect_err("another")
@@ -226,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_of_another_network_name_the_one_that_they_fit() {
+    fn an_error_for_unfitting_weights_names_the_architecture_that_fits() {
         let plain = RunConfig {
             arch: "resnet34".to_owned(),
             head: "plain".to_owned(),

@@ -1,4 +1,4 @@
-//! What a model said of every image of a split, image by image, to be compared with what others say.
+//! Logits of a model for every image of a split, saved for comparisons.
 
 use std::path::Path;
 
@@ -6,20 +6,20 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use super::metrics::{MetricAccumulator, Metrics, argmax, softmax};
 
-/// What a model said of every image of a split.
+/// Logits of a model for every image of a split.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Predictions {
-    /// Index of each image in the dataset.
+    /// Index of each image into the dataset's samples.
     pub samples: Vec<u32>,
-    /// Its class.
+    /// Label of each image.
     pub labels: Vec<u32>,
-    /// A row for each, one value for each class, flat.
+    /// `[N, K]`, flat.
     pub logits: Vec<f32>,
 }
 
-/// A file holds no outcomes.
+/// A predictions file is invalid.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot use {}: {reason}; remove it to have the model judged again", path.display())]
+#[error("cannot use {}: {reason}; delete it to evaluate the model again", path.display())]
 pub struct Error {
     /// The file.
     path: std::path::PathBuf,
@@ -28,7 +28,7 @@ pub struct Error {
 }
 
 impl Predictions {
-    /// Adds what was said of one image.
+    /// Adds the logits of one image.
     pub fn push(&mut self, sample: u32, label: u32, logits: &[f32]) {
         self.samples.push(sample);
         self.labels.push(label);
@@ -41,19 +41,19 @@ impl Predictions {
         self.logits.chunks(classes)
     }
 
-    /// The class that each image was taken for.
+    /// The predicted label of each image.
     #[must_use]
     pub fn predicted(&self) -> Vec<u32> {
         self.rows().map(|row| argmax(row) as u32).collect()
     }
 
-    /// Adds all images to a count.
+    /// Records all predictions in `accumulator`.
     pub fn add_to(&self, accumulator: &mut MetricAccumulator) {
         let rows = self.rows().zip(&self.labels);
         rows.for_each(|(row, &label)| accumulator.record(row, label as usize));
     }
 
-    /// The figures that follow; `names` are those of the classes in label order.
+    /// Metrics of these predictions; `names` are the class names in label order.
     #[must_use]
     pub fn metrics(&self, names: &[String]) -> Metrics {
         let mut accumulator = MetricAccumulator::new(names.len());
@@ -61,8 +61,8 @@ impl Predictions {
         accumulator.metrics(names)
     }
 
-    /// The class that several models together take each image for: that with the highest mean probability. All must have judged the same
-    /// images in the same order.
+    /// Predicted labels of an ensemble: the class with the highest mean probability. All models must have been evaluated on the same images
+    /// in the same order.
     #[must_use]
     pub fn ensemble(all: &[&Self]) -> Vec<u32> {
         let Some(first) = all.first() else { return vec![] };
@@ -81,7 +81,7 @@ impl Predictions {
         (0..first.labels.len()).map(vote).collect()
     }
 
-    /// The bytes of a safetensors file: `samples` and `labels` u32, `logits` f32.
+    /// Serialises as safetensors: `samples` and `labels` u32 `[N]`, `logits` f32 `[N, K]`.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let images = self.labels.len();
@@ -105,11 +105,11 @@ impl Predictions {
         safetensors::serialize(views, None).expect("names, shapes and lengths agree")
     }
 
-    /// Reads such bytes, of a file at `path`.
+    /// Parses the bytes of the file at `path`.
     ///
     /// # Errors
     ///
-    /// [`Error`].
+    /// [`Error`] if they are not safetensors, or a tensor is missing or of another type.
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, Error> {
         let refused = |reason: String| Error {
             path: path.to_path_buf(),
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn outcomes_are_read_as_they_were_written() {
+    fn predictions_round_trip_through_bytes() {
         let predictions = predictions(&[[1.5, -0.5], [0.0, f32::MIN_POSITIVE]]);
         let path = Path::new("x");
         assert_eq!(
@@ -168,12 +168,12 @@ mod tests {
         let message = Predictions::from_bytes(b"?", path)
             .expect_err("damaged")
             .to_string();
-        assert!(message.contains("remove it"), "{message}");
+        assert!(message.contains("delete it"), "{message}");
     }
 
     #[test]
-    fn models_vote_by_their_probabilities() {
-        // Two are a little for the second class, one is sure of the first.
+    fn an_ensemble_averages_probabilities() {
+        // Two models slightly favour the second class, one is confident in the first.
         let [sure, left, right] =
             [[9.0, 0.0], [0.0, 0.2], [0.0, 0.3]].map(|row| predictions(&[row, [0.0, 1.0]]));
         assert_eq!(Predictions::ensemble(&[&sure, &left, &right]), [0, 1]);

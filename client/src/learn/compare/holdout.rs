@@ -1,4 +1,4 @@
-//! New images, which no training has seen, and what each way of training makes of them.
+//! Held-out images, used by no training, and the predictions of each arm.
 
 use image::RgbImage;
 use maud::{Markup, html};
@@ -13,46 +13,46 @@ use crate::learn::{
     text::counted,
 };
 
-/// Images in the table of a page, at most.
+/// Most images in the table.
 const ROWS: usize = 200;
-/// Wrong ones that are shown, at most, of each arm.
+/// Most misclassified images shown per arm.
 const SHOWN: usize = 24;
 
-/// An image that no training has seen.
+/// An image that no training has used.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct HoldoutImage {
-    /// Below the root of its dataset.
+    /// Path relative to the root of the dataset.
     pub path: String,
-    /// What it is: label of its class.
+    /// Label of its class.
     pub label: usize,
-    /// As the models saw it.
+    /// The preprocessed image.
     #[serde(skip)]
     pub picture: RgbImage,
 }
 
-/// What one model took new images for.
+/// Predictions of one arm's model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ArmPredictions {
     /// Name of the arm.
     pub arm: String,
-    /// Seed of the model's training: the first of the arm.
+    /// Training seed of the model: the arm's first.
     pub seed: u64,
     /// In the order of the images.
     #[serde(rename = "guesses")]
     pub predictions: Vec<TopPrediction>,
 }
 
-/// What a model took an image for.
+/// The most probable class of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct TopPrediction {
-    /// Label of the likeliest class.
+    /// Label of the most probable class.
     pub label: usize,
     /// Its probability.
     pub probability: f64,
 }
 
 impl TopPrediction {
-    /// What `logits` say, one for each class.
+    /// From logits, `[K]`.
     #[must_use]
     pub fn of(logits: &[f32]) -> Self {
         let label = argmax(logits);
@@ -63,21 +63,21 @@ impl TopPrediction {
     }
 }
 
-/// New images and the guesses of every arm.
+/// Held-out images and the predictions of every arm.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Holdout {
     /// In the order of the dataset.
     pub images: Vec<HoldoutImage>,
-    /// One for each arm.
+    /// One per arm.
     pub arms: Vec<ArmPredictions>,
 }
 
 impl Holdout {
-    /// Everything as a part of a page; `classes` are names in label order.
+    /// The section of a page; `classes` are names in label order.
     pub(super) fn markup(&self, classes: &[String]) -> Markup {
         let name = |label: usize| classes.get(label).map_or("?", String::as_str);
         html! {
-            p { (counted(self.images.len(), "image")) " that no training has seen, one by one, by the model of each way's first seed." }
+            p { (counted(self.images.len(), "image")) " that no training has used, classified by the model of each arm's first seed." }
             (self.table(&name))
             @for arm in &self.arms { (self.wrong(arm, &name)) }
         }
@@ -89,8 +89,8 @@ impl Holdout {
             .chain(self.arms.iter().map(|arm| arm.arm.as_str()))
             .collect();
         let caption = match self.images.len() {
-            0..=ROWS => "What each image was taken for.".to_owned(),
-            all => format!("What the first {ROWS} of {all} images were taken for."),
+            0..=ROWS => "Predicted class of each image.".to_owned(),
+            all => format!("Predicted class of the first {ROWS} of {all} images."),
         };
         let mut table = Table::new(&caption, &header);
         for (place, image) in self.images.iter().take(ROWS).enumerate() {
@@ -117,7 +117,7 @@ impl Holdout {
                 image: image.picture.clone(),
                 words: image.path.clone(),
             }],
-            heading: format!("{}, taken for {}", name(image.label), name(prediction.label)),
+            heading: format!("{}, predicted {}", name(image.label), name(prediction.label)),
             facts: vec![
                 ("image".to_owned(), image.path.clone()),
                 ("probability".to_owned(), percent(Some(prediction.probability))),
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wrong_ones_are_shown_and_counted() {
+    fn misclassified_images_are_shown_and_counted() {
         let image = |path: &str, label| HoldoutImage {
             path: path.to_owned(),
             label,
@@ -163,7 +163,7 @@ mod tests {
         for words in [
             "natural: 1 of 2 wrong",
             "oversample: 0 of 2 wrong",
-            "birds, taken for flowers",
+            "birds, predicted flowers",
             "flowers 88.1 %",
             "birds 73.1 %",
         ] {

@@ -1,11 +1,11 @@
-//! Several ways of training compared, each repeated with other seeds and judged on the same images.
+//! Comparison of several ways of training, each repeated with several seeds and evaluated on the same images.
 //!
 //! # Layout
 //!
-//! - [`Arm`]: a way of training; [`Comparison`]: what came of all.
-//! - [`Holdout`]: what each makes of images that no training has seen.
-//! - [`MeanStd`]: a figure over repeats; [`McNemar`]: two models on the same images.
-//! - [`table`], [`page`]: for people.
+//! - [`Arm`]: a way of training; [`Comparison`]: the results of all.
+//! - [`Holdout`]: predictions for images that no training has used.
+//! - [`MeanStd`]: a metric over repeats; [`McNemar`]: a paired test of two models.
+//! - [`table`], [`page`]: output as text and HTML.
 
 mod arm;
 mod holdout;
@@ -28,89 +28,89 @@ use super::{
     predictions::Predictions,
 };
 
-/// One training of an arm, and what its model said of the images.
+/// One training of an arm, and its model's predictions.
 #[derive(Clone, Debug)]
 pub struct Repeat {
-    /// Its seed.
+    /// Training seed.
     pub seed: u64,
-    /// Its folder.
+    /// Folder of the run.
     pub run: PathBuf,
-    /// What it said.
+    /// Predictions of its model.
     pub predictions: Predictions,
 }
 
 /// All trainings of one arm.
 #[derive(Clone, Debug)]
 pub struct TrainedArm {
-    /// Which arm.
+    /// The arm.
     pub arm: Arm,
-    /// One for each seed, the same seeds in the same order for every arm.
+    /// One per seed; every arm has the same seeds in the same order.
     pub repeats: Vec<Repeat>,
 }
 
-/// What came of all arms.
+/// Results of all arms.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
     /// The class with the fewest training images, or several with equally few.
     pub rarest: String,
-    /// Of which that many were judged.
+    /// Number of evaluated images of these classes.
     pub rarest_images: u64,
-    /// Images judged.
+    /// Number of evaluated images.
     pub images: u64,
-    /// In the order in which they were named.
+    /// In the order given.
     pub arms: Vec<ArmResult>,
-    /// The first arm against each of the others.
+    /// Tests of the first arm against each other arm.
     pub tests: Vec<ArmTest>,
     /// Class names in label order.
     pub classes: Vec<String>,
-    /// New images, where the dataset has some and they were not what was judged.
+    /// Held-out images, if the dataset has a test split and another split was evaluated.
     #[serde(rename = "fresh")]
     pub holdout: Option<Holdout>,
 }
 
-/// What came of one arm.
+/// Results of one arm.
 #[derive(Clone, Debug, Serialize)]
 pub struct ArmResult {
     /// Its name.
     pub name: String,
-    /// Its repeats.
+    /// Seeds of its repeats.
     pub seeds: Vec<u64>,
-    /// Their folders.
+    /// Folders of its repeats.
     pub runs: Vec<PathBuf>,
-    /// Share of the images of the rarest classes that were taken for what they are.
+    /// Recall of the rarest classes, pooled.
     pub rarest_recall: MeanStd,
     /// Mean recall of all classes.
     pub balanced_accuracy: MeanStd,
-    /// Share of images that were taken for something else.
+    /// Share of misclassified images.
     pub error_rate: MeanStd,
-    /// Over all images of all repeats; the confusion matrix is the sum of theirs.
+    /// Metrics over the images of all repeats; the confusion matrix is the sum of those of the repeats.
     pub all_repeats: Metrics,
-    /// Of each repeat.
+    /// Metrics of each repeat.
     #[serde(rename = "figures")]
     pub metrics: Vec<Metrics>,
 }
 
-/// McNemar's tests of the first arm against another one.
+/// McNemar's tests of the first arm against another.
 #[derive(Clone, Debug, Serialize)]
 pub struct ArmTest {
     /// The first arm.
     pub first: String,
     /// The other one.
     pub second: String,
-    /// With each seed: its two models on all images.
+    /// Per seed, on all images.
     pub repeats: Vec<McNemar>,
-    /// The models of all repeats together, by their mean probabilities: all images. Repeats share their images, so their tests do not add
-    /// up; this is one test.
+    /// Ensembles of all repeats, by mean probability, on all images. Repeats share their images, so their p-values cannot be combined; this
+    /// is one test.
     #[serde(rename = "together")]
     pub ensemble: McNemar,
-    /// The same on the images of the rarest classes only.
+    /// The same on the images of the rarest classes.
     #[serde(rename = "together_on_rarest")]
     pub ensemble_on_rarest: McNemar,
 }
 
-/// The arms have not judged the same images.
+/// Two runs were evaluated on different images.
 #[derive(Debug, thiserror::Error)]
-#[error("{} and {} were judged on different images", first.display(), second.display())]
+#[error("{} and {} were evaluated on different images", first.display(), second.display())]
 pub struct Unpaired {
     /// A run.
     pub first: PathBuf,
@@ -124,7 +124,7 @@ impl Comparison {
     ///
     /// # Errors
     ///
-    /// [`Unpaired`].
+    /// [`Unpaired`] if two repeats were evaluated on different images.
     pub fn new(arms: &[TrainedArm], classes: &[String], rarest: &RarestClasses) -> Result<Self, Unpaired> {
         let mut runs = arms.iter().flat_map(|arm| &arm.repeats);
         let first = runs.clone().next();
@@ -236,7 +236,7 @@ impl ArmTest {
 mod tests {
     use super::*;
 
-    /// Two birds and three flowers; each model is sure of what it says.
+    /// Two birds and three flowers, with confident logits.
     fn repeat(seed: u64, predicted: [u32; 5]) -> Repeat {
         let mut predictions = Predictions::default();
         for ((sample, label), predicted) in (0..).zip([0, 0, 1, 1, 1]).zip(predicted) {
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comparison_is_what_hand_calculation_gives() {
+    fn a_comparison_equals_hand_calculation() {
         let comparison = Comparison::new(&arms(), &classes(), &birds()).expect("the same images");
         assert_eq!((comparison.images, comparison.rarest_images), (5, 2));
         let [natural, balanced] = &*comparison.arms else {
@@ -284,18 +284,18 @@ mod tests {
             test.repeats.iter().map(counts).collect::<Vec<_>>(),
             [(1, 2), (0, 1)]
         );
-        // Together, the first arm is torn about the first bird and takes the first class; the second arm is torn about the last flower.
+        // As ensembles, the first arm ties on the first bird and predicts the first class; the second arm ties on the last flower.
         assert_eq!(counts(&test.ensemble), (1, 1));
         assert_eq!(counts(&test.ensemble_on_rarest), (0, 1));
     }
 
     #[test]
-    fn arms_that_saw_other_images_are_not_compared() {
+    fn arms_evaluated_on_different_images_are_refused() {
         let mut arms = arms();
         arms[1].repeats[1].predictions.samples[0] = 9;
         let message = Comparison::new(&arms, &classes(), &birds())
             .expect_err("unpaired")
             .to_string();
-        assert_eq!(message, "run-1 and run-2 were judged on different images");
+        assert_eq!(message, "run-1 and run-2 were evaluated on different images");
     }
 }

@@ -1,4 +1,4 @@
-//! A comparison as a page.
+//! A comparison as an HTML page.
 
 use maud::{Markup, html};
 
@@ -21,12 +21,12 @@ use crate::learn::text::counted;
 ///
 /// # Errors
 ///
-/// [`canvas::Error`] where a chart cannot be drawn.
+/// [`canvas::Error`] if a chart cannot be drawn.
 pub fn page(comparison: &Comparison, dataset: &str) -> Result<Page, canvas::Error> {
     let repeats = comparison.arms.first().map_or(0, |arm| arm.seeds.len());
     let lede = html! {
         p {
-            (comparison.arms.len()) " ways of training on " (dataset) ", " (counted(repeats, "repeat")) " each with the same seeds, judged on the same "
+            (comparison.arms.len()) " arms on " (dataset) ", " (counted(repeats, "repeat")) " each with the same seeds, evaluated on the same "
             (comparison.images) " images, of which " (comparison.rarest_images) " are " (comparison.rarest) " (fewest training images)."
         }
     };
@@ -44,12 +44,12 @@ pub fn page(comparison: &Comparison, dataset: &str) -> Result<Page, canvas::Erro
         .lede(lede)
         .with(
             "figures",
-            "Figures",
+            "Metrics",
             html! { (metrics(comparison)) (chart.markup()) },
         )
         .with(
             "matrices",
-            "Confusion matrices of all repeats together",
+            "Confusion matrices over all repeats",
             side_by_side(&matrices),
         );
     let page = match comparison.tests.is_empty() {
@@ -58,15 +58,15 @@ pub fn page(comparison: &Comparison, dataset: &str) -> Result<Page, canvas::Erro
     };
     Ok(match &comparison.holdout {
         None => page,
-        Some(holdout) => page.with("fresh", "New images", holdout.markup(&comparison.classes)),
+        Some(holdout) => page.with("fresh", "Held-out images", holdout.markup(&comparison.classes)),
     })
 }
 
-/// The chart of the page.
+/// Bar chart of the recall of the rarest classes and the balanced accuracy of each arm.
 ///
 /// # Errors
 ///
-/// [`canvas::Error`].
+/// [`canvas::Error`] if it cannot be drawn.
 pub fn chart(comparison: &Comparison) -> Result<Figure, canvas::Error> {
     let value = |of: &MeanStd| (of.mean.unwrap_or(0.0), mean_std(of));
     let of_rarest = |of: &MeanStd| (of.mean.unwrap_or(0.0), recall(of, comparison.rarest_images));
@@ -92,7 +92,7 @@ pub fn chart(comparison: &Comparison) -> Result<Figure, canvas::Error> {
     let words: Vec<String> = comparison.arms.iter().map(sentence).collect();
     Figure::chart(
         "recall",
-        "How much of the rarest class is found, and how much of all.",
+        "Recall of the rarest classes, and balanced accuracy.",
         &words.join("; "),
         &bars,
     )
@@ -109,15 +109,15 @@ fn metrics(comparison: &Comparison) -> Markup {
 fn tests(comparison: &Comparison) -> Markup {
     html! {
         p {
-            "How likely a difference at least as large would be if both were equally good (two-sided, exact). Repeats share their images, so what \
-             counts is the test of all repeats together: each arm's models vote by their mean probabilities."
+            "Two-sided exact p-values: the probability of a difference at least as large if both arms were equally good. Repeats share their images, so \
+            the relevant test is that of all repeats: the models of an arm form an ensemble by their mean probabilities."
         }
         @for test in &comparison.tests { (table_of(comparison, test)) }
     }
 }
 
 fn table_of(comparison: &Comparison, test: &ArmTest) -> Markup {
-    let only = [&test.first, &test.second].map(|arm| format!("only {arm} is right"));
+    let only = [&test.first, &test.second].map(|arm| format!("only {arm} correct"));
     let caption = format!("{} against {}", test.first, test.second);
     let mut table = Table::new(&caption, &["", &only[0], &only[1], "p"]);
     for (name, result) in named_tests(comparison, test) {

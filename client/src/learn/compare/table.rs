@@ -1,4 +1,4 @@
-//! A comparison in a terminal.
+//! A comparison as text.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use crate::learn::metrics::MIN_FOR_PERCENT;
 use crate::learn::report::table::{aligned, confusion, percent};
 use crate::learn::text::counted;
 
-/// Mean and spread of the figures of every arm, the confusion matrices over all repeats, and McNemar's tests.
+/// Mean and standard deviation of every arm, the confusion matrices over all repeats, and McNemar's tests.
 #[must_use]
 pub fn text(comparison: &Comparison) -> String {
     let mut text = aligned(&rows(comparison));
@@ -22,7 +22,7 @@ pub fn text(comparison: &Comparison) -> String {
     }
     for test in &comparison.tests {
         let _ = writeln!(text, "\nMcNemar's test, {} against {}", test.first, test.second);
-        let header = ["", "only the first is right", "only the second is right", "p"];
+        let header = ["", "only the first correct", "only the second correct", "p"];
         let mut rows = vec![header.map(str::to_owned).to_vec()];
         rows.extend(
             named_tests(comparison, test)
@@ -34,10 +34,10 @@ pub fn text(comparison: &Comparison) -> String {
     text
 }
 
-/// The first table, cell by cell.
+/// Cells of the first table.
 pub(super) fn rows(comparison: &Comparison) -> Vec<Vec<String>> {
-    let judged = format!("recall of {} ({})", comparison.rarest, comparison.rarest_images);
-    let header = ["", "repeats", &judged, "balanced accuracy", "error rate"];
+    let rarest = format!("recall of {} ({})", comparison.rarest, comparison.rarest_images);
+    let header = ["", "repeats", &rarest, "balanced accuracy", "error rate"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     rows.extend(comparison.arms.iter().map(|arm| {
         let mean_stds = [
@@ -53,12 +53,12 @@ pub(super) fn rows(comparison: &Comparison) -> Vec<Vec<String>> {
     rows
 }
 
-/// What each of an arm's tests is on, and the test.
+/// The tests of a pair of arms, with their row labels.
 pub(super) fn named_tests<'a>(comparison: &Comparison, test: &'a ArmTest) -> Vec<(String, &'a McNemar)> {
     let seeds = comparison.arms.first().map(|arm| &*arm.seeds).unwrap_or_default();
     let named = seeds.iter().map(|seed| format!("seed {seed}")).zip(&test.repeats);
     let ensemble = [
-        ("all repeats together".to_owned(), &test.ensemble),
+        ("ensemble of all repeats".to_owned(), &test.ensemble),
         (
             format!("the same, {} only", comparison.rarest),
             &test.ensemble_on_rarest,
@@ -85,7 +85,8 @@ pub(super) fn mean_std(mean_std: &MeanStd) -> String {
     )
 }
 
-/// The spread of a recall: of fewer than ten images, how many are recognised, `3.5 of 4 ± 0.7`, since a percentage would claim more.
+/// Mean and deviation of a recall; of fewer than ten images as a count, `3.5 of 4 ± 0.7`, because a percentage would suggest more
+/// precision.
 pub(super) fn recall(mean_std: &MeanStd, images: u64) -> String {
     let Some(mean) = mean_std.mean.filter(|_| images < MIN_FOR_PERCENT) else {
         return self::mean_std(mean_std);
@@ -97,7 +98,7 @@ pub(super) fn recall(mean_std: &MeanStd, images: u64) -> String {
     }
 }
 
-/// Three digits behind the point, or the order of magnitude below that.
+/// Three decimals, or the order of magnitude below 0.001.
 pub(super) fn probability(p: f64) -> String {
     if p < 0.001 {
         format!("{p:.0e}")
@@ -111,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spreads_and_probabilities_are_short() {
+    fn deviations_and_p_values_are_formatted_briefly() {
         let shown = |values: &[f64]| mean_std(&MeanStd::of(values.iter().copied().map(Some)));
         assert_eq!(shown(&[0.5, 0.75]), "62.5 % ± 17.7");
         assert_eq!(shown(&[0.5]), "50.0 %");

@@ -3,21 +3,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::learn::metrics::SmoothedLoss;
 
-/// Which learning rates are tried.
+/// The learning rates of a sweep: geometric from `start` to `end`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SweepRange {
-    /// The first one.
+    /// First learning rate.
     pub start: f64,
-    /// The one that would follow the last.
+    /// End of the range, exclusive.
     pub end: f64,
-    /// How many.
+    /// Number of steps.
     pub steps: u64,
-    /// Whether to stop where the loss runs away.
+    /// Whether to stop when the loss diverges or is NaN.
     pub stops: bool,
 }
 
 impl Default for SweepRange {
-    /// The reference's: 100 steps from 1e-7 to 10, stopping where the loss runs away.
+    /// fastai's: 100 steps from 1e-7 to 10, stopping when the loss diverges.
     fn default() -> Self {
         Self {
             start: 1e-7,
@@ -31,11 +31,11 @@ impl Default for SweepRange {
 /// One step of a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SweepPoint {
-    /// That the step was run with.
+    /// Learning rate of the step.
     pub learning_rate: f64,
-    /// Of its batch.
+    /// Loss of its batch.
     pub loss: f64,
-    /// Of all batches so far: what is plotted and judged.
+    /// Smoothed loss so far, which is plotted and used for suggestions.
     pub smoothed_loss: f64,
 }
 
@@ -43,15 +43,15 @@ pub struct SweepPoint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SweepEnd {
-    /// All learning rates were tried.
+    /// All steps were done.
     Complete,
-    /// The smoothed loss was more than four times its least value.
+    /// The smoothed loss exceeded four times its minimum.
     Diverged,
-    /// The loss was not a number.
+    /// The loss was NaN.
     NotANumber,
 }
 
-/// A sweep over learning rates, step by step.
+/// The state of a sweep over learning rates.
 #[derive(Clone, Debug)]
 pub struct Sweep {
     range: SweepRange,
@@ -61,11 +61,11 @@ pub struct Sweep {
     end: Option<SweepEnd>,
 }
 
-/// A smoothed loss of more than this many times the least one has run away.
+/// The loss has diverged when its smoothed value exceeds this many times its minimum.
 const RUNAWAY: f64 = 4.0;
 
 impl Sweep {
-    /// One that has not begun.
+    /// A sweep before its first step.
     #[must_use]
     pub fn new(range: SweepRange) -> Self {
         Self {
@@ -77,7 +77,7 @@ impl Sweep {
         }
     }
 
-    /// The learning rate of the next step; `None` where there is to be none.
+    /// The learning rate of the next step; `None` if the sweep has ended.
     #[must_use]
     pub fn next_rate(&self) -> Option<f64> {
         let SweepRange {
@@ -87,13 +87,13 @@ impl Sweep {
         (self.end.is_none() && step < steps).then(|| sweep_at(start, end, steps, step))
     }
 
-    /// Takes in the loss of the step that [`Sweep::next_rate`] was for.
+    /// Records the loss of the step with the rate of [`Sweep::next_rate`].
     ///
     /// # Panics
     ///
-    /// Where there was to be none.
+    /// If the sweep has ended.
     pub fn record(&mut self, loss: f64) -> &SweepPoint {
-        let learning_rate = self.next_rate().expect("a step that was asked for");
+        let learning_rate = self.next_rate().expect("the sweep has not ended");
         self.smoothed.add(loss);
         let smoothed_loss = self.smoothed.value().unwrap_or(loss);
         self.best = self.best.min(smoothed_loss);
@@ -118,7 +118,7 @@ impl Sweep {
         &self.points
     }
 
-    /// How it ended; `None` where it is not over.
+    /// How it ended; `None` while it is running.
     #[must_use]
     pub fn end(&self) -> Option<SweepEnd> {
         self.end
@@ -129,7 +129,7 @@ impl Sweep {
 mod tests {
     use super::*;
 
-    /// Sweeps with the loss as a function of the learning rate.
+    /// Sweeps with a loss that is a function of the learning rate.
     fn swept(range: SweepRange, loss: impl Fn(f64) -> f64) -> Sweep {
         let mut sweep = Sweep::new(range);
         while let Some(rate) = sweep.next_rate() {
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_constant_loss_is_swept_to_the_end_which_is_never_used() {
+    fn a_constant_loss_is_swept_over_the_half_open_range() {
         let sweep = swept(SweepRange::default(), |_| 2.0);
         let points = sweep.points();
         assert_eq!((points.len(), sweep.end()), (100, Some(SweepEnd::Complete)));
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn losses_are_smoothed_as_the_reference_does() {
+    fn losses_are_smoothed_as_in_fastai() {
         let mut sweep = Sweep::new(SweepRange::default());
         let losses = [1.0, 3.0, 2.0];
         let smoothed = losses.map(|loss| sweep.record(loss).smoothed_loss);
@@ -169,8 +169,8 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_that_runs_away_ends_the_sweep_at_four_times_the_least() {
-        // Smoothing makes the runaway visible some steps after it began.
+    fn a_diverging_loss_ends_the_sweep_at_four_times_the_minimum() {
+        // Smoothing delays the detection by some steps.
         let sweep = swept(
             SweepRange::default(),
             |rate| if rate < 1e-2 { 1.0 } else { 100.0 },
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_number_ends_the_sweep() {
+    fn a_nan_loss_ends_the_sweep() {
         let sweep = swept(
             SweepRange::default(),
             |rate| if rate < 1e-3 { 1.0 } else { f64::NAN },

@@ -1,4 +1,4 @@
-//! What is kept of a run, and when it ends before its time: decisions as data, made from figures alone.
+//! Checkpoint retention and early stopping: decisions as data, made from metrics alone.
 
 use std::{fmt, num::NonZeroU64};
 
@@ -6,60 +6,60 @@ use serde::{Deserialize, Serialize};
 
 use crate::learn::metrics::{Metric, Metrics};
 
-/// What to keep besides the last checkpoint, and when to stop.
+/// Which checkpoints to keep besides the last, and when to stop early.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Policy {
-    /// Keep the model of the epoch that was best by this.
+    /// Keep the best epoch's model and checkpoint, by this metric.
     pub save_best: Option<Metric>,
-    /// Stop when so many epochs in a row were no better than the best one: by the same metric, or else by the loss.
+    /// Stop after this many consecutive epochs without improvement of the same metric, by default the loss.
     pub early_stopping: Option<u32>,
-    /// Keep the checkpoints of so many epochs before and including the last one.
+    /// Keep the checkpoints of this many last epochs.
     pub keep_checkpoints: u32,
-    /// Save a checkpoint after so many steps, besides the end of each epoch.
+    /// Also save a checkpoint every this many steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint_every: Option<NonZeroU64>,
 }
 
-/// What the epochs so far were like: part of a checkpoint, so that a resumed run decides as one without a break.
+/// Best epoch so far and epochs since. Part of a checkpoint, so that a resumed run decides like an uninterrupted one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PolicyState {
-    /// The best value so far, and its epoch, from 1.
+    /// Best value so far and its epoch, from 1.
     pub best: Option<(f64, u32)>,
-    /// Epochs since.
+    /// Epochs since the best one.
     pub epochs_since: u32,
-    /// Whether the run ended before its time.
+    /// Whether the run stopped early.
     pub stopped: bool,
 }
 
 /// What to do after an epoch, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PolicyAction {
-    /// Keep this epoch's model as the best one.
+    /// Save this epoch's model and checkpoint as the best.
     SaveBest,
     /// Keep this epoch's checkpoint.
     Keep {
         /// From 1.
         epoch: u32,
     },
-    /// Let go of an earlier epoch's checkpoint.
+    /// Delete the checkpoint of an earlier epoch.
     Drop {
         /// From 1.
         epoch: u32,
     },
-    /// End the run.
+    /// Stop early.
     Stop,
 }
 
 impl Policy {
-    /// By what epochs are compared.
+    /// The metric by which epochs are compared.
     #[must_use]
     pub fn metric(&self) -> Metric {
         self.save_best.clone().unwrap_or(Metric::Loss)
     }
 
-    /// What to do after epoch number `epoch`, from 1, with these figures of the validation images. An epoch without figures, or with one
-    /// that is not a number, is no better than any other.
+    /// The actions after epoch number `epoch`, from 1, with these validation metrics. An epoch without metrics, or with a NaN metric, is
+    /// not an improvement.
     pub fn after_epoch(
         &self,
         policy_state: &mut PolicyState,
@@ -108,7 +108,7 @@ impl Policy {
 }
 
 impl fmt::Display for Policy {
-    /// As flags.
+    /// Formats as command-line flags.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let best = self
             .save_best
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_epoch_is_kept_whichever_way_better_is() {
+    fn the_best_epoch_is_kept_for_metrics_to_minimise_and_to_maximise() {
         let epochs = [(0.9, 0.5), (0.7, 0.4), (0.8, 0.6), (0.7, 0.6)]
             .map(|(loss, accuracy)| Some(metrics(loss, accuracy)));
         let best = |metric: Metric| {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn training_stops_after_so_many_epochs_without_a_better_one() {
+    fn training_stops_after_the_patience_without_improvement() {
         let policy = Policy {
             early_stopping: Some(2),
             ..Policy::default()
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_number_is_never_the_best() {
+    fn a_nan_metric_is_never_the_best() {
         let policy = Policy {
             save_best: Some(Metric::Loss),
             ..Policy::default()
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_checkpoints_are_kept_and_older_ones_let_go() {
+    fn the_last_checkpoints_are_kept_and_older_ones_deleted() {
         let policy = Policy {
             keep_checkpoints: 2,
             ..Policy::default()

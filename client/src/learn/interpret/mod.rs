@@ -1,11 +1,11 @@
-//! A trained model looked at closely: judged once more, the images that it was most wrong about kept with where it looked.
+//! Interpretation of a trained model: the images of largest loss with Grad-CAM maps, as fastai's `ClassificationInterpretation`.
 //!
 //! # Layout
 //!
-//! - [`RunInterpreter`]: does it.
-//! - [`TopLosses`]: the images of largest loss among all that pass by.
-//! - [`mod@overlay`]: where the model looked, over the image.
-//! - [`Interpretation`]: the figures and the worst images, as they are kept in a run's folder.
+//! - [`RunInterpreter`]: evaluates a run's model and saves the images of largest loss.
+//! - [`TopLosses`]: collects the images of largest loss.
+//! - [`mod@overlay`]: a Grad-CAM map over its image.
+//! - [`Interpretation`]: metrics and images of largest loss, as saved in the run's folder.
 
 mod interpreter;
 mod overlay;

@@ -1,32 +1,32 @@
-//! The images of largest loss among all that pass by.
+//! Collects the images of largest loss.
 
 use crate::learn::{
     evaluate::EvalSample,
     metrics::{argmax, cross_entropy, softmax},
 };
 
-/// An image that is kept.
+/// An image of large loss.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TopLoss {
     /// Index into the dataset's samples.
     pub sample: u32,
-    /// What it is.
+    /// Label of its class.
     pub label: usize,
-    /// What it was taken for.
+    /// Predicted label.
     pub predicted: usize,
     /// Cross entropy, in nats.
     pub loss: f64,
-    /// Of every class.
+    /// Probability of every class.
     pub probabilities: Vec<f64>,
-    /// What the model saw.
+    /// The model's input tensor.
     pub tensor: Vec<u8>,
 }
 
-/// Keeps the images of largest loss, so many and no more.
+/// Keeps the `most` images of largest loss.
 ///
 /// # Determinism
 ///
-/// Of equal losses the smaller sample number is kept: the order in which images pass by changes nothing.
+/// Ties are broken by the smaller sample number, so the order of the images has no effect.
 #[derive(Clone, Debug)]
 pub struct TopLosses {
     most: usize,
@@ -34,37 +34,37 @@ pub struct TopLosses {
 }
 
 impl TopLosses {
-    /// None yet, of at most `most`.
+    /// Keeps at most `most` images.
     #[must_use]
     pub fn new(most: usize) -> Self {
         Self { most, kept: vec![] }
     }
 
-    /// Looks at an image, and keeps it if it belongs to the worst.
-    pub fn record(&mut self, seen: &EvalSample<'_>) {
-        let loss = cross_entropy(seen.logits, seen.label);
+    /// Records an image if its loss is among the largest.
+    pub fn record(&mut self, sample: &EvalSample<'_>) {
+        let loss = cross_entropy(sample.logits, sample.label);
         let place = self.kept.partition_point(|kept| {
             loss.total_cmp(&kept.loss)
                 .reverse()
-                .then(seen.sample.cmp(&kept.sample))
+                .then(sample.sample.cmp(&kept.sample))
                 .is_gt()
         });
         if place >= self.most {
             return;
         }
         let kept = TopLoss {
-            sample: seen.sample,
-            label: seen.label,
-            predicted: argmax(seen.logits),
+            sample: sample.sample,
+            label: sample.label,
+            predicted: argmax(sample.logits),
             loss,
-            probabilities: softmax(seen.logits),
-            tensor: seen.tensor.to_vec(),
+            probabilities: softmax(sample.logits),
+            tensor: sample.tensor.to_vec(),
         };
         self.kept.insert(place, kept);
         self.kept.truncate(self.most);
     }
 
-    /// Those that are kept, the largest loss first.
+    /// The images, in descending order of loss.
     #[must_use]
     pub fn into_sorted(self) -> Vec<TopLoss> {
         self.kept
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_losses_are_kept_with_what_the_model_said() {
+    fn the_largest_losses_are_kept_with_their_predictions() {
         assert_eq!(
             top_losses(&[(4, 1.0), (7, 3.0), (1, -2.0), (9, 3.0), (2, 0.0)], 3),
             [7, 9, 4]
@@ -115,7 +115,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_order_of_images_changes_nothing(losses in prop::collection::vec(-3_i8..3, 0..20), most in 0_usize..6, turn in 0_usize..20) {
+        fn the_order_of_images_has_no_effect(losses in prop::collection::vec(-3_i8..3, 0..20), most in 0_usize..6, turn in 0_usize..20) {
             let mut images: Vec<(u32, f32)> = (0..).zip(losses.iter().map(|&loss| f32::from(loss))).collect();
             let before = top_losses(&images, most);
             let turn = turn.min(images.len());

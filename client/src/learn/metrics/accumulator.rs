@@ -1,20 +1,20 @@
 use super::{ConfusionMatrix, Metrics, argmax, auroc, cross_entropy, rank, summary::TOP};
 
-/// Predictions counted as they come; all figures of a split follow from it.
+/// Accumulates predictions, from which all metrics of a split are computed.
 ///
-/// Memory: 16 bytes per image for two classes, otherwise nothing that grows with the images.
+/// Memory: 16 bytes per image for two classes, otherwise independent of the number of images.
 #[derive(Clone, Debug)]
 pub struct MetricAccumulator {
     matrix: ConfusionMatrix,
     loss: f64,
-    /// How many images have their class at the first, second, ... place.
+    /// Number of images by the rank of their class.
     rank_counts: Vec<u64>,
-    /// For two classes: the margin of the second one, and whether the image is of it.
+    /// For two classes: the logit margin of the second, and whether the image is of it.
     margins: Vec<(f64, bool)>,
 }
 
 impl MetricAccumulator {
-    /// Nothing counted yet.
+    /// An empty accumulator.
     #[must_use]
     pub fn new(classes: usize) -> Self {
         Self {
@@ -25,11 +25,11 @@ impl MetricAccumulator {
         }
     }
 
-    /// Counts one image by its logits. Logarithms of probabilities are logits, too.
+    /// Adds one image by its logits, or its log probabilities.
     ///
     /// # Panics
     ///
-    /// Where `logits` has not a value for every class, or `label` is no class.
+    /// If `logits` does not have a value for every class, or `label` is not below the number of classes.
     pub fn record(&mut self, logits: &[f32], label: usize) {
         assert_eq!(
             logits.len(),
@@ -45,7 +45,7 @@ impl MetricAccumulator {
         }
     }
 
-    /// All figures of what was counted; `names` are those of the classes in label order.
+    /// All metrics; `names` are the class names in label order.
     #[must_use]
     pub fn metrics(&self, names: &[String]) -> Metrics {
         let total = self.matrix.total().max(1) as f64;
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn the_share_among_the_k_likeliest_grows_to_one() {
+    fn top_k_accuracy_grows_to_one() {
         let mut accumulator = MetricAccumulator::new(3);
         for (logits, label) in [
             ([3.0, 2.0, 1.0], 0),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_classes_the_ten_likeliest_count() {
+    fn top_k_accuracy_ends_at_ten() {
         let mut accumulator = MetricAccumulator::new(30);
         accumulator.record(&[0.0; 30], 9);
         accumulator.record(&[0.0; 30], 10);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_counted_has_no_figures() {
+    fn an_empty_accumulator_has_undefined_metrics() {
         let metrics = MetricAccumulator::new(2).metrics(&names(2));
         assert_eq!((metrics.images, metrics.accuracy, metrics.auroc), (0, None, None));
         assert!(metrics.top_k.is_empty());

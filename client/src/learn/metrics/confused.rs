@@ -1,17 +1,17 @@
 use super::Metrics;
 
-/// Images of one class that were taken for another.
+/// Images of one class that were predicted as another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfusedPair {
-    /// Label of the class.
+    /// Label of the actual class.
     pub actual: usize,
-    /// Label of what it was taken for.
+    /// Label of the predicted class.
     pub predicted: usize,
-    /// How many images.
+    /// Number of images.
     pub images: u64,
 }
 
-/// Every pair of classes that were confused, the most frequent first, ties in the order of the matrix.
+/// All confused pairs of classes, in descending order of images; ties in row-major order of the matrix.
 ///
 /// # Source
 ///

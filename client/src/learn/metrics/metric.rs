@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Metrics, Proportion, summary::TOP};
 
-/// One of the [`Metrics`] by name: a column of a table, or what the best model is chosen by.
+/// A metric of [`Metrics`] by name: a column of a table, or the criterion of the best model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Metric {
     /// Mean cross entropy.
     Loss,
-    /// Share of right predictions.
+    /// Share of correct predictions.
     Accuracy,
     /// Share of wrong predictions.
     ErrorRate,
@@ -20,7 +20,7 @@ pub enum Metric {
     MacroF1,
     /// Area under the receiver operating characteristic, for two classes.
     Auroc,
-    /// Share of images whose class is among so many likeliest ones.
+    /// Top-k accuracy.
     Top(usize),
     /// Recall of a class.
     Recall(String),
@@ -31,7 +31,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// What is told of a model of so many classes where nothing else was asked for.
+    /// The default metrics for a number of classes.
     #[must_use]
     pub fn defaults(classes: usize) -> Vec<Self> {
         let always = [Self::ErrorRate, Self::BalancedAccuracy, Self::MacroF1];
@@ -40,7 +40,7 @@ impl Metric {
         always.into_iter().chain(of_two).chain(of_many).collect()
     }
 
-    /// Whether models of these classes have it.
+    /// Whether the metric is defined for models of these classes.
     #[must_use]
     pub fn exists_for(&self, classes: &[String]) -> bool {
         match self {
@@ -51,13 +51,13 @@ impl Metric {
         }
     }
 
-    /// Whether a model with more of it is the better one.
+    /// Whether a higher value is better.
     #[must_use]
     pub fn is_higher_better(&self) -> bool {
         !matches!(self, Self::Loss | Self::ErrorRate)
     }
 
-    /// Its value; `None` where it is undefined, as without images or for a class that there is not.
+    /// Its value; `None` if it is undefined, such as without images or for an unknown class.
     #[must_use]
     pub fn of(&self, metrics: &Metrics) -> Option<f64> {
         match self {
@@ -74,7 +74,7 @@ impl Metric {
         }
     }
 
-    /// What a person reads above a column.
+    /// Title of its column.
     #[must_use]
     pub fn title(&self) -> String {
         match self {
@@ -91,7 +91,7 @@ impl Metric {
         }
     }
 
-    /// Images behind the recall or precision of a class; none for any other metric.
+    /// The proportion of the recall or precision of a class; empty for any other metric.
     fn proportion(&self, metrics: Option<&Metrics>) -> Proportion {
         let of = |class: &str, pick: fn(&Metrics, usize) -> Proportion| {
             metrics.and_then(|metrics| Some(pick(metrics, metrics.label(class)?)))
@@ -104,7 +104,7 @@ impl Metric {
         found.unwrap_or_default()
     }
 
-    /// Its value as a person reads it; a dash where it is undefined.
+    /// Its formatted value; a dash if it is undefined.
     #[must_use]
     pub fn show(&self, metrics: Option<&Metrics>) -> String {
         match (self, metrics.and_then(|metrics| self.of(metrics))) {
@@ -139,11 +139,11 @@ impl From<Metric> for String {
     }
 }
 
-/// The text is no metric.
+/// Unknown metric.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no metric: use loss, accuracy, error_rate, balanced_accuracy, macro_f1, auroc, top:K with K from 1 to 10, recall:CLASS, \
-precision:CLASS or f1:CLASS"
+    "unknown metric `{0}`: expected loss, accuracy, error_rate, balanced_accuracy, macro_f1, auroc, top:K with K from 1 to 10, recall:CLASS, \
+    precision:CLASS or f1:CLASS"
 )]
 pub struct ParseMetricError(String);
 
@@ -202,7 +202,7 @@ mod tests {
         text.parse().expect("a metric")
     }
 
-    /// Two birds of which one is recognised, two flowers that both are.
+    /// Two birds, one of them correctly classified, and two flowers, both correctly classified.
     fn metrics() -> Metrics {
         let mut accumulator = MetricAccumulator::new(2);
         for (logits, label) in [([2.0, 0.0], 0), ([0.0, 1.0], 0), ([0.0, 2.0], 1), ([0.0, 3.0], 1)] {
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn metrics_are_read_and_written_alike() {
+    fn metrics_round_trip_through_text() {
         for text in ALL {
             assert_eq!(metric(text).to_string(), text);
         }
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_of_other_classes_do_not_exist() {
+    fn metrics_of_unknown_classes_do_not_exist() {
         let classes = ["birds", "cats", "flowers"].map(str::to_owned);
         let exist = |text: &str| metric(text).exists_for(&classes);
         assert!(["loss", "macro_f1", "top:3", "f1:cats"].into_iter().all(exist));
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn only_of_losses_and_errors_less_is_better() {
+    fn lower_is_better_only_for_loss_and_error_rate() {
         let lower: Vec<&str> = ALL
             .into_iter()
             .filter(|text| !metric(text).is_higher_better())
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_shown_as_shares_and_numbers() {
+    fn values_are_formatted_as_proportions_and_numbers() {
         let shown = |text: &str| metric(text).show(Some(&metrics()));
         assert_eq!(
             [shown("recall:birds"), shown("auroc"), shown("recall:cats")],

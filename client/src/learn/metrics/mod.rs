@@ -1,15 +1,15 @@
-//! How good predictions are. Every figure is a pure function of logits and labels.
+//! Classification metrics, as pure functions of logits and labels.
 //!
 //! # Layout
 //!
-//! - [`MetricAccumulator`]: predictions counted as they come.
-//! - [`ConfusionMatrix`]: what was taken for what, and the figures that follow from it.
-//! - [`auroc`](auroc()): the one figure that needs all scores together.
-//! - [`Metrics`]: all figures of a split, as they are written to files.
-//! - [`Metric`]: one of them by name, and whether more of it is better.
-//! - [`Proportion`]: hits of so many images, with its interval. [`RarestClasses`]: the classes with the fewest training images.
-//! - [`most_confused`]: pairs of classes that were confused.
-//! - `logits`: figures of one row of logits. `smoothed`: the training loss that is shown.
+//! - [`MetricAccumulator`]: accumulates predictions.
+//! - [`ConfusionMatrix`]: counts of predictions, and metrics computed from them.
+//! - [`auroc`](auroc()): the only metric that needs all scores at once.
+//! - [`Metrics`]: all metrics of a split, as written to files.
+//! - [`Metric`]: a metric by name, and whether higher is better.
+//! - [`Proportion`]: a proportion with its confidence interval. [`RarestClasses`]: the classes with the fewest training images.
+//! - [`most_confused`]: confused pairs of classes.
+//! - `logits`: functions of one row of logits. `smoothed`: the smoothed training loss.
 
 mod accumulator;
 mod auroc;

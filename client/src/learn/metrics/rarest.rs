@@ -1,23 +1,23 @@
 use super::{Metrics, Proportion};
 use crate::learn::text::listed;
 
-/// Classes that are named in a list, at most.
+/// Most names in a list.
 const NAMED: usize = 4;
 
 /// The classes with the fewest training images: one, or several with equally few.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RarestClasses {
-    /// In ascending order.
+    /// Labels in ascending order.
     pub labels: Vec<usize>,
-    /// Training images of each of them, at least 1.
+    /// Training images of each, at least 1.
     pub images: u64,
-    /// Names of these classes in a sentence.
+    /// Their names, joined for a sentence.
     pub names: String,
 }
 
 impl RarestClasses {
-    /// Of classes with these names and numbers of training images, in label order. Classes without training images are left out; `None` if
-    /// that leaves no class.
+    /// From class names and numbers of training images, in label order. Classes without training images are ignored; `None` if no class
+    /// remains.
     #[must_use]
     pub fn of<'a>(classes: impl IntoIterator<Item = (&'a str, u64)>) -> Option<Self> {
         let known: Vec<_> = classes
@@ -50,7 +50,7 @@ impl RarestClasses {
         format!("{}, the rarest {noun}", self.names)
     }
 
-    /// How many of their images were recognised.
+    /// Pooled recall of these classes.
     #[must_use]
     pub fn recall(&self, metrics: &Metrics) -> Proportion {
         let recalls = self.labels.iter().map(|&label| metrics.recall(label));
@@ -61,7 +61,7 @@ impl RarestClasses {
     }
 }
 
-/// All names, or the first three of many and how many there are besides.
+/// All names, or the first three and the number of the others.
 fn shortened(names: &[&str]) -> String {
     if names.len() <= NAMED {
         return listed(names);
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_equals_the_first_are_named_and_the_others_counted() {
+    fn of_many_tied_classes_the_first_are_named_and_the_others_counted() {
         let classes = ["a", "b", "c", "d", "e"].map(|name| (name, 7));
         assert_eq!(rarest(&classes).names, "a, b, c and 2 more");
         assert_eq!(rarest(&classes[..4]).names, "a, b, c and d");

@@ -23,7 +23,7 @@ pub enum PrepareError {
         #[source]
         source: io::Error,
     },
-    /// It is no intact image.
+    /// It cannot be decoded.
     #[error("cannot classify {name}")]
     Decode {
         /// The image.
@@ -34,11 +34,11 @@ pub enum PrepareError {
     },
 }
 
-/// The tensors of an image, one per draw: `[3, S, S]` or `[S, S, 3]` of little-endian elements, as the model takes them.
+/// The tensors of an image, one per draw: `[V, 3, S, S]` or `[V, S, S, 3]`, little-endian, in the model's element type and layout.
 ///
 /// # Errors
 ///
-/// [`PrepareError`] where it is no intact image.
+/// [`PrepareError`] if the image cannot be read or decoded.
 pub fn prepare(
     source: &ImageSource,
     preprocessing: &Preprocessing,

@@ -1,4 +1,4 @@
-//! Results as text: a line per image, in the order of the images.
+//! Results as text, one line per image.
 
 use std::{
     fmt::Write as _,
@@ -7,17 +7,17 @@ use std::{
 
 use super::Prediction;
 
-/// How results are written.
+/// Output format of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PrintFormat {
-    /// Aligned columns, with names padded to this many characters.
+    /// Aligned columns.
     Table {
-        /// Of the longest name.
+        /// Width of the longest image name, in characters.
         width: usize,
     },
-    /// Comma-separated values with a header, quoted as RFC 4180 says.
+    /// Comma-separated values with a header, quoted as in RFC 4180.
     Csv,
-    /// One JSON object a line.
+    /// JSON Lines.
     Json,
 }
 
@@ -31,11 +31,11 @@ pub struct Printer<'a, W> {
 }
 
 impl<'a, W: Write> Printer<'a, W> {
-    /// Begins, with a header where the style has one. At most `top` classes are written of each image.
+    /// Creates a printer and writes the header, if the format has one. At most `top` classes are written per image.
     ///
     /// # Errors
     ///
-    /// Those of `out`.
+    /// If `out` fails.
     pub fn new(out: W, style: PrintFormat, classes: &'a [String], top: usize) -> io::Result<Self> {
         let top = top.min(classes.len());
         let mut printer = Self {
@@ -70,11 +70,11 @@ impl<'a, W: Write> Printer<'a, W> {
         Ok(printer)
     }
 
-    /// Writes what an image was taken for.
+    /// Writes the prediction of an image.
     ///
     /// # Errors
     ///
-    /// Those of `out`.
+    /// If `out` fails.
     pub fn prediction(&mut self, name: &str, prediction: &Prediction) -> io::Result<()> {
         let top = prediction.top(self.top);
         match self.style {
@@ -112,7 +112,7 @@ impl<'a, W: Write> Printer<'a, W> {
     ///
     /// # Errors
     ///
-    /// Those of `out`.
+    /// If `out` fails.
     pub fn failure(&mut self, name: &str, error: &str) -> io::Result<()> {
         match self.style {
             PrintFormat::Table { width } => {
@@ -131,17 +131,17 @@ impl<'a, W: Write> Printer<'a, W> {
         }
     }
 
-    /// Hands everything on.
+    /// Flushes the output.
     ///
     /// # Errors
     ///
-    /// Those of `out`.
+    /// If `out` fails.
     pub fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
 
     fn columns(&self, name: &str, width: usize, cells: impl Iterator<Item = String>) -> String {
-        // `100.0 %` behind the longest class name.
+        // The longest class name followed by `100.0 %`.
         let cell = 8 + self
             .classes
             .iter()
@@ -156,7 +156,7 @@ impl<'a, W: Write> Printer<'a, W> {
     }
 }
 
-/// A field as RFC 4180 has it: between quotation marks where it holds what separates fields or lines.
+/// Quotes a CSV field if it contains a separator, as in RFC 4180.
 fn quoted(field: &str) -> String {
     if field.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", field.replace('"', "\"\""))
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn csv_has_as_many_fields_in_every_line_and_is_quoted() {
+    fn csv_lines_have_equal_field_counts_and_are_quoted() {
         let lines = [
             "image,class,probability,class_2,probability_2,error",
             "a.jpg,flower,0.625000,\"bird, small\",0.250000,",
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_an_object_a_line() {
+    fn json_has_one_object_per_line() {
         let text = printed(PrintFormat::Json, 9);
         let records: Vec<serde_json::Value> = text
             .lines()

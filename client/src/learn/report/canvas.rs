@@ -1,4 +1,4 @@
-//! What pictures are drawn on: one drawing for a page, which follows the page's colours, and for files.
+//! Drawing surface of pictures, rendered as inline SVG with a page's colours, as an SVG file or as a PNG file.
 
 use std::{io, sync::Once};
 
@@ -11,7 +11,7 @@ use plotters::{
     },
 };
 
-/// The drawing library failed: it has no reason to, for it draws into memory.
+/// The drawing library failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("cannot draw: {0}")]
 pub struct Error(String);
@@ -26,38 +26,38 @@ impl Error {
     }
 }
 
-/// What a line or a word is drawn with. On a page the ink is a variable of its style sheet, light or dark; in a file it is the light one.
+/// A colour. On a page it is a variable of the style sheet, light or dark; in a file it is the light value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Color {
-    /// What is behind everything.
+    /// Background.
     Paper,
-    /// Words and axes.
+    /// Text.
     Text,
-    /// Words that say what the others mean.
+    /// Secondary text, axes and labels.
     Faint,
-    /// Lines to read values by.
+    /// Grid lines.
     Grid,
-    /// Of the series number n, from 0.
+    /// Series number n, from 0.
     Series(usize),
-    /// What stands for so many percent: the more, the darker on light paper.
+    /// Heat-map shade of a percentage, 0 to 100: darker for more on a light page.
     Shade(u8),
-    /// Words on a shade.
+    /// Text on a shade.
     OnShade(Shade),
 }
 
-/// Which ink words on a shade need, for a contrast of 4.5 and more on light and on dark paper.
+/// Classes of shades by the text colour they need for a contrast ratio of at least 4.5 on light and dark pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shade {
-    /// Nearer to the paper.
+    /// Close to the background.
     Pale,
-    /// Between.
+    /// In between.
     Half,
-    /// Nearly full.
+    /// Close to the full colour.
     Full,
 }
 
 impl Shade {
-    /// That of a share of 0 to 1.
+    /// The class of a share, 0 to 1.
     #[must_use]
     pub fn of(share: f64) -> Self {
         match share {
@@ -68,7 +68,7 @@ impl Shade {
     }
 }
 
-/// Stops of the colour map that is called Blues, from no share to all.
+/// Equidistant stops of the colour map Blues, from 0 to 1.
 ///
 /// # Source
 ///
@@ -96,7 +96,7 @@ fn blue(share: f64) -> RGBColor {
     RGBColor(mix(0), mix(1), mix(2))
 }
 
-/// Light values. Each occurs once, so that a page can tell from the colour which ink it is.
+/// Light values. All light values are distinct, so that a page can replace each by its variable.
 const SERIES: [RGBColor; 5] = [
     RGBColor(0x0b, 0x62, 0xb8),
     RGBColor(0xc2, 0x41, 0x0c),
@@ -106,13 +106,13 @@ const SERIES: [RGBColor; 5] = [
 ];
 
 impl Color {
-    /// What stands for a share of 0 to 1.
+    /// Heat-map shade of a share, 0 to 1.
     #[must_use]
     pub fn shade(share: f64) -> Self {
         Self::Shade((share.clamp(0.0, 1.0) * 100.0).round() as u8)
     }
 
-    /// Words on [`Color::shade`].
+    /// Text colour on [`Color::shade`].
     #[must_use]
     pub fn on_shade(share: f64) -> Self {
         Self::OnShade(Shade::of(share))
@@ -143,7 +143,7 @@ impl Color {
         }
     }
 
-    /// Its name in the style sheet.
+    /// Its CSS value in a page.
     fn variable(self) -> String {
         match self {
             Self::Paper => "var(--paper)".to_owned(),
@@ -159,32 +159,32 @@ impl Color {
     }
 }
 
-/// Where a word stands relative to its point, left to right.
+/// Horizontal alignment of text relative to its point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
-    /// It begins there.
+    /// Starts at the point.
     Start,
-    /// Its middle is there.
+    /// Centred on the point.
     Middle,
-    /// It ends there.
+    /// Ends at the point.
     End,
 }
 
-/// How a word is written. It is centred on its point from top to bottom.
+/// Style of text, which is centred vertically on its point.
 #[derive(Clone, Copy, Debug)]
 pub struct Font {
-    /// Height of a line.
+    /// Font size.
     pub size: f64,
     /// Colour.
     pub color: Color,
-    /// Left to right.
+    /// Horizontal alignment.
     pub align: Align,
-    /// Whether it is read from bottom to top.
+    /// Whether it is rotated to read from bottom to top.
     pub is_upright: bool,
 }
 
 impl Font {
-    /// Level letters.
+    /// Horizontal text.
     #[must_use]
     pub fn new(size: f64, color: Color, align: Align) -> Self {
         Self {
@@ -196,70 +196,70 @@ impl Font {
     }
 }
 
-/// A line's look.
+/// Style of a line.
 #[derive(Clone, Copy, Debug)]
 pub struct Stroke {
     /// Colour.
     pub color: Color,
-    /// Thickness.
+    /// Width.
     pub width: f64,
-    /// From 0, invisible, to 1.
+    /// Opacity, 0 to 1.
     pub opacity: f64,
 }
 
-/// A point: to the right, and down.
+/// A point `(x, y)`, y down.
 pub type Point = (f64, f64);
 
-/// Takes lines and words. Lengths are in units of a picture at its usual size on a screen.
+/// A drawing surface. Lengths are in CSS pixels at the picture's default size.
 pub trait Canvas {
-    /// A line through points.
+    /// Draws a line through points.
     ///
     /// # Errors
     ///
-    /// [`Error`].
+    /// [`Error`] if the drawing library fails.
     fn line(&self, points: &[Point], stroke: Stroke) -> Result<(), Error>;
-    /// A filled rectangle between two corners.
+    /// Draws a filled rectangle between two corners.
     ///
     /// # Errors
     ///
-    /// [`Error`].
+    /// [`Error`] if the drawing library fails.
     fn rectangle(&self, corners: [Point; 2], color: Color) -> Result<(), Error>;
-    /// A filled circle.
+    /// Draws a filled circle.
     ///
     /// # Errors
     ///
-    /// [`Error`].
+    /// [`Error`] if the drawing library fails.
     fn disc(&self, centre: Point, radius: f64, color: Color) -> Result<(), Error>;
-    /// A word.
+    /// Draws text.
     ///
     /// # Errors
     ///
-    /// [`Error`].
+    /// [`Error`] if the drawing library fails.
     fn word(&self, text: &str, at: Point, font: Font) -> Result<(), Error>;
 }
 
-/// A picture of a size that can be drawn on any canvas.
+/// A picture that can be drawn on any canvas.
 pub trait Picture {
     /// Width and height.
     fn size(&self) -> (f64, f64);
-    /// Draws it. The paper is there already.
+    /// Draws the picture on a filled background.
     ///
     /// # Errors
     ///
-    /// [`Error`].
+    /// [`Error`] if the drawing library fails.
     fn draw(&self, canvas: &dyn Canvas) -> Result<(), Error>;
 }
 
-/// Units per unit of the drawing library, which knows whole numbers only.
+/// SVG resolution: the drawing library has integer coordinates, so drawings are enlarged by this factor.
 const FINE: f64 = 8.0;
-/// Pixels per unit in a bitmap: for screens of high resolution, and for print.
+/// Bitmap pixels per unit, for high-resolution screens and print.
 const SHARP: f64 = 2.0;
 
-/// The picture as an SVG file.
+/// Renders an SVG file.
 ///
 /// # Errors
 ///
-/// [`Error`].
+/// [`Error`] if the picture cannot be drawn.
 pub fn svg(picture: &dyn Picture) -> Result<String, Error> {
     let (width, height) = scaled(picture.size(), FINE);
     let mut text = String::new();
@@ -274,11 +274,11 @@ pub fn svg(picture: &dyn Picture) -> Result<String, Error> {
     ))
 }
 
-/// The picture as an element of a page whose style sheet holds the inks. `label` is what a screen reader says.
+/// Renders an SVG element for a page whose style sheet defines the colours. `label` is its accessible name.
 ///
 /// # Errors
 ///
-/// [`Error`].
+/// [`Error`] if the picture cannot be drawn.
 pub fn page_svg(picture: &dyn Picture, label: &str) -> Result<maud::Markup, Error> {
     let (width, height) = scaled(picture.size(), FINE);
     let mut text = String::new();
@@ -305,11 +305,11 @@ pub fn page_svg(picture: &dyn Picture, label: &str) -> Result<maud::Markup, Erro
     })
 }
 
-/// The picture as a PNG file.
+/// Renders a PNG file.
 ///
 /// # Errors
 ///
-/// [`Error`].
+/// [`Error`] if the picture cannot be drawn or encoded.
 pub fn png(picture: &dyn Picture) -> Result<Vec<u8>, Error> {
     let (width, height) = scaled(picture.size(), SHARP);
     let mut pixels = vec![0xff; width as usize * height as usize * 3];
@@ -340,7 +340,7 @@ fn scaled((width, height): (f64, f64), scale: f64) -> (u32, u32) {
 
 const FONT: &str = "sans-serif";
 
-/// Bitmaps need a font in the program: a machine that trains has none as a rule.
+/// Bitmaps use a font embedded in the program, because training machines often have none.
 fn register_font() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -350,7 +350,7 @@ fn register_font() {
     });
 }
 
-/// Width of a word, as bitmaps draw it.
+/// Width of text in the embedded font.
 #[must_use]
 pub fn width(text: &str, size: f64) -> f64 {
     register_font();
@@ -358,11 +358,11 @@ pub fn width(text: &str, size: f64) -> f64 {
     f64::from(width) / FINE
 }
 
-/// An area of the drawing library with its scale.
+/// A canvas on an area of the drawing library.
 struct PlottersCanvas<B: DrawingBackend> {
     area: DrawingArea<B, Shift>,
     scale: f64,
-    /// What words are lowered by, in heights of their lines, to be centred on their point: bitmaps centre a box with room above it.
+    /// Vertical offset of text in font sizes that centres it on its point: bitmaps centre a box with space above the text.
     drop: f64,
 }
 
@@ -429,7 +429,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_ink_has_a_colour_of_its_own() {
+    fn all_light_values_are_distinct() {
         let mut colours: Vec<(u8, u8, u8)> = Color::all().map(|color| color.rgb().rgb()).collect();
         let inks = colours.len();
         colours.sort_unstable();
@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_go_from_pale_to_dark() {
+    fn shades_go_from_light_to_dark() {
         let rgb = |share| Color::shade(share).rgb().rgb();
         assert_eq!(rgb(0.0), (247, 251, 255));
         assert_eq!(rgb(0.5), (107, 174, 214));

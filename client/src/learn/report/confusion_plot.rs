@@ -10,7 +10,7 @@ use equibatch_cli::files;
 use super::canvas::{self, Align, Canvas, Color, Font, Picture, Stroke, width};
 use crate::learn::metrics::Metrics;
 
-/// Why there is no picture.
+/// Why a picture could not be saved.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The drawing failed.
@@ -33,13 +33,13 @@ pub enum Error {
     },
 }
 
-/// Longer class names are cut, so that one of them cannot squeeze the matrix.
+/// Longer class names are truncated, to leave space for the matrix.
 const LONGEST_NAME: usize = 28;
-/// Classes of which a cell also says its share of the row, at most.
+/// Cells also show their share of the row up to this many classes.
 const WITH_SHARES: usize = 8;
-/// Smaller cells say nothing.
+/// Smallest cell with text.
 const LEAST_WRITTEN: f64 = 18.0;
-/// What the cells of many classes share, across and down.
+/// Side of the whole matrix if there are many classes.
 const MOST: f64 = 1000.0;
 
 const MARGIN: f64 = 14.0;
@@ -47,7 +47,7 @@ const GAP: f64 = 6.0;
 const TITLE: f64 = 14.0;
 const AXIS: f64 = 12.0;
 
-/// The confusion matrix of a model: rows actual classes, columns predicted ones, each cell shaded by its share of the row.
+/// The confusion matrix of a model: rows are actual classes, columns predicted ones; cells are shaded by their share of the row.
 #[derive(Clone, Debug)]
 pub struct ConfusionPlot<'a> {
     metrics: &'a Metrics,
@@ -55,14 +55,14 @@ pub struct ConfusionPlot<'a> {
     title: &'a str,
     /// Side of a cell.
     cell: f64,
-    /// Height of the letters of class names.
+    /// Font size of class names.
     text: f64,
     /// Width of the widest name.
     widest: f64,
 }
 
 impl<'a> ConfusionPlot<'a> {
-    /// With a title above it, or an empty one.
+    /// Creates the plot; an empty title is omitted.
     #[must_use]
     pub fn new(metrics: &'a Metrics, title: &'a str) -> Self {
         let names: Vec<String> = metrics
@@ -90,11 +90,11 @@ impl<'a> ConfusionPlot<'a> {
         }
     }
 
-    /// Writes the matrix to `path`: SVG if it ends in `.svg`, PNG otherwise.
+    /// Writes the plot to `path`, as SVG if it ends in `.svg`, otherwise as PNG.
     ///
     /// # Errors
     ///
-    /// [`Error`] if the file cannot be written.
+    /// [`Error`] if it cannot be drawn or written.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
         let is_svg = path
             .extension()
@@ -117,12 +117,12 @@ impl<'a> ConfusionPlot<'a> {
         self.cell * self.names.len() as f64
     }
 
-    /// Whether the names below the columns are turned.
+    /// Whether the names below the columns are rotated.
     fn is_turned(&self) -> bool {
         self.widest > self.cell - GAP
     }
 
-    /// Upper left corner of the cells.
+    /// Upper left corner of the matrix.
     fn corner(&self) -> (f64, f64) {
         let title = if self.title.is_empty() {
             0.0
@@ -132,7 +132,7 @@ impl<'a> ConfusionPlot<'a> {
         (MARGIN + AXIS + 2.0 * GAP + self.widest, MARGIN + title)
     }
 
-    /// Height of what stands below the cells, without the margin.
+    /// Height of the labels below the matrix, without the margin.
     fn below(&self) -> f64 {
         let names = if self.is_turned() { self.widest } else { self.text };
         2.0 * GAP + names + AXIS
@@ -169,7 +169,7 @@ impl<'a> ConfusionPlot<'a> {
         Ok(())
     }
 
-    /// The name of a class, left of its row and below its column.
+    /// Draws the name of a class left of its row and below its column.
     fn draw_names(&self, canvas: &dyn Canvas, class: usize) -> Result<(), canvas::Error> {
         let name = &self.names[class];
         let (left, top) = self.corner();
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_has_all_columns_of_many_classes_in_its_own_inks() {
+    fn a_page_shows_all_columns_of_many_classes_in_its_own_colours() {
         let metrics = metrics(16);
         let page = canvas::page_svg(&ConfusionPlot::new(&metrics, ""), "words")
             .expect("a drawing")

@@ -1,4 +1,4 @@
-//! What a sweep over learning rates has shown.
+//! Chart and table of a learning-rate sweep.
 
 use super::{
     chart::{Axis, Chart, LineStyle, Series},
@@ -9,8 +9,8 @@ use crate::learn::finder::{Suggestions, Sweep, SweepPoint, usable};
 /// Steps between the lines of a table.
 const STRIDE: usize = 5;
 
-/// The smoothed loss over the learning rate, without the ends that are not judged, with dots in the middle of its longest valley
-/// and where it falls most steeply.
+/// The smoothed loss over the learning rate, without the unused ends, with dots at the middle of the longest valley and at the steepest
+/// descent.
 #[must_use]
 pub fn chart(steps: &[SweepPoint]) -> Chart {
     let points = usable(steps).iter();
@@ -31,7 +31,7 @@ pub fn chart(steps: &[SweepPoint]) -> Chart {
     )
 }
 
-/// Every fifth step and the last one.
+/// A table of every fifth step and the last one.
 #[must_use]
 pub fn table(sweep: &Sweep) -> String {
     let mut rows = vec![
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn the_suggestions_are_in_the_picture() {
+    fn the_chart_shows_the_suggestions() {
         let sweep = sweep();
         let Suggestions { valley, steepest, .. } = Suggestions::of(sweep.points()).expect("a clear curve");
         let picture = svg(&chart(sweep.points())).expect("a picture");

@@ -1,24 +1,24 @@
-//! Figures as text.
+//! Metrics as text.
 
 use std::fmt::Write as _;
 
 use crate::learn::metrics::{ConfusedPair, Metric, Metrics, Proportion, most_confused};
 
-/// Classes of which a confusion matrix still fits a terminal, and a page as a table; of more, the confused pairs are told.
+/// Most classes of a confusion matrix as a table; for more, confused pairs are listed.
 pub(in crate::learn) const MATRIX_CLASSES: usize = 6;
-/// Confused pairs in their table, at most.
+/// Most confused pairs in a table.
 pub(in crate::learn) const PAIRS: usize = 20;
 
-/// Figures of one model, with its name.
+/// Metrics of a model, with its name.
 #[derive(Clone, Debug)]
 pub struct NamedMetrics {
-    /// What the reader knows the model by.
+    /// Name of the model.
     pub name: String,
-    /// Its figures.
+    /// Its metrics.
     pub metrics: Metrics,
 }
 
-/// Precision, recall with its interval of 95 % (Wilson) and F1 of each class, then the figures of the whole.
+/// Precision, recall with its 95 % Wilson interval and F1 of each class, then the metrics of the whole split.
 #[must_use]
 pub fn classes(metrics: &Metrics) -> String {
     let mut rows = vec![
@@ -35,7 +35,7 @@ pub fn classes(metrics: &Metrics) -> String {
     text
 }
 
-/// A row for each class: name, images, precision, recall, its interval and F1.
+/// A row per class: name, images, precision, recall, its interval and F1.
 pub(in crate::learn) fn class_rows(metrics: &Metrics) -> impl Iterator<Item = Vec<String>> {
     metrics.classes.iter().enumerate().map(|(label, class)| {
         let recall = metrics.recall(label);
@@ -50,7 +50,7 @@ pub(in crate::learn) fn class_rows(metrics: &Metrics) -> impl Iterator<Item = Ve
     })
 }
 
-/// The confusion matrix, rows actual and columns predicted; of more than six classes the confused pairs.
+/// The confusion matrix, rows actual and columns predicted; for more than six classes, the confused pairs.
 #[must_use]
 pub fn confusion(metrics: &Metrics) -> String {
     if metrics.classes.len() <= MATRIX_CLASSES {
@@ -58,21 +58,21 @@ pub fn confusion(metrics: &Metrics) -> String {
     }
     let pairs = pair_rows(metrics);
     if pairs.is_empty() {
-        return "no image was taken for another class\n".to_owned();
+        return "no image was misclassified\n".to_owned();
     }
-    let header = ["actual", "taken for", "images", "of its class"]
+    let header = ["actual", "predicted", "images", "of its class"]
         .map(str::to_owned)
         .to_vec();
     let shown = pairs.iter().take(PAIRS).cloned();
     let rows: Vec<Vec<String>> = std::iter::once(header).chain(shown).collect();
     let mut text = aligned(&rows);
     if pairs.len() > PAIRS {
-        let _ = writeln!(text, "and {} pairs more", pairs.len() - PAIRS);
+        let _ = writeln!(text, "and {} more pairs", pairs.len() - PAIRS);
     }
     text
 }
 
-/// A row for each pair of classes that were confused, the most frequent first: actual, predicted, images, and of how many of the class.
+/// A row per confused pair in descending order of images: actual, predicted, images, and their share of the class.
 pub(in crate::learn) fn pair_rows(metrics: &Metrics) -> Vec<Vec<String>> {
     let row = |pair: &ConfusedPair| {
         let of = Proportion {
@@ -105,8 +105,8 @@ fn confusion_matrix(metrics: &Metrics) -> String {
     aligned(&rows)
 }
 
-/// Several models side by side: recall of each class, then the figures of the whole. `training` are the training images of each class, in label
-/// order: the class with the fewest comes first. Without them, classes come in label order.
+/// Several models side by side: recall of each class, then the metrics of the whole split. `training` are the training images of each class
+/// label order: the class with the fewest comes first. Without them, classes come in label order.
 #[must_use]
 pub fn side_by_side(models: &[NamedMetrics], training: Option<&[u64]>) -> String {
     let Some(first) = models.first() else {
@@ -138,7 +138,7 @@ pub fn side_by_side(models: &[NamedMetrics], training: Option<&[u64]>) -> String
     aligned(&rows)
 }
 
-/// The figures that are not of single classes.
+/// The metrics of a whole split.
 fn whole(classes: usize) -> impl Iterator<Item = Metric> {
     let defaults = Metric::defaults(classes).into_iter();
     [Metric::Accuracy]
@@ -147,13 +147,13 @@ fn whole(classes: usize) -> impl Iterator<Item = Metric> {
         .chain([Metric::Loss])
 }
 
-/// `93.2 %`, or a dash for what is undefined.
+/// `93.2 %`, or a dash if undefined.
 #[must_use]
 pub fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", share * 100.0))
 }
 
-/// Columns under one another: the first to the left, the others to the right; a rule below the first row.
+/// Aligns columns: the first to the left, the others to the right; with a line below the first row.
 pub(in crate::learn) fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_are_lines_of_figures() {
+    fn class_metrics_are_one_line_each() {
         let text = classes(&metrics(1));
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn models_stand_side_by_side_with_the_rarest_class_first() {
+    fn models_are_shown_side_by_side_with_the_rarest_class_first() {
         let model = |name: &str, hits| NamedMetrics {
             name: name.to_owned(),
             metrics: metrics(hits),
@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(lines[2], "recall of birds (4)      0 of 4      3 of 4");
         assert!(lines[3].starts_with("recall of flowers (40)"));
         assert_eq!(lines[7], "macro F1                 47.6 %      92.2 %");
-        // Fewer validation images are not fewer training images.
+        // The order depends on training images, not on validation images.
         let text = side_by_side(&models, Some(&[160, 16]));
         assert!(
             text.lines()
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_classes_the_confused_pairs_are_told_in_few_columns() {
+    fn for_many_classes_the_confused_pairs_are_listed() {
         let names: Vec<String> = (0..16).map(|class| format!("a long name {class}")).collect();
         let mut accumulator = MetricAccumulator::new(16);
         let mut record = |actual: usize, predicted: usize, times: u64| {
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn an_undefined_figure_is_a_dash() {
+    fn an_undefined_metric_is_a_dash() {
         assert_eq!(percent(None), "-");
         assert_eq!(percent(Some(0.25)), "25.0 %");
     }

@@ -1,4 +1,4 @@
-//! Bars from left to right, in groups.
+//! Grouped horizontal bar charts.
 
 use super::{
     FONT_SIZE, GAP,
@@ -6,30 +6,30 @@ use super::{
 };
 use crate::learn::report::canvas::{Align, Canvas, Color, Error, Font, Picture, Stroke, width};
 
-/// Bars from left to right, in groups of equal kinds.
+/// A grouped horizontal bar chart.
 #[derive(Clone, Debug)]
 pub struct Bars {
-    /// What they measure.
+    /// Axis of the values.
     pub axis: Axis,
-    /// What each bar of a group is, in the order of colours.
+    /// Legend: the name of each bar of a group.
     pub kinds: Vec<String>,
-    /// The groups, from above.
+    /// Groups, from top to bottom.
     pub groups: Vec<BarGroup>,
 }
 
 /// A group of bars.
 #[derive(Clone, Debug)]
 pub struct BarGroup {
-    /// What it belongs to.
+    /// Label of the group.
     pub name: String,
-    /// One value of each kind, with what is written behind it.
+    /// Values of the bars, with the text beside each.
     pub values: Vec<(f64, String)>,
 }
 
 const WIDTH: f64 = 680.0;
 const THICKNESS: f64 = 16.0;
 const TICKS: usize = 6;
-/// Longer names are cut, so that one of them cannot squeeze the bars.
+/// Longer names are truncated, to leave space for the bars.
 const LONGEST_NAME: usize = 28;
 
 impl Bars {

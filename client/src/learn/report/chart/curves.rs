@@ -1,4 +1,4 @@
-//! Curves over a common axis.
+//! Line charts.
 
 use super::{
     FONT_SIZE, GAP,
@@ -7,23 +7,23 @@ use super::{
 };
 use crate::learn::report::canvas::{Align, Canvas, Color, Error, Font, Picture, Point, Stroke, width};
 
-/// Curves over a common axis.
+/// A line chart.
 #[derive(Clone, Debug)]
 pub struct Chart {
-    /// What runs to the right.
+    /// Horizontal axis.
     pub x: Axis,
-    /// What runs upwards.
+    /// Vertical axis.
     pub y: Axis,
-    /// The curves; one that is named is in the legend.
+    /// The curves; named ones appear in the legend.
     pub series: Vec<Series>,
-    /// Places of the horizontal axis at which something happens, with what does.
+    /// Vertical marker lines: x values with their labels.
     pub events: Vec<(f64, String)>,
     /// Width and height.
     pub size: (f64, f64),
 }
 
 impl Chart {
-    /// A chart of the usual size, without events.
+    /// A chart of the default size, without events.
     #[must_use]
     pub fn new(x: Axis, y: Axis, series: Vec<Series>) -> Self {
         Self {
@@ -39,18 +39,18 @@ impl Chart {
 /// One curve.
 #[derive(Clone, Debug)]
 pub struct Series {
-    /// Its name in the legend; empty: it is not there.
+    /// Name in the legend; empty: not in the legend.
     pub name: String,
-    /// Points, in the order in which they are joined.
+    /// Points, in the order in which they are connected.
     pub points: Vec<(f64, f64)>,
-    /// How it looks.
+    /// Line style.
     pub style: LineStyle,
-    /// Which colour.
+    /// Colour.
     pub color: Color,
 }
 
 impl Series {
-    /// A line in the colour number `colour`.
+    /// A line in series colour number `colour`.
     #[must_use]
     pub fn line(name: &str, colour: usize, points: Vec<(f64, f64)>) -> Self {
         Self {
@@ -61,27 +61,27 @@ impl Series {
         }
     }
 
-    /// The same with another look.
+    /// Sets the line style.
     #[must_use]
     pub fn with_style(self, style: LineStyle) -> Self {
         Self { style, ..self }
     }
 }
 
-/// How a curve looks.
+/// Style of a curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineStyle {
     /// A line.
     Line,
-    /// A line that stays behind the others.
+    /// A faint line behind the others.
     Shadow,
     /// A line with a dot at each point, for few points.
     Dots,
-    /// A dot at each point and no line.
+    /// A dot at each point, without a line.
     Loose,
 }
 
-/// Points of a curve that are drawn, at most: about one a pixel.
+/// Most points that are drawn of a curve: about one per pixel.
 const MOST_POINTS: usize = 1200;
 const TICKS: (usize, usize) = (7, 5);
 
@@ -108,7 +108,7 @@ impl Picture for Chart {
     }
 }
 
-/// A chart with its ranges and the frame that the curves stand in.
+/// A chart with scaled axes and the frame of its plot area.
 struct Plot<'a> {
     chart: &'a Chart,
     x: ScaledAxis,
@@ -197,7 +197,7 @@ impl<'a> Plot<'a> {
         canvas.word(&self.chart.y.label, (FONT_SIZE / 2.0, middle), upright)
     }
 
-    /// Names beside a piece of their line, above the frame.
+    /// Draws the legend above the frame.
     fn legend(&self, canvas: &dyn Canvas) -> Result<(), Error> {
         const SWATCH: f64 = 22.0;
         let mut x = self.left;
@@ -222,7 +222,7 @@ impl<'a> Plot<'a> {
         Ok(())
     }
 
-    /// An upright line with a name above it.
+    /// Draws a vertical line with a label above it.
     fn event(&self, canvas: &dyn Canvas, at: f64, name: &str) -> Result<(), Error> {
         let Some(x) = self.across(at) else { return Ok(()) };
         let stroke = Stroke {

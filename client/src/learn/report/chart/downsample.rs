@@ -1,6 +1,6 @@
-//! Fewer points with the same look.
+//! Downsampling of curves for drawing.
 
-/// At most about `most` of the points, in their order: of each stretch its first, lowest, highest and last, so that every peak stays.
+/// About `most` points at most, in order: of each interval the first, lowest, highest and last, so that peaks are kept.
 pub(super) fn downsampled(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
     if points.len() <= most {
         return points.to_vec();
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ends_and_peaks_stay_and_the_rest_becomes_few() {
+    fn ends_and_peaks_are_kept() {
         let mut points: Vec<(f64, f64)> = (0..100_000).map(|step| (f64::from(step), 1.0)).collect();
         points[71_234].1 = 9.0;
         points[3].1 = -5.0;
@@ -36,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn few_points_stay_as_they_are() {
+    fn few_points_are_unchanged() {
         let points = [(0.0, 1.0), (1.0, f64::NAN)];
         assert_eq!(downsampled(&points, 2).len(), 2);
         assert_eq!(downsampled(&[], 2), []);

@@ -1,6 +1,6 @@
-//! Charts: curves over a common axis, and bars.
+//! Charts: lines and bars.
 //!
-//! A chart is data; [`canvas`](super::canvas) turns it into a part of a page, an SVG file or a PNG file.
+//! A chart is data; [`canvas`](super::canvas) renders it as inline SVG, SVG file or PNG file.
 
 mod axis;
 mod bars;
@@ -11,9 +11,9 @@ pub use axis::{Axis, Scale, Unit};
 pub use bars::{BarGroup, Bars};
 pub use curves::{Chart, LineStyle, Series};
 
-/// Height of the letters of axes and legends.
+/// Font size of axes and legends.
 const FONT_SIZE: f64 = 15.0;
-/// Between things that belong together.
+/// Space between related elements.
 const GAP: f64 = 6.0;
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ fn class_sampling() -> Bars {
 }
 
 #[test]
-fn a_file_has_colours_and_a_page_has_variables() {
+fn files_have_colours_and_pages_have_css_variables() {
     for (name, picture, words) in [
         (
             "loss",
@@ -118,7 +118,7 @@ fn a_chart_without_points_has_axes() {
 }
 
 #[test]
-fn what_cannot_be_shown_is_a_gap() {
+fn values_that_cannot_be_shown_leave_a_gap() {
     let points = vec![
         (1.0, 1.0),
         (2.0, 1.0),
@@ -134,9 +134,9 @@ fn what_cannot_be_shown_is_a_gap() {
     assert_eq!(Series::line("", 6, vec![]).color, Color::Series(6));
 }
 
-/// `PICTURES=folder cargo test ... for_the_eye` leaves the pictures there, to be looked at.
+/// `PICTURES=folder cargo test ... saved_as_two_files` leaves the pictures in the folder for visual inspection.
 #[test]
-fn a_figure_for_the_eye_is_saved_as_two_files() {
+fn a_figure_is_saved_as_two_files() {
     let temporary = tempfile::tempdir().expect("a temporary folder");
     let folder = env::var_os("PICTURES").map_or_else(|| temporary.path().to_path_buf(), Into::into);
     let mut page = Page::new("Figures");

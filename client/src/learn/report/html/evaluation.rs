@@ -1,4 +1,4 @@
-//! What follows from the figures of a model.
+//! HTML of a model's metrics.
 
 use maud::{Markup, html};
 
@@ -13,7 +13,7 @@ use crate::learn::{
     text::counted,
 };
 
-/// The figures that are looked at first, in large letters, with their intervals of 95 % (Wilson).
+/// Headline metrics with their 95 % Wilson intervals.
 #[must_use]
 pub fn headline(metrics: &Metrics, rarest: Option<&RarestClasses>) -> Markup {
     let with_interval =
@@ -22,7 +22,7 @@ pub fn headline(metrics: &Metrics, rarest: Option<&RarestClasses>) -> Markup {
         with_interval("error rate", metrics.errors()),
         ("balanced accuracy".to_owned(), percent(metrics.balanced_accuracy)),
     ];
-    // Where all classes are equally large, none is rare.
+    // If all classes are equally large, none is rare.
     if let Some(rarest) = rarest.filter(|rarest| rarest.labels.len() < metrics.classes.len()) {
         let each = if rarest.labels.len() > 1 { " each" } else { "" };
         let name = format!(
@@ -37,21 +37,21 @@ pub fn headline(metrics: &Metrics, rarest: Option<&RarestClasses>) -> Markup {
     html! { dl.headline { @for (name, value) in facts { div { dt { (name) } dd { (value) } } } } }
 }
 
-/// What the cells of a confusion matrix say.
+/// Contents of the cells of a confusion matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cells {
-    /// Images.
+    /// Numbers of images.
     Counts,
-    /// Shares of the images of the row's class.
+    /// Shares of the row.
     Shares,
 }
 
-/// The confusion matrix as tables of these `cells` next to one another; of more than six classes a drawing, which is given back, too. `id` is
-/// the drawing's address within the page.
+/// The confusion matrix as tables of these `cells` next to one another; of more than six classes a drawing, which is given back, too. `id`
+/// is the drawing's address within the page.
 ///
 /// # Errors
 ///
-/// [`canvas::Error`].
+/// [`canvas::Error`] if it cannot be drawn.
 pub fn confusion(
     metrics: &Metrics,
     id: &str,
@@ -65,7 +65,7 @@ pub fn confusion(
     }
     let recognised = metrics.images - metrics.errors().hits;
     let words = format!(
-        "Confusion matrix of {} classes: {recognised} of {} are on the diagonal; the table of confused pairs names the others.",
+        "Confusion matrix of {} classes: {recognised} of {} are on the diagonal; the table of confused pairs lists the others.",
         metrics.classes.len(),
         counted(metrics.images, "image")
     );
@@ -74,7 +74,7 @@ pub fn confusion(
     Ok((figure.markup(), Some(figure)))
 }
 
-/// The confusion matrix: rows are actual classes, columns predicted ones; the larger the share of its row, the darker a cell.
+/// A table with rows of actual and columns of predicted classes; the darker a cell, the larger its share of the row.
 fn confusion_matrix(metrics: &Metrics, cells: Cells) -> Markup {
     let caption = match cells {
         Cells::Counts => "Confusion matrix: images. Rows are actual classes, columns predicted ones.",
@@ -117,29 +117,29 @@ fn cell(count: u64, images: u64, cells: Cells) -> Markup {
     html! { td class=[color] style=(format!("--share:{shade:.3}")) { (text) } }
 }
 
-/// Images, precision, recall and F1 of each class.
+/// A table of images, precision, recall and F1 of each class.
 #[must_use]
 pub fn classes(metrics: &Metrics) -> Markup {
     let mut table = Table::new(
-        "Figures of each class, with the interval of its recall.",
+        "Metrics of each class, with the 95 % interval of its recall.",
         &["class", "images", "precision", "recall", "95 % interval", "F1"],
     );
     class_rows(metrics).for_each(|row| table.row(row));
     table.markup()
 }
 
-/// The pairs of classes that were confused, the most frequent first and twenty at most, as a table; a sentence where there is none.
+/// A table of at most twenty confused pairs, the most frequent first; a sentence if there are none.
 #[must_use]
 pub fn confused_pairs(metrics: &Metrics) -> Markup {
     let pairs = pair_rows(metrics);
     if pairs.is_empty() {
-        return html! { p { "No image was taken for another class." } };
+        return html! { p { "No image was misclassified." } };
     }
     let caption = match pairs.len() {
         count if count > PAIRS => format!("The {PAIRS} most frequent of {count} confused pairs."),
         _ => "Confused pairs, the most frequent first.".to_owned(),
     };
-    let mut table = Table::new(&caption, &["actual", "taken for", "images", "of its class"]);
+    let mut table = Table::new(&caption, &["actual", "predicted", "images", "of its class"]);
     pairs.into_iter().take(PAIRS).for_each(|row| table.row(row));
     table.markup()
 }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn confused_pairs_are_a_table_and_few_images_are_counted() {
+    fn confused_pairs_are_a_table_with_counts_of_few_images() {
         let text = confused_pairs(&metrics()).into_string();
         assert!(
             text.contains("<th scope=\"row\">birds</th><td>flowers</td><td>3</td><td>3 of 4</td>"),
@@ -207,7 +207,7 @@ mod tests {
             let rarest = RarestClasses::of(names.into_iter().zip(training));
             headline(&metrics(), rarest.as_ref()).into_string()
         };
-        // Birds have the fewest validation images, and that decides nothing.
+        // Validation images, of which birds have the fewest, do not matter.
         let text = headline([20, 160, 16]);
         assert!(
             text.contains("<dt>recall of &lt;cats&gt;, the rarest class with 16 training images (23.7–76.3 %)</dt><dd>50.0 %</dd>"),

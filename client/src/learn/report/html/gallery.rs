@@ -5,23 +5,23 @@ use maud::{Markup, html};
 
 use super::photograph;
 
-/// Photographs in rows, each with what there is to say of it.
+/// A grid of photographs with captions.
 #[derive(Clone, Debug, Default)]
 pub struct Gallery {
     /// In reading order.
     pub cards: Vec<GalleryItem>,
 }
 
-/// One thing in one or more photographs.
+/// An item with one or more photographs.
 #[derive(Clone, Debug)]
 pub struct GalleryItem {
     /// The photographs, side by side.
     pub photos: Vec<Photo>,
-    /// What it is, such as `birds, taken for flowers`.
+    /// Heading, such as `birds, predicted flowers`.
     pub heading: String,
-    /// Names and values.
+    /// Names and values below the heading.
     pub facts: Vec<(String, String)>,
-    /// Whether the model was wrong.
+    /// Whether the prediction was wrong.
     pub is_wrong: bool,
 }
 
@@ -30,12 +30,12 @@ pub struct GalleryItem {
 pub struct Photo {
     /// Pixels.
     pub image: RgbImage,
-    /// What a screen reader says.
+    /// Text alternative.
     pub words: String,
 }
 
 impl Gallery {
-    /// The gallery as a part of a page.
+    /// The gallery's HTML.
     #[must_use]
     pub fn markup(&self) -> Markup {
         html! {

@@ -1,4 +1,4 @@
-//! What of each class there is, and what is drawn of it.
+//! Training images and draws per class.
 
 use maud::{Markup, html};
 
@@ -11,14 +11,14 @@ use crate::learn::{
     run_log::ClassSampling,
 };
 
-/// Classes in the chart, at most.
+/// Most classes in the chart.
 const MOST: usize = 40;
 
-/// Images and draws of each class as bars, the class with the most images first. Of very many classes, the ends of that order.
+/// Bar chart of images and draws per class, in descending order of images; of many classes, the first and the last.
 ///
 /// # Errors
 ///
-/// [`canvas::Error`].
+/// [`canvas::Error`] if it cannot be drawn.
 pub fn class_sampling(class_sampling: &ClassSampling) -> Result<Figure, canvas::Error> {
     let order = ordered(class_sampling);
     let (shown, caption) = if order.len() > MOST {
@@ -33,7 +33,7 @@ pub fn class_sampling(class_sampling: &ClassSampling) -> Result<Figure, canvas::
     } else {
         (
             order,
-            "What there is of each class, and what an epoch shows of it.".to_owned(),
+            "Training images and draws per epoch of each class.".to_owned(),
         )
     };
     let group = |&class: &usize| BarGroup {
@@ -61,7 +61,7 @@ pub fn class_sampling(class_sampling: &ClassSampling) -> Result<Figure, canvas::
     Figure::chart("exposure", &caption, &words, &bars)
 }
 
-/// The same as a table of all classes.
+/// A table of all classes.
 #[must_use]
 pub fn table(class_sampling: &ClassSampling) -> Markup {
     let mut table = Table::new(
@@ -97,7 +97,7 @@ pub fn table(class_sampling: &ClassSampling) -> Markup {
     html! { (table.markup()) }
 }
 
-/// Classes by their images, the most first; of equals the first.
+/// Labels in descending order of images; ties in label order.
 fn ordered(class_sampling: &ClassSampling) -> Vec<usize> {
     let known = class_sampling
         .classes

@@ -1,4 +1,4 @@
-//! Charts over steps and epochs. Each is `None` where the run holds nothing to draw.
+//! Charts over steps and epochs; each is `None` if the run has no data for it.
 
 use crate::{
     learn::report::run::RunRecord,
@@ -16,14 +16,14 @@ use crate::{
 
 type Drawn = Result<Option<Figure>, canvas::Error>;
 
-/// Charts of half the width of a page.
+/// Size of a chart of half the page width.
 const HALF: (f64, f64) = (460.0, 250.0);
 
 fn is_empty(series: &[Series]) -> bool {
     series.iter().all(|series| series.points.is_empty())
 }
 
-/// First and last value of a curve, in words.
+/// First and last value of a curve as text.
 fn from_to(points: &[(f64, f64)], write: impl Fn(f64) -> String) -> String {
     match (points.first(), points.last()) {
         (Some(first), Some(last)) if points.len() > 1 => {
@@ -42,13 +42,13 @@ fn percent(value: f64) -> String {
     format!("{:.1} %", value * 100.0)
 }
 
-/// Training loss by step, as it was and smoothed, and validation loss by epoch.
+/// Training loss by step, raw and smoothed, and validation loss by epoch.
 ///
 /// # Errors
 ///
-/// [`canvas::Error`].
+/// [`canvas::Error`] if it cannot be drawn.
 pub fn loss(record: &RunRecord) -> Drawn {
-    // What a skipped step lost may be no number.
+    // The loss of a skipped step may be NaN.
     let steps = record.steps.iter().filter(|line| line.loss.is_finite());
     let raw: Vec<(f64, f64)> = steps.clone().map(|line| (line.step as f64, line.loss)).collect();
     let smoothed: Vec<(f64, f64)> = if raw.is_empty() {
@@ -60,11 +60,11 @@ pub fn loss(record: &RunRecord) -> Drawn {
     } else {
         steps.map(|line| (line.step as f64, line.smoothed_loss)).collect()
     };
-    let judged = record
+    let evaluated = record
         .epochs
         .iter()
         .filter_map(|epoch| Some((epoch.steps as f64, epoch.valid.as_ref()?.loss)));
-    let valid: Vec<(f64, f64)> = judged.collect();
+    let valid: Vec<(f64, f64)> = evaluated.collect();
     let words = format!(
         "Loss over {}: the smoothed training loss goes {}, the validation loss {}.",
         counted(record.steps_done().0, "step"),
@@ -84,8 +84,8 @@ pub fn loss(record: &RunRecord) -> Drawn {
         Axis::new("cross entropy, nats").from_zero(),
         series,
     );
-    let caption = "Loss. Pale: of each batch. The training loss is that of augmented images with dropout, the validation loss that of \
-                   images as they are.";
+    let caption = "Loss. Pale: each batch. The training loss is computed on augmented images with dropout, the validation loss on unaugmented \
+    images.";
     Figure::chart("loss", caption, &words, &chart).map(Some)
 }
 
@@ -93,17 +93,17 @@ pub fn loss(record: &RunRecord) -> Drawn {
 ///
 /// # Errors
 ///
-/// [`canvas::Error`].
+/// [`canvas::Error`] if it cannot be drawn.
 pub fn metrics(record: &RunRecord) -> Drawn {
     let rarest = record.rarest();
     let metrics = [Metric::ErrorRate, Metric::BalancedAccuracy, Metric::MacroF1];
-    let judged: Vec<(f64, &Metrics)> = record
+    let evaluated: Vec<(f64, &Metrics)> = record
         .epochs
         .iter()
         .filter_map(|epoch| Some((epoch.epoch as f64, epoch.valid.as_ref()?)))
         .collect();
     let line = |name: &str, colour: usize, of: &dyn Fn(&Metrics) -> Option<f64>| {
-        let points = judged
+        let points = evaluated
             .iter()
             .filter_map(|(epoch, metrics)| Some((*epoch, of(metrics)?)));
         Series::line(name, colour, points.collect()).with_style(LineStyle::LineAndDots)
@@ -125,7 +125,7 @@ pub fn metrics(record: &RunRecord) -> Drawn {
         .collect();
     let words = format!(
         "On the validation images, over {}: {}.",
-        counted(judged.len(), "epoch"),
+        counted(evaluated.len(), "epoch"),
         each.join(", ")
     );
     let chart = Chart::new(
@@ -142,11 +142,11 @@ pub fn metrics(record: &RunRecord) -> Drawn {
     .map(Some)
 }
 
-/// Learning rates by step: one curve for each layer group whose rate is its own.
+/// Learning rates by step; one curve per layer group if their rates differ.
 ///
 /// # Errors
 ///
-/// [`canvas::Error`].
+/// [`canvas::Error`] if it cannot be drawn.
 pub fn learning_rate(record: &RunRecord) -> Drawn {
     const GROUPS: [&str; 3] = ["early layers", "late layers", "head"];
     let Some(last) = record.steps.last() else {
@@ -209,7 +209,7 @@ pub fn learning_rate(record: &RunRecord) -> Drawn {
 ///
 /// # Errors
 ///
-/// [`canvas::Error`].
+/// [`canvas::Error`] if it cannot be drawn.
 pub fn momentum(record: &RunRecord) -> Drawn {
     let points: Vec<(f64, f64)> = record
         .steps
@@ -232,20 +232,14 @@ pub fn momentum(record: &RunRecord) -> Drawn {
             vec![Series::line("", 0, points)],
         )
     };
-    Figure::chart(
-        "momentum",
-        "Momentum: the optimizer's first decay.",
-        &words,
-        &chart,
-    )
-    .map(Some)
+    Figure::chart("momentum", "Momentum (Adam's beta1).", &words, &chart).map(Some)
 }
 
 /// Images per second by epoch.
 ///
 /// # Errors
 ///
-/// [`canvas::Error`].
+/// [`canvas::Error`] if it cannot be drawn.
 pub fn throughput(record: &RunRecord) -> Drawn {
     let points: Vec<(f64, f64)> = record
         .epochs
@@ -267,7 +261,7 @@ pub fn throughput(record: &RunRecord) -> Drawn {
 ///
 /// # Errors
 ///
-/// [`canvas::Error`].
+/// [`canvas::Error`] if it cannot be drawn.
 pub fn waiting(record: &RunRecord) -> Drawn {
     let points: Vec<(f64, f64)> = record
         .epochs
@@ -297,25 +291,24 @@ fn by_epoch((id, caption): (&str, &str), (points, y): (Vec<(f64, f64)>, Axis), w
     };
     Figure::chart(id, caption, words, &chart).map(Some)
 }
-/// What the learning-rate finder saw before the training.
+/// The learning-rate sweep before the training.
 ///
 /// # Errors
 ///
-/// [`canvas::Error`].
+/// [`canvas::Error`] if it cannot be drawn.
 pub fn sweep(record: &RunRecord) -> Drawn {
     if record.sweep.is_empty() {
         return Ok(None);
     }
-    let caption =
-        "Smoothed loss while the learning rate grew from step to step. Every weight was put back afterwards.";
+    let caption = "Smoothed loss of the learning-rate sweep. All weights were restored afterwards.";
     let words = match Suggestions::of(&record.sweep) {
         Ok(Suggestions {
             valley,
             steepest,
             lowest_tenth,
         }) => format!(
-            "Loss over the learning rate: the middle of its longest valley is at {valley:.2e}; it falls most steeply at {steepest:.2e}; a tenth of \
-             the rate of the least loss is {lowest_tenth:.2e}."
+            "Loss over the learning rate: the middle of the longest valley is at {valley:.2e}, the steepest descent at {steepest:.2e}, a tenth of the \
+            rate at the minimum at {lowest_tenth:.2e}."
         ),
         Err(unclear) => format!("Loss over the learning rate: {unclear}."),
     };

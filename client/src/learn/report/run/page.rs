@@ -16,11 +16,11 @@ use crate::learn::{
     text::counted,
 };
 
-/// The report as a page, and the drawings in it.
+/// The report as a page, and its figures.
 ///
 /// # Errors
 ///
-/// [`canvas::Error`].
+/// [`canvas::Error`] if a figure cannot be drawn.
 pub fn page(record: &RunRecord) -> Result<(Page, Vec<Figure>), canvas::Error> {
     let mut figures = vec![];
     let mut drawn = |figure: Option<Figure>| -> Markup {
@@ -49,17 +49,17 @@ pub fn page(record: &RunRecord) -> Result<(Page, Vec<Figure>), canvas::Error> {
     let mut page = Page::new(&format!("Training report: {}", record.name)).lede(lede(record));
     page = page.with(
         "learning",
-        "Learning",
-        html! { (loss) (metrics) (skipped(record)) (replaced(record)) @if record.epochs.is_empty() { p { "No epoch is done yet." } } (epochs(record)) },
+        "Training",
+        html! { (loss) (metrics) (skipped(record)) (replaced(record)) @if record.epochs.is_empty() { p { "No epoch is complete yet." } } (epochs(record)) },
     );
     if let Some(confusion) = confusion {
-        page = page.with("confusion", "What was taken for what", confusion);
+        page = page.with("confusion", "Confusion", confusion);
     }
     page = page.with("worst", "Largest losses", worst(record));
     if let (Some(figure), Some(class_sampling)) = (class_sampling, &record.class_sampling) {
         let body = html! {
-            p { "Balance " code { (record.config.balance) } ": what there is of each class, and what an epoch shows of it. Within a class, \
-                 every image is used once before any is used again." }
+            p { "Balance " code { (record.config.balance) } ": training images and draws per epoch of each class. Within a class, \
+                 every image is drawn once before any is drawn again." }
             (figure)
             (classes::table(class_sampling))
         };
@@ -73,14 +73,14 @@ pub fn page(record: &RunRecord) -> Result<(Page, Vec<Figure>), canvas::Error> {
         );
     }
     if !record.sweep.is_empty() {
-        page = page.with("rates", "Learning rates tried before", rates);
+        page = page.with("rates", "Learning-rate sweep", rates);
     }
     page = page.with(
         "speed",
         "Speed",
         html! { (waiting_words(record)) div.charts { @for chart in &speed { (chart) } } },
     );
-    page = page.with("again", "To do it again", reproduce::markup(record));
+    page = page.with("again", "Reproduction", reproduce::markup(record));
     Ok((page, figures))
 }
 
@@ -92,11 +92,11 @@ fn lede(record: &RunRecord) -> Markup {
             (config.arch) " on " (config.dataset) ": " (config.classes.len()) " classes, " (counted(config.epochs, "epoch")) " of "
             (counted(config.steps_per_epoch, "step")) " of " (counted(config.batch_size, "image")) " at " (config.image_size)
             " pixels, balance " (config.balance) "."
-            @if done < total { " Not finished: " (done) " of " (counted(total, "step")) " done." }
+            @if done < total { " Not finished: " (done) " of " (counted(total, "step")) " complete." }
         }
         @if let Some(metrics) = record.metrics() {
             (evaluation::headline(metrics, record.rarest().as_ref()))
-            p.faint { "Of the model as it stands, on the " (split(record)) " images; in brackets the interval of 95 % that so few images leave open (Wilson)." }
+            p.faint { "Metrics of the current model on the " (split(record)) " images, with 95 % Wilson intervals." }
         }
     }
 }
@@ -111,35 +111,35 @@ fn split(record: &RunRecord) -> String {
     )
 }
 
-/// Says how many steps were not taken, where there were any.
+/// The number of skipped steps, if there are some.
 fn skipped(record: &RunRecord) -> Markup {
     let skipped = record.skipped_steps();
     let scale = record.epochs.last().and_then(|epoch| epoch.loss_scale);
     html! {
         @if skipped > 0 {
             p {
-                (counted(skipped, "step")) " of " (record.steps_done().0) " changed nothing, because a gradient was not finite in half precision; \
-                 the loss was scaled down after each."
-                @if let Some(scale) = scale { " Its scale in the end: " (scale) "." }
+                (counted(skipped, "step")) " of " (record.steps_done().0) " skipped, because a gradient was not finite in half precision; \
+                 the loss scale was halved after each."
+                @if let Some(scale) = scale { " Final loss scale: " (scale) "." }
             }
         }
     }
 }
 
-/// Says how many images stood in the place of broken files, if there were any.
+/// The number of images that replaced undecodable files, if there are some.
 fn replaced(record: &RunRecord) -> Markup {
     let replaced = record.replaced();
     html! {
         @if replaced > 0 {
             p {
-                "In " (counted(replaced, "place")) " of a batch another image of the same class stood in for a file that cannot be decoded; "
-                code { "client datasets" } " names the files."
+                "Undecodable images replaced by another of the same class: " (replaced) "; "
+                code { "client datasets" } " lists the files."
             }
         }
     }
 }
 
-/// What the terminal showed after each epoch.
+/// The table of epochs.
 fn epochs(record: &RunRecord) -> Markup {
     let mut table = Table::new(
         "After each epoch.",
@@ -189,20 +189,20 @@ fn confusion(record: &RunRecord) -> Result<Option<(Markup, Option<Figure>)>, can
 fn worst(record: &RunRecord) -> Markup {
     let Some(interpretation) = &record.interpretation else {
         return html! {
-            p { "The images that the model was most wrong about are not here: the server was not asked for them. "
-                code { "client report " (record.folder.display()) " --judge" } " asks it." }
+            p { "The images of largest loss were not computed; "
+                code { "client report " (record.folder.display()) " --judge" } " computes them." }
         };
     };
     if interpretation.top_losses.is_empty() {
-        return html! { p { "There is no image to show." } };
+        return html! { p { "No images." } };
     }
     html! {
         p {
-            "The " (split(record)) " images of largest loss, as the model saw them."
+            "The " (split(record)) " images of largest loss, preprocessed."
             @if interpretation.top_losses.iter().any(|image_record| image_record.attention.is_some()) {
-                " Beside each, where it saw the class that the image really is of: the brighter, the more (Grad-CAM of the last feature maps)."
+                " Beside each, the Grad-CAM map of the last feature maps for the actual class."
             } @else {
-                " There is no attention map (Grad-CAM) beside them, because this network's could not be computed"
+                " There are no Grad-CAM maps, because they could not be computed for this network"
                 @if let Some(reason) = &interpretation.without_attention { ": " (reason) } "."
             }
         }
@@ -218,9 +218,9 @@ fn gallery(record: &RunRecord, interpretation: &Interpretation) -> Gallery {
             .unwrap_or_else(|| format!("sample {}", image_record.sample));
         let is_wrong = image_record.actual != image_record.predicted;
         let heading = if is_wrong {
-            format!("{}, taken for {}", image_record.actual, image_record.predicted)
+            format!("{}, predicted {}", image_record.actual, image_record.predicted)
         } else {
-            format!("{}, recognised", image_record.actual)
+            format!("{}, correct", image_record.actual)
         };
         let plain = Interpretation::picture(&record.folder, &image_record.picture).map(|picture| Photo {
             image: picture,
@@ -230,7 +230,7 @@ fn gallery(record: &RunRecord, interpretation: &Interpretation) -> Gallery {
         let attention = attention.and_then(|name| Interpretation::picture(&record.folder, name));
         let attention = attention.map(|picture| Photo {
             image: picture,
-            words: format!("Where the model saw {} in {image}", image_record.actual),
+            words: format!("Grad-CAM map for {} in {image}", image_record.actual),
         });
         GalleryItem {
             photos: plain.into_iter().chain(attention).collect(),
@@ -256,7 +256,7 @@ fn gallery(record: &RunRecord, interpretation: &Interpretation) -> Gallery {
 fn waiting_words(record: &RunRecord) -> Markup {
     let seconds: f64 = record.epochs.iter().map(|epoch| epoch.seconds).sum();
     if seconds <= 0.0 {
-        return html! { p { "No epoch is done yet." } };
+        return html! { p { "No epoch is complete yet." } };
     }
     let waited: f64 = record
         .epochs

@@ -1,4 +1,4 @@
-//! What the folder of a run holds.
+//! The data of a run's folder.
 
 use std::{
     fs,
@@ -19,28 +19,28 @@ use crate::learn::{
 };
 use equibatch_stream::Position;
 
-/// What the folder of a run holds.
+/// The data of a run's folder.
 #[derive(Clone, Debug)]
 pub struct RunRecord {
     /// The folder.
     pub folder: PathBuf,
-    /// What the reader knows the run by.
+    /// Name of the run: that of its folder.
     pub name: String,
-    /// What decides its numbers.
+    /// Configuration.
     pub config: RunConfig,
-    /// In order, each once.
+    /// Epochs in order, without repetitions.
     pub epochs: Vec<EpochRecord>,
-    /// In order, each once; empty where they were not written down.
+    /// Steps in order, without repetitions; empty if they were not logged.
     pub steps: Vec<StepLine>,
-    /// Calls of the program that worked on it.
+    /// Invocations of the program that trained the run.
     pub sessions: Vec<Session>,
-    /// What is drawn of each class.
+    /// Training images and draws per class.
     pub class_sampling: Option<ClassSampling>,
-    /// The images that the model was most wrong about.
+    /// Metrics and images of largest loss.
     pub interpretation: Option<Interpretation>,
-    /// What the learning-rate finder saw before the training; empty where nobody looked.
+    /// The learning-rate sweep before training; empty if there was none.
     pub sweep: Vec<SweepPoint>,
-    /// Where the stream would go on.
+    /// Stream position after the last batch.
     pub position: Option<Position>,
 }
 
@@ -49,7 +49,7 @@ impl RunRecord {
     ///
     /// # Errors
     ///
-    /// [`Error::Run`] where it holds no run, [`Error::Read`] where a file is there and cannot be read.
+    /// [`Error::Run`] if it contains no run, [`Error::Read`] if an existing file cannot be read.
     pub fn read(folder: &Path) -> Result<Self, Error> {
         let (_, config) = RunFolder::open(folder)?;
         let name = folder
@@ -63,7 +63,7 @@ impl RunRecord {
         };
         let mut epochs: Vec<EpochRecord> =
             run_log::lines(&folder.join("metrics.jsonl")).map_err(read("metrics.jsonl"))?;
-        // An epoch that was done again after a resumption counts as it was done last.
+        // Of an epoch repeated after a resume, the last record counts.
         epochs.reverse();
         epochs.sort_by_key(|record| record.epoch);
         epochs.dedup_by_key(|record| record.epoch);
@@ -82,17 +82,17 @@ impl RunRecord {
         })
     }
 
-    /// The figures of the model: of its examination, or of the last epoch that was judged.
+    /// The metrics of the model: of its interpretation, otherwise of the last evaluated epoch.
     #[must_use]
     pub fn metrics(&self) -> Option<&Metrics> {
-        let examined = self
+        let interpreted = self
             .interpretation
             .as_ref()
             .map(|interpretation| &interpretation.metrics);
-        examined.or_else(|| self.epochs.iter().rev().find_map(|record| record.valid.as_ref()))
+        interpreted.or_else(|| self.epochs.iter().rev().find_map(|record| record.valid.as_ref()))
     }
 
-    /// Steps done, and steps of the whole run.
+    /// Completed steps, and steps of the whole run.
     #[must_use]
     pub fn steps_done(&self) -> (u64, u64) {
         let logged = self.steps.last().map(|line| line.step);
@@ -101,7 +101,7 @@ impl RunRecord {
         (done, self.config.total_steps())
     }
 
-    /// Steps that were not taken, because a gradient was not finite.
+    /// Steps that were skipped because a gradient was not finite.
     #[must_use]
     pub fn skipped_steps(&self) -> u64 {
         let logged = self.steps.iter().filter(|line| line.skipped).count() as u64;
@@ -109,7 +109,7 @@ impl RunRecord {
         logged.max(recorded)
     }
 
-    /// The classes with the fewest training images; `None` if the run did not write down what there is of each.
+    /// The classes with the fewest training images; `None` if the run did not record its classes.
     #[must_use]
     pub fn rarest(&self) -> Option<RarestClasses> {
         let class_sampling = self.class_sampling.as_ref()?;
@@ -117,14 +117,14 @@ impl RunRecord {
         RarestClasses::of(class_sampling.classes.iter().map(String::as_str).zip(images))
     }
 
-    /// Images that stood in the place of broken files, over all epochs.
+    /// Number of images that replaced undecodable files, over all epochs.
     #[must_use]
     pub fn replaced(&self) -> u64 {
         self.epochs.iter().map(|epoch| epoch.replaced as u64).sum()
     }
 }
 
-/// The steps in `find-lr.json`; none where there is no such file.
+/// The points in `find-lr.json`; empty if there is no such file.
 fn sweep(folder: &Path) -> Vec<SweepPoint> {
     #[derive(Deserialize)]
     struct Found {
