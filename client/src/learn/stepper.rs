@@ -129,7 +129,7 @@ impl Stepper {
             };
             return Err(Error::Checkpoint { reason });
         }
-        Ok(self.pass.upload(&state)?)
+        Ok(self.pass.place(&state)?)
     }
 
     /// Replaces the state on the device.
@@ -139,7 +139,7 @@ impl Stepper {
         mut state: BTreeMap<String, Tensor>,
     ) -> Result<(), Error> {
         self.add_zero_sums(&mut state);
-        Ok(device.replace(&state)?)
+        Ok(device.load(&state)?)
     }
 
     /// Copies the state from the device, without tensors that are meaningful only within a step.

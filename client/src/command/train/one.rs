@@ -299,7 +299,7 @@ fn noted(run: &RunFolder, written: io::Result<()>) {
 fn columns(shown: &Shown, config: &RunConfig) -> Result<Vec<Metric>, UsageError> {
     let asked = &shown.metrics;
     if asked.is_empty() {
-        return Ok(Metric::usual(config.classes.len()));
+        return Ok(Metric::defaults(config.classes.len()));
     }
     match asked.iter().find(|metric| !metric.exists_for(&config.classes)) {
         None => Ok(asked.clone()),

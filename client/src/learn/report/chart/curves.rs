@@ -74,11 +74,11 @@ pub enum LineStyle {
     /// A line.
     Line,
     /// A faint line behind the others.
-    Shadow,
+    Background,
     /// A line with a dot at each point, for few points.
-    Dots,
+    LineAndDots,
     /// A dot at each point, without a line.
-    Loose,
+    Dots,
 }
 
 /// Most points that are drawn of a curve: about one per pixel.
