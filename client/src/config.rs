@@ -13,7 +13,7 @@ use std::{
 
 use crate::{
     args::{Execution, Keep, Server, Setup, Train},
-    learn::{architecture::OWN, network::NetworkFile, run::RunConfig},
+    learn::{architecture::AUTO_HEAD, network::NetworkFile, run::RunConfig},
 };
 
 /// The command line asks for something that cannot be.
@@ -63,7 +63,7 @@ pub fn put_setup_over(args: &Setup, config: &mut RunConfig) {
     if let Some(NetworkFile { path, hash }) = &network.model {
         path.clone_into(&mut config.arch);
         hash.clone_into(&mut config.network_hash);
-        config.head = network.head.clone().unwrap_or_else(|| OWN.to_owned());
+        config.head = network.head.clone().unwrap_or_else(|| AUTO_HEAD.to_owned());
     } else if network.arch.is_some() {
         config.network_hash.clear();
     }

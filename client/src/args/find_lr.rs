@@ -6,7 +6,7 @@ use clap::Args;
 use equibatch_cli::value::{at_least, some};
 
 use super::{Execution, Server, Setup};
-use crate::learn::finder::Range;
+use crate::learn::finder::SweepRange;
 use equibatch_training::runtime::Operators;
 
 /// `client find-lr`.
@@ -35,13 +35,13 @@ pub struct FindLr {
     )]
     pub setup: Setup,
     /// The first learning rate.
-    #[arg(long, value_name = "RATE", default_value_t = Range::default().start, value_parser = rate)]
+    #[arg(long, value_name = "RATE", default_value_t = SweepRange::default().start, value_parser = rate)]
     pub start_lr: f64,
     /// The learning rate that would follow the last.
-    #[arg(long, value_name = "RATE", default_value_t = Range::default().end, value_parser = rate)]
+    #[arg(long, value_name = "RATE", default_value_t = SweepRange::default().end, value_parser = rate)]
     pub end_lr: f64,
     /// How many to try, one a step.
-    #[arg(long, value_name = "N", default_value_t = Range::default().steps, value_parser = at_least(1_u64))]
+    #[arg(long, value_name = "N", default_value_t = SweepRange::default().steps, value_parser = at_least(1_u64))]
     pub steps: u64,
     /// Go on where the smoothed loss is more than four times its least value, or no number.
     #[arg(long)]
@@ -63,8 +63,8 @@ pub struct FindLr {
 impl FindLr {
     /// Which learning rates to try.
     #[must_use]
-    pub fn range(&self) -> Range {
-        Range {
+    pub fn range(&self) -> SweepRange {
+        SweepRange {
             start: self.start_lr,
             end: self.end_lr,
             steps: self.steps,

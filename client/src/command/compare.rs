@@ -19,14 +19,17 @@ use crate::{
     config::{self, UsageError, contradictions, put_over, session_options, training_options},
     learn::{
         checkpoint::CHECKPOINT,
-        compare::{Arm, Comparison, Fresh, FreshImages, Guess, Guesses, Repeat, Trained, page, table},
-        evaluate::{Each, Subject, evaluate_each},
-        metrics::Rarest,
-        outcomes::Outcomes,
+        compare::{
+            Arm, ArmPredictions, Comparison, Holdout, HoldoutImage, Repeat, TopPrediction, TrainedArm, page,
+            table,
+        },
+        evaluate::{EvalSpec, OnSample, evaluate_each},
+        metrics::RarestClasses,
         pixels::picture,
         predict::Predictor,
-        progress::Voice,
-        report::picture::Confusion,
+        predictions::Predictions,
+        progress::Output,
+        report::confusion_plot::ConfusionPlot,
         run::{self, RunConfig, RunFolder},
         text::counted,
     },
@@ -51,13 +54,13 @@ pub(super) fn run(args: &Compare) -> Result<Exit> {
         },
         stop: signals::stop()?,
         prefetch: args.train.prefetch.get(),
-        voice: Voice::Error,
+        output: Output::Stderr,
     };
     let servers = &trainer.means.servers;
     ask_for_images(servers, &mut settled)?;
     let images = images_per_epoch(args, &settled, servers)?;
     settled.images_per_epoch = Some(images);
-    trainer.voice.say(&format!(
+    trainer.output.print_line(&format!(
         "every way of training takes {} steps of {} images an epoch (--images-per-epoch {images})",
         images / u64::from(settled.images_per_step()),
         settled.images_per_step()
@@ -66,8 +69,8 @@ pub(super) fn run(args: &Compare) -> Result<Exit> {
     let rarest = rarest(&description, args.split)?;
     let has_new_images = description.images(Split::Test) > 0;
     let folder = folder(args, &settled);
-    let mut arms: Vec<Trained> = vec![];
-    arms.extend(args.arms.iter().map(|arm| Trained {
+    let mut arms: Vec<TrainedArm> = vec![];
+    arms.extend(args.arms.iter().map(|arm| TrainedArm {
         arm: arm.clone(),
         repeats: vec![],
     }));
@@ -75,18 +78,22 @@ pub(super) fn run(args: &Compare) -> Result<Exit> {
         for trained in &mut arms {
             let run = folder.join(format!("{}-{seed}", trained.arm).replace(':', "-"));
             let train = arguments(args, &settled, (&trained.arm, seed), &run);
-            let Some(outcomes) = repeat(args.split, &train, &run, &trainer)? else {
+            let Some(predictions) = repeat(args.split, &train, &run, &trainer)? else {
                 let shown = folder.display();
-                Voice::Error.say(&format!("interrupted; the same command goes on, in {shown}"));
+                Output::Stderr.print_line(&format!("interrupted; the same command goes on, in {shown}"));
                 return Ok(Exit::Interrupted);
             };
-            trained.repeats.push(Repeat { seed, run, outcomes });
+            trained.repeats.push(Repeat {
+                seed,
+                run,
+                predictions,
+            });
         }
     }
     let classes: Vec<String> = description.classes.into_iter().map(|class| class.name).collect();
     let mut comparison = Comparison::new(&arms, &classes, &rarest)?;
     if args.split != Split::Test && has_new_images {
-        comparison.fresh = Some(new_images(&arms, args, &trainer)?);
+        comparison.holdout = Some(new_images(&arms, args, &trainer)?);
     }
     write_files(&folder, &comparison, &settled.dataset)?;
     let mut out = io::stdout().lock();
@@ -133,7 +140,7 @@ fn check(args: &Compare) -> Result<(), UsageError> {
 }
 
 /// The classes with the fewest training images.
-fn rarest(description: &DatasetDescription, split: Split) -> Result<Rarest, UsageError> {
+fn rarest(description: &DatasetDescription, split: Split) -> Result<RarestClasses, UsageError> {
     if description.images(split) == 0 {
         return Err(UsageError(format!(
             "the dataset has no {split} images to judge on"
@@ -141,7 +148,7 @@ fn rarest(description: &DatasetDescription, split: Split) -> Result<Rarest, Usag
     }
     let classes = description.classes.iter();
     let trained = classes.map(|class| (class.name.as_str(), class.images(Split::Train.name()).into()));
-    Rarest::of(trained).ok_or_else(|| UsageError("the dataset has no images to train on".to_owned()))
+    RarestClasses::of(trained).ok_or_else(|| UsageError("the dataset has no images to train on".to_owned()))
 }
 
 /// Images of an epoch, the same for all arms, so that none is better for taking more steps: what was typed, or the most that the balance of
@@ -189,7 +196,7 @@ fn arguments(args: &Compare, settled: &RunConfig, (arm, seed): (&Arm, u64), run:
 }
 
 /// What the model of one training says of every image; `None` where the training was interrupted.
-fn repeat(split: Split, args: &Train, run: &Path, trainer: &Trainer) -> Result<Option<Outcomes>> {
+fn repeat(split: Split, args: &Train, run: &Path, trainer: &Trainer) -> Result<Option<Predictions>> {
     let path = run.join(format!("outcomes-{split}.safetensors"));
     if let Ok(bytes) = fs::read(&path) {
         let (kept, config) = RunFolder::open(run)?;
@@ -200,9 +207,9 @@ fn repeat(split: Split, args: &Train, run: &Path, trainer: &Trainer) -> Result<O
         }
         let servers = &trainer.means.servers;
         check_images(servers, run, &kept.progress(&config), &config.dataset)?;
-        return Ok(Some(Outcomes::from_bytes(&bytes, &path)?));
+        return Ok(Some(Predictions::from_bytes(&bytes, &path)?));
     }
-    trainer.voice.say("");
+    trainer.output.print_line("");
     let exit = match &args.resume {
         Some(path) => trainer.resume(args, path)?,
         None => trainer.start(&Plan::typed(args)?, args.out.as_deref(), None)?,
@@ -210,27 +217,27 @@ fn repeat(split: Split, args: &Train, run: &Path, trainer: &Trainer) -> Result<O
     if exit != Exit::Done {
         return Ok(None);
     }
-    let outcomes = judge(split, run, args, trainer)?;
+    let predictions = judge(split, run, args, trainer)?;
     let shown = path.display();
-    files::replace(&path, &outcomes.to_bytes()).with_context(|| format!("cannot write {shown}"))?;
-    Ok(Some(outcomes))
+    files::replace(&path, &predictions.to_bytes()).with_context(|| format!("cannot write {shown}"))?;
+    Ok(Some(predictions))
 }
 
-fn judge(split: Split, run: &Path, args: &Train, trainer: &Trainer) -> Result<Outcomes> {
-    let mut outcomes = Outcomes::default();
+fn judge(split: Split, run: &Path, args: &Train, trainer: &Trainer) -> Result<Predictions> {
+    let mut predictions = Predictions::default();
     look(split, run, args, trainer, &mut |seen| {
-        outcomes.push(seen.sample, seen.label as u32, seen.logits);
+        predictions.push(seen.sample, seen.label as u32, seen.logits);
     })?;
-    Ok(outcomes)
+    Ok(predictions)
 }
 
 /// Shows the images of a split to the model of a run.
-fn look(split: Split, run: &Path, args: &Train, trainer: &Trainer, each: Each<'_>) -> Result<()> {
+fn look(split: Split, run: &Path, args: &Train, trainer: &Trainer, each: OnSample<'_>) -> Result<()> {
     let (run, config) = RunFolder::open(run)?;
     let options = session_options(&args.execution);
     let mut predictor = Predictor::open(&trainer.means.runtime, &run.model_path(), &options)?;
     let card = predictor.card().clone();
-    let subject = Subject {
+    let subject = EvalSpec {
         dataset: &config.dataset,
         split,
         batch_size: config.batch_size,
@@ -243,20 +250,20 @@ fn look(split: Split, run: &Path, args: &Train, trainer: &Trainer, each: Each<'_
 }
 
 /// What the first model of every arm makes of the images that nobody was trained or compared on.
-fn new_images(arms: &[Trained], args: &Compare, trainer: &Trainer) -> Result<FreshImages> {
-    let mut fresh = FreshImages::default();
+fn new_images(arms: &[TrainedArm], args: &Compare, trainer: &Trainer) -> Result<Holdout> {
+    let mut holdout = Holdout::default();
     for trained in arms {
         let Some(first) = trained.repeats.first() else {
             continue;
         };
         let (_, config) = RunFolder::open(&first.run)?;
-        let (mut samples, mut guesses) = (vec![], vec![]);
-        let is_first = fresh.arms.is_empty();
+        let (mut samples, mut predictions) = (vec![], vec![]);
+        let is_first = holdout.arms.is_empty();
         look(Split::Test, &first.run, &args.train, trainer, &mut |seen| {
-            guesses.push(Guess::of(seen.logits));
+            predictions.push(TopPrediction::of(seen.logits));
             if is_first {
                 samples.push(seen.sample);
-                fresh.images.push(Fresh {
+                holdout.images.push(HoldoutImage {
                     path: String::new(),
                     label: seen.label,
                     picture: picture(seen.tensor, config.image_size, config.mean, config.std),
@@ -265,17 +272,17 @@ fn new_images(arms: &[Trained], args: &Compare, trainer: &Trainer) -> Result<Fre
         })?;
         if is_first {
             let paths = trainer.means.servers.paths(&config.dataset, &samples)?;
-            for (image, path) in fresh.images.iter_mut().zip(paths) {
+            for (image, path) in holdout.images.iter_mut().zip(paths) {
                 image.path = path;
             }
         }
-        fresh.arms.push(Guesses {
+        holdout.arms.push(ArmPredictions {
             arm: trained.arm.to_string(),
             seed: first.seed,
-            guesses,
+            predictions,
         });
     }
-    Ok(fresh)
+    Ok(holdout)
 }
 
 fn write_files(folder: &Path, comparison: &Comparison, dataset: &str) -> Result<()> {
@@ -296,7 +303,7 @@ fn write_files(folder: &Path, comparison: &Comparison, dataset: &str) -> Result<
         let title = format!("{}: {} of {runs}", arm.name, counted(images, "image"));
         for extension in ["png", "svg"] {
             let name = format!("confusion-{}.{extension}", arm.name).replace(':', "-");
-            Confusion::new(&arm.all_repeats, &title).save(&folder.join(name))?;
+            ConfusionPlot::new(&arm.all_repeats, &title).save(&folder.join(name))?;
         }
     }
     Ok(())

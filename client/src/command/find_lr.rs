@@ -21,9 +21,9 @@ use crate::{
     args::FindLr,
     config::{self, new_folder, training_options},
     learn::{
-        finder::{self, End, Range, Suggestions, Sweep, Unclear},
+        finder::{self, NoSuggestion, Suggestions, Sweep, SweepEnd, SweepRange},
         learner::Learner,
-        progress::Sweeping,
+        progress::SweepProgress,
         report::{canvas, sweep as report},
     },
 };
@@ -72,7 +72,7 @@ pub(super) fn search(
     prefetch: usize,
     stop: &AtomicBool,
 ) -> Result<Found> {
-    let found = sweep(&means.servers, learner, prefetch, (Range::default(), stop))?;
+    let found = sweep(&means.servers, learner, prefetch, (SweepRange::default(), stop))?;
     found.tell(&mut io::stdout().lock())?;
     Ok(found)
 }
@@ -81,9 +81,9 @@ fn sweep(
     servers: &Servers,
     learner: &mut Learner,
     prefetch: usize,
-    (range, stop): (Range, &AtomicBool),
+    (range, stop): (SweepRange, &AtomicBool),
 ) -> Result<Found> {
-    let mut bar = Sweeping::new(range.steps);
+    let mut bar = SweepProgress::new(range.steps);
     let sweep = finder::find((learner, servers), prefetch, (range, stop), |point| {
         bar.step(point);
     })?;
@@ -96,7 +96,7 @@ pub(super) struct Found {
 }
 
 impl Found {
-    pub(super) fn suggestions(&self) -> Result<Suggestions, Unclear> {
+    pub(super) fn suggestions(&self) -> Result<Suggestions, NoSuggestion> {
         Suggestions::of(self.sweep.points())
     }
 
@@ -128,9 +128,9 @@ impl Found {
     fn tell(&self, out: &mut impl io::Write) -> io::Result<()> {
         let steps = self.sweep.points().len();
         let end = match self.sweep.end() {
-            Some(End::Diverged) => "the loss ran away",
-            Some(End::NotANumber) => "the loss was no number",
-            Some(End::Complete) | None => "all were tried",
+            Some(SweepEnd::Diverged) => "the loss ran away",
+            Some(SweepEnd::NotANumber) => "the loss was no number",
+            Some(SweepEnd::Complete) | None => "all were tried",
         };
         writeln!(out, "{steps} learning rates: {end}")?;
         match self.suggestions() {

@@ -21,15 +21,15 @@ use crate::{
     },
     config::{UsageError, check_precision, contradictions, new_folder},
     learn::{
-        checkpoint::{Checkpoint, Progress as Standing},
-        fit::{Fit, Outcome},
-        journal::{Exposure, Session, StepLog},
+        checkpoint::{Checkpoint, ResumeState},
+        fit::{Fit, FitOutcome},
         learner::Learner,
         membership::{Membership, changes_since},
         metrics::Metric,
-        progress::{Progress, Voice},
+        progress::{Output, ProgressReporter},
         report::table::percent,
         run::{self, RunConfig, RunFolder},
+        run_log::{ClassSampling, Session, StepLog},
         tensorboard::TensorBoard,
         text::counted,
     },
@@ -45,7 +45,7 @@ pub(in crate::command) struct Trainer {
     /// Batches to keep ready.
     pub(in crate::command) prefetch: usize,
     /// Where a person is told.
-    pub(in crate::command) voice: Voice,
+    pub(in crate::command) output: Output,
 }
 
 /// What a run is known by while it goes on.
@@ -94,7 +94,7 @@ impl Trainer {
             shown: &plan.shown,
             checkpoint_every: plan.config.policy.checkpoint_every,
         };
-        noted(&run, Exposure::new(&description, &stream).write(run.path()));
+        noted(&run, ClassSampling::new(&description, &stream).write(run.path()));
         // From now on the run can be resumed, whatever happens.
         let saved = learner.checkpoint().map_err(anyhow::Error::from);
         let saved = saved.and_then(|checkpoint| Ok(run.save_checkpoint(&checkpoint)?));
@@ -119,8 +119,8 @@ impl Trainer {
         } = prepare(&self.means, &plan.origin, config)?;
         check_streams(&description)?;
         if let Some(load_report) = &load_report {
-            self.voice
-                .say(&load_summary(&learner.progress().config, load_report));
+            self.output
+                .print_line(&load_summary(&learner.progress().config, load_report));
         }
         let mut found = None;
         if plan.find_lr {
@@ -133,7 +133,7 @@ impl Trainer {
             }
             found = Some(search);
         }
-        learner.set_images(Membership::ask(&self.means.servers, &description)?);
+        learner.set_images(Membership::fetch(&self.means.servers, &description)?);
         // Before anything is written.
         columns(&plan.shown, &learner.progress().config)?;
         Ok(Begun {
@@ -175,9 +175,9 @@ impl Trainer {
             return Err(mismatch(path, hint).into());
         }
         if checkpoint.progress.is_over() {
-            self.voice
-                .say(&format!("{}: all is done already", path.display()));
-            return self.finish(&run, &checkpoint.progress, Outcome::Finished, desk);
+            self.output
+                .print_line(&format!("{}: all is done already", path.display()));
+            return self.finish(&run, &checkpoint.progress, FitOutcome::Finished, desk);
         }
         check_streams(&description)?;
         run.remove_temporary();
@@ -195,9 +195,11 @@ impl Trainer {
     ) -> Result<Exit> {
         let progress = learner.progress();
         noted(run, self.session(progress.steps).append(run.path()));
-        self.voice.say(&introduction(run, &progress.config, description));
+        self.output
+            .print_line(&introduction(run, &progress.config, description));
         let columns = columns(desk.shown, &progress.config)?;
-        let bar = Progress::new(progress.config.total_steps(), progress.steps, columns).speaking(self.voice);
+        let bar = ProgressReporter::new(progress.config.total_steps(), progress.steps, columns)
+            .with_output(self.output);
         let curves = match desk.shown.no_tensorboard {
             true => None,
             false => Some(TensorBoard::create(run.path(), progress.steps + 1)?),
@@ -215,16 +217,16 @@ impl Trainer {
         let outcome = fit.run(&mut observer)?;
         if let Some(share) = observer.0.inner().wait_share() {
             let share = percent(Some(share));
-            self.voice
-                .say(&format!("\nwaited for batches {share} of the time"));
+            self.output
+                .print_line(&format!("\nwaited for batches {share} of the time"));
         }
         let exit = self.finish(run, learner.progress(), outcome, desk)?;
-        let can_judge = outcome == Outcome::Finished && description.images(Split::Valid) > 0;
+        let can_judge = outcome == FitOutcome::Finished && description.images(Split::Valid) > 0;
         report::after_training(
             (run, &learner.progress().config),
             (&self.means.runtime, &self.means.options),
             can_judge.then_some(&self.means.servers),
-            self.voice,
+            self.output,
         );
         Ok(exit)
     }
@@ -245,12 +247,12 @@ impl Trainer {
     fn finish(
         &self,
         run: &RunFolder,
-        progress: &Standing,
-        outcome: Outcome,
+        progress: &ResumeState,
+        outcome: FitOutcome,
         desk: &Desk<'_>,
     ) -> Result<Exit> {
-        let say = |text: &str| self.voice.say(text);
-        if outcome == Outcome::Interrupted {
+        let say = |text: &str| self.output.print_line(text);
+        if outcome == FitOutcome::Interrupted {
             let whole = desk.whole.display();
             say(&format!(
                 "\ninterrupted and saved; continue with --resume {whole}"
@@ -258,9 +260,11 @@ impl Trainer {
             return Ok(Exit::Interrupted);
         }
         let folder = run.path().display();
-        let Standing { config, standing, .. } = progress;
-        if standing.stopped {
-            let epochs = counted(standing.epochs_since, "epoch");
+        let ResumeState {
+            config, policy_state, ..
+        } = progress;
+        if policy_state.stopped {
+            let epochs = counted(policy_state.epochs_since, "epoch");
             say(&format!(
                 "\nstopped early: {epochs} without a better one than the best"
             ));
@@ -268,7 +272,7 @@ impl Trainer {
         say(&format!(
             "\nwritten: {folder}/model.onnx, {folder}/checkpoint.safetensors, {folder}/metrics.jsonl"
         ));
-        if let (Some(metric), Some((value, epoch))) = (&config.policy.save_best, standing.best) {
+        if let (Some(metric), Some((value, epoch))) = (&config.policy.save_best, policy_state.best) {
             say(&format!(
                 "best by {metric}: {value:.4} after epoch {epoch}: {folder}/best.onnx, {folder}/best.safetensors"
             ));
@@ -296,7 +300,7 @@ fn noted(run: &RunFolder, written: io::Result<()>) {
 fn columns(shown: &Shown, config: &RunConfig) -> Result<Vec<Metric>, UsageError> {
     let asked = &shown.metrics;
     if asked.is_empty() {
-        return Ok(Metric::usual(config.classes.len()));
+        return Ok(Metric::defaults(config.classes.len()));
     }
     match asked.iter().find(|metric| !metric.exists_for(&config.classes)) {
         None => Ok(asked.clone()),
