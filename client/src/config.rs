@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    args::{Execution, Keep, Server, Setup, Train},
+    args::{CheckpointArgs, Execution, Server, Train, TrainingSetup},
     learn::{architecture::OWN, network::NetworkFile, run::RunConfig},
 };
 
@@ -22,10 +22,10 @@ use crate::{
 pub struct UsageError(pub String);
 
 /// Puts what was typed in the place of what `config` says. What to start from is not part of it.
-pub fn put_over(args: &Train, config: &mut RunConfig) {
+pub fn apply_args(args: &Train, config: &mut RunConfig) {
     put(&mut config.epochs, args.epochs.as_ref());
     put(&mut config.max_lr, args.max_lr.as_ref());
-    let Keep {
+    let CheckpointArgs {
         save_best,
         early_stopping,
         keep_checkpoints,
@@ -38,12 +38,12 @@ pub fn put_over(args: &Train, config: &mut RunConfig) {
     );
     put(&mut config.policy.keep_checkpoints, keep_checkpoints.as_ref());
     config.policy.checkpoint_every = checkpoint_every.or(config.policy.checkpoint_every);
-    put_setup_over(&args.setup, config);
+    apply_setup_args(&args.setup, config);
 }
 
-/// [`put_over`] for the commands that train otherwise.
-pub fn put_setup_over(args: &Setup, config: &mut RunConfig) {
-    let Setup {
+/// [`apply_args`] for the commands that train otherwise.
+pub fn apply_setup_args(args: &TrainingSetup, config: &mut RunConfig) {
+    let TrainingSetup {
         images,
         network,
         objective,
@@ -87,9 +87,9 @@ fn put<T: Clone>(value: &mut T, typed: Option<&T>) {
 
 /// Names what was typed otherwise than the run to resume was started with; empty where nothing was.
 #[must_use]
-pub fn contradictions(args: &Train, config: &RunConfig) -> String {
+pub fn resume_conflicts(args: &Train, config: &RunConfig) -> String {
     let mut typed = config.clone();
-    put_over(args, &mut typed);
+    apply_args(args, &mut typed);
     // It decides no number, and may change.
     typed.policy.checkpoint_every = config.policy.checkpoint_every;
     config.differences(&typed)
@@ -117,7 +117,7 @@ pub fn servers(server: &Server) -> anyhow::Result<Servers> {
 fn credentials(server: &Server) -> Result<Credentials, UsageError> {
     let token = match &server.token_file {
         Some(path) => Some(String::from_utf8_lossy(&read("--token-file", path)?).into_owned()),
-        None => Server::token_of_the_environment(),
+        None => Server::token_from_env(),
     };
     let token = token.map(|text| {
         let place = match &server.token_file {
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn what_is_typed_goes_over_what_was_there() {
         let mut config = config();
-        put_over(
+        apply_args(
             &train(&[
                 "--epochs",
                 "3",
@@ -300,9 +300,9 @@ mod tests {
             "cpu",
         ]);
         let expected = "arch was \"resnet18\", now \"resnet34\"; batch_size was 64, now 8";
-        assert_eq!(contradictions(&args, &config()), expected);
+        assert_eq!(resume_conflicts(&args, &config()), expected);
         assert_eq!(
-            contradictions(&train(&["--resume", "x", "--server", "b:1"]), &config()),
+            resume_conflicts(&train(&["--resume", "x", "--server", "b:1"]), &config()),
             ""
         );
     }

@@ -5,20 +5,20 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use equibatch_cli::value::{at_least, within};
 
+mod batch_selector;
 mod bench;
 mod data;
 mod explain;
 pub mod file;
 mod manual;
 mod preview;
-mod which;
 
+pub use batch_selector::BatchSelector;
 pub use bench::{Bench, Stage};
-pub use data::{Download, Reading, Stats, Verify};
+pub use data::{Download, ScanArgs, Stats, Verify};
 pub use explain::Explain;
 pub use manual::{Completions, Man};
 pub use preview::Preview;
-pub use which::Which;
 
 /// Streams class-balanced, augmented, normalised image batches over gRPC.
 #[derive(Debug, Parser)]

@@ -21,11 +21,11 @@ use crate::{
     telemetry,
 };
 
+mod batch_selector;
 mod bench;
 mod data;
-mod which;
 
-pub use data::Fetching;
+pub use data::DownloadConfig;
 
 /// Everything that `serve` needs to know.
 #[derive(Clone, Debug)]
@@ -163,7 +163,7 @@ impl TryFrom<&Serve> for Config {
     }
 }
 
-impl TryFrom<&SampleData> for sample_data::Options {
+impl TryFrom<&SampleData> for sample_data::SampleDataOptions {
     type Error = Error;
 
     fn try_from(args: &SampleData) -> Result<Self, Error> {

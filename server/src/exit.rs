@@ -12,27 +12,27 @@ use std::{
 
 /// A way to fail.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Kind(u8);
+pub(crate) struct ExitKind(u8);
 
 /// The command line makes no sense.
-pub(crate) const USAGE: Kind = Kind(64);
+pub(crate) const USAGE: ExitKind = ExitKind(64);
 /// The data is not as it should be.
-pub(crate) const DATA: Kind = Kind(65);
+pub(crate) const DATA: ExitKind = ExitKind(65);
 /// The input is of no use.
-pub(crate) const INPUT: Kind = Kind(66);
+pub(crate) const INPUT: ExitKind = ExitKind(66);
 /// Nobody who was asked has an answer.
-pub(crate) const UNAVAILABLE: Kind = Kind(69);
+pub(crate) const UNAVAILABLE: ExitKind = ExitKind(69);
 /// A defect of this program.
-pub(crate) const SOFTWARE: Kind = Kind(70);
+pub(crate) const SOFTWARE: ExitKind = ExitKind(70);
 /// The configuration file makes no sense.
-pub(crate) const CONFIG: Kind = Kind(78);
+pub(crate) const CONFIG: ExitKind = ExitKind(78);
 /// The system refused.
-pub(crate) const SYSTEM: Kind = Kind(74);
+pub(crate) const SYSTEM: ExitKind = ExitKind(74);
 
 /// A failure of the program.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    kind: Kind,
+    kind: ExitKind,
     error: anyhow::Error,
 }
 
@@ -54,14 +54,14 @@ impl From<file::Error> for Failure {
 }
 
 /// An option without meaning, with its place where that is in `file`.
-pub(crate) fn misuse(error: config::Error, file: Option<&File>) -> Failure {
+pub(crate) fn usage_error(error: config::Error, file: Option<&File>) -> Failure {
     match file.and_then(|file| file.place(error.option())) {
         Some(place) => CONFIG.failure(anyhow::Error::from(error).context(place)),
         None => USAGE.failure(error),
     }
 }
 
-impl Kind {
+impl ExitKind {
     pub(crate) fn failure(self, error: impl Into<anyhow::Error>) -> Failure {
         Failure {
             kind: self,

@@ -97,8 +97,8 @@ async fn serve_with_log(
         telemetry.shown(),
     ));
     let served = tokio::select! {
-        served = serve_as(config, access, args.log_format, &stopping) => served,
-        ended = watch(&mut tasks) => Err(ended),
+        served = serve_with_access(config, access, args.log_format, &stopping) => served,
+        ended = watch_tasks(&mut tasks) => Err(ended),
     };
     let flushed = tokio::task::spawn_blocking(move || telemetry.finish());
     let _unsent = tokio::time::timeout(FLUSH, flushed).await;
@@ -106,7 +106,7 @@ async fn serve_with_log(
 }
 
 /// Waits until one of `tasks` ends, which none does by itself.
-async fn watch(tasks: &mut JoinSet<()>) -> Failure {
+async fn watch_tasks(tasks: &mut JoinSet<()>) -> Failure {
     match tasks.join_next().await {
         Some(Err(panic)) => SOFTWARE.failure(panic),
         Some(Ok(())) => SOFTWARE.failure(anyhow::anyhow!("a task of the server has ended")),
@@ -116,10 +116,10 @@ async fn watch(tasks: &mut JoinSet<()>) -> Failure {
 
 /// What the options mean.
 fn config(args: &Serve, file: Option<&File>) -> Result<Config, Failure> {
-    Config::try_from(args).map_err(|error| exit::misuse(error, file))
+    Config::try_from(args).map_err(|error| exit::usage_error(error, file))
 }
 
-async fn serve_as(
+async fn serve_with_access(
     config: Config,
     access: Access,
     format: LogFormat,
@@ -136,8 +136,8 @@ async fn serve_as(
     let admin = Admin::of(config.service.traffic.clone());
     admin.ready(engine.clone());
     let mut tasks = JoinSet::new();
-    answer_operator(&config, &admin, &mut tasks).await?;
-    let (meant, access) = (config.clone(), service.access.clone());
+    serve_admin(&config, &admin, &mut tasks).await?;
+    let (config_for_log, access) = (config.clone(), service.access.clone());
     let addresses = Addresses::of(&sockets).map_err(|error| SYSTEM.failure(error))?;
     let scanned = async {
         let scanned = engine.clone();
@@ -148,9 +148,9 @@ async fn serve_as(
             Ok(Ok(())) => {}
         }
         // Not before there is something to serve: what fails, fails with one sentence.
-        introduce(&meant, &access);
-        warn_of_exposure(&meant.access, &addresses);
-        match announce(&engine, &addresses, format) {
+        log_startup(&config_for_log, &access);
+        warn_of_exposure(&config_for_log.access, &addresses);
+        match print_ready(&engine, &addresses, format) {
             Err(error) => SYSTEM.failure(error),
             Ok(()) => std::future::pending().await,
         }
@@ -169,7 +169,7 @@ async fn serve_as(
     let broken = async {
         tokio::select! {
             failure = scanned => failure,
-            failure = watch(&mut tasks) => failure,
+            failure = watch_tasks(&mut tasks) => failure,
         }
     };
     let outcome = tokio::select! {
@@ -219,7 +219,7 @@ impl Addresses {
 }
 
 /// Answers the operator, if that is wanted, in one of `tasks`.
-async fn answer_operator(config: &Config, admin: &Admin, tasks: &mut JoinSet<()>) -> Result<(), Failure> {
+async fn serve_admin(config: &Config, admin: &Admin, tasks: &mut JoinSet<()>) -> Result<(), Failure> {
     if let Some((host, port)) = &config.admin {
         let listener = TcpListener::bind((host.as_str(), *port)).await;
         let listener = listener
@@ -244,7 +244,7 @@ fn print_config(args: &Serve, parsed: &Parsed) -> Result<(), Failure> {
 }
 
 /// Says which program this is, and who may come in.
-fn introduce(config: &Config, access: &Access) {
+fn log_startup(config: &Config, access: &Access) {
     let tls = config.access.tls.as_ref();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -279,7 +279,7 @@ fn warn_of_exposure(access: &AccessFiles, addresses: &Addresses) {
 
 /// One line that says what is served where, for whoever waits for it: a sentence, or where the log is JSON, an object. The log says the same, and
 /// more, of each dataset.
-fn announce(engine: &Engine, addresses: &Addresses, format: LogFormat) -> io::Result<()> {
+fn print_ready(engine: &Engine, addresses: &Addresses, format: LogFormat) -> io::Result<()> {
     let addresses = &addresses.all;
     let (mut sentences, mut objects) = (vec![], vec![]);
     for served in engine.datasets() {
@@ -331,7 +331,7 @@ fn failure(error: Error) -> Failure {
 }
 
 fn draw(args: &SampleData) -> Result<(), Failure> {
-    let options = sample_data::Options::try_from(args).map_err(|error| USAGE.failure(error))?;
+    let options = sample_data::SampleDataOptions::try_from(args).map_err(|error| USAGE.failure(error))?;
     let report = sample_data::generate(&options).map_err(|error| match error {
         sample_data::Error::Write { .. } => SYSTEM.failure(error),
         _ => USAGE.failure(error),

@@ -38,7 +38,7 @@ fn reload(held: &mut String, access: &Access, shown: &Shown) -> Result<Vec<Strin
     let Command::Serve(args) = &parsed.arguments.command else {
         unreachable!("`serve` is what runs");
     };
-    let config = Config::try_from(&**args).map_err(|error| exit::misuse(error, parsed.file.as_ref()))?;
+    let config = Config::try_from(&**args).map_err(|error| exit::usage_error(error, parsed.file.as_ref()))?;
     shown.set(&args.log).map_err(|error| USAGE.failure(error))?;
     let closed = access.reload(&config.access);
     let found = parsed.to_toml();

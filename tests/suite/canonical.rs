@@ -22,10 +22,10 @@ async fn streamed(server: &MemoryServer, canonical: Canonical, split: &str) -> R
 #[tokio::test]
 async fn the_canonical_size_changes_pixels_by_a_few_levels_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
-    let options = sample_data::Options {
+    let options = sample_data::SampleDataOptions {
         classes: vec![ClassSpec::new("flowers", 8), ClassSpec::new("birds", 4)],
         test_count: 0,
-        ..sample_data::Options::new(folder.path().join("photos"))
+        ..sample_data::SampleDataOptions::new(folder.path().join("photos"))
     };
     sample_data::generate(&options).unwrap();
     let server = MemoryServer::start(engine(&options.out, config(2, 1 << 26)));

@@ -10,7 +10,7 @@ use clap::{
     error::{ContextKind, ContextValue},
 };
 pub use equibatch_cli::toml_flags::Error;
-use equibatch_cli::toml_flags::{line_of, said};
+use equibatch_cli::toml_flags::{line_of, to_argv};
 use toml::de::{DeTable, DeValue};
 
 use super::{Arguments, Command, Train};
@@ -23,9 +23,9 @@ const STAGES: &str = "stage";
 /// Key of a stage's name.
 const NAME: &str = "name";
 /// Flags that a file cannot have, because they are about the whole, and those that only the first stage can.
-const TYPED_ONLY: [&str; 6] = ["experiment", "stage", "resume", "out", "help", "verbose"];
+const CLI_ONLY: [&str; 6] = ["experiment", "stage", "resume", "out", "help", "verbose"];
 /// Flags that a file cannot have, because they say where training is done and not what is trained: a file is for every machine.
-const OF_THE_MACHINE: [&str; 16] = [
+const MACHINE_FLAGS: [&str; 16] = [
     "server",
     "retry-for",
     "stall-timeout",
@@ -137,17 +137,17 @@ impl File<'_> {
         (name, key): (&str, Range<usize>),
         (value, place): (&DeValue<'_>, Range<usize>),
     ) -> Result<Vec<Word>, Error> {
-        if OF_THE_MACHINE.contains(&name) {
+        if MACHINE_FLAGS.contains(&name) {
             let reason = format!("{name} says where training is done, and is typed: --{name}");
             return Err(self.fail(Some(key), reason));
         }
         let is_key = |arg: &&Arg| {
             arg.get_long()
-                .is_some_and(|long| !TYPED_ONLY.contains(&long) && !OF_THE_MACHINE.contains(&long))
+                .is_some_and(|long| !CLI_ONLY.contains(&long) && !MACHINE_FLAGS.contains(&long))
         };
         let arg = train
             .get_arguments()
-            .find(|arg| is_key(arg) && is_called(arg, name));
+            .find(|arg| is_key(arg) && has_name(arg, name));
         let Some(arg) = arg else {
             let known: Vec<&str> = train
                 .get_arguments()
@@ -161,15 +161,15 @@ impl File<'_> {
         };
         // By the name that errors use.
         let long = arg.get_long().unwrap_or(name);
-        let said =
-            said(arg, long, value).map_err(|reason| self.fail(Some(place), format!("{name}: {reason}")))?;
+        let argv = to_argv(arg, long, value)
+            .map_err(|reason| self.fail(Some(place), format!("{name}: {reason}")))?;
         // A stage may say otherwise than what stands above: of equal flags the last one counts, different ones exclude one another.
-        let said = said.into_iter().map(|word| match word.as_str() {
+        let argv = argv.into_iter().map(|word| match word.as_str() {
             "--unfreeze" => "--freeze=false".to_owned(),
             _ => word,
         });
         let line = line_of(self.text, key.start);
-        Ok(said.map(|word| (word, line)).collect())
+        Ok(argv.map(|word| (word, line)).collect())
     }
 
     fn stage(
@@ -231,7 +231,7 @@ impl File<'_> {
 }
 
 /// Whether it is the flag of that name, or of another name for it.
-fn is_called(arg: &Arg, name: &str) -> bool {
+fn has_name(arg: &Arg, name: &str) -> bool {
     let aliases = arg.get_all_aliases().unwrap_or_default();
     arg.get_long() == Some(name) || aliases.contains(&name)
 }
@@ -324,7 +324,7 @@ mod tests {
     fn what_is_of_the_machine_is_a_flag() {
         let train = train_command();
         let flags: Vec<&str> = train.get_arguments().filter_map(Arg::get_long).collect();
-        for flag in OF_THE_MACHINE {
+        for flag in MACHINE_FLAGS {
             assert!(flags.contains(&flag), "{flag}");
         }
     }

@@ -3,9 +3,9 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
-use equibatch_cli::value::{at_least, some};
+use equibatch_cli::value::{at_least, non_zero};
 
-use super::{Execution, Server, Setup};
+use super::{Execution, Server, TrainingSetup};
 use crate::learn::finder::Range;
 use equibatch_training::runtime::Operators;
 
@@ -33,7 +33,7 @@ pub struct FindLr {
         missing_docs,
         reason = "a documentation comment would become the help text of the group"
     )]
-    pub setup: Setup,
+    pub setup: TrainingSetup,
     /// The first learning rate.
     #[arg(long, value_name = "RATE", default_value_t = Range::default().start, value_parser = rate)]
     pub start_lr: f64,
@@ -50,7 +50,7 @@ pub struct FindLr {
     #[arg(long, value_name = "CHOICE", default_value_t = Operators::Auto)]
     pub operators: Operators,
     /// Batches to keep ready.
-    #[arg(long, value_name = "N", default_value = "3", value_parser = some)]
+    #[arg(long, value_name = "N", default_value = "3", value_parser = non_zero)]
     pub prefetch: NonZeroUsize,
     /// Folder for the plot and the figures; by default a new one below runs/.
     #[arg(long, value_name = "DIR")]

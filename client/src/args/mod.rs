@@ -1,13 +1,13 @@
 //! What was typed.
 
+mod checkpoint;
 mod compare;
 mod evaluate;
 pub mod experiment;
 mod export;
 mod find_lr;
-mod keep;
+mod loss;
 mod manual;
-mod objective;
 mod predict;
 mod report;
 mod server;
@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use equibatch_cli::value::{at_least, within};
 
+pub use checkpoint::CheckpointArgs;
 pub use compare::Compare;
 use equibatch_training::{
     program::Precision,
@@ -28,13 +29,12 @@ use equibatch_training::{
 pub use evaluate::Evaluate;
 pub use export::{Export, PixelOrder, Preprocess};
 pub use find_lr::FindLr;
-pub use keep::Keep;
+pub use loss::{DisplayArgs, LossArgs};
 pub use manual::{Completions, Man};
-pub use objective::{Objective, Shown};
 pub use predict::{Format, Predict};
 pub use report::Report;
 pub use server::{Execution, Server};
-pub use setup::{Images, Network, Setup};
+pub use setup::{Images, Network, TrainingSetup};
 pub use show_batch::ShowBatch;
 pub use train::Train;
 

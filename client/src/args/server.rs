@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
-use equibatch_cli::value::{at_least, some, within};
+use equibatch_cli::value::{at_least, non_zero, within};
 
 use equibatch_training::runtime::Device;
 
@@ -51,7 +51,7 @@ pub struct Server {
 impl Server {
     /// The token of the environment. There is no option for it: command lines are open to everybody on a machine.
     #[must_use]
-    pub fn token_of_the_environment() -> Option<String> {
+    pub fn token_from_env() -> Option<String> {
         std::env::var("EQUIBATCH_TOKEN").ok()
     }
 }
@@ -63,6 +63,6 @@ pub struct Execution {
     #[arg(long, default_value_t = Device::Cpu)]
     pub device: Device,
     /// Threads within an operation; by default one per physical core.
-    #[arg(long, value_name = "N", value_parser = some)]
+    #[arg(long, value_name = "N", value_parser = non_zero)]
     pub threads: Option<NonZeroUsize>,
 }

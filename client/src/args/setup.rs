@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, path::PathBuf};
 use clap::{Args, builder::FalseyValueParser};
 use equibatch_cli::value::at_least;
 
-use super::Objective;
+use super::LossArgs;
 use crate::{
     learn::{
         architecture,
@@ -18,7 +18,7 @@ use equibatch_stream::{Balance, Wire};
 
 /// What is trained, and on what.
 #[derive(Clone, Debug, Args)]
-pub struct Setup {
+pub struct TrainingSetup {
     #[command(flatten, next_help_heading = "Images")]
     #[allow(
         missing_docs,
@@ -36,7 +36,7 @@ pub struct Setup {
         missing_docs,
         reason = "a documentation comment would become the help text of the group"
     )]
-    pub objective: Objective,
+    pub objective: LossArgs,
 }
 
 /// Which images, and how they come.
@@ -142,9 +142,9 @@ impl Network {
     /// How to reach the hub. Its token comes from the environment: command lines are open to everybody on a machine.
     #[must_use]
     pub fn hub(&self) -> Hub {
-        let usual = || std::env::home_dir().map(|home| home.join(".cache").join("huggingface"));
+        let default_home = || std::env::home_dir().map(|home| home.join(".cache").join("huggingface"));
         Hub {
-            home: self.hf_home.clone().or_else(usual),
+            home: self.hf_home.clone().or_else(default_home),
             endpoint: self.hf_endpoint.clone(),
             offline: self.offline,
             token: std::env::var("HF_TOKEN").ok().filter(|token| !token.is_empty()),

@@ -3,9 +3,9 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Arg, Args};
-use equibatch_cli::value::{at_least, some};
+use equibatch_cli::value::{at_least, non_zero};
 
-use super::{Execution, Keep, Server, Setup, Shown};
+use super::{CheckpointArgs, DisplayArgs, Execution, Server, TrainingSetup};
 use equibatch_training::{runtime::Operators, schedule::LearningRates};
 
 /// `client train`.
@@ -30,7 +30,7 @@ pub struct Train {
         missing_docs,
         reason = "a documentation comment would become the help text of the group"
     )]
-    pub setup: Setup,
+    pub setup: TrainingSetup,
     /// What a step is made of: standard (ONNX's operators alone), fast (our own in their place, on CPUs), or auto (fast where the CPU has
     /// AVX2 or AVX-512). They differ in speed and in the last bits of the result.
     #[arg(long, value_name = "CHOICE", default_value_t = Operators::Auto)]
@@ -40,7 +40,7 @@ pub struct Train {
         missing_docs,
         reason = "a documentation comment would become the help text of the group"
     )]
-    pub shown: Shown,
+    pub shown: DisplayArgs,
     /// Passes over the training images. [default: 10]
     #[arg(long, value_name = "N", value_parser = at_least(1_u32))]
     pub epochs: Option<u32>,
@@ -56,9 +56,9 @@ pub struct Train {
         missing_docs,
         reason = "a documentation comment would become the help text of the group"
     )]
-    pub keep: Keep,
+    pub keep: CheckpointArgs,
     /// Batches to keep ready.
-    #[arg(long, value_name = "N", default_value = "3", value_parser = some)]
+    #[arg(long, value_name = "N", default_value = "3", value_parser = non_zero)]
     pub prefetch: NonZeroUsize,
     /// Train the stages of a file, one after the other: a table `[[stage]]` each, whose keys are flags of this command; keys above them
     /// hold for all stages, and what is typed wins over both. `reference` is a file that is built in: 4 epochs with a frozen body, then

@@ -9,14 +9,14 @@ use equibatch_cli::files;
 
 use super::{
     Exit,
-    plan::{Plan, beginning},
-    prepare::{Means, ask_for_images, check_images},
+    plan::{RunPlan, initial_config},
+    prepare::{TrainContext, ask_for_images, check_images},
     signals,
     train::Trainer,
 };
 use crate::{
     args::{Compare, Train},
-    config::{self, UsageError, contradictions, put_over, session_options, training_options},
+    config::{self, UsageError, apply_args, resume_conflicts, session_options, training_options},
     learn::{
         checkpoint::CHECKPOINT,
         compare::{Arm, Comparison, Fresh, FreshImages, Guess, Guesses, Repeat, Trained, page, table},
@@ -38,12 +38,12 @@ use equibatch_training::runtime::Runtime;
 /// again.
 pub(super) fn run(args: &Compare) -> Result<Exit> {
     check(args)?;
-    let (_, mut settled) = beginning(&args.train.setup)?;
-    put_over(&args.train, &mut settled);
-    config::check_precision(settled.precision, args.train.execution.device)?;
-    config::check_head(&settled)?;
+    let (_, mut base_config) = initial_config(&args.train.setup)?;
+    apply_args(&args.train, &mut base_config);
+    config::check_precision(base_config.precision, args.train.execution.device)?;
+    config::check_head(&base_config)?;
     let trainer = Trainer {
-        means: Means {
+        context: TrainContext {
             runtime: Runtime::load_for(args.train.execution.device)?,
             options: training_options(&args.train.execution, args.train.operators),
             servers: config::servers(&args.train.server)?,
@@ -53,28 +53,28 @@ pub(super) fn run(args: &Compare) -> Result<Exit> {
         prefetch: args.train.prefetch.get(),
         voice: Voice::Error,
     };
-    let servers = &trainer.means.servers;
-    ask_for_images(servers, &mut settled)?;
-    let images = images_per_epoch(args, &settled, servers)?;
-    settled.images_per_epoch = Some(images);
+    let servers = &trainer.context.servers;
+    ask_for_images(servers, &mut base_config)?;
+    let images = images_per_epoch(args, &base_config, servers)?;
+    base_config.images_per_epoch = Some(images);
     trainer.voice.say(&format!(
         "every way of training takes {} steps of {} images an epoch (--images-per-epoch {images})",
-        images / u64::from(settled.images_per_step()),
-        settled.images_per_step()
+        images / u64::from(base_config.images_per_step()),
+        base_config.images_per_step()
     ));
-    let description = servers.describe(&settled.dataset)?;
-    let rarest = rarest(&description, args.split)?;
+    let description = servers.describe(&base_config.dataset)?;
+    let rarest_classes = rarest_classes(&description, args.split)?;
     let has_new_images = description.images(Split::Test) > 0;
-    let folder = folder(args, &settled);
+    let folder = folder(args, &base_config);
     let mut arms: Vec<Trained> = vec![];
     arms.extend(args.arms.iter().map(|arm| Trained {
         arm: arm.clone(),
         repeats: vec![],
     }));
-    for seed in (0..u64::from(args.repeats)).map(|repeat| settled.seed.wrapping_add(repeat)) {
+    for seed in (0..u64::from(args.repeats)).map(|repeat| base_config.seed.wrapping_add(repeat)) {
         for trained in &mut arms {
             let run = folder.join(format!("{}-{seed}", trained.arm).replace(':', "-"));
-            let train = arguments(args, &settled, (&trained.arm, seed), &run);
+            let train = arguments(args, &base_config, (&trained.arm, seed), &run);
             let Some(outcomes) = repeat(args.split, &train, &run, &trainer)? else {
                 let shown = folder.display();
                 Voice::Error.say(&format!("interrupted; the same command goes on, in {shown}"));
@@ -84,11 +84,11 @@ pub(super) fn run(args: &Compare) -> Result<Exit> {
         }
     }
     let classes: Vec<String> = description.classes.into_iter().map(|class| class.name).collect();
-    let mut comparison = Comparison::new(&arms, &classes, &rarest)?;
+    let mut comparison = Comparison::new(&arms, &classes, &rarest_classes)?;
     if args.split != Split::Test && has_new_images {
         comparison.fresh = Some(new_images(&arms, args, &trainer)?);
     }
-    write_files(&folder, &comparison, &settled.dataset)?;
+    write_files(&folder, &comparison, &base_config.dataset)?;
     let mut out = io::stdout().lock();
     if args.json {
         serde_json::to_writer_pretty(&mut out, &comparison)?;
@@ -133,7 +133,7 @@ fn check(args: &Compare) -> Result<(), UsageError> {
 }
 
 /// The classes with the fewest training images.
-fn rarest(description: &DatasetDescription, split: Split) -> Result<Rarest, UsageError> {
+fn rarest_classes(description: &DatasetDescription, split: Split) -> Result<Rarest, UsageError> {
     if description.images(split) == 0 {
         return Err(UsageError(format!(
             "the dataset has no {split} images to judge on"
@@ -146,15 +146,15 @@ fn rarest(description: &DatasetDescription, split: Split) -> Result<Rarest, Usag
 
 /// Images of an epoch, the same for all arms, so that none is better for taking more steps: what was typed, or the most that the balance of
 /// any arm makes of the images.
-fn images_per_epoch(args: &Compare, settled: &RunConfig, servers: &Servers) -> Result<u64> {
-    if let Some(images) = settled.images_per_epoch {
+fn images_per_epoch(args: &Compare, base_config: &RunConfig, servers: &Servers) -> Result<u64> {
+    if let Some(images) = base_config.images_per_epoch {
         return Ok(images);
     }
     let mut most = 0;
     for arm in &args.arms {
         let mut config = RunConfig {
             balance: arm.balance.clone(),
-            ..settled.clone()
+            ..base_config.clone()
         };
         most = ask_for_images(servers, &mut config)?.images_per_epoch.max(most);
     }
@@ -162,23 +162,23 @@ fn images_per_epoch(args: &Compare, settled: &RunConfig, servers: &Servers) -> R
 }
 
 /// The folder of the comparison: the same for the same command, so that it goes on where it stopped.
-fn folder(args: &Compare, settled: &RunConfig) -> PathBuf {
+fn folder(args: &Compare, base_config: &RunConfig) -> PathBuf {
     let named = args.train.out.clone();
     named.unwrap_or_else(|| {
-        Path::new("runs").join(format!("{}-compare", settled.dataset).replace(['/', '\\'], "-"))
+        Path::new("runs").join(format!("{}-compare", base_config.dataset).replace(['/', '\\'], "-"))
     })
 }
 
 /// What would be typed to train one arm once.
-fn arguments(args: &Compare, settled: &RunConfig, (arm, seed): (&Arm, u64), run: &Path) -> Train {
+fn arguments(args: &Compare, base_config: &RunConfig, (arm, seed): (&Arm, u64), run: &Path) -> Train {
     let mut train = args.train.clone();
     let images = &mut train.setup.images;
-    images.dataset = Some(settled.dataset.clone());
+    images.dataset = Some(base_config.dataset.clone());
     images.balance = Some(arm.balance.clone());
     images.seed = Some(seed);
-    images.images_per_epoch = settled.images_per_epoch;
+    images.images_per_epoch = base_config.images_per_epoch;
     // As the server understands it, so that it can be compared with what an earlier run has noted.
-    images.recipe = Some(settled.recipe.clone());
+    images.recipe = Some(base_config.recipe.clone());
     train.setup.objective.class_weights = Some(arm.class_weights);
     (train.out, train.resume) = if run.join(CHECKPOINT).exists() {
         (None, Some(run.to_path_buf()))
@@ -193,42 +193,42 @@ fn repeat(split: Split, args: &Train, run: &Path, trainer: &Trainer) -> Result<O
     let path = run.join(format!("outcomes-{split}.safetensors"));
     if let Ok(bytes) = fs::read(&path) {
         let (kept, config) = RunFolder::open(run)?;
-        let differences = contradictions(args, &config);
+        let differences = resume_conflicts(args, &config);
         if !differences.is_empty() {
             let path = run.to_path_buf();
             return Err(run::Error::Mismatch { path, differences }.into());
         }
-        let servers = &trainer.means.servers;
+        let servers = &trainer.context.servers;
         check_images(servers, run, &kept.progress(&config), &config.dataset)?;
         return Ok(Some(Outcomes::from_bytes(&bytes, &path)?));
     }
     trainer.voice.say("");
     let exit = match &args.resume {
         Some(path) => trainer.resume(args, path)?,
-        None => trainer.start(&Plan::typed(args)?, args.out.as_deref(), None)?,
+        None => trainer.start(&RunPlan::typed(args)?, args.out.as_deref(), None)?,
     };
     if exit != Exit::Done {
         return Ok(None);
     }
-    let outcomes = judge(split, run, args, trainer)?;
+    let outcomes = evaluate_run(split, run, args, trainer)?;
     let shown = path.display();
     files::replace(&path, &outcomes.to_bytes()).with_context(|| format!("cannot write {shown}"))?;
     Ok(Some(outcomes))
 }
 
-fn judge(split: Split, run: &Path, args: &Train, trainer: &Trainer) -> Result<Outcomes> {
+fn evaluate_run(split: Split, run: &Path, args: &Train, trainer: &Trainer) -> Result<Outcomes> {
     let mut outcomes = Outcomes::default();
-    look(split, run, args, trainer, &mut |seen| {
+    predict_split(split, run, args, trainer, &mut |seen| {
         outcomes.push(seen.sample, seen.label as u32, seen.logits);
     })?;
     Ok(outcomes)
 }
 
 /// Shows the images of a split to the model of a run.
-fn look(split: Split, run: &Path, args: &Train, trainer: &Trainer, each: Each<'_>) -> Result<()> {
+fn predict_split(split: Split, run: &Path, args: &Train, trainer: &Trainer, each: Each<'_>) -> Result<()> {
     let (run, config) = RunFolder::open(run)?;
     let options = session_options(&args.execution);
-    let mut predictor = Predictor::open(&trainer.means.runtime, &run.model_path(), &options)?;
+    let mut predictor = Predictor::open(&trainer.context.runtime, &run.model_path(), &options)?;
     let card = predictor.card().clone();
     let subject = Subject {
         dataset: &config.dataset,
@@ -238,7 +238,7 @@ fn look(split: Split, run: &Path, args: &Train, trainer: &Trainer, each: Each<'_
         classes: &card.classes,
     };
     let model = ("the model", predictor.classifier());
-    evaluate_each(&trainer.means.servers, model, &subject, each)?;
+    evaluate_each(&trainer.context.servers, model, &subject, each)?;
     Ok(())
 }
 
@@ -252,7 +252,7 @@ fn new_images(arms: &[Trained], args: &Compare, trainer: &Trainer) -> Result<Fre
         let (_, config) = RunFolder::open(&first.run)?;
         let (mut samples, mut guesses) = (vec![], vec![]);
         let is_first = fresh.arms.is_empty();
-        look(Split::Test, &first.run, &args.train, trainer, &mut |seen| {
+        predict_split(Split::Test, &first.run, &args.train, trainer, &mut |seen| {
             guesses.push(Guess::of(seen.logits));
             if is_first {
                 samples.push(seen.sample);
@@ -264,7 +264,7 @@ fn new_images(arms: &[Trained], args: &Compare, trainer: &Trainer) -> Result<Fre
             }
         })?;
         if is_first {
-            let paths = trainer.means.servers.paths(&config.dataset, &samples)?;
+            let paths = trainer.context.servers.paths(&config.dataset, &samples)?;
             for (image, path) in fresh.images.iter_mut().zip(paths) {
                 image.path = path;
             }

@@ -13,8 +13,8 @@ use serde_json::json;
 
 use super::{
     Exit,
-    plan::beginning,
-    prepare::{Means, Prepared, prepare},
+    plan::initial_config,
+    prepare::{Prepared, TrainContext, prepare},
     signals,
 };
 use crate::{
@@ -32,25 +32,25 @@ use equibatch_training::runtime::Runtime;
 
 /// Sweeps over learning rates, shows and draws what came of it, and changes nothing.
 pub(super) fn run(args: &FindLr) -> Result<Exit> {
-    let (origin, config) = beginning(&args.setup)?;
+    let (origin, config) = initial_config(&args.setup)?;
     config::check_precision(config.precision, args.execution.device)?;
     config::check_head(&config)?;
-    let means = Means {
+    let context = TrainContext {
         runtime: Runtime::load_for(args.execution.device)?,
         options: training_options(&args.execution, args.operators),
         servers: config::servers(&args.server)?,
         hub: args.setup.network.hub(),
     };
     let stop = signals::stop()?;
-    let Prepared { mut learner, .. } = prepare(&means, &origin, config)?;
+    let Prepared { mut learner, .. } = prepare(&context, &origin, config)?;
     let found = sweep(
-        &means.servers,
+        &context.servers,
         &mut learner,
         args.prefetch.get(),
         (args.range(), &stop),
     )?;
-    let usual = || new_folder(&format!("{}-find-lr", learner.progress().config.dataset));
-    let folder = args.out.clone().unwrap_or_else(usual);
+    let default_folder = || new_folder(&format!("{}-find-lr", learner.progress().config.dataset));
+    let folder = args.out.clone().unwrap_or_else(default_folder);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let written = found.write(&folder)?;
     let mut out = io::stdout().lock();
@@ -66,13 +66,13 @@ pub(super) fn run(args: &FindLr) -> Result<Exit> {
 }
 
 /// The usual sweep, from where `learner` stands; its model is as before afterwards.
-pub(super) fn search(
-    means: &Means,
+pub(super) fn run_default_search(
+    context: &TrainContext,
     learner: &mut Learner,
     prefetch: usize,
     stop: &AtomicBool,
-) -> Result<Found> {
-    let found = sweep(&means.servers, learner, prefetch, (Range::default(), stop))?;
+) -> Result<LrSearch> {
+    let found = sweep(&context.servers, learner, prefetch, (Range::default(), stop))?;
     found.tell(&mut io::stdout().lock())?;
     Ok(found)
 }
@@ -82,20 +82,20 @@ fn sweep(
     learner: &mut Learner,
     prefetch: usize,
     (range, stop): (Range, &AtomicBool),
-) -> Result<Found> {
+) -> Result<LrSearch> {
     let mut bar = Sweeping::new(range.steps);
     let sweep = finder::find((learner, servers), prefetch, (range, stop), |point| {
         bar.step(point);
     })?;
-    Ok(Found { sweep })
+    Ok(LrSearch { sweep })
 }
 
 /// What a sweep has shown.
-pub(super) struct Found {
+pub(super) struct LrSearch {
     sweep: Sweep,
 }
 
-impl Found {
+impl LrSearch {
     pub(super) fn suggestions(&self) -> Result<Suggestions, Unclear> {
         Suggestions::of(self.sweep.points())
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::plan::Origin;
+use super::plan::InitSource;
 use crate::{
     config::{UsageError, check_precision},
     learn::{
@@ -22,7 +22,7 @@ use equibatch_stream::{Balance, DatasetDescription, Servers, Split, StreamDescri
 use equibatch_training::runtime::{Runtime, SessionOptions};
 
 /// What training is carried out with.
-pub(super) struct Means {
+pub(super) struct TrainContext {
     pub(super) runtime: Runtime,
     pub(super) options: SessionOptions,
     pub(super) servers: Servers,
@@ -39,11 +39,15 @@ pub(super) struct Prepared {
 }
 
 /// Completes what was asked for by what the server says of the images, and begins.
-pub(super) fn prepare(means: &Means, origin: &Origin, mut config: RunConfig) -> Result<Prepared> {
-    check_precision(config.precision, means.options.device)?;
+pub(super) fn prepare(
+    context: &TrainContext,
+    origin: &InitSource,
+    mut config: RunConfig,
+) -> Result<Prepared> {
+    check_precision(config.precision, context.options.device)?;
     let beta = config.loss.class_weights.beta();
-    let description = means.servers.describe_with(&config.dataset, beta)?;
-    let stream = ask_for_images(&means.servers, &mut config)?;
+    let description = context.servers.describe_with(&config.dataset, beta)?;
+    let stream = ask_for_images(&context.servers, &mut config)?;
     if config.frozen == Frozen::BodyOfNewHead {
         config.frozen = Frozen::Body(architecture::has_new_head(&config)?);
     }
@@ -51,20 +55,20 @@ pub(super) fn prepare(means: &Means, origin: &Origin, mut config: RunConfig) -> 
     warn_of_double_weight(&config);
     check_policy(&config, &description)?;
     let beginning = match origin {
-        Origin::Checkpoint(path) => {
+        InitSource::Checkpoint(path) => {
             let checkpoint = Checkpoint::load(path)?;
-            let changes = changes_since(&checkpoint.progress, &means.servers, &description)?;
+            let changes = changes_since(&checkpoint.progress, &context.servers, &description)?;
             warn_of_changes(path, changes);
             Beginning::Checkpoint(Box::new(checkpoint))
         }
-        Origin::Weights(source) => source
-            .read(&means.hub)?
+        InitSource::Weights(source) => source
+            .read(&context.hub)?
             .map_or(Beginning::Nothing, Beginning::Weights),
     };
     let begun = beginning.begin(config)?;
     let adoption = begun.adoption.clone();
     Ok(Prepared {
-        learner: Learner::begin(&means.runtime, begun, &means.options)?,
+        learner: Learner::begin(&context.runtime, begun, &context.options)?,
         description,
         stream,
         adoption,

@@ -5,8 +5,8 @@ use std::{
 
 use anyhow::Result;
 use equibatch_tools::{
+    contact_sheet::{ContactSheet, Tile},
     preview::{self, Augmentations},
-    sheet::{Cell, Sheet},
 };
 
 use super::Exit;
@@ -27,7 +27,7 @@ pub(super) fn run(args: &ShowBatch) -> Result<Exit> {
                 times: args.times,
                 size: args.size,
             };
-            preview::of_image(path, &augmentations)?
+            preview::augmented(path, &augmentations)?
         }
         None => of_batch(args)?,
     };
@@ -36,7 +36,7 @@ pub(super) fn run(args: &ShowBatch) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn of_batch(args: &ShowBatch) -> Result<Sheet> {
+fn of_batch(args: &ShowBatch) -> Result<ContactSheet> {
     if args.split != Split::Train && args.balance.is_some() {
         let split = args.split;
         let message =
@@ -75,21 +75,21 @@ fn of_batch(args: &ShowBatch) -> Result<Sheet> {
     let shown = (args.rows as usize).pow(2).min(batch.labels.len());
     let paths = servers.paths(&description.dataset, &batch.samples[..shown])?;
     let bytes = batch.tensor.len() / batch.labels.len().max(1);
-    let cell = |(place, tensor): (usize, &[u8])| Cell {
+    let tile = |(place, tensor): (usize, &[u8])| Tile {
         picture: picture(tensor, args.size, description.mean, description.std),
         lines: std::iter::once(label(&description, &batch, place))
             .chain(paths.get(place).cloned())
             .collect(),
     };
-    Ok(Sheet {
+    Ok(ContactSheet {
         title: title(args, &description, &batch, shown),
-        columns: Sheet::square(shown),
-        cells: batch
+        columns: ContactSheet::square(shown),
+        tiles: batch
             .tensor
             .chunks_exact(bytes.max(1))
             .take(shown)
             .enumerate()
-            .map(cell)
+            .map(tile)
             .collect(),
     })
 }
@@ -105,7 +105,7 @@ fn out_of_range(step: u64, steps: u64) -> String {
 fn label(description: &StreamDescription, batch: &Batch, place: usize) -> String {
     let own = class(description, batch.labels[place]);
     match batch.mixed.as_ref().and_then(|mixed| mixed.get(place)) {
-        Some(mixed) => preview::shares(own, class(description, mixed.label), mixed.weight),
+        Some(mixed) => preview::mixed_label(own, class(description, mixed.label), mixed.weight),
         None => own.to_owned(),
     }
 }

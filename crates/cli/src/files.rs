@@ -20,7 +20,7 @@ const SUFFIX: &str = ".part";
 /// # Errors
 ///
 /// Those of the file system.
-pub fn unnamed(folder: &Path) -> io::Result<NamedTempFile> {
+pub fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = Builder::new();
     builder.prefix(PREFIX).suffix(SUFFIX);
     #[cfg(unix)]
@@ -46,7 +46,7 @@ pub fn is_temporary(name: &str) -> bool {
 pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = folder_of(path)?;
     create_folder(folder)?;
-    publish(written(folder, bytes)?, path)
+    publish(write_temporary(folder, bytes)?, path)
 }
 
 /// Writes a file in place of the one that has its name, if any, and with its permissions. What is no regular file (a pipe, a device) is
@@ -61,7 +61,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         return fs::write(path, bytes);
     }
     let folder = folder_of(path)?;
-    let file = written(folder, bytes)?;
+    let file = write_temporary(folder, bytes)?;
     if let Some(old) = old {
         file.as_file().set_permissions(old.permissions())?;
     }
@@ -78,7 +78,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Those of the file system; the old file is then as it was.
 pub fn link(from: &Path, to: &Path) -> io::Result<()> {
     let folder = folder_of(to)?;
-    let free = unnamed(folder)?.into_temp_path();
+    let free = temporary(folder)?.into_temp_path();
     fs::remove_file(&free)?;
     if fs::hard_link(from, &free).is_err() {
         return replace(to, &fs::read(from)?);
@@ -101,7 +101,7 @@ pub fn relocate(from: &Path, to: &Path) -> io::Result<()> {
         Ok(()) => sync_folder(folder)?,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
         Err(_) => {
-            let mut copy = unnamed(folder)?;
+            let mut copy = temporary(folder)?;
             io::copy(&mut File::open(from)?, &mut copy)?;
             publish(copy, to)?;
         }
@@ -144,8 +144,8 @@ fn folder_of(path: &Path) -> io::Result<&Path> {
     path.parent().ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
-fn written(folder: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
-    let mut file = unnamed(folder)?;
+fn write_temporary(folder: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
+    let mut file = temporary(folder)?;
     file.write_all(bytes)?;
     Ok(file)
 }

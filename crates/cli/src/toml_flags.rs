@@ -33,7 +33,7 @@ pub enum Error {
 /// # Errors
 ///
 /// What the value must be.
-pub fn said(arg: &Arg, name: &str, value: &DeValue<'_>) -> Result<Vec<String>, &'static str> {
+pub fn to_argv(arg: &Arg, name: &str, value: &DeValue<'_>) -> Result<Vec<String>, &'static str> {
     let one = |value: &DeValue<'_>| Ok::<_, &'static str>(format!("--{name}={}", scalar(value)?));
     match (arg.get_action(), value) {
         (ArgAction::SetTrue, DeValue::Boolean(true)) => Ok(vec![format!("--{name}")]),

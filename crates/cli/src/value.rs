@@ -37,7 +37,7 @@ where
 /// # Errors
 ///
 /// What it must be.
-pub fn some(text: &str) -> Result<NonZeroUsize, String> {
+pub fn non_zero(text: &str) -> Result<NonZeroUsize, String> {
     let number = at_least(1)(text)?;
     Ok(NonZeroUsize::new(number).expect("at least one"))
 }
@@ -74,8 +74,8 @@ mod tests {
             within(1..=9_u64)("0"),
             Err("it must be a whole number from 1 to 9".to_owned())
         );
-        assert_eq!(some("3").map(NonZeroUsize::get), Ok(3));
-        assert!(some("0").is_err());
+        assert_eq!(non_zero("3").map(NonZeroUsize::get), Ok(3));
+        assert!(non_zero("0").is_err());
         assert!(png("a/batch.PNG").is_ok() && png("batch").is_ok());
         for name in ["x.gif", "x.png.jpg", "", ".."] {
             assert!(png(name).is_err(), "{name}");

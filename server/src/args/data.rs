@@ -9,7 +9,7 @@ use equibatch_cli::value::{at_least, within};
 
 /// How a folder is read: as `serve` would.
 #[derive(Args, Debug)]
-pub struct Reading {
+pub struct ScanArgs {
     /// Part of the images held out for validation, from 0 to 1, where there are no train and valid folders.
     #[arg(long, value_name = "FRACTION", default_value_t = 0.2)]
     pub valid_fraction: f64,
@@ -60,7 +60,7 @@ pub struct Stats {
         missing_docs,
         reason = "a documentation comment would become the help text of the group"
     )]
-    pub reading: Reading,
+    pub scan: ScanArgs,
 }
 
 /// Options of `verify`.
@@ -120,7 +120,7 @@ pub struct Verify {
         missing_docs,
         reason = "a documentation comment would become the help text of the group"
     )]
-    pub reading: Reading,
+    pub scan: ScanArgs,
 }
 
 /// Options of `download`.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Which;
+use super::BatchSelector;
 use equibatch_cli::value::{at_least, png};
 
 /// Options of `explain`.
@@ -32,5 +32,5 @@ pub struct Explain {
         missing_docs,
         reason = "a documentation comment would become the help text of the group"
     )]
-    pub which: Which,
+    pub selector: BatchSelector,
 }

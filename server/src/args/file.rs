@@ -10,7 +10,7 @@ use clap::{
     error::{ContextKind, ContextValue},
     parser::ValueSource,
 };
-use equibatch_cli::toml_flags::{self, line_of, said};
+use equibatch_cli::toml_flags::{self, line_of, to_argv};
 use toml::de::DeTable;
 
 use super::Arguments;
@@ -126,7 +126,7 @@ impl File {
                 .get_arguments()
                 .find(|arg| is_key(arg) && arg.get_long() == Some(name));
             let arg = arg.ok_or_else(|| fail(Some(key.span()), unknown(name, &serve)))?;
-            let said = said(arg, name, value.get_ref())
+            let argv = to_argv(arg, name, value.get_ref())
                 .map_err(|reason| fail(Some(value.span()), format!("{name}: {reason}")))?;
             let is_typed = matches!(
                 typed.value_source(arg.get_id().as_str()),
@@ -134,7 +134,7 @@ impl File {
             );
             if !is_typed {
                 lines.push((name.to_owned(), line_of(text, key.span().start)));
-                words.extend(said.into_iter().map(OsString::from));
+                words.extend(argv.into_iter().map(OsString::from));
             }
         }
         let path = path.to_owned();

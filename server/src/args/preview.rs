@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Which;
+use super::BatchSelector;
 use equibatch_cli::value::{png, within};
 
 /// Options of `preview`.
@@ -38,5 +38,5 @@ pub struct Preview {
         missing_docs,
         reason = "a documentation comment would become the help text of the group"
     )]
-    pub which: Which,
+    pub selector: BatchSelector,
 }

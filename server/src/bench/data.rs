@@ -32,10 +32,10 @@ impl Data {
             });
         }
         let folder = TempDir::with_prefix("equibatch-bench-").map_err(Error::Folder)?;
-        let options = sample_data::Options {
+        let options = sample_data::SampleDataOptions {
             test_count: 0,
             threads,
-            ..sample_data::Options::new(folder.path())
+            ..sample_data::SampleDataOptions::new(folder.path())
         };
         sample_data::generate(&options)?;
         Ok(Self {

@@ -21,7 +21,8 @@ pub(crate) fn check(args: &Check) -> Result<(), Failure> {
     let Command::Serve(serve) = &parsed.arguments.command else {
         unreachable!("`serve` was asked for");
     };
-    let config = Config::try_from(&**serve).map_err(|error| exit::misuse(error, parsed.file.as_ref()))?;
+    let config =
+        Config::try_from(&**serve).map_err(|error| exit::usage_error(error, parsed.file.as_ref()))?;
     Access::load(&config.access).map_err(|error| INPUT.failure(error))?;
     for DatasetConfig { name, root } in &config.datasets {
         let is_folder = root.metadata().map(|metadata| metadata.is_dir());

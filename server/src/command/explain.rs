@@ -9,12 +9,12 @@ use equibatch_engine::{
 use equibatch_server::args::Explain;
 use image::{RgbImage, imageops};
 
-use super::{look, print};
+use super::{explain_batch, print};
 use crate::exit::{Failure, SYSTEM, USAGE};
 
 /// Says of what images a batch is made, and what happened to each.
 pub(crate) fn explain(args: &Explain) -> Result<(), Failure> {
-    let (spec, mut batch) = look(&args.dir, &args.which)?;
+    let (spec, mut batch) = explain_batch(&args.dir, &args.selector)?;
     let size = spec.tensor.size;
     if let Some(slot) = args.slot {
         let images = batch.len();

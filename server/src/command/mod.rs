@@ -33,23 +33,23 @@ use equibatch_engine::{
     dataset::{self, Dataset, ScanOptions},
     pipeline::{Engine, EngineConfig, Error, Explained, ResumeError, StreamSpec},
 };
-use equibatch_server::args::{Reading, Which};
+use equibatch_server::args::{BatchSelector, ScanArgs};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::Serialize;
 
 use crate::exit::{Failure, INPUT, SYSTEM, USAGE};
 
 /// Lists the images of `dir`, of however many classes.
-fn survey(dir: &Path, reading: &Reading) -> Result<Dataset, Failure> {
-    let options = ScanOptions::try_from(reading).map_err(|error| USAGE.failure(error))?;
+fn survey(dir: &Path, scan: &ScanArgs) -> Result<Dataset, Failure> {
+    let options = ScanOptions::try_from(scan).map_err(|error| USAGE.failure(error))?;
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     dataset::survey(&name, dir, &options).map_err(|error| INPUT.failure(error))
 }
 
 /// The batch of `dir` that is looked at, and the stream that it is of.
-fn look(dir: &Path, which: &Which) -> Result<(StreamSpec, Vec<Explained>), Failure> {
-    let spec = StreamSpec::try_from(which).map_err(|error| USAGE.failure(error))?;
-    let options = ScanOptions::try_from(&which.reading).map_err(|error| USAGE.failure(error))?;
+fn explain_batch(dir: &Path, selector: &BatchSelector) -> Result<(StreamSpec, Vec<Explained>), Failure> {
+    let spec = StreamSpec::try_from(selector).map_err(|error| USAGE.failure(error))?;
+    let options = ScanOptions::try_from(&selector.scan).map_err(|error| USAGE.failure(error))?;
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     let dataset = dataset::scan(&name, dir, &options).map_err(|error| INPUT.failure(error))?;
     let config = EngineConfig {
@@ -69,9 +69,9 @@ fn look(dir: &Path, which: &Which) -> Result<(StreamSpec, Vec<Explained>), Failu
 }
 
 /// The threads that decode.
-fn pool(reading: &Reading) -> Result<ThreadPool, Failure> {
+fn pool(scan: &ScanArgs) -> Result<ThreadPool, Failure> {
     // None given is 0: as many as there are processors.
-    let threads = ThreadPoolBuilder::new().num_threads(reading.threads.unwrap_or(0));
+    let threads = ThreadPoolBuilder::new().num_threads(scan.threads.unwrap_or(0));
     threads
         .build()
         .context("cannot start the threads")

@@ -2,7 +2,7 @@ use anyhow::anyhow;
 use equibatch_cli::terminal;
 use equibatch_engine::dataset::{Split, Warning};
 use equibatch_server::args::Stats;
-use equibatch_tools::stats::{self, Options};
+use equibatch_tools::stats::{self, StatsOptions};
 
 use super::{pool, print, survey};
 use crate::exit::{Failure, INPUT, USAGE};
@@ -14,8 +14,8 @@ fn is_of_the_root(warning: &Warning) -> bool {
 
 /// Says what is in a folder.
 pub(crate) fn stats(args: &Stats) -> Result<(), Failure> {
-    let options = Options::try_from(args).map_err(|error| USAGE.failure(error))?;
-    let dataset = survey(&args.dir, &args.reading)?;
+    let options = StatsOptions::try_from(args).map_err(|error| USAGE.failure(error))?;
+    let dataset = survey(&args.dir, &args.scan)?;
     if dataset.samples.is_empty() {
         let dir = args.dir.display();
         let error = anyhow!("no usable image in the class folders of {dir}");
@@ -28,7 +28,7 @@ pub(crate) fn stats(args: &Stats) -> Result<(), Failure> {
     }
     let images: u32 = dataset.counts(Split::Train).iter().sum();
     let bar = terminal::bar(u64::from(images), "decoding");
-    let stats = pool(&args.reading)?
+    let stats = pool(&args.scan)?
         .install(|| stats::stats(&dataset, &options, &|| bar.inc(1)))
         .map_err(|error| USAGE.failure(anyhow::Error::from(error).context("--balance")))?;
     bar.finish_and_clear();

@@ -8,21 +8,21 @@ use std::{
 };
 
 use super::{Error, bytes, fraction, wrong};
-use crate::args::{self, Reading};
+use crate::args::{self, ScanArgs};
 use equibatch_engine::{
     dataset::{Orientation, ScanOptions, SplitMethod},
     tensor::TensorSpec,
 };
 use equibatch_tools::{
-    download::{self, Private},
+    download::{self, PrivateAddresses},
     stats,
-    verify::{self, Conversion, Kind, Mending, Removal},
+    verify::{self, Conversion, FindingKind, FixOptions, Removal},
 };
 
-impl TryFrom<&Reading> for ScanOptions {
+impl TryFrom<&ScanArgs> for ScanOptions {
     type Error = Error;
 
-    fn try_from(args: &Reading) -> Result<Self, Error> {
+    fn try_from(args: &ScanArgs) -> Result<Self, Error> {
         Ok(Self {
             valid_fraction: fraction("--valid-fraction", args.valid_fraction)?,
             split_seed: args.split_seed,
@@ -40,7 +40,7 @@ impl TryFrom<&Reading> for ScanOptions {
     }
 }
 
-impl TryFrom<&args::Stats> for stats::Options {
+impl TryFrom<&args::Stats> for stats::StatsOptions {
     type Error = Error;
 
     fn try_from(args: &args::Stats) -> Result<Self, Error> {
@@ -69,7 +69,7 @@ impl TryFrom<&args::Stats> for stats::Options {
     }
 }
 
-impl TryFrom<&args::Verify> for verify::Options {
+impl TryFrom<&args::Verify> for verify::VerifyOptions {
     type Error = Error;
 
     fn try_from(args: &args::Verify) -> Result<Self, Error> {
@@ -83,7 +83,7 @@ impl TryFrom<&args::Verify> for verify::Options {
     }
 }
 
-impl TryFrom<&args::Verify> for Mending {
+impl TryFrom<&args::Verify> for FixOptions {
     type Error = Error;
 
     fn try_from(args: &args::Verify) -> Result<Self, Error> {
@@ -111,7 +111,7 @@ impl TryFrom<&args::Verify> for Mending {
             ));
         }
         let kinds = if args.kinds.is_empty() {
-            BTreeSet::from([Kind::Broken])
+            BTreeSet::from([FindingKind::Broken])
         } else {
             args.kinds
                 .iter()
@@ -137,27 +137,28 @@ impl TryFrom<&args::Verify> for Mending {
     }
 }
 
-fn kind(name: &str) -> Result<Kind, Error> {
-    let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name);
-    kind.filter(|kind| *kind != Kind::Unreadable).ok_or_else(|| {
-        wrong(
-            "--kinds",
-            &name,
-            "it must be broken, refused, extension, tiny, blank, duplicate or near",
-        )
-    })
+fn kind(name: &str) -> Result<FindingKind, Error> {
+    let kind = FindingKind::ALL.into_iter().find(|kind| kind.name() == name);
+    kind.filter(|kind| *kind != FindingKind::Unreadable)
+        .ok_or_else(|| {
+            wrong(
+                "--kinds",
+                &name,
+                "it must be broken, refused, extension, tiny, blank, duplicate or near",
+            )
+        })
 }
 
 /// The images to fetch, and how.
 #[derive(Clone, Debug)]
-pub struct Fetching {
+pub struct DownloadConfig {
     /// Files of addresses, and the classes that they are of.
     pub lists: Vec<(PathBuf, String)>,
     /// How they are fetched.
-    pub options: download::Options,
+    pub options: download::DownloadOptions,
 }
 
-impl TryFrom<&args::Download> for Fetching {
+impl TryFrom<&args::Download> for DownloadConfig {
     type Error = Error;
 
     fn try_from(args: &args::Download) -> Result<Self, Error> {
@@ -176,10 +177,10 @@ impl TryFrom<&args::Download> for Fetching {
             }
             lists.push((path, class));
         }
-        let defaults = download::Options::new(&args.out);
+        let defaults = download::DownloadOptions::new(&args.out);
         Ok(Self {
             lists,
-            options: download::Options {
+            options: download::DownloadOptions {
                 max_pics: args.max_pics,
                 jobs: connections("--jobs", args.jobs)?,
                 per_host: connections("--per-host", args.per_host)?,
@@ -188,9 +189,9 @@ impl TryFrom<&args::Download> for Fetching {
                 max_time: seconds("--max-time", args.max_time)?,
                 max_bytes: bytes("--max-bytes", &args.max_bytes)?,
                 private: match &args.allow_private {
-                    None => Private::Refused,
-                    Some(addresses) if addresses.is_empty() => Private::Allowed,
-                    Some(addresses) => Private::Only(addresses.clone()),
+                    None => PrivateAddresses::Refused,
+                    Some(addresses) if addresses.is_empty() => PrivateAddresses::Allowed,
+                    Some(addresses) => PrivateAddresses::Only(addresses.clone()),
                 },
                 user_agent: args.user_agent.clone().unwrap_or(defaults.user_agent),
                 ..defaults

@@ -8,14 +8,14 @@ use std::{
 use anyhow::{Context as _, Result};
 use equibatch_cli::files;
 
-use super::one::{Desk, Trainer};
+use super::single_run::{RunSettings, Trainer};
 use crate::{
     args::Train,
     command::{
         Exit,
-        plan::{Origin, Plan},
+        plan::{InitSource, RunPlan},
     },
-    config::{contradictions, new_folder},
+    config::{new_folder, resume_conflicts},
     learn::{
         checkpoint::CHECKPOINT,
         run::{self, RunFolder},
@@ -31,10 +31,10 @@ pub(super) fn is_at(path: &Path) -> bool {
 }
 
 /// Trains all stages, in a new folder. What was written is taken back if the first stage is refused before its first step.
-pub(super) fn start(trainer: &Trainer, args: &Train, plans: &[Plan]) -> Result<Exit> {
+pub(super) fn start(trainer: &Trainer, args: &Train, plans: &[RunPlan]) -> Result<Exit> {
     let stem = args.experiment.as_deref().and_then(Path::file_stem);
-    let usual = || new_folder(&stem.unwrap_or_default().to_string_lossy());
-    let folder = args.out.clone().unwrap_or_else(usual);
+    let default_folder = || new_folder(&stem.unwrap_or_default().to_string_lossy());
+    let folder = args.out.clone().unwrap_or_else(default_folder);
     if is_at(&folder) {
         return Err(run::Error::Occupied { path: folder }.into());
     }
@@ -65,9 +65,9 @@ pub(super) fn resume(trainer: &Trainer, args: &Train, folder: &Path) -> Result<E
         reason: format!("{FILE}: {reason}"),
     };
     let text = std::fs::read(folder.join(FILE)).map_err(|error| no_run(error.to_string()))?;
-    let plans: Vec<Plan> = serde_json::from_slice(&text).map_err(|error| no_run(error.to_string()))?;
+    let plans: Vec<RunPlan> = serde_json::from_slice(&text).map_err(|error| no_run(error.to_string()))?;
     for plan in &plans {
-        let differences = contradictions(args, &plan.config);
+        let differences = resume_conflicts(args, &plan.config);
         if !differences.is_empty() {
             let path = folder.join(&plan.name);
             return Err(run::Error::Mismatch { path, differences }.into());
@@ -77,7 +77,7 @@ pub(super) fn resume(trainer: &Trainer, args: &Train, folder: &Path) -> Result<E
 }
 
 /// `typed` is what was said now of how often to save a checkpoint.
-fn stages(trainer: &Trainer, folder: &Path, plans: &[Plan], typed: Option<NonZeroU64>) -> Result<Exit> {
+fn stages(trainer: &Trainer, folder: &Path, plans: &[RunPlan], typed: Option<NonZeroU64>) -> Result<Exit> {
     let mut before: Option<PathBuf> = None;
     for (number, plan) in (1..).zip(plans) {
         let (path, total) = (folder.join(&plan.name), plans.len());
@@ -85,16 +85,16 @@ fn stages(trainer: &Trainer, folder: &Path, plans: &[Plan], typed: Option<NonZer
             .voice
             .say(&format!("\nstage {number} of {total}: {}", plan.name));
         let exit = if path.join(CHECKPOINT).exists() {
-            let desk = Desk {
+            let settings = RunSettings {
                 whole: folder,
                 save: plan.save.as_deref(),
                 shown: &plan.shown,
                 checkpoint_every: typed.or(plan.config.policy.checkpoint_every),
             };
-            trainer.go_on(&path, &desk)?
+            trainer.go_on(&path, &settings)?
         } else {
-            let origin = before.map_or_else(|| plan.origin.clone(), Origin::Checkpoint);
-            let plan = Plan {
+            let origin = before.map_or_else(|| plan.origin.clone(), InitSource::Checkpoint);
+            let plan = RunPlan {
                 origin,
                 ..plan.clone()
             };

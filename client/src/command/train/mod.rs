@@ -1,15 +1,15 @@
 //! `client train`: one run, or the stages of an experiment.
 
 mod experiment;
-mod one;
-mod words;
+mod messages;
+mod single_run;
 
 use std::path::Path;
 
 use anyhow::Result;
 
-pub(super) use self::one::Trainer;
-use super::{Exit, plan::Plan, prepare::Means, signals};
+pub(super) use self::single_run::Trainer;
+use super::{Exit, plan::RunPlan, prepare::TrainContext, signals};
 use crate::{
     args::{Train, experiment as file},
     config::{self, UsageError, check_head, check_precision, training_options},
@@ -25,7 +25,10 @@ pub(super) fn run(args: &Train) -> Result<Exit> {
         None if args.stage.is_some() => file::read(Path::new(file::REFERENCE))?,
         None => vec![],
     };
-    let mut plans: Vec<Plan> = stages.iter().map(|stage| Plan::of_stage(stage, args)).collect();
+    let mut plans: Vec<RunPlan> = stages
+        .iter()
+        .map(|stage| RunPlan::of_stage(stage, args))
+        .collect();
     if let Some(wanted) = &args.stage {
         plans = vec![chosen(plans, wanted)?];
     }
@@ -34,21 +37,21 @@ pub(super) fn run(args: &Train) -> Result<Exit> {
         return Err(UsageError(reason.to_owned()).into());
     }
     if plans.is_empty() && args.resume.is_none() {
-        plans = vec![Plan::typed(args)?];
+        plans = vec![RunPlan::typed(args)?];
     }
     for plan in &plans {
         check_precision(plan.config.precision, args.execution.device)?;
         check_head(&plan.config)?;
     }
     // The library first: to learn only after the first download that nothing can run would be a waste.
-    let means = Means {
+    let context = TrainContext {
         runtime: Runtime::load_for(args.execution.device)?,
         options: training_options(&args.execution, args.operators),
         servers: config::servers(&args.server)?,
         hub: args.setup.network.hub(),
     };
     let trainer = Trainer {
-        means,
+        context,
         stop: signals::stop()?,
         prefetch: args.prefetch.get(),
         voice: Voice::Output,
@@ -64,7 +67,7 @@ pub(super) fn run(args: &Train) -> Result<Exit> {
 }
 
 /// The stage that is called `wanted`, or has that number, from 1.
-fn chosen(plans: Vec<Plan>, wanted: &str) -> Result<Plan, UsageError> {
+fn chosen(plans: Vec<RunPlan>, wanted: &str) -> Result<RunPlan, UsageError> {
     let names: Vec<String> = plans.iter().map(|plan| plan.name.clone()).collect();
     let number = wanted.parse().ok();
     let found = (1_usize..)

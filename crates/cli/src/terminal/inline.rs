@@ -18,7 +18,7 @@ enum Protocol {
 }
 
 /// Longest piece of a picture in one escape sequence of kitty's protocol.
-const PIECE: usize = 4096;
+const CHUNK_BYTES: usize = 4096;
 
 /// Shows a PNG file's bytes where standard output is a terminal that can, and says whether it did.
 ///
@@ -68,8 +68,8 @@ fn write(out: &mut impl Write, protocol: Protocol, png: &[u8]) -> io::Result<()>
             png.len()
         ),
         Protocol::Kitty => {
-            let pieces = text.len().div_ceil(PIECE).max(1);
-            for (number, piece) in text.as_bytes().chunks(PIECE).enumerate() {
+            let pieces = text.len().div_ceil(CHUNK_BYTES).max(1);
+            for (number, piece) in text.as_bytes().chunks(CHUNK_BYTES).enumerate() {
                 let more = u8::from(number + 1 < pieces);
                 let keys = if number == 0 {
                     format!("f=100,a=T,m={more}")
@@ -89,7 +89,7 @@ fn write(out: &mut impl Write, protocol: Protocol, png: &[u8]) -> io::Result<()>
 mod tests {
     use super::*;
 
-    fn spoken(variables: &[(&str, &str)]) -> Option<Protocol> {
+    fn protocol_of(variables: &[(&str, &str)]) -> Option<Protocol> {
         let find = |name: &str| {
             variables
                 .iter()
@@ -101,21 +101,21 @@ mod tests {
 
     #[test]
     fn terminals_are_known_by_what_they_say_of_themselves() {
-        assert_eq!(spoken(&[("TERM", "xterm-kitty")]), Some(Protocol::Kitty));
+        assert_eq!(protocol_of(&[("TERM", "xterm-kitty")]), Some(Protocol::Kitty));
         assert_eq!(
-            spoken(&[("TERM", "xterm-256color"), ("TERM_PROGRAM", "iTerm.app")]),
+            protocol_of(&[("TERM", "xterm-256color"), ("TERM_PROGRAM", "iTerm.app")]),
             Some(Protocol::Iterm)
         );
         assert_eq!(
-            spoken(&[("TERM", "xterm-256color"), ("LC_TERMINAL", "iTerm2")]),
+            protocol_of(&[("TERM", "xterm-256color"), ("LC_TERMINAL", "iTerm2")]),
             Some(Protocol::Iterm)
         );
-        assert_eq!(spoken(&[("TERM", "xterm-256color")]), None);
+        assert_eq!(protocol_of(&[("TERM", "xterm-256color")]), None);
         assert_eq!(
-            spoken(&[("TERM", "tmux-256color"), ("KITTY_WINDOW_ID", "1")]),
+            protocol_of(&[("TERM", "tmux-256color"), ("KITTY_WINDOW_ID", "1")]),
             None
         );
-        assert_eq!(spoken(&[]), None);
+        assert_eq!(protocol_of(&[]), None);
     }
 
     #[test]
@@ -129,7 +129,7 @@ mod tests {
             .split("\x1b\\")
             .filter(|piece| !piece.is_empty())
             .collect();
-        assert_eq!(pieces.len(), STANDARD.encode(&png).len().div_ceil(PIECE));
+        assert_eq!(pieces.len(), STANDARD.encode(&png).len().div_ceil(CHUNK_BYTES));
         let mut joined = String::new();
         for (number, piece) in pieces.iter().enumerate() {
             let (keys, data) = piece
@@ -138,7 +138,7 @@ mod tests {
                 .expect("keys");
             assert_eq!(keys.starts_with("f=100,a=T"), number == 0, "{keys}");
             assert_eq!(keys.ends_with("m=0"), number + 1 == pieces.len(), "{keys}");
-            assert!(data.len() <= PIECE);
+            assert!(data.len() <= CHUNK_BYTES);
             joined += data;
         }
         assert_eq!(STANDARD.decode(joined).expect("base64"), png);

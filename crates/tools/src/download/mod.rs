@@ -24,10 +24,10 @@
 //! `list` reads lists and names files; `queue` says what is next, with no host asked too much at a time; `fetch` asks once; `address`
 //! tells public addresses from others; `text` is the report for people.
 
-mod address;
 mod fetch;
+mod fetch_queue;
 mod list;
-mod queue;
+mod ssrf_guard;
 mod text;
 
 pub use list::{ClassList, Error as ListError};
@@ -46,14 +46,14 @@ use std::{
 use serde::Serialize;
 
 use self::{
-    fetch::{Client, Fault},
-    queue::{Job, Queue},
+    fetch::{Client, FetchError},
+    fetch_queue::{FetchQueue, FetchTask},
 };
 use equibatch_cli::files;
 
 /// What becomes of addresses of this machine and its network.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Private {
+pub enum PrivateAddresses {
     /// They are not connected to.
     Refused,
     /// These are connected to.
@@ -64,7 +64,7 @@ pub enum Private {
 
 /// How images are fetched.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct DownloadOptions {
     /// The folder of the class folders.
     pub out: PathBuf,
     /// Lines of each list that are read, at most. None reads all.
@@ -76,7 +76,7 @@ pub struct Options {
     /// Further tries after a fault that may pass.
     pub retries: u32,
     /// Time to wait before the first of them; doubled for each further one. A server that asks for more time gets it, up to
-    /// [`Options::longest_wait`].
+    /// [`DownloadOptions::longest_wait`].
     pub backoff: Duration,
     /// Longest time that a server may ask for.
     pub longest_wait: Duration,
@@ -87,12 +87,12 @@ pub struct Options {
     /// Largest file, in bytes.
     pub max_bytes: u64,
     /// What becomes of addresses of this machine and its network.
-    pub private: Private,
+    pub private: PrivateAddresses,
     /// How the client calls itself.
     pub user_agent: String,
 }
 
-impl Options {
+impl DownloadOptions {
     /// Sixteen connections, four to one host, three further tries.
     #[must_use]
     pub fn new(out: impl Into<PathBuf>) -> Self {
@@ -108,7 +108,7 @@ impl Options {
             timeout: Duration::from_secs(10),
             max_time: Duration::from_secs(120),
             max_bytes: 32 << 20,
-            private: Private::Refused,
+            private: PrivateAddresses::Refused,
             user_agent: concat!("equibatch/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }
@@ -116,7 +116,7 @@ impl Options {
 
 /// What came of it.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct DownloadReport {
     /// The folder of the class folders.
     pub out: String,
     /// In the order asked for.
@@ -187,15 +187,15 @@ pub enum Error {
 /// [`Error::Elsewhere`]; [`Error::Write`], for instance on a full disk, with the files fetched so far left behind.
 pub fn download(
     lists: &[ClassList],
-    options: &Options,
+    options: &DownloadOptions,
     progress: &(impl Fn() + Sync),
-) -> Result<Report, Error> {
-    let mut report = Report {
+) -> Result<DownloadReport, Error> {
+    let mut report = DownloadReport {
         out: options.out.display().to_string(),
         classes: vec![],
         failures: vec![],
     };
-    let mut jobs = vec![];
+    let mut tasks = vec![];
     for (index, list) in lists.iter().enumerate() {
         let folder = folder(&options.out, &list.class)?;
         let present = present(&folder)?;
@@ -215,22 +215,22 @@ pub fn download(
             } else if present.contains(&number) {
                 class.present += 1;
             } else {
-                jobs.push(Job::new(index, number, url));
+                tasks.push(FetchTask::new(index, number, url));
                 continue;
             }
             progress();
         }
         report.classes.push(class);
     }
-    let queue = Queue::new(jobs, options.per_host);
-    let run = Run {
+    let queue = FetchQueue::new(tasks, options.per_host);
+    let downloader = Downloader {
         lists,
         options,
         client: Client::new(options),
         queue,
         report: Mutex::new(report),
     };
-    run.carry_out(progress)
+    downloader.run(progress)
 }
 
 /// Makes the folder of a class.
@@ -266,16 +266,16 @@ fn present(folder: &Path) -> Result<BTreeSet<usize>, Error> {
 }
 
 /// What all threads share.
-struct Run<'a> {
+struct Downloader<'a> {
     lists: &'a [ClassList],
-    options: &'a Options,
+    options: &'a DownloadOptions,
     client: Client,
-    queue: Queue,
-    report: Mutex<Report>,
+    queue: FetchQueue,
+    report: Mutex<DownloadReport>,
 }
 
-impl Run<'_> {
-    fn carry_out(self, progress: &(impl Fn() + Sync)) -> Result<Report, Error> {
+impl Downloader<'_> {
+    fn run(self, progress: &(impl Fn() + Sync)) -> Result<DownloadReport, Error> {
         let stopped = std::thread::scope(|scope| {
             let work = || self.work(progress);
             let threads: Vec<_> = (0..self.options.jobs.get()).map(|_| scope.spawn(work)).collect();
@@ -300,24 +300,24 @@ impl Run<'_> {
     }
 
     fn work(&self, progress: &impl Fn()) -> Result<(), Error> {
-        while let Some(job) = self.queue.next() {
-            match self.client.fetch(&job.url) {
+        while let Some(task) = self.queue.next() {
+            match self.client.fetch(&task.url) {
                 Ok(image) => {
-                    let stored = self.store(&job, &image);
-                    self.queue.done(&job);
+                    let stored = self.store(&task, &image);
+                    self.queue.done(&task);
                     if let Err(error) = stored {
                         self.queue.stop();
                         return Err(error);
                     }
                 }
-                Err(fault) => match self.wait_before_next_try(&job, &fault) {
+                Err(fetch_error) => match self.wait_before_next_try(&task, &fetch_error) {
                     Some((until, whole_host)) => {
-                        self.queue.again(job, until, whole_host);
+                        self.queue.retry(task, until, whole_host);
                         continue;
                     }
                     None => {
-                        self.queue.done(&job);
-                        self.fail(&job, &fault);
+                        self.queue.done(&task);
+                        self.fail(&task, &fetch_error);
                     }
                 },
             }
@@ -327,37 +327,38 @@ impl Run<'_> {
     }
 
     /// When to try again, if at all, and whether that goes for everything on the host.
-    fn wait_before_next_try(&self, job: &Job, fault: &Fault) -> Option<(Instant, bool)> {
-        if !fault.may_pass || job.tries >= self.options.retries {
+    fn wait_before_next_try(&self, task: &FetchTask, fetch_error: &FetchError) -> Option<(Instant, bool)> {
+        if !fetch_error.is_transient || task.tries >= self.options.retries {
             return None;
         }
-        let own = self.options.backoff * 2_u32.saturating_pow(job.tries);
-        let asked = fault.retry_after.unwrap_or(Duration::ZERO);
+        let own = self.options.backoff * 2_u32.saturating_pow(task.tries);
+        let asked = fetch_error.retry_after.unwrap_or(Duration::ZERO);
         let wait = own.min(self.options.longest_wait).max(asked);
-        (asked <= self.options.longest_wait).then(|| (Instant::now() + wait, fault.retry_after.is_some()))
+        (asked <= self.options.longest_wait)
+            .then(|| (Instant::now() + wait, fetch_error.retry_after.is_some()))
     }
 
-    fn store(&self, job: &Job, image: &fetch::Fetched) -> Result<(), Error> {
-        let class = &self.lists[job.class].class;
-        let name = list::file_name(job.number, &job.url, image.format);
+    fn store(&self, task: &FetchTask, image: &fetch::Fetched) -> Result<(), Error> {
+        let class = &self.lists[task.class].class;
+        let name = list::file_name(task.number, &task.url, image.format);
         let path = self.options.out.join(class).join(name);
         files::create(&path, &image.bytes).map_err(|source| Error::Write { path, source })?;
         let mut report = self.report.lock().expect("no thread panics with the report");
-        let class = &mut report.classes[job.class];
+        let class = &mut report.classes[task.class];
         class.fetched += 1;
         class.bytes += image.bytes.len() as u64;
         Ok(())
     }
 
-    fn fail(&self, job: &Job, fault: &Fault) {
+    fn fail(&self, task: &FetchTask, fetch_error: &FetchError) {
         let mut report = self.report.lock().expect("no thread panics with the report");
-        report.classes[job.class].failed += 1;
+        report.classes[task.class].failed += 1;
         report.failures.push(Failure {
-            class: self.lists[job.class].class.clone(),
-            number: job.number,
-            url: job.url.clone(),
-            reason: fault.reason.clone(),
-            tries: job.tries + 1,
+            class: self.lists[task.class].class.clone(),
+            number: task.number,
+            url: task.url.clone(),
+            reason: fetch_error.reason.clone(),
+            tries: task.tries + 1,
         });
     }
 }

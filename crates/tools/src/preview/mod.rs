@@ -14,7 +14,7 @@ use equibatch_engine::{
 };
 use image::{ImageFormat, RgbImage};
 
-use crate::sheet::{Cell, Sheet};
+use crate::contact_sheet::{ContactSheet, Tile};
 
 /// Why there is no picture.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +76,7 @@ const COLUMNS: u32 = 6;
 /// # Errors
 ///
 /// [`Error`].
-pub fn of_image(path: &Path, augmentations: &Augmentations<'_>) -> Result<Sheet, Error> {
+pub fn augmented(path: &Path, augmentations: &Augmentations<'_>) -> Result<ContactSheet, Error> {
     let Augmentations {
         recipe,
         seed,
@@ -96,7 +96,7 @@ pub fn of_image(path: &Path, augmentations: &Augmentations<'_>) -> Result<Sheet,
         source,
     })?;
     let seen = variations(image, &parsed, (seed, times.into()), size);
-    let cell = |(number, variation): (usize, Variation)| {
+    let tile = |(number, variation): (usize, Variation)| {
         let (label, words) = match number {
             0 => ("as validation sees it".to_owned(), vec![]),
             number => (format!("augmentation {number}"), variation.draw.words()),
@@ -105,15 +105,15 @@ pub fn of_image(path: &Path, augmentations: &Augmentations<'_>) -> Result<Sheet,
             (1.., true) => vec!["only cropped".to_owned()],
             _ => words,
         };
-        Cell {
+        Tile {
             picture: picture(variation.pixels, size),
             lines: std::iter::once(label).chain(words).collect(),
         }
     };
-    Ok(Sheet {
+    Ok(ContactSheet {
         title: vec![name(path), format!("recipe {recipe}, seed {seed}")],
         columns: COLUMNS,
-        cells: seen.into_iter().enumerate().map(cell).collect(),
+        tiles: seen.into_iter().enumerate().map(tile).collect(),
     })
 }
 
@@ -129,7 +129,7 @@ pub fn picture(pixels: Vec<u8>, size: u32) -> RgbImage {
 
 /// The soft label of an image that is of one class, and by `weight` of another: `62 % birds, 38 % flowers`.
 #[must_use]
-pub fn shares(own: &str, other: &str, weight: f32) -> String {
+pub fn mixed_label(own: &str, other: &str, weight: f32) -> String {
     let percent = (weight * 100.0).round();
     match percent {
         0.0 => own.to_owned(),
@@ -151,7 +151,7 @@ pub fn name(path: &Path) -> String {
 /// # Errors
 ///
 /// [`Error::Write`].
-pub fn save(sheet: &Sheet, path: &Path) -> Result<(), Error> {
+pub fn save(sheet: &ContactSheet, path: &Path) -> Result<(), Error> {
     let failed = |source| Error::Write {
         path: path.to_path_buf(),
         source,

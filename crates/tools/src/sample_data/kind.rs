@@ -5,7 +5,7 @@ use std::fmt;
 /// A kind of thing to draw. Its name in lower case, plural or singular, asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum Kind {
+pub enum SubjectKind {
     /// Daisies, tulips, roses and others, alone or in groups.
     Flowers = 0,
     /// Birds that perch, peck, stand and fly.
@@ -24,7 +24,7 @@ pub enum Kind {
     Cats = 7,
 }
 
-impl Kind {
+impl SubjectKind {
     /// All kinds, in the order in which unknown names take them.
     pub const ALL: [Self; 8] = [
         Self::Flowers,
@@ -70,7 +70,7 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subject {
     /// The thing.
-    pub kind: Kind,
+    pub kind: SubjectKind,
     /// Its colours and proportions.
     pub variant: u32,
 }
@@ -94,26 +94,26 @@ impl fmt::Display for Subject {
 
 /// The subject of each of `names`: all different.
 ///
-/// A name that [`Kind`] knows (case does not matter, singular or plural) gets that kind, variant 0; a second name for the same kind gets
-/// its next variant. The other names, in their order, get the kinds in the order of [`Kind::ALL`] that no name has yet, and when all
+/// A name that [`SubjectKind`] knows (case does not matter, singular or plural) gets that kind, variant 0; a second name for the same kind gets
+/// its next variant. The other names, in their order, get the kinds in the order of [`SubjectKind::ALL`] that no name has yet, and when all
 /// are taken, variant after variant of all kinds.
 #[must_use]
 pub fn assign<N: AsRef<str>>(names: &[N]) -> Vec<Subject> {
-    let mut used = [0_u32; Kind::ALL.len()];
-    let mut take = |kind: Kind| {
+    let mut used = [0_u32; SubjectKind::ALL.len()];
+    let mut take = |kind: SubjectKind| {
         let variant = used[kind as usize];
         used[kind as usize] += 1;
         Subject { kind, variant }
     };
     let known: Vec<_> = names
         .iter()
-        .map(|name| Kind::named(name.as_ref()).map(&mut take))
+        .map(|name| SubjectKind::named(name.as_ref()).map(&mut take))
         .collect();
     known
         .into_iter()
         .map(|subject| {
             subject.unwrap_or_else(|| {
-                let least = Kind::ALL
+                let least = SubjectKind::ALL
                     .into_iter()
                     .min_by_key(|&kind| used[kind as usize])
                     .expect("there are kinds");
@@ -132,7 +132,10 @@ mod tests {
     #[test]
     fn known_names_draw_themselves() {
         let subjects = assign(&["Birds", "flower", "cats"]);
-        assert_eq!(subjects.map_kinds(), [Kind::Birds, Kind::Flowers, Kind::Cats]);
+        assert_eq!(
+            subjects.map_kinds(),
+            [SubjectKind::Birds, SubjectKind::Flowers, SubjectKind::Cats]
+        );
         assert!(subjects.iter().all(|subject| subject.variant == 0));
     }
 
@@ -143,19 +146,19 @@ mod tests {
             .chain((0..12).map(|i| format!("class{i}")))
             .collect();
         let subjects = assign(&names);
-        assert_eq!(subjects[1].kind, Kind::Flowers);
-        assert_eq!(subjects[2].kind, Kind::Butterflies);
+        assert_eq!(subjects[1].kind, SubjectKind::Flowers);
+        assert_eq!(subjects[2].kind, SubjectKind::Butterflies);
         assert_eq!(
             subjects[8],
             Subject {
-                kind: Kind::Flowers,
+                kind: SubjectKind::Flowers,
                 variant: 1
             }
         );
         assert_eq!(
             subjects[9],
             Subject {
-                kind: Kind::Birds,
+                kind: SubjectKind::Birds,
                 variant: 1
             }
         );
@@ -171,7 +174,7 @@ mod tests {
         assert_eq!(
             subjects[1],
             Subject {
-                kind: Kind::Birds,
+                kind: SubjectKind::Birds,
                 variant: 1
             }
         );
@@ -179,11 +182,11 @@ mod tests {
     }
 
     trait MapKinds {
-        fn map_kinds(&self) -> Vec<Kind>;
+        fn map_kinds(&self) -> Vec<SubjectKind>;
     }
 
     impl MapKinds for Vec<Subject> {
-        fn map_kinds(&self) -> Vec<Kind> {
+        fn map_kinds(&self) -> Vec<SubjectKind> {
             self.iter().map(|subject| subject.kind).collect()
         }
     }

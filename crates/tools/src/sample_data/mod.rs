@@ -6,9 +6,9 @@
 //! # Layout
 //!
 //! - [`kind`]: what can be drawn, and which names ask for it
-//! - `dice`: the random choices of one picture; `paint`: colours, outlines, angles and the canvas
+//! - `rng`: the random choices of one picture; `paint`: colours, outlines, angles and the canvas
 //! - `scene`: backdrop and clutter; `subject`: one file per kind of thing
-//! - `picture`: puts one picture together; `finish`: what a camera does to it, and the JPEG file
+//! - `picture`: puts one picture together; `photo`: what a camera does to it, and the JPEG file
 //! - `writer`: checks, folders, threads
 //!
 //! # Determinism
@@ -17,10 +17,10 @@
 //! other classes, nor their counts, nor the number of threads change it. All floating-point work is additions, multiplications,
 //! divisions and square roots in a fixed order; sines and cosines are our own.
 
-mod dice;
-mod finish;
+mod draw_rng;
 pub mod kind;
 mod paint;
+mod photo;
 mod picture;
 mod scene;
 mod subject;
@@ -35,7 +35,7 @@ pub use writer::generate;
 /// A class to draw: the name of its folder, and how many pictures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClassSpec {
-    /// Name of the folder. A name of [`kind::Kind`] draws that kind, any other takes a kind that is left ([`kind::assign`]).
+    /// Name of the folder. A name of [`kind::SubjectKind`] draws that kind, any other takes a kind that is left ([`kind::assign`]).
     pub name: String,
     /// Pictures in the class folder, at least 1.
     pub count: usize,
@@ -54,7 +54,7 @@ impl ClassSpec {
 
 /// What to draw, and where to.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct SampleDataOptions {
     /// Folder to write into; made where missing, refused where it holds anything.
     pub out: PathBuf,
     /// The classes, each a folder of `out`.
@@ -67,7 +67,7 @@ pub struct Options {
     pub threads: NonZeroUsize,
 }
 
-impl Options {
+impl SampleDataOptions {
     /// The data set of the reference experiment: 200 flowers, 20 birds, and 10 more of each to predict at the end.
     #[must_use]
     pub fn new(out: impl Into<PathBuf>) -> Self {
@@ -83,7 +83,7 @@ impl Options {
 
 /// What was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
+pub struct SampleDataReport {
     /// The folder that holds the class folders.
     pub out: PathBuf,
     /// The classes in the order asked for.

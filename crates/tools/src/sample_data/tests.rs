@@ -7,15 +7,15 @@ use std::path::Path;
 
 use super::*;
 
-fn options(out: &Path, classes: &[(&str, usize)]) -> Options {
-    Options {
+fn options(out: &Path, classes: &[(&str, usize)]) -> SampleDataOptions {
+    SampleDataOptions {
         classes: classes
             .iter()
             .map(|&(name, count)| ClassSpec::new(name, count))
             .collect(),
         test_count: 1,
         threads: NonZeroUsize::MIN,
-        ..Options::new(out)
+        ..SampleDataOptions::new(out)
     }
 }
 
@@ -41,7 +41,7 @@ fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-fn drawn(options: &Options) -> BTreeMap<String, Vec<u8>> {
+fn drawn(options: &SampleDataOptions) -> BTreeMap<String, Vec<u8>> {
     let report = generate(options).expect("the folder is empty");
     let files = files(&options.out);
     assert_eq!(
@@ -56,7 +56,7 @@ fn the_same_seed_draws_the_same_bytes_whatever_the_threads_and_the_other_classes
     let root = tempfile::tempdir().expect("a temporary folder");
     let alone = drawn(&options(&root.path().join("a"), &[("birds", 1)]));
     let threads = NonZeroUsize::new(3).expect("not 0");
-    let among = Options {
+    let among = SampleDataOptions {
         threads,
         ..options(&root.path().join("b"), &[("flowers", 1), ("birds", 2)])
     };
@@ -64,7 +64,7 @@ fn the_same_seed_draws_the_same_bytes_whatever_the_threads_and_the_other_classes
     for (name, bytes) in &alone {
         assert_eq!(among.get(name), Some(bytes), "{name}");
     }
-    let other = drawn(&Options {
+    let other = drawn(&SampleDataOptions {
         seed: 7,
         ..options(&root.path().join("c"), &[("birds", 1)])
     });
@@ -168,7 +168,7 @@ fn unknown_classes_are_drawn_as_kinds_that_are_left() {
 
 #[test]
 fn every_kind_and_variant_can_be_drawn() {
-    for (index, &kind) in kind::Kind::ALL.iter().enumerate() {
+    for (index, &kind) in kind::SubjectKind::ALL.iter().enumerate() {
         for variant in 0..3 {
             let subject = kind::Subject { kind, variant };
             let coordinates = picture::Coordinates {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::kind::{self, Subject};
-use super::{ClassSpec, DrawnClass, Error, Options, Report, picture};
+use super::{ClassSpec, DrawnClass, Error, SampleDataOptions, SampleDataReport, picture};
 
 /// Folder of the pictures that are kept for the end.
 const TEST_FOLDER: &str = "test";
@@ -19,15 +19,15 @@ const TEST_FOLDER: &str = "test";
 /// [`Error::NoClasses`], [`Error::NoPictures`] and [`Error::Name`] for a request that makes no sense, [`Error::NotEmpty`] where `out`
 /// holds anything: all before the first byte is written. Nothing is ever overwritten. [`Error::Write`] and [`Error::Encode`] may leave a
 /// part of the pictures behind.
-pub fn generate(options: &Options) -> Result<Report, Error> {
+pub fn generate(options: &SampleDataOptions) -> Result<SampleDataReport, Error> {
     check_classes(&options.classes)?;
     check_empty(&options.out)?;
     let names: Vec<_> = options.classes.iter().map(|class| class.name.as_str()).collect();
     let subjects = kind::assign(&names);
-    let jobs = plan(options, &subjects)?;
-    let bytes = draw_all(options, &jobs)?;
+    let tasks = plan(options, &subjects)?;
+    let bytes = draw_all(options, &tasks)?;
     let classes = options.classes.iter().zip(&subjects);
-    Ok(Report {
+    Ok(SampleDataReport {
         out: options.out.clone(),
         classes: classes
             .map(|(class, subject)| DrawnClass {
@@ -42,7 +42,7 @@ pub fn generate(options: &Options) -> Result<Report, Error> {
 }
 
 /// One picture to draw.
-struct Job {
+struct DrawTask {
     path: PathBuf,
     coordinates: picture::Coordinates,
 }
@@ -90,8 +90,8 @@ fn check_empty(out: &Path) -> Result<(), Error> {
 }
 
 /// Makes the folders and lists the pictures.
-fn plan(options: &Options, subjects: &[Subject]) -> Result<Vec<Job>, Error> {
-    let mut jobs = Vec::new();
+fn plan(options: &SampleDataOptions, subjects: &[Subject]) -> Result<Vec<DrawTask>, Error> {
+    let mut tasks = Vec::new();
     for (class, &subject) in options.classes.iter().zip(subjects) {
         let parts = [
             (options.out.join(&class.name), class.count),
@@ -105,7 +105,7 @@ fn plan(options: &Options, subjects: &[Subject]) -> Result<Vec<Job>, Error> {
                 path: folder.clone(),
                 source,
             })?;
-            jobs.extend((0..count as u64).map(|index| Job {
+            tasks.extend((0..count as u64).map(|index| DrawTask {
                 path: folder.join(format!("{:04}.jpg", index + 1)),
                 coordinates: picture::Coordinates {
                     seed: options.seed,
@@ -116,19 +116,19 @@ fn plan(options: &Options, subjects: &[Subject]) -> Result<Vec<Job>, Error> {
             }));
         }
     }
-    Ok(jobs)
+    Ok(tasks)
 }
 
 /// Draws and writes every picture; returns the bytes written, or the first error of a thread.
-fn draw_all(options: &Options, jobs: &[Job]) -> Result<u64, Error> {
+fn draw_all(options: &SampleDataOptions, tasks: &[DrawTask]) -> Result<u64, Error> {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut bytes = 0;
-        while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            match draw(job) {
+        while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+            match draw(task) {
                 Ok(written) => bytes += written,
                 Err(error) => {
-                    next.store(jobs.len(), Ordering::Relaxed);
+                    next.store(tasks.len(), Ordering::Relaxed);
                     return Err(error);
                 }
             }
@@ -136,7 +136,7 @@ fn draw_all(options: &Options, jobs: &[Job]) -> Result<u64, Error> {
         Ok(bytes)
     };
     std::thread::scope(|scope| {
-        let threads = options.threads.get().min(jobs.len());
+        let threads = options.threads.get().min(tasks.len());
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         workers
             .into_iter()
@@ -149,14 +149,14 @@ fn draw_all(options: &Options, jobs: &[Job]) -> Result<u64, Error> {
     })
 }
 
-fn draw(job: &Job) -> Result<u64, Error> {
-    let jpeg = picture::jpeg(&job.coordinates).map_err(|source| Error::Encode {
-        path: job.path.clone(),
+fn draw(task: &DrawTask) -> Result<u64, Error> {
+    let jpeg = picture::jpeg(&task.coordinates).map_err(|source| Error::Encode {
+        path: task.path.clone(),
         source,
     })?;
-    let written = fs::File::create_new(&job.path).and_then(|mut file| file.write_all(&jpeg));
+    let written = fs::File::create_new(&task.path).and_then(|mut file| file.write_all(&jpeg));
     written.map_err(|source| Error::Write {
-        path: job.path.clone(),
+        path: task.path.clone(),
         source,
     })?;
     Ok(jpeg.len() as u64)

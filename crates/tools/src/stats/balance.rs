@@ -2,7 +2,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::Serialize;
 
-use super::Options;
+use super::StatsOptions;
 use equibatch_engine::{
     dataset::{Dataset, Split},
     sampling::{Balance, Error, LastBatch, Order, Plan, PlanSpec},
@@ -96,7 +96,7 @@ pub struct ClassDraws {
 }
 
 /// Plans an epoch under each policy; none where there are no training images.
-pub(super) fn plan(dataset: &Dataset, options: &Options) -> Result<Vec<PolicyStats>, Error> {
+pub(super) fn plan(dataset: &Dataset, options: &StatsOptions) -> Result<Vec<PolicyStats>, Error> {
     let members: Arc<[Vec<u32>]> = dataset.members(Split::Train).into();
     if members.iter().all(Vec::is_empty) {
         return Ok(vec![]);

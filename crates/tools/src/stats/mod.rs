@@ -10,8 +10,8 @@ mod sizes;
 mod text;
 
 pub use balance::{ClassDraws, Policy, PolicyStats};
-pub use pixels::{ChannelStats, PixelStats};
-pub use sizes::{Range, SizeStats};
+pub use pixels::{ChannelMeanStd, PixelStats};
+pub use sizes::{MinMedianMax, SizeStats};
 pub use text::text;
 
 use std::num::NonZeroU32;
@@ -22,7 +22,7 @@ use equibatch_engine::dataset::{Dataset, Split};
 
 /// What is asked of a dataset.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct StatsOptions {
     /// Height and width of the images that would be streamed.
     pub image_size: u32,
     /// Images in a batch.
@@ -51,7 +51,7 @@ pub struct Stats {
     /// What the policies would do with the training images.
     pub policies: Vec<PolicyStats>,
     /// Files that are never served, with their reasons.
-    pub unusable: Vec<Unusable>,
+    pub unusable: Vec<UnusableFile>,
     /// What else a person should know.
     pub warnings: Vec<String>,
 }
@@ -78,7 +78,7 @@ pub struct Counts {
 
 /// A file that is never served.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Unusable {
+pub struct UnusableFile {
     /// Relative to the root.
     pub path: String,
     /// One clause.
@@ -92,7 +92,7 @@ pub struct Unusable {
 /// Where a policy cannot be planned.
 pub fn stats(
     dataset: &Dataset,
-    options: &Options,
+    options: &StatsOptions,
     progress: &(impl Fn() + Sync),
 ) -> Result<Stats, equibatch_engine::sampling::Error> {
     let [train, valid, test] = Split::ALL.map(|split| dataset.counts(split));
@@ -109,7 +109,7 @@ pub fn stats(
         true => pixels::measure(dataset, options.image_size, progress),
         false => (None, vec![]),
     };
-    let quarantined = dataset.quarantine.iter().map(|file| Unusable {
+    let quarantined = dataset.quarantine.iter().map(|file| UnusableFile {
         path: file.path.clone(),
         reason: file.reason.clone(),
     });

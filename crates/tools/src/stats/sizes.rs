@@ -11,9 +11,9 @@ pub struct SizeStats {
     /// How many.
     pub images: usize,
     /// Pixels in a row.
-    pub width: Range,
+    pub width: MinMedianMax,
     /// Rows.
-    pub height: Range,
+    pub height: MinMedianMax,
     /// Images whose short side is smaller than the image size asked for: they are enlarged when they are drawn.
     pub enlarged: usize,
     /// Bytes of the files.
@@ -24,7 +24,7 @@ pub struct SizeStats {
 
 /// The smallest, the middle and the largest of some numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Range {
+pub struct MinMedianMax {
     /// The smallest.
     pub min: u32,
     /// As many are smaller as are larger; of an even number the upper one of the two in the middle.
@@ -33,7 +33,7 @@ pub struct Range {
     pub max: u32,
 }
 
-impl Range {
+impl MinMedianMax {
     fn of(mut values: Vec<u32>) -> Option<Self> {
         values.sort_unstable();
         Some(Self {
@@ -53,8 +53,8 @@ pub(super) fn measure(dataset: &Dataset, image_size: u32) -> Option<SizeStats> {
     });
     Some(SizeStats {
         images: samples.len(),
-        width: Range::of(samples.iter().map(|sample| sample.width).collect())?,
-        height: Range::of(samples.iter().map(|sample| sample.height).collect())?,
+        width: MinMedianMax::of(samples.iter().map(|sample| sample.width).collect())?,
+        height: MinMedianMax::of(samples.iter().map(|sample| sample.height).collect())?,
         enlarged: samples
             .iter()
             .filter(|sample| sample.width.min(sample.height) < image_size)

@@ -32,8 +32,8 @@ fn plain(root: &Path, path: &str, (width, height): (u32, u32), colour: [u8; 3]) 
         .unwrap();
 }
 
-fn options() -> Options {
-    Options {
+fn options() -> StatsOptions {
+    StatsOptions {
         image_size: 16,
         batch_size: NonZeroU32::new(4).unwrap(),
         policies: Policy::defaults(),
@@ -117,7 +117,7 @@ fn what_a_policy_would_draw_is_what_it_draws() {
         "power:0.5",
         "effective:0.9",
     ];
-    let options = Options {
+    let options = StatsOptions {
         policies: policies.map(|name| name.parse().unwrap()).to_vec(),
         pixels: false,
         ..options()
@@ -161,7 +161,7 @@ fn what_a_policy_would_draw_is_what_it_draws() {
 fn all_images_are_seen_after_the_epochs_that_are_said() {
     let root = folder(&[("a", &[[0; 3]; 13]), ("b", &[[0; 3]; 5])]);
     let dataset = read(&root);
-    let options = Options {
+    let options = StatsOptions {
         policies: vec!["undersample".parse().unwrap()],
         pixels: false,
         ..options()

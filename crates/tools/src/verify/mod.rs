@@ -4,33 +4,33 @@
 //!
 //! | kind | is |
 //! |---|---|
-//! | [`Kind::Broken`] | no image: an error page, half a download, a format that is not read |
-//! | [`Kind::Refused`] | an image over the server's limits |
-//! | [`Kind::Unreadable`] | a file or a folder that the system does not let us read |
-//! | [`Kind::Extension`] | an image whose name says another format than its content, or none that is read |
-//! | [`Kind::Tiny`] | an image with a short side below a limit |
-//! | [`Kind::Blank`] | an image of one colour, or nearly |
-//! | [`Kind::Duplicate`] | files of equal bytes |
-//! | [`Kind::Near`] | images that look the same: copies at another size, quality or brightness |
+//! | [`FindingKind::Broken`] | no image: an error page, half a download, a format that is not read |
+//! | [`FindingKind::Refused`] | an image over the server's limits |
+//! | [`FindingKind::Unreadable`] | a file or a folder that the system does not let us read |
+//! | [`FindingKind::Extension`] | an image whose name says another format than its content, or none that is read |
+//! | [`FindingKind::Tiny`] | an image with a short side below a limit |
+//! | [`FindingKind::Blank`] | an image of one colour, or nearly |
+//! | [`FindingKind::Duplicate`] | files of equal bytes |
+//! | [`FindingKind::Near`] | images that look the same: copies at another size, quality or brightness |
 //!
 //! Duplicates in two classes are a *conflict*, since one of the labels is wrong; duplicates in two splits are a *leak*, since the model is
 //! then judged by what it has learnt from.
 //!
 //! # Layout
 //!
-//! `look` judges one file; `impression` is what an image looks like in 64 bits and a thumbnail, `nearby` finds hashes few bits apart
-//! without comparing all with all, `twins` makes groups of both. `unseen` finds images by other names. `mend` deletes, moves and
+//! `report` judges one file; `perceptual_hash` is what an image looks like in 64 bits and a thumbnail, `hamming_index` finds hashes few bits apart
+//! without comparing all with all, `duplicates` makes groups of both. `misnamed` finds images by other names. `fix` deletes, moves and
 //! converts. `text` is the report for people.
 
-mod impression;
-mod look;
-mod mend;
-mod nearby;
+mod duplicates;
+mod file_report;
+mod fix;
+mod hamming_index;
+mod misnamed;
+mod perceptual_hash;
 mod text;
-mod twins;
-mod unseen;
 
-pub use mend::{Conversion, Deed, Error, Mending, Outcome, Removal, Verb, check_folders, mend};
+pub use fix::{Action, ActionKind, Conversion, Error, FixOptions, FixOutcome, Removal, check_folders, fix};
 pub use text::text;
 
 use equibatch_engine::{
@@ -40,19 +40,19 @@ use equibatch_engine::{
 use rayon::prelude::*;
 use serde::{Serialize, Serializer};
 
-use crate::verify::look::Look;
+use crate::verify::file_report::FileReport;
 
 /// What counts as a finding.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct VerifyOptions {
     /// Short side, in pixels, below which an image is tiny.
     pub min_side: u32,
-    /// Bits, of 64, in which the hashes of images that look the same may differ, at most [`Options::MAX_DISTANCE`]. None looks for equal
+    /// Bits, of 64, in which the hashes of images that look the same may differ, at most [`VerifyOptions::MAX_DISTANCE`]. None looks for equal
     /// bytes only.
     pub near: Option<u32>,
 }
 
-impl Options {
+impl VerifyOptions {
     /// Above it, hashes of pictures that have nothing to do with one another begin to meet, and looking takes long.
     pub const MAX_DISTANCE: u32 = 11;
 }
@@ -60,7 +60,7 @@ impl Options {
 /// What is wrong with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum FindingKind {
     /// No image.
     Broken,
     /// Over the limits.
@@ -79,7 +79,7 @@ pub enum Kind {
     Near,
 }
 
-impl Kind {
+impl FindingKind {
     /// All kinds, in the order in which they are reported.
     pub const ALL: [Self; 8] = [
         Self::Broken,
@@ -112,7 +112,7 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Finding {
     /// What.
-    pub kind: Kind,
+    pub kind: FindingKind,
     /// Relative to the root.
     pub path: String,
     /// One clause.
@@ -121,9 +121,9 @@ pub struct Finding {
 
 /// Images that are one image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Group {
-    /// [`Kind::Duplicate`] or [`Kind::Near`].
-    pub kind: Kind,
+pub struct DuplicateGroup {
+    /// [`FindingKind::Duplicate`] or [`FindingKind::Near`].
+    pub kind: FindingKind,
     /// They stand in different splits.
     pub leak: bool,
     /// They stand in different classes.
@@ -155,7 +155,7 @@ fn split_name<S: Serializer>(split: &Split, serializer: S) -> Result<S::Ok, S::E
 
 /// Everything that was found.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct VerifyReport {
     /// The folder.
     pub root: String,
     /// Files that were looked at.
@@ -165,7 +165,7 @@ pub struct Report {
     /// By kind and path.
     pub findings: Vec<Finding>,
     /// By kind and path of the first.
-    pub groups: Vec<Group>,
+    pub groups: Vec<DuplicateGroup>,
     /// What else a person should know.
     pub warnings: Vec<String>,
     /// Images that could be converted, in order; with what that would take.
@@ -183,36 +183,36 @@ pub(crate) struct Convertible {
 
 /// Looks at every file. `progress` is told of each.
 #[must_use]
-pub fn verify(dataset: &Dataset, options: &Options, progress: &(impl Fn() + Sync)) -> Report {
+pub fn verify(dataset: &Dataset, options: &VerifyOptions, progress: &(impl Fn() + Sync)) -> VerifyReport {
     let decoding = DecodeOptions {
         orientation: dataset.options.orientation,
         limits: dataset.options.limits,
     };
     let scanned = dataset.samples.iter().map(|sample| &sample.path);
-    let unseen = unseen::images(&dataset.root);
+    let misnamed = misnamed::find(&dataset.root);
     let quarantined = dataset.quarantine.iter().map(|file| &file.path);
-    let paths: Vec<&String> = scanned.chain(&unseen).chain(quarantined).collect();
-    let mut looks: Vec<Result<Look, Finding>> = paths
+    let paths: Vec<&String> = scanned.chain(&misnamed).chain(quarantined).collect();
+    let mut reports: Vec<Result<FileReport, Finding>> = paths
         .par_iter()
         .map(|path| {
-            let look = look::at(&dataset.root, path, &decoding);
+            let report = file_report::inspect(&dataset.root, path, &decoding);
             progress();
-            look
+            report
         })
         .collect();
-    for (look, file) in looks.iter_mut().rev().zip(dataset.quarantine.iter().rev()) {
-        look::trust_the_scan(look, file);
+    for (report, file) in reports.iter_mut().rev().zip(dataset.quarantine.iter().rev()) {
+        file_report::keep_scan_error(report, file);
     }
 
     let mut findings = vec![];
     let mut convertible = vec![];
-    for (path, look) in paths.iter().zip(&looks) {
-        match look {
-            Ok(look) => {
-                findings.extend(look.findings(path, options));
+    for (path, report) in paths.iter().zip(&reports) {
+        match report {
+            Ok(report) => {
+                findings.extend(report.findings(path, options));
                 convertible.push(Convertible {
                     path: (*path).clone(),
-                    plain: look.plain,
+                    plain: report.plain,
                 });
             }
             Err(finding) => findings.push(finding.clone()),
@@ -221,28 +221,28 @@ pub fn verify(dataset: &Dataset, options: &Options, progress: &(impl Fn() + Sync
     for warning in &dataset.warnings {
         if let Warning::Unreadable { folder, reason } = warning {
             findings.push(Finding {
-                kind: Kind::Unreadable,
+                kind: FindingKind::Unreadable,
                 path: folder.clone(),
                 detail: reason.clone(),
             });
         }
     }
     findings.sort();
-    Report {
+    VerifyReport {
         root: dataset.root.display().to_string(),
         files: paths.len(),
         images: convertible.len(),
         findings,
-        groups: twins::groups(dataset, &looks[..dataset.samples.len()], options.near),
+        groups: duplicates::groups(dataset, &reports[..dataset.samples.len()], options.near),
         warnings: dataset.warnings.iter().map(ToString::to_string).collect(),
         convertible,
     }
 }
 
-impl Report {
+impl VerifyReport {
     /// Files of `kind`, in groups those after the first.
     #[must_use]
-    pub fn count(&self, kind: Kind) -> usize {
+    pub fn count(&self, kind: FindingKind) -> usize {
         let single = self
             .findings
             .iter()

@@ -65,25 +65,25 @@ fn scanned(root: &Path, limits: Limits) -> Dataset {
     survey("pictures", root, &options).unwrap()
 }
 
-const OPTIONS: Options = Options {
+const OPTIONS: VerifyOptions = VerifyOptions {
     min_side: 32,
     near: Some(6),
 };
 
-fn verified(root: &TempDir) -> (Dataset, Report) {
+fn verified(root: &TempDir) -> (Dataset, VerifyReport) {
     let dataset = scanned(root.path(), Limits::default());
     let report = verify(&dataset, &OPTIONS, &|| {});
     (dataset, report)
 }
 
-fn found(report: &Report) -> Vec<(Kind, &str)> {
+fn found(report: &VerifyReport) -> Vec<(FindingKind, &str)> {
     let findings = report.findings.iter();
     findings
         .map(|finding| (finding.kind, finding.path.as_str()))
         .collect()
 }
 
-fn paths(group: &Group) -> Vec<&str> {
+fn paths(group: &DuplicateGroup) -> Vec<&str> {
     group.members.iter().map(|member| member.path.as_str()).collect()
 }
 
@@ -106,10 +106,10 @@ fn files(root: &Path) -> Vec<String> {
     found
 }
 
-fn mending(removal: Removal, conversion: Conversion) -> Mending {
-    Mending {
+fn fix_options(removal: Removal, conversion: Conversion) -> FixOptions {
+    FixOptions {
         removal,
-        kinds: BTreeSet::from([Kind::Broken]),
+        kinds: BTreeSet::from([FindingKind::Broken]),
         conversion,
         max_side: None,
         quality: 90,
@@ -154,13 +154,13 @@ fn every_kind_of_fault_is_named() {
     assert_eq!(
         found(&report),
         [
-            (Kind::Broken, "train/a/empty.png"),
-            (Kind::Broken, "train/a/half.jpg"),
-            (Kind::Broken, "train/a/page.jpg"),
-            (Kind::Extension, "train/b/download.php"),
-            (Kind::Extension, "train/b/other.jpg"),
-            (Kind::Tiny, "train/b/icon.png"),
-            (Kind::Blank, "train/b/white.png"),
+            (FindingKind::Broken, "train/a/empty.png"),
+            (FindingKind::Broken, "train/a/half.jpg"),
+            (FindingKind::Broken, "train/a/page.jpg"),
+            (FindingKind::Extension, "train/b/download.php"),
+            (FindingKind::Extension, "train/b/other.jpg"),
+            (FindingKind::Tiny, "train/b/icon.png"),
+            (FindingKind::Blank, "train/b/white.png"),
         ]
     );
     assert_eq!(
@@ -178,7 +178,7 @@ fn an_image_over_the_limits_is_not_called_broken() {
         ..Limits::default()
     };
     let report = verify(&scanned(root.path(), limits), &OPTIONS, &|| {});
-    assert_eq!(found(&report), [(Kind::Refused, "train/a/large.jpg")]);
+    assert_eq!(found(&report), [(FindingKind::Refused, "train/a/large.jpg")]);
 }
 
 #[cfg(unix)]
@@ -196,14 +196,14 @@ fn what_is_refused_by_its_name_is_never_deleted() {
     )
     .unwrap();
     let (dataset, report) = verified(&root);
-    let kinds: Vec<Kind> = report.findings.iter().map(|finding| finding.kind).collect();
-    assert_eq!(kinds, [Kind::Unreadable; 2]);
-    let all = Mending {
-        kinds: Kind::ALL.into(),
-        ..mending(Removal::Delete, Conversion::Keep)
+    let kinds: Vec<FindingKind> = report.findings.iter().map(|finding| finding.kind).collect();
+    assert_eq!(kinds, [FindingKind::Unreadable; 2]);
+    let all = FixOptions {
+        kinds: FindingKind::ALL.into(),
+        ..fix_options(Removal::Delete, Conversion::Keep)
     };
-    let outcome = mend(&dataset, &report, &all, &|| {});
-    assert_eq!((outcome.deeds.len(), outcome.remaining), (0, 2));
+    let outcome = fix(&dataset, &report, &all, &|| {});
+    assert_eq!((outcome.actions.len(), outcome.remaining), (0, 2));
     assert!(photo.exists() && fs::read_dir(root.path().join("train/a")).unwrap().count() == 4);
 }
 
@@ -225,12 +225,12 @@ fn a_copy_in_two_splits_is_a_leak_and_in_two_classes_a_conflict() {
     );
     assert_eq!(
         (first.kind, first.leak, first.conflict),
-        (Kind::Duplicate, true, true)
+        (FindingKind::Duplicate, true, true)
     );
     assert_eq!(paths(second), ["train/b/1.jpg", "train/b/2.jpg"]);
     assert_eq!((second.leak, second.conflict), (false, false));
-    let nothing = mending(Removal::Keep, Conversion::Keep);
-    let outcome = mend(
+    let nothing = fix_options(Removal::Keep, Conversion::Keep);
+    let outcome = fix(
         &scanned(root.path(), Limits::default()),
         &report,
         &nothing,
@@ -262,7 +262,10 @@ fn a_copy_that_was_changed_a_little_looks_the_same() {
         let (_, report) = verified(&root);
         assert_eq!(report.groups.len(), 1, "{path}");
         assert_eq!(paths(&report.groups[0]), [path, "train/a/photo.jpg"]);
-        assert_eq!((report.groups[0].kind, report.groups[0].leak), (Kind::Near, true));
+        assert_eq!(
+            (report.groups[0].kind, report.groups[0].leak),
+            (FindingKind::Near, true)
+        );
     }
 }
 
@@ -270,13 +273,13 @@ fn a_copy_that_was_changed_a_little_looks_the_same() {
 fn pictures_of_one_kind_do_not_look_the_same() {
     let root = tempfile::tempdir().unwrap();
     let out = root.path().join("data");
-    let options = sample_data::Options {
+    let options = sample_data::SampleDataOptions {
         classes: vec![
             sample_data::ClassSpec::new("flowers", 12),
             sample_data::ClassSpec::new("birds", 12),
         ],
         test_count: 0,
-        ..sample_data::Options::new(&out)
+        ..sample_data::SampleDataOptions::new(&out)
     };
     sample_data::generate(&options).unwrap();
     let report = verify(&scanned(&out, Limits::default()), &OPTIONS, &|| {});
@@ -295,7 +298,7 @@ fn blank_images_are_not_called_copies_of_one_another() {
         );
     }
     let (_, report) = verified(&root);
-    assert_eq!((report.count(Kind::Blank), report.groups.len()), (3, 0));
+    assert_eq!((report.count(FindingKind::Blank), report.groups.len()), (3, 0));
 }
 
 #[test]
@@ -306,21 +309,21 @@ fn only_what_is_broken_is_deleted_unless_more_is_named() {
     write(&root, "train/b/2.jpg", &same);
     let before = files(root.path());
     let (dataset, report) = verified(&root);
-    let mut delete = mending(Removal::Delete, Conversion::Keep);
+    let mut delete = fix_options(Removal::Delete, Conversion::Keep);
 
     delete.dry_run = true;
-    let outcome = mend(&dataset, &report, &delete, &|| {});
-    assert_eq!((outcome.deeds.len(), outcome.remaining), (1, 2));
+    let outcome = fix(&dataset, &report, &delete, &|| {});
+    assert_eq!((outcome.actions.len(), outcome.remaining), (1, 2));
     assert_eq!(files(root.path()), before);
 
     delete.dry_run = false;
-    let outcome = mend(&dataset, &report, &delete, &|| {});
+    let outcome = fix(&dataset, &report, &delete, &|| {});
     assert_eq!(outcome.remaining, 1);
     assert_eq!(files(root.path()).len(), before.len() - 1);
 
-    delete.kinds = BTreeSet::from([Kind::Duplicate]);
+    delete.kinds = BTreeSet::from([FindingKind::Duplicate]);
     let (dataset, report) = verified(&root);
-    let outcome = mend(&dataset, &report, &delete, &|| {});
+    let outcome = fix(&dataset, &report, &delete, &|| {});
     assert_eq!(outcome.remaining, 0);
     let expected = ["train/a/0.jpg", "train/a/1.jpg", "train/b/0.jpg", "train/b/1.jpg"];
     assert_eq!(files(root.path()), expected);
@@ -332,12 +335,12 @@ fn copies_of_two_classes_are_left_for_a_person() {
     let copy = fs::read(root.path().join("train/a/0.jpg")).unwrap();
     write(&root, "train/b/copy.jpg", &copy);
     let (dataset, report) = verified(&root);
-    let delete = Mending {
-        kinds: Kind::ALL.into(),
-        ..mending(Removal::Delete, Conversion::Keep)
+    let delete = FixOptions {
+        kinds: FindingKind::ALL.into(),
+        ..fix_options(Removal::Delete, Conversion::Keep)
     };
-    let outcome = mend(&dataset, &report, &delete, &|| {});
-    assert_eq!((outcome.deeds, outcome.remaining), (vec![], 1));
+    let outcome = fix(&dataset, &report, &delete, &|| {});
+    assert_eq!((outcome.actions, outcome.remaining), (vec![], 1));
 }
 
 #[test]
@@ -345,16 +348,16 @@ fn the_quarantine_keeps_paths_and_never_overwrites() {
     let root = good();
     write(&root, "train/a/page.jpg", b"<html>404</html>");
     let aside = tempfile::tempdir().unwrap();
-    let move_away = mending(Removal::Quarantine(aside.path().to_owned()), Conversion::Keep);
+    let move_away = fix_options(Removal::Quarantine(aside.path().to_owned()), Conversion::Keep);
     let (dataset, report) = verified(&root);
-    let outcome = mend(&dataset, &report, &move_away, &|| {});
+    let outcome = fix(&dataset, &report, &move_away, &|| {});
     assert_eq!(outcome.remaining, 0);
     assert_eq!(files(aside.path()), ["train/a/page.jpg"]);
 
     write(&root, "train/a/page.jpg", b"another page");
     let (dataset, report) = verified(&root);
-    let outcome = mend(&dataset, &report, &move_away, &|| {});
-    assert!(outcome.deeds[0].error.is_some());
+    let outcome = fix(&dataset, &report, &move_away, &|| {});
+    assert!(outcome.actions[0].error.is_some());
     assert_eq!(outcome.remaining, 1);
     assert_eq!(
         fs::read(aside.path().join("train/a/page.jpg")).unwrap(),
@@ -386,13 +389,13 @@ fn the_copy_holds_rgb_jpegs_only_and_keeps_good_ones_byte_for_byte() {
     let before = files(root.path());
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("new");
-    let copy = Mending {
+    let copy = FixOptions {
         max_side: Some(100),
-        ..mending(Removal::Keep, Conversion::Out(out.clone()))
+        ..fix_options(Removal::Keep, Conversion::Out(out.clone()))
     };
     let (dataset, report) = verified(&root);
     check_folders(&dataset.root, &copy).unwrap();
-    let outcome = mend(&dataset, &report, &copy, &|| {});
+    let outcome = fix(&dataset, &report, &copy, &|| {});
     assert_eq!(outcome.remaining, 0);
     assert_eq!(files(root.path()), before);
     assert_eq!(
@@ -440,10 +443,10 @@ fn in_place_a_name_never_takes_the_place_of_another_file() {
     );
     write(&root, "train/b/9.png", &jpeg(&picture(70, 50, 23), 90));
     let (dataset, report) = verified(&root);
-    let outcome = mend(
+    let outcome = fix(
         &dataset,
         &report,
-        &mending(Removal::Keep, Conversion::InPlace),
+        &fix_options(Removal::Keep, Conversion::InPlace),
         &|| {},
     );
     assert_eq!(outcome.remaining, 0);
@@ -469,9 +472,9 @@ fn folders_to_write_to_lie_outside() {
     let real = root.path().canonicalize().unwrap();
     for inside in ["new", "train/new/newer", "../"] {
         let folder = real.join(inside);
-        let error = check_folders(&real, &mending(Removal::Quarantine(folder), Conversion::Keep));
+        let error = check_folders(&real, &fix_options(Removal::Quarantine(folder), Conversion::Keep));
         assert!(matches!(error, Err(Error::Inside { .. })), "{inside}");
     }
     let beside = real.with_extension("aside");
-    check_folders(&real, &mending(Removal::Quarantine(beside), Conversion::Keep)).unwrap();
+    check_folders(&real, &fix_options(Removal::Quarantine(beside), Conversion::Keep)).unwrap();
 }

@@ -10,19 +10,19 @@ use super::{Colour, Placement, Point};
 
 /// What a shape is filled with. Points and lengths are in the units of the thing drawn.
 #[derive(Clone, Debug)]
-pub(crate) struct Ink {
-    fill: Fill,
+pub(crate) struct FillStyle {
+    pattern: Pattern,
     blend: BlendMode,
 }
 
 #[derive(Clone, Debug)]
-enum Fill {
+enum Pattern {
     Flat(Color),
     Linear(Point, Point, Vec<GradientStop>),
     Radial(Point, f32, Vec<GradientStop>),
 }
 
-impl Ink {
+impl FillStyle {
     /// One colour.
     pub(crate) fn flat(colour: Colour) -> Self {
         Self::veil(colour, 1.0)
@@ -30,23 +30,23 @@ impl Ink {
 
     /// One colour with an opacity.
     pub(crate) fn veil(colour: Colour, alpha: f32) -> Self {
-        Self::of(Fill::Flat(colour.with_alpha(alpha)))
+        Self::of(Pattern::Flat(colour.with_alpha(alpha)))
     }
 
     /// From one colour at `from` to another at `to`, each with its opacity.
     pub(crate) fn linear(from: Point, to: Point, ends: [(Colour, f32); 2]) -> Self {
-        Self::of(Fill::Linear(from, to, stops(&ends)))
+        Self::of(Pattern::Linear(from, to, stops(&ends)))
     }
 
     /// Several colours at even distances from `from` to `to`.
     pub(crate) fn ramp(from: Point, to: Point, colours: &[Colour]) -> Self {
         let opaque: Vec<_> = colours.iter().map(|&colour| (colour, 1.0)).collect();
-        Self::of(Fill::Linear(from, to, stops(&opaque)))
+        Self::of(Pattern::Linear(from, to, stops(&opaque)))
     }
 
     /// From one colour at `centre` to another at `radius`, each with its opacity.
     pub(crate) fn radial(centre: Point, radius: f32, ends: [(Colour, f32); 2]) -> Self {
-        Self::of(Fill::Radial(centre, radius, stops(&ends)))
+        Self::of(Pattern::Radial(centre, radius, stops(&ends)))
     }
 
     /// Confines the ink to what the layer already covers.
@@ -57,9 +57,9 @@ impl Ink {
         }
     }
 
-    fn of(fill: Fill) -> Self {
+    fn of(pattern: Pattern) -> Self {
         Self {
-            fill,
+            pattern,
             blend: BlendMode::SourceOver,
         }
     }
@@ -71,16 +71,16 @@ impl Ink {
         };
         let point = |p: Point| tiny_skia::Point::from_xy(p.0, p.1);
         // A gradient without extent has no direction: its last colour stands for it.
-        let shader = match &self.fill {
-            Fill::Flat(colour) => Some(Shader::SolidColor(*colour)),
-            Fill::Linear(from, to, stops) => LinearGradient::new(
+        let shader = match &self.pattern {
+            Pattern::Flat(colour) => Some(Shader::SolidColor(*colour)),
+            Pattern::Linear(from, to, stops) => LinearGradient::new(
                 point(*from),
                 point(*to),
                 stops.clone(),
                 SpreadMode::Pad,
                 Transform::identity(),
             ),
-            Fill::Radial(centre, radius, stops) => RadialGradient::new(
+            Pattern::Radial(centre, radius, stops) => RadialGradient::new(
                 point(*centre),
                 0.0,
                 point(*centre),
@@ -143,22 +143,22 @@ impl Canvas {
     }
 
     /// Fills the whole canvas; points of the ink are pixels.
-    pub(crate) fn flood(&mut self, ink: &Ink) {
+    pub(crate) fn flood(&mut self, style: &FillStyle) {
         let (width, height) = (self.width(), self.height());
         let all = super::outline::polygon(&[(0.0, 0.0), (width, 0.0), (width, height), (0.0, height)]);
-        self.fill(&all, ink, Placement::at(0.0, 0.0, 1.0));
+        self.fill(&all, style, Placement::at(0.0, 0.0, 1.0));
     }
 
     /// Fills an outline.
-    pub(crate) fn fill(&mut self, outline: &Outline, ink: &Ink, at: Placement) {
+    pub(crate) fn fill(&mut self, outline: &Outline, style: &FillStyle, at: Placement) {
         if let Some(path) = outline {
             self.pixmap
-                .fill_path(path, &ink.paint(), FillRule::Winding, at.transform(), None);
+                .fill_path(path, &style.paint(), FillRule::Winding, at.transform(), None);
         }
     }
 
     /// Strokes an outline with a round pen, `width` in the units of the thing drawn.
-    pub(crate) fn stroke(&mut self, outline: &Outline, width: f32, ink: &Ink, at: Placement) {
+    pub(crate) fn stroke(&mut self, outline: &Outline, width: f32, style: &FillStyle, at: Placement) {
         let stroke = Stroke {
             width,
             line_cap: LineCap::Round,
@@ -167,7 +167,7 @@ impl Canvas {
         };
         if let Some(path) = outline {
             self.pixmap
-                .stroke_path(path, &ink.paint(), &stroke, at.transform(), None);
+                .stroke_path(path, &style.paint(), &stroke, at.transform(), None);
         }
     }
 
@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn blur_keeps_a_flat_canvas_and_softens_an_edge() {
         let mut flat = Canvas::new(20, 10);
-        flat.flood(&Ink::flat(Colour::grey(0.5)));
+        flat.flood(&FillStyle::flat(Colour::grey(0.5)));
         let before = flat.clone();
         flat.blur(3);
         assert_eq!(flat.pixels(), before.pixels());
@@ -231,7 +231,7 @@ mod tests {
         let mut edge = Canvas::new(20, 1);
         edge.fill(
             &outline::polygon(&[(0.0, 0.0), (10.0, 0.0), (10.0, 1.0), (0.0, 1.0)]),
-            &Ink::flat(Colour::WHITE),
+            &FillStyle::flat(Colour::WHITE),
             Placement::at(0.0, 0.0, 1.0),
         );
         edge.blur(2);
@@ -247,8 +247,12 @@ mod tests {
     fn ink_inside_stays_inside() {
         let mut canvas = Canvas::new(4, 1);
         let square = outline::polygon(&[(0.0, 0.0), (2.0, 0.0), (2.0, 1.0), (0.0, 1.0)]);
-        canvas.fill(&square, &Ink::flat(Colour::BLACK), Placement::at(0.0, 0.0, 1.0));
-        canvas.flood(&Ink::flat(Colour::WHITE).inside());
+        canvas.fill(
+            &square,
+            &FillStyle::flat(Colour::BLACK),
+            Placement::at(0.0, 0.0, 1.0),
+        );
+        canvas.flood(&FillStyle::flat(Colour::WHITE).inside());
         assert_eq!(
             canvas.pixels(),
             [255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0]

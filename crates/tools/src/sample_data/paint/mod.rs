@@ -7,7 +7,7 @@ mod colour;
 pub(super) mod outline;
 
 pub(super) use angle::{Placement, unit};
-pub(super) use canvas::{Canvas, Ink};
+pub(super) use canvas::{Canvas, FillStyle};
 pub(super) use colour::Colour;
 
 /// A point or vector, y down.

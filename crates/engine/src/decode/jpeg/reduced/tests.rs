@@ -170,10 +170,10 @@ fn difference(image: &Image, other: &Image) -> (f64, u8) {
 #[test]
 fn canonical_images_from_means_are_those_from_all_pixels_within_a_few_levels() {
     let folder = tempfile::tempdir().unwrap();
-    let options = sample_data::Options {
+    let options = sample_data::SampleDataOptions {
         classes: vec![sample_data::ClassSpec::new("flowers", 3)],
         test_count: 0,
-        ..sample_data::Options::new(folder.path().join("drawn"))
+        ..sample_data::SampleDataOptions::new(folder.path().join("drawn"))
     };
     sample_data::generate(&options).unwrap();
     for number in 1..=3 {

@@ -10,7 +10,7 @@ use equibatch_engine::header::Format;
 
 /// Paths of files anywhere below `root` that are images by their first bytes but not by their extension, in order. Hidden files, links
 /// and what cannot be read are passed over.
-pub(super) fn images(root: &Path) -> Vec<String> {
+pub(super) fn find(root: &Path) -> Vec<String> {
     let mut found = vec![];
     let mut open = vec![String::new()];
     while let Some(folder) = open.pop() {

@@ -21,12 +21,12 @@ const ALIKE: f64 = 0.95;
 ///
 /// Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010, section 3.2.1.
 #[derive(Clone, Debug)]
-pub(super) struct Impression {
+pub(super) struct PerceptualHash {
     pub(super) hash: u64,
     thumbnail: [u8; THUMBNAIL * THUMBNAIL],
 }
 
-impl Impression {
+impl PerceptualHash {
     pub(super) fn of(image: &Image) -> Self {
         let grey = grey(&resized(image, (SIDE as u32, SIDE as u32)));
         let mut thumbnail = [0; THUMBNAIL * THUMBNAIL];
@@ -42,7 +42,7 @@ impl Impression {
     }
 
     /// Says whether both thumbnails show one picture, whatever their brightness and contrast.
-    pub(super) fn looks_like(&self, other: &Self) -> bool {
+    pub(super) fn is_similar_to(&self, other: &Self) -> bool {
         correlation(&self.thumbnail, &other.thumbnail) >= ALIKE
     }
 }

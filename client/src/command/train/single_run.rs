@@ -10,16 +10,16 @@ use std::{
 use anyhow::{Context as _, Result};
 use equibatch_cli::files;
 
-use super::words::{adopted, introduction};
+use super::messages::{load_message, start_message};
 use crate::{
-    args::{Shown, Train},
+    args::{DisplayArgs, Train},
     command::{
         Exit, find_lr,
-        plan::Plan,
-        prepare::{Means, Prepared, prepare},
+        plan::RunPlan,
+        prepare::{Prepared, TrainContext, prepare},
         report,
     },
-    config::{UsageError, check_precision, contradictions, new_folder},
+    config::{UsageError, check_precision, new_folder, resume_conflicts},
     learn::{
         checkpoint::{Checkpoint, Progress as Standing},
         fit::{Fit, Outcome},
@@ -39,7 +39,7 @@ use equibatch_training::schedule::LearningRates;
 
 /// Carries out runs.
 pub(in crate::command) struct Trainer {
-    pub(in crate::command) means: Means,
+    pub(in crate::command) context: TrainContext,
     /// Set from elsewhere to stop.
     pub(in crate::command) stop: Arc<AtomicBool>,
     /// Batches to keep ready.
@@ -49,13 +49,13 @@ pub(in crate::command) struct Trainer {
 }
 
 /// What a run is known by while it goes on.
-pub(super) struct Desk<'a> {
+pub(super) struct RunSettings<'a> {
     /// What to resume when it is interrupted.
     pub(super) whole: &'a Path,
     /// Where to keep a copy of the last checkpoint.
     pub(super) save: Option<&'a Path>,
     /// What is shown of it.
-    pub(super) shown: &'a Shown,
+    pub(super) shown: &'a DisplayArgs,
     /// After how many steps to save a checkpoint, besides the end of each epoch.
     pub(super) checkpoint_every: Option<NonZeroU64>,
 }
@@ -65,14 +65,14 @@ struct Begun {
     learner: Learner,
     description: DatasetDescription,
     stream: StreamDescription,
-    found: Option<find_lr::Found>,
+    found: Option<find_lr::LrSearch>,
 }
 
 impl Trainer {
     /// Trains a new run in `folder`, or in a new one below runs/. The folder is taken back if the training is refused before its first step.
     pub(in crate::command) fn start(
         &self,
-        plan: &Plan,
+        plan: &RunPlan,
         folder: Option<&Path>,
         whole: Option<&Path>,
     ) -> Result<Exit> {
@@ -86,27 +86,27 @@ impl Trainer {
             found,
         } = self.begin(plan)?;
         let config = &learner.progress().config;
-        let usual = || new_folder(&format!("{}-{}", config.dataset, config.balance));
-        let run = RunFolder::create(&folder.map_or_else(usual, Path::to_path_buf), config)?;
-        let desk = Desk {
+        let default_folder = || new_folder(&format!("{}-{}", config.dataset, config.balance));
+        let run = RunFolder::create(&folder.map_or_else(default_folder, Path::to_path_buf), config)?;
+        let settings = RunSettings {
             whole: whole.unwrap_or(run.path()),
             save: plan.save.as_deref(),
             shown: &plan.shown,
             checkpoint_every: plan.config.policy.checkpoint_every,
         };
-        noted(&run, Exposure::new(&description, &stream).write(run.path()));
+        warn_if_not_written(&run, Exposure::new(&description, &stream).write(run.path()));
         // From now on the run can be resumed, whatever happens.
         let saved = learner.checkpoint().map_err(anyhow::Error::from);
         let saved = saved.and_then(|checkpoint| Ok(run.save_checkpoint(&checkpoint)?));
         let found = saved.and_then(|()| found.map_or(Ok(()), |found| found.write(run.path()).map(drop)));
-        let trained = found.and_then(|()| self.train(&run, &mut learner, &description, &desk));
+        let trained = found.and_then(|()| self.train(&run, &mut learner, &description, &settings));
         if trained.is_err() && learner.progress().steps == 0 {
             run.discard();
         }
         trained
     }
 
-    fn begin(&self, plan: &Plan) -> Result<Begun> {
+    fn begin(&self, plan: &RunPlan) -> Result<Begun> {
         let asked = &plan.config.max_lr;
         let mut config = plan.config.clone();
         // Until it is found, any number does.
@@ -116,14 +116,15 @@ impl Trainer {
             description,
             stream,
             adoption,
-        } = prepare(&self.means, &plan.origin, config)?;
+        } = prepare(&self.context, &plan.origin, config)?;
         check_streams(&description)?;
         if let Some(adoption) = &adoption {
-            self.voice.say(&adopted(&learner.progress().config, adoption));
+            self.voice
+                .say(&load_message(&learner.progress().config, adoption));
         }
         let mut found = None;
         if plan.find_lr {
-            let search = find_lr::search(&self.means, &mut learner, self.prefetch, &self.stop)?;
+            let search = find_lr::run_default_search(&self.context, &mut learner, self.prefetch, &self.stop)?;
             if LearningRates::are_to_be_found(asked) {
                 let found = search
                     .suggestions()
@@ -132,7 +133,7 @@ impl Trainer {
             }
             found = Some(search);
         }
-        learner.set_images(Membership::ask(&self.means.servers, &description)?);
+        learner.set_images(Membership::ask(&self.context.servers, &description)?);
         // Before anything is written.
         columns(&plan.shown, &learner.progress().config)?;
         Ok(Begun {
@@ -146,26 +147,26 @@ impl Trainer {
     /// Goes on with the run at `path`, of which nothing may have been typed otherwise.
     pub(in crate::command) fn resume(&self, args: &Train, path: &Path) -> Result<Exit> {
         let (_, config) = RunFolder::open(path)?;
-        let differences = contradictions(args, &config);
+        let differences = resume_conflicts(args, &config);
         if !differences.is_empty() {
             return Err(mismatch(path, differences).into());
         }
-        let desk = Desk {
+        let settings = RunSettings {
             whole: path,
             save: args.save.as_deref(),
             shown: &args.shown,
             checkpoint_every: args.keep.checkpoint_every.or(config.policy.checkpoint_every),
         };
-        self.go_on(path, &desk)
+        self.go_on(path, &settings)
     }
 
     /// Goes on with the run at `path`.
-    pub(super) fn go_on(&self, path: &Path, desk: &Desk<'_>) -> Result<Exit> {
+    pub(super) fn go_on(&self, path: &Path, settings: &RunSettings<'_>) -> Result<Exit> {
         let (run, config) = RunFolder::open(path)?;
-        check_precision(config.precision, self.means.options.device)?;
+        check_precision(config.precision, self.context.options.device)?;
         let checkpoint: Checkpoint = run.load_checkpoint(&config)?;
-        let description = self.means.servers.describe(&config.dataset)?;
-        if let Some(changes) = changes_since(&checkpoint.progress, &self.means.servers, &description)? {
+        let description = self.context.servers.describe(&config.dataset)?;
+        if let Some(changes) = changes_since(&checkpoint.progress, &self.context.servers, &description)? {
             let load = run.checkpoint_path();
             let hint = format!(
                 "{changes}; a new run can begin with its weights: --load {}",
@@ -176,12 +177,12 @@ impl Trainer {
         if checkpoint.progress.is_over() {
             self.voice
                 .say(&format!("{}: all is done already", path.display()));
-            return self.finish(&run, &checkpoint.progress, Outcome::Finished, desk);
+            return self.finish(&run, &checkpoint.progress, Outcome::Finished, settings);
         }
         check_streams(&description)?;
         run.remove_temporary();
-        let mut learner = Learner::resume(&self.means.runtime, checkpoint, &self.means.options)?;
-        self.train(&run, &mut learner, &description, desk)
+        let mut learner = Learner::resume(&self.context.runtime, checkpoint, &self.context.options)?;
+        self.train(&run, &mut learner, &description, settings)
     }
 
     fn train(
@@ -189,25 +190,25 @@ impl Trainer {
         run: &RunFolder,
         learner: &mut Learner,
         description: &DatasetDescription,
-        desk: &Desk<'_>,
+        settings: &RunSettings<'_>,
     ) -> Result<Exit> {
         let progress = learner.progress();
-        noted(run, self.session(progress.steps).append(run.path()));
-        self.voice.say(&introduction(run, &progress.config, description));
-        let columns = columns(desk.shown, &progress.config)?;
+        warn_if_not_written(run, self.session(progress.steps).append(run.path()));
+        self.voice.say(&start_message(run, &progress.config, description));
+        let columns = columns(settings.shown, &progress.config)?;
         let bar = Progress::new(progress.config.total_steps(), progress.steps, columns).speaking(self.voice);
-        let curves = match desk.shown.no_tensorboard {
+        let curves = match settings.shown.no_tensorboard {
             true => None,
             false => Some(TensorBoard::create(run.path(), progress.steps + 1)?),
         };
         let mut observer = (StepLog::new(run.path(), bar), curves);
         let fit = Fit {
-            servers: &self.means.servers,
+            servers: &self.context.servers,
             learner,
             run,
             prefetch: self.prefetch,
             has_valid: description.images(Split::Valid) > 0,
-            checkpoint_every: desk.checkpoint_every,
+            checkpoint_every: settings.checkpoint_every,
             stop: &self.stop,
         };
         let outcome = fit.run(&mut observer)?;
@@ -216,12 +217,12 @@ impl Trainer {
             self.voice
                 .say(&format!("\nwaited for batches {share} of the time"));
         }
-        let exit = self.finish(run, learner.progress(), outcome, desk)?;
+        let exit = self.finish(run, learner.progress(), outcome, settings)?;
         let can_judge = outcome == Outcome::Finished && description.images(Split::Valid) > 0;
         report::after_training(
             (run, &learner.progress().config),
-            (&self.means.runtime, &self.means.options),
-            can_judge.then_some(&self.means.servers),
+            (&self.context.runtime, &self.context.options),
+            can_judge.then_some(&self.context.servers),
             self.voice,
         );
         Ok(exit)
@@ -233,8 +234,8 @@ impl Trainer {
         Session {
             command: words.map(|word| word.to_string_lossy().into_owned()).collect(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            device: self.means.options.device.to_string(),
-            servers: self.means.servers.address().to_owned(),
+            device: self.context.options.device.to_string(),
+            servers: self.context.servers.address().to_owned(),
             from_step,
         }
     }
@@ -245,11 +246,11 @@ impl Trainer {
         run: &RunFolder,
         progress: &Standing,
         outcome: Outcome,
-        desk: &Desk<'_>,
+        settings: &RunSettings<'_>,
     ) -> Result<Exit> {
         let say = |text: &str| self.voice.say(text);
         if outcome == Outcome::Interrupted {
-            let whole = desk.whole.display();
+            let whole = settings.whole.display();
             say(&format!(
                 "\ninterrupted and saved; continue with --resume {whole}"
             ));
@@ -271,7 +272,7 @@ impl Trainer {
                 "best by {metric}: {value:.4} after epoch {epoch}: {folder}/best.onnx, {folder}/best.safetensors"
             ));
         }
-        if let Some(path) = desk.save {
+        if let Some(path) = settings.save {
             let shown = path.display();
             let bytes = fs::read(run.checkpoint_path());
             bytes
@@ -284,14 +285,14 @@ impl Trainer {
 }
 
 /// Nothing that is written down for the report is worth the loss of a training.
-fn noted(run: &RunFolder, written: io::Result<()>) {
+fn warn_if_not_written(run: &RunFolder, written: io::Result<()>) {
     if let Err(error) = written {
         tracing::warn!(run = %run.path().display(), %error, "not all of the run is written down; its report will lack it");
     }
 }
 
 /// The figures to show after every epoch.
-fn columns(shown: &Shown, config: &RunConfig) -> Result<Vec<Metric>, UsageError> {
+fn columns(shown: &DisplayArgs, config: &RunConfig) -> Result<Vec<Metric>, UsageError> {
     let asked = &shown.metrics;
     if asked.is_empty() {
         return Ok(Metric::usual(config.classes.len()));

@@ -9,7 +9,7 @@ use crate::learn::{class_weights::ClassWeights, metrics::Metric};
 
 /// What training makes small, and how its steps are taken.
 #[derive(Clone, Debug, Args)]
-pub struct Objective {
+pub struct LossArgs {
     /// Spread this part of each label evenly over all classes, so that the network does not strive for certainty: 0.1 is usual.
     /// [default: 0]
     #[arg(long, value_name = "PART", value_parser = part)]
@@ -42,7 +42,7 @@ pub struct Objective {
 /// Which figures a person sees.
 #[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Shown {
+pub struct DisplayArgs {
     /// Figures of the validation images to show after every epoch: loss, accuracy, error_rate, balanced_accuracy, macro_f1, auroc (of two
     /// classes), top:K, recall:CLASS, precision:CLASS, f1:CLASS. All of them are in metrics.jsonl. [default:
     /// error_rate,balanced_accuracy,macro_f1 and auroc or top:5]

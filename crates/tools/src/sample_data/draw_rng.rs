@@ -6,9 +6,9 @@ use rand_chacha::ChaCha8Rng;
 /// A stream of choices. Its mappings from random bits are written out here, so that a new version of a library cannot redraw the
 /// data set.
 #[derive(Debug)]
-pub(super) struct Dice(ChaCha8Rng);
+pub(super) struct DrawRng(ChaCha8Rng);
 
-impl Dice {
+impl DrawRng {
     /// Choices from `generator`.
     pub(super) fn new(generator: ChaCha8Rng) -> Self {
         Self(generator)
@@ -35,13 +35,13 @@ impl Dice {
     }
 
     /// True with `probability`.
-    pub(super) fn chance(&mut self, probability: f32) -> bool {
+    pub(super) fn bernoulli(&mut self, probability: f32) -> bool {
         self.unit() < probability
     }
 
     /// -1 or 1.
     pub(super) fn sign(&mut self) -> f32 {
-        if self.chance(0.5) { 1.0 } else { -1.0 }
+        if self.bernoulli(0.5) { 1.0 } else { -1.0 }
     }
 
     /// Uniform in `low..=high`.
@@ -63,17 +63,17 @@ mod tests {
 
     #[test]
     fn counts_reach_both_ends_and_nothing_outside() {
-        let mut dice = Dice::new(generator(1, Purpose::DRAWING, &[]));
-        let seen: std::collections::BTreeSet<_> = (0..500).map(|_| dice.count(3, 7)).collect();
+        let mut rng = DrawRng::new(generator(1, Purpose::DRAWING, &[]));
+        let seen: std::collections::BTreeSet<_> = (0..500).map(|_| rng.count(3, 7)).collect();
         assert_eq!(seen.into_iter().collect::<Vec<_>>(), [3, 4, 5, 6, 7]);
     }
 
     #[test]
     fn numbers_stay_in_their_ranges() {
-        let mut dice = Dice::new(generator(2, Purpose::DRAWING, &[]));
+        let mut rng = DrawRng::new(generator(2, Purpose::DRAWING, &[]));
         for _ in 0..1000 {
-            assert!((-2.0..5.0).contains(&dice.between(-2.0, 5.0)));
-            assert!(dice.wobble(0.5).abs() < 0.5);
+            assert!((-2.0..5.0).contains(&rng.between(-2.0, 5.0)));
+            assert!(rng.wobble(0.5).abs() < 0.5);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 /// One image to fetch.
 #[derive(Clone, Debug)]
-pub(super) struct Job {
+pub(super) struct FetchTask {
     /// Index of its list.
     pub(super) class: usize,
     pub(super) number: usize,
@@ -20,7 +20,7 @@ pub(super) struct Job {
     not_before: Option<Instant>,
 }
 
-impl Job {
+impl FetchTask {
     pub(super) fn new(class: usize, number: usize, url: &str) -> Self {
         Self {
             class,
@@ -41,50 +41,50 @@ fn host(url: &str) -> &str {
 
 /// Jobs by host, shared by the threads that fetch.
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(super) struct FetchQueue {
     per_host: usize,
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct QueueState {
     hosts: Vec<Host>,
     index: HashMap<String, usize>,
     /// Where the search for the next job begins, so that hosts take turns.
     turn: usize,
     /// Jobs that are waiting or running.
-    open: usize,
+    unfinished: usize,
 }
 
 #[derive(Debug, Default)]
 struct Host {
-    waiting: VecDeque<Job>,
+    waiting: VecDeque<FetchTask>,
     running: usize,
     not_before: Option<Instant>,
 }
 
 /// What a thread can do now.
-enum Next {
-    Job(Job),
+enum NextTask {
+    Ready(FetchTask),
     WaitUntil(Instant),
     WaitForOthers,
-    Nothing,
+    Done,
 }
 
-impl Queue {
-    pub(super) fn new(jobs: Vec<Job>, per_host: NonZeroUsize) -> Self {
-        let mut state = State {
-            open: jobs.len(),
-            ..State::default()
+impl FetchQueue {
+    pub(super) fn new(tasks: Vec<FetchTask>, per_host: NonZeroUsize) -> Self {
+        let mut state = QueueState {
+            unfinished: tasks.len(),
+            ..QueueState::default()
         };
-        for job in jobs {
+        for task in tasks {
             let next = state.hosts.len();
-            let host = *state.index.entry(job.host.clone()).or_insert(next);
+            let host = *state.index.entry(task.host.clone()).or_insert(next);
             if host == next {
                 state.hosts.push(Host::default());
             }
-            state.hosts[host].waiting.push_back(job);
+            state.hosts[host].waiting.push_back(task);
         }
         Self {
             per_host: per_host.get(),
@@ -94,15 +94,15 @@ impl Queue {
     }
 
     /// Waits for a job; there is none when all are done with.
-    pub(super) fn next(&self) -> Option<Job> {
+    pub(super) fn next(&self) -> Option<FetchTask> {
         let mut state = self.state();
         loop {
             let now = Instant::now();
             state = match state.next(self.per_host, now) {
-                Next::Job(job) => return Some(job),
-                Next::Nothing => return None,
-                Next::WaitForOthers => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Next::WaitUntil(time) => {
+                NextTask::Ready(task) => return Some(task),
+                NextTask::Done => return None,
+                NextTask::WaitForOthers => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                NextTask::WaitUntil(time) => {
                     let wait = time.saturating_duration_since(now);
                     let waited = self.changed.wait_timeout(state, wait);
                     waited.unwrap_or_else(PoisonError::into_inner).0
@@ -112,24 +112,24 @@ impl Queue {
     }
 
     /// Takes note that a job is done with.
-    pub(super) fn done(&self, job: &Job) {
+    pub(super) fn done(&self, task: &FetchTask) {
         let mut state = self.state();
-        state.open -= 1;
-        state.host(job).running -= 1;
+        state.unfinished -= 1;
+        state.host(task).running -= 1;
         self.changed.notify_all();
     }
 
     /// Puts a job back until `until`; and with it everything on its host, where `whole_host` says so.
-    pub(super) fn again(&self, mut job: Job, until: Instant, whole_host: bool) {
+    pub(super) fn retry(&self, mut task: FetchTask, until: Instant, whole_host: bool) {
         let mut state = self.state();
-        let host = state.host(&job);
+        let host = state.host(&task);
         host.running -= 1;
         if whole_host {
             host.not_before = host.not_before.max(Some(until));
         }
-        job.tries += 1;
-        job.not_before = Some(until);
-        host.waiting.push_back(job);
+        task.tries += 1;
+        task.not_before = Some(until);
+        host.waiting.push_back(task);
         self.changed.notify_all();
     }
 
@@ -141,23 +141,23 @@ impl Queue {
             .iter_mut()
             .map(|host| host.waiting.drain(..).len())
             .sum();
-        state.open -= waiting;
+        state.unfinished -= waiting;
         self.changed.notify_all();
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn host(&mut self, job: &Job) -> &mut Host {
-        &mut self.hosts[self.index[&job.host]]
+impl QueueState {
+    fn host(&mut self, task: &FetchTask) -> &mut Host {
+        &mut self.hosts[self.index[&task.host]]
     }
 
-    fn next(&mut self, per_host: usize, now: Instant) -> Next {
-        if self.open == 0 {
-            return Next::Nothing;
+    fn next(&mut self, per_host: usize, now: Instant) -> NextTask {
+        if self.unfinished == 0 {
+            return NextTask::Done;
         }
         let mut earliest: Option<Instant> = None;
         let count = self.hosts.len();
@@ -166,15 +166,15 @@ impl State {
             if host.running >= per_host || host.waiting.is_empty() {
                 continue;
             }
-            let time = |job: &Job| job.not_before.max(host.not_before);
+            let time = |task: &FetchTask| task.not_before.max(host.not_before);
             if let Some(ready) = host
                 .waiting
                 .iter()
-                .position(|job| time(job).is_none_or(|time| time <= now))
+                .position(|task| time(task).is_none_or(|time| time <= now))
             {
                 host.running += 1;
                 self.turn = (at + 1) % count;
-                return Next::Job(host.waiting.remove(ready).expect("it was found there"));
+                return NextTask::Ready(host.waiting.remove(ready).expect("it was found there"));
             }
             let first = host.waiting.iter().filter_map(time).min();
             earliest = match (earliest, first) {
@@ -182,7 +182,7 @@ impl State {
                 (a, b) => a.or(b),
             };
         }
-        earliest.map_or(Next::WaitForOthers, Next::WaitUntil)
+        earliest.map_or(NextTask::WaitForOthers, NextTask::WaitUntil)
     }
 }
 
@@ -192,18 +192,18 @@ mod tests {
 
     use super::*;
 
-    fn queue(urls: &[&str], per_host: usize) -> Queue {
-        let jobs = urls
+    fn queue(urls: &[&str], per_host: usize) -> FetchQueue {
+        let tasks = urls
             .iter()
             .enumerate()
-            .map(|(number, url)| Job::new(0, number, url));
-        Queue::new(jobs.collect(), NonZeroUsize::new(per_host).unwrap())
+            .map(|(number, url)| FetchTask::new(0, number, url));
+        FetchQueue::new(tasks.collect(), NonZeroUsize::new(per_host).unwrap())
     }
 
     /// The number of the job that would be next, without waiting.
-    fn poll(queue: &Queue, now: Instant) -> Option<Job> {
+    fn poll(queue: &FetchQueue, now: Instant) -> Option<FetchTask> {
         match queue.state().next(queue.per_host, now) {
-            Next::Job(job) => Some(job),
+            NextTask::Ready(task) => Some(task),
             _ => None,
         }
     }
@@ -221,8 +221,8 @@ mod tests {
             2,
         );
         let now = Instant::now();
-        let started: Vec<Job> = std::iter::from_fn(|| poll(&queue, now)).collect();
-        let urls: Vec<&str> = started.iter().map(|job| job.url.as_str()).collect();
+        let started: Vec<FetchTask> = std::iter::from_fn(|| poll(&queue, now)).collect();
+        let urls: Vec<&str> = started.iter().map(|task| task.url.as_str()).collect();
         assert_eq!(urls, ["http://a/1", "http://b/1", "http://a/2"]);
         queue.done(&started[0]);
         assert_eq!(poll(&queue, now).unwrap().url, "http://a/3");
@@ -236,8 +236,8 @@ mod tests {
             let now = Instant::now();
             let first = poll(&queue, now).unwrap();
             let later = now + Duration::from_secs(3600);
-            queue.again(first, later, whole_host);
-            let second = poll(&queue, now).map(|job| job.url);
+            queue.retry(first, later, whole_host);
+            let second = poll(&queue, now).map(|task| task.url);
             assert_eq!(second.is_none(), whole_host);
             let after = poll(&queue, later).unwrap();
             assert_eq!(
@@ -254,9 +254,9 @@ mod tests {
     #[test]
     fn there_is_nothing_left_when_all_is_done() {
         let queue = queue(&["http://a/1", "http://a/2"], 1);
-        let job = queue.next().unwrap();
+        let task = queue.next().unwrap();
         queue.stop();
-        queue.done(&job);
+        queue.done(&task);
         assert!(queue.next().is_none());
     }
 

@@ -10,7 +10,7 @@ use ::image::{ExtendedColorType, codecs::jpeg::JpegEncoder};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{Convertible, Kind, Report, look::longer_side};
+use super::{Convertible, FindingKind, VerifyReport, file_report::longer_side};
 use equibatch_cli::files;
 use equibatch_engine::{
     dataset::Dataset,
@@ -35,21 +35,21 @@ pub enum Removal {
 pub enum Conversion {
     /// They stay.
     Keep,
-    /// Those that are no upright RGB JPEG within [`Mending::max_side`], or do not say so in their name, are replaced by one.
+    /// Those that are no upright RGB JPEG within [`FixOptions::max_side`], or do not say so in their name, are replaced by one.
     InPlace,
-    /// All go into this folder, under the paths that they had: upright RGB JPEGs within [`Mending::max_side`] as they are, byte for byte,
+    /// All go into this folder, under the paths that they had: upright RGB JPEGs within [`FixOptions::max_side`] as they are, byte for byte,
     /// all others as such a JPEG. Nothing else is touched.
     Out(PathBuf),
 }
 
 /// What is to be done.
 #[derive(Clone, Debug)]
-pub struct Mending {
+pub struct FixOptions {
     /// To files with findings of `kinds`.
     pub removal: Removal,
     /// What is removed, or left out of the folder that images are converted into. Of duplicates, all but the first; never those of two
     /// classes, since nobody knows which label is right. Never what the system does not let us read.
-    pub kinds: BTreeSet<Kind>,
+    pub kinds: BTreeSet<FindingKind>,
     /// To images that stay.
     pub conversion: Conversion,
     /// Longest side of converted images; larger ones are shrunk, smaller ones never enlarged.
@@ -62,9 +62,10 @@ pub struct Mending {
 
 /// Something that was done, or would be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Deed {
+pub struct Action {
     /// What.
-    pub deed: Verb,
+    #[serde(rename = "deed")]
+    pub kind: ActionKind,
     /// Relative to the root.
     pub path: String,
     /// The new path, below the folder that it was moved or written to.
@@ -78,7 +79,7 @@ pub struct Deed {
 /// What can be done to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verb {
+pub enum ActionKind {
     /// It is gone.
     Deleted,
     /// It lies in the quarantine.
@@ -93,11 +94,12 @@ pub enum Verb {
 
 /// What was done.
 #[derive(Clone, Debug, Serialize)]
-pub struct Outcome {
+pub struct FixOutcome {
     /// Whether it was only said.
     pub dry_run: bool,
     /// All deeds.
-    pub deeds: Vec<Deed>,
+    #[serde(rename = "deeds")]
+    pub actions: Vec<Action>,
     /// Findings and groups that are still there; with a new folder, that are there.
     pub remaining: usize,
 }
@@ -136,7 +138,7 @@ pub enum Error {
 /// # Errors
 ///
 /// Every variant of [`Error`].
-pub fn check_folders(root: &Path, mending: &Mending) -> Result<(), Error> {
+pub fn check_folders(root: &Path, fix_options: &FixOptions) -> Result<(), Error> {
     let outside = |option, folder: &Path| {
         let real = real(folder).map_err(|source| Error::Unreadable {
             folder: folder.to_owned(),
@@ -151,10 +153,10 @@ pub fn check_folders(root: &Path, mending: &Mending) -> Result<(), Error> {
         }
         Ok(())
     };
-    if let Removal::Quarantine(folder) = &mending.removal {
+    if let Removal::Quarantine(folder) = &fix_options.removal {
         outside("--quarantine", folder)?;
     }
-    if let Conversion::Out(folder) = &mending.conversion {
+    if let Conversion::Out(folder) = &fix_options.conversion {
         outside("--out", folder)?;
         match fs::read_dir(folder).map(|mut entries| entries.next().is_some()) {
             Ok(false) => {}
@@ -194,31 +196,36 @@ fn real(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Does what `mending` says about `report`, which is of `dataset`. `progress` is told of each image converted.
+/// Does what `fix_options` says about `report`, which is of `dataset`. `progress` is told of each image converted.
 #[must_use]
-pub fn mend(dataset: &Dataset, report: &Report, mending: &Mending, progress: &(impl Fn() + Sync)) -> Outcome {
-    let removed = removed(report, mending);
-    let mut deeds: Vec<Deed> = removed
+pub fn fix(
+    dataset: &Dataset,
+    report: &VerifyReport,
+    fix_options: &FixOptions,
+    progress: &(impl Fn() + Sync),
+) -> FixOutcome {
+    let removed = removed(report, fix_options);
+    let mut actions: Vec<Action> = removed
         .iter()
-        .filter_map(|path| remove(&dataset.root, path, mending))
+        .filter_map(|path| remove(&dataset.root, path, fix_options))
         .collect();
-    let plan = plan(&dataset.root, report, &removed, mending);
-    deeds.par_extend(plan.par_iter().map(|task| {
-        let deed = task.carry_out(dataset, mending);
+    let plan = plan(&dataset.root, report, &removed, fix_options);
+    actions.par_extend(plan.par_iter().map(|task| {
+        let action = task.run(dataset, fix_options);
         progress();
-        deed
+        action
     }));
-    let remaining = remaining(report, &deeds, mending);
-    Outcome {
-        dry_run: mending.dry_run,
-        deeds,
+    let remaining = remaining(report, &actions, fix_options);
+    FixOutcome {
+        dry_run: fix_options.dry_run,
+        actions,
         remaining,
     }
 }
 
 /// Paths that are not to be among the images.
-fn removed<'a>(report: &'a Report, mending: &Mending) -> BTreeSet<&'a str> {
-    let is_named = |kind| mending.kinds.contains(&kind) && kind != Kind::Unreadable;
+fn removed<'a>(report: &'a VerifyReport, fix_options: &FixOptions) -> BTreeSet<&'a str> {
+    let is_named = |kind| fix_options.kinds.contains(&kind) && kind != FindingKind::Unreadable;
     let alone = report.findings.iter().filter(|finding| is_named(finding.kind));
     let groups = report
         .groups
@@ -231,24 +238,24 @@ fn removed<'a>(report: &'a Report, mending: &Mending) -> BTreeSet<&'a str> {
         .collect()
 }
 
-fn remove(root: &Path, path: &str, mending: &Mending) -> Option<Deed> {
+fn remove(root: &Path, path: &str, fix_options: &FixOptions) -> Option<Action> {
     let from = root.join(path);
-    let (deed, to, done) = match (&mending.removal, &mending.conversion) {
-        (Removal::Keep, Conversion::Out(_)) => (Verb::LeftOut, None, Ok(())),
+    let (kind, to, done) = match (&fix_options.removal, &fix_options.conversion) {
+        (Removal::Keep, Conversion::Out(_)) => (ActionKind::LeftOut, None, Ok(())),
         (Removal::Keep, _) => return None,
-        (_, _) if mending.dry_run => match &mending.removal {
-            Removal::Quarantine(_) => (Verb::Moved, Some(path.to_owned()), Ok(())),
-            _ => (Verb::Deleted, None, Ok(())),
+        (_, _) if fix_options.dry_run => match &fix_options.removal {
+            Removal::Quarantine(_) => (ActionKind::Moved, Some(path.to_owned()), Ok(())),
+            _ => (ActionKind::Deleted, None, Ok(())),
         },
-        (Removal::Delete, _) => (Verb::Deleted, None, files::remove(&from)),
+        (Removal::Delete, _) => (ActionKind::Deleted, None, files::remove(&from)),
         (Removal::Quarantine(folder), _) => (
-            Verb::Moved,
+            ActionKind::Moved,
             Some(path.to_owned()),
             files::relocate(&from, &folder.join(path)),
         ),
     };
-    Some(Deed {
-        deed,
+    Some(Action {
+        kind,
         path: path.to_owned(),
         to,
         error: done.err().map(|error| error.to_string()),
@@ -256,7 +263,7 @@ fn remove(root: &Path, path: &str, mending: &Mending) -> Option<Deed> {
 }
 
 /// An image to write.
-struct Task<'a> {
+struct WriteTask<'a> {
     image: &'a Convertible,
     to: String,
     /// It is written as it is.
@@ -264,8 +271,13 @@ struct Task<'a> {
 }
 
 /// Which images are written, and where to: no two to one place, none in place of another.
-fn plan<'a>(root: &Path, report: &'a Report, removed: &BTreeSet<&str>, mending: &Mending) -> Vec<Task<'a>> {
-    let in_place = match mending.conversion {
+fn plan<'a>(
+    root: &Path,
+    report: &'a VerifyReport,
+    removed: &BTreeSet<&str>,
+    fix_options: &FixOptions,
+) -> Vec<WriteTask<'a>> {
+    let in_place = match fix_options.conversion {
         Conversion::Keep => return vec![],
         Conversion::InPlace => true,
         Conversion::Out(_) => false,
@@ -285,7 +297,7 @@ fn plan<'a>(root: &Path, report: &'a Report, removed: &BTreeSet<&str>, mending: 
     for image in images() {
         let as_is = image
             .plain
-            .is_some_and(|side| mending.max_side.is_none_or(|max_side| side <= max_side));
+            .is_some_and(|side| fix_options.max_side.is_none_or(|max_side| side <= max_side));
         let name = jpeg_name(&image.path);
         let to = if name == image.path {
             name
@@ -304,7 +316,7 @@ fn plan<'a>(root: &Path, report: &'a Report, removed: &BTreeSet<&str>, mending: 
             free
         };
         if !(in_place && as_is && to == image.path) {
-            tasks.push(Task { image, to, as_is });
+            tasks.push(WriteTask { image, to, as_is });
         }
     }
     tasks
@@ -322,38 +334,42 @@ fn jpeg_name(path: &str) -> String {
     }
 }
 
-impl Task<'_> {
-    fn carry_out(&self, dataset: &Dataset, mending: &Mending) -> Deed {
-        let done = if mending.dry_run {
+impl WriteTask<'_> {
+    fn run(&self, dataset: &Dataset, fix_options: &FixOptions) -> Action {
+        let done = if fix_options.dry_run {
             Ok(())
         } else {
-            self.write(dataset, mending)
+            self.write(dataset, fix_options)
         };
-        Deed {
-            deed: if self.as_is { Verb::Copied } else { Verb::Converted },
+        Action {
+            kind: if self.as_is {
+                ActionKind::Copied
+            } else {
+                ActionKind::Converted
+            },
             path: self.image.path.clone(),
             to: Some(self.to.clone()),
             error: done.err().map(|error| error.to_string()),
         }
     }
 
-    fn write(&self, dataset: &Dataset, mending: &Mending) -> io::Result<()> {
+    fn write(&self, dataset: &Dataset, fix_options: &FixOptions) -> io::Result<()> {
         let from = dataset.root.join(&self.image.path);
-        if let Conversion::Out(folder) = &mending.conversion {
-            return files::create(&folder.join(&self.to), &self.bytes(&from, dataset, mending)?);
+        if let Conversion::Out(folder) = &fix_options.conversion {
+            return files::create(&folder.join(&self.to), &self.bytes(&from, dataset, fix_options)?);
         }
         let to = dataset.root.join(&self.to);
         if to == from {
-            files::replace(&to, &self.bytes(&from, dataset, mending)?)
+            files::replace(&to, &self.bytes(&from, dataset, fix_options)?)
         } else if self.as_is {
             files::relocate(&from, &to)
         } else {
-            files::create(&to, &self.bytes(&from, dataset, mending)?)?;
+            files::create(&to, &self.bytes(&from, dataset, fix_options)?)?;
             files::remove(&from)
         }
     }
 
-    fn bytes(&self, from: &Path, dataset: &Dataset, mending: &Mending) -> io::Result<Vec<u8>> {
+    fn bytes(&self, from: &Path, dataset: &Dataset, fix_options: &FixOptions) -> io::Result<Vec<u8>> {
         let bytes = fs::read(from)?;
         if self.as_is {
             return Ok(bytes);
@@ -363,7 +379,7 @@ impl Task<'_> {
             limits: dataset.options.limits,
         };
         let image = decode(&bytes, &options).map_err(io::Error::other)?;
-        jpeg(&shrunk(image, mending.max_side), mending.quality)
+        jpeg(&shrunk(image, fix_options.max_side), fix_options.quality)
     }
 }
 
@@ -393,25 +409,30 @@ fn jpeg(image: &Image, quality: u8) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn remaining(report: &Report, deeds: &[Deed], mending: &Mending) -> usize {
-    if mending.dry_run {
+fn remaining(report: &VerifyReport, actions: &[Action], fix_options: &FixOptions) -> usize {
+    if fix_options.dry_run {
         return report.findings.len() + report.groups.len();
     }
-    let done: BTreeMap<&str, Verb> = deeds
+    let done: BTreeMap<&str, ActionKind> = actions
         .iter()
-        .filter(|deed| deed.error.is_none())
-        .map(|deed| (deed.path.as_str(), deed.deed))
+        .filter(|action| action.error.is_none())
+        .map(|action| (action.path.as_str(), action.kind))
         .collect();
-    let is_gone = |path: &str| matches!(done.get(path), Some(Verb::Deleted | Verb::Moved | Verb::LeftOut));
-    let is_new = matches!(mending.conversion, Conversion::Out(_));
+    let is_gone = |path: &str| {
+        matches!(
+            done.get(path),
+            Some(ActionKind::Deleted | ActionKind::Moved | ActionKind::LeftOut)
+        )
+    };
+    let is_new = matches!(fix_options.conversion, Conversion::Out(_));
     let findings = report.findings.iter().filter(|finding| {
-        let is_mended = match finding.kind {
-            Kind::Extension => done.contains_key(finding.path.as_str()),
+        let is_fixed = match finding.kind {
+            FindingKind::Extension => done.contains_key(finding.path.as_str()),
             // What cannot be decoded is in no new folder.
-            Kind::Broken | Kind::Refused | Kind::Unreadable => is_new,
+            FindingKind::Broken | FindingKind::Refused | FindingKind::Unreadable => is_new,
             _ => false,
         };
-        !is_mended && !is_gone(&finding.path)
+        !is_fixed && !is_gone(&finding.path)
     });
     let groups = report.groups.iter().filter(|group| {
         let left = group.members.iter().filter(|member| !is_gone(&member.path));

@@ -7,14 +7,14 @@ use image::{Rgb, RgbImage};
 
 /// Size and colour.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Words {
+pub(super) struct TextStyle {
     size: f32,
-    ink: Rgb<u8>,
+    color: Rgb<u8>,
 }
 
-impl Words {
-    pub(super) const fn new(size: f32, ink: Rgb<u8>) -> Self {
-        Self { size, ink }
+impl TextStyle {
+    pub(super) const fn new(size: f32, color: Rgb<u8>) -> Self {
+        Self { size, color }
     }
 
     /// From one line to the next, in pixels.
@@ -32,11 +32,16 @@ fn font() -> &'static FontRef<'static> {
 }
 
 /// Writes `text` to the right of and below `at`, no wider than `room` pixels: what does not fit is three dots.
-pub(super) fn write(image: &mut RgbImage, text: &str, (left, top): (u32, u32), (words, room): (Words, u32)) {
-    let scaled = font().as_scaled(PxScale::from(words.size));
+pub(super) fn write(
+    image: &mut RgbImage,
+    text: &str,
+    (left, top): (u32, u32),
+    (style, room): (TextStyle, u32),
+) {
+    let scaled = font().as_scaled(PxScale::from(style.size));
     let baseline = top as f32 + scaled.ascent();
     let mut x = left as f32;
-    for letter in fitted(text, words.size, room as f32).chars() {
+    for letter in truncated(text, style.size, room as f32).chars() {
         let mut glyph = scaled.scaled_glyph(letter);
         glyph.position = ab_glyph::point(x, baseline);
         x += scaled.h_advance(glyph.id);
@@ -53,18 +58,18 @@ pub(super) fn write(image: &mut RgbImage, text: &str, (left, top): (u32, u32), (
                 return;
             };
             if let Some(pixel) = image.get_pixel_mut_checked(x, y) {
-                let mix = |below: u8, ink: u8| {
-                    (f32::from(below) + (f32::from(ink) - f32::from(below)) * coverage.clamp(0.0, 1.0))
+                let mix = |below: u8, color: u8| {
+                    (f32::from(below) + (f32::from(color) - f32::from(below)) * coverage.clamp(0.0, 1.0))
                         .round() as u8
                 };
-                pixel.0 = std::array::from_fn(|channel| mix(pixel.0[channel], words.ink.0[channel]));
+                pixel.0 = std::array::from_fn(|channel| mix(pixel.0[channel], style.color.0[channel]));
             }
         });
     }
 }
 
 /// `text`, or so much of it that three dots fit behind it.
-fn fitted(text: &str, size: f32, room: f32) -> String {
+fn truncated(text: &str, size: f32, room: f32) -> String {
     let scaled = font().as_scaled(PxScale::from(size));
     let width = |letter: char| scaled.h_advance(scaled.glyph_id(letter));
     if text.chars().map(width).sum::<f32>() <= room {

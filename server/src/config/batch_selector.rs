@@ -11,11 +11,11 @@ use equibatch_engine::{
 };
 use equibatch_tools::stats::Policy;
 
-impl TryFrom<&args::Which> for StreamSpec {
+impl TryFrom<&args::BatchSelector> for StreamSpec {
     type Error = Error;
 
     /// The stream that a client gets who asks for no more than this, in bytes.
-    fn try_from(args: &args::Which) -> Result<Self, Error> {
+    fn try_from(args: &args::BatchSelector) -> Result<Self, Error> {
         let wrong = |option, value: &str, reason| Error::Value {
             option,
             value: value.to_owned(),

@@ -4,27 +4,27 @@ use equibatch_engine::image::Image;
 
 /// Means of the values and of their squares, for red, green and blue, in `[0, 1]` units.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Moments {
-    first: [f64; 3],
-    second: [f64; 3],
+pub struct ChannelStats {
+    mean_value: [f64; 3],
+    mean_square: [f64; 3],
 }
 
-impl Moments {
+impl ChannelStats {
     /// Over all pixels of `image`.
     #[must_use]
     pub fn of(image: &Image) -> Self {
-        let (mut first, mut second) = ([0_u64; 3], [0_u64; 3]);
+        let (mut mean_value, mut mean_square) = ([0_u64; 3], [0_u64; 3]);
         for pixel in image.pixels().chunks_exact(Image::CHANNELS) {
             for channel in 0..3 {
                 let value = u64::from(pixel[channel]);
-                first[channel] += value;
-                second[channel] += value * value;
+                mean_value[channel] += value;
+                mean_square[channel] += value * value;
             }
         }
         let pixels = f64::from(image.width()) * f64::from(image.height());
         Self {
-            first: first.map(|sum| sum as f64 / pixels / 255.0),
-            second: second.map(|sum| sum as f64 / pixels / (255.0 * 255.0)),
+            mean_value: mean_value.map(|sum| sum as f64 / pixels / 255.0),
+            mean_square: mean_square.map(|sum| sum as f64 / pixels / (255.0 * 255.0)),
         }
     }
 
@@ -35,14 +35,14 @@ impl Moments {
         for (weight, part) in parts {
             total += weight;
             for channel in 0..3 {
-                sum.first[channel] += weight * part.first[channel];
-                sum.second[channel] += weight * part.second[channel];
+                sum.mean_value[channel] += weight * part.mean_value[channel];
+                sum.mean_square[channel] += weight * part.mean_square[channel];
             }
         }
         if total > 0.0 {
             Self {
-                first: sum.first.map(|sum| sum / total),
-                second: sum.second.map(|sum| sum / total),
+                mean_value: sum.mean_value.map(|sum| sum / total),
+                mean_square: sum.mean_square.map(|sum| sum / total),
             }
         } else {
             Self::default()
@@ -52,7 +52,7 @@ impl Moments {
     /// Per channel.
     #[must_use]
     pub fn mean(&self) -> [f64; 3] {
-        self.first
+        self.mean_value
     }
 
     /// Per channel, of the whole population.
@@ -60,7 +60,7 @@ impl Moments {
     pub fn std(&self) -> [f64; 3] {
         // Rounding can leave a variance of nothing a little below it.
         [0, 1, 2].map(|channel| {
-            (self.second[channel] - self.first[channel] * self.first[channel])
+            (self.mean_square[channel] - self.mean_value[channel] * self.mean_value[channel])
                 .max(0.0)
                 .sqrt()
         })
@@ -74,18 +74,18 @@ mod tests {
     #[test]
     fn moments_follow_their_definition() {
         let image = Image::new(2, 1, vec![0, 51, 255, 255, 51, 255]);
-        let moments = Moments::of(&image);
-        assert_eq!(moments.mean(), [0.5, 0.2, 1.0]);
-        assert_eq!(moments.std(), [0.5, 0.0, 0.0]);
+        let channel_stats = ChannelStats::of(&image);
+        assert_eq!(channel_stats.mean(), [0.5, 0.2, 1.0]);
+        assert_eq!(channel_stats.std(), [0.5, 0.0, 0.0]);
     }
 
     #[test]
     fn the_mean_of_two_images_weighs_them_and_not_their_pixels() {
-        let black = Moments::of(&Image::new(1, 1, vec![0; 3]));
-        let white = Moments::of(&Image::new(10, 10, vec![255; 300]));
-        let both = Moments::mean_of([(3.0, black), (1.0, white)]);
+        let black = ChannelStats::of(&Image::new(1, 1, vec![0; 3]));
+        let white = ChannelStats::of(&Image::new(10, 10, vec![255; 300]));
+        let both = ChannelStats::mean_of([(3.0, black), (1.0, white)]);
         assert_eq!(both.mean(), [0.25; 3]);
         assert_eq!(both.std(), [(0.25_f64 - 0.0625).sqrt(); 3]);
-        assert_eq!(Moments::mean_of([]), Moments::default());
+        assert_eq!(ChannelStats::mean_of([]), ChannelStats::default());
     }
 }

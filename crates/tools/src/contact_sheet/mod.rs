@@ -1,44 +1,44 @@
 //! Pictures in rows, with words below each, as one picture: what a person looks at before a model does.
 
-mod words;
+mod text;
 
 use image::{Rgb, RgbImage, imageops};
 
-use self::words::{Words, write};
+use self::text::{TextStyle, write};
 
 /// Pictures in rows below a title.
 #[derive(Clone, Debug)]
-pub struct Sheet {
+pub struct ContactSheet {
     /// Lines above the pictures.
     pub title: Vec<String>,
     /// Pictures in a row.
     pub columns: u32,
     /// In reading order. All pictures have the size of the first.
-    pub cells: Vec<Cell>,
+    pub tiles: Vec<Tile>,
 }
 
 /// A picture, and lines below it.
 #[derive(Clone, Debug)]
-pub struct Cell {
+pub struct Tile {
     /// Pixels.
     pub picture: RgbImage,
     /// The first is what it is, the others say more of it.
     pub lines: Vec<String>,
 }
 
-const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
-const INK: Rgb<u8> = Rgb([31, 35, 40]);
-const FAINT: Rgb<u8> = Rgb([89, 99, 110]);
+const BACKGROUND: Rgb<u8> = Rgb([255, 255, 255]);
+const FOREGROUND: Rgb<u8> = Rgb([31, 35, 40]);
+const MUTED: Rgb<u8> = Rgb([89, 99, 110]);
 const MARGIN: u32 = 20;
 const GAP: u32 = 12;
-const TITLE: Words = Words::new(22.0, INK);
-const SUBTITLE: Words = Words::new(17.0, FAINT);
-const LABEL: Words = Words::new(18.0, INK);
-const DETAIL: Words = Words::new(15.0, FAINT);
+const TITLE: TextStyle = TextStyle::new(22.0, FOREGROUND);
+const SUBTITLE: TextStyle = TextStyle::new(17.0, MUTED);
+const LABEL: TextStyle = TextStyle::new(18.0, FOREGROUND);
+const DETAIL: TextStyle = TextStyle::new(15.0, MUTED);
 /// Pictures of fewer pixels are enlarged by a whole number, so that there is room for words, and something to see.
-const LEAST: u32 = 160;
+const MIN_SIDE: u32 = 160;
 
-impl Sheet {
+impl ContactSheet {
     /// The columns of a sheet of `count` pictures that is about as wide as high.
     #[must_use]
     pub fn square(count: usize) -> u32 {
@@ -53,24 +53,24 @@ impl Sheet {
         let columns = self
             .columns
             .max(1)
-            .min(u32::try_from(self.cells.len()).unwrap_or(u32::MAX).max(1));
+            .min(u32::try_from(self.tiles.len()).unwrap_or(u32::MAX).max(1));
         let (width, height) = self
-            .cells
+            .tiles
             .first()
-            .map_or((LEAST, LEAST), |cell| cell.picture.dimensions());
-        let times = LEAST.div_ceil(width.max(1)).max(1);
+            .map_or((MIN_SIDE, MIN_SIDE), |tile| tile.picture.dimensions());
+        let times = MIN_SIDE.div_ceil(width.max(1)).max(1);
         let (width, height) = (width * times, height * times);
-        let lines = self.cells.iter().map(|cell| cell.lines.len()).max().unwrap_or(0);
+        let lines = self.tiles.iter().map(|tile| tile.lines.len()).max().unwrap_or(0);
         let below: u32 = (0..lines).map(|line| label(line).leading()).sum();
         let above: u32 = (0..self.title.len()).map(|line| heading(line).leading()).sum();
-        let rows = u32::try_from(self.cells.len())
+        let rows = u32::try_from(self.tiles.len())
             .unwrap_or(u32::MAX)
             .div_ceil(columns);
         let top = MARGIN + above + if above > 0 { GAP } else { 0 };
         let mut sheet = RgbImage::from_pixel(
             2 * MARGIN + columns * (width + GAP) - GAP,
             top + rows * (height + below + 2 * GAP) - GAP + MARGIN,
-            PAPER,
+            BACKGROUND,
         );
         let mut y = MARGIN;
         for (line, text) in self.title.iter().enumerate() {
@@ -78,17 +78,17 @@ impl Sheet {
             write(&mut sheet, text, (MARGIN, y), (heading(line), room));
             y += heading(line).leading();
         }
-        for (place, cell) in (0..).zip(&self.cells) {
+        for (place, tile) in (0..).zip(&self.tiles) {
             let x = MARGIN + place % columns * (width + GAP);
             let y = top + place / columns * (height + below + 2 * GAP);
             let picture = if times == 1 {
-                &cell.picture
+                &tile.picture
             } else {
-                &imageops::resize(&cell.picture, width, height, imageops::FilterType::Nearest)
+                &imageops::resize(&tile.picture, width, height, imageops::FilterType::Nearest)
             };
             imageops::replace(&mut sheet, picture, x.into(), y.into());
             let mut y = y + height + GAP / 2;
-            for (line, text) in cell.lines.iter().enumerate() {
+            for (line, text) in tile.lines.iter().enumerate() {
                 write(&mut sheet, text, (x, y), (label(line), width));
                 y += label(line).leading();
             }
@@ -97,11 +97,11 @@ impl Sheet {
     }
 }
 
-fn heading(line: usize) -> Words {
+fn heading(line: usize) -> TextStyle {
     if line == 0 { TITLE } else { SUBTITLE }
 }
 
-fn label(line: usize) -> Words {
+fn label(line: usize) -> TextStyle {
     if line == 0 { LABEL } else { DETAIL }
 }
 
@@ -109,15 +109,15 @@ fn label(line: usize) -> Words {
 mod tests {
     use super::*;
 
-    fn sheet(count: usize, side: u32) -> Sheet {
-        let cell = |number: usize| Cell {
+    fn sheet(count: usize, side: u32) -> ContactSheet {
+        let tile = |number: usize| Tile {
             picture: RgbImage::from_pixel(side, side, Rgb([200, number as u8, 0])),
             lines: vec![format!("class {number}"), "rotate 12.3°".to_owned()],
         };
-        Sheet {
+        ContactSheet {
             title: vec!["A title".to_owned(), "and more".to_owned()],
-            columns: Sheet::square(count),
-            cells: (0..count).map(cell).collect(),
+            columns: ContactSheet::square(count),
+            tiles: (0..count).map(tile).collect(),
         }
     }
 
@@ -143,7 +143,10 @@ mod tests {
 
     #[test]
     fn a_sheet_is_about_as_wide_as_high() {
-        assert_eq!([0, 1, 2, 4, 5, 25, 26].map(Sheet::square), [1, 1, 2, 2, 3, 5, 6]);
+        assert_eq!(
+            [0, 1, 2, 4, 5, 25, 26].map(ContactSheet::square),
+            [1, 1, 2, 2, 3, 5, 6]
+        );
     }
 
     #[test]
@@ -155,15 +158,15 @@ mod tests {
     #[test]
     fn a_long_line_ends_within_its_picture() {
         let mut long = sheet(2, 200);
-        for cell in &mut long.cells {
-            cell.lines[0] = "i".repeat(500);
+        for tile in &mut long.tiles {
+            tile.lines[0] = "i".repeat(500);
         }
         let drawn = long.draw();
         let between = MARGIN + 200..MARGIN + 200 + GAP;
         assert!(
             between
                 .into_iter()
-                .all(|x| (0..drawn.height()).all(|y| y < 90 || drawn.get_pixel(x, y).0 == PAPER.0))
+                .all(|x| (0..drawn.height()).all(|y| y < 90 || drawn.get_pixel(x, y).0 == BACKGROUND.0))
         );
     }
 }

@@ -14,7 +14,7 @@ const KEYS: usize = 1 << 16;
 /// # Source
 ///
 /// Norouzi, Punjani, Fleet, Fast Search in Hamming Space with Multi-Index Hashing, CVPR 2012.
-pub(super) fn pairs(hashes: &[u64], distance: u32) -> Vec<(u32, u32)> {
+pub(super) fn pairs_within(hashes: &[u64], distance: u32) -> Vec<(u32, u32)> {
     let radius = distance / BANDS;
     let masks: Vec<u16> = (0..=u16::MAX)
         .filter(|mask| mask.count_ones() <= radius)
@@ -22,7 +22,7 @@ pub(super) fn pairs(hashes: &[u64], distance: u32) -> Vec<(u32, u32)> {
     let near_in = |band: u32, a: u64, b: u64| (key(a, band) ^ key(b, band)).count_ones() <= radius;
     let mut pairs: Vec<(u32, u32)> = (0..BANDS)
         .flat_map(|band| {
-            let index = Index::new(hashes, band);
+            let index = BandIndex::new(hashes, band);
             let partners = |at: u32| {
                 let hash = hashes[at as usize];
                 let candidates = masks.iter().flat_map(|mask| index.under(key(hash, band) ^ mask));
@@ -46,13 +46,13 @@ fn key(hash: u64, band: u32) -> u16 {
 }
 
 /// Which hashes have which key in a band.
-struct Index {
+struct BandIndex {
     /// Where the members of each key begin, and one end.
     starts: Vec<u32>,
     members: Vec<u32>,
 }
 
-impl Index {
+impl BandIndex {
     fn new(hashes: &[u64], band: u32) -> Self {
         let mut starts = vec![0; KEYS + 1];
         for &hash in hashes {
@@ -94,7 +94,7 @@ mod tests {
         #[test]
         fn the_pairs_are_those_of_comparing_all_with_all(
             seeds in prop::collection::vec(any::<u64>(), 1..6),
-            flips in prop::collection::vec((any::<prop::sample::Index>(), prop::collection::vec(0u32..64, 0..14)), 0..60),
+            flips in prop::collection::vec((any::<prop::sample::BandIndex>(), prop::collection::vec(0u32..64, 0..14)), 0..60),
             distance in 0u32..12,
         ) {
             // A few hashes and many that are a few bits away from one of them: random ones would never meet.
@@ -102,7 +102,7 @@ mod tests {
             for (seed, bits) in flips {
                 hashes.push(bits.iter().fold(*seed.get(&seeds), |hash, bit| hash ^ 1 << bit));
             }
-            prop_assert_eq!(pairs(&hashes, distance), all_with_all(&hashes, distance));
+            prop_assert_eq!(pairs_within(&hashes, distance), all_with_all(&hashes, distance));
         }
     }
 
@@ -117,7 +117,7 @@ mod tests {
             )
         };
         let hashes: Vec<u64> = (0..20_000).map(hash).collect();
-        let index = Index::new(&hashes, 0);
+        let index = BandIndex::new(&hashes, 0);
         let compared: usize = hashes.iter().map(|&hash| index.under(key(hash, 0)).len()).sum();
         assert!(compared < 20_000 * 2, "{compared}");
     }

@@ -9,7 +9,7 @@ use crate::learn::metrics::Metric;
 
 /// What is kept of a run, and when it ends before its time.
 #[derive(Clone, Debug, Args)]
-pub struct Keep {
+pub struct CheckpointArgs {
     /// Keep the epoch that is best on the validation images as best.safetensors and best.onnx: by loss, accuracy, error_rate,
     /// balanced_accuracy, macro_f1, auroc, top:K, recall:CLASS, precision:CLASS or f1:CLASS.
     #[arg(long, value_name = "METRIC")]

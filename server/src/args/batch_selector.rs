@@ -2,12 +2,12 @@
 
 use clap::Args;
 
-use super::Reading;
+use super::ScanArgs;
 use equibatch_cli::value::at_least;
 
 /// Which batch is looked at.
 #[derive(Args, Debug)]
-pub struct Which {
+pub struct BatchSelector {
     /// Which part of the images: train, valid or test.
     #[arg(long, value_name = "SPLIT", default_value = "train")]
     pub part: String,
@@ -37,5 +37,5 @@ pub struct Which {
         missing_docs,
         reason = "a documentation comment would become the help text of the group"
     )]
-    pub reading: Reading,
+    pub scan: ScanArgs,
 }

@@ -4,8 +4,8 @@ use std::{error::Error, fs, io, io::Cursor, path::Path};
 
 use ::image::{ImageDecoder as _, ImageReader, metadata::Orientation as Turn};
 
-use super::{Finding, Kind, Options, impression::Impression};
-use crate::moments::Moments;
+use super::{Finding, FindingKind, VerifyOptions, perceptual_hash::PerceptualHash};
+use crate::channel_stats::ChannelStats;
 use equibatch_engine::{
     dataset::Quarantined,
     decode::{self, Blame, DecodeOptions},
@@ -18,10 +18,10 @@ const BLANK: f64 = 2.0;
 
 /// What there is to know of an image.
 #[derive(Debug)]
-pub(super) struct Look {
+pub(super) struct FileReport {
     /// Of the file's bytes.
     pub(super) hash: [u8; 32],
-    pub(super) impression: Impression,
+    pub(super) perceptual_hash: PerceptualHash,
     pub(super) blank: bool,
     /// See [`super::Convertible`].
     pub(super) plain: Option<u32>,
@@ -30,30 +30,33 @@ pub(super) struct Look {
 }
 
 /// Reads and decodes the file at `path` below `root`.
-pub(super) fn at(root: &Path, path: &str, options: &DecodeOptions) -> Result<Look, Finding> {
+pub(super) fn inspect(root: &Path, path: &str, options: &DecodeOptions) -> Result<FileReport, Finding> {
     let finding = |kind, detail| Finding {
         kind,
         path: path.to_owned(),
         detail,
     };
     let bytes = read(&root.join(path), options).map_err(|error| match error {
-        decode::Error::Io { source, .. } => finding(Kind::Unreadable, source.to_string()),
-        error => finding(Kind::Refused, error.to_string()),
+        decode::Error::Io { source, .. } => finding(FindingKind::Unreadable, source.to_string()),
+        error => finding(FindingKind::Refused, error.to_string()),
     })?;
     let image = decode::decode(&bytes, options).map_err(|error| {
         let kind = match error.blame() {
-            Blame::Data | Blame::Unsupported => Kind::Broken,
-            Blame::Limit => Kind::Refused,
-            Blame::Io => Kind::Unreadable,
+            Blame::Data | Blame::Unsupported => FindingKind::Broken,
+            Blame::Limit => FindingKind::Refused,
+            Blame::Io => FindingKind::Unreadable,
         };
         finding(kind, clause(&error))
     })?;
     let format = Format::of(&bytes).expect("an image that was decoded has a format");
-    let blank = Moments::of(&image).std().iter().all(|std| std * 255.0 < BLANK);
+    let blank = ChannelStats::of(&image)
+        .std()
+        .iter()
+        .all(|std| std * 255.0 < BLANK);
     let is_plain = format == Format::Jpeg && is_plain(&bytes);
-    Ok(Look {
+    Ok(FileReport {
         hash: *blake3::hash(&bytes).as_bytes(),
-        impression: Impression::of(&image),
+        perceptual_hash: PerceptualHash::of(&image),
         blank,
         plain: is_plain.then(|| longer_side(&image)),
         format,
@@ -62,10 +65,10 @@ pub(super) fn at(root: &Path, path: &str, options: &DecodeOptions) -> Result<Loo
 }
 
 /// A file that is refused by its name alone, such as one that is a link out of the root, stays refused: it is not served.
-pub(super) fn trust_the_scan(look: &mut Result<Look, Finding>, file: &Quarantined) {
-    if look.is_ok() || matches!(look, Err(finding) if finding.kind == Kind::Unreadable) {
-        *look = Err(Finding {
-            kind: Kind::Unreadable,
+pub(super) fn keep_scan_error(report: &mut Result<FileReport, Finding>, file: &Quarantined) {
+    if report.is_ok() || matches!(report, Err(finding) if finding.kind == FindingKind::Unreadable) {
+        *report = Err(Finding {
+            kind: FindingKind::Unreadable,
             path: file.path.clone(),
             detail: file.reason.clone(),
         });
@@ -112,9 +115,9 @@ fn clause(error: &dyn Error) -> String {
     }
 }
 
-impl Look {
+impl FileReport {
     /// What is wrong with the image at `path`.
-    pub(super) fn findings(&self, path: &str, options: &Options) -> Vec<Finding> {
+    pub(super) fn findings(&self, path: &str, options: &VerifyOptions) -> Vec<Finding> {
         let mut found = vec![];
         let mut add = |kind, detail| {
             found.push(Finding {
@@ -131,7 +134,7 @@ impl Look {
         if said != Some(self.format) {
             let content = self.format.name();
             add(
-                Kind::Extension,
+                FindingKind::Extension,
                 match said {
                     Some(said) => format!("the content is {content}, the name says {}", said.name()),
                     None => format!("the content is {content}, but files of such a name are never read"),
@@ -140,10 +143,10 @@ impl Look {
         }
         let (width, height) = self.size;
         if width.min(height) < options.min_side {
-            add(Kind::Tiny, format!("{width}x{height} pixels"));
+            add(FindingKind::Tiny, format!("{width}x{height} pixels"));
         }
         if self.blank {
-            add(Kind::Blank, "all pixels are alike".to_owned());
+            add(FindingKind::Blank, "all pixels are alike".to_owned());
         }
         found
     }

@@ -2,43 +2,53 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{Finding, Group, Kind, Member, impression::Impression, look::Look, nearby};
+use super::{
+    DuplicateGroup, Finding, FindingKind, Member, file_report::FileReport, hamming_index,
+    perceptual_hash::PerceptualHash,
+};
 use equibatch_engine::dataset::{Dataset, Sample, Split};
 
-/// The groups among `looks`, which belong to the samples of `dataset`; near ones where a distance is given.
-pub(super) fn groups(dataset: &Dataset, looks: &[Result<Look, Finding>], near: Option<u32>) -> Vec<Group> {
+/// The groups among `reports`, which belong to the samples of `dataset`; near ones where a distance is given.
+pub(super) fn groups(
+    dataset: &Dataset,
+    reports: &[Result<FileReport, Finding>],
+    near: Option<u32>,
+) -> Vec<DuplicateGroup> {
     let mut by_content: BTreeMap<[u8; 32], Vec<usize>> = BTreeMap::new();
-    for (id, look) in looks.iter().enumerate() {
-        if let Ok(look) = look {
-            by_content.entry(look.hash).or_default().push(id);
+    for (id, report) in reports.iter().enumerate() {
+        if let Ok(report) = report {
+            by_content.entry(report.hash).or_default().push(id);
         }
     }
-    let mut groups: Vec<Group> = by_content
+    let mut groups: Vec<DuplicateGroup> = by_content
         .values()
         .filter(|ids| ids.len() > 1)
-        .map(|ids| group(dataset, Kind::Duplicate, ids))
+        .map(|ids| group(dataset, FindingKind::Duplicate, ids))
         .collect();
     if let Some(distance) = near {
         // One of each content, and nothing blank: all blank images look alike.
-        let contents: Vec<(&Look, &Vec<usize>)> = by_content
+        let contents: Vec<(&FileReport, &Vec<usize>)> = by_content
             .values()
-            .filter_map(|ids| Some((looks[ids[0]].as_ref().ok()?, ids)))
-            .filter(|(look, _)| !look.blank)
+            .filter_map(|ids| Some((reports[ids[0]].as_ref().ok()?, ids)))
+            .filter(|(report, _)| !report.blank)
             .collect();
-        let impressions: Vec<&Impression> = contents.iter().map(|(look, _)| &look.impression).collect();
-        for alike in alike(&impressions, distance) {
-            let ids: Vec<usize> = alike
+        let candidates: Vec<&PerceptualHash> = contents
+            .iter()
+            .map(|(report, _)| &report.perceptual_hash)
+            .collect();
+        for similar in similar_sets(&candidates, distance) {
+            let ids: Vec<usize> = similar
                 .iter()
                 .flat_map(|&content| contents[content].1.clone())
                 .collect();
-            groups.push(group(dataset, Kind::Near, &ids));
+            groups.push(group(dataset, FindingKind::Near, &ids));
         }
     }
     groups.sort_by(|a, b| (a.kind, &a.members[0].path).cmp(&(b.kind, &b.members[0].path)));
     groups
 }
 
-fn group(dataset: &Dataset, kind: Kind, ids: &[usize]) -> Group {
+fn group(dataset: &Dataset, kind: FindingKind, ids: &[usize]) -> DuplicateGroup {
     let mut samples: Vec<&Sample> = ids.iter().map(|&id| &dataset.samples[id]).collect();
     samples.sort_by_key(|sample| (std::cmp::Reverse(sample.split), &sample.path));
     let splits: BTreeSet<Split> = samples.iter().map(|sample| sample.split).collect();
@@ -48,7 +58,7 @@ fn group(dataset: &Dataset, kind: Kind, ids: &[usize]) -> Group {
         class: dataset.classes[sample.class as usize].clone(),
         split: sample.split,
     };
-    Group {
+    DuplicateGroup {
         kind,
         leak: splits.len() > 1,
         conflict: classes.len() > 1,
@@ -57,32 +67,32 @@ fn group(dataset: &Dataset, kind: Kind, ids: &[usize]) -> Group {
 }
 
 /// Sets of two and more indices that look alike, or are linked by others that do.
-fn alike(impressions: &[&Impression], distance: u32) -> Vec<Vec<usize>> {
-    let mut sets = Sets::new(impressions.len());
+fn similar_sets(candidates: &[&PerceptualHash], distance: u32) -> Vec<Vec<usize>> {
+    let mut sets = Sets::new(candidates.len());
     // Of those with equal hashes, only those that look different stand for themselves.
     let mut leaders: HashMap<u64, Vec<usize>> = HashMap::new();
-    for (at, impression) in impressions.iter().enumerate() {
-        let leaders = leaders.entry(impression.hash).or_default();
+    for (at, perceptual_hash) in candidates.iter().enumerate() {
+        let leaders = leaders.entry(perceptual_hash.hash).or_default();
         match leaders
             .iter()
-            .find(|&&leader| impressions[leader].looks_like(impression))
+            .find(|&&leader| candidates[leader].is_similar_to(perceptual_hash))
         {
             Some(&leader) => sets.join(leader, at),
             None => leaders.push(at),
         }
     }
     let hashes: Vec<u64> = leaders.keys().copied().collect();
-    for (a, b) in nearby::pairs(&hashes, distance) {
+    for (a, b) in hamming_index::pairs_within(&hashes, distance) {
         for &first in &leaders[&hashes[a as usize]] {
             for &second in &leaders[&hashes[b as usize]] {
-                if impressions[first].looks_like(impressions[second]) {
+                if candidates[first].is_similar_to(candidates[second]) {
                     sets.join(first, second);
                 }
             }
         }
     }
     let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for at in 0..impressions.len() {
+    for at in 0..candidates.len() {
         members.entry(sets.root(at)).or_default().push(at);
     }
     members.into_values().filter(|set| set.len() > 1).collect()

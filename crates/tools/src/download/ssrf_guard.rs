@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::Private;
+use super::PrivateAddresses;
 use ureq::{
     Error,
     config::Config,
@@ -16,18 +16,18 @@ use ureq::{
 /// All addresses of a host are refused.
 #[derive(Debug, thiserror::Error)]
 #[error("it leads to {0}, an address of this machine or its network (--allow-private allows it)")]
-pub(super) struct Refused(IpAddr);
+pub(super) struct PrivateAddressError(IpAddr);
 
 /// Finds the addresses of a host that may be connected to. Asked for every connection, those of redirections included, and what it
 /// answers is what is connected to: a name that changes its meaning in between gains nothing.
 #[derive(Debug)]
-pub(super) struct CarefulResolver {
+pub(super) struct SsrfGuardResolver {
     inner: DefaultResolver,
-    private: Private,
+    private: PrivateAddresses,
 }
 
-impl CarefulResolver {
-    pub(super) fn new(private: Private) -> Self {
+impl SsrfGuardResolver {
+    pub(super) fn new(private: PrivateAddresses) -> Self {
         Self {
             inner: DefaultResolver::default(),
             private,
@@ -36,14 +36,14 @@ impl CarefulResolver {
 
     fn may_connect_to(&self, address: IpAddr) -> bool {
         match &self.private {
-            Private::Allowed => true,
-            Private::Only(named) if named.contains(&address) => true,
-            Private::Only(_) | Private::Refused => is_public(address),
+            PrivateAddresses::Allowed => true,
+            PrivateAddresses::Only(named) if named.contains(&address) => true,
+            PrivateAddresses::Only(_) | PrivateAddresses::Refused => is_public(address),
         }
     }
 }
 
-impl Resolver for CarefulResolver {
+impl Resolver for SsrfGuardResolver {
     fn resolve(
         &self,
         uri: &Uri,
@@ -56,7 +56,9 @@ impl Resolver for CarefulResolver {
             allowed.push(*address);
         }
         match all.first() {
-            Some(refused) if allowed.is_empty() => Err(Error::Other(Box::new(Refused(refused.ip())))),
+            Some(refused) if allowed.is_empty() => {
+                Err(Error::Other(Box::new(PrivateAddressError(refused.ip()))))
+            }
             _ => Ok(allowed),
         }
     }

@@ -3,16 +3,16 @@
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageResult};
 
-use super::dice::Dice;
+use super::draw_rng::DrawRng;
 use super::paint::{Canvas, unit};
 
 /// Encodes the canvas as a photograph: JPEG of quality 75 to 95.
-pub(super) fn develop(mut canvas: Canvas, dice: &mut Dice) -> ImageResult<Vec<u8>> {
-    if dice.chance(0.35) {
+pub(super) fn encode_photo(mut canvas: Canvas, rng: &mut DrawRng) -> ImageResult<Vec<u8>> {
+    if rng.bernoulli(0.35) {
         canvas.blur(1);
     }
-    let pixels = expose(&canvas, dice);
-    let quality = dice.count(75, 95) as u8;
+    let pixels = expose(&canvas, rng);
+    let quality = rng.count(75, 95) as u8;
     let mut jpeg = Vec::new();
     let encoder = JpegEncoder::new_with_quality(&mut jpeg, quality);
     encoder_write(encoder, &pixels, (canvas.width() as u32, canvas.height() as u32))?;
@@ -28,21 +28,21 @@ fn encoder_write(
 }
 
 /// Applies light, exposure and noise; returns RGB bytes.
-fn expose(canvas: &Canvas, dice: &mut Dice) -> Vec<u8> {
+fn expose(canvas: &Canvas, rng: &mut DrawRng) -> Vec<u8> {
     let (width, height) = (canvas.width(), canvas.height());
-    let (cos, sin) = unit(dice.unit());
-    let slope = dice.between(0.0, 0.35);
-    let vignette = if dice.chance(0.5) {
-        dice.between(0.05, 0.5)
+    let (cos, sin) = unit(rng.unit());
+    let slope = rng.between(0.0, 0.35);
+    let vignette = if rng.bernoulli(0.5) {
+        rng.between(0.05, 0.5)
     } else {
         0.0
     };
-    let exposure = dice.between(0.75, 1.2);
-    let cast = dice.wobble(0.14);
+    let exposure = rng.between(0.75, 1.2);
+    let cast = rng.wobble(0.14);
     let gains = [exposure * (1.0 + cast), exposure, exposure * (1.0 - cast)];
-    let contrast = dice.between(0.75, 1.2);
-    let saturation = dice.between(0.55, 1.1);
-    let grain = dice.between(1.0, 9.0);
+    let contrast = rng.between(0.75, 1.2);
+    let saturation = rng.between(0.55, 1.1);
+    let grain = rng.between(1.0, 9.0);
     let mut pixels = Vec::with_capacity(canvas.pixels().len() / 4 * 3);
     for (i, pixel) in canvas.pixels().chunks_exact(4).enumerate() {
         let column = (i % width as usize) as f32 / width - 0.5;
@@ -50,10 +50,7 @@ fn expose(canvas: &Canvas, dice: &mut Dice) -> Vec<u8> {
         let light = 1.0 + slope * (column * cos + row * sin) - vignette * 2.0 * (column * column + row * row);
         let grey = f32::from(pixel[0]) * 0.3 + f32::from(pixel[1]) * 0.59 + f32::from(pixel[2]) * 0.11;
         // Two halves of a triangle's noise from one draw: one that all channels share, and one for each.
-        let bits = dice
-            .bits()
-            .to_le_bytes()
-            .map(|byte| f32::from(byte) / 255.0 - 0.5);
+        let bits = rng.bits().to_le_bytes().map(|byte| f32::from(byte) / 255.0 - 0.5);
         for c in 0..3 {
             let value = (grey + (f32::from(pixel[c]) - grey) * saturation) * light * gains[c];
             let value = 128.0 + (value - 128.0) * contrast + grain * (2.0 * bits[3] + bits[c]);

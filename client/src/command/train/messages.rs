@@ -10,7 +10,7 @@ use crate::{
 use equibatch_stream::{ClassCounts, DatasetDescription, Split};
 
 /// What came of the weights, in words.
-pub(super) fn adopted(config: &RunConfig, adoption: &Adoption) -> String {
+pub(super) fn load_message(config: &RunConfig, adoption: &Adoption) -> String {
     let head = match &adoption.head {
         HeadFate::Loaded => "the head is theirs, too".to_owned(),
         HeadFate::New { reason } => format!("the head starts anew ({reason})"),
@@ -22,7 +22,7 @@ pub(super) fn adopted(config: &RunConfig, adoption: &Adoption) -> String {
 }
 
 /// What is about to be trained, in words.
-pub(super) fn introduction(run: &RunFolder, config: &RunConfig, description: &DatasetDescription) -> String {
+pub(super) fn start_message(run: &RunFolder, config: &RunConfig, description: &DatasetDescription) -> String {
     let of = |class: &ClassCounts| (class.name.clone(), class.images(Split::Train.name()));
     let counts: Vec<(String, u32)> = description.classes.iter().map(of).collect();
     let trained = match &config.frozen {
