@@ -397,7 +397,7 @@ async fn a_hangup_reads_files_again_and_names_what_needs_a_restart() {
     configure(&others, "max-streams = 7\n");
     server.hang_up();
     until(&log, "tokens read again").await;
-    until(&log, "hold after a restart only").await;
+    until(&log, "these options need a restart").await;
     assert!(fs::read_to_string(&log).unwrap().contains("max-streams"));
     let mut second = with_token(&server, OTHER).await;
     assert!(second.list_datasets(ListDatasetsRequest {}).await.is_ok());
@@ -405,7 +405,7 @@ async fn a_hangup_reads_files_again_and_names_what_needs_a_restart() {
     // Nonsense changes nothing.
     configure(&others, "colour = 1\n");
     server.hang_up();
-    until(&log, "the earlier one holds").await;
+    until(&log, "the previous one stays in force").await;
     assert!(second.list_datasets(ListDatasetsRequest {}).await.is_ok());
     assert!(stream.message().await.unwrap().is_some(), "no stream ends by it");
     drop((stream, first, second));

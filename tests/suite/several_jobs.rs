@@ -133,7 +133,7 @@ fn admin(log: &Path) -> std::net::SocketAddr {
     let lines = log
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let mut addresses = lines.filter(|line| line["message"] == "answering the operator");
+    let mut addresses = lines.filter(|line| line["message"] == "admin endpoint listening");
     let line = addresses.next().unwrap();
     line["address"].as_str().unwrap().parse().unwrap()
 }

@@ -34,8 +34,8 @@ use crate::{
 use equibatch_stream::{DatasetDescription, Servers, Split};
 use equibatch_training::runtime::Runtime;
 
-/// Trains every arm with every seed, judges each on the same images, and compares. What was done before in the same folder is not done
-/// again.
+/// Trains every arm with every seed, evaluates all runs on the same images, and compares them. Runs that are complete in the same folder are
+/// not repeated.
 pub(super) fn run(args: &Compare) -> Result<Exit> {
     check(args)?;
     let (_, mut base_config) = initial_config(&args.train.setup)?;
@@ -58,7 +58,7 @@ pub(super) fn run(args: &Compare) -> Result<Exit> {
     let images = images_per_epoch(args, &base_config, servers)?;
     base_config.images_per_epoch = Some(images);
     trainer.voice.say(&format!(
-        "every way of training takes {} steps of {} images an epoch (--images-per-epoch {images})",
+        "every method trains for {} steps of {} images per epoch (--images-per-epoch {images})",
         images / u64::from(base_config.images_per_step()),
         base_config.images_per_step()
     ));
@@ -77,7 +77,9 @@ pub(super) fn run(args: &Compare) -> Result<Exit> {
             let train = arguments(args, &base_config, (&trained.arm, seed), &run);
             let Some(outcomes) = repeat(args.split, &train, &run, &trainer)? else {
                 let shown = folder.display();
-                Voice::Error.say(&format!("interrupted; the same command goes on, in {shown}"));
+                Voice::Error.say(&format!(
+                    "interrupted; run the same command again to continue in {shown}"
+                ));
                 return Ok(Exit::Interrupted);
             };
             trained.repeats.push(Repeat { seed, run, outcomes });
@@ -104,30 +106,32 @@ pub(super) fn run(args: &Compare) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Refuses what a comparison decides itself.
+/// Refuses arguments that a comparison sets itself.
 fn check(args: &Compare) -> Result<(), UsageError> {
     let refused = |text: &str| Err(UsageError(text.to_owned()));
     let train = &args.train;
     if train.setup.images.balance.is_some() {
-        return refused("--balance is what is compared: name the ways of training with --arms");
+        return refused("--balance cannot be used with compare: name the methods with --arms");
     }
     if train.setup.objective.class_weights.is_some() {
-        return refused("--class-weights is compared as well: it is the arm `weighted`");
+        return refused("--class-weights cannot be used with compare: use the arm `weighted` of --arms");
     }
     if train.experiment.is_some() || train.stage.is_some() {
         return refused(
-            "a comparison is of runs of one stage: name what to begin with by --load or --weights",
+            "--experiment and --stage cannot be used with compare: start from --load or --weights",
         );
     }
     if train.resume.is_some() {
-        return refused("a comparison goes on by itself: run it again with the same --out");
+        return refused(
+            "--resume cannot be used with compare: run the command again with the same --out to continue",
+        );
     }
     if train.save.is_some() {
-        return refused("--save is for one training: each run's checkpoint is in its folder");
+        return refused("--save cannot be used with compare: each run's checkpoint is in its folder");
     }
     let repeated = |(place, arm): (usize, &Arm)| args.arms[..place].contains(arm);
     if args.arms.len() < 2 || args.arms.iter().enumerate().any(repeated) {
-        return refused("--arms needs two or more different ways of training");
+        return refused("--arms needs at least two different methods");
     }
     Ok(())
 }
@@ -136,7 +140,7 @@ fn check(args: &Compare) -> Result<(), UsageError> {
 fn rarest_classes(description: &DatasetDescription, split: Split) -> Result<Rarest, UsageError> {
     if description.images(split) == 0 {
         return Err(UsageError(format!(
-            "the dataset has no {split} images to judge on"
+            "--split {split}: the dataset has no {split} images"
         )));
     }
     let classes = description.classes.iter();
@@ -144,8 +148,8 @@ fn rarest_classes(description: &DatasetDescription, split: Split) -> Result<Rare
     Rarest::of(trained).ok_or_else(|| UsageError("the dataset has no images to train on".to_owned()))
 }
 
-/// Images of an epoch, the same for all arms, so that none is better for taking more steps: what was typed, or the most that the balance of
-/// any arm makes of the images.
+/// Images per epoch, the same for all arms, so that all take the same number of steps: --images-per-epoch, or the largest number of the
+/// arms' balance policies.
 fn images_per_epoch(args: &Compare, base_config: &RunConfig, servers: &Servers) -> Result<u64> {
     if let Some(images) = base_config.images_per_epoch {
         return Ok(images);
@@ -161,7 +165,7 @@ fn images_per_epoch(args: &Compare, base_config: &RunConfig, servers: &Servers) 
     Ok(most)
 }
 
-/// The folder of the comparison: the same for the same command, so that it goes on where it stopped.
+/// The folder of the comparison; the same for the same command, so that it can be continued.
 fn folder(args: &Compare, base_config: &RunConfig) -> PathBuf {
     let named = args.train.out.clone();
     named.unwrap_or_else(|| {
@@ -169,7 +173,7 @@ fn folder(args: &Compare, base_config: &RunConfig) -> PathBuf {
     })
 }
 
-/// What would be typed to train one arm once.
+/// The arguments of `client train` for one run of an arm.
 fn arguments(args: &Compare, base_config: &RunConfig, (arm, seed): (&Arm, u64), run: &Path) -> Train {
     let mut train = args.train.clone();
     let images = &mut train.setup.images;
@@ -177,7 +181,7 @@ fn arguments(args: &Compare, base_config: &RunConfig, (arm, seed): (&Arm, u64), 
     images.balance = Some(arm.balance.clone());
     images.seed = Some(seed);
     images.images_per_epoch = base_config.images_per_epoch;
-    // As the server understands it, so that it can be compared with what an earlier run has noted.
+    // The server's normalised form, for comparison with the configuration of an earlier run.
     images.recipe = Some(base_config.recipe.clone());
     train.setup.objective.class_weights = Some(arm.class_weights);
     (train.out, train.resume) = if run.join(CHECKPOINT).exists() {
@@ -188,7 +192,7 @@ fn arguments(args: &Compare, base_config: &RunConfig, (arm, seed): (&Arm, u64), 
     train
 }
 
-/// What the model of one training says of every image; `None` where the training was interrupted.
+/// Trains and evaluates one run, or reads its stored predictions; `None` if the training was interrupted.
 fn repeat(split: Split, args: &Train, run: &Path, trainer: &Trainer) -> Result<Option<Outcomes>> {
     let path = run.join(format!("outcomes-{split}.safetensors"));
     if let Ok(bytes) = fs::read(&path) {
@@ -224,7 +228,7 @@ fn evaluate_run(split: Split, run: &Path, args: &Train, trainer: &Trainer) -> Re
     Ok(outcomes)
 }
 
-/// Shows the images of a split to the model of a run.
+/// Runs the model of a run on a split; `each` receives every image with its logits.
 fn predict_split(split: Split, run: &Path, args: &Train, trainer: &Trainer, each: Each<'_>) -> Result<()> {
     let (run, config) = RunFolder::open(run)?;
     let options = session_options(&args.execution);
@@ -242,7 +246,7 @@ fn predict_split(split: Split, run: &Path, args: &Train, trainer: &Trainer, each
     Ok(())
 }
 
-/// What the first model of every arm makes of the images that nobody was trained or compared on.
+/// Predictions of the first model of every arm on the test split, which was used neither for training nor for the comparison.
 fn new_images(arms: &[Trained], args: &Compare, trainer: &Trainer) -> Result<FreshImages> {
     let mut fresh = FreshImages::default();
     for trained in arms {
@@ -284,7 +288,7 @@ fn write_files(folder: &Path, comparison: &Comparison, dataset: &str) -> Result<
         let shown = path.display();
         files::replace(&path, text.as_bytes()).with_context(|| format!("cannot write {shown}"))
     };
-    let json = serde_json::to_string_pretty(comparison).expect("a comparison is plain data");
+    let json = serde_json::to_string_pretty(comparison).expect("a comparison is serialisable");
     write("compare.json", &format!("{json}\n"))?;
     write("compare.html", &page::page(comparison, dataset)?.to_html())?;
     let saved = page::chart(comparison)?.save(folder);

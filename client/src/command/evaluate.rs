@@ -24,27 +24,27 @@ use crate::{
 use equibatch_stream::{ClassCounts, Servers, Split};
 use equibatch_training::runtime::Runtime;
 
-/// A model to judge.
+/// A model to evaluate.
 struct Candidate {
-    /// What the reader knows it by.
+    /// Name in the output.
     name: String,
     model: PathBuf,
-    /// Where results go.
+    /// Folder of the results.
     folder: PathBuf,
-    /// The dataset to judge it on where none is named: that of its run, or the only one.
+    /// Dataset unless --dataset is given: that of its run; empty: the server's only one.
     dataset: String,
-    /// Where the run stands that it is of, if that is known.
+    /// Progress of the run that the model is of, if known.
     trained: Option<Progress>,
 }
 
-/// Judges every candidate, writes its figures and pictures, and shows them; several also side by side.
+/// Evaluates every model, and writes and prints the metrics; several models are also printed side by side.
 pub(super) fn run(args: &Evaluate) -> Result<Exit> {
     let candidates = candidates(args)?;
     let runtime = Runtime::load_for(args.execution.device)?;
     let servers = config::servers(&args.server)?;
     let mut judged = vec![];
     for candidate in &candidates {
-        let judgement = judge(args, &runtime, &servers, candidate)?;
+        let judgement = evaluate_model(args, &runtime, &servers, candidate)?;
         write_files(args, candidate, &judgement)?;
         judged.push((candidate, judgement));
     }
@@ -70,7 +70,7 @@ pub(super) fn run(args: &Evaluate) -> Result<Exit> {
         writeln!(out, "{}", table::confusion(&judgement.figures))?;
         if judgement.replaced > 0 {
             let files = counted(judgement.replaced, "broken file");
-            writeln!(out, "another image stood in the place of {files}\n")?;
+            writeln!(out, "{files} replaced by other images of the same class\n")?;
         }
         let folder = candidate.folder.display();
         writeln!(
@@ -125,14 +125,14 @@ fn candidates(args: &Evaluate) -> Result<Vec<Candidate>> {
     Ok(candidates)
 }
 
-/// Training images of each class, in label order; `None` if the server does not say.
+/// Training images of each class, in label order; `None` if the server cannot be queried.
 fn training_images(args: &Evaluate, servers: &Servers, candidate: &Candidate) -> Option<Vec<u64>> {
     let description = servers.describe(dataset(args, candidate)).ok()?;
     let of = |class: &ClassCounts| class.images(Split::Train.name()).into();
     Some(description.classes.iter().map(of).collect())
 }
 
-/// The dataset to judge on; empty: the server's only one.
+/// Name of the dataset to evaluate on; empty: the server's only one.
 fn dataset<'a>(args: &'a Evaluate, candidate: &'a Candidate) -> &'a str {
     args.dataset.as_deref().unwrap_or(&candidate.dataset)
 }
@@ -144,7 +144,12 @@ fn last_component(path: &Path) -> String {
     )
 }
 
-fn judge(args: &Evaluate, runtime: &Runtime, servers: &Servers, candidate: &Candidate) -> Result<Judgement> {
+fn evaluate_model(
+    args: &Evaluate,
+    runtime: &Runtime,
+    servers: &Servers,
+    candidate: &Candidate,
+) -> Result<Judgement> {
     let mut predictor = Predictor::open(runtime, &candidate.model, &session_options(&args.execution))?;
     let card = predictor.card().clone();
     let dataset = dataset(args, candidate);
@@ -166,7 +171,7 @@ fn judge(args: &Evaluate, runtime: &Runtime, servers: &Servers, candidate: &Cand
     Ok(judgement)
 }
 
-/// What tells the files of one judging from those of another.
+/// Suffix of the output files.
 fn suffix(args: &Evaluate) -> String {
     format!("{}{}", args.split, if args.tta { "-tta" } else { "" })
 }
@@ -175,7 +180,7 @@ fn write_files(args: &Evaluate, candidate: &Candidate, judgement: &Judgement) ->
     let path = |name: String| candidate.folder.join(name);
     let figures = json!({ "model": candidate.model, "split": args.split, "tta": args.tta, "figures": judgement.figures });
     let json = path(format!("evaluation-{}.json", suffix(args)));
-    let text = serde_json::to_string_pretty(&figures).expect("figures are plain data");
+    let text = serde_json::to_string_pretty(&figures).expect("metrics are serialisable");
     files::replace(&json, format!("{text}\n").as_bytes())
         .with_context(|| format!("cannot write {}", json.display()))?;
     let title = format!(

@@ -1,4 +1,4 @@
-//! `client find-lr`, and the same search before a training.
+//! `client find-lr`, and the same range test before a training.
 
 use std::{
     fs,
@@ -30,7 +30,7 @@ use crate::{
 use equibatch_stream::Servers;
 use equibatch_training::runtime::Runtime;
 
-/// Sweeps over learning rates, shows and draws what came of it, and changes nothing.
+/// Runs a learning rate range test, and prints and plots the result. The model is not modified.
 pub(super) fn run(args: &FindLr) -> Result<Exit> {
     let (origin, config) = initial_config(&args.setup)?;
     config::check_precision(config.precision, args.execution.device)?;
@@ -51,7 +51,7 @@ pub(super) fn run(args: &FindLr) -> Result<Exit> {
     )?;
     let default_folder = || new_folder(&format!("{}-find-lr", learner.progress().config.dataset));
     let folder = args.out.clone().unwrap_or_else(default_folder);
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
     let written = found.write(&folder)?;
     let mut out = io::stdout().lock();
     if args.json {
@@ -59,13 +59,13 @@ pub(super) fn run(args: &FindLr) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     writeln!(out, "{}", report::table(&found.sweep))?;
-    found.tell(&mut out)?;
+    found.print(&mut out)?;
     let written: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
     writeln!(out, "written: {}", written.join(", "))?;
     Ok(Exit::Done)
 }
 
-/// The usual sweep, from where `learner` stands; its model is as before afterwards.
+/// Runs the default range test from the state of `learner`, which is restored afterwards.
 pub(super) fn run_default_search(
     context: &TrainContext,
     learner: &mut Learner,
@@ -73,7 +73,7 @@ pub(super) fn run_default_search(
     stop: &AtomicBool,
 ) -> Result<LrSearch> {
     let found = sweep(&context.servers, learner, prefetch, (Range::default(), stop))?;
-    found.tell(&mut io::stdout().lock())?;
+    found.print(&mut io::stdout().lock())?;
     Ok(found)
 }
 
@@ -90,7 +90,7 @@ fn sweep(
     Ok(LrSearch { sweep })
 }
 
-/// What a sweep has shown.
+/// The result of a range test.
 pub(super) struct LrSearch {
     sweep: Sweep,
 }
@@ -100,7 +100,7 @@ impl LrSearch {
         Suggestions::of(self.sweep.points())
     }
 
-    /// Draws the losses and writes them down.
+    /// Writes the plot (PNG and SVG) and the data (JSON).
     pub(super) fn write(&self, folder: &Path) -> Result<[PathBuf; 3]> {
         let chart = report::chart(self.sweep.points());
         let json = format!("{}\n", self.json());
@@ -125,12 +125,12 @@ impl LrSearch {
         })
     }
 
-    fn tell(&self, out: &mut impl io::Write) -> io::Result<()> {
+    fn print(&self, out: &mut impl io::Write) -> io::Result<()> {
         let steps = self.sweep.points().len();
         let end = match self.sweep.end() {
-            Some(End::Diverged) => "the loss ran away",
-            Some(End::NotANumber) => "the loss was no number",
-            Some(End::Complete) | None => "all were tried",
+            Some(End::Diverged) => "stopped: loss diverged",
+            Some(End::NotANumber) => "stopped: loss is NaN",
+            Some(End::Complete) | None => "all completed",
         };
         writeln!(out, "{steps} learning rates: {end}")?;
         match self.suggestions() {
@@ -140,8 +140,8 @@ impl LrSearch {
                 lowest_tenth,
             }) => writeln!(
                 out,
-                "found: {valley:.2e}, in the middle of the longest valley; steepest descent at {steepest:.2e}; a tenth of the rate of the least \
-                 loss: {lowest_tenth:.2e}"
+                "found: {valley:.2e} (valley); steepest descent: {steepest:.2e}; a tenth of the rate at the minimum loss: \
+                 {lowest_tenth:.2e}"
             ),
             Err(unclear) => writeln!(out, "{unclear}"),
         }

@@ -16,10 +16,10 @@ use crate::{
 use equibatch_stream::{Servers, Split};
 use equibatch_training::runtime::{Runtime, SessionOptions};
 
-/// Images of largest loss in the report of a run.
+/// Number of top losses in the report of a run.
 pub(super) const WORST: usize = 12;
 
-/// Makes the reports of runs again.
+/// Regenerates the reports of runs.
 pub(super) fn run(args: &Report) -> Result<Exit> {
     let judge = if args.judge {
         Some((
@@ -49,7 +49,7 @@ pub(super) fn run(args: &Report) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The report of a run that has just ended: examined where its model is whole. What goes wrong is said, and costs nothing but the report.
+/// Writes the report of a run that has just ended, with the top losses if `servers` is given. Failures are reported, and do not fail the run.
 pub(super) fn after_training(
     (run, config): (&RunFolder, &RunConfig),
     (runtime, options): (&Runtime, &SessionOptions),
@@ -66,11 +66,14 @@ pub(super) fn after_training(
         };
         if let Err(error) = examiner.examine(run, config) {
             let error = anyhow::Error::from(error);
-            Voice::Error.say(&format!("the report lacks the largest losses: {error:#}"));
+            Voice::Error.say(&format!("the report has no top losses: {error:#}"));
         }
     }
     match report::run::write(run.path()) {
         Ok(page) => voice.say(&format!("report: {}", page.display())),
-        Err(error) => Voice::Error.say(&format!("there is no report: {:#}", anyhow::Error::from(error))),
+        Err(error) => Voice::Error.say(&format!(
+            "cannot write the report: {:#}",
+            anyhow::Error::from(error)
+        )),
     }
 }

@@ -17,7 +17,7 @@ use crate::{
 };
 use equibatch_stream::{Batch, BatchRequest, Position, Split, StreamDescription};
 
-/// Draws a batch as the server sends it, or a file and its augmentations.
+/// Renders a batch from the server, or an image file and its augmentations.
 pub(super) fn run(args: &ShowBatch) -> Result<Exit> {
     let sheet = match &args.of {
         Some(path) => {
@@ -40,7 +40,7 @@ fn of_batch(args: &ShowBatch) -> Result<ContactSheet> {
     if args.split != Split::Train && args.balance.is_some() {
         let split = args.split;
         let message =
-            format!("--balance is of the train split: the {split} split shows every image once, as it is");
+            format!("--balance is for the train split only: the {split} split has every image once");
         return Err(UsageError(message).into());
     }
     let servers = config::servers(&args.server)?;
@@ -58,7 +58,7 @@ fn of_batch(args: &ShowBatch) -> Result<ContactSheet> {
         recipe: args.recipe.clone().unwrap_or_default(),
         ..BatchRequest::evaluation(&args.dataset, args.split, args.batch_size, args.size)
     };
-    // Where it starts beyond the end, the stream is refused: how long an epoch is, is known from its beginning.
+    // A start beyond the end is refused by the server; the number of steps is known from a stream at the start.
     let first = BatchRequest {
         start: None,
         ..request.clone()
@@ -96,12 +96,12 @@ fn of_batch(args: &ShowBatch) -> Result<ContactSheet> {
 
 fn out_of_range(step: u64, steps: u64) -> String {
     match steps {
-        0 => format!("--step {step}: there are too few images for a batch"),
-        steps => format!("--step {step}: it must be from 0 to {}", steps - 1),
+        0 => format!("--step {step}: the epoch has no full batch; use a smaller --batch-size"),
+        steps => format!("--step {step}: expected a number from 0 to {}", steps - 1),
     }
 }
 
-/// The class of an image, or the shares of two where images are mixed.
+/// The class of an image, or the soft label of a mixed one.
 fn label(description: &StreamDescription, batch: &Batch, place: usize) -> String {
     let own = class(description, batch.labels[place]);
     match batch.mixed.as_ref().and_then(|mixed| mixed.get(place)) {

@@ -1,8 +1,8 @@
-//! Mean and standard deviation of pixels, per channel.
+//! Mean and standard deviation of each channel.
 
 use equibatch_engine::image::Image;
 
-/// Means of the values and of their squares, for red, green and blue, in `[0, 1]` units.
+/// First and second raw moments of red, green and blue, in `[0, 1]` units.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ChannelStats {
     mean_value: [f64; 3],
@@ -10,7 +10,7 @@ pub struct ChannelStats {
 }
 
 impl ChannelStats {
-    /// Over all pixels of `image`.
+    /// Statistics of all pixels of `image`.
     #[must_use]
     pub fn of(image: &Image) -> Self {
         let (mut mean_value, mut mean_square) = ([0_u64; 3], [0_u64; 3]);
@@ -28,7 +28,7 @@ impl ChannelStats {
         }
     }
 
-    /// The weighted mean of several; all zero where no weight is positive.
+    /// Weighted mean of several; zero if no weight is positive.
     #[must_use]
     pub fn mean_of(parts: impl IntoIterator<Item = (f64, Self)>) -> Self {
         let (mut sum, mut total) = (Self::default(), 0.0);
@@ -49,16 +49,16 @@ impl ChannelStats {
         }
     }
 
-    /// Per channel.
+    /// Mean of each channel.
     #[must_use]
     pub fn mean(&self) -> [f64; 3] {
         self.mean_value
     }
 
-    /// Per channel, of the whole population.
+    /// Population standard deviation of each channel.
     #[must_use]
     pub fn std(&self) -> [f64; 3] {
-        // Rounding can leave a variance of nothing a little below it.
+        // Rounding can make a variance of 0 slightly negative.
         [0, 1, 2].map(|channel| {
             (self.mean_square[channel] - self.mean_value[channel] * self.mean_value[channel])
                 .max(0.0)
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_follow_their_definition() {
+    fn mean_and_std_follow_their_definition() {
         let image = Image::new(2, 1, vec![0, 51, 255, 255, 51, 255]);
         let channel_stats = ChannelStats::of(&image);
         assert_eq!(channel_stats.mean(), [0.5, 0.2, 1.0]);
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mean_of_two_images_weighs_them_and_not_their_pixels() {
+    fn images_are_weighted_regardless_of_their_pixels() {
         let black = ChannelStats::of(&Image::new(1, 1, vec![0; 3]));
         let white = ChannelStats::of(&Image::new(10, 10, vec![255; 300]));
         let both = ChannelStats::mean_of([(3.0, black), (1.0, white)]);

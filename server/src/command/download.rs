@@ -6,7 +6,7 @@ use equibatch_tools::download::{self, ClassList, DownloadReport};
 use super::print;
 use crate::exit::{DATA, Failure, INPUT, SYSTEM, UNAVAILABLE, USAGE};
 
-/// Fetches images into class folders.
+/// Downloads images into class folders.
 pub(crate) fn download(args: &Download) -> Result<(), Failure> {
     let DownloadConfig { lists, options } =
         DownloadConfig::try_from(args).map_err(|error| USAGE.failure(error))?;
@@ -27,16 +27,16 @@ pub(crate) fn download(args: &Download) -> Result<(), Failure> {
 
 fn outcome(report: &DownloadReport) -> Result<(), Failure> {
     let failed = report.failures.len();
-    let there: usize = report
+    let available: usize = report
         .classes
         .iter()
         .map(|class| class.fetched + class.present)
         .sum();
-    match (failed, there) {
+    match (failed, available) {
         (0, _) => Ok(()),
         (_, 0) => Err(UNAVAILABLE.failure(anyhow!("none of {failed} images could be fetched"))),
         (failed, _) => Err(DATA.failure(anyhow!(
-            "{failed} images could not be fetched; run it again to try"
+            "{failed} images could not be fetched; run the command again to retry them"
         ))),
     }
 }

@@ -11,7 +11,7 @@ use equibatch_server::{
 
 use crate::exit::{Failure, INPUT, SYSTEM, UNAVAILABLE, USAGE};
 
-/// Asks a running server whether it serves.
+/// Queries the health service of a running server.
 pub(crate) fn health(args: &Health) -> Result<(), Failure> {
     let ca = match &args.tls_ca {
         Some(path) => {

@@ -15,12 +15,12 @@ use equibatch_tools::{
 use super::explain_batch;
 use crate::exit::{Failure, INPUT, SYSTEM, USAGE};
 
-/// Draws a batch, or an image and its augmentations.
+/// Renders a batch, or an image and its augmentations.
 pub(crate) fn preview(args: &Preview) -> Result<(), Failure> {
     let sheet = match (&args.of, &args.dir) {
         (Some(image), _) => augmented(image, args)?,
         (None, Some(dir)) => of_batch(dir, args)?,
-        (None, None) => return Err(USAGE.failure(anyhow!("name a folder, or an image with --of"))),
+        (None, None) => return Err(USAGE.failure(anyhow!("expected a folder, or an image with --of"))),
     };
     preview::save(&sheet, &args.out).map_err(|error| SYSTEM.failure(error))?;
     writeln!(io::stdout(), "written: {}", args.out.display()).map_err(|error| SYSTEM.failure(error))
@@ -51,7 +51,7 @@ fn of_batch(dir: &Path, args: &Preview) -> Result<ContactSheet, Failure> {
     } = &args.selector;
     let (spec, batch) = explain_batch(dir, &args.selector)?;
     if batch.is_empty() {
-        return Err(USAGE.failure(anyhow!("--step {step}: the epoch has no such batch")));
+        return Err(USAGE.failure(anyhow!("--step {step}: beyond the end of the epoch")));
     }
     let mut classes: BTreeMap<&str, usize> = BTreeMap::new();
     for explained in &batch {

@@ -7,16 +7,16 @@ use serde::Serialize;
 use super::{pool, print, survey};
 use crate::exit::{DATA, Failure, INPUT, SYSTEM, USAGE};
 
-/// What is printed.
+/// The printed report.
 #[derive(Serialize)]
-struct Verdict {
+struct VerifyOutput {
     #[serde(flatten)]
     report: VerifyReport,
     #[serde(flatten)]
     outcome: FixOutcome,
 }
 
-/// Looks for what is wrong with a folder, and mends what it is told to.
+/// Verifies a data set, and deletes, moves or converts files as requested.
 pub(crate) fn verify(args: &Verify) -> Result<(), Failure> {
     let options = VerifyOptions::try_from(args).map_err(|error| USAGE.failure(error))?;
     let fix_options = FixOptions::try_from(args).map_err(|error| USAGE.failure(error))?;
@@ -44,8 +44,8 @@ pub(crate) fn verify(args: &Verify) -> Result<(), Failure> {
         .filter(|action| action.error.is_some())
         .count();
     let remaining = outcome.remaining;
-    print(&Verdict { report, outcome }, args.json, |verdict| {
-        verify::text(&verdict.report, &verdict.outcome)
+    print(&VerifyOutput { report, outcome }, args.json, |output| {
+        verify::text(&output.report, &output.outcome)
     })?;
     match (failed, remaining) {
         (0, 0) => Ok(()),

@@ -1,4 +1,4 @@
-//! What the options that say which batch is looked at mean.
+//! Conversion of the arguments of `explain` and `preview` to a stream.
 
 use super::Error;
 use crate::args;
@@ -14,19 +14,19 @@ use equibatch_tools::stats::Policy;
 impl TryFrom<&args::BatchSelector> for StreamSpec {
     type Error = Error;
 
-    /// The stream that a client gets who asks for no more than this, in bytes.
+    /// The stream of a client that requests these parameters and otherwise the defaults, with u8 tensors in NHWC order.
     fn try_from(args: &args::BatchSelector) -> Result<Self, Error> {
-        let wrong = |option, value: &str, reason| Error::Value {
+        let invalid = |option, value: &str, reason| Error::Value {
             option,
             value: value.to_owned(),
             reason,
         };
         let split = Split::from_name(&args.part)
-            .ok_or_else(|| wrong("--part", &args.part, "it must be train, valid or test"))?;
+            .ok_or_else(|| invalid("--part", &args.part, "expected train, valid or test"))?;
         let policy: Policy = args
             .balance
             .parse()
-            .map_err(|reason| wrong("--balance", &args.balance, reason))?;
+            .map_err(|reason| invalid("--balance", &args.balance, reason))?;
         let recipe: Recipe = args.recipe.parse().map_err(Error::Recipe)?;
         let is_train = split == Split::Train;
         Ok(Self {

@@ -1,4 +1,4 @@
-//! What the options of the commands that gather and judge folders mean.
+//! Conversion of the arguments of `download`, `stats` and `verify`.
 
 use std::{
     collections::BTreeSet,
@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Error, bytes, fraction, wrong};
+use super::{Error, bytes, fraction, invalid};
 use crate::args::{self, ScanArgs};
 use equibatch_engine::{
     dataset::{Orientation, ScanOptions, SplitMethod},
@@ -45,20 +45,20 @@ impl TryFrom<&args::Stats> for stats::StatsOptions {
 
     fn try_from(args: &args::Stats) -> Result<Self, Error> {
         if !(1..=TensorSpec::MAX_SIZE).contains(&args.image_size) {
-            return Err(wrong(
+            return Err(invalid(
                 "--image-size",
                 &args.image_size,
-                "it must be from 1 to 4096",
+                "expected a number from 1 to 4096",
             ));
         }
         let policy = |name: &String| {
             let parsed = name.parse::<stats::Policy>();
-            parsed.map_err(|reason| wrong("--balance", name, reason))
+            parsed.map_err(|reason| invalid("--balance", name, reason))
         };
         Ok(Self {
             image_size: args.image_size,
             batch_size: NonZeroU32::new(args.batch_size)
-                .ok_or_else(|| wrong("--batch-size", &0, "it must be at least 1"))?,
+                .ok_or_else(|| invalid("--batch-size", &0, "expected a whole number of at least 1"))?,
             policies: if args.balance.is_empty() {
                 stats::Policy::defaults()
             } else {
@@ -74,7 +74,11 @@ impl TryFrom<&args::Verify> for verify::VerifyOptions {
 
     fn try_from(args: &args::Verify) -> Result<Self, Error> {
         if args.similar > Self::MAX_DISTANCE {
-            return Err(wrong("--similar", &args.similar, "it must be from 0 to 11"));
+            return Err(invalid(
+                "--similar",
+                &args.similar,
+                "expected a number from 0 to 11",
+            ));
         }
         Ok(Self {
             min_side: args.min_size,
@@ -88,26 +92,30 @@ impl TryFrom<&args::Verify> for FixOptions {
 
     fn try_from(args: &args::Verify) -> Result<Self, Error> {
         if !(1..=100).contains(&args.quality) {
-            return Err(wrong("--quality", &args.quality, "it must be from 1 to 100"));
+            return Err(invalid(
+                "--quality",
+                &args.quality,
+                "expected a number from 1 to 100",
+            ));
         }
         let converts = args.out.is_some() || args.in_place;
         match args.max_size {
-            Some(0) => return Err(wrong("--max-size", &0, "it must be at least 1")),
+            Some(0) => return Err(invalid("--max-size", &0, "expected a whole number of at least 1")),
             Some(size) if !converts => {
-                return Err(wrong(
+                return Err(invalid(
                     "--max-size",
                     &size,
-                    "say where to: --out DIR, or --in-place",
+                    "it requires --out DIR or --in-place",
                 ));
             }
             _ => {}
         }
-        let is_taken = args.delete || args.quarantine.is_some() || args.out.is_some();
-        if let (false, Some(kind)) = (is_taken, args.kinds.first()) {
-            return Err(wrong(
+        let is_used = args.delete || args.quarantine.is_some() || args.out.is_some();
+        if let (false, Some(kind)) = (is_used, args.kinds.first()) {
+            return Err(invalid(
                 "--kinds",
                 kind,
-                "say what becomes of them: --delete, --quarantine DIR, or --out DIR",
+                "it requires --delete, --quarantine DIR or --out DIR",
             ));
         }
         let kinds = if args.kinds.is_empty() {
@@ -141,20 +149,20 @@ fn kind(name: &str) -> Result<FindingKind, Error> {
     let kind = FindingKind::ALL.into_iter().find(|kind| kind.name() == name);
     kind.filter(|kind| *kind != FindingKind::Unreadable)
         .ok_or_else(|| {
-            wrong(
+            invalid(
                 "--kinds",
                 &name,
-                "it must be broken, refused, extension, tiny, blank, duplicate or near",
+                "expected broken, refused, extension, tiny, blank, duplicate or near",
             )
         })
 }
 
-/// The images to fetch, and how.
+/// The configuration of `download`.
 #[derive(Clone, Debug)]
 pub struct DownloadConfig {
-    /// Files of addresses, and the classes that they are of.
+    /// URL lists and their classes.
     pub lists: Vec<(PathBuf, String)>,
-    /// How they are fetched.
+    /// How images are fetched.
     pub options: download::DownloadOptions,
 }
 
@@ -169,10 +177,10 @@ impl TryFrom<&args::Download> for DownloadConfig {
                 .iter()
                 .any(|(_, other)| other.to_lowercase() == class.to_lowercase())
             {
-                return Err(wrong(
+                return Err(invalid(
                     "LIST=CLASS",
                     text,
-                    "the class has a list already; join the files",
+                    "the class already has a list; merge the files",
                 ));
             }
             lists.push((path, class));
@@ -200,22 +208,20 @@ impl TryFrom<&args::Download> for DownloadConfig {
     }
 }
 
-/// `LIST=CLASS`, cut at the last `=`: a class has none in its name.
+/// Parses `LIST=CLASS`, split at the last `=`.
 fn list(text: &str) -> Result<(PathBuf, String), Error> {
-    let fail = |reason| wrong("LIST=CLASS", &text, reason);
+    let fail = |reason| invalid("LIST=CLASS", &text, reason);
     let (path, class) = text
         .rsplit_once('=')
         .filter(|(path, class)| !path.is_empty() && !class.is_empty())
-        .ok_or_else(|| fail("write the file, =, and the class"))?;
+        .ok_or_else(|| fail("expected LIST=CLASS"))?;
     if class.starts_with('.') || class.contains(['/', '\\', '\0', ':']) {
         return Err(fail(
-            "a class is the name of a folder, without a path and a dot in front",
+            "a class is a folder name, without path separators or a leading dot",
         ));
     }
     if ["train", "valid", "val", "validation", "test"].contains(&class) {
-        return Err(fail(
-            "a folder of that name would be read as a split, not as a class",
-        ));
+        return Err(fail("a folder of that name is a split, not a class"));
     }
     Ok((PathBuf::from(path), class.to_owned()))
 }
@@ -223,13 +229,13 @@ fn list(text: &str) -> Result<(PathBuf, String), Error> {
 fn connections(option: &'static str, value: usize) -> Result<NonZeroUsize, Error> {
     NonZeroUsize::new(value)
         .filter(|value| value.get() <= 1024)
-        .ok_or_else(|| wrong(option, &value, "it must be from 1 to 1024"))
+        .ok_or_else(|| invalid(option, &value, "expected a number from 1 to 1024"))
 }
 
 fn seconds(option: &'static str, value: f64) -> Result<Duration, Error> {
     if (0.001..=86_400.0).contains(&value) {
         Ok(Duration::from_secs_f64(value))
     } else {
-        Err(wrong(option, &value, "it must be from 0.001 to 86400"))
+        Err(invalid(option, &value, "expected seconds from 0.001 to 86400"))
     }
 }

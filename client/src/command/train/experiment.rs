@@ -1,4 +1,4 @@
-//! Several runs one after the other, each in a folder of its own, each going on where the one before ended.
+//! Experiments: several stages in sequence, each a run in its own folder that starts from the checkpoint of the previous one.
 
 use std::{
     num::NonZeroU64,
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// Name of the file that says what the stages are.
+/// File with the plans of the stages.
 const FILE: &str = "experiment.json";
 
 /// Whether `path` is the folder of an experiment.
@@ -30,7 +30,7 @@ pub(super) fn is_at(path: &Path) -> bool {
     path.join(FILE).exists()
 }
 
-/// Trains all stages, in a new folder. What was written is taken back if the first stage is refused before its first step.
+/// Trains all stages in a new folder, which is removed again if the first stage fails before its first step.
 pub(super) fn start(trainer: &Trainer, args: &Train, plans: &[RunPlan]) -> Result<Exit> {
     let stem = args.experiment.as_deref().and_then(Path::file_stem);
     let default_folder = || new_folder(&stem.unwrap_or_default().to_string_lossy());
@@ -42,7 +42,7 @@ pub(super) fn start(trainer: &Trainer, args: &Train, plans: &[RunPlan]) -> Resul
         RunFolder::check_free(&folder.join(&plan.name))?;
     }
     let file = folder.join(FILE);
-    let text = serde_json::to_string_pretty(plans).expect("plans are plain data");
+    let text = serde_json::to_string_pretty(plans).expect("plans are serialisable");
     let shown = || format!("cannot write {}", file.display());
     let created = files::create_folder(&folder).with_context(shown)?;
     files::create(&file, format!("{text}\n").as_bytes()).with_context(shown)?;
@@ -52,13 +52,13 @@ pub(super) fn start(trainer: &Trainer, args: &Train, plans: &[RunPlan]) -> Resul
         plans.any(|plan| folder.join(&plan.name).join(CHECKPOINT).exists())
     };
     if trained.is_err() && !has_begun() {
-        let _stays = files::remove(&file);
+        let _ignored = files::remove(&file);
         files::remove_empty(&created);
     }
     trained
 }
 
-/// Trains the stages that are not done yet.
+/// Trains the remaining stages.
 pub(super) fn resume(trainer: &Trainer, args: &Train, folder: &Path) -> Result<Exit> {
     let no_run = |reason: String| run::Error::NoRun {
         path: folder.to_path_buf(),
@@ -76,7 +76,7 @@ pub(super) fn resume(trainer: &Trainer, args: &Train, folder: &Path) -> Result<E
     stages(trainer, folder, &plans, args.keep.checkpoint_every)
 }
 
-/// `typed` is what was said now of how often to save a checkpoint.
+/// `typed` is the value of --checkpoint-every on this command line.
 fn stages(trainer: &Trainer, folder: &Path, plans: &[RunPlan], typed: Option<NonZeroU64>) -> Result<Exit> {
     let mut before: Option<PathBuf> = None;
     for (number, plan) in (1..).zip(plans) {
@@ -91,7 +91,7 @@ fn stages(trainer: &Trainer, folder: &Path, plans: &[RunPlan], typed: Option<Non
                 shown: &plan.shown,
                 checkpoint_every: typed.or(plan.config.policy.checkpoint_every),
             };
-            trainer.go_on(&path, &settings)?
+            trainer.continue_run(&path, &settings)?
         } else {
             let origin = before.map_or_else(|| plan.origin.clone(), InitSource::Checkpoint);
             let plan = RunPlan {

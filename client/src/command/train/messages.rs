@@ -1,4 +1,4 @@
-//! What a person is told of a run before its first step.
+//! Messages at the start of a run.
 
 use crate::{
     learn::{
@@ -9,11 +9,11 @@ use crate::{
 };
 use equibatch_stream::{ClassCounts, DatasetDescription, Split};
 
-/// What came of the weights, in words.
+/// Describes which pretrained weights were loaded.
 pub(super) fn load_message(config: &RunConfig, adoption: &Adoption) -> String {
     let head = match &adoption.head {
-        HeadFate::Loaded => "the head is theirs, too".to_owned(),
-        HeadFate::New { reason } => format!("the head starts anew ({reason})"),
+        HeadFate::Loaded => "the head was loaded, too".to_owned(),
+        HeadFate::New { reason } => format!("the head was reinitialised ({reason})"),
     };
     format!(
         "weights {}: {} tensors; {head}",
@@ -21,13 +21,13 @@ pub(super) fn load_message(config: &RunConfig, adoption: &Adoption) -> String {
     )
 }
 
-/// What is about to be trained, in words.
+/// Describes the run that is about to start.
 pub(super) fn start_message(run: &RunFolder, config: &RunConfig, description: &DatasetDescription) -> String {
     let of = |class: &ClassCounts| (class.name.clone(), class.images(Split::Train.name()));
     let counts: Vec<(String, u32)> = description.classes.iter().map(of).collect();
     let trained = match &config.frozen {
-        Frozen::Body(true) => ", its body frozen but for the batch norms,".to_owned(),
-        Frozen::Matching(text) => format!(", frozen where names match {text},"),
+        Frozen::Body(true) => ", with its body frozen except batch norms,".to_owned(),
+        Frozen::Matching(text) => format!(", with parameters matching {text} frozen,"),
         Frozen::Body(false) | Frozen::BodyOfNewHead => String::new(),
     };
     format!(
@@ -45,7 +45,7 @@ pub(super) fn start_message(run: &RunFolder, config: &RunConfig, description: &D
     )
 }
 
-/// Classes that are listed one by one, at most.
+/// Largest number of classes that are listed individually.
 const LISTED: usize = 4;
 
 /// The training images of each class: `160 flowers and 16 birds`, or `16 classes, 352 images (3 to 82 each)` of many classes.
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn few_classes_are_listed_and_many_are_summed_up() {
+    fn up_to_four_classes_are_listed() {
         assert_eq!(images(&classes(&[160, 16])), "160 c0 and 16 c1");
         assert_eq!(images(&classes(&[3, 2, 1])), "3 c0, 2 c1 and 1 c2");
         assert_eq!(images(&classes(&[5])), "5 c0");

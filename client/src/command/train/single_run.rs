@@ -1,4 +1,4 @@
-//! One run, from its beginning or its checkpoint to its end.
+//! Training of one run, new or from its checkpoint.
 
 use std::{
     fs, io,
@@ -37,30 +37,30 @@ use crate::{
 use equibatch_stream::{DatasetDescription, Split, StreamDescription};
 use equibatch_training::schedule::LearningRates;
 
-/// Carries out runs.
+/// Trains runs.
 pub(in crate::command) struct Trainer {
     pub(in crate::command) context: TrainContext,
-    /// Set from elsewhere to stop.
+    /// Set by a signal handler to stop after the current step.
     pub(in crate::command) stop: Arc<AtomicBool>,
-    /// Batches to keep ready.
+    /// Batches to prefetch.
     pub(in crate::command) prefetch: usize,
-    /// Where a person is told.
+    /// Where messages are printed.
     pub(in crate::command) voice: Voice,
 }
 
-/// What a run is known by while it goes on.
+/// Settings of a run that do not affect its results.
 pub(super) struct RunSettings<'a> {
-    /// What to resume when it is interrupted.
+    /// Folder to name for --resume if interrupted: that of the run or its experiment.
     pub(super) whole: &'a Path,
-    /// Where to keep a copy of the last checkpoint.
+    /// Path of a copy of the final checkpoint.
     pub(super) save: Option<&'a Path>,
-    /// What is shown of it.
+    /// Displayed metrics.
     pub(super) shown: &'a DisplayArgs,
-    /// After how many steps to save a checkpoint, besides the end of each epoch.
+    /// Interval of checkpoints in steps, in addition to the end of each epoch.
     pub(super) checkpoint_every: Option<NonZeroU64>,
 }
 
-/// A run before its first step, of which nothing is written yet.
+/// A run before its first step, before anything is written.
 struct Begun {
     learner: Learner,
     description: DatasetDescription,
@@ -69,7 +69,7 @@ struct Begun {
 }
 
 impl Trainer {
-    /// Trains a new run in `folder`, or in a new one below runs/. The folder is taken back if the training is refused before its first step.
+    /// Trains a new run in `folder`, or in a new folder below runs/, which is removed again if training fails before its first step.
     pub(in crate::command) fn start(
         &self,
         plan: &RunPlan,
@@ -95,7 +95,7 @@ impl Trainer {
             checkpoint_every: plan.config.policy.checkpoint_every,
         };
         warn_if_not_written(&run, Exposure::new(&description, &stream).write(run.path()));
-        // From now on the run can be resumed, whatever happens.
+        // With this checkpoint the run can be resumed.
         let saved = learner.checkpoint().map_err(anyhow::Error::from);
         let saved = saved.and_then(|checkpoint| Ok(run.save_checkpoint(&checkpoint)?));
         let found = saved.and_then(|()| found.map_or(Ok(()), |found| found.write(run.path()).map(drop)));
@@ -109,7 +109,7 @@ impl Trainer {
     fn begin(&self, plan: &RunPlan) -> Result<Begun> {
         let asked = &plan.config.max_lr;
         let mut config = plan.config.clone();
-        // Until it is found, any number does.
+        // A placeholder until the rate is found.
         config.max_lr = LearningRates::with_found(asked, 1e-3);
         let Prepared {
             mut learner,
@@ -128,13 +128,13 @@ impl Trainer {
             if LearningRates::are_to_be_found(asked) {
                 let found = search
                     .suggestions()
-                    .context("--max-lr found: name a rate instead, such as the default 3e-3")?;
+                    .context("--max-lr found: give a rate instead, such as the default 3e-3")?;
                 learner.set_max_lr(&LearningRates::with_found(asked, found.valley))?;
             }
             found = Some(search);
         }
         learner.set_images(Membership::ask(&self.context.servers, &description)?);
-        // Before anything is written.
+        // Validates --metrics before anything is written.
         columns(&plan.shown, &learner.progress().config)?;
         Ok(Begun {
             learner,
@@ -144,7 +144,7 @@ impl Trainer {
         })
     }
 
-    /// Goes on with the run at `path`, of which nothing may have been typed otherwise.
+    /// Resumes the run at `path`, whose settings must equal those given.
     pub(in crate::command) fn resume(&self, args: &Train, path: &Path) -> Result<Exit> {
         let (_, config) = RunFolder::open(path)?;
         let differences = resume_conflicts(args, &config);
@@ -157,11 +157,11 @@ impl Trainer {
             shown: &args.shown,
             checkpoint_every: args.keep.checkpoint_every.or(config.policy.checkpoint_every),
         };
-        self.go_on(path, &settings)
+        self.continue_run(path, &settings)
     }
 
-    /// Goes on with the run at `path`.
-    pub(super) fn go_on(&self, path: &Path, settings: &RunSettings<'_>) -> Result<Exit> {
+    /// Resumes the run at `path`.
+    pub(super) fn continue_run(&self, path: &Path, settings: &RunSettings<'_>) -> Result<Exit> {
         let (run, config) = RunFolder::open(path)?;
         check_precision(config.precision, self.context.options.device)?;
         let checkpoint: Checkpoint = run.load_checkpoint(&config)?;
@@ -169,14 +169,13 @@ impl Trainer {
         if let Some(changes) = changes_since(&checkpoint.progress, &self.context.servers, &description)? {
             let load = run.checkpoint_path();
             let hint = format!(
-                "{changes}; a new run can begin with its weights: --load {}",
+                "{changes}; start a new run from its weights with --load {}",
                 load.display()
             );
             return Err(mismatch(path, hint).into());
         }
         if checkpoint.progress.is_over() {
-            self.voice
-                .say(&format!("{}: all is done already", path.display()));
+            self.voice.say(&format!("{}: already complete", path.display()));
             return self.finish(&run, &checkpoint.progress, Outcome::Finished, settings);
         }
         check_streams(&description)?;
@@ -228,7 +227,7 @@ impl Trainer {
         Ok(exit)
     }
 
-    /// This call of the program, which found `from_step` steps done.
+    /// The record of this process, which starts at `from_step`.
     fn session(&self, from_step: u64) -> Session {
         let words = std::env::args_os();
         Session {
@@ -240,7 +239,7 @@ impl Trainer {
         }
     }
 
-    /// Says what was written, and keeps a copy where one was asked for.
+    /// Prints the files written, and copies the checkpoint to --save.
     fn finish(
         &self,
         run: &RunFolder,
@@ -260,9 +259,7 @@ impl Trainer {
         let Standing { config, standing, .. } = progress;
         if standing.stopped {
             let epochs = counted(standing.epochs_since, "epoch");
-            say(&format!(
-                "\nstopped early: {epochs} without a better one than the best"
-            ));
+            say(&format!("\nstopped early: {epochs} without improvement"));
         }
         say(&format!(
             "\nwritten: {folder}/model.onnx, {folder}/checkpoint.safetensors, {folder}/metrics.jsonl"
@@ -278,20 +275,22 @@ impl Trainer {
             bytes
                 .and_then(|bytes| files::replace(path, &bytes))
                 .with_context(|| format!("cannot write {shown}"))?;
-            say(&format!("saved: {shown}; go on from there with --load {shown}"));
+            say(&format!(
+                "saved: {shown}; start another run from it with --load {shown}"
+            ));
         }
         Ok(Exit::Done)
     }
 }
 
-/// Nothing that is written down for the report is worth the loss of a training.
+/// Warns if a file that is used only for the report cannot be written; training continues.
 fn warn_if_not_written(run: &RunFolder, written: io::Result<()>) {
     if let Err(error) = written {
-        tracing::warn!(run = %run.path().display(), %error, "not all of the run is written down; its report will lack it");
+        tracing::warn!(run = %run.path().display(), %error, "cannot write a record of the run; its report will be incomplete");
     }
 }
 
-/// The figures to show after every epoch.
+/// The metrics to display after every epoch.
 fn columns(shown: &DisplayArgs, config: &RunConfig) -> Result<Vec<Metric>, UsageError> {
     let asked = &shown.metrics;
     if asked.is_empty() {
@@ -300,20 +299,20 @@ fn columns(shown: &DisplayArgs, config: &RunConfig) -> Result<Vec<Metric>, Usage
     match asked.iter().find(|metric| !metric.exists_for(&config.classes)) {
         None => Ok(asked.clone()),
         Some(metric) => Err(UsageError(format!(
-            "--metrics {metric}: there is no such figure of the classes {}",
+            "--metrics {metric}: no such metric for the classes {}",
             config.classes.join(", ")
         ))),
     }
 }
 
-/// Refuses to train where the server would refuse to validate: after the first epoch, both streams are open.
+/// Checks that the server allows two streams: validation runs while the training stream is open.
 fn check_streams(description: &DatasetDescription) -> Result<(), UsageError> {
     if description.max_streams != 1 || description.images(Split::Valid) == 0 {
         return Ok(());
     }
     Err(UsageError(
-        "the server lets this client have 1 stream open, and training needs 2: one to train, one to validate meanwhile; raise max-streams \
-         in the line of its token, or --max-streams-per-client or --max-streams of the server"
+        "the server allows this client 1 stream, but training needs 2: one for training and one for validation; raise max-streams of its \
+         token, or --max-streams-per-client or --max-streams of the server"
             .to_owned(),
     ))
 }

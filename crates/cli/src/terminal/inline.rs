@@ -1,30 +1,29 @@
-//! Pictures between the lines of a terminal that can show them.
+//! Inline images in terminals.
 //!
 //! # Source
 //!
-//! <https://sw.kovidgoyal.net/kitty/graphics-protocol/> and <https://iterm2.com/documentation-images.html>. Which of them a terminal speaks
-//! is taken from what it says of itself in the environment; a terminal that says nothing is not asked, for the answer of one that does not
-//! understand the question would be typed into the next prompt.
+//! The protocols: <https://sw.kovidgoyal.net/kitty/graphics-protocol/> and <https://iterm2.com/documentation-images.html>. Support is detected
+//! from environment variables alone: the reply to an escape-sequence query could end up as input of the next prompt.
 
 use std::io::{self, IsTerminal as _, Write};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-/// How a terminal wants its pictures.
+/// An inline image protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Protocol {
     Kitty,
     Iterm,
 }
 
-/// Longest piece of a picture in one escape sequence of kitty's protocol.
+/// Largest base64 payload of one escape sequence of kitty's protocol, in bytes.
 const CHUNK_BYTES: usize = 4096;
 
-/// Shows a PNG file's bytes where standard output is a terminal that can, and says whether it did.
+/// Shows a PNG image if standard output is a terminal with inline images; returns whether it did.
 ///
 /// # Errors
 ///
-/// Those of standard output.
+/// If standard output cannot be written.
 pub fn show(png: &[u8]) -> io::Result<bool> {
     let mut out = io::stdout().lock();
     if !out.is_terminal() {
@@ -38,7 +37,7 @@ pub fn show(png: &[u8]) -> io::Result<bool> {
     Ok(true)
 }
 
-/// What the terminal speaks, by its environment. A multiplexer between it and this program swallows pictures.
+/// The protocol of the terminal, by its environment. Terminal multiplexers (tmux, screen) do not pass images on.
 fn protocol(variable: &dyn Fn(&str) -> Option<String>) -> Option<Protocol> {
     let is = |name: &str, values: &[&str]| variable(name).is_some_and(|value| values.contains(&&*value));
     let starts =
@@ -52,11 +51,11 @@ fn protocol(variable: &dyn Fn(&str) -> Option<String>) -> Option<Protocol> {
     {
         return Some(Protocol::Kitty);
     }
-    let speaks_iterm = is(
+    let supports_iterm = is(
         "TERM_PROGRAM",
         &["iTerm.app", "WezTerm", "mintty", "vscode", "rio"],
     );
-    (speaks_iterm || starts("LC_TERMINAL", "iTerm")).then_some(Protocol::Iterm)
+    (supports_iterm || starts("LC_TERMINAL", "iTerm")).then_some(Protocol::Iterm)
 }
 
 fn write(out: &mut impl Write, protocol: Protocol, png: &[u8]) -> io::Result<()> {
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn terminals_are_known_by_what_they_say_of_themselves() {
+    fn the_protocol_is_detected_from_the_environment() {
         assert_eq!(protocol_of(&[("TERM", "xterm-kitty")]), Some(Protocol::Kitty));
         assert_eq!(
             protocol_of(&[("TERM", "xterm-256color"), ("TERM_PROGRAM", "iTerm.app")]),
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_picture_goes_in_pieces_that_add_up_to_it() {
+    fn kitty_images_are_sent_in_chunks() {
         let png: Vec<u8> = (0..10_000_u32).map(|at| (at * 7 % 256) as u8).collect();
         let mut out = vec![];
         write(&mut out, Protocol::Kitty, &png).expect("written");
@@ -145,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn iterm_takes_a_picture_in_one_piece_with_its_size() {
+    fn iterm_images_are_sent_in_one_sequence_with_their_size() {
         let mut out = vec![];
         write(&mut out, Protocol::Iterm, b"abc").expect("written");
         assert_eq!(

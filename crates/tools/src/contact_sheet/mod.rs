@@ -1,4 +1,4 @@
-//! Pictures in rows, with words below each, as one picture: what a person looks at before a model does.
+//! Grids of captioned images.
 
 mod text;
 
@@ -6,23 +6,23 @@ use image::{Rgb, RgbImage, imageops};
 
 use self::text::{TextStyle, write};
 
-/// Pictures in rows below a title.
+/// A grid of captioned images below a title.
 #[derive(Clone, Debug)]
 pub struct ContactSheet {
-    /// Lines above the pictures.
+    /// Lines above the grid.
     pub title: Vec<String>,
-    /// Pictures in a row.
+    /// Images per row.
     pub columns: u32,
-    /// In reading order. All pictures have the size of the first.
+    /// Tiles in reading order. All images have the size of the first.
     pub tiles: Vec<Tile>,
 }
 
-/// A picture, and lines below it.
+/// An image and its caption.
 #[derive(Clone, Debug)]
 pub struct Tile {
-    /// Pixels.
+    /// The image.
     pub picture: RgbImage,
-    /// The first is what it is, the others say more of it.
+    /// The caption: a label, then details.
     pub lines: Vec<String>,
 }
 
@@ -35,11 +35,11 @@ const TITLE: TextStyle = TextStyle::new(22.0, FOREGROUND);
 const SUBTITLE: TextStyle = TextStyle::new(17.0, MUTED);
 const LABEL: TextStyle = TextStyle::new(18.0, FOREGROUND);
 const DETAIL: TextStyle = TextStyle::new(15.0, MUTED);
-/// Pictures of fewer pixels are enlarged by a whole number, so that there is room for words, and something to see.
+/// Images narrower than this many pixels are enlarged by an integer factor, to leave room for captions.
 const MIN_SIDE: u32 = 160;
 
 impl ContactSheet {
-    /// The columns of a sheet of `count` pictures that is about as wide as high.
+    /// The number of columns of a nearly square sheet of `count` images.
     #[must_use]
     pub fn square(count: usize) -> u32 {
         (1..)
@@ -47,7 +47,7 @@ impl ContactSheet {
             .unwrap_or(1)
     }
 
-    /// The sheet as one picture.
+    /// Renders the sheet.
     #[must_use]
     pub fn draw(&self) -> RgbImage {
         let columns = self
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn every_picture_is_there_in_full_and_words_are_not_over_it() {
+    fn every_image_is_drawn_in_full_and_captions_do_not_overlap() {
         for (count, side) in [(1, 224), (5, 224), (25, 32), (7, 161)] {
             let drawn = sheet(count, side).draw();
             let times = 160_u32.div_ceil(side);
@@ -137,12 +137,12 @@ mod tests {
                 .pixels()
                 .filter(|pixel| pixel.0[0] < 80 && pixel.0[2] > 30)
                 .count();
-            assert!(dark > 100, "{dark} pixels of words");
+            assert!(dark > 100, "{dark} pixels of text");
         }
     }
 
     #[test]
-    fn a_sheet_is_about_as_wide_as_high() {
+    fn a_sheet_is_nearly_square() {
         assert_eq!(
             [0, 1, 2, 4, 5, 25, 26].map(ContactSheet::square),
             [1, 1, 2, 2, 3, 5, 6]
@@ -150,13 +150,13 @@ mod tests {
     }
 
     #[test]
-    fn a_sheet_without_pictures_is_a_title() {
+    fn an_empty_sheet_has_only_a_title() {
         let drawn = sheet(0, 1).draw();
         assert!(drawn.height() < 300 && drawn.width() > 100);
     }
 
     #[test]
-    fn a_long_line_ends_within_its_picture() {
+    fn long_captions_are_truncated() {
         let mut long = sheet(2, 200);
         for tile in &mut long.tiles {
             tile.lines[0] = "i".repeat(500);

@@ -1,11 +1,11 @@
-//! Words on pixels.
+//! Text rendering.
 
 use std::sync::OnceLock;
 
 use ab_glyph::{Font as _, FontRef, PxScale, ScaleFont as _};
 use image::{Rgb, RgbImage};
 
-/// Size and colour.
+/// Font size, in pixels, and colour.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TextStyle {
     size: f32,
@@ -17,13 +17,13 @@ impl TextStyle {
         Self { size, color }
     }
 
-    /// From one line to the next, in pixels.
+    /// Line height, in pixels.
     pub(super) fn leading(self) -> u32 {
         (self.size * 1.25).ceil() as u32
     }
 }
 
-/// The font is in the program: a machine that trains has none as a rule.
+/// The embedded font; servers usually have none installed.
 fn font() -> &'static FontRef<'static> {
     static FONT: OnceLock<FontRef<'static>> = OnceLock::new();
     FONT.get_or_init(|| {
@@ -31,7 +31,7 @@ fn font() -> &'static FontRef<'static> {
     })
 }
 
-/// Writes `text` to the right of and below `at`, no wider than `room` pixels: what does not fit is three dots.
+/// Draws `text` with its top left corner at `(left, top)`, truncated with an ellipsis to `room` pixels.
 pub(super) fn write(
     image: &mut RgbImage,
     text: &str,
@@ -68,7 +68,7 @@ pub(super) fn write(
     }
 }
 
-/// `text`, or so much of it that three dots fit behind it.
+/// Truncates `text` with an ellipsis to `room` pixels.
 fn truncated(text: &str, size: f32, room: f32) -> String {
     let scaled = font().as_scaled(PxScale::from(size));
     let width = |letter: char| scaled.h_advance(scaled.glyph_id(letter));

@@ -1,4 +1,4 @@
-//! One try at one image.
+//! One attempt to download one image.
 
 use std::{
     error::Error as _,
@@ -21,21 +21,21 @@ use equibatch_engine::{
     header::{Format, Limits},
 };
 
-/// An image, as it came.
+/// A downloaded image.
 #[derive(Debug)]
 pub(super) struct Fetched {
     pub(super) bytes: Vec<u8>,
     pub(super) format: Format,
 }
 
-/// Why there is no image.
+/// Why an attempt failed.
 #[derive(Debug)]
 pub(super) struct FetchError {
-    /// One clause.
+    /// Reason, a lower-case clause.
     pub(super) reason: String,
-    /// Another try may do better.
+    /// Whether a retry may succeed.
     pub(super) is_transient: bool,
-    /// How long the server asks to be left alone.
+    /// Value of the Retry-After header.
     pub(super) retry_after: Option<Duration>,
 }
 
@@ -56,7 +56,7 @@ impl FetchError {
     }
 }
 
-/// Asks servers for images.
+/// HTTP client for images.
 #[derive(Debug)]
 pub(super) struct Client {
     agent: Agent,
@@ -68,7 +68,7 @@ impl Client {
         let config = Config::builder()
             .user_agent(&options.user_agent)
             .accept("image/*, */*;q=0.1")
-            // A proxy of the environment would connect to addresses that nobody has looked at.
+            // A proxy would bypass the check of addresses.
             .proxy(None)
             .max_redirects(5)
             .http_status_as_error(false)
@@ -93,7 +93,7 @@ impl Client {
         check_type(response.body().mime_type())?;
         let too_large = || {
             let limit = self.max_bytes;
-            FetchError::permanent(format!("more than {limit} bytes (--max-bytes allows more)"))
+            FetchError::permanent(format!("larger than {limit} bytes (raise --max-bytes)"))
         };
         if response
             .body()
@@ -111,7 +111,7 @@ impl Client {
     }
 }
 
-/// Characters that have no place in a request line, as bytes in hexadecimal. What a browser's address line shows can be copied to a list.
+/// Percent-encodes characters that are not allowed in a URL, so that URLs can be copied from a browser's address bar.
 fn escaped(url: &str) -> String {
     let escape = |byte: u8| match byte {
         b'!'..=b'~' => char::from(byte).to_string(),
@@ -125,7 +125,7 @@ fn check_status(response: &Response<Body>) -> Result<(), FetchError> {
     if status == StatusCode::OK {
         return Ok(());
     }
-    let reason = format!("the server says {status}");
+    let reason = format!("HTTP status {status}");
     let is_transient = matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504);
     let asked = response
         .headers()
@@ -134,7 +134,7 @@ fn check_status(response: &Response<Body>) -> Result<(), FetchError> {
     let retry_after = asked.and_then(|text| retry_delay(text, SystemTime::now()));
     Err(FetchError {
         reason: match retry_after {
-            Some(wait) if is_transient => format!("{reason}, and asks for {} s of rest", wait.as_secs()),
+            Some(wait) if is_transient => format!("{reason}, Retry-After {} s", wait.as_secs()),
             _ => reason,
         },
         is_transient,
@@ -142,7 +142,7 @@ fn check_status(response: &Response<Body>) -> Result<(), FetchError> {
     })
 }
 
-/// Seconds, or the time until a date.
+/// Parses the Retry-After header: seconds, or an HTTP date.
 fn retry_delay(text: &str, now: SystemTime) -> Option<Duration> {
     match text.trim().parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
@@ -153,20 +153,20 @@ fn retry_delay(text: &str, now: SystemTime) -> Option<Duration> {
     }
 }
 
-/// A type that is no image's is an answer, though not the one asked for; no type, or one that says nothing, is left to the content.
+/// Rejects a Content-Type that is not an image. A missing or generic type is accepted, since the content is decoded anyway.
 fn check_type(mime_type: Option<&str>) -> Result<(), FetchError> {
     let mime_type = mime_type.unwrap_or_default().to_ascii_lowercase();
-    let says_nothing = ["", "application/octet-stream", "binary/octet-stream"].contains(&mime_type.as_str());
-    if says_nothing || mime_type.starts_with("image/") {
+    let is_generic = ["", "application/octet-stream", "binary/octet-stream"].contains(&mime_type.as_str());
+    if is_generic || mime_type.starts_with("image/") {
         Ok(())
     } else {
         Err(FetchError::permanent(format!(
-            "the server sends {mime_type}, not an image"
+            "Content-Type is {mime_type}, not an image"
         )))
     }
 }
 
-/// Decodes it: what is stored is an image from its first byte to its last.
+/// Decodes the image completely, so that only valid images are stored.
 fn image(bytes: Vec<u8>) -> Result<Fetched, FetchError> {
     let options = DecodeOptions {
         limits: Limits::default(),
@@ -183,7 +183,7 @@ fn fetch_error(error: Error) -> FetchError {
             Some(source) => format!("{error}: {source}"),
             None => error.to_string(),
         }),
-        Error::Timeout(timeout) => FetchError::transient(format!("no answer in time ({timeout})")),
+        Error::Timeout(timeout) => FetchError::transient(format!("timeout ({timeout})")),
         Error::HostNotFound | Error::ConnectionFailed => FetchError::transient(error.to_string()),
         Error::Other(error) if error.is::<PrivateAddressError>() => FetchError::permanent(error.to_string()),
         error => FetchError::permanent(error.to_string()),
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_is_asked_for_in_seconds_or_by_date() {
+    fn retry_after_is_seconds_or_a_date() {
         let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
         let asked = |text| retry_delay(text, now).map(|wait| wait.as_secs());
         assert_eq!(asked("120"), Some(120));
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_as_people_see_it_becomes_one_that_can_be_sent() {
+    fn urls_are_percent_encoded() {
         assert_eq!(escaped("http://a/b%20c?d=1"), "http://a/b%20c?d=1");
         assert_eq!(
             escaped("http://a/größe 1.jpg"),
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_no_images_whatever_they_contain() {
+    fn non_image_content_types_are_refused() {
         for refused in ["text/html", "Text/HTML", "application/json"] {
             assert!(check_type(Some(refused)).is_err(), "{refused}");
         }

@@ -1,4 +1,4 @@
-//! What is fetched next: no host has more than its share of the connections, nor is asked before it wants to be.
+//! Queue of download tasks: round-robin over hosts, with a limit of connections per host and delayed retries.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,11 +10,11 @@ use std::{
 /// One image to fetch.
 #[derive(Clone, Debug)]
 pub(super) struct FetchTask {
-    /// Index of its list.
+    /// Index of the list.
     pub(super) class: usize,
     pub(super) number: usize,
     pub(super) url: String,
-    /// Tries before this one.
+    /// Earlier attempts.
     pub(super) tries: u32,
     host: String,
     not_before: Option<Instant>,
@@ -33,13 +33,13 @@ impl FetchTask {
     }
 }
 
-/// Host and port, or whatever stands in their place.
+/// Host and port of a URL, lenient about invalid ones.
 fn host(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     rest.split(['/', '?', '#']).next().unwrap_or(rest)
 }
 
-/// Jobs by host, shared by the threads that fetch.
+/// Tasks by host, shared by the download threads.
 #[derive(Debug)]
 pub(super) struct FetchQueue {
     per_host: usize,
@@ -51,9 +51,9 @@ pub(super) struct FetchQueue {
 struct QueueState {
     hosts: Vec<Host>,
     index: HashMap<String, usize>,
-    /// Where the search for the next job begins, so that hosts take turns.
-    turn: usize,
-    /// Jobs that are waiting or running.
+    /// Index of the host to search first, for round-robin.
+    next_host: usize,
+    /// Tasks that are waiting or running.
     unfinished: usize,
 }
 
@@ -64,7 +64,7 @@ struct Host {
     not_before: Option<Instant>,
 }
 
-/// What a thread can do now.
+/// What a thread can do next.
 enum NextTask {
     Ready(FetchTask),
     WaitUntil(Instant),
@@ -93,7 +93,7 @@ impl FetchQueue {
         }
     }
 
-    /// Waits for a job; there is none when all are done with.
+    /// Waits for a task; `None` when all are finished.
     pub(super) fn next(&self) -> Option<FetchTask> {
         let mut state = self.state();
         loop {
@@ -111,7 +111,7 @@ impl FetchQueue {
         }
     }
 
-    /// Takes note that a job is done with.
+    /// Marks a task as finished.
     pub(super) fn done(&self, task: &FetchTask) {
         let mut state = self.state();
         state.unfinished -= 1;
@@ -119,7 +119,7 @@ impl FetchQueue {
         self.changed.notify_all();
     }
 
-    /// Puts a job back until `until`; and with it everything on its host, where `whole_host` says so.
+    /// Requeues a task until `until`; if `whole_host`, all tasks of its host wait as long.
     pub(super) fn retry(&self, mut task: FetchTask, until: Instant, whole_host: bool) {
         let mut state = self.state();
         let host = state.host(&task);
@@ -133,7 +133,7 @@ impl FetchQueue {
         self.changed.notify_all();
     }
 
-    /// Drops everything that waits.
+    /// Drops all waiting tasks.
     pub(super) fn stop(&self) {
         let mut state = self.state();
         let waiting: usize = state
@@ -161,7 +161,7 @@ impl QueueState {
         }
         let mut earliest: Option<Instant> = None;
         let count = self.hosts.len();
-        for at in (0..count).map(|step| (self.turn + step) % count) {
+        for at in (0..count).map(|step| (self.next_host + step) % count) {
             let host = &mut self.hosts[at];
             if host.running >= per_host || host.waiting.is_empty() {
                 continue;
@@ -173,7 +173,7 @@ impl QueueState {
                 .position(|task| time(task).is_none_or(|time| time <= now))
             {
                 host.running += 1;
-                self.turn = (at + 1) % count;
+                self.next_host = (at + 1) % count;
                 return NextTask::Ready(host.waiting.remove(ready).expect("it was found there"));
             }
             let first = host.waiting.iter().filter_map(time).min();
@@ -200,7 +200,7 @@ mod tests {
         FetchQueue::new(tasks.collect(), NonZeroUsize::new(per_host).unwrap())
     }
 
-    /// The number of the job that would be next, without waiting.
+    /// The next task, without waiting.
     fn poll(queue: &FetchQueue, now: Instant) -> Option<FetchTask> {
         match queue.state().next(queue.per_host, now) {
             NextTask::Ready(task) => Some(task),
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_take_turns_and_none_gets_more_than_its_share() {
+    fn hosts_are_served_round_robin_up_to_the_limit_per_host() {
         let queue = queue(
             &[
                 "http://a/1",
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_waits_holds_up_no_other_unless_the_host_asks_for_it() {
+    fn a_retry_delays_other_tasks_only_if_it_is_for_the_whole_host() {
         for whole_host in [false, true] {
             let queue = queue(&["http://a/1", "http://a/2"], 2);
             let now = Instant::now();
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_nothing_left_when_all_is_done() {
+    fn next_returns_none_when_all_tasks_are_finished() {
         let queue = queue(&["http://a/1", "http://a/2"], 1);
         let task = queue.next().unwrap();
         queue.stop();
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_what_stands_between_scheme_and_path() {
+    fn the_host_is_between_scheme_and_path() {
         for (url, expected) in [
             ("https://a.b:80/c", "a.b:80"),
             ("http://a?b", "a"),

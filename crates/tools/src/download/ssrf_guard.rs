@@ -1,4 +1,4 @@
-//! Which addresses are connected to.
+//! A DNS resolver that returns allowed addresses only (SSRF protection).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -13,13 +13,13 @@ use ureq::{
     },
 };
 
-/// All addresses of a host are refused.
+/// All addresses of a host are non-public.
 #[derive(Debug, thiserror::Error)]
-#[error("it leads to {0}, an address of this machine or its network (--allow-private allows it)")]
+#[error("it resolves to {0}, which is not a public address (allow it with --allow-private)")]
 pub(super) struct PrivateAddressError(IpAddr);
 
-/// Finds the addresses of a host that may be connected to. Asked for every connection, those of redirections included, and what it
-/// answers is what is connected to: a name that changes its meaning in between gains nothing.
+/// Resolves hosts to allowed addresses. It is used for every connection, including redirects, and its result is what is connected to, so
+/// that DNS rebinding cannot bypass the check.
 #[derive(Debug)]
 pub(super) struct SsrfGuardResolver {
     inner: DefaultResolver,
@@ -64,7 +64,7 @@ impl Resolver for SsrfGuardResolver {
     }
 }
 
-/// Says whether an address belongs to one machine of the public internet.
+/// Whether an address is globally reachable unicast.
 ///
 /// # Source
 ///
@@ -79,9 +79,9 @@ fn is_public(address: IpAddr) -> bool {
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     let special = match (a, b, c) {
-        // This network, loopback, private use, shared by carriers.
+        // This network, loopback, private use, carrier-grade NAT.
         (0 | 10 | 127, ..) | (100, 64..=127, _) | (172, 16..=31, _) | (192, 168, _) => true,
-        // Link-local, with the metadata services of clouds.
+        // Link-local, including cloud metadata services.
         (169, 254, _) => true,
         // Protocol assignments, documentation, relays, benchmarks.
         (192, 0, 0 | 2) | (192, 88, 99) | (198, 18 | 19, _) | (198, 51, 100) | (203, 0, 113) => true,
@@ -98,12 +98,12 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         is_public_v4(Ipv4Addr::new(a, b, c, d))
     };
     match address.segments() {
-        // An IPv4 address in other clothes: mapped, translated, 6to4.
+        // Embedded IPv4 addresses: mapped, translated (NAT64), 6to4.
         [0, 0, 0, 0, 0, 0xFFFF, high, low] | [0x64, 0xFF9B, 0, 0, 0, 0, high, low] => v4(high, low),
         [0x2002, high, low, ..] => v4(high, low),
         // Protocol assignments with Teredo, and documentation.
         [0x2001, 0..=0x1FF, ..] | [0x2001, 0xDB8, ..] | [0x3FFF, 0..=0xFFF, ..] => false,
-        // Of the rest, only this eighth is handed out to machines.
+        // Global unicast, 2000::/3.
         [first, ..] => (0x2000..=0x3FFF).contains(&first),
     }
 }
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_this_machine_and_its_networks_are_not_public() {
+    fn special_purpose_addresses_are_not_public() {
         for address in [
             "0.0.0.0",
             "10.1.2.3",
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn other_addresses_are() {
+    fn global_addresses_are_public() {
         for address in [
             "1.1.1.1",
             "100.63.255.255",

@@ -1,15 +1,14 @@
-//! The random choices of one picture.
+//! Random numbers for drawing.
 
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 
-/// A stream of choices. Its mappings from random bits are written out here, so that a new version of a library cannot redraw the
-/// data set.
+/// Random generator of one image. Distributions are implemented here, so that a new version of a library cannot change the data set.
 #[derive(Debug)]
 pub(super) struct DrawRng(ChaCha8Rng);
 
 impl DrawRng {
-    /// Choices from `generator`.
+    /// Wraps `generator`.
     pub(super) fn new(generator: ChaCha8Rng) -> Self {
         Self(generator)
     }
@@ -29,17 +28,17 @@ impl DrawRng {
         low + (high - low) * self.unit()
     }
 
-    /// Around 0, within `(-size, size)`, small values more often (a triangle).
+    /// Triangular distribution on `(-size, size)` with mode 0.
     pub(super) fn wobble(&mut self, size: f32) -> f32 {
         (self.unit() - self.unit()) * size
     }
 
-    /// True with `probability`.
+    /// Bernoulli draw: true with `probability`.
     pub(super) fn bernoulli(&mut self, probability: f32) -> bool {
         self.unit() < probability
     }
 
-    /// -1 or 1.
+    /// -1 or 1, with equal probability.
     pub(super) fn sign(&mut self) -> f32 {
         if self.bernoulli(0.5) { 1.0 } else { -1.0 }
     }
@@ -50,7 +49,7 @@ impl DrawRng {
         low + ((u64::from(self.bits()) * span) >> 32) as usize
     }
 
-    /// One of `choices`, which are not empty.
+    /// Uniform choice from `choices`, which must not be empty.
     pub(super) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.count(0, choices.len() - 1)]
     }

@@ -1,4 +1,4 @@
-//! What a camera makes of a scene: uneven light, vignette, exposure, colour cast, softness, noise, and a JPEG file.
+//! Camera effects: uneven light, vignette, exposure, colour cast, blur and noise; JPEG encoding.
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageResult};
@@ -6,7 +6,7 @@ use image::{ExtendedColorType, ImageResult};
 use super::draw_rng::DrawRng;
 use super::paint::{Canvas, unit};
 
-/// Encodes the canvas as a photograph: JPEG of quality 75 to 95.
+/// Applies camera effects and encodes the canvas as a JPEG of quality 75 to 95.
 pub(super) fn encode_photo(mut canvas: Canvas, rng: &mut DrawRng) -> ImageResult<Vec<u8>> {
     if rng.bernoulli(0.35) {
         canvas.blur(1);
@@ -49,7 +49,7 @@ fn expose(canvas: &Canvas, rng: &mut DrawRng) -> Vec<u8> {
         let row = (i / width as usize) as f32 / height - 0.5;
         let light = 1.0 + slope * (column * cos + row * sin) - vignette * 2.0 * (column * column + row * row);
         let grey = f32::from(pixel[0]) * 0.3 + f32::from(pixel[1]) * 0.59 + f32::from(pixel[2]) * 0.11;
-        // Two halves of a triangle's noise from one draw: one that all channels share, and one for each.
+        // Noise from one draw of four bytes: one shared by all channels, and one per channel.
         let bits = rng.bits().to_le_bytes().map(|byte| f32::from(byte) / 255.0 - 0.5);
         for c in 0..3 {
             let value = (grey + (f32::from(pixel[c]) - grey) * saturation) * light * gains[c];

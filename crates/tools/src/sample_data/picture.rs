@@ -1,4 +1,4 @@
-//! Puts one picture together: backdrop, clutter, subjects, clutter before them.
+//! Composes one image: backdrop, clutter, subjects, foreground clutter.
 
 use image::ImageResult;
 
@@ -10,7 +10,7 @@ use super::scene;
 use super::subject;
 use equibatch_engine::random::{Purpose, generator};
 
-/// Which picture: everything that its bytes depend on.
+/// Identifies an image: all that its bytes depend on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Coordinates {
     pub(super) seed: u64,
@@ -21,10 +21,10 @@ pub(super) struct Coordinates {
     pub(super) part: u64,
 }
 
-/// Sides of every picture: one of them is the width.
+/// Side lengths of every image, in pixels, in either orientation.
 const SIDES: (u32, u32) = (375, 500);
 
-/// Draws the picture and encodes it.
+/// Draws and encodes the image.
 pub(super) fn jpeg(coordinates: &Coordinates) -> ImageResult<Vec<u8>> {
     let Coordinates {
         seed,

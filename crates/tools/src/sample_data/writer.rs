@@ -1,4 +1,4 @@
-//! Checks what is asked for, makes the folders, and writes the pictures from several threads.
+//! Validates the options, creates the folders and writes the images in parallel.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,16 +9,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::kind::{self, Subject};
 use super::{ClassSpec, DrawnClass, Error, SampleDataOptions, SampleDataReport, picture};
 
-/// Folder of the pictures that are kept for the end.
+/// Folder of the test split.
 const TEST_FOLDER: &str = "test";
 
-/// Draws the data set and writes `out/CLASS/NNNN.jpg` and `out/test/CLASS/NNNN.jpg`, numbered from 1.
+/// Generates the data set: writes `out/CLASS/NNNN.jpg` and `out/test/CLASS/NNNN.jpg`, numbered from 1.
 ///
 /// # Errors
 ///
-/// [`Error::NoClasses`], [`Error::NoPictures`] and [`Error::Name`] for a request that makes no sense, [`Error::NotEmpty`] where `out`
-/// holds anything: all before the first byte is written. Nothing is ever overwritten. [`Error::Write`] and [`Error::Encode`] may leave a
-/// part of the pictures behind.
+/// [`Error::NoClasses`], [`Error::NoPictures`] and [`Error::Name`] for invalid options, and [`Error::NotEmpty`], before anything is written.
+/// [`Error::Write`] and [`Error::Encode`], which may leave some of the images behind. Nothing is ever overwritten.
 pub fn generate(options: &SampleDataOptions) -> Result<SampleDataReport, Error> {
     check_classes(&options.classes)?;
     check_empty(&options.out)?;
@@ -41,7 +40,7 @@ pub fn generate(options: &SampleDataOptions) -> Result<SampleDataReport, Error> 
     })
 }
 
-/// One picture to draw.
+/// An image to generate.
 struct DrawTask {
     path: PathBuf,
     coordinates: picture::Coordinates,
@@ -53,19 +52,21 @@ fn check_classes(classes: &[ClassSpec]) -> Result<(), Error> {
     }
     let mut seen = BTreeSet::new();
     for class in classes {
-        let wrong = |reason| {
+        let invalid = |reason| {
             Err(Error::Name {
                 name: class.name.clone(),
                 reason,
             })
         };
         match class.name.as_str() {
-            "" => return wrong("it is empty"),
-            TEST_FOLDER => return wrong("the test pictures lie there"),
-            name if name.starts_with('.') => return wrong("it begins with a dot"),
-            name if name.contains(['/', '\\', '\0']) => return wrong("it contains a path separator"),
-            // Some file systems hold `Birds` and `birds` for one folder.
-            name if !seen.insert(name.to_lowercase()) => return wrong("it is given twice"),
+            "" => return invalid("a class name must not be empty"),
+            TEST_FOLDER => return invalid("the name is reserved for the test split"),
+            name if name.starts_with('.') => return invalid("a class name must not start with a dot"),
+            name if name.contains(['/', '\\', '\0']) => {
+                return invalid("a class name must not contain a path separator");
+            }
+            // Some file systems ignore case.
+            name if !seen.insert(name.to_lowercase()) => return invalid("the class is given twice"),
             _ if class.count == 0 => {
                 return Err(Error::NoPictures {
                     name: class.name.clone(),
@@ -89,7 +90,7 @@ fn check_empty(out: &Path) -> Result<(), Error> {
     }
 }
 
-/// Makes the folders and lists the pictures.
+/// Creates the folders and lists the images.
 fn plan(options: &SampleDataOptions, subjects: &[Subject]) -> Result<Vec<DrawTask>, Error> {
     let mut tasks = Vec::new();
     for (class, &subject) in options.classes.iter().zip(subjects) {
@@ -119,7 +120,7 @@ fn plan(options: &SampleDataOptions, subjects: &[Subject]) -> Result<Vec<DrawTas
     Ok(tasks)
 }
 
-/// Draws and writes every picture; returns the bytes written, or the first error of a thread.
+/// Generates and writes all images; returns the bytes written, or the first error of a thread.
 fn draw_all(options: &SampleDataOptions, tasks: &[DrawTask]) -> Result<u64, Error> {
     let next = AtomicUsize::new(0);
     let work = || {

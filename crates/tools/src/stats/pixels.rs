@@ -10,19 +10,19 @@ use equibatch_engine::{
     decode::{self, DecodeOptions, canonical_short_side, decode_canonical, read},
 };
 
-/// Mean and standard deviation of the training images' pixels, at the size at which the server keeps them, without augmentation. Every
-/// image weighs the same, however many pixels it has, because it fills the same part of a batch.
+/// Channel statistics of the training images at the size at which the server caches them, without augmentation. All images have equal
+/// weight regardless of their number of pixels, as in a batch.
 #[derive(Clone, Debug, Serialize)]
 pub struct PixelStats {
-    /// Images that could be decoded.
+    /// Number of images decoded.
     pub images: usize,
-    /// Over the images as they are.
+    /// All images weighted equally.
     pub natural: ChannelMeanStd,
-    /// Every class weighing the same, as in a stream that is balanced.
+    /// All classes weighted equally, as in a balanced stream.
     pub balanced: ChannelMeanStd,
 }
 
-/// Red, green and blue, in `[0, 1]` units: a `Normalization` of a request.
+/// Mean and standard deviation of red, green and blue, in `[0, 1]` units.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ChannelMeanStd {
     /// Means.
@@ -40,7 +40,7 @@ impl From<ChannelStats> for ChannelMeanStd {
     }
 }
 
-/// Decodes every training image. Returns nothing for the pixels where there is none, and the files that could not be decoded.
+/// Decodes every training image. Returns the statistics, `None` without images, and the files that could not be decoded.
 pub(super) fn measure(
     dataset: &Dataset,
     image_size: u32,
@@ -84,18 +84,18 @@ fn pixels(by_class: &[Vec<ChannelStats>]) -> Option<PixelStats> {
         ChannelStats::mean_of(channel_stats.iter().map(|channel_stats| (1.0, *channel_stats)))
     };
     let of_class: Vec<ChannelStats> = by_class.iter().map(mean).collect();
-    let weighed = |weight: fn(usize) -> f64| {
+    let weighted = |weight: fn(usize) -> f64| {
         let weights = by_class.iter().map(|channel_stats| weight(channel_stats.len()));
         ChannelStats::mean_of(weights.zip(of_class.iter().copied())).into()
     };
     (images > 0).then(|| PixelStats {
         images,
-        natural: weighed(|images| images as f64),
-        balanced: weighed(|images| if images > 0 { 1.0 } else { 0.0 }),
+        natural: weighted(|images| images as f64),
+        balanced: weighted(|images| if images > 0 { 1.0 } else { 0.0 }),
     })
 }
 
-/// An error and its causes in one clause.
+/// An error and its sources as one clause.
 fn clause(error: &dyn Error) -> String {
     match error.source() {
         Some(source) => format!("{error}: {}", clause(source)),

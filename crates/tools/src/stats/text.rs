@@ -4,7 +4,7 @@ use super::{ChannelMeanStd, ClassDraws, PolicyStats, Stats};
 use equibatch_cli::terminal::table;
 use equibatch_engine::byte_size::text as bytes;
 
-/// The same for people.
+/// Formats the statistics as text.
 #[must_use]
 pub fn text(stats: &Stats) -> String {
     let mut text = format!("{}  (fingerprint {})\n\n", stats.root, &stats.fingerprint[..12]);
@@ -68,7 +68,7 @@ fn channels(channels: &ChannelMeanStd) -> String {
     format!("--mean {} --std {}", list(channels.mean), list(channels.std))
 }
 
-/// A row for each class under each policy, and one for the whole.
+/// A row for each policy, and one for each of its classes.
 fn policies(policies: &[PolicyStats]) -> String {
     let heading = [
         "balance",

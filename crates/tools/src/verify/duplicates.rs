@@ -1,4 +1,4 @@
-//! Groups of images that are one image.
+//! Groups of identical and similar images.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,7 +8,7 @@ use super::{
 };
 use equibatch_engine::dataset::{Dataset, Sample, Split};
 
-/// The groups among `reports`, which belong to the samples of `dataset`; near ones where a distance is given.
+/// Groups the samples of `dataset` by content, and if `near` is given also by similarity within that Hamming distance. `reports` are those of the samples.
 pub(super) fn groups(
     dataset: &Dataset,
     reports: &[Result<FileReport, Finding>],
@@ -26,7 +26,7 @@ pub(super) fn groups(
         .map(|ids| group(dataset, FindingKind::Duplicate, ids))
         .collect();
     if let Some(distance) = near {
-        // One of each content, and nothing blank: all blank images look alike.
+        // One image of each content. Blank images are left out, since they all look the same.
         let contents: Vec<(&FileReport, &Vec<usize>)> = by_content
             .values()
             .filter_map(|ids| Some((reports[ids[0]].as_ref().ok()?, ids)))
@@ -66,10 +66,10 @@ fn group(dataset: &Dataset, kind: FindingKind, ids: &[usize]) -> DuplicateGroup 
     }
 }
 
-/// Sets of two and more indices that look alike, or are linked by others that do.
+/// Sets of at least two indices, connected by pairwise similarity (single linkage).
 fn similar_sets(candidates: &[&PerceptualHash], distance: u32) -> Vec<Vec<usize>> {
     let mut sets = Sets::new(candidates.len());
-    // Of those with equal hashes, only those that look different stand for themselves.
+    // Among equal hashes, dissimilar images each get a leader of their own.
     let mut leaders: HashMap<u64, Vec<usize>> = HashMap::new();
     for (at, perceptual_hash) in candidates.iter().enumerate() {
         let leaders = leaders.entry(perceptual_hash.hash).or_default();
@@ -98,7 +98,7 @@ fn similar_sets(candidates: &[&PerceptualHash], distance: u32) -> Vec<Vec<usize>
     members.into_values().filter(|set| set.len() > 1).collect()
 }
 
-/// Disjoint sets of indices.
+/// Disjoint-set forest (union-find) over indices.
 struct Sets {
     parents: Vec<usize>,
 }
@@ -118,7 +118,7 @@ impl Sets {
         at
     }
 
-    /// The smaller root stands for both, so that the order of joining does not matter.
+    /// The smaller root becomes the parent, so that the result does not depend on the order of unions.
     fn join(&mut self, a: usize, b: usize) {
         let (a, b) = (self.root(a), self.root(b));
         self.parents[a.max(b)] = a.min(b);

@@ -1,8 +1,8 @@
-//! One file, read whole.
+//! Inspection of one file.
 
 use std::{error::Error, fs, io, io::Cursor, path::Path};
 
-use ::image::{ImageDecoder as _, ImageReader, metadata::Orientation as Turn};
+use ::image::{ImageDecoder as _, ImageReader, metadata::Orientation as ExifOrientation};
 
 use super::{Finding, FindingKind, VerifyOptions, perceptual_hash::PerceptualHash};
 use crate::channel_stats::ChannelStats;
@@ -13,13 +13,13 @@ use equibatch_engine::{
     image::Image,
 };
 
-/// Standard deviation, of 255 levels, below which an image shows nothing: the noise of a covered lens is above it.
+/// Images whose standard deviation is below this, in 8-bit levels, are blank. The sensor noise of a covered lens is above it.
 const BLANK: f64 = 2.0;
 
-/// What there is to know of an image.
+/// The result of inspecting an image.
 #[derive(Debug)]
 pub(super) struct FileReport {
-    /// Of the file's bytes.
+    /// BLAKE3 of the file.
     pub(super) hash: [u8; 32],
     pub(super) perceptual_hash: PerceptualHash,
     pub(super) blank: bool,
@@ -64,7 +64,7 @@ pub(super) fn inspect(root: &Path, path: &str, options: &DecodeOptions) -> Resul
     })
 }
 
-/// A file that is refused by its name alone, such as one that is a link out of the root, stays refused: it is not served.
+/// Keeps the scan's reason for a file that it refused without reading, such as a symbolic link out of the root: such a file is never served.
 pub(super) fn keep_scan_error(report: &mut Result<FileReport, Finding>, file: &Quarantined) {
     if report.is_ok() || matches!(report, Err(finding) if finding.kind == FindingKind::Unreadable) {
         *report = Err(Finding {
@@ -80,34 +80,34 @@ fn read(path: &Path, options: &DecodeOptions) -> Result<Vec<u8>, decode::Error> 
         path: path.to_owned(),
         source,
     };
-    // Looked at before it is opened: opening a named pipe would block for ever.
+    // Checked before opening, which would block on a named pipe.
     let metadata = fs::metadata(path).map_err(failed)?;
     if !metadata.is_file() {
         return Err(failed(io::Error::other("not a regular file")));
     }
     match options.limits.check_file(metadata.len()) {
-        // Decoding will say so.
+        // Decoding reports empty files.
         Err(header::Error::Empty) | Ok(()) => fs::read(path).map_err(failed),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Says whether a JPEG has three channels and no orientation to be turned by.
+/// Whether a JPEG has three channels and an upright orientation.
 fn is_plain(jpeg: &[u8]) -> bool {
     let mut reader = ImageReader::new(Cursor::new(jpeg));
     reader.set_format(::image::ImageFormat::Jpeg);
-    let turn = reader
+    let orientation = reader
         .into_decoder()
         .and_then(|mut decoder| decoder.orientation());
     let channels = header::jpeg_channels(Cursor::new(jpeg));
-    matches!(turn, Ok(Turn::NoTransforms)) && matches!(channels, Ok(3))
+    matches!(orientation, Ok(ExifOrientation::NoTransforms)) && matches!(channels, Ok(3))
 }
 
 pub(super) fn longer_side(image: &Image) -> u32 {
     image.width().max(image.height())
 }
 
-/// An error and its causes in one clause.
+/// An error and its sources as one clause.
 fn clause(error: &dyn Error) -> String {
     match error.source() {
         Some(source) => format!("{error}: {}", clause(source)),
@@ -116,7 +116,7 @@ fn clause(error: &dyn Error) -> String {
 }
 
 impl FileReport {
-    /// What is wrong with the image at `path`.
+    /// Findings of the image at `path`.
     pub(super) fn findings(&self, path: &str, options: &VerifyOptions) -> Vec<Finding> {
         let mut found = vec![];
         let mut add = |kind, detail| {
@@ -130,14 +130,19 @@ impl FileReport {
         let extension = name
             .rsplit_once('.')
             .map(|(_, extension)| extension.to_ascii_lowercase());
-        let said = extension.as_deref().and_then(Format::of_extension);
-        if said != Some(self.format) {
+        let named = extension.as_deref().and_then(Format::of_extension);
+        if named != Some(self.format) {
             let content = self.format.name();
             add(
                 FindingKind::Extension,
-                match said {
-                    Some(said) => format!("the content is {content}, the name says {}", said.name()),
-                    None => format!("the content is {content}, but files of such a name are never read"),
+                match named {
+                    Some(named) => format!(
+                        "the content is {content}, but the extension is of {}",
+                        named.name()
+                    ),
+                    None => {
+                        format!("the content is {content}, but files without an image extension are not read")
+                    }
                 },
             );
         }
@@ -146,7 +151,7 @@ impl FileReport {
             add(FindingKind::Tiny, format!("{width}x{height} pixels"));
         }
         if self.blank {
-            add(FindingKind::Blank, "all pixels are alike".to_owned());
+            add(FindingKind::Blank, "uniform colour".to_owned());
         }
         found
     }

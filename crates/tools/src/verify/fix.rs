@@ -1,4 +1,4 @@
-//! Deletes, moves and converts what it is told to.
+//! Deletes, moves and converts files.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -19,121 +19,121 @@ use equibatch_engine::{
     image::Image,
 };
 
-/// What becomes of files with findings.
+/// What to do with files that have findings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Removal {
-    /// They stay.
+    /// Keep them.
     Keep,
-    /// They are deleted.
+    /// Delete them.
     Delete,
-    /// They are moved into this folder, under the paths that they had.
+    /// Move them into this folder, under their relative paths.
     Quarantine(PathBuf),
 }
 
-/// What becomes of images.
+/// What to do with images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Conversion {
-    /// They stay.
+    /// Keep them as they are.
     Keep,
-    /// Those that are no upright RGB JPEG within [`FixOptions::max_side`], or do not say so in their name, are replaced by one.
+    /// Replace every image that is not an upright RGB JPEG within [`FixOptions::max_side`] and named so.
     InPlace,
-    /// All go into this folder, under the paths that they had: upright RGB JPEGs within [`FixOptions::max_side`] as they are, byte for byte,
-    /// all others as such a JPEG. Nothing else is touched.
+    /// Write all images into this folder, under their relative paths: upright RGB JPEGs within [`FixOptions::max_side`] unchanged, all
+    /// others re-encoded as such. The original is not modified.
     Out(PathBuf),
 }
 
-/// What is to be done.
+/// How to fix a data set.
 #[derive(Clone, Debug)]
 pub struct FixOptions {
-    /// To files with findings of `kinds`.
+    /// Treatment of files with findings of `kinds`.
     pub removal: Removal,
-    /// What is removed, or left out of the folder that images are converted into. Of duplicates, all but the first; never those of two
-    /// classes, since nobody knows which label is right. Never what the system does not let us read.
+    /// Kinds of findings to remove, or to leave out of the output folder. Of duplicates all but the first; duplicates with conflicting
+    /// labels and unreadable files are never removed.
     pub kinds: BTreeSet<FindingKind>,
-    /// To images that stay.
+    /// Treatment of the remaining images.
     pub conversion: Conversion,
-    /// Longest side of converted images; larger ones are shrunk, smaller ones never enlarged.
+    /// Longest side of converted images, in pixels; larger images are downscaled, smaller ones never enlarged.
     pub max_side: Option<u32>,
-    /// Quality of JPEGs, from 1 to 100.
+    /// JPEG quality, from 1 to 100.
     pub quality: u8,
-    /// Only say what would be done.
+    /// Report actions without carrying them out.
     pub dry_run: bool,
 }
 
-/// Something that was done, or would be.
+/// An action on a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Action {
-    /// What.
+    /// The kind of action.
     #[serde(rename = "deed")]
     pub kind: ActionKind,
-    /// Relative to the root.
+    /// Path relative to the root.
     pub path: String,
-    /// The new path, below the folder that it was moved or written to.
+    /// New path, relative to the output folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// Why it could not be done.
+    /// Why the action failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// What can be done to a file.
+/// Kinds of actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActionKind {
-    /// It is gone.
+    /// Deleted.
     Deleted,
-    /// It lies in the quarantine.
+    /// Moved to the quarantine folder.
     Moved,
-    /// It is not in the new folder.
+    /// Not written to the output folder.
     LeftOut,
-    /// It is in the new folder as it was.
+    /// Copied or renamed unchanged.
     Copied,
-    /// It was written anew.
+    /// Re-encoded.
     Converted,
 }
 
-/// What was done.
+/// The result of [`fix`].
 #[derive(Clone, Debug, Serialize)]
 pub struct FixOutcome {
-    /// Whether it was only said.
+    /// Whether the actions were only reported.
     pub dry_run: bool,
-    /// All deeds.
+    /// All actions.
     #[serde(rename = "deeds")]
     pub actions: Vec<Action>,
-    /// Findings and groups that are still there; with a new folder, that are there.
+    /// Number of findings and groups that remain, in the output folder if there is one.
     pub remaining: usize,
 }
 
-/// A folder that cannot be used.
+/// Why an output folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// What is moved or written there would be read as part of the data set.
-    #[error("{option} {}: it must lie outside of {}", folder.display(), root.display())]
+    /// The folder is inside the data set, or contains it.
+    #[error("{option} {}: must be outside of {}", folder.display(), root.display())]
     Inside {
-        /// Which option named it.
+        /// The flag that names it.
         option: &'static str,
         /// The folder.
         folder: PathBuf,
         /// The folder that is verified.
         root: PathBuf,
     },
-    /// It already holds something.
+    /// The folder is not empty.
     #[error("--out {}: the folder is not empty", folder.display())]
     NotEmpty {
         /// The folder.
         folder: PathBuf,
     },
-    /// It cannot be looked at.
+    /// The folder cannot be read.
     #[error("cannot read {}", folder.display())]
     Unreadable {
         /// The folder.
         folder: PathBuf,
-        /// What the operating system says.
+        /// The I/O error.
         source: io::Error,
     },
 }
 
-/// Makes sure, before anything is done, that folders to write to hold nothing and lie beside the root.
+/// Checks, before anything is changed, that output folders are outside of `root`, and that --out is empty.
 ///
 /// # Errors
 ///
@@ -177,7 +177,7 @@ pub fn check_folders(root: &Path, fix_options: &FixOptions) -> Result<(), Error>
     Ok(())
 }
 
-/// The path without links; its last parts may not be there yet.
+/// The canonical path; its last components may not exist yet.
 fn real(path: &Path) -> io::Result<PathBuf> {
     let path = std::path::absolute(path)?;
     let mut missing = vec![];
@@ -196,7 +196,7 @@ fn real(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Does what `fix_options` says about `report`, which is of `dataset`. `progress` is told of each image converted.
+/// Applies `fix_options` to the findings of `report`, which is of `dataset`. `progress` is called once per image written.
 #[must_use]
 pub fn fix(
     dataset: &Dataset,
@@ -223,7 +223,7 @@ pub fn fix(
     }
 }
 
-/// Paths that are not to be among the images.
+/// Paths of the files to remove.
 fn removed<'a>(report: &'a VerifyReport, fix_options: &FixOptions) -> BTreeSet<&'a str> {
     let is_named = |kind| fix_options.kinds.contains(&kind) && kind != FindingKind::Unreadable;
     let alone = report.findings.iter().filter(|finding| is_named(finding.kind));
@@ -266,11 +266,11 @@ fn remove(root: &Path, path: &str, fix_options: &FixOptions) -> Option<Action> {
 struct WriteTask<'a> {
     image: &'a Convertible,
     to: String,
-    /// It is written as it is.
+    /// Copy the bytes instead of re-encoding.
     as_is: bool,
 }
 
-/// Which images are written, and where to: no two to one place, none in place of another.
+/// The images to write and their unique target paths, none of which exists.
 fn plan<'a>(
     root: &Path,
     report: &'a VerifyReport,
@@ -288,7 +288,7 @@ fn plan<'a>(
             .iter()
             .filter(|image| !removed.contains(image.path.as_str()))
     };
-    // Images that keep their names have the first claim to them. Some file systems hold `A` and `a` for one name.
+    // Images that keep their names are reserved first. Lower case, since some file systems ignore case.
     let mut taken: HashSet<String> = images()
         .filter(|image| jpeg_name(&image.path) == image.path)
         .map(|image| image.path.to_lowercase())
@@ -308,7 +308,7 @@ fn plan<'a>(
             };
             let longer = format!("{}.jpg", image.path);
             let mut names = [name, longer].into_iter();
-            // The longer one is free but where somebody has made a riddle of it; writing then says so.
+            // If even the longer name exists, writing fails with an error.
             let free = names
                 .find(is_free)
                 .unwrap_or_else(|| format!("{}.jpg", image.path));
@@ -322,7 +322,7 @@ fn plan<'a>(
     tasks
 }
 
-/// The path with the extension of a JPEG, in place of another format's or behind all else.
+/// The path with the extension of a JPEG: replaces that of another image format, and is appended otherwise.
 fn jpeg_name(path: &str) -> String {
     let name = path.rfind('/').map_or(0, |slash| slash + 1);
     let dot = path[name..].rfind('.').map(|dot| name + dot);
@@ -383,7 +383,7 @@ impl WriteTask<'_> {
     }
 }
 
-/// The image with its longer side `max_side`, the shorter one rounded down; never larger than it is.
+/// Downscales the image so that its longer side is `max_side`, the shorter one rounded down; never enlarges.
 fn shrunk(image: Image, max_side: Option<u32>) -> Image {
     let longer = longer_side(&image);
     match max_side {
@@ -428,7 +428,7 @@ fn remaining(report: &VerifyReport, actions: &[Action], fix_options: &FixOptions
     let findings = report.findings.iter().filter(|finding| {
         let is_fixed = match finding.kind {
             FindingKind::Extension => done.contains_key(finding.path.as_str()),
-            // What cannot be decoded is in no new folder.
+            // Undecodable files are never written to an output folder.
             FindingKind::Broken | FindingKind::Refused | FindingKind::Unreadable => is_new,
             _ => false,
         };
@@ -446,7 +446,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_become_those_of_jpegs() {
+    fn names_get_a_jpeg_extension() {
         for (path, expected) in [
             ("a/b.jpg", "a/b.jpg"),
             ("a/b.JPEG", "a/b.JPEG"),
@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longer_side_is_the_limit_and_nothing_is_enlarged() {
+    fn max_side_limits_the_longer_side_and_never_enlarges() {
         for ((width, height), max_side, expected) in [
             ((1000, 667), Some(500), (500, 333)),
             ((333, 501), Some(500), (332, 500)),

@@ -1,15 +1,14 @@
-//! Hashes few bits apart, without comparing all with all.
+//! Pairs of 64-bit hashes within a Hamming distance, by multi-index hashing.
 
 use rayon::prelude::*;
 
 const BANDS: u32 = 4;
 const KEYS: usize = 1 << 16;
 
-/// Pairs of indices, the smaller first, of `hashes` that differ in at most `distance` bits, in order.
+/// Sorted pairs of indices, the smaller first, of `hashes` within Hamming distance `distance`.
 ///
-/// The hashes are cut into four bands of 16 bits. Two that differ in `d` bits differ in at most `d / 4` bits of one of the bands, so only
-/// those are compared that stand under nearly the same key of some band: of n random hashes about n / 500 for each at a distance of up to
-/// 3, and n / 30 up to 7.
+/// Each hash is cut into four bands of 16 bits. Two hashes at distance `d` differ in at most `d / 4` bits of at least one band, so only the
+/// hashes within that radius of a band's key are compared.
 ///
 /// # Source
 ///
@@ -25,7 +24,9 @@ pub(super) fn pairs_within(hashes: &[u64], distance: u32) -> Vec<(u32, u32)> {
             let index = BandIndex::new(hashes, band);
             let partners = |at: u32| {
                 let hash = hashes[at as usize];
-                let candidates = masks.iter().flat_map(|mask| index.under(key(hash, band) ^ mask));
+                let candidates = masks
+                    .iter()
+                    .flat_map(|mask| index.with_key(key(hash, band) ^ mask));
                 let is_new = |other: u64| !(0..band).any(|earlier| near_in(earlier, hash, other));
                 let found = candidates.filter(|&&other| {
                     let other_hash = hashes[other as usize];
@@ -45,9 +46,9 @@ fn key(hash: u64, band: u32) -> u16 {
     (hash >> (16 * band) & 0xFFFF) as u16
 }
 
-/// Which hashes have which key in a band.
+/// Inverted index of one band: the hashes of each 16-bit key.
 struct BandIndex {
-    /// Where the members of each key begin, and one end.
+    /// Offset of the first member of each key, and the total at the end.
     starts: Vec<u32>,
     members: Vec<u32>,
 }
@@ -71,7 +72,7 @@ impl BandIndex {
         Self { starts, members }
     }
 
-    fn under(&self, key: u16) -> &[u32] {
+    fn with_key(&self, key: u16) -> &[u32] {
         let key = usize::from(key);
         &self.members[self.starts[key] as usize..self.starts[key + 1] as usize]
     }
@@ -83,7 +84,7 @@ mod tests {
 
     use super::*;
 
-    fn all_with_all(hashes: &[u64], distance: u32) -> Vec<(u32, u32)> {
+    fn brute_force(hashes: &[u64], distance: u32) -> Vec<(u32, u32)> {
         let count = hashes.len() as u32;
         let all = (0..count).flat_map(|a| (a + 1..count).map(move |b| (a, b)));
         all.filter(|&(a, b)| (hashes[a as usize] ^ hashes[b as usize]).count_ones() <= distance)
@@ -92,23 +93,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_pairs_are_those_of_comparing_all_with_all(
+        fn pairs_equal_those_of_brute_force(
             seeds in prop::collection::vec(any::<u64>(), 1..6),
             flips in prop::collection::vec((any::<prop::sample::BandIndex>(), prop::collection::vec(0u32..64, 0..14)), 0..60),
             distance in 0u32..12,
         ) {
-            // A few hashes and many that are a few bits away from one of them: random ones would never meet.
+            // A few hashes, and many within a few bits of one of them: independent ones would hardly ever be close.
             let mut hashes = seeds.clone();
             for (seed, bits) in flips {
                 hashes.push(bits.iter().fold(*seed.get(&seeds), |hash, bit| hash ^ 1 << bit));
             }
-            prop_assert_eq!(pairs_within(&hashes, distance), all_with_all(&hashes, distance));
+            prop_assert_eq!(pairs_within(&hashes, distance), brute_force(&hashes, distance));
         }
     }
 
     #[test]
-    fn far_fewer_are_compared_than_all_with_all() {
-        // Of 20,000 random hashes, each has 20,000 / 65,536 others under its key, or 17 times as many at distances from 4 to 7.
+    fn few_candidates_are_compared() {
+        // 20,000 random hashes have 20,000 / 65,536 candidates each under their own key, and 17 times as many at distances from 4 to 7.
         let hash = |at: u64| {
             u64::from_le_bytes(
                 blake3::hash(&at.to_le_bytes()).as_bytes()[..8]
@@ -118,7 +119,10 @@ mod tests {
         };
         let hashes: Vec<u64> = (0..20_000).map(hash).collect();
         let index = BandIndex::new(&hashes, 0);
-        let compared: usize = hashes.iter().map(|&hash| index.under(key(hash, 0)).len()).sum();
+        let compared: usize = hashes
+            .iter()
+            .map(|&hash| index.with_key(key(hash, 0)).len())
+            .sum();
         assert!(compared < 20_000 * 2, "{compared}");
     }
 }

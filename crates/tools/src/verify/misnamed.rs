@@ -1,4 +1,4 @@
-//! Images that no one reads, because of their names.
+//! Images that are not scanned because of their file extension.
 
 use std::{
     fs::{self, File},
@@ -8,8 +8,8 @@ use std::{
 
 use equibatch_engine::header::Format;
 
-/// Paths of files anywhere below `root` that are images by their first bytes but not by their extension, in order. Hidden files, links
-/// and what cannot be read are passed over.
+/// Sorted paths of files below `root` that are images by their magic bytes but not by their extension. Hidden files, symbolic links and
+/// unreadable files are skipped.
 pub(super) fn find(root: &Path) -> Vec<String> {
     let mut found = vec![];
     let mut open = vec![String::new()];

@@ -1,26 +1,26 @@
-//! Looks at every file of a root of class folders before anybody trains on it, and mends what it is told to mend.
+//! Verification of class folders, and optional fixes.
 //!
-//! Every file is read whole and decoded as the server would decode it. What is found:
+//! Every file is read and decoded as the server would. Findings:
 //!
-//! | kind | is |
+//! | kind | meaning |
 //! |---|---|
-//! | [`FindingKind::Broken`] | no image: an error page, half a download, a format that is not read |
-//! | [`FindingKind::Refused`] | an image over the server's limits |
-//! | [`FindingKind::Unreadable`] | a file or a folder that the system does not let us read |
-//! | [`FindingKind::Extension`] | an image whose name says another format than its content, or none that is read |
-//! | [`FindingKind::Tiny`] | an image with a short side below a limit |
-//! | [`FindingKind::Blank`] | an image of one colour, or nearly |
-//! | [`FindingKind::Duplicate`] | files of equal bytes |
-//! | [`FindingKind::Near`] | images that look the same: copies at another size, quality or brightness |
+//! | [`FindingKind::Broken`] | not decodable: an error page, a truncated download, an unsupported format |
+//! | [`FindingKind::Refused`] | an image that exceeds the server's limits |
+//! | [`FindingKind::Unreadable`] | a file or folder that cannot be read (I/O error) |
+//! | [`FindingKind::Extension`] | an image whose file extension is of another format than its content, or of none |
+//! | [`FindingKind::Tiny`] | an image whose short side is below a limit |
+//! | [`FindingKind::Blank`] | an image of (nearly) uniform colour |
+//! | [`FindingKind::Duplicate`] | byte-identical files |
+//! | [`FindingKind::Near`] | near duplicates: copies at another size, quality or brightness |
 //!
-//! Duplicates in two classes are a *conflict*, since one of the labels is wrong; duplicates in two splits are a *leak*, since the model is
-//! then judged by what it has learnt from.
+//! Duplicates with different labels are a *conflict*: one of the labels is wrong. Duplicates in different splits are a *leak*: the model is
+//! evaluated on images that it was trained on.
 //!
 //! # Layout
 //!
-//! `report` judges one file; `perceptual_hash` is what an image looks like in 64 bits and a thumbnail, `hamming_index` finds hashes few bits apart
-//! without comparing all with all, `duplicates` makes groups of both. `misnamed` finds images by other names. `fix` deletes, moves and
-//! converts. `text` is the report for people.
+//! `file_report` inspects one file. `perceptual_hash` is a 64-bit hash with a thumbnail, `hamming_index` finds hashes within a Hamming
+//! distance, `duplicates` groups identical and similar images. `misnamed` finds images without an image extension. `fix` deletes, moves
+//! and converts files. `text` formats the report.
 
 mod duplicates;
 mod file_report;
@@ -42,45 +42,45 @@ use serde::{Serialize, Serializer};
 
 use crate::verify::file_report::FileReport;
 
-/// What counts as a finding.
+/// Thresholds of the findings.
 #[derive(Clone, Copy, Debug)]
 pub struct VerifyOptions {
-    /// Short side, in pixels, below which an image is tiny.
+    /// Images whose short side is below this many pixels are tiny.
     pub min_side: u32,
-    /// Bits, of 64, in which the hashes of images that look the same may differ, at most [`VerifyOptions::MAX_DISTANCE`]. None looks for equal
-    /// bytes only.
+    /// Largest Hamming distance between the perceptual hashes of near duplicates, at most [`VerifyOptions::MAX_DISTANCE`]. `None` finds
+    /// byte-identical files only.
     pub near: Option<u32>,
 }
 
 impl VerifyOptions {
-    /// Above it, hashes of pictures that have nothing to do with one another begin to meet, and looking takes long.
+    /// Beyond this distance, hashes of unrelated images collide, and the search becomes slow.
     pub const MAX_DISTANCE: u32 = 11;
 }
 
-/// What is wrong with a file.
+/// The kind of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FindingKind {
-    /// No image.
+    /// Not decodable.
     Broken,
-    /// Over the limits.
+    /// Exceeds the limits.
     Refused,
-    /// The system does not let us read it.
+    /// Cannot be read.
     Unreadable,
-    /// The name says another format than the content, or none.
+    /// The extension does not match the content.
     Extension,
-    /// Too few pixels.
+    /// Short side below the limit.
     Tiny,
-    /// One colour.
+    /// Uniform colour.
     Blank,
-    /// Equal bytes.
+    /// Byte-identical.
     Duplicate,
-    /// Looks the same.
+    /// Near duplicate.
     Near,
 }
 
 impl FindingKind {
-    /// All kinds, in the order in which they are reported.
+    /// All kinds, in report order.
     pub const ALL: [Self; 8] = [
         Self::Broken,
         Self::Refused,
@@ -92,7 +92,7 @@ impl FindingKind {
         Self::Near,
     ];
 
-    /// In lower case.
+    /// The name in lower case.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -108,80 +108,79 @@ impl FindingKind {
     }
 }
 
-/// A file with something wrong in itself.
+/// A defect of one file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Finding {
-    /// What.
+    /// The kind of defect.
     pub kind: FindingKind,
-    /// Relative to the root.
+    /// Path relative to the root.
     pub path: String,
-    /// One clause.
+    /// Explanation, a lower-case clause.
     pub detail: String,
 }
 
-/// Images that are one image.
+/// Identical or similar images.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DuplicateGroup {
     /// [`FindingKind::Duplicate`] or [`FindingKind::Near`].
     pub kind: FindingKind,
-    /// They stand in different splits.
+    /// Whether they are in different splits.
     pub leak: bool,
-    /// They stand in different classes.
+    /// Whether they are in different classes.
     pub conflict: bool,
-    /// Two at least. The first is the one to keep: of a test image, a validation image and a training image in this order, and then by
-    /// path.
+    /// At least two. The first is the one to keep: test before validation before training images, then by path.
     pub members: Vec<Member>,
 }
 
-/// An image of a group.
+/// An image of a [`DuplicateGroup`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Member {
-    /// Relative to the root.
+    /// Path relative to the root.
     pub path: String,
-    /// Its class.
+    /// Class name.
     pub class: String,
-    /// Its split.
+    /// Split.
     #[serde(serialize_with = "split_name")]
     pub split: Split,
 }
 
 #[allow(
     clippy::trivially_copy_pass_by_ref,
-    reason = "the signature that serde asks for"
+    reason = "the signature that serde requires"
 )]
 fn split_name<S: Serializer>(split: &Split, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(split.name())
 }
 
-/// Everything that was found.
+/// All findings.
 #[derive(Clone, Debug, Serialize)]
 pub struct VerifyReport {
-    /// The folder.
+    /// The data set's root folder.
     pub root: String,
-    /// Files that were looked at.
+    /// Number of files inspected.
     pub files: usize,
-    /// Of those, images that can be decoded.
+    /// Number of decodable images among them.
     pub images: usize,
-    /// By kind and path.
+    /// Sorted by kind and path.
     pub findings: Vec<Finding>,
-    /// By kind and path of the first.
+    /// Sorted by kind and path of the first member.
     pub groups: Vec<DuplicateGroup>,
-    /// What else a person should know.
+    /// Warnings of the scan.
     pub warnings: Vec<String>,
-    /// Images that could be converted, in order; with what that would take.
+    /// Decodable images, for conversion.
     #[serde(skip)]
     pub(crate) convertible: Vec<Convertible>,
 }
 
-/// An image that can be decoded.
+/// A decodable image.
 #[derive(Clone, Debug)]
 pub(crate) struct Convertible {
     pub(crate) path: String,
-    /// An RGB JPEG that lies upright, with its longer side; others are never taken over as they are.
+    /// Longer side, in pixels, of an upright RGB JPEG; `None` for other images, which are always re-encoded.
     pub(crate) plain: Option<u32>,
 }
 
-/// Looks at every file. `progress` is told of each.
+/// Inspects every file. `progress` is called once per file.
 #[must_use]
 pub fn verify(dataset: &Dataset, options: &VerifyOptions, progress: &(impl Fn() + Sync)) -> VerifyReport {
     let decoding = DecodeOptions {
@@ -240,7 +239,7 @@ pub fn verify(dataset: &Dataset, options: &VerifyOptions, progress: &(impl Fn() 
 }
 
 impl VerifyReport {
-    /// Files of `kind`, in groups those after the first.
+    /// Number of files of `kind`; of each group all members but the first.
     #[must_use]
     pub fn count(&self, kind: FindingKind) -> usize {
         let single = self

@@ -1,21 +1,21 @@
-//! What an image looks like, in few bytes.
+//! Perceptual hash and thumbnail of an image.
 
 use equibatch_engine::{decode::resized, image::Image};
 use std::f64::consts::PI;
 
-/// Sides of the grey picture that is hashed, of the frequencies that are kept of it, and of the thumbnail.
+/// Side lengths of the greyscale image that is hashed, of the block of DCT coefficients that is kept, and of the thumbnail.
 const SIDE: usize = 32;
 const FREQUENCIES: usize = 8;
 const THUMBNAIL: usize = 16;
 
-/// Thumbnails of one picture correlate at least so much.
+/// Least correlation between thumbnails of similar images.
 const ALIKE: f64 = 0.95;
 
-/// A perceptual hash to find candidates by, and a thumbnail to judge them by.
+/// A DCT-based perceptual hash (pHash) to find candidates, and a thumbnail to confirm them.
 ///
-/// The hash has a bit for each of the 64 lowest frequencies of the grey image, stretched to 32 x 32: whether it is above their median.
-/// Size, quality, brightness and contrast change few bits of it. So few bits meet by chance among many images, above all among those with
-/// plain backgrounds; the thumbnails tell these apart.
+/// The greyscale image is resized to 32x32; bit `8·v + u` of the hash says whether DCT coefficient (u, v) of the lowest 8x8 is above their
+/// median. Size, quality, brightness and contrast change few bits. Among many images 64 bits collide by chance, above all for plain
+/// backgrounds; comparing the thumbnails removes these collisions.
 ///
 /// # Source
 ///
@@ -41,20 +41,20 @@ impl PerceptualHash {
         }
     }
 
-    /// Says whether both thumbnails show one picture, whatever their brightness and contrast.
+    /// Whether the thumbnails correlate, regardless of brightness and contrast.
     pub(super) fn is_similar_to(&self, other: &Self) -> bool {
         correlation(&self.thumbnail, &other.thumbnail) >= ALIKE
     }
 }
 
-/// Luma, by the weights of BT.601.
+/// Luma (BT.601).
 fn grey(image: &Image) -> Vec<f64> {
     let luma = |rgb: &[u8]| 0.299 * f64::from(rgb[0]) + 0.587 * f64::from(rgb[1]) + 0.114 * f64::from(rgb[2]);
     image.pixels().chunks_exact(Image::CHANNELS).map(luma).collect()
 }
 
 fn hash(grey: &[f64]) -> u64 {
-    // The lowest frequencies along rows, and of those the lowest along columns.
+    // Separable DCT-II: the lowest frequencies along rows, then along columns.
     let wave =
         |frequency: usize, at: usize| libm::cos(PI * frequency as f64 * (at as f64 + 0.5) / SIDE as f64);
     let mut rows = [[0.0; FREQUENCIES]; SIDE];
@@ -75,7 +75,7 @@ fn hash(grey: &[f64]) -> u64 {
             .sum()
     };
     let coefficients: Vec<f64> = (0..64).map(coefficient).collect();
-    // Without the first, which is the mean of all pixels.
+    // Without the DC coefficient.
     let mut sorted = coefficients[1..].to_vec();
     sorted.sort_by(f64::total_cmp);
     let median = sorted[sorted.len() / 2];
@@ -83,7 +83,7 @@ fn hash(grey: &[f64]) -> u64 {
     coefficients.iter().enumerate().map(bit).sum()
 }
 
-/// Pearson's, from -1 to 1; 0 where one of them is of one grey.
+/// Pearson correlation, from -1 to 1; 0 if either input is constant.
 fn correlation(a: &[u8], b: &[u8]) -> f64 {
     let mean =
         |values: &[u8]| values.iter().map(|&value| f64::from(value)).sum::<f64>() / values.len() as f64;
@@ -106,14 +106,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn correlation_follows_its_definition() {
+    fn correlation_is_pearsons() {
         assert!((correlation(&[0, 10, 20], &[100, 110, 120]) - 1.0).abs() < 1e-12);
         assert!((correlation(&[0, 10, 20], &[40, 20, 0]) + 1.0).abs() < 1e-12);
         assert_eq!(correlation(&[7, 7, 7], &[1, 2, 3]), 0.0);
     }
 
     #[test]
-    fn a_bit_stands_for_a_frequency() {
+    fn each_bit_is_a_dct_coefficient() {
         let grey = |wave: fn(f64, f64) -> f64| -> Vec<f64> {
             (0..SIDE * SIDE)
                 .map(|at| 128.0 + 100.0 * wave((at % SIDE) as f64 + 0.5, (at / SIDE) as f64 + 0.5))

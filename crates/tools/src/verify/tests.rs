@@ -13,7 +13,7 @@ use crate::sample_data;
 use equibatch_engine::dataset::{ScanOptions, survey};
 use equibatch_engine::header::Limits;
 
-/// Waves whose lengths and directions `number` decides.
+/// A wave pattern; wavelength and direction depend on `number`.
 fn picture(width: u32, height: u32, number: u32) -> RgbImage {
     let turn = f64::from(number) * 1.7;
     RgbImage::from_fn(width, height, |x, y| {
@@ -43,7 +43,7 @@ fn write(root: &TempDir, path: &str, bytes: &[u8]) {
     fs::write(path, bytes).unwrap();
 }
 
-/// Two classes of two good JPEGs each, in training folders, and nothing wrong with them.
+/// Two classes of two valid JPEGs each, in the train split.
 fn good() -> TempDir {
     let root = tempfile::tempdir().unwrap();
     for (number, path) in ["a/0.jpg", "a/1.jpg", "b/0.jpg", "b/1.jpg"].iter().enumerate() {
@@ -118,7 +118,7 @@ fn fix_options(removal: Removal, conversion: Conversion) -> FixOptions {
 }
 
 #[test]
-fn nothing_is_found_in_good_images() {
+fn valid_images_have_no_findings() {
     let (_, report) = verified(&good());
     assert_eq!(found(&report), []);
     assert_eq!(report.groups, []);
@@ -126,7 +126,7 @@ fn nothing_is_found_in_good_images() {
 }
 
 #[test]
-fn every_kind_of_fault_is_named() {
+fn every_kind_of_defect_is_found() {
     let root = good();
     write(&root, "train/a/page.jpg", b"<html>404</html>");
     write(&root, "train/a/empty.png", b"");
@@ -165,12 +165,12 @@ fn every_kind_of_fault_is_named() {
     );
     assert_eq!(
         report.findings[4].detail,
-        "the content is PNG, the name says JPEG"
+        "the content is PNG, but the extension is of JPEG"
     );
 }
 
 #[test]
-fn an_image_over_the_limits_is_not_called_broken() {
+fn an_image_over_the_limits_is_refused_not_broken() {
     let root = good();
     write(&root, "train/a/large.jpg", &jpeg(&picture(100, 101, 9), 90));
     let limits = Limits {
@@ -183,7 +183,7 @@ fn an_image_over_the_limits_is_not_called_broken() {
 
 #[cfg(unix)]
 #[test]
-fn what_is_refused_by_its_name_is_never_deleted() {
+fn links_out_of_the_root_and_invalid_names_are_never_deleted() {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
     let root = good();
     let outside = tempfile::tempdir().unwrap();
@@ -244,7 +244,7 @@ fn a_copy_in_two_splits_is_a_leak_and_in_two_classes_a_conflict() {
 }
 
 #[test]
-fn a_copy_that_was_changed_a_little_looks_the_same() {
+fn rescaled_recompressed_and_brightened_copies_are_near_duplicates() {
     let original = picture(400, 300, 31);
     let brighter = imageops::colorops::brighten(&imageops::colorops::contrast(&original, -20.0), 20);
     let smaller = imageops::resize(&original, 150, 112, imageops::FilterType::Triangle);
@@ -270,7 +270,7 @@ fn a_copy_that_was_changed_a_little_looks_the_same() {
 }
 
 #[test]
-fn pictures_of_one_kind_do_not_look_the_same() {
+fn different_images_of_one_class_are_not_near_duplicates() {
     let root = tempfile::tempdir().unwrap();
     let out = root.path().join("data");
     let options = sample_data::SampleDataOptions {
@@ -287,7 +287,7 @@ fn pictures_of_one_kind_do_not_look_the_same() {
 }
 
 #[test]
-fn blank_images_are_not_called_copies_of_one_another() {
+fn blank_images_are_not_duplicates() {
     let root = good();
     for shade in [0, 100, 255] {
         let image = RgbImage::from_pixel(40, 40, Rgb([shade; 3]));
@@ -302,7 +302,7 @@ fn blank_images_are_not_called_copies_of_one_another() {
 }
 
 #[test]
-fn only_what_is_broken_is_deleted_unless_more_is_named() {
+fn only_broken_files_are_deleted_by_default() {
     let root = good();
     write(&root, "train/a/page.jpg", b"<html>404</html>");
     let same = fs::read(root.path().join("train/b/1.jpg")).unwrap();
@@ -330,7 +330,7 @@ fn only_what_is_broken_is_deleted_unless_more_is_named() {
 }
 
 #[test]
-fn copies_of_two_classes_are_left_for_a_person() {
+fn duplicates_with_conflicting_labels_are_kept() {
     let root = good();
     let copy = fs::read(root.path().join("train/a/0.jpg")).unwrap();
     write(&root, "train/b/copy.jpg", &copy);
@@ -433,7 +433,7 @@ fn the_copy_holds_rgb_jpegs_only_and_keeps_good_ones_byte_for_byte() {
 }
 
 #[test]
-fn in_place_a_name_never_takes_the_place_of_another_file() {
+fn in_place_conversion_never_overwrites_another_file() {
     let root = good();
     let kept = fs::read(root.path().join("train/a/0.jpg")).unwrap();
     write(
@@ -467,7 +467,7 @@ fn in_place_a_name_never_takes_the_place_of_another_file() {
 }
 
 #[test]
-fn folders_to_write_to_lie_outside() {
+fn output_folders_must_be_outside_of_the_root() {
     let root = good();
     let real = root.path().canonicalize().unwrap();
     for inside in ["new", "train/new/newer", "../"] {

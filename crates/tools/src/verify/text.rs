@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use super::{DuplicateGroup, FindingKind, VerifyReport, fix::ActionKind, fix::FixOutcome};
 use equibatch_cli::terminal::table;
 
-/// The same for people: a line for each finding and each deed, then the counts.
+/// Formats a line for each finding and action, then the counts.
 #[must_use]
 pub fn text(report: &VerifyReport, outcome: &FixOutcome) -> String {
     let mut text = String::new();
@@ -28,7 +28,7 @@ pub fn text(report: &VerifyReport, outcome: &FixOutcome) -> String {
             ActionKind::Deleted => "deleted",
             ActionKind::Moved => "moved",
             ActionKind::LeftOut => "left out",
-            // Too many to name, and nothing to worry about.
+            // Successful copies are only counted.
             ActionKind::Copied | ActionKind::Converted if action.error.is_none() => continue,
             ActionKind::Copied => "copied",
             ActionKind::Converted => "converted",
@@ -45,14 +45,14 @@ pub fn text(report: &VerifyReport, outcome: &FixOutcome) -> String {
     text + &counts(report, outcome)
 }
 
-/// All members, and what is bad about the group.
+/// All members, and whether they leak or conflict.
 fn line(group: &DuplicateGroup) -> String {
     let members: Vec<String> = group
         .members
         .iter()
         .map(|member| format!("{} ({})", member.path, member.split.name()))
         .collect();
-    let joint = if group.kind == FindingKind::Duplicate {
+    let separator = if group.kind == FindingKind::Duplicate {
         " = "
     } else {
         " ~ "
@@ -63,7 +63,7 @@ fn line(group: &DuplicateGroup) -> String {
         (false, true) => ": a CONFLICT of classes",
         (false, false) => "",
     };
-    format!("{:<10}  {}{faults}", group.kind.name(), members.join(joint))
+    format!("{:<10}  {}{faults}", group.kind.name(), members.join(separator))
 }
 
 fn counts(report: &VerifyReport, outcome: &FixOutcome) -> String {

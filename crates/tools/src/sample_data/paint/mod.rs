@@ -1,4 +1,4 @@
-//! Colours, outlines, angles, and the canvas that they are drawn on.
+//! Vector graphics: colours, outlines, angles and the canvas.
 
 mod angle;
 mod blur;

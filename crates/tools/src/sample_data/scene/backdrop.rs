@@ -1,11 +1,11 @@
-//! What lies far behind: sky, meadow, foliage, earth, water, wall, discs of light, or a plain studio.
+//! Backdrops: sky, meadow, foliage, earth, water, wall, bokeh, or a plain studio.
 
 use super::{blossom, blue, earth, green};
 use crate::sample_data::draw_rng::DrawRng;
 use crate::sample_data::paint::outline::{around, blob, circle, curve, ellipse, leaf, polygon, ribbon};
 use crate::sample_data::paint::{Canvas, Colour, FillStyle, Placement, Point};
 
-/// Where a kind is at home.
+/// Preferred backdrop of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sample_data) enum Habitat {
     /// Anywhere.
@@ -14,7 +14,7 @@ pub(in crate::sample_data) enum Habitat {
     Water,
 }
 
-/// Paints the backdrop, more or less out of focus.
+/// Paints the backdrop, with a random blur.
 pub(in crate::sample_data) fn backdrop(canvas: &mut Canvas, rng: &mut DrawRng, habitat: Habitat) {
     const LAND: [fn(&mut Canvas, &mut DrawRng); 12] = [
         sky, sky, meadow, meadow, foliage, foliage, foliage, lights, lights, ground, wall, studio,
@@ -176,7 +176,7 @@ fn lights(canvas: &mut Canvas, rng: &mut DrawRng) {
     lights_of(canvas, rng, 45);
 }
 
-/// Discs of light out of focus, at most `most`.
+/// Bokeh: at most `most` discs of light.
 fn lights_of(canvas: &mut Canvas, rng: &mut DrawRng, most: usize) {
     let size = canvas.short() * rng.between(0.02, 0.12);
     for _ in 0..rng.count(most / 4, most) {

@@ -1,14 +1,14 @@
-//! What things are among: branches, grass, leaves, blossoms and stones, behind and before them.
+//! Clutter behind and in front of the subject: branches, grass, leaves, blossoms and stones.
 
 use super::{blossom, earth, green};
 use crate::sample_data::draw_rng::DrawRng;
 use crate::sample_data::paint::outline::{circle, curve, leaf, ribbon};
 use crate::sample_data::paint::{Canvas, Colour, FillStyle, Placement, Point, between, polar};
 
-/// One sort of clutter.
+/// Draws one kind of clutter.
 type Sort = fn(&mut Canvas, &mut DrawRng);
 
-/// Adds clutter behind the subject: each sort in its own layer, with its own blur.
+/// Adds clutter behind the subject: each kind in its own layer, with its own blur.
 pub(in crate::sample_data) fn behind(canvas: &mut Canvas, rng: &mut DrawRng) {
     const SORTS: [(f32, Sort); 4] = [(0.35, twigs), (0.35, grass), (0.35, sprigs), (0.4, blossoms)];
     for (probability, sort) in SORTS {
@@ -21,7 +21,7 @@ pub(in crate::sample_data) fn behind(canvas: &mut Canvas, rng: &mut DrawRng) {
     }
 }
 
-/// Adds clutter before the subject: a little at the borders, mostly out of focus.
+/// Adds foreground clutter: a little at the borders, mostly blurred.
 pub(in crate::sample_data) fn before(canvas: &mut Canvas, rng: &mut DrawRng) {
     if !rng.bernoulli(0.4) {
         return;
@@ -62,7 +62,7 @@ pub(in crate::sample_data) fn before(canvas: &mut Canvas, rng: &mut DrawRng) {
     canvas.lay(&layer);
 }
 
-/// A branch along `path`, in pixels, with bark, and twigs that carry leaves or blossoms.
+/// A branch along `path`, in pixels, with bark, and twigs with leaves or blossoms.
 pub(in crate::sample_data) fn branch(canvas: &mut Canvas, rng: &mut DrawRng, path: &[Point], width: f32) {
     let page = Placement::at(0.0, 0.0, 1.0);
     let bark = earth(rng).darker(rng.between(0.1, 0.5));
@@ -181,7 +181,7 @@ fn small_leaf(canvas: &mut Canvas, rng: &mut DrawRng, at: Placement, colour: Col
     );
 }
 
-/// A blossom of a tree or weed: a few round spots of colour, too small and plain to pass for a flower that was meant.
+/// A blossom: a few round spots of colour, too small and plain to be mistaken for a flower subject.
 fn small_blossom(canvas: &mut Canvas, rng: &mut DrawRng, at: Placement, colour: Colour) {
     for _ in 0..rng.count(2, 4) {
         let spot = circle((rng.wobble(0.7), rng.wobble(0.7)), rng.between(0.4, 0.8));

@@ -1,6 +1,6 @@
-//! Where things are: the backdrop far behind them, and the clutter among which they are.
+//! Scenes: backdrop and clutter.
 //!
-//! None of it depends on the class (except that fish and boats are mostly near water), so that no backdrop gives a class away.
+//! Scenes do not depend on the class (except that fish and boats are mostly near water), so that the backdrop does not reveal the class.
 
 mod backdrop;
 mod clutter;
@@ -11,7 +11,7 @@ pub(super) use clutter::{before, behind, branch};
 use super::draw_rng::DrawRng;
 use super::paint::Colour;
 
-/// A colour that petals have: of blossoms in the clutter, of flowers, and of some feathers.
+/// A colour of petals: for blossoms, flowers and some feathers.
 pub(super) fn blossom(rng: &mut DrawRng) -> Colour {
     let hue = rng.pick(&[
         0.0, 0.02, 0.07, 0.13, 0.15, 0.16, 0.6, 0.68, 0.75, 0.82, 0.88, 0.92, 0.95,

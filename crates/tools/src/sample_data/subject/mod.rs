@@ -1,6 +1,6 @@
-//! The things that classes are made of: one file per kind, and how they are arranged on a picture.
+//! Subjects, one file per kind, and their arrangement on an image.
 //!
-//! A kind is drawn around the origin, within about one unit of it, y down; [`group`] says where on the picture that is.
+//! A subject is drawn around the origin, within about one unit, y down; [`group`] places it on the image.
 
 mod bird;
 mod boat;
@@ -26,13 +26,13 @@ struct Arrangement {
     one: f32,
     few: f32,
     most: usize,
-    /// Range of one unit as a part of the picture's shorter side, for a single individual.
+    /// Range of one unit as a fraction of the image's shorter side, for a single individual.
     size: (f32, f32),
-    /// Turned at most this much from upright.
+    /// Largest rotation from upright.
     tilt: f32,
 }
 
-/// Where a kind is at home.
+/// Preferred backdrop of a kind.
 pub(super) fn habitat(kind: SubjectKind) -> Habitat {
     match kind {
         SubjectKind::Fish | SubjectKind::Boats => Habitat::Water,
@@ -69,7 +69,7 @@ fn arrangement(kind: SubjectKind) -> Arrangement {
     }
 }
 
-/// A species of the kind: colours and proportions drawn once, shared by all individuals of a picture.
+/// A species of the kind: colours and proportions that are shared by all individuals of an image.
 fn species(rng: &mut DrawRng, subject: Subject) -> Painter {
     let style = Style {
         hue: subject.variant as f32 * 0.382,
@@ -87,12 +87,12 @@ fn species(rng: &mut DrawRng, subject: Subject) -> Painter {
     }
 }
 
-/// What tells one variant of a kind from another.
+/// The parameters of a variant.
 #[derive(Clone, Copy)]
 struct Style {
-    /// Hue of all colours, moved by this many turns.
+    /// Hue rotation of all colours, in turns.
     hue: f32,
-    /// Height of the thing as a multiple of the usual.
+    /// Factor of the height.
     stretch: f32,
 }
 
@@ -106,7 +106,7 @@ impl Style {
     }
 }
 
-/// Draws one or several individuals, the smaller ones first, each with light from one side and perhaps a shadow.
+/// Draws one or several individuals, the smaller ones first, each lit from one side and possibly with a shadow.
 pub(super) fn group(canvas: &mut Canvas, rng: &mut DrawRng, subject: Subject) {
     let arrangement = arrangement(subject.kind);
     let paint = species(rng, subject);
@@ -169,7 +169,7 @@ fn shade(layer: &mut Canvas, at: Placement, light: f32, strength: f32) {
     layer.flood(&FillStyle::linear(centre, dark, [(Colour::BLACK, 0.0), (Colour::BLACK, strength)]).inside());
 }
 
-/// `point` turned clockwise around the origin.
+/// Rotates `point` clockwise around the origin.
 fn turned(point: Point, turns: f32) -> Point {
     let (cos, sin) = super::paint::unit(turns);
     (point.0 * cos - point.1 * sin, point.0 * sin + point.1 * cos)
