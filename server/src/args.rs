@@ -213,8 +213,8 @@ pub struct Serve {
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = at_least(1_usize))]
     pub max_connections: usize,
     /// Close a connection that has not sent the HTTP/2 preface, and reject a request that is not complete, within this many seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = at_least(1_u64))]
-    pub greeting_timeout: u64,
+    #[arg(long, alias = "greeting-timeout", value_name = "SECONDS", default_value_t = 10, value_parser = at_least(1_u64))]
+    pub preface_timeout: u64,
     /// Close a connection without requests after this many seconds; 0: never. A connection with an open stream is never idle; one with an
     /// incomplete request can be.
     #[arg(long, value_name = "SECONDS", default_value_t = 900, value_parser = at_least(0_u64))]

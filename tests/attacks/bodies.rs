@@ -94,7 +94,7 @@ async fn what_is_not_finished_in_time_is_refused() {
 #[tokio::test]
 async fn unfinished_requests_take_bounded_memory() {
     let images = pictures();
-    let server = ServerProcess::start(images.root(), &["--greeting-timeout", "60"]);
+    let server = ServerProcess::start(images.root(), &["--preface-timeout", "60"]);
     let mut client = server.client().await;
     assert!(receive(&mut client, small("valid", 1)).await.is_ok());
     let before = server.peak_memory();
@@ -119,7 +119,7 @@ async fn unfinished_requests_take_bounded_memory() {
 #[test]
 fn an_unfinished_request_does_not_keep_its_connection() {
     let images = pictures();
-    let options = ["--idle-timeout", "1", "--greeting-timeout", "100000"];
+    let options = ["--idle-timeout", "1", "--preface-timeout", "100000"];
     let server = ServerProcess::start(images.root(), &options);
     let mut stream = connect(&server);
     let begun = frame(HEADERS, END_HEADERS, 1, &headers("ListDatasets"));
@@ -130,7 +130,7 @@ fn an_unfinished_request_does_not_keep_its_connection() {
 #[test]
 fn an_unfinished_request_does_not_keep_the_server() {
     let images = pictures();
-    let options = ["--shutdown-grace", "100000", "--greeting-timeout", "100000"];
+    let options = ["--shutdown-grace", "100000", "--preface-timeout", "100000"];
     let mut server = ServerProcess::start(images.root(), &options);
     let mut stream = connect(&server);
     let begun = frame(HEADERS, END_HEADERS, 1, &headers("ListDatasets"));

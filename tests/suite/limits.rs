@@ -224,7 +224,7 @@ async fn what_is_not_http2_is_hung_up_on() {
 #[tokio::test]
 async fn a_connection_that_stays_silent_is_closed() {
     let images = pictures();
-    let server = ServerProcess::start(images.root(), &["--greeting-timeout", "1"]);
+    let server = ServerProcess::start(images.root(), &["--preface-timeout", "1"]);
     for words in [&b""[..], b"PRI * HT", PREFACE] {
         let mut stream = TcpStream::connect(&server.address).expect("a connection");
         stream.write_all(words).expect("sent");

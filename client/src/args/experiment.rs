@@ -10,7 +10,7 @@ use clap::{
     error::{ContextKind, ContextValue},
 };
 pub use equibatch_cli::toml_flags::Error;
-use equibatch_cli::toml_flags::{line_of, to_argv};
+use equibatch_cli::toml_flags::{has_name, line_of, to_argv};
 use toml::de::{DeTable, DeValue};
 
 use super::{Arguments, Command, Train};
@@ -228,12 +228,6 @@ impl File<'_> {
             sentence.strip_prefix("error: ").unwrap_or(sentence).to_owned(),
         )
     }
-}
-
-/// Whether `name` is the long name of `arg` or one of its aliases.
-fn has_name(arg: &Arg, name: &str) -> bool {
-    let aliases = arg.get_all_aliases().unwrap_or_default();
-    arg.get_long() == Some(name) || aliases.contains(&name)
 }
 
 /// Whether `name` is a single path component.

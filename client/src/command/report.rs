@@ -21,7 +21,7 @@ pub(super) const WORST: usize = 12;
 
 /// Regenerates the reports of runs.
 pub(super) fn run(args: &Report) -> Result<Exit> {
-    let judge = if args.judge {
+    let evaluation = if args.evaluate {
         Some((
             Runtime::load_for(args.execution.device)?,
             config::servers(&args.server)?,
@@ -31,7 +31,7 @@ pub(super) fn run(args: &Report) -> Result<Exit> {
         None
     };
     for path in &args.runs {
-        if let Some((runtime, servers, options)) = &judge {
+        if let Some((runtime, servers, options)) = &evaluation {
             let (run, config) = RunFolder::open(path)?;
             check_images(servers, path, &run.progress(&config), &config.dataset)?;
             let examiner = Examiner {
@@ -39,7 +39,7 @@ pub(super) fn run(args: &Report) -> Result<Exit> {
                 runtime,
                 options,
                 split: args.split,
-                most: args.worst.into(),
+                most: args.top_losses.into(),
             };
             examiner.examine(&run, &config)?;
         }

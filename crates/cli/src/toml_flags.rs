@@ -28,6 +28,13 @@ pub enum Error {
     },
 }
 
+/// Whether `name` is the long name of `arg` or one of its aliases.
+#[must_use]
+pub fn has_name(arg: &Arg, name: &str) -> bool {
+    let aliases = arg.get_all_aliases().unwrap_or_default();
+    arg.get_long() == Some(name) || aliases.contains(&name)
+}
+
 /// The command-line arguments that set the flag `arg`, named `name`, to `value`.
 ///
 /// # Errors

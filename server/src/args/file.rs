@@ -124,16 +124,18 @@ impl File {
             let name: &str = key.get_ref();
             let arg = serve
                 .get_arguments()
-                .find(|arg| is_key(arg) && arg.get_long() == Some(name));
+                .find(|arg| is_key(arg) && toml_flags::has_name(arg, name));
             let arg = arg.ok_or_else(|| fail(Some(key.span()), unknown(name, &serve)))?;
-            let argv = to_argv(arg, name, value.get_ref())
+            // The name that clap uses in errors.
+            let long = arg.get_long().unwrap_or(name);
+            let argv = to_argv(arg, long, value.get_ref())
                 .map_err(|reason| fail(Some(value.span()), format!("{name}: {reason}")))?;
             let is_typed = matches!(
                 typed.value_source(arg.get_id().as_str()),
                 Some(ValueSource::CommandLine | ValueSource::EnvVariable)
             );
             if !is_typed {
-                lines.push((name.to_owned(), line_of(text, key.span().start)));
+                lines.push((long.to_owned(), line_of(text, key.span().start)));
                 words.extend(argv.into_iter().map(OsString::from));
             }
         }
@@ -267,6 +269,20 @@ mod tests {
 
         let serve = serve_of(with_file(text, &["--threads", "5", "--data", "x=/x"]).expect("a file"));
         assert_eq!((serve.threads, serve.data), (Some(5), vec!["x=/x".to_owned()]));
+    }
+
+    #[test]
+    fn former_names_are_accepted_on_the_command_line_and_in_the_file() {
+        let serve = serve_of(with_file("greeting-timeout = 3", &["--data", "x"]).expect("a file"));
+        assert_eq!(serve.preface_timeout, 3);
+        let serve = serve_of(
+            with_file(
+                "greeting-timeout = 3",
+                &["--data", "x", "--greeting-timeout", "4"],
+            )
+            .expect("a file"),
+        );
+        assert_eq!(serve.preface_timeout, 4);
     }
 
     #[test]

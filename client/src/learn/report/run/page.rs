@@ -190,7 +190,7 @@ fn worst(record: &Record) -> Markup {
     let Some(examination) = &record.examination else {
         return html! {
             p { "The images that the model was most wrong about are not here: the server was not asked for them. "
-                code { "client report " (record.folder.display()) " --judge" } " asks it." }
+                code { "client report " (record.folder.display()) " --evaluate" } " asks it." }
         };
     };
     if examination.worst.is_empty() {
