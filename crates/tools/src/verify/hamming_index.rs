@@ -95,7 +95,7 @@ mod tests {
         #[test]
         fn pairs_equal_those_of_brute_force(
             seeds in prop::collection::vec(any::<u64>(), 1..6),
-            flips in prop::collection::vec((any::<prop::sample::BandIndex>(), prop::collection::vec(0u32..64, 0..14)), 0..60),
+            flips in prop::collection::vec((any::<prop::sample::Index>(), prop::collection::vec(0u32..64, 0..14)), 0..60),
             distance in 0u32..12,
         ) {
             // A few hashes, and many within a few bits of one of them: independent ones would hardly ever be close.
