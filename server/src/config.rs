@@ -153,7 +153,7 @@ impl TryFrom<&Serve> for Config {
                 shutdown_grace: Duration::from_secs(args.shutdown_grace),
                 connections: args.max_connections,
                 share_memory: !args.no_shared_memory,
-                greeting_timeout: Duration::from_secs(args.greeting_timeout),
+                handshake_timeout: Duration::from_secs(args.greeting_timeout),
                 idle_timeout: (args.idle_timeout > 0).then(|| Duration::from_secs(args.idle_timeout)),
                 reader_timeout: (args.reader_timeout > 0).then(|| Duration::from_secs(args.reader_timeout)),
                 streams_per_client: args.max_streams_per_client,

@@ -46,7 +46,7 @@ use tonic::transport::server::Connected;
 
 use crate::{
     config::{Config, DatasetConfig},
-    service::{Arrival, ServiceConfig},
+    service::{PeerInfo, ServiceConfig},
 };
 
 /// Why a server does not start, or stops by itself.
@@ -136,14 +136,14 @@ pub async fn run<C>(
 ) -> Result<(), Error>
 where
     C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
-    C::ConnectInfo: Into<Arrival>,
+    C::ConnectInfo: Into<PeerInfo>,
 {
     let stopping = CancellationToken::new();
     let shutdown = async {
         shutdown.await;
         stopping.cancel();
     };
-    let (incoming, mut accepting) = service::door(incoming, config, stopping.clone());
+    let (incoming, mut accepting) = service::admit(incoming, config, stopping.clone());
     let mut serving = pin!(service::serve(engine, config, incoming, shutdown));
     let accepted = tokio::select! {
         served = &mut serving => {

@@ -136,7 +136,7 @@ async fn serve_as(
     let admin = Admin::of(config.service.traffic.clone());
     admin.ready(engine.clone());
     let mut tasks = JoinSet::new();
-    answer_operator(&config, &admin, &mut tasks).await?;
+    serve_admin(&config, &admin, &mut tasks).await?;
     let (meant, access) = (config.clone(), service.access.clone());
     let addresses = Addresses::of(&sockets).map_err(|error| SYSTEM.failure(error))?;
     let scanned = async {
@@ -219,7 +219,7 @@ impl Addresses {
 }
 
 /// Answers the operator, if that is wanted, in one of `tasks`.
-async fn answer_operator(config: &Config, admin: &Admin, tasks: &mut JoinSet<()>) -> Result<(), Failure> {
+async fn serve_admin(config: &Config, admin: &Admin, tasks: &mut JoinSet<()>) -> Result<(), Failure> {
     if let Some((host, port)) = &config.admin {
         let listener = TcpListener::bind((host.as_str(), *port)).await;
         let listener = listener

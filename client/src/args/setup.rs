@@ -14,7 +14,7 @@ use crate::{
     },
     weights::{Hub, Source},
 };
-use equibatch_stream::{Balance, Wire};
+use equibatch_stream::{Balance, BatchDtype};
 
 /// What is trained, and on what.
 #[derive(Clone, Debug, Args)]
@@ -68,7 +68,7 @@ pub struct Images {
     /// them, normalised by the first nodes of the training step. The last two round what comes out of augmentation, to 11 and 8 bits.
     /// [default: f32]
     #[arg(long, value_name = "TYPE")]
-    pub wire: Option<Wire>,
+    pub wire: Option<BatchDtype>,
     /// Mean of each channel (red, green, blue) that pixels are normalised by, from 0 to 1, as `server stats` prints it. [default:
     /// ImageNet's, 0.485,0.456,0.406]
     #[arg(long, value_name = "R,G,B", value_parser = channels(0.0..=1.0))]

@@ -9,13 +9,13 @@ use std::{
 use tokio::{task::JoinSet, time};
 
 use super::{
-    Batch, Error, Position, StreamDescription, Verdict,
-    lane::Delivery,
+    Batch, BottleneckReport, Error, Position, StreamDescription,
+    bottleneck::TimeBreakdown,
     request::Stride,
-    roster::Roster,
-    spread::{Lanes, Spread},
-    usage::{Diary, Origin, Usage},
-    verdict::Spent,
+    server_pool::ServerPool,
+    server_stream::Delivery,
+    spread::{ServerStreams, Spread},
+    step_timings::{BatchOrigin, StepTimer, StepTimings},
 };
 
 /// How long servers may take to say what held an epoch up: nobody trains meanwhile.
@@ -29,10 +29,10 @@ const REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct BatchStream {
     description: Arc<StreamDescription>,
-    ways: String,
+    transports: String,
     spread: Spread,
-    lanes: Lanes,
-    diary: Diary,
+    streams: ServerStreams,
+    timer: StepTimer,
     /// The next delivery, where it was looked at.
     ahead: Option<Delivery>,
     /// Epoch and step of the next batch; `None` behind the last one and behind an error.
@@ -43,9 +43,9 @@ pub struct BatchStream {
 
 impl BatchStream {
     pub(super) fn new(
-        (description, ways): (Arc<StreamDescription>, String),
+        (description, transports): (Arc<StreamDescription>, String),
         spread: Spread,
-        lanes: Lanes,
+        streams: ServerStreams,
     ) -> Self {
         let position = spread.request.start.clone();
         let first = position
@@ -53,9 +53,9 @@ impl BatchStream {
             .map_or((0, 0), |start| (start.epoch, start.step));
         Self {
             description,
-            ways,
-            lanes,
-            diary: Diary::default(),
+            transports,
+            streams,
+            timer: StepTimer::default(),
             ahead: None,
             due: (first.0 < u64::from(spread.request.epochs)).then_some(first),
             position,
@@ -69,11 +69,11 @@ impl BatchStream {
         &self.description
     }
 
-    /// How the batches come, in words: see [`Way`](super::Way). As it was when the stream was opened; a server that steps in for another may be
+    /// How the batches come, in words: see [`Transport`](super::Way). As it was when the stream was opened; a server that steps in for another may be
     /// reached by another way.
     #[must_use]
-    pub fn ways(&self) -> &str {
-        &self.ways
+    pub fn transports(&self) -> &str {
+        &self.transports
     }
 
     /// Waits for the next batch. `None` after the last one.
@@ -86,32 +86,32 @@ impl BatchStream {
         let Some(queue) = self.queue() else {
             return Ok(None);
         };
-        self.diary.asked(Instant::now());
+        self.timer.asked(Instant::now());
         let received = match self.ahead.take() {
             Some(delivery) => Some(delivery),
-            None => self.lanes.queues[queue].blocking_recv(),
+            None => self.streams.queues[queue].blocking_recv(),
         };
         self.take(received)
     }
 
-    /// Waits for the next batch for `patience` only, and says [`Poll::Pending`] where it did not come.
+    /// Waits for the next batch for `timeout` only, and says [`Poll::Pending`] where it did not come.
     ///
     /// # Errors
     ///
     /// Those of [`BatchStream::next_batch`].
-    pub fn next_batch_within(&mut self, patience: Duration) -> Poll<Result<Option<Batch>, Error>> {
+    pub fn next_batch_within(&mut self, timeout: Duration) -> Poll<Result<Option<Batch>, Error>> {
         let Some(queue) = self.queue() else {
             return Poll::Ready(Ok(None));
         };
-        self.diary.asked(Instant::now());
+        self.timer.asked(Instant::now());
         if let Some(delivery) = self.ahead.take() {
             return Poll::Ready(self.take(Some(delivery)));
         }
-        let receive = self.lanes.queues[queue].recv();
+        let receive = self.streams.queues[queue].recv();
         match self
             .spread
             .threads
-            .block_on(async { time::timeout(patience, receive).await })
+            .block_on(async { time::timeout(timeout, receive).await })
         {
             Ok(received) => Poll::Ready(self.take(received)),
             Err(_) => Poll::Pending,
@@ -123,7 +123,7 @@ impl BatchStream {
     pub fn peek(&mut self) -> Option<&Batch> {
         if self.ahead.is_none() {
             let queue = self.queue()?;
-            self.ahead = self.lanes.queues[queue].try_recv().ok();
+            self.ahead = self.streams.queues[queue].try_recv().ok();
         }
         let (batch, _origin) = self.ahead.as_ref()?.as_ref().ok()?;
         Some(batch)
@@ -133,36 +133,36 @@ impl BatchStream {
     /// them, and gives what held it up. `None` where nothing was taken since the last time.
     ///
     /// Waits for the answers for two seconds at most. A server that does not answer makes the verdict less exact, and nothing else.
-    pub fn end_epoch(&mut self, epoch: u64) -> Option<Verdict> {
-        let entries = self.diary.take(Instant::now());
-        let roster = &self.spread.roster;
-        let spent = self.spread.threads.block_on(async {
-            let mut asking: JoinSet<Spent> = entries
+    pub fn end_epoch(&mut self, epoch: u64) -> Option<BottleneckReport> {
+        let entries = self.timer.take(Instant::now());
+        let server_pool = &self.spread.server_pool;
+        let breakdown = self.spread.threads.block_on(async {
+            let mut asking: JoinSet<TimeBreakdown> = entries
                 .into_iter()
-                .map(|(origin, usage)| ask(Arc::clone(roster), origin, epoch, usage))
+                .map(|(origin, step_timings)| ask(Arc::clone(server_pool), origin, epoch, step_timings))
                 .collect();
-            let mut sum = Spent::default();
+            let mut sum = TimeBreakdown::default();
             while let Some(answer) = asking.join_next().await {
-                answer.iter().for_each(|spent| sum.add(spent));
+                answer.iter().for_each(|breakdown| sum.add(breakdown));
             }
             sum
         });
-        spent.verdict()
+        breakdown.bottleneck()
     }
 
     /// Whose turn it is. If servers came or went since the last batch, the steps from here on are spread over those that there are now.
     fn queue(&mut self) -> Option<usize> {
         let (epoch, step) = self.due?;
-        let roster = &self.spread.roster;
-        if self.ahead.is_none() && self.lanes.membership != roster.membership() {
-            let (servers, membership) = roster.members();
+        let server_pool = &self.spread.server_pool;
+        if self.ahead.is_none() && self.streams.membership != server_pool.membership() {
+            let (servers, membership) = server_pool.members();
             let servers = (servers.as_slice(), membership);
-            self.lanes = self
+            self.streams = self
                 .spread
                 .start(&self.description, servers, self.position.as_ref(), vec![]);
         }
         let number = u128::from(epoch) * u128::from(self.description.steps_per_epoch) + u128::from(step);
-        Some((number % self.lanes.queues.len() as u128) as usize)
+        Some((number % self.streams.queues.len() as u128) as usize)
     }
 
     fn take(&mut self, received: Option<Delivery>) -> Result<Option<Batch>, Error> {
@@ -175,7 +175,7 @@ impl BatchStream {
         };
         let delivered = received.transpose()?;
         Ok(delivered.map(|(batch, origin)| {
-            self.diary.given(origin, Instant::now());
+            self.timer.given(origin, Instant::now());
             self.position = Some(batch.next.clone());
             batch
         }))
@@ -183,15 +183,24 @@ impl BatchStream {
 }
 
 /// What the server of `origin` says of its part.
-async fn ask(roster: Arc<Roster>, origin: Origin, epoch: u64, usage: Usage) -> Spent {
-    let server = roster.server(origin.server);
-    let answer = time::timeout(REPORT_TIMEOUT, server.report(&origin.stream, epoch, &usage)).await;
+async fn ask(
+    server_pool: Arc<ServerPool>,
+    origin: BatchOrigin,
+    epoch: u64,
+    step_timings: StepTimings,
+) -> TimeBreakdown {
+    let server = server_pool.server(origin.server);
+    let answer = time::timeout(
+        REPORT_TIMEOUT,
+        server.report(&origin.stream, epoch, &step_timings),
+    )
+    .await;
     match answer {
-        Ok(Ok(spent)) => spent,
+        Ok(Ok(breakdown)) => breakdown,
         Ok(Err(error)) => {
             tracing::debug!(server = server.address(), error = %error, "no verdict from this server");
-            Spent::alone(&usage)
+            TimeBreakdown::alone(&step_timings)
         }
-        Err(_elapsed) => Spent::alone(&usage),
+        Err(_elapsed) => TimeBreakdown::alone(&step_timings),
     }
 }

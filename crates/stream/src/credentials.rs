@@ -89,12 +89,12 @@ impl Credentials {
 
 /// Shows the token with every request, and says which trace it belongs to.
 #[derive(Clone, Debug)]
-pub(super) struct Caller {
+pub(super) struct AuthInterceptor {
     pub(super) token: Option<Token>,
     pub(super) trace: TraceId,
 }
 
-impl Interceptor for Caller {
+impl Interceptor for AuthInterceptor {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(Token(value)) = &self.token {
             request.metadata_mut().insert("authorization", value.clone());
@@ -121,10 +121,10 @@ mod tests {
         };
         assert!(credentials.token.is_some());
         assert!(!format!("{credentials:?}").contains("0123"));
-        let caller = Caller {
+        let auth = AuthInterceptor {
             token: credentials.token,
             trace: TraceId::new(),
         };
-        assert!(!format!("{caller:?}").contains("0123"));
+        assert!(!format!("{auth:?}").contains("0123"));
     }
 }

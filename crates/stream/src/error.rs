@@ -114,7 +114,7 @@ impl Error {
 
     /// Whether the same server may answer otherwise after some time: it is away, or it has no room while it still counts a connection that was
     /// cut.
-    pub(super) fn may_pass(&self) -> bool {
+    pub(super) fn is_transient(&self) -> bool {
         self.is_unavailable() || matches!(self, Self::Full { .. })
     }
 

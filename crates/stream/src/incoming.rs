@@ -1,10 +1,12 @@
 //! One stream from one server, as it comes in.
 
 use equibatch_proto::v1::{self, stream_batches_response::Message};
-use equibatch_transport::{Mailbox, Messages, SharedMessages, Sizes};
+use equibatch_transport::{BatchReceiver, FdReceiver, SharedBatchReceiver, SizeLimits};
 use tonic::{Code, Status};
 
-use super::{Batch, BatchRequest, Error, Position, StreamDescription, Way, batch::Mixed, server::Connection};
+use super::{
+    Batch, BatchRequest, Error, Position, StreamDescription, Transport, batch::Mixed, server::Connection,
+};
 
 /// The batches of one request to one server; every message is checked against what was asked for.
 #[derive(Debug)]
@@ -23,22 +25,22 @@ pub(super) struct Incoming {
 #[derive(Debug)]
 enum Receiver {
     /// Tensors and all.
-    Sent(Messages),
+    Sent(BatchReceiver),
     /// Tensors in the server's memory.
-    Lent(Box<SharedMessages>),
+    Lent(Box<SharedBatchReceiver>),
 }
 
 impl Receiver {
     async fn message(&mut self) -> Result<Option<v1::StreamBatchesResponse>, Status> {
         match self {
-            Self::Sent(messages) => messages.message().await,
-            Self::Lent(messages) => messages.message().await,
+            Self::Sent(receiver) => receiver.message().await,
+            Self::Lent(receiver) => receiver.message().await,
         }
     }
 }
 
-fn sizes(request: &BatchRequest) -> Sizes {
-    Sizes {
+fn sizes(request: &BatchRequest) -> SizeLimits {
+    SizeLimits {
         tensor: request.tensor_bytes(),
         message: request.message_limit(),
     }
@@ -52,29 +54,29 @@ impl Incoming {
         request: &BatchRequest,
     ) -> Result<(StreamDescription, Self), Error> {
         let refused = |status: Status| Error::from_status(address, &status);
-        let opened = Messages::open(connection, &request.to_wire(), sizes(request)).await;
-        let mut messages = opened.map_err(refused)?;
-        let first = messages.message().await.map_err(refused)?;
-        Self::begin(address, Receiver::Sent(messages), first, request)
+        let opened = BatchReceiver::open(connection, &request.to_wire(), sizes(request)).await;
+        let mut receiver = opened.map_err(refused)?;
+        let first = receiver.message().await.map_err(refused)?;
+        Self::begin(address, Receiver::Sent(receiver), first, request)
     }
 
     /// Like [`Incoming::open`], with batches that stay in the server's memory, `held` of them at a time. `None` where that cannot be.
     pub(super) async fn borrow(
         address: &str,
-        connection: (Connection, Mailbox),
+        connection: (Connection, FdReceiver),
         request: &BatchRequest,
         held: u32,
     ) -> Result<Option<(StreamDescription, Self)>, Error> {
         let opened = async {
-            let (connection, mailbox) = connection;
+            let (connection, fd_receiver) = connection;
             let request = (request.to_wire(), sizes(request));
-            let mut messages = SharedMessages::open(connection, mailbox, request, held).await?;
-            let first = messages.message().await?;
-            Ok::<_, Status>((messages, first))
+            let mut receiver = SharedBatchReceiver::open(connection, fd_receiver, request, held).await?;
+            let first = receiver.message().await?;
+            Ok::<_, Status>((receiver, first))
         };
         match opened.await {
-            Ok((messages, first)) => {
-                let receiver = Receiver::Lent(Box::new(messages));
+            Ok((receiver, first)) => {
+                let receiver = Receiver::Lent(Box::new(receiver));
                 Self::begin(address, receiver, first, request).map(Some)
             }
             Err(status) if status.code() == Code::Unimplemented => {
@@ -115,7 +117,7 @@ impl Incoming {
             receiver,
             at: "before the first batch".to_owned(),
         };
-        tracing::info!(server = address, way = %incoming.way(), "streaming");
+        tracing::info!(server = address, transport = %incoming.transport(), "streaming");
         Ok((description, incoming))
     }
 
@@ -125,11 +127,11 @@ impl Incoming {
     }
 
     /// How its batches come.
-    pub(super) fn way(&self) -> Way {
+    pub(super) fn transport(&self) -> Transport {
         match &self.receiver {
-            Receiver::Lent(_) => Way::SharedMemory,
-            Receiver::Sent(_) if self.address.starts_with("unix:") => Way::Socket,
-            Receiver::Sent(_) => Way::Network,
+            Receiver::Lent(_) => Transport::SharedMemory,
+            Receiver::Sent(_) if self.address.starts_with("unix:") => Transport::Socket,
+            Receiver::Sent(_) => Transport::Network,
         }
     }
 

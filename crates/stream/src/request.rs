@@ -57,7 +57,7 @@ impl FromStr for Split {
 /// What one element of a batch is on its way: how many bytes an image costs, and who normalises it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Wire {
+pub enum BatchDtype {
     /// Normalised by the server, in single precision.
     #[default]
     F32,
@@ -67,7 +67,7 @@ pub enum Wire {
     U8,
 }
 
-impl Wire {
+impl BatchDtype {
     const NAMED: [(&str, Self); 3] = [("f32", Self::F32), ("f16", Self::F16), ("u8", Self::U8)];
 
     /// Bytes of one element.
@@ -89,7 +89,7 @@ impl Wire {
     }
 }
 
-impl fmt::Display for Wire {
+impl fmt::Display for BatchDtype {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = Self::NAMED.iter().find(|(_, wire)| wire == self);
         f.write_str(named.map_or("", |(name, _)| name))
@@ -99,16 +99,16 @@ impl fmt::Display for Wire {
 /// The text is no type of elements.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is no element type: use f32, f16 or u8")]
-pub struct ParseWireError(String);
+pub struct ParseBatchDtypeError(String);
 
-impl FromStr for Wire {
-    type Err = ParseWireError;
+impl FromStr for BatchDtype {
+    type Err = ParseBatchDtypeError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let named = Self::NAMED.iter().find(|(name, _)| *name == text);
         named
             .map(|(_, wire)| *wire)
-            .ok_or_else(|| ParseWireError(text.to_owned()))
+            .ok_or_else(|| ParseBatchDtypeError(text.to_owned()))
     }
 }
 
@@ -172,7 +172,7 @@ pub struct BatchRequest {
     /// Mean and deviation per channel (red, green, blue) that pixels are normalised by, in [0, 1] units. Absent: ImageNet's.
     pub normalization: Option<([f32; 3], [f32; 3])>,
     /// What the elements are.
-    pub wire: Wire,
+    pub wire: BatchDtype,
     /// The channels of a pixel side by side, `[N, size, size, 3]`, instead of one plane each.
     pub channels_last: bool,
     /// How much of the server's time the stream gets beside others, where that is short. Absent: what the server gives everybody.
@@ -199,7 +199,7 @@ impl BatchRequest {
             expected_fingerprint: String::new(),
             stride: Stride::ALL,
             normalization: None,
-            wire: Wire::F32,
+            wire: BatchDtype::F32,
             channels_last: false,
             weight: None,
             reports: false,
@@ -292,7 +292,7 @@ mod tests {
         let request = BatchRequest::evaluation("", Split::Valid, 64, 224);
         assert_eq!(request.tensor_bytes(), 38_535_168);
         let pixels = BatchRequest {
-            wire: Wire::U8,
+            wire: BatchDtype::U8,
             ..request.clone()
         };
         assert_eq!(pixels.tensor_bytes() * 4, request.tensor_bytes());

@@ -13,7 +13,7 @@ use std::{
 
 use equibatch_proto::v1::{self, batch_loader_client::BatchLoaderClient};
 use equibatch_transport as receive;
-use equibatch_transport::{FRAME, with_windows};
+use equibatch_transport::{MAX_FRAME_SIZE, with_flow_control};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, sync::OnceCell, task::JoinSet, time};
 use tonic::{
@@ -26,13 +26,13 @@ use super::{
     BatchRequest, Credentials, DatasetDescription, DatasetSummary, Error, Sample, StreamDescription,
     address::Address,
     batch::short,
-    credentials::Caller,
+    bottleneck::TimeBreakdown,
+    credentials::AuthInterceptor,
     error::{root, unreachable},
     incoming::Incoming,
     position::hexadecimal,
+    step_timings::StepTimings,
     trace::TraceId,
-    usage::Usage,
-    verdict::Spent,
 };
 
 /// How long a connection may take to be made.
@@ -45,7 +45,7 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(15);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A connection, with the token and the trace.
-pub(super) type Connection = InterceptedService<Channel, Caller>;
+pub(super) type Connection = InterceptedService<Channel, AuthInterceptor>;
 
 /// A server that may or may not be there.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ pub(super) struct Server {
     /// What its name was looked up to be; empty if it has none.
     sockets: Vec<SocketAddr>,
     endpoint: Endpoint,
-    caller: Caller,
+    auth: AuthInterceptor,
     /// For questions; streams have connections of their own.
     channel: OnceCell<Channel>,
     /// The shortest time that a connection took, in microseconds.
@@ -99,7 +99,7 @@ impl Server {
             .http2_keep_alive_interval(PROBE_INTERVAL)
             .keep_alive_timeout(PROBE_TIMEOUT)
             .keep_alive_while_idle(true)
-            .max_frame_size(FRAME)
+            .max_frame_size(MAX_FRAME_SIZE)
             .tcp_nodelay(true);
         Ok(Self {
             address: match sockets.first() {
@@ -112,7 +112,7 @@ impl Server {
             },
             sockets,
             endpoint,
-            caller: Caller {
+            auth: AuthInterceptor {
                 token: credentials.token.clone(),
                 trace,
             },
@@ -145,7 +145,7 @@ impl Server {
     }
 
     fn authorized(&self, channel: Channel) -> Connection {
-        InterceptedService::new(channel, self.caller.clone())
+        InterceptedService::new(channel, self.auth.clone())
     }
 
     async fn reach(&self, endpoint: &Endpoint) -> Result<Channel, Error> {
@@ -226,17 +226,22 @@ impl Server {
     }
 
     /// What held up the batches of `epoch` that came from its stream `id`.
-    pub(super) async fn report(&self, id: &[u8], epoch: u64, usage: &Usage) -> Result<Spent, Error> {
+    pub(super) async fn report(
+        &self,
+        id: &[u8],
+        epoch: u64,
+        step_timings: &StepTimings,
+    ) -> Result<TimeBreakdown, Error> {
         let request = v1::ReportEpochRequest {
             stream_id: id.to_vec().into(),
             epoch,
-            steps: usage.steps,
-            working_seconds: usage.working.as_secs_f64(),
-            waiting_seconds: usage.waiting.as_secs_f64(),
+            steps: step_timings.steps,
+            working_seconds: step_timings.working.as_secs_f64(),
+            waiting_seconds: step_timings.waiting.as_secs_f64(),
         };
         let answer = self.client().await?.report_epoch(request).await;
         let answer = answer.map_err(|status| Error::from_status(&self.address, &status))?;
-        Ok(Spent::from_wire(&answer.into_inner()))
+        Ok(TimeBreakdown::from_wire(&answer.into_inner()))
     }
 
     /// Whether it can be asked for batches of `files`.
@@ -272,8 +277,8 @@ impl Server {
     ) -> Result<(StreamDescription, Incoming), Error> {
         if let (Some(socket), Some(held)) = (&self.socket, held) {
             let connected = receive::connect(&self.endpoint, socket.clone()).await;
-            let (channel, mailbox) = connected.map_err(|error| unreachable(&self.address, &error))?;
-            let connection = (self.authorized(channel), mailbox);
+            let (channel, fd_receiver) = connected.map_err(|error| unreachable(&self.address, &error))?;
+            let connection = (self.authorized(channel), fd_receiver);
             if let Some(opened) = Incoming::borrow(&self.address, connection, request, held).await? {
                 return Ok(opened);
             }
@@ -281,7 +286,7 @@ impl Server {
         self.connect().await?;
         let round_trip = self.round_trip_us.load(Ordering::Relaxed);
         let round_trip = Duration::from_micros(u64::from(round_trip));
-        let endpoint = with_windows(self.endpoint.clone(), round_trip);
+        let endpoint = with_flow_control(self.endpoint.clone(), round_trip);
         let channel = self.reach(&endpoint).await?;
         Incoming::open(&self.address, self.authorized(channel), request).await
     }

@@ -18,12 +18,12 @@ impl TraceId {
     /// One that nobody has yet.
     #[must_use]
     pub fn new() -> Self {
-        Self(u128::from(chance()) << 64 | u128::from(chance()))
+        Self(u128::from(random()) << 64 | u128::from(random()))
     }
 
     /// The header `traceparent` of one request.
     pub(super) fn header(self) -> String {
-        format!("00-{self}-{:016x}-01", chance())
+        format!("00-{self}-{:016x}-01", random())
     }
 }
 
@@ -40,7 +40,7 @@ impl fmt::Display for TraceId {
 }
 
 /// A number that differs from call to call and from process to process, and is not zero; nothing that is computed depends on it.
-fn chance() -> u64 {
+fn random() -> u64 {
     RandomState::new().build_hasher().finish().max(1)
 }
 

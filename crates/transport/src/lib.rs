@@ -7,19 +7,19 @@
 //!
 //! # Layout
 //!
-//! - [`Messages`]: the responses to one request; `tensor`: where the tensor of a batch begins.
-//! - [`SharedMessages`]: the same where the tensors are read where the server made them; [`connect`]: the connection that this takes.
+//! - [`BatchReceiver`]: the responses to one request; `tensor`: where the tensor of a batch begins.
+//! - [`SharedBatchReceiver`]: the same where the tensors are read where the server made them; [`connect`]: the connection that this takes.
 //! - `flow`: sizes of frames and windows, and why.
 
-mod flow;
-mod local;
-mod messages;
-mod shared;
-mod tensor;
+mod batch_receiver;
+mod fd_receiver;
+mod flow_control;
+mod shared_batch_receiver;
+mod tensor_field;
 
 pub use self::{
-    flow::{FRAME, with_windows},
-    local::{Mailbox, connect},
-    messages::{Messages, Sizes},
-    shared::SharedMessages,
+    batch_receiver::{BatchReceiver, SizeLimits},
+    fd_receiver::{FdReceiver, connect},
+    flow_control::{MAX_FRAME_SIZE, with_flow_control},
+    shared_batch_receiver::SharedBatchReceiver,
 };

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use equibatch_transport::FRAME;
+use equibatch_transport::MAX_FRAME_SIZE;
 
 /// What is sent, and what the receiver asks for.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,7 @@ impl Cell {
         method: Method::Body,
         connect: Connect::Tcp,
         connections: 1,
-        frame: FRAME,
+        frame: MAX_FRAME_SIZE,
         window: Window::Nearby,
     };
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use equibatch_proto::v1::{StreamBatchesRequest, stream_batches_response::Message};
-use equibatch_transport::{Messages, Sizes, with_windows};
+use equibatch_transport::{BatchReceiver, SizeLimits, with_flow_control};
 use tokio::runtime::Builder;
 use tonic::{
     Request,
@@ -118,7 +118,7 @@ fn endpoint(cell: &Cell, from: &Addresses) -> Result<Endpoint, Failure> {
         Window::Bytes(bytes) => endpoint
             .initial_stream_window_size(bytes)
             .initial_connection_window_size(bytes),
-        Window::Nearby => with_windows(endpoint, Duration::ZERO),
+        Window::Nearby => with_flow_control(endpoint, Duration::ZERO),
     })
 }
 
@@ -136,12 +136,12 @@ async fn by_frames(channel: Channel, count: usize, input: &mut [u8]) -> Result<(
         batch_size: Some(order.payload),
         ..StreamBatchesRequest::default()
     };
-    let sizes = Sizes {
+    let sizes = SizeLimits {
         tensor: input.len(),
         message: input.len() + 1024,
     };
-    let mut messages = Messages::open(channel, &request, sizes).await?;
-    while let Some(response) = messages.message().await? {
+    let mut receiver = BatchReceiver::open(channel, &request, sizes).await?;
+    while let Some(response) = receiver.message().await? {
         if let Some(Message::Batch(batch)) = response.message {
             input.copy_from_slice(&batch.tensor);
         }

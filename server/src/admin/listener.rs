@@ -21,34 +21,34 @@ use tokio::{
 /// Connections at a time; the system keeps the others waiting.
 pub const CONNECTIONS: usize = 32;
 /// A connection on which nothing was answered for this long is closed.
-const PATIENCE: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Accepts a bounded number of connections at a time.
-pub(super) struct Bounded {
+pub(super) struct BoundedListener {
     listener: TcpListener,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
-impl Bounded {
+impl BoundedListener {
     pub(super) fn new(listener: TcpListener) -> Self {
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
-        Self { listener, places }
+        let permits = Arc::new(Semaphore::new(CONNECTIONS));
+        Self { listener, permits }
     }
 }
 
-impl Listener for Bounded {
-    type Io = Timed;
+impl Listener for BoundedListener {
+    type Io = TimedStream;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Timed, SocketAddr) {
-        let place = Arc::clone(&self.places).acquire_owned().await;
-        let place = place.expect("the semaphore is never closed");
+    async fn accept(&mut self) -> (TimedStream, SocketAddr) {
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let permit = permit.expect("the semaphore is never closed");
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        let until = Box::pin(sleep(PATIENCE));
-        let timed = Timed {
+        let until = Box::pin(sleep(IDLE_TIMEOUT));
+        let timed = TimedStream {
             stream,
             until,
-            _place: place,
+            _permit: permit,
         };
         (timed, address)
     }
@@ -59,13 +59,13 @@ impl Listener for Bounded {
 }
 
 /// A connection that ends when nothing was answered for some time.
-pub(super) struct Timed {
+pub(super) struct TimedStream {
     stream: TcpStream,
     until: Pin<Box<Sleep>>,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
-impl Timed {
+impl TimedStream {
     /// `polled`, or an error where that is pending for too long.
     fn in_time<T>(&mut self, context: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if polled.is_pending() {
@@ -76,7 +76,7 @@ impl Timed {
     }
 }
 
-impl AsyncRead for Timed {
+impl AsyncRead for TimedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -87,7 +87,7 @@ impl AsyncRead for Timed {
     }
 }
 
-impl AsyncWrite for Timed {
+impl AsyncWrite for TimedStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -95,7 +95,7 @@ impl AsyncWrite for Timed {
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
         if polled.is_ready() {
-            self.until.as_mut().reset(Instant::now() + PATIENCE);
+            self.until.as_mut().reset(Instant::now() + IDLE_TIMEOUT);
         }
         self.in_time(context, polled)
     }

@@ -243,16 +243,16 @@ const METRICS: [(&str, &str, Source); 36] = {
 /// Everything, as text.
 pub(super) fn text(engine: &Engine, traffic: &Traffic) -> String {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Figures(engine.clone(), traffic.clone())));
+    registry.register_collector(Box::new(MetricsCollector(engine.clone(), traffic.clone())));
     let mut out = String::new();
     text::encode(&mut out, &registry).expect("a string takes everything");
     out
 }
 
 #[derive(Debug)]
-struct Figures(Engine, Traffic);
+struct MetricsCollector(Engine, Traffic);
 
-impl Collector for Figures {
+impl Collector for MetricsCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let (images, files) = (self.0.cache().stats(), self.0.encoded().stats());
         let stats = |tier: &Tier| match tier {

@@ -25,7 +25,7 @@ use axum::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use self::listener::Bounded;
+use self::listener::BoundedListener;
 pub use self::listener::CONNECTIONS;
 use crate::service::Traffic;
 use equibatch_engine::pipeline::Engine;
@@ -73,9 +73,9 @@ impl Admin {
         let router = Router::new()
             .route("/healthz", get(async || "alive\n"))
             .route("/readyz", get(readiness))
-            .route("/metrics", get(figures))
+            .route("/metrics", get(metrics_handler))
             .with_state(self);
-        axum::serve(Bounded::new(listener), router).into_future()
+        axum::serve(BoundedListener::new(listener), router).into_future()
     }
 }
 
@@ -98,7 +98,7 @@ async fn readiness(State(admin): State<Admin>) -> (StatusCode, String) {
     unready(&format!("scanning datasets ({})", awaited.join(", ")))
 }
 
-async fn figures(State(admin): State<Admin>) -> impl IntoResponse {
+async fn metrics_handler(State(admin): State<Admin>) -> impl IntoResponse {
     let engine = admin.0.engine.get();
     let text = engine.map(|engine| metrics::text(engine, &admin.0.traffic));
     let text = text.unwrap_or_else(|| "# EOF\n".to_owned());

@@ -13,9 +13,9 @@ use super::{
     Error, Options, Report,
     data::photograph,
     engine::drain,
+    fixture::Fixture,
+    interleaved::{Interleaved, Rounds},
     meter::{Cost, Meter, median},
-    subject::Subject,
-    turns::{Rounds, Turns},
 };
 use equibatch_engine::{
     dataset::Split,
@@ -28,17 +28,17 @@ const DECODE: &str = "decode";
 const CANONICAL: &str = "canonical";
 const UNCACHED: &str = "engine_uncached_f32";
 
-pub(super) fn join(subject: &Subject, turns: &mut Turns) -> Result<(), Error> {
-    let files = Arc::new(Files::read(subject)?);
-    let (threads, batch) = (subject.threads.get(), u64::from(subject.size.batch));
+pub(super) fn join(fixture: &Fixture, interleaved: &mut Interleaved) -> Result<(), Error> {
+    let files = Arc::new(Files::read(fixture)?);
+    let (threads, batch) = (fixture.threads.get(), u64::from(fixture.size.batch));
     let work = |short_side| {
         let files = Arc::clone(&files);
         move |batches| files.decode_all(batches * batch, threads, short_side)
     };
-    turns.join(DECODE, work(None));
-    turns.join(CANONICAL, work(Some(canonical_short_side(subject.size.image))));
-    let request = subject.request(ElementType::F32);
-    turns.join(UNCACHED, drain(&subject.uncached, request)?);
+    interleaved.join(DECODE, work(None));
+    interleaved.join(CANONICAL, work(Some(canonical_short_side(fixture.size.image))));
+    let request = fixture.request(ElementType::F32);
+    interleaved.join(UNCACHED, drain(&fixture.uncached, request)?);
     Ok(())
 }
 
@@ -71,9 +71,9 @@ pub(super) fn measure_photograph(options: &Options, report: &mut Report) -> Resu
 struct Files(Vec<Vec<u8>>);
 
 impl Files {
-    fn read(subject: &Subject) -> Result<Self, Error> {
-        let members = subject.dataset.members(Split::Train);
-        let read = |&sample: &u32| fs::read(subject.dataset.path(sample)).map_err(Error::Folder);
+    fn read(fixture: &Fixture) -> Result<Self, Error> {
+        let members = fixture.dataset.members(Split::Train);
+        let read = |&sample: &u32| fs::read(fixture.dataset.path(sample)).map_err(Error::Folder);
         let files = members.iter().flatten().map(read).collect::<Result<_, _>>()?;
         Ok(Self(files))
     }

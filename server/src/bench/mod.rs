@@ -16,7 +16,7 @@
 //!
 //! # How
 //!
-//! Whatever is compared takes turns ([`turns`]): machines have moods, and a mood of one turn is not taken for a property of one stage.
+//! Whatever is compared takes turns ([`interleaved`]): machines have moods, and a mood of one turn is not taken for a property of one stage.
 //! Each turn is a whole stream from its opening to its end, so that no work is done before its turn or left over after it. Figures are
 //! medians over the rounds; ratios are medians of the ratios within each round.
 
@@ -25,21 +25,21 @@ mod data;
 mod decode;
 mod engine;
 mod error;
+mod fixture;
+mod interleaved;
 mod meter;
-mod middle;
 mod plan;
-mod raw;
 mod receive;
 mod report;
+mod steady_state;
 mod stream;
-mod subject;
-mod turns;
+mod tcp_baseline;
 
 pub use self::{error::Error, report::Report};
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
-use self::{subject::Subject, turns::Turns};
+use self::{fixture::Fixture, interleaved::Interleaved};
 
 /// What to measure, and for how long.
 #[derive(Clone, Debug)]
@@ -117,24 +117,24 @@ pub fn run(options: &Options) -> Result<Report, Error> {
     if Stage::ALL[1..].iter().all(|&stage| !wants(stage)) {
         return Ok(report);
     }
-    let subject = Subject::open(options)?;
-    let mut turns = Turns::default();
+    let fixture = Fixture::open(options)?;
+    let mut interleaved = Interleaved::default();
     if wants(Stage::Engine) {
-        engine::join(&subject, &mut turns)?;
+        engine::join(&fixture, &mut interleaved)?;
     }
     if wants(Stage::Decode) {
-        decode::join(&subject, &mut turns)?;
+        decode::join(&fixture, &mut interleaved)?;
     }
     if wants(Stage::Stream) {
-        stream::join(&subject, &mut turns)?;
+        stream::join(&fixture, &mut interleaved)?;
     }
-    let rounds = turns.take(options)?;
+    let rounds = interleaved.take(options)?;
     report.costs(&rounds);
     engine::compare(&rounds, &mut report);
     decode::compare(&rounds, &mut report);
     stream::compare(&rounds, &mut report);
     if wants(Stage::Cache) {
-        cache::measure(&subject, &mut report)?;
+        cache::measure(&fixture, &mut report)?;
     }
     if wants(Stage::Decode) {
         decode::measure_photograph(options, &mut report)?;

@@ -8,9 +8,11 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use super::{Error, meter::Cost, middle::Middle};
+use super::{Error, meter::Cost, steady_state::SteadyState};
 use equibatch_transport as receive;
-use equibatch_transport::{FRAME, Messages, SharedMessages, Sizes, with_windows};
+use equibatch_transport::{
+    BatchReceiver, MAX_FRAME_SIZE, SharedBatchReceiver, SizeLimits, with_flow_control,
+};
 
 /// Batches that a trainer holds: three that wait, one that is coming, and one in use.
 const HELD: u32 = 5;
@@ -27,8 +29,8 @@ pub(super) enum Receiver {
 impl Receiver {
     /// Connects to `http://HOST:PORT` or `unix:PATH`.
     pub(super) async fn connect(address: String) -> Result<Self, Error> {
-        let endpoint = Endpoint::from_shared(address)?.max_frame_size(FRAME);
-        let nearby = with_windows(endpoint, Duration::ZERO);
+        let endpoint = Endpoint::from_shared(address)?.max_frame_size(MAX_FRAME_SIZE);
+        let nearby = with_flow_control(endpoint, Duration::ZERO);
         Ok(Self::Sent(nearby.connect().await?))
     }
 
@@ -38,22 +40,23 @@ impl Receiver {
         &self,
         request: StreamBatchesRequest,
         bytes: usize,
-        middle: Middle,
+        steady_state: SteadyState,
     ) -> Result<Cost, Error> {
-        let sizes = Sizes {
+        let sizes = SizeLimits {
             tensor: bytes,
             message: bytes + (1 << 20),
         };
         match self {
             Self::Sent(channel) => {
-                let mut messages = Messages::open(channel.clone(), &request, sizes).await?;
-                measured(async || messages.message().await, middle).await
+                let mut receiver = BatchReceiver::open(channel.clone(), &request, sizes).await?;
+                measured(async || receiver.message().await, steady_state).await
             }
             Self::Lent(socket) => {
                 let endpoint = Endpoint::from_static("http://localhost");
-                let (channel, mailbox) = receive::connect(&endpoint, socket.clone()).await?;
-                let mut messages = SharedMessages::open(channel, mailbox, (request, sizes), HELD).await?;
-                measured(async || messages.message().await, middle).await
+                let (channel, fd_receiver) = receive::connect(&endpoint, socket.clone()).await?;
+                let mut receiver =
+                    SharedBatchReceiver::open(channel, fd_receiver, (request, sizes), HELD).await?;
+                measured(async || receiver.message().await, steady_state).await
             }
         }
     }
@@ -62,7 +65,7 @@ impl Receiver {
 /// What batches cost that `next` gives.
 async fn measured(
     mut next: impl AsyncFnMut() -> Result<Option<StreamBatchesResponse>, Status>,
-    mut middle: Middle,
+    mut steady_state: SteadyState,
 ) -> Result<Cost, Error> {
     let page = rustix::param::page_size();
     while let Some(response) = next().await? {
@@ -70,7 +73,7 @@ async fn measured(
             batch.tensor.iter().step_by(page).for_each(|byte| {
                 black_box(byte);
             });
-            if let Some(cost) = middle.take(batch.labels.len() as u64) {
+            if let Some(cost) = steady_state.take(batch.labels.len() as u64) {
                 return Ok(cost);
             }
         }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::{meter::Cost, meter::median, turns::Rounds};
+use super::{interleaved::Rounds, meter::Cost, meter::median};
 
 /// All figures by name, in the order in which they were measured.
 #[derive(Clone, Debug, Default, PartialEq)]

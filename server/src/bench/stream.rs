@@ -10,44 +10,44 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Error, Report,
     engine::{self, runtime},
+    fixture::Fixture,
+    interleaved::{Interleaved, Rounds},
     meter::Cost,
-    middle::{Middle, SETTLING},
-    raw,
     receive::Receiver,
-    subject::Subject,
-    turns::{Rounds, Turns},
+    steady_state::{SETTLE_TIME, SteadyState},
+    tcp_baseline,
 };
 use crate::service::{
-    ServiceConfig, door, serve,
+    ServiceConfig, admit, serve,
     socket::{Address, Sockets},
 };
 use equibatch_engine::{pipeline::Engine, tensor::ElementType};
 
 const TCP: &str = "stream_f32";
-const RAW: &str = "raw_tcp_f32";
+const BASELINE: &str = "raw_tcp_f32";
 
-pub(super) fn join(subject: &Subject, turns: &mut Turns) -> Result<(), Error> {
-    let cached = Rc::new(Serving::start(&subject.engine)?);
-    let uncached = Rc::new(Serving::start(&subject.uncached)?);
+pub(super) fn join(fixture: &Fixture, interleaved: &mut Interleaved) -> Result<(), Error> {
+    let cached = Rc::new(Serving::start(&fixture.engine)?);
+    let uncached = Rc::new(Serving::start(&fixture.uncached)?);
     let (f32, u8) = (ElementType::F32, ElementType::U8);
-    for (name, serving, way, element_type) in [
-        (TCP, &cached, Way::Tcp, f32),
-        ("stream_u8", &cached, Way::Tcp, u8),
-        ("unix_f32", &cached, Way::Unix, f32),
-        ("unix_u8", &cached, Way::Unix, u8),
-        ("shared_f32", &cached, Way::SharedMemory, f32),
-        ("shared_u8", &cached, Way::SharedMemory, u8),
-        ("uncached_f32", &uncached, Way::Tcp, f32),
-        ("uncached_u8", &uncached, Way::Tcp, u8),
-        ("uncached_shared_f32", &uncached, Way::SharedMemory, f32),
+    for (name, serving, transport, element_type) in [
+        (TCP, &cached, Transport::Tcp, f32),
+        ("stream_u8", &cached, Transport::Tcp, u8),
+        ("unix_f32", &cached, Transport::Unix, f32),
+        ("unix_u8", &cached, Transport::Unix, u8),
+        ("shared_f32", &cached, Transport::SharedMemory, f32),
+        ("shared_u8", &cached, Transport::SharedMemory, u8),
+        ("uncached_f32", &uncached, Transport::Tcp, f32),
+        ("uncached_u8", &uncached, Transport::Tcp, u8),
+        ("uncached_shared_f32", &uncached, Transport::SharedMemory, f32),
     ] {
-        turns.join(name, receive(serving, way, subject, element_type)?);
+        interleaved.join(name, receive(serving, transport, fixture, element_type)?);
     }
-    turns.join(RAW, raw::copy(subject, f32)?);
-    turns.join("raw_tcp_u8", raw::copy(subject, u8)?);
+    interleaved.join(BASELINE, tcp_baseline::copy(fixture, f32)?);
+    interleaved.join("raw_tcp_u8", tcp_baseline::copy(fixture, u8)?);
     // What transport costs is what a stream costs beyond its batches.
-    if !turns.has(engine::F32) {
-        engine::join(subject, turns)?;
+    if !interleaved.has(engine::F32) {
+        engine::join(fixture, interleaved)?;
     }
     Ok(())
 }
@@ -61,10 +61,12 @@ pub(super) fn join(subject: &Subject, turns: &mut Turns) -> Result<(), Error> {
 ///   which are only copied.
 /// * `images_per_second`: of `stream_f32`.
 pub(super) fn compare(rounds: &Rounds, report: &mut Report) {
-    let transport = rounds.compare([RAW, TCP, engine::F32], |[raw, stream, engine]| {
-        raw.cpu_ms() / (stream.cpu_ms() - engine.cpu_ms())
+    let transport = rounds.compare([BASELINE, TCP, engine::F32], |[tcp_baseline, stream, engine]| {
+        tcp_baseline.cpu_ms() / (stream.cpu_ms() - engine.cpu_ms())
     });
-    let throughput = rounds.compare([TCP, RAW], |[stream, raw]| stream.rate() / raw.rate());
+    let throughput = rounds.compare([TCP, BASELINE], |[stream, tcp_baseline]| {
+        stream.rate() / tcp_baseline.rate()
+    });
     report.note_any("transport_of_raw_tcp", transport);
     report.note_any("throughput_of_raw_tcp", throughput);
     report.note_any(
@@ -75,7 +77,7 @@ pub(super) fn compare(rounds: &Rounds, report: &mut Report) {
 
 /// How batches come to the receiver.
 #[derive(Clone, Copy, Debug)]
-enum Way {
+enum Transport {
     Tcp,
     Unix,
     SharedMemory,
@@ -84,27 +86,29 @@ enum Way {
 /// Receives the training batches of a server, one stream each turn.
 fn receive(
     serving: &Rc<Serving>,
-    way: Way,
-    subject: &Subject,
+    transport: Transport,
+    fixture: &Fixture,
     element_type: ElementType,
 ) -> Result<impl FnMut(u64) -> Result<Cost, Error> + use<>, Error> {
-    let size = subject.size;
+    let size = fixture.size;
     let runtime = runtime()?;
     let socket = serving.folder.path().join(SOCKET);
-    let receiver = match way {
-        Way::Tcp => runtime.block_on(Receiver::connect(format!("http://127.0.0.1:{}", serving.port)))?,
-        Way::Unix => runtime.block_on(Receiver::connect(format!("unix:{}", socket.display())))?,
-        Way::SharedMemory => Receiver::Lent(socket),
+    let receiver = match transport {
+        Transport::Tcp => {
+            runtime.block_on(Receiver::connect(format!("http://127.0.0.1:{}", serving.port)))?
+        }
+        Transport::Unix => runtime.block_on(Receiver::connect(format!("unix:{}", socket.display())))?,
+        Transport::SharedMemory => Receiver::Lent(socket),
     };
-    let bytes = subject.request(element_type).batch_bytes();
+    let bytes = fixture.request(element_type).batch_bytes();
     let serving = Rc::clone(serving);
     Ok(move |batches| {
         let _keeps_the_server_up = &serving;
-        let middle = Middle::of(batches);
+        let steady_state = SteadyState::of(batches);
         let mut request = StreamBatchesRequest {
             batch_size: Some(size.batch),
             image_size: Some(size.image),
-            images_per_epoch: Some(middle.whole() * u64::from(size.batch)),
+            images_per_epoch: Some(steady_state.whole() * u64::from(size.batch)),
             ..StreamBatchesRequest::default()
         };
         request.set_element_type(match element_type {
@@ -113,9 +117,9 @@ fn receive(
             ElementType::U8 => v1::ElementType::U8,
         });
         runtime.block_on(async {
-            let measured = receiver.drain(request, bytes, middle).await;
+            let measured = receiver.drain(request, bytes, steady_state).await;
             // The connection says so while it is waited for.
-            tokio::time::sleep(SETTLING).await;
+            tokio::time::sleep(SETTLE_TIME).await;
             measured
         })
     })
@@ -157,7 +161,7 @@ impl Serving {
         // A server that fails is noticed by its receiver.
         runtime.spawn(async move {
             let config = ServiceConfig::default();
-            let (incoming, _accepting) = door(sockets.accept(), &config, CancellationToken::new());
+            let (incoming, _accepting) = admit(sockets.accept(), &config, CancellationToken::new());
             serve(engine, &config, incoming, stopped).await
         });
         Ok(Self {

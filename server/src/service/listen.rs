@@ -5,14 +5,15 @@ use std::{future::Future, io, time::Duration};
 use equibatch_proto::v1::{FILE_DESCRIPTOR_SET, batch_loader_server::BatchLoaderServer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_stream::Stream;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{self, Server, server::Connected};
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tower::layer::util::{Identity, Stack};
 
 use super::{
-    Access, Loader, Traffic, access::Gate, bodies::Bounds, direct::Direct, drain::Guests, presence::Noted,
+    Access, Loader, Traffic, access::AuthInterceptor, batch_service::BatchService,
+    in_flight::TrackRequestsLayer, request_body::BodyLimits,
 };
 use crate::telemetry;
 use equibatch_engine::pipeline::Engine;
@@ -38,7 +39,7 @@ pub struct ServiceConfig {
     pub share_memory: bool,
     /// A connection that has not said within this what every client says first is closed, and a request that is not complete within this is
     /// refused.
-    pub greeting_timeout: Duration,
+    pub handshake_timeout: Duration,
     /// A connection without a request for this long is closed; its client makes another one when it has something to ask.
     pub idle_timeout: Option<Duration>,
     /// Who may come in.
@@ -63,7 +64,7 @@ impl Default for ServiceConfig {
             // A client reads nothing while it validates its model, which may take minutes.
             reader_timeout: Some(Duration::from_secs(900)),
             share_memory: true,
-            greeting_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(10),
             // Reports come once an epoch; a new connection then costs nothing that anybody notices.
             idle_timeout: Some(Duration::from_secs(900)),
             access: Access::default(),
@@ -98,9 +99,9 @@ where
     };
     report(&health, initial).await;
     let scanned = engine.clone();
-    let (stopping, guests) = (CancellationToken::new(), Guests::none());
-    let loader = Loader::new(engine, config, stopping.clone(), guests.clone());
-    let gate = Gate::new(config.access.tokens.clone(), config.traffic.clone());
+    let (stopping, open_streams) = (CancellationToken::new(), TaskTracker::new());
+    let loader = Loader::new(engine, config, stopping.clone(), open_streams.clone());
+    let auth = AuthInterceptor::new(config.access.tokens.clone(), config.traffic.clone());
     let following = config.access.clone().follow();
     // Until all datasets are scanned, those that are can be had all the same.
     let ready = async {
@@ -112,18 +113,19 @@ where
     };
     let drained = async {
         shutdown.await;
-        tracing::debug!(open = guests.count(), "draining");
+        tracing::debug!(open = open_streams.len(), "draining");
         report(&health, ServingStatus::NotServing).await;
         stopping.cancel();
-        guests.gone().await;
+        open_streams.close();
+        open_streams.wait().await;
         // Ends the streams of those who watch the health, which would else keep their connections open.
         forget(health.clone()).await;
     };
     let server = http2(config)
         .add_service(health_service)
-        .add_service(InterceptedService::new(reflection::v1(), gate.clone()))
-        .add_service(InterceptedService::new(reflection::v1alpha(), gate.clone()))
-        .add_service(InterceptedService::new(Direct::new(loader), gate))
+        .add_service(InterceptedService::new(reflection::v1(), auth.clone()))
+        .add_service(InterceptedService::new(reflection::v1alpha(), auth.clone()))
+        .add_service(InterceptedService::new(BatchService::new(loader), auth))
         .serve_with_incoming_shutdown(incoming, drained);
     let cut_off = async {
         stopping.cancelled().await;
@@ -132,7 +134,7 @@ where
     tokio::select! {
         result = server => result,
         () = cut_off => {
-            tracing::warn!(open = guests.count(), "cut off");
+            tracing::warn!(open = open_streams.len(), "cut off");
             Ok(())
         }
         () = following => unreachable!("the files are followed for ever"),
@@ -142,7 +144,7 @@ where
 
 /// HTTP/2 settings. The window and frame sizes here bound what *clients* send, which are small requests; those that carry batches are the
 /// receiver's to choose, and so are the client's.
-fn http2(config: &ServiceConfig) -> Server<Stack<Noted, Identity>> {
+fn http2(config: &ServiceConfig) -> Server<Stack<TrackRequestsLayer, Identity>> {
     Server::builder()
         .initial_stream_window_size(64 * 1024)
         .initial_connection_window_size(128 * 1024)
@@ -155,8 +157,8 @@ fn http2(config: &ServiceConfig) -> Server<Stack<Noted, Identity>> {
             let parent = request.headers().get("traceparent");
             telemetry::request(request.uri().path(), parent.and_then(|value| value.to_str().ok()))
         })
-        .layer(Noted(Bounds::new(
-            config.greeting_timeout,
+        .layer(TrackRequestsLayer(BodyLimits::new(
+            config.handshake_timeout,
             config.traffic.clone(),
         )))
 }

@@ -6,19 +6,18 @@ use equibatch_proto::v1::{
     self, OpenSharedBatches, StreamSharedBatchesRequest, batch_loader_server::BatchLoader,
     stream_shared_batches_request::Message,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Code, Extensions, Request, Response, Status, Streaming};
 
 use super::{
     ServiceConfig,
-    access::{Caller, Grant, Guest, Places},
+    access::{Caller, ClientId, ClientLimiter, Grant},
+    admission::ConnectionInfo,
     convert,
-    door::Visit,
-    drain::Guests,
-    lending::Lending,
-    responses::Responses,
-    socket::{Handover, Used},
-    status::{no_memory, no_place, status, stopping},
+    leases::Leases,
+    response_stream::ResponseStream,
+    socket::{AlreadySent, FdSender},
+    status::{limit_reached, shared_memory_unavailable, status, stopping},
     traffic::{Refusal, Traffic},
 };
 use equibatch_engine::{
@@ -42,44 +41,44 @@ pub struct Loader {
     engine: Engine,
     /// Cancelled when the server is about to stop.
     stopping: CancellationToken,
-    guests: Guests,
+    open_streams: TaskTracker,
     /// Of streams.
-    places: Places,
+    limiter: ClientLimiter,
     /// Streams of one client, where its token does not say.
-    share: usize,
+    per_client: usize,
     /// How long a reader may take nothing.
-    patience: Option<Duration>,
+    read_timeout: Option<Duration>,
     /// Whether clients on this machine may read batches where they are made.
     shares_memory: bool,
     traffic: Traffic,
 }
 
 impl Loader {
-    /// Answers from `engine` until `stopping` is cancelled; open streams are counted by `guests`.
+    /// Answers from `engine` until `stopping` is cancelled; open streams are counted by `open_streams`.
     #[must_use]
     pub(super) fn new(
         engine: Engine,
         config: &ServiceConfig,
         stopping: CancellationToken,
-        guests: Guests,
+        open_streams: TaskTracker,
     ) -> Self {
-        let places = Places::new(engine.limits().open_streams);
-        config.traffic.count_streams(places.clone());
+        let limiter = ClientLimiter::new(engine.limits().open_streams);
+        config.traffic.count_streams(limiter.clone());
         Self {
-            places,
+            limiter,
             traffic: config.traffic.clone(),
             engine,
             stopping,
-            guests,
-            share: config.streams_per_client,
-            patience: config.reader_timeout,
+            open_streams,
+            per_client: config.streams_per_client,
+            read_timeout: config.reader_timeout,
             shares_memory: config.share_memory,
         }
     }
 
     /// How long a reader may take nothing.
-    pub(super) fn patience(&self) -> Option<Duration> {
-        self.patience
+    pub(super) fn read_timeout(&self) -> Option<Duration> {
+        self.read_timeout
     }
 }
 
@@ -90,20 +89,20 @@ fn caller(extensions: &Extensions) -> Caller {
 }
 
 /// By whom a stream may be reported on: the client that it was opened for.
-fn owner(client: &Guest) -> String {
+fn owner(client: &ClientId) -> String {
     format!("{client:?}")
 }
 
 #[tonic::async_trait]
 impl BatchLoader for Loader {
-    type StreamBatchesStream = Responses;
-    type StreamSharedBatchesStream = Responses;
+    type StreamBatchesStream = ResponseStream;
+    type StreamSharedBatchesStream = ResponseStream;
 
     async fn list_datasets(
         &self,
         request: Request<v1::ListDatasetsRequest>,
     ) -> Result<Response<v1::ListDatasetsResponse>, Status> {
-        let terms = &caller(request.extensions()).grant.terms;
+        let permissions = &caller(request.extensions()).grant.permissions;
         let summary = |served: &Arc<Served>| v1::DatasetSummary {
             name: served.dataset().name.clone(),
             fingerprint: served.dataset().fingerprint.0.to_vec().into(),
@@ -114,7 +113,7 @@ impl BatchLoader for Loader {
         };
         let datasets = self.engine.datasets().into_iter();
         let datasets = datasets
-            .filter(|served| terms.allow(&served.dataset().name))
+            .filter(|served| permissions.allow(&served.dataset().name))
             .map(summary)
             .collect();
         Ok(Response::new(v1::ListDatasetsResponse { datasets }))
@@ -125,7 +124,7 @@ impl BatchLoader for Loader {
         request: Request<v1::DescribeDatasetRequest>,
     ) -> Result<Response<v1::DescribeDatasetResponse>, Status> {
         let grant = caller(request.extensions()).grant;
-        let terms = &grant.terms;
+        let permissions = &grant.permissions;
         let request = request.into_inner();
         let beta = request.effective_number_beta.unwrap_or(EFFECTIVE_NUMBER_BETA);
         if !(0.0..1.0).contains(&beta) {
@@ -134,7 +133,7 @@ impl BatchLoader for Loader {
         }
         let served = self
             .engine
-            .dataset_among(&request.dataset, |name| terms.allow(name))
+            .dataset_among(&request.dataset, |name| permissions.allow(name))
             .map_err(|error| status(&error))?;
         let dataset = served.dataset();
         let samples = samples(dataset, &request.sample_ids)?;
@@ -177,7 +176,7 @@ impl BatchLoader for Loader {
         &self,
         request: Request<v1::ReportEpochRequest>,
     ) -> Result<Response<v1::ReportEpochResponse>, Status> {
-        let owner = owner(&caller(request.extensions()).guest);
+        let owner = owner(&caller(request.extensions()).client);
         let request = request.into_inner();
         let (stream, usage) = convert::usage(&request).map_err(|error| status(&error))?;
         let unknown = || Status::not_found("stream_id and epoch name nothing that is to be reported here");
@@ -191,7 +190,7 @@ impl BatchLoader for Loader {
     async fn stream_batches(
         &self,
         request: Request<v1::StreamBatchesRequest>,
-    ) -> Result<Response<Responses>, Status> {
+    ) -> Result<Response<ResponseStream>, Status> {
         let (_, extensions, request) = request.into_parts();
         self.answer(&extensions, request, None).await
     }
@@ -199,14 +198,15 @@ impl BatchLoader for Loader {
     async fn stream_shared_batches(
         &self,
         request: Request<Streaming<StreamSharedBatchesRequest>>,
-    ) -> Result<Response<Responses>, Status> {
+    ) -> Result<Response<ResponseStream>, Status> {
         let (_, extensions, mut messages) = request.into_parts();
         if !self.shares_memory {
-            return Err(no_memory("this server shares none"));
+            return Err(shared_memory_unavailable("this server shares none"));
         }
-        let visit = extensions.get::<Visit>();
-        let handover = visit.and_then(Visit::handover).cloned();
-        let handover = handover.ok_or_else(|| no_memory("it is shared over Unix sockets only"))?;
+        let connection = extensions.get::<ConnectionInfo>();
+        let fd_sender = connection.and_then(ConnectionInfo::fd_sender).cloned();
+        let fd_sender =
+            fd_sender.ok_or_else(|| shared_memory_unavailable("it is shared over Unix sockets only"))?;
         let first = messages.message().await?.and_then(|first| first.message);
         let Some(Message::Open(OpenSharedBatches {
             batches: Some(request),
@@ -217,23 +217,23 @@ impl BatchLoader for Loader {
                 "the first message must open a stream, and say of what",
             ));
         };
-        let sharing = Sharing {
+        let sharing = SharedMemoryRequest {
             held,
-            handover,
-            returns: messages,
+            fd_sender,
+            releases: messages,
         };
         self.answer(&extensions, request, Some(sharing)).await
     }
 }
 
 /// What a stream in shared memory needs.
-struct Sharing {
+struct SharedMemoryRequest {
     /// Batches that the reader means to hold.
     held: u32,
     /// By which it gets the memory.
-    handover: Handover,
+    fd_sender: FdSender,
     /// By which it says what it needs no more.
-    returns: Streaming<StreamSharedBatchesRequest>,
+    releases: Streaming<StreamSharedBatchesRequest>,
 }
 
 impl Loader {
@@ -242,8 +242,8 @@ impl Loader {
         &self,
         extensions: &Extensions,
         request: v1::StreamBatchesRequest,
-        sharing: Option<Sharing>,
-    ) -> Result<Response<Responses>, Status> {
+        sharing: Option<SharedMemoryRequest>,
+    ) -> Result<Response<ResponseStream>, Status> {
         let opened = self.stream(extensions, request, sharing).await;
         opened.inspect_err(|status| {
             let refusal = match status.code() {
@@ -251,14 +251,14 @@ impl Loader {
                 Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition => Refusal::Request,
                 _ => return,
             };
-            let client = caller(extensions).guest;
+            let client = caller(extensions).client;
             self.traffic.refused(refusal, &client, status.message());
         })
     }
 
     /// Streams that the owner of `grant` may have open at a time.
     fn streams_of(&self, grant: &Grant) -> usize {
-        let own = grant.terms.streams.unwrap_or(self.share);
+        let own = grant.permissions.streams.unwrap_or(self.per_client);
         own.min(self.engine.limits().open_streams)
     }
 
@@ -266,36 +266,39 @@ impl Loader {
         &self,
         extensions: &Extensions,
         mut request: v1::StreamBatchesRequest,
-        sharing: Option<Sharing>,
-    ) -> Result<Response<Responses>, Status> {
+        sharing: Option<SharedMemoryRequest>,
+    ) -> Result<Response<ResponseStream>, Status> {
         // Counted before the look, so that a server that stops now either waits for this stream or is seen to stop.
-        let guest = self.guests.enter();
+        let open = self.open_streams.token();
         if self.stopping.is_cancelled() {
             return Err(stopping());
         }
-        let Caller { guest: client, grant } = caller(extensions);
-        let place = self
-            .places
-            .take(client.clone(), grant.terms.streams.unwrap_or(self.share))
-            .map_err(|full| no_place(full, &client))?;
-        request.weight = request.weight.or(grant.terms.weight);
+        let Caller { client, grant } = caller(extensions);
+        let permit = self
+            .limiter
+            .acquire(
+                client.clone(),
+                grant.permissions.streams.unwrap_or(self.per_client),
+            )
+            .map_err(|exceeded| limit_reached(exceeded, &client))?;
+        request.weight = request.weight.or(grant.permissions.weight);
         let served = self
             .engine
-            .dataset_among(&request.dataset, |name| grant.terms.allow(name))
+            .dataset_among(&request.dataset, |name| grant.permissions.allow(name))
             .map_err(|error| status(&error))?;
         let spec = convert::stream_spec(request, served.dataset()).map_err(|error| status(&error))?;
-        let limits = grant.terms.within(self.engine.limits());
+        let limits = grant.permissions.within(self.engine.limits());
         spec.validate(&limits)
             .map_err(|error| status(&pipeline::Error::from(error)))?;
-        let (mut stream, lending) = self.open(client.key(), spec, sharing).await?;
+        let (mut stream, leases) = self.open(client.key(), spec, sharing).await?;
         stream.owned_by(owner(&client));
         // Those in shared memory are bounded by that.
-        if lending.is_none() {
+        if leases.is_none() {
             stream.count_sent();
         }
-        if let Some(visit) = extensions.get::<Visit>() {
-            stream.sent_by(visit.blocked_ns());
-            visit.welcome();
+        if let Some(connection) = extensions.get::<ConnectionInfo>() {
+            stream.sent_by(connection.write_stall_ns());
+            connection.mark_known();
         }
         let spec = &stream.description().spec;
         tracing::info!(
@@ -309,15 +312,15 @@ impl Loader {
             step = spec.start.position.step,
             rank = spec.shard.rank,
             world = spec.shard.world,
-            shared_memory = lending.is_some(),
+            shared_memory = leases.is_some(),
             "stream opened"
         );
-        Ok(Response::new(Responses::new(
+        Ok(Response::new(ResponseStream::new(
             stream,
-            lending,
+            leases,
             &self.stopping,
             &grant,
-            (guest, place),
+            (open, permit),
         )))
     }
 
@@ -326,8 +329,8 @@ impl Loader {
         &self,
         client: String,
         spec: StreamSpec,
-        sharing: Option<Sharing>,
-    ) -> Result<(BatchStream, Option<Lending>), Status> {
+        sharing: Option<SharedMemoryRequest>,
+    ) -> Result<(BatchStream, Option<Leases>), Status> {
         let engine = self.engine.clone();
         let held = sharing.as_ref().map(|sharing| sharing.held as usize);
         let opened = tokio::task::spawn_blocking(move || match held {
@@ -343,10 +346,11 @@ impl Loader {
         let (Some(sharing), Some(memory)) = (sharing, memory) else {
             return Ok((stream, None));
         };
-        let lending = Lending::new(&memory, sharing.returns);
-        let handed_over = sharing.handover.give(memory.file);
-        handed_over.map_err(|Used| no_memory("this connection has carried some before"))?;
-        Ok((stream, Some(lending)))
+        let leases = Leases::new(&memory, sharing.releases);
+        let handed_over = sharing.fd_sender.send(memory.file);
+        handed_over
+            .map_err(|AlreadySent| shared_memory_unavailable("this connection has carried some before"))?;
+        Ok((stream, Some(leases)))
     }
 }
 

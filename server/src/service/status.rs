@@ -5,7 +5,7 @@ use std::{error::Error as StdError, time::Duration};
 use tonic::{Code, Status};
 
 use super::{
-    access::{Full, Guest},
+    access::{ClientId, LimitExceeded},
     convert,
 };
 use equibatch_engine::{
@@ -14,18 +14,18 @@ use equibatch_engine::{
 };
 
 /// An error that has a code.
-pub(super) trait Coded: StdError {
+pub(super) trait ToStatus: StdError {
     /// The code that a client sees.
     fn code(&self) -> Code;
 }
 
-impl Coded for convert::Error {
+impl ToStatus for convert::Error {
     fn code(&self) -> Code {
         Code::InvalidArgument
     }
 }
 
-impl Coded for pipeline::Error {
+impl ToStatus for pipeline::Error {
     fn code(&self) -> Code {
         match self {
             Self::Spec(error) => match error {
@@ -60,7 +60,7 @@ impl Coded for pipeline::Error {
 
 /// The status of an error: its code, and its message with those of its causes.
 #[must_use]
-pub(super) fn status(error: &impl Coded) -> Status {
+pub(super) fn status(error: &impl ToStatus) -> Status {
     let mut message = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -92,14 +92,14 @@ pub(super) fn stopping() -> Status {
 
 /// What a client hears whose token was taken out of the file.
 #[must_use]
-pub(super) fn withdrawn() -> Status {
+pub(super) fn token_revoked() -> Status {
     Status::unauthenticated("the token of this stream was withdrawn")
 }
 
 /// What a client hears that has read nothing for so long.
 #[must_use]
-pub(super) fn unread(patience: Duration) -> Status {
-    let seconds = patience.as_secs();
+pub(super) fn reader_stalled(read_timeout: Duration) -> Status {
+    let seconds = read_timeout.as_secs();
     Status::deadline_exceeded(format!(
         "nothing was read for {seconds} s: continue from the last batch's token"
     ))
@@ -107,18 +107,18 @@ pub(super) fn unread(patience: Duration) -> Status {
 
 /// What a client hears that cannot read batches where they are made, and should ask for them to be sent.
 #[must_use]
-pub(super) fn no_memory(reason: &str) -> Status {
+pub(super) fn shared_memory_unavailable(reason: &str) -> Status {
     Status::unimplemented(format!("no memory to share: {reason}"))
 }
 
 /// What a client hears for whom there is no place.
 #[must_use]
-pub(super) fn no_place(full: Full, client: &Guest) -> Status {
-    Status::resource_exhausted(match full {
-        Full::All(limit) => {
+pub(super) fn limit_reached(exceeded: LimitExceeded, client: &ClientId) -> Status {
+    Status::resource_exhausted(match exceeded {
+        LimitExceeded::All(limit) => {
             format!("{limit} streams are open, which is the limit here (--max-streams of the server)")
         }
-        Full::Share(limit) => format!(
+        LimitExceeded::Share(limit) => format!(
             "{client} has {limit} streams open, which is its limit here (max-streams of its token, or --max-streams-per-client of the server)"
         ),
     })
@@ -278,11 +278,17 @@ mod tests {
         }
         assert_eq!(status(&convert::Error::NoPolicy).code(), Code::InvalidArgument);
         assert_eq!(stopping().code(), Code::Unavailable);
-        assert_eq!(withdrawn().code(), Code::Unauthenticated);
-        assert_eq!(no_memory("").code(), Code::Unimplemented);
-        assert_eq!(unread(Duration::from_secs(1)).code(), Code::DeadlineExceeded);
-        for full in [Full::All(1), Full::Share(1)] {
-            assert_eq!(no_place(full, &Guest::Local).code(), Code::ResourceExhausted);
+        assert_eq!(token_revoked().code(), Code::Unauthenticated);
+        assert_eq!(shared_memory_unavailable("").code(), Code::Unimplemented);
+        assert_eq!(
+            reader_stalled(Duration::from_secs(1)).code(),
+            Code::DeadlineExceeded
+        );
+        for exceeded in [LimitExceeded::All(1), LimitExceeded::Share(1)] {
+            assert_eq!(
+                limit_reached(exceeded, &ClientId::Local).code(),
+                Code::ResourceExhausted
+            );
         }
     }
 

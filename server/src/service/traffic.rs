@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::access::{Guest, Places};
+use super::access::{ClientId, ClientLimiter};
 
 /// Warnings of one kind are at least this far apart.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -63,33 +63,33 @@ impl Refusal {
 
 /// Connections, streams and refusals since the server started. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Traffic(Arc<Shared>);
+pub struct Traffic(Arc<Counters>);
 
 #[derive(Debug, Default)]
-struct Shared {
+struct Counters {
     connected: AtomicU64,
-    refused: [Kind; Refusal::ALL.len()],
-    connections: OnceLock<Places>,
-    streams: OnceLock<Places>,
+    refused: [RefusalCounter; Refusal::ALL.len()],
+    connections: OnceLock<ClientLimiter>,
+    streams: OnceLock<ClientLimiter>,
 }
 
 /// Refusals of one kind.
 #[derive(Debug, Default)]
-struct Kind {
+struct RefusalCounter {
     count: AtomicU64,
     /// When the last warning was, and how many refusals there were until then.
-    said: Mutex<Option<(Instant, u64)>>,
+    last_warning: Mutex<Option<(Instant, u64)>>,
 }
 
 impl Traffic {
     /// Counts the places of connections from now on.
-    pub(super) fn count_connections(&self, places: Places) {
-        let _already = self.0.connections.set(places);
+    pub(super) fn count_connections(&self, limiter: ClientLimiter) {
+        let _already = self.0.connections.set(limiter);
     }
 
     /// Counts the places of streams from now on.
-    pub(super) fn count_streams(&self, places: Places) {
-        let _already = self.0.streams.set(places);
+    pub(super) fn count_streams(&self, limiter: ClientLimiter) {
+        let _already = self.0.streams.set(limiter);
     }
 
     pub(super) fn connected(&self) {
@@ -97,7 +97,7 @@ impl Traffic {
     }
 
     /// Counts a refusal, and warns of it where the last warning of this kind is not of this second.
-    pub(super) fn refused(&self, refusal: Refusal, client: &Guest, error: &str) {
+    pub(super) fn refused(&self, refusal: Refusal, client: &ClientId, error: &str) {
         if let Some(unsaid) = self.0.refused[refusal as usize].count(Instant::now()) {
             tracing::warn!(client = %client, kind = refusal.name(), error, unsaid, "refused");
         }
@@ -112,7 +112,7 @@ impl Traffic {
     /// Connections open now.
     #[must_use]
     pub fn connections(&self) -> u64 {
-        self.0.connections.get().map_or(0, Places::taken) as u64
+        self.0.connections.get().map_or(0, ClientLimiter::taken) as u64
     }
 
     /// Refusals of a kind so far.
@@ -124,11 +124,16 @@ impl Traffic {
     /// Streams open now by client, most first. Clients beyond the first 32 are counted together, as `others`.
     #[must_use]
     pub fn streams_by_client(&self) -> Vec<(String, u64)> {
-        let all = self.0.streams.get().map(Places::by_guest).unwrap_or_default();
+        let all = self
+            .0
+            .streams
+            .get()
+            .map(ClientLimiter::by_client)
+            .unwrap_or_default();
         let (named, others) = all.split_at(all.len().min(CLIENTS));
         let mut streams: Vec<_> = named
             .iter()
-            .map(|(guest, count)| (guest.to_string(), *count as u64))
+            .map(|(client, count)| (client.to_string(), *count as u64))
             .collect();
         if !others.is_empty() {
             let sum: usize = others.iter().map(|(_, count)| count).sum();
@@ -138,17 +143,17 @@ impl Traffic {
     }
 }
 
-impl Kind {
+impl RefusalCounter {
     /// Counts one more; where it is time for a warning, gives the number of those before it that there was none of.
     fn count(&self, now: Instant) -> Option<u64> {
         let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        let unsaid = match *said {
+        let mut last_warning = self.last_warning.lock().unwrap_or_else(PoisonError::into_inner);
+        let unsaid = match *last_warning {
             Some((last, _)) if now.saturating_duration_since(last) < PAUSE => return None,
             Some((_, until)) => (count - 1).saturating_sub(until),
             None => 0,
         };
-        *said = Some((now, count));
+        *last_warning = Some((now, count));
         Some(unsaid)
     }
 }
@@ -159,14 +164,14 @@ mod tests {
 
     #[test]
     fn all_refusals_are_counted_and_one_a_second_is_said() {
-        let (kind, start) = (Kind::default(), Instant::now());
-        assert_eq!(kind.count(start), Some(0));
+        let (counter, start) = (RefusalCounter::default(), Instant::now());
+        assert_eq!(counter.count(start), Some(0));
         for _ in 0..5 {
-            assert_eq!(kind.count(start + PAUSE / 2), None);
+            assert_eq!(counter.count(start + PAUSE / 2), None);
         }
-        assert_eq!(kind.count(start + PAUSE), Some(5));
-        assert_eq!(kind.count(start + PAUSE * 3), Some(0));
-        assert_eq!(kind.count.load(Ordering::Relaxed), 8);
+        assert_eq!(counter.count(start + PAUSE), Some(5));
+        assert_eq!(counter.count(start + PAUSE * 3), Some(0));
+        assert_eq!(counter.count.load(Ordering::Relaxed), 8);
     }
 
     #[test]
@@ -178,11 +183,11 @@ mod tests {
 
     #[test]
     fn clients_beyond_the_first_are_counted_together() {
-        let (traffic, places) = (Traffic::default(), Places::new(1000));
-        traffic.count_streams(places.clone());
+        let (traffic, limiter) = (Traffic::default(), ClientLimiter::new(1000));
+        traffic.count_streams(limiter.clone());
         let taken: Vec<_> = (0..40)
-            .flat_map(|client| (0..=client % 2).map(move |_| Guest::Named(format!("c{client:02}"))))
-            .map(|guest| places.take(guest, 9).expect("a place"))
+            .flat_map(|client| (0..=client % 2).map(move |_| ClientId::Named(format!("c{client:02}"))))
+            .map(|client| limiter.acquire(client, 9).expect("a place"))
             .collect();
         let streams = traffic.streams_by_client();
         assert_eq!(streams.len(), CLIENTS + 1);

@@ -1,10 +1,10 @@
 //! Against servers made by hand, over real sockets on the loopback.
 //!
-//! - `hand`: the servers.
+//! - `fake_server`: the servers.
 //! - `received`: what one server sends; `refused`: what is not taken of it, and how that is said; `several`: servers that share a stream, stop
 //!   and come back; `names`: servers that come and go under one name.
 
-mod hand;
+mod fake_server;
 mod names;
 mod received;
 mod refused;
@@ -18,17 +18,17 @@ use std::{
 
 use equibatch_proto::v1;
 
-use self::hand::{Hand, Running};
+use self::fake_server::{FakeServer, Running};
 use super::*;
 
 /// Without second tries.
-const AT_ONCE: Patience = Patience {
+const AT_ONCE: RetryPolicy = RetryPolicy {
     retry_for: Duration::ZERO,
     stall: Duration::from_secs(60),
 };
 
 /// A little patience, for servers that come back at once.
-const PATIENT: Patience = Patience {
+const PATIENT: RetryPolicy = RetryPolicy {
     retry_for: Duration::from_secs(60),
     stall: Duration::from_secs(60),
 };
@@ -37,19 +37,19 @@ fn open(address: SocketAddr) -> Result<Servers, Error> {
     Servers::open(&address.to_string(), AT_ONCE)
 }
 
-fn open_all(running: &[Running], patience: Patience) -> Result<Servers, Error> {
+fn open_all(running: &[Running], retry_policy: RetryPolicy) -> Result<Servers, Error> {
     let addresses: Vec<String> = running.iter().map(|server| server.address.to_string()).collect();
-    Servers::open(&addresses.join(","), patience)
+    Servers::open(&addresses.join(","), retry_policy)
 }
 
 fn request(size: u32) -> BatchRequest {
     BatchRequest::evaluation("garden", Split::Train, 1, size)
 }
 
-fn many(batches: u64) -> Hand {
-    Hand {
+fn many(batches: u64) -> FakeServer {
+    FakeServer {
         batches,
-        ..Hand::default()
+        ..FakeServer::default()
     }
 }
 

@@ -59,16 +59,16 @@ fn take_until(stream: &mut BatchStream, mut step: u64, mut is_done: impl FnMut()
 fn servers_that_come_and_go_under_a_name_share_the_stream_from_the_next_batch_on() {
     const BATCHES: u64 = 1_000_000;
     let zone = Zone::default();
-    let hands: Vec<Hand> = (0..5).map(|_| many(BATCHES)).collect();
+    let fake_servers: Vec<FakeServer> = (0..5).map(|_| many(BATCHES)).collect();
     let asked = |index: usize| {
-        let requests = hands[index].requests.lock().expect("no panic");
+        let requests = fake_servers[index].requests.lock().expect("no panic");
         requests
             .last()
             .map(|request| request.stride.map_or(1, |stride| stride.of))
     };
-    let first = Running::start(hands[0].clone());
+    let first = Running::start(fake_servers[0].clone());
     let at = |index: usize| beside(first.address, u8::try_from(index).expect("few") + 1);
-    let start = |index: usize| Running::start_at(at(index), hands[index].clone());
+    let start = |index: usize| Running::start_at(at(index), fake_servers[index].clone());
     zone.set(&[at(0)]);
     let servers = open_name(&zone, first.address.port()).expect("connected");
     let mut stream = servers.stream(&request(8), 3).expect("a stream");
@@ -93,7 +93,7 @@ fn servers_that_come_and_go_under_a_name_share_the_stream_from_the_next_batch_on
 #[test]
 fn the_only_server_may_be_replaced_by_one_at_another_address() {
     let zone = Zone::default();
-    let first = Running::start(Hand {
+    let first = Running::start(FakeServer {
         stops_at: Some(5),
         ..many(9)
     });

@@ -6,7 +6,7 @@ use super::*;
 
 #[test]
 fn batches_come_in_order_with_their_positions_and_end() {
-    let server = Running::start(Hand::default());
+    let server = Running::start(FakeServer::default());
     let servers = open(server.address).expect("connected");
     let mut stream = servers.stream(&request(8), 2).expect("a stream");
     assert_eq!(stream.description().classes, ["bird", "flower"]);
@@ -23,7 +23,7 @@ fn batches_come_in_order_with_their_positions_and_end() {
 
 #[test]
 fn the_next_batch_is_looked_at_only_where_it_has_come() {
-    let server = Running::start(Hand {
+    let server = Running::start(FakeServer {
         stalls_at: Some(2),
         ..many(3)
     });
@@ -54,7 +54,7 @@ fn the_next_batch_is_looked_at_only_where_it_has_come() {
 #[test]
 fn what_ends_a_stream_is_met_by_taking_and_not_by_looking() {
     let ending = Running::start(many(1));
-    let breaking = Running::start(Hand {
+    let breaking = Running::start(FakeServer {
         stops_at: Some(1),
         ..many(3)
     });
@@ -77,26 +77,26 @@ fn what_ends_a_stream_is_met_by_taking_and_not_by_looking() {
 
 #[test]
 fn of_a_server_that_takes_no_reports_it_is_known_only_that_batches_were_late_or_not() {
-    let running = Running::start(Hand::default());
+    let running = Running::start(FakeServer::default());
     let servers = open(running.address).expect("a server");
     let mut stream = servers.stream(&request(8), 1).expect("a stream");
     assert_eq!(stream.end_epoch(0), None, "nothing was used yet");
     while stream.next_batch().expect("no error").is_some() {
         std::thread::sleep(Duration::from_millis(50));
     }
-    let verdict = stream.end_epoch(0).expect("a verdict");
+    let bottleneck = stream.end_epoch(0).expect("a verdict");
     assert!(
-        matches!(verdict.bottleneck, Bottleneck::Trainer | Bottleneck::Batches),
-        "{verdict}"
+        matches!(bottleneck.bottleneck, Bottleneck::Trainer | Bottleneck::Batches),
+        "{bottleneck}"
     );
 }
 
 #[test]
 fn batches_larger_than_grpc_allows_by_default_are_received() {
-    let server = Running::start(Hand {
+    let server = Running::start(FakeServer {
         size: 640,
         batches: 1,
-        ..Hand::default()
+        ..FakeServer::default()
     });
     let servers = open(server.address).expect("connected");
     let mut stream = servers.stream(&request(640), 1).expect("a stream");
@@ -106,7 +106,7 @@ fn batches_larger_than_grpc_allows_by_default_are_received() {
 
 #[test]
 fn datasets_are_listed() {
-    let server = Running::start(Hand::default());
+    let server = Running::start(FakeServer::default());
     let datasets = open(server.address)
         .expect("connected")
         .datasets()
@@ -121,9 +121,9 @@ fn datasets_are_listed() {
 #[test]
 fn soft_labels_are_received_where_they_make_sense() {
     let first = |mixed: (Vec<u32>, Vec<f32>)| {
-        let server = Running::start(Hand {
+        let server = Running::start(FakeServer {
             mixed,
-            ..Hand::default()
+            ..FakeServer::default()
         });
         let servers = open(server.address).expect("connected");
         let mut stream = servers.stream(&request(8), 1).expect("a stream");

@@ -6,7 +6,7 @@ use super::*;
 
 #[test]
 fn an_unknown_dataset_is_the_servers_sentence() {
-    let server = Running::start(Hand::default());
+    let server = Running::start(FakeServer::default());
     let servers = open(server.address).expect("connected");
     let error = servers.describe("zoo").expect_err("unknown");
     assert_eq!(
@@ -64,7 +64,7 @@ fn a_web_server_is_recognised_as_something_else() {
 
 #[test]
 fn a_server_that_breaks_off_is_named_with_the_last_batch() {
-    let server = Running::start(Hand {
+    let server = Running::start(FakeServer {
         stops_at: Some(3),
         ..many(4)
     });
@@ -86,9 +86,9 @@ fn a_server_that_breaks_off_is_named_with_the_last_batch() {
 
 #[test]
 fn a_server_that_dies_ends_the_stream_with_an_error() {
-    let server = Running::start(Hand {
+    let server = Running::start(FakeServer {
         batches: 100_000,
-        ..Hand::default()
+        ..FakeServer::default()
     });
     let servers = open(server.address).expect("connected");
     let mut stream = servers.stream(&request(8), 1).expect("a stream");
@@ -102,7 +102,7 @@ fn a_server_that_dies_ends_the_stream_with_an_error() {
 
 #[test]
 fn a_stream_of_another_shape_is_refused() {
-    let server = Running::start(Hand::default());
+    let server = Running::start(FakeServer::default());
     let servers = open(server.address).expect("connected");
     let message = servers
         .stream(&request(16), 1)
@@ -113,9 +113,9 @@ fn a_stream_of_another_shape_is_refused() {
 
 #[test]
 fn a_tensor_of_another_length_than_its_labels_is_refused() {
-    let server = Running::start(Hand {
+    let server = Running::start(FakeServer {
         missing: 4,
-        ..Hand::default()
+        ..FakeServer::default()
     });
     let servers = open(server.address).expect("connected");
     let mut stream = servers.stream(&request(8), 1).expect("a stream");

@@ -8,13 +8,13 @@ use super::*;
 
 #[test]
 fn servers_share_out_the_steps_which_come_in_order() {
-    let hands = [many(10), many(10), many(10)];
-    let running = hands.clone().map(Running::start);
+    let fake_servers = [many(10), many(10), many(10)];
+    let running = fake_servers.clone().map(Running::start);
     let servers = open_all(&running, PATIENT).expect("connected");
     let mut stream = servers.stream(&request(8), 3).expect("a stream");
     assert_eq!(steps(&mut stream), (0..10).collect::<Vec<_>>());
-    for (index, hand) in (0..).zip(&hands) {
-        let requests = hand.requests.lock().expect("no panic");
+    for (index, fake_server) in (0..).zip(&fake_servers) {
+        let requests = fake_server.requests.lock().expect("no panic");
         let strides: Vec<_> = requests.iter().map(|request| request.stride).collect();
         assert_eq!(strides, [Some(v1::Stride { of: 3, index })]);
     }
@@ -22,7 +22,7 @@ fn servers_share_out_the_steps_which_come_in_order() {
 
 #[test]
 fn the_steps_of_a_server_that_stops_are_asked_of_another() {
-    let stopping = Hand {
+    let stopping = FakeServer {
         stops_at: Some(20),
         ..many(100)
     };
@@ -44,9 +44,9 @@ fn a_server_that_is_not_there_at_first_is_left_out_and_used_when_it_comes() {
             step
         );
     }
-    let hand = many(100_000);
-    let requests = Arc::clone(&hand.requests);
-    let _second = Running::start_at(late, hand);
+    let fake_server = many(100_000);
+    let requests = Arc::clone(&fake_server.requests);
+    let _second = Running::start_at(late, fake_server);
     let is_asked = || !requests.lock().expect("no panic").is_empty();
     let mut step = 10;
     while !is_asked() {
@@ -60,7 +60,7 @@ fn a_server_that_is_not_there_at_first_is_left_out_and_used_when_it_comes() {
 
 #[test]
 fn the_only_server_may_be_restarted() {
-    let first = Running::start(Hand {
+    let first = Running::start(FakeServer {
         stops_at: Some(5),
         ..many(9)
     });
@@ -99,12 +99,12 @@ fn a_refusal_that_waiting_does_not_mend_ends_a_stream_at_once() {
         Code::PermissionDenied,
         Code::InvalidArgument,
     ] {
-        let hand = Hand {
+        let fake_server = FakeServer {
             stops_at: Some(2),
             refusal,
             ..many(9)
         };
-        let running = Running::start(hand);
+        let running = Running::start(fake_server);
         let servers = open_all(std::slice::from_ref(&running), PATIENT).expect("connected");
         let mut stream = servers.stream(&request(8), 2).expect("a stream");
         let deadline = PATIENT.retry_for / 3;
@@ -123,12 +123,12 @@ fn a_refusal_that_waiting_does_not_mend_ends_a_stream_at_once() {
 
 #[test]
 fn a_server_that_is_full_is_asked_again() {
-    let hand = Hand {
+    let fake_server = FakeServer {
         stops_at: Some(2),
         refusal: Code::ResourceExhausted,
         ..many(9)
     };
-    let first = Running::start(hand);
+    let first = Running::start(fake_server);
     let servers = open_all(std::slice::from_ref(&first), PATIENT).expect("connected");
     let mut stream = servers.stream(&request(8), 2).expect("a stream");
     for step in 0..2 {
@@ -145,12 +145,12 @@ fn a_server_that_is_full_is_asked_again() {
 
 #[test]
 fn a_server_that_owes_a_batch_is_overtaken_by_another() {
-    let stalling = Hand {
+    let stalling = FakeServer {
         stalls_at: Some(4),
         ..many(30)
     };
     let running = [many(30), stalling].map(Running::start);
-    let impatient = Patience {
+    let impatient = RetryPolicy {
         stall: Duration::from_millis(50),
         ..PATIENT
     };
@@ -161,7 +161,7 @@ fn a_server_that_owes_a_batch_is_overtaken_by_another() {
 
 #[test]
 fn a_server_with_other_files_is_refused_with_what_differs() {
-    let other = Hand { files: 8, ..many(10) };
+    let other = FakeServer { files: 8, ..many(10) };
     let running = [many(10), other].map(Running::start);
     let servers = open_all(&running, PATIENT).expect("connected");
     let message = servers.stream(&request(8), 2).expect_err("different").to_string();
@@ -171,12 +171,12 @@ fn a_server_with_other_files_is_refused_with_what_differs() {
 
 #[test]
 fn a_server_that_comes_back_with_other_files_is_not_used() {
-    let stopping = Hand {
+    let stopping = FakeServer {
         stops_at: Some(5),
         ..many(9)
     };
     let first = Running::start(stopping);
-    let hasty = Patience {
+    let hasty = RetryPolicy {
         retry_for: Duration::from_secs(1),
         ..PATIENT
     };
@@ -184,9 +184,9 @@ fn a_server_that_comes_back_with_other_files_is_not_used() {
     let mut stream = servers.stream(&request(8), 2).expect("a stream");
     let address = first.address;
     drop(first);
-    let hand = Hand { files: 8, ..many(9) };
-    let requests = Arc::clone(&hand.requests);
-    let _second = Running::start_at(address, hand);
+    let fake_server = FakeServer { files: 8, ..many(9) };
+    let requests = Arc::clone(&fake_server.requests);
+    let _second = Running::start_at(address, fake_server);
     let error = std::iter::repeat_with(|| stream.next_batch())
         .find_map(Result::err)
         .expect("an error, not an end");

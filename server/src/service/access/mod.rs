@@ -3,28 +3,29 @@
 //! # Layout
 //!
 //! - `table`: the file of tokens; `tls`: certificates and keys; `watched`: both, read again when they change.
-//! - `gate`: the check of every request; `places`: how many connections and streams there are, by client.
+//! - `gate`: the check of every request; `limiter`: how many connections and streams there are, by client.
 
-mod gate;
-mod places;
-mod regulars;
-mod table;
+mod client_id;
+mod interceptor;
+mod known_clients;
+mod limiter;
 mod tls;
-mod watched;
+mod token_file;
+mod watched_files;
 
 use std::{path::PathBuf, sync::Arc};
 
 use tokio::sync::watch;
 
-pub use self::{gate::Guest, tls::TlsFiles};
+pub use self::{client_id::ClientId, tls::TlsFiles};
 pub(super) use self::{
-    gate::{Caller, Gate},
-    places::{Full, Place, Places},
-    regulars::Regulars,
-    table::{Grant, Tokens},
+    interceptor::{AuthInterceptor, Caller},
+    known_clients::KnownClients,
+    limiter::{ClientLimiter, LimitExceeded, Permit},
     tls::Tls,
+    token_file::{Grant, Tokens},
 };
-use self::{table::TokenFile, watched::Watched};
+use self::{token_file::TokenFile, watched_files::Watched};
 
 /// The files that say who may come in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub enum AccessError {
     Tls(#[from] tls::Error),
     /// Tokens.
     #[error(transparent)]
-    Tokens(#[from] table::Error),
+    Tokens(#[from] token_file::Error),
 }
 
 impl Access {
@@ -94,7 +95,9 @@ impl Access {
     /// How many tokens are known; `None` where none is asked for.
     #[must_use]
     pub fn tokens(&self) -> Option<usize> {
-        self.tokens.as_ref().map(|tokens| tokens.with(table::Table::len))
+        self.tokens
+            .as_ref()
+            .map(|tokens| tokens.with(token_file::TokenTable::len))
     }
 
     /// Reads the files again when they change or [`Access::reload`] asks for it, for ever.

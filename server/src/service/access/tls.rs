@@ -18,7 +18,7 @@ use tokio_rustls::{
     },
 };
 
-use super::watched::{Source, Watched};
+use super::watched_files::{Source, Watched};
 
 /// PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]

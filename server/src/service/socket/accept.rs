@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_stream::Stream;
 
-use super::{Connection, Handover, Socket, Sockets, unix::SocketFile};
+use super::{Connection, FdSender, Socket, Sockets, unix::SocketFile};
 
 /// Accepted connections that wait to be served: the kernel keeps the others.
 const WAITING: usize = 16;
@@ -88,7 +88,7 @@ impl Listener {
                 stream.set_nodelay(true)?;
                 Ok(Connection::Tcp(stream))
             }
-            Self::Unix(listener) => Ok(Connection::Unix(listener.accept().await?.0, Handover::default())),
+            Self::Unix(listener) => Ok(Connection::Unix(listener.accept().await?.0, FdSender::default())),
         }
     }
 }

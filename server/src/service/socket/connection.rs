@@ -13,7 +13,7 @@ use tokio::{
 };
 use tonic::transport::server::Connected;
 
-use super::Handover;
+use super::FdSender;
 
 /// One connection.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub enum Connection {
     /// From anywhere.
     Tcp(TcpStream),
     /// From this machine, with what may go along with the bytes.
-    Unix(UnixStream, Handover),
+    Unix(UnixStream, FdSender),
 }
 
 /// Who is at the other end, as far as the system knows.
@@ -36,7 +36,7 @@ pub enum Peer {
         /// The number of its user, where the system says.
         user: Option<u32>,
         /// By which it can get a file.
-        handover: Handover,
+        fd_sender: FdSender,
     },
     /// Nothing is known.
     Unknown,
@@ -61,12 +61,12 @@ impl Connected for Connection {
     fn connect_info(&self) -> Peer {
         match self {
             Self::Tcp(stream) => stream.peer_addr().map_or(Peer::Unknown, Peer::Tcp),
-            Self::Unix(stream, handover) => {
+            Self::Unix(stream, fd_sender) => {
                 let peer = stream.peer_cred().ok();
                 Peer::Unix {
                     process: peer.and_then(|peer| peer.pid()),
                     user: peer.map(|peer| peer.uid()),
-                    handover: handover.clone(),
+                    fd_sender: fd_sender.clone(),
                 }
             }
         }
@@ -85,14 +85,14 @@ macro_rules! either {
 
 impl Connection {
     /// Writes `pieces` together with a file, where one waits to be handed over.
-    fn hand_over(
+    fn write_with_fd(
         &self,
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Option<Poll<io::Result<usize>>> {
         match self {
             Self::Tcp(_) => None,
-            Self::Unix(stream, handover) => handover.poll_write(stream, context, pieces),
+            Self::Unix(stream, fd_sender) => fd_sender.poll_write(stream, context, pieces),
         }
     }
 }
@@ -109,7 +109,7 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if let Some(polled) = self.hand_over(context, &[io::IoSlice::new(bytes)]) {
+        if let Some(polled) = self.write_with_fd(context, &[io::IoSlice::new(bytes)]) {
             return polled;
         }
         either!(self.poll_write(context, bytes))
@@ -120,7 +120,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if let Some(polled) = self.hand_over(context, pieces) {
+        if let Some(polled) = self.write_with_fd(context, pieces) {
             return polled;
         }
         either!(self.poll_write_vectored(context, pieces))

@@ -5,12 +5,12 @@
 //! - [`Address`]: where to listen, as configured.
 //! - [`Sockets`]: bound to all of them, nothing accepted yet.
 //! - [`Connection`]: one accepted connection of either kind.
-//! - [`Handover`]: a file that goes along with the bytes of a connection.
+//! - [`FdSender`]: a file that goes along with the bytes of a connection.
 //! - `accept`: the loops that accept; `unix`: socket files and their lives.
 
 mod accept;
 mod connection;
-mod handover;
+mod fd_sender;
 mod unix;
 
 use std::{
@@ -26,7 +26,7 @@ use self::unix::SocketFile;
 pub use self::{
     accept::Incoming,
     connection::Connection,
-    handover::{Handover, Used},
+    fd_sender::{AlreadySent, FdSender},
 };
 
 /// Where to listen.
