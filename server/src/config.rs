@@ -105,7 +105,7 @@ impl TryFrom<&Serve> for Config {
     type Error = Error;
 
     fn try_from(args: &Serve) -> Result<Self, Error> {
-        telemetry::check(&args.log).map_err(|error| Error::Log(Box::new(error)))?;
+        telemetry::check_filter(&args.log).map_err(|error| Error::Log(Box::new(error)))?;
         let defaults = EngineConfig::default();
         let (memory_bytes, cache_bytes, encoded_cache_bytes) = memory(args)?;
         let admin = args.admin.as_deref().map(|text| host_and_port("--admin", text));

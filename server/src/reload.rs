@@ -4,7 +4,7 @@ use equibatch_server::{
     args::{Command, file},
     config::Config,
     service::Access,
-    telemetry::Shown,
+    telemetry::FilterHandle,
 };
 use tokio::signal::unix::Signal;
 
@@ -15,10 +15,10 @@ const LIVE: [&str; 5] = ["log", "tokens", "tls-cert", "tls-key", "tls-client-ca"
 
 /// At each of `hangups`, reads the command line's configuration file anew, and the files that `access` is from. `options` are all options as they
 /// were, as of [`file::Parsed::to_toml`]. What does not hold before a restart is named in the log. A configuration without meaning changes nothing.
-pub(crate) async fn at(mut hangups: Signal, options: String, access: Access, shown: Shown) {
+pub(crate) async fn at(mut hangups: Signal, options: String, access: Access, filter_handle: FilterHandle) {
     let mut held = options;
     while hangups.recv().await.is_some() {
-        match reload(&mut held, &access, &shown) {
+        match reload(&mut held, &access, &filter_handle) {
             Ok(rest) if rest.is_empty() => tracing::info!("configuration read again"),
             Ok(rest) => tracing::warn!(
                 options = rest.join(", "),
@@ -33,13 +33,15 @@ pub(crate) async fn at(mut hangups: Signal, options: String, access: Access, sho
 }
 
 /// Returns the options that differ from those `held` and need a restart; all others are as in the file now, and are held.
-fn reload(held: &mut String, access: &Access, shown: &Shown) -> Result<Vec<String>, Failure> {
+fn reload(held: &mut String, access: &Access, filter_handle: &FilterHandle) -> Result<Vec<String>, Failure> {
     let parsed = file::parse()?;
     let Command::Serve(args) = &parsed.arguments.command else {
         unreachable!("`serve` is what runs");
     };
     let config = Config::try_from(&**args).map_err(|error| exit::misuse(error, parsed.file.as_ref()))?;
-    shown.set(&args.log).map_err(|error| USAGE.failure(error))?;
+    filter_handle
+        .set(&args.log)
+        .map_err(|error| USAGE.failure(error))?;
     let closed = access.reload(&config.access);
     let found = parsed.to_toml();
     let mut rest = vec![];

@@ -1,4 +1,4 @@
-//! Batches, fetched ahead.
+//! A stream of prefetched batches.
 
 use std::{
     sync::Arc,
@@ -18,14 +18,14 @@ use super::{
     step_timings::{BatchOrigin, StepTimer, StepTimings},
 };
 
-/// How long servers may take to say what held an epoch up: nobody trains meanwhile.
+/// How long to wait for the servers' answers to an epoch report; training pauses meanwhile.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Batches in order, some of them ready before they are asked for.
+/// Batches in order, prefetched.
 ///
-/// Memory: `prefetch` batches wait in the queues, one is being received from each server, and one is in the caller's hands; one more is looked
-/// at, where [`BatchStream::peek`] is used. Batches in shared memory are the server's until they are dropped; a caller that keeps many gets
-/// copies.
+/// Memory: `prefetch` batches are queued, one is being received from each server, and the caller has one, or two after
+/// [`BatchStream::peek`]. Batches in shared memory belong to the server until they are dropped; if the caller keeps many, further ones are
+/// copied.
 #[derive(Debug)]
 pub struct BatchStream {
     description: Arc<StreamDescription>,
@@ -33,11 +33,11 @@ pub struct BatchStream {
     spread: Spread,
     streams: ServerStreams,
     timer: StepTimer,
-    /// The next delivery, where it was looked at.
+    /// The next delivery, if it was peeked at.
     ahead: Option<Delivery>,
-    /// Epoch and step of the next batch; `None` behind the last one and behind an error.
+    /// Epoch and step of the next batch; `None` after the last one or an error.
     due: Option<(u64, u64)>,
-    /// Where the next batch stands; `None` before the first one of a stream from its beginning.
+    /// Position of the next batch; `None` before the first one of a stream that starts at the beginning.
     position: Option<Position>,
 }
 
@@ -63,24 +63,24 @@ impl BatchStream {
         }
     }
 
-    /// What the servers said before the first batch.
+    /// The description of the stream.
     #[must_use]
     pub fn description(&self) -> &StreamDescription {
         &self.description
     }
 
-    /// How the batches come, in words: see [`Transport`](super::Way). As it was when the stream was opened; a server that steps in for another may be
-    /// reached by another way.
+    /// How the batches are transported, as text; see [`Transport`](super::Transport). As of the opening of the stream; a server that takes
+    /// over for another may use another transport.
     #[must_use]
     pub fn transports(&self) -> &str {
         &self.transports
     }
 
-    /// Waits for the next batch. `None` after the last one.
+    /// Waits for the next batch; `None` after the last one.
     ///
     /// # Errors
     ///
-    /// [`Error::Lost`] where the last server went away and did not come back, [`Error::Data`] where too many files are broken; nothing
+    /// [`Error::Lost`] if the last server failed and did not come back in time, [`Error::Data`] if too many files are broken. Nothing
     /// follows an error.
     pub fn next_batch(&mut self) -> Result<Option<Batch>, Error> {
         let Some(queue) = self.queue() else {
@@ -94,7 +94,7 @@ impl BatchStream {
         self.take(received)
     }
 
-    /// Waits for the next batch for `timeout` only, and says [`Poll::Pending`] where it did not come.
+    /// Waits for the next batch for at most `timeout`; [`Poll::Pending`] if it did not arrive.
     ///
     /// # Errors
     ///
@@ -118,8 +118,8 @@ impl BatchStream {
         }
     }
 
-    /// The batch that is next, where it has come already; it is still to be taken. Does not wait, and does not count as asking for a batch: an
-    /// error is left to be met when the batch is asked for.
+    /// The next batch, if it has arrived; it is not consumed. Does not wait, and does not count as requesting a batch. Errors are returned
+    /// only when the batch is requested.
     pub fn peek(&mut self) -> Option<&Batch> {
         if self.ahead.is_none() {
             let queue = self.queue()?;
@@ -129,10 +129,10 @@ impl BatchStream {
         Some(batch)
     }
 
-    /// Ends the use of the batches of `epoch`, all of which were taken: tells the servers how long the caller worked on them and waited for
-    /// them, and gives what held it up. `None` where nothing was taken since the last time.
+    /// Ends `epoch`, all batches of which were consumed: reports to the servers how long the caller worked on them and waited for them, and
+    /// returns the bottleneck. `None` if no batch was consumed since the last call.
     ///
-    /// Waits for the answers for two seconds at most. A server that does not answer makes the verdict less exact, and nothing else.
+    /// Waits for the answers for at most two seconds. A server that does not answer in time makes the report less exact.
     pub fn end_epoch(&mut self, epoch: u64) -> Option<BottleneckReport> {
         let entries = self.timer.take(Instant::now());
         let server_pool = &self.spread.server_pool;
@@ -150,7 +150,7 @@ impl BatchStream {
         breakdown.bottleneck()
     }
 
-    /// Whose turn it is. If servers came or went since the last batch, the steps from here on are spread over those that there are now.
+    /// The queue of the next batch. If servers were added or removed since the last batch, the steps from here on are redistributed first.
     fn queue(&mut self) -> Option<usize> {
         let (epoch, step) = self.due?;
         let server_pool = &self.spread.server_pool;
@@ -182,7 +182,7 @@ impl BatchStream {
     }
 }
 
-/// What the server of `origin` says of its part.
+/// The time breakdown by the server of `origin`.
 async fn ask(
     server_pool: Arc<ServerPool>,
     origin: BatchOrigin,
@@ -198,7 +198,7 @@ async fn ask(
     match answer {
         Ok(Ok(breakdown)) => breakdown,
         Ok(Err(error)) => {
-            tracing::debug!(server = server.address(), error = %error, "no verdict from this server");
+            tracing::debug!(server = server.address(), error = %error, "this server did not accept the epoch report");
             TimeBreakdown::alone(&step_timings)
         }
         Err(_elapsed) => TimeBreakdown::alone(&step_timings),

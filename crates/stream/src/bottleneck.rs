@@ -1,4 +1,4 @@
-//! What holds a stream up, as client and servers see it together.
+//! Bottleneck attribution, from the timings of client and servers.
 
 use std::{fmt, time::Duration};
 
@@ -6,31 +6,31 @@ use equibatch_proto::v1;
 
 use super::step_timings::StepTimings;
 
-/// What held an epoch up. More of anything else would not have helped.
+/// The bottleneck of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BottleneckReport {
-    /// What it was.
+    /// What it is.
     pub bottleneck: Bottleneck,
-    /// Its part of the time of the epoch, from 0 to 1.
+    /// Its share of the time of the epoch, in `0..=1`.
     pub share: f64,
 }
 
-/// What can hold an epoch up.
+/// What can limit the speed of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bottleneck {
-    /// This side: the batches were there.
+    /// This client: batches were ready.
     Trainer,
-    /// The way from the servers.
+    /// The transfer from the servers.
     Network,
-    /// The servers augmented images and wrote tensors.
+    /// The servers' augmentation and writing of tensors.
     ServerCpu,
-    /// The servers read files.
+    /// The servers' reading of files.
     Disk,
-    /// The servers decoded images for the first time.
+    /// The servers' first decoding of images.
     Decoding,
-    /// The servers decoded again what they had no room to keep.
+    /// Repeated decoding, because the servers' caches are too small.
     Cache,
-    /// Batches were late, and the servers did not say why.
+    /// Batches were late, and the servers gave no breakdown.
     Batches,
 }
 
@@ -54,11 +54,11 @@ impl fmt::Display for BottleneckReport {
     }
 }
 
-/// Seconds of an epoch, by what they were spent on.
+/// Seconds of an epoch by cause, in the order of [`BOTTLENECKS`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct TimeBreakdown([f64; 7]);
 
-/// In the order of the numbers of [`TimeBreakdown`].
+/// The causes in the order of [`TimeBreakdown`].
 const BOTTLENECKS: [Bottleneck; 7] = [
     Bottleneck::Trainer,
     Bottleneck::Network,
@@ -70,7 +70,7 @@ const BOTTLENECKS: [Bottleneck; 7] = [
 ];
 
 impl TimeBreakdown {
-    /// What a server says.
+    /// The breakdown of a server.
     pub(super) fn from_wire(answer: &v1::ReportEpochResponse) -> Self {
         Self([
             answer.trainer_seconds,
@@ -83,7 +83,7 @@ impl TimeBreakdown {
         ])
     }
 
-    /// What is known where the server says nothing.
+    /// The breakdown if the server gives none: the client's own timings.
     pub(super) fn alone(step_timings: &StepTimings) -> Self {
         let seconds = |time: Duration| time.as_secs_f64();
         let mut breakdown = Self::default();
@@ -97,7 +97,7 @@ impl TimeBreakdown {
         }
     }
 
-    /// What took longest; `None` where nothing took any time.
+    /// The cause with the most time; `None` if no time was recorded.
     pub(super) fn bottleneck(&self) -> Option<BottleneckReport> {
         let all: f64 = self.0.iter().sum();
         let times = BOTTLENECKS.into_iter().zip(self.0);
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_time_of_all_servers_together_decides() {
+    fn the_longest_total_time_is_the_bottleneck() {
         let answer = |trainer_seconds, network_seconds, processor_seconds| v1::ReportEpochResponse {
             trainer_seconds,
             network_seconds,

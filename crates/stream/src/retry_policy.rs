@@ -1,4 +1,4 @@
-//! How long to wait for servers, and how long between tries.
+//! Timeouts and backoff for failed servers.
 
 use std::{
     collections::hash_map::RandomState,
@@ -6,40 +6,40 @@ use std::{
     time::Duration,
 };
 
-/// What a stream puts up with before it does something about it.
+/// How long a stream waits for servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// A stream whose servers are all gone is given up after this long. Zero: at once, at the first failure of the last server.
+    /// If all servers have failed, the stream fails after this long. Zero: at the first failure of the last server.
     pub retry_for: Duration,
-    /// A server that owes a batch for this long is asked no more where another one can be.
+    /// If a server's batch is late by this much, another server is asked, if there is one.
     pub stall: Duration,
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
-            // A server that is restarted with a large folder reads all headers first.
+            // A restarted server first reads the headers of all files, which takes minutes for large folders.
             retry_for: Duration::from_secs(300),
-            // A first batch of large images, none of them decoded yet, takes seconds.
+            // A first batch of large images takes seconds to decode.
             stall: Duration::from_secs(10),
         }
     }
 }
 
-/// The longest wait between two tries: a server that comes back is noticed within it.
+/// Maximum backoff.
 const LONGEST: Duration = Duration::from_secs(5);
-/// The wait after a first failure.
+/// Backoff after the first failure.
 const SHORTEST: Duration = Duration::from_millis(100);
 
-/// How long to wait after the `failures`-th failure in a row, from 1: doubled each time up to five seconds, less up to a half of it by chance,
-/// so that a hundred clients of a server that died do not all come back in the same moment.
+/// The backoff after the `failures`-th consecutive failure, from 1: exponential up to [`LONGEST`], shortened by a random part of up to a
+/// half (jitter), so that many clients of one server do not retry simultaneously.
 pub(super) fn pause(failures: u32) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
     let full = SHORTEST.saturating_mul(1 << doublings).min(LONGEST);
     full.mul_f64(1.0 - random() / 2.0)
 }
 
-/// A number from 0 to 1 that differs from call to call and from process to process; nothing that is computed depends on it.
+/// A random number in `0..1`, without influence on any result.
 fn random() -> f64 {
     let random = RandomState::new().build_hasher().finish();
     (random >> 11) as f64 / (1_u64 << 53) as f64
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_the_longest_and_are_shortened_by_at_most_half() {
+    fn backoff_doubles_up_to_its_maximum_with_jitter() {
         for (failures, full) in [
             (1, 100),
             (2, 200),
@@ -67,7 +67,7 @@ mod tests {
             );
             assert!(
                 pauses.iter().any(|pause| *pause != pauses[0]),
-                "{failures}: no chance"
+                "{failures}: no jitter"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! The servers of a stream: which there are, which of them are well, and the probing of those that are not.
+//! The servers of a stream: membership, health, and health checks of failed servers.
 
 use std::{
     net::SocketAddr,
@@ -18,49 +18,49 @@ use super::{
     target::Target,
 };
 
-/// How long a server that failed may take to say that it is back.
+/// Timeout of a health check.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The shortest time between two look-ups of a name.
+/// Minimum interval between lookups of a name.
 const LOOKUP_PAUSE: Duration = Duration::from_millis(500);
 
-/// A server that no longer is among its name's addresses is used until so many look-ups in a row missed it, or it fails: name servers may
-/// give some of the addresses at a time.
+/// A server that is missing from its name's addresses is used until this many consecutive lookups missed it, or it fails: name servers may
+/// return different subsets of the addresses.
 const MISSES: u32 = 3;
 
-/// Servers that hold the same files. A server keeps its index for good; whether it is one of them now may change.
+/// Servers that hold the same files. The index of a server never changes; its membership may.
 #[derive(Debug)]
 pub(super) struct ServerPool {
     targets: Vec<Target>,
     state: watch::Sender<PoolState>,
     retry_policy: RetryPolicy,
-    /// Bound to the roster, so that tasks that look after a server do not outlive it.
+    /// Weak reference for tasks, so that health checks do not outlive the pool.
     own: Weak<Self>,
 }
 
 #[derive(Debug, Default)]
 struct PoolState {
     servers: Vec<ServerHealth>,
-    /// Counts the changes of who belongs to the stream.
+    /// Number of membership changes.
     membership: u64,
-    /// What every server must serve, once a first one has said it.
+    /// What every server must serve, set once the first one answered.
     files: Option<Files>,
 }
 
-/// What is known of a server.
+/// Membership and health of a server.
 #[derive(Debug)]
 struct ServerHealth {
     server: Arc<Server>,
-    /// Index of the target that it was found by.
+    /// Index of its target.
     target: usize,
     is_member: bool,
-    /// Look-ups in a row that did not find it.
+    /// Consecutive lookups that did not find it.
     misses: u32,
-    /// Why it is not asked; `None`: it is well.
+    /// Why it is not used; `None`: it is healthy.
     failure: Option<Error>,
-    /// When it was well for the last time.
+    /// When it failed.
     since: Option<Instant>,
-    /// In a row, since its last batch.
+    /// Consecutive failures since its last batch.
     failures: u32,
 }
 
@@ -71,7 +71,7 @@ impl ServerHealth {
 }
 
 impl PoolState {
-    /// Takes `found`, the addresses of a target, as what it stands for now; `make` makes a server that is new. Whether members changed.
+    /// Updates the members of a target to `found`, its resolved addresses; `make` creates new servers. Returns whether the members changed.
     fn update(
         &mut self,
         target: usize,
@@ -122,8 +122,7 @@ impl PoolState {
 }
 
 impl ServerPool {
-    /// The servers that `targets` stand for, which are looked up, and again for as long as there is the roster. Must be called on a network
-    /// thread.
+    /// Resolves `targets`, and again periodically while the pool exists. Must be called on a network thread.
     ///
     /// # Errors
     ///
@@ -152,13 +151,13 @@ impl ServerPool {
         &self.retry_policy
     }
 
-    /// The indices of the servers that belong to the stream now, never none, and the number of this membership.
+    /// Indices of the members, never empty, and the membership number.
     pub(super) fn members(&self) -> (Vec<usize>, u64) {
         let state = self.state.borrow();
         (state.members(), state.membership)
     }
 
-    /// The number of the membership, which grows when servers come or go.
+    /// The membership number, which grows when servers are added or removed.
     pub(super) fn membership(&self) -> u64 {
         self.state.borrow().membership
     }
@@ -171,7 +170,7 @@ impl ServerPool {
         self.server(index).address().to_owned()
     }
 
-    /// Changes when a server fails, comes back, is new or is gone.
+    /// Notifies when a server fails, recovers, is added or is removed.
     pub(super) fn changes(&self) -> watch::Receiver<impl Sized + use<>> {
         self.state.subscribe()
     }
@@ -180,7 +179,7 @@ impl ServerPool {
         self.state.borrow().servers[index].is_healthy()
     }
 
-    /// `home`, or else the next server after it that is well.
+    /// `home` if it is healthy, otherwise the next healthy server.
     pub(super) fn choose(&self, home: usize) -> Option<usize> {
         let servers = &self.state.borrow().servers;
         (0..servers.len())
@@ -188,19 +187,19 @@ impl ServerPool {
             .find(|&index| servers[index].is_healthy())
     }
 
-    /// A server that is well and is not `index`.
+    /// A healthy server other than `index`.
     pub(super) fn other_healthy(&self, index: usize) -> Option<usize> {
         self.choose(index + 1).filter(|&other| other != index)
     }
 
-    /// Whether every server failed in a way that waiting does not mend.
+    /// Returns whether every member has failed with a permanent error.
     pub(super) fn cannot_recover(&self) -> bool {
         let state = self.state.borrow();
         let mut members = state.servers.iter().filter(|health| health.is_member);
         members.all(|health| health.failure.as_ref().is_some_and(|error| !error.is_transient()))
     }
 
-    /// What every server of this stream must serve, known from the first that answered.
+    /// Sets what every server of this stream must serve, from the first answer.
     pub(super) fn expect(&self, files: &Files) {
         self.state.send_if_modified(|state| {
             state.files = Some(files.clone());
@@ -208,7 +207,7 @@ impl ServerPool {
         });
     }
 
-    /// A batch came from `index`.
+    /// A batch arrived from `index`.
     pub(super) fn delivered(&self, index: usize) {
         self.state.send_if_modified(|state| {
             state.servers[index].failures = 0;
@@ -216,7 +215,7 @@ impl ServerPool {
         });
     }
 
-    /// `index` is asked no more until it says that it is back; a task asks it, ever less often. Must be called on a network thread.
+    /// Marks `index` as failed, and starts health checks with exponential backoff. Must be called on a network thread.
     pub(super) fn failed(&self, index: usize, error: Error) {
         let text = error.to_string();
         let is_news = self.state.send_if_modified(|state| {
@@ -231,7 +230,7 @@ impl ServerPool {
         });
         if is_news {
             let (address, waited) = (self.address(index), self.retry_policy.retry_for);
-            // Where this ends the stream, the error itself says it.
+            // If this ends the stream, the error is returned instead.
             if self.choose(index).is_some() {
                 tracing::warn!(server = address, "{text}; the other servers go on");
             } else if !waited.is_zero() && !self.cannot_recover() {
@@ -245,7 +244,7 @@ impl ServerPool {
         }
     }
 
-    /// Why no server is left for the lane of `home`. The trouble of `home` itself says most.
+    /// The error if no server is left for the stream of `home`: preferably the failure of `home` itself.
     pub(super) fn no_server_error(&self, home: usize, at: String) -> Error {
         let waited = self.retry_policy.retry_for;
         let why = self.state.borrow().servers[home].failure.clone();
@@ -266,7 +265,7 @@ impl ServerPool {
         self.state.borrow().servers[index].failures
     }
 
-    /// Asks `index` whether it is back and serves the same files.
+    /// Checks that `index` answers and serves the same files.
     async fn probe(&self, index: usize) -> Result<(), Error> {
         let files = self.state.borrow().files.clone();
         let server = self.server(index);
@@ -293,7 +292,7 @@ impl ServerPool {
         );
     }
 
-    /// A server that is gone is tried anew if it is found again.
+    /// Clears the failure of a removed server, so that it is used if it is found again.
     fn reset(&self, index: usize) {
         self.state.send_if_modified(|state| {
             state.servers[index].failure = None;
@@ -301,7 +300,7 @@ impl ServerPool {
         });
     }
 
-    /// Counts a failed probe. An error that waiting does not mend is news: lanes may be waiting for this server.
+    /// Counts a failed health check. If the error is now permanent, waiting streams are notified.
     fn still_failing(&self, index: usize, error: Error) {
         self.state.send_if_modified(|state| {
             let health = &mut state.servers[index];
@@ -316,7 +315,7 @@ impl ServerPool {
         });
     }
 
-    /// Looks up the name of a target, and takes what it stands for now. A name that is not found changes nothing.
+    /// Resolves a target, and updates its members. A failed lookup changes nothing.
     async fn look_up(&self, target: usize) {
         let known = &self.targets[target];
         let found = match known.lookup().await {
@@ -325,7 +324,7 @@ impl ServerPool {
         };
         let mut failure = None;
         let has_changed = self.state.send_if_modified(|state| {
-            // After a change, the name alone no longer tells which server is meant.
+            // After a change, the name alone no longer identifies the server.
             let updated = state.update(target, &found, |sockets| known.server(sockets, true));
             updated.unwrap_or_else(|error| {
                 failure = Some(error);
@@ -338,12 +337,15 @@ impl ServerPool {
         if has_changed {
             let members = self.members().0;
             let servers: Vec<String> = members.iter().map(|&index| self.address(index)).collect();
-            tracing::info!(servers = servers.join(", "), "the servers of the name changed");
+            tracing::info!(
+                servers = servers.join(", "),
+                "the addresses of the server name changed"
+            );
         }
     }
 }
 
-/// Looks up the name of a target after each `every`, and after each change of a server's state, for as long as there is the roster.
+/// Resolves a target after each `every`, and after each change of a server's state, while the pool exists.
 async fn follow(server_pool: Weak<ServerPool>, target: usize, every: Duration) {
     while let Some(mut changes) = server_pool.upgrade().map(|server_pool| server_pool.changes()) {
         let _whichever_is_first = time::timeout(every, changes.changed()).await;
@@ -356,7 +358,7 @@ async fn follow(server_pool: Weak<ServerPool>, target: usize, every: Duration) {
     }
 }
 
-/// Probes a server that failed until it is back, is gone, or the roster is.
+/// Probes a failed server until it has recovered or is removed, or the pool is dropped.
 async fn health_check(server_pool: Weak<ServerPool>, index: usize) {
     while let Some(failures) = server_pool
         .upgrade()

@@ -1,4 +1,4 @@
-//! One server's part of a stream, and what happens to it when that server does not deliver.
+//! One server's share of a stream, with failover to other servers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,46 +12,46 @@ use super::{
     step_timings::BatchOrigin,
 };
 
-/// How long a server may take to answer a request for a stream. It plans the epochs before it does.
+/// Timeout of opening a stream. The server plans the epochs before it answers.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The steps of a stream that belong to one server while it is well: every n-th one. Where it is not, another server is asked for them, from
-/// the first one that is missing; a batch is the same whoever makes it.
+/// Every n-th step of a stream: from its home server while that is healthy, otherwise from another one, starting with the first missing
+/// batch. A batch is the same from any server.
 #[derive(Debug)]
 pub(super) struct ServerStream {
     pub(super) server_pool: Arc<ServerPool>,
-    /// With this lane's stride; its start moves on with every batch.
+    /// With this share's stride; `start` advances with every batch.
     pub(super) request: BatchRequest,
-    /// What the stream is, from any server.
+    /// Description of the stream, the same for any server.
     pub(super) description: Arc<StreamDescription>,
-    /// The server that this lane belongs to.
+    /// Index of the server that this share belongs to.
     pub(super) home: usize,
     pub(super) queue: mpsc::Sender<Delivery>,
-    /// Batches of this lane that are held at a time, where they may stay in a server's memory.
+    /// Batches of this share that are held at a time, if shared memory may be used.
     pub(super) held: Option<u32>,
 }
 
-/// A batch and where it came from, or why there are no more.
+/// A batch and its origin, or the error that ends the stream.
 pub(super) type Delivery = Result<(Batch, BatchOrigin), Error>;
 
-/// A stream from one of the servers.
+/// An open stream from one server.
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) server: usize,
     pub(super) incoming: Incoming,
 }
 
-/// What came of waiting for a batch.
+/// Result of waiting for a batch.
 enum Waited {
-    /// From the source that was waited for: a batch, an error or the end.
+    /// From the source waited for: a batch, an error or the end.
     Received(Option<Result<Batch, Error>>),
-    /// From another source, which is to be used from now on.
+    /// From another source, which replaces it.
     Overtaken(Box<(Source, Batch)>),
 }
 
 impl ServerStream {
-    /// Delivers this lane's batches in order, from `first` for as long as it lasts. Ends after the last batch, after an error that no other
-    /// server can mend, or when nobody listens any more.
+    /// Delivers the batches of this share in order, from `first` while it lasts. Ends after the last batch, after an error that no other
+    /// server can resolve, or when the receiver is dropped.
     pub(super) async fn run(mut self, first: Option<Source>) {
         let mut current = first;
         while !self.is_done() {
@@ -84,7 +84,7 @@ impl ServerStream {
                     if self.queue.send(Ok((batch, origin))).await.is_err() {
                         return;
                     }
-                    // Back home as soon as home is well again.
+                    // Return to the home server once it is healthy.
                     current =
                         (server == self.home || !self.server_pool.is_healthy(self.home)).then_some(source);
                 }
@@ -102,7 +102,7 @@ impl ServerStream {
         }
     }
 
-    /// The next message of `source`; where that takes too long and another server can be asked, whichever is first.
+    /// Receives the next message of `source`; if that takes too long and another server is healthy, of whichever is first.
     async fn wait(&self, source: &mut Source) -> Waited {
         loop {
             let stall = self.server_pool.retry_policy().stall;
@@ -116,14 +116,14 @@ impl ServerStream {
                 server = %self.server_pool.address(source.server),
                 other = %self.server_pool.address(other),
                 stalled_s = stall.as_secs_f64(),
-                "asking another server for a batch that is late"
+                "batch is late: asking another server"
             );
             tokio::select! {
                 biased;
                 received = source.incoming.next() => return Waited::Received(received),
                 overtaken = self.fetch_from(other) => match overtaken {
                     Ok(overtaken) => {
-                        let reason = format!("it owed a batch for {} s", stall.as_secs_f64());
+                        let reason = format!("its batch was late by {} s", stall.as_secs_f64());
                         self.server_pool.failed(source.server, self.lost(source.server, &reason));
                         return Waited::Overtaken(Box::new(overtaken));
                     }
@@ -142,7 +142,8 @@ impl ServerStream {
         }
     }
 
-    /// A source from home or, if home is not well, from another server; waits for servers to come back, unless no server can be expected to.
+    /// Opens a stream at the home server or, if that is not healthy, at another one; waits for servers to recover, unless all failures are
+    /// permanent.
     async fn open_anywhere(&self) -> Result<Source, Error> {
         let give_up = Instant::now() + self.server_pool.retry_policy().retry_for;
         let mut changes = self.server_pool.changes();
@@ -176,7 +177,7 @@ impl ServerStream {
         Ok(Source { server, incoming })
     }
 
-    /// Refuses a batch that is not the next one of this lane.
+    /// Rejects a batch that is not the next one of this share.
     fn expected(&self, batch: Batch) -> Result<Batch, Error> {
         let due = self.due();
         if (batch.epoch, batch.step) == due {
@@ -185,7 +186,7 @@ impl ServerStream {
         Err(Error::Contract {
             address: self.request_address(),
             reason: format!(
-                "epoch {} step {} came where epoch {} step {} was due",
+                "received epoch {} step {}, expected epoch {} step {}",
                 batch.epoch + 1,
                 batch.step + 1,
                 due.0 + 1,
@@ -225,8 +226,8 @@ impl ServerStream {
     }
 }
 
-/// Whether asking anybody else would be of no use: too many of the files, which are the same everywhere, are broken; or a server breaks the
-/// contract, which is a defect that should be seen.
+/// Returns whether another server would not help: too many files are broken, and all servers have the same files; or a server violates the
+/// protocol, which is a bug that should be visible.
 fn is_final(error: &Error) -> bool {
     matches!(error, Error::Data { .. } | Error::Contract { .. })
 }

@@ -1,4 +1,4 @@
-//! One or several servers as one.
+//! A client of one or several servers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,16 +14,16 @@ use super::{
     spread::Spread, target::Target, trace::TraceId, transport,
 };
 
-/// How long a server may take to answer a question that needs no images.
+/// Timeout of a unary request.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Samples that a server is asked to name in one question.
+/// Samples per request.
 const SAMPLES_AT_ONCE: usize = 4096;
 
-/// The servers and the number of a membership, what their stream is, and the source of each server that was reached.
+/// The servers and the membership number, the description of the stream, and the open stream of each server that was reached.
 type Opened = ((Vec<usize>, u64), StreamDescription, Vec<Option<Source>>);
 
-/// Servers that hold the same files, ready to be asked. A stream is spread over all of them, and goes on while one of them is left.
+/// Servers that hold the same files. A stream is distributed over all of them, and continues while one of them is left.
 #[derive(Debug)]
 pub struct Servers {
     server_pool: Arc<ServerPool>,
@@ -35,24 +35,23 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Connects to `addresses`: one or several, separated by commas, each a host and a port, or `unix:` and the path of a socket. A host
-    /// name that stands for several machines is as many servers.
+    /// Connects to `addresses`: one or several, separated by commas, each `HOST:PORT` or `unix:PATH`. A host name that resolves to several
+    /// addresses stands for as many servers.
     ///
     /// # Errors
     ///
-    /// [`Error::Address`] where one is malformed, [`Error::Unreachable`] where none of them answers within five seconds,
-    /// [`Error::NotAServer`] where the answer is not HTTP/2.
+    /// [`Error::Address`] if an address is malformed, [`Error::Unreachable`] if no server answers within five seconds,
+    /// [`Error::NotAServer`] if the answer is not HTTP/2.
     pub fn open(addresses: &str, retry_policy: RetryPolicy) -> Result<Self, Error> {
         Self::open_with(addresses, retry_policy, &Credentials::default())
     }
 
-    /// Like [`Servers::open`], and shows `credentials` to every server: a token over TLS or within this machine only. With `https://` before
-    /// a host name, each of its machines must have a certificate for that name.
+    /// Like [`Servers::open`], with `credentials` for every server; tokens are sent only over TLS or within this machine. With `https://`
+    /// and a host name, each of its servers must have a certificate for that name.
     ///
     /// # Errors
     ///
-    /// Also [`Error::Untrusted`] where a server cannot prove to be the one it is taken for, and [`Error::Denied`] where it does not let
-    /// this client in.
+    /// Also [`Error::Untrusted`] if a server's certificate cannot be verified, and [`Error::Denied`] if authentication fails.
     pub fn open_with(
         addresses: &str,
         retry_policy: RetryPolicy,
@@ -61,8 +60,8 @@ impl Servers {
         Self::open_resolving(addresses, retry_policy, credentials, &Resolver::default())
     }
 
-    /// Like [`Servers::open_with`], with names looked up by `resolver`: at the beginning, every so often, and when a server fails. Servers that
-    /// are new under a name are used from the next batch on; those that are gone are used no more.
+    /// Like [`Servers::open_with`], with names resolved by `resolver`: at the start, periodically, and when a server fails. New servers of
+    /// a name are used from the next batch on; removed ones are not used any more.
     ///
     /// # Errors
     ///
@@ -101,32 +100,32 @@ impl Servers {
         })
     }
 
-    /// What the servers call the requests of this client in their logs and traces.
+    /// The trace id of this client's requests in the servers' logs and traces.
     #[must_use]
     pub fn trace(&self) -> TraceId {
         self.trace
     }
 
-    /// The same, with streams that weigh `weight` where their requests do not say.
+    /// Sets the default scheduling weight of streams.
     #[must_use]
     pub fn weighing(self, weight: Option<u32>) -> Self {
         Self { weight, ..self }
     }
 
-    /// Has all batches sent, also from servers on this machine that would let them be read where they are made.
+    /// Disables shared memory, which servers on this machine may offer.
     #[must_use]
     pub fn without_shared_memory(mut self) -> Self {
         self.shares_memory = false;
         self
     }
 
-    /// The addresses that the servers had at first, separated by commas.
+    /// The initial addresses of the servers, separated by commas.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.addresses
     }
 
-    /// The datasets of the first server that answers.
+    /// Lists the datasets of the first server that answers.
     ///
     /// # Errors
     ///
@@ -135,16 +134,16 @@ impl Servers {
         self.ask(&async |server| server.datasets().await)
     }
 
-    /// One dataset, as the first server that answers describes it; an empty name means the only one.
+    /// Describes a dataset, by the first server that answers; an empty name means the only one.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] where the server has no such dataset.
+    /// [`Error::Refused`] if the server has no such dataset.
     pub fn describe(&self, dataset: &str) -> Result<DatasetDescription, Error> {
         self.describe_with(dataset, None)
     }
 
-    /// Like [`Servers::describe`], with the β of the effective numbers of images: from 0 to less than 1.
+    /// Like [`Servers::describe`], with the β of the effective number of images, in `0..1`.
     ///
     /// # Errors
     ///
@@ -157,21 +156,21 @@ impl Servers {
         self.ask(&async |server| server.describe(dataset, effective_number_beta).await)
     }
 
-    /// Paths of samples below the root of their dataset, in the order of `samples`; empty where the servers are too old to say.
+    /// Paths of samples relative to the root of their dataset, in the order of `samples`; empty if the servers are too old to answer.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] where the dataset has no such sample.
+    /// [`Error::Refused`] if the dataset has no such sample.
     pub fn paths(&self, dataset: &str, samples: &[u32]) -> Result<Vec<String>, Error> {
         let named = self.samples(dataset, samples)?.into_iter();
         Ok(named.map(|sample| sample.path).collect())
     }
 
-    /// Samples of a dataset by their ids, in the order of `ids`; empty where the servers are too old to say.
+    /// Samples of a dataset by their ids, in the order of `ids`; empty if the servers are too old to answer.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] where the dataset has no such sample.
+    /// [`Error::Refused`] if the dataset has no such sample.
     pub fn samples(&self, dataset: &str, ids: &[u32]) -> Result<Vec<Sample>, Error> {
         let mut samples = vec![];
         for some in ids.chunks(SAMPLES_AT_ONCE) {
@@ -180,13 +179,13 @@ impl Servers {
         Ok(samples)
     }
 
-    /// Starts a stream that keeps up to `prefetch` batches ready, at least one from each server. Each server gets a connection of its own,
-    /// whose windows fit the distance.
+    /// Starts a stream that prefetches up to `prefetch` batches, at least one from each server. Each server has a connection of its own,
+    /// with windows for its round-trip time.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] where a server does not accept the request, with the field that it objects to; [`Error::Differs`] where two
-    /// servers serve different files; [`Error::Unreachable`] where none can be reached.
+    /// [`Error::Refused`] if a server refuses the request, with the invalid field; [`Error::Differs`] if two servers serve different files;
+    /// [`Error::Unreachable`] if none can be reached.
     pub fn stream(&self, request: &BatchRequest, prefetch: usize) -> Result<BatchStream, Error> {
         let spread = Spread {
             server_pool: Arc::clone(&self.server_pool),
@@ -207,7 +206,7 @@ impl Servers {
         Ok(BatchStream::new((description, transports), spread, streams))
     }
 
-    /// Opens the lanes of the servers that there are; if none can be reached, waits for one, or for a new one, for as long as lanes do.
+    /// Opens a stream at each server; if none can be reached, waits for one to recover or to be added, up to the retry policy.
     async fn open_patiently(&self, spread: &Spread) -> Result<Opened, Error> {
         let give_up = Instant::now() + self.server_pool.retry_policy().retry_for;
         let mut changes = self.server_pool.changes();
@@ -230,7 +229,7 @@ impl Servers {
         }
     }
 
-    /// Asks every server that is well for its part. What one of them refuses is refused; those who cannot be reached are left out.
+    /// Opens a stream at every healthy server. A refusal by one is an error; servers that cannot be reached are left out.
     async fn open_streams(
         &self,
         spread: &Spread,
@@ -287,7 +286,7 @@ impl Servers {
         let Err(error) = known.check_same(description, &self.server_pool.address(server)) else {
             return Ok(());
         };
-        // The counts say more than the hashes, where they can be had.
+        // The counts are more informative than the hashes, if they can be queried.
         let (one, other) = (self.server_pool.server(first), self.server_pool.server(server));
         let dataset = &description.dataset;
         let described = tokio::join!(one.describe(dataset, None), other.describe(dataset, None));
@@ -303,7 +302,7 @@ impl Servers {
         })
     }
 
-    /// Asks the servers that are well, one after the other, until one can be reached.
+    /// Asks the healthy servers, one after the other, until one can be reached.
     fn ask<T>(&self, question: &impl AsyncFn(&Server) -> Result<T, Error>) -> Result<T, Error> {
         self.threads.block_on(async {
             loop {
@@ -332,7 +331,7 @@ impl Servers {
     }
 }
 
-/// Connects to all; those that cannot be reached are left out for now, unless that is all of them.
+/// Connects to all servers; those that cannot be reached are marked as failed, unless none can be.
 async fn connect_all(server_pool: &Arc<ServerPool>) -> Result<(), Error> {
     let mut greeting = JoinSet::new();
     for index in server_pool.members().0 {

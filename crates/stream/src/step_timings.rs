@@ -1,44 +1,44 @@
-//! How the caller used the batches of an epoch: what is reported to the servers.
+//! Timings of the batches of an epoch, reported to the servers.
 
 use std::time::{Duration, Instant};
 
-/// Which server a batch came from, and by which of its streams.
+/// The server and stream that a batch came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BatchOrigin {
-    /// Place among the servers.
+    /// Index of the server.
     pub(super) server: usize,
-    /// The server's name for the stream.
+    /// The server's id of the stream.
     pub(super) stream: Vec<u8>,
 }
 
-/// What was done with the batches of one origin.
+/// Timings of the batches of one origin.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct StepTimings {
     pub(super) steps: u64,
-    /// From getting a batch to asking for the next one.
+    /// Time from receiving a batch to requesting the next one.
     pub(super) working: Duration,
-    /// From asking for a batch to getting it.
+    /// Time from requesting a batch to receiving it.
     pub(super) waiting: Duration,
 }
 
-/// Counts, for each origin, since it was last asked.
+/// Accumulates timings by origin.
 #[derive(Debug, Default)]
 pub(super) struct StepTimer {
-    /// Since when the caller waits.
+    /// When the pending request began.
     asked: Option<Instant>,
-    /// What it works on, and since when.
+    /// The batch being worked on, and since when.
     in_hand: Option<(BatchOrigin, Instant)>,
     entries: Vec<(BatchOrigin, StepTimings)>,
 }
 
 impl StepTimer {
-    /// The caller wants the next batch; it may say so again while it waits.
+    /// The caller requests the next batch; may be repeated while it waits.
     pub(super) fn asked(&mut self, now: Instant) {
         self.put_down(now);
         self.asked.get_or_insert(now);
     }
 
-    /// The caller has a batch.
+    /// The caller receives a batch.
     pub(super) fn given(&mut self, origin: BatchOrigin, now: Instant) {
         let waited = self.asked.take().map_or(Duration::ZERO, |asked| now - asked);
         let step_timings = self.of(&origin);
@@ -47,7 +47,7 @@ impl StepTimer {
         self.in_hand = Some((origin, now));
     }
 
-    /// All since the last time; the batch in hand is done with.
+    /// Takes all timings since the last call; the work on the current batch ends.
     pub(super) fn take(&mut self, now: Instant) -> Vec<(BatchOrigin, StepTimings)> {
         self.put_down(now);
         std::mem::take(&mut self.entries)
@@ -60,7 +60,7 @@ impl StepTimer {
     }
 
     fn of(&mut self, origin: &BatchOrigin) -> &mut StepTimings {
-        // A handful: one for each server, and one more for each time that one failed.
+        // Few: one for each server, and one more for each failure.
         let place = self.entries.iter().position(|(known, _)| known == origin);
         let place = place.unwrap_or_else(|| {
             self.entries.push((origin.clone(), StepTimings::default()));
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_and_waiting_are_those_of_the_origin_of_the_batch() {
+    fn timings_are_attributed_to_the_origin_of_the_batch() {
         let origin = |server| BatchOrigin {
             server,
             stream: vec![7],
@@ -95,7 +95,7 @@ mod tests {
             working: Duration::from_secs(working),
             waiting: Duration::from_secs(waiting),
         };
-        // What is done before the next batch is asked for does not belong to the epoch.
+        // Time before the next request does not belong to the epoch.
         assert_eq!(
             timer.take(at(40)),
             [

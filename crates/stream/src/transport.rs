@@ -1,15 +1,15 @@
-//! How batches come from a server.
+//! How batches are transported from a server.
 
 use std::fmt;
 
-/// How batches come from a server.
+/// How batches are transported from a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Transport {
-    /// Read where the server made them.
+    /// From shared memory of the server.
     SharedMemory,
-    /// Through a Unix socket.
+    /// Over a Unix socket.
     Socket,
-    /// Through TCP, perhaps with TLS.
+    /// Over TCP, optionally with TLS.
     Network,
 }
 
@@ -23,7 +23,7 @@ impl fmt::Display for Transport {
     }
 }
 
-/// Each of `transports` once, in words.
+/// The distinct transports, as text.
 pub(super) fn list(transports: impl IntoIterator<Item = Transport>) -> String {
     let mut transports: Vec<Transport> = transports.into_iter().collect();
     transports.sort_unstable();
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_way_is_named_once() {
+    fn transports_are_listed_once() {
         assert_eq!(
             list([Transport::Network, Transport::SharedMemory, Transport::Network]),
             "shared memory and network"

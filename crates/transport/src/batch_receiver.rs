@@ -1,4 +1,4 @@
-//! The responses to one request.
+//! Receives the responses of a stream.
 
 use std::{
     future::poll_fn,
@@ -24,28 +24,29 @@ use equibatch_engine::{
     memory::{Loan, Pool},
 };
 
-/// The method.
+/// Path of the method.
 const STREAM_BATCHES: &str = "/equibatch.v1.BatchLoader/StreamBatches";
-/// Bytes before a message: whether it is compressed, and its length.
+/// Length of the gRPC message prefix: the compression flag and the message length.
 const PREFIX: usize = 5;
 
-/// How much may come.
+/// Limits of what is received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SizeLimits {
-    /// Bytes of the tensor of a full batch.
+    /// Length of a full batch's tensor, in bytes.
     pub tensor: usize,
-    /// Bytes of the largest message.
+    /// Maximum length of a message, in bytes.
     pub message: usize,
 }
 
-/// The responses to one request, in order, each tensor in a buffer of its own that is used again when nobody refers to it any more.
+/// Receives the responses to one request, in order. Each tensor has a buffer of its own, which is reused once all references to it are
+/// dropped.
 #[derive(Debug)]
 pub struct BatchReceiver {
-    /// `None` when all is said.
+    /// `None` after the end.
     body: Option<Body>,
     sizes: SizeLimits,
     buffers: Arc<Pool>,
-    /// What has come and is not taken yet.
+    /// Received bytes that are not yet consumed.
     chunk: Bytes,
     state: ReceiveState,
 }
@@ -53,9 +54,9 @@ pub struct BatchReceiver {
 /// What is being received.
 #[derive(Debug)]
 enum ReceiveState {
-    /// The prefix of a message, or its fields.
+    /// The prefix of a message, or its fields up to the tensor.
     Fields {
-        /// Of the message, once its prefix is there.
+        /// Length of the message, once its prefix is complete.
         length: Option<usize>,
         bytes: BytesMut,
     },
@@ -65,7 +66,7 @@ enum ReceiveState {
         buffer: Loan,
         filled: usize,
         length: usize,
-        /// Of what is filled.
+        /// Of the filled part.
         checksum: Box<Crc32c>,
     },
 }
@@ -80,11 +81,11 @@ impl Default for ReceiveState {
 }
 
 impl BatchReceiver {
-    /// Sends `request` by `service`, and waits until it is answered.
+    /// Sends `request` over `service`, and waits for the response headers.
     ///
     /// # Errors
     ///
-    /// What the server says, and what the connection says.
+    /// The status of the server, or the error of the connection.
     pub async fn open<S>(
         mut service: S,
         request: &StreamBatchesRequest,
@@ -120,11 +121,11 @@ impl BatchReceiver {
         }
     }
 
-    /// The next message; `None` behind the last one. Nothing follows an error. Nothing is lost where the future is dropped before it is done.
+    /// Receives the next message; `None` after the last one. Nothing follows an error. Cancel safe.
     ///
     /// # Errors
     ///
-    /// What the server says, and what the connection says.
+    /// The status of the server, or the error of the connection.
     pub async fn message(&mut self) -> Result<Option<StreamBatchesResponse>, Status> {
         let received = poll_fn(|context| self.poll_message(context)).await;
         if !matches!(received, Ok(Some(_))) {
@@ -159,7 +160,7 @@ impl BatchReceiver {
         }
     }
 
-    /// Takes what has come; a message, where one is complete.
+    /// Consumes received bytes up to the end of a message; returns the message if it is complete.
     fn advance(&mut self) -> Result<Option<StreamBatchesResponse>, Status> {
         while !self.chunk.is_empty() {
             let complete = match &mut self.state {
@@ -186,7 +187,7 @@ impl BatchReceiver {
         Ok(None)
     }
 
-    /// Takes bytes of a message up to its tensor.
+    /// Consumes bytes of a message up to its tensor.
     fn take_fields(&mut self) -> Result<Option<StreamBatchesResponse>, Status> {
         let ReceiveState::Fields { length, bytes } = &mut self.state else {
             unreachable!("fields are being received")
@@ -198,7 +199,7 @@ impl BatchReceiver {
             if bytes.len() == PREFIX {
                 self.begin()?;
             }
-            // A message without any field is one all the same.
+            // An empty message is complete with its prefix.
             return self.decode_whole();
         };
         match find(bytes, length) {
@@ -223,25 +224,27 @@ impl BatchReceiver {
         }
     }
 
-    /// Reads the prefix of a message.
+    /// Parses the prefix of a message.
     fn begin(&mut self) -> Result<(), Status> {
         let ReceiveState::Fields { length, bytes } = &mut self.state else {
             unreachable!("a prefix is being received")
         };
         if bytes.get_u8() != 0 {
-            return Err(Status::internal("a compressed message, which nobody asked for"));
+            return Err(Status::internal(
+                "received a compressed message: compression was not requested",
+            ));
         }
         let announced = bytes.get_u32() as usize;
         let limit = self.sizes.message;
         if announced > limit {
-            let message = format!("a message of {announced} bytes, where at most {limit} were asked for");
+            let message = format!("a message of {announced} bytes exceeds the limit of {limit} bytes");
             return Err(Status::out_of_range(message));
         }
         *length = Some(announced);
         Ok(())
     }
 
-    /// Decodes a message that is collected completely, and goes on with the next one.
+    /// Decodes a message that is buffered completely, and resets the state for the next one.
     fn decode_whole(&mut self) -> Result<Option<StreamBatchesResponse>, Status> {
         match mem::take(&mut self.state) {
             ReceiveState::Fields {
@@ -258,7 +261,7 @@ impl BatchReceiver {
         }
     }
 
-    /// The batch whose tensor is complete, and as it was sent.
+    /// Returns the batch whose tensor is complete, after checking the tensor's CRC.
     fn finish(&mut self) -> Result<StreamBatchesResponse, Status> {
         let ReceiveState::Tensor {
             mut batch,
@@ -281,7 +284,7 @@ impl BatchReceiver {
         })
     }
 
-    /// What the end of the stream says.
+    /// The status at the end of the stream.
     fn end(&self, trailers: &HeaderMap) -> Result<(), Status> {
         let status = Status::from_header_map(trailers)
             .unwrap_or_else(|| Status::unknown("the stream ended without a status"));
@@ -296,10 +299,10 @@ impl BatchReceiver {
 }
 
 fn malformed(error: &prost::DecodeError) -> Status {
-    Status::internal(format!("a message that cannot be read: {error}"))
+    Status::internal(format!("cannot decode a message: {error}"))
 }
 
-/// What is wrong with a batch that arrived with other bytes than were sent.
+/// The error for a batch whose tensor was corrupted in transit.
 fn damaged(batch: &Batch) -> Status {
     Status::internal(format!(
         "epoch {} step {} was damaged on its way: the CRC-32C of its tensor differs",

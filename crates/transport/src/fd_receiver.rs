@@ -1,4 +1,4 @@
-//! A connection on this machine by which a file can come.
+//! A Unix socket connection that can receive a file descriptor (`SCM_RIGHTS`).
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
@@ -21,12 +21,12 @@ use tokio::{
 };
 use tonic::transport::{Channel, Endpoint, Error, Uri};
 
-/// The file that came by a connection; the first one, where there are several.
+/// Holds the first file descriptor received on a connection.
 #[derive(Clone, Debug, Default)]
 pub struct FdReceiver(Arc<Mutex<Option<OwnedFd>>>);
 
 impl FdReceiver {
-    /// What has come.
+    /// Takes the file descriptor, if it has been received.
     pub(super) fn take(&self) -> Option<OwnedFd> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -40,7 +40,7 @@ impl FdReceiver {
 ///
 /// # Errors
 ///
-/// Where nobody listens there.
+/// If the socket cannot be connected.
 pub async fn connect(endpoint: &Endpoint, path: PathBuf) -> Result<(Channel, FdReceiver), Error> {
     let fd_receiver = FdReceiver::default();
     let connector = {
@@ -60,16 +60,16 @@ pub async fn connect(endpoint: &Endpoint, path: PathBuf) -> Result<(Channel, FdR
     Ok((channel, fd_receiver))
 }
 
-/// A connection whose first file goes to a mailbox.
+/// A connection that puts the first file descriptor into an [`FdReceiver`].
 #[derive(Debug)]
 struct Socket {
     stream: UnixStream,
-    /// `None` once a file has come: the system closes all others.
+    /// `None` once a file descriptor was received: the kernel closes any further ones.
     fd_receiver: Option<FdReceiver>,
 }
 
 impl Socket {
-    /// Reads, and takes a file that comes along.
+    /// Reads bytes, and a file descriptor if one comes with them.
     fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -96,8 +96,8 @@ impl AsyncRead for Socket {
         loop {
             ready!(this.stream.poll_read_ready(context))?;
             let unfilled = buffer.initialize_unfilled();
-            // A read ends behind a file, although more may have come. tokio's own read would take that for all there is, and wait for the
-            // next event; here it is over when the system says so.
+            // A read ends after ancillary data even if more bytes are available. tokio's own read would take the short count for an empty
+            // socket, and wait for the next event; here only `EWOULDBLOCK` clears readiness.
             match this.stream.try_io(Interest::READABLE, || this.receive(unfilled)) {
                 Ok((count, file)) => {
                     buffer.advance(count);

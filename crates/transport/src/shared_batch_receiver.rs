@@ -1,4 +1,4 @@
-//! Batches that lie in memory of the server, on this machine, and are read where they are.
+//! Receives batches whose tensors stay in shared memory of a server on this machine.
 
 use std::{ops::Range, os::fd::OwnedFd, sync::Arc};
 
@@ -15,24 +15,26 @@ use tonic::{Status, Streaming, body::Body, client::GrpcService};
 use super::{FdReceiver, SizeLimits};
 use equibatch_engine::memory::{Pool, Window};
 
-/// Batches that a server may lend at a time. There is room for the return of all of them at once.
+/// Maximum of batches in a server's shared memory. The channel of releases has room for all of them.
 const MAX_BATCHES: usize = 128;
 
-/// The responses to one request, in order. A tensor is lent by the server, and goes back when the last reference to it is dropped.
+/// Receives the responses to one request, in order. Each tensor is leased from the server, and released when the last reference to it is
+/// dropped.
 ///
-/// Whoever keeps so many that the server would have no place left for the next one gets copies, so that it may keep as many as it likes.
+/// If the caller holds so many leases that the server would have no buffer left for the next batch, further batches are copied, so any
+/// number of batches can be kept.
 #[derive(Debug)]
 pub struct SharedBatchReceiver {
     stream: Streaming<StreamBatchesResponse>,
     fd_receiver: FdReceiver,
     releases: mpsc::Sender<StreamSharedBatchesRequest>,
-    /// Known from the description.
+    /// Mapped when the description arrives.
     region: Option<SharedRegion>,
     copies: Arc<Pool>,
     sizes: SizeLimits,
 }
 
-/// Where tensors lie.
+/// The mapped memory of the server.
 #[derive(Debug)]
 struct SharedRegion {
     window: Arc<Window>,
@@ -40,12 +42,12 @@ struct SharedRegion {
 }
 
 impl SharedBatchReceiver {
-    /// Sends `request` by `service`, whose files come to `fd_receiver`, and waits until it is answered. The caller means to hold `held` batches
-    /// at a time.
+    /// Sends `request` over `service`, whose file descriptors go to `fd_receiver`, and waits for the response headers. The caller will hold
+    /// `held` batches at a time.
     ///
     /// # Errors
     ///
-    /// What the server says, and what the connection says; `UNIMPLEMENTED` from a server that does not share its memory.
+    /// The status of the server, or the error of the connection; `UNIMPLEMENTED` if the server does not share memory.
     pub async fn open<S>(
         service: S,
         fd_receiver: FdReceiver,
@@ -79,11 +81,11 @@ impl SharedBatchReceiver {
         })
     }
 
-    /// The next message; `None` behind the last one. Nothing follows an error. Nothing is lost where the future is dropped before it is done.
+    /// Receives the next message; `None` after the last one. Nothing follows an error. Cancel safe.
     ///
     /// # Errors
     ///
-    /// What the server says, and what the connection says; `UNIMPLEMENTED` where the memory did not come through.
+    /// The status of the server, or the error of the connection; `UNIMPLEMENTED` if the memory cannot be mapped.
     pub async fn message(&mut self) -> Result<Option<StreamBatchesResponse>, Status> {
         let Some(mut response) = self.stream.message().await? else {
             return Ok(None);
@@ -98,18 +100,22 @@ impl SharedBatchReceiver {
         Ok(Some(response))
     }
 
-    /// Puts the tensor in the place of its description.
+    /// Replaces the tensor's location by the tensor.
     fn fill(&mut self, batch: &mut Batch) -> Result<(), Status> {
         let (Some(tensor), Some(region)) = (batch.in_memory.take(), &self.region) else {
-            return Err(Status::internal("a batch that does not lie in the memory"));
+            return Err(Status::internal(
+                "received a batch without a location in the shared memory",
+            ));
         };
         let range = range(tensor.offset, tensor.bytes, region.memory.bytes)
             .filter(|range| range.len() <= self.sizes.tensor)
-            .ok_or_else(|| Status::internal("a tensor that is not within the memory, or too large"))?;
+            .ok_or_else(|| {
+                Status::internal("received a tensor that is outside the shared memory, or too large")
+            })?;
         if range.is_empty() {
             return Ok(());
         }
-        // This value has one reference itself.
+        // One reference is held by `self`.
         let lent = Arc::strong_count(&region.window) - 1;
         let lease = Lease {
             window: Arc::clone(&region.window),
@@ -133,13 +139,14 @@ fn message(message: Message) -> StreamSharedBatchesRequest {
     }
 }
 
-/// Maps the memory that the server speaks of.
+/// Maps the server's shared memory.
 fn region(memory: Option<SharedMemory>, file: Option<OwnedFd>) -> Result<SharedRegion, Status> {
-    let unusable = |reason: &str| Status::unimplemented(format!("cannot use the server's memory: {reason}"));
-    let memory = memory.ok_or_else(|| unusable("it describes none"))?;
-    let file = file.ok_or_else(|| unusable("it did not come by this connection"))?;
+    let unusable =
+        |reason: &str| Status::unimplemented(format!("cannot use the server's shared memory: {reason}"));
+    let memory = memory.ok_or_else(|| unusable("the description has none"))?;
+    let file = file.ok_or_else(|| unusable("no file descriptor was received on this connection"))?;
     if !(1..=MAX_BATCHES).contains(&(memory.batches as usize)) {
-        return Err(unusable("it holds no batches, or too many"));
+        return Err(unusable("its number of batches is out of range"));
     }
     let bytes = usize::try_from(memory.bytes).map_err(|_| unusable("it is too large"))?;
     let window = Window::open(&file, bytes).map_err(|error| unusable(&error.to_string()))?;
@@ -149,13 +156,13 @@ fn region(memory: Option<SharedMemory>, file: Option<OwnedFd>) -> Result<SharedR
     })
 }
 
-/// Where a tensor lies, if that is within the memory.
+/// The range of a tensor, if it is within the memory.
 fn range(offset: u64, bytes: u64, memory: u64) -> Option<Range<usize>> {
     let end = offset.checked_add(bytes).filter(|&end| end <= memory)?;
     Some(usize::try_from(offset).ok()?..usize::try_from(end).ok()?)
 }
 
-/// A borrowed tensor.
+/// A leased tensor, released when dropped.
 struct Lease {
     window: Arc<Window>,
     range: Range<usize>,
@@ -165,9 +172,9 @@ struct Lease {
 impl AsRef<[u8]> for Lease {
     #[allow(unsafe_code, reason = "a view of mapped memory")]
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: the server has lent this range, and is told that it is needed no more when the lease is dropped, which whoever borrows from
-        // it outlives in no case. A server that writes there all the same is one whose pixels are wrong in any case: the bytes are copied and
-        // computed with, and nothing is decided by them.
+        // SAFETY: the server has leased this range, does not write to it until it is released, and is told of the release only when the
+        // lease is dropped, which no borrow of it outlives. A server that breaks this contract only corrupts its own pixels: the bytes are
+        // copied and computed with, and no control flow or memory access depends on them.
         unsafe { self.window.bytes(self.range.clone()) }
     }
 }
@@ -175,7 +182,7 @@ impl AsRef<[u8]> for Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let offset = self.range.start as u64;
-        // Where the stream has ended nobody waits for it; and there is room for as many as can be lent.
+        // Fails only after the end of the stream: the channel has room for as many releases as there can be leases.
         let _stream_is_over = self
             .releases
             .try_send(message(Message::Release(Release { offset })));

@@ -1,25 +1,25 @@
-//! Where the tensor of a batch begins.
+//! Finds the tensor in an encoded batch.
 
 /// Key of `StreamBatchesResponse.batch`: field 2, length-delimited.
 const BATCH_KEY: u64 = (2 << 3) | 2;
 /// Key of `Batch.tensor`: field 15, length-delimited.
 const TENSOR_KEY: u64 = (15 << 3) | 2;
 
-/// What the beginning of a message says.
+/// The result of looking at the beginning of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TensorSearch {
-    /// The tensor is what the message ends with.
+    /// The tensor is the last field of the message.
     Tensor {
-        /// The fields before it, as those of a batch, begin here
+        /// Offset of the first field of the batch.
         fields: usize,
-        /// and end here.
+        /// Offset of the tensor's key, where the other fields end.
         key: usize,
-        /// Its first byte.
+        /// Offset of the tensor's first byte.
         first: usize,
     },
-    /// There is none, or something follows it.
+    /// There is no tensor, or it is not the last field.
     Absent,
-    /// More of the message is needed to tell.
+    /// More bytes are needed to tell.
     Incomplete,
 }
 
@@ -33,11 +33,11 @@ pub(super) fn find(head: &[u8], length: usize) -> TensorSearch {
     }
 }
 
-/// Why a search cannot go on.
+/// Why the search ends.
 enum Stop {
-    /// The rest of the message has not come yet.
+    /// More bytes are needed.
     Exhausted,
-    /// It is no message, or one of another kind.
+    /// The message is malformed, or of another type.
     Malformed,
 }
 
@@ -72,7 +72,7 @@ impl Cursor<'_> {
         Ok(TensorSearch::Absent)
     }
 
-    /// Goes behind the value of a field of this wire type.
+    /// Skips the value of a field of this wire type.
     fn skip(&mut self, wire_type: u64) -> Result<(), Stop> {
         self.at = match wire_type {
             0 => {
@@ -87,14 +87,14 @@ impl Cursor<'_> {
         Ok(())
     }
 
-    /// Reads a length; where the bytes of that length, which follow, end.
+    /// Reads a length; returns the offset at which that many bytes end.
     fn delimited(&mut self) -> Result<usize, Stop> {
         let length = usize::try_from(self.number()?).map_err(|_| Stop::Malformed)?;
         let end = self.at.checked_add(length).filter(|&end| end <= self.length);
         end.ok_or(Stop::Malformed)
     }
 
-    /// Reads a number of variable length.
+    /// Reads a varint.
     fn number(&mut self) -> Result<u64, Stop> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tensor_is_found_as_soon_as_it_begins() {
+    fn the_tensor_is_found_once_its_first_byte_is_known() {
         for length in [1, 127, 128, 70_000] {
             let batch = batch(length);
             let message = encoded(Kind::Batch(batch.clone()));
@@ -181,11 +181,11 @@ mod tests {
     }
 
     #[test]
-    fn other_messages_have_none() {
+    fn messages_not_ending_with_a_tensor_have_none() {
         let description = encoded(Kind::Description(StreamDescription::default()));
         let empty = encoded(Kind::Batch(Batch::default()));
         let without = encoded(Kind::Batch(batch(0)));
-        // A field behind the tensor, and one behind the batch.
+        // A field after the tensor, and one after the batch.
         let mut followed = batch(10).encode_to_vec();
         followed.extend([8, 1]);
         let mut inside = vec![18, u8::try_from(followed.len() & 0x7f).expect("7 bits") | 0x80];
@@ -200,7 +200,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn nothing_that_comes_is_taken_for_more_than_it_is(
+        fn offsets_are_in_order_and_in_bounds_for_any_bytes(
             head in proptest::collection::vec(proptest::num::u8::ANY, 0..40),
             more in 0_usize..100,
         ) {

@@ -1,4 +1,4 @@
-//! Connections of the operator: few, and none of them for long.
+//! Limits the connections of the admin port, and times them out.
 
 use std::{
     future::Future as _,
@@ -18,12 +18,12 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-/// Connections at a time; the system keeps the others waiting.
+/// Maximum of concurrent connections; further ones wait in the kernel's backlog.
 pub const CONNECTIONS: usize = 32;
-/// A connection on which nothing was answered for this long is closed.
+/// A connection on which nothing is written for this long is closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Accepts a bounded number of connections at a time.
+/// Accepts at most [`CONNECTIONS`] connections at a time.
 pub(super) struct BoundedListener {
     listener: TcpListener,
     permits: Arc<Semaphore>,
@@ -58,7 +58,7 @@ impl Listener for BoundedListener {
     }
 }
 
-/// A connection that ends when nothing was answered for some time.
+/// A connection with an idle timeout.
 pub(super) struct TimedStream {
     stream: TcpStream,
     until: Pin<Box<Sleep>>,
@@ -66,7 +66,7 @@ pub(super) struct TimedStream {
 }
 
 impl TimedStream {
-    /// `polled`, or an error where that is pending for too long.
+    /// `polled`, or a timeout error if it has been pending for too long.
     fn in_time<T>(&mut self, context: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if polled.is_pending() {
             ready!(self.until.as_mut().poll(context));

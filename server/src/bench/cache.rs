@@ -1,4 +1,4 @@
-//! Finding images that are kept.
+//! Benchmark of cache hits.
 
 use std::{hint::black_box, thread};
 
@@ -12,11 +12,11 @@ use equibatch_engine::{
     image::Image,
 };
 
-/// Look-ups of each thread in a round.
+/// Look-ups per thread and round.
 const LOOK_UPS: u32 = 100_000;
 const ROUNDS: u32 = 5;
 
-/// Notes `cache_hit_ns`: processor time of one look-up, while all threads look up.
+/// Measures `cache_hit_ns`: processor time of a hit while all threads look up images.
 pub(super) fn measure(fixture: &Fixture, report: &mut Report) -> Result<(), Error> {
     let images = u32::try_from(fixture.dataset.samples.len()).unwrap_or(u32::MAX);
     let cache = Cache::new(u64::MAX);
@@ -41,7 +41,7 @@ pub(super) fn measure(fixture: &Fixture, report: &mut Report) -> Result<(), Erro
         };
         thread::scope(|scope| {
             for thread in 0..fixture.threads.get() as u32 {
-                // Each from another place, as in a shuffled epoch.
+                // Each thread starts elsewhere, as in a shuffled epoch.
                 scope.spawn(move || work(thread * 7919));
             }
         });

@@ -1,4 +1,4 @@
-//! Batches made and dropped within the process.
+//! Benchmarks of rendering batches within the process.
 
 use std::thread;
 
@@ -32,7 +32,7 @@ pub(super) fn join(fixture: &Fixture, interleaved: &mut Interleaved) -> Result<(
     Ok(())
 }
 
-/// Notes `engine_scaling`: images per second of all threads, in times of one thread's.
+/// Computes `engine_scaling`: the throughput of all threads relative to one thread.
 pub(super) fn compare(rounds: &Rounds, report: &mut Report) {
     let scaling = rounds.compare([F32, ONE_THREAD], |[all, one]| all.rate() / one.rate());
     report.note_any("engine_scaling", scaling);
@@ -66,7 +66,7 @@ pub(super) fn drain(
     })
 }
 
-/// What a reader waits on: its own thread and no other.
+/// A single-threaded runtime for a reader.
 pub(super) fn runtime() -> Result<Runtime, Error> {
     Builder::new_current_thread()
         .enable_all()

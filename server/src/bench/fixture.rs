@@ -1,4 +1,4 @@
-//! What the stages have in common: data, engines, and requests for batches.
+//! What the stages share: data, engines, and requests.
 
 use std::num::NonZeroUsize;
 
@@ -14,7 +14,7 @@ use equibatch_engine::{
     tensor::{ElementType, Layout, Normalization, TensorSpec},
 };
 
-/// More than any data is, decoded: measurements of kept images are of images that are kept.
+/// Cache size that holds any dataset, so that all images stay cached.
 const EVERYTHING: u64 = 1 << 40;
 
 /// The dataset, and engines over it.
@@ -23,13 +23,13 @@ pub(super) struct Fixture {
     pub(super) dataset: Dataset,
     pub(super) threads: NonZeroUsize,
     pub(super) size: Size,
-    /// Keeps all decoded images.
+    /// With all decoded images cached.
     pub(super) engine: Engine,
     /// The same with one thread.
     pub(super) one_thread: Engine,
-    /// Keeps none.
+    /// Without a cache.
     pub(super) uncached: Engine,
-    /// Files, for as long as they are needed.
+    /// Keeps the temporary folder.
     _data: Data,
 }
 
@@ -56,7 +56,7 @@ impl Fixture {
         })
     }
 
-    /// Training batches by the default recipe. How many is said by `images_per_epoch`, before the request is made.
+    /// A request for training batches with the default recipe; the caller sets `images_per_epoch`.
     pub(super) fn request(&self, element_type: ElementType) -> StreamSpec {
         StreamSpec {
             dataset: String::new(),

@@ -1,4 +1,4 @@
-//! Everything that is compared, by turns.
+//! Runs benchmarks interleaved, so that a change in the machine's speed affects all of them alike.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use super::{
     meter::{Cost, median},
 };
 
-/// Makes about so many batches and says what they cost.
+/// Runs about so many batches, and returns their cost.
 type Work = Box<dyn FnMut(u64) -> Result<Cost, Error>>;
 
-/// Whatever takes turns.
+/// The benchmarks that are compared.
 #[derive(Default)]
 pub(super) struct Interleaved(Vec<Entry>);
 
@@ -28,7 +28,7 @@ impl fmt::Debug for Interleaved {
 }
 
 impl Interleaved {
-    /// Lets `work` take turns. Its figures begin with `name`.
+    /// Adds a benchmark. The names of its metrics begin with `name`.
     pub(super) fn join(
         &mut self,
         name: &'static str,
@@ -38,12 +38,12 @@ impl Interleaved {
         self.0.push(Entry { name, work });
     }
 
-    /// Says whether work of that name takes turns.
+    /// Returns whether there is a benchmark of that name.
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|turn| turn.name == name)
     }
 
-    /// Each one once, to warm up and to see how many batches a turn's time is, and then all of them in each round.
+    /// Runs each benchmark once, to warm up and to estimate how many batches fill `options.seconds`; then all of them in each round.
     pub(super) fn take(mut self, options: &Options) -> Result<Rounds, Error> {
         let batch = f64::from(options.size.batch);
         let mut batches = vec![];
@@ -61,17 +61,17 @@ impl Interleaved {
     }
 }
 
-/// What each turn cost, in the order of the rounds.
+/// Cost of each benchmark, by round.
 #[derive(Debug)]
 pub(super) struct Rounds(Vec<(&'static str, Vec<Cost>)>);
 
 impl Rounds {
-    /// Everything that took turns, with its costs.
+    /// All benchmarks with their costs.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &[Cost])> {
         self.0.iter().map(|(name, costs)| (*name, &costs[..]))
     }
 
-    /// The median over the rounds of what `figure` makes of the costs of `names`; `None` where one of them took no turns.
+    /// The median over the rounds of `figure`, computed from the costs of `names`; `None` if one of them did not run.
     pub(super) fn compare<const N: usize>(
         &self,
         names: [&str; N],

@@ -1,4 +1,4 @@
-//! The receiving end of a measured stream.
+//! The receiver of a measured stream.
 
 use std::{hint::black_box, path::PathBuf, time::Duration};
 
@@ -14,16 +14,16 @@ use equibatch_transport::{
     BatchReceiver, MAX_FRAME_SIZE, SharedBatchReceiver, SizeLimits, with_flow_control,
 };
 
-/// Batches that a trainer holds: three that wait, one that is coming, and one in use.
+/// Batches that a trainer holds: three queued, one being received, and one in use.
 const HELD: u32 = 5;
 
-/// Takes the batches of streams from one server.
+/// Receives the batches of streams from one server.
 #[derive(Debug)]
 pub(super) enum Receiver {
-    /// Through this connection.
+    /// Over this connection.
     Sent(Channel),
-    /// From the memory of the server that listens on this socket. Each stream has a connection of its own.
-    Lent(PathBuf),
+    /// From shared memory of the server that listens on this socket. Each stream has a connection of its own.
+    Shared(PathBuf),
 }
 
 impl Receiver {
@@ -34,8 +34,8 @@ impl Receiver {
         Ok(Self::Sent(nearby.connect().await?))
     }
 
-    /// Takes batches of a stream, until enough of them are measured; what those cost. Tensors, of `bytes` bytes or less, come to where a
-    /// program can compute with them: they are aligned, in one piece, and every page of their memory is read once.
+    /// Receives batches of a stream until enough are measured, and returns their cost. Tensors, of at most `bytes` bytes, are ready to
+    /// compute on: aligned and contiguous, and every page of their memory is read once.
     pub(super) async fn drain(
         &self,
         request: StreamBatchesRequest,
@@ -51,7 +51,7 @@ impl Receiver {
                 let mut receiver = BatchReceiver::open(channel.clone(), &request, sizes).await?;
                 measured(async || receiver.message().await, steady_state).await
             }
-            Self::Lent(socket) => {
+            Self::Shared(socket) => {
                 let endpoint = Endpoint::from_static("http://localhost");
                 let (channel, fd_receiver) = receive::connect(&endpoint, socket.clone()).await?;
                 let mut receiver =
@@ -62,7 +62,7 @@ impl Receiver {
     }
 }
 
-/// What batches cost that `next` gives.
+/// Measures the batches that `next` returns.
 async fn measured(
     mut next: impl AsyncFnMut() -> Result<Option<StreamBatchesResponse>, Status>,
     mut steady_state: SteadyState,

@@ -1,31 +1,30 @@
-//! The part of a stream that is measured.
+//! Restricts the measurement of a stream to its steady state.
 
 use std::time::Duration;
 
 use super::meter::{Cost, Meter};
 
-/// What a stream that is dropped is given to end, so that none of its work falls to whatever is measured next.
+/// Time for a dropped stream to finish its work before the next run is measured.
 pub(super) const SETTLE_TIME: Duration = Duration::from_millis(50);
 
-/// Batches that are taken before: as many as there are buffers of a batch on the way and with the reader, which are new at first.
+/// Batches before the measurement: as many as there are batch buffers in flight and at the reader, which are allocated first.
 const WARM_UP: u64 = 8;
 
-/// Batches that are asked for and not taken, at most: so many that what is made ahead is made ahead at the end, too.
+/// Batches requested beyond the measurement: enough that the engine renders ahead until its end.
 const COOL_DOWN: u64 = 32;
 
-/// Counts the batches of a stream: what a training costs is what its stream costs on the way, not how it begins. Peers are measured after
-/// their first batches, too.
+/// Counts the batches of a stream, and measures those of its steady state: the first batches are skipped, as they are for peer loaders.
 #[derive(Debug)]
 pub(super) struct SteadyState {
     before: u64,
-    /// Batches that are measured, and are still to come.
+    /// Batches still to be measured.
     left: u64,
     images: u64,
     meter: Option<Meter>,
 }
 
 impl SteadyState {
-    /// To measure so many batches.
+    /// Measures `batches` batches.
     pub(super) fn of(batches: u64) -> Self {
         Self {
             before: WARM_UP,
@@ -35,12 +34,12 @@ impl SteadyState {
         }
     }
 
-    /// Batches to ask for.
+    /// Batches to request.
     pub(super) fn whole(&self) -> u64 {
         self.before + self.left + COOL_DOWN
     }
 
-    /// Takes note of a batch of so many images. What those that are measured cost, with the last of them.
+    /// Counts a batch of `images` images; with the last measured batch, returns the cost of all measured ones.
     pub(super) fn take(&mut self, images: u64) -> Option<Cost> {
         match &self.meter {
             None => {
@@ -64,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_batches_and_the_last_do_not_count() {
+    fn the_first_and_the_last_batches_are_not_measured() {
         let mut steady_state = SteadyState::of(3);
         let whole = steady_state.whole();
         let start = std::time::Instant::now();
@@ -73,7 +72,7 @@ mod tests {
             .unwrap();
         assert_eq!(number, WARM_UP + 3);
         assert_eq!(number + COOL_DOWN, whole);
-        // The rate is of the images of three batches in a time that is part of what has passed.
+        // The rate covers three batches, in a part of the time since the start.
         let images = 3 * 1000 + (WARM_UP + 1..=WARM_UP + 3).sum::<u64>();
         assert!(cost.rate() >= images as f64 / start.elapsed().as_secs_f64());
     }

@@ -1,4 +1,4 @@
-//! Batches through a server and a receiver, both in this process.
+//! Benchmarks of streams between a server and a receiver, both in this process.
 
 use std::rc::Rc;
 
@@ -45,21 +45,19 @@ pub(super) fn join(fixture: &Fixture, interleaved: &mut Interleaved) -> Result<(
     }
     interleaved.join(BASELINE, tcp_baseline::copy(fixture, f32)?);
     interleaved.join("raw_tcp_u8", tcp_baseline::copy(fixture, u8)?);
-    // What transport costs is what a stream costs beyond its batches.
+    // The cost of transport is the cost of a stream less that of rendering.
     if !interleaved.has(engine::F32) {
         engine::join(fixture, interleaved)?;
     }
     Ok(())
 }
 
-/// Notes
+/// Computes
 ///
-/// * `transport_of_raw_tcp`: processor time of the bytes through plain sockets, both sides, in times of what a stream over TCP costs beyond
-///   the batches themselves (`stream_f32` less `engine_f32`), both sides. 1 would be a transport that costs no more than the two copies
-///   into and out of the kernel; a third of it is lost at 0.67.
-/// * `throughput_of_raw_tcp`: images per second of the stream, which are made by the same processors, in times of those of the plain sockets,
-///   which are only copied.
-/// * `images_per_second`: of `stream_f32`.
+/// * `transport_of_raw_tcp`: processor time to send the bytes over plain sockets, relative to the cost of transport over TCP (`stream_f32`
+///   less `engine_f32`), both sides each. At 1, transport would cost no more than the two copies into and out of the kernel.
+/// * `throughput_of_raw_tcp`: throughput of the stream, which the same processors also render, relative to that of plain sockets.
+/// * `images_per_second`: the throughput of `stream_f32`.
 pub(super) fn compare(rounds: &Rounds, report: &mut Report) {
     let transport = rounds.compare([BASELINE, TCP, engine::F32], |[tcp_baseline, stream, engine]| {
         tcp_baseline.cpu_ms() / (stream.cpu_ms() - engine.cpu_ms())
@@ -75,7 +73,7 @@ pub(super) fn compare(rounds: &Rounds, report: &mut Report) {
     );
 }
 
-/// How batches come to the receiver.
+/// How batches reach the receiver.
 #[derive(Clone, Copy, Debug)]
 enum Transport {
     Tcp,
@@ -83,7 +81,7 @@ enum Transport {
     SharedMemory,
 }
 
-/// Receives the training batches of a server, one stream each turn.
+/// Receives the training batches of a server, one stream per run.
 fn receive(
     serving: &Rc<Serving>,
     transport: Transport,
@@ -98,7 +96,7 @@ fn receive(
             runtime.block_on(Receiver::connect(format!("http://127.0.0.1:{}", serving.port)))?
         }
         Transport::Unix => runtime.block_on(Receiver::connect(format!("unix:{}", socket.display())))?,
-        Transport::SharedMemory => Receiver::Lent(socket),
+        Transport::SharedMemory => Receiver::Shared(socket),
     };
     let bytes = fixture.request(element_type).batch_bytes();
     let serving = Rc::clone(serving);
@@ -118,7 +116,7 @@ fn receive(
         });
         runtime.block_on(async {
             let measured = receiver.drain(request, bytes, steady_state).await;
-            // The connection says so while it is waited for.
+            // Meanwhile the connection tells the server that the stream is dropped.
             tokio::time::sleep(SETTLE_TIME).await;
             measured
         })
@@ -128,12 +126,12 @@ fn receive(
 /// Name of the Unix socket in its folder.
 const SOCKET: &str = "socket";
 
-/// A server with threads of its own, as `server serve` has them.
+/// A server with threads of its own, configured as `server serve` does.
 #[derive(Debug)]
 struct Serving {
-    /// Of the loopback.
+    /// TCP port on the loopback interface.
     port: u16,
-    /// Where its Unix socket is.
+    /// Folder of its Unix socket.
     folder: TempDir,
     stop: CancellationToken,
     _runtime: Runtime,
@@ -158,7 +156,7 @@ impl Serving {
         let ports = sockets.ports().map_err(Error::Socket)?;
         let stop = CancellationToken::new();
         let (engine, stopped) = (engine.clone(), stop.clone().cancelled_owned());
-        // A server that fails is noticed by its receiver.
+        // If the server fails, its receiver gets an error.
         runtime.spawn(async move {
             let config = ServiceConfig::default();
             let (incoming, _accepting) = admit(sockets.accept(), &config, CancellationToken::new());

@@ -1,4 +1,4 @@
-//! The control: the bytes of batches through plain sockets.
+//! Baseline: the bytes of batches over plain TCP sockets.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -14,16 +14,16 @@ use super::{
 };
 use equibatch_engine::tensor::{ElementType, TensorSpec};
 
-/// A writing thread and a socket to read from.
+/// A writer thread, and a socket to read from.
 #[derive(Debug)]
 struct Pair {
-    /// Batches to write; the writer ends with it.
+    /// Numbers of batches to write; the writer ends when it is dropped.
     orders: SyncSender<u64>,
     socket: TcpStream,
     buffer: Vec<u8>,
 }
 
-/// Writes batches from one buffer and reads them into another, over loopback, by two threads.
+/// Copies batches from one buffer to another over loopback TCP, with a writer and a reader thread.
 pub(super) fn copy(
     fixture: &Fixture,
     element_type: ElementType,
@@ -64,7 +64,7 @@ impl Pair {
     }
 }
 
-/// Writes as many batches as it is told to. A socket that fails ends it, which the reader notices.
+/// Writes as many batches as ordered. Ends on a socket error, which the reader notices.
 fn write(mut socket: TcpStream, orders: &Receiver<u64>, batch_bytes: usize) {
     let buffer = vec![1; batch_bytes];
     for batches in orders {

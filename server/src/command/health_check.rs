@@ -1,4 +1,4 @@
-//! Asking a server how it is.
+//! A client of the gRPC health service.
 
 use std::{error::Error as StdError, io, time::Duration};
 
@@ -10,35 +10,35 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-/// How long a server may take to answer.
+/// Timeout of the connection and of the answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a server is not known to be well.
+/// The health check failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HealthError {
-    /// The address is none.
-    #[error("cannot use {0:?} as an address: use HOST:PORT, https://HOST:PORT or unix:PATH")]
+    /// An invalid address.
+    #[error("invalid address {0:?}: expected HOST:PORT, https://HOST:PORT or unix:PATH")]
     Address(String),
-    /// Nobody answers.
+    /// The server cannot be reached.
     #[error("cannot reach {0}: {1}")]
     Unreachable(String, String),
-    /// The answer is an error.
-    #[error("{0} does not say how it is: {1}")]
+    /// The server answered with an error.
+    #[error("health check of {0} failed: {1}")]
     NoAnswer(String, String),
-    /// This program cannot ask.
-    #[error("cannot start the network")]
+    /// The runtime cannot be started.
+    #[error("cannot start the network runtime")]
     Threads(#[source] io::Error),
-    /// It says that it does not serve.
+    /// The status is not `SERVING`.
     #[error("{0} is not serving")]
     NotServing(String),
 }
 
-/// Asks the health service of the server at `address` (`HOST:PORT`, `https://HOST:PORT` or `unix:PATH`), whose certificate the authority
-/// `ca` has signed, or one that this machine trusts.
+/// Checks the health of the server at `address` (`HOST:PORT`, `https://HOST:PORT` or `unix:PATH`). `ca`: PEM root certificates to trust,
+/// besides those of the system.
 ///
 /// # Errors
 ///
-/// Where it does not say that it serves.
+/// If the server cannot be reached, or its status is not `SERVING`.
 pub(super) fn check_health(address: &str, ca: Option<&[u8]>) -> Result<(), HealthError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -82,7 +82,7 @@ async fn ask(address: &str, ca: Option<&[u8]>) -> Result<(), HealthError> {
     }
 }
 
-/// The innermost cause, and what may help.
+/// The innermost cause of an error, with a hint for common causes.
 fn reason(error: &(dyn StdError + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| (*error).source());
     let innermost = causes.clone().last().unwrap_or(error).to_string();
@@ -90,12 +90,12 @@ fn reason(error: &(dyn StdError + 'static)) -> String {
     let mut of_http = of_http
         .filter(|error| error.is_library())
         .filter_map(h2::Error::reason);
-    // A server of TLS answers in the clear by an alert, which looks like the head of a frame that is far too large.
+    // A TLS server answers plain HTTP/2 with an alert, which parses as the header of an oversized frame.
     if of_http.any(|reason| matches!(reason, h2::Reason::FRAME_SIZE_ERROR | h2::Reason::PROTOCOL_ERROR)) {
-        "its answer is no HTTP/2; if it serves with TLS, write https:// before the address".to_owned()
+        "it does not answer with HTTP/2; if it uses TLS, prefix the address with https://".to_owned()
     } else if innermost.contains("UnknownIssuer") {
         format!(
-            "{innermost}; if its certificate is of an authority of your own, name that one's root with --tls-ca FILE"
+            "{innermost}; if its certificate is issued by a private CA, pass the CA's root with --tls-ca FILE"
         )
     } else {
         innermost

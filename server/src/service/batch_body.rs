@@ -1,11 +1,11 @@
-//! The body of a stream's response, without a copy of its tensors.
+//! The body of a stream's response, sent without copying its tensors.
 //!
-//! On the wire this is plain gRPC. What is different from the generated code is that a message is not first assembled in one buffer: its
-//! beginning and its tensor, which is the last field of a batch for this reason, go to HTTP/2 in pieces, and those of the tensor are the
-//! batch's own buffer.
+//! On the wire this is plain gRPC. Unlike the generated code, it does not assemble each message in one buffer: the fields before the tensor
+//! and the tensor itself, which is the last field of a batch for this reason, are separate data frames, and the frames of the tensor are
+//! slices of the batch's own buffer.
 //!
-//! HTTP/2 asks for the next piece when the reader has made room for the one before. So it is here that a reader who takes nothing is seen;
-//! and one who reads from shared memory, and gives nothing back.
+//! HTTP/2 polls the body for the next frame when flow control allows. So this is where a stalled reader is detected: one that reads
+//! nothing, or one that reads from shared memory and releases nothing.
 
 use std::{
     convert::Infallible,
@@ -32,39 +32,39 @@ use super::{response_stream::ResponseStream, status::reader_stalled};
 const BATCH_KEY: u8 = (2 << 3) | 2;
 /// Key of `Batch.tensor`: field 15, length-delimited.
 const TENSOR_KEY: u8 = (15 << 3) | 2;
-/// Bytes before a message: whether it is compressed, and its length.
+/// Length of the gRPC message prefix: the compression flag and the message length.
 const PREFIX: usize = 5;
 
-/// Bytes of a tensor handed over at a time. A reader is seen to read no oftener than this, and a frame of HTTP/2 is smaller still.
+/// Largest data frame of a tensor, in bytes: the granularity at which progress of the reader is seen. HTTP/2 frames are smaller.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// The frames of a stream's response.
+/// The HTTP body of a stream's response.
 #[derive(Debug)]
 pub(super) struct BatchBody {
     state: Arc<Mutex<SendState>>,
     watchdog: Option<AbortHandle>,
 }
 
-/// What is sent, and whether it is taken.
+/// The state of sending, shared with the watchdog.
 #[derive(Debug)]
 struct SendState {
-    /// `None` when the trailers are out.
+    /// `None` once the trailers are sent.
     responses: Option<ResponseStream>,
-    /// What is left of the tensor of the message that was begun last.
+    /// The unsent part of the current message's tensor.
     tensor: Bytes,
-    /// When the last frame was handed over, until the next one is asked for.
+    /// When the last frame was handed over, until the next one is polled.
     sent_at: Option<Instant>,
-    /// Wakes whoever asked for the next frame while it was the reader's turn.
+    /// The task that polled while the reader held all leases.
     waker: Option<Waker>,
-    /// Set when the reader took nothing for too long: what comes next, and last.
+    /// Set when the reader has stalled for too long: sent next, as the trailers.
     abort_status: Option<Status>,
 }
 
 impl BatchBody {
     /// Sends `responses`. Must be called within a runtime.
     ///
-    /// A reader who takes nothing for `read_timeout` loses its stream: what was made ahead for it is freed, and a status is the next thing that
-    /// it reads. Where it does not read that either, `close_token` cuts its connection.
+    /// If the reader takes nothing for `read_timeout`, its stream is aborted: the batches prepared ahead are freed, and a status is sent
+    /// next. If the reader does not read that either, `close_token` closes its connection.
     pub(super) fn new(
         responses: ResponseStream,
         read_timeout: Option<Duration>,
@@ -102,7 +102,7 @@ impl Body for BatchBody {
         let since = state.sent_at.take();
         let polled = state.poll_frame(context);
         if polled.is_pending() {
-            // A reader that has been lent everything is waited for, although its connection takes more.
+            // While the reader holds all leases it is waited for, although its connection accepts more.
             state.sent_at = since.filter(|_| state.waits_for_reader());
             state.waker = state.sent_at.map(|_| context.waker().clone());
             return Poll::Pending;
@@ -143,7 +143,7 @@ impl SendState {
         self.responses.as_ref().is_some_and(ResponseStream::is_exhausted)
     }
 
-    /// Frees what was made ahead. A message half sent stays half: the status says why.
+    /// Frees the batches prepared ahead. A partly sent message stays incomplete; the status gives the reason.
     fn abort(&mut self, read_timeout: Duration) {
         self.abort_status = Some(reader_stalled(read_timeout));
         self.tensor = Bytes::new();
@@ -158,7 +158,7 @@ fn lock(state: &Mutex<SendState>) -> MutexGuard<'_, SendState> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits until the reader has taken nothing for `read_timeout`, and then once more.
+/// Aborts the stream after the reader has taken nothing for `read_timeout`, and closes its connection after another `read_timeout`.
 async fn watch_for_stall(
     state: Weak<Mutex<SendState>>,
     read_timeout: Duration,
@@ -176,12 +176,12 @@ async fn watch_for_stall(
         } else if state.abort_status.is_none() {
             tracing::warn!(
                 patience_s = read_timeout.as_secs(),
-                "reader takes nothing: stream ended"
+                "reader stalled: stream ended"
             );
             state.abort(read_timeout);
             until = now + read_timeout;
         } else {
-            tracing::warn!("reader does not take the end of its stream either: connection cut");
+            tracing::warn!("reader does not read the stream's status either: connection closed");
             close_token.iter().for_each(CancellationToken::cancel);
             return;
         }
@@ -192,11 +192,11 @@ fn trailers(status: &Status) -> Frame<Bytes> {
     let mut trailers = HeaderMap::new();
     status
         .add_header(&mut trailers)
-        .expect("a status of ours has no metadata and an encodable message");
+        .expect("a status of this server has no metadata and an encodable message");
     Frame::trailers(trailers)
 }
 
-/// A message with its prefix: everything up to the bytes of the tensor, and the tensor, where there is one.
+/// The encoded message with its prefix, up to the tensor's bytes; and the tensor, if there is one.
 fn split_message(mut response: StreamBatchesResponse) -> (Bytes, Option<Bytes>) {
     if let Some(Kind::Batch(batch)) = &mut response.message
         && !batch.tensor.is_empty()
@@ -210,7 +210,7 @@ fn split_message(mut response: StreamBatchesResponse) -> (Bytes, Option<Bytes>) 
     (head.freeze(), None)
 }
 
-/// The message of `batch` up to the bytes of a tensor of `tensor` bytes.
+/// The encoded message of `batch` up to the bytes of a tensor of length `tensor`.
 fn batch_head(batch: &Batch, tensor: usize) -> Bytes {
     let rest = batch.encoded_len();
     let inner = rest + 1 + length_delimiter_len(tensor) + tensor;
@@ -224,7 +224,7 @@ fn batch_head(batch: &Batch, tensor: usize) -> Bytes {
     head.freeze()
 }
 
-/// A buffer for `capacity` bytes that begins with the prefix of an uncompressed message of `length` bytes.
+/// A buffer of `capacity` bytes that begins with the prefix of an uncompressed message of `length` bytes.
 fn prefixed(length: usize, capacity: usize) -> BytesMut {
     let mut buffer = BytesMut::with_capacity(PREFIX + capacity);
     buffer.put_u8(0);
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_make_the_message_that_the_generated_code_makes() {
+    fn the_encoding_equals_that_of_the_generated_code() {
         assert_as_generated(Kind::Description(StreamDescription {
             epochs: 3,
             ..StreamDescription::default()

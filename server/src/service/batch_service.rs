@@ -1,4 +1,4 @@
-//! The service as a connection sees it: the generated one, but for the streams of batches, whose messages [`BatchBody`] sends.
+//! The gRPC service: the generated one, except for the streaming methods, whose responses are [`BatchBody`]s.
 
 use std::{
     convert::Infallible,
@@ -28,11 +28,11 @@ use super::{
     Loader, ResponseStream, admission::ConnectionInfo, batch_body::BatchBody, request_body::MESSAGE_BYTES,
 };
 
-/// The methods that are served here.
+/// The streaming methods.
 const STREAM_BATCHES: &str = "/equibatch.v1.BatchLoader/StreamBatches";
 const STREAM_SHARED_BATCHES: &str = "/equibatch.v1.BatchLoader/StreamSharedBatches";
 
-/// All methods of the service.
+/// The `BatchLoader` service.
 #[derive(Clone, Debug)]
 pub(super) struct BatchService {
     loader: Loader,
@@ -95,7 +95,7 @@ async fn stream_shared_batches(loader: &Loader, request: Request<Body>) -> Resul
     Ok(batch_response(responses, loader, close_token))
 }
 
-/// What cuts the connection that a request came by.
+/// The token that closes the connection of a request.
 fn close_token(head: &Parts) -> Option<CancellationToken> {
     head.extensions
         .get::<ConnectionInfo>()
@@ -120,21 +120,21 @@ fn batch_response(
     response
 }
 
-/// The one message of a request.
+/// The only message of a unary request.
 async fn message(body: Body) -> Result<StreamBatchesRequest, Status> {
     let mut bytes = body.collect().await?.to_bytes();
     let is_compressed = bytes.try_get_u8().map_err(|_| incomplete())? != 0;
     if is_compressed {
-        return Err(Status::unimplemented("compressed requests are not understood"));
+        return Err(Status::unimplemented("compressed requests are not supported"));
     }
     let length = bytes.try_get_u32().map_err(|_| incomplete())? as usize;
     if length != bytes.len() {
         return Err(incomplete());
     }
     StreamBatchesRequest::decode(bytes)
-        .map_err(|error| Status::invalid_argument(format!("the request is no StreamBatchesRequest: {error}")))
+        .map_err(|error| Status::invalid_argument(format!("cannot decode the StreamBatchesRequest: {error}")))
 }
 
 fn incomplete() -> Status {
-    Status::invalid_argument("the request is not exactly one message")
+    Status::invalid_argument("the request body must be exactly one message")
 }

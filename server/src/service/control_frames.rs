@@ -1,21 +1,21 @@
-//! Frames of HTTP/2 that cost a server work and a client nothing, and a bound to their rate.
+//! Rate limit of HTTP/2 control frames, which cost a client less than the server.
 //!
-//! Neither `h2` nor `hyper` bounds the frames that are answered or applied at once: `PING`, `SETTINGS`, `PRIORITY`, `WINDOW_UPDATE`, and
-//! `DATA` without data. They are counted here as they pass, against a credit that grows with time and with what is sent: readers
-//! measure the network by a `PING` now and then, and give room for what they have read.
+//! Neither `h2` nor `hyper` limits the frames that are answered or applied at once: `PING`, `SETTINGS`, `PRIORITY`, `WINDOW_UPDATE`, and
+//! `DATA` without data. They are counted as they are received, by a token bucket that refills with time and with the bytes sent: readers
+//! send a `PING` now and then to estimate the bandwidth, and a `WINDOW_UPDATE` for what they have read.
 
 use std::time::{Duration, Instant};
 
-/// Control frames that a connection may send at once.
+/// Capacity of the bucket: control frames that a connection may send at once.
 const BURST: u64 = 10_000;
-/// Control frames that it may send in a second, for ever.
+/// Control frames per second that it may send permanently.
 const RATE: u64 = 1000;
-/// Bytes sent to it for which it may send one more.
+/// Bytes sent to the client for which it may send one more control frame.
 const BYTES_EACH: u64 = 1024;
 
-/// Bytes of a frame before its payload.
+/// Length of a frame header.
 const HEADER: usize = 9;
-/// Bytes that a client sends before its first frame.
+/// Length of the connection preface, which precedes the first frame of a client.
 const PREFACE: usize = 24;
 
 const DATA: u8 = 0;
@@ -26,20 +26,20 @@ const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const ENHANCE_YOUR_CALM: u32 = 0xb;
 
-/// The control frames of one connection.
+/// Token bucket and frame scanners of one connection.
 #[derive(Debug)]
 pub(super) struct ControlFrames {
     received: FrameScanner,
     sent: FrameScanner,
     credit: u64,
-    /// Bytes sent that are not in the credit yet.
+    /// Bytes sent that are not yet in the credit.
     bytes: u64,
-    /// Until when time is in the credit.
+    /// The time up to which elapsed time is in the credit.
     counted: Instant,
 }
 
 impl ControlFrames {
-    /// Of a connection on which nothing was sent yet.
+    /// For a new connection.
     pub(super) fn new(now: Instant) -> Self {
         let frames = |preface| FrameScanner {
             preface,
@@ -56,7 +56,7 @@ impl ControlFrames {
         }
     }
 
-    /// Notes what the client sent, and says whether that is too much.
+    /// Records received bytes, and returns whether they exceed the limit.
     pub(super) fn record_received(&mut self, bytes: &[u8], now: Instant) -> bool {
         let mut count = 0;
         self.received
@@ -69,13 +69,13 @@ impl ControlFrames {
         is_too_much
     }
 
-    /// Notes what was sent to the client.
+    /// Records sent bytes.
     pub(super) fn record_sent(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len() as u64;
         self.sent.scan(bytes, |_| ());
     }
 
-    /// Whether the next byte that is sent would be the first of a frame.
+    /// Whether the next byte sent would be the first of a frame.
     pub(super) fn is_at_frame_boundary(&self) -> bool {
         self.sent.is_at_boundary()
     }
@@ -90,7 +90,7 @@ impl ControlFrames {
     }
 }
 
-/// The beginning of a frame.
+/// The fields of a frame header that matter here.
 #[derive(Clone, Copy, Debug)]
 struct FrameHeader {
     kind: u8,
@@ -109,15 +109,15 @@ impl FrameHeader {
     }
 }
 
-/// Finds the frames in a stream of bytes.
+/// Finds the frame headers in a byte stream.
 #[derive(Debug)]
 struct FrameScanner {
-    /// Bytes before the first frame.
+    /// Bytes left of the preface.
     preface: usize,
     header: [u8; HEADER],
-    /// Bytes of the header that have come.
+    /// Bytes of the header received so far.
     have: usize,
-    /// Bytes of the payload that are missing.
+    /// Bytes left of the payload.
     payload: usize,
 }
 
@@ -126,7 +126,7 @@ impl FrameScanner {
         self.preface == 0 && self.have == 0 && self.payload == 0
     }
 
-    /// Goes on by `bytes`; `begins` is called for each frame whose header is complete by that.
+    /// Scans the next `bytes`; calls `begins` for each frame whose header they complete.
     fn scan(&mut self, mut bytes: &[u8], mut begins: impl FnMut(FrameHeader)) {
         while !bytes.is_empty() {
             let skipped = if self.preface > 0 {
@@ -158,7 +158,7 @@ impl FrameScanner {
     }
 }
 
-/// `GOAWAY` with `ENHANCE_YOUR_CALM` and `reason`.
+/// A `GOAWAY` frame with `ENHANCE_YOUR_CALM` and `reason`.
 pub(super) fn goaway(reason: &str) -> Vec<u8> {
     let mut payload = i32::MAX.to_be_bytes().to_vec();
     payload.extend(ENHANCE_YOUR_CALM.to_be_bytes());
@@ -166,14 +166,14 @@ pub(super) fn goaway(reason: &str) -> Vec<u8> {
     frame(GOAWAY, &payload)
 }
 
-/// The first frame of a server, which says nothing.
+/// An empty `SETTINGS` frame, the first frame of a server.
 pub(super) fn settings() -> Vec<u8> {
     frame(SETTINGS, &[])
 }
 
 fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-    // No flags, and no stream.
+    // No flags; stream 0.
     frame.extend([kind, 0, 0, 0, 0, 0]);
     frame.extend(payload);
     frame
@@ -186,7 +186,7 @@ mod tests {
     const PING: u8 = 6;
 
     #[test]
-    fn frames_are_found_however_they_are_cut() {
+    fn frames_are_found_for_any_chunking() {
         let bytes = [frame(PING, &[7; 8]), settings(), frame(DATA, &[1; 100])].concat();
         for size in [1, 4, 9, 17, 1000] {
             let mut frames = ControlFrames::new(Instant::now()).sent;
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_allowed_for_ever_and_a_flood_is_not() {
+    fn a_steady_rate_is_allowed_and_a_flood_is_not() {
         let start = Instant::now();
         let pings = |count: u64| frame(PING, &[7; 8]).repeat(count as usize);
         let mut frames = ControlFrames::new(start);
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_sent_much_may_answer_much() {
+    fn credit_grows_with_the_bytes_sent() {
         let start = Instant::now();
         let mut frames = ControlFrames::new(start);
         assert!(!frames.record_received(&[0; PREFACE], start));

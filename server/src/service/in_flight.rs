@@ -1,4 +1,4 @@
-//! Which connections are used, so that those that are not can be closed.
+//! Tracks the requests in flight on a connection, for its idle timeout.
 
 use std::{
     convert::Infallible,
@@ -17,10 +17,10 @@ use tower::Layer;
 
 use super::{admission::ConnectionInfo, request_body::BodyLimits};
 
-/// The header that says how messages are compressed.
+/// The header that names the compression of messages.
 const GRPC_ENCODING: &str = "grpc-encoding";
 
-/// Whether a connection has requests open, and when the last one ended.
+/// Number of open requests of a connection, and when the last one ended.
 #[derive(Clone, Debug)]
 pub(super) struct InFlight(Arc<Mutex<RequestCounts>>);
 
@@ -30,12 +30,12 @@ struct RequestCounts {
     since: Instant,
 }
 
-/// A request, until its answer is sent or dropped.
+/// Counts a request as open until its response is sent or dropped.
 #[derive(Debug)]
 pub(super) struct InFlightGuard(InFlight);
 
 impl InFlight {
-    /// Of a connection that was made now.
+    /// For a new connection.
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(RequestCounts {
             open: 0,
@@ -43,12 +43,12 @@ impl InFlight {
         })))
     }
 
-    /// Whether there is no request.
+    /// Whether no request is open.
     pub(super) fn is_idle(&self) -> bool {
         self.lock().open == 0
     }
 
-    /// How long there has been no request.
+    /// Time since the last request ended; zero while one is open.
     pub(super) fn idle_time(&self) -> Duration {
         self.idle_time_at(Instant::now())
     }
@@ -80,7 +80,7 @@ impl Drop for InFlightGuard {
     }
 }
 
-/// Notes of every request when it is complete and when the last byte of its answer is sent, and holds its body to [`BodyLimits`].
+/// Counts each request as in flight from its completion until the last byte of its response, and applies the [`BodyLimits`].
 #[derive(Clone, Debug)]
 pub(super) struct TrackRequestsLayer(pub(super) BodyLimits);
 
@@ -92,7 +92,7 @@ impl<S> Layer<S> for TrackRequestsLayer {
     }
 }
 
-/// What [`TrackRequestsLayer`] makes of a service.
+/// The service of [`TrackRequestsLayer`].
 #[derive(Clone, Debug)]
 pub(super) struct TrackRequests<S>(S, BodyLimits);
 
@@ -120,7 +120,7 @@ where
             let answer = answering.await?;
             Ok(answer.map(|body| {
                 Body::new(body.map_frame(move |frame| {
-                    // Held for as long as the body is.
+                    // Dropped with the body.
                     let _busy = &guard;
                     frame
                 }))
@@ -129,15 +129,15 @@ where
     }
 }
 
-/// Bytes of a header's value that an error may repeat.
+/// Longest part of a header value that an error may repeat, in bytes.
 const REPEATED: usize = 256;
 
-/// Cuts the values that errors repeat: a client might not take a status as long as it can make one.
+/// Truncates header values that tonic repeats in errors: clients reject statuses that are too long.
 fn cut(headers: &mut HeaderMap) {
     if let Some(value) = headers.get_mut(GRPC_ENCODING)
         && let Some(beginning) = value.as_bytes().get(..REPEATED)
     {
-        *value = HeaderValue::from_bytes(beginning).expect("a part of a value is a value");
+        *value = HeaderValue::from_bytes(beginning).expect("a prefix of a header value is valid");
     }
 }
 
@@ -154,7 +154,7 @@ mod tests {
         let since = later - idle;
         assert!(
             before <= since && idle >= Duration::from_secs(5),
-            "nothing was asked yet"
+            "no request yet"
         );
         let (first, second) = (in_flight.begin(), in_flight.begin());
         drop(first);
@@ -164,7 +164,7 @@ mod tests {
         let since = later - in_flight.idle_time_at(later);
         assert!(
             (before..=Instant::now()).contains(&since),
-            "from the end of the last one"
+            "since the end of the last request"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Batches in memory that the reader sees, too: what it has of them, and what it gives back.
+//! Leases of shared-memory batches: which tensors the reader holds, and which it releases.
 
 use std::{
     collections::BTreeMap,
@@ -15,17 +15,17 @@ use tonic::{Status, Streaming};
 
 use equibatch_engine::pipeline;
 
-/// What a reader borrows from a stream.
+/// The tensors that a reader holds of a stream.
 #[derive(Debug)]
 pub(super) struct Leases {
     memory: SharedMemory,
     releases: Streaming<StreamSharedBatchesRequest>,
-    /// By the place in the memory. Nothing is written there while it is lent.
+    /// By offset. The engine does not write to a tensor while it is held here.
     lent: BTreeMap<u64, Bytes>,
 }
 
 impl Leases {
-    /// Nothing is lent yet of `memory`; the reader says by `releases` what it needs no more.
+    /// No tensor of `memory` is leased yet; the reader sends its releases by `releases`.
     pub(super) fn new(
         memory: &pipeline::SharedMemory,
         releases: Streaming<StreamSharedBatchesRequest>,
@@ -40,25 +40,25 @@ impl Leases {
         }
     }
 
-    /// What the reader has to know.
+    /// The size of the memory, for the stream's description.
     pub(super) fn memory(&self) -> SharedMemory {
         self.memory
     }
 
-    /// Says that the reader has all that there is, so that nothing can be made for it.
+    /// Returns whether the reader holds all batches of the memory, so that none can be made.
     pub(super) fn is_exhausted(&self) -> bool {
         self.lent.len() >= self.memory.batches as usize
     }
 
-    /// Takes back what the reader has returned. What it says is believed of nothing but what was lent to it.
+    /// Processes the reader's releases. Only tensors that are leased to it can be released.
     ///
     /// # Errors
     ///
-    /// Where it says anything else, or stops to say anything.
+    /// If a message is anything but such a release, or the reader has closed its half of the stream.
     pub(super) fn poll_releases(&mut self, context: &mut Context<'_>) -> Result<(), Status> {
         while let Poll::Ready(next) = Pin::new(&mut self.releases).poll_next(context) {
             let message = match next {
-                None => return Err(Status::cancelled("the reader returns nothing any more")),
+                None => return Err(Status::cancelled("the reader has closed its half of the stream")),
                 Some(request) => request?.message,
             };
             let returned = match message {
@@ -67,14 +67,14 @@ impl Leases {
             };
             if returned.is_none() {
                 return Err(Status::invalid_argument(
-                    "after the first message, every one must release a tensor that was lent and not released yet",
+                    "every message after the first must release a tensor that is leased and not yet released",
                 ));
             }
         }
         Ok(())
     }
 
-    /// Lends the tensor of `batch`, which lies at `offset`, and leaves in its place where it lies.
+    /// Leases the tensor of `batch`, which lies at `offset`, and replaces it by its location.
     pub(super) fn lend(&mut self, batch: &mut Batch, offset: usize) {
         let tensor = std::mem::take(&mut batch.tensor);
         batch.tensor_crc32c = None;

@@ -1,4 +1,4 @@
-//! The gRPC methods.
+//! The gRPC methods of `BatchLoader`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,36 +25,36 @@ use equibatch_engine::{
     pipeline::{self, BatchStream, Engine, Served, StreamSpec},
 };
 
-/// Beta of the effective number of samples, where the request does not say.
+/// Default beta of the effective number of samples.
 const EFFECTIVE_NUMBER_BETA: f64 = 0.999;
 
-/// Samples that one answer names, at most.
+/// Maximum of samples in a response.
 const NAMED_SAMPLES: usize = 4096;
 
-/// Quarantined files that one answer names, at most, and about the bytes that they take.
+/// Maximum of quarantined files in a response, and of their bytes, approximately.
 const PAGE_FILES: usize = 1000;
 const PAGE_BYTES: usize = 1 << 20;
 
-/// Answers requests from an engine.
+/// Implements the gRPC methods over an engine.
 #[derive(Clone, Debug)]
 pub struct Loader {
     engine: Engine,
-    /// Cancelled when the server is about to stop.
+    /// Cancelled when the server begins to shut down.
     stopping: CancellationToken,
     open_streams: TaskTracker,
-    /// Of streams.
+    /// Limits open streams.
     limiter: ClientLimiter,
-    /// Streams of one client, where its token does not say.
+    /// Default maximum of open streams per client.
     per_client: usize,
-    /// How long a reader may take nothing.
+    /// Longest time that a reader may take nothing; `None`: unlimited.
     read_timeout: Option<Duration>,
-    /// Whether clients on this machine may read batches where they are made.
+    /// Whether clients on this machine may read batches from shared memory.
     shares_memory: bool,
     traffic: Traffic,
 }
 
 impl Loader {
-    /// Answers from `engine` until `stopping` is cancelled; open streams are counted by `open_streams`.
+    /// Serves `engine` until `stopping` is cancelled; tracks its streams in `open_streams`.
     #[must_use]
     pub(super) fn new(
         engine: Engine,
@@ -76,19 +76,19 @@ impl Loader {
         }
     }
 
-    /// How long a reader may take nothing.
+    /// Longest time that a reader may take nothing; `None`: unlimited.
     pub(super) fn read_timeout(&self) -> Option<Duration> {
         self.read_timeout
     }
 }
 
-/// Who asks, as the gate has noted.
+/// The caller, as set by [`AuthInterceptor`](super::access::AuthInterceptor).
 fn caller(extensions: &Extensions) -> Caller {
     let caller = extensions.get::<Caller>();
-    caller.expect("every request comes through the gate").clone()
+    caller.expect("every request passes the interceptor").clone()
 }
 
-/// By whom a stream may be reported on: the client that it was opened for.
+/// The client that opened a stream, which alone may report on it.
 fn owner(client: &ClientId) -> String {
     format!("{client:?}")
 }
@@ -179,7 +179,7 @@ impl BatchLoader for Loader {
         let owner = owner(&caller(request.extensions()).client);
         let request = request.into_inner();
         let (stream, usage) = convert::usage(&request).map_err(|error| status(&error))?;
-        let unknown = || Status::not_found("stream_id and epoch name nothing that is to be reported here");
+        let unknown = || Status::not_found("stream_id and epoch name no epoch that awaits a report");
         let spent = self
             .engine
             .report((stream, &owner), request.epoch, &usage)
@@ -201,12 +201,11 @@ impl BatchLoader for Loader {
     ) -> Result<Response<ResponseStream>, Status> {
         let (_, extensions, mut messages) = request.into_parts();
         if !self.shares_memory {
-            return Err(shared_memory_unavailable("this server shares none"));
+            return Err(shared_memory_unavailable("it is disabled on this server"));
         }
         let connection = extensions.get::<ConnectionInfo>();
         let fd_sender = connection.and_then(ConnectionInfo::fd_sender).cloned();
-        let fd_sender =
-            fd_sender.ok_or_else(|| shared_memory_unavailable("it is shared over Unix sockets only"))?;
+        let fd_sender = fd_sender.ok_or_else(|| shared_memory_unavailable("it needs a Unix socket"))?;
         let first = messages.message().await?.and_then(|first| first.message);
         let Some(Message::Open(OpenSharedBatches {
             batches: Some(request),
@@ -214,7 +213,7 @@ impl BatchLoader for Loader {
         })) = first
         else {
             return Err(Status::invalid_argument(
-                "the first message must open a stream, and say of what",
+                "the first message must be `open`, with `batches` set",
             ));
         };
         let sharing = SharedMemoryRequest {
@@ -226,18 +225,18 @@ impl BatchLoader for Loader {
     }
 }
 
-/// What a stream in shared memory needs.
+/// The parts of a request for a stream in shared memory.
 struct SharedMemoryRequest {
-    /// Batches that the reader means to hold.
+    /// Batches that the reader will hold at a time.
     held: u32,
-    /// By which it gets the memory.
+    /// Sends the memory's file descriptor.
     fd_sender: FdSender,
-    /// By which it says what it needs no more.
+    /// The reader's releases.
     releases: Streaming<StreamSharedBatchesRequest>,
 }
 
 impl Loader {
-    /// Opens a stream, or counts the refusal.
+    /// Opens a stream; counts it if it is refused.
     async fn answer(
         &self,
         extensions: &Extensions,
@@ -256,7 +255,7 @@ impl Loader {
         })
     }
 
-    /// Streams that the owner of `grant` may have open at a time.
+    /// Maximum of open streams of the client of `grant`.
     fn streams_of(&self, grant: &Grant) -> usize {
         let own = grant.permissions.streams.unwrap_or(self.per_client);
         own.min(self.engine.limits().open_streams)
@@ -268,7 +267,7 @@ impl Loader {
         mut request: v1::StreamBatchesRequest,
         sharing: Option<SharedMemoryRequest>,
     ) -> Result<Response<ResponseStream>, Status> {
-        // Counted before the look, so that a server that stops now either waits for this stream or is seen to stop.
+        // Tracked before the check: a shutdown that begins now either waits for this stream or is seen here.
         let open = self.open_streams.token();
         if self.stopping.is_cancelled() {
             return Err(stopping());
@@ -292,7 +291,7 @@ impl Loader {
             .map_err(|error| status(&pipeline::Error::from(error)))?;
         let (mut stream, leases) = self.open(client.key(), spec, sharing).await?;
         stream.owned_by(owner(&client));
-        // Those in shared memory are bounded by that.
+        // Shared-memory streams are bounded by their memory.
         if leases.is_none() {
             stream.count_sent();
         }
@@ -324,7 +323,7 @@ impl Loader {
         )))
     }
 
-    /// Plans the stream, and hands its memory over where it is shared.
+    /// Plans the stream; sends the descriptor of its memory if it is shared.
     async fn open(
         &self,
         client: String,
@@ -341,24 +340,25 @@ impl Loader {
         });
         let (stream, memory) = opened
             .await
-            .map_err(|_panic| Status::internal("planning the stream panicked"))?
+            .map_err(|_panic| Status::internal("panic while the stream was planned"))?
             .map_err(|error| status(&error))?;
         let (Some(sharing), Some(memory)) = (sharing, memory) else {
             return Ok((stream, None));
         };
         let leases = Leases::new(&memory, sharing.releases);
         let handed_over = sharing.fd_sender.send(memory.file);
-        handed_over
-            .map_err(|AlreadySent| shared_memory_unavailable("this connection has carried some before"))?;
+        handed_over.map_err(|AlreadySent| {
+            shared_memory_unavailable("this connection has already carried a file descriptor")
+        })?;
         Ok((stream, Some(leases)))
     }
 }
 
-/// What is known of the samples of these numbers.
+/// Describes the samples with these ids.
 fn samples(dataset: &Dataset, ids: &[u32]) -> Result<Vec<v1::SampleDescription>, Status> {
     if ids.len() > NAMED_SAMPLES {
         let message = format!(
-            "sample_ids has {} entries: at most {NAMED_SAMPLES} are answered",
+            "sample_ids has {} entries: expected at most {NAMED_SAMPLES}",
             ids.len()
         );
         return Err(Status::invalid_argument(message));
@@ -366,7 +366,9 @@ fn samples(dataset: &Dataset, ids: &[u32]) -> Result<Vec<v1::SampleDescription>,
     let describe = |&id: &u32| {
         let sample = dataset.samples.get(id as usize).ok_or_else(|| {
             let samples = dataset.samples.len();
-            Status::invalid_argument(format!("sample_ids has {id}: the dataset has {samples} samples"))
+            Status::invalid_argument(format!(
+                "sample_ids contains {id}: the dataset has {samples} samples"
+            ))
         })?;
         Ok(v1::SampleDescription {
             id,
@@ -378,14 +380,14 @@ fn samples(dataset: &Dataset, ids: &[u32]) -> Result<Vec<v1::SampleDescription>,
     ids.iter().map(describe).collect()
 }
 
-/// A page of quarantined files, those behind the path `after`, and the token of the next page. The token is the last path, so that files
-/// which are quarantined meanwhile move no page.
+/// A page of quarantined files after the path `after`, and the token of the next page. The token is the last path, so that pages do not
+/// shift when files are quarantined meanwhile.
 fn quarantined(served: &Served, after: &str, page_size: u32) -> (Vec<v1::QuarantinedFile>, String) {
     let files = match page_size as usize {
         0 => PAGE_FILES,
         wanted => wanted.min(PAGE_FILES),
     };
-    // One more, to see whether there are more.
+    // One more, to tell whether there is a next page.
     let found = served.quarantined(after, files + 1);
     let mut bytes = 0;
     let fits = |file: &&Quarantined| {

@@ -1,7 +1,7 @@
-//! Request bodies, bounded in size, in time and in memory.
+//! Limits on the size, duration and memory of request bodies.
 //!
-//! A message that is not complete is kept by whoever decodes it. What all of them keep is bounded here: per message, per connection and in
-//! all. A request does not count as activity of its connection before it is complete.
+//! The decoder buffers a message until it is complete. The memory of incomplete messages is limited per message, per connection and in all.
+//! A request counts as activity of its connection only once it is complete.
 
 use std::{
     pin::Pin,
@@ -25,18 +25,18 @@ use super::{
     traffic::{Refusal, Traffic},
 };
 
-/// Bytes of a request's message, at most: weights of 2,500 classes fit.
+/// Maximum length of a request message, in bytes: the weights of 2,500 classes fit.
 pub(super) const MESSAGE_BYTES: usize = 64 << 10;
-/// The same for the health service, whose messages hold the name of a service.
+/// The same for the health service, whose messages hold only the name of a service.
 const HEALTH_BYTES: usize = 256;
-/// Bytes of incomplete messages of one connection, at most.
+/// Maximum of incomplete messages of one connection, in bytes.
 const CONNECTION_BYTES: usize = 1 << 20;
-/// Bytes of incomplete messages of all connections, at most.
+/// Maximum of incomplete messages of all connections, in bytes.
 const ALL_BYTES: usize = 32 << 20;
-/// Bytes before a message: whether it is compressed, and its length.
+/// Length of the gRPC message prefix: the compression flag and the message length.
 const PREFIX: usize = 5;
 
-/// Bytes that may be held. Cheap to clone; clones share them.
+/// A memory budget in bytes. Cheap to clone; clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct Budget {
     used: Arc<AtomicUsize>,
@@ -44,7 +44,7 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// Of a connection.
+    /// The budget of one connection.
     pub(super) fn of_connection() -> Self {
         Self::new(CONNECTION_BYTES)
     }
@@ -61,7 +61,7 @@ impl Budget {
     }
 }
 
-/// Bytes taken of some budgets, given back when dropped.
+/// Bytes taken from some budgets, returned when dropped.
 #[derive(Debug)]
 struct HeldBytes {
     budgets: Vec<Budget>,
@@ -74,7 +74,7 @@ impl HeldBytes {
             if !budget.take(bytes) {
                 give_back(&self.budgets[..index], bytes);
                 return Err(Status::resource_exhausted(format!(
-                    "unfinished requests hold {} bytes, which is the limit here: finish some first",
+                    "incomplete requests exceed the limit of {} bytes: finish some first",
                     budget.limit
                 )));
             }
@@ -100,7 +100,7 @@ impl Drop for HeldBytes {
     }
 }
 
-/// What bodies are held to. Cheap to clone.
+/// The limits of request bodies. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct BodyLimits {
     timeout: Duration,
@@ -108,11 +108,11 @@ pub(super) struct BodyLimits {
     traffic: Traffic,
 }
 
-/// Set when a request is complete; then its connection is busy until the value is dropped.
+/// Set when a request is complete; its connection counts as busy until the guard is dropped.
 pub(super) type Complete = Arc<OnceLock<Option<InFlightGuard>>>;
 
 impl BodyLimits {
-    /// A request must be complete within `timeout`.
+    /// Requests must be complete within `timeout`.
     pub(super) fn new(timeout: Duration, traffic: Traffic) -> Self {
         Self {
             timeout,
@@ -121,7 +121,7 @@ impl BodyLimits {
         }
     }
 
-    /// The body of a request to `path` that came by the connection of `connection`.
+    /// Applies the limits to the body of a request for `path`.
     pub(super) fn wrap(
         &self,
         body: Body,
@@ -153,23 +153,23 @@ impl BodyLimits {
     }
 }
 
-/// Where in a message a body is.
+/// Tracks the gRPC message framing of a body.
 #[derive(Debug, Default)]
 struct MessageFramer {
     prefix: [u8; PREFIX],
-    /// Bytes of the prefix that have come.
+    /// Bytes of the prefix received so far.
     have: usize,
-    /// Bytes that are missing behind the prefix.
+    /// Bytes left of the message after the prefix.
     missing: usize,
 }
 
 impl MessageFramer {
-    /// Whether a message has begun and is not complete.
+    /// Whether a message is incomplete.
     fn is_open(&self) -> bool {
         self.have > 0
     }
 
-    /// Goes on by `bytes`; returns the messages that are complete by that, or the length of one that is longer than `limit`.
+    /// Scans the next `bytes`; returns how many messages they complete, or the length of a message longer than `limit`.
     fn feed(&mut self, mut bytes: &[u8], limit: usize) -> Result<usize, usize> {
         let mut complete = 0;
         while !bytes.is_empty() {
@@ -199,12 +199,12 @@ impl MessageFramer {
     }
 }
 
-/// A body that is held to [`BodyLimits`].
+/// A body with [`BodyLimits`] applied.
 struct LimitedBody {
     body: Body,
-    /// Of a message.
+    /// Maximum length of a message.
     limit: usize,
-    /// Whether more than one message may come, over any time.
+    /// Whether any number of messages may follow, over any time.
     is_stream: bool,
     framer: MessageFramer,
     held: HeldBytes,
@@ -220,7 +220,7 @@ impl LimitedBody {
         let was_open = self.framer.is_open();
         let longer = |length: usize, limit: usize| {
             Status::resource_exhausted(format!(
-                "a message of {length} bytes: at most {limit} are taken here"
+                "a message of {length} bytes exceeds the limit of {limit} bytes"
             ))
         };
         self.held.take(bytes.len())?;
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_found_however_they_are_cut() {
+    fn messages_are_found_for_any_chunking() {
         let bytes = [message(0), message(300), message(3)].concat();
         for size in [1, 2, 5, 7, 1000] {
             let mut framer = MessageFramer::default();
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_is_shared_and_comes_back() {
+    fn a_budget_is_shared_and_returned() {
         let (small, large) = (Budget::new(10), Budget::new(100));
         let held = |bytes: usize| {
             let budgets = vec![large.clone(), small.clone()];
@@ -338,7 +338,11 @@ mod tests {
         };
         let first = held(8).expect("room");
         assert!(held(3).is_err());
-        assert_eq!(large.used.load(Ordering::Relaxed), 8, "a refusal takes nothing");
+        assert_eq!(
+            large.used.load(Ordering::Relaxed),
+            8,
+            "a refused request takes nothing"
+        );
         drop(first);
         assert!(held(10).is_ok());
         assert_eq!(small.used.load(Ordering::Relaxed), 0);

@@ -24,27 +24,27 @@ use super::{
 use crate::telemetry::attribute;
 use equibatch_engine::pipeline::{self, Batch, BatchStream, Description};
 
-/// The description, then the batches. When the server stops or the client's token is withdrawn, the batch in hand is the last one, and the
-/// stream ends with a status.
+/// The description, then the batches. When the server shuts down or the client's token is revoked, the stream ends with a status after the
+/// current batch.
 #[derive(Debug)]
 pub struct ResponseStream {
-    /// `None` when all is said.
+    /// `None` after the end.
     stream: Option<BatchStream>,
-    /// What the reader has of it, where it reads the batches where they are made. Given up after the stream, so that nothing is written to
-    /// what it may still be reading.
+    /// The leases of a shared-memory stream. Dropped after the stream, so that no tensor that the reader may still be reading is written
+    /// to.
     leases: Option<Leases>,
     is_described: bool,
     stopping: Pin<Box<WaitForCancellationFutureOwned>>,
     revoked: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// What is said of the stream names the client.
+    /// Adds the client to the log lines of the stream.
     span: Span,
-    /// Of the batch that the reader waits for.
+    /// Span of the batch that the reader waits for.
     batch: Option<Span>,
     _open: (TaskTrackerToken, Permit),
 }
 
 impl ResponseStream {
-    /// Responses from `stream`, until `stopping` or until `grant` is withdrawn; with `leases`, from the memory that is lent.
+    /// Streams until `stopping` or the grant's revocation; with `leases`, tensors are leased from shared memory.
     pub(super) fn new(
         stream: BatchStream,
         leases: Option<Leases>,
@@ -69,14 +69,14 @@ impl ResponseStream {
 }
 
 impl ResponseStream {
-    /// Frees the batches that are made ahead. Nothing more comes.
+    /// Frees the batches prepared ahead; the stream yields nothing more.
     pub(super) fn stop(&mut self) {
         let _named = self.span.enter();
         self.stream = None;
         self.leases = None;
     }
 
-    /// Says that it is the reader's turn: it holds all that can be lent.
+    /// Returns whether the reader holds all leases.
     pub(super) fn is_exhausted(&self) -> bool {
         self.leases.as_ref().is_some_and(Leases::is_exhausted)
     }
@@ -135,7 +135,7 @@ impl Stream for ResponseStream {
             }
             Some(Err(error)) => {
                 let status = status(&error);
-                // With the causes.
+                // The message includes the error's sources.
                 tracing::warn!(error = status.message(), "stream failed");
                 Some(Err(status))
             }
@@ -148,7 +148,7 @@ impl Stream for ResponseStream {
     }
 }
 
-/// Says in the trace what is streamed: with the epoch and the step of a batch, all that is in its position token.
+/// Adds the request's attributes to the trace: together with a batch's epoch and step, all that is in its position token.
 fn describe(span: &Span, description: &Description) {
     let spec = &description.spec;
     let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
@@ -161,7 +161,7 @@ fn describe(span: &Span, description: &Description) {
         description.served.dataset().fingerprint.to_string(),
     );
     attribute(span, "spec_hash", format!("{:?}", description.spec_hash));
-    // Seeds use all 64 bits, numbers in traces only 63.
+    // Seeds use all 64 bits; numeric attributes are signed.
     attribute(span, "seed", spec.seed.to_string());
     attribute(span, "world", i64::from(spec.shard.world));
     attribute(span, "rank", i64::from(spec.shard.rank));
@@ -170,7 +170,7 @@ fn describe(span: &Span, description: &Description) {
     attribute(span, "epochs", i64::from(spec.epochs));
 }
 
-/// Each batch is a part of the stream's trace, from the demand for it to the delivery.
+/// Each batch is a span of the stream's trace, from the demand for it to its delivery.
 fn trace(span: &mut Option<Span>, polled: &Poll<Option<Result<Batch, pipeline::Error>>>) {
     let begin = || tracing::debug_span!("batch", epoch = Empty, step = Empty, images = Empty);
     let begun = span.get_or_insert_with(begin);

@@ -1,4 +1,4 @@
-//! The one table from errors to gRPC codes.
+//! Maps errors to gRPC statuses.
 
 use std::{error::Error as StdError, time::Duration};
 
@@ -13,9 +13,9 @@ use equibatch_engine::{
     sampling,
 };
 
-/// An error that has a code.
+/// An error with a gRPC code.
 pub(super) trait ToStatus: StdError {
-    /// The code that a client sees.
+    /// The status code.
     fn code(&self) -> Code;
 }
 
@@ -58,7 +58,7 @@ impl ToStatus for pipeline::Error {
     }
 }
 
-/// The status of an error: its code, and its message with those of its causes.
+/// The status of an error: its code, and its message with those of its sources.
 #[must_use]
 pub(super) fn status(error: &impl ToStatus) -> Status {
     let mut message = error.to_string();
@@ -72,7 +72,7 @@ pub(super) fn status(error: &impl ToStatus) -> Status {
     Status::new(error.code(), message)
 }
 
-/// Bytes of a message, at most. It goes in a header, and clients take no headers of any length; and what it repeats is the client's own.
+/// Maximum message length, in bytes. It is sent in a header, whose size clients limit, and may repeat text of the request.
 const MESSAGE: usize = 1024;
 
 fn cut(message: &mut String) {
@@ -82,7 +82,7 @@ fn cut(message: &mut String) {
     }
 }
 
-/// What a client hears from a server that is about to stop.
+/// The server is shutting down.
 #[must_use]
 pub(super) fn stopping() -> Status {
     Status::unavailable(
@@ -90,36 +90,36 @@ pub(super) fn stopping() -> Status {
     )
 }
 
-/// What a client hears whose token was taken out of the file.
+/// The token of the stream was removed from the token file, or its permissions changed.
 #[must_use]
 pub(super) fn token_revoked() -> Status {
-    Status::unauthenticated("the token of this stream was withdrawn")
+    Status::unauthenticated("the token of this stream was revoked")
 }
 
-/// What a client hears that has read nothing for so long.
+/// The reader has taken nothing for `read_timeout`.
 #[must_use]
 pub(super) fn reader_stalled(read_timeout: Duration) -> Status {
     let seconds = read_timeout.as_secs();
     Status::deadline_exceeded(format!(
-        "nothing was read for {seconds} s: continue from the last batch's token"
+        "the reader took nothing for {seconds} s: continue from the last batch's token"
     ))
 }
 
-/// What a client hears that cannot read batches where they are made, and should ask for them to be sent.
+/// Shared memory cannot be used; the client should ask for `StreamBatches` instead.
 #[must_use]
 pub(super) fn shared_memory_unavailable(reason: &str) -> Status {
-    Status::unimplemented(format!("no memory to share: {reason}"))
+    Status::unimplemented(format!("shared memory is unavailable: {reason}"))
 }
 
-/// What a client hears for whom there is no place.
+/// A limit on open streams is reached.
 #[must_use]
 pub(super) fn limit_reached(exceeded: LimitExceeded, client: &ClientId) -> Status {
     Status::resource_exhausted(match exceeded {
         LimitExceeded::All(limit) => {
-            format!("{limit} streams are open, which is the limit here (--max-streams of the server)")
+            format!("{limit} streams are open, which is the server's limit (--max-streams)")
         }
         LimitExceeded::Share(limit) => format!(
-            "{client} has {limit} streams open, which is its limit here (max-streams of its token, or --max-streams-per-client of the server)"
+            "{client} has {limit} streams open, which is its limit (max-streams of its token, or --max-streams-per-client of the server)"
         ),
     })
 }
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn every_error_has_the_code_of_whoever_can_mend_it() {
+    fn every_error_has_its_code() {
         use pipeline::Error;
         let (dataset, split, path) = (String::from("flowers"), Split::Train, String::from("a/1.jpg"));
         let spec = |error: SpecError| Error::from(error);
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_names_the_cause_once() {
+    fn a_message_names_each_source_once() {
         let error = pipeline::Error::Read { source: vanished() };
         assert_eq!(
             status(&error).message(),

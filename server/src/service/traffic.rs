@@ -1,4 +1,4 @@
-//! What came and what was refused: counted for the operator, and said in the log, if not too often.
+//! Counters of connections, streams and refusals, and rate-limited warnings about refusals.
 
 use std::{
     sync::{
@@ -10,7 +10,7 @@ use std::{
 
 use super::access::{ClientId, ClientLimiter};
 
-/// Warnings of one kind are at least this far apart.
+/// Minimum interval between warnings of one kind.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Clients that are counted by name; the others are counted together.
 const CLIENTS: usize = 32;
@@ -18,24 +18,24 @@ const CLIENTS: usize = 32;
 /// Why a connection or a request was not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Too many connections, in all or of this client.
+    /// The connection limit is reached, in all or of this client.
     Connections,
-    /// A TLS handshake that failed.
+    /// A TLS handshake failed.
     Handshake,
-    /// A client that said nothing, or not all of a request, in time.
+    /// A timeout: no TLS handshake, HTTP/2 preface or complete request in time.
     Silence,
-    /// Control frames of HTTP/2 beyond their rate.
+    /// Too many HTTP/2 control frames.
     Flood,
-    /// A token that is missing or not known.
+    /// A token is missing or unknown.
     Token,
-    /// Too many streams, in all or of this client, or a batch or a request that is too large.
+    /// A limit is exceeded: streams in all or of this client, or the size of a batch or request.
     Limit,
-    /// A request for a stream with a field that is out of its range.
+    /// A stream request with an invalid field.
     Request,
 }
 
 impl Refusal {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 7] = [
         Self::Connections,
         Self::Handshake,
@@ -46,7 +46,7 @@ impl Refusal {
         Self::Request,
     ];
 
-    /// In lower case.
+    /// The name in metrics and logs.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -73,21 +73,21 @@ struct Counters {
     streams: OnceLock<ClientLimiter>,
 }
 
-/// Refusals of one kind.
+/// Counts refusals for one reason.
 #[derive(Debug, Default)]
 struct RefusalCounter {
     count: AtomicU64,
-    /// When the last warning was, and how many refusals there were until then.
+    /// Time of the last warning, and the count at that time.
     last_warning: Mutex<Option<(Instant, u64)>>,
 }
 
 impl Traffic {
-    /// Counts the places of connections from now on.
+    /// Sets the limiter of connections, whose permits are counted.
     pub(super) fn count_connections(&self, limiter: ClientLimiter) {
         let _already = self.0.connections.set(limiter);
     }
 
-    /// Counts the places of streams from now on.
+    /// Sets the limiter of streams, whose permits are counted.
     pub(super) fn count_streams(&self, limiter: ClientLimiter) {
         let _already = self.0.streams.set(limiter);
     }
@@ -96,14 +96,14 @@ impl Traffic {
         self.0.connected.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a refusal, and warns of it where the last warning of this kind is not of this second.
+    /// Counts a refusal, and logs a warning unless one for the same reason was logged within the last second.
     pub(super) fn refused(&self, refusal: Refusal, client: &ClientId, error: &str) {
         if let Some(unsaid) = self.0.refused[refusal as usize].count(Instant::now()) {
             tracing::warn!(client = %client, kind = refusal.name(), error, unsaid, "refused");
         }
     }
 
-    /// Connections accepted so far.
+    /// Connections accepted since the start.
     #[must_use]
     pub fn connections_opened(&self) -> u64 {
         self.0.connected.load(Ordering::Relaxed)
@@ -115,13 +115,13 @@ impl Traffic {
         self.0.connections.get().map_or(0, ClientLimiter::taken) as u64
     }
 
-    /// Refusals of a kind so far.
+    /// Refusals for one reason since the start.
     #[must_use]
     pub fn refusals(&self, refusal: Refusal) -> u64 {
         self.0.refused[refusal as usize].count.load(Ordering::Relaxed)
     }
 
-    /// Streams open now by client, most first. Clients beyond the first 32 are counted together, as `others`.
+    /// Streams open now by client, highest first. Clients beyond the first 32 are counted together, as `others`.
     #[must_use]
     pub fn streams_by_client(&self) -> Vec<(String, u64)> {
         let all = self
@@ -144,7 +144,7 @@ impl Traffic {
 }
 
 impl RefusalCounter {
-    /// Counts one more; where it is time for a warning, gives the number of those before it that there was none of.
+    /// Counts one more; if a warning is due, returns how many refusals since the last warning were not logged.
     fn count(&self, now: Instant) -> Option<u64> {
         let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
         let mut last_warning = self.last_warning.lock().unwrap_or_else(PoisonError::into_inner);
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_refusals_are_counted_and_one_a_second_is_said() {
+    fn all_refusals_are_counted_and_one_per_second_is_logged() {
         let (counter, start) = (RefusalCounter::default(), Instant::now());
         assert_eq!(counter.count(start), Some(0));
         for _ in 0..5 {
@@ -187,7 +187,7 @@ mod tests {
         traffic.count_streams(limiter.clone());
         let taken: Vec<_> = (0..40)
             .flat_map(|client| (0..=client % 2).map(move |_| ClientId::Named(format!("c{client:02}"))))
-            .map(|client| limiter.acquire(client, 9).expect("a place"))
+            .map(|client| limiter.acquire(client, 9).expect("a permit"))
             .collect();
         let streams = traffic.streams_by_client();
         assert_eq!(streams.len(), CLIENTS + 1);

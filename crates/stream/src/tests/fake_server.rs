@@ -1,4 +1,4 @@
-//! A server made by hand.
+//! A fake server.
 
 use std::pin::Pin;
 
@@ -12,25 +12,25 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::*;
 
-/// Streams batches of one black image, and misbehaves as told.
+/// Streams batches of one black image, with configurable faults.
 #[derive(Clone)]
 pub(super) struct FakeServer {
     pub(super) batches: u64,
-    /// Shape of the description.
+    /// Image size of the description.
     pub(super) size: u32,
-    /// Bytes to leave out of each tensor.
+    /// Bytes missing from each tensor.
     pub(super) missing: usize,
     /// Second labels and their weights.
     pub(super) mixed: (Vec<u32>, Vec<f32>),
     /// Every byte of the fingerprint.
     pub(super) files: u8,
-    /// Batches of this step and behind it never come.
+    /// Batches from this step on are never sent.
     pub(super) stalls_at: Option<u64>,
-    /// Batches of this step and behind it are refused as a server does that is about to stop.
+    /// Batches from this step on are refused, as by a server that shuts down.
     pub(super) stops_at: Option<u64>,
-    /// With which status they are refused.
+    /// Status code of the refusal.
     pub(super) refusal: Code,
-    /// What was asked for.
+    /// The requests received.
     pub(super) requests: Arc<Mutex<Vec<v1::StreamBatchesRequest>>>,
 }
 
@@ -175,7 +175,7 @@ impl BatchLoader for FakeServer {
     }
 }
 
-/// A running server; dropping it cuts its connections.
+/// A running server; dropping it closes its connections.
 pub(super) struct Running {
     pub(super) address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
@@ -187,7 +187,7 @@ impl Running {
         Self::start_at("127.0.0.1:0".parse().expect("an address"), fake_server)
     }
 
-    /// Like [`Running::start`], where one ran before.
+    /// Like [`Running::start`], at an address that was used before.
     pub(super) fn start_at(address: SocketAddr, fake_server: FakeServer) -> Self {
         let listener = TcpListener::bind(address).expect("a free port");
         listener.set_nonblocking(true).expect("a socket option");

@@ -1,8 +1,8 @@
-//! Against servers made by hand, over real sockets on the loopback.
+//! Tests against fake servers, over real sockets on the loopback interface.
 //!
 //! - `fake_server`: the servers.
-//! - `received`: what one server sends; `refused`: what is not taken of it, and how that is said; `several`: servers that share a stream, stop
-//!   and come back; `names`: servers that come and go under one name.
+//! - `received`: batches of one server; `refused`: refusals and protocol violations; `several`: distribution and failover; `names`: servers
+//!   that change under one name.
 
 mod fake_server;
 mod names;
@@ -21,20 +21,20 @@ use equibatch_proto::v1;
 use self::fake_server::{FakeServer, Running};
 use super::*;
 
-/// Without second tries.
-const AT_ONCE: RetryPolicy = RetryPolicy {
+/// Without retries.
+const NO_RETRY: RetryPolicy = RetryPolicy {
     retry_for: Duration::ZERO,
     stall: Duration::from_secs(60),
 };
 
-/// A little patience, for servers that come back at once.
-const PATIENT: RetryPolicy = RetryPolicy {
+/// With retries, for servers that recover at once.
+const RETRY: RetryPolicy = RetryPolicy {
     retry_for: Duration::from_secs(60),
     stall: Duration::from_secs(60),
 };
 
 fn open(address: SocketAddr) -> Result<Servers, Error> {
-    Servers::open(&address.to_string(), AT_ONCE)
+    Servers::open(&address.to_string(), NO_RETRY)
 }
 
 fn open_all(running: &[Running], retry_policy: RetryPolicy) -> Result<Servers, Error> {
@@ -59,7 +59,7 @@ fn steps(stream: &mut BatchStream) -> Vec<u64> {
         .collect()
 }
 
-/// A port of the loopback on which nobody listens.
+/// A port on the loopback interface without a listener.
 fn closed_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0")
         .expect("a free port")

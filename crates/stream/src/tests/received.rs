@@ -1,4 +1,4 @@
-//! What one server sends.
+//! Batches of one server.
 
 use std::{task::Poll, time::Instant};
 
@@ -22,7 +22,7 @@ fn batches_come_in_order_with_their_positions_and_end() {
 }
 
 #[test]
-fn the_next_batch_is_looked_at_only_where_it_has_come() {
+fn peek_returns_only_batches_that_have_arrived() {
     let server = Running::start(FakeServer {
         stalls_at: Some(2),
         ..many(3)
@@ -38,21 +38,21 @@ fn the_next_batch_is_looked_at_only_where_it_has_come() {
         match stream.peek() {
             Some(batch) => break batch.clone(),
             None if Instant::now() < until => std::thread::yield_now(),
-            None => panic!("the second batch was sent and is not there"),
+            None => panic!("the second batch was sent, but did not arrive"),
         }
     };
     assert_eq!((looked_at.step, stream.peek()), (1, Some(&looked_at)));
     let Poll::Ready(Ok(Some(taken))) = stream.next_batch_within(Duration::ZERO) else {
-        panic!("it was there to be looked at");
+        panic!("it was peeked at");
     };
     assert_eq!(taken, looked_at);
-    // The third one never comes: this returns all the same.
+    // The third one is never sent: peeking returns nevertheless.
     assert_eq!(stream.peek(), None);
     assert!(stream.next_batch_within(Duration::ZERO).is_pending());
 }
 
 #[test]
-fn what_ends_a_stream_is_met_by_taking_and_not_by_looking() {
+fn the_end_of_a_stream_is_returned_by_next_batch_and_not_by_peek() {
     let ending = Running::start(many(1));
     let breaking = Running::start(FakeServer {
         stops_at: Some(1),
@@ -76,11 +76,11 @@ fn what_ends_a_stream_is_met_by_taking_and_not_by_looking() {
 }
 
 #[test]
-fn of_a_server_that_takes_no_reports_it_is_known_only_that_batches_were_late_or_not() {
+fn without_epoch_reports_the_bottleneck_is_the_trainer_or_batches() {
     let running = Running::start(FakeServer::default());
     let servers = open(running.address).expect("a server");
     let mut stream = servers.stream(&request(8), 1).expect("a stream");
-    assert_eq!(stream.end_epoch(0), None, "nothing was used yet");
+    assert_eq!(stream.end_epoch(0), None, "no batch was consumed yet");
     while stream.next_batch().expect("no error").is_some() {
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -119,7 +119,7 @@ fn datasets_are_listed() {
 }
 
 #[test]
-fn soft_labels_are_received_where_they_make_sense() {
+fn invalid_soft_labels_are_refused() {
     let first = |mixed: (Vec<u32>, Vec<f32>)| {
         let server = Running::start(FakeServer {
             mixed,
@@ -141,9 +141,9 @@ fn soft_labels_are_received_where_they_make_sense() {
     for (mixed, word) in [
         ((vec![0], vec![]), "as many mixed labels"),
         ((vec![0, 1], vec![0.5, 0.5]), "as many mixed labels"),
-        ((vec![2], vec![0.25]), "among the classes"),
-        ((vec![0], vec![1.5]), "from 0 to 1"),
-        ((vec![0], vec![f32::NAN]), "from 0 to 1"),
+        ((vec![2], vec![0.25]), "exceeds the number of classes"),
+        ((vec![0], vec![1.5]), "outside 0 to 1"),
+        ((vec![0], vec![f32::NAN]), "outside 0 to 1"),
     ] {
         let message = first(mixed).expect_err("refused");
         assert!(message.contains(word), "{message}");

@@ -1,4 +1,4 @@
-//! Whatever the frames, the messages are those that were sent.
+//! Messages are received as sent, however they are split into frames.
 
 use equibatch_proto::v1::StreamDescription;
 use http_body::Frame;
@@ -19,14 +19,14 @@ fn batch(step: u64, tensor: usize) -> Kind {
     Kind::Batch(Batch {
         step,
         labels: vec![1, 2],
-        // Older servers send none.
+        // Older servers send no CRC.
         tensor_crc32c: step.is_multiple_of(2).then(|| crc32c(&tensor)),
         tensor,
         ..Batch::default()
     })
 }
 
-/// As gRPC frames it.
+/// A message with its gRPC prefix.
 fn framed(message: Kind) -> Vec<u8> {
     let message = StreamBatchesResponse {
         message: Some(message),
@@ -44,7 +44,7 @@ fn status(code: Code) -> HeaderMap {
     trailers
 }
 
-/// What comes of `bytes`, cut at `cuts`, and of what ends them.
+/// Receives `bytes`, split at `cuts`, followed by the trailers `end`.
 fn received(bytes: &[u8], cuts: &[usize], end: Option<HeaderMap>) -> (Vec<Kind>, Result<(), Status>) {
     let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
     cuts.extend([0, bytes.len()]);
@@ -81,7 +81,7 @@ fn received(bytes: &[u8], cuts: &[usize], end: Option<HeaderMap>) -> (Vec<Kind>,
 
 proptest! {
     #[test]
-    fn messages_come_whole_however_their_bytes_are_cut(
+    fn messages_are_received_whole_for_any_chunking(
         sizes in prop::collection::vec(0_usize..1100, 0..5),
         cuts in prop::collection::vec(any::<usize>(), 0..20),
     ) {
@@ -100,7 +100,7 @@ proptest! {
 }
 
 #[test]
-fn a_bit_that_flips_on_the_way_is_noticed() {
+fn a_flipped_bit_is_detected() {
     let sent = framed(batch(4, 1000));
     let tensor = sent.len() - 1000;
     for at in [tensor, tensor + 1, tensor + 500, sent.len() - 1] {
@@ -116,7 +116,7 @@ fn a_bit_that_flips_on_the_way_is_noticed() {
 }
 
 #[test]
-fn a_buffer_is_used_again_when_nobody_refers_to_it() {
+fn a_buffer_is_reused_once_unreferenced() {
     let bytes: Vec<u8> = (0..3).flat_map(|step| framed(batch(step, 1000))).collect();
     let frames = vec![Ok::<_, Status>(Frame::data(Bytes::from(bytes)))];
     let mut receiver =
@@ -139,7 +139,7 @@ fn a_buffer_is_used_again_when_nobody_refers_to_it() {
 }
 
 #[test]
-fn what_ends_a_stream_is_told() {
+fn the_end_of_a_stream_gives_its_status() {
     let whole = framed(batch(0, 100));
     let half = &whole[..whole.len() - 1];
     for (bytes, end, receiver, code) in [
@@ -162,7 +162,7 @@ fn what_ends_a_stream_is_told() {
 }
 
 #[test]
-fn messages_that_nobody_asked_for_are_refused() {
+fn compressed_oversized_and_malformed_messages_are_refused() {
     let compressed = [&[1], &framed(batch(0, 10))[1..]].concat();
     let too_long = framed(batch(0, 2000));
     let no_message = vec![0, 0, 0, 0, 1, 7];

@@ -1,4 +1,4 @@
-//! Whom the limits count against.
+//! The identity of a client, which limits count against.
 
 use std::{
     fmt,
@@ -7,27 +7,27 @@ use std::{
 
 use crate::service::socket::Peer;
 
-/// One for whom places are counted.
+/// Who limits count against.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ClientId {
-    /// The owner of a token, wherever it comes from.
+    /// The owner of a token, from any address.
     Named(String),
-    /// Whoever comes from an address.
+    /// An IP address; of IPv6, a /64 network.
     At(IpAddr),
-    /// A user of this machine, by number, who comes by a Unix socket.
+    /// A local user by uid, connected over a Unix socket.
     User(u32),
-    /// Whoever is on this machine, and the system does not say who.
+    /// A local process whose uid is unknown.
     Local,
 }
 
 impl ClientId {
-    /// Says whether what it sends and gets stays within this machine.
+    /// Returns whether the connection stays within this machine.
     #[must_use]
     pub fn is_local(&self) -> bool {
         matches!(self, Self::User(_) | Self::Local)
     }
 
-    /// Names it apart from all others.
+    /// A unique key of the client.
     #[must_use]
     pub fn key(&self) -> String {
         format!("{self:?}")
@@ -39,13 +39,13 @@ impl From<Peer> for ClientId {
         match peer {
             Peer::Tcp(address) => Self::At(network(address.ip())),
             Peer::Unix { user, .. } => user.map_or(Self::Local, Self::User),
-            // A TCP connection that is gone already.
+            // The TCP connection has already been closed.
             Peer::Unknown => Self::At(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
         }
     }
 }
 
-/// What one client has of addresses: of IPv6 a network of 64 bits, any address of which it can take.
+/// The address as limits count it: of IPv6 the /64 network, since one client can usually use all of its addresses.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) if !v6.is_loopback() => {

@@ -1,4 +1,4 @@
-//! Looks at every request before anybody else does.
+//! Authenticates every request.
 
 use std::sync::Arc;
 
@@ -11,24 +11,24 @@ use super::{
 };
 use crate::service::traffic::{Refusal, Traffic};
 
-/// Lets requests pass that come with a token, where tokens are asked for, and notes whose they are.
+/// Requires a bearer token if tokens are configured, and attaches the [`Caller`] to the request.
 #[derive(Clone, Debug)]
 pub(in crate::service) struct AuthInterceptor {
     tokens: Option<Tokens>,
     traffic: Traffic,
 }
 
-/// Who asks.
+/// The authenticated client of a request.
 #[derive(Clone, Debug)]
 pub(in crate::service) struct Caller {
-    /// Whose share of the places it takes.
+    /// The client that limits count against.
     pub(in crate::service) client: ClientId,
-    /// What it may do.
+    /// Its permissions.
     pub(in crate::service) grant: Arc<Grant>,
 }
 
 impl AuthInterceptor {
-    /// Asks for one of `tokens`, where there are some.
+    /// Requires one of `tokens`; with `None`, accepts every request.
     pub(in crate::service) fn new(tokens: Option<Tokens>, traffic: Traffic) -> Self {
         Self { tokens, traffic }
     }
@@ -46,7 +46,7 @@ impl Interceptor for AuthInterceptor {
             Some(tokens) => {
                 let grant = bearer(request.metadata()).and_then(|token| {
                     let known = tokens.find(token);
-                    known.ok_or_else(|| Status::unauthenticated("this token is not known here"))
+                    known.ok_or_else(|| Status::unauthenticated("unknown token"))
                 });
                 let grant = grant.inspect_err(|status| {
                     self.traffic.refused(Refusal::Token, &client, status.message());
@@ -63,14 +63,14 @@ impl Interceptor for AuthInterceptor {
     }
 }
 
-/// The token of `authorization: Bearer TOKEN`.
+/// The token in `authorization: Bearer TOKEN`.
 fn bearer(metadata: &MetadataMap) -> Result<&[u8], Status> {
     let value = metadata
         .get("authorization")
-        .ok_or_else(|| Status::unauthenticated("a token is needed here: send authorization: Bearer TOKEN"))?;
+        .ok_or_else(|| Status::unauthenticated("a token is required: send authorization: Bearer TOKEN"))?;
     let token = value.as_bytes().split_at_checked(7);
     token
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "))
         .map(|(_, token)| token.trim_ascii())
-        .ok_or_else(|| Status::unauthenticated("the authorization must be: Bearer TOKEN"))
+        .ok_or_else(|| Status::unauthenticated("invalid authorization header: expected Bearer TOKEN"))
 }

@@ -1,4 +1,4 @@
-//! Clients that are known to be of use.
+//! Clients that have shown to be legitimate, for which connections are reserved.
 
 use std::{
     collections::HashSet,
@@ -7,15 +7,15 @@ use std::{
 
 use super::client_id::ClientId;
 
-/// As many are remembered.
+/// Capacity of the set.
 const MAX_KNOWN: usize = 4096;
 
-/// Clients that had a token or a stream. Cheap to clone.
+/// Clients that had a valid token or a stream. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(in crate::service) struct KnownClients(Arc<Mutex<HashSet<ClientId>>>);
 
 impl KnownClients {
-    /// One more. Where that would be too many, those before are forgotten: whoever is still there is soon known again.
+    /// Adds a client. When the capacity is reached, the set is cleared first: active clients are soon added again.
     pub(in crate::service) fn add(&self, client: &ClientId) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !known.contains(client) {

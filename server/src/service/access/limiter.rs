@@ -1,4 +1,4 @@
-//! Places for a bounded number, in all and for each guest.
+//! Limits a count, in all and per client.
 
 use std::{
     collections::HashMap,
@@ -8,7 +8,7 @@ use std::{
 
 use super::client_id::ClientId;
 
-/// Counts places taken, by guest. Cheap to clone.
+/// Counts permits by client. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(in crate::service) struct ClientLimiter(Arc<LimiterState>);
 
@@ -24,19 +24,19 @@ struct Taken {
     by_client: HashMap<ClientId, usize>,
 }
 
-/// A place, free again when dropped.
+/// One of the counted things; released when dropped.
 #[derive(Debug)]
 pub(in crate::service) struct Permit {
     client: ClientId,
     limiter: ClientLimiter,
 }
 
-/// Why there is no place.
+/// Why no permit is available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::service) enum LimitExceeded {
-    /// All are taken, this many.
+    /// The total limit, this many, is reached.
     All(usize),
-    /// The guest has this many, its share.
+    /// The client has reached its own limit, this many.
     Share(usize),
 }
 
@@ -50,7 +50,7 @@ impl fmt::Display for LimitExceeded {
 }
 
 impl ClientLimiter {
-    /// So many in all.
+    /// Allows `limit` permits in all.
     pub(in crate::service) fn new(limit: usize) -> Self {
         Self(Arc::new(LimiterState {
             limit,
@@ -61,7 +61,7 @@ impl ClientLimiter {
         }))
     }
 
-    /// A place for `client`, who may have `share` of them.
+    /// Acquires a permit for `client`, which may hold `share` of them.
     pub(in crate::service) fn acquire(
         &self,
         client: ClientId,
@@ -70,7 +70,7 @@ impl ClientLimiter {
         self.acquire_below(self.0.limit, client, share)
     }
 
-    /// As [`ClientLimiter::acquire`], if fewer than `limit` are taken.
+    /// Like [`ClientLimiter::acquire`], with another total limit.
     pub(in crate::service) fn acquire_below(
         &self,
         limit: usize,
@@ -94,12 +94,12 @@ impl ClientLimiter {
         })
     }
 
-    /// How many are taken.
+    /// Permits held now.
     pub(in crate::service) fn taken(&self) -> usize {
         self.lock().all
     }
 
-    /// How many each guest has who has one, most first.
+    /// Permits held by each client, highest first.
     pub(in crate::service) fn by_client(&self) -> Vec<(ClientId, usize)> {
         let taken = self.lock();
         let mut all: Vec<_> = taken
@@ -118,7 +118,7 @@ impl ClientLimiter {
 }
 
 impl Permit {
-    /// Whose it is.
+    /// The client that holds it.
     pub(in crate::service) fn client(&self) -> &ClientId {
         &self.client
     }
@@ -132,7 +132,7 @@ impl Drop for Permit {
             *own -= 1;
             *own
         });
-        // A guest without a place is forgotten, or the map would grow with every address ever seen.
+        // Clients without a permit are removed, so that the map does not grow with every address ever seen.
         if own == Some(0) {
             taken.by_client.remove(&self.client);
         }
@@ -144,17 +144,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_bounded_in_all_and_by_guest_and_come_back() {
+    fn permits_are_limited_in_all_and_per_client_and_released() {
         let limiter = ClientLimiter::new(3);
         let acquire = |name: &str| limiter.acquire(ClientId::Named(name.to_owned()), 2);
-        let a = acquire("a").expect("a place");
-        let _a = acquire("a").expect("a place");
+        let a = acquire("a").expect("a permit");
+        let _a = acquire("a").expect("a permit");
         assert_eq!(acquire("a").unwrap_err(), LimitExceeded::Share(2));
-        let _b = acquire("b").expect("a place");
+        let _b = acquire("b").expect("a permit");
         assert_eq!(acquire("c").unwrap_err(), LimitExceeded::All(3));
         drop(a);
-        let c = acquire("c").expect("a place");
+        let c = acquire("c").expect("a permit");
         drop(c);
-        assert_eq!(limiter.lock().by_client.len(), 2, "c is forgotten");
+        assert_eq!(limiter.lock().by_client.len(), 2, "c is removed");
     }
 }

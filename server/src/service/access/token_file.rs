@@ -1,12 +1,12 @@
-//! The file of tokens: one client a line.
+//! The token file: one client per line.
 //!
 //! ```text
-//! # secret, or sha256: and its hash in hexadecimal    name       what it may
+//! # token, or sha256: and its hash in hexadecimal    name       permissions
 //! sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08  trainer-1
 //! 5f2b0c1de8714b6c  laptop  datasets=flowers,birds max-streams=2 max-batch-bytes=64MiB
 //! ```
 //!
-//! Only hashes are kept in memory. A token is random and long, so that no salt and no slow hash is needed to keep it from being guessed.
+//! Only hashes are kept in memory. Tokens are long and random, so neither a salt nor a slow hash is needed.
 
 use std::{collections::BTreeSet, fs, io, path::Path, path::PathBuf, sync::Arc};
 
@@ -17,13 +17,13 @@ use tokio_util::sync::CancellationToken;
 use super::watched_files::{Source, Watched};
 use equibatch_engine::{byte_size, pipeline::Limits};
 
-/// Characters of a token, at least: 64 bits in hexadecimal.
+/// Shortest token, in characters: 64 bits in hexadecimal.
 const SHORTEST: usize = 16;
 
-/// Hash of a token.
+/// SHA-256 of a token.
 type Hash = [u8; 32];
 
-/// Why a file of tokens cannot be used.
+/// The token file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It cannot be read.
@@ -31,16 +31,16 @@ pub enum Error {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The I/O error.
         source: io::Error,
     },
-    /// It has no token, so that nobody could be let in: a file that is being written, most likely.
-    #[error("there is no token in {}: nobody could be let in", path.display())]
+    /// It has no token, so that every request would be refused; most likely it is being written.
+    #[error("there is no token in {}: every request would be refused", path.display())]
     Empty {
         /// The file.
         path: PathBuf,
     },
-    /// A line without meaning. The line itself is not shown: it may hold a token.
+    /// An invalid line. The line itself is not shown, because it may hold a token.
     #[error("{}, line {line}: {reason}", path.display())]
     Line {
         /// The file.
@@ -52,37 +52,37 @@ pub enum Error {
     },
 }
 
-/// What a client may do.
+/// The permissions of a token, and their revocation.
 #[derive(Debug, Default)]
 pub(in crate::service) struct Grant {
     pub(in crate::service) permissions: Permissions,
-    /// Cancelled when the token is no longer in the file, or is there on other terms.
+    /// Cancelled when the token is removed from the file or its permissions change.
     pub(in crate::service) revoked: CancellationToken,
 }
 
-/// The words of a line behind the token.
+/// The fields of a line after the token.
 #[derive(Debug, Default, PartialEq)]
 pub(in crate::service) struct Permissions {
     /// Name of the client in the log.
     pub(in crate::service) name: String,
-    /// Streams it may have open, where not as many as any client.
+    /// Maximum of open streams; `None`: the server's default per client.
     pub(in crate::service) streams: Option<usize>,
-    /// The datasets that it sees; `None`: all.
+    /// The datasets that it may access; `None`: all.
     datasets: Option<BTreeSet<String>>,
     batch_bytes: Option<u64>,
     image_size: Option<u32>,
     epochs: Option<u32>,
-    /// Of a stream, where the request does not say, and at most; without it 1.
+    /// Default and maximum of a stream's scheduling weight; `None`: 1.
     pub(in crate::service) weight: Option<u32>,
 }
 
 impl Permissions {
-    /// Says whether the client may know of a dataset.
+    /// Returns whether the client may access a dataset.
     pub(in crate::service) fn allow(&self, dataset: &str) -> bool {
         self.datasets.as_ref().is_none_or(|names| names.contains(dataset))
     }
 
-    /// The operator's limits, and this client's own where they are lower.
+    /// The lower of the server's limits and this client's.
     pub(in crate::service) fn within(&self, limits: &Limits) -> Limits {
         Limits {
             batch_bytes: self.batch_bytes.unwrap_or(u64::MAX).min(limits.batch_bytes),
@@ -96,7 +96,7 @@ impl Permissions {
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         let number = || {
             let number = value.parse::<u32>().ok().filter(|&number| number > 0);
-            number.ok_or_else(|| format!("{key} {value:?}: it must be a number from 1"))
+            number.ok_or_else(|| format!("{key} {value:?}: must be an integer of at least 1"))
         };
         match key {
             "datasets" => self.datasets = Some(value.split(',').map(str::to_owned).collect()),
@@ -111,7 +111,7 @@ impl Permissions {
             "weight" => self.weight = Some(number()?),
             _ => {
                 return Err(format!(
-                    "{key:?} is not known: there is datasets, max-streams, max-batch-bytes, max-image-size, max-epochs, weight"
+                    "unknown key {key:?}: expected one of datasets, max-streams, max-batch-bytes, max-image-size, max-epochs, weight"
                 ));
             }
         }
@@ -119,11 +119,11 @@ impl Permissions {
     }
 }
 
-/// The file that tokens are read from.
+/// Path of the token file.
 #[derive(Clone)]
 pub(in crate::service) struct TokenFile(pub(super) PathBuf);
 
-/// The tokens that are good at the moment.
+/// The tokens in force.
 pub(in crate::service) type Tokens = Watched<TokenFile>;
 
 impl Source for TokenFile {
@@ -145,13 +145,13 @@ impl Source for TokenFile {
 }
 
 impl Tokens {
-    /// What `token` is good for now.
+    /// The permissions of `token`.
     pub(super) fn find(&self, token: &[u8]) -> Option<Arc<Grant>> {
         self.with(|table| table.find(token))
     }
 }
 
-/// Hashes of tokens, and what they are good for.
+/// Permissions by token hash.
 #[derive(Default)]
 pub(in crate::service) struct TokenTable(Vec<(Hash, Arc<Grant>)>);
 
@@ -173,7 +173,7 @@ impl TokenTable {
         Ok(table)
     }
 
-    /// The table of a file, or the number of the first senseless line and what is wrong with it.
+    /// Parses the text of a file; the error has the line number, from 1, and what is wrong with the line.
     fn parse(text: &str) -> Result<Self, (usize, String)> {
         let mut table = Self::default();
         for (index, line) in text.lines().enumerate() {
@@ -183,14 +183,14 @@ impl TokenTable {
             };
             let entry = entry(token, words).map_err(|reason| (index + 1, reason))?;
             if table.0.iter().any(|(hash, _)| *hash == entry.0) {
-                return Err((index + 1, "this token stands on an earlier line".to_owned()));
+                return Err((index + 1, "duplicate of the token on an earlier line".to_owned()));
             }
             table.0.push(entry);
         }
         Ok(table)
     }
 
-    /// What `token` is good for. Takes as long for one token as for another.
+    /// The permissions of `token`. Takes constant time for a given table.
     pub(super) fn find(&self, token: &[u8]) -> Option<Arc<Grant>> {
         let hash = hash(token);
         let mut found = None;
@@ -206,14 +206,14 @@ impl TokenTable {
         self.0.len()
     }
 
-    /// Ends what `earlier` granted and this one does not grant in the same words.
+    /// Revokes the tokens of `earlier` that this table lacks or gives other permissions.
     pub(super) fn replace(&mut self, earlier: &Self) {
         for (hash, grant) in &earlier.0 {
             let same = |(known, new): &&mut (Hash, Arc<Grant>)| {
                 known == hash && new.permissions == grant.permissions
             };
             match self.0.iter_mut().find(same) {
-                // Streams hold the earlier one.
+                // Open streams refer to the earlier grant.
                 Some((_, new)) => *new = Arc::clone(grant),
                 None => grant.revoked.cancel(),
             }
@@ -237,7 +237,7 @@ fn entry<'a>(token: &str, mut words: impl Iterator<Item = &'a str>) -> Result<(H
     for word in words.take_while(|word| !word.starts_with('#')) {
         let (key, value) = word
             .split_once('=')
-            .ok_or_else(|| format!("{word:?} is no setting: write KEY=VALUE"))?;
+            .ok_or_else(|| format!("invalid setting {word:?}: expected KEY=VALUE"))?;
         permissions.set(key, value)?;
     }
     let revoked = CancellationToken::new();
@@ -314,18 +314,18 @@ mod tests {
         assert_eq!((limits.batch_bytes, limits.epochs, limits.weight), (1024, 3, 5));
         assert_eq!(limits.image_size, Limits::default().image_size);
         let unweighted = Permissions::default().within(&Limits::default());
-        assert_eq!(unweighted.weight, 1, "more is for the operator to grant");
+        assert_eq!(unweighted.weight, 1, "a higher weight must be granted");
     }
 
     #[test]
-    fn senseless_lines_are_numbered_and_not_shown() {
+    fn errors_give_the_line_number_and_not_the_line() {
         for (line, reason) in [
             ("hunter2 x", "at least 16 characters"),
             ("0123456789abcdef", "a name must follow"),
             ("0123456789abcdef datasets=a", "a name must follow"),
             ("0123456789abcdef x max-streams=0", "max-streams"),
             ("0123456789abcdef x max-batch-bytes=big", "max-batch-bytes"),
-            ("0123456789abcdef x colour=red", "\"colour\" is not known"),
+            ("0123456789abcdef x colour=red", "unknown key \"colour\""),
             ("0123456789abcdef x red", "KEY=VALUE"),
             ("sha256:00 x", "64 hexadecimal digits"),
             ("fedcba9876543210 x", "earlier line"),
@@ -344,15 +344,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_longer_granted_is_withdrawn() {
+    fn removed_or_changed_tokens_are_revoked() {
         let parse = |text: &str| TokenTable::parse(text).expect("a table");
         let earlier = parse("aaaaaaaaaaaaaaaa a\nbbbbbbbbbbbbbbbb b\ncccccccccccccccc c");
         let mut later = parse("aaaaaaaaaaaaaaaa a\nbbbbbbbbbbbbbbbb b max-streams=1");
         later.replace(&earlier);
-        let is_withdrawn = |token: &[u8]| earlier.find(token).expect("a grant").revoked.is_cancelled();
-        assert!(!is_withdrawn(b"aaaaaaaaaaaaaaaa"), "the same");
-        assert!(is_withdrawn(b"bbbbbbbbbbbbbbbb"), "granted otherwise");
-        assert!(is_withdrawn(b"cccccccccccccccc"), "gone");
+        let is_revoked = |token: &[u8]| earlier.find(token).expect("a grant").revoked.is_cancelled();
+        assert!(!is_revoked(b"aaaaaaaaaaaaaaaa"), "unchanged");
+        assert!(is_revoked(b"bbbbbbbbbbbbbbbb"), "other permissions");
+        assert!(is_revoked(b"cccccccccccccccc"), "removed");
         let kept = later.find(b"aaaaaaaaaaaaaaaa").expect("a grant");
         assert!(Arc::ptr_eq(
             &kept,

@@ -1,4 +1,4 @@
-//! What files say, read again when they change.
+//! Values read from files, reloaded when the files change.
 
 use std::{
     fmt, fs,
@@ -9,29 +9,29 @@ use std::{
 
 use tokio::sync::watch;
 
-/// How often the files are looked at.
+/// Poll interval.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Files that a value is read from.
 pub(in crate::service) trait Source: Clone + Send + Sync + 'static {
-    /// What they say.
+    /// The parsed value.
     type Value: Send + Sync + 'static;
-    /// Why they cannot be used.
+    /// Why the files cannot be used.
     type Error: std::error::Error;
-    /// What the log calls the value.
+    /// The value's name in the log.
     const NAME: &'static str;
 
-    /// The files.
+    /// The paths.
     fn paths(&self) -> Vec<&Path>;
 
-    /// Reads them.
+    /// Reads and parses the files.
     fn read(&self) -> Result<Self::Value, Self::Error>;
 
-    /// Called before `new` takes the place of `old`.
+    /// Called before `new` replaces `old`.
     fn replace(_new: &mut Self::Value, _old: &Self::Value) {}
 }
 
-/// The value that the files had when they were last read without an error. Cheap to clone.
+/// The last value that was read without an error. Cheap to clone.
 pub(in crate::service) struct Watched<S: Source>(Arc<Shared<S>>);
 
 struct Shared<S: Source> {
@@ -51,16 +51,16 @@ impl<S: Source> fmt::Debug for Watched<S> {
     }
 }
 
-/// Changes with every change of the files that leaves one of them another time, length or number.
+/// Metadata of all files; differs after every change that alters a file's time, length or inode.
 type Stamp = Vec<Option<FileStamp>>;
 
-/// Time of the last writing, length, device and number, and time of the last change of any of them, which no program can set.
+/// Modification time, length, device and inode, and change time (ctime), which no program can set.
 type FileStamp = (SystemTime, u64, (u64, u64), (i64, i64));
 
-/// What a look has found.
+/// The metadata seen by a poll.
 #[derive(Clone, Default)]
-struct Seen {
-    /// At the last look.
+struct PollState {
+    /// At the last poll.
     last: Option<Stamp>,
     /// When the files were last read.
     read: Option<Stamp>,
@@ -71,7 +71,7 @@ impl<S: Source> Watched<S> {
     ///
     /// # Errors
     ///
-    /// Where they cannot be used.
+    /// If they cannot be used.
     pub(super) fn load(source: S) -> Result<Self, S::Error> {
         let value = source.read()?;
         Ok(Self(Arc::new(Shared {
@@ -80,58 +80,62 @@ impl<S: Source> Watched<S> {
         })))
     }
 
-    /// What `look` makes of the value that holds now.
-    pub(in crate::service) fn with<T>(&self, look: impl FnOnce(&S::Value) -> T) -> T {
-        look(&self.0.value.read().unwrap_or_else(PoisonError::into_inner))
+    /// Calls `read` with the current value.
+    pub(in crate::service) fn with<T>(&self, read: impl FnOnce(&S::Value) -> T) -> T {
+        read(&self.0.value.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes other files from now on; they are read at the next look.
+    /// Replaces the paths; they are read at the next poll.
     pub(super) fn set(&self, source: S) {
         *self.0.source.write().unwrap_or_else(PoisonError::into_inner) = source;
     }
 
-    /// Reads the files again when one of them has changed, and when `asked` says so, for ever. While they cannot be used, the value read last
-    /// holds.
-    pub(super) async fn follow(self, mut asked: watch::Receiver<()>) {
-        // Not the stamp of the first reading: a change between the two would be missed.
-        let mut seen = Seen::default();
+    /// Reloads the files when one of them has changed, and when `reload_requested` changes; never returns. If they cannot be used, the last value
+    /// stays in force.
+    pub(super) async fn follow(self, mut reload_requested: watch::Receiver<()>) {
+        // Not the metadata of the initial load: a change in between would be missed.
+        let mut seen = PollState::default();
         let mut ticks = tokio::time::interval(INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let is_asked = tokio::select! {
+            let is_requested = tokio::select! {
                 _ = ticks.tick() => false,
-                changed = asked.changed() => changed.is_ok(),
+                changed = reload_requested.changed() => changed.is_ok(),
             };
             let (this, before) = (self.clone(), seen.clone());
-            let looked = tokio::task::spawn_blocking(move || this.look(&before, is_asked)).await;
+            let looked = tokio::task::spawn_blocking(move || this.poll(&before, is_requested)).await;
             seen = looked.unwrap_or(seen);
         }
     }
 
-    /// Reads the files where their stamp is not that of the last reading, or `is_asked`; but none that is being written: where somebody
-    /// writes a file in place, it is short or empty for a moment, and what it does not say yet is not withdrawn.
-    fn look(&self, seen: &Seen, is_asked: bool) -> Seen {
+    /// Reloads the files if their metadata differs from that of the last read, or `is_requested`; but not while they are being written: a file
+    /// written in place is short or empty for a moment, and the tokens that it lacks then must not be revoked.
+    fn poll(&self, seen: &PollState, is_requested: bool) -> PollState {
         let source = self.source();
         let stamps = || source.paths().into_iter().map(stamp).collect::<Stamp>();
         let found = stamps();
         let is_stable = seen.last.as_ref() == Some(&found);
         let is_new = seen.read.as_ref() != Some(&found);
         let mut read = seen.read.clone();
-        if is_asked || is_new && (is_stable || read.is_none()) {
+        if is_requested || is_new && (is_stable || read.is_none()) {
             let value = source.read();
-            // Changed meanwhile: looked at again.
+            // If they changed meanwhile, the next poll reads them again.
             if stamps() == found {
                 match value {
                     Ok(value) => self.change(value, read.is_some()),
                     Err(error) => {
                         let error = chain(&error);
-                        tracing::error!(error, "{} not read again: the earlier ones stay good", S::NAME);
+                        tracing::error!(
+                            error,
+                            "cannot reload the {}: the earlier ones stay in force",
+                            S::NAME
+                        );
                     }
                 }
                 read = Some(found.clone());
             }
         }
-        Seen {
+        PollState {
             last: Some(found),
             read,
         }
@@ -142,7 +146,7 @@ impl<S: Source> Watched<S> {
         S::replace(&mut value, &current);
         *current = value;
         if is_news {
-            tracing::info!("{} read again", S::NAME);
+            tracing::info!("{} reloaded", S::NAME);
         }
     }
 
@@ -167,7 +171,7 @@ fn stamp(path: &Path) -> Option<FileStamp> {
     ))
 }
 
-/// An error and its causes in one line.
+/// An error and its sources in one line.
 fn chain(error: &dyn std::error::Error) -> String {
     match error.source() {
         Some(source) => format!("{error}: {}", chain(source)),
@@ -181,7 +185,7 @@ mod tests {
 
     use super::*;
 
-    /// The text of a file that is not empty.
+    /// The text of a file, which must not be empty.
     #[derive(Clone)]
     struct Text(PathBuf);
 
@@ -204,33 +208,33 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_when_it_is_written_and_not_while() {
+    fn a_file_is_reloaded_after_but_not_during_a_write() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("text");
         fs::write(&path, "one two").expect("a file");
         let watched = Watched::load(Text(path.clone())).expect("a text");
         let text = || watched.with(String::clone);
-        let mut seen = Seen::default();
-        let mut look = || seen = watched.look(&seen, false);
-        look();
-        // Another one each time, as a program that writes in place leaves it.
+        let mut seen = PollState::default();
+        let mut poll = || seen = watched.poll(&seen, false);
+        poll();
+        // Different each time, as while a program writes in place.
         for torn in ["", "three", "three fo"] {
             fs::write(&path, torn).expect("written");
-            look();
+            poll();
             assert_eq!(text(), "one two", "{torn:?}");
         }
         fs::write(&path, "three four").expect("written");
-        look();
-        look();
+        poll();
+        poll();
         assert_eq!(text(), "three four");
         fs::write(&path, "").expect("written");
-        look();
-        look();
-        assert_eq!(text(), "three four", "an empty file withdraws nothing");
+        poll();
+        poll();
+        assert_eq!(text(), "three four", "an empty file revokes nothing");
     }
 
     #[test]
-    fn a_change_of_equal_length_and_time_is_seen() {
+    fn a_change_with_equal_length_and_mtime_is_detected() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("text");
         fs::write(&path, "one").expect("a file");
@@ -238,7 +242,7 @@ mod tests {
         let time = fs::metadata(&path)
             .and_then(|found| found.modified())
             .expect("a time");
-        let mut seen = watched.look(&Seen::default(), false);
+        let mut seen = watched.poll(&PollState::default(), false);
         let before = stamp(&path);
         let write = || {
             fs::write(&path, "two").expect("written");
@@ -246,10 +250,10 @@ mod tests {
             file.set_modified(time).expect("the time of before");
             stamp(&path) != before
         };
-        // The clock of a file system ticks some hundred times a second.
+        // File system timestamps have a resolution of some milliseconds.
         assert!((0..100_000).any(|_| write()), "a change that cannot be seen");
         for _ in 0..2 {
-            seen = watched.look(&seen, false);
+            seen = watched.poll(&seen, false);
         }
         assert_eq!(watched.with(String::clone), "two");
     }

@@ -34,9 +34,9 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// Connections admitted and not yet taken by the HTTP/2 server.
 const QUEUE: usize = 16;
 
-/// Returns the admitted connections of `incoming`, and the task that admits them. The task ends, and drops `incoming`, when the returned stream
-/// is dropped or `incoming` ends. [`LINGER_TIME`] after `closing` is cancelled, connections without a complete request are closed, even if their
-/// clients read nothing or have begun a request. Must be called within a runtime.
+/// Returns the admitted connections of `incoming`, and the task that admits them. The task ends, and drops `incoming`, when the returned
+/// stream is dropped or `incoming` ends. [`LINGER_TIME`] after `closing` is cancelled, connections without a complete request are closed,
+/// even if their clients read nothing or have begun a request. Must be called within a runtime.
 pub fn admit<C>(
     incoming: impl Stream<Item = io::Result<C>> + Send + 'static,
     config: &ServiceConfig,

@@ -1,7 +1,7 @@
 //! Lingering close: a connection is closed so that its client can read why.
 //!
-//! If a socket is closed with received bytes unread, the system resets the connection, and what was sent last is lost. So the write half is shut
-//! down first, and received bytes are discarded for a while.
+//! If a socket is closed with received bytes unread, the system resets the connection, and what was sent last is lost. So the write half is
+//! shut down first, and received bytes are discarded for a while.
 
 use std::{
     future::Future as _,
@@ -23,8 +23,8 @@ const LINGER_BYTES: u64 = 64 * 1024;
 /// How long a connection lingers.
 pub(super) const LINGER_TIME: Duration = Duration::from_secs(1);
 
-/// Closes a connection whose handshake failed, or that was refused. A TLS 1.3 client sends its first request along with its certificate, so bytes
-/// are often unread at that point; see the module's documentation.
+/// Closes a connection whose handshake failed, or that was refused. A TLS 1.3 client sends its first request along with its certificate, so
+/// bytes are often unread at that point; see the module's documentation.
 pub(super) async fn linger<C: AsyncRead + AsyncWrite + Unpin>(mut stream: C) {
     if stream.shutdown().await.is_ok() {
         let mut rest = stream.take(LINGER_BYTES);

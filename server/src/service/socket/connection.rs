@@ -1,4 +1,4 @@
-//! One connection, of either kind.
+//! An accepted connection.
 
 use std::{
     fmt, io,
@@ -15,30 +15,30 @@ use tonic::transport::server::Connected;
 
 use super::FdSender;
 
-/// One connection.
+/// An accepted connection.
 #[derive(Debug)]
 pub enum Connection {
-    /// From anywhere.
+    /// From a TCP socket.
     Tcp(TcpStream),
-    /// From this machine, with what may go along with the bytes.
+    /// From a Unix socket, which can also carry a file descriptor.
     Unix(UnixStream, FdSender),
 }
 
-/// Who is at the other end, as far as the system knows.
+/// The peer of a connection, as far as the system knows it.
 #[derive(Clone, Debug)]
 pub enum Peer {
     /// An address.
     Tcp(SocketAddr),
-    /// A process.
+    /// A local process.
     Unix {
-        /// Its number, where the system says.
+        /// Its process id, if known.
         process: Option<i32>,
-        /// The number of its user, where the system says.
+        /// Its user id, if known.
         user: Option<u32>,
-        /// By which it can get a file.
+        /// Sends it a file descriptor.
         fd_sender: FdSender,
     },
-    /// Nothing is known.
+    /// Unknown: the connection has already been closed.
     Unknown,
 }
 
@@ -73,7 +73,7 @@ impl Connected for Connection {
     }
 }
 
-/// Calls the same method of either kind.
+/// Calls the same method of either variant.
 macro_rules! either {
     ($self:ident.$method:ident($($argument:expr),*)) => {
         match $self.get_mut() {
@@ -84,7 +84,7 @@ macro_rules! either {
 }
 
 impl Connection {
-    /// Writes `pieces` together with a file, where one waits to be handed over.
+    /// Writes `pieces` together with a file descriptor, if one is to be sent.
     fn write_with_fd(
         &self,
         context: &mut Context<'_>,
@@ -126,7 +126,7 @@ impl AsyncWrite for Connection {
         either!(self.poll_write_vectored(context, pieces))
     }
 
-    /// Both kinds send a header and a tensor from their own places: without this, tensors would be copied together first.
+    /// Both variants support vectored writes: without this, a header and a tensor would be copied into one buffer first.
     fn is_write_vectored(&self) -> bool {
         true
     }

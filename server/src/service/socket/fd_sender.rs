@@ -1,4 +1,4 @@
-//! Files that go to the process at the other end of a connection.
+//! Sends a file descriptor to the peer of a Unix socket (`SCM_RIGHTS`).
 
 use std::{
     fmt,
@@ -18,7 +18,7 @@ use rustix::{
 };
 use tokio::{io::Interest, net::UnixStream};
 
-/// A file that goes with the next bytes of a connection: one in the life of a connection, so that there is no doubt what it is.
+/// Sends a file descriptor with the next bytes of a connection; once per connection, so that its meaning is unambiguous.
 #[derive(Clone, Default)]
 pub struct FdSender(Arc<Mutex<FdState>>);
 
@@ -30,7 +30,7 @@ enum FdState {
     Sent,
 }
 
-/// The connection has carried a file already.
+/// The connection has already carried a file descriptor.
 #[derive(Debug)]
 pub struct AlreadySent;
 
@@ -41,11 +41,11 @@ impl fmt::Debug for FdSender {
 }
 
 impl FdSender {
-    /// Sends `file` along.
+    /// Sends `file` with the next write.
     ///
     /// # Errors
     ///
-    /// Where one was sent before.
+    /// If one was sent before.
     pub(in crate::service) fn send(&self, file: OwnedFd) -> Result<(), AlreadySent> {
         let mut state = self.lock();
         if !matches!(*state, FdState::Unused) {
@@ -55,7 +55,7 @@ impl FdSender {
         Ok(())
     }
 
-    /// Writes `pieces` to `stream` together with the file, where there is one that waits.
+    /// Writes `pieces` together with the file descriptor; `None` if none is to be sent.
     pub(super) fn poll_write(
         &self,
         stream: &UnixStream,
@@ -66,7 +66,7 @@ impl FdSender {
         let FdState::Waiting(file) = &*state else {
             return None;
         };
-        // A file cannot go without a byte.
+        // Ancillary data needs at least one byte of payload.
         if pieces.iter().all(|piece| piece.is_empty()) {
             return None;
         }
