@@ -178,7 +178,7 @@ fn a_token_opens_the_door_and_nothing_else_does() {
     let file = ["--server", address, "--token-file", text(&missing)];
     assert_kept_out(&file, 64, &["--token-file", "missing"]);
     let far = ["--server", "example.org:50051", "--token-file", text(&right)];
-    assert_kept_out(&far, 64, &["not sent in the clear", "https://"]);
+    assert_kept_out(&far, 64, &["only sent over TLS", "https://"]);
 }
 
 fn text(path: &Path) -> &str {
