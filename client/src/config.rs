@@ -1,6 +1,6 @@
 //! Configuration: command-line arguments merged with the settings of a run or the defaults.
 
-use equibatch_stream::{Credentials, Patience, Servers, Token};
+use equibatch_stream::{Credentials, RetryPolicy, Servers, Token};
 use equibatch_training::{
     program::{Head, Precision},
     runtime::{Device, Operators, SessionOptions},
@@ -101,11 +101,11 @@ pub fn resume_conflicts(args: &Train, config: &RunConfig) -> String {
 ///
 /// Those of [`Servers::open_with`]; [`UsageError`] if a credential file cannot be read.
 pub fn servers(server: &Server) -> anyhow::Result<Servers> {
-    let patience = Patience {
+    let retry_policy = RetryPolicy {
         retry_for: Duration::from_secs(server.retry_for),
         stall: Duration::from_secs(server.stall_timeout),
     };
-    let servers = Servers::open_with(&server.server, patience, &credentials(server)?)?;
+    let servers = Servers::open_with(&server.server, retry_policy, &credentials(server)?)?;
     let servers = servers.weighing(server.weight);
     Ok(if server.no_shared_memory {
         servers.without_shared_memory()

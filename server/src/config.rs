@@ -105,7 +105,7 @@ impl TryFrom<&Serve> for Config {
     type Error = Error;
 
     fn try_from(args: &Serve) -> Result<Self, Error> {
-        telemetry::check(&args.log).map_err(|error| Error::Log(Box::new(error)))?;
+        telemetry::check_filter(&args.log).map_err(|error| Error::Log(Box::new(error)))?;
         let defaults = EngineConfig::default();
         let (memory_bytes, cache_bytes, encoded_cache_bytes) = memory(args)?;
         let admin = args.admin.as_deref().map(|text| host_and_port("--admin", text));
@@ -153,7 +153,7 @@ impl TryFrom<&Serve> for Config {
                 shutdown_grace: Duration::from_secs(args.shutdown_grace),
                 connections: args.max_connections,
                 share_memory: !args.no_shared_memory,
-                greeting_timeout: Duration::from_secs(args.preface_timeout),
+                handshake_timeout: Duration::from_secs(args.preface_timeout),
                 idle_timeout: (args.idle_timeout > 0).then(|| Duration::from_secs(args.idle_timeout)),
                 reader_timeout: (args.reader_timeout > 0).then(|| Duration::from_secs(args.reader_timeout)),
                 streams_per_client: args.max_streams_per_client,

@@ -94,7 +94,7 @@ async fn serve_with_log(
         hangups,
         parsed.to_toml(),
         access.clone(),
-        telemetry.shown(),
+        telemetry.filter_handle(),
     ));
     let served = tokio::select! {
         served = serve_with_access(config, access, args.log_format, &stopping) => served,

@@ -4,7 +4,7 @@ use equibatch_server::{
     args::{Command, file},
     config::Config,
     service::Access,
-    telemetry::Shown,
+    telemetry::FilterHandle,
 };
 use tokio::signal::unix::Signal;
 
@@ -15,10 +15,10 @@ const LIVE: [&str; 5] = ["log", "tokens", "tls-cert", "tls-key", "tls-client-ca"
 
 /// On each SIGHUP, reloads the configuration file and the files of `access`. `options` are the options in force, as of
 /// [`file::Parsed::to_toml`]. Changed options that need a restart are logged. An invalid configuration changes nothing.
-pub(crate) async fn at(mut hangups: Signal, options: String, access: Access, shown: Shown) {
+pub(crate) async fn at(mut hangups: Signal, options: String, access: Access, filter_handle: FilterHandle) {
     let mut held = options;
     while hangups.recv().await.is_some() {
-        match reload(&mut held, &access, &shown) {
+        match reload(&mut held, &access, &filter_handle) {
             Ok(rest) if rest.is_empty() => tracing::info!("configuration reloaded"),
             Ok(rest) => tracing::warn!(
                 options = rest.join(", "),
@@ -33,13 +33,15 @@ pub(crate) async fn at(mut hangups: Signal, options: String, access: Access, sho
 }
 
 /// Applies the options that can be reloaded and records them in `held`; returns the changed options that need a restart.
-fn reload(held: &mut String, access: &Access, shown: &Shown) -> Result<Vec<String>, Failure> {
+fn reload(held: &mut String, access: &Access, filter_handle: &FilterHandle) -> Result<Vec<String>, Failure> {
     let parsed = file::parse()?;
     let Command::Serve(args) = &parsed.arguments.command else {
         unreachable!("the command line is that of `serve`");
     };
     let config = Config::try_from(&**args).map_err(|error| exit::usage_error(error, parsed.file.as_ref()))?;
-    shown.set(&args.log).map_err(|error| USAGE.failure(error))?;
+    filter_handle
+        .set(&args.log)
+        .map_err(|error| USAGE.failure(error))?;
     let closed = access.reload(&config.access);
     let found = parsed.to_toml();
     let mut rest = vec![];

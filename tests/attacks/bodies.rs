@@ -67,7 +67,7 @@ async fn what_is_too_large_is_refused_before_it_is_taken() {
 async fn what_is_not_finished_in_time_is_refused() {
     let images = pictures();
     let service = ServiceConfig {
-        greeting_timeout: Duration::from_millis(200),
+        handshake_timeout: Duration::from_millis(200),
         ..ServiceConfig::default()
     };
     let server = MemoryServer::start_with(engine(images.root(), config(1, 1 << 26)), service);

@@ -316,7 +316,7 @@ async fn a_reader_that_does_not_come_back_loses_its_connection() {
     .await;
     let log = std::fs::read_to_string(Path::new(&log)).unwrap();
     assert!(
-        log.contains("stream ended") && log.contains("connection cut"),
+        log.contains("stream ended") && log.contains("connection closed"),
         "{log}"
     );
 }

@@ -125,7 +125,7 @@ async fn what_is_no_recipe_is_refused_before_any_work() {
                 max_rotate: 3.0,
                 ..text("flip")
             },
-            &["recipe.text", "numbers"],
+            &["recipe.text", "number fields"],
         ),
         (
             Recipe {

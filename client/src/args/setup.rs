@@ -14,7 +14,7 @@ use crate::{
     },
     weights::{Hub, Source},
 };
-use equibatch_stream::{Balance, Wire};
+use equibatch_stream::{Balance, BatchDtype};
 
 /// Images, network, loss and optimizer.
 #[derive(Clone, Debug, Args)]
@@ -67,7 +67,7 @@ pub struct Images {
     /// Element type on the wire: f32 (normalised by the server), f16 (the same, half the bytes), or u8 (pixels, a quarter of the bytes,
     /// normalised by the client). f16 and u8 round augmented pixels to 11 and 8 bits. [default: f32]
     #[arg(long, value_name = "TYPE")]
-    pub wire: Option<Wire>,
+    pub wire: Option<BatchDtype>,
     /// Channel means (red, green, blue) for normalisation, from 0 to 1, as printed by `server stats`. [default: ImageNet's,
     /// 0.485,0.456,0.406]
     #[arg(long, value_name = "R,G,B", value_parser = channels(0.0..=1.0))]

@@ -5,7 +5,7 @@ use equibatch_engine::augment;
 use super::card::Preprocessing;
 use super::metrics::{Figures, Tally};
 use equibatch_stream as stream;
-use equibatch_stream::{BatchRequest, BatchStream, Servers, Split, Wire};
+use equibatch_stream::{BatchDtype, BatchRequest, BatchStream, Servers, Split};
 use equibatch_training::{
     program::ElementType,
     runtime::{self, Classifier},
@@ -172,11 +172,11 @@ pub(super) fn look(
 }
 
 /// What a model of that input is sent.
-fn wire(element_type: ElementType) -> Wire {
+fn wire(element_type: ElementType) -> BatchDtype {
     match element_type {
-        ElementType::U8 => Wire::U8,
-        ElementType::F16 => Wire::F16,
-        _ => Wire::F32,
+        ElementType::U8 => BatchDtype::U8,
+        ElementType::F16 => BatchDtype::F16,
+        _ => BatchDtype::F32,
     }
 }
 

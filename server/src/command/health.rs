@@ -4,11 +4,9 @@ use std::{
 };
 
 use anyhow::Context as _;
-use equibatch_server::{
-    args::Health,
-    service::{HealthError, ask_health},
-};
+use equibatch_server::args::Health;
 
+use super::health_check::{HealthError, check_health};
 use crate::exit::{Failure, INPUT, SYSTEM, UNAVAILABLE, USAGE};
 
 /// Queries the health service of a running server.
@@ -20,7 +18,7 @@ pub(crate) fn health(args: &Health) -> Result<(), Failure> {
         }
         None => None,
     };
-    ask_health(&args.address, ca.as_deref()).map_err(|error| match error {
+    check_health(&args.address, ca.as_deref()).map_err(|error| match error {
         HealthError::Address(_) => USAGE.failure(error),
         HealthError::Threads(_) => SYSTEM.failure(error),
         _ => UNAVAILABLE.failure(error),

@@ -5,6 +5,7 @@ mod check;
 mod download;
 mod explain;
 mod health;
+mod health_check;
 mod manual;
 mod preview;
 mod recipe;

@@ -31,7 +31,7 @@ use super::{
     run::{self, RunFolder},
 };
 use equibatch_stream as stream;
-use equibatch_stream::{Batch, Servers, Split, Verdict};
+use equibatch_stream::{Batch, BottleneckReport, Servers, Split};
 
 /// What can go wrong while a model is trained.
 #[derive(Debug, thiserror::Error)]
@@ -114,7 +114,7 @@ impl Fit<'_> {
         let progress = self.learner.progress();
         let epochs = progress.config.epochs;
         let mut stream = images::open(self.servers, progress, epochs, self.prefetch)?;
-        observer.batches_come_by(stream.ways());
+        observer.batches_come_by(stream.transports());
         loop {
             let started = Instant::now();
             let batch = match images::next(&mut stream, self.stop) {
@@ -178,7 +178,7 @@ impl Fit<'_> {
 
     /// Evaluates, records and saves. If the evaluation fails because the server is gone, the steps are saved all the same, and the epoch is
     /// evaluated when the run goes on. A run that is killed in between does all of this again, and alike: the checkpoint comes last.
-    fn finish_epoch(&mut self, verdict: Option<Verdict>) -> Result<EpochRecord, Error> {
+    fn finish_epoch(&mut self, verdict: Option<BottleneckReport>) -> Result<EpochRecord, Error> {
         let model = self.learner.model()?;
         let judged = if self.has_valid {
             self.judge(&model).map(Some)
@@ -221,7 +221,7 @@ impl Fit<'_> {
         Ok(record)
     }
 
-    fn record(&self, valid: Option<Figures>, verdict: Option<Verdict>) -> EpochRecord {
+    fn record(&self, valid: Option<Figures>, verdict: Option<BottleneckReport>) -> EpochRecord {
         let progress = self.learner.progress();
         let epoch = &progress.epoch;
         let seconds = epoch.took.as_secs_f64();

@@ -5,7 +5,7 @@ use crate::{
     learn::{fit::policy::Policy, targets::Loss},
     weights::Source,
 };
-use equibatch_stream::{Balance, BatchRequest, Split, StreamDescription, Wire};
+use equibatch_stream::{Balance, BatchDtype, BatchRequest, Split, StreamDescription};
 use equibatch_training::program::{Head, Precision};
 
 /// Everything that decides the numbers of a run. Where it runs and whom it asks is not part of it.
@@ -70,7 +70,7 @@ pub struct RunConfig {
     pub recipe: String,
     /// What batches are made of on their way.
     #[serde(default)]
-    pub wire: Wire,
+    pub wire: BatchDtype,
     /// What is kept, and when the run ends before its time.
     #[serde(default)]
     pub policy: Policy,
@@ -148,7 +148,7 @@ impl Default for RunConfig {
             balance: Balance::Oversample,
             images_per_epoch: None,
             recipe: String::new(),
-            wire: Wire::F32,
+            wire: BatchDtype::F32,
             policy: Policy::default(),
             seed: 42,
             mean: [0.485, 0.456, 0.406],
