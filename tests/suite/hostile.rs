@@ -5,7 +5,7 @@
 
 use std::{fs, path::Path, sync::OnceLock};
 
-use equibatch_engine::decode::{DecodeOptions, Limits, canonical_size, decode_canonical};
+use equibatch_engine::decode::{DecodeLimits, DecodeOptions, canonical_size, decode_canonical};
 use proptest::{
     collection::vec,
     option,
@@ -114,7 +114,7 @@ const SIGNATURES: &[&[u8]] = &[
     b"BM",
 ];
 
-const LIMITS: Limits = Limits {
+const LIMITS: DecodeLimits = DecodeLimits {
     max_pixels: 1 << 20,
     max_file_bytes: 1 << 20,
     max_allocation: 32 << 20,

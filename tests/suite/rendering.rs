@@ -3,9 +3,9 @@
 use equibatch_engine::augment::{Crop, Draw, Recipe};
 use equibatch_engine::geometry::Projective;
 use equibatch_engine::image::Image;
+use equibatch_engine::lighting::Lighting;
 use equibatch_engine::random::{Purpose, generator, uniform};
 use equibatch_engine::tensor::{ElementType, Layout, Normalization, TensorSpec, area_shrink, write_image};
-use equibatch_engine::tone::Tone;
 
 /// Independent random bytes: the hardest image to interpolate, every neighbour a full-range edge.
 fn noise(width: u32, height: u32, seed: u64) -> Image {
@@ -35,7 +35,7 @@ fn shades(width: u32, height: u32) -> Image {
 }
 
 /// The reference in double precision, after PyTorch's grid sampler with reflection padding and `align_corners=True`.
-fn reference(image: &Image, map: &Projective, tone: &Tone, size: u32) -> Vec<f64> {
+fn reference(image: &Image, map: &Projective, lighting: &Lighting, size: u32) -> Vec<f64> {
     let fold = |position: f64, length: u32| {
         let span = f64::from(length - 1);
         if span == 0.0 {
@@ -63,23 +63,23 @@ fn reference(image: &Image, map: &Projective, tone: &Tone, size: u32) -> Vec<f64
                 let lower =
                     pixel(left, top + 1.0, channel) * (1.0 - fx) + pixel(left + 1.0, top + 1.0, channel) * fx;
                 let value = upper * (1.0 - fy) + lower * fy;
-                values.push(toned(value, tone));
+                values.push(apply_lighting(value, lighting));
             }
         }
     }
     values
 }
 
-fn toned(x: f64, tone: &Tone) -> f64 {
-    if tone.is_identity() {
+fn apply_lighting(x: f64, lighting: &Lighting) -> f64 {
+    if lighting.is_identity() {
         return x;
     }
     let x = x.clamp(1e-7, 1.0 - 1e-7);
     let mut z = -(1.0 / x - 1.0).ln();
-    if let Some(brightness) = tone.brightness.map(f64::from) {
+    if let Some(brightness) = lighting.brightness.map(f64::from) {
         z += (brightness / (1.0 - brightness)).ln();
     }
-    if let Some(contrast) = tone.contrast.map(f64::from) {
+    if let Some(contrast) = lighting.contrast.map(f64::from) {
         z *= contrast;
     }
     1.0 / (1.0 + (-z).exp())
@@ -88,7 +88,7 @@ fn toned(x: f64, tone: &Tone) -> f64 {
 /// Greatest and mean difference from the reference, in grey levels.
 fn errors(image: &Image, draw: &Draw, size: u32) -> (f64, f64) {
     let map = draw.map((image.width(), image.height()), size);
-    let tone = draw.tone();
+    let lighting = draw.lighting();
     let spec = TensorSpec {
         size,
         element_type: ElementType::F32,
@@ -96,12 +96,12 @@ fn errors(image: &Image, draw: &Draw, size: u32) -> (f64, f64) {
         normalization: Normalization::NONE,
     };
     let mut bytes = vec![0; spec.image_bytes()];
-    write_image(image, &map, &tone, &spec, &mut bytes);
+    write_image(image, &map, &lighting, &spec, &mut bytes);
     let got: Vec<f32> = bytes
         .chunks_exact(4)
         .map(|chunk| f32::from_le_bytes(chunk.try_into().expect("four bytes")))
         .collect();
-    let want = reference(image, &map, &tone, size);
+    let want = reference(image, &map, &lighting, size);
     let differences: Vec<f64> = got
         .iter()
         .zip(&want)
@@ -206,7 +206,13 @@ fn renderings_have_the_same_bytes_on_every_machine() {
             normalization: Normalization::IMAGENET,
         };
         let mut bytes = vec![0; spec.image_bytes()];
-        write_image(&image, &draw.map((120, 90), 72), &draw.tone(), &spec, &mut bytes);
+        write_image(
+            &image,
+            &draw.map((120, 90), 72),
+            &draw.lighting(),
+            &spec,
+            &mut bytes,
+        );
         hasher.update(&bytes);
     }
     assert_eq!(

@@ -1,7 +1,8 @@
 //! From the bytes of a file to the image that is kept: decoding, and shrinking to the canonical size.
 
-mod processor_time;
+mod cpu_time;
 
+use cpu_time::CpuTime;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use equibatch_engine::{
     decode::{DecodeOptions, canonical, canonical_short_side, canonical_size, decode, decode_canonical},
@@ -14,7 +15,6 @@ use fast_image_resize::{
     pixels::U8x3,
 };
 use image::{ExtendedColorType, ImageEncoder as _, codecs::jpeg::JpegEncoder};
-use processor_time::ProcessorTime;
 
 /// Width and height: of the reference experiment's photos, and of a camera with 12 megapixels.
 const SIZES: [(&str, (u32, u32)); 2] = [("500x375", (500, 375)), ("4000x3000", (4000, 3000))];
@@ -44,7 +44,7 @@ fn jpeg(image: &Image) -> Vec<u8> {
     file
 }
 
-fn decoding(criterion: &mut Criterion<ProcessorTime>) {
+fn decoding(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("decode");
     group.sample_size(20);
     for (name, size) in SIZES {
@@ -56,7 +56,7 @@ fn decoding(criterion: &mut Criterion<ProcessorTime>) {
     }
 }
 
-fn shrinking(criterion: &mut Criterion<ProcessorTime>) {
+fn shrinking(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("canonical size for 224");
     group.sample_size(20);
     let short_side = Some(canonical_short_side(224));
@@ -89,7 +89,7 @@ fn by_library(resizer: &mut Resizer, image: &Image, (width, height): (u32, u32))
     pixels
 }
 
-fn first_touch(criterion: &mut Criterion<ProcessorTime>) {
+fn first_touch(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("decode to the canonical size for 224");
     group.sample_size(20);
     let short_side = Some(canonical_short_side(224));
@@ -105,7 +105,7 @@ fn first_touch(criterion: &mut Criterion<ProcessorTime>) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().with_measurement(ProcessorTime::THREAD);
+    config = Criterion::default().with_measurement(CpuTime::THREAD);
     targets = decoding, shrinking, first_touch
 }
 criterion_main!(benches);

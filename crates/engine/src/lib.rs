@@ -8,11 +8,11 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`image`], [`geometry`], [`random`], [`blend`], [`tone`] | pixels; maps of the plane; numbers as a function of seed, purpose and coordinates; mixing of two images; brightness and contrast |
+//! | [`image`], [`geometry`], [`random`], [`blend`], [`lighting`] | pixels; maps of the plane; numbers as a function of seed, purpose and coordinates; mixing of two images; brightness and contrast |
 //! | [`header`], [`dataset`] | size and orientation from a file's first bytes; class folders as a sorted, fingerprinted list of samples in splits |
 //! | [`sampling`] | which sample stands in which slot of which batch |
 //! | [`decode`], [`cache`] | files to pixels; decoded images within a number of bytes |
-//! | [`augment`], [`retouch`], [`tensor`] | drawing an augmentation; operations on rendered pixels; one pass from pixels to a tensor |
+//! | [`augment`], [`pixel_ops`], [`tensor`] | drawing an augmentation; operations on rendered pixels; one pass from pixels to a tensor |
 //! | [`memory`], [`checksum`] | the buffers of batches, private or shared with another process; CRC-32C |
 //! | [`pipeline`] | streams of batches, made by worker threads |
 //! | [`machine`], [`byte_size`] | instruction sets; numbers of bytes as text |
@@ -26,20 +26,20 @@
 //! c. Finished batches are returned in order, each with the token at which the stream can be continued.
 
 pub mod augment;
-pub mod blend;
 pub mod byte_size;
 pub mod cache;
 pub mod checksum;
+pub mod cpu;
 pub mod dataset;
 pub mod decode;
 pub mod geometry;
 pub mod header;
 pub mod image;
-pub mod machine;
+pub mod lighting;
 pub mod memory;
+pub mod mix;
 pub mod pipeline;
+pub mod pixel_ops;
 pub mod random;
-pub mod retouch;
 pub mod sampling;
 pub mod tensor;
-pub mod tone;

@@ -32,11 +32,11 @@ impl Purpose {
     /// Drawn images: sample data sets, benchmarks, tests.
     pub const DRAWING: Self = Self(10);
     /// Whether the images of a batch are mixed by mixup or by cutmix.
-    pub const MIXING: Self = Self(13);
+    pub const BATCH_MIX: Self = Self(13);
     /// Which images of a batch are mixed with one another.
     pub const PAIRS: Self = Self(14);
     /// How the two images of a pair are mixed.
-    pub const BLEND: Self = Self(15);
+    pub const PAIR_MIX: Self = Self(15);
 
     /// A purpose of another crate. 1 to 15 are taken: 11 and 12 by training.
     #[must_use]

@@ -1,9 +1,9 @@
 //! One sample's augmentation.
 
-use super::{Crop, Move, ResizedCrop, Rotate, SymmetricWarp, Zoom, chain};
+use super::{AffineOp, Crop, ResizedCrop, Rotate, SymmetricWarp, Zoom, chain};
 use crate::geometry::{Projective, canvas};
-use crate::retouch::Touch;
-use crate::tone::Tone;
+use crate::lighting::Lighting;
+use crate::pixel_ops::PixelOp;
 
 /// The augmentation of one sample: a value for each part of a recipe, `None` for the parts that do not run.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,9 +26,11 @@ pub struct Draw {
     /// The part of the source that is resized to the square, instead of a crop.
     pub resized_crop: Option<ResizedCrop>,
     /// What then happens to the square, in this order.
-    pub moves: Vec<Move>,
+    #[cfg_attr(feature = "serde", serde(rename = "moves"))]
+    pub affine_ops: Vec<AffineOp>,
     /// What happens to its pixels in the second pass, in this order; empty where there is none.
-    pub touches: Vec<Touch>,
+    #[cfg_attr(feature = "serde", serde(rename = "touches"))]
+    pub pixel_ops: Vec<PixelOp>,
 }
 
 impl Draw {
@@ -44,8 +46,8 @@ impl Draw {
             flip: false,
             crop: Crop::CENTER,
             resized_crop: None,
-            moves: vec![],
-            touches: vec![],
+            affine_ops: vec![],
+            pixel_ops: vec![],
         }
     }
 
@@ -61,7 +63,7 @@ impl Draw {
             None => chain::place_crop(self.crop.start(canvas, target)),
             Some(crop) => chain::to_canvas(source, canvas).compose(&crop.map(source, target)),
         };
-        for step in &self.moves {
+        for step in &self.affine_ops {
             map = map.compose(&step.matrix(target));
         }
         if self.flip {
@@ -81,8 +83,8 @@ impl Draw {
 
     /// The curve that pixel values go through.
     #[must_use]
-    pub fn tone(&self) -> Tone {
-        Tone {
+    pub fn lighting(&self) -> Lighting {
+        Lighting {
             brightness: self.brightness,
             contrast: self.contrast,
         }

@@ -2,8 +2,8 @@
 
 use rand_chacha::ChaCha8Rng;
 
+use crate::pixel_ops::{EraseRect, PixelOp};
 use crate::random::{below, uniform};
-use crate::retouch::{Hole, Touch};
 
 /// Tries to find a shape that fits, as many as the reference makes.
 const TRIES: usize = 10;
@@ -34,7 +34,7 @@ impl Erasing {
         holes: 1.0,
     };
 
-    pub(super) fn settled(self) -> Self {
+    pub(super) fn normalized(self) -> Self {
         if self.p == 0.0 || self.area_max == 0.0 {
             Self::OFF
         } else {
@@ -47,7 +47,7 @@ impl Erasing {
     /// # Source
     ///
     /// Zhong et al., *Random Erasing Data Augmentation*, 2017, as torchvision's `RandomErasing` draws it.
-    pub(super) fn draw(self, generator: &mut ChaCha8Rng, touches: &mut Vec<Touch>) {
+    pub(super) fn draw(self, generator: &mut ChaCha8Rng, pixel_ops: &mut Vec<PixelOp>) {
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -63,8 +63,8 @@ impl Erasing {
                 (height < 1.0 && width < 1.0).then_some((height, width))
             });
             let (row, column) = (uniform(generator, 0.0, 1.0), uniform(generator, 0.0, 1.0));
-            touches.extend(shape.map(|(height, width)| {
-                Touch::Erase(Hole {
+            pixel_ops.extend(shape.map(|(height, width)| {
+                PixelOp::Erase(EraseRect {
                     height,
                     width,
                     row,
@@ -91,11 +91,11 @@ mod tests {
         };
         let mut counts = [0; 4];
         for seed in 0..600 {
-            let mut touches = vec![];
-            erasing.draw(&mut generator(seed, Purpose::AUGMENT, &[]), &mut touches);
-            counts[touches.len()] += 1;
-            for touch in touches {
-                let Touch::Erase(hole) = touch else {
+            let mut pixel_ops = vec![];
+            erasing.draw(&mut generator(seed, Purpose::AUGMENT, &[]), &mut pixel_ops);
+            counts[pixel_ops.len()] += 1;
+            for touch in pixel_ops {
+                let PixelOp::Erase(hole) = touch else {
                     panic!("{touch:?}")
                 };
                 let (area, ratio) = (hole.height * hole.width, hole.height / hole.width);

@@ -2,8 +2,8 @@
 
 use rand_chacha::ChaCha8Rng;
 
+use crate::pixel_ops::PixelOp;
 use crate::random::{below, uniform};
-use crate::retouch::Touch;
 
 /// How far colours are moved, and how often.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,7 +31,7 @@ impl Jitter {
         p: 0.0,
     };
 
-    pub(super) fn settled(self) -> Self {
+    pub(super) fn normalized(self) -> Self {
         let is_still = [self.brightness, self.contrast, self.saturation, self.hue] == [0.0; 4];
         if is_still || self.p == 0.0 {
             Self::OFF
@@ -49,21 +49,21 @@ impl Jitter {
         clippy::cast_possible_truncation,
         reason = "single precision is what a touch holds"
     )]
-    pub(super) fn draw(self, generator: &mut ChaCha8Rng, touches: &mut Vec<Touch>) {
+    pub(super) fn draw(self, generator: &mut ChaCha8Rng, pixel_ops: &mut Vec<PixelOp>) {
         let mut about = |centre: f64, reach: f32| {
             let reach = f64::from(reach);
             uniform(generator, centre - reach, centre + reach) as f32
         };
         let mut all = [
-            (self.brightness, Touch::Brightness(about(1.0, self.brightness))),
-            (self.contrast, Touch::Contrast(about(1.0, self.contrast))),
-            (self.saturation, Touch::Saturation(about(1.0, self.saturation))),
-            (self.hue, Touch::Hue(about(0.0, self.hue))),
+            (self.brightness, PixelOp::Brightness(about(1.0, self.brightness))),
+            (self.contrast, PixelOp::Contrast(about(1.0, self.contrast))),
+            (self.saturation, PixelOp::Saturation(about(1.0, self.saturation))),
+            (self.hue, PixelOp::Hue(about(0.0, self.hue))),
         ];
         for last in (1..all.len()).rev() {
             all.swap(last, below(generator, last as u32 + 1) as usize);
         }
-        touches.extend(
+        pixel_ops.extend(
             all.iter()
                 .filter(|(reach, _)| *reach > 0.0)
                 .map(|(_, touch)| *touch),
@@ -86,14 +86,14 @@ mod tests {
         };
         let mut first = [0; 3];
         for seed in 0..600 {
-            let mut touches = vec![];
-            jitter.draw(&mut generator(seed, Purpose::AUGMENT, &[]), &mut touches);
-            assert_eq!(touches.len(), 3, "nothing is drawn of a strength of 0");
-            for (place, touch) in touches.iter().enumerate() {
+            let mut pixel_ops = vec![];
+            jitter.draw(&mut generator(seed, Purpose::AUGMENT, &[]), &mut pixel_ops);
+            assert_eq!(pixel_ops.len(), 3, "nothing is drawn of a strength of 0");
+            for (place, touch) in pixel_ops.iter().enumerate() {
                 let (index, value, low, high) = match *touch {
-                    Touch::Brightness(value) => (0, value, 0.6, 1.4),
-                    Touch::Saturation(value) => (1, value, 0.0, 2.0),
-                    Touch::Hue(value) => (2, value, -0.1, 0.1),
+                    PixelOp::Brightness(value) => (0, value, 0.6, 1.4),
+                    PixelOp::Saturation(value) => (1, value, 0.0, 2.0),
+                    PixelOp::Hue(value) => (2, value, -0.1, 0.1),
                     other => panic!("{other:?}"),
                 };
                 assert!((low - 1e-6..=high + 1e-6).contains(&value), "{touch:?}");

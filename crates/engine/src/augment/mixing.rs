@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use rand_chacha::ChaCha8Rng;
 
-use crate::blend::{Blend, Rectangle};
+use crate::mix::{Mix, Rectangle};
 use crate::random::{below, uniform};
 
 /// How strongly the images of a pair are mixed, and how often.
@@ -19,7 +19,7 @@ pub struct Mixing {
 
 /// What the pairs of a batch are mixed by.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Method {
+pub enum BatchMix {
     /// Everywhere, by a share.
     Mixup(Mixing),
     /// Within a rectangle, whole.
@@ -30,12 +30,12 @@ impl Mixing {
     /// Never.
     pub const OFF: Self = Self { alpha: 1.0, p: 0.0 };
 
-    pub(super) fn settled(self) -> Self {
+    pub(super) fn normalized(self) -> Self {
         if self.p == 0.0 { Self::OFF } else { self }
     }
 }
 
-impl Method {
+impl BatchMix {
     /// One of the two, where a recipe has both: drawn for a batch.
     pub(super) fn draw(mixup: Mixing, cutmix: Mixing, generator: &mut ChaCha8Rng) -> Option<Self> {
         match (mixup.p > 0.0, cutmix.p > 0.0) {
@@ -58,7 +58,7 @@ impl Method {
     /// torchvision's `CutMix` does it: a rectangle of the square's shape about a uniform centre, cut off at the border, whose area then is
     /// the share. Both give one share to a whole batch, or each image a partner of its own; here each pair has its own share.
     #[must_use]
-    pub fn blend(self, generator: &mut ChaCha8Rng, size: u32) -> Option<Blend> {
+    pub fn draw_mix(self, generator: &mut ChaCha8Rng, size: u32) -> Option<Mix> {
         let (Self::Mixup(mixing) | Self::Cutmix(mixing)) = self;
         let is_mixed = uniform(generator, 0.0, 1.0) < f64::from(mixing.p);
         let share = symmetric_beta(generator, mixing.alpha.into());
@@ -66,7 +66,7 @@ impl Method {
             Self::Mixup(_) => everywhere(share.min(1.0 - share)),
             Self::Cutmix(_) => {
                 let centre = (below(generator, size), below(generator, size));
-                Blend::Within(rectangle(share, size, centre))
+                Mix::Cutmix(rectangle(share, size, centre))
             }
         };
         is_mixed.then_some(blend)
@@ -78,8 +78,8 @@ impl Method {
     clippy::cast_sign_loss,
     reason = "from 0 to half of WHOLE"
 )]
-fn everywhere(share: f64) -> Blend {
-    Blend::Everywhere((share * f64::from(Blend::WHOLE)).round() as u16)
+fn everywhere(share: f64) -> Mix {
+    Mix::Mixup((share * f64::from(Mix::WHOLE)).round() as u16)
 }
 
 /// The part within a square of `size` pixels of a rectangle about `centre` (column, row) that takes `share` of its area.
@@ -122,7 +122,7 @@ mod tests {
 
     fn betas(alpha: f64) -> Vec<f64> {
         let mut shares: Vec<f64> = (0..DRAWS)
-            .map(|seed| symmetric_beta(&mut generator(seed, Purpose::BLEND, &[]), alpha))
+            .map(|seed| symmetric_beta(&mut generator(seed, Purpose::PAIR_MIX, &[]), alpha))
             .collect();
         shares.sort_by(f64::total_cmp);
         shares
@@ -164,21 +164,21 @@ mod tests {
     fn no_alpha_gives_anything_but_a_share() {
         for alpha in [0.001, 0.01, 1.0, 1000.0] {
             for seed in 0..500 {
-                let share = symmetric_beta(&mut generator(seed, Purpose::BLEND, &[]), alpha);
+                let share = symmetric_beta(&mut generator(seed, Purpose::PAIR_MIX, &[]), alpha);
                 assert!((0.0..=1.0).contains(&share), "{alpha}: {share}");
             }
         }
     }
 
-    fn blends(method: Method, size: u32) -> Vec<Option<Blend>> {
+    fn blends(method: BatchMix, size: u32) -> Vec<Option<Mix>> {
         (0..DRAWS)
-            .map(|seed| method.blend(&mut generator(seed, Purpose::BLEND, &[]), size))
+            .map(|seed| method.draw_mix(&mut generator(seed, Purpose::PAIR_MIX, &[]), size))
             .collect()
     }
 
     #[test]
     fn an_image_keeps_the_larger_share_of_itself_under_mixup() {
-        let found = blends(Method::Mixup(Mixing { alpha: 1.0, p: 0.75 }), 64);
+        let found = blends(BatchMix::Mixup(Mixing { alpha: 1.0, p: 0.75 }), 64);
         let mixed: Vec<f64> = found
             .iter()
             .flatten()
@@ -193,11 +193,11 @@ mod tests {
 
     #[test]
     fn rectangles_lie_within_the_square_and_have_the_shape_of_it() {
-        for blend in blends(Method::Cutmix(Mixing { alpha: 1.0, p: 1.0 }), 224)
+        for blend in blends(BatchMix::Cutmix(Mixing { alpha: 1.0, p: 1.0 }), 224)
             .into_iter()
             .flatten()
         {
-            let Blend::Within(found) = blend else {
+            let Mix::Cutmix(found) = blend else {
                 panic!("{blend:?}")
             };
             let (right, bottom) = (found.left + found.width, found.top + found.height);
@@ -207,7 +207,7 @@ mod tests {
             }
         }
         let whole = rectangle(1.0, 10, (5, 5));
-        assert_eq!(Blend::Within(whole).weight(10), 1.0);
+        assert_eq!(Mix::Cutmix(whole).weight(10), 1.0);
         assert_eq!(
             rectangle(0.25, 100, (50, 0)),
             Rectangle {
@@ -224,24 +224,24 @@ mod tests {
     fn one_method_is_drawn_where_there_are_two() {
         let on = Mixing { alpha: 1.0, p: 1.0 };
         let draw = |mixup, cutmix| {
-            let draw = |seed| Method::draw(mixup, cutmix, &mut generator(seed, Purpose::MIXING, &[]));
+            let draw = |seed| BatchMix::draw(mixup, cutmix, &mut generator(seed, Purpose::BATCH_MIX, &[]));
             (0..1000).map(draw).collect::<Vec<_>>()
         };
         assert!(draw(Mixing::OFF, Mixing::OFF).iter().all(Option::is_none));
         assert!(
             draw(on, Mixing::OFF)
                 .iter()
-                .all(|found| *found == Some(Method::Mixup(on)))
+                .all(|found| *found == Some(BatchMix::Mixup(on)))
         );
         assert!(
             draw(Mixing::OFF, on)
                 .iter()
-                .all(|found| *found == Some(Method::Cutmix(on)))
+                .all(|found| *found == Some(BatchMix::Cutmix(on)))
         );
         let both = draw(on, on);
         let mixup = both
             .iter()
-            .filter(|found| **found == Some(Method::Mixup(on)))
+            .filter(|found| **found == Some(BatchMix::Mixup(on)))
             .count();
         assert!((420..580).contains(&mixup), "{mixup} of 1000");
     }

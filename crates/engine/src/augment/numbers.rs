@@ -1,6 +1,6 @@
 //! A recipe as eight numbers.
 
-use super::{CropRange, Error, Recipe, Strength, ZoomRange};
+use super::{CropRange, Error, Magnitude, Recipe, ZoomRange};
 
 /// The parts of fastai's `get_transforms`, as the contract's message spells them. A number of 0 switches its part off.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -32,13 +32,13 @@ impl TryFrom<Numbers> for Recipe {
         let Numbers {
             p_affine, p_lighting, ..
         } = numbers;
-        let lighting = Strength {
+        let lighting = Magnitude {
             max: numbers.max_lighting,
             p: p_lighting,
         };
         Ok(Self {
             flip: if numbers.flip { 0.5 } else { 0.0 },
-            rotate: Strength {
+            rotate: Magnitude {
                 max: numbers.max_rotate,
                 p: p_affine,
             },
@@ -47,7 +47,7 @@ impl TryFrom<Numbers> for Recipe {
                 max: numbers.max_zoom.max(1.0),
                 p: p_affine,
             },
-            warp: Strength {
+            warp: Magnitude {
                 max: numbers.max_warp,
                 p: p_affine,
             },
@@ -60,7 +60,7 @@ impl TryFrom<Numbers> for Recipe {
             },
             ..Self::none()
         }
-        .settled())
+        .normalized())
     }
 }
 
@@ -91,7 +91,7 @@ impl Numbers {
     /// The numbers that mean `recipe`, where it is one that numbers can mean.
     #[must_use]
     pub fn of(recipe: &Recipe) -> Option<Self> {
-        let recipe = recipe.settled();
+        let recipe = recipe.normalized();
         let numbers = Self {
             flip: recipe.flip > 0.0,
             max_rotate: recipe.rotate.max,

@@ -2,9 +2,9 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use super::moves::{Length, Move};
+use super::affine_op::{AffineOp, Length};
+use crate::pixel_ops::PixelOp;
 use crate::random::below;
-use crate::retouch::Touch;
 
 /// Magnitudes are numbered from 0 to one less than this.
 pub(super) const BINS: u32 = 31;
@@ -29,7 +29,7 @@ impl RandAugment {
         p: 0.0,
     };
 
-    pub(super) fn settled(self) -> Self {
+    pub(super) fn normalized(self) -> Self {
         if self.p == 0.0 { Self::OFF } else { self }
     }
 
@@ -38,7 +38,7 @@ impl RandAugment {
     /// # Source
     ///
     /// Cubuk et al., *RandAugment*, 2020, with the operations and magnitudes of torchvision's `RandAugment`.
-    pub(super) fn draw(self, generator: &mut ChaCha8Rng, drawn: &mut Drawn<'_>) {
+    pub(super) fn draw(self, generator: &mut ChaCha8Rng, drawn: &mut DrawnOps<'_>) {
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -56,13 +56,13 @@ impl RandAugment {
 /// # Source
 ///
 /// Müller and Hutter, *TrivialAugment*, 2021, with the wide magnitudes of torchvision's `TrivialAugmentWide`.
-pub(super) fn trivial(generator: &mut ChaCha8Rng, drawn: &mut Drawn<'_>) {
+pub(super) fn draw_trivial(generator: &mut ChaCha8Rng, drawn: &mut DrawnOps<'_>) {
     let bin = below(generator, BINS);
     drawn.operation(generator, bin, &WIDE);
 }
 
 /// Greatest magnitudes.
-struct Limits {
+struct MagnitudeRanges {
     shear: f64,
     translate: Length,
     degrees: f64,
@@ -72,7 +72,7 @@ struct Limits {
     bits: f64,
 }
 
-const MODERATE: Limits = Limits {
+const MODERATE: MagnitudeRanges = MagnitudeRanges {
     shear: 0.3,
     translate: Length::Part(150.0 / 331.0),
     degrees: 30.0,
@@ -80,7 +80,7 @@ const MODERATE: Limits = Limits {
     bits: 4.0,
 };
 
-const WIDE: Limits = Limits {
+const WIDE: MagnitudeRanges = MagnitudeRanges {
     shear: 0.99,
     translate: Length::Pixels(32.0),
     degrees: 135.0,
@@ -89,16 +89,16 @@ const WIDE: Limits = Limits {
 };
 
 /// Where drawn operations are put.
-pub(super) struct Drawn<'a> {
-    pub(super) moves: &'a mut Vec<Move>,
-    pub(super) touches: &'a mut Vec<Touch>,
+pub(super) struct DrawnOps<'a> {
+    pub(super) affine_ops: &'a mut Vec<AffineOp>,
+    pub(super) pixel_ops: &'a mut Vec<PixelOp>,
 }
 
-impl Drawn<'_> {
+impl DrawnOps<'_> {
     /// Draws one of the fourteen operations and a sign.
-    fn operation(&mut self, generator: &mut ChaCha8Rng, bin: u32, limits: &Limits) {
+    fn operation(&mut self, generator: &mut ChaCha8Rng, bin: u32, limits: &MagnitudeRanges) {
         let part = f64::from(bin) / f64::from(BINS - 1);
-        let (operation, is_negative) = (below(generator, 14), below(generator, 2) == 1);
+        let (op, is_negative) = (below(generator, 14), below(generator, 2) == 1);
         let sign = if is_negative { -1.0 } else { 1.0 };
         let signed = sign * part;
         let length = match limits.translate {
@@ -115,20 +115,20 @@ impl Drawn<'_> {
             (255.0 * (1.0 - part)) as f32,
             (8.0 - (part * limits.bits).round()) as u8,
         );
-        match operation {
-            1 => self.moves.push(Move::ShearX(signed * limits.shear)),
-            2 => self.moves.push(Move::ShearY(signed * limits.shear)),
-            3 => self.moves.push(Move::TranslateX(length)),
-            4 => self.moves.push(Move::TranslateY(length)),
-            5 => self.moves.push(Move::Turn(signed * limits.degrees)),
-            6 => self.touches.push(Touch::Brightness(factor)),
-            7 => self.touches.push(Touch::Saturation(factor)),
-            8 => self.touches.push(Touch::Contrast(factor)),
-            9 => self.touches.push(Touch::Sharpness(factor)),
-            10 => self.touches.push(Touch::Posterize(bits)),
-            11 => self.touches.push(Touch::Solarize(threshold)),
-            12 => self.touches.push(Touch::AutoContrast),
-            13 => self.touches.push(Touch::Equalize),
+        match op {
+            1 => self.affine_ops.push(AffineOp::ShearX(signed * limits.shear)),
+            2 => self.affine_ops.push(AffineOp::ShearY(signed * limits.shear)),
+            3 => self.affine_ops.push(AffineOp::TranslateX(length)),
+            4 => self.affine_ops.push(AffineOp::TranslateY(length)),
+            5 => self.affine_ops.push(AffineOp::Rotate(signed * limits.degrees)),
+            6 => self.pixel_ops.push(PixelOp::Brightness(factor)),
+            7 => self.pixel_ops.push(PixelOp::Saturation(factor)),
+            8 => self.pixel_ops.push(PixelOp::Contrast(factor)),
+            9 => self.pixel_ops.push(PixelOp::Sharpness(factor)),
+            10 => self.pixel_ops.push(PixelOp::Posterize(bits)),
+            11 => self.pixel_ops.push(PixelOp::Solarize(threshold)),
+            12 => self.pixel_ops.push(PixelOp::AutoContrast),
+            13 => self.pixel_ops.push(PixelOp::Equalize),
             // The identity is one of them.
             _ => {}
         }
@@ -142,23 +142,24 @@ mod tests {
     use super::*;
     use crate::random::{Purpose, generator};
 
-    fn drawn(count: u64, draw: impl Fn(&mut ChaCha8Rng, &mut Drawn<'_>)) -> (Vec<Move>, Vec<Touch>) {
-        let (mut moves, mut touches) = (vec![], vec![]);
+    fn drawn(count: u64, draw: impl Fn(&mut ChaCha8Rng, &mut DrawnOps<'_>)) -> (Vec<AffineOp>, Vec<PixelOp>) {
+        let (mut affine_ops, mut pixel_ops) = (vec![], vec![]);
         for seed in 0..count {
-            let mut drawn = Drawn {
-                moves: &mut moves,
-                touches: &mut touches,
+            let mut drawn = DrawnOps {
+                affine_ops: &mut affine_ops,
+                pixel_ops: &mut pixel_ops,
             };
             draw(&mut generator(seed, Purpose::AUGMENT, &[]), &mut drawn);
         }
-        (moves, touches)
+        (affine_ops, pixel_ops)
     }
 
     #[test]
     fn each_operation_is_drawn_as_often_as_any() {
-        let (moves, touches) = drawn(14_000, trivial);
+        let (affine_ops, pixel_ops) = drawn(14_000, draw_trivial);
         let mut counts: BTreeMap<String, u32> = BTreeMap::new();
-        let names = (moves.iter().map(|m| format!("{m:?}"))).chain(touches.iter().map(|t| format!("{t:?}")));
+        let names =
+            (affine_ops.iter().map(|m| format!("{m:?}"))).chain(pixel_ops.iter().map(|t| format!("{t:?}")));
         for name in names {
             let name = name.split('(').next().unwrap_or_default().to_owned();
             *counts.entry(name).or_default() += 1;
@@ -177,28 +178,30 @@ mod tests {
             m: 9.0,
             p: 1.0,
         };
-        let (moves, touches) = drawn(400, |generator, drawn| draw.draw(generator, drawn));
-        for found in moves {
+        let (affine_ops, pixel_ops) = drawn(400, |generator, drawn| draw.draw(generator, drawn));
+        for found in affine_ops {
             match found {
-                Move::ShearX(level) | Move::ShearY(level) => assert!((level.abs() - 0.09).abs() < 1e-12),
-                Move::Turn(degrees) => assert!((degrees.abs() - 9.0).abs() < 1e-12),
-                Move::TranslateX(Length::Part(part)) | Move::TranslateY(Length::Part(part)) => {
+                AffineOp::ShearX(level) | AffineOp::ShearY(level) => {
+                    assert!((level.abs() - 0.09).abs() < 1e-12)
+                }
+                AffineOp::Rotate(degrees) => assert!((degrees.abs() - 9.0).abs() < 1e-12),
+                AffineOp::TranslateX(Length::Part(part)) | AffineOp::TranslateY(Length::Part(part)) => {
                     assert!((part.abs() - 0.3 * 150.0 / 331.0).abs() < 1e-12);
                 }
                 other => panic!("{other:?}"),
             }
         }
-        for found in touches {
+        for found in pixel_ops {
             match found {
-                Touch::Brightness(factor)
-                | Touch::Saturation(factor)
-                | Touch::Contrast(factor)
-                | Touch::Sharpness(factor) => {
+                PixelOp::Brightness(factor)
+                | PixelOp::Saturation(factor)
+                | PixelOp::Contrast(factor)
+                | PixelOp::Sharpness(factor) => {
                     assert!(((factor - 1.0).abs() - 0.27).abs() < 1e-6, "{factor}");
                 }
-                Touch::Posterize(bits) => assert_eq!(bits, 7),
-                Touch::Solarize(threshold) => assert!((threshold - 178.5).abs() < 1e-4),
-                Touch::AutoContrast | Touch::Equalize => {}
+                PixelOp::Posterize(bits) => assert_eq!(bits, 7),
+                PixelOp::Solarize(threshold) => assert!((threshold - 178.5).abs() < 1e-4),
+                PixelOp::AutoContrast | PixelOp::Equalize => {}
                 other => panic!("{other:?}"),
             }
         }

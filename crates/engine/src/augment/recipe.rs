@@ -4,34 +4,34 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::lighting::{draw_brightness, draw_contrast};
-use super::policy::{Drawn, trivial};
+use super::policy::{DrawnOps, draw_trivial};
 use super::{
-    Crop, CropRange, Draw, Erasing, Jitter, Method, Mixing, Move, RandAugment, ResizedCrop, ResizedCropRange,
-    Rotate, SymmetricWarp, Zoom,
+    AffineOp, BatchMix, Crop, CropRange, Draw, Erasing, Jitter, Mixing, RandAugment, ResizedCrop,
+    ResizedCropRange, Rotate, SymmetricWarp, Zoom,
 };
+use crate::pixel_ops::PixelOp;
 use crate::random::{below, fork, uniform};
-use crate::retouch::Touch;
 
 /// Distributions that each sample's [`Draw`] is drawn from. It has a text form: see [`super::text`].
 ///
-/// A part whose probability or strength is 0 is off; [`Recipe::settled`] gives every way to switch a part off the same form.
+/// A part whose probability or strength is 0 is off; [`Recipe::normalized`] gives every way to switch a part off the same form.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Recipe {
     /// Which uses of an image are augmented.
     pub augment: Augment,
     /// Perspective: each of four magnitudes is uniform over `[-max, max]`.
-    pub warp: Strength,
+    pub warp: Magnitude,
     /// Rotation is uniform over `[-max, max]` degrees.
-    pub rotate: Strength,
+    pub rotate: Magnitude,
     /// Zoom towards a point of [`Recipe::focus`].
     pub zoom: ZoomRange,
     /// Which point zoom goes towards, as fractions of height and width.
     pub focus: CropRange,
     /// Brightness is uniform over `[0.5 (1 - max), 0.5 (1 + max)]`.
-    pub brightness: Strength,
+    pub brightness: Magnitude,
     /// Contrast is log-uniform over `[1 - max, 1 / (1 - max)]`.
-    pub contrast: Strength,
+    pub contrast: Magnitude,
     /// Probability of the left-right mirror image.
     pub flip: f32,
     /// Where the square is cut out.
@@ -80,7 +80,7 @@ impl Blur {
         p: 0.0,
     };
 
-    fn settled(self) -> Self {
+    fn normalized(self) -> Self {
         if self.p == 0.0 { Self::OFF } else { self }
     }
 }
@@ -99,7 +99,7 @@ pub enum Augment {
 /// How far a part goes, and how often.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct Strength {
+pub struct Magnitude {
     /// In the part's own unit.
     pub max: f32,
     /// Probability, independent of other parts.
@@ -118,11 +118,11 @@ pub struct ZoomRange {
     pub p: f32,
 }
 
-impl Strength {
+impl Magnitude {
     /// Never.
     pub const OFF: Self = Self { max: 0.0, p: 0.0 };
 
-    fn settled(self) -> Self {
+    fn normalized(self) -> Self {
         if self.max == 0.0 || self.p == 0.0 {
             Self::OFF
         } else {
@@ -139,7 +139,7 @@ impl ZoomRange {
         p: 0.0,
     };
 
-    fn settled(self) -> Self {
+    fn normalized(self) -> Self {
         if (self.min, self.max) == (1.0, 1.0) || self.p == 0.0 {
             Self::OFF
         } else {
@@ -153,7 +153,7 @@ impl Recipe {
     /// probability 0.75, random crop.
     #[must_use]
     pub fn reference() -> Self {
-        let often = |max| Strength { max, p: 0.75 };
+        let often = |max| Magnitude { max, p: 0.75 };
         Self {
             warp: often(0.2),
             rotate: often(25.0),
@@ -175,12 +175,12 @@ impl Recipe {
     pub fn none() -> Self {
         Self {
             augment: Augment::All,
-            warp: Strength::OFF,
-            rotate: Strength::OFF,
+            warp: Magnitude::OFF,
+            rotate: Magnitude::OFF,
             zoom: ZoomRange::OFF,
             focus: CropRange::ANYWHERE,
-            brightness: Strength::OFF,
-            contrast: Strength::OFF,
+            brightness: Magnitude::OFF,
+            contrast: Magnitude::OFF,
             flip: 0.0,
             crop: CropRange::CENTER,
             resized_crop: ResizedCropRange::OFF,
@@ -199,31 +199,35 @@ impl Recipe {
 
     /// The same distributions, with the numbers of every part that does nothing as in [`Recipe::none`].
     #[must_use]
-    pub fn settled(&self) -> Self {
-        let settled = Self {
-            warp: self.warp.settled(),
-            rotate: self.rotate.settled(),
-            zoom: self.zoom.settled(),
-            focus: match self.zoom.settled() {
+    pub fn normalized(&self) -> Self {
+        let normalized = Self {
+            warp: self.warp.normalized(),
+            rotate: self.rotate.normalized(),
+            zoom: self.zoom.normalized(),
+            focus: match self.zoom.normalized() {
                 ZoomRange::OFF => CropRange::ANYWHERE,
                 _ => self.focus,
             },
-            brightness: self.brightness.settled(),
-            contrast: self.contrast.settled(),
-            resized_crop: self.resized_crop.settled(),
-            randaugment: self.randaugment.settled(),
-            jitter: self.jitter.settled(),
-            blur: self.blur.settled(),
-            erase: self.erase.settled(),
-            mixup: self.mixup.settled(),
-            cutmix: self.cutmix.settled(),
+            brightness: self.brightness.normalized(),
+            contrast: self.contrast.normalized(),
+            resized_crop: self.resized_crop.normalized(),
+            randaugment: self.randaugment.normalized(),
+            jitter: self.jitter.normalized(),
+            blur: self.blur.normalized(),
+            erase: self.erase.normalized(),
+            mixup: self.mixup.normalized(),
+            cutmix: self.cutmix.normalized(),
             ..*self
         };
         let nothing = Self {
             augment: self.augment,
             ..Self::none()
         };
-        if settled == nothing { Self::none() } else { settled }
+        if normalized == nothing {
+            Self::none()
+        } else {
+            normalized
+        }
     }
 
     /// Draws every parameter of one sample.
@@ -238,16 +242,16 @@ impl Recipe {
     #[must_use]
     pub fn draw(&self, generator: &mut impl Rng) -> Draw {
         let warp = SymmetricWarp::draw(generator, self.warp.max.into());
-        let warp = coin(generator, self.warp.p).then_some(warp);
+        let warp = bernoulli(generator, self.warp.p).then_some(warp);
         let rotate = Rotate::draw(generator, self.rotate.max.into());
-        let rotate = coin(generator, self.rotate.p).then_some(rotate);
+        let rotate = bernoulli(generator, self.rotate.p).then_some(rotate);
         let zoom = Zoom::draw(generator, &self.zoom, &self.focus);
-        let zoom = coin(generator, self.zoom.p).then_some(zoom);
+        let zoom = bernoulli(generator, self.zoom.p).then_some(zoom);
         let brightness = draw_brightness(generator, self.brightness.max.into());
-        let brightness = coin(generator, self.brightness.p).then_some(brightness);
+        let brightness = bernoulli(generator, self.brightness.p).then_some(brightness);
         let contrast = draw_contrast(generator, self.contrast.max.into());
-        let contrast = coin(generator, self.contrast.p).then_some(contrast);
-        let flip = coin(generator, self.flip);
+        let contrast = bernoulli(generator, self.contrast.p).then_some(contrast);
+        let flip = bernoulli(generator, self.flip);
         let crop = Crop::draw(generator, &self.crop);
         let mut draw = Draw {
             warp,
@@ -259,8 +263,8 @@ impl Recipe {
             crop,
             ..Draw::identity()
         };
-        if self.goes_further() {
-            self.draw_further(generator, &mut draw);
+        if self.has_extended_ops() {
+            self.draw_extended_ops(generator, &mut draw);
         }
         draw
     }
@@ -273,12 +277,12 @@ impl Recipe {
 
     /// Draws by what the pairs of a batch are mixed; `None` where they are not.
     #[must_use]
-    pub fn method(&self, generator: &mut ChaCha8Rng) -> Option<Method> {
-        Method::draw(self.mixup, self.cutmix, generator)
+    pub fn batch_mix(&self, generator: &mut ChaCha8Rng) -> Option<BatchMix> {
+        BatchMix::draw(self.mixup, self.cutmix, generator)
     }
 
     /// Whether it has a part that fastai's `get_transforms` does not have.
-    fn goes_further(&self) -> bool {
+    fn has_extended_ops(&self) -> bool {
         [
             self.resized_crop.p,
             self.flip_vertical,
@@ -294,35 +298,35 @@ impl Recipe {
         .any(|p| *p > 0.0)
     }
 
-    fn draw_further(&self, generator: &mut impl Rng, draw: &mut Draw) {
+    fn draw_extended_ops(&self, generator: &mut impl Rng, draw: &mut Draw) {
         let mut part = |p: f32| {
             let mut own = fork(generator);
-            coin(&mut own, p).then_some(own)
+            bernoulli(&mut own, p).then_some(own)
         };
         if let Some(mut own) = part(self.resized_crop.p) {
             draw.resized_crop = Some(ResizedCrop::draw(&mut own, &self.resized_crop));
         }
         if part(self.flip_vertical).is_some() {
-            draw.moves.push(Move::Dihedral(2));
+            draw.affine_ops.push(AffineOp::Dihedral(2));
         }
         if let Some(mut own) = part(self.dihedral) {
-            draw.moves.push(Move::Dihedral(below(&mut own, 8) as u8));
+            draw.affine_ops.push(AffineOp::Dihedral(below(&mut own, 8) as u8));
         }
-        let mut drawn = Drawn {
-            moves: &mut draw.moves,
-            touches: &mut draw.touches,
+        let mut drawn = DrawnOps {
+            affine_ops: &mut draw.affine_ops,
+            pixel_ops: &mut draw.pixel_ops,
         };
         if let Some(mut own) = part(self.randaugment.p) {
             self.randaugment.draw(&mut own, &mut drawn);
         }
         if let Some(mut own) = part(self.trivialaugment) {
-            trivial(&mut own, &mut drawn);
+            draw_trivial(&mut own, &mut drawn);
         }
         if let Some(mut own) = part(self.jitter.p) {
-            self.jitter.draw(&mut own, &mut draw.touches);
+            self.jitter.draw(&mut own, &mut draw.pixel_ops);
         }
         if part(self.grayscale).is_some() {
-            draw.touches.push(Touch::Saturation(0.0));
+            draw.pixel_ops.push(PixelOp::Saturation(0.0));
         }
         if let Some(mut own) = part(self.blur.p) {
             let sigma = uniform(&mut own, self.blur.min.into(), self.blur.max.into());
@@ -330,15 +334,15 @@ impl Recipe {
                 clippy::cast_possible_truncation,
                 reason = "single precision is what a touch holds"
             )]
-            draw.touches.push(Touch::Blur(sigma as f32));
+            draw.pixel_ops.push(PixelOp::Blur(sigma as f32));
         }
         if let Some(mut own) = part(self.erase.p) {
-            self.erase.draw(&mut own, &mut draw.touches);
+            self.erase.draw(&mut own, &mut draw.pixel_ops);
         }
     }
 }
 
-fn coin(generator: &mut impl Rng, probability: f32) -> bool {
+fn bernoulli(generator: &mut impl Rng, probability: f32) -> bool {
     uniform(generator, 0.0, 1.0) < f64::from(probability)
 }
 
@@ -409,8 +413,8 @@ mod tests {
     #[test]
     fn changing_one_part_leaves_the_numbers_of_the_others_alone() {
         let changed = Recipe {
-            warp: Strength::OFF,
-            contrast: Strength { max: 0.2, p: 0.1 },
+            warp: Magnitude::OFF,
+            contrast: Magnitude { max: 0.2, p: 0.1 },
             flip: 0.0,
             ..Recipe::reference()
         };
@@ -437,9 +441,13 @@ mod tests {
                 (a.warp, a.zoom, a.contrast, a.crop),
                 (b.warp, b.zoom, b.contrast, b.crop)
             );
-            assert!(b.touches.ends_with(&c.touches) && b.moves.starts_with(&c.moves));
+            assert!(b.pixel_ops.ends_with(&c.pixel_ops) && b.affine_ops.starts_with(&c.affine_ops));
         }
-        let blurred = |draw: &&Draw| draw.touches.iter().any(|touch| matches!(touch, Touch::Blur(_)));
+        let blurred = |draw: &&Draw| {
+            draw.pixel_ops
+                .iter()
+                .any(|touch| matches!(touch, PixelOp::Blur(_)))
+        };
         let share = all.iter().filter(blurred).count();
         assert!((120..180).contains(&share), "{share} of 300");
     }
@@ -448,8 +456,8 @@ mod tests {
     fn every_way_to_do_nothing_is_the_same() {
         for recipe in [
             Recipe {
-                rotate: Strength { max: 0.0, p: 0.75 },
-                contrast: Strength { max: 0.5, p: 0.0 },
+                rotate: Magnitude { max: 0.0, p: 0.75 },
+                contrast: Magnitude { max: 0.5, p: 0.0 },
                 ..Recipe::none()
             },
             Recipe {
@@ -461,7 +469,7 @@ mod tests {
                 ..Recipe::none()
             },
         ] {
-            assert_eq!(recipe.settled(), Recipe::none());
+            assert_eq!(recipe.normalized(), Recipe::none());
             assert!(
                 draws(&recipe, 50)
                     .iter()

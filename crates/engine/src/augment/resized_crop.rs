@@ -34,7 +34,7 @@ impl ResizedCropRange {
         p: 0.0,
     };
 
-    pub(super) fn settled(self) -> Self {
+    pub(super) fn normalized(self) -> Self {
         if self.p == 0.0 { Self::OFF } else { self }
     }
 }

@@ -89,8 +89,8 @@ mod tests {
                 (plain.brightness, plain.contrast),
                 (view.brightness, view.contrast)
             );
-            assert_eq!(plain.touches, view.touches);
-            assert!(view.moves.is_empty() && view.flip);
+            assert_eq!(plain.pixel_ops, view.pixel_ops);
+            assert!(view.affine_ops.is_empty() && view.flip);
             assert!(!training.view(6, 1.35).mixes());
         }
     }
@@ -100,7 +100,7 @@ mod tests {
     fn views_survive_being_written() {
         for view in 0..VIEWS {
             let recipe = Recipe::reference().view(view, 1.35);
-            assert_eq!(recipe.to_string().parse::<Recipe>(), Ok(recipe.settled()));
+            assert_eq!(recipe.to_string().parse::<Recipe>(), Ok(recipe.normalized()));
         }
     }
 }

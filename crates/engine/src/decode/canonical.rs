@@ -1,7 +1,7 @@
 //! The size at which decoded images are kept.
 
+use super::resize::ResizeInput;
 use super::scratch::with_scratch;
-use super::shrink::Source;
 use crate::image::Image;
 
 /// The short side, in pixels, of the images from which `image_size` x `image_size` crops are taken: `ceil(image_size * 8 / 7)`, 256 for
@@ -48,7 +48,7 @@ pub fn canonical(image: Image, short_side: Option<u32>) -> Image {
 /// Where a side is 0.
 #[must_use]
 pub fn resized(image: &Image, size: (u32, u32)) -> Image {
-    resized_part(image, (image.width().into(), image.height().into()), size)
+    resize_part(image, (image.width().into(), image.height().into()), size)
 }
 
 /// The upper left part of the image, of `part` pixels (across, down), at another size.
@@ -56,13 +56,13 @@ pub fn resized(image: &Image, size: (u32, u32)) -> Image {
 /// # Panics
 ///
 /// Where a side is 0, or the part is larger than the image.
-pub(super) fn resized_part(image: &Image, part: (f64, f64), size: (u32, u32)) -> Image {
-    let source = Source {
+pub(super) fn resize_part(image: &Image, part: (f64, f64), size: (u32, u32)) -> Image {
+    let source = ResizeInput {
         pixels: image.pixels(),
         size: (image.width(), image.height()),
         part,
     };
-    with_scratch(|scratch| scratch.shrinker.shrink(source, size))
+    with_scratch(|scratch| scratch.resizer.resize(source, size))
 }
 
 #[cfg(test)]

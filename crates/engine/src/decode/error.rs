@@ -56,7 +56,7 @@ pub enum Error {
     TooMuchMemory {
         /// What the decoder's output takes.
         bytes: u64,
-        /// [`Limits::max_allocation`](header::Limits::max_allocation).
+        /// [`DecodeLimits::max_allocation`](header::DecodeLimits::max_allocation).
         limit: u64,
     },
     /// Unsupported: samples that are not 8 or 16-bit integers.

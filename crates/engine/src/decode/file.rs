@@ -2,7 +2,7 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use super::{Error, Limits};
+use super::{DecodeLimits, Error};
 use crate::{dataset::Sample, header};
 
 /// The bytes of the file of `sample` at `path`, if it is the file that was scanned: of the same size, and not written to since.
@@ -14,7 +14,7 @@ use crate::{dataset::Sample, header};
 /// # Errors
 ///
 /// [`Error::Vanished`], [`Error::Changed`], [`Error::Rewritten`], [`Error::Io`]; [`Error::Header`] for a size that is not allowed.
-pub fn read(path: &Path, sample: &Sample, limits: &Limits) -> Result<Vec<u8>, Error> {
+pub fn read(path: &Path, sample: &Sample, limits: &DecodeLimits) -> Result<Vec<u8>, Error> {
     limits.check_file(sample.bytes)?;
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::Vanished {
@@ -94,7 +94,7 @@ mod tests {
         let path = folder.path().join("a.jpg");
         fs::write(&path, b"hello").unwrap();
         let scanned = sample(&path);
-        let read = || read(&path, &scanned, &Limits::default());
+        let read = || read(&path, &scanned, &DecodeLimits::default());
         assert_eq!(read().unwrap(), b"hello");
 
         // Times are set, not waited for: a file written twice within a tick of the clock has one time.
@@ -121,7 +121,7 @@ mod tests {
         let path = folder.path().join("a.jpg");
         fs::write(&path, b"hello").unwrap();
         let scanned = sample(&path);
-        let error = || read(&path, &scanned, &Limits::default()).unwrap_err();
+        let error = || read(&path, &scanned, &DecodeLimits::default()).unwrap_err();
         for (content, what) in [
             ("hell", "4 bytes, not 5"),
             ("hello!", "6 bytes, not 5"),
@@ -142,7 +142,7 @@ mod tests {
         let path = folder.path().join("a.jpg");
         fs::write(&path, b"hello").unwrap();
         let scanned = sample(&path);
-        let error = |path: &Path| read(path, &scanned, &Limits::default()).unwrap_err();
+        let error = |path: &Path| read(path, &scanned, &DecodeLimits::default()).unwrap_err();
         assert!(matches!(error(folder.path()), Error::Io { .. }));
         let pipe = folder.path().join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
@@ -158,9 +158,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jpg");
         fs::write(&path, b"hello").unwrap();
-        let limits = Limits {
+        let limits = DecodeLimits {
             max_file_bytes: 4,
-            ..Limits::default()
+            ..DecodeLimits::default()
         };
         let error = read(&path, &sample(&path), &limits).unwrap_err();
         assert_eq!(error.blame(), Blame::Limit);

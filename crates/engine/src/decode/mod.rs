@@ -5,36 +5,36 @@
 //! profiles are not applied. The orientation in EXIF data is applied unless the options say otherwise. Large JPEGs are decoded to a quarter or an eighth
 //! of their size where that is enough ([`decode_canonical`]).
 //!
-//! Any bytes give an image or an [`Error`], never a panic, and no file takes more memory than its [`Limits`] allow.
+//! Any bytes give an image or an [`Error`], never a panic, and no file takes more memory than its [`DecodeLimits`] allow.
 
 mod canonical;
-mod complete;
 mod error;
 mod file;
 mod jpeg;
 mod pixels;
+mod resize;
 mod scratch;
-mod shrink;
+mod truncation;
 
 pub use canonical::{canonical, canonical_short_side, canonical_size, resized};
 pub use error::{Blame, Error};
 pub use file::read;
 pub use jpeg::Error as JpegError;
 
-pub use crate::header::Limits;
+pub use crate::header::DecodeLimits;
 
 use std::io::Cursor;
 use std::sync::Arc;
 
-use ::image::metadata::Orientation as Turn;
+use ::image::metadata::Orientation as ExifOrientation;
 use ::image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
 
-use self::canonical::resized_part;
+use self::canonical::resize_part;
 use self::jpeg::Header as JpegHeader;
-use self::jpeg::reduced::{self, Reduced, Scale};
-use self::jpeg::whole::{self, Kept};
-use self::scratch::{Scratch, with_scratch};
-use self::shrink::Source;
+use self::jpeg::full::{self, JpegScratch};
+use self::jpeg::scaled::{self, Scale, ScaledImage};
+use self::resize::ResizeInput;
+use self::scratch::{DecodeScratch, with_scratch};
 use crate::dataset::Orientation;
 use crate::header::{self, Format};
 use crate::image::Image;
@@ -46,7 +46,7 @@ pub struct DecodeOptions {
     /// Whether EXIF orientation turns the image.
     pub orientation: Orientation,
     /// What the file may cost.
-    pub limits: Limits,
+    pub limits: DecodeLimits,
 }
 
 /// Decodes the bytes of one file, all pixels of it.
@@ -95,17 +95,20 @@ pub fn decode_within(
 ) -> Result<Image, Error> {
     options.limits.check_file(bytes.len() as u64)?;
     let format = header::read(Cursor::new(bytes), &options.limits)?.format;
-    if format == Format::WebP && !complete::is_complete(bytes) {
+    if format == Format::WebP && !truncation::is_riff_complete(bytes) {
         return Err(Error::Truncated { format });
     }
-    guarded(format, || {
+    catch_decoder_panic(format, || {
         decode_with_codec(format, bytes, options, (short_side, memory))
     })
 }
 
 /// Runs a decoder; a panic of it is an error of the data that it was given.
-fn guarded(format: Format, decode: impl FnOnce() -> Result<Image, Error>) -> Result<Image, Error> {
-    header::caught(decode).map_err(|message| Error::Panicked { format, message })?
+fn catch_decoder_panic(
+    format: Format,
+    decode: impl FnOnce() -> Result<Image, Error>,
+) -> Result<Image, Error> {
+    header::catch_panic(decode).map_err(|message| Error::Panicked { format, message })?
 }
 
 fn decode_with_codec(
@@ -115,12 +118,12 @@ fn decode_with_codec(
     wanted: Wanted<'_>,
 ) -> Result<Image, Error> {
     let (lying, turn) = match format {
-        Format::Jpeg => by_us(bytes, &options.limits, wanted)?,
-        _ => by_library(format, bytes, &options.limits, wanted)?,
+        Format::Jpeg => decode_jpeg(bytes, &options.limits, wanted)?,
+        _ => decode_with_image(format, bytes, &options.limits, wanted)?,
     };
     // Last, when there is least to turn.
     Ok(match options.orientation {
-        Orientation::Apply => turned(lying, turn),
+        Orientation::Apply => apply_orientation(lying, turn),
         Orientation::Ignore => lying,
     })
 }
@@ -129,32 +132,36 @@ fn decode_with_codec(
 type Wanted<'a> = (Option<u32>, Option<&'a Arc<Budget>>);
 
 /// A JPEG as it lies, and how it is to be turned.
-fn by_us(bytes: &[u8], limits: &Limits, (short_side, memory): Wanted<'_>) -> Result<(Image, Turn), Error> {
+fn decode_jpeg(
+    bytes: &[u8],
+    limits: &DecodeLimits,
+    (short_side, memory): Wanted<'_>,
+) -> Result<(Image, ExifOrientation), Error> {
     let header = JpegHeader::read(bytes)?;
     let (width, height) = header.size();
     check_output(limits, (width, height), header.bytes())?;
-    let turn = header.orientation.unwrap_or(Turn::NoTransforms);
+    let turn = header.orientation.unwrap_or(ExifOrientation::NoTransforms);
     if let Some(scale) = short_side.and_then(|side| Scale::of((width, height), side)) {
-        let _permit = admit(memory, header.reduced_bytes())?;
-        if let Some(Reduced { image, size }) = reduced::decode(&header, scale)? {
-            let lying = resized_part(&image, size, canonical_size(width, height, short_side));
+        let _permit = reserve_memory(memory, header.scaled_bytes())?;
+        if let Some(ScaledImage { image, size }) = scaled::decode(&header, scale)? {
+            let lying = resize_part(&image, size, canonical_size(width, height, short_side));
             return Ok((lying, turn));
         }
     }
-    let _permit = admit(memory, header.bytes())?;
-    let lying = shrunk((width, height), short_side, |pixels, kept| {
-        whole::decode(&header, kept, pixels)
+    let _permit = reserve_memory(memory, header.bytes())?;
+    let lying = decode_and_resize((width, height), short_side, |pixels, kept| {
+        full::decode(&header, kept, pixels)
     })?;
     Ok((lying, turn))
 }
 
 /// An image as it lies, and how it is to be turned.
-fn by_library(
+fn decode_with_image(
     format: Format,
     bytes: &[u8],
-    limits: &Limits,
+    limits: &DecodeLimits,
     (short_side, memory): Wanted<'_>,
-) -> Result<(Image, Turn), Error> {
+) -> Result<(Image, ExifOrientation), Error> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format.codec());
     reader.limits(limits.for_codec());
     let mut decoder = reader
@@ -163,15 +170,18 @@ fn by_library(
     let size = decoder.dimensions();
     check_output(limits, size, decoder.total_bytes())?;
     let pixels = u64::from(size.0) * u64::from(size.1);
-    let _permit = admit(memory, decoder.total_bytes() + pixels * by_pixel(format))?;
+    let _permit = reserve_memory(
+        memory,
+        decoder.total_bytes() + pixels * extra_bytes_per_pixel(format),
+    )?;
     // Broken EXIF data says nothing about the pixels: the image is taken as it lies.
-    let turn = decoder.orientation().unwrap_or(Turn::NoTransforms);
-    let lying = shrunk(size, short_side, |pixels, _| pixels::rgb(format, decoder, pixels))?;
+    let turn = decoder.orientation().unwrap_or(ExifOrientation::NoTransforms);
+    let lying = decode_and_resize(size, short_side, |pixels, _| pixels::rgb(format, decoder, pixels))?;
     Ok((lying, turn))
 }
 
 /// Bytes for each pixel that a decoder of the library and the way to RGB take beside the decoder's output.
-fn by_pixel(format: Format) -> u64 {
+fn extra_bytes_per_pixel(format: Format) -> u64 {
     match format {
         // Ours says what it takes.
         Format::Jpeg => 0,
@@ -182,7 +192,7 @@ fn by_pixel(format: Format) -> u64 {
 }
 
 /// Waits for `bytes` of the memory that decoders share.
-fn admit(memory: Option<&Arc<Budget>>, bytes: u64) -> Result<Option<Permit>, Error> {
+fn reserve_memory(memory: Option<&Arc<Budget>>, bytes: u64) -> Result<Option<Permit>, Error> {
     let Some(memory) = memory else { return Ok(None) };
     let limit = memory.reserve();
     if bytes > limit {
@@ -192,7 +202,7 @@ fn admit(memory: Option<&Arc<Budget>>, bytes: u64) -> Result<Option<Permit>, Err
 }
 
 /// Holds the size of an image, and the bytes that its decoder gives, against `limits`.
-fn check_output(limits: &Limits, (width, height): (u32, u32), bytes: u64) -> Result<(), Error> {
+fn check_output(limits: &DecodeLimits, (width, height): (u32, u32), bytes: u64) -> Result<(), Error> {
     limits.check_size(width, height)?;
     if bytes > limits.max_allocation {
         let limit = limits.max_allocation;
@@ -202,17 +212,17 @@ fn check_output(limits: &Limits, (width, height): (u32, u32), bytes: u64) -> Res
 }
 
 /// The canonical image of all pixels, which `decode` makes.
-fn shrunk<E>(
+fn decode_and_resize<E>(
     (width, height): (u32, u32),
     short_side: Option<u32>,
-    decode: impl FnOnce(&mut Vec<u8>, &mut Kept) -> Result<(), E>,
+    decode: impl FnOnce(&mut Vec<u8>, &mut JpegScratch) -> Result<(), E>,
 ) -> Result<Image, E> {
     let size = canonical_size(width, height, short_side);
     with_scratch(
-        |Scratch {
+        |DecodeScratch {
              pixels,
              kept,
-             shrinker,
+             resizer,
          }| {
             if size == (width, height) {
                 let mut pixels = vec![];
@@ -220,18 +230,18 @@ fn shrunk<E>(
                 return Ok(Image::new(width, height, pixels));
             }
             decode(pixels, kept)?;
-            let source = Source {
+            let source = ResizeInput {
                 pixels,
                 size: (width, height),
                 part: (width.into(), height.into()),
             };
-            Ok(shrinker.shrink(source, size))
+            Ok(resizer.resize(source, size))
         },
     )
 }
 
-fn turned(image: Image, turn: Turn) -> Image {
-    if turn == Turn::NoTransforms {
+fn apply_orientation(image: Image, turn: ExifOrientation) -> Image {
+    if turn == ExifOrientation::NoTransforms {
         return image;
     }
     let pixels = RgbImage::from_raw(image.width(), image.height(), image.pixels().to_vec());

@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 
-use super::jpeg::whole::Kept;
-use super::shrink::Shrinker;
+use super::jpeg::full::JpegScratch;
+use super::resize::Resizer;
 
 /// Bytes above which a buffer goes back after use: those of 2.8 megapixels. Larger images are rare, for JPEGs are decoded to a part of
 /// their size.
@@ -11,33 +11,33 @@ const KEPT: usize = 8 << 20;
 
 /// Memory for an image's own pixels, and a decoder's and a shrinker's own. Where each image takes new memory, the system's work for its pages is a
 /// quarter of the work for an image of 500 pixels.
-pub(super) struct Scratch {
+pub(super) struct DecodeScratch {
     /// Of whatever was there before.
     pub(super) pixels: Vec<u8>,
-    pub(super) kept: Kept,
-    pub(super) shrinker: Shrinker,
+    pub(super) kept: JpegScratch,
+    pub(super) resizer: Resizer,
 }
 
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+    static SCRATCH: RefCell<DecodeScratch> = RefCell::new(DecodeScratch {
         pixels: Vec::new(),
-        kept: Kept::default(),
-        shrinker: Shrinker::default(),
+        kept: JpegScratch::default(),
+        resizer: Resizer::default(),
     });
 }
 
 /// Gives `work` what this thread keeps; not to be asked within `work`.
-pub(super) fn with_scratch<T>(work: impl FnOnce(&mut Scratch) -> T) -> T {
+pub(super) fn with_scratch<T>(work: impl FnOnce(&mut DecodeScratch) -> T) -> T {
     SCRATCH.with_borrow_mut(|scratch| {
         let made = work(scratch);
         if scratch.pixels.capacity() > KEPT {
             scratch.pixels = Vec::new();
         }
         if scratch.kept.bytes() > KEPT {
-            scratch.kept = Kept::default();
+            scratch.kept = JpegScratch::default();
         }
-        if scratch.shrinker.kept() > KEPT {
-            scratch.shrinker.forget();
+        if scratch.resizer.kept() > KEPT {
+            scratch.resizer.forget();
         }
         made
     })

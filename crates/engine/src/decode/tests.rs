@@ -248,9 +248,9 @@ fn a_decompression_bomb_is_refused_before_memory_is_taken() {
         "the header says 60000x60000 pixels, 100000000 are allowed"
     );
 
-    let limits = Limits {
+    let limits = DecodeLimits {
         max_allocation: 2_999_999,
-        ..Limits::default()
+        ..DecodeLimits::default()
     };
     let options = DecodeOptions {
         limits,
@@ -267,9 +267,9 @@ fn coefficients_of_several_scans_count_as_memory() {
         include_bytes!("../../../../tests/fixtures/jpeg/progressive.jpg"),
     ];
     let with_limit = |bytes: &[u8], max_allocation| {
-        let limits = Limits {
+        let limits = DecodeLimits {
             max_allocation,
-            ..Limits::default()
+            ..DecodeLimits::default()
         };
         decode(
             bytes,
@@ -334,7 +334,7 @@ fn other_content_is_unsupported_and_an_empty_file_is_broken() {
 
 #[test]
 fn a_panic_of_the_decoder_is_broken_data() {
-    let error = guarded(Format::Gif, || panic!("index out of bounds")).unwrap_err();
+    let error = catch_decoder_panic(Format::Gif, || panic!("index out of bounds")).unwrap_err();
     assert_eq!(error.to_string(), "the GIF decoder panicked: index out of bounds");
     assert_eq!(error.blame(), Blame::Data);
 }
@@ -430,7 +430,7 @@ proptest! {
         if let Some(cut) = cut {
             bytes.truncate(cut.index(bytes.len()));
         }
-        let limits = Limits { max_pixels: 1 << 20, max_allocation: 8 << 20, ..Limits::default() };
+        let limits = DecodeLimits { max_pixels: 1 << 20, max_allocation: 8 << 20, ..DecodeLimits::default() };
         if let Ok(image) = decode(&bytes, &DecodeOptions { limits, ..DecodeOptions::default() }) {
             prop_assert!(u64::from(image.width()) * u64::from(image.height()) <= limits.max_pixels);
         }

@@ -43,7 +43,7 @@ pub enum Error {
     FileTooLarge {
         /// Size of the file.
         bytes: u64,
-        /// [`Limits::max_file_bytes`](super::Limits::max_file_bytes).
+        /// [`DecodeLimits::max_file_bytes`](super::DecodeLimits::max_file_bytes).
         limit: u64,
     },
     /// Limit: more pixels than allowed.
@@ -53,7 +53,7 @@ pub enum Error {
         width: u32,
         /// Rows.
         height: u32,
-        /// [`Limits::max_pixels`](super::Limits::max_pixels).
+        /// [`DecodeLimits::max_pixels`](super::DecodeLimits::max_pixels).
         limit: u64,
     },
     /// Unsupported: the content is none of the formats read.

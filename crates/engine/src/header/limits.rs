@@ -2,7 +2,7 @@ use super::Error;
 
 /// What one image file may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct DecodeLimits {
     /// Pixels of the decoded image. Default: 100 million, twice what the largest common cameras make.
     pub max_pixels: u64,
     /// Bytes of the file. Default: 256 MiB.
@@ -12,7 +12,7 @@ pub struct Limits {
     pub max_allocation: u64,
 }
 
-impl Default for Limits {
+impl Default for DecodeLimits {
     fn default() -> Self {
         Self {
             max_pixels: 100_000_000,
@@ -22,7 +22,7 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl DecodeLimits {
     /// Accepts a file of `bytes` bytes.
     ///
     /// # Errors

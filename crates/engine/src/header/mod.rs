@@ -1,6 +1,6 @@
 //! What the first bytes of an image file say: its format and size, before any pixel is decoded.
 //!
-//! The format is taken from the content, never from the name. A file is judged here by its header alone, against [`Limits`], so that
+//! The format is taken from the content, never from the name. A file is judged here by its header alone, against [`DecodeLimits`], so that
 //! a file that promises more pixels than allowed costs no memory.
 
 mod error;
@@ -8,7 +8,7 @@ mod jpeg;
 mod limits;
 
 pub use error::Error;
-pub use limits::Limits;
+pub use limits::DecodeLimits;
 
 use std::any::Any;
 use std::fs::{File, OpenOptions};
@@ -135,14 +135,14 @@ pub struct Header {
 /// # Errors
 ///
 /// Every variant of [`Error`] but those about the size of the file, which `reader` does not know.
-pub fn read<R: BufRead + Seek>(mut reader: R, limits: &Limits) -> Result<Header, Error> {
+pub fn read<R: BufRead + Seek>(mut reader: R, limits: &DecodeLimits) -> Result<Header, Error> {
     let format = Format::of(&signature(&mut reader).map_err(Error::Io)?).ok_or(Error::UnknownFormat)?;
     let (width, height) = match format {
         Format::Jpeg => {
             let frame = jpeg::frame(&mut reader)?;
             (frame.width, frame.height)
         }
-        _ => caught(|| codec_size(format, reader, limits))
+        _ => catch_panic(|| codec_size(format, reader, limits))
             .map_err(|message| Error::Panicked { format, message })??,
     };
     limits.check_size(width, height)?;
@@ -154,7 +154,7 @@ pub fn read<R: BufRead + Seek>(mut reader: R, limits: &Limits) -> Result<Header,
 }
 
 /// Runs `decode`, and returns the message of a panic as an error: no decoder's defect may end a worker. Needs `panic = "unwind"`.
-pub(crate) fn caught<T>(decode: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn catch_panic<T>(decode: impl FnOnce() -> T) -> Result<T, String> {
     // Unwind safety: what `decode` could leave half-written is dropped with its unwound frames.
     catch_unwind(AssertUnwindSafe(decode)).map_err(|payload| message(&*payload))
 }
@@ -182,7 +182,11 @@ fn signature<R: BufRead + Seek>(reader: &mut R) -> io::Result<Vec<u8>> {
     Ok(start)
 }
 
-fn codec_size<R: BufRead + Seek>(format: Format, reader: R, limits: &Limits) -> Result<(u32, u32), Error> {
+fn codec_size<R: BufRead + Seek>(
+    format: Format,
+    reader: R,
+    limits: &DecodeLimits,
+) -> Result<(u32, u32), Error> {
     let mut reader = ImageReader::with_format(reader, format.codec());
     reader.limits(limits.for_codec());
     match reader.into_decoder() {
@@ -215,7 +219,7 @@ mod tests {
     #[test]
     fn every_format_is_known_by_its_content() {
         for format in ALL {
-            let header = read(Cursor::new(encoded(format)), &Limits::default()).unwrap();
+            let header = read(Cursor::new(encoded(format)), &DecodeLimits::default()).unwrap();
             assert_eq!(
                 header,
                 Header {
@@ -240,10 +244,10 @@ mod tests {
         for format in ALL {
             let bytes = encoded(format);
             for length in 0..bytes.len() {
-                let _ = read(Cursor::new(&bytes[..length]), &Limits::default());
+                let _ = read(Cursor::new(&bytes[..length]), &DecodeLimits::default());
             }
             assert!(
-                read(Cursor::new(&bytes), &Limits::default()).is_ok(),
+                read(Cursor::new(&bytes), &DecodeLimits::default()).is_ok(),
                 "{format:?}"
             );
         }
@@ -252,9 +256,9 @@ mod tests {
     #[test]
     fn a_size_over_the_limit_is_refused_at_the_exact_pixel() {
         let bytes = encoded(Format::Jpeg);
-        let limits = |max_pixels| Limits {
+        let limits = |max_pixels| DecodeLimits {
             max_pixels,
-            ..Limits::default()
+            ..DecodeLimits::default()
         };
         assert!(read(Cursor::new(&bytes), &limits(31 * 17)).is_ok());
         let error = read(Cursor::new(&bytes), &limits(31 * 17 - 1)).unwrap_err();
@@ -274,11 +278,11 @@ mod tests {
     #[test]
     fn a_panic_becomes_a_message() {
         assert_eq!(
-            caught(|| panic!("boom {}", 1)).map(|()| 0),
+            catch_panic(|| panic!("boom {}", 1)).map(|()| 0),
             Err("boom 1".to_owned())
         );
-        assert_eq!(caught(|| panic!("boom")).map(|()| 0), Err("boom".to_owned()));
-        assert_eq!(caught(|| 3), Ok(3));
+        assert_eq!(catch_panic(|| panic!("boom")).map(|()| 0), Err("boom".to_owned()));
+        assert_eq!(catch_panic(|| 3), Ok(3));
     }
 
     #[test]
@@ -287,7 +291,7 @@ mod tests {
         // Behind the first segment: its marker belongs to the signature.
         let behind = 4 + usize::from(u16::from_be_bytes([bytes[4], bytes[5]]));
         bytes.splice(behind..behind, [0, 1, 2, 0xFF, 0xFF]);
-        let header = read(Cursor::new(bytes), &Limits::default()).unwrap();
+        let header = read(Cursor::new(bytes), &DecodeLimits::default()).unwrap();
         assert_eq!((header.width, header.height), (31, 17));
     }
 
@@ -295,7 +299,7 @@ mod tests {
     fn other_content_is_unknown() {
         for bytes in [&b""[..], b"GIF", b"<svg></svg>", b"II*\0........"] {
             assert!(matches!(
-                read(Cursor::new(bytes), &Limits::default()),
+                read(Cursor::new(bytes), &DecodeLimits::default()),
                 Err(Error::UnknownFormat)
             ));
         }

@@ -4,14 +4,14 @@ use std::arch::x86_64::*;
 
 use super::curve::{Curve, GREY, Line, Quadratics, SEGMENTS};
 use super::grid::{FRACTION_BITS, ONE, RowStart};
+use super::render::RenderJob;
 use super::scalar;
-use super::write::Job;
-use crate::machine::Avx2;
+use crate::cpu::Avx2;
 
 const LANES: usize = 8;
 
 /// Does what [`scalar::rows`] does.
-pub(super) fn rows(_: Avx2, job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3]) {
+pub(super) fn rows(_: Avx2, job: &RenderJob<'_>, first_row: u32, planes: [&mut [f32]; 3]) {
     if !job.is_vectorizable || job.size < LANES {
         return scalar::rows(job, first_row, planes);
     }
@@ -25,7 +25,7 @@ pub(super) fn rows(_: Avx2, job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 
 }
 
 #[target_feature(enable = "avx2")]
-fn with_line(job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3], line: &Line) {
+fn with_line(job: &RenderJob<'_>, first_row: u32, planes: [&mut [f32]; 3], line: &Line) {
     let value = |channel: usize, sum: __m256i| {
         let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_set1_ps(line.scale[channel]));
         _mm256_add_ps(scaled, _mm256_set1_ps(line.offset[channel]))
@@ -38,7 +38,7 @@ fn with_line(job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3], line: &Line
 }
 
 #[target_feature(enable = "avx2")]
-fn with_quadratics(job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3], curve: &Quadratics) {
+fn with_quadratics(job: &RenderJob<'_>, first_row: u32, planes: [&mut [f32]; 3], curve: &Quadratics) {
     let bias = _mm256_set1_epi32(GREY + curve.bias);
     let shift = _mm_cvtsi32_si128(curve.shift as i32);
     let value = |channel: usize, signed: __m256i| {
@@ -89,7 +89,7 @@ fn look_up(table: &[f32; 2 * SEGMENTS], segment: __m256i, half: __m256) -> __m25
 /// Computes rows with `value`, which gets a channel and sums on top of `bias`.
 #[target_feature(enable = "avx2")]
 fn rows_of<const PROJECTIVE: bool>(
-    job: &Job<'_>,
+    job: &RenderJob<'_>,
     first_row: u32,
     planes: [&mut [f32]; 3],
     (bias, value): (i32, impl Fn(usize, __m256i) -> __m256),
@@ -102,15 +102,15 @@ fn rows_of<const PROJECTIVE: bool>(
         .zip(blue.chunks_exact_mut(job.size));
     for (row, ((red, green), blue)) in (first_row..).zip(lines) {
         let line = [red, green, blue];
-        if !job.is_near(row) {
+        if !job.one_reflection_suffices(row) {
             scalar::row(job, row, line);
             continue;
         }
-        let (start, inside) = (job.grid.row(row), job.inside(row));
+        let (start, interior) = (job.grid.row(row), job.interior(row));
         let mut column = 0;
         loop {
             let (x, y) = geometry.position::<PROJECTIVE>(start, column);
-            let (x, y) = if inside.start <= column && column + LANES <= inside.end {
+            let (x, y) = if interior.start <= column && column + LANES <= interior.end {
                 geometry.clamped(x, y)
             } else {
                 geometry.reflected(x, y)
@@ -160,7 +160,7 @@ struct Neighbours {
 
 impl Geometry {
     #[target_feature(enable = "avx2")]
-    fn new(job: &Job<'_>) -> Self {
+    fn new(job: &RenderJob<'_>) -> Self {
         let [du, dv, dw] = job.grid.step;
         let [column, row] = job.grid.origin;
         let (width, height) = (job.image.width() as i32, job.image.height() as i32);
@@ -253,7 +253,7 @@ impl Geometry {
 /// The weighted sums per channel, on top of `bias`.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn blend(job: &Job<'_>, neighbours: &Neighbours, bias: i32) -> [__m256i; 3] {
+fn blend(job: &RenderJob<'_>, neighbours: &Neighbours, bias: i32) -> [__m256i; 3] {
     let mut offsets = [0i32; LANES];
     // SAFETY: the array is as long as the store.
     unsafe { _mm256_storeu_si256(offsets.as_mut_ptr().cast(), neighbours.offset) };

@@ -6,14 +6,14 @@ use std::arch::x86_64::*;
 
 use super::curve::{Curve, GREY, Line, Quadratics, SEGMENTS};
 use super::grid::{FRACTION_BITS, ONE, RowStart};
+use super::render::RenderJob;
 use super::scalar;
-use super::write::Job;
-use crate::machine::Avx512;
+use crate::cpu::Avx512;
 
 const LANES: usize = 16;
 
 /// Does what [`scalar::rows`] does.
-pub(super) fn rows(_: Avx512, job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3]) {
+pub(super) fn rows(_: Avx512, job: &RenderJob<'_>, first_row: u32, planes: [&mut [f32]; 3]) {
     if !job.is_vectorizable || job.size < LANES {
         return scalar::rows(job, first_row, planes);
     }
@@ -27,7 +27,7 @@ pub(super) fn rows(_: Avx512, job: &Job<'_>, first_row: u32, planes: [&mut [f32]
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
-fn with_line(job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3], line: &Line) {
+fn with_line(job: &RenderJob<'_>, first_row: u32, planes: [&mut [f32]; 3], line: &Line) {
     let value = |channel: usize, sum: __m512i| {
         let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_set1_ps(line.scale[channel]));
         _mm512_add_ps(scaled, _mm512_set1_ps(line.offset[channel]))
@@ -40,7 +40,7 @@ fn with_line(job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3], line: &Line
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
-fn with_quadratics(job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3], curve: &Quadratics) {
+fn with_quadratics(job: &RenderJob<'_>, first_row: u32, planes: [&mut [f32]; 3], curve: &Quadratics) {
     let bias = _mm512_set1_epi32(GREY + curve.bias);
     let shift = _mm512_set1_epi32(curve.shift as i32);
     let half = _mm512_set1_epi32(SEGMENTS as i32);
@@ -81,7 +81,7 @@ fn look_up(table: &[f32; 2 * SEGMENTS], index: __m512i) -> __m512 {
 /// Computes rows with `value`, which gets a channel and sums on top of `bias`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
 fn rows_of<const PROJECTIVE: bool>(
-    job: &Job<'_>,
+    job: &RenderJob<'_>,
     first_row: u32,
     planes: [&mut [f32]; 3],
     (bias, value): (i32, impl Fn(usize, __m512i) -> __m512),
@@ -94,15 +94,15 @@ fn rows_of<const PROJECTIVE: bool>(
         .zip(blue.chunks_exact_mut(job.size));
     for (row, ((red, green), blue)) in (first_row..).zip(lines) {
         let line = [red, green, blue];
-        if !job.is_near(row) {
+        if !job.one_reflection_suffices(row) {
             scalar::row(job, row, line);
             continue;
         }
-        let (start, inside) = (job.grid.row(row), job.inside(row));
+        let (start, interior) = (job.grid.row(row), job.interior(row));
         let mut column = 0;
         loop {
             let (x, y) = geometry.position::<PROJECTIVE>(start, column);
-            let (x, y) = if inside.start <= column && column + LANES <= inside.end {
+            let (x, y) = if interior.start <= column && column + LANES <= interior.end {
                 geometry.clamped(x, y)
             } else {
                 geometry.reflected(x, y)
@@ -152,7 +152,7 @@ struct Neighbours {
 
 impl Geometry {
     #[target_feature(enable = "avx512f")]
-    fn new(job: &Job<'_>) -> Self {
+    fn new(job: &RenderJob<'_>) -> Self {
         let [du, dv, dw] = job.grid.step;
         let [column, row] = job.grid.origin;
         let (width, height) = (job.image.width() as i32, job.image.height() as i32);
@@ -248,7 +248,7 @@ impl Geometry {
 /// The weighted sums per channel, on top of `bias`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
 #[inline]
-fn blend(job: &Job<'_>, neighbours: &Neighbours, bias: i32) -> [__m512i; 3] {
+fn blend(job: &RenderJob<'_>, neighbours: &Neighbours, bias: i32) -> [__m512i; 3] {
     let mut offsets = [0u32; LANES];
     // SAFETY: the array is as long as the store.
     unsafe { _mm512_storeu_si512(offsets.as_mut_ptr().cast(), neighbours.offset) };

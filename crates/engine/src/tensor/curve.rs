@@ -2,7 +2,7 @@
 
 use super::grid::FRACTION_BITS;
 use super::spec::{ElementType, TensorSpec};
-use crate::tone::Tone;
+use crate::lighting::Lighting;
 
 /// A white pixel's blended sum.
 pub(super) const WHITE: i32 = 255 << FRACTION_BITS;
@@ -63,8 +63,8 @@ const FINE_ENDS: Partition = Partition {
 const STEEP: f32 = 0.7;
 
 impl Curve {
-    /// The curve for `tone`, then normalisation as `spec` says; elements of type `u8` are in 0..=255.
-    pub(super) fn new(tone: &Tone, spec: &TensorSpec) -> Self {
+    /// The curve for `lighting`, then normalisation as `spec` says; elements of type `u8` are in 0..=255.
+    pub(super) fn new(lighting: &Lighting, spec: &TensorSpec) -> Self {
         let ends = match spec.element_type {
             ElementType::U8 => [(255.0, 0.0); 3],
             ElementType::F32 | ElementType::F16 => std::array::from_fn(|channel| {
@@ -73,14 +73,14 @@ impl Curve {
                 (1.0 / std, -mean / std)
             }),
         };
-        if tone.is_identity() {
-            let scale = ends.map(|(scale, _)| single(scale / f64::from(WHITE)));
+        if lighting.is_identity() {
+            let scale = ends.map(|(scale, _)| to_f32(scale / f64::from(WHITE)));
             return Self::Line(Line {
                 scale,
-                offset: ends.map(|(_, offset)| single(offset)),
+                offset: ends.map(|(_, offset)| to_f32(offset)),
             });
         }
-        Self::Quadratics(Box::new(Quadratics::new(tone, ends)))
+        Self::Quadratics(Box::new(Quadratics::new(lighting, ends)))
     }
 
     /// The element that `sum` becomes in `channel`.
@@ -93,9 +93,9 @@ impl Curve {
 }
 
 impl Quadratics {
-    /// Approximates `tone`, multiplied by `ends.0` and moved by `ends.1` per channel.
-    fn new(tone: &Tone, ends: [(f64, f64); 3]) -> Self {
-        let partition = if tone.contrast.is_some_and(|contrast| contrast < STEEP) {
+    /// Approximates `lighting`, multiplied by `ends.0` and moved by `ends.1` per channel.
+    fn new(lighting: &Lighting, ends: [(f64, f64); 3]) -> Self {
+        let partition = if lighting.contrast.is_some_and(|contrast| contrast < STEEP) {
             FINE_ENDS
         } else {
             FINE_MIDDLE
@@ -109,7 +109,7 @@ impl Quadratics {
             for half in 0..2 {
                 let value = |distance: f64| {
                     let x = (distance - f64::from(bias)) / f64::from(WHITE);
-                    tone.apply(if half == 0 { 1.0 - x } else { x })
+                    lighting.apply(if half == 0 { 1.0 - x } else { x })
                 };
                 let quadratic = interpolate(value, f64::from(start), f64::from(end.max(start + 1)));
                 let segment = number as usize % SEGMENTS + half * SEGMENTS;
@@ -117,7 +117,7 @@ impl Quadratics {
                     let [constant, linear, square] = quadratic.map(|coefficient| coefficient * scale);
                     let moved = [constant + offset, linear, square];
                     for (power, coefficient) in moved.into_iter().enumerate() {
-                        coefficients[channel][power][segment] = single(coefficient);
+                        coefficients[channel][power][segment] = to_f32(coefficient);
                     }
                 }
             }
@@ -170,7 +170,7 @@ fn interpolate(function: impl Fn(f64) -> f64, start: f64, end: f64) -> [f64; 3] 
     clippy::cast_possible_truncation,
     reason = "the one rounding to single precision that the numbers are specified with"
 )]
-fn single(value: f64) -> f32 {
+fn to_f32(value: f64) -> f32 {
     value as f32
 }
 
@@ -180,20 +180,20 @@ mod tests {
     use crate::tensor::{Layout, Normalization};
 
     /// Greatest and mean error of the curve over all sums a blend can have (every 16th and the ends), in grey levels.
-    fn errors(tone: Tone) -> (f64, f64) {
+    fn errors(lighting: Lighting) -> (f64, f64) {
         let spec = TensorSpec {
             size: 1,
             element_type: ElementType::F32,
             layout: Layout::Nchw,
             normalization: Normalization::NONE,
         };
-        let curve = Curve::new(&tone, &spec);
+        let curve = Curve::new(&lighting, &spec);
         let (mut greatest, mut total, mut count) = (0.0f64, 0.0, 0.0);
         for sum in (0..=WHITE)
             .step_by(16)
             .chain([1, 2, 3, WHITE - 1, GREY - 1, GREY, GREY + 1])
         {
-            let want = tone.apply(f64::from(sum) / f64::from(WHITE));
+            let want = lighting.apply(f64::from(sum) / f64::from(WHITE));
             let error = (f64::from(curve.value(1, sum)) - want).abs() * 255.0;
             greatest = greatest.max(error);
             total += error;
@@ -206,9 +206,9 @@ mod tests {
     fn the_curve_is_exact_enough_for_the_reference_recipe() {
         for brightness in [None, Some(0.4), Some(0.5), Some(0.6)] {
             for contrast in [None, Some(0.8), Some(0.9), Some(1.0), Some(1.25)] {
-                let tone = Tone { brightness, contrast };
-                let (greatest, mean) = errors(tone);
-                assert!(greatest < 0.3 && mean < 0.01, "{tone:?}: {greatest} {mean}");
+                let lighting = Lighting { brightness, contrast };
+                let (greatest, mean) = errors(lighting);
+                assert!(greatest < 0.3 && mean < 0.01, "{lighting:?}: {greatest} {mean}");
             }
         }
     }
@@ -217,9 +217,9 @@ mod tests {
     fn the_curve_is_exact_enough_for_strong_lighting() {
         for brightness in [None, Some(0.3), Some(0.7)] {
             for contrast in [None, Some(0.6), Some(0.65), Some(0.75), Some(1.0 / 0.6)] {
-                let tone = Tone { brightness, contrast };
-                let (greatest, mean) = errors(tone);
-                assert!(greatest < 0.7 && mean < 0.06, "{tone:?}: {greatest} {mean}");
+                let lighting = Lighting { brightness, contrast };
+                let (greatest, mean) = errors(lighting);
+                assert!(greatest < 0.7 && mean < 0.06, "{lighting:?}: {greatest} {mean}");
             }
         }
     }

@@ -14,7 +14,7 @@ pub(super) const ONE: i32 = 1 << FRACTION_BITS;
 /// Coordinates are relative to `origin`, a source pixel in the middle of what is seen, so that their rounding errors follow from the
 /// size of the result, not from the size of the source.
 #[derive(Clone, Debug)]
-pub(super) struct Grid {
+pub(super) struct SampleGrid {
     /// Output pixels to source positions relative to `origin`, in 1/[`ONE`] pixels; the third coordinate is 1 at the centre.
     map: Projective,
     /// Column and row of a source pixel.
@@ -33,7 +33,7 @@ pub(super) struct RowStart {
     pub(super) w: f32,
 }
 
-impl Grid {
+impl SampleGrid {
     /// The grid of a square result of `size` pixels.
     pub(super) fn new(map: &Projective, size: u32) -> Self {
         let middle = f64::from(size - 1) / 2.0;
@@ -51,20 +51,20 @@ impl Grid {
         Self {
             map,
             origin,
-            step: map.0.map(|row| single(row[0])),
+            step: map.0.map(|row| to_f32(row[0])),
             is_projective: !map.is_affine(),
         }
     }
 
     /// The start of row `row`.
     pub(super) fn row(&self, row: u32) -> RowStart {
-        let [u, v, w] = self.map.apply_homogeneous(0.0, f64::from(row)).map(single);
+        let [u, v, w] = self.map.apply_homogeneous(0.0, f64::from(row)).map(to_f32);
         RowStart { u, v, w }
     }
 
     /// Whether one reflection brings each position of a row of `size` pixels into an image of `(width, height)` pixels, with at least a
     /// pixel to spare. Asks the row's ends alone: a projective map takes what lies between to what lies between.
-    pub(super) fn is_near(&self, row: u32, size: usize, image: (u32, u32)) -> bool {
+    pub(super) fn one_reflection_suffices(&self, row: u32, size: usize, image: (u32, u32)) -> bool {
         let last = [image.0, image.1].map(|length| f64::from(length - 1));
         [0.0, (size - 1) as f64].into_iter().all(|column| {
             let [u, v, w] = self.map.apply_homogeneous(column, f64::from(row));
@@ -82,8 +82,8 @@ impl Grid {
     }
 
     /// Columns of a row of `size` pixels that lie within an image of `(width, height)` pixels, a pixel away from its borders, where
-    /// [`Grid::is_near`] holds for the row.
-    pub(super) fn inside(&self, row: u32, size: usize, image: (u32, u32)) -> Range<usize> {
+    /// [`SampleGrid::one_reflection_suffices`] holds for the row.
+    pub(super) fn interior(&self, row: u32, size: usize, image: (u32, u32)) -> Range<usize> {
         let [u, v, w] = self.map.apply_homogeneous(0.0, f64::from(row));
         let [du, dv, dw] = self.map.0.map(|row| row[0]);
         let one = f64::from(ONE);
@@ -141,7 +141,7 @@ pub(super) fn reflect(position: i64, length: u32) -> i64 {
     clippy::cast_possible_truncation,
     reason = "the one rounding to single precision that the numbers are specified with"
 )]
-fn single(value: f64) -> f32 {
+fn to_f32(value: f64) -> f32 {
     value as f32
 }
 
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn positions_are_exact_for_whole_pixels() {
         let map = Projective::scale_then_offset([1.0, 1.0], [9000.0, 4.0]);
-        let grid = Grid::new(&map, 224);
+        let grid = SampleGrid::new(&map, 224);
         for pixel in [0u8, 1, 111, 223] {
             let (x, y) = grid.position(grid.row(u32::from(pixel)), f32::from(pixel));
             assert_eq!(
@@ -198,13 +198,13 @@ mod tests {
         let (size, image) = (100, (110, 90));
         let mut found = 0;
         for map in maps {
-            let grid = Grid::new(&map, size);
+            let grid = SampleGrid::new(&map, size);
             for row in 0..size {
-                let inside = grid.inside(row, size as usize, image);
+                let interior = grid.interior(row, size as usize, image);
                 for column in 0..size {
                     let (x, y) = map.apply(f64::from(column), f64::from(row));
                     let is_inside = (1.0..=108.0).contains(&x) && (1.0..=88.0).contains(&y);
-                    let said = inside.contains(&(column as usize));
+                    let said = interior.contains(&(column as usize));
                     // Rounding may leave out a pixel that lies on the line.
                     let is_on_line = [x - 1.0, x - 108.0, y - 1.0, y - 88.0]
                         .iter()
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn maps_without_a_meaning_have_positions_all_the_same() {
         for entry in [f64::NAN, f64::INFINITY, 0.0, 1e300] {
-            let grid = Grid::new(&Projective([[entry; 3]; 3]), 8);
+            let grid = SampleGrid::new(&Projective([[entry; 3]; 3]), 8);
             let (x, y) = grid.position(grid.row(7), 7.0);
             assert!((0..=i64::from(ONE) * 9).contains(&reflect(x, 10)), "{entry}: {x}");
             assert!((0..=i64::from(ONE) * 9).contains(&reflect(y, 10)), "{entry}: {y}");

@@ -38,7 +38,6 @@ mod avx2;
     reason = "vector instructions and their loads; `scalar` is the safe twin"
 )]
 mod avx512;
-mod bytes;
 mod curve;
 mod grid;
 mod instructions;
@@ -49,24 +48,25 @@ mod mix;
     reason = "vector instructions and their loads; `scalar` is the safe twin"
 )]
 mod neon;
+mod normalize;
 #[cfg(target_arch = "x86_64")]
 #[allow(
     unsafe_code,
     reason = "the instruction is only to be had as an unsafe function"
 )]
 mod prefetch;
+mod render;
 mod scalar;
 mod shrink;
 mod spec;
 mod store;
-mod write;
 
-pub use bytes::write_pixels;
 pub use instructions::InstructionSet;
 pub use mix::mix;
+pub use normalize::write_pixels;
+pub use render::{Rendering, write_image};
 pub use shrink::area_shrink;
 pub use spec::{ElementType, Error, Layout, Normalization, TensorSpec};
-pub use write::{Rendering, write_image};
 
 #[cfg(test)]
 mod tests;

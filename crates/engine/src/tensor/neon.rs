@@ -4,8 +4,8 @@ use std::arch::aarch64::*;
 
 use super::curve::{Curve, GREY, Line, Quadratics, SEGMENTS};
 use super::grid::{FRACTION_BITS, ONE, RowStart};
+use super::render::RenderJob;
 use super::scalar;
-use super::write::Job;
 
 const LANES: usize = 4;
 
@@ -20,7 +20,7 @@ impl Neon {
 }
 
 /// Does what [`scalar::rows`] does.
-pub(super) fn rows(_: Neon, job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3]) {
+pub(super) fn rows(_: Neon, job: &RenderJob<'_>, first_row: u32, planes: [&mut [f32]; 3]) {
     if !job.is_vectorizable || job.size < LANES {
         return scalar::rows(job, first_row, planes);
     }
@@ -34,7 +34,7 @@ pub(super) fn rows(_: Neon, job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 
 }
 
 #[target_feature(enable = "neon")]
-fn with_line(job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3], line: &Line) {
+fn with_line(job: &RenderJob<'_>, first_row: u32, planes: [&mut [f32]; 3], line: &Line) {
     let value = |channel: usize, sum: int32x4_t| {
         vaddq_f32(
             vmulq_n_f32(vcvtq_f32_s32(sum), line.scale[channel]),
@@ -49,7 +49,7 @@ fn with_line(job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3], line: &Line
 }
 
 #[target_feature(enable = "neon")]
-fn with_quadratics(job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3], curve: &Quadratics) {
+fn with_quadratics(job: &RenderJob<'_>, first_row: u32, planes: [&mut [f32]; 3], curve: &Quadratics) {
     let bias = vdupq_n_s32(GREY + curve.bias);
     let shift = vdupq_n_s32(-(curve.shift as i32));
     let value = |channel: usize, sum: int32x4_t| {
@@ -88,7 +88,7 @@ fn look_up(table: &[f32; 2 * SEGMENTS], index: uint8x16_t) -> float32x4_t {
 /// Computes rows with `value`, which gets a channel and sums.
 #[target_feature(enable = "neon")]
 fn rows_of<const PROJECTIVE: bool>(
-    job: &Job<'_>,
+    job: &RenderJob<'_>,
     first_row: u32,
     planes: [&mut [f32]; 3],
     value: impl Fn(usize, int32x4_t) -> float32x4_t,
@@ -101,15 +101,15 @@ fn rows_of<const PROJECTIVE: bool>(
         .zip(blue.chunks_exact_mut(job.size));
     for (row, ((red, green), blue)) in (first_row..).zip(lines) {
         let line = [red, green, blue];
-        if !job.is_near(row) {
+        if !job.one_reflection_suffices(row) {
             scalar::row(job, row, line);
             continue;
         }
-        let (start, inside) = (job.grid.row(row), job.inside(row));
+        let (start, interior) = (job.grid.row(row), job.interior(row));
         let mut column = 0;
         loop {
             let (x, y) = geometry.position::<PROJECTIVE>(start, column);
-            let (x, y) = if inside.start <= column && column + LANES <= inside.end {
+            let (x, y) = if interior.start <= column && column + LANES <= interior.end {
                 geometry.clamped(vreinterpretq_u32_s32(x), vreinterpretq_u32_s32(y))
             } else {
                 geometry.reflected(x, y)
@@ -156,7 +156,7 @@ struct Neighbours {
 
 impl Geometry {
     #[target_feature(enable = "neon")]
-    fn new(job: &Job<'_>) -> Self {
+    fn new(job: &RenderJob<'_>) -> Self {
         let [du, dv, dw] = job.grid.step;
         let [column, row] = job.grid.origin;
         let (width, height) = (job.image.width(), job.image.height());
@@ -255,7 +255,7 @@ impl Geometry {
 /// The weighted sums per channel.
 #[target_feature(enable = "neon")]
 #[inline]
-fn blend(job: &Job<'_>, neighbours: &Neighbours) -> [int32x4_t; 3] {
+fn blend(job: &RenderJob<'_>, neighbours: &Neighbours) -> [int32x4_t; 3] {
     let pixels = job.bytes.as_ptr();
     let mut sums = [vdupq_n_u32(0); LANES];
     for (lane, sum) in sums.iter_mut().enumerate() {

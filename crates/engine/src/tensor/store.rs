@@ -7,35 +7,35 @@ use super::spec::{ElementType, Layout, TensorSpec};
 
 /// One row of the result on its way: its red values, then the green, then the blue ones.
 #[derive(Debug)]
-pub(super) struct Scratch {
+pub(super) struct RowBuffer {
     /// What the kernel writes.
-    pub(super) singles: Vec<f32>,
-    halves: Vec<f16>,
+    pub(super) f32_values: Vec<f32>,
+    f16_values: Vec<f16>,
 }
 
-impl Scratch {
+impl RowBuffer {
     pub(super) fn new(size: usize) -> Self {
         Self {
-            singles: vec![0.0; 3 * size],
-            halves: vec![f16::ZERO; 3 * size],
+            f32_values: vec![0.0; 3 * size],
+            f16_values: vec![f16::ZERO; 3 * size],
         }
     }
 
     /// Stores the values as row `row` of the result.
     pub(super) fn store(&mut self, spec: &TensorSpec, row: usize, out: &mut [u8]) {
-        let place = Place {
+        let place = RowTarget {
             size: spec.size as usize,
             layout: spec.layout,
             row,
         };
         match spec.element_type {
-            ElementType::F32 => place.put(&self.singles, out, |value| value.to_le_bytes()),
+            ElementType::F32 => place.put(&self.f32_values, out, |value| value.to_le_bytes()),
             ElementType::F16 => {
                 // All at once: the machine's conversion, where it has one, takes eight together.
-                self.halves.convert_from_f32_slice(&self.singles);
-                place.put(&self.halves, out, |value| value.to_le_bytes());
+                self.f16_values.convert_from_f32_slice(&self.f32_values);
+                place.put(&self.f16_values, out, |value| value.to_le_bytes());
             }
-            ElementType::U8 => place.put(&self.singles, out, |value| [byte(value)]),
+            ElementType::U8 => place.put(&self.f32_values, out, |value| [byte(value)]),
         }
     }
 }
@@ -49,13 +49,13 @@ fn byte(value: f32) -> u8 {
 }
 
 /// Where a row's elements go.
-struct Place {
+struct RowTarget {
     size: usize,
     layout: Layout,
     row: usize,
 }
 
-impl Place {
+impl RowTarget {
     fn put<T: Copy, const BYTES: usize>(
         &self,
         values: &[T],

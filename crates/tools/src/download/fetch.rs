@@ -18,7 +18,7 @@ use super::{
 };
 use equibatch_engine::{
     decode::{DecodeOptions, decode},
-    header::{Format, Limits},
+    header::{DecodeLimits, Format},
 };
 
 /// An image, as it came.
@@ -169,7 +169,7 @@ fn check_type(mime_type: Option<&str>) -> Result<(), Fault> {
 /// Decodes it: what is stored is an image from its first byte to its last.
 fn image(bytes: Vec<u8>) -> Result<Fetched, Fault> {
     let options = DecodeOptions {
-        limits: Limits::default(),
+        limits: DecodeLimits::default(),
         ..DecodeOptions::default()
     };
     decode(&bytes, &options).map_err(|error| Fault::lasting(error.to_string()))?;

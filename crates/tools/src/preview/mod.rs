@@ -99,7 +99,7 @@ pub fn of_image(path: &Path, augmentations: &Augmentations<'_>) -> Result<Sheet,
     let cell = |(number, variation): (usize, Variation)| {
         let (label, words) = match number {
             0 => ("as validation sees it".to_owned(), vec![]),
-            number => (format!("augmentation {number}"), variation.draw.words()),
+            number => (format!("augmentation {number}"), variation.draw.describe()),
         };
         let words = match (number, words.is_empty()) {
             (1.., true) => vec!["only cropped".to_owned()],

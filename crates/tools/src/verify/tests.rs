@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::sample_data;
 use equibatch_engine::dataset::{ScanOptions, survey};
-use equibatch_engine::header::Limits;
+use equibatch_engine::header::DecodeLimits;
 
 /// Waves whose lengths and directions `number` decides.
 fn picture(width: u32, height: u32, number: u32) -> RgbImage {
@@ -56,7 +56,7 @@ fn good() -> TempDir {
     root
 }
 
-fn scanned(root: &Path, limits: Limits) -> Dataset {
+fn scanned(root: &Path, limits: DecodeLimits) -> Dataset {
     let options = ScanOptions {
         valid_fraction: 0.0,
         limits,
@@ -71,7 +71,7 @@ const OPTIONS: Options = Options {
 };
 
 fn verified(root: &TempDir) -> (Dataset, Report) {
-    let dataset = scanned(root.path(), Limits::default());
+    let dataset = scanned(root.path(), DecodeLimits::default());
     let report = verify(&dataset, &OPTIONS, &|| {});
     (dataset, report)
 }
@@ -173,9 +173,9 @@ fn every_kind_of_fault_is_named() {
 fn an_image_over_the_limits_is_not_called_broken() {
     let root = good();
     write(&root, "train/a/large.jpg", &jpeg(&picture(100, 101, 9), 90));
-    let limits = Limits {
+    let limits = DecodeLimits {
         max_pixels: 10_000,
-        ..Limits::default()
+        ..DecodeLimits::default()
     };
     let report = verify(&scanned(root.path(), limits), &OPTIONS, &|| {});
     assert_eq!(found(&report), [(Kind::Refused, "train/a/large.jpg")]);
@@ -231,7 +231,7 @@ fn a_copy_in_two_splits_is_a_leak_and_in_two_classes_a_conflict() {
     assert_eq!((second.leak, second.conflict), (false, false));
     let nothing = mending(Removal::Keep, Conversion::Keep);
     let outcome = mend(
-        &scanned(root.path(), Limits::default()),
+        &scanned(root.path(), DecodeLimits::default()),
         &report,
         &nothing,
         &|| {},
@@ -279,7 +279,7 @@ fn pictures_of_one_kind_do_not_look_the_same() {
         ..sample_data::Options::new(&out)
     };
     sample_data::generate(&options).unwrap();
-    let report = verify(&scanned(&out, Limits::default()), &OPTIONS, &|| {});
+    let report = verify(&scanned(&out, DecodeLimits::default()), &OPTIONS, &|| {});
     assert_eq!((report.images, report.groups), (24, vec![]));
 }
 
@@ -421,7 +421,7 @@ fn the_copy_holds_rgb_jpegs_only_and_keeps_good_ones_byte_for_byte() {
     );
     let (_, again) = (
         &dataset,
-        verify(&scanned(&out, Limits::default()), &OPTIONS, &|| {}),
+        verify(&scanned(&out, DecodeLimits::default()), &OPTIONS, &|| {}),
     );
     assert_eq!(found(&again), []);
 

@@ -17,7 +17,7 @@ mod scan;
 
 use std::{fmt, str::FromStr};
 
-use self::{parts::RANGES, scan::Word};
+use self::{parts::RANGES, scan::Token};
 pub use self::{
     parts::{Fallback, PARTS, Parameter, Part},
     presets::{PRESETS, Preset},
@@ -26,26 +26,26 @@ use super::{Augment, CropRange, Error, Recipe};
 
 /// What the options say.
 #[derive(Debug, Default)]
-struct Options {
+struct RecipeOptions {
     p_affine: Option<f32>,
     p_lighting: Option<f32>,
     augment: Option<Augment>,
 }
 
 /// A part as given: a value for each parameter that has one.
-type Given = (&'static Part, Vec<Option<f32>>);
+type GivenPart = (&'static Part, Vec<Option<f32>>);
 
 impl FromStr for Recipe {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let mut parts: Vec<Given> = vec![];
-        let mut options = Options::default();
+        let mut parts: Vec<GivenPart> = vec![];
+        let mut options = RecipeOptions::default();
         let mut preset_parts = 0;
         for (place, word) in scan::words(text)?.into_iter().enumerate() {
             match word {
-                Word::Option { name, value } => options.set(name, value)?,
-                Word::Part { name, values } => {
+                Token::Option { name, value } => options.set(name, value)?,
+                Token::Part { name, values } => {
                     if let Some(preset) = PRESETS.iter().find(|preset| preset.name == name) {
                         if place > 0 || !values.is_empty() {
                             return Err(Error::PresetNotFirst {
@@ -57,7 +57,7 @@ impl FromStr for Recipe {
                         continue;
                     }
                     let given = part(name, &values)?;
-                    let is_same = |(part, _): &Given| part.name == given.0.name;
+                    let is_same = |(part, _): &GivenPart| part.name == given.0.name;
                     if parts[preset_parts..].iter().any(is_same) {
                         return Err(Error::Twice {
                             name: name.to_owned(),
@@ -75,25 +75,30 @@ impl FromStr for Recipe {
         }
         recipe.augment = options.augment.unwrap_or(Augment::All);
         recipe.validate()?;
-        Ok(recipe.settled())
+        Ok(recipe.normalized())
     }
 }
 
 impl fmt::Display for Recipe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let settled = self.settled();
+        let normalized = self.normalized();
         let mut separator = "";
-        for part in PARTS.iter().filter(|part| (part.is_on)(&settled)) {
+        for part in PARTS.iter().filter(|part| (part.is_on)(&normalized)) {
             write!(f, "{separator}{}(", part.name)?;
             separator = "";
             for parameter in part.parameters {
-                write!(f, "{separator}{}={}", parameter.name, (parameter.get)(&settled))?;
+                write!(
+                    f,
+                    "{separator}{}={}",
+                    parameter.name,
+                    (parameter.get)(&normalized)
+                )?;
                 separator = ",";
             }
             f.write_str(")")?;
             separator = " ";
         }
-        if settled.augment == Augment::Repeats {
+        if normalized.augment == Augment::Repeats {
             write!(f, "{separator}augment=repeats")?;
             separator = " ";
         }
@@ -144,7 +149,7 @@ impl Recipe {
     }
 }
 
-impl Options {
+impl RecipeOptions {
     fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {
         let probability = || {
             let number = number(name, value)?;
@@ -201,16 +206,16 @@ impl Parameter {
     }
 }
 
-fn preset_of(preset: &Preset) -> Result<Vec<Given>, Error> {
+fn preset_of(preset: &Preset) -> Result<Vec<GivenPart>, Error> {
     let words = scan::words(preset.text)?;
     let parts = words.iter().filter_map(|word| match word {
-        Word::Part { name, values } => Some(part(name, values)),
-        Word::Option { .. } => None,
+        Token::Part { name, values } => Some(part(name, values)),
+        Token::Option { .. } => None,
     });
     parts.collect()
 }
 
-fn part(name: &str, values: &[(Option<&str>, &str)]) -> Result<Given, Error> {
+fn part(name: &str, values: &[(Option<&str>, &str)]) -> Result<GivenPart, Error> {
     let part = PARTS
         .iter()
         .find(|part| part.name == name)

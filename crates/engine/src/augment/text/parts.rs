@@ -1,6 +1,6 @@
 //! The parts that a recipe can have, and their numbers.
 
-use super::super::{CropRange, Recipe, Strength, ZoomRange};
+use super::super::{CropRange, Magnitude, Recipe, ZoomRange};
 
 /// A part of a recipe.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ pub const PARTS: &[Part] = &[
             parameter!("degrees", Value(25.0), 0.0..180.0, rotate.max),
             parameter!("p", Affine, 0.0..1.0, rotate.p),
         ],
-        is_on: |recipe| recipe.rotate != Strength::OFF,
+        is_on: |recipe| recipe.rotate != Magnitude::OFF,
     },
     Part {
         name: "zoom",
@@ -108,7 +108,7 @@ pub const PARTS: &[Part] = &[
             parameter!("magnitude", Value(0.2), 0.0..0.5, warp.max),
             parameter!("p", Affine, 0.0..1.0, warp.p),
         ],
-        is_on: |recipe| recipe.warp != Strength::OFF,
+        is_on: |recipe| recipe.warp != Magnitude::OFF,
     },
     Part {
         name: "lighting",
@@ -117,7 +117,7 @@ pub const PARTS: &[Part] = &[
             parameter!("change", Value(0.2), 0.0..0.9, brightness.max, contrast.max),
             parameter!("p", Lighting, 0.0..1.0, brightness.p, contrast.p),
         ],
-        is_on: |recipe| recipe.brightness != Strength::OFF && recipe.brightness == recipe.contrast,
+        is_on: |recipe| recipe.brightness != Magnitude::OFF && recipe.brightness == recipe.contrast,
     },
     Part {
         name: "brightness",
@@ -126,7 +126,7 @@ pub const PARTS: &[Part] = &[
             parameter!("change", Value(0.2), 0.0..0.9, brightness.max),
             parameter!("p", Lighting, 0.0..1.0, brightness.p),
         ],
-        is_on: |recipe| recipe.brightness != Strength::OFF && recipe.brightness != recipe.contrast,
+        is_on: |recipe| recipe.brightness != Magnitude::OFF && recipe.brightness != recipe.contrast,
     },
     Part {
         name: "contrast",
@@ -135,7 +135,7 @@ pub const PARTS: &[Part] = &[
             parameter!("change", Value(0.2), 0.0..0.9, contrast.max),
             parameter!("p", Lighting, 0.0..1.0, contrast.p),
         ],
-        is_on: |recipe| recipe.contrast != Strength::OFF && recipe.brightness != recipe.contrast,
+        is_on: |recipe| recipe.contrast != Magnitude::OFF && recipe.brightness != recipe.contrast,
     },
     Part {
         name: "crop",

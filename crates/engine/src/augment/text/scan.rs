@@ -7,7 +7,7 @@ const MOST: usize = 4096;
 
 /// One word of a recipe.
 #[derive(Debug, PartialEq)]
-pub(super) enum Word<'a> {
+pub(super) enum Token<'a> {
     /// `name` or `name(value, parameter=value)`.
     Part {
         name: &'a str,
@@ -18,7 +18,7 @@ pub(super) enum Word<'a> {
 }
 
 /// Splits a text into its words.
-pub(super) fn words(text: &str) -> Result<Vec<Word<'_>>, Error> {
+pub(super) fn words(text: &str) -> Result<Vec<Token<'_>>, Error> {
     if text.len() > MOST {
         return Err(Error::TooLong {
             found: text.len(),
@@ -39,12 +39,12 @@ pub(super) fn words(text: &str) -> Result<Vec<Word<'_>>, Error> {
         let (word, behind) = if let Some(inside) = behind.strip_prefix('(') {
             let (list, behind) = inside.split_once(')').ok_or_else(refused)?;
             let values = values(list).ok_or_else(refused)?;
-            (Word::Part { name, values }, behind)
+            (Token::Part { name, values }, behind)
         } else if let Some(value) = behind.strip_prefix('=') {
             let (value, behind) = value.split_at(value.find(char::is_whitespace).unwrap_or(value.len()));
-            (Word::Option { name, value }, behind)
+            (Token::Option { name, value }, behind)
         } else {
-            (Word::Part { name, values: vec![] }, behind)
+            (Token::Part { name, values: vec![] }, behind)
         };
         if !behind.is_empty() && !behind.starts_with(char::is_whitespace) {
             return Err(refused());

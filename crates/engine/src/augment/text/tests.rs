@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::super::{Strength, ZoomRange};
+use super::super::{Magnitude, ZoomRange};
 use super::*;
 
 fn read(text: &str) -> Recipe {
@@ -29,9 +29,9 @@ fn presets_are_read_and_begin_a_recipe() {
         assert!(!preset.about.is_empty());
     }
     let recipe = read("fastai rotate(10) flip(0) p_affine=0.5 augment=repeats");
-    assert_eq!(recipe.rotate, Strength { max: 10.0, p: 0.5 });
-    assert_eq!(recipe.warp, Strength { max: 0.2, p: 0.5 });
-    assert_eq!(recipe.brightness, Strength { max: 0.2, p: 0.75 });
+    assert_eq!(recipe.rotate, Magnitude { max: 10.0, p: 0.5 });
+    assert_eq!(recipe.warp, Magnitude { max: 0.2, p: 0.5 });
+    assert_eq!(recipe.brightness, Magnitude { max: 0.2, p: 0.75 });
     assert_eq!((recipe.flip, recipe.augment), (0.0, Augment::Repeats));
     assert!(refused("flip fastai").contains("fastai must be the first"));
 }
@@ -134,7 +134,7 @@ fn recipes() -> impl Strategy<Value = Recipe> {
         if repeats {
             recipe.augment = Augment::Repeats;
         }
-        recipe.validate().is_ok().then(|| recipe.settled())
+        recipe.validate().is_ok().then(|| recipe.normalized())
     })
 }
 

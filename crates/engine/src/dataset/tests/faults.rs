@@ -141,7 +141,7 @@ fn broken_files_are_quarantined_with_their_reasons() {
     write(root.path(), "a/short.png", &image(8, 8)[..20]);
     write(root.path(), "b/cut.jpg", b"\xFF\xD8\xFF\xE0\0\x10JFIF\0");
     write(root.path(), "b/large.png", &image(40, 30));
-    let limits = crate::header::Limits {
+    let limits = crate::header::DecodeLimits {
         max_pixels: 1000,
         ..Default::default()
     };

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Error;
-use super::coefficients::number;
+use super::coefficients::extend;
 
 /// Zeros behind each segment, so that a reader finds eight bytes wherever it begins.
 const PADDING: usize = 8;
@@ -69,16 +69,16 @@ impl Segments {
     }
 
     /// Readers of the segments, in order.
-    pub(super) fn readers(&self) -> impl ExactSizeIterator<Item = Bits<'_>> {
+    pub(super) fn readers(&self) -> impl ExactSizeIterator<Item = BitReader<'_>> {
         self.ranges
             .iter()
-            .map(|range| Bits::new(&self.bytes[range.start..range.end + PADDING]))
+            .map(|range| BitReader::new(&self.bytes[range.start..range.end + PADDING]))
     }
 }
 
 /// A reader of one segment.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bits<'a> {
+pub(super) struct BitReader<'a> {
     bytes: &'a [u8],
     /// The next byte that is not in the buffer.
     at: usize,
@@ -88,7 +88,7 @@ pub(super) struct Bits<'a> {
     count: u64,
 }
 
-impl<'a> Bits<'a> {
+impl<'a> BitReader<'a> {
     fn new(bytes: &'a [u8]) -> Self {
         Self {
             bytes,
@@ -126,14 +126,14 @@ impl<'a> Bits<'a> {
 
     /// The number that the next `size` bits stand for, up to 15 of those filled.
     #[inline(always)]
-    pub(super) fn number(&mut self, size: u32) -> i32 {
+    pub(super) fn receive_extend(&mut self, size: u32) -> i32 {
         let bits = self.peek(size) as u32;
         self.skip(size);
-        number(bits, size)
+        extend(bits, size)
     }
 
     /// Whether all bits that were read were there.
-    pub(super) fn is_within(&self) -> bool {
+    pub(super) fn has_not_overrun(&self) -> bool {
         let read = self.at * 8 - self.count as usize;
         read <= (self.bytes.len() - PADDING) * 8
     }

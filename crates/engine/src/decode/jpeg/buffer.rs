@@ -3,19 +3,19 @@
 use super::bits::Segments;
 use super::header::{Frame, Header};
 use super::progressive;
-use super::scan::{self, Grid};
-use super::smoothing::{KNOWN, Known, Smoothing};
-use super::source::Loader;
+use super::scan::{self, McuGrid};
+use super::smoothing::{CoefBits, SAVED_COEFS, Smoothing};
+use super::source::McuLoader;
 use super::tables::Scan;
 use super::{BLOCK, Error, MAX_SCANS, SIDE};
 
 /// The coefficients of a block, before they are multiplied by their quantization steps, each where
-/// [`PLACES`](super::whole::transform::PLACES) says.
+/// [`STORAGE_ORDER`](super::full::idct::STORAGE_ORDER) says.
 pub(super) type Coefficients = [i16; BLOCK];
 
 /// Bytes that the coefficients of an image take.
 pub(super) fn bytes(frame: &Frame) -> usize {
-    let grid = Grid::of(frame);
+    let grid = McuGrid::of(frame);
     let blocks = frame
         .components
         .iter()
@@ -28,7 +28,7 @@ pub(super) fn bytes(frame: &Frame) -> usize {
 #[derive(Debug)]
 pub(super) struct CoefficientBuffer {
     planes: Vec<ComponentBuffer>,
-    grid: Grid,
+    grid: McuGrid,
     smoothing: Option<Smoothing>,
 }
 
@@ -62,15 +62,15 @@ impl CoefficientBuffer {
     /// Every variant of [`Error`].
     pub(super) fn read(header: &Header<'_>, used: Vec<ComponentBuffer>) -> Result<Self, Error> {
         let frame = &header.frame;
-        let grid = Grid::of(frame);
+        let grid = McuGrid::of(frame);
         let mut used = used.into_iter();
         let components = frame.components.iter();
         let mut planes: Vec<ComponentBuffer> = components
             .map(|one| {
                 let size = |length: usize, own: usize, most: usize| (length * own).div_ceil(SIDE * most);
                 let size = (
-                    size(frame.width, one.across, grid.unit.0),
-                    size(frame.height, one.down, grid.unit.1),
+                    size(frame.width, one.across, grid.mcu.0),
+                    size(frame.height, one.down, grid.mcu.1),
                 );
                 let blocks = (grid.columns * one.across, grid.rows * one.down);
                 ComponentBuffer::new((one.across, one.down), size, blocks, used.next())
@@ -78,7 +78,7 @@ impl CoefficientBuffer {
             .collect();
         let mut tables = header.tables.clone();
         let mut segments = Segments::default();
-        let mut known = vec![Known::default(); planes.len()];
+        let mut known = vec![CoefBits::default(); planes.len()];
         let mut next = Some(header.first.clone());
         let mut last_row = 0;
         for number in 0.. {
@@ -86,16 +86,16 @@ impl CoefficientBuffer {
             if number == MAX_SCANS {
                 return Err(Error::TooManyScans);
             }
-            let units = match *scan.components {
-                [ref only] => planes[only.place].size,
+            let mcus = match *scan.components {
+                [ref only] => planes[only.index].size,
                 _ => (grid.columns, grid.rows),
             };
-            let (interval, mut rest) = scan::segments(&scan, units.0 * units.1, &mut segments)?;
+            let (interval, mut rest) = scan::segments(&scan, mcus.0 * mcus.1, &mut segments)?;
             latch(&mut planes, &scan);
             let is_progressive = frame.is_progressive;
-            let extent = progressive::read(&mut planes, &scan, &segments, interval, units, is_progressive)?;
+            let extent = progressive::read(&mut planes, &scan, &segments, interval, mcus, is_progressive)?;
             for one in &scan.components {
-                known[one.place].note(&scan, number == 0);
+                known[one.index].note(&scan, number == 0);
             }
             last_row = extent.last_row;
             next = tables.next_scan(&mut rest)?;
@@ -110,12 +110,12 @@ impl CoefficientBuffer {
     }
 
     /// Gives `reader` all blocks.
-    pub(super) fn give(&self, reader: &mut impl Loader) {
+    pub(super) fn for_each_mcu(&self, reader: &mut impl McuLoader) {
         for row in 0..self.grid.rows {
             for column in 0..self.grid.columns {
-                reader.load(self, row, column);
+                reader.load_mcu(self, row, column);
             }
-            reader.end_of_row(row);
+            reader.end_of_mcu_row(row);
         }
     }
 
@@ -151,7 +151,7 @@ impl CoefficientBuffer {
 /// Notes the quantization tables of components that no scan had before: later ones do not count.
 fn latch(planes: &mut [ComponentBuffer], scan: &Scan<'_>) {
     for one in &scan.components {
-        planes[one.place].quantization.get_or_insert(one.quantization);
+        planes[one.index].quantization.get_or_insert(one.quantization);
     }
 }
 
@@ -194,17 +194,17 @@ impl ComponentBuffer {
 
     #[inline(always)]
     pub(super) fn block_mut(&mut self, y: usize, x: usize) -> BlockMut<'_> {
-        let place = y * self.stride + x;
+        let index = y * self.stride + x;
         BlockMut {
-            values: &mut self.values[place],
-            nonzero: &mut self.nonzero[place],
+            values: &mut self.values[index],
+            nonzero: &mut self.nonzero[index],
         }
     }
 
     #[inline(always)]
     pub(super) fn block(&self, y: usize, x: usize) -> (&Coefficients, u64) {
-        let place = y * self.stride + x;
-        (&self.values[place], self.nonzero[place])
+        let index = y * self.stride + x;
+        (&self.values[index], self.nonzero[index])
     }
 
     /// What coefficients are multiplied by, in the order in which they are coded: anything where all are zero.
@@ -214,6 +214,6 @@ impl ComponentBuffer {
 
     /// Whether no step that smoothing divides by is zero.
     fn can_be_smoothed(&self) -> bool {
-        self.quantization()[..KNOWN].iter().all(|&step| step > 0)
+        self.quantization()[..SAVED_COEFS].iter().all(|&step| step > 0)
     }
 }

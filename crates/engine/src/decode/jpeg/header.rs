@@ -2,7 +2,7 @@
 
 use ::image::metadata::Orientation;
 
-use super::scan::Grid;
+use super::scan::McuGrid;
 use super::tables::{Scan, Tables};
 use super::{Error, buffer};
 use crate::image::Image;
@@ -101,7 +101,7 @@ impl<'a> Header<'a> {
     }
 
     /// Bytes that decoding to the means of squares takes, at most: the smallest squares are of 4x4 pixels.
-    pub(in crate::decode) fn reduced_bytes(&self) -> u64 {
+    pub(in crate::decode) fn scaled_bytes(&self) -> u64 {
         match self.only_scan() {
             Some(_) => self.bytes() / 16,
             None => self.bytes(),
@@ -163,8 +163,8 @@ impl Frame {
             is_progressive,
             components,
         };
-        let Grid { unit, .. } = Grid::of(&frame);
-        let is_even = |one: &Component| unit.0.is_multiple_of(one.across) && unit.1.is_multiple_of(one.down);
+        let McuGrid { mcu, .. } = McuGrid::of(&frame);
+        let is_even = |one: &Component| mcu.0.is_multiple_of(one.across) && mcu.1.is_multiple_of(one.down);
         if !frame.components.iter().all(is_even) {
             return Err(Error::Unsupported(
                 "sampling factors that do not divide one another",

@@ -1,7 +1,7 @@
 //! JPEGs, 8 bits deep, with Huffman's codes: sequential and progressive, in one scan or several, of grey, luma with two colour differences,
 //! RGB, and the inks of print.
 //!
-//! Of such a file come all pixels ([`whole`]), or the means of squares of them ([`reduced`]). Both are made block by block: from the data of
+//! Of such a file come all pixels ([`full`]), or the means of squares of them ([`scaled`]). Both are made block by block: from the data of
 //! the only scan as they are read ([`scan`]), or from the coefficients of all scans ([`buffer`]).
 //!
 //! What is not decoded: arithmetic coding, lossless and hierarchical files, other depths, two or more than four components, sampling
@@ -16,16 +16,16 @@ mod bits;
 mod buffer;
 mod coefficients;
 mod error;
+pub(super) mod full;
 mod header;
 mod huffman;
 mod progressive;
-pub(super) mod reduced;
+pub(super) mod scaled;
 mod scan;
 mod smoothing;
 mod source;
 mod standard;
 mod tables;
-pub(super) mod whole;
 
 pub use error::Error;
 pub(super) use header::Header;

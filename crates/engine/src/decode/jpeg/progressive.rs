@@ -4,13 +4,13 @@
 //!
 //! ITU-T T.81, annex G.1.2 and G.2.
 
-use super::bits::{Bits, Segments};
+use super::bits::{BitReader, Segments};
 use super::buffer::{BlockMut, Coefficients, ComponentBuffer};
-use super::coefficients::{BandDecoder, First, Others, blocks};
-use super::huffman::Code;
+use super::coefficients::{AcDecoder, BandDecoder, DcDecoder, eob_run};
+use super::full::idct::STORAGE_ORDER;
+use super::huffman::HuffmanTable;
 use super::scan::{self, Multiversion};
-use super::tables::{Coded, Scan};
-use super::whole::transform::PLACES;
+use super::tables::{Scan, ScanComponent};
 use super::{BLOCK, Error};
 
 /// How far the data of a scan went.
@@ -32,16 +32,16 @@ pub(super) fn read(
     scan: &Scan<'_>,
     segments: &Segments,
     interval: usize,
-    units: (usize, usize),
+    mcus: (usize, usize),
     is_progressive: bool,
 ) -> Result<Extent, Error> {
     const DAMAGED: Error = Error::Broken("its coded data are damaged");
-    let pass = Pass {
+    let pass = ScanPass {
         planes,
         components: &scan.components,
         segments,
         interval,
-        units,
+        mcus,
     };
     let (first, _) = scan.band;
     let low = scan.low;
@@ -49,7 +49,7 @@ pub(super) fn read(
         let others = scan
             .components
             .iter()
-            .map(|one| one.ac.as_deref().map(Others::new));
+            .map(|one| one.ac.as_deref().map(AcDecoder::new));
         let decoder = Sequential {
             levels: DcFirst::new(scan).ok_or(DAMAGED)?,
             others: others.collect::<Option<_>>().ok_or(DAMAGED)?,
@@ -73,7 +73,12 @@ pub(super) fn read(
             };
             scan::dispatch(DecodePass { pass, decoder })
         } else {
-            let decoder = AcRefine { code, band, low, run };
+            let decoder = AcRefine {
+                table: code,
+                band,
+                low,
+                run,
+            };
             scan::dispatch(DecodePass { pass, decoder })
         }
     };
@@ -91,15 +96,15 @@ trait BlockDecoder {
     fn restart(&mut self);
 
     /// Reads what the scan says of a block of its component `number`. `None` where it is broken.
-    fn block(&mut self, bits: &mut Bits<'_>, number: usize, block: BlockMut<'_>) -> Option<()>;
+    fn block(&mut self, bits: &mut BitReader<'_>, number: usize, block: BlockMut<'_>) -> Option<()>;
 }
 
-/// Gives the coefficient at `place`, in the order in which they are coded, its value. It is one behind the first; which of those are
+/// Gives the coefficient at `k`, in the order in which they are coded, its value. It is one behind the first; which of those are
 /// not zero is given, and returned.
 #[inline(always)]
-fn put(values: &mut Coefficients, nonzero: u64, place: usize, value: i16) -> u64 {
-    values[usize::from(PLACES[place % BLOCK]) % BLOCK] = value;
-    (nonzero & !(1 << place)) | (u64::from(value != 0) << place)
+fn put(values: &mut Coefficients, nonzero: u64, k: usize, value: i16) -> u64 {
+    values[usize::from(STORAGE_ORDER[k % BLOCK]) % BLOCK] = value;
+    (nonzero & !(1 << k)) | (u64::from(value != 0) << k)
 }
 
 /// Adds a bit to those coefficients that are in `mask`, none of which is zero, away from zero, where `word` says so: its lowest bits are
@@ -108,9 +113,9 @@ fn put(values: &mut Coefficients, nonzero: u64, place: usize, value: i16) -> u64
 fn correct(values: &mut Coefficients, mut mask: u64, word: u64, low: u32) {
     let mut word = word.rotate_right(mask.count_ones());
     while mask != 0 {
-        let place = mask.trailing_zeros() as usize;
+        let k = mask.trailing_zeros() as usize;
         mask &= mask - 1;
-        let value = &mut values[usize::from(PLACES[place % BLOCK]) % BLOCK];
+        let value = &mut values[usize::from(STORAGE_ORDER[k % BLOCK]) % BLOCK];
         let sign = *value >> 15;
         let bit = (word >> 63) as i16 & !(*value >> low);
         // A negative one goes down.
@@ -121,7 +126,7 @@ fn correct(values: &mut Coefficients, mut mask: u64, word: u64, low: u32) {
 
 /// Puts the next bits behind `word`, up to 32 of those filled, or as many as are wanted.
 #[inline(always)]
-fn append(word: u64, bits: &mut Bits<'_>, count: u32) -> u64 {
+fn append(word: u64, bits: &mut BitReader<'_>, count: u32) -> u64 {
     if count > 32 {
         let (behind, word) = append_many(word, *bits, count);
         *bits = behind;
@@ -133,7 +138,7 @@ fn append(word: u64, bits: &mut Bits<'_>, count: u32) -> u64 {
 }
 
 #[cold]
-fn append_many<'b>(mut word: u64, mut bits: Bits<'b>, count: u32) -> (Bits<'b>, u64) {
+fn append_many<'b>(mut word: u64, mut bits: BitReader<'b>, count: u32) -> (BitReader<'b>, u64) {
     for count in [count - 32, 32] {
         bits.fill();
         word = append(word, &mut bits, count);
@@ -155,18 +160,18 @@ fn without_lowest(mut mask: u64, count: u32) -> u64 {
     mask
 }
 
-struct Pass<'a> {
+struct ScanPass<'a> {
     planes: &'a mut [ComponentBuffer],
-    components: &'a [Coded],
+    components: &'a [ScanComponent],
     segments: &'a Segments,
     /// Units of a segment.
     interval: usize,
     /// Units in a row, and rows.
-    units: (usize, usize),
+    mcus: (usize, usize),
 }
 
 struct DecodePass<'a, C> {
-    pass: Pass<'a>,
+    pass: ScanPass<'a>,
     decoder: C,
 }
 
@@ -176,8 +181,8 @@ impl<C: BlockDecoder> Multiversion for DecodePass<'_, C> {
     #[inline(always)]
     fn work(self) -> Option<Extent> {
         let Self { pass, mut decoder } = self;
-        let (columns, rows) = pass.units;
-        let units = columns * rows;
+        let (columns, rows) = pass.mcus;
+        let mcus = columns * rows;
         let mut extent = Extent {
             is_short: false,
             last_row: 0,
@@ -186,18 +191,18 @@ impl<C: BlockDecoder> Multiversion for DecodePass<'_, C> {
             decoder.restart();
             let first = piece * pass.interval;
             let (mut row, mut column) = (first / columns, first % columns);
-            for _ in first..(first + pass.interval).min(units) {
+            for _ in first..(first + pass.interval).min(mcus) {
                 // As in libjpeg, the first unit that lacks data is read as if zeros followed.
-                if !bits.is_within() {
+                if !bits.has_not_overrun() {
                     extent.is_short = true;
                     break;
                 }
                 extent.last_row = row;
-                if let [Coded { place, .. }] = *pass.components {
-                    decoder.block(&mut bits, 0, pass.planes[place].block_mut(row, column))?;
+                if let [ScanComponent { index, .. }] = *pass.components {
+                    decoder.block(&mut bits, 0, pass.planes[index].block_mut(row, column))?;
                 } else {
-                    for (number, &Coded { place, .. }) in pass.components.iter().enumerate() {
-                        let plane = &mut pass.planes[place];
+                    for (number, &ScanComponent { index, .. }) in pass.components.iter().enumerate() {
+                        let plane = &mut pass.planes[index];
                         let (across, down) = plane.factors;
                         for y in row * down..(row + 1) * down {
                             for x in column * across..(column + 1) * across {
@@ -211,10 +216,10 @@ impl<C: BlockDecoder> Multiversion for DecodePass<'_, C> {
                     (column, row) = (0, row + 1);
                 }
             }
-            extent.is_short |= !bits.is_within();
+            extent.is_short |= !bits.has_not_overrun();
         }
-        if let [Coded { place, .. }] = *pass.components {
-            extent.last_row /= pass.planes[place].factors.1;
+        if let [ScanComponent { index, .. }] = *pass.components {
+            extent.last_row /= pass.planes[index].factors.1;
         }
         Some(extent)
     }
@@ -222,7 +227,7 @@ impl<C: BlockDecoder> Multiversion for DecodePass<'_, C> {
 
 /// First coefficients, or their upper bits.
 struct DcFirst<'a> {
-    codes: Vec<First<'a>>,
+    codes: Vec<DcDecoder<'a>>,
     /// By component: the first coefficient of the block before.
     before: Vec<i32>,
     low: u32,
@@ -233,7 +238,7 @@ impl<'a> DcFirst<'a> {
         let codes = scan
             .components
             .iter()
-            .map(|one| one.dc.as_deref().map(First::new));
+            .map(|one| one.dc.as_deref().map(DcDecoder::new));
         Some(Self {
             codes: codes.collect::<Option<_>>()?,
             before: vec![0; scan.components.len()],
@@ -249,7 +254,7 @@ impl BlockDecoder for DcFirst<'_> {
     }
 
     #[inline(always)]
-    fn block(&mut self, bits: &mut Bits<'_>, number: usize, block: BlockMut<'_>) -> Option<()> {
+    fn block(&mut self, bits: &mut BitReader<'_>, number: usize, block: BlockMut<'_>) -> Option<()> {
         let before = &mut self.before[number];
         *before = before.checked_add(self.codes[number].read(bits)?)?;
         block.values[0] = (*before << self.low) as i16;
@@ -260,7 +265,7 @@ impl BlockDecoder for DcFirst<'_> {
 /// All coefficients.
 struct Sequential<'a> {
     levels: DcFirst<'a>,
-    others: Vec<Others<'a>>,
+    others: Vec<AcDecoder<'a>>,
 }
 
 impl BlockDecoder for Sequential<'_> {
@@ -270,14 +275,14 @@ impl BlockDecoder for Sequential<'_> {
     }
 
     #[inline(always)]
-    fn block(&mut self, bits: &mut Bits<'_>, number: usize, block: BlockMut<'_>) -> Option<()> {
+    fn block(&mut self, bits: &mut BitReader<'_>, number: usize, block: BlockMut<'_>) -> Option<()> {
         let before = &mut self.levels.before[number];
         *before = before.wrapping_add(self.levels.codes[number].read(bits)?);
         block.values[0] = *before as i16;
         let mut found = *block.nonzero;
-        self.others[number].read(bits, |place, value| {
+        self.others[number].read(bits, |k, value| {
             if value != 0 {
-                found = put(block.values, found, place, value as i16);
+                found = put(block.values, found, k, value as i16);
             }
         })?;
         *block.nonzero = found;
@@ -295,7 +300,7 @@ impl BlockDecoder for DcRefine {
     fn restart(&mut self) {}
 
     #[inline(always)]
-    fn block(&mut self, bits: &mut Bits<'_>, _: usize, block: BlockMut<'_>) -> Option<()> {
+    fn block(&mut self, bits: &mut BitReader<'_>, _: usize, block: BlockMut<'_>) -> Option<()> {
         bits.fill();
         if bits.peek(1) == 1 {
             block.values[0] |= self.bit;
@@ -321,7 +326,7 @@ impl BlockDecoder for AcFirst<'_> {
     }
 
     #[inline(always)]
-    fn block(&mut self, bits: &mut Bits<'_>, _: usize, block: BlockMut<'_>) -> Option<()> {
+    fn block(&mut self, bits: &mut BitReader<'_>, _: usize, block: BlockMut<'_>) -> Option<()> {
         if self.run > 0 {
             self.run -= 1;
             return Some(());
@@ -329,8 +334,8 @@ impl BlockDecoder for AcFirst<'_> {
         let low = self.low;
         let BlockMut { values, nonzero } = block;
         let mut found = *nonzero;
-        self.run = self.code.read(bits, self.band, |place, value| {
-            found = put(values, found, place, (value << low) as i16);
+        self.run = self.code.read(bits, self.band, |k, value| {
+            found = put(values, found, k, (value << low) as i16);
         })?;
         *nonzero = found;
         Some(())
@@ -339,7 +344,7 @@ impl BlockDecoder for AcFirst<'_> {
 
 /// One more bit of coefficients behind the first, and new ones that are 1 or -1 in it.
 struct AcRefine<'a> {
-    code: &'a Code,
+    table: &'a HuffmanTable,
     band: (usize, usize),
     low: u32,
     /// Blocks to come that have no new ones.
@@ -353,7 +358,7 @@ impl BlockDecoder for AcRefine<'_> {
     }
 
     #[inline(always)]
-    fn block(&mut self, bits: &mut Bits<'_>, _: usize, block: BlockMut<'_>) -> Option<()> {
+    fn block(&mut self, bits: &mut BitReader<'_>, _: usize, block: BlockMut<'_>) -> Option<()> {
         let ((first, last), low) = (self.band, self.low);
         let BlockMut { values, nonzero } = block;
         let band = (u64::MAX << first) & (u64::MAX >> (BLOCK - 1 - last));
@@ -363,10 +368,10 @@ impl BlockDecoder for AcRefine<'_> {
         bits.fill();
         if self.run == 0 {
             loop {
-                let symbol = self.code.symbol(bits)?;
+                let symbol = self.table.symbol(bits)?;
                 let (zeros, size) = (u32::from(symbol >> 4), symbol & 15);
                 if size == 0 && zeros < 15 {
-                    self.run = blocks(bits.peek(zeros) as u32, zeros) + 1;
+                    self.run = eob_run(bits.peek(zeros) as u32, zeros) + 1;
                     bits.skip(zeros);
                     bits.fill();
                     break;
@@ -375,17 +380,17 @@ impl BlockDecoder for AcRefine<'_> {
                 bits.skip(size.into());
                 // To the zero behind so many zeros; past all that is there, if there are not so many.
                 free = without_lowest(free, zeros);
-                let place = (free.trailing_zeros() as usize).min(last + 1);
-                let passed = rest & (u64::MAX >> (BLOCK - place));
+                let k = (free.trailing_zeros() as usize).min(last + 1);
+                let passed = rest & (u64::MAX >> (BLOCK - k));
                 word = append(word, bits, passed.count_ones());
                 rest ^= passed;
                 free &= free.wrapping_sub(1);
                 if size > 0 {
-                    (size == 1 && place <= last).then_some(())?;
+                    (size == 1 && k <= last).then_some(())?;
                     let value = if sign == 1 { 1 << low } else { -1 << low };
-                    *nonzero = put(values, *nonzero, place, value);
+                    *nonzero = put(values, *nonzero, k, value);
                 }
-                if place >= last {
+                if k >= last {
                     break;
                 }
                 bits.fill();

@@ -6,11 +6,11 @@
 //! the levels of 5x5 blocks. Where no detail is known at all, the level itself is smoothed, too.
 
 use super::buffer::{Coefficients, ComponentBuffer};
+use super::full::idct::STORAGE_ORDER;
 use super::tables::Scan;
-use super::whole::transform::PLACES;
 
 /// Coefficients that are estimated, with the first.
-pub(super) const KNOWN: usize = 10;
+pub(super) const SAVED_COEFS: usize = 10;
 
 /// Side of the square of blocks that an estimate is made from.
 const WINDOW: usize = 5;
@@ -20,25 +20,25 @@ type Weights = [[i32; WINDOW]; WINDOW];
 
 /// Of a component, the lowest bit of each of the first coefficients that the scans so far say: 0 for all of it, -1 for nothing.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Known {
-    bits: [i32; KNOWN],
+pub(super) struct CoefBits {
+    bits: [i32; SAVED_COEFS],
     /// The same before the component's last scan.
-    before: [i32; KNOWN],
+    before: [i32; SAVED_COEFS],
 }
 
-impl Default for Known {
+impl Default for CoefBits {
     fn default() -> Self {
         Self {
-            bits: [-1; KNOWN],
-            before: [-1; KNOWN],
+            bits: [-1; SAVED_COEFS],
+            before: [-1; SAVED_COEFS],
         }
     }
 }
 
-impl Known {
+impl CoefBits {
     /// Takes note of a scan of the component.
     pub(super) fn note(&mut self, scan: &Scan<'_>, is_first: bool) {
-        self.before = if is_first { [0; KNOWN] } else { self.bits };
+        self.before = if is_first { [0; SAVED_COEFS] } else { self.bits };
         let (first, last) = scan.band;
         for bits in self.bits.iter_mut().take(last + 1).skip(first) {
             *bits = scan.low.cast_signed();
@@ -49,7 +49,7 @@ impl Known {
 /// What is known of an image's coefficients.
 #[derive(Debug)]
 pub(super) struct Smoothing {
-    known: Vec<Known>,
+    known: Vec<CoefBits>,
     /// The last row of units in which the last scan has data.
     last_row: usize,
     rows: usize,
@@ -57,7 +57,7 @@ pub(super) struct Smoothing {
 
 impl Smoothing {
     /// `None` where there is nothing to estimate, or levels are not known at all.
-    pub(super) fn new(known: &[Known], last_row: usize, rows: usize) -> Option<Self> {
+    pub(super) fn new(known: &[CoefBits], last_row: usize, rows: usize) -> Option<Self> {
         let has_levels = known.iter().all(|known| known.bits[0] >= 0);
         let is_useful = known
             .iter()
@@ -91,7 +91,7 @@ impl Smoothing {
             return nonzero;
         }
         let levels = self.levels(plane, (y, x));
-        let estimate = |weights: &Weights, place: usize| {
+        let estimate = |weights: &Weights, k: usize| {
             let sum: i32 = weights
                 .as_flattened()
                 .iter()
@@ -99,26 +99,26 @@ impl Smoothing {
                 .map(|(weight, level)| weight * level)
                 .sum();
             let sum = i64::from(plane.quantization()[0]) * i64::from(sum);
-            let step = i64::from(plane.quantization()[place]);
+            let step = i64::from(plane.quantization()[k]);
             let size = ((step << 7) + sum.abs()) / (step << 8);
             (size, sum < 0)
         };
         let has_no_details = bits[1..].iter().all(|&bits| bits == -1);
         let weights: &[Weights] = if has_no_details { &OF_LEVELS } else { &OF_DETAILS };
-        for (place, weights) in (1..).zip(weights) {
-            if bits[place] == 0 || (nonzero >> place) & 1 == 1 {
+        for (k, weights) in (1..).zip(weights) {
+            if bits[k] == 0 || (nonzero >> k) & 1 == 1 {
                 continue;
             }
-            let (size, is_negative) = estimate(weights, place);
+            let (size, is_negative) = estimate(weights, k);
             // What is known says that it is less than the lowest bit.
-            let size = if bits[place] > 0 {
-                size.min((1 << bits[place]) - 1)
+            let size = if bits[k] > 0 {
+                size.min((1 << bits[k]) - 1)
             } else {
                 size
             };
             let value = (if is_negative { -size } else { size }) as i16;
-            own[usize::from(PLACES[place])] = value;
-            nonzero |= u64::from(value != 0) << place;
+            own[usize::from(STORAGE_ORDER[k])] = value;
+            nonzero |= u64::from(value != 0) << k;
         }
         if has_no_details {
             let (size, is_negative) = estimate(&LEVEL, 0);
@@ -155,7 +155,7 @@ impl Smoothing {
 }
 
 /// By place in the order of coding, from the second on: of what levels alone are known.
-const OF_LEVELS: [Weights; KNOWN - 1] = [
+const OF_LEVELS: [Weights; SAVED_COEFS - 1] = [
     [
         [-1, -1, 0, 1, 1],
         [-3, 13, 0, -13, 3],

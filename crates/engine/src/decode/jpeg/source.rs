@@ -2,25 +2,25 @@
 
 use super::buffer::{CoefficientBuffer, ComponentBuffer};
 use super::header::Header;
-use super::scan::{self, Reader};
-use super::tables::{Coded, Scan};
+use super::scan::{self, McuReader};
+use super::tables::{Scan, ScanComponent};
 use super::{BLOCK, Error};
 
 /// What is made of blocks, wherever they come from.
-pub(super) trait Loader: Reader {
+pub(super) trait McuLoader: McuReader {
     /// Takes the unit in `row` and `column`.
-    fn load(&mut self, buffer: &CoefficientBuffer, row: usize, column: usize);
+    fn load_mcu(&mut self, buffer: &CoefficientBuffer, row: usize, column: usize);
 }
 
 /// Where the blocks of an image come from.
-pub(super) enum Source<'h, 'a> {
+pub(super) enum McuSource<'h, 'a> {
     /// The only scan of all components, as it is read.
     Scan(&'h Header<'a>, &'h Scan<'a>),
     /// The coefficients of all scans.
     Buffer(CoefficientBuffer),
 }
 
-impl<'h, 'a> Source<'h, 'a> {
+impl<'h, 'a> McuSource<'h, 'a> {
     /// Reads all scans, where there are several, into memory of another image.
     ///
     /// # Errors
@@ -34,7 +34,7 @@ impl<'h, 'a> Source<'h, 'a> {
     }
 
     /// How the components are coded in the only scan; nothing where there are several.
-    pub(super) fn coded(&self) -> &'h [Coded] {
+    pub(super) fn coded(&self) -> &'h [ScanComponent] {
         match *self {
             Self::Scan(_, scan) => &scan.components,
             Self::Buffer(_) => &[],
@@ -42,10 +42,10 @@ impl<'h, 'a> Source<'h, 'a> {
     }
 
     /// What the coefficients of the component at `place` are multiplied by, in the order in which they are coded.
-    pub(super) fn quantization(&self, place: usize) -> &[u16; BLOCK] {
+    pub(super) fn quantization(&self, index: usize) -> &[u16; BLOCK] {
         match self {
-            Self::Scan(_, scan) => &scan.components[place].quantization,
-            Self::Buffer(buffer) => buffer.quantization(place),
+            Self::Scan(_, scan) => &scan.components[index].quantization,
+            Self::Buffer(buffer) => buffer.quantization(index),
         }
     }
 
@@ -54,11 +54,11 @@ impl<'h, 'a> Source<'h, 'a> {
     /// # Errors
     ///
     /// Those of [`scan::read`].
-    pub(super) fn give(&self, loader: &mut impl Loader) -> Result<(), Error> {
+    pub(super) fn for_each_mcu(&self, loader: &mut impl McuLoader) -> Result<(), Error> {
         match self {
             Self::Scan(header, scan) => scan::read(header, scan, loader),
             Self::Buffer(buffer) => {
-                buffer.give(loader);
+                buffer.for_each_mcu(loader);
                 Ok(())
             }
         }

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use ::image::metadata::Orientation;
 
 use super::header::{Colours, Frame};
-use super::huffman::Code;
-use super::standard::{self, Standard};
+use super::huffman::HuffmanTable;
+use super::standard::{self, StandardTable};
 use super::{BLOCK, Error};
 
 /// Blocks of a unit, at most.
@@ -16,28 +16,28 @@ const MAX_BLOCKS: usize = 10;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tables<'a> {
     quantization: [Option<[u16; BLOCK]>; 4],
-    dc: [Option<Table<'a>>; 4],
-    ac: [Option<Table<'a>>; 4],
+    dc: [Option<HuffmanSpec<'a>>; 4],
+    ac: [Option<HuffmanSpec<'a>>; 4],
     restart_interval: usize,
     frame: Option<Frame>,
     is_jfif: bool,
     /// The colour transform that Adobe's segment names.
-    transform: Option<u8>,
+    idct: Option<u8>,
     pub(super) orientation: Option<Orientation>,
 }
 
 /// A Huffman table, which becomes a code where a scan uses it: a file may hold many that none uses.
 #[derive(Clone, Debug)]
-struct Table<'a> {
+struct HuffmanSpec<'a> {
     counts: &'a [u8; 16],
     symbols: &'a [u8],
-    code: Option<Rc<Code>>,
+    code: Option<Rc<HuffmanTable>>,
 }
 
 /// A scan.
 #[derive(Clone, Debug)]
 pub(super) struct Scan<'a> {
-    pub(super) components: Vec<Coded>,
+    pub(super) components: Vec<ScanComponent>,
     /// The first and the last coefficient, in the order in which they are coded.
     pub(super) band: (usize, usize),
     /// The lowest bit that was coded before, 0 for none, and the lowest one that is coded in this scan.
@@ -51,14 +51,14 @@ pub(super) struct Scan<'a> {
 
 /// How a component is coded in a scan.
 #[derive(Clone, Debug)]
-pub(super) struct Coded {
-    /// Its place in the frame.
-    pub(super) place: usize,
+pub(super) struct ScanComponent {
+    /// Its index in the frame.
+    pub(super) index: usize,
     /// What coefficients are multiplied by, in the order in which they are coded.
     pub(super) quantization: [u16; BLOCK],
     /// Where the scan has such coefficients, and they are coded.
-    pub(super) dc: Option<Rc<Code>>,
-    pub(super) ac: Option<Rc<Code>>,
+    pub(super) dc: Option<Rc<HuffmanTable>>,
+    pub(super) ac: Option<Rc<HuffmanTable>>,
 }
 
 impl<'a> Tables<'a> {
@@ -102,7 +102,7 @@ impl<'a> Tables<'a> {
                 0xE0 => self.is_jfif |= segment.len() >= 14 && segment.starts_with(b"JFIF\0"),
                 0xE1 => self.exif(segment),
                 0xEE if segment.len() >= 12 && segment.starts_with(b"Adobe") => {
-                    self.transform = Some(segment[11]);
+                    self.idct = Some(segment[11]);
                 }
                 // Other application data, comments, and a number of lines that is known already.
                 0xE2..=0xEF | 0xFE | 0xDC => {}
@@ -123,7 +123,7 @@ impl<'a> Tables<'a> {
 
     /// What the components are, by libjpeg's rules.
     pub(super) fn colours(&self, frame: &Frame) -> Colours {
-        match (frame.components.as_slice(), self.transform) {
+        match (frame.components.as_slice(), self.idct) {
             ([_], _) => Colours::Grey,
             ([_, _, _], _) if self.is_jfif => Colours::YCbCr,
             ([_, _, _], Some(0)) => Colours::Rgb,
@@ -162,7 +162,7 @@ impl<'a> Tables<'a> {
                 1 => &mut self.ac,
                 _ => return None,
             };
-            *class.get_mut(usize::from(kind & 15))? = Some(Table {
+            *class.get_mut(usize::from(kind & 15))? = Some(HuffmanSpec {
                 counts,
                 symbols,
                 code: None,
@@ -207,18 +207,18 @@ impl<'a> Tables<'a> {
             fill(&mut self.dc, &standard::DC);
             fill(&mut self.ac, &standard::AC);
         }
-        let mut components: Vec<Coded> = Vec::with_capacity(selectors.len() / 2);
+        let mut components: Vec<ScanComponent> = Vec::with_capacity(selectors.len() / 2);
         for (number, selector) in selectors.chunks(2).enumerate() {
             // Components come in the frame's order.
-            let mut places = number..frame.components.len();
-            let place = places.find(|&place| frame.components[place].id == selector[0]);
-            let place = place
-                .filter(|&place| components.iter().all(|other| other.place != place))
+            let mut indices = number..frame.components.len();
+            let index = indices.find(|&index| frame.components[index].id == selector[0]);
+            let index = index
+                .filter(|&index| components.iter().all(|other| other.index != index))
                 .ok_or(BROKEN)?;
-            let table = usize::from(frame.components[place].table);
+            let table = usize::from(frame.components[index].table);
             let quantization = self.quantization.get(table).copied().flatten();
-            components.push(Coded {
-                place,
+            components.push(ScanComponent {
+                index,
                 quantization: quantization.ok_or(Error::Broken("a quantization table is missing"))?,
                 dc: has_dc
                     .then(|| code(&mut self.dc, selector[1] >> 4, 15))
@@ -229,7 +229,7 @@ impl<'a> Tables<'a> {
             });
         }
         let blocks = components.iter().map(|one| {
-            let component = frame.components[one.place];
+            let component = frame.components[one.index];
             component.across * component.down
         });
         if components.is_empty() || (components.len() > 1 && blocks.sum::<usize>() > MAX_BLOCKS) {
@@ -247,9 +247,9 @@ impl<'a> Tables<'a> {
 }
 
 /// Puts the standard's tables where there are none.
-fn fill(tables: &mut [Option<Table<'_>>; 4], standard: &[Standard; 2]) {
+fn fill(tables: &mut [Option<HuffmanSpec<'_>>; 4], standard: &[StandardTable; 2]) {
     for (table, &(counts, symbols)) in tables.iter_mut().zip(standard) {
-        table.get_or_insert(Table {
+        table.get_or_insert(HuffmanSpec {
             counts,
             symbols,
             code: None,
@@ -258,14 +258,16 @@ fn fill(tables: &mut [Option<Table<'_>>; 4], standard: &[Standard; 2]) {
 }
 
 /// The code of table `number`, whose symbols are to be at most `most`.
-fn code(tables: &mut [Option<Table<'_>>; 4], number: u8, most: u8) -> Result<Rc<Code>, Error> {
+fn code(tables: &mut [Option<HuffmanSpec<'_>>; 4], number: u8, most: u8) -> Result<Rc<HuffmanTable>, Error> {
     let table = tables.get_mut(usize::from(number)).and_then(Option::as_mut);
     let table = table.ok_or(Error::Broken("a Huffman table is missing"))?;
     if let Some(code) = &table.code {
         return Ok(Rc::clone(code));
     }
     let is_valid = table.symbols.iter().all(|&symbol| symbol <= most);
-    let code = is_valid.then(|| Code::new(table.counts, table.symbols)).flatten();
+    let code = is_valid
+        .then(|| HuffmanTable::new(table.counts, table.symbols))
+        .flatten();
     let code = Rc::new(code.ok_or(Error::Broken("a Huffman table is invalid"))?);
     table.code = Some(Rc::clone(&code));
     Ok(code)

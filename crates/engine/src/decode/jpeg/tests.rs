@@ -1,4 +1,4 @@
-use super::whole::{self, Kept};
+use super::full::{self, JpegScratch};
 use super::*;
 use crate::decode::{Blame, DecodeOptions, Error as DecodeError, decode as decode_file};
 
@@ -8,7 +8,7 @@ const PROGRESSIVE: &[u8] = include_bytes!("../../../../../tests/fixtures/jpeg/pr
 fn decode(bytes: &[u8]) -> Result<Vec<u8>, Error> {
     let header = Header::read(bytes)?;
     let mut pixels = vec![];
-    whole::decode(&header, &mut Kept::default(), &mut pixels)?;
+    full::decode(&header, &mut JpegScratch::default(), &mut pixels)?;
     Ok(pixels)
 }
 

@@ -1,0 +1,244 @@
+//! Blocks to rows of means.
+
+use super::super::bits::BitReader;
+use super::super::buffer::CoefficientBuffer;
+use super::super::coefficients::{AcDecoder, AcSkipper, DcDecoder};
+use super::super::full::idct::STORAGE_ORDER;
+use super::super::header::{Component, Header};
+use super::super::scan::{McuGrid, McuReader};
+use super::super::source::{McuLoader, McuSource};
+use super::super::tables::ScanComponent;
+use super::super::{BLOCK, Error, SIDE};
+use super::basis::{Basis, BasisFunctions};
+
+/// The means of one component in a row of units, around 0, in rows.
+#[derive(Debug)]
+pub(super) struct Strip {
+    stride: usize,
+    values: Vec<f32>,
+}
+
+impl Strip {
+    /// A row of means.
+    pub(super) fn line(&self, row: usize) -> &[f32] {
+        &self.values[row * self.stride..][..self.stride]
+    }
+}
+
+/// The components while they are decoded, and what takes their rows.
+struct Strips<'a, T> {
+    components: Vec<ScaledComponent>,
+    /// Of the components, where they are read from their only scan.
+    decoders: Vec<StripDecoder<'a>>,
+    /// Rows of means in a row of units.
+    rows: usize,
+    take: T,
+}
+
+/// A component while it is decoded.
+struct ScaledComponent {
+    /// Blocks of a unit, across and down.
+    factors: (usize, usize),
+    basis: Basis,
+    strip: Strip,
+}
+
+/// What reads a component's blocks from the only scan.
+struct StripDecoder<'a> {
+    first: DcDecoder<'a>,
+    others: AcUse<'a>,
+    /// The first coefficient of the block before.
+    before: i32,
+}
+
+/// What becomes of a block's coefficients behind the first.
+enum AcUse<'a> {
+    /// A mean is of a whole block: they do not matter.
+    Skip(AcSkipper<'a>),
+    Add(AcDecoder<'a>),
+}
+
+/// Where a block comes from.
+enum BlockSource<'s, 'a, 'b> {
+    Scan(&'s mut StripDecoder<'a>, &'s mut BitReader<'b>),
+    /// Its coefficients, and which behind the first are not zero.
+    Buffer(&'s [i16; BLOCK], u64),
+}
+
+/// Decodes the blocks of `header`, and gives `take` the strips of its components for each row of means of `scale` by `scale` pixels, with
+/// the number of the row in them. Says whether that was done: not where a component has no such means.
+///
+/// # Errors
+///
+/// Every variant of [`Error`].
+pub(super) fn rows(
+    header: &Header<'_>,
+    scale: usize,
+    take: impl FnMut(&[&Strip], usize),
+) -> Result<bool, Error> {
+    let grid = McuGrid::of(&header.frame);
+    let components = header.frame.components.iter();
+    let means: Option<Vec<_>> = components.map(|one| means(one, scale, grid)).collect();
+    let Some(means) = means else {
+        return Ok(false);
+    };
+    let source = McuSource::of(header, vec![])?;
+    let components = header.frame.components.iter().zip(&means).enumerate();
+    let components = components.map(|(index, (component, &means))| {
+        ScaledComponent::new(component, means, source.quantization(index), grid)
+    });
+    let decoders = source
+        .coded()
+        .iter()
+        .zip(&means)
+        .filter_map(|(one, &means)| StripDecoder::new(one, means));
+    let mut strips = Strips {
+        components: components.collect(),
+        decoders: decoders.collect(),
+        rows: SIDE * grid.mcu.1 / scale,
+        take,
+    };
+    source.for_each_mcu(&mut strips)?;
+    Ok(true)
+}
+
+/// The means of a block, across and down. A component of fewer blocks has larger ones, in pixels of the image.
+fn means(component: &Component, scale: usize, grid: McuGrid) -> Option<(usize, usize)> {
+    let means = |most: usize, own: usize| {
+        let means = SIDE * most / own / scale;
+        (means > 0 && SIDE.is_multiple_of(means)).then_some(means)
+    };
+    let means = (
+        means(grid.mcu.0, component.across)?,
+        means(grid.mcu.1, component.down)?,
+    );
+    // Those that are compiled, which are not the far more in one direction.
+    matches!(means, (1, 1 | 2) | (2, 1 | 2 | 4) | (4, 2 | 4)).then_some(means)
+}
+
+impl<T: FnMut(&[&Strip], usize)> McuReader for Strips<'_, T> {
+    fn restart(&mut self) {
+        self.decoders.iter_mut().for_each(|coder| coder.before = 0);
+    }
+
+    #[inline(always)]
+    fn decode_mcu(&mut self, bits: &mut BitReader<'_>, column: usize) -> Option<()> {
+        for (component, coder) in self.components.iter_mut().zip(&mut self.decoders) {
+            let (across, down) = component.factors;
+            for y in 0..down {
+                for x in column * across..(column + 1) * across {
+                    component.any_block(BlockSource::Scan(coder, bits), x, y)?;
+                }
+            }
+        }
+        Some(())
+    }
+
+    fn end_of_mcu_row(&mut self, _: usize) {
+        let strips: Vec<&Strip> = self.components.iter().map(|component| &component.strip).collect();
+        (0..self.rows).for_each(|row| (self.take)(&strips, row));
+    }
+}
+
+impl<T: FnMut(&[&Strip], usize)> McuLoader for Strips<'_, T> {
+    fn load_mcu(&mut self, buffer: &CoefficientBuffer, row: usize, column: usize) {
+        let mut own = [0; BLOCK];
+        for (index, component) in self.components.iter_mut().enumerate() {
+            let (across, down) = component.factors;
+            for y in 0..down {
+                for x in column * across..(column + 1) * across {
+                    let (values, nonzero) = buffer.block(index, (row * down + y, x), &mut own);
+                    component
+                        .any_block(BlockSource::Buffer(values, nonzero), x, y)
+                        .expect("a stored block is not broken");
+                }
+            }
+        }
+    }
+}
+
+impl<'a> StripDecoder<'a> {
+    fn new(coded: &'a ScanComponent, means: (usize, usize)) -> Option<Self> {
+        let others = coded.ac.as_deref()?;
+        Some(Self {
+            first: DcDecoder::new(coded.dc.as_deref()?),
+            others: match means {
+                (1, 1) => AcUse::Skip(AcSkipper::new(others)),
+                _ => AcUse::Add(AcDecoder::new(others)),
+            },
+            before: 0,
+        })
+    }
+}
+
+impl ScaledComponent {
+    fn new(component: &Component, means: (usize, usize), quantization: &[u16; BLOCK], grid: McuGrid) -> Self {
+        let stride = grid.columns * component.across * means.0;
+        Self {
+            factors: (component.across, component.down),
+            basis: Basis::new(means.0, means.1, quantization),
+            strip: Strip {
+                stride,
+                values: vec![0.0; stride * component.down * means.1],
+            },
+        }
+    }
+
+    /// Decodes the component's block in column `x` and row `y` of the strip. `None` where it is broken.
+    #[inline(always)]
+    fn any_block(&mut self, source: BlockSource<'_, '_, '_>, x: usize, y: usize) -> Option<()> {
+        match (self.basis.across, self.basis.down) {
+            (1, 1) => self.block::<1, 1>(source, x, y),
+            (1, 2) => self.block::<1, 2>(source, x, y),
+            (2, 1) => self.block::<2, 1>(source, x, y),
+            (2, 2) => self.block::<2, 2>(source, x, y),
+            (2, 4) => self.block::<2, 4>(source, x, y),
+            (4, 2) => self.block::<4, 2>(source, x, y),
+            (4, 4) => self.block::<4, 4>(source, x, y),
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
+    fn block<const ACROSS: usize, const DOWN: usize>(
+        &mut self,
+        source: BlockSource<'_, '_, '_>,
+        x: usize,
+        y: usize,
+    ) -> Option<()> {
+        let basis_functions: &BasisFunctions<ACROSS, DOWN> = self.basis.basis_functions()?;
+        let mut sums = [[0.0; ACROSS]; DOWN];
+        let mut add = |k: usize, value: i32| {
+            for (sums, basis_functions) in sums.iter_mut().zip(&basis_functions[k]) {
+                for (sum, wave) in sums.iter_mut().zip(basis_functions) {
+                    *sum += value as f32 * wave;
+                }
+            }
+        };
+        match source {
+            BlockSource::Scan(coder, bits) => {
+                // Of a broken file, the sum may leave the range of its type.
+                coder.before = coder.before.wrapping_add(coder.first.read(bits)?);
+                add(0, coder.before);
+                match &coder.others {
+                    AcUse::Skip(skipper) => skipper.skip(bits)?,
+                    AcUse::Add(others) => others.read(bits, add).map(|_| ())?,
+                }
+            }
+            BlockSource::Buffer(values, mut nonzero) => {
+                add(0, values[0].into());
+                while ACROSS * DOWN > 1 && nonzero != 0 {
+                    let k = nonzero.trailing_zeros() as usize;
+                    nonzero &= nonzero - 1;
+                    add(k, values[usize::from(STORAGE_ORDER[k])].into());
+                }
+            }
+        }
+        let Strip { stride, values } = &mut self.strip;
+        for (row, sums) in sums.iter().enumerate() {
+            let start = (y * DOWN + row) * *stride + x * ACROSS;
+            values[start..start + ACROSS].copy_from_slice(sums);
+        }
+        Some(())
+    }
+}
