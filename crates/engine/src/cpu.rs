@@ -1,13 +1,13 @@
-//! What the processor can do.
+//! CPU feature detection.
 
-/// Proof that it has AVX2 and the instructions for bits that came with it: Intel's machines since Haswell, AMD's since Zen.
+/// Proof that the CPU has AVX2, BMI1, BMI2, LZCNT and POPCNT: Intel since Haswell, AMD since Zen.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Avx2(());
 
 #[cfg(target_arch = "x86_64")]
 impl Avx2 {
-    /// `None` where it does not.
+    /// `None` if the CPU lacks one of the features.
     #[must_use]
     pub fn detect() -> Option<Self> {
         (is_x86_feature_detected!("avx2")
@@ -19,15 +19,14 @@ impl Avx2 {
     }
 }
 
-/// Proof that it has AVX-512 with the extensions for bytes and for products of small integers, which Intel's have since Ice Lake and AMD's
-/// since Zen 4.
+/// Proof that the CPU has AVX-512 F, BW, VBMI and VNNI: Intel since Ice Lake, AMD since Zen 4.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Avx512(());
 
 #[cfg(target_arch = "x86_64")]
 impl Avx512 {
-    /// `None` where it does not.
+    /// `None` if the CPU lacks one of the features.
     #[must_use]
     pub fn detect() -> Option<Self> {
         (is_x86_feature_detected!("avx512f")

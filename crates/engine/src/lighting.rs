@@ -4,8 +4,8 @@
 ///
 /// # Source
 ///
-/// fastai `vision/transform.py` `_brightness` and `_contrast`, `torch_core.py` `logit_`: values are clamped to `[1e-7, 1 - 1e-7]`
-/// first, and where neither is present nothing is computed at all.
+/// fastai `vision/transform.py` `_brightness` and `_contrast`, `torch_core.py` `logit_`: values are first clamped to `[1e-7, 1 - 1e-7]`. If
+/// neither is present, values are left as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Lighting {
     /// In `(0, 1)`; 0.5 changes nothing.
@@ -27,12 +27,12 @@ impl Lighting {
         self.brightness.is_none() && self.contrast.is_none()
     }
 
-    /// The value that `x` in `[0, 1]` becomes.
+    /// Applies the curve to `x` in `[0, 1]`.
     ///
     /// # Determinism
     ///
-    /// The same bits on every machine: logarithm and exponential are computed by this program, not by the system's library, which
-    /// picks its code by processor.
+    /// Bit-identical on every machine: logarithm and exponential come from `libm`, not from the system's C library, whose implementation
+    /// depends on the processor.
     #[must_use]
     pub fn apply(&self, x: f64) -> f64 {
         if self.is_identity() {
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_those_of_the_reference() {
+    fn values_match_the_reference() {
         for (x, brightness, contrast, expected) in [
             (0.25, Some(0.4), None, 0.18182),
             (0.25, Some(0.6), None, 0.33333),

@@ -1,22 +1,22 @@
-//! How two images become one another's mixtures.
+//! Mixup and cutmix of a pair of images.
 //!
-//! Both images of a pair are mixed, with the same numbers: what one gives, it takes from the other. So the two mixtures hold both images
-//! once, and the classes of a batch keep their shares exactly, whatever is drawn.
+//! Both images of a pair are mixed with the same parameters: each takes from the other what it gives. The two mixtures together contain each
+//! image exactly once, so the class proportions of a batch do not depend on what is drawn.
 
-/// Which part of its partner an image takes.
+/// The part of its partner that an image takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum Mix {
-    /// So many of [`Mix::WHOLE`] parts of every pixel: mixup.
+    /// Mixup: this many [`Mix::WHOLE`]ths of every pixel. Serialised as `everywhere`.
     #[cfg_attr(feature = "serde", serde(rename = "everywhere"))]
     Mixup(u16),
-    /// Every pixel of a rectangle, and none around it: cutmix.
+    /// Cutmix: all pixels of a rectangle. Serialised as `within`.
     #[cfg_attr(feature = "serde", serde(rename = "within"))]
     Cutmix(Rectangle),
 }
 
-/// Pixels of a square, counted from its upper left corner.
+/// A rectangle of pixels, relative to the upper left corner of the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Rectangle {
@@ -24,17 +24,18 @@ pub struct Rectangle {
     pub top: u32,
     /// First column.
     pub left: u32,
-    /// Rows, perhaps none.
+    /// Rows; may be 0.
     pub height: u32,
-    /// Columns, perhaps none.
+    /// Columns; may be 0.
     pub width: u32,
 }
 
 impl Mix {
-    /// Parts of a pixel that is taken whole. A power of two, so that shares and their complements are exact in single precision.
+    /// Denominator of mixup weights. A power of two, so that weights and their complements are exact in single precision.
     pub const WHOLE: u16 = 1 << 14;
 
-    /// How much of an image of `size` by `size` pixels is its partner's, in `0..=1`: the weight of the partner's class in its label.
+    /// The fraction, in `0..=1`, of an image of `size` by `size` pixels that comes from its partner: the weight of the partner's class in
+    /// the label.
     #[must_use]
     #[allow(
         clippy::cast_possible_truncation,

@@ -1,37 +1,38 @@
-//! Maps of the finished square onto itself.
+//! Affine operations on the cropped square.
 
 use crate::geometry::Projective;
 
-/// A map of the square that is sent, before its place on the canvas is looked up. Lengths are parts of the square's side unless said
-/// otherwise; what comes from beyond the source's border is its reflection.
+/// An affine operation on the output square, applied before the crop is located on the canvas. Pixels beyond the border of the source are
+/// reflected.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum AffineOp {
-    /// One of the eight symmetries: bit 0 mirrors left and right, bit 1 top and bottom, bit 2 exchanges rows and columns.
+    /// One of the eight symmetries of the square: bit 0 mirrors left to right, bit 1 top to bottom, bit 2 transposes.
     Dihedral(u8),
-    /// Each row moves by this times its distance from the top.
+    /// Shifts each row by this factor times its distance from the top edge.
     ShearX(f64),
-    /// Each column moves by this times its distance from the left.
+    /// Shifts each column by this factor times its distance from the left edge.
     ShearY(f64),
-    /// Whole pixels to the right.
+    /// Shifts to the right by whole pixels.
     TranslateX(Length),
-    /// Whole pixels down.
+    /// Shifts down by whole pixels.
     TranslateY(Length),
-    /// Degrees, counter-clockwise, about the middle.
+    /// Rotates about the centre by degrees counter-clockwise. Serialised as `turn`.
     #[cfg_attr(feature = "serde", serde(rename = "turn"))]
     Rotate(f64),
 }
 
-/// A length that may follow the size of the square.
+/// A length in pixels or relative to the side of the square.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Length {
-    /// In pixels.
+    /// Pixels.
     Pixels(f64),
-    /// As a part of the side.
-    Part(f64),
+    /// Fraction of the side. Serialised as `part`.
+    #[cfg_attr(feature = "serde", serde(rename = "part"))]
+    Fraction(f64),
 }
 
 impl Length {
@@ -39,18 +40,18 @@ impl Length {
     fn pixels(self, size: u32) -> f64 {
         match self {
             Self::Pixels(pixels) => pixels.trunc(),
-            Self::Part(part) => (part * f64::from(size)).trunc(),
+            Self::Fraction(fraction) => (fraction * f64::from(size)).trunc(),
         }
     }
 }
 
 impl AffineOp {
-    /// From pixels of the result to pixels of the square before, both `size` pixels wide.
+    /// The map from output to input pixels of a square of `size` pixels.
     ///
     /// # Source
     ///
-    /// Signs and centres are those of torchvision's `_apply_op`: shears leave the outer edge of the first row or column where it is, turns
-    /// are about the middle. Dihedral symmetries are fastai's `dihedral_affine`.
+    /// Signs and centres as in torchvision's `_apply_op`: shears fix the outer edge of the first row or column, rotations fix the centre. Dihedral
+    /// symmetries as in fastai's `dihedral_affine`.
     #[must_use]
     pub fn matrix(&self, size: u32) -> Projective {
         let last = f64::from(size - 1);
@@ -70,7 +71,7 @@ impl AffineOp {
                     Projective([[0.0, x, left], [y, 0.0, top], [0.0, 0.0, 1.0]])
                 }
             }
-            // Half a pixel: the distance is from the edge, the coordinate from the first pixel's centre.
+            // Half a pixel: distances are from the edge, coordinates from the centre of the first pixel.
             Self::ShearX(level) => Projective([[1.0, level, level / 2.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]),
             Self::ShearY(level) => Projective([[1.0, 0.0, 0.0], [level, 1.0, level / 2.0], [0.0, 0.0, 1.0]]),
             Self::TranslateX(length) => {
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_eight_symmetries_differ_and_keep_the_square() {
+    fn the_eight_symmetries_differ_and_map_the_square_to_itself() {
         let corner = |number: u8| {
             let map = AffineOp::Dihedral(number).matrix(5);
             let seen = [(0.0, 0.0), (4.0, 0.0), (0.0, 4.0)].map(|(x, y)| map.apply(x, y));
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn shears_translations_and_turns_are_those_of_the_reference() {
+    fn shears_translations_and_rotations_match_the_reference() {
         // Pillow's affine transform (1, 0.5, 0, 0, 1, 0) takes the centre (0.5, 3.5) to (2.25, 3.5).
         near(&AffineOp::ShearX(0.5).matrix(8), (0.0, 3.0), (1.75, 3.0));
         near(&AffineOp::ShearY(-0.5).matrix(8), (3.0, 0.0), (3.0, -1.75));
@@ -136,11 +137,11 @@ mod tests {
             (2.0, 1.0),
         );
         near(
-            &AffineOp::TranslateY(Length::Part(-0.25)).matrix(8),
+            &AffineOp::TranslateY(Length::Fraction(-0.25)).matrix(8),
             (5.0, 1.0),
             (5.0, 3.0),
         );
-        // What is at the top right comes to the top left by a quarter turn counter-clockwise.
+        // A quarter turn counter-clockwise takes the top right corner to the top left.
         near(&AffineOp::Rotate(90.0).matrix(5), (0.0, 0.0), (4.0, 0.0));
         near(&AffineOp::Rotate(33.0).matrix(5), (2.0, 2.0), (2.0, 2.0));
     }

@@ -1,10 +1,10 @@
-//! A draw in a few words, for captions.
+//! Short descriptions of a draw, for captions.
 
 use super::{AffineOp, Draw, Length};
 use crate::pixel_ops::PixelOp;
 
 impl Draw {
-    /// What happens to the image, in the order in which it does; empty where nothing does but a crop.
+    /// The operations of the draw, in order of application; empty if it only crops.
     #[must_use]
     pub fn describe(&self) -> Vec<String> {
         let mut words = vec![];
@@ -33,34 +33,34 @@ impl Draw {
         if self.resized_crop.is_some() {
             words.push("resized crop".to_owned());
         }
-        words.extend(self.affine_ops.iter().map(moved));
-        words.extend(self.pixel_ops.iter().map(touched));
+        words.extend(self.affine_ops.iter().map(affine_op));
+        words.extend(self.pixel_ops.iter().map(pixel_op));
         words
     }
 }
 
-fn moved(step: &AffineOp) -> String {
+fn affine_op(op: &AffineOp) -> String {
     let length = |length: &Length| match length {
         Length::Pixels(pixels) => format!("{pixels:.0} px"),
-        Length::Part(part) => format!("{:.0} %", part * 100.0),
+        Length::Fraction(fraction) => format!("{:.0} %", fraction * 100.0),
     };
-    match step {
+    match op {
         AffineOp::Dihedral(number) => format!("symmetry {number}"),
         AffineOp::ShearX(shear) => format!("shear x {shear:.2}"),
         AffineOp::ShearY(shear) => format!("shear y {shear:.2}"),
         AffineOp::TranslateX(right) => format!("right by {}", length(right)),
         AffineOp::TranslateY(down) => format!("down by {}", length(down)),
-        AffineOp::Rotate(degrees) => format!("turn {degrees:.1}°"),
+        AffineOp::Rotate(degrees) => format!("rotate {degrees:.1}°"),
     }
 }
 
-fn touched(touch: &PixelOp) -> String {
-    match touch {
+fn pixel_op(op: &PixelOp) -> String {
+    match op {
         PixelOp::Brightness(factor) => format!("brightness × {factor:.2}"),
         PixelOp::Contrast(factor) => format!("contrast × {factor:.2}"),
         PixelOp::Saturation(factor) => format!("saturation × {factor:.2}"),
         PixelOp::Sharpness(factor) => format!("sharpness {factor:.2}"),
-        PixelOp::Hue(turn) => format!("hue {:+.0}°", turn * 360.0),
+        PixelOp::Hue(shift) => format!("hue {:+.0}°", shift * 360.0),
         PixelOp::Posterize(bits) => format!("posterize to {bits} bits"),
         PixelOp::Solarize(threshold) => format!("solarize from {threshold:.0}"),
         PixelOp::AutoContrast => "auto contrast".to_owned(),
@@ -79,7 +79,7 @@ mod tests {
     };
 
     #[test]
-    fn what_happens_is_said_in_its_order_and_nothing_else() {
+    fn operations_are_listed_in_order_of_application() {
         let draw = Draw {
             rotate: Some(Rotate { degrees: -12.34 }),
             brightness: Some(0.55),
@@ -94,7 +94,7 @@ mod tests {
                 "rotate -12.3°",
                 "brightness 0.550",
                 "flip",
-                "turn 3.0°",
+                "rotate 3.0°",
                 "hue +90°"
             ]
         );
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_of_every_preset_has_words() {
+    fn every_operation_has_a_description() {
         for recipe in [
             "fastai p_affine=1 p_lighting=1",
             "randaugment",

@@ -1,13 +1,13 @@
-//! Augmentation: what a recipe draws for one sample, and where each output pixel then comes from.
+//! Augmentation: recipes, and the parameters drawn from them for one sample.
 //!
-//! Nothing here touches a pixel. A [`Recipe`] holds distributions, a [`Draw`] one value of each; a draw answers with one projective map
-//! for all its geometry ([`Draw::map`]), one curve for all its lighting ([`Draw::lighting`]), and what is left for a second pass over the
-//! pixels ([`Draw::pixel_ops`]), which the default recipe has none of. What is drawn for a batch and its pairs of images is a [`BatchMix`].
+//! This module does not process pixels. A [`Recipe`] holds distributions, a [`Draw`] one value of each. A draw gives one projective map for all
+//! geometry ([`Draw::map`]), one curve for brightness and contrast ([`Draw::lighting`]), and operations for a second pass over the rendered
+//! pixels ([`Draw::pixel_ops`]; none in the default recipe). [`BatchMix`] is drawn per batch and gives the mixing of each pair of images.
 //!
 //! # Source
 //!
-//! The order, the distributions and the formulas are those of fastai v1 `get_transforms` and `Image.apply_tfms` with a square size,
-//! the crop method and `align_corners=True`. What came later is torchvision's: see each part.
+//! Order, distributions and formulas of the default parts: fastai v1 `get_transforms` and `Image.apply_tfms` with a square size, the crop
+//! method and `align_corners=True`. The other parts follow torchvision; see each part.
 
 mod affine_op;
 mod chain;

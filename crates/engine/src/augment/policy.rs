@@ -1,4 +1,4 @@
-//! Augmentation by a few operations of a fixed list: RandAugment and TrivialAugment.
+//! RandAugment and TrivialAugment: operations drawn from a fixed list.
 
 use rand_chacha::ChaCha8Rng;
 
@@ -6,23 +6,23 @@ use super::affine_op::{AffineOp, Length};
 use crate::pixel_ops::PixelOp;
 use crate::random::below;
 
-/// Magnitudes are numbered from 0 to one less than this.
+/// Number of magnitude bins.
 pub(super) const BINS: u32 = 31;
 
-/// How many operations of which magnitude, and how often.
+/// Parameters of RandAugment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct RandAugment {
-    /// Operations for an image, whole.
+    /// Operations per image; an integer.
     pub n: f32,
-    /// Magnitude, whole, 0..=30.
+    /// Magnitude bin; an integer in 0..=30.
     pub m: f32,
     /// Probability.
     pub p: f32,
 }
 
 impl RandAugment {
-    /// Never.
+    /// Disabled.
     pub const OFF: Self = Self {
         n: 1.0,
         m: 0.0,
@@ -33,7 +33,7 @@ impl RandAugment {
         if self.p == 0.0 { Self::OFF } else { self }
     }
 
-    /// Appends what is drawn.
+    /// Draws `n` operations of magnitude `m` and appends them.
     ///
     /// # Source
     ///
@@ -42,7 +42,7 @@ impl RandAugment {
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "whole and small, as checked with the recipe"
+            reason = "small integers, checked by `Recipe::validate`"
         )]
         let (n, m) = (self.n as u32, self.m as u32);
         for _ in 0..n {
@@ -51,7 +51,7 @@ impl RandAugment {
     }
 }
 
-/// Appends one operation of any magnitude.
+/// Draws one operation with a uniformly random magnitude and appends it.
 ///
 /// # Source
 ///
@@ -61,20 +61,20 @@ pub(super) fn draw_trivial(generator: &mut ChaCha8Rng, drawn: &mut DrawnOps<'_>)
     drawn.operation(generator, bin, &WIDE);
 }
 
-/// Greatest magnitudes.
+/// Maximum magnitudes.
 struct MagnitudeRanges {
     shear: f64,
     translate: Length,
     degrees: f64,
-    /// Distance of an enhancement's factor from 1.
+    /// Maximum distance of an enhancement factor from 1.
     enhance: f32,
-    /// Bits that posterising takes.
+    /// Maximum number of bits that posterize removes.
     bits: f64,
 }
 
 const MODERATE: MagnitudeRanges = MagnitudeRanges {
     shear: 0.3,
-    translate: Length::Part(150.0 / 331.0),
+    translate: Length::Fraction(150.0 / 331.0),
     degrees: 30.0,
     enhance: 0.9,
     bits: 4.0,
@@ -88,32 +88,32 @@ const WIDE: MagnitudeRanges = MagnitudeRanges {
     bits: 6.0,
 };
 
-/// Where drawn operations are put.
+/// The lists to which drawn operations are appended.
 pub(super) struct DrawnOps<'a> {
     pub(super) affine_ops: &'a mut Vec<AffineOp>,
     pub(super) pixel_ops: &'a mut Vec<PixelOp>,
 }
 
 impl DrawnOps<'_> {
-    /// Draws one of the fourteen operations and a sign.
+    /// Draws one of the fourteen operations and a sign, and appends it.
     fn operation(&mut self, generator: &mut ChaCha8Rng, bin: u32, limits: &MagnitudeRanges) {
-        let part = f64::from(bin) / f64::from(BINS - 1);
+        let fraction = f64::from(bin) / f64::from(BINS - 1);
         let (op, is_negative) = (below(generator, 14), below(generator, 2) == 1);
         let sign = if is_negative { -1.0 } else { 1.0 };
-        let signed = sign * part;
+        let signed = sign * fraction;
         let length = match limits.translate {
             Length::Pixels(pixels) => Length::Pixels(signed * pixels),
-            Length::Part(side) => Length::Part(signed * side),
+            Length::Fraction(fraction) => Length::Fraction(signed * fraction),
         };
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "single precision is what a touch holds; 2 to 8 bits"
+            reason = "pixel operations have single-precision parameters; 2 to 8 bits"
         )]
         let (factor, threshold, bits) = (
             1.0 + signed as f32 * limits.enhance,
-            (255.0 * (1.0 - part)) as f32,
-            (8.0 - (part * limits.bits).round()) as u8,
+            (255.0 * (1.0 - fraction)) as f32,
+            (8.0 - (fraction * limits.bits).round()) as u8,
         );
         match op {
             1 => self.affine_ops.push(AffineOp::ShearX(signed * limits.shear)),
@@ -129,7 +129,7 @@ impl DrawnOps<'_> {
             11 => self.pixel_ops.push(PixelOp::Solarize(threshold)),
             12 => self.pixel_ops.push(PixelOp::AutoContrast),
             13 => self.pixel_ops.push(PixelOp::Equalize),
-            // The identity is one of them.
+            // 0 is the identity.
             _ => {}
         }
     }
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn each_operation_is_drawn_as_often_as_any() {
+    fn all_operations_are_equally_likely() {
         let (affine_ops, pixel_ops) = drawn(14_000, draw_trivial);
         let mut counts: BTreeMap<String, u32> = BTreeMap::new();
         let names =
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn magnitudes_are_those_of_the_reference() {
+    fn magnitudes_match_the_reference() {
         let draw = RandAugment {
             n: 2.0,
             m: 9.0,
@@ -185,7 +185,8 @@ mod tests {
                     assert!((level.abs() - 0.09).abs() < 1e-12)
                 }
                 AffineOp::Rotate(degrees) => assert!((degrees.abs() - 9.0).abs() < 1e-12),
-                AffineOp::TranslateX(Length::Part(part)) | AffineOp::TranslateY(Length::Part(part)) => {
+                AffineOp::TranslateX(Length::Fraction(part))
+                | AffineOp::TranslateY(Length::Fraction(part)) => {
                     assert!((part.abs() - 0.3 * 150.0 / 331.0).abs() < 1e-12);
                 }
                 other => panic!("{other:?}"),

@@ -1,4 +1,4 @@
-//! Distributions of an augmentation.
+//! Distributions of augmentation parameters.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -12,68 +12,68 @@ use super::{
 use crate::pixel_ops::PixelOp;
 use crate::random::{below, fork, uniform};
 
-/// Distributions that each sample's [`Draw`] is drawn from. It has a text form: see [`super::text`].
+/// The distributions from which the [`Draw`] of each sample is drawn. Its text form is described in [`super::text`].
 ///
-/// A part whose probability or strength is 0 is off; [`Recipe::normalized`] gives every way to switch a part off the same form.
+/// A part is disabled if its probability or magnitude is 0; [`Recipe::normalized`] gives all disabled parts the same form.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Recipe {
-    /// Which uses of an image are augmented.
+    /// Which uses of a sample are augmented.
     pub augment: Augment,
-    /// Perspective: each of four magnitudes is uniform over `[-max, max]`.
+    /// Perspective warp: each of four magnitudes is uniform over `[-max, max]`.
     pub warp: Magnitude,
     /// Rotation is uniform over `[-max, max]` degrees.
     pub rotate: Magnitude,
     /// Zoom towards a point of [`Recipe::focus`].
     pub zoom: ZoomRange,
-    /// Which point zoom goes towards, as fractions of height and width.
+    /// The point towards which images are zoomed, as fractions of height and width.
     pub focus: CropRange,
     /// Brightness is uniform over `[0.5 (1 - max), 0.5 (1 + max)]`.
     pub brightness: Magnitude,
     /// Contrast is log-uniform over `[1 - max, 1 / (1 - max)]`.
     pub contrast: Magnitude,
-    /// Probability of the left-right mirror image.
+    /// Probability of mirroring left to right.
     pub flip: f32,
-    /// Where the square is cut out.
+    /// Position of the crop.
     pub crop: CropRange,
-    /// A part of the source resized, instead of a crop.
+    /// A random region of the source, resized to the square, instead of a crop.
     pub resized_crop: ResizedCropRange,
-    /// Probability of the mirror image of the square top to bottom.
+    /// Probability of mirroring top to bottom.
     pub flip_vertical: f32,
-    /// Probability of one of the square's eight symmetries, the identity among them.
+    /// Probability of a uniformly drawn symmetry of the square (one of eight, including the identity).
     pub dihedral: f32,
-    /// A few operations of one magnitude.
+    /// RandAugment: several operations with a fixed magnitude.
     pub randaugment: RandAugment,
-    /// Probability of one operation of any magnitude.
+    /// Probability of TrivialAugment: one operation with a random magnitude.
     pub trivialaugment: f32,
-    /// Brightness, contrast, saturation and hue in any order.
+    /// Colour jitter: brightness, contrast, saturation and hue in random order.
     pub jitter: Jitter,
-    /// Probability of grey.
+    /// Probability of conversion to greyscale.
     pub grayscale: f32,
-    /// Gaussian smoothing.
+    /// Gaussian blur.
     pub blur: Blur,
-    /// Erased rectangles.
+    /// Random erasing.
     pub erase: Erasing,
-    /// Images that take a share of another one.
+    /// Mixup of pairs of images.
     pub mixup: Mixing,
-    /// Images that take a rectangle of another one.
+    /// Cutmix of pairs of images.
     pub cutmix: Mixing,
 }
 
-/// A uniform distribution of standard deviations, in pixels.
+/// Gaussian blur with a standard deviation, in pixels, uniform over `[min, max]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Blur {
-    /// Least.
+    /// Minimum.
     pub min: f32,
-    /// Greatest.
+    /// Maximum.
     pub max: f32,
     /// Probability.
     pub p: f32,
 }
 
 impl Blur {
-    /// Never.
+    /// Disabled.
     pub const OFF: Self = Self {
         min: 0.1,
         max: 0.1,
@@ -85,41 +85,41 @@ impl Blur {
     }
 }
 
-/// Which uses of an image are augmented.
+/// Which uses of a sample are augmented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum Augment {
-    /// All.
+    /// All uses.
     All,
-    /// All but its first in an epoch, at which it is shown as validation shows it.
+    /// All but the first use in an epoch, which is shown as in validation.
     Repeats,
 }
 
-/// How far a part goes, and how often.
+/// Magnitude and probability of a part.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Magnitude {
-    /// In the part's own unit.
+    /// Maximum, in the unit of the part.
     pub max: f32,
     /// Probability, independent of other parts.
     pub p: f32,
 }
 
-/// A uniform distribution of zooms.
+/// Zoom with a scale uniform over `[min, max]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ZoomRange {
-    /// Least scale.
+    /// Minimum scale.
     pub min: f32,
-    /// Greatest scale.
+    /// Maximum scale.
     pub max: f32,
     /// Probability.
     pub p: f32,
 }
 
 impl Magnitude {
-    /// Never.
+    /// Disabled.
     pub const OFF: Self = Self { max: 0.0, p: 0.0 };
 
     fn normalized(self) -> Self {
@@ -132,7 +132,7 @@ impl Magnitude {
 }
 
 impl ZoomRange {
-    /// Never.
+    /// Disabled.
     pub const OFF: Self = Self {
         min: 1.0,
         max: 1.0,
@@ -149,8 +149,8 @@ impl ZoomRange {
 }
 
 impl Recipe {
-    /// What training uses unless told otherwise: flip, rotation to 25 degrees, zoom to 1.1, perspective 0.2, lighting 0.2, each with
-    /// probability 0.75, random crop.
+    /// The default for training: flip, rotation up to 25 degrees, zoom up to 1.1, perspective 0.2, lighting 0.2 (the last four with probability
+    /// 0.75), random crop.
     #[must_use]
     pub fn reference() -> Self {
         let often = |max| Magnitude { max, p: 0.75 };
@@ -197,7 +197,7 @@ impl Recipe {
         }
     }
 
-    /// The same distributions, with the numbers of every part that does nothing as in [`Recipe::none`].
+    /// The same distributions, with the parameters of all disabled parts as in [`Recipe::none`].
     #[must_use]
     pub fn normalized(&self) -> Self {
         let normalized = Self {
@@ -230,15 +230,14 @@ impl Recipe {
         }
     }
 
-    /// Draws every parameter of one sample.
+    /// Draws the augmentation of one sample.
     ///
     /// # Determinism
     ///
-    /// Always takes the same 18 numbers, in this order, whatever the recipe says and whichever coin says no: perspective (right, left,
-    /// bottom, top, coin), rotation (degrees, coin), zoom (scale, row, column, coin), brightness (value, coin), contrast (value, coin),
-    /// flip (coin), crop (row, column). So switching one part off, or changing its probability, leaves the numbers of all others alone.
-    /// Where a recipe has any further part, each of those has a generator of its own, taken from this one in the order of the fields of
-    /// [`Recipe`] behind `crop`.
+    /// Always consumes the same 18 numbers in this order, independent of the recipe and of the Bernoulli draws: perspective (right, left, bottom,
+    /// top, Bernoulli), rotation (degrees, Bernoulli), zoom (scale, row, column, Bernoulli), brightness (value, Bernoulli), contrast (value,
+    /// Bernoulli), flip (Bernoulli), crop (row, column). So disabling a part, or changing its probability, does not affect the others. If a
+    /// recipe has any of the parts after `crop` in [`Recipe`], each of them has its own generator, forked from this one in the order of the fields.
     #[must_use]
     pub fn draw(&self, generator: &mut impl Rng) -> Draw {
         let warp = SymmetricWarp::draw(generator, self.warp.max.into());
@@ -269,19 +268,19 @@ impl Recipe {
         draw
     }
 
-    /// Whether images are mixed with one another.
+    /// Whether pairs of images are mixed.
     #[must_use]
     pub fn mixes(&self) -> bool {
         self.mixup.p > 0.0 || self.cutmix.p > 0.0
     }
 
-    /// Draws by what the pairs of a batch are mixed; `None` where they are not.
+    /// Draws whether a batch uses mixup or cutmix; `None` if the recipe has neither.
     #[must_use]
     pub fn batch_mix(&self, generator: &mut ChaCha8Rng) -> Option<BatchMix> {
         BatchMix::draw(self.mixup, self.cutmix, generator)
     }
 
-    /// Whether it has a part that fastai's `get_transforms` does not have.
+    /// Whether the recipe has a part beyond fastai's `get_transforms`.
     fn has_extended_ops(&self) -> bool {
         [
             self.resized_crop.p,
@@ -332,7 +331,7 @@ impl Recipe {
             let sigma = uniform(&mut own, self.blur.min.into(), self.blur.max.into());
             #[allow(
                 clippy::cast_possible_truncation,
-                reason = "single precision is what a touch holds"
+                reason = "pixel operations have single-precision parameters"
             )]
             draw.pixel_ops.push(PixelOp::Blur(sigma as f32));
         }
@@ -342,6 +341,7 @@ impl Recipe {
     }
 }
 
+/// `true` with the given probability.
 fn bernoulli(generator: &mut impl Rng, probability: f32) -> bool {
     uniform(generator, 0.0, 1.0) < f64::from(probability)
 }
@@ -367,23 +367,24 @@ mod tests {
     }
 
     #[test]
-    fn parts_run_as_often_as_their_probability_says() {
+    fn parts_are_drawn_with_their_probability() {
         let draws = draws(&Recipe::reference(), 4000);
-        let share = |is: &dyn Fn(&Draw) -> bool| draws.iter().filter(|draw| is(draw)).count() as f64 / 4000.0;
-        for (name, share, expected) in [
-            ("warp", share(&|d| d.warp.is_some()), 0.75),
-            ("rotate", share(&|d| d.rotate.is_some()), 0.75),
-            ("zoom", share(&|d| d.zoom.is_some()), 0.75),
-            ("brightness", share(&|d| d.brightness.is_some()), 0.75),
-            ("contrast", share(&|d| d.contrast.is_some()), 0.75),
-            ("flip", share(&|d| d.flip), 0.5),
+        let fraction =
+            |is: &dyn Fn(&Draw) -> bool| draws.iter().filter(|draw| is(draw)).count() as f64 / 4000.0;
+        for (name, fraction, expected) in [
+            ("warp", fraction(&|d| d.warp.is_some()), 0.75),
+            ("rotate", fraction(&|d| d.rotate.is_some()), 0.75),
+            ("zoom", fraction(&|d| d.zoom.is_some()), 0.75),
+            ("brightness", fraction(&|d| d.brightness.is_some()), 0.75),
+            ("contrast", fraction(&|d| d.contrast.is_some()), 0.75),
+            ("flip", fraction(&|d| d.flip), 0.5),
             (
                 "warp and rotate",
-                share(&|d| d.warp.is_some() && d.rotate.is_some()),
+                fraction(&|d| d.warp.is_some() && d.rotate.is_some()),
                 0.5625,
             ),
         ] {
-            assert!((share - expected).abs() < 0.03, "{name}: {share}");
+            assert!((fraction - expected).abs() < 0.03, "{name}: {fraction}");
         }
     }
 
@@ -411,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn changing_one_part_leaves_the_numbers_of_the_others_alone() {
+    fn changing_one_part_does_not_affect_the_others() {
         let changed = Recipe {
             warp: Magnitude::OFF,
             contrast: Magnitude { max: 0.2, p: 0.1 },
@@ -426,12 +427,12 @@ mod tests {
     }
 
     #[test]
-    fn further_parts_leave_the_numbers_of_the_others_alone() {
+    fn extended_parts_do_not_affect_the_others() {
         let text =
             "fastai flip_vertical dihedral randaugment trivialaugment jitter grayscale blur erase(p=0.5)";
-        let further: Recipe = text.parse().unwrap();
+        let extended: Recipe = text.parse().unwrap();
         let fewer: Recipe = text.replace("randaugment trivialaugment", "").parse().unwrap();
-        let all = draws(&further, 300);
+        let all = draws(&extended, 300);
         for ((a, b), c) in draws(&Recipe::reference(), 300)
             .iter()
             .zip(&all)
@@ -443,17 +444,13 @@ mod tests {
             );
             assert!(b.pixel_ops.ends_with(&c.pixel_ops) && b.affine_ops.starts_with(&c.affine_ops));
         }
-        let blurred = |draw: &&Draw| {
-            draw.pixel_ops
-                .iter()
-                .any(|touch| matches!(touch, PixelOp::Blur(_)))
-        };
-        let share = all.iter().filter(blurred).count();
-        assert!((120..180).contains(&share), "{share} of 300");
+        let blurred = |draw: &&Draw| draw.pixel_ops.iter().any(|op| matches!(op, PixelOp::Blur(_)));
+        let count = all.iter().filter(blurred).count();
+        assert!((120..180).contains(&count), "{count} of 300");
     }
 
     #[test]
-    fn every_way_to_do_nothing_is_the_same() {
+    fn all_forms_of_a_disabled_part_are_normalized_alike() {
         for recipe in [
             Recipe {
                 rotate: Magnitude { max: 0.0, p: 0.75 },

@@ -1,17 +1,17 @@
-//! Gaussian smoothing.
+//! Gaussian blur.
 
 use super::CHANNELS;
 
-/// Bits of a weight.
+/// Fractional bits of a weight.
 const BITS: u32 = 16;
 
-/// Smoothes by a Gaussian of standard deviation `sigma` pixels, cut off at three of them, first along rows, then along columns. What is
-/// beyond the border is the image's reflection.
+/// Blurs with a Gaussian of standard deviation `sigma` pixels, truncated at three standard deviations: along rows, then along columns. Pixels
+/// beyond the border are reflected.
 ///
 /// # Numbers
 ///
-/// Weights of 16 bits that add up to 65536 exactly, 8 bits behind the point between the two directions, and one rounding to nearest at
-/// the end: a flat region stays flat.
+/// 16-bit weights with a sum of exactly 65536, 8 fractional bits between the two passes, and one rounding to nearest at the end: a uniform
+/// region stays uniform.
 pub(super) fn blur(pixels: &mut [u8], size: usize, sigma: f32) {
     let weights = weights(f64::from(sigma));
     let mut rows = vec![0u16; pixels.len()];
@@ -35,7 +35,7 @@ pub(super) fn blur(pixels: &mut [u8], size: usize, sigma: f32) {
     }
 }
 
-/// The centre's weight, then that of each further pixel on either side.
+/// The weight of the centre, then of the pixels at distance 1, 2, ... on either side.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -53,23 +53,23 @@ fn weights(sigma: f64) -> Vec<u32> {
     [vec![centre], sides].concat()
 }
 
-/// The weighted sum of the values about `at`.
+/// The weighted sum of the values around `at`.
 fn weighted(weights: &[u32], at: usize, length: usize, value: impl Fn(usize) -> u32) -> u32 {
     let mut sum = weights[0] * value(at);
     for (distance, weight) in weights.iter().enumerate().skip(1) {
-        let before = reflect(at as isize - distance as isize, length);
-        let behind = reflect(at as isize + distance as isize, length);
-        sum += weight * (value(before) + value(behind));
+        let left = reflect(at as isize - distance as isize, length);
+        let right = reflect(at as isize + distance as isize, length);
+        sum += weight * (value(left) + value(right));
     }
     sum
 }
 
-/// Reflects about the centres of the first and the last pixel until it lies between them.
+/// Reflects `at` about the centres of the first and last pixel into `0..length`.
 fn reflect(at: isize, length: usize) -> usize {
     let span = length as isize - 1;
     if span == 0 {
         return 0;
     }
-    let place = at.rem_euclid(2 * span);
-    place.min(2 * span - place) as usize
+    let at = at.rem_euclid(2 * span);
+    at.min(2 * span - at) as usize
 }

@@ -2,20 +2,20 @@
 
 use super::CHANNELS;
 
-/// What erased pixels become: the mean of the ImageNet training images, which the default normalisation takes to 0 within rounding.
+/// Value of erased pixels: the mean of the ImageNet training images, which the default normalisation maps to 0 up to rounding.
 pub(super) const FILL: [u8; CHANNELS] = [124, 116, 104];
 
-/// A rectangle of a square image, in parts of its side.
+/// A rectangle of a square image, as fractions of the side of the image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct EraseRect {
-    /// Height.
+    /// Height, in `0..=1`.
     pub height: f64,
-    /// Width.
+    /// Width, in `0..=1`.
     pub width: f64,
-    /// Where it lies between the top, 0, and the bottom, 1.
+    /// Vertical position: 0 at the top, 1 at the bottom.
     pub row: f64,
-    /// Where it lies between left and right.
+    /// Horizontal position: 0 at the left, 1 at the right.
     pub column: f64,
 }
 
@@ -25,11 +25,11 @@ impl EraseRect {
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "parts of the side are within 0..=size"
+        reason = "fractions of the side are within 0..=size"
     )]
     pub fn pixels(&self, size: usize) -> [usize; 4] {
-        let side = |part: f64| ((part * size as f64).round() as usize).min(size);
-        let start = |length: usize, place: f64| ((size - length + 1) as f64 * place) as usize;
+        let side = |fraction: f64| ((fraction * size as f64).round() as usize).min(size);
+        let start = |length: usize, position: f64| ((size - length + 1) as f64 * position) as usize;
         let (height, width) = (side(self.height), side(self.width));
         [
             start(height, self.row).min(size - height),

@@ -1,13 +1,13 @@
-//! Turning hues.
+//! Hue shift.
 
 use super::CHANNELS;
 
-/// Adds `turn` to the hue of every pixel, in turns of the colour circle; saturation and value stay.
+/// Adds `shift` to the hue of every pixel, as a fraction of the colour circle; saturation and value are kept.
 ///
 /// # Source
 ///
-/// The usual hexagonal model, in single precision as torchvision's tensor operation has it; Pillow's, in bytes, loses more.
-pub(super) fn turn(pixels: &mut [u8], turn: f32) {
+/// The HSV hexcone model in single precision, as torchvision's tensor operation; Pillow's 8-bit conversion loses more.
+pub(super) fn shift(pixels: &mut [u8], shift: f32) {
     let (whole, _) = pixels.as_chunks_mut::<CHANNELS>();
     for pixel in whole {
         let [red, green, blue] = pixel.map(f32::from);
@@ -16,7 +16,7 @@ pub(super) fn turn(pixels: &mut [u8], turn: f32) {
         if spread == 0.0 {
             continue;
         }
-        // In sixths of a turn, from red.
+        // In sixths of the circle, from red.
         let hue = if most == red {
             (green - blue) / spread
         } else if most == green {
@@ -24,8 +24,8 @@ pub(super) fn turn(pixels: &mut [u8], turn: f32) {
         } else {
             4.0 + (red - green) / spread
         };
-        let hue = wrapped(hue + turn * 6.0, 6.0);
-        // How far a channel with its peak at `peak` is up between least and most.
+        let hue = wrapped(hue + shift * 6.0, 6.0);
+        // The value of a channel whose maximum is at hue `peak`.
         let channel = |peak: f32| {
             let away = wrapped(hue - peak + 3.0, 6.0) - 3.0;
             let up = (2.0 - away.abs()).clamp(0.0, 1.0);
@@ -35,7 +35,7 @@ pub(super) fn turn(pixels: &mut [u8], turn: f32) {
     }
 }
 
-/// `x` in `0..period`, by steps of whole periods.
+/// `x` modulo `period`, in `0..period`.
 fn wrapped(x: f32, period: f32) -> f32 {
     x - (x / period).floor() * period
 }

@@ -1,11 +1,11 @@
-//! The second pass: changes to a rendered image that are no function of one channel of one pixel, on its bytes.
+//! Operations on the bytes of a rendered image: those that are not a function of a single channel of a single pixel.
 //!
-//! Only images whose draw asks for a [`PixelOp`] come here: they are rendered to bytes first, each touch takes bytes to bytes as it does in
-//! the library that it follows, and the result is normalised. All others are written in one pass.
+//! Only images whose draw has a [`PixelOp`] take this second pass: they are rendered to bytes, each operation maps bytes to bytes as in the
+//! library it follows, and the result is normalised. All other images are written in one pass.
 //!
 //! # Determinism
 //!
-//! Integers, tables, and single IEEE operations, one image at a time: the same bytes on every machine.
+//! The same bytes on every machine: integers, tables and single IEEE operations, one image at a time.
 
 mod blend;
 mod blur;
@@ -15,58 +15,57 @@ mod table;
 
 pub use erase::EraseRect;
 
-/// One change to an image.
+/// One operation on an image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum PixelOp {
-    /// Blends with black: 0 is black, 1 changes nothing.
+    /// Blends with black by this factor: 0 gives black, 1 is the identity.
     Brightness(f32),
-    /// Blends with the image's mean grey: 0 is flat, 1 changes nothing.
+    /// Blends with the image's mean grey level: 0 gives a uniform image, 1 is the identity.
     Contrast(f32),
-    /// Blends with the image in grey: 0 is grey, 1 changes nothing.
+    /// Blends with the greyscale image: 0 gives greyscale, 1 is the identity.
     Saturation(f32),
-    /// Blends with the image smoothed: 0 is smooth, 1 changes nothing, 2 is sharper.
+    /// Blends with the smoothed image: 0 gives the smoothed image, 1 is the identity, above 1 sharpens.
     Sharpness(f32),
-    /// Turns the hue; 1 is all the way round.
+    /// Shifts the hue by this fraction of the colour circle.
     Hue(f32),
-    /// Keeps this many leading bits of each value.
+    /// Keeps this many most significant bits of each value.
     Posterize(u8),
-    /// Inverts values from this one up.
+    /// Inverts values at or above this threshold.
     Solarize(f32),
-    /// Stretches each channel to 0..=255.
+    /// Stretches the range of each channel to 0..=255.
     AutoContrast,
-    /// Gives each channel a flat histogram.
+    /// Equalises the histogram of each channel.
     Equalize,
-    /// Smoothes by a Gaussian of this standard deviation, in pixels.
+    /// Gaussian blur with this standard deviation, in pixels.
     Blur(f32),
-    /// Fills a rectangle.
+    /// Fills a rectangle with the ImageNet mean colour.
     Erase(EraseRect),
 }
 
-/// Red, green and blue.
 const CHANNELS: usize = 3;
 
-/// Applies `pixel_ops` in order to an image of `size` by `size` pixels, `u8[S, S, 3]`.
+/// Applies `ops` in order to an image of `size` by `size` pixels, `u8[S, S, 3]`.
 ///
 /// # Panics
 ///
-/// Where `pixels` has another length.
-pub fn apply(pixel_ops: &[PixelOp], pixels: &mut [u8], size: usize) {
+/// If the length of `pixels` is not `size * size * 3`.
+pub fn apply(ops: &[PixelOp], pixels: &mut [u8], size: usize) {
     assert_eq!(pixels.len(), size * size * CHANNELS, "bytes of the image");
-    for touch in pixel_ops {
-        match *touch {
+    for op in ops {
+        match *op {
             PixelOp::Brightness(factor) => blend::brightness(pixels, factor),
             PixelOp::Contrast(factor) => blend::contrast(pixels, factor),
             PixelOp::Saturation(factor) => blend::saturation(pixels, factor),
             PixelOp::Sharpness(factor) => blend::sharpness(pixels, size, factor),
-            PixelOp::Hue(turn) => hue::turn(pixels, turn),
+            PixelOp::Hue(shift) => hue::shift(pixels, shift),
             PixelOp::Posterize(bits) => table::posterize(pixels, bits),
             PixelOp::Solarize(threshold) => table::solarize(pixels, threshold),
             PixelOp::AutoContrast => table::auto_contrast(pixels),
             PixelOp::Equalize => table::equalize(pixels),
             PixelOp::Blur(sigma) => blur::blur(pixels, size, sigma),
-            PixelOp::Erase(hole) => hole.fill(pixels, size),
+            PixelOp::Erase(rect) => rect.fill(pixels, size),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Changes that are a table per channel.
+//! Operations by a look-up table per channel.
 //!
 //! # Source
 //!
@@ -9,7 +9,7 @@ use super::CHANNELS;
 type Histogram = [u32; 256];
 type Table = [u8; 256];
 
-/// Keeps `bits` leading bits; 8 and more change nothing.
+/// Keeps the `bits` most significant bits; 8 and more are the identity.
 pub(super) fn posterize(pixels: &mut [u8], bits: u8) {
     let mask = 0xFF_u8.checked_shl(8 - u32::from(bits.min(8))).unwrap_or(0);
     for value in pixels {
@@ -17,7 +17,7 @@ pub(super) fn posterize(pixels: &mut [u8], bits: u8) {
     }
 }
 
-/// Inverts values that are not below `threshold`.
+/// Inverts values at or above `threshold`.
 pub(super) fn solarize(pixels: &mut [u8], threshold: f32) {
     for value in pixels {
         if f32::from(*value) >= threshold {
@@ -26,7 +26,7 @@ pub(super) fn solarize(pixels: &mut [u8], threshold: f32) {
     }
 }
 
-/// Takes the least value of each channel to 0 and the greatest to 255.
+/// Stretches each channel linearly so that its minimum becomes 0 and its maximum 255.
 pub(super) fn auto_contrast(pixels: &mut [u8]) {
     look_up(pixels, |histogram| {
         let used = || (0..=255u8).filter(|value| histogram[usize::from(*value)] > 0);
@@ -46,11 +46,11 @@ pub(super) fn auto_contrast(pixels: &mut [u8]) {
     });
 }
 
-/// Gives each channel a histogram as flat as a table can.
+/// Equalises the histogram of each channel.
 pub(super) fn equalize(pixels: &mut [u8]) {
     look_up(pixels, |histogram| {
         let used: Vec<u32> = histogram.iter().copied().filter(|count| *count > 0).collect();
-        // The greatest value goes to 255 by itself.
+        // The greatest value becomes 255 in any case.
         let (_last, others) = used.split_last()?;
         let step = others.iter().sum::<u32>() / 255;
         if others.is_empty() || step == 0 {
@@ -66,7 +66,7 @@ pub(super) fn equalize(pixels: &mut [u8]) {
     });
 }
 
-/// Sends each channel through the table that `table` makes of its histogram; `None` leaves it as it is.
+/// Maps each channel by the table that `table` computes from its histogram; `None` leaves the channel as it is.
 fn look_up(pixels: &mut [u8], table: impl Fn(&Histogram) -> Option<Table>) {
     let (whole, _) = pixels.as_chunks_mut::<CHANNELS>();
     for channel in 0..CHANNELS {

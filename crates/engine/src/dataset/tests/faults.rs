@@ -167,11 +167,17 @@ fn broken_files_are_quarantined_with_their_reasons() {
     );
     assert_eq!(
         found[3],
-        ("b/cut.jpg", "the JPEG header does not say the size of the image")
+        (
+            "b/cut.jpg",
+            "the JPEG file has no frame header, which holds the image size"
+        )
     );
     assert_eq!(
         found[4],
-        ("b/large.png", "the header says 40x30 pixels, 1000 are allowed")
+        (
+            "b/large.png",
+            "the header gives an image size of 40x30: at most 1000 pixels are allowed"
+        )
     );
     assert_eq!(found.len(), 5);
 }
