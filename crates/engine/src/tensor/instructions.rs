@@ -1,4 +1,4 @@
-//! Which instruction set the kernel runs on.
+//! Choice of the kernel's instruction set.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -6,11 +6,11 @@ use std::sync::OnceLock;
 use super::render::RenderJob;
 use super::scalar;
 
-/// An instruction set that this machine has. All of them give the same bytes.
+/// An instruction set that this CPU has. All of them give the same bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct InstructionSet(Isa);
 
-/// Values other than `Scalar` are made by detection alone.
+/// Variants other than `Scalar` hold a proof that the CPU has the instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Isa {
     Scalar,
@@ -23,10 +23,10 @@ enum Isa {
 }
 
 impl InstructionSet {
-    /// Plain Rust: the specification of all others.
+    /// Portable Rust, the reference of all others.
     pub const SCALAR: Self = Self(Isa::Scalar);
 
-    /// Everything that this machine has, fastest first; [`InstructionSet::SCALAR`] is last.
+    /// All instruction sets that this CPU has, fastest first; [`InstructionSet::SCALAR`] is last.
     #[must_use]
     pub fn available() -> &'static [Self] {
         static AVAILABLE: OnceLock<Vec<InstructionSet>> = OnceLock::new();
@@ -44,13 +44,13 @@ impl InstructionSet {
         })
     }
 
-    /// The fastest that this machine has.
+    /// The fastest instruction set that this CPU has.
     #[must_use]
     pub fn best() -> Self {
         Self::available()[0]
     }
 
-    /// As the vendors write it, in lower case.
+    /// The name in lower case, such as `avx2`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self.0 {

@@ -1,4 +1,4 @@
-//! From the bytes of a rendered image to a tensor.
+//! Converts a rendered image in bytes to a tensor.
 
 use super::curve::Curve;
 use super::grid::FRACTION_BITS;
@@ -6,12 +6,12 @@ use super::spec::TensorSpec;
 use super::store::RowBuffer;
 use crate::lighting::Lighting;
 
-/// Writes the tensor of an image that is rendered already: `u8[S, S, 3]`. A byte becomes what [`write_image`](super::write_image) makes
-/// of a whole pixel.
+/// Writes the tensor of a rendered image, `u8[S, S, 3] → [3, S, S]` or `[S, S, 3]`. Values are normalised exactly as by
+/// [`write_image`](super::write_image) at integer coordinates.
 ///
 /// # Panics
 ///
-/// Where the length of `pixels` or of `out` is not that of `spec`.
+/// If the length of `pixels` or `out` does not match `spec`.
 pub fn write_pixels(pixels: &[u8], spec: &TensorSpec, out: &mut [u8]) {
     let size = spec.size as usize;
     assert_eq!(pixels.len(), spec.image_elements(), "bytes of the image");

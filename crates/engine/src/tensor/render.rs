@@ -1,4 +1,4 @@
-//! From an image to the bytes of a tensor.
+//! Renders an image to a tensor.
 
 use std::ops::Range;
 
@@ -13,8 +13,8 @@ use crate::lighting::Lighting;
 
 /// Writes the tensor of one augmented image.
 ///
-/// `map` takes output pixels to pixels of `image`, beyond whose border pixels lies their reflection. `out` holds
-/// [`TensorSpec::image_bytes`] bytes at any alignment (64 bytes is fastest).
+/// `map` takes output pixels to pixels of `image`; positions beyond the border are reflected. `out` has [`TensorSpec::image_bytes`] bytes at any
+/// alignment (64 bytes is fastest).
 ///
 /// # Shapes
 ///
@@ -26,7 +26,7 @@ use crate::lighting::Lighting;
 ///
 /// # Panics
 ///
-/// Where the length of `out` is another one or `spec` has no valid size.
+/// If the length of `out` is not [`TensorSpec::image_bytes`] or the size in `spec` is 0.
 pub fn write_image(image: &Image, map: &Projective, lighting: &Lighting, spec: &TensorSpec, out: &mut [u8]) {
     Rendering {
         image,
@@ -37,24 +37,24 @@ pub fn write_image(image: &Image, map: &Projective, lighting: &Lighting, spec: &
     .write(out);
 }
 
-/// Everything that decides the bytes of one image's tensor.
+/// The inputs that determine the tensor of one image.
 #[derive(Clone, Copy, Debug)]
 pub struct Rendering<'a> {
-    /// Where pixels come from.
+    /// The source.
     pub image: &'a Image,
-    /// From which place each.
+    /// Maps output pixels to pixels of the source.
     pub map: &'a Projective,
-    /// What becomes of their values.
+    /// Brightness and contrast.
     pub lighting: &'a Lighting,
-    /// And how they are stored.
+    /// The form of the tensor.
     pub spec: &'a TensorSpec,
 }
 
-/// A rendering, prepared for the kernels.
+/// A [`Rendering`] prepared for the kernels.
 #[derive(Debug)]
 pub(super) struct RenderJob<'a> {
     pub(super) image: &'a Image,
-    /// The image's pixels and the slack behind them.
+    /// The image's pixels and the slack after them.
     pub(super) bytes: &'a [u8],
     /// Bytes from one row to the next.
     pub(super) stride: usize,
@@ -62,20 +62,20 @@ pub(super) struct RenderJob<'a> {
     pub(super) curve: Curve,
     /// Columns of the result.
     pub(super) size: usize,
-    /// Whether the image is small enough for the vector kernels' 16-bit factors and large enough for their single reflection.
+    /// Whether the image is small enough for the 16-bit factors of the vector kernels and large enough for their single reflection.
     pub(super) is_vectorizable: bool,
     /// Whether [`RenderJob::one_reflection_suffices`] holds for every row.
     one_reflection_suffices_everywhere: bool,
 }
 
 impl RenderJob<'_> {
-    /// Whether one reflection brings each position of row `row` into the image, with at least a pixel to spare.
+    /// Whether at most one reflection brings each position of row `row` into the image, with a margin of a pixel.
     pub(super) fn one_reflection_suffices(&self, row: u32) -> bool {
         let image = (self.image.width(), self.image.height());
         self.one_reflection_suffices_everywhere || self.grid.one_reflection_suffices(row, self.size, image)
     }
 
-    /// Columns of row `row`, which is near, whose positions need no reflection.
+    /// The columns of row `row` whose positions need no reflection. [`RenderJob::one_reflection_suffices`] must hold for the row.
     pub(super) fn interior(&self, row: u32) -> Range<usize> {
         let image = (self.image.width(), self.image.height());
         self.grid.interior(row, self.size, image)
@@ -83,7 +83,7 @@ impl RenderJob<'_> {
 }
 
 impl Rendering<'_> {
-    /// Does what [`write_image`] does.
+    /// As [`write_image`].
     ///
     /// # Panics
     ///
@@ -92,7 +92,7 @@ impl Rendering<'_> {
         self.write_with(InstructionSet::best(), out);
     }
 
-    /// Does what [`write_image`] does on a certain instruction set: for measurements and comparisons.
+    /// As [`write_image`], with the given instruction set: for benchmarks and tests.
     ///
     /// # Panics
     ///
@@ -112,7 +112,7 @@ impl Rendering<'_> {
         let one_reflection_suffices =
             |row| grid.one_reflection_suffices(row, size, (image.width(), image.height()));
         let job = RenderJob {
-            // What lies between rows of which this holds lies between their positions.
+            // If it holds for the first and the last row, it holds for all rows between.
             one_reflection_suffices_everywhere: one_reflection_suffices(0)
                 && one_reflection_suffices(spec.size - 1),
             image,
@@ -143,10 +143,10 @@ impl Rendering<'_> {
     }
 }
 
-/// The largest positive 16-bit number.
+/// The largest factor of the vector kernels' 16-bit multiplication.
 const MAX_FACTOR: usize = i16::MAX as usize;
 
-/// Three equal parts.
+/// Splits a planar tensor or row into three planes.
 fn planes(elements: &mut [f32]) -> [&mut [f32]; 3] {
     let (red, rest) = elements.split_at_mut(elements.len() / 3);
     let (green, blue) = rest.split_at_mut(rest.len() / 2);

@@ -14,7 +14,7 @@ const PLAIN: TensorSpec = TensorSpec {
     normalization: Normalization::NONE,
 };
 
-/// Independent random bytes: the hardest image to interpolate, every neighbour a full-range edge.
+/// Independent random bytes: the worst case for interpolation.
 fn noise(width: u32, height: u32, seed: u64) -> Image {
     let mut generator = generator(seed, Purpose::DRAWING, &[u64::from(width), u64::from(height)]);
     let length = width as usize * height as usize * 3;
@@ -27,7 +27,7 @@ fn noise(width: u32, height: u32, seed: u64) -> Image {
     )
 }
 
-/// A map that shows about all of a source of `(width, height)`: perspective, rotation, zoom, shift and, half of the time, a flip.
+/// A map that covers about the whole of a source of `(width, height)`: perspective, rotation, zoom, shift and, with probability 0.5, a flip.
 fn random_map(seed: u64, (width, height): (u32, u32), size: u32) -> Projective {
     let mut generator = generator(seed, Purpose::AUGMENT, &[u64::from(width), u64::from(size)]);
     let mut draw = |limit: f64| uniform(&mut generator, -limit, limit);
@@ -68,7 +68,7 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
 }
 
 #[test]
-fn whole_pixels_are_normalised_exactly() {
+fn integer_coordinates_are_normalised_exactly() {
     let pixels: Vec<u8> = (0..=255u8)
         .flat_map(|value| [value, value.wrapping_add(85), value.wrapping_add(170)])
         .collect();
@@ -92,7 +92,7 @@ fn whole_pixels_are_normalised_exactly() {
 }
 
 #[test]
-fn whole_pixels_keep_their_bytes() {
+fn integer_coordinates_keep_their_bytes() {
     let image = noise(32, 32, 1);
     let spec = TensorSpec {
         size: 32,
@@ -113,7 +113,7 @@ fn whole_pixels_keep_their_bytes() {
 }
 
 #[test]
-fn a_flat_image_stays_flat_under_any_geometry() {
+fn a_uniform_image_stays_uniform_under_any_map() {
     let image = Image::new(40, 30, [10u8, 100, 200].repeat(40 * 30));
     let spec = TensorSpec {
         size: 24,
@@ -132,7 +132,7 @@ fn a_flat_image_stays_flat_under_any_geometry() {
 }
 
 #[test]
-fn maps_without_a_meaning_still_write_every_element() {
+fn singular_and_infinite_maps_write_every_element() {
     let image = noise(20, 10, 5);
     let spec = TensorSpec { size: 19, ..PLAIN };
     for entry in [f64::NAN, f64::INFINITY, 1e300, 0.0, -1.0] {
@@ -146,7 +146,7 @@ fn maps_without_a_meaning_still_write_every_element() {
     }
 }
 
-/// The bytes on every instruction set that this machine has.
+/// The bytes from every instruction set that this CPU has.
 fn render_with_each(rendering: Rendering<'_>) -> Vec<(InstructionSet, Vec<u8>)> {
     InstructionSet::available()
         .iter()
@@ -159,7 +159,7 @@ fn render_with_each(rendering: Rendering<'_>) -> Vec<(InstructionSet, Vec<u8>)> 
 }
 
 #[test]
-fn the_specification_is_always_available() {
+fn the_scalar_kernel_is_always_available() {
     assert_eq!(InstructionSet::available().last(), Some(&InstructionSet::SCALAR));
     assert_eq!(InstructionSet::best(), InstructionSet::available()[0]);
 }
@@ -207,7 +207,7 @@ proptest! {
         let plain = floats(&render(&image, &map, &lighting, &TensorSpec { size, ..PLAIN }));
         let bytes = render(&image, &map, &lighting, &TensorSpec { size, element_type: ElementType::U8, ..PLAIN });
         for (byte, plain) in bytes.iter().zip(&plain) {
-            // Half a level of rounding, and what single precision leaves open about a tie.
+            // Half a level of rounding, plus the error of single precision near a tie.
             prop_assert!((f32::from(*byte) - plain * 255.0).abs() < 0.501, "{} for {}", byte, plain);
         }
     }
