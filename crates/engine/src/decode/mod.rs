@@ -1,11 +1,11 @@
-//! Bytes of a file to pixels.
+//! Decodes image files to pixels.
 //!
-//! JPEG, PNG, WebP, BMP and GIF, by content; of an animation the first frame. Everything becomes 8-bit RGB: grey is replicated,
-//! transparency is dropped (not composited), 16 bits are rounded to 8, the inks of a CMYK JPEG become the light that they leave. Colour
-//! profiles are not applied. The orientation in EXIF data is applied unless the options say otherwise. Large JPEGs are decoded to a quarter or an eighth
-//! of their size where that is enough ([`decode_canonical`]).
+//! Supports JPEG, PNG, WebP, BMP and GIF, detected by content; animations give their first frame. All images become 8-bit RGB: greyscale is
+//! replicated, alpha is dropped (not composited), 16 bits are rounded to 8, CMYK is converted without a colour profile. Colour profiles are not
+//! applied. The EXIF orientation is applied unless [`DecodeOptions::orientation`] says otherwise. Large JPEGs are decoded at a quarter or an eighth
+//! of their size if that suffices ([`decode_canonical`]).
 //!
-//! Any bytes give an image or an [`Error`], never a panic, and no file takes more memory than its [`DecodeLimits`] allow.
+//! Any input gives an image or an [`Error`], never a panic, and decoding uses no more memory than [`DecodeLimits`] allow.
 
 mod canonical;
 mod error;
@@ -40,16 +40,16 @@ use crate::header::{self, Format};
 use crate::image::Image;
 use crate::memory::{Budget, Permit};
 
-/// How a file is decoded.
+/// Options of decoding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DecodeOptions {
-    /// Whether EXIF orientation turns the image.
+    /// Whether the EXIF orientation is applied.
     pub orientation: Orientation,
-    /// What the file may cost.
+    /// Resource limits per file.
     pub limits: DecodeLimits,
 }
 
-/// Decodes the bytes of one file, all pixels of it.
+/// Decodes a file at its full size.
 ///
 /// # Determinism
 ///
@@ -62,17 +62,17 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Image, Error> {
     decode_canonical(bytes, options, None)
 }
 
-/// Decodes the bytes of one file to its [`canonical()`] image, in time and memory that follow from what is needed: of a large JPEG, no more
-/// is decoded than the means of squares of pixels, where they are fine enough.
+/// Decodes a file to its [`canonical()`] image. A JPEG much larger than `short_side` is decoded at a quarter or an eighth of its size (block
+/// averages), which needs less time and memory.
 ///
 /// # Determinism
 ///
-/// A function of the arguments. Which way is taken follows from the file's header and `short_side`.
+/// A function of the arguments. The decoding scale depends only on the file's header and `short_side`.
 ///
 /// # Errors
 ///
-/// Every variant of [`Error`] but those about files. A truncated file is an error even where the missing part is small: half an image
-/// padded with grey would be trained on.
+/// Every variant of [`Error`] except [`Error::Io`], [`Error::Vanished`], [`Error::Changed`] and [`Error::Rewritten`]. A truncated file is an error
+/// even if the missing part is small, so that no image padded with grey is trained on.
 pub fn decode_canonical(
     bytes: &[u8],
     options: &DecodeOptions,
@@ -81,12 +81,12 @@ pub fn decode_canonical(
     decode_within(bytes, options, short_side, None)
 }
 
-/// As [`decode_canonical`], where all decoders together take no more than `memory`: waits until there is enough for what the file's header
-/// says that it takes.
+/// As [`decode_canonical`], with a memory budget shared by all decoders: waits until `memory` has the amount that decoding needs according to the
+/// header.
 ///
 /// # Errors
 ///
-/// As [`decode_canonical`], and [`Error::TooMuchMemory`] for what takes more than there is for decoders.
+/// As [`decode_canonical`]; also [`Error::TooMuchMemory`] if decoding needs more than the whole budget.
 pub fn decode_within(
     bytes: &[u8],
     options: &DecodeOptions,
@@ -103,7 +103,7 @@ pub fn decode_within(
     })
 }
 
-/// Runs a decoder; a panic of it is an error of the data that it was given.
+/// Runs a decoder and converts a panic to [`Error::Panicked`].
 fn catch_decoder_panic(
     format: Format,
     decode: impl FnOnce() -> Result<Image, Error>,
@@ -117,21 +117,21 @@ fn decode_with_codec(
     options: &DecodeOptions,
     wanted: Wanted<'_>,
 ) -> Result<Image, Error> {
-    let (lying, turn) = match format {
+    let (image, orientation) = match format {
         Format::Jpeg => decode_jpeg(bytes, &options.limits, wanted)?,
         _ => decode_with_image(format, bytes, &options.limits, wanted)?,
     };
-    // Last, when there is least to turn.
+    // Last, because the image is smallest here.
     Ok(match options.orientation {
-        Orientation::Apply => apply_orientation(lying, turn),
-        Orientation::Ignore => lying,
+        Orientation::Apply => apply_orientation(image, orientation),
+        Orientation::Ignore => image,
     })
 }
 
-/// The short side that is wanted, and what the decoder's memory is taken of.
+/// The canonical short side, and the budget from which decoding memory is reserved.
 type Wanted<'a> = (Option<u32>, Option<&'a Arc<Budget>>);
 
-/// A JPEG as it lies, and how it is to be turned.
+/// Decodes a JPEG without applying its orientation, which is returned.
 fn decode_jpeg(
     bytes: &[u8],
     limits: &DecodeLimits,
@@ -140,22 +140,22 @@ fn decode_jpeg(
     let header = JpegHeader::read(bytes)?;
     let (width, height) = header.size();
     check_output(limits, (width, height), header.bytes())?;
-    let turn = header.orientation.unwrap_or(ExifOrientation::NoTransforms);
+    let orientation = header.orientation.unwrap_or(ExifOrientation::NoTransforms);
     if let Some(scale) = short_side.and_then(|side| Scale::of((width, height), side)) {
         let _permit = reserve_memory(memory, header.scaled_bytes())?;
         if let Some(ScaledImage { image, size }) = scaled::decode(&header, scale)? {
-            let lying = resize_part(&image, size, canonical_size(width, height, short_side));
-            return Ok((lying, turn));
+            let image = resize_part(&image, size, canonical_size(width, height, short_side));
+            return Ok((image, orientation));
         }
     }
     let _permit = reserve_memory(memory, header.bytes())?;
-    let lying = decode_and_resize((width, height), short_side, |pixels, kept| {
-        full::decode(&header, kept, pixels)
+    let image = decode_and_resize((width, height), short_side, |pixels, scratch| {
+        full::decode(&header, scratch, pixels)
     })?;
-    Ok((lying, turn))
+    Ok((image, orientation))
 }
 
-/// An image as it lies, and how it is to be turned.
+/// Decodes another format with the `image` crate, without applying its orientation, which is returned.
 fn decode_with_image(
     format: Format,
     bytes: &[u8],
@@ -174,24 +174,24 @@ fn decode_with_image(
         memory,
         decoder.total_bytes() + pixels * extra_bytes_per_pixel(format),
     )?;
-    // Broken EXIF data says nothing about the pixels: the image is taken as it lies.
-    let turn = decoder.orientation().unwrap_or(ExifOrientation::NoTransforms);
-    let lying = decode_and_resize(size, short_side, |pixels, _| pixels::rgb(format, decoder, pixels))?;
-    Ok((lying, turn))
+    // Invalid EXIF data is ignored: the pixels may be valid.
+    let orientation = decoder.orientation().unwrap_or(ExifOrientation::NoTransforms);
+    let image = decode_and_resize(size, short_side, |pixels, _| pixels::rgb(format, decoder, pixels))?;
+    Ok((image, orientation))
 }
 
-/// Bytes for each pixel that a decoder of the library and the way to RGB take beside the decoder's output.
+/// Bytes per pixel that a decoder of the `image` crate and the conversion to RGB need in addition to the decoder's output.
 fn extra_bytes_per_pixel(format: Format) -> u64 {
     match format {
-        // Ours says what it takes.
+        // `Header::bytes` of our decoder includes everything.
         Format::Jpeg => 0,
-        // A frame on its canvas.
+        // A frame and its canvas.
         Format::Gif | Format::WebP => 7,
         Format::Png | Format::Bmp => 3,
     }
 }
 
-/// Waits for `bytes` of the memory that decoders share.
+/// Waits for `bytes` of the decoders' budget.
 fn reserve_memory(memory: Option<&Arc<Budget>>, bytes: u64) -> Result<Option<Permit>, Error> {
     let Some(memory) = memory else { return Ok(None) };
     let limit = memory.reserve();
@@ -201,7 +201,7 @@ fn reserve_memory(memory: Option<&Arc<Budget>>, bytes: u64) -> Result<Option<Per
     Ok(Some(memory.take(bytes)))
 }
 
-/// Holds the size of an image, and the bytes that its decoder gives, against `limits`.
+/// Checks the size of an image and of its decoder's output against `limits`.
 fn check_output(limits: &DecodeLimits, (width, height): (u32, u32), bytes: u64) -> Result<(), Error> {
     limits.check_size(width, height)?;
     if bytes > limits.max_allocation {
@@ -211,7 +211,7 @@ fn check_output(limits: &DecodeLimits, (width, height): (u32, u32), bytes: u64) 
     Ok(())
 }
 
-/// The canonical image of all pixels, which `decode` makes.
+/// Decodes at full size with `decode`, then resizes to the canonical size.
 fn decode_and_resize<E>(
     (width, height): (u32, u32),
     short_side: Option<u32>,
@@ -221,15 +221,15 @@ fn decode_and_resize<E>(
     with_scratch(
         |DecodeScratch {
              pixels,
-             kept,
+             jpeg,
              resizer,
          }| {
             if size == (width, height) {
                 let mut pixels = vec![];
-                decode(&mut pixels, kept)?;
+                decode(&mut pixels, jpeg)?;
                 return Ok(Image::new(width, height, pixels));
             }
-            decode(pixels, kept)?;
+            decode(pixels, jpeg)?;
             let source = ResizeInput {
                 pixels,
                 size: (width, height),
@@ -240,13 +240,13 @@ fn decode_and_resize<E>(
     )
 }
 
-fn apply_orientation(image: Image, turn: ExifOrientation) -> Image {
-    if turn == ExifOrientation::NoTransforms {
+fn apply_orientation(image: Image, orientation: ExifOrientation) -> Image {
+    if orientation == ExifOrientation::NoTransforms {
         return image;
     }
     let pixels = RgbImage::from_raw(image.width(), image.height(), image.pixels().to_vec());
     let mut image = DynamicImage::ImageRgb8(pixels.expect("three bytes for every pixel"));
-    image.apply_orientation(turn);
+    image.apply_orientation(orientation);
     let image = image.into_rgb8();
     Image::new(image.width(), image.height(), image.into_raw())
 }

@@ -1,7 +1,6 @@
-//! Whether a WebP goes on to its own end: its decoder believes the sizes of chunks before it reads them. The other formats' decoders notice for
-//! themselves.
+//! Detection of truncated WebP files, whose decoder trusts chunk sizes. The decoders of the other formats detect truncation.
 
-/// Says whether the RIFF container, as long as it says it is, is there.
+/// Whether the RIFF container and all its chunks have the sizes that their headers declare.
 ///
 /// # Source
 ///
@@ -17,7 +16,7 @@ pub(super) fn is_riff_complete(bytes: &[u8]) -> bool {
 fn chunks_fit(mut rest: &[u8]) -> bool {
     while let Some((head, body)) = rest.split_at_checked(8) {
         let size = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
-        // Writers disagree on whether a last odd chunk is padded.
+        // Encoders differ in whether the last chunk is padded if its size is odd.
         match body.get(size + size % 2..).or_else(|| body.get(size..)) {
             Some(next) => rest = next,
             None => return false,

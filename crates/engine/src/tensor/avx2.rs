@@ -15,7 +15,7 @@ pub(super) fn rows(_: Avx2, job: &RenderJob<'_>, first_row: u32, planes: [&mut [
     if !job.is_vectorizable || job.size < LANES {
         return scalar::rows(job, first_row, planes);
     }
-    // SAFETY: the token proves that the machine has the feature that the functions are compiled for.
+    // SAFETY: the token proves that the CPU has the feature that the functions are compiled for.
     unsafe {
         match &job.curve {
             Curve::Line(line) => with_line(job, first_row, planes, line),
@@ -259,7 +259,7 @@ fn blend(job: &RenderJob<'_>, neighbours: &Neighbours, bias: i32) -> [__m256i; 3
     unsafe { _mm256_storeu_si256(offsets.as_mut_ptr().cast(), neighbours.offset) };
     let pixels = job.bytes.as_ptr();
     // SAFETY: `clamped`, which `reflected` ends with, and `last_row` keep columns below the image's width and rows below its height less
-    // one, so that eight bytes from there and from one row further down end at most five bytes behind the last pixel, where
+    // one, so that eight bytes from there and from one row further down end at most five bytes after the last pixel, and
     // `Image::SLACK` is eight.
     let (top, bottom) = unsafe { (pairs(pixels, &offsets), pairs(pixels.add(job.stride), &offsets)) };
     let bias = _mm256_set1_epi32(bias);

@@ -17,7 +17,7 @@ pub(super) fn rows(_: Avx512, job: &RenderJob<'_>, first_row: u32, planes: [&mut
     if !job.is_vectorizable || job.size < LANES {
         return scalar::rows(job, first_row, planes);
     }
-    // SAFETY: the token proves that the machine has every feature that the functions are compiled for.
+    // SAFETY: the token proves that the CPU has every feature that the functions are compiled for.
     unsafe {
         match &job.curve {
             Curve::Line(line) => with_line(job, first_row, planes, line),
@@ -255,7 +255,7 @@ fn blend(job: &RenderJob<'_>, neighbours: &Neighbours, bias: i32) -> [__m512i; 3
     let (first, second) = offsets.split_at(LANES / 2);
     let pixels = job.bytes.as_ptr();
     // SAFETY: `clamped`, which `reflected` ends with, and `last_row` keep columns below the image's width and rows below its height less
-    // one, so that eight bytes from there and from one row further down end at most five bytes behind the last pixel, where
+    // one, so that eight bytes from there and from one row further down end at most five bytes after the last pixel, and
     // `Image::SLACK` is eight.
     let (top, bottom) = unsafe {
         let below = pixels.add(job.stride);

@@ -24,7 +24,7 @@ pub(super) fn rows(_: Neon, job: &RenderJob<'_>, first_row: u32, planes: [&mut [
     if !job.is_vectorizable || job.size < LANES {
         return scalar::rows(job, first_row, planes);
     }
-    // SAFETY: the token proves that the machine has the feature that the functions are compiled for.
+    // SAFETY: the token proves that the CPU has the feature that the functions are compiled for.
     unsafe {
         match &job.curve {
             Curve::Line(line) => with_line(job, first_row, planes, line),
@@ -261,7 +261,7 @@ fn blend(job: &RenderJob<'_>, neighbours: &Neighbours) -> [int32x4_t; 3] {
     for (lane, sum) in sums.iter_mut().enumerate() {
         let offset = neighbours.offsets[lane] as usize;
         // SAFETY: `clamped`, which `reflected` ends with, and `last_row` keep columns below the image's width and rows below its height
-        // less one, so that eight bytes from there and from one row further down end at most five bytes behind the last pixel, where
+        // less one, so that eight bytes from there and from one row further down end at most five bytes after the last pixel, and
         // `Image::SLACK` is eight.
         let (top, bottom) = unsafe {
             (

@@ -1,7 +1,6 @@
-//! Shrinking with AVX-512: a row of the result at a time, first all columns of it, then along it, so that what lies between the two passes
-//! never leaves the nearest cache.
+//! Resizing with AVX-512: for each output row a vertical pass, then a horizontal pass, so that the intermediate row stays in the L1 cache.
 //!
-//! The bytes are those of fast_image_resize's portable code, which is the twin that it is tested against.
+//! Tested to give the bytes of fast_image_resize's portable code.
 
 use std::arch::x86_64::*;
 
@@ -13,16 +12,16 @@ const CHANNELS: usize = Image::CHANNELS;
 /// Bytes of a vector.
 const BYTES: usize = 64;
 
-/// Bytes of the result that are computed at once.
+/// Output bytes computed at once.
 const BLOCK: usize = 16;
 
-/// Width, in pixels, of the widest images. The rows of wider ones leave the nearest cache, and plans for them take memory.
-const WIDEST: u32 = 8192;
+/// Maximum width in pixels: rows of wider images exceed the L1 cache, and their plans need much memory.
+const MAX_WIDTH: u32 = 8192;
 
-/// Most pairs of weights.
+/// Maximum pairs of weights.
 const PAIRS: usize = MAX_TAPS / 2;
 
-/// How images of one size become images of another one.
+/// Weights and buffers to resize images of one size to another.
 #[derive(Debug)]
 pub(super) struct ResizePlan {
     down: AxisKernel,
@@ -31,25 +30,25 @@ pub(super) struct ResizePlan {
     across_pairs: usize,
     /// Bytes of a row, before and after.
     row: (usize, usize),
-    /// A row that is shrunk in height only, and the same row shrunk; both with room for a vector behind them.
+    /// The result of the vertical pass for one row, and the output row; each padded by a vector.
     intermediate_row: Vec<u8>,
     output_row: Vec<u8>,
 }
 
-/// How sixteen bytes of a row come about.
+/// Source bytes and weights of sixteen output bytes of a row.
 #[derive(Clone, Debug)]
 #[repr(align(64))]
 struct OutputBlock {
-    /// For each pair of weights and each byte of the result: which two bytes they are for, from `from` on. Every other index is not read.
+    /// For each pair of weights and each output byte, the offsets from `from` of the two source bytes. Every other entry is unused.
     indices: [[u8; BYTES]; PAIRS],
     weights: [[i16; BYTES / 2]; PAIRS],
     from: usize,
 }
 
 impl ResizePlan {
-    /// `None` where rows are too wide, or a block needs more of the source than one vector holds.
+    /// `None` if rows are wider than [`MAX_WIDTH`], a scale is not supported by [`AxisKernel`], or a block needs more source bytes than a vector holds.
     pub(super) fn new(from: (u32, u32), part: (f64, f64), to: (u32, u32)) -> Option<Self> {
-        if from.0 > WIDEST {
+        if from.0 > MAX_WIDTH {
             return None;
         }
         let across = AxisKernel::new(from.0, part.0, to.0)?;
@@ -69,20 +68,20 @@ impl ResizePlan {
         })
     }
 
-    /// Appends the shrunk image to `target`.
+    /// Appends the resized image to `target`.
     ///
     /// # Panics
     ///
-    /// Where `source` is smaller than what was planned for.
+    /// If `source` is smaller than the image of the plan.
     pub(super) fn resize(&mut self, _: Avx512, source: &[u8], target: &mut Vec<u8>) {
         let last = source.len() / self.row.0 - 1;
         for pixel_taps in &self.down.taps {
             let rows: [&[u8]; MAX_TAPS] = std::array::from_fn(|tap| {
-                // Behind the last row weights are 0, and any row will do.
+                // Weights beyond the last row are 0, so any row may be read.
                 let at = (pixel_taps.start + tap).min(last) * self.row.0;
                 &source[at..at + self.row.0]
             });
-            // SAFETY: the token proves that the machine has every feature that the functions are compiled for.
+            // SAFETY: the token proves that the CPU has every feature that the functions are compiled for.
             unsafe {
                 match self.down.pairs {
                     ..=2 => vertical_pass::<2>(
@@ -119,7 +118,7 @@ impl ResizePlan {
 }
 
 impl OutputBlock {
-    /// The block of a row from byte `first` on.
+    /// The block that starts at byte `first` of a row.
     fn new(taps: &[Taps], first: usize) -> Option<Self> {
         let mut block = Self {
             indices: [[0; BYTES]; PAIRS],
@@ -145,7 +144,7 @@ impl OutputBlock {
     }
 }
 
-/// Makes one row of several, byte by byte: the sum by weight of the first `2 * P` of them, rounded.
+/// The weighted sum of the first `2 * P` rows, byte by byte, rounded.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
 fn vertical_pass<const P: usize>(
     rows: &[&[u8]; MAX_TAPS],
@@ -166,7 +165,7 @@ fn vertical_pass<const P: usize>(
         let inside = u64::MAX >> (BYTES - (bytes - at).min(BYTES));
         let mut sums = [half; 4];
         for (pair, &weights) in pairs.iter().enumerate() {
-            // SAFETY: `inside` has a bit for those bytes alone that are in the rows, which are equally long.
+            // SAFETY: `inside` has bits only for bytes within the rows, whose lengths are equal (asserted above).
             let (upper, lower) = unsafe {
                 (
                     _mm512_maskz_loadu_epi8(inside, rows[2 * pair].as_ptr().add(at).cast()),
@@ -183,14 +182,14 @@ fn vertical_pass<const P: usize>(
             sums[3] = _mm512_dpwssd_epi32(sums[3], _mm512_unpackhi_epi8(high, zero), weights);
         }
         let [a, b, c, d] = sums.map(|sum| _mm512_srl_epi32(sum, shift));
-        // Packing undoes, lane by lane, what unpacking did.
+        // Packing inverts the order of unpacking within 128-bit lanes.
         let whole = _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
-        // SAFETY: `at` is below `bytes`, and the target has a vector more.
+        // SAFETY: `at` is below `bytes`, and the target is longer than that by a vector (asserted above).
         unsafe { _mm512_storeu_si512(target.as_mut_ptr().add(at).cast(), whole) };
     }
 }
 
-/// Makes a row shorter, with the first `P` pairs of weights.
+/// Resizes a row horizontally, with the first `P` pairs of weights.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
 fn horizontal_pass<const P: usize>(source: &[u8], blocks: &[OutputBlock], precision: u32, target: &mut [u8]) {
     let half = _mm512_set1_epi32(1 << (precision - 1));
@@ -208,7 +207,7 @@ fn horizontal_pass<const P: usize>(source: &[u8], blocks: &[OutputBlock], precis
                     _mm512_loadu_si512(weights.as_ptr().cast()),
                 )
             };
-            // Every other byte is 0: numbers of 16 bits.
+            // Every other byte is zeroed, which gives 16-bit values.
             let chosen = _mm512_maskz_permutexvar_epi8(0x5555_5555_5555_5555, indices, bytes);
             sums = _mm512_dpwssd_epi32(sums, chosen, weights);
         }

@@ -1,12 +1,12 @@
-//! Images made smaller by an antialiased triangle filter: the `bilinear` of Pillow, and of torchvision with `antialias=True`.
+//! Downscaling with an antialiased triangle filter: `bilinear` of Pillow, and of torchvision with `antialias=True`.
 //!
-//! fast_image_resize does it, and says what the numbers are. Where a machine has the instructions and the scale is that of photographs of
-//! some hundred pixels (1 to 3), code of our own computes the same bytes in less time.
+//! fast_image_resize is the reference implementation. With AVX-512 and scales between 1 and 3, as for photographs of some hundred pixels, our own
+//! kernel computes the same bytes in less time.
 
 #[cfg(target_arch = "x86_64")]
 #[allow(
     unsafe_code,
-    reason = "vector instructions and their loads; fast_image_resize's portable code is the twin"
+    reason = "vector instructions and their loads; fast_image_resize's portable code is the reference"
 )]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
@@ -21,18 +21,18 @@ use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer as Library
 use super::pixels::room_for;
 use crate::image::Image;
 
-/// What is made smaller: the upper left part of an image.
+/// The upper left part of an image, to be resized.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ResizeInput<'a> {
-    /// Rows of RGB.
+    /// RGB pixels, `u8[H, W, 3]`.
     pub(super) pixels: &'a [u8],
-    /// Width and height.
+    /// Width and height of the image.
     pub(super) size: (u32, u32),
-    /// Pixels across and down that count.
+    /// Width and height of the part, in pixels; may be fractional.
     pub(super) part: (f64, f64),
 }
 
-/// Makes images smaller, and keeps memory and plans from one to the next.
+/// Resizes images, and keeps buffers and plans for the next.
 #[derive(Debug, Default)]
 pub(super) struct Resizer {
     library: LibraryResizer,
@@ -41,11 +41,11 @@ pub(super) struct Resizer {
 }
 
 impl Resizer {
-    /// `source` in `size`, width and height.
+    /// Resizes `source` to `size`, `(width, height)`.
     ///
     /// # Panics
     ///
-    /// Where a side is 0, or the part is larger than the image.
+    /// If a side of `size` is 0 or the part is larger than the image.
     pub(super) fn resize(&mut self, source: ResizeInput<'_>, size: (u32, u32)) -> Image {
         let mut pixels = room_for(size.0 as usize * size.1 as usize * Image::CHANNELS);
         #[cfg(target_arch = "x86_64")]
@@ -56,13 +56,13 @@ impl Resizer {
         Image::new(size.0, size.1, pixels)
     }
 
-    /// Bytes that are kept.
-    pub(super) fn kept(&self) -> usize {
+    /// Bytes of the kept buffers.
+    pub(super) fn buffer_bytes(&self) -> usize {
         self.library.size_of_internal_buffers()
     }
 
-    /// Gives back what is kept.
-    pub(super) fn forget(&mut self) {
+    /// Frees the kept buffers.
+    pub(super) fn free_buffers(&mut self) {
         self.library.reset_internal_buffers();
     }
 }
@@ -81,7 +81,7 @@ fn resize_with_library(
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
         .crop(0.0, 0.0, source.part.0, source.part.1);
-    // Typed: the untyped call is generic code for every pixel type and instruction set, compiled into this crate.
+    // The untyped call would instantiate code for every pixel type and instruction set in this crate.
     library
         .resize_typed(&view, &mut target, &options)
         .expect("equal pixel types, and a part of the image");

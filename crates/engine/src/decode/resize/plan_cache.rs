@@ -1,13 +1,13 @@
-//! How images of some sizes are made smaller, kept for the next ones.
+//! Cache of resize plans by size.
 
 use super::ResizeInput;
 use super::avx512::ResizePlan;
 use crate::cpu::Avx512;
 
-/// Most sizes that are remembered. In most folders a few are those of most images.
-const KEPT: usize = 8;
+/// Maximum number of plans. In most data sets, most images have one of a few sizes.
+const CAPACITY: usize = 8;
 
-/// Plans for images of the latest sizes, the latest first.
+/// The most recently used plans, the latest first; `None` for sizes without a plan.
 #[derive(Debug, Default)]
 pub(super) struct PlanCache(Vec<(PlanKey, Option<ResizePlan>)>);
 
@@ -19,22 +19,22 @@ struct PlanKey {
 }
 
 impl PlanCache {
-    /// Appends the pixels of the result; or returns `false`, where that is for others to do.
+    /// Resizes and appends the pixels of the result; `false` if this CPU or this scale is not supported here.
     pub(super) fn resize(&mut self, source: ResizeInput<'_>, to: (u32, u32), pixels: &mut Vec<u8>) -> bool {
         let Some(avx512) = Avx512::detect() else {
             return false;
         };
-        let sizes = PlanKey {
+        let key = PlanKey {
             from: source.size,
             part: source.part,
             to,
         };
-        match self.0.iter().position(|(known, _)| *known == sizes) {
+        match self.0.iter().position(|(known, _)| *known == key) {
             Some(known) => self.0[..=known].rotate_right(1),
             None => {
-                self.0.truncate(KEPT - 1);
+                self.0.truncate(CAPACITY - 1);
                 self.0
-                    .insert(0, (sizes, ResizePlan::new(sizes.from, sizes.part, sizes.to)));
+                    .insert(0, (key, ResizePlan::new(key.from, key.part, key.to)));
             }
         }
         let Some(plan) = &mut self.0[0].1 else {

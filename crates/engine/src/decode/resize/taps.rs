@@ -1,35 +1,36 @@
-//! What each pixel of a shrunk line is made of.
+//! Filter weights of each output pixel along one axis.
 
-/// Most pixels of the source that one of the result is made of, for what is computed here.
+/// Maximum source pixels per output pixel in the AVX-512 kernel.
 pub(super) const MAX_TAPS: usize = 6;
 
-/// One direction of a shrinking, in fixed point.
+/// The filter weights of one axis, in fixed point.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct AxisKernel {
     /// A weight of 1 is `1 << precision`.
     pub(super) precision: u32,
-    /// Weights of pixels that follow one another, in pairs: so many pairs have one that is not 0.
+    /// Number of pairs of consecutive weights with a nonzero weight, at most.
     pub(super) pairs: usize,
+    /// By output pixel.
     pub(super) taps: Vec<Taps>,
 }
 
-/// Of which pixels of the source one of the result is made.
+/// Source pixels and weights of one output pixel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Taps {
-    /// The first of them.
+    /// The first source pixel.
     pub(super) start: usize,
-    /// Theirs; what follows the last is 0.
+    /// Weights of consecutive source pixels, padded with 0.
     pub(super) weights: [i16; MAX_TAPS],
 }
 
 impl AxisKernel {
-    /// The weights of a triangle whose half width is the scale, for the first `part` of `from` pixels made to `to`. `None` where one of the
-    /// result is made of more than [`MAX_TAPS`], or nothing changes.
+    /// The weights of a triangle filter whose half width is the scale, for resizing the first `part` of `from` pixels to `to`. `None` if an output
+    /// pixel needs more than [`MAX_TAPS`] source pixels or the scale is 1 or less.
     ///
     /// # Source
     ///
-    /// Pillow's resampling in 8 bits: weights normalised in double precision, then rounded to 16 bits with as many binary places as the
-    /// largest of them leaves. Every operation is that of fast_image_resize, so that the rounded weights are, too.
+    /// Pillow's 8-bit resampling: weights normalised in double precision, then rounded to 16 bits with as many fractional bits as the largest
+    /// weight allows. The operations are those of fast_image_resize, so that the rounded weights are equal.
     pub(super) fn new(from: u32, part: f64, to: u32) -> Option<Self> {
         let scale = part / f64::from(to);
         if scale <= 1.0 || scale >= (MAX_TAPS / 2) as f64 {
@@ -50,15 +51,15 @@ impl AxisKernel {
     }
 }
 
-/// A place before its weights are rounded.
+/// [`Taps`] before rounding.
 struct ExactTaps {
     start: u32,
-    /// One more than [`MAX_TAPS`] and one for each end, where the triangle may reach 0.
+    /// One more than [`MAX_TAPS`] at each end, where the triangle may be 0.
     weights: [f64; MAX_TAPS + 2],
 }
 
 impl ExactTaps {
-    /// That of pixel `index`, of a source of `from` pixels.
+    /// The weights of output pixel `index`, for a source of `from` pixels.
     fn new(index: u32, scale: f64, from: u32) -> Self {
         let narrowing = 1.0 / scale;
         let centre = (f64::from(index) + 0.5) * scale;
@@ -79,7 +80,7 @@ impl ExactTaps {
         Self { start, weights }
     }
 
-    /// `None` where more than [`MAX_TAPS`] weights are left.
+    /// `None` if more than [`MAX_TAPS`] weights are not 0.
     fn rounded(&self, precision: u32) -> Option<Taps> {
         let one = f64::from(1u32 << precision);
         let rounded = self.weights.map(|weight| (weight * one).round() as i16);
@@ -91,7 +92,7 @@ impl ExactTaps {
     }
 }
 
-/// The most binary places, up to 21, with which `largest` is below 2^15.
+/// The most fractional bits, up to 21, with which `largest` is below 2^15.
 fn precision(largest: f64) -> u32 {
     (0..21)
         .find(|&taps| (largest * f64::from(1u32 << (taps + 1))).round() >= f64::from(1 << 15))
@@ -103,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn weights_add_up_to_one_but_for_their_rounding() {
+    fn weights_sum_to_one_up_to_rounding() {
         for (from, to) in [(500, 341), (375, 256), (640, 256), (9, 8), (1000, 401)] {
             let axis = AxisKernel::new(from, f64::from(from), to).unwrap();
             assert_eq!(axis.taps.len(), to as usize);
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn enlarging_and_strong_shrinking_are_left_to_others() {
+    fn enlarging_and_strong_downscaling_are_not_supported() {
         for (from, to) in [(100, 100), (100, 130), (100, 33), (100, 1)] {
             assert_eq!(AxisKernel::new(from, f64::from(from), to), None, "{from} to {to}");
         }

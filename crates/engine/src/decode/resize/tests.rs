@@ -4,11 +4,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::decode::canonical::tests::noise;
 
-#[allow(unsafe_code, reason = "choosing an instruction set by hand is marked unsafe")]
+#[allow(unsafe_code, reason = "`set_cpu_extensions` is unsafe")]
 fn by_instructions(set: CpuExtensions, source: ResizeInput<'_>, size: (u32, u32)) -> Vec<u8> {
     let mut library = LibraryResizer::new();
     assert!(set.is_supported());
-    // SAFETY: the machine has the instructions, as was just asserted.
+    // SAFETY: the CPU has the instructions, as was just asserted.
     unsafe { library.set_cpu_extensions(set) };
     let mut pixels = vec![];
     resize_with_library(&mut library, source, size, &mut pixels);
@@ -59,7 +59,7 @@ fn every_instruction_set_gives_the_same_pixels() {
 }
 
 #[test]
-fn white_stays_white() {
+fn black_and_white_are_preserved() {
     for level in [0, 255] {
         let shrunk = Resizer::default().resize(
             ResizeInput {
@@ -75,7 +75,7 @@ fn white_stays_white() {
 
 #[cfg(target_arch = "x86_64")]
 #[test]
-fn photographs_are_shrunk_here_where_the_machine_can() {
+fn photographs_are_resized_by_our_kernel_if_the_cpu_has_avx512() {
     let size = (500, 375);
     let image = noise(500, 375);
     let source = ResizeInput {

@@ -14,7 +14,7 @@ const BYTES: usize = LANES * Image::CHANNELS;
 impl Convert for Avx2 {
     #[inline(always)]
     fn rgb(self, samples: Samples<'_>, target: &mut [u8]) {
-        // SAFETY: the token proves that the machine has the feature that the function is compiled for.
+        // SAFETY: the token proves that the CPU has the feature that the function is compiled for.
         unsafe { rgb(samples, target) }
     }
 }

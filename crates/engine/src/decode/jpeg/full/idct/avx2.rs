@@ -13,7 +13,7 @@ use crate::cpu::Avx2;
 impl Idct for Avx2 {
     #[inline(always)]
     fn samples(self, block: &Block, target: &mut [u8], stride: usize) {
-        // SAFETY: the token proves that the machine has the feature that the function is compiled for.
+        // SAFETY: the token proves that the CPU has the feature that the function is compiled for.
         unsafe { samples(block, target, stride) }
     }
 }
