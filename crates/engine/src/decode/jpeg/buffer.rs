@@ -1,4 +1,4 @@
-//! The coefficients of an image whose file has several scans.
+//! Coefficient buffer for images with several scans.
 
 use super::bits::Segments;
 use super::header::{Frame, Header};
@@ -9,11 +9,10 @@ use super::source::McuLoader;
 use super::tables::Scan;
 use super::{BLOCK, Error, MAX_SCANS, SIDE};
 
-/// The coefficients of a block, before they are multiplied by their quantization steps, each where
-/// [`STORAGE_ORDER`](super::full::idct::STORAGE_ORDER) says.
+/// The quantised coefficients of a block, in the order of [`STORAGE_ORDER`](super::full::idct::STORAGE_ORDER).
 pub(super) type Coefficients = [i16; BLOCK];
 
-/// Bytes that the coefficients of an image take.
+/// Bytes of the coefficient buffer of an image.
 pub(super) fn bytes(frame: &Frame) -> usize {
     let grid = McuGrid::of(frame);
     let blocks = frame
@@ -32,30 +31,30 @@ pub(super) struct CoefficientBuffer {
     smoothing: Option<Smoothing>,
 }
 
-/// The coefficients of a component, and those that fill its last units.
+/// The coefficients of a component, including those of padding blocks.
 #[derive(Debug, Default)]
 pub(super) struct ComponentBuffer {
-    /// Blocks of a unit, across and down.
+    /// Blocks per MCU, horizontally and vertically.
     pub(super) factors: (usize, usize),
-    /// Blocks in a row, and rows, of the component itself.
+    /// Width and height of the component in blocks, without padding.
     pub(super) size: (usize, usize),
-    /// Blocks in a row in memory.
+    /// Width in blocks, with padding.
     stride: usize,
     values: Vec<Coefficients>,
-    /// By block: which coefficients behind the first are not zero, in the order in which they are coded.
+    /// By block: bit mask of nonzero AC coefficients, in zigzag order.
     nonzero: Vec<u64>,
-    /// What coefficients are multiplied by, in the order in which they are coded. `None` where no scan has the component.
+    /// Quantization steps in zigzag order. `None` if no scan has the component.
     quantization: Option<[u16; BLOCK]>,
 }
 
-/// A block while it is read, and which of its coefficients behind the first are not zero, in the order in which they are coded.
+/// A block being decoded, and the bit mask of its nonzero AC coefficients, in zigzag order.
 pub(super) struct BlockMut<'a> {
     pub(super) values: &'a mut Coefficients,
     pub(super) nonzero: &'a mut u64,
 }
 
 impl CoefficientBuffer {
-    /// Reads all scans of a file, to its end, into memory of another one.
+    /// Decodes all scans of a file. Reuses the memory of `used`.
     ///
     /// # Errors
     ///
@@ -95,7 +94,7 @@ impl CoefficientBuffer {
             let is_progressive = frame.is_progressive;
             let extent = progressive::read(&mut planes, &scan, &segments, interval, mcus, is_progressive)?;
             for one in &scan.components {
-                known[one.index].note(&scan, number == 0);
+                known[one.index].record(&scan, number == 0);
             }
             last_row = extent.last_row;
             next = tables.next_scan(&mut rest)?;
@@ -109,7 +108,7 @@ impl CoefficientBuffer {
         })
     }
 
-    /// Gives `reader` all blocks.
+    /// Passes all MCUs to `reader`, row by row.
     pub(super) fn for_each_mcu(&self, reader: &mut impl McuLoader) {
         for row in 0..self.grid.rows {
             for column in 0..self.grid.columns {
@@ -119,8 +118,8 @@ impl CoefficientBuffer {
         }
     }
 
-    /// The block of `component` in row `y` and column `x`, and which of its coefficients behind the first are not zero, in the order in which
-    /// they are coded. `own` is where those are put that are not as they are in the file.
+    /// The block of `component` in row `y` and column `x`, and the bit mask of its nonzero AC coefficients in zigzag order. A smoothed block is
+    /// written to `own`.
     #[inline(always)]
     pub(super) fn block<'a>(
         &'a self,
@@ -142,13 +141,13 @@ impl CoefficientBuffer {
         self.planes[component].quantization()
     }
 
-    /// The memory.
+    /// The buffers, for reuse.
     pub(super) fn into_components(self) -> Vec<ComponentBuffer> {
         self.planes
     }
 }
 
-/// Notes the quantization tables of components that no scan had before: later ones do not count.
+/// Stores the quantization tables of components that occur for the first time; later tables are ignored, as by libjpeg.
 fn latch(planes: &mut [ComponentBuffer], scan: &Scan<'_>) {
     for one in &scan.components {
         planes[one.index].quantization.get_or_insert(one.quantization);
@@ -187,7 +186,7 @@ impl ComponentBuffer {
         }
     }
 
-    /// Bytes of memory.
+    /// Bytes of allocated memory.
     pub(super) fn bytes(&self) -> usize {
         self.values.capacity() * size_of::<Coefficients>() + self.nonzero.capacity() * size_of::<u64>()
     }
@@ -207,12 +206,12 @@ impl ComponentBuffer {
         (&self.values[index], self.nonzero[index])
     }
 
-    /// What coefficients are multiplied by, in the order in which they are coded: anything where all are zero.
+    /// Quantization steps in zigzag order; arbitrary if no scan has the component, because its coefficients are 0.
     pub(super) fn quantization(&self) -> &[u16; BLOCK] {
         self.quantization.as_ref().unwrap_or(&[0; BLOCK])
     }
 
-    /// Whether no step that smoothing divides by is zero.
+    /// Whether the quantization steps by which smoothing divides are nonzero.
     fn can_be_smoothed(&self) -> bool {
         self.quantization()[..SAVED_COEFS].iter().all(|&step| step > 0)
     }

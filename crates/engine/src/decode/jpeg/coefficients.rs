@@ -1,26 +1,25 @@
-//! The coefficients of a block behind its first: read, or advance over.
+//! Huffman decoding of DC and AC coefficients, and skipping of AC coefficients.
 //!
-//! Both lookahead at the next bits and find in a table all that they say: not only the symbol, but the number behind it, too, or even
-//! what follows.
+//! The decoders look up the next bits in tables that give the symbol together with the value after it; when skipping, also the next symbol.
 
 use super::bits::BitReader;
 use super::huffman::{HuffmanTable, LOOKAHEAD_BITS};
 
-/// Bits that readers lookahead at: as many as leave room for more than their tables in the nearest cache. Skipping takes [`LOOKAHEAD_BITS`].
+/// Index bits of the tables of the decoders, which fit the L1 cache together with other data. Skipping uses [`LOOKAHEAD_BITS`].
 const TABLE_BITS: u32 = 10;
 /// Coefficients of a block.
 const BLOCK: u32 = 64;
-/// What the end of a block adds to the number of the coefficient, beyond all that others can add up to.
+/// The advance of an end-of-block symbol: larger than any sum of other advances in a block.
 const END_OF_BLOCK: u32 = 2 * BLOCK;
-/// Bits of a step, at most: two of them fit what is filled at a time.
-const STEP: u32 = 28;
+/// Maximum bits of a table entry for skipping: two entries fit the bits of one fill.
+const MAX_ENTRY_BITS: u32 = 28;
 
-/// What a symbol and the number behind it do.
+/// A run/size symbol and the value after it.
 #[derive(Clone, Copy, Debug)]
 struct RunSize {
-    /// Bits that they take.
+    /// Bits of code and value.
     bits: u32,
-    /// Coefficients advance, with the one that is given a value; [`END_OF_BLOCK`] where the rest of the block is zero.
+    /// Coefficients advanced over, including the one with the value; [`END_OF_BLOCK`] if the rest of the block is zero.
     advance: u32,
     /// Bits of the value.
     size: u32,
@@ -39,13 +38,13 @@ impl RunSize {
         Some(Self { bits, advance, size })
     }
 
-    /// The step that `lookahead` begins with.
+    /// The first symbol of `lookahead`.
     fn lookup(table: &HuffmanTable, lookahead: usize) -> Option<Self> {
         let (symbol, length) = table.lookup(lookahead)?;
         Self::of(symbol, length)
     }
 
-    /// Both as one step.
+    /// Both as one entry.
     fn and(self, second: Self) -> Self {
         Self {
             bits: self.bits + second.bits,
@@ -54,17 +53,17 @@ impl RunSize {
         }
     }
 
-    /// Bits in the lower byte, in the upper one what is advance.
+    /// Packed: bits in the lower byte, advance in the upper byte.
     fn packed(self) -> u16 {
         (self.bits | (self.advance << 8)) as u16
     }
 }
 
-/// Reads the first coefficients of blocks.
+/// Decodes DC coefficients.
 #[derive(Debug)]
 pub(super) struct DcDecoder<'a> {
     table: &'a HuffmanTable,
-    /// For the next bits, how many of them it takes, and from the seventeenth bit on the number; 0 where not all of it can be seen.
+    /// By the next [`TABLE_BITS`] bits: total bits in the lower half, value in the upper half; 0 if the bits do not contain all of it.
     numbers: Box<[u32; 1 << TABLE_BITS]>,
 }
 
@@ -79,21 +78,21 @@ impl<'a> DcDecoder<'a> {
         Self { table, numbers }
     }
 
-    /// The difference from the one before.
+    /// Decodes the difference from the previous DC coefficient. `None` if the code is invalid.
     #[inline(always)]
     pub(super) fn read(&self, bits: &mut BitReader<'_>) -> Option<i32> {
         bits.fill();
         let entry = self.numbers[bits.peek(TABLE_BITS)];
         if entry == 0 {
-            let (behind, value) = self.long_step(*bits)?;
-            *bits = behind;
+            let (after, value) = self.long_step(*bits)?;
+            *bits = after;
             return Some(value);
         }
         bits.skip(entry & 0xFF);
         Some(entry.cast_signed() >> 16)
     }
 
-    /// Takes the reader, and gives it back, so that it stays in registers where this is not called.
+    /// Takes and returns the reader by value, so that it stays in registers in the caller.
     #[cold]
     fn long_step<'b>(&self, mut bits: BitReader<'b>) -> Option<(BitReader<'b>, i32)> {
         let size = u32::from(self.table.symbol(&mut bits)?);
@@ -104,11 +103,11 @@ impl<'a> DcDecoder<'a> {
     }
 }
 
-/// Reads the other coefficients.
+/// Decodes AC coefficients.
 #[derive(Debug)]
 pub(super) struct AcDecoder<'a> {
     table: &'a HuffmanTable,
-    /// For the next bits, a packed step and above it the value; 0 where not all of it can be seen.
+    /// By the next [`TABLE_BITS`] bits: packed [`RunSize`] in the lower half, value in the upper half; 0 if the bits do not contain all of it.
     steps: Box<[u32; 1 << TABLE_BITS]>,
 }
 
@@ -126,19 +125,19 @@ impl<'a> AcDecoder<'a> {
         Self { table, steps }
     }
 
-    /// Calls `add` with each coefficient of a block and its place in the order of coding, and says whether there was any but zeros at the
-    /// end. `None` where they are none.
+    /// Calls `add` with the zigzag index and value of each AC coefficient of a block. Returns whether the block has any; `None` if the data are
+    /// invalid.
     #[inline(always)]
     pub(super) fn read(&self, bits: &mut BitReader<'_>, mut add: impl FnMut(usize, i32)) -> Option<bool> {
         let mut at = 1;
         while at < BLOCK {
             bits.fill();
-            // Enough for two steps that are seen, and a third of any length.
+            // The filled bits suffice for two table entries and a third symbol of any length.
             for _ in 0..3 {
                 let entry = self.steps[bits.peek(TABLE_BITS)];
                 let (value, advance) = if entry == 0 {
-                    let (behind, value, advance) = self.long_step(*bits)?;
-                    *bits = behind;
+                    let (after, value, advance) = self.long_step(*bits)?;
+                    *bits = after;
                     (value, advance)
                 } else {
                     bits.skip(entry & 0xFF);
@@ -148,7 +147,7 @@ impl<'a> AcDecoder<'a> {
                 if at > BLOCK {
                     break;
                 }
-                // Where zeros were advance, one more zero.
+                // After a run of 16 zeros, this adds a zero.
                 add(at as usize - 1, value);
                 if at == BLOCK || entry == 0 {
                     break;
@@ -158,7 +157,7 @@ impl<'a> AcDecoder<'a> {
         (at == BLOCK || at >= END_OF_BLOCK).then_some(at != 1 + END_OF_BLOCK)
     }
 
-    /// The reader behind it, the value, and what is advance.
+    /// Returns the reader after the symbol, the value and the advance.
     #[cold]
     fn long_step<'b>(&self, mut bits: BitReader<'b>) -> Option<(BitReader<'b>, i32, u32)> {
         let step = RunSize::of(self.table.symbol(&mut bits)?, 0)?;
@@ -167,11 +166,11 @@ impl<'a> AcDecoder<'a> {
     }
 }
 
-/// Reads coefficients of blocks in progressive scans, where a block's end may stand for those of many.
+/// Decodes AC coefficients of progressive scans, with end-of-band runs.
 #[derive(Debug)]
 pub(super) struct BandDecoder<'a> {
     table: &'a HuffmanTable,
-    /// As of [`AcDecoder`]; the value of an end is the number of blocks to come that it stands for, too.
+    /// As in [`AcDecoder`]; the value of an end-of-band symbol is the number of further blocks in its run.
     steps: Box<[u32; 1 << TABLE_BITS]>,
 }
 
@@ -202,8 +201,8 @@ impl<'a> BandDecoder<'a> {
         Self { table, steps }
     }
 
-    /// Calls `put` with each coefficient but zeros of a block from `first` to `last`, and its place in the order of coding, and returns how
-    /// many blocks follow that have none. `None` where they are none.
+    /// Calls `put` with the zigzag index and value of each nonzero coefficient of a block from `first` to `last`. Returns the number of further
+    /// blocks in the end-of-band run; `None` if the data are invalid.
     ///
     /// # Source
     ///
@@ -218,12 +217,12 @@ impl<'a> BandDecoder<'a> {
         let (mut at, end) = (first as u32, last as u32 + 1);
         while at < end {
             bits.fill();
-            // As many as of a block that is coded at once.
+            // As in `AcDecoder::read`.
             for _ in 0..3 {
                 let entry = self.steps[bits.peek(TABLE_BITS)];
                 let (value, advance) = if entry == 0 {
-                    let (behind, value, advance) = self.long_step(*bits)?;
-                    *bits = behind;
+                    let (after, value, advance) = self.long_step(*bits)?;
+                    *bits = after;
                     (value, advance)
                 } else {
                     bits.skip(entry & 0xFF);
@@ -244,7 +243,7 @@ impl<'a> BandDecoder<'a> {
         Some(0)
     }
 
-    /// The reader behind it, the value, and what is advance.
+    /// Returns the reader after the symbol, the value and the advance.
     #[cold]
     fn long_step<'b>(&self, mut bits: BitReader<'b>) -> Option<(BitReader<'b>, i32, u32)> {
         let symbol = u32::from(self.table.symbol(&mut bits)?);
@@ -259,18 +258,18 @@ impl<'a> BandDecoder<'a> {
     }
 }
 
-/// The number of blocks behind this one that an end of `size` bits stands for.
+/// The number of further blocks in an end-of-band run (EOBRUN) with `size` extra bits.
 #[inline(always)]
 pub(super) fn eob_run(bits: u32, size: u32) -> u32 {
     (1 << size) + bits - 1
 }
 
-/// Passes over coefficients, often two at a time.
+/// Skips AC coefficients, often two at a time.
 #[derive(Debug)]
 pub(super) struct AcSkipper<'a> {
     table: &'a HuffmanTable,
-    /// For the next bits, packed steps, 0 where none can be seen: one or two in the first half, one alone in the second, which is for the
-    /// end of a block.
+    /// By the next [`LOOKAHEAD_BITS`] bits, packed [`RunSize`]s, 0 if the bits do not contain a symbol: one or two symbols in the first half, one
+    /// symbol in the second half, which is used near the end of a block.
     steps: Box<[u16; 2 << LOOKAHEAD_BITS]>,
 }
 
@@ -279,28 +278,32 @@ impl<'a> AcSkipper<'a> {
         let mut steps = Box::new([0; 2 << LOOKAHEAD_BITS]);
         let (many, one) = steps.split_at_mut(1 << LOOKAHEAD_BITS);
         for lookahead in 0..1 << LOOKAHEAD_BITS {
-            let Some(step) = RunSize::lookup(table, lookahead).filter(|step| step.bits <= STEP) else {
+            let Some(step) = RunSize::lookup(table, lookahead).filter(|step| step.bits <= MAX_ENTRY_BITS)
+            else {
                 continue;
             };
             one[lookahead] = step.packed();
             let both = following(table, lookahead, step).map(|second| step.and(second));
-            many[lookahead] = both.filter(|both| both.bits <= STEP).unwrap_or(step).packed();
+            many[lookahead] = both
+                .filter(|both| both.bits <= MAX_ENTRY_BITS)
+                .unwrap_or(step)
+                .packed();
         }
         Self { table, steps }
     }
 
-    /// Passes over the coefficients of a block. `None` where they are none.
+    /// Skips the AC coefficients of a block. `None` if the data are invalid.
     #[inline(always)]
     pub(super) fn skip(&self, bits: &mut BitReader<'_>) -> Option<()> {
         let mut at = 1;
         while at < BLOCK {
             bits.fill();
-            // While a step of any length ends within the block, so does the first of two.
+            // Before this limit, the first of two symbols cannot end beyond the block.
             let half = usize::from(at >= BLOCK - 16) << LOOKAHEAD_BITS;
             let entry = u32::from(self.steps[half | bits.peek(LOOKAHEAD_BITS)]);
             if entry == 0 {
-                let (behind, advance) = self.long_step(*bits)?;
-                *bits = behind;
+                let (after, advance) = self.long_step(*bits)?;
+                *bits = after;
                 at += advance;
             } else {
                 bits.skip(entry & 0xFF);
@@ -310,7 +313,7 @@ impl<'a> AcSkipper<'a> {
         (at == BLOCK || at >= END_OF_BLOCK).then_some(())
     }
 
-    /// The reader behind it, and what is advance.
+    /// Returns the reader after the symbol, and the advance.
     #[cold]
     fn long_step<'b>(&self, mut bits: BitReader<'b>) -> Option<(BitReader<'b>, u32)> {
         let step = RunSize::of(self.table.symbol(&mut bits)?, 0)?;
@@ -319,14 +322,14 @@ impl<'a> AcSkipper<'a> {
     }
 }
 
-/// The bits of a symbol and of the number behind it, and the number, as in a table; `None` where `lookahead` does not hold all of them.
+/// A table entry: bits of code and value, and the value; `None` if `lookahead` does not contain all of them.
 fn packed_value(lookahead: usize, length: u32, size: u32) -> Option<u32> {
     let rest = TABLE_BITS.checked_sub(length + size)?;
     let bits = (lookahead >> rest) as u32 & ((1 << size) - 1);
     Some((length + size) | (extend(bits, size).cast_unsigned() << 16))
 }
 
-/// The step behind `first`, if its symbol can be seen in the rest of `lookahead`.
+/// The symbol after `first`, if the rest of `lookahead` contains it.
 fn following(table: &HuffmanTable, lookahead: usize, first: RunSize) -> Option<RunSize> {
     if first.advance >= BLOCK || first.bits >= LOOKAHEAD_BITS {
         return None;
@@ -336,7 +339,7 @@ fn following(table: &HuffmanTable, lookahead: usize, first: RunSize) -> Option<R
     (length <= LOOKAHEAD_BITS - first.bits).then(|| RunSize::of(symbol, length))?
 }
 
-/// The number that `size` bits stand for: negative ones begin with 0.
+/// The signed value of `size` bits; negative values begin with 0.
 ///
 /// # Source
 ///

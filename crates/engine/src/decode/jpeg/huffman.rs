@@ -1,27 +1,28 @@
-//! Huffman codes, by tables of what the next bits mean.
+//! Huffman decoding by table look-up.
 
 use super::bits::BitReader;
 
-/// Bits that the tables look at. Longer codes are rare.
+/// Index bits of the look-up table. Longer codes are rare.
 pub(super) const LOOKAHEAD_BITS: u32 = 12;
-/// A code.
+
+/// A Huffman decoding table.
 ///
 /// # Source
 ///
 /// ITU-T T.81, annexes C (codes) and F.2.2.3 (decoding).
 #[derive(Clone, Debug)]
 pub(super) struct HuffmanTable {
-    /// For the next [`LOOKAHEAD_BITS`] bits: symbol and, above it, length of its code. 0 where the code is longer or none.
+    /// By the next [`LOOKAHEAD_BITS`] bits: symbol in the lower byte, code length in the upper. 0 if the code is longer or invalid.
     short: Box<[u16]>,
-    /// By length: the first code behind those of this length, in 16 bits.
+    /// By length: the first code after those of this length, left-aligned in 16 bits.
     end: [u32; 17],
-    /// By length: what a code's number of that length is short of the place of its symbol.
+    /// By length: index of a code's symbol minus the code.
     offset: [i32; 17],
     symbols: Vec<u8>,
 }
 
 impl HuffmanTable {
-    /// The code with `counts[n]` codes of `n + 1` bits, whose symbols are given in order. `None` where there is no such code.
+    /// The table with `counts[n]` codes of `n + 1` bits, whose symbols are given in order. `None` if no such prefix code exists.
     pub(super) fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
         let mut code = Self {
             short: vec![0; 1 << LOOKAHEAD_BITS].into(),
@@ -44,7 +45,7 @@ impl HuffmanTable {
                 next += 1;
                 index += 1;
             }
-            // No code is all ones.
+            // The code of all ones is reserved.
             if count > 0 && next >= 1 << length {
                 return None;
             }
@@ -54,26 +55,26 @@ impl HuffmanTable {
         Some(code)
     }
 
-    /// The next symbol. Takes 16 of the filled bits at most.
+    /// Decodes the next symbol; needs up to 16 filled bits. `None` if the code is invalid.
     #[inline(always)]
     pub(super) fn symbol(&self, bits: &mut BitReader<'_>) -> Option<u8> {
         let [symbol, length] = self.short[bits.peek(LOOKAHEAD_BITS)].to_le_bytes();
         if length == 0 {
-            let (behind, symbol) = self.long_symbol(*bits)?;
-            *bits = behind;
+            let (after, symbol) = self.long_symbol(*bits)?;
+            *bits = after;
             return Some(symbol);
         }
         bits.skip(length.into());
         Some(symbol)
     }
 
-    /// The symbol whose code the [`LOOKAHEAD_BITS`] bits of `look` begin with, and the length of its code; `None` where it is longer or none.
-    pub(super) fn lookup(&self, look: usize) -> Option<(u8, u32)> {
-        let [symbol, length] = self.short[look].to_le_bytes();
+    /// The symbol whose code is a prefix of the [`LOOKAHEAD_BITS`] bits of `lookahead`, and its code length; `None` if the code is longer or invalid.
+    pub(super) fn lookup(&self, lookahead: usize) -> Option<(u8, u32)> {
+        let [symbol, length] = self.short[lookahead].to_le_bytes();
         (length > 0).then_some((symbol, length.into()))
     }
 
-    /// Takes the reader, and gives it back, so that it stays in registers where this is not called.
+    /// Takes and returns the reader by value, so that it stays in registers in the caller.
     #[cold]
     fn long_symbol<'b>(&self, mut bits: BitReader<'b>) -> Option<(BitReader<'b>, u8)> {
         let found = bits.peek(16) as u32;

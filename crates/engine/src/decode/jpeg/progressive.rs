@@ -1,4 +1,4 @@
-//! One scan of several: its entropy-coded data to coefficients.
+//! Decodes one scan of several to coefficients.
 //!
 //! # Source
 //!
@@ -13,20 +13,20 @@ use super::scan::{self, Multiversion};
 use super::tables::{Scan, ScanComponent};
 use super::{BLOCK, Error};
 
-/// How far the data of a scan went.
+/// How far the data of a scan reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Extent {
-    /// Whether they end before the last unit.
+    /// Whether they end before the last MCU.
     pub(super) is_short: bool,
-    /// The last row of units of the whole image in which there were data.
+    /// The last MCU row of the image for which there are data.
     pub(super) last_row: usize,
 }
 
-/// Reads a scan into `planes`, of all components.
+/// Decodes a scan into `planes`, the buffers of all components.
 ///
 /// # Errors
 ///
-/// [`Error::Broken`] where the data are broken; where they end early, and what is coded are not details of a progressive file, too.
+/// [`Error::Broken`] if the data are invalid, or if they end early, except in AC and refinement scans of a progressive file.
 pub(super) fn read(
     planes: &mut [ComponentBuffer],
     scan: &Scan<'_>,
@@ -35,7 +35,7 @@ pub(super) fn read(
     mcus: (usize, usize),
     is_progressive: bool,
 ) -> Result<Extent, Error> {
-    const DAMAGED: Error = Error::Broken("its coded data are damaged");
+    const DAMAGED: Error = Error::Broken("the entropy-coded data are corrupt");
     let pass = ScanPass {
         planes,
         components: &scan.components,
@@ -85,30 +85,29 @@ pub(super) fn read(
     let extent = extent.ok_or(DAMAGED)?;
     let is_detail = is_progressive && (first > 0 || scan.high > 0);
     if extent.is_short && !is_detail {
-        return Err(Error::Broken("its coded data end early"));
+        return Err(Error::Broken("the entropy-coded data end early"));
     }
     Ok(extent)
 }
 
-/// A way to decode the blocks of a scan.
+/// Decodes the blocks of one kind of scan.
 trait BlockDecoder {
-    /// Begins anew, behind a restart marker.
+    /// Resets the state at a restart marker.
     fn restart(&mut self);
 
-    /// Reads what the scan says of a block of its component `number`. `None` where it is broken.
+    /// Decodes the scan's part of a block of its component `number`. `None` if the data are invalid.
     fn block(&mut self, bits: &mut BitReader<'_>, number: usize, block: BlockMut<'_>) -> Option<()>;
 }
 
-/// Gives the coefficient at `k`, in the order in which they are coded, its value. It is one behind the first; which of those are
-/// not zero is given, and returned.
+/// Sets the AC coefficient with zigzag index `k`. Takes and returns the bit mask of nonzero coefficients.
 #[inline(always)]
 fn put(values: &mut Coefficients, nonzero: u64, k: usize, value: i16) -> u64 {
     values[usize::from(STORAGE_ORDER[k % BLOCK]) % BLOCK] = value;
     (nonzero & !(1 << k)) | (u64::from(value != 0) << k)
 }
 
-/// Adds a bit to those coefficients that are in `mask`, none of which is zero, away from zero, where `word` says so: its lowest bits are
-/// theirs, the last one's lowest.
+/// Applies correction bits: adds `1 << low` to the magnitude of each coefficient in `mask`, all nonzero, whose bit in `word` is 1. The bits are the
+/// lowest of `word`, that of the last coefficient lowest.
 #[inline(always)]
 fn correct(values: &mut Coefficients, mut mask: u64, word: u64, low: u32) {
     let mut word = word.rotate_right(mask.count_ones());
@@ -118,18 +117,18 @@ fn correct(values: &mut Coefficients, mut mask: u64, word: u64, low: u32) {
         let value = &mut values[usize::from(STORAGE_ORDER[k % BLOCK]) % BLOCK];
         let sign = *value >> 15;
         let bit = (word >> 63) as i16 & !(*value >> low);
-        // A negative one goes down.
+        // Negated for negative values.
         *value = value.wrapping_add(((bit << low) ^ sign).wrapping_sub(sign));
         word <<= 1;
     }
 }
 
-/// Puts the next bits behind `word`, up to 32 of those filled, or as many as are wanted.
+/// Appends the next `count` bits to `word`; up to 32 bits must be filled, more are filled here.
 #[inline(always)]
 fn append(word: u64, bits: &mut BitReader<'_>, count: u32) -> u64 {
     if count > 32 {
-        let (behind, word) = append_many(word, *bits, count);
-        *bits = behind;
+        let (after, word) = append_many(word, *bits, count);
+        *bits = after;
         return word;
     }
     let next = bits.peek(count) as u64;
@@ -149,7 +148,7 @@ fn append_many<'b>(mut word: u64, mut bits: BitReader<'b>, count: u32) -> (BitRe
 /// `mask` without its lowest `count` bits.
 #[inline(always)]
 fn without_lowest(mut mask: u64, count: u32) -> u64 {
-    // Mostly few, and no processor guesses how many.
+    // `count` is mostly small and unpredictable, so the first four steps are branch-free.
     for number in 0..4 {
         let fewer = mask & mask.wrapping_sub(1);
         mask = if number < count { fewer } else { mask };
@@ -164,9 +163,9 @@ struct ScanPass<'a> {
     planes: &'a mut [ComponentBuffer],
     components: &'a [ScanComponent],
     segments: &'a Segments,
-    /// Units of a segment.
+    /// MCUs per segment.
     interval: usize,
-    /// Units in a row, and rows.
+    /// MCUs per row, and rows.
     mcus: (usize, usize),
 }
 
@@ -192,7 +191,7 @@ impl<C: BlockDecoder> Multiversion for DecodePass<'_, C> {
             let first = piece * pass.interval;
             let (mut row, mut column) = (first / columns, first % columns);
             for _ in first..(first + pass.interval).min(mcus) {
-                // As in libjpeg, the first unit that lacks data is read as if zeros followed.
+                // As in libjpeg, the first MCU without complete data is decoded as if zeros followed.
                 if !bits.has_not_overrun() {
                     extent.is_short = true;
                     break;
@@ -225,10 +224,10 @@ impl<C: BlockDecoder> Multiversion for DecodePass<'_, C> {
     }
 }
 
-/// First coefficients, or their upper bits.
+/// First scan of DC coefficients (upper bits).
 struct DcFirst<'a> {
     codes: Vec<DcDecoder<'a>>,
-    /// By component: the first coefficient of the block before.
+    /// By component: the DC coefficient of the previous block.
     before: Vec<i32>,
     low: u32,
 }
@@ -262,7 +261,7 @@ impl BlockDecoder for DcFirst<'_> {
     }
 }
 
-/// All coefficients.
+/// All coefficients, in a sequential scan.
 struct Sequential<'a> {
     levels: DcFirst<'a>,
     others: Vec<AcDecoder<'a>>,
@@ -290,7 +289,7 @@ impl BlockDecoder for Sequential<'_> {
     }
 }
 
-/// One more bit of first coefficients.
+/// Refinement scan of DC coefficients: one more bit.
 struct DcRefine {
     bit: i16,
 }
@@ -310,12 +309,12 @@ impl BlockDecoder for DcRefine {
     }
 }
 
-/// Coefficients behind the first, or their upper bits.
+/// First scan of a band of AC coefficients (upper bits).
 struct AcFirst<'a> {
     code: BandDecoder<'a>,
     band: (usize, usize),
     low: u32,
-    /// Blocks to come that have none.
+    /// Further blocks of the end-of-band run.
     run: u32,
 }
 
@@ -342,12 +341,12 @@ impl BlockDecoder for AcFirst<'_> {
     }
 }
 
-/// One more bit of coefficients behind the first, and new ones that are 1 or -1 in it.
+/// Refinement scan of a band of AC coefficients: one more bit of nonzero ones, and new ones of magnitude 1.
 struct AcRefine<'a> {
     table: &'a HuffmanTable,
     band: (usize, usize),
     low: u32,
-    /// Blocks to come that have no new ones.
+    /// Further blocks of the end-of-band run, which have no new coefficients.
     run: u32,
 }
 
@@ -362,7 +361,7 @@ impl BlockDecoder for AcRefine<'_> {
         let ((first, last), low) = (self.band, self.low);
         let BlockMut { values, nonzero } = block;
         let band = (u64::MAX << first) & (u64::MAX >> (BLOCK - 1 - last));
-        // What was there and is to be corrected; what was not, and may come. Corrections wait until all bits are read.
+        // Nonzero coefficients, to be corrected, and zero ones, which may become nonzero. Corrections are applied after all bits are read.
         let (there, mut free) = (*nonzero & band, !*nonzero & band);
         let (mut rest, mut word) = (there, 0);
         bits.fill();
@@ -378,7 +377,7 @@ impl BlockDecoder for AcRefine<'_> {
                 }
                 let sign = bits.peek(1);
                 bits.skip(size.into());
-                // To the zero behind so many zeros; past all that is there, if there are not so many.
+                // To the zero coefficient after `zeros` others; beyond the band if there are fewer.
                 free = without_lowest(free, zeros);
                 let k = (free.trailing_zeros() as usize).min(last + 1);
                 let passed = rest & (u64::MAX >> (BLOCK - k));

@@ -1,16 +1,16 @@
-//! The entropy-coded data of an image's only scan: units of blocks, row by row, in pieces between restart markers.
+//! Decodes the entropy-coded data of a single scan: MCUs, row by row, in segments between restart markers.
 
 use super::bits::{BitReader, Segments};
 use super::header::{Frame, Header};
 use super::tables::Scan;
 use super::{Error, SIDE};
 
-/// How blocks lie in an image.
+/// The layout of MCUs in an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct McuGrid {
-    /// Blocks of a mcu, across and down, of the component that has most.
+    /// Maximum sampling factors, horizontally and vertically: the size of an MCU in blocks.
     pub(super) mcu: (usize, usize),
-    /// Units in a row, and rows.
+    /// MCUs per row, and rows.
     pub(super) columns: usize,
     pub(super) rows: usize,
 }
@@ -31,31 +31,34 @@ impl McuGrid {
     }
 }
 
-/// What is made of blocks.
+/// A decoder of MCUs.
 pub(super) trait McuReader {
-    /// Begins anew: no block is before the next one.
+    /// Resets the DC predictions at a restart marker.
     fn restart(&mut self);
 
-    /// Reads the unit in `column`. `None` where it is broken.
+    /// Decodes the MCU in `column`. `None` if the data are invalid.
     fn decode_mcu(&mut self, bits: &mut BitReader<'_>, column: usize) -> Option<()>;
 
-    /// Takes note of the end of row `row` of units.
+    /// Called after the last MCU of row `row`.
     fn end_of_mcu_row(&mut self, row: usize);
 }
 
-/// Work that is compiled a second time, for machines with more instructions. Whatever it calls often is to be inlined, because what is not
-/// is compiled for any machine.
+/// A function compiled twice: for the baseline and for AVX2 with bit manipulation. Hot callees must be inlined to be compiled with the additional
+/// instructions.
 pub(super) trait Multiversion {
     type Made;
 
     fn work(self) -> Self::Made;
 }
 
-/// Does `work`.
+/// Runs `work`, compiled for AVX2 if available.
 pub(super) fn dispatch<W: Multiversion>(work: W) -> W::Made {
     #[cfg(target_arch = "x86_64")]
     if crate::cpu::Avx2::detect().is_some() {
-        #[allow(unsafe_code, reason = "the same code with more instructions to choose from")]
+        #[allow(
+            unsafe_code,
+            reason = "calls the same code compiled with more target features"
+        )]
         // SAFETY: `detect` found AVX2, BMI1, BMI2 and LZCNT, which the function is compiled for.
         return unsafe { dispatch_to_avx2(work) };
     }
@@ -68,7 +71,7 @@ fn dispatch_to_avx2<W: Multiversion>(work: W) -> W::Made {
     work.work()
 }
 
-/// The segments of a scan of `mcus` units, and what follows the scan.
+/// Reads the segments of a scan of `mcus` MCUs. Returns the number of MCUs per segment, and the data after the scan.
 pub(super) fn segments<'a>(
     scan: &Scan<'a>,
     mcus: usize,
@@ -82,17 +85,17 @@ pub(super) fn segments<'a>(
     Ok((interval, rest))
 }
 
-/// Reads the only scan of an image, to the end of the file.
+/// Decodes the single scan of an image, and checks the rest of the file.
 ///
 /// # Errors
 ///
-/// [`Error::Broken`] where the data are broken or end early, or another scan follows; [`Error::Truncated`] where the file does.
+/// [`Error::Broken`] if the data are invalid or end early, or if another scan follows; [`Error::Truncated`] if the file ends early.
 pub(super) fn read(header: &Header<'_>, scan: &Scan<'_>, reader: &mut impl McuReader) -> Result<(), Error> {
     let grid = McuGrid::of(&header.frame);
     let mut taken = Segments::default();
     let (interval, mut rest) = segments(scan, grid.columns * grid.rows, &mut taken)?;
     if header.tables.clone().next_scan(&mut rest)?.is_some() {
-        return Err(Error::Broken("a scan follows the last one"));
+        return Err(Error::Broken("there is a scan after the last one"));
     }
     let read = dispatch(Read {
         segments: &taken,
@@ -100,12 +103,12 @@ pub(super) fn read(header: &Header<'_>, scan: &Scan<'_>, reader: &mut impl McuRe
         grid,
         reader,
     });
-    read.ok_or(Error::Broken("its coded data are damaged or end early"))
+    read.ok_or(Error::Broken("the entropy-coded data are corrupt or end early"))
 }
 
 struct Read<'a, R> {
     segments: &'a Segments,
-    /// Units of a segment.
+    /// MCUs per segment.
     interval: usize,
     grid: McuGrid,
     reader: &'a mut R,

@@ -1,4 +1,4 @@
-//! Where the blocks of an image come from.
+//! The source of an image's MCUs: a single scan, or buffered coefficients.
 
 use super::buffer::{CoefficientBuffer, ComponentBuffer};
 use super::header::Header;
@@ -6,26 +6,26 @@ use super::scan::{self, McuReader};
 use super::tables::{Scan, ScanComponent};
 use super::{BLOCK, Error};
 
-/// What is made of blocks, wherever they come from.
+/// A decoder of MCUs that also takes buffered coefficients.
 pub(super) trait McuLoader: McuReader {
-    /// Takes the unit in `row` and `column`.
+    /// Takes the MCU in `row` and `column`.
     fn load_mcu(&mut self, buffer: &CoefficientBuffer, row: usize, column: usize);
 }
 
-/// Where the blocks of an image come from.
+/// The source of an image's MCUs.
 pub(super) enum McuSource<'h, 'a> {
-    /// The only scan of all components, as it is read.
+    /// A single scan of all components, decoded on the fly.
     Scan(&'h Header<'a>, &'h Scan<'a>),
-    /// The coefficients of all scans.
+    /// The buffered coefficients of all scans.
     Buffer(CoefficientBuffer),
 }
 
 impl<'h, 'a> McuSource<'h, 'a> {
-    /// Reads all scans, where there are several, into memory of another image.
+    /// If there are several scans, decodes all of them, reusing the memory of `used`.
     ///
     /// # Errors
     ///
-    /// Those of [`CoefficientBuffer::read`].
+    /// As [`CoefficientBuffer::read`].
     pub(super) fn of(header: &'h Header<'a>, used: Vec<ComponentBuffer>) -> Result<Self, Error> {
         match header.only_scan() {
             Some(scan) => Ok(Self::Scan(header, scan)),
@@ -33,7 +33,7 @@ impl<'h, 'a> McuSource<'h, 'a> {
         }
     }
 
-    /// How the components are coded in the only scan; nothing where there are several.
+    /// The components of the single scan; empty if there are several scans.
     pub(super) fn coded(&self) -> &'h [ScanComponent] {
         match *self {
             Self::Scan(_, scan) => &scan.components,
@@ -41,7 +41,7 @@ impl<'h, 'a> McuSource<'h, 'a> {
         }
     }
 
-    /// What the coefficients of the component at `place` are multiplied by, in the order in which they are coded.
+    /// The quantization steps of component `index`, in zigzag order.
     pub(super) fn quantization(&self, index: usize) -> &[u16; BLOCK] {
         match self {
             Self::Scan(_, scan) => &scan.components[index].quantization,
@@ -49,11 +49,11 @@ impl<'h, 'a> McuSource<'h, 'a> {
         }
     }
 
-    /// Gives `loader` all blocks, and reads to the end of the file.
+    /// Passes all MCUs to `loader`.
     ///
     /// # Errors
     ///
-    /// Those of [`scan::read`].
+    /// As [`scan::read`].
     pub(super) fn for_each_mcu(&self, loader: &mut impl McuLoader) -> Result<(), Error> {
         match self {
             Self::Scan(header, scan) => scan::read(header, scan, loader),
@@ -64,7 +64,7 @@ impl<'h, 'a> McuSource<'h, 'a> {
         }
     }
 
-    /// The memory of coefficients.
+    /// The coefficient buffers, for reuse.
     pub(super) fn into_components(self) -> Vec<ComponentBuffer> {
         match self {
             Self::Scan(..) => vec![],

@@ -1,13 +1,13 @@
-//! The Huffman tables that a sequential file has where it names none, such as a frame of a film that is a JPEG each.
+//! Default Huffman tables of sequential files that define none, such as frames of Motion JPEG.
 //!
 //! # Source
 //!
 //! ITU-T T.81, annex K.3.3.
 
-/// Numbers of codes by length, and symbols.
+/// Number of codes by length, and symbols.
 pub(super) type StandardTable = (&'static [u8; 16], &'static [u8]);
 
-/// By number: of luma, and of differences of colour.
+/// Tables 0 (luma) and 1 (chroma).
 pub(super) const DC: [StandardTable; 2] = [
     (&[0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0], &LEVELS),
     (&[0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0], &LEVELS),

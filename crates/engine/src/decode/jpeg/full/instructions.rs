@@ -1,13 +1,13 @@
-//! What the decoder is made for: any machine, or one with vector instructions.
+//! Instruction sets for which the decoder is compiled.
 
 use super::colour::Convert;
 use super::idct::Idct;
 
-/// A way to do all that is done by vectors.
+/// An instruction set: implements all vectorised parts.
 pub(super) trait Instructions: Idct + Convert {}
 
 impl<T: Idct + Convert> Instructions for T {}
 
-/// Those of any machine.
+/// Portable code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Portable;

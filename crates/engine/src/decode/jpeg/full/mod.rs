@@ -1,11 +1,10 @@
-//! All pixels of a JPEG: those of libjpeg and libjpeg-turbo as they come out of the box, and so of Pillow, OpenCV and torchvision, to the bit.
+//! Decoding at full size, bit-identical to libjpeg and libjpeg-turbo with default settings, and so to Pillow, OpenCV and torchvision.
 //!
-//! Which pixels a file stands for is free within limits: the standard bounds the error of the transform, and says nothing of how colours
-//! that are sampled less often are enlarged. Networks are trained and applied on what libjpeg makes of a file, so that is made here: its
-//! accurate integer transform (`JDCT_ISLOW`), its smooth enlarging ("fancy upsampling"), its colours.
+//! The standard bounds the error of the inverse DCT and does not define upsampling, so decoders may differ. Networks are trained and applied on
+//! libjpeg's pixels, so its algorithms are implemented here: the accurate integer DCT (`JDCT_ISLOW`), fancy upsampling, and its colour conversion.
 //!
-//! Data go by rows of units: coefficients become samples in [`RowRing`]s, from which rows of pixels are made as soon as the rows above and
-//! below are there. So what is between a file and its pixels stays in the nearest caches.
+//! Data are processed by MCU rows: coefficients become samples in [`RowRing`]s, from which rows of pixels are computed once the rows above and
+//! below are available. So intermediate data stay in the L1 and L2 caches.
 
 mod colour;
 pub(super) mod idct;
@@ -31,7 +30,7 @@ use crate::cpu::Avx2;
 use crate::decode::pixels::room_for;
 use crate::image::Image;
 
-/// Memory that is used again for the next image.
+/// Buffers reused for the next image.
 #[derive(Debug, Default)]
 pub(in crate::decode) struct JpegScratch {
     row_rings: Vec<RowRing>,
@@ -39,39 +38,39 @@ pub(in crate::decode) struct JpegScratch {
 }
 
 impl JpegScratch {
-    /// Bytes that are kept.
+    /// Bytes of the buffers.
     pub(in crate::decode) fn bytes(&self) -> usize {
         let row_rings = self.row_rings.iter().map(RowRing::bytes).sum::<usize>();
         row_rings + self.blocks.iter().map(ComponentBuffer::bytes).sum::<usize>()
     }
 }
 
-/// Makes `pixels` those of a JPEG as RGB; they are of no use where that fails.
+/// Decodes a JPEG to RGB into `pixels`, whose contents are unspecified after an error.
 ///
 /// # Errors
 ///
 /// Every variant of [`Error`].
 pub(in crate::decode) fn decode(
     header: &Header<'_>,
-    kept: &mut JpegScratch,
+    scratch: &mut JpegScratch,
     pixels: &mut Vec<u8>,
 ) -> Result<(), Error> {
     #[cfg(target_arch = "x86_64")]
     if let Some(avx2) = Avx2::detect() {
-        return decode_with(avx2, header, kept, pixels);
+        return decode_with(avx2, header, scratch, pixels);
     }
-    decode_with(Portable, header, kept, pixels)
+    decode_with(Portable, header, scratch, pixels)
 }
 
 fn decode_with(
     instructions: impl Instructions,
     header: &Header<'_>,
-    kept: &mut JpegScratch,
+    scratch: &mut JpegScratch,
     pixels: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    let source = McuSource::of(header, mem::take(&mut kept.blocks))?;
+    let source = McuSource::of(header, mem::take(&mut scratch.blocks))?;
     let frame = &header.frame;
-    let mut row_rings = mem::take(&mut kept.row_rings).into_iter();
+    let mut row_rings = mem::take(&mut scratch.row_rings).into_iter();
     let planes =
         frame.components.iter().enumerate().map(|(index, component)| {
             Plane::new(frame, component, source.quantization(index), row_rings.next())
@@ -93,15 +92,15 @@ fn decode_with(
         pixels,
     };
     let done = source.for_each_mcu(&mut full);
-    kept.row_rings = full.planes.into_iter().map(Plane::into_ring).collect();
-    kept.blocks = source.into_components();
+    scratch.row_rings = full.planes.into_iter().map(Plane::into_ring).collect();
+    scratch.blocks = source.into_components();
     done
 }
 
-/// An image while it is decoded.
+/// An image being decoded.
 struct FullDecoder<'a, I> {
     instructions: I,
-    /// Of the components, where they are read from their only scan.
+    /// By component, if there is a single scan; else empty.
     decoders: Vec<ComponentDecoder<'a>>,
     planes: Vec<Plane>,
     grid: McuGrid,
@@ -112,7 +111,7 @@ struct FullDecoder<'a, I> {
 }
 
 impl<I: Instructions> FullDecoder<'_, I> {
-    /// Makes the rows of pixels in row `row` of units. What is above and below must be there.
+    /// Computes the pixel rows of MCU row `row`. The MCU rows above and below must be decoded.
     #[inline(always)]
     fn rows(&mut self, row: usize) {
         let rows = SIDE * self.grid.mcu.1;
@@ -163,7 +162,7 @@ impl<I: Instructions> McuReader for FullDecoder<'_, I> {
     #[inline(always)]
     fn end_of_mcu_row(&mut self, row: usize) {
         self.planes.iter_mut().for_each(Plane::end_of_mcu_row);
-        // The last rows of one row of units need the first ones of the next.
+        // Upsampling the last rows of an MCU row needs the first rows of the next.
         if let Some(before) = row.checked_sub(1) {
             self.rows(before);
         }

@@ -1,4 +1,4 @@
-//! One component, from its coefficients to rows of the image's width.
+//! Decodes one component, from coefficients to upsampled rows.
 
 use std::rc::Rc;
 
@@ -13,16 +13,16 @@ use super::idct::{Block, Idct, STORAGE_ORDER};
 use super::row_ring::RowRing;
 use super::upsample::Upsampler;
 
-/// What reads a component's blocks from the only scan.
+/// Entropy decoding of a component in a single scan.
 pub(super) struct ComponentDecoder<'a> {
     first: DcDecoder<'a>,
     others: Rc<AcDecoder<'a>>,
-    /// The first coefficient of the block before.
+    /// The DC coefficient of the previous block.
     before: i32,
 }
 
 impl<'a> ComponentDecoder<'a> {
-    /// Those of all components. Whoever has the same table as the one before shares what is made of it.
+    /// The decoders of all components. A component with the same AC table as the previous one shares its decoding table.
     pub(super) fn all(components: &'a [ScanComponent]) -> Vec<Self> {
         let mut decoders: Vec<Self> = Vec::with_capacity(components.len());
         let mut last = None;
@@ -44,29 +44,29 @@ impl<'a> ComponentDecoder<'a> {
         decoders
     }
 
-    /// Begins anew: no block is before the next one.
+    /// Resets the DC prediction at a restart marker.
     pub(super) fn restart(&mut self) {
         self.before = 0;
     }
 }
 
-/// A component while it is decoded.
+/// A component being decoded.
 pub(super) struct Plane {
-    /// Blocks of a unit, across and down.
+    /// Blocks per MCU, horizontally and vertically.
     factors: (usize, usize),
     row_ring: RowRing,
     upsampler: Upsampler,
-    /// Where coefficients stand in a block, and what they are multiplied by, in the order in which they are coded.
-    places: [(u16, u16); BLOCK],
-    /// What they are multiplied by, where they stand in a block.
+    /// In zigzag order: index of the coefficient in a [`Block`], and its quantization step.
+    order: [(u16, u16); BLOCK],
+    /// Quantization steps in the order of a [`Block`].
     steps: Block,
-    /// The blocks of a unit, and whether their coefficients are zero but for the first.
+    /// The blocks of an MCU, and whether all their AC coefficients are 0.
     blocks: Vec<Block>,
     flat: Vec<bool>,
 }
 
 impl Plane {
-    /// A plane that takes over what is of use of an image before this one.
+    /// The plane of a component. Reuses the memory of `used`.
     pub(super) fn new(
         frame: &Frame,
         component: &Component,
@@ -76,16 +76,16 @@ impl Plane {
         let Component { across, down, .. } = *component;
         let grid = McuGrid::of(frame);
         let times = (grid.mcu.0 / across, grid.mcu.1 / down);
-        let places = std::array::from_fn(|number| (STORAGE_ORDER[number], quantization[number]));
+        let order = std::array::from_fn(|number| (STORAGE_ORDER[number], quantization[number]));
         let mut steps = Block::default();
-        for (place, step) in places {
-            steps.0[usize::from(place)] = step.cast_signed();
+        for (index, step) in order {
+            steps.0[usize::from(index)] = step.cast_signed();
         }
         Self {
             factors: (across, down),
             row_ring: RowRing::new(grid.columns * across, down, used),
             upsampler: Upsampler::new((frame.width, frame.height), times),
-            places,
+            order,
             steps,
             blocks: (0..across * down).map(|_| Block::default()).collect(),
             flat: vec![true; across * down],
@@ -96,19 +96,19 @@ impl Plane {
         self.row_ring
     }
 
-    /// Goes on to the next row of units.
+    /// Advances to the next MCU row.
     pub(super) fn end_of_mcu_row(&mut self) {
         self.row_ring.advance();
     }
 
-    /// Reads the component's blocks of a unit.
+    /// Decodes the component's blocks of an MCU. `None` if the data are invalid.
     #[inline(always)]
     pub(super) fn read(&mut self, coder: &mut ComponentDecoder<'_>, bits: &mut BitReader<'_>) -> Option<()> {
-        let places = &self.places;
+        let order = &self.order;
         let put = |block: &mut Block, number: usize, value: i32| {
-            let (place, factor) = places[number];
-            // Of a broken file, values may leave the range of their type.
-            block.0[usize::from(place) % block.0.len()] = value.wrapping_mul(factor.into()) as i16;
+            let (index, factor) = order[number];
+            // Values may overflow for corrupt data.
+            block.0[usize::from(index) % block.0.len()] = value.wrapping_mul(factor.into()) as i16;
         };
         for (block, is_flat) in self.blocks.iter_mut().zip(&mut self.flat) {
             *block = Block::default();
@@ -121,14 +121,14 @@ impl Plane {
         Some(())
     }
 
-    /// Takes the component's blocks of the unit in `row` and `column`, of the component at `place` in `buffer`.
+    /// Dequantises the blocks of the MCU in `row` and `column` from `buffer`, of its component `index`.
     #[inline(always)]
-    pub(super) fn load_mcu(&mut self, buffer: &CoefficientBuffer, place: usize, row: usize, column: usize) {
+    pub(super) fn load_mcu(&mut self, buffer: &CoefficientBuffer, index: usize, row: usize, column: usize) {
         let (across, down) = self.factors;
         let mut own = [0; BLOCK];
         for (number, block) in self.blocks.iter_mut().enumerate() {
             let at = (row * down + number / across, column * across + number % across);
-            let (values, nonzero) = buffer.block(place, at, &mut own);
+            let (values, nonzero) = buffer.block(index, at, &mut own);
             self.flat[number] = nonzero == 0;
             if nonzero == 0 {
                 block.0[0] = values[0].wrapping_mul(self.steps.0[0]);
@@ -140,10 +140,10 @@ impl Plane {
         }
     }
 
-    /// Makes the samples of the unit in `column`, which was read.
+    /// Transforms the decoded MCU to samples in `column`.
     ///
-    /// Not while it is read: the numbers are written one by one, and read by vectors, for which a processor waits until they have left
-    /// its pipeline.
+    /// Called after all blocks of an MCU are decoded: vector loads directly after the scalar stores of the coefficients would stall on store
+    /// forwarding.
     #[inline(always)]
     pub(super) fn idct(&mut self, idct: impl Idct, column: usize) {
         let (across, down) = self.factors;
@@ -164,13 +164,13 @@ impl Plane {
         }
     }
 
-    /// Makes row `y` of the image's rows.
+    /// Upsamples row `y` of the image.
     #[inline(always)]
     pub(super) fn upsample(&mut self, y: usize) {
         self.upsampler.upsample(&self.row_ring, y);
     }
 
-    /// Row `y` of the image's rows, which was the last one made. May be longer than the image is wide.
+    /// Row `y` of the image, which must be the last one upsampled. May be longer than the width of the image.
     #[inline(always)]
     pub(super) fn line(&self, y: usize) -> &[u8] {
         self.upsampler.line(&self.row_ring, y)

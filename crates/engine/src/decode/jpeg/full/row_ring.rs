@@ -1,25 +1,25 @@
-//! The samples of a component that are needed at a time.
+//! Ring buffer of the sample rows of a component.
 
 use super::super::SIDE;
 
-/// Rows of units that are kept: one that is read, the one before, of which pixels are made, and the one above that.
-const KEPT: usize = 3;
+/// MCU rows in the buffer: the one being decoded, the previous one, which is upsampled, and the one above that.
+const MCU_ROWS: usize = 3;
 
-/// Rows of samples, each in the place of one that nobody needs any more.
+/// Rows of samples; each MCU row overwrites the oldest one.
 #[derive(Debug, Default)]
 pub(super) struct RowRing {
     stride: usize,
-    /// Rows that there is room for.
+    /// Capacity in rows.
     rows: usize,
     samples: Vec<u8>,
-    /// The first sample of the row of units that is being read.
+    /// Index of the first sample of the MCU row being decoded.
     first: usize,
 }
 
 impl RowRing {
-    /// A ring for `across` blocks in a row, and `down` rows of them in a row of units, in the memory of another one. Holds anything.
+    /// A ring for `across` blocks per row and `down` block rows per MCU row. Reuses the memory of `used`; contents are unspecified.
     pub(super) fn new(across: usize, down: usize, used: Option<Self>) -> Self {
-        let (stride, rows) = (across * SIDE, KEPT * down * SIDE);
+        let (stride, rows) = (across * SIDE, MCU_ROWS * down * SIDE);
         let mut samples = used.unwrap_or_default().samples;
         samples.resize(stride * rows, 0);
         Self {
@@ -30,7 +30,7 @@ impl RowRing {
         }
     }
 
-    /// Bytes of memory.
+    /// Bytes of allocated memory.
     pub(super) fn bytes(&self) -> usize {
         self.samples.capacity()
     }
@@ -41,15 +41,15 @@ impl RowRing {
         &self.samples[y % self.rows * self.stride..][..self.stride]
     }
 
-    /// The row of units that is being read, and the samples in a row of the component.
+    /// The samples of the MCU row being decoded, and the number of samples per row.
     #[inline(always)]
     pub(super) fn mcu_row_mut(&mut self) -> (&mut [u8], usize) {
-        let length = self.samples.len() / KEPT;
+        let length = self.samples.len() / MCU_ROWS;
         (&mut self.samples[self.first..][..length], self.stride)
     }
 
-    /// Goes on to the next row of units.
+    /// Advances to the next MCU row.
     pub(super) fn advance(&mut self) {
-        self.first = (self.first + self.samples.len() / KEPT) % self.samples.len();
+        self.first = (self.first + self.samples.len() / MCU_ROWS) % self.samples.len();
     }
 }

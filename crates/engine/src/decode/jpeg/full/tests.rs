@@ -4,7 +4,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 
-/// The files made by `tests/generate/pictures.py` and `jpegs.py`, and the hash of what libjpeg-turbo makes of each.
+/// The files written by `tests/generate/pictures.py` and `jpegs.py`, and the hash of libjpeg-turbo's pixels of each.
 fn pictures() -> Vec<(String, Vec<u8>, String)> {
     let folder: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
     let list = std::fs::read_to_string(folder.join("jpeg.sha256")).unwrap();
@@ -22,12 +22,12 @@ fn pictures() -> Vec<(String, Vec<u8>, String)> {
 
 type Decoder = fn(&Header<'_>, &mut JpegScratch, &mut Vec<u8>) -> Result<(), Error>;
 
-/// All ways to decode on this machine.
+/// All implementations that this CPU supports.
 fn decoders() -> Vec<(&'static str, Decoder)> {
     vec![
         ("detected", decode),
-        ("portable", |header, kept, pixels| {
-            decode_with(Portable, header, kept, pixels)
+        ("portable", |header, scratch, pixels| {
+            decode_with(Portable, header, scratch, pixels)
         }),
     ]
 }
@@ -40,7 +40,7 @@ fn hash(pixels: &[u8]) -> String {
 }
 
 #[test]
-fn pixels_are_those_of_libjpeg_turbo() {
+fn pixels_equal_those_of_libjpeg_turbo() {
     let pictures = pictures();
     for (name, bytes, expected) in &pictures {
         let header = Header::read(bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -61,17 +61,17 @@ fn pixels_are_those_of_libjpeg_turbo() {
 }
 
 #[test]
-fn memory_of_another_image_leaves_no_trace() {
+fn reused_buffers_do_not_affect_pixels() {
     let pictures = pictures();
-    let mut kept = JpegScratch::default();
+    let mut scratch = JpegScratch::default();
     let mut pixels = vec![];
-    // From large to small and back, and after a broken one.
+    // From large to small and back, and after a corrupt one.
     for (name, bytes, expected) in pictures.iter().chain(pictures.iter().rev()) {
         let broken = [&bytes[..bytes.len() - bytes.len() / 4], &[0xFF, 0xD0, 0xFF]].concat();
         if let Ok(broken) = Header::read(&broken) {
-            assert!(decode(&broken, &mut kept, &mut pixels).is_err(), "{name}");
+            assert!(decode(&broken, &mut scratch, &mut pixels).is_err(), "{name}");
         }
-        decode(&Header::read(bytes).unwrap(), &mut kept, &mut pixels).unwrap();
+        decode(&Header::read(bytes).unwrap(), &mut scratch, &mut pixels).unwrap();
         assert_eq!(hash(&pixels), *expected, "{name}");
     }
 }

@@ -1,44 +1,44 @@
-//! Components that are sampled less often than others to rows of the image's width.
+//! Upsampling of subsampled components to the size of the image.
 //!
 //! # Source
 //!
-//! The filters are libjpeg's ("fancy upsampling"), and libjpeg-turbo's where rows alone are doubled: a sample lies in the middle of the
-//! pixels that it stands for, and those get three quarters of the nearer sample and a quarter of the farther one, in each direction.
-//! Halves are rounded up and down by turns.
+//! libjpeg's "fancy upsampling" (triangle filter), and libjpeg-turbo's for factors of 1x2: samples are centred among the pixels that they cover;
+//! in each direction, a pixel gets 3/4 of the nearer sample and 1/4 of the farther one. Halves are rounded up and down alternately.
 
 use super::row_ring::RowRing;
 
-/// Makes rows of the image's width.
+/// Upsamples the rows of a component.
 #[derive(Debug)]
 pub(super) struct Upsampler {
-    /// Samples in a row of the component, and rows.
+    /// Width and height of the component, in samples.
     size: (usize, usize),
-    /// Pixels that a sample stands for, across and down.
+    /// Pixels per sample, horizontally and vertically.
     factors: (usize, usize),
-    /// Whether neighbours in a row play a part.
+    /// Whether the horizontal triangle filter is applied.
     is_smooth: bool,
-    /// Sums of near and far rows, with the first and the last one twice.
+    /// Vertically weighted sums of a row, with the first and the last repeated.
     sums: Vec<u16>,
+    /// The upsampled row.
     line: Vec<u8>,
 }
 
 impl Upsampler {
-    /// For an image of `size` pixels, width and height, of whose component a sample stands for so many pixels.
+    /// For an image of `size` pixels, width and height, and `factors` pixels per sample.
     pub(super) fn new(size: (usize, usize), factors: (usize, usize)) -> Self {
         let own = (size.0.div_ceil(factors.0), size.1.div_ceil(factors.1));
-        // libjpeg repeats the samples of the narrowest images.
+        // For components of up to two samples per row, libjpeg replicates instead.
         let is_smooth = matches!(factors, (2, 1 | 2)) && own.0 > 2;
-        let is_as_it_is = factors == (1, 1);
+        let is_full_size = factors == (1, 1);
         Self {
             size: own,
             factors,
             is_smooth,
             sums: vec![0; if is_smooth { own.0 + 2 } else { 0 }],
-            line: vec![0; if is_as_it_is { 0 } else { own.0 * factors.0 }],
+            line: vec![0; if is_full_size { 0 } else { own.0 * factors.0 }],
         }
     }
 
-    /// Makes row `y` of the image.
+    /// Computes row `y` of the image.
     #[inline(always)]
     pub(super) fn upsample(&mut self, row_ring: &RowRing, y: usize) {
         let near = y / self.factors.1;
@@ -74,8 +74,8 @@ impl Upsampler {
         }
     }
 
-    /// The row of the component that is second nearest to row `y` of the image, and what is added before division by four: rows
-    /// above are rounded down, rows below up.
+    /// The second nearest row of the component for row `y` of the image, and the rounding bias added before the division by four: halves are
+    /// rounded down if that row is above, up if it is below.
     #[inline(always)]
     fn far(&self, y: usize) -> (usize, u16) {
         let near = y / 2;
@@ -86,24 +86,24 @@ impl Upsampler {
         }
     }
 
-    /// Makes two pixels of each sum and its neighbours, which are added to different biases and divided by a power of two.
+    /// Computes two pixels from each sum and its neighbours, with different rounding biases for left and right.
     #[inline(always)]
     fn double<const LEFT: u16, const RIGHT: u16, const SHIFT: u32>(&mut self) {
         let width = self.size.0;
         self.sums[0] = self.sums[1];
         self.sums[width + 1] = self.sums[width];
-        let (before, here, behind) = (&self.sums[..width], &self.sums[1..=width], &self.sums[2..]);
+        let (before, here, after) = (&self.sums[..width], &self.sums[1..=width], &self.sums[2..]);
         let pixels = self.line.as_chunks_mut::<2>().0;
-        for (((pair, &before), &here), &behind) in pixels.iter_mut().zip(before).zip(here).zip(behind) {
+        for (((pair, &before), &here), &after) in pixels.iter_mut().zip(before).zip(here).zip(after) {
             let near = 3 * here;
             *pair = [
                 narrow((near + before + LEFT) >> SHIFT),
-                narrow((near + behind + RIGHT) >> SHIFT),
+                narrow((near + after + RIGHT) >> SHIFT),
             ];
         }
     }
 
-    /// Row `y` of the image, which was the last one made.
+    /// Row `y` of the image, which must be the last one computed.
     #[inline(always)]
     pub(super) fn line<'a>(&'a self, row_ring: &'a RowRing, y: usize) -> &'a [u8] {
         if self.factors == (1, 1) {
@@ -120,7 +120,7 @@ fn weighted(near: u8, far: u8) -> u16 {
 }
 
 #[inline(always)]
-#[allow(clippy::cast_possible_truncation, reason = "weights add up to 1")]
+#[allow(clippy::cast_possible_truncation, reason = "a weighted mean of bytes")]
 fn narrow(value: u16) -> u8 {
     value as u8
 }

@@ -1,11 +1,10 @@
-//! JPEGs at a fraction of their size, without decoding the whole.
+//! Decoding at a quarter or an eighth of the size.
 //!
-//! A block of a JPEG is 64 coefficients of a cosine transform, of which the first is the mean of its pixels. So the means of all blocks
-//! are an image of an eighth of the width and height, and cost no transform at all: the other coefficients are read only as far as to
-//! know where the next block begins. Quarters take a small transform. Of components with fewer samples than luma, larger parts are
-//! taken, so that nothing is enlarged afterwards. Halves would save a seventh of the time, and are not worth a second set of pixels.
+//! The DC coefficient of a block is the average of its pixels. So an image of an eighth of the width and height needs no transform: AC
+//! coefficients are only skipped. A quarter needs a small transform. Subsampled components are decoded at a larger scale, so that they need no
+//! upsampling. A scale of one half would save only a seventh of the time and is not implemented.
 //!
-//! Each pixel is the mean of those pixels of the whole image that it stands for, as they are before they are clamped to bytes.
+//! Each pixel is the average of the pixels of the full-size image that it covers, before these are clamped to bytes.
 
 mod basis;
 mod strips;
@@ -16,7 +15,7 @@ use super::header::{Colours, Header};
 use crate::decode::pixels::room_for;
 use crate::image::Image;
 
-/// By how much images are reduced: to so many pixels less in a row, and so many rows less.
+/// The divisor of width and height.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::decode) enum Scale {
     Quarter = 4,
@@ -24,9 +23,8 @@ pub(in crate::decode) enum Scale {
 }
 
 impl Scale {
-    /// The scale for an image of `width` by `height` pixels that is to be shrunk to `short_side`: the smallest image whose short side is
-    /// at least four thirds of that, so that it is the last step, an antialiased one, that decides on what is seen. `None` where that is
-    /// the whole.
+    /// The scale for an image of `width` by `height` pixels that is then resized to `short_side`: the one with the smallest image whose short side
+    /// is at least 4/3 of `short_side`, so that the antialiased resizing dominates the result. `None` for full size.
     pub(in crate::decode) fn of((width, height): (u32, u32), short_side: u32) -> Option<Self> {
         let least = |scale: Self| 4 * u64::from(short_side) * scale as u64;
         let short = 3 * u64::from(width.min(height));
@@ -36,16 +34,16 @@ impl Scale {
     }
 }
 
-/// A reduced image.
+/// An image decoded at a reduced scale.
 #[derive(Debug)]
 pub(in crate::decode) struct ScaledImage {
     pub(in crate::decode) image: Image,
-    /// Width and height of the whole image in pixels of the reduced one, of which the last in a row may be there in part only.
+    /// Width and height of the full-size image divided by the scale. The last pixels of rows and columns may be covered only in part.
     pub(in crate::decode) size: (f64, f64),
 }
 
-/// Decodes a JPEG to a part of its size. `None` where that is not done here: of components that are sampled so often that they have no
-/// such means, and of inks, whose light is not the mean of their means.
+/// Decodes a JPEG at a reduced scale. `None` if that is not supported: for sampling factors for which a block has no such averages, and for CMYK,
+/// whose conversion to RGB is not linear.
 ///
 /// # Errors
 ///
@@ -61,7 +59,7 @@ pub(in crate::decode) fn decode(header: &Header<'_>, scale: Scale) -> Result<Opt
     }
     let mut pixels = room_for(all);
     let is_done = strips::rows(header, each, |strips, row| {
-        // Units may reach beyond the image.
+        // MCUs may extend beyond the image.
         if pixels.len() < all {
             append(&mut pixels, header.colours, strips, row, columns);
         }
@@ -104,11 +102,11 @@ fn append(pixels: &mut Vec<u8>, colours: Colours, strips: &[&Strip], row: usize,
     }
 }
 
-/// From a value around 0, rounded to nearest and clamped.
+/// Converts a value centred on 0 to a byte: rounded to nearest and clamped.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "the conversion clamps, and what is no number becomes 0"
+    reason = "the conversion clamps; NaN becomes 0"
 )]
 fn byte(value: f32) -> u8 {
     (value + 128.5) as u8

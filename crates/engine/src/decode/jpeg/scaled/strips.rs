@@ -1,4 +1,4 @@
-//! Blocks to rows of means.
+//! Decodes blocks to rows of averages.
 
 use super::super::bits::BitReader;
 use super::super::buffer::CoefficientBuffer;
@@ -11,7 +11,7 @@ use super::super::tables::ScanComponent;
 use super::super::{BLOCK, Error, SIDE};
 use super::basis::{Basis, BasisFunctions};
 
-/// The means of one component in a row of units, around 0, in rows.
+/// The averages of one component in an MCU row, centred on 0, in rows.
 #[derive(Debug)]
 pub(super) struct Strip {
     stride: usize,
@@ -19,54 +19,55 @@ pub(super) struct Strip {
 }
 
 impl Strip {
-    /// A row of means.
+    /// A row of averages.
     pub(super) fn line(&self, row: usize) -> &[f32] {
         &self.values[row * self.stride..][..self.stride]
     }
 }
 
-/// The components while they are decoded, and what takes their rows.
+/// The components being decoded, and the consumer of their rows.
 struct Strips<'a, T> {
     components: Vec<ScaledComponent>,
-    /// Of the components, where they are read from their only scan.
+    /// By component, if there is a single scan; else empty.
     decoders: Vec<StripDecoder<'a>>,
-    /// Rows of means in a row of units.
+    /// Rows of averages per MCU row.
     rows: usize,
     take: T,
 }
 
-/// A component while it is decoded.
+/// A component being decoded.
 struct ScaledComponent {
-    /// Blocks of a unit, across and down.
+    /// Blocks per MCU, horizontally and vertically.
     factors: (usize, usize),
     basis: Basis,
     strip: Strip,
 }
 
-/// What reads a component's blocks from the only scan.
+/// Entropy decoding of a component in a single scan.
 struct StripDecoder<'a> {
     first: DcDecoder<'a>,
     others: AcUse<'a>,
-    /// The first coefficient of the block before.
+    /// The DC coefficient of the previous block.
     before: i32,
 }
 
-/// What becomes of a block's coefficients behind the first.
+/// How AC coefficients are processed.
 enum AcUse<'a> {
-    /// A mean is of a whole block: they do not matter.
+    /// Skipped, if the average is of a whole block.
     Skip(AcSkipper<'a>),
+    /// Added to the averages.
     Add(AcDecoder<'a>),
 }
 
-/// Where a block comes from.
+/// The source of a block.
 enum BlockSource<'s, 'a, 'b> {
     Scan(&'s mut StripDecoder<'a>, &'s mut BitReader<'b>),
-    /// Its coefficients, and which behind the first are not zero.
+    /// Its coefficients, and the bit mask of nonzero AC coefficients.
     Buffer(&'s [i16; BLOCK], u64),
 }
 
-/// Decodes the blocks of `header`, and gives `take` the strips of its components for each row of means of `scale` by `scale` pixels, with
-/// the number of the row in them. Says whether that was done: not where a component has no such means.
+/// Decodes an image to averages of `scale` by `scale` pixels. Calls `take` for each row of averages, with the strips of the components and the
+/// index of the row in them. Returns `false`, without decoding, if the sampling factors of a component do not allow such averages.
 ///
 /// # Errors
 ///
@@ -102,7 +103,7 @@ pub(super) fn rows(
     Ok(true)
 }
 
-/// The means of a block, across and down. A component of fewer blocks has larger ones, in pixels of the image.
+/// The number of averages per block, horizontally and vertically. Blocks of subsampled components have more, because they cover more pixels.
 fn means(component: &Component, scale: usize, grid: McuGrid) -> Option<(usize, usize)> {
     let means = |most: usize, own: usize| {
         let means = SIDE * most / own / scale;
@@ -112,7 +113,7 @@ fn means(component: &Component, scale: usize, grid: McuGrid) -> Option<(usize, u
         means(grid.mcu.0, component.across)?,
         means(grid.mcu.1, component.down)?,
     );
-    // Those that are compiled, which are not the far more in one direction.
+    // The combinations for which `any_block` is instantiated.
     matches!(means, (1, 1 | 2) | (2, 1 | 2 | 4) | (4, 2 | 4)).then_some(means)
 }
 
@@ -150,7 +151,7 @@ impl<T: FnMut(&[&Strip], usize)> McuLoader for Strips<'_, T> {
                     let (values, nonzero) = buffer.block(index, (row * down + y, x), &mut own);
                     component
                         .any_block(BlockSource::Buffer(values, nonzero), x, y)
-                        .expect("a stored block is not broken");
+                        .expect("buffered blocks are valid");
                 }
             }
         }
@@ -184,7 +185,7 @@ impl ScaledComponent {
         }
     }
 
-    /// Decodes the component's block in column `x` and row `y` of the strip. `None` where it is broken.
+    /// Decodes the block in column `x` and row `y` of the strip. `None` if the data are invalid.
     #[inline(always)]
     fn any_block(&mut self, source: BlockSource<'_, '_, '_>, x: usize, y: usize) -> Option<()> {
         match (self.basis.across, self.basis.down) {
@@ -210,14 +211,14 @@ impl ScaledComponent {
         let mut sums = [[0.0; ACROSS]; DOWN];
         let mut add = |k: usize, value: i32| {
             for (sums, basis_functions) in sums.iter_mut().zip(&basis_functions[k]) {
-                for (sum, wave) in sums.iter_mut().zip(basis_functions) {
-                    *sum += value as f32 * wave;
+                for (sum, basis) in sums.iter_mut().zip(basis_functions) {
+                    *sum += value as f32 * basis;
                 }
             }
         };
         match source {
             BlockSource::Scan(coder, bits) => {
-                // Of a broken file, the sum may leave the range of its type.
+                // The sum may overflow for corrupt data.
                 coder.before = coder.before.wrapping_add(coder.first.read(bits)?);
                 add(0, coder.before);
                 match &coder.others {

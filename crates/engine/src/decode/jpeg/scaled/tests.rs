@@ -1,6 +1,6 @@
 use super::*;
 use crate::decode::jpeg::Header;
-use crate::decode::{DecodeOptions, canonical, decode as decode_whole, decode_canonical, resized};
+use crate::decode::{DecodeOptions, canonical, decode as decode_full, decode_canonical, resized};
 use equibatch_tools::sample_data;
 
 macro_rules! fixtures {
@@ -9,7 +9,7 @@ macro_rules! fixtures {
     };
 }
 
-/// Made by `tests/generate/pictures.py`: 157x123 pixels, the last one 64x64.
+/// Written by `tests/generate/pictures.py`: 157x123 pixels, the last one 64x64.
 const REDUCED: [(&str, &[u8]); 10] =
     fixtures!["420" "422" "440" "444" "grey" "restarts" "optimized" "rgb" "progressive" "extreme"];
 const NOT_REDUCED: [(&str, &[u8]); 2] = fixtures!["411" "cmyk"];
@@ -18,7 +18,7 @@ fn decode(bytes: &[u8], scale: Scale) -> Result<Option<ScaledImage>, Error> {
     super::decode(&Header::read(bytes)?, scale)
 }
 
-/// The means of `each` by `each` pixels of an image, in double precision.
+/// Averages of squares of `each` by `each` pixels, in double precision.
 fn means(image: &Image, each: usize) -> Vec<f64> {
     let (width, height) = (image.width() as usize, image.height() as usize);
     let mut means = vec![];
@@ -38,9 +38,9 @@ fn means(image: &Image, each: usize) -> Vec<f64> {
 }
 
 #[test]
-fn each_pixel_is_the_mean_of_those_that_it_stands_for() {
+fn each_pixel_is_the_average_of_the_pixels_it_covers() {
     for (name, bytes) in REDUCED {
-        let full = decode_whole(bytes, &DecodeOptions::default()).unwrap();
+        let full = decode_full(bytes, &DecodeOptions::default()).unwrap();
         for scale in [Scale::Quarter, Scale::Eighth] {
             let each = scale as usize;
             let scaled = decode(bytes, scale).unwrap_or_else(|error| panic!("{name} {scale:?}: {error}"));
@@ -50,7 +50,7 @@ fn each_pixel_is_the_mean_of_those_that_it_stands_for() {
             let (columns, rows) = (full.width() as usize / each, full.height() as usize / each);
             let expected = means(&full, each);
             let stride = image.width() as usize * 3;
-            // The last of a row and column may stand for what lies beyond the image, too.
+            // The last pixels of rows and columns may include padding beyond the image; they are not compared.
             let off: Vec<f64> = (0..rows)
                 .flat_map(|row| (0..columns * 3).map(move |column| row * stride + column))
                 .map(|at| (f64::from(image.pixels()[at]) - expected[at]).abs())
@@ -59,7 +59,7 @@ fn each_pixel_is_the_mean_of_those_that_it_stands_for() {
                 off.iter().copied().fold(0.0, f64::max),
                 off.iter().sum::<f64>() / off.len() as f64,
             );
-            // Colours that are sampled less often are smoothed by the other decoder; and what it clamps, of extreme noise, is lost.
+            // The full-size decoder smooths subsampled chroma and clamps extreme noise, so the averages differ.
             let (most, usual) = match name {
                 "444" | "grey" | "rgb" => (3.0, 0.4),
                 "extreme" => (16.0, 5.0),
@@ -74,18 +74,18 @@ fn each_pixel_is_the_mean_of_those_that_it_stands_for() {
 }
 
 #[test]
-fn what_has_no_means_is_decoded_as_a_whole() {
+fn files_without_averages_are_decoded_at_full_size() {
     for (name, bytes) in NOT_REDUCED {
         assert!(decode(bytes, Scale::Eighth).unwrap().is_none(), "{name}");
         let image = decode_canonical(bytes, &DecodeOptions::default(), Some(10)).unwrap();
         assert_eq!((image.width(), image.height()), (13, 10), "{name}");
-        let full = decode_whole(bytes, &DecodeOptions::default()).unwrap();
+        let full = decode_full(bytes, &DecodeOptions::default()).unwrap();
         assert!(image == resized(&full, (13, 10)), "{name}");
     }
 }
 
 #[test]
-fn the_scale_follows_from_the_sizes_alone() {
+fn the_scale_depends_only_on_the_sizes() {
     let scale = |width, height, side| Scale::of((width, height), side);
     assert_eq!(
         scale(4000, 3000, 256),
@@ -102,7 +102,7 @@ fn the_scale_follows_from_the_sizes_alone() {
 }
 
 #[test]
-fn coefficients_give_the_same_means_however_they_are_coded() {
+fn sequential_and_progressive_files_give_the_same_averages() {
     let [sequential, progressive] = ["420", "progressive"].map(|wanted| {
         let (_, bytes) = REDUCED.iter().find(|(name, _)| *name == wanted).unwrap();
         decode(bytes, Scale::Quarter).unwrap().unwrap().image
@@ -111,7 +111,7 @@ fn coefficients_give_the_same_means_however_they_are_coded() {
 }
 
 #[test]
-fn a_broken_scan_is_an_error() {
+fn a_corrupt_scan_is_an_error() {
     let error = |bytes: &[u8], scale| decode(bytes, scale).unwrap_err();
     let (_, bytes) = REDUCED[0];
     let data = bytes.len() / 2;
@@ -120,7 +120,7 @@ fn a_broken_scan_is_an_error() {
     markers[data + 1] = 0xD3;
     assert!(
         matches!(error(&markers, Scale::Eighth), Error::Broken(_)),
-        "a restart out of place"
+        "a restart marker out of order"
     );
     let ended = [&bytes[..data], &[0xFF, 0xD9]].concat();
     assert!(
@@ -133,29 +133,29 @@ fn a_broken_scan_is_an_error() {
     let missing = [&restarts[..at], &restarts[at + 2..]].concat();
     assert!(
         matches!(error(&missing, Scale::Eighth), Error::Broken(_)),
-        "a restart is missing"
+        "a restart marker is missing"
     );
 }
 
 #[test]
-fn no_prefix_and_no_byte_is_a_reason_to_panic() {
+fn truncated_and_damaged_files_do_not_panic() {
     for (_, bytes) in [REDUCED[0], REDUCED[4], REDUCED[8]] {
         for end in (0..bytes.len()).filter(|end| end.is_multiple_of(if *end < 650 { 3 } else { 61 })) {
             assert!(decode(&bytes[..end], Scale::Eighth).is_err());
         }
         let mut changed = bytes.to_vec();
-        // Many bytes of the header, and some of the others.
+        // Every third byte of the header, every 61st of the rest.
         for at in (0..bytes.len()).filter(|at| at.is_multiple_of(if *at < 650 { 3 } else { 61 })) {
             for value in [0xFF, changed[at] ^ 0x11] {
                 let was = std::mem::replace(&mut changed[at], value);
-                let _any_answer_will_do = decode(&changed, Scale::Quarter);
+                let _result_is_irrelevant = decode(&changed, Scale::Quarter);
                 changed[at] = was;
             }
         }
     }
 }
 
-/// How far canonical images from means are off those from all pixels, in levels of 255: mean, and the greatest.
+/// Mean and maximum difference of two images, in levels of 255.
 fn difference(image: &Image, other: &Image) -> (f64, u8) {
     assert_eq!((image.width(), image.height()), (other.width(), other.height()));
     let off = image
@@ -168,7 +168,7 @@ fn difference(image: &Image, other: &Image) -> (f64, u8) {
 }
 
 #[test]
-fn canonical_images_from_means_are_those_from_all_pixels_within_a_few_levels() {
+fn canonical_images_from_averages_differ_from_full_size_decoding_by_a_few_levels() {
     let folder = tempfile::tempdir().unwrap();
     let options = sample_data::Options {
         classes: vec![sample_data::ClassSpec::new("flowers", 3)],
@@ -178,9 +178,9 @@ fn canonical_images_from_means_are_those_from_all_pixels_within_a_few_levels() {
     sample_data::generate(&options).unwrap();
     for number in 1..=3 {
         let bytes = std::fs::read(options.out.join(format!("flowers/{number:04}.jpg"))).unwrap();
-        let full = decode_whole(&bytes, &DecodeOptions::default()).unwrap();
+        let full = decode_full(&bytes, &DecodeOptions::default()).unwrap();
         let short = full.width().min(full.height());
-        // From 4/3 to 8/3 pixels of the means for each that is kept.
+        // From 4/3 to 8/3 pixels of the reduced image per canonical pixel.
         for side in [35, 32, 26, 70, 60, 50, 40] {
             assert!(
                 Scale::of((full.width(), full.height()), side).is_some(),

@@ -1,4 +1,4 @@
-//! The conversion with AVX2, sixteen pixels at a time.
+//! Colour conversion with AVX2, sixteen pixels at a time.
 
 use std::arch::x86_64::*;
 
@@ -6,9 +6,9 @@ use super::super::instructions::Portable;
 use super::{BLUE_OF_BLUE, Convert, GREEN_OF_BLUE, GREEN_OF_RED, HALF, RED_OF_RED, Samples};
 use crate::{cpu::Avx2, image::Image};
 
-/// Pixels that are converted at once.
+/// Pixels converted at once.
 const LANES: usize = 16;
-/// Bytes of them.
+/// Their bytes.
 const BYTES: usize = LANES * Image::CHANNELS;
 
 impl Convert for Avx2 {
@@ -23,7 +23,7 @@ impl Convert for Avx2 {
 #[target_feature(enable = "avx2")]
 fn rgb(samples: Samples<'_>, target: &mut [u8]) {
     let (pieces, rest) = target.as_chunks_mut::<BYTES>();
-    let behind = samples.behind(pieces.len() * LANES);
+    let rest_samples = samples.after(pieces.len() * LANES);
     let [luma, blue, red] = [samples.luma, samples.blue, samples.red].map(|row| row.as_chunks::<LANES>().0);
     for (((piece, luma), blue), red) in pieces.iter_mut().zip(luma).zip(blue).zip(red) {
         let [luma, blue, red] = [luma, blue, red].map(|samples| {
@@ -32,18 +32,18 @@ fn rgb(samples: Samples<'_>, target: &mut [u8]) {
         });
         interleave(channels(luma, blue, red), piece);
     }
-    Portable.rgb(behind, rest);
+    Portable.rgb(rest_samples, rest);
 }
 
-/// Channels, of sixteen bytes each.
+/// Red, green and blue, sixteen bytes each.
 ///
-/// Factors are taken modulo 65536, so that they fit 16 bits with a sign; what that takes from a product is a multiple of the sample.
+/// Factors are reduced modulo 65536 to fit signed 16 bits; the difference is a multiple of the sample, which is added separately.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn channels(luma: __m256i, blue: __m256i, red: __m256i) -> [__m128i; 3] {
     let grey = _mm256_set1_epi16(128);
     let (blue, red) = (_mm256_sub_epi16(blue, grey), _mm256_sub_epi16(red, grey));
-    // A sample's product with a factor below one half, rounded: the upper half of twice the product, and then half of that.
+    // The rounded product of a sample and a factor of magnitude below one half: the upper half of twice the product, halved with rounding.
     let product = |sample, factor: i32| {
         let doubled = _mm256_mulhi_epi16(_mm256_add_epi16(sample, sample), _mm256_set1_epi16(factor as i16));
         _mm256_srai_epi16::<1>(_mm256_add_epi16(doubled, _mm256_set1_epi16(1)))
@@ -72,7 +72,7 @@ fn channels(luma: __m256i, blue: __m256i, red: __m256i) -> [__m128i; 3] {
     })
 }
 
-/// For each third of sixteen pixels: which byte of each channel goes where; elsewhere negative numbers, which make zeros.
+/// Shuffle masks for each third of sixteen pixels and each channel: the index of the byte of the channel, or -1, which gives 0.
 const ORDERS: [[[i8; LANES]; Image::CHANNELS]; Image::CHANNELS] = {
     let mut orders = [[[-1; LANES]; Image::CHANNELS]; Image::CHANNELS];
     let mut at = 0;

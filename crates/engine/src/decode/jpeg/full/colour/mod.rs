@@ -1,13 +1,13 @@
-//! Luma and colour differences to RGB, and inks.
+//! Colour conversion: YCbCr, greyscale, CMYK and YCCK to RGB.
 //!
 //! # Source
 //!
-//! ITU-T T.871, section 7, with factors in 65536ths and their products rounded, as in libjpeg.
+//! ITU-T T.871, section 7, with factors in 65536ths and rounded products, as in libjpeg.
 
 #[cfg(target_arch = "x86_64")]
 #[allow(
     unsafe_code,
-    reason = "vector instructions, loads and stores; the portable conversion is the twin"
+    reason = "vector instructions, loads and stores; the portable conversion is the reference"
 )]
 mod avx2;
 
@@ -22,13 +22,13 @@ const GREEN_OF_RED: i32 = 46_802;
 
 const HALF: i32 = 1 << 15;
 
-/// A way to convert rows. All give the same pixels.
+/// An implementation of the conversion of rows. All give the same pixels.
 pub(super) trait Convert: Copy {
-    /// Makes `target` a row of interleaved RGB. The rows of samples may be longer.
+    /// Converts a row of YCbCr samples to interleaved RGB. The rows of samples may be longer than `target`.
     ///
     /// # Panics
     ///
-    /// Where one of them is shorter.
+    /// If a row of samples is shorter than `target`.
     fn rgb(self, samples: Samples<'_>, target: &mut [u8]);
 }
 
@@ -41,8 +41,8 @@ pub(super) struct Samples<'a> {
 }
 
 impl Samples<'_> {
-    /// Behind the first `count` pixels.
-    fn behind(self, count: usize) -> Self {
+    /// The samples after the first `count` pixels.
+    fn after(self, count: usize) -> Self {
         Self {
             luma: &self.luma[count..],
             blue: &self.blue[count..],
@@ -68,7 +68,7 @@ impl Convert for Portable {
     }
 }
 
-/// Makes `target` a row of interleaved RGB without colour.
+/// Converts a row of greyscale samples to interleaved RGB.
 #[inline(always)]
 pub(super) fn grey(luma: &[u8], target: &mut [u8]) {
     let pixels = target.as_chunks_mut::<{ Image::CHANNELS }>().0;
@@ -77,7 +77,7 @@ pub(super) fn grey(luma: &[u8], target: &mut [u8]) {
     }
 }
 
-/// Makes `target` a row of interleaved pixels of three channels.
+/// Interleaves three channels.
 #[inline(always)]
 pub(super) fn interleave([red, green, blue]: [&[u8]; 3], target: &mut [u8]) {
     let pixels = target.as_chunks_mut::<{ Image::CHANNELS }>().0;
@@ -86,33 +86,32 @@ pub(super) fn interleave([red, green, blue]: [&[u8]; 3], target: &mut [u8]) {
     }
 }
 
-/// Takes from the light of each pixel what black ink takes. Inks are given as what they leave of the light, as Adobe's programs write them.
+/// Multiplies inverted CMY by inverted black, which gives RGB. Adobe's programs store CMYK inverted: 255 is no ink.
 ///
 /// # Source
 ///
-/// Pillow's conversion from CMYK to RGB: the light that black leaves, less what cyan, magenta and yellow take of that, each rounded. No
-/// colour profile is applied.
+/// Pillow's conversion from CMYK to RGB: `k - round((255 - c) k / 255)` on inverted values. No colour profile is applied.
 #[inline(always)]
 pub(super) fn darken(black: &[u8], target: &mut [u8]) {
     let pixels = target.as_chunks_mut::<{ Image::CHANNELS }>().0;
     for (pixel, &black) in pixels.iter_mut().zip(black) {
-        *pixel = pixel.map(|light| black - share(u8::MAX - light, black));
+        *pixel = pixel.map(|light| black - scaled_product(u8::MAX - light, black));
     }
 }
 
-/// The same of pixels that are given as what the inks take. libjpeg makes of YCCK the complement of RGB.
+/// As [`darken`], for CMY that is not inverted: the conversion of YCCK gives the complement of RGB, as in libjpeg.
 #[inline(always)]
 pub(super) fn darken_inks(black: &[u8], target: &mut [u8]) {
     let pixels = target.as_chunks_mut::<{ Image::CHANNELS }>().0;
     for (pixel, &black) in pixels.iter_mut().zip(black) {
-        *pixel = pixel.map(|ink| black - share(ink, black));
+        *pixel = pixel.map(|ink| black - scaled_product(ink, black));
     }
 }
 
-/// `of * full / 255`, rounded.
+/// `a * b / 255`, rounded.
 #[inline(always)]
-fn share(of: u8, full: u8) -> u8 {
-    let product = u32::from(of) * u32::from(full) + 128;
+fn scaled_product(a: u8, b: u8) -> u8 {
+    let product = u32::from(a) * u32::from(b) + 128;
     ((product + (product >> 8)) >> 8) as u8
 }
 

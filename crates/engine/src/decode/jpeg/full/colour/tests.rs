@@ -1,7 +1,7 @@
 use super::*;
 
-/// All differences of colour, with lumas that go through all levels.
-fn everything() -> [Vec<u8>; 3] {
+/// All pairs of chroma values, with luma values that cover all levels.
+fn all_chroma() -> [Vec<u8>; 3] {
     let pairs = || (0..=u8::MAX).flat_map(|blue| (0..=u8::MAX).map(move |red| (blue, red)));
     let luma = pairs().map(|(blue, red)| blue.wrapping_mul(31).wrapping_add(red.wrapping_mul(7)));
     [
@@ -18,8 +18,8 @@ fn converted(by: impl Convert, [luma, blue, red]: &[Vec<u8>; 3], count: usize) -
 }
 
 #[test]
-fn colours_are_those_of_the_formula_rounded() {
-    let samples = everything();
+fn colours_are_the_rounded_values_of_the_formula() {
+    let samples = all_chroma();
     let pixels = converted(Portable, &samples, samples[0].len());
     let [luma, blue, red] = &samples;
     for (at, pixel) in pixels.as_chunks::<3>().0.iter().enumerate() {
@@ -34,7 +34,7 @@ fn colours_are_those_of_the_formula_rounded() {
             y + 1.772 * cb,
         ];
         for (found, exact) in pixel.iter().zip(exact) {
-            // Factors are rounded to 65536ths, which is a thousandth of a level.
+            // Factors are rounded to 65536ths, an error of a thousandth of a level.
             let off = f64::from(*found) - exact.clamp(0.0, 255.0);
             assert!(off.abs() <= 0.502, "{found}, {exact}");
         }
@@ -47,7 +47,7 @@ fn vector_instructions_give_the_same_colours() {
     let Some(avx2) = crate::cpu::Avx2::detect() else {
         return;
     };
-    let samples = everything();
+    let samples = all_chroma();
     let all = samples[0].len();
     for count in [all, all - 1, 47, 33, 16, 15, 1, 0] {
         assert!(

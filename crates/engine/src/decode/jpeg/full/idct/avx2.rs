@@ -1,7 +1,7 @@
-//! The transform with AVX2.
+//! The inverse DCT with AVX2.
 //!
-//! A sum of waves is linear, so each is written as sums of products of pairs, which the machine makes of 16-bit factors in one
-//! instruction; there is no rounding within, so the samples are those of the factored form.
+//! The 1-D transform is linear, so it is expressed as sums of products of pairs of coefficients, which `madd` computes from 16-bit factors in one
+//! instruction. Nothing is rounded in between, so the samples equal those of the factored form.
 
 use std::arch::x86_64::*;
 
@@ -18,32 +18,32 @@ impl Idct for Avx2 {
     }
 }
 
-/// Factors, in 8192ths, of the pairs of waves 0 and 4, 2 and 6.
+/// Factors, in 8192ths, of the pairs of coefficients 0 and 4, 2 and 6.
 const SUM: [i16; 2] = [8192, 8192];
 const DIFFERENCE: [i16; 2] = [8192, -8192];
 const NEAR: [i16; 2] = [10_703, 4433];
 const FAR: [i16; 2] = [4433, -10_704];
-/// Of the sums of waves 5 and 1, and 3 and 7.
+/// Factors of the sums of coefficients 5 and 1, and 3 and 7.
 const OUTER: [i16; 2] = [6437, 9633];
 const INNER: [i16; 2] = [9633, -6436];
-/// Of waves 1 and 7, and 5 and 3, added to the products of those sums.
+/// Factors of coefficients 1 and 7, and 5 and 3, added to the products of these sums.
 const OF_17: [[i16; 2]; 2] = [[4926, -7373], [-7373, -4927]];
 const OF_53: [[i16; 2]; 2] = [[-20_995, 4177], [-4176, -20_995]];
-/// Bits of which a first coefficient that fits 14 bits, after this much is added, has none.
+/// A coefficient fits signed 14 bits if, after adding `ROOM`, it has no bit of `BEYOND`.
 const ROOM: i16 = 1 << 13;
 const BEYOND: i16 = !0 << 14;
-/// Bits above a sum of 16 bits in 8192ths.
+/// Number of bits above a 16-bit sum in 8192ths.
 const UNUSED_BITS: i32 = 32 - 16 - FACTOR_BITS as i32;
 
 #[inline]
 #[target_feature(enable = "avx2")]
 fn samples(block: &Block, target: &mut [u8], stride: usize) {
     let pairs = block.0.as_ptr().cast::<__m256i>();
-    // SAFETY: a block is four vectors of 32 bytes, and aligned to twice that.
+    // SAFETY: a block is four vectors of 32 bytes, and aligned to 64 bytes.
     let pairs: [__m256i; 4] = std::array::from_fn(|pair| unsafe { _mm256_load_si256(pairs.add(pair)) });
     let beyond = _mm256_add_epi16(pairs[0], _mm256_set1_epi16(ROOM));
     if _mm256_testz_si256(beyond, _mm256_set1_epi16(BEYOND)) == 0 {
-        return broken_samples(block, target, stride);
+        return out_of_range_samples(block, target, stride);
     }
     let rows = idct_1d::<{ COLUMN_SHIFT as i32 }>(pairs);
     let columns = idct_1d::<{ ROW_SHIFT as i32 }>(pairs_of_columns(rows));
@@ -56,13 +56,13 @@ fn samples(block: &Block, target: &mut [u8], stride: usize) {
     }
 }
 
-/// Of coefficients that no picture has.
+/// For coefficients out of the range of valid images.
 #[cold]
-fn broken_samples(block: &Block, target: &mut [u8], stride: usize) {
+fn out_of_range_samples(block: &Block, target: &mut [u8], stride: usize) {
     Portable.samples(block, target, stride);
 }
 
-/// The sums of waves, divided by a power of two and rounded, lane by lane: eight numbers of 32 bits for each of eight places.
+/// The 1-D transform of eight lanes, divided by a power of two and rounded: eight 32-bit values for each of eight outputs.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn idct_1d<const SHIFT: i32>([w04, w26, w53, w17]: [__m256i; 4]) -> [__m256i; SIDE] {
@@ -70,7 +70,7 @@ fn idct_1d<const SHIFT: i32>([w04, w26, w53, w17]: [__m256i; 4]) -> [__m256i; SI
         let factors = (i32::from(other) << 16) | i32::from(one.cast_unsigned());
         _mm256_madd_epi16(pairs, _mm256_set1_epi32(factors))
     };
-    // A sum, or difference, of 16 bits: what goes beyond is among the upper ones. Columns are known to fit.
+    // Sums and differences wrap at 16 bits, which the shifts emulate. In the column pass they are known to fit.
     let sum_of = |factors| {
         let sum = products(w04, factors);
         if SHIFT == COLUMN_SHIFT as i32 {
@@ -108,7 +108,7 @@ fn idct_1d<const SHIFT: i32>([w04, w26, w53, w17]: [__m256i; 4]) -> [__m256i; SI
     })
 }
 
-/// From rows of numbers to pairs of columns, as [`idct_1d`] takes them, clamped to 16 bits.
+/// Transposes rows of 32-bit values to pairs of columns for [`idct_1d`], clamped to 16 bits.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn pairs_of_columns(rows: [__m256i; SIDE]) -> [__m256i; 4] {
@@ -131,7 +131,7 @@ fn pairs_of_columns(rows: [__m256i; SIDE]) -> [__m256i; 4] {
     ]
 }
 
-/// From columns of numbers around 0 to rows of samples, two in a vector.
+/// Transposes columns of values centred on 0 to rows of samples, two rows per vector.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn two_by_two([c0, c1, c2, c3, c4, c5, c6, c7]: [__m256i; SIDE]) -> [__m128i; SIDE / 2] {

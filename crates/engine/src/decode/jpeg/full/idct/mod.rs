@@ -1,17 +1,16 @@
-//! Coefficients to samples: the inverse cosine transform.
+//! Inverse DCT: coefficients to samples.
 //!
 //! # Source
 //!
 //! C. Loeffler, A. Ligtenberg and G. Moschytz, "Practical Fast 1-D DCT Algorithms with 11 Multiplications", ICASSP 1989, in integers as
-//! libjpeg's accurate one: factors in 8192ths; after the columns four times the values, rounded; after the rows an eighth of that.
+//! libjpeg's accurate transform (`jidctint.c`): factors in 8192ths; the column pass gives rounded values times four, the row pass an eighth of that.
 //!
-//! Values that no picture has, of broken data or steps, leave 16 bits. Then it is libjpeg-turbo's code for vectors of x86 that is followed:
-//! where that computes in 16 bits, values go round.
+//! Values of corrupt data may exceed 16 bits. Then the results follow libjpeg-turbo's SIMD code for x86, which wraps where it computes in 16 bits.
 
 #[cfg(target_arch = "x86_64")]
 #[allow(
     unsafe_code,
-    reason = "vector instructions, loads and stores; the portable transform is the twin"
+    reason = "vector instructions, loads and stores; the portable transform is the reference"
 )]
 mod avx2;
 mod portable;
@@ -20,13 +19,13 @@ use super::super::{SIDE, ZIGZAG};
 
 /// Fractional bits of factors.
 const FACTOR_BITS: u32 = 13;
-/// Fractional bits of what lies between columns and rows.
+/// Fractional bits between the column and the row pass.
 const BETWEEN_BITS: u32 = 2;
-/// Bits by which columns are shifted, and rows: those are divided by eight, too.
+/// Right shifts after the column pass and after the row pass, which also divides by eight.
 const COLUMN_SHIFT: u32 = FACTOR_BITS - BETWEEN_BITS;
 const ROW_SHIFT: u32 = FACTOR_BITS + BETWEEN_BITS + 3;
 
-/// The coefficients of a block, each multiplied by its quantization step, as [`storage_index`] says.
+/// The dequantised coefficients of a block, in the order of [`storage_index`].
 #[derive(Debug)]
 #[repr(align(64))]
 pub(in crate::decode::jpeg) struct Block(pub(in crate::decode::jpeg) [i16; SIDE * SIDE]);
@@ -37,7 +36,7 @@ impl Default for Block {
     }
 }
 
-/// Where coefficients stand in a [`Block`], in the order in which they are coded.
+/// By zigzag index: index in a [`Block`].
 pub(in crate::decode::jpeg) const STORAGE_ORDER: [u16; SIDE * SIDE] = {
     let mut places = [0; SIDE * SIDE];
     let mut at = 0;
@@ -48,23 +47,23 @@ pub(in crate::decode::jpeg) const STORAGE_ORDER: [u16; SIDE * SIDE] = {
     places
 };
 
-/// Rows come in pairs, as products of pairs are wanted: 0 and 4, 2 and 6, 5 and 3, 1 and 7; in a pair, a coefficient of one and of the
-/// other by turns.
+/// The index of a coefficient in a [`Block`]. Rows are stored in pairs, for multiplication of pairs: 0 and 4, 2 and 6, 5 and 3, 1 and 7;
+/// coefficients of the two rows of a pair alternate.
 const fn storage_index(row: usize, column: usize) -> usize {
     let (pair, second) = [(0, 0), (3, 0), (1, 0), (2, 1), (0, 1), (2, 0), (1, 1), (3, 1)][row];
     2 * (pair * SIDE + column) + second
 }
 
-/// A way to transform blocks. All give the same samples.
+/// An implementation of the inverse DCT. All give the same samples.
 pub(super) trait Idct: Copy {
-    /// Makes the first eight of `stride` samples the first row of the block, and so on.
+    /// Transforms a block. Writes row `y` to the first eight samples from `y * stride`.
     ///
     /// # Panics
     ///
-    /// Where `target` ends before the last row.
+    /// If `target` ends before the last row.
     fn samples(self, block: &Block, target: &mut [u8], stride: usize);
 
-    /// The samples of a block whose coefficients are zero but for the first.
+    /// The sample value of a block without AC coefficients.
     #[inline(always)]
     fn flat(self, level: i16) -> u8 {
         let shift = ROW_SHIFT - FACTOR_BITS;
@@ -72,13 +71,13 @@ pub(super) trait Idct: Copy {
     }
 }
 
-/// What lies between columns and rows where a column is zero but for its first coefficient, in libjpeg-turbo's short cut for such blocks.
+/// The result of the column pass for a column with only its first coefficient, as in libjpeg-turbo's short cut.
 #[inline(always)]
 fn between(level: i16) -> i16 {
     level.wrapping_shl(BETWEEN_BITS)
 }
 
-/// From a value around 0.
+/// Converts a value centred on 0 to a sample.
 #[inline(always)]
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
 fn sample(value: i32) -> u8 {

@@ -1,13 +1,13 @@
-//! The transform in plain integers, eight columns or rows at a time.
+//! The inverse DCT in portable integer code, eight columns or rows at a time.
 
 use super::super::super::SIDE;
 use super::super::instructions::Portable;
 use super::{Block, COLUMN_SHIFT, FACTOR_BITS, Idct, ROW_SHIFT, between, sample, storage_index};
 
-/// A value for each column, or for each row.
+/// One value per column or per row.
 type Lanes = [i32; SIDE];
 
-/// Factors in 8192ths, named after what they are to be.
+/// Factors in 8192ths, named by their exact values.
 const C0_298631336: i32 = 2446;
 const C0_390180644: i32 = 3196;
 const C0_541196100: i32 = 4433;
@@ -46,7 +46,7 @@ impl Idct for Portable {
     }
 }
 
-/// The sums of eight waves, lane by lane, in 8192ths. Of a broken file, they may leave the range of their type, and go round.
+/// The 1-D transform of eight lanes, in 8192ths. Wraps on overflow, which occurs only for corrupt data.
 #[inline(always)]
 fn idct_1d(input: [Lanes; SIDE]) -> [Lanes; SIDE] {
     let [even, odd] = [[0, 2, 4, 6], [1, 3, 5, 7]].map(|rows| rows.map(|row: usize| input[row]));
@@ -108,9 +108,9 @@ fn zip(a: Lanes, b: Lanes, of: impl Fn(i32, i32) -> i32) -> Lanes {
     std::array::from_fn(|lane| of(a[lane], b[lane]))
 }
 
-/// The same, of numbers that go round at 16 bits.
+/// The operation `of` with a result that wraps at 16 bits.
 #[inline(always)]
-#[allow(clippy::cast_possible_truncation, reason = "that is what is wanted")]
+#[allow(clippy::cast_possible_truncation, reason = "wraps at 16 bits")]
 fn in_16_bits(of: impl Fn(i32, i32) -> i32) -> impl Fn(i32, i32) -> i32 {
     move |a, b| i32::from(of(a, b) as i16)
 }
@@ -120,7 +120,7 @@ fn transposed(rows: [Lanes; SIDE]) -> [Lanes; SIDE] {
     std::array::from_fn(|column| std::array::from_fn(|row| rows[row][column]))
 }
 
-/// Divided by a power of two and rounded, halves up.
+/// Divides by `1 << shift` and rounds, halves up.
 #[inline(always)]
 fn descaled(value: i32, shift: u32) -> i32 {
     value.wrapping_add(1 << (shift - 1)) >> shift

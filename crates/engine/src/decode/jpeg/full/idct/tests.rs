@@ -24,20 +24,20 @@ fn samples(idct: impl Idct, coefficients: &Coefficients) -> [u8; 64] {
     samples
 }
 
-/// The transform from its definition, around 0.
+/// The inverse DCT from its definition, centred on 0.
 ///
 /// # Source
 ///
 /// ITU-T T.81, annex A.3.3.
 fn exact(coefficients: &Coefficients) -> [[f64; SIDE]; SIDE] {
-    let wave = |wave: usize, pixel: usize| {
-        let scale = if wave == 0 { 0.5f64.sqrt() } else { 1.0 };
-        scale * (((2 * pixel + 1) * wave) as f64 * PI / 16.0).cos()
+    let basis = |basis: usize, pixel: usize| {
+        let scale = if basis == 0 { 0.5f64.sqrt() } else { 1.0 };
+        scale * (((2 * pixel + 1) * basis) as f64 * PI / 16.0).cos()
     };
     std::array::from_fn(|y| {
         std::array::from_fn(|x| {
             let value = |(row, column): (usize, usize)| {
-                f64::from(coefficients[row][column]) * wave(row, y) * wave(column, x)
+                f64::from(coefficients[row][column]) * basis(row, y) * basis(column, x)
             };
             let places = (0..SIDE).flat_map(|row| (0..SIDE).map(move |column| (row, column)));
             places.map(value).sum::<f64>() / 4.0
@@ -46,7 +46,7 @@ fn exact(coefficients: &Coefficients) -> [[f64; SIDE]; SIDE] {
 }
 
 fn coefficients(range: std::ops::RangeInclusive<i16>) -> impl Strategy<Value = Coefficients> {
-    // Most are zero, as in photographs.
+    // Mostly zero, as in photographs.
     let one = prop_oneof![3 => Just(0), 1 => range];
     prop::collection::vec(one, SIDE * SIDE).prop_map(|values| {
         std::array::from_fn(|row| std::array::from_fn(|column| values[row * SIDE + column]))
@@ -55,7 +55,7 @@ fn coefficients(range: std::ops::RangeInclusive<i16>) -> impl Strategy<Value = C
 
 proptest! {
     #[test]
-    fn samples_are_the_sum_of_waves_within_a_level(coefficients in coefficients(-500..=500)) {
+    fn samples_match_the_definition_within_one_level(coefficients in coefficients(-500..=500)) {
         let found = samples(Portable, &coefficients);
         for (found, exact) in found.iter().zip(exact(&coefficients).as_flattened()) {
             let exact = (exact + 128.0).clamp(0.0, 255.0);
@@ -64,7 +64,7 @@ proptest! {
     }
 
     #[test]
-    fn a_block_of_one_level_is_a_flat_one(level in any::<i16>()) {
+    fn a_dc_only_block_is_uniform(level in any::<i16>()) {
         let mut coefficients = [[0; SIDE]; SIDE];
         coefficients[0][0] = level;
         prop_assert_eq!(samples(Portable, &coefficients), [Portable.flat(level); 64]);
@@ -85,7 +85,7 @@ proptest! {
 }
 
 #[test]
-fn places_are_a_permutation_in_which_rows_come_in_pairs() {
+fn the_storage_order_is_a_permutation_with_paired_rows() {
     let mut sorted = STORAGE_ORDER;
     sorted.sort_unstable();
     assert!(sorted.iter().copied().eq(0..64));
