@@ -1,4 +1,4 @@
-//! The second pass over pixels, against what the libraries that it follows make of the same image: see `generate/pixel_ops.py`.
+//! Pixel operations, compared with those of Pillow on the same image: see `generate/pixel_ops.py`.
 
 use std::path::Path;
 
@@ -12,8 +12,8 @@ fn bytes(hexadecimal: &Value) -> Vec<u8> {
         .collect()
 }
 
-/// The touch, and by how much it may differ from the fixture.
-fn touch(name: &str, value: f64) -> (PixelOp, u8) {
+/// The operation, and the tolerance in levels.
+fn op(name: &str, value: f64) -> (PixelOp, u8) {
     let single = value as f32;
     match name {
         "brightness" => (PixelOp::Brightness(single), 0),
@@ -24,7 +24,7 @@ fn touch(name: &str, value: f64) -> (PixelOp, u8) {
         "solarize" => (PixelOp::Solarize(single), 0),
         "auto_contrast" => (PixelOp::AutoContrast, 0),
         "equalize" => (PixelOp::Equalize, 0),
-        // Single precision and weights of 16 bits against float64: ties may fall to either side.
+        // Single precision and 16-bit weights compared with float64: ties may be rounded either way.
         "hue" => (PixelOp::Hue(single), 1),
         "blur" => (PixelOp::Blur(single), 1),
         other => panic!("{other}"),
@@ -32,7 +32,7 @@ fn touch(name: &str, value: f64) -> (PixelOp, u8) {
 }
 
 #[test]
-fn touches_are_those_of_the_reference() {
+fn pixel_ops_match_the_reference() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/pixel_ops.json");
     let fixture: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let size = fixture["size"].as_u64().unwrap() as usize;
@@ -41,25 +41,23 @@ fn touches_are_those_of_the_reference() {
     assert_eq!(cases.len(), 28);
     for case in cases {
         let (name, value) = (case["op"].as_str().unwrap(), case["value"].as_f64().unwrap());
-        let (touch, tolerance) = touch(name, value);
+        let (op, tolerance) = op(name, value);
         let mut pixels = image.clone();
-        apply(&[touch], &mut pixels, size);
+        apply(&[op], &mut pixels, size);
         let expected = bytes(&case["image"]);
         let off = pixels.iter().zip(&expected).map(|(a, b)| a.abs_diff(*b));
         let differing = off.clone().filter(|off| *off > 0).count();
         assert!(
             off.max() <= Some(tolerance),
-            "{touch:?} is off by {:?}",
-            off_at(&pixels, &expected)
+            "{op:?} is off by {:?}",
+            worst_difference(&pixels, &expected)
         );
-        assert!(
-            differing * 50 <= pixels.len(),
-            "{touch:?}: {differing} bytes differ"
-        );
+        assert!(differing * 50 <= pixels.len(), "{op:?}: {differing} bytes differ");
     }
 }
 
-fn off_at(found: &[u8], expected: &[u8]) -> Option<(usize, u8, u8)> {
+/// Index, found and expected value of the byte with the largest difference.
+fn worst_difference(found: &[u8], expected: &[u8]) -> Option<(usize, u8, u8)> {
     let pairs = found.iter().zip(expected).enumerate();
     pairs
         .max_by_key(|(_, (a, b))| a.abs_diff(**b))

@@ -1,5 +1,5 @@
-//! Whole batches by the engine, in processor time of all its threads and of the reader: rendering is most of it, the rest is planning, finding
-//! images, handing out work and joining buffers. `server bench` measures the same beside everything else.
+//! Whole batches from the engine, in CPU time of all threads of the process: mostly rendering, else planning, cache look-ups, scheduling and
+//! joining buffers. `server bench` measures the same among other stages.
 
 mod cpu_time;
 
@@ -35,7 +35,7 @@ fn engine() -> Engine {
     }
     let dataset = scan("pictures", folder.path(), &ScanOptions::default()).expect("a dataset");
     let engine = Engine::new(EngineConfig::default(), vec![dataset]).expect("threads");
-    // All images are kept from now on; the files go with the folder.
+    // Fills the cache: the files are deleted with the folder.
     let runtime = Builder::new_current_thread().build().expect("a runtime");
     let mut stream = open(&engine, ElementType::U8);
     for _ in 0..8 {
@@ -45,7 +45,7 @@ fn engine() -> Engine {
     engine
 }
 
-/// A stream that no benchmark comes to the end of.
+/// A stream with more epochs than any benchmark consumes.
 fn open(engine: &Engine, element_type: ElementType) -> BatchStream {
     let spec = StreamSpec {
         dataset: String::new(),

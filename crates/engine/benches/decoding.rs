@@ -1,4 +1,4 @@
-//! From the bytes of a file to the image that is kept: decoding, and shrinking to the canonical size.
+//! Decoding, and resizing to the canonical size.
 
 mod cpu_time;
 
@@ -16,10 +16,10 @@ use fast_image_resize::{
 };
 use image::{ExtendedColorType, ImageEncoder as _, codecs::jpeg::JpegEncoder};
 
-/// Width and height: of the reference experiment's photos, and of a camera with 12 megapixels.
+/// Width and height: of typical photos of the reference experiment, and of a 12-megapixel camera.
 const SIZES: [(&str, (u32, u32)); 2] = [("500x375", (500, 375)), ("4000x3000", (4000, 3000))];
 
-/// Shades with some noise.
+/// Gradients with some noise.
 fn picture((width, height): (u32, u32)) -> Image {
     let mut generator = generator(1, Purpose::DRAWING, &[]);
     let pixels = (0..width * height * 3)
@@ -40,7 +40,7 @@ fn jpeg(image: &Image) -> Vec<u8> {
         image.height(),
         ExtendedColorType::Rgb8,
     );
-    written.expect("memory takes everything");
+    written.expect("writing to memory does not fail");
     file
 }
 
@@ -56,7 +56,7 @@ fn decoding(criterion: &mut Criterion<CpuTime>) {
     }
 }
 
-fn shrinking(criterion: &mut Criterion<CpuTime>) {
+fn resizing(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("canonical size for 224");
     group.sample_size(20);
     let short_side = Some(canonical_short_side(224));
@@ -73,7 +73,7 @@ fn shrinking(criterion: &mut Criterion<CpuTime>) {
     }
 }
 
-/// The same pixels.
+/// The same resize by fast_image_resize.
 fn by_library(resizer: &mut Resizer, image: &Image, (width, height): (u32, u32)) -> Vec<u8> {
     let source = TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.pixels());
     let mut pixels = vec![0; width as usize * height as usize * 3];
@@ -89,7 +89,7 @@ fn by_library(resizer: &mut Resizer, image: &Image, (width, height): (u32, u32))
     pixels
 }
 
-fn first_touch(criterion: &mut Criterion<CpuTime>) {
+fn decoding_canonical(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("decode to the canonical size for 224");
     group.sample_size(20);
     let short_side = Some(canonical_short_side(224));
@@ -106,6 +106,6 @@ fn first_touch(criterion: &mut Criterion<CpuTime>) {
 criterion_group! {
     name = benches;
     config = Criterion::default().with_measurement(CpuTime::THREAD);
-    targets = decoding, shrinking, first_touch
+    targets = decoding, resizing, decoding_canonical
 }
 criterion_main!(benches);

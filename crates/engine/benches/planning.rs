@@ -1,4 +1,4 @@
-//! Which sample stands where: making a plan, and asking it.
+//! Creating a sampling plan, and planning batches with it.
 
 mod cpu_time;
 
@@ -9,7 +9,7 @@ use equibatch_engine::{
     sampling::{Balance, LastBatch, Order, Plan, PlanSpec},
 };
 
-/// Images by class, of which the first class has `common` and the others a tenth.
+/// A plan for `classes` classes: the first has `common` images, the others a tenth of that.
 fn spec(classes: usize, common: u32) -> PlanSpec {
     let mut next = 0;
     let members = (0..classes).map(|class| {

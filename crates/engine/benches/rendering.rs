@@ -1,6 +1,6 @@
-//! One image's way from decoded pixels to its tensor, by instruction set and element type, in processor time of this thread.
+//! Rendering of decoded images to tensors, by instruction set and element type, in CPU time of this thread.
 //!
-//! Sources and batch together exceed the second-level cache, as in a running server.
+//! Sources and batch together exceed the L2 cache, as in a running server.
 
 mod cpu_time;
 
@@ -19,7 +19,7 @@ use equibatch_engine::tensor::{
 const COUNT: usize = 64;
 const SOURCE: (u32, u32) = (341, 256);
 
-/// Shades with some noise.
+/// Gradients with some noise.
 fn picture(seed: u64, (width, height): (u32, u32)) -> Image {
     let mut generator = generator(seed, Purpose::DRAWING, &[]);
     let pixels = (0..width * height * 3)
@@ -31,7 +31,7 @@ fn picture(seed: u64, (width, height): (u32, u32)) -> Image {
     Image::new(width, height, pixels)
 }
 
-/// A batch's worth of everything that is ready before an image is rendered.
+/// The inputs of rendering for one batch.
 struct Batch {
     images: Vec<Image>,
     maps: Vec<(Projective, Lighting)>,

@@ -1,9 +1,9 @@
-//! Processor time in place of the clock's, so that what else the machine does counts for less.
+//! A criterion measurement of CPU time instead of wall-clock time, which is less sensitive to other load.
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use rustix::time::{ClockId, clock_gettime};
 
-/// Measures processor time, user and system.
+/// CPU time, user and system.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CpuTime(ClockId);
 
