@@ -190,8 +190,8 @@ fn area_averaged_images_are_rendered_within_half_a_level_of_the_reference() {
     }
 }
 
-/// Holds on every CPU: coordinates are a fixed sequence of IEEE operations, interpolation is in integers, and logarithm, exponential and sine come
-/// from `libm`.
+/// Holds on every CPU: coordinates are a fixed sequence of IEEE operations, interpolation is in integers, and logarithm, exponential and
+/// sine come from `libm`.
 #[test]
 fn renderings_have_the_same_bytes_on_every_machine() {
     let image = noise(120, 90, 1);

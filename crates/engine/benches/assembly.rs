@@ -1,5 +1,5 @@
-//! Whole batches from the engine, in CPU time of all threads of the process: mostly rendering, else planning, cache look-ups, scheduling and
-//! joining buffers. `server bench` measures the same among other stages.
+//! Whole batches from the engine, in CPU time of all threads of the process: mostly rendering, else planning, cache look-ups, scheduling
+//! and joining buffers. `server bench` measures the same among other stages.
 
 mod cpu_time;
 

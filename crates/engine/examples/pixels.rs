@@ -1,5 +1,5 @@
-//! Decodes files as the server does, for `tests/generate/jpegs.py`. Reads files from standard input, each preceded by its length (u32, little
-//! endian). Prints one line per file: the SHA-256 of its pixels, or `refused: ` and the error.
+//! Decodes files as the server does, for `tests/generate/jpegs.py`. Reads files from standard input, each preceded by its length (u32,
+//! little endian). Prints one line per file: the SHA-256 of its pixels, or `refused: ` and the error.
 
 use std::error::Error;
 use std::io::{self, Read as _, Write as _};

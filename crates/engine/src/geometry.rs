@@ -1,7 +1,7 @@
 //! Projective maps, and the size of the canvas on which augmentations are defined.
 
-/// A 3x3 projective map, row-major, from output to source coordinates: `(u, v, w) = M (column, row, 1)`, source = `(u / w, v / w)`. Both are in
-/// pixels relative to the centre of the top left pixel, x to the right and y down.
+/// A 3x3 projective map, row-major, from output to source coordinates: `(u, v, w) = M (column, row, 1)`, source = `(u / w, v / w)`. Both
+/// are in pixels relative to the centre of the top left pixel, x to the right and y down.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Projective(pub [[f64; 3]; 3]);
 

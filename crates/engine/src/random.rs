@@ -1,6 +1,7 @@
 //! Counter-based random numbers: seed, purpose and coordinates determine the numbers, independent of the order of calls.
 //!
-//! A generator is keyed by a hash of all of them. With a sum (`seed + epoch`), neighbouring seeds would give shifted copies of one sequence.
+//! A generator is keyed by a hash of all of them. With a sum (`seed + epoch`), neighbouring seeds would give shifted copies of one
+//! sequence.
 
 use rand::{Rng, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -84,8 +85,8 @@ pub fn fork(generator: &mut impl Rng) -> ChaCha8Rng {
 ///
 /// # Source
 ///
-/// Lemire, *Fast Random Integer Generation in an Interval*, 2019: the high half of a product, with rejection of the values that would bias the
-/// result.
+/// Lemire, *Fast Random Integer Generation in an Interval*, 2019: the high half of a product, with rejection of the values that would bias
+/// the result.
 pub fn below(generator: &mut ChaCha8Rng, bound: u32) -> u32 {
     assert!(bound > 0, "bound must be positive");
     let rejected = bound.wrapping_neg() % bound;

@@ -50,8 +50,8 @@ impl AffineOp {
     ///
     /// # Source
     ///
-    /// Signs and centres as in torchvision's `_apply_op`: shears fix the outer edge of the first row or column, rotations fix the centre. Dihedral
-    /// symmetries as in fastai's `dihedral_affine`.
+    /// Signs and centres as in torchvision's `_apply_op`: shears fix the outer edge of the first row or column, rotations fix the centre.
+    /// Dihedral symmetries as in fastai's `dihedral_affine`.
     #[must_use]
     pub fn matrix(&self, size: u32) -> Projective {
         let last = f64::from(size - 1);

@@ -39,8 +39,8 @@ pub(super) fn place_crop(start: (u32, u32)) -> Projective {
     Projective::scale_then_offset([1.0, 1.0], [f64::from(start.0), f64::from(start.1)])
 }
 
-/// Corrects an affine map in normalised coordinates for the aspect ratio, so that a rotation of a non-square canvas does not shear it. Applied
-/// once, to the product of all affine parts; offsets are left as they are.
+/// Corrects an affine map in normalised coordinates for the aspect ratio, so that a rotation of a non-square canvas does not shear it.
+/// Applied once, to the product of all affine parts; offsets are left as they are.
 pub(super) fn correct_aspect(affine: &Projective, canvas: (u32, u32)) -> Projective {
     let aspect = f64::from(canvas.1) / f64::from(canvas.0);
     let mut corrected = *affine;

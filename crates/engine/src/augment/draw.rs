@@ -54,8 +54,8 @@ impl Draw {
     /// The map from the pixels of the result, `target` by `target`, to those of a source of `(width, height)` pixels.
     ///
     /// It composes, from output to source: affine operations on the square, the position of the crop on the canvas, the flip of the canvas,
-    /// normalisation to `[-1, 1]`, perspective, rotation after zoom with the correction for the aspect ratio, and `[-1, 1]` to source pixels.
-    /// The corners of the `[-1, 1]` square are the centres of the corner pixels, on the canvas and in the source.
+    /// normalisation to `[-1, 1]`, perspective, rotation after zoom with the correction for the aspect ratio, and `[-1, 1]` to source
+    /// pixels. The corners of the `[-1, 1]` square are the centres of the corner pixels, on the canvas and in the source.
     #[must_use]
     pub fn map(&self, source: (u32, u32), target: u32) -> Projective {
         let canvas = canvas(source, target);

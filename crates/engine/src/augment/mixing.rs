@@ -55,8 +55,8 @@ impl BatchMix {
     /// # Source
     ///
     /// Mixup: Zhang et al., 2018, with fastai's rule that an image keeps the larger weight. Cutmix: Yun et al., 2019, as in torchvision's
-    /// `CutMix`: a square with a uniform centre, clipped at the border, whose clipped area is the weight. Unlike both, each pair of a batch has
-    /// its own weight.
+    /// `CutMix`: a square with a uniform centre, clipped at the border, whose clipped area is the weight. Unlike both, each pair of a batch
+    /// has its own weight.
     #[must_use]
     pub fn draw_mix(self, generator: &mut ChaCha8Rng, size: u32) -> Option<Mix> {
         let (Self::Mixup(mixing) | Self::Cutmix(mixing)) = self;
@@ -82,7 +82,8 @@ fn mixup(weight: f64) -> Mix {
     Mix::Mixup((weight * f64::from(Mix::WHOLE)).round() as u16)
 }
 
-/// A square around `centre` (column, row) with a fraction `weight` of the area of an image of `size` by `size` pixels, clipped to the image.
+/// A square around `centre` (column, row) with a fraction `weight` of the area of an image of `size` by `size` pixels, clipped to the
+/// image.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -1,8 +1,9 @@
 //! Augmentation: recipes, and the parameters drawn from them for one sample.
 //!
-//! This module does not process pixels. A [`Recipe`] holds distributions, a [`Draw`] one value of each. A draw gives one projective map for all
-//! geometry ([`Draw::map`]), one curve for brightness and contrast ([`Draw::lighting`]), and operations for a second pass over the rendered
-//! pixels ([`Draw::pixel_ops`]; none in the default recipe). [`BatchMix`] is drawn per batch and gives the mixing of each pair of images.
+//! This module does not process pixels. A [`Recipe`] holds distributions, a [`Draw`] one value of each. A draw gives one projective map for
+//! all geometry ([`Draw::map`]), one curve for brightness and contrast ([`Draw::lighting`]), and operations for a second pass over the
+//! rendered pixels ([`Draw::pixel_ops`]; none in the default recipe). [`BatchMix`] is drawn per batch and gives the mixing of each pair of
+//! images.
 //!
 //! # Source
 //!

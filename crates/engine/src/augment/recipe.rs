@@ -234,10 +234,11 @@ impl Recipe {
     ///
     /// # Determinism
     ///
-    /// Always consumes the same 18 numbers in this order, independent of the recipe and of the Bernoulli draws: perspective (right, left, bottom,
-    /// top, Bernoulli), rotation (degrees, Bernoulli), zoom (scale, row, column, Bernoulli), brightness (value, Bernoulli), contrast (value,
-    /// Bernoulli), flip (Bernoulli), crop (row, column). So disabling a part, or changing its probability, does not affect the others. If a
-    /// recipe has any of the parts after `crop` in [`Recipe`], each of them has its own generator, forked from this one in the order of the fields.
+    /// Always consumes the same 18 numbers in this order, independent of the recipe and of the Bernoulli draws: perspective (right, left,
+    /// bottom, top, Bernoulli), rotation (degrees, Bernoulli), zoom (scale, row, column, Bernoulli), brightness (value, Bernoulli),
+    /// contrast (value, Bernoulli), flip (Bernoulli), crop (row, column). So disabling a part, or changing its probability, does not affect
+    /// the others. If a recipe has any of the parts after `crop` in [`Recipe`], each of them has its own generator, forked from this one in
+    /// the order of the fields.
     #[must_use]
     pub fn draw(&self, generator: &mut impl Rng) -> Draw {
         let warp = SymmetricWarp::draw(generator, self.warp.max.into());

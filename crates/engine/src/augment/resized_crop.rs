@@ -74,7 +74,8 @@ impl ResizedCrop {
     ///
     /// # Source
     ///
-    /// torchvision's `RandomResizedCrop.get_params`: if no candidate fits, a centre crop with the allowed ratio nearest to that of the source.
+    /// torchvision's `RandomResizedCrop.get_params`: if no candidate fits, a centre crop with the allowed ratio nearest to that of the
+    /// source.
     #[must_use]
     pub fn rectangle(&self, source: (u32, u32)) -> [f64; 4] {
         let (across, down) = (f64::from(source.0), f64::from(source.1));

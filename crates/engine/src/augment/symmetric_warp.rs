@@ -5,8 +5,8 @@ use rand::Rng;
 use crate::geometry::Projective;
 use crate::random::uniform;
 
-/// A perspective warp. Each magnitude is the distance by which both ends of one edge move outwards (positive) or inwards (negative), in units
-/// where the canvas is `[-1, 1]` on both axes.
+/// A perspective warp. Each magnitude is the distance by which both ends of one edge move outwards (positive) or inwards (negative), in
+/// units where the canvas is `[-1, 1]` on both axes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SymmetricWarp {
@@ -21,7 +21,8 @@ impl SymmetricWarp {
         }
     }
 
-    /// The map from output to source: the homography that takes the moved corners to the corners of the canvas, normalised to a last entry of 1.
+    /// The map from output to source: the homography that takes the moved corners to the corners of the canvas, normalised to a last entry
+    /// of 1.
     ///
     /// Entries are not finite if no such homography exists, which is possible only for magnitudes of 0.5 and more.
     ///

@@ -7,14 +7,14 @@ pub const VIEWS: u32 = 8;
 
 impl Recipe {
     /// The recipe of view `view` (below [`VIEWS`]) for a model trained with this recipe: zoom by `scale` towards a corner, the crop in that
-    /// corner, and mirroring for views 4 to 7. The other parts of the training recipe are drawn at random as in training, except other crops,
-    /// zooms and mirror images.
+    /// corner, and mirroring for views 4 to 7. The other parts of the training recipe are drawn at random as in training, except other
+    /// crops, zooms and mirror images.
     ///
     /// # Source
     ///
-    /// `_tta_only` of fastai 1.0, `fastai/vision/tta.py`: bit 0 of the number is the row, bit 1 the column, bit 2 the mirror image; `crop_pad`,
-    /// `flip_lr`, `dihedral` and `zoom` of the training are left out. `resized_crop`, which fastai lacks, is treated as a crop, and
-    /// `flip_vertical` and `dihedral` as fastai's `dihedral`. Images are not mixed.
+    /// `_tta_only` of fastai 1.0, `fastai/vision/tta.py`: bit 0 of the number is the row, bit 1 the column, bit 2 the mirror image;
+    /// `crop_pad`, `flip_lr`, `dihedral` and `zoom` of the training are left out. `resized_crop`, which fastai lacks, is treated as a crop,
+    /// and `flip_vertical` and `dihedral` as fastai's `dihedral`. Images are not mixed.
     #[must_use]
     pub fn view(&self, view: u32, scale: f32) -> Self {
         let bit = |number: u32| if view >> number & 1 == 1 { 1.0 } else { 0.0 };

@@ -4,8 +4,8 @@ use super::resize::ResizeInput;
 use super::scratch::with_scratch;
 use crate::image::Image;
 
-/// The canonical short side, in pixels, for crops of `image_size` x `image_size`: `ceil(image_size * 8 / 7)`, 256 for 224, so that a zoom of up
-/// to 8/7 loses no sharpness.
+/// The canonical short side, in pixels, for crops of `image_size` x `image_size`: `ceil(image_size * 8 / 7)`, 256 for 224, so that a zoom
+/// of up to 8/7 loses no sharpness.
 #[must_use]
 pub fn canonical_short_side(image_size: u32) -> u32 {
     u32::try_from((u64::from(image_size) * 8).div_ceil(7)).unwrap_or(u32::MAX)
@@ -80,8 +80,8 @@ pub(super) mod tests {
         Image::new(width, height, pixels)
     }
 
-    /// The filter from its definition, in f64: each output pixel is the mean of the source pixels weighted by a triangle whose half width is the
-    /// scale, along rows and then along columns, rounded after each.
+    /// The filter from its definition, in f64: each output pixel is the mean of the source pixels weighted by a triangle whose half width
+    /// is the scale, along rows and then along columns, rounded after each.
     fn reference(image: &Image, width: usize, height: usize) -> Vec<u8> {
         let along = |input: &[u8], lines: usize, from: usize, to: usize, stride: (usize, usize)| {
             let scale = from as f64 / to as f64;

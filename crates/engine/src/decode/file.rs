@@ -7,14 +7,14 @@ use crate::{dataset::Sample, header};
 
 /// Reads the file of `sample` at `path` and checks that its size and modification time are those of the scan.
 ///
-/// Both are compared before and after reading, to detect writes while the file is read. At most one byte more than the size at the scan is read,
-/// so that a growing file does not cost memory. Not detected: a file of the same size whose modification time was reset, or that was written
-/// within one clock tick of the file system after the scan.
+/// Both are compared before and after reading, to detect writes while the file is read. At most one byte more than the size at the scan is
+/// read, so that a growing file does not cost memory. Not detected: a file of the same size whose modification time was reset, or that was
+/// written within one clock tick of the file system after the scan.
 ///
 /// # Errors
 ///
-/// [`Error::Vanished`] if there is no such file, [`Error::Changed`] if its size differs, [`Error::Rewritten`] if its modification time differs,
-/// [`Error::Io`] if it cannot be read or is no regular file, [`Error::Header`] if its size exceeds `limits`.
+/// [`Error::Vanished`] if there is no such file, [`Error::Changed`] if its size differs, [`Error::Rewritten`] if its modification time
+/// differs, [`Error::Io`] if it cannot be read or is no regular file, [`Error::Header`] if its size exceeds `limits`.
 pub fn read(path: &Path, sample: &Sample, limits: &DecodeLimits) -> Result<Vec<u8>, Error> {
     limits.check_file(sample.bytes)?;
     let failed = |source: io::Error| match source.kind() {

@@ -1,9 +1,9 @@
 //! Decodes image files to pixels.
 //!
 //! Supports JPEG, PNG, WebP, BMP and GIF, detected by content; animations give their first frame. All images become 8-bit RGB: greyscale is
-//! replicated, alpha is dropped (not composited), 16 bits are rounded to 8, CMYK is converted without a colour profile. Colour profiles are not
-//! applied. The EXIF orientation is applied unless [`DecodeOptions::orientation`] says otherwise. Large JPEGs are decoded at a quarter or an eighth
-//! of their size if that suffices ([`decode_canonical`]).
+//! replicated, alpha is dropped (not composited), 16 bits are rounded to 8, CMYK is converted without a colour profile. Colour profiles are
+//! not applied. The EXIF orientation is applied unless [`DecodeOptions::orientation`] says otherwise. Large JPEGs are decoded at a quarter
+//! or an eighth of their size if that suffices ([`decode_canonical`]).
 //!
 //! Any input gives an image or an [`Error`], never a panic, and decoding uses no more memory than [`DecodeLimits`] allow.
 
@@ -62,8 +62,8 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Image, Error> {
     decode_canonical(bytes, options, None)
 }
 
-/// Decodes a file to its [`canonical()`] image. A JPEG much larger than `short_side` is decoded at a quarter or an eighth of its size (block
-/// averages), which needs less time and memory.
+/// Decodes a file to its [`canonical()`] image. A JPEG much larger than `short_side` is decoded at a quarter or an eighth of its size
+/// (block averages), which needs less time and memory.
 ///
 /// # Determinism
 ///
@@ -71,8 +71,8 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Image, Error> {
 ///
 /// # Errors
 ///
-/// Every variant of [`Error`] except [`Error::Io`], [`Error::Vanished`], [`Error::Changed`] and [`Error::Rewritten`]. A truncated file is an error
-/// even if the missing part is small, so that no image padded with grey is trained on.
+/// Every variant of [`Error`] except [`Error::Io`], [`Error::Vanished`], [`Error::Changed`] and [`Error::Rewritten`]. A truncated file is
+/// an error even if the missing part is small, so that no image padded with grey is trained on.
 pub fn decode_canonical(
     bytes: &[u8],
     options: &DecodeOptions,
@@ -81,8 +81,8 @@ pub fn decode_canonical(
     decode_within(bytes, options, short_side, None)
 }
 
-/// As [`decode_canonical`], with a memory budget shared by all decoders: waits until `memory` has the amount that decoding needs according to the
-/// header.
+/// As [`decode_canonical`], with a memory budget shared by all decoders: waits until `memory` has the amount that decoding needs according
+/// to the header.
 ///
 /// # Errors
 ///

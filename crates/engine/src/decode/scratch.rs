@@ -5,12 +5,12 @@ use std::cell::RefCell;
 use super::jpeg::full::JpegScratch;
 use super::resize::Resizer;
 
-/// Maximum bytes of a buffer that is kept, enough for 2.8 megapixels. Larger ones are freed after use; they are rare, because large JPEGs are
-/// decoded at a reduced size.
+/// Maximum bytes of a buffer that is kept, enough for 2.8 megapixels. Larger ones are freed after use; they are rare, because large JPEGs
+/// are decoded at a reduced size.
 const MAX_KEPT_BYTES: usize = 8 << 20;
 
-/// Pixel buffer, and the buffers of the JPEG decoder and of the resizer. Without reuse, page faults are a quarter of the CPU time of an image of
-/// 500x375 pixels.
+/// Pixel buffer, and the buffers of the JPEG decoder and of the resizer. Without reuse, page faults are a quarter of the CPU time of an
+/// image of 500x375 pixels.
 pub(super) struct DecodeScratch {
     /// Contents are unspecified.
     pub(super) pixels: Vec<u8>,

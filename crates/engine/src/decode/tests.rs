@@ -45,8 +45,8 @@ fn with_exif(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     bytes
 }
 
-/// The position in the stored image of a pixel of the upright image, from the table of the EXIF standard (which side of the scene the stored row
-/// 0 and column 0 show).
+/// The position in the stored image of a pixel of the upright image, from the table of the EXIF standard (which side of the scene the
+/// stored row 0 and column 0 show).
 fn stored(orientation: u8, (x, y): (u32, u32), (width, height): (u32, u32)) -> (u32, u32) {
     match orientation {
         2 => (width - 1 - x, y),
@@ -339,8 +339,8 @@ fn a_panic_of_the_decoder_is_a_data_error() {
     assert_eq!(error.blame(), Blame::Data);
 }
 
-/// A baseline JPEG of 8x8 equal pixels with component values `levels` and the Adobe `transform` flag (0: RGB or CMYK, 2: YCCK). All quantisation
-/// steps are 1; DC sizes have Huffman codes of four bits, end-of-block a code of one bit.
+/// A baseline JPEG of 8x8 equal pixels with component values `levels` and the Adobe `transform` flag (0: RGB or CMYK, 2: YCCK). All
+/// quantisation steps are 1; DC sizes have Huffman codes of four bits, end-of-block a code of one bit.
 fn flat_jpeg(levels: &[u8], transform: u8) -> Vec<u8> {
     let mut jpeg = vec![0xFF, 0xD8];
     let mut segment = |marker: u8, body: &[u8]| {
@@ -388,8 +388,8 @@ fn flat_jpeg(levels: &[u8], transform: u8) -> Vec<u8> {
 
 #[test]
 fn cmyk_jpeg_becomes_rgb() {
-    // Adobe stores CMYK inverted: 255 is no ink, and red is cyan times black. In YCCK, the first three components are luma and chroma of the inks,
-    // not inverted.
+    // Adobe stores CMYK inverted: 255 is no ink, and red is cyan times black. In YCCK, the first three components are luma and chroma of
+    // the inks, not inverted.
     let cases: [([u8; 4], u8, [f64; 3]); 4] = [
         ([255, 128, 0, 255], 0, [255.0, 128.0, 0.0]),
         ([200, 100, 50, 128], 0, [100.4, 50.2, 25.1]),

@@ -5,8 +5,8 @@ use super::CHANNELS;
 /// Fractional bits of a weight.
 const BITS: u32 = 16;
 
-/// Blurs with a Gaussian of standard deviation `sigma` pixels, truncated at three standard deviations: along rows, then along columns. Pixels
-/// beyond the border are reflected.
+/// Blurs with a Gaussian of standard deviation `sigma` pixels, truncated at three standard deviations: along rows, then along columns.
+/// Pixels beyond the border are reflected.
 ///
 /// # Numbers
 ///

@@ -275,8 +275,8 @@ fn blend(job: &RenderJob<'_>, neighbours: &Neighbours, bias: i32) -> [__m256i; 3
     ]
 }
 
-/// For each channel, the 16-bit values of the pixels at `offsets` and of their right neighbours, in pairs. Uses single loads: a gather is no
-/// faster, and much slower on many processors.
+/// For each channel, the 16-bit values of the pixels at `offsets` and of their right neighbours, in pairs. Uses single loads: a gather is
+/// no faster, and much slower on many processors.
 ///
 /// # Safety
 ///

@@ -299,8 +299,8 @@ const fn pairs() -> [[u8; 64]; 3] {
     pairs
 }
 
-/// Eight bytes from each of eight offsets: a pixel and its right neighbour. Uses single loads, which are faster than a gather here, and much
-/// faster on processors with microcode mitigations for gather.
+/// Eight bytes from each of eight offsets: a pixel and its right neighbour. Uses single loads, which are faster than a gather here, and
+/// much faster on processors with microcode mitigations for gather.
 ///
 /// # Safety
 ///

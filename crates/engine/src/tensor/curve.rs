@@ -29,10 +29,10 @@ pub(super) struct Line {
 
 /// A piecewise quadratic curve: 16 segments from black to grey and 16 from white to grey.
 ///
-/// A contrast below 1 has infinite slope at black and white, so segments are short there and grow with the distance. The distance of a sum from
-/// the nearer end, plus `bias`, is converted to single precision. Its bits shifted right by `shift` are the exponent and the leading bits of
-/// the mantissa; the lowest four of these are the segment number. With this bias, the distances fall into 16 consecutive numbers, so the
-/// lowest four bits are unique.
+/// A contrast below 1 has infinite slope at black and white, so segments are short there and grow with the distance. The distance of a sum
+/// from the nearer end, plus `bias`, is converted to single precision. Its bits shifted right by `shift` are the exponent and the leading
+/// bits of the mantissa; the lowest four of these are the segment number. With this bias, the distances fall into 16 consecutive numbers,
+/// so the lowest four bits are unique.
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
 pub(super) struct Quadratics {

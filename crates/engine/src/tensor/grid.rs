@@ -11,8 +11,8 @@ pub(super) const ONE: i32 = 1 << FRACTION_BITS;
 
 /// A projective map prepared for row-wise evaluation in single precision.
 ///
-/// Coordinates are relative to `origin`, the source pixel at the centre of the result, so that rounding errors depend on the size of the result
-/// and not on the size of the source.
+/// Coordinates are relative to `origin`, the source pixel at the centre of the result, so that rounding errors depend on the size of the
+/// result and not on the size of the source.
 #[derive(Clone, Debug)]
 pub(super) struct SampleGrid {
     /// Maps output pixels to source positions relative to `origin`, in 1/[`ONE`] pixels; the third coordinate is 1 at the centre.
@@ -62,8 +62,8 @@ impl SampleGrid {
         RowStart { u, v, w }
     }
 
-    /// Whether at most one reflection brings each position of a row of `size` pixels into an image of `(width, height)` pixels, with a margin of
-    /// a pixel. Only the ends of the row are tested: a projective map preserves betweenness.
+    /// Whether at most one reflection brings each position of a row of `size` pixels into an image of `(width, height)` pixels, with a
+    /// margin of a pixel. Only the ends of the row are tested: a projective map preserves betweenness.
     pub(super) fn one_reflection_suffices(&self, row: u32, size: usize, image: (u32, u32)) -> bool {
         let last = [image.0, image.1].map(|length| f64::from(length - 1));
         [0.0, (size - 1) as f64].into_iter().all(|column| {
@@ -81,8 +81,8 @@ impl SampleGrid {
         })
     }
 
-    /// The columns of a row of `size` pixels whose positions lie within an image of `(width, height)` pixels, at least a pixel away from its
-    /// borders. [`SampleGrid::one_reflection_suffices`] must hold for the row.
+    /// The columns of a row of `size` pixels whose positions lie within an image of `(width, height)` pixels, at least a pixel away from
+    /// its borders. [`SampleGrid::one_reflection_suffices`] must hold for the row.
     pub(super) fn interior(&self, row: u32, size: usize, image: (u32, u32)) -> Range<usize> {
         let [u, v, w] = self.map.apply_homogeneous(0.0, f64::from(row));
         let [du, dv, dw] = self.map.0.map(|row| row[0]);

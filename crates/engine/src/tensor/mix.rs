@@ -11,8 +11,8 @@ const BLOCK: usize = 64;
 
 /// Mixes two images of form `spec` with each other: `a` takes a part of `b`, and `b` the same part of `a`.
 ///
-/// A mixup weight `w` gives `(1 - w) a + w b` and `(1 - w) b + w a`, on normalised elements. `f32`: two products and a sum, each rounded. `f16`:
-/// computed in `f32`, then rounded to nearest even. `u8`: integer arithmetic, rounded to nearest.
+/// A mixup weight `w` gives `(1 - w) a + w b` and `(1 - w) b + w a`, on normalised elements. `f32`: two products and a sum, each rounded.
+/// `f16`: computed in `f32`, then rounded to nearest even. `u8`: integer arithmetic, rounded to nearest.
 ///
 /// # Shapes
 ///

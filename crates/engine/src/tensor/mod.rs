@@ -1,7 +1,7 @@
 //! Single-pass rendering of a decoded image to the tensor that is sent.
 //!
-//! For each output pixel: its source position by one projective map, bilinear interpolation in integers, one function per channel that includes
-//! brightness, contrast, the division by 255, mean and standard deviation, and a store into the batch's buffer.
+//! For each output pixel: its source position by one projective map, bilinear interpolation in integers, one function per channel that
+//! includes brightness, contrast, the division by 255, mean and standard deviation, and a store into the batch's buffer.
 //!
 //! # Numbers
 //!

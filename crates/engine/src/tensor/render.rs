@@ -13,8 +13,8 @@ use crate::lighting::Lighting;
 
 /// Writes the tensor of one augmented image.
 ///
-/// `map` takes output pixels to pixels of `image`; positions beyond the border are reflected. `out` has [`TensorSpec::image_bytes`] bytes at any
-/// alignment (64 bytes is fastest).
+/// `map` takes output pixels to pixels of `image`; positions beyond the border are reflected. `out` has [`TensorSpec::image_bytes`] bytes
+/// at any alignment (64 bytes is fastest).
 ///
 /// # Shapes
 ///

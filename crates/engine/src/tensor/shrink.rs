@@ -6,7 +6,8 @@ use crate::image::Image;
 /// Reduces an image whose sides are more than twice those of its canvas to about twice, each pixel the mean of those it covers; `None` for
 /// smaller images, which need no reduction.
 ///
-/// A bilinear sample reads four pixels, so beyond a factor of two it would skip some. Used for images that are cached at their original size.
+/// A bilinear sample reads four pixels, so beyond a factor of two it would skip some. Used for images that are cached at their original
+/// size.
 ///
 /// # Shapes
 ///
@@ -14,8 +15,8 @@ use crate::image::Image;
 ///
 /// # Source
 ///
-/// fastai `vision/image.py` `_grid_sample`: area interpolation before sampling if `d > 1`. Unlike fastai, the result is rounded to 8 bits, and
-/// the step is not skipped for `1 < d <= zoom`.
+/// fastai `vision/image.py` `_grid_sample`: area interpolation before sampling if `d > 1`. Unlike fastai, the result is rounded to 8 bits,
+/// and the step is not skipped for `1 < d <= zoom`.
 #[must_use]
 #[allow(
     clippy::cast_possible_truncation,

@@ -27,7 +27,8 @@ fn noise(width: u32, height: u32, seed: u64) -> Image {
     )
 }
 
-/// A map that covers about the whole of a source of `(width, height)`: perspective, rotation, zoom, shift and, with probability 0.5, a flip.
+/// A map that covers about the whole of a source of `(width, height)`: perspective, rotation, zoom, shift and, with probability 0.5, a
+/// flip.
 fn random_map(seed: u64, (width, height): (u32, u32), size: u32) -> Projective {
     let mut generator = generator(seed, Purpose::AUGMENT, &[u64::from(width), u64::from(size)]);
     let mut draw = |limit: f64| uniform(&mut generator, -limit, limit);

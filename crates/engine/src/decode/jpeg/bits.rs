@@ -20,8 +20,8 @@ impl Segments {
     ///
     /// # Errors
     ///
-    /// [`Error::Truncated`] if there is no such marker; [`Error::Broken`] if there are fewer segments or restart markers are out of order. Data
-    /// after the last segment is skipped, as by libjpeg.
+    /// [`Error::Truncated`] if there is no such marker; [`Error::Broken`] if there are fewer segments or restart markers are out of order.
+    /// Data after the last segment is skipped, as by libjpeg.
     ///
     /// # Source
     ///
@@ -84,7 +84,8 @@ pub(super) struct BitReader<'a> {
     at: usize,
     /// The next bits, most significant first, followed by zeros.
     buffer: u64,
-    /// Number of valid bits in `buffer`, at least. `u64` like the other fields, so that a copy of the struct avoids a store-forwarding stall.
+    /// Number of valid bits in `buffer`, at least. `u64` like the other fields, so that a copy of the struct avoids a store-forwarding
+    /// stall.
     count: u64,
 }
 

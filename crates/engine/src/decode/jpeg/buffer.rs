@@ -118,8 +118,8 @@ impl CoefficientBuffer {
         }
     }
 
-    /// The block of `component` in row `y` and column `x`, and the bit mask of its nonzero AC coefficients in zigzag order. A smoothed block is
-    /// written to `own`.
+    /// The block of `component` in row `y` and column `x`, and the bit mask of its nonzero AC coefficients in zigzag order. A smoothed
+    /// block is written to `own`.
     #[inline(always)]
     pub(super) fn block<'a>(
         &'a self,

@@ -107,7 +107,8 @@ impl<'a> DcDecoder<'a> {
 #[derive(Debug)]
 pub(super) struct AcDecoder<'a> {
     table: &'a HuffmanTable,
-    /// By the next [`TABLE_BITS`] bits: packed [`RunSize`] in the lower half, value in the upper half; 0 if the bits do not contain all of it.
+    /// By the next [`TABLE_BITS`] bits: packed [`RunSize`] in the lower half, value in the upper half; 0 if the bits do not contain all of
+    /// it.
     steps: Box<[u32; 1 << TABLE_BITS]>,
 }
 
@@ -125,8 +126,8 @@ impl<'a> AcDecoder<'a> {
         Self { table, steps }
     }
 
-    /// Calls `add` with the zigzag index and value of each AC coefficient of a block. Returns whether the block has any; `None` if the data are
-    /// invalid.
+    /// Calls `add` with the zigzag index and value of each AC coefficient of a block. Returns whether the block has any; `None` if the data
+    /// are invalid.
     #[inline(always)]
     pub(super) fn read(&self, bits: &mut BitReader<'_>, mut add: impl FnMut(usize, i32)) -> Option<bool> {
         let mut at = 1;
@@ -201,8 +202,8 @@ impl<'a> BandDecoder<'a> {
         Self { table, steps }
     }
 
-    /// Calls `put` with the zigzag index and value of each nonzero coefficient of a block from `first` to `last`. Returns the number of further
-    /// blocks in the end-of-band run; `None` if the data are invalid.
+    /// Calls `put` with the zigzag index and value of each nonzero coefficient of a block from `first` to `last`. Returns the number of
+    /// further blocks in the end-of-band run; `None` if the data are invalid.
     ///
     /// # Source
     ///
@@ -268,8 +269,8 @@ pub(super) fn eob_run(bits: u32, size: u32) -> u32 {
 #[derive(Debug)]
 pub(super) struct AcSkipper<'a> {
     table: &'a HuffmanTable,
-    /// By the next [`LOOKAHEAD_BITS`] bits, packed [`RunSize`]s, 0 if the bits do not contain a symbol: one or two symbols in the first half, one
-    /// symbol in the second half, which is used near the end of a block.
+    /// By the next [`LOOKAHEAD_BITS`] bits, packed [`RunSize`]s, 0 if the bits do not contain a symbol: one or two symbols in the first
+    /// half, one symbol in the second half, which is used near the end of a block.
     steps: Box<[u16; 2 << LOOKAHEAD_BITS]>,
 }
 

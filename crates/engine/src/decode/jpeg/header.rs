@@ -60,8 +60,8 @@ impl<'a> Header<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Broken`] if a segment is invalid, [`Error::Truncated`] if the file ends before its first scan, [`Error::Unsupported`] for processes
-    /// and parameters that are not implemented.
+    /// [`Error::Broken`] if a segment is invalid, [`Error::Truncated`] if the file ends before its first scan, [`Error::Unsupported`] for
+    /// processes and parameters that are not implemented.
     ///
     /// # Source
     ///
@@ -90,8 +90,8 @@ impl<'a> Header<'a> {
         (length(self.frame.width), length(self.frame.height))
     }
 
-    /// Maximum bytes of memory for decoding at full size: the pixels, and the coefficients if there are several scans. Excludes buffers of a few
-    /// rows.
+    /// Maximum bytes of memory for decoding at full size: the pixels, and the coefficients if there are several scans. Excludes buffers of
+    /// a few rows.
     pub(in crate::decode) fn bytes(&self) -> u64 {
         let pixels = self.frame.width * self.frame.height * Image::CHANNELS;
         let coefficients = match self.only_scan() {

@@ -68,7 +68,8 @@ impl HuffmanTable {
         Some(symbol)
     }
 
-    /// The symbol whose code is a prefix of the [`LOOKAHEAD_BITS`] bits of `lookahead`, and its code length; `None` if the code is longer or invalid.
+    /// The symbol whose code is a prefix of the [`LOOKAHEAD_BITS`] bits of `lookahead`, and its code length; `None` if the code is longer
+    /// or invalid.
     pub(super) fn lookup(&self, lookahead: usize) -> Option<(u8, u32)> {
         let [symbol, length] = self.short[lookahead].to_le_bytes();
         (length > 0).then_some((symbol, length.into()))

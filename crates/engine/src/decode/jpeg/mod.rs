@@ -1,15 +1,15 @@
 //! JPEG decoder: 8-bit, Huffman-coded, sequential and progressive, in one scan or several; greyscale, YCbCr, RGB, CMYK and YCCK.
 //!
-//! Decodes at full size ([`full`]), or to averages of squares of pixels ([`scaled`]). Both work MCU by MCU: directly from the entropy-coded data
-//! if there is a single scan ([`scan`]), or from the buffered coefficients of all scans ([`buffer`]).
+//! Decodes at full size ([`full`]), or to averages of squares of pixels ([`scaled`]). Both work MCU by MCU: directly from the entropy-coded
+//! data if there is a single scan ([`scan`]), or from the buffered coefficients of all scans ([`buffer`]).
 //!
-//! Not supported: arithmetic coding, lossless and hierarchical processes, other depths, two or more than four components, sampling factors that
-//! do not divide the largest, and more than [`MAX_SCANS`] scans.
+//! Not supported: arithmetic coding, lossless and hierarchical processes, other depths, two or more than four components, sampling factors
+//! that do not divide the largest, and more than [`MAX_SCANS`] scans.
 //!
-//! Pixels are bit-identical to those of libjpeg-turbo. Corrupt data, which libjpeg-turbo decodes to arbitrary pixels, are an error here, because
-//! such an image no longer fits its label. Two cases are decoded as by libjpeg-turbo: a progressive file without its last scans, and a
-//! progressive scan that ends early, unless it is a first DC scan. There the whole image is present, and missing details are estimated
-//! ([`smoothing`]).
+//! Pixels are bit-identical to those of libjpeg-turbo. Corrupt data, which libjpeg-turbo decodes to arbitrary pixels, are an error here,
+//! because such an image no longer fits its label. Two cases are decoded as by libjpeg-turbo: a progressive file without its last scans,
+//! and a progressive scan that ends early, unless it is a first DC scan. There the whole image is present, and missing details are
+//! estimated ([`smoothing`]).
 
 mod bits;
 mod buffer;

@@ -106,8 +106,8 @@ fn put(values: &mut Coefficients, nonzero: u64, k: usize, value: i16) -> u64 {
     (nonzero & !(1 << k)) | (u64::from(value != 0) << k)
 }
 
-/// Applies correction bits: adds `1 << low` to the magnitude of each coefficient in `mask`, all nonzero, whose bit in `word` is 1. The bits are the
-/// lowest of `word`, that of the last coefficient lowest.
+/// Applies correction bits: adds `1 << low` to the magnitude of each coefficient in `mask`, all nonzero, whose bit in `word` is 1. The bits
+/// are the lowest of `word`, that of the last coefficient lowest.
 #[inline(always)]
 fn correct(values: &mut Coefficients, mut mask: u64, word: u64, low: u32) {
     let mut word = word.rotate_right(mask.count_ones());

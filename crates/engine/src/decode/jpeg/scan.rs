@@ -43,8 +43,8 @@ pub(super) trait McuReader {
     fn end_of_mcu_row(&mut self, row: usize);
 }
 
-/// A function compiled twice: for the baseline and for AVX2 with bit manipulation. Hot callees must be inlined to be compiled with the additional
-/// instructions.
+/// A function compiled twice: for the baseline and for AVX2 with bit manipulation. Hot callees must be inlined to be compiled with the
+/// additional instructions.
 pub(super) trait Multiversion {
     type Made;
 

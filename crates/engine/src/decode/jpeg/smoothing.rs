@@ -2,8 +2,8 @@
 //!
 //! # Source
 //!
-//! libjpeg-turbo since 2.1 (`decompress_smooth_data`), which extends ITU-T T.81, annex K.8: the first nine AC coefficients are estimated from the
-//! DC values of 5x5 blocks. If no AC coefficient is known, the DC value is smoothed too.
+//! libjpeg-turbo since 2.1 (`decompress_smooth_data`), which extends ITU-T T.81, annex K.8: the first nine AC coefficients are estimated
+//! from the DC values of 5x5 blocks. If no AC coefficient is known, the DC value is smoothed too.
 
 use super::buffer::{Coefficients, ComponentBuffer};
 use super::full::idct::STORAGE_ORDER;
@@ -70,8 +70,8 @@ impl Smoothing {
         })
     }
 
-    /// Writes the block in row `y` and column `x` of `plane`, the buffer of `component`, to `own`, with estimated coefficients. Returns the bit mask of
-    /// nonzero AC coefficients.
+    /// Writes the block in row `y` and column `x` of `plane`, the buffer of `component`, to `own`, with estimated coefficients. Returns the
+    /// bit mask of nonzero AC coefficients.
     pub(super) fn block(
         &self,
         component: usize,

@@ -46,7 +46,8 @@ struct OutputBlock {
 }
 
 impl ResizePlan {
-    /// `None` if rows are wider than [`MAX_WIDTH`], a scale is not supported by [`AxisKernel`], or a block needs more source bytes than a vector holds.
+    /// `None` if rows are wider than [`MAX_WIDTH`], a scale is not supported by [`AxisKernel`], or a block needs more source bytes than a
+    /// vector holds.
     pub(super) fn new(from: (u32, u32), part: (f64, f64), to: (u32, u32)) -> Option<Self> {
         if from.0 > MAX_WIDTH {
             return None;

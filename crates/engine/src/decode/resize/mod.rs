@@ -1,7 +1,7 @@
 //! Downscaling with an antialiased triangle filter: `bilinear` of Pillow, and of torchvision with `antialias=True`.
 //!
-//! fast_image_resize is the reference implementation. With AVX-512 and scales between 1 and 3, as for photographs of some hundred pixels, our own
-//! kernel computes the same bytes in less time.
+//! fast_image_resize is the reference implementation. With AVX-512 and scales between 1 and 3, as for photographs of some hundred pixels,
+//! our own kernel computes the same bytes in less time.
 
 #[cfg(target_arch = "x86_64")]
 #[allow(

@@ -24,13 +24,13 @@ pub(super) struct Taps {
 }
 
 impl AxisKernel {
-    /// The weights of a triangle filter whose half width is the scale, for resizing the first `part` of `from` pixels to `to`. `None` if an output
-    /// pixel needs more than [`MAX_TAPS`] source pixels or the scale is 1 or less.
+    /// The weights of a triangle filter whose half width is the scale, for resizing the first `part` of `from` pixels to `to`. `None` if an
+    /// output pixel needs more than [`MAX_TAPS`] source pixels or the scale is 1 or less.
     ///
     /// # Source
     ///
-    /// Pillow's 8-bit resampling: weights normalised in double precision, then rounded to 16 bits with as many fractional bits as the largest
-    /// weight allows. The operations are those of fast_image_resize, so that the rounded weights are equal.
+    /// Pillow's 8-bit resampling: weights normalised in double precision, then rounded to 16 bits with as many fractional bits as the
+    /// largest weight allows. The operations are those of fast_image_resize, so that the rounded weights are equal.
     pub(super) fn new(from: u32, part: f64, to: u32) -> Option<Self> {
         let scale = part / f64::from(to);
         if scale <= 1.0 || scale >= (MAX_TAPS / 2) as f64 {

@@ -1,10 +1,11 @@
 //! Decoding at full size, bit-identical to libjpeg and libjpeg-turbo with default settings, and so to Pillow, OpenCV and torchvision.
 //!
-//! The standard bounds the error of the inverse DCT and does not define upsampling, so decoders may differ. Networks are trained and applied on
-//! libjpeg's pixels, so its algorithms are implemented here: the accurate integer DCT (`JDCT_ISLOW`), fancy upsampling, and its colour conversion.
+//! The standard bounds the error of the inverse DCT and does not define upsampling, so decoders may differ. Networks are trained and
+//! applied on libjpeg's pixels, so its algorithms are implemented here: the accurate integer DCT (`JDCT_ISLOW`), fancy upsampling, and its
+//! colour conversion.
 //!
-//! Data are processed by MCU rows: coefficients become samples in [`RowRing`]s, from which rows of pixels are computed once the rows above and
-//! below are available. So intermediate data stay in the L1 and L2 caches.
+//! Data are processed by MCU rows: coefficients become samples in [`RowRing`]s, from which rows of pixels are computed once the rows above
+//! and below are available. So intermediate data stay in the L1 and L2 caches.
 
 mod colour;
 pub(super) mod idct;

@@ -142,8 +142,8 @@ impl Plane {
 
     /// Transforms the decoded MCU to samples in `column`.
     ///
-    /// Called after all blocks of an MCU are decoded: vector loads directly after the scalar stores of the coefficients would stall on store
-    /// forwarding.
+    /// Called after all blocks of an MCU are decoded: vector loads directly after the scalar stores of the coefficients would stall on
+    /// store forwarding.
     #[inline(always)]
     pub(super) fn idct(&mut self, idct: impl Idct, column: usize) {
         let (across, down) = self.factors;

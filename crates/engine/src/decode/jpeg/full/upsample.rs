@@ -2,8 +2,8 @@
 //!
 //! # Source
 //!
-//! libjpeg's "fancy upsampling" (triangle filter), and libjpeg-turbo's for factors of 1x2: samples are centred among the pixels that they cover;
-//! in each direction, a pixel gets 3/4 of the nearer sample and 1/4 of the farther one. Halves are rounded up and down alternately.
+//! libjpeg's "fancy upsampling" (triangle filter), and libjpeg-turbo's for factors of 1x2: samples are centred among the pixels that they
+//! cover; in each direction, a pixel gets 3/4 of the nearer sample and 1/4 of the farther one. Halves are rounded up and down alternately.
 
 use super::row_ring::RowRing;
 
@@ -74,8 +74,8 @@ impl Upsampler {
         }
     }
 
-    /// The second nearest row of the component for row `y` of the image, and the rounding bias added before the division by four: halves are
-    /// rounded down if that row is above, up if it is below.
+    /// The second nearest row of the component for row `y` of the image, and the rounding bias added before the division by four: halves
+    /// are rounded down if that row is above, up if it is below.
     #[inline(always)]
     fn far(&self, y: usize) -> (usize, u16) {
         let near = y / 2;

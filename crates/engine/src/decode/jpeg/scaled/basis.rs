@@ -6,12 +6,13 @@ use super::super::{SIDE, ZIGZAG};
 
 /// For each coefficient, what a value of 1 contributes to the averages of a block, in rows from top to bottom.
 ///
-/// A block is the weighted sum of 64 basis functions. Most coefficients are 0, so the sum is accumulated over the nonzero ones while they are
-/// decoded.
+/// A block is the weighted sum of 64 basis functions. Most coefficients are 0, so the sum is accumulated over the nonzero ones while they
+/// are decoded.
 ///
 /// # Source
 ///
-/// ITU-T T.81, annex A.3.3. The transform is linear, so the average of several pixels is the weighted sum of the averages of the basis functions.
+/// ITU-T T.81, annex A.3.3. The transform is linear, so the average of several pixels is the weighted sum of the averages of the basis
+/// functions.
 #[derive(Debug)]
 pub(super) struct Basis {
     pub(super) across: usize,

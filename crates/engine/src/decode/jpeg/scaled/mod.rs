@@ -1,8 +1,8 @@
 //! Decoding at a quarter or an eighth of the size.
 //!
 //! The DC coefficient of a block is the average of its pixels. So an image of an eighth of the width and height needs no transform: AC
-//! coefficients are only skipped. A quarter needs a small transform. Subsampled components are decoded at a larger scale, so that they need no
-//! upsampling. A scale of one half would save only a seventh of the time and is not implemented.
+//! coefficients are only skipped. A quarter needs a small transform. Subsampled components are decoded at a larger scale, so that they need
+//! no upsampling. A scale of one half would save only a seventh of the time and is not implemented.
 //!
 //! Each pixel is the average of the pixels of the full-size image that it covers, before these are clamped to bytes.
 
@@ -23,8 +23,8 @@ pub(in crate::decode) enum Scale {
 }
 
 impl Scale {
-    /// The scale for an image of `width` by `height` pixels that is then resized to `short_side`: the one with the smallest image whose short side
-    /// is at least 4/3 of `short_side`, so that the antialiased resizing dominates the result. `None` for full size.
+    /// The scale for an image of `width` by `height` pixels that is then resized to `short_side`: the one with the smallest image whose
+    /// short side is at least 4/3 of `short_side`, so that the antialiased resizing dominates the result. `None` for full size.
     pub(in crate::decode) fn of((width, height): (u32, u32), short_side: u32) -> Option<Self> {
         let least = |scale: Self| 4 * u64::from(short_side) * scale as u64;
         let short = 3 * u64::from(width.min(height));
@@ -42,8 +42,8 @@ pub(in crate::decode) struct ScaledImage {
     pub(in crate::decode) size: (f64, f64),
 }
 
-/// Decodes a JPEG at a reduced scale. `None` if that is not supported: for sampling factors for which a block has no such averages, and for CMYK,
-/// whose conversion to RGB is not linear.
+/// Decodes a JPEG at a reduced scale. `None` if that is not supported: for sampling factors for which a block has no such averages, and for
+/// CMYK, whose conversion to RGB is not linear.
 ///
 /// # Errors
 ///

@@ -66,8 +66,8 @@ enum BlockSource<'s, 'a, 'b> {
     Buffer(&'s [i16; BLOCK], u64),
 }
 
-/// Decodes an image to averages of `scale` by `scale` pixels. Calls `take` for each row of averages, with the strips of the components and the
-/// index of the row in them. Returns `false`, without decoding, if the sampling factors of a component do not allow such averages.
+/// Decodes an image to averages of `scale` by `scale` pixels. Calls `take` for each row of averages, with the strips of the components and
+/// the index of the row in them. Returns `false`, without decoding, if the sampling factors of a component do not allow such averages.
 ///
 /// # Errors
 ///
@@ -103,7 +103,8 @@ pub(super) fn rows(
     Ok(true)
 }
 
-/// The number of averages per block, horizontally and vertically. Blocks of subsampled components have more, because they cover more pixels.
+/// The number of averages per block, horizontally and vertically. Blocks of subsampled components have more, because they cover more
+/// pixels.
 fn means(component: &Component, scale: usize, grid: McuGrid) -> Option<(usize, usize)> {
     let means = |most: usize, own: usize| {
         let means = SIDE * most / own / scale;

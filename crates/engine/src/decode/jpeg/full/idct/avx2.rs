@@ -1,7 +1,7 @@
 //! The inverse DCT with AVX2.
 //!
-//! The 1-D transform is linear, so it is expressed as sums of products of pairs of coefficients, which `madd` computes from 16-bit factors in one
-//! instruction. Nothing is rounded in between, so the samples equal those of the factored form.
+//! The 1-D transform is linear, so it is expressed as sums of products of pairs of coefficients, which `madd` computes from 16-bit factors
+//! in one instruction. Nothing is rounded in between, so the samples equal those of the factored form.
 
 use std::arch::x86_64::*;
 

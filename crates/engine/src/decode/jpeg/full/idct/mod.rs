@@ -3,9 +3,11 @@
 //! # Source
 //!
 //! C. Loeffler, A. Ligtenberg and G. Moschytz, "Practical Fast 1-D DCT Algorithms with 11 Multiplications", ICASSP 1989, in integers as
-//! libjpeg's accurate transform (`jidctint.c`): factors in 8192ths; the column pass gives rounded values times four, the row pass an eighth of that.
+//! libjpeg's accurate transform (`jidctint.c`): factors in 8192ths; the column pass gives rounded values times four, the row pass an eighth
+//! of that.
 //!
-//! Values of corrupt data may exceed 16 bits. Then the results follow libjpeg-turbo's SIMD code for x86, which wraps where it computes in 16 bits.
+//! Values of corrupt data may exceed 16 bits. Then the results follow libjpeg-turbo's SIMD code for x86, which wraps where it computes in
+//! 16 bits.
 
 #[cfg(target_arch = "x86_64")]
 #[allow(
