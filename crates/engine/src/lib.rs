@@ -15,7 +15,7 @@
 //! | [`augment`], [`pixel_ops`], [`tensor`] | recipes and their random draws; operations on rendered pixels; one pass from pixels to a tensor |
 //! | [`memory`], [`checksum`] | batch buffers, private or shared with another process; CRC-32C |
 //! | [`pipeline`] | streams of batches, produced by worker threads |
-//! | [`machine`], [`byte_size`] | CPU feature detection; byte sizes as text |
+//! | [`cpu`], [`byte_size`] | CPU feature detection; byte sizes as text |
 //!
 //! # How a batch is produced
 //!

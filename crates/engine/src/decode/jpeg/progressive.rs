@@ -46,13 +46,13 @@ pub(super) fn read(
     let (first, _) = scan.band;
     let low = scan.low;
     let extent = if !is_progressive {
-        let others = scan
+        let ac = scan
             .components
             .iter()
             .map(|one| one.ac.as_deref().map(AcDecoder::new));
         let decoder = Sequential {
-            levels: DcFirst::new(scan).ok_or(DAMAGED)?,
-            others: others.collect::<Option<_>>().ok_or(DAMAGED)?,
+            dc: DcFirst::new(scan).ok_or(DAMAGED)?,
+            ac: ac.collect::<Option<_>>().ok_or(DAMAGED)?,
         };
         scan::dispatch(DecodePass { pass, decoder })
     } else if first == 0 && scan.high == 0 {
@@ -66,7 +66,7 @@ pub(super) fn read(
         let (band, run) = (scan.band, 0);
         if scan.high == 0 {
             let decoder = AcFirst {
-                code: BandDecoder::new(code),
+                decoder: BandDecoder::new(code),
                 band,
                 low,
                 run,
@@ -226,21 +226,21 @@ impl<C: BlockDecoder> Multiversion for DecodePass<'_, C> {
 
 /// First scan of DC coefficients (upper bits).
 struct DcFirst<'a> {
-    codes: Vec<DcDecoder<'a>>,
+    decoders: Vec<DcDecoder<'a>>,
     /// By component: the DC coefficient of the previous block.
-    before: Vec<i32>,
+    previous: Vec<i32>,
     low: u32,
 }
 
 impl<'a> DcFirst<'a> {
     fn new(scan: &'a Scan<'_>) -> Option<Self> {
-        let codes = scan
+        let decoders = scan
             .components
             .iter()
             .map(|one| one.dc.as_deref().map(DcDecoder::new));
         Some(Self {
-            codes: codes.collect::<Option<_>>()?,
-            before: vec![0; scan.components.len()],
+            decoders: decoders.collect::<Option<_>>()?,
+            previous: vec![0; scan.components.len()],
             low: scan.low,
         })
     }
@@ -249,37 +249,37 @@ impl<'a> DcFirst<'a> {
 impl BlockDecoder for DcFirst<'_> {
     #[inline(always)]
     fn restart(&mut self) {
-        self.before.fill(0);
+        self.previous.fill(0);
     }
 
     #[inline(always)]
     fn block(&mut self, bits: &mut BitReader<'_>, number: usize, block: BlockMut<'_>) -> Option<()> {
-        let before = &mut self.before[number];
-        *before = before.checked_add(self.codes[number].read(bits)?)?;
-        block.values[0] = (*before << self.low) as i16;
+        let previous = &mut self.previous[number];
+        *previous = previous.checked_add(self.decoders[number].read(bits)?)?;
+        block.values[0] = (*previous << self.low) as i16;
         Some(())
     }
 }
 
 /// All coefficients, in a sequential scan.
 struct Sequential<'a> {
-    levels: DcFirst<'a>,
-    others: Vec<AcDecoder<'a>>,
+    dc: DcFirst<'a>,
+    ac: Vec<AcDecoder<'a>>,
 }
 
 impl BlockDecoder for Sequential<'_> {
     #[inline(always)]
     fn restart(&mut self) {
-        self.levels.restart();
+        self.dc.restart();
     }
 
     #[inline(always)]
     fn block(&mut self, bits: &mut BitReader<'_>, number: usize, block: BlockMut<'_>) -> Option<()> {
-        let before = &mut self.levels.before[number];
-        *before = before.wrapping_add(self.levels.codes[number].read(bits)?);
-        block.values[0] = *before as i16;
+        let previous = &mut self.dc.previous[number];
+        *previous = previous.wrapping_add(self.dc.decoders[number].read(bits)?);
+        block.values[0] = *previous as i16;
         let mut found = *block.nonzero;
-        self.others[number].read(bits, |k, value| {
+        self.ac[number].read(bits, |k, value| {
             if value != 0 {
                 found = put(block.values, found, k, value as i16);
             }
@@ -311,7 +311,7 @@ impl BlockDecoder for DcRefine {
 
 /// First scan of a band of AC coefficients (upper bits).
 struct AcFirst<'a> {
-    code: BandDecoder<'a>,
+    decoder: BandDecoder<'a>,
     band: (usize, usize),
     low: u32,
     /// Further blocks of the end-of-band run.
@@ -333,7 +333,7 @@ impl BlockDecoder for AcFirst<'_> {
         let low = self.low;
         let BlockMut { values, nonzero } = block;
         let mut found = *nonzero;
-        self.run = self.code.read(bits, self.band, |k, value| {
+        self.run = self.decoder.read(bits, self.band, |k, value| {
             found = put(values, found, k, (value << low) as i16);
         })?;
         *nonzero = found;

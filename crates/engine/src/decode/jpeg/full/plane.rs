@@ -15,10 +15,10 @@ use super::upsample::Upsampler;
 
 /// Entropy decoding of a component in a single scan.
 pub(super) struct ComponentDecoder<'a> {
-    first: DcDecoder<'a>,
-    others: Rc<AcDecoder<'a>>,
+    dc: DcDecoder<'a>,
+    ac: Rc<AcDecoder<'a>>,
     /// The DC coefficient of the previous block.
-    before: i32,
+    previous_dc: i32,
 }
 
 impl<'a> ComponentDecoder<'a> {
@@ -30,14 +30,14 @@ impl<'a> ComponentDecoder<'a> {
             let (Some(dc), Some(ac)) = (&one.dc, &one.ac) else {
                 continue;
             };
-            let others = match (decoders.last(), last) {
-                (Some(coder), Some(last)) if Rc::ptr_eq(last, ac) => Rc::clone(&coder.others),
+            let shared = match (decoders.last(), last) {
+                (Some(decoder), Some(last)) if Rc::ptr_eq(last, ac) => Rc::clone(&decoder.ac),
                 _ => Rc::new(AcDecoder::new(ac)),
             };
             decoders.push(Self {
-                first: DcDecoder::new(dc),
-                others,
-                before: 0,
+                dc: DcDecoder::new(dc),
+                ac: shared,
+                previous_dc: 0,
             });
             last = Some(ac);
         }
@@ -46,7 +46,7 @@ impl<'a> ComponentDecoder<'a> {
 
     /// Resets the DC prediction at a restart marker.
     pub(super) fn restart(&mut self) {
-        self.before = 0;
+        self.previous_dc = 0;
     }
 }
 
@@ -103,7 +103,11 @@ impl Plane {
 
     /// Decodes the component's blocks of an MCU. `None` if the data are invalid.
     #[inline(always)]
-    pub(super) fn read(&mut self, coder: &mut ComponentDecoder<'_>, bits: &mut BitReader<'_>) -> Option<()> {
+    pub(super) fn read(
+        &mut self,
+        decoder: &mut ComponentDecoder<'_>,
+        bits: &mut BitReader<'_>,
+    ) -> Option<()> {
         let order = &self.order;
         let put = |block: &mut Block, number: usize, value: i32| {
             let (index, factor) = order[number];
@@ -112,11 +116,9 @@ impl Plane {
         };
         for (block, is_flat) in self.blocks.iter_mut().zip(&mut self.flat) {
             *block = Block::default();
-            coder.before = coder.before.wrapping_add(coder.first.read(bits)?);
-            put(block, 0, coder.before);
-            *is_flat = !coder
-                .others
-                .read(bits, |number, value| put(block, number, value))?;
+            decoder.previous_dc = decoder.previous_dc.wrapping_add(decoder.dc.read(bits)?);
+            put(block, 0, decoder.previous_dc);
+            *is_flat = !decoder.ac.read(bits, |number, value| put(block, number, value))?;
         }
         Some(())
     }

@@ -45,10 +45,10 @@ struct ScaledComponent {
 
 /// Entropy decoding of a component in a single scan.
 struct StripDecoder<'a> {
-    first: DcDecoder<'a>,
-    others: AcUse<'a>,
+    dc: DcDecoder<'a>,
+    ac: AcUse<'a>,
     /// The DC coefficient of the previous block.
-    before: i32,
+    previous_dc: i32,
 }
 
 /// How AC coefficients are processed.
@@ -120,16 +120,18 @@ fn means(component: &Component, scale: usize, grid: McuGrid) -> Option<(usize, u
 
 impl<T: FnMut(&[&Strip], usize)> McuReader for Strips<'_, T> {
     fn restart(&mut self) {
-        self.decoders.iter_mut().for_each(|coder| coder.before = 0);
+        self.decoders
+            .iter_mut()
+            .for_each(|decoder| decoder.previous_dc = 0);
     }
 
     #[inline(always)]
     fn decode_mcu(&mut self, bits: &mut BitReader<'_>, column: usize) -> Option<()> {
-        for (component, coder) in self.components.iter_mut().zip(&mut self.decoders) {
+        for (component, decoder) in self.components.iter_mut().zip(&mut self.decoders) {
             let (across, down) = component.factors;
             for y in 0..down {
                 for x in column * across..(column + 1) * across {
-                    component.any_block(BlockSource::Scan(coder, bits), x, y)?;
+                    component.any_block(BlockSource::Scan(decoder, bits), x, y)?;
                 }
             }
         }
@@ -161,14 +163,14 @@ impl<T: FnMut(&[&Strip], usize)> McuLoader for Strips<'_, T> {
 
 impl<'a> StripDecoder<'a> {
     fn new(coded: &'a ScanComponent, means: (usize, usize)) -> Option<Self> {
-        let others = coded.ac.as_deref()?;
+        let table = coded.ac.as_deref()?;
         Some(Self {
-            first: DcDecoder::new(coded.dc.as_deref()?),
-            others: match means {
-                (1, 1) => AcUse::Skip(AcSkipper::new(others)),
-                _ => AcUse::Add(AcDecoder::new(others)),
+            dc: DcDecoder::new(coded.dc.as_deref()?),
+            ac: match means {
+                (1, 1) => AcUse::Skip(AcSkipper::new(table)),
+                _ => AcUse::Add(AcDecoder::new(table)),
             },
-            before: 0,
+            previous_dc: 0,
         })
     }
 }
@@ -218,13 +220,13 @@ impl ScaledComponent {
             }
         };
         match source {
-            BlockSource::Scan(coder, bits) => {
+            BlockSource::Scan(decoder, bits) => {
                 // The sum may overflow for corrupt data.
-                coder.before = coder.before.wrapping_add(coder.first.read(bits)?);
-                add(0, coder.before);
-                match &coder.others {
+                decoder.previous_dc = decoder.previous_dc.wrapping_add(decoder.dc.read(bits)?);
+                add(0, decoder.previous_dc);
+                match &decoder.ac {
                     AcUse::Skip(skipper) => skipper.skip(bits)?,
-                    AcUse::Add(others) => others.read(bits, add).map(|_| ())?,
+                    AcUse::Add(ac) => ac.read(bits, add).map(|_| ())?,
                 }
             }
             BlockSource::Buffer(values, mut nonzero) => {
