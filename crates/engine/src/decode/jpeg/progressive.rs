@@ -175,7 +175,7 @@ struct DecodePass<'a, C> {
 }
 
 impl<C: BlockDecoder> Multiversion for DecodePass<'_, C> {
-    type Made = Option<Extent>;
+    type Output = Option<Extent>;
 
     #[inline(always)]
     fn work(self) -> Option<Extent> {

@@ -46,13 +46,13 @@ pub(super) trait McuReader {
 /// A function compiled twice: for the baseline and for AVX2 with bit manipulation. Hot callees must be inlined to be compiled with the
 /// additional instructions.
 pub(super) trait Multiversion {
-    type Made;
+    type Output;
 
-    fn work(self) -> Self::Made;
+    fn work(self) -> Self::Output;
 }
 
 /// Runs `work`, compiled for AVX2 if available.
-pub(super) fn dispatch<W: Multiversion>(work: W) -> W::Made {
+pub(super) fn dispatch<W: Multiversion>(work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
     if crate::cpu::Avx2::detect().is_some() {
         #[allow(
@@ -67,7 +67,7 @@ pub(super) fn dispatch<W: Multiversion>(work: W) -> W::Made {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-fn dispatch_to_avx2<W: Multiversion>(work: W) -> W::Made {
+fn dispatch_to_avx2<W: Multiversion>(work: W) -> W::Output {
     work.work()
 }
 
@@ -115,7 +115,7 @@ struct Read<'a, R> {
 }
 
 impl<R: McuReader> Multiversion for Read<'_, R> {
-    type Made = Option<()>;
+    type Output = Option<()>;
 
     #[inline(always)]
     fn work(self) -> Option<()> {
