@@ -40,7 +40,7 @@ pub(super) struct Meter {
 impl Meter {
     pub(super) fn start() -> Self {
         Self {
-            processor: processor_time(),
+            processor: cpu_time(),
             started: Instant::now(),
         }
     }
@@ -50,7 +50,7 @@ impl Meter {
         Cost {
             images,
             wall: self.started.elapsed(),
-            processor: processor_time() - self.processor,
+            processor: cpu_time() - self.processor,
         }
     }
 
@@ -60,7 +60,7 @@ impl Meter {
     }
 }
 
-fn processor_time() -> Duration {
+fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(
         u64::try_from(time.tv_sec).unwrap_or(0),

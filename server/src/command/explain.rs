@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 use anyhow::{Context as _, anyhow};
 use equibatch_engine::{
     augment::Draw,
-    blend::{Blend, Rectangle},
+    mix::{Mix, Rectangle},
     pipeline::Explained,
 };
 use equibatch_server::args::Explain;
@@ -75,8 +75,8 @@ fn text(explained: &Explained) -> String {
         brightness,
         contrast,
         flip,
-        moves,
-        touches,
+        affine_ops,
+        pixel_ops,
         ..
     } = &explained.draw;
     match explained.resized_crop {
@@ -126,16 +126,16 @@ fn text(explained: &Explained) -> String {
     if let Some(contrast) = contrast {
         line("contrast", format!("{contrast:.4} (1 changes nothing)"));
     }
-    for step in moves {
+    for step in affine_ops {
         line("move", format!("{step:?}"));
     }
-    for touch in touches {
+    for touch in pixel_ops {
         line("touch", format!("{touch:?}"));
     }
     if let Some(mixture) = &explained.mixture {
         let part = match mixture.blend {
-            Blend::Everywhere(_) => "of every pixel".to_owned(),
-            Blend::Within(Rectangle {
+            Mix::Mixup(_) => "of every pixel".to_owned(),
+            Mix::Cutmix(Rectangle {
                 top,
                 left,
                 height,

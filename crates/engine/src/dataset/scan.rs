@@ -12,7 +12,7 @@ use super::quarantine::reason;
 use super::split::{Chance, Divided, divide};
 use super::walk::{Found, Walk, walk};
 use super::{Dataset, Error, Quarantined, Sample, ScanOptions, Split, Warning};
-use crate::header::{self, Header, Limits};
+use crate::header::{self, DecodeLimits, Header};
 
 /// How far a scan is.
 #[derive(Debug, Default)]
@@ -168,7 +168,7 @@ fn open(root: &Path) -> Result<(PathBuf, Walk), Error> {
 fn headers(
     root: &Path,
     found: &[Found],
-    limits: &Limits,
+    limits: &DecodeLimits,
     progress: &Progress,
 ) -> Vec<Result<Header, header::Error>> {
     progress.files.store(found.len(), Ordering::Relaxed);
@@ -197,7 +197,7 @@ fn headers(
     headers.into_iter().map(|(_, header)| header).collect()
 }
 
-fn header_of(path: &Path, bytes: u64, limits: &Limits) -> Result<Header, header::Error> {
+fn header_of(path: &Path, bytes: u64, limits: &DecodeLimits) -> Result<Header, header::Error> {
     limits.check_file(bytes)?;
     let file = header::open(path).map_err(header::Error::Io)?;
     header::read(BufReader::new(file), limits)
@@ -323,7 +323,7 @@ mod tests {
             modified: SystemTime::UNIX_EPOCH,
         };
         let progress = Progress::default();
-        let read = headers(folder.path(), &[found], &Limits::default(), &progress);
+        let read = headers(folder.path(), &[found], &DecodeLimits::default(), &progress);
         assert!(matches!(&read[..], [Err(header::Error::Io(_))]), "{read:?}");
         assert_eq!(progress.to_string(), "1 of 1 files");
     }

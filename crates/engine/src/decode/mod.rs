@@ -1,55 +1,55 @@
-//! Bytes of a file to pixels.
+//! Decodes image files to pixels.
 //!
-//! JPEG, PNG, WebP, BMP and GIF, by content; of an animation the first frame. Everything becomes 8-bit RGB: grey is replicated,
-//! transparency is dropped (not composited), 16 bits are rounded to 8, the inks of a CMYK JPEG become the light that they leave. Colour
-//! profiles are not applied. The orientation in EXIF data is applied unless the options say otherwise. Large JPEGs are decoded to a quarter or an eighth
-//! of their size where that is enough ([`decode_canonical`]).
+//! Supports JPEG, PNG, WebP, BMP and GIF, detected by content; animations give their first frame. All images become 8-bit RGB: greyscale is
+//! replicated, alpha is dropped (not composited), 16 bits are rounded to 8, CMYK is converted without a colour profile. Colour profiles are
+//! not applied. The EXIF orientation is applied unless [`DecodeOptions::orientation`] says otherwise. Large JPEGs are decoded at a quarter
+//! or an eighth of their size if that suffices ([`decode_canonical`]).
 //!
-//! Any bytes give an image or an [`Error`], never a panic, and no file takes more memory than its [`Limits`] allow.
+//! Any input gives an image or an [`Error`], never a panic, and decoding uses no more memory than [`DecodeLimits`] allow.
 
 mod canonical;
-mod complete;
 mod error;
 mod file;
 mod jpeg;
 mod pixels;
+mod resize;
 mod scratch;
-mod shrink;
+mod truncation;
 
 pub use canonical::{canonical, canonical_short_side, canonical_size, resized};
 pub use error::{Blame, Error};
 pub use file::read;
 pub use jpeg::Error as JpegError;
 
-pub use crate::header::Limits;
+pub use crate::header::DecodeLimits;
 
 use std::io::Cursor;
 use std::sync::Arc;
 
-use ::image::metadata::Orientation as Turn;
+use ::image::metadata::Orientation as ExifOrientation;
 use ::image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
 
-use self::canonical::resized_part;
+use self::canonical::resize_part;
 use self::jpeg::Header as JpegHeader;
-use self::jpeg::reduced::{self, Reduced, Scale};
-use self::jpeg::whole::{self, Kept};
-use self::scratch::{Scratch, with_scratch};
-use self::shrink::Source;
+use self::jpeg::full::{self, JpegScratch};
+use self::jpeg::scaled::{self, Scale, ScaledImage};
+use self::resize::ResizeInput;
+use self::scratch::{DecodeScratch, with_scratch};
 use crate::dataset::Orientation;
 use crate::header::{self, Format};
 use crate::image::Image;
 use crate::memory::{Budget, Permit};
 
-/// How a file is decoded.
+/// Options of decoding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DecodeOptions {
-    /// Whether EXIF orientation turns the image.
+    /// Whether the EXIF orientation is applied.
     pub orientation: Orientation,
-    /// What the file may cost.
-    pub limits: Limits,
+    /// Resource limits per file.
+    pub limits: DecodeLimits,
 }
 
-/// Decodes the bytes of one file, all pixels of it.
+/// Decodes a file at its full size.
 ///
 /// # Determinism
 ///
@@ -62,17 +62,17 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Image, Error> {
     decode_canonical(bytes, options, None)
 }
 
-/// Decodes the bytes of one file to its [`canonical()`] image, in time and memory that follow from what is needed: of a large JPEG, no more
-/// is decoded than the means of squares of pixels, where they are fine enough.
+/// Decodes a file to its [`canonical()`] image. A JPEG much larger than `short_side` is decoded at a quarter or an eighth of its size
+/// (block averages), which needs less time and memory.
 ///
 /// # Determinism
 ///
-/// A function of the arguments. Which way is taken follows from the file's header and `short_side`.
+/// A function of the arguments. The decoding scale depends only on the file's header and `short_side`.
 ///
 /// # Errors
 ///
-/// Every variant of [`Error`] but those about files. A truncated file is an error even where the missing part is small: half an image
-/// padded with grey would be trained on.
+/// Every variant of [`Error`] except [`Error::Io`], [`Error::Vanished`], [`Error::Changed`] and [`Error::Rewritten`]. A truncated file is
+/// an error even if the missing part is small, so that no image padded with grey is trained on.
 pub fn decode_canonical(
     bytes: &[u8],
     options: &DecodeOptions,
@@ -81,12 +81,12 @@ pub fn decode_canonical(
     decode_within(bytes, options, short_side, None)
 }
 
-/// As [`decode_canonical`], where all decoders together take no more than `memory`: waits until there is enough for what the file's header
-/// says that it takes.
+/// As [`decode_canonical`], with a memory budget shared by all decoders: waits until `memory` has the amount that decoding needs according
+/// to the header.
 ///
 /// # Errors
 ///
-/// As [`decode_canonical`], and [`Error::TooMuchMemory`] for what takes more than there is for decoders.
+/// As [`decode_canonical`]; also [`Error::TooMuchMemory`] if decoding needs more than the whole budget.
 pub fn decode_within(
     bytes: &[u8],
     options: &DecodeOptions,
@@ -95,17 +95,20 @@ pub fn decode_within(
 ) -> Result<Image, Error> {
     options.limits.check_file(bytes.len() as u64)?;
     let format = header::read(Cursor::new(bytes), &options.limits)?.format;
-    if format == Format::WebP && !complete::is_complete(bytes) {
+    if format == Format::WebP && !truncation::is_riff_complete(bytes) {
         return Err(Error::Truncated { format });
     }
-    guarded(format, || {
+    catch_decoder_panic(format, || {
         decode_with_codec(format, bytes, options, (short_side, memory))
     })
 }
 
-/// Runs a decoder; a panic of it is an error of the data that it was given.
-fn guarded(format: Format, decode: impl FnOnce() -> Result<Image, Error>) -> Result<Image, Error> {
-    header::caught(decode).map_err(|message| Error::Panicked { format, message })?
+/// Runs a decoder and converts a panic to [`Error::Panicked`].
+fn catch_decoder_panic(
+    format: Format,
+    decode: impl FnOnce() -> Result<Image, Error>,
+) -> Result<Image, Error> {
+    header::catch_panic(decode).map_err(|message| Error::Panicked { format, message })?
 }
 
 fn decode_with_codec(
@@ -114,47 +117,51 @@ fn decode_with_codec(
     options: &DecodeOptions,
     wanted: Wanted<'_>,
 ) -> Result<Image, Error> {
-    let (lying, turn) = match format {
-        Format::Jpeg => by_us(bytes, &options.limits, wanted)?,
-        _ => by_library(format, bytes, &options.limits, wanted)?,
+    let (image, orientation) = match format {
+        Format::Jpeg => decode_jpeg(bytes, &options.limits, wanted)?,
+        _ => decode_with_image(format, bytes, &options.limits, wanted)?,
     };
-    // Last, when there is least to turn.
+    // Last, because the image is smallest here.
     Ok(match options.orientation {
-        Orientation::Apply => turned(lying, turn),
-        Orientation::Ignore => lying,
+        Orientation::Apply => apply_orientation(image, orientation),
+        Orientation::Ignore => image,
     })
 }
 
-/// The short side that is wanted, and what the decoder's memory is taken of.
+/// The canonical short side, and the budget from which decoding memory is reserved.
 type Wanted<'a> = (Option<u32>, Option<&'a Arc<Budget>>);
 
-/// A JPEG as it lies, and how it is to be turned.
-fn by_us(bytes: &[u8], limits: &Limits, (short_side, memory): Wanted<'_>) -> Result<(Image, Turn), Error> {
+/// Decodes a JPEG without applying its orientation, which is returned.
+fn decode_jpeg(
+    bytes: &[u8],
+    limits: &DecodeLimits,
+    (short_side, memory): Wanted<'_>,
+) -> Result<(Image, ExifOrientation), Error> {
     let header = JpegHeader::read(bytes)?;
     let (width, height) = header.size();
     check_output(limits, (width, height), header.bytes())?;
-    let turn = header.orientation.unwrap_or(Turn::NoTransforms);
+    let orientation = header.orientation.unwrap_or(ExifOrientation::NoTransforms);
     if let Some(scale) = short_side.and_then(|side| Scale::of((width, height), side)) {
-        let _permit = admit(memory, header.reduced_bytes())?;
-        if let Some(Reduced { image, size }) = reduced::decode(&header, scale)? {
-            let lying = resized_part(&image, size, canonical_size(width, height, short_side));
-            return Ok((lying, turn));
+        let _permit = reserve_memory(memory, header.scaled_bytes())?;
+        if let Some(ScaledImage { image, size }) = scaled::decode(&header, scale)? {
+            let image = resize_part(&image, size, canonical_size(width, height, short_side));
+            return Ok((image, orientation));
         }
     }
-    let _permit = admit(memory, header.bytes())?;
-    let lying = shrunk((width, height), short_side, |pixels, kept| {
-        whole::decode(&header, kept, pixels)
+    let _permit = reserve_memory(memory, header.bytes())?;
+    let image = decode_and_resize((width, height), short_side, |pixels, scratch| {
+        full::decode(&header, scratch, pixels)
     })?;
-    Ok((lying, turn))
+    Ok((image, orientation))
 }
 
-/// An image as it lies, and how it is to be turned.
-fn by_library(
+/// Decodes another format with the `image` crate, without applying its orientation, which is returned.
+fn decode_with_image(
     format: Format,
     bytes: &[u8],
-    limits: &Limits,
+    limits: &DecodeLimits,
     (short_side, memory): Wanted<'_>,
-) -> Result<(Image, Turn), Error> {
+) -> Result<(Image, ExifOrientation), Error> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format.codec());
     reader.limits(limits.for_codec());
     let mut decoder = reader
@@ -163,26 +170,29 @@ fn by_library(
     let size = decoder.dimensions();
     check_output(limits, size, decoder.total_bytes())?;
     let pixels = u64::from(size.0) * u64::from(size.1);
-    let _permit = admit(memory, decoder.total_bytes() + pixels * by_pixel(format))?;
-    // Broken EXIF data says nothing about the pixels: the image is taken as it lies.
-    let turn = decoder.orientation().unwrap_or(Turn::NoTransforms);
-    let lying = shrunk(size, short_side, |pixels, _| pixels::rgb(format, decoder, pixels))?;
-    Ok((lying, turn))
+    let _permit = reserve_memory(
+        memory,
+        decoder.total_bytes() + pixels * extra_bytes_per_pixel(format),
+    )?;
+    // Invalid EXIF data is ignored: the pixels may be valid.
+    let orientation = decoder.orientation().unwrap_or(ExifOrientation::NoTransforms);
+    let image = decode_and_resize(size, short_side, |pixels, _| pixels::rgb(format, decoder, pixels))?;
+    Ok((image, orientation))
 }
 
-/// Bytes for each pixel that a decoder of the library and the way to RGB take beside the decoder's output.
-fn by_pixel(format: Format) -> u64 {
+/// Bytes per pixel that a decoder of the `image` crate and the conversion to RGB need in addition to the decoder's output.
+fn extra_bytes_per_pixel(format: Format) -> u64 {
     match format {
-        // Ours says what it takes.
+        // `Header::bytes` of our decoder includes everything.
         Format::Jpeg => 0,
-        // A frame on its canvas.
+        // A frame and its canvas.
         Format::Gif | Format::WebP => 7,
         Format::Png | Format::Bmp => 3,
     }
 }
 
-/// Waits for `bytes` of the memory that decoders share.
-fn admit(memory: Option<&Arc<Budget>>, bytes: u64) -> Result<Option<Permit>, Error> {
+/// Waits for `bytes` of the decoders' budget.
+fn reserve_memory(memory: Option<&Arc<Budget>>, bytes: u64) -> Result<Option<Permit>, Error> {
     let Some(memory) = memory else { return Ok(None) };
     let limit = memory.reserve();
     if bytes > limit {
@@ -191,8 +201,8 @@ fn admit(memory: Option<&Arc<Budget>>, bytes: u64) -> Result<Option<Permit>, Err
     Ok(Some(memory.take(bytes)))
 }
 
-/// Holds the size of an image, and the bytes that its decoder gives, against `limits`.
-fn check_output(limits: &Limits, (width, height): (u32, u32), bytes: u64) -> Result<(), Error> {
+/// Checks the size of an image and of its decoder's output against `limits`.
+fn check_output(limits: &DecodeLimits, (width, height): (u32, u32), bytes: u64) -> Result<(), Error> {
     limits.check_size(width, height)?;
     if bytes > limits.max_allocation {
         let limit = limits.max_allocation;
@@ -201,42 +211,42 @@ fn check_output(limits: &Limits, (width, height): (u32, u32), bytes: u64) -> Res
     Ok(())
 }
 
-/// The canonical image of all pixels, which `decode` makes.
-fn shrunk<E>(
+/// Decodes at full size with `decode`, then resizes to the canonical size.
+fn decode_and_resize<E>(
     (width, height): (u32, u32),
     short_side: Option<u32>,
-    decode: impl FnOnce(&mut Vec<u8>, &mut Kept) -> Result<(), E>,
+    decode: impl FnOnce(&mut Vec<u8>, &mut JpegScratch) -> Result<(), E>,
 ) -> Result<Image, E> {
     let size = canonical_size(width, height, short_side);
     with_scratch(
-        |Scratch {
+        |DecodeScratch {
              pixels,
-             kept,
-             shrinker,
+             jpeg,
+             resizer,
          }| {
             if size == (width, height) {
                 let mut pixels = vec![];
-                decode(&mut pixels, kept)?;
+                decode(&mut pixels, jpeg)?;
                 return Ok(Image::new(width, height, pixels));
             }
-            decode(pixels, kept)?;
-            let source = Source {
+            decode(pixels, jpeg)?;
+            let source = ResizeInput {
                 pixels,
                 size: (width, height),
                 part: (width.into(), height.into()),
             };
-            Ok(shrinker.shrink(source, size))
+            Ok(resizer.resize(source, size))
         },
     )
 }
 
-fn turned(image: Image, turn: Turn) -> Image {
-    if turn == Turn::NoTransforms {
+fn apply_orientation(image: Image, orientation: ExifOrientation) -> Image {
+    if orientation == ExifOrientation::NoTransforms {
         return image;
     }
     let pixels = RgbImage::from_raw(image.width(), image.height(), image.pixels().to_vec());
     let mut image = DynamicImage::ImageRgb8(pixels.expect("three bytes for every pixel"));
-    image.apply_orientation(turn);
+    image.apply_orientation(orientation);
     let image = image.into_rgb8();
     Image::new(image.width(), image.height(), image.into_raw())
 }

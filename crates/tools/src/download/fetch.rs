@@ -18,7 +18,7 @@ use super::{
 };
 use equibatch_engine::{
     decode::{DecodeOptions, decode},
-    header::{Format, Limits},
+    header::{DecodeLimits, Format},
 };
 
 /// A downloaded image.
@@ -169,7 +169,7 @@ fn check_type(mime_type: Option<&str>) -> Result<(), FetchError> {
 /// Decodes the image completely, so that only valid images are stored.
 fn image(bytes: Vec<u8>) -> Result<Fetched, FetchError> {
     let options = DecodeOptions {
-        limits: Limits::default(),
+        limits: DecodeLimits::default(),
         ..DecodeOptions::default()
     };
     decode(&bytes, &options).map_err(|error| FetchError::permanent(error.to_string()))?;

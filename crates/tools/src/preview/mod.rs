@@ -99,7 +99,7 @@ pub fn augmented(path: &Path, augmentations: &Augmentations<'_>) -> Result<Conta
     let tile = |(number, variation): (usize, Variation)| {
         let (label, words) = match number {
             0 => ("validation".to_owned(), vec![]),
-            number => (format!("augmentation {number}"), variation.draw.words()),
+            number => (format!("augmentation {number}"), variation.draw.describe()),
         };
         let words = match (number, words.is_empty()) {
             (1.., true) => vec!["crop only".to_owned()],

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::sample_data;
 use equibatch_engine::dataset::{ScanOptions, survey};
-use equibatch_engine::header::Limits;
+use equibatch_engine::header::DecodeLimits;
 
 /// A wave pattern; wavelength and direction depend on `number`.
 fn picture(width: u32, height: u32, number: u32) -> RgbImage {
@@ -56,7 +56,7 @@ fn good() -> TempDir {
     root
 }
 
-fn scanned(root: &Path, limits: Limits) -> Dataset {
+fn scanned(root: &Path, limits: DecodeLimits) -> Dataset {
     let options = ScanOptions {
         valid_fraction: 0.0,
         limits,
@@ -71,7 +71,7 @@ const OPTIONS: VerifyOptions = VerifyOptions {
 };
 
 fn verified(root: &TempDir) -> (Dataset, VerifyReport) {
-    let dataset = scanned(root.path(), Limits::default());
+    let dataset = scanned(root.path(), DecodeLimits::default());
     let report = verify(&dataset, &OPTIONS, &|| {});
     (dataset, report)
 }
@@ -173,9 +173,9 @@ fn every_kind_of_defect_is_found() {
 fn an_image_over_the_limits_is_refused_not_broken() {
     let root = good();
     write(&root, "train/a/large.jpg", &jpeg(&picture(100, 101, 9), 90));
-    let limits = Limits {
+    let limits = DecodeLimits {
         max_pixels: 10_000,
-        ..Limits::default()
+        ..DecodeLimits::default()
     };
     let report = verify(&scanned(root.path(), limits), &OPTIONS, &|| {});
     assert_eq!(found(&report), [(FindingKind::Refused, "train/a/large.jpg")]);
@@ -231,7 +231,7 @@ fn a_copy_in_two_splits_is_a_leak_and_in_two_classes_a_conflict() {
     assert_eq!((second.leak, second.conflict), (false, false));
     let nothing = fix_options(Removal::Keep, Conversion::Keep);
     let outcome = fix(
-        &scanned(root.path(), Limits::default()),
+        &scanned(root.path(), DecodeLimits::default()),
         &report,
         &nothing,
         &|| {},
@@ -282,7 +282,7 @@ fn different_images_of_one_class_are_not_near_duplicates() {
         ..sample_data::SampleDataOptions::new(&out)
     };
     sample_data::generate(&options).unwrap();
-    let report = verify(&scanned(&out, Limits::default()), &OPTIONS, &|| {});
+    let report = verify(&scanned(&out, DecodeLimits::default()), &OPTIONS, &|| {});
     assert_eq!((report.images, report.groups), (24, vec![]));
 }
 
@@ -424,7 +424,7 @@ fn the_copy_holds_rgb_jpegs_only_and_keeps_good_ones_byte_for_byte() {
     );
     let (_, again) = (
         &dataset,
-        verify(&scanned(&out, Limits::default()), &OPTIONS, &|| {}),
+        verify(&scanned(&out, DecodeLimits::default()), &OPTIONS, &|| {}),
     );
     assert_eq!(found(&again), []);
 

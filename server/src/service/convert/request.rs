@@ -225,7 +225,7 @@ fn recipe(recipe: &v1::Recipe) -> Result<Recipe, Error> {
     if let Some(augment) = augment {
         meant.augment = augment;
     }
-    Ok(meant.settled())
+    Ok(meant.normalized())
 }
 
 fn normalization(normalization: v1::Normalization) -> Result<Normalization, Error> {
