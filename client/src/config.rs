@@ -363,7 +363,7 @@ mod tests {
             ..config()
         };
         let message = check_head(&named("")).expect_err("refused").to_string();
-        assert_eq!(message, "--head: no head is named `wide`: use fastai or plain");
+        assert_eq!(message, "--head: unknown head `wide`: expected fastai or plain");
         assert!(check_head(&named("00ff")).is_ok() && check_head(&config()).is_ok());
     }
 

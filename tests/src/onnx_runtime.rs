@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
-use equibatch_training::graph::export::{self, Options};
+use equibatch_training::graph::export::{self, ExportOptions};
 use equibatch_training::graph::{ElementType, Graph, Origin, lower};
 use equibatch_training::runtime::{Runtime, operators};
 use half::{bf16, f16};
@@ -32,9 +32,9 @@ pub fn run_with_threads(
     let lowered = lower::lower(graph)?;
     let model = export::export(
         &lowered,
-        &Options {
+        &ExportOptions {
             name: "test",
-            ..Options::default()
+            ..ExportOptions::default()
         },
     )?;
     let mut session = session(&model, threads)?;

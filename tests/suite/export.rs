@@ -2,10 +2,10 @@
 
 use equibatch_client::learn::{card::ModelCard, run::RunConfig};
 use equibatch_training::{
-    graph::{Graph, Op, Shape, TensorType, fold},
+    graph::{Graph, Op, Shape, TensorType, fuse_bn},
     nn::{Builder, Mode},
     program::{
-        Backbone, DeploySpec, Foreign, Head, Images, ModelSpec, OPSETS, Pixels, Tensor, deploy, import,
+        Backbone, DeploySpec, Head, Images, ModelSpec, OPSETS, OnnxModel, Pixels, Tensor, deploy, import,
         inference, initial_state,
     },
 };
@@ -57,9 +57,9 @@ fn trained() -> Vec<u8> {
     inference(&spec(), &state(), &[]).unwrap().model
 }
 
-fn foreign(model: &[u8]) -> Foreign {
+fn onnx_model(model: &[u8]) -> OnnxModel {
     let model = import::read(model, &|_| unreachable!("the model is one file")).unwrap();
-    Foreign::new(model).unwrap()
+    OnnxModel::new(model).unwrap()
 }
 
 fn images(count: usize) -> Array {
@@ -70,7 +70,7 @@ fn images(count: usize) -> Array {
 }
 
 /// The graph of a model for prediction, with its leaves.
-fn graph(network: &Foreign) -> (Graph, BTreeMap<String, Tensor>) {
+fn graph(network: &OnnxModel) -> (Graph, BTreeMap<String, Tensor>) {
     let mut graph = Graph::new();
     let images = graph
         .input("images", TensorType::f32([2, 3, SIZE, SIZE]))
@@ -97,7 +97,7 @@ fn logits(graph: &Graph, state: &BTreeMap<String, Tensor>) -> Array {
 
 #[test]
 fn a_model_is_read_back_as_it_was_written() {
-    let (graph, read) = graph(&foreign(&trained()));
+    let (graph, read) = graph(&onnx_model(&trained()));
     assert_eq!(read, state());
     let nodes = |graph: &Graph| {
         graph
@@ -118,8 +118,8 @@ fn a_model_is_read_back_as_it_was_written() {
 
 #[test]
 fn folding_leaves_no_batch_norm_and_changes_rounding_only() {
-    let (graph, state) = graph(&foreign(&trained()));
-    let (folded, merged) = fold::fold(&graph, &state).unwrap();
+    let (graph, state) = graph(&onnx_model(&trained()));
+    let (folded, merged) = fuse_bn::fuse_bn(&graph, &state).unwrap();
     let is_norm = |op: &Op| matches!(op, Op::BatchNormalization(_));
     assert_eq!(graph.nodes().iter().filter(|node| is_norm(&node.op)).count(), 22);
     assert_eq!(folded.nodes().iter().filter(|node| is_norm(&node.op)).count(), 0);
@@ -131,12 +131,12 @@ fn folding_leaves_no_batch_norm_and_changes_rounding_only() {
 
 #[test]
 fn a_folded_model_holds_nothing_that_no_node_reads_and_is_smaller() {
-    let network = foreign(&trained());
-    let [plain, folded] = [false, true].map(|fold| {
+    let network = onnx_model(&trained());
+    let [plain, folded] = [false, true].map(|fuse_bn| {
         let spec = DeploySpec {
             classes: 3,
             image_size: SIZE,
-            fold,
+            fuse_bn,
             images: Images::F32,
             opset: 18,
             metadata: &[],
@@ -169,7 +169,7 @@ fn a_norm_whose_input_others_read_is_not_merged() {
     let tensor = |shape: Shape| Tensor::full(shape, 0.5);
     let mut state: BTreeMap<String, Tensor> = names.map(|name| (name.to_owned(), tensor([2].into()))).into();
     state.insert("w".to_owned(), tensor([2, 2, 1, 1].into()));
-    let (folded, merged) = fold::fold(&g, &state).unwrap();
+    let (folded, merged) = fuse_bn::fuse_bn(&g, &state).unwrap();
     assert_eq!(folded.nodes(), g.nodes());
     assert_eq!(merged, state);
 }
@@ -177,7 +177,7 @@ fn a_norm_whose_input_others_read_is_not_merged() {
 /// Folded, with normalisation inside, at every operator set and for any number of images: the function stays the same.
 #[test]
 fn every_way_of_writing_a_model_computes_the_same() {
-    let network = foreign(&trained());
+    let network = onnx_model(&trained());
     let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
     let pixels = Array::from_fn(&[2, 3, SIZE, SIZE], |index| {
         let place = index.iter().fold(0, |place, at| place * 37 + at);
@@ -203,7 +203,7 @@ fn every_way_of_writing_a_model_computes_the_same() {
         let spec = DeploySpec {
             classes: 3,
             image_size: SIZE,
-            fold: number % 2 == 0,
+            fuse_bn: number % 2 == 0,
             images,
             opset,
             metadata: &[],

@@ -30,7 +30,7 @@ pub(super) fn spec() -> TrainSpec {
             hidden: 16,
             dropout: [0.25, 0.5],
         },
-        foreign: None,
+        onnx_model: None,
         classes: 3,
         image_size: 64,
     };
@@ -145,7 +145,7 @@ pub(super) fn initial(signature: &Signature, golden: &BTreeMap<String, Array>) -
                 let of = pair.name.strip_prefix("average.").expect("an average's name");
                 golden[&format!("initial/{of}")].clone()
             }
-            Role::FirstMoment | Role::SecondMoment | Role::Gradient | Role::Pending => {
+            Role::FirstMoment | Role::SecondMoment | Role::Gradient | Role::Staged => {
                 Array::zeros(&pair.shape)
             }
         };

@@ -8,7 +8,6 @@ mod architecture;
 mod architectures;
 #[path = "../attacks/mod.rs"]
 mod attacks;
-mod attention;
 mod bad_client;
 mod bad_input;
 mod balance;
@@ -29,6 +28,7 @@ mod folders;
 mod fuzz;
 mod golden;
 mod golden_options;
+mod grad_cam;
 mod hostile;
 mod killed;
 mod limits;

@@ -5,7 +5,7 @@ use equibatch_training::{
     graph::{Graph, fuse::fuse},
     nn::LayerGroup,
     program::{
-        Foreign, ModelSpec, Role, Signature, TrainSpec, inference, initial_state, parameter_names,
+        ModelSpec, OnnxModel, Role, Signature, TrainSpec, inference, initial_state, parameter_names,
         train_graph,
     },
 };
@@ -40,7 +40,7 @@ fn file(name: &str) -> PathBuf {
 pub(super) fn spec(name: &str, classes: usize) -> ModelSpec {
     let network = network::read(&file(name)).unwrap();
     ModelSpec {
-        foreign: Some(Arc::new(network)),
+        onnx_model: Some(Arc::new(network)),
         image_size: 32,
         ..ModelSpec::new("resnet18".parse().unwrap(), classes)
     }
@@ -199,7 +199,7 @@ fn another_number_of_classes_gets_another_last_layer() {
 }
 
 /// Names of what is learnt in a layer group, sorted.
-fn group(network: &Foreign, group: LayerGroup) -> Vec<String> {
+fn group(network: &OnnxModel, group: LayerGroup) -> Vec<String> {
     let learnt = learnt(network).into_iter();
     let mut names: Vec<String> = learnt
         .filter(|(_, of)| *of == group)
@@ -326,7 +326,7 @@ fn changed(run: &str, net: &str) -> Vec<String> {
     let checkpoint = Checkpoint::load(&Path::new(run).join("checkpoint.safetensors")).unwrap();
     let network = network::read(Path::new(net)).unwrap();
     let spec = ModelSpec {
-        foreign: Some(Arc::new(network)),
+        onnx_model: Some(Arc::new(network)),
         image_size: 32,
         ..ModelSpec::new("resnet18".parse().unwrap(), 2)
     };
@@ -484,11 +484,7 @@ fn networks_that_cannot_be_trained_are_named_with_what_is_in_the_way() {
             64,
             &["--freeze=.: it leaves nothing to be trained"],
         ),
-        (
-            &["--head", "linear"],
-            64,
-            &["--head", "no head is named `linear`"],
-        ),
+        (&["--head", "linear"], 64, &["--head", "unknown head `linear`"]),
         (&["--freeze=layer("], 64, &["--freeze", "no regular expression"]),
     ] {
         let usual = ["--size", "32", "--batch-size", "8", "--epochs", "1", "--out"];

@@ -2,9 +2,10 @@
 
 use equibatch_training::{
     graph::{Graph, TensorType},
-    nn::{Builder, LayerGroup, Mode, foreign::SUPPORTED},
+    nn::{Builder, LayerGroup, Mode, import::SUPPORTED},
     program::{
-        Foreign, ModelSpec, Role, Tensor, TrainSpec, attention, import, inference, initial_state, train_graph,
+        ModelSpec, OnnxModel, Role, Tensor, TrainSpec, grad_cam, import, inference, initial_state,
+        train_graph,
     },
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -24,14 +25,14 @@ const SIZE: usize = 32;
 const BATCH: usize = 3;
 const CLASSES: usize = 2;
 
-pub(super) fn network(bytes: &[u8]) -> Foreign {
+pub(super) fn network(bytes: &[u8]) -> OnnxModel {
     let model = import::read(bytes, &|_| unreachable!("it is one file")).unwrap();
-    Foreign::new(model).unwrap()
+    OnnxModel::new(model).unwrap()
 }
 
 pub(super) fn spec(bytes: &[u8]) -> ModelSpec {
     ModelSpec {
-        foreign: Some(Arc::new(network(bytes))),
+        onnx_model: Some(Arc::new(network(bytes))),
         image_size: SIZE,
         ..ModelSpec::new("resnet18".parse().unwrap(), CLASSES)
     }
@@ -439,12 +440,12 @@ fn a_bounded_rectifier_stays_one_node() {
 fn networks_with_bounded_rectifiers_show_where_they_look() {
     let own = spec(&networks()["Clip"].bytes());
     let exported = inference(&own, &initial_state(&own, 0).unwrap(), &[]).unwrap();
-    let program = attention(&network(&exported.model), CLASSES, SIZE).unwrap();
+    let program = grad_cam(&network(&exported.model), CLASSES, SIZE).unwrap();
     assert_eq!(program.signature.outputs[0].shape.to_vec(), [1, 8, 8]);
 }
 
 /// Name and layer group of everything that is learnt.
-pub(super) fn learnt(network: &Foreign) -> Vec<(String, LayerGroup)> {
+pub(super) fn learnt(network: &OnnxModel) -> Vec<(String, LayerGroup)> {
     let mut graph = Graph::new();
     let images = graph
         .input("images", TensorType::f32([BATCH, 3, SIZE, SIZE]))

@@ -4,7 +4,7 @@ use equibatch_tests::model_file::{
     Attribute::{Int, Ints, Number, Text},
     ModelFile,
 };
-use equibatch_training::program::{Foreign, TrainSpec, import, train_graph};
+use equibatch_training::program::{OnnxModel, TrainSpec, import, train_graph};
 
 use super::networks_by_hand::spec;
 
@@ -62,7 +62,7 @@ fn crafted_nodes_are_refused_by_name() {
                 Ints("kernel_shape", &[60_000, 60_000]),
                 Ints("pads", &[59_999, 59_999, 59_999, 59_999]),
             ]),
-            "it makes a tensor of 14400000000 numbers",
+            "it makes a constant of 14400000000 elements",
         ),
         (
             begun().integers("shape", &[1 << 20, 1 << 20]).node(
@@ -71,16 +71,16 @@ fn crafted_nodes_are_refused_by_name() {
                 &["crafted"],
                 &[Number("value", 1)],
             ),
-            "it makes a tensor of 1099511627776 numbers",
+            "it makes a constant of 1099511627776 elements",
         ),
         (
             begun()
                 .integers("one", &[1])
                 .integers("shape", &[i64::MAX, i64::MAX, 16])
                 .node("Expand", &["one", "shape"], &["crafted"], &[]),
-            "it makes a tensor of",
+            "it makes a constant of",
         ),
-        (doubled, "it makes a tensor of"),
+        (doubled, "it makes a constant of"),
         (
             begun().integers("shape", &[i64::MAX, i64::MAX, 16, -1]).node(
                 "Reshape",
@@ -117,7 +117,7 @@ fn crafted_nodes_are_refused_by_name() {
         ),
         (
             begun().node("Transpose", &["x"], &["crafted"], &[Ints("perm", &[0, 0, 1, 1])]),
-            "no order of 4 axes",
+            "not a permutation of 4 axes",
         ),
     ];
     for (file, reason) in cases {
@@ -140,7 +140,7 @@ fn circles_are_refused() {
             .node(operator, &["scores"], &["back"], &[])
             .node(operator, &["back"], &["scores"], &[]);
         let model = import::read(&file.bytes(), &|_| unreachable!("it is one file")).unwrap();
-        let network = Foreign::new(model).unwrap();
+        let network = OnnxModel::new(model).unwrap();
         assert_eq!(network.logits(), None);
         let message = refusal(&file);
         assert!(message.contains("`back`"), "{operator}: {message}");

@@ -29,7 +29,7 @@ pub(super) fn run(args: &Export) -> Result<Exit> {
         (None, None) => unreachable!("clap requires RUN or --model"),
     };
     let spec = ExportSpec {
-        fold: args.fold,
+        fuse_bn: args.fold,
         pixels,
         opset: args.opset,
     };

@@ -16,7 +16,7 @@ use crate::{
         membership::changes_since,
         run::{Frozen, RunConfig},
     },
-    weights::{Adoption, Hub},
+    weights::{Hub, LoadReport},
 };
 use equibatch_stream::{Balance, DatasetDescription, Servers, Split, StreamDescription};
 use equibatch_training::runtime::{Runtime, SessionOptions};
@@ -35,7 +35,7 @@ pub(super) struct Prepared {
     pub(super) description: DatasetDescription,
     pub(super) stream: StreamDescription,
     /// Which pretrained weights were loaded.
-    pub(super) adoption: Option<Adoption>,
+    pub(super) load_report: Option<LoadReport>,
 }
 
 /// Completes `config` by the server's description of the dataset, and creates the learner from `origin`.
@@ -66,12 +66,12 @@ pub(super) fn prepare(
             .map_or(Beginning::Nothing, Beginning::Weights),
     };
     let begun = beginning.begin(config)?;
-    let adoption = begun.adoption.clone();
+    let load_report = begun.load_report.clone();
     Ok(Prepared {
         learner: Learner::begin(&context.runtime, begun, &context.options)?,
         description,
         stream,
-        adoption,
+        load_report,
     })
 }
 

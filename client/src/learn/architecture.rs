@@ -7,7 +7,7 @@ use super::{
     network,
     run::{RunConfig, expression},
 };
-use equibatch_training::program::{self, Backbone, Foreign, Head, ModelSpec, Tensor, UnknownHead};
+use equibatch_training::program::{self, Backbone, Head, ModelSpec, OnnxModel, Tensor, UnknownHead};
 
 /// What stands for the head of a network from a file that is found by itself.
 pub const OWN: &str = "own";
@@ -33,7 +33,7 @@ pub fn spec(config: &RunConfig) -> Result<ModelSpec, Error> {
             return Err(Error::Setting { reason });
         }
         return Ok(ModelSpec {
-            foreign: Some(Arc::new(network)),
+            onnx_model: Some(Arc::new(network)),
             image_size,
             ..ModelSpec::new(Backbone::RESNET18, classes)
         });
@@ -46,7 +46,7 @@ pub fn spec(config: &RunConfig) -> Result<ModelSpec, Error> {
 }
 
 /// The network with the head that is named.
-fn with_head(network: Foreign, config: &RunConfig) -> Result<Foreign, Error> {
+fn with_head(network: OnnxModel, config: &RunConfig) -> Result<OnnxModel, Error> {
     let RunConfig { head, arch, .. } = config;
     if head == OWN {
         return Ok(network);
@@ -65,7 +65,7 @@ fn with_head(network: Foreign, config: &RunConfig) -> Result<Foreign, Error> {
 ///
 /// Those of [`spec`].
 pub fn has_new_head(config: &RunConfig) -> Result<bool, Error> {
-    let network = spec(config)?.foreign;
+    let network = spec(config)?.onnx_model;
     let logits = network.and_then(|network| network.logits());
     Ok(logits.is_some_and(|logits| logits != config.classes.len()))
 }

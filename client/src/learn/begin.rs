@@ -9,7 +9,7 @@ use super::{
     run::{Before, RunConfig},
     stepper::forget_averages,
 };
-use crate::weights::{Adoption, Misfit, Weights, adopt};
+use crate::weights::{LoadReport, Mismatch, Weights, load_state_dict};
 use equibatch_training::program::{self, Tensor};
 
 /// What a run begins with.
@@ -31,7 +31,7 @@ pub struct Begun {
     /// Parameters and running statistics by name, and moments where the optimizer goes on.
     pub state: BTreeMap<String, Tensor>,
     /// What was taken over from a file of weights.
-    pub adoption: Option<Adoption>,
+    pub load_report: Option<LoadReport>,
 }
 
 /// Names of the optimizer's state begin so.
@@ -51,7 +51,7 @@ impl Beginning {
                 Ok(Begun {
                     config,
                     state,
-                    adoption: None,
+                    load_report: None,
                 })
             }
             Self::Weights(weights) => with_weights(config, weights),
@@ -68,11 +68,12 @@ fn with_weights(mut config: RunConfig, weights: Weights) -> Result<Begun, Error>
         ..Before::default()
     };
     let fits = architecture::fitting(&config, &weights.tensors);
-    let adoption = adopt(&mut state, weights, &config.arch).map_err(|misfit| Misfit { fits, ..misfit })?;
+    let load_report = load_state_dict(&mut state, weights, &config.arch)
+        .map_err(|mismatch| Mismatch { fits, ..mismatch })?;
     Ok(Begun {
         config,
         state,
-        adoption: Some(adoption),
+        load_report: Some(load_report),
     })
 }
 
@@ -123,7 +124,7 @@ fn behind(mut config: RunConfig, checkpoint: Checkpoint) -> Result<Begun, Error>
     Ok(Begun {
         config,
         state,
-        adoption: None,
+        load_report: None,
     })
 }
 
@@ -243,10 +244,7 @@ mod tests {
             .expect_err("a misfit")
             .to_string();
         assert!(message.contains("missing `layer1.2.bn1.bias`"), "{message}");
-        assert!(
-            message.ends_with("they are those of --arch resnet18"),
-            "{message}"
-        );
+        assert!(message.ends_with("they match --arch resnet18"), "{message}");
         let begun = Beginning::Weights(weights).begin(wide).expect("it fits");
         assert_eq!(begun.config.before.weights_hash, "00");
         assert!(

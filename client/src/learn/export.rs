@@ -76,7 +76,7 @@ pub enum Error {
 #[derive(Clone, Copy, Debug)]
 pub struct ExportSpec {
     /// Whether batch norms are merged into the layers beside them.
-    pub fold: bool,
+    pub fuse_bn: bool,
     /// Whether the model takes bytes and normalises them, and then whether their channels come last.
     pub pixels: Option<Layout>,
     /// Version of ONNX's operator set.
@@ -143,7 +143,7 @@ pub fn export(
     let deploy = DeploySpec {
         classes: card.classes.len(),
         image_size: size,
-        fold: spec.fold,
+        fuse_bn: spec.fuse_bn,
         images: pixels.map_or(Images::F32, Images::Pixels),
         opset: spec.opset,
         metadata: &metadata,

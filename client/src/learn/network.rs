@@ -1,6 +1,6 @@
 //! Networks that are read from ONNX files.
 
-use equibatch_training::program::{Foreign, import};
+use equibatch_training::program::{OnnxModel, import};
 use std::{
     collections::BTreeMap,
     fs, io,
@@ -8,7 +8,7 @@ use std::{
     str::FromStr,
 };
 
-use crate::weights::beside;
+use crate::weights::read_external_data;
 
 /// Why a file cannot be used as a network.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +91,7 @@ impl Contents {
             source,
         })?;
         let locations = import::external_files(&model).unwrap_or_default().into_iter();
-        let read = |location: String| Some((beside(folder(path), &location).ok()?, location));
+        let read = |location: String| Some((read_external_data(folder(path), &location).ok()?, location));
         let external = locations.filter_map(read);
         let external = external.map(|(bytes, location)| (location, bytes)).collect();
         Ok(Self { model, external })
@@ -110,16 +110,16 @@ impl Contents {
         hasher.finalize().to_hex().to_string()
     }
 
-    fn parse(&self, path: &Path) -> Result<Foreign, Error> {
+    fn parse(&self, path: &Path) -> Result<OnnxModel, Error> {
         let external = |location: &str| match self.external.get(location) {
             Some(bytes) => Ok(bytes.clone()),
-            None => beside(folder(path), location),
+            None => read_external_data(folder(path), location),
         };
         let model = import::read(&self.model, &external).map_err(|source| Error::Model {
             path: path.to_path_buf(),
             source,
         })?;
-        Foreign::new(model).map_err(|source| Error::Network {
+        OnnxModel::new(model).map_err(|source| Error::Network {
             path: path.to_path_buf(),
             source: source.into(),
         })
@@ -146,7 +146,7 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
 /// # Errors
 ///
 /// [`Error`], with the file's name.
-pub fn read(path: &Path) -> Result<Foreign, Error> {
+pub fn read(path: &Path) -> Result<OnnxModel, Error> {
     Contents::read(path)?.parse(path)
 }
 
@@ -155,7 +155,7 @@ pub fn read(path: &Path) -> Result<Foreign, Error> {
 /// # Errors
 ///
 /// [`Error`], with the file's name.
-pub fn read_as(path: &Path, expected: &str) -> Result<Foreign, Error> {
+pub fn read_as(path: &Path, expected: &str) -> Result<OnnxModel, Error> {
     let contents = Contents::read(path)?;
     if contents.hash() != expected {
         return Err(Error::Changed {
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn a_change_of_a_file_beside_the_model_is_a_change_of_the_network() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let [path, beside] = ["net.onnx", "net.bin"].map(|name| folder.path().join(name));
+        let [path, read_external_data] = ["net.onnx", "net.bin"].map(|name| folder.path().join(name));
         let text = path.to_str().expect("UTF-8");
         let located = [field(1, b"location"), field(2, b"net.bin")].concat();
         // data_location is 1: the elements stand in another file.
@@ -187,7 +187,7 @@ mod tests {
         let model = field(7, &field(5, &tensor));
         fs::write(&path, model).expect("written");
         let hashed = |bytes: &[u8]| {
-            fs::write(&beside, bytes).expect("written");
+            fs::write(&read_external_data, bytes).expect("written");
             text.parse::<NetworkFile>().expect("a file").hash
         };
         let [old, new] = [hashed(b"old"), hashed(b"new")];
@@ -196,7 +196,7 @@ mod tests {
         assert!(matches!(error, Error::Changed { .. }), "{error}");
         let error = read_as(&path, &new).expect_err("no network");
         assert!(!matches!(error, Error::Changed { .. }), "{error}");
-        assert_eq!(files(&path).expect("files"), [path.clone(), beside]);
+        assert_eq!(files(&path).expect("files"), [path.clone(), read_external_data]);
         // Without such files, it is that of the model alone.
         fs::write(&path, b"other").expect("written");
         let hash = text.parse::<NetworkFile>().expect("a file").hash;

@@ -69,7 +69,7 @@ impl Stepper {
         };
         let stages = options.staging.is_on(options.device);
         if stages {
-            pass.double(IMAGES)?;
+            pass.double_buffer(IMAGES)?;
         }
         Ok(Self {
             pass,
@@ -109,7 +109,7 @@ impl Stepper {
             let start = match pair.role {
                 Role::FirstMoment | Role::SecondMoment => Some(Tensor::full(pair.shape.clone(), 0.0)),
                 Role::Average => averaged_by(&pair.name).and_then(|of| state.get(of).cloned()),
-                Role::Parameter | Role::Statistic | Role::Gradient | Role::Pending => None,
+                Role::Parameter | Role::Statistic | Role::Gradient | Role::Staged => None,
             };
             state.extend(start.map(|start| (pair.name.clone(), start)));
         }
@@ -129,7 +129,7 @@ impl Stepper {
             };
             return Err(Error::Checkpoint { reason });
         }
-        Ok(self.pass.place(&state)?)
+        Ok(self.pass.upload(&state)?)
     }
 
     /// Replaces what is on the device.
@@ -200,7 +200,7 @@ impl Stepper {
         let last = self.update.as_ref().unwrap_or(&self.pass);
         let are_finite = last.output(IS_FINITE)?[0] > 0.0;
         if !(are_finite && loss.is_finite()) {
-            last.take_back(state)?;
+            last.rollback(state)?;
         }
         Ok(Stepped {
             loss,

@@ -1,8 +1,8 @@
 use std::{io, path::PathBuf};
 
-use super::{HubFile, adopt::Misfit};
+use super::{HubFile, load_state_dict::Mismatch};
 
-/// Why weights cannot be used.
+/// Error of reading or loading weights.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -11,66 +11,65 @@ pub enum Error {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// Cause.
         #[source]
         source: io::Error,
     },
-    /// A file holds no tensors.
+    /// A file is not a valid weights file.
     #[error("cannot use the weights {origin}: {reason}")]
     Content {
-        /// The file, as it was asked for.
+        /// The file, as given by `--weights`.
         origin: String,
-        /// What is wrong with it.
+        /// Cause.
         reason: String,
     },
     /// The tensors belong to another network.
     #[error(transparent)]
-    Misfit(#[from] Misfit),
-    /// The hub has no such file.
-    #[error("cannot find {file}: the hub has no repository, revision or file `{}` of that name", file.file)]
+    Mismatch(#[from] Mismatch),
+    /// The hub answered 404.
+    #[error("cannot find {file}: the hub has no such repository, revision or file `{}`", file.file)]
     NotFound {
-        /// What was asked for.
+        /// The requested file.
         file: HubFile,
     },
-    /// The hub does not give the file.
+    /// The hub answered 401 or 403.
     #[error(
-        "cannot get {file}: the hub says {status}; there is no such repository, or it needs a token in HF_TOKEN"
+        "cannot download {file}: the hub answered {status}; the repository does not exist, or needs a token in HF_TOKEN"
     )]
     Denied {
-        /// What was asked for.
+        /// The requested file.
         file: HubFile,
-        /// HTTP's number.
+        /// HTTP status code.
         status: u16,
     },
-    /// The hub cannot be asked.
+    /// The hub cannot be reached, and the file is not in the cache.
     #[error(
-        "cannot get {file}: {reason}; without a network, use a file (--weights FILE) or what was fetched before (--offline)"
+        "cannot download {file}: {reason}; without a network, use a local file (--weights FILE) or the cache (--offline)"
     )]
     Unreachable {
-        /// What was asked for.
+        /// The requested file.
         file: HubFile,
-        /// What happened.
+        /// Cause.
         reason: String,
     },
-    /// The file was never fetched, and may not be now.
-    #[error("cannot get {file}: it is not in {}, and --offline forbids to fetch it", cache.display())]
+    /// `--offline`, and the file is not in the cache.
+    #[error("cannot read {file}: it is not in the cache {}, and --offline forbids downloading it", cache.display())]
     Offline {
-        /// What was asked for.
+        /// The requested file.
         file: HubFile,
-        /// Where it was looked for.
+        /// The cache directory.
         cache: PathBuf,
     },
-    /// The bytes are not those that the hub announced.
+    /// The SHA-256 of the file differs from the one that the hub announced.
     #[error(
-        "cannot use {file}: it was damaged on its way or in the cache, and is removed from there; try again (its SHA-256 is {found}, not \
-         {expected})"
+        "cannot use {file}: its SHA-256 is {found}, expected {expected}; the damaged file was removed from the cache, try again"
     )]
     Checksum {
-        /// What was asked for.
+        /// The requested file.
         file: HubFile,
-        /// In hexadecimal.
+        /// SHA-256 in hexadecimal.
         expected: String,
-        /// In hexadecimal.
+        /// SHA-256 in hexadecimal.
         found: String,
     },
 }

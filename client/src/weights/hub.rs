@@ -1,7 +1,7 @@
-//! Files of repositories on the Hugging Face hub, kept in the cache that all its programs share.
+//! Files of Hugging Face hub repositories, in the cache shared by all hub clients (`HF_HOME/hub`).
 //!
-//! A file that was fetched once is fetched again only where the revision names another commit by now. Its bytes are checked at every use
-//! against the hash that the hub announced, which the cache names them by.
+//! A cached file is downloaded again only if its revision has moved to another commit. Its SHA-256, which is its name in the cache, is
+//! verified at every use.
 
 use std::{
     fs, io,
@@ -16,41 +16,41 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Error, HubFile};
 
-/// How to reach the hub.
+/// Hub client settings.
 #[derive(Clone, Debug, Default)]
 pub struct Hub {
-    /// The folder of its programs; `hub` below it is the cache.
+    /// `HF_HOME`; the cache is its subdirectory `hub`.
     pub home: Option<PathBuf>,
-    /// Its address, where it is not the public one.
+    /// Address of the hub, if not the public one.
     pub endpoint: Option<String>,
-    /// Use what is in the cache, and no network.
+    /// Use the cache only, no network.
     pub offline: bool,
-    /// Lets in to private repositories.
+    /// Access token for private repositories.
     pub token: Option<String>,
-    /// Whether to show how a download goes.
+    /// Whether to show download progress.
     pub progress: bool,
 }
 
-/// Attempts after the first one that a download gets.
+/// Retries of a failed download.
 const RETRIES: usize = 2;
 
 impl Hub {
-    /// The path of a file in the cache, fetched where need be.
+    /// Returns the path of a file in the cache, and downloads it if needed.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`], [`Error::Denied`], [`Error::Unreachable`] where nothing older is in the cache, [`Error::Offline`],
-    /// and [`Error::Checksum`].
+    /// [`Error::NotFound`], [`Error::Denied`], [`Error::Unreachable`] if the cache has no older copy, [`Error::Offline`], and
+    /// [`Error::Checksum`].
     pub fn fetch(&self, file: &HubFile) -> Result<PathBuf, Error> {
         let home = self.home.as_ref().ok_or_else(|| Error::Unreachable {
             file: file.clone(),
-            reason: "there is no home folder to keep it in; set HF_HOME".to_owned(),
+            reason: "there is no home directory for the cache; set HF_HOME".to_owned(),
         })?;
         let cache = Cache::new(home.join("hub"));
         let repo = Repo::with_revision(file.repository.clone(), RepoType::Model, file.revision.clone());
         let kept = cached(&cache.repo(repo.clone()), file);
         let path = match kept {
-            // What a commit holds never changes.
+            // Commits are immutable.
             Some(kept) if self.offline || is_commit(&file.revision) => kept,
             None if self.offline => {
                 return Err(Error::Offline {
@@ -58,10 +58,10 @@ impl Hub {
                     cache: cache.path().clone(),
                 });
             }
-            kept => match (self.ask(&cache, &repo, file), kept) {
+            kept => match (self.resolve(&cache, &repo, file), kept) {
                 (Ok(path), _) => path,
                 (Err(Error::Unreachable { reason, .. }), Some(kept)) => {
-                    tracing::warn!(%file, reason, "using the copy in the cache, for the hub cannot be asked");
+                    tracing::warn!(%file, reason, "hub unreachable: using the cached copy");
                     kept
                 }
                 (Err(error), _) => return Err(error),
@@ -71,9 +71,9 @@ impl Hub {
         Ok(path)
     }
 
-    /// Asks which commit the revision is, and fetches the file where the cache has not got it of that commit.
-    fn ask(&self, cache: &Cache, repo: &Repo, file: &HubFile) -> Result<PathBuf, Error> {
-        let failed = |error: ApiError| refusal(file, &error);
+    /// Resolves the revision to a commit, and downloads the file if the cache lacks that commit's.
+    fn resolve(&self, cache: &Cache, repo: &Repo, file: &HubFile) -> Result<PathBuf, Error> {
+        let failed = |error: ApiError| hub_error(file, &error);
         let mut builder = ApiBuilder::from_cache(cache.clone())
             .with_progress(self.progress)
             .with_retries(RETRIES);
@@ -97,7 +97,7 @@ impl Hub {
     }
 }
 
-/// Where the cache has a file, whatever commit its branch was at when it was last asked for.
+/// Path of a file in the cache, at the commit to which its revision was last resolved.
 fn cached(repo: &CacheRepo, file: &HubFile) -> Option<PathBuf> {
     let by_commit = repo.pointer_path(&file.revision).join(&file.file);
     if is_commit(&file.revision) && by_commit.exists() {
@@ -114,7 +114,7 @@ fn is_hexadecimal(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Compares a file with the hash that it is named by where it really lies. Small files are named otherwise, and not checked.
+/// Verifies a file against the SHA-256 that is the name of its blob. Files outside of LFS have a Git hash for a name and are not checked.
 fn check(file: &HubFile, path: &Path) -> Result<(), Error> {
     let read = |source: io::Error| Error::Read {
         path: path.to_path_buf(),
@@ -130,7 +130,7 @@ fn check(file: &HubFile, path: &Path) -> Result<(), Error> {
     if found == expected.to_lowercase() {
         return Ok(());
     }
-    // What is not what its name says is of no use to anybody.
+    // Both the link and the blob, or the next download would reuse the damaged blob.
     for damaged in [path, &blob] {
         let _already_gone = fs::remove_file(damaged);
     }
@@ -141,8 +141,8 @@ fn check(file: &HubFile, path: &Path) -> Result<(), Error> {
     })
 }
 
-/// What the hub's answer means.
-fn refusal(file: &HubFile, error: &ApiError) -> Error {
+/// Maps an error of the hub's API.
+fn hub_error(file: &HubFile, error: &ApiError) -> Error {
     let file = file.clone();
     match error {
         ApiError::RequestError(error) => match **error {
@@ -153,7 +153,7 @@ fn refusal(file: &HubFile, error: &ApiError) -> Error {
                 reason: error.to_string(),
             },
         },
-        ApiError::TooManyRetries(error) => refusal(&file, error),
+        ApiError::TooManyRetries(error) => hub_error(&file, error),
         error => Error::Unreachable {
             file,
             reason: error.to_string(),

@@ -1,49 +1,48 @@
-//! Where a model's numbers come from, if not from nothing: files of other programs, ONNX models, the Hugging Face hub.
+//! Pretrained weights: safetensors files, ONNX models, the Hugging Face hub.
 //!
 //! # Layout
 //!
-//! - [`Source`]: what `--weights` says.
-//! - [`hub`]: files of a repository, fetched once, kept and checked.
-//! - `safetensors`, `onnx`: tensors by name from the bytes of a file.
-//! - `names`: other programs' names as torchvision writes them.
-//! - [`mod@adopt`]: the tensors of a file in the place of a model's own, or everything that does not fit.
+//! - [`Source`]: the value of `--weights`.
+//! - [`hub`]: downloads, caches and verifies files of a hub repository.
+//! - `safetensors`, `onnx`: read named tensors from the bytes of a file.
+//! - `names`: maps fastai's and wrapped names to torchvision's.
+//! - [`mod@load_state_dict`]: copies tensors into a model's state, or lists every mismatch.
 
-mod adopt;
 mod error;
 pub mod hub;
+mod load_state_dict;
 mod names;
 mod onnx;
-
 mod safetensors;
 mod source;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-pub use adopt::{Adoption, HeadFate, Misfit, adopt};
 pub use error::Error;
 pub use hub::Hub;
-pub use onnx::beside;
+pub use load_state_dict::{HeadLoad, LoadReport, Mismatch, load_state_dict};
+pub use onnx::read_external_data;
 pub use source::{HubFile, InvalidSource, Source};
 
 use equibatch_training::program::Tensor;
 
-/// Tensors of a file, by torchvision's names.
+/// Tensors of a file, under torchvision's names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
-    /// Where they are from, in words.
+    /// The source, for messages.
     pub origin: String,
     /// BLAKE3 of the file, in hexadecimal.
     pub hash: String,
-    /// By name.
+    /// Tensors by name.
     pub tensors: BTreeMap<String, Tensor>,
 }
 
 impl Source {
-    /// Reads the tensors; `None` where there are to be none.
+    /// Reads the tensors; `None` for [`Source::None`].
     ///
     /// # Errors
     ///
-    /// [`Error`] where the file is not there, not to be had or of no use.
+    /// [`Error`] if the file is missing, cannot be downloaded or is not a weights file.
     pub fn read(&self, hub: &Hub) -> Result<Option<Weights>, Error> {
         let path = match self {
             Self::None => return Ok(None),
@@ -54,7 +53,7 @@ impl Source {
     }
 }
 
-/// Reads a file, called `origin` in errors: an ONNX model where its name ends in `.onnx`, safetensors otherwise.
+/// Reads a file, called `origin` in errors: ONNX if its name ends in `.onnx`, safetensors otherwise.
 fn read(path: &Path, origin: &str) -> Result<Weights, Error> {
     let bytes = fs::read(path).map_err(|source| Error::Read {
         path: path.to_path_buf(),

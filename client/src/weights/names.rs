@@ -1,20 +1,20 @@
-//! Other programs' names for the tensors of a residual network, as torchvision writes them.
+//! Maps names of ResNet tensors in other programs' files to torchvision's.
 
 use std::collections::BTreeMap;
 
-/// What wrappers put before every name.
+/// Prefixes that wrapper modules add.
 const WRAPPERS: [&str; 4] = ["module.", "model.", "backbone.", "_orig_mod."];
-/// What a network has besides: a count of batches that nothing here reads, and an optimizer's moments.
+/// Tensors that are not part of the network's state: batch counters and optimizer moments.
 const IGNORED_ENDS: [&str; 1] = [".num_batches_tracked"];
 const IGNORED_STARTS: [&str; 2] = ["first_moment.", "second_moment."];
-/// The layers of fastai's body by their number.
+/// Layers of fastai's body by index.
 const FASTAI_BODY: [&str; 8] = [
     "conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4",
 ];
 
-/// The tensors by torchvision's names (the head by `head.` and fastai's number), without those that no network reads.
+/// Renames tensors to torchvision's names (fastai's head becomes `head.N`) and drops batch counters and optimizer moments.
 ///
-/// timm names these networks as torchvision does.
+/// timm's names of these networks equal torchvision's.
 pub(super) fn canonical<T>(tensors: BTreeMap<String, T>) -> BTreeMap<String, T> {
     let is_read = |name: &str| {
         !IGNORED_ENDS.iter().any(|end| name.ends_with(end))
@@ -32,11 +32,11 @@ fn renamed(name: &str) -> String {
     while let Some(rest) = WRAPPERS.iter().find_map(|wrapper| bare.strip_prefix(wrapper)) {
         bare = rest;
     }
-    of_fastai(bare).unwrap_or_else(|| bare.to_owned())
+    from_fastai(bare).unwrap_or_else(|| bare.to_owned())
 }
 
 /// `0.4.0.conv1.weight` is `layer1.0.conv1.weight`, and `1.8.weight` is `head.8.weight`.
-fn of_fastai(name: &str) -> Option<String> {
+fn from_fastai(name: &str) -> Option<String> {
     let (half, rest) = name.split_once('.')?;
     let (layer, field) = rest.split_once('.')?;
     match half {
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_other_programs_become_torchvisions() {
+    fn wrapped_and_fastai_names_map_to_torchvisions() {
         for (theirs, ours) in [
             ("conv1.weight", "conv1.weight"),
             ("module.layer4.2.bn2.running_var", "layer4.2.bn2.running_var"),
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_network_reads_is_left_out() {
+    fn batch_counters_and_optimizer_moments_are_dropped() {
         let names = [
             "bn1.num_batches_tracked",
             "bn1.weight",

@@ -7,13 +7,13 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use equibatch_training::program::Tensor;
 
-/// All float tensors as single precision, rounded where they were of double precision. Whole numbers, such as counts, are left out.
+/// All float tensors (f16, bf16, f32, f64) as f32. Integer tensors, such as batch counters, are skipped.
 pub(super) fn tensors(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, String> {
     if is_pickled(bytes) {
-        return Err(PICKLED.to_owned());
+        return Err(PICKLE_HINT.to_owned());
     }
     let file = SafeTensors::deserialize(bytes)
-        .map_err(|error| format!("it is damaged or no safetensors file ({error})"))?;
+        .map_err(|error| format!("it is damaged or not a safetensors file ({error})"))?;
     file.iter()
         .filter_map(|(name, view)| {
             let data = floats(&view)?;
@@ -23,11 +23,11 @@ pub(super) fn tensors(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, String> 
         .collect()
 }
 
-/// What to do about a file of PyTorch, which can run any code where it is read.
-const PICKLED: &str = "it is a file of PyTorch (.pth, .pt), not of safetensors; convert it: python3 -c 'import torch, safetensors.torch as s; \
+/// How to convert a PyTorch pickle. Pickles are never read here: unpickling can run arbitrary code.
+const PICKLE_HINT: &str = "it is a PyTorch pickle (.pth, .pt), expected safetensors or ONNX; convert it: python3 -c 'import torch, safetensors.torch as s; \
                        s.save_file({k: v.contiguous() for k, v in torch.load(\"NAME.pth\", weights_only=True).items()}, \"NAME.safetensors\")'";
 
-/// Whether a file begins as PyTorch's do: as a zip archive, or as a pickle of protocol 2 and later.
+/// Whether a file starts like PyTorch's: a zip archive, or a pickle of protocol 2 to 5.
 fn is_pickled(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04") || matches!(bytes, [0x80, 2..=5, ..])
 }
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn floats_of_every_width_are_read_and_counts_are_not() {
+    fn float_tensors_are_read_and_integer_tensors_skipped() {
         let numbers = [1.5_f32, -0.25];
         let halves: Vec<u8> = numbers
             .iter()
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_pytorch_is_told_from_a_damaged_one() {
+    fn a_pytorch_pickle_is_refused_with_a_conversion_command() {
         for bytes in [&b"PK\x03\x04archive/data.pkl"[..], b"\x80\x02\x8a\x0al\xfc"] {
             let reason = tensors(bytes).expect_err("no safetensors");
             assert!(
@@ -103,11 +103,11 @@ mod tests {
     }
 
     #[test]
-    fn other_bytes_are_a_sentence() {
+    fn bytes_that_are_not_safetensors_are_an_error() {
         assert!(
             tensors(b"weights")
                 .expect_err("no file")
-                .contains("no safetensors file")
+                .contains("not a safetensors file")
         );
     }
 }

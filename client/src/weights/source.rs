@@ -2,14 +2,14 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// What a network starts from: `none`, a file, or `hf:OWNER/NAME[/FILE][@REVISION]`.
+/// Source of pretrained weights: `none`, a file, or `hf:OWNER/NAME[/FILE][@REVISION]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Source {
-    /// Random numbers.
+    /// Random initialization.
     #[default]
     None,
-    /// A safetensors file, or an ONNX model.
+    /// A safetensors file or an ONNX model.
     File(PathBuf),
     /// A file of a repository on the hub.
     Hub(HubFile),
@@ -22,20 +22,20 @@ pub struct HubFile {
     pub repository: String,
     /// A branch, a tag or a commit.
     pub revision: String,
-    /// Its path in the repository.
+    /// Path in the repository.
     pub file: String,
 }
 
-/// The file that a repository has its weights in by custom.
-const USUAL_FILE: &str = "model.safetensors";
-/// The branch that is meant where none is said.
-const USUAL_REVISION: &str = "main";
+/// The conventional name of a repository's weights file.
+const DEFAULT_FILE: &str = "model.safetensors";
+/// The revision if none is given.
+const DEFAULT_REVISION: &str = "main";
 const PREFIX: &str = "hf:";
 
-/// The text does not say which repository is meant.
+/// The text is not a valid hub reference.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` names no repository: write hf:OWNER/NAME, hf:OWNER/NAME@REVISION or hf:OWNER/NAME/FILE@REVISION"
+    "invalid hub reference `{0}`: expected hf:OWNER/NAME, hf:OWNER/NAME@REVISION or hf:OWNER/NAME/FILE@REVISION"
 )]
 pub struct InvalidSource(String);
 
@@ -50,7 +50,7 @@ impl FromStr for Source {
             return Ok(Self::File(PathBuf::from(text)));
         };
         let invalid = || InvalidSource(text.to_owned());
-        let (path, revision) = named.split_once('@').unwrap_or((named, USUAL_REVISION));
+        let (path, revision) = named.split_once('@').unwrap_or((named, DEFAULT_REVISION));
         let parts: Vec<&str> = path.split('/').collect();
         if revision.is_empty()
             || parts
@@ -68,7 +68,7 @@ impl FromStr for Source {
             repository,
             revision: revision.to_owned(),
             file: if file.is_empty() {
-                USUAL_FILE.to_owned()
+                DEFAULT_FILE.to_owned()
             } else {
                 file
             },
@@ -103,10 +103,10 @@ impl fmt::Display for Source {
 impl fmt::Display for HubFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{PREFIX}{}", self.repository)?;
-        if self.file != USUAL_FILE {
+        if self.file != DEFAULT_FILE {
             write!(f, "/{}", self.file)?;
         }
-        if self.revision != USUAL_REVISION {
+        if self.revision != DEFAULT_REVISION {
             write!(f, "@{}", self.revision)?;
         }
         Ok(())
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_are_read_and_written_alike() {
+    fn sources_parse_and_display_round_trip() {
         for (text, source) in [
             ("none", Source::None),
             ("a/b.onnx", Source::File("a/b.onnx".into())),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_repository_is_refused() {
+    fn invalid_hub_references_are_refused() {
         for text in ["hf:", "hf:a//b", "hf:a/", "hf:a/b@", "hf:@main", "hf:a/../b"] {
             let message = text.parse::<Source>().expect_err("no repository").to_string();
             assert!(

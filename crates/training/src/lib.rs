@@ -1,23 +1,23 @@
 //! Trains ONNX graphs on stock ONNX Runtime.
 //!
-//! A network is differentiated graph to graph, so that one training step is one ordinary ONNX model for an ordinary ONNX Runtime.
+//! Gradients are computed by rewriting graphs: one training step (forward, backward, optimizer) is one ONNX inference model.
 //!
 //! # Layout
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`graph`] | graphs of operators with shapes: built, read from ONNX, fused, lowered and written as ONNX |
-//! | [`autodiff`] | a graph's gradients as another graph |
+//! | [`graph`] | typed operator graphs: built, imported from ONNX, fused, lowered and exported as ONNX |
+//! | [`autodiff`] | reverse-mode differentiation, graph to graph |
 //! | [`nn`], [`optim`] | layers, networks and losses; optimizers |
-//! | [`schedule`] | learning rates as functions of the step |
+//! | [`schedule`] | learning rate and momentum as functions of the step |
 //! | [`program`] | whole programs: a training step, an evaluation, an exported network |
-//! | [`kernels`] | operators of our own, vectorised |
-//! | [`runtime`] | runs programs on ONNX Runtime |
+//! | [`kernels`] | SIMD kernels of the fused operators |
+//! | [`runtime`] | executes programs on ONNX Runtime |
 //!
 //! # How a step flows
 //!
-//! (a) A batch is copied into the program's host buffers, with the schedule's scalars and the dropout masks of this step. (b) [`runtime`] runs
-//! the program: it reads parameters and moments from one buffer each on the device and writes them to another. (c) The buffers are swapped.
+//! (a) The batch, the schedule's scalars and this step's dropout masks are copied into the program's host buffers. (b) [`runtime`] executes the
+//! program, which reads each parameter and moment from one device buffer and writes its next value to a second one. (c) The buffers are swapped.
 
 pub mod autodiff;
 pub mod graph;

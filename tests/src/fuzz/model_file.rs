@@ -1,7 +1,7 @@
 use std::{io, sync::Arc};
 
 use equibatch_training::program::{
-    Foreign, ModelSpec, TrainSpec, import, inference, initial_state, train_step,
+    ModelSpec, OnnxModel, TrainSpec, import, inference, initial_state, train_step,
 };
 
 /// Pixels that a network is built for, whatever the file says beyond that.
@@ -17,12 +17,12 @@ pub fn model_file(data: &[u8]) {
     let Ok(model) = import::read(data, &|_| Err(io::ErrorKind::NotFound.into())) else {
         return;
     };
-    let Ok(network) = Foreign::new(model) else {
+    let Ok(network) = OnnxModel::new(model) else {
         return;
     };
     let image_size = network.image_size().unwrap_or(SIZE).min(SIZE);
     let model = ModelSpec {
-        foreign: Some(Arc::new(network)),
+        onnx_model: Some(Arc::new(network)),
         image_size,
         ..ModelSpec::new("resnet18".parse().expect("a network"), 3)
     };

@@ -1,17 +1,17 @@
-/// Doubles in row-major order. Integers and truth values are kept as doubles too.
+/// A tensor of doubles in row-major order. Integers and booleans are stored as doubles too.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
-    /// The extents.
+    /// The shape.
     pub shape: Vec<usize>,
     /// The elements.
     pub data: Vec<f64>,
 }
 
 impl Array {
-    /// An array of that shape.
+    /// An array of a shape.
     ///
     /// # Panics
-    /// When the data does not fill it.
+    /// If the number of elements differs from the shape's.
     #[must_use]
     pub fn new(shape: &[usize], data: Vec<f64>) -> Self {
         assert_eq!(shape.iter().product::<usize>(), data.len(), "{shape:?}");
@@ -21,7 +21,7 @@ impl Array {
         }
     }
 
-    /// An array whose element at an index is a function of that index.
+    /// An array whose elements are a function of their index.
     #[must_use]
     pub fn from_fn(shape: &[usize], element: impl FnMut(&[usize]) -> f64) -> Self {
         Self::new(
@@ -30,7 +30,7 @@ impl Array {
         )
     }
 
-    /// The element at an index. An index of higher rank, or beyond an extent of one, reads as broadcasting does.
+    /// The element at an index, with broadcasting: leading indices beyond the rank and indices on axes of extent one are ignored.
     #[must_use]
     pub fn at(&self, index: &[usize]) -> f64 {
         let index = &index[index.len() - self.shape.len()..];
@@ -60,10 +60,10 @@ impl Array {
         Self::new(shape, vec![0.0; shape.iter().product()])
     }
 
-    /// The inner product of two arrays of one shape.
+    /// The inner product with an array of the same shape.
     ///
     /// # Panics
-    /// When their shapes differ.
+    /// If the shapes differ.
     #[must_use]
     pub fn dot(&self, other: &Self) -> f64 {
         assert_eq!(self.shape, other.shape);
@@ -82,10 +82,10 @@ impl Array {
             .fold(0.0, |largest, element| largest.max(element.abs()))
     }
 
-    /// The largest absolute difference from another array of the same shape; infinite where either is not a number.
+    /// The largest absolute difference from another array of the same shape; infinite if an element of either is NaN.
     ///
     /// # Panics
-    /// When their shapes differ.
+    /// If the shapes differ.
     #[must_use]
     pub fn distance(&self, other: &Self) -> f64 {
         assert_eq!(self.shape, other.shape);

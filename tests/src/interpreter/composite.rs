@@ -13,7 +13,7 @@ fn channels(x: &Array) -> Vec<Vec<f64>> {
     channels
 }
 
-/// A mean of each channel.
+/// The mean of each channel.
 fn means(channels: &[Vec<f64>]) -> Array {
     let mean = |channel: &Vec<f64>| channel.iter().sum::<f64>() / channel.len() as f64;
     Array::new(&[channels.len()], channels.iter().map(mean).collect())
@@ -41,7 +41,7 @@ pub(super) fn batch_norm(operands: &[&Array], epsilon: f32) -> Vec<Array> {
     vec![y, mean, variance]
 }
 
-/// With `x̂ = (x − μ)·r`: `dx = γ·r·(dy − mean(dy) − x̂·mean(dy·x̂))`, the form of the textbooks.
+/// With `x̂ = (x − μ)·r`: `dx = γ·r·(dy − mean(dy) − x̂·mean(dy·x̂))`, the textbook formula.
 pub(super) fn batch_norm_gradient(operands: &[&Array], epsilon: f32) -> Vec<Array> {
     let [x, dy, scale, mean, variance] = operands else {
         panic!("five operands")
@@ -75,7 +75,7 @@ pub(super) fn max_pool_gradient(operands: &[&Array], shape: &[usize]) -> Array {
     dx
 }
 
-/// Kingma and Ba's update with decoupled decay; the scalars are prepared as `optim` says.
+/// Adam (Kingma and Ba) with decoupled weight decay; scalars as derived in `optim::AdamW`.
 pub(super) fn adamw(operands: &[&Array], attributes: AdamW) -> Vec<Array> {
     let &[p, g, m, v, beta1, one_minus_beta1, scale2, decay, step] = operands else {
         panic!("nine operands")

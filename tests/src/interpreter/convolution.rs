@@ -2,20 +2,20 @@ use equibatch_training::graph::op::{Conv2d, ConvTranspose2d, MaxPool2d};
 
 use super::array::Array;
 
-/// For a window position and a tap of the kernel, the row or column of the operand, if it is not in the border.
+/// The row or column of the input under a kernel tap at a window position; `None` in the padding.
 fn source(position: usize, tap: usize, axis: usize, conv: Conv2d, extent: usize) -> Option<usize> {
     (position * conv.stride[axis] + tap)
         .checked_sub(conv.pad[axis])
         .filter(|&source| source < extent)
 }
 
-/// Every pair of an operand element and a kernel tap that meets in a result element: `(x index, w index, y index)`.
-fn meetings(
+/// Calls `product` for every product `x·w` that contributes to an output element, with `(x index, w index, y index)`.
+fn products(
     x: &[usize],
     w: &[usize],
     y: &[usize],
     conv: Conv2d,
-    mut meet: impl FnMut([usize; 4], [usize; 4], [usize; 4]),
+    mut product: impl FnMut([usize; 4], [usize; 4], [usize; 4]),
 ) {
     for n in 0..y[0] {
         for k in 0..y[1] {
@@ -30,7 +30,7 @@ fn meetings(
                                 let Some(from_column) = source(column, j, 1, conv, x[3]) else {
                                     continue;
                                 };
-                                meet([n, c, from_row, from_column], [k, c, i, j], [n, k, row, column]);
+                                product([n, c, from_row, from_column], [k, c, i, j], [n, k, row, column]);
                             }
                         }
                     }
@@ -53,7 +53,7 @@ pub(super) fn conv(operands: &[&Array], conv: Conv2d) -> Array {
         Some(bias) => Array::from_fn(&shape, |index| bias.data[index[1]]),
         None => Array::zeros(&shape),
     };
-    meetings(&x.shape, &w.shape, &shape, conv, |at_x, at_w, at_y| {
+    products(&x.shape, &w.shape, &shape, conv, |at_x, at_w, at_y| {
         y.add(&at_y, x.at(&at_x) * w.at(&at_w));
     });
     y
@@ -62,7 +62,7 @@ pub(super) fn conv(operands: &[&Array], conv: Conv2d) -> Array {
 pub(super) fn input_gradient(w: &Array, dy: &Array, conv: Conv2d, extent: [usize; 2]) -> Array {
     let shape = [dy.shape[0], w.shape[1], extent[0], extent[1]];
     let mut dx = Array::zeros(&shape);
-    meetings(&shape, &w.shape, &dy.shape, conv, |at_x, at_w, at_y| {
+    products(&shape, &w.shape, &dy.shape, conv, |at_x, at_w, at_y| {
         dx.add(&at_x, w.at(&at_w) * dy.at(&at_y));
     });
     dx
@@ -71,7 +71,7 @@ pub(super) fn input_gradient(w: &Array, dy: &Array, conv: Conv2d, extent: [usize
 pub(super) fn weight_gradient(x: &Array, dy: &Array, conv: Conv2d, kernel: [usize; 2]) -> Array {
     let shape = [dy.shape[1], x.shape[1], kernel[0], kernel[1]];
     let mut dw = Array::zeros(&shape);
-    meetings(&x.shape, &shape, &dy.shape, conv, |at_x, at_w, at_y| {
+    products(&x.shape, &shape, &dy.shape, conv, |at_x, at_w, at_y| {
         dw.add(&at_w, x.at(&at_x) * dy.at(&at_y));
     });
     dw
@@ -115,7 +115,7 @@ pub(super) fn max_pool(x: &Array, pool: MaxPool2d) -> Vec<Array> {
                             }
                         }
                     }
-                    let (maximum, flat) = best.expect("no window lies wholly in the border");
+                    let (maximum, flat) = best.expect("no window lies wholly in the padding");
                     maxima.push(maximum);
                     indices.push(flat as f64);
                 }

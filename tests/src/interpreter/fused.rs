@@ -1,6 +1,6 @@
-//! The operators of our own domain. Blocks are a matter of memory, and of no concern here.
+//! The fused operators. The NCHWc layout does not change their meaning, so it is ignored here.
 
-use equibatch_training::graph::fused::{Arrival, Fused, Gate, Operand, Shortcut};
+use equibatch_training::graph::fused::{ConvInput, Fused, GradEpilogue, ReluMask, Shortcut};
 
 use super::array::Array;
 use super::{composite, convolution};
@@ -8,8 +8,8 @@ use super::{composite, convolution};
 pub(super) fn apply(fused: &Fused, operands: &[&Array]) -> Vec<Array> {
     match *fused {
         Fused::ToBlocks | Fused::FromBlocks => vec![operands[0].clone()],
-        Fused::Conv { conv, operand } => {
-            let (x, rest) = seen(operand, operands);
+        Fused::Conv { conv, input } => {
+            let (x, rest) = conv_input(input, operands);
             let y = convolution::conv(&[&x, rest[0]], conv);
             let [mean, variance] = composite::moments(&y);
             vec![y, mean, variance]
@@ -17,20 +17,16 @@ pub(super) fn apply(fused: &Fused, operands: &[&Array]) -> Vec<Array> {
         Fused::ConvInputGradient {
             conv,
             extent,
-            arrival,
+            epilogue,
         } => {
             let dx = convolution::input_gradient(operands[0], operands[1], conv, extent);
-            arrive(&dx, arrival, &operands[2..])
+            grad_epilogue(&dx, epilogue, &operands[2..])
         }
-        Fused::ConvWeightGradient {
-            conv,
-            kernel,
-            operand,
-        } => {
-            let (x, rest) = seen(operand, operands);
+        Fused::ConvWeightGradient { conv, kernel, input } => {
+            let (x, rest) = conv_input(input, operands);
             vec![convolution::weight_gradient(&x, rest[0], conv, kernel)]
         }
-        Fused::Affine(norm) => {
+        Fused::ScaleShift(norm) => {
             let [scale, bias, mean, variance] = operands else {
                 panic!("four operands")
             };
@@ -42,96 +38,99 @@ pub(super) fn apply(fused: &Fused, operands: &[&Array]) -> Vec<Array> {
                 _ => unreachable!("two axes"),
             })]
         }
-        Fused::Normalize {
-            shortcut,
-            is_rectified,
-        } => {
+        Fused::Normalize { shortcut, has_relu } => {
             let shortcut = match shortcut {
                 Shortcut::None => None,
                 Shortcut::Raw => Some(operands[2].clone()),
-                Shortcut::Affine => Some(mapped(operands[2], operands[3])),
+                Shortcut::ScaleShift => Some(scaled_and_shifted(operands[2], operands[3])),
             };
-            let normal = mapped(operands[0], operands[1]);
+            let normal = scaled_and_shifted(operands[0], operands[1]);
             vec![Array::from_fn(&normal.shape, |index| {
                 let y = normal.at(index) + shortcut.as_ref().map_or(0.0, |shortcut| shortcut.at(index));
-                if is_rectified { y.max(0.0) } else { y }
+                if has_relu { y.max(0.0) } else { y }
             })]
         }
-        Fused::Arrive(arrival) => arrive(operands[0], arrival, &operands[1..]),
+        Fused::GradEpilogue(epilogue) => grad_epilogue(operands[0], epilogue, &operands[1..]),
         Fused::BatchNormGradient(norm) => {
             let &[g, x, _, scale, mean, variance] = operands else {
                 panic!("six operands")
             };
-            // The sums are not taken on trust.
+            // The sums are computed again instead of using the operand.
             let mut gradients =
                 composite::batch_norm_gradient(&[x, g, scale, mean, variance], norm.epsilon).into_iter();
             let dx = gradients.next().expect("three gradients");
             gradients.chain([dx]).collect()
         }
         Fused::MaxPool(pool) => {
-            let rectified = rectified(&mapped(operands[0], operands[1]));
-            convolution::max_pool(&rectified, pool)
-                .into_iter()
-                .take(1)
-                .collect()
+            let active = relu(&scaled_and_shifted(operands[0], operands[1]));
+            convolution::max_pool(&active, pool).into_iter().take(1).collect()
         }
         Fused::MaxPoolGradient(pool) => {
-            let &[x, affine, dy, mean] = operands else {
+            let &[x, scale_shift, dy, mean] = operands else {
                 panic!("four operands")
             };
-            let rectified = rectified(&mapped(x, affine));
-            let pooled = convolution::max_pool(&rectified, pool);
+            let active = relu(&scaled_and_shifted(x, scale_shift));
+            let pooled = convolution::max_pool(&active, pool);
             let passed = composite::max_pool_gradient(&[&pooled[1], dy], &x.shape);
-            let arrival = Arrival {
+            let epilogue = GradEpilogue {
                 has_addend: false,
-                gate: Gate::Result,
-                has_centre: true,
+                mask: ReluMask::Output,
+                has_batch_mean: true,
             };
-            arrive(&passed, arrival, &[&rectified, x, mean])
+            grad_epilogue(&passed, epilogue, &[&active, x, mean])
         }
         Fused::AdamW(adamw) => composite::adamw(operands, adamw),
     }
 }
 
-/// What a convolution reads, and the operands behind it.
-fn seen<'o, 'a>(operand: Operand, operands: &'o [&'a Array]) -> (Array, &'o [&'a Array]) {
-    match operand {
-        Operand::Images | Operand::Blocks => (operands[0].clone(), &operands[1..]),
-        Operand::Rectified => (rectified(&mapped(operands[0], operands[1])), &operands[2..]),
+/// The input of a convolution after its prologue, and the remaining operands.
+fn conv_input<'o, 'a>(input: ConvInput, operands: &'o [&'a Array]) -> (Array, &'o [&'a Array]) {
+    match input {
+        ConvInput::Nchw | ConvInput::NchwC => (operands[0].clone(), &operands[1..]),
+        ConvInput::NchwCRelu => (
+            relu(&scaled_and_shifted(operands[0], operands[1])),
+            &operands[2..],
+        ),
     }
 }
 
 /// `scale · x + shift` per channel.
-fn mapped(x: &Array, affine: &Array) -> Array {
+fn scaled_and_shifted(x: &Array, scale_shift: &Array) -> Array {
     Array::from_fn(&x.shape, |index| {
-        affine.at(&[0, index[1]]) * x.at(index) + affine.at(&[1, index[1]])
+        scale_shift.at(&[0, index[1]]) * x.at(index) + scale_shift.at(&[1, index[1]])
     })
 }
 
-fn rectified(x: &Array) -> Array {
+fn relu(x: &Array) -> Array {
     Array::new(&x.shape, x.data.iter().map(|element| element.max(0.0)).collect())
 }
 
-fn arrive(dy: &Array, arrival: Arrival, operands: &[&Array]) -> Vec<Array> {
+fn grad_epilogue(dy: &Array, epilogue: GradEpilogue, operands: &[&Array]) -> Vec<Array> {
     let mut operands = operands.iter();
-    let mut next = || *operands.next().expect("an operand for every part of an arrival");
-    let addend = arrival.has_addend.then(&mut next);
-    let gate = (arrival.gate != Gate::Open).then(&mut next);
-    let centre = arrival.has_centre.then(|| (next(), next()));
-    let open = match arrival.gate {
-        Gate::Open => None,
-        Gate::Result => gate.cloned(),
-        Gate::Affine => gate.zip(centre).map(|(affine, (x, _))| mapped(x, affine)),
+    let mut next = || {
+        *operands
+            .next()
+            .expect("an operand for every part of the epilogue")
+    };
+    let addend = epilogue.has_addend.then(&mut next);
+    let mask = (epilogue.mask != ReluMask::None).then(&mut next);
+    let batch_mean = epilogue.has_batch_mean.then(|| (next(), next()));
+    let pre_mask = match epilogue.mask {
+        ReluMask::None => None,
+        ReluMask::Output => mask.cloned(),
+        ReluMask::ScaleShift => mask
+            .zip(batch_mean)
+            .map(|(scale_shift, (x, _))| scaled_and_shifted(x, scale_shift)),
     };
     let g = Array::from_fn(&dy.shape, |index| {
-        let arrived = dy.at(index) + addend.map_or(0.0, |addend| addend.at(index));
-        if open.as_ref().is_none_or(|open| open.at(index) > 0.0) {
-            arrived
+        let sum = dy.at(index) + addend.map_or(0.0, |addend| addend.at(index));
+        if pre_mask.as_ref().is_none_or(|value| value.at(index) > 0.0) {
+            sum
         } else {
             0.0
         }
     });
-    let Some((x, mean)) = centre else {
+    let Some((x, mean)) = batch_mean else {
         return vec![g];
     };
     let mut sums = Array::zeros(&[2, x.shape[1]]);

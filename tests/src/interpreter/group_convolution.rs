@@ -1,4 +1,4 @@
-//! Convolutions of several groups: each group by itself, then side by side.
+//! Grouped convolutions: each group is computed separately, then concatenated.
 
 use equibatch_training::graph::op::{GroupConv2d, GroupConvTranspose2d, Slice};
 

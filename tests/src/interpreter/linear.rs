@@ -16,7 +16,7 @@ pub(super) fn matmul(a: &Array, b: &Array) -> Array {
 }
 
 pub(super) fn gemm(operands: &[&Array], gemm: Gemm) -> Array {
-    let turned = |x: &Array, transposed: bool| {
+    let transposed_if = |x: &Array, transposed: bool| {
         if transposed {
             transpose(x, &[1, 0])
         } else {
@@ -24,8 +24,8 @@ pub(super) fn gemm(operands: &[&Array], gemm: Gemm) -> Array {
         }
     };
     let mut product = matmul(
-        &turned(operands[0], gemm.transpose_a),
-        &turned(operands[1], gemm.transpose_b),
+        &transposed_if(operands[0], gemm.transpose_a),
+        &transposed_if(operands[1], gemm.transpose_b),
     );
     if let Some(addend) = operands.get(2) {
         let sum = Array::from_fn(&product.shape, |index| product.at(index) + addend.at(index));

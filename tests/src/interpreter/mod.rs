@@ -1,5 +1,5 @@
-//! What every operator means, in plain loops over double precision. The reference that rules, spellings and ONNX Runtime are held
-//! against; nothing here is fast. Results in half precision are rounded to it; those in single precision are not.
+//! Reference interpreter: every operator as plain loops in double precision, against which gradient rules, decompositions and ONNX Runtime
+//! are tested. Outputs in half precision are rounded to it; outputs in single precision are not rounded.
 
 mod array;
 mod composite;
@@ -21,7 +21,7 @@ pub use self::array::Array;
 /// Computes every value of a graph from its inputs and parameters, by name.
 ///
 /// # Panics
-/// When a leaf that some node reads is lacking or has another shape than the graph says.
+/// If an input or parameter that a node uses is missing or has the wrong shape.
 #[must_use]
 pub fn evaluate(graph: &Graph, leaves: &BTreeMap<String, Array>) -> Evaluation {
     let mut values: Vec<Option<Array>> = vec![None; graph.values().len()];
@@ -70,7 +70,7 @@ pub fn evaluate(graph: &Graph, leaves: &BTreeMap<String, Array>) -> Evaluation {
     Evaluation { values }
 }
 
-/// The nearest numbers of a type of sixteen bits, ties to even; others as they are.
+/// Rounds to nearest, ties to even, if the type is a 16-bit float; other arrays are returned unchanged.
 fn rounded(array: Array, element_type: ElementType) -> Array {
     match element_type {
         ElementType::F16 => elementwise::unary(&[&array], |x| half::f16::from_f64(x).to_f64()),
@@ -86,10 +86,10 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// One of them.
+    /// The array of a value.
     ///
     /// # Panics
-    /// For a leaf that was not given.
+    /// For an input or parameter that was not given.
     #[must_use]
     pub fn of(&self, value: Value) -> &Array {
         self.values[value.index()]
@@ -119,7 +119,7 @@ fn apply(node: &Node, operands: &[&Array]) -> Vec<Array> {
             let [low, high] = [clip.low, clip.high].map(f64::from);
             one(elementwise::unary(operands, |x| x.max(low).min(high)))
         }
-        // All results are rounded to their type.
+        // All outputs are rounded to their type afterwards.
         Op::Cast(ElementType::F32 | ElementType::F16 | ElementType::Bf16) => one(operands[0].clone()),
         Op::Cast(ElementType::U8) => one(elementwise::unary(operands, |x| f64::from(x as u8))),
         Op::Cast(ElementType::I64) => one(elementwise::unary(operands, f64::trunc)),

@@ -1,4 +1,4 @@
-//! One or more small applications of every operator; what is tested of operators is tested on all of these.
+//! Test cases: one or more small nodes of every operator, on which all tests of operators run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,27 +11,27 @@ use equibatch_training::graph::op::{
 use equibatch_training::graph::{Composite, ElementType, Graph, Op, Shape, TensorType, Value};
 use rand::Rng as _;
 
-/// What an operand is filled with.
+/// Distribution of an operand's elements.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Fill {
-    /// Numbers in −1..1, none of them within 0.05 of zero, so that no kink there is near.
+    /// Numbers in −1.05..1.05, none within 0.05 of zero, to stay away from kinks there.
     Any,
     /// Numbers in 0.5..1.5.
     Positive,
-    /// Numbers that differ by 0.05 or more from one another, so that no maximum is near a tie.
+    /// Numbers that differ by 0.05 or more from one another, to avoid ties of maxima.
     Apart,
-    /// Whole numbers below a bound.
+    /// Non-negative integers below a bound.
     Below(usize),
-    /// Truth values.
+    /// Booleans.
     Truth,
 }
 
-/// An operator and what it is applied to.
+/// An operator and its operands.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
     pub(super) op: Op,
     pub(super) operands: Vec<(TensorType, Fill)>,
-    /// Whether it is linear in each operand alone, so that its rule can be checked without a small step.
+    /// Whether it is linear in each operand separately, so that finite differences are exact for any step.
     pub(super) is_linear: bool,
 }
 
@@ -56,7 +56,7 @@ impl Case {
         }
     }
 
-    /// A graph whose only node is the operator, its operands (inputs `x0`, `x1`, …) and its results.
+    /// A graph whose only node is the operator, with its operands (inputs `x0`, `x1`, …) and outputs.
     pub(super) fn graph(&self) -> (Graph, Vec<Value>, Vec<Value>) {
         let mut graph = Graph::new();
         let operands: Vec<Value> = self
@@ -87,7 +87,7 @@ impl Case {
     }
 }
 
-/// An array of that shape, rounded to single precision so that ONNX Runtime is given the same numbers.
+/// A random array, rounded to single precision so that ONNX Runtime gets the same numbers.
 pub(super) fn filled(shape: &[usize], fill: Fill, seed: u64) -> Array {
     let mut random = generator(seed, Purpose::new(11), &[]);
     let mut uniform = || f64::from(random.next_u32()) / 4_294_967_296.0;
@@ -253,7 +253,7 @@ pub(super) fn cases() -> Vec<Case> {
             ],
         ),
     ];
-    // Every pair of ranks with ones in every position.
+    // Broadcasting: every pair of ranks, with axes of extent one in every position.
     let shapes: [&[usize]; 9] = [
         &[],
         &[1],
@@ -338,7 +338,7 @@ pub(super) fn cases() -> Vec<Case> {
             vec![float(&[2, 2, extent[0], extent[1]], Apart)],
         ));
     }
-    // Depthwise, with more filters than channels, and groups of several channels; strides that leave rows and columns over.
+    // Depthwise, more filters than channels, several channels per group; strides that leave rows and columns uncovered.
     for (channels, filters, groups, stride) in [(4, 4, 4, 1), (3, 6, 3, 2), (6, 4, 2, 2), (4, 4, 1, 1)] {
         let conv = GroupConv2d {
             conv: Conv2d::square(stride, 1),
@@ -373,8 +373,8 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// Extent, channels, kernel, stride and padding of the windows that are tried: all those of the networks, some where rows or columns at the
-/// end are never reached, and sizes that every spelling is chosen for.
+/// `(extent, kernel size, stride and padding, channels)` of the tested windows: those of the networks, some that leave rows or columns at
+/// the end uncovered, and sizes for which each decomposition is chosen.
 fn windows() -> Vec<([usize; 2], usize, Conv2d, usize)> {
     vec![
         ([5, 6], 3, Conv2d::square(1, 1), 3),
@@ -404,8 +404,8 @@ fn windows() -> Vec<([usize; 2], usize, Conv2d, usize)> {
     ]
 }
 
-/// Which variant an operator is. The match is exhaustive: a new variant does not compile before it has a number, and the number has no case
-/// before one is added above.
+/// Index of an operator's variant. The match is exhaustive, so a new variant must be given an index here, and `every_operator_has_a_case`
+/// fails until it has a case.
 fn variant(op: &Op) -> usize {
     match op {
         Op::Add => 0,
@@ -460,7 +460,7 @@ fn variant(op: &Op) -> usize {
         Op::Composite(Composite::GroupConvWeightGradient { .. }) => 49,
         Op::Composite(Composite::AdamW(_)) => 50,
         Op::Clip(_) => 51,
-        // What they work on is in blocks, which only they know of: see `fused`.
+        // Their operands have NCHWc layout; they are tested in `fused`.
         Op::Fused(_) => unreachable!("fused operators have cases of their own"),
     }
 }

@@ -1,40 +1,40 @@
-//! What our programs ask of ONNX Runtime's CUDA provider, against the kernels that it documents: no node may fall back to the CPU.
+//! Checks all programs against the documented kernels of ONNX Runtime's CUDA execution provider: no node may fall back to the CPU.
 //!
 //! # Source
-//! The CUDA section of ONNX Runtime's `docs/OperatorKernels.md`, which is made from the registered kernels, at operator set 18.
+//! The CUDA section of ONNX Runtime's `docs/OperatorKernels.md`, generated from the registered kernels, for operator set 18.
 
+use equibatch_training::graph::autocast::Format;
 use equibatch_training::graph::export::OPSET;
-use equibatch_training::graph::narrow::Format;
 use equibatch_training::graph::{ElementType, Graph, Op, TensorType, fuse::fuse, lower::lower};
 use equibatch_training::nn::{Backbone, Builder, Mode, Pixels};
 use equibatch_training::program::{Head, Images, ModelSpec, Precision, TrainSpec, parts_graphs, train_graph};
 
-use super::narrow::Network;
+use super::autocast::Network;
 
 use ElementType::{Bf16, Bool, F16, F32, I64, U8};
 
-/// Whose place a type is asked for.
+/// An operand or output of a node, by position.
 #[derive(Clone, Copy, PartialEq)]
-enum Place {
+enum Port {
     Operand(usize),
-    Result(usize),
+    Output(usize),
 }
 
 const ALL: &[ElementType] = &[F32, F16, Bf16, U8, I64, Bool];
 const FLOATS: &[ElementType] = &[F32, F16, Bf16];
 const F32_F16: &[ElementType] = &[F32, F16];
 
-/// The element types that the provider has a kernel for; none where it has no such operator.
-fn documented(op: &Op, place: Place) -> &'static [ElementType] {
-    match (op, place) {
-        (Op::Where, Place::Operand(0)) | (Op::Greater, Place::Result(_)) => &[Bool],
+/// The element types for which the provider has a kernel; none if it lacks the operator.
+fn documented(op: &Op, port: Port) -> &'static [ElementType] {
+    match (op, port) {
+        (Op::Where, Port::Operand(0)) | (Op::Greater, Port::Output(_)) => &[Bool],
         (Op::Where, _) => &[F32, F16, Bf16, I64, U8],
         (Op::Greater, _) => &[F32, F16, I64],
-        (Op::MaxPool(_), Place::Result(1))
-        | (Op::ScatterElementsAdd, Place::Operand(1))
-        | (Op::OneHot(_), Place::Operand(_)) => &[I64],
+        (Op::MaxPool(_), Port::Output(1))
+        | (Op::ScatterElementsAdd, Port::Operand(1))
+        | (Op::OneHot(_), Port::Operand(_)) => &[I64],
         (Op::MaxPool(_), _) => &[F32, F16, U8],
-        // Documented for all types; but before microsoft/onnxruntime#29879 sums of others than floats were wrong.
+        // Documented for all types, but before microsoft/onnxruntime#29879 sums of types other than float were wrong.
         (Op::ScatterElementsAdd, _) => &[F32],
         (Op::OneHot(_), _) => &[F32, F16, I64],
         (Op::Add | Op::Sub | Op::Mul | Op::Div | Op::ReduceSum(_), _) => &[F32, F16, Bf16, I64],
@@ -51,20 +51,20 @@ fn documented(op: &Op, place: Place) -> &'static [ElementType] {
     }
 }
 
-/// Nodes without a kernel, in words.
-fn refused(graph: &Graph) -> Vec<String> {
-    let mut refused = vec![];
+/// Descriptions of the nodes without a kernel.
+fn unsupported(graph: &Graph) -> Vec<String> {
+    let mut unsupported = vec![];
     for node in graph.nodes() {
-        let operands = (0..).map(Place::Operand).zip(node.inputs.iter().copied());
-        let results = (0..).map(Place::Result).zip(node.outputs());
-        for (place, value) in operands.chain(results) {
+        let operands = (0..).map(Port::Operand).zip(node.inputs.iter().copied());
+        let results = (0..).map(Port::Output).zip(node.outputs());
+        for (port, value) in operands.chain(results) {
             let found = graph.tensor_type(value).element_type;
-            if !documented(&node.op, place).contains(&found) {
-                refused.push(format!("{:?} with {found}", node.op));
+            if !documented(&node.op, port).contains(&found) {
+                unsupported.push(format!("{:?} with {found}", node.op));
             }
         }
     }
-    refused
+    unsupported
 }
 
 fn spec() -> TrainSpec {
@@ -81,7 +81,7 @@ fn spec() -> TrainSpec {
 
 #[test]
 fn every_node_of_a_step_has_a_cuda_kernel() {
-    assert_eq!(OPSET, 18, "the table is of this operator set");
+    assert_eq!(OPSET, 18, "the table is for this operator set");
     let plain_head = ModelSpec {
         head: Head::Plain,
         ..spec().model
@@ -132,23 +132,23 @@ fn every_node_of_a_step_has_a_cuda_kernel() {
             let (step, _) = train_graph(&spec).expect("a valid step");
             let [(part, _), (update, _)] = parts_graphs(&spec).expect("a valid step");
             for graph in [step, part, update] {
-                assert_eq!(refused(&lowered(&graph)), [] as [&str; 0], "{spec:?}");
+                assert_eq!(unsupported(&lowered(&graph)), [] as [&str; 0], "{spec:?}");
             }
         }
     }
 }
 
 fn lowered(graph: &Graph) -> Graph {
-    let lowered = lower(graph).expect("spelled in standard operators");
+    let lowered = lower(graph).expect("lowered to standard operators");
     assert!(!lowered.nodes().is_empty());
     lowered
 }
 
 #[test]
-fn every_node_of_a_network_of_others_has_a_cuda_kernel() {
+fn every_node_of_an_imported_network_has_a_cuda_kernel() {
     for format in [Format::F16, Format::Bf16] {
         let graph = lowered(&Network::half(format));
-        assert_eq!(refused(&graph), [] as [&str; 0], "{format:?}");
+        assert_eq!(unsupported(&graph), [] as [&str; 0], "{format:?}");
     }
 }
 
@@ -164,32 +164,32 @@ fn every_node_of_inference_has_a_cuda_kernel() {
         .build(&mut builder, features, 3)
         .expect("they fit");
     graph.softmax(logits).expect("it fits");
-    assert_eq!(refused(&lowered(&graph)), [] as [&str; 0]);
+    assert_eq!(unsupported(&lowered(&graph)), [] as [&str; 0]);
 }
 
-/// The table is worth nothing where it lets everything through.
+/// Guards against a table that accepts everything.
 #[test]
-fn bfloat16_as_it_stands_has_no_cuda_kernels() {
+fn unlowered_bfloat16_has_no_cuda_kernels() {
     let (step, _) = train_graph(&TrainSpec {
         precision: Precision::Bf16,
         ..spec()
     })
     .expect("a valid step");
-    let unspelled = refused(&step);
+    let unlowered = unsupported(&step);
     assert!(
-        unspelled
+        unlowered
             .iter()
             .any(|node| node.starts_with("MaxPool(") && node.ends_with("with bf16")),
-        "{unspelled:?}"
+        "{unlowered:?}"
     );
 }
 
 #[test]
-fn operators_of_our_own_have_no_cuda_kernel() {
+fn fused_operators_have_no_cuda_kernel() {
     let (step, _) = train_graph(&spec()).expect("a valid step");
     let fused = lower(&fuse(&step).expect("it fits")).expect("the rest is lowered");
     assert!(
-        refused(&fused).iter().any(|node| node.starts_with("Fused(")),
+        unsupported(&fused).iter().any(|node| node.starts_with("Fused(")),
         "nothing was fused"
     );
 }

@@ -1,4 +1,4 @@
-//! A frozen body costs no more than what its batch norms need.
+//! Frozen layer groups: only the gradients that their batch norms need are computed.
 
 use equibatch_training::graph::{Composite, Graph, Op};
 use equibatch_training::nn::Backbone;
@@ -42,18 +42,18 @@ fn input_gradients(graph: &Graph) -> usize {
 }
 
 #[test]
-fn frozen_convolutions_have_no_gradient_no_moments_and_no_successor() {
+fn frozen_convolutions_have_no_gradient_no_moments_and_no_next_value() {
     for head in [Head::default(), Head::Plain] {
         let (graph, signature) = compiled(head, 2);
         assert_eq!(weight_gradients(&graph), 0, "{head}");
-        // The first batch norm is behind the first convolution, and its gradient goes through all others.
+        // The first batch norm follows the first convolution, and its gradient passes through all others.
         assert_eq!(input_gradients(&graph), 19, "{head}");
         let convolutions: Vec<_> = signature
             .state
             .iter()
             .filter(|pair| pair.shape.len() == 4)
             .collect();
-        assert_eq!(convolutions.len(), 20, "{head}: as they are, and without moments");
+        assert_eq!(convolutions.len(), 20, "{head}: unchanged, and without moments");
         for pair in convolutions {
             assert_eq!(
                 (pair.role, &pair.output),
@@ -72,7 +72,7 @@ fn frozen_convolutions_have_no_gradient_no_moments_and_no_successor() {
 }
 
 #[test]
-fn groups_freeze_one_after_the_other() {
+fn layer_groups_are_frozen_from_the_first() {
     let gradients = [0, 1, 2].map(|groups| weight_gradients(&compiled(Head::default(), groups).0));
     // The stem, two stages of four and a projection; two stages of four and a projection each.
     assert_eq!(gradients, [20, 10, 0]);

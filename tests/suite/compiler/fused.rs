@@ -1,4 +1,4 @@
-//! Operators of our own in the place of ONNX's: the same program, computed otherwise.
+//! Fused programs compute the same as unfused ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use equibatch_training::program::{Head, ModelSpec, Role, Signature, TrainSpec, i
 
 use super::cases::{Fill, filled};
 
-/// A small network whose channels come in blocks of sixteen.
+/// A small network whose channels are multiples of sixteen.
 fn spec(block: Block, depths: [usize; 4], frozen_groups: usize) -> TrainSpec {
     let backbone = Backbone {
         block,
@@ -27,7 +27,7 @@ fn spec(block: Block, depths: [usize; 4], frozen_groups: usize) -> TrainSpec {
     };
     let model = ModelSpec {
         head,
-        // Planes of 17, 9, 5, 3 and 2 rows and columns.
+        // Feature maps of 17, 9, 5, 3 and 2 rows and columns.
         image_size: 33,
         ..ModelSpec::new(backbone, 3)
     };
@@ -38,7 +38,7 @@ fn spec(block: Block, depths: [usize; 4], frozen_groups: usize) -> TrainSpec {
 }
 
 fn specs() -> Vec<TrainSpec> {
-    let narrow = TrainSpec::new(
+    let small = TrainSpec::new(
         ModelSpec {
             image_size: 32,
             ..ModelSpec::new(
@@ -55,12 +55,12 @@ fn specs() -> Vec<TrainSpec> {
         spec(Block::Basic, [2, 1, 1, 1], 0),
         spec(Block::Bottleneck, [1, 1, 1, 1], 0),
         spec(Block::Basic, [1, 1, 1, 1], 2),
-        // No channels in blocks of sixteen: only the update is fused.
-        narrow,
+        // Channels are no multiples of sixteen: only the update is fused.
+        small,
     ]
 }
 
-/// Numbers for everything that a step reads.
+/// Values for all inputs and state of a step.
 fn leaves(spec: &TrainSpec, signature: &Signature) -> BTreeMap<String, Array> {
     let state = initial_state(&spec.model, 5).expect("a valid model");
     let pairs = signature.state.iter().map(|pair| {
@@ -76,7 +76,7 @@ fn leaves(spec: &TrainSpec, signature: &Signature) -> BTreeMap<String, Array> {
     });
     let inputs = signature.inputs.iter().map(|input| {
         let array = match &*input.name {
-            // Each row adds up to one.
+            // Each row sums to one.
             "targets" => Array::from_fn(&input.shape, |at| f64::from(u8::from(at[1] == at[0] % 2))),
             "images" => filled(&input.shape, Fill::Any, 8),
             _ => filled(&input.shape, Fill::Positive, 9),
@@ -94,7 +94,7 @@ fn interpreted(graph: &Graph, leaves: &BTreeMap<String, Array>) -> BTreeMap<Stri
         .collect()
 }
 
-/// How often each of our operators is used.
+/// Number of nodes of each fused operator.
 fn counts(graph: &Graph) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();
     for node in graph.nodes() {
@@ -106,7 +106,7 @@ fn counts(graph: &Graph) -> BTreeMap<&'static str, usize> {
 }
 
 #[test]
-fn fusing_keeps_the_meaning() {
+fn fusing_preserves_all_outputs() {
     let mut used = BTreeSet::new();
     for spec in specs() {
         let (graph, signature) = train_graph(&spec).expect("a valid step");
@@ -120,12 +120,12 @@ fn fusing_keeps_the_meaning() {
             assert!(distance < 1e-9, "{name} is off by {distance:e} in {spec:?}");
         }
     }
-    assert_eq!(used.len(), 12, "each operator is tried: {used:?}");
+    assert_eq!(used.len(), 12, "every fused operator is covered: {used:?}");
 }
 
-/// Nothing of a residual network's body is left to standard operators, and nothing is computed twice.
+/// A residual network's backbone has no unfused operators, and nothing is computed twice.
 #[test]
-fn a_residual_network_is_fused_through_and_through() {
+fn a_residual_network_is_fused_completely() {
     let mut spec = spec(Block::Basic, [3, 4, 6, 3], 0);
     let (graph, _) = train_graph(&spec).expect("a valid step");
     let parameters = 36 + 2 * 36 + 2 * 2 + 2 * 2;
@@ -134,21 +134,21 @@ fn a_residual_network_is_fused_through_and_through() {
         ("ConvInputGradient", 35),
         ("ConvWeightGradient", 36),
         ("Affine", 36),
-        // The result of each block.
+        // The output of each block.
         ("Normalize", 16),
-        // What the head passes back, and the second batch norm of each block with a projection.
+        // The head's gradient, and the second batch norm of each block with a projection.
         ("Arrive", 4),
         ("BatchNormGradient", 36),
         ("MaxPool", 1),
         ("MaxPoolGradient", 1),
-        // To the head and back.
+        // To the head and from it.
         ("FromBlocks", 1),
         ("ToBlocks", 1),
         ("AdamW", parameters),
     ]);
     assert_eq!(counts(&fuse(&graph).expect("every operator fits")), expected);
 
-    // A frozen body costs no gradients of its weights.
+    // No weight gradients are computed for a frozen backbone.
     spec.frozen_groups = 2;
     let (graph, _) = train_graph(&spec).expect("a valid step");
     let found = counts(&fuse(&graph).expect("every operator fits"));
@@ -156,9 +156,9 @@ fn a_residual_network_is_fused_through_and_through() {
     assert_eq!(found["ConvInputGradient"], 35);
 }
 
-/// In single precision such a network is chaotic, so our operators are held against the error of the standard ones.
+/// The network amplifies rounding errors, so the fused operators' error is compared with that of the standard ones.
 #[test]
-fn fused_steps_are_as_exact_as_standard_ones() {
+fn fused_steps_are_as_accurate_as_standard_ones() {
     for frozen_groups in [0, 2] {
         let spec = spec(Block::Basic, [2, 1, 1, 1], frozen_groups);
         let (graph, signature) = train_graph(&spec).expect("a valid step");
@@ -182,7 +182,7 @@ fn fused_steps_are_as_exact_as_standard_ones() {
 }
 
 #[test]
-fn the_number_of_threads_changes_no_bit_of_a_fused_step() {
+fn a_fused_step_does_not_depend_on_the_number_of_threads() {
     let spec = spec(Block::Basic, [1, 1, 1, 1], 0);
     let (graph, signature) = train_graph(&spec).expect("a valid step");
     let fused = fuse(&graph).expect("every operator fits");
@@ -191,6 +191,6 @@ fn the_number_of_threads_changes_no_bit_of_a_fused_step() {
         onnx_runtime::run_with_threads(&fused, &leaves, threads).unwrap_or_else(|error| panic!("{error:?}"))
     };
     let expected = run(1);
-    // The head is ONNX Runtime's own, whose matrix products may depend on the number of threads; it is tiny here, and does not.
+    // The head's matrix multiplications are ONNX Runtime's and could depend on the number of threads, but not at this size.
     assert!(run(2) == expected && run(3) == expected);
 }

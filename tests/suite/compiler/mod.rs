@@ -1,12 +1,12 @@
 //! The gradient compiler against the interpreter, and both against ONNX Runtime.
 
+mod autocast;
+mod autodiff;
 mod cases;
 mod cuda;
-mod engine;
-mod far;
+mod exported_operators;
 mod freezing;
 mod fused;
-mod narrow;
+mod large_mean;
 mod operators;
 mod rules;
-mod vocabulary;

@@ -7,7 +7,7 @@ use equibatch_training::graph::{Composite, ElementType, Graph, Op, TensorType, V
 
 use super::cases::{Case, Fill, cases, filled};
 
-/// A case made into a loss: every float result times random weights, summed.
+/// A case with a loss: the sum of all float outputs times random weights.
 struct Losses {
     graph: Graph,
     operands: Vec<Value>,
@@ -57,7 +57,7 @@ impl Losses {
         evaluate(&self.graph, leaves).of(self.loss).data[0]
     }
 
-    /// The operands that can have a gradient, with their names.
+    /// The float operands, with their names.
     fn floats(&self) -> Vec<(String, Value)> {
         let named = self
             .operands
@@ -79,13 +79,13 @@ fn moved(array: &Array, direction: &Array, step: f64) -> Array {
     Array::new(&array.shape, moved.collect())
 }
 
-/// Each rule against the definition of a derivative, per operand, along a random direction.
+/// Each rule against finite differences, per operand, along a random direction.
 ///
-/// For an operator that is linear in the operand the difference is exact at any step, and a step of one makes this the adjoint identity
-/// ⟨J·u, weights⟩ = ⟨u, Jᵀ·weights⟩. For the others a central difference of 1e-5 is off by 1e-10 from its cubic term and 1e-11 from
-/// rounding. Constants such as 1/M are rounded to single precision, which leaves 6e-8 either way.
+/// For an operator that is linear in the operand, the difference is exact for any step, and a step of one makes this the adjoint identity
+/// ⟨J·u, weights⟩ = ⟨u, Jᵀ·weights⟩. For the others, a central difference with step 1e-5 has an error of 1e-10 from its cubic term and 1e-11
+/// from rounding. Constants such as 1/M are rounded to single precision, an error of 6e-8.
 #[test]
-fn every_rule_is_the_derivative() {
+fn every_rule_matches_finite_differences() {
     let mut checked = 0;
     for (number, case) in cases().iter().enumerate() {
         let mut losses = Losses::new(case, 100 + number as u64);
@@ -124,9 +124,9 @@ fn every_rule_is_the_derivative() {
     assert!(checked > 200, "only {checked} gradients were checked");
 }
 
-/// A composite's own rule equals the derivative of the operators it is spelled in.
+/// A composite's rule equals the derivative of its decomposition.
 #[test]
-fn rules_of_composites_equal_the_derivative_of_their_spelling() {
+fn rules_of_composites_equal_the_derivative_of_their_decomposition() {
     let composites = cases().into_iter().filter(|case| {
         matches!(
             case.op,
@@ -137,25 +137,25 @@ fn rules_of_composites_equal_the_derivative_of_their_spelling() {
     for (number, case) in composites.enumerate() {
         let mut whole = Losses::new(&case, 300 + number as u64);
         whole.graph.output("loss", whole.loss).expect("a new name");
-        let mut spelled = lower::lower(&whole.graph).expect("a composite has a spelling");
+        let mut decomposed = lower::lower(&whole.graph).expect("the composite can be lowered");
         let names: Vec<String> = whole.floats().into_iter().map(|(name, _)| name).collect();
 
         let wrt: Vec<Value> = whole.floats().iter().map(|(_, value)| *value).collect();
         let ruled = gradients(&mut whole.graph, whole.loss, &wrt).expect("a rule");
         let wrt: Vec<Value> = names
             .iter()
-            .map(|name| spelled.named(name).expect("an input"))
+            .map(|name| decomposed.named(name).expect("an input"))
             .collect();
-        let loss = spelled.outputs()[0].1;
-        let derived = gradients(&mut spelled, loss, &wrt).expect("rules");
+        let loss = decomposed.outputs()[0].1;
+        let derived = gradients(&mut decomposed, loss, &wrt).expect("rules");
 
         let (expected, found) = (
-            evaluate(&spelled, &whole.leaves),
+            evaluate(&decomposed, &whole.leaves),
             evaluate(&whole.graph, &whole.leaves),
         );
         for ((ruled, derived), name) in ruled.into_iter().zip(derived).zip(names) {
             let (found, expected) = (found.of(ruled), expected.of(derived));
-            // Over a single element the gradient is zero but for the rounding of 1/M.
+            // Over a single element, the gradient is zero up to the rounding of 1/M.
             assert!(
                 found.distance(expected) <= 1e-6 * expected.largest().max(1.0),
                 "{case:?}: {name}"
@@ -166,7 +166,7 @@ fn rules_of_composites_equal_the_derivative_of_their_spelling() {
     assert!(checked >= 10);
 }
 
-/// What the rectifier and max pooling do where the derivative does not exist: PyTorch's choice.
+/// Subgradients of ReLU and max pooling where the derivative does not exist: PyTorch's choice.
 #[test]
 fn ties_are_broken_as_in_pytorch() {
     let mut g = Graph::new();
@@ -189,7 +189,7 @@ fn ties_are_broken_as_in_pytorch() {
         )
         .expect("all axes");
     let gradient = gradients(&mut g, loss, &[x]).expect("rules")[0];
-    // Windows (0, 2), (2, 2), (2, −1): the first of equal maxima takes all. Windows of zeros pass nothing through the rectifier.
+    // Windows (0, 2), (2, 2), (2, −1): the first of equal maxima gets the gradient. ReLU's gradient at zero is zero.
     let leaves = BTreeMap::from([(
         "x".to_owned(),
         Array::new(&[1, 1, 1, 4], vec![0.0, 2.0, 2.0, -1.0]),

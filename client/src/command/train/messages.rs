@@ -5,19 +5,19 @@ use crate::{
         run::{Frozen, RunConfig, RunFolder},
         text::{counted, listed},
     },
-    weights::{Adoption, HeadFate},
+    weights::{HeadLoad, LoadReport},
 };
 use equibatch_stream::{ClassCounts, DatasetDescription, Split};
 
 /// Describes which pretrained weights were loaded.
-pub(super) fn load_message(config: &RunConfig, adoption: &Adoption) -> String {
-    let head = match &adoption.head {
-        HeadFate::Loaded => "the head was loaded, too".to_owned(),
-        HeadFate::New { reason } => format!("the head was reinitialised ({reason})"),
+pub(super) fn load_message(config: &RunConfig, load_report: &LoadReport) -> String {
+    let head = match &load_report.head {
+        HeadLoad::Loaded => "the head was loaded, too".to_owned(),
+        HeadLoad::New { reason } => format!("the head was reinitialised ({reason})"),
     };
     format!(
         "weights {}: {} tensors; {head}",
-        config.before.weights, adoption.tensors
+        config.before.weights, load_report.tensors
     )
 }
 

@@ -115,12 +115,12 @@ impl Trainer {
             mut learner,
             description,
             stream,
-            adoption,
+            load_report,
         } = prepare(&self.context, &plan.origin, config)?;
         check_streams(&description)?;
-        if let Some(adoption) = &adoption {
+        if let Some(load_report) = &load_report {
             self.voice
-                .say(&load_message(&learner.progress().config, adoption));
+                .say(&load_message(&learner.progress().config, load_report));
         }
         let mut found = None;
         if plan.find_lr {

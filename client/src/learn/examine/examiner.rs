@@ -13,7 +13,7 @@ use crate::learn::{
 use equibatch_stream::{Servers, Split};
 use equibatch_training::{
     program,
-    runtime::{self, Attention, Runtime, SessionOptions},
+    runtime::{self, GradCam, Runtime, SessionOptions},
 };
 
 /// Why a run was not examined.
@@ -119,10 +119,10 @@ impl Examiner<'_> {
         Ok(examination)
     }
 
-    fn attention(&self, run: &RunFolder, config: &RunConfig) -> Result<Attention, Error> {
+    fn attention(&self, run: &RunFolder, config: &RunConfig) -> Result<GradCam, Error> {
         let network = network::read(&run.model_path())?;
-        let program = program::attention(&network, config.classes.len(), config.image_size as usize)?;
-        Ok(Attention::new(self.runtime, &program, self.options)?)
+        let program = program::grad_cam(&network, config.classes.len(), config.image_size as usize)?;
+        Ok(GradCam::new(self.runtime, &program, self.options)?)
     }
 }
 
@@ -131,7 +131,7 @@ fn draw(
     run: &RunFolder,
     config: &RunConfig,
     (place, kept): (usize, &Kept),
-    attention: Option<&mut Attention>,
+    attention: Option<&mut GradCam>,
 ) -> Result<Failure, Error> {
     let image = picture(&kept.tensor, config.image_size, config.mean, config.std);
     let [plain, seen] = ["", "-attention"].map(|kind| format!("worst-{:02}{kind}.png", place + 1));

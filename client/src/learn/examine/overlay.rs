@@ -2,7 +2,7 @@
 
 use image::{Rgb, RgbImage};
 
-use equibatch_training::runtime::AttentionMap;
+use equibatch_training::runtime::Heatmap;
 
 /// How much of the colours is seen; the rest is the image.
 const OPACITY: f32 = 0.6;
@@ -30,7 +30,7 @@ const MAGMA: [[u8; 3]; 9] = [
 ///
 /// `ClassificationInterpretation.plot_top_losses` of fastai 1.0: opacity, colours, and a map that covers the whole image.
 #[must_use]
-pub fn overlay(image: &RgbImage, map: &AttentionMap) -> RgbImage {
+pub fn overlay(image: &RgbImage, map: &Heatmap) -> RgbImage {
     let largest = map.values.iter().copied().fold(0.0_f32, f32::max);
     let (width, height) = image.dimensions();
     RgbImage::from_fn(width, height, |x, y| {
@@ -55,7 +55,7 @@ fn place(pixel: u32, pixels: u32, places: usize) -> f32 {
 }
 
 /// Between the four places around `(x, y)`.
-fn sampled(map: &AttentionMap, x: f32, y: f32) -> f32 {
+fn sampled(map: &Heatmap, x: f32, y: f32) -> f32 {
     let [rows, columns] = map.extent;
     let at = |row: usize, column: usize| {
         map.values
@@ -89,7 +89,7 @@ mod tests {
         values[2 * 7 + 5] = 3.0;
         let drawn = overlay(
             &image,
-            &AttentionMap {
+            &Heatmap {
                 extent: [7, 7],
                 values,
             },
@@ -108,7 +108,7 @@ mod tests {
         for values in [vec![0.0; 4], vec![]] {
             let drawn = overlay(
                 &image,
-                &AttentionMap {
+                &Heatmap {
                     extent: [2, 2],
                     values,
                 },
@@ -122,7 +122,7 @@ mod tests {
         let image = RgbImage::from_pixel(3, 3, Rgb([0, 0, 0]));
         let drawn = overlay(
             &image,
-            &AttentionMap {
+            &Heatmap {
                 extent: [1, 1],
                 values: vec![2.0],
             },

@@ -1,6 +1,6 @@
 use crate::{
     learn::network,
-    weights::{self, Misfit},
+    weights::{self, Mismatch},
 };
 use equibatch_stream::Position;
 use equibatch_training::{program, runtime};
@@ -76,8 +76,8 @@ impl Error {
     }
 }
 
-impl From<Misfit> for Error {
-    fn from(misfit: Misfit) -> Self {
-        Self::Weights(misfit.into())
+impl From<Mismatch> for Error {
+    fn from(mismatch: Mismatch) -> Self {
+        Self::Weights(mismatch.into())
     }
 }

@@ -2,44 +2,44 @@ use thiserror::Error;
 
 use crate::graph::{self, Origin, TensorType};
 
-/// What can go wrong while a graph is differentiated.
+/// An error of differentiating a graph.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum Error {
-    /// Only a scalar float can be differentiated.
-    #[error("cannot differentiate a value of type {found}: only f32[] has a gradient")]
+    /// The loss is not an f32 scalar.
+    #[error("cannot differentiate a value of type {found}: the loss must be a scalar, f32[]")]
     NotScalar {
-        /// The type of what was given as the loss.
+        /// Type of the given loss.
         found: TensorType,
     },
-    /// The loss does not depend on a wanted value.
+    /// The loss does not depend on a requested value.
     #[error("the loss does not depend on {origin:?}")]
     Unreachable {
-        /// What the value is.
+        /// Definition of the value.
         origin: Origin,
     },
-    /// An operator on the way has no derivative here, on purpose.
+    /// An operator between the loss and a requested value is not differentiable.
     #[error("cannot differentiate {operator} in `{scope}`: {reason}")]
     Unsupported {
-        /// The operator.
+        /// Name of the operator.
         operator: &'static str,
-        /// Where it stands.
+        /// Scope of the node.
         scope: String,
-        /// Why, and what to use instead.
+        /// The reason.
         reason: &'static str,
     },
-    /// A rule returned a gradient of the wrong type: a defect of that rule.
+    /// A rule returned a gradient of the wrong type, which is a defect of the rule.
     #[error("the rule of {operator} in `{scope}` returned {found} for an operand of type {expected}")]
     RuleType {
-        /// The operator.
+        /// Name of the operator.
         operator: &'static str,
-        /// Where it stands.
+        /// Scope of the node.
         scope: String,
-        /// The operand's type.
+        /// Type of the operand.
         expected: TensorType,
-        /// The gradient's type.
+        /// Type of the gradient.
         found: TensorType,
     },
-    /// A rule wired something that does not fit: a defect of that rule.
+    /// A rule added an invalid node, which is a defect of the rule.
     #[error("cannot wire a gradient")]
     Graph(#[from] graph::Error),
 }

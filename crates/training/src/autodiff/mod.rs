@@ -1,13 +1,13 @@
-//! Reverse-mode differentiation, from graph to graph. It knows no layers and nothing of how a graph is run.
+//! Reverse-mode automatic differentiation, graph to graph. It does not depend on layers or on the runtime.
 //!
 //! # Layout
-//! - [`gradients`]: the whole algorithm; it names no operator.
-//! - `rules`: the table of how each operator passes gradients back, and the rules by family.
-//! - `reach`: which values matter.
-//! - `unbroadcast`: the one place that undoes broadcasting.
+//! - [`gradients`]: the algorithm, independent of operators.
+//! - `rules`: the vector-Jacobian product of each operator.
+//! - `liveness`: the values that need a gradient.
+//! - `unbroadcast`: reduces gradients of broadcast operands.
 
 mod error;
-mod reach;
+mod liveness;
 mod rules;
 mod unbroadcast;
 
@@ -15,46 +15,46 @@ use std::ops::{Deref, DerefMut};
 
 pub use error::Error;
 
-use self::reach::Reach;
+use self::liveness::Liveness;
 use self::rules::{Vjp, vjp};
 use crate::graph::{Graph, Node, Shape, TensorType, Value};
 
 /// One optional gradient per operand of a node.
 type Gradients = Vec<Option<Value>>;
 
-/// Adds to `graph` what computes the derivative of `loss` with respect to each of `wrt`, in that order.
+/// Adds nodes that compute the gradient of `loss` with respect to each of `wrt`, and returns the gradients in that order.
 ///
 /// # Shapes
 /// `loss: f32[]`; each gradient has the type of the value it belongs to.
 ///
 /// # Errors
-/// [`Error::NotScalar`], [`Error::Unreachable`] when the loss does not depend on a wanted value in a differentiable way,
-/// [`Error::Unsupported`] for an operator without a derivative on the way, and [`Error::RuleType`], [`Error::Graph`] for a defective
-/// rule.
+/// [`Error::NotScalar`] if `loss` is not an f32 scalar, [`Error::Unreachable`] if it does not depend differentiably on one of `wrt`,
+/// [`Error::Unsupported`] if an operator between them is not differentiable, [`Error::RuleType`] and [`Error::Graph`] if a rule is
+/// defective.
 pub fn gradients(graph: &mut Graph, loss: Value, wrt: &[Value]) -> Result<Vec<Value>, Error> {
     if *graph.tensor_type(loss) != TensorType::f32(Shape::scalar()) {
         return Err(Error::NotScalar {
             found: graph.tensor_type(loss).clone(),
         });
     }
-    let reach = Reach::new(graph, loss, wrt);
+    let liveness = Liveness::new(graph, loss, wrt);
     let mut contributions: Vec<Vec<Value>> = vec![Vec::new(); graph.values().len()];
     contributions[loss.index()].push(graph.scalar(1.0));
 
-    // Nodes are in topological order, so backwards every use of a value comes before its definition. What the rules add stands
-    // behind the forward nodes and is not visited.
+    // Nodes are in topological order, so a backward traversal visits every use of a value before its definition. Nodes added by the
+    // rules come after the forward nodes and are not visited.
     for position in (0..graph.nodes().len()).rev() {
         let node = graph.nodes()[position].clone();
-        let arrived = node
+        let has_upstream = node
             .outputs()
             .any(|output| !contributions[output.index()].is_empty());
-        if !arrived || !node.inputs.iter().any(|&input| reach.contains(input)) {
+        if !has_upstream || !node.inputs.iter().any(|&input| liveness.contains(input)) {
             continue;
         }
         let rule = match vjp(&node.op) {
             Vjp::Rule(rule) => rule,
             Vjp::Zero => continue,
-            Vjp::Stop(reason) => {
+            Vjp::NotDifferentiable(reason) => {
                 return Err(Error::Unsupported {
                     operator: node.op.name(),
                     scope: node.scope,
@@ -72,16 +72,16 @@ pub fn gradients(graph: &mut Graph, loss: Value, wrt: &[Value]) -> Result<Vec<Va
                 graph: &mut *graph,
                 node: &node,
                 upstream: &upstream,
-                reach: &reach,
+                liveness: &liveness,
             })?;
             node.inputs
                 .iter()
                 .zip(passed)
-                .map(|(&input, gradient)| settled(graph, &node, input, gradient))
+                .map(|(&input, gradient)| checked(graph, &node, input, gradient))
                 .collect()
         })?;
         for (&input, gradient) in node.inputs.iter().zip(passed) {
-            contributions[input.index()].extend(gradient.filter(|_| reach.contains(input)));
+            contributions[input.index()].extend(gradient.filter(|_| liveness.contains(input)));
         }
     }
     let read = |&value: &Value| {
@@ -93,7 +93,7 @@ pub fn gradients(graph: &mut Graph, loss: Value, wrt: &[Value]) -> Result<Vec<Va
     wrt.iter().map(read).collect()
 }
 
-/// The sum of all contributions, which it replaces; `None` when none arrived.
+/// The sum of all contributions, which replaces them; `None` if there are none.
 fn accumulated(graph: &mut Graph, contributions: &mut Vec<Value>) -> Result<Option<Value>, Error> {
     if contributions.len() > 1 {
         let total = graph.sum(contributions)?;
@@ -102,8 +102,8 @@ fn accumulated(graph: &mut Graph, contributions: &mut Vec<Value>) -> Result<Opti
     Ok(contributions.first().copied())
 }
 
-/// A rule's gradient in the shape of its operand, checked.
-fn settled(
+/// Reduces a rule's gradient to the shape of its operand and checks its type.
+fn checked(
     graph: &mut Graph,
     node: &Node,
     input: Value,
@@ -124,41 +124,41 @@ fn settled(
     Ok(Some(gradient))
 }
 
-/// What a rule sees: the node, the gradients that arrived at its results, and the graph to add to.
+/// Arguments of a rule: the node, the upstream gradients of its outputs, and the graph to add nodes to.
 struct Backward<'a> {
     graph: &'a mut Graph,
     node: &'a Node,
     upstream: &'a [Option<Value>],
-    reach: &'a Reach,
+    liveness: &'a Liveness,
 }
 
 impl Backward<'_> {
-    /// An operand of the node.
+    /// Operand of the node.
     fn input(&self, position: usize) -> Value {
         self.node.inputs[position]
     }
 
-    /// A result of the node.
+    /// Output of the node.
     fn output(&self, position: usize) -> Value {
         self.node
             .outputs()
             .nth(position)
-            .expect("a rule knows its operator's results")
+            .expect("a rule asks only for outputs its operator has")
     }
 
-    /// The gradient of the node's first result; zeros where only another one was used.
+    /// The upstream gradient of the node's first output; zeros if only another output has one.
     fn upstream(&mut self) -> Result<Value, Error> {
         self.upstream[0].map_or_else(|| self.zeros(0), Ok)
     }
 
-    /// Whether a gradient arrived at a result.
-    fn arrived(&self, position: usize) -> Option<Value> {
+    /// The upstream gradient of an output, if it has one.
+    fn upstream_of(&self, position: usize) -> Option<Value> {
         self.upstream[position]
     }
 
-    /// Whether the gradient of an operand is of use to anyone.
+    /// Whether the gradient of an operand is needed.
     fn wants(&self, position: usize) -> bool {
-        self.reach.contains(self.input(position))
+        self.liveness.contains(self.input(position))
     }
 
     fn zeros(&mut self, position: usize) -> Result<Value, Error> {

@@ -2,8 +2,7 @@ use super::Error;
 use crate::graph::op::Reduce;
 use crate::graph::{Graph, Value};
 
-/// Sums `gradient` over the axes along which `operand` was repeated. Broadcasting copies an element to many places, so its gradient
-/// is the sum of theirs.
+/// Sums `gradient` over the axes along which `operand` was broadcast: the gradient of a repeated element is the sum over its copies.
 pub(super) fn to_shape_of(graph: &mut Graph, gradient: Value, operand: Value) -> Result<Value, Error> {
     let target = graph.shape(operand).clone();
     if *graph.shape(gradient) == target

@@ -2,26 +2,26 @@ use std::collections::HashMap;
 
 use super::infer::infer;
 use super::value::{Constant, NodeId, Origin, Value};
-use super::{ElementType, Error, Op, Refusal, Shape, TensorType};
+use super::{ElementType, Error, InferError, Op, Shape, TensorType};
 
-/// Elements that a node's result has at most: 256 GiB of single precision.
-const MOST_ELEMENTS: usize = 1 << 36;
+/// Upper bound on the elements of a node's output: 256 GiB of single precision.
+const MAX_ELEMENTS: usize = 1 << 36;
 
-/// One operator applied to values that existed before it.
+/// An operator applied to existing values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
-    /// What it does.
+    /// The operator.
     pub op: Op,
-    /// What it reads.
+    /// The operands.
     pub inputs: Vec<Value>,
-    /// Where it stands in the model, for names in exported files, profiles and errors.
+    /// Slash-separated path of the layer it belongs to; names it in exported files, profiles and errors.
     pub scope: String,
     first_output: u32,
     outputs: u32,
 }
 
 impl Node {
-    /// Its results, in the operator's order.
+    /// Its output values, in the operator's order.
     pub fn outputs(&self) -> impl DoubleEndedIterator<Item = Value> + ExactSizeIterator + use<> {
         (self.first_output..self.first_output + self.outputs).map(Value)
     }
@@ -33,11 +33,10 @@ struct Record {
     origin: Origin,
 }
 
-/// A typed tensor program that only grows.
+/// An append-only, typed dataflow graph.
 ///
-/// A node may only use values that exist, so the order of nodes is a topological order, there are no cycles to look for, and
-/// walking backwards visits every use of a value before its definition. Types are computed and checked when a node is added; nothing
-/// later has to check again.
+/// A node can only use existing values, so insertion order is a topological order, there are no cycles, and a backward traversal
+/// visits every use of a value before its definition. Types are inferred and checked when a node is added, and never again.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     nodes: Vec<Node>,
@@ -55,18 +54,18 @@ impl Graph {
         Self::default()
     }
 
-    /// Adds a node and returns its results.
+    /// Appends a node and returns its output values.
     ///
     /// # Errors
-    /// [`Error::Wiring`] when the operator does not take these operands.
+    /// [`Error::Wiring`] if the operator does not accept these operands.
     pub fn push(&mut self, op: Op, inputs: &[Value]) -> Result<Vec<Value>, Error> {
         let operands: Vec<&TensorType> = inputs.iter().map(|&value| self.tensor_type(value)).collect();
         let types = infer(&op, &operands).and_then(bounded);
-        let types = types.map_err(|refusal| Error::Wiring {
+        let types = types.map_err(|source| Error::Wiring {
             operator: op.name(),
             scope: self.scope.clone(),
             operands: operands.iter().map(ToString::to_string).collect(),
-            refusal,
+            source,
         })?;
         let node = NodeId(index(self.nodes.len()));
         let first_output = index(self.values.len());
@@ -88,18 +87,18 @@ impl Graph {
         Ok((first_output..first_output + outputs).map(Value).collect())
     }
 
-    /// Declares a value that every run is given.
+    /// Declares an input of the graph.
     ///
     /// # Errors
-    /// [`Error::DuplicateName`].
+    /// [`Error::DuplicateName`] if an input or parameter has that name.
     pub fn input(&mut self, name: &str, tensor_type: TensorType) -> Result<Value, Error> {
         self.leaf(name, tensor_type, Origin::Input(name.to_owned()))
     }
 
-    /// Declares a piece of the model's state: an input like any other, unless the export fixes it.
+    /// Declares a parameter (f32): exported as an input, or as an initializer if the export is given its values.
     ///
     /// # Errors
-    /// [`Error::DuplicateName`].
+    /// [`Error::DuplicateName`] if an input or parameter has that name.
     pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>) -> Result<Value, Error> {
         self.leaf(name, TensorType::f32(shape), Origin::Parameter(name.to_owned()))
     }
@@ -118,7 +117,7 @@ impl Graph {
     /// A constant tensor.
     ///
     /// # Errors
-    /// [`Error::ConstantSize`] when the data does not fill the shape.
+    /// [`Error::ConstantSize`] if the number of elements differs from the shape's.
     pub fn constant(&mut self, shape: impl Into<Shape>, data: Constant) -> Result<Value, Error> {
         let shape = shape.into();
         let (element_type, elements) = match &data {
@@ -131,7 +130,7 @@ impl Graph {
         Ok(self.record(TensorType { element_type, shape }, Origin::Constant(data)))
     }
 
-    /// A constant number; equal ones are one value.
+    /// A scalar constant (f32). Scalars with equal bits share one value.
     pub fn scalar(&mut self, number: f32) -> Value {
         if let Some(&value) = self.scalars.get(&number.to_bits()) {
             return value;
@@ -142,10 +141,10 @@ impl Graph {
         value
     }
 
-    /// Declares here what a value of another graph is; `None` where it is the result of a node.
+    /// Copies an input, parameter or constant of another graph into this one; `None` if `value` is computed by a node.
     ///
     /// # Errors
-    /// [`Error::DuplicateName`].
+    /// [`Error::DuplicateName`] if an input or parameter has that name.
     pub(super) fn leaf_of(&mut self, other: &Self, value: Value) -> Result<Option<Value>, Error> {
         let tensor_type = other.tensor_type(value).clone();
         Ok(Some(match other.origin(value) {
@@ -157,27 +156,28 @@ impl Graph {
         }))
     }
 
-    /// The same program with every node replaced by what `rewire` wires for it in the new graph, from the node and its operands there.
+    /// Rebuilds the graph: `rewire` is called for each node with its operands in the new graph and returns the values that replace its
+    /// outputs.
     ///
     /// # Errors
-    /// Those of `rewire`.
+    /// The errors of `rewire`.
     pub(super) fn rewired(
         &self,
         mut rewire: impl FnMut(&mut Self, &Node, &[Value]) -> Result<Vec<Value>, Error>,
     ) -> Result<Self, Error> {
         let mut to = Self::new();
-        let mut images: Vec<Value> = Vec::with_capacity(self.values.len());
+        let mut mapped: Vec<Value> = Vec::with_capacity(self.values.len());
         for value in self.values() {
-            images.extend(to.leaf_of(self, value)?);
-            // A node's results follow one another, so the first brings them all.
+            mapped.extend(to.leaf_of(self, value)?);
+            // A node's outputs are consecutive values: handle all of them at the first.
             if let Origin::Node(id, 0) = self.origin(value) {
                 let node = self.node(*id);
-                let inputs: Vec<Value> = node.inputs.iter().map(|input| images[input.index()]).collect();
-                images.extend(to.scoped(&node.scope, |to| rewire(to, node, &inputs))?);
+                let inputs: Vec<Value> = node.inputs.iter().map(|input| mapped[input.index()]).collect();
+                mapped.extend(to.scoped(&node.scope, |to| rewire(to, node, &inputs))?);
             }
         }
         for (name, value) in self.outputs() {
-            to.output(name, images[value.index()])?;
+            to.output(name, mapped[value.index()])?;
         }
         Ok(to)
     }
@@ -188,10 +188,10 @@ impl Graph {
         value
     }
 
-    /// Makes a value a result of the whole program, under a name.
+    /// Declares a value as an output of the graph.
     ///
     /// # Errors
-    /// [`Error::DuplicateName`].
+    /// [`Error::DuplicateName`] if an output has that name.
     pub fn output(&mut self, name: &str, value: Value) -> Result<(), Error> {
         if self.outputs.iter().any(|(taken, _)| taken == name) {
             return Err(Error::DuplicateName {
@@ -202,7 +202,7 @@ impl Graph {
         Ok(())
     }
 
-    /// Builds something with `name` appended to the scope of every node added meanwhile.
+    /// Runs `build` with `name` appended to the scope of the nodes it adds.
     pub fn scoped<T>(&mut self, name: &str, build: impl FnOnce(&mut Self) -> T) -> T {
         let outer = self.scope.len();
         if outer > 0 {
@@ -220,7 +220,7 @@ impl Graph {
         &self.values[value.0 as usize].tensor_type
     }
 
-    /// The extents of a value.
+    /// The shape of a value.
     #[must_use]
     pub fn shape(&self, value: Value) -> &Shape {
         &self.tensor_type(value).shape
@@ -232,7 +232,7 @@ impl Graph {
         &self.values[value.0 as usize].origin
     }
 
-    /// The input or parameter of that name.
+    /// The input or parameter with this name.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<Value> {
         self.named.get(name).copied()
@@ -243,7 +243,7 @@ impl Graph {
         (0..index(self.values.len())).map(Value)
     }
 
-    /// The node of that handle.
+    /// The node with this id.
     #[must_use]
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0 as usize]
@@ -255,22 +255,22 @@ impl Graph {
         &self.nodes
     }
 
-    /// The results of the whole program, in the order they were declared.
+    /// The graph's outputs, in the order of declaration.
     #[must_use]
     pub fn outputs(&self) -> &[(String, Value)] {
         &self.outputs
     }
 }
 
-/// Refuses what no memory holds.
-fn bounded(types: Vec<TensorType>) -> Result<Vec<TensorType>, Refusal> {
-    match types.iter().find(|of| of.shape.elements() > MOST_ELEMENTS) {
-        Some(TensorType { shape, .. }) => Err(Refusal::Size { shape: shape.clone() }),
+/// Rejects outputs of more than [`MAX_ELEMENTS`].
+fn bounded(types: Vec<TensorType>) -> Result<Vec<TensorType>, InferError> {
+    match types.iter().find(|of| of.shape.elements() > MAX_ELEMENTS) {
+        Some(TensorType { shape, .. }) => Err(InferError::Size { shape: shape.clone() }),
         None => Ok(types),
     }
 }
 
-/// A handle's index. A graph of 2³² values would need terabytes before any tensor exists.
+/// A length as the 32-bit index of a handle.
 fn index(length: usize) -> u32 {
     u32::try_from(length).expect("a graph has fewer than 2^32 values")
 }

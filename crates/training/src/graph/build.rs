@@ -1,4 +1,4 @@
-//! The readable surface of [`Graph`]: a method per operator.
+//! One [`Graph`] method per operator.
 
 use super::op::{BatchNormalization, Clip, Conv2d, ConvTranspose2d, Gemm, MaxPool2d, Pad, Reduce, Slice};
 use super::value::Value;
@@ -10,7 +10,7 @@ macro_rules! operators {
             $($(#[$doc])*
             ///
             /// # Errors
-            /// [`Error::Wiring`] when the operands do not fit.
+            /// [`Error::Wiring`] if the operator does not accept the operands.
             pub fn $method(&mut self, $($operand: Value,)+ $($attribute: $type)?) -> Result<Value, Error> {
                 self.single($op, &[$($operand),+])
             })+
@@ -96,10 +96,10 @@ operators! {
 }
 
 impl Graph {
-    /// `x` with elements of that type: `x` itself where it has them already.
+    /// `x` cast to an element type; `x` itself if it already has it.
     ///
     /// # Errors
-    /// None: every type can be converted.
+    /// Never: every element type can be cast to every other.
     pub fn converted(&mut self, x: Value, to: ElementType) -> Result<Value, Error> {
         if self.tensor_type(x).element_type == to {
             return Ok(x);
@@ -107,20 +107,20 @@ impl Graph {
         self.cast(x, to)
     }
 
-    /// A constant number with the type of the elements of `like`.
+    /// A scalar constant of the element type of `like`.
     ///
     /// # Errors
-    /// None: every type can be converted.
+    /// Never: every element type can be cast to every other.
     pub fn scalar_like(&mut self, like: Value, number: f32) -> Result<Value, Error> {
         let to = self.tensor_type(like).element_type;
         let scalar = self.scalar(number);
         self.converted(scalar, to)
     }
 
-    /// The sum along axes, added up in single precision and of the type of `x` in the end.
+    /// The sum along axes, accumulated in single precision and cast back to the element type of `x`.
     ///
     /// # Errors
-    /// [`Error::Wiring`] where `x` has no such axes or is not float.
+    /// [`Error::Wiring`] if `x` lacks one of the axes or is not float.
     pub fn sum_along(&mut self, x: Value, reduce: Reduce) -> Result<Value, Error> {
         let precision = self.tensor_type(x).element_type;
         let wide = self.converted(x, ElementType::F32)?;
@@ -131,7 +131,7 @@ impl Graph {
     /// Wires [`Op::Sum`].
     ///
     /// # Errors
-    /// [`Error::Wiring`] when the operands are not of one type.
+    /// [`Error::Wiring`] if the operands differ in type or shape.
     pub fn sum(&mut self, operands: &[Value]) -> Result<Value, Error> {
         self.single(Op::Sum, operands)
     }
@@ -139,24 +139,24 @@ impl Graph {
     /// Wires [`Op::Concat`].
     ///
     /// # Errors
-    /// [`Error::Wiring`] when the operands differ along another axis.
+    /// [`Error::Wiring`] if the operands differ along another axis than `axis`.
     pub fn concat(&mut self, axis: usize, operands: &[Value]) -> Result<Value, Error> {
         self.single(Op::Concat(axis), operands)
     }
 
-    /// Wires [`Op::Gemm`], with an addend if there is one.
+    /// Wires [`Op::Gemm`], with an optional addend.
     ///
     /// # Errors
-    /// [`Error::Wiring`] when the operands do not fit.
+    /// [`Error::Wiring`] if the operator does not accept the operands.
     pub fn gemm(&mut self, a: Value, b: Value, addend: Option<Value>, gemm: Gemm) -> Result<Value, Error> {
         let operands: Vec<Value> = [a, b].into_iter().chain(addend).collect();
         self.single(Op::Gemm(gemm), &operands)
     }
 
-    /// Wires [`Op::MaxPool`]: the maxima and their flat indices.
+    /// Wires [`Op::MaxPool`] and returns the maxima and their flat indices.
     ///
     /// # Errors
-    /// [`Error::Wiring`] when the windows do not fit.
+    /// [`Error::Wiring`] if a window does not fit.
     pub fn max_pool(&mut self, x: Value, pool: MaxPool2d) -> Result<[Value; 2], Error> {
         self.several(Op::MaxPool(pool), &[x])
     }
@@ -164,7 +164,7 @@ impl Graph {
     /// Wires [`Op::BatchNormalization`] to x, scale, bias, mean and variance.
     ///
     /// # Errors
-    /// [`Error::Wiring`] when the operands do not fit.
+    /// [`Error::Wiring`] if the operator does not accept the operands.
     pub fn batch_normalization(
         &mut self,
         operands: [Value; 5],
@@ -173,10 +173,10 @@ impl Graph {
         self.single(Op::BatchNormalization(attributes), &operands)
     }
 
-    /// Wires [`Composite::BatchNorm`]: the result, the batch's mean, and its biased variance.
+    /// Wires [`Composite::BatchNorm`] and returns the output, the batch mean and the biased batch variance.
     ///
     /// # Errors
-    /// [`Error::Wiring`] when the operands do not fit.
+    /// [`Error::Wiring`] if the operator does not accept the operands.
     pub fn batch_norm(
         &mut self,
         x: Value,
@@ -187,18 +187,18 @@ impl Graph {
         self.several(Op::Composite(Composite::BatchNorm(attributes)), &[x, scale, bias])
     }
 
-    /// Wires an operator that has one result.
+    /// Wires an operator with one output.
     ///
     /// # Errors
-    /// [`Error::Wiring`] when the operands do not fit.
+    /// [`Error::Wiring`] if the operator does not accept the operands.
     pub fn single(&mut self, op: Op, operands: &[Value]) -> Result<Value, Error> {
         self.several(op, operands).map(|[value]| value)
     }
 
-    /// Wires an operator that has exactly `COUNT` results.
+    /// Wires an operator with `COUNT` outputs.
     ///
     /// # Errors
-    /// [`Error::Wiring`] when the operands do not fit.
+    /// [`Error::Wiring`] if the operator does not accept the operands.
     pub fn several<const COUNT: usize>(
         &mut self,
         op: Op,
@@ -207,6 +207,6 @@ impl Graph {
         let values = self.push(op, operands)?;
         Ok(values
             .try_into()
-            .expect("the caller knows how many results its operator has"))
+            .expect("the caller passes the operator's number of outputs"))
     }
 }

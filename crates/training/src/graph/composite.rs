@@ -1,46 +1,45 @@
 use super::Shape;
 use super::op::{AdamW, BatchNormalization, Conv2d, GroupConv2d};
 
-/// Operations that ONNX's default domain lacks, or spells in more than one way.
+/// Operations that ONNX's default domain lacks, or that have several equivalent decompositions.
 ///
-/// A composite is one node while gradients are taken and a few standard nodes afterwards: [`lower`](super::lower) holds the
-/// spelling, and where several are equivalent, the choice between them by shape.
+/// A composite is one node during differentiation; [`lower`](super::lower) then decomposes it into standard nodes, and chooses by shape
+/// between equivalent decompositions.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Composite {
-    /// Normalisation by the batch's own statistics: `(x, γ, β) → (y, mean, variance)`; the variance is the biased one.
+    /// Batch normalisation by batch statistics (training): `(x, γ, β) → (y, mean, variance)`, with the biased variance.
     BatchNorm(BatchNormalization),
     /// The gradient of [`Composite::BatchNorm`]: `(x, dy, γ, mean, variance) → (dx, dγ, dβ)`.
     BatchNormGradient(BatchNormalization),
-    /// `(logits, targets) → loss`: `−Σ targets · log softmax(logits)`. Rows of targets are what a label means: one share per class.
+    /// `(logits, targets) → loss`: `−Σ targets · log softmax(logits)`. `targets` holds one probability per class and sample.
     CrossEntropy,
-    /// A convolution `(x, w)` without bias whose weight changes from run to run, so that no runtime can prepare it.
+    /// A convolution `(x, w)` without bias whose weight is trained, so that a runtime cannot prepack it.
     Conv(Conv2d),
-    /// What a convolution passes back to its operand: `(w, dy) → dx`.
+    /// Gradient of a convolution with respect to its input: `(w, dy) → dx`.
     ConvInputGradient {
         /// The convolution.
         conv: Conv2d,
-        /// Rows and columns of its operand.
+        /// Height and width of its input.
         extent: [usize; 2],
     },
-    /// What a convolution passes back to its weight: `(x, dy) → dw`.
+    /// Gradient of a convolution with respect to its weight: `(x, dy) → dw`.
     ConvWeightGradient {
         /// The convolution.
         conv: Conv2d,
-        /// Rows and columns of its kernel.
+        /// Height and width of its kernel.
         kernel: [usize; 2],
     },
-    /// What a convolution of several groups passes back to its weight: `(x, dy) → dw`.
+    /// Gradient of a grouped convolution with respect to its weight: `(x, dy) → dw`.
     GroupConvWeightGradient {
         /// The convolution.
         conv: GroupConv2d,
-        /// Rows and columns of its kernel.
+        /// Height and width of its kernel.
         kernel: [usize; 2],
     },
-    /// What max pooling passes back: `(indices, dy) → dx`, where `dx` has the given shape.
+    /// Gradient of max pooling: `(indices, dy) → dx`, where `dx` has the given shape.
     MaxPoolGradient(Shape),
-    /// What a rectifier passes back: `(y, dy) → dy · [y > 0]`.
+    /// Gradient of ReLU: `(y, dy) → dy · [y > 0]`.
     ReluGradient,
-    /// The update of a parameter p by its gradient g: `(p, g, m, v, β₁, 1 − β₁, 1/√c₂, 1 − lr·wd, lr/c₁) → (p′, m′, v′)`, in the terms
-    /// of `optim`.
+    /// AdamW step: `(p, g, m, v, β₁, 1 − β₁, 1/√c₂, 1 − lr·wd, lr/c₁) → (p′, m′, v′)`; symbols as in [`optim::AdamW`](crate::optim::AdamW).
     AdamW(AdamW),
 }

@@ -1,19 +1,19 @@
 use std::fmt;
 
-/// What one element of a tensor is.
+/// Element type of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ElementType {
     /// IEEE single precision.
     F32,
     /// IEEE half precision.
     F16,
-    /// The upper half of a single precision number: its range, 8 bits of precision.
+    /// bfloat16: the upper half of a single precision number: same range, 8 bits of precision.
     Bf16,
-    /// A byte: pixels.
+    /// Unsigned byte: pixels.
     U8,
     /// Signed 64-bit integer: labels and indices.
     I64,
-    /// Truth value: the result of a comparison.
+    /// Boolean: the result of a comparison.
     Bool,
 }
 
@@ -31,19 +31,19 @@ impl fmt::Display for ElementType {
 }
 
 impl ElementType {
-    /// Whether it is one of the numbers that gradients are made of.
+    /// Whether it is a floating-point type.
     #[must_use]
     pub fn is_float(self) -> bool {
         matches!(self, Self::F32 | Self::F16 | Self::Bf16)
     }
 
-    /// Whether every one of its floats is one of `other`, too.
+    /// Whether it is a floating-point type whose values are all exactly representable in `other`.
     #[must_use]
     pub fn is_within(self, other: Self) -> bool {
         self.is_float() && (self == other || other == Self::F32)
     }
 
-    /// Bytes of one element.
+    /// Size of one element in bytes.
     #[must_use]
     pub fn bytes(self) -> usize {
         match self {

@@ -3,93 +3,93 @@ use thiserror::Error;
 use super::export::OPSETS;
 use super::{ElementType, Shape};
 
-/// Why an operand list cannot be wired to an operator.
+/// Why type inference rejects an operator's operands.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Refusal {
-    /// Too few or too many operands.
-    #[error("takes {expected} operands, not {found}")]
+pub enum InferError {
+    /// Wrong number of operands.
+    #[error("expected {expected} operands, found {found}")]
     Arity {
-        /// What the operator takes.
+        /// Operands the operator takes.
         expected: usize,
-        /// What it was given.
+        /// Operands given.
         found: usize,
     },
     /// An operand has the wrong element type.
-    #[error("operand {operand} holds {found} instead of {expected}")]
+    #[error("operand {operand} has element type {found}, expected {expected}")]
     ElementType {
-        /// Its position.
+        /// Position of the operand.
         operand: usize,
-        /// What the operator takes there.
+        /// Element type the operator takes there.
         expected: ElementType,
-        /// What it was given.
+        /// Element type given.
         found: ElementType,
     },
-    /// An operand has the wrong number of axes.
-    #[error("operand {operand} has {found} axes instead of {expected}")]
+    /// An operand has the wrong rank.
+    #[error("operand {operand} has rank {found}, expected {expected}")]
     Rank {
-        /// Its position.
+        /// Position of the operand.
         operand: usize,
-        /// What the operator takes there.
+        /// Rank the operator takes there.
         expected: usize,
-        /// What it was given.
+        /// Rank given.
         found: usize,
     },
     /// An operand has the wrong shape.
-    #[error("operand {operand} has shape {found} instead of {expected}")]
+    #[error("operand {operand} has shape {found}, expected {expected}")]
     Shape {
-        /// Its position.
+        /// Position of the operand.
         operand: usize,
-        /// What follows from the other operands and the attributes.
+        /// Shape that follows from the other operands and the attributes.
         expected: Shape,
-        /// What it was given.
+        /// Shape given.
         found: Shape,
     },
-    /// Two operands do not broadcast to one shape.
-    #[error("shapes {left} and {right} do not broadcast")]
+    /// Two operands cannot be broadcast to one shape.
+    #[error("shapes {left} and {right} cannot be broadcast together")]
     Broadcast {
         /// The first.
         left: Shape,
         /// The second.
         right: Shape,
     },
-    /// A result has more elements than any memory holds.
-    #[error("its result has shape {shape}, of more than 2^36 elements")]
+    /// An output exceeds the limit on elements.
+    #[error("the output of shape {shape} has more than 2^36 elements")]
     Size {
-        /// The result's shape.
+        /// Shape of the output.
         shape: Shape,
     },
-    /// An attribute does not fit the operand it speaks of.
+    /// An attribute is invalid for the operand's shape.
     #[error("attribute {name} does not fit shape {shape}")]
     Attribute {
-        /// Which one.
+        /// The attribute's name.
         name: &'static str,
-        /// The operand's shape.
+        /// Shape of the operand.
         shape: Shape,
     },
 }
 
-/// What can go wrong while a graph is built or written.
+/// An error of building or exporting a graph.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Error {
-    /// An operator refuses its operands.
+    /// An operator does not accept its operands.
     #[error("cannot wire {operator} in `{scope}` to operands {operands:?}")]
     Wiring {
         /// Name of the operator.
         operator: &'static str,
-        /// The scope it was to stand in.
+        /// Scope of the node.
         scope: String,
-        /// The operands' types.
+        /// Types of the operands.
         operands: Vec<String>,
-        /// What is wrong.
+        /// The reason.
         #[source]
-        refusal: Refusal,
+        source: InferError,
     },
-    /// A constant's data does not fill its shape.
-    #[error("constant of shape {shape} was given {elements} elements")]
+    /// The number of a constant's elements differs from its shape's.
+    #[error("constant of shape {shape} has {elements} elements")]
     ConstantSize {
         /// The shape.
         shape: Shape,
-        /// How many elements came.
+        /// Elements given.
         elements: usize,
     },
     /// Two inputs or two outputs share a name.
@@ -98,34 +98,34 @@ pub enum Error {
         /// The name.
         name: String,
     },
-    /// A parameter that is fixed at export has another number of elements than its shape.
-    #[error("parameter `{name}` of shape {shape} was given {elements} elements")]
+    /// The values given for a parameter at export do not match its shape.
+    #[error("parameter `{name}` of shape {shape} has {elements} elements")]
     ParameterSize {
         /// Its name.
         name: String,
         /// Its shape in the graph.
         shape: Shape,
-        /// How many elements came.
+        /// Elements given.
         elements: usize,
     },
-    /// No such version of the operator set can be written.
-    #[error("cannot write operator set {version}: only {} to {}", OPSETS.start(), OPSETS.end())]
+    /// The operator set version is not supported for export.
+    #[error("cannot export operator set {version}: supported are {} to {}", OPSETS.start(), OPSETS.end())]
     Opset {
         /// The version.
         version: i64,
     },
-    /// A file for any batch size was asked for of a graph that depends on it.
-    #[error("cannot leave the batch size open: {operator} in `{scope}` depends on it ({reason})")]
-    OpenBatch {
+    /// A dynamic batch size was requested for a graph whose operators depend on the batch size.
+    #[error("cannot export a dynamic batch size: {operator} in `{scope}` depends on it ({reason})")]
+    DynamicBatch {
         /// Name of the operator.
         operator: &'static str,
-        /// The scope it stands in.
+        /// Scope of the node.
         scope: String,
-        /// How.
+        /// In which way it depends on the batch size.
         reason: &'static str,
     },
-    /// A composite operator reached the exporter.
-    #[error("cannot write composite operator {operator}: lower the graph first")]
+    /// The graph contains a composite operator.
+    #[error("cannot export composite operator {operator}: lower the graph first")]
     NotLowered {
         /// Its name.
         operator: &'static str,

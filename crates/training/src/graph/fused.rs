@@ -1,154 +1,156 @@
-//! The operators of our own domain.
+//! Fused operators of our own domain.
 
 use super::op::{AdamW, BatchNormalization, Conv2d, MaxPool2d};
 
-/// The name of the domain that [`Fused`] operators belong to.
+/// Name of the operator domain of [`Fused`] operators.
 pub const DOMAIN: &str = "equibatch";
 
-/// The attribute that holds the shape of a result.
+/// Name of the attribute that holds the shape of an output.
 #[must_use]
 pub fn shape_attribute(result: usize) -> String {
     format!("shape{result}")
 }
 
-/// Names of attributes, and of their values, as a model file has them. Windows are written as ONNX writes them.
+/// Names of attributes and of their values in a model file. The strings are those of earlier releases. Kernel size, strides and padding are
+/// encoded as in ONNX.
 pub mod attribute {
-    #![allow(missing_docs, reason = "a name and what it stands for are one")]
+    #![allow(missing_docs, reason = "each constant is documented by its name")]
     pub const KERNEL: &str = "kernel_shape";
     pub const STRIDES: &str = "strides";
     pub const PADS: &str = "pads";
     pub const EPSILON: &str = "epsilon";
     pub const BETA2: &str = "beta2";
-    pub const OPERAND: &str = "operand";
-    pub const IMAGES: &str = "images";
-    pub const BLOCKS: &str = "blocks";
-    pub const RECTIFIED: &str = "rectified";
+    pub const CONV_INPUT: &str = "operand";
+    pub const NCHW: &str = "images";
+    pub const NCHWC: &str = "blocks";
+    pub const RELU: &str = "rectified";
     pub const SHORTCUT: &str = "shortcut";
     pub const ADDEND: &str = "addend";
-    pub const GATE: &str = "gate";
-    pub const CENTRE: &str = "centre";
+    pub const RELU_MASK: &str = "gate";
+    pub const BATCH_MEAN: &str = "centre";
     pub const NONE: &str = "none";
     pub const RAW: &str = "raw";
-    pub const AFFINE: &str = "affine";
-    pub const RESULT: &str = "result";
+    pub const SCALE_SHIFT: &str = "affine";
+    pub const OUTPUT: &str = "result";
 }
 
-/// Operators of our own domain: several of the others in one pass over activations.
+/// Operators of our own domain, each of which computes several ONNX operators in one pass over the activations.
 ///
-/// Between them, activations `[N, C, H, W]` stand in *blocks* of sixteen channels, `[N][C/16][H][W][16]`. That is an agreement between these
-/// operators alone: types say `[N, C, H, W]`, and element by element any operator may work on blocks. What a value holds, and so what the
-/// operators mean, is the same in either order.
+/// Activations between them have the blocked layout NCHWc with sixteen channels per block, `[N][C/16][H][W][16]`. Only these operators and
+/// elementwise ones see that layout: types still say `[N, C, H, W]`, and the mathematical meaning of an operator does not depend on it.
 ///
-/// A batch norm by the batch's statistics is split up here: the convolution before it gathers the statistics, [`Fused::Affine`] makes one
-/// scale and shift per channel of them (`affine: [2, C]`), and whoever reads the result applies these on the way.
+/// Training-mode batch normalisation is split up: the preceding convolution computes the batch statistics, [`Fused::ScaleShift`] turns them
+/// into a scale and shift per channel (`scale_shift: [2, C]`), and each consumer applies these in its prologue.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fused {
-    /// A value in plain order, in blocks.
+    /// Layout conversion from NCHW to NCHWc.
     ToBlocks,
-    /// A value in blocks, in plain order.
+    /// Layout conversion from NCHWc to NCHW.
     FromBlocks,
-    /// A convolution and what a batch norm wants to know of its result: `(x, [affine,] w) → (y, mean, variance)`.
+    /// Convolution with batch statistics of its output: `(x, [scale_shift,] w) → (y, mean, variance)`.
     Conv {
         /// The convolution.
         conv: Conv2d,
-        /// What x is.
-        operand: Operand,
+        /// Layout and prologue of x.
+        input: ConvInput,
     },
-    /// What a convolution passes back to its operand, and what else happens to it there: `(w, dy, …) → ([sums,] g)`; see [`Arrival`].
+    /// Gradient of a convolution with respect to its input, with an epilogue: `(w, dy, …) → ([sums,] g)`; see [`GradEpilogue`].
     ConvInputGradient {
         /// The convolution.
         conv: Conv2d,
-        /// Rows and columns of its operand.
+        /// Height and width of its input.
         extent: [usize; 2],
-        /// What else happens.
-        arrival: Arrival,
+        /// The epilogue.
+        epilogue: GradEpilogue,
     },
-    /// What a convolution passes back to its weight: `(x, [affine,] dy) → dw`.
+    /// Gradient of a convolution with respect to its weight: `(x, [scale_shift,] dy) → dw`.
     ConvWeightGradient {
         /// The convolution.
         conv: Conv2d,
-        /// Rows and columns of its kernel.
+        /// Height and width of its kernel.
         kernel: [usize; 2],
-        /// What x is.
-        operand: Operand,
+        /// Layout and prologue of x.
+        input: ConvInput,
     },
-    /// A batch norm as one scale and shift per channel: `(γ, β, mean, variance) → affine`.
-    Affine(BatchNormalization),
-    /// `y = scale · x + shift + shortcut`, rectified or not: `(x, affine[, shortcut[, affine]]) → y`.
+    /// A batch norm as a scale and shift per channel: `(γ, β, mean, variance) → scale_shift`.
+    ScaleShift(BatchNormalization),
+    /// `y = scale · x + shift + shortcut`, optionally followed by ReLU: `(x, scale_shift[, shortcut[, scale_shift]]) → y`.
     Normalize {
-        /// What is added.
+        /// The addend.
         shortcut: Shortcut,
-        /// Whether negative results become zero.
-        is_rectified: bool,
+        /// Whether ReLU is applied.
+        has_relu: bool,
     },
-    /// What happens to a gradient where it arrives: `(dy, …) → ([sums,] g)`; see [`Arrival`].
-    Arrive(Arrival),
-    /// What a batch norm passes back, given the sums of what arrived: `(g, x, sums, γ, mean, variance) → (dγ, dβ, dx)`.
+    /// The epilogue of a gradient as an operator of its own: `(dy, …) → ([sums,] g)`.
+    GradEpilogue(GradEpilogue),
+    /// Gradient of a batch norm, from the sums of the upstream gradient: `(g, x, sums, γ, mean, variance) → (dγ, dβ, dx)`.
     BatchNormGradient(BatchNormalization),
-    /// The maximum of each window of `max(scale · x + shift, 0)`: `(x, affine) → y`.
+    /// Max pooling of `max(scale · x + shift, 0)`: `(x, scale_shift) → y`.
     MaxPool(MaxPool2d),
-    /// What [`Fused::MaxPool`] passes back to `scale · x + shift`: `(x, affine, dy, mean) → (sums, g)`.
+    /// Gradient of [`Fused::MaxPool`] with respect to `scale · x + shift`: `(x, scale_shift, dy, mean) → (sums, g)`.
     MaxPoolGradient(MaxPool2d),
     /// [`Composite::AdamW`](super::Composite::AdamW) in one pass.
     AdamW(AdamW),
 }
 
-/// What a convolution reads.
+/// Layout and prologue of a convolution's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operand {
-    /// Few channels in plain order: `x`.
-    Images,
-    /// A value in blocks: `x`.
-    Blocks,
-    /// `max(scale · x + shift, 0)` of a value in blocks: `x, affine`.
-    Rectified,
+pub enum ConvInput {
+    /// Fewer than sixteen channels in NCHW layout: `x`.
+    Nchw,
+    /// NCHWc layout: `x`.
+    NchwC,
+    /// NCHWc layout with the prologue `max(scale · x + shift, 0)`: `x, scale_shift`.
+    NchwCRelu,
 }
 
-/// What is added to a normalised value.
+/// The addend of [`Fused::Normalize`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shortcut {
     /// Nothing.
     None,
     /// A value: `shortcut`.
     Raw,
-    /// A value through a scale and shift of its own: `shortcut, affine`.
-    Affine,
+    /// A value with a scale and shift of its own: `shortcut, scale_shift`.
+    ScaleShift,
 }
 
-/// What happens to a gradient on its arrival at a value: `g = (dy + addend) · [gate]`, and with a batch norm before that,
+/// Epilogue of a gradient: `g = (dy + addend) · [mask]`, and if a batch norm follows in the backward pass,
 /// `sums = (Σ g, Σ g·(x − mean))` per channel, `[2, C]`.
 ///
-/// Operands stand in the order of the fields: `[addend], [y or affine], [x, mean]`.
+/// Operands in the order of the fields: `[addend], [y or scale_shift], [x, mean]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arrival {
-    /// Whether something arrived on other ways: `addend`.
+pub struct GradEpilogue {
+    /// Whether another gradient of the same value is added: `addend`.
     pub has_addend: bool,
-    /// The rectifier in the way.
-    pub gate: Gate,
-    /// Whether there is a batch norm with operand `x`, and `mean` of that.
-    pub has_centre: bool,
+    /// The mask of a ReLU.
+    pub mask: ReluMask,
+    /// Whether sums are computed for a batch norm with input `x` and its `mean`.
+    pub has_batch_mean: bool,
 }
 
-/// What a rectifier lets through.
+/// The value whose sign gives the mask of a ReLU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gate {
-    /// Everything: there is none.
-    Open,
-    /// Where its result is positive: `y`.
-    Result,
-    /// Where `scale · x + shift` is positive: `affine`; x is that of the batch norm.
-    Affine,
+pub enum ReluMask {
+    /// No ReLU.
+    None,
+    /// The ReLU's output: `y`.
+    Output,
+    /// `scale · x + shift`: `scale_shift`, with the batch norm's input x.
+    ScaleShift,
 }
 
-impl Arrival {
-    /// How many operands it adds.
+impl GradEpilogue {
+    /// Number of operands it adds.
     pub(super) fn operands(self) -> usize {
-        usize::from(self.has_addend) + usize::from(self.gate != Gate::Open) + 2 * usize::from(self.has_centre)
+        usize::from(self.has_addend)
+            + usize::from(self.mask != ReluMask::None)
+            + 2 * usize::from(self.has_batch_mean)
     }
 }
 
 impl Fused {
-    /// The operator's name in its domain.
+    /// Name of the operator in its domain. Model files keep the names of earlier releases.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -157,9 +159,9 @@ impl Fused {
             Self::Conv { .. } => "Conv",
             Self::ConvInputGradient { .. } => "ConvInputGradient",
             Self::ConvWeightGradient { .. } => "ConvWeightGradient",
-            Self::Affine(_) => "Affine",
+            Self::ScaleShift(_) => "Affine",
             Self::Normalize { .. } => "Normalize",
-            Self::Arrive(_) => "Arrive",
+            Self::GradEpilogue(_) => "Arrive",
             Self::BatchNormGradient(_) => "BatchNormGradient",
             Self::MaxPool(_) => "MaxPool",
             Self::MaxPoolGradient(_) => "MaxPoolGradient",

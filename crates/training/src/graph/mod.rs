@@ -1,30 +1,30 @@
-//! A small typed ONNX: values, operators, and the file they are written to. It knows no calculus and no layers.
+//! A typed subset of ONNX: values, operators, import and export. It does not depend on gradients or layers.
 //!
 //! # Layout
-//! - [`Shape`], [`ElementType`], [`TensorType`]: what is known of a value before anything runs.
-//! - [`Op`] and [`Composite`]: the closed vocabulary.
-//! - `infer`: the type of every operator's results; refused at the moment of wiring.
-//! - [`Graph`]: the push-only arena, and a method per operator.
-//! - [`narrow`]: the parts of a forward graph that are computed in half precision.
-//! - [`fuse`]: composites computed by operators of our own domain, [`Fused`].
-//! - [`lower`]: composites spelled in standard operators; the one place that chooses between equivalent spellings.
-//! - [`export`]: a graph as the bytes of an ONNX model; [`import`]: what stands in such bytes.
-//! - [`fold`]: batch norms merged into the convolutions before them.
+//! - [`Shape`], [`ElementType`], [`TensorType`]: the static type of a value.
+//! - [`Op`] and [`Composite`]: the closed set of operators.
+//! - `infer`: type and shape inference; runs when a node is added, and rejects operands that do not fit.
+//! - [`Graph`]: an append-only arena with one method per operator.
+//! - [`autocast`]: mixed precision: rewrites a forward graph so that part of it is computed in half precision.
+//! - [`fuse`]: operator fusion into the [`Fused`] operators of our own domain.
+//! - [`lower`]: decomposes composites into standard operators; the one place that chooses between equivalent decompositions.
+//! - [`export`]: serialises a graph as an ONNX model; [`import`]: parses ONNX models.
+//! - [`fuse_bn`]: merges batch norms into adjacent convolutions and linear layers for inference.
 
 mod arena;
+pub mod autocast;
 mod build;
 mod composite;
 mod element_type;
 mod error;
 pub mod export;
-pub mod fold;
 pub mod fuse;
+pub mod fuse_bn;
 pub mod fused;
 pub mod import;
 mod infer;
 pub mod lower;
 mod names;
-pub mod narrow;
 mod onnx;
 pub mod op;
 mod shape;
@@ -37,7 +37,7 @@ mod value;
 pub use arena::{Graph, Node};
 pub use composite::Composite;
 pub use element_type::ElementType;
-pub use error::{Error, Refusal};
+pub use error::{Error, InferError};
 pub use fused::Fused;
 pub use op::Op;
 pub use shape::{Shape, window_positions};

@@ -1,7 +1,7 @@
 use super::{Composite, Op};
 
 impl Op {
-    /// The operator's name; for all but composites, its ONNX name.
+    /// Name of the operator: its ONNX name, unless it is a composite.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -51,7 +51,7 @@ impl Op {
 }
 
 impl Composite {
-    /// The composite's name, for errors and scopes.
+    /// Name of the composite, for errors and scopes.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {

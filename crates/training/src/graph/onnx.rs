@@ -1,8 +1,8 @@
-//! The messages of `onnx.proto3` that models are written and read with, field numbers as published there.
+//! The messages of `onnx.proto3` used by import and export, with their published field numbers.
 
 use prost::{Message, Oneof};
 
-/// The intermediate representation that came with a version of the operator set: older runtimes refuse newer ones.
+/// The IR version released together with a version of the operator set; older runtimes reject newer IR versions.
 ///
 /// # Source
 /// The table of releases in ONNX's `docs/Versioning.md`.
@@ -17,10 +17,10 @@ pub(super) fn ir_version(opset: i64) -> i64 {
     }
 }
 
-/// The name of this program in the files that it writes.
+/// `producer_name` of exported models.
 pub(super) const PRODUCER: &str = "equibatch";
 
-/// What names of constants in such files begin with.
+/// Prefix of the names of constants in exported models.
 pub(super) const CONSTANT: &str = "constant.";
 
 /// Values of `AttributeProto.AttributeType`.
@@ -147,7 +147,7 @@ pub(super) struct TensorProto {
     pub(super) double_data: Vec<f64>,
     #[prost(message, repeated, tag = "13")]
     pub(super) external_data: Vec<StringStringEntryProto>,
-    /// 1: the elements stand in another file, which `external_data` names.
+    /// 1 (`EXTERNAL`): the elements are stored in the file that `external_data` names.
     #[prost(int32, tag = "14")]
     pub(super) data_location: i32,
 }

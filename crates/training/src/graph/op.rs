@@ -1,13 +1,12 @@
-//! The operators a graph is made of, and their attributes.
+//! Operators and their attributes.
 
 use super::{Composite, ElementType, Fused, Shape};
 
-/// The operators a graph is made of: a closed part of ONNX's default domain, plus [`Composite`]s that are spelled in it, and
-/// [`Fused`] operators of our own that stand for several of its.
+/// The operators of a graph: a closed subset of ONNX's default domain, [`Composite`]s that are decomposed into it, and the [`Fused`]
+/// operators of our own domain.
 ///
-/// Each variant bears the name of its ONNX operator, so that the operator's page of the specification is its documentation; what
-/// follows says only what we fix or leave out. Adding a variant does not compile until type inference, export and gradient have
-/// answered for it.
+/// Each variant has the name of its ONNX operator, whose specification is its documentation; the comments state only what is fixed or left
+/// out here. A new variant does not compile until type inference, export, autocast and autodiff handle it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
     /// `a + b`, broadcast.
@@ -38,13 +37,13 @@ pub enum Op {
     Erf,
     /// `min(max(x, low), high)`.
     Clip(Clip),
-    /// `a > b`, broadcast; a truth value.
+    /// `a > b`, broadcast; boolean.
     Greater,
     /// `condition ? a : b`, broadcast.
     Where,
-    /// Conversion to another element type.
+    /// Cast to another element type.
     Cast(ElementType),
-    /// The sum of one or more operands of one shape.
+    /// Sum of one or more operands of equal shape.
     Sum,
     /// The sum along axes.
     ReduceSum(Reduce),
@@ -52,39 +51,39 @@ pub enum Op {
     ReduceMean(Reduce),
     /// The sum of squares along axes.
     ReduceSumSquare(Reduce),
-    /// The same elements in another shape.
+    /// The same elements with another shape.
     Reshape(Shape),
-    /// All axes after the first joined: `[N, …] → [N, M]`. Unlike [`Op::Reshape`] it does not name N.
+    /// Flattens all axes after the first: `[N, …] → [N, M]`. Unlike [`Op::Reshape`], it does not fix N.
     Flatten,
-    /// Axis `i` of the result is axis `permutation[i]` of the operand.
+    /// Axis `i` of the output is axis `permutation[i]` of the operand.
     Transpose(Vec<usize>),
-    /// Repeated to a larger shape by the rule of broadcasting.
+    /// Broadcasts to a larger shape.
     Expand(Shape),
-    /// Operands one after the other along an axis.
+    /// Concatenation along an axis.
     Concat(usize),
     /// Every `step`-th index of a range, per axis.
     Slice(Slice),
-    /// The order of elements reversed along axes: ONNX's Slice with step −1.
+    /// Reverses the elements along axes: ONNX's Slice with step −1.
     Flip(Vec<usize>),
-    /// Zeros around a tensor.
+    /// Zero padding.
     Pad(Pad),
-    /// Matrix product of the last two axes; leading axes broadcast.
+    /// Matrix multiplication over the last two axes; leading axes broadcast.
     MatMul,
-    /// `a′ · b′ (+ c)` on matrices, each transposed or not; `c` broadcasts to the result.
+    /// `a′ · b′ (+ c)` for matrices, each optionally transposed; `c` broadcasts to the output.
     Gemm(Gemm),
     /// Two-dimensional cross-correlation `(x, w[, b])`, one group, no dilation.
     Conv(Conv2d),
     /// The transpose of [`Op::Conv`] `(x, w)`.
     ConvTranspose(ConvTranspose2d),
-    /// ONNX's Conv of several groups `(x, w[, b])`: channels are parted into as many, each convolved with filters of its own.
+    /// Grouped convolution `(x, w[, b])`: ONNX's Conv with `group` > 1.
     GroupConv(GroupConv2d),
-    /// ONNX's ConvTranspose of several groups: the transpose of [`Op::GroupConv`] `(x, w)`.
+    /// Grouped transposed convolution `(x, w)`: the transpose of [`Op::GroupConv`].
     GroupConvTranspose(GroupConvTranspose2d),
-    /// The maximum of each window, and its flat index in the whole operand (the first one where several are equal).
+    /// The maximum of each window, and its flat index in the operand (of the first maximum if several are equal).
     MaxPool(MaxPool2d),
-    /// The mean over all axes after the second, kept with extent one.
+    /// The mean over all axes after the second; these are kept with extent one.
     GlobalAveragePool,
-    /// Elements of `updates` added to `data` at `indices` along the first axis `(data, indices, updates)`, all of rank one.
+    /// Adds the elements of `updates` to `data` at `indices` `(data, indices, updates)`; all of rank one.
     ScatterElementsAdd,
     /// `scale · (x − mean) / √(variance + ε) + bias` per channel `(x, scale, bias, mean, variance)`.
     BatchNormalization(BatchNormalization),
@@ -92,29 +91,29 @@ pub enum Op {
     Softmax,
     /// `x − ln Σ eˣ` along the last axis.
     LogSoftmax,
-    /// Labels as rows of zeros with a single one, of the given width, float.
+    /// One-hot encoding of integer labels as float rows of the given width.
     OneHot(usize),
-    /// An operation with a name of its own that lowering spells in the operators above.
+    /// An operation that [`lower`](super::lower) decomposes into the operators above.
     Composite(Composite),
-    /// An operator of our own domain.
+    /// A fused operator of our own domain.
     Fused(Fused),
 }
 
 /// Attributes of [`Op::Clip`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Clip {
-    /// The least result; −∞ where there is none.
+    /// Lower bound; −∞ for none.
     pub low: f32,
-    /// The greatest result, at least `low`; ∞ where there is none.
+    /// Upper bound, at least `low`; ∞ for none.
     pub high: f32,
 }
 
 /// Attributes of a reduction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reduce {
-    /// The axes that are reduced, ascending.
+    /// The reduced axes, ascending.
     pub axes: Vec<usize>,
-    /// Whether reduced axes stay, with extent one.
+    /// Whether reduced axes are kept, with extent one.
     pub keep_axes: bool,
 }
 
@@ -123,13 +122,13 @@ pub struct Reduce {
 pub struct Slice {
     /// First index, per axis.
     pub starts: Vec<usize>,
-    /// One past the last index considered, per axis.
+    /// End of the index range (exclusive), per axis.
     pub ends: Vec<usize>,
-    /// Distance between indices, at least one, per axis.
+    /// Step between indices, at least one, per axis.
     pub steps: Vec<usize>,
 }
 
-/// Attributes of [`Op::Pad`]: how many zeros, per axis of the operand.
+/// Attributes of [`Op::Pad`]: number of zeros per axis of the operand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pad {
     /// Before the first element.
@@ -141,23 +140,23 @@ pub struct Pad {
 /// Attributes of [`Op::Gemm`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gemm {
-    /// Use the transpose of the first operand.
+    /// Whether the first operand is transposed.
     pub transpose_a: bool,
-    /// Use the transpose of the second operand.
+    /// Whether the second operand is transposed.
     pub transpose_b: bool,
 }
 
-/// Attributes of [`Op::Conv`]: rows first, then columns. The kernel's extent comes with the weight.
+/// Attributes of [`Op::Conv`]: `[height, width]`. The kernel size is that of the weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Conv2d {
-    /// Distance between windows.
+    /// Step between windows.
     pub stride: [usize; 2],
-    /// Zeros on both sides.
+    /// Zero padding on both sides.
     pub pad: [usize; 2],
 }
 
 impl Conv2d {
-    /// The same along rows and columns.
+    /// The same stride and padding for height and width.
     #[must_use]
     pub fn square(stride: usize, pad: usize) -> Self {
         Self {
@@ -172,43 +171,43 @@ impl Conv2d {
 pub struct ConvTranspose2d {
     /// Stride and padding of the convolution this is the transpose of.
     pub conv: Conv2d,
-    /// Rows and columns at the end that no window of that convolution reached.
+    /// Rows and columns at the end of that convolution's input that no window covers.
     pub output_padding: [usize; 2],
 }
 
 /// Attributes of [`Op::GroupConv`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct GroupConv2d {
-    /// Windows.
+    /// Stride and padding.
     pub conv: Conv2d,
-    /// At least one; divides the channels of operand and result.
+    /// Number of groups, at least one; divides the input and output channels.
     pub groups: usize,
 }
 
 /// Attributes of [`Op::GroupConvTranspose`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct GroupConvTranspose2d {
-    /// Windows, and what no window reached.
+    /// Attributes of the transposed convolution of one group.
     pub transpose: ConvTranspose2d,
-    /// As in the convolution this is the transpose of.
+    /// Number of groups of the convolution this is the transpose of.
     pub groups: usize,
 }
 
 /// Attributes of [`Op::MaxPool`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MaxPool2d {
-    /// Rows and columns of a window.
+    /// Height and width of a window.
     pub kernel: [usize; 2],
-    /// Distance between windows.
+    /// Step between windows.
     pub stride: [usize; 2],
-    /// Border on both sides that never wins.
+    /// Padding on both sides; padding elements are never the maximum.
     pub pad: [usize; 2],
 }
 
 /// Attributes of [`Op::BatchNormalization`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BatchNormalization {
-    /// Added to the variance.
+    /// ε, added to the variance.
     pub epsilon: f32,
 }
 

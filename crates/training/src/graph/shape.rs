@@ -1,7 +1,7 @@
 use std::fmt;
 use std::ops::Deref;
 
-/// The extents of a tensor, outermost first; empty for a scalar.
+/// The extents of a tensor's axes, outermost first; empty for a scalar.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Shape(Vec<usize>);
 
@@ -12,15 +12,15 @@ impl Shape {
         Self::default()
     }
 
-    /// How many elements a tensor of this shape has; `usize::MAX` where that is more than can be counted.
+    /// Number of elements; saturates at `usize::MAX`.
     #[must_use]
     pub fn elements(&self) -> usize {
         let count = |count: usize, &extent: &usize| count.saturating_mul(extent);
         self.iter().fold(1, count)
     }
 
-    /// The shape that two operands broadcast to by ONNX's multidirectional rule, or `None` where an axis has two different
-    /// extents that are both above one.
+    /// The shape that two operands broadcast to (ONNX's multidirectional broadcasting), or `None` if an axis has two different
+    /// extents that are both not one.
     #[must_use]
     pub fn broadcast(&self, other: &Self) -> Option<Self> {
         let rank = self.len().max(other.len());
@@ -29,8 +29,7 @@ impl Shape {
             .collect()
     }
 
-    /// The axes of `self` (counted in the result of broadcasting, of rank `rank`) along which it would be repeated to reach
-    /// `target`.
+    /// The axes of `target` along which `self` is repeated when it is broadcast to `target`.
     #[must_use]
     pub fn repeated_axes(&self, target: &Self) -> Vec<usize> {
         let rank = target.len();
@@ -39,7 +38,7 @@ impl Shape {
             .collect()
     }
 
-    /// The extent along `axis` once the shape is padded with leading ones to `rank`.
+    /// The extent along `axis` after padding the shape with leading ones to `rank`.
     fn aligned(&self, axis: usize, rank: usize) -> usize {
         (axis + self.len()).checked_sub(rank).map_or(1, |own| self[own])
     }
@@ -53,8 +52,7 @@ fn joined(left: usize, right: usize) -> Option<usize> {
     }
 }
 
-/// How many positions a window of `kernel` has on an axis of `extent` with `pad` on both sides:
-/// `⌊(extent + 2·pad − kernel) / stride⌋ + 1`, or `None` where it does not fit once.
+/// Number of window positions on an axis, `⌊(extent + 2·pad − kernel) / stride⌋ + 1`, or `None` if the window does not fit.
 #[must_use]
 pub fn window_positions(extent: usize, kernel: usize, stride: usize, pad: usize) -> Option<usize> {
     if kernel == 0 || stride == 0 {
@@ -107,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn broadcasting_stretches_ones_and_missing_axes_only() {
+    fn broadcasting_repeats_only_missing_axes_and_axes_of_extent_one() {
         let broadcast = |left: &[usize], right: &[usize]| Shape::from(left).broadcast(&Shape::from(right));
         assert_eq!(broadcast(&[2, 3], &[3]), Some(Shape::from([2, 3])));
         assert_eq!(broadcast(&[2, 1, 4], &[3, 1]), Some(Shape::from([2, 3, 4])));
@@ -117,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_axes_are_those_that_broadcasting_stretches() {
+    fn repeated_axes_are_those_that_broadcasting_repeats() {
         let repeated = |own: &[usize], target: &[usize]| Shape::from(own).repeated_axes(&Shape::from(target));
         assert_eq!(repeated(&[3], &[2, 3]), [0]);
         assert_eq!(repeated(&[2, 1], &[2, 3]), [1]);
@@ -137,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shape_beyond_counting_has_more_elements_than_any() {
+    fn the_number_of_elements_saturates() {
         assert_eq!(Shape::from([usize::MAX, 2]).elements(), usize::MAX);
         assert_eq!(Shape::from([usize::MAX, 2, 0]).elements(), 0);
     }

@@ -2,17 +2,17 @@ use std::fmt;
 
 use super::{ElementType, Shape};
 
-/// What is known of a value before anything runs: its elements and its extents.
+/// Static type of a value: element type and shape.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TensorType {
-    /// What one element is.
+    /// The element type.
     pub element_type: ElementType,
-    /// The extents.
+    /// The shape.
     pub shape: Shape,
 }
 
 impl TensorType {
-    /// The type of a tensor.
+    /// A tensor type.
     pub fn new(element_type: ElementType, shape: impl Into<Shape>) -> Self {
         Self {
             element_type,

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::export::{Options, export};
+use super::export::{ExportOptions, export};
 use super::op::{Conv2d, MaxPool2d, Reduce, Slice};
 use super::*;
 
@@ -8,15 +8,15 @@ fn float(g: &mut Graph, name: &str, shape: &[usize]) -> Value {
     g.input(name, TensorType::f32(shape)).expect("a new name")
 }
 
-fn refusal(error: Error) -> Refusal {
+fn infer_error(error: Error) -> InferError {
     match error {
-        Error::Wiring { refusal, .. } => refusal,
+        Error::Wiring { source, .. } => source,
         other => panic!("{other}"),
     }
 }
 
 #[test]
-fn an_operand_that_does_not_fit_is_refused_when_it_is_wired() {
+fn invalid_operands_are_rejected_when_a_node_is_added() {
     let mut g = Graph::new();
     let image = float(&mut g, "image", &[1, 3, 8, 8]);
     let matrix = float(&mut g, "matrix", &[4, 5]);
@@ -28,48 +28,48 @@ fn an_operand_that_does_not_fit_is_refused_when_it_is_wired() {
 
     let (left, right) = (Shape::from([4, 5]), Shape::from([1, 3, 8, 8]));
     assert_eq!(
-        g.add(matrix, image).map_err(refusal),
-        Err(Refusal::Broadcast { left, right })
+        g.add(matrix, image).map_err(infer_error),
+        Err(InferError::Broadcast { left, right })
     );
     let (expected, found) = (ElementType::F32, ElementType::I64);
     assert_eq!(
-        g.exp(labels).map_err(refusal),
-        Err(Refusal::ElementType {
+        g.exp(labels).map_err(infer_error),
+        Err(InferError::ElementType {
             operand: 0,
             expected,
             found
         })
     );
     let (expected, found) = (Shape::from([2, 3, 3, 3]), Shape::from([2, 4, 3, 3]));
-    let wrong_channels = g.conv(image, weight, Conv2d::square(1, 1)).map_err(refusal);
+    let wrong_channels = g.conv(image, weight, Conv2d::square(1, 1)).map_err(infer_error);
     assert_eq!(
         wrong_channels,
-        Err(Refusal::Shape {
+        Err(InferError::Shape {
             operand: 1,
             expected,
             found
         })
     );
     assert_eq!(
-        g.global_average_pool(matrix).map_err(refusal),
-        Err(Refusal::Rank {
+        g.global_average_pool(matrix).map_err(infer_error),
+        Err(InferError::Rank {
             operand: 0,
             expected: 4,
             found: 2
         })
     );
     assert_eq!(
-        g.push(Op::Add, &[matrix]).map_err(refusal),
-        Err(Refusal::Arity {
+        g.push(Op::Add, &[matrix]).map_err(infer_error),
+        Err(InferError::Arity {
             expected: 2,
             found: 1
         })
     );
-    assert_eq!(g.nodes().len(), before, "a refused node leaves no trace");
+    assert_eq!(g.nodes().len(), before, "a rejected node is not added");
 }
 
 #[test]
-fn an_attribute_that_does_not_fit_is_refused() {
+fn invalid_attributes_are_rejected() {
     let mut g = Graph::new();
     let x = float(&mut g, "x", &[1, 2, 3, 3]);
     let whole_border = MaxPool2d {
@@ -114,7 +114,10 @@ fn an_attribute_that_does_not_fit_is_refused() {
         g.flip(x, &[7]),
     ];
     for refused in refused {
-        assert!(matches!(refused.map_err(refusal), Err(Refusal::Attribute { .. })));
+        assert!(matches!(
+            refused.map_err(infer_error),
+            Err(InferError::Attribute { .. })
+        ));
     }
 }
 
@@ -130,7 +133,7 @@ fn an_error_names_operator_scope_and_shapes() {
 }
 
 #[test]
-fn a_name_is_given_once() {
+fn duplicate_names_are_rejected() {
     let mut g = Graph::new();
     let x = float(&mut g, "x", &[2]);
     let taken = Error::DuplicateName { name: "x".to_owned() };
@@ -143,7 +146,7 @@ fn a_name_is_given_once() {
 }
 
 #[test]
-fn a_constant_fills_its_shape_and_equal_numbers_are_one_value() {
+fn constants_match_their_shape_and_equal_scalars_are_one_value() {
     let mut g = Graph::new();
     let (shape, elements) = (Shape::from([3]), 2);
     let short = g.constant([3], Constant::F32(vec![1.0, 2.0]));
@@ -153,7 +156,7 @@ fn a_constant_fills_its_shape_and_equal_numbers_are_one_value() {
 }
 
 #[test]
-fn a_node_that_no_output_needs_is_not_written() {
+fn dead_nodes_are_not_exported() {
     let with = |is_used: bool| {
         let mut g = Graph::new();
         let x = float(&mut g, "x", &[2]);
@@ -161,31 +164,31 @@ fn a_node_that_no_output_needs_is_not_written() {
         let y = g.neg(x).expect("a float");
         g.output("y", if is_used { unused } else { y })
             .expect("a new name");
-        String::from_utf8_lossy(&export(&g, &Options::default()).expect("no composites")).into_owned()
+        String::from_utf8_lossy(&export(&g, &ExportOptions::default()).expect("no composites")).into_owned()
     };
     assert!(with(true).contains("Exp"));
     assert!(!with(false).contains("Exp"));
 }
 
 #[test]
-fn a_composite_is_not_written_before_it_is_lowered() {
+fn composites_are_rejected_by_export_until_lowered() {
     let mut g = Graph::new();
     let (y, dy) = (float(&mut g, "y", &[2]), float(&mut g, "dy", &[2]));
     let dx = g.relu_gradient(y, dy).expect("one shape");
     g.output("dx", dx).expect("a new name");
-    let refused = export(&g, &Options::default());
+    let refused = export(&g, &ExportOptions::default());
     assert_eq!(
         refused,
         Err(Error::NotLowered {
             operator: "ReluGradient"
         })
     );
-    let lowered = lower::lower(&g).expect("it has a spelling");
-    assert!(export(&lowered, &Options::default()).is_ok());
+    let lowered = lower::lower(&g).expect("it can be decomposed");
+    assert!(export(&lowered, &ExportOptions::default()).is_ok());
 }
 
 #[test]
-fn a_fixed_parameter_must_fill_its_shape() {
+fn a_fixed_parameter_must_match_its_shape() {
     let mut g = Graph::new();
     let p = g.parameter("p", [2, 2]).expect("a new name");
     let y = g.exp(p).expect("a float");
@@ -193,9 +196,9 @@ fn a_fixed_parameter_must_fill_its_shape() {
     let fixed = BTreeMap::from([("p".to_owned(), Tensor::full([3], 1.0))]);
     let refused = export(
         &g,
-        &Options {
+        &ExportOptions {
             fixed: Some(&fixed),
-            ..Options::default()
+            ..ExportOptions::default()
         },
     );
     let expected = Error::ParameterSize {
@@ -207,10 +210,10 @@ fn a_fixed_parameter_must_fill_its_shape() {
 }
 
 #[test]
-fn an_output_that_is_an_input_is_copied_under_its_own_name() {
+fn an_output_that_is_an_input_is_copied_by_an_identity() {
     let mut g = Graph::new();
     let x = float(&mut g, "x", &[2]);
     g.output("y", x).expect("a new name");
-    let written = export(&g, &Options::default()).expect("no composites");
+    let written = export(&g, &ExportOptions::default()).expect("no composites");
     assert!(String::from_utf8_lossy(&written).contains("Identity"));
 }

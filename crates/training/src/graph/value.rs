@@ -1,34 +1,33 @@
-/// A handle of a tensor in one [`Graph`](super::Graph): an index, free to copy. Its type is kept by the graph.
+/// A handle of a tensor in one [`Graph`](super::Graph). The graph stores its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Value(pub(super) u32);
 
 impl Value {
-    /// Its position among all values of the graph, oldest first.
+    /// Its index among all values of the graph, in order of creation.
     #[must_use]
     pub fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// A handle of a node in one [`Graph`](super::Graph). A node may use only values that exist, so these indices are a topological
-/// order.
+/// A handle of a node in one [`Graph`](super::Graph). Ids are in topological order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub(super) u32);
 
-/// Where a value comes from.
+/// How a value is defined.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Origin {
-    /// Given at every run.
+    /// An input of the graph, with its name.
     Input(String),
-    /// State of the model, under its name: an input, or fixed when the graph is exported.
+    /// A parameter, with its name: exported as an input or as an initializer.
     Parameter(String),
-    /// Known when the graph is built.
+    /// A constant.
     Constant(Constant),
-    /// Computed: which node, and which of its results.
+    /// Computed by a node: its id and the index of the output.
     Node(NodeId, usize),
 }
 
-/// Elements of a constant, in row-major order; their number follows from its shape.
+/// Elements of a constant, in row-major order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Constant {
     /// Floats.

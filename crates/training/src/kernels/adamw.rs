@@ -1,13 +1,13 @@
-//! The update of a parameter, in one pass.
+//! AdamW update of one parameter in one pass.
 
+use super::exec_context::ExecContext;
 use super::instructions::Kernel;
-use super::machine::Machine;
-use super::shared::Shared;
+use super::unsafe_slice::UnsafeSlice;
 use super::vector::{LANES, Vector};
 
-/// The numbers of one step, in the terms of `optim::AdamW`.
+/// Scalars of one AdamW step, named as in `optim::AdamW`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Hyper {
+pub struct AdamWStep {
     /// β₁.
     pub beta1: f32,
     /// 1 − β₁.
@@ -26,31 +26,31 @@ pub struct Hyper {
     pub step: f32,
 }
 
-/// Elements of a task.
+/// Elements per task.
 const CHUNK: usize = 1 << 14;
 
-/// Computes the next parameter and moments from parameter, gradient and moments. Every operation is rounded by itself, in the order of the
-/// standard operators, so that both ways give the same bits.
+/// Computes the next parameter and moments (`to`) from parameter, gradient and moments (`from`). Operations are not fused and have the order of
+/// the standard ONNX operators, so that both give the same bits.
 ///
 /// # Panics
-/// Where lengths differ.
-pub fn update(machine: &Machine<'_>, hyper: &Hyper, from: [&[f32]; 4], to: [&mut [f32]; 3]) {
+/// If the lengths differ.
+pub fn update(exec: &ExecContext<'_>, adamw_step: &AdamWStep, from: [&[f32]; 4], to: [&mut [f32]; 3]) {
     let length = from[0].len();
     assert!(from.iter().all(|operand| operand.len() == length));
     assert!(to.iter().all(|result| result.len() == length));
     let work = Update {
-        hyper,
+        adamw_step,
         from,
-        to: to.map(Shared::new),
+        to: to.map(UnsafeSlice::new),
         length,
     };
-    machine.set.run(machine.pool, length.div_ceil(CHUNK), &work);
+    exec.set.run(exec.pool, length.div_ceil(CHUNK), &work);
 }
 
 struct Update<'a> {
-    hyper: &'a Hyper,
+    adamw_step: &'a AdamWStep,
     from: [&'a [f32]; 4],
-    to: [Shared<'a>; 3],
+    to: [UnsafeSlice<'a>; 3],
     length: usize,
 }
 
@@ -60,10 +60,10 @@ impl Kernel for Update<'_> {
         let first = number * CHUNK;
         let last = (first + CHUNK).min(self.length);
         let whole = first + (last - first) / LANES * LANES;
-        // SAFETY: the caller guarantees the instructions and a chunk that exists. `update` found operands and results to be equally long,
+        // SAFETY: the caller guarantees the instruction set and a chunk that exists. `update` found operands and results to be equally long,
         // `first..last` lies within them, vectors of memory within `first..whole`, and this task alone writes its chunk.
         unsafe {
-            let factors = Factors::<V>::of(self.hyper);
+            let factors = Factors::<V>::of(self.adamw_step);
             for at in (first..whole).step_by(LANES) {
                 let mut operands = [V::splat(0.0); 4];
                 for (operand, from) in operands.iter_mut().zip(&self.from) {
@@ -105,23 +105,23 @@ struct Factors<V> {
 
 impl<V: Vector> Factors<V> {
     /// # Safety
-    /// The machine has the instructions of `V`.
+    /// The CPU supports the instruction set of `V`.
     #[inline(always)]
-    unsafe fn of(hyper: &Hyper) -> Self {
-        // SAFETY: the caller guarantees the instructions, and nothing else is needed.
+    unsafe fn of(adamw_step: &AdamWStep) -> Self {
+        // SAFETY: the caller guarantees the instruction set, and nothing else is needed.
         unsafe {
             Self {
-                beta1: [V::splat(hyper.beta1), V::splat(hyper.one_minus_beta1)],
-                beta2: [V::splat(hyper.beta2), V::splat(hyper.one_minus_beta2)],
-                scale2: V::splat(hyper.scale2),
-                epsilon: V::splat(hyper.epsilon),
-                decay: V::splat(hyper.decay),
-                step: V::splat(hyper.step),
+                beta1: [V::splat(adamw_step.beta1), V::splat(adamw_step.one_minus_beta1)],
+                beta2: [V::splat(adamw_step.beta2), V::splat(adamw_step.one_minus_beta2)],
+                scale2: V::splat(adamw_step.scale2),
+                epsilon: V::splat(adamw_step.epsilon),
+                decay: V::splat(adamw_step.decay),
+                step: V::splat(adamw_step.step),
             }
         }
     }
 
-    /// Parameter and moments, from parameter, gradient and moments.
+    /// Next parameter and moments from parameter, gradient and moments.
     #[inline(always)]
     fn next(&self, [p, g, m, v]: [V; 4]) -> [V; 3] {
         let m = m.mul(self.beta1[0]).add(g.mul(self.beta1[1]));

@@ -1,4 +1,4 @@
-//! Sixteen floats in two registers, with fused multiply-add.
+//! AVX2 and FMA: sixteen floats in two registers.
 
 use std::arch::x86_64::*;
 
@@ -88,7 +88,7 @@ impl Vector for Avx2 {
     }
 
     #[inline(always)]
-    fn where_positive(self, condition: Self) -> Self {
+    fn mask_positive(self, condition: Self) -> Self {
         // SAFETY: as in `add`.
         self.both(condition, |a, c| unsafe {
             _mm256_and_ps(a, _mm256_cmp_ps::<_CMP_GT_OQ>(c, _mm256_setzero_ps()))
@@ -96,7 +96,7 @@ impl Vector for Avx2 {
     }
 
     #[inline(always)]
-    fn where_equal(self, left: Self, right: Self) -> Self {
+    fn mask_equal(self, left: Self, right: Self) -> Self {
         // SAFETY: as in `add`.
         let equal = left.both(right, |a, b| unsafe { _mm256_cmp_ps::<_CMP_EQ_OQ>(a, b) });
         // SAFETY: as in `add`.

@@ -1,4 +1,4 @@
-//! Sixteen floats in one register.
+//! AVX-512F: sixteen floats in one register.
 
 use std::arch::x86_64::*;
 
@@ -72,7 +72,7 @@ impl Vector for Avx512 {
     }
 
     #[inline(always)]
-    fn where_positive(self, condition: Self) -> Self {
+    fn mask_positive(self, condition: Self) -> Self {
         // SAFETY: as in `add`.
         Self(unsafe {
             let positive = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(condition.0, _mm512_setzero_ps());
@@ -81,7 +81,7 @@ impl Vector for Avx512 {
     }
 
     #[inline(always)]
-    fn where_equal(self, left: Self, right: Self) -> Self {
+    fn mask_equal(self, left: Self, right: Self) -> Self {
         // SAFETY: as in `add`.
         Self(unsafe {
             let equal = _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(left.0, right.0);

@@ -1,43 +1,43 @@
-//! Convolutions without bias, and what they pass back: the choice between [`winograd`] and [`direct`].
+//! Convolutions without bias and their gradients: dispatch to [`winograd`] or [`direct`].
 
 use super::direct::{self, Images};
-use super::machine::Machine;
-use super::shared::Shared;
-use super::sink::{Arrival, Arriving, Moments, Sink};
-use super::source::{Raw, Rectified, Source};
+use super::epilogue::{Epilogue, GradEpilogue, GradWriter, StatsWriter};
+use super::exec_context::ExecContext;
+use super::prologue::{Identity, Prologue, ScaleShiftRelu};
+use super::unsafe_slice::UnsafeSlice;
 use super::winograd;
 use super::{Extent, Window};
 
-/// The operand of a convolution.
+/// Input of a convolution, by layout and fused prologue.
 #[derive(Clone, Copy, Debug)]
-pub enum Operand<'a> {
-    /// Activations in blocks, as they are.
-    Blocks(&'a [f32]),
-    /// `max(scale · x + shift, 0)` of activations in blocks, computed on the way: x, and `[2, C]`.
-    Rectified(&'a [f32], &'a [f32]),
-    /// Images in planes, of fewer channels than a block has.
-    Images(&'a [f32]),
+pub enum ConvInput<'a> {
+    /// Activations in NCHWc layout.
+    NchwC(&'a [f32]),
+    /// `max(scale · x + shift, 0)`, a batch norm and ReLU computed on load: x in NCHWc layout, and scale and shift `[2, C]`.
+    NchwCRelu(&'a [f32], &'a [f32]),
+    /// Images in NCHW layout, with fewer than sixteen channels.
+    Nchw(&'a [f32]),
 }
 
-/// Extents of a convolution.
+/// Shapes of a convolution.
 #[derive(Clone, Copy, Debug)]
-pub struct Sizes {
+pub struct ConvShape {
     /// N.
     pub images: usize,
-    /// C and K, multiples of sixteen; C may be less than sixteen where the operand is images.
+    /// C and K, multiples of sixteen; C is less than sixteen for [`ConvInput::Nchw`].
     pub channels: [usize; 2],
     /// H and W.
     pub extent: [usize; 2],
-    /// The kernel and how it slides.
+    /// Kernel size, stride and padding.
     pub window: Window,
 }
 
-impl Sizes {
+impl ConvShape {
     fn input(&self) -> Extent {
         self.blocks(0, self.extent)
     }
 
-    /// The extent of the result.
+    /// Extent of the output.
     #[must_use]
     pub fn output(&self) -> Extent {
         self.blocks(1, self.window.positions(self.extent))
@@ -56,8 +56,8 @@ impl Sizes {
         self.channels[0] * self.channels[1] * self.window.taps()
     }
 
-    fn check_operand(&self, x: Operand<'_>) {
-        let (Operand::Blocks(x) | Operand::Rectified(x, _) | Operand::Images(x)) = x;
+    fn check_operand(&self, x: ConvInput<'_>) {
+        let (ConvInput::NchwC(x) | ConvInput::NchwCRelu(x, _) | ConvInput::Nchw(x)) = x;
         assert_eq!(
             x.len(),
             self.images * self.channels[0] * self.extent[0] * self.extent[1]
@@ -76,54 +76,56 @@ impl Sizes {
     }
 }
 
-/// `y = x ⋆ w`; returns sum and sum of squares of each channel of y.
+/// `y = x ⋆ w`; returns the sum and the sum of squares of each channel of y.
 ///
 /// # Shapes
-/// `x: [N, C, H, W]`, `w: [K, C, R, S]` in plain order, `y: [N, K, H′, W′]` in blocks.
+/// `x: [N, C, H, W]`, `w: [K, C, R, S]` row-major, `y: [N, K, H′, W′]` in NCHWc layout.
 ///
 /// # Panics
-/// Where a length is wrong.
+/// If a length is wrong.
 pub fn forward(
-    machine: &mut Machine<'_>,
-    sizes: Sizes,
-    x: Operand<'_>,
+    exec: &mut ExecContext<'_>,
+    conv_shape: ConvShape,
+    x: ConvInput<'_>,
     w: &[f32],
     y: &mut [f32],
 ) -> Vec<[f64; 2]> {
-    sizes.check_operand(x);
-    assert!(w.len() == sizes.weights() && y.len() == sizes.output().elements());
-    let sink = Moments { y: Shared::new(y) };
+    conv_shape.check_operand(x);
+    assert!(w.len() == conv_shape.weights() && y.len() == conv_shape.output().elements());
+    let epilogue = StatsWriter {
+        y: UnsafeSlice::new(y),
+    };
     match x {
-        Operand::Blocks(x) => forward_blocks(machine, sizes, (x, Raw), w, sink),
-        Operand::Rectified(x, affine) => {
-            assert_eq!(affine.len(), 2 * sizes.channels[0]);
-            forward_blocks(machine, sizes, (x, Rectified { affine }), w, sink)
+        ConvInput::NchwC(x) => forward_blocks(exec, conv_shape, (x, Identity), w, epilogue),
+        ConvInput::NchwCRelu(x, scale_shift) => {
+            assert_eq!(scale_shift.len(), 2 * conv_shape.channels[0]);
+            forward_blocks(exec, conv_shape, (x, ScaleShiftRelu { scale_shift }), w, epilogue)
         }
-        Operand::Images(x) => {
-            let images = sizes.images(x);
-            let forward = direct::ImageForward { images, w, sink };
-            direct::image_forward(machine.set, machine.pool, machine.workspace, &forward)
+        ConvInput::Nchw(x) => {
+            let images = conv_shape.images(x);
+            let forward = direct::ImageForward { images, w, epilogue };
+            direct::image_forward(exec.set, exec.pool, exec.workspace, &forward)
         }
     }
 }
 
-fn forward_blocks<S: Source>(
-    machine: &mut Machine<'_>,
-    sizes: Sizes,
-    (x, source): (&[f32], S),
+fn forward_blocks<S: Prologue>(
+    exec: &mut ExecContext<'_>,
+    conv_shape: ConvShape,
+    (x, prologue): (&[f32], S),
     w: &[f32],
-    sink: impl Sink,
+    epilogue: impl Epilogue,
 ) -> Vec<[f64; 2]> {
-    let Machine { set, pool, workspace } = machine;
-    let (input, output, window) = (sizes.input(), sizes.output(), sizes.window);
+    let ExecContext { set, pool, workspace } = exec;
+    let (input, output, window) = (conv_shape.input(), conv_shape.output(), conv_shape.window);
     if window.is_three_by_three() {
         let convolution = winograd::Convolution {
             x,
             extent: input,
-            source,
+            prologue,
             w,
-            order: winograd::Order::Straight,
-            sink,
+            order: winograd::WeightOrder::Forward,
+            epilogue,
             blocks: output.blocks,
         };
         winograd::convolve(*set, *pool, workspace, &convolution)
@@ -131,46 +133,47 @@ fn forward_blocks<S: Source>(
         let forward = direct::Forward {
             x,
             input,
-            source,
+            prologue,
             w,
             window,
             output,
-            sink,
+            epilogue,
         };
         direct::forward(*set, *pool, workspace, &forward)
     }
 }
 
-/// `g = (wᵀ ⋆ dy + addend) · [gate]`; returns `Σ g` and `Σ g·(x − mean)` of each channel where the arrival has a centre.
+/// `g = (wᵀ ⋆ dy + addend) · mask`; returns `Σ g` and `Σ g·(x − mean)` of each channel if the epilogue has a
+/// [`BatchMean`](super::BatchMean), and zeros otherwise.
 ///
 /// # Shapes
-/// `w: [K, C, R, S]` in plain order, `dy: [N, K, H′, W′]` and `g: [N, C, H, W]` in blocks.
+/// `w: [K, C, R, S]` row-major, `dy: [N, K, H′, W′]` and `g: [N, C, H, W]` in NCHWc layout.
 ///
 /// # Panics
-/// Where a length is wrong.
+/// If a length is wrong.
 pub fn input_gradient(
-    machine: &mut Machine<'_>,
-    sizes: Sizes,
+    exec: &mut ExecContext<'_>,
+    conv_shape: ConvShape,
     [w, dy]: [&[f32]; 2],
-    arrival: Arrival<'_>,
+    grad_epilogue: GradEpilogue<'_>,
     g: &mut [f32],
 ) -> Vec<[f64; 2]> {
-    let Machine { set, pool, workspace } = machine;
-    let (input, output, window) = (sizes.input(), sizes.output(), sizes.window);
-    assert!(w.len() == sizes.weights() && dy.len() == output.elements() && g.len() == input.elements());
-    arrival.check(input);
-    let sink = Arriving {
-        arrival,
-        g: Some(Shared::new(g)),
+    let ExecContext { set, pool, workspace } = exec;
+    let (input, output, window) = (conv_shape.input(), conv_shape.output(), conv_shape.window);
+    assert!(w.len() == conv_shape.weights() && dy.len() == output.elements() && g.len() == input.elements());
+    grad_epilogue.check(input);
+    let epilogue = GradWriter {
+        grad_epilogue,
+        g: Some(UnsafeSlice::new(g)),
     };
     if window.is_three_by_three() {
         let convolution = winograd::Convolution {
             x: dy,
             extent: output,
-            source: Raw,
+            prologue: Identity,
             w,
-            order: winograd::Order::Turned,
-            sink,
+            order: winograd::WeightOrder::Backward,
+            epilogue,
             blocks: input.blocks,
         };
         winograd::convolve(*set, *pool, workspace, &convolution)
@@ -181,7 +184,7 @@ pub fn input_gradient(
             w,
             window,
             input,
-            sink,
+            epilogue,
         };
         direct::backward(*set, *pool, workspace, &backward)
     }
@@ -190,42 +193,48 @@ pub fn input_gradient(
 /// `dw = Σ_n x ⋆ dy`.
 ///
 /// # Shapes
-/// `x: [N, C, H, W]`, `dy: [N, K, H′, W′]` in blocks, `dw: [K, C, R, S]` in plain order.
+/// `x: [N, C, H, W]`, `dy: [N, K, H′, W′]` in NCHWc layout, `dw: [K, C, R, S]` row-major.
 ///
 /// # Panics
-/// Where a length is wrong.
-pub fn weight_gradient(machine: &mut Machine<'_>, sizes: Sizes, x: Operand<'_>, dy: &[f32], dw: &mut [f32]) {
-    sizes.check_operand(x);
-    assert!(dw.len() == sizes.weights() && dy.len() == sizes.output().elements());
+/// If a length is wrong.
+pub fn weight_gradient(
+    exec: &mut ExecContext<'_>,
+    conv_shape: ConvShape,
+    x: ConvInput<'_>,
+    dy: &[f32],
+    dw: &mut [f32],
+) {
+    conv_shape.check_operand(x);
+    assert!(dw.len() == conv_shape.weights() && dy.len() == conv_shape.output().elements());
     match x {
-        Operand::Blocks(x) => weight_gradient_blocks(machine, sizes, (x, Raw), dy, dw),
-        Operand::Rectified(x, affine) => {
-            assert_eq!(affine.len(), 2 * sizes.channels[0]);
-            weight_gradient_blocks(machine, sizes, (x, Rectified { affine }), dy, dw);
+        ConvInput::NchwC(x) => weight_gradient_blocks(exec, conv_shape, (x, Identity), dy, dw),
+        ConvInput::NchwCRelu(x, scale_shift) => {
+            assert_eq!(scale_shift.len(), 2 * conv_shape.channels[0]);
+            weight_gradient_blocks(exec, conv_shape, (x, ScaleShiftRelu { scale_shift }), dy, dw);
         }
-        Operand::Images(x) => {
-            let images = sizes.images(x);
+        ConvInput::Nchw(x) => {
+            let images = conv_shape.images(x);
             let gradient = direct::ImageWeightGradient { images, dy, dw };
-            direct::image_weight_gradient(machine.set, machine.pool, machine.workspace, gradient);
+            direct::image_weight_gradient(exec.set, exec.pool, exec.workspace, gradient);
         }
     }
 }
 
-fn weight_gradient_blocks<S: Source>(
-    machine: &mut Machine<'_>,
-    sizes: Sizes,
-    (x, source): (&[f32], S),
+fn weight_gradient_blocks<S: Prologue>(
+    exec: &mut ExecContext<'_>,
+    conv_shape: ConvShape,
+    (x, prologue): (&[f32], S),
     dy: &[f32],
     dw: &mut [f32],
 ) {
-    let Machine { set, pool, workspace } = machine;
-    let (input, output, window) = (sizes.input(), sizes.output(), sizes.window);
-    let dw = Shared::new(dw);
+    let ExecContext { set, pool, workspace } = exec;
+    let (input, output, window) = (conv_shape.input(), conv_shape.output(), conv_shape.window);
+    let dw = UnsafeSlice::new(dw);
     if window.is_three_by_three() {
         let gradient = winograd::WeightGradient {
             x,
             extent: input,
-            source,
+            prologue,
             dy,
             blocks: output.blocks,
             dw,
@@ -235,7 +244,7 @@ fn weight_gradient_blocks<S: Source>(
         let gradient = direct::WeightGradient {
             x,
             input,
-            source,
+            prologue,
             dy,
             output,
             window,

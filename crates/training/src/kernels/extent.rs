@@ -1,9 +1,8 @@
 use super::vector::LANES;
 
-/// Extents of activations `[N, C, H, W]`, C a multiple of sixteen.
+/// Shape of activations `[N, C, H, W]` in NCHWc layout, with C a multiple of sixteen.
 ///
-/// Kernels keep activations in blocks of sixteen channels, `[N][C/16][H][W][16]`: a pixel of a block is one vector, and what a window
-/// sees of a row is one piece of memory. The number of elements is that of `[N, C, H, W]`.
+/// NCHWc is `[N][C/16][H][W][16]`: a pixel of a block of channels is one vector, and the pixels of a window's row are contiguous.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
     /// N.
@@ -17,19 +16,19 @@ pub struct Extent {
 }
 
 impl Extent {
-    /// Floats of one block of one image.
+    /// Floats per block of channels of an image.
     #[must_use]
     pub fn plane(&self) -> usize {
         self.rows * self.columns * LANES
     }
 
-    /// Floats of one image.
+    /// Floats per image.
     #[must_use]
     pub fn image(&self) -> usize {
         self.blocks * self.plane()
     }
 
-    /// Floats of everything.
+    /// Floats in total.
     #[must_use]
     pub fn elements(&self) -> usize {
         self.images * self.image()

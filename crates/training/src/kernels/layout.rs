@@ -1,16 +1,16 @@
-//! Between `[N, C, H, W]` and blocks of sixteen channels.
+//! Conversion between NCHW and NCHWc layout.
 
 use super::Extent;
-use super::machine::Machine;
-use super::shared::Shared;
+use super::exec_context::ExecContext;
+use super::unsafe_slice::UnsafeSlice;
 use super::vector::LANES;
 
-/// Plain order to blocks.
+/// NCHW to NCHWc.
 ///
 /// # Panics
-/// Where a length is wrong.
-pub fn to_blocks(machine: &Machine<'_>, extent: Extent, from: &[f32], to: &mut [f32]) {
-    planes(machine, extent, from, to, |from, to| {
+/// If a length is wrong.
+pub fn to_blocks(exec: &ExecContext<'_>, extent: Extent, from: &[f32], to: &mut [f32]) {
+    planes(exec, extent, from, to, |from, to| {
         let pixels = from.len() / LANES;
         for (pixel, to) in to.chunks_exact_mut(LANES).enumerate() {
             for (channel, to) in to.iter_mut().enumerate() {
@@ -20,12 +20,12 @@ pub fn to_blocks(machine: &Machine<'_>, extent: Extent, from: &[f32], to: &mut [
     });
 }
 
-/// Blocks to plain order.
+/// NCHWc to NCHW.
 ///
 /// # Panics
-/// Where a length is wrong.
-pub fn from_blocks(machine: &Machine<'_>, extent: Extent, from: &[f32], to: &mut [f32]) {
-    planes(machine, extent, from, to, |from, to| {
+/// If a length is wrong.
+pub fn from_blocks(exec: &ExecContext<'_>, extent: Extent, from: &[f32], to: &mut [f32]) {
+    planes(exec, extent, from, to, |from, to| {
         let pixels = from.len() / LANES;
         for (channel, to) in to.chunks_exact_mut(pixels).enumerate() {
             for (pixel, to) in to.iter_mut().enumerate() {
@@ -35,9 +35,9 @@ pub fn from_blocks(machine: &Machine<'_>, extent: Extent, from: &[f32], to: &mut
     });
 }
 
-/// In both orders, sixteen channels of an image are one piece of memory.
+/// Applies `reorder` to each block of sixteen channels of an image, which is contiguous in both layouts.
 fn planes(
-    machine: &Machine<'_>,
+    exec: &ExecContext<'_>,
     extent: Extent,
     from: &[f32],
     to: &mut [f32],
@@ -45,10 +45,10 @@ fn planes(
 ) {
     assert!(from.len() == extent.elements() && to.len() == extent.elements());
     let plane = extent.plane();
-    let to = Shared::new(to);
-    machine.pool.run(extent.images * extent.blocks, &|number| {
+    let to = UnsafeSlice::new(to);
+    exec.pool.run(extent.images * extent.blocks, &|number| {
         let start = number * plane;
-        // SAFETY: there are as many tasks as planes in the result, and a pool calls with each number once: no other task uses this plane.
+        // SAFETY: there are as many tasks as planes in the output, and a pool calls with each number once: no other task uses this plane.
         let to = unsafe { std::slice::from_raw_parts_mut(to.at(start), plane) };
         reorder(&from[start..start + plane], to);
     });

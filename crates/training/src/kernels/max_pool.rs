@@ -1,28 +1,28 @@
-//! Max pooling of a rectified batch norm that is computed on the way, so that neither its result nor indices need be kept.
+//! Max pooling of a batch norm and ReLU that are computed on load: neither their output nor the indices are stored.
 
+use super::exec_context::ExecContext;
 use super::instructions::Kernel;
-use super::machine::Machine;
-use super::shared::Shared;
-use super::source::{Rectified, Source};
-use super::totals::{Total, Totals, gathered};
+use super::partial_sums::{PartialSumTable, PartialSums, reduce};
+use super::prologue::{Prologue, ScaleShiftRelu};
+use super::unsafe_slice::UnsafeSlice;
 use super::vector::{LANES, Vector};
 use super::{Extent, Window};
 
-/// `max(scale · x + shift, 0)` of x in blocks, and the window that slides over it. No window lies beyond the border.
+/// Input of a max pooling: `max(scale · x + shift, 0)` with x in NCHWc layout, and the window. Padding is smaller than the kernel.
 #[derive(Clone, Copy, Debug)]
-pub struct Pooled<'a> {
-    /// The operand of the batch norm.
+pub struct PoolInput<'a> {
+    /// Input of the batch norm.
     pub x: &'a [f32],
-    /// `[2, C]`.
-    pub affine: &'a [f32],
-    /// Of x.
+    /// Scale and shift, `[2, C]`.
+    pub scale_shift: &'a [f32],
+    /// Extent of x.
     pub input: Extent,
     /// The window.
     pub window: Window,
 }
 
-impl Pooled<'_> {
-    /// The extent of the result.
+impl PoolInput<'_> {
+    /// Extent of the output.
     #[must_use]
     pub fn output(&self) -> Extent {
         let [rows, columns] = self.window.positions([self.input.rows, self.input.columns]);
@@ -35,45 +35,45 @@ impl Pooled<'_> {
 
     fn check(&self) {
         assert_eq!(self.x.len(), self.input.elements());
-        assert_eq!(self.affine.len(), 2 * self.input.channels());
+        assert_eq!(self.scale_shift.len(), 2 * self.input.channels());
         assert!((0..2).all(|axis| self.window.pad[axis] < self.window.kernel[axis]));
     }
 
-    /// First and last pixel, along both axes, of the window at a position.
+    /// Pixel range of the window at an output position, clipped to the plane, per axis.
     #[inline(always)]
-    fn seen(&self, position: [usize; 2]) -> [[usize; 2]; 2] {
+    fn window_bounds(&self, position: [usize; 2]) -> [[usize; 2]; 2] {
         let extent = [self.input.rows, self.input.columns];
-        let mut seen = [[0; 2]; 2];
-        for (axis, seen) in seen.iter_mut().enumerate() {
+        let mut window_bounds = [[0; 2]; 2];
+        for (axis, window_bounds) in window_bounds.iter_mut().enumerate() {
             let start = position[axis] * self.window.stride[axis];
-            *seen = [
+            *window_bounds = [
                 start.saturating_sub(self.window.pad[axis]),
                 (start + self.window.kernel[axis] - self.window.pad[axis]).min(extent[axis]),
             ];
         }
-        seen
+        window_bounds
     }
 
-    /// The largest value that a window sees.
+    /// Maximum of a window.
     ///
     /// # Safety
-    /// The machine has the instructions of `V`; a plane of the input starts at `plane`, and rows and columns come from [`Pooled::seen`].
+    /// The CPU supports the instruction set of `V`; a plane of the input starts at `plane`, and rows and columns come from [`PoolInput::window_bounds`].
     #[inline(always)]
     unsafe fn largest<V: Vector>(
         &self,
-        registers: &<Rectified<'_> as Source>::Block<V>,
+        registers: &<ScaleShiftRelu<'_> as Prologue>::Block<V>,
         plane: *const f32,
         [rows, columns]: [[usize; 2]; 2],
     ) -> V {
-        // SAFETY: the caller guarantees the instructions and a whole plane; `seen` ends windows at its border, so that every pixel that is
+        // SAFETY: the caller guarantees the instruction set and a whole plane; `window_bounds` ends windows at its border, so that every pixel that is
         // read is one of the plane.
         unsafe {
-            // Nothing that was rectified is smaller.
+            // The ReLU's outputs are at least zero.
             let mut largest = V::splat(0.0);
             for row in rows[0]..rows[1] {
                 for column in columns[0]..columns[1] {
                     let at = (row * self.input.columns + column) * LANES;
-                    largest = largest.max(Rectified::get::<V>(registers, plane.add(at)));
+                    largest = largest.max(ScaleShiftRelu::get::<V>(registers, plane.add(at)));
                 }
             }
             largest
@@ -81,42 +81,49 @@ impl Pooled<'_> {
     }
 }
 
-/// Computes the largest value of each window.
+/// Computes the maximum of each window.
 ///
 /// # Panics
-/// Where a length is wrong.
-pub fn forward(machine: &Machine<'_>, pooled: &Pooled<'_>, y: &mut [f32]) {
-    pooled.check();
-    assert_eq!(y.len(), pooled.output().elements());
+/// If a length is wrong.
+pub fn forward(exec: &ExecContext<'_>, pool_input: &PoolInput<'_>, y: &mut [f32]) {
+    pool_input.check();
+    assert_eq!(y.len(), pool_input.output().elements());
     let work = Forward {
-        pooled,
-        output: pooled.output(),
-        y: Shared::new(y),
+        pool_input,
+        output: pool_input.output(),
+        y: UnsafeSlice::new(y),
     };
-    let tasks = pooled.input.images * pooled.input.blocks;
-    machine.set.run(machine.pool, tasks, &work);
+    let tasks = pool_input.input.images * pool_input.input.blocks;
+    exec.set.run(exec.pool, tasks, &work);
 }
 
 struct Forward<'a> {
-    pooled: &'a Pooled<'a>,
+    pool_input: &'a PoolInput<'a>,
     output: Extent,
-    y: Shared<'a>,
+    y: UnsafeSlice<'a>,
 }
 
 impl Kernel for Forward<'_> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
-        let &Pooled { x, affine, input, .. } = self.pooled;
-        // SAFETY: the caller guarantees the instructions and one of as many numbers as there are planes. `forward` found x, affine and y to
+        let &PoolInput {
+            x,
+            scale_shift,
+            input,
+            ..
+        } = self.pool_input;
+        // SAFETY: the caller guarantees the instruction set and a number below that of the planes. `forward` found x, scale_shift and y to
         // have all planes and channels; this task alone writes its plane of y, one vector for each window.
         unsafe {
-            let registers = Rectified { affine }.block::<V>(number % input.blocks);
+            let registers = ScaleShiftRelu { scale_shift }.block::<V>(number % input.blocks);
             let plane = x.as_ptr().add(number * input.plane());
             let mut to = self.y.at(number * self.output.plane());
             for row in 0..self.output.rows {
                 for column in 0..self.output.columns {
-                    let seen = self.pooled.seen([row, column]);
-                    self.pooled.largest(&registers, plane, seen).store(to);
+                    let window_bounds = self.pool_input.window_bounds([row, column]);
+                    self.pool_input
+                        .largest(&registers, plane, window_bounds)
+                        .store(to);
                     to = to.add(LANES);
                 }
             }
@@ -124,56 +131,61 @@ impl Kernel for Forward<'_> {
     }
 }
 
-/// What pooling and rectifier pass back to the result of the batch norm, `g`; returns `Σ g` and `Σ g·(x − mean)` of each channel.
+/// Gradient `g` of pooling and ReLU with respect to the output of the batch norm; returns `Σ g` and `Σ g·(x − mean)` of each channel.
 ///
-/// Of equal values of a window the first one takes all.
+/// The first maximum of a window gets all of its gradient.
 ///
 /// # Panics
-/// Where a length is wrong.
+/// If a length is wrong.
 pub fn backward(
-    machine: &mut Machine<'_>,
-    pooled: &Pooled<'_>,
+    exec: &mut ExecContext<'_>,
+    pool_input: &PoolInput<'_>,
     [dy, mean]: [&[f32]; 2],
     g: &mut [f32],
 ) -> Vec<[f64; 2]> {
-    pooled.check();
-    let (input, output) = (pooled.input, pooled.output());
+    pool_input.check();
+    let (input, output) = (pool_input.input, pool_input.output());
     assert!(dy.len() == output.elements() && g.len() == input.elements() && mean.len() == input.channels());
-    let sums = machine
+    let sums = exec
         .workspace
         .sums
-        .of(Totals::length(input.images, input.blocks));
+        .slice(PartialSumTable::length(input.images, input.blocks));
     let work = Backward {
-        pooled,
+        pool_input,
         output,
         dy,
         mean,
-        g: Shared::new(g),
-        totals: Totals::new(Shared::new(sums), input.blocks),
+        g: UnsafeSlice::new(g),
+        partial_sums: PartialSumTable::new(UnsafeSlice::new(sums), input.blocks),
     };
-    machine.set.run(machine.pool, input.images * input.blocks, &work);
-    gathered(sums, input.blocks)
+    exec.set.run(exec.pool, input.images * input.blocks, &work);
+    reduce(sums, input.blocks)
 }
 
 struct Backward<'a> {
-    pooled: &'a Pooled<'a>,
+    pool_input: &'a PoolInput<'a>,
     output: Extent,
     dy: &'a [f32],
     mean: &'a [f32],
-    g: Shared<'a>,
-    totals: Totals<'a>,
+    g: UnsafeSlice<'a>,
+    partial_sums: PartialSumTable<'a>,
 }
 
 impl Kernel for Backward<'_> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
-        let &Pooled { x, affine, input, .. } = self.pooled;
+        let &PoolInput {
+            x,
+            scale_shift,
+            input,
+            ..
+        } = self.pool_input;
         let (image, block) = (number / input.blocks, number % input.blocks);
-        // SAFETY: the caller guarantees the instructions and one of as many numbers as there are planes. `backward` found x, affine, dy, mean
-        // and g to have all planes and channels, and windows end at the border; this task alone uses its plane of g, and writes the totals
+        // SAFETY: the caller guarantees the instruction set and a number below that of the planes. `backward` found x, scale_shift, dy, mean
+        // and g to have all planes and channels, and windows end at the border; this task alone uses its plane of g, and writes the partial sums
         // of its image and block.
         unsafe {
-            let registers = Rectified { affine }.block::<V>(block);
+            let registers = ScaleShiftRelu { scale_shift }.block::<V>(block);
             let plane = x.as_ptr().add(number * input.plane());
             let g = self.g.at(number * input.plane());
             for pixel in 0..input.rows * input.columns {
@@ -182,15 +194,15 @@ impl Kernel for Backward<'_> {
             let mut dy = self.dy.as_ptr().add(number * self.output.plane());
             for row in 0..self.output.rows {
                 for column in 0..self.output.columns {
-                    let [rows, columns] = self.pooled.seen([row, column]);
-                    let largest = self.pooled.largest::<V>(&registers, plane, [rows, columns]);
-                    // What is left to be given away; a largest value of zero was rectified, and passes nothing.
-                    let mut left = V::load(dy).where_positive(largest);
+                    let [rows, columns] = self.pool_input.window_bounds([row, column]);
+                    let largest = self.pool_input.largest::<V>(&registers, plane, [rows, columns]);
+                    // Zero after the first maximum has taken it, and if the maximum is zero, where the ReLU's gradient is zero.
+                    let mut left = V::load(dy).mask_positive(largest);
                     for row in rows[0]..rows[1] {
                         for column in columns[0]..columns[1] {
                             let at = (row * input.columns + column) * LANES;
-                            let value = Rectified::get::<V>(&registers, plane.add(at));
-                            let taken = left.where_equal(value, largest);
+                            let value = ScaleShiftRelu::get::<V>(&registers, plane.add(at));
+                            let taken = left.mask_equal(value, largest);
                             V::load(g.add(at)).add(taken).store(g.add(at));
                             left = left.sub(taken);
                         }
@@ -207,7 +219,7 @@ impl Kernel for Backward<'_> {
                 sums[1] = g.mul_add(x.sub(mean), sums[1]);
             }
             let shift = None;
-            self.totals.put(image, block, Total { sums, shift });
+            self.partial_sums.put(image, block, PartialSums { sums, shift });
         }
     }
 }

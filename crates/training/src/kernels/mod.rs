@@ -1,34 +1,34 @@
-//! What a training step spends its time on, written for vectors of sixteen floats: convolutions, batch norms and updates.
+//! CPU kernels of a training step, written for vectors of sixteen floats: convolutions, batch norms, pooling, optimizer updates.
 //!
-//! A leaf: it knows slices and threads, and nothing of graphs or of who runs them.
+//! The module works on slices and threads, and is independent of graphs and of ONNX Runtime.
 //!
 //! # Layout
 //!
-//! - [`Extent`], [`Window`]: activations in blocks of sixteen channels, and how kernels slide over them.
-//! - `vector`: the few operations that kernels are written in; `portable`, `avx2`, `avx512`: instruction sets that implement them;
-//!   [`InstructionSet`]: which of them a machine has.
-//! - [`Pool`], [`Workspace`], [`Machine`]: threads and memory, lent by the caller.
-//! - [`conv`]: convolutions and their gradients; `winograd` and `direct` are the two ways to compute them.
-//! - `source`, `sink`: what else is done with activations while they are in registers.
-//! - [`norm`], [`max_pool`], [`adamw`], [`layout`]: everything else.
+//! - [`Extent`], [`Window`]: shapes of activations in NCHWc layout (blocks of sixteen channels); kernel size, stride and padding.
+//! - `vector`: the vector operations used by all kernels; `portable`, `avx2`, `avx512`: their implementations;
+//!   [`InstructionSet`]: detection and dispatch.
+//! - [`Pool`], [`Workspace`], [`ExecContext`]: threads and memory, provided by the caller.
+//! - [`conv`]: convolutions and their gradients; `winograd` and `direct` are the two algorithms.
+//! - `prologue`, `epilogue`: operations fused into loads and stores.
+//! - [`norm`], [`max_pool`], [`adamw`], [`layout`]: the other kernels.
 //!
 //! # Determinism
 //!
-//! Results are functions of the operands alone. Work is cut by shape, never by the number of threads, every sum has one order, and every
-//! operation is exact or rounded once in the same way on all instruction sets: so threads and instruction sets cannot change a bit.
+//! Results are bit-identical for any number of threads and any instruction set: work is split by shape, never by the number of threads; every
+//! sum has a fixed order; every operation is exact or rounded once, in the same way on all instruction sets.
 //!
 //! # How kernels are written
 //!
-//! Kernels are generic over the vector and always inlined into a function that is compiled for one instruction set. They use loops where
-//! other code would use closures: a closure is a function of its own, and would be compiled without the instructions.
+//! Kernels are generic over the vector type and always inlined into a function compiled for one instruction set. They use loops instead of
+//! closures: a closure is a separate function and would be compiled without the target features.
 
 #![allow(
     unsafe_code,
-    reason = "vector instructions, and buffers that tasks share; `portable` is the plain twin of every kernel"
+    reason = "vector instructions, and buffers that tasks share; `portable` implements every kernel without vector instructions"
 )]
 #![allow(
     clippy::needless_range_loop,
-    reason = "indices name rows and columns of small matrices in registers, several at a time"
+    reason = "the loops index several small matrices in registers at once"
 )]
 
 pub mod adamw;
@@ -38,29 +38,29 @@ mod avx2;
 mod avx512;
 pub mod conv;
 mod direct;
+mod epilogue;
+mod exec_context;
 mod extent;
 mod instructions;
 pub mod layout;
-mod machine;
 pub mod max_pool;
 pub mod norm;
+mod partial_sums;
 mod pool;
 mod portable;
+mod prologue;
 mod scratch;
-mod shared;
-mod sink;
-mod source;
-mod totals;
+mod unsafe_slice;
 mod vector;
 mod window;
 mod winograd;
 
+pub use epilogue::{BatchMean, GradEpilogue, ReluMask};
+pub use exec_context::ExecContext;
 pub use extent::Extent;
 pub use instructions::InstructionSet;
-pub use machine::Machine;
 pub use pool::{Pool, Serial};
 pub use scratch::Workspace;
-pub use sink::{Arrival, Centre, Gate};
 pub use window::Window;
 
 #[cfg(test)]

@@ -1,34 +1,34 @@
-//! Batch norm in blocks: what is left of it when convolutions gather its statistics and read through it.
+//! Batch norm in NCHWc layout: the parts that are not fused into convolutions.
 
 use super::Extent;
+use super::epilogue::{Epilogue, GradEpilogue, GradWriter};
+use super::exec_context::ExecContext;
 use super::instructions::Kernel;
-use super::machine::Machine;
-use super::shared::Shared;
-use super::sink::{Arrival, Arriving, Sink};
-use super::source::Affine;
-use super::totals::{Totals, gathered};
+use super::partial_sums::{PartialSumTable, reduce};
+use super::prologue::ScaleShift;
+use super::unsafe_slice::UnsafeSlice;
 use super::vector::{LANES, Vector};
 
-/// Mean and biased variance of each channel, from sums and sums of squares over `count` pixels.
-pub fn moments(sums: &[[f64; 2]], count: usize, mean: &mut [f32], variance: &mut [f32]) {
+/// Mean and biased variance of each channel from its sum and sum of squares over `count` pixels.
+pub fn mean_and_variance(sums: &[[f64; 2]], count: usize, mean: &mut [f32], variance: &mut [f32]) {
     let count = count as f64;
     for ((sums, mean), variance) in sums.iter().zip(mean).zip(variance) {
         let centre = sums[0] / count;
         *mean = centre as f32;
         let difference = sums[1] / count - centre * centre;
-        // Rounding can make it negative. What is no number stays none, so that a loss that left the numbers is seen.
+        // Rounding can make it negative. NaN is kept, so that a diverged loss is detected.
         *variance = if difference < 0.0 { 0.0 } else { difference as f32 };
     }
 }
 
-/// The parameters of a batch norm and the batch's statistics, per channel.
+/// Scale and batch statistics of a batch norm, per channel.
 #[derive(Clone, Copy, Debug)]
 pub struct Statistics<'a> {
     /// γ.
     pub scale: &'a [f32],
-    /// The batch's mean.
+    /// Batch mean.
     pub mean: &'a [f32],
-    /// The batch's biased variance.
+    /// Biased batch variance.
     pub variance: &'a [f32],
     /// Added to the variance.
     pub epsilon: f32,
@@ -45,72 +45,73 @@ impl Statistics<'_> {
 ///
 /// # Shapes
 /// All `[C]` → `[2, C]`.
-pub fn affine(statistics: &Statistics<'_>, bias: &[f32], affine: &mut [f32]) {
-    let (scales, shifts) = affine.split_at_mut(bias.len());
+pub fn scale_shift(statistics: &Statistics<'_>, bias: &[f32], scale_shift: &mut [f32]) {
+    let (scales, shifts) = scale_shift.split_at_mut(bias.len());
     for (channel, (scale, shift)) in scales.iter_mut().zip(shifts).enumerate() {
         let factor = f64::from(statistics.scale[channel]) * statistics.reciprocal(channel);
         *scale = factor as f32;
-        // From the rounded scale, so that the mean is mapped to β as exactly as can be.
+        // Uses the rounded scale, so that the mean is mapped to β as exactly as possible.
         *shift =
             f64::from(*scale).mul_add(-f64::from(statistics.mean[channel]), f64::from(bias[channel])) as f32;
     }
 }
 
-/// What is added to a normalised value: the shortcut of a residual block.
+/// Shortcut of a residual block, added to the normalised value.
 #[derive(Clone, Copy, Debug)]
 pub enum Shortcut<'a> {
-    /// Nothing.
+    /// No shortcut.
     None,
-    /// A value as it is.
-    Raw(&'a [f32]),
-    /// A value through its own scale and shift.
-    Affine(&'a [f32], &'a [f32]),
+    /// The identity shortcut.
+    Identity(&'a [f32]),
+    /// A projection shortcut: a value, and scale and shift `[2, C]` of its batch norm.
+    ScaleShift(&'a [f32], &'a [f32]),
 }
 
-/// `y = scale · x + shift + shortcut`, at least zero where it is rectified.
+/// `y = scale · x + shift + shortcut`, with an optional ReLU.
 #[derive(Clone, Copy, Debug)]
 pub struct Normalization<'a> {
-    /// The operand.
+    /// Input.
     pub x: &'a [f32],
-    /// `[2, C]`.
-    pub affine: &'a [f32],
-    /// What is added.
+    /// Scale and shift, `[2, C]`.
+    pub scale_shift: &'a [f32],
+    /// Shortcut.
     pub shortcut: Shortcut<'a>,
-    /// Whether negative results become zero.
-    pub is_rectified: bool,
+    /// Whether a ReLU follows.
+    pub has_relu: bool,
 }
 
-/// Computes it.
+/// Computes a [`Normalization`].
 ///
 /// # Panics
-/// Where a length is wrong.
-pub fn normalize(machine: &Machine<'_>, extent: Extent, normalization: &Normalization<'_>, y: &mut [f32]) {
+/// If a length is wrong.
+pub fn normalize(exec: &ExecContext<'_>, extent: Extent, normalization: &Normalization<'_>, y: &mut [f32]) {
     let Normalization {
-        x, affine, shortcut, ..
+        x,
+        scale_shift,
+        shortcut,
+        ..
     } = normalization;
     assert!(x.len() == extent.elements() && y.len() == extent.elements());
-    assert_eq!(affine.len(), 2 * extent.channels());
+    assert_eq!(scale_shift.len(), 2 * extent.channels());
     match shortcut {
         Shortcut::None => {}
-        Shortcut::Raw(addend) => assert_eq!(addend.len(), extent.elements()),
-        Shortcut::Affine(addend, affine) => {
-            assert!(addend.len() == extent.elements() && affine.len() == 2 * extent.channels());
+        Shortcut::Identity(addend) => assert_eq!(addend.len(), extent.elements()),
+        Shortcut::ScaleShift(addend, scale_shift) => {
+            assert!(addend.len() == extent.elements() && scale_shift.len() == 2 * extent.channels());
         }
     }
     let work = Normalize {
         extent,
         normalization,
-        y: Shared::new(y),
+        y: UnsafeSlice::new(y),
     };
-    machine
-        .set
-        .run(machine.pool, extent.images * extent.blocks, &work);
+    exec.set.run(exec.pool, extent.images * extent.blocks, &work);
 }
 
 struct Normalize<'a> {
     extent: Extent,
     normalization: &'a Normalization<'a>,
-    y: Shared<'a>,
+    y: UnsafeSlice<'a>,
 }
 
 impl Kernel for Normalize<'_> {
@@ -118,32 +119,34 @@ impl Kernel for Normalize<'_> {
     unsafe fn task<V: Vector>(&self, number: usize) {
         let &Normalization {
             x,
-            affine,
+            scale_shift,
             shortcut,
-            is_rectified,
+            has_relu,
         } = self.normalization;
         let (start, block) = (number * self.extent.plane(), number % self.extent.blocks);
-        // SAFETY: the caller guarantees the instructions and one of as many numbers as there are planes. `normalize` found operands and
+        // SAFETY: the caller guarantees the instruction set and a number below that of the planes. `normalize` found operands and
         // result to have all planes, and scales and shifts to have all channels; this task alone writes its plane of y.
         unsafe {
-            let own = Affine::<V>::of(affine, block);
-            let (addend, of_addend) = match shortcut {
+            let own = ScaleShift::<V>::of(scale_shift, block);
+            let (addend, addend_scale_shift) = match shortcut {
                 Shortcut::None => (None, own),
-                Shortcut::Raw(addend) => (Some((addend, false)), own),
-                Shortcut::Affine(addend, affine) => (Some((addend, true)), Affine::of(affine, block)),
+                Shortcut::Identity(addend) => (Some((addend, false)), own),
+                Shortcut::ScaleShift(addend, scale_shift) => {
+                    (Some((addend, true)), ScaleShift::of(scale_shift, block))
+                }
             };
             let zero = V::splat(0.0);
             for offset in (start..start + self.extent.plane()).step_by(LANES) {
                 let mut y = own.apply(V::load(x.as_ptr().add(offset)));
-                if let Some((addend, is_affine)) = addend {
+                if let Some((addend, is_scaled)) = addend {
                     let addend = V::load(addend.as_ptr().add(offset));
-                    y = y.add(if is_affine {
-                        of_addend.apply(addend)
+                    y = y.add(if is_scaled {
+                        addend_scale_shift.apply(addend)
                     } else {
                         addend
                     });
                 }
-                if is_rectified {
+                if has_relu {
                     y = zero.max(y);
                 }
                 y.store(self.y.at(offset));
@@ -152,71 +155,70 @@ impl Kernel for Normalize<'_> {
     }
 }
 
-/// `g = (dy + addend) · [gate]` for a value that no convolution passes back; returns `Σ g` and `Σ g·(x − mean)` of each channel where the
-/// arrival has a centre. Where nobody takes g, only these.
+/// `g = (dy + addend) · mask`, for a gradient `dy` that no convolution computes; returns `Σ g` and `Σ g·(x − mean)` of each channel if the
+/// epilogue has a [`BatchMean`](super::BatchMean), and zeros otherwise. Without `g`, only the sums are computed.
 ///
 /// # Panics
-/// Where a length is wrong.
-pub fn arrive(
-    machine: &mut Machine<'_>,
+/// If a length is wrong.
+pub fn apply_grad_epilogue(
+    exec: &mut ExecContext<'_>,
     extent: Extent,
     dy: &[f32],
-    arrival: Arrival<'_>,
+    grad_epilogue: GradEpilogue<'_>,
     g: Option<&mut [f32]>,
 ) -> Vec<[f64; 2]> {
     assert_eq!(dy.len(), extent.elements());
     assert!(g.as_ref().is_none_or(|g| g.len() == extent.elements()));
-    arrival.check(extent);
-    let sums = machine
+    grad_epilogue.check(extent);
+    let sums = exec
         .workspace
         .sums
-        .of(Totals::length(extent.images, extent.blocks));
-    let work = Arrive {
+        .slice(PartialSumTable::length(extent.images, extent.blocks));
+    let work = ApplyGradEpilogue {
         extent,
         dy,
-        sink: Arriving {
-            arrival,
-            g: g.map(Shared::new),
+        epilogue: GradWriter {
+            grad_epilogue,
+            g: g.map(UnsafeSlice::new),
         },
-        totals: Totals::new(Shared::new(sums), extent.blocks),
+        partial_sums: PartialSumTable::new(UnsafeSlice::new(sums), extent.blocks),
     };
-    machine
-        .set
-        .run(machine.pool, extent.images * extent.blocks, &work);
-    gathered(sums, extent.blocks)
+    exec.set.run(exec.pool, extent.images * extent.blocks, &work);
+    reduce(sums, extent.blocks)
 }
 
-struct Arrive<'a> {
+struct ApplyGradEpilogue<'a> {
     extent: Extent,
     dy: &'a [f32],
-    sink: Arriving<'a>,
-    totals: Totals<'a>,
+    epilogue: GradWriter<'a>,
+    partial_sums: PartialSumTable<'a>,
 }
 
-impl Kernel for Arrive<'_> {
+impl Kernel for ApplyGradEpilogue<'_> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
         let start = number * self.extent.plane();
         let (image, block) = (number / self.extent.blocks, number % self.extent.blocks);
-        // SAFETY: the caller guarantees the instructions and one of as many numbers as there are planes. `arrive` found dy and the sink's
-        // operands to have all planes; this task alone puts into its plane, and into the totals of its image and block.
+        // SAFETY: the caller guarantees the instruction set and a number below that of the planes. `apply_grad_epilogue` found dy and the epilogue's
+        // operands to have all planes; this task alone writes its plane, and the partial sums of its image and block.
         unsafe {
-            let mut registers = self.sink.block::<V>(block);
+            let mut registers = self.epilogue.block::<V>(block);
             for offset in (start..start + self.extent.plane()).step_by(LANES) {
                 let dy = V::load(self.dy.as_ptr().add(offset));
-                self.sink.put(&mut registers, offset, dy);
+                self.epilogue.put(&mut registers, offset, dy);
             }
-            self.totals.put(image, block, Arriving::totals(registers));
+            self.partial_sums
+                .put(image, block, GradWriter::partial_sums(registers));
         }
     }
 }
 
-/// Totals per channel, as `[2, C]`.
-pub fn write_sums(totals: &[[f64; 2]], sums: &mut [f32]) {
-    let (first, second) = sums.split_at_mut(totals.len());
-    for ((totals, first), second) in totals.iter().zip(first).zip(second) {
-        *first = totals[0] as f32;
-        *second = totals[1] as f32;
+/// Writes two sums per channel as `[2, C]`.
+pub fn write_sums(partial_sums: &[[f64; 2]], sums: &mut [f32]) {
+    let (first, second) = sums.split_at_mut(partial_sums.len());
+    for ((partial_sums, first), second) in partial_sums.iter().zip(first).zip(second) {
+        *first = partial_sums[0] as f32;
+        *second = partial_sums[1] as f32;
     }
 }
 
@@ -226,25 +228,25 @@ pub fn write_sums(totals: &[[f64; 2]], sums: &mut [f32]) {
 /// `sums: [2, C]`, `dγ, dβ: [C]`.
 ///
 /// # Panics
-/// Where a length is wrong.
+/// If a length is wrong.
 pub fn parameter_gradients(statistics: &Statistics<'_>, sums: &[f32], [scale, bias]: [&mut [f32]; 2]) {
-    let (totals, correlations) = sums.split_at(bias.len());
-    bias.copy_from_slice(totals);
+    let (partial_sums, correlations) = sums.split_at(bias.len());
+    bias.copy_from_slice(partial_sums);
     for (channel, (to, &correlation)) in scale.iter_mut().zip(correlations).enumerate() {
         *to = (statistics.reciprocal(channel) * f64::from(correlation)) as f32;
     }
 }
 
-/// What a batch norm passes back to its operand, from what arrived and its sums:
+/// Gradient of a batch norm with respect to its input, from the output gradient `g` and its sums:
 /// `dx = γ·r · (g − Σ g / M − r²·(x − mean) · Σ g·(x − mean) / M)`.
 ///
 /// # Shapes
-/// `g, x, dx: [N, C, H, W]` in blocks, `sums: [2, C]`.
+/// `g, x, dx: [N, C, H, W]` in NCHWc layout, `sums: [2, C]`.
 ///
 /// # Panics
-/// Where a length is wrong.
+/// If a length is wrong.
 pub fn gradient(
-    machine: &Machine<'_>,
+    exec: &ExecContext<'_>,
     extent: Extent,
     (statistics, sums): (&Statistics<'_>, &[f32]),
     [g, x]: [&[f32]; 2],
@@ -270,18 +272,16 @@ pub fn gradient(
         extent,
         factors: &factors,
         operands: [g, x],
-        dx: Shared::new(dx),
+        dx: UnsafeSlice::new(dx),
     };
-    machine
-        .set
-        .run(machine.pool, extent.images * extent.blocks, &work);
+    exec.set.run(exec.pool, extent.images * extent.blocks, &work);
 }
 
 struct Gradient<'a> {
     extent: Extent,
     factors: &'a [f32],
     operands: [&'a [f32]; 2],
-    dx: Shared<'a>,
+    dx: UnsafeSlice<'a>,
 }
 
 impl Kernel for Gradient<'_> {
@@ -290,7 +290,7 @@ impl Kernel for Gradient<'_> {
         let (start, block) = (number * self.extent.plane(), number % self.extent.blocks);
         let channels = self.extent.channels();
         let [g, x] = self.operands;
-        // SAFETY: the caller guarantees the instructions and one of as many numbers as there are planes. `gradient` found operands and
+        // SAFETY: the caller guarantees the instruction set and a number below that of the planes. `gradient` found operands and
         // result to have all planes, and made three factors for each channel; this task alone writes its plane of dx.
         unsafe {
             let mut factors = [V::splat(0.0); 3];

@@ -1,19 +1,18 @@
-//! Who runs the tasks of a kernel.
+//! Threads that run the tasks of a kernel.
 
-/// Runs independent tasks, on as many threads as it likes, and returns when all are done.
+/// Runs independent tasks on any number of threads, and returns when all are done.
 ///
-/// Kernels cut their work into tasks by shape alone, never by the number of threads, and every task writes what no other one touches:
-/// so the threads cannot change a bit.
+/// Kernels split their work into tasks by shape alone, and every task writes its own elements: results do not depend on the number of threads.
 ///
 /// # Safety
-/// A task writes through shared pointers, without a lock, what belongs to its number. So [`Pool::run`] must call `task` with numbers below
-/// `count` only, with each of them once, and must neither return nor unwind before all calls have ended.
+/// A task writes the elements of its number through shared pointers, without a lock. Therefore [`Pool::run`] must call `task` with numbers
+/// below `count` only, with each of them once, and must neither return nor unwind before all calls have ended.
 pub unsafe trait Pool {
     /// Calls `task` with every number below `count`, once each.
     fn run(&self, count: usize, task: &(dyn Fn(usize) + Sync));
 }
 
-/// The calling thread alone.
+/// Runs all tasks on the calling thread.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Serial;
 

@@ -1,4 +1,4 @@
-//! Sixteen floats in plain Rust: the specification of the other instruction sets.
+//! Sixteen floats in plain Rust: the reference for the other instruction sets.
 
 use super::vector::{LANES, Vector};
 
@@ -70,12 +70,12 @@ impl Vector for Portable {
     }
 
     #[inline(always)]
-    fn where_positive(self, condition: Self) -> Self {
+    fn mask_positive(self, condition: Self) -> Self {
         self.both(condition, |a, c| if c > 0.0 { a } else { 0.0 })
     }
 
     #[inline(always)]
-    fn where_equal(self, left: Self, right: Self) -> Self {
+    fn mask_equal(self, left: Self, right: Self) -> Self {
         Self(std::array::from_fn(|lane| {
             if left.0[lane] == right.0[lane] {
                 self.0[lane]

@@ -1,22 +1,22 @@
-//! Memory that a kernel needs while it runs, kept from run to run.
+//! Temporary memory of kernels, reused from call to call.
 
 use std::cell::Cell;
 
-/// Floats at an address that suits every vector, of any content.
+/// A buffer of floats, aligned to 64 bytes, with unspecified content.
 #[derive(Default)]
-pub(super) struct Aligned(Vec<Line>);
+pub(super) struct AlignedBuffer(Vec<Line>);
 
-/// A line of a cache, and a vector of sixteen floats.
+/// A cache line: a vector of sixteen floats.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([f32; 16]);
 
-impl Aligned {
-    /// At least `length` floats, with whatever stands in them.
-    pub(super) fn of(&mut self, length: usize) -> &mut [f32] {
+impl AlignedBuffer {
+    /// `length` floats with unspecified content.
+    pub(super) fn slice(&mut self, length: usize) -> &mut [f32] {
         let lines = length.div_ceil(16);
         if self.0.len() < lines {
-            // Not grown, but replaced: the old content is of no use, and must not be copied.
+            // Replaced instead of resized, which would copy the old content.
             self.0 = Vec::new();
             self.0 = vec![Line([0.0; 16]); lines];
         }
@@ -27,37 +27,37 @@ impl Aligned {
 }
 
 thread_local! {
-    static OF_THREAD: Cell<Aligned> = Cell::default();
+    static THREAD_SCRATCH: Cell<AlignedBuffer> = Cell::default();
 }
 
-/// The memory of this thread, given back when dropped.
-pub(super) struct Lent(Aligned);
+/// Scratch memory of this thread, returned to the thread when dropped.
+pub(super) struct ScratchGuard(AlignedBuffer);
 
-/// Lends the memory of this thread. Who asks while it is lent gets new memory.
-pub(super) fn lend() -> Lent {
-    Lent(OF_THREAD.take())
+/// Takes the scratch memory of this thread. While it is taken, further calls allocate new memory.
+pub(super) fn acquire() -> ScratchGuard {
+    ScratchGuard(THREAD_SCRATCH.take())
 }
 
-impl Lent {
-    /// At least `length` floats, with whatever stands in them.
-    pub(super) fn of(&mut self, length: usize) -> &mut [f32] {
-        self.0.of(length)
+impl ScratchGuard {
+    /// `length` floats with unspecified content.
+    pub(super) fn slice(&mut self, length: usize) -> &mut [f32] {
+        self.0.slice(length)
     }
 }
 
-impl Drop for Lent {
+impl Drop for ScratchGuard {
     fn drop(&mut self) {
-        OF_THREAD.set(std::mem::take(&mut self.0));
+        THREAD_SCRATCH.set(std::mem::take(&mut self.0));
     }
 }
 
-/// What a kernel keeps for all its tasks: weights in another order, partial sums.
+/// Temporary memory shared by the tasks of a kernel: packed weights and partial sums.
 ///
-/// One is enough for all kernels that run one after the other.
+/// Kernels that run one after the other can share one.
 #[derive(Default)]
 pub struct Workspace {
-    pub(super) weights: Aligned,
-    pub(super) sums: Aligned,
+    pub(super) weights: AlignedBuffer,
+    pub(super) sums: AlignedBuffer,
 }
 
 impl std::fmt::Debug for Workspace {

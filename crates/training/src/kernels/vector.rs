@@ -1,30 +1,29 @@
-/// Lanes of a [`Vector`], and channels of a block.
+/// Lanes of a [`Vector`], and channels per block.
 pub(super) const LANES: usize = 16;
 
-/// Sixteen floats side by side: what every kernel is written in.
+/// A vector of sixteen floats; kernels are generic over it.
 ///
-/// An instruction set implements these few operations. All of them are exact or rounded once, lane by lane, so a kernel gives the same
-/// bits on every instruction set. Kernels are generic functions that are compiled once for each.
+/// All operations are exact or rounded once, lane by lane, so that a kernel gives the same bits on every instruction set.
 ///
-/// A value can only be made by [`Vector::splat`] and [`Vector::load`], whose callers have made sure of the instructions; that is why
-/// everything else is safe.
+/// Values are created only by [`Vector::splat`] and [`Vector::load`], whose callers guarantee the instruction set; therefore the other
+/// operations are safe.
 pub(super) trait Vector: Copy {
-    /// Whether there are thirty-two registers of sixteen floats, and not half or a quarter of them.
+    /// Whether there are thirty-two registers of sixteen floats, as with AVX-512.
     const IS_WIDE: bool;
 
-    /// The same number in all lanes.
+    /// Broadcasts a number to all lanes.
     ///
     /// # Safety
-    /// The machine has the instruction set.
+    /// The CPU supports the instruction set.
     unsafe fn splat(number: f32) -> Self;
 
-    /// Sixteen numbers from memory, at any alignment.
+    /// Loads sixteen floats, at any alignment.
     ///
     /// # Safety
-    /// The machine has the instruction set; sixteen floats can be read at `from`, and no other task writes them at the same time.
+    /// The CPU supports the instruction set; sixteen floats can be read at `from`, and no other task writes them at the same time.
     unsafe fn load(from: *const f32) -> Self;
 
-    /// Sixteen numbers to memory, at any alignment.
+    /// Stores sixteen floats, at any alignment.
     ///
     /// # Safety
     /// Sixteen floats can be written at `to`, and no other task uses them at the same time.
@@ -42,10 +41,10 @@ pub(super) trait Vector: Copy {
     fn sqrt(self) -> Self;
     /// `self · factor + addend`, rounded once.
     fn mul_add(self, factor: Self, addend: Self) -> Self;
-    /// `self > other ? self : other`: where one is no number, the other operand.
+    /// `self > other ? self : other`: `other` if either is NaN.
     fn max(self, other: Self) -> Self;
     /// `condition > 0 ? self : 0`.
-    fn where_positive(self, condition: Self) -> Self;
+    fn mask_positive(self, condition: Self) -> Self;
     /// `left = right ? self : 0`.
-    fn where_equal(self, left: Self, right: Self) -> Self;
+    fn mask_equal(self, left: Self, right: Self) -> Self;
 }

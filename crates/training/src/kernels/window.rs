@@ -1,25 +1,25 @@
-/// How a kernel slides over a plane: rows first, then columns.
+/// Kernel size, stride and padding of a convolution or pooling, `[rows, columns]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Rows and columns of the kernel.
+    /// Kernel size.
     pub kernel: [usize; 2],
-    /// Distance between positions.
+    /// Stride.
     pub stride: [usize; 2],
-    /// Zeros on both sides.
+    /// Zero padding on both sides.
     pub pad: [usize; 2],
 }
 
 impl Window {
-    /// Elements of the kernel.
+    /// Elements of the kernel (R·S).
     #[must_use]
     pub fn taps(&self) -> usize {
         self.kernel[0] * self.kernel[1]
     }
 
-    /// Positions in a plane of that many rows and columns, at least one of each.
+    /// Output rows and columns for a plane of `extent`.
     ///
     /// # Panics
-    /// Where the kernel does not fit.
+    /// If the kernel is larger than the padded plane.
     #[must_use]
     pub fn positions(&self, extent: [usize; 2]) -> [usize; 2] {
         let [rows, columns] = [0, 1]
@@ -27,7 +27,7 @@ impl Window {
         [rows, columns]
     }
 
-    /// Whether this is the window that [`winograd`](super::winograd) is for.
+    /// Whether this is the window that [`winograd`](super::winograd) supports.
     pub(super) fn is_three_by_three(&self) -> bool {
         *self
             == Self {

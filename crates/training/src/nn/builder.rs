@@ -1,24 +1,24 @@
-use super::{Dropout, Kind, LayerGroup, Parameter, Statistic};
+use super::{Dropout, LayerGroup, Parameter, ParameterKind, Statistic};
 use crate::graph::{Error, Graph, Shape, Value};
 
-/// Which of its two behaviours a network shows.
+/// Whether layers are built for training or for inference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Batch norm uses the batch's statistics and updates the running ones; dropout multiplies by a mask that is given.
+    /// Batch norm uses batch statistics and updates the running ones; dropout multiplies by a mask input.
     Train,
-    /// Batch norm uses the running statistics; dropout does nothing.
+    /// Batch norm uses running statistics; dropout is the identity.
     Inference,
 }
 
-/// A model under construction: a graph, and a record of everything in it that has a life between runs.
+/// Builds a model: a graph, its parameters, running statistics and dropout masks.
 #[derive(Debug)]
 pub struct Builder<'g> {
-    /// What the layers are added to.
+    /// The graph that layers are added to.
     pub graph: &'g mut Graph,
     pub(super) mode: Mode,
-    /// A truth value of the graph, for training in parts that may come to nothing: whether running statistics go on from those of the part
-    /// before, which stand beside them, as [`pending`](super::pending) says.
-    pub(crate) is_later: Option<Value>,
+    /// A boolean of the graph, for gradient accumulation whose steps may be rolled back: whether running statistics continue from those that
+    /// the previous micro-batch left in the staged tensors (see [`staged_name`](super::staged_name)).
+    pub(crate) is_accumulating: Option<Value>,
     pub(super) group: LayerGroup,
     pub(super) parameters: Vec<Parameter>,
     pub(super) statistics: Vec<Statistic>,
@@ -26,13 +26,13 @@ pub struct Builder<'g> {
 }
 
 impl<'g> Builder<'g> {
-    /// A model without layers.
+    /// An empty model.
     pub fn new(graph: &'g mut Graph, mode: Mode) -> Self {
         let (parameters, statistics, dropouts) = (Vec::new(), Vec::new(), Vec::new());
         Self {
             graph,
             mode,
-            is_later: None,
+            is_accumulating: None,
             group: LayerGroup::Early,
             parameters,
             statistics,
@@ -40,40 +40,40 @@ impl<'g> Builder<'g> {
         }
     }
 
-    /// Everything that is learnt, in the order of the layers.
+    /// Trainable parameters, in layer order.
     #[must_use]
     pub fn parameters(&self) -> &[Parameter] {
         &self.parameters
     }
 
-    /// The running statistics of all batch norms, in the order of the layers.
+    /// Running statistics of all batch norms, in layer order.
     #[must_use]
     pub fn statistics(&self) -> &[Statistic] {
         &self.statistics
     }
 
-    /// The masks that a training step must be given.
+    /// Dropout masks that a training step takes as inputs.
     #[must_use]
     pub fn dropouts(&self) -> &[Dropout] {
         &self.dropouts
     }
 
-    /// Declares a parameter of the layer `layer` in the current group.
+    /// Declares the parameter `layer.field` in the current layer group.
     pub(super) fn parameter(
         &mut self,
         layer: &str,
         field: &str,
-        kind: Kind,
+        kind: ParameterKind,
         shape: impl Into<Shape>,
     ) -> Result<Value, Error> {
         self.named_parameter(&format!("{layer}.{field}"), kind, shape)
     }
 
-    /// Declares a parameter in the current group under a whole name.
+    /// Declares a parameter under its full name in the current layer group.
     pub(super) fn named_parameter(
         &mut self,
         name: &str,
-        kind: Kind,
+        kind: ParameterKind,
         shape: impl Into<Shape>,
     ) -> Result<Value, Error> {
         let value = self.graph.parameter(name, shape)?;
@@ -86,7 +86,7 @@ impl<'g> Builder<'g> {
         Ok(value)
     }
 
-    /// Adds one layer's nodes under its name.
+    /// Adds a layer's nodes in the scope `name`.
     pub(super) fn layer<T>(&mut self, name: &str, build: impl FnOnce(&mut Graph) -> T) -> T {
         self.graph.scoped(name, build)
     }

@@ -1,19 +1,19 @@
 use super::{Builder, Mode};
 use crate::graph::{Error, Shape, TensorType, Value};
 
-/// A mask that a training step is given, so that a step is a function of its inputs and a resumed run repeats it.
+/// A dropout mask that is an input of the training step: the step is a pure function of its inputs, and resumed runs are bit-identical.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dropout {
     /// Name of the input.
     pub name: String,
-    /// Its extents, `[N, features]`.
+    /// Shape, `[N, features]`.
     pub shape: Shape,
-    /// How likely an element is zero; the others are `1 / (1 − probability)`.
+    /// Probability that an element is zero; other elements are `1 / (1 − probability)`.
     pub probability: f32,
 }
 
 impl Builder<'_> {
-    /// `x · mask` while training, `x` otherwise.
+    /// `x · mask` in training, `x` in inference.
     pub(super) fn dropout(&mut self, name: &str, x: Value, probability: f32) -> Result<Value, Error> {
         if self.mode == Mode::Inference || probability == 0.0 {
             return Ok(x);

@@ -4,20 +4,20 @@ use super::{Builder, LayerGroup};
 use crate::graph::op::MaxPool2d;
 use crate::graph::{Error, Value};
 
-/// What turns feature maps into logits.
+/// Classification head: feature maps to logits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Head {
-    /// Maximum and mean of every map side by side, then two linear layers, each behind batch norm and dropout.
+    /// Concatenated global max and average pooling, then two linear layers, each after batch norm and dropout.
     ///
     /// # Source
     /// fastai's `create_head` with its defaults; layers are numbered as there.
     Fastai {
-        /// Features between the two linear layers.
+        /// Output features of the first linear layer.
         hidden: usize,
-        /// How likely a feature is dropped before the first and before the second linear layer.
+        /// Dropout probability before the first and the second linear layer.
         dropout: [f32; 2],
     },
-    /// The mean of every map, then one linear layer, `fc`.
+    /// Global average pooling, then one linear layer, `fc`.
     ///
     /// # Source
     /// torchvision's `resnet.py`.
@@ -25,7 +25,7 @@ pub enum Head {
 }
 
 impl Default for Head {
-    /// fastai's: 512 features; dropout 0.5 before the last layer and half of it before the other.
+    /// fastai's: 512 features; dropout 0.5 before the last layer and 0.25 before the first.
     fn default() -> Self {
         Self::Fastai {
             hidden: 512,
@@ -34,9 +34,9 @@ impl Default for Head {
     }
 }
 
-/// No head of that name.
+/// Unknown name of a head.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no head is named `{0}`: use fastai or plain")]
+#[error("unknown head `{0}`: expected fastai or plain")]
 pub struct UnknownHead(String);
 
 impl FromStr for Head {
@@ -61,7 +61,7 @@ impl fmt::Display for Head {
 }
 
 impl Head {
-    /// Wires the head and returns the logits.
+    /// Builds the head and returns the logits.
     ///
     /// # Shapes
     /// `x: f32[N, C, H, W] → f32[N, classes]`.
@@ -85,7 +85,7 @@ fn fastai(
 ) -> Result<Value, Error> {
     let extent = [b.graph.shape(x)[2], b.graph.shape(x)[3]];
     let pooled = b.layer("head.0", |g| {
-        // One window over everything, whose indices the gradient needs.
+        // Global max pooling as one window: the gradient needs the indices.
         let [maximum, _] = g.max_pool(
             x,
             MaxPool2d {

@@ -1,4 +1,4 @@
-use super::{Builder, Kind};
+use super::{Builder, ParameterKind};
 use crate::graph::op::Gemm;
 use crate::graph::{Error, Value};
 
@@ -8,13 +8,18 @@ impl Builder<'_> {
     /// # Shapes
     /// `x: f32[N, in] → f32[N, out]`.
     pub(super) fn linear(&mut self, name: &str, x: Value, outputs: usize) -> Result<Value, Error> {
-        self.linear_of(name, x, outputs, [Kind::LinearWeight, Kind::LinearBias])
+        self.linear_of(
+            name,
+            x,
+            outputs,
+            [ParameterKind::LinearWeight, ParameterKind::LinearBias],
+        )
     }
 
-    /// [`Self::linear`] that starts as PyTorch's `nn.Linear` does.
+    /// [`Self::linear`] with PyTorch's default initialization.
     pub(super) fn plain_linear(&mut self, name: &str, x: Value, outputs: usize) -> Result<Value, Error> {
         let inputs = self.graph.shape(x)[1];
-        self.linear_of(name, x, outputs, [Kind::Uniform { inputs }; 2])
+        self.linear_of(name, x, outputs, [ParameterKind::Uniform { inputs }; 2])
     }
 
     fn linear_of(
@@ -22,7 +27,7 @@ impl Builder<'_> {
         name: &str,
         x: Value,
         outputs: usize,
-        [of_weight, of_bias]: [Kind; 2],
+        [of_weight, of_bias]: [ParameterKind; 2],
     ) -> Result<Value, Error> {
         let inputs = self.graph.shape(x)[1];
         let weight = self.parameter(name, "weight", of_weight, [outputs, inputs])?;

@@ -1,20 +1,19 @@
-//! Layers and the residual networks made of them, written in graph terms. Names and semantics are torchvision's for the body and
-//! fastai's for the head.
+//! Layers and ResNets as graph builders. Names and semantics are torchvision's for the body and fastai's for the head.
 //!
 //! # Layout
-//! - [`Builder`]: a model under construction; remembers its parameters, running statistics and dropout masks.
+//! - [`Builder`]: builds a model and records its parameters, running statistics and dropout masks.
 //! - `conv`, `norm`, `linear`, `dropout`: one layer each, as methods of the builder.
-//! - [`Backbone`] and [`Head`]: which network, and the function that wires it.
-//! - [`foreign`]: a network from a file, in the place of these two.
-//! - [`Pixels`]: the first nodes of a network that takes bytes; [`loss`](loss()): what training makes small.
-//! - [`initial`]: the state that training starts from.
+//! - [`Backbone`] and [`Head`]: ResNet bodies and classification heads.
+//! - [`import`]: a network from an ONNX file, instead of these two.
+//! - [`Pixels`]: normalisation of u8 images inside the network; [`loss`](loss()): the training loss.
+//! - [`init`]: parameter initialization.
 
 mod builder;
 mod conv;
 mod dropout;
-pub mod foreign;
 mod head;
-pub mod initial;
+pub mod import;
+pub mod init;
 mod linear;
 mod loss;
 mod norm;
@@ -24,11 +23,11 @@ mod resnet;
 
 pub use builder::{Builder, Mode};
 pub use dropout::Dropout;
-pub use foreign::Foreign;
 pub use head::{Head, UnknownHead};
+pub use import::OnnxModel;
 pub use loss::loss;
 pub use norm::Statistic;
-pub(crate) use norm::pending;
-pub use parameter::{Kind, LayerGroup, Parameter};
+pub(crate) use norm::staged_name;
+pub use parameter::{LayerGroup, Parameter, ParameterKind};
 pub use pixels::Pixels;
 pub use resnet::{Backbone, Block, UnknownBackbone};

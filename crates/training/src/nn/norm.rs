@@ -1,13 +1,13 @@
-use super::{Builder, Kind, Mode};
+use super::{Builder, Mode, ParameterKind};
 use crate::graph::op::BatchNormalization;
 use crate::graph::{Error, Value};
 
-/// What a batch norm is set to.
+/// Hyperparameters of a batch norm.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NormSettings {
     /// Added to the variance.
     pub(super) epsilon: f32,
-    /// How much of a batch's statistic enters the running one.
+    /// Weight of the batch's statistic in the running one (PyTorch's convention).
     pub(super) momentum: f32,
 }
 
@@ -24,50 +24,50 @@ impl Default for NormSettings {
 /// A running statistic of a batch norm.
 #[derive(Clone, Debug)]
 pub struct Statistic {
-    /// Its name in a state dictionary.
+    /// Name in the state dictionary.
     pub name: String,
-    /// Its value before the batch.
+    /// Value before the batch.
     pub value: Value,
-    /// Its value after the batch, when training.
+    /// Value after the batch, in training.
     pub next: Option<Value>,
-    /// What it had become by the part before, where the batch comes in parts that may come to nothing.
-    pub pending: Option<Value>,
-    /// Whether it is the variance, which starts at one; the mean starts at zero.
+    /// Value after the previous micro-batch, for gradient accumulation whose steps may be rolled back.
+    pub staged: Option<Value>,
+    /// Whether it is a variance (initially one) or a mean (initially zero).
     pub is_variance: bool,
 }
 
 impl Statistic {
-    /// All its values in the graph.
+    /// All graph values of the statistic.
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut Value> {
         [&mut self.value]
             .into_iter()
             .chain(&mut self.next)
-            .chain(&mut self.pending)
+            .chain(&mut self.staged)
     }
 }
 
-/// Name of what a running statistic has become within a step.
-pub(crate) fn pending(statistic: &str) -> String {
+/// Name of the tensor that holds a running statistic between the micro-batches of a step.
+pub(crate) fn staged_name(statistic: &str) -> String {
     format!("pending.{statistic}")
 }
 
 impl Builder<'_> {
-    /// Batch normalisation per channel.
+    /// Batch norm per channel.
     ///
     /// # Shapes
     /// `x: f32[N, C, …] → f32[N, C, …]`.
     ///
     /// # Source
-    /// PyTorch's `BatchNorm2d`: the batch is normalised by its biased variance, the running variance takes in the unbiased one.
+    /// PyTorch's `BatchNorm2d`: the biased variance normalises the batch, the unbiased one updates the running variance.
     pub(super) fn batch_norm(&mut self, name: &str, x: Value) -> Result<Value, Error> {
         let channels = self.graph.shape(x)[1];
-        let scale = self.parameter(name, "weight", Kind::NormWeight, [channels])?;
-        let bias = self.parameter(name, "bias", Kind::NormBias, [channels])?;
+        let scale = self.parameter(name, "weight", ParameterKind::NormWeight, [channels])?;
+        let bias = self.parameter(name, "bias", ParameterKind::NormBias, [channels])?;
         let statistics = ["running_mean", "running_var"].map(|field| format!("{name}.{field}"));
         self.normalised(name, [x, scale, bias], &statistics, NormSettings::default())
     }
 
-    /// [`Self::batch_norm`] with a scale and a shift that are declared already, and names for running mean and running variance.
+    /// [`Self::batch_norm`] with given scale and bias values and names of running mean and running variance.
     pub(super) fn normalised(
         &mut self,
         name: &str,
@@ -95,11 +95,12 @@ impl Builder<'_> {
                 let per_channel = self.graph.shape(x).elements() / channels;
                 let momentum = settings.momentum;
                 let mut start = [mean, variance];
-                if let Some(is_later) = self.is_later {
+                if let Some(is_accumulating) = self.is_accumulating {
                     for (position, statistic) in [mean_name, variance_name].into_iter().enumerate() {
-                        let carried = self.graph.parameter(&pending(statistic), [channels])?;
+                        let carried = self.graph.parameter(&staged_name(statistic), [channels])?;
                         let scope = format!("running/{name}");
-                        let from = self.layer(&scope, |g| g.select(is_later, carried, start[position]))?;
+                        let from =
+                            self.layer(&scope, |g| g.select(is_accumulating, carried, start[position]))?;
                         (before[position], start[position]) = (Some(carried), from);
                     }
                 }
@@ -114,14 +115,14 @@ impl Builder<'_> {
             name: mean_name.clone(),
             value: mean,
             next: next_mean,
-            pending: before[0],
+            staged: before[0],
             is_variance: false,
         });
         self.statistics.push(Statistic {
             name: variance_name.clone(),
             value: variance,
             next: next_variance,
-            pending: before[1],
+            staged: before[1],
             is_variance: true,
         });
         Ok(y)
@@ -144,7 +145,7 @@ impl Builder<'_> {
     }
 }
 
-/// `M / (M − 1)`: what turns a biased variance of M elements into an unbiased one.
+/// `M / (M − 1)`: Bessel's correction for a variance of M elements.
 #[expect(
     clippy::cast_precision_loss,
     reason = "rounded once, like any other constant of the graph"

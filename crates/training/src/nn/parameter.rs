@@ -1,21 +1,21 @@
 use crate::graph::Value;
 
-/// The three groups of layers that may have learning rates of their own.
+/// Layer groups, each with its own learning rate (discriminative learning rates).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LayerGroup {
     /// The stem and the first two stages.
     Early,
     /// The last two stages.
     Late,
-    /// What was put on the body.
+    /// The classification head.
     Head,
 }
 
 impl LayerGroup {
-    /// All groups, from the image to the logits.
+    /// All groups, from input to logits.
     pub const ALL: [Self; 3] = [Self::Early, Self::Late, Self::Head];
 
-    /// Position in [`LayerGroup::ALL`].
+    /// Index in [`LayerGroup::ALL`].
     #[must_use]
     pub fn index(self) -> usize {
         match self {
@@ -26,45 +26,45 @@ impl LayerGroup {
     }
 }
 
-/// What a parameter is, which decides how it starts and whether freezing concerns it.
+/// Kind of a parameter: selects its initialization and whether freezing a group freezes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// Kernel of a convolution, `[K, C, R, S]`.
+pub enum ParameterKind {
+    /// Weight of a convolution, `[K, C, R, S]`.
     ConvWeight,
-    /// Scale of a batch norm.
+    /// Weight (scale) of a batch norm.
     NormWeight,
-    /// Shift of a batch norm.
+    /// Bias of a batch norm.
     NormBias,
-    /// Matrix of a linear layer, `[out, in]`.
+    /// Weight of a linear layer, `[out, in]`.
     LinearWeight,
-    /// Shift of a linear layer or of a convolution.
+    /// Bias of a linear layer or a convolution.
     LinearBias,
-    /// Matrix or shift of a linear layer that starts as PyTorch's does.
+    /// Weight or bias of a linear layer with PyTorch's default initialization.
     Uniform {
-        /// Features that the layer reads.
+        /// Input features of the layer.
         inputs: usize,
     },
-    /// Anything else in a network that was read from a file, which is where it starts.
+    /// Any other parameter of an imported network; its initial value is the file's.
     Other,
 }
 
-impl Kind {
-    /// Whether it belongs to a batch norm: these are trained even in a frozen group.
+impl ParameterKind {
+    /// Whether the parameter belongs to a norm layer: these are trained even in a frozen group.
     #[must_use]
     pub fn is_norm(self) -> bool {
         matches!(self, Self::NormWeight | Self::NormBias)
     }
 }
 
-/// A tensor that is learnt.
+/// A trainable tensor.
 #[derive(Clone, Debug)]
 pub struct Parameter {
-    /// Its name in a state dictionary.
+    /// Name in the state dictionary.
     pub name: String,
-    /// Its value in the graph.
+    /// Value in the graph.
     pub value: Value,
-    /// Where in the network it stands.
+    /// Layer group.
     pub group: LayerGroup,
-    /// What it is.
-    pub kind: Kind,
+    /// Kind.
+    pub kind: ParameterKind,
 }

@@ -1,13 +1,13 @@
 use crate::graph::{Constant, ElementType, Error, Graph, Value};
 
-/// How a network takes pixels that nobody has normalised: what its first nodes do.
+/// Input normalisation inside the network, for u8 images.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pixels {
-    /// The three channels of a pixel side by side, `[N, S, S, 3]`, instead of one plane each, `[N, 3, S, S]`.
+    /// Layout NHWC, `[N, S, S, 3]`, instead of NCHW, `[N, 3, S, S]`.
     pub channels_last: bool,
-    /// Per channel, in [0, 1] units: red, green, blue.
+    /// RGB, for pixel values scaled to [0, 1].
     pub mean: [f32; 3],
-    /// Per channel, in [0, 1] units: red, green, blue.
+    /// RGB, for pixel values scaled to [0, 1].
     pub std: [f32; 3],
 }
 
@@ -18,7 +18,7 @@ impl Pixels {
     /// `images: u8[N, 3, S, S]` or `u8[N, S, S, 3] → f32[N, 3, S, S]`.
     ///
     /// # Errors
-    /// [`Error::Wiring`] for images of another shape.
+    /// [`Error::Wiring`] if `images` has another shape.
     pub fn normalised(&self, g: &mut Graph, images: Value) -> Result<Value, Error> {
         let per_channel =
             |of: &dyn Fn(usize) -> f64| Constant::F32((0..3).map(|channel| of(channel) as f32).collect());

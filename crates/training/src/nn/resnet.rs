@@ -6,17 +6,17 @@ use super::{Builder, LayerGroup};
 use crate::graph::op::MaxPool2d;
 use crate::graph::{Error, Value};
 
-/// What a stage repeats.
+/// Residual block type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Block {
-    /// Two 3×3 convolutions.
+    /// `BasicBlock`: two 3×3 convolutions.
     Basic,
-    /// 1×1, 3×3, 1×1, the last one four times as wide.
+    /// `Bottleneck`: 1×1, 3×3, 1×1 convolutions, the last one four times as wide.
     Bottleneck,
 }
 
 impl Block {
-    /// How many times wider than its stage a block's result is.
+    /// Ratio of output channels to the width of the stage.
     #[must_use]
     pub fn expansion(self) -> usize {
         match self {
@@ -26,17 +26,17 @@ impl Block {
     }
 }
 
-/// A residual network without its last layers.
+/// A ResNet without its head.
 ///
 /// # Source
-/// torchvision's `resnet.py` (the stride of a bottleneck stands at its 3×3 convolution); parameter names are its state dictionary's keys.
+/// torchvision's `resnet.py` (ResNet v1.5: a bottleneck's stride is in its 3×3 convolution); parameter names are its state dictionary's keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Backbone {
-    /// What a stage repeats.
+    /// Block type.
     pub block: Block,
-    /// How often, per stage.
+    /// Blocks per stage.
     pub depths: [usize; 4],
-    /// Channels of the stem and the first stage; every further stage doubles them.
+    /// Channels of the stem and the first stage; each further stage doubles them.
     pub width: usize,
 }
 
@@ -73,12 +73,12 @@ impl Backbone {
         ("resnet101", Self::RESNET101),
     ];
 
-    /// The names that [`Backbone::from_str`] knows.
+    /// Names accepted by [`Backbone::from_str`].
     pub fn names() -> impl Iterator<Item = &'static str> {
         Self::NAMED.iter().map(|(name, _)| *name)
     }
 
-    /// Wires the network up to its last feature maps.
+    /// Builds the network up to its last feature maps.
     ///
     /// # Shapes
     /// `images: f32[N, 3, S, S] → f32[N, 8·width·expansion, ⌈S/32⌉, ⌈S/32⌉]`.
@@ -189,18 +189,18 @@ impl Backbone {
     }
 }
 
-/// Where a block stands.
+/// Width and stride of a block.
 #[derive(Clone, Copy)]
 struct Stage {
     width: usize,
     stride: usize,
 }
 
-/// No network of that name.
+/// Unknown name of an architecture.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no architecture is named `{name}`; known are resnet18, resnet34, resnet50, resnet101")]
+#[error("unknown architecture `{name}`: expected resnet18, resnet34, resnet50 or resnet101")]
 pub struct UnknownBackbone {
-    /// What was asked for.
+    /// The given name.
     pub name: String,
 }
 

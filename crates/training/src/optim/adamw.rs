@@ -8,10 +8,11 @@ use crate::graph::{Composite, Error, Graph, Op, Value, op};
 /// p ← p − lr/c₁ · m / (√v/√c₂ + ε)      with  c₁ = 1 − β₁ᵗ,  c₂ = 1 − β₂ᵗ
 /// ```
 ///
-/// β₁ moves with the schedule, and c₁ is computed from its current value; both, c₂ and the learning rates are inputs of the graph.
+/// β₁ follows the schedule, and c₁ is computed from its current value. β₁, c₁, c₂ and the learning rates are inputs of the graph.
 ///
 /// # Source
-/// fastai's `OptimWrapper` with `true_wd` over PyTorch's `Adam`: every trained parameter decays, batch norms and biases included.
+/// fastai's `OptimWrapper` with `true_wd` over PyTorch's `Adam`: weight decay applies to all trained parameters, including batch norms and
+/// biases.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamW {
     /// β₂.
@@ -23,7 +24,7 @@ pub struct AdamW {
 }
 
 impl Default for AdamW {
-    /// fastai's: β₂ 0.99, ε 1e-8, weight decay 0.01.
+    /// fastai's defaults: β₂ 0.99, ε 1e-8, weight decay 0.01.
     fn default() -> Self {
         Self {
             beta2: 0.99,
@@ -33,9 +34,9 @@ impl Default for AdamW {
     }
 }
 
-/// The part of a schedule that all parameters share.
+/// Scheduled scalars shared by all parameters.
 #[derive(Clone, Copy, Debug)]
-pub struct Schedule {
+pub struct SharedScalars {
     beta1: Value,
     one_minus_beta1: Value,
     bias_correction1: Value,
@@ -43,16 +44,16 @@ pub struct Schedule {
     scale2: Value,
 }
 
-/// What a learning rate means for the parameters it governs.
+/// Scalars shared by the parameters of a layer group, derived from its learning rate.
 #[derive(Clone, Copy, Debug)]
-pub struct Rate {
+pub struct GroupScalars {
     /// `1 − lr·wd`.
     decay: Value,
     /// `lr/c₁`.
     step: Value,
 }
 
-/// Running means of the gradient and of its square.
+/// Exponential moving averages of the gradient and of its square.
 #[derive(Clone, Copy, Debug)]
 pub struct Moments {
     /// m.
@@ -61,9 +62,9 @@ pub struct Moments {
     pub second: Value,
 }
 
-/// A parameter, and what its update is made from.
+/// Inputs of a parameter's update.
 #[derive(Clone, Copy, Debug)]
-pub struct Trained {
+pub struct UpdateInputs {
     /// p.
     pub parameter: Value,
     /// g.
@@ -73,22 +74,22 @@ pub struct Trained {
 }
 
 impl AdamW {
-    /// Prepares the scalars `beta1`, `bias_correction1` (c₁) and `bias_correction2` (c₂) for use.
+    /// Derives the shared scalars from `beta1`, `bias_correction1` (c₁) and `bias_correction2` (c₂), each `f32[]`.
     ///
     /// # Errors
-    /// When one of them is not a float.
+    /// [`Error::Wiring`] if one of them is not a float.
     pub fn schedule(
         &self,
         g: &mut Graph,
         beta1: Value,
         bias_correction1: Value,
         bias_correction2: Value,
-    ) -> Result<Schedule, Error> {
+    ) -> Result<SharedScalars, Error> {
         let one = g.scalar(1.0);
         let one_minus_beta1 = g.sub(one, beta1)?;
         let root = g.sqrt(bias_correction2)?;
         let scale2 = g.reciprocal(root)?;
-        Ok(Schedule {
+        Ok(SharedScalars {
             beta1,
             one_minus_beta1,
             bias_correction1,
@@ -96,34 +97,39 @@ impl AdamW {
         })
     }
 
-    /// Prepares a learning rate for use.
+    /// Derives a layer group's scalars from its learning rate, `f32[]`.
     ///
     /// # Errors
-    /// When it is not a float.
-    pub fn rate(&self, g: &mut Graph, schedule: &Schedule, learning_rate: Value) -> Result<Rate, Error> {
+    /// [`Error::Wiring`] if it is not a float.
+    pub fn rate(
+        &self,
+        g: &mut Graph,
+        schedule: &SharedScalars,
+        learning_rate: Value,
+    ) -> Result<GroupScalars, Error> {
         let (one, weight_decay) = (g.scalar(1.0), g.scalar(self.weight_decay));
         let lost = g.mul(learning_rate, weight_decay)?;
         let decay = g.sub(one, lost)?;
         let step = g.div(learning_rate, schedule.bias_correction1)?;
-        Ok(Rate { decay, step })
+        Ok(GroupScalars { decay, step })
     }
 
-    /// The next parameter and moments.
+    /// Adds the update of a parameter and returns the next parameter and moments.
     ///
     /// # Shapes
-    /// Parameter, gradient and moments have one shape.
+    /// Parameter, gradient and moments have the same shape.
     ///
     /// # Errors
-    /// When they have not.
+    /// [`Error::Wiring`] if their shapes differ.
     pub fn update(
         &self,
         g: &mut Graph,
-        (schedule, rate): (&Schedule, &Rate),
-        Trained {
+        (schedule, rate): (&SharedScalars, &GroupScalars),
+        UpdateInputs {
             parameter,
             gradient,
             moments,
-        }: Trained,
+        }: UpdateInputs,
     ) -> Result<(Value, Moments), Error> {
         let operands = [
             parameter,

@@ -1,18 +1,18 @@
 use crate::graph::op::Reduce;
 use crate::graph::{ElementType, Error, Graph, Shape, Value};
 
-/// Added to the norm, as PyTorch does.
+/// Added to the norm, as in PyTorch.
 const EPSILON: f32 = 1e-6;
 
-/// Scales all gradients by one factor, so that the norm of all their elements together is at most `largest`; smaller ones stay as they are,
-/// bit for bit. Takes the [`sum_of_squares`] of all, and returns them and the norm from before, a scalar.
+/// Gradient clipping by global norm: scales all gradients by one factor so that their global L2 norm is at most `largest`; gradients below
+/// it are unchanged, bit for bit. `squares` is their [`sum_of_squares`]. Returns the gradients and the norm before clipping, `f32[]`.
 ///
 /// ```text
 /// n = √Σ g²        g ← g · min(1, largest / (n + 1e-6))
 /// ```
 ///
 /// # Errors
-/// When a gradient is not of floats.
+/// [`Error::Wiring`] if a gradient is not a float.
 ///
 /// # Source
 /// PyTorch's `clip_grad_norm_`.
@@ -32,22 +32,22 @@ pub fn clip_by_norm(
     Ok((clipped.collect::<Result<_, _>>()?, norm))
 }
 
-/// Whether all gradients are finite, a scalar: 1, or 0 if one is infinite or not a number. (Also 0 if the norm of all together is beyond single
-/// precision, 2e19: the optimizer squares them, too.) Takes their [`sum_of_squares`], which costs one pass over each.
+/// `f32[]`: 1 if all gradients are finite, 0 if one is infinite or NaN. Also 0 if their global norm exceeds 2e19, the square root of the
+/// largest single-precision number, because the optimizer squares gradients too. `squares` is their [`sum_of_squares`].
 ///
 /// # Errors
-/// When that is not in single precision.
+/// [`Error::Wiring`] if it is not in single precision.
 pub fn are_finite(g: &mut Graph, squares: Value) -> Result<Value, Error> {
     let infinity = g.scalar(f32::INFINITY);
-    // What is not a number is not less than anything.
+    // Comparisons with NaN are false.
     let is_less = g.greater(infinity, squares)?;
     g.cast(is_less, ElementType::F32)
 }
 
-/// Of all elements of all gradients together, a scalar.
+/// The sum of the squares of all elements of all gradients, `f32[]`.
 ///
 /// # Errors
-/// When a gradient is not of floats.
+/// [`Error::Wiring`] if a gradient is not a float.
 pub fn sum_of_squares(g: &mut Graph, gradients: &[Value]) -> Result<Value, Error> {
     let mut squares = Vec::with_capacity(gradients.len());
     for &gradient in gradients {

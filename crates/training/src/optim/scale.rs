@@ -1,12 +1,12 @@
 use crate::graph::{Error, Graph, Value};
 
-/// Divides gradients by the factor that their loss was multiplied with.
+/// Divides gradients by the loss scale.
 ///
 /// # Errors
-/// When a gradient is not in single precision.
+/// [`Error::Wiring`] if a gradient is not in single precision.
 ///
 /// # Source
-/// `unscale_` of PyTorch's `GradScaler`. Factors are powers of two, so that division rounds nothing.
+/// `unscale_` of PyTorch's `GradScaler`. Loss scales are powers of two, so the division is exact.
 pub fn unscale(g: &mut Graph, gradients: &[Value], scale: Value) -> Result<Vec<Value>, Error> {
     let inverse = g.reciprocal(scale)?;
     gradients

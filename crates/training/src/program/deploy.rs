@@ -1,48 +1,48 @@
 use std::collections::BTreeMap;
 
-use super::assembly::info;
+use super::builder::info;
 use super::{Error, Images, Program, Signature};
-use crate::graph::export::{self, OpenBatch, Options};
-use crate::graph::{Graph, Tensor, TensorType, fold, lower};
-use crate::nn::{Builder, Foreign, Mode};
+use crate::graph::export::{self, DynamicBatch, ExportOptions};
+use crate::graph::{Graph, Tensor, TensorType, fuse_bn, lower};
+use crate::nn::{Builder, Mode, OnnxModel};
 
-/// How a trained model is handed to others.
+/// Options of an exported inference model.
 #[derive(Clone, Debug)]
 pub struct DeploySpec<'a> {
     /// Number of classes.
     pub classes: usize,
     /// Height and width of the images, in pixels.
     pub image_size: usize,
-    /// Whether batch norms are merged into the layers beside them.
-    pub fold: bool,
-    /// What it takes.
+    /// Whether batch norms are merged into adjacent layers ([`fuse_bn`](crate::graph::fuse_bn)).
+    pub fuse_bn: bool,
+    /// Element type and layout of its input.
     pub images: Images,
-    /// Version of ONNX's operator set.
+    /// ONNX operator set version.
     pub opset: i64,
-    /// Key and value pairs kept in the file.
+    /// Metadata: key and value pairs.
     pub metadata: &'a [(String, String)],
 }
 
-/// Compiles a model that was read from a file for prediction elsewhere, with any number of images per run.
+/// Compiles a network that was imported from a file for inference elsewhere, with a dynamic batch size.
 ///
 /// # Shapes
-/// `images` as [`Images`] says `→ logits: f32[N, classes], probabilities: f32[N, classes]`, with N open.
+/// `images` as specified by [`Images`] `→ logits: f32[N, classes], probabilities: f32[N, classes]`, with N dynamic.
 ///
 /// # Determinism
 /// A pure function of its arguments, byte for byte.
 ///
 /// # Errors
-/// [`Error::Network`] where the network cannot be built, [`Error::Graph`] where it cannot be written.
-pub fn deploy(network: &Foreign, spec: &DeploySpec<'_>) -> Result<Program, Error> {
-    let [graph, twin] = [1, 2].map(|batch| typed(network, spec, batch));
-    let ((graph, state), (twin, _)) = (graph?, twin?);
-    let twin = lower::lower(&twin)?;
-    let options = Options {
+/// [`Error::Network`] if the network cannot be built, [`Error::Graph`] if it cannot be exported.
+pub fn deploy(network: &OnnxModel, spec: &DeploySpec<'_>) -> Result<Program, Error> {
+    let [graph, resized] = [1, 2].map(|batch| build_graph(network, spec, batch));
+    let ((graph, state), (resized, _)) = (graph?, resized?);
+    let resized = lower::lower(&resized)?;
+    let options = ExportOptions {
         name: "inference",
         fixed: Some(&state),
-        open_batch: Some(OpenBatch {
+        dynamic_batch: Some(DynamicBatch {
             name: "batch",
-            twin: &twin,
+            resized: &resized,
         }),
         metadata: spec.metadata,
         opset: spec.opset,
@@ -60,9 +60,9 @@ pub fn deploy(network: &Foreign, spec: &DeploySpec<'_>) -> Result<Program, Error
     })
 }
 
-/// The graph for a number of images, and its parameters.
-fn typed(
-    network: &Foreign,
+/// The graph for a batch size, and its parameters.
+fn build_graph(
+    network: &OnnxModel,
     spec: &DeploySpec<'_>,
     batch: usize,
 ) -> Result<(Graph, BTreeMap<String, Tensor>), Error> {
@@ -77,8 +77,8 @@ fn typed(
     for (name, value) in [("logits", logits), ("probabilities", probabilities)] {
         graph.output(name, value)?;
     }
-    if spec.fold {
-        return Ok(fold::fold(&graph, &state)?);
+    if spec.fuse_bn {
+        return Ok(fuse_bn::fuse_bn(&graph, &state)?);
     }
     Ok((graph, state))
 }

@@ -1,20 +1,20 @@
-//! Dropout masks: made here and not in the graph, so that a step is a function of its inputs.
+//! Dropout masks. They are drawn on the host, so that a step is a pure function of its inputs.
 
 use crate::random::{Purpose, generator};
 use rand::Rng as _;
 
 use super::Dropout;
 
-/// Fills `mask`, the mask of the dropout layer number `layer`, for one step: an element is zero with the layer's probability and
-/// `1 / (1 - probability)` otherwise.
+/// Fills the mask of dropout layer `layer` for one step: each element is zero with the layer's probability, otherwise
+/// `1 / (1 - probability)`.
 ///
 /// # Determinism
 ///
-/// A pure function of the seed, the step and the layer: a resumed run draws what the run without a break would have drawn.
+/// A pure function of seed, step and layer, so a resumed run draws the same masks as an uninterrupted one.
 pub fn draw(dropout: &Dropout, (seed, step, layer): (u64, u64, u64), mask: &mut [f32]) {
     let mut random = generator(seed, Purpose::Dropout, &[step, layer]);
     let kept = 1.0 / (1.0 - dropout.probability);
-    // 24 bits are all that a single precision number in [0, 1) can hold.
+    // 24 bits: the precision of a single-precision number in [0, 1).
     for value in mask {
         let uniform = (random.next_u32() >> 8) as f32 / (1_u32 << 24) as f32;
         *value = if uniform < dropout.probability { 0.0 } else { kept };
@@ -37,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn the_share_of_zeros_is_the_probability_and_the_mean_stays_one() {
+    fn the_fraction_of_zeros_is_the_probability_and_the_mean_is_one() {
         for probability in [0.25_f32, 0.5] {
             let mask = mask((1, 2, 3), probability);
             let zeros = mask.iter().filter(|&&value| value == 0.0).count() as f32 / mask.len() as f32;

@@ -2,29 +2,29 @@ use thiserror::Error;
 
 use crate::{autodiff, graph, nn};
 
-/// What can go wrong while a program is compiled.
+/// An error of compiling a program.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum Error {
-    /// The specification asks for something that does not exist.
+    /// A field of the specification is invalid.
     #[error("cannot compile a program: {field} is {found}, but must be {expected}")]
     Spec {
-        /// The field of the specification.
+        /// The field.
         field: &'static str,
         /// Its value.
         found: usize,
-        /// What it must be.
+        /// The accepted values.
         expected: &'static str,
     },
-    /// A tensor that the program is to contain was not given.
-    #[error("the state lacks `{name}`")]
+    /// The given state lacks a tensor of the model.
+    #[error("the model's state lacks tensor `{name}`")]
     MissingState {
         /// The tensor's name.
         name: String,
     },
-    /// A network from a file cannot be built.
+    /// An imported network cannot be built.
     #[error(transparent)]
-    Network(#[from] nn::foreign::Error),
-    /// The model cannot be built or written.
+    Network(#[from] nn::import::Error),
+    /// The model cannot be built or exported.
     #[error("cannot build the graph")]
     Graph(#[from] graph::Error),
     /// The model cannot be differentiated.

@@ -1,20 +1,20 @@
 use crate::graph::{ElementType, Error, Graph, Value};
 use crate::nn::Pixels;
 
-/// What a program takes its images as.
+/// Element type and layout of a program's image input.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Images {
     /// Normalised floats, `f32[N, 3, S, S]`.
     #[default]
     F32,
-    /// The same in half precision, `f16[N, 3, S, S]`.
+    /// Normalised half-precision floats, `f16[N, 3, S, S]`.
     F16,
-    /// Bytes, which the first nodes normalise.
+    /// Bytes, normalised by the first nodes of the program.
     Pixels(Pixels),
 }
 
 impl Images {
-    /// What one element is.
+    /// The element type.
     #[must_use]
     pub fn element_type(self) -> ElementType {
         match self {
@@ -24,7 +24,7 @@ impl Images {
         }
     }
 
-    /// Extents of `count` images.
+    /// Shape of `count` images of `size` × `size` pixels.
     #[must_use]
     pub fn shape(self, count: usize, size: usize) -> [usize; 4] {
         match self {
@@ -33,7 +33,7 @@ impl Images {
         }
     }
 
-    /// The images as a network takes them, `f32[N, 3, S, S]`.
+    /// Converts the input to a network's `f32[N, 3, S, S]`.
     pub(super) fn normalised(self, g: &mut Graph, images: Value) -> Result<Value, Error> {
         match self {
             Self::F32 => Ok(images),

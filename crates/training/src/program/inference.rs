@@ -1,22 +1,22 @@
 use std::collections::BTreeMap;
 
-use super::assembly::info;
+use super::builder::info;
 use super::{Error, ModelSpec, Program, Signature};
-use crate::graph::export::{self, OpenBatch, Options};
+use crate::graph::export::{self, DynamicBatch, ExportOptions};
 use crate::graph::{Graph, Tensor, TensorType, Value, lower};
 use crate::nn::{Builder, Mode};
 
-/// Compiles a model for prediction: parameters and running statistics inside, any number of images per run.
+/// Compiles a model for inference, with parameters and running statistics as initializers and a dynamic batch size.
 ///
 /// # Shapes
-/// `images: f32[N, 3, S, S] → logits: f32[N, classes], probabilities: f32[N, classes]`, with N open.
+/// `images: f32[N, 3, S, S] → logits: f32[N, classes], probabilities: f32[N, classes]`, with N dynamic.
 ///
 /// # Determinism
 /// A pure function of its arguments, byte for byte.
 ///
 /// # Errors
-/// [`Error::Spec`] when the model cannot be built, [`Error::MissingState`] when a tensor is lacking, [`Error::Graph`] when one has
-/// another number of elements than the model, or the model depends on how many images there are.
+/// [`Error::Spec`] if the model is invalid, [`Error::MissingState`] if `state` lacks a tensor, [`Error::Graph`] if a tensor has the wrong
+/// number of elements or the model depends on the batch size.
 pub fn inference(
     model: &ModelSpec,
     state: &BTreeMap<String, Tensor>,
@@ -25,7 +25,7 @@ pub fn inference(
     compile(model, state, metadata, 1)
 }
 
-/// [`inference`] with the batch that the graph is typed with; the result does not depend on it.
+/// [`inference`] with the batch size that the graph is built for; the result does not depend on it.
 fn compile(
     model: &ModelSpec,
     state: &BTreeMap<String, Tensor>,
@@ -33,18 +33,18 @@ fn compile(
     batch: usize,
 ) -> Result<Program, Error> {
     model.check()?;
-    let [graph, twin] = [batch, batch + 1].map(|batch| typed(model, state, batch));
-    let ((graph, images, outputs), (twin, ..)) = (graph?, twin?);
-    let twin = lower::lower(&twin)?;
-    let options = Options {
+    let [graph, resized] = [batch, batch + 1].map(|batch| build_graph(model, state, batch));
+    let ((graph, images, outputs), (resized, ..)) = (graph?, resized?);
+    let resized = lower::lower(&resized)?;
+    let options = ExportOptions {
         name: "inference",
         fixed: Some(state),
-        open_batch: Some(OpenBatch {
+        dynamic_batch: Some(DynamicBatch {
             name: "batch",
-            twin: &twin,
+            resized: &resized,
         }),
         metadata,
-        ..Options::default()
+        ..ExportOptions::default()
     };
     let signature = Signature {
         inputs: vec![info(&graph, "images", images)],
@@ -60,11 +60,11 @@ fn compile(
     })
 }
 
-/// The names and values of a graph's outputs.
+/// Names and values of a graph's outputs.
 type Outputs = [(&'static str, Value); 2];
 
-/// The graph for a number of images, its input and its outputs.
-fn typed(
+/// The graph for a batch size, its input and its outputs.
+fn build_graph(
     model: &ModelSpec,
     state: &BTreeMap<String, Tensor>,
     batch: usize,
@@ -96,7 +96,7 @@ mod tests {
     use crate::program::initial_state;
 
     #[test]
-    fn an_open_batch_leaves_no_trace_of_the_batch_it_was_typed_with() {
+    fn a_dynamic_batch_model_does_not_depend_on_the_batch_size_it_was_built_for() {
         let model = ModelSpec {
             image_size: 32,
             ..ModelSpec::new(

@@ -1,13 +1,13 @@
-//! Whole programs: what a runtime is handed, and what it must know to feed it.
+//! Complete programs: ONNX models for the runtime, with signatures of their inputs, outputs and state.
 
-mod assembly;
-mod attention;
+mod builder;
 mod deploy;
 pub mod dropout;
 mod error;
+mod forward_backward;
+mod grad_cam;
 mod images;
 mod inference;
-mod pass;
 mod precision;
 mod signature;
 mod spec;
@@ -17,9 +17,9 @@ mod update;
 
 use std::collections::BTreeMap;
 
-pub use attention::{attention, grad_cam};
 pub use deploy::{DeploySpec, deploy};
 pub use error::Error;
+pub use grad_cam::{add_grad_cam, grad_cam};
 pub use images::Images;
 pub use inference::inference;
 pub use precision::{Precision, UnknownPrecision};
@@ -31,41 +31,41 @@ pub use train_step::{train_graph, train_step};
 pub use crate::graph::export::{OPSET, OPSETS};
 pub use crate::graph::import;
 pub use crate::graph::{ElementType, Shape, Tensor};
-pub use crate::nn::{Backbone, Dropout, Foreign, Head, LayerGroup, Pixels, UnknownHead};
+pub use crate::nn::{Backbone, Dropout, Head, LayerGroup, OnnxModel, Pixels, UnknownHead};
 pub use crate::optim::AdamW;
 
 use crate::graph::{Graph, TensorType};
-use crate::nn::{Builder, Mode, initial};
+use crate::nn::{Builder, Mode, init};
 
-/// A stock ONNX model and how to feed it.
+/// An ONNX model and its signature.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// An ONNX `ModelProto`, serialised.
+    /// A serialised ONNX `ModelProto`.
     pub model: Vec<u8>,
     /// Its inputs, outputs and state.
     pub signature: Signature,
 }
 
-/// A model's parameters and running statistics, by name, before any training: drawn, or those of the file that the network is from.
+/// A model's initial parameters and running statistics, by name: drawn at random, or those of the imported network.
 ///
 /// # Determinism
-/// A pure function of its arguments; a tensor depends on its own name and shape and on the seed only.
+/// A pure function of its arguments; each tensor depends only on its name, its shape and the seed.
 ///
 /// # Errors
-/// [`Error::Spec`] when the model cannot be built.
+/// [`Error::Spec`] if the model is invalid.
 pub fn initial_state(model: &ModelSpec, seed: u64) -> Result<BTreeMap<String, Tensor>, Error> {
-    built(model, |builder| match &model.foreign {
+    with_model(model, |builder| match &model.onnx_model {
         Some(network) => network.state(builder, seed),
-        None => initial::state(builder, seed),
+        None => init::state(builder, seed),
     })
 }
 
 /// Names and shapes of a model's parameters and running statistics.
 ///
 /// # Errors
-/// [`Error::Spec`] when the model cannot be built.
+/// [`Error::Spec`] if the model is invalid.
 pub fn state_shapes(model: &ModelSpec) -> Result<BTreeMap<String, Shape>, Error> {
-    built(model, |builder| {
+    with_model(model, |builder| {
         let parameters = builder.parameters().iter().map(|own| (&own.name, own.value));
         let statistics = builder.statistics().iter().map(|own| (&own.name, own.value));
         parameters
@@ -75,19 +75,19 @@ pub fn state_shapes(model: &ModelSpec) -> Result<BTreeMap<String, Shape>, Error>
     })
 }
 
-/// Names of everything that a model learns, in the order of its layers.
+/// Names of a model's parameters, in the order of its layers.
 ///
 /// # Errors
-/// [`Error::Spec`] when the model cannot be built.
+/// [`Error::Spec`] if the model is invalid.
 pub fn parameter_names(model: &ModelSpec) -> Result<Vec<String>, Error> {
-    built(model, |builder| {
+    with_model(model, |builder| {
         let parameters = builder.parameters().iter();
         parameters.map(|parameter| parameter.name.clone()).collect()
     })
 }
 
-/// Looks at a model that is built for one image.
-fn built<T>(model: &ModelSpec, look: impl FnOnce(&Builder<'_>) -> T) -> Result<T, Error> {
+/// Builds a model for one image and passes its builder to `inspect`.
+fn with_model<T>(model: &ModelSpec, inspect: impl FnOnce(&Builder<'_>) -> T) -> Result<T, Error> {
     model.check()?;
     let mut graph = Graph::new();
     let images = graph.input(
@@ -96,5 +96,5 @@ fn built<T>(model: &ModelSpec, look: impl FnOnce(&Builder<'_>) -> T) -> Result<T
     )?;
     let mut builder = Builder::new(&mut graph, Mode::Inference);
     model.build(&mut builder, images)?;
-    Ok(look(&builder))
+    Ok(inspect(&builder))
 }

@@ -2,20 +2,20 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::graph::narrow::Format;
+use crate::graph::autocast::Format;
 
-/// What a training step computes in. Parameters, moments and statistics are in single precision with all of them.
+/// Precision of a training step. Parameters, moments and statistics are always in single precision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// Single precision.
     #[default]
     F32,
-    /// Single precision, but products on operands of 11 bits, where a device has units for these.
+    /// Single precision, with TF32 (11-bit operands) for matrix multiplications and convolutions on devices that support it.
     Tf32,
-    /// Products, and what is safe after them, in bfloat16.
+    /// Mixed precision with bfloat16; see [`autocast`](crate::graph::autocast).
     Bf16,
-    /// The same in half precision, with a loss that is scaled up as far as gradients stay finite.
+    /// Mixed precision with IEEE half precision and dynamic loss scaling.
     F16,
 }
 
@@ -27,7 +27,7 @@ impl Precision {
         ("f16", Self::F16),
     ];
 
-    /// The floats of sixteen bits that parts of the step are computed in, where any are.
+    /// The 16-bit format of mixed precision, if it is used.
     #[must_use]
     pub fn format(self) -> Option<Format> {
         match self {
@@ -37,15 +37,14 @@ impl Precision {
         }
     }
 
-    /// Whether the loss is scaled. Gradients smaller than 6e-8 are nothing in half precision, and many of them are; bfloat16 has the
-    /// range of single precision.
+    /// Whether the loss is scaled: in half precision, gradients below 6e-8 would underflow. bfloat16 has the range of single precision.
     #[must_use]
     pub fn is_scaled(self) -> bool {
         self == Self::F16
     }
 
-    /// Whether single precision may be multiplied in 11 bits. With bfloat16 as well: what is left in single precision there multiplies
-    /// numbers of 8 bits, and loses nothing.
+    /// Whether TF32 is enabled. With bfloat16 too: there, the multiplications left in single precision have operands of 8 bits and lose
+    /// nothing.
     #[must_use]
     pub fn takes_tf32(self) -> bool {
         matches!(self, Self::Tf32 | Self::Bf16)
@@ -59,9 +58,9 @@ impl fmt::Display for Precision {
     }
 }
 
-/// The text names no precision.
+/// The text is not a precision.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no precision: use f32, tf32, bf16 or f16")]
+#[error("unknown precision `{0}`: expected f32, tf32, bf16 or f16")]
 pub struct UnknownPrecision(String);
 
 impl FromStr for Precision {
@@ -80,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn precisions_are_read_and_written_alike() {
+    fn precisions_round_trip_as_text_and_json() {
         for (text, precision) in Precision::NAMED {
             assert_eq!(text.parse::<Precision>().expect("a precision"), precision);
             assert_eq!(precision.to_string(), text);

@@ -1,16 +1,16 @@
 use crate::graph::{ElementType, Shape};
 use crate::nn::Dropout;
 
-/// How a program is fed and read.
+/// Inputs, state and outputs of a program.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Signature {
-    /// What every run is given anew: the batch, dropout masks, and the scalars of the schedule.
+    /// Inputs of every run: the batch, dropout masks, and the scalars of the schedule.
     pub inputs: Vec<ValueInfo>,
-    /// What stays from run to run.
+    /// State kept between runs.
     pub state: Vec<StatePair>,
-    /// What a run is made for.
+    /// Outputs of every run, without state.
     pub outputs: Vec<ValueInfo>,
-    /// Those of the inputs that are dropout masks, and how they are drawn.
+    /// The inputs that are dropout masks, with the parameters of their distribution.
     pub dropout: Vec<Dropout>,
 }
 
@@ -19,50 +19,50 @@ pub struct Signature {
 pub struct ValueInfo {
     /// Its name in the model.
     pub name: String,
-    /// What one element is.
+    /// The element type.
     pub element_type: ElementType,
-    /// The extents. Where the model leaves the batch open, the first is the one it was built with.
+    /// The shape. If the batch size is dynamic, the first extent is that of the graph it was built from.
     pub shape: Shape,
 }
 
-/// A float tensor that a run reads, and that the next run reads in its new form.
+/// A float tensor of state: an input, and the output that replaces it for the next run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatePair {
     /// Its name in a state dictionary.
     pub name: String,
     /// The model's input.
     pub input: String,
-    /// The model's output that replaces it; `None` for what does not change, such as a frozen parameter.
+    /// The model's output that replaces it; `None` if it does not change, such as a frozen parameter.
     pub output: Option<String>,
-    /// The extents.
+    /// The shape.
     pub shape: Shape,
-    /// What it is.
+    /// Its role.
     pub role: Role,
 }
 
-/// What a piece of state is, which decides how it starts and whether it is saved with the model.
+/// Role of a state tensor: decides its initial value and whether it is saved with the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// A tensor that is learnt.
+    /// A parameter of the model.
     Parameter,
     /// A running statistic of a batch norm.
     Statistic,
-    /// Running mean of a gradient; starts at zero with every new optimizer.
+    /// First moment of a gradient (Adam's m); initialised to zero with every new optimizer.
     FirstMoment,
-    /// Running mean of a squared gradient; starts at zero with every new optimizer.
+    /// Second moment of a gradient (Adam's v); initialised to zero with every new optimizer.
     SecondMoment,
-    /// Running mean of a parameter or of a statistic; starts at its value.
+    /// Exponential moving average of a parameter or running statistic; initialised to its value.
     Average,
-    /// Sum of gradients within a step. Means nothing between steps.
+    /// Gradient accumulated over the micro-batches of a step. Undefined between steps.
     Gradient,
-    /// What a running statistic has become within a step. Means nothing between steps.
-    Pending,
+    /// Running statistic after the micro-batches so far, committed by the update. Undefined between steps.
+    Staged,
 }
 
 impl Role {
-    /// Whether it means nothing between steps.
+    /// Whether it is valid only within a step.
     #[must_use]
     pub fn is_within_a_step(self) -> bool {
-        matches!(self, Self::Gradient | Self::Pending)
+        matches!(self, Self::Gradient | Self::Staged)
     }
 }

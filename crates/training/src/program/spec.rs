@@ -3,19 +3,19 @@ use std::sync::Arc;
 
 use super::{Error, Images, Precision};
 use crate::graph::Value;
-use crate::nn::{Backbone, Builder, Foreign, Head, LayerGroup, Parameter};
+use crate::nn::{Backbone, Builder, Head, LayerGroup, OnnxModel, Parameter};
 use crate::optim::AdamW;
 
-/// Which network.
+/// Specification of a network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelSpec {
-    /// What turns images into feature maps.
+    /// Network from images to feature maps.
     pub backbone: Backbone,
-    /// What turns feature maps into logits.
+    /// Layers from feature maps to logits.
     pub head: Head,
-    /// A network from a file, in the place of both.
-    pub foreign: Option<Arc<Foreign>>,
-    /// How many logits.
+    /// An imported network that replaces backbone and head.
+    pub onnx_model: Option<Arc<OnnxModel>>,
+    /// Number of logits.
     pub classes: usize,
     /// Height and width of the images, in pixels.
     pub image_size: usize,
@@ -28,7 +28,7 @@ impl ModelSpec {
         Self {
             backbone,
             head: Head::default(),
-            foreign: None,
+            onnx_model: None,
             classes,
             image_size: 224,
         }
@@ -48,7 +48,7 @@ impl ModelSpec {
         };
         at_least("classes", self.classes, 2, "at least 2")?;
         at_least("image size", self.image_size, 32, "at least 32 pixels")?;
-        if self.foreign.is_some() {
+        if self.onnx_model.is_some() {
             return Ok(());
         }
         at_least("width", self.backbone.width, 1, "at least 1")?;
@@ -58,9 +58,9 @@ impl ModelSpec {
         }
     }
 
-    /// Wires the whole network and returns its logits.
+    /// Adds the whole network and returns its logits.
     pub(super) fn build(&self, builder: &mut Builder<'_>, images: Value) -> Result<Value, Error> {
-        if let Some(network) = &self.foreign {
+        if let Some(network) = &self.onnx_model {
             return Ok(network.build(builder, images, self.classes)?);
         }
         let features = self.backbone.build(builder, images)?;
@@ -68,36 +68,36 @@ impl ModelSpec {
     }
 }
 
-/// Which training step.
+/// Specification of a training step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainSpec {
     /// The network.
     pub model: ModelSpec,
-    /// Images per step.
+    /// Images per step, or per micro-batch with gradient accumulation.
     pub batch_size: usize,
-    /// What they come as.
+    /// Element type and layout of the images.
     pub images: Images,
-    /// How many of [`LayerGroup::ALL`], from the first, keep everything but their batch norms.
+    /// Number of frozen layer groups, counted from the first of [`LayerGroup::ALL`]. Their batch norms are still trained.
     pub frozen_groups: usize,
-    /// Names of parameters that keep what they are besides.
+    /// Names of other frozen parameters.
     pub frozen: BTreeSet<String>,
-    /// γ of the focal loss; 0 for the cross entropy.
+    /// γ of the focal loss; 0 is cross-entropy.
     pub focal: f32,
-    /// The largest norm of all gradients together; larger ones are scaled down.
+    /// Maximum global norm of the gradients, if they are clipped.
     pub clip_norm: Option<f32>,
-    /// Whether running averages of parameters and statistics are kept.
+    /// Whether exponential moving averages of parameters and statistics are kept.
     pub average: bool,
-    /// How parameters move.
+    /// The optimizer.
     pub optimizer: AdamW,
-    /// What it computes in.
+    /// The precision.
     pub precision: Precision,
-    /// Whether operators of our own take the place of ONNX's where they fit; they run where their domain is registered. They know no half
-    /// precision, so that a step with any stays as it is.
+    /// Whether composites are fused into operators of our own domain, which must be registered with the session. These have no half-precision
+    /// kernels, so mixed-precision steps are not fused.
     pub is_fused: bool,
 }
 
 impl TrainSpec {
-    /// A step that trains everything with the default optimizer.
+    /// A step that trains all parameters with the default optimizer.
     #[must_use]
     pub fn new(model: ModelSpec, batch_size: usize) -> Self {
         Self {
@@ -115,7 +115,7 @@ impl TrainSpec {
         }
     }
 
-    /// Those of `parameters` that the step moves.
+    /// The trained ones of `parameters`.
     pub(super) fn trained(&self, parameters: &[Parameter]) -> Vec<Parameter> {
         let is_trained = |parameter: &&Parameter| {
             let is_free = parameter.group.index() >= self.frozen_groups || parameter.kind.is_norm();
@@ -127,7 +127,7 @@ impl TrainSpec {
     pub(super) fn check(&self) -> Result<(), Error> {
         self.model.check()?;
         if self.batch_size < 2 {
-            let expected = "at least 2, for a batch norm over single features needs a variance";
+            let expected = "at least 2, because batch norms need a batch variance";
             return Err(Error::Spec {
                 field: "batch size",
                 found: self.batch_size,

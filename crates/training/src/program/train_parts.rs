@@ -1,35 +1,35 @@
-use super::assembly::Assembly;
-use super::pass::pass;
-use super::train_step::{compile, finished, statistics};
+use super::builder::ProgramBuilder;
+use super::forward_backward::forward_backward;
+use super::train_step::{compile, finish, statistics};
 use super::update::{averages, update};
 use super::{Error, Program, Role, Signature, TrainSpec};
 use crate::graph::{Graph, TensorType, Value};
-use crate::nn::{Builder, Mode, Parameter, pending};
+use crate::nn::{Builder, Mode, Parameter, staged_name};
 
-/// One step of training in parts, for batches that do not fit the memory as a whole.
+/// A training step with gradient accumulation, for batches that do not fit into memory.
 #[derive(Clone, Debug)]
 pub struct TrainParts {
-    /// Run for every part: adds its gradients to those of the parts before.
+    /// Run for every micro-batch: accumulates its gradients.
     pub gradients: Program,
-    /// Run once after the last part: moves the parameters.
+    /// Run once after the last micro-batch: updates the parameters.
     pub update: Program,
 }
 
-/// Compiles one step of training in parts of [`TrainSpec::batch_size`] images.
+/// Compiles a training step with gradient accumulation over micro-batches of [`TrainSpec::batch_size`] images.
 ///
-/// Where each part is given the targets that it has in the whole batch, the gradients add up to those of the whole batch, but for what
-/// batch norms do: they normalise each part by its own statistics, and take in one part after the other. Running statistics, too, count only
-/// from the update on, which says whether the step is to be used.
+/// If each micro-batch is given its rows of the whole batch's targets, the accumulated gradients equal those of the whole batch, except for
+/// batch norms: they use per-micro-batch statistics, and their running statistics are updated once per micro-batch. These are staged, and
+/// committed by the update, whose `is_finite` tells whether the step is to be used.
 ///
 /// # Shapes
-/// Those of [`train_step`](super::train_step()), shared out between the two. The first also has a scalar `keep`: 0 for the first part, whose
-/// gradients replace what was there, and 1 for the others.
+/// Those of [`train_step`](super::train_step()), divided between the two programs. The first also has an input `keep: f32[]`: 0 for the first
+/// micro-batch, whose gradients replace the accumulated ones, and 1 for the others.
 ///
 /// # Determinism
 /// A pure function of the specification, byte for byte.
 ///
 /// # Errors
-/// [`Error::Spec`] when the specification is impossible.
+/// [`Error::Spec`] if the specification is invalid.
 pub fn train_parts(spec: &TrainSpec) -> Result<TrainParts, Error> {
     let [gradients, update] = parts_graphs(spec)?;
     Ok(TrainParts {
@@ -38,41 +38,41 @@ pub fn train_parts(spec: &TrainSpec) -> Result<TrainParts, Error> {
     })
 }
 
-/// The graphs behind [`train_parts`], in its order.
+/// The graphs of [`train_parts`], in its order.
 ///
 /// # Errors
-/// [`Error::Spec`] when the specification is impossible.
+/// [`Error::Spec`] if the specification is invalid.
 pub fn parts_graphs(spec: &TrainSpec) -> Result<[(Graph, Signature); 2], Error> {
     spec.check()?;
     Ok([gradients_graph(spec)?, update_graph(spec)?])
 }
 
 fn gradients_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
-    let mut program = Assembly::default();
+    let mut program = ProgramBuilder::default();
     let keep = program.scalar("keep")?;
-    let is_later = later(&mut program, keep)?;
-    let pass = pass(spec, &mut program, Some(is_later))?;
-    statistics(&mut program, &pass)?;
-    for parameter in &pass.parameters {
+    let is_accumulating = accumulation_flag(&mut program, keep)?;
+    let step = forward_backward(spec, &mut program, Some(is_accumulating))?;
+    statistics(&mut program, &step)?;
+    for parameter in &step.parameters {
         program.state(&parameter.name, Role::Parameter, parameter.value, None)?;
     }
-    // Half precision made another graph of it.
+    // Autocast replaced the graph.
     let keep = program.graph.named("keep").expect("it was declared above");
-    // A run whose loss is not scaled ends with a step that is not taken, and multiplying is faster.
-    let is_later = match spec.precision.is_scaled() {
-        true => Some(later(&mut program, keep)?),
+    // Without loss scaling, training ends at the first non-finite gradient, so the faster multiplication is safe.
+    let is_accumulating = match spec.precision.is_scaled() {
+        true => Some(accumulation_flag(&mut program, keep)?),
         false => None,
     };
-    for (parameter, &gradient) in pass.trained.iter().zip(&pass.gradients) {
+    for (parameter, &gradient) in step.trained.iter().zip(&step.gradients) {
         let name = accumulator(parameter);
         let shape = program.graph.shape(gradient).clone();
         let before = program.graph.parameter(&name, shape)?;
         let total = program.graph.scoped(&name, |g| {
-            let kept = match is_later {
-                // What a step that was not taken has left there may be no number, and nothing makes it zero but not reading it.
-                Some(is_later) => {
+            let kept = match is_accumulating {
+                // A skipped step may have left NaN or infinity here, which multiplication by zero would keep.
+                Some(is_accumulating) => {
                     let zero = g.scalar(0.0);
-                    g.select(is_later, before, zero)?
+                    g.select(is_accumulating, before, zero)?
                 }
                 None => g.mul(before, keep)?,
             };
@@ -80,17 +80,17 @@ fn gradients_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
         })?;
         program.state(&name, Role::Gradient, before, Some(total))?;
     }
-    finished(spec, program)
+    finish(spec, program)
 }
 
-/// Whether a part is not the first, for those who must not even read what the parts of the step before have left.
-fn later(program: &mut Assembly, keep: Value) -> Result<Value, Error> {
+/// `bool[]`: whether a micro-batch is not the first of its step.
+fn accumulation_flag(program: &mut ProgramBuilder, keep: Value) -> Result<Value, Error> {
     let zero = program.graph.scalar(0.0);
     Ok(program.graph.greater(keep, zero)?)
 }
 
 fn update_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
-    // The model is wired only to know what it is made of.
+    // The model is built only to list its parameters and statistics.
     let mut model = Graph::new();
     let size = spec.model.image_size;
     let images = model.input("images", TensorType::f32([1, 3, size, size]))?;
@@ -99,8 +99,8 @@ fn update_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
     let trained = spec.trained(builder.parameters());
     let statistics = builder.statistics().to_vec();
 
-    let mut program = Assembly::default();
-    let leaf = |program: &mut Assembly, name: &str, like: Value| {
+    let mut program = ProgramBuilder::default();
+    let leaf = |program: &mut ProgramBuilder, name: &str, like: Value| {
         let shape = model.shape(like).clone();
         program.graph.parameter(name, shape)
     };
@@ -127,20 +127,20 @@ fn update_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
     }
     let mut moved: Vec<(&str, Value)> = vec![];
     for statistic in &statistics {
-        // They count from now on: until here, the step might not have been taken.
+        // The staged statistics are committed here, because a step may be skipped before.
         let value = leaf(&mut program, &statistic.name, statistic.value)?;
-        let name = pending(&statistic.name);
+        let name = staged_name(&statistic.name);
         let next = leaf(&mut program, &name, statistic.value)?;
-        program.state(&name, Role::Pending, next, None)?;
+        program.state(&name, Role::Staged, next, None)?;
         program.state(&statistic.name, Role::Statistic, value, Some(next))?;
         moved.push((&statistic.name, next));
     }
     moved.extend(next.iter().map(|(name, &value)| (name.as_str(), value)));
     averages(spec, &mut program, &moved)?;
-    finished(spec, program)
+    finish(spec, program)
 }
 
-/// Name of the sum of a parameter's gradients.
+/// Name of a parameter's accumulated gradient.
 fn accumulator(parameter: &Parameter) -> String {
     format!("gradient.{}", parameter.name)
 }

@@ -1,18 +1,19 @@
 use std::collections::BTreeMap;
 
-use super::assembly::Assembly;
+use super::builder::ProgramBuilder;
 use super::{Error, Role, TrainSpec};
 use crate::graph::Value;
 use crate::nn::{LayerGroup, Parameter};
 use crate::optim::{
-    Moments, Rate, Schedule, Trained, are_finite, average, clip_by_norm, sum_of_squares, unscale,
+    GroupScalars, Moments, SharedScalars, UpdateInputs, are_finite, average, clip_by_norm, sum_of_squares,
+    unscale,
 };
 
-/// Adds the optimizer for all trained parameters, and returns their next values by name. Gradients come with what they are multiplied
-/// with, where they are. The output `is_finite` says whether all of them are.
+/// Adds the optimizer's update of all trained parameters and returns their next values by name. `scale` is the loss scale, if the gradients
+/// are scaled. Adds the output `is_finite`.
 pub(super) fn update(
     spec: &TrainSpec,
-    program: &mut Assembly,
+    program: &mut ProgramBuilder,
     trained: &[Parameter],
     (gradients, scale): (&[Value], Option<Value>),
 ) -> Result<BTreeMap<String, Value>, Error> {
@@ -39,7 +40,7 @@ pub(super) fn update(
             second: program.graph.parameter(&names[1], shape)?,
         };
         let hyper = (&schedule, &rates[&parameter.group]);
-        let moved = Trained {
+        let moved = UpdateInputs {
             parameter: parameter.value,
             gradient,
             moments,
@@ -60,10 +61,10 @@ pub(super) fn update(
     Ok(next)
 }
 
-/// The gradients that the optimizer sees, from those of the loss and the sum of their squares.
+/// Clips the gradients if the specification says so; adds the output `gradient_norm`.
 fn clipped(
     spec: &TrainSpec,
-    program: &mut Assembly,
+    program: &mut ProgramBuilder,
     (gradients, squares): (Vec<Value>, Value),
 ) -> Result<Vec<Value>, Error> {
     let Some(largest) = spec.clip_norm else {
@@ -75,12 +76,12 @@ fn clipped(
     Ok(gradients)
 }
 
-/// The scalars of the schedule.
+/// Declares the scheduled scalars as inputs.
 fn schedule(
     spec: &TrainSpec,
-    program: &mut Assembly,
+    program: &mut ProgramBuilder,
     trained: &[Parameter],
-) -> Result<(Schedule, BTreeMap<LayerGroup, Rate>), Error> {
+) -> Result<(SharedScalars, BTreeMap<LayerGroup, GroupScalars>), Error> {
     let optimizer = &spec.optimizer;
     let beta1 = program.scalar("beta1")?;
     let correction1 = program.scalar("bias_correction1")?;
@@ -90,7 +91,7 @@ fn schedule(
     })?;
     let mut rates = BTreeMap::new();
     for group in LayerGroup::ALL {
-        // Every group has its rate, whatever is frozen, so that the one who sets them need not know what is.
+        // Frozen groups have an input too, so that the caller need not know which groups are frozen.
         let learning_rate = program.scalar(&format!("learning_rate.{}", group.index()))?;
         if trained.iter().any(|parameter| parameter.group == group) {
             let rate = program
@@ -102,10 +103,10 @@ fn schedule(
     Ok((schedule, rates))
 }
 
-/// Adds running averages of values by name, with a scalar `average_decay`, where the training is to keep any.
+/// Adds exponential moving averages of the named values, with input `average_decay`, if the specification asks for them.
 pub(super) fn averages(
     spec: &TrainSpec,
-    program: &mut Assembly,
+    program: &mut ProgramBuilder,
     values: &[(&str, Value)],
 ) -> Result<(), Error> {
     if !spec.average {

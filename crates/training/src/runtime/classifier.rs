@@ -1,4 +1,4 @@
-//! Runs a model for prediction.
+//! Runs inference models.
 
 use std::{fs, path::Path};
 
@@ -22,12 +22,12 @@ const IMAGES: &str = "images";
 /// Name of the output, `f32[N, classes]`.
 const LOGITS: &str = "logits";
 
-/// What a model takes its images as.
+/// Element type and layout of a model's image input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageInput {
-    /// Normalised floats, or bytes as they come from a decoder.
+    /// Floats for normalised images, u8 for raw pixels.
     pub element_type: ElementType,
-    /// `[N, S, S, 3]` instead of `[N, 3, S, S]`.
+    /// NHWC, `[N, S, S, 3]`, instead of NCHW, `[N, 3, S, S]`.
     pub channels_last: bool,
 }
 
@@ -54,7 +54,7 @@ impl ImageInput {
     }
 }
 
-/// A model that turns images into logits.
+/// A session of a model that maps images to logits.
 #[derive(Debug)]
 pub struct Classifier {
     what: String,
@@ -63,13 +63,14 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// Prepares the model in `bytes`, called `what` in errors.
+    /// Creates a session of the ONNX model in `bytes`, called `what` in errors.
     ///
     /// # Errors
     ///
-    /// [`Error::Device`] where the device cannot be used, [`Error::Model`] where ONNX Runtime refuses the model.
+    /// [`Error::Device`] if the device cannot be used, [`Error::Model`] if ONNX Runtime rejects the model, or it has no input `images` or
+    /// output `logits`.
     pub fn new(runtime: &Runtime, what: &str, bytes: &[u8], options: &SessionOptions) -> Result<Self, Error> {
-        // Batches differ in size, so there is no one plan for the memory.
+        // Batches differ in size, so memory cannot be planned once.
         let options = SessionOptions {
             memory_pattern: false,
             ..options.clone()
@@ -87,7 +88,7 @@ impl Classifier {
             )));
         };
         let input = ImageInput::of(&session.inputs()[images])
-            .ok_or_else(|| refused(format!("its input `{IMAGES}` holds no images of three channels")))?;
+            .ok_or_else(|| refused(format!("its input `{IMAGES}` is not float32, float16 or uint8 with shape [N, 3, S, S] or [N, S, S, 3]")))?;
         Ok(Self {
             what: what.to_owned(),
             session,
@@ -95,17 +96,17 @@ impl Classifier {
         })
     }
 
-    /// What the model takes its images as.
+    /// Element type and layout of the image input.
     #[must_use]
     pub fn input(&self) -> ImageInput {
         self.input
     }
 
-    /// Reads and prepares a model file.
+    /// Reads a model file and creates a session of it.
     ///
     /// # Errors
     ///
-    /// [`Error::Read`] where the file cannot be read, and those of [`Classifier::new`].
+    /// [`Error::Read`] if the file cannot be read, and those of [`Classifier::new`].
     pub fn open(runtime: &Runtime, path: &Path, options: &SessionOptions) -> Result<Self, Error> {
         let bytes = fs::read(path).map_err(|source| Error::Read {
             path: path.to_path_buf(),
@@ -114,22 +115,22 @@ impl Classifier {
         Self::new(runtime, &path.display().to_string(), &bytes, options)
     }
 
-    /// What the model's file says under `key`.
+    /// The model's metadata under `key`.
     #[must_use]
     pub fn metadata(&self, key: &str) -> Option<String> {
         self.session.metadata().ok()?.custom(key)
     }
 
-    /// Logits of images, one row per image.
+    /// Computes logits, one row per image.
     ///
     /// # Shapes
     ///
-    /// `tensor`: `[count, 3, size, size]`, or `[count, size, size, 3]`, of little-endian elements as [`Classifier::input`] says, at any
-    /// alignment → `f32[count, classes]`, flat.
+    /// `tensor`: `[count, 3, size, size]` or `[count, size, size, 3]`, little-endian elements of the type of [`Classifier::input`], at any
+    /// alignment → `f32[count, classes]`, flattened.
     ///
     /// # Errors
     ///
-    /// [`Error::Length`] where `tensor` has another length, [`Error::Run`] where ONNX Runtime fails.
+    /// [`Error::Length`] if `tensor` has another length, [`Error::Run`] if ONNX Runtime fails.
     pub fn logits(&mut self, tensor: &[u8], count: usize, size: usize) -> Result<Vec<f32>, Error> {
         let shape = if self.input.channels_last {
             [count, size, size, 3]

@@ -1,4 +1,4 @@
-//! Where programs run.
+//! Devices that programs run on.
 
 use std::{fmt, str::FromStr};
 
@@ -10,18 +10,18 @@ use ort::{
 
 use super::{Error, error::first_line, placement::nodes_outside};
 
-/// Nodes that an error names.
-const NAMED: usize = 5;
+/// Most nodes that an error lists.
+const MAX_LISTED: usize = 5;
 
-/// A device, as the command line names it: `cpu`, `cuda`, `cuda:1`.
+/// A device, parsed from `cpu`, `cuda` or `cuda:N`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Device {
-    /// All cores.
+    /// The CPU.
     #[default]
     Cpu,
     /// A CUDA device.
     Cuda {
-        /// From 0.
+        /// Device index, from 0.
         index: u16,
     },
 }
@@ -35,9 +35,9 @@ impl fmt::Display for Device {
     }
 }
 
-/// The text is no device.
+/// The text is not a device.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no device: use cpu, cuda or cuda:N")]
+#[error("invalid device `{0}`: expected cpu, cuda or cuda:N")]
 pub struct ParseDeviceError(String);
 
 impl FromStr for Device {
@@ -57,7 +57,7 @@ impl FromStr for Device {
 }
 
 impl Device {
-    /// What a person without the library for this device has to do.
+    /// How to install the ONNX Runtime library for this device.
     #[must_use]
     pub fn install_hint(self) -> &'static str {
         match self {
@@ -68,8 +68,8 @@ impl Device {
         }
     }
 
-    /// The execution providers to register beside the CPU's. Failing to register one is an error.
-    /// Products of single precision are of 11 bits where `tf32` allows it.
+    /// Execution providers to register besides the CPU's; a registration failure is an error. `tf32` allows f32 matrix multiplications and
+    /// convolutions in TF32.
     pub(super) fn providers(self, tf32: bool) -> Result<Vec<ExecutionProviderDispatch>, Error> {
         let Self::Cuda { index } = self else {
             return Ok(Vec::new());
@@ -86,12 +86,12 @@ impl Device {
         Ok(vec![cuda.build().error_on_failure()])
     }
 
-    /// Checks that every node of `session`, made of the model `what` with [`RECORD`](super::placement::RECORD), runs on this device:
-    /// ONNX Runtime assigns what an execution provider has no kernel for to the CPU, and says nothing.
+    /// Checks that every node of `session`, created from the model `what` with [`RECORD`](super::placement::RECORD), runs on this device:
+    /// ONNX Runtime silently assigns nodes to the CPU if the execution provider has no kernel for them.
     ///
     /// # Errors
     ///
-    /// [`Error::Device`], which names the nodes that would run elsewhere.
+    /// [`Error::Device`] lists the nodes assigned to another device.
     pub(super) fn check_placement(self, what: &str, session: &Session) -> Result<(), Error> {
         let provider = match self {
             Self::Cpu => CPU::NAME,
@@ -101,8 +101,8 @@ impl Device {
         if outside.is_empty() {
             return Ok(());
         }
-        let named = outside[..outside.len().min(NAMED)].join(", ");
-        let more = match outside.len().saturating_sub(NAMED) {
+        let named = outside[..outside.len().min(MAX_LISTED)].join(", ");
+        let more = match outside.len().saturating_sub(MAX_LISTED) {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
@@ -113,7 +113,7 @@ impl Device {
         Err(Error::Device { device: self, reason })
     }
 
-    /// The memory that state lives in.
+    /// Device memory, for the state.
     pub(super) fn memory(self) -> Result<MemoryInfo<'static>, Error> {
         let (device, index) = match self {
             Self::Cpu => (AllocationDevice::CPU, 0),
@@ -123,9 +123,9 @@ impl Device {
             .map_err(|error| self.refused(&error))
     }
 
-    /// What allocates the memory on the host that inputs are read from. For a CUDA device it is pinned: the device reads it without a copy in
-    /// between, and while the CPU does something else. Where there is none, ordinary memory does as well, only slower.
-    pub(super) fn source(self, session: &Session) -> Allocator {
+    /// Allocator of the host memory that inputs are copied from. For a CUDA device the memory is pinned, for asynchronous copies without a
+    /// staging buffer; if pinned memory is not available, pageable memory is used, which is slower.
+    pub(super) fn host_allocator(self, session: &Session) -> Allocator {
         let Self::Cuda { index } = self else {
             return Allocator::default();
         };
@@ -134,7 +134,7 @@ impl Device {
             .and_then(|memory| Allocator::new(session, memory))
             .unwrap_or_else(|error| {
                 let reason = first_line(&error);
-                tracing::warn!(device = %self, reason, "there is no pinned memory, and inputs come from ordinary memory");
+                tracing::warn!(device = %self, reason, "pinned memory is not available: inputs are copied from pageable memory");
                 Allocator::default()
             })
     }
@@ -153,7 +153,7 @@ mod tests {
     use crate::runtime::{Runtime, SessionOptions};
 
     #[test]
-    fn devices_are_read_and_written_alike() {
+    fn devices_parse_and_display_round_trip() {
         for (text, device) in [
             ("cpu", Device::Cpu),
             ("cuda:0", Device::Cuda { index: 0 }),
@@ -169,15 +169,16 @@ mod tests {
     }
 
     #[test]
-    fn other_words_are_refused_with_the_choices() {
+    fn invalid_devices_are_refused_with_the_accepted_values() {
         for text in ["gpu", "cuda:", "cuda:x", "cpu:0", "", "CUDA"] {
             let message = text.parse::<Device>().expect_err("no device").to_string();
             assert!(message.contains("cpu, cuda or cuda:N"), "{message}");
         }
     }
-    /// A session made for the CPU stands for one made for a CUDA device whose nodes all fell back.
+
+    /// A CPU session stands in for a CUDA session whose nodes all fell back to the CPU.
     #[test]
-    fn nodes_on_the_cpu_are_an_error_of_a_cuda_device_that_names_them() {
+    fn nodes_assigned_to_the_cpu_are_an_error_on_a_cuda_device() {
         let network = concat!(
             env!("CARGO_MANIFEST_DIR"),
             "/../../tests/fixtures/networks/cnn.onnx"

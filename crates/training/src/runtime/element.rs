@@ -1,12 +1,12 @@
-//! Elements of images, from bytes of any alignment.
+//! Element types of inputs, read from little-endian bytes at any alignment.
 
 use half::f16;
 
 use super::Error;
 
-/// An element that inputs may be made of.
+/// An element type of inputs.
 pub(super) trait Element: bytemuck::Pod {
-    /// From its bytes in little-endian order.
+    /// Reads an element from little-endian bytes.
     fn from_little_endian(bytes: &[u8]) -> Self;
 }
 
@@ -38,7 +38,7 @@ impl Element for u8 {
 ///
 /// # Errors
 ///
-/// [`Error::Length`] where they do not fit exactly.
+/// [`Error::Length`] if the number of elements differs.
 pub(super) fn fill<E: Element>(name: &str, buffer: &mut [E], bytes: &[u8]) -> Result<(), Error> {
     if bytes.len() != size_of_val(buffer) {
         return Err(Error::Length {
@@ -77,7 +77,7 @@ mod tests {
         );
         let mut halves = [f16::ZERO; 6];
         fill("images", &mut halves, &bytes[1..]).expect("the lengths agree");
-        // As bits: among the halves of these numbers is one that is no number.
+        // Compared as bits: one of the f16 values is NaN.
         let words = bytes[1..]
             .chunks_exact(2)
             .map(|word| u16::from_le_bytes([word[0], word[1]]));
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn another_length_is_refused() {
+    fn a_wrong_length_is_refused() {
         let message = fill("images", &mut [0.0_f32; 2], &[0; 4])
             .expect_err("too short")
             .to_string();

@@ -2,62 +2,62 @@ use std::path::PathBuf;
 
 use super::Device;
 
-/// What can go wrong between a program and its results.
+/// Error of ONNX Runtime or of its use.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No library in any of the usual places.
-    #[error("cannot find the ONNX Runtime library (looked {looked}); {}", device.install_hint())]
+    /// The library was not found.
+    #[error("cannot find the ONNX Runtime library (searched {searched}); {}", device.install_hint())]
     LibraryNotFound {
-        /// The places, in words.
-        looked: String,
-        /// The device that it was to run on.
+        /// Searched locations, for the message.
+        searched: String,
+        /// The requested device.
         device: Device,
     },
-    /// `ORT_DYLIB_PATH` names a file that is not there.
+    /// `ORT_DYLIB_PATH` names a missing file.
     #[error("cannot find the ONNX Runtime library at {}, which ORT_DYLIB_PATH names; {}", path.display(), device.install_hint())]
     LibraryPathWrong {
         /// The value of the variable.
         path: PathBuf,
-        /// The device that it was to run on.
+        /// The requested device.
         device: Device,
     },
-    /// The file is not a library that this program can load.
+    /// The file cannot be loaded as ONNX Runtime.
     #[error("cannot load {} as ONNX Runtime ({reason}); {}", path.display(), device.install_hint())]
     LibraryUnusable {
         /// The file.
         path: PathBuf,
-        /// What the loader said.
+        /// Error of the loader.
         reason: String,
-        /// The device that it was to run on.
+        /// The requested device.
         device: Device,
     },
-    /// The library is older than the interface this program was built for.
+    /// The library is older than the API version that this program needs.
     #[error("cannot use ONNX Runtime {found} at {}: version 1.{needed} or newer is needed; {}", path.display(), device.install_hint())]
     LibraryTooOld {
         /// The file.
         path: PathBuf,
-        /// Its version.
+        /// Version of the library.
         found: String,
-        /// The minor version needed.
+        /// Required minor version.
         needed: u32,
-        /// The device that it was to run on.
+        /// The requested device.
         device: Device,
     },
-    /// The device cannot be used; a run on another device is never a substitute.
+    /// The device cannot be used. There is no fallback to another device.
     #[error("cannot use the device {device}: {reason}")]
     Device {
-        /// The device asked for.
+        /// The requested device.
         device: Device,
-        /// Why not.
+        /// Cause.
         reason: String,
     },
-    /// ONNX Runtime refused a model.
-    #[error("cannot prepare {what} for ONNX Runtime: {reason}")]
+    /// ONNX Runtime rejected a model.
+    #[error("cannot create an ONNX Runtime session of {what}: {reason}")]
     Model {
         /// The model.
         what: String,
-        /// What ONNX Runtime said.
+        /// Error message of ONNX Runtime.
         reason: String,
     },
     /// A run failed.
@@ -65,25 +65,25 @@ pub enum Error {
     Run {
         /// The program.
         what: String,
-        /// What ONNX Runtime said.
+        /// Error message of ONNX Runtime.
         reason: String,
     },
-    /// A value has another shape than the program says.
+    /// A value has another number of elements than the program declares.
     #[error("cannot use `{name}`: the program has {expected} elements, the value has {found}")]
     Length {
         /// Name of the value.
         name: String,
-        /// Elements of the program's value.
+        /// Elements declared by the program.
         expected: usize,
         /// Elements given.
         found: usize,
     },
-    /// A value that the program does not have, or of another element type.
+    /// The program has no such value, or it has another element type.
     #[error("cannot find `{name}` among {what}")]
     Name {
         /// Name of the value.
         name: String,
-        /// Where it was looked for.
+        /// The values searched, for the message.
         what: String,
     },
     /// A model file cannot be read.
@@ -91,13 +91,13 @@ pub enum Error {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// Cause.
         #[source]
         source: std::io::Error,
     },
 }
 
-/// The first line of what ONNX Runtime said, without the prefixes that name its own source files.
+/// The first non-empty line of an ONNX Runtime error message, without a trailing full stop.
 pub(super) fn first_line<R>(error: &ort::Error<R>) -> String {
     let message = error.message();
     let line = message

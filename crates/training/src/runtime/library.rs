@@ -1,4 +1,4 @@
-//! Finds the ONNX Runtime library.
+//! Locates the ONNX Runtime shared library.
 
 use std::{
     env, fs,
@@ -8,27 +8,27 @@ use std::{
 
 use super::{Device, Error};
 
-/// Where `make runtime` puts it, relative to the checkout.
+/// Directory of the library installed by `make runtime`, relative to the checkout.
 const CHECKOUT: &str = ".runtime/onnxruntime/capi";
 
 /// Prints the folder of the active Python's `onnxruntime` package without importing it.
 const PYTHON_QUERY: &str = "import importlib.util as u; s = u.find_spec('onnxruntime'); \
                             print(s.submodule_search_locations[0] if s and s.submodule_search_locations else '')";
 
-/// The places to look in, in this order.
+/// Search path of the library, in order of precedence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Search {
-    /// Value of `ORT_DYLIB_PATH`. Where it is set, nothing else is tried.
+    /// Value of `ORT_DYLIB_PATH`. If set, nothing else is searched.
     pub explicit: Option<PathBuf>,
-    /// Folders that may hold the library itself.
+    /// Directories to search.
     pub folders: Vec<PathBuf>,
-    /// Whether to ask `python3` for its `onnxruntime` package when no folder has it.
+    /// Whether to query `python3` for its `onnxruntime` package if no directory has the library.
     pub ask_python: bool,
 }
 
 impl Search {
-    /// Reads the environment: `ORT_DYLIB_PATH`, the folder of the executable, the checkout around it or around the working folder,
-    /// `VIRTUAL_ENV`, and the `python3` on the path.
+    /// The search path from the environment: `ORT_DYLIB_PATH`, the directory of the executable, the checkouts that contain the executable or the
+    /// working directory, `VIRTUAL_ENV`, and `python3` on `PATH`.
     #[must_use]
     pub fn from_environment() -> Self {
         let explicit = env::var_os("ORT_DYLIB_PATH")
@@ -52,11 +52,11 @@ impl Search {
         }
     }
 
-    /// The library's path. Errors say how to install the one for `device`.
+    /// Returns the library's path. Errors say how to install the library for `device`.
     ///
     /// # Errors
     ///
-    /// [`Error::LibraryPathWrong`] where `ORT_DYLIB_PATH` names no file, [`Error::LibraryNotFound`] where no place has one.
+    /// [`Error::LibraryPathWrong`] if `ORT_DYLIB_PATH` is not a file, [`Error::LibraryNotFound`] if no library is found.
     pub fn locate(&self, device: Device) -> Result<PathBuf, Error> {
         if let Some(path) = &self.explicit {
             return if path.is_file() {
@@ -79,22 +79,22 @@ impl Search {
                 }
             })
             .ok_or_else(|| Error::LibraryNotFound {
-                looked: self.in_words(),
+                searched: self.describe(),
                 device,
             })
     }
 
-    fn in_words(&self) -> String {
+    fn describe(&self) -> String {
         let python = if self.ask_python {
-            ", in the active Python's site-packages"
+            ", the active Python's site-packages"
         } else {
             ""
         };
-        format!("at ORT_DYLIB_PATH, beside the executable, in {CHECKOUT} of the checkout{python}")
+        format!("ORT_DYLIB_PATH, the directory of the executable, {CHECKOUT} of the checkout{python}")
     }
 }
 
-/// The newest library in a folder. Wheels name the file with its version (`libonnxruntime.so.1.31.1`), other packages may not.
+/// The newest library in a directory. File names in wheels contain the version (`libonnxruntime.so.1.31.1`), others may not.
 fn library_in(folder: &Path) -> Option<PathBuf> {
     let files = fs::read_dir(folder).ok()?.filter_map(Result::ok);
     files
@@ -104,7 +104,7 @@ fn library_in(folder: &Path) -> Option<PathBuf> {
         .map(|(_, path)| path)
 }
 
-/// The numbers in a file's name: `[1, 31, 1]`, so that 1.31 is newer than 1.9. Empty if the name has none.
+/// The version in a file name as numbers, such as `[1, 31, 1]`, so that 1.31 is newer than 1.9. Empty if there is none.
 fn version(name: &str) -> Vec<u64> {
     name.split('.').filter_map(|part| part.parse().ok()).collect()
 }
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn an_explicit_path_is_taken_before_every_folder() {
+    fn an_explicit_path_has_precedence() {
         let explicit = folder_with(&["mine.so"]);
         let other = folder_with(&["libonnxruntime.so.1.31.1"]);
         let search = Search {
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_explicit_path_is_not_replaced_by_a_guess() {
+    fn a_missing_explicit_path_is_an_error_without_fallback() {
         let other = folder_with(&["libonnxruntime.so.1.31.1"]);
         let search = Search {
             explicit: Some(other.path().join("missing.so")),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_are_tried_in_order_and_other_libraries_ignored() {
+    fn directories_are_searched_in_order_and_other_libraries_ignored() {
         let providers = folder_with(&["libonnxruntime_providers_shared.so", "notes.txt"]);
         let first = folder_with(&["libonnxruntime.so.1.31.1", "libonnxruntime_providers_shared.so"]);
         let second = folder_with(&["libonnxruntime.so"]);
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_library_is_one_sentence_that_says_what_to_run() {
+    fn a_missing_library_is_a_one_line_error_with_an_install_hint() {
         let cuda = Device::Cuda { index: 0 };
         for (device, hints) in [
             (Device::Cpu, ["make runtime", "pip install onnxruntime==1.31.1"]),
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_virtual_environment_has_its_site_packages_searched() {
+    fn site_packages_of_a_virtual_environment_are_searched() {
         let root = tempfile::tempdir().expect("a temporary folder");
         let capi = root.path().join("lib/python3.11/site-packages/onnxruntime/capi");
         fs::create_dir_all(&capi).expect("folders");

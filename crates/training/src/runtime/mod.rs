@@ -1,24 +1,24 @@
-//! Runs programs on ONNX Runtime, the only module that names it.
+//! Runs programs on ONNX Runtime. Only this module uses `ort`.
 //!
 //! # Layout
 //!
-//! - [`library`]: where the shared library is looked for.
-//! - [`device`]: `cpu`, `cuda`, `cuda:1`.
-//! - `placement`: which execution provider each node of a session runs on.
-//! - [`session`]: the loaded library and the sessions made from it.
-//! - [`operators`]: our own operators, for CPU sessions.
-//! - `profile`: where the time goes.
-//! - [`state`]: parameters, moments and running statistics on the device, in two sets of buffers.
-//! - [`classifier`]: a model for prediction.
-//! - [`attention`]: where in an image a model sees a class.
-//! - [`staging`]: whether inputs are copied while a step runs.
-//! - [`step`]: one run of a program: host buffers in, state from one set of buffers to the other, host buffers out.
+//! - [`library`]: locates the shared library.
+//! - [`device`]: `cpu`, `cuda`, `cuda:N`.
+//! - `placement`: the execution provider of each node of a session.
+//! - [`session`]: the loaded library, and session options.
+//! - [`operators`]: custom operators of CPU sessions.
+//! - `profile`: run time by operator.
+//! - [`state`]: parameters, moments and running statistics on the device, double-buffered.
+//! - [`classifier`]: inference of a classification model.
+//! - [`grad_cam`]: Grad-CAM heatmaps.
+//! - [`staging`]: whether inputs are prefetched to the device while a step runs.
+//! - [`step`]: runs a program step by step.
 
-pub mod attention;
 pub mod classifier;
 pub mod device;
 mod element;
 mod error;
+pub mod grad_cam;
 pub mod library;
 pub mod operators;
 mod placement;
@@ -28,10 +28,10 @@ pub mod staging;
 pub mod state;
 pub mod step;
 
-pub use attention::{Attention, AttentionMap};
 pub use classifier::{Classifier, ImageInput};
 pub use device::Device;
 pub use error::Error;
+pub use grad_cam::{GradCam, Heatmap};
 pub use operators::Operators;
 pub use profile::OperatorTime;
 pub use session::{Runtime, SessionOptions};

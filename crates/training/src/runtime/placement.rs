@@ -1,8 +1,8 @@
-//! Which execution provider ONNX Runtime has assigned the nodes of a session to.
+//! The execution provider that ONNX Runtime assigned to each node of a session.
 
 #![allow(
     unsafe_code,
-    reason = "`ort` wraps every other call, but not those that read the record of assignments"
+    reason = "`ort` does not wrap the calls that read the assignments"
 )]
 
 use std::{
@@ -16,15 +16,15 @@ use ort::{
     sys::{OrtEpAssignedNode, OrtEpAssignedSubgraph, OrtStatusPtr},
 };
 
-/// The session option that makes ONNX Runtime keep the record if its value is `1`.
+/// Session option: with the value `1`, ONNX Runtime records the assignments.
 pub(super) const RECORD: &str = "session.record_ep_graph_assignment_info";
 
-/// The nodes of `session` that are assigned to another execution provider than `provider`: the operator, and the node's name in brackets if
-/// it has one.
+/// Nodes of `session` that are assigned to another execution provider than `provider`, as `Operator (node name)`, or `Operator` for nodes
+/// without a name.
 ///
 /// # Errors
 ///
-/// ONNX Runtime's, if the session was made without [`RECORD`].
+/// An error of ONNX Runtime if the session was created without [`RECORD`].
 pub(super) fn nodes_outside(provider: &str, session: &Session) -> ort::Result<Vec<String>> {
     let api = api();
     let mut outside = vec![];
@@ -33,18 +33,18 @@ pub(super) fn nodes_outside(provider: &str, session: &Session) -> ort::Result<Ve
         array(|start, length| (api.Session_GetEpGraphAssignmentInfo)(session.ptr(), start, length))?
     };
     for &subgraph in subgraphs {
-        // SAFETY: the subgraph is the session's, and so is its text, which ends with a zero.
+        // SAFETY: the session owns the subgraph and its name, which is zero-terminated.
         let assigned = unsafe { text(|start| (api.EpAssignedSubgraph_GetEpName)(subgraph, start))? };
         if assigned == provider {
             continue;
         }
-        // SAFETY: the subgraph is the session's, and so are the array and the nodes in it.
+        // SAFETY: the session owns the subgraph, the array and the nodes in it.
         let nodes: &[*const OrtEpAssignedNode] =
             unsafe { array(|start, length| (api.EpAssignedSubgraph_GetNodes)(subgraph, start, length))? };
         for &node in nodes {
-            // SAFETY: the node is the session's, and so is its text, which ends with a zero.
+            // SAFETY: the session owns the node and its operator's name, which is zero-terminated.
             let operator = unsafe { text(|start| (api.EpAssignedNode_GetOperatorType)(node, start))? };
-            // SAFETY: as for the operator.
+            // SAFETY: the session owns the node and its name, which is zero-terminated.
             let name = unsafe { text(|start| (api.EpAssignedNode_GetName)(node, start))? };
             outside.push(match name {
                 "" => operator.to_owned(),
@@ -55,32 +55,32 @@ pub(super) fn nodes_outside(provider: &str, session: &Session) -> ort::Result<Ve
     Ok(outside)
 }
 
-/// The array whose address and length `get` writes.
+/// Returns the array whose address and length `get` writes.
 ///
 /// # Safety
-/// Unless `get` fails, it writes the address of an array that has as many elements as it says, and that stays unchanged and allocated during `'a`.
+/// Unless `get` fails, it writes the address and the length of an array that stays unchanged and allocated during `'a`.
 unsafe fn array<'a, T>(get: impl FnOnce(*mut *const T, *mut usize) -> OrtStatusPtr) -> ort::Result<&'a [T]> {
     let (mut start, mut length) = (ptr::null(), 0);
     let status = get(&raw mut start, &raw mut length);
-    // SAFETY: the status comes from ONNX Runtime, which leaves it to its caller.
+    // SAFETY: the status was returned by ONNX Runtime, which transfers its ownership to the caller.
     unsafe { ort::Error::<()>::result_from_status(status)? };
     if length == 0 {
         return Ok(&[]);
     }
-    // SAFETY: the caller guarantees that `length` elements stand at `start`, unchanged as long as the result lives.
+    // SAFETY: the caller guarantees that there are `length` elements at `start`, unchanged as long as the result lives.
     Ok(unsafe { slice::from_raw_parts(start, length) })
 }
 
-/// The text whose address `get` writes.
+/// Returns the string whose address `get` writes.
 ///
 /// # Safety
-/// Unless `get` fails, it writes the address of a text that ends with a zero, and that stays unchanged and allocated during `'a`.
+/// Unless `get` fails, it writes the address of a zero-terminated string that stays unchanged and allocated during `'a`.
 unsafe fn text<'a>(get: impl FnOnce(*mut *const c_char) -> OrtStatusPtr) -> ort::Result<&'a str> {
     let mut start = ptr::null();
     let status = get(&raw mut start);
-    // SAFETY: the status comes from ONNX Runtime, which leaves it to its caller.
+    // SAFETY: the status was returned by ONNX Runtime, which transfers its ownership to the caller.
     unsafe { ort::Error::<()>::result_from_status(status)? };
-    // SAFETY: the caller guarantees that the text ends with a zero and stays unchanged as long as the result lives.
+    // SAFETY: the caller guarantees that the string is zero-terminated and stays unchanged as long as the result lives.
     Ok(unsafe { CStr::from_ptr(start) }.to_str()?)
 }
 
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cpu_session_has_all_its_nodes_on_the_cpu_and_none_elsewhere() {
+    fn all_nodes_of_a_cpu_session_are_assigned_to_the_cpu() {
         let session = session("1");
         let on_cpu = nodes_outside("CPUExecutionProvider", &session).expect("a record");
         assert_eq!(on_cpu, [] as [&str; 0]);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_without_the_record_says_what_is_missing() {
+    fn a_session_without_the_record_is_an_error_that_names_the_option() {
         let error = nodes_outside("CPUExecutionProvider", &session("0")).expect_err("no record");
         assert!(error.message().contains(RECORD), "{error}");
     }

@@ -1,4 +1,4 @@
-//! Where the time of a program goes, by operator, as ONNX Runtime measures it.
+//! Run time of a program by operator, from ONNX Runtime's profile.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -6,10 +6,10 @@ use serde::Deserialize;
 
 use super::Error;
 
-/// All nodes of one operator together.
+/// Time of all nodes of one operator.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OperatorTime {
-    /// Its name; operators of our own share some names with those that they stand for.
+    /// Name of the operator; some custom operators share names with standard ones.
     pub operator: String,
     /// Nodes per run.
     pub nodes: f64,
@@ -17,7 +17,7 @@ pub struct OperatorTime {
     pub milliseconds: f64,
 }
 
-/// What is read of an event.
+/// An event of the profile.
 #[derive(Deserialize)]
 struct Event {
     cat: String,
@@ -28,21 +28,21 @@ struct Event {
     args: BTreeMap<String, serde_json::Value>,
 }
 
-/// Reads the file that ONNX Runtime wrote. The first run is left out: it allocates what the others use again. Longest first.
+/// Reads a profile, sorted by decreasing time. The first run, which allocates memory for the others, is not counted.
 ///
 /// # Errors
 ///
-/// [`Error::Read`] where the file cannot be read, or is no such file.
+/// [`Error::Read`] if the file cannot be read or is not a profile.
 pub(super) fn read(path: &Path) -> Result<Vec<OperatorTime>, Error> {
     let failed = |source| Error::Read {
         path: path.to_path_buf(),
         source,
     };
     let text = fs::read_to_string(path).map_err(failed)?;
-    summed(&text).map_err(|error| failed(error.into()))
+    average_by_operator(&text).map_err(|error| failed(error.into()))
 }
 
-fn summed(text: &str) -> serde_json::Result<Vec<OperatorTime>> {
+fn average_by_operator(text: &str) -> serde_json::Result<Vec<OperatorTime>> {
     let events: Vec<Event> = serde_json::from_str(text)?;
     let runs = events.iter().filter(|event| event.name == "model_run");
     let mut starts: Vec<u64> = runs.map(|event| event.ts).collect();
@@ -96,7 +96,7 @@ mod tests {
             nodes,
             milliseconds,
         };
-        let found = summed(&format!("[{}]", events.join(","))).expect("JSON");
+        let found = average_by_operator(&format!("[{}]", events.join(","))).expect("JSON");
         assert_eq!(found, [time("Conv", 2.0, 5.0), time("Relu", 0.5, 4.0)]);
     }
 }

@@ -1,4 +1,4 @@
-//! The loaded library, and sessions made from it.
+//! The loaded library, and creation of sessions.
 
 use std::{
     num::NonZeroUsize,
@@ -14,7 +14,7 @@ use ort::{
 
 use super::{Device, Error, Operators, Staging, error::first_line, library::Search, operators, placement};
 
-/// ONNX Runtime, loaded. Cheap to clone; a process has one.
+/// The loaded ONNX Runtime library. Cheap to clone; there is one per process.
 #[derive(Clone, Debug)]
 pub struct Runtime {
     environment: Environment,
@@ -32,8 +32,7 @@ impl Runtime {
         Self::load_for(Device::Cpu)
     }
 
-    /// Finds and loads the library. A library that this process has loaded before is used again. Errors say how to install the one for
-    /// `device`.
+    /// Locates and loads the library, unless this process has loaded it already. Errors say how to install the library for `device`.
     ///
     /// # Errors
     ///
@@ -47,11 +46,11 @@ impl Runtime {
         Ok(loaded.insert(runtime).clone())
     }
 
-    /// Loads the library at `path`, for `device`. Only the first library of a process can be loaded.
+    /// Loads the library at `path`, for `device`. A process can load only one library.
     ///
     /// # Errors
     ///
-    /// [`Error::LibraryTooOld`] where its interface is too old, [`Error::LibraryUnusable`] where it is no such library.
+    /// [`Error::LibraryTooOld`] if its API version is too old, [`Error::LibraryUnusable`] if it is not ONNX Runtime.
     pub fn load_from(path: &Path, device: Device) -> Result<Self, Error> {
         let unusable = |reason: String| Error::LibraryUnusable {
             path: path.to_path_buf(),
@@ -67,7 +66,7 @@ impl Runtime {
             },
             LoadDynamicError::MissingApi { .. } => unusable("it does not export OrtGetApiBase".to_owned()),
             LoadDynamicError::Dlopen { error, .. } => unusable(error.to_string()),
-            LoadDynamicError::InvalidVersionString => unusable("its version is not readable".to_owned()),
+            LoadDynamicError::InvalidVersionString => unusable("its version string is invalid".to_owned()),
         })?;
         let environment = builder
             .with_name("equibatch")
@@ -77,17 +76,17 @@ impl Runtime {
         Ok(Self { environment })
     }
 
-    /// What sessions of other kinds than this module's are made in: a process has only one.
+    /// The ONNX Runtime environment, for sessions created elsewhere. There is one per process.
     #[must_use]
     pub fn environment(&self) -> &Environment {
         &self.environment
     }
 
-    /// Prepares a model for repeated runs.
+    /// Creates a session of a model, called `what` in errors.
     ///
     /// # Errors
     ///
-    /// [`Error::Device`] if the device cannot be used, or has no kernel for a node; [`Error::Model`] if ONNX Runtime refuses the model.
+    /// [`Error::Device`] if the device cannot be used, or has no kernel for a node; [`Error::Model`] if ONNX Runtime rejects the model.
     pub(super) fn session(
         &self,
         what: &str,
@@ -135,22 +134,22 @@ impl Runtime {
     }
 }
 
-/// How sessions run.
+/// Session options.
 #[derive(Clone, Debug)]
 pub struct SessionOptions {
-    /// Where.
+    /// Device.
     pub device: Device,
-    /// Threads within an operator. Absent: one per physical core, which ONNX Runtime chooses.
+    /// Intra-op threads. `None`: ONNX Runtime's default, one per physical core.
     pub intra_threads: Option<NonZeroUsize>,
-    /// Whether a CUDA device may multiply single precision in 11 bits (TF32), which is several times faster.
+    /// Whether a CUDA device may use TF32 for f32 matrix multiplications and convolutions: 11 significant bits, several times faster.
     pub tf32: bool,
-    /// What training steps are made of.
+    /// Operators of training steps.
     pub operators: Operators,
-    /// Whether training steps have their images copied while the step before runs.
+    /// Whether the images of a training step are copied while the previous step runs.
     pub staging: Staging,
-    /// Where ONNX Runtime writes what every node took, for [`StepRunner::profile`](super::StepRunner::profile): the start of a file's name.
+    /// Path prefix of ONNX Runtime's profile, for [`StepRunner::profile`](super::StepRunner::profile). `None`: no profiling.
     pub profile: Option<PathBuf>,
-    /// Whether the memory of all intermediate values is planned as one block. Right for programs of fixed shapes.
+    /// Whether ONNX Runtime plans the memory of intermediate values as one block (memory pattern), for programs with static shapes.
     pub memory_pattern: bool,
 }
 
@@ -173,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_is_no_library_is_named_with_the_reason() {
+    fn an_unloadable_library_is_an_error_with_path_and_install_hint() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("libonnxruntime.so");
         std::fs::write(&path, b"not a library").expect("a file");

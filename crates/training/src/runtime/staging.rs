@@ -1,25 +1,25 @@
-//! Whether inputs are copied while a step runs.
+//! Whether inputs are prefetched while a step runs.
 
 use std::{fmt, str::FromStr};
 
 use super::Device;
 
-/// Whether the images of the next step are copied to where it reads them while a step runs.
+/// Whether the images of the next step are copied to the device while a step runs (prefetching).
 ///
-/// No result depends on it. It costs a second buffer for the images of a step, and holds one batch more.
+/// Results do not depend on it. It needs a second input buffer and keeps one more batch in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Staging {
-    /// On a CUDA device. On the CPU there is no way to another memory that could be spared, and a step uses all cores itself.
+    /// On for CUDA devices, off for the CPU: there is no transfer to hide, and a step uses all cores itself.
     #[default]
     Auto,
-    /// On every device.
+    /// On for every device.
     On,
-    /// On none.
+    /// Off.
     Off,
 }
 
 impl Staging {
-    /// Whether that is done on this device.
+    /// Whether staging is on for this device.
     #[must_use]
     pub fn is_on(self, device: Device) -> bool {
         match self {
@@ -40,9 +40,9 @@ impl fmt::Display for Staging {
     }
 }
 
-/// The text does not say whether to stage.
+/// The text is not a staging choice.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no choice: use auto, on or off")]
+#[error("invalid staging `{0}`: expected auto, on or off")]
 pub struct ParseStagingError(String);
 
 impl FromStr for Staging {
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn choices_are_read_and_written_alike() {
+    fn choices_parse_and_display_round_trip() {
         for text in ["auto", "on", "off"] {
             assert_eq!(text.parse::<Staging>().expect("a choice").to_string(), text);
         }
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn by_itself_only_cuda_devices_are_staged_for() {
+    fn auto_stages_on_cuda_devices_only() {
         let cuda = Device::Cuda { index: 0 };
         let [auto, on, off] = [Staging::Auto, Staging::On, Staging::Off]
             .map(|staging| [Device::Cpu, cuda].map(|device| staging.is_on(device)));

@@ -1,4 +1,4 @@
-//! Parameters, moments and running statistics, kept on the device.
+//! Parameters, moments and running statistics in device memory.
 
 use std::{
     collections::BTreeMap,
@@ -13,19 +13,19 @@ use ort::{
 use super::{Device, Error, error::first_line};
 use crate::program::Tensor;
 
-/// Named `f32` tensors on the device, each in two buffers: a step reads one and writes the other, and then they change roles, so that nothing
-/// is copied and nothing is allocated from step to step.
+/// Named `f32` tensors on the device, double-buffered: a step reads one buffer and writes the other, and then they are swapped. Steps neither
+/// copy nor allocate.
 pub struct DeviceState {
     id: u64,
     device: Device,
-    tensors: BTreeMap<String, Pair>,
+    tensors: BTreeMap<String, DoubleBuffer>,
 }
 
-/// One tensor.
-pub(super) struct Pair {
-    /// Both have its shape.
+/// Two buffers of a tensor.
+pub(super) struct DoubleBuffer {
+    /// Buffers of equal shape.
     pub(super) buffers: [Buffer<f32>; 2],
-    /// Which of them holds its value.
+    /// Index of the buffer with the current value.
     pub(super) current: usize,
 }
 
@@ -44,7 +44,7 @@ impl DeviceState {
             let allocate =
                 || Buffer::<f32>::new(allocator, shape.clone()).map_err(|error| device.refused(&error));
             let buffers = [allocate()?, allocate()?];
-            tensors.insert(name.clone(), Pair { buffers, current: 0 });
+            tensors.insert(name.clone(), DoubleBuffer { buffers, current: 0 });
         }
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let mut state = Self { id, device, tensors };
@@ -56,7 +56,7 @@ impl DeviceState {
     ///
     /// # Errors
     ///
-    /// [`Error::Name`] where a tensor of the state is missing from `values`, [`Error::Length`] where it has another size.
+    /// [`Error::Name`] if a tensor of the state is missing from `values`, [`Error::Length`] if it has another number of elements.
     pub fn load(&mut self, values: &BTreeMap<String, Tensor>) -> Result<(), Error> {
         for (name, pair) in &mut self.tensors {
             let value = values.get(name).ok_or_else(|| Error::Name {
@@ -87,7 +87,7 @@ impl DeviceState {
     ///
     /// # Errors
     ///
-    /// [`Error::Run`] where the device fails.
+    /// [`Error::Run`] if the copy fails.
     pub fn read(&self) -> Result<BTreeMap<String, Tensor>, Error> {
         let failed = |name: &str, error: &ort::Error| Error::Run {
             what: format!("the copy of `{name}` from {}", self.device),
@@ -121,13 +121,13 @@ impl DeviceState {
         Ok(values)
     }
 
-    /// Distinguishes this state from every other one of the process.
+    /// Process-wide unique id.
     pub(super) fn id(&self) -> u64 {
         self.id
     }
 
-    /// One tensor.
-    pub(super) fn pair(&mut self, name: &str) -> Result<&mut Pair, Error> {
+    /// The buffers of a tensor.
+    pub(super) fn double_buffer(&mut self, name: &str) -> Result<&mut DoubleBuffer, Error> {
         self.tensors.get_mut(name).ok_or_else(|| Error::Name {
             name: name.to_owned(),
             what: "the state".to_owned(),

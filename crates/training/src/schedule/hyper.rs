@@ -1,9 +1,9 @@
-/// The scalars that one optimizer step is run with.
+/// Hyperparameters of one optimizer step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hyper {
     /// Adam's β₁.
     pub beta1: f64,
-    /// `1 − β₁ᵗ`, of the current β₁ and not of a product of those before.
+    /// `1 − β₁ᵗ` with the current β₁ (not `1 − Πβ₁` over all steps).
     pub bias_correction1: f64,
     /// `1 − β₂ᵗ`.
     pub bias_correction2: f64,
@@ -12,10 +12,10 @@ pub struct Hyper {
 }
 
 impl Hyper {
-    /// Those of the optimizer's step number `t`, from 1.
+    /// The hyperparameters of optimizer step `t`, counted from 1.
     ///
     /// # Source
-    /// PyTorch's `Adam`, whose β₁ fastai's one-cycle schedule sets anew before every step.
+    /// PyTorch's `Adam`, whose β₁ fastai's one-cycle schedule sets before every step.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "step counts are far below 2^52")]
     pub fn new(t: u64, [beta1, beta2]: [f64; 2], learning_rates: Vec<f64>) -> Self {
@@ -41,15 +41,15 @@ mod tests {
     use crate::schedule::OneCycle;
 
     #[test]
-    fn corrections_are_those_of_the_current_momentum() {
+    fn bias_corrections_use_the_current_momentum() {
         let hyper = Hyper::new(2, [0.85, 0.99], vec![1e-4, 1e-3]);
         assert!((hyper.bias_correction1 - (1.0 - 0.85 * 0.85)).abs() < 1e-15);
         assert!((hyper.bias_correction2 - (1.0 - 0.99 * 0.99)).abs() < 1e-15);
         assert_eq!(hyper.largest_rate(), 1e-3);
     }
 
-    /// A parameter whose gradients do not move the first moment away from a constant `g` moves by `lr · (1 − Πβ₁) / (1 − β₁ᵗ)` times the
-    /// sign of `g`: with a scheduled β₁ the correction is not exact, and a test must notice who corrects by the product instead.
+    /// With a constant gradient `g`, a step is `lr · (1 − Πβ₁) / (1 − β₁ᵗ)` times the sign of `g`. With a scheduled β₁ the bias correction is
+    /// inexact; this test fails for an implementation that corrects by the product Πβ₁.
     #[test]
     fn a_scheduled_momentum_is_corrected_as_the_reference_does() {
         let (cycle, beta2, rate) = (OneCycle::new(100), 0.99, 3e-3);

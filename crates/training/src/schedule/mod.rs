@@ -1,4 +1,4 @@
-//! How learning rates and momentum move: pure functions of the step, on the host.
+//! Schedules of learning rate and momentum: pure functions of the step, evaluated on the host.
 
 mod hyper;
 mod one_cycle;

@@ -1,35 +1,34 @@
 use std::f64::consts::PI;
 
-/// Learning rate and momentum that rise and fall once over a whole training run: half a cosine up, half a cosine down, momentum the
-/// other way.
+/// One-cycle schedule: over a training run, the learning rate is annealed up and then down by cosines, and momentum inversely.
 ///
 /// # Source
 /// fastai's `OneCycleScheduler` with its defaults.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OneCycle {
-    /// How many batches the run has.
+    /// Number of batches of the run.
     pub steps: u64,
-    /// The share of batches in which the learning rate rises, in 0..=1.
+    /// Fraction of the batches in which the learning rate rises, 0..=1 (fastai's `pct_start`).
     pub rising: f64,
-    /// The first learning rate is the largest divided by this.
+    /// Maximum learning rate divided by the initial one (fastai's `div`).
     pub start_divisor: f64,
-    /// The last learning rate would be the largest divided by this.
+    /// Maximum learning rate divided by the final one (fastai's `div_final`).
     pub end_divisor: f64,
-    /// Momentum at the ends and at the peak.
+    /// Momentum at both ends, and at the peak of the learning rate.
     pub momentum: [f64; 2],
 }
 
-/// What a step is run with.
+/// Learning rate factor and momentum of a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Setting {
-    /// Times the largest learning rate of each layer group.
+    /// Factor of each layer group's maximum learning rate.
     pub rate: f64,
     /// Adam's β₁.
     pub momentum: f64,
 }
 
 impl OneCycle {
-    /// The reference's shape over `steps` batches: 30 % rising from a 25th, falling to a 250 000th, momentum 0.95 to 0.85 and back.
+    /// fastai's defaults over `steps` batches: 30 % rising from 1/25, falling to 1/250 000, momentum 0.95 to 0.85 and back.
     #[must_use]
     pub fn new(steps: u64) -> Self {
         Self {
@@ -41,14 +40,13 @@ impl OneCycle {
         }
     }
 
-    /// The setting of batch `step`, from zero. The batch after the last of a phase is the first of the next, so the peak is reached
-    /// exactly and the end is not; later steps keep the setting of the end.
+    /// The setting of batch `step`, counted from zero. The peak is reached exactly; the final value only at `steps` and later.
     #[must_use]
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "step counts are far below 2^52, and the product of one with a share is not negative"
+        reason = "step counts are far below 2^52, and their product with a fraction is not negative"
     )]
     pub fn at(&self, step: u64) -> Setting {
         let rising = (self.steps as f64 * self.rising) as u64;
@@ -74,7 +72,7 @@ impl OneCycle {
     }
 }
 
-/// From `start` at progress 0 to `end` at progress 1, flat at both.
+/// Cosine annealing from `start` at progress 0 to `end` at progress 1.
 fn half_cosine(start: f64, end: f64, progress: f64) -> f64 {
     end + (start - end) / 2.0 * ((PI * progress).cos() + 1.0)
 }
@@ -83,7 +81,7 @@ fn half_cosine(start: f64, end: f64, progress: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Learning rate (for a largest one of 3e-3) and momentum by batch, of 100, computed from the reference's formula.
+    /// Batch, learning rate (with a maximum of 3e-3) and momentum for 100 batches, computed from fastai's formula.
     const REFERENCE: [(u64, f64, f64); 9] = [
         (0, 1.2e-4, 0.95),
         (1, 1.27888e-4, 0.949726),
@@ -97,11 +95,11 @@ mod tests {
     ];
 
     #[test]
-    fn a_hundred_batches_follow_the_reference() {
+    fn a_hundred_batches_follow_fastai() {
         let cycle = OneCycle::new(100);
         for (step, rate, momentum) in REFERENCE {
             let setting = cycle.at(step);
-            // The reference values are given to five digits or more.
+            // The expected values have five or more digits.
             assert!(
                 (setting.rate * 3e-3 / rate - 1.0).abs() < 1e-5,
                 "{step}: {}",
@@ -124,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_past_the_end_stay_at_the_end() {
+    fn steps_after_the_end_keep_the_final_setting() {
         let cycle = OneCycle::new(10);
         assert_eq!(cycle.at(10), cycle.at(1000));
         assert!((cycle.at(10).rate * 250_000.0 - 1.0).abs() < 1e-6);

@@ -2,10 +2,10 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// The largest learning rate of each layer group.
+/// Maximum learning rate of each layer group (discriminative learning rates).
 ///
-/// As text: `3e-3` is one rate for all groups, `..3e-3` gives the last group 3e-3 and all others a tenth of it, and `1e-5..1e-2` spreads
-/// the groups evenly in ratio from the first to the last.
+/// As text: `3e-3` is one rate for all groups, `..3e-3` is 3e-3 for the last group and a tenth of it for all others, and `1e-5..1e-2` is a
+/// geometric progression from the first to the last group.
 ///
 /// # Source
 /// fastai's `lr_range`.
@@ -13,14 +13,14 @@ use thiserror::Error;
 pub enum LearningRates {
     /// The same for all groups.
     Uniform(f64),
-    /// This for the last group, a tenth of it for the others.
+    /// This for the last group, a tenth of it for all others.
     LastGroup(f64),
-    /// From the first group's to the last group's, by a constant ratio.
+    /// A geometric progression from the first group's rate to the last group's.
     Spread(f64, f64),
 }
 
 impl LearningRates {
-    /// One rate per group, from the image to the logits. A single group gets the last one.
+    /// One rate per group, in the order from input to logits. A single group gets the last rate.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a network has a handful of groups")]
     pub fn per_group(&self, groups: usize) -> Vec<f64> {
@@ -42,13 +42,13 @@ impl LearningRates {
 }
 
 impl LearningRates {
-    /// What stands in a text for a learning rate that is to be found.
+    /// Placeholder for the result of the learning rate finder.
     const FOUND: &str = "found";
 
-    /// The text, if it is that of learning rates, given or to be found.
+    /// Checks a text, in which `found` may stand for a learning rate, and returns it.
     ///
     /// # Errors
-    /// [`InvalidRange`].
+    /// [`InvalidRange`] if it is not a learning rate or range.
     pub fn checked(text: &str) -> Result<String, InvalidRange> {
         let given = Self::with_found(text, 1.0).parse::<Self>();
         given.map(|_| text.to_owned()).map_err(|_| InvalidRange {
@@ -56,20 +56,20 @@ impl LearningRates {
         })
     }
 
-    /// Whether a text needs a learning rate that is to be found.
+    /// Whether a text contains the placeholder `found`.
     #[must_use]
     pub fn are_to_be_found(text: &str) -> bool {
         text.contains(Self::FOUND)
     }
 
-    /// The text with the rate that was found, to three digits.
+    /// The text with `found` replaced by a rate, to three digits.
     #[must_use]
     pub fn with_found(text: &str, rate: f64) -> String {
         text.replace(Self::FOUND, &format!("{rate:.2e}"))
     }
 }
 
-/// A text that is not a learning rate or a range of them.
+/// The text is not a learning rate or a range of learning rates.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("`{text}` is not a learning rate: use a number above 0 such as 3e-3, or ..3e-3, or 1e-5..1e-2")]
 pub struct InvalidRange {
@@ -96,7 +96,7 @@ impl FromStr for LearningRates {
     }
 }
 
-/// The learning rate of batch `step` in a sweep that grows from `start` by a constant ratio and would reach `end` at batch `steps`.
+/// The learning rate of batch `step` in an exponential sweep from `start` at batch 0 to `end` at batch `steps`.
 ///
 /// # Source
 /// fastai's `lr_find`.
@@ -114,14 +114,14 @@ mod tests {
         assert_eq!(found.len(), expected.len());
         let off = |(found, expected): (&f64, &f64)| (found / expected - 1.0).abs();
         assert!(
-            // Half a unit of the fifth digit.
+            // Half a unit in the fifth digit.
             found.iter().zip(expected).map(off).all(|off| off < 5e-5),
             "{found:?} {expected:?}"
         );
     }
 
     #[test]
-    fn ranges_follow_the_reference() {
+    fn ranges_follow_fastai() {
         let rates = |text: &str| text.parse::<LearningRates>().expect("a range").per_group(3);
         close(&rates("1e-3"), &[1e-3, 1e-3, 1e-3]);
         close(&rates("..3e-3"), &[3e-4, 3e-4, 3e-3]);
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_may_be_left_to_be_found() {
+    fn a_rate_may_be_the_placeholder_found() {
         for text in ["found", "..found", "1e-5..found"] {
             assert_eq!(LearningRates::checked(text).as_deref(), Ok(text));
             assert!(LearningRates::are_to_be_found(text));
@@ -144,13 +144,13 @@ mod tests {
     }
 
     #[test]
-    fn one_group_gets_the_last_rate() {
+    fn a_single_group_gets_the_last_rate() {
         assert_eq!(LearningRates::Spread(1e-6, 1e-4).per_group(1), [1e-4]);
         assert_eq!(LearningRates::LastGroup(1e-3).per_group(1), [1e-3]);
     }
 
     #[test]
-    fn what_is_not_a_positive_number_is_refused() {
+    fn texts_other_than_positive_numbers_are_rejected() {
         for text in [
             "",
             "..",
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sweep_follows_the_reference() {
+    fn a_sweep_follows_fastai() {
         close(
             &[1, 50, 99].map(|step| sweep_at(1e-7, 10.0, 100, step)),
             &[1.2023e-7, 1e-3, 8.3176],

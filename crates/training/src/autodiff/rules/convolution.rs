@@ -1,9 +1,8 @@
-//! Windows that slide: convolution and pooling.
+//! Convolution and pooling.
 //!
-//! With `y[n, k, p] = Σ_{c, t} w[k, c, t] · x[n, c, p·s + t − pad]`, every product joins one element of each operand with one of the result,
-//! and each of the three tensors is the other two summed over the axes it lacks. So the gradient of `x` is the transposed convolution
-//! of `dy` (positions of `x` that no window reached get nothing), and the gradient of `w` correlates `x` with `dy`, where `dy` slides over
-//! `x` in steps of one and its own elements stand `s` apart.
+//! With `y[n, k, p] = Σ_{c, t} w[k, c, t] · x[n, c, p·s + t − pad]`, the gradient of `x` is the transposed convolution of `dy`
+//! (zero at positions of `x` that no window covers), and the gradient of `w` is the cross-correlation of `x` with `dy`, with stride one and
+//! `dy` dilated by `s`.
 
 use super::{Backward, Error, Gradients};
 use crate::graph::op::{ConvTranspose2d, GroupConvTranspose2d, Reduce};
@@ -52,7 +51,7 @@ pub(super) fn conv(b: &mut Backward<'_>) -> Result<Gradients, Error> {
         .collect())
 }
 
-/// [`conv`] group by group: `dx = dy ⋆ᵀ w`, `dw = Σ_n x ⋆ dy`, `db = Σ_{n, p} dy`.
+/// [`conv`] per group: `dx = dy ⋆ᵀ w`, `dw = Σ_n x ⋆ dy`, `db = Σ_{n, p} dy`.
 ///
 /// # Shapes
 /// `x: [N, C, H, W]`, `w: [K, C/G, R, S]`, `b: [K]`, `y: [N, K, H′, W′]`.
@@ -130,9 +129,9 @@ pub(super) fn conv_transpose(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     Ok(vec![to_operand, to_weight])
 }
 
-/// `y[p] = max_t x[p·s + t − pad]` ⟹ `dx[i] = Σ dy[p]` over the windows `p` whose maximum stood at `i`.
+/// `y[p] = max_t x[p·s + t − pad]` ⟹ `dx[i] = Σ dy[p]` over the windows `p` whose maximum is at `i`.
 ///
-/// Where several elements of a window are equal, the first one takes all, as in PyTorch. Keeps the indices, not `x`.
+/// If several elements of a window are maximal, the first gets the gradient, as in PyTorch. Saves the indices, not `x`.
 pub(super) fn max_pool(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     let (indices, dy) = (b.output(1), b.upstream()?);
     let shape = b.shape(b.input(0)).clone();
@@ -142,7 +141,7 @@ pub(super) fn max_pool(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     )?)])
 }
 
-/// `y = Σ_p x / P` ⟹ `dx = dy / P`, repeated over all positions.
+/// `y = Σ_p x / P` ⟹ `dx = dy / P`, broadcast over all positions.
 #[expect(
     clippy::cast_precision_loss,
     reason = "rounded once, like any other constant of the graph"

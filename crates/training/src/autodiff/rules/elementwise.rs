@@ -1,4 +1,4 @@
-//! Operators that work element by element. All operands and results broadcast; the engine undoes that.
+//! Elementwise operators. Gradients may have the broadcast shape; `unbroadcast` reduces them.
 
 use super::{Backward, Error, Gradients};
 use crate::graph::Op;
@@ -17,7 +17,7 @@ pub(super) fn sub(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     Ok(vec![Some(dy), negative])
 }
 
-/// `y = a·b` ⟹ `da = dy·b`, `db = dy·a`. Keeps both operands, each only if the other's gradient is wanted.
+/// `y = a·b` ⟹ `da = dy·b`, `db = dy·a`. Saves each operand only if the other's gradient is needed.
 pub(super) fn mul(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     let (left, right, dy) = (b.input(0), b.input(1), b.upstream()?);
     let to_left = if b.wants(0) { Some(b.mul(dy, right)?) } else { None };
@@ -73,7 +73,7 @@ pub(super) fn log(b: &mut Backward<'_>) -> Result<Gradients, Error> {
 
 /// `y = max(x, 0)` ⟹ `dx = dy · [y > 0]`.
 ///
-/// At zero the subgradient is 0, as in PyTorch. Keeps `y`, so that `x` need not stay alive.
+/// The subgradient at zero is 0, as in PyTorch. Saves `y` instead of `x`.
 pub(super) fn relu(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     let (y, dy) = (b.output(0), b.upstream()?);
     Ok(vec![Some(b.relu_gradient(y, dy)?)])
@@ -108,10 +108,10 @@ pub(super) fn erf(b: &mut Backward<'_>) -> Result<Gradients, Error> {
 
 /// `y = min(max(x, low), high)` ⟹ `dx = dy · [low ≤ x ≤ high]`.
 ///
-/// The ends belong to what is let through, as in PyTorch's `clamp`.
+/// The bounds themselves pass the gradient, as in PyTorch's `clamp`.
 pub(super) fn clip(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     let &Op::Clip(Clip { low, high }) = &b.node.op else {
-        unreachable!("the table sends no other operator here")
+        unreachable!("the table gives this rule to Clip only")
     };
     let (x, mut dx) = (b.input(0), b.upstream()?);
     let zero = b.scalar_like(dx, 0.0)?;
@@ -145,7 +145,7 @@ pub(super) fn select(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     Ok(vec![None, to_left, to_right])
 }
 
-/// `y = x` rounded to another precision ⟹ `dx = dy` in the precision of `x`: rounding is taken for the identity, as in PyTorch.
+/// `y = x` rounded to another precision ⟹ `dx = dy` cast to the type of `x`: rounding is treated as the identity, as in PyTorch.
 pub(super) fn cast(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     let to = b.tensor_type(b.input(0)).element_type;
     if !to.is_float() || !b.tensor_type(b.output(0)).element_type.is_float() {

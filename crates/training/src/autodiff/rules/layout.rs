@@ -1,4 +1,4 @@
-//! Operators that move elements: the gradient moves back.
+//! Operators that rearrange elements.
 
 use super::{Backward, Error, Gradients};
 use crate::graph::op::{Pad, Slice};
@@ -24,12 +24,12 @@ pub(super) fn transpose(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     Ok(vec![Some(b.transpose(dy, &inverse)?)])
 }
 
-/// `y = expand(x)` ⟹ `dx = Σ dy` over the repeated axes: what the engine does for any broadcast operand.
+/// `y = expand(x)` ⟹ `dx = Σ dy` over the repeated axes, which `unbroadcast` does for every operand.
 pub(super) fn expand(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     Ok(vec![Some(b.upstream()?)])
 }
 
-/// `y = [x₀ | x₁ | …]` ⟹ `dxᵢ` is the part of `dy` where `xᵢ` stands.
+/// `y = [x₀ | x₁ | …]` ⟹ `dxᵢ` is the part of `dy` at the position of `xᵢ`.
 pub(super) fn concat(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     let dy = b.upstream()?;
     let Op::Concat(axis) = b.node.op else {
@@ -56,9 +56,9 @@ pub(super) fn concat(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     Ok(gradients)
 }
 
-/// `y = x[start..end by step]` ⟹ `dx` is `dy` with `step − 1` zeros behind each element, and zeros around.
+/// `y = x[start..end by step]` ⟹ `dx` is `dy` with `step − 1` zeros after each element, and zero padding.
 ///
-/// ONNX has no operator that puts zeros between elements: they are padded along an axis of their own, which is joined again.
+/// ONNX has no operator that inserts zeros between elements, so they are padded along an extra axis, which is then merged.
 pub(super) fn slice(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     let mut dx = b.upstream()?;
     let Op::Slice(slice) = b.node.op.clone() else {

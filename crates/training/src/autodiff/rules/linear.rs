@@ -1,10 +1,10 @@
-//! Matrix products.
+//! Matrix multiplications.
 
 use super::{Backward, Error, Gradients};
 use crate::graph::op::Gemm;
 use crate::graph::{Op, Value};
 
-/// `y = a·b` ⟹ `da = dy·bᵀ`, `db = aᵀ·dy`, on the last two axes; the engine sums over broadcast leading ones.
+/// `y = a·b` ⟹ `da = dy·bᵀ`, `db = aᵀ·dy`, on the last two axes; `unbroadcast` sums over broadcast leading axes.
 ///
 /// # Shapes
 /// `a: [.., m, k]`, `b: [.., k, n]`, `y: [.., m, n]`.
@@ -12,19 +12,19 @@ pub(super) fn matmul(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     let (left, right, dy) = (b.input(0), b.input(1), b.upstream()?);
     let mut to_left = None;
     if b.wants(0) {
-        let turned = turned(b, right)?;
-        to_left = Some(b.matmul(dy, turned)?);
+        let transposed = transposed(b, right)?;
+        to_left = Some(b.matmul(dy, transposed)?);
     }
     let mut to_right = None;
     if b.wants(1) {
-        let turned = turned(b, left)?;
-        to_right = Some(b.matmul(turned, dy)?);
+        let transposed = transposed(b, left)?;
+        to_right = Some(b.matmul(transposed, dy)?);
     }
     Ok(vec![to_left, to_right])
 }
 
-/// The last two axes swapped.
-fn turned(b: &mut Backward<'_>, value: Value) -> Result<Value, Error> {
+/// Swaps the last two axes.
+fn transposed(b: &mut Backward<'_>, value: Value) -> Result<Value, Error> {
     let rank = b.shape(value).len();
     let mut permutation: Vec<usize> = (0..rank).collect();
     permutation.swap(rank - 2, rank - 1);

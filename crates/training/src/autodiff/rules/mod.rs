@@ -1,4 +1,4 @@
-//! How each operator passes gradients back. Read the table first.
+//! The vector-Jacobian product (VJP) of each operator. Read the table [`vjp`] first.
 
 mod convolution;
 mod elementwise;
@@ -10,21 +10,21 @@ mod reduce;
 use super::{Backward, Error, Gradients};
 use crate::graph::{Composite, Op};
 
-/// The answer of an operator to the question for its gradient.
+/// How an operator is differentiated.
 pub(super) enum Vjp {
-    /// Gradients of the operands from those of the results.
+    /// A function from the gradients of the outputs to those of the operands.
     Rule(fn(&mut Backward<'_>) -> Result<Gradients, Error>),
-    /// Zero wherever it exists: the operator is piecewise constant, or yields integers.
+    /// The gradient is zero: the operator is piecewise constant or has integer outputs.
     Zero,
-    /// Left out on purpose, and why.
-    Stop(&'static str),
+    /// Not differentiable, with the reason.
+    NotDifferentiable(&'static str),
 }
 
-const ONCE: &str = "it is itself a gradient, and only first derivatives are taken";
+const FIRST_ORDER: &str = "it is itself a gradient, and only first derivatives are supported";
 
-/// The table: one line per operator, in the order of [`Op`].
+/// One line per operator, in the order of [`Op`].
 pub(super) fn vjp(op: &Op) -> Vjp {
-    use Vjp::{Rule, Stop, Zero};
+    use Vjp::{NotDifferentiable, Rule, Zero};
     match op {
         Op::Add => Rule(elementwise::add),
         Op::Sub => Rule(elementwise::sub),
@@ -59,10 +59,10 @@ pub(super) fn vjp(op: &Op) -> Vjp {
         Op::Conv(_) => Rule(convolution::conv),
         Op::ConvTranspose(_) => Rule(convolution::conv_transpose),
         Op::GroupConv(_) => Rule(convolution::group_conv),
-        Op::GroupConvTranspose(_) => Stop("it serves gradients only"),
+        Op::GroupConvTranspose(_) => NotDifferentiable("it is used only in gradients"),
         Op::MaxPool(_) => Rule(convolution::max_pool),
         Op::GlobalAveragePool => Rule(convolution::global_average_pool),
-        Op::ScatterElementsAdd => Stop("it serves gradients only"),
+        Op::ScatterElementsAdd => NotDifferentiable("it is used only in gradients"),
         Op::BatchNormalization(_) => Rule(normalize::batch_normalization),
         Op::Softmax => Rule(normalize::softmax),
         Op::LogSoftmax => Rule(normalize::log_softmax),
@@ -76,9 +76,9 @@ pub(super) fn vjp(op: &Op) -> Vjp {
             | Composite::ConvWeightGradient { .. }
             | Composite::GroupConvWeightGradient { .. }
             | Composite::MaxPoolGradient(_)
-            | Composite::ReluGradient => Stop(ONCE),
-            Composite::AdamW(_) => Stop("it is an update, not a part of the model"),
+            | Composite::ReluGradient => NotDifferentiable(FIRST_ORDER),
+            Composite::AdamW(_) => NotDifferentiable("it is an optimizer update, not part of the model"),
         },
-        Op::Fused(_) => Stop("gradients are taken before operators are fused"),
+        Op::Fused(_) => NotDifferentiable("differentiate the graph before fusing it"),
     }
 }

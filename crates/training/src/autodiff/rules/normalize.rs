@@ -63,19 +63,19 @@ fn over_batch(shape: &Shape) -> Reduce {
     }
 }
 
-/// `(y, μ, σ²) = batchnorm(x, γ, β)` ⟹ the gradient through the batch's statistics; see its spelling for the formula.
+/// `(y, μ, σ²) = batchnorm(x, γ, β)` ⟹ the gradient through the batch statistics; its decomposition in `graph::lower` has the formula.
 ///
-/// μ and σ² themselves may feed only what is not differentiated (running statistics), and they do.
+/// The loss must not depend on μ and σ² directly; they are used only for running statistics.
 pub(super) fn batch_norm(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     let Op::Composite(Composite::BatchNorm(attributes)) = b.node.op else {
         unreachable!("the table gives this rule to BatchNorm only");
     };
-    if b.arrived(1).or(b.arrived(2)).is_some() {
+    if b.upstream_of(1).or(b.upstream_of(2)).is_some() {
         let (operator, scope) = (b.node.op.name(), b.node.scope.clone());
         return Err(Error::Unsupported {
             operator,
             scope,
-            reason: "the loss depends on its statistics",
+            reason: "the loss depends on its batch statistics",
         });
     }
     let (x, scale, mean, variance, dy) = (b.input(0), b.input(1), b.output(1), b.output(2), b.upstream()?);

@@ -1,17 +1,17 @@
-//! Reductions: what was summed is repeated.
+//! Reductions.
 
 use super::{Backward, Error, Gradients};
 use crate::graph::op::Reduce;
 use crate::graph::{Op, Shape, Value};
 
-/// `y = Σ x` ⟹ `dx = dy`, repeated along the reduced axes.
+/// `y = Σ x` ⟹ `dx = dy`, broadcast along the reduced axes.
 pub(super) fn sum(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     let dy = kept(b)?;
     let shape = b.shape(b.input(0)).clone();
     Ok(vec![Some(b.expand(dy, shape)?)])
 }
 
-/// `y = Σ x / M` ⟹ `dx = dy / M`, repeated along the reduced axes.
+/// `y = Σ x / M` ⟹ `dx = dy / M`, broadcast along the reduced axes.
 #[expect(
     clippy::cast_precision_loss,
     reason = "rounded once, like any other constant of the graph"
@@ -32,7 +32,7 @@ pub(super) fn sum_square(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     Ok(vec![Some(b.mul(twice, x)?)])
 }
 
-/// The upstream gradient with every reduced axis present, of extent one.
+/// The upstream gradient with every reduced axis kept with extent one.
 fn kept(b: &mut Backward<'_>) -> Result<Value, Error> {
     let dy = b.upstream()?;
     let (Op::ReduceSum(reduce) | Op::ReduceMean(reduce) | Op::ReduceSumSquare(reduce)) = &b.node.op else {

@@ -1,20 +1,20 @@
-//! How each operator's attributes are written: some as attributes, some as constant operands.
+//! Encoding of operator attributes: as ONNX attributes, or as constant operands where ONNX has operands.
 
 use super::super::onnx::{AttributeProto, attribute_type};
-use super::open::{Twin, is_whole};
-use crate::graph::fused::{Arrival, Fused, Gate, Operand, Shortcut, attribute};
+use super::dynamic_batch::{ResizedNode, is_whole};
+use crate::graph::fused::{ConvInput, Fused, GradEpilogue, ReluMask, Shortcut, attribute};
 use crate::graph::op::{Conv2d, MaxPool2d};
 use crate::graph::{Constant, Op, Shape};
 
-/// What a node is written with besides its operands.
+/// The parts of an exported node that follow from its operator.
 #[derive(Default)]
-pub(super) struct Written {
+pub(super) struct NodeEncoding {
     pub(super) attributes: Vec<AttributeProto>,
-    /// Constant operands that follow the node's own.
+    /// Constant operands, appended to the node's own.
     pub(super) constants: Vec<(Shape, Constant)>,
 }
 
-impl Written {
+impl NodeEncoding {
     fn attribute(mut self, name: &str, fill: impl FnOnce(&mut AttributeProto)) -> Self {
         let mut attribute = AttributeProto {
             name: name.to_owned(),
@@ -70,36 +70,36 @@ impl Written {
     }
 }
 
-/// An extent, axis or index as ONNX writes it.
+/// An extent, axis or index as ONNX's signed integer.
 pub(super) fn signed(number: usize) -> i64 {
     i64::try_from(number).expect("extents fit in memory")
 }
 
-/// What a node's spelling depends on besides its operator.
+/// What the encoding depends on besides the operator.
 #[derive(Clone, Copy)]
-pub(super) struct Place<'g> {
-    /// Version of the operator set.
+pub(super) struct NodeContext<'g> {
+    /// Operator set version.
     pub(super) opset: i64,
-    /// Where the batch size is left open: the same node for another one.
-    pub(super) twin: Option<Twin<'g>>,
-    /// Extents of the first operand.
+    /// For a dynamic batch size: the same node built for another batch size.
+    pub(super) resized: Option<ResizedNode<'g>>,
+    /// Shape of the first operand.
     pub(super) operand: Option<&'g Shape>,
 }
 
-/// The target of a Reshape or Expand. An extent that depends on the batch size is not named: it is the operand's, or what is left.
-fn open_target(op: &Op, shape: &Shape, place: Place<'_>) -> Vec<i64> {
+/// Target of a Reshape or Expand. Extents that depend on the batch size are written as 0 (copied from the operand) or −1 (inferred).
+fn dynamic_target(op: &Op, shape: &Shape, context: NodeContext<'_>) -> Vec<i64> {
     let mut target: Vec<i64> = shape.iter().map(|&extent| signed(extent)).collect();
-    if let Some(twin) = place.twin
-        && let Op::Reshape(of_twin) | Op::Expand(of_twin) = twin.op
+    if let Some(resized) = context.resized
+        && let Op::Reshape(of_resized) | Op::Expand(of_resized) = resized.op
     {
         let kept = |operand: Option<&Shape>, shape: &Shape, axis: usize| {
             operand.and_then(|operand| operand.get(axis)) == Some(&shape[axis])
         };
-        for axis in (0..shape.len()).filter(|&axis| shape[axis] != of_twin[axis]) {
+        for axis in (0..shape.len()).filter(|&axis| shape[axis] != of_resized[axis]) {
             target[axis] = match op {
-                // Expanding to one leaves an extent as it is.
+                // Expanding to one keeps the operand's extent.
                 Op::Expand(_) => 1,
-                _ if kept(place.operand, shape, axis) && kept(twin.operand, of_twin, axis) => 0,
+                _ if kept(context.operand, shape, axis) && kept(resized.operand, of_resized, axis) => 0,
                 _ => -1,
             };
         }
@@ -107,12 +107,12 @@ fn open_target(op: &Op, shape: &Shape, place: Place<'_>) -> Vec<i64> {
     target
 }
 
-/// What `op` is written with, or `None` for a composite, which has no spelling of its own.
-pub(super) fn written(op: &Op, place: Place<'_>) -> Option<Written> {
-    let plain = Written::default();
+/// The encoding of `op`, or `None` for a composite.
+pub(super) fn encode(op: &Op, context: NodeContext<'_>) -> Option<NodeEncoding> {
+    let plain = NodeEncoding::default();
     Some(match op {
         Op::Composite(_) => return None,
-        Op::Fused(fused) => written_fused(fused, plain),
+        Op::Fused(fused) => encode_fused(fused, plain),
         Op::Add
         | Op::Sub
         | Op::Mul
@@ -132,34 +132,34 @@ pub(super) fn written(op: &Op, place: Place<'_>) -> Option<Written> {
         | Op::MatMul
         | Op::GlobalAveragePool => plain,
         Op::Clip(clip) => {
-            let mut written = plain;
+            let mut encoding = plain;
             for bound in [clip.low, clip.high] {
-                written
+                encoding
                     .constants
                     .push((Shape::scalar(), Constant::F32(vec![bound])));
             }
-            written
+            encoding
         }
         Op::Cast(to) => plain.int("to", i64::from(super::data_type_of(*to))),
-        // The axes of the other reductions became an operand later than those of the sum.
-        Op::ReduceMean(reduce) | Op::ReduceSumSquare(reduce) if place.opset < 18 => plain
+        // `axes` became an operand in opset 13 for ReduceSum, and in 18 for the other reductions.
+        Op::ReduceMean(reduce) | Op::ReduceSumSquare(reduce) if context.opset < 18 => plain
             .ints("axes", &reduce.axes)
             .int("keepdims", i64::from(reduce.keep_axes)),
         Op::ReduceSum(reduce) | Op::ReduceMean(reduce) | Op::ReduceSumSquare(reduce) => plain
             .int("keepdims", i64::from(reduce.keep_axes))
             .list(&reduce.axes),
-        Op::Reshape(shape) | Op::Expand(shape) => plain.signed_list(open_target(op, shape, place)),
+        Op::Reshape(shape) | Op::Expand(shape) => plain.signed_list(dynamic_target(op, shape, context)),
         Op::Flatten => plain.int("axis", 1),
         Op::Transpose(permutation) => plain.ints("perm", permutation),
         Op::Concat(axis) => plain.int("axis", signed(*axis)),
         Op::Slice(slice) => {
-            // Where the batch size is open, what is taken whole for any is not named.
-            let is_named = |axis: &usize| match (place.operand, place.twin) {
-                (Some(operand), Some(twin)) => {
-                    let of_twin = twin
+            // With a dynamic batch size, axes that are sliced whole for every batch size are left out.
+            let is_named = |axis: &usize| match (context.operand, context.resized) {
+                (Some(operand), Some(resized)) => {
+                    let of_resized = resized
                         .operand
-                        .is_some_and(|operand| is_whole(operand, twin.op, *axis));
-                    !(is_whole(operand, op, *axis) && of_twin)
+                        .is_some_and(|operand| is_whole(operand, resized.op, *axis));
+                    !(is_whole(operand, op, *axis) && of_resized)
                 }
                 _ => true,
             };
@@ -172,7 +172,7 @@ pub(super) fn written(op: &Op, place: Place<'_>) -> Option<Written> {
                 .list(&of(&slice.steps))
         }
         Op::Flip(axes) => {
-            // From the last element down to before the first; ONNX clamps the end.
+            // From the last element down to the first; ONNX clamps the end.
             let (start, end, step) = (
                 vec![-1; axes.len()],
                 vec![i64::MIN; axes.len()],
@@ -202,37 +202,36 @@ pub(super) fn written(op: &Op, place: Place<'_>) -> Option<Written> {
         Op::BatchNormalization(attributes) => plain.float("epsilon", attributes.epsilon),
         Op::Softmax | Op::LogSoftmax => plain.int("axis", -1),
         Op::OneHot(width) => {
-            let mut written = plain.list(&[*width]);
-            written
+            let mut encoding = plain.list(&[*width]);
+            encoding
                 .constants
                 .push((Shape::from([2]), Constant::F32(vec![0.0, 1.0])));
-            written
+            encoding
         }
     })
 }
 
-fn written_fused(fused: &Fused, plain: Written) -> Written {
+fn encode_fused(fused: &Fused, plain: NodeEncoding) -> NodeEncoding {
     match *fused {
         Fused::ToBlocks | Fused::FromBlocks => plain,
-        Fused::Conv { conv, operand } | Fused::ConvWeightGradient { conv, operand, .. } => {
-            plain.window(conv).operand(operand)
+        Fused::Conv { conv, input } | Fused::ConvWeightGradient { conv, input, .. } => {
+            plain.window(conv).conv_input(input)
         }
-        Fused::ConvInputGradient { conv, arrival, .. } => plain.window(conv).arrival(arrival),
-        Fused::Affine(norm) | Fused::BatchNormGradient(norm) => plain.float(attribute::EPSILON, norm.epsilon),
-        Fused::Normalize {
-            shortcut,
-            is_rectified,
-        } => plain
+        Fused::ConvInputGradient { conv, epilogue, .. } => plain.window(conv).epilogue(epilogue),
+        Fused::ScaleShift(norm) | Fused::BatchNormGradient(norm) => {
+            plain.float(attribute::EPSILON, norm.epsilon)
+        }
+        Fused::Normalize { shortcut, has_relu } => plain
             .text(
                 attribute::SHORTCUT,
                 match shortcut {
                     Shortcut::None => attribute::NONE,
                     Shortcut::Raw => attribute::RAW,
-                    Shortcut::Affine => attribute::AFFINE,
+                    Shortcut::ScaleShift => attribute::SCALE_SHIFT,
                 },
             )
-            .int(attribute::RECTIFIED, i64::from(is_rectified)),
-        Fused::Arrive(arrival) => plain.arrival(arrival),
+            .int(attribute::RELU, i64::from(has_relu)),
+        Fused::GradEpilogue(epilogue) => plain.epilogue(epilogue),
         Fused::MaxPool(pool) | Fused::MaxPoolGradient(pool) => plain.pool(pool),
         Fused::AdamW(adamw) => plain
             .float(attribute::BETA2, adamw.beta2)
@@ -240,7 +239,7 @@ fn written_fused(fused: &Fused, plain: Written) -> Written {
     }
 }
 
-impl Written {
+impl NodeEncoding {
     fn pool(self, pool: MaxPool2d) -> Self {
         self.ints(attribute::KERNEL, &pool.kernel).window(Conv2d {
             stride: pool.stride,
@@ -248,27 +247,27 @@ impl Written {
         })
     }
 
-    fn operand(self, operand: Operand) -> Self {
+    fn conv_input(self, input: ConvInput) -> Self {
         self.text(
-            attribute::OPERAND,
-            match operand {
-                Operand::Images => attribute::IMAGES,
-                Operand::Blocks => attribute::BLOCKS,
-                Operand::Rectified => attribute::RECTIFIED,
+            attribute::CONV_INPUT,
+            match input {
+                ConvInput::Nchw => attribute::NCHW,
+                ConvInput::NchwC => attribute::NCHWC,
+                ConvInput::NchwCRelu => attribute::RELU,
             },
         )
     }
 
-    fn arrival(self, arrival: Arrival) -> Self {
-        self.int(attribute::ADDEND, i64::from(arrival.has_addend))
+    fn epilogue(self, epilogue: GradEpilogue) -> Self {
+        self.int(attribute::ADDEND, i64::from(epilogue.has_addend))
             .text(
-                attribute::GATE,
-                match arrival.gate {
-                    Gate::Open => attribute::NONE,
-                    Gate::Result => attribute::RESULT,
-                    Gate::Affine => attribute::AFFINE,
+                attribute::RELU_MASK,
+                match epilogue.mask {
+                    ReluMask::None => attribute::NONE,
+                    ReluMask::Output => attribute::OUTPUT,
+                    ReluMask::ScaleShift => attribute::SCALE_SHIFT,
                 },
             )
-            .int(attribute::CENTRE, i64::from(arrival.has_centre))
+            .int(attribute::BATCH_MEAN, i64::from(epilogue.has_batch_mean))
     }
 }

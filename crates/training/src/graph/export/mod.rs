@@ -1,17 +1,17 @@
-//! A graph as the bytes of an ONNX model.
+//! Export to ONNX.
 
 mod attributes;
+mod dynamic_batch;
 mod names;
-mod open;
 
 use std::collections::{BTreeMap, HashMap};
 
 use prost::Message as _;
 
-use self::attributes::{Place, signed, written};
+use self::attributes::{NodeContext, encode, signed};
+pub use self::dynamic_batch::DynamicBatch;
+use self::dynamic_batch::ResizedNode;
 use self::names::Names;
-pub use self::open::OpenBatch;
-use self::open::Twin;
 use super::onnx::{
     self, Dimension, Extent, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
     TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto, data_type,
@@ -19,58 +19,58 @@ use super::onnx::{
 use super::value::{Constant, Origin, Value};
 use super::{ElementType, Error, Graph, Node, Op, Shape, Tensor, TensorType, fused};
 
-/// The operator set of ONNX's default domain that models are written in, unless another one is asked for.
+/// The default operator set version of ONNX's default domain.
 pub const OPSET: i64 = 18;
 
-/// The operator sets that models can be written in.
+/// The supported operator set versions.
 pub const OPSETS: std::ops::RangeInclusive<i64> = 13..=23;
 
-/// What an export adds to a graph.
+/// Options of [`export`].
 #[derive(Clone, Debug)]
-pub struct Options<'a> {
+pub struct ExportOptions<'a> {
     /// The graph's name.
     pub name: &'a str,
-    /// Parameters that become part of the file; all others are inputs.
+    /// Values of the parameters that are stored as initializers; all other parameters are inputs.
     pub fixed: Option<&'a BTreeMap<String, Tensor>>,
-    /// How the batch size is left open, where it is.
-    pub open_batch: Option<OpenBatch<'a>>,
-    /// Key and value pairs kept in the file, in this order.
+    /// The dynamic batch axis, if any.
+    pub dynamic_batch: Option<DynamicBatch<'a>>,
+    /// `metadata_props`: key and value pairs, in this order.
     pub metadata: &'a [(String, String)],
-    /// Version of the operator set, one of [`OPSETS`].
+    /// Operator set version, in [`OPSETS`].
     pub opset: i64,
 }
 
-impl Default for Options<'_> {
-    /// Everything open, nothing added, in [`OPSET`].
+impl Default for ExportOptions<'_> {
+    /// All parameters as inputs, a static batch size, no metadata, [`OPSET`].
     fn default() -> Self {
         Self {
             name: "",
             fixed: None,
-            open_batch: None,
+            dynamic_batch: None,
             metadata: &[],
             opset: OPSET,
         }
     }
 }
 
-/// The bytes of an ONNX model that computes the graph's outputs. Nodes, constants and fixed parameters that no output depends on are left out. A graph with [`Fused`](super::Fused)
-/// operators runs only where their domain is registered.
+/// Serialises a graph as an ONNX model. Nodes, constants and fixed parameters that no output depends on are left out. A graph with
+/// [`Fused`](super::Fused) operators runs only if their operator domain is registered with the session.
 ///
 /// # Determinism
 /// A pure function of its arguments: equal graphs give equal bytes.
 ///
 /// # Errors
-/// [`Error::NotLowered`] for a graph with composites; [`Error::ParameterSize`] when a fixed parameter does not fill its shape;
-/// [`Error::Opset`] where the operator set, or an operator in it, cannot be written; [`Error::OpenBatch`] where the batch size is to be left
-/// open, and the graph depends on it.
-pub fn export(graph: &Graph, options: &Options<'_>) -> Result<Vec<u8>, Error> {
+/// [`Error::NotLowered`] if the graph contains a composite; [`Error::ParameterSize`] if the values of a fixed parameter do not match its
+/// shape; [`Error::Opset`] if the operator set version is not in [`OPSETS`]; [`Error::DynamicBatch`] if the batch size is dynamic and an
+/// operator depends on it.
+pub fn export(graph: &Graph, options: &ExportOptions<'_>) -> Result<Vec<u8>, Error> {
     if !OPSETS.contains(&options.opset) {
         return Err(Error::Opset {
             version: options.opset,
         });
     }
-    if let Some(OpenBatch { twin, .. }) = options.open_batch {
-        open::check(graph, twin)?;
+    if let Some(DynamicBatch { resized, .. }) = options.dynamic_batch {
+        dynamic_batch::check(graph, resized)?;
     }
     let mut writer = Writer {
         graph,
@@ -120,7 +120,7 @@ pub fn export(graph: &Graph, options: &Options<'_>) -> Result<Vec<u8>, Error> {
     Ok(model.encode_to_vec())
 }
 
-/// Which values some output depends on.
+/// For each value, whether an output depends on it.
 fn live(graph: &Graph) -> Vec<bool> {
     let mut live = vec![false; graph.values().len()];
     for (_, output) in graph.outputs() {
@@ -138,16 +138,16 @@ fn live(graph: &Graph) -> Vec<bool> {
 
 struct Writer<'a> {
     graph: &'a Graph,
-    options: &'a Options<'a>,
+    options: &'a ExportOptions<'a>,
     live: Vec<bool>,
     names: Names,
-    /// Names of constants that stand for attributes, which are stored once per content.
+    /// Names of the constant operands that encode attributes, by content: equal ones are stored once.
     attributes: HashMap<Vec<u8>, String>,
     written: GraphProto,
 }
 
 impl Writer<'_> {
-    /// Declares inputs, and stores constants and fixed parameters.
+    /// Declares the inputs, and stores constants and fixed parameters as initializers.
     fn leaves(&mut self) -> Result<(), Error> {
         for value in self.graph.values() {
             let TensorType { shape, .. } = self.graph.tensor_type(value);
@@ -159,7 +159,7 @@ impl Writer<'_> {
                 }
                 Origin::Parameter(name) => match self.options.fixed.and_then(|fixed| fixed.get(name)) {
                     None => self.written.input.push(self.declaration(name, value, None)),
-                    // A runtime would warn of each that no node reads.
+                    // ONNX Runtime warns about unused initializers.
                     Some(_) if !self.live[value.index()] => {}
                     Some(tensor) if tensor.data.len() == shape.elements() => {
                         self.written.initializer.push(floats(name, shape, &tensor.data));
@@ -184,7 +184,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Stores a constant that stands for an attribute, and returns its name.
+    /// Stores a constant operand that encodes an attribute, and returns its name.
     fn attribute(&mut self, shape: &Shape, data: &Constant) -> String {
         let mut tensor = constant("", shape, data);
         let next = self.attributes.len();
@@ -196,21 +196,21 @@ impl Writer<'_> {
         name.clone()
     }
 
-    /// Writes a node, which stands at a position of the graph.
+    /// Writes the node at a position of the graph.
     fn node(&mut self, position: usize, node: &Node) -> Result<(), Error> {
-        let twin = self
+        let resized = self
             .options
-            .open_batch
-            .map(|open| (open.twin, &open.twin.nodes()[position]));
-        let place = Place {
+            .dynamic_batch
+            .map(|batch| (batch.resized, &batch.resized.nodes()[position]));
+        let context = NodeContext {
             opset: self.options.opset,
-            twin: twin.map(|(twin, other)| Twin {
+            resized: resized.map(|(resized, other)| ResizedNode {
                 op: &other.op,
-                operand: other.inputs.first().map(|&operand| twin.shape(operand)),
+                operand: other.inputs.first().map(|&operand| resized.shape(operand)),
             }),
             operand: node.inputs.first().map(|&operand| self.graph.shape(operand)),
         };
-        let mut extra = written(&node.op, place).ok_or(Error::NotLowered {
+        let mut extra = encode(&node.op, context).ok_or(Error::NotLowered {
             operator: node.op.name(),
         })?;
         let mut input: Vec<String> = node
@@ -219,7 +219,8 @@ impl Writer<'_> {
             .map(|&value| self.names.of(value).to_owned())
             .collect();
         for (shape, data) in std::mem::take(&mut extra.constants) {
-            let of_batch = twin.and_then(|(twin, other)| open::missing(self.graph, node, twin, other).next());
+            let of_batch = resized
+                .and_then(|(resized, other)| dynamic_batch::missing(self.graph, node, resized, other).next());
             let name = match (of_batch, &data) {
                 (Some(axis), Constant::I64(target)) => {
                     let name = self.names.of_node(node).to_owned();
@@ -229,14 +230,14 @@ impl Writer<'_> {
             };
             input.push(name);
         }
-        // Results that nobody reads are not asked for: max pooling is faster without its indices.
+        // Trailing outputs that are not used are left out: max pooling is faster without its indices.
         let read = node
             .outputs()
             .rposition(|output| self.live[output.index()])
             .map_or(0, |last| last + 1);
         let mut domain = String::new();
         if let Op::Fused(_) = node.op {
-            // No runtime knows them, so shapes are written down.
+            // ONNX Runtime has no shape inference for our domain, so output shapes are written as attributes.
             fused::DOMAIN.clone_into(&mut domain);
             for (position, output) in node.outputs().take(read).enumerate() {
                 extra = extra.ints(&fused::shape_attribute(position), self.graph.shape(output));
@@ -257,7 +258,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Declares the outputs. One that is a leaf, or the second name of a value, is a copy under the name it was asked for.
+    /// Declares the outputs. An output that is an input or constant, or a second name of a value, is copied by an Identity node.
     fn outputs(&mut self) {
         for (name, value) in self.graph.outputs() {
             self.written
@@ -277,13 +278,13 @@ impl Writer<'_> {
     }
 
     fn batch_name(&self) -> Option<&str> {
-        self.options.open_batch.map(|open| open.name)
+        self.options.dynamic_batch.map(|batch| batch.name)
     }
 
-    fn declaration(&self, name: &str, value: Value, open_batch: Option<&str>) -> ValueInfoProto {
+    fn declaration(&self, name: &str, value: Value, batch_name: Option<&str>) -> ValueInfoProto {
         let TensorType { element_type, shape } = self.graph.tensor_type(value);
         let dim = shape.iter().enumerate().map(|(axis, &extent)| Dimension {
-            extent: Some(match open_batch {
+            extent: Some(match batch_name {
                 Some(name) if axis == 0 => Extent::Parameter(name.to_owned()),
                 _ => Extent::Value(signed(extent)),
             }),

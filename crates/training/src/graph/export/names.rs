@@ -1,4 +1,4 @@
-//! Names for an exported file: `scope/Operator`, made unique by a number.
+//! Names of nodes and values in an exported model: `scope/Operator`, with a number if repeated.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,12 +7,12 @@ use crate::graph::{Graph, Node, Origin, Value};
 
 pub(super) struct Names {
     values: Vec<String>,
-    /// By a node's first result.
+    /// By the node's first output.
     nodes: HashMap<Value, String>,
 }
 
 impl Names {
-    /// Names everything in `graph`: leaves and outputs as declared, the rest after its scope.
+    /// Assigns all names: inputs, parameters and outputs as declared, all others by scope.
     pub(super) fn new(graph: &Graph) -> Self {
         let mut taken: HashSet<String> = graph.outputs().iter().map(|(name, _)| name.clone()).collect();
         let mut values = vec![String::new(); graph.values().len()];

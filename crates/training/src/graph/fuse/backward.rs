@@ -1,25 +1,25 @@
-//! What operators of the way back make of their operands' promises. Each function says whether it took the node.
+//! Fusion rules of gradient operators. Each function returns whether it handled the node.
 
 use super::Fusion;
 use super::forward::first;
-use super::held::{Arriving, Gradient, Normal, Promised, Rectifier};
+use super::value_state::{DeferredOp, GradSource, Gradient, MaskSource, Normalized};
 use crate::graph::op::{BatchNormalization, Conv2d};
 use crate::graph::{Error, Fused, Node, Value};
 
 impl Fusion<'_> {
-    /// Promised: other gradients, a rectifier and a batch norm may take part.
+    /// Deferred: a gradient sum, a ReLU mask and a batch norm's reductions may join its epilogue.
     pub(super) fn conv_input_gradient(
         &mut self,
         node: &Node,
         (conv, extent): (Conv2d, [usize; 2]),
         [w, dy]: [Value; 2],
     ) -> Result<bool, Error> {
-        if !self.in_blocks(first(node)) || !self.in_blocks(dy) {
+        if !self.fits_nchwc(first(node)) || !self.fits_nchwc(dy) {
             return Ok(false);
         }
-        let (w, dy) = (self.plain(w)?, self.blocks(dy)?);
-        let arriving = Arriving::Conv { conv, extent, w, dy };
-        self.promise(node, Promised::Gradient(Gradient::new(arriving)));
+        let (w, dy) = (self.nchw(w)?, self.nchwc(dy)?);
+        let source = GradSource::Conv { conv, extent, w, dy };
+        self.defer(node, DeferredOp::Gradient(Gradient::new(source)));
         Ok(true)
     }
 
@@ -29,76 +29,72 @@ impl Fusion<'_> {
         (conv, kernel): (Conv2d, [usize; 2]),
         [x, dy]: [Value; 2],
     ) -> Result<bool, Error> {
-        if !self.in_blocks(dy) || !(self.is_image(x) || self.in_blocks(x)) {
+        if !self.fits_nchwc(dy) || !(self.is_image(x) || self.fits_nchwc(x)) {
             return Ok(false);
         }
-        let (operand, mut operands) = self.operand(x)?;
-        operands.push(self.blocks(dy)?);
-        let op = Fused::ConvWeightGradient {
-            conv,
-            kernel,
-            operand,
-        };
+        let (input, mut operands) = self.conv_input(x)?;
+        operands.push(self.nchwc(dy)?);
+        let op = Fused::ConvWeightGradient { conv, kernel, input };
         let [dw] = self.push(&node.scope, op, &operands)?;
-        self.held[first(node).index()].plain = Some(dw);
+        self.states[first(node).index()].nchw = Some(dw);
         Ok(true)
     }
 
-    /// One convolution's gradient takes the others in as it arrives.
+    /// A sum of gradients: one convolution's input gradient adds the others in its epilogue.
     pub(super) fn sum(&mut self, node: &Node, operands: &[Value]) -> Result<bool, Error> {
-        let arrives = |value: &Value| match self.unredeemed(*value)? {
+        let is_conv_gradient = |value: &Value| match self.deferred_gradient(*value)? {
             Gradient {
-                arriving: Arriving::Conv { w, .. },
+                source: GradSource::Conv { w, .. },
                 addend: None,
-                gate: None,
+                mask: None,
             } => Some(self.to.shape(*w).elements()),
             _ => None,
         };
-        // The largest weight: what a small convolution passes back is sooner written down.
+        // The convolution with the largest weight: materialising the gradient of a small convolution is cheaper.
         let largest = operands.iter().filter(|value| self.uses[value.index()] == 1);
-        let Some(&main) = largest.max_by_key(|value| arrives(value)) else {
-            return self.element_by_element(node);
+        let Some(&main) = largest.max_by_key(|value| is_conv_gradient(value)) else {
+            return self.elementwise(node);
         };
         let Some(gradient) = self
-            .unredeemed(main)
-            .filter(|_| arrives(&main).is_some())
+            .deferred_gradient(main)
+            .filter(|_| is_conv_gradient(&main).is_some())
             .cloned()
         else {
-            return self.element_by_element(node);
+            return self.elementwise(node);
         };
         let others = operands.iter().filter(|&&value| value != main);
-        let others: Vec<Value> = others
-            .map(|&value| self.blocks(value))
-            .collect::<Result<_, _>>()?;
+        let others: Vec<Value> = others.map(|&value| self.nchwc(value)).collect::<Result<_, _>>()?;
         let addend = match *others {
             [] => None,
             [other] => Some(other),
             _ => Some(self.to.scoped(&node.scope, |to| to.sum(&others))?),
         };
-        self.promise(node, Promised::Gradient(Gradient { addend, ..gradient }));
+        self.defer(node, DeferredOp::Gradient(Gradient { addend, ..gradient }));
         Ok(true)
     }
 
-    /// Closes the gate of the gradient that arrives.
+    /// Joins the deferred gradient as its ReLU mask.
     pub(super) fn relu_gradient(&mut self, node: &Node, y: Value, dy: Value) -> Result<bool, Error> {
-        if !self.is_held(y) {
+        if !self.is_nchwc(y) {
             return Ok(false);
         }
-        let gate = match self.normal(y).filter(Normal::is_plain_rectifier) {
-            Some(normal) if self.held[y.index()].blocks.is_none() => Rectifier::Of(normal),
-            _ => Rectifier::Result(self.blocks(y)?),
+        let mask = match self.normalized(y).filter(Normalized::is_plain_relu) {
+            Some(normalized) if self.states[y.index()].nchwc.is_none() => {
+                MaskSource::PreActivation(normalized)
+            }
+            _ => MaskSource::Output(self.nchwc(y)?),
         };
         let is_only_reader = self.uses[dy.index()] == 1;
         let open = self
-            .unredeemed(dy)
-            .filter(|gradient| gradient.gate.is_none() && is_only_reader)
+            .deferred_gradient(dy)
+            .filter(|gradient| gradient.mask.is_none() && is_only_reader)
             .cloned();
         let gradient = match open {
             Some(gradient) => gradient,
-            None => Gradient::new(Arriving::Value(self.blocks(dy)?)),
+            None => Gradient::new(GradSource::Value(self.nchwc(dy)?)),
         };
-        let gate = Some(gate);
-        self.promise(node, Promised::Gradient(Gradient { gate, ..gradient }));
+        let mask = Some(mask);
+        self.defer(node, DeferredOp::Gradient(Gradient { mask, ..gradient }));
         Ok(true)
     }
 
@@ -108,45 +104,47 @@ impl Fusion<'_> {
         norm: BatchNormalization,
         [x, dy, scale, mean, variance]: [Value; 5],
     ) -> Result<bool, Error> {
-        if !self.is_held(x) {
+        if !self.is_nchwc(x) {
             return Ok(false);
         }
-        let x = self.blocks(x)?;
-        let [scale, mean, variance] = [self.plain(scale)?, self.plain(mean)?, self.plain(variance)?];
-        let (g, sums) = self.arrived(dy, [x, mean])?;
+        let x = self.nchwc(x)?;
+        let [scale, mean, variance] = [self.nchw(scale)?, self.nchw(mean)?, self.nchw(variance)?];
+        let (g, sums) = self.gradient_with_sums(dy, [x, mean])?;
         let op = Fused::BatchNormGradient(norm);
         let [scale_gradient, bias_gradient, dx] =
             self.push(&node.scope, op, &[g, x, sums, scale, mean, variance])?;
         let [to_x, to_scale, to_bias] =
             [0, 1, 2].map(|result| node.outputs().nth(result).expect("it has three results"));
-        self.held[to_x.index()].blocks = Some(dx);
-        self.held[to_scale.index()].plain = Some(scale_gradient);
-        self.held[to_bias.index()].plain = Some(bias_gradient);
+        self.states[to_x.index()].nchwc = Some(dx);
+        self.states[to_scale.index()].nchw = Some(scale_gradient);
+        self.states[to_bias.index()].nchw = Some(bias_gradient);
         Ok(true)
     }
 
-    /// Taken where the pooling was.
+    /// Fused if the max pooling was.
     pub(super) fn max_pool_gradient(
         &mut self,
         node: &Node,
         indices: Value,
         dy: Value,
     ) -> Result<bool, Error> {
-        let Some((pool, pooled)) = self.held[indices.index()].pooled else {
+        let Some((pool, pooled)) = self.states[indices.index()].pooled else {
             return Ok(false);
         };
-        let of = self.normal(pooled).expect("only a normalised value is pooled");
-        let dy = self.blocks(dy)?;
-        let arriving = Arriving::MaxPool { pool, of, dy };
-        self.promise(node, Promised::Gradient(Gradient::new(arriving)));
+        let input = self
+            .normalized(pooled)
+            .expect("only a batch norm's output is pooled");
+        let dy = self.nchwc(dy)?;
+        let source = GradSource::MaxPool { pool, input, dy };
+        self.defer(node, DeferredOp::Gradient(Gradient::new(source)));
         Ok(true)
     }
 
-    /// A gradient that is still a promise.
-    fn unredeemed(&self, value: Value) -> Option<&Gradient> {
-        let held = &self.held[value.index()];
-        match &held.promise.as_ref()?.of {
-            Promised::Gradient(gradient) if held.blocks.is_none() => Some(gradient),
+    /// The deferred gradient that computes a value, if it is not materialised yet.
+    fn deferred_gradient(&self, value: Value) -> Option<&Gradient> {
+        let state = &self.states[value.index()];
+        match &state.deferred.as_ref()?.op {
+            DeferredOp::Gradient(gradient) if state.nchwc.is_none() => Some(gradient),
             _ => None,
         }
     }

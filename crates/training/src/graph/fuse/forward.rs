@@ -1,23 +1,23 @@
-//! What operators of a model make of their operands' promises. Each function says whether it took the node.
+//! Fusion rules of forward operators. Each function returns whether it handled the node.
 
 use super::Fusion;
-use super::held::{Normal, Promise, Promised};
+use super::value_state::{Deferred, DeferredOp, Normalized};
 use crate::graph::op::{BatchNormalization, Conv2d, MaxPool2d};
 use crate::graph::{Composite, Error, Fused, Node, Op, Value};
 
 impl Fusion<'_> {
-    /// Promised: a batch norm may ask for the statistics of its result.
+    /// Deferred: a following batch norm may need the statistics of its output.
     pub(super) fn conv(&mut self, node: &Node, conv: Conv2d, [x, w]: [Value; 2]) -> Result<bool, Error> {
         let output = first(node);
-        if !self.in_blocks(output) || !(self.is_image(x) || self.in_blocks(x)) {
+        if !self.fits_nchwc(output) || !(self.is_image(x) || self.fits_nchwc(x)) {
             return Ok(false);
         }
-        let w = self.plain(w)?;
-        self.promise(node, Promised::Conv { conv, x, w });
+        let w = self.nchw(w)?;
+        self.defer(node, DeferredOp::Conv { conv, x, w });
         Ok(true)
     }
 
-    /// Promised, as a scale and shift per channel: statistics come from the convolution before it.
+    /// Deferred as a scale and shift per channel; the preceding convolution computes the statistics.
     pub(super) fn batch_norm(
         &mut self,
         node: &Node,
@@ -27,82 +27,97 @@ impl Fusion<'_> {
         let Some([mean, variance]) = self.statistics(x)? else {
             return Ok(false);
         };
-        let x = self.blocks(x)?;
-        let [scale, bias] = [self.plain(scale)?, self.plain(bias)?];
-        let [affine] = self.push(&node.scope, Fused::Affine(norm), &[scale, bias, mean, variance])?;
-        self.promise(
+        let x = self.nchwc(x)?;
+        let [scale, bias] = [self.nchw(scale)?, self.nchw(bias)?];
+        let [scale_shift] = self.push(
+            &node.scope,
+            Fused::ScaleShift(norm),
+            &[scale, bias, mean, variance],
+        )?;
+        self.defer(
             node,
-            Promised::Normal(Normal {
+            DeferredOp::Normalized(Normalized {
                 x,
-                affine,
+                scale_shift,
                 mean,
                 shortcut: None,
-                is_rectified: false,
+                has_relu: false,
             }),
         );
         for (output, statistic) in node.outputs().skip(1).zip([mean, variance]) {
-            self.held[output.index()].plain = Some(statistic);
+            self.states[output.index()].nchw = Some(statistic);
         }
         Ok(true)
     }
 
-    /// Part of what is promised of its operand.
+    /// Joins a deferred batch norm.
     pub(super) fn relu(&mut self, node: &Node, x: Value) -> Result<bool, Error> {
-        match self.normal(x) {
-            Some(normal) if !normal.is_rectified => {
-                let is_rectified = true;
-                self.promise(
+        match self.normalized(x) {
+            Some(normalized) if !normalized.has_relu => {
+                let has_relu = true;
+                self.defer(
                     node,
-                    Promised::Normal(Normal {
-                        is_rectified,
-                        ..normal
+                    DeferredOp::Normalized(Normalized {
+                        has_relu,
+                        ..normalized
                     }),
                 );
                 Ok(true)
             }
-            _ => self.element_by_element(node),
+            _ => self.elementwise(node),
         }
     }
 
-    /// The shortcut of a residual block becomes part of what is promised of the branch.
+    /// The shortcut of a residual block joins the branch's deferred batch norm.
     pub(super) fn add(&mut self, node: &Node, [left, right]: [Value; 2]) -> Result<bool, Error> {
-        if self.from.shape(left) != self.from.shape(right) || !self.in_blocks(left) {
+        if self.from.shape(left) != self.from.shape(right) || !self.fits_nchwc(left) {
             return Ok(false);
         }
-        let open = |normal: &Normal| !normal.is_rectified && normal.shortcut.is_none();
+        let open = |normalized: &Normalized| !normalized.has_relu && normalized.shortcut.is_none();
         for (branch, shortcut) in [(left, right), (right, left)] {
-            let Some(normal) = self.normal(branch).filter(open) else {
+            let Some(normalized) = self.normalized(branch).filter(open) else {
                 continue;
             };
-            let shortcut = match self.normal(shortcut).filter(open) {
-                Some(other) if self.held[shortcut.index()].blocks.is_none() => (other.x, Some(other.affine)),
-                _ => (self.blocks(shortcut)?, None),
+            let shortcut = match self.normalized(shortcut).filter(open) {
+                Some(other) if self.states[shortcut.index()].nchwc.is_none() => {
+                    (other.x, Some(other.scale_shift))
+                }
+                _ => (self.nchwc(shortcut)?, None),
             };
             let shortcut = Some(shortcut);
-            self.promise(node, Promised::Normal(Normal { shortcut, ..normal }));
+            self.defer(
+                node,
+                DeferredOp::Normalized(Normalized {
+                    shortcut,
+                    ..normalized
+                }),
+            );
             return Ok(true);
         }
-        self.element_by_element(node)
+        self.elementwise(node)
     }
 
-    /// Fused with the rectifier and batch norm before it, if the way back is too.
+    /// Fused with the preceding ReLU and batch norm, if the backward pass can be fused as well.
     pub(super) fn max_pool(&mut self, node: &Node, pool: MaxPool2d, x: Value) -> Result<bool, Error> {
-        let Some(normal) = self.normal(x).filter(Normal::is_plain_rectifier) else {
+        let Some(normalized) = self.normalized(x).filter(Normalized::is_plain_relu) else {
             return Ok(false);
         };
         let [y, indices] = [0, 1].map(|result| node.outputs().nth(result).expect("it has two results"));
-        if !self.leads_back_to_rectifier(indices, x) {
+        if !self.feeds_only_relu_gradient(indices, x) {
             return Ok(false);
         }
-        let [pooled] = self.push(&node.scope, Fused::MaxPool(pool), &[normal.x, normal.affine])?;
-        self.held[y.index()].blocks = Some(pooled);
-        self.held[indices.index()].pooled = Some((pool, x));
+        let [pooled] = self.push(
+            &node.scope,
+            Fused::MaxPool(pool),
+            &[normalized.x, normalized.scale_shift],
+        )?;
+        self.states[y.index()].nchwc = Some(pooled);
+        self.states[indices.index()].pooled = Some((pool, x));
         Ok(true)
     }
 
-    /// Whether what max pooling passes back by these indices is read by the gradient of the rectifier with result `rectified`, and by
-    /// nobody else.
-    fn leads_back_to_rectifier(&self, indices: Value, rectified: Value) -> bool {
+    /// Whether the gradient of the max pooling with these indices is used only by the gradient of the ReLU whose output is `active`.
+    fn feeds_only_relu_gradient(&self, indices: Value, active: Value) -> bool {
         let reads = |node: &&Node, value: Value| node.inputs.contains(&value);
         let nodes = self.from.nodes();
         let mut readers = nodes.iter().filter(|node| reads(node, indices));
@@ -115,44 +130,44 @@ impl Fusion<'_> {
                     && !is_output(passed)
                     && after.all(|node| {
                         matches!(node.op, Op::Composite(Composite::ReluGradient))
-                            && node.inputs == [rectified, passed]
+                            && node.inputs == [active, passed]
                     })
             })
     }
 
-    /// Works on blocks as it would in plain order, where all operands are in blocks and of one shape.
-    pub(super) fn element_by_element(&mut self, node: &Node) -> Result<bool, Error> {
+    /// An elementwise operator is applied in NCHWc layout if all operands have one shape and some operand has that layout.
+    pub(super) fn elementwise(&mut self, node: &Node) -> Result<bool, Error> {
         let output = first(node);
         let shape = self.from.shape(output);
         let alike = |input: &Value| self.from.shape(*input) == shape;
-        let held = |input: &Value| self.is_held(*input);
-        if !self.in_blocks(output) || !node.inputs.iter().all(alike) || !node.inputs.iter().any(held) {
+        let is_nchwc = |input: &Value| self.is_nchwc(*input);
+        if !self.fits_nchwc(output) || !node.inputs.iter().all(alike) || !node.inputs.iter().any(is_nchwc) {
             return Ok(false);
         }
-        let inputs = node.inputs.iter().map(|&input| self.blocks(input));
+        let inputs = node.inputs.iter().map(|&input| self.nchwc(input));
         let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
         let result = self
             .to
             .scoped(&node.scope, |to| to.single(node.op.clone(), &inputs))?;
-        self.held[output.index()].blocks = Some(result);
+        self.states[output.index()].nchwc = Some(result);
         Ok(true)
     }
 
-    /// What is promised of a value, if it is normalised.
-    pub(super) fn normal(&self, value: Value) -> Option<Normal> {
-        match self.held[value.index()].promise.as_ref()?.of {
-            Promised::Normal(normal) => Some(normal),
-            Promised::Conv { .. } | Promised::Gradient(_) => None,
+    /// The deferred batch norm that computes a value, if it is one.
+    pub(super) fn normalized(&self, value: Value) -> Option<Normalized> {
+        match self.states[value.index()].deferred.as_ref()?.op {
+            DeferredOp::Normalized(normalized) => Some(normalized),
+            DeferredOp::Conv { .. } | DeferredOp::Gradient(_) => None,
         }
     }
 
-    pub(super) fn promise(&mut self, node: &Node, of: Promised) {
+    pub(super) fn defer(&mut self, node: &Node, op: DeferredOp) {
         let scope = node.scope.clone();
-        self.held[first(node).index()].promise = Some(Promise { scope, of });
+        self.states[first(node).index()].deferred = Some(Deferred { scope, op });
     }
 }
 
-/// A node's first result.
+/// A node's first output.
 pub(super) fn first(node: &Node) -> Value {
-    node.outputs().next().expect("every operator has a result")
+    node.outputs().next().expect("every operator has an output")
 }

@@ -1,55 +1,55 @@
-//! Composites computed by operators of our own, several in one pass.
+//! Operator fusion: composites are replaced by the [`Fused`] operators of our own domain.
 //!
-//! The graph is walked once, in its order. What a node computes is not added at once, but *promised*: written down with all that is known,
-//! so that its readers can add to it. A convolution's readers may ask for the statistics of its result; a batch norm waits for a rectifier,
-//! a shortcut, or a convolution that applies it on the way in; a gradient waits for others to be added, for a rectifier, and for a batch
-//! norm that wants to know its sums. Who needs the value itself redeems the promise.
+//! One pass over the nodes in topological order. A node is not added at once but *deferred*; it is materialised when a consumer cannot absorb
+//! it. A deferred convolution also computes the statistics of a following batch norm; a deferred batch norm absorbs a following ReLU or
+//! shortcut, or is itself absorbed as the prologue of a convolution; a deferred gradient absorbs the sum with other gradients, a ReLU mask,
+//! and the reductions of a batch norm's backward pass.
 //!
 //! # Layout
-//! - `held`: what is known of a value, and promises.
-//! - `forward`, `backward`: what each operator makes of its operands' promises.
-//! - `redeem`: promises become nodes.
+//! - `value_state`: the fusion state of a value, and deferred operations.
+//! - `forward`, `backward`: fusion rules per operator.
+//! - `materialize`: adds deferred operations to the graph.
 
 mod backward;
 mod forward;
-mod held;
-mod redeem;
+mod materialize;
+mod value_state;
 
-use self::held::Held;
+use self::value_state::ValueState;
 use super::value::{Origin, Value};
 use super::{Composite, ElementType, Error, Fused, Graph, Node, Op};
 
-/// The same program with [`Fused`] operators wherever they fit: the rest keeps its composites.
+/// Replaces composites by [`Fused`] operators where their layout allows it.
 ///
-/// Convolutions fit whose channels are multiples of sixteen, or few in an image; batch norms, rectifiers, shortcuts and pooling fit around
-/// these.
+/// Convolutions are fused if their output channels are a multiple of sixteen and their input channels are too, or fewer than sixteen; batch
+/// norms, ReLU, shortcuts and pooling are fused with them. Everything else is copied.
 ///
 /// # Errors
-/// None for a graph that was built here: an operator that does not fit is a defect of this module.
+/// Never for a valid graph: a rejected node is a defect of this module.
 pub fn fuse(graph: &Graph) -> Result<Graph, Error> {
     let mut fusion = Fusion {
         from: graph,
         to: Graph::new(),
         uses: uses(graph),
-        held: vec![Held::default(); graph.values().len()],
+        states: vec![ValueState::default(); graph.values().len()],
     };
     for value in graph.values() {
         if let Some(leaf) = fusion.to.leaf_of(graph, value)? {
-            fusion.held[value.index()].plain = Some(leaf);
+            fusion.states[value.index()].nchw = Some(leaf);
         }
-        // A node's results follow one another, so the first brings them all.
+        // A node's outputs are consecutive values: handle all of them at the first.
         if let Origin::Node(id, 0) = graph.origin(value) {
             fusion.node(graph.node(*id))?;
         }
     }
     for (name, value) in graph.outputs() {
-        let value = fusion.plain(*value)?;
+        let value = fusion.nchw(*value)?;
         fusion.to.output(name, value)?;
     }
     Ok(fusion.to)
 }
 
-/// How often each value is read, by nodes and as an output.
+/// Number of uses of each value, by nodes and as an output.
 fn uses(graph: &Graph) -> Vec<usize> {
     let mut uses = vec![0; graph.values().len()];
     let outputs = graph.outputs().iter().map(|(_, value)| value);
@@ -59,13 +59,13 @@ fn uses(graph: &Graph) -> Vec<usize> {
     uses
 }
 
-/// The walk: what was read, what was written, and what is known.
+/// State of the pass: the original graph, the new graph, and the state of each value.
 struct Fusion<'g> {
     from: &'g Graph,
     to: Graph,
     uses: Vec<usize>,
-    /// Per value that was read.
-    held: Vec<Held>,
+    /// Per value of the original graph.
+    states: Vec<ValueState>,
 }
 
 impl Fusion<'_> {
@@ -101,32 +101,32 @@ impl Fusion<'_> {
             Op::Composite(Composite::AdamW(adamw)) => Op::Fused(Fused::AdamW(*adamw)),
             op => op.clone(),
         };
-        let inputs = node.inputs.iter().map(|&input| self.plain(input));
+        let inputs = node.inputs.iter().map(|&input| self.nchw(input));
         let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
         let results = self.to.scoped(&node.scope, |to| to.push(op, &inputs))?;
         for (output, result) in node.outputs().zip(results) {
-            self.held[output.index()].plain = Some(result);
+            self.states[output.index()].nchw = Some(result);
         }
         Ok(())
     }
 
-    /// Whether a value has four axes and channels in blocks of sixteen, in single precision.
-    fn in_blocks(&self, value: Value) -> bool {
+    /// Whether a value can have NCHWc layout: f32, four axes, channels a multiple of sixteen.
+    fn fits_nchwc(&self, value: Value) -> bool {
         let tensor_type = self.from.tensor_type(value);
         tensor_type.element_type == ElementType::F32
             && matches!(*tensor_type.shape, [_, channels, _, _] if channels % 16 == 0)
     }
 
-    /// Whether a value is images of few channels, in single precision.
+    /// Whether a value is f32 `[N, C, H, W]` with fewer than sixteen channels.
     fn is_image(&self, value: Value) -> bool {
         let tensor_type = self.from.tensor_type(value);
         tensor_type.element_type == ElementType::F32 && matches!(*tensor_type.shape, [_, 1..16, _, _])
     }
 
-    /// Whether a value is, or will be, in blocks.
-    fn is_held(&self, value: Value) -> bool {
-        let held = &self.held[value.index()];
-        held.blocks.is_some() || held.promise.is_some()
+    /// Whether a value exists in NCHWc layout, or is deferred and will.
+    fn is_nchwc(&self, value: Value) -> bool {
+        let state = &self.states[value.index()];
+        state.nchwc.is_some() || state.deferred.is_some()
     }
 
     fn push<const COUNT: usize>(

@@ -4,7 +4,7 @@ use super::super::onnx::{AttributeProto, attribute_type};
 use super::tensor::Files;
 use super::{Error, HostTensor};
 
-/// What a node says besides its operands.
+/// The attributes of a node.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Attributes(BTreeMap<String, Attribute>);
 
@@ -34,17 +34,17 @@ macro_rules! getters {
 }
 
 getters! {
-    /// A whole number.
+    /// An `INT` attribute.
     int: Int => i64;
-    /// Whole numbers.
+    /// An `INTS` attribute.
     ints: Ints => Vec<i64>;
-    /// A number.
+    /// A `FLOAT` attribute.
     float: Float => f32;
-    /// Numbers.
+    /// A `FLOATS` attribute.
     floats: Floats => Vec<f32>;
-    /// Text.
+    /// A `STRING` attribute.
     text: Text => String;
-    /// A tensor.
+    /// A `TENSOR` attribute.
     tensor: Tensor => HostTensor;
 }
 

@@ -4,32 +4,32 @@ use thiserror::Error;
 
 use super::OPSETS;
 
-/// Why a file cannot be read as a model.
+/// An error of parsing a model file.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// The bytes are no model.
+    /// The bytes are not an ONNX model.
     #[error("it is damaged or no ONNX model ({reason})")]
     Damaged {
-        /// What the decoder says.
+        /// The decoder's message.
         reason: String,
     },
-    /// The model is written in an operator set that is not known here.
-    #[error("it is written in operator set {found}; known are {} to {}", OPSETS.start(), OPSETS.end())]
+    /// The model's operator set version is not supported.
+    #[error("it uses operator set {found}; supported are {} to {}", OPSETS.start(), OPSETS.end())]
     Opset {
-        /// The version; 0 where the model names none.
+        /// The version; 0 if the model states none.
         found: i64,
     },
-    /// A tensor has elements of a type that is not known here.
+    /// A tensor's element type is not supported.
     #[error(
-        "tensor `{name}` holds elements of ONNX type {data_type}; known are float, double, int32, int64 and bool"
+        "tensor `{name}` has ONNX element type {data_type}; supported are float, double, int32, int64 and bool"
     )]
     TensorType {
         /// The tensor.
         name: String,
-        /// ONNX's number of the type.
+        /// The type's number in ONNX's `TensorProto.DataType`.
         data_type: i32,
     },
-    /// A tensor has fewer or more elements than its shape says.
+    /// The number of a tensor's elements differs from its shape's.
     #[error("tensor `{name}` of shape {dims:?} has {found} elements")]
     TensorSize {
         /// The tensor.
@@ -39,25 +39,25 @@ pub enum Error {
         /// Elements found.
         found: usize,
     },
-    /// A tensor's elements stand in another file, which cannot be read.
-    #[error("tensor `{name}` stands in the file `{location}`, which cannot be read")]
+    /// A tensor's external data cannot be read.
+    #[error("cannot read tensor `{name}` from its external data file `{location}`")]
     External {
         /// The tensor.
         name: String,
-        /// The file, as the model names it.
+        /// The file's location as the model states it.
         location: String,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// An attribute is of a kind that is not known here.
-    #[error("attribute `{attribute}` of node `{node}` is of ONNX kind {kind}, which is not supported")]
+    /// An attribute's type is not supported.
+    #[error("attribute `{attribute}` of node `{node}` has ONNX type {kind}, which is not supported")]
     Attribute {
         /// The node.
         node: String,
         /// The attribute.
         attribute: String,
-        /// ONNX's number of the kind.
+        /// The type's number in ONNX's `AttributeProto.AttributeType`.
         kind: i32,
     },
 }

@@ -1,7 +1,7 @@
-//! A model of somebody else's, read from the bytes of an ONNX file.
+//! Parser of ONNX model files.
 //!
-//! What is read is what stands in the file: named nodes with attributes, tensors, and declarations. What its operators mean is for those to
-//! know who build a [`Graph`](super::Graph) from it.
+//! Returns the contents of the file: named nodes with attributes, tensors and declarations. The meaning of operators is left to the code that
+//! builds a [`Graph`](super::Graph) from it.
 
 mod attributes;
 mod error;
@@ -18,30 +18,30 @@ pub use self::tensor::{Elements, HostTensor};
 use super::onnx::{CONSTANT, Extent, GraphProto, ModelProto, PRODUCER, ValueInfoProto, data_type};
 use super::{ElementType, Shape};
 
-/// The versions of the operator set whose models are understood.
+/// The supported operator set versions.
 pub const OPSETS: std::ops::RangeInclusive<i64> = 11..=24;
 
-/// A model as its file has it.
+/// The contents of a model file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     /// Version of ONNX's default operator set.
     pub opset: i64,
-    /// What a run is given: declared inputs that no initialiser fills.
+    /// Declared inputs without an initializer.
     pub inputs: Vec<Declaration>,
-    /// Names of what a run is made for.
+    /// Names of the outputs.
     pub outputs: Vec<String>,
-    /// In an order in which every node comes behind those whose results it reads.
+    /// Nodes in topological order.
     pub nodes: Vec<ModelNode>,
-    /// Tensors kept in the file, by name.
+    /// Initializers, by name.
     pub initializers: BTreeMap<String, HostTensor>,
-    /// Key and value pairs kept in the file.
+    /// Metadata: key and value pairs.
     pub metadata: Vec<(String, String)>,
-    /// Whether [`export`](super::export) has written it, so that tensors it names as constants are no weights.
+    /// Whether [`export`](super::export) wrote it, so that initializers named as constants are not weights.
     pub is_own: bool,
 }
 
 impl Model {
-    /// Whether a tensor of the file is a constant of the program that wrote it, and no weight.
+    /// Whether an initializer is a constant written by [`export`](super::export), and not a weight.
     #[must_use]
     pub fn is_constant(&self, name: &str) -> bool {
         self.is_own && name.starts_with(CONSTANT)
@@ -51,15 +51,15 @@ impl Model {
 /// One operator of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelNode {
-    /// Its name; where the file gives none, that of its first result.
+    /// Its name; if the file has none, that of its first output.
     pub name: String,
-    /// Name of the operator; outside the default domain, with the domain before it.
+    /// Name of the operator, prefixed with its domain unless that is the default domain.
     pub operator: String,
-    /// Names of what it reads; empty where an optional operand is left out.
+    /// Names of its inputs; empty for an omitted optional input.
     pub inputs: Vec<String>,
-    /// Names of its results.
+    /// Names of its outputs.
     pub outputs: Vec<String>,
-    /// Everything else it says.
+    /// Its attributes.
     pub attributes: Attributes,
 }
 
@@ -68,17 +68,17 @@ pub struct ModelNode {
 pub struct Declaration {
     /// Its name.
     pub name: String,
-    /// What one element is; `None` for what no graph of ours can hold.
+    /// Element type; `None` if it is not an [`ElementType`].
     pub element_type: Option<ElementType>,
-    /// The extents; `None` where the model leaves one open.
+    /// The extents; `None` for a dynamic one.
     pub shape: Vec<Option<usize>>,
 }
 
-/// Reads the bytes of a model. `external` reads a file that the model keeps tensors in, named as the model names it.
+/// Parses a model. `external` returns the contents of an external data file, given the location that the model states.
 ///
 /// # Errors
-/// [`Error::Damaged`] for bytes that are no model, [`Error::Opset`] for a model of an unknown operator set, [`Error::TensorType`],
-/// [`Error::TensorSize`] and [`Error::External`] for a tensor that cannot be read.
+/// [`Error::Damaged`] if the bytes are not an ONNX model, [`Error::Opset`] if its operator set is not supported, [`Error::TensorType`],
+/// [`Error::TensorSize`] or [`Error::External`] if a tensor cannot be read, [`Error::Attribute`] if an attribute's type is not supported.
 pub fn read(bytes: &[u8], external: &dyn Fn(&str) -> io::Result<Vec<u8>>) -> Result<Model, Error> {
     let model = ModelProto::decode(bytes).map_err(|error| Error::Damaged {
         reason: error.to_string(),
@@ -89,7 +89,7 @@ pub fn read(bytes: &[u8], external: &dyn Fn(&str) -> io::Result<Vec<u8>>) -> Res
         .find(|opset| matches!(&*opset.domain, "" | "ai.onnx"))
         .map_or(0, |opset| opset.version);
     let graph = model.graph.ok_or_else(|| Error::Damaged {
-        reason: "it holds no graph".to_owned(),
+        reason: "the model has no graph".to_owned(),
     })?;
     if !OPSETS.contains(&opset) {
         return Err(Error::Opset { found: opset });
@@ -121,10 +121,10 @@ pub fn read(bytes: &[u8], external: &dyn Fn(&str) -> io::Result<Vec<u8>>) -> Res
     })
 }
 
-/// The names of the files that a model keeps tensors in, as it names them, each once and in order.
+/// The distinct locations of a model's external data files, sorted.
 ///
 /// # Errors
-/// [`Error::Damaged`] for bytes that are no model.
+/// [`Error::Damaged`] if the bytes are not an ONNX model.
 pub fn external_files(bytes: &[u8]) -> Result<BTreeSet<String>, Error> {
     let model = ModelProto::decode(bytes).map_err(|error| Error::Damaged {
         reason: error.to_string(),

@@ -4,28 +4,28 @@ use std::io;
 use super::super::onnx::{TensorProto, data_type};
 use super::{Error, Shape};
 
-/// A tensor that stands in a file.
+/// A tensor of a model file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostTensor {
-    /// The extents.
+    /// The shape.
     pub shape: Shape,
     /// The elements.
     pub elements: Elements,
 }
 
-/// Elements in row-major order. Doubles are read as floats, all whole numbers as 64-bit ones.
+/// Elements in row-major order. Doubles are converted to single precision, int32 to int64.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Elements {
     /// Floats.
     F32(Vec<f32>),
     /// Integers.
     I64(Vec<i64>),
-    /// Truth values.
+    /// Booleans.
     Bool(Vec<bool>),
 }
 
 impl Elements {
-    /// How many.
+    /// Number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -35,7 +35,7 @@ impl Elements {
         }
     }
 
-    /// Whether there are none.
+    /// Whether there are no elements.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -43,7 +43,7 @@ impl Elements {
 }
 
 impl HostTensor {
-    /// A list of whole numbers.
+    /// A one-dimensional tensor of integers.
     #[must_use]
     pub fn list(numbers: Vec<i64>) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl HostTensor {
         }
     }
 
-    /// Its whole numbers; `None` where it holds something else.
+    /// Its elements if they are integers.
     #[must_use]
     pub fn integers(&self) -> Option<&[i64]> {
         match &self.elements {
@@ -61,7 +61,7 @@ impl HostTensor {
         }
     }
 
-    /// Its floats; `None` where it holds something else.
+    /// Its elements if they are floats.
     #[must_use]
     pub fn floats(&self) -> Option<&[f32]> {
         match &self.elements {
@@ -71,18 +71,18 @@ impl HostTensor {
     }
 }
 
-/// The file that a tensor stands in; `None` if that is the model's own.
+/// Location of a tensor's external data; `None` if its elements are in the model file.
 pub(super) fn location(tensor: &TensorProto) -> Option<&str> {
     (tensor.data_location == 1).then(|| entry(tensor, "location").unwrap_or_default())
 }
 
-/// What a tensor in another file says of itself.
+/// An entry of a tensor's `external_data`.
 fn entry<'a>(tensor: &'a TensorProto, key: &str) -> Option<&'a str> {
     let found = tensor.external_data.iter().find(|pair| pair.key == key);
     found.map(|pair| pair.value.as_str())
 }
 
-/// The files that a model keeps tensors in, each read once.
+/// A model's external data files, each read once.
 pub(super) struct Files<'a> {
     open: &'a dyn Fn(&str) -> io::Result<Vec<u8>>,
     read: HashMap<String, Vec<u8>>,
@@ -96,7 +96,7 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// The tensor of a message.
+    /// Decodes a tensor.
     pub(super) fn tensor(&mut self, tensor: &TensorProto) -> Result<HostTensor, Error> {
         let shape: Shape = tensor
             .dims
@@ -115,7 +115,7 @@ impl<'a> Files<'a> {
         Ok(HostTensor { shape, elements })
     }
 
-    /// The bytes of a tensor that stands in another file.
+    /// The bytes of a tensor in an external data file.
     fn part(&mut self, tensor: &TensorProto, location: &str) -> Result<&[u8], Error> {
         let refused = |source: io::Error| Error::External {
             name: tensor.name.clone(),
@@ -139,10 +139,10 @@ impl<'a> Files<'a> {
     }
 }
 
-/// The elements of a message: as bytes where there are any, otherwise in the field of their type.
+/// The elements of a tensor: from `raw` if it is not empty, otherwise from the field of their type.
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "a network that was computed in double precision is trained in single precision"
+    reason = "networks in double precision are trained in single precision"
 )]
 fn elements(tensor: &TensorProto, raw: &[u8]) -> Result<Elements, Error> {
     Ok(match tensor.data_type {

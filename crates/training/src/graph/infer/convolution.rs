@@ -1,19 +1,19 @@
-use super::super::error::Refusal;
+use super::super::error::InferError;
 use super::super::op::{Conv2d, ConvTranspose2d, GroupConv2d, GroupConvTranspose2d, MaxPool2d};
 use super::super::shape::window_positions;
 use super::super::{ElementType, Shape, TensorType};
 use super::{Operands, Types, expect_shape, extents, float, one};
 
-/// Rows and columns of the result of sliding a kernel over an extent.
+/// Height and width of a convolution's output.
 pub(super) fn positions(
     shape: &Shape,
     extent: [usize; 2],
     kernel: [usize; 2],
     conv: Conv2d,
-) -> Result<[usize; 2], Refusal> {
+) -> Result<[usize; 2], InferError> {
     let along = |axis: usize| {
         window_positions(extent[axis], kernel[axis], conv.stride[axis], conv.pad[axis]).ok_or_else(|| {
-            Refusal::Attribute {
+            InferError::Attribute {
                 name: "kernel, stride, pad",
                 shape: shape.clone(),
             }
@@ -39,12 +39,12 @@ pub(super) fn conv(operands: &Operands<'_>, conv: Conv2d) -> Types {
     one(operands.precision(0)?, [n, k, rows, columns])
 }
 
-/// Refuses channels that do not part into groups of one size.
-pub(super) fn divided(shape: &Shape, channels: usize, groups: usize) -> Result<(), Refusal> {
+/// Rejects a number of channels that is not divisible by the number of groups.
+pub(super) fn divided(shape: &Shape, channels: usize, groups: usize) -> Result<(), InferError> {
     if groups > 0 && channels.is_multiple_of(groups) {
         return Ok(());
     }
-    Err(Refusal::Attribute {
+    Err(InferError::Attribute {
         name: "groups",
         shape: shape.clone(),
     })
@@ -74,7 +74,7 @@ pub(super) fn group_conv_transpose(operands: &Operands<'_>, attributes: GroupCon
     let [n, k, ..] = extents::<4>(0, x)?;
     let [_, c, ..] = extents::<4>(1, w)?;
     divided(x, k, attributes.groups)?;
-    // Channels aside, what one group does is done by all.
+    // The output height and width are the same for every group.
     let [rows, columns] = transposed_positions(x, w, attributes.transpose)?;
     one(precision, [n, c * attributes.groups, rows, columns])
 }
@@ -86,8 +86,8 @@ pub(super) fn conv_transpose(operands: &Operands<'_>, attributes: ConvTranspose2
     one(precision, [n, c, rows, columns])
 }
 
-/// Rows and columns of the result of a transposed convolution.
-fn transposed_positions(x: &Shape, w: &Shape, attributes: ConvTranspose2d) -> Result<[usize; 2], Refusal> {
+/// Height and width of a transposed convolution's output.
+fn transposed_positions(x: &Shape, w: &Shape, attributes: ConvTranspose2d) -> Result<[usize; 2], InferError> {
     let [_, k, h, width] = extents(0, x)?;
     let [w_channels, c, kh, kw] = extents(1, w)?;
     if w_channels != k {
@@ -100,7 +100,7 @@ fn transposed_positions(x: &Shape, w: &Shape, attributes: ConvTranspose2d) -> Re
             .map(|gaps| gaps * conv.stride[axis] + kernel + attributes.output_padding[axis]);
         full.and_then(|full| full.checked_sub(2 * conv.pad[axis]))
             .filter(|_| attributes.output_padding[axis] < conv.stride[axis])
-            .ok_or_else(|| Refusal::Attribute {
+            .ok_or_else(|| InferError::Attribute {
                 name: "stride, pad, output_padding",
                 shape: x.clone(),
             })
@@ -111,9 +111,9 @@ fn transposed_positions(x: &Shape, w: &Shape, attributes: ConvTranspose2d) -> Re
 pub(super) fn max_pool(operands: &Operands<'_>, pool: MaxPool2d) -> Types {
     let ([x], precision) = operands.alike()?;
     let [n, c, h, w] = extents(0, x)?;
-    // A window that lies wholly in the border would have no maximum.
+    // A window that lies wholly in the padding would have no maximum.
     if pool.pad[0] >= pool.kernel[0] || pool.pad[1] >= pool.kernel[1] {
-        return Err(Refusal::Attribute {
+        return Err(InferError::Attribute {
             name: "pad",
             shape: x.clone(),
         });

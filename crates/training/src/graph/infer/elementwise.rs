@@ -1,5 +1,5 @@
 use super::super::ElementType;
-use super::super::error::Refusal;
+use super::super::error::InferError;
 use super::{Operands, Types, broadcast, expect_elements, expect_shape, one};
 
 pub(super) fn arithmetic(operands: &Operands<'_>) -> Types {
@@ -33,7 +33,7 @@ pub(super) fn cast(operands: &Operands<'_>, to: ElementType) -> Types {
 
 pub(super) fn sum(operands: &Operands<'_>) -> Types {
     let [first, rest @ ..] = operands.0 else {
-        return Err(Refusal::Arity {
+        return Err(InferError::Arity {
             expected: 1,
             found: 0,
         });

@@ -1,5 +1,5 @@
-use super::super::error::Refusal;
-use super::super::fused::{Arrival, Fused, Gate, Operand, Shortcut};
+use super::super::error::InferError;
+use super::super::fused::{ConvInput, Fused, GradEpilogue, ReluMask, Shortcut};
 use super::super::op::{Conv2d, MaxPool2d};
 use super::super::{Shape, TensorType};
 use super::convolution::positions;
@@ -9,19 +9,17 @@ pub(super) fn infer(operands: &Operands<'_>, fused: &Fused) -> Types {
     let mut operands = Cursor::of(operands, fused)?;
     let operands = &mut operands;
     match *fused {
-        Fused::ToBlocks | Fused::FromBlocks => float(operands.blocks()?.0),
-        Fused::Conv { conv, operand } => convolution(operands, conv, operand),
+        Fused::ToBlocks | Fused::FromBlocks => float(operands.nchwc()?.0),
+        Fused::Conv { conv, input } => convolution(operands, conv, input),
         Fused::ConvInputGradient {
             conv,
             extent,
-            arrival,
-        } => conv_input_gradient(operands, conv, (extent, arrival)),
-        Fused::ConvWeightGradient {
-            conv,
-            kernel,
-            operand,
-        } => conv_weight_gradient(operands, conv, (kernel, operand)),
-        Fused::Affine(_) => {
+            epilogue,
+        } => conv_input_gradient(operands, conv, (extent, epilogue)),
+        Fused::ConvWeightGradient { conv, kernel, input } => {
+            conv_weight_gradient(operands, conv, (kernel, input))
+        }
+        Fused::ScaleShift(_) => {
             let channels = operands.next()?.clone();
             for _ in 0..3 {
                 operands.expect(channels.clone())?;
@@ -30,22 +28,22 @@ pub(super) fn infer(operands: &Operands<'_>, fused: &Fused) -> Types {
             float([2, channels])
         }
         Fused::Normalize { shortcut, .. } => {
-            let (x, channels) = operands.blocks()?;
+            let (x, channels) = operands.nchwc()?;
             operands.expect([2, channels])?;
             if shortcut != Shortcut::None {
                 operands.expect(x.clone())?;
             }
-            if shortcut == Shortcut::Affine {
+            if shortcut == Shortcut::ScaleShift {
                 operands.expect([2, channels])?;
             }
             float(x)
         }
-        Fused::Arrive(arrival) => {
-            let (dy, channels) = operands.blocks()?;
-            arrive(operands, dy, channels, arrival)
+        Fused::GradEpilogue(epilogue) => {
+            let (dy, channels) = operands.nchwc()?;
+            grad_epilogue(operands, dy, channels, epilogue)
         }
         Fused::BatchNormGradient(_) => {
-            let (g, channels) = operands.blocks()?;
+            let (g, channels) = operands.nchwc()?;
             operands.expect(g.clone())?;
             operands.expect([2, channels])?;
             for _ in 0..3 {
@@ -58,12 +56,12 @@ pub(super) fn infer(operands: &Operands<'_>, fused: &Fused) -> Types {
             ])
         }
         Fused::MaxPool(pool) => {
-            let (x, channels) = operands.blocks()?;
+            let (x, channels) = operands.nchwc()?;
             operands.expect([2, channels])?;
             float(pooled(&x, pool)?)
         }
         Fused::MaxPoolGradient(pool) => {
-            let (x, channels) = operands.blocks()?;
+            let (x, channels) = operands.nchwc()?;
             operands.expect([2, channels])?;
             operands.expect(pooled(&x, pool)?)?;
             operands.expect([channels])?;
@@ -73,8 +71,8 @@ pub(super) fn infer(operands: &Operands<'_>, fused: &Fused) -> Types {
     }
 }
 
-fn convolution(operands: &mut Cursor<'_>, conv: Conv2d, operand: Operand) -> Types {
-    let (x, channels) = operands.convolved(operand)?;
+fn convolution(operands: &mut Cursor<'_>, conv: Conv2d, input: ConvInput) -> Types {
+    let (x, channels) = operands.conv_input(input)?;
     let w = operands.next()?.clone();
     let [k, c, kh, kw] = extents(1, &w)?;
     if c != channels {
@@ -82,7 +80,7 @@ fn convolution(operands: &mut Cursor<'_>, conv: Conv2d, operand: Operand) -> Typ
     }
     let [n, _, height, width] = extents(0, &x)?;
     let [rows, columns] = positions(&x, [height, width], [kh, kw], conv)?;
-    let y = in_blocks(0, Shape::from([n, k, rows, columns]))?;
+    let y = nchwc(0, Shape::from([n, k, rows, columns]))?;
     Ok(vec![
         TensorType::f32(y),
         TensorType::f32([k]),
@@ -93,42 +91,42 @@ fn convolution(operands: &mut Cursor<'_>, conv: Conv2d, operand: Operand) -> Typ
 fn conv_input_gradient(
     operands: &mut Cursor<'_>,
     conv: Conv2d,
-    (extent, arrival): ([usize; 2], Arrival),
+    (extent, epilogue): ([usize; 2], GradEpilogue),
 ) -> Types {
     let w = operands.next()?.clone();
-    let (dy, _) = operands.blocks()?;
+    let (dy, _) = operands.nchwc()?;
     let [k, c, kh, kw] = extents(0, &w)?;
     let [n, _, _, _] = extents(1, &dy)?;
     let [rows, columns] = positions(&dy, extent, [kh, kw], conv)?;
     expect_shape(1, &dy, [n, k, rows, columns])?;
-    let dx = in_blocks(0, Shape::from([n, c, extent[0], extent[1]]))?;
-    arrive(operands, dx, c, arrival)
+    let dx = nchwc(0, Shape::from([n, c, extent[0], extent[1]]))?;
+    grad_epilogue(operands, dx, c, epilogue)
 }
 
 fn conv_weight_gradient(
     operands: &mut Cursor<'_>,
     conv: Conv2d,
-    (kernel, operand): ([usize; 2], Operand),
+    (kernel, input): ([usize; 2], ConvInput),
 ) -> Types {
-    let (x, c) = operands.convolved(operand)?;
-    let (dy, k) = operands.blocks()?;
+    let (x, c) = operands.conv_input(input)?;
+    let (dy, k) = operands.nchwc()?;
     let [n, _, height, width] = extents(0, &x)?;
     let [rows, columns] = positions(&x, [height, width], kernel, conv)?;
     expect_shape(operands.position - 1, &dy, [n, k, rows, columns])?;
     float([k, c, kernel[0], kernel[1]])
 }
 
-/// The operands of an arrival, and its results.
-fn arrive(operands: &mut Cursor<'_>, dy: Shape, channels: usize, arrival: Arrival) -> Types {
-    if arrival.has_addend {
+/// Checks the operands of an epilogue and returns its outputs.
+fn grad_epilogue(operands: &mut Cursor<'_>, dy: Shape, channels: usize, epilogue: GradEpilogue) -> Types {
+    if epilogue.has_addend {
         operands.expect(dy.clone())?;
     }
-    match arrival.gate {
-        Gate::Open => {}
-        Gate::Result => operands.expect(dy.clone())?,
-        Gate::Affine => operands.expect([2, channels])?,
+    match epilogue.mask {
+        ReluMask::None => {}
+        ReluMask::Output => operands.expect(dy.clone())?,
+        ReluMask::ScaleShift => operands.expect([2, channels])?,
     }
-    if !arrival.has_centre {
+    if !epilogue.has_batch_mean {
         return float(dy);
     }
     operands.expect(dy.clone())?;
@@ -136,59 +134,59 @@ fn arrive(operands: &mut Cursor<'_>, dy: Shape, channels: usize, arrival: Arriva
     Ok(vec![TensorType::f32([2, channels]), TensorType::f32(dy)])
 }
 
-fn pooled(x: &Shape, pool: MaxPool2d) -> Result<Shape, Refusal> {
+fn pooled(x: &Shape, pool: MaxPool2d) -> Result<Shape, InferError> {
     let x = TensorType::f32(x.clone());
     let pooled = super::convolution::max_pool(&Operands(&[&x]), pool)?;
     Ok(pooled[0].shape.clone())
 }
 
-/// Refuses what cannot stand in blocks of sixteen channels.
-fn in_blocks(operand: usize, shape: Shape) -> Result<Shape, Refusal> {
+/// Rejects shapes that cannot have NCHWc layout.
+fn nchwc(operand: usize, shape: Shape) -> Result<Shape, InferError> {
     let [_, channels, _, _] = extents(operand, &shape)?;
     if channels % 16 == 0 {
         return Ok(shape);
     }
-    Err(Refusal::Attribute {
-        name: "blocks of sixteen channels",
+    Err(InferError::Attribute {
+        name: "NCHWc layout (channels must be a multiple of 16)",
         shape,
     })
 }
 
-/// The operands of one node, one after the other; all float.
+/// Iterates over the operands of a node, all in single precision.
 struct Cursor<'a> {
     all: &'a Operands<'a>,
     position: usize,
 }
 
 impl<'a> Cursor<'a> {
-    /// Checks that there are as many as the operator takes.
-    fn of(all: &'a Operands<'a>, fused: &Fused) -> Result<Self, Refusal> {
-        let read = |operand: Operand| if operand == Operand::Rectified { 3 } else { 2 };
+    /// Checks the number of operands.
+    fn of(all: &'a Operands<'a>, fused: &Fused) -> Result<Self, InferError> {
+        let read = |input: ConvInput| if input == ConvInput::NchwCRelu { 3 } else { 2 };
         let expected = match *fused {
             Fused::ToBlocks | Fused::FromBlocks => 1,
-            Fused::Conv { operand, .. } | Fused::ConvWeightGradient { operand, .. } => read(operand),
-            Fused::ConvInputGradient { arrival, .. } => 2 + arrival.operands(),
-            Fused::Affine(_) | Fused::MaxPoolGradient(_) => 4,
+            Fused::Conv { input, .. } | Fused::ConvWeightGradient { input, .. } => read(input),
+            Fused::ConvInputGradient { epilogue, .. } => 2 + epilogue.operands(),
+            Fused::ScaleShift(_) | Fused::MaxPoolGradient(_) => 4,
             Fused::Normalize { shortcut, .. } => match shortcut {
                 Shortcut::None => 2,
                 Shortcut::Raw => 3,
-                Shortcut::Affine => 4,
+                Shortcut::ScaleShift => 4,
             },
-            Fused::Arrive(arrival) => 1 + arrival.operands(),
+            Fused::GradEpilogue(epilogue) => 1 + epilogue.operands(),
             Fused::BatchNormGradient(_) => 6,
             Fused::MaxPool(_) => 2,
             Fused::AdamW(_) => 9,
         };
         let found = all.0.len();
         if found != expected {
-            return Err(Refusal::Arity { expected, found });
+            return Err(InferError::Arity { expected, found });
         }
         Ok(Self { all, position: 0 })
     }
 
-    fn next(&mut self) -> Result<&'a Shape, Refusal> {
+    fn next(&mut self) -> Result<&'a Shape, InferError> {
         let position = self.position;
-        let operand = self.all.0.get(position).ok_or(Refusal::Arity {
+        let operand = self.all.0.get(position).ok_or(InferError::Arity {
             expected: position + 1,
             found: position,
         })?;
@@ -197,28 +195,28 @@ impl<'a> Cursor<'a> {
         Ok(&operand.shape)
     }
 
-    /// An operand in blocks, with the number of its channels.
-    fn blocks(&mut self) -> Result<(Shape, usize), Refusal> {
-        let shape = in_blocks(self.position, self.next()?.clone())?;
+    /// An operand in NCHWc layout, and its number of channels.
+    fn nchwc(&mut self) -> Result<(Shape, usize), InferError> {
+        let shape = nchwc(self.position, self.next()?.clone())?;
         let channels = shape[1];
         Ok((shape, channels))
     }
 
-    /// What a convolution reads, with the number of its channels.
-    fn convolved(&mut self, operand: Operand) -> Result<(Shape, usize), Refusal> {
-        if operand == Operand::Images {
+    /// The input of a convolution with its prologue, and its number of channels.
+    fn conv_input(&mut self, input: ConvInput) -> Result<(Shape, usize), InferError> {
+        if input == ConvInput::Nchw {
             let x = self.next()?.clone();
             let [_, channels, _, _] = extents(0, &x)?;
             return Ok((x, channels));
         }
-        let (x, channels) = self.blocks()?;
-        if operand == Operand::Rectified {
+        let (x, channels) = self.nchwc()?;
+        if input == ConvInput::NchwCRelu {
             self.expect([2, channels])?;
         }
         Ok((x, channels))
     }
 
-    fn expect(&mut self, shape: impl Into<Shape>) -> Result<(), Refusal> {
+    fn expect(&mut self, shape: impl Into<Shape>) -> Result<(), InferError> {
         let position = self.position;
         expect_shape(position, self.next()?, shape)
     }

@@ -1,25 +1,25 @@
-use super::super::error::Refusal;
+use super::super::error::InferError;
 use super::super::op::{Pad, Slice};
 use super::super::{ElementType, Shape, TensorType};
 use super::{Operands, Types, expect_elements, expect_shape, extents};
 
-fn misfit(name: &'static str, shape: &Shape) -> Refusal {
-    Refusal::Attribute {
+fn invalid(name: &'static str, shape: &Shape) -> InferError {
+    InferError::Attribute {
         name,
         shape: shape.clone(),
     }
 }
 
-/// The operand's elements in another shape.
+/// One output with the operand's element type and another shape.
 fn same_elements(x: &TensorType, shape: impl Into<Shape>) -> Types {
     Ok(vec![TensorType::new(x.element_type, shape)])
 }
 
 pub(super) fn reshape(operands: &Operands<'_>, shape: &Shape) -> Types {
     let [x] = operands.exactly()?;
-    // ONNX reads an extent of zero in the target as "copy from the operand".
+    // In ONNX, an extent of zero in the target means "copy from the operand".
     if x.shape.elements() != shape.elements() || shape.contains(&0) {
-        return Err(misfit("shape", &x.shape));
+        return Err(invalid("shape", &x.shape));
     }
     same_elements(x, shape.clone())
 }
@@ -27,7 +27,7 @@ pub(super) fn reshape(operands: &Operands<'_>, shape: &Shape) -> Types {
 pub(super) fn flatten(operands: &Operands<'_>) -> Types {
     let [x] = operands.exactly()?;
     let [first, rest @ ..] = &*x.shape else {
-        return Err(Refusal::Rank {
+        return Err(InferError::Rank {
             operand: 0,
             expected: 1,
             found: 0,
@@ -41,7 +41,7 @@ pub(super) fn transpose(operands: &Operands<'_>, permutation: &[usize]) -> Types
     let mut sorted = permutation.to_vec();
     sorted.sort_unstable();
     if !sorted.into_iter().eq(0..x.shape.len()) {
-        return Err(misfit("permutation", &x.shape));
+        return Err(invalid("permutation", &x.shape));
     }
     same_elements(
         x,
@@ -52,7 +52,7 @@ pub(super) fn transpose(operands: &Operands<'_>, permutation: &[usize]) -> Types
 pub(super) fn expand(operands: &Operands<'_>, shape: &Shape) -> Types {
     let [x] = operands.exactly()?;
     if x.shape.broadcast(shape).as_ref() != Some(shape) {
-        return Err(Refusal::Broadcast {
+        return Err(InferError::Broadcast {
             left: x.shape.clone(),
             right: shape.clone(),
         });
@@ -62,13 +62,13 @@ pub(super) fn expand(operands: &Operands<'_>, shape: &Shape) -> Types {
 
 pub(super) fn concat(operands: &Operands<'_>, axis: usize) -> Types {
     let [first, rest @ ..] = operands.0 else {
-        return Err(Refusal::Arity {
+        return Err(InferError::Arity {
             expected: 1,
             found: 0,
         });
     };
     if axis >= first.shape.len() {
-        return Err(misfit("axis", &first.shape));
+        return Err(invalid("axis", &first.shape));
     }
     let mut joined = first.shape.to_vec();
     for (operand, x) in rest.iter().enumerate() {
@@ -90,14 +90,14 @@ pub(super) fn slice(operands: &Operands<'_>, slice: &Slice) -> Types {
         .iter()
         .any(|list| list.len() != rank)
     {
-        return Err(misfit("starts, ends, steps", &x.shape));
+        return Err(invalid("starts, ends, steps", &x.shape));
     }
     let extent = |axis: usize| {
         let (start, end, step) = (slice.starts[axis], slice.ends[axis], slice.steps[axis]);
         let inside = start < end && end <= x.shape[axis] && step > 0;
         inside
             .then(|| (end - start).div_ceil(step))
-            .ok_or_else(|| misfit("starts, ends, steps", &x.shape))
+            .ok_or_else(|| invalid("starts, ends, steps", &x.shape))
     };
     same_elements(x, (0..rank).map(extent).collect::<Result<Vec<_>, _>>()?)
 }
@@ -105,7 +105,7 @@ pub(super) fn slice(operands: &Operands<'_>, slice: &Slice) -> Types {
 pub(super) fn flip(operands: &Operands<'_>, axes: &[usize]) -> Types {
     let [x] = operands.exactly()?;
     if axes.iter().any(|&axis| axis >= x.shape.len()) {
-        return Err(misfit("axes", &x.shape));
+        return Err(invalid("axes", &x.shape));
     }
     same_elements(x, x.shape.clone())
 }
@@ -114,12 +114,12 @@ pub(super) fn pad(operands: &Operands<'_>, pad: &Pad) -> Types {
     let [x] = operands.exactly()?;
     operands.precision(0)?;
     if pad.before.len() != x.shape.len() || pad.after.len() != x.shape.len() {
-        return Err(misfit("before, after", &x.shape));
+        return Err(invalid("before, after", &x.shape));
     }
     let extents = x.shape.iter().zip(&pad.before).zip(&pad.after);
     let extents = extents.map(|((extent, before), after)| extent.checked_add(*before)?.checked_add(*after));
     let extents: Option<Vec<usize>> = extents.collect();
-    same_elements(x, extents.ok_or_else(|| misfit("before, after", &x.shape))?)
+    same_elements(x, extents.ok_or_else(|| invalid("before, after", &x.shape))?)
 }
 
 pub(super) fn scatter(operands: &Operands<'_>) -> Types {

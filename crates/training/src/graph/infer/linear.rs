@@ -1,5 +1,5 @@
 use super::super::Shape;
-use super::super::error::Refusal;
+use super::super::error::InferError;
 use super::super::op::Gemm;
 use super::{Operands, Types, broadcast, expect_elements, expect_shape, extents, one};
 
@@ -9,7 +9,7 @@ pub(super) fn matmul(operands: &Operands<'_>) -> Types {
         (a.split_last_chunk::<2>(), b.split_last_chunk::<2>())
     else {
         let (operand, found) = if a.len() < 2 { (0, a.len()) } else { (1, b.len()) };
-        return Err(Refusal::Rank {
+        return Err(InferError::Rank {
             operand,
             expected: 2,
             found,
@@ -17,7 +17,7 @@ pub(super) fn matmul(operands: &Operands<'_>) -> Types {
     };
     if inner != b_inner {
         let expected = [b_batch, &[inner, columns]].concat();
-        return Err(Refusal::Shape {
+        return Err(InferError::Shape {
             operand: 1,
             expected: expected.into(),
             found: b.clone(),
@@ -29,17 +29,17 @@ pub(super) fn matmul(operands: &Operands<'_>) -> Types {
 
 pub(super) fn gemm(operands: &Operands<'_>, gemm: Gemm) -> Types {
     let [a, b, addend @ ..] = operands.0 else {
-        return Err(Refusal::Arity {
+        return Err(InferError::Arity {
             expected: 2,
             found: operands.0.len(),
         });
     };
     let precision = operands.precision(0)?;
     expect_elements(1, b, precision)?;
-    let [rows, inner] = turned(extents(0, &a.shape)?, gemm.transpose_a);
-    let [b_inner, columns] = turned(extents(1, &b.shape)?, gemm.transpose_b);
+    let [rows, inner] = transposed_if(extents(0, &a.shape)?, gemm.transpose_a);
+    let [b_inner, columns] = transposed_if(extents(1, &b.shape)?, gemm.transpose_b);
     if inner != b_inner {
-        let expected = turned([inner, columns], gemm.transpose_b);
+        let expected = transposed_if([inner, columns], gemm.transpose_b);
         expect_shape(1, &b.shape, expected)?;
     }
     match addend {
@@ -48,14 +48,14 @@ pub(super) fn gemm(operands: &Operands<'_>, gemm: Gemm) -> Types {
             expect_elements(2, addend, precision)?;
             let result = Shape::from([rows, columns]);
             if addend.shape.broadcast(&result).as_ref() != Some(&result) {
-                return Err(Refusal::Broadcast {
+                return Err(InferError::Broadcast {
                     left: addend.shape.clone(),
                     right: result,
                 });
             }
         }
         _ => {
-            return Err(Refusal::Arity {
+            return Err(InferError::Arity {
                 expected: 3,
                 found: operands.0.len(),
             });
@@ -64,7 +64,7 @@ pub(super) fn gemm(operands: &Operands<'_>, gemm: Gemm) -> Types {
     one(precision, [rows, columns])
 }
 
-fn turned([rows, columns]: [usize; 2], transposed: bool) -> [usize; 2] {
+fn transposed_if([rows, columns]: [usize; 2], transposed: bool) -> [usize; 2] {
     if transposed {
         [columns, rows]
     } else {

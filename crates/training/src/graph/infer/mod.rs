@@ -1,4 +1,4 @@
-//! The type of every operator's results from the types of its operands.
+//! Type and shape inference: an operator's output types from its operand types.
 
 mod composite;
 mod convolution;
@@ -9,12 +9,12 @@ mod linear;
 mod normalize;
 mod reduce;
 
-use super::error::Refusal;
+use super::error::InferError;
 use super::{ElementType, Op, Shape, TensorType};
 
-type Types = Result<Vec<TensorType>, Refusal>;
+type Types = Result<Vec<TensorType>, InferError>;
 
-/// The types of the results of `op` applied to `operands`.
+/// The output types of `op` applied to `operands`.
 pub(super) fn infer(op: &Op, operands: &[&TensorType]) -> Types {
     let operands = Operands(operands);
     match op {
@@ -61,20 +61,20 @@ pub(super) fn infer(op: &Op, operands: &[&TensorType]) -> Types {
     }
 }
 
-/// The operands of one node, with the checks that most operators share.
+/// The operand types of a node, with checks shared by most operators.
 struct Operands<'a>(&'a [&'a TensorType]);
 
 impl<'a> Operands<'a> {
-    /// Exactly this many operands.
-    fn exactly<const COUNT: usize>(&self) -> Result<[&'a TensorType; COUNT], Refusal> {
-        self.0.try_into().map_err(|_| Refusal::Arity {
+    /// Exactly `COUNT` operands.
+    fn exactly<const COUNT: usize>(&self) -> Result<[&'a TensorType; COUNT], InferError> {
+        self.0.try_into().map_err(|_| InferError::Arity {
             expected: COUNT,
             found: self.0.len(),
         })
     }
 
-    /// Exactly this many operands, all in single precision; their shapes. What adds up many numbers takes no others.
-    fn floats<const COUNT: usize>(&self) -> Result<[&'a Shape; COUNT], Refusal> {
+    /// The shapes of exactly `COUNT` operands in single precision. Reductions accept no other precision.
+    fn floats<const COUNT: usize>(&self) -> Result<[&'a Shape; COUNT], InferError> {
         let types = self.exactly::<COUNT>()?;
         for (operand, tensor_type) in types.iter().enumerate() {
             expect_elements(operand, tensor_type, ElementType::F32)?;
@@ -82,8 +82,8 @@ impl<'a> Operands<'a> {
         Ok(types.map(|tensor_type| &tensor_type.shape))
     }
 
-    /// Exactly this many operands, all float and of one precision; their shapes, and which.
-    fn alike<const COUNT: usize>(&self) -> Result<([&'a Shape; COUNT], ElementType), Refusal> {
+    /// The shapes and the common element type of exactly `COUNT` floating-point operands.
+    fn alike<const COUNT: usize>(&self) -> Result<([&'a Shape; COUNT], ElementType), InferError> {
         let types = self.exactly::<COUNT>()?;
         let precision = self.precision(0)?;
         for (operand, tensor_type) in types.iter().enumerate() {
@@ -92,10 +92,10 @@ impl<'a> Operands<'a> {
         Ok((types.map(|tensor_type| &tensor_type.shape), precision))
     }
 
-    /// The precision of an operand, which must be float.
-    fn precision(&self, operand: usize) -> Result<ElementType, Refusal> {
+    /// The element type of an operand, which must be floating-point.
+    fn precision(&self, operand: usize) -> Result<ElementType, InferError> {
         let Some(found) = self.0.get(operand).map(|operand| operand.element_type) else {
-            return Err(Refusal::Arity {
+            return Err(InferError::Arity {
                 expected: operand + 1,
                 found: self.0.len(),
             });
@@ -103,7 +103,7 @@ impl<'a> Operands<'a> {
         if found.is_float() {
             return Ok(found);
         }
-        Err(Refusal::ElementType {
+        Err(InferError::ElementType {
             operand,
             expected: ElementType::F32,
             found,
@@ -111,51 +111,51 @@ impl<'a> Operands<'a> {
     }
 }
 
-fn expect_elements(operand: usize, found: &TensorType, expected: ElementType) -> Result<(), Refusal> {
+fn expect_elements(operand: usize, found: &TensorType, expected: ElementType) -> Result<(), InferError> {
     if found.element_type == expected {
         return Ok(());
     }
-    Err(Refusal::ElementType {
+    Err(InferError::ElementType {
         operand,
         expected,
         found: found.element_type,
     })
 }
 
-/// The extents of an operand that must have `RANK` axes.
-fn extents<const RANK: usize>(operand: usize, shape: &Shape) -> Result<[usize; RANK], Refusal> {
-    (**shape).try_into().map_err(|_| Refusal::Rank {
+/// The extents of an operand of rank `RANK`.
+fn extents<const RANK: usize>(operand: usize, shape: &Shape) -> Result<[usize; RANK], InferError> {
+    (**shape).try_into().map_err(|_| InferError::Rank {
         operand,
         expected: RANK,
         found: shape.len(),
     })
 }
 
-fn expect_shape(operand: usize, found: &Shape, expected: impl Into<Shape>) -> Result<(), Refusal> {
+fn expect_shape(operand: usize, found: &Shape, expected: impl Into<Shape>) -> Result<(), InferError> {
     let expected = expected.into();
     if *found == expected {
         return Ok(());
     }
-    Err(Refusal::Shape {
+    Err(InferError::Shape {
         operand,
         expected,
         found: found.clone(),
     })
 }
 
-fn broadcast(left: &Shape, right: &Shape) -> Result<Shape, Refusal> {
-    left.broadcast(right).ok_or_else(|| Refusal::Broadcast {
+fn broadcast(left: &Shape, right: &Shape) -> Result<Shape, InferError> {
+    left.broadcast(right).ok_or_else(|| InferError::Broadcast {
         left: left.clone(),
         right: right.clone(),
     })
 }
 
-/// One result in single precision.
+/// One output in single precision.
 fn float(shape: impl Into<Shape>) -> Types {
     one(ElementType::F32, shape)
 }
 
-/// One result.
+/// One output.
 fn one(element_type: ElementType, shape: impl Into<Shape>) -> Types {
     Ok(vec![TensorType::new(element_type, shape)])
 }

@@ -1,10 +1,10 @@
-use super::super::error::Refusal;
+use super::super::error::InferError;
 use super::super::{ElementType, Shape, TensorType};
 use super::{Operands, Types, expect_elements, expect_shape, extents, float};
 
-/// The number of channels of `[N, C, …]`.
-pub(super) fn channels(x: &Shape) -> Result<usize, Refusal> {
-    x.get(1).copied().ok_or(Refusal::Rank {
+/// Number of channels of `[N, C, …]`.
+pub(super) fn channels(x: &Shape) -> Result<usize, InferError> {
+    x.get(1).copied().ok_or(InferError::Rank {
         operand: 0,
         expected: 2,
         found: x.len(),

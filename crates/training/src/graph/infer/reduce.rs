@@ -1,4 +1,4 @@
-use super::super::error::Refusal;
+use super::super::error::InferError;
 use super::super::op::Reduce;
 use super::{Operands, Types, float};
 
@@ -6,7 +6,7 @@ pub(super) fn reduce(operands: &Operands<'_>, reduce: &Reduce) -> Types {
     let [x] = operands.floats()?;
     let ascending = reduce.axes.is_sorted_by(|left, right| left < right);
     if !ascending || reduce.axes.is_empty() || reduce.axes.iter().any(|&axis| axis >= x.len()) {
-        return Err(Refusal::Attribute {
+        return Err(InferError::Attribute {
             name: "axes",
             shape: x.clone(),
         });

@@ -1,10 +1,10 @@
 use crate::graph::op::AdamW;
 use crate::graph::{Error, Graph, Value};
 
-/// The update in single operations, each rounded by itself.
-pub(super) fn spell(g: &mut Graph, operands: &[Value], attributes: AdamW) -> Result<[Value; 3], Error> {
+/// The AdamW step in elementwise operators, each of which rounds its result.
+pub(super) fn decompose(g: &mut Graph, operands: &[Value], attributes: AdamW) -> Result<[Value; 3], Error> {
     let &[p, gradient, m, v, beta1, one_minus_beta1, scale2, decay, step] = operands else {
-        unreachable!("operands were counted when the composite was wired")
+        unreachable!("type inference checked the number of operands")
     };
     let kept = g.mul(m, beta1)?;
     let taken = g.mul(gradient, one_minus_beta1)?;

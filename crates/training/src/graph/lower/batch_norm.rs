@@ -1,9 +1,9 @@
-//! Batch normalisation by the batch's own statistics, in few passes over the activations, and exact whatever their mean is.
+//! Training-mode batch normalisation in few passes over the activations, numerically stable for any mean.
 
 use crate::graph::op::{BatchNormalization, Reduce, Slice};
 use crate::graph::{Error, Graph, Shape, Value};
 
-/// All axes but the channels'.
+/// Reduces all axes except the channels.
 fn over_batch(shape: &Shape, keep_axes: bool) -> Reduce {
     Reduce {
         axes: (0..shape.len()).filter(|&axis| axis != 1).collect(),
@@ -11,7 +11,7 @@ fn over_batch(shape: &Shape, keep_axes: bool) -> Reduce {
     }
 }
 
-/// One over the number of elements per channel.
+/// `1/M` for M elements per channel.
 #[expect(
     clippy::cast_precision_loss,
     reason = "rounded once, like any other constant of the graph"
@@ -20,11 +20,11 @@ fn share(shape: &Shape) -> f32 {
     1.0 / (shape.elements() / shape[1]) as f32
 }
 
-/// The operand without what its channels' first images have in the mean, and that mean.
+/// `x − s` and `s`, where `s` is the mean of each channel over the first image.
 ///
-/// A mean that is far larger than the deviation leaves no digits for the deviation in sums of squares, nor in sums of products with x. Of N
-/// images, the first has a mean that is off the batch's by √N deviations at most, so that of what is left here the mean is small, and no sum
-/// cancels. Forward and backward make equal nodes, which ONNX Runtime merges into one.
+/// If the mean is far larger than the standard deviation, `E[x²] − E[x]²` and `Σ dy·x` suffer from cancellation. The mean of the first of N
+/// images differs from the batch mean by at most √N standard deviations, so the mean of `x − s` is small and the sums do not cancel. The
+/// forward and the backward pass add equal nodes, which ONNX Runtime's common subexpression elimination merges.
 ///
 /// # Shapes
 /// `x: f32[N, C, …] → f32[N, C, …], f32[C]`.
@@ -46,9 +46,9 @@ fn shifted(g: &mut Graph, x: Value) -> Result<[Value; 2], Error> {
     Ok([rest, channels])
 }
 
-/// Two reductions of what is left of `x` behind a shift, then the stock operator with their results as its statistics.
+/// Two reductions of the shifted input, then the standard operator with the resulting statistics.
 ///
-/// With `d = x − s`, the mean is `s + E[d]` and the variance `E[d²] − E[d]²`, cut off at zero where rounding would make it negative.
+/// With `d = x − s`, the mean is `s + E[d]` and the variance `max(E[d²] − E[d]², 0)`.
 pub(super) fn forward(
     g: &mut Graph,
     x: Value,
@@ -69,7 +69,7 @@ pub(super) fn forward(
     Ok([y, g.add(mean, shift)?, variance])
 }
 
-/// What [`backward`] reads.
+/// Operands of [`backward`].
 pub(super) struct Operands {
     pub(super) x: Value,
     pub(super) dy: Value,
@@ -78,14 +78,14 @@ pub(super) struct Operands {
     pub(super) variance: Value,
 }
 
-/// With `r = 1/√(variance + ε)`, `a = γ·r`, M elements per channel, and `d = x − s` and `m = mean − s` behind a shift:
+/// With `r = 1/√(variance + ε)`, `a = γ·r`, M elements per channel, `d = x − s` and `m = mean − s` (see [`shifted`]):
 ///
 /// ```text
 /// dβ = Σ dy        dγ = r · (Σ dy·d − m · dβ)
 /// dx = a·dy + k₁·d + k₀    with  k₁ = −a·r·dγ/M,  k₀ = −a·dβ/M − m·k₁
 /// ```
 ///
-/// `dx` is affine per channel in `dy` and `d`, so the stock operator with mean 0 and variance 1 is one fused pass for each.
+/// Per channel, `dx` is affine in `dy` and in `d`, so each term is one BatchNormalization with mean 0 and variance 1.
 pub(super) fn backward(
     g: &mut Graph,
     operands: &Operands,

@@ -1,16 +1,16 @@
-//! What ONNX Runtime's CUDA provider does not compute in bfloat16: it is computed in single precision, on the operands as they are rounded,
-//! and rounded again. Where a spelling exists that stays in bfloat16 instead, that is used.
+//! Operators for which ONNX Runtime's CUDA provider has no bfloat16 kernel. They are computed in single precision on the rounded operands,
+//! and the result is rounded again, unless a decomposition into operators with bfloat16 kernels exists.
 
 use super::conv;
 use crate::graph::op::{Conv2d, Pad};
 use crate::graph::{ElementType, Error, Graph, Op, Shape, Value};
 
-/// Whether a value is of this precision.
+/// Whether a value is bfloat16.
 pub(super) fn is_of(g: &Graph, value: Value) -> bool {
     g.tensor_type(value).element_type == ElementType::Bf16
 }
 
-/// Wires an operator, spelled otherwise where it would meet operands for which there is no kernel.
+/// Wires an operator; if its operands are bfloat16 and it has no kernel for them, wires an equivalent.
 pub(super) fn push(g: &mut Graph, op: &Op, inputs: &[Value]) -> Result<Vec<Value>, Error> {
     if !inputs.iter().any(|&input| is_of(g, input)) {
         return g.push(op.clone(), inputs);
@@ -43,16 +43,16 @@ fn widened(g: &mut Graph, op: &Op, inputs: &[Value]) -> Result<Vec<Value>, Error
     Ok(results)
 }
 
-/// A convolution, and what is added to each of its channels.
+/// A convolution with an optional bias.
 fn convolved(g: &mut Graph, inputs: &[Value], attributes: Conv2d) -> Result<Value, Error> {
-    let y = conv::spell(g, inputs[0], inputs[1], attributes)?;
+    let y = conv::decompose(g, inputs[0], inputs[1], attributes)?;
     let Some(&bias) = inputs.get(2) else { return Ok(y) };
     let channels = g.shape(bias)[0];
     let per_channel = g.reshape(bias, Shape::from([channels, 1, 1]))?;
     g.add(y, per_channel)
 }
 
-/// Zeros joined to both ends of every axis that is to be longer.
+/// Zero padding by concatenation.
 fn padded(g: &mut Graph, x: Value, pad: &Pad) -> Result<Value, Error> {
     let mut padded = x;
     for (axis, (&before, &after)) in pad.before.iter().zip(&pad.after).enumerate() {
@@ -66,7 +66,7 @@ fn padded(g: &mut Graph, x: Value, pad: &Pad) -> Result<Value, Error> {
     Ok(padded)
 }
 
-/// As many zeros along an axis of `x`; `None` where that is none.
+/// A tensor of `count` zeros along an axis, shaped like `x` otherwise; `None` if `count` is zero.
 fn border(g: &mut Graph, x: Value, (axis, count): (usize, usize)) -> Result<Option<Value>, Error> {
     if count == 0 {
         return Ok(None);

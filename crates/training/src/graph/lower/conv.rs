@@ -1,12 +1,12 @@
-//! A convolution whose weight changes from run to run.
+//! Convolution with a trained weight.
 
+use super::algorithm::{self, Forward, Sizes};
 use super::bf16;
-use super::choice::{self, Forward, Sizes};
-use super::columns::{Order, Window, channels_first, columns};
+use super::im2col::{Order, Window, channels_first, im2col};
 use crate::graph::op::{Conv2d, Gemm};
 use crate::graph::{Error, Graph, Shape, Value, window_positions};
 
-pub(super) fn spell(g: &mut Graph, x: Value, w: Value, conv: Conv2d) -> Result<Value, Error> {
+pub(super) fn decompose(g: &mut Graph, x: Value, w: Value, conv: Conv2d) -> Result<Value, Error> {
     let kernel = [g.shape(w)[2], g.shape(w)[3]];
     let positions = [0, 1].map(|axis| {
         window_positions(
@@ -15,31 +15,31 @@ pub(super) fn spell(g: &mut Graph, x: Value, w: Value, conv: Conv2d) -> Result<V
             conv.stride[axis],
             conv.pad[axis],
         )
-        .expect("the window was checked when the convolution was wired")
+        .expect("type inference checked the window")
     });
     let window = Window {
         conv,
         kernel,
         positions,
     };
-    match choice::forward(Sizes {
+    match algorithm::forward(Sizes {
         window,
         channels: g.shape(x)[1],
-        is_convolved: !bf16::is_of(g, x),
+        has_conv_kernel: !bf16::is_of(g, x),
     }) {
         Forward::Direct => g.conv(x, w, conv),
-        Forward::Columns => by_columns(g, x, w, window),
+        Forward::Im2col => by_im2col(g, x, w, window),
     }
 }
 
-/// `columns(x) · Wᵀ`.
-fn by_columns(g: &mut Graph, x: Value, w: Value, window: Window) -> Result<Value, Error> {
+/// `im2col(x) · Wᵀ`.
+fn by_im2col(g: &mut Graph, x: Value, w: Value, window: Window) -> Result<Value, Error> {
     let [n, c, k] = [g.shape(x)[0], g.shape(x)[1], g.shape(w)[0]];
-    let seen = columns(g, x, window, Order::RowMajor)?;
+    let patches = im2col(g, x, window, Order::RowMajor)?;
     let channels_last = g.transpose(w, &[0, 2, 3, 1])?;
     let matrix = g.reshape(channels_last, Shape::from([k, window.taps() * c]))?;
     let rows = g.gemm(
-        seen,
+        patches,
         matrix,
         None,
         Gemm {

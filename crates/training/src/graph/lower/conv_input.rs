@@ -1,12 +1,12 @@
-//! The gradient of a convolution with respect to its operand.
+//! Gradient of a convolution with respect to its input.
 
+use super::algorithm::{self, Input, Sizes};
 use super::bf16;
-use super::choice::{self, Input, Sizes};
-use super::columns::{Order, Window, channels_first, columns};
+use super::im2col::{Order, Window, channels_first, im2col};
 use crate::graph::op::{Conv2d, ConvTranspose2d, Gemm};
 use crate::graph::{Error, Graph, Op, Shape, Value};
 
-pub(super) fn spell(
+pub(super) fn decompose(
     g: &mut Graph,
     w: Value,
     dy: Value,
@@ -16,26 +16,26 @@ pub(super) fn spell(
     let [channels, kernel_rows, kernel_columns] = [1, 2, 3].map(|axis| g.shape(w)[axis]);
     let kernel = [kernel_rows, kernel_columns];
     let positions = [g.shape(dy)[2], g.shape(dy)[3]];
-    // Beyond `pad = kernel − 1`, turning would need negative padding.
-    let can_turn = conv.pad[0] < kernel[0] && conv.pad[1] < kernel[1];
-    match choice::input(Sizes {
+    // If `pad > kernel − 1`, the flipped convolution would need negative padding.
+    let can_flip = conv.pad[0] < kernel[0] && conv.pad[1] < kernel[1];
+    match algorithm::input(Sizes {
         window: Window {
             conv,
             kernel,
             positions,
         },
         channels,
-        is_convolved: !bf16::is_of(g, dy),
+        has_conv_kernel: !bf16::is_of(g, dy),
     }) {
-        Input::Columns if can_turn => by_columns(g, w, dy, turned(conv, kernel, extent)),
-        Input::Flipped if can_turn => flipped(g, w, dy, turned(conv, kernel, extent)),
-        Input::Columns | Input::Flipped | Input::Transposed => transposed(g, w, dy, conv, extent),
+        Input::Im2col if can_flip => by_im2col(g, w, dy, flipped_window(conv, kernel, extent)),
+        Input::Flipped if can_flip => flipped(g, w, dy, flipped_window(conv, kernel, extent)),
+        Input::Im2col | Input::Flipped | Input::Transposed => transposed(g, w, dy, conv, extent),
     }
 }
 
 /// With stride one, `dx[i] = Σ_t w[t]·dy[i + p − t] = Σ_u w[k−1−u]·dy[i + u − (k−1−p)]`: a convolution of `dy`, padded by `k − 1 − p`, with
-/// the kernel turned by half a circle.
-fn turned(conv: Conv2d, kernel: [usize; 2], extent: [usize; 2]) -> Window {
+/// the flipped kernel.
+fn flipped_window(conv: Conv2d, kernel: [usize; 2], extent: [usize; 2]) -> Window {
     let pad = [kernel[0] - 1 - conv.pad[0], kernel[1] - 1 - conv.pad[1]];
     Window {
         conv: Conv2d { stride: [1, 1], pad },
@@ -44,7 +44,7 @@ fn turned(conv: Conv2d, kernel: [usize; 2], extent: [usize; 2]) -> Window {
     }
 }
 
-/// `output_padding` makes up for rows and columns that no window reached: `in − ((out − 1)·stride − 2·pad + kernel)`.
+/// `output_padding` accounts for rows and columns of the input that no window covers: `in − ((out − 1)·stride − 2·pad + kernel)`.
 fn transposed(g: &mut Graph, w: Value, dy: Value, conv: Conv2d, extent: [usize; 2]) -> Result<Value, Error> {
     let reached = |axis: usize| {
         (g.shape(dy)[2 + axis] - 1) * conv.stride[axis] + g.shape(w)[2 + axis] - 2 * conv.pad[axis]
@@ -55,23 +55,23 @@ fn transposed(g: &mut Graph, w: Value, dy: Value, conv: Conv2d, extent: [usize; 
 }
 
 fn flipped(g: &mut Graph, w: Value, dy: Value, window: Window) -> Result<Value, Error> {
-    let turned = if window.kernel == [1, 1] {
+    let kernel = if window.kernel == [1, 1] {
         w
     } else {
         g.flip(w, &[2, 3])?
     };
-    let swapped = g.transpose(turned, &[1, 0, 2, 3])?;
+    let swapped = g.transpose(kernel, &[1, 0, 2, 3])?;
     g.conv(dy, swapped, window.conv)
 }
 
-/// The columns of `dy` are put in reversed order instead of turning the kernel.
-fn by_columns(g: &mut Graph, w: Value, dy: Value, window: Window) -> Result<Value, Error> {
+/// The taps are taken in reversed order instead of flipping the kernel.
+fn by_im2col(g: &mut Graph, w: Value, dy: Value, window: Window) -> Result<Value, Error> {
     let [n, k, c] = [g.shape(dy)[0], g.shape(w)[0], g.shape(w)[1]];
-    let seen = columns(g, dy, window, Order::Reversed)?;
+    let patches = im2col(g, dy, window, Order::Reversed)?;
     let by_channel = g.transpose(w, &[1, 2, 3, 0])?;
     let matrix = g.reshape(by_channel, Shape::from([c, window.taps() * k]))?;
     let rows = g.gemm(
-        seen,
+        patches,
         matrix,
         None,
         Gemm {

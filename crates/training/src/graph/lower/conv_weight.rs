@@ -1,15 +1,15 @@
-//! The gradient of a convolution with respect to its weight.
+//! Gradient of a convolution with respect to its weight.
 //!
-//! `dw[k, c, i, j] = Σ_n Σ_p dy[n, k, p] · x[n, c, p·stride + (i, j) − pad]`: for every tap `(i, j)` of the kernel, a matrix product of
-//! `dy` with what that tap sees of `x`.
+//! `dw[k, c, i, j] = Σ_n Σ_p dy[n, k, p] · x[n, c, p·stride + (i, j) − pad]`: for every kernel tap `(i, j)`, a matrix multiplication
+//! of `dy` with the elements of `x` under that tap.
 
+use super::algorithm::{self, Sizes, Weight};
 use super::bf16;
-use super::choice::{self, Sizes, Weight};
-use super::columns::{Layout, Order, Window, columns, views};
+use super::im2col::{Layout, Order, Window, im2col, tap_views};
 use crate::graph::op::{Conv2d, Gemm, Reduce};
 use crate::graph::{Error, Graph, Shape, Value};
 
-pub(super) fn spell(
+pub(super) fn decompose(
     g: &mut Graph,
     x: Value,
     dy: Value,
@@ -21,25 +21,25 @@ pub(super) fn spell(
         kernel,
         positions: [g.shape(dy)[2], g.shape(dy)[3]],
     };
-    match choice::weight(Sizes {
+    match algorithm::weight(Sizes {
         window,
         channels: g.shape(x)[1],
-        is_convolved: !bf16::is_of(g, x),
+        has_conv_kernel: !bf16::is_of(g, x),
     }) {
-        Weight::Columns => by_columns(g, x, dy, window),
-        Weight::ColumnsPerImage => per_image(g, x, dy, window),
-        Weight::Taps => by_taps(g, x, dy, window),
+        Weight::Im2col => by_im2col(g, x, dy, window),
+        Weight::Im2colPerImage => per_image(g, x, dy, window),
+        Weight::PerTap => per_tap(g, x, dy, window),
     }
 }
 
-/// `dyᵀ · columns(x)`, both with a row for every position of every image.
-fn by_columns(g: &mut Graph, x: Value, dy: Value, window: Window) -> Result<Value, Error> {
+/// `dyᵀ · im2col(x)`, both with a row for every position of every image.
+fn by_im2col(g: &mut Graph, x: Value, dy: Value, window: Window) -> Result<Value, Error> {
     let (n, c, k) = (g.shape(x)[0], g.shape(x)[1], g.shape(dy)[1]);
     let [rows, cols] = window.positions;
-    let seen = columns(g, x, window, Order::RowMajor)?;
+    let patches = im2col(g, x, window, Order::RowMajor)?;
     let by_channel = g.transpose(dy, &[1, 0, 2, 3])?;
     let by_channel = g.reshape(by_channel, Shape::from([k, n * rows * cols]))?;
-    let product = g.gemm(by_channel, seen, None, Gemm::default())?;
+    let product = g.gemm(by_channel, patches, None, Gemm::default())?;
     channels_before_taps(g, product, c, window)
 }
 
@@ -52,20 +52,20 @@ fn channels_before_taps(g: &mut Graph, product: Value, c: usize, window: Window)
 
 fn per_image(g: &mut Graph, x: Value, dy: Value, window: Window) -> Result<Value, Error> {
     let c = g.shape(x)[1];
-    let views = views(g, x, Layout::NCHW, window)?;
-    let joined = if let [only] = *views {
+    let tap_views = tap_views(g, x, Layout::NCHW, window)?;
+    let joined = if let [only] = *tap_views {
         only
     } else {
-        g.concat(1, &views)?
+        g.concat(1, &tap_views)?
     };
     let product = correlate(g, dy, joined)?;
     channels_before_taps(g, product, c, window)
 }
 
-fn by_taps(g: &mut Graph, x: Value, dy: Value, window: Window) -> Result<Value, Error> {
+fn per_tap(g: &mut Graph, x: Value, dy: Value, window: Window) -> Result<Value, Error> {
     let (c, k) = (g.shape(x)[1], g.shape(dy)[1]);
-    let views = views(g, x, Layout::NCHW, window)?;
-    let products = views.into_iter().map(|view| {
+    let tap_views = tap_views(g, x, Layout::NCHW, window)?;
+    let products = tap_views.into_iter().map(|view| {
         let product = correlate(g, dy, view)?;
         g.reshape(product, Shape::from([k, c, 1]))
     });
@@ -81,8 +81,8 @@ fn by_taps(g: &mut Graph, x: Value, dy: Value, window: Window) -> Result<Value, 
 /// `Σ_n dy[n] · view[n]ᵀ`: `[K, R]` for a view of `[N, R, H′, W′]`.
 fn correlate(g: &mut Graph, dy: Value, view: Value) -> Result<Value, Error> {
     let [dy, view] = [flat(g, dy)?, flat(g, view)?];
-    let turned = g.transpose(view, &[0, 2, 1])?;
-    let products = g.matmul(dy, turned)?;
+    let transposed = g.transpose(view, &[0, 2, 1])?;
+    let products = g.matmul(dy, transposed)?;
     g.sum_along(
         products,
         Reduce {

@@ -1,11 +1,11 @@
-//! The gradient of a convolution of several groups with respect to its weight.
+//! Gradient of a grouped convolution with respect to its weight.
 
-use super::columns::{Layout, Window, views};
+use super::im2col::{Layout, Window, tap_views};
 use crate::graph::op::{GroupConv2d, Reduce};
 use crate::graph::{Error, Graph, Shape, Value};
 
-/// For every tap of the kernel, what `dy` and that tap's view of `x` have in common, group by group.
-pub(super) fn spell(
+/// For every kernel tap, the products of `dy` with that tap's view of `x`, summed per group.
+pub(super) fn decompose(
     g: &mut Graph,
     x: Value,
     dy: Value,
@@ -19,8 +19,8 @@ pub(super) fn spell(
         positions: [g.shape(dy)[2], g.shape(dy)[3]],
     };
     let inputs = c / attributes.groups;
-    let views = views(g, x, Layout::NCHW, window)?;
-    let taps = views.into_iter().map(|view| {
+    let tap_views = tap_views(g, x, Layout::NCHW, window)?;
+    let taps = tap_views.into_iter().map(|view| {
         let tap = if inputs == 1 && k == c {
             depthwise(g, dy, view)?
         } else {
@@ -37,7 +37,7 @@ pub(super) fn spell(
     g.reshape(joined, Shape::from([k, inputs, kernel[0], kernel[1]]))
 }
 
-/// `Σ_{n, p} dy · view` per channel: a filter of its own for each.
+/// `Σ_{n, p} dy · view` per channel: depthwise convolution, one filter per channel.
 fn depthwise(g: &mut Graph, dy: Value, view: Value) -> Result<Value, Error> {
     let product = g.mul(dy, view)?;
     g.sum_along(
@@ -52,8 +52,8 @@ fn depthwise(g: &mut Graph, dy: Value, view: Value) -> Result<Value, Error> {
 /// `Σ_n dy[n, g] · view[n, g]ᵀ` per group g.
 fn correlate(g: &mut Graph, dy: Value, view: Value, groups: usize) -> Result<Value, Error> {
     let [dy, view] = [grouped(g, dy, groups)?, grouped(g, view, groups)?];
-    let turned = g.transpose(view, &[0, 1, 3, 2])?;
-    let products = g.matmul(dy, turned)?;
+    let transposed = g.transpose(view, &[0, 1, 3, 2])?;
+    let products = g.matmul(dy, transposed)?;
     g.sum_along(
         products,
         Reduce {

@@ -1,43 +1,43 @@
-//! Composites spelled in standard operators.
+//! Lowering: composites are decomposed into standard operators.
 
 mod adamw;
+mod algorithm;
 mod batch_norm;
 mod bf16;
-mod choice;
-mod columns;
 mod conv;
 mod conv_input;
 mod conv_weight;
 mod cross_entropy;
 mod group_conv_weight;
+mod im2col;
 mod pool;
 mod relu;
 
 use super::value::Value;
 use super::{Composite, Error, Graph, Node, Op};
 
-/// The same program without composites: every node is an operator of ONNX's default domain.
+/// Replaces every composite by operators of ONNX's default domain. [`Fused`](super::Fused) operators are kept.
 ///
 /// # Errors
-/// None for a graph that was built here: a spelling that does not fit its composite is a defect of this module.
+/// Never for a valid graph: a rejected node is a defect of this module.
 pub fn lower(graph: &Graph) -> Result<Graph, Error> {
     graph.rewired(rewire)
 }
 
 fn rewire(lowered: &mut Graph, node: &Node, inputs: &[Value]) -> Result<Vec<Value>, Error> {
     match &node.op {
-        // The scope that they stand in says enough.
+        // These add no scope of their own: their node's scope is specific enough.
         Op::Composite(composite @ (Composite::Conv(_) | Composite::AdamW(_))) => {
-            spell(lowered, composite, inputs)
+            decompose(lowered, composite, inputs)
         }
         Op::Composite(composite) => {
-            lowered.scoped(composite.name(), |lowered| spell(lowered, composite, inputs))
+            lowered.scoped(composite.name(), |lowered| decompose(lowered, composite, inputs))
         }
         op => bf16::push(lowered, op, inputs),
     }
 }
 
-fn spell(g: &mut Graph, composite: &Composite, inputs: &[Value]) -> Result<Vec<Value>, Error> {
+fn decompose(g: &mut Graph, composite: &Composite, inputs: &[Value]) -> Result<Vec<Value>, Error> {
     match (composite, inputs) {
         (Composite::BatchNorm(attributes), &[x, scale, bias]) => {
             batch_norm::forward(g, x, scale, bias, *attributes).map(Vec::from)
@@ -55,21 +55,21 @@ fn spell(g: &mut Graph, composite: &Composite, inputs: &[Value]) -> Result<Vec<V
         (Composite::CrossEntropy, &[logits, targets]) => {
             cross_entropy::forward(g, logits, targets).map(|loss| vec![loss])
         }
-        (Composite::Conv(conv), &[x, w]) => conv::spell(g, x, w, *conv).map(|y| vec![y]),
+        (Composite::Conv(conv), &[x, w]) => conv::decompose(g, x, w, *conv).map(|y| vec![y]),
         (Composite::ConvInputGradient { conv, extent }, &[w, dy]) => {
-            conv_input::spell(g, w, dy, *conv, *extent).map(|dx| vec![dx])
+            conv_input::decompose(g, w, dy, *conv, *extent).map(|dx| vec![dx])
         }
         (Composite::ConvWeightGradient { conv, kernel }, &[x, dy]) => {
-            conv_weight::spell(g, x, dy, *conv, *kernel).map(|dw| vec![dw])
+            conv_weight::decompose(g, x, dy, *conv, *kernel).map(|dw| vec![dw])
         }
         (Composite::GroupConvWeightGradient { conv, kernel }, &[x, dy]) => {
-            group_conv_weight::spell(g, x, dy, *conv, *kernel).map(|dw| vec![dw])
+            group_conv_weight::decompose(g, x, dy, *conv, *kernel).map(|dw| vec![dw])
         }
         (Composite::MaxPoolGradient(shape), &[indices, dy]) => {
             pool::max_pool_gradient(g, indices, dy, shape).map(|dx| vec![dx])
         }
         (Composite::ReluGradient, &[y, dy]) => relu::gradient(g, y, dy).map(|dx| vec![dx]),
-        (Composite::AdamW(attributes), operands) => adamw::spell(g, operands, *attributes).map(Vec::from),
-        _ => unreachable!("operands were counted when the composite was wired"),
+        (Composite::AdamW(attributes), operands) => adamw::decompose(g, operands, *attributes).map(Vec::from),
+        _ => unreachable!("type inference checked the number of operands"),
     }
 }

@@ -1,6 +1,6 @@
 use crate::graph::{ElementType, Error, Graph, Shape, Value};
 
-/// Every `dy` added to zeros at the flat index its maximum came from, in single precision: several may meet at one index.
+/// Scatter-adds `dy` to zeros at the flat indices of the maxima, in single precision because several may have the same index.
 pub(super) fn max_pool_gradient(
     g: &mut Graph,
     indices: Value,

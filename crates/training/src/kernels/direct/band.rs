@@ -1,24 +1,24 @@
-//! Rows of a plane, padded and sorted by column.
+//! Rows of a plane, zero-padded, with columns grouped by their remainder modulo the stride.
 
 use crate::kernels::vector::{LANES, Vector};
 
-/// Which part of a plane a band holds, and in what order: `[row][remainder][column][lanes]`.
+/// The part of a plane that a band holds, in the layout `[row][remainder][column][lanes]`.
 #[derive(Clone, Copy)]
 pub(super) struct Band {
     /// Rows and columns of the plane.
     pub(super) plane: [usize; 2],
-    /// Row and column of the plane that the band starts with; beyond the border there are zeros.
+    /// First row and column in the plane; pixels outside the plane are zero.
     pub(super) start: [isize; 2],
     /// Rows of the band.
     pub(super) rows: usize,
-    /// Distance between columns that stand side by side, and number of remainders.
+    /// Stride between contiguous columns, and number of remainders.
     pub(super) step: usize,
-    /// Columns of each remainder.
+    /// Columns per remainder.
     pub(super) columns: usize,
 }
 
 impl Band {
-    /// Pixels of a row, all remainders together.
+    /// Pixels per row, over all remainders.
     pub(super) fn row(&self) -> usize {
         self.step * self.columns
     }
@@ -28,12 +28,12 @@ impl Band {
         self.rows * self.row()
     }
 
-    /// Where the pixel stands, of a row and column counted from the start.
+    /// Index of the pixel at a row and column relative to the start.
     pub(super) fn at(&self, row: usize, column: usize) -> usize {
         row * self.row() + column % self.step * self.columns + column / self.step
     }
 
-    /// The pixel of the plane that stands at a row, remainder and column, if it is inside.
+    /// Index in the plane of the pixel at a row, remainder and column, if it is inside.
     #[inline(always)]
     fn pixel(&self, [row, remainder, column]: [usize; 3]) -> Option<usize> {
         let row = self.start[0].wrapping_add_unsigned(row) as usize;
@@ -45,13 +45,13 @@ impl Band {
         }
     }
 
-    /// Copies one block of channels.
+    /// Copies one block of channels, through the prologue.
     ///
     /// # Safety
-    /// The machine has the instructions of `V`; from `from` on stand all vectors of a plane, and at `to` there is room for
+    /// The CPU supports the instruction set of `V`; all vectors of a plane can be read at `from`, and at `to` there is room for
     /// [`Band::pixels`] vectors, which no other task uses.
     #[inline(always)]
-    pub(super) unsafe fn fill<V: Vector, S: crate::kernels::source::Source>(
+    pub(super) unsafe fn fill<V: Vector, S: crate::kernels::prologue::Prologue>(
         &self,
         registers: &S::Block<V>,
         from: *const f32,
@@ -60,7 +60,7 @@ impl Band {
         for row in 0..self.rows {
             for remainder in 0..self.step {
                 for column in 0..self.columns {
-                    // SAFETY: the caller guarantees the instructions and the plane, and `pixel` gives pixels of it only; one vector is
+                    // SAFETY: the caller guarantees the instruction set and the plane, and `pixel` returns pixels of it only; one vector is
                     // written for each pixel of the band, for which the caller guarantees room.
                     unsafe {
                         let value = match self.pixel([row, remainder, column]) {
@@ -75,7 +75,7 @@ impl Band {
         }
     }
 
-    /// Copies one channel of an image.
+    /// Copies one channel of an NCHW image.
     pub(super) fn fill_plain(&self, from: &[f32], to: &mut [f32]) {
         let mut to = to.iter_mut();
         for row in 0..self.rows {
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_of_one_remainder_stand_side_by_side_between_zeros() {
+    fn columns_of_equal_remainder_are_contiguous_and_zero_padded() {
         let band = Band {
             plane: [2, 5],
             start: [-1, -1],

@@ -2,43 +2,43 @@ use super::band::Band;
 use super::rows::{Computed, Row, height};
 use super::weights::Packed;
 use super::{rows_of_band, signed};
+use crate::kernels::epilogue::Epilogue;
 use crate::kernels::instructions::{InstructionSet, Kernel};
+use crate::kernels::partial_sums::{PartialSumTable, reduce};
 use crate::kernels::pool::Pool;
+use crate::kernels::prologue::{Identity, Prologue};
 use crate::kernels::scratch::{self, Workspace};
-use crate::kernels::shared::Shared;
-use crate::kernels::sink::Sink;
-use crate::kernels::source::{Raw, Source};
-use crate::kernels::totals::{Totals, gathered};
+use crate::kernels::unsafe_slice::UnsafeSlice;
 use crate::kernels::vector::{LANES, Vector};
 use crate::kernels::{Extent, Window};
 
-/// A convolution.
+/// Operands of a forward convolution.
 pub(in crate::kernels) struct Forward<'a, S, K> {
-    /// `[N, C, H, W]` in blocks.
+    /// `[N, C, H, W]` in NCHWc layout.
     pub(in crate::kernels) x: &'a [f32],
     pub(in crate::kernels) input: Extent,
-    pub(in crate::kernels) source: S,
+    pub(in crate::kernels) prologue: S,
     /// `[K, C, R, S]`.
     pub(in crate::kernels) w: &'a [f32],
     pub(in crate::kernels) window: Window,
     pub(in crate::kernels) output: Extent,
-    pub(in crate::kernels) sink: K,
+    pub(in crate::kernels) epilogue: K,
 }
 
-/// What a convolution passes back to its operand.
+/// Operands of the gradient of a convolution with respect to its input.
 pub(in crate::kernels) struct Backward<'a, K> {
-    /// `[N, K, H′, W′]` in blocks.
+    /// `[N, K, H′, W′]` in NCHWc layout.
     pub(in crate::kernels) dy: &'a [f32],
     pub(in crate::kernels) output: Extent,
     /// `[K, C, R, S]`.
     pub(in crate::kernels) w: &'a [f32],
     pub(in crate::kernels) window: Window,
     pub(in crate::kernels) input: Extent,
-    pub(in crate::kernels) sink: K,
+    pub(in crate::kernels) epilogue: K,
 }
 
-/// Computes a convolution, and returns the sink's totals per channel.
-pub(in crate::kernels) fn forward<S: Source, K: Sink>(
+/// Computes a convolution; returns the epilogue's sums per channel.
+pub(in crate::kernels) fn forward<S: Prologue, K: Epilogue>(
     set: InstructionSet,
     pool: &dyn Pool,
     workspace: &mut Workspace,
@@ -68,20 +68,20 @@ pub(in crate::kernels) fn forward<S: Source, K: Sink>(
         pixels: [output.rows, output.columns],
     };
     let all: Vec<usize> = (0..window.taps()).collect();
-    let weights = workspace.weights.of(forward.w.len());
+    let weights = workspace.weights.slice(forward.w.len());
     Packed {
         w: forward.w,
         blocks: [output.blocks, input.blocks],
         is_backward: false,
         all: all.len(),
         taps: &all,
-        to: Shared::new(weights),
+        to: UnsafeSlice::new(weights),
     }
     .fill(set, pool);
-    let plan = Plan {
+    let conv = TiledConv {
         x: forward.x,
         input,
-        source: forward.source,
+        prologue: forward.prologue,
         band,
         rows,
         row_step: window.stride[0],
@@ -90,13 +90,13 @@ pub(in crate::kernels) fn forward<S: Source, K: Sink>(
         weights,
         output,
         output_step: [1, 1],
-        sink: forward.sink,
+        epilogue: forward.epilogue,
     };
-    plan.run(set, pool, &mut workspace.sums)
+    conv.run(set, pool, &mut workspace.sums)
 }
 
-/// Computes what a convolution passes back, and returns the sink's totals per channel.
-pub(in crate::kernels) fn backward<K: Sink>(
+/// Computes the input gradient of a convolution; returns the epilogue's sums per channel.
+pub(in crate::kernels) fn backward<K: Epilogue>(
     set: InstructionSet,
     pool: &dyn Pool,
     workspace: &mut Workspace,
@@ -108,25 +108,25 @@ pub(in crate::kernels) fn backward<K: Sink>(
         output,
         ..
     } = backward;
-    let reaches = [0, 1].map(|axis| Reach::of(window, axis));
+    let tap_offsets = [0, 1].map(|axis| TapOffsets::of(window, axis));
     let most = [0, 1].map(|axis| [input.rows, input.columns][axis].div_ceil(window.stride[axis]));
     let rows = rows_of_band(most[1]).min(most[0]);
     let band = Band {
         plane: [output.rows, output.columns],
-        start: [0, reaches[1].first],
-        rows: rows + reaches[0].more(),
+        start: [0, tap_offsets[1].first],
+        rows: rows + tap_offsets[0].more(),
         step: 1,
-        columns: most[1] + reaches[1].more(),
+        columns: most[1] + tap_offsets[1].more(),
     };
-    let weights = workspace.weights.of(backward.w.len());
+    let weights = workspace.weights.slice(backward.w.len());
     let mut phases = Vec::new();
     let mut used = 0;
     for a in 0..window.stride[0] {
         for b in 0..window.stride[1] {
             let mut chosen = Vec::new();
             let mut taps = Vec::new();
-            for (r, row) in reaches[0].taps(a) {
-                for (s, column) in reaches[1].taps(b) {
+            for (r, row) in tap_offsets[0].taps(a) {
+                for (s, column) in tap_offsets[1].taps(b) {
                     chosen.push(r * window.kernel[1] + s);
                     taps.push(band.at(row, column) * LANES);
                 }
@@ -138,7 +138,7 @@ pub(in crate::kernels) fn backward<K: Sink>(
                 is_backward: true,
                 all: window.taps(),
                 taps: &chosen,
-                to: Shared::new(&mut weights[used..used + length]),
+                to: UnsafeSlice::new(&mut weights[used..used + length]),
             }
             .fill(set, pool);
             let pixels = [(input.rows, a, 0), (input.columns, b, 1)]
@@ -152,33 +152,33 @@ pub(in crate::kernels) fn backward<K: Sink>(
             used += length;
         }
     }
-    let plan = Plan {
+    let conv = TiledConv {
         x: backward.dy,
         input: output,
-        source: Raw,
+        prologue: Identity,
         band,
         rows,
         row_step: 1,
-        before: -reaches[0].first,
+        before: -tap_offsets[0].first,
         phases,
         weights,
         output: input,
         output_step: window.stride,
-        sink: backward.sink,
+        epilogue: backward.epilogue,
     };
-    plan.run(set, pool, &mut workspace.sums)
+    conv.run(set, pool, &mut workspace.sums)
 }
 
-/// Which positions of a window see a pixel, along one axis: with tap `t`, pixel `stride·i + a` is seen from position
-/// `i + (a + pad − t)/stride`, where that is whole.
-struct Reach {
-    /// Per tap: the remainder `a` that it is for, and the distance from `i` to the position.
+/// Output positions that depend on an input pixel, along one axis: through tap `t`, pixel `stride·i + a` contributes to position
+/// `i + (a + pad − t)/stride`, if that is an integer.
+struct TapOffsets {
+    /// Per tap: the remainder `a` that it applies to, and the offset from `i` to the position.
     distances: Vec<(usize, isize)>,
     first: isize,
     last: isize,
 }
 
-impl Reach {
+impl TapOffsets {
     fn of(window: Window, axis: usize) -> Self {
         let (stride, pad) = (signed(window.stride[axis]), signed(window.pad[axis]));
         let distance = |tap: usize| {
@@ -195,12 +195,12 @@ impl Reach {
         }
     }
 
-    /// Positions that a band has beyond those of the pixels.
+    /// Additional band rows or columns beyond those of the pixels.
     fn more(&self) -> usize {
         (self.last - self.first).unsigned_abs()
     }
 
-    /// The taps of a remainder, each with its distance from the band's start.
+    /// The taps of a remainder, each with its offset from the band's start.
     fn taps(&self, of: usize) -> impl Iterator<Item = (usize, usize)> {
         let first = self.first;
         let taps = self.distances.iter().enumerate();
@@ -209,86 +209,86 @@ impl Reach {
     }
 }
 
-/// Pixels of the result that are summed over the same taps.
+/// Output pixels that are summed over the same taps (equal remainder modulo the stride).
 struct Phase {
-    /// Distances in the band, in floats.
+    /// Offsets of the taps in the band, in floats.
     taps: Vec<usize>,
-    /// Where its weights start.
+    /// Offset of its weights.
     weights: usize,
-    /// Its first row and column of the result.
+    /// First output row and column.
     start: [usize; 2],
-    /// Its rows and columns.
+    /// Number of rows and columns.
     pixels: [usize; 2],
 }
 
-/// A convolution in tasks of some rows each.
-struct Plan<'a, S, K> {
+/// A convolution, split into tasks of several rows each.
+struct TiledConv<'a, S, K> {
     x: &'a [f32],
     input: Extent,
-    source: S,
-    /// A task's band, but for the row it starts with.
+    prologue: S,
+    /// A task's band; the start row is set per task.
     band: Band,
-    /// Rows of a phase per task.
+    /// Rows of each phase per task.
     rows: usize,
-    /// Rows of the band from row to row of a phase.
+    /// Stride between rows of a phase, in rows of the band.
     row_step: usize,
-    /// Rows that the band starts before its first pixel.
+    /// Rows of the band before the row of the first pixel.
     before: isize,
     phases: Vec<Phase>,
     weights: &'a [f32],
     output: Extent,
-    /// From pixel to pixel of a phase.
+    /// Stride between pixels of a phase in the output.
     output_step: [usize; 2],
-    sink: K,
+    epilogue: K,
 }
 
 struct Work<'a, S, K> {
-    plan: &'a Plan<'a, S, K>,
-    /// Tasks of an image.
+    conv: &'a TiledConv<'a, S, K>,
+    /// Tasks per image.
     bands: usize,
-    totals: Totals<'a>,
+    partial_sums: PartialSumTable<'a>,
 }
 
-impl<S: Source, K: Sink> Plan<'_, S, K> {
-    fn run(&self, set: InstructionSet, pool: &dyn Pool, sums: &mut scratch::Aligned) -> Vec<[f64; 2]> {
+impl<S: Prologue, K: Epilogue> TiledConv<'_, S, K> {
+    fn run(&self, set: InstructionSet, pool: &dyn Pool, sums: &mut scratch::AlignedBuffer) -> Vec<[f64; 2]> {
         let rows = self.phases.iter().map(|phase| phase.pixels[0]).max().unwrap_or(0);
         let bands = rows.div_ceil(self.rows);
         let count = self.output.images * bands;
-        let sums = sums.of(Totals::length(count, self.output.blocks));
+        let sums = sums.slice(PartialSumTable::length(count, self.output.blocks));
         let work = Work {
-            plan: self,
+            conv: self,
             bands,
-            totals: Totals::new(Shared::new(sums), self.output.blocks),
+            partial_sums: PartialSumTable::new(UnsafeSlice::new(sums), self.output.blocks),
         };
         set.run(pool, count, &work);
-        gathered(sums, self.output.blocks)
+        reduce(sums, self.output.blocks)
     }
 }
 
-impl<S: Source, K: Sink> Kernel for Work<'_, S, K> {
+impl<S: Prologue, K: Epilogue> Kernel for Work<'_, S, K> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
-        let plan = self.plan;
-        let (image, first_row) = (number / self.bands, number % self.bands * plan.rows);
-        let mut band = plan.band;
-        band.start[0] = signed(first_row * plan.row_step) - plan.before;
+        let conv = self.conv;
+        let (image, first_row) = (number / self.bands, number % self.bands * conv.rows);
+        let mut band = conv.band;
+        band.start[0] = signed(first_row * conv.row_step) - conv.before;
         let band_block = band.pixels() * LANES;
-        let results = height::<V>() * plan.rows * plan.output_step[0] * plan.output.columns * LANES;
-        let mut scratch = scratch::lend();
-        let scratch = scratch.of(plan.input.blocks * band_block + results);
-        let (copied, results) = scratch.split_at_mut(plan.input.blocks * band_block);
+        let results = height::<V>() * conv.rows * conv.output_step[0] * conv.output.columns * LANES;
+        let mut scratch = scratch::acquire();
+        let scratch = scratch.slice(conv.input.blocks * band_block + results);
+        let (copied, results) = scratch.split_at_mut(conv.input.blocks * band_block);
         let copied = copied.as_mut_ptr();
-        // SAFETY: the caller guarantees the instructions and a task that exists. x was found to have all planes of the input, and the scratch
+        // SAFETY: the caller guarantees the instruction set and a valid task number. x was found to have all planes of the input, and the scratch
         // memory is this task's, with room for the bands of all blocks.
         unsafe {
-            for block in 0..plan.input.blocks {
-                let registers = plan.source.block::<V>(block);
-                let plane = image * plan.input.image() + block * plan.input.plane();
-                let from = plan.x.as_ptr().add(plane);
+            for block in 0..conv.input.blocks {
+                let registers = conv.prologue.block::<V>(block);
+                let plane = image * conv.input.image() + block * conv.input.plane();
+                let from = conv.x.as_ptr().add(plane);
                 band.fill::<V, S>(&registers, from, copied.add(block * band_block));
             }
         }
-        let part = Part {
+        let part = RowTask {
             number,
             image,
             first_row,
@@ -297,9 +297,9 @@ impl<S: Source, K: Sink> Kernel for Work<'_, S, K> {
             results: results.as_mut_ptr(),
         };
         let mut block = 0;
-        while block < plan.output.blocks {
-            let height = height::<V>().min(plan.output.blocks - block);
-            // SAFETY: the caller guarantees the instructions; `part` was made above, with all bands filled and room for the results of
+        while block < conv.output.blocks {
+            let height = height::<V>().min(conv.output.blocks - block);
+            // SAFETY: the caller guarantees the instruction set; `part` was made above, with all bands filled and room for the results of
             // `height` blocks, and the result has as many blocks from `block` on.
             unsafe {
                 if height == 2 {
@@ -313,65 +313,65 @@ impl<S: Source, K: Sink> Kernel for Work<'_, S, K> {
     }
 }
 
-/// What a task works on.
+/// Output rows and buffers of a task.
 #[derive(Clone, Copy)]
-struct Part {
+struct RowTask {
     number: usize,
     image: usize,
     first_row: usize,
     band: *const f32,
     band_block: usize,
-    /// Room for the rows of two blocks.
+    /// Room for the output rows of two blocks.
     results: *mut f32,
 }
 
-impl<S: Source, K: Sink> Work<'_, S, K> {
-    /// Computes `BLOCKS` blocks of a part.
+impl<S: Prologue, K: Epilogue> Work<'_, S, K> {
+    /// Computes `BLOCKS` output blocks of a task.
     ///
     /// # Safety
-    /// The machine has the instructions of `V`. `part` is that of the running task, its bands are filled, and its results have room for
+    /// The CPU supports the instruction set of `V`. `part` is that of the running task, its bands are filled, and its results have room for
     /// `BLOCKS` blocks; the result has as many from `block` on.
     #[inline(always)]
-    unsafe fn blocks<V: Vector, const BLOCKS: usize>(&self, part: Part, block: usize) {
-        let plan = self.plan;
-        let summed = plan.input.blocks * LANES * LANES;
-        let line = plan.output.columns * LANES;
-        let plane = plan.rows * plan.output_step[0] * line;
-        // SAFETY: the caller guarantees the instructions, the bands and the room. Taps are distances in a band, rows of a phase move within
-        // it, and weights has those of all phases. The rows that are put into the sink are those of this task alone, and so are the totals.
+    unsafe fn blocks<V: Vector, const BLOCKS: usize>(&self, part: RowTask, block: usize) {
+        let conv = self.conv;
+        let summed = conv.input.blocks * LANES * LANES;
+        let line = conv.output.columns * LANES;
+        let plane = conv.rows * conv.output_step[0] * line;
+        // SAFETY: the caller guarantees the instruction set, the bands and the room. Taps are offsets in a band, rows of a phase move within
+        // it, and weights has those of all phases. The rows that the epilogue gets are those of this task alone, and so are the partial sums.
         unsafe {
-            for phase in &plan.phases {
+            for phase in &conv.phases {
                 let weights = phase.weights + block * summed * phase.taps.len();
-                let last_row = (part.first_row + plan.rows).min(phase.pixels[0]);
+                let last_row = (part.first_row + conv.rows).min(phase.pixels[0]);
                 for row in part.first_row..last_row {
                     let row = row - part.first_row;
-                    let band = row * plan.row_step * plan.band.row() * LANES;
-                    let to = (phase.start[0] + row * plan.output_step[0]) * line + phase.start[1] * LANES;
+                    let band = row * conv.row_step * conv.band.row() * LANES;
+                    let to = (phase.start[0] + row * conv.output_step[0]) * line + phase.start[1] * LANES;
                     let row = Row {
                         band: part.band.add(band),
                         band_block: part.band_block,
-                        blocks: plan.input.blocks,
+                        blocks: conv.input.blocks,
                         taps: &phase.taps,
-                        weights: plan.weights.as_ptr().add(weights),
+                        weights: conv.weights.as_ptr().add(weights),
                         count: phase.pixels[1],
                         to: part.results.add(to),
-                        step: plan.output_step[1] * LANES,
+                        step: conv.output_step[1] * LANES,
                         plane,
                     };
                     row.compute::<V, BLOCKS, LANES>();
                 }
             }
-            let first = part.first_row * plan.output_step[0];
-            let rows = (plan.rows * plan.output_step[0]).min(plan.output.rows - first);
+            let first = part.first_row * conv.output_step[0];
+            let rows = (conv.rows * conv.output_step[0]).min(conv.output.rows - first);
             let computed = Computed {
                 start: part.results,
                 plane,
-                count: rows * plan.output.columns,
+                count: rows * conv.output.columns,
             };
             for k in 0..BLOCKS {
-                let plane = part.image * plan.output.image() + (block + k) * plan.output.plane();
-                let totals = computed.put::<V, K>(&plan.sink, [k, block + k], plane + first * line);
-                self.totals.put(part.number, block + k, totals);
+                let plane = part.image * conv.output.image() + (block + k) * conv.output.plane();
+                let partial_sums = computed.put::<V, K>(&conv.epilogue, [k, block + k], plane + first * line);
+                self.partial_sums.put(part.number, block + k, partial_sums);
             }
         }
     }

@@ -1,18 +1,18 @@
-//! The first convolution of a network: few channels, in planes.
+//! Direct convolution of images in NCHW layout with few channels: the first layer of a network.
 
 use super::band::Band;
 use super::rows::{Computed, Row, height};
 use super::{rows_of_band, signed};
+use crate::kernels::epilogue::Epilogue;
 use crate::kernels::instructions::{InstructionSet, Kernel};
+use crate::kernels::partial_sums::{PartialSumTable, reduce};
 use crate::kernels::pool::Pool;
 use crate::kernels::scratch::{self, Workspace};
-use crate::kernels::shared::Shared;
-use crate::kernels::sink::Sink;
-use crate::kernels::totals::{Totals, gathered};
+use crate::kernels::unsafe_slice::UnsafeSlice;
 use crate::kernels::vector::{LANES, Vector};
 use crate::kernels::{Extent, Window};
 
-/// Images `[N, C, H, W]` in planes, and the window that slides over them.
+/// Images `[N, C, H, W]` in NCHW layout, and the window.
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct Images<'a> {
     pub(in crate::kernels) x: &'a [f32],
@@ -20,12 +20,12 @@ pub(in crate::kernels) struct Images<'a> {
     /// H and W.
     pub(in crate::kernels) extent: [usize; 2],
     pub(in crate::kernels) window: Window,
-    /// Of the convolution's result, in blocks.
+    /// Extent of the output, in NCHWc layout.
     pub(in crate::kernels) output: Extent,
 }
 
 impl Images<'_> {
-    /// What rows of the result see of a channel, but for the row it starts with.
+    /// The band of one channel for `rows` output rows; the start row is set by [`Images::fill`].
     fn band(&self, rows: usize) -> Band {
         let (window, step) = (self.window, self.window.stride[1]);
         Band {
@@ -37,7 +37,7 @@ impl Images<'_> {
         }
     }
 
-    /// Copies what rows from `first_row` on see of all channels.
+    /// Copies the bands of all channels for output rows from `first_row` on.
     fn fill(&self, mut band: Band, image: usize, first_row: usize, to: &mut [f32]) {
         band.start[0] = signed(first_row * self.window.stride[0]) - signed(self.window.pad[0]);
         let plane = self.extent[0] * self.extent[1];
@@ -52,16 +52,16 @@ impl Images<'_> {
     }
 }
 
-/// A convolution of images.
+/// Operands of a forward convolution of images.
 pub(in crate::kernels) struct ImageForward<'a, K> {
     pub(in crate::kernels) images: Images<'a>,
     /// `[K, C, R, S]`.
     pub(in crate::kernels) w: &'a [f32],
-    pub(in crate::kernels) sink: K,
+    pub(in crate::kernels) epilogue: K,
 }
 
-/// Computes it, and returns the sink's totals per channel.
-pub(in crate::kernels) fn image_forward<K: Sink>(
+/// Computes the convolution; returns the epilogue's sums per channel.
+pub(in crate::kernels) fn image_forward<K: Epilogue>(
     set: InstructionSet,
     pool: &dyn Pool,
     workspace: &mut Workspace,
@@ -81,7 +81,7 @@ pub(in crate::kernels) fn image_forward<K: Sink>(
         }
     }
     // `[block][tap][16]`.
-    let weights = workspace.weights.of(forward.w.len());
+    let weights = workspace.weights.slice(forward.w.len());
     for (k, kernel) in forward.w.chunks_exact(taps.len()).enumerate() {
         for (tap, &weight) in kernel.iter().enumerate() {
             weights[(k / LANES * taps.len() + tap) * LANES + k % LANES] = weight;
@@ -89,7 +89,9 @@ pub(in crate::kernels) fn image_forward<K: Sink>(
     }
     let bands = output.rows.div_ceil(rows);
     let count = output.images * bands;
-    let sums = workspace.sums.of(Totals::length(count, output.blocks));
+    let sums = workspace
+        .sums
+        .slice(PartialSumTable::length(count, output.blocks));
     let work = Work {
         forward,
         band,
@@ -97,10 +99,10 @@ pub(in crate::kernels) fn image_forward<K: Sink>(
         bands,
         taps: &taps,
         weights,
-        totals: Totals::new(Shared::new(sums), output.blocks),
+        partial_sums: PartialSumTable::new(UnsafeSlice::new(sums), output.blocks),
     };
     set.run(pool, count, &work);
-    gathered(sums, output.blocks)
+    reduce(sums, output.blocks)
 }
 
 struct Work<'a, K> {
@@ -110,27 +112,27 @@ struct Work<'a, K> {
     bands: usize,
     taps: &'a [usize],
     weights: &'a [f32],
-    totals: Totals<'a>,
+    partial_sums: PartialSumTable<'a>,
 }
 
-impl<K: Sink> Kernel for Work<'_, K> {
+impl<K: Epilogue> Kernel for Work<'_, K> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
         let images = &self.forward.images;
         let (image, first_row) = (number / self.bands, number % self.bands * self.rows);
         let output = images.output;
         let plane = self.rows * output.columns * LANES;
-        let mut scratch = scratch::lend();
+        let mut scratch = scratch::acquire();
         let copied = (images.channels * self.band.pixels()).next_multiple_of(LANES);
-        let (copied, results) = scratch.of(copied + height::<V>() * plane).split_at_mut(copied);
+        let (copied, results) = scratch.slice(copied + height::<V>() * plane).split_at_mut(copied);
         images.fill(self.band, image, first_row, copied);
         let rows = self.rows.min(output.rows - first_row);
         let mut block = 0;
         while block < output.blocks {
             let height = height::<V>().min(output.blocks - block);
-            // SAFETY: the caller guarantees the instructions and a task that exists. The taps are distances in the bands of all channels,
+            // SAFETY: the caller guarantees the instruction set and a valid task number. The taps are offsets in the bands of all channels,
             // which `copied` holds; weights has a vector for each block and tap, and `results` room for the rows of `height` blocks. The
-            // rows that are put into the sink are those of this task alone, and so are the totals.
+            // rows that the epilogue gets are those of this task alone, and so are the partial sums.
             unsafe {
                 for row in 0..rows {
                     let band = row * images.window.stride[0] * self.band.row();
@@ -160,8 +162,8 @@ impl<K: Sink> Kernel for Work<'_, K> {
                     let offset = image * output.image()
                         + (block + k) * output.plane()
                         + first_row * output.columns * LANES;
-                    let totals = computed.put::<V, K>(&self.forward.sink, [k, block + k], offset);
-                    self.totals.put(number, block + k, totals);
+                    let partial_sums = computed.put::<V, K>(&self.forward.epilogue, [k, block + k], offset);
+                    self.partial_sums.put(number, block + k, partial_sums);
                 }
             }
             block += height;
@@ -172,16 +174,16 @@ impl<K: Sink> Kernel for Work<'_, K> {
 /// The gradient of a convolution of images with respect to its weight.
 pub(in crate::kernels) struct ImageWeightGradient<'a> {
     pub(in crate::kernels) images: Images<'a>,
-    /// `[N, K, H′, W′]` in blocks.
+    /// `[N, K, H′, W′]` in NCHWc layout.
     pub(in crate::kernels) dy: &'a [f32],
-    /// Takes `[K, C, R, S]`.
+    /// Output, `[K, C, R, S]`.
     pub(in crate::kernels) dw: &'a mut [f32],
 }
 
-/// Slices of the images that are summed by themselves.
+/// Number of slices of the batch with their own sums.
 const SLICES: usize = 16;
 
-/// Computes it.
+/// Computes the weight gradient.
 pub(in crate::kernels) fn image_weight_gradient(
     set: InstructionSet,
     pool: &dyn Pool,
@@ -192,14 +194,14 @@ pub(in crate::kernels) fn image_weight_gradient(
     let taps = images.taps();
     let slices = SLICES.min(images.output.images);
     let length = images.output.channels() * taps;
-    let sums = workspace.sums.of(slices * length);
+    let sums = workspace.sums.slice(slices * length);
     sums.fill(0.0);
     let work = Sums {
         images,
         dy,
         slices,
         length,
-        sums: Shared::new(sums),
+        sums: UnsafeSlice::new(sums),
     };
     set.run(pool, slices, &work);
     for (k, kernel) in dw.chunks_exact_mut(taps).enumerate() {
@@ -210,13 +212,13 @@ pub(in crate::kernels) fn image_weight_gradient(
     }
 }
 
-/// Sums per slice of the images, `[slice][block][tap][16]`.
+/// Computes sums per slice of the batch, `[slice][block][tap][16]`.
 struct Sums<'a> {
     images: Images<'a>,
     dy: &'a [f32],
     slices: usize,
     length: usize,
-    sums: Shared<'a>,
+    sums: UnsafeSlice<'a>,
 }
 
 impl Kernel for Sums<'_> {
@@ -226,8 +228,8 @@ impl Kernel for Sums<'_> {
         let (output, window) = (images.output, images.window);
         let [from, to] = [slice, slice + 1].map(|slice| slice * output.images / self.slices);
         let band = images.band(1);
-        let mut scratch = scratch::lend();
-        let copied = scratch.of(images.channels * band.pixels());
+        let mut scratch = scratch::acquire();
+        let copied = scratch.slice(images.channels * band.pixels());
         for image in from..to {
             for row in 0..output.rows {
                 images.fill(band, image, row, copied);
@@ -242,17 +244,17 @@ impl Kernel for Sums<'_> {
                                 + block * output.plane()
                                 + row * output.columns * LANES;
                             let sums = slice * self.length + (block * images.taps() + tap) * LANES;
-                            // SAFETY: the caller guarantees the instructions and a slice that exists. `copied` holds the bands of all
-                            // channels, the window was moved within them, and `dy` has all rows of the result. The sums have a vector for
+                            // SAFETY: the caller guarantees the instruction set and a valid slice. `copied` holds the bands of all
+                            // channels, the window was moved within them, and `dy` has all rows of the output. The sums have a vector for
                             // each block and tap, and this task alone uses those of its slice.
                             unsafe {
-                                let seen = Seen {
+                                let tap_row = TapRow {
                                     x: copied.as_ptr().add(channel * band.pixels()),
                                     at: column_places(band, kernel_row, column),
                                     dy: self.dy.as_ptr().add(dy),
                                     count: output.columns,
                                 };
-                                seen.add::<V>(taps, self.sums.at(sums));
+                                tap_row.add::<V>(taps, self.sums.at(sums));
                             }
                             column += taps;
                         }
@@ -263,10 +265,10 @@ impl Kernel for Sums<'_> {
     }
 }
 
-/// Taps of a kernel's row that are summed at a time.
+/// Taps of a kernel row that are summed at a time.
 const TAPS: usize = 7;
 
-/// Where the pixels of neighbouring taps stand in a band.
+/// Offsets of the pixels of consecutive taps in a band.
 fn column_places(band: Band, row: usize, column: usize) -> [usize; TAPS] {
     let mut places = [0; TAPS];
     for (tap, place) in places.iter_mut().enumerate() {
@@ -275,24 +277,24 @@ fn column_places(band: Band, row: usize, column: usize) -> [usize; TAPS] {
     places
 }
 
-/// What some taps of a kernel's row see of a band, and the pixels they belong to.
+/// Band pixels of several taps of a kernel row, and the output pixels that they belong to.
 #[derive(Clone, Copy)]
-struct Seen {
+struct TapRow {
     x: *const f32,
     at: [usize; TAPS],
     dy: *const f32,
     count: usize,
 }
 
-impl Seen {
+impl TapRow {
     /// `sums[tap] += Σ x[tap][pixel] · dy[pixel]`.
     ///
     /// # Safety
-    /// The machine has the instructions of `V`, and `taps` is 1 to [`TAPS`]. `count` floats can be read from each of the first `taps` places
+    /// The CPU supports the instruction set of `V`, and `taps` is 1 to [`TAPS`]. `count` floats can be read from each of the first `taps` places
     /// on, and `count` vectors at `dy`; at `sums` there are `taps` vectors that no other task uses.
     #[inline(always)]
     unsafe fn add<V: Vector>(&self, taps: usize, sums: *mut f32) {
-        // SAFETY: the caller guarantees all that `add_taps` asks for, for `taps` taps.
+        // SAFETY: the caller guarantees all that `add_taps` requires, for `taps` taps.
         unsafe {
             match taps {
                 1 => self.add_taps::<V, 1>(sums),
@@ -307,10 +309,10 @@ impl Seen {
     }
 
     /// # Safety
-    /// As in [`Seen::add`], for `COUNT` taps.
+    /// As in [`TapRow::add`], for `COUNT` taps.
     #[inline(always)]
     unsafe fn add_taps<V: Vector, const COUNT: usize>(&self, sums: *mut f32) {
-        // SAFETY: the caller guarantees the instructions, `COUNT` vectors of sums, and `count` pixels of dy and behind each of the `COUNT`
+        // SAFETY: the caller guarantees the instruction set, `COUNT` vectors of sums, and `count` pixels of dy and behind each of the `COUNT`
         // places that are used.
         unsafe {
             let mut registers = [V::splat(0.0); COUNT];

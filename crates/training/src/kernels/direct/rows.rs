@@ -1,37 +1,37 @@
-//! The inner loop: one row of a result.
+//! The inner loop: one output row.
 
-use crate::kernels::totals::Total;
+use crate::kernels::partial_sums::PartialSums;
 use crate::kernels::vector::{LANES, Vector};
 
-/// A row of pixels of one or two blocks of channels, and what it is summed from.
+/// An output row of one or two blocks of channels, and its operands.
 #[derive(Clone, Copy)]
 pub(super) struct Row<'a> {
-    /// The first pixel's place in the band.
+    /// Band position of the first pixel.
     pub(super) band: *const f32,
-    /// Floats from block to block of the band.
+    /// Stride between blocks, in floats, of the band.
     pub(super) band_block: usize,
     /// Blocks of the band.
     pub(super) blocks: usize,
-    /// How far each tap is from a pixel, in floats of the band.
+    /// Offset of each tap in the band, in floats.
     pub(super) taps: &'a [usize],
-    /// `[result block][block][tap][channel][16]`.
+    /// `[output block][block][tap][channel][16]`.
     pub(super) weights: *const f32,
-    /// Pixels.
+    /// Number of pixels.
     pub(super) count: usize,
-    /// The first pixel of the result.
+    /// The first output pixel.
     pub(super) to: *mut f32,
-    /// Floats from pixel to pixel of the result.
+    /// Stride between pixels, in floats, of the result.
     pub(super) step: usize,
-    /// Floats from block to block of the result.
+    /// Stride between blocks, in floats, of the result.
     pub(super) plane: usize,
 }
 
-/// How many result blocks are computed at a time.
+/// Output blocks computed at a time.
 pub(super) fn height<V: Vector>() -> usize {
     if V::IS_WIDE { 2 } else { 1 }
 }
 
-/// How wide a row's equal pieces are, each of as many pixels as fit into registers.
+/// Pixels per piece: a row is split into equal pieces that fit into registers.
 fn width<V: Vector>(count: usize) -> usize {
     let most = if V::IS_WIDE { 14 } else { 6 };
     let pieces = count.div_ceil(most).max(1);
@@ -39,11 +39,11 @@ fn width<V: Vector>(count: usize) -> usize {
 }
 
 impl Row<'_> {
-    /// Computes `BLOCKS` blocks from bands whose pixels are `INNER` channels.
+    /// Computes `BLOCKS` output blocks from bands with `INNER` channels per pixel.
     ///
     /// # Safety
-    /// The machine has the instructions of `V`. `blocks` bands stand `band_block` floats apart, and in each of them `count` pixels of `INNER`
-    /// floats can be read behind every tap. `weights` has `BLOCKS` blocks of results. `to` has room for `count` vectors, `step` floats apart,
+    /// The CPU supports the instruction set of `V`. There are `blocks` bands, `band_block` floats apart, and in each of them `count` pixels of
+    /// `INNER` floats can be read from every tap on. `weights` has `BLOCKS` output blocks. `to` has room for `count` vectors, `step` floats apart,
     /// in each of `BLOCKS` blocks, `plane` floats apart, and no other task uses them.
     #[inline(always)]
     pub(super) unsafe fn compute<V: Vector, const BLOCKS: usize, const INNER: usize>(&self) {
@@ -51,7 +51,7 @@ impl Row<'_> {
         let mut first = 0;
         while first < self.count {
             let width = width.min(self.count - first);
-            // SAFETY: the caller guarantees all that a piece asks for, for the pixels below `count`, and `first + width` is at most that.
+            // SAFETY: the caller guarantees all that `piece` requires, for the pixels below `count`, and `first + width` is at most that.
             unsafe {
                 match width {
                     1 => self.piece::<V, 1, BLOCKS, INNER>(first),
@@ -83,22 +83,22 @@ impl Row<'_> {
         first: usize,
     ) {
         let weight_block = self.blocks * self.taps.len() * INNER * LANES;
-        // SAFETY: the caller guarantees the instructions, and operands and room for pixels below `count`, which `first + PIXELS` does not
-        // exceed. Weights go on by a vector for each block, tap and channel, and so stay within one of `BLOCKS` blocks of results.
+        // SAFETY: the caller guarantees the instruction set, and operands and room for pixels below `count`, which `first + PIXELS` does not
+        // exceed. Weights advance by a vector for each block, tap and channel, and so stay within one of `BLOCKS` output blocks.
         unsafe {
             let mut sums = [[V::splat(0.0); PIXELS]; BLOCKS];
             let mut weights = self.weights;
             for block in 0..self.blocks {
                 let band = self.band.add(block * self.band_block + first * INNER);
                 for &tap in self.taps {
-                    let seen = band.add(tap);
+                    let window = band.add(tap);
                     for channel in 0..INNER {
                         let mut weight = [V::splat(0.0); BLOCKS];
                         for (k, weight) in weight.iter_mut().enumerate() {
                             *weight = V::load(weights.add(k * weight_block));
                         }
                         for pixel in 0..PIXELS {
-                            let x = V::splat(*seen.add(pixel * INNER + channel));
+                            let x = V::splat(*window.add(pixel * INNER + channel));
                             for k in 0..BLOCKS {
                                 sums[k][pixel] = x.mul_add(weight[k], sums[k][pixel]);
                             }
@@ -116,40 +116,40 @@ impl Row<'_> {
     }
 }
 
-/// Whole rows of a result, computed and not yet put into their sink.
+/// Computed output rows that have not passed the epilogue yet.
 #[derive(Clone, Copy)]
 pub(super) struct Computed {
     /// `[block][row][column][16]`.
     pub(super) start: *const f32,
-    /// Floats from block to block.
+    /// Stride between blocks, in floats.
     pub(super) plane: usize,
-    /// Vectors of a block.
+    /// Vectors per block.
     pub(super) count: usize,
 }
 
 impl Computed {
-    /// Puts a block's rows where they belong, from `offset` on, in the order they stand in memory; returns the block's totals.
+    /// Passes a block's rows to the epilogue, from `offset` on and in memory order; returns the block's partial sums.
     ///
     /// # Safety
-    /// The machine has the instructions of `V`; block `index` was computed, the result has a block of number `block`, and from `offset` on it
+    /// The CPU supports the instruction set of `V`; block `index` was computed, the result has a block of number `block`, and from `offset` on it
     /// has `count` vectors that no other task uses at the same time.
     #[inline(always)]
-    pub(super) unsafe fn put<V: Vector, K: crate::kernels::sink::Sink>(
+    pub(super) unsafe fn put<V: Vector, K: crate::kernels::epilogue::Epilogue>(
         &self,
-        sink: &K,
+        epilogue: &K,
         [index, block]: [usize; 2],
         offset: usize,
-    ) -> Total<V> {
-        // SAFETY: the caller guarantees the instructions, `count` computed vectors of block `index`, and as many of the result from `offset` on
+    ) -> PartialSums<V> {
+        // SAFETY: the caller guarantees the instruction set, `count` computed vectors of block `index`, and as many of the result from `offset` on
         // that no other task uses.
         unsafe {
-            let mut registers = sink.block::<V>(block);
+            let mut registers = epilogue.block::<V>(block);
             let from = self.start.add(index * self.plane);
             for vector in 0..self.count {
                 let value = V::load(from.add(vector * LANES));
-                sink.put(&mut registers, offset + vector * LANES, value);
+                epilogue.put(&mut registers, offset + vector * LANES, value);
             }
-            K::totals(registers)
+            K::partial_sums(registers)
         }
     }
 }

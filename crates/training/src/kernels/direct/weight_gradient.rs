@@ -2,28 +2,28 @@ use super::band::Band;
 use super::{rows_of_band, signed};
 use crate::kernels::instructions::{InstructionSet, Kernel};
 use crate::kernels::pool::Pool;
+use crate::kernels::prologue::Prologue;
 use crate::kernels::scratch::{self, Workspace};
-use crate::kernels::shared::Shared;
-use crate::kernels::source::Source;
+use crate::kernels::unsafe_slice::UnsafeSlice;
 use crate::kernels::vector::{LANES, Vector};
 use crate::kernels::{Extent, Window};
 
-/// The gradient of a convolution with respect to its weight.
+/// Operands of the gradient of a convolution with respect to its weight.
 pub(in crate::kernels) struct WeightGradient<'a, S> {
-    /// `[N, C, H, W]` in blocks.
+    /// `[N, C, H, W]` in NCHWc layout.
     pub(in crate::kernels) x: &'a [f32],
     pub(in crate::kernels) input: Extent,
-    pub(in crate::kernels) source: S,
-    /// `[N, K, H′, W′]` in blocks.
+    pub(in crate::kernels) prologue: S,
+    /// `[N, K, H′, W′]` in NCHWc layout.
     pub(in crate::kernels) dy: &'a [f32],
     pub(in crate::kernels) output: Extent,
     pub(in crate::kernels) window: Window,
-    /// Takes `[K, C, R, S]`.
-    pub(in crate::kernels) dw: Shared<'a>,
+    /// Output, `[K, C, R, S]`.
+    pub(in crate::kernels) dw: UnsafeSlice<'a>,
 }
 
-/// Computes it.
-pub(in crate::kernels) fn weight_gradient<S: Source>(
+/// Computes the weight gradient.
+pub(in crate::kernels) fn weight_gradient<S: Prologue>(
     set: InstructionSet,
     pool: &dyn Pool,
     workspace: &mut Workspace,
@@ -35,29 +35,29 @@ pub(in crate::kernels) fn weight_gradient<S: Source>(
         window,
         ..
     } = gradient;
-    // So many tasks that several cores have something to do, with sums of their own only where these are small.
+    // Enough tasks to occupy several cores; slices with their own sums only if these are small.
     let slices = (16 / input.blocks).clamp(1, input.images);
     let length = output.blocks * input.blocks * window.taps() * LANES * LANES;
-    let sums = workspace.sums.of(slices * length);
+    let sums = workspace.sums.slice(slices * length);
     let work = Sums {
         gradient,
         rows: rows_of_band(output.columns).min(output.rows),
         slices,
         length,
-        sums: Shared::new(sums),
+        sums: UnsafeSlice::new(sums),
     };
     set.run(pool, slices * input.blocks, &work);
-    set.run(pool, output.blocks * input.blocks, &Back(&work));
+    set.run(pool, output.blocks * input.blocks, &ReduceSlices(&work));
 }
 
-/// The first half of the work: sums per slice of the images, `[slice][block of dy][block of x][tap][channel of x][16]`.
+/// First pass: sums per slice of the batch, `[slice][block of dy][block of x][tap][channel of x][16]`.
 struct Sums<'a, S> {
     gradient: &'a WeightGradient<'a, S>,
-    /// Rows that are worked on at a time.
+    /// Output rows processed at a time.
     rows: usize,
     slices: usize,
     length: usize,
-    sums: Shared<'a>,
+    sums: UnsafeSlice<'a>,
 }
 
 impl<S> Sums<'_, S> {
@@ -67,13 +67,13 @@ impl<S> Sums<'_, S> {
     }
 }
 
-impl<S: Source> Kernel for Sums<'_, S> {
+impl<S: Prologue> Kernel for Sums<'_, S> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
         let &WeightGradient {
             x,
             input,
-            source,
+            prologue,
             output,
             window,
             ..
@@ -81,7 +81,7 @@ impl<S: Source> Kernel for Sums<'_, S> {
         let (slice, block) = (number / input.blocks, number % input.blocks);
         let [from, to] = [slice, slice + 1].map(|slice| slice * input.images / self.slices);
         let step = window.stride[1];
-        let mut scratch = scratch::lend();
+        let mut scratch = scratch::acquire();
         let mut is_first = true;
         for image in from..to {
             let plane = image * input.image() + block * input.plane();
@@ -98,12 +98,12 @@ impl<S: Source> Kernel for Sums<'_, S> {
                     step,
                     columns: output.columns + (window.kernel[1] - 1) / step,
                 };
-                let copied = scratch.of(band.pixels() * LANES).as_mut_ptr();
-                // SAFETY: the caller guarantees the instructions and a task that exists. x and dy were found to have all planes, `copied` has
+                let copied = scratch.slice(band.pixels() * LANES).as_mut_ptr();
+                // SAFETY: the caller guarantees the instruction set and a valid task number. x and dy were found to have all planes, `copied` has
                 // room for the band, and the window moves within it. The sums have sixteen vectors for each slice, pair of blocks and tap,
                 // and this task alone uses those of its slice and block of x.
                 unsafe {
-                    let registers = source.block::<V>(block);
+                    let registers = prologue.block::<V>(block);
                     band.fill::<V, S>(&registers, x.as_ptr().add(plane), copied);
                     for result in 0..output.blocks {
                         let dy = image * output.image() + result * output.plane();
@@ -111,13 +111,13 @@ impl<S: Source> Kernel for Sums<'_, S> {
                         let sums = self.sums.at(self.at(slice, result, block));
                         for tap in 0..window.taps() {
                             let (row, column) = (tap / window.kernel[1], tap % window.kernel[1]);
-                            let seen = Seen {
+                            let tap_window = TapWindow {
                                 x: copied.add(band.at(row, column) * LANES),
                                 x_row: window.stride[0] * band.row() * LANES,
                                 dy: self.gradient.dy.as_ptr().add(dy),
                                 extent: [rows, output.columns],
                             };
-                            seen.correlate::<V>(sums.add(tap * LANES * LANES), is_first);
+                            tap_window.correlate::<V>(sums.add(tap * LANES * LANES), is_first);
                         }
                     }
                 }
@@ -128,26 +128,26 @@ impl<S: Source> Kernel for Sums<'_, S> {
     }
 }
 
-/// What one tap sees of a band, and the pixels it belongs to.
+/// Band pixels of one tap, and the output pixels that they belong to.
 #[derive(Clone, Copy)]
-struct Seen {
+struct TapWindow {
     x: *const f32,
-    /// Floats from row to row.
+    /// Stride between rows, in floats.
     x_row: usize,
     dy: *const f32,
     /// Rows and columns of dy.
     extent: [usize; 2],
 }
 
-impl Seen {
+impl TapWindow {
     /// `sums[c] (+)= Σ x[pixel][c] · dy[pixel]`, a vector over the channels of dy for each channel of x.
     ///
     /// # Safety
-    /// The machine has the instructions of `V`. Vectors of `extent` can be read at `x`, in rows that start `x_row` floats apart, and at `dy`,
+    /// The CPU supports the instruction set of `V`. Vectors of `extent` can be read at `x`, in rows that start `x_row` floats apart, and at `dy`,
     /// one behind the other; at `sums` there are sixteen vectors that no other task uses.
     #[inline(always)]
     unsafe fn correlate<V: Vector>(&self, sums: *mut f32, is_first: bool) {
-        // SAFETY: the caller guarantees all that `channels` asks for, and no channel is beyond the sixteen.
+        // SAFETY: the caller guarantees all that `channels` requires, and no channel is beyond the sixteen.
         unsafe {
             if V::IS_WIDE {
                 self.channels::<V, 16>(0, sums, is_first);
@@ -160,10 +160,10 @@ impl Seen {
     }
 
     /// # Safety
-    /// As in [`Seen::correlate`], and `c + CHANNELS` is at most sixteen.
+    /// As in [`TapWindow::correlate`], and `c + CHANNELS` is at most sixteen.
     #[inline(always)]
     unsafe fn channels<V: Vector, const CHANNELS: usize>(&self, c: usize, sums: *mut f32, is_first: bool) {
-        // SAFETY: the caller guarantees the instructions, sixteen vectors of sums, and vectors of `extent` at x and dy, of which channels
+        // SAFETY: the caller guarantees the instruction set, sixteen vectors of sums, and vectors of `extent` at x and dy, of which channels
         // `c` to `c + CHANNELS` are used.
         unsafe {
             let sums = sums.add(c * LANES);
@@ -192,10 +192,10 @@ impl Seen {
     }
 }
 
-/// The second half: slices added up, in the weight's own order.
-struct Back<'a, S>(&'a Sums<'a, S>);
+/// Second pass: adds up the slices, in the layout of the weight.
+struct ReduceSlices<'a, S>(&'a Sums<'a, S>);
 
-impl<S: Source> Kernel for Back<'_, S> {
+impl<S: Prologue> Kernel for ReduceSlices<'_, S> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
         let Self(work) = self;
@@ -211,7 +211,7 @@ impl<S: Source> Kernel for Back<'_, S> {
                     let mut sum = 0.0;
                     for slice in 0..work.slices {
                         let at = work.at(slice, result, block) + (tap * LANES + c) * LANES + k;
-                        // SAFETY: the first half is done, so that no task writes sums any more; they have all slices and pairs of blocks.
+                        // SAFETY: the first pass has ended, so that no task writes sums any more; they have all slices and pairs of blocks.
                         sum += unsafe { *work.sums.at(at) };
                     }
                     // SAFETY: `dw` was found to be as long as the weight, and this task alone uses the kernels of its pair of blocks.

@@ -1,27 +1,27 @@
-//! Weights in the order that the inner loop reads them in.
+//! Weights packed in the order in which the inner loop reads them.
 
 use crate::kernels::instructions::{InstructionSet, Kernel};
 use crate::kernels::pool::Pool;
-use crate::kernels::shared::Shared;
+use crate::kernels::unsafe_slice::UnsafeSlice;
 use crate::kernels::vector::{LANES, Vector};
 
-/// A weight `[K, C, taps]`, repacked as `[result block][summed block][tap][summed channel][16]`, with taps of choice.
+/// Packs selected taps of a weight `[K, C, taps]` as `[output block][summed block][tap][summed channel][16]`.
 #[derive(Clone, Copy)]
 pub(super) struct Packed<'a> {
     pub(super) w: &'a [f32],
     /// K/16 and C/16.
     pub(super) blocks: [usize; 2],
-    /// Whether it is summed over K, backward, and not over C.
+    /// Whether the sum is over K (input gradient) instead of C.
     pub(super) is_backward: bool,
-    /// Elements of a kernel.
+    /// Taps of the kernel.
     pub(super) all: usize,
-    /// Those that are taken, in this order.
+    /// The selected taps, in this order.
     pub(super) taps: &'a [usize],
-    pub(super) to: Shared<'a>,
+    pub(super) to: UnsafeSlice<'a>,
 }
 
 impl Packed<'_> {
-    /// Fills everything.
+    /// Packs the weight.
     pub(super) fn fill(&self, set: InstructionSet, pool: &dyn Pool) {
         set.run(pool, self.blocks[0] * self.blocks[1], self);
     }

@@ -1,14 +1,14 @@
 use super::reference::Case;
-use super::{doubles, error, from_blocks, noise, same_everywhere, to_blocks, with_machine};
-use crate::kernels::conv::{Operand, Sizes, forward, input_gradient, weight_gradient};
+use super::{doubles, error, from_blocks, noise, same_everywhere, to_blocks, with_exec};
+use crate::kernels::conv::{ConvInput, ConvShape, forward, input_gradient, weight_gradient};
 use crate::kernels::norm::{self, Normalization, Shortcut};
-use crate::kernels::{Arrival, Centre, Extent, Gate, Machine, Window};
+use crate::kernels::{BatchMean, ExecContext, Extent, GradEpilogue, ReluMask, Window};
 
-/// Sums of some hundred products in single precision are off by less, relative to the largest.
+/// Bound on the relative error of sums of several hundred products in single precision.
 const TOLERANCE: f64 = 2e-6;
 
-/// Every path: both ways to convolve, images, all strides, windows that reach over the border or leave pixels out, planes of one pixel, rows
-/// that are cut into one, two or three pieces, odd numbers of blocks, more tiles than a chunk, channels that are worked on in parts.
+/// Covers both algorithms, NCHW images, several strides, windows that overlap the border or skip pixels, planes of one pixel, rows of one, two
+/// and three pieces, odd numbers of blocks, more tiles than a chunk, channels split into parts.
 fn cases() -> Vec<Case> {
     vec![
         Case::new(2, [16, 32], [7, 7], [3, 1, 1]),
@@ -35,8 +35,8 @@ fn cases() -> Vec<Case> {
 }
 
 impl Case {
-    fn sizes(&self) -> Sizes {
-        Sizes {
+    fn conv_shape(&self) -> ConvShape {
+        ConvShape {
             images: self.images,
             channels: self.channels,
             extent: self.extent,
@@ -57,7 +57,7 @@ impl Case {
         }
     }
 
-    /// x, w and dy in plain order.
+    /// x, w and dy in NCHW order.
     fn operands(&self) -> [Vec<f32>; 3] {
         let [c, k] = self.channels;
         let weights = c * k * self.window.taps();
@@ -65,11 +65,11 @@ impl Case {
         [
             noise(inputs, 1),
             noise(weights, 2),
-            noise(self.sizes().output().elements(), 3),
+            noise(self.conv_shape().output().elements(), 3),
         ]
     }
 
-    /// x as kernels want it.
+    /// x in the layout of the kernels.
     fn laid_out(&self, x: &[f32]) -> Vec<f32> {
         if self.is_image() {
             x.to_vec()
@@ -78,24 +78,24 @@ impl Case {
         }
     }
 
-    fn operand<'a>(&self, x: &'a [f32]) -> Operand<'a> {
+    fn operand<'a>(&self, x: &'a [f32]) -> ConvInput<'a> {
         if self.is_image() {
-            Operand::Images(x)
+            ConvInput::Nchw(x)
         } else {
-            Operand::Blocks(x)
+            ConvInput::NchwC(x)
         }
     }
 }
 
 #[test]
-fn convolutions_are_what_they_are_defined_to_be() {
+fn forward_matches_the_reference() {
     for case in cases() {
         let [x, w, _] = case.operands();
         let laid_out = case.laid_out(&x);
-        let output = case.sizes().output();
-        let found = same_everywhere(&format!("{case:?}"), |machine| {
+        let output = case.conv_shape().output();
+        let found = same_everywhere(&format!("{case:?}"), |exec| {
             let mut y = vec![f32::NAN; output.elements()];
-            forward(machine, case.sizes(), case.operand(&laid_out), &w, &mut y);
+            forward(exec, case.conv_shape(), case.operand(&laid_out), &w, &mut y);
             y
         });
         let found = from_blocks(output, &found);
@@ -105,13 +105,13 @@ fn convolutions_are_what_they_are_defined_to_be() {
 }
 
 #[test]
-fn convolutions_know_the_sums_of_their_results() {
+fn forward_returns_the_channel_sums_of_its_output() {
     for case in cases() {
         let [x, w, _] = case.operands();
         let x = case.laid_out(&x);
-        let output = case.sizes().output();
+        let output = case.conv_shape().output();
         let mut y = vec![f32::NAN; output.elements()];
-        let sums = with_machine(|machine| forward(machine, case.sizes(), case.operand(&x), &w, &mut y));
+        let sums = with_exec(|exec| forward(exec, case.conv_shape(), case.operand(&x), &w, &mut y));
         let expected = channel_sums(output, &y, &y);
         for (found, [sum, square]) in sums.iter().zip(expected) {
             assert!(
@@ -126,9 +126,9 @@ fn convolutions_know_the_sums_of_their_results() {
     }
 }
 
-/// A mean of a thousand deviations leaves the variance its digits, whichever way is convolved.
+/// A mean of about a thousand standard deviations does not cancel the variance, with either algorithm.
 #[test]
-fn convolutions_know_the_deviation_of_results_far_from_zero() {
+fn variance_is_accurate_for_outputs_far_from_zero() {
     for case in [
         Case::new(2, [16, 32], [7, 7], [3, 1, 1]),
         Case::new(2, [32, 48], [8, 8], [1, 2, 0]),
@@ -136,24 +136,24 @@ fn convolutions_know_the_deviation_of_results_far_from_zero() {
         Case::new(3, [3, 16], [9, 11], [3, 1, 1]),
     ] {
         let [c, k] = case.channels;
-        let (taps, output) = (case.window.taps(), case.sizes().output());
+        let (taps, output) = (case.window.taps(), case.conv_shape().output());
         let x: Vec<f32> = noise(case.images * c * case.extent[0] * case.extent[1], 1)
             .iter()
             .map(|number| 1e3 + 1.7 * number)
             .collect();
-        // Each channel is one of the operand's, as it is.
+        // Each output channel copies an input channel.
         let mut w = vec![0.0; c * k * taps];
         for channel in 0..k {
             w[(channel * c + channel % c) * taps + taps / 2] = 1.0;
         }
         let x = case.laid_out(&x);
         let mut y = vec![f32::NAN; output.elements()];
-        with_machine(|machine| forward(machine, case.sizes(), case.operand(&x), &w, &mut y));
-        let found = same_everywhere(&format!("{case:?}"), |machine| {
+        with_exec(|exec| forward(exec, case.conv_shape(), case.operand(&x), &w, &mut y));
+        let found = same_everywhere(&format!("{case:?}"), |exec| {
             let mut y = vec![f32::NAN; output.elements()];
-            let sums = forward(machine, case.sizes(), case.operand(&x), &w, &mut y);
+            let sums = forward(exec, case.conv_shape(), case.operand(&x), &w, &mut y);
             let [mut mean, mut variance] = [(); 2].map(|()| vec![f32::NAN; k]);
-            norm::moments(&sums, output.pixels(), &mut mean, &mut variance);
+            norm::mean_and_variance(&sums, output.pixels(), &mut mean, &mut variance);
             [mean, variance].concat()
         });
         let count = output.pixels() as f64;
@@ -176,7 +176,7 @@ fn convolutions_know_the_deviation_of_results_far_from_zero() {
     }
 }
 
-/// Of each channel of values in blocks: the sum of the first, and of their products.
+/// Per channel of NCHWc values: the sum of `left`, and of `left · right`.
 fn channel_sums(extent: Extent, left: &[f32], right: &[f32]) -> Vec<[f64; 2]> {
     let mut sums = vec![[0.0; 2]; extent.channels()];
     for (place, (&left, &right)) in left.iter().zip(right).enumerate() {
@@ -188,18 +188,18 @@ fn channel_sums(extent: Extent, left: &[f32], right: &[f32]) -> Vec<[f64; 2]> {
 }
 
 #[test]
-fn gradients_of_operands_are_transposed_convolutions() {
+fn input_gradient_matches_the_reference() {
     for case in cases().into_iter().filter(|case| !case.is_image()) {
         let [_, w, dy] = case.operands();
-        let blocks = to_blocks(case.sizes().output(), &dy);
-        let arrival = Arrival {
+        let blocks = to_blocks(case.conv_shape().output(), &dy);
+        let grad_epilogue = GradEpilogue {
             addend: None,
-            gate: Gate::Open,
-            centre: None,
+            mask: ReluMask::None,
+            batch_mean: None,
         };
-        let found = same_everywhere(&format!("{case:?}"), |machine| {
+        let found = same_everywhere(&format!("{case:?}"), |exec| {
             let mut dx = vec![f32::NAN; case.input().elements()];
-            input_gradient(machine, case.sizes(), [&w, &blocks], arrival, &mut dx);
+            input_gradient(exec, case.conv_shape(), [&w, &blocks], grad_epilogue, &mut dx);
             dx
         });
         let found = from_blocks(case.input(), &found);
@@ -209,14 +209,14 @@ fn gradients_of_operands_are_transposed_convolutions() {
 }
 
 #[test]
-fn gradients_of_weights_are_correlations() {
+fn weight_gradient_matches_the_reference() {
     for case in cases() {
         let [x, _, dy] = case.operands();
         let laid_out = case.laid_out(&x);
-        let blocks = to_blocks(case.sizes().output(), &dy);
-        let found = same_everywhere(&format!("{case:?}"), |machine| {
+        let blocks = to_blocks(case.conv_shape().output(), &dy);
+        let found = same_everywhere(&format!("{case:?}"), |exec| {
             let mut dw = vec![f32::NAN; case.channels[0] * case.channels[1] * case.window.taps()];
-            weight_gradient(machine, case.sizes(), case.operand(&laid_out), &blocks, &mut dw);
+            weight_gradient(exec, case.conv_shape(), case.operand(&laid_out), &blocks, &mut dw);
             dw
         });
         let error = error(&found, &case.weight_gradient(&doubles(&x), &doubles(&dy)));
@@ -224,71 +224,76 @@ fn gradients_of_weights_are_correlations() {
     }
 }
 
-/// What is computed on the way in has the bits of what would have been kept.
+/// The prologue gives the bits of a stored batch norm and ReLU.
 #[test]
-fn rectified_operands_are_normalised_on_the_way() {
+fn the_scale_shift_relu_prologue_matches_a_stored_operand() {
     for case in cases().into_iter().filter(|case| !case.is_image()) {
         let [x, w, dy] = case.operands();
-        let (x, dy) = (case.laid_out(&x), to_blocks(case.sizes().output(), &dy));
-        let affine = noise(2 * case.channels[0], 4);
+        let (x, dy) = (case.laid_out(&x), to_blocks(case.conv_shape().output(), &dy));
+        let scale_shift = noise(2 * case.channels[0], 4);
         let normalization = Normalization {
             x: &x,
-            affine: &affine,
+            scale_shift: &scale_shift,
             shortcut: Shortcut::None,
-            is_rectified: true,
+            has_relu: true,
         };
         let mut kept = vec![0.0; x.len()];
-        with_machine(|machine| norm::normalize(machine, case.input(), &normalization, &mut kept));
-        let both = |machine: &mut Machine<'_>, operand: Operand<'_>| {
-            let mut y = vec![f32::NAN; case.sizes().output().elements()];
-            forward(machine, case.sizes(), operand, &w, &mut y);
+        with_exec(|exec| norm::normalize(exec, case.input(), &normalization, &mut kept));
+        let both = |exec: &mut ExecContext<'_>, operand: ConvInput<'_>| {
+            let mut y = vec![f32::NAN; case.conv_shape().output().elements()];
+            forward(exec, case.conv_shape(), operand, &w, &mut y);
             let mut dw = vec![f32::NAN; w.len()];
-            weight_gradient(machine, case.sizes(), operand, &dy, &mut dw);
+            weight_gradient(exec, case.conv_shape(), operand, &dy, &mut dw);
             [y, dw].concat()
         };
-        let found = same_everywhere(&format!("{case:?}"), |machine| {
-            both(machine, Operand::Rectified(&x, &affine))
+        let found = same_everywhere(&format!("{case:?}"), |exec| {
+            both(exec, ConvInput::NchwCRelu(&x, &scale_shift))
         });
-        let expected = with_machine(|machine| both(machine, Operand::Blocks(&kept)));
+        let expected = with_exec(|exec| both(exec, ConvInput::NchwC(&kept)));
         assert!(found == expected, "{case:?}");
     }
 }
 
-/// Addend, gate and sums, in every combination, against the same done afterwards.
+/// Addend, mask and sums, in every combination, against the same operations applied afterwards.
 #[test]
-fn gradients_arrive_with_what_else_is_to_be_done() {
+fn gradient_epilogues_match_separate_operations() {
     for case in cases().into_iter().filter(|case| !case.is_image()) {
         let [_, w, dy] = case.operands();
-        let (dy, extent) = (to_blocks(case.sizes().output(), &dy), case.input());
+        let (dy, extent) = (to_blocks(case.conv_shape().output(), &dy), case.input());
         let [addend, y, x] = [5, 6, 7].map(|seed| noise(extent.elements(), seed));
-        let (affine, mean) = (noise(2 * extent.channels(), 8), noise(extent.channels(), 9));
-        let centre = Centre { x: &x, mean: &mean };
-        let open = Arrival {
+        let (scale_shift, mean) = (noise(2 * extent.channels(), 8), noise(extent.channels(), 9));
+        let centre = BatchMean { x: &x, mean: &mean };
+        let open = GradEpilogue {
             addend: None,
-            gate: Gate::Open,
-            centre: None,
+            mask: ReluMask::None,
+            batch_mean: None,
         };
         let mut plain = vec![f32::NAN; extent.elements()];
-        with_machine(|machine| input_gradient(machine, case.sizes(), [&w, &dy], open, &mut plain));
+        with_exec(|exec| input_gradient(exec, case.conv_shape(), [&w, &dy], open, &mut plain));
         for addend in [None, Some(&*addend)] {
-            for (gate, centre) in [
-                (Gate::Open, Some(centre)),
-                (Gate::Result(&y), None),
-                (Gate::Result(&y), Some(centre)),
-                (Gate::Affine(&affine), Some(centre)),
+            for (mask, batch_mean) in [
+                (ReluMask::None, Some(batch_mean)),
+                (ReluMask::Output(&y), None),
+                (ReluMask::Output(&y), Some(batch_mean)),
+                (ReluMask::ScaleShift(&scale_shift), Some(batch_mean)),
             ] {
-                let arrival = Arrival { addend, gate, centre };
-                let found = same_everywhere(&format!("{case:?} {gate:?}"), |machine| {
+                let grad_epilogue = GradEpilogue {
+                    addend,
+                    mask,
+                    batch_mean,
+                };
+                let found = same_everywhere(&format!("{case:?} {mask:?}"), |exec| {
                     let mut g = vec![f32::NAN; extent.elements()];
-                    let sums = input_gradient(machine, case.sizes(), [&w, &dy], arrival, &mut g);
-                    with_sums(&g, &sums, centre.is_some())
+                    let sums = input_gradient(exec, case.conv_shape(), [&w, &dy], grad_epilogue, &mut g);
+                    with_sums(&g, &sums, batch_mean.is_some())
                 });
                 let mut g = vec![f32::NAN; extent.elements()];
-                let sums =
-                    with_machine(|machine| norm::arrive(machine, extent, &plain, arrival, Some(&mut g)));
-                let error = error(&found, &doubles(&with_sums(&g, &sums, centre.is_some())));
+                let sums = with_exec(|exec| {
+                    norm::apply_grad_epilogue(exec, extent, &plain, grad_epilogue, Some(&mut g))
+                });
+                let error = error(&found, &doubles(&with_sums(&g, &sums, batch_mean.is_some())));
                 assert!(error < 1e-5, "{case:?} is off by {error:e}");
-                let expected = by_definition(&plain, arrival, extent);
+                let expected = by_definition(&plain, grad_epilogue, extent);
                 assert!(g == expected, "{case:?}");
             }
         }
@@ -301,19 +306,19 @@ fn with_sums(g: &[f32], sums: &[[f64; 2]], is_wanted: bool) -> Vec<f32> {
     g.iter().copied().chain(sums).collect()
 }
 
-fn by_definition(dy: &[f32], arrival: Arrival<'_>, extent: Extent) -> Vec<f32> {
+fn by_definition(dy: &[f32], grad_epilogue: GradEpilogue<'_>, extent: Extent) -> Vec<f32> {
     let channels = extent.channels();
     let element = |(place, &dy): (usize, &f32)| {
         let channel = place / extent.plane() % extent.blocks * 16 + place % 16;
-        let is_open = match (arrival.gate, arrival.centre) {
-            (Gate::Affine(affine), Some(centre)) => {
-                centre.x[place].mul_add(affine[channel], affine[channels + channel]) > 0.0
+        let is_open = match (grad_epilogue.mask, grad_epilogue.batch_mean) {
+            (ReluMask::ScaleShift(scale_shift), Some(batch_mean)) => {
+                batch_mean.x[place].mul_add(scale_shift[channel], scale_shift[channels + channel]) > 0.0
             }
-            (Gate::Result(y), _) => y[place] > 0.0,
+            (ReluMask::Output(y), _) => y[place] > 0.0,
             _ => true,
         };
         if is_open {
-            dy + arrival.addend.map_or(0.0, |addend| addend[place])
+            dy + grad_epilogue.addend.map_or(0.0, |addend| addend[place])
         } else {
             0.0
         }

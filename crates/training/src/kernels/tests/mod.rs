@@ -1,4 +1,4 @@
-//! Kernels against plain loops in double precision, and instruction sets and pools against one another.
+//! Compares kernels with reference loops in double precision, and instruction sets and pools with one another.
 
 mod conv;
 mod other;
@@ -6,9 +6,9 @@ mod reference;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Extent, InstructionSet, Machine, Pool, Serial, Workspace, layout};
+use super::{ExecContext, Extent, InstructionSet, Pool, Serial, Workspace, layout};
 
-/// Numbers in −1..1, a function of the seed.
+/// Pseudo-random numbers in −1..1, a function of the seed.
 fn noise(count: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9) | 1;
     let mut next = || {
@@ -20,7 +20,7 @@ fn noise(count: usize, seed: u32) -> Vec<f32> {
     (0..count).map(|_| next()).collect()
 }
 
-/// The last task first.
+/// Runs the last task first.
 struct Backwards;
 
 // SAFETY: a range has each of its numbers once, and each call has ended before the next one begins.
@@ -30,7 +30,7 @@ unsafe impl Pool for Backwards {
     }
 }
 
-/// Three threads, each taking the next task.
+/// Three threads that take the next task in turn.
 struct Threads;
 
 // SAFETY: the counter gives each number to one thread, numbers from `count` on are not used, and the scope waits for its threads.
@@ -53,14 +53,14 @@ unsafe impl Pool for Threads {
     }
 }
 
-/// Runs `work` in plain Rust on one thread, and sees to it that every instruction set and every way to run the tasks gives the same bits.
-fn same_everywhere(case: &str, work: impl Fn(&mut Machine<'_>) -> Vec<f32>) -> Vec<f32> {
+/// Runs `work` in plain Rust on one thread, and asserts that every instruction set and pool gives the same bits.
+fn same_everywhere(case: &str, work: impl Fn(&mut ExecContext<'_>) -> Vec<f32>) -> Vec<f32> {
     let run = |set: InstructionSet, pool: &dyn Pool| {
-        // Memory of another kernel's last run.
+        // Stale content of a previous kernel.
         let mut workspace = Workspace::default();
-        workspace.sums.of(1 << 12).fill(f32::NAN);
-        workspace.weights.of(1 << 12).fill(f32::NAN);
-        work(&mut Machine {
+        workspace.sums.slice(1 << 12).fill(f32::NAN);
+        workspace.weights.slice(1 << 12).fill(f32::NAN);
+        work(&mut ExecContext {
             set,
             pool,
             workspace: &mut workspace,
@@ -84,7 +84,7 @@ fn same_everywhere(case: &str, work: impl Fn(&mut Machine<'_>) -> Vec<f32>) -> V
     expected
 }
 
-/// The largest difference, relative to the largest number expected.
+/// Largest absolute difference, relative to the largest absolute expected value.
 fn error(found: &[f32], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let largest = expected
@@ -109,18 +109,18 @@ fn doubles(numbers: &[f32]) -> Vec<f64> {
 
 fn to_blocks(extent: Extent, plain: &[f32]) -> Vec<f32> {
     let mut blocks = vec![0.0; plain.len()];
-    with_machine(|machine| layout::to_blocks(machine, extent, plain, &mut blocks));
+    with_exec(|exec| layout::to_blocks(exec, extent, plain, &mut blocks));
     blocks
 }
 
 fn from_blocks(extent: Extent, blocks: &[f32]) -> Vec<f32> {
     let mut plain = vec![0.0; blocks.len()];
-    with_machine(|machine| layout::from_blocks(machine, extent, blocks, &mut plain));
+    with_exec(|exec| layout::from_blocks(exec, extent, blocks, &mut plain));
     plain
 }
 
-fn with_machine<T>(work: impl FnOnce(&mut Machine<'_>) -> T) -> T {
-    work(&mut Machine {
+fn with_exec<T>(work: impl FnOnce(&mut ExecContext<'_>) -> T) -> T {
+    work(&mut ExecContext {
         set: InstructionSet::PORTABLE,
         pool: &Serial,
         workspace: &mut Workspace::default(),

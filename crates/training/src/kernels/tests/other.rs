@@ -1,6 +1,6 @@
-use super::{doubles, error, from_blocks, noise, same_everywhere, to_blocks, with_machine};
-use crate::kernels::adamw::{self, Hyper};
-use crate::kernels::max_pool::{self, Pooled};
+use super::{doubles, error, from_blocks, noise, same_everywhere, to_blocks, with_exec};
+use crate::kernels::adamw::{self, AdamWStep};
+use crate::kernels::max_pool::{self, PoolInput};
 use crate::kernels::norm::{self, Normalization, Shortcut, Statistics};
 use crate::kernels::{Extent, Window};
 
@@ -12,7 +12,7 @@ const EXTENT: Extent = Extent {
 };
 
 #[test]
-fn blocks_hold_sixteen_channels_of_a_pixel_side_by_side() {
+fn nchwc_blocks_hold_sixteen_channels_of_a_pixel_contiguously() {
     let plain: Vec<f32> = (0..EXTENT.elements()).map(|place| place as f32).collect();
     let blocks = to_blocks(EXTENT, &plain);
     let pixels = EXTENT.rows * EXTENT.columns;
@@ -24,9 +24,9 @@ fn blocks_hold_sixteen_channels_of_a_pixel_side_by_side() {
     assert_eq!(from_blocks(EXTENT, &blocks), plain);
 }
 
-/// The gradient of a batch norm against the derivative of its definition, by the formula of the textbooks.
+/// Against the textbook formula of the derivative.
 #[test]
-fn batch_norms_pass_back_their_derivative() {
+fn batch_norm_gradient_matches_the_reference() {
     let [g, x] = [1, 2].map(|seed| noise(EXTENT.elements(), seed));
     let channels = EXTENT.channels();
     let scale = noise(channels, 3);
@@ -46,7 +46,7 @@ fn batch_norms_pass_back_their_derivative() {
         .collect();
     let epsilon = 1e-3_f32;
     let r = |channel: usize| 1.0 / (variance[channel] + f64::from(epsilon)).sqrt();
-    let (totals, products) = (
+    let (partial_sums, products) = (
         sum(&|place| g64[place]),
         sum(&|place| g64[place] * centred(place)),
     );
@@ -56,7 +56,7 @@ fn batch_norms_pass_back_their_derivative() {
             let normal = centred(place) * r(c);
             f64::from(scale[c])
                 * r(c)
-                * (g64[place] - totals[c] / count - normal * products[c] * r(c) / count)
+                * (g64[place] - partial_sums[c] / count - normal * products[c] * r(c) / count)
         })
         .collect();
 
@@ -67,52 +67,52 @@ fn batch_norms_pass_back_their_derivative() {
         variance: &single(&variance),
         epsilon,
     };
-    let sums = [single(&totals), single(&products)].concat();
-    let found = same_everywhere("the gradient of a batch norm", |machine| {
+    let sums = [single(&partial_sums), single(&products)].concat();
+    let found = same_everywhere("the gradient of a batch norm", |exec| {
         let mut dx = vec![f32::NAN; EXTENT.elements()];
-        norm::gradient(machine, EXTENT, (&statistics, &sums), [&g, &x], &mut dx);
+        norm::gradient(exec, EXTENT, (&statistics, &sums), [&g, &x], &mut dx);
         dx
     });
     assert!(error(&found, &expected) < 2e-6);
     let [mut to_scale, mut to_bias] = [(); 2].map(|()| vec![f32::NAN; channels]);
     norm::parameter_gradients(&statistics, &sums, [&mut to_scale, &mut to_bias]);
     let expected: Vec<f64> = (0..channels).map(|c| r(c) * products[c]).collect();
-    assert!(error(&to_scale, &expected) < 1e-6 && to_bias == single(&totals));
+    assert!(error(&to_scale, &expected) < 1e-6 && to_bias == single(&partial_sums));
 }
 
 #[test]
-fn normalised_values_take_their_shortcut_in() {
+fn normalize_adds_the_shortcut() {
     let [x, other] = [1, 2].map(|seed| noise(EXTENT.elements(), seed));
-    let [affine, of_other] = [3, 4].map(|seed| noise(2 * EXTENT.channels(), seed));
-    let mapped = |x: &[f32], affine: &[f32], place: usize| {
+    let [scale_shift, of_other] = [3, 4].map(|seed| noise(2 * EXTENT.channels(), seed));
+    let mapped = |x: &[f32], scale_shift: &[f32], place: usize| {
         let c = place / EXTENT.plane() % EXTENT.blocks * 16 + place % 16;
-        x[place].mul_add(affine[c], affine[EXTENT.channels() + c])
+        x[place].mul_add(scale_shift[c], scale_shift[EXTENT.channels() + c])
     };
-    for (shortcut, is_rectified) in [
+    for (shortcut, has_relu) in [
         (Shortcut::None, false),
-        (Shortcut::Raw(&other), true),
-        (Shortcut::Affine(&other, &of_other), true),
-        (Shortcut::Affine(&other, &of_other), false),
+        (Shortcut::Identity(&other), true),
+        (Shortcut::ScaleShift(&other, &of_other), true),
+        (Shortcut::ScaleShift(&other, &of_other), false),
     ] {
         let normalization = Normalization {
             x: &x,
-            affine: &affine,
+            scale_shift: &scale_shift,
             shortcut,
-            is_rectified,
+            has_relu,
         };
-        let found = same_everywhere(&format!("{is_rectified}"), |machine| {
+        let found = same_everywhere(&format!("{has_relu}"), |exec| {
             let mut y = vec![f32::NAN; EXTENT.elements()];
-            norm::normalize(machine, EXTENT, &normalization, &mut y);
+            norm::normalize(exec, EXTENT, &normalization, &mut y);
             y
         });
         for (place, &found) in found.iter().enumerate() {
-            let mut expected = mapped(&x, &affine, place);
+            let mut expected = mapped(&x, &scale_shift, place);
             match shortcut {
                 Shortcut::None => {}
-                Shortcut::Raw(other) => expected += other[place],
-                Shortcut::Affine(other, of_other) => expected += mapped(other, of_other, place),
+                Shortcut::Identity(other) => expected += other[place],
+                Shortcut::ScaleShift(other, of_other) => expected += mapped(other, of_other, place),
             }
-            if is_rectified {
+            if has_relu {
                 expected = expected.max(0.0);
             }
             assert_eq!(found, expected, "place {place}");
@@ -120,56 +120,56 @@ fn normalised_values_take_their_shortcut_in() {
     }
 }
 
-/// A loss that left the numbers must be seen, so nothing on the way may turn what is no number into one.
+/// A diverged loss must be detected, so no kernel may turn NaN into a number.
 #[test]
-fn what_is_no_number_stays_none() {
+fn nan_is_propagated() {
     let mut x = noise(EXTENT.elements(), 1);
     x[3] = f32::NAN;
-    let affine = vec![1.0; 2 * EXTENT.channels()];
+    let scale_shift = vec![1.0; 2 * EXTENT.channels()];
     let normalization = Normalization {
         x: &x,
-        affine: &affine,
+        scale_shift: &scale_shift,
         shortcut: Shortcut::None,
-        is_rectified: true,
+        has_relu: true,
     };
-    let found = same_everywhere("a rectifier", |machine| {
+    let found = same_everywhere("a rectifier", |exec| {
         let mut y = vec![0.0; EXTENT.elements()];
-        norm::normalize(machine, EXTENT, &normalization, &mut y);
+        norm::normalize(exec, EXTENT, &normalization, &mut y);
         y
     });
     assert!(found[3].is_nan());
     let (mut mean, mut variance) = ([0.0], [0.0]);
-    norm::moments(&[[f64::NAN, 1.0]], 10, &mut mean, &mut variance);
+    norm::mean_and_variance(&[[f64::NAN, 1.0]], 10, &mut mean, &mut variance);
     assert!(mean[0].is_nan() && variance[0].is_nan());
 }
 
 #[test]
-fn statistics_become_one_scale_and_shift() {
+fn statistics_become_scale_and_shift() {
     let mut statistics = [vec![0.0; 32], vec![0.0; 32]];
     let sums: Vec<[f64; 2]> = (0..32)
         .map(|c| [f64::from(c) * 10.0, f64::from(c * c) * 10.0 + 40.0])
         .collect();
     let [mean, variance] = &mut statistics;
-    norm::moments(&sums, 10, mean, variance);
+    norm::mean_and_variance(&sums, 10, mean, variance);
     assert_eq!((mean[7], variance[7]), (7.0, 4.0));
     let (scale, bias) = (noise(32, 1), noise(32, 2));
-    let mut affine = vec![f32::NAN; 64];
+    let mut scale_shift = vec![f32::NAN; 64];
     let given = Statistics {
         scale: &scale,
         mean,
         variance,
         epsilon: 0.0,
     };
-    norm::affine(&given, &bias, &mut affine);
+    norm::scale_shift(&given, &bias, &mut scale_shift);
     for c in 0..32 {
-        assert_eq!(affine[c], scale[c] / 2.0);
-        assert!((affine[32 + c] - (bias[c] - c as f32 * scale[c] / 2.0)).abs() < 1e-6);
+        assert_eq!(scale_shift[c], scale[c] / 2.0);
+        assert!((scale_shift[32 + c] - (bias[c] - c as f32 * scale[c] / 2.0)).abs() < 1e-6);
     }
 }
 
-/// Forward and backward, with ties among values that were rectified to zero and among equal ones.
+/// Forward and backward, with ties among zeros of the ReLU and among equal values.
 #[test]
-fn pooling_gives_everything_to_the_first_maximum() {
+fn pooling_passes_the_gradient_to_the_first_maximum() {
     for (kernel, stride, pad) in [(3, 2, 1), (2, 2, 0), (5, 1, 2)] {
         let window = Window {
             kernel: [kernel; 2],
@@ -181,21 +181,21 @@ fn pooling_gives_everything_to_the_first_maximum() {
             .iter()
             .map(|number| (4.0 * number).round() / 4.0)
             .collect();
-        let affine = [vec![0.5; EXTENT.channels()], vec![0.125; EXTENT.channels()]].concat();
+        let scale_shift = [vec![0.5; EXTENT.channels()], vec![0.125; EXTENT.channels()]].concat();
         let mean = noise(EXTENT.channels(), 2);
-        let pooled = Pooled {
+        let pool_input = PoolInput {
             x: &x,
-            affine: &affine,
+            scale_shift: &scale_shift,
             input: EXTENT,
             window,
         };
-        let output = pooled.output();
+        let output = pool_input.output();
         let dy = noise(output.elements(), 3);
-        let found = same_everywhere(&format!("{window:?}"), |machine| {
+        let found = same_everywhere(&format!("{window:?}"), |exec| {
             let mut y = vec![f32::NAN; output.elements()];
-            max_pool::forward(machine, &pooled, &mut y);
+            max_pool::forward(exec, &pool_input, &mut y);
             let mut g = vec![f32::NAN; EXTENT.elements()];
-            max_pool::backward(machine, &pooled, [&dy, &mean], &mut g);
+            max_pool::backward(exec, &pool_input, [&dy, &mean], &mut g);
             [y, g].concat()
         });
         let (mut y, mut g) = (vec![0.0; output.elements()], vec![0.0; EXTENT.elements()]);
@@ -226,12 +226,12 @@ fn pooling_gives_everything_to_the_first_maximum() {
 }
 
 #[test]
-fn pooling_knows_the_sums_of_what_it_passes_back() {
+fn pooling_backward_returns_the_sums_of_its_gradient() {
     let [x, dy] = [1, 2].map(|seed| noise(EXTENT.elements(), seed));
-    let (affine, mean) = (noise(2 * EXTENT.channels(), 3), noise(EXTENT.channels(), 4));
-    let pooled = Pooled {
+    let (scale_shift, mean) = (noise(2 * EXTENT.channels(), 3), noise(EXTENT.channels(), 4));
+    let pool_input = PoolInput {
         x: &x,
-        affine: &affine,
+        scale_shift: &scale_shift,
         input: EXTENT,
         window: Window {
             kernel: [3; 2],
@@ -240,7 +240,7 @@ fn pooling_knows_the_sums_of_what_it_passes_back() {
         },
     };
     let mut g = vec![f32::NAN; EXTENT.elements()];
-    let sums = with_machine(|machine| max_pool::backward(machine, &pooled, [&dy, &mean], &mut g));
+    let sums = with_exec(|exec| max_pool::backward(exec, &pool_input, [&dy, &mean], &mut g));
     for (c, found) in sums.iter().enumerate() {
         let places = (0..EXTENT.elements()).filter(|place| place / EXTENT.plane() % 2 * 16 + place % 16 == c);
         let (mut total, mut product) = (0.0, 0.0);
@@ -255,10 +255,10 @@ fn pooling_knows_the_sums_of_what_it_passes_back() {
     }
 }
 
-/// The order of the standard operators, each rounded by itself; lengths that leave a rest, and more than one task.
+/// Bit-identical to the standard operators, each rounded separately; lengths with a remainder, and more than one task.
 #[test]
-fn updates_are_those_of_single_operations() {
-    let hyper = Hyper {
+fn adamw_matches_unfused_operations() {
+    let adamw_step = AdamWStep {
         beta1: 0.93,
         one_minus_beta1: 1.0 - 0.93,
         beta2: 0.99,
@@ -271,21 +271,21 @@ fn updates_are_those_of_single_operations() {
     for length in [1, 16, 37, (1 << 14) + 5] {
         let [p, g, m] = [1, 2, 3].map(|seed| noise(length, seed));
         let v: Vec<f32> = noise(length, 4).iter().map(|number| number.abs()).collect();
-        let found = same_everywhere(&format!("{length}"), |machine| {
+        let found = same_everywhere(&format!("{length}"), |exec| {
             let [mut next, mut first, mut second] = [(); 3].map(|()| vec![f32::NAN; length]);
             adamw::update(
-                machine,
-                &hyper,
+                exec,
+                &adamw_step,
                 [&p, &g, &m, &v],
                 [&mut next, &mut first, &mut second],
             );
             [next, first, second].concat()
         });
         for i in 0..length {
-            let first = m[i] * hyper.beta1 + g[i] * hyper.one_minus_beta1;
-            let second = v[i] * hyper.beta2 + g[i] * g[i] * hyper.one_minus_beta2;
-            let change = first / (second.sqrt() * hyper.scale2 + hyper.epsilon) * hyper.step;
-            let expected = [p[i] * hyper.decay - change, first, second];
+            let first = m[i] * adamw_step.beta1 + g[i] * adamw_step.one_minus_beta1;
+            let second = v[i] * adamw_step.beta2 + g[i] * g[i] * adamw_step.one_minus_beta2;
+            let change = first / (second.sqrt() * adamw_step.scale2 + adamw_step.epsilon) * adamw_step.step;
+            let expected = [p[i] * adamw_step.decay - change, first, second];
             assert_eq!(
                 [found[i], found[length + i], found[2 * length + i]],
                 expected,

@@ -1,8 +1,8 @@
-//! Convolutions as they are defined.
+//! Reference convolutions in double precision, by their definition.
 
 use crate::kernels::Window;
 
-/// A convolution's extents.
+/// Shapes of a convolution.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Case {
     pub(super) images: usize,
@@ -24,7 +24,7 @@ impl Case {
         }
     }
 
-    /// Calls `meet` with every place of x, w and y that belong together.
+    /// Calls `meet` with every triple of indices into x, w and y with `y += x · w`.
     fn meetings(&self, mut meet: impl FnMut(usize, usize, usize)) {
         let Self {
             window,

@@ -1,35 +1,35 @@
-//! `Bᵀ d B` of the pixels that tiles see.
+//! Input transform: `Bᵀ d B` of the input pixels of tiles.
 
 use super::PLACES;
 use super::tiles::{Chunk, Tile, Tiles};
 use crate::kernels::Extent;
-use crate::kernels::source::Source;
+use crate::kernels::prologue::Prologue;
 use crate::kernels::vector::{LANES, Vector};
 
-/// Where transformed tiles go: `[place][block][tile][16]`.
+/// Buffer of transformed tiles: `[place][block][tile][16]`.
 #[derive(Clone, Copy)]
-pub(super) struct Spread {
+pub(super) struct TileBuffer {
     pub(super) start: *mut f32,
-    /// Floats from place to place.
+    /// Stride between places, in floats.
     pub(super) place: usize,
-    /// Floats from block to block.
+    /// Stride between blocks, in floats.
     pub(super) block: usize,
 }
 
-/// What `seen` reads.
+/// Input pixels of the tiles.
 #[derive(Clone, Copy)]
-pub(super) struct Seen<'a, S> {
+pub(super) struct InputTiles<'a, S> {
     pub(super) x: &'a [f32],
     pub(super) extent: Extent,
-    pub(super) source: S,
+    pub(super) prologue: S,
     pub(super) tiles: Tiles,
 }
 
-impl<S: Source> Seen<'_, S> {
-    /// Row `i` of the 4 × 4 pixels that a tile sees, with zeros beyond the border.
+impl<S: Prologue> InputTiles<'_, S> {
+    /// Row `i` of the 4 × 4 input pixels of a tile, zero-padded.
     ///
     /// # Safety
-    /// The machine has the instructions of `V`, and from `plane` on stand all vectors of an image's block.
+    /// The CPU supports the instruction set of `V`, and all vectors of a block of an image can be read at `plane`.
     #[inline(always)]
     pub(super) unsafe fn row<V: Vector>(
         &self,
@@ -38,12 +38,12 @@ impl<S: Source> Seen<'_, S> {
         (tile, i): (Tile, usize),
     ) -> [V; 4] {
         let Extent { rows, columns, .. } = self.extent;
-        // Pixel −1 wraps around, and is no pixel.
+        // −1 wraps around, and is outside the plane.
         let (row, column) = (
             (2 * tile.row + i).wrapping_sub(1),
             (2 * tile.column).wrapping_sub(1),
         );
-        // SAFETY: the caller guarantees the instructions and the plane, and every pixel that is read was found to be inside.
+        // SAFETY: the caller guarantees the instruction set and the plane, and every pixel that is read was found to be inside.
         unsafe {
             let mut pixels = [V::splat(0.0); 4];
             if row >= rows {
@@ -69,16 +69,16 @@ impl<S: Source> Seen<'_, S> {
     /// Transforms all blocks of a chunk's tiles.
     ///
     /// # Safety
-    /// The machine has the instructions of `V`, and `x` has all planes of the extent. `to` has room for the chunk's tiles in each of sixteen
+    /// The CPU supports the instruction set of `V`, and `x` has all planes of the extent. `to` has room for the chunk's tiles in each of sixteen
     /// places and each block, and no other task uses it.
     #[inline(always)]
-    pub(super) unsafe fn transform<V: Vector>(&self, chunk: Chunk, to: Spread) {
+    pub(super) unsafe fn transform<V: Vector>(&self, chunk: Chunk, to: TileBuffer) {
         for block in 0..self.extent.blocks {
             let mut tile = self.tiles.at(chunk.first);
-            // SAFETY: the caller guarantees the instructions, x and the room at `to`; the block and the chunk's tiles are of the extent, so
+            // SAFETY: the caller guarantees the instruction set, x and the room at `to`; the block and the chunk's tiles are of the extent, so
             // that `plane` is that of an image's block.
             unsafe {
-                let registers = self.source.block::<V>(block);
+                let registers = self.prologue.block::<V>(block);
                 for number in 0..chunk.count {
                     let plane = tile.image * self.extent.image() + block * self.extent.plane();
                     let plane = self.x.as_ptr().add(plane);
@@ -87,7 +87,7 @@ impl<S: Source> Seen<'_, S> {
                         *d = self.row(&registers, plane, (tile, i));
                     }
                     let to_tile = to.start.add(block * to.block + number * LANES);
-                    for (i, row) in columns_then_rows(d).into_iter().enumerate() {
+                    for (i, row) in transform_tile(d).into_iter().enumerate() {
                         for (j, value) in row.into_iter().enumerate() {
                             value.store(to_tile.add((4 * i + j) * to.place));
                         }
@@ -101,7 +101,7 @@ impl<S: Source> Seen<'_, S> {
 
 /// `Bᵀ d B`.
 #[inline(always)]
-fn columns_then_rows<V: Vector>(mut d: [[V; 4]; 4]) -> [[V; 4]; 4] {
+fn transform_tile<V: Vector>(mut d: [[V; 4]; 4]) -> [[V; 4]; 4] {
     for j in 0..4 {
         let column = line([d[0][j], d[1][j], d[2][j], d[3][j]]);
         for i in 0..4 {

@@ -1,9 +1,9 @@
-//! Convolutions with 3 × 3 kernels, stride one and padding one, in 16 products instead of 36.
+//! Winograd convolution F(2×2, 3×3), for 3 × 3 kernels with stride one and padding one: 16 multiplications per tile instead of 36.
 //!
-//! The result is cut into tiles of 2 × 2. With `d` the 4 × 4 pixels that a tile sees and `g` the kernel,
+//! The output is split into tiles of 2 × 2. With `d` the 4 × 4 input pixels of a tile and `g` the kernel,
 //!
 //! ```text
-//! y  = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A            forward; backward, with the kernel turned and its channel axes swapped
+//! y  = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A            forward; input gradient, with the kernel rotated by 180° and its channel axes swapped
 //! dg = Gᵀ [ Σ (Bᵀ d B) ⊙ (A dy Aᵀ) ] G         the weight's gradient, summed over tiles
 //!
 //!      1  0 −1  0         1   0   0          1  0
@@ -12,8 +12,8 @@
 //!      0  1  0 −1         0   0   1          0 −1
 //! ```
 //!
-//! where ⊙ multiplies element by element and is summed over channels: sixteen matrix products, one for each of the 4 × 4 places. All
-//! transforms add and halve only, so that the error is about that of the plain sum: see `tests`.
+//! where ⊙ is the elementwise product, summed over channels: sixteen matrix multiplications, one for each of the 4 × 4 tile elements (*places*).
+//! All transforms only add and halve, so that the rounding error is about that of direct convolution: see `tests`.
 //!
 //! # Source
 //!
@@ -29,7 +29,7 @@ mod weights;
 
 pub(super) use convolve::{Convolution, convolve};
 pub(super) use weight_gradient::{WeightGradient, weight_gradient};
-pub(super) use weights::Order;
+pub(super) use weights::WeightOrder;
 
-/// Places of a transformed tile.
+/// Elements (places) of a transformed tile.
 const PLACES: usize = 16;

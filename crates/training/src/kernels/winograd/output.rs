@@ -1,34 +1,39 @@
-//! `Aᵀ m A` of summed products.
+//! Output transform: `Aᵀ m A` of summed products.
 
-use super::input::Spread;
+use super::input::TileBuffer;
 use super::tiles::{Chunk, Tiles};
 use crate::kernels::Extent;
-use crate::kernels::sink::Sink;
-use crate::kernels::totals::Total;
+use crate::kernels::epilogue::Epilogue;
+use crate::kernels::partial_sums::PartialSums;
 use crate::kernels::vector::{LANES, Vector};
 
-/// Where [`Results::transform`] writes.
+/// Output of [`OutputTiles::transform`].
 #[derive(Clone, Copy)]
-pub(super) struct Results<K> {
+pub(super) struct OutputTiles<K> {
     pub(super) extent: Extent,
-    pub(super) sink: K,
+    pub(super) epilogue: K,
     pub(super) tiles: Tiles,
 }
 
-impl<K: Sink> Results<K> {
-    /// Transforms the products of one block of a chunk's tiles, and returns the block's totals.
+impl<K: Epilogue> OutputTiles<K> {
+    /// Transforms the products of one block of a chunk's tiles; returns the block's partial sums.
     ///
     /// # Safety
-    /// The machine has the instructions of `V`, and the result has a block of this number. `from` starts with the products of this block: in
+    /// The CPU supports the instruction set of `V`, and the result has a block of this number. `from` starts with the products of this block: in
     /// each of sixteen places, `from.place` floats apart, a vector for each of the chunk's tiles. No other task has these tiles and this block.
     #[inline(always)]
-    pub(super) unsafe fn transform<V: Vector>(&self, chunk: Chunk, from: Spread, block: usize) -> Total<V> {
+    pub(super) unsafe fn transform<V: Vector>(
+        &self,
+        chunk: Chunk,
+        from: TileBuffer,
+        block: usize,
+    ) -> PartialSums<V> {
         let Extent { rows, columns, .. } = self.extent;
         let mut tile = self.tiles.at(chunk.first);
-        // SAFETY: the caller guarantees the instructions, the block and the products. Pixels that stick out of the plane are not put, so that
+        // SAFETY: the caller guarantees the instruction set, the block and the products. Pixels outside the plane are skipped, so that
         // `offset` is always that of a pixel, and of one of a tile that no other task has.
         unsafe {
-            let mut registers = self.sink.block::<V>(block);
+            let mut registers = self.epilogue.block::<V>(block);
             for number in 0..chunk.count {
                 let products = from.start.add(number * LANES);
                 let mut half = [[V::splat(0.0); 2]; 4];
@@ -48,14 +53,14 @@ impl<K: Sink> Results<K> {
                     let pixels = line([half[0][i], half[1][i], half[2][i], half[3][i]]);
                     let column = 2 * tile.column;
                     let offset = plane + (row * columns + column) * LANES;
-                    self.sink.put(&mut registers, offset, pixels[0]);
+                    self.epilogue.put(&mut registers, offset, pixels[0]);
                     if column + 1 < columns {
-                        self.sink.put(&mut registers, offset + LANES, pixels[1]);
+                        self.epilogue.put(&mut registers, offset + LANES, pixels[1]);
                     }
                 }
                 tile = self.tiles.after(tile);
             }
-            K::totals(registers)
+            K::partial_sums(registers)
         }
     }
 }

@@ -1,32 +1,32 @@
-//! The matrix products: sums over channels, kept in registers.
+//! Matrix multiplications: sums over channels, kept in registers.
 
 use crate::kernels::vector::{LANES, Vector};
 
-/// One place's product of transformed tiles with transformed weights.
+/// Matrix multiplication of transformed tiles with transformed weights, for one place.
 #[derive(Clone, Copy)]
 pub(super) struct Product {
     /// `[block][tile][16]`.
     pub(super) tiles: *const f32,
-    /// Floats from block to block of the tiles.
+    /// Stride between blocks, in floats, of the tiles.
     pub(super) tile_block: usize,
     /// `[result block][channel][16]`.
     pub(super) weights: *const f32,
-    /// Floats from result block to result block of the weights.
+    /// Stride between result blocks, in floats, of the weights.
     pub(super) weight_block: usize,
-    /// Blocks of channels that are summed over.
+    /// Blocks of input channels (summed over).
     pub(super) blocks: usize,
     /// `[result block][tile][16]`.
     pub(super) results: *mut f32,
-    /// Floats from result block to result block of the results.
+    /// Stride between result blocks, in floats, of the results.
     pub(super) result_block: usize,
 }
 
-/// How many tiles are computed at a time. Rows of tiles are padded to a multiple of it.
+/// Tiles computed at a time. Lines of tiles are padded to a multiple of it.
 pub(super) fn width<V: Vector>() -> usize {
     if V::IS_WIDE { 14 } else { 6 }
 }
 
-/// How many result blocks are computed at a time.
+/// Result blocks computed at a time.
 pub(super) fn height<V: Vector>() -> usize {
     if V::IS_WIDE { 2 } else { 1 }
 }
@@ -35,7 +35,7 @@ impl Product {
     /// Computes `height` result blocks of `count` tiles, rounded up to [`width`].
     ///
     /// # Safety
-    /// The machine has the instructions of `V`, and `height` is 1, or 2 on wide ones. `tiles` has `blocks` blocks, and `results` room for
+    /// The CPU supports the instruction set of `V`, and `height` is 1, or 2 on wide ones. `tiles` has `blocks` blocks, and `results` room for
     /// `height` blocks, of the rounded number of tiles; `weights` has `height` result blocks. No other task uses the results.
     #[inline(always)]
     pub(super) unsafe fn compute<V: Vector>(&self, height: usize, count: usize) {
@@ -58,7 +58,7 @@ impl Product {
     /// As in [`Product::compute`], with `BLOCKS` as the height, and `first + TILES` is at most the rounded number of tiles.
     #[inline(always)]
     unsafe fn block<V: Vector, const TILES: usize, const BLOCKS: usize>(&self, first: usize) {
-        // SAFETY: the caller guarantees the instructions, tiles of all `blocks`, weights of `BLOCKS` result blocks and room for their results,
+        // SAFETY: the caller guarantees the instruction set, tiles of all `blocks`, weights of `BLOCKS` result blocks and room for their results,
         // for the tiles `first` to `first + TILES`.
         unsafe {
             let mut sums = [[V::splat(0.0); TILES]; BLOCKS];

@@ -1,13 +1,13 @@
 use crate::kernels::Extent;
 
-/// How a plane is cut into tiles of 2 × 2; those at the lower and right border may stick out.
+/// Partition of planes into tiles of 2 × 2 pixels; those at the lower and right border may extend beyond the plane.
 ///
-/// Tiles are numbered through all images, row by row.
+/// Tiles are numbered across all images, row by row.
 #[derive(Clone, Copy)]
 pub(super) struct Tiles {
     down: usize,
     across: usize,
-    /// How many there are in all images.
+    /// Number of tiles in all images.
     pub(super) total: usize,
 }
 
@@ -29,14 +29,14 @@ impl Tiles {
         }
     }
 
-    /// The tile of that number.
+    /// The tile with that number.
     pub(super) fn at(&self, number: usize) -> Tile {
         let (line, column) = (number / self.across, number % self.across);
         let (image, row) = (line / self.down, line % self.down);
         Tile { image, row, column }
     }
 
-    /// The one behind it.
+    /// The next tile.
     #[inline(always)]
     pub(super) fn after(&self, tile: Tile) -> Tile {
         let Tile { image, row, column } = tile;
@@ -53,7 +53,7 @@ impl Tiles {
     }
 }
 
-/// One of the equal parts that all tiles are worked on in.
+/// A range of consecutive tiles.
 #[derive(Clone, Copy)]
 pub(super) struct Chunk {
     pub(super) first: usize,
@@ -61,7 +61,7 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
-    /// The chunk of that number, of chunks of `size`.
+    /// The chunk with that number, for chunks of `size` tiles.
     pub(super) fn of(tiles: Tiles, size: usize, number: usize) -> Self {
         let first = number * size;
         let count = size.min(tiles.total - first);

@@ -1,32 +1,32 @@
-use super::input::{Seen, Spread, line};
+use super::input::{InputTiles, TileBuffer, line};
 use super::tiles::{Chunk, Tiles};
 use crate::kernels::Extent;
 use crate::kernels::instructions::{InstructionSet, Kernel};
 use crate::kernels::pool::Pool;
+use crate::kernels::prologue::{Identity, Prologue};
 use crate::kernels::scratch::{self, Workspace};
-use crate::kernels::shared::Shared;
-use crate::kernels::source::{Raw, Source};
+use crate::kernels::unsafe_slice::UnsafeSlice;
 use crate::kernels::vector::{LANES, Vector};
 
 /// Elements of a kernel.
 const TAPS: usize = 9;
 
-/// The gradient of a convolution with a 3 × 3 kernel, stride one and padding one, with respect to its weight.
+/// Operands of the weight gradient of a convolution with a 3 × 3 kernel, stride one and padding one.
 pub(in crate::kernels) struct WeightGradient<'a, S> {
-    /// `[N, C, H, W]` in blocks.
+    /// `[N, C, H, W]` in NCHWc layout.
     pub(in crate::kernels) x: &'a [f32],
     pub(in crate::kernels) extent: Extent,
-    pub(in crate::kernels) source: S,
-    /// `[N, K, H, W]` in blocks.
+    pub(in crate::kernels) prologue: S,
+    /// `[N, K, H, W]` in NCHWc layout.
     pub(in crate::kernels) dy: &'a [f32],
     /// K/16.
     pub(in crate::kernels) blocks: usize,
-    /// Takes `[K, C, 3, 3]`.
-    pub(in crate::kernels) dw: Shared<'a>,
+    /// Output, `[K, C, 3, 3]`.
+    pub(in crate::kernels) dw: UnsafeSlice<'a>,
 }
 
-/// Computes it.
-pub(in crate::kernels) fn weight_gradient<S: Source>(
+/// Computes the weight gradient.
+pub(in crate::kernels) fn weight_gradient<S: Prologue>(
     set: InstructionSet,
     pool: &dyn Pool,
     workspace: &mut Workspace,
@@ -35,41 +35,41 @@ pub(in crate::kernels) fn weight_gradient<S: Source>(
     let &WeightGradient { extent, blocks, .. } = gradient;
     let tiles = Tiles::of(extent);
     let parts = (blocks / 4).clamp(1, 8);
-    // So many tasks that several cores have something to do, with sums of their own only where these are small.
+    // Enough tasks to occupy several cores; slices with their own sums only if these are small.
     let slices = (4 / parts).clamp(1, tiles.total.div_ceil(CHUNK));
     let place = blocks * extent.blocks * LANES * LANES + LANES;
-    let sums = workspace.sums.of(slices * 16 * place);
+    let sums = workspace.sums.slice(slices * 16 * place);
     let work = Sums {
         gradient,
         tiles,
         parts,
         slices,
         place,
-        sums: Shared::new(sums),
+        sums: UnsafeSlice::new(sums),
     };
     set.run(pool, slices * parts * 4, &work);
-    set.run(pool, blocks * extent.blocks, &Back(&work));
+    set.run(pool, blocks * extent.blocks, &InverseTransform(&work));
 }
 
-/// Tiles that are worked on at a time.
+/// Tiles per chunk.
 const CHUNK: usize = 56;
 
-/// The first half of the work: the sums of products, for each slice of the tiles and each place.
+/// First pass: the sums of products, for each slice of the tiles and each place.
 ///
-/// A task computes the four places of one row of the transformed tile, which takes no more than half of a tile's pixels.
+/// A task computes the four places of one row of the transformed tile, which depend on at most half of a tile's pixels.
 struct Sums<'a, S> {
     gradient: &'a WeightGradient<'a, S>,
     tiles: Tiles,
-    /// In how many parts the blocks of dy are computed.
+    /// Number of parts into which the blocks of dy are split.
     parts: usize,
-    /// In how many slices tiles are summed by themselves.
+    /// Number of slices of the tiles with their own sums.
     slices: usize,
-    /// Floats from place to place of the sums: `[slice][place][block of dy][channel of x][16]`.
+    /// Stride between places, in floats, of the sums: `[slice][place][block of dy][channel of x][16]`.
     place: usize,
-    sums: Shared<'a>,
+    sums: UnsafeSlice<'a>,
 }
 
-impl<S: Source> Kernel for Sums<'_, S> {
+impl<S: Prologue> Kernel for Sums<'_, S> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
         let &WeightGradient { extent, blocks, .. } = self.gradient;
@@ -81,33 +81,35 @@ impl<S: Source> Kernel for Sums<'_, S> {
         let line = CHUNK * LANES;
         let x_place = extent.blocks * line + LANES;
         let dy_place = (last - first) * line + LANES;
-        let mut scratch = scratch::lend();
-        let start = scratch.of(4 * (x_place + dy_place)).as_mut_ptr();
-        let seen = Spread {
+        let mut scratch = scratch::acquire();
+        let start = scratch.slice(4 * (x_place + dy_place)).as_mut_ptr();
+        let transformed_x = TileBuffer {
             start,
             place: x_place,
             block: line,
         };
-        let arrived = Spread {
+        let transformed_dy = TileBuffer {
             // SAFETY: the scratch memory is longer than its first part.
             start: unsafe { start.add(4 * x_place) },
             place: dy_place,
             block: line,
         };
-        // SAFETY: the caller guarantees the instructions and a task that exists. x and dy were found to have all planes; scratch memory has four
+        // SAFETY: the caller guarantees the instruction set and a valid task number. x and dy were found to have all planes; scratch memory has four
         // places of a chunk's tiles for both; the sums have all slices and places, and this task alone uses its row's places of its blocks in
         // its slice.
         unsafe {
             for chunk in from..to {
                 let chunk = Chunk::of(self.tiles, CHUNK, chunk);
-                self.seen::<V>(chunk, row, seen);
-                self.arrived::<V>(chunk, row, [first, last], arrived);
+                self.transform_input_row::<V>(chunk, row, transformed_x);
+                self.transform_dy_row::<V>(chunk, row, [first, last], transformed_dy);
                 for column in 0..4 {
                     let place = (slice * 16 + 4 * row + column) * self.place;
                     for block in 0..extent.blocks {
-                        let x = seen.start.add(column * x_place + block * line);
+                        let x = transformed_x.start.add(column * x_place + block * line);
                         for result in first..last {
-                            let dy = arrived.start.add(column * dy_place + (result - first) * line);
+                            let dy = transformed_dy
+                                .start
+                                .add(column * dy_place + (result - first) * line);
                             let at = place + (result * extent.blocks + block) * LANES * LANES;
                             let sums = self.sums.at(at);
                             correlate::<V>(x, dy, sums, (chunk.count, chunk.first == from * CHUNK));
@@ -119,38 +121,38 @@ impl<S: Source> Kernel for Sums<'_, S> {
     }
 }
 
-impl<S: Source> Sums<'_, S> {
-    /// One row of `Bᵀ d B`.
+impl<S: Prologue> Sums<'_, S> {
+    /// Computes one row of `Bᵀ d B`.
     ///
     /// # Safety
-    /// The machine has the instructions of `V`, and the chunk is one of the tiles. `to` has room for its tiles in each of four places and each
+    /// The CPU supports the instruction set of `V`, and the chunk is one of the tiles. `to` has room for its tiles in each of four places and each
     /// block of x, and no other task uses it.
     #[inline(always)]
-    unsafe fn seen<V: Vector>(&self, chunk: Chunk, row: usize, to: Spread) {
+    unsafe fn transform_input_row<V: Vector>(&self, chunk: Chunk, row: usize, to: TileBuffer) {
         let &WeightGradient {
-            x, extent, source, ..
+            x, extent, prologue, ..
         } = self.gradient;
-        let seen = Seen {
+        let input = InputTiles {
             x,
             extent,
-            source,
+            prologue,
             tiles: self.tiles,
         };
         // The two pixel rows that a row of Bᵀ adds or subtracts.
         let (above, below, sign) = [(0, 2, -1.0), (1, 2, 1.0), (2, 1, -1.0), (1, 3, -1.0)][row];
         for block in 0..extent.blocks {
             let mut tile = self.tiles.at(chunk.first);
-            // SAFETY: the caller guarantees the instructions and the room at `to`. x was found to have all planes, and the block and the chunk's
+            // SAFETY: the caller guarantees the instruction set and the room at `to`. x was found to have all planes, and the block and the chunk's
             // tiles are of its extent, so that `plane` is that of an image's block.
             unsafe {
-                let registers = source.block::<V>(block);
+                let registers = prologue.block::<V>(block);
                 let sign = V::splat(sign);
                 for number in 0..chunk.count {
                     let plane = x
                         .as_ptr()
                         .add(tile.image * extent.image() + block * extent.plane());
-                    let mut half = seen.row(&registers, plane, (tile, above));
-                    let below = seen.row(&registers, plane, (tile, below));
+                    let mut half = input.row(&registers, plane, (tile, above));
+                    let below = input.row(&registers, plane, (tile, below));
                     for j in 0..4 {
                         half[j] = below[j].mul_add(sign, half[j]);
                     }
@@ -164,13 +166,19 @@ impl<S: Source> Sums<'_, S> {
         }
     }
 
-    /// One row of `A dy Aᵀ`.
+    /// Computes one row of `A dy Aᵀ`.
     ///
     /// # Safety
-    /// The machine has the instructions of `V`, the chunk is one of the tiles, and dy has blocks `first` to `last`. `to` has room for the tiles
+    /// The CPU supports the instruction set of `V`, the chunk is one of the tiles, and dy has blocks `first` to `last`. `to` has room for the tiles
     /// in each of four places and each of these blocks, and no other task uses it.
     #[inline(always)]
-    unsafe fn arrived<V: Vector>(&self, chunk: Chunk, row: usize, [first, last]: [usize; 2], to: Spread) {
+    unsafe fn transform_dy_row<V: Vector>(
+        &self,
+        chunk: Chunk,
+        row: usize,
+        [first, last]: [usize; 2],
+        to: TileBuffer,
+    ) {
         let &WeightGradient {
             dy, extent, blocks, ..
         } = self.gradient;
@@ -178,7 +186,7 @@ impl<S: Source> Sums<'_, S> {
         let (above, below) = [(1.0, 0.0), (1.0, 1.0), (1.0, -1.0), (0.0, -1.0)][row];
         for block in first..last {
             let mut tile = self.tiles.at(chunk.first);
-            // SAFETY: the caller guarantees the instructions, the block and the room at `to`. dy was found to have all planes, and the chunk's
+            // SAFETY: the caller guarantees the instruction set, the block and the room at `to`. dy was found to have all planes, and the chunk's
             // tiles are of its extent, so that `plane` is that of an image's block.
             unsafe {
                 let (above, below) = (V::splat(above), V::splat(below));
@@ -208,20 +216,20 @@ impl<S: Source> Sums<'_, S> {
     }
 }
 
-/// The 2 × 2 pixels of a tile, with zeros for those that stick out.
+/// The 2 × 2 pixels of a tile, zero outside the plane.
 ///
 /// # Safety
-/// The machine has the instructions of `V`, and from `plane` on stand all vectors of an image's block.
+/// The CPU supports the instruction set of `V`, and all vectors of a block of an image can be read at `plane`.
 #[inline(always)]
 unsafe fn pixels<V: Vector>(plane: *const f32, extent: Extent, [row, column]: [usize; 2]) -> [[V; 2]; 2] {
-    // SAFETY: the caller guarantees the instructions and the plane, and every pixel that is read was found to be inside.
+    // SAFETY: the caller guarantees the instruction set and the plane, and every pixel that is read was found to be inside.
     unsafe {
         let mut pixels = [[V::splat(0.0); 2]; 2];
         for (i, pixels) in pixels.iter_mut().enumerate() {
             for (j, pixel) in pixels.iter_mut().enumerate() {
                 let (i, j) = (2 * row + i, 2 * column + j);
                 if i < extent.rows && j < extent.columns {
-                    *pixel = Raw::get(&(), plane.add((i * extent.columns + j) * LANES));
+                    *pixel = Identity::get(&(), plane.add((i * extent.columns + j) * LANES));
                 }
             }
         }
@@ -232,7 +240,7 @@ unsafe fn pixels<V: Vector>(plane: *const f32, extent: Extent, [row, column]: [u
 /// `sums[c] (+)= Σ x[tile][c] · dy[tile]`, a vector over the channels of dy for each channel of x.
 ///
 /// # Safety
-/// The machine has the instructions of `V`. `count` vectors can be read at `x` and at `dy`; at `sums` there are sixteen vectors that no other
+/// The CPU supports the instruction set of `V`. `count` vectors can be read at `x` and at `dy`; at `sums` there are sixteen vectors that no other
 /// task uses.
 #[inline(always)]
 unsafe fn correlate<V: Vector>(
@@ -241,7 +249,7 @@ unsafe fn correlate<V: Vector>(
     sums: *mut f32,
     (count, is_first): (usize, bool),
 ) {
-    // SAFETY: the caller guarantees all that `correlate_channels` asks for, and no channel is beyond the sixteen of a vector.
+    // SAFETY: the caller guarantees all that `correlate_channels` requires, and no channel is beyond the sixteen of a vector.
     unsafe {
         if V::IS_WIDE {
             correlate_channels::<V, 16>(x, dy, sums, (count, is_first));
@@ -262,7 +270,7 @@ unsafe fn correlate_channels<V: Vector, const CHANNELS: usize>(
     sums: *mut f32,
     (count, is_first): (usize, bool),
 ) {
-    // SAFETY: the caller guarantees the instructions, `CHANNELS` vectors of sums, and for each of `count` tiles a vector of dy and `CHANNELS`
+    // SAFETY: the caller guarantees the instruction set, `CHANNELS` vectors of sums, and for each of `count` tiles a vector of dy and `CHANNELS`
     // floats of x.
     unsafe {
         let mut registers = [V::splat(0.0); CHANNELS];
@@ -283,10 +291,10 @@ unsafe fn correlate_channels<V: Vector, const CHANNELS: usize>(
     }
 }
 
-/// The second half: `Gᵀ m G`, in the weight's own order.
-struct Back<'a, S>(&'a Sums<'a, S>);
+/// Second pass: `Gᵀ m G`, in the layout of the weight.
+struct InverseTransform<'a, S>(&'a Sums<'a, S>);
 
-impl<S: Source> Kernel for Back<'_, S> {
+impl<S: Prologue> Kernel for InverseTransform<'_, S> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
         let Self(work) = self;
@@ -295,7 +303,7 @@ impl<S: Source> Kernel for Back<'_, S> {
         let mut kernels = [[[0.0_f32; LANES]; TAPS]; LANES];
         for (c, kernel) in kernels.iter_mut().enumerate() {
             let at = ((result * inner + block) * LANES + c) * LANES;
-            // SAFETY: the caller guarantees the instructions and a pair of blocks that exists. The first half is done, so that no task writes sums
+            // SAFETY: the caller guarantees the instruction set and a valid pair of blocks. The first pass has ended, so that no task writes sums
             // any more; they have all slices and places. What is written are arrays of sixteen floats.
             unsafe {
                 let half = V::splat(0.5);
@@ -308,10 +316,11 @@ impl<S: Source> Kernel for Back<'_, S> {
                             *m = m.add(V::load(work.sums.at(place * work.place + at)));
                         }
                     }
-                    *column = back(m, half);
+                    *column = inverse_line(m, half);
                 }
                 for i in 0..3 {
-                    let row = back([columns[0][i], columns[1][i], columns[2][i], columns[3][i]], half);
+                    let row =
+                        inverse_line([columns[0][i], columns[1][i], columns[2][i], columns[3][i]], half);
                     for (j, value) in row.into_iter().enumerate() {
                         value.store(kernel[3 * i + j].as_mut_ptr());
                     }
@@ -320,7 +329,7 @@ impl<S: Source> Kernel for Back<'_, S> {
         }
         for k in 0..LANES {
             let at = ((result * LANES + k) * inner + block) * LANES * TAPS;
-            // SAFETY: `dw` was found to be as long as the weight. The kernels of a row of this pair of blocks stand one after the other, and
+            // SAFETY: `dw` was found to be as long as the weight. The kernels of a row of this pair of blocks are contiguous, and
             // this task alone uses them.
             let row = unsafe { std::slice::from_raw_parts_mut(work.gradient.dw.at(at), LANES * TAPS) };
             for (to, kernel) in row.chunks_exact_mut(TAPS).zip(&kernels) {
@@ -334,7 +343,7 @@ impl<S: Source> Kernel for Back<'_, S> {
 
 /// `Gᵀ` times a column.
 #[inline(always)]
-fn back<V: Vector>(m: [V; 4], half: V) -> [V; 3] {
+fn inverse_line<V: Vector>(m: [V; 4], half: V) -> [V; 3] {
     let (sum, difference) = (m[1].add(m[2]), m[1].sub(m[2]));
     [
         m[0].add(sum.mul(half)),

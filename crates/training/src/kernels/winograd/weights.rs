@@ -1,61 +1,61 @@
-//! `G g Gᵀ` of kernels, in the order that products read them in.
+//! Weight transform: `G g Gᵀ`, packed in the order in which the matrix multiplications read it.
 
 use super::PLACES;
 use crate::kernels::instructions::{InstructionSet, Kernel};
 use crate::kernels::pool::Pool;
-use crate::kernels::shared::Shared;
+use crate::kernels::unsafe_slice::UnsafeSlice;
 use crate::kernels::vector::{LANES, Vector};
 
 /// Elements of a kernel.
 const TAPS: usize = 9;
 
-/// Which of its two channel axes a weight `[K, C, 3, 3]` is summed over.
+/// The channel axis of a weight `[K, C, 3, 3]` that is summed over.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::kernels) enum Order {
-    /// C: forward.
-    Straight,
-    /// K, with the kernel turned by half a circle: backward.
-    Turned,
+pub(in crate::kernels) enum WeightOrder {
+    /// C, for the forward pass.
+    Forward,
+    /// K, with the kernel rotated by 180°, for the input gradient.
+    Backward,
 }
 
 /// Transformed weights: `[place][result block][summed channel][16]`.
 pub(super) struct Packed<'a> {
     pub(super) w: &'a [f32],
-    pub(super) order: Order,
-    /// Blocks of channels that are summed over.
+    pub(super) order: WeightOrder,
+    /// Blocks of channels summed over.
     pub(super) summed: usize,
     /// Blocks of channels of the result.
     pub(super) results: usize,
-    pub(super) to: Shared<'a>,
+    pub(super) to: UnsafeSlice<'a>,
 }
 
-/// Floats from place to place. A line more than there are, so that the places do not fall into the same sets of a cache.
+/// Stride between places, in floats: with one line of padding, so that the places do not map to the same cache sets.
 pub(super) fn place(summed: usize, results: usize) -> usize {
     (summed * results * LANES + 1) * LANES
 }
 
-/// Floats that transformed weights take.
+/// Number of floats of the transformed weights.
 pub(super) fn length(summed: usize, results: usize) -> usize {
     PLACES * place(summed, results)
 }
 
 impl Packed<'_> {
-    /// Transforms everything.
+    /// Transforms and packs the weight.
     pub(super) fn fill(&self, set: InstructionSet, pool: &dyn Pool) {
         set.run(pool, self.results * self.summed, self);
     }
 
-    /// Sixteen by sixteen kernels as `[summed channel][tap][result channel]`.
+    /// Gathers sixteen by sixteen kernels as `[summed channel][tap][result channel]`.
     fn gather(&self, summed: usize, result: usize) -> [[[f32; LANES]; TAPS]; LANES] {
         let mut kernels = [[[0.0; LANES]; TAPS]; LANES];
         let (inner, outer) = match self.order {
-            Order::Straight => (summed, result),
-            Order::Turned => (result, summed),
+            WeightOrder::Forward => (summed, result),
+            WeightOrder::Backward => (result, summed),
         };
         let inner_channels = LANES
             * match self.order {
-                Order::Straight => self.summed,
-                Order::Turned => self.results,
+                WeightOrder::Forward => self.summed,
+                WeightOrder::Backward => self.results,
             };
         for k in 0..LANES {
             let from = ((outer * LANES + k) * inner_channels + inner * LANES) * TAPS;
@@ -63,8 +63,8 @@ impl Packed<'_> {
             for (c, kernel) in row.chunks_exact(TAPS).enumerate() {
                 for (tap, &weight) in kernel.iter().enumerate() {
                     match self.order {
-                        Order::Straight => kernels[c][tap][k] = weight,
-                        Order::Turned => kernels[k][TAPS - 1 - tap][c] = weight,
+                        WeightOrder::Forward => kernels[c][tap][k] = weight,
+                        WeightOrder::Backward => kernels[k][TAPS - 1 - tap][c] = weight,
                     }
                 }
             }
@@ -81,7 +81,7 @@ impl Kernel for Packed<'_> {
         let place = place(self.summed, self.results);
         for (channel, kernel) in kernels.iter().enumerate() {
             let to = ((result * self.summed + summed) * LANES + channel) * LANES;
-            // SAFETY: the caller guarantees the instructions and a pair of blocks that exists. What is loaded are arrays of sixteen floats; what
+            // SAFETY: the caller guarantees the instruction set and a valid pair of blocks. Loads read arrays of sixteen floats; what
             // is written lies within the place of each of sixteen, and this task alone writes these channels of its pair.
             unsafe {
                 let half = V::splat(0.5);

@@ -7,28 +7,28 @@ use crate::kernels::Window;
 pub(super) struct Attributes<'c, 'attr>(pub(super) &'c KernelContext<'attr>);
 
 impl Attributes<'_, '_> {
-    /// A number.
+    /// A float attribute.
     pub(super) fn float(&self, name: &str) -> ort::Result<f32> {
         self.0.get(name).ok_or_else(|| lacking(name))
     }
 
-    /// A word.
-    pub(super) fn word(&self, name: &str) -> ort::Result<String> {
+    /// A string attribute.
+    pub(super) fn string(&self, name: &str) -> ort::Result<String> {
         self.0.get(name).ok_or_else(|| lacking(name))
     }
 
-    /// A truth value.
-    pub(super) fn truth(&self, name: &str) -> ort::Result<bool> {
+    /// An integer attribute as a flag.
+    pub(super) fn flag(&self, name: &str) -> ort::Result<bool> {
         let number: i64 = self.0.get(name).ok_or_else(|| lacking(name))?;
         Ok(number != 0)
     }
 
-    /// The shape of a result.
+    /// The shape of an output.
     pub(super) fn shape(&self, result: usize) -> Option<Vec<i64>> {
         self.0.get(shape_attribute(result))
     }
 
-    /// Two or more extents.
+    /// The first two of two or more extents.
     fn extents(&self, name: &str) -> ort::Result<[usize; 2]> {
         let numbers: Vec<i64> = self.0.get(name).ok_or_else(|| lacking(name))?;
         match *numbers {
@@ -37,7 +37,7 @@ impl Attributes<'_, '_> {
         }
     }
 
-    /// How a kernel of these extents slides.
+    /// The window of a kernel of this size.
     pub(super) fn window(&self, kernel: [usize; 2]) -> ort::Result<Window> {
         Ok(Window {
             kernel,
@@ -53,15 +53,15 @@ impl Attributes<'_, '_> {
 }
 
 fn lacking(name: &str) -> ort::Error {
-    ort::Error::new(format!("the attribute `{name}` is missing or of no use"))
+    ort::Error::new(format!("the attribute `{name}` is missing or has another type"))
 }
 
-/// An extent as kernels know it.
+/// Converts an extent.
 pub(super) fn extent(number: i64) -> ort::Result<usize> {
     usize::try_from(number).map_err(|_| ort::Error::new("an extent is negative"))
 }
 
-/// A word that an attribute cannot have.
-pub(super) fn unknown(name: &str, word: &str) -> ort::Error {
-    ort::Error::new(format!("the attribute `{name}` cannot be `{word}`"))
+/// Error of an unknown value of a string attribute.
+pub(super) fn unknown(name: &str, value: &str) -> ort::Error {
+    ort::Error::new(format!("the attribute `{name}` has the unknown value `{value}`"))
 }

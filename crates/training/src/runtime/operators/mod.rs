@@ -1,9 +1,9 @@
-//! Our own operators, as ONNX Runtime calls them.
+//! Custom operators, called by ONNX Runtime on its own threads.
 //!
 //! # Layout
-//! - `operator`: what ONNX Runtime asks of an operator and of its kernel; results have the shapes that the model file says.
-//! - `attributes`: a node's attributes.
-//! - `convolution`, `normalization`, `other`: from a node's operands to a call of [`kernels`](crate::kernels).
+//! - `operator`: implements `ort`'s operator and kernel traits; output shapes are attributes of the nodes.
+//! - `attributes`: reads a node's attributes.
+//! - `convolution`, `normalization`, `other`: map a node's operands to calls of [`kernels`](crate::kernels).
 
 mod attributes;
 mod convolution;
@@ -17,62 +17,62 @@ use std::sync::{Arc, Mutex};
 
 use ort::operator::OperatorDomain;
 
-use self::operator::{Open, Operator};
+use self::operator::{CreateKernel, Operator};
 use super::Device;
 use crate::graph::fused::DOMAIN;
 use crate::kernels::{InstructionSet, Workspace};
 
-/// Every operator of the domain, under its name.
-const OPERATORS: [(&str, Open); 12] = [
+/// All operators of the domain, by name.
+const OPERATORS: [(&str, CreateKernel); 12] = [
     ("ToBlocks", other::to_blocks),
     ("FromBlocks", other::from_blocks),
     ("Conv", convolution::forward),
     ("ConvInputGradient", convolution::input_gradient),
     ("ConvWeightGradient", convolution::weight_gradient),
-    ("Affine", normalization::affine),
+    ("Affine", normalization::scale_shift),
     ("Normalize", normalization::normalize),
-    ("Arrive", normalization::arrive),
+    ("Arrive", normalization::apply_grad_epilogue),
     ("BatchNormGradient", normalization::gradient),
     ("MaxPool", other::max_pool),
     ("MaxPoolGradient", other::max_pool_gradient),
     ("AdamW", other::adamw),
 ];
 
-/// The domain of our own operators, to be registered with a session that runs a fused program. They run on the CPU.
+/// The domain of the custom operators, to register with sessions that run fused programs. They run on the CPU.
 ///
 /// ONNX Runtime must have been loaded.
 ///
 /// # Errors
 ///
-/// Whatever ONNX Runtime says.
+/// Those of ONNX Runtime.
 pub fn domain() -> ort::Result<OperatorDomain> {
     let workspace = Arc::new(Mutex::new(Workspace::default()));
     OPERATORS
         .iter()
-        .try_fold(OperatorDomain::new(DOMAIN)?, |domain, &(name, open)| {
+        .try_fold(OperatorDomain::new(DOMAIN)?, |domain, &(name, create)| {
             domain.add(Operator {
                 name,
-                open,
+                create,
                 set: InstructionSet::best(),
                 workspace: Arc::clone(&workspace),
             })
         })
 }
 
-/// Which operators a training step is made of.
+/// Which operators a training step uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Operators {
-    /// Our own where they are fast: on a CPU with AVX2 or AVX-512.
+    /// The custom operators on a CPU with AVX2 or AVX-512, otherwise the standard ones.
     #[default]
     Auto,
-    /// ONNX's alone.
+    /// Standard ONNX operators only.
     Standard,
-    /// Our own, on any CPU.
+    /// The custom operators, on any CPU.
     Fast,
 }
 
 impl Operators {
-    /// Whether a step on this device is made of our own operators; `None` where that is asked for and cannot be.
+    /// Whether a step on this device uses the custom operators; `None` if they are required but the device does not support them.
     #[must_use]
     pub fn are_fused(self, device: Device) -> Option<bool> {
         match (self, device) {
@@ -94,9 +94,9 @@ impl fmt::Display for Operators {
     }
 }
 
-/// The text names no operators.
+/// The text is not a choice of operators.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` are no operators: use auto, standard or fast")]
+#[error("invalid operators `{0}`: expected auto, standard or fast")]
 pub struct ParseOperatorsError(String);
 
 impl FromStr for Operators {
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn operators_are_read_and_written_alike() {
+    fn operators_parse_and_display_round_trip() {
         for text in ["auto", "standard", "fast"] {
             assert_eq!(text.parse::<Operators>().expect("operators").to_string(), text);
         }
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_operators_stay_on_the_cpu() {
+    fn custom_operators_run_on_the_cpu_only() {
         let cuda = Device::Cuda { index: 0 };
         assert_eq!(Operators::Auto.are_fused(cuda), Some(false));
         assert_eq!(Operators::Fast.are_fused(cuda), None);

@@ -1,14 +1,14 @@
 use super::attributes::{Attributes, extent, unknown};
-use super::convolution::too_few;
+use super::convolution::wrong_arity;
 use super::operator::{Compute, Operand};
 use crate::graph::fused::attribute;
 use crate::kernels::norm::{self, Normalization, Shortcut, Statistics};
-use crate::kernels::{Arrival, Centre, Extent, Gate, Machine};
+use crate::kernels::{BatchMean, ExecContext, Extent, GradEpilogue, ReluMask};
 
-/// The extent of a value in blocks.
-pub(super) fn in_blocks(shape: &[i64]) -> ort::Result<Extent> {
+/// The extent of a value in NCHWc layout.
+pub(super) fn blocked_extent(shape: &[i64]) -> ort::Result<Extent> {
     let &[n, c, height, width] = shape else {
-        return Err(ort::Error::new("a value in blocks has four axes"));
+        return Err(ort::Error::new("an NCHWc value must have four axes"));
     };
     Ok(Extent {
         images: extent(n)?,
@@ -18,25 +18,25 @@ pub(super) fn in_blocks(shape: &[i64]) -> ort::Result<Extent> {
     })
 }
 
-pub(super) fn affine(attributes: &Attributes<'_, '_>) -> ort::Result<Box<dyn Compute>> {
-    Ok(Box::new(Affine {
+pub(super) fn scale_shift(attributes: &Attributes<'_, '_>) -> ort::Result<Box<dyn Compute>> {
+    Ok(Box::new(ScaleShift {
         epsilon: attributes.float(attribute::EPSILON)?,
     }))
 }
 
-struct Affine {
+struct ScaleShift {
     epsilon: f32,
 }
 
-impl Compute for Affine {
+impl Compute for ScaleShift {
     fn compute(
         &self,
-        _: &mut Machine<'_>,
+        _: &mut ExecContext<'_>,
         operands: &[Operand<'_>],
         results: &mut [&mut [f32]],
     ) -> ort::Result<()> {
-        let ([scale, bias, mean, variance], [affine]) = (operands, results) else {
-            return Err(too_few());
+        let ([scale, bias, mean, variance], [scale_shift]) = (operands, results) else {
+            return Err(wrong_arity());
         };
         let statistics = Statistics {
             scale: scale.data,
@@ -44,90 +44,90 @@ impl Compute for Affine {
             variance: variance.data,
             epsilon: self.epsilon,
         };
-        norm::affine(&statistics, bias.data, affine);
+        norm::scale_shift(&statistics, bias.data, scale_shift);
         Ok(())
     }
 }
 
 pub(super) fn normalize(attributes: &Attributes<'_, '_>) -> ort::Result<Box<dyn Compute>> {
     Ok(Box::new(Normalize {
-        is_rectified: attributes.truth(attribute::RECTIFIED)?,
+        has_relu: attributes.flag(attribute::RELU)?,
     }))
 }
 
-/// How many operands there are says what the shortcut is.
+/// The number of operands determines the shortcut.
 struct Normalize {
-    is_rectified: bool,
+    has_relu: bool,
 }
 
 impl Compute for Normalize {
     fn compute(
         &self,
-        machine: &mut Machine<'_>,
+        exec: &mut ExecContext<'_>,
         operands: &[Operand<'_>],
         results: &mut [&mut [f32]],
     ) -> ort::Result<()> {
-        let ([x, affine, rest @ ..], [y]) = (operands, results) else {
-            return Err(too_few());
+        let ([x, scale_shift, rest @ ..], [y]) = (operands, results) else {
+            return Err(wrong_arity());
         };
         let shortcut = match rest {
             [] => Shortcut::None,
-            [addend] => Shortcut::Raw(addend.data),
-            [addend, affine, ..] => Shortcut::Affine(addend.data, affine.data),
+            [addend] => Shortcut::Identity(addend.data),
+            [addend, scale_shift, ..] => Shortcut::ScaleShift(addend.data, scale_shift.data),
         };
         let normalization = Normalization {
             x: x.data,
-            affine: affine.data,
+            scale_shift: scale_shift.data,
             shortcut,
-            is_rectified: self.is_rectified,
+            has_relu: self.has_relu,
         };
-        norm::normalize(machine, in_blocks(x.shape)?, &normalization, y);
+        norm::normalize(exec, blocked_extent(x.shape)?, &normalization, y);
         Ok(())
     }
 }
 
-/// Which operands an arrival has.
+/// Which operands a [`GradEpilogue`] has.
 #[derive(Clone, Copy)]
-pub(super) struct ArrivalKind {
+pub(super) struct GradEpilogueKind {
     has_addend: bool,
-    gate: GateKind,
-    has_centre: bool,
+    mask: ReluMaskKind,
+    has_batch_mean: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum GateKind {
-    Open,
-    Result,
-    Affine,
+enum ReluMaskKind {
+    None,
+    Output,
+    ScaleShift,
 }
 
-pub(super) fn arrival_kind(attributes: &Attributes<'_, '_>) -> ort::Result<ArrivalKind> {
-    Ok(ArrivalKind {
-        has_addend: attributes.truth(attribute::ADDEND)?,
-        gate: match &*attributes.word(attribute::GATE)? {
-            attribute::NONE => GateKind::Open,
-            attribute::RESULT => GateKind::Result,
-            attribute::AFFINE => GateKind::Affine,
-            word => return Err(unknown(attribute::GATE, word)),
+pub(super) fn grad_epilogue_kind(attributes: &Attributes<'_, '_>) -> ort::Result<GradEpilogueKind> {
+    Ok(GradEpilogueKind {
+        has_addend: attributes.flag(attribute::ADDEND)?,
+        mask: match &*attributes.string(attribute::RELU_MASK)? {
+            attribute::NONE => ReluMaskKind::None,
+            attribute::OUTPUT => ReluMaskKind::Output,
+            attribute::SCALE_SHIFT => ReluMaskKind::ScaleShift,
+            value => return Err(unknown(attribute::RELU_MASK, value)),
         },
-        has_centre: attributes.truth(attribute::CENTRE)?,
+        has_batch_mean: attributes.flag(attribute::BATCH_MEAN)?,
     })
 }
 
-impl ArrivalKind {
-    /// The arrival that the operands are.
-    pub(super) fn split<'a>(self, operands: &[Operand<'a>]) -> ort::Result<Arrival<'a>> {
+impl GradEpilogueKind {
+    /// Reads the operands of the epilogue.
+    pub(super) fn split<'a>(self, operands: &[Operand<'a>]) -> ort::Result<GradEpilogue<'a>> {
         let mut operands = operands.iter().map(|operand| operand.data);
-        let mut next = || operands.next().ok_or_else(too_few);
-        Ok(Arrival {
+        let mut next = || operands.next().ok_or_else(wrong_arity);
+        Ok(GradEpilogue {
             addend: self.has_addend.then(&mut next).transpose()?,
-            gate: match self.gate {
-                GateKind::Open => Gate::Open,
-                GateKind::Result => Gate::Result(next()?),
-                GateKind::Affine => Gate::Affine(next()?),
+            mask: match self.mask {
+                ReluMaskKind::None => ReluMask::None,
+                ReluMaskKind::Output => ReluMask::Output(next()?),
+                ReluMaskKind::ScaleShift => ReluMask::ScaleShift(next()?),
             },
-            centre: match self.has_centre {
-                true => Some(Centre {
+            batch_mean: match self.has_batch_mean {
+                true => Some(BatchMean {
                     x: next()?,
                     mean: next()?,
                 }),
@@ -139,41 +139,42 @@ impl ArrivalKind {
 
 type Sums<'o, 'r> = (Option<&'o mut &'r mut [f32]>, Option<&'o mut &'r mut [f32]>);
 
-/// An arrival's sums and gradient among the results.
+/// Splits the outputs of a node with an epilogue into sums and gradient.
 pub(super) fn split_sums<'o, 'r>(
-    kind: ArrivalKind,
+    kind: GradEpilogueKind,
     results: &'o mut [&'r mut [f32]],
 ) -> ort::Result<Sums<'o, 'r>> {
-    match (kind.has_centre, results) {
+    match (kind.has_batch_mean, results) {
         (true, [sums]) => Ok((Some(sums), None)),
         (true, [sums, g]) => Ok((Some(sums), Some(g))),
         (false, [g]) => Ok((None, Some(g))),
-        _ => Err(too_few()),
+        _ => Err(wrong_arity()),
     }
 }
 
-pub(super) fn arrive(attributes: &Attributes<'_, '_>) -> ort::Result<Box<dyn Compute>> {
-    Ok(Box::new(Arrive(arrival_kind(attributes)?)))
+pub(super) fn apply_grad_epilogue(attributes: &Attributes<'_, '_>) -> ort::Result<Box<dyn Compute>> {
+    Ok(Box::new(ApplyGradEpilogue(grad_epilogue_kind(attributes)?)))
 }
 
-struct Arrive(ArrivalKind);
+struct ApplyGradEpilogue(GradEpilogueKind);
 
-impl Compute for Arrive {
+impl Compute for ApplyGradEpilogue {
     fn compute(
         &self,
-        machine: &mut Machine<'_>,
+        exec: &mut ExecContext<'_>,
         operands: &[Operand<'_>],
         results: &mut [&mut [f32]],
     ) -> ort::Result<()> {
         let [dy, rest @ ..] = operands else {
-            return Err(too_few());
+            return Err(wrong_arity());
         };
         let (sums, g) = split_sums(self.0, results)?;
-        let arrival = self.0.split(rest)?;
+        let grad_epilogue = self.0.split(rest)?;
         let g = g.map(|g| &mut **g);
-        let totals = norm::arrive(machine, in_blocks(dy.shape)?, dy.data, arrival, g);
+        let channel_sums =
+            norm::apply_grad_epilogue(exec, blocked_extent(dy.shape)?, dy.data, grad_epilogue, g);
         if let Some(sums) = sums {
-            norm::write_sums(&totals, sums);
+            norm::write_sums(&channel_sums, sums);
         }
         Ok(())
     }
@@ -192,13 +193,13 @@ struct Gradient {
 impl Compute for Gradient {
     fn compute(
         &self,
-        machine: &mut Machine<'_>,
+        exec: &mut ExecContext<'_>,
         operands: &[Operand<'_>],
         results: &mut [&mut [f32]],
     ) -> ort::Result<()> {
         let ([g, x, sums, scale, mean, variance], [to_scale, to_bias, rest @ ..]) = (operands, results)
         else {
-            return Err(too_few());
+            return Err(wrong_arity());
         };
         let statistics = Statistics {
             scale: scale.data,
@@ -208,8 +209,8 @@ impl Compute for Gradient {
         };
         norm::parameter_gradients(&statistics, sums.data, [to_scale, to_bias]);
         if let [dx] = rest {
-            let extent = in_blocks(x.shape)?;
-            norm::gradient(machine, extent, (&statistics, sums.data), [g.data, x.data], dx);
+            let extent = blocked_extent(x.shape)?;
+            norm::gradient(exec, extent, (&statistics, sums.data), [g.data, x.data], dx);
         }
         Ok(())
     }

@@ -7,33 +7,33 @@ use ort::value::{Shape, TensorElementType, ValueType};
 
 use super::attributes::Attributes;
 use crate::graph::fused::shape_attribute;
-use crate::kernels::{InstructionSet, Machine, Pool, Workspace};
+use crate::kernels::{ExecContext, InstructionSet, Pool, Workspace};
 
-/// Prepares a node: reads its attributes.
-pub(super) type Open = fn(&Attributes<'_, '_>) -> ort::Result<Box<dyn Compute>>;
+/// Creates a node's kernel from its attributes.
+pub(super) type CreateKernel = fn(&Attributes<'_, '_>) -> ort::Result<Box<dyn Compute>>;
 
-/// What a node does at every run.
+/// The kernel of a node.
 pub(super) trait Compute: Send {
-    /// Computes its results from its operands.
+    /// Computes the outputs from the operands.
     fn compute(
         &self,
-        machine: &mut Machine<'_>,
+        exec: &mut ExecContext<'_>,
         operands: &[Operand<'_>],
         results: &mut [&mut [f32]],
     ) -> ort::Result<()>;
 }
 
-/// An operand of a node: floats.
+/// A float operand of a node.
 #[derive(Clone, Copy)]
 pub(super) struct Operand<'a> {
     pub(super) shape: &'a [i64],
     pub(super) data: &'a [f32],
 }
 
-/// An operator of our domain: any number of float operands and results.
+/// A custom operator with any number of float operands and outputs.
 pub(super) struct Operator {
     pub(super) name: &'static str,
-    pub(super) open: Open,
+    pub(super) create: CreateKernel,
     pub(super) set: InstructionSet,
     pub(super) workspace: Arc<Mutex<Workspace>>,
 }
@@ -55,7 +55,7 @@ impl ort::operator::Operator for Operator {
 
     fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<Node> {
         Ok(Node {
-            compute: (self.open)(&Attributes(context))?,
+            compute: (self.create)(&Attributes(context))?,
             shapes: (0..)
                 .map_while(|result| context.get::<Vec<i64>>(shape_attribute(result)))
                 .collect(),
@@ -83,7 +83,7 @@ impl ort::operator::Operator for Operator {
 /// A node of a session.
 pub(super) struct Node {
     compute: Box<dyn Compute>,
-    /// Of its results.
+    /// Shapes of the outputs.
     shapes: Vec<Vec<i64>>,
     set: InstructionSet,
     workspace: Arc<Mutex<Workspace>>,
@@ -91,7 +91,7 @@ pub(super) struct Node {
 
 impl Kernel for Node {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
-        let missing = || ort::Error::new("an operand or result is missing");
+        let missing = || ort::Error::new("an input or output is missing");
         let operands = (0..context.num_inputs()?).map(|operand| context.input(operand)?.ok_or_else(missing));
         let operands = operands.collect::<ort::Result<Vec<_>>>()?;
         let operands = operands.iter().map(|operand| {
@@ -107,18 +107,18 @@ impl Kernel for Node {
             .iter_mut()
             .map(|result| result.try_extract_tensor_mut::<f32>().map(|(_, data)| data));
         let mut results = results.collect::<ort::Result<Vec<_>>>()?;
-        // A panic leaves nothing in the memory that the next run relies on.
+        // Kernels do not rely on the workspace's content, so a panic cannot leave it invalid.
         let mut workspace = self.workspace.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut machine = Machine {
+        let mut exec = ExecContext {
             set: self.set,
             pool: &Threads(context),
             workspace: &mut workspace,
         };
-        self.compute.compute(&mut machine, &operands, &mut results)
+        self.compute.compute(&mut exec, &operands, &mut results)
     }
 }
 
-/// The session's threads.
+/// The session's thread pool.
 struct Threads<'c>(&'c ComputeContext);
 
 #[allow(unsafe_code, reason = "the kernels' tasks rely on how they are called")]
@@ -128,7 +128,7 @@ unsafe impl Pool for Threads<'_> {
         if count > 0 {
             self.0
                 .par_for(count, 0, task)
-                .expect("ONNX Runtime refuses loops without a body only");
+                .expect("ONNX Runtime rejects only loops without a body");
         }
     }
 }

@@ -1,11 +1,11 @@
 use super::attributes::Attributes;
-use super::convolution::too_few;
-use super::normalization::in_blocks;
+use super::convolution::wrong_arity;
+use super::normalization::blocked_extent;
 use super::operator::{Compute, Operand};
 use crate::graph::fused::attribute;
-use crate::kernels::adamw::{self, Hyper};
-use crate::kernels::max_pool::{self, Pooled};
-use crate::kernels::{Machine, Window, layout, norm};
+use crate::kernels::adamw::{self, AdamWStep};
+use crate::kernels::max_pool::{self, PoolInput};
+use crate::kernels::{ExecContext, Window, layout, norm};
 
 pub(super) fn to_blocks(_: &Attributes<'_, '_>) -> ort::Result<Box<dyn Compute>> {
     Ok(Box::new(Layout { to_blocks: true }))
@@ -22,19 +22,19 @@ struct Layout {
 impl Compute for Layout {
     fn compute(
         &self,
-        machine: &mut Machine<'_>,
+        exec: &mut ExecContext<'_>,
         operands: &[Operand<'_>],
         results: &mut [&mut [f32]],
     ) -> ort::Result<()> {
         let ([x], [y]) = (operands, results) else {
-            return Err(too_few());
+            return Err(wrong_arity());
         };
         let reorder = if self.to_blocks {
             layout::to_blocks
         } else {
             layout::from_blocks
         };
-        reorder(machine, in_blocks(x.shape)?, x.data, y);
+        reorder(exec, blocked_extent(x.shape)?, x.data, y);
         Ok(())
     }
 }
@@ -45,11 +45,11 @@ pub(super) fn max_pool(attributes: &Attributes<'_, '_>) -> ort::Result<Box<dyn C
 
 struct MaxPool(Window);
 
-fn pooled<'a>(window: Window, x: Operand<'a>, affine: Operand<'a>) -> ort::Result<Pooled<'a>> {
-    Ok(Pooled {
+fn pool_input<'a>(window: Window, x: Operand<'a>, scale_shift: Operand<'a>) -> ort::Result<PoolInput<'a>> {
+    Ok(PoolInput {
         x: x.data,
-        affine: affine.data,
-        input: in_blocks(x.shape)?,
+        scale_shift: scale_shift.data,
+        input: blocked_extent(x.shape)?,
         window,
     })
 }
@@ -57,14 +57,14 @@ fn pooled<'a>(window: Window, x: Operand<'a>, affine: Operand<'a>) -> ort::Resul
 impl Compute for MaxPool {
     fn compute(
         &self,
-        machine: &mut Machine<'_>,
+        exec: &mut ExecContext<'_>,
         operands: &[Operand<'_>],
         results: &mut [&mut [f32]],
     ) -> ort::Result<()> {
-        let (&[x, affine], [y]) = (operands, results) else {
-            return Err(too_few());
+        let (&[x, scale_shift], [y]) = (operands, results) else {
+            return Err(wrong_arity());
         };
-        max_pool::forward(machine, &pooled(self.0, x, affine)?, y);
+        max_pool::forward(exec, &pool_input(self.0, x, scale_shift)?, y);
         Ok(())
     }
 }
@@ -78,16 +78,16 @@ struct MaxPoolGradient(Window);
 impl Compute for MaxPoolGradient {
     fn compute(
         &self,
-        machine: &mut Machine<'_>,
+        exec: &mut ExecContext<'_>,
         operands: &[Operand<'_>],
         results: &mut [&mut [f32]],
     ) -> ort::Result<()> {
-        let (&[x, affine, dy, mean], [sums, g]) = (operands, results) else {
-            return Err(too_few());
+        let (&[x, scale_shift, dy, mean], [sums, g]) = (operands, results) else {
+            return Err(wrong_arity());
         };
-        let pooled = pooled(self.0, x, affine)?;
-        let totals = max_pool::backward(machine, &pooled, [dy.data, mean.data], g);
-        norm::write_sums(&totals, sums);
+        let pool_input = pool_input(self.0, x, scale_shift)?;
+        let channel_sums = max_pool::backward(exec, &pool_input, [dy.data, mean.data], g);
+        norm::write_sums(&channel_sums, sums);
         Ok(())
     }
 }
@@ -107,19 +107,19 @@ struct AdamW {
 impl Compute for AdamW {
     fn compute(
         &self,
-        machine: &mut Machine<'_>,
+        exec: &mut ExecContext<'_>,
         operands: &[Operand<'_>],
         results: &mut [&mut [f32]],
     ) -> ort::Result<()> {
         let (&[p, g, m, v, ref scalars @ ..], [next, first, second]) = (operands, results) else {
-            return Err(too_few());
+            return Err(wrong_arity());
         };
         let number = |operand: &Operand<'_>| operand.data.first().copied();
         let scalars: Option<Vec<f32>> = scalars.iter().map(number).collect();
         let Some([beta1, one_minus_beta1, scale2, decay, step]) = scalars.as_deref() else {
-            return Err(too_few());
+            return Err(wrong_arity());
         };
-        let hyper = Hyper {
+        let adamw_step = AdamWStep {
             beta1: *beta1,
             one_minus_beta1: *one_minus_beta1,
             beta2: self.beta2,
@@ -130,7 +130,7 @@ impl Compute for AdamW {
             step: *step,
         };
         let from = [p.data, g.data, m.data, v.data];
-        adamw::update(machine, &hyper, from, [next, first, second]);
+        adamw::update(exec, &adamw_step, from, [next, first, second]);
         Ok(())
     }
 }

@@ -8,36 +8,37 @@ use ort::{
 use super::{Device, DeviceState, Error};
 use crate::program::Signature;
 
-/// Most bindings that are kept. Alone, a program uses its buffers in two ways; two programs that share a state by turns, in four.
+/// Maximum number of cached bindings. A single program alternates between two combinations of buffers; two programs that share a state use
+/// four.
 pub(super) const BINDINGS: usize = 4;
 
-/// What a run reads and writes, but for its inputs.
+/// Binding of a run's state and outputs.
 #[derive(Debug)]
 pub(super) struct Bound {
     pub(super) binding: IoBinding,
-    /// The state whose buffers are bound.
+    /// Id of the bound state.
     pub(super) state: u64,
-    /// Which buffer of each tensor is read, in the order of the signature.
-    pub(super) sides: Vec<usize>,
+    /// Index of the buffer that is read, per tensor in the order of the signature.
+    pub(super) buffer_indices: Vec<usize>,
 }
 
 impl Bound {
-    /// Binds everything that stays where it is from run to run.
+    /// Binds state and outputs, whose addresses do not change between runs.
     pub(super) fn new(
         (session, signature, outputs): (&Session, &Signature, &mut BTreeMap<String, Buffer<f32>>),
         (device, state): (Device, &mut DeviceState),
-        sides: Vec<usize>,
+        buffer_indices: Vec<usize>,
     ) -> Result<Self, Error> {
         let refused = |error: ort::Error| device.refused(&error);
         let mut binding = session.create_binding().map_err(refused)?;
-        for (pair, &side) in signature.state.iter().zip(&sides) {
-            let buffers = &mut state.pair(&pair.name)?.buffers;
+        for (pair, &buffer_index) in signature.state.iter().zip(&buffer_indices) {
+            let buffers = &mut state.double_buffer(&pair.name)?.buffers;
             binding
-                .bind_input(pair.input.as_str(), &buffers[side])
+                .bind_input(pair.input.as_str(), &buffers[buffer_index])
                 .map_err(refused)?;
             if let Some(output) = &pair.output {
                 binding
-                    .bind_output(output.as_str(), &mut buffers[1 - side])
+                    .bind_output(output.as_str(), &mut buffers[1 - buffer_index])
                     .map_err(refused)?;
             }
         }
@@ -47,7 +48,7 @@ impl Bound {
         Ok(Self {
             binding,
             state: state.id(),
-            sides,
+            buffer_indices,
         })
     }
 }

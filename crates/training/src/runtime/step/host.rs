@@ -1,4 +1,4 @@
-//! The memory on the host from which a program's inputs are read.
+//! Host buffers of a program's inputs.
 
 use half::f16;
 use ort::{
@@ -10,7 +10,7 @@ use ort::{
 use super::super::{Error, element::fill, state::dimensions};
 use crate::program::{ElementType, ValueInfo};
 
-/// One input, by the type of its elements.
+/// Host buffer of an input, by element type.
 #[derive(Debug)]
 pub(super) enum HostBuffer {
     F32(Buffer<f32>),
@@ -29,12 +29,14 @@ impl HostBuffer {
             ElementType::U8 => Self::U8(Buffer::new(host, shape)?),
             found @ (ElementType::Bool | ElementType::Bf16) => {
                 let name = &input.name;
-                return Err(ort::Error::new(format!("the input `{name}` holds {found}")));
+                return Err(ort::Error::new(format!(
+                    "the input `{name}` has the unsupported element type {found}"
+                )));
             }
         })
     }
 
-    /// Its elements, where they are `f32`.
+    /// The elements, if they are `f32`.
     pub(super) fn f32(&mut self) -> Option<&mut [f32]> {
         match self {
             Self::F32(buffer) => Some(buffer.extract_tensor_mut().1),
@@ -42,7 +44,7 @@ impl HostBuffer {
         }
     }
 
-    /// Its elements, where they are `i64`.
+    /// The elements, if they are `i64`.
     pub(super) fn i64(&mut self) -> Option<&mut [i64]> {
         match self {
             Self::I64(buffer) => Some(buffer.extract_tensor_mut().1),
@@ -50,7 +52,7 @@ impl HostBuffer {
         }
     }
 
-    /// Fills it with little-endian elements of its type. `name` is for errors.
+    /// Fills the buffer with little-endian elements of its type. `name` is for errors.
     pub(super) fn fill(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         match self {
             Self::F32(buffer) => fill(name, buffer.extract_tensor_mut().1, bytes),
@@ -60,7 +62,7 @@ impl HostBuffer {
         }
     }
 
-    /// Copies its elements to a tensor of its type and shape, wherever that is, and waits for the copy to be done.
+    /// Copies the elements to a tensor of the same type and shape on any device; blocks until the copy is complete.
     pub(super) fn copy_to(&self, tensor: &mut DynTensor) -> ort::Result<()> {
         match self {
             Self::F32(buffer) => buffer.upcast_ref().copy_into(tensor),
@@ -70,7 +72,7 @@ impl HostBuffer {
         }
     }
 
-    /// Makes it the input `name` of a run. On a CUDA device this copies it there.
+    /// Binds the buffer as the input `name`. For a CUDA device this copies it to the device.
     pub(super) fn bind(&self, binding: &mut IoBinding, name: &str) -> ort::Result<()> {
         match self {
             Self::F32(buffer) => binding.bind_input(name, buffer),

@@ -2,29 +2,29 @@ use ort::session::IoBinding;
 
 use super::{host::HostBuffer, staged::Staged};
 
-/// An input, by how it is filled.
+/// Buffers of an input.
 #[derive(Debug)]
 pub(super) enum Input {
-    /// Bound from the host before every run; on a CUDA device this copies it there.
-    Single(HostBuffer),
-    /// In two buffers, where the device reads it.
-    Double(Staged),
+    /// One host buffer, bound before every run; for a CUDA device this copies it to the device.
+    SingleBuffered(HostBuffer),
+    /// Two buffers in the memory that the device reads.
+    DoubleBuffered(Staged),
 }
 
 impl Input {
-    /// The buffer on the host that runs are given.
+    /// The host buffer of a single-buffered input.
     pub(super) fn host(&mut self) -> Option<&mut HostBuffer> {
         match self {
-            Self::Single(buffer) => Some(buffer),
-            Self::Double(_) => None,
+            Self::SingleBuffered(buffer) => Some(buffer),
+            Self::DoubleBuffered(_) => None,
         }
     }
 
-    /// Makes it the input `name` of a run.
+    /// Binds the input `name`.
     pub(super) fn bind(&self, binding: &mut IoBinding, name: &str) -> ort::Result<()> {
         match self {
-            Self::Single(buffer) => buffer.bind(binding, name),
-            Self::Double(staged) => staged.bind(binding, name),
+            Self::SingleBuffered(buffer) => buffer.bind(binding, name),
+            Self::DoubleBuffered(staged) => staged.bind(binding, name),
         }
     }
 }

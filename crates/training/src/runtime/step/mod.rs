@@ -1,11 +1,11 @@
-//! Runs a program.
+//! Runs a program step by step.
 //!
 //! # Layout
 //!
-//! - [`StepRunner`]: inputs filled, the program run, outputs read.
-//! - `bound`: what a run reads and writes, as ONNX Runtime is told; `input`: one input of it.
-//! - `host`: the memory on the host that inputs are filled in.
-//! - `staged`: inputs with two buffers, of which one is filled while the other one is read.
+//! - [`StepRunner`]: fills inputs, runs the program, reads outputs.
+//! - `bound`: `IoBinding` of state and outputs; `input`: an input.
+//! - `host`: host buffers of inputs.
+//! - `staged`: double-buffered inputs, of which one buffer is filled while the other is read.
 
 mod bound;
 mod host;
@@ -31,12 +31,12 @@ use super::{
 };
 use crate::program::{Program, Signature, Tensor};
 
-/// A program with its host buffers, ready to run any number of times.
+/// A program with its session and host buffers.
 ///
 /// Fill the inputs through [`StepRunner::f32_input`] and [`StepRunner::i64_input`], then call [`StepRunner::step`],
-/// then read [`StepRunner::output`]. Nothing is allocated between runs.
+/// then read [`StepRunner::output`]. Runs do not allocate.
 ///
-/// An input that takes long to fill or to copy to the device can have two buffers ([`StepRunner::double`]): then the next run's elements are
+/// An input that takes long to fill or to copy to the device can be double-buffered ([`StepRunner::double_buffer`]): then the next run's elements are
 /// copied while a run is going on ([`StepRunner::step_ahead`]).
 #[derive(Debug)]
 pub struct StepRunner {
@@ -46,16 +46,16 @@ pub struct StepRunner {
     signature: Signature,
     inputs: BTreeMap<String, Input>,
     outputs: BTreeMap<String, Buffer<f32>>,
-    /// One for each way in which the state's buffers were used so far, the latest first.
+    /// Cached bindings, one per combination of the state's buffers, most recently used first.
     bindings: Vec<Bound>,
 }
 
 impl StepRunner {
-    /// Prepares `program`, called `what` in errors.
+    /// Creates a session of `program`, called `what` in errors.
     ///
     /// # Errors
     ///
-    /// [`Error::Device`] where the device cannot be used, [`Error::Model`] where ONNX Runtime refuses the program.
+    /// [`Error::Device`] if the device cannot be used, [`Error::Model`] if ONNX Runtime rejects the program.
     pub fn new(
         runtime: &Runtime,
         what: &str,
@@ -69,10 +69,10 @@ impl StepRunner {
         };
         let signature = program.signature.clone();
         let host = Allocator::default();
-        let source = options.device.source(&session);
+        let source = options.device.host_allocator(&session);
         let inputs = signature.inputs.iter().map(|input| {
             let buffer = HostBuffer::new(&source, input)?;
-            Ok((input.name.clone(), Input::Single(buffer)))
+            Ok((input.name.clone(), Input::SingleBuffered(buffer)))
         });
         let inputs = inputs.collect::<ort::Result<_>>().map_err(refused)?;
         let outputs = signature.outputs.iter().map(|output| {
@@ -93,18 +93,18 @@ impl StepRunner {
         })
     }
 
-    /// What goes in and comes out.
+    /// Inputs, outputs and state of the program.
     #[must_use]
     pub fn signature(&self) -> &Signature {
         &self.signature
     }
 
-    /// Puts `values` on the device of this program.
+    /// Copies `values` to the device of this program.
     ///
     /// # Errors
     ///
-    /// [`Error::Device`] where the device has no room.
-    pub fn place(&self, values: &BTreeMap<String, Tensor>) -> Result<DeviceState, Error> {
+    /// [`Error::Device`] if the device is out of memory.
+    pub fn upload(&self, values: &BTreeMap<String, Tensor>) -> Result<DeviceState, Error> {
         DeviceState::new(self.options.device, &self.device_allocator()?, values)
     }
 
@@ -113,32 +113,32 @@ impl StepRunner {
         Allocator::new(&self.session, device.memory()?).map_err(|error| device.refused(&error))
     }
 
-    /// Gives the input `name` a second buffer, for [`StepRunner::step_ahead`]. On a CUDA device both are in its memory, and are filled by way
-    /// of a third one on the host. Such an input is filled by [`StepRunner::fill`] alone, and its content is lost when it gets the buffer.
+    /// Makes the input `name` double-buffered, for [`StepRunner::step_ahead`]. On a CUDA device both buffers are in device memory, and are
+    /// filled through a third one on the host. A double-buffered input is filled by [`StepRunner::fill`] only; this call discards its content.
     ///
     /// # Errors
     ///
-    /// [`Error::Name`] where the program has no such input, [`Error::Device`] where the device has no room.
-    pub fn double(&mut self, name: &str) -> Result<(), Error> {
+    /// [`Error::Name`] if the program has no such input, [`Error::Device`] if the device is out of memory.
+    pub fn double_buffer(&mut self, name: &str) -> Result<(), Error> {
         let device = self.options.device;
         let inputs = &self.signature.inputs;
         let input = inputs.iter().find(|input| input.name == name);
         let input = input.ok_or_else(|| no_input(&self.what, name, "inputs"))?;
-        let source = device.source(&self.session);
+        let source = device.host_allocator(&self.session);
         let staged = match device {
             Device::Cpu => Staged::on_host(&source, input),
             Device::Cuda { .. } => Staged::on_device(device, (&source, &self.device_allocator()?), input),
         };
         let staged = staged.map_err(|error| device.refused(&error))?;
-        self.inputs.insert(name.to_owned(), Input::Double(staged));
+        self.inputs.insert(name.to_owned(), Input::DoubleBuffered(staged));
         Ok(())
     }
 
-    /// The host buffer of an `f32` input, to be filled before a run. It keeps its content from run to run.
+    /// The host buffer of a single-buffered `f32` input, to be filled before a run. Its content is kept between runs.
     ///
     /// # Errors
     ///
-    /// [`Error::Name`] where the program has no such input.
+    /// [`Error::Name`] if the program has no such input.
     pub fn f32_input(&mut self, name: &str) -> Result<&mut [f32], Error> {
         let what = &self.what;
         let buffer = self.inputs.get_mut(name).and_then(Input::host);
@@ -147,11 +147,11 @@ impl StepRunner {
             .ok_or_else(|| no_input(what, name, "f32 inputs"))
     }
 
-    /// The host buffer of an `i64` input, to be filled before a run. It keeps its content from run to run.
+    /// The host buffer of a single-buffered `i64` input, to be filled before a run. Its content is kept between runs.
     ///
     /// # Errors
     ///
-    /// [`Error::Name`] where the program has no such input.
+    /// [`Error::Name`] if the program has no such input.
     pub fn i64_input(&mut self, name: &str) -> Result<&mut [i64], Error> {
         let what = &self.what;
         let buffer = self.inputs.get_mut(name).and_then(Input::host);
@@ -160,24 +160,24 @@ impl StepRunner {
             .ok_or_else(|| no_input(what, name, "i64 inputs"))
     }
 
-    /// Fills an input with little-endian elements of its type, at any alignment, to be read by the next run.
+    /// Fills an input for the next run with little-endian elements of its type, at any alignment.
     ///
     /// # Errors
     ///
-    /// [`Error::Name`] where the program has no such input, [`Error::Length`] where it has another number of elements.
+    /// [`Error::Name`] if the program has no such input, [`Error::Length`] if the number of elements differs.
     pub fn fill(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         match self.inputs.get_mut(name) {
-            Some(Input::Single(buffer)) => buffer.fill(name, bytes),
-            Some(Input::Double(staged)) => staged.fill(name, bytes),
+            Some(Input::SingleBuffered(buffer)) => buffer.fill(name, bytes),
+            Some(Input::DoubleBuffered(staged)) => staged.fill(name, bytes),
             None => Err(no_input(&self.what, name, "inputs")),
         }
     }
 
-    /// Ends profiling, where it was asked for: what the runs but the first took, by operator.
+    /// Ends profiling; returns the mean time per run by operator, without the first run.
     ///
     /// # Errors
     ///
-    /// [`Error::Run`] where there is no profile, [`Error::Read`] where it cannot be read.
+    /// [`Error::Run`] if profiling is off, [`Error::Read`] if the profile cannot be read.
     pub fn profile(&mut self) -> Result<Vec<OperatorTime>, Error> {
         let file = self.session.end_profiling().map_err(|error| Error::Run {
             what: format!("the profile of {}", self.what),
@@ -186,54 +186,54 @@ impl StepRunner {
         profile::read(Path::new(&file))
     }
 
-    /// Runs once and moves `state` on: its values are the outputs of this run.
+    /// Runs once and updates `state`.
     ///
     /// # Errors
     ///
-    /// [`Error::Run`] where ONNX Runtime fails; the state then has the values from before.
+    /// [`Error::Run`] if ONNX Runtime fails; the state is then unchanged.
     pub fn step(&mut self, state: &mut DeviceState) -> Result<(), Error> {
         self.step_ahead(state, None)
     }
 
-    /// Like [`StepRunner::step`], and meanwhile copies `ahead`, an input with two buffers and little-endian elements for it, so that the next
-    /// run has them without [`StepRunner::fill`].
+    /// Like [`StepRunner::step`], and concurrently copies `ahead`, the name of a double-buffered input and little-endian elements for the next
+    /// run, which then needs no [`StepRunner::fill`].
     ///
     /// # Errors
     ///
-    /// [`Error::Run`] where ONNX Runtime fails or the device cannot be copied to, [`Error::Name`] where the program has no such input with two
-    /// buffers, [`Error::Length`] where it has another number of elements. The state then has the values from before.
+    /// [`Error::Run`] if ONNX Runtime or the copy to the device fails, [`Error::Name`] if the program has no such double-buffered input,
+    /// [`Error::Length`] if the number of elements differs. The state is then unchanged.
     pub fn step_ahead(&mut self, state: &mut DeviceState, ahead: Option<(&str, &[u8])>) -> Result<(), Error> {
         let names = self.signature.state.iter().map(|pair| &pair.name);
-        let sides: Vec<usize> = names
-            .map(|name| Ok(state.pair(name)?.current))
+        let buffer_indices: Vec<usize> = names
+            .map(|name| Ok(state.double_buffer(name)?.current))
             .collect::<Result<_, Error>>()?;
-        let is_this = |bound: &Bound| bound.state == state.id() && bound.sides == sides;
+        let is_this = |bound: &Bound| bound.state == state.id() && bound.buffer_indices == buffer_indices;
         match self.bindings.iter().position(is_this) {
             Some(known) => self.bindings[..=known].rotate_right(1),
             None => {
                 let program = (&self.session, &self.signature, &mut self.outputs);
-                let bound = Bound::new(program, (self.options.device, state), sides)?;
+                let bound = Bound::new(program, (self.options.device, state), buffer_indices)?;
                 self.bindings.insert(0, bound);
                 self.bindings.truncate(BINDINGS);
             }
         }
         self.run(ahead)?;
         for pair in self.signature.state.iter().filter(|pair| pair.output.is_some()) {
-            let tensor = state.pair(&pair.name)?;
+            let tensor = state.double_buffer(&pair.name)?;
             tensor.current = 1 - tensor.current;
         }
         Ok(())
     }
 
-    /// Gives `state` the values that it had before the last [`StepRunner::step`] of this program, which must have been its last of all: they
-    /// still stand in the other buffers.
+    /// Restores the values of `state` before the last [`StepRunner::step`] of this program, which are still in the other buffers. No other
+    /// program may have updated the state since.
     ///
     /// # Errors
     ///
-    /// [`Error::Name`] where that was another state.
-    pub fn take_back(&self, state: &mut DeviceState) -> Result<(), Error> {
+    /// [`Error::Name`] if `state` lacks a tensor of this program.
+    pub fn rollback(&self, state: &mut DeviceState) -> Result<(), Error> {
         for pair in self.signature.state.iter().filter(|pair| pair.output.is_some()) {
-            let tensor = state.pair(&pair.name)?;
+            let tensor = state.double_buffer(&pair.name)?;
             tensor.current = 1 - tensor.current;
         }
         Ok(())
@@ -243,7 +243,7 @@ impl StepRunner {
     ///
     /// # Errors
     ///
-    /// [`Error::Name`] where the program has no such `f32` output.
+    /// [`Error::Name`] if the program has no such `f32` output.
     pub fn output(&self, name: &str) -> Result<&[f32], Error> {
         self.outputs
             .get(name)
@@ -254,8 +254,8 @@ impl StepRunner {
             })
     }
 
-    /// Binds the inputs to the latest binding (for those on the host of a CUDA device this is the copy to it, so it comes before every run)
-    /// and runs, while `ahead` is copied.
+    /// Binds the inputs to the most recent binding and runs it, while `ahead` is copied. For host inputs of a CUDA device, binding is the copy
+    /// to the device, so it precedes every run.
     fn run(&mut self, ahead: Option<(&str, &[u8])>) -> Result<(), Error> {
         let failed = |error: ort::Error| Error::Run {
             what: self.what.clone(),
@@ -268,8 +268,8 @@ impl StepRunner {
         let session = &mut self.session;
         let mut run = || session.run_binding(binding).map(drop).map_err(failed);
         let Some((name, bytes)) = ahead else { return run() };
-        let Some(Input::Double(staged)) = self.inputs.get_mut(name) else {
-            return Err(no_input(&self.what, name, "inputs with two buffers"));
+        let Some(Input::DoubleBuffered(staged)) = self.inputs.get_mut(name) else {
+            return Err(no_input(&self.what, name, "double-buffered inputs"));
         };
         let (ran, copied) = thread::scope(|scope| {
             let copy = scope.spawn(|| staged.stage(name, bytes));
@@ -277,12 +277,12 @@ impl StepRunner {
         });
         ran?;
         copied?;
-        staged.turn();
+        staged.swap();
         Ok(())
     }
 }
 
-/// The program `what` has no input `name` among those of a kind.
+/// Error: the program `what` has no input `name` of a kind.
 fn no_input(what: &str, name: &str, kind: &str) -> Error {
     Error::Name {
         name: name.to_owned(),

@@ -1,4 +1,4 @@
-//! An input with two buffers: while a run reads one, the elements for the next run are copied to the other.
+//! Double-buffered inputs: while a run reads one buffer, the elements of the next run are copied to the other.
 
 use ort::{
     memory::Allocator,
@@ -12,19 +12,19 @@ use super::{
 };
 use crate::program::{ElementType, ValueInfo};
 
-/// An input with two buffers.
+/// A double-buffered input.
 #[derive(Debug)]
 pub(super) struct Staged {
     buffers: Buffers,
-    /// Which of them the next run reads.
+    /// Index of the buffer that the next run reads.
     current: usize,
 }
 
 #[derive(Debug)]
 enum Buffers {
-    /// The program reads the memory of the host itself.
+    /// The program reads host memory.
     Host([HostBuffer; 2]),
-    /// The program reads the memory of a device, to which elements go by way of a buffer on the host.
+    /// The program reads device memory; elements are copied there through a host buffer.
     Device {
         device: Device,
         host: HostBuffer,
@@ -33,7 +33,7 @@ enum Buffers {
 }
 
 impl Staged {
-    /// Buffers for a program that runs where `host` allocates.
+    /// Buffers for a program on the CPU.
     pub(super) fn on_host(host: &Allocator, input: &ValueInfo) -> ort::Result<Self> {
         let buffers = [HostBuffer::new(host, input)?, HostBuffer::new(host, input)?];
         Ok(Self {
@@ -42,7 +42,7 @@ impl Staged {
         })
     }
 
-    /// Buffers for a program on `device`, which copies from what `host` allocates to what `memory` allocates.
+    /// Buffers for a program on `device`: a host buffer from `host` and two device buffers from `memory`.
     pub(super) fn on_device(
         device: Device,
         (host, memory): (&Allocator, &Allocator),
@@ -70,7 +70,7 @@ impl Staged {
         self.copy(self.current, name, bytes)
     }
 
-    /// Copies little-endian elements to the buffer that the run after the next one reads. It is read by nobody until [`Staged::turn`].
+    /// Copies little-endian elements to the other buffer, which no run reads until [`Staged::swap`].
     pub(super) fn stage(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         self.copy(1 - self.current, name, bytes)
     }
@@ -92,12 +92,12 @@ impl Staged {
         }
     }
 
-    /// Lets the next run read what was staged.
-    pub(super) fn turn(&mut self) {
+    /// Makes the staged buffer the one that the next run reads.
+    pub(super) fn swap(&mut self) {
         self.current = 1 - self.current;
     }
 
-    /// Makes the buffer that is to be read the input `name` of a run. Nothing is copied.
+    /// Binds the current buffer as the input `name`, without a copy.
     pub(super) fn bind(&self, binding: &mut IoBinding, name: &str) -> ort::Result<()> {
         match &self.buffers {
             Buffers::Host(buffers) => buffers[self.current].bind(binding, name),
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
     use crate::runtime::Runtime;
 
-    /// Two elements of a type.
+    /// An input of two elements.
     fn input(element_type: ElementType) -> ValueInfo {
         ValueInfo {
             name: "images".to_owned(),
@@ -123,7 +123,7 @@ mod tests {
         }
     }
 
-    /// Through memory of the host alone, and as to a device, which is the host again here.
+    /// Host buffers, and device buffers with the host as the device.
     fn both(input: &ValueInfo) -> [Staged; 2] {
         let _loaded = Runtime::load().expect("ONNX Runtime is installed: `make runtime`");
         let host = Allocator::default();
@@ -151,7 +151,7 @@ mod tests {
         bytemuck::cast_slice(elements).to_vec()
     }
 
-    fn staged_is_read_after_the_turn<T: PrimitiveTensorElementType + bytemuck::Pod>(
+    fn staged_is_read_after_the_swap<T: PrimitiveTensorElementType + bytemuck::Pod>(
         element_type: ElementType,
         elements: [[T; 2]; 3],
     ) {
@@ -160,26 +160,26 @@ mod tests {
             staged.fill("images", &first).expect("two elements");
             staged.stage("images", &second).expect("two elements");
             assert_eq!(read::<T>(&staged), first, "{staged:?}");
-            staged.turn();
+            staged.swap();
             assert_eq!(read::<T>(&staged), second, "{staged:?}");
             staged.stage("images", &third).expect("two elements");
             assert_eq!(read::<T>(&staged), second, "{staged:?}");
-            staged.turn();
+            staged.swap();
             assert_eq!(read::<T>(&staged), third, "{staged:?}");
         }
     }
 
     #[test]
-    fn what_is_staged_is_read_after_the_turn_and_not_before() {
-        staged_is_read_after_the_turn(ElementType::F32, [[0.5_f32, -1.0], [2.0, 3.0], [4.0, 5.0]]);
+    fn staged_elements_are_read_after_the_swap_only() {
+        staged_is_read_after_the_swap(ElementType::F32, [[0.5_f32, -1.0], [2.0, 3.0], [4.0, 5.0]]);
         let halves = [[0.5, -1.0], [2.0, 3.0], [4.0, 5.0]].map(|pair| pair.map(f16::from_f32));
-        staged_is_read_after_the_turn(ElementType::F16, halves);
-        staged_is_read_after_the_turn(ElementType::U8, [[1_u8, 2], [3, 4], [5, 255]]);
-        staged_is_read_after_the_turn(ElementType::I64, [[1_i64, -2], [3, 4], [5, i64::MAX]]);
+        staged_is_read_after_the_swap(ElementType::F16, halves);
+        staged_is_read_after_the_swap(ElementType::U8, [[1_u8, 2], [3, 4], [5, 255]]);
+        staged_is_read_after_the_swap(ElementType::I64, [[1_i64, -2], [3, 4], [5, i64::MAX]]);
     }
 
     #[test]
-    fn elements_that_do_not_fit_are_refused_by_name() {
+    fn a_wrong_number_of_elements_is_an_error_that_names_the_input() {
         for mut staged in both(&input(ElementType::F32)) {
             let message = staged
                 .stage("images", &[0; 4])
@@ -193,12 +193,12 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_cannot_be_copied_to_is_named_with_the_input() {
+    fn a_failed_copy_is_an_error_that_names_input_and_device() {
         let [_, mut staged] = both(&input(ElementType::F32));
         let Buffers::Device { buffers, .. } = &mut staged.buffers else {
             panic!("{staged:?}");
         };
-        // Of another shape than the host's: ONNX Runtime refuses to copy.
+        // Its shape differs from the host buffer's: ONNX Runtime rejects the copy.
         let wrong = DynTensor::new(&Allocator::default(), TensorElementType::Float32, [3_i64]);
         buffers[1] = wrong.expect("room");
         let message = staged.stage("images", &[0; 8]).expect_err("no copy").to_string();

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     graph::{
         Graph, TensorType,
-        export::{Options, export},
+        export::{ExportOptions, export},
         lower::lower,
     },
     program::{ElementType, Role, StatePair, ValueInfo},
@@ -45,7 +45,7 @@ fn accumulator() -> Program {
     };
     let lowered = lower(&graph).expect("standard operators");
     Program {
-        model: export(&lowered, &Options::default()).expect("a model"),
+        model: export(&lowered, &ExportOptions::default()).expect("a model"),
         signature,
     }
 }
@@ -70,9 +70,9 @@ fn state(total: f32) -> BTreeMap<String, Tensor> {
 }
 
 #[test]
-fn a_step_moves_the_state_on_and_leaves_what_does_not_change() {
+fn a_step_updates_only_state_with_an_output() {
     let mut runner = runner();
-    let mut device = runner.place(&state(0.0)).expect("room");
+    let mut device = runner.upload(&state(0.0)).expect("room");
     for step in 1..=5 {
         runner
             .f32_input("amount")
@@ -94,15 +94,15 @@ fn a_step_moves_the_state_on_and_leaves_what_does_not_change() {
 }
 
 #[test]
-fn a_step_that_is_taken_back_was_never_taken() {
+fn rollback_restores_the_state_before_the_step() {
     let mut runner = runner();
-    let mut device = runner.place(&state(0.0)).expect("room");
+    let mut device = runner.upload(&state(0.0)).expect("room");
     let mut step = |amount: f32, is_kept: bool| {
         runner.f32_input("amount").expect("an input").fill(amount);
         runner.step(&mut device).expect("a step");
         assert!(runner.output("sum").expect("an output")[0].is_finite() == is_kept);
         if !is_kept {
-            runner.take_back(&mut device).expect("the same state");
+            runner.rollback(&mut device).expect("the same state");
         }
         device.read().expect("values")["total"].data[0]
     };
@@ -114,10 +114,10 @@ fn a_step_that_is_taken_back_was_never_taken() {
 }
 
 #[test]
-fn two_states_of_one_runner_do_not_mix() {
+fn states_of_one_runner_are_independent() {
     let mut runner = runner();
-    let mut first = runner.place(&state(0.0)).expect("room");
-    let mut second = runner.place(&state(50.0)).expect("room");
+    let mut first = runner.upload(&state(0.0)).expect("room");
+    let mut second = runner.upload(&state(50.0)).expect("room");
     runner.f32_input("amount").expect("an input").fill(1.0);
     for state in [&mut first, &mut second] {
         runner.step(state).expect("a step");
@@ -127,7 +127,7 @@ fn two_states_of_one_runner_do_not_mix() {
     assert_eq!(second.read().expect("values")["total"].data, [51.0, 51.0]);
 }
 
-/// `saved.next = saved + total`, where `total` is not this program's to change.
+/// `saved.next = saved + total`; reads `total` without updating it.
 fn collector() -> Program {
     let mut graph = Graph::new();
     let g = &mut graph;
@@ -141,23 +141,23 @@ fn collector() -> Program {
     };
     let lowered = lower(&graph).expect("standard operators");
     Program {
-        model: export(&lowered, &Options::default()).expect("a model"),
+        model: export(&lowered, &ExportOptions::default()).expect("a model"),
         signature,
     }
 }
 
 #[test]
-fn two_programs_share_a_state_by_turns() {
+fn two_programs_can_share_a_state() {
     let mut adder = runner();
     let runtime = Runtime::load().expect("ONNX Runtime is installed: `make runtime`");
     let options = SessionOptions::default();
     let mut saver = StepRunner::new(&runtime, "the collector", &collector(), &options).expect("a runner");
     let mut values = state(0.0);
     values.insert("saved".to_owned(), Tensor::full([2], 0.0));
-    let mut device = adder.place(&values).expect("room");
+    let mut device = adder.upload(&values).expect("room");
     adder.f32_input("amount").expect("an input").fill(1.0);
     let (mut total, mut saved) = (0.0, 0.0);
-    // More ways to use the buffers than are kept, in an order that meets all of them again.
+    // Uses all combinations of buffers repeatedly.
     for additions in [1, 2, 1, 3, 2, 2, 1] {
         for _ in 0..additions {
             adder.step(&mut device).expect("a step");
@@ -172,9 +172,9 @@ fn two_programs_share_a_state_by_turns() {
 }
 
 #[test]
-fn loaded_values_replace_those_of_either_set_of_buffers() {
+fn load_replaces_the_values_of_both_buffers() {
     let mut runner = runner();
-    let mut device = runner.place(&state(0.0)).expect("room");
+    let mut device = runner.upload(&state(0.0)).expect("room");
     runner.f32_input("amount").expect("an input").fill(1.0);
     for _ in 0..2 {
         runner.step(&mut device).expect("a step");
@@ -184,7 +184,7 @@ fn loaded_values_replace_those_of_either_set_of_buffers() {
 }
 
 #[test]
-fn unknown_names_and_other_lengths_are_refused_by_name() {
+fn unknown_names_and_wrong_lengths_are_errors_that_name_the_value() {
     let mut runner = runner();
     let message = runner.f32_input("label").expect_err("unknown").to_string();
     assert_eq!(
@@ -193,7 +193,7 @@ fn unknown_names_and_other_lengths_are_refused_by_name() {
     );
     assert!(runner.i64_input("amount").is_err(), "another element type");
     assert!(runner.output("loss").is_err());
-    let mut device = runner.place(&state(0.0)).expect("room");
+    let mut device = runner.upload(&state(0.0)).expect("room");
     let mut short = state(0.0);
     short.insert("total".to_owned(), Tensor::full([1], 0.0));
     let message = device.load(&short).expect_err("too short").to_string();
@@ -216,13 +216,13 @@ fn bytes(numbers: [f32; 2]) -> Vec<u8> {
 }
 
 #[test]
-fn a_run_reads_what_was_copied_during_the_one_before() {
+fn a_run_reads_the_elements_staged_during_the_previous_one() {
     let mut runner = runner();
-    runner.double("amount").expect("an input");
-    let mut device = runner.place(&state(0.0)).expect("room");
+    runner.double_buffer("amount").expect("an input");
+    let mut device = runner.upload(&state(0.0)).expect("room");
     runner.fill("amount", &bytes([1.0, 10.0])).expect("two elements");
     let mut expected = [0.0, 0.0];
-    // Sometimes nothing is there to be copied, and what is read next is filled as ever.
+    // Every third step stages nothing, and the next input is filled instead.
     for step in 1..=9 {
         let step = step as f32;
         let next = bytes([step + 1.0, 10.0 * (step + 1.0)]);
@@ -235,7 +235,7 @@ fn a_run_reads_what_was_copied_during_the_one_before() {
         expected = [expected[0] + step, expected[1] + 10.0 * step];
         assert_eq!(device.read().expect("values")["total"].data, expected);
     }
-    // Where nothing follows, an input keeps its content.
+    // Without new elements, an input keeps its content.
     runner.step(&mut device).expect("a step");
     assert_eq!(
         device.read().expect("values")["total"].data,
@@ -244,17 +244,17 @@ fn a_run_reads_what_was_copied_during_the_one_before() {
 }
 
 #[test]
-fn a_copy_that_fails_is_an_error_with_the_name_of_its_input_and_no_step() {
+fn a_failed_copy_is_an_error_and_leaves_the_state_unchanged() {
     let mut runner = runner();
-    let mut device = runner.place(&state(0.0)).expect("room");
+    let mut device = runner.upload(&state(0.0)).expect("room");
     let elements = bytes([1.0, 1.0]);
     let message = runner.step_ahead(&mut device, Some(("amount", &elements)));
     assert_eq!(
         message.expect_err("one buffer").to_string(),
-        "cannot find `amount` among the inputs with two buffers of the accumulator"
+        "cannot find `amount` among the double-buffered inputs of the accumulator"
     );
-    assert!(runner.double("label").is_err(), "an unknown input");
-    runner.double("amount").expect("an input");
+    assert!(runner.double_buffer("label").is_err(), "an unknown input");
+    runner.double_buffer("amount").expect("an input");
     assert!(runner.f32_input("amount").is_err(), "filled by bytes alone");
     runner.fill("amount", &elements).expect("two elements");
     let message = runner.step_ahead(&mut device, Some(("amount", &elements[..4])));

@@ -1,0 +1,81 @@
+//! Choice between equivalent decompositions of a convolution and its two gradients, by speed.
+//!
+//! The thresholds were measured on ONNX Runtime's CPU provider. Its convolution multiplies one image at a time: for small feature maps, one
+//! im2col matrix multiplication over the whole batch is up to twice as fast; for large ones, the copies made by im2col cost more than they
+//! save. The measurements are in `BENCHMARKS.md`.
+
+use super::im2col::Window;
+
+/// Algorithm of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Forward {
+    /// The standard operator.
+    Direct,
+    /// im2col and one matrix multiplication with the weight.
+    Im2col,
+}
+
+/// Algorithm of the gradient with respect to the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    /// The transposed convolution: any stride.
+    Transposed,
+    /// A convolution of `dy` with the flipped kernel, its channel axes swapped: stride one only.
+    Flipped,
+    /// im2col of `dy` and one matrix multiplication with the weight: stride one only.
+    Im2col,
+}
+
+/// Algorithm of the gradient with respect to the weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Weight {
+    /// im2col of the input and one matrix multiplication with `dy`.
+    Im2col,
+    /// im2col in NCHW layout and one matrix multiplication per image.
+    Im2colPerImage,
+    /// One matrix multiplication per kernel tap and image.
+    PerTap,
+}
+
+/// The properties of a convolution that its cost depends on.
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    pub(super) window: Window,
+    /// Input channels.
+    pub(super) channels: usize,
+    /// Whether execution providers have convolution kernels for the element type; for bfloat16 they have only matrix multiplications.
+    pub(super) has_conv_kernel: bool,
+}
+
+impl Sizes {
+    fn positions(&self) -> usize {
+        self.window.positions[0] * self.window.positions[1]
+    }
+}
+
+pub(super) fn forward(sizes: Sizes) -> Forward {
+    if sizes.positions() <= 64 || !sizes.has_conv_kernel {
+        Forward::Im2col
+    } else {
+        Forward::Direct
+    }
+}
+
+pub(super) fn input(sizes: Sizes) -> Input {
+    match sizes.window.conv.stride {
+        [1, 1] if sizes.positions() <= 256 || !sizes.has_conv_kernel => Input::Im2col,
+        [1, 1] => Input::Flipped,
+        _ => Input::Transposed,
+    }
+}
+
+pub(super) fn weight(sizes: Sizes) -> Weight {
+    if sizes.channels < 16 {
+        // With few channels, the NHWC im2col would copy very short rows.
+        Weight::Im2colPerImage
+    } else if sizes.positions() > 1024 {
+        Weight::PerTap
+    } else {
+        Weight::Im2col
+    }
+}

@@ -1,0 +1,152 @@
+//! im2col: rearranges an image so that a convolution becomes one matrix multiplication.
+
+use super::bf16;
+use crate::graph::op::{Conv2d, Pad, Slice};
+use crate::graph::{Error, Graph, Op, Shape, Value};
+
+/// Positions of the height and width axes in a layout of four axes.
+#[derive(Clone, Copy)]
+pub(super) struct Layout {
+    rows: usize,
+    columns: usize,
+}
+
+impl Layout {
+    /// Channels second.
+    pub(super) const NCHW: Self = Self { rows: 2, columns: 3 };
+    /// Channels last.
+    pub(super) const NHWC: Self = Self { rows: 1, columns: 2 };
+
+    fn spatial(self, [rows, columns]: [usize; 2]) -> Vec<usize> {
+        let mut list = vec![0; 4];
+        (list[self.rows], list[self.columns]) = (rows, columns);
+        list
+    }
+}
+
+/// A sliding window.
+#[derive(Clone, Copy)]
+pub(super) struct Window {
+    pub(super) conv: Conv2d,
+    pub(super) kernel: [usize; 2],
+    /// Number of positions, `[H′, W′]`.
+    pub(super) positions: [usize; 2],
+}
+
+impl Window {
+    pub(super) fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+}
+
+/// For each kernel tap, in row-major order, the elements of `x` under it at all window positions, with the layout of `x` and extents H′ and
+/// W′.
+///
+/// With a stride, the padded image is first split into its phases (for example every second row and column); each tap's view is a contiguous
+/// part of one phase. This makes one strided copy per phase instead of one per tap.
+pub(super) fn tap_views(
+    g: &mut Graph,
+    x: Value,
+    layout: Layout,
+    window: Window,
+) -> Result<Vec<Value>, Error> {
+    let Window {
+        conv,
+        kernel,
+        positions,
+    } = window;
+    let padded = if conv.pad == [0, 0] {
+        x
+    } else {
+        let around = layout.spatial(conv.pad);
+        let pad = Op::Pad(Pad {
+            before: around.clone(),
+            after: around,
+        });
+        bf16::push(g, &pad, &[x])?[0]
+    };
+    let mut phases = vec![None; conv.stride[0] * conv.stride[1]];
+    let mut tap_views = Vec::with_capacity(window.taps());
+    for tap in (0..kernel[0]).flat_map(|i| (0..kernel[1]).map(move |j| [i, j])) {
+        let [phase, offset] = [0, 1].map(|part| {
+            [0, 1].map(|axis| {
+                if part == 0 {
+                    tap[axis] % conv.stride[axis]
+                } else {
+                    tap[axis] / conv.stride[axis]
+                }
+            })
+        });
+        let slot = phase[0] * conv.stride[1] + phase[1];
+        let image = match phases[slot] {
+            Some(image) => image,
+            None => *phases[slot].insert(part(g, padded, layout, phase, (None, conv.stride))?),
+        };
+        tap_views.push(part(g, image, layout, offset, (Some(positions), [1, 1]))?);
+    }
+    Ok(tap_views)
+}
+
+/// Slices height and width from `start` with a step; up to the end if `count` is `None`.
+fn part(
+    g: &mut Graph,
+    x: Value,
+    layout: Layout,
+    start: [usize; 2],
+    (count, step): (Option<[usize; 2]>, [usize; 2]),
+) -> Result<Value, Error> {
+    let shape = g.shape(x).clone();
+    let mut slice = Slice {
+        starts: layout.spatial(start),
+        ends: shape.to_vec(),
+        steps: vec![1; 4],
+    };
+    for (axis, which) in [(layout.rows, 0), (layout.columns, 1)] {
+        slice.steps[axis] = step[which];
+        if let Some(count) = count {
+            slice.ends[axis] = start[which] + count[which];
+        }
+    }
+    let is_all = slice.starts == [0; 4] && slice.ends == *shape && slice.steps == [1; 4];
+    if is_all { Ok(x) } else { g.slice(x, slice) }
+}
+
+/// `[N·H′·W′, taps·C]` for `x: [N, C, H, W]`: one row per window position, which holds the channels under the first tap, then the second, …
+///
+/// Equal calls add equal nodes, which ONNX Runtime's common subexpression elimination merges.
+pub(super) fn im2col(g: &mut Graph, x: Value, window: Window, order: Order) -> Result<Value, Error> {
+    let (n, c) = (g.shape(x)[0], g.shape(x)[1]);
+    let channels_last = g.transpose(x, &[0, 2, 3, 1])?;
+    let mut tap_views = tap_views(g, channels_last, Layout::NHWC, window)?;
+    if order == Order::Reversed {
+        tap_views.reverse();
+    }
+    let joined = if let [only] = *tap_views {
+        only
+    } else {
+        g.concat(3, &tap_views)?
+    };
+    let [rows, columns] = window.positions;
+    g.reshape(joined, Shape::from([n * rows * columns, window.taps() * c]))
+}
+
+/// Order of the kernel taps.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// As in the kernel.
+    RowMajor,
+    /// As in the flipped kernel.
+    Reversed,
+}
+
+/// `[N·H·W, C]` as `[N, C, H, W]`.
+pub(super) fn channels_first(
+    g: &mut Graph,
+    rows: Value,
+    n: usize,
+    [height, width]: [usize; 2],
+) -> Result<Value, Error> {
+    let c = g.shape(rows)[1];
+    let channels_last = g.reshape(rows, Shape::from([n, height, width, c]))?;
+    g.transpose(channels_last, &[0, 3, 1, 2])
+}

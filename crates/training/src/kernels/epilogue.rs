@@ -1,0 +1,208 @@
+//! Epilogues: operations fused into the stores of a kernel, applied while results are in registers.
+
+use super::Extent;
+use super::partial_sums::PartialSums;
+use super::prologue::ScaleShift;
+use super::unsafe_slice::UnsafeSlice;
+use super::vector::{LANES, Vector};
+
+/// Receives results vector by vector, and accumulates two sums per channel.
+pub(super) trait Epilogue: Copy + Sync {
+    /// Registers of one block of channels: operands and partial sums.
+    type Block<V: Vector>;
+
+    /// Loads the registers of a block.
+    ///
+    /// # Safety
+    /// The CPU supports the instruction set of `V`, and the result has a block of this number.
+    unsafe fn block<V: Vector>(&self, block: usize) -> Self::Block<V>;
+
+    /// Processes the vector at `offset` of the result, and adds to the block's partial sums.
+    ///
+    /// # Safety
+    /// The result has a vector at `offset`, and no other task uses it at the same time.
+    unsafe fn put<V: Vector>(&self, block: &mut Self::Block<V>, offset: usize, value: V);
+
+    /// The partial sums of the block.
+    fn partial_sums<V: Vector>(block: Self::Block<V>) -> PartialSums<V>;
+}
+
+/// Stores results; the partial sums are the sum and the sum of squares, for batch statistics.
+///
+/// Both are sums of differences from the channel's first value (shifted data): sums of squares of values whose mean is far larger than their
+/// deviation would lose the variance to cancellation in single precision.
+#[derive(Clone, Copy)]
+pub(super) struct StatsWriter<'a> {
+    pub(super) y: UnsafeSlice<'a>,
+}
+
+/// Sums of a block, and the shift of its values.
+#[derive(Clone, Copy)]
+pub(super) struct ShiftedSums<V> {
+    shift: V,
+    sums: [V; 2],
+    count: usize,
+}
+
+impl Epilogue for StatsWriter<'_> {
+    type Block<V: Vector> = ShiftedSums<V>;
+
+    #[inline(always)]
+    unsafe fn block<V: Vector>(&self, _: usize) -> ShiftedSums<V> {
+        // SAFETY: the caller guarantees the instruction set of `V`.
+        let zero = unsafe { V::splat(0.0) };
+        ShiftedSums {
+            shift: zero,
+            sums: [zero; 2],
+            count: 0,
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn put<V: Vector>(&self, block: &mut ShiftedSums<V>, offset: usize, value: V) {
+        // SAFETY: the caller guarantees that the result has a vector at `offset`, and that no other task uses it.
+        unsafe { value.store(self.y.at(offset)) };
+        if block.count == 0 {
+            block.shift = value;
+        }
+        block.count += 1;
+        let differs = value.sub(block.shift);
+        block.sums[0] = block.sums[0].add(differs);
+        block.sums[1] = differs.mul_add(differs, block.sums[1]);
+    }
+
+    #[inline(always)]
+    fn partial_sums<V: Vector>(block: ShiftedSums<V>) -> PartialSums<V> {
+        PartialSums {
+            sums: block.sums,
+            shift: Some((block.shift, block.count)),
+        }
+    }
+}
+
+/// Mask of a ReLU's gradient.
+#[derive(Clone, Copy, Debug)]
+pub enum ReluMask<'a> {
+    /// No ReLU.
+    None,
+    /// One where the ReLU's output is positive.
+    Output(&'a [f32]),
+    /// One where `scale · x + shift` is positive: scale and shift `[2, C]`, with x of [`BatchMean`].
+    ScaleShift(&'a [f32]),
+}
+
+/// Input of a batch norm and its mean per channel.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchMean<'a> {
+    /// Input of the batch norm.
+    pub x: &'a [f32],
+    /// Batch mean, `[C]`.
+    pub mean: &'a [f32],
+}
+
+/// Operands of a gradient epilogue: `g = (value + addend) · mask`; the partial sums are `Σ g` and `Σ g·(x − mean)`.
+#[derive(Clone, Copy, Debug)]
+pub struct GradEpilogue<'a> {
+    /// Gradient accumulated from other consumers.
+    pub addend: Option<&'a [f32]>,
+    /// Mask of the ReLU.
+    pub mask: ReluMask<'a>,
+    /// Operands of the sums, if a batch norm precedes the ReLU.
+    pub batch_mean: Option<BatchMean<'a>>,
+}
+
+impl GradEpilogue<'_> {
+    /// Asserts that all operands have the extent.
+    pub(super) fn check(&self, extent: Extent) {
+        let (elements, channels) = (extent.elements(), extent.channels());
+        assert!(self.addend.is_none_or(|addend| addend.len() == elements));
+        match self.mask {
+            ReluMask::None => {}
+            ReluMask::Output(y) => assert_eq!(y.len(), elements),
+            ReluMask::ScaleShift(scale_shift) => {
+                assert!(scale_shift.len() == 2 * channels && self.batch_mean.is_some());
+            }
+        }
+        if let Some(BatchMean { x, mean }) = self.batch_mean {
+            assert!(x.len() == elements && mean.len() == channels);
+        }
+    }
+}
+
+/// A [`GradEpilogue`] with its destination.
+#[derive(Clone, Copy)]
+pub(super) struct GradWriter<'a> {
+    pub(super) grad_epilogue: GradEpilogue<'a>,
+    /// `None` if only the sums are needed.
+    pub(super) g: Option<UnsafeSlice<'a>>,
+}
+
+/// Scale, shift and mean of a block, and its sums.
+#[derive(Clone, Copy)]
+pub(super) struct ChannelRegisters<V> {
+    scale_shift: ScaleShift<V>,
+    mean: V,
+    sums: [V; 2],
+}
+
+impl Epilogue for GradWriter<'_> {
+    type Block<V: Vector> = ChannelRegisters<V>;
+
+    #[inline(always)]
+    unsafe fn block<V: Vector>(&self, block: usize) -> ChannelRegisters<V> {
+        // SAFETY: the caller guarantees the instruction set and that the block exists; `GradEpilogue::check` found scale, shift and mean to have all
+        // channels of the result, and `zero` has one block of them.
+        unsafe {
+            let zero = [0.0; 2 * LANES];
+            let scale_shift = match self.grad_epilogue.mask {
+                ReluMask::ScaleShift(scale_shift) => ScaleShift::of(scale_shift, block),
+                ReluMask::None | ReluMask::Output(_) => ScaleShift::of(&zero, 0),
+            };
+            let mean = match self.grad_epilogue.batch_mean {
+                Some(batch_mean) => V::load(batch_mean.mean.as_ptr().add(block * LANES)),
+                None => V::splat(0.0),
+            };
+            let sums = [V::splat(0.0); 2];
+            ChannelRegisters {
+                scale_shift,
+                mean,
+                sums,
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn put<V: Vector>(&self, channels: &mut ChannelRegisters<V>, offset: usize, value: V) {
+        // SAFETY: the caller guarantees that the result has a vector at `offset`, and that no other task uses it; `GradEpilogue::check`
+        // found the operands to be as long as the result, so that each has a vector at `offset`, too.
+        unsafe {
+            let at = |operand: &[f32]| V::load(operand.as_ptr().add(offset));
+            let mut g = value;
+            if let Some(addend) = self.grad_epilogue.addend {
+                g = g.add(at(addend));
+            }
+            let x = self.grad_epilogue.batch_mean.map(|batch_mean| at(batch_mean.x));
+            match (self.grad_epilogue.mask, x) {
+                (ReluMask::Output(y), _) => g = g.mask_positive(at(y)),
+                (ReluMask::ScaleShift(_), Some(x)) => g = g.mask_positive(channels.scale_shift.apply(x)),
+                (ReluMask::ScaleShift(_), None) | (ReluMask::None, _) => {}
+            }
+            if let Some(to) = self.g {
+                g.store(to.at(offset));
+            }
+            if let Some(x) = x {
+                let [sum, product] = &mut channels.sums;
+                *sum = sum.add(g);
+                *product = g.mul_add(x.sub(channels.mean), *product);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn partial_sums<V: Vector>(channels: ChannelRegisters<V>) -> PartialSums<V> {
+        PartialSums {
+            sums: channels.sums,
+            shift: None,
+        }
+    }
+}

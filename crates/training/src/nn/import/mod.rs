@@ -1,0 +1,176 @@
+//! Imported ONNX networks: a model file rebuilt from the operators of [`graph`](crate::graph), so that it can be trained.
+//!
+//! # Trainable tensors
+//!
+//! Weights, biases and scales of layers (Conv, Gemm, MatMul, BatchNormalization, LayerNormalization, PRelu), and every other float initializer
+//! that is combined with a value depending on one of them, such as the addend after a MatMul. Initializers before the first layer, such as a
+//! mean subtracted from images, and scalars of rank 0, such as the 2 of `2·x`, are constants. A trainable scalar needs the shape `[1]`, and must
+//! not be the scale of attention scores (1/√d).
+//!
+//! # Training and inference
+//!
+//! Whether the file was exported for training or for inference does not matter: batch norms are built for the requested
+//! [`Mode`](super::Mode), and Dropout nodes drop in training only.
+//!
+//! # Layout
+//! - [`OnnxModel`]: the network, its parameters' initial values, and its replaceable last layer.
+//! - `importer`: visits the nodes and tracks each value; `layer_groups`: assigns nodes to layer groups; `classifier_head`: finds the logits.
+//! - `operators`: the supported operators; `convolution`, `elementwise`, `layout`, `linear`, `normalize`, `reduce`: their translations.
+//! - `const_fold`: constant folding of shapes and other numbers.
+
+mod classifier_head;
+mod const_fold;
+mod convolution;
+mod elementwise;
+mod error;
+mod importer;
+mod layer_groups;
+mod layout;
+mod linear;
+mod normalize;
+mod operators;
+mod reduce;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use self::classifier_head::ClassifierHead;
+pub use self::error::Error;
+use self::importer::Importer;
+pub use self::operators::SUPPORTED;
+use super::{Builder, init};
+use crate::graph::import::{HostTensor, Model};
+use crate::graph::{ElementType, Tensor, Value};
+
+/// An imported network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OnnxModel {
+    model: Model,
+    classifier_head: ClassifierHead,
+    head: Option<BTreeSet<String>>,
+}
+
+impl OnnxModel {
+    /// Checks inputs and outputs of a classifier: input `f32[N, 3, S, S]`, output `[N, classes]`, either logits or, after a softmax,
+    /// probabilities.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if the model has other inputs or outputs.
+    pub fn new(model: Model) -> Result<Self, Error> {
+        let network = |reason: String| Error::Network { reason };
+        let [input] = &*model.inputs else {
+            let names: Vec<&str> = model.inputs.iter().map(|input| &*input.name).collect();
+            return Err(network(format!(
+                "it has the inputs {names:?}, expected exactly one"
+            )));
+        };
+        if input.element_type != Some(ElementType::F32) {
+            let name = &input.name;
+            return Err(network(format!("its input `{name}` is not of type float32")));
+        }
+        if !matches!(*input.shape, [_, None | Some(3), _, _]) {
+            let (name, shape) = (&input.name, &input.shape);
+            return Err(network(format!(
+                "its input `{name}` has shape {shape:?}, expected [N, 3, S, S]"
+            )));
+        }
+        let classifier_head = ClassifierHead::find(&model)?;
+        let head = None;
+        Ok(Self {
+            model,
+            classifier_head,
+            head,
+        })
+    }
+
+    /// Defines the head as the initializers whose names match, instead of the detected layers; `None` if no name matches.
+    #[must_use]
+    pub fn with_head(self, is_match: impl Fn(&str) -> bool) -> Option<Self> {
+        let names = self.model.initializers.keys().filter(|name| is_match(name));
+        let head: BTreeSet<String> = names.cloned().collect();
+        (!head.is_empty()).then_some(Self {
+            head: Some(head),
+            ..self
+        })
+    }
+
+    /// Height and width of the images, in pixels; `None` if they are dynamic in the file.
+    #[must_use]
+    pub fn image_size(&self) -> Option<usize> {
+        self.model.inputs[0].shape[2]
+    }
+
+    /// Number of logits of the file's last layer, if that is linear; [`OnnxModel::build`] can then replace it by a layer of another size.
+    #[must_use]
+    pub fn logits(&self) -> Option<usize> {
+        self.classifier_head.linear().map(|linear| linear.outputs)
+    }
+
+    /// The file's metadata, as key-value pairs.
+    #[must_use]
+    pub fn metadata(&self) -> &[(String, String)] {
+        &self.model.metadata
+    }
+
+    /// Builds the network and returns its logits.
+    ///
+    /// # Shapes
+    /// `images: f32[N, 3, S, S] → f32[N, classes]`.
+    ///
+    /// # Errors
+    /// [`Error::Operator`] and [`Error::Node`] name an unsupported node; [`Error::Network`] if the logits have another shape and the last layer
+    /// cannot be replaced; [`Error::Graph`] if the file's shapes are inconsistent.
+    pub fn build(&self, b: &mut Builder<'_>, images: Value, classes: usize) -> Result<Value, Error> {
+        let batch = b.graph.shape(images)[0];
+        let mut importer = Importer::new(
+            b,
+            &self.model,
+            (&self.classifier_head, self.head.as_ref()),
+            classes,
+        );
+        let logits = importer.run(images)?;
+        let found = b.graph.shape(logits);
+        if **found == [batch, classes] {
+            return Ok(logits);
+        }
+        Err(Error::Network {
+            reason: format!(
+                "its logits have shape {found}, expected [N, {classes}], and its last layer is not linear, so it cannot be replaced"
+            ),
+        })
+    }
+
+    /// The file's state dictionary for a model built by [`OnnxModel::build`]: all parameters and running statistics. A last layer of another
+    /// size is initialized like PyTorch's `nn.Linear`.
+    ///
+    /// # Determinism
+    /// A pure function of the file, the model and the seed.
+    #[must_use]
+    pub fn state(&self, model: &Builder<'_>, seed: u64) -> BTreeMap<String, Tensor> {
+        let parameters = model
+            .parameters()
+            .iter()
+            .map(|parameter| (&parameter.name, parameter.value));
+        let statistics = model
+            .statistics()
+            .iter()
+            .map(|statistic| (&statistic.name, statistic.value));
+        let start = |(name, value): (&String, Value)| {
+            let shape = model.graph.shape(value).clone();
+            let initializer =
+                importer::origin(&self.model, name).filter(|initializer| initializer.shape == shape);
+            let tensor = match (
+                initializer.and_then(HostTensor::floats),
+                self.classifier_head.linear(),
+            ) {
+                (Some(data), _) => Tensor {
+                    shape,
+                    data: data.to_vec(),
+                },
+                (None, Some(linear)) => init::uniform(name, &shape, linear.inputs, seed),
+                (None, None) => Tensor::full(shape, 0.0),
+            };
+            (name.clone(), tensor)
+        };
+        parameters.chain(statistics).map(start).collect()
+    }
+}
