@@ -13,7 +13,7 @@ use std::{
 
 use crate::{
     args::{CheckpointArgs, Execution, Server, Train, TrainingSetup},
-    learn::{architecture::OWN, network::NetworkFile, run::RunConfig},
+    learn::{architecture::AUTO_HEAD, network::NetworkFile, run::RunConfig},
 };
 
 /// A usage error: the command line is invalid.
@@ -63,7 +63,7 @@ pub fn apply_setup_args(args: &TrainingSetup, config: &mut RunConfig) {
     if let Some(NetworkFile { path, hash }) = &network.model {
         path.clone_into(&mut config.arch);
         hash.clone_into(&mut config.network_hash);
-        config.head = network.head.clone().unwrap_or_else(|| OWN.to_owned());
+        config.head = network.head.clone().unwrap_or_else(|| AUTO_HEAD.to_owned());
     } else if network.arch.is_some() {
         config.network_hash.clear();
     }

@@ -1,24 +1,24 @@
-//! Trains and judges a residual network on ONNX Runtime, from batches that an Equibatch server streams.
+//! Trains and evaluates image classifiers on ONNX Runtime, from batches that an Equibatch server streams.
 //!
 //! # What
 //!
-//! The `client` program: `train`, `find-lr`, `evaluate`, `predict`, `datasets`. The network is differentiated here, graph to graph, so that one
-//! training step is one ordinary ONNX model for an ordinary ONNX Runtime.
+//! The `client` program: `train`, `find-lr`, `evaluate`, `predict`, `datasets` and others. Networks are differentiated here, graph to
+//! graph, so that a training step is an ordinary ONNX model that an unmodified ONNX Runtime executes.
 //!
 //! # Layout
 //!
-//! - [`weights`]: what a network can start from: files of other programs, the hub; the only module that names it.
+//! - [`weights`]: pretrained weights: safetensors, ONNX, the Hugging Face hub; the only module that accesses the hub.
 //! - [`learn`]: trains, evaluates, saves and reports.
-//! - [`args`], [`config`], [`command`], [`telemetry`]: the command line.
+//! - [`args`], [`config`], [`command`], [`telemetry`]: the command line, settings and logging.
 //!
-//! Graphs, their gradients and the runtime are in `equibatch-training`, streams of batches in `equibatch-stream`.
+//! Graphs, their gradients and the runtime are in `equibatch-training`, batch streams in `equibatch-stream`.
 //!
 //! # How a step flows
 //!
-//! (a) `equibatch-stream` receives a batch in the background and holds it ready. (b) [`learn`] copies it into the program's host buffers, with
-//! the schedule's scalars and the dropout masks of this step. (c) The runtime of `equibatch-training` runs the program: it reads parameters and
-//! moments from one buffer each on the device and writes them to another. (d) The buffers are swapped. After the last step of an epoch the
-//! model is exported, evaluated on the validation stream, and saved.
+//! (a) `equibatch-stream` prefetches a batch in the background. (b) [`learn`] copies it into the program's host buffers, with the
+//! schedule's scalars and this step's dropout masks. (c) The runtime of `equibatch-training` runs the program, which reads parameters and
+//! moments from one device buffer each and writes them to another. (d) The buffers are swapped. After the last step of an epoch the model
+//! is exported, evaluated on the validation stream, and saved.
 
 pub mod args;
 pub mod command;

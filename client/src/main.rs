@@ -13,7 +13,7 @@ use equibatch_client::{
 };
 use mimalloc::MiMalloc;
 
-/// See the server's: frames of half a megabyte come and go here, too.
+/// As in the server: gRPC frames of half a megabyte are allocated and freed at a high rate.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         if broken_pipe {
             return Exit::Done;
         }
-        // One sentence: what was attempted, and what stood in the way.
+        // One sentence: what was attempted, then the chain of causes.
         let _ = writeln!(io::stderr(), "error: {error:#}");
         exit
     });

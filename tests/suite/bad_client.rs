@@ -250,7 +250,7 @@ fn a_checkpoint_that_does_not_fit_is_refused_by_name_and_left_alone() {
         "--out",
         text(&run),
     ];
-    refused(&out, 64, &["holds a run already", "--resume"]);
+    refused(&out, 64, &["already contains a run", "--resume"]);
     fs::write(&path, &checkpoint[..checkpoint.len() / 2]).expect("written");
     refused(&resume, 65, &["checkpoint.safetensors", "damaged"]);
     fs::remove_file(&path).expect("removed");
@@ -267,7 +267,7 @@ fn a_checkpoint_that_does_not_fit_is_refused_by_name_and_left_alone() {
     refused(&resume, 65, &["`pictures` has changed since"]);
     assert!(
         fs::read(&path).expect("a checkpoint") == checkpoint,
-        "the checkpoint is as it was"
+        "the checkpoint is unchanged"
     );
 }
 

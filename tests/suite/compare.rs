@@ -165,7 +165,7 @@ fn what_a_comparison_decides_itself_is_not_taken() {
         (&["--balance", "natural"][..], "--arms"),
         (&["--arms", "natural"], "at least two"),
         (&["--arms", "natural,natural"], "at least two"),
-        (&["--arms", "fair,natural"], "`fair` is no way of training"),
+        (&["--arms", "fair,natural"], "invalid arm `fair`"),
         (&["--save", "x"], "--save cannot be used with compare"),
         (&["--repeats", "0"], "a whole number from 1 to 1000"),
     ] {

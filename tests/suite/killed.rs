@@ -2,7 +2,7 @@
 
 use equibatch_client::learn::{
     checkpoint::Checkpoint,
-    fit::{self, EpochRecord, Fit, Observer, Outcome, StepEvent, policy::Policy},
+    fit::{self, EpochRecord, Fit, FitOutcome, Observer, StepEvent, policy::Policy},
     learner::Learner,
     metrics::Metric,
     run::{RunConfig, RunFolder},
@@ -320,7 +320,7 @@ fn fit(
     servers: &Servers,
     (learner, run): (&mut Learner, &RunFolder),
     observer: &mut dyn Observer,
-) -> Result<Outcome, fit::Error> {
+) -> Result<FitOutcome, fit::Error> {
     Fit {
         servers,
         learner,
@@ -378,7 +378,7 @@ fn a_run_goes_on_from_the_middle_of_an_epoch_bit_for_bit() {
         }
     });
     let outcome = fit(&servers, (&mut learner, &run), &mut copied).unwrap();
-    assert_eq!(outcome, Outcome::Finished);
+    assert_eq!(outcome, FitOutcome::Finished);
     let (mut learner, run) = resumed(&killed);
     assert_eq!(learner.progress().steps, 6);
     fit(&servers, (&mut learner, &run), &mut Behind(0, || {})).unwrap();
@@ -460,6 +460,6 @@ fn an_epoch_that_could_not_be_evaluated_is_evaluated_when_the_run_goes_on() {
     }
     let (mut learner, run) = resumed(&broken);
     let outcome = fit(&servers, (&mut learner, &run), &mut Behind(0, || {})).unwrap();
-    assert_eq!(outcome, Outcome::Finished);
+    assert_eq!(outcome, FitOutcome::Finished);
     assert_equal(&unbroken, &broken);
 }

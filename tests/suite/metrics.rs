@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use equibatch_client::learn::metrics::{Figures, Tally};
+use equibatch_client::learn::metrics::{MetricAccumulator, Metrics};
 use serde_json::Value;
 
 fn fixture() -> Value {
@@ -15,16 +15,16 @@ fn numbers(value: &Value) -> Vec<f64> {
     list.map(|number| number.as_f64().unwrap()).collect()
 }
 
-fn figures(case: &Value) -> Figures {
+fn metrics(case: &Value) -> Metrics {
     let labels = numbers(&case["labels"]);
     let classes = case["support"].as_array().unwrap().len();
-    let mut tally = Tally::new(classes);
+    let mut accumulator = MetricAccumulator::new(classes);
     for (row, label) in case["logits"].as_array().unwrap().iter().zip(&labels) {
         let logits: Vec<f32> = numbers(row).iter().map(|&logit| logit as f32).collect();
-        tally.record(&logits, *label as usize);
+        accumulator.record(&logits, *label as usize);
     }
     let names: Vec<String> = (0..classes).map(|class| class.to_string()).collect();
-    tally.figures(&names)
+    accumulator.metrics(&names)
 }
 
 /// What is undefined is 0 in the fixture.
@@ -43,31 +43,31 @@ fn figures_are_those_of_scikit_learn() {
     assert_eq!(cases.len(), 4);
     for case in cases {
         let name = case["name"].as_str().unwrap();
-        let figures = figures(case);
+        let metrics = metrics(case);
         let expected = |figure: &str| case[figure].as_f64().unwrap();
         let whole = [
-            ("accuracy", figures.accuracy),
-            ("balanced_accuracy", figures.balanced_accuracy),
-            ("macro_f1", figures.macro_f1),
-            ("loss", Some(figures.loss)),
+            ("accuracy", metrics.accuracy),
+            ("balanced_accuracy", metrics.balanced_accuracy),
+            ("macro_f1", metrics.macro_f1),
+            ("loss", Some(metrics.loss)),
         ];
         for (figure, found) in whole {
             close(&format!("{name}: {figure}"), found, expected(figure));
         }
         close(
             &format!("{name}: error rate"),
-            figures.error_rate,
+            metrics.error_rate,
             1.0 - expected("accuracy"),
         );
-        assert_eq!(figures.auroc.is_some(), case["auroc"].is_number(), "{name}");
-        if figures.auroc.is_some() {
-            close(&format!("{name}: auroc"), figures.auroc, expected("auroc"));
+        assert_eq!(metrics.auroc.is_some(), case["auroc"].is_number(), "{name}");
+        if metrics.auroc.is_some() {
+            close(&format!("{name}: auroc"), metrics.auroc, expected("auroc"));
         }
         for (k, share) in case["top"].as_object().unwrap() {
-            let found = figures.top_k[k.parse::<usize>().unwrap() - 1];
+            let found = metrics.top_k[k.parse::<usize>().unwrap() - 1];
             close(&format!("{name}: top {k}"), Some(found), share.as_f64().unwrap());
         }
-        for (index, class) in figures.classes.iter().enumerate() {
+        for (index, class) in metrics.classes.iter().enumerate() {
             let of_class = |figure: &str| numbers(&case[figure])[index];
             close(
                 &format!("{name}: precision of {index}"),
@@ -92,7 +92,7 @@ fn figures_are_those_of_scikit_learn() {
             .iter()
             .map(numbers)
             .collect();
-        let found = figures.confusion_matrix.iter();
+        let found = metrics.confusion_matrix.iter();
         assert!(
             found
                 .map(|row| row.iter().map(|&count| count as f64))

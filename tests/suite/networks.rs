@@ -477,7 +477,7 @@ fn networks_that_cannot_be_trained_are_named_with_what_is_in_the_way() {
         (
             &["--model", &whole, "--freeze=encoder"],
             64,
-            &["--freeze=encoder: no parameter has such a name", "0.weight"],
+            &["--freeze=encoder: no parameter name matches", "0.weight"],
         ),
         (
             &["--model", &whole, "--freeze=."],
@@ -485,7 +485,11 @@ fn networks_that_cannot_be_trained_are_named_with_what_is_in_the_way() {
             &["--freeze=.: it leaves nothing to be trained"],
         ),
         (&["--head", "linear"], 64, &["--head", "unknown head `linear`"]),
-        (&["--freeze=layer("], 64, &["--freeze", "no regular expression"]),
+        (
+            &["--freeze=layer("],
+            64,
+            &["--freeze", "invalid regular expression"],
+        ),
     ] {
         let usual = ["--size", "32", "--batch-size", "8", "--epochs", "1", "--out"];
         let out = path("run");

@@ -94,7 +94,7 @@ fn a_run_on_other_images_warns_and_counts_those_that_changed_sides() {
         add(&images, count);
         let server = ServerProcess::start(images.root(), &[]);
         let said = evaluate(&server, &[text(&run)]);
-        let expected = format!("0 images changed sides; {count} were added and 0 removed");
+        let expected = format!("0 images changed splits; {count} were added and 0 removed");
         assert!(
             said.contains("the dataset has changed") && said.contains(&expected),
             "{said}"
@@ -106,7 +106,7 @@ fn a_run_on_other_images_warns_and_counts_those_that_changed_sides() {
     let (from, to) = moved(&scanned(trained.root(), 42), &scanned(images.root(), 43));
     assert!(from > 0 && to > 0);
     let expected = format!(
-        "{} images changed sides: {from} from train to valid, {to} from valid to train; 100 were added",
+        "{} images changed splits: {from} from train to valid, {to} from valid to train; 100 were added",
         from + to
     );
     let leak = format!("trained on {from} images that are now in valid");

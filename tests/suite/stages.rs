@@ -250,10 +250,10 @@ fn the_best_and_the_last_epochs_are_kept_and_a_run_that_gets_no_better_ends() {
         })
         .collect();
     let ended = checkpoint(&shop.path("run/checkpoint.safetensors"));
-    let standing = ended.progress.standing;
-    assert!(standing.stopped && losses.len() < 12, "{losses:?}");
+    let policy_state = ended.progress.policy_state;
+    assert!(policy_state.stopped && losses.len() < 12, "{losses:?}");
     assert!(out.contains("stopped early: 2 epochs"), "{out}");
-    let (value, epoch) = standing.best.expect("a best epoch");
+    let (value, epoch) = policy_state.best.expect("a best epoch");
     let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
     assert_eq!((value, epoch as usize), (least, losses.len() - 2));
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use equibatch_client::learn::{
     finder::{self, Range},
-    fit::{EpochRecord, Fit, Observer, Outcome, StepEvent},
+    fit::{EpochRecord, Fit, FitOutcome, Observer, StepEvent},
     learner::Learner,
     run::{RunConfig, RunFolder},
 };
@@ -66,7 +66,7 @@ fn run(servers: &Servers, folder: &Path, config: &RunConfig, staging: Staging) -
         checkpoint_every: None,
         stop: &stop,
     };
-    assert_eq!(fit.run(&mut judged).unwrap(), Outcome::Finished);
+    assert_eq!(fit.run(&mut judged).unwrap(), FitOutcome::Finished);
     assert_eq!(judged.0, 3);
     let files = [run.checkpoint_path(), run.model_path()].map(|path| fs::read(path).unwrap());
     let losses = sweep.points().iter().map(|point| point.loss);

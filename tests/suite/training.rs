@@ -7,7 +7,7 @@ use equibatch_client::learn::{
     metrics::argmax,
     predict::{
         prepare,
-        source::{Bytes, Source},
+        source::{ImageSource, SourceBytes},
     },
     run::RunConfig,
 };
@@ -278,9 +278,9 @@ fn files_are_prepared_bit_for_bit_as_the_validation_stream_prepares_them() {
         let bytes = batch.tensor.len() / batch.labels.len();
         for (tensor, &sample) in batch.tensor.chunks(bytes).zip(&batch.samples) {
             let path = images.root().join(&samples[sample as usize].path);
-            let source = Source {
+            let source = ImageSource {
                 name: String::new(),
-                bytes: Bytes::File(path.clone()),
+                bytes: SourceBytes::File(path.clone()),
             };
             let prepared = prepare(&source, &preprocessing, input, &[Draw::identity()]).expect("an image");
             assert!(tensor == prepared, "{}", path.display());

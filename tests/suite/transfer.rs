@@ -115,7 +115,7 @@ fn a_body_from_the_hub_stays_frozen_until_it_is_unfrozen() {
     let stage = checkpoint(&shop.path("stage-1.safetensors"));
     // 20 batch norms: scale, shift, mean and variance.
     assert_eq!(changed(&theirs, &stage.tensors), (0, 80));
-    assert_eq!(stage.progress.config.before.weights, "hf:birds/net");
+    assert_eq!(stage.progress.config.lineage.weights, "hf:birds/net");
     assert!(!stage.tensors.contains_key("first_moment.conv1.weight"));
 
     let load = [
@@ -139,9 +139,9 @@ fn a_body_from_the_hub_stays_frozen_until_it_is_unfrozen() {
     );
     assert_eq!(
         (
-            config.before.epochs,
-            config.before.steps,
-            config.before.optimizer_steps
+            config.lineage.epochs,
+            config.lineage.steps,
+            config.lineage.optimizer_steps
         ),
         (2, 8, 0)
     );

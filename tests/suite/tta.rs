@@ -2,7 +2,7 @@
 
 use equibatch_client::learn::predict::{
     self, Predictor,
-    source::{Source, sources},
+    source::{ImageSource, sources},
 };
 use equibatch_engine::{
     augment::{Crop, Draw, Zoom},
@@ -122,7 +122,7 @@ fn a_model_is_judged_by_nine_views_of_each_image() {
     }
     let mut predictor = predictor.with_views().unwrap();
     let files = valid.iter().map(|sample| images.root().join(&sample.path));
-    let files: Vec<Source> = files.flat_map(|path| sources(&path).unwrap()).collect();
+    let files: Vec<ImageSource> = files.flat_map(|path| sources(&path).unwrap()).collect();
     let mut predicted = vec![];
     predictor
         .predict::<predict::Error>(&files, 4, |_, result| {

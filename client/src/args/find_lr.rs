@@ -6,7 +6,7 @@ use clap::Args;
 use equibatch_cli::value::{at_least, non_zero};
 
 use super::{Execution, Server, TrainingSetup};
-use crate::learn::finder::Range;
+use crate::learn::finder::SweepRange;
 use equibatch_training::runtime::Operators;
 
 /// `client find-lr`.
@@ -35,13 +35,13 @@ pub struct FindLr {
     )]
     pub setup: TrainingSetup,
     /// First learning rate.
-    #[arg(long, value_name = "RATE", default_value_t = Range::default().start, value_parser = rate)]
+    #[arg(long, value_name = "RATE", default_value_t = SweepRange::default().start, value_parser = rate)]
     pub start_lr: f64,
     /// End of the range of learning rates, exclusive.
-    #[arg(long, value_name = "RATE", default_value_t = Range::default().end, value_parser = rate)]
+    #[arg(long, value_name = "RATE", default_value_t = SweepRange::default().end, value_parser = rate)]
     pub end_lr: f64,
     /// Number of training steps, one per learning rate.
-    #[arg(long, value_name = "N", default_value_t = Range::default().steps, value_parser = at_least(1_u64))]
+    #[arg(long, value_name = "N", default_value_t = SweepRange::default().steps, value_parser = at_least(1_u64))]
     pub steps: u64,
     /// Do not stop early if the smoothed loss exceeds four times its minimum or is NaN.
     #[arg(long)]
@@ -63,8 +63,8 @@ pub struct FindLr {
 impl FindLr {
     /// The range of learning rates.
     #[must_use]
-    pub fn range(&self) -> Range {
-        Range {
+    pub fn range(&self) -> SweepRange {
+        SweepRange {
             start: self.start_lr,
             end: self.end_lr,
             steps: self.steps,

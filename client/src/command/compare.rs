@@ -19,14 +19,17 @@ use crate::{
     config::{self, UsageError, apply_args, resume_conflicts, session_options, training_options},
     learn::{
         checkpoint::CHECKPOINT,
-        compare::{Arm, Comparison, Fresh, FreshImages, Guess, Guesses, Repeat, Trained, page, table},
-        evaluate::{Each, Subject, evaluate_each},
-        metrics::Rarest,
-        outcomes::Outcomes,
+        compare::{
+            Arm, ArmPredictions, Comparison, Holdout, HoldoutImage, Repeat, TopPrediction, TrainedArm, page,
+            table,
+        },
+        evaluate::{EvalSpec, OnSample, evaluate_each},
+        metrics::RarestClasses,
         pixels::picture,
         predict::Predictor,
-        progress::Voice,
-        report::picture::Confusion,
+        predictions::Predictions,
+        progress::Output,
+        report::confusion_plot::ConfusionPlot,
         run::{self, RunConfig, RunFolder},
         text::counted,
     },
@@ -51,13 +54,13 @@ pub(super) fn run(args: &Compare) -> Result<Exit> {
         },
         stop: signals::stop()?,
         prefetch: args.train.prefetch.get(),
-        voice: Voice::Error,
+        output: Output::Stderr,
     };
     let servers = &trainer.context.servers;
     ask_for_images(servers, &mut base_config)?;
     let images = images_per_epoch(args, &base_config, servers)?;
     base_config.images_per_epoch = Some(images);
-    trainer.voice.say(&format!(
+    trainer.output.print_line(&format!(
         "every method trains for {} steps of {} images per epoch (--images-per-epoch {images})",
         images / u64::from(base_config.images_per_step()),
         base_config.images_per_step()
@@ -66,8 +69,8 @@ pub(super) fn run(args: &Compare) -> Result<Exit> {
     let rarest_classes = rarest_classes(&description, args.split)?;
     let has_new_images = description.images(Split::Test) > 0;
     let folder = folder(args, &base_config);
-    let mut arms: Vec<Trained> = vec![];
-    arms.extend(args.arms.iter().map(|arm| Trained {
+    let mut arms: Vec<TrainedArm> = vec![];
+    arms.extend(args.arms.iter().map(|arm| TrainedArm {
         arm: arm.clone(),
         repeats: vec![],
     }));
@@ -75,20 +78,24 @@ pub(super) fn run(args: &Compare) -> Result<Exit> {
         for trained in &mut arms {
             let run = folder.join(format!("{}-{seed}", trained.arm).replace(':', "-"));
             let train = arguments(args, &base_config, (&trained.arm, seed), &run);
-            let Some(outcomes) = repeat(args.split, &train, &run, &trainer)? else {
+            let Some(predictions) = repeat(args.split, &train, &run, &trainer)? else {
                 let shown = folder.display();
-                Voice::Error.say(&format!(
+                Output::Stderr.print_line(&format!(
                     "interrupted; run the same command again to continue in {shown}"
                 ));
                 return Ok(Exit::Interrupted);
             };
-            trained.repeats.push(Repeat { seed, run, outcomes });
+            trained.repeats.push(Repeat {
+                seed,
+                run,
+                predictions,
+            });
         }
     }
     let classes: Vec<String> = description.classes.into_iter().map(|class| class.name).collect();
     let mut comparison = Comparison::new(&arms, &classes, &rarest_classes)?;
     if args.split != Split::Test && has_new_images {
-        comparison.fresh = Some(new_images(&arms, args, &trainer)?);
+        comparison.holdout = Some(new_images(&arms, args, &trainer)?);
     }
     write_files(&folder, &comparison, &base_config.dataset)?;
     let mut out = io::stdout().lock();
@@ -137,7 +144,7 @@ fn check(args: &Compare) -> Result<(), UsageError> {
 }
 
 /// The classes with the fewest training images.
-fn rarest_classes(description: &DatasetDescription, split: Split) -> Result<Rarest, UsageError> {
+fn rarest_classes(description: &DatasetDescription, split: Split) -> Result<RarestClasses, UsageError> {
     if description.images(split) == 0 {
         return Err(UsageError(format!(
             "--split {split}: the dataset has no {split} images"
@@ -145,7 +152,7 @@ fn rarest_classes(description: &DatasetDescription, split: Split) -> Result<Rare
     }
     let classes = description.classes.iter();
     let trained = classes.map(|class| (class.name.as_str(), class.images(Split::Train.name()).into()));
-    Rarest::of(trained).ok_or_else(|| UsageError("the dataset has no images to train on".to_owned()))
+    RarestClasses::of(trained).ok_or_else(|| UsageError("the dataset has no images to train on".to_owned()))
 }
 
 /// Images per epoch, the same for all arms, so that all take the same number of steps: --images-per-epoch, or the largest number of the
@@ -193,7 +200,7 @@ fn arguments(args: &Compare, base_config: &RunConfig, (arm, seed): (&Arm, u64), 
 }
 
 /// Trains and evaluates one run, or reads its stored predictions; `None` if the training was interrupted.
-fn repeat(split: Split, args: &Train, run: &Path, trainer: &Trainer) -> Result<Option<Outcomes>> {
+fn repeat(split: Split, args: &Train, run: &Path, trainer: &Trainer) -> Result<Option<Predictions>> {
     let path = run.join(format!("outcomes-{split}.safetensors"));
     if let Ok(bytes) = fs::read(&path) {
         let (kept, config) = RunFolder::open(run)?;
@@ -204,9 +211,9 @@ fn repeat(split: Split, args: &Train, run: &Path, trainer: &Trainer) -> Result<O
         }
         let servers = &trainer.context.servers;
         check_images(servers, run, &kept.progress(&config), &config.dataset)?;
-        return Ok(Some(Outcomes::from_bytes(&bytes, &path)?));
+        return Ok(Some(Predictions::from_bytes(&bytes, &path)?));
     }
-    trainer.voice.say("");
+    trainer.output.print_line("");
     let exit = match &args.resume {
         Some(path) => trainer.resume(args, path)?,
         None => trainer.start(&RunPlan::typed(args)?, args.out.as_deref(), None)?,
@@ -214,27 +221,33 @@ fn repeat(split: Split, args: &Train, run: &Path, trainer: &Trainer) -> Result<O
     if exit != Exit::Done {
         return Ok(None);
     }
-    let outcomes = evaluate_run(split, run, args, trainer)?;
+    let predictions = evaluate_run(split, run, args, trainer)?;
     let shown = path.display();
-    files::replace(&path, &outcomes.to_bytes()).with_context(|| format!("cannot write {shown}"))?;
-    Ok(Some(outcomes))
+    files::replace(&path, &predictions.to_bytes()).with_context(|| format!("cannot write {shown}"))?;
+    Ok(Some(predictions))
 }
 
-fn evaluate_run(split: Split, run: &Path, args: &Train, trainer: &Trainer) -> Result<Outcomes> {
-    let mut outcomes = Outcomes::default();
+fn evaluate_run(split: Split, run: &Path, args: &Train, trainer: &Trainer) -> Result<Predictions> {
+    let mut predictions = Predictions::default();
     predict_split(split, run, args, trainer, &mut |seen| {
-        outcomes.push(seen.sample, seen.label as u32, seen.logits);
+        predictions.push(seen.sample, seen.label as u32, seen.logits);
     })?;
-    Ok(outcomes)
+    Ok(predictions)
 }
 
 /// Runs the model of a run on a split; `each` receives every image with its logits.
-fn predict_split(split: Split, run: &Path, args: &Train, trainer: &Trainer, each: Each<'_>) -> Result<()> {
+fn predict_split(
+    split: Split,
+    run: &Path,
+    args: &Train,
+    trainer: &Trainer,
+    each: OnSample<'_>,
+) -> Result<()> {
     let (run, config) = RunFolder::open(run)?;
     let options = session_options(&args.execution);
     let mut predictor = Predictor::open(&trainer.context.runtime, &run.model_path(), &options)?;
     let card = predictor.card().clone();
-    let subject = Subject {
+    let subject = EvalSpec {
         dataset: &config.dataset,
         split,
         batch_size: config.batch_size,
@@ -247,20 +260,20 @@ fn predict_split(split: Split, run: &Path, args: &Train, trainer: &Trainer, each
 }
 
 /// Predictions of the first model of every arm on the test split, which was used neither for training nor for the comparison.
-fn new_images(arms: &[Trained], args: &Compare, trainer: &Trainer) -> Result<FreshImages> {
-    let mut fresh = FreshImages::default();
+fn new_images(arms: &[TrainedArm], args: &Compare, trainer: &Trainer) -> Result<Holdout> {
+    let mut holdout = Holdout::default();
     for trained in arms {
         let Some(first) = trained.repeats.first() else {
             continue;
         };
         let (_, config) = RunFolder::open(&first.run)?;
-        let (mut samples, mut guesses) = (vec![], vec![]);
-        let is_first = fresh.arms.is_empty();
+        let (mut samples, mut predictions) = (vec![], vec![]);
+        let is_first = holdout.arms.is_empty();
         predict_split(Split::Test, &first.run, &args.train, trainer, &mut |seen| {
-            guesses.push(Guess::of(seen.logits));
+            predictions.push(TopPrediction::of(seen.logits));
             if is_first {
                 samples.push(seen.sample);
-                fresh.images.push(Fresh {
+                holdout.images.push(HoldoutImage {
                     path: String::new(),
                     label: seen.label,
                     picture: picture(seen.tensor, config.image_size, config.mean, config.std),
@@ -269,17 +282,17 @@ fn new_images(arms: &[Trained], args: &Compare, trainer: &Trainer) -> Result<Fre
         })?;
         if is_first {
             let paths = trainer.context.servers.paths(&config.dataset, &samples)?;
-            for (image, path) in fresh.images.iter_mut().zip(paths) {
+            for (image, path) in holdout.images.iter_mut().zip(paths) {
                 image.path = path;
             }
         }
-        fresh.arms.push(Guesses {
+        holdout.arms.push(ArmPredictions {
             arm: trained.arm.to_string(),
             seed: first.seed,
-            guesses,
+            predictions,
         });
     }
-    Ok(fresh)
+    Ok(holdout)
 }
 
 fn write_files(folder: &Path, comparison: &Comparison, dataset: &str) -> Result<()> {
@@ -300,7 +313,7 @@ fn write_files(folder: &Path, comparison: &Comparison, dataset: &str) -> Result<
         let title = format!("{}: {} of {runs}", arm.name, counted(images, "image"));
         for extension in ["png", "svg"] {
             let name = format!("confusion-{}.{extension}", arm.name).replace(':', "-");
-            Confusion::new(&arm.all_repeats, &title).save(&folder.join(name))?;
+            ConfusionPlot::new(&arm.all_repeats, &title).save(&folder.join(name))?;
         }
     }
     Ok(())

@@ -12,10 +12,10 @@ use crate::{
     args::Evaluate,
     config::{self, session_options},
     learn::{
-        checkpoint::Progress,
-        evaluate::{Judgement, Subject, evaluate},
+        checkpoint::ResumeState,
+        evaluate::{EvalSpec, Evaluation, evaluate},
         predict::Predictor,
-        report::{picture::Confusion, table},
+        report::{confusion_plot::ConfusionPlot, table},
         run::RunFolder,
         text::counted,
         tta,
@@ -34,7 +34,7 @@ struct Candidate {
     /// Dataset unless --dataset is given: that of its run; empty: the server's only one.
     dataset: String,
     /// Progress of the run that the model is of, if known.
-    trained: Option<Progress>,
+    trained: Option<ResumeState>,
 }
 
 /// Evaluates every model, and writes and prints the metrics; several models are also printed side by side.
@@ -52,10 +52,10 @@ pub(super) fn run(args: &Evaluate) -> Result<Exit> {
     if args.json {
         let models = judged
             .iter()
-            .map(|(candidate, judgement)| (candidate.name.clone(), json!(judgement.figures)));
+            .map(|(candidate, judgement)| (candidate.name.clone(), json!(judgement.metrics)));
         let models: serde_json::Map<_, _> = models.collect();
-        let figures = json!({ "split": args.split, "tta": args.tta, "models": models });
-        serde_json::to_writer_pretty(&mut out, &figures)?;
+        let metrics = json!({ "split": args.split, "tta": args.tta, "models": models });
+        serde_json::to_writer_pretty(&mut out, &metrics)?;
         writeln!(out)?;
         return Ok(Exit::Done);
     }
@@ -66,8 +66,8 @@ pub(super) fn run(args: &Evaluate) -> Result<Exit> {
     };
     for (candidate, judgement) in &judged {
         writeln!(out, "{} on the {} images{how}\n", candidate.name, args.split)?;
-        writeln!(out, "{}", table::classes(&judgement.figures))?;
-        writeln!(out, "{}", table::confusion(&judgement.figures))?;
+        writeln!(out, "{}", table::classes(&judgement.metrics))?;
+        writeln!(out, "{}", table::confusion(&judgement.metrics))?;
         if judgement.replaced > 0 {
             let files = counted(judgement.replaced, "broken file");
             writeln!(out, "{files} replaced by other images of the same class\n")?;
@@ -80,9 +80,9 @@ pub(super) fn run(args: &Evaluate) -> Result<Exit> {
         )?;
     }
     if judged.len() > 1 {
-        let named = judged.iter().map(|(candidate, judgement)| table::Named {
+        let named = judged.iter().map(|(candidate, judgement)| table::NamedMetrics {
             name: candidate.name.clone(),
-            figures: judgement.figures.clone(),
+            metrics: judgement.metrics.clone(),
         });
         writeln!(out, "side by side, on the {} images{how}\n", args.split)?;
         let training = training_images(args, &servers, &candidates[0]);
@@ -149,11 +149,11 @@ fn evaluate_model(
     runtime: &Runtime,
     servers: &Servers,
     candidate: &Candidate,
-) -> Result<Judgement> {
+) -> Result<Evaluation> {
     let mut predictor = Predictor::open(runtime, &candidate.model, &session_options(&args.execution))?;
     let card = predictor.card().clone();
     let dataset = dataset(args, candidate);
-    let subject = Subject {
+    let subject = EvalSpec {
         dataset,
         split: args.split,
         batch_size: args.batch_size,
@@ -176,20 +176,20 @@ fn suffix(args: &Evaluate) -> String {
     format!("{}{}", args.split, if args.tta { "-tta" } else { "" })
 }
 
-fn write_files(args: &Evaluate, candidate: &Candidate, judgement: &Judgement) -> Result<()> {
+fn write_files(args: &Evaluate, candidate: &Candidate, judgement: &Evaluation) -> Result<()> {
     let path = |name: String| candidate.folder.join(name);
-    let figures = json!({ "model": candidate.model, "split": args.split, "tta": args.tta, "figures": judgement.figures });
+    let metrics = json!({ "model": candidate.model, "split": args.split, "tta": args.tta, "figures": judgement.metrics });
     let json = path(format!("evaluation-{}.json", suffix(args)));
-    let text = serde_json::to_string_pretty(&figures).expect("metrics are serialisable");
+    let text = serde_json::to_string_pretty(&metrics).expect("metrics are serialisable");
     files::replace(&json, format!("{text}\n").as_bytes())
         .with_context(|| format!("cannot write {}", json.display()))?;
     let title = format!(
         "{}: {} {} images",
-        candidate.name, judgement.figures.images, args.split
+        candidate.name, judgement.metrics.images, args.split
     );
     for extension in ["png", "svg"] {
         let picture = path(format!("confusion-{}.{extension}", suffix(args)));
-        Confusion::new(&judgement.figures, &title).save(&picture)?;
+        ConfusionPlot::new(&judgement.metrics, &title).save(&picture)?;
     }
     Ok(())
 }

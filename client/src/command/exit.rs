@@ -6,7 +6,8 @@ use crate::{
     args::experiment,
     config::UsageError,
     learn::{
-        checkpoint, compare, evaluate, export, finder, fit, learner, network, outcomes, predict, report, run,
+        checkpoint, compare, evaluate, export, finder, fit, learner, network, predict, predictions, report,
+        run,
     },
     weights,
 };
@@ -113,8 +114,8 @@ impl Exit {
             return Some(Self::of_weights(error));
         }
         let is_data = cause.is::<checkpoint::Error>()
-            || cause.is::<predict::source::Empty>()
-            || cause.is::<outcomes::Error>()
+            || cause.is::<predict::source::NoImages>()
+            || cause.is::<predictions::Error>()
             || cause.is::<compare::Unpaired>()
             || cause.is::<network::Error>()
             || cause.is::<crate::learn::card::Error>();

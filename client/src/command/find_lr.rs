@@ -21,9 +21,9 @@ use crate::{
     args::FindLr,
     config::{self, new_folder, training_options},
     learn::{
-        finder::{self, End, Range, Suggestions, Sweep, Unclear},
+        finder::{self, NoSuggestion, Suggestions, Sweep, SweepEnd, SweepRange},
         learner::Learner,
-        progress::Sweeping,
+        progress::SweepProgress,
         report::{canvas, sweep as report},
     },
 };
@@ -72,7 +72,7 @@ pub(super) fn run_default_search(
     prefetch: usize,
     stop: &AtomicBool,
 ) -> Result<LrSearch> {
-    let found = sweep(&context.servers, learner, prefetch, (Range::default(), stop))?;
+    let found = sweep(&context.servers, learner, prefetch, (SweepRange::default(), stop))?;
     found.print(&mut io::stdout().lock())?;
     Ok(found)
 }
@@ -81,9 +81,9 @@ fn sweep(
     servers: &Servers,
     learner: &mut Learner,
     prefetch: usize,
-    (range, stop): (Range, &AtomicBool),
+    (range, stop): (SweepRange, &AtomicBool),
 ) -> Result<LrSearch> {
-    let mut bar = Sweeping::new(range.steps);
+    let mut bar = SweepProgress::new(range.steps);
     let sweep = finder::find((learner, servers), prefetch, (range, stop), |point| {
         bar.step(point);
     })?;
@@ -96,7 +96,7 @@ pub(super) struct LrSearch {
 }
 
 impl LrSearch {
-    pub(super) fn suggestions(&self) -> Result<Suggestions, Unclear> {
+    pub(super) fn suggestions(&self) -> Result<Suggestions, NoSuggestion> {
         Suggestions::of(self.sweep.points())
     }
 
@@ -128,9 +128,9 @@ impl LrSearch {
     fn print(&self, out: &mut impl io::Write) -> io::Result<()> {
         let steps = self.sweep.points().len();
         let end = match self.sweep.end() {
-            Some(End::Diverged) => "stopped: loss diverged",
-            Some(End::NotANumber) => "stopped: loss is NaN",
-            Some(End::Complete) | None => "all completed",
+            Some(SweepEnd::Diverged) => "stopped: loss diverged",
+            Some(SweepEnd::NotANumber) => "stopped: loss is NaN",
+            Some(SweepEnd::Complete) | None => "all completed",
         };
         writeln!(out, "{steps} learning rates: {end}")?;
         match self.suggestions() {

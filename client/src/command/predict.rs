@@ -13,8 +13,8 @@ use crate::{
     learn::{
         predict::{
             Predictor,
-            print::{Printer, Style},
-            source::{self, Source},
+            print::{PrintFormat, Printer},
+            source::{self, ImageSource},
         },
         run::RunFolder,
     },
@@ -37,10 +37,10 @@ pub(super) fn run(args: &Predict) -> Result<Exit> {
     let classes = predictor.card().classes.clone();
     let widest = sources.iter().map(|source| source.name.chars().count()).max();
     let style = match args.format {
-        _ if args.json => Style::Json,
-        Format::Json => Style::Json,
-        Format::Csv => Style::Csv,
-        Format::Table => Style::Table {
+        _ if args.json => PrintFormat::Json,
+        Format::Json => PrintFormat::Json,
+        Format::Csv => PrintFormat::Csv,
+        Format::Table => PrintFormat::Table {
             width: widest.unwrap_or(0),
         },
     };
@@ -62,7 +62,7 @@ pub(super) fn run(args: &Predict) -> Result<Exit> {
 }
 
 /// The images to classify.
-fn sources(args: &Predict) -> Result<Vec<Source>> {
+fn sources(args: &Predict) -> Result<Vec<ImageSource>> {
     let is_stream = |path: &Path| path == Path::new("-");
     let list = args.files_from.as_deref();
     let streams = args.images.iter().filter(|path| is_stream(path)).count();
@@ -72,7 +72,7 @@ fn sources(args: &Predict) -> Result<Vec<Source>> {
     let mut sources = vec![];
     for path in &args.images {
         if is_stream(path) {
-            let image = Source::of_stream("-", io::stdin().lock());
+            let image = ImageSource::of_stream("-", io::stdin().lock());
             sources.push(image.context("cannot read standard input")?);
         } else {
             sources.extend(source::sources(path)?);

@@ -9,9 +9,9 @@ use crate::{
     config::{UsageError, check_precision},
     learn::{
         architecture,
-        begin::Beginning,
-        checkpoint::{Checkpoint, Progress},
+        checkpoint::{Checkpoint, ResumeState},
         class_weights::ClassWeights,
+        init::InitFrom,
         learner::Learner,
         membership::changes_since,
         run::{Frozen, RunConfig},
@@ -54,21 +54,21 @@ pub(super) fn prepare(
     config.loss.weights = config.loss.class_weights.of(&description);
     warn_of_double_weight(&config);
     check_policy(&config, &description)?;
-    let beginning = match origin {
+    let init_from = match origin {
         InitSource::Checkpoint(path) => {
             let checkpoint = Checkpoint::load(path)?;
             let changes = changes_since(&checkpoint.progress, &context.servers, &description)?;
             warn_of_changes(path, changes);
-            Beginning::Checkpoint(Box::new(checkpoint))
+            InitFrom::Checkpoint(Box::new(checkpoint))
         }
         InitSource::Weights(source) => source
             .read(&context.hub)?
-            .map_or(Beginning::Nothing, Beginning::Weights),
+            .map_or(InitFrom::Nothing, InitFrom::Weights),
     };
-    let begun = beginning.begin(config)?;
-    let load_report = begun.load_report.clone();
+    let initial = init_from.init(config)?;
+    let load_report = initial.load_report.clone();
     Ok(Prepared {
-        learner: Learner::begin(&context.runtime, begun, &context.options)?,
+        learner: Learner::from_initial(&context.runtime, initial, &context.options)?,
         description,
         stream,
         load_report,
@@ -76,7 +76,7 @@ pub(super) fn prepare(
 }
 
 /// Warns if the images of `dataset` have changed since the run at `path` was trained.
-pub(super) fn check_images(servers: &Servers, path: &Path, then: &Progress, dataset: &str) -> Result<()> {
+pub(super) fn check_images(servers: &Servers, path: &Path, then: &ResumeState, dataset: &str) -> Result<()> {
     let description = servers.describe(dataset)?;
     warn_of_changes(path, changes_since(then, servers, &description)?);
     Ok(())

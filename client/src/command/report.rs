@@ -7,8 +7,8 @@ use crate::{
     args::Report,
     config::{self, session_options},
     learn::{
-        examine::Examiner,
-        progress::Voice,
+        interpret::RunInterpreter,
+        progress::Output,
         report,
         run::{RunConfig, RunFolder},
     },
@@ -34,14 +34,14 @@ pub(super) fn run(args: &Report) -> Result<Exit> {
         if let Some((runtime, servers, options)) = &evaluation {
             let (run, config) = RunFolder::open(path)?;
             check_images(servers, path, &run.progress(&config), &config.dataset)?;
-            let examiner = Examiner {
+            let interpreter = RunInterpreter {
                 servers,
                 runtime,
                 options,
                 split: args.split,
                 most: args.top_losses.into(),
             };
-            examiner.examine(&run, &config)?;
+            interpreter.interpret(&run, &config)?;
         }
         let page = report::run::write(path)?;
         writeln!(io::stdout().lock(), "written: {}", page.display())?;
@@ -54,24 +54,24 @@ pub(super) fn after_training(
     (run, config): (&RunFolder, &RunConfig),
     (runtime, options): (&Runtime, &SessionOptions),
     servers: Option<&Servers>,
-    voice: Voice,
+    output: Output,
 ) {
     if let Some(servers) = servers {
-        let examiner = Examiner {
+        let interpreter = RunInterpreter {
             servers,
             runtime,
             options,
             split: Split::Valid,
             most: WORST,
         };
-        if let Err(error) = examiner.examine(run, config) {
+        if let Err(error) = interpreter.interpret(run, config) {
             let error = anyhow::Error::from(error);
-            Voice::Error.say(&format!("the report has no top losses: {error:#}"));
+            Output::Stderr.print_line(&format!("the report has no top losses: {error:#}"));
         }
     }
     match report::run::write(run.path()) {
-        Ok(page) => voice.say(&format!("report: {}", page.display())),
-        Err(error) => Voice::Error.say(&format!(
+        Ok(page) => output.print_line(&format!("report: {}", page.display())),
+        Err(error) => Output::Stderr.print_line(&format!(
             "cannot write the report: {:#}",
             anyhow::Error::from(error)
         )),

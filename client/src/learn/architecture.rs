@@ -1,4 +1,4 @@
-//! Networks by name, or by the file that they are read from.
+//! Networks by name or from an ONNX file.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -9,14 +9,14 @@ use super::{
 };
 use equibatch_training::program::{self, Backbone, Head, ModelSpec, OnnxModel, Tensor, UnknownHead};
 
-/// What stands for the head of a network from a file that is found by itself.
-pub const OWN: &str = "own";
+/// Value of `--head` for a network from a file: its last linear layer, detected automatically.
+pub const AUTO_HEAD: &str = "own";
 
-/// The network of a run.
+/// The model specification of a run.
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] where there is no such network.
+/// [`Error::Setting`] if the network, its head or its image size is invalid; [`Error::Network`] if its file cannot be used.
 pub fn spec(config: &RunConfig) -> Result<ModelSpec, Error> {
     let image_size = config.image_size as usize;
     let classes = config.classes.len();
@@ -45,10 +45,10 @@ pub fn spec(config: &RunConfig) -> Result<ModelSpec, Error> {
     })
 }
 
-/// The network with the head that is named.
+/// The network with its head selected by the regular expression `head`.
 fn with_head(network: OnnxModel, config: &RunConfig) -> Result<OnnxModel, Error> {
     let RunConfig { head, arch, .. } = config;
-    if head == OWN {
+    if head == AUTO_HEAD {
         return Ok(network);
     }
     let setting = |reason: String| Error::Setting {
@@ -56,10 +56,10 @@ fn with_head(network: OnnxModel, config: &RunConfig) -> Result<OnnxModel, Error>
     };
     let expression = expression(head).map_err(setting)?;
     let named = network.with_head(|name| expression.is_match(name));
-    named.ok_or_else(|| setting(format!("no tensor of {arch} has such a name")))
+    named.ok_or_else(|| setting(format!("no tensor name of {arch} matches")))
 }
 
-/// Whether the last layer of a network from a file starts anew, since it has another number of classes.
+/// Whether the last layer of a network from a file is reinitialised because the number of classes differs.
 ///
 /// # Errors
 ///
@@ -70,11 +70,12 @@ pub fn has_new_head(config: &RunConfig) -> Result<bool, Error> {
     Ok(logits.is_some_and(|logits| logits != config.classes.len()))
 }
 
-/// The body called `name`: `resnet34`, or narrower for quick trials: `resnet34@16` has 16 channels in its first stage instead of 64.
+/// The backbone called `name`: `resnet34`, or a narrower one for quick trials: `resnet34@16` has 16 channels in its first stage instead of
+/// 64.
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] where there is no such network.
+/// [`Error::Setting`] if the name is unknown or the width is not from 1 to 1024.
 pub fn backbone(name: &str) -> Result<Backbone, Error> {
     let setting = |reason: String| Error::Setting { reason };
     let (name, width) = name
@@ -84,7 +85,9 @@ pub fn backbone(name: &str) -> Result<Backbone, Error> {
     match width.map(|width| (width, width.parse())) {
         None => Ok(backbone),
         Some((_, Ok(width @ 1..=1024))) => Ok(Backbone { width, ..backbone }),
-        Some((width, _)) => Err(setting(format!("`{width}` is no width: use 1 to 1024 channels"))),
+        Some((width, _)) => Err(setting(format!(
+            "invalid width `{width}`: expected 1 to 1024 channels"
+        ))),
     }
 }
 
@@ -92,16 +95,17 @@ pub fn backbone(name: &str) -> Result<Backbone, Error> {
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] where there is no such head.
+/// [`Error::Setting`] if the name is unknown.
 pub fn head(name: &str) -> Result<Head, Error> {
     name.parse().map_err(|error: UnknownHead| Error::Setting {
         reason: error.to_string(),
     })
 }
 
-/// The named body, other than that of `config`, that all of `tensors` but those of a head belong to.
+/// Name of the architecture whose backbone has exactly the names and shapes of `tensors`, heads excluded; `None` if no architecture
+/// matches.
 #[must_use]
-pub fn fitting(config: &RunConfig, tensors: &BTreeMap<String, Tensor>) -> Option<String> {
+pub fn arch_that_fits(config: &RunConfig, tensors: &BTreeMap<String, Tensor>) -> Option<String> {
     let is_body = |name: &str| !name.starts_with("fc.") && !name.starts_with("head.");
     let fits = |name: &&str| {
         let arch = (*name).to_owned();

@@ -1,4 +1,4 @@
-//! What a model file says about itself: the names of its classes, and how images must be prepared for it.
+//! Model metadata: class names, and how images must be preprocessed.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -6,48 +6,49 @@ use serde_json::json;
 use super::run::RunConfig;
 use equibatch_training::{program::Pixels, runtime::Classifier};
 
-/// Keys in the metadata of an ONNX model.
+/// Metadata keys of an ONNX model.
 const CLASSES: &str = "classes";
 const PREPROCESSING: &str = "preprocessing";
 const TRAINING: &str = "training";
 pub(super) const INPUT: &str = "input";
 
-/// The model file lacks what is needed to use it on images.
+/// The model's metadata is insufficient to run it on images.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot use {model}: its metadata has no usable `{key}`; was it written by `client train`?")]
 pub struct Error {
-    /// The model, in words.
+    /// The model, as named in the error.
     pub model: String,
-    /// What is missing.
+    /// The missing or malformed metadata key.
     pub key: &'static str,
 }
 
 /// The metadata of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelCard {
-    /// In label order.
+    /// Class names in label order.
     pub classes: Vec<String>,
-    /// From files to tensors.
+    /// How images become input tensors.
     pub preprocessing: Preprocessing,
-    /// The augmentation that it was trained with; empty where that is not known.
+    /// Augmentation recipe used in training; empty if unknown.
     pub recipe: String,
 }
 
-/// From an image to a tensor: turned, shrunk to a short side, sampled at its size, the middle cut out, normalised. See [`Preprocessing::steps`].
+/// From an image to a tensor: EXIF rotation, downscaling to a short side, resampling, centre crop, normalisation. See
+/// [`Preprocessing::steps`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preprocessing {
     /// Height and width of the tensor, in pixels.
     pub image_size: u32,
-    /// Short side of the shrunk image, in pixels; 0: as decoded.
+    /// Short side of the downscaled image, in pixels; 0: not downscaled.
     pub canonical_short_side: u32,
-    /// Per channel, in [0, 1] units: red, green, blue.
+    /// Mean per channel in [0, 1] units: red, green, blue.
     pub mean: [f32; 3],
-    /// Per channel, in [0, 1] units: red, green, blue.
+    /// Standard deviation per channel in [0, 1] units: red, green, blue.
     pub std: [f32; 3],
 }
 
 impl Preprocessing {
-    /// That of the images of a run.
+    /// The preprocessing of a run's images.
     #[must_use]
     pub fn of(config: &RunConfig) -> Self {
         Self {
@@ -58,7 +59,7 @@ impl Preprocessing {
         }
     }
 
-    /// Everything that happens to an image, in this order, for whoever does it elsewhere.
+    /// All preprocessing steps in order, for implementations elsewhere.
     #[must_use]
     pub fn steps(&self) -> serde_json::Value {
         let (size, short) = (self.image_size, self.canonical_short_side);
@@ -87,7 +88,7 @@ impl Preprocessing {
     }
 }
 
-/// The preprocessing as it is written: its numbers and its steps.
+/// Serialised form of the preprocessing: its parameters and its steps.
 #[derive(Serialize)]
 struct Described<'a> {
     #[serde(flatten)]
@@ -95,7 +96,7 @@ struct Described<'a> {
     steps: serde_json::Value,
 }
 
-/// What a model's input takes, and what of the preprocessing its own first nodes do, as JSON.
+/// The model's input, and the preprocessing that its own first nodes do, as JSON.
 #[must_use]
 pub fn describe_input(preprocessing: &Preprocessing, pixels: Option<&Pixels>) -> String {
     let size = preprocessing.image_size;
@@ -116,7 +117,7 @@ pub fn describe_input(preprocessing: &Preprocessing, pixels: Option<&Pixels>) ->
 }
 
 impl ModelCard {
-    /// The metadata for a model of a run.
+    /// The metadata of a run's model.
     #[must_use]
     pub fn metadata(config: &RunConfig) -> Vec<(String, String)> {
         let preprocessing = Preprocessing::of(config);
@@ -137,7 +138,7 @@ impl ModelCard {
     ///
     /// # Errors
     ///
-    /// [`Error`] where a key is missing or malformed.
+    /// [`Error`] if a key is missing or malformed.
     pub fn read(model: &str, classifier: &Classifier) -> Result<Self, Error> {
         fn value<T: serde::de::DeserializeOwned>(
             model: &str,

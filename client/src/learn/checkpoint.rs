@@ -1,7 +1,8 @@
-//! All that training needs to go on exactly where it stopped, in one safetensors file.
+//! Checkpoints: the complete training state in one safetensors file.
 //!
-//! Parameters and running statistics have torchvision's names, so that other programs can read them; the optimizer's moments stand
-//! beside them under `first_moment.` and `second_moment.`. The rest is JSON in the file's metadata.
+//! Parameters and running statistics have torchvision's names, so that other programs can read them; the optimizer's moments have the
+//! prefixes
+//! `first_moment.` and `second_moment.`. The rest is JSON in the file's metadata.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,22 +16,22 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    fit::{epoch::Epoch, policy::Standing},
+    fit::{epoch::EpochSums, policy::PolicyState},
+    grad_scaler::GradScaler,
     membership::Membership,
     metrics::SmoothedLoss,
     run::RunConfig,
-    scale::LossScale,
 };
 use equibatch_stream::Position;
 use equibatch_training::runtime::Tensor;
 
 /// Name of the file in a run's folder.
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
-/// Key of our JSON in the metadata.
+/// Metadata key of the JSON.
 const KEY: &str = "equibatch";
-/// Bytes of a file's header that are read, at most: those of a few thousand tensors are one hundredth of it.
+/// Largest header that is read, in bytes: a hundred times that of a few thousand tensors.
 const LONGEST_HEADER: u64 = 64 << 20;
-/// Raised when the meaning of the JSON or of the tensors changes.
+/// Incremented when the meaning of the JSON or of the tensors changes.
 const FORMAT: u32 = 1;
 
 /// Why a checkpoint cannot be used.
@@ -46,7 +47,7 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// The file is no checkpoint of ours.
+    /// The file is not a valid checkpoint.
     #[error("cannot use the checkpoint {}: {reason}", path.display())]
     Content {
         /// The file.
@@ -56,47 +57,47 @@ pub enum Error {
     },
 }
 
-/// A moment of a training run.
+/// The state of a training run after a step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
-    /// Where the run stands.
-    pub progress: Progress,
+    /// The resume state.
+    pub progress: ResumeState,
     /// Parameters, running statistics and moments, by name.
     pub tensors: BTreeMap<String, Tensor>,
 }
 
-/// Where a run stands.
+/// What a run needs to resume, besides tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
-    /// See the constant of the same name.
+pub struct ResumeState {
+    /// See `FORMAT`.
     pub(super) format: u32,
-    /// What the run was started with.
+    /// The run's configuration.
     pub config: RunConfig,
     /// Steps done, over all epochs.
     pub steps: u64,
-    /// Those of them that the optimizer did not take, because a gradient was not finite.
+    /// Steps that the optimizer skipped because a gradient was not finite.
     #[serde(default)]
     pub skipped_steps: u64,
-    /// What the loss is multiplied with in the next step, where it is.
+    /// The loss scale of the next step, if the loss is scaled.
     #[serde(default)]
-    pub loss_scale: LossScale,
-    /// Where the stream continues. Absent before the first batch.
+    pub loss_scale: GradScaler,
+    /// Position after the last batch. Absent before the first batch.
     pub position: Option<Position>,
-    /// The loss that is shown.
+    /// The smoothed training loss.
     pub smoothed_loss: SmoothedLoss,
-    /// Sums of the steps of the epoch that is not closed yet.
+    /// Sums over the steps of the current epoch.
     #[serde(default)]
-    pub(super) epoch: Epoch,
-    /// What the epochs so far were like.
-    #[serde(default)]
-    pub standing: Standing,
-    /// Which split each image was in when the run began.
+    pub(super) epoch: EpochSums,
+    /// State of the checkpoint and early-stopping policy.
+    #[serde(default, rename = "standing")]
+    pub policy_state: PolicyState,
+    /// The split of each image when the run began.
     #[serde(default)]
     pub images: Membership,
 }
 
-impl Progress {
-    /// The beginning of a run.
+impl ResumeState {
+    /// The state before the first step.
     #[must_use]
     pub fn new(config: RunConfig) -> Self {
         Self {
@@ -104,55 +105,55 @@ impl Progress {
             config,
             steps: 0,
             skipped_steps: 0,
-            loss_scale: LossScale::default(),
+            loss_scale: GradScaler::default(),
             position: None,
             smoothed_loss: SmoothedLoss::default(),
-            epoch: Epoch::default(),
-            standing: Standing::default(),
+            epoch: EpochSums::default(),
+            policy_state: PolicyState::default(),
             images: Membership::default(),
         }
     }
 }
 
-impl Progress {
-    /// Where the stream continues: behind the last batch, or behind all epochs of the stages before.
+impl ResumeState {
+    /// Start position of the stream: after the last batch, or after all epochs of the previous stages.
     #[must_use]
-    pub fn place(&self) -> Position {
+    pub fn start_position(&self) -> Position {
         self.position.clone().unwrap_or_else(|| Position {
             fingerprint: self.config.fingerprint.clone(),
             seed: self.config.seed,
-            epoch: self.config.before.epochs.into(),
+            epoch: self.config.lineage.epochs.into(),
             world: 1,
             ..Position::default()
         })
     }
 
-    /// How many of the first `steps` steps the optimizer has taken.
+    /// Number of optimizer steps among the first `steps` steps: those not skipped.
     #[must_use]
-    pub fn taken(&self, steps: u64) -> u64 {
+    pub fn optimizer_steps(&self, steps: u64) -> u64 {
         steps.saturating_sub(self.skipped_steps)
     }
 
-    /// What the loss is multiplied with in the next step; `None` where it is not scaled.
+    /// The loss scale of the next step; `None` if the loss is not scaled.
     #[must_use]
     pub fn loss_scale_in_use(&self) -> Option<f32> {
         let is_scaled = self.config.precision.is_scaled();
         is_scaled.then(|| self.loss_scale.factor())
     }
 
-    /// Whether all steps of an epoch are done, but not its evaluation: the server was gone, or the process was killed.
+    /// Whether all steps of an epoch are done but not its evaluation, because the server failed or the process was killed.
     #[must_use]
     pub fn awaits_evaluation(&self) -> bool {
         !self.epoch.is_empty() && self.steps.is_multiple_of(self.config.steps_per_epoch.max(1))
     }
 
-    /// Whether nothing is left to do.
+    /// Whether the run is complete: all steps and evaluations are done, or it stopped early.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.standing.stopped || self.steps >= self.config.total_steps() && !self.awaits_evaluation()
+        self.policy_state.stopped || self.steps >= self.config.total_steps() && !self.awaits_evaluation()
     }
 
-    /// Epochs that have begun; those behind them are untouched.
+    /// Number of epochs that have begun.
     #[must_use]
     pub fn epochs_begun(&self) -> u32 {
         let begun = self.steps.div_ceil(self.config.steps_per_epoch.max(1));
@@ -161,7 +162,7 @@ impl Progress {
 }
 
 impl Checkpoint {
-    /// The file's bytes: the same for the same checkpoint.
+    /// Serialises the checkpoint; equal checkpoints give equal bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let progress = serde_json::to_string(&self.progress).expect("progress is plain data");
@@ -182,11 +183,11 @@ impl Checkpoint {
         safetensors::serialize(views, Some(metadata)).expect("names, shapes and lengths agree")
     }
 
-    /// Reads a file.
+    /// Reads and verifies a checkpoint file.
     ///
     /// # Errors
     ///
-    /// [`Error::Read`] and [`Error::Content`].
+    /// [`Error::Read`] if the file cannot be read, [`Error::Content`] if it is damaged or not a checkpoint of this version.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let bytes = fs::read(path).map_err(|source| Error::Read {
             path: path.to_path_buf(),
@@ -198,9 +199,9 @@ impl Checkpoint {
         })
     }
 
-    /// Where training stood when a file was written, from its first bytes alone; `None` where they do not tell.
+    /// Reads the resume state from the file's header alone; `None` if it cannot be read.
     #[must_use]
-    pub fn progress(path: &Path) -> Option<Progress> {
+    pub fn progress(path: &Path) -> Option<ResumeState> {
         let mut file = File::open(path).ok()?;
         let mut length = [0; 8];
         file.read_exact(&mut length).ok()?;
@@ -213,18 +214,21 @@ impl Checkpoint {
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         let damaged =
-            |error: &dyn std::fmt::Display| format!("it is damaged or no safetensors file ({error})");
+            |error: &dyn std::fmt::Display| format!("it is damaged or not a safetensors file ({error})");
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(&error))?;
         let progress = header
             .metadata()
             .as_ref()
             .and_then(|metadata| metadata.get(KEY))
-            .ok_or("it holds weights, but not where training stood")?;
+            .ok_or("it contains weights but no training state; load them with --weights")?;
         let format = serde_json::from_str::<serde_json::Value>(progress)
             .ok()
             .and_then(|json| json["format"].as_u64());
         if format != Some(u64::from(FORMAT)) {
-            return Err("another version of this program has written it".to_owned());
+            return Err(format!(
+                "another version of this program wrote it: checkpoint format {}, expected {FORMAT}",
+                format.map_or_else(|| "unknown".to_owned(), |format| format.to_string())
+            ));
         }
         let content = SafeTensors::deserialize(bytes).map_err(|error| damaged(&error))?;
         check(progress, &content)?;
@@ -251,10 +255,10 @@ impl Checkpoint {
     }
 }
 
-/// What stands before the checksum in the JSON of progress; the checksum covers all that stands before this.
+/// Separator before the checksum at the end of the JSON; the checksum covers the JSON text before it.
 const CHECKSUM: &str = ",\"crc32c\":";
 
-/// The JSON of progress, and in it the CRC-32C of it and of all tensors, in the order of their names.
+/// Appends to the JSON the CRC-32C of the JSON and of all tensors, in the order of their names.
 fn with_checksum<'a>(progress: &str, tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
     let covered = progress.strip_suffix('}').expect("progress is an object");
     format!("{covered}{CHECKSUM}{}}}", checksum(covered, tensors))
@@ -270,7 +274,7 @@ fn checksum<'a>(covered: &str, tensors: impl Iterator<Item = (&'a str, &'a [u8])
     checksum.value()
 }
 
-/// Refuses a file with other content than was written. Files of older versions have no checksum.
+/// Verifies the checksum. Files of older versions have none.
 fn check(progress: &str, content: &SafeTensors<'_>) -> Result<(), String> {
     let Some((covered, written)) = progress.rsplit_once(CHECKSUM) else {
         return Ok(());
@@ -282,7 +286,7 @@ fn check(progress: &str, content: &SafeTensors<'_>) -> Result<(), String> {
         .and_then(|number| number.parse::<u32>().ok())
     {
         Some(written) if found == written => Ok(()),
-        _ => Err("it is damaged: its content has another CRC-32C than was written".to_owned()),
+        _ => Err("it is damaged: the CRC-32C of its content does not match".to_owned()),
     }
 }
 
@@ -296,10 +300,10 @@ mod tests {
     use crate::learn::run::sample as config;
 
     fn checkpoint() -> Checkpoint {
-        let mut progress = Progress {
+        let mut progress = ResumeState {
             steps: 12,
             position: Some(Position::default()),
-            ..Progress::new(config())
+            ..ResumeState::new(config())
         };
         for step in 1..50 {
             progress.smoothed_loss.add(1.0 / f64::from(step));
@@ -332,15 +336,15 @@ mod tests {
     }
 
     #[test]
-    fn damaged_and_foreign_files_are_sentences() {
+    fn damaged_files_and_files_without_a_training_state_are_refused() {
         let bytes = checkpoint().to_bytes();
         let message = |bytes: &[u8]| Checkpoint::from_bytes(bytes).expect_err("unusable");
         assert!(message(&bytes[..bytes.len() - 1]).contains("damaged"));
         assert!(message(b"not a checkpoint").contains("damaged"));
         let foreign =
             safetensors::serialize(Vec::<(&str, TensorView<'_>)>::new(), None).expect("an empty file");
-        assert!(message(&foreign).contains("not where training stood"));
-        // Any bit of a tensor, and a digit of the progress.
+        assert!(message(&foreign).contains("no training state"));
+        // A flipped bit of a tensor, and of a digit of the resume state.
         for at in [bytes.len() - 1, bytes.len() - 20] {
             let mut flipped = bytes.clone();
             flipped[at] ^= 4;

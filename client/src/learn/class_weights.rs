@@ -1,4 +1,4 @@
-//! How much an image of each class counts in the loss.
+//! Class weights of the loss.
 
 use std::{fmt, str::FromStr};
 
@@ -6,24 +6,24 @@ use serde::{Deserialize, Serialize};
 
 use equibatch_stream::DatasetDescription;
 
-/// Which of the server's weights are used.
+/// Which class weights, computed by the server, the loss uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum ClassWeights {
-    /// None: every image counts the same.
+    /// No class weights.
     #[default]
     None,
-    /// In inverse proportion to the number of images of the class.
+    /// Inverse class frequency.
     Inverse,
-    /// In inverse proportion to the effective number of images, with this β.
+    /// Inverse effective number of samples with this β (Cui et al., 2019).
     Effective(f64),
 }
 
-/// β where none is given: the server's default.
+/// Default β, that of the server.
 const BETA: f64 = 0.999;
 
 impl ClassWeights {
-    /// The β to ask the server for.
+    /// The β to request from the server.
     #[must_use]
     pub fn beta(self) -> Option<f64> {
         match self {
@@ -32,8 +32,9 @@ impl ClassWeights {
         }
     }
 
-    /// The weights of a dataset's classes in label order, as the server has counted them on the images to train on; none at all where every
-    /// image counts the same. `description` must be one for this [`ClassWeights::beta`].
+    /// The weights of a dataset's classes in label order, computed by the server from the training images; empty if the loss is not
+    /// weighted.
+    /// `description` must have been requested with this [`ClassWeights::beta`].
     #[must_use]
     pub fn of(self, description: &DatasetDescription) -> Vec<f32> {
         let classes = description.classes.iter();
@@ -59,10 +60,10 @@ impl fmt::Display for ClassWeights {
     }
 }
 
-/// The text names no class weights.
+/// Invalid class weights.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` names no class weights: use none, inverse, effective or effective:BETA with BETA from 0 to less than 1"
+    "invalid class weights `{0}`: expected none, inverse, effective or effective:BETA with 0 <= BETA < 1"
 )]
 pub struct ParseClassWeightsError(String);
 
@@ -106,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn class_weights_are_read_and_written_alike() {
+    fn class_weights_round_trip_through_text() {
         for text in ["none", "inverse", "effective:0.99"] {
             assert_eq!(text.parse::<ClassWeights>().expect("weights").to_string(), text);
         }

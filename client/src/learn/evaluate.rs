@@ -1,9 +1,9 @@
-//! Judges a model on a split.
+//! Evaluation of a model on a split.
 
 use equibatch_engine::augment;
 
 use super::card::Preprocessing;
-use super::metrics::{Figures, Tally};
+use super::metrics::{MetricAccumulator, Metrics};
 use equibatch_stream as stream;
 use equibatch_stream::{BatchDtype, BatchRequest, BatchStream, Servers, Split};
 use equibatch_training::{
@@ -11,24 +11,24 @@ use equibatch_training::{
     runtime::{self, Classifier},
 };
 
-/// What can go wrong while a model is judged.
+/// Why a model cannot be evaluated.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The model and the images have nothing to do with one another.
-    #[error("cannot judge {model} on {dataset}: {reason}")]
+    /// The dataset does not match the model.
+    #[error("cannot evaluate {model} on {dataset}: {reason}")]
     Mismatch {
-        /// The model, in words.
+        /// The model, as named in the error.
         model: String,
         /// The dataset.
         dataset: String,
         /// What differs.
         reason: String,
     },
-    /// What a model was trained with is no recipe.
-    #[error("cannot augment as {model} was trained")]
+    /// The model's augmentation recipe cannot be parsed.
+    #[error("cannot parse the augmentation recipe of {model}")]
     Recipe {
-        /// The model, in words.
+        /// The model, as named in the error.
         model: String,
         /// What is wrong with it.
         #[source]
@@ -42,69 +42,69 @@ pub enum Error {
     Runtime(#[from] runtime::Error),
 }
 
-/// What to judge on.
+/// What to evaluate a model on.
 #[derive(Clone, Debug)]
-pub struct Subject<'a> {
-    /// Empty: the only dataset of the server.
+pub struct EvalSpec<'a> {
+    /// Name of the dataset; empty: the server's only dataset.
     pub dataset: &'a str,
-    /// Which part of it.
+    /// The split.
     pub split: Split,
-    /// Images per batch. Changes the speed only.
+    /// Images per batch; affects speed only.
     pub batch_size: u32,
-    /// How the model wants its images.
+    /// The model's preprocessing.
     pub preprocessing: &'a Preprocessing,
     /// Class names of the model, in label order.
     pub classes: &'a [String],
 }
 
-/// Figures of a model.
+/// Result of an evaluation.
 #[derive(Clone, Debug)]
-pub struct Judgement {
-    /// How good it is.
-    pub figures: Figures,
-    /// Images that stood in the place of broken files.
+pub struct Evaluation {
+    /// The metrics.
+    pub metrics: Metrics,
+    /// Number of images that replaced undecodable files.
     pub replaced: usize,
 }
 
-/// How images are seen.
+/// One test-time view of the images.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sight {
-    /// Augmentation; empty: none.
+pub(super) struct View {
+    /// Augmentation recipe; empty: none.
     pub(super) recipe: String,
-    /// Of the augmentation.
+    /// Seed of the augmentation.
     pub(super) seed: u64,
 }
 
-/// Judges `classifier`, called `model` in errors, on every image of a split, each once and unaugmented.
+/// Evaluates `classifier`, called `model` in errors, once on every image of a split, without augmentation.
 ///
 /// # Errors
 ///
-/// [`Error::Mismatch`] where the dataset has other classes than the model.
+/// [`Error::Mismatch`] if classes or preprocessing differ; [`Error::Stream`] and [`Error::Runtime`] if server or model fail.
 pub fn evaluate(
     servers: &Servers,
     model: (&str, &mut Classifier),
-    subject: &Subject<'_>,
-) -> Result<Judgement, Error> {
-    evaluate_each(servers, model, subject, &mut |_| {})
+    spec: &EvalSpec<'_>,
+) -> Result<Evaluation, Error> {
+    evaluate_each(servers, model, spec, &mut |_| {})
 }
 
-/// An image that was judged.
+/// An evaluated image.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
+pub struct EvalSample<'a> {
     /// Index into the dataset's samples.
     pub sample: u32,
-    /// What it is.
+    /// Label of its class.
     pub label: usize,
-    /// What the model said; one for each class.
+    /// The model's logits, `[K]`.
     pub logits: &'a [f32],
-    /// What the model saw, in its own element type and layout.
+    /// The input tensor, in the model's element type and layout.
     pub tensor: &'a [u8],
 }
 
-/// Who is told of each image.
-pub type Each<'a> = &'a mut dyn FnMut(&Seen<'_>);
+/// Callback for each image.
+pub type OnSample<'a> = &'a mut dyn FnMut(&EvalSample<'_>);
 
-/// [`evaluate`], telling of each image.
+/// Like [`evaluate`], and calls `each` for each image.
 ///
 /// # Errors
 ///
@@ -112,54 +112,53 @@ pub type Each<'a> = &'a mut dyn FnMut(&Seen<'_>);
 pub fn evaluate_each(
     servers: &Servers,
     (model, classifier): (&str, &mut Classifier),
-    subject: &Subject<'_>,
-    each: Each<'_>,
-) -> Result<Judgement, Error> {
-    let mut tally = Tally::new(subject.classes.len());
-    let plain = Sight::default();
-    let mut record = |seen: &Seen<'_>| {
-        tally.record(seen.logits, seen.label);
-        each(seen);
+    spec: &EvalSpec<'_>,
+    each: OnSample<'_>,
+) -> Result<Evaluation, Error> {
+    let mut accumulator = MetricAccumulator::new(spec.classes.len());
+    let plain = View::default();
+    let mut record = |sample: &EvalSample<'_>| {
+        accumulator.record(sample.logits, sample.label);
+        each(sample);
     };
-    let replaced = look(servers, (model, classifier), subject, &plain, &mut record)?;
-    Ok(Judgement {
-        figures: tally.figures(subject.classes),
+    let replaced = run_split(servers, (model, classifier), spec, &plain, &mut record)?;
+    Ok(Evaluation {
+        metrics: accumulator.metrics(spec.classes),
         replaced,
     })
 }
 
-/// Shows every image of a split to `classifier`, in order, and tells `each` of it. Returns how many images stood in the
-/// place of broken files.
+/// Runs `classifier` on every image of a split, in order, and calls `each` for each. Returns how many images replaced undecodable files.
 ///
 /// # Errors
 ///
-/// [`Error::Mismatch`] where the dataset has other classes than the model.
-pub(super) fn look(
+/// Those of [`evaluate`].
+pub(super) fn run_split(
     servers: &Servers,
     (model, classifier): (&str, &mut Classifier),
-    subject: &Subject<'_>,
-    sight: &Sight,
-    each: Each<'_>,
+    spec: &EvalSpec<'_>,
+    view: &View,
+    each: OnSample<'_>,
 ) -> Result<usize, Error> {
-    let size = subject.preprocessing.image_size;
+    let size = spec.preprocessing.image_size;
     let input = classifier.input();
     let request = BatchRequest {
-        recipe: sight.recipe.clone(),
-        normalization: Some((subject.preprocessing.mean, subject.preprocessing.std)),
-        seed: sight.seed,
+        recipe: view.recipe.clone(),
+        normalization: Some((spec.preprocessing.mean, spec.preprocessing.std)),
+        seed: view.seed,
         wire: wire(input.element_type),
         channels_last: input.channels_last,
-        ..BatchRequest::evaluation(subject.dataset, subject.split, subject.batch_size, size)
+        ..BatchRequest::evaluation(spec.dataset, spec.split, spec.batch_size, size)
     };
-    let mut stream = open(servers, &request, model, subject)?;
+    let mut stream = open(servers, &request, model, spec)?;
     let mut replaced = 0;
     while let Some(batch) = stream.next_batch()? {
         let logits = classifier.logits(&batch.tensor, batch.labels.len(), size as usize)?;
         let bytes = (batch.tensor.len() / batch.labels.len().max(1)).max(1);
-        let rows = logits.chunks_exact(subject.classes.len());
+        let rows = logits.chunks_exact(spec.classes.len());
         let rows = rows.zip(batch.tensor.chunks_exact(bytes));
         for ((logits, tensor), (&sample, &label)) in rows.zip(batch.samples.iter().zip(&batch.labels)) {
-            each(&Seen {
+            each(&EvalSample {
                 sample,
                 label: label as usize,
                 logits,
@@ -171,7 +170,7 @@ pub(super) fn look(
     Ok(replaced)
 }
 
-/// What a model of that input is sent.
+/// The wire element type for a model input.
 fn wire(element_type: ElementType) -> BatchDtype {
     match element_type {
         ElementType::U8 => BatchDtype::U8,
@@ -180,12 +179,12 @@ fn wire(element_type: ElementType) -> BatchDtype {
     }
 }
 
-/// Starts a stream of images as the model wants them.
+/// Opens the stream, and checks that its classes and preprocessing are the model's.
 fn open(
     servers: &Servers,
     request: &BatchRequest,
     model: &str,
-    subject: &Subject<'_>,
+    spec: &EvalSpec<'_>,
 ) -> Result<BatchStream, Error> {
     let stream = servers.stream(request, 2)?;
     let description = stream.description();
@@ -194,18 +193,18 @@ fn open(
         dataset: description.dataset.clone(),
         reason,
     };
-    if description.classes != subject.classes {
+    if description.classes != spec.classes {
         return Err(mismatch(format!(
-            "its classes are {}, the model's {}",
+            "its classes are {}, but the model's are {}",
             list(&description.classes),
-            list(subject.classes)
+            list(spec.classes)
         )));
     }
-    let (wanted, sent) = (subject.preprocessing, description);
+    let (wanted, sent) = (spec.preprocessing, description);
     if (wanted.mean, wanted.std, wanted.canonical_short_side)
         != (sent.mean, sent.std, sent.canonical_short_side)
     {
-        let reason = "the server prepares images in another way than the model was trained on";
+        let reason = "the server's mean, std or canonical short side differs from that which the model was trained with";
         return Err(mismatch(reason.to_owned()));
     }
     Ok(stream)

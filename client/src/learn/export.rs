@@ -1,4 +1,4 @@
-//! Trained models handed to others: rewritten, written, and judged against what they were made from.
+//! Export of trained models for deployment: rewritten, checked against the original, and written.
 
 use std::{
     io,
@@ -16,21 +16,21 @@ use equibatch_training::{
     runtime::{self, Classifier, Runtime, SessionOptions},
 };
 
-/// How far the logits of the new model may be off, relative to the largest one of an image. Merging rounds every weight anew, by 6e-8, and
-/// another order of sums does as much: on a ResNet the two add up to about 1e-5.
+/// Largest permitted error of the exported model's logits, relative to the largest logit of an image. Folding rounds every weight (6e-8),
+/// and another order of summation does as much: on a ResNet the two add up to about 1e-5.
 const TOLERANCE: f32 = 1e-3;
 
-/// Numbers of images that the two models are compared on: the batch must be open.
+/// Batch sizes of the comparison; two, because the batch axis must be dynamic.
 const BATCHES: [usize; 2] = [1, 3];
 
-/// What can go wrong while a model is exported.
+/// Why a model cannot be exported.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The model cannot be read.
     #[error(transparent)]
     Network(#[from] network::Error),
-    /// The model's metadata says too little.
+    /// The model's metadata is insufficient.
     #[error(transparent)]
     Card(#[from] card::Error),
     /// The model cannot be rewritten.
@@ -54,61 +54,61 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// The new model would be written over what it is made from.
-    #[error("{} belongs to the model that is exported: write to another file with --out", path.display())]
+    /// The output path is the source model or one of its external data files.
+    #[error("{} is part of the model to export: choose another file with --out", path.display())]
     Source {
         /// The file.
         path: PathBuf,
     },
-    /// The new model computes something else.
-    #[error("the model for {} computes something else than {}: logits are off by {deviation:e}; nothing was written", path.display(), of.display())]
+    /// The exported model's outputs differ.
+    #[error("the model for {} differs from {}: relative error of the logits {deviation:e}, permitted {:e}; nothing was written", path.display(), of.display(), TOLERANCE)]
     Deviation {
-        /// The file that was to be written.
+        /// The output file.
         path: PathBuf,
         /// The model that was exported.
         of: PathBuf,
-        /// The largest difference, relative to the largest logit of its image.
+        /// Largest error, relative to the largest logit of its image.
         deviation: f32,
     },
 }
 
-/// How a model is to be handed on.
+/// Export options.
 #[derive(Clone, Copy, Debug)]
 pub struct ExportSpec {
-    /// Whether batch norms are merged into the layers beside them.
+    /// Whether batch norms are folded into adjacent layers.
     pub fuse_bn: bool,
-    /// Whether the model takes bytes and normalises them, and then whether their channels come last.
+    /// Layout of a `u8` input that the model normalises itself; `None`: a normalised `f32` input.
     pub pixels: Option<Layout>,
-    /// Version of ONNX's operator set.
+    /// ONNX opset version.
     pub opset: i64,
 }
 
-/// Where the three channels of a pixel stand.
+/// Channel layout of a `u8` input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// One plane each: `[N, 3, S, S]`.
+    /// `[N, 3, S, S]`.
     Planes,
-    /// Side by side: `[N, S, S, 3]`.
+    /// `[N, S, S, 3]`.
     Interleaved,
 }
 
-/// What came of an export.
+/// Result of an export.
 #[derive(Clone, Debug)]
 pub struct Exported {
-    /// Bytes of the file.
+    /// Size of the file in bytes.
     pub bytes: usize,
-    /// The largest difference of logits, relative to the largest one of its image, over images of noise.
+    /// Largest error of the logits on noise images, relative to the largest logit of its image.
     pub deviation: f32,
-    /// What the model takes, in words.
+    /// Description of the model's input, as JSON.
     pub input: String,
 }
 
-/// Rewrites the model file `from` as `spec` says, runs both on the same images, and writes the new one to `to`.
+/// Rewrites the model file `from` according to `spec`, compares the outputs of both on the same images, and writes the new one to `to`.
 ///
 /// # Errors
 ///
-/// [`Error::Deviation`] if the two do not agree, [`Error::Source`] if `to` is `from` or a file that it keeps tensors in. After any error
-/// `to` is as it was.
+/// [`Error::Deviation`] if the outputs differ, [`Error::Source`] if `to` is `from` or one of its external data files. After any error `to`
+/// is unchanged.
 pub fn export(
     (runtime, options): (&Runtime, &SessionOptions),
     from: &Path,
@@ -169,13 +169,13 @@ pub fn export(
     })
 }
 
-/// Whether two paths lead to one file; no if one of them leads nowhere.
+/// Whether two paths name the same existing file.
 fn is_same_file(left: &Path, right: &Path) -> bool {
     let real = |path: &Path| path.canonicalize().ok();
     real(left).is_some_and(|left| Some(left) == real(right))
 }
 
-/// The largest deviation of the second model from the first one over images of noise, in batches of different sizes.
+/// Largest relative error of the second model's logits over noise images, in batches of different sizes.
 fn compare(models: [&mut Classifier; 2], card: &ModelCard) -> Result<f32, runtime::Error> {
     let size = card.preprocessing.image_size as usize;
     let mut largest = 0.0_f32;
@@ -197,7 +197,7 @@ fn compare(models: [&mut Classifier; 2], card: &ModelCard) -> Result<f32, runtim
     Ok(largest)
 }
 
-/// The largest difference, relative to the largest logit of its image; not a number where one of them is none.
+/// Largest difference, relative to the largest logit of its image; NaN if a logit is NaN.
 fn deviation(expected: &[f32], found: &[f32], classes: usize) -> f32 {
     let rows = expected.chunks(classes).zip(found.chunks(classes));
     rows.fold(0.0, |largest: f32, (expected, found)| {
@@ -218,14 +218,14 @@ fn deviation(expected: &[f32], found: &[f32], classes: usize) -> f32 {
     })
 }
 
-/// Images without pattern.
+/// Pseudorandom images.
 struct Noise {
     count: usize,
     size: usize,
 }
 
 impl Noise {
-    /// Their tensor as a model takes it, in little-endian elements.
+    /// The input tensor for a model, in little-endian elements.
     fn tensor(&self, channels_last: bool, as_bytes: bool, preprocessing: &card::Preprocessing) -> Vec<u8> {
         let plane = self.size * self.size;
         let pixel = |image: usize, channel: usize, place: usize| {

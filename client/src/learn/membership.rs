@@ -1,32 +1,32 @@
-//! Which split each image of a data set was in when a run began, and what has changed since.
+//! The split of each image when a run began, and what has changed since.
 
 use std::{cmp::Ordering, fmt, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::Progress;
+use super::checkpoint::ResumeState;
 use equibatch_stream::{DatasetDescription, Error, Sample, Servers, Split};
 
-/// The split of every image of a data set, kept as 6 bytes each: 46 bits of a hash of its path, and 2 that name the split. Written as base64.
-/// Empty if it is not known.
+/// The split of every image of a dataset, 6 bytes each: 46 bits of a hash of its path, and 2 bits for the split. Serialised as base64.
+/// Empty if unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Membership(Arc<[u64]>);
 
-/// Bytes of one image.
+/// Bytes per image.
 const BYTES: usize = 6;
-/// The bits that name the split.
+/// Mask of the bits that encode the split.
 const SPLIT: u64 = 3;
 const SPLITS: [Split; 3] = [Split::Train, Split::Valid, Split::Test];
 
 impl Membership {
-    /// That of the data set `description`, as the servers name its samples.
+    /// Requests the samples of the dataset `description` from the servers.
     ///
     /// # Errors
     ///
     /// Those of [`Servers::samples`].
-    pub fn ask(servers: &Servers, description: &DatasetDescription) -> Result<Self, Error> {
+    pub fn fetch(servers: &Servers, description: &DatasetDescription) -> Result<Self, Error> {
         let images = SPLITS.iter().map(|split| description.images(*split)).sum();
         let ids: Vec<u32> = (0..images).collect();
         Ok(Self::of(&servers.samples(&description.name, &ids)?))
@@ -38,7 +38,7 @@ impl Membership {
         Self(images.into())
     }
 
-    /// What has changed from this one to `now`.
+    /// The differences from this membership to `now`.
     fn changes(&self, now: &Self) -> Changes {
         let (mut changes, mut before, mut after) = (Changes::default(), &*self.0, &*now.0);
         while let ([then, earlier @ ..], [now, later @ ..]) = (before, after) {
@@ -59,7 +59,7 @@ impl Membership {
     }
 }
 
-/// The bits that are kept of an image.
+/// The 48 bits of an image.
 fn image(sample: &Sample) -> u64 {
     let hash = *blake3::hash(sample.path.as_bytes()).as_bytes();
     let hash = u64::from_le_bytes(std::array::from_fn(|at| hash[at]));
@@ -93,10 +93,10 @@ impl TryFrom<String> for Membership {
     }
 }
 
-/// How the splits of a data set have changed.
+/// Differences between two memberships.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Changes {
-    /// Images that are there before and after, by the split then and the split now.
+    /// Images present in both whose split changed: `[split then][split now]`.
     moved: [[usize; 4]; 4],
     added: usize,
     removed: usize,
@@ -111,7 +111,7 @@ impl fmt::Display for Changes {
         let moved: Vec<_> = pairs.filter(|(images, ..)| *images > 0).collect();
         write!(
             f,
-            "{} images changed sides",
+            "{} images changed splits",
             moved.iter().map(|(images, ..)| images).sum::<usize>()
         )?;
         for (place, (images, from, to)) in moved.iter().enumerate() {
@@ -123,7 +123,7 @@ impl fmt::Display for Changes {
         if valid + test > 0 {
             write!(
                 f,
-                "; the run was trained on {} images that are now in valid or test, and figures on these say too much",
+                "; the run was trained on {} images that are now in valid or test, so metrics on these splits are too optimistic",
                 valid + test
             )?;
         }
@@ -131,13 +131,13 @@ impl fmt::Display for Changes {
     }
 }
 
-/// What has changed in the data set `description` since a run was trained on it, in words; `None` if it has the same fingerprint.
+/// Describes what has changed in the dataset `description` since a run was trained on it; `None` if the fingerprint is the same.
 ///
 /// # Errors
 ///
 /// Those of [`Servers::samples`].
 pub fn changes_since(
-    then: &Progress,
+    then: &ResumeState,
     servers: &Servers,
     description: &DatasetDescription,
 ) -> Result<Option<String>, Error> {
@@ -145,9 +145,9 @@ pub fn changes_since(
     if description.fingerprint == config.fingerprint {
         return Ok(None);
     }
-    let now = Membership::ask(servers, description)?;
+    let now = Membership::fetch(servers, description)?;
     let what = if then.images == Membership::default() || now == Membership::default() {
-        "how many images changed sides is not known, because the run or the server is of an earlier version"
+        "how many images changed splits is unknown, because the run or the server is of an earlier version"
             .to_owned()
     } else {
         then.images.changes(&now).to_string()
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_are_counted_by_where_images_came_from_and_went() {
+    fn changes_are_counted_by_old_and_new_split() {
         let before = samples(&[
             (1, "train"),
             (2, "train"),
@@ -194,17 +194,17 @@ mod tests {
         assert_eq!((changes.added, changes.removed), (2, 1));
         assert_eq!(
             changes.to_string(),
-            "2 images changed sides: 1 from train to valid, 1 from valid to train; 2 were added and 1 removed; \
-             the run was trained on 1 images that are now in valid or test, and figures on these say too much"
+            "2 images changed splits: 1 from train to valid, 1 from valid to train; 2 were added and 1 removed; \
+             the run was trained on 1 images that are now in valid or test, so metrics on these splits are too optimistic"
         );
         assert_eq!(
             before.changes(&before).to_string(),
-            "0 images changed sides; 0 were added and 0 removed"
+            "0 images changed splits; 0 were added and 0 removed"
         );
     }
 
     #[test]
-    fn a_hundred_thousand_images_are_kept_in_less_than_a_megabyte_and_read_again() {
+    fn a_hundred_thousand_images_take_less_than_a_megabyte_and_round_trip() {
         let images: Vec<(usize, &str)> = (0..100_000).map(|n| (n, SPLITS[n % 3].name())).collect();
         let membership = samples(&images);
         let text = serde_json::to_string(&membership).expect("plain data");

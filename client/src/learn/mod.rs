@@ -1,44 +1,44 @@
-//! Trains, judges and reports.
+//! Training, evaluation and reports.
 //!
 //! # Layout
 //!
-//! - [`begin`]: what a run begins with; [`architecture`]: networks by name.
-//! - [`learner`]: a model in training, step by step; `stepper`: what of that runs on the device.
-//! - [`targets`], [`class_weights`]: what labels mean for its loss.
+//! - [`init`]: initial state of a run; [`architecture`]: networks by name.
+//! - [`learner`]: a model in training, step by step; `stepper`: its optimizer step on the device; [`grad_scaler`]: loss scaling.
+//! - [`targets`], [`class_weights`]: loss targets.
 //! - [`finder`]: the learning-rate finder.
-//! - [`fit`]: the training loop: batches in, epochs judged and saved.
-//! - [`evaluate`]: a model judged on a split; [`tta`]: on several views of each image.
-//! - [`examine`]: a trained model looked at closely; [`journal`]: what a run writes down of itself for its report.
-//! - [`membership`]: which split each image was in, and what has changed since.
-//! - [`metrics`]: figures as pure functions of predictions.
-//! - [`run`], [`checkpoint`], [`card`]: what is written to disk, by [`files`](equibatch_cli::files).
-//! - [`network`]: networks from ONNX files; [`mod@export`]: trained models for others.
-//! - [`predict`]: image files classified.
-//! - [`progress`], [`report`], [`pixels`], [`tensorboard`]: what a person sees.
+//! - [`fit`]: the training loop.
+//! - [`evaluate`]: evaluation on a split; [`tta`]: test-time augmentation; [`predictions`]: saved logits; [`compare`]: comparison of runs.
+//! - [`interpret`]: images of largest loss and their Grad-CAM maps; [`run_log`]: steps and sessions of a run, for its report.
+//! - [`membership`]: the split of each image, and what has changed since.
+//! - [`metrics`]: metrics as pure functions of predictions.
+//! - [`run`], [`checkpoint`], [`card`]: files of a run, written with [`files`](equibatch_cli::files).
+//! - [`network`]: networks from ONNX files; [`mod@export`]: models for deployment.
+//! - [`predict`]: classification of image files.
+//! - [`progress`], [`report`], [`pixels`], [`tensorboard`]: terminal output, reports, images and TensorBoard events.
 
 pub mod architecture;
-pub mod begin;
 pub mod card;
 pub mod checkpoint;
 pub mod class_weights;
 pub mod compare;
 pub mod evaluate;
-pub mod examine;
 pub mod export;
 pub mod finder;
 pub mod fit;
-pub mod journal;
+pub mod grad_scaler;
+pub mod init;
+pub mod interpret;
 pub mod learner;
 pub mod membership;
 pub mod metrics;
 pub mod network;
-pub mod outcomes;
 pub mod pixels;
 pub mod predict;
+pub mod predictions;
 pub mod progress;
 pub mod report;
 pub mod run;
-pub mod scale;
+pub mod run_log;
 mod stepper;
 pub mod targets;
 pub mod tensorboard;

@@ -1,4 +1,4 @@
-//! Networks that are read from ONNX files.
+//! Networks from ONNX files.
 
 use equibatch_training::program::{OnnxModel, import};
 use std::{
@@ -14,7 +14,7 @@ use crate::weights::read_external_data;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
         /// The file.
@@ -23,7 +23,7 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// It is no model that is understood.
+    /// The file is not a valid or supported ONNX model.
     #[error("cannot use {} as a model", path.display())]
     Model {
         /// The file.
@@ -32,7 +32,7 @@ pub enum Error {
         #[source]
         source: import::Error,
     },
-    /// It is a model, but not of a network that can be used.
+    /// The model's graph cannot be trained.
     #[error("cannot use the network in {}", path.display())]
     Network {
         /// The file.
@@ -41,22 +41,22 @@ pub enum Error {
         #[source]
         source: equibatch_training::program::Error,
     },
-    /// It is another file than it was, or one of those that it keeps tensors in is.
-    #[error("{} has changed since training began, or a file beside it with tensors of it has: put back those whose BLAKE3 together is {expected}", path.display())]
+    /// The file or one of its external data files has changed.
+    #[error("{} has changed since training began, or one of its external data files has: restore the files with the BLAKE3 hash {expected}", path.display())]
     Changed {
         /// The file.
         path: PathBuf,
-        /// In hexadecimal.
+        /// Expected BLAKE3, in hexadecimal.
         expected: String,
     },
 }
 
-/// A file that a network is to be read from, as it is now.
+/// A network file and its current hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkFile {
     /// Its absolute path.
     pub path: String,
-    /// BLAKE3 of it and of the files that it keeps tensors in, in hexadecimal.
+    /// BLAKE3 of the file and of its external data files, in hexadecimal.
     pub hash: String,
 }
 
@@ -77,14 +77,14 @@ impl FromStr for NetworkFile {
     }
 }
 
-/// A model file, and the files that it keeps tensors in, by the names that it has for them.
+/// Bytes of a model file and of its external data files, by location.
 struct Contents {
     model: Vec<u8>,
     external: BTreeMap<String, Vec<u8>>,
 }
 
 impl Contents {
-    /// A file that is no model, or lacks one that it names, is read as far as that goes: [`Contents::parse`] says what is wrong with it.
+    /// Reads as much as exists; [`Contents::parse`] reports an invalid model or a missing external data file.
     fn read(path: &Path) -> Result<Self, Error> {
         let model = fs::read(path).map_err(|source| Error::Read {
             path: path.to_path_buf(),
@@ -97,7 +97,7 @@ impl Contents {
         Ok(Self { model, external })
     }
 
-    /// That of the model file alone if there is no other one.
+    /// BLAKE3 of the model file, or of it and all external data files if there are some.
     fn hash(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.model);
@@ -130,31 +130,31 @@ fn folder(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
 }
 
-/// The file itself, and those that it keeps tensors in.
+/// Paths of the model file and of its external data files.
 ///
 /// # Errors
 ///
-/// [`Error::Read`].
+/// [`Error::Read`] if the model file cannot be read.
 pub fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
     let external = Contents::read(path)?.external.into_keys();
     let external = external.map(|location| folder(path).join(location));
     Ok([path.to_path_buf()].into_iter().chain(external).collect())
 }
 
-/// Reads the network in a file; tensors that it keeps in other files are looked for beside it.
+/// Reads the network in a file and its external data files, which are in the same folder.
 ///
 /// # Errors
 ///
-/// [`Error`], with the file's name.
+/// [`Error`] if the file cannot be read, or is not a network that can be used.
 pub fn read(path: &Path) -> Result<OnnxModel, Error> {
     Contents::read(path)?.parse(path)
 }
 
-/// [`read`], if the file and those that it keeps tensors in still have that hash.
+/// Like [`read`], and checks the BLAKE3 of the file and its external data files.
 ///
 /// # Errors
 ///
-/// [`Error`], with the file's name.
+/// Those of [`read`], and [`Error::Changed`] if the hash differs.
 pub fn read_as(path: &Path, expected: &str) -> Result<OnnxModel, Error> {
     let contents = Contents::read(path)?;
     if contents.hash() != expected {
@@ -170,19 +170,19 @@ pub fn read_as(path: &Path, expected: &str) -> Result<OnnxModel, Error> {
 mod tests {
     use super::*;
 
-    /// A field of a protocol buffer that holds bytes.
+    /// A length-delimited protobuf field.
     fn field(tag: u8, bytes: &[u8]) -> Vec<u8> {
         let length = u8::try_from(bytes.len()).expect("a short field");
         [&[tag << 3 | 2, length], bytes].concat()
     }
 
     #[test]
-    fn a_change_of_a_file_beside_the_model_is_a_change_of_the_network() {
+    fn the_hash_covers_external_data_files() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let [path, read_external_data] = ["net.onnx", "net.bin"].map(|name| folder.path().join(name));
         let text = path.to_str().expect("UTF-8");
         let located = [field(1, b"location"), field(2, b"net.bin")].concat();
-        // data_location is 1: the elements stand in another file.
+        // data_location = EXTERNAL (1).
         let tensor = [&*field(13, &located), &[14 << 3, 1]].concat();
         let model = field(7, &field(5, &tensor));
         fs::write(&path, model).expect("written");
@@ -197,14 +197,14 @@ mod tests {
         let error = read_as(&path, &new).expect_err("no network");
         assert!(!matches!(error, Error::Changed { .. }), "{error}");
         assert_eq!(files(&path).expect("files"), [path.clone(), read_external_data]);
-        // Without such files, it is that of the model alone.
+        // Without external data, the hash is that of the model file.
         fs::write(&path, b"other").expect("written");
         let hash = text.parse::<NetworkFile>().expect("a file").hash;
         assert_eq!(hash, blake3::hash(b"other").to_hex().to_string());
     }
 
     #[test]
-    fn what_is_no_model_is_named() {
+    fn an_invalid_model_is_reported_with_its_path() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("net.onnx");
         fs::write(&path, b"\xff\xff\xff\xff").expect("a file");

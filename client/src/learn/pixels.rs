@@ -1,8 +1,8 @@
-//! From tensors back to what a person can look at.
+//! From normalised tensors back to images.
 
 use image::{Rgb, RgbImage};
 
-/// The picture that a normalised tensor was made of, each value rounded to the nearest of 0..=255.
+/// The image of a normalised tensor, each value rounded to the nearest of 0..=255; NaN becomes 0.
 ///
 /// # Shapes
 ///
@@ -10,7 +10,7 @@ use image::{Rgb, RgbImage};
 ///
 /// # Panics
 ///
-/// Where `tensor` has another length.
+/// If `tensor` has another length.
 #[must_use]
 pub fn picture(tensor: &[u8], size: u32, mean: [f32; 3], std: [f32; 3]) -> RgbImage {
     let plane = size as usize * size as usize;
@@ -21,7 +21,7 @@ pub fn picture(tensor: &[u8], size: u32, mean: [f32; 3], std: [f32; 3]) -> RgbIm
             .try_into()
             .expect("four bytes");
         let unit = f32::from_le_bytes(bytes) * std[channel] + mean[channel];
-        // A value that is no number becomes black.
+        // NaN is cast to 0.
         (unit * 255.0).round().clamp(0.0, 255.0) as u8
     };
     RgbImage::from_fn(size, size, |x, y| {
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_byte_comes_back_from_its_normalised_value() {
+    fn normalisation_of_every_byte_is_inverted_exactly() {
         let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
         let size = 16_u32;
         let bytes: Vec<[u8; 3]> = (0..size * size)
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_beyond_black_and_white_is_black_and_white() {
+    fn values_out_of_range_are_clamped_and_nan_is_black() {
         let tensor: Vec<u8> = [9.0_f32, -9.0, f32::NAN]
             .iter()
             .flat_map(|value| value.to_le_bytes())

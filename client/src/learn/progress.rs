@@ -1,4 +1,4 @@
-//! Tells a person how training goes: a bar on a terminal, otherwise a line per epoch.
+//! Progress on the terminal: a bar if standard error is a terminal, and a line per epoch.
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -8,48 +8,48 @@ use std::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
-    finder::Point,
+    finder::SweepPoint,
     fit::{EpochRecord, Observer, StepEvent},
     metrics::Metric,
     report::table::percent,
 };
 
-/// Where a person is told.
+/// Where lines are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Voice {
+pub enum Output {
     /// Standard output.
-    Output,
-    /// Standard error, where the output is for something else.
-    Error,
+    Stdout,
+    /// Standard error, if standard output carries results.
+    Stderr,
 }
 
-impl Voice {
-    /// Tells a line. A closed pipe is the reader's choice; work goes on.
-    pub fn say(self, text: &str) {
+impl Output {
+    /// Prints a line. Write errors, such as a closed pipe, are ignored.
+    pub fn print_line(self, text: &str) {
         let _ = match self {
-            Self::Output => writeln!(io::stdout().lock(), "{text}"),
-            Self::Error => writeln!(io::stderr().lock(), "{text}"),
+            Self::Stdout => writeln!(io::stdout().lock(), "{text}"),
+            Self::Stderr => writeln!(io::stderr().lock(), "{text}"),
         };
     }
 }
 
 /// Shows steps as a bar on standard error, and epochs as lines on standard output.
 #[derive(Debug)]
-pub struct Progress {
+pub struct ProgressReporter {
     bar: ProgressBar,
     header_shown: bool,
     columns: Vec<Metric>,
-    voice: Voice,
-    /// Averages of the recent past, which is what the time left depends on.
+    output: Output,
+    /// Moving averages over recent steps.
     images_per_second: Average,
     wait_share: Average,
-    /// Of all steps so far: waiting, and waiting included.
+    /// Totals over all steps: time waiting for batches, and total time including it.
     waited: Duration,
     took: Duration,
 }
 
-impl Progress {
-    /// For a run of `total_steps`, of which `done` are done; each epoch is told with these figures of the validation images.
+impl ProgressReporter {
+    /// For a run of `total_steps`, `done` of which are done; the line of an epoch shows the validation metrics `columns`.
     #[must_use]
     pub fn new(total_steps: u64, done: u64, columns: Vec<Metric>) -> Self {
         let bar = bar("", total_steps);
@@ -59,7 +59,7 @@ impl Progress {
             bar,
             header_shown: false,
             columns,
-            voice: Voice::Output,
+            output: Output::Stdout,
             images_per_second: Average::default(),
             wait_share: Average::default(),
             waited: Duration::ZERO,
@@ -67,25 +67,25 @@ impl Progress {
         }
     }
 
-    /// Which part of the time of all steps so far was spent waiting for batches. `None` before the first step.
+    /// Share of the time of all steps so far spent waiting for batches, 0 to 1. `None` before the first step.
     #[must_use]
     pub fn wait_share(&self) -> Option<f64> {
         (!self.took.is_zero()).then(|| self.waited.as_secs_f64() / self.took.as_secs_f64())
     }
 
-    /// The same, telling of epochs there.
+    /// Prints the lines of epochs to `output`.
     #[must_use]
-    pub fn speaking(self, voice: Voice) -> Self {
-        Self { voice, ..self }
+    pub fn with_output(self, output: Output) -> Self {
+        Self { output, ..self }
     }
 
     fn line(&self, text: &str) {
-        self.bar.suspend(|| self.voice.say(text));
+        self.bar.suspend(|| self.output.print_line(text));
     }
 }
 
-impl Observer for Progress {
-    fn batches_come_by(&mut self, ways: &str) {
+impl Observer for ProgressReporter {
+    fn stream_opened(&mut self, ways: &str) {
         self.line(&format!("batches come by {ways}"));
     }
 
@@ -123,7 +123,7 @@ impl Observer for Progress {
             ));
         }
         let valid = record.valid.as_ref();
-        let figures = self.columns.iter().zip(&titles).map(|(metric, title)| {
+        let metrics = self.columns.iter().zip(&titles).map(|(metric, title)| {
             let width = title.chars().count().max(10);
             format!("{:>width$}  ", metric.show(valid))
         });
@@ -132,7 +132,7 @@ impl Observer for Progress {
             record.epoch,
             record.train_loss,
             Metric::Loss.show(valid),
-            figures.collect::<String>(),
+            metrics.collect::<String>(),
             record.images_per_second,
             percent(Some(record.wait_share)),
             record.replaced,
@@ -142,7 +142,7 @@ impl Observer for Progress {
     }
 }
 
-/// A bar where there is a terminal to show it on.
+/// A progress bar, hidden if standard error is not a terminal.
 fn bar(name: &'static str, steps: u64) -> ProgressBar {
     let target = if io::stderr().is_terminal() {
         ProgressDrawTarget::stderr()
@@ -156,19 +156,19 @@ fn bar(name: &'static str, steps: u64) -> ProgressBar {
     bar
 }
 
-/// Shows the steps of a sweep over learning rates as a bar on standard error.
+/// Progress bar of a learning-rate sweep, on standard error.
 #[derive(Debug)]
-pub struct Sweeping(ProgressBar);
+pub struct SweepProgress(ProgressBar);
 
-impl Sweeping {
-    /// For a sweep of `steps`.
+impl SweepProgress {
+    /// For a sweep of `steps` steps.
     #[must_use]
     pub fn new(steps: u64) -> Self {
         Self(bar("learning rate", steps))
     }
 
-    /// A step is done.
-    pub fn step(&mut self, point: &Point) {
+    /// Advances by a step.
+    pub fn step(&mut self, point: &SweepPoint) {
         self.0.inc(1);
         self.0.set_message(format!(
             "lr {:.1e}  loss {:.4}",
@@ -177,13 +177,13 @@ impl Sweeping {
     }
 }
 
-impl Drop for Sweeping {
+impl Drop for SweepProgress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }
 }
 
-/// What the epoch would be faster with more of, and its part of the time.
+/// The bottleneck of the epoch and its share of the time.
 fn bound_by(record: &EpochRecord) -> String {
     match (&record.bottleneck, record.bottleneck_share) {
         (Some(bottleneck), share) => format!("{bottleneck} {}", percent(share)),
@@ -197,7 +197,7 @@ fn clock(duration: Duration) -> String {
     format!("{}:{:02}", seconds / 60, seconds % 60)
 }
 
-/// A ratio of sums in which the past fades: a step counts half after about seven more.
+/// Ratio of two exponentially decaying sums; the weight of a step halves after about seven more.
 #[derive(Debug, Default)]
 struct Average {
     above: f64,

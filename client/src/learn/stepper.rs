@@ -1,4 +1,4 @@
-//! One step of the optimizer on the device: the whole batch at once, or part by part where it is too large for that.
+//! One optimizer step on the device, for the whole batch at once or accumulated over micro-batches.
 
 use std::collections::BTreeMap;
 
@@ -10,47 +10,47 @@ use equibatch_training::{
 
 use super::learner::Error;
 
-/// Everything that a step is given, for the whole batch.
+/// Inputs of a step, for the whole batch.
 #[derive(Debug)]
-pub(super) struct Feed<'a> {
+pub(super) struct StepInputs<'a> {
     /// `[N, 3, S, S]`, little-endian.
     pub(super) images: &'a [u8],
-    /// The images of the step after this one, where they are there already.
+    /// The images of the next step, if they have arrived.
     pub(super) next: Option<&'a Bytes>,
     /// `f32[N, K]`.
     pub(super) targets: Vec<f32>,
     /// `f32[N, F]`, in the order of [`Stepper::dropout`].
     pub(super) masks: Vec<Vec<f32>>,
-    /// The scalars of the schedule, by name.
+    /// Scalar inputs by name: learning rates, momentum, bias corrections.
     pub(super) scalars: Vec<(String, f64)>,
-    /// What the loss is multiplied with before gradients are taken, where it is.
+    /// Loss scale, if the loss is scaled.
     pub(super) loss_scale: Option<f32>,
 }
 
-/// What came out of a step.
+/// Outputs of a step.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stepped {
+pub(super) struct StepOutput {
     pub(super) loss: f64,
-    /// Before clipping; absent where nothing is clipped, or nothing that is a number.
+    /// Global norm before clipping; absent without clipping, or if a gradient is not finite.
     pub(super) gradient_norm: Option<f64>,
-    /// Whether all gradients were finite. If not, or if the loss was not, the state is as before the step.
+    /// Whether all gradients were finite. If not, or if the loss was not, the state was rolled back.
     pub(super) are_finite: bool,
 }
 
-/// The programs of a step.
+/// The compiled programs of a step.
 #[derive(Debug)]
 pub(super) struct Stepper {
-    /// Forward and backward, and the update as well, where there is no program for it.
+    /// Forward and backward, and the update if it has no program of its own.
     pass: StepRunner,
     update: Option<StepRunner>,
     parts: usize,
-    stages: bool,
-    /// The images whose first part lies where the next run reads it. They are kept so that no others can come to lie at their address.
+    uses_staging: bool,
+    /// The images whose first micro-batch is staged in the program's next input buffer. Holding them keeps their address from being reused.
     staged: Option<Bytes>,
 }
 
 impl Stepper {
-    /// Compiles a step over `parts` times [`TrainSpec::batch_size`] images.
+    /// Compiles a step over `parts` micro-batches of [`TrainSpec::batch_size`] images.
     pub(super) fn new(
         runtime: &Runtime,
         spec: &TrainSpec,
@@ -67,30 +67,30 @@ impl Stepper {
             let update = StepRunner::new(runtime, "the update", &programs.update, options)?;
             (pass, Some(update))
         };
-        let stages = options.staging.is_on(options.device);
-        if stages {
+        let uses_staging = options.staging.is_on(options.device);
+        if uses_staging {
             pass.double_buffer(IMAGES)?;
         }
         Ok(Self {
             pass,
             update,
             parts,
-            stages,
+            uses_staging,
             staged: None,
         })
     }
 
-    /// Whether [`Feed::next`] is of use.
-    pub(super) fn stages(&self) -> bool {
-        self.stages
+    /// Whether [`StepInputs::next`] is used.
+    pub(super) fn uses_staging(&self) -> bool {
+        self.uses_staging
     }
 
-    /// The masks that a step is given. Their first axis is a part's.
+    /// Dropout masks of the program, with the batch axis of a micro-batch.
     pub(super) fn dropout(&self) -> &[Dropout] {
         &self.pass.signature().dropout
     }
 
-    /// The state of all programs.
+    /// State tensors of all programs.
     fn state(&self) -> impl Iterator<Item = &StatePair> {
         let programs = [Some(&self.pass), self.update.as_ref()];
         programs
@@ -99,8 +99,8 @@ impl Stepper {
             .flat_map(|program| &program.signature().state)
     }
 
-    /// Adds what a new optimizer starts with: moments of zero, where no optimizer of before goes on, and averages of what there is.
-    pub(super) fn begin(&self, state: &mut BTreeMap<String, Tensor>) {
+    /// Adds missing optimizer state: zero moments, and averages equal to their parameters.
+    pub(super) fn init_optimizer(&self, state: &mut BTreeMap<String, Tensor>) {
         for pair in self
             .state()
             .filter(|pair| !state.contains_key(&pair.name))
@@ -115,34 +115,34 @@ impl Stepper {
         }
     }
 
-    /// Puts a state on the device.
-    pub(super) fn place(&self, mut state: BTreeMap<String, Tensor>) -> Result<DeviceState, Error> {
-        self.add_sums(&mut state);
+    /// Copies a state to the device.
+    pub(super) fn upload(&self, mut state: BTreeMap<String, Tensor>) -> Result<DeviceState, Error> {
+        self.add_zero_sums(&mut state);
         for pair in self.state() {
             let reason = match state.get(&pair.name) {
                 Some(tensor) if tensor.shape == pair.shape => continue,
                 Some(tensor) => format!(
-                    "`{}` has shape {}, the model needs {}",
+                    "tensor `{}` has shape {}, but the model needs {}",
                     pair.name, tensor.shape, pair.shape
                 ),
-                None => format!("it has no `{}`", pair.name),
+                None => format!("tensor `{}` is missing", pair.name),
             };
             return Err(Error::Checkpoint { reason });
         }
         Ok(self.pass.upload(&state)?)
     }
 
-    /// Replaces what is on the device.
-    pub(super) fn load(
+    /// Replaces the state on the device.
+    pub(super) fn replace(
         &self,
         device: &mut DeviceState,
         mut state: BTreeMap<String, Tensor>,
     ) -> Result<(), Error> {
-        self.add_sums(&mut state);
+        self.add_zero_sums(&mut state);
         Ok(device.load(&state)?)
     }
 
-    /// Copies what is on the device, but for what means nothing between steps.
+    /// Copies the state from the device, without tensors that are meaningful only within a step.
     pub(super) fn read(&self, device: &DeviceState) -> Result<BTreeMap<String, Tensor>, Error> {
         let mut state = device.read()?;
         for pair in self.state().filter(|pair| pair.role.is_within_a_step()) {
@@ -151,48 +151,53 @@ impl Stepper {
         Ok(state)
     }
 
-    /// What is never saved, and starts anew in every step.
-    fn add_sums(&self, state: &mut BTreeMap<String, Tensor>) {
+    /// Adds zeros for the tensors that are meaningful only within a step and are never saved.
+    fn add_zero_sums(&self, state: &mut BTreeMap<String, Tensor>) {
         let sums = self.state().filter(|pair| pair.role.is_within_a_step());
         state.extend(sums.map(|pair| (pair.name.clone(), Tensor::full(pair.shape.clone(), 0.0))));
     }
 
-    /// Takes one step. What comes of it is kept by the last of the programs alone, so that it can be taken back as a whole.
-    pub(super) fn step(&mut self, state: &mut DeviceState, feed: &Feed<'_>) -> Result<Stepped, Error> {
+    /// Runs one step. The last program commits its results, so that they can be rolled back as a whole.
+    pub(super) fn step(
+        &mut self,
+        state: &mut DeviceState,
+        inputs: &StepInputs<'_>,
+    ) -> Result<StepOutput, Error> {
         let mut loss = 0.0;
-        // What lies at one address, and is kept there, is the same.
+        // The staged buffer is held, so an equal address means the same images.
         let staged = self.staged.take();
-        let mut is_staged = staged.is_some_and(|staged| staged.as_ptr_range() == feed.images.as_ptr_range());
+        let mut is_staged =
+            staged.is_some_and(|staged| staged.as_ptr_range() == inputs.images.as_ptr_range());
         for part in 0..self.parts {
             if !is_staged {
-                self.pass.fill(IMAGES, share(feed.images, part, self.parts))?;
+                self.pass.fill(IMAGES, part_of(inputs.images, part, self.parts))?;
             }
-            let targets = share(&feed.targets, part, self.parts);
+            let targets = part_of(&inputs.targets, part, self.parts);
             self.pass.f32_input("targets")?.copy_from_slice(targets);
-            for (dropout, mask) in self.dropout().to_vec().iter().zip(&feed.masks) {
-                let mask = share(mask, part, self.parts);
+            for (dropout, mask) in self.dropout().to_vec().iter().zip(&inputs.masks) {
+                let mask = part_of(mask, part, self.parts);
                 self.pass.f32_input(&dropout.name)?.copy_from_slice(mask);
             }
             match self.update {
-                None => set(&mut self.pass, &feed.scalars)?,
-                // The first part's gradients replace those of the step before.
+                None => set(&mut self.pass, &inputs.scalars)?,
+                // The first micro-batch overwrites the gradient sums of the previous step.
                 Some(_) => self.pass.f32_input("keep")?[0] = if part == 0 { 0.0 } else { 1.0 },
             }
-            if let Some(scale) = feed.loss_scale {
+            if let Some(scale) = inputs.loss_scale {
                 self.pass.f32_input(LOSS_SCALE)?[0] = scale;
             }
-            let ahead = self.ahead(feed, part);
+            let images_to_stage = self.images_to_stage(inputs, part);
             self.pass
-                .step_ahead(state, ahead.map(|images| (IMAGES, images)))?;
-            is_staged = ahead.is_some();
+                .step_ahead(state, images_to_stage.map(|images| (IMAGES, images)))?;
+            is_staged = images_to_stage.is_some();
             loss += f64::from(self.pass.output("loss")?[0]);
         }
         if is_staged {
-            self.staged = feed.next.cloned();
+            self.staged = inputs.next.cloned();
         }
         if let Some(update) = &mut self.update {
-            set(update, &feed.scalars)?;
-            if let Some(scale) = feed.loss_scale {
+            set(update, &inputs.scalars)?;
+            if let Some(scale) = inputs.loss_scale {
                 update.f32_input(LOSS_SCALE)?[0] = scale;
             }
             update.step(state)?;
@@ -202,27 +207,27 @@ impl Stepper {
         if !(are_finite && loss.is_finite()) {
             last.rollback(state)?;
         }
-        Ok(Stepped {
+        Ok(StepOutput {
             loss,
-            gradient_norm: told(last, NORM)?.filter(|_| are_finite).map(f64::from),
+            gradient_norm: optional_output(last, NORM)?.filter(|_| are_finite).map(f64::from),
             are_finite,
         })
     }
 
-    /// The images to copy while `part` is computed: those of the next part, or of the next step's first one. A batch of another size is left to
-    /// fail when it is its turn.
-    fn ahead<'a>(&self, feed: &Feed<'a>, part: usize) -> Option<&'a [u8]> {
-        if !self.stages {
+    /// The images to stage while `part` is computed: those of the next micro-batch, or of the next step's first. A next batch of another
+    /// size is not staged; its own step reports the error.
+    fn images_to_stage<'a>(&self, inputs: &StepInputs<'a>, part: usize) -> Option<&'a [u8]> {
+        if !self.uses_staging {
             return None;
         }
         if part + 1 < self.parts {
-            return Some(share(feed.images, part + 1, self.parts));
+            return Some(part_of(inputs.images, part + 1, self.parts));
         }
-        let next = feed.next.filter(|next| next.len() == feed.images.len())?;
-        Some(share(next, 0, self.parts))
+        let next = inputs.next.filter(|next| next.len() == inputs.images.len())?;
+        Some(part_of(next, 0, self.parts))
     }
 
-    /// What forward and backward took, by operator, and the update as well, where there is no program for it.
+    /// Time per operator of forward and backward, and of the update if it has no program of its own.
     pub(super) fn profile(&mut self) -> Result<Vec<OperatorTime>, Error> {
         Ok(self.pass.profile()?)
     }
@@ -233,8 +238,8 @@ const NORM: &str = "gradient_norm";
 const IS_FINITE: &str = "is_finite";
 const LOSS_SCALE: &str = "loss_scale";
 
-/// A number that a program tells, where it has such an output.
-fn told(program: &StepRunner, name: &str) -> Result<Option<f32>, Error> {
+/// A scalar output of the program; `None` if it has no such output.
+fn optional_output(program: &StepRunner, name: &str) -> Result<Option<f32>, Error> {
     let tells = program
         .signature()
         .outputs
@@ -254,21 +259,21 @@ fn set(runner: &mut StepRunner, scalars: &[(String, f64)]) -> Result<(), Error> 
     Ok(())
 }
 
-/// One of several equal parts.
-fn share<T>(whole: &[T], part: usize, parts: usize) -> &[T] {
+/// The slice of micro-batch `part`.
+fn part_of<T>(whole: &[T], part: usize, parts: usize) -> &[T] {
     let length = whole.len() / parts;
     &whole[part * length..(part + 1) * length]
 }
 
-/// Names of averages begin so.
+/// Name prefix of weight averages.
 const AVERAGE: &str = "average.";
 
-/// What an average of that name is of.
+/// Name of the parameter that this average is of.
 fn averaged_by(name: &str) -> Option<&str> {
     name.strip_prefix(AVERAGE)
 }
 
-/// The model of a state: the averages, where averages are kept, in the place of what they are of.
+/// The state of the exported model: parameters replaced by their averages, if there are some.
 pub(super) fn model_of(state: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
     let (averages, mut model): (BTreeMap<_, _>, BTreeMap<_, _>) = state
         .into_iter()
@@ -278,7 +283,7 @@ pub(super) fn model_of(state: BTreeMap<String, Tensor>) -> BTreeMap<String, Tens
     model
 }
 
-/// Forgets all averages: what goes on from a state goes on from its weights.
-pub(super) fn forget_averages(state: &mut BTreeMap<String, Tensor>) {
+/// Removes all averages, so that they start anew from the parameters.
+pub(super) fn drop_averages(state: &mut BTreeMap<String, Tensor>) {
     state.retain(|name, _| averaged_by(name).is_none());
 }

@@ -1,31 +1,30 @@
-//! What labels mean for the loss: a share for each class, made here and not in the graph, so that one program serves every loss.
+//! Targets of the loss: a weight per class and image, computed on the host so that one program serves every loss.
 
 use serde::{Deserialize, Serialize};
 
 use super::class_weights::ClassWeights;
 use equibatch_stream::Mixed;
 
-/// What is made small.
+/// Loss options.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Loss {
-    /// ε: this much of each label is spread evenly over all classes.
+    /// Label smoothing ε, 0 to 1.
     pub label_smoothing: f32,
-    /// Which weights of the classes.
+    /// Which class weights are used.
     pub class_weights: ClassWeights,
-    /// Those, in label order; empty: every image counts the same.
+    /// Their values in label order; empty: unweighted.
     pub weights: Vec<f32>,
-    /// γ of the focal loss; 0: the cross entropy.
+    /// γ of the focal loss (Lin et al., 2017); 0: cross entropy.
     pub focal: f32,
 }
 
 impl Loss {
     /// Fills the targets of a batch.
     ///
-    /// With `q` the shares that an image's label gives to the classes (one for its class, or parts for the two that are mixed), and `w`
-    /// the weights of the classes, image `n` gets `w_k ((1 − ε) q_nk + ε / K) / W`, where `W`, the sum of `w_k q_nk` over the batch,
-    /// makes the loss a mean. Parts of a batch have the targets that they have in the whole, so that their losses and gradients add up to
-    /// its own.
+    /// With `q` the label distribution of an image (one-hot, or two classes if images are mixed) and `w` the class weights, image `n` gets
+    /// `w_k ((1 − ε) q_nk + ε / K) / W`, where `W`, the sum of `w_k q_nk` over the batch, makes the loss a mean. Micro-batches use the `W` of the
+    /// whole batch, so that their losses and gradients sum to those of the whole batch.
     ///
     /// # Shapes
     ///
@@ -33,13 +32,13 @@ impl Loss {
     ///
     /// # Panics
     ///
-    /// Where the lengths do not fit, or a label is no class.
+    /// If the lengths do not match, or a label is not below `K`.
     ///
     /// # Source
     ///
     /// Without weights: fastai's `LabelSmoothingCrossEntropy`, `ε/K · mean(−Σ ln p) + (1 − ε) · mean(−ln p_y)`, and the loss of its
-    /// `mixup`. With weights: PyTorch's `cross_entropy` of class labels, smoothed or not. Mixed labels are divided by their weights as
-    /// whole ones are, where PyTorch divides by the number of images.
+    /// `mixup`. With weights: PyTorch's `cross_entropy` with class labels, smoothed or not. Mixed labels are divided by their weights like
+    /// class labels, where PyTorch divides by the number of images.
     pub fn targets(&self, labels: &[u32], mixed: Option<&[Mixed]>, targets: &mut [f32]) {
         let classes = targets.len() / labels.len().max(1);
         assert_eq!(targets.len(), labels.len() * classes, "a row per label");
@@ -64,7 +63,7 @@ impl Loss {
     }
 }
 
-/// How much of an image is of which class: two parts, one of them nothing where nothing is mixed.
+/// The label distribution of an image: two classes with their weights, the second 0 if images are not mixed.
 fn shares(labels: &[u32], mixed: Option<&[Mixed]>, image: usize) -> [(usize, f64); 2] {
     let label = labels[image] as usize;
     match mixed {
@@ -89,13 +88,13 @@ mod tests {
     }
 
     #[test]
-    fn plain_labels_are_rows_with_a_single_share() {
+    fn class_labels_give_one_hot_rows_divided_by_the_batch_size() {
         let found = targets(&Loss::default(), &[2, 0], None, 3);
         assert_eq!(found, [0.0, 0.0, 0.5, 0.5, 0.0, 0.0]);
     }
 
     #[test]
-    fn smoothing_spreads_a_part_over_all_classes() {
+    fn label_smoothing_spreads_weight_over_all_classes() {
         let loss = Loss {
             label_smoothing: 0.3,
             ..Loss::default()
@@ -109,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_count_against_one_another() {
+    fn class_weights_are_normalised_over_the_batch() {
         let loss = Loss {
             weights: vec![3.0, 1.0],
             ..Loss::default()
@@ -119,16 +118,16 @@ mod tests {
     }
 
     #[test]
-    fn mixed_labels_share_a_row() {
+    fn mixed_labels_give_rows_with_two_classes() {
         let mixed = [(1, 0.25), (0, 0.5)].map(|(label, weight)| Mixed { label, weight });
         let found = targets(&Loss::default(), &[0, 0], Some(&mixed), 2);
         assert_eq!(found, [0.375, 0.125, 0.5, 0.0]);
     }
 
     proptest! {
-        /// What makes accumulation exact.
+        /// Makes gradient accumulation exact.
         #[test]
-        fn targets_add_up_to_one_where_classes_count_the_same(
+        fn targets_sum_to_one_without_class_weights(
             labels in prop::collection::vec(0_u32..4, 1..40),
             label_smoothing in 0.0_f32..0.9,
         ) {

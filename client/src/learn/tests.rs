@@ -1,4 +1,4 @@
-//! Learning on ONNX Runtime, without a server.
+//! Training on ONNX Runtime, without a server.
 
 mod half;
 mod staging;
@@ -10,9 +10,9 @@ use equibatch_engine::random::{Purpose, generator};
 use rand::Rng as _;
 
 use super::{
-    begin::Beginning,
     card::ModelCard,
     checkpoint::Checkpoint,
+    init::InitFrom,
     learner::{Error, Learner},
     metrics::argmax,
     run::{Frozen, RunConfig, sample as config},
@@ -36,7 +36,7 @@ fn small(epochs: u32) -> RunConfig {
     }
 }
 
-/// Images of noise, each with a label that only its noise can tell.
+/// Noise images with labels that can only be memorised.
 fn batch(step: u64) -> Batch {
     let mut random = generator(5, Purpose::DRAWING, &[]);
     let pixels = (IMAGES * 3 * SIZE * SIZE) as usize;
@@ -57,7 +57,7 @@ fn batch(step: u64) -> Batch {
     }
 }
 
-/// One thread: tests run side by side.
+/// One thread: tests run in parallel.
 fn options() -> SessionOptions {
     SessionOptions {
         intra_threads: NonZeroUsize::new(1),
@@ -70,7 +70,7 @@ fn runtime() -> Runtime {
 }
 
 #[test]
-fn sixteen_images_are_learnt_by_heart() {
+fn sixteen_images_are_memorised() {
     let runtime = runtime();
     let steps = 25;
     let mut learner = Learner::new(&runtime, &small(steps), &options()).expect("a learner");
@@ -98,7 +98,7 @@ fn sixteen_images_are_learnt_by_heart() {
 }
 
 #[test]
-fn a_resumed_run_ends_with_the_same_bits_as_one_without_a_break() {
+fn a_resumed_run_equals_an_uninterrupted_run_bit_for_bit() {
     let runtime = runtime();
     let options = options();
     let mut whole = Learner::new(&runtime, &small(4), &options).expect("a learner");
@@ -133,7 +133,7 @@ fn a_resumed_run_ends_with_the_same_bits_as_one_without_a_break() {
 }
 
 #[test]
-fn a_stage_begins_with_the_weights_of_the_one_before_and_with_its_optimizer() {
+fn a_stage_continues_with_the_weights_and_the_optimizer_of_the_previous_stage() {
     let runtime = runtime();
     let frozen = RunConfig {
         frozen: Frozen::Body(true),
@@ -145,14 +145,14 @@ fn a_stage_begins_with_the_weights_of_the_one_before_and_with_its_optimizer() {
     }
     let ended = first.checkpoint().expect("a checkpoint");
     let next = |config: RunConfig| {
-        let begun = Beginning::Checkpoint(Box::new(ended.clone()))
-            .begin(config)
+        let begun = InitFrom::Checkpoint(Box::new(ended.clone()))
+            .init(config)
             .expect("the same network");
-        Learner::begin(&runtime, begun, &options()).expect("a learner")
+        Learner::from_initial(&runtime, begun, &options()).expect("a learner")
     };
     let frozen_again = next(frozen.clone()).checkpoint().expect("a checkpoint");
     assert!(frozen_again.tensors == ended.tensors, "weights and moments");
-    assert_eq!(frozen_again.progress.config.before.optimizer_steps, 2);
+    assert_eq!(frozen_again.progress.config.lineage.optimizer_steps, 2);
 
     let unfrozen = next(RunConfig {
         frozen: Frozen::Body(false),
@@ -169,12 +169,12 @@ fn a_stage_begins_with_the_weights_of_the_one_before_and_with_its_optimizer() {
             .all(|(_, tensor)| tensor.data.iter().all(|&number| number == 0.0))
     );
     assert!(kept.iter().all(|(name, tensor)| ended.tensors[*name] == **tensor));
-    // Everything has moments now: convolutions, too.
+    // All parameters have moments, including convolutions.
     assert!(unfrozen.tensors.contains_key("first_moment.conv1.weight"));
 }
 
 #[test]
-fn a_checkpoint_of_another_network_is_refused_with_the_tensor_that_differs() {
+fn resuming_from_a_checkpoint_of_another_network_names_the_tensor() {
     let runtime = runtime();
     let learner = Learner::new(&runtime, &small(1), &options()).expect("a learner");
     let mut checkpoint = learner.checkpoint().expect("a checkpoint");
@@ -202,7 +202,7 @@ fn a_loss_that_is_not_finite_stops_training() {
     );
 }
 
-/// The loss is finite here, and so are the gradients, perhaps; their squares are not.
+/// The loss and possibly the gradients are finite; the squared gradient norm overflows.
 #[test]
 fn a_step_whose_gradients_overflow_changes_nothing_and_ends_training() {
     let runtime = runtime();
@@ -229,17 +229,14 @@ fn a_step_whose_gradients_overflow_changes_nothing_and_ends_training() {
         assert_eq!(after.progress, steep.progress);
         assert_eq!(half::bits(&after), half::bits(&steep));
         let found = learner.probe((&batch(1), None), 1e-3, 0).expect("a step");
-        assert!(
-            found.is_nan(),
-            "the search for a learning rate ends here: {found}"
-        );
+        assert!(found.is_nan(), "the learning-rate finder must stop here: {found}");
         learner.restore(good).expect("the same network");
         learner.step(&batch(1)).expect("a step");
     }
 }
 
 #[test]
-fn an_unknown_network_or_learning_rate_is_a_sentence() {
+fn an_invalid_architecture_or_learning_rate_is_named_in_the_error() {
     let runtime = runtime();
     let refusal = |config: RunConfig| {
         Learner::new(&runtime, &config, &options())
@@ -277,7 +274,7 @@ fn plain(steps: u32) -> RunConfig {
     }
 }
 
-/// A batch whose second half is its first one again.
+/// A batch whose second half repeats the first.
 fn doubled(step: u64) -> Batch {
     let batch = batch(step);
     let half = batch.tensor.len() / 2;
@@ -298,9 +295,9 @@ fn largest_difference(left: &Checkpoint, right: &Checkpoint, is_compared: impl F
     differences.fold(0.0, f32::max)
 }
 
-/// Where the halves of a batch are alike, batch norms make no difference, and what is left is rounding.
+/// With identical halves, batch norm statistics are equal, and only rounding differs.
 #[test]
-fn accumulated_batches_are_one_large_batch() {
+fn gradient_accumulation_equals_one_large_batch() {
     let runtime = runtime();
     let at_once = RunConfig {
         clip_norm: Some(0.5),
@@ -322,7 +319,7 @@ fn accumulated_batches_are_one_large_batch() {
         whole.tensors.keys().collect::<Vec<_>>(),
         parts.tensors.keys().collect::<Vec<_>>()
     );
-    // A moment's first step is the gradient itself; parameters move by up to the learning rate, 1e-4 to 3e-3, in the sign of it.
+    // The first moment after one step is proportional to the gradient; parameters move by the learning rate, 1e-4 to 3e-3, in its sign.
     let off = largest_difference(&whole, &parts, |name| name.starts_with("first_moment."));
     assert!(off < 1e-4, "moments are off by {off}");
     for (whole, parts) in whole_reports.iter().zip(parts_reports) {
@@ -334,7 +331,7 @@ fn accumulated_batches_are_one_large_batch() {
 }
 
 #[test]
-fn the_averaged_model_is_judged_and_the_weights_go_on() {
+fn the_averaged_model_is_exported_and_training_continues_from_the_weights() {
     let runtime = runtime();
     let averaged = RunConfig {
         ema: Some(0.5),
@@ -373,7 +370,11 @@ fn the_averaged_model_is_judged_and_the_weights_go_on() {
             .logits(&batch(0).tensor, IMAGES as usize, size)
             .expect("logits")
     };
-    assert_ne!(logits(&learner), logits(&without), "the average is judged");
+    assert_ne!(
+        logits(&learner),
+        logits(&without),
+        "the averaged model is exported"
+    );
     // The average as weights gives the same model.
     let mut checkpoint = without.checkpoint().expect("a checkpoint");
     for (name, tensor) in learner.checkpoint().expect("a checkpoint").tensors {

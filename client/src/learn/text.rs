@@ -1,4 +1,4 @@
-//! Numbers and lists as words.
+//! Counts and lists in English.
 
 use std::fmt::Display;
 

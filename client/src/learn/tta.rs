@@ -1,24 +1,24 @@
-//! Test-time augmentation: a model judged by what it makes of several views of each image.
+//! Test-time augmentation: probabilities averaged over several views of each image.
 
 use equibatch_engine::augment::{self, Recipe, VIEWS};
 
 use super::{
-    evaluate::{Error, Judgement, Sight, Subject, look},
-    metrics::{Tally, softmax},
+    evaluate::{Error, EvalSpec, Evaluation, View, run_split},
+    metrics::{MetricAccumulator, softmax},
 };
 use equibatch_stream::Servers;
 use equibatch_training::runtime::Classifier;
 
-/// How much the plain view counts; the others share the rest.
+/// Weight of the unaugmented view; the other views share the rest.
 ///
 /// # Source
 ///
 /// `_TTA` of fastai 1.0, `fastai/vision/tta.py`, as is [`SCALE`].
 pub const BETA: f64 = 0.4;
-/// How far the views zoom in.
+/// Zoom factor of the other views.
 pub const SCALE: f32 = 1.35;
 
-/// How much view number `view` counts; 0 is the plain one, the others follow in the order of [`Recipe::view`].
+/// Weight of view number `view`; 0 is the unaugmented one, the others are in the order of [`Recipe::view`].
 fn weight(view: usize) -> f64 {
     if view == 0 {
         BETA
@@ -27,11 +27,11 @@ fn weight(view: usize) -> f64 {
     }
 }
 
-/// The recipes of the views besides the plain one, for a model that was trained with `training`; empty means the default recipe.
+/// Recipes of the augmented views for a model trained with the recipe `training`; empty: the default recipe.
 ///
 /// # Errors
 ///
-/// Where `training` is no recipe.
+/// [`augment::Error`] if `training` cannot be parsed.
 pub fn views(training: &str) -> Result<Vec<Recipe>, augment::Error> {
     let training: Recipe = match training {
         "" => Recipe::reference(),
@@ -40,11 +40,11 @@ pub fn views(training: &str) -> Result<Vec<Recipe>, augment::Error> {
     Ok((0..VIEWS).map(|view| training.view(view, SCALE)).collect())
 }
 
-/// What the logits of all views of an image, the plain one first, come to: logits again.
+/// Log probabilities averaged over the views of an image, the unaugmented view first.
 ///
 /// # Shapes
 ///
-/// `rows: f32[V, K]`, flat → `f32[K]`. A single view is what it is.
+/// `rows: f32[V, K]`, flat → `f32[K]`. A single view is returned unchanged.
 #[must_use]
 pub fn combined(rows: &[f32], classes: usize) -> Vec<f32> {
     if rows.len() == classes {
@@ -57,70 +57,70 @@ pub fn combined(rows: &[f32], classes: usize) -> Vec<f32> {
     logarithms(&mean)
 }
 
-/// Adds the probabilities of a row of logits.
+/// Adds the weighted softmax of a row of logits.
 fn add(mean: &mut [f64], weight: f64, logits: &[f32]) {
     for (sum, share) in mean.iter_mut().zip(softmax(logits)) {
         *sum += weight * share;
     }
 }
 
-/// Logarithms of probabilities, which are logits. What is less than 1e-300 has none that would differ.
+/// Logarithms of probabilities, clamped at 1e-300.
 fn logarithms(probabilities: &[f64]) -> Vec<f32> {
     let logarithm = |share: &f64| share.max(1e-300).ln() as f32;
     probabilities.iter().map(logarithm).collect()
 }
 
-/// Judges `classifier` as [`evaluate`](super::evaluate::evaluate()) does, by probabilities averaged over nine views of each image: `0.4` times
-/// the plain one plus `0.6` times the mean of eight corners, mirrored and not, with the rest of the augmentation that it was trained with.
-/// An empty `training` is the default recipe.
+/// Evaluates `classifier` like [`evaluate`](super::evaluate::evaluate()), with probabilities averaged over nine views of each image: `0.4`
+/// times the unaugmented view plus `0.6` times the mean of eight corner crops, mirrored and not, with the rest of the recipe `training`;
+/// empty: the default recipe.
 ///
 /// # Errors
 ///
-/// Also [`Error::Recipe`] where `training` is no recipe.
+/// Those of [`evaluate`](super::evaluate::evaluate()), and [`Error::Recipe`] if `training` cannot be parsed.
 pub fn evaluate(
     servers: &Servers,
     (model, classifier): (&str, &mut Classifier),
-    subject: &Subject<'_>,
+    spec: &EvalSpec<'_>,
     training: &str,
-) -> Result<Judgement, Error> {
+) -> Result<Evaluation, Error> {
     let views = views(training).map_err(|source| Error::Recipe {
         model: model.to_owned(),
         source,
     })?;
-    let mut mean = Mean::new(subject.classes.len());
-    let plain = Sight::default();
-    let replaced = look(servers, (model, classifier), subject, &plain, &mut |seen| {
-        mean.first(seen.label, seen.logits);
+    let mut mean = Mean::new(spec.classes.len());
+    let plain = View::default();
+    let replaced = run_split(servers, (model, classifier), spec, &plain, &mut |sample| {
+        mean.first(sample.label, sample.logits);
     })?;
     for (seed, view) in (0..).zip(&views) {
         let recipe = view.to_string();
-        let sight = Sight { recipe, seed };
+        let view = View { recipe, seed };
         let mut image = 0;
-        look(servers, (model, classifier), subject, &sight, &mut |seen| {
-            mean.further(image, seen.label, seen.logits);
+        run_split(servers, (model, classifier), spec, &view, &mut |sample| {
+            mean.further(image, sample.label, sample.logits);
             image += 1;
         })?;
         if !mean.is_complete(image) {
             return Err(Error::Mismatch {
                 model: model.to_owned(),
-                dataset: subject.dataset.to_owned(),
-                reason: "its images came in another order when they were asked for again".to_owned(),
+                dataset: spec.dataset.to_owned(),
+                reason: "the server sent its images in another order for another view".to_owned(),
             });
         }
     }
-    let tally = mean.tally();
-    Ok(Judgement {
-        figures: tally.figures(subject.classes),
+    let accumulator = mean.accumulator();
+    Ok(Evaluation {
+        metrics: accumulator.metrics(spec.classes),
         replaced,
     })
 }
 
-/// Probabilities of images, averaged while their views come in.
+/// Running averages of probabilities over views.
 #[derive(Debug)]
 struct Mean {
     classes: usize,
     labels: Vec<usize>,
-    /// A row per image.
+    /// `[N, K]`, flat.
     probabilities: Vec<f64>,
     is_in_order: bool,
 }
@@ -135,7 +135,7 @@ impl Mean {
         }
     }
 
-    /// Takes in the plain view of the next image.
+    /// Adds the unaugmented view of the next image.
     fn first(&mut self, label: usize, logits: &[f32]) {
         let row = self.probabilities.len();
         self.labels.push(label);
@@ -143,7 +143,7 @@ impl Mean {
         add(&mut self.probabilities[row..], weight(0), logits);
     }
 
-    /// Takes in another view of an image.
+    /// Adds another view of an image.
     fn further(&mut self, image: usize, label: usize, logits: &[f32]) {
         self.is_in_order &= self.labels.get(image) == Some(&label);
         if let Some(row) = self.probabilities.chunks_exact_mut(self.classes).nth(image) {
@@ -151,18 +151,18 @@ impl Mean {
         }
     }
 
-    /// Whether every image so far was the one that it should be, and there were `images` of them.
+    /// Whether the labels of all views agreed, and `images` images were seen.
     fn is_complete(&self, images: usize) -> bool {
         self.is_in_order && images == self.labels.len()
     }
 
-    fn tally(&self) -> Tally {
-        let mut tally = Tally::new(self.classes);
+    fn accumulator(&self) -> MetricAccumulator {
+        let mut accumulator = MetricAccumulator::new(self.classes);
         let rows = self.probabilities.chunks_exact(self.classes);
         for (row, &label) in rows.zip(&self.labels) {
-            tally.record(&logarithms(row), label);
+            accumulator.record(&logarithms(row), label);
         }
-        tally
+        accumulator
     }
 }
 
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_plain_view_counts_two_fifths_and_eight_others_share_the_rest() {
+    fn the_unaugmented_view_has_weight_0_4_and_eight_views_share_the_rest() {
         let mut mean = Mean::new(2);
         mean.first(0, &logits([0.1, 0.9]));
         mean.first(1, &logits([0.5, 0.5]));
@@ -192,18 +192,18 @@ mod tests {
         assert!(mean.is_complete(2));
         let expected = 0.4 * 0.1 + 0.6 * (0.5 * 0.9 + 0.5 * 0.8);
         assert!((mean.probabilities[0] - expected).abs() < 1e-6, "{mean:?}");
-        let figures = mean.tally().figures(&names());
+        let metrics = mean.accumulator().metrics(&names());
         assert_eq!(
-            figures.accuracy,
+            metrics.accuracy,
             Some(0.5),
             "the first is right now, the tie goes to the first class"
         );
         let loss = -(f64::ln(expected) + f64::ln(0.5)) / 2.0;
-        assert!((figures.loss - loss).abs() < 1e-6);
+        assert!((metrics.loss - loss).abs() < 1e-6);
     }
 
     #[test]
-    fn views_of_an_image_come_to_the_same_at_once() {
+    fn combining_all_views_at_once_equals_the_running_average() {
         let mut mean = Mean::new(2);
         let rows: Vec<[f32; 2]> = (0..=VIEWS)
             .map(|view| [view as f32 / 3.0, 1.0 - view as f32])
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn images_in_another_order_are_noticed() {
+    fn images_in_another_order_are_detected() {
         let mut mean = Mean::new(2);
         mean.first(0, &[0.0, 0.0]);
         mean.first(1, &[0.0, 0.0]);

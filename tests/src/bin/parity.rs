@@ -13,7 +13,7 @@ use equibatch_client::learn::{
     checkpoint::Checkpoint,
     fit::{EpochRecord, Fit, Observer, StepEvent},
     learner::Learner,
-    metrics::Figures,
+    metrics::Metrics,
     run::{RunConfig, RunFolder},
 };
 use equibatch_engine::random::{Purpose, generator, uniform};
@@ -114,7 +114,7 @@ fn masks(config: &RunConfig) -> Result<Vec<u8>> {
 #[derive(Default)]
 struct Diary {
     losses: Vec<f64>,
-    valid: Option<Figures>,
+    valid: Option<Metrics>,
 }
 
 impl Observer for Diary {

@@ -82,8 +82,8 @@ fn stages(trainer: &Trainer, folder: &Path, plans: &[RunPlan], typed: Option<Non
     for (number, plan) in (1..).zip(plans) {
         let (path, total) = (folder.join(&plan.name), plans.len());
         trainer
-            .voice
-            .say(&format!("\nstage {number} of {total}: {}", plan.name));
+            .output
+            .print_line(&format!("\nstage {number} of {total}: {}", plan.name));
         let exit = if path.join(CHECKPOINT).exists() {
             let settings = RunSettings {
                 whole: folder,

@@ -17,7 +17,7 @@ pub(super) fn load_message(config: &RunConfig, load_report: &LoadReport) -> Stri
     };
     format!(
         "weights {}: {} tensors; {head}",
-        config.before.weights, load_report.tensors
+        config.lineage.weights, load_report.tensors
     )
 }
 

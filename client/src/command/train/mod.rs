@@ -13,7 +13,7 @@ use super::{Exit, plan::RunPlan, prepare::TrainContext, signals};
 use crate::{
     args::{Train, experiment as file},
     config::{self, UsageError, check_head, check_precision, training_options},
-    learn::progress::Voice,
+    learn::progress::Output,
 };
 use equibatch_training::runtime::Runtime;
 
@@ -54,7 +54,7 @@ pub(super) fn run(args: &Train) -> Result<Exit> {
         context,
         stop: signals::stop()?,
         prefetch: args.prefetch.get(),
-        voice: Voice::Output,
+        output: Output::Stdout,
     };
     match (&args.resume, plans.as_slice()) {
         (Some(path), _) if experiment::is_at(path) => experiment::resume(&trainer, args, path),

@@ -21,15 +21,15 @@ use crate::{
     },
     config::{UsageError, check_precision, new_folder, resume_conflicts},
     learn::{
-        checkpoint::{Checkpoint, Progress as Standing},
-        fit::{Fit, Outcome},
-        journal::{Exposure, Session, StepLog},
+        checkpoint::{Checkpoint, ResumeState},
+        fit::{Fit, FitOutcome},
         learner::Learner,
         membership::{Membership, changes_since},
         metrics::Metric,
-        progress::{Progress, Voice},
+        progress::{Output, ProgressReporter},
         report::table::percent,
         run::{self, RunConfig, RunFolder},
+        run_log::{ClassSampling, Session, StepLog},
         tensorboard::TensorBoard,
         text::counted,
     },
@@ -45,7 +45,7 @@ pub(in crate::command) struct Trainer {
     /// Batches to prefetch.
     pub(in crate::command) prefetch: usize,
     /// Where messages are printed.
-    pub(in crate::command) voice: Voice,
+    pub(in crate::command) output: Output,
 }
 
 /// Settings of a run that do not affect its results.
@@ -94,7 +94,7 @@ impl Trainer {
             shown: &plan.shown,
             checkpoint_every: plan.config.policy.checkpoint_every,
         };
-        warn_if_not_written(&run, Exposure::new(&description, &stream).write(run.path()));
+        warn_if_not_written(&run, ClassSampling::new(&description, &stream).write(run.path()));
         // With this checkpoint the run can be resumed.
         let saved = learner.checkpoint().map_err(anyhow::Error::from);
         let saved = saved.and_then(|checkpoint| Ok(run.save_checkpoint(&checkpoint)?));
@@ -119,8 +119,8 @@ impl Trainer {
         } = prepare(&self.context, &plan.origin, config)?;
         check_streams(&description)?;
         if let Some(load_report) = &load_report {
-            self.voice
-                .say(&load_message(&learner.progress().config, load_report));
+            self.output
+                .print_line(&load_message(&learner.progress().config, load_report));
         }
         let mut found = None;
         if plan.find_lr {
@@ -133,7 +133,7 @@ impl Trainer {
             }
             found = Some(search);
         }
-        learner.set_images(Membership::ask(&self.context.servers, &description)?);
+        learner.set_images(Membership::fetch(&self.context.servers, &description)?);
         // Validates --metrics before anything is written.
         columns(&plan.shown, &learner.progress().config)?;
         Ok(Begun {
@@ -175,8 +175,9 @@ impl Trainer {
             return Err(mismatch(path, hint).into());
         }
         if checkpoint.progress.is_over() {
-            self.voice.say(&format!("{}: already complete", path.display()));
-            return self.finish(&run, &checkpoint.progress, Outcome::Finished, settings);
+            self.output
+                .print_line(&format!("{}: already complete", path.display()));
+            return self.finish(&run, &checkpoint.progress, FitOutcome::Finished, settings);
         }
         check_streams(&description)?;
         run.remove_temporary();
@@ -193,9 +194,11 @@ impl Trainer {
     ) -> Result<Exit> {
         let progress = learner.progress();
         warn_if_not_written(run, self.session(progress.steps).append(run.path()));
-        self.voice.say(&start_message(run, &progress.config, description));
+        self.output
+            .print_line(&start_message(run, &progress.config, description));
         let columns = columns(settings.shown, &progress.config)?;
-        let bar = Progress::new(progress.config.total_steps(), progress.steps, columns).speaking(self.voice);
+        let bar = ProgressReporter::new(progress.config.total_steps(), progress.steps, columns)
+            .with_output(self.output);
         let curves = match settings.shown.no_tensorboard {
             true => None,
             false => Some(TensorBoard::create(run.path(), progress.steps + 1)?),
@@ -213,16 +216,16 @@ impl Trainer {
         let outcome = fit.run(&mut observer)?;
         if let Some(share) = observer.0.inner().wait_share() {
             let share = percent(Some(share));
-            self.voice
-                .say(&format!("\nwaited for batches {share} of the time"));
+            self.output
+                .print_line(&format!("\nwaited for batches {share} of the time"));
         }
         let exit = self.finish(run, learner.progress(), outcome, settings)?;
-        let can_judge = outcome == Outcome::Finished && description.images(Split::Valid) > 0;
+        let can_judge = outcome == FitOutcome::Finished && description.images(Split::Valid) > 0;
         report::after_training(
             (run, &learner.progress().config),
             (&self.context.runtime, &self.context.options),
             can_judge.then_some(&self.context.servers),
-            self.voice,
+            self.output,
         );
         Ok(exit)
     }
@@ -243,12 +246,12 @@ impl Trainer {
     fn finish(
         &self,
         run: &RunFolder,
-        progress: &Standing,
-        outcome: Outcome,
+        progress: &ResumeState,
+        outcome: FitOutcome,
         settings: &RunSettings<'_>,
     ) -> Result<Exit> {
-        let say = |text: &str| self.voice.say(text);
-        if outcome == Outcome::Interrupted {
+        let say = |text: &str| self.output.print_line(text);
+        if outcome == FitOutcome::Interrupted {
             let whole = settings.whole.display();
             say(&format!(
                 "\ninterrupted and saved; continue with --resume {whole}"
@@ -256,15 +259,17 @@ impl Trainer {
             return Ok(Exit::Interrupted);
         }
         let folder = run.path().display();
-        let Standing { config, standing, .. } = progress;
-        if standing.stopped {
-            let epochs = counted(standing.epochs_since, "epoch");
+        let ResumeState {
+            config, policy_state, ..
+        } = progress;
+        if policy_state.stopped {
+            let epochs = counted(policy_state.epochs_since, "epoch");
             say(&format!("\nstopped early: {epochs} without improvement"));
         }
         say(&format!(
             "\nwritten: {folder}/model.onnx, {folder}/checkpoint.safetensors, {folder}/metrics.jsonl"
         ));
-        if let (Some(metric), Some((value, epoch))) = (&config.policy.save_best, standing.best) {
+        if let (Some(metric), Some((value, epoch))) = (&config.policy.save_best, policy_state.best) {
             say(&format!(
                 "best by {metric}: {value:.4} after epoch {epoch}: {folder}/best.onnx, {folder}/best.safetensors"
             ));
@@ -294,7 +299,7 @@ fn warn_if_not_written(run: &RunFolder, written: io::Result<()>) {
 fn columns(shown: &DisplayArgs, config: &RunConfig) -> Result<Vec<Metric>, UsageError> {
     let asked = &shown.metrics;
     if asked.is_empty() {
-        return Ok(Metric::usual(config.classes.len()));
+        return Ok(Metric::defaults(config.classes.len()));
     }
     match asked.iter().find(|metric| !metric.exists_for(&config.classes)) {
         None => Ok(asked.clone()),

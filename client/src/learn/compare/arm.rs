@@ -3,16 +3,16 @@ use std::{fmt, str::FromStr};
 
 use crate::learn::class_weights::ClassWeights;
 
-/// A way of training, of which there are several to compare.
+/// An arm of a comparison: a way to handle class imbalance.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arm {
-    /// How often each class is drawn.
+    /// Class balance of the stream.
     pub balance: Balance,
-    /// How much an image of each class counts in the loss.
+    /// Class weights of the loss.
     pub class_weights: ClassWeights,
 }
 
-/// Name of the arm that weighs the loss instead of balancing the stream.
+/// Name of the arm that weights the loss instead of balancing the stream.
 const WEIGHTED: &str = "weighted";
 
 impl fmt::Display for Arm {
@@ -25,10 +25,10 @@ impl fmt::Display for Arm {
     }
 }
 
-/// The text is no arm.
+/// Invalid arm.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "`{0}` is no way of training: use natural, oversample, undersample, power:X with X from 0 to 1, weighted or \
+    "invalid arm `{0}`: expected natural, oversample, undersample, power:X with X from 0 to 1, effective:BETA, weighted or \
      weighted:effective:BETA"
 )]
 pub struct ParseArmError(String);
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arms_are_read_as_they_are_written() {
+    fn arms_round_trip_through_text() {
         for text in [
             "natural",
             "oversample",
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_arm_is_refused_with_what_is() {
+    fn an_invalid_arm_is_refused_with_the_accepted_values() {
         for text in ["fair", "weighted:", "weighted:none", "weightedly", ""] {
             let message = text.parse::<Arm>().expect_err("no arm").to_string();
             assert!(message.contains("natural, oversample"), "{message}");

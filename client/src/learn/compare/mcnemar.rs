@@ -1,21 +1,21 @@
 use serde::Serialize;
 
-/// Two models on the same images: McNemar's test of whether one is right more often than the other.
+/// McNemar's test of whether two models have the same accuracy on the same images.
 ///
-/// Images that both take for the same thing, right or wrong, say nothing. Were the models equally good, each of the others would be as
-/// likely to be on one side as on the other.
+/// Only images that exactly one model classifies correctly count. If the models were equally good, each of these would be equally likely to
+/// be either model's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct McNemar {
-    /// Images that the first model alone is right about.
+    /// Images that only the first model classifies correctly.
     pub only_first: u64,
-    /// Images that the second model alone is right about.
+    /// Images that only the second model classifies correctly.
     pub only_second: u64,
-    /// How likely a split at least as uneven would be if the models were equally good: two-sided, exact for any counts.
+    /// Two-sided exact p-value.
     pub p: f64,
 }
 
 impl McNemar {
-    /// Counts over images: for each, whether the first and the second model are right.
+    /// From pairs: whether the first and the second model classify an image correctly.
     pub fn of(right: impl IntoIterator<Item = (bool, bool)>) -> Self {
         let (mut only_first, mut only_second) = (0, 0);
         for pair in right {
@@ -34,7 +34,7 @@ impl McNemar {
     }
 }
 
-/// `min(1, 2 · P(X ≤ min(b, c)))` for `X` from the binomial distribution of `b + c` fair coins.
+/// `min(1, 2 · P(X ≤ min(b, c)))` for `X` from the binomial distribution B(b + c, 1/2).
 ///
 /// # Source
 ///
@@ -42,7 +42,7 @@ impl McNemar {
 /// 1947.
 fn two_sided(b: u64, c: u64) -> f64 {
     let tosses = b + c;
-    // Terms are added as shares of the largest one, the last: neither 2⁻ⁿ nor a binomial coefficient has to fit a number.
+    // Terms are summed relative to the largest, the last, so that neither 2⁻ⁿ nor a binomial coefficient overflows or underflows.
     let fewer = b.min(c);
     let (mut share, mut sum) = (1.0, 0.0);
     for heads in (0..=fewer).rev() {
@@ -63,7 +63,7 @@ fn ln_choose(of: u64, some: u64) -> f64 {
 mod tests {
     use super::*;
 
-    /// By counting: whole numbers, no logarithms.
+    /// By integer arithmetic, without logarithms.
     fn counted(b: u64, c: u64) -> f64 {
         let tosses = b + c;
         let mut row = vec![1_u128];
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn probabilities_are_those_of_counting() {
+    fn p_values_equal_those_of_integer_arithmetic() {
         for b in 0..40 {
             for c in 0..40 {
                 let (found, expected) = (two_sided(b, c), counted(b, c));
@@ -90,7 +90,7 @@ mod tests {
 
     /// In exact fractions: `min(1, Fraction(2 * sum(math.comb(b + c, i) for i in range(min(b, c) + 1)), 2 ** (b + c)))` in Python.
     #[test]
-    fn probabilities_are_those_of_exact_fractions() {
+    fn p_values_equal_those_of_exact_fractions() {
         for ((b, c), expected) in [
             ((1, 8), 0.0390625),
             ((10, 25), 0.016_673_847_800_120_71),
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_one_model_alone_knows_counts() {
+    fn only_images_that_exactly_one_model_gets_right_count() {
         let right = [
             (true, true),
             (true, false),

@@ -1,17 +1,17 @@
-//! Several ways of training compared, each repeated with other seeds and judged on the same images.
+//! Comparison of several ways of training, each repeated with several seeds and evaluated on the same images.
 //!
 //! # Layout
 //!
-//! - [`Arm`]: a way of training; [`Comparison`]: what came of all.
-//! - [`FreshImages`]: what each makes of images that no training has seen.
-//! - [`Spread`]: a figure over repeats; [`McNemar`]: two models on the same images.
-//! - [`table`], [`page`]: for people.
+//! - [`Arm`]: a way of training; [`Comparison`]: the results of all.
+//! - [`Holdout`]: predictions for images that no training has used.
+//! - [`MeanStd`]: a metric over repeats; [`McNemar`]: a paired test of two models.
+//! - [`table`], [`page`]: output as text and HTML.
 
 mod arm;
-mod fresh;
+mod holdout;
 mod mcnemar;
+mod mean_std;
 pub mod page;
-mod spread;
 pub mod table;
 
 use std::path::PathBuf;
@@ -19,94 +19,98 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 pub use arm::{Arm, ParseArmError};
-pub use fresh::{Fresh, FreshImages, Guess, Guesses};
+pub use holdout::{ArmPredictions, Holdout, HoldoutImage, TopPrediction};
 pub use mcnemar::McNemar;
-pub use spread::Spread;
+pub use mean_std::MeanStd;
 
 use super::{
-    metrics::{Figures, Rarest, Tally},
-    outcomes::Outcomes,
+    metrics::{MetricAccumulator, Metrics, RarestClasses},
+    predictions::Predictions,
 };
 
-/// One training of an arm, and what its model said of the images.
+/// One training of an arm, and its model's predictions.
 #[derive(Clone, Debug)]
 pub struct Repeat {
-    /// Its seed.
+    /// Training seed.
     pub seed: u64,
-    /// Its folder.
+    /// Folder of the run.
     pub run: PathBuf,
-    /// What it said.
-    pub outcomes: Outcomes,
+    /// Predictions of its model.
+    pub predictions: Predictions,
 }
 
 /// All trainings of one arm.
 #[derive(Clone, Debug)]
-pub struct Trained {
-    /// Which arm.
+pub struct TrainedArm {
+    /// The arm.
     pub arm: Arm,
-    /// One for each seed, the same seeds in the same order for every arm.
+    /// One per seed; every arm has the same seeds in the same order.
     pub repeats: Vec<Repeat>,
 }
 
-/// What came of all arms.
+/// Results of all arms.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
     /// The class with the fewest training images, or several with equally few.
     pub rarest: String,
-    /// Of which that many were judged.
+    /// Number of evaluated images of these classes.
     pub rarest_images: u64,
-    /// Images judged.
+    /// Number of evaluated images.
     pub images: u64,
-    /// In the order in which they were named.
+    /// In the order given.
     pub arms: Vec<ArmResult>,
-    /// The first arm against each of the others.
-    pub tests: Vec<Test>,
+    /// Tests of the first arm against each other arm.
+    pub tests: Vec<ArmTest>,
     /// Class names in label order.
     pub classes: Vec<String>,
-    /// New images, where the dataset has some and they were not what was judged.
-    pub fresh: Option<FreshImages>,
+    /// Held-out images, if the dataset has a test split and another split was evaluated.
+    #[serde(rename = "fresh")]
+    pub holdout: Option<Holdout>,
 }
 
-/// What came of one arm.
+/// Results of one arm.
 #[derive(Clone, Debug, Serialize)]
 pub struct ArmResult {
     /// Its name.
     pub name: String,
-    /// Its repeats.
+    /// Seeds of its repeats.
     pub seeds: Vec<u64>,
-    /// Their folders.
+    /// Folders of its repeats.
     pub runs: Vec<PathBuf>,
-    /// Share of the images of the rarest classes that were taken for what they are.
-    pub rarest_recall: Spread,
+    /// Recall of the rarest classes, pooled.
+    pub rarest_recall: MeanStd,
     /// Mean recall of all classes.
-    pub balanced_accuracy: Spread,
-    /// Share of images that were taken for something else.
-    pub error_rate: Spread,
-    /// Over all images of all repeats; the confusion matrix is the sum of theirs.
-    pub all_repeats: Figures,
-    /// Of each repeat.
-    pub figures: Vec<Figures>,
+    pub balanced_accuracy: MeanStd,
+    /// Share of misclassified images.
+    pub error_rate: MeanStd,
+    /// Metrics over the images of all repeats; the confusion matrix is the sum of those of the repeats.
+    pub all_repeats: Metrics,
+    /// Metrics of each repeat.
+    #[serde(rename = "figures")]
+    pub metrics: Vec<Metrics>,
 }
 
-/// McNemar's tests of the first arm against another one.
+/// McNemar's tests of the first arm against another.
 #[derive(Clone, Debug, Serialize)]
-pub struct Test {
+pub struct ArmTest {
     /// The first arm.
     pub first: String,
     /// The other one.
     pub second: String,
-    /// With each seed: its two models on all images.
+    /// Per seed, on all images.
     pub repeats: Vec<McNemar>,
-    /// The models of all repeats together, by their mean probabilities: all images. Repeats share their images, so their tests do not add
-    /// up; this is one test.
-    pub together: McNemar,
-    /// The same on the images of the rarest classes only.
-    pub together_on_rarest: McNemar,
+    /// Ensembles of all repeats, by mean probability, on all images. Repeats share their images, so their p-values cannot be combined; this
+    /// is one test.
+    #[serde(rename = "together")]
+    pub ensemble: McNemar,
+    /// The same on the images of the rarest classes.
+    #[serde(rename = "together_on_rarest")]
+    pub ensemble_on_rarest: McNemar,
 }
 
-/// The arms have not judged the same images.
+/// Two runs were evaluated on different images.
 #[derive(Debug, thiserror::Error)]
-#[error("{} and {} were judged on different images", first.display(), second.display())]
+#[error("{} and {} were evaluated on different images", first.display(), second.display())]
 pub struct Unpaired {
     /// A run.
     pub first: PathBuf,
@@ -120,11 +124,16 @@ impl Comparison {
     ///
     /// # Errors
     ///
-    /// [`Unpaired`].
-    pub fn new(arms: &[Trained], classes: &[String], rarest: &Rarest) -> Result<Self, Unpaired> {
+    /// [`Unpaired`] if two repeats were evaluated on different images.
+    pub fn new(arms: &[TrainedArm], classes: &[String], rarest: &RarestClasses) -> Result<Self, Unpaired> {
         let mut runs = arms.iter().flat_map(|arm| &arm.repeats);
         let first = runs.clone().next();
-        let images = |repeat: &&Repeat| (repeat.outcomes.samples.clone(), repeat.outcomes.labels.clone());
+        let images = |repeat: &&Repeat| {
+            (
+                repeat.predictions.samples.clone(),
+                repeat.predictions.labels.clone(),
+            )
+        };
         let expected = first.as_ref().map(images);
         if let (Some(first), Some(second)) = (first, runs.find(|repeat| Some(images(repeat)) != expected)) {
             let (first, second) = (first.run.clone(), second.run.clone());
@@ -137,7 +146,7 @@ impl Comparison {
             [] => vec![],
             [first, others @ ..] => others
                 .iter()
-                .map(|other| Test::new(first, other, rarest))
+                .map(|other| ArmTest::new(first, other, rarest))
                 .collect(),
         };
         Ok(Self {
@@ -150,44 +159,44 @@ impl Comparison {
                 .collect(),
             tests,
             classes: classes.to_vec(),
-            fresh: None,
+            holdout: None,
         })
     }
 }
 
 impl ArmResult {
-    fn new(trained: &Trained, classes: &[String], rarest: &Rarest) -> Self {
-        let mut all = Tally::new(classes.len());
+    fn new(trained: &TrainedArm, classes: &[String], rarest: &RarestClasses) -> Self {
+        let mut all = MetricAccumulator::new(classes.len());
         trained
             .repeats
             .iter()
-            .for_each(|repeat| repeat.outcomes.tally(&mut all));
-        let figures: Vec<Figures> = trained
+            .for_each(|repeat| repeat.predictions.add_to(&mut all));
+        let metrics: Vec<Metrics> = trained
             .repeats
             .iter()
-            .map(|repeat| repeat.outcomes.figures(classes))
+            .map(|repeat| repeat.predictions.metrics(classes))
             .collect();
-        let spread = |of: &dyn Fn(&Figures) -> Option<f64>| Spread::of(figures.iter().map(of));
+        let mean_std = |of: &dyn Fn(&Metrics) -> Option<f64>| MeanStd::of(metrics.iter().map(of));
         Self {
             name: trained.arm.to_string(),
             seeds: trained.repeats.iter().map(|repeat| repeat.seed).collect(),
             runs: trained.repeats.iter().map(|repeat| repeat.run.clone()).collect(),
-            rarest_recall: spread(&|figures| rarest.recall(figures).value()),
-            balanced_accuracy: spread(&|figures| figures.balanced_accuracy),
-            error_rate: spread(&|figures| figures.error_rate),
-            all_repeats: all.figures(classes),
-            figures,
+            rarest_recall: mean_std(&|metrics| rarest.recall(metrics).value()),
+            balanced_accuracy: mean_std(&|metrics| metrics.balanced_accuracy),
+            error_rate: mean_std(&|metrics| metrics.error_rate),
+            all_repeats: all.metrics(classes),
+            metrics,
         }
     }
 }
 
-impl Test {
-    fn new(first: &Trained, second: &Trained, rarest: &Rarest) -> Self {
-        let labels = |trained: &Trained| {
+impl ArmTest {
+    fn new(first: &TrainedArm, second: &TrainedArm, rarest: &RarestClasses) -> Self {
+        let labels = |trained: &TrainedArm| {
             trained
                 .repeats
                 .first()
-                .map(|repeat| repeat.outcomes.labels.clone())
+                .map(|repeat| repeat.predictions.labels.clone())
         };
         let labels = labels(first).unwrap_or_default();
         let right = |predicted: (Vec<u32>, Vec<u32>)| {
@@ -202,23 +211,23 @@ impl Test {
         };
         let pairs = first.repeats.iter().zip(&second.repeats);
         let repeats = pairs.map(|(one, other)| {
-            let images = right((one.outcomes.predicted(), other.outcomes.predicted()));
+            let images = right((one.predictions.predicted(), other.predictions.predicted()));
             McNemar::of(images.into_iter().map(|(_, pair)| pair))
         });
-        let vote = |trained: &Trained| {
-            let all: Vec<&Outcomes> = trained.repeats.iter().map(|repeat| &repeat.outcomes).collect();
-            Outcomes::together(&all)
+        let vote = |trained: &TrainedArm| {
+            let all: Vec<&Predictions> = trained.repeats.iter().map(|repeat| &repeat.predictions).collect();
+            Predictions::ensemble(&all)
         };
-        let together = right((vote(first), vote(second)));
-        let of_rarest = together
+        let ensemble = right((vote(first), vote(second)));
+        let of_rarest = ensemble
             .iter()
             .filter(|(label, _)| rarest.labels.contains(&(*label as usize)));
         Self {
             first: first.arm.to_string(),
             second: second.arm.to_string(),
             repeats: repeats.collect(),
-            together_on_rarest: McNemar::of(of_rarest.map(|(_, pair)| *pair)),
-            together: McNemar::of(together.iter().map(|(_, pair)| *pair)),
+            ensemble_on_rarest: McNemar::of(of_rarest.map(|(_, pair)| *pair)),
+            ensemble: McNemar::of(ensemble.iter().map(|(_, pair)| *pair)),
         }
     }
 }
@@ -227,24 +236,24 @@ impl Test {
 mod tests {
     use super::*;
 
-    /// Two birds and three flowers; each model is sure of what it says.
+    /// Two birds and three flowers, with confident logits.
     fn repeat(seed: u64, predicted: [u32; 5]) -> Repeat {
-        let mut outcomes = Outcomes::default();
+        let mut predictions = Predictions::default();
         for ((sample, label), predicted) in (0..).zip([0, 0, 1, 1, 1]).zip(predicted) {
             let logits = [[4.0, 0.0], [0.0, 4.0]][predicted as usize];
-            outcomes.push(sample, label, &logits);
+            predictions.push(sample, label, &logits);
         }
         Repeat {
             seed,
             run: format!("run-{seed}").into(),
-            outcomes,
+            predictions,
         }
     }
 
-    fn arms() -> [Trained; 2] {
+    fn arms() -> [TrainedArm; 2] {
         let natural = vec![repeat(1, [1, 1, 1, 1, 1]), repeat(2, [0, 1, 1, 1, 1])];
         let balanced = vec![repeat(1, [0, 0, 1, 1, 0]), repeat(2, [0, 0, 1, 1, 1])];
-        [("natural", natural), ("oversample", balanced)].map(|(arm, repeats)| Trained {
+        [("natural", natural), ("oversample", balanced)].map(|(arm, repeats)| TrainedArm {
             arm: arm.parse().expect("an arm"),
             repeats,
         })
@@ -254,12 +263,12 @@ mod tests {
         ["birds", "flowers"].map(str::to_owned)
     }
 
-    fn birds() -> Rarest {
-        Rarest::of([("birds", 8), ("flowers", 12)]).expect("images")
+    fn birds() -> RarestClasses {
+        RarestClasses::of([("birds", 8), ("flowers", 12)]).expect("images")
     }
 
     #[test]
-    fn a_comparison_is_what_hand_calculation_gives() {
+    fn a_comparison_equals_hand_calculation() {
         let comparison = Comparison::new(&arms(), &classes(), &birds()).expect("the same images");
         assert_eq!((comparison.images, comparison.rarest_images), (5, 2));
         let [natural, balanced] = &*comparison.arms else {
@@ -275,18 +284,18 @@ mod tests {
             test.repeats.iter().map(counts).collect::<Vec<_>>(),
             [(1, 2), (0, 1)]
         );
-        // Together, the first arm is torn about the first bird and takes the first class; the second arm is torn about the last flower.
-        assert_eq!(counts(&test.together), (1, 1));
-        assert_eq!(counts(&test.together_on_rarest), (0, 1));
+        // As ensembles, the first arm ties on the first bird and predicts the first class; the second arm ties on the last flower.
+        assert_eq!(counts(&test.ensemble), (1, 1));
+        assert_eq!(counts(&test.ensemble_on_rarest), (0, 1));
     }
 
     #[test]
-    fn arms_that_saw_other_images_are_not_compared() {
+    fn arms_evaluated_on_different_images_are_refused() {
         let mut arms = arms();
-        arms[1].repeats[1].outcomes.samples[0] = 9;
+        arms[1].repeats[1].predictions.samples[0] = 9;
         let message = Comparison::new(&arms, &classes(), &birds())
             .expect_err("unpaired")
             .to_string();
-        assert_eq!(message, "run-1 and run-2 were judged on different images");
+        assert_eq!(message, "run-1 and run-2 were evaluated on different images");
     }
 }

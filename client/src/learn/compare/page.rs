@@ -1,17 +1,17 @@
-//! A comparison as a page.
+//! A comparison as an HTML page.
 
 use maud::{Markup, html};
 
 use super::{
-    ArmResult, Comparison, Spread, Test,
-    table::{named_tests, probability, recall, rows, spread},
+    ArmResult, ArmTest, Comparison, MeanStd,
+    table::{mean_std, named_tests, probability, recall, rows},
 };
 use crate::learn::report::{
     canvas,
-    chart::{Axis, Bar, Bars},
+    chart::{Axis, BarGroup, Bars},
     html::{
         Figure, Page, Table,
-        judgement::{Cells, confusion},
+        evaluation::{Cells, confusion},
         side_by_side,
     },
 };
@@ -21,12 +21,12 @@ use crate::learn::text::counted;
 ///
 /// # Errors
 ///
-/// [`canvas::Error`] where a chart cannot be drawn.
+/// [`canvas::Error`] if a chart cannot be drawn.
 pub fn page(comparison: &Comparison, dataset: &str) -> Result<Page, canvas::Error> {
     let repeats = comparison.arms.first().map_or(0, |arm| arm.seeds.len());
     let lede = html! {
         p {
-            (comparison.arms.len()) " ways of training on " (dataset) ", " (counted(repeats, "repeat")) " each with the same seeds, judged on the same "
+            (comparison.arms.len()) " arms on " (dataset) ", " (counted(repeats, "repeat")) " each with the same seeds, evaluated on the same "
             (comparison.images) " images, of which " (comparison.rarest_images) " are " (comparison.rarest) " (fewest training images)."
         }
     };
@@ -44,32 +44,32 @@ pub fn page(comparison: &Comparison, dataset: &str) -> Result<Page, canvas::Erro
         .lede(lede)
         .with(
             "figures",
-            "Figures",
-            html! { (figures(comparison)) (chart.markup()) },
+            "Metrics",
+            html! { (metrics(comparison)) (chart.markup()) },
         )
         .with(
             "matrices",
-            "Confusion matrices of all repeats together",
+            "Confusion matrices over all repeats",
             side_by_side(&matrices),
         );
     let page = match comparison.tests.is_empty() {
         true => page,
         false => page.with("tests", "McNemar's test", tests(comparison)),
     };
-    Ok(match &comparison.fresh {
+    Ok(match &comparison.holdout {
         None => page,
-        Some(fresh) => page.with("fresh", "New images", fresh.markup(&comparison.classes)),
+        Some(holdout) => page.with("fresh", "Held-out images", holdout.markup(&comparison.classes)),
     })
 }
 
-/// The chart of the page.
+/// Bar chart of the recall of the rarest classes and the balanced accuracy of each arm.
 ///
 /// # Errors
 ///
-/// [`canvas::Error`].
+/// [`canvas::Error`] if it cannot be drawn.
 pub fn chart(comparison: &Comparison) -> Result<Figure, canvas::Error> {
-    let value = |of: &Spread| (of.mean.unwrap_or(0.0), spread(of));
-    let of_rarest = |of: &Spread| (of.mean.unwrap_or(0.0), recall(of, comparison.rarest_images));
+    let value = |of: &MeanStd| (of.mean.unwrap_or(0.0), mean_std(of));
+    let of_rarest = |of: &MeanStd| (of.mean.unwrap_or(0.0), recall(of, comparison.rarest_images));
     let bars = Bars {
         axis: Axis::new("mean of all repeats").from_zero().percent(),
         kinds: vec![
@@ -79,7 +79,7 @@ pub fn chart(comparison: &Comparison) -> Result<Figure, canvas::Error> {
         groups: comparison
             .arms
             .iter()
-            .map(|arm| Bar {
+            .map(|arm| BarGroup {
                 name: arm.name.clone(),
                 values: vec![of_rarest(&arm.rarest_recall), value(&arm.balanced_accuracy)],
             })
@@ -92,13 +92,13 @@ pub fn chart(comparison: &Comparison) -> Result<Figure, canvas::Error> {
     let words: Vec<String> = comparison.arms.iter().map(sentence).collect();
     Figure::chart(
         "recall",
-        "How much of the rarest class is found, and how much of all.",
+        "Recall of the rarest classes, and balanced accuracy.",
         &words.join("; "),
         &bars,
     )
 }
 
-fn figures(comparison: &Comparison) -> Markup {
+fn metrics(comparison: &Comparison) -> Markup {
     let rows = rows(comparison);
     let header: Vec<&str> = rows[0].iter().map(String::as_str).collect();
     let mut table = Table::new("Mean ± standard deviation over the repeats.", &header);
@@ -109,15 +109,15 @@ fn figures(comparison: &Comparison) -> Markup {
 fn tests(comparison: &Comparison) -> Markup {
     html! {
         p {
-            "How likely a difference at least as large would be if both were equally good (two-sided, exact). Repeats share their images, so what \
-             counts is the test of all repeats together: each arm's models vote by their mean probabilities."
+            "Two-sided exact p-values: the probability of a difference at least as large if both arms were equally good. Repeats share their images, so \
+            the relevant test is that of all repeats: the models of an arm form an ensemble by their mean probabilities."
         }
         @for test in &comparison.tests { (table_of(comparison, test)) }
     }
 }
 
-fn table_of(comparison: &Comparison, test: &Test) -> Markup {
-    let only = [&test.first, &test.second].map(|arm| format!("only {arm} is right"));
+fn table_of(comparison: &Comparison, test: &ArmTest) -> Markup {
+    let only = [&test.first, &test.second].map(|arm| format!("only {arm} correct"));
     let caption = format!("{} against {}", test.first, test.second);
     let mut table = Table::new(&caption, &["", &only[0], &only[1], "p"]);
     for (name, result) in named_tests(comparison, test) {

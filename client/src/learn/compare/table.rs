@@ -1,13 +1,13 @@
-//! A comparison in a terminal.
+//! A comparison as text.
 
 use std::fmt::Write as _;
 
-use super::{Comparison, McNemar, Spread, Test};
-use crate::learn::metrics::FEW;
+use super::{ArmTest, Comparison, McNemar, MeanStd};
+use crate::learn::metrics::MIN_FOR_PERCENT;
 use crate::learn::report::table::{aligned, confusion, percent};
 use crate::learn::text::counted;
 
-/// Mean and spread of the figures of every arm, the confusion matrices over all repeats, and McNemar's tests.
+/// Mean and standard deviation of every arm, the confusion matrices over all repeats, and McNemar's tests.
 #[must_use]
 pub fn text(comparison: &Comparison) -> String {
     let mut text = aligned(&rows(comparison));
@@ -22,7 +22,7 @@ pub fn text(comparison: &Comparison) -> String {
     }
     for test in &comparison.tests {
         let _ = writeln!(text, "\nMcNemar's test, {} against {}", test.first, test.second);
-        let header = ["", "only the first is right", "only the second is right", "p"];
+        let header = ["", "only the first correct", "only the second correct", "p"];
         let mut rows = vec![header.map(str::to_owned).to_vec()];
         rows.extend(
             named_tests(comparison, test)
@@ -34,37 +34,37 @@ pub fn text(comparison: &Comparison) -> String {
     text
 }
 
-/// The first table, cell by cell.
+/// Cells of the first table.
 pub(super) fn rows(comparison: &Comparison) -> Vec<Vec<String>> {
-    let judged = format!("recall of {} ({})", comparison.rarest, comparison.rarest_images);
-    let header = ["", "repeats", &judged, "balanced accuracy", "error rate"];
+    let rarest = format!("recall of {} ({})", comparison.rarest, comparison.rarest_images);
+    let header = ["", "repeats", &rarest, "balanced accuracy", "error rate"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     rows.extend(comparison.arms.iter().map(|arm| {
-        let spreads = [
+        let mean_stds = [
             recall(&arm.rarest_recall, comparison.rarest_images),
-            spread(&arm.balanced_accuracy),
-            spread(&arm.error_rate),
+            mean_std(&arm.balanced_accuracy),
+            mean_std(&arm.error_rate),
         ];
         [arm.name.clone(), arm.seeds.len().to_string()]
             .into_iter()
-            .chain(spreads)
+            .chain(mean_stds)
             .collect()
     }));
     rows
 }
 
-/// What each of an arm's tests is on, and the test.
-pub(super) fn named_tests<'a>(comparison: &Comparison, test: &'a Test) -> Vec<(String, &'a McNemar)> {
+/// The tests of a pair of arms, with their row labels.
+pub(super) fn named_tests<'a>(comparison: &Comparison, test: &'a ArmTest) -> Vec<(String, &'a McNemar)> {
     let seeds = comparison.arms.first().map(|arm| &*arm.seeds).unwrap_or_default();
     let named = seeds.iter().map(|seed| format!("seed {seed}")).zip(&test.repeats);
-    let together = [
-        ("all repeats together".to_owned(), &test.together),
+    let ensemble = [
+        ("ensemble of all repeats".to_owned(), &test.ensemble),
         (
             format!("the same, {} only", comparison.rarest),
-            &test.together_on_rarest,
+            &test.ensemble_on_rarest,
         ),
     ];
-    named.chain(together).collect()
+    named.chain(ensemble).collect()
 }
 
 fn cells(name: String, test: &McNemar) -> Vec<String> {
@@ -77,27 +77,28 @@ fn cells(name: String, test: &McNemar) -> Vec<String> {
 }
 
 /// `75.0 % ± 12.5`.
-pub(super) fn spread(spread: &Spread) -> String {
-    let mean = percent(spread.mean);
-    spread.deviation.map_or_else(
+pub(super) fn mean_std(mean_std: &MeanStd) -> String {
+    let mean = percent(mean_std.mean);
+    mean_std.deviation.map_or_else(
         || mean.clone(),
         |deviation| format!("{mean} ± {:.1}", deviation * 100.0),
     )
 }
 
-/// The spread of a recall: of fewer than ten images, how many are recognised, `3.5 of 4 ± 0.7`, since a percentage would claim more.
-pub(super) fn recall(spread: &Spread, images: u64) -> String {
-    let Some(mean) = spread.mean.filter(|_| images < FEW) else {
-        return self::spread(spread);
+/// Mean and deviation of a recall; of fewer than ten images as a count, `3.5 of 4 ± 0.7`, because a percentage would suggest more
+/// precision.
+pub(super) fn recall(mean_std: &MeanStd, images: u64) -> String {
+    let Some(mean) = mean_std.mean.filter(|_| images < MIN_FOR_PERCENT) else {
+        return self::mean_std(mean_std);
     };
     let images = images as f64;
-    match spread.deviation {
+    match mean_std.deviation {
         None => format!("{:.0} of {images}", mean * images),
         Some(deviation) => format!("{:.1} of {images} ± {:.1}", mean * images, deviation * images),
     }
 }
 
-/// Three digits behind the point, or the order of magnitude below that.
+/// Three decimals, or the order of magnitude below 0.001.
 pub(super) fn probability(p: f64) -> String {
     if p < 0.001 {
         format!("{p:.0e}")
@@ -111,11 +112,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spreads_and_probabilities_are_short() {
-        let shown = |values: &[f64]| spread(&Spread::of(values.iter().copied().map(Some)));
+    fn deviations_and_p_values_are_formatted_briefly() {
+        let shown = |values: &[f64]| mean_std(&MeanStd::of(values.iter().copied().map(Some)));
         assert_eq!(shown(&[0.5, 0.75]), "62.5 % ± 17.7");
         assert_eq!(shown(&[0.5]), "50.0 %");
-        let shown = |values: &[f64], images| recall(&Spread::of(values.iter().copied().map(Some)), images);
+        let shown = |values: &[f64], images| recall(&MeanStd::of(values.iter().copied().map(Some)), images);
         assert_eq!(shown(&[1.0], 1), "1 of 1");
         assert_eq!(shown(&[0.5, 0.75], 4), "2.5 of 4 ± 0.7");
         assert_eq!(shown(&[0.5, 0.75], 40), "62.5 % ± 17.7");

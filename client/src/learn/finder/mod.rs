@@ -1,14 +1,14 @@
-//! The learning-rate finder: a short training whose learning rate grows from step to step until the loss runs away.
+//! The learning-rate finder: a short training in which the learning rate grows with every step until the loss diverges.
 //!
 //! # Layout
 //!
-//! - [`Sweep`]: which learning rate comes next and when to stop, as a function of the losses so far.
-//! - [`Suggestions`]: learning rates read off the losses.
-//! - [`find`]: the sweep carried out on a model, which is as before afterwards.
+//! - [`Sweep`]: the next learning rate and when to stop, as a function of the losses so far.
+//! - [`Suggestions`]: learning rates suggested by the losses.
+//! - [`find`]: runs a sweep on a model, and restores the model afterwards.
 //!
 //! # Source
 //!
-//! fastai v1's `lr_find` and `Recorder.plot(suggestion=True)`; the valley of fastai v2.
+//! `lr_find` and `Recorder.plot(suggestion=True)` of fastai 1; `valley` of fastai 2.
 
 mod suggestion;
 mod sweep;
@@ -18,8 +18,8 @@ use std::{
     task::Poll,
 };
 
-pub use suggestion::{Suggestions, Unclear, judged};
-pub use sweep::{End, Point, Range, Sweep};
+pub use suggestion::{NoSuggestion, Suggestions, usable};
+pub use sweep::{Sweep, SweepEnd, SweepPoint, SweepRange};
 
 use super::{
     fit,
@@ -28,11 +28,11 @@ use super::{
 use equibatch_stream as stream;
 use equibatch_stream::Servers;
 
-/// What can go wrong in a search.
+/// Why a search failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The images cannot be had.
+    /// The image stream cannot be opened.
     #[error(transparent)]
     Images(#[from] fit::Error),
     /// The server.
@@ -41,25 +41,25 @@ pub enum Error {
     /// The model.
     #[error(transparent)]
     Learner(#[from] learner::Error),
-    /// It was asked to stop.
+    /// The search was interrupted.
     #[error("the search for a learning rate was interrupted; nothing was changed")]
     Interrupted,
 }
 
-/// Sweeps over learning rates on the batches that `learner` would learn from next, and puts its model back as it was: weights, running
-/// statistics, moments. `told` is called after every step.
+/// Sweeps over learning rates on the batches that `learner` would train on next, and restores its state: weights, running statistics and
+/// moments. `on_step` is called after every step.
 ///
 /// # Errors
 ///
-/// [`Error`]; the model is as before then, too, unless its device failed.
+/// [`Error`]; the state is restored as well, unless the device failed.
 pub fn find(
     (learner, servers): (&mut Learner, &Servers),
     prefetch: usize,
-    (range, stop): (Range, &AtomicBool),
-    mut told: impl FnMut(&Point),
+    (range, stop): (SweepRange, &AtomicBool),
+    mut on_step: impl FnMut(&SweepPoint),
 ) -> Result<Sweep, Error> {
     let before = learner.checkpoint()?;
-    let swept = sweep((learner, servers), prefetch, (range, stop), &mut told);
+    let swept = sweep((learner, servers), prefetch, (range, stop), &mut on_step);
     learner.restore(before)?;
     swept
 }
@@ -67,8 +67,8 @@ pub fn find(
 fn sweep(
     (learner, servers): (&mut Learner, &Servers),
     prefetch: usize,
-    (range, stop): (Range, &AtomicBool),
-    told: &mut impl FnMut(&Point),
+    (range, stop): (SweepRange, &AtomicBool),
+    on_step: &mut impl FnMut(&SweepPoint),
 ) -> Result<Sweep, Error> {
     let progress = learner.progress();
     let epochs = range.steps.div_ceil(progress.config.steps_per_epoch.max(1));
@@ -87,7 +87,7 @@ fn sweep(
         };
         let next = fit::images::ahead(&mut stream, learner);
         let loss = learner.probe((&batch, next), learning_rate, sweep.points().len() as u64)?;
-        told(sweep.record(loss));
+        on_step(sweep.record(loss));
     }
     Ok(sweep)
 }

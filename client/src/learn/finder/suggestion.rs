@@ -1,31 +1,31 @@
 use serde::Serialize;
 
-use super::Point;
+use super::SweepPoint;
 use crate::learn::metrics::weight;
 
-/// Points at the beginning, where the average is of few losses, and at the end, where it runs away, that are neither judged nor drawn.
+/// Points at the start, where the average covers few losses, and at the end, where the loss diverges, that are neither used nor plotted.
 const SKIPPED: [usize; 2] = [10, 5];
 
-/// Standard errors that the loss must fall by. On losses that are noise alone, the longest valley is as deep in one sweep of forty.
+/// Standard errors by which the loss must fall. On pure noise, one sweep in forty has a valley as deep as this.
 const CLEAR: f64 = 3.0;
 
 /// Learning rates that a sweep suggests.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Suggestions {
-    /// In the middle of the longest valley of the smoothed loss: what `found` means.
+    /// At the middle of the longest valley of the smoothed loss; the value of `--max-lr found`.
     pub valley: f64,
-    /// Where the smoothed loss falls most steeply.
+    /// At the steepest descent of the smoothed loss.
     pub steepest: f64,
-    /// A tenth of that of the least smoothed loss.
+    /// A tenth of the rate at the minimum of the smoothed loss.
     pub lowest_tenth: f64,
 }
 
-/// Why a sweep suggests nothing.
+/// Why a sweep suggests no learning rate.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-pub enum Unclear {
+pub enum NoSuggestion {
     /// It has too few points.
     #[error(
-        "{steps} steps are too few to suggest a learning rate, because the first {} and the last {} are left out",
+        "{steps} steps are too few to suggest a learning rate: the first {} and the last {} are not used",
         SKIPPED[0],
         SKIPPED[1]
     )]
@@ -33,48 +33,48 @@ pub enum Unclear {
         /// Steps of the sweep.
         steps: usize,
     },
-    /// The loss falls by no more than it might by chance.
+    /// The fall of the loss is not significant.
     #[error(
-        "the curve suggests no learning rate: from batch to batch the loss varies by {noise:.3}, beside which a fall of the smoothed loss \
-         by {fall:.3} says nothing; larger batches (--batch-size) vary less"
+        "the curve suggests no learning rate: the smoothed loss falls by {fall:.3}, which is not significant at a standard deviation of {noise:.3} \
+        between batches; larger batches (--batch-size) reduce it"
     )]
     Noise {
-        /// How deep the longest valley of the smoothed loss is.
+        /// Depth of the longest valley of the smoothed loss.
         fall: f64,
-        /// Standard deviation of the loss of a batch about its neighbours.
+        /// Standard deviation of the batch losses, estimated from differences of neighbours.
         noise: f64,
     },
 }
 
 impl Suggestions {
-    /// Those of a sweep.
+    /// Suggestions of a sweep.
     ///
-    /// The slope is that over the number of the step, which is the logarithm of the learning rate: half the difference of the neighbours,
-    /// at the ends the difference from the only neighbour. Of equal values the first counts. The valley is the longest descent, in the
-    /// sense of the longest falling subsequence; the rate is half of its length behind its beginning.
+    /// The slope is taken over the step number, which is linear in the logarithm of the learning rate: central differences, one-sided at
+    /// the ends. Ties go to the first point. The valley is the longest strictly decreasing subsequence of losses; the suggested rate is at
+    /// half of its length.
     ///
     /// # Errors
     ///
-    /// [`Unclear`] if the curve says nothing.
+    /// [`NoSuggestion`] if there are too few points or the fall of the loss is not significant.
     ///
     /// # Source
     ///
-    /// `steepest` and `lowest_tenth`: `Recorder.plot(suggestion=True)` of fastai 1.0. `valley`: the default of fastai 2's `lr_find`. Ours is
-    /// the test of whether the valley is deeper than chance would make it.
-    pub fn of(points: &[Point]) -> Result<Self, Unclear> {
-        let judged = judged(points);
-        if judged.len() < 2 {
-            return Err(Unclear::TooFew { steps: points.len() });
+    /// `steepest` and `lowest_tenth`: `Recorder.plot(suggestion=True)` of fastai 1.0. `valley`: the default of fastai 2's `lr_find`. The
+    /// significance test is not from fastai.
+    pub fn of(points: &[SweepPoint]) -> Result<Self, NoSuggestion> {
+        let usable = usable(points);
+        if usable.len() < 2 {
+            return Err(NoSuggestion::TooFew { steps: points.len() });
         }
-        let loss = |index: usize| judged[index].smoothed_loss;
-        let last = judged.len() - 1;
+        let loss = |index: usize| usable[index].smoothed_loss;
+        let last = usable.len() - 1;
         let slope = |index: usize| {
             let (before, behind) = (index.saturating_sub(1), (index + 1).min(last));
             (loss(behind) - loss(before)) / (behind - before) as f64
         };
         let (start, end) = valley((0..=last).map(loss));
         is_clear(points, SKIPPED[0] + start, SKIPPED[0] + end)?;
-        let rate = |index: usize| judged[index].learning_rate;
+        let rate = |index: usize| usable[index].learning_rate;
         Ok(Self {
             valley: rate(start + (end - start) / 3 + (end - start) / 6),
             steepest: rate(least((0..=last).map(slope))),
@@ -83,9 +83,9 @@ impl Suggestions {
     }
 }
 
-/// First and last place of the longest valley: it ends where the longest falling subsequence does, and is as long as that.
+/// Start and end index of the longest valley: the end of the longest decreasing subsequence, and that minus its length.
 fn valley(losses: impl Iterator<Item = f64>) -> (usize, usize) {
-    // The largest last value of the falling subsequences of each length so far.
+    // `ends[n]`: the largest final value of any decreasing subsequence of length n + 1 so far.
     let mut ends: Vec<f64> = vec![];
     let mut end = 0;
     for (index, loss) in losses.enumerate() {
@@ -100,11 +100,11 @@ fn valley(losses: impl Iterator<Item = f64>) -> (usize, usize) {
     (end.saturating_sub(ends.len()), end)
 }
 
-/// Whether the smoothed loss falls by more between two points than it might by chance.
-fn is_clear(points: &[Point], start: usize, end: usize) -> Result<(), Unclear> {
+/// Checks that the fall of the smoothed loss between two points is significant.
+fn is_clear(points: &[SweepPoint], start: usize, end: usize) -> Result<(), NoSuggestion> {
     let steps = points[..=end].windows(2);
     let squares: f64 = steps.map(|pair| (pair[1].loss - pair[0].loss).powi(2)).sum();
-    // Neighbours differ by chance alone, twice: a trend adds next to nothing between them.
+    // The difference of neighbours has twice the noise variance; the trend between them is negligible.
     let noise = (squares / (2 * end.max(1)) as f64).sqrt();
     let difference = |batch| weight(batch, end) - weight(batch, start);
     let error = noise
@@ -116,21 +116,21 @@ fn is_clear(points: &[Point], start: usize, end: usize) -> Result<(), Unclear> {
     if fall > CLEAR * error {
         return Ok(());
     }
-    Err(Unclear::Noise { fall, noise })
+    Err(NoSuggestion::Noise { fall, noise })
 }
 
-/// The points that are judged and drawn: none behind a loss that is not a number.
+/// The points that are used and plotted: without both ends, and up to the first loss that is not finite.
 #[must_use]
-pub fn judged(points: &[Point]) -> &[Point] {
+pub fn usable(points: &[SweepPoint]) -> &[SweepPoint] {
     let [first, behind] = SKIPPED;
-    let judged = points
+    let usable = points
         .get(first..points.len().saturating_sub(behind))
         .unwrap_or_default();
-    let finite = judged.iter().take_while(|point| point.smoothed_loss.is_finite());
-    &judged[..finite.count()]
+    let finite = usable.iter().take_while(|point| point.smoothed_loss.is_finite());
+    &usable[..finite.count()]
 }
 
-/// Where the least number stands, the first of equals.
+/// Index of the smallest number, the first of equals.
 fn least(numbers: impl Iterator<Item = f64>) -> usize {
     let least = numbers.enumerate().min_by(|one, other| one.1.total_cmp(&other.1));
     least.map_or(0, |(index, _)| index)
@@ -139,12 +139,12 @@ fn least(numbers: impl Iterator<Item = f64>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::finder::{Range, Sweep};
+    use crate::learn::finder::{Sweep, SweepRange};
     use equibatch_training::schedule::sweep_at;
 
-    fn points(losses: impl IntoIterator<Item = f64>) -> Vec<Point> {
+    fn points(losses: impl IntoIterator<Item = f64>) -> Vec<SweepPoint> {
         let losses: Vec<f64> = losses.into_iter().collect();
-        let point = |(step, loss): (u64, &f64)| Point {
+        let point = |(step, loss): (u64, &f64)| SweepPoint {
             learning_rate: sweep_at(1e-7, 10.0, 100, step),
             loss: *loss,
             smoothed_loss: *loss,
@@ -156,7 +156,7 @@ mod tests {
         sweep_at(1e-7, 10.0, 100, step)
     }
 
-    /// A logistic fall around step 50, and a rise from step 80 on.
+    /// A logistic fall at step 50, and a rise from step 80 on.
     fn clear() -> impl Iterator<Item = f64> {
         (0..100).map(|step| {
             let x = f64::from(step);
@@ -164,13 +164,13 @@ mod tests {
         })
     }
 
-    /// Numbers from -1 to 1 without pattern.
+    /// Pseudorandom numbers from -1 to 1.
     fn noise(step: u32) -> f64 {
         f64::from(step.wrapping_mul(2_654_435_761) >> 8) / f64::from(1 << 23) - 1.0
     }
 
     fn swept(losses: impl Iterator<Item = f64>) -> Sweep {
-        let mut sweep = Sweep::new(Range::default());
+        let mut sweep = Sweep::new(SweepRange::default());
         for loss in losses {
             sweep.record(loss);
         }
@@ -182,13 +182,13 @@ mod tests {
         let found = Suggestions::of(&points(clear())).expect("a clear curve");
         assert_eq!(found.steepest, rate(50));
         assert_eq!(found.lowest_tenth, rate(80) / 10.0);
-        // Falling from step 10, the first that is judged, to step 80: 70 steps, of which a third and a sixth go by.
+        // It falls from step 10, the first used point, to step 80: 70 steps, of which a third and a sixth are skipped.
         assert_eq!(found.valley, rate(10 + 23 + 11));
     }
 
-    /// As written, in quadratic time, with what fastai 2 computes of these lengths.
+    /// Reference in quadratic time, as in fastai 2.
     #[test]
-    fn the_longest_valley_is_that_of_the_definition() {
+    fn the_longest_valley_equals_the_quadratic_reference() {
         for salt in 0..200 {
             let losses: Vec<f64> = (0..40)
                 .map(|step| (noise(step + salt * 40) * 9.0).round())
@@ -211,13 +211,13 @@ mod tests {
     }
 
     #[test]
-    fn noise_suggests_nothing_and_the_same_noise_on_a_clear_curve_does() {
+    fn pure_noise_gives_no_suggestion_but_a_noisy_clear_curve_does() {
         for salt in 0..20 {
             let noisy = |step: u32| noise(step * 20 + salt);
             let flat = swept((0..100).map(|step| 2.0 + noisy(step)));
             let refused = Suggestions::of(flat.points()).expect_err("noise alone");
             assert!(
-                matches!(refused, Unclear::Noise { noise, .. } if (0.3..0.9).contains(&noise)),
+                matches!(refused, NoSuggestion::Noise { noise, .. } if (0.3..0.9).contains(&noise)),
                 "{refused:?}"
             );
             let message = refused.to_string();
@@ -229,8 +229,8 @@ mod tests {
     }
 
     #[test]
-    fn ends_are_judged_by_their_only_neighbour() {
-        // The first judged point falls by half to its neighbour, which sees half of that.
+    fn slopes_at_the_ends_are_one_sided() {
+        // The first used point is raised by 0.5, of which its neighbour's central difference sees half.
         let mut points = points(clear());
         points[10].smoothed_loss += 0.5;
         let found = Suggestions::of(&points).expect("a clear curve");
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_outside_is_not_judged() {
+    fn points_at_the_ends_are_not_used() {
         let mut points = points(clear());
         points[9].smoothed_loss = -5.0;
         points[95].smoothed_loss = -9.0;
@@ -247,21 +247,21 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_loss_that_is_no_number_is_not_judged() {
+    fn points_after_a_nan_loss_are_not_used() {
         let mut points = points(clear());
         points[90].smoothed_loss = f64::NAN;
-        assert_eq!(judged(&points).len(), 80);
+        assert_eq!(usable(&points).len(), 80);
         assert!(Suggestions::of(&points).is_ok());
     }
 
     #[test]
-    fn too_few_points_suggest_nothing() {
+    fn too_few_points_give_no_suggestion() {
         let falling = |count: u32| points((0..count).map(|step| 9.0 - f64::from(step).powi(2)));
         for count in [0, 5, 15, 16] {
             let refused = Suggestions::of(&falling(count)).expect_err("too few");
             assert_eq!(
                 refused,
-                Unclear::TooFew {
+                NoSuggestion::TooFew {
                     steps: count as usize
                 }
             );

@@ -1,4 +1,4 @@
-//! What adds up over an epoch.
+//! Sums over an epoch.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::learn::learner::StepReport;
 
-/// What adds up over an epoch: part of a checkpoint, so that a resumed run records whole epochs.
+/// Sums over the steps of an epoch. Part of a checkpoint, so that a resumed run records whole epochs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::learn) struct Epoch {
+pub(in crate::learn) struct EpochSums {
     pub(super) images: usize,
     pub(super) replaced: usize,
     pub(super) waited: Duration,
     pub(super) took: Duration,
     pub(super) learning_rate: f64,
-    /// Steps that were not taken.
+    /// Skipped steps.
     pub(super) skipped: u64,
-    /// Sum and number of the norms of gradients.
+    /// Sum and number of the gradient norms.
     norms: (f64, u32),
 }
 
-impl Epoch {
+impl EpochSums {
     pub(in crate::learn) fn add(
         &mut self,
         batch: &Batch,
@@ -40,12 +40,12 @@ impl Epoch {
         }
     }
 
-    /// Whether no step is in it.
+    /// Whether no step was added.
     pub(in crate::learn) fn is_empty(&self) -> bool {
         self.images == 0
     }
 
-    /// The mean of all steps.
+    /// Mean gradient norm of all steps.
     pub(super) fn gradient_norm(&self) -> Option<f64> {
         let (sum, count) = self.norms;
         (count > 0).then(|| sum / f64::from(count))

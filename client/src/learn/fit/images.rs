@@ -1,4 +1,4 @@
-//! The stream of batches that a run learns from.
+//! The batch stream of a training run.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -7,30 +7,30 @@ use std::{
 };
 
 use super::Error;
-use crate::learn::{checkpoint::Progress, learner::Learner};
+use crate::learn::{checkpoint::ResumeState, learner::Learner};
 use equibatch_stream as stream;
 use equibatch_stream::{Batch, BatchRequest, BatchStream, Servers};
 
-/// How long a wait for a batch may go on before the order to stop is looked for.
-const ATTENTION: Duration = Duration::from_millis(200);
+/// Interval at which a wait for a batch checks the stop flag.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Opens the stream of `epochs` epochs of the run where it stands, and checks that it is the one that the run was started with.
+/// Opens the stream of `epochs` epochs at the run's position, and checks that it matches the run's configuration.
 ///
 /// # Errors
 ///
-/// [`Error::Stream`], and [`Error::Mismatch`] where the images are others.
+/// [`Error::Stream`] if it cannot be opened, [`Error::Mismatch`] if classes, epoch length or normalisation differ.
 pub fn open(
     servers: &Servers,
-    progress: &Progress,
+    progress: &ResumeState,
     epochs: u32,
     prefetch: usize,
 ) -> Result<BatchStream, Error> {
     let config = &progress.config;
     let request = BatchRequest {
-        start: Some(progress.place()),
+        start: Some(progress.start_position()),
         expected_fingerprint: config.fingerprint.clone(),
         reports: true,
-        ..config.images(config.before.epochs + epochs)
+        ..config.images(config.lineage.epochs + epochs)
     };
     let stream = servers.stream(&request, prefetch)?;
     let description = stream.description();
@@ -40,39 +40,43 @@ pub fn open(
     };
     if description.classes != config.classes || description.steps_per_epoch != config.steps_per_epoch {
         return Err(mismatch(
-            "it has other classes or another number of images than the run was started with",
+            "its classes or number of images differ from those that the run was started with",
         ));
     }
     if description.mean != config.mean || description.std != config.std {
         return Err(mismatch(
-            "it normalises images in another way than the run was started with",
+            "its mean or std differs from that which the run was started with",
         ));
     }
     Ok(stream)
 }
 
-/// Waits for the next batch, which may take minutes while a server is away; pending where `stop` was set meanwhile.
+/// Waits for the next batch, which may take minutes while a server is unreachable; `Pending` if `stop` was set meanwhile.
 pub fn next(stream: &mut BatchStream, stop: &AtomicBool) -> Poll<Result<Option<Batch>, stream::Error>> {
     loop {
-        match stream.next_batch_within(ATTENTION) {
+        match stream.next_batch_within(POLL_INTERVAL) {
             Poll::Pending if !stop.load(Ordering::Relaxed) => {}
             found => return found,
         }
     }
 }
 
-/// The batch behind the one in hand, where `learner` makes use of it and it has come already. Nobody waits for it.
+/// The next batch, if `learner` stages batches and it has already arrived. Does not wait.
 pub fn ahead<'a>(stream: &'a mut BatchStream, learner: &Learner) -> Option<&'a Batch> {
-    if learner.stages() { stream.peek() } else { None }
+    if learner.uses_staging() {
+        stream.peek()
+    } else {
+        None
+    }
 }
 
-/// A batch out of order would silently train on other images than the saved position says.
+/// Checks epoch, step and size of a batch: a batch out of order would train on other images than the saved position says.
 ///
 /// # Errors
 ///
-/// [`Error::Mismatch`].
-pub(super) fn check_order(servers: &Servers, progress: &Progress, batch: &Batch) -> Result<(), Error> {
-    let due = progress.place();
+/// [`Error::Mismatch`] if they are not those expected.
+pub(super) fn check_order(servers: &Servers, progress: &ResumeState, batch: &Batch) -> Result<(), Error> {
+    let due = progress.start_position();
     let images = batch.labels.len();
     if (batch.epoch, batch.step) == (due.epoch, due.step)
         && images == progress.config.images_per_step() as usize
@@ -80,8 +84,12 @@ pub(super) fn check_order(servers: &Servers, progress: &Progress, batch: &Batch)
         return Ok(());
     }
     let reason = format!(
-        "batch {} of epoch {} with {images} images came where batch {} of epoch {} was due",
-        batch.step, batch.epoch, due.step, due.epoch
+        "received batch {} of epoch {} with {images} images, expected batch {} of epoch {} with {} images",
+        batch.step,
+        batch.epoch,
+        due.step,
+        due.epoch,
+        progress.config.images_per_step()
     );
     Err(Error::Mismatch {
         address: servers.address().to_owned(),

@@ -2,11 +2,11 @@
 //!
 //! # Layout
 //!
-//! - [`Fit`]: batches in, epochs judged and saved.
-//! - [`observer`]: what is told while it runs.
-//! - [`images`]: the batches that a run learns from.
-//! - [`policy`]: what is kept and when to stop, decided from figures alone.
-//! - `epoch`: what adds up over an epoch.
+//! - [`Fit`]: trains on batches; evaluates and saves every epoch.
+//! - [`observer`]: callbacks during training.
+//! - [`images`]: the batch stream.
+//! - [`policy`]: which checkpoints are kept and when to stop early, as a function of metrics.
+//! - `epoch`: sums over an epoch.
 
 pub(super) mod epoch;
 pub mod images;
@@ -22,33 +22,33 @@ use std::{
 };
 
 pub use self::observer::{EpochRecord, Observer, StepEvent};
-use self::policy::Action;
+use self::policy::PolicyAction;
 use super::{
     card::Preprocessing,
-    evaluate::{self, Subject, evaluate},
+    evaluate::{self, EvalSpec, evaluate},
     learner::{self, Learner, StepReport},
-    metrics::Figures,
+    metrics::Metrics,
     run::{self, RunFolder},
 };
 use equibatch_stream as stream;
 use equibatch_stream::{Batch, BottleneckReport, Servers, Split};
 
-/// What can go wrong while a model is trained.
+/// Why training failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The server went away; what was learnt is saved.
+    /// The server failed; all completed steps are saved.
     #[error("training stopped after {after}; continue with --resume {}", run.display())]
     Stopped {
-        /// The last step done, in words.
+        /// The last completed step: `epoch E step S`.
         after: String,
         /// The run's folder.
         run: PathBuf,
-        /// What happened.
+        /// The failure.
         #[source]
         source: stream::Error,
     },
-    /// The server streams something else than the run was started with.
+    /// The stream does not match the run's configuration.
     #[error("cannot train on {address}: {reason}")]
     Mismatch {
         /// The server.
@@ -62,7 +62,7 @@ pub enum Error {
     /// The model.
     #[error(transparent)]
     Learner(#[from] learner::Error),
-    /// The judging of the model.
+    /// The evaluation of the model.
     #[error(transparent)]
     Evaluate(#[from] evaluate::Error),
     /// The run's folder.
@@ -70,51 +70,51 @@ pub enum Error {
     Run(#[from] run::Error),
 }
 
-/// How a training ended.
+/// How training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum FitOutcome {
     /// All epochs are done.
     Finished,
-    /// It was asked to stop, and saved where it stood.
+    /// The stop flag was set; a checkpoint was saved.
     Interrupted,
 }
 
-/// A training about to run.
+/// A training loop before it runs.
 #[derive(Debug)]
 pub struct Fit<'a> {
     /// The servers.
     pub servers: &'a Servers,
     /// The model.
     pub learner: &'a mut Learner,
-    /// Where results go.
+    /// Folder of the run.
     pub run: &'a RunFolder,
-    /// Batches to keep ready.
+    /// Number of batches to prefetch.
     pub prefetch: usize,
     /// Whether the dataset has validation images.
     pub has_valid: bool,
-    /// After how many steps to save a checkpoint, besides the end of each epoch; counted over all epochs.
+    /// Interval in steps at which checkpoints are saved besides the end of each epoch; counted over all epochs.
     pub checkpoint_every: Option<NonZeroU64>,
-    /// Set from elsewhere to stop after the current step.
+    /// Stop flag: if set, training stops after the current step.
     pub stop: &'a AtomicBool,
 }
 
 impl Fit<'_> {
-    /// Trains to the end of the last epoch. After each epoch the model is judged, and saved with a line of metrics.
+    /// Trains to the end of the last epoch. After each epoch the model is evaluated and saved, and a line of metrics is appended.
     ///
     /// # Errors
     ///
-    /// [`Error::Stopped`] where the server went away: the steps done are saved. After any other error the last saved epoch stands.
-    pub fn run(mut self, observer: &mut dyn Observer) -> Result<Outcome, Error> {
+    /// [`Error::Stopped`] if the server failed: the completed steps are saved. After any other error the last saved checkpoint remains.
+    pub fn run(mut self, observer: &mut dyn Observer) -> Result<FitOutcome, Error> {
         if self.learner.progress().awaits_evaluation() {
             observer.epoch(&self.finish_epoch(None)?);
         }
         if self.is_finished() {
-            return Ok(Outcome::Finished);
+            return Ok(FitOutcome::Finished);
         }
         let progress = self.learner.progress();
         let epochs = progress.config.epochs;
         let mut stream = images::open(self.servers, progress, epochs, self.prefetch)?;
-        observer.batches_come_by(stream.transports());
+        observer.stream_opened(stream.transports());
         loop {
             let started = Instant::now();
             let batch = match images::next(&mut stream, self.stop) {
@@ -128,7 +128,7 @@ impl Fit<'_> {
             let next = images::ahead(&mut stream, self.learner);
             let report = self.learner.step_ahead(&batch, next)?;
             let times = (waited, started.elapsed());
-            self.learner.add_up(&batch, report, times);
+            self.learner.add_to_epoch(&batch, report, times);
             observer.step(&self.event(&batch, report, times));
             self.save_if_due()?;
             if batch.step + 1 == self.learner.progress().config.steps_per_epoch {
@@ -146,16 +146,16 @@ impl Fit<'_> {
             let source = stream::Error::Lost {
                 address: self.servers.address().to_owned(),
                 at: format!("after {}", self.after()),
-                reason: "it ended the stream early".to_owned(),
+                reason: "the server ended the stream early".to_owned(),
             };
             return Err(self.stopped(source)?);
         }
-        Ok(Outcome::Finished)
+        Ok(FitOutcome::Finished)
     }
 
-    fn interrupted(&self) -> Result<Outcome, Error> {
+    fn interrupted(&self) -> Result<FitOutcome, Error> {
         self.save()?;
-        Ok(Outcome::Interrupted)
+        Ok(FitOutcome::Interrupted)
     }
 
     fn is_finished(&self) -> bool {
@@ -176,16 +176,16 @@ impl Fit<'_> {
         }
     }
 
-    /// Evaluates, records and saves. If the evaluation fails because the server is gone, the steps are saved all the same, and the epoch is
-    /// evaluated when the run goes on. A run that is killed in between does all of this again, and alike: the checkpoint comes last.
+    /// Evaluates, records and saves the epoch. If the evaluation fails because of the server, the steps are saved and the epoch is
+    /// evaluated on resume. The checkpoint is written last, so that a run killed before repeats all of this identically.
     fn finish_epoch(&mut self, verdict: Option<BottleneckReport>) -> Result<EpochRecord, Error> {
         let model = self.learner.model()?;
-        let judged = if self.has_valid {
-            self.judge(&model).map(Some)
+        let evaluated = if self.has_valid {
+            self.evaluate_model(&model).map(Some)
         } else {
             Ok(None)
         };
-        let (valid, failure) = match judged {
+        let (valid, failure) = match evaluated {
             Ok(valid) => (valid, None),
             Err(Error::Evaluate(evaluate::Error::Stream(source))) => (None, Some(source)),
             Err(error) => return Err(error),
@@ -201,17 +201,17 @@ impl Fit<'_> {
         let mut kept = None;
         for action in actions {
             match action {
-                Action::SaveBest => {
+                PolicyAction::SaveBest => {
                     self.run.write(&self.run.best_model_path(), &model)?;
                     self.run
                         .write(&self.run.best_checkpoint_path(), &checkpoint.to_bytes())?;
                 }
-                Action::Keep { epoch } => {
+                PolicyAction::Keep { epoch } => {
                     self.run.keep_checkpoint(epoch, &checkpoint)?;
                     kept = Some(epoch);
                 }
-                Action::Drop { epoch } => self.run.drop_checkpoint(epoch)?,
-                Action::Stop => {}
+                PolicyAction::Drop { epoch } => self.run.drop_checkpoint(epoch)?,
+                PolicyAction::Stop => {}
             }
         }
         match kept {
@@ -221,7 +221,7 @@ impl Fit<'_> {
         Ok(record)
     }
 
-    fn record(&self, valid: Option<Figures>, verdict: Option<BottleneckReport>) -> EpochRecord {
+    fn record(&self, valid: Option<Metrics>, verdict: Option<BottleneckReport>) -> EpochRecord {
         let progress = self.learner.progress();
         let epoch = &progress.epoch;
         let seconds = epoch.took.as_secs_f64();
@@ -243,9 +243,9 @@ impl Fit<'_> {
         }
     }
 
-    fn judge(&self, model: &[u8]) -> Result<Figures, Error> {
+    fn evaluate_model(&self, model: &[u8]) -> Result<Metrics, Error> {
         let config = &self.learner.progress().config;
-        let subject = Subject {
+        let spec = EvalSpec {
             dataset: &config.dataset,
             split: Split::Valid,
             batch_size: config.batch_size,
@@ -253,7 +253,7 @@ impl Fit<'_> {
             classes: &config.classes,
         };
         let mut classifier = self.learner.classifier(model)?;
-        Ok(evaluate(self.servers, ("the model", &mut classifier), &subject)?.figures)
+        Ok(evaluate(self.servers, ("the model", &mut classifier), &spec)?.metrics)
     }
 
     fn save_if_due(&self) -> Result<(), Error> {
@@ -268,7 +268,7 @@ impl Fit<'_> {
         Ok(self.run.save_checkpoint(&self.learner.checkpoint()?)?)
     }
 
-    /// Saves, so that nothing learnt is lost, and says so.
+    /// Saves a checkpoint, and returns the error to report.
     fn stopped(&self, source: stream::Error) -> Result<Error, Error> {
         if self.learner.progress().steps == 0 {
             return Ok(source.into());
@@ -281,7 +281,7 @@ impl Fit<'_> {
         })
     }
 
-    /// The last step done, in words.
+    /// The last completed step: `epoch E step S`.
     fn after(&self) -> String {
         let progress = self.learner.progress();
         let last = progress.steps.saturating_sub(1);

@@ -1,84 +1,84 @@
-//! What is told while a model learns.
+//! Callbacks during training.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::learn::{learner::StepReport, metrics::Figures};
+use crate::learn::{learner::StepReport, metrics::Metrics};
 
-/// What is told while a model learns.
+/// Receives events during training.
 pub trait Observer {
-    /// How batches will come, in words.
-    fn batches_come_by(&mut self, _ways: &str) {}
-    /// A step is done.
+    /// The stream is open; `ways` describes its transports.
+    fn stream_opened(&mut self, _ways: &str) {}
+    /// A step was completed.
     fn step(&mut self, step: &StepEvent);
-    /// An epoch is done, judged and saved.
+    /// An epoch was completed, evaluated and saved.
     fn epoch(&mut self, record: &EpochRecord);
 }
 
 /// One step.
 #[derive(Clone, Copy, Debug)]
 pub struct StepEvent {
-    /// From 0.
+    /// Epoch, from 0.
     pub epoch: u64,
-    /// Steps done, over all epochs.
+    /// Completed steps over all epochs.
     pub steps: u64,
     /// Steps of the whole run.
     pub total_steps: u64,
-    /// Images of the step.
+    /// Number of images of the step.
     pub images: usize,
     /// Its loss and learning rate.
     pub report: StepReport,
-    /// The loss to show.
+    /// Smoothed training loss.
     pub smoothed_loss: f64,
-    /// How long it waited for its batch.
+    /// Time spent waiting for the batch.
     pub waited: Duration,
-    /// How long it took, waiting included.
+    /// Total time, including the wait.
     pub took: Duration,
 }
 
 /// One epoch: a line of `metrics.jsonl`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EpochRecord {
-    /// From 1.
+    /// Epoch, from 1.
     pub epoch: u64,
-    /// Steps done, over all epochs.
+    /// Completed steps over all epochs.
     pub steps: u64,
-    /// Smoothed over the whole run, as the progress bar shows it.
+    /// Training loss, smoothed over the whole run.
     pub train_loss: f64,
-    /// On the validation images; absent where there are none, or where the server went away before they were judged.
-    pub valid: Option<Figures>,
-    /// Of the last step, the largest of all layer groups.
+    /// Metrics on the validation split; absent if it is empty, or if the server failed before the evaluation.
+    pub valid: Option<Metrics>,
+    /// Learning rate of the last step, the largest of all layer groups.
     pub learning_rate: f64,
-    /// Norm of the gradients before they are clipped, in the mean of all steps; absent where nothing is clipped.
+    /// Mean over all steps of the gradient norm before clipping; absent without clipping.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gradient_norm: Option<f64>,
-    /// Steps of this epoch that were not taken, because a gradient was not finite; absent where the loss is not scaled.
+    /// Steps of this epoch that were skipped because a gradient was not finite; absent if the loss is not scaled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped_steps: Option<u64>,
-    /// What the loss is multiplied with from here on; absent where it is not scaled.
+    /// Loss scale at the end of the epoch; absent if the loss is not scaled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss_scale: Option<f32>,
-    /// For training, without validation.
+    /// Training time in seconds, without evaluation.
     pub seconds: f64,
-    /// In training.
+    /// Training throughput.
     pub images_per_second: f64,
-    /// Share of the training time that was spent waiting for batches.
+    /// Share of the training time spent waiting for batches, 0 to 1.
     pub wait_share: f64,
-    /// What held the epoch up: `trainer`, `network`, `server CPU`, `disk`, `decoding`, `cache too small`, or `batches` where the servers
-    /// did not say why these were late.
+    /// Bottleneck of the epoch: `trainer`, `network`, `server CPU`, `disk`, `decoding`, `cache too small`, or `batches` if the servers did
+    /// not report why batches were late.
     pub bottleneck: Option<String>,
-    /// Its part of the time, from 0 to 1.
+    /// The bottleneck's share of the time, 0 to 1.
     pub bottleneck_share: Option<f64>,
-    /// Images that stood in the place of broken files.
+    /// Number of images that replaced undecodable files.
     pub replaced: usize,
 }
 
-/// Both are told.
+/// Notifies both.
 impl<A: Observer, B: Observer> Observer for (A, B) {
-    fn batches_come_by(&mut self, ways: &str) {
-        self.0.batches_come_by(ways);
-        self.1.batches_come_by(ways);
+    fn stream_opened(&mut self, ways: &str) {
+        self.0.stream_opened(ways);
+        self.1.stream_opened(ways);
     }
 
     fn step(&mut self, step: &StepEvent) {
@@ -92,11 +92,11 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
     }
 }
 
-/// It is told where it is there.
+/// Notifies the observer, if there is one.
 impl<A: Observer> Observer for Option<A> {
-    fn batches_come_by(&mut self, ways: &str) {
+    fn stream_opened(&mut self, ways: &str) {
         if let Some(observer) = self {
-            observer.batches_come_by(ways);
+            observer.stream_opened(ways);
         }
     }
 

@@ -1,91 +1,96 @@
-//! What is kept of a run, and when it ends before its time: decisions as data, made from figures alone.
+//! Checkpoint retention and early stopping: decisions as data, made from metrics alone.
 
 use std::{fmt, num::NonZeroU64};
 
 use serde::{Deserialize, Serialize};
 
-use crate::learn::metrics::{Figures, Metric};
+use crate::learn::metrics::{Metric, Metrics};
 
-/// What to keep besides the last checkpoint, and when to stop.
+/// Which checkpoints to keep besides the last, and when to stop early.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Policy {
-    /// Keep the model of the epoch that was best by this.
+    /// Keep the best epoch's model and checkpoint, by this metric.
     pub save_best: Option<Metric>,
-    /// Stop when so many epochs in a row were no better than the best one: by the same metric, or else by the loss.
+    /// Stop after this many consecutive epochs without improvement of the same metric, by default the loss.
     pub early_stopping: Option<u32>,
-    /// Keep the checkpoints of so many epochs before and including the last one.
+    /// Keep the checkpoints of this many last epochs.
     pub keep_checkpoints: u32,
-    /// Save a checkpoint after so many steps, besides the end of each epoch.
+    /// Also save a checkpoint every this many steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint_every: Option<NonZeroU64>,
 }
 
-/// What the epochs so far were like: part of a checkpoint, so that a resumed run decides as one without a break.
+/// Best epoch so far and epochs since. Part of a checkpoint, so that a resumed run decides like an uninterrupted one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Standing {
-    /// The best value so far, and its epoch, from 1.
+pub struct PolicyState {
+    /// Best value so far and its epoch, from 1.
     pub best: Option<(f64, u32)>,
-    /// Epochs since.
+    /// Epochs since the best one.
     pub epochs_since: u32,
-    /// Whether the run ended before its time.
+    /// Whether the run stopped early.
     pub stopped: bool,
 }
 
 /// What to do after an epoch, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Keep this epoch's model as the best one.
+pub enum PolicyAction {
+    /// Save this epoch's model and checkpoint as the best.
     SaveBest,
     /// Keep this epoch's checkpoint.
     Keep {
         /// From 1.
         epoch: u32,
     },
-    /// Let go of an earlier epoch's checkpoint.
+    /// Delete the checkpoint of an earlier epoch.
     Drop {
         /// From 1.
         epoch: u32,
     },
-    /// End the run.
+    /// Stop early.
     Stop,
 }
 
 impl Policy {
-    /// By what epochs are compared.
+    /// The metric by which epochs are compared.
     #[must_use]
     pub fn metric(&self) -> Metric {
         self.save_best.clone().unwrap_or(Metric::Loss)
     }
 
-    /// What to do after epoch number `epoch`, from 1, with these figures of the validation images. An epoch without figures, or with one
-    /// that is not a number, is no better than any other.
-    pub fn after_epoch(&self, standing: &mut Standing, epoch: u32, figures: Option<&Figures>) -> Vec<Action> {
+    /// The actions after epoch number `epoch`, from 1, with these validation metrics. An epoch without metrics, or with a NaN metric, is
+    /// not an improvement.
+    pub fn after_epoch(
+        &self,
+        policy_state: &mut PolicyState,
+        epoch: u32,
+        metrics: Option<&Metrics>,
+    ) -> Vec<PolicyAction> {
         let mut actions = vec![];
-        let value = figures.and_then(|figures| self.metric().of(figures));
-        match value.filter(|value| self.is_better(*value, standing.best)) {
+        let value = metrics.and_then(|metrics| self.metric().of(metrics));
+        match value.filter(|value| self.is_better(*value, policy_state.best)) {
             Some(value) => {
-                standing.best = Some((value, epoch));
-                standing.epochs_since = 0;
+                policy_state.best = Some((value, epoch));
+                policy_state.epochs_since = 0;
                 if self.save_best.is_some() {
-                    actions.push(Action::SaveBest);
+                    actions.push(PolicyAction::SaveBest);
                 }
             }
-            None => standing.epochs_since += 1,
+            None => policy_state.epochs_since += 1,
         }
         if self.keep_checkpoints > 0 {
-            actions.push(Action::Keep { epoch });
+            actions.push(PolicyAction::Keep { epoch });
             let gone = epoch
                 .checked_sub(self.keep_checkpoints)
                 .filter(|epoch| *epoch > 0);
-            actions.extend(gone.map(|epoch| Action::Drop { epoch }));
+            actions.extend(gone.map(|epoch| PolicyAction::Drop { epoch }));
         }
         if self
             .early_stopping
-            .is_some_and(|patience| standing.epochs_since >= patience)
+            .is_some_and(|patience| policy_state.epochs_since >= patience)
         {
-            standing.stopped = true;
-            actions.push(Action::Stop);
+            policy_state.stopped = true;
+            actions.push(PolicyAction::Stop);
         }
         actions
     }
@@ -103,7 +108,7 @@ impl Policy {
 }
 
 impl fmt::Display for Policy {
-    /// As flags.
+    /// Formats as command-line flags.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let best = self
             .save_best
@@ -122,42 +127,42 @@ impl fmt::Display for Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::metrics::Tally;
+    use crate::learn::metrics::MetricAccumulator;
 
-    fn figures(loss: f64, accuracy: f64) -> Figures {
-        Figures {
+    fn metrics(loss: f64, accuracy: f64) -> Metrics {
+        Metrics {
             images: 1,
             loss,
             accuracy: Some(accuracy),
-            ..Tally::new(2).figures(&["birds", "flowers"].map(str::to_owned))
+            ..MetricAccumulator::new(2).metrics(&["birds", "flowers"].map(str::to_owned))
         }
     }
 
     /// The actions after each of these epochs.
-    fn decide(policy: &Policy, epochs: &[Option<Figures>]) -> (Vec<Vec<Action>>, Standing) {
-        let mut standing = Standing::default();
+    fn decide(policy: &Policy, epochs: &[Option<Metrics>]) -> (Vec<Vec<PolicyAction>>, PolicyState) {
+        let mut policy_state = PolicyState::default();
         let actions = (1..)
             .zip(epochs)
-            .map(|(epoch, figures)| policy.after_epoch(&mut standing, epoch, figures.as_ref()));
-        (actions.collect(), standing)
+            .map(|(epoch, metrics)| policy.after_epoch(&mut policy_state, epoch, metrics.as_ref()));
+        (actions.collect(), policy_state)
     }
 
     #[test]
-    fn the_best_epoch_is_kept_whichever_way_better_is() {
+    fn the_best_epoch_is_kept_for_metrics_to_minimise_and_to_maximise() {
         let epochs = [(0.9, 0.5), (0.7, 0.4), (0.8, 0.6), (0.7, 0.6)]
-            .map(|(loss, accuracy)| Some(figures(loss, accuracy)));
+            .map(|(loss, accuracy)| Some(metrics(loss, accuracy)));
         let best = |metric: Metric| {
             let policy = Policy {
                 save_best: Some(metric),
                 ..Policy::default()
             };
-            let (actions, standing) = decide(&policy, &epochs);
+            let (actions, policy_state) = decide(&policy, &epochs);
             (
                 actions
                     .iter()
                     .map(|actions| !actions.is_empty())
                     .collect::<Vec<_>>(),
-                standing.best,
+                policy_state.best,
             )
         };
         assert_eq!(
@@ -171,15 +176,15 @@ mod tests {
     }
 
     #[test]
-    fn training_stops_after_so_many_epochs_without_a_better_one() {
+    fn training_stops_after_the_patience_without_improvement() {
         let policy = Policy {
             early_stopping: Some(2),
             ..Policy::default()
         };
-        let losses = [0.9, 0.8, 0.8, f64::NAN, 0.1].map(|loss| Some(figures(loss, 0.5)));
-        let (actions, standing) = decide(&policy, &losses[..4]);
-        assert_eq!(actions, [vec![], vec![], vec![], vec![Action::Stop]]);
-        assert!(standing.stopped && standing.epochs_since == 2);
+        let losses = [0.9, 0.8, 0.8, f64::NAN, 0.1].map(|loss| Some(metrics(loss, 0.5)));
+        let (actions, policy_state) = decide(&policy, &losses[..4]);
+        assert_eq!(actions, [vec![], vec![], vec![], vec![PolicyAction::Stop]]);
+        assert!(policy_state.stopped && policy_state.epochs_since == 2);
         let (actions, _) = decide(
             &policy,
             &[
@@ -193,33 +198,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_number_is_never_the_best() {
+    fn a_nan_metric_is_never_the_best() {
         let policy = Policy {
             save_best: Some(Metric::Loss),
             ..Policy::default()
         };
-        let (actions, standing) = decide(
+        let (actions, policy_state) = decide(
             &policy,
-            &[Some(figures(f64::NAN, 0.5)), None, Some(figures(3.0, 0.5))],
+            &[Some(metrics(f64::NAN, 0.5)), None, Some(metrics(3.0, 0.5))],
         );
-        assert_eq!(actions, [vec![], vec![], vec![Action::SaveBest]]);
-        assert_eq!(standing.best, Some((3.0, 3)));
+        assert_eq!(actions, [vec![], vec![], vec![PolicyAction::SaveBest]]);
+        assert_eq!(policy_state.best, Some((3.0, 3)));
     }
 
     #[test]
-    fn the_last_checkpoints_are_kept_and_older_ones_let_go() {
+    fn the_last_checkpoints_are_kept_and_older_ones_deleted() {
         let policy = Policy {
             keep_checkpoints: 2,
             ..Policy::default()
         };
         let (actions, _) = decide(&policy, &[None, None, None]);
-        let keep = |epoch| Action::Keep { epoch };
+        let keep = |epoch| PolicyAction::Keep { epoch };
         assert_eq!(
             actions,
             [
                 vec![keep(1)],
                 vec![keep(2)],
-                vec![keep(3), Action::Drop { epoch: 1 }]
+                vec![keep(3), PolicyAction::Drop { epoch: 1 }]
             ]
         );
     }

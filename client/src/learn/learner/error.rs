@@ -5,32 +5,32 @@ use crate::{
 use equibatch_stream::Position;
 use equibatch_training::{program, runtime};
 
-/// What can go wrong while a model learns.
+/// Why a model cannot be trained.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A setting does not make sense.
+    /// A setting is invalid.
     #[error("cannot train: {reason}")]
     Setting {
-        /// Which and why.
+        /// The setting, and why it is invalid.
         reason: String,
     },
-    /// A checkpoint's tensor does not fit the model.
+    /// A tensor of the checkpoint does not match the model.
     #[error("cannot continue from the checkpoint: {reason}")]
     Checkpoint {
-        /// Which tensor and why.
+        /// The tensor, and the difference.
         reason: String,
     },
-    /// Weights to start from cannot be used.
+    /// The pretrained weights cannot be used.
     #[error(transparent)]
     Weights(#[from] weights::Error),
-    /// The file of the network cannot be used.
+    /// The network file cannot be used.
     #[error(transparent)]
     Network(#[from] network::Error),
-    /// The loss or a gradient left the finite numbers.
+    /// The loss or a gradient is infinite or NaN.
     #[error(
         "{what} became infinite or NaN at epoch {epoch} step {step} (loss {loss}), learning rate {learning_rate:.2e}, in the batch of {batch}; \
-         nothing of this step is kept, and the checkpoint is as it was; try a lower --max-lr or --clip-norm 1, or look at that batch with \
+         this step was rolled back, and the checkpoint is unchanged; try a lower --max-lr or --clip-norm 1, or inspect the batch with \
          `server explain`"
     )]
     Diverged {
@@ -38,38 +38,38 @@ pub enum Error {
         what: &'static str,
         /// The loss.
         loss: f64,
-        /// From 1.
+        /// Epoch, from 1.
         epoch: u64,
-        /// From 1.
+        /// Step, from 1.
         step: u64,
-        /// The largest of all layer groups.
+        /// Largest learning rate of all layer groups.
         learning_rate: f64,
-        /// The token of the batch.
+        /// Position token of the batch.
         batch: Box<Position>,
     },
-    /// Gradients left half precision however little the loss was scaled.
+    /// Gradients overflowed half precision at the minimum loss scale.
     #[error(
-        "the gradients were not finite at epoch {epoch} step {step}, although the loss (of {loss}) was scaled by no more than 1/16384; try \
+        "the gradients were not finite at epoch {epoch} step {step} even at the minimum loss scale of 1/16384 (loss {loss}); try \
          --precision bf16, or a lower --max-lr"
     )]
     Overflow {
-        /// The loss, as it was before it was scaled.
+        /// The unscaled loss.
         loss: f64,
-        /// From 1.
+        /// Epoch, from 1.
         epoch: u64,
-        /// From 1.
+        /// Step, from 1.
         step: u64,
     },
-    /// The program could not be compiled.
+    /// The training step cannot be compiled.
     #[error("cannot compile the training step")]
     Program(#[from] program::Error),
-    /// The program could not be run.
+    /// The program cannot be run.
     #[error(transparent)]
     Runtime(#[from] runtime::Error),
 }
 
 impl Error {
-    /// Whether the file that the network is read from is what cannot be used.
+    /// Whether the cause is the network file.
     #[must_use]
     pub fn is_of_a_file(&self) -> bool {
         matches!(self, Self::Network(_) | Self::Program(program::Error::Network(_)))

@@ -1,24 +1,24 @@
-//! A model in training: its program, its state on the device, and where it stands in its schedule.
+//! A model in training: its programs, its state on the device, and its position in the schedule.
 //!
 //! # Layout
 //!
-//! - [`Learner`]: begun or resumed, stepped, saved.
-//! - `spec`: from a configuration to the program of a step; `feed`: what a step is given.
+//! - [`Learner`]: creation or resumption, steps, checkpoints.
+//! - `spec`: from a configuration to the specification of a step; `inputs`: inputs of a step.
 
 mod error;
-mod feed;
+mod inputs;
 mod spec;
 
 use std::{collections::BTreeMap, time::Duration};
 
 pub use self::error::Error;
 use super::{
-    begin::{Beginning, Begun},
     card::ModelCard,
-    checkpoint::{Checkpoint, Progress},
-    fit::{epoch::Epoch, policy::Action},
+    checkpoint::{Checkpoint, ResumeState},
+    fit::{epoch::EpochSums, policy::PolicyAction},
+    init::{InitFrom, InitialState},
     membership::Membership,
-    metrics::Figures,
+    metrics::Metrics,
     run::RunConfig,
     stepper::{Stepper, model_of},
 };
@@ -29,22 +29,23 @@ use equibatch_training::{
     schedule::{Hyper, OneCycle},
 };
 
-/// What came of one step.
+/// Result of a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepReport {
-    /// Of the batch.
+    /// Loss of the batch.
     pub loss: f64,
     /// Largest learning rate of all layer groups.
     pub learning_rate: f64,
-    /// Norm of the gradients before they were clipped; absent where nothing is clipped, or the step was skipped.
+    /// Gradient norm before clipping; absent without clipping or if the step was skipped.
     pub gradient_norm: Option<f64>,
-    /// What the loss was multiplied with before gradients were taken; absent where it is not scaled.
+    /// Loss scale; absent if the loss is not scaled.
     pub loss_scale: Option<f32>,
-    /// Whether a gradient was not finite, and the step changed nothing of the model: only where the loss is scaled, for other runs end then.
+    /// Whether the step was skipped because a gradient was not finite. Only with loss scaling; otherwise the run fails.
+    /// then.
     pub is_skipped: bool,
     /// Learning rate of each layer group.
     pub rates: [f64; LayerGroup::ALL.len()],
-    /// The optimizer's first decay.
+    /// Momentum (Adam's β₁).
     pub momentum: f64,
 }
 
@@ -59,34 +60,44 @@ pub struct Learner {
     cycle: OneCycle,
     stepper: Stepper,
     state: DeviceState,
-    progress: Progress,
+    progress: ResumeState,
 }
 
 impl Learner {
-    /// A model that has learnt nothing yet.
+    /// A randomly initialised model.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] where the configuration makes no sense, [`Error::Runtime`] where the device cannot be used.
+    /// [`Error::Setting`] if the configuration is invalid, [`Error::Runtime`] if the device cannot be used.
     pub fn new(runtime: &Runtime, config: &RunConfig, options: &SessionOptions) -> Result<Self, Error> {
-        Self::begin(runtime, Beginning::Nothing.begin(config.clone())?, options)
+        Self::from_initial(runtime, InitFrom::Nothing.init(config.clone())?, options)
     }
 
-    /// A model at the beginning of a run.
+    /// A model with the given initial state.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] where the configuration makes no sense, [`Error::Checkpoint`] where the state does not fit it,
-    /// [`Error::Runtime`] where the device cannot be used.
-    pub fn begin(runtime: &Runtime, begun: Begun, options: &SessionOptions) -> Result<Self, Error> {
-        Self::start(runtime, Progress::new(begun.config), options, begun.state, true)
+    /// [`Error::Setting`] if the configuration is invalid, [`Error::Checkpoint`] if the state does not match it, [`Error::Runtime`] if the
+    /// device cannot be used.
+    pub fn from_initial(
+        runtime: &Runtime,
+        initial: InitialState,
+        options: &SessionOptions,
+    ) -> Result<Self, Error> {
+        Self::start(
+            runtime,
+            ResumeState::new(initial.config),
+            options,
+            initial.state,
+            true,
+        )
     }
 
-    /// A model that continues from a checkpoint, bit for bit as if it had never stopped.
+    /// A model that continues from a checkpoint, bit for bit like an uninterrupted run.
     ///
     /// # Errors
     ///
-    /// [`Error::Checkpoint`] where a tensor is missing or of another shape.
+    /// [`Error::Checkpoint`] if a tensor is missing or has another shape.
     pub fn resume(
         runtime: &Runtime,
         checkpoint: Checkpoint,
@@ -97,7 +108,7 @@ impl Learner {
 
     fn start(
         runtime: &Runtime,
-        progress: Progress,
+        progress: ResumeState,
         options: &SessionOptions,
         mut state: BTreeMap<String, Tensor>,
         fresh: bool,
@@ -111,9 +122,9 @@ impl Learner {
         };
         let stepper = Stepper::new(runtime, &spec, config.accumulate.max(1) as usize, &training)?;
         if fresh {
-            stepper.begin(&mut state);
+            stepper.init_optimizer(&mut state);
         }
-        let state = stepper.place(state)?;
+        let state = stepper.upload(state)?;
         Ok(Self {
             runtime: runtime.clone(),
             options: SessionOptions {
@@ -130,69 +141,69 @@ impl Learner {
         })
     }
 
-    /// Where training stands.
+    /// The current resume state.
     #[must_use]
-    pub fn progress(&self) -> &Progress {
+    pub fn progress(&self) -> &ResumeState {
         &self.progress
     }
 
-    /// Whether this learner makes use of the batch after the one that it learns from: see [`Learner::step_ahead`].
+    /// Whether the learner stages the next batch: see [`Learner::step_ahead`].
     #[must_use]
-    pub fn stages(&self) -> bool {
-        self.stepper.stages()
+    pub fn uses_staging(&self) -> bool {
+        self.stepper.uses_staging()
     }
 
-    /// Decides on what to do after the epoch that has just ended, with these figures of the validation images.
-    pub fn close_epoch(&mut self, figures: Option<&Figures>) -> Vec<Action> {
-        let Progress {
+    /// Closes the epoch, and returns the policy's actions for these validation metrics.
+    pub fn close_epoch(&mut self, metrics: Option<&Metrics>) -> Vec<PolicyAction> {
+        let ResumeState {
             config,
             steps,
-            standing,
+            policy_state,
             epoch: sums,
             ..
         } = &mut self.progress;
         let epoch = u32::try_from(*steps / config.steps_per_epoch.max(1)).unwrap_or(u32::MAX);
-        let actions = config.policy.after_epoch(standing, epoch, figures);
-        *sums = Epoch::default();
+        let actions = config.policy.after_epoch(policy_state, epoch, metrics);
+        *sums = EpochSums::default();
         actions
     }
 
-    /// Changes the peak learning rates of a run that has not begun.
+    /// Sets the peak learning rates before the first step.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] where the text is not one of learning rates.
+    /// [`Error::Setting`] if `text` cannot be parsed.
     pub fn set_max_lr(&mut self, text: &str) -> Result<(), Error> {
         self.rates = spec::peak_rates(text)?;
         text.clone_into(&mut self.progress.config.max_lr);
         Ok(())
     }
 
-    /// Notes which split each image is in, for uses of the run after the data set has changed.
+    /// Records the split of each image, to detect later changes of the dataset.
     pub fn set_images(&mut self, images: Membership) {
         self.progress.images = images;
     }
 
-    /// Learns from one batch, which must be full. Where the loss is scaled and a gradient is not finite, nothing is learnt from it, and the
-    /// scale is halved; schedule, dropout and stream go on all the same, but not the optimizer's count of its steps.
+    /// Trains on one batch, which must be full. If the loss is scaled and a gradient is not finite, the step is skipped and the scale is
+    /// halved; schedule, dropout and stream advance, but the optimizer's step count does not.
     ///
     /// # Errors
     ///
-    /// [`Error::Diverged`] if the loss, or without a scale a gradient, is not finite: model and progress are as before the step;
-    /// [`Error::Overflow`] if gradients are not finite with the least scale either; [`Error::Runtime`] if the run fails.
+    /// [`Error::Diverged`] if the loss, or without loss scaling a gradient, is not finite: model and resume state are as before the step;
+    /// [`Error::Overflow`] if gradients are not finite at the minimum scale; [`Error::Runtime`] if the program fails.
     pub fn step(&mut self, batch: &Batch) -> Result<StepReport, Error> {
         self.step_ahead(batch, None)
     }
 
-    /// Like [`Learner::step`]; meanwhile the images of `next`, the batch of the step after this one, are copied to where that step reads them.
-    /// What is learnt is the same bit for bit, and so it is where another batch than `next` follows.
+    /// Like [`Learner::step`], and meanwhile copies the images of `next`, the expected next batch, to the next step's input buffer. The
+    /// results are identical bit for bit, even if another batch follows.
     ///
     /// # Errors
     ///
-    /// Those of [`Learner::step`], and [`Error::Runtime`] where the images cannot be copied.
+    /// Those of [`Learner::step`], and [`Error::Runtime`] if the images cannot be copied.
     pub fn step_ahead(&mut self, batch: &Batch, next: Option<&Batch>) -> Result<StepReport, Error> {
         let setting = self.cycle.at(self.progress.steps);
-        let was_least = self.progress.loss_scale.is_least();
+        let was_at_minimum = self.progress.loss_scale.is_at_minimum();
         let rates = self.rates.iter().map(|rate| rate * setting.rate).collect();
         let report = self.run((batch, next), self.progress.steps, (setting.momentum, rates))?;
         let (epoch, step) = self.place_of(batch);
@@ -216,7 +227,7 @@ impl Learner {
                 batch: Box::new(batch.position()),
             });
         }
-        if report.is_skipped && was_least {
+        if report.is_skipped && was_at_minimum {
             let loss = report.loss;
             return Err(Error::Overflow { loss, epoch, step });
         }
@@ -228,13 +239,13 @@ impl Learner {
         Ok(report)
     }
 
-    /// Learns from one batch with one learning rate for all layers and a momentum of 0.9, as the learning-rate finder does: number `step`
-    /// of its batches, from 0; `next` is as for [`Learner::step_ahead`]. The schedule does not move on, nor does [`Learner::progress`] but for
-    /// the scale of the loss; the loss may be anything, and is not a number if a gradient is not finite and the loss is not scaled.
+    /// Trains on one batch with the same learning rate for all layers and momentum 0.9, for the learning-rate finder; `step` is the number
+    /// of the batch, from 0; `next` is as in [`Learner::step_ahead`]. Neither the schedule nor [`Learner::progress`] advances, except the
+    /// loss scale. Returns the loss, or NaN if a gradient is not finite and the loss is not scaled.
     ///
     /// # Errors
     ///
-    /// [`Error::Runtime`] where the run fails.
+    /// [`Error::Runtime`] if the program fails.
     pub fn probe(
         &mut self,
         (batch, next): (&Batch, Option<&Batch>),
@@ -244,23 +255,23 @@ impl Learner {
         const MOMENTUM: f64 = 0.9;
         let rates = vec![learning_rate; self.rates.len()];
         let report = self.run((batch, next), self.progress.steps + step, (MOMENTUM, rates))?;
-        // With a scale, the next step may well be taken; without one, training would end here.
+        // With loss scaling, a later step may succeed; without, training would fail here.
         let is_lost = report.is_skipped && report.loss_scale.is_none();
         Ok(if is_lost { f64::NAN } else { report.loss })
     }
 
-    /// Puts back what training needs, as [`Learner::checkpoint`] copied it.
+    /// Restores a state copied by [`Learner::checkpoint`].
     ///
     /// # Errors
     ///
-    /// [`Error::Runtime`] where the checkpoint is of another network, or the device fails.
+    /// [`Error::Runtime`] if the checkpoint is of another network, or the device fails.
     pub fn restore(&mut self, checkpoint: Checkpoint) -> Result<(), Error> {
-        self.stepper.load(&mut self.state, checkpoint.tensors)?;
+        self.stepper.replace(&mut self.state, checkpoint.tensors)?;
         self.progress = checkpoint.progress;
         Ok(())
     }
 
-    /// One step of the optimizer behind `steps` of this run, with the momentum and the learning rates given.
+    /// Runs one optimizer step after `steps` steps of this run, with this momentum and these learning rates.
     fn run(
         &mut self,
         (batch, next): (&Batch, Option<&Batch>),
@@ -269,17 +280,17 @@ impl Learner {
     ) -> Result<StepReport, Error> {
         let loss_scale = self.progress.loss_scale_in_use();
         let config = &self.progress.config;
-        let t = config.before.optimizer_steps + self.progress.taken(steps) + 1;
+        let t = config.lineage.optimizer_steps + self.progress.optimizer_steps(steps) + 1;
         let hyper = Hyper::new(t, [momentum, f64::from(self.beta2)], rates);
-        let feed = feed::of(
+        let inputs = inputs::of(
             &self.progress,
             self.stepper.dropout(),
             (batch, next),
             (steps, &hyper),
         );
-        let stepped = self.stepper.step(&mut self.state, &feed)?;
+        let stepped = self.stepper.step(&mut self.state, &inputs)?;
         if loss_scale.is_some() {
-            self.progress.loss_scale.record(stepped.are_finite);
+            self.progress.loss_scale.update(stepped.are_finite);
             self.progress.skipped_steps += u64::from(!stepped.are_finite);
         }
         Ok(StepReport {
@@ -293,26 +304,26 @@ impl Learner {
         })
     }
 
-    /// Where a batch stands in this run: epoch and step, from 1.
+    /// Epoch and step of a batch in this run, from 1.
     fn place_of(&self, batch: &Batch) -> (u64, u64) {
-        let before = u64::from(self.progress.config.before.epochs);
+        let before = u64::from(self.progress.config.lineage.epochs);
         (batch.epoch.saturating_sub(before) + 1, batch.step + 1)
     }
 
-    /// What steps took, by operator, where the session was told to keep a profile.
+    /// Time per operator, if the session was configured for profiling.
     ///
     /// # Errors
     ///
-    /// [`Error::Runtime`] where there is none.
+    /// [`Error::Runtime`] if there is no profile.
     pub fn profile(&mut self) -> Result<Vec<OperatorTime>, Error> {
         self.stepper.profile()
     }
 
-    /// Copies everything that training needs to go on.
+    /// Copies the complete training state.
     ///
     /// # Errors
     ///
-    /// [`Error::Runtime`] where the device fails.
+    /// [`Error::Runtime`] if the device fails.
     pub fn checkpoint(&self) -> Result<Checkpoint, Error> {
         Ok(Checkpoint {
             progress: self.progress.clone(),
@@ -320,27 +331,27 @@ impl Learner {
         })
     }
 
-    /// Takes a step into the sums of its epoch.
-    pub(super) fn add_up(&mut self, batch: &Batch, report: StepReport, times: (Duration, Duration)) {
+    /// Adds a step to the sums of its epoch.
+    pub(super) fn add_to_epoch(&mut self, batch: &Batch, report: StepReport, times: (Duration, Duration)) {
         self.progress.epoch.add(batch, report, times);
     }
 
-    /// The model as it stands, as an ONNX file for inference with its class names and preprocessing.
+    /// The current model as an ONNX file for inference, with class names and preprocessing in its metadata.
     ///
     /// # Errors
     ///
-    /// [`Error::Runtime`] where the device fails.
+    /// [`Error::Runtime`] if the device fails, [`Error::Program`] if the model cannot be compiled.
     pub fn model(&self) -> Result<Vec<u8>, Error> {
         let metadata = ModelCard::metadata(&self.progress.config);
         let state = model_of(self.stepper.read(&self.state)?);
         Ok(program::inference(&self.model, &state, &metadata)?.model)
     }
 
-    /// The model as it stands, ready to judge images.
+    /// A classifier that runs `model`, the bytes of [`Learner::model`].
     ///
     /// # Errors
     ///
-    /// [`Error::Runtime`] where the model cannot be prepared.
+    /// [`Error::Runtime`] if the model cannot be loaded.
     pub fn classifier(&self, model: &[u8]) -> Result<Classifier, Error> {
         Ok(Classifier::new(&self.runtime, "the model", model, &self.options)?)
     }

@@ -1,4 +1,4 @@
-//! From a configuration to the program of a step.
+//! From a configuration to the specification of a training step.
 
 use std::collections::BTreeSet;
 
@@ -14,11 +14,11 @@ use equibatch_training::{
     schedule::LearningRates,
 };
 
-/// The training step of a run.
+/// The specification of a run's training step.
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] where the configuration makes no sense or the device cannot do it.
+/// [`Error::Setting`] if the configuration is invalid or the device does not support it.
 pub(super) fn of(config: &RunConfig, options: &SessionOptions) -> Result<TrainSpec, Error> {
     let model = architecture::spec(config)?;
     let optimizer = AdamW {
@@ -29,7 +29,10 @@ pub(super) fn of(config: &RunConfig, options: &SessionOptions) -> Result<TrainSp
         .operators
         .are_fused(options.device)
         .ok_or_else(|| Error::Setting {
-            reason: format!("--operators fast runs on the CPU only, not on {}", options.device),
+            reason: format!(
+                "--operators fast: only supported on the CPU, not on {}",
+                options.device
+            ),
         })?;
     Ok(TrainSpec {
         optimizer,
@@ -48,7 +51,7 @@ pub(super) fn of(config: &RunConfig, options: &SessionOptions) -> Result<TrainSp
     })
 }
 
-/// The parameters that an expression names, which must be some, and not all.
+/// The parameters that match the regular expression: at least one, and not all.
 fn matching(frozen: &Frozen, model: &ModelSpec) -> Result<BTreeSet<String>, Error> {
     let Frozen::Matching(text) = frozen else {
         return Ok(BTreeSet::new());
@@ -65,15 +68,17 @@ fn matching(frozen: &Frozen, model: &ModelSpec) -> Result<BTreeSet<String>, Erro
         .collect();
     match (all.first(), all.last()) {
         (Some(first), Some(last)) if matching.is_empty() => Err(setting(format!(
-            "no parameter has such a name; there are {} from {first} to {last}",
+            "no parameter name matches; there are {} parameters, from {first} to {last}",
             all.len()
         ))),
-        _ if matching.len() == all.len() => Err(setting("it leaves nothing to be trained".to_owned())),
+        _ if matching.len() == all.len() => Err(setting(
+            "it matches all parameters; at least one must be trained".to_owned(),
+        )),
         _ => Ok(matching),
     }
 }
 
-/// What the training step takes its images as.
+/// The image input of the training step.
 fn images(config: &RunConfig) -> Images {
     match config.wire {
         BatchDtype::F32 => Images::F32,

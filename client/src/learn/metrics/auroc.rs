@@ -1,13 +1,13 @@
-/// Area under the receiver operating characteristic: the probability that an image of the positive class, taken at random, has a higher
-/// score than one of the other class, equal scores counting half. `None` where either class has no images.
+/// Area under the receiver operating characteristic: the probability that a random image of the positive class has a higher score than one
+/// of the other class, ties counting half. `None` if either class has no images.
 ///
-/// `scores`: one per image, with whether the image is of the positive class. For two classes it does not matter which of them is called
-/// positive, as long as its score is what rises with its probability.
+/// `scores`: one per image, with whether the image is of the positive class. For two classes, either may be the positive one if its score
+/// increases with its probability.
 ///
 /// # Source
 ///
-/// Mann and Whitney, On a test of whether one of two random variables is stochastically larger than the other, 1947. Counted in whole
-/// numbers, so that it does not depend on the order of the images.
+/// Mann and Whitney, On a test of whether one of two random variables is stochastically larger than the other, 1947. Counted in integers,
+/// so that the result does not depend on the order of the images.
 #[must_use]
 pub fn auroc(scores: &[(f64, bool)]) -> Option<f64> {
     let mut sorted = scores.to_vec();
@@ -38,16 +38,16 @@ mod tests {
     }
 
     #[test]
-    fn one_class_alone_has_no_area() {
+    fn a_single_class_has_no_auroc() {
         assert_eq!(auroc(&[]), None);
         assert_eq!(auroc(&[(0.1, true), (0.2, true)]), None);
         assert_eq!(auroc(&[(0.1, false)]), None);
     }
 
     proptest! {
-        /// Few distinct scores, so that there are many equal ones.
+        /// Few distinct scores, so that there are many ties.
         #[test]
-        fn it_is_the_share_of_pairs_won(images in prop::collection::vec((0_i8..6, any::<bool>()), 0..60)) {
+        fn auroc_equals_the_share_of_correctly_ordered_pairs(images in prop::collection::vec((0_i8..6, any::<bool>()), 0..60)) {
             let scores: Vec<(f64, bool)> = images.iter().map(|&(score, positive)| (f64::from(score), positive)).collect();
             let (mut won, mut pairs) = (0.0, 0.0);
             for (score, _) in scores.iter().filter(|image| image.1) {

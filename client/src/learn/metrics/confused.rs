@@ -1,28 +1,28 @@
-use super::Figures;
+use super::Metrics;
 
-/// Images of one class that were taken for another.
+/// Images of one class that were predicted as another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Confused {
-    /// Label of the class.
+pub struct ConfusedPair {
+    /// Label of the actual class.
     pub actual: usize,
-    /// Label of what it was taken for.
+    /// Label of the predicted class.
     pub predicted: usize,
-    /// How many images.
+    /// Number of images.
     pub images: u64,
 }
 
-/// Every pair of classes that were confused, the most frequent first, ties in the order of the matrix.
+/// All confused pairs of classes, in descending order of images; ties in row-major order of the matrix.
 ///
 /// # Source
 ///
 /// `ClassificationInterpretation.most_confused` of fastai 1.0 with `min_val=1`.
 #[must_use]
-pub fn most_confused(figures: &Figures) -> Vec<Confused> {
-    let mut pairs: Vec<Confused> = vec![];
-    for (actual, counts) in figures.confusion_matrix.iter().enumerate() {
+pub fn most_confused(metrics: &Metrics) -> Vec<ConfusedPair> {
+    let mut pairs: Vec<ConfusedPair> = vec![];
+    for (actual, counts) in metrics.confusion_matrix.iter().enumerate() {
         for (predicted, &images) in counts.iter().enumerate() {
             if actual != predicted && images > 0 {
-                pairs.push(Confused {
+                pairs.push(ConfusedPair {
                     actual,
                     predicted,
                     images,
@@ -37,18 +37,18 @@ pub fn most_confused(figures: &Figures) -> Vec<Confused> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::metrics::Tally;
+    use crate::learn::metrics::MetricAccumulator;
 
     #[test]
     fn pairs_are_sorted_by_images_and_then_as_in_the_matrix() {
-        let mut tally = Tally::new(3);
+        let mut accumulator = MetricAccumulator::new(3);
         for (actual, predicted, times) in [(0, 0, 1), (0, 1, 3), (1, 1, 40), (2, 0, 2), (2, 1, 3), (2, 2, 5)]
         {
             let logits: [f32; 3] = std::array::from_fn(|class| f32::from(u8::from(class == predicted)));
-            (0..times).for_each(|_| tally.record(&logits, actual));
+            (0..times).for_each(|_| accumulator.record(&logits, actual));
         }
-        let figures = tally.figures(&["birds", "flowers", "cats"].map(str::to_owned));
-        let pairs: Vec<_> = most_confused(&figures)
+        let metrics = accumulator.metrics(&["birds", "flowers", "cats"].map(str::to_owned));
+        let pairs: Vec<_> = most_confused(&metrics)
             .iter()
             .map(|pair| (pair.actual, pair.predicted, pair.images))
             .collect();

@@ -1,10 +1,10 @@
-//! Figures of one row of logits.
+//! Functions of one row of logits.
 
-/// Cross entropy of one row of logits, in nats, computed in double precision: `ln(sum exp(l)) - l[label]`.
+/// Cross entropy of one row of logits, in nats, computed in `f64`: `ln(sum exp(l)) - l[label]`.
 ///
 /// # Panics
 ///
-/// Where `label` is not an index into `logits`.
+/// If `label` is not an index into `logits`.
 #[must_use]
 pub fn cross_entropy(logits: &[f32], label: usize) -> f64 {
     let largest = largest(logits);
@@ -15,7 +15,7 @@ pub fn cross_entropy(logits: &[f32], label: usize) -> f64 {
     largest + sum.ln() - f64::from(logits[label])
 }
 
-/// Probabilities of one row of logits. They add up to 1.
+/// Softmax of one row of logits, computed in `f64`.
 #[must_use]
 pub fn softmax(logits: &[f32]) -> Vec<f64> {
     let largest = largest(logits);
@@ -27,11 +27,11 @@ pub fn softmax(logits: &[f32]) -> Vec<f64> {
     exponentials.into_iter().map(|value| value / sum).collect()
 }
 
-/// Index of the largest logit; the first of several.
+/// Index of the largest logit; the first of equals.
 ///
 /// # Panics
 ///
-/// Where `logits` is empty.
+/// If `logits` is empty.
 #[must_use]
 pub fn argmax(logits: &[f32]) -> usize {
     assert!(!logits.is_empty(), "a row of logits has a value for every class");
@@ -41,13 +41,13 @@ pub fn argmax(logits: &[f32]) -> usize {
     )
 }
 
-/// How many classes are likelier than class `label`: 0 where it is the one that [`argmax`] takes. Of equal logits the first is likelier.
+/// Rank of class `label`, from 0, the class of [`argmax`]; of equal logits the first ranks higher.
 ///
 /// # Panics
 ///
-/// Where `label` is not an index into `logits`.
+/// If `label` is not an index into `logits`.
 #[must_use]
-pub fn place(logits: &[f32], label: usize) -> usize {
+pub fn rank(logits: &[f32], label: usize) -> usize {
     let of_label = logits[label];
     let likelier = |(index, &logit): (usize, &f32)| logit > of_label || (logit == of_label && index < label);
     logits.iter().enumerate().filter(|&each| likelier(each)).count()
@@ -85,9 +85,9 @@ mod tests {
     }
 
     #[test]
-    fn the_place_of_a_class_counts_the_likelier_ones_and_equals_before_it() {
+    fn the_rank_of_a_class_counts_larger_logits_and_equal_ones_before_it() {
         let logits = [1.0, 3.0, 2.0, 3.0];
-        assert_eq!([0, 1, 2, 3].map(|label| place(&logits, label)), [3, 0, 2, 1]);
+        assert_eq!([0, 1, 2, 3].map(|label| rank(&logits, label)), [3, 0, 2, 1]);
     }
 
     proptest! {
@@ -96,7 +96,7 @@ mod tests {
             let probabilities = softmax(&logits);
             prop_assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-12);
             let best = argmax(&logits);
-            prop_assert_eq!(place(&logits, best), 0);
+            prop_assert_eq!(rank(&logits, best), 0);
             prop_assert!((cross_entropy(&logits, best) + probabilities[best].ln()).abs() < 1e-9);
         }
     }

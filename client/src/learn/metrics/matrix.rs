@@ -1,6 +1,6 @@
-//! Counts of what was taken for what.
+//! The confusion matrix.
 
-/// Counts of predictions: rows are actual classes, columns predicted ones.
+/// Counts of predictions; rows are actual classes, columns predicted ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfusionMatrix {
     classes: usize,
@@ -8,7 +8,7 @@ pub struct ConfusionMatrix {
 }
 
 impl ConfusionMatrix {
-    /// All zero.
+    /// A zero matrix.
     #[must_use]
     pub fn new(classes: usize) -> Self {
         Self {
@@ -21,7 +21,7 @@ impl ConfusionMatrix {
     ///
     /// # Panics
     ///
-    /// Where a class is not below the number of classes.
+    /// If a class is not below the number of classes.
     pub fn record(&mut self, actual: usize, predicted: usize) {
         assert!(
             actual < self.classes && predicted < self.classes,
@@ -37,7 +37,7 @@ impl ConfusionMatrix {
         self.classes
     }
 
-    /// How many images of class `actual` were taken for class `predicted`.
+    /// Number of images of class `actual` predicted as class `predicted`.
     #[must_use]
     pub fn count(&self, actual: usize, predicted: usize) -> u64 {
         self.counts[actual * self.classes + predicted]
@@ -48,7 +48,7 @@ impl ConfusionMatrix {
         self.counts.chunks(self.classes.max(1))
     }
 
-    /// Images of a class.
+    /// Number of images of a class.
     #[must_use]
     pub fn actual(&self, class: usize) -> u64 {
         (0..self.classes)
@@ -56,19 +56,19 @@ impl ConfusionMatrix {
             .sum()
     }
 
-    /// Images taken for a class.
+    /// Number of images predicted as a class.
     #[must_use]
     pub fn predicted(&self, class: usize) -> u64 {
         (0..self.classes).map(|actual| self.count(actual, class)).sum()
     }
 
-    /// All images.
+    /// Number of all images.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// Share of images that were taken for what they are. `None` without images.
+    /// Share of correctly classified images. `None` without images.
     #[must_use]
     pub fn accuracy(&self) -> Option<f64> {
         ratio(
@@ -89,19 +89,19 @@ impl ConfusionMatrix {
         )
     }
 
-    /// Share of the images taken for a class that are of it. `None` where none was taken for it.
+    /// Share of correct predictions of a class. `None` if it was never predicted.
     #[must_use]
     pub fn precision(&self, class: usize) -> Option<f64> {
         ratio(self.count(class, class), self.predicted(class))
     }
 
-    /// Share of the images of a class that were taken for it. `None` where it has no images.
+    /// Share of correctly classified images of a class. `None` if it has no images.
     #[must_use]
     pub fn recall(&self, class: usize) -> Option<f64> {
         ratio(self.count(class, class), self.actual(class))
     }
 
-    /// Harmonic mean of precision and recall, `2 hits / (actual + predicted)`. `None` where both are undefined.
+    /// Harmonic mean of precision and recall, `2 hits / (actual + predicted)`. `None` if both are undefined.
     #[must_use]
     pub fn f1(&self, class: usize) -> Option<f64> {
         ratio(
@@ -138,7 +138,7 @@ mod tests {
 
     use super::*;
 
-    /// Two classes: 40 flowers of which 39 are recognised, 4 birds of which 1 is.
+    /// Two classes: 40 flowers, 39 of them correctly classified, and 4 birds, 1 of them.
     fn flowers_and_birds() -> ConfusionMatrix {
         let mut matrix = ConfusionMatrix::new(2);
         for (actual, predicted, times) in [(0, 0, 1), (0, 1, 3), (1, 0, 1), (1, 1, 39)] {
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_of_a_matrix_are_what_hand_calculation_gives() {
+    fn metrics_of_a_matrix_equal_hand_calculation() {
         let matrix = flowers_and_birds();
         assert_eq!(matrix.total(), 44);
         assert_eq!(matrix.accuracy(), Some(40.0 / 44.0));
@@ -167,11 +167,11 @@ mod tests {
     fn rows_are_actual_and_columns_predicted() {
         let matrix = flowers_and_birds();
         assert_eq!(matrix.rows().collect::<Vec<_>>(), [[1, 3], [1, 39]]);
-        assert_eq!(matrix.count(0, 1), 3, "three birds were taken for flowers");
+        assert_eq!(matrix.count(0, 1), 3, "three birds were predicted as flowers");
     }
 
     #[test]
-    fn what_is_undefined_is_none_and_not_a_number() {
+    fn undefined_metrics_are_none() {
         let empty = ConfusionMatrix::new(3);
         assert_eq!(
             (empty.accuracy(), empty.error_rate(), empty.balanced_accuracy()),

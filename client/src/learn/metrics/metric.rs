@@ -2,15 +2,15 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Figures, Proportion, figures::TOP};
+use super::{Metrics, Proportion, summary::TOP};
 
-/// One of the [`Figures`] by name: a column of a table, or what the best model is chosen by.
+/// A metric of [`Metrics`] by name: a column of a table, or the criterion of the best model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Metric {
     /// Mean cross entropy.
     Loss,
-    /// Share of right predictions.
+    /// Share of correct predictions.
     Accuracy,
     /// Share of wrong predictions.
     ErrorRate,
@@ -20,7 +20,7 @@ pub enum Metric {
     MacroF1,
     /// Area under the receiver operating characteristic, for two classes.
     Auroc,
-    /// Share of images whose class is among so many likeliest ones.
+    /// Top-k accuracy.
     Top(usize),
     /// Recall of a class.
     Recall(String),
@@ -31,16 +31,16 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// What is told of a model of so many classes where nothing else was asked for.
+    /// The default metrics for a number of classes.
     #[must_use]
-    pub fn usual(classes: usize) -> Vec<Self> {
+    pub fn defaults(classes: usize) -> Vec<Self> {
         let always = [Self::ErrorRate, Self::BalancedAccuracy, Self::MacroF1];
         let of_two = (classes == 2).then_some(Self::Auroc);
         let of_many = (classes > 5).then_some(Self::Top(5));
         always.into_iter().chain(of_two).chain(of_many).collect()
     }
 
-    /// Whether models of these classes have it.
+    /// Whether the metric is defined for models of these classes.
     #[must_use]
     pub fn exists_for(&self, classes: &[String]) -> bool {
         match self {
@@ -51,30 +51,30 @@ impl Metric {
         }
     }
 
-    /// Whether a model with more of it is the better one.
+    /// Whether a higher value is better.
     #[must_use]
     pub fn is_higher_better(&self) -> bool {
         !matches!(self, Self::Loss | Self::ErrorRate)
     }
 
-    /// Its value; `None` where it is undefined, as without images or for a class that there is not.
+    /// Its value; `None` if it is undefined, such as without images or for an unknown class.
     #[must_use]
-    pub fn of(&self, figures: &Figures) -> Option<f64> {
+    pub fn of(&self, metrics: &Metrics) -> Option<f64> {
         match self {
-            Self::Loss => (figures.images > 0).then_some(figures.loss),
-            Self::Accuracy => figures.accuracy,
-            Self::ErrorRate => figures.error_rate,
-            Self::BalancedAccuracy => figures.balanced_accuracy,
-            Self::MacroF1 => figures.macro_f1,
-            Self::Auroc => figures.auroc,
-            Self::Top(k) => figures.top_k.get(k.wrapping_sub(1)).copied(),
-            Self::Recall(class) => figures.class(class)?.recall,
-            Self::Precision(class) => figures.class(class)?.precision,
-            Self::F1(class) => figures.class(class)?.f1,
+            Self::Loss => (metrics.images > 0).then_some(metrics.loss),
+            Self::Accuracy => metrics.accuracy,
+            Self::ErrorRate => metrics.error_rate,
+            Self::BalancedAccuracy => metrics.balanced_accuracy,
+            Self::MacroF1 => metrics.macro_f1,
+            Self::Auroc => metrics.auroc,
+            Self::Top(k) => metrics.top_k.get(k.wrapping_sub(1)).copied(),
+            Self::Recall(class) => metrics.class(class)?.recall,
+            Self::Precision(class) => metrics.class(class)?.precision,
+            Self::F1(class) => metrics.class(class)?.f1,
         }
     }
 
-    /// What a person reads above a column.
+    /// Title of its column.
     #[must_use]
     pub fn title(&self) -> String {
         match self {
@@ -91,24 +91,24 @@ impl Metric {
         }
     }
 
-    /// Images behind the recall or precision of a class; none for any other metric.
-    fn proportion(&self, figures: Option<&Figures>) -> Proportion {
-        let of = |class: &str, pick: fn(&Figures, usize) -> Proportion| {
-            figures.and_then(|figures| Some(pick(figures, figures.label(class)?)))
+    /// The proportion of the recall or precision of a class; empty for any other metric.
+    fn proportion(&self, metrics: Option<&Metrics>) -> Proportion {
+        let of = |class: &str, pick: fn(&Metrics, usize) -> Proportion| {
+            metrics.and_then(|metrics| Some(pick(metrics, metrics.label(class)?)))
         };
         let found = match self {
-            Self::Recall(class) => of(class, Figures::recall),
-            Self::Precision(class) => of(class, Figures::precision),
+            Self::Recall(class) => of(class, Metrics::recall),
+            Self::Precision(class) => of(class, Metrics::precision),
             _ => None,
         };
         found.unwrap_or_default()
     }
 
-    /// Its value as a person reads it; a dash where it is undefined.
+    /// Its formatted value; a dash if it is undefined.
     #[must_use]
-    pub fn show(&self, figures: Option<&Figures>) -> String {
-        match (self, figures.and_then(|figures| self.of(figures))) {
-            (Self::Recall(_) | Self::Precision(_), _) => self.proportion(figures).to_string(),
+    pub fn show(&self, metrics: Option<&Metrics>) -> String {
+        match (self, metrics.and_then(|metrics| self.of(metrics))) {
+            (Self::Recall(_) | Self::Precision(_), _) => self.proportion(metrics).to_string(),
             (_, None) => "-".to_owned(),
             (Self::Loss | Self::Auroc, Some(value)) => format!("{value:.4}"),
             (_, Some(value)) => format!("{:.1} %", value * 100.0),
@@ -139,11 +139,11 @@ impl From<Metric> for String {
     }
 }
 
-/// The text is no metric.
+/// Unknown metric.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no metric: use loss, accuracy, error_rate, balanced_accuracy, macro_f1, auroc, top:K with K from 1 to 10, recall:CLASS, \
-precision:CLASS or f1:CLASS"
+    "unknown metric `{0}`: expected loss, accuracy, error_rate, balanced_accuracy, macro_f1, auroc, top:K with K from 1 to 10, recall:CLASS, \
+    precision:CLASS or f1:CLASS"
 )]
 pub struct ParseMetricError(String);
 
@@ -183,7 +183,7 @@ impl TryFrom<String> for Metric {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::metrics::Tally;
+    use crate::learn::metrics::MetricAccumulator;
 
     const ALL: [&str; 10] = [
         "loss",
@@ -202,17 +202,17 @@ mod tests {
         text.parse().expect("a metric")
     }
 
-    /// Two birds of which one is recognised, two flowers that both are.
-    fn figures() -> Figures {
-        let mut tally = Tally::new(2);
+    /// Two birds, one of them correctly classified, and two flowers, both correctly classified.
+    fn metrics() -> Metrics {
+        let mut accumulator = MetricAccumulator::new(2);
         for (logits, label) in [([2.0, 0.0], 0), ([0.0, 1.0], 0), ([0.0, 2.0], 1), ([0.0, 3.0], 1)] {
-            tally.record(&logits, label);
+            accumulator.record(&logits, label);
         }
-        tally.figures(&["birds".to_owned(), "flowers".to_owned()])
+        accumulator.metrics(&["birds".to_owned(), "flowers".to_owned()])
     }
 
     #[test]
-    fn metrics_are_read_and_written_alike() {
+    fn metrics_round_trip_through_text() {
         for text in ALL {
             assert_eq!(metric(text).to_string(), text);
         }
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn every_metric_has_its_own_value() {
-        let values = ALL.map(|text| metric(text).of(&figures()));
+        let values = ALL.map(|text| metric(text).of(&metrics()));
         let expected = [
             0.75,
             0.25,
@@ -253,12 +253,12 @@ mod tests {
             "{values:?}"
         );
         assert_eq!(values[1..], expected.map(Some));
-        assert_eq!(metric("recall:cats").of(&figures()), None);
-        assert_eq!(metric("top:3").of(&figures()), None);
+        assert_eq!(metric("recall:cats").of(&metrics()), None);
+        assert_eq!(metric("top:3").of(&metrics()), None);
     }
 
     #[test]
-    fn figures_of_other_classes_do_not_exist() {
+    fn metrics_of_unknown_classes_do_not_exist() {
         let classes = ["birds", "cats", "flowers"].map(str::to_owned);
         let exist = |text: &str| metric(text).exists_for(&classes);
         assert!(["loss", "macro_f1", "top:3", "f1:cats"].into_iter().all(exist));
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn only_of_losses_and_errors_less_is_better() {
+    fn lower_is_better_only_for_loss_and_error_rate() {
         let lower: Vec<&str> = ALL
             .into_iter()
             .filter(|text| !metric(text).is_higher_better())
@@ -275,8 +275,8 @@ mod tests {
     }
 
     #[test]
-    fn values_are_shown_as_shares_and_numbers() {
-        let shown = |text: &str| metric(text).show(Some(&figures()));
+    fn values_are_formatted_as_proportions_and_numbers() {
+        let shown = |text: &str| metric(text).show(Some(&metrics()));
         assert_eq!(
             [shown("recall:birds"), shown("auroc"), shown("recall:cats")],
             ["1 of 2", "1.0000", "-"]

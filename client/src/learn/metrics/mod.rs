@@ -1,35 +1,35 @@
-//! How good predictions are. Every figure is a pure function of logits and labels.
+//! Classification metrics, as pure functions of logits and labels.
 //!
 //! # Layout
 //!
-//! - [`Tally`]: predictions counted as they come.
-//! - [`ConfusionMatrix`]: what was taken for what, and the figures that follow from it.
-//! - [`auroc`](auroc()): the one figure that needs all scores together.
-//! - [`Figures`]: all figures of a split, as they are written to files.
-//! - [`Metric`]: one of them by name, and whether more of it is better.
-//! - [`Proportion`]: hits of so many images, with its interval. [`Rarest`]: the classes with the fewest training images.
-//! - [`most_confused`]: pairs of classes that were confused.
-//! - `logits`: figures of one row of logits. `smoothed`: the training loss that is shown.
+//! - [`MetricAccumulator`]: accumulates predictions.
+//! - [`ConfusionMatrix`]: counts of predictions, and metrics computed from them.
+//! - [`auroc`](auroc()): the only metric that needs all scores at once.
+//! - [`Metrics`]: all metrics of a split, as written to files.
+//! - [`Metric`]: a metric by name, and whether higher is better.
+//! - [`Proportion`]: a proportion with its confidence interval. [`RarestClasses`]: the classes with the fewest training images.
+//! - [`most_confused`]: confused pairs of classes.
+//! - `logits`: functions of one row of logits. `smoothed`: the smoothed training loss.
 
+mod accumulator;
 mod auroc;
 mod confused;
-mod figures;
 mod logits;
 mod matrix;
 mod metric;
 mod proportion;
 mod rarest;
 mod smoothed;
-mod tally;
+mod summary;
 
+pub use accumulator::MetricAccumulator;
 pub use auroc::auroc;
-pub use confused::{Confused, most_confused};
-pub use figures::{ClassFigures, Figures};
-pub use logits::{argmax, cross_entropy, place, softmax};
+pub use confused::{ConfusedPair, most_confused};
+pub use logits::{argmax, cross_entropy, rank, softmax};
 pub use matrix::ConfusionMatrix;
 pub use metric::{Metric, ParseMetricError};
-pub use proportion::{FEW, Proportion};
-pub use rarest::Rarest;
+pub use proportion::{MIN_FOR_PERCENT, Proportion};
+pub use rarest::RarestClasses;
 pub use smoothed::SmoothedLoss;
 pub(in crate::learn) use smoothed::weight;
-pub use tally::Tally;
+pub use summary::{ClassMetrics, Metrics};

@@ -1,22 +1,22 @@
 use std::fmt;
 
-/// Fewer images than these are shown as a count: a percentage would claim more than they say.
-pub const FEW: u64 = 10;
+/// Proportions of fewer images are shown as counts, because a percentage would suggest more precision.
+pub const MIN_FOR_PERCENT: u64 = 10;
 
-/// The 97.5 % quantile of the standard normal distribution: intervals of 95 %.
+/// The 97.5 % quantile of the standard normal distribution, for 95 % intervals.
 const Z: f64 = 1.959_963_984_540_054;
 
 /// `hits` of `of` images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Proportion {
-    /// Images that count; no more than `of`.
+    /// Number of hits, at most `of`.
     pub hits: u64,
-    /// All images.
+    /// Number of all images.
     pub of: u64,
 }
 
 impl Proportion {
-    /// From 0 to 1; `None` without images.
+    /// The proportion, 0 to 1; `None` without images.
     #[must_use]
     pub fn value(self) -> Option<f64> {
         (self.of > 0).then(|| self.hits as f64 / self.of as f64)
@@ -37,7 +37,7 @@ impl Proportion {
         Some(((centre - half).max(0.0), (centre + half).min(1.0)))
     }
 
-    /// The interval as a person reads it: `4.6–69.9 %`, or a dash without images.
+    /// The formatted interval: `4.6–69.9 %`, or a dash without images.
     #[must_use]
     pub fn shown_interval(self) -> String {
         self.interval().map_or_else(
@@ -52,7 +52,7 @@ impl fmt::Display for Proportion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self.value() {
             None => "-".to_owned(),
-            Some(_) if self.of < FEW => format!("{} of {}", self.hits, self.of),
+            Some(_) if self.of < MIN_FOR_PERCENT => format!("{} of {}", self.hits, self.of),
             Some(value) => format!("{:.1} %", value * 100.0),
         };
         f.pad(&text)
@@ -67,9 +67,9 @@ mod tests {
         Proportion { hits, of }
     }
 
-    /// Values of the formula, computed in Python.
+    /// Expected values computed in Python.
     #[test]
-    fn intervals_are_wilsons() {
+    fn intervals_are_wilson_score_intervals() {
         for (hits, images, low, high) in [
             (1, 1, 0.206_549_3, 1.0),
             (0, 10, 0.0, 0.277_532_8),
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn few_images_are_counted_and_many_are_a_percentage() {
+    fn few_images_are_shown_as_a_count_and_many_as_a_percentage() {
         assert_eq!(of(1, 1).to_string(), "1 of 1");
         assert_eq!(of(0, 9).to_string(), "0 of 9");
         assert_eq!(of(41, 44).to_string(), "93.2 %");

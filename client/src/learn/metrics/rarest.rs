@@ -1,23 +1,23 @@
-use super::{Figures, Proportion};
+use super::{Metrics, Proportion};
 use crate::learn::text::listed;
 
-/// Classes that are named in a list, at most.
+/// Most names in a list.
 const NAMED: usize = 4;
 
 /// The classes with the fewest training images: one, or several with equally few.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rarest {
-    /// In ascending order.
+pub struct RarestClasses {
+    /// Labels in ascending order.
     pub labels: Vec<usize>,
-    /// Training images of each of them, at least 1.
+    /// Training images of each, at least 1.
     pub images: u64,
-    /// Names of these classes in a sentence.
+    /// Their names, joined for a sentence.
     pub names: String,
 }
 
-impl Rarest {
-    /// Of classes with these names and numbers of training images, in label order. Classes without training images are left out; `None` if
-    /// that leaves no class.
+impl RarestClasses {
+    /// From class names and numbers of training images, in label order. Classes without training images are ignored; `None` if no class
+    /// remains.
     #[must_use]
     pub fn of<'a>(classes: impl IntoIterator<Item = (&'a str, u64)>) -> Option<Self> {
         let known: Vec<_> = classes
@@ -50,10 +50,10 @@ impl Rarest {
         format!("{}, the rarest {noun}", self.names)
     }
 
-    /// How many of their images were recognised.
+    /// Pooled recall of these classes.
     #[must_use]
-    pub fn recall(&self, figures: &Figures) -> Proportion {
-        let recalls = self.labels.iter().map(|&label| figures.recall(label));
+    pub fn recall(&self, metrics: &Metrics) -> Proportion {
+        let recalls = self.labels.iter().map(|&label| metrics.recall(label));
         recalls.fold(Proportion::default(), |sum, recall| Proportion {
             hits: sum.hits + recall.hits,
             of: sum.of + recall.of,
@@ -61,7 +61,7 @@ impl Rarest {
     }
 }
 
-/// All names, or the first three of many and how many there are besides.
+/// All names, or the first three and the number of the others.
 fn shortened(names: &[&str]) -> String {
     if names.len() <= NAMED {
         return listed(names);
@@ -74,8 +74,8 @@ fn shortened(names: &[&str]) -> String {
 mod tests {
     use super::*;
 
-    fn rarest(classes: &[(&str, u64)]) -> Rarest {
-        Rarest::of(classes.iter().copied()).expect("a class with images")
+    fn rarest(classes: &[(&str, u64)]) -> RarestClasses {
+        RarestClasses::of(classes.iter().copied()).expect("a class with images")
     }
 
     #[test]
@@ -86,11 +86,11 @@ mod tests {
         let tied = rarest(&[("coins", 3), ("dogs", 9), ("mushrooms", 3)]);
         assert_eq!(tied.labels, [0, 2]);
         assert_eq!(tied.described(), "coins and mushrooms, the rarest classes");
-        assert_eq!(Rarest::of([("empty", 0)]), None);
+        assert_eq!(RarestClasses::of([("empty", 0)]), None);
     }
 
     #[test]
-    fn of_many_equals_the_first_are_named_and_the_others_counted() {
+    fn of_many_tied_classes_the_first_are_named_and_the_others_counted() {
         let classes = ["a", "b", "c", "d", "e"].map(|name| (name, 7));
         assert_eq!(rarest(&classes).names, "a, b, c and 2 more");
         assert_eq!(rarest(&classes[..4]).names, "a, b, c and d");

@@ -1,9 +1,9 @@
-//! The training loss that is shown.
+//! The smoothed training loss.
 
 use serde::{Deserialize, Serialize};
 
-/// The training loss that is shown: a debiased exponential average over the whole run,
-/// `m <- 0.98 m + 0.02 loss`, shown `m / (1 - 0.98^n)`.
+/// The smoothed training loss: a debiased exponential moving average over the whole run, `m <- 0.98 m + 0.02 loss`, shown as
+/// `m / (1 - 0.98^n)`.
 ///
 /// # Source
 ///
@@ -17,7 +17,7 @@ pub struct SmoothedLoss {
 impl SmoothedLoss {
     const BETA: f64 = 0.98;
 
-    /// Takes in the loss of one batch.
+    /// Adds the loss of one batch.
     pub fn add(&mut self, loss: f64) {
         self.average = Self::BETA * self.average + (1.0 - Self::BETA) * loss;
         self.count += 1;
@@ -30,7 +30,7 @@ impl SmoothedLoss {
     }
 }
 
-/// What the loss of a batch weighs in the value after batch `after`, both counted from 0; 0 if it comes later.
+/// Weight of the loss of batch `batch` in the value after batch `after`, both from 0; 0 if it comes later.
 pub(in crate::learn) fn weight(batch: usize, after: usize) -> f64 {
     let Some(ago) = after.checked_sub(batch) else {
         return 0.0;

@@ -1,9 +1,9 @@
-//! Classifies images, prepared exactly as the server prepares validation images: by the same code.
+//! Classification of image files, preprocessed by the server's code for validation images.
 //!
 //! # Layout
 //!
-//! - [`Predictor`]: a model with what it needs to be used on images, batch by batch.
-//! - [`source`]: which images.
+//! - [`Predictor`]: a model with its preprocessing, run batch by batch.
+//! - [`source`]: files, folders and streams of images.
 //! - [`prepare`](fn@prepare): from the bytes of a file to a tensor.
 //! - [`mod@print`]: results as a table, CSV or JSON.
 
@@ -17,9 +17,9 @@ use equibatch_engine::{
     augment::{self, Draw},
     random::{Purpose, generator},
 };
-pub use prepare::{Unreadable, prepare};
+pub use prepare::{PrepareError, prepare};
 
-use self::source::Source;
+use self::source::ImageSource;
 use super::{
     card::{self, ModelCard, Preprocessing},
     metrics::{argmax, softmax},
@@ -27,32 +27,32 @@ use super::{
 };
 use equibatch_training::runtime::{self, Classifier, ImageInput, Runtime, SessionOptions};
 
-/// What can go wrong with a model. A bad image is not an error of the whole: see [`Unreadable`].
+/// Why a model cannot be used. Errors of single images are [`PrepareError`]s.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The model file says too little.
+    /// The model's metadata is insufficient.
     #[error(transparent)]
     Card(#[from] card::Error),
     /// The model cannot be run.
     #[error(transparent)]
     Runtime(#[from] runtime::Error),
-    /// What the model was trained with is no recipe.
-    #[error("cannot augment as the model was trained")]
+    /// The model's augmentation recipe cannot be parsed.
+    #[error("cannot parse the model's augmentation recipe")]
     Recipe(#[from] augment::Error),
 }
 
-/// What a model takes an image for.
+/// Predicted probabilities of an image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
-    /// Index of the likeliest class.
+    /// Label of the most probable class.
     pub class: usize,
-    /// Of every class, in label order.
+    /// Probability of every class, in label order.
     pub probabilities: Vec<f64>,
 }
 
 impl Prediction {
-    /// The likeliest classes, at most `count`, each with its probability. Of equals, the first comes first.
+    /// The `count` most probable classes with their probabilities, in descending order; of equals, the first comes first.
     #[must_use]
     pub fn top(&self, count: usize) -> Vec<(usize, f64)> {
         let mut order: Vec<(usize, f64)> = self.probabilities.iter().copied().enumerate().collect();
@@ -62,12 +62,12 @@ impl Prediction {
     }
 }
 
-/// A model with what it needs to be used on images.
+/// A model with its preprocessing.
 #[derive(Debug)]
 pub struct Predictor {
     classifier: Classifier,
     card: ModelCard,
-    /// How each image is seen, the plain view first.
+    /// The views of each image, the unaugmented one first.
     draws: Vec<Draw>,
 }
 
@@ -76,7 +76,7 @@ impl Predictor {
     ///
     /// # Errors
     ///
-    /// [`Error::Runtime`] where it cannot be read or run, [`Error::Card`] where its metadata says too little.
+    /// [`Error::Runtime`] if it cannot be read or run, [`Error::Card`] if its metadata is insufficient.
     pub fn open(runtime: &Runtime, path: &Path, options: &SessionOptions) -> Result<Self, Error> {
         let classifier = Classifier::open(runtime, path, options)?;
         let card = ModelCard::read(&path.display().to_string(), &classifier)?;
@@ -88,12 +88,11 @@ impl Predictor {
         })
     }
 
-    /// Lets it see nine views of each image, and average what it makes of them: see [`tta`]. What a view draws at random, it draws equally
-    /// for every image.
+    /// Enables test-time augmentation over nine views: see [`tta`]. The random parameters of a view are the same for every image.
     ///
     /// # Errors
     ///
-    /// [`Error::Recipe`] where the model's metadata names no recipe that there is.
+    /// [`Error::Recipe`] if the recipe in the model's metadata cannot be parsed.
     pub fn with_views(mut self) -> Result<Self, Error> {
         self.draws.truncate(1);
         for (view, recipe) in (0..).zip(tta::views(&self.card.recipe)?) {
@@ -109,31 +108,31 @@ impl Predictor {
         &self.card
     }
 
-    /// The model, to be judged on a stream.
+    /// The model.
     pub fn classifier(&mut self) -> &mut Classifier {
         &mut self.classifier
     }
 
-    /// Classifies images in their order, `batch_size` in one run of the model, while the next ones are being prepared. `each` is told what
-    /// came of every image.
+    /// Classifies images in order, in batches of `batch_size`, while the next batch is being prepared. Calls `each` with the result of
+    /// every image.
     ///
     /// # Determinism
     ///
-    /// What comes of an image depends on the others in its batch by rounding only.
+    /// A result depends on the other images of its batch by rounding only.
     ///
     /// # Errors
     ///
-    /// [`Error::Runtime`] where the model fails, and whatever `each` returns.
+    /// [`Error::Runtime`] if the model fails, and any error that `each` returns.
     pub fn predict<E: From<Error>>(
         &mut self,
-        sources: &[Source],
+        sources: &[ImageSource],
         batch_size: usize,
-        mut each: impl FnMut(&Source, Result<Prediction, Unreadable>) -> Result<(), E>,
+        mut each: impl FnMut(&ImageSource, Result<Prediction, PrepareError>) -> Result<(), E>,
     ) -> Result<(), E> {
         let (preprocessing, input) = (self.card.preprocessing.clone(), self.classifier.input());
         let mut batches = sources.chunks(batch_size.max(1));
         let draws = self.draws.clone();
-        let prepare = |batch: &[Source]| prepare_all(batch, &preprocessing, input, &draws);
+        let prepare = |batch: &[ImageSource]| prepare_all(batch, &preprocessing, input, &draws);
         let mut next = batches.next().map(|batch| (batch, prepare(batch)));
         while let Some((batch, tensors)) = next {
             let following = batches.next();
@@ -153,11 +152,11 @@ impl Predictor {
         Ok(())
     }
 
-    /// Runs the model once, on those images that could be prepared.
+    /// Runs the model once, on the images that could be prepared.
     fn run(
         &mut self,
-        tensors: Vec<Result<Vec<u8>, Unreadable>>,
-    ) -> Result<Vec<Result<Prediction, Unreadable>>, Error> {
+        tensors: Vec<Result<Vec<u8>, PrepareError>>,
+    ) -> Result<Vec<Result<Prediction, PrepareError>>, Error> {
         let usable: Vec<&[u8]> = tensors
             .iter()
             .filter_map(|tensor| tensor.as_deref().ok())
@@ -187,15 +186,15 @@ impl Predictor {
 
 /// The tensors of a batch, on all cores.
 fn prepare_all(
-    batch: &[Source],
+    batch: &[ImageSource],
     preprocessing: &Preprocessing,
     input: ImageInput,
     draws: &[Draw],
-) -> Vec<Result<Vec<u8>, Unreadable>> {
+) -> Vec<Result<Vec<u8>, PrepareError>> {
     let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let share = batch.len().div_ceil(threads).max(1);
     thread::scope(|scope| {
-        let prepare = |part: &[Source]| -> Vec<_> {
+        let prepare = |part: &[ImageSource]| -> Vec<_> {
             part.iter()
                 .map(|source| prepare(source, preprocessing, input, draws))
                 .collect()
@@ -216,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_likeliest_classes_come_first() {
+    fn the_most_probable_classes_come_first() {
         let prediction = Prediction {
             class: 2,
             probabilities: vec![0.2, 0.1, 0.5, 0.2],

@@ -6,14 +6,14 @@ use equibatch_engine::{
 };
 use std::{borrow::Cow, fs, io};
 
-use super::source::{Bytes, Source};
+use super::source::{ImageSource, SourceBytes};
 use crate::learn::card::Preprocessing;
 use equibatch_training::{program::ElementType, runtime::ImageInput};
 
 /// An image that cannot be classified.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Unreadable {
+pub enum PrepareError {
     /// It cannot be read.
     #[error("cannot read {name}")]
     Read {
@@ -23,7 +23,7 @@ pub enum Unreadable {
         #[source]
         source: io::Error,
     },
-    /// It is no intact image.
+    /// It cannot be decoded.
     #[error("cannot classify {name}")]
     Decode {
         /// The image.
@@ -34,27 +34,27 @@ pub enum Unreadable {
     },
 }
 
-/// The tensors of an image, one per draw: `[3, S, S]` or `[S, S, 3]` of little-endian elements, as the model takes them.
+/// The tensors of an image, one per draw: `[V, 3, S, S]` or `[V, S, S, 3]`, little-endian, in the model's element type and layout.
 ///
 /// # Errors
 ///
-/// [`Unreadable`] where it is no intact image.
+/// [`PrepareError`] if the image cannot be read or decoded.
 pub fn prepare(
-    source: &Source,
+    source: &ImageSource,
     preprocessing: &Preprocessing,
     input: ImageInput,
     draws: &[Draw],
-) -> Result<Vec<u8>, Unreadable> {
+) -> Result<Vec<u8>, PrepareError> {
     let name = || source.name.clone();
     let bytes = match &source.bytes {
-        Bytes::File(path) => fs::read(path).map(Cow::from),
-        Bytes::Here(bytes) => Ok(Cow::from(bytes)),
-        Bytes::Nowhere(error) => Err(io::Error::new(error.kind(), error.to_string())),
+        SourceBytes::File(path) => fs::read(path).map(Cow::from),
+        SourceBytes::Memory(bytes) => Ok(Cow::from(bytes)),
+        SourceBytes::Unreadable(error) => Err(io::Error::new(error.kind(), error.to_string())),
     };
-    let bytes = bytes.map_err(|source| Unreadable::Read { name: name(), source })?;
+    let bytes = bytes.map_err(|source| PrepareError::Read { name: name(), source })?;
     let short_side = (preprocessing.canonical_short_side > 0).then_some(preprocessing.canonical_short_side);
     let image = decode_canonical(&bytes, &DecodeOptions::default(), short_side)
-        .map_err(|source| Unreadable::Decode { name: name(), source })?;
+        .map_err(|source| PrepareError::Decode { name: name(), source })?;
     let spec = TensorSpec {
         size: preprocessing.image_size,
         element_type: match input.element_type {

@@ -1,4 +1,4 @@
-//! Results as text: a line per image, in the order of the images.
+//! Results as text, one line per image.
 
 use std::{
     fmt::Write as _,
@@ -7,17 +7,17 @@ use std::{
 
 use super::Prediction;
 
-/// How results are written.
+/// Output format of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
-    /// Aligned columns, with names padded to this many characters.
+pub enum PrintFormat {
+    /// Aligned columns.
     Table {
-        /// Of the longest name.
+        /// Width of the longest image name, in characters.
         width: usize,
     },
-    /// Comma-separated values with a header, quoted as RFC 4180 says.
+    /// Comma-separated values with a header, quoted as in RFC 4180.
     Csv,
-    /// One JSON object a line.
+    /// JSON Lines.
     Json,
 }
 
@@ -25,18 +25,18 @@ pub enum Style {
 #[derive(Debug)]
 pub struct Printer<'a, W> {
     out: W,
-    style: Style,
+    style: PrintFormat,
     classes: &'a [String],
     top: usize,
 }
 
 impl<'a, W: Write> Printer<'a, W> {
-    /// Begins, with a header where the style has one. At most `top` classes are written of each image.
+    /// Creates a printer and writes the header, if the format has one. At most `top` classes are written per image.
     ///
     /// # Errors
     ///
-    /// Those of `out`.
-    pub fn new(out: W, style: Style, classes: &'a [String], top: usize) -> io::Result<Self> {
+    /// If `out` fails.
+    pub fn new(out: W, style: PrintFormat, classes: &'a [String], top: usize) -> io::Result<Self> {
         let top = top.min(classes.len());
         let mut printer = Self {
             out,
@@ -45,7 +45,7 @@ impl<'a, W: Write> Printer<'a, W> {
             top,
         };
         match style {
-            Style::Table { width } => {
+            PrintFormat::Table { width } => {
                 let cells = (1..=top).map(|place| match place {
                     1 => "class".to_owned(),
                     place => format!("{place}."),
@@ -53,7 +53,7 @@ impl<'a, W: Write> Printer<'a, W> {
                 let line = printer.columns("image", width, cells);
                 writeln!(printer.out, "{line}")?;
             }
-            Style::Csv => {
+            PrintFormat::Csv => {
                 let mut header = "image".to_owned();
                 for place in 1..=top {
                     let suffix = if place == 1 {
@@ -65,34 +65,34 @@ impl<'a, W: Write> Printer<'a, W> {
                 }
                 writeln!(printer.out, "{header},error")?;
             }
-            Style::Json => {}
+            PrintFormat::Json => {}
         }
         Ok(printer)
     }
 
-    /// Writes what an image was taken for.
+    /// Writes the prediction of an image.
     ///
     /// # Errors
     ///
-    /// Those of `out`.
+    /// If `out` fails.
     pub fn prediction(&mut self, name: &str, prediction: &Prediction) -> io::Result<()> {
         let top = prediction.top(self.top);
         match self.style {
-            Style::Table { width } => {
+            PrintFormat::Table { width } => {
                 let cells = top
                     .iter()
                     .map(|&(class, share)| format!("{} {:.1} %", self.classes[class], share * 100.0));
                 let line = self.columns(name, width, cells);
                 writeln!(self.out, "{line}")
             }
-            Style::Csv => {
+            PrintFormat::Csv => {
                 let mut line = quoted(name);
                 for (class, share) in top {
                     let _ = write!(line, ",{},{share:.6}", quoted(&self.classes[class]));
                 }
                 writeln!(self.out, "{line},")
             }
-            Style::Json => {
+            PrintFormat::Json => {
                 let shares = top
                     .iter()
                     .map(|&(class, share)| (self.classes[class].clone(), share.into()));
@@ -112,18 +112,18 @@ impl<'a, W: Write> Printer<'a, W> {
     ///
     /// # Errors
     ///
-    /// Those of `out`.
+    /// If `out` fails.
     pub fn failure(&mut self, name: &str, error: &str) -> io::Result<()> {
         match self.style {
-            Style::Table { width } => {
+            PrintFormat::Table { width } => {
                 let line = self.columns(name, width, std::iter::once(format!("({error})")));
                 writeln!(self.out, "{line}")
             }
-            Style::Csv => {
+            PrintFormat::Csv => {
                 let empty = ",,".repeat(self.top);
                 writeln!(self.out, "{}{empty},{}", quoted(name), quoted(error))
             }
-            Style::Json => writeln!(
+            PrintFormat::Json => writeln!(
                 self.out,
                 "{}",
                 serde_json::json!({ "image": name, "error": error })
@@ -131,17 +131,17 @@ impl<'a, W: Write> Printer<'a, W> {
         }
     }
 
-    /// Hands everything on.
+    /// Flushes the output.
     ///
     /// # Errors
     ///
-    /// Those of `out`.
+    /// If `out` fails.
     pub fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
 
     fn columns(&self, name: &str, width: usize, cells: impl Iterator<Item = String>) -> String {
-        // `100.0 %` behind the longest class name.
+        // The longest class name followed by `100.0 %`.
         let cell = 8 + self
             .classes
             .iter()
@@ -156,7 +156,7 @@ impl<'a, W: Write> Printer<'a, W> {
     }
 }
 
-/// A field as RFC 4180 has it: between quotation marks where it holds what separates fields or lines.
+/// Quotes a CSV field if it contains a separator, as in RFC 4180.
 fn quoted(field: &str) -> String {
     if field.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", field.replace('"', "\"\""))
@@ -169,7 +169,7 @@ fn quoted(field: &str) -> String {
 mod tests {
     use super::*;
 
-    fn printed(style: Style, top: usize) -> String {
+    fn printed(style: PrintFormat, top: usize) -> String {
         let classes = ["bird, small", "flower", "boat"].map(str::to_owned);
         let prediction = Prediction {
             class: 1,
@@ -189,22 +189,25 @@ mod tests {
             "a.jpg      flower 62.5 %        bird, small 25.0 %",
             "b \"x\".jpg  (cut off)",
         ];
-        assert_eq!(printed(Style::Table { width: 9 }, 2), lines.join("\n") + "\n");
+        assert_eq!(
+            printed(PrintFormat::Table { width: 9 }, 2),
+            lines.join("\n") + "\n"
+        );
     }
 
     #[test]
-    fn csv_has_as_many_fields_in_every_line_and_is_quoted() {
+    fn csv_lines_have_equal_field_counts_and_are_quoted() {
         let lines = [
             "image,class,probability,class_2,probability_2,error",
             "a.jpg,flower,0.625000,\"bird, small\",0.250000,",
             "\"b \"\"x\"\".jpg\",,,,,cut off",
         ];
-        assert_eq!(printed(Style::Csv, 2), lines.join("\n") + "\n");
+        assert_eq!(printed(PrintFormat::Csv, 2), lines.join("\n") + "\n");
     }
 
     #[test]
-    fn json_is_an_object_a_line() {
-        let text = printed(Style::Json, 9);
+    fn json_has_one_object_per_line() {
+        let text = printed(PrintFormat::Json, 9);
         let records: Vec<serde_json::Value> = text
             .lines()
             .map(|line| serde_json::from_str(line).expect("JSON"))

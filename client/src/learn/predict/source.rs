@@ -1,4 +1,4 @@
-//! What is to be classified: files, folders of them, and bytes that came some other way.
+//! Sources of images to classify: files, folders and streams.
 
 use std::{
     fs,
@@ -6,84 +6,84 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Files that are taken from folders. A file that is named itself is tried whatever its name.
+/// Extensions of images in folders. A file named explicitly is tried regardless of its name.
 const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "bmp", "gif"];
 
-/// A folder without images is more likely a mistake than a wish.
+/// A folder contains no images.
 #[derive(Debug, thiserror::Error)]
 #[error("there are no images in {}", path.display())]
-pub struct Empty {
+pub struct NoImages {
     /// The folder.
     pub path: PathBuf,
 }
 
 /// One image.
 #[derive(Debug)]
-pub struct Source {
-    /// What the reader knows it by.
+pub struct ImageSource {
+    /// Name in the output.
     pub name: String,
     /// Where its bytes are.
-    pub bytes: Bytes,
+    pub bytes: SourceBytes,
 }
 
 /// Where the bytes of an image are.
 #[derive(Debug)]
-pub enum Bytes {
+pub enum SourceBytes {
     /// In a file.
     File(PathBuf),
-    /// Here.
-    Here(Vec<u8>),
-    /// Nowhere: the folder that was to be searched cannot be.
-    Nowhere(io::Error),
+    /// In memory.
+    Memory(Vec<u8>),
+    /// Unavailable: a folder cannot be searched.
+    Unreadable(io::Error),
 }
 
-impl Source {
-    /// An image on a stream.
+impl ImageSource {
+    /// Reads an image from a stream.
     ///
     /// # Errors
     ///
-    /// Those of the stream.
+    /// If the stream fails.
     pub fn of_stream(name: &str, mut stream: impl Read) -> io::Result<Self> {
         let mut bytes = vec![];
         stream.read_to_end(&mut bytes)?;
-        let (name, bytes) = (name.to_owned(), Bytes::Here(bytes));
+        let (name, bytes) = (name.to_owned(), SourceBytes::Memory(bytes));
         Ok(Self { name, bytes })
     }
 
     fn of_file(path: PathBuf) -> Self {
         Self {
             name: path.display().to_string(),
-            bytes: Bytes::File(path),
+            bytes: SourceBytes::File(path),
         }
     }
 }
 
-/// What `path` stands for: itself, or all images below it in the order of their names. Links to folders are not followed, so that no folder
-/// is searched twice; names that begin with a dot are left out.
+/// The file `path`, or all images below the folder `path` in the order of their names. Links to folders are not followed, so that no folder
+/// is searched twice; names that begin with a dot are skipped.
 ///
 /// # Errors
 ///
-/// [`Empty`].
-pub fn sources(path: &Path) -> Result<Vec<Source>, Empty> {
+/// [`NoImages`] if a folder contains none.
+pub fn sources(path: &Path) -> Result<Vec<ImageSource>, NoImages> {
     if !path.is_dir() {
-        return Ok(vec![Source::of_file(path.to_path_buf())]);
+        return Ok(vec![ImageSource::of_file(path.to_path_buf())]);
     }
     let mut found = vec![];
     search(path, &mut found);
     if found.is_empty() {
         let path = path.to_path_buf();
-        return Err(Empty { path });
+        return Err(NoImages { path });
     }
     Ok(found)
 }
 
-fn search(folder: &Path, found: &mut Vec<Source>) {
+fn search(folder: &Path, found: &mut Vec<ImageSource>) {
     let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let mut entries = match entries {
         Ok(entries) => entries,
         Err(error) => {
-            let (name, bytes) = (folder.display().to_string(), Bytes::Nowhere(error));
-            found.push(Source { name, bytes });
+            let (name, bytes) = (folder.display().to_string(), SourceBytes::Unreadable(error));
+            found.push(ImageSource { name, bytes });
             return;
         }
     };
@@ -96,7 +96,7 @@ fn search(folder: &Path, found: &mut Vec<Source>) {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             search(&path, found);
         } else if is_image(&path) && !path.is_dir() {
-            found.push(Source::of_file(path));
+            found.push(ImageSource::of_file(path));
         }
     }
 }
@@ -108,11 +108,11 @@ fn is_image(path: &Path) -> bool {
     extension.is_some_and(|extension| EXTENSIONS.contains(&&*extension))
 }
 
-/// The paths in a list, one a line; empty lines are left out.
+/// The paths in a list, one per line; empty lines are skipped.
 ///
 /// # Errors
 ///
-/// Those of the stream.
+/// If the stream fails.
 pub fn listed(list: impl BufRead) -> io::Result<Vec<PathBuf>> {
     let mut paths = vec![];
     for line in list.split(b'\n') {
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_are_searched_to_the_bottom_in_the_order_of_names() {
+    fn folders_are_searched_recursively_in_the_order_of_names() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let root = folder.path();
         fs::create_dir_all(root.join("b/deep")).expect("folders");
@@ -175,14 +175,14 @@ mod tests {
         assert_eq!(
             names(&root.join("notes.txt")),
             ["notes.txt"],
-            "what is named is tried"
+            "a file named explicitly is tried"
         );
         assert_eq!(names(&root.join("gone")), ["gone"]);
     }
 
     #[cfg(unix)]
     #[test]
-    fn a_link_to_a_folder_above_does_not_lead_round_in_circles() {
+    fn links_to_folders_are_not_followed() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::write(folder.path().join("a.jpg"), b"").expect("a file");
         std::os::unix::fs::symlink(folder.path(), folder.path().join("again")).expect("a link");
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_have_a_path_a_line() {
+    fn lists_have_one_path_per_line() {
         let paths = listed(&b"a b.jpg\r\n\n/c\nd"[..]).expect("readable");
         assert_eq!(paths, ["a b.jpg", "/c", "d"].map(PathBuf::from));
     }

@@ -1,17 +1,17 @@
-//! What pictures are drawn on: one drawing for a page, which follows the page's colours, and for files.
+//! Drawing surface of pictures, rendered as inline SVG with a page's colours, as an SVG file or as a PNG file.
 
 use std::{io, sync::Once};
 
 use plotters::{
     coord::Shift,
-    prelude::*,
+    prelude::{Color as _, *},
     style::{
         FontTransform,
         text_anchor::{HPos, Pos, VPos},
     },
 };
 
-/// The drawing library failed: it has no reason to, for it draws into memory.
+/// The drawing library failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("cannot draw: {0}")]
 pub struct Error(String);
@@ -26,38 +26,38 @@ impl Error {
     }
 }
 
-/// What a line or a word is drawn with. On a page the ink is a variable of its style sheet, light or dark; in a file it is the light one.
+/// A colour. On a page it is a variable of the style sheet, light or dark; in a file it is the light value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ink {
-    /// What is behind everything.
+pub enum Color {
+    /// Background.
     Paper,
-    /// Words and axes.
+    /// Text.
     Text,
-    /// Words that say what the others mean.
+    /// Secondary text, axes and labels.
     Faint,
-    /// Lines to read values by.
+    /// Grid lines.
     Grid,
-    /// Of the series number n, from 0.
+    /// Series number n, from 0.
     Series(usize),
-    /// What stands for so many percent: the more, the darker on light paper.
+    /// Heat-map shade of a percentage, 0 to 100: darker for more on a light page.
     Shade(u8),
-    /// Words on a shade.
+    /// Text on a shade.
     OnShade(Shade),
 }
 
-/// Which ink words on a shade need, for a contrast of 4.5 and more on light and on dark paper.
+/// Classes of shades by the text colour they need for a contrast ratio of at least 4.5 on light and dark pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shade {
-    /// Nearer to the paper.
+    /// Close to the background.
     Pale,
-    /// Between.
+    /// In between.
     Half,
-    /// Nearly full.
+    /// Close to the full colour.
     Full,
 }
 
 impl Shade {
-    /// That of a share of 0 to 1.
+    /// The class of a share, 0 to 1.
     #[must_use]
     pub fn of(share: f64) -> Self {
         match share {
@@ -68,7 +68,7 @@ impl Shade {
     }
 }
 
-/// Stops of the colour map that is called Blues, from no share to all.
+/// Equidistant stops of the colour map Blues, from 0 to 1.
 ///
 /// # Source
 ///
@@ -96,7 +96,7 @@ fn blue(share: f64) -> RGBColor {
     RGBColor(mix(0), mix(1), mix(2))
 }
 
-/// Light values. Each occurs once, so that a page can tell from the colour which ink it is.
+/// Light values. All light values are distinct, so that a page can replace each by its variable.
 const SERIES: [RGBColor; 5] = [
     RGBColor(0x0b, 0x62, 0xb8),
     RGBColor(0xc2, 0x41, 0x0c),
@@ -105,14 +105,14 @@ const SERIES: [RGBColor; 5] = [
     RGBColor(0x0e, 0x74, 0x90),
 ];
 
-impl Ink {
-    /// What stands for a share of 0 to 1.
+impl Color {
+    /// Heat-map shade of a share, 0 to 1.
     #[must_use]
     pub fn shade(share: f64) -> Self {
         Self::Shade((share.clamp(0.0, 1.0) * 100.0).round() as u8)
     }
 
-    /// Words on [`Ink::shade`].
+    /// Text colour on [`Color::shade`].
     #[must_use]
     pub fn on_shade(share: f64) -> Self {
         Self::OnShade(Shade::of(share))
@@ -129,7 +129,7 @@ impl Ink {
             .chain((0..=100).map(Self::Shade))
     }
 
-    fn colour(self) -> RGBColor {
+    fn rgb(self) -> RGBColor {
         match self {
             Self::Paper => RGBColor(0xff, 0xff, 0xff),
             Self::Text => RGBColor(0x1f, 0x23, 0x28),
@@ -143,7 +143,7 @@ impl Ink {
         }
     }
 
-    /// Its name in the style sheet.
+    /// Its CSS value in a page.
     fn variable(self) -> String {
         match self {
             Self::Paper => "var(--paper)".to_owned(),
@@ -159,112 +159,112 @@ impl Ink {
     }
 }
 
-/// Where a word stands relative to its point, left to right.
+/// Horizontal alignment of text relative to its point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
-    /// It begins there.
+    /// Starts at the point.
     Start,
-    /// Its middle is there.
+    /// Centred on the point.
     Middle,
-    /// It ends there.
+    /// Ends at the point.
     End,
 }
 
-/// How a word is written. It is centred on its point from top to bottom.
+/// Style of text, which is centred vertically on its point.
 #[derive(Clone, Copy, Debug)]
-pub struct Lettering {
-    /// Height of a line.
+pub struct Font {
+    /// Font size.
     pub size: f64,
     /// Colour.
-    pub ink: Ink,
-    /// Left to right.
+    pub color: Color,
+    /// Horizontal alignment.
     pub align: Align,
-    /// Whether it is read from bottom to top.
+    /// Whether it is rotated to read from bottom to top.
     pub is_upright: bool,
 }
 
-impl Lettering {
-    /// Level letters.
+impl Font {
+    /// Horizontal text.
     #[must_use]
-    pub fn new(size: f64, ink: Ink, align: Align) -> Self {
+    pub fn new(size: f64, color: Color, align: Align) -> Self {
         Self {
             size,
-            ink,
+            color,
             align,
             is_upright: false,
         }
     }
 }
 
-/// A line's look.
+/// Style of a line.
 #[derive(Clone, Copy, Debug)]
 pub struct Stroke {
     /// Colour.
-    pub ink: Ink,
-    /// Thickness.
+    pub color: Color,
+    /// Width.
     pub width: f64,
-    /// From 0, invisible, to 1.
+    /// Opacity, 0 to 1.
     pub opacity: f64,
 }
 
-/// A point: to the right, and down.
+/// A point `(x, y)`, y down.
 pub type Point = (f64, f64);
 
-/// Takes lines and words. Lengths are in units of a picture at its usual size on a screen.
+/// A drawing surface. Lengths are in CSS pixels at the picture's default size.
 pub trait Canvas {
-    /// A line through points.
+    /// Draws a line through points.
     ///
     /// # Errors
     ///
-    /// [`Error`].
+    /// [`Error`] if the drawing library fails.
     fn line(&self, points: &[Point], stroke: Stroke) -> Result<(), Error>;
-    /// A filled rectangle between two corners.
+    /// Draws a filled rectangle between two corners.
     ///
     /// # Errors
     ///
-    /// [`Error`].
-    fn rectangle(&self, corners: [Point; 2], ink: Ink) -> Result<(), Error>;
-    /// A filled circle.
+    /// [`Error`] if the drawing library fails.
+    fn rectangle(&self, corners: [Point; 2], color: Color) -> Result<(), Error>;
+    /// Draws a filled circle.
     ///
     /// # Errors
     ///
-    /// [`Error`].
-    fn disc(&self, centre: Point, radius: f64, ink: Ink) -> Result<(), Error>;
-    /// A word.
+    /// [`Error`] if the drawing library fails.
+    fn disc(&self, centre: Point, radius: f64, color: Color) -> Result<(), Error>;
+    /// Draws text.
     ///
     /// # Errors
     ///
-    /// [`Error`].
-    fn word(&self, text: &str, at: Point, lettering: Lettering) -> Result<(), Error>;
+    /// [`Error`] if the drawing library fails.
+    fn word(&self, text: &str, at: Point, font: Font) -> Result<(), Error>;
 }
 
-/// A picture of a size that can be drawn on any canvas.
+/// A picture that can be drawn on any canvas.
 pub trait Picture {
     /// Width and height.
     fn size(&self) -> (f64, f64);
-    /// Draws it. The paper is there already.
+    /// Draws the picture on a filled background.
     ///
     /// # Errors
     ///
-    /// [`Error`].
+    /// [`Error`] if the drawing library fails.
     fn draw(&self, canvas: &dyn Canvas) -> Result<(), Error>;
 }
 
-/// Units per unit of the drawing library, which knows whole numbers only.
+/// SVG resolution: the drawing library has integer coordinates, so drawings are enlarged by this factor.
 const FINE: f64 = 8.0;
-/// Pixels per unit in a bitmap: for screens of high resolution, and for print.
+/// Bitmap pixels per unit, for high-resolution screens and print.
 const SHARP: f64 = 2.0;
 
-/// The picture as an SVG file.
+/// Renders an SVG file.
 ///
 /// # Errors
 ///
-/// [`Error`].
+/// [`Error`] if the picture cannot be drawn.
 pub fn svg(picture: &dyn Picture) -> Result<String, Error> {
     let (width, height) = scaled(picture.size(), FINE);
     let mut text = String::new();
     let area = SVGBackend::with_string(&mut text, (width, height)).into_drawing_area();
-    area.fill(&Ink::Paper.colour()).map_err(Error::new)?;
+    area.fill(&Color::Paper.rgb()).map_err(Error::new)?;
     draw_on(picture, area, (FINE, 0.0))?;
     let (usual_width, usual_height) = scaled(picture.size(), 1.0);
     Ok(text.replacen(
@@ -274,11 +274,11 @@ pub fn svg(picture: &dyn Picture) -> Result<String, Error> {
     ))
 }
 
-/// The picture as an element of a page whose style sheet holds the inks. `label` is what a screen reader says.
+/// Renders an SVG element for a page whose style sheet defines the colours. `label` is its accessible name.
 ///
 /// # Errors
 ///
-/// [`Error`].
+/// [`Error`] if the picture cannot be drawn.
 pub fn page_svg(picture: &dyn Picture, label: &str) -> Result<maud::Markup, Error> {
     let (width, height) = scaled(picture.size(), FINE);
     let mut text = String::new();
@@ -287,11 +287,11 @@ pub fn page_svg(picture: &dyn Picture, label: &str) -> Result<maud::Markup, Erro
         SVGBackend::with_string(&mut text, (width, height)).into_drawing_area(),
         (FINE, 0.0),
     )?;
-    for ink in Ink::all() {
-        let RGBColor(red, green, blue) = ink.colour();
+    for color in Color::all() {
+        let RGBColor(red, green, blue) = color.rgb();
         text = text.replace(
             &format!("\"#{red:02X}{green:02X}{blue:02X}\""),
-            &format!("\"{}\"", ink.variable()),
+            &format!("\"{}\"", color.variable()),
         );
     }
     let inside = text
@@ -305,11 +305,11 @@ pub fn page_svg(picture: &dyn Picture, label: &str) -> Result<maud::Markup, Erro
     })
 }
 
-/// The picture as a PNG file.
+/// Renders a PNG file.
 ///
 /// # Errors
 ///
-/// [`Error`].
+/// [`Error`] if the picture cannot be drawn or encoded.
 pub fn png(picture: &dyn Picture) -> Result<Vec<u8>, Error> {
     let (width, height) = scaled(picture.size(), SHARP);
     let mut pixels = vec![0xff; width as usize * height as usize * 3];
@@ -329,7 +329,7 @@ fn draw_on<B: DrawingBackend>(
     (scale, drop): (f64, f64),
 ) -> Result<(), Error> {
     register_font();
-    let sheet = Sheet { area, scale, drop };
+    let sheet = PlottersCanvas { area, scale, drop };
     picture.draw(&sheet)?;
     sheet.area.present().map_err(Error::new)
 }
@@ -340,7 +340,7 @@ fn scaled((width, height): (f64, f64), scale: f64) -> (u32, u32) {
 
 const FONT: &str = "sans-serif";
 
-/// Bitmaps need a font in the program: a machine that trains has none as a rule.
+/// Bitmaps use a font embedded in the program, because training machines often have none.
 fn register_font() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -350,7 +350,7 @@ fn register_font() {
     });
 }
 
-/// Width of a word, as bitmaps draw it.
+/// Width of text in the embedded font.
 #[must_use]
 pub fn width(text: &str, size: f64) -> f64 {
     register_font();
@@ -358,15 +358,15 @@ pub fn width(text: &str, size: f64) -> f64 {
     f64::from(width) / FINE
 }
 
-/// An area of the drawing library with its scale.
-struct Sheet<B: DrawingBackend> {
+/// A canvas on an area of the drawing library.
+struct PlottersCanvas<B: DrawingBackend> {
     area: DrawingArea<B, Shift>,
     scale: f64,
-    /// What words are lowered by, in heights of their lines, to be centred on their point: bitmaps centre a box with room above it.
+    /// Vertical offset of text in font sizes that centres it on its point: bitmaps centre a box with space above the text.
     drop: f64,
 }
 
-impl<B: DrawingBackend> Sheet<B> {
+impl<B: DrawingBackend> PlottersCanvas<B> {
     fn place(&self, (x, y): Point) -> (i32, i32) {
         ((x * self.scale).round() as i32, (y * self.scale).round() as i32)
     }
@@ -376,11 +376,11 @@ impl<B: DrawingBackend> Sheet<B> {
     }
 }
 
-impl<B: DrawingBackend> Canvas for Sheet<B> {
+impl<B: DrawingBackend> Canvas for PlottersCanvas<B> {
     fn line(&self, points: &[Point], stroke: Stroke) -> Result<(), Error> {
         let points: Vec<(i32, i32)> = points.iter().map(|&point| self.place(point)).collect();
         let style = ShapeStyle {
-            color: stroke.ink.colour().mix(stroke.opacity),
+            color: stroke.color.rgb().mix(stroke.opacity),
             filled: false,
             stroke_width: self.length(stroke.width),
         };
@@ -389,32 +389,32 @@ impl<B: DrawingBackend> Canvas for Sheet<B> {
             .map_err(Error::new)
     }
 
-    fn rectangle(&self, corners: [Point; 2], ink: Ink) -> Result<(), Error> {
-        let rectangle = Rectangle::new(corners.map(|corner| self.place(corner)), ink.colour().filled());
+    fn rectangle(&self, corners: [Point; 2], color: Color) -> Result<(), Error> {
+        let rectangle = Rectangle::new(corners.map(|corner| self.place(corner)), color.rgb().filled());
         self.area.draw(&rectangle).map_err(Error::new)
     }
 
-    fn disc(&self, centre: Point, radius: f64, ink: Ink) -> Result<(), Error> {
-        let disc = Circle::new(self.place(centre), self.length(radius), ink.colour().filled());
+    fn disc(&self, centre: Point, radius: f64, color: Color) -> Result<(), Error> {
+        let disc = Circle::new(self.place(centre), self.length(radius), color.rgb().filled());
         self.area.draw(&disc).map_err(Error::new)
     }
 
-    fn word(&self, text: &str, at: Point, lettering: Lettering) -> Result<(), Error> {
-        let font = (FONT, lettering.size * self.scale).into_font();
-        let font = if lettering.is_upright {
-            font.transform(FontTransform::Rotate270)
+    fn word(&self, text: &str, at: Point, font: Font) -> Result<(), Error> {
+        let typeface = (FONT, font.size * self.scale).into_font();
+        let typeface = if font.is_upright {
+            typeface.transform(FontTransform::Rotate270)
         } else {
-            font
+            typeface
         };
-        let across = match lettering.align {
+        let across = match font.align {
             Align::Start => HPos::Left,
             Align::Middle => HPos::Center,
             Align::End => HPos::Right,
         };
-        let colour = lettering.ink.colour();
-        let style = font.color(&colour).pos(Pos::new(across, VPos::Center));
-        let drop = lettering.size * self.drop;
-        let at = if lettering.is_upright {
+        let colour = font.color.rgb();
+        let style = typeface.color(&colour).pos(Pos::new(across, VPos::Center));
+        let drop = font.size * self.drop;
+        let at = if font.is_upright {
             (at.0 + drop, at.1)
         } else {
             (at.0, at.1 + drop)
@@ -429,8 +429,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_ink_has_a_colour_of_its_own() {
-        let mut colours: Vec<(u8, u8, u8)> = Ink::all().map(|ink| ink.colour().rgb()).collect();
+    fn all_light_values_are_distinct() {
+        let mut colours: Vec<(u8, u8, u8)> = Color::all().map(|color| color.rgb().rgb()).collect();
         let inks = colours.len();
         colours.sort_unstable();
         colours.dedup();
@@ -438,8 +438,8 @@ mod tests {
     }
 
     #[test]
-    fn shares_go_from_pale_to_dark() {
-        let rgb = |share| Ink::shade(share).colour().rgb();
+    fn shades_go_from_light_to_dark() {
+        let rgb = |share| Color::shade(share).rgb().rgb();
         assert_eq!(rgb(0.0), (247, 251, 255));
         assert_eq!(rgb(0.5), (107, 174, 214));
         assert_eq!(rgb(1.0), (8, 48, 107));

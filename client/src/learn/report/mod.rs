@@ -1,18 +1,18 @@
-//! Results for people: tables in the terminal, pictures in files, pages to read.
+//! Reports: text tables, pictures and HTML pages.
 //!
 //! # Layout
 //!
-//! - [`table`]: figures in a terminal.
-//! - [`canvas`]: what pictures are drawn on: page, SVG and PNG alike.
-//! - [`chart`]: curves and bars; [`picture`]: the confusion matrix.
-//! - [`sweep`]: what the learning-rate finder has seen.
-//! - [`run`]: the report of one run.
-//! - [`html`]: pages of figures, tables and photographs; its documentation says how to make one.
+//! - [`table`]: metrics as text.
+//! - [`canvas`]: drawing surface, rendered as inline SVG, SVG file or PNG file.
+//! - [`chart`]: curves and bars; [`confusion_plot`]: the confusion matrix.
+//! - [`sweep`]: the learning-rate sweep.
+//! - [`run`]: the report of a run.
+//! - [`html`]: pages of figures, tables and photographs; its documentation shows how to make one.
 
 pub mod canvas;
 pub mod chart;
+pub mod confusion_plot;
 pub mod html;
-pub mod picture;
 pub mod run;
 pub mod sweep;
 pub mod table;

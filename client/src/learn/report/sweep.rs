@@ -1,19 +1,19 @@
-//! What a sweep over learning rates has shown.
+//! Chart and table of a learning-rate sweep.
 
 use super::{
-    chart::{Axis, Chart, Look, Series},
+    chart::{Axis, Chart, LineStyle, Series},
     table::aligned,
 };
-use crate::learn::finder::{Point, Suggestions, Sweep, judged};
+use crate::learn::finder::{Suggestions, Sweep, SweepPoint, usable};
 
 /// Steps between the lines of a table.
 const STRIDE: usize = 5;
 
-/// The smoothed loss over the learning rate, without the ends that are not judged, with dots in the middle of its longest valley
-/// and where it falls most steeply.
+/// The smoothed loss over the learning rate, without the unused ends, with dots at the middle of the longest valley and at the steepest
+/// descent.
 #[must_use]
-pub fn chart(steps: &[Point]) -> Chart {
-    let points = judged(steps).iter();
+pub fn chart(steps: &[SweepPoint]) -> Chart {
+    let points = usable(steps).iter();
     let points: Vec<(f64, f64)> = points
         .map(|point| (point.learning_rate, point.smoothed_loss))
         .collect();
@@ -21,7 +21,7 @@ pub fn chart(steps: &[Point]) -> Chart {
     if let Ok(Suggestions { valley, steepest, .. }) = Suggestions::of(steps) {
         for (colour, name, at) in [(1, "valley", valley), (3, "steepest descent", steepest)] {
             let dot = points.iter().copied().filter(|(rate, _)| *rate == at).collect();
-            series.push(Series::line(&format!("{name}: {at:.2e}"), colour, dot).looking(Look::Loose));
+            series.push(Series::line(&format!("{name}: {at:.2e}"), colour, dot).with_style(LineStyle::Dots));
         }
     }
     Chart::new(
@@ -31,7 +31,7 @@ pub fn chart(steps: &[Point]) -> Chart {
     )
 }
 
-/// Every fifth step and the last one.
+/// A table of every fifth step and the last one.
 #[must_use]
 pub fn table(sweep: &Sweep) -> String {
     let mut rows = vec![
@@ -57,12 +57,12 @@ pub fn table(sweep: &Sweep) -> String {
 mod tests {
     use super::*;
     use crate::learn::{
-        finder::Range,
+        finder::SweepRange,
         report::canvas::{png, svg},
     };
 
     fn sweep() -> Sweep {
-        let mut sweep = Sweep::new(Range::default());
+        let mut sweep = Sweep::new(SweepRange::default());
         while let Some(rate) = sweep.next_rate() {
             sweep.record(0.7 - 0.4 * rate / (rate + 3e-3) + rate * rate);
         }
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn the_suggestions_are_in_the_picture() {
+    fn the_chart_shows_the_suggestions() {
         let sweep = sweep();
         let Suggestions { valley, steepest, .. } = Suggestions::of(sweep.points()).expect("a clear curve");
         let picture = svg(&chart(sweep.points())).expect("a picture");
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_sweep_too_short_for_suggestions_can_be_drawn() {
-        let mut sweep = Sweep::new(Range::default());
+        let mut sweep = Sweep::new(SweepRange::default());
         sweep.record(1.0);
         svg(&chart(sweep.points())).expect("a picture");
         assert!(table(&sweep).ends_with("1.0000\n"), "{}", table(&sweep));

@@ -1,48 +1,48 @@
-//! Figures as text.
+//! Metrics as text.
 
 use std::fmt::Write as _;
 
-use crate::learn::metrics::{Confused, Figures, Metric, Proportion, most_confused};
+use crate::learn::metrics::{ConfusedPair, Metric, Metrics, Proportion, most_confused};
 
-/// Classes of which a confusion matrix still fits a terminal, and a page as a table; of more, the confused pairs are told.
+/// Most classes of a confusion matrix as a table; for more, confused pairs are listed.
 pub(in crate::learn) const MATRIX_CLASSES: usize = 6;
-/// Confused pairs in their table, at most.
+/// Most confused pairs in a table.
 pub(in crate::learn) const PAIRS: usize = 20;
 
-/// Figures of one model, with its name.
+/// Metrics of a model, with its name.
 #[derive(Clone, Debug)]
-pub struct Named {
-    /// What the reader knows the model by.
+pub struct NamedMetrics {
+    /// Name of the model.
     pub name: String,
-    /// Its figures.
-    pub figures: Figures,
+    /// Its metrics.
+    pub metrics: Metrics,
 }
 
-/// Precision, recall with its interval of 95 % (Wilson) and F1 of each class, then the figures of the whole.
+/// Precision, recall with its 95 % Wilson interval and F1 of each class, then the metrics of the whole split.
 #[must_use]
-pub fn classes(figures: &Figures) -> String {
+pub fn classes(metrics: &Metrics) -> String {
     let mut rows = vec![
         ["class", "images", "precision", "recall", "95 % interval", "F1"]
             .map(str::to_owned)
             .to_vec(),
     ];
-    rows.extend(class_rows(figures));
+    rows.extend(class_rows(metrics));
     let mut text = aligned(&rows);
-    let of_the_whole = whole(figures.classes.len())
-        .map(|metric| format!("{} {}", metric.title(), metric.show(Some(figures))));
+    let of_the_whole = whole(metrics.classes.len())
+        .map(|metric| format!("{} {}", metric.title(), metric.show(Some(metrics))));
     let words: Vec<String> = of_the_whole.collect();
-    let _ = writeln!(text, "\n{}   images {}", words.join("   "), figures.images);
+    let _ = writeln!(text, "\n{}   images {}", words.join("   "), metrics.images);
     text
 }
 
-/// A row for each class: name, images, precision, recall, its interval and F1.
-pub(in crate::learn) fn class_rows(figures: &Figures) -> impl Iterator<Item = Vec<String>> {
-    figures.classes.iter().enumerate().map(|(label, class)| {
-        let recall = figures.recall(label);
+/// A row per class: name, images, precision, recall, its interval and F1.
+pub(in crate::learn) fn class_rows(metrics: &Metrics) -> impl Iterator<Item = Vec<String>> {
+    metrics.classes.iter().enumerate().map(|(label, class)| {
+        let recall = metrics.recall(label);
         vec![
             class.name.clone(),
             class.images.to_string(),
-            figures.precision(label).to_string(),
+            metrics.precision(label).to_string(),
             recall.to_string(),
             recall.shown_interval(),
             percent(class.f1),
@@ -50,52 +50,52 @@ pub(in crate::learn) fn class_rows(figures: &Figures) -> impl Iterator<Item = Ve
     })
 }
 
-/// The confusion matrix, rows actual and columns predicted; of more than six classes the confused pairs.
+/// The confusion matrix, rows actual and columns predicted; for more than six classes, the confused pairs.
 #[must_use]
-pub fn confusion(figures: &Figures) -> String {
-    if figures.classes.len() <= MATRIX_CLASSES {
-        return confusion_matrix(figures);
+pub fn confusion(metrics: &Metrics) -> String {
+    if metrics.classes.len() <= MATRIX_CLASSES {
+        return confusion_matrix(metrics);
     }
-    let pairs = pair_rows(figures);
+    let pairs = pair_rows(metrics);
     if pairs.is_empty() {
-        return "no image was taken for another class\n".to_owned();
+        return "no image was misclassified\n".to_owned();
     }
-    let header = ["actual", "taken for", "images", "of its class"]
+    let header = ["actual", "predicted", "images", "of its class"]
         .map(str::to_owned)
         .to_vec();
     let shown = pairs.iter().take(PAIRS).cloned();
     let rows: Vec<Vec<String>> = std::iter::once(header).chain(shown).collect();
     let mut text = aligned(&rows);
     if pairs.len() > PAIRS {
-        let _ = writeln!(text, "and {} pairs more", pairs.len() - PAIRS);
+        let _ = writeln!(text, "and {} more pairs", pairs.len() - PAIRS);
     }
     text
 }
 
-/// A row for each pair of classes that were confused, the most frequent first: actual, predicted, images, and of how many of the class.
-pub(in crate::learn) fn pair_rows(figures: &Figures) -> Vec<Vec<String>> {
-    let row = |pair: &Confused| {
+/// A row per confused pair in descending order of images: actual, predicted, images, and their share of the class.
+pub(in crate::learn) fn pair_rows(metrics: &Metrics) -> Vec<Vec<String>> {
+    let row = |pair: &ConfusedPair| {
         let of = Proportion {
             hits: pair.images,
-            of: figures.classes[pair.actual].images,
+            of: metrics.classes[pair.actual].images,
         };
-        let names = [pair.actual, pair.predicted].map(|label| figures.classes[label].name.clone());
+        let names = [pair.actual, pair.predicted].map(|label| metrics.classes[label].name.clone());
         names
             .into_iter()
             .chain([pair.images.to_string(), of.to_string()])
             .collect()
     };
-    most_confused(figures).iter().map(row).collect()
+    most_confused(metrics).iter().map(row).collect()
 }
 
-fn confusion_matrix(figures: &Figures) -> String {
-    let names = figures.classes.iter().map(|class| class.name.clone());
+fn confusion_matrix(metrics: &Metrics) -> String {
+    let names = metrics.classes.iter().map(|class| class.name.clone());
     let mut rows = vec![
         std::iter::once("actual \\ predicted".to_owned())
             .chain(names)
             .collect::<Vec<_>>(),
     ];
-    for (class, counts) in figures.classes.iter().zip(&figures.confusion_matrix) {
+    for (class, counts) in metrics.classes.iter().zip(&metrics.confusion_matrix) {
         rows.push(
             std::iter::once(class.name.clone())
                 .chain(counts.iter().map(u64::to_string))
@@ -105,10 +105,10 @@ fn confusion_matrix(figures: &Figures) -> String {
     aligned(&rows)
 }
 
-/// Several models side by side: recall of each class, then the figures of the whole. `training` are the training images of each class, in label
-/// order: the class with the fewest comes first. Without them, classes come in label order.
+/// Several models side by side: recall of each class, then the metrics of the whole split. `training` are the training images of each class
+/// label order: the class with the fewest comes first. Without them, classes come in label order.
 #[must_use]
-pub fn side_by_side(models: &[Named], training: Option<&[u64]>) -> String {
+pub fn side_by_side(models: &[NamedMetrics], training: Option<&[u64]>) -> String {
     let Some(first) = models.first() else {
         return String::new();
     };
@@ -117,40 +117,43 @@ pub fn side_by_side(models: &[Named], training: Option<&[u64]>) -> String {
             .chain(models.iter().map(|model| model.name.clone()))
             .collect::<Vec<_>>(),
     ];
-    let mut order: Vec<usize> = (0..first.figures.classes.len()).collect();
+    let mut order: Vec<usize> = (0..first.metrics.classes.len()).collect();
     order.sort_by_key(|&class| training.and_then(|images| images.get(class).copied()));
-    let mut line = |label: String, cell: &dyn Fn(&Figures) -> String| {
+    let mut line = |label: String, cell: &dyn Fn(&Metrics) -> String| {
         rows.push(
             std::iter::once(label)
-                .chain(models.iter().map(|model| cell(&model.figures)))
+                .chain(models.iter().map(|model| cell(&model.metrics)))
                 .collect(),
         );
     };
     for class in order {
-        let of = &first.figures.classes[class];
-        line(format!("recall of {} ({})", of.name, of.images), &|figures| {
-            figures.recall(class).to_string()
+        let of = &first.metrics.classes[class];
+        line(format!("recall of {} ({})", of.name, of.images), &|metrics| {
+            metrics.recall(class).to_string()
         });
     }
-    for metric in whole(first.figures.classes.len()) {
-        line(metric.title(), &|figures| metric.show(Some(figures)));
+    for metric in whole(first.metrics.classes.len()) {
+        line(metric.title(), &|metrics| metric.show(Some(metrics)));
     }
     aligned(&rows)
 }
 
-/// The figures that are not of single classes.
+/// The metrics of a whole split.
 fn whole(classes: usize) -> impl Iterator<Item = Metric> {
-    let usual = Metric::usual(classes).into_iter();
-    [Metric::Accuracy].into_iter().chain(usual).chain([Metric::Loss])
+    let defaults = Metric::defaults(classes).into_iter();
+    [Metric::Accuracy]
+        .into_iter()
+        .chain(defaults)
+        .chain([Metric::Loss])
 }
 
-/// `93.2 %`, or a dash for what is undefined.
+/// `93.2 %`, or a dash if undefined.
 #[must_use]
 pub fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", share * 100.0))
 }
 
-/// Columns under one another: the first to the left, the others to the right; a rule below the first row.
+/// Aligns columns: the first to the left, the others to the right; with a line below the first row.
 pub(in crate::learn) fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
@@ -187,23 +190,23 @@ pub(in crate::learn) fn aligned(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::metrics::Tally;
+    use crate::learn::metrics::MetricAccumulator;
 
-    fn figures(rare_hits: u64) -> Figures {
-        let mut tally = Tally::new(2);
+    fn metrics(rare_hits: u64) -> Metrics {
+        let mut accumulator = MetricAccumulator::new(2);
         for (actual, logits, times) in [
             (0, [1.0, 0.0], rare_hits),
             (0, [0.0, 1.0], 4 - rare_hits),
             (1, [0.0, 1.0], 40),
         ] {
-            (0..times).for_each(|_| tally.record(&logits, actual));
+            (0..times).for_each(|_| accumulator.record(&logits, actual));
         }
-        tally.figures(&["birds".to_owned(), "flowers".to_owned()])
+        accumulator.metrics(&["birds".to_owned(), "flowers".to_owned()])
     }
 
     #[test]
-    fn classes_are_lines_of_figures() {
-        let text = classes(&figures(1));
+    fn class_metrics_are_one_line_each() {
+        let text = classes(&metrics(1));
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
             lines[0],
@@ -225,7 +228,7 @@ mod tests {
 
     #[test]
     fn the_matrix_has_actual_rows_and_predicted_columns() {
-        let text = confusion(&figures(1));
+        let text = confusion(&metrics(1));
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "actual \\ predicted  birds  flowers");
         assert_eq!(lines[2], "birds                   1        3");
@@ -233,10 +236,10 @@ mod tests {
     }
 
     #[test]
-    fn models_stand_side_by_side_with_the_rarest_class_first() {
-        let model = |name: &str, hits| Named {
+    fn models_are_shown_side_by_side_with_the_rarest_class_first() {
+        let model = |name: &str, hits| NamedMetrics {
             name: name.to_owned(),
-            figures: figures(hits),
+            metrics: metrics(hits),
         };
         let models = [model("natural", 0), model("oversample", 3)];
         let text = side_by_side(&models, Some(&[16, 160]));
@@ -245,7 +248,7 @@ mod tests {
         assert_eq!(lines[2], "recall of birds (4)      0 of 4      3 of 4");
         assert!(lines[3].starts_with("recall of flowers (40)"));
         assert_eq!(lines[7], "macro F1                 47.6 %      92.2 %");
-        // Fewer validation images are not fewer training images.
+        // The order depends on training images, not on validation images.
         let text = side_by_side(&models, Some(&[160, 16]));
         assert!(
             text.lines()
@@ -256,29 +259,29 @@ mod tests {
     }
 
     #[test]
-    fn of_many_classes_the_confused_pairs_are_told_in_few_columns() {
+    fn for_many_classes_the_confused_pairs_are_listed() {
         let names: Vec<String> = (0..16).map(|class| format!("a long name {class}")).collect();
-        let mut tally = Tally::new(16);
+        let mut accumulator = MetricAccumulator::new(16);
         let mut record = |actual: usize, predicted: usize, times: u64| {
             let logits: Vec<f32> = (0..16)
                 .map(|class| f32::from(u8::from(class == predicted)))
                 .collect();
-            (0..times).for_each(|_| tally.record(&logits, actual));
+            (0..times).for_each(|_| accumulator.record(&logits, actual));
         };
         record(3, 3, 7);
         record(3, 5, 13);
         record(9, 2, 1);
-        let text = confusion(&tally.figures(&names));
+        let text = confusion(&accumulator.metrics(&names));
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[2], "a long name 3  a long name 5      13        65.0 %");
         assert_eq!(lines[3], "a long name 9  a long name 2       1        1 of 1");
         assert_eq!(lines.len(), 4);
         assert!(lines.iter().all(|line| line.chars().count() < 80), "{text}");
-        assert!(confusion(&Tally::new(16).figures(&names)).contains("no image"));
+        assert!(confusion(&MetricAccumulator::new(16).metrics(&names)).contains("no image"));
     }
 
     #[test]
-    fn an_undefined_figure_is_a_dash() {
+    fn an_undefined_metric_is_a_dash() {
         assert_eq!(percent(None), "-");
         assert_eq!(percent(Some(0.25)), "25.0 %");
     }

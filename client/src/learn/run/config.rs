@@ -8,32 +8,32 @@ use crate::{
 use equibatch_stream::{Balance, BatchDtype, BatchRequest, Split, StreamDescription};
 use equibatch_training::program::{Head, Precision};
 
-/// Everything that decides the numbers of a run. Where it runs and whom it asks is not part of it.
+/// All settings that determine the results of a run. Device and servers are not part of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
     /// Name of the dataset.
     pub dataset: String,
-    /// Its fingerprint, in hexadecimal.
+    /// Fingerprint of the dataset, in hexadecimal.
     pub fingerprint: String,
-    /// In label order.
+    /// Class names in label order.
     pub classes: Vec<String>,
-    /// Name of the network, such as `resnet34`, or the file that it is read from.
+    /// Architecture, such as `resnet34`, or the path of a network file.
     pub arch: String,
-    /// BLAKE3 of that file, in hexadecimal; empty for a network with a name.
+    /// BLAKE3 of the network file, in hexadecimal; empty for a named architecture.
     #[serde(default)]
     pub network_hash: String,
-    /// Name of the network's last layers: fastai or plain. For a network from a file, a regular expression of their names, or `own` for
-    /// the layers that are found to be last.
+    /// The head: `fastai` or `plain`. For a network from a file, a regular expression of its tensor names, or `own` for the automatically
+    /// detected last layers.
     #[serde(default = "fastai")]
     pub head: String,
-    /// What went before.
-    #[serde(default)]
-    pub before: Before,
-    /// What keeps what it is.
+    /// Previous stages and pretrained weights.
+    #[serde(default, rename = "before")]
+    pub lineage: Lineage,
+    /// Frozen parameters.
     #[serde(default)]
     pub frozen: Frozen,
-    /// Passes over the training images.
+    /// Number of epochs.
     pub epochs: u32,
     /// Steps per epoch.
     pub steps_per_epoch: u64,
@@ -41,46 +41,46 @@ pub struct RunConfig {
     pub max_lr: String,
     /// Decoupled weight decay.
     pub weight_decay: f32,
-    /// What is made small.
+    /// Loss options.
     #[serde(default)]
     pub loss: Loss,
-    /// The largest norm of all gradients together. Absent: any.
+    /// Largest global gradient norm; gradients are clipped to it. Absent: no clipping.
     #[serde(default)]
     pub clip_norm: Option<f32>,
-    /// Decay of the moving average of all weights that is judged and exported. Absent: the weights themselves are.
+    /// Decay of the exponential moving average of all weights, which is evaluated and exported. Absent: no averaging.
     #[serde(default)]
     pub ema: Option<f32>,
-    /// What steps are computed in.
+    /// Compute precision.
     #[serde(default)]
     pub precision: Precision,
-    /// Images that are computed at once.
+    /// Images per micro-batch.
     pub batch_size: u32,
-    /// How many times as many are learnt from in every step.
+    /// Gradient accumulation: micro-batches per optimizer step.
     #[serde(default = "once")]
     pub accumulate: u32,
     /// Height and width in pixels.
     pub image_size: u32,
-    /// How often each class is drawn.
+    /// Class balance.
     pub balance: Balance,
-    /// Images of an epoch. Absent: as many as the balance makes of the split.
+    /// Images per epoch. Absent: determined by the balance.
     #[serde(default)]
     pub images_per_epoch: Option<u64>,
-    /// Augmentation, resolved, in the server's text form. Empty in runs of before there was a choice: the default.
+    /// Resolved augmentation recipe in the server's text form. Empty in runs of older versions: the default recipe.
     #[serde(default)]
     pub recipe: String,
-    /// What batches are made of on their way.
+    /// Element type of images on the wire.
     #[serde(default)]
     pub wire: BatchDtype,
-    /// What is kept, and when the run ends before its time.
+    /// Checkpoint retention and early stopping.
     #[serde(default)]
     pub policy: Policy,
-    /// Seeds the stream, the initial weights and dropout.
+    /// Seed of the stream, of the initial weights and of dropout.
     pub seed: u64,
-    /// Per channel: red, green, blue.
+    /// Mean per channel in [0, 1] units: red, green, blue.
     pub mean: [f32; 3],
-    /// Per channel: red, green, blue.
+    /// Standard deviation per channel in [0, 1] units: red, green, blue.
     pub std: [f32; 3],
-    /// Short side of the images that augmentation starts from, in pixels; 0: as decoded.
+    /// Short side of the downscaled images that are augmented, in pixels; 0: not downscaled.
     pub canonical_short_side: u32,
 }
 
@@ -92,24 +92,24 @@ fn fastai() -> String {
     Head::default().to_string()
 }
 
-/// What went before a run: where its first numbers come from, and what they have learnt already.
+/// Where a run's initial state comes from: pretrained weights and previous stages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Before {
-    /// `none`, or the file that the network started from, as it was asked for.
+pub struct Lineage {
+    /// Pretrained weights as requested, or `none`.
     pub weights: String,
-    /// BLAKE3 of that file, in hexadecimal; empty where there was none.
+    /// BLAKE3 of the weights file, in hexadecimal; empty without weights.
     pub weights_hash: String,
-    /// Epochs of the stages before this one: the stream goes on behind them.
+    /// Epochs of all previous stages, after which the stream continues.
     pub epochs: u32,
-    /// Steps of the stages before: dropout goes on behind them.
+    /// Steps of all previous stages, after which dropout continues.
     pub steps: u64,
-    /// Steps that the optimizer has taken with the moments that it starts with; 0 for a new one.
+    /// Optimizer steps behind the initial moments; 0 for a new optimizer.
     pub optimizer_steps: u64,
 }
 
-impl Default for Before {
-    /// Nothing.
+impl Default for Lineage {
+    /// Random initialisation.
     fn default() -> Self {
         Self {
             weights: Source::None.to_string(),
@@ -122,8 +122,8 @@ impl Default for Before {
 }
 
 impl Default for RunConfig {
-    /// What training is like where nothing is said, on no images yet: the reference experiment's network, size, batch and optimizer;
-    /// ten epochs, since a network that starts from nothing needs more than one that was trained before.
+    /// Default settings, without a dataset: network, image size, batch size and optimizer of the reference experiment; ten epochs, because
+    /// training from random weights takes longer than fine-tuning.
     fn default() -> Self {
         Self {
             dataset: String::new(),
@@ -132,7 +132,7 @@ impl Default for RunConfig {
             arch: "resnet34".to_owned(),
             network_hash: String::new(),
             head: fastai(),
-            before: Before::default(),
+            lineage: Lineage::default(),
             frozen: Frozen::default(),
             epochs: 10,
             steps_per_epoch: 0,
@@ -159,19 +159,19 @@ impl Default for RunConfig {
 }
 
 impl RunConfig {
-    /// Steps of all epochs.
+    /// Number of steps of all epochs.
     #[must_use]
     pub fn total_steps(&self) -> u64 {
         self.steps_per_epoch * u64::from(self.epochs)
     }
 
-    /// Images that are learnt from in every step: the batch that the server sends.
+    /// Images per optimizer step: the batch size requested from the server.
     #[must_use]
     pub fn images_per_step(&self) -> u32 {
         self.batch_size.saturating_mul(self.accumulate)
     }
 
-    /// The request for its training images, of `epochs` epochs from the first on.
+    /// The request for `epochs` epochs of training images.
     #[must_use]
     pub fn images(&self, epochs: u32) -> BatchRequest {
         BatchRequest {
@@ -191,7 +191,7 @@ impl RunConfig {
         }
     }
 
-    /// With what only the stream of its images tells.
+    /// Fills in the fields that the server determines.
     #[must_use]
     pub fn described(self, stream: &StreamDescription) -> Self {
         Self {
@@ -207,7 +207,7 @@ impl RunConfig {
         }
     }
 
-    /// Names every field in which `other` differs, in words; empty where none does.
+    /// Describes all fields that differ in `other`; empty if none does.
     #[must_use]
     pub fn differences(&self, other: &Self) -> String {
         let fields = |config: &Self| match serde_json::to_value(config) {
@@ -230,7 +230,7 @@ impl RunConfig {
     }
 }
 
-/// A setting as it was typed: 0.01, not what single precision makes of it in double.
+/// A setting as typed: 0.01, not its `f32` value in `f64` precision.
 fn shown(value: Option<&serde_json::Value>) -> String {
     let number = value.and_then(serde_json::Value::as_f64);
     match (value, number) {

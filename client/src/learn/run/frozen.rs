@@ -3,20 +3,20 @@ use std::str::FromStr;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-/// What of a network keeps what it is while the rest is trained.
+/// Parameters that are not trained.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Frozen {
-    /// Everything but the head and all norms, or nothing.
+    /// `true`: all but the head and the batch norms; `false`: none.
     Body(bool),
-    /// The parameters whose names a regular expression matches, norms included.
+    /// Parameters whose names match a regular expression, including batch norms.
     Matching(String),
-    /// Not known before the classes are: as [`Frozen::Body`], if the head of a network from a file starts anew.
+    /// Resolved when the classes are known: the body is frozen if the head of a network from a file is reinitialised.
     BodyOfNewHead,
 }
 
 impl Default for Frozen {
-    /// Nothing.
+    /// None.
     fn default() -> Self {
         Self::Body(false)
     }
@@ -29,24 +29,25 @@ impl FromStr for Frozen {
         match text {
             "true" => Ok(Self::Body(true)),
             "false" => Ok(Self::Body(false)),
-            _ if text.parse::<f64>().is_ok() => {
-                Err("use true, false or a regular expression of parameters' names, not a number".to_owned())
-            }
+            _ if text.parse::<f64>().is_ok() => Err(
+                "expected true, false or a regular expression of parameter names, not a number".to_owned(),
+            ),
             _ => expression(text).map(|_| Self::Matching(text.to_owned())),
         }
     }
 }
 
-/// The regular expression of a text.
+/// Compiles a regular expression.
 ///
 /// # Errors
-/// What is wrong with it, in one line.
+///
+/// Why it is invalid, in one line.
 pub fn expression(text: &str) -> Result<Regex, String> {
     Regex::new(text).map_err(|error| {
         let lines = error.to_string();
         let last = lines.lines().last().unwrap_or_default();
         format!(
-            "`{text}` is no regular expression: {}",
+            "invalid regular expression `{text}`: {}",
             last.trim_start_matches("error: ")
         )
     })
@@ -57,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_frozen_is_yes_or_no_or_names() {
+    fn frozen_is_parsed_as_bool_or_regular_expression() {
         let parsed = |text: &str| text.parse::<Frozen>();
         assert_eq!(parsed("true"), Ok(Frozen::Body(true)));
         assert_eq!(parsed("false"), Ok(Frozen::Body(false)));
@@ -69,9 +70,9 @@ mod tests {
         assert!(parsed("3").expect_err("a number").contains("not a number"));
     }
 
-    /// Runs of before there was more to say hold a truth value.
+    /// Runs of older versions have a boolean.
     #[test]
-    fn it_is_stored_as_a_truth_value_or_a_text() {
+    fn frozen_is_serialised_as_bool_string_or_null() {
         for (frozen, json) in [
             (Frozen::Body(true), "true"),
             (Frozen::Matching("stem".to_owned()), "\"stem\""),

@@ -1,4 +1,6 @@
-//! A training run: [what decides its numbers](RunConfig), and its folder with `config.json`, `metrics.jsonl`, `checkpoint.safetensors`, `model.onnx`.
+//! A training run: its [configuration](RunConfig), and its folder with `config.json`, `metrics.jsonl`, `checkpoint.safetensors`,
+//! `model.onnx`.
+//! `model.onnx`.
 
 mod config;
 mod frozen;
@@ -13,33 +15,33 @@ use serde::Serialize;
 
 #[cfg(test)]
 pub(crate) use self::config::tests::config as sample;
-pub use self::config::{Before, RunConfig};
+pub use self::config::{Lineage, RunConfig};
 pub use self::frozen::{Frozen, expression};
 use super::{
-    checkpoint::{CHECKPOINT, Checkpoint, Error as CheckpointError, Progress},
-    journal, tensorboard,
+    checkpoint::{CHECKPOINT, Checkpoint, Error as CheckpointError, ResumeState},
+    run_log, tensorboard,
 };
 
-/// What can go wrong with a run's folder.
+/// Why a run's folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A run would be overwritten.
-    #[error("{} holds a run already; choose another --out, or continue it with --resume", path.display())]
+    /// The folder already contains a run.
+    #[error("{} already contains a run; choose another --out, or continue it with --resume", path.display())]
     Occupied {
         /// The folder.
         path: PathBuf,
     },
-    /// The folder holds something else, which is never written over.
-    #[error("{} is not empty: it holds {found:?}, which is not of a run; choose another --out", path.display())]
+    /// The folder contains other files, which are never overwritten.
+    #[error("{} is not empty: it contains {found:?}, which does not belong to a run; choose another --out", path.display())]
     NotEmpty {
         /// The folder.
         path: PathBuf,
-        /// Something in it.
+        /// One of its files.
         found: String,
     },
-    /// The folder holds no run.
-    #[error("{} holds no run: {reason}", path.display())]
+    /// The folder contains no run.
+    #[error("{} contains no run: {reason}", path.display())]
     NoRun {
         /// The folder.
         path: PathBuf,
@@ -55,7 +57,7 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// What is asked for is not what the run was started with.
+    /// The requested settings differ from those that the run was started with.
     #[error("cannot resume {}: {differences}", path.display())]
     Mismatch {
         /// The folder.
@@ -76,21 +78,21 @@ pub struct RunFolder {
     created: Vec<PathBuf>,
 }
 
-/// The files that a run has before its first epoch ends, besides those of TensorBoard.
+/// Files that a run may have before its first epoch ends, besides TensorBoard's.
 const FIRST_FILES: [&str; 9] = [
     CONFIG,
-    journal::STREAM,
+    run_log::STREAM,
     CHECKPOINT,
     METRICS,
-    journal::STEPS,
-    journal::SESSIONS,
+    run_log::STEPS,
+    run_log::SESSIONS,
     "find-lr.png",
     "find-lr.svg",
     "find-lr.json",
 ];
 const CONFIG: &str = "config.json";
 const METRICS: &str = "metrics.jsonl";
-/// The folder of the kept checkpoints.
+/// Folder of the checkpoints of the last epochs.
 const KEPT: &str = "checkpoints";
 
 impl RunFolder {
@@ -98,7 +100,7 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// Those of [`RunFolder::check_free`], [`Error::Write`] if it cannot be created.
+    /// Those of [`RunFolder::check_free`], and [`Error::Write`] if it cannot be created.
     pub fn create(path: &Path, config: &RunConfig) -> Result<Self, Error> {
         Self::check_free(path)?;
         let created = files::create_folder(path).map_err(|source| Error::Write {
@@ -114,12 +116,12 @@ impl RunFolder {
         Ok(run)
     }
 
-    /// Makes sure that a new run at `path` would write over nothing: the folder is missing or empty, or holds what a run has left that
-    /// was killed before its first checkpoint.
+    /// Checks that a new run at `path` overwrites nothing: the folder is missing or empty, or contains only a run that was killed before
+    /// its first checkpoint.
     ///
     /// # Errors
     ///
-    /// [`Error::Occupied`] if it holds a run, [`Error::NotEmpty`] if it holds anything else, [`Error::NoRun`] if it cannot be read.
+    /// [`Error::Occupied`] if it contains a run, [`Error::NotEmpty`] if it contains anything else, [`Error::NoRun`] if it cannot be read.
     pub fn check_free(path: &Path) -> Result<(), Error> {
         let names = match names(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -134,7 +136,7 @@ impl RunFolder {
         }
         let is_run = Self::open(&path()).is_ok();
         let is_left =
-            |name: &str| files::is_temporary(name) || is_run && [CONFIG, journal::STREAM].contains(&name);
+            |name: &str| files::is_temporary(name) || is_run && [CONFIG, run_log::STREAM].contains(&name);
         match names.into_iter().find(|name| !is_left(name)) {
             Some(_) if is_run => Err(Error::Occupied { path: path() }),
             Some(found) => Err(Error::NotEmpty { path: path(), found }),
@@ -142,7 +144,7 @@ impl RunFolder {
         }
     }
 
-    /// Deletes the temporary files that a killed process has left.
+    /// Deletes temporary files left by a killed process.
     pub fn remove_temporary(&self) {
         for folder in [self.path.clone(), self.path.join(KEPT)] {
             for name in names(&folder).unwrap_or_default() {
@@ -153,8 +155,7 @@ impl RunFolder {
         }
     }
 
-    /// Deletes a run of which no step was done: the files that it has written, and the folders that were created for it. What cannot be
-    /// deleted stays, and so does everything else.
+    /// Deletes a run without completed steps: its files, and the folders created for it. Other files, and what cannot be deleted, stay.
     pub fn discard(self) {
         for name in names(&self.path).unwrap_or_default() {
             let is_own = FIRST_FILES.contains(&&*name)
@@ -171,7 +172,7 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// [`Error::NoRun`] where there is no readable `config.json`.
+    /// [`Error::NoRun`] if `config.json` is missing or cannot be parsed.
     pub fn open(path: &Path) -> Result<(Self, RunConfig), Error> {
         let run = Self {
             path: path.to_path_buf(),
@@ -186,41 +187,41 @@ impl RunFolder {
             _ => no_run(format!("config.json cannot be read ({error})")),
         })?;
         let config = serde_json::from_str(&text)
-            .map_err(|error| no_run(format!("config.json is not understood ({error})")))?;
+            .map_err(|error| no_run(format!("cannot parse config.json ({error})")))?;
         Ok((run, config))
     }
 
-    /// The folder.
+    /// Path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The model for inference.
+    /// Path of the model for inference.
     #[must_use]
     pub fn model_path(&self) -> PathBuf {
         self.path.join("model.onnx")
     }
 
-    /// Where training continues.
+    /// Path of the checkpoint from which training continues.
     #[must_use]
     pub fn checkpoint_path(&self) -> PathBuf {
         self.path.join(CHECKPOINT)
     }
 
-    /// The model for inference of the epoch that was best.
+    /// Path of the best epoch's model.
     #[must_use]
     pub fn best_model_path(&self) -> PathBuf {
         self.path.join("best.onnx")
     }
 
-    /// The checkpoint of the epoch that was best.
+    /// Path of the best epoch's checkpoint.
     #[must_use]
     pub fn best_checkpoint_path(&self) -> PathBuf {
         self.path.join("best.safetensors")
     }
 
-    /// The checkpoint of an epoch, from 1, where those of the last epochs are kept.
+    /// Path of the checkpoint of an epoch, from 1, if it is kept.
     #[must_use]
     pub fn kept_path(&self, epoch: u32) -> PathBuf {
         self.path.join(KEPT).join(format!("epoch-{epoch:04}.safetensors"))
@@ -230,30 +231,30 @@ impl RunFolder {
         self.path.join(CONFIG)
     }
 
-    /// Adds a line to `metrics.jsonl`.
+    /// Appends a line to `metrics.jsonl`.
     ///
     /// # Errors
     ///
-    /// [`Error::Write`].
+    /// [`Error::Write`] if it cannot be written.
     pub fn append_metrics(&self, record: &impl Serialize) -> Result<(), Error> {
         let path = self.path.join(METRICS);
-        journal::append(&path, record).map_err(|source| Error::Write { path, source })
+        run_log::append(&path, record).map_err(|source| Error::Write { path, source })
     }
 
     /// Replaces the checkpoint.
     ///
     /// # Errors
     ///
-    /// [`Error::Write`]; the old checkpoint then stays.
+    /// [`Error::Write`] if it cannot be written; the old checkpoint remains.
     pub fn save_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), Error> {
         self.write(&self.checkpoint_path(), &checkpoint.to_bytes())
     }
 
-    /// Keeps the checkpoint of epoch `epoch`, from 1, besides the one where training continues.
+    /// Saves a checkpoint of epoch `epoch`, from 1, in the folder of kept checkpoints.
     ///
     /// # Errors
     ///
-    /// [`Error::Write`].
+    /// [`Error::Write`] if it cannot be written.
     pub fn keep_checkpoint(&self, epoch: u32, checkpoint: &Checkpoint) -> Result<(), Error> {
         let kept = self.kept_path(epoch);
         if let Some(folder) = kept.parent() {
@@ -265,21 +266,21 @@ impl RunFolder {
         self.write(&kept, &checkpoint.to_bytes())
     }
 
-    /// Makes the kept checkpoint of epoch `epoch`, from 1, the one where training continues.
+    /// Makes the kept checkpoint of epoch `epoch`, from 1, the one from which training continues.
     ///
     /// # Errors
     ///
-    /// [`Error::Write`]; the old checkpoint then stays.
+    /// [`Error::Write`] if it cannot be written; the old checkpoint remains.
     pub fn continue_from_kept(&self, epoch: u32) -> Result<(), Error> {
         let path = self.checkpoint_path();
         files::link(&self.kept_path(epoch), &path).map_err(|source| Error::Write { path, source })
     }
 
-    /// Lets go of the checkpoint of epoch `epoch`, from 1, if there is one.
+    /// Deletes the kept checkpoint of epoch `epoch`, from 1, if there is one.
     ///
     /// # Errors
     ///
-    /// [`Error::Write`].
+    /// [`Error::Write`] if it cannot be deleted.
     pub fn drop_checkpoint(&self, epoch: u32) -> Result<(), Error> {
         let path = self.kept_path(epoch);
         match files::remove(&path) {
@@ -288,17 +289,17 @@ impl RunFolder {
         }
     }
 
-    /// Where the run of `config` stands by its checkpoint; at its beginning if that does not tell.
+    /// The resume state in the run's checkpoint; the initial state of `config` if it cannot be read.
     #[must_use]
-    pub fn progress(&self, config: &RunConfig) -> Progress {
-        Checkpoint::progress(&self.checkpoint_path()).unwrap_or_else(|| Progress::new(config.clone()))
+    pub fn progress(&self, config: &RunConfig) -> ResumeState {
+        Checkpoint::progress(&self.checkpoint_path()).unwrap_or_else(|| ResumeState::new(config.clone()))
     }
 
     /// Reads the checkpoint, which must belong to `config`.
     ///
     /// # Errors
     ///
-    /// [`Error::Checkpoint`] where it is unreadable, [`Error::Mismatch`] where it belongs to another run.
+    /// [`Error::Checkpoint`] if it cannot be read, [`Error::Mismatch`] if its configuration differs.
     pub fn load_checkpoint(&self, config: &RunConfig) -> Result<Checkpoint, Error> {
         let checkpoint = Checkpoint::load(&self.checkpoint_path())?;
         let differences = checkpoint.progress.config.differences(config);
@@ -316,7 +317,7 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// [`Error::Write`].
+    /// [`Error::Write`] if it cannot be written.
     pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
         files::replace(path, bytes).map_err(|source| Error::Write {
             path: path.to_path_buf(),
@@ -325,7 +326,7 @@ impl RunFolder {
     }
 }
 
-/// The names in a folder; those that are not UTF-8, with other letters in place of what is not.
+/// File names in a folder, converted lossily to UTF-8.
 fn names(folder: &Path) -> io::Result<Vec<String>> {
     let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
     fs::read_dir(folder)?.map(name).collect()
@@ -336,7 +337,7 @@ mod tests {
     use super::{sample as config, *};
 
     #[test]
-    fn a_run_is_read_as_it_was_written() {
+    fn a_run_configuration_round_trips() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("deep/run");
         RunFolder::create(&path, &config()).expect("made");
@@ -348,7 +349,7 @@ mod tests {
     fn a_run_is_not_overwritten_by_another() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         RunFolder::create(folder.path(), &config()).expect("made");
-        // Killed before its first checkpoint, it is begun again.
+        // A run killed before its first checkpoint may be started again.
         fs::write(folder.path().join(".equibatch-x.part"), b"").expect("written");
         RunFolder::create(folder.path(), &config()).expect("nothing to go on from");
         for file in [CHECKPOINT, "model.onnx"] {
@@ -363,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_of_others_is_refused_by_name_and_stays_as_it_is() {
+    fn a_folder_with_other_files_is_refused_by_name_and_unchanged() {
         for file in ["model.onnx", "config.json", "stream.json", "steps.jsonl"] {
             let folder = tempfile::tempdir().expect("a temporary folder");
             fs::write(folder.path().join(file), b"{}").expect("written");
@@ -376,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_discarded_run_leaves_what_others_made() {
+    fn discarding_a_run_leaves_other_files() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("a/b");
         let begin = || RunFolder::create(&path, &config()).expect("made");
@@ -396,19 +397,19 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_without_a_run_is_named_with_what_is_missing() {
+    fn a_folder_without_a_run_is_refused_with_the_missing_file() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let message = RunFolder::open(folder.path()).expect_err("no run").to_string();
         assert_eq!(
             message,
             format!(
-                "{} holds no run: there is no config.json",
+                "{} contains no run: there is no config.json",
                 folder.path().display()
             )
         );
         fs::write(folder.path().join("config.json"), "{\"dataset\": 3}").expect("written");
         let message = RunFolder::open(folder.path()).expect_err("no run").to_string();
-        assert!(message.contains("config.json is not understood"), "{message}");
+        assert!(message.contains("cannot parse config.json"), "{message}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! TensorBoard's event files: records, each a length and a protobuf message with their checksums.
+//! TensorBoard event files: records of a length and a protobuf message with their checksums.
 //!
-//! Written here because the crates that do it stand still or bring far more than the hundred lines it takes.
+//! Implemented here because the existing crates are unmaintained or have many dependencies for a hundred lines.
 //!
 //! # Source
 //!
@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use equibatch_engine::checksum::crc32c;
 use prost::Message;
 
-/// What the first event of a file says it follows.
+/// Version string of the first event.
 const FILE_VERSION: &str = "brain.Event:2";
 
 #[derive(Clone, PartialEq, Message)]
@@ -46,7 +46,7 @@ struct Summary {
 struct Value {
     #[prost(string, tag = "1")]
     tag: String,
-    /// Optional, so that a zero is written, too.
+    /// Optional, so that zero is encoded.
     #[prost(float, optional, tag = "2")]
     simple_value: Option<f32>,
 }
@@ -58,19 +58,19 @@ struct SessionLog {
     status: i32,
 }
 
-/// Writes events, each of them whole at once.
+/// Writes events, each with a single write.
 #[derive(Debug)]
 pub struct EventWriter<W> {
     out: W,
 }
 
 impl<W: Write> EventWriter<W> {
-    /// Begins a file. Events of this step and behind it in earlier files of the folder no longer count: a run that was killed goes on from
-    /// its last checkpoint.
+    /// Starts a file. Events in earlier files of the folder from step `first_step` on are discarded by TensorBoard: a killed run continues
+    /// from its last checkpoint.
     ///
     /// # Errors
     ///
-    /// Those of `out`.
+    /// If `out` fails.
     pub fn new(out: W, wall_time: f64, first_step: u64) -> io::Result<Self> {
         let mut writer = Self { out };
         writer.write(wall_time, 0, What::FileVersion(FILE_VERSION.to_owned()))?;
@@ -78,11 +78,11 @@ impl<W: Write> EventWriter<W> {
         Ok(writer)
     }
 
-    /// Adds a point to each of these curves.
+    /// Adds a point to each curve.
     ///
     /// # Errors
     ///
-    /// Those of the file.
+    /// If `out` fails.
     pub fn scalars(&mut self, wall_time: f64, step: u64, values: &[(&str, f64)]) -> io::Result<()> {
         let value = |&(tag, value): &(&str, f64)| Value {
             tag: tag.to_owned(),
@@ -114,7 +114,7 @@ fn record(data: &[u8]) -> Vec<u8> {
     record
 }
 
-/// CRC-32C, turned and shifted, because checksums of data that contain checksums are weak.
+/// Masked CRC-32C: rotated and offset, because a CRC of data that contains CRCs is weak.
 fn masked(data: &[u8]) -> u32 {
     crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8)
 }
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_can_be_read_back_with_its_checksums() {
+    fn records_round_trip_with_their_checksums() {
         let mut file = vec![];
         let mut writer = EventWriter::new(&mut file, 1.5, 7).expect("memory");
         writer

@@ -1,4 +1,4 @@
-//! Tells TensorBoard how training goes: an event file in the run's folder, with a point per step and more per epoch.
+//! TensorBoard event file in the run's folder, with points per step and per epoch.
 
 pub mod events;
 
@@ -14,18 +14,18 @@ use events::EventWriter;
 
 use super::{
     fit::{EpochRecord, Observer, StepEvent},
-    metrics::{Figures, Metric},
+    metrics::{Metric, Metrics},
 };
 
 const PREFIX: &str = "events.out.tfevents.";
 const SUFFIX: &str = ".equibatch";
 
-/// Whether `name` is that of an event file of ours.
+/// Whether `name` is that of an event file written here.
 pub(super) fn is_event_file(name: &str) -> bool {
     name.starts_with(PREFIX) && name.ends_with(SUFFIX)
 }
 
-/// Writes curves as they grow. A file that cannot be written is told once, and ends the writing, not the training.
+/// Writes curves during training. If the file cannot be written, it warns once and stops writing; training continues.
 #[derive(Debug)]
 pub struct TensorBoard {
     path: PathBuf,
@@ -33,14 +33,14 @@ pub struct TensorBoard {
 }
 
 impl TensorBoard {
-    /// Begins another event file in `folder`, for steps from `first_step` on.
+    /// Starts a new event file in `folder`, for steps from `first_step` on.
     ///
     /// # Errors
     ///
-    /// Those of the file system.
+    /// If the file cannot be created or written.
     pub fn create(folder: &Path, first_step: u64) -> io::Result<Self> {
         let now = wall_time();
-        // TensorBoard takes every file with `tfevents` in its name, in the order of their names.
+        // TensorBoard reads all files with `tfevents` in their names, in the order of their names.
         let name = format!("{PREFIX}{:010.0}.{}{SUFFIX}", now.floor(), process::id());
         let path = folder.join(name);
         let file = File::options().append(true).create(true).open(&path)?;
@@ -52,7 +52,7 @@ impl TensorBoard {
         let Some(writer) = &mut self.writer else { return };
         if let Err(error) = writer.scalars(wall_time(), step, values) {
             tracing::warn!(
-                "no more curves for TensorBoard: cannot write {}: {error}",
+                "TensorBoard logging stopped: cannot write {}: {error}",
                 self.path.display()
             );
             self.writer = None;
@@ -93,14 +93,14 @@ impl Observer for TensorBoard {
     }
 }
 
-/// The figures of the validation images that are defined.
-fn curves(figures: &Figures) -> Vec<(String, f64)> {
-    let usual = Metric::usual(figures.classes.len());
-    let whole = [Metric::Loss, Metric::Accuracy].into_iter().chain(usual);
+/// The defined validation metrics.
+fn curves(metrics: &Metrics) -> Vec<(String, f64)> {
+    let defaults = Metric::defaults(metrics.classes.len());
+    let whole = [Metric::Loss, Metric::Accuracy].into_iter().chain(defaults);
     // TensorFlow allows no colons in names.
     let name = |metric: &Metric| format!("valid/{metric}").replace(':', "_");
-    let whole = whole.filter_map(|metric| Some((name(&metric), metric.of(figures)?)));
-    let classes = figures.classes.iter();
+    let whole = whole.filter_map(|metric| Some((name(&metric), metric.of(metrics)?)));
+    let classes = metrics.classes.iter();
     let recalls = classes.filter_map(|class| Some((format!("recall/{}", class.name), class.recall?)));
     whole.chain(recalls).collect()
 }

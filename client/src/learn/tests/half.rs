@@ -1,15 +1,15 @@
-//! Half precision on ONNX Runtime's CPU provider, which computes it in single precision between roundings. The program that trains does
-//! not offer that; it is the same graph as on a GPU.
+//! Half precision on ONNX Runtime's CPU provider, which computes in single precision between roundings. The client does not offer this; the
+//! graph is the same as on a GPU.
 
 use std::time::Duration;
 
 use super::*;
 use crate::learn::{
     fit::{Observer as _, StepEvent},
-    journal::StepLog,
     learner::StepReport,
-    report::run::{Record, page},
+    report::run::{RunRecord, page},
     run::RunFolder,
+    run_log::StepLog,
     tensorboard::TensorBoard,
 };
 use equibatch_training::program::Precision;
@@ -24,7 +24,7 @@ fn half(epochs: u32) -> RunConfig {
     }
 }
 
-/// In parts, which are two programs.
+/// With gradient accumulation, which uses two programs.
 fn in_parts(epochs: u32) -> RunConfig {
     RunConfig {
         batch_size: IMAGES / 2,
@@ -33,7 +33,7 @@ fn in_parts(epochs: u32) -> RunConfig {
     }
 }
 
-/// Images beyond any precision.
+/// Images that overflow in any precision.
 fn huge(step: u64) -> Batch {
     let pixels = (IMAGES * 3 * SIZE * SIZE) as usize;
     Batch {
@@ -43,7 +43,7 @@ fn huge(step: u64) -> Batch {
 }
 
 #[test]
-fn half_precision_learns_what_single_precision_does() {
+fn half_precision_trains_like_single_precision() {
     let runtime = runtime();
     let steps = 25;
     let of = |precision| {
@@ -67,7 +67,7 @@ fn half_precision_learns_what_single_precision_does() {
 }
 
 #[test]
-fn a_step_that_overflows_changes_nothing_but_the_scale() {
+fn a_step_that_overflows_changes_only_the_scale() {
     for config in [half(20), in_parts(20)] {
         let mut learner = Learner::new(&runtime(), &config, &options()).expect("a learner");
         // The first scales are too large for this network.
@@ -81,7 +81,7 @@ fn a_step_that_overflows_changes_nothing_but_the_scale() {
             let (before, after) = (before.progress, after.progress);
             assert_eq!(after.steps, before.steps + 1);
             assert_eq!(after.skipped_steps, before.skipped_steps + 1);
-            assert_eq!(after.taken(after.steps), 1);
+            assert_eq!(after.optimizer_steps(after.steps), 1);
             assert_eq!(after.loss_scale.factor(), before.loss_scale.factor() / 2.0);
             assert_eq!(after.smoothed_loss, before.smoothed_loss);
         }
@@ -99,7 +99,7 @@ pub(super) fn bits(checkpoint: &Checkpoint) -> Vec<(&String, Vec<u32>)> {
     tensors.map(|(name, tensor)| (name, bits(&tensor.data))).collect()
 }
 
-/// What a skipped step leaves of its own, in sums of gradients and statistics that wait, must not reach the next one.
+/// Gradient sums and staged statistics of a skipped step must not affect the next one.
 #[test]
 fn a_run_with_skipped_steps_is_resumed_bit_for_bit() {
     let runtime = runtime();
@@ -134,7 +134,7 @@ fn a_run_with_skipped_steps_is_resumed_bit_for_bit() {
 }
 
 #[test]
-fn where_the_least_scale_does_not_help_training_ends() {
+fn training_fails_if_gradients_overflow_at_the_minimum_scale() {
     let config = small(40);
     let config = RunConfig {
         arch: "resnet18@2".to_owned(),
@@ -145,7 +145,7 @@ fn where_the_least_scale_does_not_help_training_ends() {
     for step in 0..30 {
         assert!(learner.step(&huge(step)).expect("a skipped step").is_skipped);
     }
-    let error = learner.step(&huge(30)).expect_err("no scale is left");
+    let error = learner.step(&huge(30)).expect_err("the scale is at its minimum");
     assert!(
         matches!(
             error,
@@ -161,7 +161,7 @@ fn where_the_least_scale_does_not_help_training_ends() {
 }
 
 #[test]
-fn a_skipped_step_is_written_down_and_told_in_the_report() {
+fn a_skipped_step_is_logged_and_reported() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let run = RunFolder::create(&folder.path().join("run"), &half(2)).expect("a folder");
     let mut learner = Learner::new(&runtime(), &half(2), &options()).expect("a learner");
@@ -197,7 +197,7 @@ fn a_skipped_step_is_written_down_and_told_in_the_report() {
         [true, false]
     );
     assert!(lines[0].loss.is_nan() && lines[1].loss == 0.5);
-    let (page, _) = page(&Record::read(run.path()).expect("a run")).expect("a page");
+    let (page, _) = page(&RunRecord::read(run.path()).expect("a run")).expect("a page");
     let html = page.to_html();
-    assert!(html.contains("1 step of 2 changed nothing"), "{html}");
+    assert!(html.contains("1 step of 2 skipped"), "{html}");
 }

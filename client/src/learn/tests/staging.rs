@@ -1,4 +1,4 @@
-//! Images that are copied ahead: what is learnt does not depend on it.
+//! Staging of the next batch does not change training.
 
 use super::*;
 use equibatch_stream::BatchDtype;
@@ -8,7 +8,7 @@ fn staging(staging: Staging) -> SessionOptions {
     SessionOptions { staging, ..options() }
 }
 
-/// Images of which no two batches have the same.
+/// Images that differ between batches.
 fn various(step: u64, wire: BatchDtype) -> Batch {
     let mut random = generator(6, Purpose::DRAWING, &[step]);
     let pixels = (IMAGES * 3 * SIZE * SIZE) as usize;
@@ -24,14 +24,14 @@ fn various(step: u64, wire: BatchDtype) -> Batch {
     }
 }
 
-/// Six steps of which the learner is told the next one, where there is one, as `told` says: by the number of the step.
-fn trained(config: &RunConfig, mode: Staging, told: impl Fn(u64) -> Option<u64>) -> (Vec<u8>, Vec<f64>) {
+/// Six steps; `announced` maps the number of a step to that of the batch announced as the next one.
+fn trained(config: &RunConfig, mode: Staging, announced: impl Fn(u64) -> Option<u64>) -> (Vec<u8>, Vec<f64>) {
     let mut learner = Learner::new(&runtime(), config, &staging(mode)).expect("a learner");
-    assert_eq!(learner.stages(), mode == Staging::On);
+    assert_eq!(learner.uses_staging(), mode == Staging::On);
     let batches: Vec<Batch> = (0..6).map(|step| various(step, config.wire)).collect();
     let mut losses = vec![];
     for batch in &batches {
-        let next = told(batch.epoch).map(|next| &batches[next as usize]);
+        let next = announced(batch.epoch).map(|next| &batches[next as usize]);
         losses.push(learner.step_ahead(batch, next).expect("a step").loss);
     }
     (learner.checkpoint().expect("a checkpoint").to_bytes(), losses)
@@ -56,7 +56,7 @@ fn kinds() -> [RunConfig; 3] {
 }
 
 #[test]
-fn staged_training_ends_with_the_bits_of_training_that_is_not() {
+fn staged_training_equals_unstaged_training_bit_for_bit() {
     for config in kinds() {
         let plain = trained(&config, Staging::Off, |_| None);
         let staged = trained(&config, Staging::On, the_next_one);
@@ -67,7 +67,7 @@ fn staged_training_ends_with_the_bits_of_training_that_is_not() {
 }
 
 #[test]
-fn a_next_batch_that_is_late_or_another_changes_nothing() {
+fn a_late_or_different_next_batch_does_not_change_training() {
     for config in kinds() {
         let plain = trained(&config, Staging::Auto, |_| None);
         let late = trained(&config, Staging::On, |step| {
@@ -83,7 +83,7 @@ fn a_next_batch_that_is_late_or_another_changes_nothing() {
 }
 
 #[test]
-fn a_next_batch_of_another_size_fails_when_it_is_its_turn() {
+fn a_next_batch_of_another_size_fails_in_its_own_step() {
     let mut learner = Learner::new(&runtime(), &small(6), &staging(Staging::On)).expect("a learner");
     let first = various(0, BatchDtype::F32);
     let short = Batch {

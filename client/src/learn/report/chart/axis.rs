@@ -1,40 +1,40 @@
-//! From values to places, and which values to name.
+//! Axes: projection of values to positions, and ticks.
 
-/// How places grow with values.
+/// Scale of an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
-    /// Equal differences are equal lengths.
+    /// Linear.
     Linear,
-    /// Equal ratios are equal lengths. Values that are not positive are not shown.
+    /// Logarithmic. Values that are not positive are not shown.
     Logarithmic,
 }
 
-/// How values are written.
+/// Format of tick labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// As they are.
+    /// Plain numbers.
     Plain,
-    /// Shares of one, in percent.
+    /// Shares, in percent.
     Percent,
 }
 
 /// One axis of a chart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
-    /// What it measures, with its unit.
+    /// Label, with the unit.
     pub label: String,
-    /// How it measures.
+    /// Scale.
     pub scale: Scale,
-    /// How its values are written.
+    /// Format of its values.
     pub unit: Unit,
-    /// Whether it begins at zero.
+    /// Whether it includes zero.
     pub has_zero: bool,
-    /// Whether its values are whole numbers, such as epochs.
+    /// Whether its values are integers, such as epochs.
     pub is_whole: bool,
 }
 
 impl Axis {
-    /// A linear axis that begins at its smallest value.
+    /// A linear axis over the range of its values.
     #[must_use]
     pub fn new(label: &str) -> Self {
         Self {
@@ -46,7 +46,7 @@ impl Axis {
         }
     }
 
-    /// The same, of whole numbers.
+    /// Uses integer ticks.
     #[must_use]
     pub fn whole(self) -> Self {
         Self {
@@ -55,7 +55,7 @@ impl Axis {
         }
     }
 
-    /// The same, beginning at zero.
+    /// Includes zero.
     #[must_use]
     pub fn from_zero(self) -> Self {
         Self {
@@ -64,7 +64,7 @@ impl Axis {
         }
     }
 
-    /// The same, in percent.
+    /// Formats values in percent.
     #[must_use]
     pub fn percent(self) -> Self {
         Self {
@@ -73,7 +73,7 @@ impl Axis {
         }
     }
 
-    /// The same, logarithmic.
+    /// Uses a logarithmic scale.
     #[must_use]
     pub fn logarithmic(self) -> Self {
         Self {
@@ -82,8 +82,8 @@ impl Axis {
         }
     }
 
-    /// The axis with a range that holds all `values`, of which those that it cannot show are left out.
-    pub(super) fn over(&self, values: impl Iterator<Item = f64>) -> Ruler {
+    /// The axis scaled to the range of `values`; values that it cannot show are ignored.
+    pub(super) fn over(&self, values: impl Iterator<Item = f64>) -> ScaledAxis {
         let shown = values
             .map(|value| self.project(value))
             .filter(|value| value.is_finite());
@@ -105,7 +105,7 @@ impl Axis {
                 (low - room, high + room)
             };
         }
-        Ruler {
+        ScaledAxis {
             axis: self.clone(),
             low,
             high,
@@ -132,22 +132,22 @@ impl Axis {
     }
 }
 
-/// An axis with its range, in projected values.
+/// An axis with its range in projected values.
 #[derive(Clone, Debug)]
-pub(super) struct Ruler {
+pub(super) struct ScaledAxis {
     axis: Axis,
     low: f64,
     high: f64,
 }
 
-impl Ruler {
-    /// Where a value stands, from 0 to 1; `None` for what the axis cannot show.
+impl ScaledAxis {
+    /// Position of a value, 0 to 1 within the range; `None` if the axis cannot show it.
     pub(super) fn place(&self, value: f64) -> Option<f64> {
         let place = (self.axis.project(value) - self.low) / (self.high - self.low);
         place.is_finite().then_some(place)
     }
 
-    /// The same range with a little room at its ends, but not around zero where it begins there.
+    /// Adds a margin of 4 % at both ends, except at zero if the axis includes zero.
     pub(super) fn with_room(mut self) -> Self {
         let room = (self.high - self.low) * 0.04;
         let is_zero = |end: f64| self.axis.has_zero && end == 0.0;
@@ -157,7 +157,7 @@ impl Ruler {
         self
     }
 
-    /// About `count` round values with their names.
+    /// About `count` round values with their labels.
     pub(super) fn ticks(&self, count: usize) -> Vec<(f64, String)> {
         match self.axis.scale {
             Scale::Linear => {
@@ -185,7 +185,7 @@ impl Ruler {
         }
     }
 
-    /// 1, 2 or 5 and zeros: the distance of about `count` values.
+    /// Distance of about `count` ticks: 1, 2 or 5 times a power of ten.
     fn step(&self, count: usize) -> f64 {
         let rough = (self.high - self.low) / count.max(1) as f64;
         let magnitude = 10_f64.powf(rough.log10().floor());
@@ -198,13 +198,13 @@ impl Ruler {
     }
 }
 
-/// How many digits behind the point tell values a step apart.
+/// Number of decimals that distinguish values a step apart.
 fn decimals(step: f64) -> usize {
     let digits = -(step.abs().max(1e-12) * 1.0001).log10().floor();
     digits.clamp(0.0, 12.0) as usize
 }
 
-/// Thousands apart: `12 000`, with a thin space.
+/// Groups digits by thousands with a thin space: `12 000`.
 fn grouped(text: &str) -> String {
     let (sign, digits) = text
         .strip_prefix('-')
@@ -232,12 +232,16 @@ mod tests {
     use super::*;
 
     fn names(axis: &Axis, values: &[f64], count: usize) -> Vec<String> {
-        let ruler = axis.over(values.iter().copied());
-        ruler.ticks(count).into_iter().map(|(_, name)| name).collect()
+        let scaled_axis = axis.over(values.iter().copied());
+        scaled_axis
+            .ticks(count)
+            .into_iter()
+            .map(|(_, name)| name)
+            .collect()
     }
 
     #[test]
-    fn ticks_are_round_and_named_as_short_as_they_can_be() {
+    fn ticks_are_round_with_short_labels() {
         let plain = Axis::new("x");
         assert_eq!(names(&plain, &[0.0, 110.0], 5), ["0", "50", "100"]);
         assert_eq!(names(&plain, &[0.12, 0.93], 4), ["0.5"]);
@@ -264,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn an_axis_of_whole_numbers_names_no_others() {
+    fn an_integer_axis_has_integer_ticks() {
         let epochs = Axis::new("epoch").whole();
         assert_eq!(names(&epochs, &[1.0, 2.0], 7), ["1", "2"]);
         assert_eq!(names(&epochs, &[1.0], 7), ["1"]);
@@ -276,49 +280,49 @@ mod tests {
     }
 
     #[test]
-    fn a_logarithmic_axis_names_powers_of_ten_and_leaves_out_what_has_no_logarithm() {
+    fn a_logarithmic_axis_has_ticks_at_powers_of_ten_and_ignores_nonpositive_values() {
         let axis = Axis::new("x").logarithmic();
         assert_eq!(
             names(&axis, &[-1.0, 0.0, 1e-4, 0.5], 9),
             ["1e-4", "1e-3", "1e-2", "1e-1"]
         );
         assert_eq!(names(&axis, &[1e-7, 10.0], 4), ["1e-7", "1e-4", "1e-1"]);
-        let ruler = axis.over([1e-4, 1e-2].into_iter());
-        assert_eq!(ruler.place(0.0), None);
-        assert!((ruler.place(1e-3).expect("a place") - 0.5).abs() < 1e-9);
+        let scaled_axis = axis.over([1e-4, 1e-2].into_iter());
+        assert_eq!(scaled_axis.place(0.0), None);
+        assert!((scaled_axis.place(1e-3).expect("a place") - 0.5).abs() < 1e-9);
     }
 
     #[test]
-    fn nothing_and_one_value_have_a_range() {
+    fn no_values_and_a_single_value_give_a_range() {
         for values in [&[][..], &[0.0], &[-3.0], &[f64::NAN]] {
             for axis in [
                 Axis::new("x"),
                 Axis::new("x").from_zero(),
                 Axis::new("x").logarithmic(),
             ] {
-                let ruler = axis.over(values.iter().copied()).with_room();
+                let scaled_axis = axis.over(values.iter().copied()).with_room();
                 assert!(
-                    ruler.high > ruler.low && ruler.high.is_finite(),
-                    "{values:?} {axis:?}: {ruler:?}"
+                    scaled_axis.high > scaled_axis.low && scaled_axis.high.is_finite(),
+                    "{values:?} {axis:?}: {scaled_axis:?}"
                 );
-                assert!(ruler.ticks(4).len() < 20);
+                assert!(scaled_axis.ticks(4).len() < 20);
             }
         }
     }
 
     proptest! {
         #[test]
-        fn every_value_has_a_place_within_the_range(values in prop::collection::vec(-1e9_f64..1e9, 1..20), zero: bool) {
+        fn every_value_has_a_position_within_the_range(values in prop::collection::vec(-1e9_f64..1e9, 1..20), zero: bool) {
             let axis = if zero { Axis::new("x").from_zero() } else { Axis::new("x") };
-            let ruler = axis.over(values.iter().copied()).with_room();
+            let scaled_axis = axis.over(values.iter().copied()).with_room();
             for value in values {
-                let place = ruler.place(value).expect("a place");
+                let place = scaled_axis.place(value).expect("a place");
                 prop_assert!((-1e-9..=1.0 + 1e-9).contains(&place), "{place}");
             }
-            let ticks = ruler.ticks(5);
+            let ticks = scaled_axis.ticks(5);
             prop_assert!((1..=12).contains(&ticks.len()), "{ticks:?}");
             for (value, _) in ticks {
-                prop_assert!((-1e-6..=1.0 + 1e-6).contains(&ruler.place(value).expect("a place")));
+                prop_assert!((-1e-6..=1.0 + 1e-6).contains(&scaled_axis.place(value).expect("a place")));
             }
         }
     }

@@ -1,29 +1,29 @@
-//! Curves over a common axis.
+//! Line charts.
 
 use super::{
-    GAP, LETTERS,
-    axis::{Axis, Ruler},
-    thin::thinned,
+    FONT_SIZE, GAP,
+    axis::{Axis, ScaledAxis},
+    downsample::downsampled,
 };
-use crate::learn::report::canvas::{Align, Canvas, Error, Ink, Lettering, Picture, Point, Stroke, width};
+use crate::learn::report::canvas::{Align, Canvas, Color, Error, Font, Picture, Point, Stroke, width};
 
-/// Curves over a common axis.
+/// A line chart.
 #[derive(Clone, Debug)]
 pub struct Chart {
-    /// What runs to the right.
+    /// Horizontal axis.
     pub x: Axis,
-    /// What runs upwards.
+    /// Vertical axis.
     pub y: Axis,
-    /// The curves; one that is named is in the legend.
+    /// The curves; named ones appear in the legend.
     pub series: Vec<Series>,
-    /// Places of the horizontal axis at which something happens, with what does.
+    /// Vertical marker lines: x values with their labels.
     pub events: Vec<(f64, String)>,
     /// Width and height.
     pub size: (f64, f64),
 }
 
 impl Chart {
-    /// A chart of the usual size, without events.
+    /// A chart of the default size, without events.
     #[must_use]
     pub fn new(x: Axis, y: Axis, series: Vec<Series>) -> Self {
         Self {
@@ -39,49 +39,49 @@ impl Chart {
 /// One curve.
 #[derive(Clone, Debug)]
 pub struct Series {
-    /// Its name in the legend; empty: it is not there.
+    /// Name in the legend; empty: not in the legend.
     pub name: String,
-    /// Points, in the order in which they are joined.
+    /// Points, in the order in which they are connected.
     pub points: Vec<(f64, f64)>,
-    /// How it looks.
-    pub look: Look,
-    /// Which colour.
-    pub ink: Ink,
+    /// Line style.
+    pub style: LineStyle,
+    /// Colour.
+    pub color: Color,
 }
 
 impl Series {
-    /// A line in the colour number `colour`.
+    /// A line in series colour number `colour`.
     #[must_use]
     pub fn line(name: &str, colour: usize, points: Vec<(f64, f64)>) -> Self {
         Self {
             name: name.to_owned(),
             points,
-            look: Look::Line,
-            ink: Ink::Series(colour),
+            style: LineStyle::Line,
+            color: Color::Series(colour),
         }
     }
 
-    /// The same with another look.
+    /// Sets the line style.
     #[must_use]
-    pub fn looking(self, look: Look) -> Self {
-        Self { look, ..self }
+    pub fn with_style(self, style: LineStyle) -> Self {
+        Self { style, ..self }
     }
 }
 
-/// How a curve looks.
+/// Style of a curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum LineStyle {
     /// A line.
     Line,
-    /// A line that stays behind the others.
-    Shadow,
+    /// A faint line behind the others.
+    Background,
     /// A line with a dot at each point, for few points.
+    LineAndDots,
+    /// A dot at each point, without a line.
     Dots,
-    /// A dot at each point and no line.
-    Loose,
 }
 
-/// Points of a curve that are drawn, at most: about one a pixel.
+/// Most points that are drawn of a curve: about one per pixel.
 const MOST_POINTS: usize = 1200;
 const TICKS: (usize, usize) = (7, 5);
 
@@ -97,7 +97,7 @@ impl Picture for Chart {
         for (at, name) in &self.events {
             plot.event(canvas, *at, name)?;
         }
-        let behind = |series: &&Series| series.look == Look::Shadow;
+        let behind = |series: &&Series| series.style == LineStyle::Background;
         for series in self.series.iter().filter(behind) {
             plot.series(canvas, series)?;
         }
@@ -108,11 +108,11 @@ impl Picture for Chart {
     }
 }
 
-/// A chart with its ranges and the frame that the curves stand in.
+/// A chart with scaled axes and the frame of its plot area.
 struct Plot<'a> {
     chart: &'a Chart,
-    x: Ruler,
-    y: Ruler,
+    x: ScaledAxis,
+    y: ScaledAxis,
     left: f64,
     right: f64,
     top: f64,
@@ -127,24 +127,24 @@ impl<'a> Plot<'a> {
         let names = y.ticks(TICKS.1);
         let widest = names
             .iter()
-            .map(|(_, name)| width(name, LETTERS))
+            .map(|(_, name)| width(name, FONT_SIZE))
             .fold(0.0, f64::max);
         let (total_width, total_height) = chart.size;
         let has_legend = chart.series.iter().any(|series| !series.name.is_empty());
-        let above = if has_legend { LETTERS + 2.0 * GAP } else { 0.0 };
+        let above = if has_legend { FONT_SIZE + 2.0 * GAP } else { 0.0 };
         let events = if chart.events.is_empty() {
             0.0
         } else {
-            LETTERS + GAP
+            FONT_SIZE + GAP
         };
         Self {
             chart,
             x,
             y,
-            left: LETTERS + GAP + widest + 2.0 * GAP,
+            left: FONT_SIZE + GAP + widest + 2.0 * GAP,
             right: total_width - 3.0 * GAP,
-            top: above + LETTERS / 2.0 + GAP + events,
-            bottom: total_height - 2.0 * (LETTERS + GAP) - GAP,
+            top: above + FONT_SIZE / 2.0 + GAP + events,
+            bottom: total_height - 2.0 * (FONT_SIZE + GAP) - GAP,
         }
     }
 
@@ -161,85 +161,85 @@ impl<'a> Plot<'a> {
     }
 
     fn axes(&self, canvas: &dyn Canvas) -> Result<(), Error> {
-        let letters = |align| Lettering::new(LETTERS, Ink::Faint, align);
-        let hair = |ink| Stroke {
-            ink,
+        let font = |align| Font::new(FONT_SIZE, Color::Faint, align);
+        let hair = |color| Stroke {
+            color,
             width: 1.0,
             opacity: 1.0,
         };
         for (value, name) in self.y.ticks(TICKS.1) {
             let Some(y) = self.upwards(value) else { continue };
-            canvas.line(&[(self.left, y), (self.right, y)], hair(Ink::Grid))?;
-            canvas.word(&name, (self.left - 1.5 * GAP, y), letters(Align::End))?;
+            canvas.line(&[(self.left, y), (self.right, y)], hair(Color::Grid))?;
+            canvas.word(&name, (self.left - 1.5 * GAP, y), font(Align::End))?;
         }
         canvas.line(
             &[(self.left, self.bottom), (self.right, self.bottom)],
-            hair(Ink::Faint),
+            hair(Color::Faint),
         )?;
         for (value, name) in self.x.ticks(TICKS.0) {
             let Some(x) = self.across(value) else { continue };
-            canvas.line(&[(x, self.bottom), (x, self.bottom + GAP)], hair(Ink::Faint))?;
-            let below = self.bottom + 1.5 * GAP + LETTERS / 2.0;
-            canvas.word(&name, (x, below), letters(Align::Middle))?;
+            canvas.line(&[(x, self.bottom), (x, self.bottom + GAP)], hair(Color::Faint))?;
+            let below = self.bottom + 1.5 * GAP + FONT_SIZE / 2.0;
+            canvas.word(&name, (x, below), font(Align::Middle))?;
         }
         let (_, height) = self.chart.size;
         let middle = f64::midpoint(self.left, self.right);
         canvas.word(
             &self.chart.x.label,
-            (middle, height - LETTERS / 2.0 - 1.0),
-            letters(Align::Middle),
+            (middle, height - FONT_SIZE / 2.0 - 1.0),
+            font(Align::Middle),
         )?;
-        let upright = Lettering {
+        let upright = Font {
             is_upright: true,
-            ..letters(Align::Middle)
+            ..font(Align::Middle)
         };
         let middle = f64::midpoint(self.top, self.bottom);
-        canvas.word(&self.chart.y.label, (LETTERS / 2.0, middle), upright)
+        canvas.word(&self.chart.y.label, (FONT_SIZE / 2.0, middle), upright)
     }
 
-    /// Names beside a piece of their line, above the frame.
+    /// Draws the legend above the frame.
     fn legend(&self, canvas: &dyn Canvas) -> Result<(), Error> {
         const SWATCH: f64 = 22.0;
         let mut x = self.left;
-        let y = LETTERS / 2.0 + 2.0;
+        let y = FONT_SIZE / 2.0 + 2.0;
         for series in self.chart.series.iter().filter(|series| !series.name.is_empty()) {
             let stroke = stroke(series);
             let middle = (x + SWATCH / 2.0, y);
-            if series.look != Look::Loose {
+            if series.style != LineStyle::Dots {
                 canvas.line(&[(x, y), (x + SWATCH, y)], stroke)?;
             }
-            if matches!(series.look, Look::Dots | Look::Loose) {
-                canvas.disc(middle, DOT, series.ink)?;
+            if matches!(series.style, LineStyle::LineAndDots | LineStyle::Dots) {
+                canvas.disc(middle, DOT, series.color)?;
             }
             x += SWATCH + GAP;
             canvas.word(
                 &series.name,
                 (x, y),
-                Lettering::new(LETTERS, Ink::Text, Align::Start),
+                Font::new(FONT_SIZE, Color::Text, Align::Start),
             )?;
-            x += width(&series.name, LETTERS) + 4.0 * GAP;
+            x += width(&series.name, FONT_SIZE) + 4.0 * GAP;
         }
         Ok(())
     }
 
-    /// An upright line with a name above it.
+    /// Draws a vertical line with a label above it.
     fn event(&self, canvas: &dyn Canvas, at: f64, name: &str) -> Result<(), Error> {
         let Some(x) = self.across(at) else { return Ok(()) };
         let stroke = Stroke {
-            ink: Ink::Faint,
+            color: Color::Faint,
             width: 1.0,
             opacity: 0.6,
         };
         canvas.line(&[(x, self.top), (x, self.bottom)], stroke)?;
-        let half = width(name, LETTERS) / 2.0;
+        let half = width(name, FONT_SIZE) / 2.0;
         let x = x.clamp(self.left + half, (self.right - half).max(self.left + half));
-        let above = (x, self.top - LETTERS / 2.0 - 2.0);
-        canvas.word(name, above, Lettering::new(LETTERS, Ink::Faint, Align::Middle))
+        let above = (x, self.top - FONT_SIZE / 2.0 - 2.0);
+        canvas.word(name, above, Font::new(FONT_SIZE, Color::Faint, Align::Middle))
     }
 
     fn series(&self, canvas: &dyn Canvas, series: &Series) -> Result<(), Error> {
-        let points = thinned(&series.points, MOST_POINTS);
-        if series.look != Look::Loose {
+        let points = downsampled(&series.points, MOST_POINTS);
+        if series.style != LineStyle::Dots {
             // A value that cannot be shown is a gap.
             let mut stretch = vec![];
             for place in points.iter().map(|&point| self.place(point)).chain([None]) {
@@ -252,9 +252,9 @@ impl<'a> Plot<'a> {
                 }
             }
         }
-        if matches!(series.look, Look::Dots | Look::Loose) || points.len() == 1 {
+        if matches!(series.style, LineStyle::LineAndDots | LineStyle::Dots) || points.len() == 1 {
             for place in points.iter().filter_map(|&point| self.place(point)) {
-                canvas.disc(place, DOT, series.ink)?;
+                canvas.disc(place, DOT, series.color)?;
             }
         }
         Ok(())
@@ -264,12 +264,12 @@ impl<'a> Plot<'a> {
 const DOT: f64 = 3.5;
 
 fn stroke(series: &Series) -> Stroke {
-    let (width, opacity) = match series.look {
-        Look::Shadow => (1.0, 0.35),
+    let (width, opacity) = match series.style {
+        LineStyle::Background => (1.0, 0.35),
         _ => (2.0, 1.0),
     };
     Stroke {
-        ink: series.ink,
+        color: series.color,
         width,
         opacity,
     }

@@ -1,19 +1,19 @@
-//! Charts: curves over a common axis, and bars.
+//! Charts: lines and bars.
 //!
-//! A chart is data; [`canvas`](super::canvas) turns it into a part of a page, an SVG file or a PNG file.
+//! A chart is data; [`canvas`](super::canvas) renders it as inline SVG, SVG file or PNG file.
 
 mod axis;
 mod bars;
 mod curves;
-mod thin;
+mod downsample;
 
 pub use axis::{Axis, Scale, Unit};
-pub use bars::{Bar, Bars};
-pub use curves::{Chart, Look, Series};
+pub use bars::{BarGroup, Bars};
+pub use curves::{Chart, LineStyle, Series};
 
-/// Height of the letters of axes and legends.
-const LETTERS: f64 = 15.0;
-/// Between things that belong together.
+/// Font size of axes and legends.
+const FONT_SIZE: f64 = 15.0;
+/// Space between related elements.
 const GAP: f64 = 6.0;
 
 #[cfg(test)]

@@ -2,7 +2,7 @@ use std::{env, fs, path::Path};
 
 use super::*;
 use crate::learn::report::{
-    canvas::{Ink, Picture, page_svg, png, svg},
+    canvas::{Color, Picture, page_svg, png, svg},
     html::{Figure, Page},
 };
 
@@ -26,9 +26,9 @@ fn loss() -> Chart {
             Axis::new("step"),
             Axis::new("loss").from_zero(),
             vec![
-                Series::line("", 0, training).looking(Look::Shadow),
+                Series::line("", 0, training).with_style(LineStyle::Background),
                 Series::line("training, smoothed", 0, smooth),
-                Series::line("validation", 1, valid).looking(Look::Dots),
+                Series::line("validation", 1, valid).with_style(LineStyle::LineAndDots),
             ],
         )
     }
@@ -48,8 +48,8 @@ fn finder() -> Chart {
     )
 }
 
-fn exposure() -> Bars {
-    let bar = |name: &str, before: f64, after: f64| Bar {
+fn class_sampling() -> Bars {
+    let bar = |name: &str, before: f64, after: f64| BarGroup {
         name: name.to_owned(),
         values: [before, after].map(|value| (value, value.to_string())).to_vec(),
     };
@@ -65,7 +65,7 @@ fn exposure() -> Bars {
 }
 
 #[test]
-fn a_file_has_colours_and_a_page_has_variables() {
+fn files_have_colours_and_pages_have_css_variables() {
     for (name, picture, words) in [
         (
             "loss",
@@ -73,7 +73,11 @@ fn a_file_has_colours_and_a_page_has_variables() {
             &["step", "loss", "training, smoothed", "validation", "unfrozen"][..],
         ),
         ("finder", &finder(), &["learning rate", "1e-7"]),
-        ("exposure", &exposure(), &["flowers", "draws per epoch", "160"]),
+        (
+            "exposure",
+            &class_sampling(),
+            &["flowers", "draws per epoch", "160"],
+        ),
     ] {
         let file = svg(picture).expect("a drawing");
         for word in words {
@@ -114,7 +118,7 @@ fn a_chart_without_points_has_axes() {
 }
 
 #[test]
-fn what_cannot_be_shown_is_a_gap() {
+fn values_that_cannot_be_shown_leave_a_gap() {
     let points = vec![
         (1.0, 1.0),
         (2.0, 1.0),
@@ -127,19 +131,19 @@ fn what_cannot_be_shown_is_a_gap() {
     let chart = Chart::new(Axis::new("x"), Axis::new("y"), vec![Series::line("", 0, points)]);
     let drawn = svg(&chart).expect("a drawing");
     assert_eq!(drawn.matches("stroke=\"#0B62B8\"").count(), 2, "{drawn}");
-    assert_eq!(Series::line("", 6, vec![]).ink, Ink::Series(6));
+    assert_eq!(Series::line("", 6, vec![]).color, Color::Series(6));
 }
 
-/// `PICTURES=folder cargo test ... for_the_eye` leaves the pictures there, to be looked at.
+/// `PICTURES=folder cargo test ... saved_as_two_files` leaves the pictures in the folder for visual inspection.
 #[test]
-fn a_figure_for_the_eye_is_saved_as_two_files() {
+fn a_figure_is_saved_as_two_files() {
     let temporary = tempfile::tempdir().expect("a temporary folder");
     let folder = env::var_os("PICTURES").map_or_else(|| temporary.path().to_path_buf(), Into::into);
     let mut page = Page::new("Figures");
     for (id, picture) in [
         ("loss", &loss() as &dyn Picture),
         ("finder", &finder()),
-        ("exposure", &exposure()),
+        ("exposure", &class_sampling()),
     ] {
         let figure = Figure::chart(id, "A caption.", "What is to be seen.", picture).expect("a drawing");
         figure.save(Path::new(&folder)).expect("written");

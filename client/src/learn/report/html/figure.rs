@@ -1,4 +1,4 @@
-//! Pictures with captions, and with words in their place.
+//! Figures with captions and text alternatives.
 
 use std::{
     io,
@@ -23,11 +23,11 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// Draws `picture`. `id` is its address within the page and its name among files; `words` say in a sentence what a reader would see.
+    /// Draws `picture`. `id` is its HTML id and file name; `words` is its text alternative.
     ///
     /// # Errors
     ///
-    /// [`canvas::Error`].
+    /// [`canvas::Error`] if it cannot be drawn.
     pub fn chart(id: &str, caption: &str, words: &str, picture: &dyn Picture) -> Result<Self, canvas::Error> {
         Ok(Self {
             id: id.to_owned(),
@@ -38,7 +38,7 @@ impl Figure {
         })
     }
 
-    /// The figure as a part of a page.
+    /// The figure's HTML.
     #[must_use]
     pub fn markup(&self) -> Markup {
         html! {
@@ -53,7 +53,7 @@ impl Figure {
     ///
     /// # Errors
     ///
-    /// The file, and what the system says.
+    /// The path and the IO error.
     pub fn save(&self, folder: &Path) -> Result<(), (PathBuf, io::Error)> {
         let files = [("svg", self.svg.as_bytes()), ("png", &self.png)];
         for (extension, bytes) in files {
@@ -64,7 +64,7 @@ impl Figure {
     }
 }
 
-/// A photograph as a part of a page: a JPEG of high quality within the page. `words` stand in its place.
+/// An `img` element with an embedded JPEG; `words` is its text alternative.
 #[must_use]
 pub fn photograph(image: &RgbImage, words: &str) -> Markup {
     let mut bytes = vec![];

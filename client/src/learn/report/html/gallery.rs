@@ -5,37 +5,37 @@ use maud::{Markup, html};
 
 use super::photograph;
 
-/// Photographs in rows, each with what there is to say of it.
+/// A grid of photographs with captions.
 #[derive(Clone, Debug, Default)]
 pub struct Gallery {
     /// In reading order.
-    pub cards: Vec<Card>,
+    pub cards: Vec<GalleryItem>,
 }
 
-/// One thing in one or more photographs.
+/// An item with one or more photographs.
 #[derive(Clone, Debug)]
-pub struct Card {
+pub struct GalleryItem {
     /// The photographs, side by side.
-    pub shots: Vec<Shot>,
-    /// What it is, such as `birds, taken for flowers`.
+    pub photos: Vec<Photo>,
+    /// Heading, such as `birds, predicted flowers`.
     pub heading: String,
-    /// Names and values.
+    /// Names and values below the heading.
     pub facts: Vec<(String, String)>,
-    /// Whether the model was wrong.
+    /// Whether the prediction was wrong.
     pub is_wrong: bool,
 }
 
 /// A photograph.
 #[derive(Clone, Debug)]
-pub struct Shot {
+pub struct Photo {
     /// Pixels.
     pub image: RgbImage,
-    /// What a screen reader says.
+    /// Text alternative.
     pub words: String,
 }
 
 impl Gallery {
-    /// The gallery as a part of a page.
+    /// The gallery's HTML.
     #[must_use]
     pub fn markup(&self) -> Markup {
         html! {
@@ -43,7 +43,7 @@ impl Gallery {
                 @for card in &self.cards {
                     li class=[card.is_wrong.then_some("wrong")] {
                         figure {
-                            div.shots { @for shot in &card.shots { (photograph(&shot.image, &shot.words)) } }
+                            div.shots { @for shot in &card.photos { (photograph(&shot.image, &shot.words)) } }
                             figcaption {
                                 strong { (card.heading) }
                                 @if !card.facts.is_empty() {

@@ -1,4 +1,4 @@
-//! Pages for a person to read: one self-contained file each, without scripts.
+//! HTML pages, each a single self-contained file without scripts.
 //!
 //! # How to make one
 //!
@@ -19,26 +19,26 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A page is a title, a line or two below it, and sections; each section is a heading and [`maud::Markup`]. Its parts:
+//! A page has a title, an introduction and sections; each section has a heading and [`maud::Markup`]. Its parts:
 //!
-//! - [`Figure`]: a picture with its caption and with what a screen reader says instead; [`Figure::save`] writes it as files, too.
-//! - [`Table`]: columns of words and figures under a caption.
-//! - [`judgement`]: what follows from a model's figures: confusion matrices, figures by class, confused pairs, headline figures.
-//! - [`Gallery`]: photographs with captions, such as images that were taken for something else.
-//! - [`side_by_side`]: parts of two or more models next to one another.
+//! - [`Figure`]: a picture with a caption and a text alternative; [`Figure::save`] writes it as files.
+//! - [`Table`]: a table with a caption.
+//! - [`evaluation`]: confusion matrices, metrics by class, confused pairs, headline metrics.
+//! - [`Gallery`]: photographs with captions, such as misclassified images.
+//! - [`side_by_side`]: parts of several models next to one another.
 //!
-//! # For everybody
+//! # Accessibility
 //!
-//! Colours follow the reader's choice of light or dark and are fit for print. Headings, captions and table headers say what they are; every
-//! picture has words in its place; what is too wide scrolls by keyboard. Nothing is fetched from anywhere.
+//! Colours follow the reader's light or dark preference and are suitable for print. Every picture has a text alternative; wide content
+//! scrolls by keyboard. Pages load no external resources.
 
+pub mod evaluation;
 mod figure;
 mod gallery;
-pub mod judgement;
 mod page;
 mod table;
 
 pub use figure::{Figure, photograph};
-pub use gallery::{Card, Gallery, Shot};
+pub use gallery::{Gallery, GalleryItem, Photo};
 pub use page::{Page, side_by_side};
 pub use table::Table;

@@ -1,8 +1,8 @@
-//! The page around the parts.
+//! The frame of a page.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-/// Everything about the look, inks included.
+/// Style sheet, with the colours of [`canvas`](crate::learn::report::canvas).
 const STYLE: &str = include_str!("style.css");
 
 /// A page under construction.
@@ -31,13 +31,13 @@ impl Page {
         }
     }
 
-    /// With something between the title and the first section.
+    /// Sets the introduction below the title.
     #[must_use]
     pub fn lede(self, lede: Markup) -> Self {
         Self { lede, ..self }
     }
 
-    /// With one section more. `id` is its address within the page: letters and dashes.
+    /// Adds a section. `id` is its HTML id: letters and dashes.
     #[must_use]
     pub fn with(mut self, id: &str, heading: &str, body: Markup) -> Self {
         self.sections.push(Section {
@@ -48,7 +48,7 @@ impl Page {
         self
     }
 
-    /// The whole file.
+    /// The complete HTML file.
     #[must_use]
     pub fn to_html(&self) -> String {
         let page = html! {
@@ -59,7 +59,7 @@ impl Page {
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="color-scheme" content="light dark";
                     title { (self.title) }
-                    // A page from a file would otherwise look for /favicon.ico.
+                    // Otherwise browsers request /favicon.ico.
                     link rel="icon" href="data:,";
                     style { (PreEscaped(STYLE)) }
                 }
@@ -88,7 +88,7 @@ impl Page {
     }
 }
 
-/// Parts of several models next to one another, each below its name.
+/// Parts of several models next to one another, each below its heading.
 #[must_use]
 pub fn side_by_side(parts: &[(String, Markup)]) -> Markup {
     html! {
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_names_its_sections_and_escapes_what_people_wrote() {
+    fn a_page_lists_its_sections_and_escapes_text() {
         let page = Page::new("A < B & \"C\"")
             .lede(html! { p { "lede" } })
             .with("one", "<b>One</b>", html! { p { "body" } })

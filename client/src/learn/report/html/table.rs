@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-/// A table: the first column names its rows, the others hold figures.
+/// A table whose first column has row headers.
 #[derive(Clone, Debug)]
 pub struct Table {
     caption: String,
@@ -21,18 +21,18 @@ impl Table {
         }
     }
 
-    /// Adds a row; its first cell names it.
+    /// Adds a row; its first cell is its header.
     pub fn row(&mut self, cells: Vec<String>) {
         self.rows.push(cells);
     }
 
-    /// Whether there is no row.
+    /// Whether it has no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// The table as a part of a page.
+    /// The table's HTML.
     #[must_use]
     pub fn markup(&self) -> Markup {
         scrolling(
@@ -56,7 +56,7 @@ impl Table {
     }
 }
 
-/// What may be wider than the page: it can be scrolled, by keyboard, too.
+/// Wraps content that may be wider than the page, scrollable by keyboard.
 pub(super) fn scrolling(name: &str, content: &Markup) -> Markup {
     html! { div.scrolling role="region" aria-label=(name) tabindex="0" { (content) } }
 }

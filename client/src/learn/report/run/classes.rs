@@ -1,26 +1,26 @@
-//! What of each class there is, and what is drawn of it.
+//! Training images and draws per class.
 
 use maud::{Markup, html};
 
 use crate::learn::{
-    journal::Exposure,
     report::{
         canvas,
-        chart::{Axis, Bar, Bars},
+        chart::{Axis, BarGroup, Bars},
         html::{Figure, Table},
     },
+    run_log::ClassSampling,
 };
 
-/// Classes in the chart, at most.
+/// Most classes in the chart.
 const MOST: usize = 40;
 
-/// Images and draws of each class as bars, the class with the most images first. Of very many classes, the ends of that order.
+/// Bar chart of images and draws per class, in descending order of images; of many classes, the first and the last.
 ///
 /// # Errors
 ///
-/// [`canvas::Error`].
-pub fn exposure(exposure: &Exposure) -> Result<Figure, canvas::Error> {
-    let order = ordered(exposure);
+/// [`canvas::Error`] if it cannot be drawn.
+pub fn class_sampling(class_sampling: &ClassSampling) -> Result<Figure, canvas::Error> {
+    let order = ordered(class_sampling);
     let (shown, caption) = if order.len() > MOST {
         let (first, last) = (&order[..MOST / 2], &order[order.len() - MOST / 2..]);
         let caption = format!(
@@ -33,12 +33,12 @@ pub fn exposure(exposure: &Exposure) -> Result<Figure, canvas::Error> {
     } else {
         (
             order,
-            "What there is of each class, and what an epoch shows of it.".to_owned(),
+            "Training images and draws per epoch of each class.".to_owned(),
         )
     };
-    let group = |&class: &usize| Bar {
-        name: exposure.classes[class].clone(),
-        values: [exposure.images[class], exposure.draws[class]]
+    let group = |&class: &usize| BarGroup {
+        name: class_sampling.classes[class].clone(),
+        values: [class_sampling.images[class], class_sampling.draws[class]]
             .map(|count| (count as f64, count.to_string()))
             .to_vec(),
     };
@@ -50,10 +50,10 @@ pub fn exposure(exposure: &Exposure) -> Result<Figure, canvas::Error> {
     let each: Vec<String> = shown
         .iter()
         .map(|&class| {
-            let (images, draws) = (exposure.images[class], exposure.draws[class]);
+            let (images, draws) = (class_sampling.images[class], class_sampling.draws[class]);
             format!(
                 "{} has {images} images and is drawn {draws} times",
-                exposure.classes[class]
+                class_sampling.classes[class]
             )
         })
         .collect();
@@ -61,9 +61,9 @@ pub fn exposure(exposure: &Exposure) -> Result<Figure, canvas::Error> {
     Figure::chart("exposure", &caption, &words, &bars)
 }
 
-/// The same as a table of all classes.
+/// A table of all classes.
 #[must_use]
-pub fn table(exposure: &Exposure) -> Markup {
+pub fn table(class_sampling: &ClassSampling) -> Markup {
     let mut table = Table::new(
         "Draws of each class.",
         &[
@@ -75,9 +75,10 @@ pub fn table(exposure: &Exposure) -> Markup {
             "draws per image",
         ],
     );
-    let [images, draws] = [&exposure.images, &exposure.draws].map(|counts| counts.iter().sum::<u64>().max(1));
-    for class in ordered(exposure) {
-        let (of_images, of_draws) = (exposure.images[class], exposure.draws[class]);
+    let [images, draws] =
+        [&class_sampling.images, &class_sampling.draws].map(|counts| counts.iter().sum::<u64>().max(1));
+    for class in ordered(class_sampling) {
+        let (of_images, of_draws) = (class_sampling.images[class], class_sampling.draws[class]);
         let share = |part: u64, whole: u64| format!("{:.1} %", part as f64 / whole as f64 * 100.0);
         let each = if of_images > 0 {
             format!("{:.2}", of_draws as f64 / of_images as f64)
@@ -85,7 +86,7 @@ pub fn table(exposure: &Exposure) -> Markup {
             "-".to_owned()
         };
         table.row(vec![
-            exposure.classes[class].clone(),
+            class_sampling.classes[class].clone(),
             of_images.to_string(),
             share(of_images, images),
             of_draws.to_string(),
@@ -96,14 +97,14 @@ pub fn table(exposure: &Exposure) -> Markup {
     html! { (table.markup()) }
 }
 
-/// Classes by their images, the most first; of equals the first.
-fn ordered(exposure: &Exposure) -> Vec<usize> {
-    let known = exposure
+/// Labels in descending order of images; ties in label order.
+fn ordered(class_sampling: &ClassSampling) -> Vec<usize> {
+    let known = class_sampling
         .classes
         .len()
-        .min(exposure.images.len())
-        .min(exposure.draws.len());
+        .min(class_sampling.images.len())
+        .min(class_sampling.draws.len());
     let mut order: Vec<usize> = (0..known).collect();
-    order.sort_by_key(|&class| std::cmp::Reverse(exposure.images[class]));
+    order.sort_by_key(|&class| std::cmp::Reverse(class_sampling.images[class]));
     order
 }

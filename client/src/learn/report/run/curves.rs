@@ -1,13 +1,13 @@
-//! Charts over steps and epochs. Each is `None` where the run holds nothing to draw.
+//! Charts over steps and epochs; each is `None` if the run has no data for it.
 
 use crate::{
-    learn::report::run::Record,
+    learn::report::run::RunRecord,
     learn::{
         finder::Suggestions,
-        metrics::{Figures, Metric},
+        metrics::{Metric, Metrics},
         report::{
             self, canvas,
-            chart::{Axis, Chart, Look, Series},
+            chart::{Axis, Chart, LineStyle, Series},
             html::Figure,
         },
         text::counted,
@@ -16,14 +16,14 @@ use crate::{
 
 type Drawn = Result<Option<Figure>, canvas::Error>;
 
-/// Charts of half the width of a page.
+/// Size of a chart of half the page width.
 const HALF: (f64, f64) = (460.0, 250.0);
 
 fn is_empty(series: &[Series]) -> bool {
     series.iter().all(|series| series.points.is_empty())
 }
 
-/// First and last value of a curve, in words.
+/// First and last value of a curve as text.
 fn from_to(points: &[(f64, f64)], write: impl Fn(f64) -> String) -> String {
     match (points.first(), points.last()) {
         (Some(first), Some(last)) if points.len() > 1 => {
@@ -42,13 +42,13 @@ fn percent(value: f64) -> String {
     format!("{:.1} %", value * 100.0)
 }
 
-/// Training loss by step, as it was and smoothed, and validation loss by epoch.
+/// Training loss by step, raw and smoothed, and validation loss by epoch.
 ///
 /// # Errors
 ///
-/// [`canvas::Error`].
-pub fn loss(record: &Record) -> Drawn {
-    // What a skipped step lost may be no number.
+/// [`canvas::Error`] if it cannot be drawn.
+pub fn loss(record: &RunRecord) -> Drawn {
+    // The loss of a skipped step may be NaN.
     let steps = record.steps.iter().filter(|line| line.loss.is_finite());
     let raw: Vec<(f64, f64)> = steps.clone().map(|line| (line.step as f64, line.loss)).collect();
     let smoothed: Vec<(f64, f64)> = if raw.is_empty() {
@@ -60,11 +60,11 @@ pub fn loss(record: &Record) -> Drawn {
     } else {
         steps.map(|line| (line.step as f64, line.smoothed_loss)).collect()
     };
-    let judged = record
+    let evaluated = record
         .epochs
         .iter()
         .filter_map(|epoch| Some((epoch.steps as f64, epoch.valid.as_ref()?.loss)));
-    let valid: Vec<(f64, f64)> = judged.collect();
+    let valid: Vec<(f64, f64)> = evaluated.collect();
     let words = format!(
         "Loss over {}: the smoothed training loss goes {}, the validation loss {}.",
         counted(record.steps_done().0, "step"),
@@ -72,9 +72,9 @@ pub fn loss(record: &Record) -> Drawn {
         from_to(&valid, four)
     );
     let series = vec![
-        Series::line("", 0, raw).looking(Look::Shadow),
+        Series::line("", 0, raw).with_style(LineStyle::Background),
         Series::line("training, smoothed", 0, smoothed),
-        Series::line("validation", 1, valid).looking(Look::Dots),
+        Series::line("validation", 1, valid).with_style(LineStyle::LineAndDots),
     ];
     if is_empty(&series) {
         return Ok(None);
@@ -84,8 +84,8 @@ pub fn loss(record: &Record) -> Drawn {
         Axis::new("cross entropy, nats").from_zero(),
         series,
     );
-    let caption = "Loss. Pale: of each batch. The training loss is that of augmented images with dropout, the validation loss that of \
-                   images as they are.";
+    let caption = "Loss. Pale: each batch. The training loss is computed on augmented images with dropout, the validation loss on unaugmented \
+    images.";
     Figure::chart("loss", caption, &words, &chart).map(Some)
 }
 
@@ -93,28 +93,29 @@ pub fn loss(record: &Record) -> Drawn {
 ///
 /// # Errors
 ///
-/// [`canvas::Error`].
-pub fn metrics(record: &Record) -> Drawn {
+/// [`canvas::Error`] if it cannot be drawn.
+pub fn metrics(record: &RunRecord) -> Drawn {
     let rarest = record.rarest();
     let metrics = [Metric::ErrorRate, Metric::BalancedAccuracy, Metric::MacroF1];
-    let judged: Vec<(f64, &Figures)> = record
+    let evaluated: Vec<(f64, &Metrics)> = record
         .epochs
         .iter()
         .filter_map(|epoch| Some((epoch.epoch as f64, epoch.valid.as_ref()?)))
         .collect();
-    let line = |name: &str, colour: usize, of: &dyn Fn(&Figures) -> Option<f64>| {
-        let points = judged
+    let line = |name: &str, colour: usize, of: &dyn Fn(&Metrics) -> Option<f64>| {
+        let points = evaluated
             .iter()
-            .filter_map(|(epoch, figures)| Some((*epoch, of(figures)?)));
-        Series::line(name, colour, points.collect()).looking(Look::Dots)
+            .filter_map(|(epoch, metrics)| Some((*epoch, of(metrics)?)));
+        Series::line(name, colour, points.collect()).with_style(LineStyle::LineAndDots)
     };
-    let usual = metrics.iter().enumerate();
-    let usual = usual.map(|(colour, metric)| line(&metric.title(), colour, &|figures| metric.of(figures)));
+    let defaults = metrics.iter().enumerate();
+    let defaults =
+        defaults.map(|(colour, metric)| line(&metric.title(), colour, &|metrics| metric.of(metrics)));
     let of_rarest = rarest.iter().map(|rarest| {
         let name = format!("recall of {}", rarest.names);
-        line(&name, metrics.len(), &|figures| rarest.recall(figures).value())
+        line(&name, metrics.len(), &|metrics| rarest.recall(metrics).value())
     });
-    let series: Vec<Series> = usual.chain(of_rarest).collect();
+    let series: Vec<Series> = defaults.chain(of_rarest).collect();
     if is_empty(&series) {
         return Ok(None);
     }
@@ -124,7 +125,7 @@ pub fn metrics(record: &Record) -> Drawn {
         .collect();
     let words = format!(
         "On the validation images, over {}: {}.",
-        counted(judged.len(), "epoch"),
+        counted(evaluated.len(), "epoch"),
         each.join(", ")
     );
     let chart = Chart::new(
@@ -141,12 +142,12 @@ pub fn metrics(record: &Record) -> Drawn {
     .map(Some)
 }
 
-/// Learning rates by step: one curve for each layer group whose rate is its own.
+/// Learning rates by step; one curve per layer group if their rates differ.
 ///
 /// # Errors
 ///
-/// [`canvas::Error`].
-pub fn learning_rate(record: &Record) -> Drawn {
+/// [`canvas::Error`] if it cannot be drawn.
+pub fn learning_rate(record: &RunRecord) -> Drawn {
     const GROUPS: [&str; 3] = ["early layers", "late layers", "head"];
     let Some(last) = record.steps.last() else {
         return Ok(None);
@@ -208,8 +209,8 @@ pub fn learning_rate(record: &Record) -> Drawn {
 ///
 /// # Errors
 ///
-/// [`canvas::Error`].
-pub fn momentum(record: &Record) -> Drawn {
+/// [`canvas::Error`] if it cannot be drawn.
+pub fn momentum(record: &RunRecord) -> Drawn {
     let points: Vec<(f64, f64)> = record
         .steps
         .iter()
@@ -231,21 +232,15 @@ pub fn momentum(record: &Record) -> Drawn {
             vec![Series::line("", 0, points)],
         )
     };
-    Figure::chart(
-        "momentum",
-        "Momentum: the optimizer's first decay.",
-        &words,
-        &chart,
-    )
-    .map(Some)
+    Figure::chart("momentum", "Momentum (Adam's beta1).", &words, &chart).map(Some)
 }
 
 /// Images per second by epoch.
 ///
 /// # Errors
 ///
-/// [`canvas::Error`].
-pub fn throughput(record: &Record) -> Drawn {
+/// [`canvas::Error`] if it cannot be drawn.
+pub fn throughput(record: &RunRecord) -> Drawn {
     let points: Vec<(f64, f64)> = record
         .epochs
         .iter()
@@ -266,8 +261,8 @@ pub fn throughput(record: &Record) -> Drawn {
 ///
 /// # Errors
 ///
-/// [`canvas::Error`].
-pub fn waiting(record: &Record) -> Drawn {
+/// [`canvas::Error`] if it cannot be drawn.
+pub fn waiting(record: &RunRecord) -> Drawn {
     let points: Vec<(f64, f64)> = record
         .epochs
         .iter()
@@ -289,32 +284,31 @@ fn by_epoch((id, caption): (&str, &str), (points, y): (Vec<(f64, f64)>, Axis), w
     if points.is_empty() {
         return Ok(None);
     }
-    let series = vec![Series::line("", 0, points).looking(Look::Dots)];
+    let series = vec![Series::line("", 0, points).with_style(LineStyle::LineAndDots)];
     let chart = Chart {
         size: HALF,
         ..Chart::new(Axis::new("epoch").whole(), y, series)
     };
     Figure::chart(id, caption, words, &chart).map(Some)
 }
-/// What the learning-rate finder saw before the training.
+/// The learning-rate sweep before the training.
 ///
 /// # Errors
 ///
-/// [`canvas::Error`].
-pub fn sweep(record: &Record) -> Drawn {
+/// [`canvas::Error`] if it cannot be drawn.
+pub fn sweep(record: &RunRecord) -> Drawn {
     if record.sweep.is_empty() {
         return Ok(None);
     }
-    let caption =
-        "Smoothed loss while the learning rate grew from step to step. Every weight was put back afterwards.";
+    let caption = "Smoothed loss of the learning-rate sweep. All weights were restored afterwards.";
     let words = match Suggestions::of(&record.sweep) {
         Ok(Suggestions {
             valley,
             steepest,
             lowest_tenth,
         }) => format!(
-            "Loss over the learning rate: the middle of its longest valley is at {valley:.2e}; it falls most steeply at {steepest:.2e}; a tenth of \
-             the rate of the least loss is {lowest_tenth:.2e}."
+            "Loss over the learning rate: the middle of the longest valley is at {valley:.2e}, the steepest descent at {steepest:.2e}, a tenth of the \
+            rate at the minimum at {lowest_tenth:.2e}."
         ),
         Err(unclear) => format!("Loss over the learning rate: {unclear}."),
     };

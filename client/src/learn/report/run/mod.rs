@@ -1,20 +1,20 @@
-//! The report of one run: `report.html` in its folder, and its drawings as SVG and PNG in `report/`.
+//! The report of a run: `report.html` in its folder, and its figures as SVG and PNG in `report/`.
 //!
-//! Everything comes from the files of the folder, so that a report can be made again at any time, without a server and without a model:
-//! the configuration, the epochs (`metrics.jsonl`), the steps, the stream and the sessions (see [`journal`](crate::learn::journal)), and the
-//! examination (see [`examine`](crate::learn::examine)). What is missing is left out, and said so.
+//! Everything comes from the files of the folder, so that a report can be made again at any time, without a server and without a model: the
+//! configuration, the epochs (`metrics.jsonl`), the steps, the stream and the sessions (see [`run_log`](crate::learn::run_log)), and the
+//! interpretation (see [`interpret`](crate::learn::interpret)). Missing data is omitted with a note.
 //!
 //! # Layout
 //!
-//! - [`Record`]: what the folder holds.
-//! - [`curves`]: charts over steps and epochs. [`classes`]: what of each class is drawn.
-//! - `page`: the sections and their order. `origin`: how to do it again.
+//! - [`RunRecord`]: the data of the folder.
+//! - [`curves`]: charts over steps and epochs. [`classes`]: training images and draws per class.
+//! - `page`: the sections and their order. `reproduce`: commands, tokens and settings to reproduce the run.
 
 pub mod classes;
 pub mod curves;
-mod origin;
 mod page;
 mod record;
+mod reproduce;
 
 use std::{
     fs, io,
@@ -23,16 +23,16 @@ use std::{
 
 use equibatch_cli::files;
 pub use page::page;
-pub use record::Record;
+pub use record::RunRecord;
 
 use super::{canvas, html::Figure};
 use crate::learn::run;
 
-/// Why there is no report.
+/// Why a report could not be written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The folder holds no run.
+    /// The folder contains no run.
     #[error(transparent)]
     Run(#[from] run::Error),
     /// A file of the run cannot be read.
@@ -58,13 +58,13 @@ pub enum Error {
     Draw(#[from] canvas::Error),
 }
 
-/// Makes the report of the run in `folder`, and says where it is.
+/// Writes the report of the run in `folder`, and returns its path.
 ///
 /// # Errors
 ///
-/// [`Error`].
+/// [`Error`] if the folder contains no readable run, a chart cannot be drawn, or a file cannot be written.
 pub fn write(folder: &Path) -> Result<PathBuf, Error> {
-    let record = Record::read(folder)?;
+    let record = RunRecord::read(folder)?;
     let (page, figures) = page(&record)?;
     save(&figures, &folder.join("report"))?;
     let path = folder.join("report.html");
@@ -76,11 +76,11 @@ pub fn write(folder: &Path) -> Result<PathBuf, Error> {
     Ok(path)
 }
 
-/// Writes the drawings of a page to `folder`, which is made where it is missing.
+/// Writes the figures of a page to `folder`, which is created if missing.
 ///
 /// # Errors
 ///
-/// [`Error::Write`].
+/// [`Error::Write`] if a file cannot be written.
 pub fn save(figures: &[Figure], folder: &Path) -> Result<(), Error> {
     fs::create_dir_all(folder).map_err(|source| Error::Write {
         path: folder.to_path_buf(),

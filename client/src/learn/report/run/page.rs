@@ -2,26 +2,26 @@
 
 use maud::{Markup, html};
 
-use super::{Record, classes, curves, origin};
+use super::{RunRecord, classes, curves, reproduce};
 use crate::learn::{
-    examine::{Examination, Failure},
+    interpret::{Interpretation, TopLossRecord},
     report::{
         canvas,
         html::{
-            Card, Figure, Gallery, Page, Shot, Table,
-            judgement::{self, Cells},
+            Figure, Gallery, GalleryItem, Page, Photo, Table,
+            evaluation::{self, Cells},
         },
         table::percent,
     },
     text::counted,
 };
 
-/// The report as a page, and the drawings in it.
+/// The report as a page, and its figures.
 ///
 /// # Errors
 ///
-/// [`canvas::Error`].
-pub fn page(record: &Record) -> Result<(Page, Vec<Figure>), canvas::Error> {
+/// [`canvas::Error`] if a figure cannot be drawn.
+pub fn page(record: &RunRecord) -> Result<(Page, Vec<Figure>), canvas::Error> {
     let mut figures = vec![];
     let mut drawn = |figure: Option<Figure>| -> Markup {
         let markup = figure.as_ref().map_or_else(|| html! {}, Figure::markup);
@@ -39,8 +39,8 @@ pub fn page(record: &Record) -> Result<(Page, Vec<Figure>), canvas::Error> {
         drawn(curves::throughput(record)?),
         drawn(curves::waiting(record)?),
     ];
-    let exposure = match &record.exposure {
-        Some(exposure) => Some(drawn(Some(classes::exposure(exposure)?))),
+    let class_sampling = match &record.class_sampling {
+        Some(class_sampling) => Some(drawn(Some(classes::class_sampling(class_sampling)?))),
         None => None,
     };
     let (confusion, drawing) = confusion(record)?.unzip();
@@ -49,19 +49,19 @@ pub fn page(record: &Record) -> Result<(Page, Vec<Figure>), canvas::Error> {
     let mut page = Page::new(&format!("Training report: {}", record.name)).lede(lede(record));
     page = page.with(
         "learning",
-        "Learning",
-        html! { (loss) (metrics) (skipped(record)) (replaced(record)) @if record.epochs.is_empty() { p { "No epoch is done yet." } } (epochs(record)) },
+        "Training",
+        html! { (loss) (metrics) (skipped(record)) (replaced(record)) @if record.epochs.is_empty() { p { "No epoch is complete yet." } } (epochs(record)) },
     );
     if let Some(confusion) = confusion {
-        page = page.with("confusion", "What was taken for what", confusion);
+        page = page.with("confusion", "Confusion", confusion);
     }
     page = page.with("worst", "Largest losses", worst(record));
-    if let (Some(figure), Some(exposure)) = (exposure, &record.exposure) {
+    if let (Some(figure), Some(class_sampling)) = (class_sampling, &record.class_sampling) {
         let body = html! {
-            p { "Balance " code { (record.config.balance) } ": what there is of each class, and what an epoch shows of it. Within a class, \
-                 every image is used once before any is used again." }
+            p { "Balance " code { (record.config.balance) } ": training images and draws per epoch of each class. Within a class, \
+                 every image is drawn once before any is drawn again." }
             (figure)
-            (classes::table(exposure))
+            (classes::table(class_sampling))
         };
         page = page.with("classes", "Classes before and after balancing", body);
     }
@@ -73,18 +73,18 @@ pub fn page(record: &Record) -> Result<(Page, Vec<Figure>), canvas::Error> {
         );
     }
     if !record.sweep.is_empty() {
-        page = page.with("rates", "Learning rates tried before", rates);
+        page = page.with("rates", "Learning-rate sweep", rates);
     }
     page = page.with(
         "speed",
         "Speed",
         html! { (waiting_words(record)) div.charts { @for chart in &speed { (chart) } } },
     );
-    page = page.with("again", "To do it again", origin::markup(record));
+    page = page.with("again", "Reproduction", reproduce::markup(record));
     Ok((page, figures))
 }
 
-fn lede(record: &Record) -> Markup {
+fn lede(record: &RunRecord) -> Markup {
     let config = &record.config;
     let (done, total) = record.steps_done();
     html! {
@@ -92,55 +92,55 @@ fn lede(record: &Record) -> Markup {
             (config.arch) " on " (config.dataset) ": " (config.classes.len()) " classes, " (counted(config.epochs, "epoch")) " of "
             (counted(config.steps_per_epoch, "step")) " of " (counted(config.batch_size, "image")) " at " (config.image_size)
             " pixels, balance " (config.balance) "."
-            @if done < total { " Not finished: " (done) " of " (counted(total, "step")) " done." }
+            @if done < total { " Not finished: " (done) " of " (counted(total, "step")) " complete." }
         }
-        @if let Some(figures) = record.figures() {
-            (judgement::headline(figures, record.rarest().as_ref()))
-            p.faint { "Of the model as it stands, on the " (split(record)) " images; in brackets the interval of 95 % that so few images leave open (Wilson)." }
+        @if let Some(metrics) = record.metrics() {
+            (evaluation::headline(metrics, record.rarest().as_ref()))
+            p.faint { "Metrics of the current model on the " (split(record)) " images, with 95 % Wilson intervals." }
         }
     }
 }
 
-fn split(record: &Record) -> String {
-    record.examination.as_ref().map_or_else(
+fn split(record: &RunRecord) -> String {
+    record.interpretation.as_ref().map_or_else(
         || "validation".to_owned(),
-        |examination| match examination.split.name() {
+        |interpretation| match interpretation.split.name() {
             "valid" => "validation".to_owned(),
             name => name.to_owned(),
         },
     )
 }
 
-/// Says how many steps were not taken, where there were any.
-fn skipped(record: &Record) -> Markup {
+/// The number of skipped steps, if there are some.
+fn skipped(record: &RunRecord) -> Markup {
     let skipped = record.skipped_steps();
     let scale = record.epochs.last().and_then(|epoch| epoch.loss_scale);
     html! {
         @if skipped > 0 {
             p {
-                (counted(skipped, "step")) " of " (record.steps_done().0) " changed nothing, because a gradient was not finite in half precision; \
-                 the loss was scaled down after each."
-                @if let Some(scale) = scale { " Its scale in the end: " (scale) "." }
+                (counted(skipped, "step")) " of " (record.steps_done().0) " skipped, because a gradient was not finite in half precision; \
+                 the loss scale was halved after each."
+                @if let Some(scale) = scale { " Final loss scale: " (scale) "." }
             }
         }
     }
 }
 
-/// Says how many images stood in the place of broken files, if there were any.
-fn replaced(record: &Record) -> Markup {
+/// The number of images that replaced undecodable files, if there are some.
+fn replaced(record: &RunRecord) -> Markup {
     let replaced = record.replaced();
     html! {
         @if replaced > 0 {
             p {
-                "In " (counted(replaced, "place")) " of a batch another image of the same class stood in for a file that cannot be decoded; "
-                code { "client datasets" } " names the files."
+                "Undecodable images replaced by another of the same class: " (replaced) "; "
+                code { "client datasets" } " lists the files."
             }
         }
     }
 }
 
-/// What the terminal showed after each epoch.
-fn epochs(record: &Record) -> Markup {
+/// The table of epochs.
+fn epochs(record: &RunRecord) -> Markup {
     let mut table = Table::new(
         "After each epoch.",
         &[
@@ -160,9 +160,9 @@ fn epochs(record: &Record) -> Markup {
         table.row(vec![
             epoch.epoch.to_string(),
             format!("{:.4}", epoch.train_loss),
-            valid.map_or_else(|| "-".to_owned(), |figures| format!("{:.4}", figures.loss)),
-            percent(valid.and_then(|figures| figures.error_rate)),
-            percent(valid.and_then(|figures| figures.balanced_accuracy)),
+            valid.map_or_else(|| "-".to_owned(), |metrics| format!("{:.4}", metrics.loss)),
+            percent(valid.and_then(|metrics| metrics.error_rate)),
+            percent(valid.and_then(|metrics| metrics.balanced_accuracy)),
             format!("{:.1}", epoch.images_per_second),
             percent(Some(epoch.wait_share)),
             epoch.replaced.to_string(),
@@ -172,75 +172,75 @@ fn epochs(record: &Record) -> Markup {
     html! { @if !table.is_empty() { (table.markup()) } }
 }
 
-fn confusion(record: &Record) -> Result<Option<(Markup, Option<Figure>)>, canvas::Error> {
-    let Some(figures) = record.figures() else {
+fn confusion(record: &RunRecord) -> Result<Option<(Markup, Option<Figure>)>, canvas::Error> {
+    let Some(metrics) = record.metrics() else {
         return Ok(None);
     };
     let (matrix, drawing) =
-        judgement::confusion(figures, "confusion-matrix", &[Cells::Counts, Cells::Shares])?;
+        evaluation::confusion(metrics, "confusion-matrix", &[Cells::Counts, Cells::Shares])?;
     let section = html! {
         (matrix)
-        (judgement::confused_pairs(figures))
-        (judgement::classes(figures))
+        (evaluation::confused_pairs(metrics))
+        (evaluation::classes(metrics))
     };
     Ok(Some((section, drawing)))
 }
 
-fn worst(record: &Record) -> Markup {
-    let Some(examination) = &record.examination else {
+fn worst(record: &RunRecord) -> Markup {
+    let Some(interpretation) = &record.interpretation else {
         return html! {
-            p { "The images that the model was most wrong about are not here: the server was not asked for them. "
-                code { "client report " (record.folder.display()) " --evaluate" } " asks it." }
+            p { "The images of largest loss were not computed; "
+                code { "client report " (record.folder.display()) " --evaluate" } " computes them." }
         };
     };
-    if examination.worst.is_empty() {
-        return html! { p { "There is no image to show." } };
+    if interpretation.top_losses.is_empty() {
+        return html! { p { "No images." } };
     }
     html! {
         p {
-            "The " (split(record)) " images of largest loss, as the model saw them."
-            @if examination.worst.iter().any(|failure| failure.attention.is_some()) {
-                " Beside each, where it saw the class that the image really is of: the brighter, the more (Grad-CAM of the last feature maps)."
+            "The " (split(record)) " images of largest loss, preprocessed."
+            @if interpretation.top_losses.iter().any(|image_record| image_record.attention.is_some()) {
+                " Beside each, the Grad-CAM map of the last feature maps for the actual class."
             } @else {
-                " There is no attention map (Grad-CAM) beside them, because this network's could not be computed"
-                @if let Some(reason) = &examination.without_attention { ": " (reason) } "."
+                " There are no Grad-CAM maps, because they could not be computed for this network"
+                @if let Some(reason) = &interpretation.without_attention { ": " (reason) } "."
             }
         }
-        (gallery(record, examination).markup())
+        (gallery(record, interpretation).markup())
     }
 }
 
-fn gallery(record: &Record, examination: &Examination) -> Gallery {
-    let card = |failure: &Failure| {
-        let image = failure
+fn gallery(record: &RunRecord, interpretation: &Interpretation) -> Gallery {
+    let card = |image_record: &TopLossRecord| {
+        let image = image_record
             .path
             .clone()
-            .unwrap_or_else(|| format!("sample {}", failure.sample));
-        let is_wrong = failure.actual != failure.predicted;
+            .unwrap_or_else(|| format!("sample {}", image_record.sample));
+        let is_wrong = image_record.actual != image_record.predicted;
         let heading = if is_wrong {
-            format!("{}, taken for {}", failure.actual, failure.predicted)
+            format!("{}, predicted {}", image_record.actual, image_record.predicted)
         } else {
-            format!("{}, recognised", failure.actual)
+            format!("{}, correct", image_record.actual)
         };
-        let plain = Examination::picture(&record.folder, &failure.picture).map(|picture| Shot {
+        let plain = Interpretation::picture(&record.folder, &image_record.picture).map(|picture| Photo {
             image: picture,
             words: format!("{image}: {heading}"),
         });
-        let attention = failure.attention.as_deref();
-        let attention = attention.and_then(|name| Examination::picture(&record.folder, name));
-        let attention = attention.map(|picture| Shot {
+        let attention = image_record.attention.as_deref();
+        let attention = attention.and_then(|name| Interpretation::picture(&record.folder, name));
+        let attention = attention.map(|picture| Photo {
             image: picture,
-            words: format!("Where the model saw {} in {image}", failure.actual),
+            words: format!("Grad-CAM map for {} in {image}", image_record.actual),
         });
-        Card {
-            shots: plain.into_iter().chain(attention).collect(),
+        GalleryItem {
+            photos: plain.into_iter().chain(attention).collect(),
             facts: vec![
-                ("predicted".to_owned(), failure.predicted.clone()),
-                ("actual".to_owned(), failure.actual.clone()),
-                ("loss".to_owned(), format!("{:.2}", failure.loss)),
+                ("predicted".to_owned(), image_record.predicted.clone()),
+                ("actual".to_owned(), image_record.actual.clone()),
+                ("loss".to_owned(), format!("{:.2}", image_record.loss)),
                 (
-                    format!("probability of {}", failure.actual),
-                    percent(Some(failure.probability)),
+                    format!("probability of {}", image_record.actual),
+                    percent(Some(image_record.probability)),
                 ),
                 ("image".to_owned(), image),
             ],
@@ -249,14 +249,14 @@ fn gallery(record: &Record, examination: &Examination) -> Gallery {
         }
     };
     Gallery {
-        cards: examination.worst.iter().map(card).collect(),
+        cards: interpretation.top_losses.iter().map(card).collect(),
     }
 }
 
-fn waiting_words(record: &Record) -> Markup {
+fn waiting_words(record: &RunRecord) -> Markup {
     let seconds: f64 = record.epochs.iter().map(|epoch| epoch.seconds).sum();
     if seconds <= 0.0 {
-        return html! { p { "No epoch is done yet." } };
+        return html! { p { "No epoch is complete yet." } };
     }
     let waited: f64 = record
         .epochs

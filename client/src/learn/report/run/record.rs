@@ -1,4 +1,4 @@
-//! What the folder of a run holds.
+//! The data of a run's folder.
 
 use std::{
     fs,
@@ -10,46 +10,46 @@ use serde::Deserialize;
 use super::Error;
 use crate::learn::{
     checkpoint::Checkpoint,
-    examine::Examination,
-    finder::Point,
+    finder::SweepPoint,
     fit::EpochRecord,
-    journal::{self, Exposure, Session, StepLine, StepLog},
-    metrics::{Figures, Rarest},
+    interpret::Interpretation,
+    metrics::{Metrics, RarestClasses},
     run::{RunConfig, RunFolder},
+    run_log::{self, ClassSampling, Session, StepLine, StepLog},
 };
 use equibatch_stream::Position;
 
-/// What the folder of a run holds.
+/// The data of a run's folder.
 #[derive(Clone, Debug)]
-pub struct Record {
+pub struct RunRecord {
     /// The folder.
     pub folder: PathBuf,
-    /// What the reader knows the run by.
+    /// Name of the run: that of its folder.
     pub name: String,
-    /// What decides its numbers.
+    /// Configuration.
     pub config: RunConfig,
-    /// In order, each once.
+    /// Epochs in order, without repetitions.
     pub epochs: Vec<EpochRecord>,
-    /// In order, each once; empty where they were not written down.
+    /// Steps in order, without repetitions; empty if they were not logged.
     pub steps: Vec<StepLine>,
-    /// Calls of the program that worked on it.
+    /// Invocations of the program that trained the run.
     pub sessions: Vec<Session>,
-    /// What is drawn of each class.
-    pub exposure: Option<Exposure>,
-    /// The images that the model was most wrong about.
-    pub examination: Option<Examination>,
-    /// What the learning-rate finder saw before the training; empty where nobody looked.
-    pub sweep: Vec<Point>,
-    /// Where the stream would go on.
+    /// Training images and draws per class.
+    pub class_sampling: Option<ClassSampling>,
+    /// Metrics and images of largest loss.
+    pub interpretation: Option<Interpretation>,
+    /// The learning-rate sweep before training; empty if there was none.
+    pub sweep: Vec<SweepPoint>,
+    /// Stream position after the last batch.
     pub position: Option<Position>,
 }
 
-impl Record {
+impl RunRecord {
     /// Reads the folder of a run.
     ///
     /// # Errors
     ///
-    /// [`Error::Run`] where it holds no run, [`Error::Read`] where a file is there and cannot be read.
+    /// [`Error::Run`] if it contains no run, [`Error::Read`] if an existing file cannot be read.
     pub fn read(folder: &Path) -> Result<Self, Error> {
         let (_, config) = RunFolder::open(folder)?;
         let name = folder
@@ -62,8 +62,8 @@ impl Record {
             move |source| Error::Read { path, source }
         };
         let mut epochs: Vec<EpochRecord> =
-            journal::lines(&folder.join("metrics.jsonl")).map_err(read("metrics.jsonl"))?;
-        // An epoch that was done again after a resumption counts as it was done last.
+            run_log::lines(&folder.join("metrics.jsonl")).map_err(read("metrics.jsonl"))?;
+        // Of an epoch repeated after a resume, the last record counts.
         epochs.reverse();
         epochs.sort_by_key(|record| record.epoch);
         epochs.dedup_by_key(|record| record.epoch);
@@ -73,8 +73,8 @@ impl Record {
             epochs,
             steps: StepLog::read(folder).map_err(read("steps.jsonl"))?,
             sessions: Session::read(folder).map_err(read("sessions.jsonl"))?,
-            exposure: Exposure::read(folder),
-            examination: Examination::read(folder),
+            class_sampling: ClassSampling::read(folder),
+            interpretation: Interpretation::read(folder),
             sweep: sweep(folder),
             position: Checkpoint::progress(&folder.join("checkpoint.safetensors"))
                 .and_then(|progress| progress.position),
@@ -82,14 +82,17 @@ impl Record {
         })
     }
 
-    /// The figures of the model: of its examination, or of the last epoch that was judged.
+    /// The metrics of the model: of its interpretation, otherwise of the last evaluated epoch.
     #[must_use]
-    pub fn figures(&self) -> Option<&Figures> {
-        let examined = self.examination.as_ref().map(|examination| &examination.figures);
-        examined.or_else(|| self.epochs.iter().rev().find_map(|record| record.valid.as_ref()))
+    pub fn metrics(&self) -> Option<&Metrics> {
+        let interpreted = self
+            .interpretation
+            .as_ref()
+            .map(|interpretation| &interpretation.metrics);
+        interpreted.or_else(|| self.epochs.iter().rev().find_map(|record| record.valid.as_ref()))
     }
 
-    /// Steps done, and steps of the whole run.
+    /// Completed steps, and steps of the whole run.
     #[must_use]
     pub fn steps_done(&self) -> (u64, u64) {
         let logged = self.steps.last().map(|line| line.step);
@@ -98,7 +101,7 @@ impl Record {
         (done, self.config.total_steps())
     }
 
-    /// Steps that were not taken, because a gradient was not finite.
+    /// Steps that were skipped because a gradient was not finite.
     #[must_use]
     pub fn skipped_steps(&self) -> u64 {
         let logged = self.steps.iter().filter(|line| line.skipped).count() as u64;
@@ -106,26 +109,26 @@ impl Record {
         logged.max(recorded)
     }
 
-    /// The classes with the fewest training images; `None` if the run did not write down what there is of each.
+    /// The classes with the fewest training images; `None` if the run did not record its classes.
     #[must_use]
-    pub fn rarest(&self) -> Option<Rarest> {
-        let exposure = self.exposure.as_ref()?;
-        let images = exposure.images.iter().copied();
-        Rarest::of(exposure.classes.iter().map(String::as_str).zip(images))
+    pub fn rarest(&self) -> Option<RarestClasses> {
+        let class_sampling = self.class_sampling.as_ref()?;
+        let images = class_sampling.images.iter().copied();
+        RarestClasses::of(class_sampling.classes.iter().map(String::as_str).zip(images))
     }
 
-    /// Images that stood in the place of broken files, over all epochs.
+    /// Number of images that replaced undecodable files, over all epochs.
     #[must_use]
     pub fn replaced(&self) -> u64 {
         self.epochs.iter().map(|epoch| epoch.replaced as u64).sum()
     }
 }
 
-/// The steps in `find-lr.json`; none where there is no such file.
-fn sweep(folder: &Path) -> Vec<Point> {
+/// The points in `find-lr.json`; empty if there is no such file.
+fn sweep(folder: &Path) -> Vec<SweepPoint> {
     #[derive(Deserialize)]
     struct Found {
-        steps: Vec<Point>,
+        steps: Vec<SweepPoint>,
     }
     let text = fs::read_to_string(folder.join("find-lr.json")).unwrap_or_default();
     serde_json::from_str::<Found>(&text).map_or_else(|_| vec![], |found| found.steps)

@@ -1,24 +1,25 @@
-//! How far the loss is scaled up where gradients are in half precision.
+//! Dynamic loss scaling for gradients in half precision.
 
 use serde::{Deserialize, Serialize};
 
-/// What the loss is multiplied with before gradients are taken, so that few of them are too small for half precision; and how that moves.
+/// Dynamic loss scale: the factor by which the loss is multiplied before differentiation, so that few gradients underflow in half
+/// precision.
 ///
-/// It begins at 65536. Where a gradient is not finite, the step is not taken, and the factor is halved; behind 2000 steps in a row that
-/// were taken, it is doubled. A factor is a power of two, from 2⁻¹⁴ to 2¹²⁶, so that multiplying and dividing by it rounds nothing.
+/// It starts at 65536. If a gradient is not finite, the step is skipped and the factor is halved; after 2000 consecutive steps without
+/// overflow it is doubled. The factor is a power of two from 2⁻¹⁴ to 2¹²⁶, so scaling and unscaling are exact.
 ///
 /// # Source
 ///
-/// PyTorch's `GradScaler`, which knows no least factor.
+/// PyTorch's `GradScaler`, which has no minimum.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LossScale {
+pub struct GradScaler {
     factor: f32,
-    /// Steps taken since the factor moved.
+    /// Consecutive finite steps since the last change of the factor.
     streak: u32,
 }
 
-impl Default for LossScale {
+impl Default for GradScaler {
     fn default() -> Self {
         Self {
             factor: 65_536.0,
@@ -27,38 +28,38 @@ impl Default for LossScale {
     }
 }
 
-impl LossScale {
-    /// Steps in a row behind which the factor is doubled.
-    const PATIENCE: u32 = 2000;
-    const LEAST: f32 = 1.0 / 16_384.0;
-    /// The largest power of two whose reciprocal has all of its bits.
-    const LARGEST: f32 = 8.507_059e37;
+impl GradScaler {
+    /// Consecutive finite steps after which the factor is doubled.
+    const GROWTH_INTERVAL: u32 = 2000;
+    const MIN: f32 = 1.0 / 16_384.0;
+    /// 2¹²⁶: the largest power of two whose reciprocal is a normal number.
+    const MAX: f32 = 8.507_059e37;
 
-    /// What the loss is multiplied with.
+    /// The loss scale.
     #[must_use]
     pub fn factor(&self) -> f32 {
         self.factor
     }
 
-    /// Whether the factor cannot be less.
+    /// Whether the factor is at its minimum, 2⁻¹⁴.
     #[must_use]
-    pub fn is_least(&self) -> bool {
-        self.factor <= Self::LEAST
+    pub fn is_at_minimum(&self) -> bool {
+        self.factor <= Self::MIN
     }
 
-    /// Takes in whether all gradients of a step were finite.
-    pub fn record(&mut self, is_finite: bool) {
+    /// Updates the factor after a step; `is_finite`: whether all its gradients were finite.
+    pub fn update(&mut self, is_finite: bool) {
         if !is_finite {
             *self = Self {
-                factor: (self.factor / 2.0).max(Self::LEAST),
+                factor: (self.factor / 2.0).max(Self::MIN),
                 streak: 0,
             };
             return;
         }
         self.streak += 1;
-        if self.streak == Self::PATIENCE {
+        if self.streak == Self::GROWTH_INTERVAL {
             *self = Self {
-                factor: (self.factor * 2.0).min(Self::LARGEST),
+                factor: (self.factor * 2.0).min(Self::MAX),
                 streak: 0,
             };
         }
@@ -69,9 +70,9 @@ impl LossScale {
 mod tests {
     use super::*;
 
-    fn after(steps: impl IntoIterator<Item = bool>) -> LossScale {
-        let mut scale = LossScale::default();
-        steps.into_iter().for_each(|is_finite| scale.record(is_finite));
+    fn after(steps: impl IntoIterator<Item = bool>) -> GradScaler {
+        let mut scale = GradScaler::default();
+        steps.into_iter().for_each(|is_finite| scale.update(is_finite));
         scale
     }
 
@@ -80,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn two_thousand_good_steps_in_a_row_double_it_and_one_bad_step_halves_it() {
+    fn two_thousand_finite_steps_double_the_scale_and_an_overflow_halves_it() {
         assert_eq!(after([]).factor(), 65_536.0);
         assert_eq!(after(good(1999)).factor(), 65_536.0);
         assert_eq!(after(good(2000)).factor(), 131_072.0);
@@ -88,7 +89,7 @@ mod tests {
         assert_eq!(after(good(4000)).factor(), 262_144.0);
         assert_eq!(after([false]).factor(), 32_768.0);
         assert_eq!(after([false, false, true]).factor(), 16_384.0);
-        // A bad step starts the count anew.
+        // An overflow resets the count.
         assert_eq!(
             after(good(1999).chain([false]).chain(good(1999))).factor(),
             32_768.0
@@ -100,11 +101,11 @@ mod tests {
     }
 
     #[test]
-    fn it_stays_within_its_bounds() {
+    fn the_scale_stays_within_its_bounds() {
         let least = after(std::iter::repeat_n(false, 30));
-        assert!(least.is_least());
+        assert!(least.is_at_minimum());
         assert_eq!(least.factor(), 2.0_f32.powi(-14));
-        assert!(!after(std::iter::repeat_n(false, 29)).is_least());
+        assert!(!after(std::iter::repeat_n(false, 29)).is_at_minimum());
         assert_eq!(after(std::iter::repeat_n(false, 40)), least);
         let largest = after(good(2000 * 111));
         assert_eq!(largest.factor(), 2.0_f32.powi(126));

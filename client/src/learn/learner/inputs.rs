@@ -1,32 +1,32 @@
-//! What a step is given.
+//! Inputs of a training step.
 
-use crate::learn::{checkpoint::Progress, stepper::Feed};
+use crate::learn::{checkpoint::ResumeState, stepper::StepInputs};
 use equibatch_stream::Batch;
 use equibatch_training::program::dropout;
 use equibatch_training::{program::Dropout, schedule::Hyper};
 
-/// What the step on `batch`, behind `steps` of a run that stands there, is given; `layers` are those that draw masks.
+/// Inputs of the step on `batch`, after `steps` steps of the run; `layers` are the dropout layers.
 pub(super) fn of<'a>(
-    progress: &Progress,
+    progress: &ResumeState,
     layers: &[Dropout],
     (batch, next): (&'a Batch, Option<&'a Batch>),
     (steps, hyper): (u64, &Hyper),
-) -> Feed<'a> {
+) -> StepInputs<'a> {
     let config = &progress.config;
-    let average = |decay| average_decay(decay, progress.taken(steps));
-    let (seed, step) = (config.seed, config.before.steps + steps);
+    let average = |decay| average_decay(decay, progress.optimizer_steps(steps));
+    let (seed, step) = (config.seed, config.lineage.steps + steps);
     let mut targets = vec![0.0; batch.labels.len() * config.classes.len()];
     config
         .loss
         .targets(&batch.labels, batch.mixed.as_deref(), &mut targets);
     let parts = config.accumulate.max(1) as usize;
     let masks = (0..).zip(layers).map(|(layer, dropout)| {
-        // One drawing for the whole batch, of which each part has its rows.
+        // One mask for the whole batch, so that micro-batches use their rows of it.
         let mut mask = vec![0.0; dropout.shape.elements() * parts];
         dropout::draw(dropout, (seed, step, layer), &mut mask);
         mask
     });
-    Feed {
+    StepInputs {
         images: &batch.tensor,
         next: next.map(|next| &next.tensor),
         targets,
@@ -36,7 +36,7 @@ pub(super) fn of<'a>(
     }
 }
 
-/// What the programs of a step call the scalars of the schedule.
+/// Scalar inputs by name.
 fn scalars(hyper: &Hyper, average_decay: Option<f64>) -> Vec<(String, f64)> {
     let named = [
         ("beta1", hyper.beta1),
@@ -50,8 +50,8 @@ fn scalars(hyper: &Hyper, average_decay: Option<f64>) -> Vec<(String, f64)> {
     named.chain(rates).chain(decay).collect()
 }
 
-/// What an average keeps of itself in the step behind `steps` that were taken. At first that is less than `decay`, since what a network starts
-/// from is worth little.
+/// Decay of the moving average after `steps` optimizer steps. It starts below `decay`, so that initial weights fade quickly.
+///
 ///
 /// # Source
 ///

@@ -1,7 +1,7 @@
-//! Fewer points with the same look.
+//! Downsampling of curves for drawing.
 
-/// At most about `most` of the points, in their order: of each stretch its first, lowest, highest and last, so that every peak stays.
-pub(super) fn thinned(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
+/// About `most` points at most, in order: of each interval the first, lowest, highest and last, so that peaks are kept.
+pub(super) fn downsampled(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
     if points.len() <= most {
         return points.to_vec();
     }
@@ -24,11 +24,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ends_and_peaks_stay_and_the_rest_becomes_few() {
+    fn ends_and_peaks_are_kept() {
         let mut points: Vec<(f64, f64)> = (0..100_000).map(|step| (f64::from(step), 1.0)).collect();
         points[71_234].1 = 9.0;
         points[3].1 = -5.0;
-        let few = thinned(&points, 1000);
+        let few = downsampled(&points, 1000);
         assert!((500..=1000).contains(&few.len()), "{}", few.len());
         assert_eq!((few[0], few[few.len() - 1]), (points[0], points[99_999]));
         assert!(few.contains(&(71_234.0, 9.0)) && few.contains(&(3.0, -5.0)));
@@ -36,9 +36,9 @@ mod tests {
     }
 
     #[test]
-    fn few_points_stay_as_they_are() {
+    fn few_points_are_unchanged() {
         let points = [(0.0, 1.0), (1.0, f64::NAN)];
-        assert_eq!(thinned(&points, 2).len(), 2);
-        assert_eq!(thinned(&[], 2), []);
+        assert_eq!(downsampled(&points, 2).len(), 2);
+        assert_eq!(downsampled(&[], 2), []);
     }
 }

@@ -1,18 +1,18 @@
 use serde::Serialize;
 
-/// One figure over several repeats.
+/// Mean and standard deviation of a metric over repeats.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Spread {
-    /// Their mean; absent where the figure is undefined in a repeat.
+pub struct MeanStd {
+    /// Mean; absent if the metric is undefined in a repeat.
     pub mean: Option<f64>,
-    /// Their standard deviation, with one degree of freedom less than repeats; absent for fewer than two.
+    /// Sample standard deviation (n − 1); absent for fewer than two repeats.
     pub deviation: Option<f64>,
-    /// One for each repeat.
+    /// Value of each repeat.
     pub values: Vec<Option<f64>>,
 }
 
-impl Spread {
-    /// Of the figures of all repeats.
+impl MeanStd {
+    /// From the values of all repeats.
     pub fn of(values: impl IntoIterator<Item = Option<f64>>) -> Self {
         let values: Vec<Option<f64>> = values.into_iter().collect();
         let defined: Option<Vec<f64>> = values.iter().copied().collect();
@@ -40,12 +40,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn means_and_deviations_are_those_of_hand_calculation() {
-        let spread = Spread::of([Some(2.0), Some(4.0), Some(9.0)]);
-        assert_eq!(spread.mean, Some(5.0));
-        assert_eq!(spread.deviation, Some(13.0_f64.sqrt()));
-        assert_eq!(Spread::of([Some(0.5)]).deviation, None);
-        assert_eq!(Spread::of([Some(0.5), None]).mean, None);
-        assert_eq!(Spread::of([]).mean, None);
+    fn means_and_deviations_equal_hand_calculation() {
+        let mean_std = MeanStd::of([Some(2.0), Some(4.0), Some(9.0)]);
+        assert_eq!(mean_std.mean, Some(5.0));
+        assert_eq!(mean_std.deviation, Some(13.0_f64.sqrt()));
+        assert_eq!(MeanStd::of([Some(0.5)]).deviation, None);
+        assert_eq!(MeanStd::of([Some(0.5), None]).mean, None);
+        assert_eq!(MeanStd::of([]).mean, None);
     }
 }

@@ -1,17 +1,18 @@
-//! Where a model looked, over the image.
+//! Grad-CAM overlays.
 
 use image::{Rgb, RgbImage};
 
 use equibatch_training::runtime::Heatmap;
 
-/// How much of the colours is seen; the rest is the image.
+/// Opacity of the map over the image.
 const OPACITY: f32 = 0.6;
 
-/// Stops of the colour map that is called magma, from nothing to most, at equal distances.
+/// Equidistant stops of the colour map magma, from 0 to 1.
 ///
 /// # Source
 ///
-/// Nine entries at equal distances, from the first to the last of the 256, of the table of Nathaniel Smith and Stéfan van der Walt, <https://bids.github.io/colormap>, CC0.
+/// Nine entries at equal distances, from the first to the last of the 256, of the table of Nathaniel Smith and Stéfan van der Walt,
+/// <https://bids.github.io/colormap>, CC0.
 const MAGMA: [[u8; 3]; 9] = [
     [0, 0, 4],
     [29, 17, 71],
@@ -24,7 +25,7 @@ const MAGMA: [[u8; 3]; 9] = [
     [252, 253, 191],
 ];
 
-/// The attention map in colours over the image, brightest where it is largest; smooth between the places of the map.
+/// The Grad-CAM map, scaled to its maximum and interpolated bilinearly, in colours over the image.
 ///
 /// # Source
 ///
@@ -48,13 +49,13 @@ pub fn overlay(image: &RgbImage, map: &Heatmap) -> RgbImage {
     })
 }
 
-/// The place of a pixel's centre among the centres of the map's places.
+/// Coordinate of a pixel's centre in the map's grid of cell centres.
 fn place(pixel: u32, pixels: u32, places: usize) -> f32 {
     let place = (pixel as f32 + 0.5) * places as f32 / pixels.max(1) as f32 - 0.5;
     place.clamp(0.0, places.saturating_sub(1) as f32)
 }
 
-/// Between the four places around `(x, y)`.
+/// Bilinear interpolation at `(x, y)`.
 fn sampled(map: &Heatmap, x: f32, y: f32) -> f32 {
     let [rows, columns] = map.extent;
     let at = |row: usize, column: usize| {
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_brightest_place_is_where_the_map_is_largest() {
+    fn the_overlay_is_brightest_where_the_map_is_largest() {
         let image = RgbImage::from_pixel(70, 70, Rgb([100, 100, 100]));
         let mut values = vec![0.1; 49];
         values[2 * 7 + 5] = 3.0;
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_of_nothing_darkens_evenly() {
+    fn a_zero_map_darkens_evenly() {
         let image = RgbImage::from_pixel(4, 3, Rgb([200, 100, 0]));
         for values in [vec![0.0; 4], vec![]] {
             let drawn = overlay(
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_of_one_place_covers_everything() {
+    fn a_map_of_one_cell_covers_the_image() {
         let image = RgbImage::from_pixel(3, 3, Rgb([0, 0, 0]));
         let drawn = overlay(
             &image,

@@ -1,4 +1,4 @@
-//! New images, which no training has seen, and what each way of training makes of them.
+//! Held-out images, used by no training, and the predictions of each arm.
 
 use image::RgbImage;
 use maud::{Markup, html};
@@ -7,51 +7,52 @@ use serde::Serialize;
 use crate::learn::{
     metrics::{argmax, softmax},
     report::{
-        html::{Card, Gallery, Shot, Table},
+        html::{Gallery, GalleryItem, Photo, Table},
         table::percent,
     },
     text::counted,
 };
 
-/// Images in the table of a page, at most.
+/// Most images in the table.
 const ROWS: usize = 200;
-/// Wrong ones that are shown, at most, of each arm.
+/// Most misclassified images shown per arm.
 const SHOWN: usize = 24;
 
-/// An image that no training has seen.
+/// An image that no training has used.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Fresh {
-    /// Below the root of its dataset.
+pub struct HoldoutImage {
+    /// Path relative to the root of the dataset.
     pub path: String,
-    /// What it is: label of its class.
+    /// Label of its class.
     pub label: usize,
-    /// As the models saw it.
+    /// The preprocessed image.
     #[serde(skip)]
     pub picture: RgbImage,
 }
 
-/// What one model took new images for.
+/// Predictions of one arm's model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Guesses {
+pub struct ArmPredictions {
     /// Name of the arm.
     pub arm: String,
-    /// Seed of the model's training: the first of the arm.
+    /// Training seed of the model: the arm's first.
     pub seed: u64,
     /// In the order of the images.
-    pub guesses: Vec<Guess>,
+    #[serde(rename = "guesses")]
+    pub predictions: Vec<TopPrediction>,
 }
 
-/// What a model took an image for.
+/// The most probable class of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Guess {
-    /// Label of the likeliest class.
+pub struct TopPrediction {
+    /// Label of the most probable class.
     pub label: usize,
     /// Its probability.
     pub probability: f64,
 }
 
-impl Guess {
-    /// What `logits` say, one for each class.
+impl TopPrediction {
+    /// From logits, `[K]`.
     #[must_use]
     pub fn of(logits: &[f32]) -> Self {
         let label = argmax(logits);
@@ -62,21 +63,21 @@ impl Guess {
     }
 }
 
-/// New images and the guesses of every arm.
+/// Held-out images and the predictions of every arm.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct FreshImages {
+pub struct Holdout {
     /// In the order of the dataset.
-    pub images: Vec<Fresh>,
-    /// One for each arm.
-    pub arms: Vec<Guesses>,
+    pub images: Vec<HoldoutImage>,
+    /// One per arm.
+    pub arms: Vec<ArmPredictions>,
 }
 
-impl FreshImages {
-    /// Everything as a part of a page; `classes` are names in label order.
+impl Holdout {
+    /// The section of a page; `classes` are names in label order.
     pub(super) fn markup(&self, classes: &[String]) -> Markup {
         let name = |label: usize| classes.get(label).map_or("?", String::as_str);
         html! {
-            p { (counted(self.images.len(), "image")) " that no training has seen, one by one, by the model of each way's first seed." }
+            p { (counted(self.images.len(), "image")) " that no training has used, classified by the model of each arm's first seed." }
             (self.table(&name))
             @for arm in &self.arms { (self.wrong(arm, &name)) }
         }
@@ -88,13 +89,13 @@ impl FreshImages {
             .chain(self.arms.iter().map(|arm| arm.arm.as_str()))
             .collect();
         let caption = match self.images.len() {
-            0..=ROWS => "What each image was taken for.".to_owned(),
-            all => format!("What the first {ROWS} of {all} images were taken for."),
+            0..=ROWS => "Predicted class of each image.".to_owned(),
+            all => format!("Predicted class of the first {ROWS} of {all} images."),
         };
         let mut table = Table::new(&caption, &header);
         for (place, image) in self.images.iter().take(ROWS).enumerate() {
-            let cell = |arm: &Guesses| {
-                let Guess { label, probability } = arm.guesses[place];
+            let cell = |arm: &ArmPredictions| {
+                let TopPrediction { label, probability } = arm.predictions[place];
                 let mark = if label == image.label { "" } else { "\u{2717} " };
                 format!("{mark}{} {}", name(label), percent(Some(probability)))
             };
@@ -104,22 +105,22 @@ impl FreshImages {
         table.markup()
     }
 
-    fn wrong<'a>(&self, arm: &Guesses, name: &dyn Fn(usize) -> &'a str) -> Markup {
-        let wrong: Vec<(&Fresh, &Guess)> = self
+    fn wrong<'a>(&self, arm: &ArmPredictions, name: &dyn Fn(usize) -> &'a str) -> Markup {
+        let wrong: Vec<(&HoldoutImage, &TopPrediction)> = self
             .images
             .iter()
-            .zip(&arm.guesses)
-            .filter(|(image, guess)| image.label != guess.label)
+            .zip(&arm.predictions)
+            .filter(|(image, prediction)| image.label != prediction.label)
             .collect();
-        let cards = wrong.iter().take(SHOWN).map(|(image, guess)| Card {
-            shots: vec![Shot {
+        let cards = wrong.iter().take(SHOWN).map(|(image, prediction)| GalleryItem {
+            photos: vec![Photo {
                 image: image.picture.clone(),
                 words: image.path.clone(),
             }],
-            heading: format!("{}, taken for {}", name(image.label), name(guess.label)),
+            heading: format!("{}, predicted {}", name(image.label), name(prediction.label)),
             facts: vec![
                 ("image".to_owned(), image.path.clone()),
-                ("probability".to_owned(), percent(Some(guess.probability))),
+                ("probability".to_owned(), percent(Some(prediction.probability))),
             ],
             is_wrong: true,
         });
@@ -138,31 +139,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wrong_ones_are_shown_and_counted() {
-        let image = |path: &str, label| Fresh {
+    fn misclassified_images_are_shown_and_counted() {
+        let image = |path: &str, label| HoldoutImage {
             path: path.to_owned(),
             label,
             picture: RgbImage::new(4, 4),
         };
-        let arm = |arm: &str, rows: [[f32; 2]; 2]| Guesses {
+        let arm = |arm: &str, rows: [[f32; 2]; 2]| ArmPredictions {
             arm: arm.to_owned(),
             seed: 1,
-            guesses: rows.iter().map(|row| Guess::of(row)).collect(),
+            predictions: rows.iter().map(|row| TopPrediction::of(row)).collect(),
         };
-        let fresh = FreshImages {
+        let holdout = Holdout {
             images: vec![image("test/birds/1.jpg", 0), image("test/flowers/1.jpg", 1)],
             arms: vec![
                 arm("natural", [[-1.0, 1.0], [-1.0, 1.0]]),
                 arm("oversample", [[1.0, 0.0], [0.0, 2.0]]),
             ],
         };
-        let page = fresh
+        let page = holdout
             .markup(&["birds".to_owned(), "flowers".to_owned()])
             .into_string();
         for words in [
             "natural: 1 of 2 wrong",
             "oversample: 0 of 2 wrong",
-            "birds, taken for flowers",
+            "birds, predicted flowers",
             "flowers 88.1 %",
             "birds 73.1 %",
         ] {

@@ -1,4 +1,4 @@
-//! What a run begins with: nothing, the weights of a file, or where another run ended.
+//! Initial state of a run: random, pretrained weights, or the checkpoint of another run.
 
 use std::collections::BTreeMap;
 
@@ -6,79 +6,78 @@ use super::{
     architecture,
     checkpoint::Checkpoint,
     learner::Error,
-    run::{Before, RunConfig},
-    stepper::forget_averages,
+    run::{Lineage, RunConfig},
+    stepper::drop_averages,
 };
 use crate::weights::{LoadReport, Mismatch, Weights, load_state_dict};
 use equibatch_training::program::{self, Tensor};
 
-/// What a run begins with.
+/// Source of a run's initial state.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Beginning {
-    /// Random numbers.
+pub enum InitFrom {
+    /// Random initialisation.
     Nothing,
-    /// The body of a network, and its head where that fits.
+    /// Weights for the body, and for the head if it fits.
     Weights(Weights),
-    /// All of a network, and its optimizer where that trained the same parameters.
+    /// All weights of another run, and its optimizer state if the same parameters are trained.
     Checkpoint(Box<Checkpoint>),
 }
 
-/// A run before its first step.
+/// State of a run before its first step.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Begun {
-    /// With what went before.
+pub struct InitialState {
+    /// The configuration, with its lineage filled in.
     pub config: RunConfig,
-    /// Parameters and running statistics by name, and moments where the optimizer goes on.
+    /// Parameters and running statistics by name, and moments if the optimizer continues.
     pub state: BTreeMap<String, Tensor>,
-    /// What was taken over from a file of weights.
+    /// What was loaded from a weights file.
     pub load_report: Option<LoadReport>,
 }
 
-/// Names of the optimizer's state begin so.
+/// Name prefixes of the optimizer state.
 const MOMENTS: [&str; 2] = ["first_moment.", "second_moment."];
 
-impl Beginning {
-    /// The first numbers of a run of `config`.
+impl InitFrom {
+    /// The initial state of a run of `config`.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] where the network cannot be built or is another than the checkpoint's, [`Error::Weights`] where weights do not
-    /// fit it.
-    pub fn begin(self, config: RunConfig) -> Result<Begun, Error> {
+    /// [`Error::Setting`] if the network cannot be built or differs from the checkpoint's; [`Error::Weights`] if the weights do not fit it.
+    pub fn init(self, config: RunConfig) -> Result<InitialState, Error> {
         match self {
             Self::Nothing => {
                 let state = program::initial_state(&architecture::spec(&config)?, config.seed)?;
-                Ok(Begun {
+                Ok(InitialState {
                     config,
                     state,
                     load_report: None,
                 })
             }
             Self::Weights(weights) => with_weights(config, weights),
-            Self::Checkpoint(checkpoint) => behind(config, *checkpoint),
+            Self::Checkpoint(checkpoint) => from_checkpoint(config, *checkpoint),
         }
     }
 }
 
-fn with_weights(mut config: RunConfig, weights: Weights) -> Result<Begun, Error> {
+fn with_weights(mut config: RunConfig, weights: Weights) -> Result<InitialState, Error> {
     let mut state = program::initial_state(&architecture::spec(&config)?, config.seed)?;
-    config.before = Before {
+    config.lineage = Lineage {
         weights: weights.origin.clone(),
         weights_hash: weights.hash.clone(),
-        ..Before::default()
+        ..Lineage::default()
     };
-    let fits = architecture::fitting(&config, &weights.tensors);
+    let fits = architecture::arch_that_fits(&config, &weights.tensors);
     let load_report = load_state_dict(&mut state, weights, &config.arch)
         .map_err(|mismatch| Mismatch { fits, ..mismatch })?;
-    Ok(Begun {
+    Ok(InitialState {
         config,
         state,
         load_report: Some(load_report),
     })
 }
 
-/// Goes on where a run ended. An optimizer is new where other parameters are trained than before, as in the reference.
-fn behind(mut config: RunConfig, checkpoint: Checkpoint) -> Result<Begun, Error> {
+/// Continues from the end of another run. The optimizer starts anew if other parameters are trained than before, as in fastai.
+fn from_checkpoint(mut config: RunConfig, checkpoint: Checkpoint) -> Result<InitialState, Error> {
     let Checkpoint {
         progress,
         tensors: mut state,
@@ -86,10 +85,10 @@ fn behind(mut config: RunConfig, checkpoint: Checkpoint) -> Result<Begun, Error>
     let ended = &progress.config;
     let differs = |what: &str, theirs: &dyn std::fmt::Display, ours: &dyn std::fmt::Display| Error::Setting {
         reason: format!(
-            "the checkpoint's {what} is {theirs}, not {ours}; --weights takes over the body of another network"
+            "the checkpoint's {what} is {theirs}, not {ours}; use --weights to load only the body of another network"
         ),
     };
-    // A file may have moved.
+    // A network file is identified by its hash: it may have moved.
     let is_same = ended.network_hash == config.network_hash && !config.network_hash.is_empty();
     if ended.arch != config.arch && !is_same {
         return Err(differs("network", &ended.arch, &config.arch));
@@ -104,24 +103,24 @@ fn behind(mut config: RunConfig, checkpoint: Checkpoint) -> Result<Begun, Error>
             &config.classes.join(", "),
         ));
     }
-    // What is averaged is the stage that learns, not the one before.
-    forget_averages(&mut state);
+    // Weight averages cover one stage only; they start anew in the next.
+    drop_averages(&mut state);
     let goes_on = ended.frozen == config.frozen && ended.head == config.head;
     if !goes_on {
         state.retain(|name, _| !MOMENTS.iter().any(|moment| name.starts_with(moment)));
     }
-    config.before = Before {
-        weights: ended.before.weights.clone(),
-        weights_hash: ended.before.weights_hash.clone(),
-        epochs: ended.before.epochs + progress.epochs_begun(),
-        steps: ended.before.steps + progress.steps,
+    config.lineage = Lineage {
+        weights: ended.lineage.weights.clone(),
+        weights_hash: ended.lineage.weights_hash.clone(),
+        epochs: ended.lineage.epochs + progress.epochs_begun(),
+        steps: ended.lineage.steps + progress.steps,
         optimizer_steps: if goes_on {
-            ended.before.optimizer_steps + progress.taken(progress.steps)
+            ended.lineage.optimizer_steps + progress.optimizer_steps(progress.steps)
         } else {
             0
         },
     };
-    Ok(Begun {
+    Ok(InitialState {
         config,
         state,
         load_report: None,
@@ -132,7 +131,7 @@ fn behind(mut config: RunConfig, checkpoint: Checkpoint) -> Result<Begun, Error>
 mod tests {
     use super::*;
     use crate::learn::{
-        checkpoint::Progress,
+        checkpoint::ResumeState,
         run::{Frozen, sample as config},
     };
 
@@ -146,49 +145,52 @@ mod tests {
 
     /// A frozen run after `steps` of its 40 steps, 10 per epoch.
     fn ended(steps: u64) -> Checkpoint {
-        let Begun { state, .. } = Beginning::Nothing.begin(small()).expect("a network");
+        let InitialState { state, .. } = InitFrom::Nothing.init(small()).expect("a network");
         let moment = ("first_moment.bn1.weight".to_owned(), Tensor::full([2], 1.0));
         Checkpoint {
-            progress: Progress {
+            progress: ResumeState {
                 steps,
-                ..Progress::new(small())
+                ..ResumeState::new(small())
             },
             tensors: state.into_iter().chain([moment]).collect(),
         }
     }
 
-    fn behind(checkpoint: Checkpoint, config: RunConfig) -> Result<Begun, Error> {
-        Beginning::Checkpoint(Box::new(checkpoint)).begin(config)
+    fn from_checkpoint(checkpoint: Checkpoint, config: RunConfig) -> Result<InitialState, Error> {
+        InitFrom::Checkpoint(Box::new(checkpoint)).init(config)
     }
 
     #[test]
-    fn a_stage_goes_on_with_the_optimizer_of_the_one_before() {
-        let begun = behind(ended(40), small()).expect("the same network");
-        let before = &begun.config.before;
+    fn a_stage_continues_the_optimizer_of_the_previous_stage() {
+        let initial = from_checkpoint(ended(40), small()).expect("the same network");
+        let before = &initial.config.lineage;
         assert_eq!((before.epochs, before.steps, before.optimizer_steps), (4, 40, 40));
-        assert!(begun.state.contains_key("first_moment.bn1.weight"));
-        // A third stage counts both before it.
+        assert!(initial.state.contains_key("first_moment.bn1.weight"));
+        // A third stage counts both previous stages.
         let third = Checkpoint {
-            progress: Progress {
+            progress: ResumeState {
                 steps: 15,
-                ..Progress::new(begun.config)
+                ..ResumeState::new(initial.config)
             },
-            tensors: begun.state,
+            tensors: initial.state,
         };
-        let before = behind(third, small()).expect("the same network").config.before;
+        let before = from_checkpoint(third, small())
+            .expect("the same network")
+            .config
+            .lineage;
         assert_eq!((before.epochs, before.steps, before.optimizer_steps), (6, 55, 55));
     }
 
     #[test]
-    fn steps_that_were_not_taken_are_none_of_the_optimizers() {
+    fn skipped_steps_are_not_counted_as_optimizer_steps() {
         let mut ended = ended(40);
         ended.progress.skipped_steps = 3;
-        ended.progress.loss_scale.record(false);
-        let begun = behind(ended, small()).expect("the same network");
-        let before = &begun.config.before;
+        ended.progress.loss_scale.update(false);
+        let initial = from_checkpoint(ended, small()).expect("the same network");
+        let before = &initial.config.lineage;
         assert_eq!((before.steps, before.optimizer_steps), (40, 37));
-        // The next stage begins with a scale of its own.
-        assert_eq!(Progress::new(begun.config).loss_scale.factor(), 65_536.0);
+        // The next stage starts with the default loss scale.
+        assert_eq!(ResumeState::new(initial.config).loss_scale.factor(), 65_536.0);
     }
 
     #[test]
@@ -197,16 +199,20 @@ mod tests {
             frozen: Frozen::Body(false),
             ..small()
         };
-        let begun = behind(ended(40), unfrozen).expect("the same network");
-        assert_eq!(begun.config.before.optimizer_steps, 0);
-        assert_eq!(begun.config.before.steps, 40);
-        assert!(!begun.state.contains_key("first_moment.bn1.weight"));
-        assert!(begun.state.contains_key("bn1.weight"));
+        let initial = from_checkpoint(ended(40), unfrozen).expect("the same network");
+        assert_eq!(initial.config.lineage.optimizer_steps, 0);
+        assert_eq!(initial.config.lineage.steps, 40);
+        assert!(!initial.state.contains_key("first_moment.bn1.weight"));
+        assert!(initial.state.contains_key("bn1.weight"));
     }
 
     #[test]
-    fn another_network_is_refused_with_what_differs() {
-        let message = |config: RunConfig| behind(ended(1), config).expect_err("another").to_string();
+    fn a_checkpoint_of_another_network_is_refused_with_the_difference() {
+        let message = |config: RunConfig| {
+            from_checkpoint(ended(1), config)
+                .expect_err("another")
+                .to_string()
+        };
         let arch = "resnet18@4".to_owned();
         assert!(message(RunConfig { arch, ..small() }).contains("network is resnet18@2, not resnet18@4"));
         let head = "plain".to_owned();
@@ -220,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_of_another_network_name_the_one_that_they_fit() {
+    fn an_error_for_unfitting_weights_names_the_architecture_that_fits() {
         let plain = RunConfig {
             arch: "resnet34".to_owned(),
             head: "plain".to_owned(),
@@ -239,16 +245,16 @@ mod tests {
             hash: "00".to_owned(),
             tensors: zeros.collect(),
         };
-        let message = Beginning::Weights(weights.clone())
-            .begin(plain)
+        let message = InitFrom::Weights(weights.clone())
+            .init(plain)
             .expect_err("a misfit")
             .to_string();
         assert!(message.contains("missing `layer1.2.bn1.bias`"), "{message}");
         assert!(message.ends_with("they match --arch resnet18"), "{message}");
-        let begun = Beginning::Weights(weights).begin(wide).expect("it fits");
-        assert_eq!(begun.config.before.weights_hash, "00");
+        let initial = InitFrom::Weights(weights).init(wide).expect("it fits");
+        assert_eq!(initial.config.lineage.weights_hash, "00");
         assert!(
-            begun
+            initial
                 .state
                 .values()
                 .all(|tensor| tensor.data.iter().all(|&number| number == 0.0))

@@ -1,25 +1,25 @@
-//! What a model said of every image of a split, image by image, to be compared with what others say.
+//! Logits of a model for every image of a split, saved for comparisons.
 
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use super::metrics::{Figures, Tally, argmax, softmax};
+use super::metrics::{MetricAccumulator, Metrics, argmax, softmax};
 
-/// What a model said of every image of a split.
+/// Logits of a model for every image of a split.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Outcomes {
-    /// Index of each image in the dataset.
+pub struct Predictions {
+    /// Index of each image into the dataset's samples.
     pub samples: Vec<u32>,
-    /// Its class.
+    /// Label of each image.
     pub labels: Vec<u32>,
-    /// A row for each, one value for each class, flat.
+    /// `[N, K]`, flat.
     pub logits: Vec<f32>,
 }
 
-/// A file holds no outcomes.
+/// A predictions file is invalid.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot use {}: {reason}; remove it to have the model judged again", path.display())]
+#[error("cannot use {}: {reason}; delete it to evaluate the model again", path.display())]
 pub struct Error {
     /// The file.
     path: std::path::PathBuf,
@@ -27,8 +27,8 @@ pub struct Error {
     reason: String,
 }
 
-impl Outcomes {
-    /// Adds what was said of one image.
+impl Predictions {
+    /// Adds the logits of one image.
     pub fn push(&mut self, sample: u32, label: u32, logits: &[f32]) {
         self.samples.push(sample);
         self.labels.push(label);
@@ -41,32 +41,32 @@ impl Outcomes {
         self.logits.chunks(classes)
     }
 
-    /// The class that each image was taken for.
+    /// The predicted label of each image.
     #[must_use]
     pub fn predicted(&self) -> Vec<u32> {
         self.rows().map(|row| argmax(row) as u32).collect()
     }
 
-    /// Adds all images to a count.
-    pub fn tally(&self, tally: &mut Tally) {
+    /// Records all predictions in `accumulator`.
+    pub fn add_to(&self, accumulator: &mut MetricAccumulator) {
         let rows = self.rows().zip(&self.labels);
-        rows.for_each(|(row, &label)| tally.record(row, label as usize));
+        rows.for_each(|(row, &label)| accumulator.record(row, label as usize));
     }
 
-    /// The figures that follow; `names` are those of the classes in label order.
+    /// Metrics of these predictions; `names` are the class names in label order.
     #[must_use]
-    pub fn figures(&self, names: &[String]) -> Figures {
-        let mut tally = Tally::new(names.len());
-        self.tally(&mut tally);
-        tally.figures(names)
+    pub fn metrics(&self, names: &[String]) -> Metrics {
+        let mut accumulator = MetricAccumulator::new(names.len());
+        self.add_to(&mut accumulator);
+        accumulator.metrics(names)
     }
 
-    /// The class that several models together take each image for: that with the highest mean probability. All must have judged the same
-    /// images in the same order.
+    /// Predicted labels of an ensemble: the class with the highest mean probability. All models must have been evaluated on the same images
+    /// in the same order.
     #[must_use]
-    pub fn together(all: &[&Self]) -> Vec<u32> {
+    pub fn ensemble(all: &[&Self]) -> Vec<u32> {
         let Some(first) = all.first() else { return vec![] };
-        let mut rows: Vec<_> = all.iter().map(|outcomes| outcomes.rows()).collect();
+        let mut rows: Vec<_> = all.iter().map(|predictions| predictions.rows()).collect();
         let vote = |_| {
             let mut sum: Vec<f64> = vec![];
             for row in rows.iter_mut().filter_map(Iterator::next) {
@@ -81,7 +81,7 @@ impl Outcomes {
         (0..first.labels.len()).map(vote).collect()
     }
 
-    /// The bytes of a safetensors file: `samples` and `labels` u32, `logits` f32.
+    /// Serialises as safetensors: `samples` and `labels` u32 `[N]`, `logits` f32 `[N, K]`.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let images = self.labels.len();
@@ -105,11 +105,11 @@ impl Outcomes {
         safetensors::serialize(views, None).expect("names, shapes and lengths agree")
     }
 
-    /// Reads such bytes, of a file at `path`.
+    /// Parses the bytes of the file at `path`.
     ///
     /// # Errors
     ///
-    /// [`Error`].
+    /// [`Error`] if they are not safetensors, or a tensor is missing or of another type.
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, Error> {
         let refused = |reason: String| Error {
             path: path.to_path_buf(),
@@ -144,38 +144,40 @@ impl Outcomes {
 mod tests {
     use super::*;
 
-    fn outcomes(rows: &[[f32; 2]]) -> Outcomes {
-        let mut outcomes = Outcomes::default();
+    fn predictions(rows: &[[f32; 2]]) -> Predictions {
+        let mut predictions = Predictions::default();
         (10..)
             .zip(rows)
-            .for_each(|(sample, row)| outcomes.push(sample, sample % 2, row));
-        outcomes
+            .for_each(|(sample, row)| predictions.push(sample, sample % 2, row));
+        predictions
     }
 
     #[test]
-    fn outcomes_are_read_as_they_were_written() {
-        let outcomes = outcomes(&[[1.5, -0.5], [0.0, f32::MIN_POSITIVE]]);
+    fn predictions_round_trip_through_bytes() {
+        let predictions = predictions(&[[1.5, -0.5], [0.0, f32::MIN_POSITIVE]]);
         let path = Path::new("x");
         assert_eq!(
-            Outcomes::from_bytes(&outcomes.to_bytes(), path).expect("readable"),
-            outcomes
+            Predictions::from_bytes(&predictions.to_bytes(), path).expect("readable"),
+            predictions
         );
-        let none = Outcomes::default();
+        let none = Predictions::default();
         assert_eq!(
-            Outcomes::from_bytes(&none.to_bytes(), path).expect("readable"),
+            Predictions::from_bytes(&none.to_bytes(), path).expect("readable"),
             none
         );
-        let message = Outcomes::from_bytes(b"?", path).expect_err("damaged").to_string();
-        assert!(message.contains("remove it"), "{message}");
+        let message = Predictions::from_bytes(b"?", path)
+            .expect_err("damaged")
+            .to_string();
+        assert!(message.contains("delete it"), "{message}");
     }
 
     #[test]
-    fn models_vote_by_their_probabilities() {
-        // Two are a little for the second class, one is sure of the first.
+    fn an_ensemble_averages_probabilities() {
+        // Two models slightly favour the second class, one is confident in the first.
         let [sure, left, right] =
-            [[9.0, 0.0], [0.0, 0.2], [0.0, 0.3]].map(|row| outcomes(&[row, [0.0, 1.0]]));
-        assert_eq!(Outcomes::together(&[&sure, &left, &right]), [0, 1]);
-        assert_eq!(Outcomes::together(&[&left, &right]), [1, 1]);
+            [[9.0, 0.0], [0.0, 0.2], [0.0, 0.3]].map(|row| predictions(&[row, [0.0, 1.0]]));
+        assert_eq!(Predictions::ensemble(&[&sure, &left, &right]), [0, 1]);
+        assert_eq!(Predictions::ensemble(&[&left, &right]), [1, 1]);
         assert_eq!(left.predicted(), [1, 1]);
     }
 }

@@ -1,81 +1,81 @@
-//! What follows from the figures of a model.
+//! HTML of a model's metrics.
 
 use maud::{Markup, html};
 
 use super::{Figure, Table, table::scrolling};
 use crate::learn::{
-    metrics::{Figures, Proportion, Rarest},
+    metrics::{Metrics, Proportion, RarestClasses},
     report::{
         canvas::{self, Shade},
-        picture::Confusion,
+        confusion_plot::ConfusionPlot,
         table::{MATRIX_CLASSES, PAIRS, class_rows, pair_rows, percent},
     },
     text::counted,
 };
 
-/// The figures that are looked at first, in large letters, with their intervals of 95 % (Wilson).
+/// Headline metrics with their 95 % Wilson intervals.
 #[must_use]
-pub fn headline(figures: &Figures, rarest: Option<&Rarest>) -> Markup {
+pub fn headline(metrics: &Metrics, rarest: Option<&RarestClasses>) -> Markup {
     let with_interval =
         |name: &str, of: Proportion| (format!("{name} ({})", of.shown_interval()), of.to_string());
     let mut facts = vec![
-        with_interval("error rate", figures.errors()),
-        ("balanced accuracy".to_owned(), percent(figures.balanced_accuracy)),
+        with_interval("error rate", metrics.errors()),
+        ("balanced accuracy".to_owned(), percent(metrics.balanced_accuracy)),
     ];
-    // Where all classes are equally large, none is rare.
-    if let Some(rarest) = rarest.filter(|rarest| rarest.labels.len() < figures.classes.len()) {
+    // If all classes are equally large, none is rare.
+    if let Some(rarest) = rarest.filter(|rarest| rarest.labels.len() < metrics.classes.len()) {
         let each = if rarest.labels.len() > 1 { " each" } else { "" };
         let name = format!(
             "recall of {} with {}{each}",
             rarest.described(),
             counted(rarest.images, "training image")
         );
-        facts.push(with_interval(&name, rarest.recall(figures)));
+        facts.push(with_interval(&name, rarest.recall(metrics)));
     }
-    facts.push(("loss".to_owned(), format!("{:.4}", figures.loss)));
-    facts.push(("images".to_owned(), figures.images.to_string()));
+    facts.push(("loss".to_owned(), format!("{:.4}", metrics.loss)));
+    facts.push(("images".to_owned(), metrics.images.to_string()));
     html! { dl.headline { @for (name, value) in facts { div { dt { (name) } dd { (value) } } } } }
 }
 
-/// What the cells of a confusion matrix say.
+/// Contents of the cells of a confusion matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cells {
-    /// Images.
+    /// Numbers of images.
     Counts,
-    /// Shares of the images of the row's class.
+    /// Shares of the row.
     Shares,
 }
 
-/// The confusion matrix as tables of these `cells` next to one another; of more than six classes a drawing, which is given back, too. `id` is
-/// the drawing's address within the page.
+/// The confusion matrix as tables of these `cells` next to one another; of more than six classes a drawing, which is given back, too. `id`
+/// is the drawing's address within the page.
 ///
 /// # Errors
 ///
-/// [`canvas::Error`].
+/// [`canvas::Error`] if it cannot be drawn.
 pub fn confusion(
-    figures: &Figures,
+    metrics: &Metrics,
     id: &str,
     cells: &[Cells],
 ) -> Result<(Markup, Option<Figure>), canvas::Error> {
-    if figures.classes.len() <= MATRIX_CLASSES {
+    if metrics.classes.len() <= MATRIX_CLASSES {
         let tables = html! {
-            div.side-by-side { @for &cells in cells { (confusion_matrix(figures, cells)) } }
+            div.side-by-side { @for &cells in cells { (confusion_matrix(metrics, cells)) } }
         };
         return Ok((tables, None));
     }
-    let recognised = figures.images - figures.errors().hits;
+    let recognised = metrics.images - metrics.errors().hits;
     let words = format!(
-        "Confusion matrix of {} classes: {recognised} of {} are on the diagonal; the table of confused pairs names the others.",
-        figures.classes.len(),
-        counted(figures.images, "image")
+        "Confusion matrix of {} classes: {recognised} of {} are on the diagonal; the table of confused pairs lists the others.",
+        metrics.classes.len(),
+        counted(metrics.images, "image")
     );
     let caption = "Confusion matrix: images. Rows are actual classes, columns predicted ones; the larger the share of its row, the darker a cell.";
-    let figure = Figure::chart(id, caption, &words, &Confusion::new(figures, ""))?;
+    let figure = Figure::chart(id, caption, &words, &ConfusionPlot::new(metrics, ""))?;
     Ok((figure.markup(), Some(figure)))
 }
 
-/// The confusion matrix: rows are actual classes, columns predicted ones; the larger the share of its row, the darker a cell.
-fn confusion_matrix(figures: &Figures, cells: Cells) -> Markup {
+/// A table with rows of actual and columns of predicted classes; the darker a cell, the larger its share of the row.
+fn confusion_matrix(metrics: &Metrics, cells: Cells) -> Markup {
     let caption = match cells {
         Cells::Counts => "Confusion matrix: images. Rows are actual classes, columns predicted ones.",
         Cells::Shares => "Confusion matrix, normalised: shares of each row.",
@@ -86,11 +86,11 @@ fn confusion_matrix(figures: &Figures, cells: Cells) -> Markup {
             table.confusion {
                 caption { (caption) }
                 thead {
-                    tr { td {} th scope="colgroup" colspan=(figures.classes.len()) { "predicted" } }
-                    tr { th scope="col" { "actual" } @for class in &figures.classes { th scope="col" { (class.name) } } }
+                    tr { td {} th scope="colgroup" colspan=(metrics.classes.len()) { "predicted" } }
+                    tr { th scope="col" { "actual" } @for class in &metrics.classes { th scope="col" { (class.name) } } }
                 }
                 tbody {
-                    @for (class, counts) in figures.classes.iter().zip(&figures.confusion_matrix) {
+                    @for (class, counts) in metrics.classes.iter().zip(&metrics.confusion_matrix) {
                         tr {
                             th scope="row" { (class.name) }
                             @for &count in counts { (cell(count, counts.iter().sum(), cells)) }
@@ -109,37 +109,37 @@ fn cell(count: u64, images: u64, cells: Cells) -> Markup {
         Cells::Shares => percent(share),
     };
     let shade = share.unwrap_or(0.0);
-    let ink = match Shade::of(shade) {
+    let color = match Shade::of(shade) {
         Shade::Full => Some("full"),
         Shade::Half => Some("half"),
         Shade::Pale => None,
     };
-    html! { td class=[ink] style=(format!("--share:{shade:.3}")) { (text) } }
+    html! { td class=[color] style=(format!("--share:{shade:.3}")) { (text) } }
 }
 
-/// Images, precision, recall and F1 of each class.
+/// A table of images, precision, recall and F1 of each class.
 #[must_use]
-pub fn classes(figures: &Figures) -> Markup {
+pub fn classes(metrics: &Metrics) -> Markup {
     let mut table = Table::new(
-        "Figures of each class, with the interval of its recall.",
+        "Metrics of each class, with the 95 % interval of its recall.",
         &["class", "images", "precision", "recall", "95 % interval", "F1"],
     );
-    class_rows(figures).for_each(|row| table.row(row));
+    class_rows(metrics).for_each(|row| table.row(row));
     table.markup()
 }
 
-/// The pairs of classes that were confused, the most frequent first and twenty at most, as a table; a sentence where there is none.
+/// A table of at most twenty confused pairs, the most frequent first; a sentence if there are none.
 #[must_use]
-pub fn confused_pairs(figures: &Figures) -> Markup {
-    let pairs = pair_rows(figures);
+pub fn confused_pairs(metrics: &Metrics) -> Markup {
+    let pairs = pair_rows(metrics);
     if pairs.is_empty() {
-        return html! { p { "No image was taken for another class." } };
+        return html! { p { "No image was misclassified." } };
     }
     let caption = match pairs.len() {
         count if count > PAIRS => format!("The {PAIRS} most frequent of {count} confused pairs."),
         _ => "Confused pairs, the most frequent first.".to_owned(),
     };
-    let mut table = Table::new(&caption, &["actual", "taken for", "images", "of its class"]);
+    let mut table = Table::new(&caption, &["actual", "predicted", "images", "of its class"]);
     pairs.into_iter().take(PAIRS).for_each(|row| table.row(row));
     table.markup()
 }
@@ -147,21 +147,21 @@ pub fn confused_pairs(figures: &Figures) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::metrics::Tally;
+    use crate::learn::metrics::MetricAccumulator;
 
-    fn figures() -> Figures {
-        let mut tally = Tally::new(3);
+    fn metrics() -> Metrics {
+        let mut accumulator = MetricAccumulator::new(3);
         for (actual, predicted, times) in [(0, 0, 1), (0, 1, 3), (1, 1, 40), (2, 0, 2), (2, 1, 3), (2, 2, 5)]
         {
             let logits: [f32; 3] = std::array::from_fn(|class| f32::from(u8::from(class == predicted)));
-            (0..times).for_each(|_| tally.record(&logits, actual));
+            (0..times).for_each(|_| accumulator.record(&logits, actual));
         }
-        tally.figures(&["birds", "flowers", "<cats>"].map(str::to_owned))
+        accumulator.metrics(&["birds", "flowers", "<cats>"].map(str::to_owned))
     }
 
     #[test]
-    fn confused_pairs_are_a_table_and_few_images_are_counted() {
-        let text = confused_pairs(&figures()).into_string();
+    fn confused_pairs_are_a_table_with_counts_of_few_images() {
+        let text = confused_pairs(&metrics()).into_string();
         assert!(
             text.contains("<th scope=\"row\">birds</th><td>flowers</td><td>3</td><td>3 of 4</td>"),
             "{text}"
@@ -170,22 +170,22 @@ mod tests {
 
     #[test]
     fn the_matrix_of_many_classes_is_a_drawing() {
-        let tally = Tally::new(7);
+        let accumulator = MetricAccumulator::new(7);
         let names: Vec<String> = (0..7).map(|class| format!("class {class}")).collect();
         let (markup, figure) =
-            confusion(&tally.figures(&names), "confusion-matrix", &[Cells::Counts]).expect("a drawing");
+            confusion(&accumulator.metrics(&names), "confusion-matrix", &[Cells::Counts]).expect("a drawing");
         let text = markup.into_string();
         assert!(
             figure.is_some() && text.contains("<svg") && !text.contains("<table"),
             "{text}"
         );
-        let (markup, figure) = confusion(&figures(), "confusion-matrix", &[Cells::Counts]).expect("a table");
+        let (markup, figure) = confusion(&metrics(), "confusion-matrix", &[Cells::Counts]).expect("a table");
         assert!(figure.is_none() && markup.into_string().contains("<table"));
     }
 
     #[test]
     fn a_matrix_is_a_table_with_headers_and_shades() {
-        let text = confusion_matrix(&figures(), Cells::Counts).into_string();
+        let text = confusion_matrix(&metrics(), Cells::Counts).into_string();
         assert!(text.contains("<th scope=\"row\">&lt;cats&gt;</th>"), "{text}");
         assert!(
             text.contains("<td class=\"half\" style=\"--share:0.750\">3</td>"),
@@ -193,7 +193,7 @@ mod tests {
         );
         assert!(text.contains("<td style=\"--share:0.500\">5</td>"), "{text}");
         assert!(text.contains("<caption>"), "{text}");
-        let text = confusion_matrix(&figures(), Cells::Shares).into_string();
+        let text = confusion_matrix(&metrics(), Cells::Shares).into_string();
         assert!(
             text.contains("<td class=\"half\" style=\"--share:0.750\">75.0 %</td>"),
             "{text}"
@@ -204,10 +204,10 @@ mod tests {
     fn the_headline_names_the_rarest_class_by_its_training_images() {
         let headline = |training: [u64; 3]| {
             let names = ["birds", "flowers", "<cats>"];
-            let rarest = Rarest::of(names.into_iter().zip(training));
-            headline(&figures(), rarest.as_ref()).into_string()
+            let rarest = RarestClasses::of(names.into_iter().zip(training));
+            headline(&metrics(), rarest.as_ref()).into_string()
         };
-        // Birds have the fewest validation images, and that decides nothing.
+        // Validation images, of which birds have the fewest, do not matter.
         let text = headline([20, 160, 16]);
         assert!(
             text.contains("<dt>recall of &lt;cats&gt;, the rarest class with 16 training images (23.7–76.3 %)</dt><dd>50.0 %</dd>"),

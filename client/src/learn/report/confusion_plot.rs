@@ -7,10 +7,10 @@ use std::{
 
 use equibatch_cli::files;
 
-use super::canvas::{self, Align, Canvas, Ink, Lettering, Picture, Stroke, width};
-use crate::learn::metrics::Figures;
+use super::canvas::{self, Align, Canvas, Color, Font, Picture, Stroke, width};
+use crate::learn::metrics::Metrics;
 
-/// Why there is no picture.
+/// Why a picture could not be saved.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The drawing failed.
@@ -33,13 +33,13 @@ pub enum Error {
     },
 }
 
-/// Longer class names are cut, so that one of them cannot squeeze the matrix.
+/// Longer class names are truncated, to leave space for the matrix.
 const LONGEST_NAME: usize = 28;
-/// Classes of which a cell also says its share of the row, at most.
+/// Cells also show their share of the row up to this many classes.
 const WITH_SHARES: usize = 8;
-/// Smaller cells say nothing.
+/// Smallest cell with text.
 const LEAST_WRITTEN: f64 = 18.0;
-/// What the cells of many classes share, across and down.
+/// Side of the whole matrix if there are many classes.
 const MOST: f64 = 1000.0;
 
 const MARGIN: f64 = 14.0;
@@ -47,25 +47,25 @@ const GAP: f64 = 6.0;
 const TITLE: f64 = 14.0;
 const AXIS: f64 = 12.0;
 
-/// The confusion matrix of a model: rows actual classes, columns predicted ones, each cell shaded by its share of the row.
+/// The confusion matrix of a model: rows are actual classes, columns predicted ones; cells are shaded by their share of the row.
 #[derive(Clone, Debug)]
-pub struct Confusion<'a> {
-    figures: &'a Figures,
+pub struct ConfusionPlot<'a> {
+    metrics: &'a Metrics,
     names: Vec<String>,
     title: &'a str,
     /// Side of a cell.
     cell: f64,
-    /// Height of the letters of class names.
+    /// Font size of class names.
     text: f64,
     /// Width of the widest name.
     widest: f64,
 }
 
-impl<'a> Confusion<'a> {
-    /// With a title above it, or an empty one.
+impl<'a> ConfusionPlot<'a> {
+    /// Creates the plot; an empty title is omitted.
     #[must_use]
-    pub fn new(figures: &'a Figures, title: &'a str) -> Self {
-        let names: Vec<String> = figures
+    pub fn new(metrics: &'a Metrics, title: &'a str) -> Self {
+        let names: Vec<String> = metrics
             .classes
             .iter()
             .map(|class| shortened(&class.name))
@@ -81,7 +81,7 @@ impl<'a> Confusion<'a> {
         };
         let widest = names.iter().map(|name| width(name, text)).fold(0.0, f64::max);
         Self {
-            figures,
+            metrics,
             names,
             title,
             cell,
@@ -90,11 +90,11 @@ impl<'a> Confusion<'a> {
         }
     }
 
-    /// Writes the matrix to `path`: SVG if it ends in `.svg`, PNG otherwise.
+    /// Writes the plot to `path`, as SVG if it ends in `.svg`, otherwise as PNG.
     ///
     /// # Errors
     ///
-    /// [`Error`] if the file cannot be written.
+    /// [`Error`] if it cannot be drawn or written.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
         let is_svg = path
             .extension()
@@ -117,12 +117,12 @@ impl<'a> Confusion<'a> {
         self.cell * self.names.len() as f64
     }
 
-    /// Whether the names below the columns are turned.
+    /// Whether the names below the columns are rotated.
     fn is_turned(&self) -> bool {
         self.widest > self.cell - GAP
     }
 
-    /// Upper left corner of the cells.
+    /// Upper left corner of the matrix.
     fn corner(&self) -> (f64, f64) {
         let title = if self.title.is_empty() {
             0.0
@@ -132,20 +132,20 @@ impl<'a> Confusion<'a> {
         (MARGIN + AXIS + 2.0 * GAP + self.widest, MARGIN + title)
     }
 
-    /// Height of what stands below the cells, without the margin.
+    /// Height of the labels below the matrix, without the margin.
     fn below(&self) -> f64 {
         let names = if self.is_turned() { self.widest } else { self.text };
         2.0 * GAP + names + AXIS
     }
 
     fn draw_cell(&self, canvas: &dyn Canvas, (row, column): (usize, usize)) -> Result<(), canvas::Error> {
-        let counts = &self.figures.confusion_matrix[row];
+        let counts = &self.metrics.confusion_matrix[row];
         let (count, images) = (counts[column], counts.iter().sum::<u64>());
         let share = count as f64 / images.max(1) as f64;
         let (left, top) = self.corner();
         let (x, y) = (left + self.cell * column as f64, top + self.cell * row as f64);
         let corners = [(x, y), (x + self.cell, y + self.cell)];
-        canvas.rectangle(corners, Ink::shade(share))?;
+        canvas.rectangle(corners, Color::shade(share))?;
         let is_one_of_few = self.names.len() <= WITH_SHARES;
         if self.cell < LEAST_WRITTEN || (count == 0 && !is_one_of_few) {
             return Ok(());
@@ -156,7 +156,7 @@ impl<'a> Confusion<'a> {
         } else {
             0.0
         };
-        let word = |size| Lettering::new(size, Ink::on_shade(share), Align::Middle);
+        let word = |size| Font::new(size, Color::on_shade(share), Align::Middle);
         let (x, y) = (x + self.cell / 2.0, y + self.cell / 2.0);
         canvas.word(&count.to_string(), (x, y - drop), word(large))?;
         if drop > 0.0 {
@@ -169,30 +169,30 @@ impl<'a> Confusion<'a> {
         Ok(())
     }
 
-    /// The name of a class, left of its row and below its column.
+    /// Draws the name of a class left of its row and below its column.
     fn draw_names(&self, canvas: &dyn Canvas, class: usize) -> Result<(), canvas::Error> {
         let name = &self.names[class];
         let (left, top) = self.corner();
         let middle = self.cell * (class as f64 + 0.5);
-        let letters = |align| Lettering::new(self.text, Ink::Text, align);
-        canvas.word(name, (left - GAP, top + middle), letters(Align::End))?;
+        let font = |align| Font::new(self.text, Color::Text, align);
+        canvas.word(name, (left - GAP, top + middle), font(Align::End))?;
         let below = top + self.side() + GAP;
         if !self.is_turned() {
             return canvas.word(
                 name,
                 (left + middle, below + self.text / 2.0),
-                letters(Align::Middle),
+                font(Align::Middle),
             );
         }
-        let turned = Lettering {
+        let turned = Font {
             is_upright: true,
-            ..letters(Align::End)
+            ..font(Align::End)
         };
         canvas.word(name, (left + middle, below), turned)
     }
 }
 
-impl Picture for Confusion<'_> {
+impl Picture for ConfusionPlot<'_> {
     fn size(&self) -> (f64, f64) {
         let (left, top) = self.corner();
         let titled = width(self.title, TITLE) + 2.0 * MARGIN;
@@ -218,20 +218,20 @@ impl Picture for Confusion<'_> {
             (left, top),
         ];
         let hair = Stroke {
-            ink: Ink::Faint,
+            color: Color::Faint,
             width: 0.5,
             opacity: 1.0,
         };
         canvas.line(&frame, hair)?;
         if !self.title.is_empty() {
             let middle = self.size().0 / 2.0;
-            let letters = Lettering::new(TITLE, Ink::Text, Align::Middle);
-            canvas.word(self.title, (middle, MARGIN + TITLE / 2.0), letters)?;
+            let font = Font::new(TITLE, Color::Text, Align::Middle);
+            canvas.word(self.title, (middle, MARGIN + TITLE / 2.0), font)?;
         }
-        let axis = Lettering::new(AXIS, Ink::Faint, Align::Middle);
+        let axis = Font::new(AXIS, Color::Faint, Align::Middle);
         let below = bottom + self.below() - AXIS / 2.0;
         canvas.word("Predicted", (left + side / 2.0, below), axis)?;
-        let upright = Lettering {
+        let upright = Font {
             is_upright: true,
             ..axis
         };
@@ -251,10 +251,10 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::learn::metrics::Tally;
+    use crate::learn::metrics::MetricAccumulator;
 
-    fn figures(classes: usize) -> Figures {
-        let mut tally = Tally::new(classes);
+    fn metrics(classes: usize) -> Metrics {
+        let mut accumulator = MetricAccumulator::new(classes);
         for actual in 0..classes {
             for predicted in 0..classes {
                 let times = if actual == predicted {
@@ -265,7 +265,7 @@ mod tests {
                 let logits: Vec<f32> = (0..classes)
                     .map(|class| f32::from(u8::from(class == predicted)))
                     .collect();
-                (0..times).for_each(|_| tally.record(&logits, actual));
+                (0..times).for_each(|_| accumulator.record(&logits, actual));
             }
         }
         let names = [
@@ -276,7 +276,7 @@ mod tests {
             "猫",
         ];
         let named = (0..classes).map(|class| format!("{}{}", names[class % 5], "i".repeat(class / 5)));
-        tally.figures(&named.collect::<Vec<_>>())
+        accumulator.metrics(&named.collect::<Vec<_>>())
     }
 
     #[test]
@@ -286,7 +286,7 @@ mod tests {
             std::env::var_os("PICTURES").map_or_else(|| temporary.path().to_path_buf(), PathBuf::from);
         for classes in [1, 2, 5, 10, 20, 120] {
             let path = folder.join(format!("confusion-{classes}.png"));
-            Confusion::new(&figures(classes), "Confusion matrix")
+            ConfusionPlot::new(&metrics(classes), "Confusion matrix")
                 .save(&path)
                 .expect("a picture");
             let picture = image::open(&path).expect("a readable picture").to_rgb8();
@@ -300,7 +300,7 @@ mod tests {
     fn an_svg_names_axes_classes_and_counts() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("matrix.svg");
-        Confusion::new(&figures(2), "Confusion matrix")
+        ConfusionPlot::new(&metrics(2), "Confusion matrix")
             .save(&path)
             .expect("a picture");
         let text = fs::read_to_string(&path).expect("readable");
@@ -317,12 +317,12 @@ mod tests {
     }
 
     #[test]
-    fn a_page_has_all_columns_of_many_classes_in_its_own_inks() {
-        let figures = figures(16);
-        let page = canvas::page_svg(&Confusion::new(&figures, ""), "words")
+    fn a_page_shows_all_columns_of_many_classes_in_its_own_colours() {
+        let metrics = metrics(16);
+        let page = canvas::page_svg(&ConfusionPlot::new(&metrics, ""), "words")
             .expect("a drawing")
             .into_string();
-        for name in figures.classes.iter().map(|class| shortened(&class.name)) {
+        for name in metrics.classes.iter().map(|class| shortened(&class.name)) {
             assert!(
                 page.matches(&format!(">\n{name}\n")).count() >= 2,
                 "{name}: {page}"

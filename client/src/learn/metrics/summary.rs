@@ -5,12 +5,12 @@ use super::{ConfusionMatrix, Proportion};
 /// Largest k of a top-k accuracy.
 pub(super) const TOP: usize = 10;
 
-/// The figures of one class.
+/// Metrics of one class.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ClassFigures {
-    /// Its name.
+pub struct ClassMetrics {
+    /// Class name.
     pub name: String,
-    /// Its images.
+    /// Number of images.
     pub images: u64,
     /// See [`ConfusionMatrix::precision`].
     pub precision: Option<f64>,
@@ -20,32 +20,32 @@ pub struct ClassFigures {
     pub f1: Option<f64>,
 }
 
-/// The figures of a whole split.
+/// Metrics of a split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Figures {
-    /// Images judged.
+pub struct Metrics {
+    /// Number of images.
     pub images: u64,
-    /// Mean cross entropy, in nats. Never weighted or smoothed, whatever the model was trained with, so that models can be compared.
+    /// Mean cross entropy, in nats. Never weighted or smoothed, so that models trained with different losses can be compared.
     pub loss: f64,
-    /// Share of right predictions.
+    /// Share of correct predictions.
     pub accuracy: Option<f64>,
     /// Share of wrong predictions.
     pub error_rate: Option<f64>,
-    /// Mean recall.
+    /// Mean recall of all classes with images.
     pub balanced_accuracy: Option<f64>,
     /// Mean F1.
     pub macro_f1: Option<f64>,
     /// See [`auroc`](super::auroc()); for two classes only.
     pub auroc: Option<f64>,
-    /// Share of images whose class is among the k likeliest, for k = 1, 2, ... up to 10 or the number of classes.
+    /// Top-k accuracy for k = 1, 2, ... up to 10 or the number of classes.
     pub top_k: Vec<f64>,
     /// In label order.
-    pub classes: Vec<ClassFigures>,
+    pub classes: Vec<ClassMetrics>,
     /// Rows actual, columns predicted.
     pub confusion_matrix: Vec<Vec<u64>>,
 }
 
-impl Figures {
+impl Metrics {
     pub(super) fn new(
         matrix: &ConfusionMatrix,
         loss: f64,
@@ -53,7 +53,7 @@ impl Figures {
         auroc: Option<f64>,
         names: &[String],
     ) -> Self {
-        let class = |(class, name): (usize, &String)| ClassFigures {
+        let class = |(class, name): (usize, &String)| ClassMetrics {
             name: name.clone(),
             images: matrix.actual(class),
             precision: matrix.precision(class),
@@ -74,13 +74,13 @@ impl Figures {
         }
     }
 
-    /// The figures of the class called `name`.
+    /// Metrics of the class called `name`.
     #[must_use]
-    pub fn class(&self, name: &str) -> Option<&ClassFigures> {
+    pub fn class(&self, name: &str) -> Option<&ClassMetrics> {
         self.classes.get(self.label(name)?)
     }
 
-    /// The label of the class called `name`.
+    /// Label of the class called `name`.
     #[must_use]
     pub fn label(&self, name: &str) -> Option<usize> {
         self.classes.iter().position(|class| class.name == name)
@@ -91,7 +91,7 @@ impl Figures {
         row.and_then(|row| row.get(predicted)).copied().unwrap_or(0)
     }
 
-    /// Images of class `label` that were recognised.
+    /// Correctly classified images among those of class `label`.
     #[must_use]
     pub fn recall(&self, label: usize) -> Proportion {
         let row = self.confusion_matrix.get(label);
@@ -101,7 +101,7 @@ impl Figures {
         }
     }
 
-    /// Images taken for class `label` that are of it.
+    /// Correctly classified images among those predicted as class `label`.
     #[must_use]
     pub fn precision(&self, label: usize) -> Proportion {
         Proportion {
@@ -112,7 +112,7 @@ impl Figures {
         }
     }
 
-    /// Images that were taken for something else.
+    /// Misclassified images among all.
     #[must_use]
     pub fn errors(&self) -> Proportion {
         let hits: u64 = (0..self.confusion_matrix.len())

@@ -1,10 +1,10 @@
-//! Judges a run's model once more, and keeps what it was most wrong about.
+//! Evaluates a run's model, and saves the images of largest loss.
 
 use std::{fs, io, path::PathBuf};
 
-use super::{Examination, Failure, Kept, Worst, overlay};
+use super::{Interpretation, TopLoss, TopLossRecord, TopLosses, overlay};
 use crate::learn::{
-    evaluate::{self, Subject, evaluate_each},
+    evaluate::{self, EvalSpec, evaluate_each},
     network,
     pixels::picture,
     predict::{self, Predictor},
@@ -16,23 +16,23 @@ use equibatch_training::{
     runtime::{self, GradCam, Runtime, SessionOptions},
 };
 
-/// Why a run was not examined.
+/// Why a run cannot be interpreted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Its model cannot be used.
+    /// The model cannot be opened.
     #[error(transparent)]
     Model(#[from] predict::Error),
-    /// Its model cannot be judged.
+    /// The model cannot be evaluated.
     #[error(transparent)]
     Evaluate(#[from] evaluate::Error),
-    /// Its network cannot be read.
+    /// The network cannot be read.
     #[error(transparent)]
     Network(#[from] network::Error),
-    /// The attention map cannot be compiled.
-    #[error("cannot compile the attention map")]
+    /// The Grad-CAM program cannot be compiled.
+    #[error("cannot compile the Grad-CAM program")]
     Program(#[from] program::Error),
-    /// The attention map cannot be run.
+    /// The model or the Grad-CAM program cannot be run.
     #[error(transparent)]
     Runtime(#[from] runtime::Error),
     /// A file of the report cannot be written.
@@ -52,54 +52,56 @@ impl From<(PathBuf, io::Error)> for Error {
     }
 }
 
-/// Judges a run's model once more.
+/// Evaluates a run's model, and saves the images of largest loss with their Grad-CAM maps.
 #[derive(Debug)]
-pub struct Examiner<'a> {
-    /// Where the images come from.
+pub struct RunInterpreter<'a> {
+    /// Servers of the images.
     pub servers: &'a Servers,
-    /// What the model runs on.
+    /// The ONNX Runtime library.
     pub runtime: &'a Runtime,
-    /// How it runs.
+    /// Session options of the model.
     pub options: &'a SessionOptions,
-    /// Which images.
+    /// Split to evaluate.
     pub split: Split,
-    /// How many of them are kept, at most.
+    /// Most images to save.
     pub most: usize,
 }
 
-impl Examiner<'_> {
-    /// Judges the model of `run` on every image of the split, keeps the images of largest loss with their attention maps in the run's
-    /// folder, and says what came of it.
+impl RunInterpreter<'_> {
+    /// Evaluates the model of `run` on every image of the split, saves the images of largest loss with their Grad-CAM maps in the run's
+    /// folder, and returns the result. If Grad-CAM cannot be computed, images are saved without maps.
     ///
     /// # Errors
     ///
-    /// [`Error`].
-    pub fn examine(&self, run: &RunFolder, config: &RunConfig) -> Result<Examination, Error> {
+    /// [`Error`] if the model or the server cannot be used, or a file cannot be written.
+    pub fn interpret(&self, run: &RunFolder, config: &RunConfig) -> Result<Interpretation, Error> {
         let mut predictor = Predictor::open(self.runtime, &run.model_path(), self.options)?;
         let card = predictor.card().clone();
-        let subject = Subject {
+        let spec = EvalSpec {
             dataset: &config.dataset,
             split: self.split,
             batch_size: config.batch_size,
             preprocessing: &card.preprocessing,
             classes: &card.classes,
         };
-        let mut worst = Worst::new(self.most);
+        let mut top_losses = TopLosses::new(self.most);
         let model = ("the model", predictor.classifier());
-        let judgement = evaluate_each(self.servers, model, &subject, &mut |seen| worst.see(seen))?;
-        let kept = worst.into_kept();
+        let evaluation = evaluate_each(self.servers, model, &spec, &mut |sample| {
+            top_losses.record(sample)
+        })?;
+        let kept = top_losses.into_sorted();
         let samples: Vec<u32> = kept.iter().map(|kept| kept.sample).collect();
-        // A name less is no reason to do without the pictures.
+        // Without the file names, images are identified by sample number.
         let paths = self.servers.paths(&config.dataset, &samples).unwrap_or_default();
 
-        let folder = Examination::folder(run.path());
+        let folder = Interpretation::folder(run.path());
         fs::create_dir_all(&folder).map_err(|source| Error::Write { path: folder, source })?;
-        // Images without attention maps say more than none.
+        // Grad-CAM is optional.
         let (mut attention, without_attention) = match self.attention(run, config) {
             Ok(attention) => (Some(attention), None),
             Err(error) => {
                 let reason = format!("{:#}", anyhow::Error::from(error));
-                tracing::warn!(run = %run.path().display(), reason, "the report has no attention maps");
+                tracing::warn!(run = %run.path().display(), reason, "the report has no Grad-CAM maps");
                 (None, Some(reason))
             }
         };
@@ -107,16 +109,16 @@ impl Examiner<'_> {
         for (place, kept) in kept.iter().enumerate() {
             let failure = draw(run, config, (place, kept), attention.as_mut())?;
             let path = paths.get(place).cloned();
-            failures.push(Failure { path, ..failure });
+            failures.push(TopLossRecord { path, ..failure });
         }
-        let examination = Examination {
+        let interpretation = Interpretation {
             split: self.split,
-            figures: judgement.figures,
-            worst: failures,
+            metrics: evaluation.metrics,
+            top_losses: failures,
             without_attention,
         };
-        examination.write(run.path())?;
-        Ok(examination)
+        interpretation.write(run.path())?;
+        Ok(interpretation)
     }
 
     fn attention(&self, run: &RunFolder, config: &RunConfig) -> Result<GradCam, Error> {
@@ -126,26 +128,26 @@ impl Examiner<'_> {
     }
 }
 
-/// Writes the pictures of one image.
+/// Saves one image and its Grad-CAM overlay.
 fn draw(
     run: &RunFolder,
     config: &RunConfig,
-    (place, kept): (usize, &Kept),
+    (place, kept): (usize, &TopLoss),
     attention: Option<&mut GradCam>,
-) -> Result<Failure, Error> {
+) -> Result<TopLossRecord, Error> {
     let image = picture(&kept.tensor, config.image_size, config.mean, config.std);
-    let [plain, seen] = ["", "-attention"].map(|kind| format!("worst-{:02}{kind}.png", place + 1));
-    Examination::write_picture(run.path(), &plain, &image)?;
-    let seen = match attention {
+    let [plain, grad_cam] = ["", "-attention"].map(|kind| format!("worst-{:02}{kind}.png", place + 1));
+    Interpretation::write_picture(run.path(), &plain, &image)?;
+    let grad_cam = match attention {
         None => None,
         Some(attention) => {
             let map = attention.of(&kept.tensor, i64::try_from(kept.label).unwrap_or(0))?;
-            Examination::write_picture(run.path(), &seen, &overlay(&image, &map))?;
-            Some(seen)
+            Interpretation::write_picture(run.path(), &grad_cam, &overlay(&image, &map))?;
+            Some(grad_cam)
         }
     };
     let class = |label: usize| config.classes.get(label).cloned().unwrap_or_default();
-    Ok(Failure {
+    Ok(TopLossRecord {
         sample: kept.sample,
         path: None,
         actual: class(kept.label),
@@ -153,6 +155,6 @@ fn draw(
         loss: kept.loss,
         probability: kept.probabilities[kept.label],
         picture: plain,
-        attention: seen,
+        attention: grad_cam,
     })
 }

@@ -1,23 +1,23 @@
-//! How to do it again: commands, tokens, and all that decides the numbers.
+//! Section on reproduction: commands, tokens and settings.
 
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::Record;
+use super::RunRecord;
 use equibatch_stream::Position;
 
 /// Commands, tokens and configuration.
-pub(super) fn markup(record: &Record) -> Markup {
-    let first = record.exposure.as_ref().map(|exposure| Position {
-        spec_hash: exposure.spec_hash.clone(),
+pub(super) fn markup(record: &RunRecord) -> Markup {
+    let first = record.class_sampling.as_ref().map(|class_sampling| Position {
+        spec_hash: class_sampling.spec_hash.clone(),
         fingerprint: record.config.fingerprint.clone(),
         seed: record.config.seed,
         world: 1,
         ..Position::default()
     });
     html! {
-        p { "The same files, the same command and the same seed give the same batches, bit for bit, from any server. As it was typed:" }
-        @if record.sessions.is_empty() { p { "The command was not written down." } }
+        p { "The same files, command and seed give identical batches from any server. The commands:" }
+        @if record.sessions.is_empty() { p { "The command was not recorded." } }
         @for session in &record.sessions {
             pre { code { (typed(&session.command)) } }
             p.faint {
@@ -28,14 +28,14 @@ pub(super) fn markup(record: &Record) -> Markup {
         h3 { "Tokens" }
         dl.facts {
             @if let Some(first) = &first { div { dt { "first batch" } dd { code { (token(first)) } } } }
-            @if let Some(last) = &record.position { div { dt { "behind the last batch" } dd { code { (token(last)) } } } }
+            @if let Some(last) = &record.position { div { dt { "after the last batch" } dd { code { (token(last)) } } } }
         }
-        h3 { "Everything that decides the numbers" }
+        h3 { "Settings" }
         dl.facts { @for (name, value) in settings(record) { div { dt { (name) } dd { code { (value) } } } } }
     }
 }
 
-/// A command as a shell takes it.
+/// A command, quoted for a shell.
 fn typed(command: &[String]) -> String {
     let mut words = command.iter();
     let program = words
@@ -54,12 +54,12 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// A token as JSON, in one line.
+/// A token as JSON on one line.
 fn token(position: &Position) -> String {
     serde_json::to_string(position).expect("a position is plain data")
 }
 
-fn settings(record: &Record) -> Vec<(String, String)> {
+fn settings(record: &RunRecord) -> Vec<(String, String)> {
     let Ok(Value::Object(fields)) = serde_json::to_value(&record.config) else {
         return vec![];
     };
@@ -70,7 +70,7 @@ fn settings(record: &Record) -> Vec<(String, String)> {
     settings
 }
 
-/// `outer.inner` for what is inside of an object.
+/// Flattens nested objects to names like `outer.inner`.
 fn flatten(name: &str, value: &Value, settings: &mut Vec<(String, String)>) {
     match value {
         Value::Object(fields) => {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_named_by_their_way() {
+    fn nested_settings_have_dotted_names() {
         let mut settings = vec![];
         flatten(
             "config",

@@ -6,18 +6,18 @@ use serde::{Deserialize, Serialize};
 use super::{append, lines};
 use equibatch_stream::{DatasetDescription, StreamDescription};
 
-/// One call of the program that worked on a run.
+/// An invocation of the program that trained a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Session {
-    /// As typed, the program's name first.
+    /// Command line, the program's name first.
     pub command: Vec<String>,
-    /// Of this program.
+    /// Version of this program.
     pub version: String,
-    /// Where it computed.
+    /// Compute device.
     pub device: String,
-    /// Whom it asked, separated by commas.
+    /// Server addresses, separated by commas.
     pub servers: String,
-    /// Steps that were done before it.
+    /// Number of steps completed before.
     pub from_step: u64,
 }
 
@@ -25,42 +25,42 @@ pub(in crate::learn) const SESSIONS: &str = "sessions.jsonl";
 pub(in crate::learn) const STREAM: &str = "stream.json";
 
 impl Session {
-    /// Adds itself to the run in `folder`.
+    /// Appends the session to the log of the run in `folder`.
     ///
     /// # Errors
     ///
-    /// Those of the file.
+    /// If the file cannot be written.
     pub fn append(&self, folder: &Path) -> io::Result<()> {
         append(&folder.join(SESSIONS), self)
     }
 
-    /// Those of the run in `folder`, the first one first.
+    /// Reads the sessions of the run in `folder`, in order.
     ///
     /// # Errors
     ///
-    /// Those of the file.
+    /// If the file cannot be read.
     pub fn read(folder: &Path) -> io::Result<Vec<Self>> {
         lines(&folder.join(SESSIONS))
     }
 }
 
-/// What a run's stream draws, beside what there is.
+/// Training images and draws per epoch of each class.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Exposure {
-    /// Hash of the request, in hexadecimal.
+pub struct ClassSampling {
+    /// Hash of the stream's specification, in hexadecimal.
     pub spec_hash: String,
     /// Class names in label order.
     pub classes: Vec<String>,
     /// Training images of each class.
     pub images: Vec<u64>,
-    /// How often each class is drawn in an epoch.
+    /// Draws per epoch of each class.
     pub draws: Vec<u64>,
-    /// Images of all classes in each split.
+    /// Total images of each split.
     pub splits: BTreeMap<String, u64>,
 }
 
-impl Exposure {
-    /// That of a stream of the dataset.
+impl ClassSampling {
+    /// From the descriptions of the dataset and of the stream.
     #[must_use]
     pub fn new(dataset: &DatasetDescription, stream: &StreamDescription) -> Self {
         let of = |split: &str| -> Vec<u64> {
@@ -77,17 +77,17 @@ impl Exposure {
         }
     }
 
-    /// Writes itself into the run in `folder`.
+    /// Writes `stream.json` into the run in `folder`.
     ///
     /// # Errors
     ///
-    /// Those of the file.
+    /// If the file cannot be written.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
         let text = serde_json::to_string_pretty(self).expect("counts are plain data");
         files::replace(&folder.join(STREAM), format!("{text}\n").as_bytes())
     }
 
-    /// That of the run in `folder`; `None` where it was not written down.
+    /// Reads `stream.json` of the run in `folder`; `None` if it is missing or cannot be parsed.
     #[must_use]
     pub fn read(folder: &Path) -> Option<Self> {
         let text = std::fs::read_to_string(folder.join(STREAM)).ok()?;

@@ -1,4 +1,4 @@
-//! What an examination leaves in a run's folder.
+//! Files of an interpretation in a run's folder.
 
 use std::{
     io::{self, Cursor},
@@ -10,45 +10,47 @@ use equibatch_stream::Split;
 use image::{ImageFormat, RgbImage};
 use serde::{Deserialize, Serialize};
 
-use crate::learn::metrics::Figures;
+use crate::learn::metrics::Metrics;
 
-/// The figures of a model on a split, and the images that it was most wrong about.
+/// Metrics of a model on a split, and its images of largest loss.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Examination {
-    /// Which images.
+pub struct Interpretation {
+    /// The evaluated split.
     pub split: Split,
-    /// Of the model on them.
-    pub figures: Figures,
-    /// The largest loss first.
-    pub worst: Vec<Failure>,
-    /// Why no image has an attention map; absent if all have one.
+    /// Metrics on the split.
+    #[serde(rename = "figures")]
+    pub metrics: Metrics,
+    /// Images in descending order of loss.
+    #[serde(rename = "worst")]
+    pub top_losses: Vec<TopLossRecord>,
+    /// Why no image has a Grad-CAM map; absent if all have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without_attention: Option<String>,
 }
 
-/// An image that the model was wrong about, or least sure of.
+/// An image of large loss.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Failure {
+pub struct TopLossRecord {
     /// Index into the dataset's samples.
     pub sample: u32,
-    /// Below the root of the dataset; `None` where the server does not say.
+    /// Path relative to the root of the dataset; `None` if the server does not report it.
     pub path: Option<String>,
     /// Name of its class.
     pub actual: String,
-    /// Name of the class that it was taken for.
+    /// Name of the predicted class.
     pub predicted: String,
     /// Cross entropy, in nats.
     pub loss: f64,
-    /// That the model gave to its class.
+    /// Predicted probability of its class.
     pub probability: f64,
-    /// File of the image as the model saw it, beside this one.
+    /// File name of the preprocessed image in the same folder.
     pub picture: String,
-    /// File of the same with where the model saw the actual class; `None` if that cannot be computed for its network.
+    /// File name of the Grad-CAM overlay for the actual class; `None` if it cannot be computed for this network.
     pub attention: Option<String>,
 }
 
-impl Examination {
-    /// The folder of pictures in a run's folder.
+impl Interpretation {
+    /// The folder of images in a run's folder.
     #[must_use]
     pub fn folder(run: &Path) -> PathBuf {
         run.join("report")
@@ -58,22 +60,22 @@ impl Examination {
         Self::folder(run).join("examination.json")
     }
 
-    /// Writes itself into a run's folder; its pictures are written with [`Examination::write_picture`] before.
+    /// Writes `examination.json` into a run's folder; its images are written before, with [`Interpretation::write_picture`].
     ///
     /// # Errors
     ///
-    /// The file, and what the system says.
+    /// The path and the IO error.
     pub fn write(&self, run: &Path) -> Result<(), (PathBuf, io::Error)> {
-        let text = serde_json::to_string_pretty(self).expect("figures are plain data");
+        let text = serde_json::to_string_pretty(self).expect("metrics are plain data");
         let path = Self::path(run);
         files::replace(&path, format!("{text}\n").as_bytes()).map_err(|error| (path, error))
     }
 
-    /// Writes a picture into a run's folder as PNG.
+    /// Writes an image into a run's folder as PNG.
     ///
     /// # Errors
     ///
-    /// The file, and what the system says.
+    /// The path and the IO error.
     pub fn write_picture(run: &Path, name: &str, picture: &RgbImage) -> Result<(), (PathBuf, io::Error)> {
         let path = Self::folder(run).join(name);
         let mut png = Cursor::new(vec![]);
@@ -84,17 +86,17 @@ impl Examination {
             .map_err(|error| (path, error))
     }
 
-    /// That of the run in `run`; `None` where it was never examined, or what is there is not understood.
+    /// Reads the interpretation of the run in `run`; `None` if there is none or it cannot be parsed.
     #[must_use]
     pub fn read(run: &Path) -> Option<Self> {
         let text = std::fs::read_to_string(Self::path(run)).ok()?;
         serde_json::from_str(&text).ok()
     }
 
-    /// A picture of it.
+    /// Reads an image of the interpretation.
     #[must_use]
     pub fn picture(run: &Path, name: &str) -> Option<RgbImage> {
-        // Names are ours; whatever else stands there must not lead out of the folder.
+        // A name from a modified file must not lead out of the folder.
         let name = Path::new(name).file_name()?;
         Some(image::open(Self::folder(run).join(name)).ok()?.to_rgb8())
     }

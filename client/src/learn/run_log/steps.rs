@@ -9,37 +9,37 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{lines, open, write};
 use crate::learn::fit::{EpochRecord, Observer, StepEvent};
 
-/// One step, as a line of `steps.jsonl`.
+/// A step: a line of `steps.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepLine {
-    /// Steps done with it, over all epochs.
+    /// Number of the step over all epochs, from 1.
     pub step: u64,
-    /// From 1.
+    /// Epoch, from 1.
     pub epoch: u64,
-    /// Of this batch. Not a number where it was infinite, or none, and the step was skipped.
+    /// Loss of the batch; `null` in JSON and NaN here if it was not finite.
     #[serde(deserialize_with = "number")]
     pub loss: f64,
-    /// As it is shown.
+    /// Smoothed training loss.
     #[serde(deserialize_with = "number")]
     pub smoothed_loss: f64,
-    /// Whether the step was not taken, because a gradient was not finite. Only then it is written down.
+    /// Whether the step was skipped because a gradient was not finite; written only if true.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skipped: bool,
-    /// Of each layer group, from the first layers to the head.
+    /// Learning rate of each layer group, from the first layers to the head.
     pub learning_rates: Vec<f64>,
-    /// The optimizer's.
+    /// Momentum (Adam's β₁).
     pub momentum: f64,
-    /// Images of the step.
+    /// Number of images.
     pub images: usize,
-    /// How long it took, waiting included.
+    /// Total seconds, including the wait.
     pub seconds: f64,
-    /// How long of that it waited for its batch.
+    /// Seconds spent waiting for the batch.
     pub waited: f64,
 }
 
 pub(in crate::learn) const STEPS: &str = "steps.jsonl";
 
-/// Writes `steps.jsonl`, and tells another observer.
+/// Writes `steps.jsonl`, and forwards events to another observer.
 #[derive(Debug)]
 pub struct StepLog<O> {
     path: PathBuf,
@@ -48,7 +48,7 @@ pub struct StepLog<O> {
 }
 
 impl<O: Observer> StepLog<O> {
-    /// Adds to the file of the run in `folder`, and tells `inner` everything.
+    /// Appends to the file of the run in `folder`, and forwards all events to `inner`.
     #[must_use]
     pub fn new(folder: &Path, inner: O) -> Self {
         let path = Self::path(folder);
@@ -56,7 +56,7 @@ impl<O: Observer> StepLog<O> {
         Self { path, file, inner }
     }
 
-    /// Who else is told.
+    /// The other observer.
     pub fn inner(&self) -> &O {
         &self.inner
     }
@@ -65,7 +65,7 @@ impl<O: Observer> StepLog<O> {
         folder.join(STEPS)
     }
 
-    /// Does something to the file, as long as that can be done.
+    /// Runs an operation on the file; after a failure, logging stops with a warning.
     fn with_file(&mut self, work: impl FnOnce(&mut File) -> io::Result<()>) {
         if let Some(Err(error)) = self.file.as_mut().map(work) {
             warn(&self.path, &error);
@@ -75,14 +75,14 @@ impl<O: Observer> StepLog<O> {
 }
 
 impl StepLog<()> {
-    /// The steps of the run in `folder`, in order. A step that was done again after a resumption counts as it was done last.
+    /// Reads the steps of the run in `folder`, in order. Of a step repeated after a resume, the last record counts.
     ///
     /// # Errors
     ///
-    /// Those of the file.
+    /// If the file cannot be read.
     pub fn read(folder: &Path) -> io::Result<Vec<StepLine>> {
         let mut steps: Vec<StepLine> = lines(&folder.join(STEPS))?;
-        // Stable, so that of equal numbers the last written stays last.
+        // The sort is stable, so the last written of equal steps stays last.
         steps.sort_by_key(|line| line.step);
         steps.reverse();
         steps.dedup_by_key(|line| line.step);
@@ -91,18 +91,18 @@ impl StepLog<()> {
     }
 }
 
-/// A number, or `null`, which is how JSON has what is none.
+/// A number, or `null` for NaN.
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 fn warn(path: &Path, error: &io::Error) {
-    tracing::warn!(path = %path.display(), %error, "steps are not written down; the report will lack their curves");
+    tracing::warn!(path = %path.display(), %error, "cannot log steps; the report will have no curves over steps");
 }
 
 impl<O: Observer> Observer for StepLog<O> {
-    fn batches_come_by(&mut self, ways: &str) {
-        self.inner.batches_come_by(ways);
+    fn stream_opened(&mut self, ways: &str) {
+        self.inner.stream_opened(ways);
     }
 
     fn step(&mut self, step: &StepEvent) {
@@ -118,7 +118,7 @@ impl<O: Observer> Observer for StepLog<O> {
             seconds: step.took.as_secs_f64(),
             waited: step.waited.as_secs_f64(),
         };
-        // A line survives the process at once, and the machine from the end of its epoch on.
+        // A line survives a crash of the process immediately, and one of the machine after the sync at the end of its epoch.
         self.with_file(|file| write(file, &line));
         self.inner.step(step);
     }

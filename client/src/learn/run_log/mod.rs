@@ -1,11 +1,11 @@
-//! What a run writes down of itself while it learns, for its report: `steps.jsonl` and `stream.json` and `sessions.jsonl` in its folder.
+//! Log files of a run for its report: `steps.jsonl`, `stream.json` and `sessions.jsonl` in its folder.
 //!
-//! Nothing of it decides a number of the run: where it cannot be written, training goes on, with a warning.
+//! They do not affect training: if one cannot be written, training continues with a warning.
 
 mod session;
 mod steps;
 
-pub use session::{Exposure, Session};
+pub use session::{ClassSampling, Session};
 pub(super) use session::{SESSIONS, STREAM};
 pub(super) use steps::STEPS;
 pub use steps::{StepLine, StepLog};
@@ -21,35 +21,35 @@ use serde::{
     de::{DeserializeOwned, IgnoredAny},
 };
 
-/// The lines of a file of JSON objects, one a line; none where there is no file. A line that is not understood is left out.
+/// Reads a JSON Lines file; empty if the file is missing. Lines that cannot be parsed are skipped.
 ///
 /// # Errors
 ///
-/// Those of the file.
+/// If the file cannot be read.
 pub fn lines<T: DeserializeOwned>(path: &Path) -> io::Result<Vec<T>> {
     let bytes = match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
         read => read?,
     };
-    // What was being written when the power went does not make the rest worthless.
+    // A line torn by a crash must not make the others unreadable.
     let read = bytes.split(|&byte| byte == b'\n');
     Ok(read
         .filter_map(|line| serde_json::from_slice(line).ok())
         .collect())
 }
 
-/// Adds a line to a file of JSON objects, and forces it to the disk.
+/// Appends a line to a JSON Lines file and syncs it to disk.
 ///
 /// # Errors
 ///
-/// Those of the file.
+/// If the file cannot be written.
 pub fn append(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let mut file = open(path)?;
     write(&mut file, value)?;
     file.sync_data()
 }
 
-/// Opens a file of JSON objects to add lines to it. A last line without its end is completed if it is an object, and cut off otherwise.
+/// Opens a JSON Lines file for appending. An unterminated last line is terminated if it is valid JSON, and truncated otherwise.
 fn open(path: &Path) -> io::Result<File> {
     let mut file = File::options().read(true).append(true).create(true).open(path)?;
     if file.seek(SeekFrom::End(0))? == 0 {
@@ -77,7 +77,7 @@ fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Writes a line at once, so that a killed process leaves all of it or, at worst, a last line without its end.
+/// Writes a line with a single write, so that a killed process leaves at worst an unterminated last line.
 fn write(file: &mut File, value: &impl Serialize) -> io::Result<()> {
     let mut line = serde_json::to_vec(value)?;
     line.push(b'\n');
