@@ -42,17 +42,17 @@ pub(super) fn run(args: &Evaluate) -> Result<Exit> {
     let candidates = candidates(args)?;
     let runtime = Runtime::load_for(args.execution.device)?;
     let servers = config::servers(&args.server)?;
-    let mut judged = vec![];
+    let mut evaluated = vec![];
     for candidate in &candidates {
-        let judgement = evaluate_model(args, &runtime, &servers, candidate)?;
-        write_files(args, candidate, &judgement)?;
-        judged.push((candidate, judgement));
+        let evaluation = evaluate_model(args, &runtime, &servers, candidate)?;
+        write_files(args, candidate, &evaluation)?;
+        evaluated.push((candidate, evaluation));
     }
     let mut out = io::stdout().lock();
     if args.json {
-        let models = judged
+        let models = evaluated
             .iter()
-            .map(|(candidate, judgement)| (candidate.name.clone(), json!(judgement.metrics)));
+            .map(|(candidate, evaluation)| (candidate.name.clone(), json!(evaluation.metrics)));
         let models: serde_json::Map<_, _> = models.collect();
         let metrics = json!({ "split": args.split, "tta": args.tta, "models": models });
         serde_json::to_writer_pretty(&mut out, &metrics)?;
@@ -64,12 +64,12 @@ pub(super) fn run(args: &Evaluate) -> Result<Exit> {
     } else {
         ""
     };
-    for (candidate, judgement) in &judged {
+    for (candidate, evaluation) in &evaluated {
         writeln!(out, "{} on the {} images{how}\n", candidate.name, args.split)?;
-        writeln!(out, "{}", table::classes(&judgement.metrics))?;
-        writeln!(out, "{}", table::confusion(&judgement.metrics))?;
-        if judgement.replaced > 0 {
-            let files = counted(judgement.replaced, "broken file");
+        writeln!(out, "{}", table::classes(&evaluation.metrics))?;
+        writeln!(out, "{}", table::confusion(&evaluation.metrics))?;
+        if evaluation.replaced > 0 {
+            let files = counted(evaluation.replaced, "broken file");
             writeln!(out, "{files} replaced by other images of the same class\n")?;
         }
         let folder = candidate.folder.display();
@@ -79,11 +79,13 @@ pub(super) fn run(args: &Evaluate) -> Result<Exit> {
             suffix(args)
         )?;
     }
-    if judged.len() > 1 {
-        let named = judged.iter().map(|(candidate, judgement)| table::NamedMetrics {
-            name: candidate.name.clone(),
-            metrics: judgement.metrics.clone(),
-        });
+    if evaluated.len() > 1 {
+        let named = evaluated
+            .iter()
+            .map(|(candidate, evaluation)| table::NamedMetrics {
+                name: candidate.name.clone(),
+                metrics: evaluation.metrics.clone(),
+            });
         writeln!(out, "side by side, on the {} images{how}\n", args.split)?;
         let training = training_images(args, &servers, &candidates[0]);
         let models: Vec<_> = named.collect();
@@ -161,14 +163,14 @@ fn evaluate_model(
         classes: &card.classes,
     };
     let model = (candidate.name.as_str(), predictor.classifier());
-    let judgement = match args.tta {
+    let evaluation = match args.tta {
         false => evaluate(servers, model, &subject)?,
         true => tta::evaluate(servers, model, &subject, &card.recipe)?,
     };
     if let Some(trained) = &candidate.trained {
         check_images(servers, &candidate.folder, trained, dataset)?;
     }
-    Ok(judgement)
+    Ok(evaluation)
 }
 
 /// Suffix of the output files.
@@ -176,20 +178,20 @@ fn suffix(args: &Evaluate) -> String {
     format!("{}{}", args.split, if args.tta { "-tta" } else { "" })
 }
 
-fn write_files(args: &Evaluate, candidate: &Candidate, judgement: &Evaluation) -> Result<()> {
+fn write_files(args: &Evaluate, candidate: &Candidate, evaluation: &Evaluation) -> Result<()> {
     let path = |name: String| candidate.folder.join(name);
-    let metrics = json!({ "model": candidate.model, "split": args.split, "tta": args.tta, "figures": judgement.metrics });
+    let metrics = json!({ "model": candidate.model, "split": args.split, "tta": args.tta, "figures": evaluation.metrics });
     let json = path(format!("evaluation-{}.json", suffix(args)));
     let text = serde_json::to_string_pretty(&metrics).expect("metrics are serialisable");
     files::replace(&json, format!("{text}\n").as_bytes())
         .with_context(|| format!("cannot write {}", json.display()))?;
     let title = format!(
         "{}: {} {} images",
-        candidate.name, judgement.metrics.images, args.split
+        candidate.name, evaluation.metrics.images, args.split
     );
     for extension in ["png", "svg"] {
         let picture = path(format!("confusion-{}.{extension}", suffix(args)));
-        ConfusionPlot::new(&judgement.metrics, &title).save(&picture)?;
+        ConfusionPlot::new(&evaluation.metrics, &title).save(&picture)?;
     }
     Ok(())
 }

@@ -120,7 +120,7 @@ impl LrSearch {
         json!({
             "end": self.sweep.end(),
             "suggestions": self.suggestions().ok(),
-            "refused": self.suggestions().err().map(|unclear| unclear.to_string()),
+            "refused": self.suggestions().err().map(|no_suggestion| no_suggestion.to_string()),
             "steps": self.sweep.points(),
         })
     }
@@ -143,7 +143,7 @@ impl LrSearch {
                 "found: {valley:.2e} (valley); steepest descent: {steepest:.2e}; a tenth of the rate at the minimum loss: \
                  {lowest_tenth:.2e}"
             ),
-            Err(unclear) => writeln!(out, "{unclear}"),
+            Err(no_suggestion) => writeln!(out, "{no_suggestion}"),
         }
     }
 }

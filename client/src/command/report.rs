@@ -17,7 +17,7 @@ use equibatch_stream::{Servers, Split};
 use equibatch_training::runtime::{Runtime, SessionOptions};
 
 /// Number of top losses in the report of a run.
-pub(super) const WORST: usize = 12;
+pub(super) const TOP_LOSSES: usize = 12;
 
 /// Regenerates the reports of runs.
 pub(super) fn run(args: &Report) -> Result<Exit> {
@@ -62,7 +62,7 @@ pub(super) fn after_training(
             runtime,
             options,
             split: Split::Valid,
-            most: WORST,
+            most: TOP_LOSSES,
         };
         if let Err(error) = interpreter.interpret(run, config) {
             let error = anyhow::Error::from(error);

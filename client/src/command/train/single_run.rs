@@ -61,7 +61,7 @@ pub(super) struct RunSettings<'a> {
 }
 
 /// A run before its first step, before anything is written.
-struct Begun {
+struct NewRun {
     learner: Learner,
     description: DatasetDescription,
     stream: StreamDescription,
@@ -79,12 +79,12 @@ impl Trainer {
         if let Some(folder) = folder {
             RunFolder::check_free(folder)?;
         }
-        let Begun {
+        let NewRun {
             mut learner,
             description,
             stream,
             found,
-        } = self.begin(plan)?;
+        } = self.init(plan)?;
         let config = &learner.progress().config;
         let default_folder = || new_folder(&format!("{}-{}", config.dataset, config.balance));
         let run = RunFolder::create(&folder.map_or_else(default_folder, Path::to_path_buf), config)?;
@@ -106,7 +106,7 @@ impl Trainer {
         trained
     }
 
-    fn begin(&self, plan: &RunPlan) -> Result<Begun> {
+    fn init(&self, plan: &RunPlan) -> Result<NewRun> {
         let asked = &plan.config.max_lr;
         let mut config = plan.config.clone();
         // A placeholder until the rate is found.
@@ -136,7 +136,7 @@ impl Trainer {
         learner.set_images(Membership::fetch(&self.context.servers, &description)?);
         // Validates --metrics before anything is written.
         columns(&plan.shown, &learner.progress().config)?;
-        Ok(Begun {
+        Ok(NewRun {
             learner,
             description,
             stream,
@@ -220,11 +220,11 @@ impl Trainer {
                 .print_line(&format!("\nwaited for batches {share} of the time"));
         }
         let exit = self.finish(run, learner.progress(), outcome, settings)?;
-        let can_judge = outcome == FitOutcome::Finished && description.images(Split::Valid) > 0;
+        let can_evaluate = outcome == FitOutcome::Finished && description.images(Split::Valid) > 0;
         report::after_training(
             (run, &learner.progress().config),
             (&self.context.runtime, &self.context.options),
-            can_judge.then_some(&self.context.servers),
+            can_evaluate.then_some(&self.context.servers),
             self.output,
         );
         Ok(exit)
@@ -250,10 +250,10 @@ impl Trainer {
         outcome: FitOutcome,
         settings: &RunSettings<'_>,
     ) -> Result<Exit> {
-        let say = |text: &str| self.output.print_line(text);
+        let print = |text: &str| self.output.print_line(text);
         if outcome == FitOutcome::Interrupted {
             let whole = settings.whole.display();
-            say(&format!(
+            print(&format!(
                 "\ninterrupted and saved; continue with --resume {whole}"
             ));
             return Ok(Exit::Interrupted);
@@ -264,13 +264,13 @@ impl Trainer {
         } = progress;
         if policy_state.stopped {
             let epochs = counted(policy_state.epochs_since, "epoch");
-            say(&format!("\nstopped early: {epochs} without improvement"));
+            print(&format!("\nstopped early: {epochs} without improvement"));
         }
-        say(&format!(
+        print(&format!(
             "\nwritten: {folder}/model.onnx, {folder}/checkpoint.safetensors, {folder}/metrics.jsonl"
         ));
         if let (Some(metric), Some((value, epoch))) = (&config.policy.save_best, policy_state.best) {
-            say(&format!(
+            print(&format!(
                 "best by {metric}: {value:.4} after epoch {epoch}: {folder}/best.onnx, {folder}/best.safetensors"
             ));
         }
@@ -280,7 +280,7 @@ impl Trainer {
             bytes
                 .and_then(|bytes| files::replace(path, &bytes))
                 .with_context(|| format!("cannot write {shown}"))?;
-            say(&format!(
+            print(&format!(
                 "saved: {shown}; start another run from it with --load {shown}"
             ));
         }
