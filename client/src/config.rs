@@ -1,6 +1,6 @@
-//! What is meant: the typed arguments with the run's or the default values in the gaps.
+//! Configuration: command-line arguments merged with the settings of a run or the defaults.
 
-use equibatch_stream::{Credentials, Patience, Servers, Token};
+use equibatch_stream::{Credentials, RetryPolicy, Servers, Token};
 use equibatch_training::{
     program::{Head, Precision},
     runtime::{Device, Operators, SessionOptions},
@@ -12,20 +12,20 @@ use std::{
 };
 
 use crate::{
-    args::{Execution, Keep, Server, Setup, Train},
+    args::{CheckpointArgs, Execution, Server, Train, TrainingSetup},
     learn::{architecture::AUTO_HEAD, network::NetworkFile, run::RunConfig},
 };
 
-/// The command line asks for something that cannot be.
+/// A usage error: the command line is invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(pub String);
 
-/// Puts what was typed in the place of what `config` says. What to start from is not part of it.
-pub fn put_over(args: &Train, config: &mut RunConfig) {
+/// Overrides `config` with the given arguments. The initial weights are not part of it.
+pub fn apply_args(args: &Train, config: &mut RunConfig) {
     put(&mut config.epochs, args.epochs.as_ref());
     put(&mut config.max_lr, args.max_lr.as_ref());
-    let Keep {
+    let CheckpointArgs {
         save_best,
         early_stopping,
         keep_checkpoints,
@@ -38,12 +38,12 @@ pub fn put_over(args: &Train, config: &mut RunConfig) {
     );
     put(&mut config.policy.keep_checkpoints, keep_checkpoints.as_ref());
     config.policy.checkpoint_every = checkpoint_every.or(config.policy.checkpoint_every);
-    put_setup_over(&args.setup, config);
+    apply_setup_args(&args.setup, config);
 }
 
-/// [`put_over`] for the commands that train otherwise.
-pub fn put_setup_over(args: &Setup, config: &mut RunConfig) {
-    let Setup {
+/// The part of [`apply_args`] that all training commands share.
+pub fn apply_setup_args(args: &TrainingSetup, config: &mut RunConfig) {
+    let TrainingSetup {
         images,
         network,
         objective,
@@ -85,12 +85,12 @@ fn put<T: Clone>(value: &mut T, typed: Option<&T>) {
     }
 }
 
-/// Names what was typed otherwise than the run to resume was started with; empty where nothing was.
+/// Describes the arguments that differ from the settings of the run to resume; empty if none.
 #[must_use]
-pub fn contradictions(args: &Train, config: &RunConfig) -> String {
+pub fn resume_conflicts(args: &Train, config: &RunConfig) -> String {
     let mut typed = config.clone();
-    put_over(args, &mut typed);
-    // It decides no number, and may change.
+    apply_args(args, &mut typed);
+    // May change, since it does not affect the results.
     typed.policy.checkpoint_every = config.policy.checkpoint_every;
     config.differences(&typed)
 }
@@ -99,13 +99,13 @@ pub fn contradictions(args: &Train, config: &RunConfig) -> String {
 ///
 /// # Errors
 ///
-/// Those of [`Servers::open_with`], and [`UsageError`] where a file cannot be read.
+/// Those of [`Servers::open_with`]; [`UsageError`] if a credential file cannot be read.
 pub fn servers(server: &Server) -> anyhow::Result<Servers> {
-    let patience = Patience {
+    let retry_policy = RetryPolicy {
         retry_for: Duration::from_secs(server.retry_for),
         stall: Duration::from_secs(server.stall_timeout),
     };
-    let servers = Servers::open_with(&server.server, patience, &credentials(server)?)?;
+    let servers = Servers::open_with(&server.server, retry_policy, &credentials(server)?)?;
     let servers = servers.weighing(server.weight);
     Ok(if server.no_shared_memory {
         servers.without_shared_memory()
@@ -117,21 +117,21 @@ pub fn servers(server: &Server) -> anyhow::Result<Servers> {
 fn credentials(server: &Server) -> Result<Credentials, UsageError> {
     let token = match &server.token_file {
         Some(path) => Some(String::from_utf8_lossy(&read("--token-file", path)?).into_owned()),
-        None => Server::token_of_the_environment(),
+        None => Server::token_from_env(),
     };
     let token = token.map(|text| {
         let place = match &server.token_file {
             Some(path) => format!("--token-file {}", path.display()),
             None => "EQUIBATCH_TOKEN".to_owned(),
         };
-        let found = if text.trim().is_empty() {
+        let problem = if text.trim().is_empty() {
             "it is empty"
         } else {
-            "it is something else"
+            "it has other characters or several words"
         };
         let is_no_token = || {
             UsageError(format!(
-                "{place}: a token is one word of printable ASCII characters; {found}"
+                "{place}: a token is one word of printable ASCII characters; {problem}"
             ))
         };
         Token::new(text.trim()).ok_or_else(is_no_token)
@@ -152,7 +152,7 @@ fn read(option: &str, path: &Path) -> Result<Vec<u8>, UsageError> {
     fs::read(path).map_err(|error| UsageError(format!("{option} {}: {error}", path.display())))
 }
 
-/// How models run.
+/// Session options for inference.
 #[must_use]
 pub fn session_options(execution: &Execution) -> SessionOptions {
     SessionOptions {
@@ -162,7 +162,7 @@ pub fn session_options(execution: &Execution) -> SessionOptions {
     }
 }
 
-/// How training steps run.
+/// Session options for training.
 #[must_use]
 pub fn training_options(execution: &Execution, operators: Operators) -> SessionOptions {
     SessionOptions {
@@ -171,25 +171,25 @@ pub fn training_options(execution: &Execution, operators: Operators) -> SessionO
     }
 }
 
-/// Refuses to compute in less than single precision where nothing is known to be gained by it.
+/// Checks that the device supports the precision.
 ///
 /// # Errors
 ///
-/// [`UsageError`].
+/// [`UsageError`] for reduced precision on a CPU.
 pub fn check_precision(precision: Precision, device: Device) -> Result<(), UsageError> {
     if precision == Precision::F32 || device != Device::Cpu {
         return Ok(());
     }
     Err(UsageError(format!(
-        "--precision {precision} needs --device cuda: on a CPU, steps are computed in f32 alone"
+        "--precision {precision} needs --device cuda: on a CPU, only f32 is supported"
     )))
 }
 
-/// Refuses a head that the network by name does not have.
+/// Checks the head of a built-in network.
 ///
 /// # Errors
 ///
-/// [`UsageError`].
+/// [`UsageError`] if the head is unknown.
 pub fn check_head(config: &RunConfig) -> Result<(), UsageError> {
     if config.network_hash.is_empty() {
         let head: Result<Head, _> = config.head.parse();
@@ -198,7 +198,7 @@ pub fn check_head(config: &RunConfig) -> Result<(), UsageError> {
     Ok(())
 }
 
-/// The first folder `runs/NAME`, `runs/NAME-2`, ... that does not exist yet.
+/// The first folder of `runs/NAME`, `runs/NAME-2`, ... that does not exist.
 #[must_use]
 pub fn new_folder(name: &str) -> PathBuf {
     let name = name.replace([':', '/', '\\'], "-");
@@ -213,7 +213,7 @@ pub fn new_folder(name: &str) -> PathBuf {
     (1..)
         .map(folder)
         .find(|path| !path.exists())
-        .expect("there are more numbers than folders")
+        .expect("the numbers are unbounded")
 }
 
 #[cfg(test)]
@@ -245,9 +245,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_typed_goes_over_what_was_there() {
+    fn arguments_override_the_configuration() {
         let mut config = config();
-        put_over(
+        apply_args(
             &train(&[
                 "--epochs",
                 "3",
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn freezing_is_said_in_three_ways_and_not_in_two_at_once() {
+    fn freeze_and_unfreeze_conflict() {
         let frozen = |arguments: &[&str]| train(arguments).setup.network.frozen();
         assert_eq!(frozen(&[]), None);
         assert_eq!(frozen(&["--freeze"]), Some(Frozen::Body(true)));
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resumed_run_may_not_change_what_decides_its_numbers() {
+    fn a_resumed_run_keeps_the_settings_that_affect_its_results() {
         let args = train(&[
             "--resume",
             "x",
@@ -300,21 +300,21 @@ mod tests {
             "cpu",
         ]);
         let expected = "arch was \"resnet18\", now \"resnet34\"; batch_size was 64, now 8";
-        assert_eq!(contradictions(&args, &config()), expected);
+        assert_eq!(resume_conflicts(&args, &config()), expected);
         assert_eq!(
-            contradictions(&train(&["--resume", "x", "--server", "b:1"]), &config()),
+            resume_conflicts(&train(&["--resume", "x", "--server", "b:1"]), &config()),
             ""
         );
     }
 
     #[test]
-    fn half_precision_is_for_cuda() {
+    fn reduced_precision_needs_cuda() {
         for precision in [Precision::Tf32, Precision::Bf16, Precision::F16] {
             let message = check_precision(precision, Device::Cpu)
                 .expect_err("refused")
                 .to_string();
             assert!(
-                message.contains("--device cuda") && message.contains("f32 alone"),
+                message.contains("--device cuda") && message.contains("only f32"),
                 "{message}"
             );
             assert!(check_precision(precision, Device::Cuda { index: 1 }).is_ok());
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_while_it_is_read() {
+    fn invalid_values_are_refused_by_the_parser() {
         for arguments in [
             ["--epochs", "0"],
             ["--size", "16"],
@@ -342,11 +342,11 @@ mod tests {
             assert!(!message.contains("unexpected argument"), "{message}");
         }
         for (arguments, expected) in [
-            (["--epochs", "0"], "it must be a whole number of at least 1"),
-            (["--epochs", "-1"], "it must be a whole number of at least 1"),
-            (["--size", "16"], "it must be a whole number of at least 32"),
-            (["--threads", "0"], "it must be a whole number of at least 1"),
-            (["--lr", "-1"], "use a number above 0"),
+            (["--epochs", "0"], "expected a whole number of at least 1"),
+            (["--epochs", "-1"], "expected a whole number of at least 1"),
+            (["--size", "16"], "expected a whole number of at least 32"),
+            (["--threads", "0"], "expected a whole number of at least 1"),
+            (["--lr", "-1"], "above 0"),
         ] {
             let all = ["client", "train"].into_iter().chain(arguments);
             let message = Arguments::try_parse_from(all).expect_err("refused").to_string();
@@ -354,7 +354,7 @@ mod tests {
         }
     }
 
-    /// A head by name is one of two; that of a network from a file is what the file calls it.
+    /// Built-in networks have two heads; the head of an imported network is a regular expression.
     #[test]
     fn a_head_fits_its_network() {
         let named = |hash: &str| RunConfig {

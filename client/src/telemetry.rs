@@ -1,9 +1,9 @@
-//! Log lines on standard error.
+//! Logging to standard error.
 
 use equibatch_cli::terminal::has_colours;
 use tracing_subscriber::{EnvFilter, fmt};
 
-/// Starts logging: warnings by default, more with each `--verbose`. `RUST_LOG` overrides both.
+/// Installs the log subscriber: warnings by default, more with each `--verbose`. `RUST_LOG` overrides it.
 pub fn start(verbose: u8) {
     let default = match verbose {
         0 => "warn",
@@ -16,6 +16,6 @@ pub fn start(verbose: u8) {
         .with_ansi(has_colours(&std::io::stderr()))
         .with_writer(std::io::stderr)
         .finish();
-    // A second start, as in tests, changes nothing.
+    // Fails if a subscriber is installed already, as in tests.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }

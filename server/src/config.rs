@@ -1,4 +1,4 @@
-//! What is meant by what was typed: checked, typed, with every default in place.
+//! Validated configuration: command-line arguments converted to typed settings with all defaults.
 
 use equibatch_engine::{
     augment, byte_size,
@@ -21,32 +21,32 @@ use crate::{
     telemetry,
 };
 
+mod batch_selector;
 mod bench;
 mod data;
-mod which;
 
-pub use data::Fetching;
+pub use data::DownloadConfig;
 
-/// Everything that `serve` needs to know.
+/// The configuration of `serve`.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen.
+    /// Listening addresses.
     pub listen: Vec<Address>,
-    /// The datasets, by different names.
+    /// The datasets; names are unique.
     pub datasets: Vec<DatasetConfig>,
-    /// How they are scanned.
+    /// How their folders are scanned.
     pub scan: ScanOptions,
-    /// How batches are made.
+    /// Settings of the batch engine.
     pub engine: EngineConfig,
-    /// Where the operator asks.
+    /// Host and port of the admin endpoint.
     pub admin: Option<(String, u16)>,
-    /// Who may come in.
+    /// Authentication: TLS files and the token file.
     pub access: AccessFiles,
-    /// How connections are kept.
+    /// Limits and timeouts of connections and streams.
     pub service: ServiceConfig,
 }
 
-/// A folder and the name that clients know it by.
+/// A folder and the dataset name that clients request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatasetConfig {
     /// The name.
@@ -55,40 +55,40 @@ pub struct DatasetConfig {
     pub root: PathBuf,
 }
 
-/// What makes no sense on the command line.
+/// A usage error.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// An option with a value that it cannot have.
+    /// An invalid value.
     #[error("{option} {value:?}: {reason}")]
     Value {
-        /// As typed.
+        /// The flag, such as `--listen`.
         option: &'static str,
-        /// As typed.
+        /// The value as given.
         value: String,
-        /// What is allowed.
+        /// What is accepted.
         reason: &'static str,
     },
-    /// A recipe that is none.
+    /// An invalid recipe.
     #[error("--recipe")]
     Recipe(#[source] augment::Error),
-    /// Two datasets of one name.
-    #[error("--data: two datasets are named {0:?}; name them apart with NAME=DIR")]
+    /// Two datasets of the same name.
+    #[error("--data: two datasets are named {0:?}; give them different names with NAME=DIR")]
     DuplicateName(String),
-    /// A filter of the log that is none.
+    /// An invalid log filter.
     #[error(transparent)]
     Log(Box<telemetry::Error>),
-    /// Lists that belong together and differ in length.
-    #[error("--classes names {classes}, but --counts gives {counts} numbers")]
+    /// `--classes` and `--counts` differ in length.
+    #[error("--classes has {classes} names, but --counts has {counts} numbers: give one number per class")]
     Counts {
-        /// Names given.
+        /// Number of names.
         classes: usize,
-        /// Numbers given.
+        /// Number of counts.
         counts: usize,
     },
 }
 
 impl Error {
-    /// The option that it is about.
+    /// The flag at fault.
     #[must_use]
     pub fn option(&self) -> &'static str {
         match self {
@@ -105,7 +105,7 @@ impl TryFrom<&Serve> for Config {
     type Error = Error;
 
     fn try_from(args: &Serve) -> Result<Self, Error> {
-        telemetry::check(&args.log).map_err(|error| Error::Log(Box::new(error)))?;
+        telemetry::check_filter(&args.log).map_err(|error| Error::Log(Box::new(error)))?;
         let defaults = EngineConfig::default();
         let (memory_bytes, cache_bytes, encoded_cache_bytes) = memory(args)?;
         let admin = args.admin.as_deref().map(|text| host_and_port("--admin", text));
@@ -153,7 +153,7 @@ impl TryFrom<&Serve> for Config {
                 shutdown_grace: Duration::from_secs(args.shutdown_grace),
                 connections: args.max_connections,
                 share_memory: !args.no_shared_memory,
-                greeting_timeout: Duration::from_secs(args.greeting_timeout),
+                handshake_timeout: Duration::from_secs(args.preface_timeout),
                 idle_timeout: (args.idle_timeout > 0).then(|| Duration::from_secs(args.idle_timeout)),
                 reader_timeout: (args.reader_timeout > 0).then(|| Duration::from_secs(args.reader_timeout)),
                 streams_per_client: args.max_streams_per_client,
@@ -163,7 +163,7 @@ impl TryFrom<&Serve> for Config {
     }
 }
 
-impl TryFrom<&SampleData> for sample_data::Options {
+impl TryFrom<&SampleData> for sample_data::SampleDataOptions {
     type Error = Error;
 
     fn try_from(args: &SampleData) -> Result<Self, Error> {
@@ -197,7 +197,7 @@ impl TryFrom<&SampleData> for sample_data::Options {
     }
 }
 
-fn wrong(option: &'static str, value: &dyn ToString, reason: &'static str) -> Error {
+fn invalid(option: &'static str, value: &dyn ToString, reason: &'static str) -> Error {
     Error::Value {
         option,
         value: value.to_string(),
@@ -217,7 +217,7 @@ fn datasets(texts: &[String]) -> Result<Vec<DatasetConfig>, Error> {
     Ok(datasets)
 }
 
-/// `NAME=DIR`, or `DIR`. A folder whose path has a `=` in it needs a name before it.
+/// Parses `NAME=DIR` or `DIR`. A folder whose path contains `=` needs an explicit name.
 fn dataset(text: &str) -> Result<DatasetConfig, Error> {
     let fail = |reason| Error::Value {
         option: "--data",
@@ -227,20 +227,20 @@ fn dataset(text: &str) -> Result<DatasetConfig, Error> {
     let (name, root) = match text.split_once('=') {
         Some((name, root)) => (name.to_owned(), root),
         None => {
-            // The name of `.` or `a/..` is that of the folder it leads to.
+            // `.` and `a/..` take the name of the folder that they resolve to.
             let path = Path::new(text)
                 .canonicalize()
                 .unwrap_or_else(|_| PathBuf::from(text));
             let name = path.file_name().and_then(|name| name.to_str());
             (
-                name.ok_or_else(|| fail("it has no name of its own; write NAME=DIR"))?
+                name.ok_or_else(|| fail("the folder has no name of its own; use NAME=DIR"))?
                     .to_owned(),
                 text,
             )
         }
     };
     if name.is_empty() || root.is_empty() {
-        return Err(fail("write NAME=DIR, or only DIR"));
+        return Err(fail("expected NAME=DIR or DIR"));
     }
     Ok(DatasetConfig {
         name,
@@ -255,12 +255,12 @@ fn addresses(texts: &[String], mode: &str) -> Result<Vec<Address>, Error> {
         .ok_or_else(|| Error::Value {
             option: "--socket-mode",
             value: mode.to_owned(),
-            reason: "it must be octal permission bits, such as 600 or 660",
+            reason: "expected octal permission bits, such as 600 or 660",
         })?;
     texts.iter().map(|text| address(text, mode)).collect()
 }
 
-/// `unix:PATH`, or host and port. A missing host is this machine alone, since what is served is open to whoever reaches it.
+/// Parses `unix:PATH` or `[HOST]:PORT`. A missing host is the loopback address, so that exposing the server takes an explicit host.
 fn address(text: &str, mode: u32) -> Result<Address, Error> {
     let fail = |reason| Error::Value {
         option: "--listen",
@@ -268,10 +268,10 @@ fn address(text: &str, mode: u32) -> Result<Address, Error> {
         reason,
     };
     if let Some(path) = text.strip_prefix("unix:") {
-        // `unix:///path` is how other gRPC programs write it.
+        // `unix:///path` is the gRPC name syntax.
         let path = path.strip_prefix("//").unwrap_or(path);
         if path.is_empty() {
-            return Err(fail("write unix:PATH"));
+            return Err(fail("expected unix:PATH"));
         }
         let path = PathBuf::from(path);
         return Ok(Address::Unix { path, mode });
@@ -280,17 +280,17 @@ fn address(text: &str, mode: u32) -> Result<Address, Error> {
     Ok(Address::Tcp { host, port })
 }
 
-/// A missing host is this machine alone.
+/// Parses `[HOST]:PORT`; a missing host is the loopback address.
 fn host_and_port(option: &'static str, text: &str) -> Result<(String, u16), Error> {
     let fail = |reason| Error::Value {
         option,
         value: text.to_owned(),
         reason,
     };
-    let (host, port) = text.rsplit_once(':').ok_or_else(|| fail("write HOST:PORT"))?;
+    let (host, port) = text.rsplit_once(':').ok_or_else(|| fail("expected HOST:PORT"))?;
     let port = port
         .parse()
-        .map_err(|_| fail("the port must be a number from 0 to 65535"))?;
+        .map_err(|_| fail("expected a port from 0 to 65535"))?;
     let host = host
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))
@@ -303,12 +303,12 @@ fn host_and_port(option: &'static str, text: &str) -> Result<(String, u16), Erro
     Ok((host, port))
 }
 
-/// The command line has none, or at least one.
+/// `None` is the default; clap accepts no 0.
 fn threads(typed: Option<usize>) -> Option<NonZeroUsize> {
     typed.and_then(NonZeroUsize::new)
 }
 
-/// The command line has certificate and key together or not at all.
+/// The TLS files; clap accepts certificate and key only together.
 fn tls(args: &Serve) -> Option<TlsFiles> {
     Some(TlsFiles {
         certificate: args.tls_cert.clone()?,
@@ -317,10 +317,10 @@ fn tls(args: &Serve) -> Option<TlsFiles> {
     })
 }
 
-/// Memory that must be left for batches and decoders.
+/// Least memory for batches and decoders, in bytes.
 const LEAST_MEMORY: u64 = 64 << 20;
 
-/// Bytes in all, and those of them for decoded images and for files.
+/// Returns the memory budget, and of it the sizes of the decoded and of the encoded cache, all in bytes.
 fn memory(args: &Serve) -> Result<(u64, u64, u64), Error> {
     let files = bytes("--encoded-cache-bytes", &args.encoded_cache_bytes)?;
     let images = args.cache_bytes.as_ref().map(|text| bytes("--cache-bytes", text));
@@ -330,8 +330,8 @@ fn memory(args: &Serve) -> Result<(u64, u64, u64), Error> {
         Some(text) => {
             let total = bytes("--memory-bytes", text)?;
             if total < caches.saturating_add(LEAST_MEMORY) {
-                let reason = "it must be 64MiB more than --cache-bytes and --encoded-cache-bytes, at least";
-                return Err(wrong("--memory-bytes", text, reason));
+                let reason = "expected at least --cache-bytes plus --encoded-cache-bytes plus 64MiB";
+                return Err(invalid("--memory-bytes", text, reason));
             }
             total
         }
@@ -351,7 +351,7 @@ fn fraction(option: &'static str, value: f64) -> Result<f64, Error> {
         Err(Error::Value {
             option,
             value: value.to_string(),
-            reason: "it must be from 0 to 1",
+            reason: "expected a number from 0 to 1",
         })
     }
 }
@@ -363,11 +363,11 @@ fn image_size(value: u32) -> Result<u32, Error> {
     Err(Error::Value {
         option: "--max-image-size",
         value: value.to_string(),
-        reason: "it must be from 1 to 4096, the largest size that can be made",
+        reason: "expected a number from 1 to 4096",
     })
 }
 
-/// A message carries its length in 32 bits, and a batch is more than its tensor.
+/// Parses `--max-batch-bytes`. gRPC frames a message with a 32-bit length; 16 MiB are reserved for the fields beside the tensor.
 fn batch_bytes(text: &str) -> Result<u64, Error> {
     let option = "--max-batch-bytes";
     let value = bytes(option, text)?;
@@ -377,7 +377,7 @@ fn batch_bytes(text: &str) -> Result<u64, Error> {
         Err(Error::Value {
             option,
             value: text.to_owned(),
-            reason: "it must be from 1 to 4GiB less 16MiB",
+            reason: "expected a size from 1 byte to 4GiB less 16MiB",
         })
     }
 }
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dataset_is_named_or_takes_its_folders_name() {
+    fn a_dataset_without_a_name_takes_that_of_its_folder() {
         let config = config(&["--data", "flowers=/srv/a=b", "--data", "/srv/birds/"]).unwrap();
         let names: Vec<_> = config
             .datasets
@@ -417,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_without_a_host_is_this_machine() {
+    fn an_address_without_a_host_is_loopback() {
         for (text, host, port) in [
             (":50051", "127.0.0.1", 50051),
             ("[::1]:1", "::1", 1),
@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_and_socket_files_stand_side_by_side() {
+    fn tcp_and_unix_addresses_can_be_mixed() {
         let config = config(&[
             "--data",
             "x",
@@ -482,7 +482,7 @@ mod tests {
         assert_eq!(
             (total, cache, files),
             (902 * 1024, 900 * 1024, 1024),
-            "what was enough without a total"
+            "the default grows with explicit caches"
         );
         let short = ["--data", "x", "--memory-bytes", "1GiB", "--cache-bytes", "1GiB"];
         assert!(
@@ -494,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn senseless_options_are_named() {
+    fn usage_errors_name_the_flag() {
         for (args, option) in [
             (&["--data", "=x"][..], "--data"),
             (&["--data", "a=x", "--data", "a=y"], "--data"),

@@ -1,23 +1,23 @@
-//! File descriptors: as many as the system gives, and some of them for files.
+//! The limit of open file descriptors, and the number of connections that it allows.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors of the process itself: standard streams, sockets, the runtime, libraries.
+/// Descriptors reserved for standard streams, listening sockets, the async runtime and libraries.
 const OWN: u64 = 64;
 
-/// Raises the soft limit of descriptors to the hard one, and returns what holds then; `None`: no limit.
+/// Raises the soft limit of open descriptors (`RLIMIT_NOFILE`) to the hard limit, and returns the limit in force; `None`: unlimited.
 pub fn raise() -> Option<u64> {
     let found = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: found.maximum,
         maximum: found.maximum,
     };
-    // Some systems have a lower limit yet, and keep the earlier one.
+    // Some systems enforce a lower maximum; the earlier limit then stays in force.
     let _refused = setrlimit(Resource::Nofile, raised);
     getrlimit(Resource::Nofile).current
 }
 
-/// Of `wanted` connections those that leave descriptors for the process and for `others` more, such as files, and one at least.
+/// `wanted` connections, reduced so that `others` descriptors and those of the process remain available; at least 1.
 #[must_use]
 pub fn connections(wanted: usize, others: usize, limit: Option<u64>) -> usize {
     let Some(limit) = limit else { return wanted };

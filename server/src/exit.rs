@@ -1,4 +1,4 @@
-//! Exit codes, after `sysexits.h`, and the one sentence that goes with each.
+//! Exit codes, after `sysexits.h`, and the error line on standard error.
 
 use equibatch_cli::toml_flags;
 use equibatch_server::{
@@ -10,34 +10,33 @@ use std::{
     process::ExitCode,
 };
 
-/// A way to fail.
+/// An exit code other than success.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Kind(u8);
+pub(crate) struct ExitKind(u8);
 
-/// The command line makes no sense.
-pub(crate) const USAGE: Kind = Kind(64);
-/// The data is not as it should be.
-pub(crate) const DATA: Kind = Kind(65);
-/// The input is of no use.
-pub(crate) const INPUT: Kind = Kind(66);
-/// Nobody who was asked has an answer.
-pub(crate) const UNAVAILABLE: Kind = Kind(69);
-/// A defect of this program.
-pub(crate) const SOFTWARE: Kind = Kind(70);
-/// The configuration file makes no sense.
-pub(crate) const CONFIG: Kind = Kind(78);
-/// The system refused.
-pub(crate) const SYSTEM: Kind = Kind(74);
+/// Usage error (`EX_USAGE`).
+pub(crate) const USAGE: ExitKind = ExitKind(64);
+/// Data error (`EX_DATAERR`).
+pub(crate) const DATA: ExitKind = ExitKind(65);
+/// Input missing or unusable (`EX_NOINPUT`).
+pub(crate) const INPUT: ExitKind = ExitKind(66);
+/// Service unavailable (`EX_UNAVAILABLE`).
+pub(crate) const UNAVAILABLE: ExitKind = ExitKind(69);
+/// Internal error (`EX_SOFTWARE`).
+pub(crate) const SOFTWARE: ExitKind = ExitKind(70);
+/// Configuration error (`EX_CONFIG`).
+pub(crate) const CONFIG: ExitKind = ExitKind(78);
+/// I/O or system error (`EX_IOERR`).
+pub(crate) const SYSTEM: ExitKind = ExitKind(74);
 
-/// A failure of the program.
+/// An error with its exit code.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    kind: Kind,
+    kind: ExitKind,
     error: anyhow::Error,
 }
 
 impl Failure {
-    /// What went wrong.
     pub(crate) fn error(&self) -> &anyhow::Error {
         &self.error
     }
@@ -53,15 +52,15 @@ impl From<file::Error> for Failure {
     }
 }
 
-/// An option without meaning, with its place where that is in `file`.
-pub(crate) fn misuse(error: config::Error, file: Option<&File>) -> Failure {
+/// A usage error; a configuration error with path and line if `file` sets the option at fault.
+pub(crate) fn usage_error(error: config::Error, file: Option<&File>) -> Failure {
     match file.and_then(|file| file.place(error.option())) {
         Some(place) => CONFIG.failure(anyhow::Error::from(error).context(place)),
         None => USAGE.failure(error),
     }
 }
 
-impl Kind {
+impl ExitKind {
     pub(crate) fn failure(self, error: impl Into<anyhow::Error>) -> Failure {
         Failure {
             kind: self,
@@ -70,18 +69,18 @@ impl Kind {
     }
 }
 
-/// Says what went wrong, in one line on standard error, and gives the exit code.
+/// Prints the error, if any, as one line on standard error, and returns the exit code.
 pub(crate) fn code(outcome: Result<(), Failure>) -> ExitCode {
     let Err(Failure { kind, error }) = outcome else {
         return ExitCode::SUCCESS;
     };
-    let _nowhere_to_complain = writeln!(io::stderr(), "server: {error:#}");
+    let _ignored = writeln!(io::stderr(), "server: {error:#}");
     ExitCode::from(kind.0)
 }
 
-/// Prints what clap has to say: help and version are no failure.
+/// Prints an error of clap. Help and version exit with success.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    let _nowhere_to_complain = error.print();
+    let _ignored = error.print();
     if error.use_stderr() {
         ExitCode::from(USAGE.0)
     } else {

@@ -2,31 +2,31 @@
 //!
 //! # What
 //!
-//! A server holds folders of images, one folder per class. A client asks for a stream: which dataset and split, what seed, how large a
-//! batch and an image, how to balance and to augment. It gets tensors that a network can eat as they are.
+//! A server holds folders of images, one folder per class. A client requests a stream: dataset and split, seed, batch and image size,
+//! balancing and augmentation. It receives tensors that can be fed to a network as they are.
 //!
 //! # Why
 //!
-//! A network trained on 200 flowers and 20 birds ignores the birds. The remedy, augmented copies of the birds, needs no copy on disk: it is
-//! a matter of drawing each bird ten times an epoch, each time in another light and from another angle. And a batch that is a *pure function*
-//! of the request and the files needs no state: any server with the same files continues any stream at any step.
+//! A network trained on 200 flowers and 20 birds neglects the birds. Oversampling them needs no copies on disk: each bird is drawn ten
+//! times per epoch, augmented differently each time. And a batch that is a *pure function* of the request and the files needs no server
+//! state: any server with the same files can continue any stream at any step.
 //!
 //! # Layout
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`service`] | the gRPC service, over the engine of `equibatch-engine` |
-//! | [`admin`] | the HTTP face for the operator: health, readiness, metrics |
-//! | [`descriptors`] | how many files may be open |
-//! | [`args`], [`config`], [`telemetry`] | the command line, what it means, the log and traces |
-//! | [`mod@bench`] | what a batch costs on this machine, stage by stage |
+//! | [`admin`] | the admin HTTP server: health, readiness, metrics |
+//! | [`descriptors`] | the limit of open files |
+//! | [`args`], [`config`], [`telemetry`] | command line, configuration, logging and traces |
+//! | [`mod@bench`] | benchmarks of each stage on this machine |
 //!
 //! # How a batch flows
 //!
-//! a. A request arrives in [`service`]; it becomes an [`equibatch_engine::pipeline::StreamSpec`] with every default filled in, or is refused by
-//!    field.
-//! b. The engine makes the batches of an [`equibatch_engine::pipeline::BatchStream`], as its documentation says.
-//! c. Finished batches leave in order, and a batch's buffer comes back when its last byte is sent.
+//! a. [`service`] converts a request to an [`equibatch_engine::pipeline::StreamSpec`] with all defaults filled in, or refuses it, naming
+//!    the field.
+//! b. The engine renders the batches of an [`equibatch_engine::pipeline::BatchStream`]; see its documentation.
+//! c. Batches are sent in order; a batch's buffer is reused once its last byte is sent.
 
 pub mod admin;
 pub mod args;
@@ -46,35 +46,35 @@ use tonic::transport::server::Connected;
 
 use crate::{
     config::{Config, DatasetConfig},
-    service::{Arrival, ServiceConfig},
+    service::{PeerInfo, ServiceConfig},
 };
 
 /// Why a server does not start, or stops by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A folder that cannot be served.
+    /// A dataset cannot be served.
     #[error("cannot serve dataset {name:?}")]
     Dataset {
         /// Its name.
         name: String,
-        /// What is wrong with it.
+        /// The cause.
         source: equibatch_engine::dataset::Error,
     },
-    /// No threads.
+    /// The worker threads cannot be started.
     #[error("cannot start the worker threads")]
     Threads(#[source] io::Error),
-    /// The task that accepts connections has ended: a defect, which the log names.
+    /// The task that accepts connections has ended: a bug; the log has the cause.
     #[error("no connections are accepted any more")]
     Accept,
-    /// No connections.
+    /// The transport failed.
     #[error("cannot serve connections")]
     Transport(#[from] tonic::transport::Error),
 }
 
-/// Quarantined files of a dataset that are named in the log when it is opened.
+/// Quarantined files of a dataset that are named in the log, at most.
 const NAMED_FILES: usize = 20;
 
-/// Starts the workers. Each dataset is served as soon as it is [scanned](scan).
+/// Starts the workers. Each dataset is served once it is [scanned](scan).
 ///
 /// # Errors
 ///
@@ -84,11 +84,12 @@ pub fn start(config: &Config) -> Result<Engine, Error> {
     Engine::awaiting(config.engine.clone(), names.collect(), Arc::new(Files)).map_err(Error::Threads)
 }
 
-/// Scans the datasets one after another for `engine`, which [`start`] gave. Reads the header of every image: not for an async thread.
+/// Scans the datasets one after another, and adds them to `engine`, which [`start`] returned. Reads the header of every image; must not be
+/// called on an async thread.
 ///
 /// # Errors
 ///
-/// If a dataset is of no use; those before it are served by then.
+/// If a dataset is unusable; those before it are served by then.
 pub fn scan(config: &Config, engine: &Engine) -> Result<(), Error> {
     for DatasetConfig { name, root } in &config.datasets {
         let progress = engine.progress(name).expect("the engine awaits all datasets");
@@ -126,11 +127,11 @@ pub fn scan(config: &Config, engine: &Engine) -> Result<(), Error> {
     Ok(())
 }
 
-/// Serves `engine` to the `incoming` connections, until `shutdown` is done and the open streams have ended.
+/// Serves `engine` on the `incoming` connections until `shutdown` completes and the open streams have ended.
 ///
 /// # Errors
 ///
-/// If the transport fails as a whole, or no connection can come in any more before `shutdown` is done.
+/// If the transport fails as a whole, or accepting connections ends before `shutdown` completes.
 pub async fn run<C>(
     engine: Engine,
     config: &ServiceConfig,
@@ -139,14 +140,14 @@ pub async fn run<C>(
 ) -> Result<(), Error>
 where
     C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
-    C::ConnectInfo: Into<Arrival>,
+    C::ConnectInfo: Into<PeerInfo>,
 {
     let stopping = CancellationToken::new();
     let shutdown = async {
         shutdown.await;
         stopping.cancel();
     };
-    let (incoming, mut accepting) = service::door(incoming, config, stopping.clone());
+    let (incoming, mut accepting) = service::admit(incoming, config, stopping.clone());
     let mut serving = pin!(service::serve(engine, config, incoming, shutdown));
     let accepted = tokio::select! {
         served = &mut serving => {

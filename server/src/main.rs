@@ -1,4 +1,4 @@
-//! The `server` program: what was typed, what it means, and then [`equibatch_server`].
+//! The `server` program: parses the command line and runs the command.
 
 use std::{
     io::{self, Write as _},
@@ -33,7 +33,7 @@ mod exit;
 mod reload;
 mod shutdown;
 
-/// Gives memory back slowly, so that buffers of half a megabyte that come and go with every frame and image are not new pages each time.
+/// Returns freed memory to the system lazily, so that the buffers of about 512 KiB per frame and image do not page-fault each time.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -62,9 +62,9 @@ fn main() -> ExitCode {
     exit::code(outcome)
 }
 
-/// What is left of a trace when the process ends may take so long to be sent.
+/// Time limit for exporting the remaining traces at exit.
 const FLUSH: Duration = Duration::from_millis(500);
-/// How long the process may take to end, beyond what open streams are given.
+/// Time limit for the rest of the shutdown, after --shutdown-grace.
 const END: Duration = Duration::from_secs(1);
 
 fn serve(args: &Serve, parsed: &Parsed) -> Result<(), Failure> {
@@ -73,7 +73,7 @@ fn serve(args: &Serve, parsed: &Parsed) -> Result<(), Failure> {
         shutdown::stop_signals(config.service.shutdown_grace + END).map_err(|error| SYSTEM.failure(error))?;
     let runtime = Runtime::new().map_err(|error| SYSTEM.failure(error))?;
     let served = runtime.block_on(serve_with_log(args, parsed, config, stopping));
-    // A thread that scans, or waits for a disk, is not waited for.
+    // Does not wait for blocking threads, which may be scanning or waiting for a disk.
     runtime.shutdown_background();
     served
 }
@@ -88,38 +88,38 @@ async fn serve_with_log(
         .map_err(|error| USAGE.failure(error))?;
     let hangups = shutdown::hangups().map_err(|error| SYSTEM.failure(error))?;
     let access = Access::load(&config.access).map_err(|error| INPUT.failure(error))?;
-    // None of them ends by itself.
+    // These tasks run until the process exits.
     let mut tasks = JoinSet::new();
     tasks.spawn(reload::at(
         hangups,
         parsed.to_toml(),
         access.clone(),
-        telemetry.shown(),
+        telemetry.filter_handle(),
     ));
     let served = tokio::select! {
-        served = serve_as(config, access, args.log_format, &stopping) => served,
-        ended = watch(&mut tasks) => Err(ended),
+        served = serve_with_access(config, access, args.log_format, &stopping) => served,
+        ended = watch_tasks(&mut tasks) => Err(ended),
     };
     let flushed = tokio::task::spawn_blocking(move || telemetry.finish());
     let _unsent = tokio::time::timeout(FLUSH, flushed).await;
     served
 }
 
-/// Waits until one of `tasks` ends, which none does by itself.
-async fn watch(tasks: &mut JoinSet<()>) -> Failure {
+/// Waits until one of `tasks` ends, which is a bug or a panic.
+async fn watch_tasks(tasks: &mut JoinSet<()>) -> Failure {
     match tasks.join_next().await {
         Some(Err(panic)) => SOFTWARE.failure(panic),
-        Some(Ok(())) => SOFTWARE.failure(anyhow::anyhow!("a task of the server has ended")),
+        Some(Ok(())) => SOFTWARE.failure(anyhow::anyhow!("a background task ended unexpectedly")),
         None => std::future::pending().await,
     }
 }
 
-/// What the options mean.
+/// Validates the options.
 fn config(args: &Serve, file: Option<&File>) -> Result<Config, Failure> {
-    Config::try_from(args).map_err(|error| exit::misuse(error, file))
+    Config::try_from(args).map_err(|error| exit::usage_error(error, file))
 }
 
-async fn serve_as(
+async fn serve_with_access(
     config: Config,
     access: Access,
     format: LogFormat,
@@ -136,8 +136,8 @@ async fn serve_as(
     let admin = Admin::of(config.service.traffic.clone());
     admin.ready(engine.clone());
     let mut tasks = JoinSet::new();
-    answer_operator(&config, &admin, &mut tasks).await?;
-    let (meant, access) = (config.clone(), service.access.clone());
+    serve_admin(&config, &admin, &mut tasks).await?;
+    let (config_for_log, access) = (config.clone(), service.access.clone());
     let addresses = Addresses::of(&sockets).map_err(|error| SYSTEM.failure(error))?;
     let scanned = async {
         let scanned = engine.clone();
@@ -147,10 +147,10 @@ async fn serve_as(
             Ok(Err(error)) => return failure(error),
             Ok(Ok(())) => {}
         }
-        // Not before there is something to serve: what fails, fails with one sentence.
-        introduce(&meant, &access);
-        warn_of_exposure(&meant.access, &addresses);
-        match announce(&engine, &addresses, format) {
+        // Logged only after a successful scan, so that a startup failure prints nothing but its error.
+        log_startup(&config_for_log, &access);
+        warn_of_exposure(&config_for_log.access, &addresses);
+        match print_ready(&engine, &addresses, format) {
             Err(error) => SYSTEM.failure(error),
             Ok(()) => std::future::pending().await,
         }
@@ -158,7 +158,7 @@ async fn serve_as(
     let stop = stopping.child_token();
     let stopped = async {
         stop.cancelled().await;
-        // What fails says so in one sentence.
+        // A failure prints its error instead.
         if stopping.is_cancelled() {
             tracing::info!("stopping");
         }
@@ -169,24 +169,24 @@ async fn serve_as(
     let broken = async {
         tokio::select! {
             failure = scanned => failure,
-            failure = watch(&mut tasks) => failure,
+            failure = watch_tasks(&mut tasks) => failure,
         }
     };
     let outcome = tokio::select! {
         served = &mut running => served.map_err(failure),
         failure = broken => {
-            // Open streams are told, and socket files removed.
+            // Ends open streams with a status, and removes socket files.
             stop.cancel();
-            let _cut_off = tokio::time::timeout(END, &mut running).await;
+            let _timed_out = tokio::time::timeout(END, &mut running).await;
             Err(failure)
         }
     };
-    // The last handle would wait for the workers, who may be at a large image. The process ends.
+    // Dropping the last handle would wait for the workers, which may be decoding a large image.
     std::mem::forget(engine);
     outcome
 }
 
-/// Connections at a time: as many as wanted, if there are descriptors for them beside those of files, of streams and of the operator.
+/// The largest number of connections: --max-connections, or less if the limit of open descriptors is too low.
 fn connections(config: &Config) -> usize {
     let wanted = config.service.connections;
     let others = 2 * config.engine.threads.get() + config.engine.limits.open_streams + admin::CONNECTIONS;
@@ -196,15 +196,15 @@ fn connections(config: &Config) -> usize {
         tracing::warn!(
             connections,
             descriptors = limit,
-            "fewer connections than --max-connections: the process may have no more descriptors open (ulimit -Hn)"
+            "fewer connections than --max-connections: limited by the number of open files (ulimit -Hn)"
         );
     }
     connections
 }
 
-/// Where clients can connect.
+/// The bound addresses.
 struct Addresses {
-    /// As they write it.
+    /// As clients write them.
     all: Vec<String>,
     ports: Vec<SocketAddr>,
 }
@@ -218,33 +218,33 @@ impl Addresses {
     }
 }
 
-/// Answers the operator, if that is wanted, in one of `tasks`.
-async fn answer_operator(config: &Config, admin: &Admin, tasks: &mut JoinSet<()>) -> Result<(), Failure> {
+/// Spawns the admin endpoint in `tasks`, if --admin is given.
+async fn serve_admin(config: &Config, admin: &Admin, tasks: &mut JoinSet<()>) -> Result<(), Failure> {
     if let Some((host, port)) = &config.admin {
         let listener = TcpListener::bind((host.as_str(), *port)).await;
         let listener = listener
             .with_context(|| format!("cannot listen on {host}:{port}"))
             .map_err(|error| SYSTEM.failure(error))?;
         let address = listener.local_addr().map_err(|error| SYSTEM.failure(error))?;
-        tracing::info!(%address, "answering the operator");
+        tracing::info!(%address, "admin endpoint listening");
         let serving = admin.clone().serve(listener);
         tasks.spawn(async {
             if let Err(error) = serving.await {
-                tracing::error!(%error, "cannot answer the operator");
+                tracing::error!(%error, "admin endpoint failed");
             }
         });
     }
     Ok(())
 }
 
-/// All options, as a file that says the same, where they have a meaning.
+/// Validates the options and prints them as a configuration file.
 fn print_config(args: &Serve, parsed: &Parsed) -> Result<(), Failure> {
     config(args, parsed.file.as_ref())?;
     write!(io::stdout(), "{}", parsed.to_toml()).map_err(|error| SYSTEM.failure(error))
 }
 
-/// Says which program this is, and who may come in.
-fn introduce(config: &Config, access: &Access) {
+/// Logs version, resources and authentication.
+fn log_startup(config: &Config, access: &Access) {
     let tls = config.access.tls.as_ref();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -258,7 +258,7 @@ fn introduce(config: &Config, access: &Access) {
     );
 }
 
-/// Says where clients can connect, and what the sockets give away.
+/// Logs the addresses, and warns if they are reachable from other machines without authentication or TLS.
 fn warn_of_exposure(access: &AccessFiles, addresses: &Addresses) {
     for address in &addresses.all {
         tracing::info!(address, "listening");
@@ -269,17 +269,17 @@ fn warn_of_exposure(access: &AccessFiles, addresses: &Addresses) {
             continue;
         }
         if access.tokens.is_none() && !has_client_ca {
-            tracing::warn!(%address, "whoever reaches this address can read the images: there is no --tokens and no --tls-client-ca");
+            tracing::warn!(%address, "no authentication: every client that can reach this address can read the images; use --tokens or --tls-client-ca");
         }
         if access.tls.is_none() {
-            tracing::warn!(%address, "whoever is on the way can read the images and the tokens: there is no --tls-cert");
+            tracing::warn!(%address, "no TLS: images and tokens are sent in plain text; use --tls-cert and --tls-key");
         }
     }
 }
 
-/// One line that says what is served where, for whoever waits for it: a sentence, or where the log is JSON, an object. The log says the same, and
-/// more, of each dataset.
-fn announce(engine: &Engine, addresses: &Addresses, format: LogFormat) -> io::Result<()> {
+/// Prints one line with datasets and addresses on standard output, which tells a supervisor that the server is ready: text, or JSON if the
+/// log is JSON. Logs the details of each dataset.
+fn print_ready(engine: &Engine, addresses: &Addresses, format: LogFormat) -> io::Result<()> {
     let addresses = &addresses.all;
     let (mut sentences, mut objects) = (vec![], vec![]);
     for served in engine.datasets() {
@@ -331,7 +331,7 @@ fn failure(error: Error) -> Failure {
 }
 
 fn draw(args: &SampleData) -> Result<(), Failure> {
-    let options = sample_data::Options::try_from(args).map_err(|error| USAGE.failure(error))?;
+    let options = sample_data::SampleDataOptions::try_from(args).map_err(|error| USAGE.failure(error))?;
     let report = sample_data::generate(&options).map_err(|error| match error {
         sample_data::Error::Write { .. } => SYSTEM.failure(error),
         _ => USAGE.failure(error),

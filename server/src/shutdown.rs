@@ -1,4 +1,4 @@
-//! The signals that end the server, and the one that has it read its files again.
+//! Signals: SIGINT and SIGTERM stop the server, SIGHUP reloads its configuration.
 
 use std::{io, process, thread, time::Duration};
 
@@ -9,23 +9,23 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The signal by which supervisors ask a process to read its configuration again.
+/// Listens for SIGHUP.
 ///
 /// # Errors
 ///
-/// Where the system refuses a handler.
+/// If the signal handler cannot be installed.
 pub(crate) fn hangups() -> io::Result<Signal> {
     signal(SignalKind::hangup())
 }
 
-/// Takes over SIGINT and SIGTERM. The first of them cancels the result. The second one ends the process at once, with 128 and its number, as
-/// the shell names a process that a signal ended; and so does time, with 0, if the process is still there `limit` after the first.
+/// Handles SIGINT and SIGTERM. The first signal cancels the returned token. The second one exits the process at once with 128 plus the signal
+/// number; if the process is still running `limit` after the first, it exits with 0.
 ///
-/// A thread of its own listens, so that nothing that blocks the server's threads keeps it from ending. Not for an async thread.
+/// A dedicated thread waits for the signals, so that blocked server threads cannot prevent the exit. Do not call from an async context.
 ///
 /// # Errors
 ///
-/// If the system refuses a handler or a thread.
+/// If a signal handler or the thread cannot be created.
 pub(crate) fn stop_signals(limit: Duration) -> io::Result<CancellationToken> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let context = runtime.enter();
@@ -53,7 +53,7 @@ fn end(runtime: &Runtime, mut signals: Signals, stop: &CancellationToken, limit:
     process::exit(code)
 }
 
-/// The signals by which people and supervisors ask a process to end.
+/// Streams of SIGINT and SIGTERM.
 #[derive(Debug)]
 struct Signals {
     interrupt: Signal,
@@ -61,7 +61,7 @@ struct Signals {
 }
 
 impl Signals {
-    /// The number of the next one.
+    /// Waits for the next signal; returns its number.
     async fn next(&mut self) -> i32 {
         tokio::select! {
             _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),

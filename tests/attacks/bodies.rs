@@ -44,7 +44,7 @@ async fn what_is_too_large_is_refused_before_it_is_taken() {
 async fn what_is_not_finished_in_time_is_refused() {
     let images = pictures();
     let service = ServiceConfig {
-        greeting_timeout: Duration::from_millis(200),
+        handshake_timeout: Duration::from_millis(200),
         ..ServiceConfig::default()
     };
     let server = MemoryServer::start_with(engine(images.root(), config(1, 1 << 26)), service);
@@ -71,7 +71,7 @@ async fn what_is_not_finished_in_time_is_refused() {
 #[tokio::test]
 async fn unfinished_requests_take_bounded_memory() {
     let images = pictures();
-    let server = ServerProcess::start(images.root(), &["--greeting-timeout", "60"]);
+    let server = ServerProcess::start(images.root(), &["--preface-timeout", "60"]);
     let mut client = server.client().await;
     assert!(receive(&mut client, small("valid", 1)).await.is_ok());
     let before = server.peak_memory();
@@ -120,7 +120,7 @@ async fn unfinished_requests_have_a_part_of_the_memory() {
 #[test]
 fn an_unfinished_request_does_not_keep_its_connection() {
     let images = pictures();
-    let options = ["--idle-timeout", "1", "--greeting-timeout", "100000"];
+    let options = ["--idle-timeout", "1", "--preface-timeout", "100000"];
     let server = ServerProcess::start(images.root(), &options);
     let mut stream = connect(&server);
     let begun = frame(HEADERS, END_HEADERS, 1, &headers("ListDatasets"));
@@ -131,7 +131,7 @@ fn an_unfinished_request_does_not_keep_its_connection() {
 #[test]
 fn an_unfinished_request_does_not_keep_the_server() {
     let images = pictures();
-    let options = ["--shutdown-grace", "100000", "--greeting-timeout", "100000"];
+    let options = ["--shutdown-grace", "100000", "--preface-timeout", "100000"];
     let mut server = ServerProcess::start(images.root(), &options);
     let mut stream = connect(&server);
     let begun = frame(HEADERS, END_HEADERS, 1, &headers("ListDatasets"));

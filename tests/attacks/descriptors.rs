@@ -36,7 +36,7 @@ async fn silent_connections_to_the_operators_port_cost_no_stream() {
         .args(["-c", "ulimit -n 256; exec \"$0\" \"$@\""])
         .arg(program("server"));
     let server = ServerProcess::by(command, File::create(&log).unwrap(), images.root(), &options);
-    let operator = address_in(&log, "answering the operator");
+    let operator = address_in(&log, "admin endpoint listening");
     let mut client = server.client().await;
     let (_description, mut stream) = open(&mut client, small("train", 1_000_000)).await.unwrap();
     next(&mut stream).await.unwrap().unwrap();

@@ -33,7 +33,7 @@ use super::pictures;
 
 /// Where the operator is answered, as the log says.
 fn operator(lines: &mut Lines) -> SocketAddr {
-    let line = lines.find(|line| line.contains("answering the operator"));
+    let line = lines.find(|line| line.contains("admin endpoint listening"));
     let line = line.expect("a line about the operator");
     let (_, address) = line.rsplit_once("address=").expect("an address");
     address.trim().parse().expect("an address")

@@ -110,7 +110,7 @@ async fn a_file_of_tokens_that_is_emptied_withdraws_none() {
     fs::write(&tokens, "").unwrap();
     eventually("the log says so", || {
         let log = fs::read_to_string(&log).unwrap();
-        log.contains("the earlier ones stay good").then_some(())
+        log.contains("the earlier ones stay in force").then_some(())
     });
     assert!(stream.message().await.unwrap().is_some());
     assert!(first.list_datasets(ListDatasetsRequest {}).await.is_ok());

@@ -146,7 +146,7 @@ fn mutual_tls_lets_in_only_clients_with_a_certificate_of_the_root() {
     assert_let_in(&own.iter().map(String::as_str).collect::<Vec<_>>());
     let strange = with(&stranger.sign("client"));
     let strange: Vec<&str> = strange.iter().map(String::as_str).collect();
-    assert_kept_out(&strange, 77, &["does not let this client in"]);
+    assert_kept_out(&strange, 77, &["denies access"]);
 }
 
 const TOKEN: &str = "correct-horse-battery-staple";
@@ -170,19 +170,15 @@ fn a_token_opens_the_door_and_nothing_else_does() {
     assert_kept_out(
         &["--server", address],
         77,
-        &[
-            "does not let this client in",
-            "--token-file FILE",
-            "EQUIBATCH_TOKEN",
-        ],
+        &["denies access", "--token-file FILE", "EQUIBATCH_TOKEN"],
     );
     let file = ["--server", address, "--token-file", text(&wrong)];
-    assert_kept_out(&file, 77, &["does not let this client in", "not known"]);
+    assert_kept_out(&file, 77, &["denies access", "unknown token"]);
     let missing = folder.path().join("missing");
     let file = ["--server", address, "--token-file", text(&missing)];
     assert_kept_out(&file, 64, &["--token-file", "missing"]);
     let far = ["--server", "example.org:50051", "--token-file", text(&right)];
-    assert_kept_out(&far, 64, &["not sent in the clear", "https://"]);
+    assert_kept_out(&far, 64, &["only sent over TLS", "https://"]);
 }
 
 fn text(path: &Path) -> &str {
@@ -305,7 +301,7 @@ async fn a_changed_file_lets_in_and_throws_out_and_no_token_is_logged() {
 
     // A file without meaning changes nothing.
     fs::write(&tokens, "nonsense\n").unwrap();
-    until(&log, "tokens not read again").await;
+    until(&log, "cannot reload the tokens").await;
     assert!(first.list_datasets(ListDatasetsRequest {}).await.is_ok());
 
     fs::write(&tokens, format!("{OTHER} second\n")).unwrap();
@@ -322,7 +318,7 @@ async fn a_changed_file_lets_in_and_throws_out_and_no_token_is_logged() {
     );
     drop(server);
     let log = fs::read_to_string(&log).unwrap();
-    assert!(log.contains("tokens read again"), "{log}");
+    assert!(log.contains("tokens reloaded"), "{log}");
     assert!(
         !log.contains(TOKEN) && !log.contains(OTHER),
         "a token is in the log"
@@ -363,7 +359,7 @@ async fn a_renewed_certificate_is_used_without_a_restart() {
     let address = format!("https://{}", server.address);
     assert_let_in(&["--server", &address, "--tls-ca", &before.root()]);
     install(&after);
-    until(&log, "certificates read again").await;
+    until(&log, "certificates reloaded").await;
     assert_let_in(&["--server", &address, "--tls-ca", &after.root()]);
     assert_kept_out(
         &["--server", &address, "--tls-ca", &before.root()],
@@ -396,8 +392,8 @@ async fn a_hangup_reads_files_again_and_names_what_needs_a_restart() {
 
     configure(&others, "max-streams = 7\n");
     server.hang_up();
-    until(&log, "tokens read again").await;
-    until(&log, "hold after a restart only").await;
+    until(&log, "tokens reloaded").await;
+    until(&log, "these options need a restart").await;
     assert!(fs::read_to_string(&log).unwrap().contains("max-streams"));
     let mut second = with_token(&server, OTHER).await;
     assert!(second.list_datasets(ListDatasetsRequest {}).await.is_ok());
@@ -405,7 +401,7 @@ async fn a_hangup_reads_files_again_and_names_what_needs_a_restart() {
     // Nonsense changes nothing.
     configure(&others, "colour = 1\n");
     server.hang_up();
-    until(&log, "the earlier one holds").await;
+    until(&log, "the previous one stays in force").await;
     assert!(second.list_datasets(ListDatasetsRequest {}).await.is_ok());
     assert!(stream.message().await.unwrap().is_some(), "no stream ends by it");
     drop((stream, first, second));

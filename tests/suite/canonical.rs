@@ -1,4 +1,4 @@
-//! What it changes to keep images at the canonical size, against keeping all of their pixels.
+//! Difference between batches from images cached at the canonical size and at the original size.
 
 use equibatch_proto::v1::{Canonical, ElementType, StreamBatchesRequest};
 use equibatch_tests::{
@@ -7,7 +7,7 @@ use equibatch_tests::{
 };
 use equibatch_tools::sample_data::{self, ClassSpec};
 
-/// An epoch of photographs of 500x375 pixels, as pixels of 224x224.
+/// An epoch of photographs of 500x375 pixels, rendered to 224x224 bytes.
 async fn streamed(server: &MemoryServer, canonical: Canonical, split: &str) -> Received {
     let request = StreamBatchesRequest {
         batch_size: Some(4),
@@ -22,10 +22,10 @@ async fn streamed(server: &MemoryServer, canonical: Canonical, split: &str) -> R
 #[tokio::test]
 async fn the_canonical_size_changes_pixels_by_a_few_levels_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
-    let options = sample_data::Options {
+    let options = sample_data::SampleDataOptions {
         classes: vec![ClassSpec::new("flowers", 8), ClassSpec::new("birds", 4)],
         test_count: 0,
-        ..sample_data::Options::new(folder.path().join("photos"))
+        ..sample_data::SampleDataOptions::new(folder.path().join("photos"))
     };
     sample_data::generate(&options).unwrap();
     let server = MemoryServer::start(engine(&options.out, config(2, 1 << 26)));

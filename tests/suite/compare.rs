@@ -163,10 +163,10 @@ fn a_comparison_repeats_judges_and_goes_on_where_it_stopped() {
 fn what_a_comparison_decides_itself_is_not_taken() {
     for (arguments, message) in [
         (&["--balance", "natural"][..], "--arms"),
-        (&["--arms", "natural"], "two or more"),
-        (&["--arms", "natural,natural"], "two or more"),
+        (&["--arms", "natural"], "at least two"),
+        (&["--arms", "natural,natural"], "at least two"),
         (&["--arms", "fair,natural"], "invalid arm `fair`"),
-        (&["--save", "x"], "--save is for one training"),
+        (&["--save", "x"], "--save cannot be used with compare"),
         (&["--repeats", "0"], "a whole number from 1 to 1000"),
     ] {
         let output = client(&[&["compare", "--server", "127.0.0.1:1"], arguments].concat());

@@ -18,7 +18,9 @@ use equibatch_tests::{
     images::picture,
     process,
 };
-use equibatch_tools::download::{ClassList, Error, Options, Private, Report, download};
+use equibatch_tools::download::{
+    ClassList, DownloadOptions, DownloadReport, Error, PrivateAddresses, download,
+};
 use image::ImageFormat;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -34,11 +36,11 @@ fn jpeg(number: u32) -> Vec<u8> {
 }
 
 /// Impatient, and allowed to reach the test's own server only.
-fn options(out: &Path) -> Options {
-    Options {
-        private: Private::Only(vec![IpAddr::from([127, 0, 0, 1])]),
+fn options(out: &Path) -> DownloadOptions {
+    DownloadOptions {
+        private: PrivateAddresses::Only(vec![IpAddr::from([127, 0, 0, 1])]),
         backoff: Duration::from_millis(1),
-        ..Options::new(out)
+        ..DownloadOptions::new(out)
     }
 }
 
@@ -49,11 +51,11 @@ fn list(class: &str, urls: &[String]) -> ClassList {
     }
 }
 
-fn fetch(out: &Path, urls: &[String]) -> Report {
+fn fetch(out: &Path, urls: &[String]) -> DownloadReport {
     download(&[list("birds", urls)], &options(out), &|| {}).unwrap()
 }
 
-fn reasons(report: &Report) -> Vec<&str> {
+fn reasons(report: &DownloadReport) -> Vec<&str> {
     let failures = report.failures.iter();
     failures.map(|failure| failure.reason.as_str()).collect()
 }
@@ -110,7 +112,7 @@ fn what_is_no_image_is_a_failure_with_a_reason_and_is_not_stored() {
         _ => Reply::new("404 Not Found", &[], b""),
     });
     let out = folder();
-    let options = Options {
+    let options = DownloadOptions {
         retries: 1,
         max_bytes: 50_000,
         ..options(out.path())
@@ -153,7 +155,7 @@ fn a_server_that_falls_silent_holds_nobody_up_for_ever() {
         _ => Reply::image("image/jpeg", &jpeg(1)).stalled(300),
     });
     let out = folder();
-    let impatient = Options {
+    let impatient = DownloadOptions {
         retries: 1,
         timeout: Duration::from_millis(50),
         ..options(out.path())
@@ -161,9 +163,7 @@ fn a_server_that_falls_silent_holds_nobody_up_for_ever() {
     let urls = ["/silent.jpg", "/slow.jpg"].map(|path| server.url(path));
     let report = download(&[list("birds", &urls)], &impatient, &|| {}).unwrap();
     assert!(
-        reasons(&report)
-            .iter()
-            .all(|reason| reason.contains("no answer in time")),
+        reasons(&report).iter().all(|reason| reason.contains("timeout (")),
         "{report:?}"
     );
     assert_eq!(names(&out.path().join("birds")), Vec::<String>::new());
@@ -184,8 +184,8 @@ fn addresses_of_this_machine_are_not_asked_unless_allowed() {
     ]
     .map(|host| format!("http://{host}:{port}/a.jpg"))
     .to_vec();
-    let careful = Options {
-        private: Private::Refused,
+    let careful = DownloadOptions {
+        private: PrivateAddresses::Refused,
         retries: 0,
         ..options(out.path())
     };
@@ -267,7 +267,7 @@ fn no_host_is_asked_for_more_at_a_time_than_allowed() {
         Reply::image("image/jpeg", &jpeg(1))
     });
     let out = folder();
-    let options = Options {
+    let options = DownloadOptions {
         jobs: 8.try_into().unwrap(),
         per_host: 2.try_into().unwrap(),
         ..options(out.path())

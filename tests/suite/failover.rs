@@ -9,7 +9,7 @@ use std::{
 };
 
 use equibatch_stream::{
-    Balance, Batch, BatchRequest, BatchStream, Credentials, Patience, Resolver, Servers, Split,
+    Balance, Batch, BatchRequest, BatchStream, Credentials, Resolver, RetryPolicy, Servers, Split,
 };
 use equibatch_tests::{
     certificates::{Authority, NAME},
@@ -38,7 +38,7 @@ fn request() -> BatchRequest {
 }
 
 /// Waits long for servers, and not long for batches.
-const PATIENCE: Patience = Patience {
+const PATIENCE: RetryPolicy = RetryPolicy {
     retry_for: Duration::from_secs(120),
     stall: Duration::from_millis(500),
 };
@@ -222,7 +222,7 @@ fn the_network_is_cut_and_heals() {
 fn nobody_is_left_and_the_error_says_so() {
     let images = pictures();
     let mut server = ServerProcess::start(images.root(), &[]);
-    let hasty = Patience {
+    let hasty = RetryPolicy {
         retry_for: Duration::from_secs(1),
         ..PATIENCE
     };

@@ -1,11 +1,11 @@
-//! Files that nobody would make in good faith: an image or an error, never a panic or much memory. (Such requests: `bad_input`.)
+//! Malformed image files give an image or an error, never a panic or excessive memory use. (Malformed requests: `bad_input`.)
 //!
-//! A short run of what can be run for as long as one likes: `PROPTEST_CASES=1000000 PROPTEST_RNG_SEED=2 cargo nextest run hostile`. Input
-//! that did harm is kept in `fixtures/hostile`, named by what it did.
+//! For a longer run: `PROPTEST_CASES=1000000 PROPTEST_RNG_SEED=2 cargo nextest run hostile`. Files that caused failures are kept in
+//! `fixtures/hostile`, named by the failure.
 
 use std::{fs, path::Path, sync::OnceLock};
 
-use equibatch_engine::decode::{DecodeOptions, Limits, canonical_size, decode_canonical};
+use equibatch_engine::decode::{DecodeLimits, DecodeOptions, canonical_size, decode_canonical};
 use proptest::{
     collection::vec,
     option,
@@ -14,7 +14,7 @@ use proptest::{
     test_runner::RngSeed,
 };
 
-/// Files of every format that is read.
+/// Files of every supported format.
 fn seeds() -> &'static [Vec<u8>] {
     static SEEDS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
     SEEDS.get_or_init(|| {
@@ -29,27 +29,26 @@ fn seeds() -> &'static [Vec<u8>] {
     })
 }
 
-/// A change of a file.
+/// A mutation of a file.
 #[derive(Clone, Debug)]
 enum Damage {
-    /// One byte is another.
+    /// Replaces a byte.
     Byte(Index, u8),
-    /// One bit is another.
+    /// Flips a bit.
     Bit(Index, u8),
-    /// Two bytes in a row say a number at the end of a range.
+    /// Writes a 16-bit boundary value.
     Number(Index, u16),
-    /// What lies behind is gone.
+    /// Truncates the file.
     Cut(Index),
-    /// A part is gone.
+    /// Removes a range.
     Hole(Index, u8),
-    /// A part is there twice.
+    /// Duplicates a range.
     Echo(Index, u8),
-    /// A part is that of another file.
+    /// Overwrites a range with that of another file.
     Graft(Index, Index, u8),
 }
 
 fn damage() -> impl Strategy<Value = Damage> {
-    // Headers are short, and where the decisions are.
     let place = || any::<Index>();
     prop_oneof![
         3 => (place(), any::<u8>()).prop_map(|(at, to)| Damage::Byte(at, to)),
@@ -63,8 +62,8 @@ fn damage() -> impl Strategy<Value = Damage> {
     ]
 }
 
-/// A place in the first bytes more often than in the others.
-fn place(index: Index, length: usize, is_early: bool) -> usize {
+/// An offset, within the first 700 bytes if `is_early`: headers are short and decide most.
+fn offset(index: Index, length: usize, is_early: bool) -> usize {
     index.index(if is_early { length.min(700) } else { length })
 }
 
@@ -74,14 +73,14 @@ fn damaged(mut bytes: Vec<u8>, damages: &[(Damage, bool)]) -> Vec<u8> {
             break;
         }
         let length = bytes.len();
-        let at = |index: &Index| place(*index, length, *is_early);
+        let at = |index: &Index| offset(*index, length, *is_early);
         let part = |index: &Index, length: u8| at(index)..(at(index) + usize::from(length)).min(bytes.len());
         match damage {
             Damage::Byte(index, to) => bytes[at(index)] = *to,
             Damage::Bit(index, bit) => bytes[at(index)] ^= 1 << bit,
             Damage::Number(index, to) => {
-                let place = at(index);
-                for (byte, to) in bytes[place..].iter_mut().zip(to.to_be_bytes()) {
+                let offset = at(index);
+                for (byte, to) in bytes[offset..].iter_mut().zip(to.to_be_bytes()) {
                     *byte = to;
                 }
             }
@@ -89,12 +88,12 @@ fn damaged(mut bytes: Vec<u8>, damages: &[(Damage, bool)]) -> Vec<u8> {
             Damage::Hole(index, length) => drop(bytes.drain(part(index, *length))),
             Damage::Echo(index, length) => {
                 let echo = bytes[part(index, *length)].to_vec();
-                let place = at(index);
-                bytes.splice(place..place, echo);
+                let offset = at(index);
+                bytes.splice(offset..offset, echo);
             }
             Damage::Graft(of, index, length) => {
                 let other = &seeds()[of.index(seeds().len())];
-                let from = place(*index, other.len(), *is_early);
+                let from = offset(*index, other.len(), *is_early);
                 let graft = &other[from..(from + usize::from(*length)).min(other.len())];
                 let start = at(index);
                 let end = (start + graft.len()).min(bytes.len());
@@ -105,7 +104,7 @@ fn damaged(mut bytes: Vec<u8>, damages: &[(Damage, bool)]) -> Vec<u8> {
     bytes
 }
 
-/// What files of each format begin with.
+/// Signatures of the formats.
 const SIGNATURES: &[&[u8]] = &[
     b"\xFF\xD8\xFF",
     b"\x89PNG\r\n\x1a\n",
@@ -114,13 +113,13 @@ const SIGNATURES: &[&[u8]] = &[
     b"BM",
 ];
 
-const LIMITS: Limits = Limits {
+const LIMITS: DecodeLimits = DecodeLimits {
     max_pixels: 1 << 20,
     max_file_bytes: 1 << 20,
     max_allocation: 32 << 20,
 };
 
-/// What the process had resident at most, in bytes.
+/// Peak resident memory of the process, in bytes.
 fn peak() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status
@@ -145,7 +144,7 @@ fn assert_harmless(bytes: &[u8], short_side: Option<u32>) -> Result<(), TestCase
             let again = decode_canonical(bytes, &options, short_side);
             prop_assert!(
                 again.is_ok_and(|again| again == image),
-                "the same bytes, the same image"
+                "decoding is deterministic"
             );
         }
         Err(error) => prop_assert!(!error.to_string().is_empty()),
@@ -153,7 +152,7 @@ fn assert_harmless(bytes: &[u8], short_side: Option<u32>) -> Result<(), TestCase
     Ok(())
 }
 
-/// The same run each time, unless a seed is given in the environment.
+/// A fixed seed, unless the environment gives one.
 fn config() -> ProptestConfig {
     let config = ProptestConfig::default();
     ProptestConfig {
@@ -178,7 +177,7 @@ proptest! {
         let before = peak();
         let bytes = damaged(seeds()[seed.index(seeds().len())].clone(), &damages);
         assert_harmless(&bytes, short_side)?;
-        // Other tests of the same process take memory, too; under nextest there are none.
+        // Other tests in the same process allocate memory too; nextest runs each test in its own process.
         if std::env::var_os("NEXTEST").is_some() {
             let taken = peak().saturating_sub(before);
             prop_assert!(taken <= 2 * LIMITS.max_allocation, "{taken} bytes");
@@ -195,7 +194,7 @@ proptest! {
 }
 
 #[test]
-fn input_that_did_harm_does_none() {
+fn files_that_once_caused_failures_are_handled() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/hostile");
     for entry in fs::read_dir(folder).into_iter().flatten() {
         let path = entry.unwrap().path();

@@ -7,7 +7,7 @@ use equibatch_client::learn::{
     metrics::Metric,
     run::{RunConfig, RunFolder},
 };
-use equibatch_stream::{Patience, Servers};
+use equibatch_stream::{RetryPolicy, Servers};
 use equibatch_training::{
     program::import,
     runtime::{Runtime, SessionOptions},
@@ -404,7 +404,7 @@ fn assert_equal(left: &Path, right: &Path) {
 fn a_run_goes_on_from_the_middle_of_an_epoch_bit_for_bit() {
     let images = pictures();
     let server = ServerProcess::start(images.root(), &["--threads", "1"]);
-    let servers = Servers::open(&server.address, Patience::default()).unwrap();
+    let servers = Servers::open(&server.address, RetryPolicy::default()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let [unbroken, killed, broken] = ["unbroken", "killed", "broken"].map(|name| folder.path().join(name));
     let config = config(&servers);
@@ -470,9 +470,9 @@ fn an_epoch_that_could_not_be_evaluated_is_evaluated_when_the_run_goes_on() {
     let images = pictures();
     let folder = tempfile::tempdir().unwrap();
     let [unbroken, broken] = ["unbroken", "broken"].map(|name| folder.path().join(name));
-    let patience = Patience {
+    let patience = RetryPolicy {
         retry_for: Duration::from_millis(500),
-        ..Patience::default()
+        ..RetryPolicy::default()
     };
     let serve = || {
         let server = ServerProcess::start(images.root(), &["--threads", "1"]);

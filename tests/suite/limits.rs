@@ -224,7 +224,7 @@ async fn what_is_not_http2_is_hung_up_on() {
 #[tokio::test]
 async fn a_connection_that_stays_silent_is_closed() {
     let images = pictures();
-    let server = ServerProcess::start(images.root(), &["--greeting-timeout", "1"]);
+    let server = ServerProcess::start(images.root(), &["--preface-timeout", "1"]);
     for words in [&b""[..], b"PRI * HT", PREFACE] {
         let mut stream = TcpStream::connect(&server.address).expect("a connection");
         stream.write_all(words).expect("sent");
@@ -316,7 +316,7 @@ async fn a_reader_that_does_not_come_back_loses_its_connection() {
     .await;
     let log = std::fs::read_to_string(Path::new(&log)).unwrap();
     assert!(
-        log.contains("stream ended") && log.contains("connection cut"),
+        log.contains("stream ended") && log.contains("connection closed"),
         "{log}"
     );
 }

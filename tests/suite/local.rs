@@ -67,7 +67,10 @@ fn the_file_of_a_killed_server_is_taken_over_and_that_of_a_live_one_is_not() {
     let third = server(&["serve", "--data", data, "--listen", &address]);
     let complaint = String::from_utf8_lossy(&third.stderr);
     assert_eq!(third.status.code(), Some(74), "{complaint}");
-    assert!(complaint.contains("another server listens there"), "{complaint}");
+    assert!(
+        complaint.contains("another server listens at this path"),
+        "{complaint}"
+    );
     let listed = client(&["datasets", "--server", &address]);
     assert!(listed.status.success(), "{listed:?}");
 }

@@ -1,4 +1,4 @@
-//! Mixup and cutmix: images that are mixed, and the labels that say so.
+//! Mixup and cutmix: mixed images and their labels.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ async fn stream(server: &MemoryServer, request: &StreamBatchesRequest) -> Receiv
         .unwrap()
 }
 
-/// What `server explain` says of the first batch: of each image, its partner's place.
+/// The output of `server explain --json` for the first batch, which names the partner of each image.
 fn explained(images: &ImageFolder, recipe: &str, batch_size: u32) -> Vec<Value> {
     let root = images.root().to_str().unwrap();
     let size = batch_size.to_string();
@@ -61,7 +61,7 @@ fn explained(images: &ImageFolder, recipe: &str, batch_size: u32) -> Vec<Value> 
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// How much of each class a batch shows.
+/// Total weight of each class in batches, with mixed labels.
 fn exposure(batches: &[Batch]) -> BTreeMap<u32, f64> {
     let mut shown = BTreeMap::new();
     for batch in batches {
@@ -88,7 +88,7 @@ fn counts(batches: &[Batch]) -> BTreeMap<u32, f64> {
 }
 
 #[tokio::test]
-async fn a_mixed_batch_can_be_made_by_hand_from_the_one_that_is_not() {
+async fn a_mixed_batch_follows_from_the_unmixed_batch_and_its_explanation() {
     const SIDE: usize = 32;
     let images = pictures();
     let server = server(&images, 2);
@@ -155,7 +155,7 @@ async fn a_mixed_batch_can_be_made_by_hand_from_the_one_that_is_not() {
                 assert_eq!(taken as f32 / own.len() as f32, weight, "the weight is the area");
             }
         }
-        assert!(alone % 2 == 1, "pairs, and one of seven is left: {alone}");
+        assert!(alone % 2 == 1, "pairs of seven images leave one: {alone}");
         assert!(recipe.contains("p=") || alone == 1, "{recipe}: {alone}");
     }
 }
@@ -201,7 +201,7 @@ async fn every_element_type_and_layout_is_mixed() {
 }
 
 #[tokio::test]
-async fn shards_of_any_number_make_up_the_mixed_batch() {
+async fn shards_of_any_number_together_are_the_mixed_batch() {
     let images = pictures();
     let one = server(&images, 1);
     let other = server(&images, 3);
@@ -234,7 +234,7 @@ async fn shards_of_any_number_make_up_the_mixed_batch() {
 }
 
 #[tokio::test]
-async fn mixing_moves_no_class_from_its_quota() {
+async fn mixing_keeps_the_quota_of_each_class() {
     let images = pictures();
     let server = server(&images, 2);
     for recipe in ["mixup", "cutmix", "fastai mixup(0.1,p=0.7) cutmix(2)"] {
@@ -285,7 +285,7 @@ async fn first_uses_that_are_not_augmented_are_not_mixed() {
 }
 
 #[tokio::test]
-async fn what_a_model_is_judged_by_is_not_mixed() {
+async fn mixing_is_rejected_for_the_validation_split() {
     let images = pictures();
     let server = server(&images, 1);
     for recipe in ["mixup", "cutmix"] {
@@ -298,7 +298,7 @@ async fn what_a_model_is_judged_by_is_not_mixed() {
 }
 
 #[test]
-fn the_explanation_of_a_mixture_can_be_read() {
+fn the_text_explanation_describes_mixtures() {
     let images = pictures();
     let root = images.root().to_str().unwrap();
     for (recipe, words) in [

@@ -2,7 +2,7 @@
 
 use std::{process::Stdio, thread, time::Duration};
 
-use equibatch_stream::{Batch, BatchRequest, BatchStream, Patience, Servers, Split};
+use equibatch_stream::{Batch, BatchRequest, BatchStream, RetryPolicy, Servers, Split};
 use equibatch_tests::{
     images::ImageFolder,
     network::{Machine, inside, is_unanswered, name_addresses},
@@ -24,7 +24,7 @@ fn request() -> BatchRequest {
     }
 }
 
-const PATIENCE: Patience = Patience {
+const PATIENCE: RetryPolicy = RetryPolicy {
     retry_for: Duration::from_secs(120),
     stall: Duration::from_millis(500),
 };

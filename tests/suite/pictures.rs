@@ -1,4 +1,4 @@
-//! `server preview` and `client show-batch`: labelled pictures of what training sees.
+//! `server preview` and `client show-batch`: contact sheets of labelled batches.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use equibatch_tests::{
 };
 use image::{RgbImage, imageops};
 
-/// So large that a sheet shows it as it is.
+/// Large enough that a sheet shows images unscaled.
 const SIZE: u32 = 160;
 
 fn pictures() -> ImageFolder {
@@ -26,7 +26,7 @@ fn opened(path: PathBuf) -> RgbImage {
     image::open(path).unwrap().to_rgb8()
 }
 
-/// The pictures of a sheet of so many columns: a sheet has them in rows with 12 pixels between, and words below each.
+/// How often `tile` occurs in a sheet with `columns` columns. A sheet has rows of images, 12 pixels apart, with a caption below each.
 fn tiles(sheet: &RgbImage, tile: &RgbImage, columns: u32) -> u32 {
     let first = tile.get_pixel(0, 0);
     let (mut found, step) = (0, SIZE + 12);
@@ -44,7 +44,7 @@ fn tiles(sheet: &RgbImage, tile: &RgbImage, columns: u32) -> u32 {
 }
 
 #[test]
-fn a_preview_shows_the_pictures_of_the_batch() {
+fn a_preview_shows_the_images_of_the_batch() {
     let images = pictures();
     let folder = tempfile::tempdir().unwrap();
     let [plain, labelled] = ["plain.png", "labelled.png"].map(|name| folder.path().join(name));
@@ -74,7 +74,7 @@ fn a_preview_shows_the_pictures_of_the_batch() {
 }
 
 #[test]
-fn a_client_shows_what_the_server_would_show() {
+fn show_batch_and_preview_give_the_same_sheet() {
     let images = pictures();
     let server_process = ServerProcess::start(images.root(), &[]);
     let folder = tempfile::tempdir().unwrap();
@@ -118,7 +118,7 @@ fn a_client_shows_what_the_server_would_show() {
         assert!(previewed.status.success(), "{previewed:?}");
         let (here, there) = (opened(here.clone()), opened(there.clone()));
         assert_eq!(here.dimensions(), there.dimensions());
-        // Below the title, which names the dataset as each of them knows it: floats come back as the bytes that they were made of, within one.
+        // Below the title, in which the names of the dataset differ. The client converts floats back to bytes, within one level.
         let top = 20 + 2 * 28 + 12;
         let differing = here
             .enumerate_pixels()
@@ -137,7 +137,7 @@ fn a_client_shows_what_the_server_would_show() {
 }
 
 #[test]
-fn one_image_is_shown_beside_its_augmentations_by_both_programs_alike() {
+fn both_programs_give_the_same_sheet_of_augmentations_of_one_image() {
     let images = pictures();
     let folder = tempfile::tempdir().unwrap();
     let image = images.file("birds", 0);
@@ -165,7 +165,7 @@ fn one_image_is_shown_beside_its_augmentations_by_both_programs_alike() {
 }
 
 #[test]
-fn what_cannot_be_shown_is_refused_by_name() {
+fn invalid_arguments_and_files_are_rejected_by_name() {
     let images = pictures();
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("x.png");

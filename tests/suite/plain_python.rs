@@ -13,7 +13,7 @@ use std::{
 };
 
 use equibatch_tests::{images::picture, process::client};
-use equibatch_tools::sample_data::{self, ClassSpec, Options};
+use equibatch_tools::sample_data::{self, ClassSpec, SampleDataOptions};
 use image::{ExtendedColorType, ImageEncoder as _, ImageFormat, codecs::jpeg::JpegEncoder};
 use serde_json::Value;
 
@@ -65,11 +65,11 @@ fn run(folder: &Path) -> RunFolder {
 /// Photographs as they come: drawn ones of 500 pixels, turned ones, large, small and very long ones, and every kind of file.
 fn images(folder: &Path) -> Vec<PathBuf> {
     let drawn = folder.join("drawn");
-    sample_data::generate(&Options {
+    sample_data::generate(&SampleDataOptions {
         classes: CLASSES.map(|class| ClassSpec::new(class, 8)).to_vec(),
         test_count: 0,
         threads: NonZeroUsize::MIN,
-        ..Options::new(&drawn)
+        ..SampleDataOptions::new(&drawn)
     })
     .unwrap();
     let files = |folder: &Path| -> Vec<PathBuf> {

@@ -1,4 +1,4 @@
-//! Recipes as a client sees them.
+//! Recipes in requests and in `server recipe`.
 
 use std::collections::BTreeMap;
 
@@ -36,14 +36,14 @@ fn text(text: &str) -> Recipe {
 }
 
 #[tokio::test]
-async fn text_and_numbers_ask_for_the_same() {
+async fn text_and_numeric_recipes_give_the_same_stream() {
     let images = pictures();
     let server = server(&images);
     let mut client = server.client().await;
     let default = receive(&mut client, small("train", 1)).await.unwrap();
     let named = receive(&mut client, with(text("fastai"))).await.unwrap();
     assert_eq!(named.digests(), default.digests());
-    // Every stream has a name of its own.
+    // Every stream has its own id.
     let unnamed = |description: &StreamDescription| StreamDescription {
         stream_id: Vec::new().into(),
         ..description.clone()
@@ -53,14 +53,14 @@ async fn text_and_numbers_ask_for_the_same() {
         .await
         .unwrap();
     assert_ne!(other.digests(), default.digests());
-    // What a stream says of itself asks for the same stream.
+    // A recipe in a stream description requests the same stream.
     for received in [default, other] {
         let Received { description, .. } = &received;
-        for said in [
+        for described in [
             description.recipe.clone().unwrap(),
             text(&description.recipe_text),
         ] {
-            let again = receive(&mut client, with(said)).await.unwrap();
+            let again = receive(&mut client, with(described)).await.unwrap();
             assert_eq!(again.digests(), received.digests());
             assert_eq!(again.description.spec_hash, description.spec_hash);
         }
@@ -68,7 +68,7 @@ async fn text_and_numbers_ask_for_the_same() {
 }
 
 #[tokio::test]
-async fn only_repetitions_are_augmented_where_that_is_asked_for() {
+async fn augment_repeats_augments_only_repetitions() {
     let images = pictures();
     let server = server(&images);
     let mut client = server.client().await;
@@ -112,7 +112,7 @@ async fn only_repetitions_are_augmented_where_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn what_is_no_recipe_is_refused_before_any_work() {
+async fn invalid_recipes_are_rejected_with_the_field_and_the_accepted_values() {
     let images = pictures();
     let server = server(&images);
     let mut client = server.client().await;
@@ -125,7 +125,7 @@ async fn what_is_no_recipe_is_refused_before_any_work() {
                 max_rotate: 3.0,
                 ..text("flip")
             },
-            &["recipe.text", "numbers"],
+            &["recipe.text", "number fields"],
         ),
         (
             Recipe {
@@ -144,7 +144,7 @@ async fn what_is_no_recipe_is_refused_before_any_work() {
 }
 
 #[test]
-fn the_program_explains_recipes() {
+fn the_recipe_command_prints_recipes_and_parts() {
     let output = process::server(&["recipe", "light rotate(15)"]);
     let printed = String::from_utf8(output.stdout).unwrap();
     assert!(
@@ -163,8 +163,8 @@ fn the_program_explains_recipes() {
     assert!(String::from_utf8(refused.stderr).unwrap().contains("0..=180"));
 }
 
-/// Recipes of all that goes through the second pass, and of geometry of every kind.
-const FURTHER: [&str; 6] = [
+/// Recipes with all pixel operations and all kinds of geometry.
+const EXTENDED: [&str; 6] = [
     "inception",
     "randaugment(3,20)",
     "fastai trivialaugment erase(holes=3)",
@@ -174,11 +174,11 @@ const FURTHER: [&str; 6] = [
 ];
 
 #[tokio::test]
-async fn every_form_of_tensor_shows_the_same_picture() {
+async fn all_element_types_and_layouts_have_the_same_pixels() {
     let images = pictures();
     let server = server(&images);
     let mut client = server.client().await;
-    for recipe in FURTHER {
+    for recipe in EXTENDED {
         let form = |element_type: ElementType, layout: Layout| StreamBatchesRequest {
             element_type: element_type.into(),
             layout: layout.into(),
@@ -220,9 +220,9 @@ async fn every_form_of_tensor_shows_the_same_picture() {
 }
 
 #[tokio::test]
-async fn further_recipes_depend_on_nothing_but_the_request() {
+async fn extended_recipes_depend_only_on_the_request() {
     let images = pictures();
-    for recipe in FURTHER {
+    for recipe in EXTENDED {
         let whole = receive(&mut server(&images).client().await, with(text(recipe)))
             .await
             .unwrap();

@@ -1,13 +1,13 @@
-//! The whole way from image and draw to tensor, against double precision.
+//! Rendering of an image and a draw to a tensor, compared with a reference in double precision.
 
 use equibatch_engine::augment::{Crop, Draw, Recipe};
 use equibatch_engine::geometry::Projective;
 use equibatch_engine::image::Image;
+use equibatch_engine::lighting::Lighting;
 use equibatch_engine::random::{Purpose, generator, uniform};
 use equibatch_engine::tensor::{ElementType, Layout, Normalization, TensorSpec, area_shrink, write_image};
-use equibatch_engine::tone::Tone;
 
-/// Independent random bytes: the hardest image to interpolate, every neighbour a full-range edge.
+/// Independent random bytes: the worst case for interpolation.
 fn noise(width: u32, height: u32, seed: u64) -> Image {
     let mut generator = generator(seed, Purpose::DRAWING, &[u64::from(width), u64::from(height)]);
     let length = width as usize * height as usize * 3;
@@ -20,7 +20,7 @@ fn noise(width: u32, height: u32, seed: u64) -> Image {
     )
 }
 
-/// Smooth shades with dark and bright regions, as photographs have.
+/// Smooth gradients with dark and bright regions, as in photographs.
 fn shades(width: u32, height: u32) -> Image {
     let wave = |phase: f64| (127.5 + 140.0 * phase.sin()).clamp(0.0, 255.0).round() as u8;
     let pixels = (0..height)
@@ -35,7 +35,7 @@ fn shades(width: u32, height: u32) -> Image {
 }
 
 /// The reference in double precision, after PyTorch's grid sampler with reflection padding and `align_corners=True`.
-fn reference(image: &Image, map: &Projective, tone: &Tone, size: u32) -> Vec<f64> {
+fn reference(image: &Image, map: &Projective, lighting: &Lighting, size: u32) -> Vec<f64> {
     let fold = |position: f64, length: u32| {
         let span = f64::from(length - 1);
         if span == 0.0 {
@@ -63,32 +63,32 @@ fn reference(image: &Image, map: &Projective, tone: &Tone, size: u32) -> Vec<f64
                 let lower =
                     pixel(left, top + 1.0, channel) * (1.0 - fx) + pixel(left + 1.0, top + 1.0, channel) * fx;
                 let value = upper * (1.0 - fy) + lower * fy;
-                values.push(toned(value, tone));
+                values.push(apply_lighting(value, lighting));
             }
         }
     }
     values
 }
 
-fn toned(x: f64, tone: &Tone) -> f64 {
-    if tone.is_identity() {
+fn apply_lighting(x: f64, lighting: &Lighting) -> f64 {
+    if lighting.is_identity() {
         return x;
     }
     let x = x.clamp(1e-7, 1.0 - 1e-7);
     let mut z = -(1.0 / x - 1.0).ln();
-    if let Some(brightness) = tone.brightness.map(f64::from) {
+    if let Some(brightness) = lighting.brightness.map(f64::from) {
         z += (brightness / (1.0 - brightness)).ln();
     }
-    if let Some(contrast) = tone.contrast.map(f64::from) {
+    if let Some(contrast) = lighting.contrast.map(f64::from) {
         z *= contrast;
     }
     1.0 / (1.0 + (-z).exp())
 }
 
-/// Greatest and mean difference from the reference, in grey levels.
+/// Maximum and mean difference from the reference, in grey levels.
 fn errors(image: &Image, draw: &Draw, size: u32) -> (f64, f64) {
     let map = draw.map((image.width(), image.height()), size);
-    let tone = draw.tone();
+    let lighting = draw.lighting();
     let spec = TensorSpec {
         size,
         element_type: ElementType::F32,
@@ -96,12 +96,12 @@ fn errors(image: &Image, draw: &Draw, size: u32) -> (f64, f64) {
         normalization: Normalization::NONE,
     };
     let mut bytes = vec![0; spec.image_bytes()];
-    write_image(image, &map, &tone, &spec, &mut bytes);
+    write_image(image, &map, &lighting, &spec, &mut bytes);
     let got: Vec<f32> = bytes
         .chunks_exact(4)
         .map(|chunk| f32::from_le_bytes(chunk.try_into().expect("four bytes")))
         .collect();
-    let want = reference(image, &map, &tone, size);
+    let want = reference(image, &map, &lighting, size);
     let differences: Vec<f64> = got
         .iter()
         .zip(&want)
@@ -115,7 +115,7 @@ fn errors(image: &Image, draw: &Draw, size: u32) -> (f64, f64) {
 }
 
 #[test]
-fn noise_is_within_the_bounds_of_the_reference() {
+fn noise_is_rendered_within_one_level_of_the_reference() {
     let (mut total, mut count) = (0.0, 0.0);
     for (case, (width, height)) in [
         (64, 64),
@@ -151,7 +151,7 @@ fn noise_is_within_the_bounds_of_the_reference() {
 }
 
 #[test]
-fn pictures_are_well_within_the_bounds_of_the_reference() {
+fn smooth_images_are_rendered_within_half_a_level_of_the_reference() {
     let image = shades(320, 256);
     let (mut worst, mut total) = (0.0f64, 0.0);
     for position in 0..40 {
@@ -168,7 +168,7 @@ fn pictures_are_well_within_the_bounds_of_the_reference() {
 }
 
 #[test]
-fn a_crop_of_a_huge_image_is_as_exact_as_any() {
+fn crops_of_a_very_wide_image_are_exact() {
     let image = noise(10_000, 12, 3);
     for column in [0.0, 0.31, 0.77, 1.0] {
         let draw = Draw {
@@ -181,7 +181,7 @@ fn a_crop_of_a_huge_image_is_as_exact_as_any() {
 }
 
 #[test]
-fn an_image_kept_as_decoded_is_averaged_and_then_within_the_bounds() {
+fn area_averaged_images_are_rendered_within_half_a_level_of_the_reference() {
     let image = area_shrink(&shades(1301, 977), 112).unwrap();
     for position in 0..8 {
         let draw = Recipe::reference().draw(&mut generator(17, Purpose::AUGMENT, &[position]));
@@ -190,8 +190,8 @@ fn an_image_kept_as_decoded_is_averaged_and_then_within_the_bounds() {
     }
 }
 
-/// Holds on every processor: coordinates are a fixed sequence of IEEE operations, blending is in integers, and logarithm, exponential and
-/// sine are the program's own.
+/// Holds on every CPU: coordinates are a fixed sequence of IEEE operations, interpolation is in integers, and logarithm, exponential and
+/// sine come from `libm`.
 #[test]
 fn renderings_have_the_same_bytes_on_every_machine() {
     let image = noise(120, 90, 1);
@@ -206,7 +206,13 @@ fn renderings_have_the_same_bytes_on_every_machine() {
             normalization: Normalization::IMAGENET,
         };
         let mut bytes = vec![0; spec.image_bytes()];
-        write_image(&image, &draw.map((120, 90), 72), &draw.tone(), &spec, &mut bytes);
+        write_image(
+            &image,
+            &draw.map((120, 90), 72),
+            &draw.lighting(),
+            &spec,
+            &mut bytes,
+        );
         hasher.update(&bytes);
     }
     assert_eq!(

@@ -154,16 +154,16 @@ fn a_report_on_request_asks_the_server_for_the_images() {
     assert!(without.status.success(), "{without:?}");
     let page = fs::read_to_string(run.join("report.html")).unwrap();
     assert!(
-        page.contains("--judge") && !page.contains("<img"),
+        page.contains("--evaluate") && !page.contains("<img"),
         "it says what is missing"
     );
     let judged = client(&[
         "report",
         run.to_str().unwrap(),
-        "--judge",
+        "--evaluate",
         "--server",
         &server.address,
-        "--worst",
+        "--top-losses",
         "3",
         "--threads",
         "1",

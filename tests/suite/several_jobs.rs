@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use equibatch_stream::{BatchRequest, BatchStream, Patience, Servers, Split};
+use equibatch_stream::{BatchRequest, BatchStream, RetryPolicy, Servers, Split};
 
 use equibatch_engine::{
     dataset::{Dataset, ScanOptions, scan},
@@ -107,7 +107,7 @@ async fn streams_share_the_processors_evenly_and_by_weight_where_that_is_asked_f
 }
 
 fn stream(server: &ServerProcess, request: &BatchRequest) -> BatchStream {
-    let servers = Servers::open(&server.address, Patience::default()).unwrap();
+    let servers = Servers::open(&server.address, RetryPolicy::default()).unwrap();
     servers.stream(request, 1).unwrap()
 }
 
@@ -133,7 +133,7 @@ fn admin(log: &Path) -> std::net::SocketAddr {
     let lines = log
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let mut addresses = lines.filter(|line| line["message"] == "answering the operator");
+    let mut addresses = lines.filter(|line| line["message"] == "admin endpoint listening");
     let line = addresses.next().unwrap();
     line["address"].as_str().unwrap().parse().unwrap()
 }

@@ -87,7 +87,7 @@ fn a_run_on_other_images_warns_and_counts_those_that_changed_sides() {
         assert!(output.status.success(), "{output:?}");
         errors(&output)
     };
-    assert!(!evaluate(&server, &[text(&run)]).contains("other images"));
+    assert!(!evaluate(&server, &[text(&run)]).contains("the dataset has changed"));
     drop(server);
 
     for count in [1, 10, 100] {
@@ -96,7 +96,7 @@ fn a_run_on_other_images_warns_and_counts_those_that_changed_sides() {
         let said = evaluate(&server, &[text(&run)]);
         let expected = format!("0 images changed splits; {count} were added and 0 removed");
         assert!(
-            said.contains("other images") && said.contains(&expected),
+            said.contains("the dataset has changed") && said.contains(&expected),
             "{said}"
         );
     }
@@ -123,7 +123,7 @@ fn a_run_on_other_images_warns_and_counts_those_that_changed_sides() {
     let output = client(&words(&train(&server.address, &load)));
     assert!(output.status.success() && warns(&errors(&output)), "{output:?}");
     // The new run is of the images of now.
-    assert!(!evaluate(&server, &[text(&next)]).contains("other images"));
+    assert!(!evaluate(&server, &[text(&next)]).contains("the dataset has changed"));
 
     let output = client(&["train", "--server", &server.address, "--resume", text(&run)]);
     let said = errors(&output);

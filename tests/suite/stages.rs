@@ -61,7 +61,7 @@ fn an_experiment_is_its_stages_one_after_the_other_and_survives_an_interruption(
     let (code, errors) = process.finish();
     assert_eq!(code, Some(130), "{errors}");
     let out = shop.trained(&["--resume", &broken]);
-    assert!(out.contains("all is done already"), "the first stage: {out}");
+    assert!(out.contains("already complete"), "the first stage: {out}");
     for stage in ["head", "all"] {
         let [whole, broken] = [&whole, &broken].map(|run| lasting(&Path::new(run).join(stage)));
         assert!(whole == broken, "{stage} differs");
@@ -280,7 +280,7 @@ fn the_best_and_the_last_epochs_are_kept_and_a_run_that_gets_no_better_ends() {
     assert!(fs::read(shop.path("run/checkpoints").join(&expected[1])).expect("a file") == last);
     // It is over, and stays so.
     let out = shop.trained(&["--resume", &run]);
-    assert!(out.contains("all is done already"), "{out}");
+    assert!(out.contains("already complete"), "{out}");
     // Any of them is a place to go on from.
     let kept = shop.path("run/checkpoints").join(&expected[0]);
     shop.trained(&[

@@ -6,7 +6,7 @@ use equibatch_client::learn::{
     learner::Learner,
     run::{RunConfig, RunFolder},
 };
-use equibatch_stream::{Patience, Servers};
+use equibatch_stream::{RetryPolicy, Servers};
 use equibatch_training::runtime::{Runtime, SessionOptions, Staging};
 use std::{fs, num::NonZeroUsize, path::Path, sync::atomic::AtomicBool};
 
@@ -77,7 +77,7 @@ fn run(servers: &Servers, folder: &Path, config: &RunConfig, staging: Staging) -
 fn a_run_with_images_copied_ahead_ends_with_the_bits_of_one_without() {
     let images = ImageFolder::new(&[("birds", 10), ("flowers", 20)]);
     let server = ServerProcess::start(images.root(), &["--threads", "1"]);
-    let servers = Servers::open(&server.address, Patience::default()).unwrap();
+    let servers = Servers::open(&server.address, RetryPolicy::default()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     for accumulate in [1, 2] {
         let config = config(&servers, accumulate);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use equibatch_stream::{Batch, BatchRequest, Patience, Servers, Split, TraceId};
+use equibatch_stream::{Batch, BatchRequest, RetryPolicy, Servers, Split, TraceId};
 use equibatch_tests::{
     collector::{Collector, attributes},
     images::ImageFolder,
@@ -11,7 +11,7 @@ use equibatch_tests::{
 
 /// All batches of a short stream, and the trace that they belong to.
 fn receive(address: &str) -> (TraceId, Vec<Batch>) {
-    let servers = Servers::open(address, Patience::default()).expect("a server is there");
+    let servers = Servers::open(address, RetryPolicy::default()).expect("a server is there");
     let request = BatchRequest {
         epochs: 2,
         seed: u64::MAX,

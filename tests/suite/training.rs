@@ -11,7 +11,7 @@ use equibatch_client::learn::{
     },
     run::RunConfig,
 };
-use equibatch_stream::{Balance, Batch, BatchRequest, Patience, Servers, Split};
+use equibatch_stream::{Balance, Batch, BatchRequest, RetryPolicy, Servers, Split};
 use equibatch_training::{
     program::ElementType,
     runtime::{ImageInput, Runtime, SessionOptions},
@@ -76,7 +76,7 @@ fn plain(servers: &Servers, split: Split, batch_size: u32) -> Vec<Batch> {
 fn twenty_four_streamed_images_are_learnt_by_heart() {
     let images = pictures();
     let server = ServerProcess::start(images.root(), &[]);
-    let servers = Servers::open(&server.address, Patience::default()).expect("a connection");
+    let servers = Servers::open(&server.address, RetryPolicy::default()).expect("a connection");
     let description = servers.describe("").expect("a description");
     let batches = plain(&servers, Split::Train, 24);
     assert_eq!(batches.len(), 1);
@@ -261,7 +261,7 @@ fn a_run_leaves_what_it_says_and_judging_and_predicting_agree() {
 fn files_are_prepared_bit_for_bit_as_the_validation_stream_prepares_them() {
     let images = pictures();
     let server = ServerProcess::start(images.root(), &[]);
-    let servers = Servers::open(&server.address, Patience::default()).expect("a connection");
+    let servers = Servers::open(&server.address, RetryPolicy::default()).expect("a connection");
     let samples = dataset(images.root()).samples;
     let preprocessing = Preprocessing {
         image_size: SIZE,

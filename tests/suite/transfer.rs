@@ -97,10 +97,10 @@ fn a_body_from_the_hub_stays_frozen_until_it_is_unfrozen() {
         .concat(),
     );
     assert!(
-        out.contains("weights hf:birds/net: 100 tensors; the head starts anew"),
+        out.contains("weights hf:birds/net: 100 tensors; the head was reinitialised"),
         "{out}"
     );
-    assert!(out.contains("frozen but for the batch norms"), "{out}");
+    assert!(out.contains("frozen except batch norms"), "{out}");
     let theirs: BTreeMap<String, Tensor> = {
         let path = shop.path("file.safetensors");
         fs::write(&path, file(3)).expect("written");
@@ -172,9 +172,9 @@ fn a_plain_head_is_taken_over_where_its_classes_fit() {
         .collect();
     fs::write(&path, serialized(&wrapped)).expect("written");
     let out = train("again", &["--weights", &path]);
-    assert!(out.contains("102 tensors; the head is theirs, too"), "{out}");
+    assert!(out.contains("102 tensors; the head was loaded, too"), "{out}");
     let out = train("onnx", &["--weights", &shop.text("made/model.onnx")]);
-    assert!(out.contains("102 tensors; the head is theirs, too"), "{out}");
+    assert!(out.contains("102 tensors; the head was loaded, too"), "{out}");
     let begun = checkpoint(&shop.path("onnx/checkpoint.safetensors")).tensors;
     assert_eq!(
         changed(&made, &begun).0,
@@ -184,7 +184,7 @@ fn a_plain_head_is_taken_over_where_its_classes_fit() {
     fs::write(&path, file(3)).expect("written");
     let out = train("other", &["--weights", &path]);
     assert!(
-        out.contains("the head starts anew (its `fc.bias` is [7], not [2])"),
+        out.contains("the head was reinitialised (its `fc.bias` is [7], not [2])"),
         "{out}"
     );
 }

@@ -110,7 +110,7 @@ fn a_model_is_judged_by_nine_views_of_each_image() {
         for (number, draw) in draws().iter().enumerate() {
             let map = draw.map((image.width(), image.height()), SIZE);
             let mut tensor = vec![0; spec.image_bytes()];
-            write_image(&image, &map, &draw.tone(), &spec, &mut tensor);
+            write_image(&image, &map, &draw.lighting(), &spec, &mut tensor);
             let logits = predictor.classifier().logits(&tensor, 1, SIZE as usize).unwrap();
             let weight = if number == 0 { 0.4 } else { 0.6 / 8.0 };
             for (sum, share) in mean.iter_mut().zip(probabilities(&logits)) {

@@ -19,7 +19,7 @@ use equibatch_server::{
     run,
     service::{ServiceConfig, socket},
 };
-use equibatch_stream::{Batch, BatchRequest, Bottleneck, Patience, Servers, Split, Verdict};
+use equibatch_stream::{Batch, BatchRequest, Bottleneck, BottleneckReport, RetryPolicy, Servers, Split};
 use equibatch_tests::{
     images::ImageFolder,
     memory::{config, engine_with},
@@ -45,8 +45,8 @@ fn request() -> BatchRequest {
 }
 
 /// The verdicts on the epochs of a stream whose batches are used by `work`.
-fn verdicts(addresses: &str, request: &BatchRequest, work: impl Fn(&Batch)) -> Vec<Verdict> {
-    let servers = Servers::open(addresses, Patience::default()).expect("a server is there");
+fn verdicts(addresses: &str, request: &BatchRequest, work: impl Fn(&Batch)) -> Vec<BottleneckReport> {
+    let servers = Servers::open(addresses, RetryPolicy::default()).expect("a server is there");
     let mut stream = servers.stream(request, 2).expect("a stream");
     let steps = stream.description().steps_per_epoch;
     let mut verdicts = vec![];
@@ -59,7 +59,7 @@ fn verdicts(addresses: &str, request: &BatchRequest, work: impl Fn(&Batch)) -> V
     verdicts
 }
 
-fn assert_is(verdict: Verdict, expected: Bottleneck) {
+fn assert_is(verdict: BottleneckReport, expected: Bottleneck) {
     assert!(
         verdict.bottleneck == expected && verdict.share > 0.5,
         "{verdict} instead of {expected}"

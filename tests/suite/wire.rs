@@ -1,6 +1,6 @@
 //! Batches in fewer bytes: what they are made of on their way does not change what is learnt, but for rounding.
 
-use equibatch_stream::{BatchRequest, Patience, Servers, Split, Wire};
+use equibatch_stream::{BatchDtype, BatchRequest, RetryPolicy, Servers, Split};
 use equibatch_training::{
     program::{
         Backbone, Head, Images, ModelSpec, Pixels, Role, Tensor, TrainSpec, initial_state, train_step,
@@ -145,8 +145,8 @@ fn half_precision_that_holds_the_images_changes_nothing() {
 fn the_same_batch_comes_in_fewer_bytes_up_to_rounding() {
     let images = ImageFolder::new(&[("birds", 10), ("flowers", 20)]);
     let server = ServerProcess::start(images.root(), &[]);
-    let servers = Servers::open(&server.address, Patience::default()).unwrap();
-    let batch = |wire: Wire| {
+    let servers = Servers::open(&server.address, RetryPolicy::default()).unwrap();
+    let batch = |wire: BatchDtype| {
         let request = BatchRequest {
             wire,
             seed: 5,
@@ -159,7 +159,7 @@ fn the_same_batch_comes_in_fewer_bytes_up_to_rounding() {
             .unwrap()
             .unwrap()
     };
-    let [single, half, bytes] = [Wire::F32, Wire::F16, Wire::U8].map(batch);
+    let [single, half, bytes] = [BatchDtype::F32, BatchDtype::F16, BatchDtype::U8].map(batch);
     assert_eq!((&single.labels, &single.samples), (&bytes.labels, &bytes.samples));
     assert_eq!(single.tensor.len(), 2 * half.tensor.len());
     assert_eq!(single.tensor.len(), 4 * bytes.tensor.len());

@@ -1,4 +1,4 @@
-//! Judging models.
+//! `client evaluate`.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use equibatch_stream::Split;
 /// `client evaluate`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
-  client evaluate runs/flowers                        on the validation images, with the confusion matrix
+  client evaluate runs/flowers                        metrics and confusion matrix on the validation split
   client evaluate runs/natural runs/flowers           two models side by side
   client evaluate runs/flowers --split test --json")]
 pub struct Evaluate {
@@ -27,29 +27,29 @@ pub struct Evaluate {
         reason = "a documentation comment would become the help text of the group"
     )]
     pub execution: Execution,
-    /// Folders of training runs. Results are written there.
+    /// Run folders. Results are written to the same folders.
     #[arg(value_name = "RUN", required_unless_present_any = ["run", "model"])]
     pub runs: Vec<PathBuf>,
-    /// Another way to name a run.
+    /// Run folder, the same as RUN. May be repeated.
     #[arg(long, value_name = "DIR")]
     pub run: Vec<PathBuf>,
-    /// A model file. Results are written beside it.
+    /// Model file. Results are written to its folder. May be repeated.
     #[arg(long, value_name = "FILE")]
     pub model: Vec<PathBuf>,
-    /// Which part of the dataset: train, valid or test.
+    /// Split to evaluate on: train, valid or test.
     #[arg(long, default_value_t = Split::Valid)]
     pub split: Split,
-    /// Which dataset; by default the one that the run was trained on, or the server's only one.
+    /// Dataset name. Default: that of the run, or the server's only dataset.
     #[arg(long, value_name = "NAME")]
     pub dataset: Option<String>,
-    /// Images per batch. Changes the speed only.
+    /// Images per batch. Affects speed only.
     #[arg(long, value_name = "N", default_value = "32", value_parser = at_least(1_u32))]
     pub batch_size: u32,
-    /// Test-time augmentation: average what the model makes of nine views of each image, the plain one by two fifths and eight zoomed
-    /// corners, mirrored and not, with the augmentation it was trained with. Takes nine times as long.
+    /// Test-time augmentation (fastai): average the predictions of the plain image (weight 0.4) and of eight zoomed crops, the four
+    /// corners each with and without flip, under the training recipe. Takes nine times as long.
     #[arg(long)]
     pub tta: bool,
-    /// Print the figures as JSON instead of tables.
+    /// Print metrics as JSON instead of tables.
     #[arg(long)]
     pub json: bool,
 }

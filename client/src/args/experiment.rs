@@ -1,7 +1,7 @@
-//! Files of several stages of training: each key is a flag of `client train`.
+//! Experiment files: several stages of training, in which each key is a flag of `client train`.
 //!
-//! What stands above the stages holds for all of them, and what stands in a stage for it alone. There is no second list of options to keep
-//! in step with the first.
+//! Keys above the stages apply to all stages, keys of a stage to that stage only. Keys are translated to command-line arguments and parsed
+//! by clap, so that there is only one list of options.
 
 use std::{ffi::OsString, fs, ops::Range, path::Path};
 
@@ -10,22 +10,22 @@ use clap::{
     error::{ContextKind, ContextValue},
 };
 pub use equibatch_cli::toml_flags::Error;
-use equibatch_cli::toml_flags::{line_of, said};
+use equibatch_cli::toml_flags::{has_name, line_of, to_argv};
 use toml::de::{DeTable, DeValue};
 
 use super::{Arguments, Command, Train};
 
-/// The name of the experiment that is built in.
+/// Name of the built-in experiment.
 pub const REFERENCE: &str = "reference";
 const REFERENCE_TEXT: &str = include_str!("reference.toml");
-/// Key of the stages.
+/// Key of the array of stages.
 const STAGES: &str = "stage";
 /// Key of a stage's name.
 const NAME: &str = "name";
-/// Flags that a file cannot have, because they are about the whole, and those that only the first stage can.
-const TYPED_ONLY: [&str; 6] = ["experiment", "stage", "resume", "out", "help", "verbose"];
-/// Flags that a file cannot have, because they say where training is done and not what is trained: a file is for every machine.
-const OF_THE_MACHINE: [&str; 16] = [
+/// Flags that are accepted on the command line only, since they concern the whole experiment.
+const CLI_ONLY: [&str; 6] = ["experiment", "stage", "resume", "out", "help", "verbose"];
+/// Flags that are accepted on the command line only, since they concern the machine: a file is portable.
+const MACHINE_FLAGS: [&str; 16] = [
     "server",
     "retry-for",
     "stall-timeout",
@@ -44,20 +44,20 @@ const OF_THE_MACHINE: [&str; 16] = [
     "hf-endpoint",
 ];
 
-/// One stage as the file has it.
+/// A stage of an experiment file.
 #[derive(Debug)]
 pub struct Stage {
-    /// Its name, and that of its folder.
+    /// Name of the stage and of its folder.
     pub name: String,
-    /// Its flags.
+    /// Arguments of the stage.
     pub train: Box<Train>,
 }
 
-/// The stages of the file at `path`, or of the experiment that is built in.
+/// Reads the stages of the file at `path`, or of the built-in experiment.
 ///
 /// # Errors
 ///
-/// [`Error`], with line and key.
+/// If the file cannot be read, or a key or value is invalid; the error names line and key.
 pub fn read(path: &Path) -> Result<Vec<Stage>, Error> {
     if path == Path::new(REFERENCE) && !path.exists() {
         return stages(path, REFERENCE_TEXT);
@@ -69,7 +69,7 @@ pub fn read(path: &Path) -> Result<Vec<Stage>, Error> {
     stages(path, &text)
 }
 
-/// A flag as it would be typed, and where it stands in the file.
+/// A command-line argument, and its line in the file.
 type Word = (String, usize);
 
 fn stages(path: &Path, text: &str) -> Result<Vec<Stage>, Error> {
@@ -89,7 +89,7 @@ fn stages(path: &Path, text: &str) -> Result<Vec<Stage>, Error> {
         }
     }
     if tables.is_empty() {
-        return Err(file.fail(None, "it has no [[stage]]".to_owned()));
+        return Err(file.fail(None, "no [[stage]] in the file".to_owned()));
     }
     let mut stages: Vec<Stage> = vec![];
     for (number, table) in (1..).zip(tables) {
@@ -97,7 +97,7 @@ fn stages(path: &Path, text: &str) -> Result<Vec<Stage>, Error> {
         if stages.iter().any(|other| other.name == stage.name) {
             return Err(file.fail(
                 Some(table.span()),
-                format!("name: there is a stage {:?} already", stage.name),
+                format!("name: duplicate stage name {:?}", stage.name),
             ));
         }
         stages.push(stage);
@@ -107,7 +107,7 @@ fn stages(path: &Path, text: &str) -> Result<Vec<Stage>, Error> {
 
 fn train_command() -> Clap {
     let mut all = Arguments::command();
-    // What an option does is settled only now.
+    // Arg actions are resolved by `build`.
     all.build();
     all.find_subcommand("train").expect("there is `train`").clone()
 }
@@ -130,24 +130,24 @@ impl File<'_> {
         }
     }
 
-    /// What would be typed for a key and its value.
+    /// The command-line arguments of a key and its value.
     fn words(
         &self,
         train: &Clap,
         (name, key): (&str, Range<usize>),
         (value, place): (&DeValue<'_>, Range<usize>),
     ) -> Result<Vec<Word>, Error> {
-        if OF_THE_MACHINE.contains(&name) {
-            let reason = format!("{name} says where training is done, and is typed: --{name}");
+        if MACHINE_FLAGS.contains(&name) {
+            let reason = format!("`{name}` is accepted on the command line only: --{name}");
             return Err(self.fail(Some(key), reason));
         }
         let is_key = |arg: &&Arg| {
             arg.get_long()
-                .is_some_and(|long| !TYPED_ONLY.contains(&long) && !OF_THE_MACHINE.contains(&long))
+                .is_some_and(|long| !CLI_ONLY.contains(&long) && !MACHINE_FLAGS.contains(&long))
         };
         let arg = train
             .get_arguments()
-            .find(|arg| is_key(arg) && is_called(arg, name));
+            .find(|arg| is_key(arg) && has_name(arg, name));
         let Some(arg) = arg else {
             let known: Vec<&str> = train
                 .get_arguments()
@@ -156,20 +156,20 @@ impl File<'_> {
                 .collect();
             return Err(self.fail(
                 Some(key),
-                format!("{name} is not known: there is {}", known.join(", ")),
+                format!("unknown key `{name}`: expected one of {}", known.join(", ")),
             ));
         };
-        // By the name that errors use.
+        // The name that clap uses in errors.
         let long = arg.get_long().unwrap_or(name);
-        let said =
-            said(arg, long, value).map_err(|reason| self.fail(Some(place), format!("{name}: {reason}")))?;
-        // A stage may say otherwise than what stands above: of equal flags the last one counts, different ones exclude one another.
-        let said = said.into_iter().map(|word| match word.as_str() {
+        let argv = to_argv(arg, long, value)
+            .map_err(|reason| self.fail(Some(place), format!("{name}: {reason}")))?;
+        // A stage may override --freeze of the keys above it: of equal flags the last one wins, but different flags conflict.
+        let argv = argv.into_iter().map(|word| match word.as_str() {
             "--unfreeze" => "--freeze=false".to_owned(),
             _ => word,
         });
         let line = line_of(self.text, key.start);
-        Ok(said.map(|word| (word, line)).collect())
+        Ok(argv.map(|word| (word, line)).collect())
     }
 
     fn stage(
@@ -179,7 +179,7 @@ impl File<'_> {
         (table, place): (&DeValue<'_>, Range<usize>),
     ) -> Result<Stage, Error> {
         let DeValue::Table(table) = table else {
-            return Err(self.fail(Some(place), "a stage is a table: write [[stage]]".to_owned()));
+            return Err(self.fail(Some(place), "a stage must be a table: write [[stage]]".to_owned()));
         };
         let (mut name, mut words) = (format!("stage-{number}"), of_all.to_vec());
         for (key, value) in table {
@@ -188,7 +188,7 @@ impl File<'_> {
                 (NAME, _) => {
                     return Err(self.fail(
                         Some(value.span()),
-                        "name: it must be the name of a folder".to_owned(),
+                        "name: expected a folder name without path separators".to_owned(),
                     ));
                 }
                 (key_name, value_of_key) => {
@@ -204,18 +204,18 @@ impl File<'_> {
             .map_err(|error| self.refused(&error, &words, line_of(self.text, place.start)))?;
         match parsed.command {
             Command::Train(train) => Ok(Stage { name, train }),
-            other => unreachable!("`train` was asked for, not {other:?}"),
+            other => unreachable!("the parsed command line is that of `train`, not {other:?}"),
         }
     }
 
-    /// Names the line that an error of the command line is about.
+    /// Converts an error of clap to one with the line at fault.
     fn refused(&self, error: &clap::Error, words: &[Word], line_of_stage: usize) -> Error {
         let flag = match error.get(ContextKind::InvalidArg) {
             Some(ContextValue::String(option)) => option.split([' ', '=', '[']).next().unwrap_or_default(),
             _ => "",
         };
         let is_meant = |(word, _): &&Word| word.split('=').next() == Some(flag);
-        // What a stage says comes behind what is said for all.
+        // Arguments of the stage follow those of all stages.
         let line = words
             .iter()
             .rev()
@@ -230,13 +230,7 @@ impl File<'_> {
     }
 }
 
-/// Whether it is the flag of that name, or of another name for it.
-fn is_called(arg: &Arg, name: &str) -> bool {
-    let aliases = arg.get_all_aliases().unwrap_or_default();
-    arg.get_long() == Some(name) || aliases.contains(&name)
-}
-
-/// Whether it names a folder inside another.
+/// Whether `name` is a single path component.
 fn is_folder_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(['/', '\\']) && name != "." && name != ".."
 }
@@ -251,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_for_all_holds_where_a_stage_says_nothing_else() {
+    fn keys_above_the_stages_are_defaults_of_each_stage() {
         let text = "size = 64\nfreeze = true\nbalance = \"natural\"\nweights = \"hf:a/b\"\n[[stage]]\nepochs = 4\n\
                     [[stage]]\nname = \"fine\"\nbalance = \"oversample\"\nunfreeze = true\nlr = \"1e-5..1e-2\"\n";
         let stages = read(text).expect("two stages");
@@ -283,14 +277,14 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_meaning_is_named_with_line_and_key() {
+    fn errors_name_line_and_key() {
         for (text, words) in [
             ("size = 64\n", &["line 1", "no [[stage]]"][..]),
             (
                 "[[stage]]\n\ncolour = 1",
-                &["line 3", "colour is not known", "max-lr"],
+                &["line 3", "unknown key `colour`", "max-lr"],
             ),
-            ("out = \"x\"\n[[stage]]", &["line 1", "out is not known"]),
+            ("out = \"x\"\n[[stage]]", &["line 1", "unknown key `out`"]),
             ("[[stage]]\ndevice = \"cuda\"", &["line 2", "device", "--device"]),
             ("[[stage]]\nepochs = 0", &["line 2", "--epochs", "'0'"]),
             ("epochs = 3\n[[stage]]\nepochs = 0", &["line 3", "--epochs"]),
@@ -298,7 +292,7 @@ mod tests {
             ("[[stage]]\nname = \"a/b\"", &["line 2", "name"]),
             (
                 "[[stage]]\nname = \"a\"\n[[stage]]\nname = \"a\"",
-                &["line 3", "\"a\" already"],
+                &["line 3", "name \"a\""],
             ),
             ("[[stage]]\nfreeze = 3", &["line 2", "freeze"]),
             ("[[stage]]\nlr = -1", &["line 2", "above 0"]),
@@ -306,7 +300,7 @@ mod tests {
                 "[[stage]]\nweights = \"x\"\nload = \"y\"",
                 &["line", "--weights", "--load"],
             ),
-            ("stage = 3", &["line 1", "stage is not known"]),
+            ("stage = 3", &["line 1", "unknown key `stage`"]),
             ("[[stage", &["line 1"]),
         ] {
             let error = read(text).expect_err(text);
@@ -321,10 +315,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_of_the_machine_is_a_flag() {
+    fn machine_flags_exist() {
         let train = train_command();
         let flags: Vec<&str> = train.get_arguments().filter_map(Arg::get_long).collect();
-        for flag in OF_THE_MACHINE {
+        for flag in MACHINE_FLAGS {
             assert!(flags.contains(&flag), "{flag}");
         }
     }

@@ -9,8 +9,8 @@ use equibatch_training::program::{OPSET, OPSETS};
 /// `client export`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
-  client export runs/flowers --fold --out folded.onnx  fewer nodes, the same function
-  client export runs/flowers --preprocess u8 --layout nhwc --out pixels.onnx    takes bytes as image libraries have them")]
+  client export runs/flowers --fold --out folded.onnx  batch norms folded into convolutions
+  client export runs/flowers --preprocess u8 --layout nhwc --out pixels.onnx    takes u8 pixels in NHWC order")]
 pub struct Export {
     #[command(flatten)]
     #[allow(
@@ -18,44 +18,45 @@ pub struct Export {
         reason = "a documentation comment would become the help text of the group"
     )]
     pub execution: Execution,
-    /// Folder of a training run.
+    /// Run folder.
     #[arg(
         value_name = "RUN",
         required_unless_present = "model",
         conflicts_with = "model"
     )]
     pub run: Option<PathBuf>,
-    /// A model file that `client train` has written, in place of a run.
+    /// Model file written by `client train`, instead of a run.
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
-    /// Merge batch norms into the convolutions and matrices beside them: fewer nodes, the same function up to rounding.
+    /// Fold batch norms into the adjacent convolutions and linear layers: fewer nodes, same function up to rounding.
     #[arg(long)]
     pub fold: bool,
-    /// What of the preprocessing the model does itself. u8: it takes pixels from 0 to 255 (RGB), and its first nodes compute
-    /// (pixel / 255 - mean) / std. Shrinking and cutting out stay outside. none: it takes normalised floats.
+    /// Preprocessing inside the model. u8: the input is RGB pixels from 0 to 255, normalised as (pixel / 255 - mean) / std by the first
+    /// nodes; resizing and cropping remain outside. none: the input is normalised floats.
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = Preprocess::None)]
     pub preprocess: Preprocess,
-    /// With --preprocess u8, the order of the bytes: nchw, or nhwc as image libraries have them. [default: nchw]
+    /// With --preprocess u8, order of the input: nchw, or nhwc as in image libraries. [default: nchw]
     #[arg(long, value_name = "ORDER", value_enum)]
     pub layout: Option<PixelOrder>,
-    /// Version of ONNX's operator set: older ones for older runtimes.
+    /// ONNX opset version; older versions are for older runtimes.
     #[arg(long, value_name = "N", default_value_t = OPSET, value_parser = within(OPSETS))]
     pub opset: i64,
-    /// The file to write, in place of one of that name. It is written when the new model was compared with the old one, which it must not be.
+    /// File to write, which must differ from the source. It is written only after the exported model was verified against the original;
+    /// an existing file is replaced.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 }
 
-/// Choices of `--preprocess`.
+/// Values of `--preprocess`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Preprocess {
-    /// Normalised floats come in.
+    /// The model takes normalised floats.
     None,
-    /// Pixels come in.
+    /// The model takes u8 pixels.
     U8,
 }
 
-/// Choices of `--layout`.
+/// Values of `--layout`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PixelOrder {
     /// `[N, 3, S, S]`.

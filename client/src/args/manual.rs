@@ -12,7 +12,7 @@ use clap_complete::Shell;
   client completions zsh > ~/.zfunc/_client
   client completions fish > ~/.config/fish/completions/client.fish")]
 pub struct Completions {
-    /// Which shell.
+    /// The shell.
     #[arg(value_enum)]
     pub shell: Shell,
 }
@@ -23,7 +23,7 @@ pub struct Completions {
   client man | man --local-file -                      read it
   client man --out ~/.local/share/man/man1             a page for each command")]
 pub struct Man {
-    /// Write the pages of all commands into this folder, which is made where it is missing.
+    /// Write the pages of all commands into this folder, created if missing.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }

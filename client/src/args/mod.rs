@@ -1,13 +1,13 @@
-//! What was typed.
+//! The command line as typed. Defaults and validation across flags are in [`config`](crate::config).
 
+mod checkpoint;
 mod compare;
 mod evaluate;
 pub mod experiment;
 mod export;
 mod find_lr;
-mod keep;
+mod loss;
 mod manual;
-mod objective;
 mod predict;
 mod report;
 mod server;
@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use equibatch_cli::value::{at_least, within};
 
+pub use checkpoint::CheckpointArgs;
 pub use compare::Compare;
 use equibatch_training::{
     program::Precision,
@@ -28,70 +29,69 @@ use equibatch_training::{
 pub use evaluate::Evaluate;
 pub use export::{Export, PixelOrder, Preprocess};
 pub use find_lr::FindLr;
-pub use keep::Keep;
+pub use loss::{DisplayArgs, LossArgs};
 pub use manual::{Completions, Man};
-pub use objective::{Objective, Shown};
 pub use predict::{Format, Predict};
 pub use report::Report;
 pub use server::{Execution, Server};
-pub use setup::{Images, Network, Setup};
+pub use setup::{Images, Network, TrainingSetup};
 pub use show_batch::ShowBatch;
 pub use train::Train;
 
-/// Trains and judges image classifiers on batches from an Equibatch server.
+/// Trains and evaluates image classifiers on batches from an Equibatch server.
 #[derive(Debug, Parser)]
 #[command(name = "client", version, propagate_version = true, after_help = EXIT_CODES)]
 pub struct Arguments {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
-    /// Log more: once for debugging messages, twice for everything.
+    /// Log more: once for info and debug messages, twice for all.
     ///
-    /// RUST_LOG overrides it.
+    /// The environment variable RUST_LOG overrides it.
     #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = 900)]
     pub verbose: u8,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 64 wrong usage; 65 unusable data (files, checkpoints, datasets); \
-69 server or device unavailable; 77 not let in by the server, or the server not trusted; 130 interrupted, and saved where there was something to save.";
+const EXIT_CODES: &str = "Exit codes: 0 success; 1 other failure; 64 usage error; 65 data error (invalid or mismatched files, checkpoints or datasets); \
+69 server, device or library unavailable; 77 authentication or TLS verification failed; 130 interrupted by a signal, after saving a checkpoint if training had begun.";
 
-/// The commands.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Train a network.
     #[command(allow_negative_numbers = true, args_override_self = true, mut_args = train::arranged)]
     Train(Box<Train>),
-    /// Find a learning rate: train for a hundred steps with a growing one, and see where the loss falls.
+    /// Find a learning rate by a range test: train for 100 steps with an exponentially growing rate and record the loss (Smith, 2017).
     #[command(allow_negative_numbers = true)]
     FindLr(Box<FindLr>),
-    /// Judge trained models on a split, side by side where there are several.
+    /// Evaluate trained models on a split; compare several side by side.
     #[command(allow_negative_numbers = true)]
     Evaluate(Evaluate),
     /// Classify image files.
     #[command(allow_negative_numbers = true)]
     Predict(Predict),
-    /// Train in several ways, several times each, and compare what came of them on the same images.
+    /// Train with several balancing methods over several seeds, and compare them statistically on the same images.
     #[command(allow_negative_numbers = true)]
     Compare(Box<Compare>),
-    /// Write a trained model for use elsewhere, and check it.
+    /// Export a trained model as an ONNX file for inference, and verify it against the original.
     #[command(allow_negative_numbers = true)]
     Export(Export),
-    /// Make the report of a run again: curves, confusion matrix, largest losses.
+    /// Regenerate the HTML report of a run: curves, confusion matrix, top losses.
     #[command(allow_negative_numbers = true)]
     Report(Box<Report>),
-    /// Draw a labelled grid of a batch, or one image beside augmentations of it.
+    /// Render a batch as a labelled grid, or one image beside its augmentations.
     #[command(allow_negative_numbers = true)]
     ShowBatch(Box<ShowBatch>),
-    /// List the server's datasets.
+    /// List the datasets of a server.
     #[command(allow_negative_numbers = true)]
     Datasets(Datasets),
-    /// Time training steps on this machine, without a server.
+    /// Measure training steps on this machine, without a server.
     #[command(allow_negative_numbers = true)]
     Bench(Bench),
-    /// Print what makes a shell complete this program's options.
+    /// Print a shell completion script.
     #[command(allow_negative_numbers = true)]
     Completions(Completions),
-    /// Print this program's manual page, or write all of them.
+    /// Print the manual page, or write the pages of all commands.
     #[command(allow_negative_numbers = true)]
     Man(Man),
 }
@@ -99,7 +99,7 @@ pub enum Command {
 /// `client datasets`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
-  client datasets                                     names, classes, images per split, and files that are never served
+  client datasets                                     names, classes, images per split, and quarantined files
   client datasets --json | jq -r '.[].name'
   client datasets --server https://loader:50051 --tls-ca root.pem --token-file token")]
 pub struct Datasets {
@@ -126,36 +126,35 @@ pub struct Bench {
         reason = "a documentation comment would become the help text of the group"
     )]
     pub execution: Execution,
-    /// What a step is made of: standard (ONNX's operators alone), fast (our own in their place, on CPUs), or auto (fast where the CPU has
-    /// AVX2 or AVX-512). They differ in speed and in the last bits of the result.
+    /// Operators of the training step: standard (ONNX operators only), fast (custom CPU kernels), or auto (fast if the CPU has AVX2 or
+    /// AVX-512). The choice affects speed and the last bits of the results.
     #[arg(long, value_name = "CHOICE", default_value_t = Operators::Auto)]
     pub operators: Operators,
-    /// Copy the images of the next step while a step runs: on, off, or auto (on for CUDA devices, as training does).
+    /// Copy the next batch to the device while a step runs: on, off, or auto (on for CUDA, as in training).
     #[arg(long, value_name = "CHOICE", default_value_t = Staging::Auto)]
     pub staging: Staging,
-    /// What steps compute in, as for `client train`: f32, tf32, bf16 or f16.
+    /// Compute precision, as for `client train`: f32, tf32, bf16 or f16. All but f32 need --device cuda.
     #[arg(long, value_name = "TYPE", default_value_t = Precision::F32)]
     pub precision: Precision,
-    /// Network.
+    /// Network: resnet18, resnet34, resnet50 or resnet101, optionally with @WIDTH.
     #[arg(long, value_name = "NAME", default_value = "resnet34")]
     pub arch: String,
-    /// Images per step.
+    /// Images per step, from 2 to 4096.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = within(2..=4096_u32))]
     pub batch_size: u32,
-    /// Height and width of the images, in pixels.
+    /// Height and width of the images, in pixels, from 32 to 4096.
     #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = within(32..=4096_u32))]
     pub size: u32,
-    /// Steps to time, after one to warm up.
+    /// Number of steps to measure, after one warm-up step.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = at_least(1_u32))]
     pub steps: u32,
-    /// Train no weight of the body, as the first stage of transfer learning does; batch norms move.
+    /// Freeze the body except its batch norms, as in the first stage of transfer learning.
     #[arg(long)]
     pub frozen: bool,
-    /// Let ONNX Runtime write what every node took to PREFIX_*.json, which trace viewers open, and print the time by operator. Costs some
-    /// time itself.
+    /// Write ONNX Runtime profiles to PREFIX_*.json (Chrome trace format), and print the time by operator. Profiling adds overhead.
     #[arg(long, value_name = "PREFIX")]
     pub profile: Option<PathBuf>,
-    /// Print one JSON object.
+    /// Print one JSON object instead of text.
     #[arg(long)]
     pub json: bool,
 }

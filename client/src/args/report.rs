@@ -11,22 +11,22 @@ use equibatch_stream::Split;
 /// `client report`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
-  client report runs/flowers                          makes runs/flowers/report.html again from the files of the run
-  client report runs/flowers --judge --worst 24       judges the model again first, and shows more of what it was wrong about
-  client report runs/flowers --judge --split test     on the test images")]
+  client report runs/flowers                              regenerates runs/flowers/report.html from the files of the run
+  client report runs/flowers --evaluate --top-losses 24   evaluates the model again first, and shows the 24 top losses
+  client report runs/flowers --evaluate --split test      on the test split")]
 pub struct Report {
-    /// Folders of training runs.
+    /// Run folders.
     #[arg(value_name = "RUN", required = true)]
     pub runs: Vec<PathBuf>,
-    /// Ask the server for the images, and judge the model on them again. Without it, nothing but the files of the run is needed.
-    #[arg(long)]
-    pub judge: bool,
-    /// With --judge: which part of the dataset: train, valid or test.
-    #[arg(long, default_value_t = Split::Valid, requires = "judge")]
+    /// Evaluate the model again on images from the server. Without it, only the files of the run are used.
+    #[arg(long, alias = "judge")]
+    pub evaluate: bool,
+    /// With --evaluate, split to evaluate on: train, valid or test.
+    #[arg(long, default_value_t = Split::Valid, requires = "evaluate")]
     pub split: Split,
-    /// With --judge: how many of the images of largest loss are shown.
-    #[arg(long, value_name = "N", default_value_t = 12, requires = "judge", value_parser = within(0..=1000_u16))]
-    pub worst: u16,
+    /// With --evaluate, number of images with the highest loss to show, from 0 to 1000.
+    #[arg(long, alias = "worst", value_name = "N", default_value_t = 12, requires = "evaluate", value_parser = within(0..=1000_u16))]
+    pub top_losses: u16,
     #[command(flatten)]
     #[allow(
         missing_docs,

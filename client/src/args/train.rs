@@ -3,21 +3,21 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Arg, Args};
-use equibatch_cli::value::{at_least, some};
+use equibatch_cli::value::{at_least, non_zero};
 
-use super::{Execution, Keep, Server, Setup, Shown};
+use super::{CheckpointArgs, DisplayArgs, Execution, Server, TrainingSetup};
 use equibatch_training::{runtime::Operators, schedule::LearningRates};
 
 /// `client train`.
 #[derive(Clone, Debug, Args)]
 #[command(after_long_help = "Examples:
-  client train                                        the server's only dataset, balanced, into a new folder below runs/
-  client train --balance natural --out runs/natural   the images as they are, to compare
+  client train                                        the server's only dataset, oversampled, into a new folder below runs/
+  client train --balance natural --out runs/natural   without balancing, for comparison
   client train --arch resnet18@16 --size 96 --batch-size 16 --epochs 5    a quick trial on a CPU
   client train --weights resnet34.safetensors --epochs 4 --save stage-1         a new head on a frozen body
-  client train --load stage-1 --unfreeze --max-lr 1e-5..1e-2 --epochs 2         and then all of it
-  client train --experiment experiment.toml --out runs/flowers                  several stages in one go
-  client train --resume runs/natural                  goes on after an interruption, bit for bit")]
+  client train --load stage-1 --unfreeze --max-lr 1e-5..1e-2 --epochs 2         then fine-tuning of all layers
+  client train --experiment experiment.toml --out runs/flowers                  several stages
+  client train --resume runs/natural                  continues an interrupted run, with bit-identical results")]
 pub struct Train {
     #[command(flatten)]
     #[allow(
@@ -30,9 +30,9 @@ pub struct Train {
         missing_docs,
         reason = "a documentation comment would become the help text of the group"
     )]
-    pub setup: Setup,
-    /// What a step is made of: standard (ONNX's operators alone), fast (our own in their place, on CPUs), or auto (fast where the CPU has
-    /// AVX2 or AVX-512). They differ in speed and in the last bits of the result.
+    pub setup: TrainingSetup,
+    /// Operators of the training step: standard (ONNX operators only), fast (custom CPU kernels), or auto (fast if the CPU has AVX2 or
+    /// AVX-512). The choice affects speed and the last bits of the results.
     #[arg(long, value_name = "CHOICE", default_value_t = Operators::Auto)]
     pub operators: Operators,
     #[command(flatten)]
@@ -40,15 +40,15 @@ pub struct Train {
         missing_docs,
         reason = "a documentation comment would become the help text of the group"
     )]
-    pub shown: Shown,
-    /// Passes over the training images. [default: 10]
+    pub shown: DisplayArgs,
+    /// Number of epochs. [default: 10]
     #[arg(long, value_name = "N", value_parser = at_least(1_u32))]
     pub epochs: Option<u32>,
-    /// Peak learning rate of the one-cycle schedule: 3e-3 for all layers, ..3e-3 for the head and a tenth for the rest, 1e-5..1e-2
-    /// spread over the layer groups. `found` in the place of a number is the valley that --find-lr sees. [default: 3e-3]
+    /// Peak learning rate of the one-cycle schedule: 3e-3 for all layers; ..3e-3 for the head and a tenth of it for the body; 1e-5..1e-2
+    /// spread geometrically over the layer groups. `found` stands for the valley suggested by --find-lr. [default: 3e-3]
     #[arg(long, visible_alias = "lr", value_name = "RATE", value_parser = LearningRates::checked)]
     pub max_lr: Option<String>,
-    /// Before training, sweep over learning rates as `client find-lr` does, and leave the plot in the run's folder.
+    /// Run the learning rate range test of `client find-lr` before training, and save the plot in the run's folder.
     #[arg(long)]
     pub find_lr: bool,
     #[command(flatten)]
@@ -56,27 +56,27 @@ pub struct Train {
         missing_docs,
         reason = "a documentation comment would become the help text of the group"
     )]
-    pub keep: Keep,
-    /// Batches to keep ready.
-    #[arg(long, value_name = "N", default_value = "3", value_parser = some)]
+    pub keep: CheckpointArgs,
+    /// Batches to prefetch.
+    #[arg(long, value_name = "N", default_value = "3", value_parser = non_zero)]
     pub prefetch: NonZeroUsize,
-    /// Train the stages of a file, one after the other: a table `[[stage]]` each, whose keys are flags of this command; keys above them
-    /// hold for all stages, and what is typed wins over both. `reference` is a file that is built in: 4 epochs with a frozen body, then
-    /// 2 of all of it. Each stage gets a folder in the folder for the results.
+    /// Train the stages of a TOML file in sequence: one table `[[stage]]` each, whose keys are flags of this command. Keys above the
+    /// stages apply to all stages, and the command line overrides both. `reference` is built in: 4 epochs with a frozen body, then 2
+    /// epochs of all layers. Each stage has a subfolder of --out.
     #[arg(long, value_name = "FILE|reference", conflicts_with = "resume")]
     pub experiment: Option<PathBuf>,
-    /// Train only the stage of this name or number, from 1: a run like any other, which --load begins where another one ended. Without
-    /// --experiment, a stage of the reference.
+    /// Train only the stage with this name or number, from 1, as a single run; --load starts it from another run. Without --experiment, a
+    /// stage of `reference`.
     #[arg(long, value_name = "NAME|N", conflicts_with = "resume")]
     pub stage: Option<String>,
-    /// Folder for the results; by default a new one below runs/.
+    /// Folder for the results. Default: a new folder below runs/.
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     pub out: Option<PathBuf>,
-    /// When done, also write the checkpoint to this file, for --load; without an extension, it gets `.safetensors`.
+    /// Also write the final checkpoint to this file, for --load; without an extension, `.safetensors` is appended.
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
-    /// Continue a run from its checkpoint, exactly as if it had not stopped. What decides its numbers is taken from there; typed
-    /// again, it must be the same.
+    /// Continue a run from its checkpoint, with the same results as without the interruption. Its settings are restored; settings given
+    /// again must be equal.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "weights", "load"])]
     pub resume: Option<PathBuf>,
     #[command(flatten, next_help_heading = "Connection")]
@@ -87,43 +87,43 @@ pub struct Train {
     pub server: Server,
 }
 
-/// What both kinds of help show first, with what `-h` says of it.
+/// Options that `-h` and `--help` list first, with their text in `-h`.
 const EVERYDAY: [(&str, &str); 8] = [
-    ("dataset", "Dataset; not needed if the server has one only"),
+    ("dataset", "Dataset; may be omitted if the server has only one"),
     ("balance", "Class balance, such as natural [default: oversample]"),
     ("arch", "Network, such as resnet18 [default: resnet34]"),
     (
         "weights",
-        "Start from a file, hf:OWNER/NAME, or none [default: none]",
+        "Pretrained weights: a file, hf:OWNER/NAME or none [default: none]",
     ),
     ("size", "Height and width of the images, in pixels [default: 224]"),
     ("batch_size", "Images per step [default: 64]"),
-    ("epochs", "Passes over the training images [default: 10]"),
+    ("epochs", "Number of epochs [default: 10]"),
     ("out", "Folder for the results [default: a new one below runs/]"),
 ];
 
-/// What else `-h` shows. The rest is in `--help`.
+/// Further options in `-h`; all others are in `--help` only.
 const OFTEN: [(&str, &str); 11] = [
-    ("device", "Compute on cpu, cuda or cuda:N"),
+    ("device", "Device: cpu, cuda or cuda:N"),
     (
         "recipe",
-        "Augmentation, as `server recipe` lists it [default: fastai]",
+        "Augmentation recipe; see `server recipe` [default: fastai]",
     ),
-    ("seed", "Seed of everything random [default: 42]"),
-    ("load", "Go on where another run ended"),
+    ("seed", "Seed of all randomness [default: 42]"),
+    ("load", "Start from the checkpoint of another run"),
     ("max_lr", "Peak learning rate, or `found` [default: 3e-3]"),
     (
         "save_best",
-        "Keep the best epoch, by loss, error_rate, macro_f1, ...",
+        "Keep the best epoch by loss, error_rate, macro_f1, ...",
     ),
-    ("experiment", "Train the stages of a file, or the reference"),
+    ("experiment", "Train the stages of a file, or `reference`"),
     ("resume", "Continue a run from its checkpoint"),
-    ("server", "Address of the server, or several, separated by commas"),
-    ("tls_ca", "Roots of the server's certificate, for https"),
-    ("token_file", "Token to show to the server"),
+    ("server", "Address of the server, or several, comma-separated"),
+    ("tls_ca", "CA certificates to verify the server by, for https"),
+    ("token_file", "File with the bearer token"),
 ];
 
-/// How the help shows an option of `client train`: the everyday ones first, in `-h` few others.
+/// Help order and visibility of an option of `client train`: common options first, few others in `-h`.
 pub(super) fn arranged(arg: Arg) -> Arg {
     let find = |table: &[(&str, &'static str)]| table.iter().position(|(id, _)| *id == arg.get_id().as_str());
     let everyday = find(&EVERYDAY);
@@ -156,7 +156,7 @@ mod tests {
     use crate::args::Arguments;
 
     #[test]
-    fn short_help_is_a_page_with_the_everyday_options_first_and_the_connection_last() {
+    fn short_help_fits_a_page_and_lists_common_options_first() {
         let mut all = Arguments::command();
         all.build();
         let train = all.find_subcommand_mut("train").expect("there is `train`");
@@ -169,7 +169,7 @@ mod tests {
             "{} lines:\n{short}",
             short.lines().count()
         );
-        // What is indented further explains.
+        // Lines that are indented further are descriptions.
         let options = |help: &str| -> Vec<String> {
             let lines = help
                 .lines()
@@ -199,7 +199,7 @@ mod tests {
                 .all(|(id, _)| shown.iter().any(|option| option == id)),
             "{short}"
         );
-        // Nothing is lost where all of it is asked for.
+        // The long help has all options.
         for arg in train.get_arguments().filter_map(Arg::get_long) {
             assert!(long.contains(&format!("--{arg}")), "{arg}");
         }

@@ -18,7 +18,7 @@ use crate::{
 use equibatch_stream::{Batch, Position};
 use equibatch_training::runtime::{OperatorTime, Runtime, SessionOptions};
 
-/// Times training steps on one batch of noise, after one step to warm up. Needs no server.
+/// Measures training steps on a batch of noise, after one warm-up step.
 pub(super) fn run(args: &Bench) -> Result<Exit> {
     check_precision(args.precision, args.execution.device)?;
     let runtime = Runtime::load_for(args.execution.device)?;
@@ -30,7 +30,7 @@ pub(super) fn run(args: &Bench) -> Result<Exit> {
         ..training_options(&args.execution, args.operators)
     };
     let mut learner = Learner::new(&runtime, &config, &options)?;
-    // The same images are copied for every step, as those of another batch would be.
+    // The batch is copied to the device for every step, as in training.
     learner.step_ahead(&batch, Some(&batch))?;
     let mut times = vec![];
     let cpu = cpu_ms();
@@ -44,7 +44,7 @@ pub(super) fn run(args: &Bench) -> Result<Exit> {
     sorted.sort_by(f64::total_cmp);
     let median = sorted[sorted.len() / 2];
     let images_per_second = f64::from(config.batch_size) * 1e3 / median;
-    let peak = peak_rss_mb().context("cannot read the peak of memory")?;
+    let peak = peak_rss_mb().context("cannot read the peak memory usage from /proc/self/status")?;
     let mut out = io::stdout().lock();
     if args.json {
         let record = serde_json::json!({
@@ -54,7 +54,7 @@ pub(super) fn run(args: &Bench) -> Result<Exit> {
     } else {
         writeln!(
             out,
-            "{} at {}, batch {}, {}: {median:.0} ms per step (median of {}), {images_per_second:.1} images/s, {peak:.0} MB at the peak",
+            "{} at {}, batch {}, {}: {median:.0} ms per step (median of {}), {images_per_second:.1} images/s, peak memory {peak:.0} MB",
             config.arch, config.image_size, config.batch_size, config.precision, args.steps
         )?;
     }
@@ -86,7 +86,7 @@ fn config(args: &Bench) -> RunConfig {
     }
 }
 
-/// Images without pattern, values in [-1, 1), of two classes by turns.
+/// A batch of pseudo-random images with values in [-1, 1), of two alternating classes.
 fn noise(config: &RunConfig) -> Batch {
     let elements = config.batch_size * 3 * config.image_size * config.image_size;
     let value = |i: u32| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / (1_u32 << 23) as f32 - 1.0;
@@ -105,13 +105,13 @@ fn noise(config: &RunConfig) -> Batch {
     }
 }
 
-/// What all threads of this process have computed so far, in milliseconds.
+/// CPU time of this process so far, in milliseconds.
 fn cpu_ms() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6
 }
 
-/// The largest resident set of this process so far, in MB of 10^6 bytes, as the kernel counts it.
+/// Peak resident set size of this process, in MB (10^6 bytes), from `VmHWM`.
 fn peak_rss_mb() -> Option<f64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -9,14 +9,14 @@ use equibatch_cli::files;
 
 use super::{
     Exit,
-    plan::{Plan, beginning},
-    prepare::{Means, ask_for_images, check_images},
+    plan::{RunPlan, initial_config},
+    prepare::{TrainContext, ask_for_images, check_images},
     signals,
     train::Trainer,
 };
 use crate::{
     args::{Compare, Train},
-    config::{self, UsageError, contradictions, put_over, session_options, training_options},
+    config::{self, UsageError, apply_args, resume_conflicts, session_options, training_options},
     learn::{
         checkpoint::CHECKPOINT,
         compare::{
@@ -37,16 +37,16 @@ use crate::{
 use equibatch_stream::{DatasetDescription, Servers, Split};
 use equibatch_training::runtime::Runtime;
 
-/// Trains every arm with every seed, judges each on the same images, and compares. What was done before in the same folder is not done
-/// again.
+/// Trains every arm with every seed, evaluates all runs on the same images, and compares them. Runs that are complete in the same folder are
+/// not repeated.
 pub(super) fn run(args: &Compare) -> Result<Exit> {
     check(args)?;
-    let (_, mut settled) = beginning(&args.train.setup)?;
-    put_over(&args.train, &mut settled);
-    config::check_precision(settled.precision, args.train.execution.device)?;
-    config::check_head(&settled)?;
+    let (_, mut base_config) = initial_config(&args.train.setup)?;
+    apply_args(&args.train, &mut base_config);
+    config::check_precision(base_config.precision, args.train.execution.device)?;
+    config::check_head(&base_config)?;
     let trainer = Trainer {
-        means: Means {
+        context: TrainContext {
             runtime: Runtime::load_for(args.train.execution.device)?,
             options: training_options(&args.train.execution, args.train.operators),
             servers: config::servers(&args.train.server)?,
@@ -56,31 +56,33 @@ pub(super) fn run(args: &Compare) -> Result<Exit> {
         prefetch: args.train.prefetch.get(),
         output: Output::Stderr,
     };
-    let servers = &trainer.means.servers;
-    ask_for_images(servers, &mut settled)?;
-    let images = images_per_epoch(args, &settled, servers)?;
-    settled.images_per_epoch = Some(images);
+    let servers = &trainer.context.servers;
+    ask_for_images(servers, &mut base_config)?;
+    let images = images_per_epoch(args, &base_config, servers)?;
+    base_config.images_per_epoch = Some(images);
     trainer.output.print_line(&format!(
-        "every way of training takes {} steps of {} images an epoch (--images-per-epoch {images})",
-        images / u64::from(settled.images_per_step()),
-        settled.images_per_step()
+        "every method trains for {} steps of {} images per epoch (--images-per-epoch {images})",
+        images / u64::from(base_config.images_per_step()),
+        base_config.images_per_step()
     ));
-    let description = servers.describe(&settled.dataset)?;
-    let rarest = rarest(&description, args.split)?;
+    let description = servers.describe(&base_config.dataset)?;
+    let rarest_classes = rarest_classes(&description, args.split)?;
     let has_new_images = description.images(Split::Test) > 0;
-    let folder = folder(args, &settled);
+    let folder = folder(args, &base_config);
     let mut arms: Vec<TrainedArm> = vec![];
     arms.extend(args.arms.iter().map(|arm| TrainedArm {
         arm: arm.clone(),
         repeats: vec![],
     }));
-    for seed in (0..u64::from(args.repeats)).map(|repeat| settled.seed.wrapping_add(repeat)) {
+    for seed in (0..u64::from(args.repeats)).map(|repeat| base_config.seed.wrapping_add(repeat)) {
         for trained in &mut arms {
             let run = folder.join(format!("{}-{seed}", trained.arm).replace(':', "-"));
-            let train = arguments(args, &settled, (&trained.arm, seed), &run);
+            let train = arguments(args, &base_config, (&trained.arm, seed), &run);
             let Some(predictions) = repeat(args.split, &train, &run, &trainer)? else {
                 let shown = folder.display();
-                Output::Stderr.print_line(&format!("interrupted; the same command goes on, in {shown}"));
+                Output::Stderr.print_line(&format!(
+                    "interrupted; run the same command again to continue in {shown}"
+                ));
                 return Ok(Exit::Interrupted);
             };
             trained.repeats.push(Repeat {
@@ -91,11 +93,11 @@ pub(super) fn run(args: &Compare) -> Result<Exit> {
         }
     }
     let classes: Vec<String> = description.classes.into_iter().map(|class| class.name).collect();
-    let mut comparison = Comparison::new(&arms, &classes, &rarest)?;
+    let mut comparison = Comparison::new(&arms, &classes, &rarest_classes)?;
     if args.split != Split::Test && has_new_images {
         comparison.holdout = Some(new_images(&arms, args, &trainer)?);
     }
-    write_files(&folder, &comparison, &settled.dataset)?;
+    write_files(&folder, &comparison, &base_config.dataset)?;
     let mut out = io::stdout().lock();
     if args.json {
         serde_json::to_writer_pretty(&mut out, &comparison)?;
@@ -111,39 +113,41 @@ pub(super) fn run(args: &Compare) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Refuses what a comparison decides itself.
+/// Refuses arguments that a comparison sets itself.
 fn check(args: &Compare) -> Result<(), UsageError> {
     let refused = |text: &str| Err(UsageError(text.to_owned()));
     let train = &args.train;
     if train.setup.images.balance.is_some() {
-        return refused("--balance is what is compared: name the ways of training with --arms");
+        return refused("--balance cannot be used with compare: name the methods with --arms");
     }
     if train.setup.objective.class_weights.is_some() {
-        return refused("--class-weights is compared as well: it is the arm `weighted`");
+        return refused("--class-weights cannot be used with compare: use the arm `weighted` of --arms");
     }
     if train.experiment.is_some() || train.stage.is_some() {
         return refused(
-            "a comparison is of runs of one stage: name what to begin with by --load or --weights",
+            "--experiment and --stage cannot be used with compare: start from --load or --weights",
         );
     }
     if train.resume.is_some() {
-        return refused("a comparison goes on by itself: run it again with the same --out");
+        return refused(
+            "--resume cannot be used with compare: run the command again with the same --out to continue",
+        );
     }
     if train.save.is_some() {
-        return refused("--save is for one training: each run's checkpoint is in its folder");
+        return refused("--save cannot be used with compare: each run's checkpoint is in its folder");
     }
     let repeated = |(place, arm): (usize, &Arm)| args.arms[..place].contains(arm);
     if args.arms.len() < 2 || args.arms.iter().enumerate().any(repeated) {
-        return refused("--arms needs two or more different ways of training");
+        return refused("--arms needs at least two different methods");
     }
     Ok(())
 }
 
 /// The classes with the fewest training images.
-fn rarest(description: &DatasetDescription, split: Split) -> Result<RarestClasses, UsageError> {
+fn rarest_classes(description: &DatasetDescription, split: Split) -> Result<RarestClasses, UsageError> {
     if description.images(split) == 0 {
         return Err(UsageError(format!(
-            "the dataset has no {split} images to judge on"
+            "--split {split}: the dataset has no {split} images"
         )));
     }
     let classes = description.classes.iter();
@@ -151,41 +155,41 @@ fn rarest(description: &DatasetDescription, split: Split) -> Result<RarestClasse
     RarestClasses::of(trained).ok_or_else(|| UsageError("the dataset has no images to train on".to_owned()))
 }
 
-/// Images of an epoch, the same for all arms, so that none is better for taking more steps: what was typed, or the most that the balance of
-/// any arm makes of the images.
-fn images_per_epoch(args: &Compare, settled: &RunConfig, servers: &Servers) -> Result<u64> {
-    if let Some(images) = settled.images_per_epoch {
+/// Images per epoch, the same for all arms, so that all take the same number of steps: --images-per-epoch, or the largest number of the
+/// arms' balance policies.
+fn images_per_epoch(args: &Compare, base_config: &RunConfig, servers: &Servers) -> Result<u64> {
+    if let Some(images) = base_config.images_per_epoch {
         return Ok(images);
     }
     let mut most = 0;
     for arm in &args.arms {
         let mut config = RunConfig {
             balance: arm.balance.clone(),
-            ..settled.clone()
+            ..base_config.clone()
         };
         most = ask_for_images(servers, &mut config)?.images_per_epoch.max(most);
     }
     Ok(most)
 }
 
-/// The folder of the comparison: the same for the same command, so that it goes on where it stopped.
-fn folder(args: &Compare, settled: &RunConfig) -> PathBuf {
+/// The folder of the comparison; the same for the same command, so that it can be continued.
+fn folder(args: &Compare, base_config: &RunConfig) -> PathBuf {
     let named = args.train.out.clone();
     named.unwrap_or_else(|| {
-        Path::new("runs").join(format!("{}-compare", settled.dataset).replace(['/', '\\'], "-"))
+        Path::new("runs").join(format!("{}-compare", base_config.dataset).replace(['/', '\\'], "-"))
     })
 }
 
-/// What would be typed to train one arm once.
-fn arguments(args: &Compare, settled: &RunConfig, (arm, seed): (&Arm, u64), run: &Path) -> Train {
+/// The arguments of `client train` for one run of an arm.
+fn arguments(args: &Compare, base_config: &RunConfig, (arm, seed): (&Arm, u64), run: &Path) -> Train {
     let mut train = args.train.clone();
     let images = &mut train.setup.images;
-    images.dataset = Some(settled.dataset.clone());
+    images.dataset = Some(base_config.dataset.clone());
     images.balance = Some(arm.balance.clone());
     images.seed = Some(seed);
-    images.images_per_epoch = settled.images_per_epoch;
-    // As the server understands it, so that it can be compared with what an earlier run has noted.
-    images.recipe = Some(settled.recipe.clone());
+    images.images_per_epoch = base_config.images_per_epoch;
+    // The server's normalised form, for comparison with the configuration of an earlier run.
+    images.recipe = Some(base_config.recipe.clone());
     train.setup.objective.class_weights = Some(arm.class_weights);
     (train.out, train.resume) = if run.join(CHECKPOINT).exists() {
         (None, Some(run.to_path_buf()))
@@ -195,47 +199,53 @@ fn arguments(args: &Compare, settled: &RunConfig, (arm, seed): (&Arm, u64), run:
     train
 }
 
-/// What the model of one training says of every image; `None` where the training was interrupted.
+/// Trains and evaluates one run, or reads its stored predictions; `None` if the training was interrupted.
 fn repeat(split: Split, args: &Train, run: &Path, trainer: &Trainer) -> Result<Option<Predictions>> {
     let path = run.join(format!("outcomes-{split}.safetensors"));
     if let Ok(bytes) = fs::read(&path) {
         let (kept, config) = RunFolder::open(run)?;
-        let differences = contradictions(args, &config);
+        let differences = resume_conflicts(args, &config);
         if !differences.is_empty() {
             let path = run.to_path_buf();
             return Err(run::Error::Mismatch { path, differences }.into());
         }
-        let servers = &trainer.means.servers;
+        let servers = &trainer.context.servers;
         check_images(servers, run, &kept.progress(&config), &config.dataset)?;
         return Ok(Some(Predictions::from_bytes(&bytes, &path)?));
     }
     trainer.output.print_line("");
     let exit = match &args.resume {
         Some(path) => trainer.resume(args, path)?,
-        None => trainer.start(&Plan::typed(args)?, args.out.as_deref(), None)?,
+        None => trainer.start(&RunPlan::typed(args)?, args.out.as_deref(), None)?,
     };
     if exit != Exit::Done {
         return Ok(None);
     }
-    let predictions = judge(split, run, args, trainer)?;
+    let predictions = evaluate_run(split, run, args, trainer)?;
     let shown = path.display();
     files::replace(&path, &predictions.to_bytes()).with_context(|| format!("cannot write {shown}"))?;
     Ok(Some(predictions))
 }
 
-fn judge(split: Split, run: &Path, args: &Train, trainer: &Trainer) -> Result<Predictions> {
+fn evaluate_run(split: Split, run: &Path, args: &Train, trainer: &Trainer) -> Result<Predictions> {
     let mut predictions = Predictions::default();
-    look(split, run, args, trainer, &mut |seen| {
+    predict_split(split, run, args, trainer, &mut |seen| {
         predictions.push(seen.sample, seen.label as u32, seen.logits);
     })?;
     Ok(predictions)
 }
 
-/// Shows the images of a split to the model of a run.
-fn look(split: Split, run: &Path, args: &Train, trainer: &Trainer, each: OnSample<'_>) -> Result<()> {
+/// Runs the model of a run on a split; `each` receives every image with its logits.
+fn predict_split(
+    split: Split,
+    run: &Path,
+    args: &Train,
+    trainer: &Trainer,
+    each: OnSample<'_>,
+) -> Result<()> {
     let (run, config) = RunFolder::open(run)?;
     let options = session_options(&args.execution);
-    let mut predictor = Predictor::open(&trainer.means.runtime, &run.model_path(), &options)?;
+    let mut predictor = Predictor::open(&trainer.context.runtime, &run.model_path(), &options)?;
     let card = predictor.card().clone();
     let subject = EvalSpec {
         dataset: &config.dataset,
@@ -245,11 +255,11 @@ fn look(split: Split, run: &Path, args: &Train, trainer: &Trainer, each: OnSampl
         classes: &card.classes,
     };
     let model = ("the model", predictor.classifier());
-    evaluate_each(&trainer.means.servers, model, &subject, each)?;
+    evaluate_each(&trainer.context.servers, model, &subject, each)?;
     Ok(())
 }
 
-/// What the first model of every arm makes of the images that nobody was trained or compared on.
+/// Predictions of the first model of every arm on the test split, which was used neither for training nor for the comparison.
 fn new_images(arms: &[TrainedArm], args: &Compare, trainer: &Trainer) -> Result<Holdout> {
     let mut holdout = Holdout::default();
     for trained in arms {
@@ -259,7 +269,7 @@ fn new_images(arms: &[TrainedArm], args: &Compare, trainer: &Trainer) -> Result<
         let (_, config) = RunFolder::open(&first.run)?;
         let (mut samples, mut predictions) = (vec![], vec![]);
         let is_first = holdout.arms.is_empty();
-        look(Split::Test, &first.run, &args.train, trainer, &mut |seen| {
+        predict_split(Split::Test, &first.run, &args.train, trainer, &mut |seen| {
             predictions.push(TopPrediction::of(seen.logits));
             if is_first {
                 samples.push(seen.sample);
@@ -271,7 +281,7 @@ fn new_images(arms: &[TrainedArm], args: &Compare, trainer: &Trainer) -> Result<
             }
         })?;
         if is_first {
-            let paths = trainer.means.servers.paths(&config.dataset, &samples)?;
+            let paths = trainer.context.servers.paths(&config.dataset, &samples)?;
             for (image, path) in holdout.images.iter_mut().zip(paths) {
                 image.path = path;
             }
@@ -291,7 +301,7 @@ fn write_files(folder: &Path, comparison: &Comparison, dataset: &str) -> Result<
         let shown = path.display();
         files::replace(&path, text.as_bytes()).with_context(|| format!("cannot write {shown}"))
     };
-    let json = serde_json::to_string_pretty(comparison).expect("a comparison is plain data");
+    let json = serde_json::to_string_pretty(comparison).expect("a comparison is serialisable");
     write("compare.json", &format!("{json}\n"))?;
     write("compare.html", &page::page(comparison, dataset)?.to_html())?;
     let saved = page::chart(comparison)?.save(folder);

@@ -7,7 +7,7 @@ use super::Exit;
 use crate::{args::Datasets, config};
 use equibatch_stream::DatasetDescription;
 
-/// Prints the server's datasets: splits, classes and counts, and the files that are never served.
+/// Prints the datasets of a server: splits, classes, counts and quarantined files.
 pub(super) fn run(args: &Datasets) -> Result<Exit> {
     let servers = config::servers(&args.server)?;
     let summaries = servers.datasets()?;

@@ -24,35 +24,35 @@ use crate::{
 use equibatch_stream::{ClassCounts, Servers, Split};
 use equibatch_training::runtime::Runtime;
 
-/// A model to judge.
+/// A model to evaluate.
 struct Candidate {
-    /// What the reader knows it by.
+    /// Name in the output.
     name: String,
     model: PathBuf,
-    /// Where results go.
+    /// Folder of the results.
     folder: PathBuf,
-    /// The dataset to judge it on where none is named: that of its run, or the only one.
+    /// Dataset unless --dataset is given: that of its run; empty: the server's only one.
     dataset: String,
-    /// Where the run stands that it is of, if that is known.
+    /// Progress of the run that the model is of, if known.
     trained: Option<ResumeState>,
 }
 
-/// Judges every candidate, writes its figures and pictures, and shows them; several also side by side.
+/// Evaluates every model, and writes and prints the metrics; several models are also printed side by side.
 pub(super) fn run(args: &Evaluate) -> Result<Exit> {
     let candidates = candidates(args)?;
     let runtime = Runtime::load_for(args.execution.device)?;
     let servers = config::servers(&args.server)?;
-    let mut judged = vec![];
+    let mut evaluated = vec![];
     for candidate in &candidates {
-        let judgement = judge(args, &runtime, &servers, candidate)?;
-        write_files(args, candidate, &judgement)?;
-        judged.push((candidate, judgement));
+        let evaluation = evaluate_model(args, &runtime, &servers, candidate)?;
+        write_files(args, candidate, &evaluation)?;
+        evaluated.push((candidate, evaluation));
     }
     let mut out = io::stdout().lock();
     if args.json {
-        let models = judged
+        let models = evaluated
             .iter()
-            .map(|(candidate, judgement)| (candidate.name.clone(), json!(judgement.metrics)));
+            .map(|(candidate, evaluation)| (candidate.name.clone(), json!(evaluation.metrics)));
         let models: serde_json::Map<_, _> = models.collect();
         let metrics = json!({ "split": args.split, "tta": args.tta, "models": models });
         serde_json::to_writer_pretty(&mut out, &metrics)?;
@@ -64,13 +64,13 @@ pub(super) fn run(args: &Evaluate) -> Result<Exit> {
     } else {
         ""
     };
-    for (candidate, judgement) in &judged {
+    for (candidate, evaluation) in &evaluated {
         writeln!(out, "{} on the {} images{how}\n", candidate.name, args.split)?;
-        writeln!(out, "{}", table::classes(&judgement.metrics))?;
-        writeln!(out, "{}", table::confusion(&judgement.metrics))?;
-        if judgement.replaced > 0 {
-            let files = counted(judgement.replaced, "broken file");
-            writeln!(out, "another image stood in the place of {files}\n")?;
+        writeln!(out, "{}", table::classes(&evaluation.metrics))?;
+        writeln!(out, "{}", table::confusion(&evaluation.metrics))?;
+        if evaluation.replaced > 0 {
+            let files = counted(evaluation.replaced, "broken file");
+            writeln!(out, "{files} replaced by other images of the same class\n")?;
         }
         let folder = candidate.folder.display();
         writeln!(
@@ -79,11 +79,13 @@ pub(super) fn run(args: &Evaluate) -> Result<Exit> {
             suffix(args)
         )?;
     }
-    if judged.len() > 1 {
-        let named = judged.iter().map(|(candidate, judgement)| table::NamedMetrics {
-            name: candidate.name.clone(),
-            metrics: judgement.metrics.clone(),
-        });
+    if evaluated.len() > 1 {
+        let named = evaluated
+            .iter()
+            .map(|(candidate, evaluation)| table::NamedMetrics {
+                name: candidate.name.clone(),
+                metrics: evaluation.metrics.clone(),
+            });
         writeln!(out, "side by side, on the {} images{how}\n", args.split)?;
         let training = training_images(args, &servers, &candidates[0]);
         let models: Vec<_> = named.collect();
@@ -125,14 +127,14 @@ fn candidates(args: &Evaluate) -> Result<Vec<Candidate>> {
     Ok(candidates)
 }
 
-/// Training images of each class, in label order; `None` if the server does not say.
+/// Training images of each class, in label order; `None` if the server cannot be queried.
 fn training_images(args: &Evaluate, servers: &Servers, candidate: &Candidate) -> Option<Vec<u64>> {
     let description = servers.describe(dataset(args, candidate)).ok()?;
     let of = |class: &ClassCounts| class.images(Split::Train.name()).into();
     Some(description.classes.iter().map(of).collect())
 }
 
-/// The dataset to judge on; empty: the server's only one.
+/// Name of the dataset to evaluate on; empty: the server's only one.
 fn dataset<'a>(args: &'a Evaluate, candidate: &'a Candidate) -> &'a str {
     args.dataset.as_deref().unwrap_or(&candidate.dataset)
 }
@@ -144,7 +146,12 @@ fn last_component(path: &Path) -> String {
     )
 }
 
-fn judge(args: &Evaluate, runtime: &Runtime, servers: &Servers, candidate: &Candidate) -> Result<Evaluation> {
+fn evaluate_model(
+    args: &Evaluate,
+    runtime: &Runtime,
+    servers: &Servers,
+    candidate: &Candidate,
+) -> Result<Evaluation> {
     let mut predictor = Predictor::open(runtime, &candidate.model, &session_options(&args.execution))?;
     let card = predictor.card().clone();
     let dataset = dataset(args, candidate);
@@ -156,35 +163,35 @@ fn judge(args: &Evaluate, runtime: &Runtime, servers: &Servers, candidate: &Cand
         classes: &card.classes,
     };
     let model = (candidate.name.as_str(), predictor.classifier());
-    let judgement = match args.tta {
+    let evaluation = match args.tta {
         false => evaluate(servers, model, &subject)?,
         true => tta::evaluate(servers, model, &subject, &card.recipe)?,
     };
     if let Some(trained) = &candidate.trained {
         check_images(servers, &candidate.folder, trained, dataset)?;
     }
-    Ok(judgement)
+    Ok(evaluation)
 }
 
-/// What tells the files of one judging from those of another.
+/// Suffix of the output files.
 fn suffix(args: &Evaluate) -> String {
     format!("{}{}", args.split, if args.tta { "-tta" } else { "" })
 }
 
-fn write_files(args: &Evaluate, candidate: &Candidate, judgement: &Evaluation) -> Result<()> {
+fn write_files(args: &Evaluate, candidate: &Candidate, evaluation: &Evaluation) -> Result<()> {
     let path = |name: String| candidate.folder.join(name);
-    let metrics = json!({ "model": candidate.model, "split": args.split, "tta": args.tta, "figures": judgement.metrics });
+    let metrics = json!({ "model": candidate.model, "split": args.split, "tta": args.tta, "figures": evaluation.metrics });
     let json = path(format!("evaluation-{}.json", suffix(args)));
-    let text = serde_json::to_string_pretty(&metrics).expect("figures are plain data");
+    let text = serde_json::to_string_pretty(&metrics).expect("metrics are serialisable");
     files::replace(&json, format!("{text}\n").as_bytes())
         .with_context(|| format!("cannot write {}", json.display()))?;
     let title = format!(
         "{}: {} {} images",
-        candidate.name, judgement.metrics.images, args.split
+        candidate.name, evaluation.metrics.images, args.split
     );
     for extension in ["png", "svg"] {
         let picture = path(format!("confusion-{}.{extension}", suffix(args)));
-        ConfusionPlot::new(&judgement.metrics, &title).save(&picture)?;
+        ConfusionPlot::new(&evaluation.metrics, &title).save(&picture)?;
     }
     Ok(())
 }

@@ -12,28 +12,28 @@ use crate::{
     weights,
 };
 
-/// How a command ends.
+/// Exit codes, after BSD's `sysexits.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Done.
+    /// Success.
     Done = 0,
-    /// Failed for another reason than those below.
+    /// Another failure than those below.
     Failed = 1,
-    /// The command line cannot be meant so (`EX_USAGE` of BSD's sysexits).
+    /// Usage error (`EX_USAGE`).
     Usage = 64,
-    /// Files, checkpoints or datasets are unusable (`EX_DATAERR`).
+    /// Invalid or mismatched files, checkpoints or datasets (`EX_DATAERR`).
     Data = 65,
-    /// A server, a device or a library is not there (`EX_UNAVAILABLE`).
+    /// A server, device or library is unavailable (`EX_UNAVAILABLE`).
     Unavailable = 69,
-    /// The server does not let this client in (`EX_NOPERM`).
+    /// Authentication or TLS verification failed (`EX_NOPERM`).
     Denied = 77,
-    /// Interrupted by the user: 128 and the number of the signal.
+    /// Interrupted by a signal: 128 plus the number of SIGINT.
     Interrupted = 130,
 }
 
 impl Exit {
-    /// The code for an error, by its innermost cause that has one.
+    /// The exit code of an error: that of its innermost source with a code.
     #[must_use]
     pub fn of(error: &anyhow::Error) -> Self {
         error
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_survive_the_layers_around_a_cause() {
+    fn wrapped_errors_keep_their_exit_code() {
         let lost = || stream::Error::Lost {
             address: "a:1".to_owned(),
             at: "x".to_owned(),

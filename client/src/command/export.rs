@@ -13,12 +13,12 @@ use crate::{
 };
 use equibatch_training::runtime::Runtime;
 
-/// Writes a trained model for use elsewhere, and says how close it is to the original.
+/// Exports a trained model, and prints its deviation from the original.
 pub(super) fn run(args: &Export) -> Result<Exit> {
     let pixels = match (args.preprocess, args.layout) {
         (Preprocess::None, None) => None,
         (Preprocess::None, Some(_)) => {
-            return Err(UsageError("--layout goes with --preprocess u8".to_owned()).into());
+            return Err(UsageError("--layout needs --preprocess u8".to_owned()).into());
         }
         (Preprocess::U8, Some(PixelOrder::Nhwc)) => Some(Layout::Interleaved),
         (Preprocess::U8, None | Some(PixelOrder::Nchw)) => Some(Layout::Planes),
@@ -26,7 +26,7 @@ pub(super) fn run(args: &Export) -> Result<Exit> {
     let from = match (&args.run, &args.model) {
         (Some(run), _) => RunFolder::open(run)?.0.model_path(),
         (None, Some(model)) => model.clone(),
-        (None, None) => unreachable!("the command line needs one of the two"),
+        (None, None) => unreachable!("clap requires RUN or --model"),
     };
     let spec = ExportSpec {
         fuse_bn: args.fold,
@@ -43,7 +43,7 @@ pub(super) fn run(args: &Export) -> Result<Exit> {
     let mut out = io::stdout().lock();
     writeln!(
         out,
-        "written: {} ({} bytes); its logits on noise differ from those of {} by at most {:.0e} of the largest",
+        "written: {} ({} bytes); its logits on random inputs differ from those of {} by at most {:.0e}, relative to the largest",
         args.out.display(),
         exported.bytes,
         from.display(),

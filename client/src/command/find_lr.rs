@@ -1,4 +1,4 @@
-//! `client find-lr`, and the same search before a training.
+//! `client find-lr`, and the same range test before a training.
 
 use std::{
     fs,
@@ -13,8 +13,8 @@ use serde_json::json;
 
 use super::{
     Exit,
-    plan::beginning,
-    prepare::{Means, Prepared, prepare},
+    plan::initial_config,
+    prepare::{Prepared, TrainContext, prepare},
     signals,
 };
 use crate::{
@@ -30,28 +30,28 @@ use crate::{
 use equibatch_stream::Servers;
 use equibatch_training::runtime::Runtime;
 
-/// Sweeps over learning rates, shows and draws what came of it, and changes nothing.
+/// Runs a learning rate range test, and prints and plots the result. The model is not modified.
 pub(super) fn run(args: &FindLr) -> Result<Exit> {
-    let (origin, config) = beginning(&args.setup)?;
+    let (origin, config) = initial_config(&args.setup)?;
     config::check_precision(config.precision, args.execution.device)?;
     config::check_head(&config)?;
-    let means = Means {
+    let context = TrainContext {
         runtime: Runtime::load_for(args.execution.device)?,
         options: training_options(&args.execution, args.operators),
         servers: config::servers(&args.server)?,
         hub: args.setup.network.hub(),
     };
     let stop = signals::stop()?;
-    let Prepared { mut learner, .. } = prepare(&means, &origin, config)?;
+    let Prepared { mut learner, .. } = prepare(&context, &origin, config)?;
     let found = sweep(
-        &means.servers,
+        &context.servers,
         &mut learner,
         args.prefetch.get(),
         (args.range(), &stop),
     )?;
-    let usual = || new_folder(&format!("{}-find-lr", learner.progress().config.dataset));
-    let folder = args.out.clone().unwrap_or_else(usual);
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let default_folder = || new_folder(&format!("{}-find-lr", learner.progress().config.dataset));
+    let folder = args.out.clone().unwrap_or_else(default_folder);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
     let written = found.write(&folder)?;
     let mut out = io::stdout().lock();
     if args.json {
@@ -59,21 +59,21 @@ pub(super) fn run(args: &FindLr) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     writeln!(out, "{}", report::table(&found.sweep))?;
-    found.tell(&mut out)?;
+    found.print(&mut out)?;
     let written: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
     writeln!(out, "written: {}", written.join(", "))?;
     Ok(Exit::Done)
 }
 
-/// The usual sweep, from where `learner` stands; its model is as before afterwards.
-pub(super) fn search(
-    means: &Means,
+/// Runs the default range test from the state of `learner`, which is restored afterwards.
+pub(super) fn run_default_search(
+    context: &TrainContext,
     learner: &mut Learner,
     prefetch: usize,
     stop: &AtomicBool,
-) -> Result<Found> {
-    let found = sweep(&means.servers, learner, prefetch, (SweepRange::default(), stop))?;
-    found.tell(&mut io::stdout().lock())?;
+) -> Result<LrSearch> {
+    let found = sweep(&context.servers, learner, prefetch, (SweepRange::default(), stop))?;
+    found.print(&mut io::stdout().lock())?;
     Ok(found)
 }
 
@@ -82,25 +82,25 @@ fn sweep(
     learner: &mut Learner,
     prefetch: usize,
     (range, stop): (SweepRange, &AtomicBool),
-) -> Result<Found> {
+) -> Result<LrSearch> {
     let mut bar = SweepProgress::new(range.steps);
     let sweep = finder::find((learner, servers), prefetch, (range, stop), |point| {
         bar.step(point);
     })?;
-    Ok(Found { sweep })
+    Ok(LrSearch { sweep })
 }
 
-/// What a sweep has shown.
-pub(super) struct Found {
+/// The result of a range test.
+pub(super) struct LrSearch {
     sweep: Sweep,
 }
 
-impl Found {
+impl LrSearch {
     pub(super) fn suggestions(&self) -> Result<Suggestions, NoSuggestion> {
         Suggestions::of(self.sweep.points())
     }
 
-    /// Draws the losses and writes them down.
+    /// Writes the plot (PNG and SVG) and the data (JSON).
     pub(super) fn write(&self, folder: &Path) -> Result<[PathBuf; 3]> {
         let chart = report::chart(self.sweep.points());
         let json = format!("{}\n", self.json());
@@ -120,17 +120,17 @@ impl Found {
         json!({
             "end": self.sweep.end(),
             "suggestions": self.suggestions().ok(),
-            "refused": self.suggestions().err().map(|unclear| unclear.to_string()),
+            "refused": self.suggestions().err().map(|no_suggestion| no_suggestion.to_string()),
             "steps": self.sweep.points(),
         })
     }
 
-    fn tell(&self, out: &mut impl io::Write) -> io::Result<()> {
+    fn print(&self, out: &mut impl io::Write) -> io::Result<()> {
         let steps = self.sweep.points().len();
         let end = match self.sweep.end() {
-            Some(SweepEnd::Diverged) => "the loss ran away",
-            Some(SweepEnd::NotANumber) => "the loss was no number",
-            Some(SweepEnd::Complete) | None => "all were tried",
+            Some(SweepEnd::Diverged) => "stopped: loss diverged",
+            Some(SweepEnd::NotANumber) => "stopped: loss is NaN",
+            Some(SweepEnd::Complete) | None => "all completed",
         };
         writeln!(out, "{steps} learning rates: {end}")?;
         match self.suggestions() {
@@ -140,10 +140,10 @@ impl Found {
                 lowest_tenth,
             }) => writeln!(
                 out,
-                "found: {valley:.2e}, in the middle of the longest valley; steepest descent at {steepest:.2e}; a tenth of the rate of the least \
-                 loss: {lowest_tenth:.2e}"
+                "found: {valley:.2e} (valley); steepest descent: {steepest:.2e}; a tenth of the rate at the minimum loss: \
+                 {lowest_tenth:.2e}"
             ),
-            Err(unclear) => writeln!(out, "{unclear}"),
+            Err(no_suggestion) => writeln!(out, "{no_suggestion}"),
         }
     }
 }

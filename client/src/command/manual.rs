@@ -9,7 +9,7 @@ use clap::CommandFactory as _;
 use super::Exit;
 use crate::args::{Arguments, Completions, Man};
 
-/// Prints a shell's completions.
+/// Prints a shell completion script.
 pub(super) fn completions(args: &Completions) -> Result<Exit> {
     let mut script = vec![];
     clap_complete::generate(args.shell, &mut Arguments::command(), "client", &mut script);
@@ -17,7 +17,7 @@ pub(super) fn completions(args: &Completions) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Prints the manual page of the program, or writes the pages of all commands.
+/// Prints the manual page, or writes the pages of all commands.
 pub(super) fn man(args: &Man) -> Result<Exit> {
     let Some(folder) = &args.out else {
         let mut page = vec![];

@@ -1,4 +1,4 @@
-//! What the commands do, and the exit codes they end with.
+//! The subcommands and their exit codes.
 
 mod bench;
 mod compare;
@@ -22,11 +22,11 @@ pub use exit::Exit;
 
 use crate::args::Command;
 
-/// Carries out a command.
+/// Runs a command.
 ///
 /// # Errors
 ///
-/// The command's; [`Exit::of`] says with which code to end.
+/// The error of the command; [`Exit::of`] maps it to an exit code.
 pub fn run(command: Command) -> Result<Exit> {
     match command {
         Command::Train(args) => train::run(&args),

@@ -1,4 +1,4 @@
-//! What is to be trained: everything that was asked for, before a server has said what the images are.
+//! Settings of the runs to train, resolved from command line and experiment file before a server is contacted.
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +6,8 @@ use equibatch_training::schedule::LearningRates;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    args::{Setup, Shown, Train, experiment::Stage},
-    config::{put_over, put_setup_over},
+    args::{DisplayArgs, Train, TrainingSetup, experiment::Stage},
+    config::{apply_args, apply_setup_args},
     learn::{
         checkpoint,
         checkpoint::Checkpoint,
@@ -16,67 +16,70 @@ use crate::{
     weights::Source,
 };
 
-/// One run as it was asked for.
+/// The settings of one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Plan {
-    /// Its name, where it is a stage of several.
+pub(crate) struct RunPlan {
+    /// Name of the stage; empty for a single run.
     pub(crate) name: String,
-    /// What it begins with.
-    pub(crate) origin: Origin,
-    /// Whether to sweep over learning rates first.
+    /// Source of the initial state.
+    pub(crate) origin: InitSource,
+    /// Whether to run a learning rate range test first.
     pub(crate) find_lr: bool,
-    /// Where to keep a copy of the last checkpoint.
+    /// Path of a copy of the final checkpoint.
     pub(crate) save: Option<PathBuf>,
-    /// What a person sees of it.
-    pub(crate) shown: Shown,
-    /// All that decides the numbers, as far as it is known without the images.
+    /// Displayed metrics.
+    pub(crate) shown: DisplayArgs,
+    /// All settings that affect the results, as far as they are known without the dataset.
     pub(crate) config: RunConfig,
 }
 
-/// What a run begins with.
+/// Source of the initial state of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Origin {
-    /// Weights, or none.
+pub(crate) enum InitSource {
+    /// Pretrained weights, or random initialisation.
     Weights(Source),
-    /// The checkpoint of another run.
+    /// Checkpoint of another run.
     Checkpoint(PathBuf),
 }
 
-impl Default for Origin {
-    /// Random numbers.
+impl Default for InitSource {
+    /// Random initialisation.
     fn default() -> Self {
         Self::Weights(Source::None)
     }
 }
 
-impl Origin {
-    fn of(setup: &Setup) -> Option<Self> {
+impl InitSource {
+    fn of(setup: &TrainingSetup) -> Option<Self> {
         let network = &setup.network;
-        let checkpoint = network.load.as_ref().map(|path| Self::Checkpoint(found_at(path)));
+        let checkpoint = network
+            .load
+            .as_ref()
+            .map(|path| Self::Checkpoint(checkpoint_at(path)));
         checkpoint.or_else(|| network.weights.clone().map(Self::Weights))
     }
 }
 
-impl Plan {
-    /// The run that was typed: what is not said is as in the checkpoint that it goes on from, or else usual.
+impl RunPlan {
+    /// A single run by its arguments. Missing settings are those of the checkpoint of --load, or the defaults.
     ///
     /// # Errors
     ///
-    /// Where that checkpoint cannot be read.
+    /// If that checkpoint cannot be read.
     pub(crate) fn typed(train: &Train) -> Result<Self, checkpoint::Error> {
-        let (origin, mut config) = beginning(&train.setup)?;
-        put_over(train, &mut config);
+        let (origin, mut config) = initial_config(&train.setup)?;
+        apply_args(train, &mut config);
         Ok(Self::new(String::new(), origin, config, &[train]))
     }
 
-    /// The stage of a file, with what was typed besides in the place of what the file says.
+    /// A stage of an experiment file, overridden by the command line.
     pub(crate) fn of_stage(stage: &Stage, typed: &Train) -> Self {
-        let origin = Origin::of(&typed.setup).or_else(|| Origin::of(&stage.train.setup));
-        let mut config = usual(&[&typed.setup, &stage.train.setup]);
-        put_over(&stage.train, &mut config);
-        put_over(typed, &mut config);
+        let origin = InitSource::of(&typed.setup).or_else(|| InitSource::of(&stage.train.setup));
+        let mut config = default_config(&[&typed.setup, &stage.train.setup]);
+        apply_args(&stage.train, &mut config);
+        apply_args(typed, &mut config);
         Self::new(
             stage.name.clone(),
             origin.unwrap_or_default(),
@@ -85,18 +88,18 @@ impl Plan {
         )
     }
 
-    /// `said` counts from the first that says anything.
-    fn new(name: String, origin: Origin, config: RunConfig, said: &[&Train]) -> Self {
+    /// `arguments` are in order of precedence.
+    fn new(name: String, origin: InitSource, config: RunConfig, arguments: &[&Train]) -> Self {
         let find_lr =
-            said.iter().any(|train| train.find_lr) || LearningRates::are_to_be_found(&config.max_lr);
-        let save = said.iter().find_map(|train| train.save.as_deref());
-        let mut metrics = said.iter().map(|train| &train.shown.metrics);
-        let shown = Shown {
+            arguments.iter().any(|train| train.find_lr) || LearningRates::are_to_be_found(&config.max_lr);
+        let save = arguments.iter().find_map(|train| train.save.as_deref());
+        let mut metrics = arguments.iter().map(|train| &train.shown.metrics);
+        let shown = DisplayArgs {
             metrics: metrics
                 .find(|metrics| !metrics.is_empty())
                 .cloned()
                 .unwrap_or_default(),
-            no_tensorboard: said.iter().any(|train| train.shown.no_tensorboard),
+            no_tensorboard: arguments.iter().any(|train| train.shown.no_tensorboard),
         };
         Self {
             name,
@@ -109,16 +112,16 @@ impl Plan {
     }
 }
 
-/// What a command that trains begins with, and the settings that what is typed goes over.
+/// The source of the initial state, and the configuration: that of the checkpoint of --load or the default, overridden by the arguments.
 ///
 /// # Errors
 ///
-/// Where the checkpoint to go on from cannot be read.
-pub(crate) fn beginning(setup: &Setup) -> Result<(Origin, RunConfig), checkpoint::Error> {
-    let origin = Origin::of(setup).unwrap_or_default();
+/// If the checkpoint of --load cannot be read.
+pub(crate) fn initial_config(setup: &TrainingSetup) -> Result<(InitSource, RunConfig), checkpoint::Error> {
+    let origin = InitSource::of(setup).unwrap_or_default();
     let mut config = match &origin {
-        Origin::Weights(_) => usual(&[setup]),
-        Origin::Checkpoint(path) => {
+        InitSource::Weights(_) => default_config(&[setup]),
+        InitSource::Checkpoint(path) => {
             let RunConfig {
                 epochs,
                 max_lr,
@@ -133,15 +136,15 @@ pub(crate) fn beginning(setup: &Setup) -> Result<(Origin, RunConfig), checkpoint
             }
         }
     };
-    put_setup_over(setup, &mut config);
+    apply_setup_args(setup, &mut config);
     Ok((origin, config))
 }
 
-/// What is not said is as always, only that with weights the body is frozen, as in the reference, and so it is where a network from a file
-/// gets a new head. `said` counts from the first that says anything.
-fn usual(said: &[&Setup]) -> RunConfig {
-    let weights = said.iter().find_map(|setup| setup.network.weights.as_ref());
-    let is_from_file = said.iter().any(|setup| setup.network.model.is_some());
+/// The default configuration. With --weights the body is frozen; with --model it is frozen if the head is reinitialised. `setups` are in order
+/// of precedence.
+fn default_config(setups: &[&TrainingSetup]) -> RunConfig {
+    let weights = setups.iter().find_map(|setup| setup.network.weights.as_ref());
+    let is_from_file = setups.iter().any(|setup| setup.network.model.is_some());
     RunConfig {
         frozen: match weights {
             _ if is_from_file => Frozen::BodyOfNewHead,
@@ -151,8 +154,8 @@ fn usual(said: &[&Setup]) -> RunConfig {
     }
 }
 
-/// The checkpoint that `path` means: that of a run's folder, the file itself, or the file without its extension.
-fn found_at(path: &Path) -> PathBuf {
+/// The checkpoint at `path`: that of a run folder, the file itself, or the file with `.safetensors` appended.
+fn checkpoint_at(path: &Path) -> PathBuf {
     if path.is_dir() {
         path.join(checkpoint::CHECKPOINT)
     } else if path.exists() {

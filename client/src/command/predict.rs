@@ -21,7 +21,7 @@ use crate::{
 };
 use equibatch_training::runtime::Runtime;
 
-/// Classifies images batch by batch. Unreadable ones are named and the others still classified.
+/// Classifies images in batches. Unreadable images are reported, and the others are still classified.
 pub(super) fn run(args: &Predict) -> Result<Exit> {
     let sources = sources(args)?;
     let runtime = Runtime::load_for(args.execution.device)?;
@@ -55,19 +55,19 @@ pub(super) fn run(args: &Predict) -> Result<Exit> {
                 printer.failure(&source.name, &format!("{:#}", anyhow::Error::from(unreadable)))?;
             }
         }
-        // Whoever reads along sees results as they come.
+        // Flushed per image, so that a reader of a pipe gets results at once.
         Ok(printer.flush()?)
     })?;
     Ok(exit)
 }
 
-/// Everything that is to be classified.
+/// The images to classify.
 fn sources(args: &Predict) -> Result<Vec<ImageSource>> {
     let is_stream = |path: &Path| path == Path::new("-");
     let list = args.files_from.as_deref();
     let streams = args.images.iter().filter(|path| is_stream(path)).count();
     if streams + usize::from(list.is_some_and(is_stream)) > 1 {
-        return Err(UsageError("standard input is named more than once".to_owned()).into());
+        return Err(UsageError("standard input (-) can be given only once".to_owned()).into());
     }
     let mut sources = vec![];
     for path in &args.images {
@@ -91,7 +91,7 @@ fn sources(args: &Predict) -> Result<Vec<ImageSource>> {
         }
     }
     if sources.is_empty() {
-        return Err(UsageError("the list names no images".to_owned()).into());
+        return Err(UsageError("--files-from: the list has no images".to_owned()).into());
     }
     Ok(sources)
 }

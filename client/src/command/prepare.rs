@@ -1,10 +1,10 @@
-//! From what was asked for to a model that is about to learn.
+//! Preparation of a model for training: queries the server, loads weights and builds the learner.
 
 use std::path::Path;
 
 use anyhow::Result;
 
-use super::plan::Origin;
+use super::plan::InitSource;
 use crate::{
     config::{UsageError, check_precision},
     learn::{
@@ -21,29 +21,33 @@ use crate::{
 use equibatch_stream::{Balance, DatasetDescription, Servers, Split, StreamDescription};
 use equibatch_training::runtime::{Runtime, SessionOptions};
 
-/// What training is carried out with.
-pub(super) struct Means {
+/// Resources for training.
+pub(super) struct TrainContext {
     pub(super) runtime: Runtime,
     pub(super) options: SessionOptions,
     pub(super) servers: Servers,
     pub(super) hub: Hub,
 }
 
-/// A model before its first step, and the images that it is about to learn from.
+/// A model before its first step, and the description of its data.
 pub(super) struct Prepared {
     pub(super) learner: Learner,
     pub(super) description: DatasetDescription,
     pub(super) stream: StreamDescription,
-    /// What was taken over from a file of weights.
+    /// Which pretrained weights were loaded.
     pub(super) load_report: Option<LoadReport>,
 }
 
-/// Completes what was asked for by what the server says of the images, and begins.
-pub(super) fn prepare(means: &Means, origin: &Origin, mut config: RunConfig) -> Result<Prepared> {
-    check_precision(config.precision, means.options.device)?;
+/// Completes `config` by the server's description of the dataset, and creates the learner from `origin`.
+pub(super) fn prepare(
+    context: &TrainContext,
+    origin: &InitSource,
+    mut config: RunConfig,
+) -> Result<Prepared> {
+    check_precision(config.precision, context.options.device)?;
     let beta = config.loss.class_weights.beta();
-    let description = means.servers.describe_with(&config.dataset, beta)?;
-    let stream = ask_for_images(&means.servers, &mut config)?;
+    let description = context.servers.describe_with(&config.dataset, beta)?;
+    let stream = ask_for_images(&context.servers, &mut config)?;
     if config.frozen == Frozen::BodyOfNewHead {
         config.frozen = Frozen::Body(architecture::has_new_head(&config)?);
     }
@@ -51,27 +55,27 @@ pub(super) fn prepare(means: &Means, origin: &Origin, mut config: RunConfig) -> 
     warn_of_double_weight(&config);
     check_policy(&config, &description)?;
     let init_from = match origin {
-        Origin::Checkpoint(path) => {
+        InitSource::Checkpoint(path) => {
             let checkpoint = Checkpoint::load(path)?;
-            let changes = changes_since(&checkpoint.progress, &means.servers, &description)?;
+            let changes = changes_since(&checkpoint.progress, &context.servers, &description)?;
             warn_of_changes(path, changes);
             InitFrom::Checkpoint(Box::new(checkpoint))
         }
-        Origin::Weights(source) => source
-            .read(&means.hub)?
+        InitSource::Weights(source) => source
+            .read(&context.hub)?
             .map_or(InitFrom::Nothing, InitFrom::Weights),
     };
     let initial = init_from.init(config)?;
     let load_report = initial.load_report.clone();
     Ok(Prepared {
-        learner: Learner::from_initial(&means.runtime, initial, &means.options)?,
+        learner: Learner::from_initial(&context.runtime, initial, &context.options)?,
         description,
         stream,
         load_report,
     })
 }
 
-/// Warns if the images of a run at `path` are not those that the servers hold as `dataset` now.
+/// Warns if the images of `dataset` have changed since the run at `path` was trained.
 pub(super) fn check_images(servers: &Servers, path: &Path, then: &ResumeState, dataset: &str) -> Result<()> {
     let description = servers.describe(dataset)?;
     warn_of_changes(path, changes_since(then, servers, &description)?);
@@ -80,29 +84,32 @@ pub(super) fn check_images(servers: &Servers, path: &Path, then: &ResumeState, d
 
 fn warn_of_changes(path: &Path, changes: Option<String>) {
     if let Some(changes) = changes {
-        tracing::warn!("{} was trained on other images: {changes}", path.display());
+        tracing::warn!(
+            "the dataset has changed since {} was trained: {changes}",
+            path.display()
+        );
     }
 }
 
-/// Whoever balances the stream and weighs the loss, too, turns rare classes into common ones.
+/// Warns if both sampling and loss are balanced, which over-corrects for rare classes.
 fn warn_of_double_weight(config: &RunConfig) {
     if config.loss.class_weights != ClassWeights::None && config.balance != Balance::Natural {
         tracing::warn!(
-            "rare classes count twice: they are drawn more often (--balance {}) and weigh more (--class-weights {}); use one of them, or \
-             --balance natural with the weights",
+            "rare classes count twice: in sampling (--balance {}) and in the loss (--class-weights {}); use only one of them, such as \
+             --balance natural with class weights",
             config.balance,
             config.loss.class_weights
         );
     }
 }
 
-/// What the stream is like is known only from the stream itself.
+/// Opens a stream for its description, and completes `config` by it.
 pub(super) fn ask_for_images(servers: &Servers, config: &mut RunConfig) -> Result<StreamDescription> {
     let stream = servers.stream(&config.images(1), 1)?.description().clone();
     if stream.steps_per_epoch == 0 {
         let images = stream.images_per_epoch;
         let message = format!(
-            "an epoch of {images} images is less than a step learns from; use --batch-size {} or less",
+            "an epoch of {images} images is smaller than one step; use --batch-size {} or less",
             (images / u64::from(config.accumulate)).max(2)
         );
         return Err(UsageError(message).into());
@@ -111,7 +118,7 @@ pub(super) fn ask_for_images(servers: &Servers, config: &mut RunConfig) -> Resul
     Ok(stream)
 }
 
-/// Epochs can be compared only where there are images for it, and by a figure that they have.
+/// Checks that --save-best and --early-stopping have validation images and a metric that exists for the classes.
 fn check_policy(config: &RunConfig, description: &DatasetDescription) -> Result<(), UsageError> {
     let policy = &config.policy;
     if policy.save_best.is_none() && policy.early_stopping.is_none() {
@@ -119,7 +126,7 @@ fn check_policy(config: &RunConfig, description: &DatasetDescription) -> Result<
     }
     if description.images(Split::Valid) == 0 {
         return Err(UsageError(format!(
-            "{policy}: the dataset `{}` has no validation images to compare epochs by",
+            "{policy}: the dataset `{}` has no validation images",
             config.dataset
         )));
     }
@@ -128,7 +135,7 @@ fn check_policy(config: &RunConfig, description: &DatasetDescription) -> Result<
         return Ok(());
     }
     Err(UsageError(format!(
-        "--save-best {metric}: there is no such figure of the classes {}",
+        "--save-best {metric}: no such metric for the classes {}",
         config.classes.join(", ")
     )))
 }

@@ -16,12 +16,12 @@ use crate::{
 use equibatch_stream::{Servers, Split};
 use equibatch_training::runtime::{Runtime, SessionOptions};
 
-/// Images of largest loss in the report of a run.
-pub(super) const WORST: usize = 12;
+/// Number of top losses in the report of a run.
+pub(super) const TOP_LOSSES: usize = 12;
 
-/// Makes the reports of runs again.
+/// Regenerates the reports of runs.
 pub(super) fn run(args: &Report) -> Result<Exit> {
-    let judge = if args.judge {
+    let evaluation = if args.evaluate {
         Some((
             Runtime::load_for(args.execution.device)?,
             config::servers(&args.server)?,
@@ -31,7 +31,7 @@ pub(super) fn run(args: &Report) -> Result<Exit> {
         None
     };
     for path in &args.runs {
-        if let Some((runtime, servers, options)) = &judge {
+        if let Some((runtime, servers, options)) = &evaluation {
             let (run, config) = RunFolder::open(path)?;
             check_images(servers, path, &run.progress(&config), &config.dataset)?;
             let interpreter = RunInterpreter {
@@ -39,7 +39,7 @@ pub(super) fn run(args: &Report) -> Result<Exit> {
                 runtime,
                 options,
                 split: args.split,
-                most: args.worst.into(),
+                most: args.top_losses.into(),
             };
             interpreter.interpret(&run, &config)?;
         }
@@ -49,7 +49,7 @@ pub(super) fn run(args: &Report) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The report of a run that has just ended: examined where its model is whole. What goes wrong is said, and costs nothing but the report.
+/// Writes the report of a run that has just ended, with the top losses if `servers` is given. Failures are reported, and do not fail the run.
 pub(super) fn after_training(
     (run, config): (&RunFolder, &RunConfig),
     (runtime, options): (&Runtime, &SessionOptions),
@@ -62,17 +62,18 @@ pub(super) fn after_training(
             runtime,
             options,
             split: Split::Valid,
-            most: WORST,
+            most: TOP_LOSSES,
         };
         if let Err(error) = interpreter.interpret(run, config) {
             let error = anyhow::Error::from(error);
-            Output::Stderr.print_line(&format!("the report lacks the largest losses: {error:#}"));
+            Output::Stderr.print_line(&format!("the report has no top losses: {error:#}"));
         }
     }
     match report::run::write(run.path()) {
         Ok(page) => output.print_line(&format!("report: {}", page.display())),
-        Err(error) => {
-            Output::Stderr.print_line(&format!("there is no report: {:#}", anyhow::Error::from(error)))
-        }
+        Err(error) => Output::Stderr.print_line(&format!(
+            "cannot write the report: {:#}",
+            anyhow::Error::from(error)
+        )),
     }
 }

@@ -5,8 +5,8 @@ use std::{
 
 use anyhow::Result;
 use equibatch_tools::{
+    contact_sheet::{ContactSheet, Tile},
     preview::{self, Augmentations},
-    sheet::{Cell, Sheet},
 };
 
 use super::Exit;
@@ -17,7 +17,7 @@ use crate::{
 };
 use equibatch_stream::{Batch, BatchRequest, Position, Split, StreamDescription};
 
-/// Draws a batch as the server sends it, or a file and its augmentations.
+/// Renders a batch from the server, or an image file and its augmentations.
 pub(super) fn run(args: &ShowBatch) -> Result<Exit> {
     let sheet = match &args.of {
         Some(path) => {
@@ -27,7 +27,7 @@ pub(super) fn run(args: &ShowBatch) -> Result<Exit> {
                 times: args.times,
                 size: args.size,
             };
-            preview::of_image(path, &augmentations)?
+            preview::augmented(path, &augmentations)?
         }
         None => of_batch(args)?,
     };
@@ -36,11 +36,11 @@ pub(super) fn run(args: &ShowBatch) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn of_batch(args: &ShowBatch) -> Result<Sheet> {
+fn of_batch(args: &ShowBatch) -> Result<ContactSheet> {
     if args.split != Split::Train && args.balance.is_some() {
         let split = args.split;
         let message =
-            format!("--balance is of the train split: the {split} split shows every image once, as it is");
+            format!("--balance is for the train split only: the {split} split has every image once");
         return Err(UsageError(message).into());
     }
     let servers = config::servers(&args.server)?;
@@ -58,7 +58,7 @@ fn of_batch(args: &ShowBatch) -> Result<Sheet> {
         recipe: args.recipe.clone().unwrap_or_default(),
         ..BatchRequest::evaluation(&args.dataset, args.split, args.batch_size, args.size)
     };
-    // Where it starts beyond the end, the stream is refused: how long an epoch is, is known from its beginning.
+    // A start beyond the end is refused by the server; the number of steps is known from a stream at the start.
     let first = BatchRequest {
         start: None,
         ..request.clone()
@@ -75,37 +75,37 @@ fn of_batch(args: &ShowBatch) -> Result<Sheet> {
     let shown = (args.rows as usize).pow(2).min(batch.labels.len());
     let paths = servers.paths(&description.dataset, &batch.samples[..shown])?;
     let bytes = batch.tensor.len() / batch.labels.len().max(1);
-    let cell = |(place, tensor): (usize, &[u8])| Cell {
+    let tile = |(place, tensor): (usize, &[u8])| Tile {
         picture: picture(tensor, args.size, description.mean, description.std),
         lines: std::iter::once(label(&description, &batch, place))
             .chain(paths.get(place).cloned())
             .collect(),
     };
-    Ok(Sheet {
+    Ok(ContactSheet {
         title: title(args, &description, &batch, shown),
-        columns: Sheet::square(shown),
-        cells: batch
+        columns: ContactSheet::square(shown),
+        tiles: batch
             .tensor
             .chunks_exact(bytes.max(1))
             .take(shown)
             .enumerate()
-            .map(cell)
+            .map(tile)
             .collect(),
     })
 }
 
 fn out_of_range(step: u64, steps: u64) -> String {
     match steps {
-        0 => format!("--step {step}: there are too few images for a batch"),
-        steps => format!("--step {step}: it must be from 0 to {}", steps - 1),
+        0 => format!("--step {step}: the epoch has no full batch; use a smaller --batch-size"),
+        steps => format!("--step {step}: expected a number from 0 to {}", steps - 1),
     }
 }
 
-/// The class of an image, or the shares of two where images are mixed.
+/// The class of an image, or the soft label of a mixed one.
 fn label(description: &StreamDescription, batch: &Batch, place: usize) -> String {
     let own = class(description, batch.labels[place]);
     match batch.mixed.as_ref().and_then(|mixed| mixed.get(place)) {
-        Some(mixed) => preview::shares(own, class(description, mixed.label), mixed.weight),
+        Some(mixed) => preview::mixed_label(own, class(description, mixed.label), mixed.weight),
         None => own.to_owned(),
     }
 }

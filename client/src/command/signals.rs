@@ -1,4 +1,4 @@
-//! The wish to stop.
+//! Interruption by signals.
 
 use std::{
     io::{self, Write as _},
@@ -10,7 +10,7 @@ use std::{
 
 use super::Exit;
 
-/// A flag that Ctrl-C and SIGTERM raise. A second signal ends the program at once.
+/// Returns a flag that SIGINT and SIGTERM set. A second signal exits the process at once.
 pub(super) fn stop() -> io::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
@@ -27,7 +27,7 @@ pub(super) fn stop() -> io::Result<Arc<AtomicBool>> {
                     }
                     let _ = writeln!(
                         io::stderr(),
-                        "\nstopping after this step; once more to stop at once"
+                        "\nstopping after this step; interrupt again to stop at once"
                     );
                 }
             });

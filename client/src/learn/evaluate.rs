@@ -5,7 +5,7 @@ use equibatch_engine::augment;
 use super::card::Preprocessing;
 use super::metrics::{MetricAccumulator, Metrics};
 use equibatch_stream as stream;
-use equibatch_stream::{BatchRequest, BatchStream, Servers, Split, Wire};
+use equibatch_stream::{BatchDtype, BatchRequest, BatchStream, Servers, Split};
 use equibatch_training::{
     program::ElementType,
     runtime::{self, Classifier},
@@ -171,11 +171,11 @@ pub(super) fn run_split(
 }
 
 /// The wire element type for a model input.
-fn wire(element_type: ElementType) -> Wire {
+fn wire(element_type: ElementType) -> BatchDtype {
     match element_type {
-        ElementType::U8 => Wire::U8,
-        ElementType::F16 => Wire::F16,
-        _ => Wire::F32,
+        ElementType::U8 => BatchDtype::U8,
+        ElementType::F16 => BatchDtype::F16,
+        _ => BatchDtype::F32,
     }
 }
 

@@ -1,7 +1,6 @@
-//! Files that appear whole or not at all: written under another name in the same folder, forced to the disk, then renamed.
+//! Atomic, durable file writes: to a temporary file in the same folder, then `fsync`, rename, and `fsync` of the folder.
 //!
-//! A process that is killed leaves the old file or the new one, and so does a machine that loses power: the file's content reaches the disk
-//! before its name does, and the name is on the disk when a function returns.
+//! After a kill or a power failure, either the old file or the new one is complete on disk. When a function returns, its effect is durable.
 
 use std::{
     fs::{self, File},
@@ -11,28 +10,28 @@ use std::{
 
 use tempfile::{Builder, NamedTempFile};
 
-/// Temporary names begin and end so. Every scan of a data set skips names with a dot in front.
+/// Prefix and suffix of temporary files. Scans of a data set skip names that start with a dot.
 const PREFIX: &str = ".equibatch-";
 const SUFFIX: &str = ".part";
 
-/// A temporary file in the folder where a file is to appear, removed when it is dropped.
+/// Creates a temporary file in `folder`, which is deleted on drop.
 ///
 /// # Errors
 ///
-/// Those of the file system.
-pub fn unnamed(folder: &Path) -> io::Result<NamedTempFile> {
+/// If the file cannot be created.
+pub fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = Builder::new();
     builder.prefix(PREFIX).suffix(SUFFIX);
     #[cfg(unix)]
     {
-        // As every other program's new files, less what the process's mask says.
+        // The default mode of new files, so that the umask applies.
         use std::os::unix::fs::PermissionsExt as _;
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
     builder.tempfile_in(folder)
 }
 
-/// Whether `name` is that of a temporary file of this module, which a killed process may have left.
+/// Whether `name` is that of a temporary file of this module, which a killed process may have left behind.
 #[must_use]
 pub fn is_temporary(name: &str) -> bool {
     let random = name
@@ -54,30 +53,30 @@ pub fn remove_temporary(folder: &Path) {
     }
 }
 
-/// Writes a new file; its folder is created if it is missing.
+/// Writes a new file, and creates missing parent folders.
 ///
 /// # Errors
 ///
-/// Those of the file system; [`io::ErrorKind::AlreadyExists`] if there is a file of that name, which stays as it is.
+/// [`io::ErrorKind::AlreadyExists`] if `path` exists, which is then unchanged; otherwise any I/O error.
 pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = folder_of(path)?;
     create_folder(folder)?;
-    publish(written(folder, bytes)?, path)
+    publish(write_temporary(folder, bytes)?, path)
 }
 
-/// Writes a file in place of the one that has its name, if any, and with its permissions. What is no regular file (a pipe, a device) is
-/// written to and not replaced.
+/// Writes a file, and replaces an existing one, whose permissions are kept. A path that is not a regular file (a pipe, a device) is written
+/// to, not replaced.
 ///
 /// # Errors
 ///
-/// Those of the file system; the old file is then as it was.
+/// Any I/O error; an existing file is then unchanged.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let old = fs::metadata(path).ok();
     if old.as_ref().is_some_and(|old| !old.is_file()) {
         return fs::write(path, bytes);
     }
     let folder = folder_of(path)?;
-    let file = written(folder, bytes)?;
+    let file = write_temporary(folder, bytes)?;
     if let Some(old) = old {
         file.as_file().set_permissions(old.permissions())?;
     }
@@ -86,15 +85,15 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_folder(folder)
 }
 
-/// Makes `to` a second name of the file `from`, or a copy if the file system has no second names, in place of the file that has that name, if
-/// any. Neither may be written to afterwards, only replaced.
+/// Makes `to` a hard link to `from`, or a copy if the file system has no hard links, and replaces an existing `to`. Afterwards both may be
+/// replaced but not written to in place.
 ///
 /// # Errors
 ///
-/// Those of the file system; the old file is then as it was.
+/// Any I/O error; an existing `to` is then unchanged.
 pub fn link(from: &Path, to: &Path) -> io::Result<()> {
     let folder = folder_of(to)?;
-    let free = unnamed(folder)?.into_temp_path();
+    let free = temporary(folder)?.into_temp_path();
     fs::remove_file(&free)?;
     if fs::hard_link(from, &free).is_err() {
         return replace(to, &fs::read(from)?);
@@ -103,21 +102,20 @@ pub fn link(from: &Path, to: &Path) -> io::Result<()> {
     sync_folder(folder)
 }
 
-/// Moves a file, to another file system if need be; the folder that it goes to is created if it is missing. The old name goes when the new
-/// one is on the disk.
+/// Moves a file, also across file systems, and creates missing parent folders. `from` is deleted once `to` is durable.
 ///
 /// # Errors
 ///
-/// Those of the file system; [`io::ErrorKind::AlreadyExists`] if there is a file of the new name. The old file is then as it was.
+/// [`io::ErrorKind::AlreadyExists`] if `to` exists; otherwise any I/O error. `from` is then unchanged.
 pub fn relocate(from: &Path, to: &Path) -> io::Result<()> {
     let folder = folder_of(to)?;
     create_folder(folder)?;
-    // Unlike a renaming, a link never takes the place of another file.
+    // Unlike `rename`, `link` fails if the target exists.
     match fs::hard_link(from, to) {
         Ok(()) => sync_folder(folder)?,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
         Err(_) => {
-            let mut copy = unnamed(folder)?;
+            let mut copy = temporary(folder)?;
             io::copy(&mut File::open(from)?, &mut copy)?;
             publish(copy, to)?;
         }
@@ -125,21 +123,21 @@ pub fn relocate(from: &Path, to: &Path) -> io::Result<()> {
     remove(from)
 }
 
-/// Deletes a file, for good when this returns.
+/// Deletes a file durably.
 ///
 /// # Errors
 ///
-/// Those of the file system.
+/// Any I/O error.
 pub fn remove(path: &Path) -> io::Result<()> {
     fs::remove_file(path)?;
     sync_folder(folder_of(path)?)
 }
 
-/// Creates a folder, and those above it that are missing. Returns those that were created, the innermost first.
+/// Creates a folder and its missing parents durably. Returns the created folders, the innermost first.
 ///
 /// # Errors
 ///
-/// Those of the file system.
+/// Any I/O error.
 pub fn create_folder(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
     let missing = folder.ancestors().take_while(is_missing);
@@ -151,29 +149,29 @@ pub fn create_folder(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(missing)
 }
 
-/// Deletes those of `folders` that are empty, up to the first that is not.
+/// Deletes empty folders in the order given, up to the first that cannot be deleted.
 pub fn remove_empty(folders: &[PathBuf]) {
-    let _first_that_stays = folders.iter().try_for_each(fs::remove_dir);
+    let _first_error = folders.iter().try_for_each(fs::remove_dir);
 }
 
 fn folder_of(path: &Path) -> io::Result<&Path> {
     path.parent().ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
-fn written(folder: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
-    let mut file = unnamed(folder)?;
+fn write_temporary(folder: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
+    let mut file = temporary(folder)?;
     file.write_all(bytes)?;
     Ok(file)
 }
 
-/// Gives a temporary file a name that no other file has.
+/// Syncs a temporary file and renames it to `path`, which must not exist.
 fn publish(file: NamedTempFile, path: &Path) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist_noclobber(path).map_err(|error| error.error)?;
     sync_folder(folder_of(path)?)
 }
 
-/// Forces the names in a folder to the disk, if the system can do that.
+/// Syncs a folder, so that renames in it are durable. Does nothing on systems without it.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     if !cfg!(unix) {
         return Ok(());
@@ -199,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_file_never_takes_the_place_of_another() {
+    fn create_never_overwrites() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b.jpg");
         create(&path, b"first").unwrap();
@@ -212,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_name_takes_the_place_of_another_file_and_stays_when_the_first_is_replaced() {
+    fn a_link_replaces_its_target_and_is_independent_of_later_replacements() {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
         for text in ["first", "second"] {
@@ -230,7 +228,7 @@ mod tests {
     fn only_temporary_files_of_this_module_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        let (_, left) = unnamed(folder.path()).unwrap().keep().unwrap();
+        let (_, left) = temporary(folder.path()).unwrap().keep().unwrap();
         assert!(is_temporary(left.file_name().unwrap().to_str().unwrap()));
         let others = [
             ".equibatch-.part",
@@ -266,7 +264,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_is_no_regular_file_is_not_replaced() {
+    fn a_socket_is_not_replaced() {
         use std::os::unix::{fs::FileTypeExt as _, net::UnixListener};
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
@@ -288,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moved_file_never_takes_the_place_of_another() {
+    fn relocate_never_overwrites() {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("a"), folder.path().join("c/b"));
         fs::write(&from, b"first").unwrap();
@@ -307,7 +305,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_new_file_is_as_open_as_any_other() {
+    fn a_new_file_has_the_default_permissions() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let (ours, other) = (folder.path().join("ours"), folder.path().join("other"));

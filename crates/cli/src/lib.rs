@@ -1,11 +1,11 @@
-//! What the command lines of server and client share.
+//! Command-line parsing, terminal output and atomic file writes shared by server and client.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`value`] | values of flags, refused with what is accepted |
-//! | [`toml_flags`] | keys of a TOML file as the flags that they stand for |
-//! | [`terminal`] | tables, progress bars and pictures in a terminal |
-//! | [`files`] | files that are written whole or not at all |
+//! | [`value`] | value parsers for clap, whose errors say what is accepted |
+//! | [`toml_flags`] | TOML keys translated to command-line arguments |
+//! | [`terminal`] | tables, progress bars and inline images |
+//! | [`files`] | atomic, durable file writes |
 
 pub mod files;
 pub mod terminal;

@@ -1,11 +1,11 @@
-//! Keys of a file as the flags that they stand for.
+//! Translation of TOML keys to command-line arguments.
 
 use std::{io, path::PathBuf};
 
 use clap::{Arg, ArgAction};
 use toml::de::DeValue;
 
-/// Why a file of flags cannot be used.
+/// Why a TOML file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
@@ -13,32 +13,39 @@ pub enum Error {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The I/O error.
         source: io::Error,
     },
-    /// Something in the file has no meaning.
+    /// A line is invalid.
     #[error("{}, line {line}: {reason}", path.display())]
     Line {
         /// The file.
         path: PathBuf,
-        /// From 1.
+        /// Line number, from 1.
         line: usize,
-        /// What is wrong, with the key.
+        /// The key, and what is wrong with it.
         reason: String,
     },
 }
 
-/// What would be typed for the value of the key `name`, which is the flag `arg`.
+/// Whether `name` is the long name of `arg` or one of its aliases.
+#[must_use]
+pub fn has_name(arg: &Arg, name: &str) -> bool {
+    let aliases = arg.get_all_aliases().unwrap_or_default();
+    arg.get_long() == Some(name) || aliases.contains(&name)
+}
+
+/// The command-line arguments that set the flag `arg`, named `name`, to `value`.
 ///
 /// # Errors
 ///
-/// What the value must be.
-pub fn said(arg: &Arg, name: &str, value: &DeValue<'_>) -> Result<Vec<String>, &'static str> {
+/// If `value` has the wrong type; the text says what is expected.
+pub fn to_argv(arg: &Arg, name: &str, value: &DeValue<'_>) -> Result<Vec<String>, &'static str> {
     let one = |value: &DeValue<'_>| Ok::<_, &'static str>(format!("--{name}={}", scalar(value)?));
     match (arg.get_action(), value) {
         (ArgAction::SetTrue, DeValue::Boolean(true)) => Ok(vec![format!("--{name}")]),
         (ArgAction::SetTrue, DeValue::Boolean(false)) => Ok(vec![]),
-        (ArgAction::SetTrue, _) => Err("it must be true or false"),
+        (ArgAction::SetTrue, _) => Err("expected true or false"),
         (ArgAction::Append, DeValue::Array(values)) => {
             values.iter().map(|value| one(value.get_ref())).collect()
         }
@@ -58,11 +65,11 @@ fn scalar(value: &DeValue<'_>) -> Result<String, &'static str> {
         DeValue::Integer(number) if number.radix() == 10 => Ok(number.as_str().to_owned()),
         DeValue::Float(number) => Ok(number.as_str().to_owned()),
         DeValue::Boolean(truth) => Ok(truth.to_string()),
-        _ => Err("it must be a text or a decimal number"),
+        _ => Err("expected a string or a decimal number"),
     }
 }
 
-/// The number of the line with this byte, from 1.
+/// Line number, from 1, of the byte at offset `byte`.
 #[must_use]
 pub fn line_of(text: &str, byte: usize) -> usize {
     let before = text.as_bytes().iter().take(byte);

@@ -1,10 +1,11 @@
-//! Whole batches by the engine, in processor time of all its threads and of the reader: rendering is most of it, the rest is planning, finding
-//! images, handing out work and joining buffers. `server bench` measures the same beside everything else.
+//! Whole batches from the engine, in CPU time of all threads of the process: mostly rendering, else planning, cache look-ups, scheduling
+//! and joining buffers. `server bench` measures the same among other stages.
 
-mod processor_time;
+mod cpu_time;
 
 use std::fs;
 
+use cpu_time::CpuTime;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use equibatch_engine::{
     dataset::{ScanOptions, scan},
@@ -12,7 +13,6 @@ use equibatch_engine::{
     tensor::ElementType,
 };
 use image::{Rgb, RgbImage};
-use processor_time::ProcessorTime;
 
 const BATCH: u32 = 64;
 
@@ -32,7 +32,7 @@ fn engine() -> Engine {
     }
     let dataset = scan("pictures", folder.path(), &ScanOptions::default()).expect("a dataset");
     let engine = Engine::new(EngineConfig::default(), vec![dataset]).expect("threads");
-    // All images are kept from now on; the files go with the folder.
+    // Fills the cache: the files are deleted with the folder.
     let mut stream = open(&engine, ElementType::U8);
     for _ in 0..8 {
         stream.next().expect("no end").expect("a batch");
@@ -40,7 +40,7 @@ fn engine() -> Engine {
     engine
 }
 
-/// A stream that no benchmark comes to the end of.
+/// A stream with more epochs than any benchmark consumes.
 fn open(engine: &Engine, element_type: ElementType) -> BatchStream {
     let spec = StreamSpec {
         images_per_epoch: Some(u64::from(BATCH) * 16),
@@ -52,7 +52,7 @@ fn open(engine: &Engine, element_type: ElementType) -> BatchStream {
     engine.stream(spec).expect("a stream")
 }
 
-fn assembly(criterion: &mut Criterion<ProcessorTime>) {
+fn assembly(criterion: &mut Criterion<CpuTime>) {
     let engine = engine();
     let mut group = criterion.benchmark_group("batch of 64");
     group
@@ -73,7 +73,7 @@ fn assembly(criterion: &mut Criterion<ProcessorTime>) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().with_measurement(ProcessorTime::PROCESS);
+    config = Criterion::default().with_measurement(CpuTime::PROCESS);
     targets = assembly
 }
 criterion_main!(benches);

@@ -1,20 +1,20 @@
 //! What a checksum costs an image of 224 x 224, in processor time: of the worker that has just written it, and of the client that copies it from
 //! what has come. Each beside the same work without the checksum; the difference is the cost.
 
-mod processor_time;
+mod cpu_time;
 
 use std::hint::black_box;
 
+use cpu_time::CpuTime;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use equibatch_engine::checksum::{Crc32c, crc32c, joined};
-use processor_time::ProcessorTime;
 
 /// Images of a batch, in new memory each: more than any cache holds.
 const BATCH: usize = 64;
 /// What comes at a time.
 const PIECE: usize = 64 << 10;
 
-fn checksum(criterion: &mut Criterion<ProcessorTime>) {
+fn checksum(criterion: &mut Criterion<CpuTime>) {
     for (name, bytes) in [("f32", 224 * 224 * 3 * 4), ("u8", 224 * 224 * 3)] {
         let source: Vec<u8> = (0..bytes).map(|index| ((index * 7919) >> 3) as u8).collect();
         let came: Vec<u8> = source.repeat(BATCH);
@@ -56,7 +56,7 @@ fn checksum(criterion: &mut Criterion<ProcessorTime>) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().with_measurement(ProcessorTime::THREAD);
+    config = Criterion::default().with_measurement(CpuTime::THREAD);
     targets = checksum
 }
 criterion_main!(benches);

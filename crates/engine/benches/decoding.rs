@@ -1,7 +1,8 @@
-//! From the bytes of a file to the image that is kept: decoding, and shrinking to the canonical size.
+//! Decoding, and resizing to the canonical size.
 
-mod processor_time;
+mod cpu_time;
 
+use cpu_time::CpuTime;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use equibatch_engine::{
     decode::{DecodeOptions, canonical, canonical_short_side, canonical_size, decode, decode_canonical},
@@ -14,12 +15,11 @@ use fast_image_resize::{
     pixels::U8x3,
 };
 use image::{ExtendedColorType, ImageEncoder as _, codecs::jpeg::JpegEncoder};
-use processor_time::ProcessorTime;
 
-/// Width and height: of the reference experiment's photos, and of a camera with 12 megapixels.
+/// Width and height: of typical photos of the reference experiment, and of a 12-megapixel camera.
 const SIZES: [(&str, (u32, u32)); 2] = [("500x375", (500, 375)), ("4000x3000", (4000, 3000))];
 
-/// Shades with some noise.
+/// Gradients with some noise.
 fn picture((width, height): (u32, u32)) -> Image {
     let mut generator = generator(1, Purpose::DRAWING, &[]);
     let pixels = (0..width * height * 3)
@@ -40,11 +40,11 @@ fn jpeg(image: &Image) -> Vec<u8> {
         image.height(),
         ExtendedColorType::Rgb8,
     );
-    written.expect("memory takes everything");
+    written.expect("writing to memory does not fail");
     file
 }
 
-fn decoding(criterion: &mut Criterion<ProcessorTime>) {
+fn decoding(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("decode");
     group.sample_size(20);
     for (name, size) in SIZES {
@@ -56,7 +56,7 @@ fn decoding(criterion: &mut Criterion<ProcessorTime>) {
     }
 }
 
-fn shrinking(criterion: &mut Criterion<ProcessorTime>) {
+fn resizing(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("canonical size for 224");
     group.sample_size(20);
     let short_side = Some(canonical_short_side(224));
@@ -73,7 +73,7 @@ fn shrinking(criterion: &mut Criterion<ProcessorTime>) {
     }
 }
 
-/// The same pixels.
+/// The same resize by fast_image_resize.
 fn by_library(resizer: &mut Resizer, image: &Image, (width, height): (u32, u32)) -> Vec<u8> {
     let source = TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.pixels());
     let mut pixels = vec![0; width as usize * height as usize * 3];
@@ -89,7 +89,7 @@ fn by_library(resizer: &mut Resizer, image: &Image, (width, height): (u32, u32))
     pixels
 }
 
-fn first_touch(criterion: &mut Criterion<ProcessorTime>) {
+fn decoding_canonical(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("decode to the canonical size for 224");
     group.sample_size(20);
     let short_side = Some(canonical_short_side(224));
@@ -105,7 +105,7 @@ fn first_touch(criterion: &mut Criterion<ProcessorTime>) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().with_measurement(ProcessorTime::THREAD);
-    targets = decoding, shrinking, first_touch
+    config = Criterion::default().with_measurement(CpuTime::THREAD);
+    targets = decoding, resizing, decoding_canonical
 }
 criterion_main!(benches);

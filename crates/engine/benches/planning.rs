@@ -1,15 +1,15 @@
-//! Which sample stands where: making a plan, and asking it.
+//! Creating a sampling plan, and planning batches with it.
 
-mod processor_time;
+mod cpu_time;
 
+use cpu_time::CpuTime;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use equibatch_engine::{
     random::{Purpose, below, generator},
     sampling::{Balance, LastBatch, Order, Plan, PlanSpec},
 };
-use processor_time::ProcessorTime;
 
-/// Images by class, of which the first class has `common` and the others a tenth.
+/// A plan for `classes` classes: the first has `common` images, the others a tenth of that.
 fn spec(classes: usize, common: u32) -> PlanSpec {
     let mut next = 0;
     let members = (0..classes).map(|class| {
@@ -28,7 +28,7 @@ fn spec(classes: usize, common: u32) -> PlanSpec {
     }
 }
 
-fn planning(criterion: &mut Criterion<ProcessorTime>) {
+fn planning(criterion: &mut Criterion<CpuTime>) {
     for (name, spec) in [
         ("2 classes, 220 images", spec(2, 200)),
         ("1000 classes, 10 million images", spec(1000, 99_108)),
@@ -56,7 +56,7 @@ fn planning(criterion: &mut Criterion<ProcessorTime>) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().with_measurement(ProcessorTime::THREAD);
+    config = Criterion::default().with_measurement(CpuTime::THREAD);
     targets = planning
 }
 criterion_main!(benches);

@@ -1,25 +1,25 @@
-//! One image's way from decoded pixels to its tensor, by instruction set and element type, in processor time of this thread.
+//! Rendering of decoded images to tensors, by instruction set and element type, in CPU time of this thread.
 //!
-//! Sources and batch together exceed the second-level cache, as in a running server.
+//! Sources and batch together exceed the L2 cache, as in a running server.
 
-mod processor_time;
+mod cpu_time;
 
+use cpu_time::CpuTime;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use equibatch_engine::augment::{Draw, Recipe};
 use equibatch_engine::geometry::Projective;
 use equibatch_engine::image::Image;
+use equibatch_engine::lighting::Lighting;
 use equibatch_engine::random::{Purpose, generator, uniform};
 use equibatch_engine::tensor::{
     ElementType, InstructionSet, Layout, Normalization, Rendering, TensorSpec, area_shrink,
 };
-use equibatch_engine::tone::Tone;
-use processor_time::ProcessorTime;
 
 /// Images of a batch, and their canonical size.
 const COUNT: usize = 64;
 const SOURCE: (u32, u32) = (341, 256);
 
-/// Shades with some noise.
+/// Gradients with some noise.
 fn picture(seed: u64, (width, height): (u32, u32)) -> Image {
     let mut generator = generator(seed, Purpose::DRAWING, &[]);
     let pixels = (0..width * height * 3)
@@ -31,10 +31,10 @@ fn picture(seed: u64, (width, height): (u32, u32)) -> Image {
     Image::new(width, height, pixels)
 }
 
-/// A batch's worth of everything that is ready before an image is rendered.
+/// The inputs of rendering for one batch.
 struct Batch {
     images: Vec<Image>,
-    maps: Vec<(Projective, Tone)>,
+    maps: Vec<(Projective, Lighting)>,
 }
 
 impl Batch {
@@ -44,18 +44,18 @@ impl Batch {
             images: (0..COUNT as u64).map(|seed| picture(seed, SOURCE)).collect(),
             maps: (0..COUNT)
                 .map(draw)
-                .map(|draw: Draw| (draw.map(SOURCE, 224), draw.tone()))
+                .map(|draw: Draw| (draw.map(SOURCE, 224), draw.lighting()))
                 .collect(),
         }
     }
 
     fn render(&self, instructions: InstructionSet, spec: &TensorSpec, out: &mut [u8]) {
         let outs = out.chunks_exact_mut(spec.image_bytes());
-        for ((image, (map, tone)), out) in self.images.iter().zip(&self.maps).zip(outs) {
+        for ((image, (map, lighting)), out) in self.images.iter().zip(&self.maps).zip(outs) {
             Rendering {
                 image,
                 map,
-                tone,
+                lighting,
                 spec,
             }
             .write_with(instructions, out);
@@ -63,7 +63,7 @@ impl Batch {
     }
 }
 
-fn rendering(criterion: &mut Criterion<ProcessorTime>) {
+fn rendering(criterion: &mut Criterion<CpuTime>) {
     let augmented = Batch::new(Recipe::reference());
     let plain = Batch::new(Recipe::none());
     let spec = |element_type, layout| TensorSpec {
@@ -114,7 +114,7 @@ fn rendering(criterion: &mut Criterion<ProcessorTime>) {
     }
 }
 
-fn drawing(criterion: &mut Criterion<ProcessorTime>) {
+fn drawing(criterion: &mut Criterion<CpuTime>) {
     let recipe = Recipe::reference();
     let mut position = 0;
     criterion.bench_function("draw and map", |bencher| {
@@ -133,7 +133,7 @@ fn drawing(criterion: &mut Criterion<ProcessorTime>) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().with_measurement(ProcessorTime::THREAD);
+    config = Criterion::default().with_measurement(CpuTime::THREAD);
     targets = rendering, drawing
 }
 criterion_main!(benches);

@@ -1,5 +1,5 @@
-//! Decodes files as the server does, for `tests/generate/jpegs.py`: reads them from standard input, each behind its length in four bytes, lowest
-//! first, and prints a line for each: the SHA-256 of its pixels, or `refused: ` and why.
+//! Decodes files as the server does, for `tests/generate/jpegs.py`. Reads files from standard input, each preceded by its length (u32,
+//! little endian). Prints one line per file: the SHA-256 of its pixels, or `refused: ` and the error.
 
 use std::error::Error;
 use std::io::{self, Read as _, Write as _};
@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 fn main() -> io::Result<()> {
     let options = DecodeOptions {
-        // As Pillow does it.
+        // As Pillow.
         orientation: Orientation::Ignore,
         ..DecodeOptions::default()
     };
@@ -32,7 +32,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// What an error says, and what its causes say.
+/// The message of an error, followed by those of its sources.
 fn chain(error: &dyn Error) -> String {
     match error.source() {
         Some(source) => format!("{error}: {}", chain(source)),

@@ -1,9 +1,9 @@
-//! Amounts of memory as people write them.
+//! Parsing and formatting of byte sizes.
 
-/// What [`bytes()`] understands, for messages.
+/// The forms that [`bytes()`] accepts, for error messages.
 pub const SPELLING: &str = "write a number of bytes, or one with KiB, MiB, GiB, TiB, KB, MB, GB or TB";
 
-/// The number of bytes that `text` says: `4096`, `1.5GiB`, `4 MB`. `None` where it says none, or more than 64 bits hold.
+/// Parses a byte size: `4096`, `1.5GiB`, `4 MB`. `None` if `text` has another form or exceeds 64 bits.
 #[must_use]
 pub fn bytes(text: &str) -> Option<u64> {
     let digits = text
@@ -29,7 +29,7 @@ pub fn bytes(text: &str) -> Option<u64> {
     (bytes.is_finite() && bytes < u64::MAX as f64).then_some(bytes as u64)
 }
 
-/// Bytes as people write them: three digits and a binary unit.
+/// Formats a byte size with three significant digits and a binary unit: `1.50 KiB`.
 #[must_use]
 pub fn text(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_have_three_digits() {
+    fn sizes_are_formatted_with_three_digits() {
         for (number, text) in [
             (0, "0 B"),
             (999, "999 B"),
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_have_units() {
+    fn sizes_with_units_are_parsed() {
         for (text, expected) in [
             ("0", 0),
             ("123", 123),

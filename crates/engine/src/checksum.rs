@@ -1,12 +1,12 @@
-//! CRC-32C of tensors and files: what a network or a disk damaged is noticed.
+//! CRC-32C of tensors and files, to detect corruption by a network or a disk.
 //!
 //! # Source
 //!
-//! RFC 3720, appendix B.4; computed by the processor's instructions where it has them.
+//! RFC 3720, appendix B.4; computed with CPU instructions if available.
 
 use crc_fast::{CrcAlgorithm, Digest};
 
-/// The algorithm: CRC-32C is called CRC-32/ISCSI in the catalogue of CRCs.
+/// CRC-32C is listed as CRC-32/ISCSI in the catalogue of parametrised CRC algorithms.
 const CASTAGNOLI: CrcAlgorithm = CrcAlgorithm::Crc32Iscsi;
 
 /// CRC-32C of `bytes`.
@@ -40,7 +40,7 @@ const fn product(a: u32, mut b: u32) -> u32 {
     sum
 }
 
-/// CRC-32C of two pieces one behind the other, from the CRC-32C of each and the length of the second: that of the first times x to the power of
+/// CRC-32C of a concatenation, from the CRC-32C of each and the length of the second: that of the first times x to the power of
 /// the bits behind it, plus that of the second. Takes a product for each bit that is set in the length; `crc_fast::checksum_combine` takes 25 µs.
 #[must_use]
 pub fn joined(first: u32, second: u32, second_length: usize) -> u32 {
@@ -49,23 +49,23 @@ pub fn joined(first: u32, second: u32, second_length: usize) -> u32 {
     bits.fold(first, |moved, bit| product(moved, POWERS[bit + 3])) ^ second
 }
 
-/// CRC-32C of bytes that come in pieces.
+/// Incremental CRC-32C.
 #[derive(Clone, Debug)]
 pub struct Crc32c(Digest);
 
 impl Crc32c {
-    /// Of no bytes yet.
+    /// The checksum of no bytes.
     #[must_use]
     pub fn new() -> Self {
         Self(Digest::new(CASTAGNOLI))
     }
 
-    /// Adds the next bytes.
+    /// Appends `bytes`.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// The CRC-32C of all bytes so far.
+    /// The CRC-32C of all bytes appended so far.
     #[must_use]
     pub fn value(&self) -> u32 {
         self.0.finalize() as u32
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_examples_of_the_standard_have_their_checksums() {
+    fn checksums_match_the_examples_of_the_standard() {
         let up: Vec<u8> = (0..32).collect();
         let down: Vec<u8> = (0..32).rev().collect();
         for (bytes, expected) in [
@@ -117,7 +117,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pieces_have_the_checksum_of_the_whole(
+        fn combined_and_incremental_checksums_equal_that_of_the_whole(
             bytes in proptest::collection::vec(any::<u8>(), 0..3000),
             cut in any::<proptest::sample::Index>(),
         ) {

@@ -1,13 +1,12 @@
-//! Projective maps of the plane, and the canvas that augmentation works on.
+//! Projective maps, and the size of the canvas on which augmentations are defined.
 
-/// A 3x3 projective map, rows first. It takes output pixel centres `(column, row)` to source pixel centres, both in pixels counted
-/// from the centre of the top left pixel, columns to the right and rows down:
-/// `(u, v, w) = M (column, row, 1)`, source = `(u / w, v / w)`.
+/// A 3x3 projective map, row-major, from output to source coordinates: `(u, v, w) = M (column, row, 1)`, source = `(u / w, v / w)`. Both
+/// are in pixels relative to the centre of the top left pixel, x to the right and y down.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Projective(pub [[f64; 3]; 3]);
 
 impl Projective {
-    /// The map that moves nothing.
+    /// The identity.
     pub const IDENTITY: Self = Self([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]);
 
     /// The map `(x, y) -> (x scale[0] + offset[0], y scale[1] + offset[1])`.
@@ -20,7 +19,7 @@ impl Projective {
         ])
     }
 
-    /// The map that applies `inner` first and `self` to its result.
+    /// The map that applies `inner` first, then `self`.
     #[must_use]
     pub fn compose(&self, inner: &Self) -> Self {
         let (a, b) = (&self.0, &inner.0);
@@ -31,20 +30,20 @@ impl Projective {
         }))
     }
 
-    /// Where the point `(x, y)` goes. Not finite where the map takes it to infinity.
+    /// The image of the point `(x, y)`. Not finite if the map takes it to infinity.
     #[must_use]
     pub fn apply(&self, x: f64, y: f64) -> (f64, f64) {
         let [u, v, w] = self.apply_homogeneous(x, y);
         (u / w, v / w)
     }
 
-    /// Where the point `(x, y)` goes, before the division by the third coordinate.
+    /// The image of the point `(x, y)` in homogeneous coordinates, before the division by the third.
     #[must_use]
     pub fn apply_homogeneous(&self, x: f64, y: f64) -> [f64; 3] {
         self.0.map(|row| row[0] * x + row[1] * y + row[2])
     }
 
-    /// The determinant of the matrix; 0 where the map has no inverse.
+    /// The determinant of the matrix; 0 if the map has no inverse.
     #[must_use]
     pub fn determinant(&self) -> f64 {
         let m = &self.0;
@@ -52,7 +51,7 @@ impl Projective {
             + m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0])
     }
 
-    /// The map that undoes this one, or `None` where there is none.
+    /// The inverse map, or `None` if the matrix is singular or not finite.
     #[must_use]
     pub fn inverse(&self) -> Option<Self> {
         let determinant = self.determinant();
@@ -60,7 +59,7 @@ impl Projective {
             return None;
         }
         let m = &self.0;
-        // Indices taken modulo 3 give each cofactor its sign.
+        // Indices modulo 3 include the sign of each cofactor.
         let cofactor = |row: usize, column: usize| {
             let (r1, r2, c1, c2) = ((row + 1) % 3, (row + 2) % 3, (column + 1) % 3, (column + 2) % 3);
             m[r1][c1] * m[r2][c2] - m[r1][c2] * m[r2][c1]
@@ -70,21 +69,21 @@ impl Projective {
         })))
     }
 
-    /// The same map with a matrix whose last entry is 1. Entries are not finite where that entry is 0.
+    /// The same map, scaled so that the last entry of the matrix is 1. Entries are not finite if that entry is 0.
     #[must_use]
     pub fn normalized(&self) -> Self {
         let last = self.0[2][2];
         Self(self.0.map(|row| row.map(|entry| entry / last)))
     }
 
-    /// Whether the third coordinate is the same everywhere, so that one division serves the whole plane.
+    /// Whether the third coordinate is constant, so that no division per pixel is needed.
     #[must_use]
     pub fn is_affine(&self) -> bool {
         self.0[2][0] == 0.0 && self.0[2][1] == 0.0
     }
 }
 
-/// Width and height, in pixels, of the canvas that a source of `(width, height)` is laid on: the short side is `target`, the long side
+/// Width and height, in pixels, of the canvas to which a source of `(width, height)` is scaled: the short side is `target`, the long side
 /// keeps the aspect ratio, rounded half to even.
 ///
 /// # Source
@@ -94,7 +93,7 @@ impl Projective {
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "sides are positive and below 2^32 * 2^32 / 1 only for sources no decoder admits; the cast saturates there"
+    reason = "sides are positive; only sources larger than any decoder accepts exceed u32, and there the cast saturates"
 )]
 pub fn canvas(source: (u32, u32), target: u32) -> (u32, u32) {
     let (width, height, target) = (f64::from(source.0), f64::from(source.1), f64::from(target));
@@ -117,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn canvases_are_those_of_the_reference() {
+    fn canvas_sizes_match_the_reference() {
         for (source, expected) in [
             ((500, 375), (299, 224)),
             ((333, 500), (224, 336)),

@@ -1,11 +1,10 @@
-//! The pixel buffer that everything between decoder and tensor works on.
+//! The pixel buffer used from decoder to tensor.
 
 use std::fmt;
 
-/// An image of interleaved 8-bit RGB pixels, rows from top to bottom, without gaps between rows.
+/// An image of interleaved 8-bit RGB pixels, `u8[H, W, 3]`, rows from top to bottom, without padding between rows.
 ///
-/// The buffer carries [`Image::SLACK`] zero bytes behind the last pixel, so that a kernel may load eight bytes at the address of any
-/// pixel.
+/// [`Image::SLACK`] zero bytes follow the last pixel, so that a kernel may load eight bytes at the address of any pixel.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Image {
     width: u32,
@@ -16,14 +15,14 @@ pub struct Image {
 impl Image {
     /// Bytes per pixel.
     pub const CHANNELS: usize = 3;
-    /// Bytes behind the last pixel.
+    /// Bytes after the last pixel.
     pub const SLACK: usize = 8;
 
-    /// Takes `pixels`, `height * width * 3` bytes of RGB.
+    /// Takes ownership of `pixels`, `height * width * 3` bytes of RGB.
     ///
     /// # Panics
     ///
-    /// Where a side is 0 or the length of `pixels` differs from `height * width * 3`.
+    /// If a side is 0 or the length of `pixels` is not `height * width * 3`.
     #[must_use]
     pub fn new(width: u32, height: u32, mut pixels: Vec<u8>) -> Self {
         assert!(width > 0 && height > 0, "an image has at least one pixel");
@@ -67,13 +66,13 @@ impl Image {
         bytes
     }
 
-    /// The pixels and the slack behind them.
+    /// The pixels and the slack after them.
     #[must_use]
     pub fn pixels_and_slack(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Bytes of memory that the pixels take, slack included.
+    /// Bytes of memory, slack included.
     #[must_use]
     pub fn byte_size(&self) -> usize {
         self.bytes.len()

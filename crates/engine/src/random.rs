@@ -1,27 +1,27 @@
-//! Randomness as a function: the same seed, purpose and coordinates give the same numbers, whoever asks and in whatever order.
+//! Counter-based random numbers: seed, purpose and coordinates determine the numbers, independent of the order of calls.
 //!
-//! A generator is keyed by a *hash* of all of these. Adding them up (`seed + epoch`) would make neighbouring seeds shifted copies of
-//! one another.
+//! A generator is keyed by a hash of all of them. With a sum (`seed + epoch`), neighbouring seeds would give shifted copies of one
+//! sequence.
 
 use rand::{Rng, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-/// What the numbers are for. Two purposes never share numbers, even at equal coordinates.
+/// What random numbers are used for. Different purposes give independent numbers at equal coordinates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Purpose(u64);
 
 impl Purpose {
     /// Which samples are held out for validation.
     pub const SPLIT: Self = Self(1);
-    /// In which order classes share out the remainder slots of an epoch's batches.
+    /// The order in which classes get the remainder slots of an epoch's batches.
     pub const CLASS_ORDER: Self = Self(2);
-    /// The step of an epoch at which those slots begin.
+    /// The step of an epoch at which the remainder slots begin.
     pub const STEP_OFFSET: Self = Self(3);
     /// The order of a class's samples in one full cycle.
     pub const CYCLE: Self = Self(4);
-    /// Which samples of a class an epoch uses once more than the others.
+    /// Which samples of a class are used once more than the others in an epoch.
     pub const PARTIAL_CYCLE: Self = Self(5);
-    /// The order of those samples.
+    /// The order of these samples.
     pub const PARTIAL_ORDER: Self = Self(6);
     /// The order of samples within a batch.
     pub const SLOTS: Self = Self(7);
@@ -29,23 +29,23 @@ impl Purpose {
     pub const AUGMENT: Self = Self(8);
     /// Which sample replaces a broken one.
     pub const REPLACEMENT: Self = Self(9);
-    /// Drawn images: sample data sets, benchmarks, tests.
+    /// Synthetic images: sample data sets, benchmarks, tests.
     pub const DRAWING: Self = Self(10);
     /// Whether the images of a batch are mixed by mixup or by cutmix.
-    pub const MIXING: Self = Self(13);
+    pub const BATCH_MIX: Self = Self(13);
     /// Which images of a batch are mixed with one another.
     pub const PAIRS: Self = Self(14);
-    /// How the two images of a pair are mixed.
-    pub const BLEND: Self = Self(15);
+    /// The parameters with which the two images of a pair are mixed.
+    pub const PAIR_MIX: Self = Self(15);
 
-    /// A purpose of another crate. 1 to 15 are taken: 11 and 12 by training.
+    /// A purpose of another crate. 1 to 15 are in use; 11 and 12 by the training client.
     #[must_use]
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
 }
 
-/// 32 bytes that depend on every argument.
+/// A 32-byte key derived from all arguments (BLAKE3 in key derivation mode).
 #[must_use]
 pub fn key(seed: u64, purpose: Purpose, coordinates: &[u64]) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_derive_key("equibatch 1 random");
@@ -57,19 +57,19 @@ pub fn key(seed: u64, purpose: Purpose, coordinates: &[u64]) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-/// A generator of a fixed algorithm (ChaCha with 8 rounds), keyed by every argument.
+/// A ChaCha8 generator keyed by all arguments.
 #[must_use]
 pub fn generator(seed: u64, purpose: Purpose, coordinates: &[u64]) -> ChaCha8Rng {
     from_key(&key(seed, purpose, coordinates))
 }
 
-/// A generator of the same algorithm from a key.
+/// A ChaCha8 generator from a key.
 #[must_use]
 pub fn from_key(key: &[u8; 32]) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(*key)
 }
 
-/// A generator of its own for one use of many numbers, however many: takes 32 bytes from `generator`.
+/// An independent generator keyed by 32 bytes of `generator`, which advances by the same amount however many numbers the fork gives.
 #[must_use]
 pub fn fork(generator: &mut impl Rng) -> ChaCha8Rng {
     let mut key = [0; 32];
@@ -77,18 +77,18 @@ pub fn fork(generator: &mut impl Rng) -> ChaCha8Rng {
     from_key(&key)
 }
 
-/// A whole number drawn uniformly from `0..bound`, in a way that no release of a library can change.
+/// An integer drawn uniformly from `0..bound`. Implemented here so that another release of `rand` cannot change the results.
 ///
 /// # Panics
 ///
-/// Where `bound` is 0.
+/// If `bound` is 0.
 ///
 /// # Source
 ///
-/// Lemire, *Fast Random Integer Generation in an Interval*, 2019: the high half of a product, with the few values rejected that would
-/// favour some results.
+/// Lemire, *Fast Random Integer Generation in an Interval*, 2019: the high half of a product, with rejection of the values that would bias
+/// the result.
 pub fn below(generator: &mut ChaCha8Rng, bound: u32) -> u32 {
-    assert!(bound > 0, "nothing is below 0");
+    assert!(bound > 0, "bound must be positive");
     let rejected = bound.wrapping_neg() % bound;
     loop {
         let product = u64::from(generator.next_u32()) * u64::from(bound);
@@ -98,10 +98,10 @@ pub fn below(generator: &mut ChaCha8Rng, bound: u32) -> u32 {
     }
 }
 
-/// A number drawn uniformly from `[low, high)`, or `low` where the two are equal. Takes 8 bytes from `generator`.
+/// A number drawn uniformly from `[low, high)`, or `low` if the two are equal. Takes 8 bytes from `generator`.
 #[must_use]
 pub fn uniform(generator: &mut impl Rng, low: f64, high: f64) -> f64 {
-    // 53 bits, the precision of the result: the arithmetic is ours, so that another release of the generator's crate cannot change it.
+    // 53 bits, the precision of f64. Implemented here so that another release of `rand` cannot change the results.
     let unit = (generator.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
     low + (high - low) * unit
 }
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn uniform_numbers_fill_their_range() {
+    fn uniform_numbers_cover_their_range() {
         let mut generator = generator(1, Purpose::AUGMENT, &[]);
         let numbers: Vec<f64> = (0..4000).map(|_| uniform(&mut generator, -2.0, 6.0)).collect();
         assert!(numbers.iter().all(|x| (-2.0..6.0).contains(x)));

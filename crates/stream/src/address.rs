@@ -1,26 +1,26 @@
-//! Where servers are: what was typed, and the machines that it stands for.
+//! Server addresses as typed, and the sockets that they resolve to.
 
 use std::net::{IpAddr, SocketAddr};
 
 use super::Error;
 
-/// An address as typed, taken apart.
+/// A parsed server address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Address {
     /// A host and a port, reached over TCP.
     Tcp {
-        /// A name or an IP address; one of version 6 in brackets.
+        /// A host name or an IP address; IPv6 in brackets.
         host: String,
         port: u16,
-        /// Whether with TLS.
+        /// Whether to use TLS.
         tls: bool,
     },
-    /// The path of a socket on this machine.
+    /// Path of a Unix socket on this machine.
     Unix(String),
 }
 
 impl Address {
-    /// Reads `HOST:PORT`, perhaps with `http://` or `https://` before it, or `unix:PATH`.
+    /// Parses `HOST:PORT`, optionally with `http://` or `https://`, or `unix:PATH`.
     pub(super) fn parse(text: &str) -> Result<Self, Error> {
         let refused = |reason: &str| Error::Address {
             address: text.to_owned(),
@@ -28,7 +28,9 @@ impl Address {
         };
         if let Some(path) = text.strip_prefix("unix:") {
             if path.trim_start_matches('/').is_empty() {
-                return Err(refused("use unix:PATH, with the path of the server's socket"));
+                return Err(refused(
+                    "expected unix:PATH, with the path of the server's socket",
+                ));
             }
             return Ok(Self::Unix(path.to_owned()));
         }
@@ -46,12 +48,12 @@ impl Address {
                 })
             }
             _ => Err(refused(
-                "use HOST:PORT, for example localhost:50051, https://HOST:PORT, or unix:PATH",
+                "expected HOST:PORT, for example localhost:50051, https://HOST:PORT, or unix:PATH",
             )),
         }
     }
 
-    /// Whether nobody but the server sees what is sent there.
+    /// Returns whether the connection is encrypted or stays within this machine.
     pub(super) fn is_private(&self) -> bool {
         match self {
             Self::Unix(_) | Self::Tcp { tls: true, .. } => true,
@@ -62,7 +64,7 @@ impl Address {
         }
     }
 
-    /// Host and port, if the host is a name to be looked up: neither an IP address nor `localhost`.
+    /// Host and port, if the host is a name that needs a lookup: neither an IP address nor `localhost`.
     pub(super) fn name(&self) -> Option<(&str, u16)> {
         match self {
             Self::Tcp { host, port, .. }
@@ -75,14 +77,14 @@ impl Address {
     }
 }
 
-/// Those of the same version as the first, each once, in their order.
+/// The distinct addresses of the same IP version as the first, in order.
 pub(super) fn distinct(found: &[SocketAddr]) -> Vec<SocketAddr> {
     let mut kept: Vec<SocketAddr> = vec![];
     for address in found {
-        let is_kin = kept
+        let is_same_version = kept
             .first()
             .is_none_or(|first| first.is_ipv4() == address.is_ipv4());
-        if is_kin && !kept.contains(address) {
+        if is_same_version && !kept.contains(address) {
             kept.push(*address);
         }
     }
@@ -106,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_read_and_written_alike() {
+    fn addresses_round_trip_through_text() {
         for text in [
             "localhost:50051",
             "10.0.0.1:1",
@@ -135,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_might_see_is_told_from_what_they_cannot() {
+    fn encrypted_and_local_addresses_are_private() {
         let is_private = |text: &str| Address::parse(text).expect("an address").is_private();
         for text in [
             "localhost:1",
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_looked_up_and_other_hosts_are_not() {
+    fn only_host_names_need_a_lookup() {
         let name = |text: &str| {
             let address = Address::parse(text).expect("an address");
             address.name().map(|(host, port)| (host.to_owned(), port))
@@ -171,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_name_s_addresses_one_version_is_kept_each_once() {
+    fn distinct_keeps_one_ip_version_without_duplicates() {
         let addresses = |texts: &[&str]| -> Vec<SocketAddr> {
             texts
                 .iter()

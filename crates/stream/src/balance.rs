@@ -14,13 +14,13 @@ pub enum Balance {
     Oversample,
     /// Every class as often as the smallest one.
     Undersample,
-    /// As often as there are images.
+    /// As often as the split has images.
     Natural,
     /// Between natural (0) and oversample (1).
     Power(f64),
-    /// In proportion to the effective number of images, with this β from 0 to less than 1.
+    /// In proportion to the effective number of images, with this β in `0..1`.
     Effective(f64),
-    /// In these proportions, by class name; the others not at all.
+    /// In these proportions, by class name; other classes are not drawn.
     Weights(BTreeMap<String, f64>),
 }
 
@@ -43,10 +43,10 @@ impl fmt::Display for Balance {
     }
 }
 
-/// The text is no balance.
+/// Invalid balance.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "`{0}` is no balance: use oversample, undersample, natural, power:X with X from 0 to 1, effective:BETA with BETA from 0 to less than 1, \
+    "invalid balance `{0}`: expected oversample, undersample, natural, power:X with X from 0 to 1, effective:BETA with BETA from 0 to less than 1, \
      or weights:CLASS=W,..."
 )]
 pub struct ParseBalanceError(String);
@@ -76,7 +76,7 @@ fn number(text: &str) -> Option<f64> {
     text.parse().ok()
 }
 
-/// `birds=2,flowers=1`: every class once, no weight below 0, and one above it.
+/// Parses `birds=2,flowers=1`: no class twice, no negative weight, and at least one positive.
 fn weights(text: &str) -> Option<BTreeMap<String, f64>> {
     let mut weights = BTreeMap::new();
     for pair in text.split(',') {
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn balances_are_read_and_written_alike() {
+    fn balances_round_trip_through_text() {
         for text in [
             "oversample",
             "undersample",
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_balance_is_refused() {
+    fn invalid_balances_are_refused() {
         for text in [
             "fair",
             "power:2",

@@ -1,18 +1,18 @@
-//! What a stream gives: a description, then batches.
+//! The messages of a stream: a description, then batches.
 
 use bytes::Bytes;
 use equibatch_proto::v1;
 
 use super::{Error, Position, position::hexadecimal, server::Files};
 
-/// What the server says before the first batch.
+/// What the server sends before the first batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StreamDescription {
     /// Name of the dataset.
     pub dataset: String,
     /// Its fingerprint, in hexadecimal.
     pub fingerprint: String,
-    /// Hash of the request as the server understands it, in hexadecimal.
+    /// Hash of the request as resolved by the server, in hexadecimal.
     pub spec_hash: String,
     /// In label order.
     pub classes: Vec<String>,
@@ -28,9 +28,9 @@ pub struct StreamDescription {
     pub mean: [f32; 3],
     /// Per channel: red, green, blue.
     pub std: [f32; 3],
-    /// Short side of the images that augmentation starts from, in pixels; 0: as decoded.
+    /// Short side of the images before augmentation, in pixels; 0: as decoded.
     pub canonical_short_side: u32,
-    /// Augmentation, in the server's text form with every number by name.
+    /// The resolved augmentation recipe as text, with every parameter named.
     pub recipe: String,
 }
 
@@ -41,31 +41,31 @@ pub struct Batch {
     pub epoch: u64,
     /// Within the epoch, from 0.
     pub step: u64,
-    /// Where the stream continues after this batch.
+    /// Position after this batch: where the stream resumes.
     pub next: Position,
     /// One per image.
     pub labels: Vec<u32>,
     /// One per image: index into the dataset's samples.
     pub samples: Vec<u32>,
-    /// One per image, what was mixed into it; `None` where the recipe mixes none.
+    /// One per image, the image mixed into it; `None` if the recipe does not mix images.
     pub mixed: Option<Vec<Mixed>>,
-    /// Images that stand in the place of a broken file.
+    /// Number of images that replace a broken file.
     pub replaced: usize,
-    /// `[N, 3, S, S]` of little-endian elements as asked for. Its memory is used again when the last reference to it is dropped.
+    /// `[N, 3, S, S]` little-endian elements of the requested type. The buffer is reused once all references are dropped.
     pub tensor: Bytes,
 }
 
-/// The second half of an image's soft label: it is of class `label` by `weight`, and of its batch's label by the rest.
+/// The mixed part of an image's soft label: weight `weight` for class `label`; the batch's label has the rest.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mixed {
-    /// Class of what was mixed in.
+    /// Class of the image mixed in.
     pub label: u32,
     /// In `0..=1`.
     pub weight: f32,
 }
 
 impl Batch {
-    /// The place of this batch.
+    /// The position of this batch.
     #[must_use]
     pub fn position(&self) -> Position {
         Position {
@@ -95,7 +95,7 @@ impl StreamDescription {
         })
     }
 
-    /// What a server must serve to be a part of this stream.
+    /// What a server must serve to take part in this stream.
     pub(super) fn files(&self) -> Files {
         Files {
             dataset: self.dataset.clone(),
@@ -103,16 +103,16 @@ impl StreamDescription {
         }
     }
 
-    /// Refuses the stream of `address`, which `other` describes, where its batches would be others.
+    /// Returns an error if the stream that `other` describes, of the server at `address`, would have other batches.
     pub(super) fn check_same(&self, other: &Self, address: &str) -> Result<(), Error> {
         let reason = if self.fingerprint != other.fingerprint {
             format!(
-                "its files are others: fingerprint {}, not {}",
+                "it serves other files: fingerprint {}, expected {}",
                 short(&other.fingerprint),
                 short(&self.fingerprint)
             )
         } else if (&self.spec_hash, self.steps_per_epoch) != (&other.spec_hash, other.steps_per_epoch) {
-            "it makes other batches of the same request: is it of the same version?".to_owned()
+            "it renders other batches for the same request: does it have the same version?".to_owned()
         } else {
             return Ok(());
         };
@@ -121,7 +121,7 @@ impl StreamDescription {
     }
 }
 
-/// As much of a hash as a person compares.
+/// A short prefix of a hash, for messages.
 pub(super) fn short(hash: &str) -> &str {
     hash.get(..12).unwrap_or(hash)
 }

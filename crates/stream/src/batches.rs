@@ -1,4 +1,4 @@
-//! Batches, fetched ahead.
+//! A stream of prefetched batches.
 
 use std::{
     sync::Arc,
@@ -9,43 +9,43 @@ use std::{
 use tokio::{task::JoinSet, time};
 
 use super::{
-    Batch, Error, Position, StreamDescription, Verdict,
-    lane::Delivery,
+    Batch, BottleneckReport, Error, Position, StreamDescription,
+    bottleneck::TimeBreakdown,
     request::Stride,
-    roster::Roster,
-    spread::{Lanes, Spread},
-    usage::{Diary, Origin, Usage},
-    verdict::Spent,
+    server_pool::ServerPool,
+    server_stream::Delivery,
+    spread::{ServerStreams, Spread},
+    step_timings::{BatchOrigin, StepTimer, StepTimings},
 };
 
-/// How long servers may take to say what held an epoch up: nobody trains meanwhile.
+/// How long to wait for the servers' answers to an epoch report; training pauses meanwhile.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Batches in order, some of them ready before they are asked for.
+/// Batches in order, prefetched.
 ///
-/// Memory: `prefetch` batches wait in the queues, one is being received from each server, and one is in the caller's hands; one more is looked
-/// at, where [`BatchStream::peek`] is used. Batches in shared memory are the server's until they are dropped; a caller that keeps many gets
-/// copies.
+/// Memory: `prefetch` batches are queued, one is being received from each server, and the caller has one, or two after
+/// [`BatchStream::peek`]. Batches in shared memory belong to the server until they are dropped; if the caller keeps many, further ones are
+/// copied.
 #[derive(Debug)]
 pub struct BatchStream {
     description: Arc<StreamDescription>,
-    ways: String,
+    transports: String,
     spread: Spread,
-    lanes: Lanes,
-    diary: Diary,
-    /// The next delivery, where it was looked at.
+    streams: ServerStreams,
+    timer: StepTimer,
+    /// The next delivery, if it was peeked at.
     ahead: Option<Delivery>,
-    /// Epoch and step of the next batch; `None` behind the last one and behind an error.
+    /// Epoch and step of the next batch; `None` after the last one or an error.
     due: Option<(u64, u64)>,
-    /// Where the next batch stands; `None` before the first one of a stream from its beginning.
+    /// Position of the next batch; `None` before the first one of a stream that starts at the beginning.
     position: Option<Position>,
 }
 
 impl BatchStream {
     pub(super) fn new(
-        (description, ways): (Arc<StreamDescription>, String),
+        (description, transports): (Arc<StreamDescription>, String),
         spread: Spread,
-        lanes: Lanes,
+        streams: ServerStreams,
     ) -> Self {
         let position = spread.request.start.clone();
         let first = position
@@ -53,9 +53,9 @@ impl BatchStream {
             .map_or((0, 0), |start| (start.epoch, start.step));
         Self {
             description,
-            ways,
-            lanes,
-            diary: Diary::default(),
+            transports,
+            streams,
+            timer: StepTimer::default(),
             ahead: None,
             due: (first.0 < u64::from(spread.request.epochs)).then_some(first),
             position,
@@ -63,106 +63,106 @@ impl BatchStream {
         }
     }
 
-    /// What the servers said before the first batch.
+    /// The description of the stream.
     #[must_use]
     pub fn description(&self) -> &StreamDescription {
         &self.description
     }
 
-    /// How the batches come, in words: see [`Way`](super::Way). As it was when the stream was opened; a server that steps in for another may be
-    /// reached by another way.
+    /// How the batches are transported, as text; see [`Transport`](super::Transport). As of the opening of the stream; a server that takes
+    /// over for another may use another transport.
     #[must_use]
-    pub fn ways(&self) -> &str {
-        &self.ways
+    pub fn transports(&self) -> &str {
+        &self.transports
     }
 
-    /// Waits for the next batch. `None` after the last one.
+    /// Waits for the next batch; `None` after the last one.
     ///
     /// # Errors
     ///
-    /// [`Error::Lost`] where the last server went away and did not come back, [`Error::Data`] where too many files are broken; nothing
+    /// [`Error::Lost`] if the last server failed and did not come back in time, [`Error::Data`] if too many files are broken. Nothing
     /// follows an error.
     pub fn next_batch(&mut self) -> Result<Option<Batch>, Error> {
         let Some(queue) = self.queue() else {
             return Ok(None);
         };
-        self.diary.asked(Instant::now());
+        self.timer.asked(Instant::now());
         let received = match self.ahead.take() {
             Some(delivery) => Some(delivery),
-            None => self.lanes.queues[queue].blocking_recv(),
+            None => self.streams.queues[queue].blocking_recv(),
         };
         self.take(received)
     }
 
-    /// Waits for the next batch for `patience` only, and says [`Poll::Pending`] where it did not come.
+    /// Waits for the next batch for at most `timeout`; [`Poll::Pending`] if it did not arrive.
     ///
     /// # Errors
     ///
     /// Those of [`BatchStream::next_batch`].
-    pub fn next_batch_within(&mut self, patience: Duration) -> Poll<Result<Option<Batch>, Error>> {
+    pub fn next_batch_within(&mut self, timeout: Duration) -> Poll<Result<Option<Batch>, Error>> {
         let Some(queue) = self.queue() else {
             return Poll::Ready(Ok(None));
         };
-        self.diary.asked(Instant::now());
+        self.timer.asked(Instant::now());
         if let Some(delivery) = self.ahead.take() {
             return Poll::Ready(self.take(Some(delivery)));
         }
-        let receive = self.lanes.queues[queue].recv();
+        let receive = self.streams.queues[queue].recv();
         match self
             .spread
             .threads
-            .block_on(async { time::timeout(patience, receive).await })
+            .block_on(async { time::timeout(timeout, receive).await })
         {
             Ok(received) => Poll::Ready(self.take(received)),
             Err(_) => Poll::Pending,
         }
     }
 
-    /// The batch that is next, where it has come already; it is still to be taken. Does not wait, and does not count as asking for a batch: an
-    /// error is left to be met when the batch is asked for.
+    /// The next batch, if it has arrived; it is not consumed. Does not wait, and does not count as requesting a batch. Errors are returned
+    /// only when the batch is requested.
     pub fn peek(&mut self) -> Option<&Batch> {
         if self.ahead.is_none() {
             let queue = self.queue()?;
-            self.ahead = self.lanes.queues[queue].try_recv().ok();
+            self.ahead = self.streams.queues[queue].try_recv().ok();
         }
         let (batch, _origin) = self.ahead.as_ref()?.as_ref().ok()?;
         Some(batch)
     }
 
-    /// Ends the use of the batches of `epoch`, all of which were taken: tells the servers how long the caller worked on them and waited for
-    /// them, and gives what held it up. `None` where nothing was taken since the last time.
+    /// Ends `epoch`, all batches of which were consumed: reports to the servers how long the caller worked on them and waited for them, and
+    /// returns the bottleneck. `None` if no batch was consumed since the last call.
     ///
-    /// Waits for the answers for two seconds at most. A server that does not answer makes the verdict less exact, and nothing else.
-    pub fn end_epoch(&mut self, epoch: u64) -> Option<Verdict> {
-        let entries = self.diary.take(Instant::now());
-        let roster = &self.spread.roster;
-        let spent = self.spread.threads.block_on(async {
-            let mut asking: JoinSet<Spent> = entries
+    /// Waits for the answers for at most two seconds. A server that does not answer in time makes the report less exact.
+    pub fn end_epoch(&mut self, epoch: u64) -> Option<BottleneckReport> {
+        let entries = self.timer.take(Instant::now());
+        let server_pool = &self.spread.server_pool;
+        let breakdown = self.spread.threads.block_on(async {
+            let mut asking: JoinSet<TimeBreakdown> = entries
                 .into_iter()
-                .map(|(origin, usage)| ask(Arc::clone(roster), origin, epoch, usage))
+                .map(|(origin, step_timings)| ask(Arc::clone(server_pool), origin, epoch, step_timings))
                 .collect();
-            let mut sum = Spent::default();
+            let mut sum = TimeBreakdown::default();
             while let Some(answer) = asking.join_next().await {
-                answer.iter().for_each(|spent| sum.add(spent));
+                answer.iter().for_each(|breakdown| sum.add(breakdown));
             }
             sum
         });
-        spent.verdict()
+        breakdown.bottleneck()
     }
 
-    /// Whose turn it is. If servers came or went since the last batch, the steps from here on are spread over those that there are now.
+    /// The queue of the next batch. If servers were added or removed since the last batch, the steps from here on are redistributed first.
     fn queue(&mut self) -> Option<usize> {
         let (epoch, step) = self.due?;
-        let roster = &self.spread.roster;
-        if self.ahead.is_none() && self.lanes.membership != roster.membership() {
-            let (servers, membership) = roster.members();
+        let server_pool = &self.spread.server_pool;
+        if self.ahead.is_none() && self.streams.membership != server_pool.membership() {
+            let (servers, membership) = server_pool.members();
             let servers = (servers.as_slice(), membership);
-            self.lanes = self
+            self.streams = self
                 .spread
                 .start(&self.description, servers, self.position.as_ref(), vec![]);
         }
         let number = u128::from(epoch) * u128::from(self.description.steps_per_epoch) + u128::from(step);
-        Some((number % self.lanes.queues.len() as u128) as usize)
+        Some((number % self.streams.queues.len() as u128) as usize)
     }
 
     fn take(&mut self, received: Option<Delivery>) -> Result<Option<Batch>, Error> {
@@ -175,23 +175,32 @@ impl BatchStream {
         };
         let delivered = received.transpose()?;
         Ok(delivered.map(|(batch, origin)| {
-            self.diary.given(origin, Instant::now());
+            self.timer.given(origin, Instant::now());
             self.position = Some(batch.next.clone());
             batch
         }))
     }
 }
 
-/// What the server of `origin` says of its part.
-async fn ask(roster: Arc<Roster>, origin: Origin, epoch: u64, usage: Usage) -> Spent {
-    let server = roster.server(origin.server);
-    let answer = time::timeout(REPORT_TIMEOUT, server.report(&origin.stream, epoch, &usage)).await;
+/// The time breakdown by the server of `origin`.
+async fn ask(
+    server_pool: Arc<ServerPool>,
+    origin: BatchOrigin,
+    epoch: u64,
+    step_timings: StepTimings,
+) -> TimeBreakdown {
+    let server = server_pool.server(origin.server);
+    let answer = time::timeout(
+        REPORT_TIMEOUT,
+        server.report(&origin.stream, epoch, &step_timings),
+    )
+    .await;
     match answer {
-        Ok(Ok(spent)) => spent,
+        Ok(Ok(breakdown)) => breakdown,
         Ok(Err(error)) => {
-            tracing::debug!(server = server.address(), error = %error, "no verdict from this server");
-            Spent::alone(&usage)
+            tracing::debug!(server = server.address(), error = %error, "this server did not accept the epoch report");
+            TimeBreakdown::alone(&step_timings)
         }
-        Err(_elapsed) => Spent::alone(&usage),
+        Err(_elapsed) => TimeBreakdown::alone(&step_timings),
     }
 }

@@ -1,4 +1,4 @@
-//! What a server may want to see, and how it is shown.
+//! Client credentials: tokens and certificates.
 
 use std::{fmt, str::FromStr as _};
 
@@ -11,23 +11,23 @@ use tonic::{
 
 use super::{Error, address::Address, trace::TraceId};
 
-/// What a server may want to see. By default nothing.
+/// Client credentials; none by default.
 #[derive(Clone, Default)]
 pub struct Credentials {
-    /// PEM: roots that the server's certificate may come from, in place of this system's.
+    /// Root certificates (PEM) to verify servers with, instead of those of the system.
     pub roots: Option<Vec<u8>>,
-    /// PEM: a certificate to show, and its key.
+    /// Client certificate and its key (PEM).
     pub identity: Option<(Vec<u8>, Vec<u8>)>,
-    /// A token to show.
+    /// Bearer token.
     pub token: Option<Token>,
 }
 
-/// A secret that a server knows this client by.
+/// A bearer token.
 #[derive(Clone)]
 pub struct Token(MetadataValue<Ascii>);
 
 impl Token {
-    /// A token of `text`. `None` where a token cannot be that.
+    /// A token; `None` if `text` is empty or has characters other than visible ASCII.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let is_word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
@@ -56,7 +56,7 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// Refuses what must not be shown, or is of no use, at `address`.
+    /// Refuses to send the token in clear text to `address`, and certificates without TLS.
     pub(super) fn check(&self, address: &Address) -> Result<(), Error> {
         let refused = |reason: &str| {
             Err(Error::Address {
@@ -65,11 +65,11 @@ impl Credentials {
             })
         };
         if self.token.is_some() && !address.is_private() {
-            return refused("a token is not sent in the clear, use https://HOST:PORT");
+            return refused("a token is only sent over TLS: use https://HOST:PORT");
         }
         let has_certificates = self.roots.is_some() || self.identity.is_some();
         if has_certificates && !matches!(address, Address::Tcp { tls: true, .. }) {
-            return refused("certificates are of use with https://HOST:PORT only");
+            return refused("certificates need TLS: use https://HOST:PORT");
         }
         Ok(())
     }
@@ -87,14 +87,14 @@ impl Credentials {
     }
 }
 
-/// Shows the token with every request, and says which trace it belongs to.
+/// Adds the token and the `traceparent` header to every request.
 #[derive(Clone, Debug)]
-pub(super) struct Caller {
+pub(super) struct AuthInterceptor {
     pub(super) token: Option<Token>,
     pub(super) trace: TraceId,
 }
 
-impl Interceptor for Caller {
+impl Interceptor for AuthInterceptor {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(Token(value)) = &self.token {
             request.metadata_mut().insert("authorization", value.clone());
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_one_word_and_never_shown() {
+    fn a_token_is_one_word_and_hidden_from_debug() {
         for text in ["", "two words", "line\n", "\u{e4}"] {
             assert!(Token::new(text).is_none(), "{text:?}");
         }
@@ -121,10 +121,10 @@ mod tests {
         };
         assert!(credentials.token.is_some());
         assert!(!format!("{credentials:?}").contains("0123"));
-        let caller = Caller {
+        let auth = AuthInterceptor {
             token: credentials.token,
             trace: TraceId::new(),
         };
-        assert!(!format!("{caller:?}").contains("0123"));
+        assert!(!format!("{auth:?}").contains("0123"));
     }
 }

@@ -1,4 +1,4 @@
-//! What servers say of their datasets.
+//! Datasets as described by servers.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use equibatch_proto::v1;
 
 use super::{Split, position::hexadecimal};
 
-/// A line of the server's list.
+/// A dataset in the server's list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatasetSummary {
     /// Its name.
@@ -30,7 +30,7 @@ impl DatasetSummary {
     }
 }
 
-/// All that the server says of a dataset.
+/// The description of a dataset.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DatasetDescription {
     /// Its name.
@@ -41,31 +41,31 @@ pub struct DatasetDescription {
     pub classes: Vec<ClassCounts>,
     /// Split names in use.
     pub splits: Vec<String>,
-    /// Files that are never served: path and reason.
+    /// Files that are excluded from serving: path and reason.
     pub quarantined: Vec<(String, String)>,
-    /// Streams that this client may have open at a time; 0: the server does not say.
+    /// Maximum of streams that this client may have open; 0: unknown.
     pub max_streams: u32,
 }
 
-/// A sample, as the server names it.
+/// A sample of a dataset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// Below the root of its dataset.
+    /// Path relative to the root of the dataset.
     pub path: String,
     /// Name of its split.
     pub split: String,
 }
 
-/// One class of a dataset.
+/// A class of a dataset.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassCounts {
     /// Its name.
     pub name: String,
-    /// Usable images in each split.
+    /// Usable images by split.
     pub images_per_split: BTreeMap<String, u32>,
-    /// Weight for a loss, by the images to train on: in inverse proportion to their number.
+    /// Loss weight by the images of the train split: inversely proportional to their number.
     pub inverse_frequency_weight: f64,
-    /// Weight for a loss, by the images to train on: in inverse proportion to their effective number.
+    /// Loss weight by the images of the train split: inversely proportional to their effective number.
     pub effective_number_weight: f64,
 }
 
@@ -78,7 +78,7 @@ impl ClassCounts {
 }
 
 impl DatasetDescription {
-    /// Images of a split, of all classes.
+    /// Images of a split over all classes.
     #[must_use]
     pub fn images(&self, split: Split) -> u32 {
         self.classes.iter().map(|class| class.images(split.name())).sum()
@@ -105,7 +105,7 @@ impl DatasetDescription {
         }
     }
 
-    /// How the files that `other` describes differ from these, in words; `None` where the counts do not tell.
+    /// Describes how the files of `other` differ from these; `None` if the counts are equal.
     pub(super) fn difference(&self, other: &Self) -> Option<String> {
         let names = |description: &Self| -> Vec<String> {
             let classes = description.classes.iter();
@@ -113,7 +113,7 @@ impl DatasetDescription {
         };
         if names(self) != names(other) {
             return Some(format!(
-                "its classes are {}, not {}",
+                "its classes are {}, expected {}",
                 names(other).join(", "),
                 names(self).join(", ")
             ));
@@ -128,7 +128,7 @@ impl DatasetDescription {
                 let count = |class: &ClassCounts| class.images_per_split.get(split).copied().unwrap_or(0);
                 (count(here) != count(there)).then(|| {
                     format!(
-                        "class {} has {} images in its {split} split, not {}",
+                        "class {} has {} images in its {split} split, expected {}",
                         here.name,
                         count(there),
                         count(here)

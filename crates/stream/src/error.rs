@@ -4,11 +4,11 @@ use equibatch_transport::Damaged;
 use tokio_rustls::rustls;
 use tonic::{Code, Status};
 
-/// What can go wrong between this program and a server.
+/// An error between this client and a server.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The address is no host and port.
+    /// Invalid server address.
     #[error("cannot use `{address}` as a server address: {reason}; see --server")]
     Address {
         /// As typed.
@@ -16,15 +16,15 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// Nobody answers there.
+    /// The server cannot be reached.
     #[error("cannot reach {address}: {reason}; is the server running, and is --server right?")]
     Unreachable {
         /// Host and port.
         address: String,
-        /// What the network said.
+        /// The error of the network.
         reason: String,
     },
-    /// Somebody answers there, but cannot prove to be the server.
+    /// The server's certificate cannot be verified.
     #[error("cannot trust {address}: {reason}")]
     Untrusted {
         /// Host and port.
@@ -32,15 +32,15 @@ pub enum Error {
         /// What is wrong with its certificate.
         reason: String,
     },
-    /// The server wants to know who asks.
-    #[error("{address} does not let this client in: {reason}")]
+    /// Authentication failed.
+    #[error("{address} denies access: {reason}")]
     Denied {
         /// Host and port.
         address: String,
-        /// What the server said.
+        /// The message of the server.
         reason: String,
     },
-    /// Somebody answers there, but not an Equibatch server.
+    /// The server does not speak the Equibatch protocol.
     #[error("cannot talk to {address}: it is not an Equibatch server ({reason})")]
     NotAServer {
         /// Host and port.
@@ -53,33 +53,33 @@ pub enum Error {
     Refused {
         /// Host and port.
         address: String,
-        /// What the server said.
+        /// The message of the server.
         reason: String,
     },
-    /// The server has as many streams or connections as it allows.
+    /// A limit on streams or connections of the server is reached.
     #[error("{address} refuses for now: {reason}")]
     Full {
         /// Host and port.
         address: String,
-        /// What the server said.
+        /// The message of the server.
         reason: String,
     },
-    /// The server found its own data unusable.
-    #[error("{address} cannot go on: {reason}")]
+    /// The server cannot use its own data.
+    #[error("{address} cannot continue the stream: {reason}")]
     Data {
         /// Host and port.
         address: String,
-        /// What the server said.
+        /// The message of the server.
         reason: String,
     },
-    /// The server went away in the middle of a stream.
+    /// The connection was lost in the middle of a stream.
     #[error("lost the server at {address} {at}: {reason}")]
     Lost {
         /// Host and port.
         address: String,
-        /// The last batch received, in words.
+        /// The last batch received, as text.
         at: String,
-        /// What the network said.
+        /// The error of the network.
         reason: String,
     },
     /// A batch came with other bytes than the server sent: its checksum differs.
@@ -90,29 +90,29 @@ pub enum Error {
         /// Which batch, and what is wrong with it.
         reason: String,
     },
-    /// The server's answer breaks the contract.
-    #[error("cannot understand {address}: {reason}")]
+    /// The server's answer violates the protocol.
+    #[error("{address} violates the protocol: {reason}")]
     Contract {
         /// Host and port.
         address: String,
         /// What is wrong.
         reason: String,
     },
-    /// A server that was to share a stream with others does not serve the same files.
-    #[error("cannot use {address} beside the other servers: {reason}")]
+    /// A server does not serve the same files as the others of the stream.
+    #[error("cannot use {address} together with the other servers: {reason}")]
     Differs {
         /// Host and port.
         address: String,
         /// How they differ.
         reason: String,
     },
-    /// The threads for the network could not be started.
+    /// The network threads cannot be started.
     #[error("cannot start the network threads")]
     Threads(#[source] Arc<io::Error>),
 }
 
 impl Error {
-    /// Whether another try, later or elsewhere, may succeed.
+    /// Returns whether a retry, later or with another server, may succeed.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         matches!(
@@ -121,13 +121,13 @@ impl Error {
         )
     }
 
-    /// Whether the same server may answer otherwise after some time: it is away, or it has no room while it still counts a connection that was
-    /// cut.
-    pub(super) fn may_pass(&self) -> bool {
+    /// Returns whether the same server may succeed later: it is unavailable, or a limit is reached, possibly by a lost connection that it
+    /// still counts.
+    pub(super) fn is_transient(&self) -> bool {
         self.is_unavailable() || matches!(self, Self::Full { .. })
     }
 
-    /// Adds that `servers` servers were given `waited` to come back, and did not.
+    /// Adds to the reason that `servers` servers did not come back within `waited`.
     pub(super) fn after_waiting(mut self, servers: usize, waited: Duration) -> Self {
         if let Self::Unreachable { reason, .. }
         | Self::NotAServer { reason, .. }
@@ -145,7 +145,7 @@ impl Error {
         self
     }
 
-    /// An answer to a single request.
+    /// Converts the status of a single request.
     pub(super) fn from_status(address: &str, status: &Status) -> Self {
         let address = address.to_owned();
         if let Some(error) = status.source().and_then(tls) {
@@ -154,13 +154,13 @@ impl Error {
         let reason = reason(status);
         match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => Self::denied(address, reason),
-            // A server that wants a certificate says so after the handshake; of that, HTTP/2 keeps the words only.
+            // A server that requires a certificate sends its alert after the handshake; HTTP/2 keeps only its text.
             _ if reason.starts_with("received fatal alert") => Self::denied(address, reason),
-            _ if status.source().is_some_and(is_no_http) => Self::NotAServer {
+            _ if status.source().is_some_and(is_not_http2) => Self::NotAServer {
                 address,
-                reason: PERHAPS_TLS.to_owned(),
+                reason: NOT_HTTP2.to_owned(),
             },
-            // A connection that closes under a request cancels it; no server answers so.
+            // Servers do not answer with CANCELLED: the connection was closed during the request.
             Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
                 Self::Unreachable { address, reason }
             }
@@ -181,30 +181,30 @@ impl Error {
             rustls::Error::AlertReceived(_) => Self::denied(address, reason),
             rustls::Error::InvalidMessage(_) => Self::NotAServer {
                 address,
-                reason: "it does not speak TLS: leave https:// out if the connection need not be encrypted"
+                reason: "it does not speak TLS: remove https:// if the connection need not be encrypted"
                     .to_owned(),
             },
             rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => Self::Untrusted {
                 address,
                 reason: format!(
-                    "{reason}; if its certificate is of an authority of your own, name that one's root with --tls-ca FILE"
+                    "{reason}; if its certificate is issued by a private CA, pass the CA's root with --tls-ca FILE"
                 ),
             },
             _ => Self::Untrusted { address, reason },
         }
     }
 
-    /// Adds which option shows the server what it wants to see.
+    /// Adds the option that provides the missing credentials.
     fn denied(address: String, mut reason: String) -> Self {
         if reason.contains("CertificateRequired") {
-            reason.push_str("; show a certificate with --tls-cert FILE --tls-key FILE");
+            reason.push_str("; pass a certificate with --tls-cert FILE --tls-key FILE");
         } else if reason.contains("token") {
-            reason.push_str("; name the file of yours with --token-file FILE, or set EQUIBATCH_TOKEN");
+            reason.push_str("; pass a token with --token-file FILE or EQUIBATCH_TOKEN");
         }
         Self::Denied { address, reason }
     }
 
-    /// The end of a stream, after the batch described by `at`.
+    /// Converts the status that ends a stream, after the batch described by `at`.
     pub(super) fn from_stream_status(address: &str, at: String, status: &Status) -> Self {
         if status.source().is_some_and(|source| source.is::<Damaged>()) {
             let (address, reason) = (address.to_owned(), reason(status));
@@ -223,14 +223,14 @@ impl Error {
     }
 }
 
-/// What is most likely the matter with a server whose first bytes are no HTTP/2.
-const PERHAPS_TLS: &str = "its answer is no HTTP/2; if it serves with TLS, write https:// before the address";
+/// The likely reason if a server does not answer with HTTP/2.
+const NOT_HTTP2: &str = "it does not answer with HTTP/2; if it uses TLS, prefix the address with https://";
 
-/// Whether what came was no HTTP/2. A server of TLS answers a request in the clear by an alert, the first bytes of which look like the head of a
-/// frame that is far too large.
-fn is_no_http(error: &(dyn std::error::Error + 'static)) -> bool {
+/// Returns whether the received bytes are not HTTP/2. A TLS server answers plain HTTP/2 with an alert, which parses as the header of an
+/// oversized frame.
+fn is_not_http2(error: &(dyn std::error::Error + 'static)) -> bool {
     let causes = std::iter::successors(Some(error), |error| (*error).source());
-    // Found here, and not told by the other side.
+    // Detected here, not reported by the peer.
     let found = causes
         .filter_map(|cause| cause.downcast_ref::<h2::Error>())
         .filter(|error| error.is_library());
@@ -238,7 +238,7 @@ fn is_no_http(error: &(dyn std::error::Error + 'static)) -> bool {
     reasons.any(|reason| matches!(reason, h2::Reason::FRAME_SIZE_ERROR | h2::Reason::PROTOCOL_ERROR))
 }
 
-/// A server that cannot be connected to.
+/// The error for a failed connection.
 pub(super) fn unreachable(address: &str, error: &tonic::transport::Error) -> Error {
     let address = address.to_owned();
     match tls(error) {
@@ -250,11 +250,11 @@ pub(super) fn unreachable(address: &str, error: &tonic::transport::Error) -> Err
     }
 }
 
-/// The failed handshake among the causes of an error.
+/// The TLS error among the sources of an error.
 fn tls<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
     let mut cause = Some(error);
     while let Some(current) = cause {
-        // An I/O error hides what it wraps from the chain of causes.
+        // `source` of an I/O error skips the error that it wraps.
         let inner = current.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         let found = inner.and_then(|inner| inner.downcast_ref());
         if let Some(found) = found.or_else(|| current.downcast_ref()) {
@@ -265,7 +265,7 @@ fn tls<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::E
     None
 }
 
-/// The innermost cause, which is the one that a person can act on: `Connection refused` instead of `transport error`.
+/// The innermost cause, which is actionable: `connection refused` instead of `transport error`.
 pub(super) fn reason(status: &Status) -> String {
     match status.source() {
         Some(source) => root(source),
@@ -280,7 +280,7 @@ pub(super) fn root(error: &(dyn std::error::Error + 'static)) -> String {
         current = source;
     }
     let text = current.to_string();
-    // Operating systems add their number for the error, which says nothing to a reader.
+    // Drops the error number that the operating system's text ends with.
     let text = text
         .split(" (os error")
         .next()
@@ -298,7 +298,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_connection_did_may_go_better_elsewhere_and_a_refusal_will_not() {
+    fn connection_errors_are_retried_elsewhere_and_refusals_are_not() {
         for status in [
             Status::cancelled("connection closed"),
             Status::unavailable("stopping"),

@@ -1,84 +1,91 @@
-//! One stream from one server, as it comes in.
+//! One stream from one server.
 
 use equibatch_proto::v1::{self, stream_batches_response::Message};
-use equibatch_transport::{Mailbox, Messages, SharedMessages, Sizes};
+use equibatch_transport::{BatchReceiver, FdReceiver, SharedBatchReceiver, SizeLimits};
 use tonic::{Code, Status};
 
-use super::{Batch, BatchRequest, Error, Position, StreamDescription, Way, batch::Mixed, server::Connection};
+use super::{
+    Batch, BatchRequest, Error, Position, StreamDescription, Transport, batch::Mixed, server::Connection,
+};
 
-/// The batches of one request to one server; every message is checked against what was asked for.
+/// The batches of one request from one server; every message is checked against the request.
 #[derive(Debug)]
 pub(super) struct Incoming {
     address: String,
     request: BatchRequest,
     classes: usize,
-    /// The server's name for the stream.
+    /// The server's id of the stream.
     id: Vec<u8>,
     receiver: Receiver,
-    /// The last batch received, in words.
+    /// The last batch received, as text.
     at: String,
 }
 
-/// Where messages come from.
+/// Source of the messages.
 #[derive(Debug)]
 enum Receiver {
-    /// Tensors and all.
-    Sent(Messages),
-    /// Tensors in the server's memory.
-    Lent(Box<SharedMessages>),
+    /// Over the connection.
+    Sent(BatchReceiver),
+    /// With tensors in the server's shared memory.
+    Lent(Box<SharedBatchReceiver>),
 }
 
 impl Receiver {
     async fn message(&mut self) -> Result<Option<v1::StreamBatchesResponse>, Status> {
         match self {
-            Self::Sent(messages) => messages.message().await,
-            Self::Lent(messages) => messages.message().await,
+            Self::Sent(receiver) => receiver.message().await,
+            Self::Lent(receiver) => receiver.message().await,
         }
     }
 }
 
-fn sizes(request: &BatchRequest) -> Sizes {
-    Sizes {
+fn sizes(request: &BatchRequest) -> SizeLimits {
+    SizeLimits {
         tensor: request.tensor_bytes(),
         message: request.message_limit(),
     }
 }
 
 impl Incoming {
-    /// Sends the request and waits for the description.
+    /// Sends the request, and waits for the description.
     pub(super) async fn open(
         address: &str,
         connection: Connection,
         request: &BatchRequest,
     ) -> Result<(StreamDescription, Self), Error> {
         let refused = |status: Status| Error::from_status(address, &status);
-        let opened = Messages::open(connection, &request.to_wire(), sizes(request)).await;
-        let mut messages = opened.map_err(refused)?;
-        let first = messages.message().await.map_err(refused)?;
-        Self::begin(address, Receiver::Sent(messages), first, request)
+        let opened = BatchReceiver::open(connection, &request.to_wire(), sizes(request)).await;
+        let mut receiver = opened.map_err(refused)?;
+        let first = receiver.message().await.map_err(refused)?;
+        Self::begin(address, Receiver::Sent(receiver), first, request)
     }
 
-    /// Like [`Incoming::open`], with batches that stay in the server's memory, `held` of them at a time. `None` where that cannot be.
+    /// Like [`Incoming::open`], with batches in the server's shared memory, of which the caller holds `held` at a time. `None` if shared
+    /// memory is unavailable.
     pub(super) async fn borrow(
         address: &str,
-        connection: (Connection, Mailbox),
+        connection: (Connection, FdReceiver),
         request: &BatchRequest,
         held: u32,
     ) -> Result<Option<(StreamDescription, Self)>, Error> {
         let opened = async {
-            let (connection, mailbox) = connection;
+            let (connection, fd_receiver) = connection;
             let request = (request.to_wire(), sizes(request));
-            let mut messages = SharedMessages::open(connection, mailbox, request, held).await?;
-            let first = messages.message().await?;
-            Ok::<_, Status>((messages, first))
+            let mut receiver = SharedBatchReceiver::open(connection, fd_receiver, request, held).await?;
+            let first = receiver.message().await?;
+            Ok::<_, Status>((receiver, first))
         };
         match opened.await {
-            Ok((messages, first)) => {
-                let receiver = Receiver::Lent(Box::new(messages));
+            Ok((receiver, first)) => {
+                let receiver = Receiver::Lent(Box::new(receiver));
                 Self::begin(address, receiver, first, request).map(Some)
             }
             Err(status) if status.code() == Code::Unimplemented => {
-                tracing::info!(server = address, reason = status.message(), "no shared memory");
+                tracing::info!(
+                    server = address,
+                    reason = status.message(),
+                    "shared memory unavailable: using the socket"
+                );
                 Ok(None)
             }
             Err(status) => Err(Error::from_status(address, &status)),
@@ -97,16 +104,16 @@ impl Incoming {
             reason: reason.to_owned(),
         };
         let Some(Message::Description(description)) = first.and_then(|response| response.message) else {
-            return Err(contract("its stream does not begin with a description"));
+            return Err(contract("the first message of its stream is not a description"));
         };
         if description.shape != request.shape() || description.element_type() != request.wire.to_wire() {
             return Err(contract(
-                "its stream has another shape or element type than asked for",
+                "its stream has another shape or element type than requested",
             ));
         }
         let id = description.stream_id.to_vec();
         let description = StreamDescription::from_wire(description)
-            .ok_or_else(|| contract("its normalization has not three channels"))?;
+            .ok_or_else(|| contract("its normalization does not have three channels"))?;
         let incoming = Self {
             address: address.to_owned(),
             request: request.clone(),
@@ -115,25 +122,25 @@ impl Incoming {
             receiver,
             at: "before the first batch".to_owned(),
         };
-        tracing::info!(server = address, way = %incoming.way(), "streaming");
+        tracing::info!(server = address, transport = %incoming.transport(), "streaming");
         Ok((description, incoming))
     }
 
-    /// The server's name for the stream; empty where it gives none.
+    /// The server's id of the stream; empty if it has none.
     pub(super) fn id(&self) -> &[u8] {
         &self.id
     }
 
-    /// How its batches come.
-    pub(super) fn way(&self) -> Way {
+    /// The transport of its batches.
+    pub(super) fn transport(&self) -> Transport {
         match &self.receiver {
-            Receiver::Lent(_) => Way::SharedMemory,
-            Receiver::Sent(_) if self.address.starts_with("unix:") => Way::Socket,
-            Receiver::Sent(_) => Way::Network,
+            Receiver::Lent(_) => Transport::SharedMemory,
+            Receiver::Sent(_) if self.address.starts_with("unix:") => Transport::Socket,
+            Receiver::Sent(_) => Transport::Network,
         }
     }
 
-    /// The next batch; `None` after the last one. Nothing follows an error. Nothing is lost where the future is dropped before it is done.
+    /// Receives the next batch; `None` after the last one. Nothing follows an error. Cancel safe.
     pub(super) async fn next(&mut self) -> Option<Result<Batch, Error>> {
         let received = match self.receiver.message().await {
             Ok(message) => self.check(message?),
@@ -151,7 +158,7 @@ impl Incoming {
             reason: reason.to_owned(),
         };
         let Some(Message::Batch(batch)) = response.message else {
-            return Err(contract("a message of its stream is no batch"));
+            return Err(contract("a message of its stream is not a batch"));
         };
         let images = batch.labels.len();
         let bytes_per_image = self.request.tensor_bytes() / self.request.batch_size as usize;
@@ -159,10 +166,10 @@ impl Incoming {
             || images > self.request.batch_size as usize
             || batch.tensor.len() != images * bytes_per_image
         {
-            return Err(contract("a batch has another size than its labels"));
+            return Err(contract("the size of a batch's tensor does not match its labels"));
         }
         if batch.labels.iter().any(|&label| label as usize >= self.classes) {
-            return Err(contract("a label is not among the classes"));
+            return Err(contract("a label exceeds the number of classes"));
         }
         let mixed = self.mixed(&batch).map_err(contract)?;
         Ok(Batch {
@@ -181,20 +188,20 @@ impl Incoming {
         })
     }
 
-    /// The second halves of soft labels, or what is wrong with them.
+    /// The mixed parts of the soft labels, or the reason why they are invalid.
     fn mixed(&self, batch: &v1::Batch) -> Result<Option<Vec<Mixed>>, &'static str> {
         let (labels, weights) = (&batch.mixed_labels, &batch.mixed_weights);
         if labels.is_empty() && weights.is_empty() {
             return Ok(None);
         }
         if [labels.len(), weights.len()] != [batch.labels.len(); 2] {
-            return Err("a batch has not as many mixed labels and weights as images");
+            return Err("a batch does not have as many mixed labels and weights as images");
         }
         if labels.iter().any(|&label| label as usize >= self.classes) {
-            return Err("a mixed label is not among the classes");
+            return Err("a mixed label exceeds the number of classes");
         }
         if !weights.iter().all(|weight| (0.0..=1.0).contains(weight)) {
-            return Err("the weight of a mixed label is not from 0 to 1");
+            return Err("the weight of a mixed label is outside 0 to 1");
         }
         let mixed = labels
             .iter()

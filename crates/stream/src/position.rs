@@ -1,4 +1,4 @@
-//! A place in a stream.
+//! Positions in a stream.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::batch::short;
 
-/// Where a stream continues: saved with a model, sent to any server that holds the same files.
+/// A position in a stream: saved with a model, and accepted by any server that holds the same files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// Hash of the request, in hexadecimal.
@@ -51,7 +51,7 @@ impl Position {
         }
     }
 
-    /// The wire form. Text that is not hexadecimal becomes an empty hash, which a server does not check.
+    /// The wire form. Text that is not hexadecimal becomes an empty hash, which servers do not check.
     pub(super) fn to_wire(&self) -> v1::PositionToken {
         v1::PositionToken {
             spec_hash: from_hexadecimal(&self.spec_hash).unwrap_or_default(),
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_position_survives_the_wire_and_json() {
+    fn a_position_round_trips_through_protobuf_and_json() {
         let token = v1::PositionToken {
             spec_hash: Bytes::from_static(&[0, 1, 254, 255]),
             fingerprint: Bytes::from_static(&[9; 32]),

@@ -1,4 +1,4 @@
-//! What to stream.
+//! The request for a stream.
 
 use std::{fmt, str::FromStr};
 
@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{Balance, Position};
 
-/// Which part of a dataset.
+/// A split of a dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// What a model learns from.
+    /// The training images.
     Train,
-    /// What it is judged by while it learns.
+    /// The images for evaluation during training.
     Valid,
-    /// What it is judged by at the end.
+    /// The images for the final evaluation.
     Test,
 }
 
@@ -37,9 +37,9 @@ impl fmt::Display for Split {
     }
 }
 
-/// The text is no split.
+/// Unknown split.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no split: use train, valid or test")]
+#[error("unknown split `{0}`: expected train, valid or test")]
 pub struct ParseSplitError(String);
 
 impl FromStr for Split {
@@ -54,20 +54,20 @@ impl FromStr for Split {
     }
 }
 
-/// What one element of a batch is on its way: how many bytes an image costs, and who normalises it.
+/// Element type of batches on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Wire {
-    /// Normalised by the server, in single precision.
+pub enum BatchDtype {
+    /// f32, normalised by the server.
     #[default]
     F32,
-    /// Normalised by the server, in half precision: half of the bytes.
+    /// f16, normalised by the server: half of the bytes.
     F16,
-    /// Pixels from 0 to 255, which the receiver normalises: a quarter of the bytes.
+    /// u8 pixels, normalised by the client: a quarter of the bytes.
     U8,
 }
 
-impl Wire {
+impl BatchDtype {
     const NAMED: [(&str, Self); 3] = [("f32", Self::F32), ("f16", Self::F16), ("u8", Self::U8)];
 
     /// Bytes of one element.
@@ -89,30 +89,30 @@ impl Wire {
     }
 }
 
-impl fmt::Display for Wire {
+impl fmt::Display for BatchDtype {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = Self::NAMED.iter().find(|(_, wire)| wire == self);
         f.write_str(named.map_or("", |(name, _)| name))
     }
 }
 
-/// The text is no type of elements.
+/// Unknown element type.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no element type: use f32, f16 or u8")]
-pub struct ParseWireError(String);
+#[error("unknown element type `{0}`: expected f32, f16 or u8")]
+pub struct ParseBatchDtypeError(String);
 
-impl FromStr for Wire {
-    type Err = ParseWireError;
+impl FromStr for BatchDtype {
+    type Err = ParseBatchDtypeError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let named = Self::NAMED.iter().find(|(name, _)| *name == text);
         named
             .map(|(_, wire)| *wire)
-            .ok_or_else(|| ParseWireError(text.to_owned()))
+            .ok_or_else(|| ParseBatchDtypeError(text.to_owned()))
     }
 }
 
-/// Every `of`-th batch: those whose number, counted over all epochs, leaves the remainder `index`.
+/// Every `of`-th batch: those whose number over all epochs, modulo `of`, is `index`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stride {
     /// At least 1.
@@ -125,7 +125,7 @@ impl Stride {
     /// Every batch.
     pub const ALL: Self = Self { of: 1, index: 0 };
 
-    /// The first of these batches at `(epoch, step)` or behind it, in epochs of `steps` batches.
+    /// The first of these batches at or after `(epoch, step)`, in epochs of `steps` batches.
     #[must_use]
     pub fn first_from(self, (epoch, step): (u64, u64), steps: u64) -> (u64, u64) {
         let (of, steps) = (u128::from(self.of.max(1)), u128::from(steps.max(1)));
@@ -135,7 +135,7 @@ impl Stride {
         (epoch, (found % steps) as u64)
     }
 
-    /// The first of these batches behind `(epoch, step)`.
+    /// The first of these batches after `(epoch, step)`.
     #[must_use]
     pub fn following(self, (epoch, step): (u64, u64), steps: u64) -> (u64, u64) {
         self.first_from((epoch, step + 1), steps)
@@ -145,44 +145,44 @@ impl Stride {
 /// A stream of `[N, 3, size, size]` or `[N, size, size, 3]` batches.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchRequest {
-    /// Empty: the only one of the server.
+    /// Empty: the server's only dataset.
     pub dataset: String,
-    /// Which part.
+    /// The split.
     pub split: Split,
     /// Seeds sampling and augmentation.
     pub seed: u64,
-    /// The stream ends before epoch number `epochs`.
+    /// Number of epochs, counted from epoch 0.
     pub epochs: u32,
-    /// Absent: the beginning.
+    /// `None`: the beginning.
     pub start: Option<Position>,
     /// Images per batch.
     pub batch_size: u32,
     /// Height and width in pixels.
     pub image_size: u32,
-    /// Absent: the server's default for the split.
+    /// `None`: the server's default for the split.
     pub balance: Option<Balance>,
-    /// Images of an epoch. Absent: as many as the balance makes of the split.
+    /// Images per epoch. `None`: the sum of the class counts by `balance`.
     pub images_per_epoch: Option<u64>,
-    /// Augmentation, in the server's text form: `none`, `fastai`, `light rotate(15)`. Empty: the server's default for the split.
+    /// Augmentation recipe as text: `none`, `fastai`, `light rotate(15)`. Empty: the server's default for the split.
     pub recipe: String,
-    /// Where given, a dataset with another fingerprint is refused. Hexadecimal.
+    /// If not empty, a dataset with another fingerprint is refused. Hexadecimal.
     pub expected_fingerprint: String,
-    /// Which of the batches.
+    /// Subset of the batches.
     pub stride: Stride,
-    /// Mean and deviation per channel (red, green, blue) that pixels are normalised by, in [0, 1] units. Absent: ImageNet's.
+    /// Mean and standard deviation per channel (red, green, blue), in [0, 1] units. `None`: ImageNet's.
     pub normalization: Option<([f32; 3], [f32; 3])>,
-    /// What the elements are.
-    pub wire: Wire,
-    /// The channels of a pixel side by side, `[N, size, size, 3]`, instead of one plane each.
+    /// Element type.
+    pub wire: BatchDtype,
+    /// NHWC layout, `[N, size, size, 3]`, instead of NCHW.
     pub channels_last: bool,
-    /// How much of the server's time the stream gets beside others, where that is short. Absent: what the server gives everybody.
+    /// Scheduling weight of the stream, among the streams of this client. `None`: the server's default.
     pub weight: Option<u32>,
-    /// Whether [`BatchStream::end_epoch`](super::BatchStream::end_epoch) is going to be called for each epoch.
+    /// Whether [`BatchStream::end_epoch`](super::BatchStream::end_epoch) will be called for each epoch.
     pub reports: bool,
 }
 
 impl BatchRequest {
-    /// One pass over a split as it is: every image once, unaugmented.
+    /// One epoch of a split in order, without augmentation.
     #[must_use]
     pub fn evaluation(dataset: &str, split: Split, batch_size: u32, image_size: u32) -> Self {
         Self {
@@ -199,7 +199,7 @@ impl BatchRequest {
             expected_fingerprint: String::new(),
             stride: Stride::ALL,
             normalization: None,
-            wire: Wire::F32,
+            wire: BatchDtype::F32,
             channels_last: false,
             weight: None,
             reports: false,
@@ -243,7 +243,7 @@ impl BatchRequest {
         }
     }
 
-    /// Extents of a full batch's tensor.
+    /// Shape of a full batch's tensor.
     pub(super) fn shape(&self) -> [u32; 4] {
         let (batch, size) = (self.batch_size, self.image_size);
         if self.channels_last {
@@ -259,7 +259,7 @@ impl BatchRequest {
         self.batch_size as usize * 3 * pixels * self.wire.bytes()
     }
 
-    /// Bytes of the largest message that may come: the tensor, and with a wide margin all that goes with it.
+    /// Limit of a message, in bytes: the tensor, and a wide margin for the other fields.
     pub(super) fn message_limit(&self) -> usize {
         self.tensor_bytes() + self.batch_size as usize * 64 + (1 << 20)
     }
@@ -270,7 +270,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strides_share_out_every_batch_once() {
+    fn strides_partition_the_batches() {
         let steps = 3;
         for of in 1..=5 {
             let walk = |index| {
@@ -292,7 +292,7 @@ mod tests {
         let request = BatchRequest::evaluation("", Split::Valid, 64, 224);
         assert_eq!(request.tensor_bytes(), 38_535_168);
         let pixels = BatchRequest {
-            wire: Wire::U8,
+            wire: BatchDtype::U8,
             ..request.clone()
         };
         assert_eq!(pixels.tensor_bytes() * 4, request.tensor_bytes());

@@ -1,14 +1,14 @@
-//! Which addresses a server's name stands for, looked up again while it is used.
+//! Name resolution of servers, repeated while they are used.
 
 use std::{fmt, future::Future, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
-/// How often a name is looked up while it is used; after the loss of a server it is looked up at once.
+/// Interval of lookups; after a server fails, its name is looked up at once.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// The addresses of a name, or why there are none.
+/// The addresses of a name, or an error.
 pub type Lookup = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
-/// Looks up the names of servers. By default the system's resolver, every ten seconds.
+/// Resolves server names; by default with the system's resolver, every ten seconds.
 #[derive(Clone)]
 pub struct Resolver {
     lookup: Arc<dyn Fn(String, u16) -> Lookup + Send + Sync>,
@@ -16,7 +16,7 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// One that asks `lookup` for the addresses of a host and a port, again after each `every`.
+    /// Looks up a host and port with `lookup`, repeated after each `every`.
     #[must_use]
     pub fn new(lookup: impl Fn(String, u16) -> Lookup + Send + Sync + 'static, every: Duration) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! One server: reaching it, asking it, streaming from it.
+//! One server: its connections, requests and streams.
 
 use std::{
     io,
@@ -13,7 +13,7 @@ use std::{
 
 use equibatch_proto::v1::{self, batch_loader_client::BatchLoaderClient};
 use equibatch_transport as receive;
-use equibatch_transport::{FRAME, with_windows};
+use equibatch_transport::{MAX_FRAME_SIZE, with_flow_control};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, sync::OnceCell, task::JoinSet, time};
 use tonic::{
@@ -26,44 +26,43 @@ use super::{
     BatchRequest, Credentials, DatasetDescription, DatasetSummary, Error, Sample, StreamDescription,
     address::Address,
     batch::short,
-    credentials::Caller,
+    bottleneck::TimeBreakdown,
+    credentials::AuthInterceptor,
     error::{root, unreachable},
     incoming::Incoming,
     position::hexadecimal,
+    step_timings::StepTimings,
     trace::TraceId,
-    usage::Usage,
-    verdict::Spent,
 };
 
-/// How long a connection may take to be made.
+/// Timeout of a connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the first address of a name is tried before the next one is tried beside it (RFC 8305 section 5).
+/// Delay before the next address of a name is tried concurrently (RFC 8305 section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-/// How often an idle connection is probed, and how long the answer may take: a server that vanished without a word is noticed
-/// within the sum of both.
+/// Keepalive interval and timeout of idle connections: a server that vanished is noticed within their sum.
 const PROBE_INTERVAL: Duration = Duration::from_secs(15);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A connection, with the token and the trace.
-pub(super) type Connection = InterceptedService<Channel, Caller>;
+/// A connection that adds the token and the trace id to requests.
+pub(super) type Connection = InterceptedService<Channel, AuthInterceptor>;
 
-/// A server that may or may not be there.
+/// A server, whether or not it can be reached.
 #[derive(Debug)]
 pub(super) struct Server {
     address: String,
-    /// Where it is on this machine.
+    /// Path of its Unix socket, if it has one.
     socket: Option<PathBuf>,
-    /// What its name was looked up to be; empty if it has none.
+    /// Resolved addresses; empty if the address is not a name.
     sockets: Vec<SocketAddr>,
     endpoint: Endpoint,
-    caller: Caller,
-    /// For questions; streams have connections of their own.
+    auth: AuthInterceptor,
+    /// For unary requests; streams have connections of their own.
     channel: OnceCell<Channel>,
-    /// The shortest time that a connection took, in microseconds.
+    /// Shortest time of a connection attempt, in microseconds.
     round_trip_us: AtomicU32,
 }
 
-/// What a server must serve to be a part of a stream.
+/// What a server must serve to take part in a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Files {
     pub(super) dataset: String,
@@ -72,8 +71,8 @@ pub(super) struct Files {
 }
 
 impl Server {
-    /// The server at `address` or, if that is a name that was looked up, at one of `sockets`, tried in their order: the name stands in the
-    /// requests and is what a certificate must be for. Connects to nothing.
+    /// The server at `address` or, if that is a name, at one of `sockets`, tried in order: the name is the authority of the requests, and
+    /// the certificate must be valid for it. Does not connect.
     pub(super) fn at(
         (address, sockets, is_one_of_many): (&Address, Vec<SocketAddr>, bool),
         credentials: &Credentials,
@@ -99,7 +98,7 @@ impl Server {
             .http2_keep_alive_interval(PROBE_INTERVAL)
             .keep_alive_timeout(PROBE_TIMEOUT)
             .keep_alive_while_idle(true)
-            .max_frame_size(FRAME)
+            .max_frame_size(MAX_FRAME_SIZE)
             .tcp_nodelay(true);
         Ok(Self {
             address: match sockets.first() {
@@ -112,7 +111,7 @@ impl Server {
             },
             sockets,
             endpoint,
-            caller: Caller {
+            auth: AuthInterceptor {
                 token: credentials.token.clone(),
                 trace,
             },
@@ -121,17 +120,17 @@ impl Server {
         })
     }
 
-    /// What its name was looked up to be; empty if it has none.
+    /// Resolved addresses; empty if the address is not a name.
     pub(super) fn sockets(&self) -> &[SocketAddr] {
         &self.sockets
     }
 
-    /// Host and port, or `unix:` and a path; with the IP address behind it if the name stands for several servers.
+    /// Host and port, or `unix:` and a path; followed by the IP address if the name has several servers.
     pub(super) fn address(&self) -> &str {
         &self.address
     }
 
-    /// Makes the connection for questions, where there is none yet.
+    /// Connects for unary requests, unless it is connected.
     pub(super) async fn connect(&self) -> Result<(), Error> {
         self.client().await.map(drop)
     }
@@ -145,7 +144,7 @@ impl Server {
     }
 
     fn authorized(&self, channel: Channel) -> Connection {
-        InterceptedService::new(channel, self.caller.clone())
+        InterceptedService::new(channel, self.auth.clone())
     }
 
     async fn reach(&self, endpoint: &Endpoint) -> Result<Channel, Error> {
@@ -164,7 +163,7 @@ impl Server {
         Ok(channel)
     }
 
-    /// Its datasets.
+    /// Lists its datasets.
     pub(super) async fn datasets(&self) -> Result<Vec<DatasetSummary>, Error> {
         let answer = self
             .client()
@@ -176,7 +175,7 @@ impl Server {
         Ok(datasets.map(DatasetSummary::from_wire).collect())
     }
 
-    /// One of its datasets; an empty name means the only one. The other number is the β of the effective numbers of images.
+    /// Describes a dataset; an empty name means the only one. `effective_number_beta` is the β of the effective number of images.
     pub(super) async fn describe(
         &self,
         dataset: &str,
@@ -200,7 +199,7 @@ impl Server {
         Ok(DatasetDescription::from_wire(answer))
     }
 
-    /// Samples of a dataset by their ids.
+    /// Describes samples by their ids.
     pub(super) async fn samples(&self, dataset: &str, ids: &[u32]) -> Result<Vec<Sample>, Error> {
         let request = v1::DescribeDatasetRequest {
             dataset: dataset.to_owned(),
@@ -225,21 +224,26 @@ impl Server {
         Ok(answer.into_inner())
     }
 
-    /// What held up the batches of `epoch` that came from its stream `id`.
-    pub(super) async fn report(&self, id: &[u8], epoch: u64, usage: &Usage) -> Result<Spent, Error> {
+    /// Reports an epoch of its stream `id`, and returns the time breakdown.
+    pub(super) async fn report(
+        &self,
+        id: &[u8],
+        epoch: u64,
+        step_timings: &StepTimings,
+    ) -> Result<TimeBreakdown, Error> {
         let request = v1::ReportEpochRequest {
             stream_id: id.to_vec().into(),
             epoch,
-            steps: usage.steps,
-            working_seconds: usage.working.as_secs_f64(),
-            waiting_seconds: usage.waiting.as_secs_f64(),
+            steps: step_timings.steps,
+            working_seconds: step_timings.working.as_secs_f64(),
+            waiting_seconds: step_timings.waiting.as_secs_f64(),
         };
         let answer = self.client().await?.report_epoch(request).await;
         let answer = answer.map_err(|status| Error::from_status(&self.address, &status))?;
-        Ok(Spent::from_wire(&answer.into_inner()))
+        Ok(TimeBreakdown::from_wire(&answer.into_inner()))
     }
 
-    /// Whether it can be asked for batches of `files`.
+    /// Checks that it answers, and serves `files`.
     pub(super) async fn probe(&self, files: Option<&Files>) -> Result<(), Error> {
         let Some(files) = files else {
             return self.datasets().await.map(drop);
@@ -256,15 +260,15 @@ impl Server {
         Err(Error::Differs {
             address: self.address.clone(),
             reason: format!(
-                "its files are others: fingerprint {}, not {}",
+                "it serves other files: fingerprint {}, expected {}",
                 short(&found),
                 short(&files.fingerprint)
             ),
         })
     }
 
-    /// Starts a stream over a connection of its own: with `held`, through shared memory where that can be, for a caller that holds so many
-    /// batches at a time.
+    /// Opens a stream over a connection of its own. With `held`, over shared memory if available, for a caller that holds this many batches
+    /// at a time.
     pub(super) async fn incoming(
         &self,
         request: &BatchRequest,
@@ -272,8 +276,8 @@ impl Server {
     ) -> Result<(StreamDescription, Incoming), Error> {
         if let (Some(socket), Some(held)) = (&self.socket, held) {
             let connected = receive::connect(&self.endpoint, socket.clone()).await;
-            let (channel, mailbox) = connected.map_err(|error| unreachable(&self.address, &error))?;
-            let connection = (self.authorized(channel), mailbox);
+            let (channel, fd_receiver) = connected.map_err(|error| unreachable(&self.address, &error))?;
+            let connection = (self.authorized(channel), fd_receiver);
             if let Some(opened) = Incoming::borrow(&self.address, connection, request, held).await? {
                 return Ok(opened);
             }
@@ -281,13 +285,13 @@ impl Server {
         self.connect().await?;
         let round_trip = self.round_trip_us.load(Ordering::Relaxed);
         let round_trip = Duration::from_micros(u64::from(round_trip));
-        let endpoint = with_windows(self.endpoint.clone(), round_trip);
+        let endpoint = with_flow_control(self.endpoint.clone(), round_trip);
         let channel = self.reach(&endpoint).await?;
         Incoming::open(&self.address, self.authorized(channel), request).await
     }
 }
 
-/// Connects to whichever of `sockets` answers first; each is tried a little after the one before it, or at once if that one fails.
+/// Connects to the first of `sockets` that answers; each is tried [`ATTEMPT_DELAY`] after the one before it, or at once if that one fails.
 async fn first_to_connect(sockets: Arc<[SocketAddr]>) -> io::Result<TokioIo<TcpStream>> {
     let mut attempts = JoinSet::new();
     let mut waiting = sockets.iter().copied();

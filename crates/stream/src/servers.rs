@@ -1,4 +1,4 @@
-//! One or several servers as one.
+//! A client of one or several servers.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -9,24 +9,24 @@ use tokio::{
 };
 
 use super::{
-    BatchRequest, BatchStream, Credentials, DatasetDescription, DatasetSummary, Error, Patience, Resolver,
-    Sample, StreamDescription, lane::Source, roster::Roster, server::Server, spread::Spread, target::Target,
-    trace::TraceId, way,
+    BatchRequest, BatchStream, Credentials, DatasetDescription, DatasetSummary, Error, Resolver, RetryPolicy,
+    Sample, StreamDescription, server::Server, server_pool::ServerPool, server_stream::Source,
+    spread::Spread, target::Target, trace::TraceId, transport,
 };
 
-/// How long a server may take to answer a question that needs no images.
+/// Timeout of a unary request.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Samples that a server is asked to name in one question.
+/// Samples per request.
 const SAMPLES_AT_ONCE: usize = 4096;
 
-/// The servers and the number of a membership, what their stream is, and the source of each server that was reached.
+/// The servers and the membership number, the description of the stream, and the open stream of each server that was reached.
 type Opened = ((Vec<usize>, u64), StreamDescription, Vec<Option<Source>>);
 
-/// Servers that hold the same files, ready to be asked. A stream is spread over all of them, and goes on while one of them is left.
+/// Servers that hold the same files. A stream is distributed over all of them, and continues while one of them is left.
 #[derive(Debug)]
 pub struct Servers {
-    roster: Arc<Roster>,
+    server_pool: Arc<ServerPool>,
     threads: Arc<Runtime>,
     addresses: String,
     weight: Option<u32>,
@@ -35,37 +35,40 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Connects to `addresses`: one or several, separated by commas, each a host and a port, or `unix:` and the path of a socket. A host
-    /// name that stands for several machines is as many servers.
+    /// Connects to `addresses`: one or several, separated by commas, each `HOST:PORT` or `unix:PATH`. A host name that resolves to several
+    /// addresses stands for as many servers.
     ///
     /// # Errors
     ///
-    /// [`Error::Address`] where one is malformed, [`Error::Unreachable`] where none of them answers within five seconds,
-    /// [`Error::NotAServer`] where the answer is not HTTP/2.
-    pub fn open(addresses: &str, patience: Patience) -> Result<Self, Error> {
-        Self::open_with(addresses, patience, &Credentials::default())
+    /// [`Error::Address`] if an address is malformed, [`Error::Unreachable`] if no server answers within five seconds,
+    /// [`Error::NotAServer`] if the answer is not HTTP/2.
+    pub fn open(addresses: &str, retry_policy: RetryPolicy) -> Result<Self, Error> {
+        Self::open_with(addresses, retry_policy, &Credentials::default())
     }
 
-    /// Like [`Servers::open`], and shows `credentials` to every server: a token over TLS or within this machine only. With `https://` before
-    /// a host name, each of its machines must have a certificate for that name.
+    /// Like [`Servers::open`], with `credentials` for every server; tokens are sent only over TLS or within this machine. With `https://`
+    /// and a host name, each of its servers must have a certificate for that name.
     ///
     /// # Errors
     ///
-    /// Also [`Error::Untrusted`] where a server cannot prove to be the one it is taken for, and [`Error::Denied`] where it does not let
-    /// this client in.
-    pub fn open_with(addresses: &str, patience: Patience, credentials: &Credentials) -> Result<Self, Error> {
-        Self::open_resolving(addresses, patience, credentials, &Resolver::default())
+    /// Also [`Error::Untrusted`] if a server's certificate cannot be verified, and [`Error::Denied`] if authentication fails.
+    pub fn open_with(
+        addresses: &str,
+        retry_policy: RetryPolicy,
+        credentials: &Credentials,
+    ) -> Result<Self, Error> {
+        Self::open_resolving(addresses, retry_policy, credentials, &Resolver::default())
     }
 
-    /// Like [`Servers::open_with`], with names looked up by `resolver`: at the beginning, every so often, and when a server fails. Servers that
-    /// are new under a name are used from the next batch on; those that are gone are used no more.
+    /// Like [`Servers::open_with`], with names resolved by `resolver`: at the start, periodically, and when a server fails. New servers of
+    /// a name are used from the next batch on; removed ones are not used any more.
     ///
     /// # Errors
     ///
     /// Those of [`Servers::open_with`].
     pub fn open_resolving(
         addresses: &str,
-        patience: Patience,
+        retry_policy: RetryPolicy,
         credentials: &Credentials,
         resolver: &Resolver,
     ) -> Result<Self, Error> {
@@ -76,19 +79,19 @@ impl Servers {
             .build();
         let trace = TraceId::new();
         let threads = Arc::new(threads.map_err(|error| Error::Threads(Arc::new(error)))?);
-        let roster = threads.block_on(async {
+        let server_pool = threads.block_on(async {
             let targets = addresses
                 .split(',')
                 .map(|address| Target::parse(address.trim(), credentials, trace, resolver));
-            let roster = Roster::open(targets.collect::<Result<_, _>>()?, patience).await?;
-            greet(&roster).await?;
-            Ok::<_, Error>(roster)
+            let server_pool = ServerPool::open(targets.collect::<Result<_, _>>()?, retry_policy).await?;
+            connect_all(&server_pool).await?;
+            Ok::<_, Error>(server_pool)
         })?;
-        let servers = roster.members().0;
-        let listed: Vec<String> = servers.iter().map(|&index| roster.address(index)).collect();
+        let servers = server_pool.members().0;
+        let listed: Vec<String> = servers.iter().map(|&index| server_pool.address(index)).collect();
         let addresses = listed.join(",");
         Ok(Self {
-            roster,
+            server_pool,
             threads,
             addresses,
             weight: None,
@@ -97,39 +100,39 @@ impl Servers {
         })
     }
 
-    /// What the servers call the requests of this client in their logs and traces.
+    /// The trace id of this client's requests in the servers' logs and traces.
     #[must_use]
     pub fn trace(&self) -> TraceId {
         self.trace
     }
 
-    /// The same, with streams that weigh `weight` where their requests do not say.
+    /// Sets the default scheduling weight of streams.
     #[must_use]
     pub fn weighing(self, weight: Option<u32>) -> Self {
         Self { weight, ..self }
     }
 
-    /// Has all batches sent, also from servers on this machine that would let them be read where they are made.
+    /// Disables shared memory, which servers on this machine may offer.
     #[must_use]
     pub fn without_shared_memory(mut self) -> Self {
         self.shares_memory = false;
         self
     }
 
-    /// The addresses that the servers had at first, separated by commas.
+    /// The initial addresses of the servers, separated by commas.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.addresses
     }
 
-    /// How many batches of each server, by its address, came with other bytes than it sent, since this was last asked. They were not used: the
-    /// steps were asked for again.
+    /// Takes the number of damaged batches of each server, by its address, since the last call: their checksums differed, and their
+    /// steps were requested again.
     #[must_use]
     pub fn take_damaged(&self) -> BTreeMap<String, u64> {
-        self.roster.take_damaged()
+        self.server_pool.take_damaged()
     }
 
-    /// The datasets of the first server that answers.
+    /// Lists the datasets of the first server that answers.
     ///
     /// # Errors
     ///
@@ -138,16 +141,16 @@ impl Servers {
         self.ask(&async |server| server.datasets().await)
     }
 
-    /// One dataset, as the first server that answers describes it; an empty name means the only one.
+    /// Describes a dataset, by the first server that answers; an empty name means the only one.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] where the server has no such dataset.
+    /// [`Error::Refused`] if the server has no such dataset.
     pub fn describe(&self, dataset: &str) -> Result<DatasetDescription, Error> {
         self.describe_with(dataset, None)
     }
 
-    /// Like [`Servers::describe`], with the β of the effective numbers of images: from 0 to less than 1.
+    /// Like [`Servers::describe`], with the β of the effective number of images, in `0..1`.
     ///
     /// # Errors
     ///
@@ -160,21 +163,21 @@ impl Servers {
         self.ask(&async |server| server.describe(dataset, effective_number_beta).await)
     }
 
-    /// Paths of samples below the root of their dataset, in the order of `samples`; empty where the servers are too old to say.
+    /// Paths of samples relative to the root of their dataset, in the order of `samples`; empty if the servers are too old to answer.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] where the dataset has no such sample.
+    /// [`Error::Refused`] if the dataset has no such sample.
     pub fn paths(&self, dataset: &str, samples: &[u32]) -> Result<Vec<String>, Error> {
         let named = self.samples(dataset, samples)?.into_iter();
         Ok(named.map(|sample| sample.path).collect())
     }
 
-    /// Samples of a dataset by their ids, in the order of `ids`; empty where the servers are too old to say.
+    /// Samples of a dataset by their ids, in the order of `ids`; empty if the servers are too old to answer.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] where the dataset has no such sample.
+    /// [`Error::Refused`] if the dataset has no such sample.
     pub fn samples(&self, dataset: &str, ids: &[u32]) -> Result<Vec<Sample>, Error> {
         let mut samples = vec![];
         for some in ids.chunks(SAMPLES_AT_ONCE) {
@@ -183,16 +186,16 @@ impl Servers {
         Ok(samples)
     }
 
-    /// Starts a stream that keeps up to `prefetch` batches ready, at least one from each server. Each server gets a connection of its own,
-    /// whose windows fit the distance.
+    /// Starts a stream that prefetches up to `prefetch` batches, at least one from each server. Each server has a connection of its own,
+    /// with windows for its round-trip time.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] where a server does not accept the request, with the field that it objects to; [`Error::Differs`] where two
-    /// servers serve different files; [`Error::Unreachable`] where none can be reached.
+    /// [`Error::Refused`] if a server refuses the request, with the invalid field; [`Error::Differs`] if two servers serve different files;
+    /// [`Error::Unreachable`] if none can be reached.
     pub fn stream(&self, request: &BatchRequest, prefetch: usize) -> Result<BatchStream, Error> {
         let spread = Spread {
-            roster: Arc::clone(&self.roster),
+            server_pool: Arc::clone(&self.server_pool),
             threads: Arc::clone(&self.threads),
             request: BatchRequest {
                 weight: request.weight.or(self.weight),
@@ -204,22 +207,24 @@ impl Servers {
         let opened = self.threads.block_on(self.open_patiently(&spread))?;
         let ((servers, membership), description, sources) = opened;
         let description = Arc::new(description);
-        let ways = way::list(sources.iter().flatten().map(|source| source.incoming.way()));
+        let transports = transport::list(sources.iter().flatten().map(|source| source.incoming.transport()));
         let start = spread.request.start.as_ref();
-        let lanes = spread.start(&description, (&servers, membership), start, sources);
-        Ok(BatchStream::new((description, ways), spread, lanes))
+        let streams = spread.start(&description, (&servers, membership), start, sources);
+        Ok(BatchStream::new((description, transports), spread, streams))
     }
 
-    /// Opens the lanes of the servers that there are; if none can be reached, waits for one, or for a new one, for as long as lanes do.
+    /// Opens a stream at each server; if none can be reached, waits for one to recover or to be added, up to the retry policy.
     async fn open_patiently(&self, spread: &Spread) -> Result<Opened, Error> {
-        let give_up = Instant::now() + self.roster.patience().retry_for;
-        let mut news = self.roster.news();
+        let give_up = Instant::now() + self.server_pool.retry_policy().retry_for;
+        let mut changes = self.server_pool.changes();
         loop {
-            news.mark_unchanged();
-            let (servers, membership) = self.roster.members();
-            match self.open_lanes(spread, &servers).await {
+            changes.mark_unchanged();
+            let (servers, membership) = self.server_pool.members();
+            match self.open_streams(spread, &servers).await {
                 Err(error) if error.is_unavailable() => {
-                    if self.roster.is_hopeless() || timeout_at(give_up, news.changed()).await.is_err() {
+                    if self.server_pool.cannot_recover()
+                        || timeout_at(give_up, changes.changed()).await.is_err()
+                    {
                         return Err(error);
                     }
                 }
@@ -231,51 +236,51 @@ impl Servers {
         }
     }
 
-    /// Asks every server that is well for its part. What one of them refuses is refused; those who cannot be reached are left out.
-    async fn open_lanes(
+    /// Opens a stream at every healthy server. A refusal by one is an error; servers that cannot be reached are left out.
+    async fn open_streams(
         &self,
         spread: &Spread,
         servers: &[usize],
     ) -> Result<(StreamDescription, Vec<Option<Source>>), Error> {
-        let lanes = servers.len();
+        let streams = servers.len();
         let mut opening = JoinSet::new();
         let well = servers.iter().enumerate();
-        for (lane, &server) in well.filter(|&(_, &server)| self.roster.is_well(server)) {
-            let request = spread.part(lane, lanes, spread.request.start.clone());
-            let (target, held) = (self.roster.server(server), spread.held(lanes));
-            opening.spawn(async move { (lane, server, target.incoming(&request, held).await) });
+        for (server_stream, &server) in well.filter(|&(_, &server)| self.server_pool.is_healthy(server)) {
+            let request = spread.part(server_stream, streams, spread.request.start.clone());
+            let (target, held) = (self.server_pool.server(server), spread.held(streams));
+            opening.spawn(async move { (server_stream, server, target.incoming(&request, held).await) });
         }
-        let mut sources: Vec<Option<Source>> = (0..lanes).map(|_| None).collect();
-        let mut truth: Option<(usize, StreamDescription)> = None;
+        let mut sources: Vec<Option<Source>> = (0..streams).map(|_| None).collect();
+        let mut agreed: Option<(usize, StreamDescription)> = None;
         let mut failure = None;
         while let Some(opened) = opening.join_next().await {
-            let Ok((lane, server, opened)) = opened else {
+            let Ok((server_stream, server, opened)) = opened else {
                 continue;
             };
             match opened {
                 Ok((description, incoming)) => {
-                    if let Some((first, known)) = &truth {
+                    if let Some((first, known)) = &agreed {
                         self.check_agreement((*first, known), (server, &description))
                             .await?;
                     }
-                    truth.get_or_insert((server, description));
-                    sources[lane] = Some(Source { server, incoming });
+                    agreed.get_or_insert((server, description));
+                    sources[server_stream] = Some(Source { server, incoming });
                 }
                 Err(error) if error.is_unavailable() => {
                     failure.get_or_insert(error.clone());
-                    self.roster.failed(server, error);
+                    self.server_pool.failed(server, error);
                 }
                 Err(error) => return Err(error),
             }
         }
-        match truth {
+        match agreed {
             Some((_, description)) => {
-                self.roster.expect(&description.files());
+                self.server_pool.expect(&description.files());
                 Ok((description, sources))
             }
             None => Err(failure.unwrap_or_else(|| {
-                self.roster
-                    .why_nobody(servers[0], "before the first batch".to_owned())
+                self.server_pool
+                    .no_server_error(servers[0], "before the first batch".to_owned())
             })),
         }
     }
@@ -285,11 +290,11 @@ impl Servers {
         (first, known): (usize, &StreamDescription),
         (server, description): (usize, &StreamDescription),
     ) -> Result<(), Error> {
-        let Err(error) = known.check_same(description, &self.roster.address(server)) else {
+        let Err(error) = known.check_same(description, &self.server_pool.address(server)) else {
             return Ok(());
         };
-        // The counts say more than the hashes, where they can be had.
-        let (one, other) = (self.roster.server(first), self.roster.server(server));
+        // The counts are more informative than the hashes, if they can be queried.
+        let (one, other) = (self.server_pool.server(first), self.server_pool.server(server));
         let dataset = &description.dataset;
         let described = tokio::join!(one.describe(dataset, None), other.describe(dataset, None));
         let (Ok(ours), Ok(theirs)) = described else {
@@ -297,30 +302,34 @@ impl Servers {
         };
         Err(match ours.difference(&theirs) {
             Some(difference) => Error::Differs {
-                address: self.roster.address(server),
-                reason: format!("compared with {}, {difference}", self.roster.address(first)),
+                address: self.server_pool.address(server),
+                reason: format!("compared with {}, {difference}", self.server_pool.address(first)),
             },
             None => error,
         })
     }
 
-    /// Asks the servers that are well, one after the other, until one can be reached.
+    /// Asks the healthy servers, one after the other, until one can be reached.
     fn ask<T>(&self, question: &impl AsyncFn(&Server) -> Result<T, Error>) -> Result<T, Error> {
         self.threads.block_on(async {
             loop {
-                let Some(server) = self.roster.choose(0) else {
-                    return Err(self.roster.why_nobody(0, "before it answered".to_owned()));
+                let Some(server) = self.server_pool.choose(0) else {
+                    return Err(self
+                        .server_pool
+                        .no_server_error(0, "before it answered".to_owned()));
                 };
-                let answer = time::timeout(ANSWER_TIMEOUT, question(&self.roster.server(server))).await;
+                let answer = time::timeout(ANSWER_TIMEOUT, question(&self.server_pool.server(server))).await;
                 let answer = answer.unwrap_or_else(|_| {
                     Err(Error::Unreachable {
-                        address: self.roster.address(server),
+                        address: self.server_pool.address(server),
                         reason: format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()),
                     })
                 });
                 match answer {
-                    Err(error) if error.is_unavailable() && self.roster.well_besides(server).is_some() => {
-                        self.roster.failed(server, error);
+                    Err(error)
+                        if error.is_unavailable() && self.server_pool.other_healthy(server).is_some() =>
+                    {
+                        self.server_pool.failed(server, error);
                     }
                     answer => return answer,
                 }
@@ -329,11 +338,11 @@ impl Servers {
     }
 }
 
-/// Connects to all; those that cannot be reached are left out for now, unless that is all of them.
-async fn greet(roster: &Arc<Roster>) -> Result<(), Error> {
+/// Connects to all servers; those that cannot be reached are marked as failed, unless none can be.
+async fn connect_all(server_pool: &Arc<ServerPool>) -> Result<(), Error> {
     let mut greeting = JoinSet::new();
-    for index in roster.members().0 {
-        let server = roster.server(index);
+    for index in server_pool.members().0 {
+        let server = server_pool.server(index);
         greeting.spawn(async move { (index, server.connect().await) });
     }
     let (mut met, mut failures) = (0, vec![]);
@@ -348,7 +357,7 @@ async fn greet(roster: &Arc<Roster>) -> Result<(), Error> {
         if met == 0 {
             return Err(error);
         }
-        roster.failed(index, error);
+        server_pool.failed(index, error);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! How the steps of a stream are spread over servers.
+//! Distributes the steps of a stream over servers.
 
 use std::sync::Arc;
 
@@ -6,45 +6,44 @@ use tokio::{runtime::Runtime, sync::mpsc, task::AbortHandle};
 
 use super::{
     BatchRequest, Position, StreamDescription, Stride,
-    lane::{Delivery, Lane, Source},
-    roster::Roster,
+    server_pool::ServerPool,
+    server_stream::{Delivery, ServerStream, Source},
 };
 
-/// A stream's request, and all that lanes need to be started for it.
+/// What is needed to start the streams of all servers.
 #[derive(Debug)]
 pub(super) struct Spread {
-    pub(super) roster: Arc<Roster>,
-    /// The network stops when its last user is gone.
+    pub(super) server_pool: Arc<ServerPool>,
+    /// The runtime ends when its last user is dropped.
     pub(super) threads: Arc<Runtime>,
     pub(super) request: BatchRequest,
-    /// Batches that are kept ready, at least one from each server.
+    /// Batches to prefetch, at least one from each server.
     pub(super) prefetch: usize,
     pub(super) shares_memory: bool,
 }
 
-/// One lane for each server: batch number `n` of the whole run comes from queue `n % queues`. Dropping them ends them.
+/// One stream for each server: batch number `n` over all epochs comes from queue `n % queues`. Dropping them aborts their tasks.
 #[derive(Debug)]
-pub(super) struct Lanes {
+pub(super) struct ServerStreams {
     pub(super) queues: Vec<mpsc::Receiver<Delivery>>,
     tasks: Vec<AbortHandle>,
-    /// Of which membership of the roster they are.
+    /// The membership number that they were started for.
     pub(super) membership: u64,
 }
 
 impl Spread {
-    /// Batches that wait in the queue of one of `lanes`.
-    fn room(&self, lanes: usize) -> usize {
-        self.prefetch.div_ceil(lanes).max(1)
+    /// Queue capacity of one of `streams`.
+    fn room(&self, streams: usize) -> usize {
+        self.prefetch.div_ceil(streams).max(1)
     }
 
-    /// Batches that one of `lanes` holds at a time, if they may stay in a server's memory: those that wait, one that the lane has in hand, and
-    /// one that the caller has.
-    pub(super) fn held(&self, lanes: usize) -> Option<u32> {
-        let held = || u32::try_from(self.room(lanes) + 2).unwrap_or(u32::MAX);
+    /// Batches that one of `streams` holds at a time, if shared memory may be used: the queue, one being received, and one at the caller.
+    pub(super) fn held(&self, streams: usize) -> Option<u32> {
+        let held = || u32::try_from(self.room(streams) + 2).unwrap_or(u32::MAX);
         self.shares_memory.then(held)
     }
 
-    /// The part of the request that is for server `index` of `servers`, from `start` on.
+    /// The request for server `index` of `servers`, from `start` on.
     pub(super) fn part(&self, index: usize, servers: usize, start: Option<Position>) -> BatchRequest {
         BatchRequest {
             start,
@@ -56,30 +55,33 @@ impl Spread {
         }
     }
 
-    /// Starts one lane for each server of a membership, from `start` on; each begins with its source, if it has one already.
+    /// Starts a stream for each server of a membership, from `start` on, with its source if one is open already.
     pub(super) fn start(
         &self,
         description: &Arc<StreamDescription>,
         (servers, membership): (&[usize], u64),
         start: Option<&Position>,
         mut sources: Vec<Option<Source>>,
-    ) -> Lanes {
-        let lanes = servers.len();
-        sources.resize_with(lanes, || None);
+    ) -> ServerStreams {
+        let streams = servers.len();
+        sources.resize_with(streams, || None);
         let start = |(index, (&home, source)): (usize, (&usize, Option<Source>))| {
-            let (queue, delivered) = mpsc::channel(self.room(lanes));
-            let lane = Lane {
-                roster: Arc::clone(&self.roster),
-                request: self.part(index, lanes, start.cloned()),
+            let (queue, delivered) = mpsc::channel(self.room(streams));
+            let server_stream = ServerStream {
+                server_pool: Arc::clone(&self.server_pool),
+                request: self.part(index, streams, start.cloned()),
                 description: Arc::clone(description),
                 home,
                 queue,
-                held: self.held(lanes),
+                held: self.held(streams),
             };
-            (delivered, self.threads.spawn(lane.run(source)).abort_handle())
+            (
+                delivered,
+                self.threads.spawn(server_stream.run(source)).abort_handle(),
+            )
         };
         let (queues, tasks) = servers.iter().zip(sources).enumerate().map(start).unzip();
-        Lanes {
+        ServerStreams {
             queues,
             tasks,
             membership,
@@ -87,7 +89,7 @@ impl Spread {
     }
 }
 
-impl Drop for Lanes {
+impl Drop for ServerStreams {
     fn drop(&mut self) {
         self.tasks.iter().for_each(AbortHandle::abort);
     }

@@ -1,4 +1,4 @@
-//! A server address as typed, and the servers that it stands for at the moment.
+//! A server address as typed, and the servers that it resolves to.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -11,7 +11,7 @@ use super::{
     trace::TraceId,
 };
 
-/// An address as typed: one server, or a name that may stand for several and for others later.
+/// An address as typed: one server, or a name whose servers may change.
 #[derive(Debug)]
 pub(super) struct Target {
     address: Address,
@@ -23,7 +23,7 @@ pub(super) struct Target {
 impl Target {
     /// # Errors
     ///
-    /// [`Error::Address`] if `text` is malformed, or if `credentials` must not be shown there.
+    /// [`Error::Address`] if `text` is malformed, or if `credentials` must not be sent there.
     pub(super) fn parse(
         text: &str,
         credentials: &Credentials,
@@ -40,13 +40,13 @@ impl Target {
         })
     }
 
-    /// How often the name is looked up; `None` if the address is no name, and stays as it is.
+    /// Interval of lookups; `None` if the address is not a name.
     pub(super) fn lookup_interval(&self) -> Option<Duration> {
         self.address.name().map(|_| self.resolver.every())
     }
 
-    /// One entry for each server: the socket addresses to try. A name with several addresses of one IP version is as many servers; of the two
-    /// versions only that of the first address counts then, since most machines have one of each. Empty: the address needs no lookup.
+    /// The socket addresses of each server. A name with several addresses of one IP version stands for as many servers; then only the IP
+    /// version of the first address counts, since most hosts have one of each. An empty entry: the address needs no lookup.
     ///
     /// # Errors
     ///
@@ -71,8 +71,8 @@ impl Target {
         Ok(of_one_version.into_iter().map(|address| vec![address]).collect())
     }
 
-    /// The server at `sockets`, one of the entries of [`Target::lookup`]; `is_one_of_many` says that the name alone does not tell which one is
-    /// meant. Does not connect.
+    /// Creates the server at `sockets`, one of the entries of [`Target::lookup`]; `is_one_of_many`: the name alone does not identify it.
+    /// Does not connect.
     pub(super) fn server(&self, sockets: Vec<SocketAddr>, is_one_of_many: bool) -> Result<Server, Error> {
         Server::at(
             (&self.address, sockets, is_one_of_many),

@@ -1,4 +1,4 @@
-//! One trace for all that this process asks for, whichever servers answer.
+//! The trace id of all requests of this process.
 
 use std::{
     collections::hash_map::RandomState,
@@ -6,7 +6,7 @@ use std::{
     hash::{BuildHasher as _, Hasher as _},
 };
 
-/// What servers call the requests of this process in their logs and traces.
+/// The trace id that servers log and export for the requests of this process.
 ///
 /// # Source
 ///
@@ -15,15 +15,15 @@ use std::{
 pub struct TraceId(u128);
 
 impl TraceId {
-    /// One that nobody has yet.
+    /// A new random id.
     #[must_use]
     pub fn new() -> Self {
-        Self(u128::from(chance()) << 64 | u128::from(chance()))
+        Self(u128::from(random()) << 64 | u128::from(random()))
     }
 
-    /// The header `traceparent` of one request.
+    /// The `traceparent` header of a request, with a new span id.
     pub(super) fn header(self) -> String {
-        format!("00-{self}-{:016x}-01", chance())
+        format!("00-{self}-{:016x}-01", random())
     }
 }
 
@@ -39,8 +39,8 @@ impl fmt::Display for TraceId {
     }
 }
 
-/// A number that differs from call to call and from process to process, and is not zero; nothing that is computed depends on it.
-fn chance() -> u64 {
+/// A random number other than zero, without influence on any result.
+fn random() -> u64 {
     RandomState::new().build_hasher().finish().max(1)
 }
 
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_of_one_trace_differ_in_their_own_part_only() {
+    fn requests_share_the_trace_id_and_differ_in_the_span_id() {
         let trace = TraceId::new();
         let (one, other) = (trace.header(), trace.header());
         assert_eq!(one.len(), 55);

@@ -1,17 +1,17 @@
-//! Image folders for people: download them, check them, count and draw what is in them.
+//! Tools for image folders: download, verify, summarise, render and generate data sets.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`download`] | lists of addresses to images in class folders |
-//! | [`verify`] | what is wrong with the files of a folder, and mending it |
-//! | [`stats`], [`moments`] | classes, sizes and balance of a folder; mean and standard deviation of its channels |
-//! | [`preview`], [`sheet`] | batches and augmentations as pictures; labelled pictures in rows |
-//! | [`sample_data`] | drawn images to try things out with |
+//! | [`download`] | URL lists to images in class folders |
+//! | [`verify`] | broken, misnamed, duplicate and leaking images; deletes, moves or converts them |
+//! | [`stats`], [`channel_stats`] | class counts, sizes and balance policies; channel mean and standard deviation |
+//! | [`preview`], [`contact_sheet`] | rendered batches and augmentations; grids of labelled images |
+//! | [`sample_data`] | synthetic data sets |
 
+pub mod channel_stats;
+pub mod contact_sheet;
 pub mod download;
-pub mod moments;
 pub mod preview;
 pub mod sample_data;
-pub mod sheet;
 pub mod stats;
 pub mod verify;

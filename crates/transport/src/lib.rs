@@ -1,25 +1,25 @@
-//! The other end of a stream: batches into memory where a program can use them, with as few copies as the way allows.
+//! The receiving half of a stream: batches into memory that a program can compute on, with as few copies as the transport allows.
 //!
-//! The generated code of gRPC collects a message in one buffer that is new each time, and cuts the tensor out of it wherever it happens to
-//! lie. Here the tensor is written, frame by frame as it comes, to the place where it stays: an aligned buffer that is used again.
+//! tonic's generated code collects each message in a newly allocated buffer, in which the tensor lies at an arbitrary offset. Here each
+//! frame of the tensor is copied straight into its final place: an aligned buffer from a pool.
 //!
-//! It is part of the server because `bench` measures both ends, and clients in Rust use what is measured.
+//! A crate of its own, because clients and the server's benchmarks share it.
 //!
 //! # Layout
 //!
-//! - [`Messages`]: the responses to one request; [`Damaged`]: a batch whose checksum differs; `tensor`: where the tensor of a batch begins.
-//! - [`SharedMessages`]: the same where the tensors are read where the server made them; [`connect`]: the connection that this takes.
-//! - `flow`: sizes of frames and windows, and why.
+//! - [`BatchReceiver`]: receives the responses to one request; [`Damaged`]: a batch whose checksum differs; `tensor_field`: finds the tensor in an encoded batch.
+//! - [`SharedBatchReceiver`]: the same for tensors in the server's shared memory; `fd_receiver`: the connection that this needs.
+//! - `flow_control`: frame size and windows, and why.
 
-mod flow;
-mod local;
-mod messages;
-mod shared;
-mod tensor;
+mod batch_receiver;
+mod fd_receiver;
+mod flow_control;
+mod shared_batch_receiver;
+mod tensor_field;
 
 pub use self::{
-    flow::{FRAME, with_windows},
-    local::{Mailbox, connect},
-    messages::{Damaged, Messages, Sizes},
-    shared::SharedMessages,
+    batch_receiver::{BatchReceiver, Damaged, SizeLimits},
+    fd_receiver::{FdReceiver, connect},
+    flow_control::{MAX_FRAME_SIZE, with_flow_control},
+    shared_batch_receiver::SharedBatchReceiver,
 };

@@ -1,44 +1,44 @@
-//! One way of moving bytes.
+//! One configuration of the benchmark.
 
 use std::fmt;
 
-use equibatch_transport::FRAME;
+use equibatch_transport::MAX_FRAME_SIZE;
 
-/// What is sent, and what the receiver asks for.
+/// Payload, and settings of the receiver.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cell {
-    /// Bytes of a tensor.
+    /// Length of a tensor, in bytes.
     pub(crate) payload: usize,
     pub(crate) method: Method,
     pub(crate) connect: Connect,
     pub(crate) connections: u32,
-    /// The largest frame of HTTP/2.
+    /// Maximum HTTP/2 frame size, in bytes.
     pub(crate) frame: u32,
     pub(crate) window: Window,
 }
 
 impl Cell {
-    /// What this project's client asks for on its own machine, of a batch of float images.
+    /// The settings of this project's client for a local server, with a batch of f32 images.
     pub(crate) const CHOSEN: Self = Self {
         payload: super::BATCH_F32,
         method: Method::Body,
         connect: Connect::Tcp,
         connections: 1,
-        frame: FRAME,
-        window: Window::Nearby,
+        frame: MAX_FRAME_SIZE,
+        window: Window::Local,
     };
 }
 
-/// How messages are made and taken.
+/// How messages are encoded and decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Method {
-    /// No messages: bytes through a socket.
+    /// None: bytes over a socket.
     Raw,
-    /// The usual generated code.
+    /// The default generated code.
     Vec,
-    /// Generated code whose `bytes` fields share the message's buffer.
+    /// Generated code whose `bytes` fields are slices of the message's buffer.
     Bytes,
-    /// What this project does: frames made from the tensor, and written to its place as they come.
+    /// This project's code: frames are slices of the tensor, and are received into its final buffer.
     Body,
 }
 
@@ -49,15 +49,15 @@ pub(crate) enum Connect {
     Tls,
 }
 
-/// How much may be on the way.
+/// HTTP/2 flow-control windows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Window {
-    /// As the library has it.
+    /// The library's default.
     Default,
     Bytes(u32),
     Adaptive,
-    /// As this project's client asks for on its own machine.
-    Nearby,
+    /// As this project's client sets them for a local server.
+    Local,
 }
 
 /// The first columns of a row.
@@ -89,7 +89,7 @@ impl fmt::Display for Cell {
             Window::Bytes(bytes) if bytes < 1 << 20 => write!(f, "{} KiB", bytes >> 10),
             Window::Bytes(bytes) => write!(f, "{} MiB", bytes >> 20),
             Window::Adaptive => f.write_str("adaptive"),
-            Window::Nearby => f.write_str("ours"),
+            Window::Local => f.write_str("ours"),
         }
     }
 }

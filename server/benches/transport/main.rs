@@ -1,11 +1,11 @@
-//! What it costs to move the bytes of batches between two processes on this machine, by every way there is: the ground on which frame size,
-//! window and number of connections are chosen.
+//! Benchmark of moving the bytes of batches between two processes on this machine, over every transport: the basis for the choice of frame
+//! size, window and number of connections.
 //!
 //!     cargo bench --package equibatch-server --bench transport [-- NAME...]
 //!
-//! Nothing is rendered: the sender has one tensor and sends it again and again. The receiver copies every tensor to one place, as a trainer
-//! copies it into its input, so that all ways end alike. Sender and receiver are processes of their own; processor time, user and system, is
-//! told of each. All cells of a table take turns, with a plain socket among them, and figures are medians over the rounds.
+//! Nothing is rendered: the sender sends one tensor repeatedly. The receiver copies every tensor to the same buffer, as a trainer copies it
+//! to its input, so that all methods end in the same state. Sender and receiver are separate processes, and processor time (user and
+//! system) is reported for each. All cells of a table run interleaved, including a plain socket, and results are medians over the rounds.
 
 #![allow(clippy::print_stdout, reason = "tables are what the program is for")]
 
@@ -26,10 +26,10 @@ use cell::{Cell, Connect, Method, Window};
 use receive::Cost;
 use serve::Addresses;
 
-/// Bytes that are moved in a turn, about.
+/// Approximate number of bytes per run.
 const TURN: usize = 800 << 20;
 const ROUNDS: usize = 5;
-/// What makes the program the sender.
+/// The argument that makes the program the sender.
 const SENDER: &str = "--sender";
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -53,17 +53,17 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// A batch of 64 images of 224x224 as bytes, and as floats; and a single float image.
+/// Bytes of one f32 image of 224x224, and of a batch of 64 such images as u8 and as f32.
 const IMAGE: usize = 602_112;
 const BATCH_U8: usize = 9_633_792;
 const BATCH_F32: usize = 38_535_168;
 const KIB: u32 = 1 << 10;
 const MIB: u32 = 1 << 20;
 
-/// Tables, each with what varies in it.
+/// The tables: name and configurations.
 fn tables() -> Vec<(&'static str, Vec<Cell>)> {
     let methods = [Method::Raw, Method::Vec, Method::Bytes, Method::Body];
-    let ways = [Connect::Tcp, Connect::Unix, Connect::Tls];
+    let transports = [Connect::Tcp, Connect::Unix, Connect::Tls];
     let payloads = [IMAGE, BATCH_U8, BATCH_F32];
     let frames = [16 * KIB, 64 * KIB, 256 * KIB, 512 * KIB, MIB];
     let windows = [
@@ -73,7 +73,7 @@ fn tables() -> Vec<(&'static str, Vec<Cell>)> {
         Window::Bytes(8 * MIB),
         Window::Bytes(64 * MIB),
         Window::Adaptive,
-        Window::Nearby,
+        Window::Local,
     ];
     let vary_method = payloads.into_iter().flat_map(|payload| {
         methods.map(|method| Cell {
@@ -82,7 +82,7 @@ fn tables() -> Vec<(&'static str, Vec<Cell>)> {
             ..Cell::CHOSEN
         })
     });
-    let vary_way = ways.into_iter().flat_map(|connect| {
+    let vary_transport = transports.into_iter().flat_map(|connect| {
         [Method::Raw, Method::Body].map(|method| Cell {
             connect,
             method,
@@ -105,7 +105,7 @@ fn tables() -> Vec<(&'static str, Vec<Cell>)> {
         });
         [control].into_iter().chain(cells).collect()
     };
-    let vary_connections = ways.into_iter().flat_map(|connect| {
+    let vary_connections = transports.into_iter().flat_map(|connect| {
         [1, 2, 4].map(|connections| Cell {
             connections,
             connect,
@@ -114,14 +114,14 @@ fn tables() -> Vec<(&'static str, Vec<Cell>)> {
     });
     vec![
         ("methods", vary_method.collect()),
-        ("ways", vary_way.collect()),
+        ("ways", vary_transport.collect()),
         ("frames-tcp", vary_frame(Connect::Tcp)),
         ("frames-unix", vary_frame(Connect::Unix)),
         ("connections", vary_connections.collect()),
     ]
 }
 
-/// Every cell once to warm up, and then all of them in each round.
+/// Runs every cell once to warm up, then all of them in each round.
 fn measure(sender: &mut Sender, cells: Vec<Cell>) -> Result<Vec<(Cell, Vec<Cost>)>, Failure> {
     let mut measured: Vec<(Cell, Vec<Cost>)> = cells.into_iter().map(|cell| (cell, vec![])).collect();
     for round in 0..=ROUNDS {
@@ -158,7 +158,7 @@ fn print(measured: &[(Cell, Vec<Cost>)]) {
     }
 }
 
-/// The sending process, ended when dropped.
+/// The sender process, killed when dropped.
 struct Sender {
     child: Child,
     answers: BufReader<ChildStdout>,
@@ -176,7 +176,7 @@ impl Sender {
         let mut answers = BufReader::new(output);
         let mut line = String::new();
         answers.read_line(&mut line)?;
-        let addresses = Addresses::parse(line.trim()).ok_or("the sender says no addresses")?;
+        let addresses = Addresses::parse(line.trim()).ok_or("the sender printed no addresses")?;
         Ok(Self {
             child,
             answers,
@@ -186,7 +186,11 @@ impl Sender {
 
     /// Processor time that it has used so far.
     fn time(&mut self) -> Result<Duration, Failure> {
-        let questions = self.child.stdin.as_mut().ok_or("the sender is deaf")?;
+        let questions = self
+            .child
+            .stdin
+            .as_mut()
+            .ok_or("the input of the sender is closed")?;
         writeln!(questions)?;
         let mut line = String::new();
         self.answers.read_line(&mut line)?;

@@ -1,4 +1,4 @@
-//! The receiving end of every method.
+//! The receiver of every method.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use std::{
 };
 
 use equibatch_proto::v1::{StreamBatchesRequest, stream_batches_response::Message};
-use equibatch_transport::{Messages, Sizes, with_windows};
+use equibatch_transport::{BatchReceiver, SizeLimits, with_flow_control};
 use tokio::runtime::Builder;
 use tonic::{
     Request,
@@ -24,10 +24,10 @@ use super::{
     cell::{Cell, Connect, Method, Window},
     processor,
     serve::Addresses,
-    wire::{Order, USUAL, WithBytes, WithVec},
+    wire::{GENERATED, TensorRequest, WithBytes, WithVec},
 };
 
-/// What it took to move some bytes.
+/// The cost of moving some bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost {
     bytes: usize,
@@ -37,7 +37,7 @@ pub(crate) struct Cost {
 }
 
 impl Cost {
-    /// In units of 10^9 bytes a second.
+    /// Throughput in 10^9 bytes per second.
     pub(crate) fn rate(&self) -> f64 {
         self.bytes as f64 / 1e9 / self.wall.as_secs_f64()
     }
@@ -47,13 +47,13 @@ impl Cost {
     }
 }
 
-/// Receives `count` tensors by each connection.
+/// Receives `count` tensors over each connection.
 pub(crate) fn receive(cell: &Cell, count: usize, sender: &mut Sender) -> Result<Cost, Failure> {
     let (start, sent, received) = (Instant::now(), sender.time()?, processor::time());
     thread::scope(|scope| {
         let from = &sender.addresses;
         let connections: Vec<_> = (0..cell.connections)
-            .map(|_| scope.spawn(move || by_one_connection(cell, count, from)))
+            .map(|_| scope.spawn(move || receive_on_one_connection(cell, count, from)))
             .collect();
         connections.into_iter().try_for_each(|connection| {
             let result = connection.join();
@@ -68,12 +68,12 @@ pub(crate) fn receive(cell: &Cell, count: usize, sender: &mut Sender) -> Result<
     })
 }
 
-fn by_one_connection(cell: &Cell, count: usize, from: &Addresses) -> Result<(), Failure> {
+fn receive_on_one_connection(cell: &Cell, count: usize, from: &Addresses) -> Result<(), Failure> {
     let mut input = vec![0; cell.payload];
     if cell.method == Method::Raw {
         return match cell.connect {
-            Connect::Unix => plainly(UnixStream::connect(from.folder.join("raw"))?, count, &mut input),
-            _ => plainly(
+            Connect::Unix => receive_raw(UnixStream::connect(from.folder.join("raw"))?, count, &mut input),
+            _ => receive_raw(
                 TcpStream::connect((Ipv4Addr::LOCALHOST, from.ports[0]))?,
                 count,
                 &mut input,
@@ -84,14 +84,14 @@ fn by_one_connection(cell: &Cell, count: usize, from: &Addresses) -> Result<(), 
     runtime.block_on(async {
         let channel = endpoint(cell, from)?.connect().await?;
         match cell.method {
-            Method::Body => by_frames(channel, count, &mut input).await,
-            Method::Bytes => by_bytes(channel, count, &mut input).await,
-            _ => by_vec(channel, count, &mut input).await,
+            Method::Body => receive_frames(channel, count, &mut input).await,
+            Method::Bytes => receive_bytes(channel, count, &mut input).await,
+            _ => receive_vec(channel, count, &mut input).await,
         }
     })
 }
 
-fn plainly(mut socket: impl Read + Write, count: usize, input: &mut [u8]) -> Result<(), Failure> {
+fn receive_raw(mut socket: impl Read + Write, count: usize, input: &mut [u8]) -> Result<(), Failure> {
     let order = [input.len() as u64, count as u64].map(u64::to_le_bytes).concat();
     socket.write_all(&order)?;
     for _ in 0..count {
@@ -118,30 +118,30 @@ fn endpoint(cell: &Cell, from: &Addresses) -> Result<Endpoint, Failure> {
         Window::Bytes(bytes) => endpoint
             .initial_stream_window_size(bytes)
             .initial_connection_window_size(bytes),
-        Window::Nearby => with_windows(endpoint, Duration::ZERO),
+        Window::Local => with_flow_control(endpoint, Duration::ZERO),
     })
 }
 
-fn order(count: usize, input: &[u8]) -> Order {
-    Order {
+fn order(count: usize, input: &[u8]) -> TensorRequest {
+    TensorRequest {
         count: count as u64,
         payload: input.len() as u32,
     }
 }
 
-async fn by_frames(channel: Channel, count: usize, input: &mut [u8]) -> Result<(), Failure> {
+async fn receive_frames(channel: Channel, count: usize, input: &mut [u8]) -> Result<(), Failure> {
     let order = order(count, input);
     let request = StreamBatchesRequest {
         seed: order.count,
         batch_size: Some(order.payload),
         ..StreamBatchesRequest::default()
     };
-    let sizes = Sizes {
+    let sizes = SizeLimits {
         tensor: input.len(),
         message: input.len() + 1024,
     };
-    let mut messages = Messages::open(channel, &request, sizes).await?;
-    while let Some(response) = messages.message().await? {
+    let mut receiver = BatchReceiver::open(channel, &request, sizes).await?;
+    while let Some(response) = receiver.message().await? {
         if let Some(Message::Batch(batch)) = response.message {
             input.copy_from_slice(&batch.tensor);
         }
@@ -149,7 +149,7 @@ async fn by_frames(channel: Channel, count: usize, input: &mut [u8]) -> Result<(
     Ok(())
 }
 
-async fn by_bytes(channel: Channel, count: usize, input: &mut [u8]) -> Result<(), Failure> {
+async fn receive_bytes(channel: Channel, count: usize, input: &mut [u8]) -> Result<(), Failure> {
     let mut stream = usual::<WithBytes>(channel, order(count, input)).await?;
     while let Some(message) = stream.message().await? {
         input.copy_from_slice(&message.batch.ok_or("no batch")?.tensor);
@@ -157,7 +157,7 @@ async fn by_bytes(channel: Channel, count: usize, input: &mut [u8]) -> Result<()
     Ok(())
 }
 
-async fn by_vec(channel: Channel, count: usize, input: &mut [u8]) -> Result<(), Failure> {
+async fn receive_vec(channel: Channel, count: usize, input: &mut [u8]) -> Result<(), Failure> {
     let mut stream = usual::<WithVec>(channel, order(count, input)).await?;
     while let Some(message) = stream.message().await? {
         input.copy_from_slice(&message.batch.ok_or("no batch")?.tensor);
@@ -165,14 +165,14 @@ async fn by_vec(channel: Channel, count: usize, input: &mut [u8]) -> Result<(), 
     Ok(())
 }
 
-async fn usual<T>(channel: Channel, order: Order) -> Result<tonic::Streaming<T>, Failure>
+async fn usual<T>(channel: Channel, order: TensorRequest) -> Result<tonic::Streaming<T>, Failure>
 where
     T: prost::Message + Default + 'static,
 {
     let mut grpc = Grpc::new(channel).max_decoding_message_size(usize::MAX);
     grpc.ready().await?;
-    let path = http::uri::PathAndQuery::from_static(USUAL);
-    let codec = ProstCodec::<Order, T>::default();
+    let path = http::uri::PathAndQuery::from_static(GENERATED);
+    let codec = ProstCodec::<TensorRequest, T>::default();
     let answer = grpc.server_streaming(Request::new(order), path, codec).await?;
     Ok(answer.into_inner())
 }

@@ -1,4 +1,4 @@
-//! The sending process.
+//! The sender process.
 
 use std::{
     io::{self, Write as _},
@@ -15,15 +15,15 @@ use tonic::transport::{Identity, Server, ServerTlsConfig, server::TcpIncoming};
 
 use super::{
     Failure, processor,
-    wire::{Sending, tensor},
+    wire::{SenderService, tensor},
 };
 
-/// Where the sender listens.
+/// The addresses that the sender listens on.
 #[derive(Clone, Debug)]
 pub(crate) struct Addresses {
-    /// Ports: of a plain socket, of gRPC, of gRPC with TLS.
+    /// TCP ports of the plain socket, of gRPC, and of gRPC with TLS.
     pub(crate) ports: [u16; 3],
-    /// With the sockets `raw` and `grpc`, and the certificate `root.pem`.
+    /// Holds the sockets `raw` and `grpc`, and the certificate `root.pem`.
     pub(crate) folder: PathBuf,
 }
 
@@ -37,7 +37,7 @@ impl Addresses {
     }
 }
 
-/// Sends until standard input ends.
+/// Sends until standard input is closed.
 pub(crate) fn run() -> Result<(), Failure> {
     let folder = TempDir::with_prefix("equibatch-transport-")?;
     let plain = PlainListener::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -64,31 +64,31 @@ pub(crate) fn run() -> Result<(), Failure> {
         let tls_config = ServerTlsConfig::new().identity(identity);
         tokio::spawn(
             Server::builder()
-                .add_service(Sending)
+                .add_service(SenderService)
                 .serve_with_incoming(incoming(grpc)),
         );
         tokio::spawn(
             Server::builder()
                 .tls_config(tls_config)?
-                .add_service(Sending)
+                .add_service(SenderService)
                 .serve_with_incoming(incoming(tls)),
         );
         tokio::spawn(
             Server::builder()
-                .add_service(Sending)
+                .add_service(SenderService)
                 .serve_with_incoming(UnixListenerStream::new(unix)),
         );
         Ok::<_, Failure>(ports)
     })?;
     println!("{port} {grpc} {tls} {}", folder.path().display());
-    // Every line is a question for the processor time so far.
+    // Every input line requests the processor time so far.
     for _question in io::stdin().lines().map_while(Result::ok) {
         println!("{}", processor::time().as_nanos());
     }
     Ok(())
 }
 
-/// Sends as many bytes, as often, as the receiver says.
+/// Sends as many tensors of the length that the receiver requests.
 fn serve_plainly(mut socket: impl io::Read + io::Write + Send + 'static) {
     thread::spawn(move || {
         let mut order = [0; 16];
@@ -105,7 +105,7 @@ fn serve_plainly(mut socket: impl io::Read + io::Write + Send + 'static) {
     });
 }
 
-/// A certificate for `localhost`, written to where the receiver finds it.
+/// Creates a certificate for `localhost`, and writes it to the folder.
 fn certificate(folder: &TempDir) -> Result<Identity, Failure> {
     let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])?;
     let pem = certified.cert.pem();

@@ -1,4 +1,4 @@
-//! The messages, and a service that sends them by the usual code or frame by frame.
+//! The messages, and a service that sends them by generated code or as frames.
 
 use std::{
     convert::Infallible,
@@ -21,21 +21,21 @@ use tonic::{
 };
 use tonic_prost::ProstCodec;
 
-/// Where the messages come by the usual code; all other methods send frames.
-pub(crate) const USUAL: &str = "/equibatch.v1.BatchLoader/Usual";
+/// Path of the method that uses the generated code; all others send frames.
+pub(crate) const GENERATED: &str = "/equibatch.v1.BatchLoader/Usual";
 
-/// How much is wanted.
+/// What to send.
 #[derive(Clone, Copy, PartialEq, Message)]
-pub(crate) struct Order {
-    /// Tensors.
+pub(crate) struct TensorRequest {
+    /// Number of tensors.
     #[prost(uint64, tag = "3")]
     pub(crate) count: u64,
-    /// Bytes of each.
+    /// Length of each, in bytes.
     #[prost(uint32, tag = "7")]
     pub(crate) payload: u32,
 }
 
-/// `equibatch.v1.StreamBatchesResponse` with nothing but a tensor.
+/// `equibatch.v1.StreamBatchesResponse` reduced to the tensor.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct WithBytes {
     #[prost(message, optional, tag = "2")]
@@ -48,7 +48,7 @@ pub(crate) struct BatchWithBytes {
     pub(crate) tensor: Bytes,
 }
 
-/// The same as the compiler generates it unless told otherwise.
+/// The same with the default type of `bytes` fields.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct WithVec {
     #[prost(message, optional, tag = "2")]
@@ -61,22 +61,22 @@ pub(crate) struct BatchWithVec {
     pub(crate) tensor: Vec<u8>,
 }
 
-/// A tensor of `bytes` bytes, aligned as those of batches are.
+/// A tensor of `bytes` bytes, aligned like those of batches.
 pub(crate) fn tensor(bytes: usize) -> Bytes {
     let mut buffer = Pool::new(bytes).take().expect("there is no bound");
     buffer.fill(7);
     buffer.freeze(bytes)
 }
 
-/// Sends what is ordered.
+/// Sends the tensors that are ordered.
 #[derive(Clone, Debug)]
-pub(crate) struct Sending;
+pub(crate) struct SenderService;
 
-impl NamedService for Sending {
+impl NamedService for SenderService {
     const NAME: &'static str = "equibatch.v1.BatchLoader";
 }
 
-impl Service<Request<Body>> for Sending {
+impl Service<Request<Body>> for SenderService {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<Response<Body>, Infallible>;
@@ -86,11 +86,11 @@ impl Service<Request<Body>> for Sending {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let is_usual = request.uri().path() == USUAL;
+        let is_generated = request.uri().path() == GENERATED;
         Box::pin(async move {
-            if is_usual {
-                let mut grpc = Grpc::new(ProstCodec::<WithBytes, Order>::default());
-                return Ok(grpc.server_streaming(Usual, request).await);
+            if is_generated {
+                let mut grpc = Grpc::new(ProstCodec::<WithBytes, TensorRequest>::default());
+                return Ok(grpc.server_streaming(Generated, request).await);
             }
             let answered = frames(request).await;
             Ok(answered.unwrap_or_else(Status::into_http))
@@ -98,14 +98,14 @@ impl Service<Request<Body>> for Sending {
     }
 }
 
-struct Usual;
+struct Generated;
 
-impl ServerStreamingService<Order> for Usual {
+impl ServerStreamingService<TensorRequest> for Generated {
     type Response = WithBytes;
     type ResponseStream = Pin<Box<dyn Stream<Item = Result<WithBytes, Status>> + Send>>;
     type Future = BoxFuture<tonic::Response<Self::ResponseStream>, Status>;
 
-    fn call(&mut self, request: tonic::Request<Order>) -> Self::Future {
+    fn call(&mut self, request: tonic::Request<TensorRequest>) -> Self::Future {
         let order = request.into_inner();
         let tensor = tensor(order.payload as usize);
         let message = WithBytes {
@@ -120,27 +120,28 @@ impl ServerStreamingService<Order> for Usual {
 async fn frames(request: Request<Body>) -> Result<Response<Body>, Status> {
     use http_body_util::BodyExt as _;
     let bytes = request.into_body().collect().await?.to_bytes();
-    let order = Order::decode(bytes.slice(5..)).map_err(|error| Status::internal(error.to_string()))?;
-    let mut response = Response::new(Body::new(Frames::new(order)));
+    let order =
+        TensorRequest::decode(bytes.slice(5..)).map_err(|error| Status::internal(error.to_string()))?;
+    let mut response = Response::new(Body::new(TensorBody::new(order)));
     response.headers_mut().insert(CONTENT_TYPE, GRPC_CONTENT_TYPE);
     Ok(response)
 }
 
-/// Bytes of a tensor handed over at a time, as the service has it.
-const PIECE: usize = 1 << 20;
+/// Largest data frame of a tensor in bytes, as in the service.
+const CHUNK_BYTES: usize = 1 << 20;
 
-/// Messages whose tensors are never copied.
-struct Frames {
+/// A response body that never copies its tensors.
+struct TensorBody {
     head: Bytes,
     tensor: Bytes,
-    /// Of the message that is being sent.
+    /// Unsent part of the current tensor.
     rest: Bytes,
     left: u64,
     is_ended: bool,
 }
 
-impl Frames {
-    fn new(order: Order) -> Self {
+impl TensorBody {
+    fn new(order: TensorRequest) -> Self {
         let tensor = tensor(order.payload as usize);
         let delimited = |length: usize| 1 + prost::length_delimiter_len(length) + length;
         let batch = delimited(tensor.len());
@@ -162,7 +163,7 @@ impl Frames {
     }
 }
 
-impl http_body::Body for Frames {
+impl http_body::Body for TensorBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -172,7 +173,7 @@ impl http_body::Body for Frames {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = &mut *self;
         let frame = if !this.rest.is_empty() {
-            let length = this.rest.len().min(PIECE);
+            let length = this.rest.len().min(CHUNK_BYTES);
             Frame::data(this.rest.split_to(length))
         } else if this.left > 0 {
             this.left -= 1;

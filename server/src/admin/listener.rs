@@ -1,4 +1,4 @@
-//! Connections of the operator: few, and none of them for long.
+//! Limits the connections of the admin port, and times them out.
 
 use std::{
     future::Future as _,
@@ -18,37 +18,37 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-/// Connections at a time; the system keeps the others waiting.
+/// Maximum of concurrent connections; further ones wait in the kernel's backlog.
 pub const CONNECTIONS: usize = 32;
-/// A connection on which nothing was answered for this long is closed.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A connection on which nothing is written for this long is closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Accepts a bounded number of connections at a time.
-pub(super) struct Bounded {
+/// Accepts at most [`CONNECTIONS`] connections at a time.
+pub(super) struct BoundedListener {
     listener: TcpListener,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
-impl Bounded {
+impl BoundedListener {
     pub(super) fn new(listener: TcpListener) -> Self {
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
-        Self { listener, places }
+        let permits = Arc::new(Semaphore::new(CONNECTIONS));
+        Self { listener, permits }
     }
 }
 
-impl Listener for Bounded {
-    type Io = Timed;
+impl Listener for BoundedListener {
+    type Io = TimedStream;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Timed, SocketAddr) {
-        let place = Arc::clone(&self.places).acquire_owned().await;
-        let place = place.expect("the semaphore is never closed");
+    async fn accept(&mut self) -> (TimedStream, SocketAddr) {
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let permit = permit.expect("the semaphore is never closed");
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        let until = Box::pin(sleep(PATIENCE));
-        let timed = Timed {
+        let until = Box::pin(sleep(IDLE_TIMEOUT));
+        let timed = TimedStream {
             stream,
             until,
-            _place: place,
+            _permit: permit,
         };
         (timed, address)
     }
@@ -58,15 +58,15 @@ impl Listener for Bounded {
     }
 }
 
-/// A connection that ends when nothing was answered for some time.
-pub(super) struct Timed {
+/// A connection with an idle timeout.
+pub(super) struct TimedStream {
     stream: TcpStream,
     until: Pin<Box<Sleep>>,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
-impl Timed {
-    /// `polled`, or an error where that is pending for too long.
+impl TimedStream {
+    /// `polled`, or a timeout error if it has been pending for too long.
     fn in_time<T>(&mut self, context: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if polled.is_pending() {
             ready!(self.until.as_mut().poll(context));
@@ -76,7 +76,7 @@ impl Timed {
     }
 }
 
-impl AsyncRead for Timed {
+impl AsyncRead for TimedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -87,7 +87,7 @@ impl AsyncRead for Timed {
     }
 }
 
-impl AsyncWrite for Timed {
+impl AsyncWrite for TimedStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -95,7 +95,7 @@ impl AsyncWrite for Timed {
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
         if polled.is_ready() {
-            self.until.as_mut().reset(Instant::now() + PATIENCE);
+            self.until.as_mut().reset(Instant::now() + IDLE_TIMEOUT);
         }
         self.in_time(context, polled)
     }

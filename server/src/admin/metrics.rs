@@ -1,4 +1,4 @@
-//! The metrics, in the text form that Prometheus reads. All of them are read when they are asked for; nothing is counted here.
+//! The metrics in the OpenMetrics text format. All values are read when they are requested; nothing is counted here.
 
 use std::fmt;
 
@@ -18,42 +18,42 @@ use crate::{
     telemetry,
 };
 
-/// What a metric is, and where its value comes from.
+/// Type and source of a metric.
 enum Source {
-    /// Grows only; of each dataset.
+    /// Per dataset.
     Counter(fn(&Reading) -> f64),
-    /// Goes up and down; of each dataset.
+    /// Per dataset.
     Gauge(fn(&Reading) -> f64),
-    /// Times; of each dataset.
+    /// Of durations, per dataset.
     Histogram(fn(&Reading) -> Histogram),
-    /// Grows only; of a cache, which all datasets share.
+    /// Of a cache, which all datasets share.
     CacheCounter(Tier, fn(&cache::Stats) -> u64),
-    /// Goes up and down; of a cache.
+    /// Of a cache.
     CacheGauge(Tier, fn(&cache::Stats) -> u64),
-    /// Goes up and down; of the server.
+    /// Of the server.
     ServerGauge(fn(&Engine) -> u64),
-    /// Grows only; of the process.
+    /// Of the process.
     ServerCounter(fn() -> u64),
-    /// Goes up and down; of the connections.
+    /// Of the connections.
     TrafficGauge(fn(&Traffic) -> u64),
-    /// Grows only; of the connections.
+    /// Of the connections.
     TrafficCounter(fn(&Traffic) -> u64),
-    /// Grows only; of each reason to refuse.
+    /// Counter by reason.
     Refusals,
-    /// Goes up; of each dataset.
+    /// Gauge per dataset.
     Quarantined,
-    /// Goes up and down; of each client that has some.
+    /// Gauge per client.
     ClientStreams,
 }
 
-/// Of which cache.
+/// Which cache.
 #[derive(Clone, Copy)]
 enum Tier {
     Images,
     Files,
 }
 
-/// Name, meaning, and source. Counters are shown with `_total` behind their names.
+/// Name, help text, and source. `_total` is appended to the names of counters.
 const METRICS: [(&str, &str, Source); 36] = {
     use Source::{
         CacheCounter, CacheGauge, ClientStreams, Counter, Gauge, Histogram, Quarantined, Refusals,
@@ -69,32 +69,32 @@ const METRICS: [(&str, &str, Source); 36] = {
         ),
         (
             "equibatch_streams_failed",
-            "Streams ended by an error of this server or of its files",
+            "Streams ended by an error of the server or its files",
             Counter(|r| r.failed as f64),
         ),
         (
             "equibatch_batches",
-            "Batches given to readers",
+            "Batches delivered to readers",
             Counter(|r| r.sums.batches as f64),
         ),
         (
             "equibatch_images",
-            "Images in them",
+            "Images delivered to readers",
             Counter(|r| r.sums.images as f64),
         ),
         (
             "equibatch_tensor_bytes",
-            "Bytes of their tensors",
+            "Bytes of tensors delivered to readers",
             Counter(|r| r.sums.bytes as f64),
         ),
         (
             "equibatch_replaced_images",
-            "Images that stood for a broken one",
+            "Images delivered in place of a broken file",
             Counter(|r| r.sums.replaced as f64),
         ),
         (
             "equibatch_cached_images",
-            "Images that came out of the cache or from another stream's decode",
+            "Images taken from the cache or from a decode of another stream",
             Counter(|r| r.sums.hits as f64),
         ),
         (
@@ -104,42 +104,42 @@ const METRICS: [(&str, &str, Source); 36] = {
         ),
         (
             "equibatch_reading_seconds",
-            "Time of the workers, reading files",
+            "Worker time spent reading files",
             Counter(|r| r.sums.reading.as_secs_f64()),
         ),
         (
             "equibatch_decoding_seconds",
-            "Time of the workers, decoding",
+            "Worker time spent decoding",
             Counter(|r| r.sums.decoding.as_secs_f64()),
         ),
         (
             "equibatch_rendering_seconds",
-            "Time of the workers, augmenting and writing tensors",
+            "Worker time spent augmenting and writing tensors",
             Counter(|r| r.sums.rendering.as_secs_f64()),
         ),
         (
             "equibatch_waiting_for_reader_seconds",
-            "Time between the delivery of a batch and the demand for the next",
+            "Time from the delivery of a batch to the demand for the next one",
             Counter(|r| r.sums.waiting_for_reader.as_secs_f64()),
         ),
         (
             "equibatch_sending_seconds",
-            "Time in which connections took no more bytes",
+            "Time for which writes to connections were pending",
             Counter(|r| r.sums.sending.as_secs_f64()),
         ),
         (
             "equibatch_client_working_seconds",
-            "Time in which clients that report worked on batches",
+            "Time that reporting clients spent working on batches",
             Counter(|r| r.usage.working.as_secs_f64()),
         ),
         (
             "equibatch_client_waiting_seconds",
-            "Time in which clients that report waited for batches",
+            "Time that reporting clients spent waiting for batches",
             Counter(|r| r.usage.waiting.as_secs_f64()),
         ),
         (
             "equibatch_batch_wait_seconds",
-            "Time between the demand for a batch and the batch",
+            "Time from the demand for a batch to its delivery",
             Histogram(|r| r.sums.latency),
         ),
         (
@@ -154,7 +154,7 @@ const METRICS: [(&str, &str, Source); 36] = {
         ),
         (
             "equibatch_cache_refusals",
-            "Images decoded that the cache had no room for",
+            "Decoded images that were not cached for lack of room",
             CacheCounter(Images, |s| s.refusals),
         ),
         (
@@ -164,52 +164,52 @@ const METRICS: [(&str, &str, Source); 36] = {
         ),
         (
             "equibatch_cache_bytes",
-            "Bytes that they take",
+            "Bytes of the images in the cache",
             CacheGauge(Images, |s| s.bytes),
         ),
         (
             "equibatch_cache_budget_bytes",
-            "Bytes that they may take",
+            "Capacity of the image cache in bytes",
             CacheGauge(Images, |s| s.budget),
         ),
         (
             "equibatch_encoded_cache_hits",
-            "Files found in the cache of files",
+            "Files found in the file cache",
             CacheCounter(Files, |s| s.hits),
         ),
         (
             "equibatch_encoded_cache_misses",
-            "Files read that may be kept",
+            "Cacheable files not found in the file cache",
             CacheCounter(Files, |s| s.misses),
         ),
         (
             "equibatch_encoded_cache_refusals",
-            "Files read that the cache of files had no room for",
+            "Files that were not cached for lack of room",
             CacheCounter(Files, |s| s.refusals),
         ),
         (
             "equibatch_encoded_cache_files",
-            "Files in the cache of files",
+            "Files in the file cache",
             CacheGauge(Files, |s| s.images),
         ),
         (
             "equibatch_encoded_cache_bytes",
-            "Bytes that they take",
+            "Bytes of the files in the file cache",
             CacheGauge(Files, |s| s.bytes),
         ),
         (
             "equibatch_encoded_cache_budget_bytes",
-            "Bytes that they may take",
+            "Capacity of the file cache in bytes",
             CacheGauge(Files, |s| s.budget),
         ),
         (
             "equibatch_queued_streams",
-            "Streams that wait for a worker",
+            "Streams waiting for a worker",
             ServerGauge(|engine| engine.queued_streams() as u64),
         ),
         (
             "equibatch_quarantined_files",
-            "Files that are never served, found at the scan or later",
+            "Files excluded from serving, at the scan or later",
             Quarantined,
         ),
         (
@@ -222,37 +222,33 @@ const METRICS: [(&str, &str, Source); 36] = {
             "Connections accepted",
             TrafficCounter(Traffic::connections_opened),
         ),
-        (
-            "equibatch_refusals",
-            "Connections and requests that were refused",
-            Refusals,
-        ),
+        ("equibatch_refusals", "Connections and requests refused", Refusals),
         (
             "equibatch_log_lines_dropped",
-            "Lines of the log that were dropped because nobody read them in time",
+            "Log lines dropped because standard error was not read in time",
             ServerCounter(telemetry::dropped_lines),
         ),
         (
             "equibatch_client_streams",
-            "Streams open now of each client, the 32 with the most of them by name",
+            "Streams open now by client; only the 32 clients with the most streams are named",
             ClientStreams,
         ),
     ]
 };
 
-/// Everything, as text.
+/// All metrics as text.
 pub(super) fn text(engine: &Engine, traffic: &Traffic) -> String {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Figures(engine.clone(), traffic.clone())));
+    registry.register_collector(Box::new(MetricsCollector(engine.clone(), traffic.clone())));
     let mut out = String::new();
-    text::encode(&mut out, &registry).expect("a string takes everything");
+    text::encode(&mut out, &registry).expect("writing to a string does not fail");
     out
 }
 
 #[derive(Debug)]
-struct Figures(Engine, Traffic);
+struct MetricsCollector(Engine, Traffic);
 
-impl Collector for Figures {
+impl Collector for MetricsCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let (images, files) = (self.0.cache().stats(), self.0.encoded().stats());
         let stats = |tier: &Tier| match tier {
@@ -326,7 +322,7 @@ impl Source {
         }
     }
 
-    /// The value of one dataset.
+    /// Encodes the value of one dataset.
     fn encode(&self, reading: &Reading, mut metric: MetricEncoder<'_>) -> fmt::Result {
         match self {
             Self::Counter(value) => count(&mut metric, value(reading)),

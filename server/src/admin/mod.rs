@@ -1,10 +1,10 @@
-//! What the operator asks over HTTP, on a port of its own: is it alive, is it ready, how is it doing.
+//! The admin HTTP server, on a port of its own: liveness, readiness and metrics.
 //!
 //! | path | answer |
 //! |---|---|
-//! | `/healthz` | 200 while the process works |
-//! | `/readyz` | 200 while it serves; 503 while datasets are scanned, with the progress, and while it stops |
-//! | `/metrics` | the metrics, for Prometheus; of datasets that are scanned |
+//! | `/healthz` | 200 while the process runs |
+//! | `/readyz` | 200 while it serves; 503, with the progress, while datasets are scanned, and during a shutdown |
+//! | `/metrics` | metrics of the scanned datasets, for Prometheus |
 
 mod listener;
 mod metrics;
@@ -25,15 +25,15 @@ use axum::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use self::listener::Bounded;
+use self::listener::BoundedListener;
 pub use self::listener::CONNECTIONS;
 use crate::service::Traffic;
 use equibatch_engine::pipeline::Engine;
 
-/// The form of the metrics, as HTTP names it.
+/// Content type of the metrics.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What the answers are made from. Cheap to clone.
+/// State of the admin server. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Admin(Arc<Shared>);
 
@@ -45,7 +45,7 @@ struct Shared {
 }
 
 impl Admin {
-    /// Answers about `traffic`, too.
+    /// Also reports the metrics of `traffic`.
     #[must_use]
     pub fn of(traffic: Traffic) -> Self {
         Self(Arc::new(Shared {
@@ -54,28 +54,28 @@ impl Admin {
         }))
     }
 
-    /// Answers from `engine` from now on.
+    /// Reports on `engine` from now on.
     pub fn ready(&self, engine: Engine) {
         let _already = self.0.engine.set(engine);
     }
 
-    /// Is not ready any more.
+    /// Reports that the server is shutting down.
     pub fn stopping(&self) {
         self.0.stopping.cancel();
     }
 
-    /// Answers whoever connects to `listener`, until the result is dropped.
+    /// Serves requests on `listener` until the returned future is dropped.
     ///
     /// # Errors
     ///
-    /// Where the listener fails.
+    /// If the listener fails.
     pub fn serve(self, listener: TcpListener) -> impl Future<Output = io::Result<()>> {
         let router = Router::new()
             .route("/healthz", get(async || "alive\n"))
             .route("/readyz", get(readiness))
-            .route("/metrics", get(figures))
+            .route("/metrics", get(metrics_handler))
             .with_state(self);
-        axum::serve(Bounded::new(listener), router).into_future()
+        axum::serve(BoundedListener::new(listener), router).into_future()
     }
 }
 
@@ -98,7 +98,7 @@ async fn readiness(State(admin): State<Admin>) -> (StatusCode, String) {
     unready(&format!("scanning datasets ({})", awaited.join(", ")))
 }
 
-async fn figures(State(admin): State<Admin>) -> impl IntoResponse {
+async fn metrics_handler(State(admin): State<Admin>) -> impl IntoResponse {
     let engine = admin.0.engine.get();
     let text = engine.map(|engine| metrics::text(engine, &admin.0.traffic));
     let text = text.unwrap_or_else(|| "# EOF\n".to_owned());

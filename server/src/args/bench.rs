@@ -1,32 +1,32 @@
-//! Options of the command that measures.
+//! Arguments of `bench`.
 
 use clap::{Args, ValueEnum};
 
 use equibatch_cli::value::{at_least, within};
 
-/// Options of `bench`.
+/// Arguments of `bench`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  server bench                                         every stage, on drawn images
+  server bench                                         every stage, on generated images
   server bench --data pets --only decode,stream
   server bench --json > bench.json
 
-Exit codes: 0 done, 64 senseless options, 66 no such folder or no images, 74 the system refused.")]
+Exit codes: 0 success, 64 usage error, 66 no such folder or no images, 74 I/O or system error.")]
 pub struct Bench {
-    /// A folder with one folder of images per class; a name before it is taken as in `serve`, and has no meaning here. Default: images
-    /// drawn into a temporary folder, 200 of one class and 20 of another.
+    /// Folder with one subfolder of images per class; a name before it is accepted as for `serve`, and ignored. Default: 220 generated
+    /// images of two classes in a temporary folder.
     #[arg(long, value_name = "[NAME=]DIR")]
     pub data: Option<String>,
-    /// Only these stages, separated by commas.
+    /// Stages to measure, comma-separated. Default: all.
     #[arg(long, value_enum, value_name = "STAGES", value_delimiter = ',')]
     pub only: Vec<Stage>,
-    /// Threads that decode and augment. Default: as many as this process may use processors.
+    /// Worker threads that decode and augment, from 1 to 1024. Default: the number of CPUs available to this process.
     #[arg(long, value_name = "N", value_parser = within(1..=1024_usize))]
     pub threads: Option<usize>,
-    /// How often each measurement has its turn; figures are medians.
+    /// Number of rounds; the stages are measured in turn in each round, and medians are reported.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least(1_usize))]
     pub rounds: usize,
-    /// About how long a turn takes, in seconds. It makes one batch at least.
+    /// Approximate duration of each measurement, in seconds, from 0 to 3600; at least one batch is made.
     #[arg(long, value_name = "SECONDS", default_value_t = 1.5)]
     pub seconds: f64,
     /// Print one JSON object instead of tables.
@@ -34,17 +34,17 @@ pub struct Bench {
     pub json: bool,
 }
 
-/// A stage of `bench`.
+/// Stages that `bench` measures.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Stage {
-    /// Which sample stands where, of 10 million in 1,000 classes.
+    /// Planning: sample ids of an epoch of 10 million images in 1,000 classes.
     Plan,
     /// Decoded images to batches.
     Engine,
-    /// Finding decoded images.
+    /// Lookups in the cache of decoded images.
     Cache,
     /// Files to decoded images.
     Decode,
-    /// Batches to a receiver, and the same bytes through plain sockets.
+    /// Batches to a client over TCP and shared memory, and the same bytes over plain sockets as a baseline.
     Stream,
 }

@@ -1,4 +1,4 @@
-//! Options of the commands that gather and judge folders of images.
+//! Arguments of the commands that download, verify and summarise image folders.
 
 use std::{net::IpAddr, path::PathBuf};
 
@@ -7,49 +7,49 @@ use clap::Args;
 use super::Split;
 use equibatch_cli::value::{at_least, within};
 
-/// How a folder is read: as `serve` would.
+/// How class folders are scanned, as by `serve`.
 #[derive(Args, Debug)]
-pub struct Reading {
-    /// Part of the images held out for validation, from 0 to 1, where there are no train and valid folders.
+pub struct ScanArgs {
+    /// Fraction of the images held out for validation, from 0 to 1, if the folder has no train and valid subfolders.
     #[arg(long, value_name = "FRACTION", default_value_t = 0.2)]
     pub valid_fraction: f64,
-    /// Seed of that choice. It is made for each image by its path, so that images that come or go move no others.
+    /// Seed of the train/validation split. Each image is assigned by its path, so that adding or removing files moves no others.
     #[arg(long, value_name = "N", default_value_t = 42, value_parser = at_least(0_u64))]
     pub split_seed: u64,
-    /// How that choice is made.
+    /// How the split is drawn.
     #[arg(long, value_enum, default_value_t = Split::Stratified)]
     pub split: Split,
-    /// Take pixels as they are stored, whatever the camera's orientation tag says.
+    /// Ignore the EXIF orientation tag: use pixels as they are stored.
     #[arg(long)]
     pub ignore_orientation: bool,
-    /// Threads that read and decode. Default: as many as this process may use processors.
+    /// Threads that read and decode, from 1 to 1024. Default: the number of CPUs available to this process.
     #[arg(long, value_name = "N", value_parser = within(1..=1024_usize))]
     pub threads: Option<usize>,
 }
 
-/// Options of `stats`.
+/// Arguments of `stats`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  server stats data                                    everything, at the sizes of `client train`
-  server stats data --no-pixels                        at once: reads headers only
+  server stats data                                    everything, for the default sizes of `client train`
+  server stats data --no-pixels                        fast: reads headers only
   server stats data --balance power:0.3 --batch-size 32
-  server stats data --json | jq .pixels.natural        mean and std for a request's normalization
+  server stats data --json | jq .pixels.natural        mean and std for --mean and --std of `client train`
 
-Exit codes: 0 done, 64 senseless options, 66 no such folder or no usable image in it, 74 the system refused.")]
+Exit codes: 0 success, 64 usage error, 66 no such folder or no usable image in it, 74 I/O or system error.")]
 pub struct Stats {
-    /// A folder with one folder of images per class, as for `serve --data`.
+    /// Folder with one subfolder of images per class, as for `serve --data`.
     pub dir: PathBuf,
-    /// Height and width of the images that would be streamed, in pixels.
+    /// Height and width of the images that would be streamed, in pixels, from 1 to 4096.
     #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = at_least(1_u32))]
     pub image_size: u32,
-    /// Images in a batch that would be streamed.
+    /// Images per batch.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least(1_u32))]
     pub batch_size: u32,
-    /// A policy to try: oversample, undersample, natural, power:X from 0 (natural) to 1 (oversample), or effective:BETA. May be given
-    /// several times. Default: natural, power:0.5, oversample, undersample.
+    /// Balance policy to evaluate: oversample, undersample, natural, power:X from 0 (natural) to 1 (oversample), or effective:BETA. May
+    /// be repeated. Default: natural, power:0.5, oversample, undersample.
     #[arg(long, value_name = "POLICY")]
     pub balance: Vec<String>,
-    /// Read headers only, and say nothing of mean and standard deviation.
+    /// Read image headers only, and leave out channel mean and std.
     #[arg(long)]
     pub no_pixels: bool,
     /// Print JSON instead of tables.
@@ -60,60 +60,61 @@ pub struct Stats {
         missing_docs,
         reason = "a documentation comment would become the help text of the group"
     )]
-    pub reading: Reading,
+    pub scan: ScanArgs,
 }
 
-/// Options of `verify`.
+/// Arguments of `verify`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  server verify data                                   look, change nothing
-  server verify data --delete --dry-run                say what would be deleted
+  server verify data                                   report only, change nothing
+  server verify data --delete --dry-run                print what would be deleted
   server verify data --quarantine ../bad               move broken files away
   server verify data --out clean --max-size 500        a copy: RGB JPEGs of at most 500 pixels, without broken files
   server verify data --delete --kinds broken,duplicate
 
-Exit codes: 0 nothing is wrong, or no longer, 64 senseless options, 65 something is wrong, 66 no such folder or no images,
-74 the system refused.")]
+Exit codes: 0 no findings, or all resolved, 64 usage error, 65 findings remain, 66 no such folder or no images,
+74 I/O or system error.")]
 pub struct Verify {
-    /// A folder with one folder of images per class, as for `serve --data`.
+    /// Folder with one subfolder of images per class, as for `serve --data`.
     pub dir: PathBuf,
-    /// Short side below which an image is called tiny, in pixels.
+    /// Images whose short side is below this many pixels are reported as tiny.
     #[arg(long, value_name = "PIXELS", default_value_t = 32, value_parser = at_least(0_u32))]
     pub min_size: u32,
-    /// Bits, of 64, in which the perceptual hashes of images that look the same may differ, from 0 to 11.
+    /// Largest Hamming distance between the 64-bit perceptual hashes of near duplicates, from 0 to 11.
     #[arg(long, value_name = "BITS", default_value_t = 6, value_parser = within(0..=11_u32))]
     pub similar: u32,
-    /// Look for files of equal bytes only, not for images that look the same.
+    /// Find byte-identical files only, no near duplicates.
     #[arg(long, conflicts_with = "similar")]
     pub exact: bool,
     /// Delete files with findings of --kinds.
     #[arg(long, conflicts_with_all = ["quarantine", "out"])]
     pub delete: bool,
-    /// Move files with findings of --kinds into this folder, which must lie outside of the verified one.
+    /// Move files with findings of --kinds into this folder, which must be outside the verified one.
     #[arg(long, value_name = "DIR", conflicts_with = "out")]
     pub quarantine: Option<PathBuf>,
-    /// What --delete and --quarantine take and --out leaves out, separated by commas: broken, refused, extension, tiny, blank, duplicate,
-    /// near. Of duplicate and near images one stays, and all do where they are of two classes. Default: broken.
+    /// Kinds of findings that --delete and --quarantine remove and --out leaves out, comma-separated: broken, refused, extension, tiny,
+    /// blank, duplicate, near. Of duplicate and near images the first is kept; all are kept if their classes differ. Default: broken.
     #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     pub kinds: Vec<String>,
-    /// Write a copy of all images into this folder, which must not hold anything yet: upright RGB JPEGs within --max-size byte for
-    /// byte, all others as such. Changes nothing else.
+    /// Write a cleaned copy of the data set into this folder, which must be empty or absent: upright RGB JPEGs within --max-size
+    /// unchanged, all other images re-encoded as such. The original is not modified.
     #[arg(long, value_name = "DIR", conflicts_with = "in_place")]
     pub out: Option<PathBuf>,
-    /// Replace every image that is not an upright RGB JPEG within --max-size by one. The originals are gone. If a call is killed, each image is
+    /// Replace every image that is not an upright RGB JPEG within --max-size by one. The original files are lost. If a call is killed, each image is
     /// still there in its old or its new form; the next call removes the temporary files that it left.
     #[arg(long)]
     pub in_place: bool,
-    /// Longest side of the images that --out and --in-place write, in pixels; larger ones are shrunk, smaller ones never enlarged.
+    /// Longest side of the images that --out and --in-place write, in pixels; larger images are downscaled, smaller ones never enlarged.
+    /// Default: no limit.
     #[arg(long, value_name = "PIXELS", value_parser = at_least(1_u32))]
     pub max_size: Option<u32>,
     /// Quality of the JPEGs that --out and --in-place write, from 1 to 100.
     #[arg(long, value_name = "N", default_value_t = 90, value_parser = within(1..=100_u8))]
     pub quality: u8,
-    /// Only say what would be done.
+    /// Print what would be done, without changing anything.
     #[arg(long)]
     pub dry_run: bool,
-    /// Print JSON instead of lines.
+    /// Print JSON instead of text.
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -121,57 +122,56 @@ pub struct Verify {
         missing_docs,
         reason = "a documentation comment would become the help text of the group"
     )]
-    pub reading: Reading,
+    pub scan: ScanArgs,
 }
 
-/// Options of `download`.
+/// Arguments of `download`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   server download urls_birds.csv=birds urls_flowers.csv=flowers --max-pics 200 --out data
   server download urls.txt=birds --out data --jobs 32 --per-host 2 --retries 5
   server download urls.txt=birds --out data --json > report.json
 
-A second run fetches what the first one could not. `server verify` then finds what should not be learnt from.
+Images that exist already are skipped, so that a second run retries what failed. `server verify` then finds images that should not be trained on.
 
-Exit codes: 0 every line has its image, 64 senseless options, 65 some lines have none, 66 no list, or nothing in it, 69 nothing could be
-fetched at all, 74 the system refused, as on a full disk.")]
+Exit codes: 0 every image was fetched, 64 usage error, 65 some images could not be fetched, 66 a list is missing or empty,
+69 no image could be fetched, 74 I/O or system error, such as a full disk.")]
 pub struct Download {
-    /// A text file of one address a line, and the class that its images belong to. A class has one list.
+    /// Text file with one URL per line, and the class of its images. One list per class.
     #[arg(value_name = "LIST=CLASS", required = true)]
     pub lists: Vec<String>,
-    /// The folder of the class folders; made where it is missing. Nothing is written elsewhere, and nothing overwritten.
+    /// Folder of the class folders, created if missing. Existing files are never overwritten, and nothing is written outside of it.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Lines of each list that are read, empty ones not counted. Default: all.
+    /// Read at most this many non-empty lines of each list. Default: all.
     #[arg(long, value_name = "N", value_parser = at_least(0_usize))]
     pub max_pics: Option<usize>,
-    /// Connections at a time.
+    /// Concurrent connections, from 1 to 1024.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = at_least(1_usize))]
     pub jobs: usize,
-    /// Of those, to the host that an address names.
+    /// Concurrent connections per host, from 1 to 1024.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = at_least(1_usize))]
     pub per_host: usize,
-    /// Further tries where the server or the network may do better, each after a longer wait. A server that asks for up to 60 seconds
-    /// of rest gets them.
+    /// Retries after a transient error, with exponential backoff. A Retry-After of up to 60 seconds is honoured.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = at_least(0_u32))]
     pub retries: u32,
-    /// Longest time without a byte, in seconds.
+    /// Timeout of name resolution, connecting, and each read and write, in seconds, from 0.001 to 86400.
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     pub timeout: f64,
-    /// Longest time for one try, in seconds.
+    /// Total timeout of one attempt, in seconds, from 0.001 to 86400.
     #[arg(long, value_name = "SECONDS", default_value_t = 120.0)]
     pub max_time: f64,
-    /// Largest file.
+    /// Largest file to download.
     #[arg(long, value_name = "SIZE", default_value = "32MiB")]
     pub max_bytes: String,
-    /// Connect to addresses of this machine and its network, too; to all of them, or to the ones named, separated by commas. Without
-    /// it, a list from a stranger cannot reach what a firewall protects.
+    /// Allow connections to loopback, private and other non-public addresses: to all of them, or only to the comma-separated addresses
+    /// given. By default they are refused, so that a list of URLs cannot reach services behind a firewall (SSRF).
     #[arg(long, value_name = "ADDRESSES", num_args = 0.., require_equals = true, value_delimiter = ',')]
     pub allow_private: Option<Vec<IpAddr>>,
-    /// How the program calls itself to servers.
+    /// Value of the User-Agent header. Default: equibatch/VERSION.
     #[arg(long, value_name = "TEXT")]
     pub user_agent: Option<String>,
-    /// Print JSON instead of lines.
+    /// Print JSON instead of text.
     #[arg(long)]
     pub json: bool,
 }

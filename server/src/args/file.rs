@@ -1,7 +1,7 @@
-//! A file that says what the flags of `serve` say.
+//! The TOML configuration file of `serve`.
 //!
-//! A key is a flag's name without the dashes, and its value what would be typed behind it: there is no second list of options to keep in
-//! step with the first. What is typed wins over the file, and so do environment variables.
+//! Each key is the name of a flag without the dashes. The file is translated to command-line arguments and parsed by clap, so that there is
+//! only one list of options. The command line and environment variables override the file.
 
 use std::{ffi::OsString, fs, ops::Range, path::Path, path::PathBuf};
 
@@ -10,59 +10,59 @@ use clap::{
     error::{ContextKind, ContextValue},
     parser::ValueSource,
 };
-use equibatch_cli::toml_flags::{self, line_of, said};
+use equibatch_cli::toml_flags::{self, line_of, to_argv};
 use toml::de::DeTable;
 
 use super::Arguments;
 
-/// Options that a file cannot have.
+/// Options that are accepted on the command line only.
 const TYPED_ONLY: [&str; 3] = ["config", "print-config", "help"];
 
-/// A command line, with what its file says.
+/// A parsed command line, merged with its configuration file.
 #[derive(Debug)]
 pub struct Parsed {
-    /// What is meant to be done.
+    /// The merged arguments.
     pub arguments: Arguments,
-    /// The file.
+    /// The configuration file, if one was named.
     pub file: Option<File>,
     matches: ArgMatches,
 }
 
-/// Where the keys of a file stand.
+/// A configuration file and the lines of its keys.
 #[derive(Clone, Debug)]
 pub struct File {
     path: PathBuf,
-    /// Keys in use, with their lines.
+    /// Keys that are not overridden, with their line numbers.
     lines: Vec<(String, usize)>,
 }
 
-/// Why there are no arguments.
+/// Why the arguments cannot be parsed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// On the command line.
+    /// An error of the command line; help and version are reported so, too.
     #[error(transparent)]
     Typed(#[from] clap::Error),
-    /// In the file.
+    /// An error of the configuration file.
     #[error(transparent)]
     File(#[from] toml_flags::Error),
 }
 
-/// The command line of this process, and what the file says that is named there.
+/// Parses the command line of this process and the configuration file that it names.
 ///
 /// # Errors
 ///
-/// Where either has no meaning. Help and version are such errors too.
+/// If either is invalid. Help and version are returned as errors, too.
 pub fn parse() -> Result<Parsed, Error> {
     parse_from(std::env::args_os().collect())
 }
 
-/// What was `typed`, the program's name first, and what the file says that is named there.
+/// Parses the arguments `typed`, the program's name first, and the configuration file that they name.
 ///
 /// # Errors
 ///
-/// Where either has no meaning. Help and version are such errors too.
+/// If either is invalid. Help and version are returned as errors, too.
 pub fn parse_from(mut typed: Vec<OsString>) -> Result<Parsed, Error> {
-    // Whether all that is needed is there can be said only with the file.
+    // Required arguments may be in the file, so errors are ignored until it is read.
     let loose = Arguments::command()
         .ignore_errors(true)
         .try_get_matches_from(&typed);
@@ -97,7 +97,7 @@ pub fn parse_from(mut typed: Vec<OsString>) -> Result<Parsed, Error> {
 }
 
 impl Parsed {
-    /// All options of `serve` with their values, as a file. Those without a value are comments.
+    /// All options of `serve` with their values, as a configuration file. Options without a value are commented out.
     #[must_use]
     pub fn to_toml(&self) -> String {
         let Some(matches) = self.matches.subcommand_matches("serve") else {
@@ -110,7 +110,7 @@ impl Parsed {
 }
 
 impl File {
-    /// What to append to a command line of which `typed` is read already.
+    /// Reads a file, and returns the arguments to append for the keys that are not in `typed`.
     fn read(path: &Path, text: &str, typed: &ArgMatches) -> Result<(Self, Vec<OsString>), toml_flags::Error> {
         let fail = |span: Option<Range<usize>>, reason: String| toml_flags::Error::Line {
             path: path.to_owned(),
@@ -124,24 +124,26 @@ impl File {
             let name: &str = key.get_ref();
             let arg = serve
                 .get_arguments()
-                .find(|arg| is_key(arg) && arg.get_long() == Some(name));
+                .find(|arg| is_key(arg) && toml_flags::has_name(arg, name));
             let arg = arg.ok_or_else(|| fail(Some(key.span()), unknown(name, &serve)))?;
-            let said = said(arg, name, value.get_ref())
+            // The name that clap uses in errors.
+            let long = arg.get_long().unwrap_or(name);
+            let argv = to_argv(arg, long, value.get_ref())
                 .map_err(|reason| fail(Some(value.span()), format!("{name}: {reason}")))?;
             let is_typed = matches!(
                 typed.value_source(arg.get_id().as_str()),
                 Some(ValueSource::CommandLine | ValueSource::EnvVariable)
             );
             if !is_typed {
-                lines.push((name.to_owned(), line_of(text, key.span().start)));
-                words.extend(said.into_iter().map(OsString::from));
+                lines.push((long.to_owned(), line_of(text, key.span().start)));
+                words.extend(argv.into_iter().map(OsString::from));
             }
         }
         let path = path.to_owned();
         Ok((Self { path, lines }, words))
     }
 
-    /// Where the value of a flag comes from, if from this file: for messages.
+    /// Path and line that set `flag`, for messages; `None` if the file does not set it.
     #[must_use]
     pub fn place(&self, flag: &str) -> Option<String> {
         let line = self.line(flag)?;
@@ -163,7 +165,7 @@ fn serve() -> Command {
         .find_subcommand("serve")
         .expect("there is `serve`")
         .clone();
-    // What an option does is settled only now.
+    // Arg actions are resolved by `build`.
     serve.build();
     serve
 }
@@ -178,10 +180,10 @@ fn unknown(name: &str, serve: &Command) -> String {
         .filter(|arg| is_key(arg))
         .filter_map(Arg::get_long);
     let known: Vec<&str> = known.collect();
-    format!("{name} is not known: there is {}", known.join(", "))
+    format!("unknown key `{name}`: expected one of {}", known.join(", "))
 }
 
-/// Names the line of the file that an error is about.
+/// Adds path and line to an error that the file caused.
 fn located(error: clap::Error, file: Option<&File>) -> Error {
     let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
         return error.into();
@@ -197,7 +199,7 @@ fn located(error: clap::Error, file: Option<&File>) -> Error {
     toml_flags::Error::Line { path, line, reason }.into()
 }
 
-/// An option and its value, as a line of a file.
+/// An option and its value as a TOML line.
 fn line(arg: &Arg, matches: &ArgMatches) -> String {
     let name = arg.get_long().expect("an option with a name");
     let id = arg.get_id().as_str();
@@ -213,7 +215,7 @@ fn line(arg: &Arg, matches: &ArgMatches) -> String {
     }
 }
 
-/// Numbers as they are, all else quoted.
+/// A TOML literal: numbers unquoted, all else quoted.
 fn literal(text: &str) -> String {
     let is_number = text.parse::<u64>().is_ok_and(|number| number.to_string() == text)
         || text
@@ -239,7 +241,7 @@ mod tests {
             .collect()
     }
 
-    /// The arguments by a file with `text` and by what is typed besides.
+    /// Parses `words` together with a configuration file of this text.
     fn with_file(text: &str, words: &[&str]) -> Result<Parsed, Error> {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("server.toml");
@@ -256,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_says_what_flags_say_and_flags_win() {
+    fn flags_override_the_configuration_file() {
         let text = "threads = 3\nmax-broken = 0.5\nignore-orientation = true\ncache-bytes = \"1GiB\"\nsplit = \"random\"\n[data]\npets = \"/srv/pets\"\nbirds = \"/srv/birds\"\n";
         let serve = serve_of(with_file(text, &[]).expect("a file"));
         assert_eq!(serve.threads, Some(3));
@@ -270,31 +272,45 @@ mod tests {
     }
 
     #[test]
-    fn options_that_need_each_other_may_stand_apart() {
+    fn former_names_are_accepted_on_the_command_line_and_in_the_file() {
+        let serve = serve_of(with_file("greeting-timeout = 3", &["--data", "x"]).expect("a file"));
+        assert_eq!(serve.preface_timeout, 3);
+        let serve = serve_of(
+            with_file(
+                "greeting-timeout = 3",
+                &["--data", "x", "--greeting-timeout", "4"],
+            )
+            .expect("a file"),
+        );
+        assert_eq!(serve.preface_timeout, 4);
+    }
+
+    #[test]
+    fn a_required_flag_may_be_in_the_file() {
         let serve =
             serve_of(with_file("tls-key = \"k\"", &["--data", "x", "--tls-cert", "c"]).expect("a pair"));
         assert!(serve.tls_cert.is_some() && serve.tls_key.is_some());
     }
 
     #[test]
-    fn what_has_no_meaning_is_named_with_line_and_key() {
+    fn errors_name_line_and_key() {
         for (text, words) in [
             (
                 "\n\ncolour = 1",
-                &["line 3", "colour is not known", "threads"][..],
+                &["line 3", "unknown key `colour`", "threads"][..],
             ),
-            ("config = \"x\"", &["line 1", "config is not known"]),
+            ("config = \"x\"", &["line 1", "unknown key `config`"]),
             ("threads = 1\nthreads = 2", &["line 2", "duplicate key"]),
             (
                 "threads = [1]",
-                &["line 1", "threads: it must be a text or a decimal number"],
+                &["line 1", "threads: expected a string or a decimal number"],
             ),
             ("threads = true", &["line 1", "threads"]),
             ("\nthreads = \"many\"", &["line 2", "--threads", "'many'"]),
             ("log-format = \"xml\"", &["line 1", "--log-format", "'xml'"]),
             (
                 "ignore-orientation = 1",
-                &["line 1", "ignore-orientation: it must be true or false"],
+                &["line 1", "ignore-orientation: expected true or false"],
             ),
             ("threads", &["line 1"]),
         ] {
@@ -310,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_is_a_file_with_the_same_meaning() {
+    fn the_printed_configuration_round_trips() {
         let words = [
             "--data",
             "a=/a",

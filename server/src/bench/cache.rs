@@ -1,24 +1,24 @@
-//! Finding images that are kept.
+//! Benchmark of cache hits.
 
 use std::{hint::black_box, thread};
 
 use super::{
     Error, Report,
+    fixture::Fixture,
     meter::{Meter, median},
-    subject::Subject,
 };
 use equibatch_engine::{
     cache::{Cache, Key},
     image::Image,
 };
 
-/// Look-ups of each thread in a round.
+/// Look-ups per thread and round.
 const LOOK_UPS: u32 = 100_000;
 const ROUNDS: u32 = 5;
 
-/// Notes `cache_hit_ns`: processor time of one look-up, while all threads look up.
-pub(super) fn measure(subject: &Subject, report: &mut Report) -> Result<(), Error> {
-    let images = u32::try_from(subject.dataset.samples.len()).unwrap_or(u32::MAX);
+/// Measures `cache_hit_ns`: processor time of a hit while all threads look up images.
+pub(super) fn measure(fixture: &Fixture, report: &mut Report) -> Result<(), Error> {
+    let images = u32::try_from(fixture.dataset.samples.len()).unwrap_or(u32::MAX);
     let cache = Cache::new(u64::MAX);
     let key = |sample| Key {
         dataset: 0,
@@ -40,12 +40,12 @@ pub(super) fn measure(subject: &Subject, report: &mut Report) -> Result<(), Erro
             }
         };
         thread::scope(|scope| {
-            for thread in 0..subject.threads.get() as u32 {
-                // Each from another place, as in a shuffled epoch.
+            for thread in 0..fixture.threads.get() as u32 {
+                // Each thread starts elsewhere, as in a shuffled epoch.
                 scope.spawn(move || work(thread * 7919));
             }
         });
-        let look_ups = u64::from(LOOK_UPS) * subject.threads.get() as u64;
+        let look_ups = u64::from(LOOK_UPS) * fixture.threads.get() as u64;
         meter.stop(look_ups).cpu_ms() * 1e6
     };
     report.note("cache_hit_ns", median((0..ROUNDS).map(|_| round())));

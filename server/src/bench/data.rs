@@ -1,4 +1,4 @@
-//! The images that are measured with.
+//! The benchmark images.
 
 use std::{
     num::NonZeroUsize,
@@ -15,7 +15,7 @@ use equibatch_engine::{
 };
 use equibatch_tools::sample_data;
 
-/// A root of class folders, and the folder that goes with it where it was drawn.
+/// A root of class folders; a temporary one if the images are generated.
 #[derive(Debug)]
 pub(super) struct Data {
     pub(super) root: PathBuf,
@@ -23,7 +23,7 @@ pub(super) struct Data {
 }
 
 impl Data {
-    /// The images at `root`, or drawn ones: those of the reference experiment.
+    /// The images at `root`, or generated ones like those of the reference experiment.
     pub(super) fn open(root: Option<&Path>, threads: NonZeroUsize) -> Result<Self, Error> {
         if let Some(root) = root {
             return Ok(Self {
@@ -32,10 +32,10 @@ impl Data {
             });
         }
         let folder = TempDir::with_prefix("equibatch-bench-").map_err(Error::Folder)?;
-        let options = sample_data::Options {
+        let options = sample_data::SampleDataOptions {
             test_count: 0,
             threads,
-            ..sample_data::Options::new(folder.path())
+            ..sample_data::SampleDataOptions::new(folder.path())
         };
         sample_data::generate(&options)?;
         Ok(Self {
@@ -45,7 +45,7 @@ impl Data {
     }
 }
 
-/// The dataset below `root`, under the folder's own name.
+/// Scans the dataset below `root`, named after the folder.
 pub(super) fn scan(root: &Path) -> Result<Dataset, Error> {
     let name = root.file_name().unwrap_or_default().to_string_lossy();
     dataset::scan(&name, root, &ScanOptions::default()).map_err(|source| Error::Dataset {
@@ -54,16 +54,16 @@ pub(super) fn scan(root: &Path) -> Result<Dataset, Error> {
     })
 }
 
-/// The JPEG file of a photograph: large shapes, fine grain.
+/// A synthetic photograph as a JPEG file: large shapes with fine noise.
 pub(super) fn photograph((width, height): (u32, u32)) -> Result<Vec<u8>, Error> {
     let mut generator = generator(0, Purpose::DRAWING, &[]);
-    // A cell is large enough to be a shape, shaded from corner to corner.
+    // Bilinear upsampling of this grid gives large, shaded shapes.
     let shapes = RgbImage::from_fn(width.div_ceil(64) + 1, height.div_ceil(64) + 1, |_, _| {
         image::Rgb([(); 3].map(|()| uniform(&mut generator, 16.0, 240.0) as u8))
     });
     let mut picture = imageops::resize(&shapes, width, height, imageops::FilterType::Triangle);
     for (index, value) in picture.iter_mut().enumerate() {
-        // An integer hash: a number of the generator for each of 36 million bytes would take longer than all else.
+        // Noise by an integer hash: 36 million draws of the generator would dominate the time.
         let grain = (index as u32).wrapping_mul(2_654_435_761) >> 29;
         *value = value.saturating_add(grain as u8);
     }

@@ -1,4 +1,4 @@
-//! Files to decoded images, and an engine that keeps none of them.
+//! Benchmarks of decoding files, and of an engine without a cache.
 
 use std::{
     fs,
@@ -13,9 +13,9 @@ use super::{
     Error, Options, Report,
     data::photograph,
     engine::drain,
+    fixture::Fixture,
+    interleaved::{Interleaved, Rounds},
     meter::{Cost, Meter, median},
-    subject::Subject,
-    turns::{Rounds, Turns},
 };
 use equibatch_engine::{
     dataset::Split,
@@ -28,22 +28,22 @@ const DECODE: &str = "decode";
 const CANONICAL: &str = "canonical";
 const UNCACHED: &str = "engine_uncached_f32";
 
-pub(super) fn join(subject: &Subject, turns: &mut Turns) -> Result<(), Error> {
-    let files = Arc::new(Files::read(subject)?);
-    let (threads, batch) = (subject.threads.get(), u64::from(subject.size.batch));
+pub(super) fn join(fixture: &Fixture, interleaved: &mut Interleaved) -> Result<(), Error> {
+    let files = Arc::new(Files::read(fixture)?);
+    let (threads, batch) = (fixture.threads.get(), u64::from(fixture.size.batch));
     let work = |short_side| {
         let files = Arc::clone(&files);
         move |batches| files.decode_all(batches * batch, threads, short_side)
     };
-    turns.join(DECODE, work(None));
-    turns.join(CANONICAL, work(Some(canonical_short_side(subject.size.image))));
-    let request = subject.request(ElementType::F32);
-    turns.join(UNCACHED, drain(&subject.uncached, request)?);
+    interleaved.join(DECODE, work(None));
+    interleaved.join(CANONICAL, work(Some(canonical_short_side(fixture.size.image))));
+    let request = fixture.request(ElementType::F32);
+    interleaved.join(UNCACHED, drain(&fixture.uncached, request)?);
     Ok(())
 }
 
-/// Notes `decode_bound`: images per second of an engine that keeps none, in times of what as many threads decode and shrink. 1 would be
-/// an engine that costs nothing beside its decoder.
+/// Computes `decode_bound`: the throughput of an engine without a cache, relative to decoding and downscaling alone with as many threads.
+/// At 1, the engine would add no cost to its decoder.
 pub(super) fn compare(rounds: &Rounds, report: &mut Report) {
     let bound = rounds.compare([UNCACHED, CANONICAL], |[engine, decode]| {
         engine.rate() / decode.rate()
@@ -51,7 +51,7 @@ pub(super) fn compare(rounds: &Rounds, report: &mut Report) {
     report.note_any("decode_bound", bound);
 }
 
-/// Notes `large_jpeg_cpu_ms`: processor time from the bytes of a large photograph to its canonical image; and the file's megabytes.
+/// Measures `large_jpeg_cpu_ms`: processor time from the bytes of a large photograph to its canonical image; and the file's size in MB.
 pub(super) fn measure_photograph(options: &Options, report: &mut Report) -> Result<(), Error> {
     let file = photograph(options.size.photograph)?;
     let short_side = Some(canonical_short_side(options.size.image));
@@ -66,19 +66,19 @@ pub(super) fn measure_photograph(options: &Options, report: &mut Report) -> Resu
     Ok(())
 }
 
-/// The bytes of all files of the training split.
+/// The contents of all files of the training split.
 #[derive(Debug)]
 struct Files(Vec<Vec<u8>>);
 
 impl Files {
-    fn read(subject: &Subject) -> Result<Self, Error> {
-        let members = subject.dataset.members(Split::Train);
-        let read = |&sample: &u32| fs::read(subject.dataset.path(sample)).map_err(Error::Folder);
+    fn read(fixture: &Fixture) -> Result<Self, Error> {
+        let members = fixture.dataset.members(Split::Train);
+        let read = |&sample: &u32| fs::read(fixture.dataset.path(sample)).map_err(Error::Folder);
         let files = members.iter().flatten().map(read).collect::<Result<_, _>>()?;
         Ok(Self(files))
     }
 
-    /// Decodes `count` files, from the first to the last and again, by `threads` threads.
+    /// Decodes `count` files, cyclically, with `threads` threads.
     fn decode_all(&self, count: u64, threads: usize, short_side: Option<u32>) -> Result<Cost, Error> {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let next = AtomicUsize::new(0);
@@ -104,7 +104,7 @@ impl Files {
     }
 }
 
-/// The image of a file at the size that it is kept at; `None` is its own.
+/// Decodes a file to a canonical image with this short side; `None`: its own size.
 fn first_touch(file: &[u8], short_side: Option<u32>) -> Result<Image, Error> {
     Ok(decode_canonical(file, &DecodeOptions::default(), short_side)?)
 }

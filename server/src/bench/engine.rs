@@ -1,4 +1,4 @@
-//! Batches made and dropped within the process.
+//! Benchmarks of rendering batches within the process.
 
 use std::thread;
 
@@ -6,10 +6,10 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::{
     Error, Report,
+    fixture::Fixture,
+    interleaved::{Interleaved, Rounds},
     meter::Cost,
-    middle::{Middle, SETTLING},
-    subject::Subject,
-    turns::{Rounds, Turns},
+    steady_state::{SETTLE_TIME, SteadyState},
 };
 use equibatch_engine::{
     pipeline::{Engine, StreamSpec},
@@ -19,20 +19,20 @@ use equibatch_engine::{
 pub(super) const F32: &str = "engine_f32";
 const ONE_THREAD: &str = "engine_f32_one_thread";
 
-pub(super) fn join(subject: &Subject, turns: &mut Turns) -> Result<(), Error> {
+pub(super) fn join(fixture: &Fixture, interleaved: &mut Interleaved) -> Result<(), Error> {
     for (name, element_type) in [
         (F32, ElementType::F32),
         ("engine_f16", ElementType::F16),
         ("engine_u8", ElementType::U8),
     ] {
-        turns.join(name, drain(&subject.engine, subject.request(element_type))?);
+        interleaved.join(name, drain(&fixture.engine, fixture.request(element_type))?);
     }
-    let request = subject.request(ElementType::F32);
-    turns.join(ONE_THREAD, drain(&subject.one_thread, request)?);
+    let request = fixture.request(ElementType::F32);
+    interleaved.join(ONE_THREAD, drain(&fixture.one_thread, request)?);
     Ok(())
 }
 
-/// Notes `engine_scaling`: images per second of all threads, in times of one thread's.
+/// Computes `engine_scaling`: the throughput of all threads relative to one thread.
 pub(super) fn compare(rounds: &Rounds, report: &mut Report) {
     let scaling = rounds.compare([F32, ONE_THREAD], |[all, one]| all.rate() / one.rate());
     report.note_any("engine_scaling", scaling);
@@ -45,27 +45,27 @@ pub(super) fn drain(
 ) -> Result<impl FnMut(u64) -> Result<Cost, Error> + use<>, Error> {
     let engine = engine.clone();
     Ok(move |batches| {
-        let mut middle = Middle::of(batches);
+        let mut steady_state = SteadyState::of(batches);
         let images = u64::from(request.batch_size);
         let mut stream = engine.stream(StreamSpec {
-            images_per_epoch: Some(middle.whole() * images),
+            images_per_epoch: Some(steady_state.whole() * images),
             ..request.clone()
         })?;
         let mut measured = Err(Error::Ended);
         for batch in &mut stream {
             batch?;
-            if let Some(cost) = middle.take(images) {
+            if let Some(cost) = steady_state.take(images) {
                 measured = Ok(cost);
                 break;
             }
         }
         drop(stream);
-        thread::sleep(SETTLING);
+        thread::sleep(SETTLE_TIME);
         measured
     })
 }
 
-/// What a reader waits on: its own thread and no other.
+/// A single-threaded runtime for a reader.
 pub(super) fn runtime() -> Result<Runtime, Error> {
     Builder::new_current_thread()
         .enable_all()

@@ -4,54 +4,54 @@ use std::io;
 
 use crate::service;
 
-/// Why there is nothing to report.
+/// A benchmark failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No folder for the drawn images.
+    /// The folder for the generated images cannot be created.
     #[error("cannot make a temporary folder")]
     Folder(#[source] io::Error),
-    /// No images drawn.
-    #[error("cannot draw the images")]
+    /// The images cannot be generated.
+    #[error("cannot generate the images")]
     Draw(#[from] sample_data::Error),
-    /// A folder that cannot be measured with.
-    #[error("cannot measure with the images of {name:?}")]
+    /// The images given cannot be used.
+    #[error("cannot use the images of {name:?}")]
     Dataset {
-        /// Its name.
+        /// Name of the dataset.
         name: String,
-        /// What is wrong with it.
+        /// The cause.
         source: dataset::Error,
     },
-    /// The large photograph.
-    #[error("cannot make a large photograph")]
+    /// The large photograph cannot be generated.
+    #[error("cannot generate the large photograph")]
     Photograph(#[source] image::ImageError),
     /// A file that cannot be decoded.
     #[error("cannot decode an image")]
     Decode(#[from] decode::Error),
-    /// No threads.
+    /// A runtime or thread cannot be started.
     #[error("cannot start threads")]
     Threads(#[source] io::Error),
-    /// A socket, or what goes through it.
-    #[error("cannot measure sockets")]
+    /// A socket failed.
+    #[error("socket I/O failed")]
     Socket(#[source] io::Error),
-    /// No address to serve at.
-    #[error("cannot serve to be measured")]
+    /// The benchmark server cannot listen.
+    #[error("cannot start the benchmark server")]
     Serve(#[from] service::socket::Error),
-    /// No plan.
-    #[error("cannot plan")]
+    /// Planning failed.
+    #[error("cannot plan the epochs")]
     Plan(#[from] sampling::Error),
-    /// No batches.
-    #[error("cannot make batches")]
+    /// The engine failed.
+    #[error("cannot render batches")]
     Engine(#[from] pipeline::Error),
-    /// No connection.
-    #[error("cannot connect to the measured server")]
+    /// The benchmark server cannot be reached.
+    #[error("cannot connect to the benchmark server")]
     Connect(#[from] tonic::transport::Error),
     /// A stream that failed.
     #[error("cannot receive batches: {0}")]
     Stream(#[from] tonic::Status),
-    /// A stream of fewer batches than were asked for.
+    /// A stream ended before all batches were measured.
     #[error("a stream ended while it was measured")]
     Ended,
-    /// How much memory is used.
+    /// The memory use cannot be read.
     #[error("cannot read /proc/self/statm")]
     Memory(#[source] io::Error),
 }

@@ -1,4 +1,4 @@
-//! Time, processor time and memory of this process.
+//! Wall time, processor time and memory of this process.
 
 use std::{
     fs, io,
@@ -7,12 +7,12 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// What something cost.
+/// The cost of some images.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cost {
-    /// Images made, sent or decoded.
+    /// Images rendered, sent or decoded.
     images: u64,
-    /// By the clock.
+    /// Wall time.
     wall: Duration,
     /// User and system time of all threads.
     processor: Duration,
@@ -24,7 +24,7 @@ impl Cost {
         self.processor.as_secs_f64() * 1000.0 / self.images as f64
     }
 
-    /// Images per second, by the clock.
+    /// Images per second of wall time.
     pub(super) fn rate(&self) -> f64 {
         self.images as f64 / self.wall.as_secs_f64()
     }
@@ -40,7 +40,7 @@ pub(super) struct Meter {
 impl Meter {
     pub(super) fn start() -> Self {
         Self {
-            processor: processor_time(),
+            processor: cpu_time(),
             started: Instant::now(),
         }
     }
@@ -50,17 +50,17 @@ impl Meter {
         Cost {
             images,
             wall: self.started.elapsed(),
-            processor: processor_time() - self.processor,
+            processor: cpu_time() - self.processor,
         }
     }
 
-    /// Time since the start, by the clock, in milliseconds.
+    /// Wall time since the start, in milliseconds.
     pub(super) fn elapsed_ms(&self) -> f64 {
         self.started.elapsed().as_secs_f64() * 1000.0
     }
 }
 
-fn processor_time() -> Duration {
+fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(
         u64::try_from(time.tv_sec).unwrap_or(0),
@@ -68,18 +68,18 @@ fn processor_time() -> Duration {
     )
 }
 
-/// Bytes of this process that lie in memory.
+/// Resident memory of this process, in bytes.
 pub(super) fn resident_bytes() -> io::Result<u64> {
     let text = fs::read_to_string("/proc/self/statm")?;
     let pages = text
         .split_whitespace()
         .nth(1)
         .and_then(|pages| pages.parse::<u64>().ok());
-    let pages = pages.ok_or_else(|| io::Error::other("not in the format of Linux"))?;
+    let pages = pages.ok_or_else(|| io::Error::other("unexpected format"))?;
     Ok(pages * rustix::param::page_size() as u64)
 }
 
-/// The middle value, or the mean of the two middle ones; NaN of none.
+/// The median; NaN if there are no values.
 pub(super) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_unstable_by(f64::total_cmp);
@@ -95,14 +95,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_the_middle() {
+    fn the_median_of_even_odd_and_no_values() {
         assert_eq!(median([3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median([4.0, 1.0, 2.0, 3.0]), 2.5);
         assert!(median([]).is_nan());
     }
 
     #[test]
-    fn work_of_other_threads_counts() {
+    fn processor_time_of_all_threads_counts() {
         let meter = Meter::start();
         let spin = || {
             let own = || clock_gettime(ClockId::ThreadCPUTime);

@@ -1,71 +1,71 @@
-//! Measures what a batch costs, stage by stage, on the machine that it runs on.
+//! Benchmarks of the server: what a batch costs on this machine, stage by stage.
 //!
 //! # What is measured
 //!
 //! | stage | what is done | figures |
 //! |---|---|---|
-//! | `plan` | 10 million samples in 1,000 classes are planned, and batches asked for at random | `plan_10m_ms`, `plan_10m_mb`, `plan_10m_batch_us`, `plan_10m_epoch_us` |
-//! | `engine` | batches are made and dropped, within the process | `engine_f32_*`, `engine_f16_*`, `engine_u8_*`, `engine_f32_one_thread_*`, `engine_scaling` |
-//! | `cache` | resident images are looked up | `cache_hit_ns` |
-//! | `decode` | files become canonical images; the engine works without a cache; a photograph of 12 megapixels is seen for the first time | `decode_*`, `canonical_*`, `engine_uncached_*`, `decode_bound`, `large_jpeg_*` |
-//! | `stream` | batches go through a server and a receiver in this process, by TCP, Unix socket and shared memory, to where a program can compute with them; the same bytes go through plain sockets | `stream_*`, `unix_*`, `shared_*`, `uncached_*`, `raw_tcp_*`, `transport_of_raw_tcp`, `throughput_of_raw_tcp`, `images_per_second` |
+//! | `plan` | plans epochs of 10 million samples in 1,000 classes, and random batches of them | `plan_10m_ms`, `plan_10m_mb`, `plan_10m_batch_us`, `plan_10m_epoch_us` |
+//! | `engine` | renders batches and drops them, within the process | `engine_f32_*`, `engine_f16_*`, `engine_u8_*`, `engine_f32_one_thread_*`, `engine_scaling` |
+//! | `cache` | looks up cached images | `cache_hit_ns` |
+//! | `decode` | decodes files to canonical images; runs the engine without a cache; decodes a photograph of 12 megapixels | `decode_*`, `canonical_*`, `engine_uncached_*`, `decode_bound`, `large_jpeg_*` |
+//! | `stream` | sends batches from a server to a receiver in this process, over TCP, Unix socket and shared memory, to memory that a program can compute on; sends the same bytes over plain sockets | `stream_*`, `unix_*`, `shared_*`, `uncached_*`, `raw_tcp_*`, `transport_of_raw_tcp`, `throughput_of_raw_tcp`, `images_per_second` |
 //!
-//! `*_cpu_ms` is processor time per image, user and system, of the whole process: of server *and* receiver where there are both.
-//! `*_images_per_second` is by the clock. Images are 224x224, in batches of 64, augmented by the default recipe, and all decoded images are
-//! kept, unless the stage says otherwise.
+//! `*_cpu_ms` is processor time per image, user and system, of the whole process: of server *and* receiver, if there are both.
+//! `*_images_per_second` is per wall time. Images are 224x224, in batches of 64, augmented by the default recipe, and all decoded images
+//! are cached, unless the stage says otherwise.
 //!
 //! # How
 //!
-//! Whatever is compared takes turns ([`turns`]): machines have moods, and a mood of one turn is not taken for a property of one stage.
-//! Each turn is a whole stream from its opening to its end, so that no work is done before its turn or left over after it. Figures are
-//! medians over the rounds; ratios are medians of the ratios within each round.
+//! Benchmarks that are compared run interleaved ([`interleaved`]), so that a change in the machine's speed is not mistaken for a difference
+//! between them. Each run is a whole stream, so that no work is done before it or left over after it. Results are medians over the rounds;
+//! ratios are medians of the ratios within each round.
 
 mod cache;
 mod data;
 mod decode;
 mod engine;
 mod error;
+mod fixture;
+mod interleaved;
 mod meter;
-mod middle;
 mod plan;
-mod raw;
 mod receive;
 mod report;
+mod steady_state;
 mod stream;
-mod subject;
-mod turns;
+mod tcp_baseline;
 
 pub use self::{error::Error, report::Report};
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
-use self::{subject::Subject, turns::Turns};
+use self::{fixture::Fixture, interleaved::Interleaved};
 
 /// What to measure, and for how long.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// A root of class folders; `None` draws one.
+    /// A root of class folders; `None`: generated images.
     pub data: Option<PathBuf>,
     /// The stages, in any order.
     pub stages: Vec<Stage>,
     /// Worker threads.
     pub threads: NonZeroUsize,
-    /// Turns of everything.
+    /// Runs of each benchmark.
     pub rounds: NonZeroUsize,
-    /// Length of a turn, about. A turn makes one batch at least.
+    /// Approximate length of a run, in seconds; at least one batch.
     pub seconds: f64,
-    /// Form of the batches.
+    /// Sizes of images, batches and plans.
     pub size: Size,
 }
 
-/// How large everything is. Figures can be compared with others of the same size only.
+/// The problem sizes. Only results of the same sizes can be compared.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
     /// Height and width of the images sent, in pixels.
     pub image: u32,
-    /// Images of a batch.
+    /// Images per batch.
     pub batch: u32,
-    /// Samples and classes of the plan.
+    /// Number of samples and classes of the plan.
     pub plan: (u32, u32),
     /// Width and height of the large photograph, in pixels.
     pub photograph: (u32, u32),
@@ -82,18 +82,18 @@ impl Default for Size {
     }
 }
 
-/// Part of the measurement.
+/// A stage of the benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Which sample stands where.
+    /// Planning which sample is in which batch.
     Plan,
-    /// Decoded images to batches.
+    /// Rendering batches from cached images.
     Engine,
-    /// Finding decoded images.
+    /// Cache hits.
     Cache,
-    /// Files to decoded images.
+    /// Decoding files.
     Decode,
-    /// Batches to a receiver.
+    /// Sending batches to a receiver.
     Stream,
 }
 
@@ -102,39 +102,39 @@ impl Stage {
     pub const ALL: [Self; 5] = [Self::Plan, Self::Engine, Self::Cache, Self::Decode, Self::Stream];
 }
 
-/// Measures the stages of `options`.
+/// Runs the stages of `options`.
 ///
 /// # Errors
 ///
-/// Where the data is of no use, or the system refuses threads, memory or sockets.
+/// If the data is unusable, or the system refuses threads, memory or sockets.
 pub fn run(options: &Options) -> Result<Report, Error> {
     let wants = |stage| options.stages.contains(&stage);
     let mut report = Report::default();
-    // First, because memory that another stage has used and given back would not show.
+    // First: memory that an earlier stage has freed would hide its memory use.
     if wants(Stage::Plan) {
         plan::measure(options, &mut report)?;
     }
     if Stage::ALL[1..].iter().all(|&stage| !wants(stage)) {
         return Ok(report);
     }
-    let subject = Subject::open(options)?;
-    let mut turns = Turns::default();
+    let fixture = Fixture::open(options)?;
+    let mut interleaved = Interleaved::default();
     if wants(Stage::Engine) {
-        engine::join(&subject, &mut turns)?;
+        engine::join(&fixture, &mut interleaved)?;
     }
     if wants(Stage::Decode) {
-        decode::join(&subject, &mut turns)?;
+        decode::join(&fixture, &mut interleaved)?;
     }
     if wants(Stage::Stream) {
-        stream::join(&subject, &mut turns)?;
+        stream::join(&fixture, &mut interleaved)?;
     }
-    let rounds = turns.take(options)?;
+    let rounds = interleaved.take(options)?;
     report.costs(&rounds);
     engine::compare(&rounds, &mut report);
     decode::compare(&rounds, &mut report);
     stream::compare(&rounds, &mut report);
     if wants(Stage::Cache) {
-        cache::measure(&subject, &mut report)?;
+        cache::measure(&fixture, &mut report)?;
     }
     if wants(Stage::Decode) {
         decode::measure_photograph(options, &mut report)?;

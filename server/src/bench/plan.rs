@@ -1,4 +1,4 @@
-//! Plans for very many samples.
+//! Benchmark of planning epochs of very many samples.
 
 use std::{hint::black_box, sync::Arc};
 
@@ -11,11 +11,11 @@ use equibatch_engine::{
     sampling::{Balance, LastBatch, Order, Plan, PlanSpec},
 };
 
-/// Batches asked for in each round.
+/// Random batches per round.
 const ACCESSES: u64 = 200;
 
-/// Notes `plan_10m_ms`, the time from a class for each sample to a plan; `plan_10m_mb`, what memory grows by for lists and plan, in units of
-/// 10^6 bytes; `plan_10m_batch_us`, the time of any batch of one epoch; and `plan_10m_epoch_us`, that of the first batch of any epoch.
+/// Measures `plan_10m_ms`, the time to build a plan; `plan_10m_mb`, the memory of its lists and tables, in MB; `plan_10m_batch_us`, the
+/// time of a random batch within one epoch; and `plan_10m_epoch_us`, that of the first batch of a new epoch.
 pub(super) fn measure(options: &Options, report: &mut Report) -> Result<(), Error> {
     let (mut build_ms, mut batch_us, mut epoch_us) = (vec![], vec![], vec![]);
     let (samples, classes) = options.size.plan;
@@ -48,13 +48,13 @@ pub(super) fn measure(options: &Options, report: &mut Report) -> Result<(), Erro
     Ok(())
 }
 
-/// Lists the samples of each class, and plans. Class sizes differ by up to a factor of five.
+/// Builds the class lists and the plan. Class sizes differ by up to a factor of five.
 fn plan(options: &Options) -> Result<Plan, Error> {
     let (samples, classes) = options.size.plan;
     let mut members = vec![Vec::new(); classes as usize];
     let mut first = 0;
     for class in 0..classes {
-        // What the classes below one of this number have together.
+        // Relative number of samples in all classes below this one.
         let below = |class: u32| f64::from(class) * f64::from(classes + 2 * class);
         let end = below(class + 1) / below(classes) * f64::from(samples);
         let end = end.round() as u32;

@@ -1,4 +1,4 @@
-//! The receiving end of a measured stream.
+//! The receiver of a measured stream.
 
 use std::{hint::black_box, path::PathBuf, time::Duration};
 
@@ -8,61 +8,64 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use super::{Error, meter::Cost, middle::Middle};
+use super::{Error, meter::Cost, steady_state::SteadyState};
 use equibatch_transport as receive;
-use equibatch_transport::{FRAME, Messages, SharedMessages, Sizes, with_windows};
+use equibatch_transport::{
+    BatchReceiver, MAX_FRAME_SIZE, SharedBatchReceiver, SizeLimits, with_flow_control,
+};
 
-/// Batches that a trainer holds: three that wait, one that is coming, and one in use.
+/// Batches that a trainer holds: three queued, one being received, and one in use.
 const HELD: u32 = 5;
 
-/// Takes the batches of streams from one server.
+/// Receives the batches of streams from one server.
 #[derive(Debug)]
 pub(super) enum Receiver {
-    /// Through this connection.
+    /// Over this connection.
     Sent(Channel),
-    /// From the memory of the server that listens on this socket. Each stream has a connection of its own.
-    Lent(PathBuf),
+    /// From shared memory of the server that listens on this socket. Each stream has a connection of its own.
+    Shared(PathBuf),
 }
 
 impl Receiver {
     /// Connects to `http://HOST:PORT` or `unix:PATH`.
     pub(super) async fn connect(address: String) -> Result<Self, Error> {
-        let endpoint = Endpoint::from_shared(address)?.max_frame_size(FRAME);
-        let nearby = with_windows(endpoint, Duration::ZERO);
+        let endpoint = Endpoint::from_shared(address)?.max_frame_size(MAX_FRAME_SIZE);
+        let nearby = with_flow_control(endpoint, Duration::ZERO);
         Ok(Self::Sent(nearby.connect().await?))
     }
 
-    /// Takes batches of a stream, until enough of them are measured; what those cost. Tensors, of `bytes` bytes or less, come to where a
-    /// program can compute with them: they are aligned, in one piece, and every page of their memory is read once.
+    /// Receives batches of a stream until enough are measured, and returns their cost. Tensors, of at most `bytes` bytes, are ready to
+    /// compute on: aligned and contiguous, and every page of their memory is read once.
     pub(super) async fn drain(
         &self,
         request: StreamBatchesRequest,
         bytes: usize,
-        middle: Middle,
+        steady_state: SteadyState,
     ) -> Result<Cost, Error> {
-        let sizes = Sizes {
+        let sizes = SizeLimits {
             tensor: bytes,
             message: bytes + (1 << 20),
         };
         match self {
             Self::Sent(channel) => {
-                let mut messages = Messages::open(channel.clone(), &request, sizes).await?;
-                measured(async || messages.message().await, middle).await
+                let mut receiver = BatchReceiver::open(channel.clone(), &request, sizes).await?;
+                measured(async || receiver.message().await, steady_state).await
             }
-            Self::Lent(socket) => {
+            Self::Shared(socket) => {
                 let endpoint = Endpoint::from_static("http://localhost");
-                let (channel, mailbox) = receive::connect(&endpoint, socket.clone()).await?;
-                let mut messages = SharedMessages::open(channel, mailbox, (request, sizes), HELD).await?;
-                measured(async || messages.message().await, middle).await
+                let (channel, fd_receiver) = receive::connect(&endpoint, socket.clone()).await?;
+                let mut receiver =
+                    SharedBatchReceiver::open(channel, fd_receiver, (request, sizes), HELD).await?;
+                measured(async || receiver.message().await, steady_state).await
             }
         }
     }
 }
 
-/// What batches cost that `next` gives.
+/// Measures the batches that `next` returns.
 async fn measured(
     mut next: impl AsyncFnMut() -> Result<Option<StreamBatchesResponse>, Status>,
-    mut middle: Middle,
+    mut steady_state: SteadyState,
 ) -> Result<Cost, Error> {
     let page = rustix::param::page_size();
     while let Some(response) = next().await? {
@@ -70,7 +73,7 @@ async fn measured(
             batch.tensor.iter().step_by(page).for_each(|byte| {
                 black_box(byte);
             });
-            if let Some(cost) = middle.take(batch.labels.len() as u64) {
+            if let Some(cost) = steady_state.take(batch.labels.len() as u64) {
                 return Ok(cost);
             }
         }

@@ -1,37 +1,37 @@
-//! What was measured, for people and for programs.
+//! The results, as Markdown and as JSON.
 
 use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::{meter::Cost, meter::median, turns::Rounds};
+use super::{interleaved::Rounds, meter::Cost, meter::median};
 
-/// All figures by name, in the order in which they were measured.
+/// All results by name, in the order in which they were measured.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     rows: Vec<Row>,
     figures: Vec<(String, f64)>,
 }
 
-/// What one turn costs.
+/// A row of the table of costs.
 #[derive(Clone, Debug, PartialEq)]
 struct Row {
     name: &'static str,
     cpu_ms: f64,
-    /// Least and most.
+    /// Minimum and maximum.
     range: (f64, f64),
     images_per_second: f64,
 }
 
 impl Report {
-    /// The figure of that name.
+    /// The result of that name.
     #[must_use]
     pub fn figure(&self, name: &str) -> Option<f64> {
         let mut figures = self.figures.iter();
         figures.find(|(other, _)| other == name).map(|(_, value)| *value)
     }
 
-    /// One JSON object with all figures.
+    /// All results as one JSON object.
     #[must_use]
     pub fn json(&self) -> String {
         let figures = self.figures.iter();
@@ -41,19 +41,19 @@ impl Report {
         Value::Object(object).to_string()
     }
 
-    /// Takes a figure down.
+    /// Adds a result.
     pub(super) fn note(&mut self, name: &str, value: f64) {
         self.figures.push((name.to_owned(), value));
     }
 
-    /// Takes a figure down, where there is one.
+    /// Adds a result, if there is one.
     pub(super) fn note_any(&mut self, name: &str, value: Option<f64>) {
         if let Some(value) = value {
             self.note(name, value);
         }
     }
 
-    /// Takes down what each turn cost.
+    /// Adds the cost of each benchmark.
     pub(super) fn costs(&mut self, rounds: &Rounds) {
         for (name, costs) in rounds.iter() {
             let cpu_ms = || costs.iter().map(Cost::cpu_ms);
@@ -72,7 +72,7 @@ impl Report {
         }
     }
 
-    /// Says whether the figure is already in a row of the table.
+    /// Returns whether the result is already in a row of the table.
     fn is_in_table(&self, name: &str) -> bool {
         let is_of = |row: &Row| {
             let rest = name.strip_prefix(row.name);
@@ -82,7 +82,7 @@ impl Report {
     }
 }
 
-/// Two Markdown tables: what each turn costs, and all other figures.
+/// Two Markdown tables: the cost of each benchmark, and all other results.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.rows.is_empty() {

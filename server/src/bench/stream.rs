@@ -1,4 +1,4 @@
-//! Batches through a server and a receiver, both in this process.
+//! Benchmarks of streams between a server and a receiver, both in this process.
 
 use std::rc::Rc;
 
@@ -10,61 +10,61 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Error, Report,
     engine::{self, runtime},
+    fixture::Fixture,
+    interleaved::{Interleaved, Rounds},
     meter::Cost,
-    middle::{Middle, SETTLING},
-    raw,
     receive::Receiver,
-    subject::Subject,
-    turns::{Rounds, Turns},
+    steady_state::{SETTLE_TIME, SteadyState},
+    tcp_baseline,
 };
 use crate::service::{
-    ServiceConfig, door, serve,
+    ServiceConfig, admit, serve,
     socket::{Address, Sockets},
 };
 use equibatch_engine::{pipeline::Engine, tensor::ElementType};
 
 const TCP: &str = "stream_f32";
-const RAW: &str = "raw_tcp_f32";
+const BASELINE: &str = "raw_tcp_f32";
 
-pub(super) fn join(subject: &Subject, turns: &mut Turns) -> Result<(), Error> {
-    let cached = Rc::new(Serving::start(&subject.engine)?);
-    let uncached = Rc::new(Serving::start(&subject.uncached)?);
+pub(super) fn join(fixture: &Fixture, interleaved: &mut Interleaved) -> Result<(), Error> {
+    let cached = Rc::new(Serving::start(&fixture.engine)?);
+    let uncached = Rc::new(Serving::start(&fixture.uncached)?);
     let (f32, u8) = (ElementType::F32, ElementType::U8);
-    for (name, serving, way, element_type) in [
-        (TCP, &cached, Way::Tcp, f32),
-        ("stream_u8", &cached, Way::Tcp, u8),
-        ("unix_f32", &cached, Way::Unix, f32),
-        ("unix_u8", &cached, Way::Unix, u8),
-        ("shared_f32", &cached, Way::SharedMemory, f32),
-        ("shared_u8", &cached, Way::SharedMemory, u8),
-        ("uncached_f32", &uncached, Way::Tcp, f32),
-        ("uncached_u8", &uncached, Way::Tcp, u8),
-        ("uncached_shared_f32", &uncached, Way::SharedMemory, f32),
+    for (name, serving, transport, element_type) in [
+        (TCP, &cached, Transport::Tcp, f32),
+        ("stream_u8", &cached, Transport::Tcp, u8),
+        ("unix_f32", &cached, Transport::Unix, f32),
+        ("unix_u8", &cached, Transport::Unix, u8),
+        ("shared_f32", &cached, Transport::SharedMemory, f32),
+        ("shared_u8", &cached, Transport::SharedMemory, u8),
+        ("uncached_f32", &uncached, Transport::Tcp, f32),
+        ("uncached_u8", &uncached, Transport::Tcp, u8),
+        ("uncached_shared_f32", &uncached, Transport::SharedMemory, f32),
     ] {
-        turns.join(name, receive(serving, way, subject, element_type)?);
+        interleaved.join(name, receive(serving, transport, fixture, element_type)?);
     }
-    turns.join(RAW, raw::copy(subject, f32)?);
-    turns.join("raw_tcp_u8", raw::copy(subject, u8)?);
-    // What transport costs is what a stream costs beyond its batches.
-    if !turns.has(engine::F32) {
-        engine::join(subject, turns)?;
+    interleaved.join(BASELINE, tcp_baseline::copy(fixture, f32)?);
+    interleaved.join("raw_tcp_u8", tcp_baseline::copy(fixture, u8)?);
+    // The cost of transport is the cost of a stream less that of rendering.
+    if !interleaved.has(engine::F32) {
+        engine::join(fixture, interleaved)?;
     }
     Ok(())
 }
 
-/// Notes
+/// Computes
 ///
-/// * `transport_of_raw_tcp`: processor time of the bytes through plain sockets, both sides, in times of what a stream over TCP costs beyond
-///   the batches themselves (`stream_f32` less `engine_f32`), both sides. 1 would be a transport that costs no more than the two copies
-///   into and out of the kernel; a third of it is lost at 0.67.
-/// * `throughput_of_raw_tcp`: images per second of the stream, which are made by the same processors, in times of those of the plain sockets,
-///   which are only copied.
-/// * `images_per_second`: of `stream_f32`.
+/// * `transport_of_raw_tcp`: processor time to send the bytes over plain sockets, relative to the cost of transport over TCP (`stream_f32`
+///   less `engine_f32`), both sides each. At 1, transport would cost no more than the two copies into and out of the kernel.
+/// * `throughput_of_raw_tcp`: throughput of the stream, which the same processors also render, relative to that of plain sockets.
+/// * `images_per_second`: the throughput of `stream_f32`.
 pub(super) fn compare(rounds: &Rounds, report: &mut Report) {
-    let transport = rounds.compare([RAW, TCP, engine::F32], |[raw, stream, engine]| {
-        raw.cpu_ms() / (stream.cpu_ms() - engine.cpu_ms())
+    let transport = rounds.compare([BASELINE, TCP, engine::F32], |[tcp_baseline, stream, engine]| {
+        tcp_baseline.cpu_ms() / (stream.cpu_ms() - engine.cpu_ms())
     });
-    let throughput = rounds.compare([TCP, RAW], |[stream, raw]| stream.rate() / raw.rate());
+    let throughput = rounds.compare([TCP, BASELINE], |[stream, tcp_baseline]| {
+        stream.rate() / tcp_baseline.rate()
+    });
     report.note_any("transport_of_raw_tcp", transport);
     report.note_any("throughput_of_raw_tcp", throughput);
     report.note_any(
@@ -73,38 +73,40 @@ pub(super) fn compare(rounds: &Rounds, report: &mut Report) {
     );
 }
 
-/// How batches come to the receiver.
+/// How batches reach the receiver.
 #[derive(Clone, Copy, Debug)]
-enum Way {
+enum Transport {
     Tcp,
     Unix,
     SharedMemory,
 }
 
-/// Receives the training batches of a server, one stream each turn.
+/// Receives the training batches of a server, one stream per run.
 fn receive(
     serving: &Rc<Serving>,
-    way: Way,
-    subject: &Subject,
+    transport: Transport,
+    fixture: &Fixture,
     element_type: ElementType,
 ) -> Result<impl FnMut(u64) -> Result<Cost, Error> + use<>, Error> {
-    let size = subject.size;
+    let size = fixture.size;
     let runtime = runtime()?;
     let socket = serving.folder.path().join(SOCKET);
-    let receiver = match way {
-        Way::Tcp => runtime.block_on(Receiver::connect(format!("http://127.0.0.1:{}", serving.port)))?,
-        Way::Unix => runtime.block_on(Receiver::connect(format!("unix:{}", socket.display())))?,
-        Way::SharedMemory => Receiver::Lent(socket),
+    let receiver = match transport {
+        Transport::Tcp => {
+            runtime.block_on(Receiver::connect(format!("http://127.0.0.1:{}", serving.port)))?
+        }
+        Transport::Unix => runtime.block_on(Receiver::connect(format!("unix:{}", socket.display())))?,
+        Transport::SharedMemory => Receiver::Shared(socket),
     };
-    let bytes = subject.request(element_type).batch_bytes();
+    let bytes = fixture.request(element_type).batch_bytes();
     let serving = Rc::clone(serving);
     Ok(move |batches| {
         let _keeps_the_server_up = &serving;
-        let middle = Middle::of(batches);
+        let steady_state = SteadyState::of(batches);
         let mut request = StreamBatchesRequest {
             batch_size: Some(size.batch),
             image_size: Some(size.image),
-            images_per_epoch: Some(middle.whole() * u64::from(size.batch)),
+            images_per_epoch: Some(steady_state.whole() * u64::from(size.batch)),
             ..StreamBatchesRequest::default()
         };
         request.set_element_type(match element_type {
@@ -113,9 +115,9 @@ fn receive(
             ElementType::U8 => v1::ElementType::U8,
         });
         runtime.block_on(async {
-            let measured = receiver.drain(request, bytes, middle).await;
-            // The connection says so while it is waited for.
-            tokio::time::sleep(SETTLING).await;
+            let measured = receiver.drain(request, bytes, steady_state).await;
+            // Meanwhile the connection tells the server that the stream is dropped.
+            tokio::time::sleep(SETTLE_TIME).await;
             measured
         })
     })
@@ -124,12 +126,12 @@ fn receive(
 /// Name of the Unix socket in its folder.
 const SOCKET: &str = "socket";
 
-/// A server with threads of its own, as `server serve` has them.
+/// A server with threads of its own, configured as `server serve` does.
 #[derive(Debug)]
 struct Serving {
-    /// Of the loopback.
+    /// TCP port on the loopback interface.
     port: u16,
-    /// Where its Unix socket is.
+    /// Folder of its Unix socket.
     folder: TempDir,
     stop: CancellationToken,
     _runtime: Runtime,
@@ -154,10 +156,10 @@ impl Serving {
         let ports = sockets.ports().map_err(Error::Socket)?;
         let stop = CancellationToken::new();
         let (engine, stopped) = (engine.clone(), stop.clone().cancelled_owned());
-        // A server that fails is noticed by its receiver.
+        // If the server fails, its receiver gets an error.
         runtime.spawn(async move {
             let config = ServiceConfig::default();
-            let (incoming, _accepting) = door(sockets.accept(), &config, CancellationToken::new());
+            let (incoming, _accepting) = admit(sockets.accept(), &config, CancellationToken::new());
             serve(engine, &config, incoming, stopped).await
         });
         Ok(Self {

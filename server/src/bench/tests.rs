@@ -1,4 +1,4 @@
-//! Every stage, at a size that takes no time.
+//! Runs every stage with tiny sizes.
 
 use std::{fs, num::NonZeroUsize};
 
@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// The figures of `stages`, over six small images.
+/// The results of `stages` over six small images.
 fn figures(stages: &[Stage]) -> Report {
     let folder = TempDir::new().unwrap();
     for class in ["birds", "flowers"] {
@@ -47,14 +47,14 @@ fn assert_positive(report: &Report, names: &[&str]) {
 }
 
 #[test]
-fn plans_take_time() {
-    // Not `plan_10m_mb`: so few samples need no page more.
+fn the_plan_stage_reports_its_times() {
+    // Not `plan_10m_mb`: so few samples may need no additional page.
     let names = ["plan_10m_ms", "plan_10m_batch_us", "plan_10m_epoch_us"];
     assert_positive(&figures(&[Stage::Plan]), &names);
 }
 
 #[test]
-fn the_engine_makes_batches_of_every_type() {
+fn the_engine_stage_covers_every_element_type() {
     let report = figures(&[Stage::Engine]);
     assert_positive(
         &report,
@@ -67,16 +67,20 @@ fn the_engine_makes_batches_of_every_type() {
             "engine_scaling",
         ],
     );
-    assert_eq!(report.figure("stream_f32_cpu_ms"), None, "a stage not asked for");
+    assert_eq!(
+        report.figure("stream_f32_cpu_ms"),
+        None,
+        "a stage that was not requested"
+    );
 }
 
 #[test]
-fn kept_images_are_found() {
+fn the_cache_stage_reports_its_time() {
     assert_positive(&figures(&[Stage::Cache]), &["cache_hit_ns"]);
 }
 
 #[test]
-fn files_are_decoded() {
+fn the_decode_stage_reports_its_times() {
     assert_positive(
         &figures(&[Stage::Decode]),
         &[
@@ -91,7 +95,7 @@ fn files_are_decoded() {
 }
 
 #[test]
-fn streams_reach_their_receiver_by_every_way() {
+fn the_stream_stage_covers_every_transport() {
     let report = figures(&[Stage::Stream]);
     assert_positive(
         &report,
@@ -117,7 +121,7 @@ fn streams_reach_their_receiver_by_every_way() {
 }
 
 #[test]
-fn figures_of_a_row_are_in_the_table_once() {
+fn results_in_a_row_are_not_repeated() {
     let report = figures(&[Stage::Engine]);
     let text = report.to_string();
     assert!(

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 
 use crate::exit::{Failure, INPUT, SYSTEM, USAGE};
 
-/// Measures, and prints what was measured.
+/// Runs the benchmarks and prints the report.
 pub(crate) fn bench(args: &Bench) -> Result<(), Failure> {
     let options = Options::try_from(args).map_err(|error| USAGE.failure(error))?;
     let report = bench::run(&options).map_err(|error| match error {

@@ -9,7 +9,7 @@ use equibatch_server::{
 
 use crate::exit::{self, Failure, INPUT, SYSTEM};
 
-/// Reads all that a server would read before it looks at images, and says what it would serve.
+/// Validates a configuration file and the files and folders that it names, without scanning images.
 pub(crate) fn check(args: &Check) -> Result<(), Failure> {
     let typed = ["server", "serve", "--config"].map(Into::into);
     let parsed = file::parse_from(
@@ -19,9 +19,10 @@ pub(crate) fn check(args: &Check) -> Result<(), Failure> {
             .collect(),
     )?;
     let Command::Serve(serve) = &parsed.arguments.command else {
-        unreachable!("`serve` was asked for");
+        unreachable!("the parsed command line is that of `serve`");
     };
-    let config = Config::try_from(&**serve).map_err(|error| exit::misuse(error, parsed.file.as_ref()))?;
+    let config =
+        Config::try_from(&**serve).map_err(|error| exit::usage_error(error, parsed.file.as_ref()))?;
     Access::load(&config.access).map_err(|error| INPUT.failure(error))?;
     for DatasetConfig { name, root } in &config.datasets {
         let is_folder = root.metadata().map(|metadata| metadata.is_dir());

@@ -1,14 +1,15 @@
 use anyhow::anyhow;
 use equibatch_cli::terminal;
-use equibatch_server::{args::Download, config::Fetching};
-use equibatch_tools::download::{self, ClassList, Report};
+use equibatch_server::{args::Download, config::DownloadConfig};
+use equibatch_tools::download::{self, ClassList, DownloadReport};
 
 use super::print;
 use crate::exit::{DATA, Failure, INPUT, SYSTEM, UNAVAILABLE, USAGE};
 
-/// Fetches images into class folders.
+/// Downloads images into class folders.
 pub(crate) fn download(args: &Download) -> Result<(), Failure> {
-    let Fetching { lists, options } = Fetching::try_from(args).map_err(|error| USAGE.failure(error))?;
+    let DownloadConfig { lists, options } =
+        DownloadConfig::try_from(args).map_err(|error| USAGE.failure(error))?;
     let read = lists
         .iter()
         .map(|(path, class)| ClassList::read(class, path, options.max_pics));
@@ -24,18 +25,18 @@ pub(crate) fn download(args: &Download) -> Result<(), Failure> {
     outcome(&report)
 }
 
-fn outcome(report: &Report) -> Result<(), Failure> {
+fn outcome(report: &DownloadReport) -> Result<(), Failure> {
     let failed = report.failures.len();
-    let there: usize = report
+    let available: usize = report
         .classes
         .iter()
         .map(|class| class.fetched + class.present)
         .sum();
-    match (failed, there) {
+    match (failed, available) {
         (0, _) => Ok(()),
         (_, 0) => Err(UNAVAILABLE.failure(anyhow!("none of {failed} images could be fetched"))),
         (failed, _) => Err(DATA.failure(anyhow!(
-            "{failed} images could not be fetched; run it again to try"
+            "{failed} images could not be fetched; run the command again to retry them"
         ))),
     }
 }

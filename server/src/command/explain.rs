@@ -3,24 +3,26 @@ use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 use anyhow::{Context as _, anyhow};
 use equibatch_engine::{
     augment::Draw,
-    blend::{Blend, Rectangle},
+    mix::{Mix, Rectangle},
     pipeline::Explained,
 };
 use equibatch_server::args::Explain;
 use image::{RgbImage, imageops};
 
-use super::{look, print};
+use super::{explain_batch, print};
 use crate::exit::{Failure, SYSTEM, USAGE};
 
-/// Says of what images a batch is made, and what happened to each.
+/// Prints the samples of a batch and the augmentation parameters drawn for each.
 pub(crate) fn explain(args: &Explain) -> Result<(), Failure> {
-    let (spec, mut batch) = look(&args.dir, &args.which)?;
+    let (spec, mut batch) = explain_batch(&args.dir, &args.selector)?;
     let size = spec.tensor.size;
     if let Some(slot) = args.slot {
         let images = batch.len();
         batch.retain(|explained| explained.slot == slot);
         if batch.is_empty() {
-            return Err(USAGE.failure(anyhow!("--slot {slot}: the batch has {images} images")));
+            return Err(USAGE.failure(anyhow!(
+                "--slot {slot}: expected less than {images}, the number of images in the batch"
+            )));
         }
     }
     if let Some(path) = &args.out {
@@ -28,7 +30,7 @@ pub(crate) fn explain(args: &Explain) -> Result<(), Failure> {
     }
     print(&batch, args.json, |batch| {
         let shown = if batch.iter().any(|explained| explained.mixture.is_some()) {
-            shown(batch)
+            label_weights(batch)
         } else {
             String::new()
         };
@@ -36,7 +38,7 @@ pub(crate) fn explain(args: &Explain) -> Result<(), Failure> {
     })
 }
 
-/// The pictures in rows, about as many as columns.
+/// Writes the images as a nearly square grid.
 fn write(batch: &[Explained], size: u32, path: &Path) -> anyhow::Result<()> {
     let count = batch.len() as u32;
     let columns = (1..).find(|columns| columns * columns >= count).unwrap_or(1);
@@ -61,7 +63,7 @@ fn text(explained: &Explained) -> String {
         explained.repetition + 1
     );
     let mut line = |name: &str, value: String| {
-        let _never_fails = writeln!(text, "      {name:<13} {value}");
+        let _infallible = writeln!(text, "      {name:<13} {value}");
     };
     if let Some(broken) = &explained.replaces {
         line("replaces", format!("{broken}, which is broken"));
@@ -73,8 +75,8 @@ fn text(explained: &Explained) -> String {
         brightness,
         contrast,
         flip,
-        moves,
-        touches,
+        affine_ops,
+        pixel_ops,
         ..
     } = &explained.draw;
     match explained.resized_crop {
@@ -124,16 +126,16 @@ fn text(explained: &Explained) -> String {
     if let Some(contrast) = contrast {
         line("contrast", format!("{contrast:.4} (1 changes nothing)"));
     }
-    for step in moves {
+    for step in affine_ops {
         line("move", format!("{step:?}"));
     }
-    for touch in touches {
+    for touch in pixel_ops {
         line("touch", format!("{touch:?}"));
     }
     if let Some(mixture) = &explained.mixture {
         let part = match mixture.blend {
-            Blend::Everywhere(_) => "of every pixel".to_owned(),
-            Blend::Within(Rectangle {
+            Mix::Mixup(_) => "of every pixel".to_owned(),
+            Mix::Cutmix(Rectangle {
                 top,
                 left,
                 height,
@@ -160,8 +162,8 @@ fn text(explained: &Explained) -> String {
     text
 }
 
-/// How much of each class the images show, together.
-fn shown(batch: &[Explained]) -> String {
+/// The sum of the label weights of each class.
+fn label_weights(batch: &[Explained]) -> String {
     let mut classes: BTreeMap<&str, f64> = BTreeMap::new();
     for explained in batch {
         let weight = explained
@@ -175,5 +177,5 @@ fn shown(batch: &[Explained]) -> String {
     }
     let each = |(class, shown): (&&str, &f64)| format!("{class} {}", (shown * 100.0).round() / 100.0);
     let classes: Vec<String> = classes.iter().map(each).collect();
-    format!("shown by shares of labels: {}\n", classes.join(", "))
+    format!("sum of label weights: {}\n", classes.join(", "))
 }

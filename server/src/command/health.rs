@@ -4,14 +4,12 @@ use std::{
 };
 
 use anyhow::Context as _;
-use equibatch_server::{
-    args::Health,
-    service::{HealthError, ask_health},
-};
+use equibatch_server::args::Health;
 
+use super::health_check::{HealthError, check_health};
 use crate::exit::{Failure, INPUT, SYSTEM, UNAVAILABLE, USAGE};
 
-/// Asks a running server whether it serves.
+/// Queries the health service of a running server.
 pub(crate) fn health(args: &Health) -> Result<(), Failure> {
     let ca = match &args.tls_ca {
         Some(path) => {
@@ -20,7 +18,7 @@ pub(crate) fn health(args: &Health) -> Result<(), Failure> {
         }
         None => None,
     };
-    ask_health(&args.address, ca.as_deref()).map_err(|error| match error {
+    check_health(&args.address, ca.as_deref()).map_err(|error| match error {
         HealthError::Address(_) => USAGE.failure(error),
         HealthError::Threads(_) => SYSTEM.failure(error),
         _ => UNAVAILABLE.failure(error),

@@ -9,14 +9,14 @@ use equibatch_server::args::{Arguments, Completions, Man};
 
 use crate::exit::{Failure, SYSTEM};
 
-/// Prints a shell's completions.
+/// Prints a shell completion script.
 pub(crate) fn completions(args: &Completions) -> Result<(), Failure> {
     let mut script = vec![];
     clap_complete::generate(args.shell, &mut Arguments::command(), "server", &mut script);
     write(&script)
 }
 
-/// Prints the manual page of the program, or writes the pages of all commands.
+/// Prints the manual page, or writes the pages of all commands.
 pub(crate) fn man(args: &Man) -> Result<(), Failure> {
     let Some(folder) = &args.out else {
         let mut page = vec![];
@@ -34,7 +34,7 @@ pub(crate) fn man(args: &Man) -> Result<(), Failure> {
 
 fn write(text: &[u8]) -> Result<(), Failure> {
     match io::stdout().write_all(text) {
-        // The reader has seen enough.
+        // The reader closed the pipe, such as `head`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(|error| SYSTEM.failure(error)),
     }

@@ -1,10 +1,11 @@
-//! The commands that gather, judge and measure, and end.
+//! The subcommands other than `serve`.
 
 mod bench;
 mod check;
 mod download;
 mod explain;
 mod health;
+mod health_check;
 mod manual;
 mod preview;
 mod recipe;
@@ -33,23 +34,23 @@ use equibatch_engine::{
     dataset::{self, Dataset, ScanOptions},
     pipeline::{Engine, EngineConfig, Error, Explained, ResumeError, StreamSpec},
 };
-use equibatch_server::args::{Reading, Which};
+use equibatch_server::args::{BatchSelector, ScanArgs};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::Serialize;
 
 use crate::exit::{Failure, INPUT, SYSTEM, USAGE};
 
-/// Lists the images of `dir`, of however many classes.
-fn survey(dir: &Path, reading: &Reading) -> Result<Dataset, Failure> {
-    let options = ScanOptions::try_from(reading).map_err(|error| USAGE.failure(error))?;
+/// Scans `dir` leniently: any number of classes is accepted.
+fn survey(dir: &Path, scan: &ScanArgs) -> Result<Dataset, Failure> {
+    let options = ScanOptions::try_from(scan).map_err(|error| USAGE.failure(error))?;
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     dataset::survey(&name, dir, &options).map_err(|error| INPUT.failure(error))
 }
 
-/// The batch of `dir` that is looked at, and the stream that it is of.
-fn look(dir: &Path, which: &Which) -> Result<(StreamSpec, Vec<Explained>), Failure> {
-    let spec = StreamSpec::try_from(which).map_err(|error| USAGE.failure(error))?;
-    let options = ScanOptions::try_from(&which.reading).map_err(|error| USAGE.failure(error))?;
+/// The stream and the batch of `dir` that `selector` selects.
+fn explain_batch(dir: &Path, selector: &BatchSelector) -> Result<(StreamSpec, Vec<Explained>), Failure> {
+    let spec = StreamSpec::try_from(selector).map_err(|error| USAGE.failure(error))?;
+    let options = ScanOptions::try_from(&selector.scan).map_err(|error| USAGE.failure(error))?;
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     let dataset = dataset::scan(&name, dir, &options).map_err(|error| INPUT.failure(error))?;
     let config = EngineConfig {
@@ -60,7 +61,7 @@ fn look(dir: &Path, which: &Which) -> Result<(StreamSpec, Vec<Explained>), Failu
     let batch = engine.explain(spec.clone()).map_err(|error| match error {
         Error::NoReadableImage { .. } => INPUT.failure(error),
         Error::Resume(ResumeError::BeyondEnd { step, steps, .. }) => USAGE.failure(anyhow!(
-            "--step {step}: it must be from 0 to {}",
+            "--step {step}: expected a number from 0 to {}",
             steps.saturating_sub(1)
         )),
         _ => USAGE.failure(error),
@@ -68,26 +69,26 @@ fn look(dir: &Path, which: &Which) -> Result<(StreamSpec, Vec<Explained>), Failu
     Ok((spec, batch))
 }
 
-/// The threads that decode.
-fn pool(reading: &Reading) -> Result<ThreadPool, Failure> {
-    // None given is 0: as many as there are processors.
-    let threads = ThreadPoolBuilder::new().num_threads(reading.threads.unwrap_or(0));
+/// The thread pool that decodes.
+fn pool(scan: &ScanArgs) -> Result<ThreadPool, Failure> {
+    // 0 is rayon's default: one per CPU.
+    let threads = ThreadPoolBuilder::new().num_threads(scan.threads.unwrap_or(0));
     threads
         .build()
-        .context("cannot start the threads")
+        .context("cannot start the decoding threads")
         .map_err(|error| SYSTEM.failure(error))
 }
 
-/// Prints `report` as JSON, or `text` of it.
+/// Prints `report` as JSON, or as `text` formats it.
 fn print<T: Serialize>(report: &T, json: bool, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
     let text = if json {
-        let json = serde_json::to_string_pretty(report).expect("a report is plain data");
+        let json = serde_json::to_string_pretty(report).expect("reports are serialisable");
         format!("{json}\n")
     } else {
         text(report)
     };
     match io::stdout().write_all(text.as_bytes()) {
-        // The reader has seen enough.
+        // The reader closed the pipe, such as `head`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(|error| SYSTEM.failure(error)),
     }

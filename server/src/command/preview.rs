@@ -6,41 +6,41 @@ use std::{
 
 use anyhow::anyhow;
 use equibatch_engine::pipeline::Explained;
-use equibatch_server::args::{Preview, Which};
+use equibatch_server::args::{BatchSelector, Preview};
 use equibatch_tools::{
+    contact_sheet::{ContactSheet, Tile},
     preview::{self, Augmentations, Error, name, picture},
-    sheet::{Cell, Sheet},
 };
 
-use super::look;
+use super::explain_batch;
 use crate::exit::{Failure, INPUT, SYSTEM, USAGE};
 
-/// Draws a batch, or an image and its augmentations.
+/// Renders a batch, or an image and its augmentations.
 pub(crate) fn preview(args: &Preview) -> Result<(), Failure> {
     let sheet = match (&args.of, &args.dir) {
-        (Some(image), _) => of_image(image, args)?,
+        (Some(image), _) => augmented(image, args)?,
         (None, Some(dir)) => of_batch(dir, args)?,
-        (None, None) => return Err(USAGE.failure(anyhow!("name a folder, or an image with --of"))),
+        (None, None) => return Err(USAGE.failure(anyhow!("expected a folder, or an image with --of"))),
     };
     preview::save(&sheet, &args.out).map_err(|error| SYSTEM.failure(error))?;
     writeln!(io::stdout(), "written: {}", args.out.display()).map_err(|error| SYSTEM.failure(error))
 }
 
-fn of_image(path: &Path, args: &Preview) -> Result<Sheet, Failure> {
+fn augmented(path: &Path, args: &Preview) -> Result<ContactSheet, Failure> {
     let augmentations = Augmentations {
-        recipe: &args.which.recipe,
-        seed: args.which.seed,
+        recipe: &args.selector.recipe,
+        seed: args.selector.seed,
         times: args.times,
-        size: args.which.size,
+        size: args.selector.size,
     };
-    preview::of_image(path, &augmentations).map_err(|error| match error {
+    preview::augmented(path, &augmentations).map_err(|error| match error {
         Error::Read { .. } | Error::Decode { .. } => INPUT.failure(error),
         _ => USAGE.failure(error),
     })
 }
 
-fn of_batch(dir: &Path, args: &Preview) -> Result<Sheet, Failure> {
-    let Which {
+fn of_batch(dir: &Path, args: &Preview) -> Result<ContactSheet, Failure> {
+    let BatchSelector {
         part,
         epoch,
         step,
@@ -48,10 +48,10 @@ fn of_batch(dir: &Path, args: &Preview) -> Result<Sheet, Failure> {
         balance,
         recipe,
         ..
-    } = &args.which;
-    let (spec, batch) = look(dir, &args.which)?;
+    } = &args.selector;
+    let (spec, batch) = explain_batch(dir, &args.selector)?;
     if batch.is_empty() {
-        return Err(USAGE.failure(anyhow!("--step {step}: the epoch has no such batch")));
+        return Err(USAGE.failure(anyhow!("--step {step}: beyond the end of the epoch")));
     }
     let mut classes: BTreeMap<&str, usize> = BTreeMap::new();
     for explained in &batch {
@@ -68,14 +68,14 @@ fn of_batch(dir: &Path, args: &Preview) -> Result<Sheet, Failure> {
     };
     let shown = (args.rows as usize).pow(2).min(batch.len());
     let label = |explained: &Explained| match &explained.mixture {
-        Some(mixture) => preview::shares(&explained.class, &mixture.class, mixture.weight),
+        Some(mixture) => preview::mixed_label(&explained.class, &mixture.class, mixture.weight),
         None => explained.class.clone(),
     };
-    let cell = |explained: &Explained| Cell {
+    let tile = |explained: &Explained| Tile {
         picture: picture(explained.pixels.clone(), spec.tensor.size),
         lines: vec![label(explained), explained.path.clone()],
     };
-    Ok(Sheet {
+    Ok(ContactSheet {
         title: vec![
             format!(
                 "{}: {part} batch {step} of epoch {epoch}, {}",
@@ -84,7 +84,7 @@ fn of_batch(dir: &Path, args: &Preview) -> Result<Sheet, Failure> {
             ),
             format!("{shown} of {} images, seed {seed}{how}", batch.len()),
         ],
-        columns: Sheet::square(shown),
-        cells: batch.iter().take(shown).map(cell).collect(),
+        columns: ContactSheet::square(shown),
+        tiles: batch.iter().take(shown).map(tile).collect(),
     })
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::exit::{Failure, SYSTEM, USAGE};
 
-/// Prints a recipe with every number by name, or all that a recipe can be made of.
+/// Prints a recipe with every parameter by name, or all presets and operations.
 pub(crate) fn recipe(args: &args::Recipe) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let written = match &args.text {
@@ -26,13 +26,13 @@ pub(crate) fn recipe(args: &args::Recipe) -> Result<(), Failure> {
         }
     };
     match written {
-        // The reader has seen enough.
+        // The reader closed the pipe, such as `head`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(|error| SYSTEM.failure(error)),
     }
 }
 
-/// All presets and parts, with what they take, for a program.
+/// All presets and operations with their parameters, as JSON.
 fn listing() -> serde_json::Value {
     let preset = |preset: &Preset| json!({ "name": preset.name, "about": preset.about, "text": preset.text });
     let parameter = |parameter: &Parameter| {
@@ -54,7 +54,7 @@ fn listing() -> serde_json::Value {
     json!({ "presets": presets, "parts": parts })
 }
 
-/// The value where none is given: a number, or the name of an option.
+/// The default of a parameter: a number, or the name of the option that gives it.
 fn default(parameter: &Parameter) -> String {
     match parameter.default {
         Fallback::Value(value) => value.to_string(),
@@ -63,11 +63,11 @@ fn default(parameter: &Parameter) -> String {
     }
 }
 
-/// All presets and parts, with what they take.
+/// Prints all presets and operations with their parameters.
 fn everything(out: &mut impl Write) -> io::Result<()> {
     writeln!(
         out,
-        "A recipe is a preset, parts, or both, such as `fastai rotate(10)`.\n\nPresets:"
+        "A recipe is a preset, operations, or both, such as `fastai rotate(10)`.\n\nPresets:"
     )?;
     for preset in PRESETS {
         writeln!(out, "  {:<14} {}", preset.name, preset.about)?;
@@ -75,7 +75,7 @@ fn everything(out: &mut impl Write) -> io::Result<()> {
             writeln!(out, "  {:<14} = {}", "", preset.text)?;
         }
     }
-    writeln!(out, "\nParts, with default and range of each number:")?;
+    writeln!(out, "\nOperations, with default and range of each parameter:")?;
     for part in PARTS {
         writeln!(out, "  {:<14} {}", part.name, part.about)?;
         for parameter in part.parameters {
@@ -87,10 +87,10 @@ fn everything(out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\nOptions:")?;
     writeln!(
         out,
-        "  p_affine=0.75, p_lighting=0.75: the probability of parts that do not give their own"
+        "  p_affine=0.75, p_lighting=0.75: the probability of operations that do not give their own"
     )?;
     writeln!(
         out,
-        "  augment=all, or augment=repeats: the first use of an image in an epoch is not augmented"
+        "  augment=all, or augment=repeats (the first use of an image in an epoch is not augmented)"
     )
 }

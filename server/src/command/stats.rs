@@ -2,33 +2,33 @@ use anyhow::anyhow;
 use equibatch_cli::terminal;
 use equibatch_engine::dataset::{Split, Warning};
 use equibatch_server::args::Stats;
-use equibatch_tools::stats::{self, Options};
+use equibatch_tools::stats::{self, StatsOptions};
 
 use super::{pool, print, survey};
 use crate::exit::{Failure, INPUT, USAGE};
 
-/// Whether there are images right in the folder that was named.
-fn is_of_the_root(warning: &Warning) -> bool {
+/// Whether the images are directly in the root folder.
+fn has_images_in_root(warning: &Warning) -> bool {
     matches!(warning, Warning::StrayImages { folder, .. } if folder == ".")
 }
 
-/// Says what is in a folder.
+/// Prints statistics of a data set.
 pub(crate) fn stats(args: &Stats) -> Result<(), Failure> {
-    let options = Options::try_from(args).map_err(|error| USAGE.failure(error))?;
-    let dataset = survey(&args.dir, &args.reading)?;
+    let options = StatsOptions::try_from(args).map_err(|error| USAGE.failure(error))?;
+    let dataset = survey(&args.dir, &args.scan)?;
     if dataset.samples.is_empty() {
         let dir = args.dir.display();
         let error = anyhow!("no usable image in the class folders of {dir}");
-        let hint = if dataset.warnings.iter().any(is_of_the_root) {
-            "nothing to count: this folder looks like that of one class; name the folder above it, which has one folder for each class"
+        let hint = if dataset.warnings.iter().any(has_images_in_root) {
+            "no class folders: the images are directly in this folder; name the folder above it, with one subfolder per class"
         } else {
-            "nothing to count; `server verify` says what is wrong"
+            "nothing to count; run `server verify` to see why"
         };
         return Err(INPUT.failure(error.context(hint)));
     }
     let images: u32 = dataset.counts(Split::Train).iter().sum();
     let bar = terminal::bar(u64::from(images), "decoding");
-    let stats = pool(&args.reading)?
+    let stats = pool(&args.scan)?
         .install(|| stats::stats(&dataset, &options, &|| bar.inc(1)))
         .map_err(|error| USAGE.failure(anyhow::Error::from(error).context("--balance")))?;
     bar.finish_and_clear();

@@ -1,28 +1,28 @@
 use anyhow::anyhow;
 use equibatch_cli::terminal;
 use equibatch_server::args::Verify;
-use equibatch_tools::verify::{self, Mending, Options, Outcome, Report};
+use equibatch_tools::verify::{self, FixOptions, FixOutcome, VerifyOptions, VerifyReport};
 use serde::Serialize;
 
 use super::{pool, print, survey};
 use crate::exit::{DATA, Failure, INPUT, SYSTEM, USAGE};
 
-/// What is printed.
+/// The printed report.
 #[derive(Serialize)]
-struct Verdict {
+struct VerifyOutput {
     #[serde(flatten)]
-    report: Report,
+    report: VerifyReport,
     #[serde(flatten)]
-    outcome: Outcome,
+    outcome: FixOutcome,
 }
 
-/// Looks for what is wrong with a folder, and mends what it is told to.
+/// Verifies a data set, and deletes, moves or converts files as requested.
 pub(crate) fn verify(args: &Verify) -> Result<(), Failure> {
-    let options = Options::try_from(args).map_err(|error| USAGE.failure(error))?;
-    let mending = Mending::try_from(args).map_err(|error| USAGE.failure(error))?;
-    let dataset = survey(&args.dir, &args.reading)?;
-    verify::check_folders(&dataset.root, &mending).map_err(|error| USAGE.failure(error))?;
-    let pool = pool(&args.reading)?;
+    let options = VerifyOptions::try_from(args).map_err(|error| USAGE.failure(error))?;
+    let fix_options = FixOptions::try_from(args).map_err(|error| USAGE.failure(error))?;
+    let dataset = survey(&args.dir, &args.scan)?;
+    verify::check_folders(&dataset.root, &fix_options).map_err(|error| USAGE.failure(error))?;
+    let pool = pool(&args.scan)?;
 
     let files = dataset.samples.len() + dataset.quarantine.len();
     let bar = terminal::bar(files as u64, "verifying");
@@ -35,13 +35,17 @@ pub(crate) fn verify(args: &Verify) -> Result<(), Failure> {
         )));
     }
     let bar = terminal::bar(report.images as u64, "writing");
-    let outcome = pool.install(|| verify::mend(&dataset, &report, &mending, &|| bar.inc(1)));
+    let outcome = pool.install(|| verify::fix(&dataset, &report, &fix_options, &|| bar.inc(1)));
     bar.finish_and_clear();
 
-    let failed = outcome.deeds.iter().filter(|deed| deed.error.is_some()).count();
+    let failed = outcome
+        .actions
+        .iter()
+        .filter(|action| action.error.is_some())
+        .count();
     let remaining = outcome.remaining;
-    print(&Verdict { report, outcome }, args.json, |verdict| {
-        verify::text(&verdict.report, &verdict.outcome)
+    print(&VerifyOutput { report, outcome }, args.json, |output| {
+        verify::text(&output.report, &output.outcome)
     })?;
     match (failed, remaining) {
         (0, 0) => Ok(()),

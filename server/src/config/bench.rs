@@ -1,8 +1,8 @@
-//! What the options of `bench` mean.
+//! Conversion of the arguments of `bench`.
 
 use std::num::NonZeroUsize;
 
-use super::{Error, dataset, threads, wrong};
+use super::{Error, dataset, invalid, threads};
 use crate::{args, bench};
 use equibatch_engine::pipeline::EngineConfig;
 
@@ -19,7 +19,11 @@ impl TryFrom<&args::Bench> for bench::Options {
         };
         let only: Vec<_> = args.only.iter().map(stage).collect();
         if !(0.0..=3600.0).contains(&args.seconds) {
-            return Err(wrong("--seconds", &args.seconds, "it must be from 0 to 3600"));
+            return Err(invalid(
+                "--seconds",
+                &args.seconds,
+                "expected a number from 0 to 3600",
+            ));
         }
         let data = args.data.as_deref().map(dataset).transpose()?;
         Ok(Self {
@@ -31,7 +35,7 @@ impl TryFrom<&args::Bench> for bench::Options {
             },
             threads: threads(args.threads).unwrap_or(EngineConfig::default().threads),
             rounds: NonZeroUsize::new(args.rounds)
-                .ok_or_else(|| wrong("--rounds", &args.rounds, "it must be at least 1"))?,
+                .ok_or_else(|| invalid("--rounds", &args.rounds, "expected a whole number of at least 1"))?,
             seconds: args.seconds,
             size: bench::Size::default(),
         })

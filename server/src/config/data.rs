@@ -1,4 +1,4 @@
-//! What the options of the commands that gather and judge folders mean.
+//! Conversion of the arguments of `download`, `stats` and `verify`.
 
 use std::{
     collections::BTreeSet,
@@ -7,22 +7,22 @@ use std::{
     time::Duration,
 };
 
-use super::{Error, bytes, fraction, wrong};
-use crate::args::{self, Reading};
+use super::{Error, bytes, fraction, invalid};
+use crate::args::{self, ScanArgs};
 use equibatch_engine::{
     dataset::{Orientation, ScanOptions, SplitMethod},
     tensor::TensorSpec,
 };
 use equibatch_tools::{
-    download::{self, Private},
+    download::{self, PrivateAddresses},
     stats,
-    verify::{self, Conversion, Kind, Mending, Removal},
+    verify::{self, Conversion, FindingKind, FixOptions, Removal},
 };
 
-impl TryFrom<&Reading> for ScanOptions {
+impl TryFrom<&ScanArgs> for ScanOptions {
     type Error = Error;
 
-    fn try_from(args: &Reading) -> Result<Self, Error> {
+    fn try_from(args: &ScanArgs) -> Result<Self, Error> {
         Ok(Self {
             valid_fraction: fraction("--valid-fraction", args.valid_fraction)?,
             split_seed: args.split_seed,
@@ -40,25 +40,25 @@ impl TryFrom<&Reading> for ScanOptions {
     }
 }
 
-impl TryFrom<&args::Stats> for stats::Options {
+impl TryFrom<&args::Stats> for stats::StatsOptions {
     type Error = Error;
 
     fn try_from(args: &args::Stats) -> Result<Self, Error> {
         if !(1..=TensorSpec::MAX_SIZE).contains(&args.image_size) {
-            return Err(wrong(
+            return Err(invalid(
                 "--image-size",
                 &args.image_size,
-                "it must be from 1 to 4096",
+                "expected a number from 1 to 4096",
             ));
         }
         let policy = |name: &String| {
             let parsed = name.parse::<stats::Policy>();
-            parsed.map_err(|reason| wrong("--balance", name, reason))
+            parsed.map_err(|reason| invalid("--balance", name, reason))
         };
         Ok(Self {
             image_size: args.image_size,
             batch_size: NonZeroU32::new(args.batch_size)
-                .ok_or_else(|| wrong("--batch-size", &0, "it must be at least 1"))?,
+                .ok_or_else(|| invalid("--batch-size", &0, "expected a whole number of at least 1"))?,
             policies: if args.balance.is_empty() {
                 stats::Policy::defaults()
             } else {
@@ -69,12 +69,16 @@ impl TryFrom<&args::Stats> for stats::Options {
     }
 }
 
-impl TryFrom<&args::Verify> for verify::Options {
+impl TryFrom<&args::Verify> for verify::VerifyOptions {
     type Error = Error;
 
     fn try_from(args: &args::Verify) -> Result<Self, Error> {
         if args.similar > Self::MAX_DISTANCE {
-            return Err(wrong("--similar", &args.similar, "it must be from 0 to 11"));
+            return Err(invalid(
+                "--similar",
+                &args.similar,
+                "expected a number from 0 to 11",
+            ));
         }
         Ok(Self {
             min_side: args.min_size,
@@ -83,35 +87,39 @@ impl TryFrom<&args::Verify> for verify::Options {
     }
 }
 
-impl TryFrom<&args::Verify> for Mending {
+impl TryFrom<&args::Verify> for FixOptions {
     type Error = Error;
 
     fn try_from(args: &args::Verify) -> Result<Self, Error> {
         if !(1..=100).contains(&args.quality) {
-            return Err(wrong("--quality", &args.quality, "it must be from 1 to 100"));
+            return Err(invalid(
+                "--quality",
+                &args.quality,
+                "expected a number from 1 to 100",
+            ));
         }
         let converts = args.out.is_some() || args.in_place;
         match args.max_size {
-            Some(0) => return Err(wrong("--max-size", &0, "it must be at least 1")),
+            Some(0) => return Err(invalid("--max-size", &0, "expected a whole number of at least 1")),
             Some(size) if !converts => {
-                return Err(wrong(
+                return Err(invalid(
                     "--max-size",
                     &size,
-                    "say where to: --out DIR, or --in-place",
+                    "it requires --out DIR or --in-place",
                 ));
             }
             _ => {}
         }
-        let is_taken = args.delete || args.quarantine.is_some() || args.out.is_some();
-        if let (false, Some(kind)) = (is_taken, args.kinds.first()) {
-            return Err(wrong(
+        let is_used = args.delete || args.quarantine.is_some() || args.out.is_some();
+        if let (false, Some(kind)) = (is_used, args.kinds.first()) {
+            return Err(invalid(
                 "--kinds",
                 kind,
-                "say what becomes of them: --delete, --quarantine DIR, or --out DIR",
+                "it requires --delete, --quarantine DIR or --out DIR",
             ));
         }
         let kinds = if args.kinds.is_empty() {
-            BTreeSet::from([Kind::Broken])
+            BTreeSet::from([FindingKind::Broken])
         } else {
             args.kinds
                 .iter()
@@ -137,27 +145,28 @@ impl TryFrom<&args::Verify> for Mending {
     }
 }
 
-fn kind(name: &str) -> Result<Kind, Error> {
-    let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name);
-    kind.filter(|kind| *kind != Kind::Unreadable).ok_or_else(|| {
-        wrong(
-            "--kinds",
-            &name,
-            "it must be broken, refused, extension, tiny, blank, duplicate or near",
-        )
-    })
+fn kind(name: &str) -> Result<FindingKind, Error> {
+    let kind = FindingKind::ALL.into_iter().find(|kind| kind.name() == name);
+    kind.filter(|kind| *kind != FindingKind::Unreadable)
+        .ok_or_else(|| {
+            invalid(
+                "--kinds",
+                &name,
+                "expected broken, refused, extension, tiny, blank, duplicate or near",
+            )
+        })
 }
 
-/// The images to fetch, and how.
+/// The configuration of `download`.
 #[derive(Clone, Debug)]
-pub struct Fetching {
-    /// Files of addresses, and the classes that they are of.
+pub struct DownloadConfig {
+    /// URL lists and their classes.
     pub lists: Vec<(PathBuf, String)>,
-    /// How they are fetched.
-    pub options: download::Options,
+    /// How images are fetched.
+    pub options: download::DownloadOptions,
 }
 
-impl TryFrom<&args::Download> for Fetching {
+impl TryFrom<&args::Download> for DownloadConfig {
     type Error = Error;
 
     fn try_from(args: &args::Download) -> Result<Self, Error> {
@@ -168,18 +177,18 @@ impl TryFrom<&args::Download> for Fetching {
                 .iter()
                 .any(|(_, other)| other.to_lowercase() == class.to_lowercase())
             {
-                return Err(wrong(
+                return Err(invalid(
                     "LIST=CLASS",
                     text,
-                    "the class has a list already; join the files",
+                    "the class already has a list; merge the files",
                 ));
             }
             lists.push((path, class));
         }
-        let defaults = download::Options::new(&args.out);
+        let defaults = download::DownloadOptions::new(&args.out);
         Ok(Self {
             lists,
-            options: download::Options {
+            options: download::DownloadOptions {
                 max_pics: args.max_pics,
                 jobs: connections("--jobs", args.jobs)?,
                 per_host: connections("--per-host", args.per_host)?,
@@ -188,9 +197,9 @@ impl TryFrom<&args::Download> for Fetching {
                 max_time: seconds("--max-time", args.max_time)?,
                 max_bytes: bytes("--max-bytes", &args.max_bytes)?,
                 private: match &args.allow_private {
-                    None => Private::Refused,
-                    Some(addresses) if addresses.is_empty() => Private::Allowed,
-                    Some(addresses) => Private::Only(addresses.clone()),
+                    None => PrivateAddresses::Refused,
+                    Some(addresses) if addresses.is_empty() => PrivateAddresses::Allowed,
+                    Some(addresses) => PrivateAddresses::Only(addresses.clone()),
                 },
                 user_agent: args.user_agent.clone().unwrap_or(defaults.user_agent),
                 ..defaults
@@ -199,22 +208,20 @@ impl TryFrom<&args::Download> for Fetching {
     }
 }
 
-/// `LIST=CLASS`, cut at the last `=`: a class has none in its name.
+/// Parses `LIST=CLASS`, split at the last `=`.
 fn list(text: &str) -> Result<(PathBuf, String), Error> {
-    let fail = |reason| wrong("LIST=CLASS", &text, reason);
+    let fail = |reason| invalid("LIST=CLASS", &text, reason);
     let (path, class) = text
         .rsplit_once('=')
         .filter(|(path, class)| !path.is_empty() && !class.is_empty())
-        .ok_or_else(|| fail("write the file, =, and the class"))?;
+        .ok_or_else(|| fail("expected LIST=CLASS"))?;
     if class.starts_with('.') || class.contains(['/', '\\', '\0', ':']) {
         return Err(fail(
-            "a class is the name of a folder, without a path and a dot in front",
+            "a class is a folder name, without path separators or a leading dot",
         ));
     }
     if ["train", "valid", "val", "validation", "test"].contains(&class) {
-        return Err(fail(
-            "a folder of that name would be read as a split, not as a class",
-        ));
+        return Err(fail("a folder of that name is a split, not a class"));
     }
     Ok((PathBuf::from(path), class.to_owned()))
 }
@@ -222,13 +229,13 @@ fn list(text: &str) -> Result<(PathBuf, String), Error> {
 fn connections(option: &'static str, value: usize) -> Result<NonZeroUsize, Error> {
     NonZeroUsize::new(value)
         .filter(|value| value.get() <= 1024)
-        .ok_or_else(|| wrong(option, &value, "it must be from 1 to 1024"))
+        .ok_or_else(|| invalid(option, &value, "expected a number from 1 to 1024"))
 }
 
 fn seconds(option: &'static str, value: f64) -> Result<Duration, Error> {
     if (0.001..=86_400.0).contains(&value) {
         Ok(Duration::from_secs_f64(value))
     } else {
-        Err(wrong(option, &value, "it must be from 0.001 to 86400"))
+        Err(invalid(option, &value, "expected seconds from 0.001 to 86400"))
     }
 }

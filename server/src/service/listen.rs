@@ -1,49 +1,49 @@
-//! The server around the methods: HTTP/2 settings, health, reflection, and the way it stops.
+//! The gRPC server: HTTP/2 settings, health, reflection, and graceful shutdown.
 
 use std::{future::Future, io, time::Duration};
 
 use equibatch_proto::v1::{FILE_DESCRIPTOR_SET, batch_loader_server::BatchLoaderServer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_stream::Stream;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{self, Server, server::Connected};
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tower::layer::util::{Identity, Stack};
 
 use super::{
-    Access, Loader, Traffic, access::Gate, bodies::Bounds, direct::Direct, drain::Guests, presence::Noted,
+    Access, Loader, Traffic, access::AuthInterceptor, batch_service::BatchService,
+    in_flight::TrackRequestsLayer, request_body::BodyLimits,
 };
 use crate::telemetry;
 use equibatch_engine::pipeline::Engine;
 
-/// How connections are kept.
+/// Connection settings.
 #[derive(Clone, Debug)]
 pub struct ServiceConfig {
-    /// Streams still open this long after the server was told to stop are cut off.
+    /// Grace period of a shutdown; streams still open after it are closed.
     pub shutdown_grace: Duration,
-    /// A connection is asked for a sign of life this often. One that is cut without a word would else hold its stream for ever.
+    /// Interval of HTTP/2 keepalive pings. Without them, a connection lost without a FIN or RST would hold its stream forever.
     pub keepalive_interval: Duration,
-    /// A connection that gives no sign of life for this long is closed.
+    /// A connection that does not answer a keepalive ping within this is closed.
     pub keepalive_timeout: Duration,
-    /// Requests at a time on one connection.
+    /// Maximum of concurrent requests per connection.
     pub requests_per_connection: u32,
-    /// Connections at a time.
+    /// Maximum of open connections.
     pub connections: usize,
-    /// Streams at a time of one client.
+    /// Maximum of open streams per client.
     pub streams_per_client: usize,
-    /// A stream whose reader takes nothing for this long ends.
+    /// A stream whose reader takes nothing for this long is ended; `None`: never.
     pub reader_timeout: Option<Duration>,
-    /// Whether clients on this machine may read batches where they are made.
+    /// Whether clients on this machine may read batches from shared memory.
     pub share_memory: bool,
-    /// A connection that has not said within this what every client says first is closed, and a request that is not complete within this is
-    /// refused.
-    pub greeting_timeout: Duration,
-    /// A connection without a request for this long is closed; its client makes another one when it has something to ask.
+    /// Timeout of the TLS handshake, of the HTTP/2 preface after it, and of each request until it is complete.
+    pub handshake_timeout: Duration,
+    /// A connection without a request for this long is closed; `None`: never.
     pub idle_timeout: Option<Duration>,
-    /// Who may come in.
+    /// TLS and tokens.
     pub access: Access,
-    /// Where connections, streams and refusals are counted.
+    /// Counters of connections, streams and refusals.
     pub traffic: Traffic,
 }
 
@@ -53,18 +53,18 @@ impl Default for ServiceConfig {
             // A batch of 40 MB takes 3 s at 100 Mbit/s.
             shutdown_grace: Duration::from_secs(10),
             keepalive_interval: Duration::from_secs(30),
-            // A receiver that is busy with a long training step answers late, but its kernel and its runtime answer within this.
+            // A client busy with a long training step is slow, but its HTTP/2 task answers within this.
             keepalive_timeout: Duration::from_secs(30),
             requests_per_connection: 128,
-            // As many as a process has file descriptors on most systems, where nobody has raised that.
+            // The usual default limit of file descriptors per process.
             connections: 1024,
-            // A machine of eight devices with a stream for training and one for validation each, twice.
+            // Twice eight devices with one stream for training and one for validation each.
             streams_per_client: 32,
-            // A client reads nothing while it validates its model, which may take minutes.
+            // A training stream is not read during validation, which may take minutes.
             reader_timeout: Some(Duration::from_secs(900)),
             share_memory: true,
-            greeting_timeout: Duration::from_secs(10),
-            // Reports come once an epoch; a new connection then costs nothing that anybody notices.
+            handshake_timeout: Duration::from_secs(10),
+            // Epoch reports may come later than this; reconnecting is cheap.
             idle_timeout: Some(Duration::from_secs(900)),
             access: Access::default(),
             traffic: Traffic::default(),
@@ -72,14 +72,15 @@ impl Default for ServiceConfig {
     }
 }
 
-/// Serves `engine` on `incoming` connections until `shutdown` is done. Health says `NOT_SERVING` until all its datasets are scanned.
+/// Serves `engine` on the `incoming` connections until `shutdown` completes. The health status is `NOT_SERVING` until all datasets are
+/// scanned.
 ///
-/// Then health says `NOT_SERVING`, new streams are refused with `UNAVAILABLE`, and every open stream finishes the batch it is sending and
-/// ends with `UNAVAILABLE`; after the grace period, what is still open is left to be cut off by the end of the runtime.
+/// After `shutdown`, the health status is `NOT_SERVING`, new streams are refused with `UNAVAILABLE`, and every open stream finishes its
+/// current batch and ends with `UNAVAILABLE`. What is still open after the grace period is closed by dropping the runtime.
 ///
 /// # Errors
 ///
-/// Where the transport fails as a whole; a failing connection is only logged.
+/// If the transport fails as a whole; errors of one connection are only logged.
 pub async fn serve<I, C>(
     engine: Engine,
     config: &ServiceConfig,
@@ -98,12 +99,12 @@ where
     };
     report(&health, initial).await;
     let scanned = engine.clone();
-    let (stopping, guests) = (CancellationToken::new(), Guests::none());
+    let (stopping, open_streams) = (CancellationToken::new(), TaskTracker::new());
     let request_bytes = engine.request_bytes();
-    let loader = Loader::new(engine, config, stopping.clone(), guests.clone());
-    let gate = Gate::new(config.access.tokens.clone(), config.traffic.clone());
+    let loader = Loader::new(engine, config, stopping.clone(), open_streams.clone());
+    let auth = AuthInterceptor::new(config.access.tokens.clone(), config.traffic.clone());
     let following = config.access.clone().follow();
-    // Until all datasets are scanned, those that are can be had all the same.
+    // Datasets that are scanned are served even while others are not.
     let ready = async {
         scanned.scanned().await;
         if !stopping.is_cancelled() {
@@ -113,18 +114,19 @@ where
     };
     let drained = async {
         shutdown.await;
-        tracing::debug!(open = guests.count(), "draining");
+        tracing::debug!(open = open_streams.len(), "draining");
         report(&health, ServingStatus::NotServing).await;
         stopping.cancel();
-        guests.gone().await;
-        // Ends the streams of those who watch the health, which would else keep their connections open.
+        open_streams.close();
+        open_streams.wait().await;
+        // Ends health watches, which would otherwise keep their connections open.
         forget(health.clone()).await;
     };
     let server = http2(config, request_bytes)
         .add_service(health_service)
-        .add_service(InterceptedService::new(reflection::v1(), gate.clone()))
-        .add_service(InterceptedService::new(reflection::v1alpha(), gate.clone()))
-        .add_service(InterceptedService::new(Direct::new(loader), gate))
+        .add_service(InterceptedService::new(reflection::v1(), auth.clone()))
+        .add_service(InterceptedService::new(reflection::v1alpha(), auth.clone()))
+        .add_service(InterceptedService::new(BatchService::new(loader), auth))
         .serve_with_incoming_shutdown(incoming, drained);
     let cut_off = async {
         stopping.cancelled().await;
@@ -133,17 +135,16 @@ where
     tokio::select! {
         result = server => result,
         () = cut_off => {
-            tracing::warn!(open = guests.count(), "cut off");
+            tracing::warn!(open = open_streams.len(), "grace period over: open streams closed");
             Ok(())
         }
-        () = following => unreachable!("the files are followed for ever"),
-        () = ready => unreachable!("it says it once"),
+        () = following => unreachable!("the files are watched forever"),
+        () = ready => unreachable!("never completes"),
     }
 }
 
-/// HTTP/2 settings. The window and frame sizes here bound what *clients* send, which are small requests; those that carry batches are the
-/// receiver's to choose, and so are the client's.
-fn http2(config: &ServiceConfig, request_bytes: usize) -> Server<Stack<Noted, Identity>> {
+/// HTTP/2 settings. Windows and frame size bound what clients *send*, which are small requests; for batches, the client chooses them.
+fn http2(config: &ServiceConfig, request_bytes: usize) -> Server<Stack<TrackRequestsLayer, Identity>> {
     Server::builder()
         .initial_stream_window_size(64 * 1024)
         .initial_connection_window_size(128 * 1024)
@@ -156,14 +157,14 @@ fn http2(config: &ServiceConfig, request_bytes: usize) -> Server<Stack<Noted, Id
             let parent = request.headers().get("traceparent");
             telemetry::request(request.uri().path(), parent.and_then(|value| value.to_str().ok()))
         })
-        .layer(Noted(Bounds::new(
-            config.greeting_timeout,
+        .layer(TrackRequestsLayer(BodyLimits::new(
+            config.handshake_timeout,
             config.traffic.clone(),
             request_bytes,
         )))
 }
 
-/// The names that health is asked for: the whole server, and the service by its name.
+/// Services with a health status: the whole server (empty name), and the gRPC service.
 fn names() -> [&'static str; 2] {
     [
         "",
@@ -183,7 +184,7 @@ async fn forget(mut health: HealthReporter) {
     }
 }
 
-/// What servers can be asked about themselves.
+/// gRPC server reflection.
 mod reflection {
     use tonic_reflection::server::{Builder, v1, v1alpha};
 

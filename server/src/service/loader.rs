@@ -1,4 +1,4 @@
-//! The gRPC methods.
+//! The gRPC methods of `BatchLoader`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,19 +6,18 @@ use equibatch_proto::v1::{
     self, OpenSharedBatches, StreamSharedBatchesRequest, batch_loader_server::BatchLoader,
     stream_shared_batches_request::Message,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Code, Extensions, Request, Response, Status, Streaming};
 
 use super::{
     ServiceConfig,
-    access::{Caller, Grant, Guest, Places},
+    access::{Caller, ClientId, ClientLimiter, Grant},
+    admission::ConnectionInfo,
     convert,
-    door::Visit,
-    drain::Guests,
-    lending::Lending,
-    responses::Responses,
-    socket::{Handover, Used},
-    status::{no_memory, no_place, status, stopping},
+    leases::Leases,
+    response_stream::ResponseStream,
+    socket::{AlreadySent, FdSender},
+    status::{limit_reached, shared_memory_unavailable, status, stopping},
     traffic::{Refusal, Traffic},
 };
 use equibatch_engine::{
@@ -26,84 +25,84 @@ use equibatch_engine::{
     pipeline::{self, BatchStream, Engine, Served, StreamSpec},
 };
 
-/// Beta of the effective number of samples, where the request does not say.
+/// Default beta of the effective number of samples.
 const EFFECTIVE_NUMBER_BETA: f64 = 0.999;
 
-/// Samples that one answer names, at most.
+/// Maximum of samples in a response.
 const NAMED_SAMPLES: usize = 4096;
 
-/// Quarantined files that one answer names, at most, and about the bytes that they take.
+/// Maximum of quarantined files in a response, and of their bytes, approximately.
 const PAGE_FILES: usize = 1000;
 const PAGE_BYTES: usize = 1 << 20;
 
-/// Answers requests from an engine.
+/// Implements the gRPC methods over an engine.
 #[derive(Clone, Debug)]
 pub struct Loader {
     engine: Engine,
-    /// Cancelled when the server is about to stop.
+    /// Cancelled when the server begins to shut down.
     stopping: CancellationToken,
-    guests: Guests,
-    /// Of streams.
-    places: Places,
-    /// Streams of one client, where its token does not say.
-    share: usize,
-    /// How long a reader may take nothing.
-    patience: Option<Duration>,
-    /// Whether clients on this machine may read batches where they are made.
+    open_streams: TaskTracker,
+    /// Limits open streams.
+    limiter: ClientLimiter,
+    /// Default maximum of open streams per client.
+    per_client: usize,
+    /// Longest time that a reader may take nothing; `None`: unlimited.
+    read_timeout: Option<Duration>,
+    /// Whether clients on this machine may read batches from shared memory.
     shares_memory: bool,
     traffic: Traffic,
 }
 
 impl Loader {
-    /// Answers from `engine` until `stopping` is cancelled; open streams are counted by `guests`.
+    /// Serves `engine` until `stopping` is cancelled; tracks its streams in `open_streams`.
     #[must_use]
     pub(super) fn new(
         engine: Engine,
         config: &ServiceConfig,
         stopping: CancellationToken,
-        guests: Guests,
+        open_streams: TaskTracker,
     ) -> Self {
-        let places = Places::new(engine.limits().open_streams);
-        config.traffic.count_streams(places.clone());
+        let limiter = ClientLimiter::new(engine.limits().open_streams);
+        config.traffic.count_streams(limiter.clone());
         Self {
-            places,
+            limiter,
             traffic: config.traffic.clone(),
             engine,
             stopping,
-            guests,
-            share: config.streams_per_client,
-            patience: config.reader_timeout,
+            open_streams,
+            per_client: config.streams_per_client,
+            read_timeout: config.reader_timeout,
             shares_memory: config.share_memory,
         }
     }
 
-    /// How long a reader may take nothing.
-    pub(super) fn patience(&self) -> Option<Duration> {
-        self.patience
+    /// Longest time that a reader may take nothing; `None`: unlimited.
+    pub(super) fn read_timeout(&self) -> Option<Duration> {
+        self.read_timeout
     }
 }
 
-/// Who asks, as the gate has noted.
+/// The caller, as set by [`AuthInterceptor`](super::access::AuthInterceptor).
 fn caller(extensions: &Extensions) -> Caller {
     let caller = extensions.get::<Caller>();
-    caller.expect("every request comes through the gate").clone()
+    caller.expect("every request passes the interceptor").clone()
 }
 
-/// By whom a stream may be reported on: the client that it was opened for.
-fn owner(client: &Guest) -> String {
+/// The client that opened a stream, which alone may report on it.
+fn owner(client: &ClientId) -> String {
     format!("{client:?}")
 }
 
 #[tonic::async_trait]
 impl BatchLoader for Loader {
-    type StreamBatchesStream = Responses;
-    type StreamSharedBatchesStream = Responses;
+    type StreamBatchesStream = ResponseStream;
+    type StreamSharedBatchesStream = ResponseStream;
 
     async fn list_datasets(
         &self,
         request: Request<v1::ListDatasetsRequest>,
     ) -> Result<Response<v1::ListDatasetsResponse>, Status> {
-        let terms = &caller(request.extensions()).grant.terms;
+        let permissions = &caller(request.extensions()).grant.permissions;
         let summary = |served: &Arc<Served>| v1::DatasetSummary {
             name: served.dataset().name.clone(),
             fingerprint: served.dataset().fingerprint.0.to_vec().into(),
@@ -114,7 +113,7 @@ impl BatchLoader for Loader {
         };
         let datasets = self.engine.datasets().into_iter();
         let datasets = datasets
-            .filter(|served| terms.allow(&served.dataset().name))
+            .filter(|served| permissions.allow(&served.dataset().name))
             .map(summary)
             .collect();
         Ok(Response::new(v1::ListDatasetsResponse { datasets }))
@@ -125,7 +124,7 @@ impl BatchLoader for Loader {
         request: Request<v1::DescribeDatasetRequest>,
     ) -> Result<Response<v1::DescribeDatasetResponse>, Status> {
         let grant = caller(request.extensions()).grant;
-        let terms = &grant.terms;
+        let permissions = &grant.permissions;
         let request = request.into_inner();
         let beta = request.effective_number_beta.unwrap_or(EFFECTIVE_NUMBER_BETA);
         if !(0.0..1.0).contains(&beta) {
@@ -134,7 +133,7 @@ impl BatchLoader for Loader {
         }
         let served = self
             .engine
-            .dataset_among(&request.dataset, |name| terms.allow(name))
+            .dataset_among(&request.dataset, |name| permissions.allow(name))
             .map_err(|error| status(&error))?;
         let dataset = served.dataset();
         let samples = samples(dataset, &request.sample_ids)?;
@@ -177,10 +176,10 @@ impl BatchLoader for Loader {
         &self,
         request: Request<v1::ReportEpochRequest>,
     ) -> Result<Response<v1::ReportEpochResponse>, Status> {
-        let owner = owner(&caller(request.extensions()).guest);
+        let owner = owner(&caller(request.extensions()).client);
         let request = request.into_inner();
         let (stream, usage) = convert::usage(&request).map_err(|error| status(&error))?;
-        let unknown = || Status::not_found("stream_id and epoch name nothing that is to be reported here");
+        let unknown = || Status::not_found("stream_id and epoch name no epoch that awaits a report");
         let spent = self
             .engine
             .report((stream, &owner), request.epoch, &usage)
@@ -191,7 +190,7 @@ impl BatchLoader for Loader {
     async fn stream_batches(
         &self,
         request: Request<v1::StreamBatchesRequest>,
-    ) -> Result<Response<Responses>, Status> {
+    ) -> Result<Response<ResponseStream>, Status> {
         let (_, extensions, request) = request.into_parts();
         self.answer(&extensions, request, None).await
     }
@@ -199,14 +198,14 @@ impl BatchLoader for Loader {
     async fn stream_shared_batches(
         &self,
         request: Request<Streaming<StreamSharedBatchesRequest>>,
-    ) -> Result<Response<Responses>, Status> {
+    ) -> Result<Response<ResponseStream>, Status> {
         let (_, extensions, mut messages) = request.into_parts();
         if !self.shares_memory {
-            return Err(no_memory("this server shares none"));
+            return Err(shared_memory_unavailable("it is disabled on this server"));
         }
-        let visit = extensions.get::<Visit>();
-        let handover = visit.and_then(Visit::handover).cloned();
-        let handover = handover.ok_or_else(|| no_memory("it is shared over Unix sockets only"))?;
+        let connection = extensions.get::<ConnectionInfo>();
+        let fd_sender = connection.and_then(ConnectionInfo::fd_sender).cloned();
+        let fd_sender = fd_sender.ok_or_else(|| shared_memory_unavailable("it needs a Unix socket"))?;
         let first = messages.message().await?.and_then(|first| first.message);
         let Some(Message::Open(OpenSharedBatches {
             batches: Some(request),
@@ -214,36 +213,36 @@ impl BatchLoader for Loader {
         })) = first
         else {
             return Err(Status::invalid_argument(
-                "the first message must open a stream, and say of what",
+                "the first message must be `open`, with `batches` set",
             ));
         };
-        let sharing = Sharing {
+        let sharing = SharedMemoryRequest {
             held,
-            handover,
-            returns: messages,
+            fd_sender,
+            releases: messages,
         };
         self.answer(&extensions, request, Some(sharing)).await
     }
 }
 
-/// What a stream in shared memory needs.
-struct Sharing {
-    /// Batches that the reader means to hold.
+/// The parts of a request for a stream in shared memory.
+struct SharedMemoryRequest {
+    /// Batches that the reader will hold at a time.
     held: u32,
-    /// By which it gets the memory.
-    handover: Handover,
-    /// By which it says what it needs no more.
-    returns: Streaming<StreamSharedBatchesRequest>,
+    /// Sends the memory's file descriptor.
+    fd_sender: FdSender,
+    /// The reader's releases.
+    releases: Streaming<StreamSharedBatchesRequest>,
 }
 
 impl Loader {
-    /// Opens a stream, or counts the refusal.
+    /// Opens a stream; counts it if it is refused.
     async fn answer(
         &self,
         extensions: &Extensions,
         request: v1::StreamBatchesRequest,
-        sharing: Option<Sharing>,
-    ) -> Result<Response<Responses>, Status> {
+        sharing: Option<SharedMemoryRequest>,
+    ) -> Result<Response<ResponseStream>, Status> {
         let opened = self.stream(extensions, request, sharing).await;
         opened.inspect_err(|status| {
             let refusal = match status.code() {
@@ -251,14 +250,14 @@ impl Loader {
                 Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition => Refusal::Request,
                 _ => return,
             };
-            let client = caller(extensions).guest;
+            let client = caller(extensions).client;
             self.traffic.refused(refusal, &client, status.message());
         })
     }
 
-    /// Streams that the owner of `grant` may have open at a time.
+    /// Maximum of open streams of the client of `grant`.
     fn streams_of(&self, grant: &Grant) -> usize {
-        let own = grant.terms.streams.unwrap_or(self.share);
+        let own = grant.permissions.streams.unwrap_or(self.per_client);
         own.min(self.engine.limits().open_streams)
     }
 
@@ -266,36 +265,39 @@ impl Loader {
         &self,
         extensions: &Extensions,
         mut request: v1::StreamBatchesRequest,
-        sharing: Option<Sharing>,
-    ) -> Result<Response<Responses>, Status> {
-        // Counted before the look, so that a server that stops now either waits for this stream or is seen to stop.
-        let guest = self.guests.enter();
+        sharing: Option<SharedMemoryRequest>,
+    ) -> Result<Response<ResponseStream>, Status> {
+        // Tracked before the check: a shutdown that begins now either waits for this stream or is seen here.
+        let open = self.open_streams.token();
         if self.stopping.is_cancelled() {
             return Err(stopping());
         }
-        let Caller { guest: client, grant } = caller(extensions);
-        let place = self
-            .places
-            .take(client.clone(), grant.terms.streams.unwrap_or(self.share))
-            .map_err(|full| no_place(full, &client))?;
-        request.weight = request.weight.or(grant.terms.weight);
+        let Caller { client, grant } = caller(extensions);
+        let permit = self
+            .limiter
+            .acquire(
+                client.clone(),
+                grant.permissions.streams.unwrap_or(self.per_client),
+            )
+            .map_err(|exceeded| limit_reached(exceeded, &client))?;
+        request.weight = request.weight.or(grant.permissions.weight);
         let served = self
             .engine
-            .dataset_among(&request.dataset, |name| grant.terms.allow(name))
+            .dataset_among(&request.dataset, |name| grant.permissions.allow(name))
             .map_err(|error| status(&error))?;
         let spec = convert::stream_spec(request, served.dataset()).map_err(|error| status(&error))?;
-        let limits = grant.terms.within(self.engine.limits());
+        let limits = grant.permissions.within(self.engine.limits());
         spec.validate(&limits)
             .map_err(|error| status(&pipeline::Error::from(error)))?;
-        let (mut stream, lending) = self.open(client.key(), spec, sharing).await?;
+        let (mut stream, leases) = self.open(client.key(), spec, sharing).await?;
         stream.owned_by(owner(&client));
-        // Those in shared memory are bounded by that.
-        if lending.is_none() {
+        // Shared-memory streams are bounded by their memory.
+        if leases.is_none() {
             stream.count_sent();
         }
-        if let Some(visit) = extensions.get::<Visit>() {
-            stream.sent_by(visit.blocked_ns());
-            visit.welcome();
+        if let Some(connection) = extensions.get::<ConnectionInfo>() {
+            stream.sent_by(connection.write_stall_ns());
+            connection.mark_known();
         }
         let spec = &stream.description().spec;
         tracing::info!(
@@ -309,25 +311,25 @@ impl Loader {
             step = spec.start.position.step,
             rank = spec.shard.rank,
             world = spec.shard.world,
-            shared_memory = lending.is_some(),
+            shared_memory = leases.is_some(),
             "stream opened"
         );
-        Ok(Response::new(Responses::new(
+        Ok(Response::new(ResponseStream::new(
             stream,
-            lending,
+            leases,
             &self.stopping,
             &grant,
-            (guest, place),
+            (open, permit),
         )))
     }
 
-    /// Plans the stream, and hands its memory over where it is shared.
+    /// Plans the stream; sends the descriptor of its memory if it is shared.
     async fn open(
         &self,
         client: String,
         spec: StreamSpec,
-        sharing: Option<Sharing>,
-    ) -> Result<(BatchStream, Option<Lending>), Status> {
+        sharing: Option<SharedMemoryRequest>,
+    ) -> Result<(BatchStream, Option<Leases>), Status> {
         let engine = self.engine.clone();
         let held = sharing.as_ref().map(|sharing| sharing.held as usize);
         let opened = tokio::task::spawn_blocking(move || match held {
@@ -338,23 +340,25 @@ impl Loader {
         });
         let (stream, memory) = opened
             .await
-            .map_err(|_panic| Status::internal("planning the stream panicked"))?
+            .map_err(|_panic| Status::internal("panic while the stream was planned"))?
             .map_err(|error| status(&error))?;
         let (Some(sharing), Some(memory)) = (sharing, memory) else {
             return Ok((stream, None));
         };
-        let lending = Lending::new(&memory, sharing.returns);
-        let handed_over = sharing.handover.give(memory.file);
-        handed_over.map_err(|Used| no_memory("this connection has carried some before"))?;
-        Ok((stream, Some(lending)))
+        let leases = Leases::new(&memory, sharing.releases);
+        let handed_over = sharing.fd_sender.send(memory.file);
+        handed_over.map_err(|AlreadySent| {
+            shared_memory_unavailable("this connection has already carried a file descriptor")
+        })?;
+        Ok((stream, Some(leases)))
     }
 }
 
-/// What is known of the samples of these numbers.
+/// Describes the samples with these ids.
 fn samples(dataset: &Dataset, ids: &[u32]) -> Result<Vec<v1::SampleDescription>, Status> {
     if ids.len() > NAMED_SAMPLES {
         let message = format!(
-            "sample_ids has {} entries: at most {NAMED_SAMPLES} are answered",
+            "sample_ids has {} entries: expected at most {NAMED_SAMPLES}",
             ids.len()
         );
         return Err(Status::invalid_argument(message));
@@ -362,7 +366,9 @@ fn samples(dataset: &Dataset, ids: &[u32]) -> Result<Vec<v1::SampleDescription>,
     let describe = |&id: &u32| {
         let sample = dataset.samples.get(id as usize).ok_or_else(|| {
             let samples = dataset.samples.len();
-            Status::invalid_argument(format!("sample_ids has {id}: the dataset has {samples} samples"))
+            Status::invalid_argument(format!(
+                "sample_ids contains {id}: the dataset has {samples} samples"
+            ))
         })?;
         Ok(v1::SampleDescription {
             id,
@@ -374,14 +380,14 @@ fn samples(dataset: &Dataset, ids: &[u32]) -> Result<Vec<v1::SampleDescription>,
     ids.iter().map(describe).collect()
 }
 
-/// A page of quarantined files, those behind the path `after`, and the token of the next page. The token is the last path, so that files
-/// which are quarantined meanwhile move no page.
+/// A page of quarantined files after the path `after`, and the token of the next page. The token is the last path, so that pages do not
+/// shift when files are quarantined meanwhile.
 fn quarantined(served: &Served, after: &str, page_size: u32) -> (Vec<v1::QuarantinedFile>, String) {
     let files = match page_size as usize {
         0 => PAGE_FILES,
         wanted => wanted.min(PAGE_FILES),
     };
-    // One more, to see whether there are more.
+    // One more, to tell whether there is a next page.
     let found = served.quarantined(after, files + 1);
     let mut bytes = 0;
     let fits = |file: &&Quarantined| {

@@ -1,29 +1,26 @@
 //! The gRPC face of the engine: messages in, messages out, nothing decided.
 
 mod access;
-mod bodies;
+mod admission;
+mod batch_body;
+mod batch_service;
+mod control_frames;
 mod convert;
-mod direct;
-mod door;
-mod drain;
-mod flood;
-mod frames;
-mod health;
-mod lending;
+mod in_flight;
+mod leases;
 mod listen;
 mod loader;
-mod presence;
-mod responses;
+mod request_body;
+mod response_stream;
 pub mod socket;
 mod status;
 mod traffic;
 
 pub use self::{
-    access::{Access, AccessError, AccessFiles, Guest, TlsFiles},
-    door::{Arrival, Guarded, Visit, door},
-    health::{HealthError, ask_health},
+    access::{Access, AccessError, AccessFiles, ClientId, TlsFiles},
+    admission::{ConnectionInfo, PeerInfo, ServerIo, admit},
     listen::{ServiceConfig, serve},
     loader::Loader,
-    responses::Responses,
+    response_stream::ResponseStream,
     traffic::{Refusal, Traffic},
 };

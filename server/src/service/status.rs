@@ -1,11 +1,11 @@
-//! The one table from errors to gRPC codes.
+//! Maps errors to gRPC statuses.
 
 use std::{error::Error as StdError, time::Duration};
 
 use tonic::{Code, Status};
 
 use super::{
-    access::{Full, Guest},
+    access::{ClientId, LimitExceeded},
     convert,
 };
 use equibatch_engine::{
@@ -13,19 +13,19 @@ use equibatch_engine::{
     sampling,
 };
 
-/// An error that has a code.
-pub(super) trait Coded: StdError {
-    /// The code that a client sees.
+/// An error with a gRPC code.
+pub(super) trait ToStatus: StdError {
+    /// The status code.
     fn code(&self) -> Code;
 }
 
-impl Coded for convert::Error {
+impl ToStatus for convert::Error {
     fn code(&self) -> Code {
         Code::InvalidArgument
     }
 }
 
-impl Coded for pipeline::Error {
+impl ToStatus for pipeline::Error {
     fn code(&self) -> Code {
         match self {
             Self::Spec(error) => match error {
@@ -58,9 +58,9 @@ impl Coded for pipeline::Error {
     }
 }
 
-/// The status of an error: its code, and its message with those of its causes.
+/// The status of an error: its code, and its message with those of its sources.
 #[must_use]
-pub(super) fn status(error: &impl Coded) -> Status {
+pub(super) fn status(error: &impl ToStatus) -> Status {
     let mut message = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -72,7 +72,7 @@ pub(super) fn status(error: &impl Coded) -> Status {
     Status::new(error.code(), message)
 }
 
-/// Bytes of a message, at most. It goes in a header, and clients take no headers of any length; and what it repeats is the client's own.
+/// Maximum message length, in bytes. It is sent in a header, whose size clients limit, and may repeat text of the request.
 const MESSAGE: usize = 1024;
 
 fn cut(message: &mut String) {
@@ -82,7 +82,7 @@ fn cut(message: &mut String) {
     }
 }
 
-/// What a client hears from a server that is about to stop.
+/// The server is shutting down.
 #[must_use]
 pub(super) fn stopping() -> Status {
     Status::unavailable(
@@ -90,36 +90,36 @@ pub(super) fn stopping() -> Status {
     )
 }
 
-/// What a client hears whose token was taken out of the file.
+/// The token of the stream was removed from the token file, or its permissions changed.
 #[must_use]
-pub(super) fn withdrawn() -> Status {
-    Status::unauthenticated("the token of this stream was withdrawn")
+pub(super) fn token_revoked() -> Status {
+    Status::unauthenticated("the token of this stream was revoked")
 }
 
-/// What a client hears that has read nothing for so long.
+/// The reader has taken nothing for `read_timeout`.
 #[must_use]
-pub(super) fn unread(patience: Duration) -> Status {
-    let seconds = patience.as_secs();
+pub(super) fn reader_stalled(read_timeout: Duration) -> Status {
+    let seconds = read_timeout.as_secs();
     Status::deadline_exceeded(format!(
-        "nothing was read for {seconds} s: continue from the last batch's token"
+        "the reader took nothing for {seconds} s: continue from the last batch's token"
     ))
 }
 
-/// What a client hears that cannot read batches where they are made, and should ask for them to be sent.
+/// Shared memory cannot be used; the client should ask for `StreamBatches` instead.
 #[must_use]
-pub(super) fn no_memory(reason: &str) -> Status {
-    Status::unimplemented(format!("no memory to share: {reason}"))
+pub(super) fn shared_memory_unavailable(reason: &str) -> Status {
+    Status::unimplemented(format!("shared memory is unavailable: {reason}"))
 }
 
-/// What a client hears for whom there is no place.
+/// A limit on open streams is reached.
 #[must_use]
-pub(super) fn no_place(full: Full, client: &Guest) -> Status {
-    Status::resource_exhausted(match full {
-        Full::All(limit) => {
-            format!("{limit} streams are open, which is the limit here (--max-streams of the server)")
+pub(super) fn limit_reached(exceeded: LimitExceeded, client: &ClientId) -> Status {
+    Status::resource_exhausted(match exceeded {
+        LimitExceeded::All(limit) => {
+            format!("{limit} streams are open, which is the server's limit (--max-streams)")
         }
-        Full::Share(limit) => format!(
-            "{client} has {limit} streams open, which is its limit here (max-streams of its token, or --max-streams-per-client of the server)"
+        LimitExceeded::Share(limit) => format!(
+            "{client} has {limit} streams open, which is its limit (max-streams of its token, or --max-streams-per-client of the server)"
         ),
     })
 }
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn every_error_has_the_code_of_whoever_can_mend_it() {
+    fn every_error_has_its_code() {
         use pipeline::Error;
         let (dataset, split, path) = (String::from("flowers"), Split::Train, String::from("a/1.jpg"));
         let spec = |error: SpecError| Error::from(error);
@@ -278,16 +278,22 @@ mod tests {
         }
         assert_eq!(status(&convert::Error::NoPolicy).code(), Code::InvalidArgument);
         assert_eq!(stopping().code(), Code::Unavailable);
-        assert_eq!(withdrawn().code(), Code::Unauthenticated);
-        assert_eq!(no_memory("").code(), Code::Unimplemented);
-        assert_eq!(unread(Duration::from_secs(1)).code(), Code::DeadlineExceeded);
-        for full in [Full::All(1), Full::Share(1)] {
-            assert_eq!(no_place(full, &Guest::Local).code(), Code::ResourceExhausted);
+        assert_eq!(token_revoked().code(), Code::Unauthenticated);
+        assert_eq!(shared_memory_unavailable("").code(), Code::Unimplemented);
+        assert_eq!(
+            reader_stalled(Duration::from_secs(1)).code(),
+            Code::DeadlineExceeded
+        );
+        for exceeded in [LimitExceeded::All(1), LimitExceeded::Share(1)] {
+            assert_eq!(
+                limit_reached(exceeded, &ClientId::Local).code(),
+                Code::ResourceExhausted
+            );
         }
     }
 
     #[test]
-    fn a_message_names_the_cause_once() {
+    fn a_message_names_each_source_once() {
         let error = pipeline::Error::Read { source: vanished() };
         assert_eq!(
             status(&error).message(),

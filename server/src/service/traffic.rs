@@ -1,4 +1,4 @@
-//! What came and what was refused: counted for the operator, and said in the log, if not too often.
+//! Counters of connections, streams and refusals, and rate-limited warnings about refusals.
 
 use std::{
     sync::{
@@ -8,9 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::access::{Guest, Places};
+use super::access::{ClientId, ClientLimiter};
 
-/// Warnings of one kind are at least this far apart.
+/// Minimum interval between warnings of one kind.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Clients that are counted by name; the others are counted together.
 const CLIENTS: usize = 32;
@@ -18,24 +18,24 @@ const CLIENTS: usize = 32;
 /// Why a connection or a request was not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Too many connections, in all or of this client.
+    /// The connection limit is reached, in all or of this client.
     Connections,
-    /// A TLS handshake that failed.
+    /// A TLS handshake failed.
     Handshake,
-    /// A client that said nothing, or not all of a request, in time.
+    /// A timeout: no TLS handshake, HTTP/2 preface or complete request in time.
     Silence,
-    /// Control frames of HTTP/2 beyond their rate.
+    /// Too many HTTP/2 control frames.
     Flood,
-    /// A token that is missing or not known.
+    /// A token is missing or unknown.
     Token,
-    /// Too many streams, in all or of this client, or a batch or a request that is too large.
+    /// A limit is exceeded: streams in all or of this client, or the size of a batch or request.
     Limit,
-    /// A request for a stream with a field that is out of its range.
+    /// A stream request with an invalid field.
     Request,
 }
 
 impl Refusal {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 7] = [
         Self::Connections,
         Self::Handshake,
@@ -46,7 +46,7 @@ impl Refusal {
         Self::Request,
     ];
 
-    /// In lower case.
+    /// The name in metrics and logs.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -63,47 +63,47 @@ impl Refusal {
 
 /// Connections, streams and refusals since the server started. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Traffic(Arc<Shared>);
+pub struct Traffic(Arc<Counters>);
 
 #[derive(Debug, Default)]
-struct Shared {
+struct Counters {
     connected: AtomicU64,
-    refused: [Kind; Refusal::ALL.len()],
-    connections: OnceLock<Places>,
-    streams: OnceLock<Places>,
+    refused: [RefusalCounter; Refusal::ALL.len()],
+    connections: OnceLock<ClientLimiter>,
+    streams: OnceLock<ClientLimiter>,
 }
 
-/// Refusals of one kind.
+/// Counts refusals for one reason.
 #[derive(Debug, Default)]
-struct Kind {
+struct RefusalCounter {
     count: AtomicU64,
-    /// When the last warning was, and how many refusals there were until then.
-    said: Mutex<Option<(Instant, u64)>>,
+    /// Time of the last warning, and the count at that time.
+    last_warning: Mutex<Option<(Instant, u64)>>,
 }
 
 impl Traffic {
-    /// Counts the places of connections from now on.
-    pub(super) fn count_connections(&self, places: Places) {
-        let _already = self.0.connections.set(places);
+    /// Sets the limiter of connections, whose permits are counted.
+    pub(super) fn count_connections(&self, limiter: ClientLimiter) {
+        let _already = self.0.connections.set(limiter);
     }
 
-    /// Counts the places of streams from now on.
-    pub(super) fn count_streams(&self, places: Places) {
-        let _already = self.0.streams.set(places);
+    /// Sets the limiter of streams, whose permits are counted.
+    pub(super) fn count_streams(&self, limiter: ClientLimiter) {
+        let _already = self.0.streams.set(limiter);
     }
 
     pub(super) fn connected(&self) {
         self.0.connected.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a refusal, and warns of it where the last warning of this kind is not of this second.
-    pub(super) fn refused(&self, refusal: Refusal, client: &Guest, error: &str) {
+    /// Counts a refusal, and logs a warning unless one for the same reason was logged within the last second.
+    pub(super) fn refused(&self, refusal: Refusal, client: &ClientId, error: &str) {
         if let Some(unsaid) = self.0.refused[refusal as usize].count(Instant::now()) {
             tracing::warn!(client = %client, kind = refusal.name(), error, unsaid, "refused");
         }
     }
 
-    /// Connections accepted so far.
+    /// Connections accepted since the start.
     #[must_use]
     pub fn connections_opened(&self) -> u64 {
         self.0.connected.load(Ordering::Relaxed)
@@ -112,23 +112,28 @@ impl Traffic {
     /// Connections open now.
     #[must_use]
     pub fn connections(&self) -> u64 {
-        self.0.connections.get().map_or(0, Places::taken) as u64
+        self.0.connections.get().map_or(0, ClientLimiter::taken) as u64
     }
 
-    /// Refusals of a kind so far.
+    /// Refusals for one reason since the start.
     #[must_use]
     pub fn refusals(&self, refusal: Refusal) -> u64 {
         self.0.refused[refusal as usize].count.load(Ordering::Relaxed)
     }
 
-    /// Streams open now by client, most first. Clients beyond the first 32 are counted together, as `others`.
+    /// Streams open now by client, highest first. Clients beyond the first 32 are counted together, as `others`.
     #[must_use]
     pub fn streams_by_client(&self) -> Vec<(String, u64)> {
-        let all = self.0.streams.get().map(Places::by_guest).unwrap_or_default();
+        let all = self
+            .0
+            .streams
+            .get()
+            .map(ClientLimiter::by_client)
+            .unwrap_or_default();
         let (named, others) = all.split_at(all.len().min(CLIENTS));
         let mut streams: Vec<_> = named
             .iter()
-            .map(|(guest, count)| (guest.to_string(), *count as u64))
+            .map(|(client, count)| (client.to_string(), *count as u64))
             .collect();
         if !others.is_empty() {
             let sum: usize = others.iter().map(|(_, count)| count).sum();
@@ -138,17 +143,17 @@ impl Traffic {
     }
 }
 
-impl Kind {
-    /// Counts one more; where it is time for a warning, gives the number of those before it that there was none of.
+impl RefusalCounter {
+    /// Counts one more; if a warning is due, returns how many refusals since the last warning were not logged.
     fn count(&self, now: Instant) -> Option<u64> {
         let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        let unsaid = match *said {
+        let mut last_warning = self.last_warning.lock().unwrap_or_else(PoisonError::into_inner);
+        let unsaid = match *last_warning {
             Some((last, _)) if now.saturating_duration_since(last) < PAUSE => return None,
             Some((_, until)) => (count - 1).saturating_sub(until),
             None => 0,
         };
-        *said = Some((now, count));
+        *last_warning = Some((now, count));
         Some(unsaid)
     }
 }
@@ -158,15 +163,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_refusals_are_counted_and_one_a_second_is_said() {
-        let (kind, start) = (Kind::default(), Instant::now());
-        assert_eq!(kind.count(start), Some(0));
+    fn all_refusals_are_counted_and_one_per_second_is_logged() {
+        let (counter, start) = (RefusalCounter::default(), Instant::now());
+        assert_eq!(counter.count(start), Some(0));
         for _ in 0..5 {
-            assert_eq!(kind.count(start + PAUSE / 2), None);
+            assert_eq!(counter.count(start + PAUSE / 2), None);
         }
-        assert_eq!(kind.count(start + PAUSE), Some(5));
-        assert_eq!(kind.count(start + PAUSE * 3), Some(0));
-        assert_eq!(kind.count.load(Ordering::Relaxed), 8);
+        assert_eq!(counter.count(start + PAUSE), Some(5));
+        assert_eq!(counter.count(start + PAUSE * 3), Some(0));
+        assert_eq!(counter.count.load(Ordering::Relaxed), 8);
     }
 
     #[test]
@@ -178,11 +183,11 @@ mod tests {
 
     #[test]
     fn clients_beyond_the_first_are_counted_together() {
-        let (traffic, places) = (Traffic::default(), Places::new(1000));
-        traffic.count_streams(places.clone());
+        let (traffic, limiter) = (Traffic::default(), ClientLimiter::new(1000));
+        traffic.count_streams(limiter.clone());
         let taken: Vec<_> = (0..40)
-            .flat_map(|client| (0..=client % 2).map(move |_| Guest::Named(format!("c{client:02}"))))
-            .map(|guest| places.take(guest, 9).expect("a place"))
+            .flat_map(|client| (0..=client % 2).map(move |_| ClientId::Named(format!("c{client:02}"))))
+            .map(|client| limiter.acquire(client, 9).expect("a permit"))
             .collect();
         let streams = traffic.streams_by_client();
         assert_eq!(streams.len(), CLIENTS + 1);

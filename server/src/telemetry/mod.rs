@@ -1,10 +1,10 @@
-//! The log, on standard error; and traces, where somebody collects them.
+//! Logging to standard error, and trace export.
 //!
 //! # Layout
 //!
-//! - `spans`: what the log's lines belong to, and what traces are made of.
-//! - `traces`: the way to a collector.
-//! - `writer`: the way of lines to standard error.
+//! - `spans`: request spans and their trace context.
+//! - `traces`: OTLP export.
+//! - `writer`: non-blocking log output.
 
 mod spans;
 mod traces;
@@ -28,59 +28,59 @@ use self::{traces::Traces, writer::Lines};
 use crate::args::LogFormat;
 use equibatch_cli::terminal;
 
-/// How long whoever reads the log may take for the last lines.
+/// How long the last lines may take to be written at the end.
 const FLUSH: Duration = Duration::from_millis(300);
 
-/// Parts that log what strangers send, as often as they send it.
+/// Filters for dependencies that log an event for every malformed message of a peer.
 const QUIET: &str = "h2=error,hyper=error,rustls=error,tonic=error";
 
-/// Why there is no log.
+/// Telemetry cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The filter is none.
+    /// An invalid filter.
     #[error("--log {0:?}")]
     Filter(String, #[source] ParseError),
-    /// A word that is no level. As a filter, it would be the name of a part of the program that does not exist, and hide everything.
+    /// A bare word that is not a level. As a filter it would name a module that does not exist, and hide everything.
     #[error(
-        "--log {0:?}: {1:?} is no level: use error, warn, info, debug, trace or off, or a filter such as info,equibatch_server=debug"
+        "--log {0:?}: unknown level {1:?}: expected error, warn, info, debug, trace or off, or a filter such as info,equibatch_server=debug"
     )]
     Level(String, String),
-    /// There is no thread to write the log.
-    #[error("cannot start the thread of the log")]
+    /// The log thread cannot be started.
+    #[error("cannot start the log thread")]
     Thread(#[source] io::Error),
-    /// Traces cannot be sent where they are wanted.
+    /// Invalid address of the collector.
     #[error("--otlp")]
     Traces(#[from] TracesError),
 }
 
-/// A log that is running.
+/// The running telemetry.
 #[derive(Debug)]
-#[must_use = "what was not sent to the collector yet is lost without `finish`"]
+#[must_use = "spans that are not yet exported are lost without `finish`"]
 pub struct Telemetry {
     traces: Option<Traces>,
-    /// What the log shows.
-    shown: Shown,
+    /// The current log filter.
+    filter_handle: FilterHandle,
     lines: Lines,
 }
 
-/// What the log shows. Cheap to clone.
+/// A handle to change the log filter. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Shown(reload::Handle<EnvFilter, Registry>);
+pub struct FilterHandle(reload::Handle<EnvFilter, Registry>);
 
-impl Shown {
-    /// Shows what `filter` lets through from now on.
+impl FilterHandle {
+    /// Replaces the log filter.
     ///
     /// # Errors
     ///
-    /// Where it is no filter.
+    /// If `filter` is invalid.
     pub fn set(&self, filter: &str) -> Result<(), Error> {
-        // The only other error is that there is no log any more.
+        // Reloading fails only if the subscriber has been dropped.
         let _gone = self.0.reload(parse(filter)?);
         Ok(())
     }
 }
 
-/// The filter that `text` says: levels, or levels of parts of the program.
+/// Parses a filter: a level, or directives for parts of the program.
 fn parse(text: &str) -> Result<EnvFilter, Error> {
     let words = text.split(',').map(str::trim);
     let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
@@ -90,26 +90,26 @@ fn parse(text: &str) -> Result<EnvFilter, Error> {
     }
     let is_off = words.clone().any(|word| word.eq_ignore_ascii_case("off"));
     let quiet = if is_off { "" } else { QUIET };
-    // What comes later wins.
+    // Later directives take precedence.
     EnvFilter::try_new(format!("{quiet},{text}")).map_err(|error| Error::Filter(text.to_owned(), error))
 }
 
-/// Refuses what cannot be a filter of the log.
+/// Validates a log filter.
 ///
 /// # Errors
 ///
-/// What is wrong with it.
-pub fn check(filter: &str) -> Result<(), Error> {
+/// If it is invalid.
+pub fn check_filter(filter: &str) -> Result<(), Error> {
     parse(filter).map(drop)
 }
 
-/// Starts logging, and sending traces to `collector`, where one is named. Panics are logged too, so that every line has the same form.
+/// Starts logging, and exporting traces to `collector`, if given. Panics are logged, too, so that all lines have the same format.
 ///
-/// Must be called within a runtime where there is a collector.
+/// Must be called within a runtime if there is a collector.
 ///
 /// # Errors
 ///
-/// Where `filter` is not a filter, or `collector` no address.
+/// If `filter` or `collector` is invalid, or the log thread cannot be started.
 pub fn start(format: LogFormat, filter: &str, collector: Option<&str>) -> Result<Telemetry, Error> {
     let (filter, handle) = reload::Layer::new(parse(filter)?);
     let lines = writer::standard_error().map_err(Error::Thread)?;
@@ -119,14 +119,14 @@ pub fn start(format: LogFormat, filter: &str, collector: Option<&str>) -> Result
         .with_target(false);
     let log = match format {
         LogFormat::Text => log.boxed(),
-        // The list of spans has the innermost one, too.
+        // The list of spans includes the current one.
         LogFormat::Json => log.json().flatten_event(true).with_current_span(false).boxed(),
     };
     let traces = collector.map(Traces::to).transpose()?;
     let subscriber = registry()
         .with(log.with_filter(filter))
         .with(traces.as_ref().map(Traces::layer));
-    // A second start keeps the first one's log.
+    // If telemetry was started before, the first subscriber stays.
     let _already_started = tracing::subscriber::set_global_default(subscriber);
     std::panic::set_hook(Box::new(|panic| {
         tracing::error!(
@@ -135,19 +135,22 @@ pub fn start(format: LogFormat, filter: &str, collector: Option<&str>) -> Result
             panic
         );
     }));
-    let shown = Shown(handle);
-    Ok(Telemetry { traces, shown, lines })
+    let filter_handle = FilterHandle(handle);
+    Ok(Telemetry {
+        traces,
+        filter_handle,
+        lines,
+    })
 }
 
 impl Telemetry {
-    /// What the log shows, to be changed.
+    /// A handle to change the log filter.
     #[must_use]
-    pub fn shown(&self) -> Shown {
-        self.shown.clone()
+    pub fn filter_handle(&self) -> FilterHandle {
+        self.filter_handle.clone()
     }
 
-    /// Writes what is left of the log, and sends what is left to the collector. Blocks while it does, for some seconds at most: not for an
-    /// async thread.
+    /// Flushes the log and exports the remaining spans. Blocks for up to some seconds; must not be called on an async thread.
     pub fn finish(self) {
         self.lines.flush(FLUSH);
         self.traces.iter().for_each(Traces::finish);
@@ -159,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_is_of_levels() {
+    fn filters_are_validated() {
         for filter in [
             "info",
             "WARN",
@@ -167,7 +170,7 @@ mod tests {
             "info,equibatch_server=debug",
             "warn,[stream]=trace",
         ] {
-            check(filter).expect(filter);
+            check_filter(filter).expect(filter);
         }
         for (filter, word) in [
             ("loud", "loud"),
@@ -175,7 +178,7 @@ mod tests {
             ("a=b=c", "a=b=c"),
             ("equibatch_server=loud", "loud"),
         ] {
-            let error = check(filter).expect_err(filter).to_string();
+            let error = check_filter(filter).expect_err(filter).to_string();
             assert!(error.contains("--log") && error.contains(word), "{error}");
         }
     }

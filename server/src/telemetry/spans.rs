@@ -1,4 +1,4 @@
-//! What the log's lines belong to, and what traces are made of.
+//! Request spans and their trace context.
 
 use opentelemetry::{
     Context, Key, Value,
@@ -7,7 +7,7 @@ use opentelemetry::{
 use tracing::{Span, field::display};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-/// The span of a request for `path`, in the trace that the header `traceparent` names, where it names one.
+/// The span of a request for `path`, a child of the context in the `traceparent` header, if there is a valid one.
 ///
 /// # Source
 ///
@@ -18,18 +18,18 @@ pub fn request(path: &str, traceparent: Option<&str>) -> Span {
     let trace = parent.as_ref().map(|parent| display(parent.trace_id()));
     let span = tracing::info_span!("request", path, trace);
     if let Some(parent) = parent {
-        // An error says that nobody collects traces.
+        // Fails only if no OpenTelemetry layer is installed.
         let _nobody = span.set_parent(Context::new().with_remote_span_context(parent));
     }
     span
 }
 
-/// Adds to `span` what belongs to traces and would make the log's lines too long.
+/// Sets an attribute of `span` that is exported, but not logged.
 pub fn attribute(span: &Span, key: impl Into<Key>, value: impl Into<Value>) {
     span.set_attribute(key, value);
 }
 
-/// `00-TRACE-SPAN-FLAGS`, in hexadecimal digits; later versions may have more behind that.
+/// Parses `00-TRACE-SPAN-FLAGS` (hexadecimal); later versions may append fields.
 fn parent(header: &str) -> Option<SpanContext> {
     let mut parts = header.split('-');
     let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_names_a_trace_or_is_ignored() {
+    fn valid_traceparent_headers_are_parsed_and_others_ignored() {
         let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
         let context = parent(&format!("00-{trace}-00f067aa0ba902b7-01")).expect("the standard's example");
         assert_eq!(context.trace_id().to_string(), trace);

@@ -1,4 +1,4 @@
-//! Traces for a collector, by the protocol of OpenTelemetry over gRPC.
+//! Exports traces to an OpenTelemetry collector, by OTLP over gRPC.
 
 use std::time::Duration;
 
@@ -9,25 +9,25 @@ use tonic::transport::ClientTlsConfig;
 use tracing::{Level, Subscriber};
 use tracing_subscriber::{Layer, filter::Targets, registry::LookupSpan};
 
-/// What this program is called in traces.
+/// The service name in traces.
 const NAME: &str = "equibatch-server";
-/// How long a collector may take to take some spans.
+/// Timeout of an export.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Traces cannot be sent there.
+/// Invalid address of the collector.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot send traces to {address:?}: write http://HOST:PORT or https://HOST:PORT")]
+#[error("cannot send traces to {address:?}: expected http://HOST:PORT or https://HOST:PORT")]
 pub struct Error {
     address: String,
     source: ExporterBuildError,
 }
 
-/// Sends spans, some at a time, from a thread of its own. A collector that is away or slow costs spans, and nothing else.
+/// Exports spans in batches from a thread of its own. If the collector is unreachable or slow, spans are dropped.
 #[derive(Debug)]
 pub(super) struct Traces(SdkTracerProvider);
 
 impl Traces {
-    /// To the collector at `address`. Must be called within a runtime.
+    /// Exports to the collector at `address`. Must be called within a runtime.
     pub(super) fn to(address: &str) -> Result<Self, Error> {
         let exporter = SpanExporter::builder()
             .with_tonic()
@@ -48,7 +48,7 @@ impl Traces {
         Ok(Self(provider.build()))
     }
 
-    /// Makes traces of the spans of this library, whatever the log shows.
+    /// Records the spans of this crate, independently of the log filter.
     pub(super) fn layer<S>(&self) -> impl Layer<S> + use<S>
     where
         S: Subscriber + for<'span> LookupSpan<'span>,
@@ -62,7 +62,7 @@ impl Traces {
 
     pub(super) fn finish(&self) {
         if let Err(error) = self.0.shutdown_with_timeout(TIMEOUT) {
-            tracing::warn!(error = %error, "the last traces are not sent");
+            tracing::warn!(error = %error, "the last traces could not be exported");
         }
     }
 }

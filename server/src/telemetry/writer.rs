@@ -1,4 +1,4 @@
-//! The way of the log's lines to standard error, which nobody has to wait for.
+//! Non-blocking log output: a thread of its own writes the lines to standard error.
 
 use std::{
     io::{self, Write},
@@ -13,73 +13,73 @@ use std::{
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines that wait to be written. What comes when there are so many is dropped, and counted.
-const WAITING: usize = 4096;
+/// Capacity of the queue. Lines that do not fit are dropped and counted.
+const QUEUE: usize = 4096;
 
-/// How long whoever waits for a place looks away.
-const PAUSE: Duration = Duration::from_millis(5);
+/// Poll interval while the queue is full.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Lines that were dropped since the process started.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// Lines of the log that were dropped so far, because whoever reads them did not keep up.
+/// Log lines dropped so far because standard error was not read in time.
 #[must_use]
 pub fn dropped_lines() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
 
-/// What a thread of its own is told.
-enum Order {
+/// A command for the log thread.
+enum Command {
     Write(Vec<u8>),
-    /// All before it is written.
+    /// Signals once all earlier lines are written.
     Flush(SyncSender<()>),
 }
 
-/// Hands lines to a thread that writes them. Cheap to clone.
+/// Queues lines for the log thread. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Lines(SyncSender<Order>);
+pub(super) struct Lines(SyncSender<Command>);
 
-/// Takes lines from the log.
+/// Queues lines of the log.
 pub(super) struct LineWriter(Lines);
 
 impl Lines {
-    /// Lines that go to `out`.
+    /// Starts a thread that writes to `out`.
     ///
     /// # Errors
     ///
-    /// If the system refuses a thread.
+    /// If the system refuses the thread.
     pub(super) fn to(out: impl Write + Send + 'static) -> io::Result<Self> {
-        let (sender, orders) = mpsc::sync_channel(WAITING);
+        let (sender, commands) = mpsc::sync_channel(QUEUE);
         let said = dropped_lines();
         thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || write_all(out, &orders, said))?;
+            .spawn(move || write_all(out, &commands, said))?;
         Ok(Self(sender))
     }
 
-    /// Waits until all lines so far are written, for a while at most.
-    pub(super) fn flush(&self, patience: Duration) {
-        let until = Instant::now() + patience;
+    /// Waits until all queued lines are written, for at most `timeout`.
+    pub(super) fn flush(&self, timeout: Duration) {
+        let until = Instant::now() + timeout;
         let (done, flushed) = mpsc::sync_channel(1);
-        while let Err(TrySendError::Full(_)) = self.0.try_send(Order::Flush(done.clone())) {
+        while let Err(TrySendError::Full(_)) = self.0.try_send(Command::Flush(done.clone())) {
             if Instant::now() > until {
                 return;
             }
-            thread::sleep(PAUSE);
+            thread::sleep(POLL_INTERVAL);
         }
         let _late = flushed.recv_timeout(until.saturating_duration_since(Instant::now()));
     }
 }
 
-/// Carries out `orders`; of the lines that were dropped, `said` are told of.
-fn write_all(mut out: impl Write, orders: &Receiver<Order>, mut said: u64) {
-    for order in orders {
+/// Executes `commands`; `said` is the number of dropped lines that are already reported.
+fn write_all(mut out: impl Write, commands: &Receiver<Command>, mut said: u64) {
+    for order in commands {
         match order {
-            Order::Write(line) => {
-                // There is nobody to tell.
+            Command::Write(line) => {
+                // A failure to log cannot be logged.
                 let _unwritten = out.write_all(&line);
             }
-            Order::Flush(done) => {
+            Command::Flush(done) => {
                 let _unwritten = out.flush();
                 let _gone = done.try_send(());
             }
@@ -94,7 +94,7 @@ fn write_all(mut out: impl Write, orders: &Receiver<Order>, mut said: u64) {
 
 impl Write for LineWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        match self.0.0.try_send(Order::Write(line.to_vec())) {
+        match self.0.0.try_send(Command::Write(line.to_vec())) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 DROPPED.fetch_add(1, Ordering::Relaxed);
@@ -116,7 +116,7 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 }
 
-/// Where the lines of this process go: one thread, however often a log is started.
+/// The log output of this process: one thread, however often logging is started.
 pub(super) fn standard_error() -> io::Result<Lines> {
     static LINES: OnceLock<Lines> = OnceLock::new();
     match LINES.get() {
@@ -134,10 +134,10 @@ mod tests {
 
     use super::*;
 
-    /// Writes to a text while nobody holds it.
-    struct Held(Arc<Mutex<Vec<u8>>>);
+    /// Writes to a buffer once its lock is free.
+    struct LockedBuffer(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Held {
+    impl Write for LockedBuffer {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().expect("no panic").write(bytes)
         }
@@ -148,12 +148,12 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_a_reader_and_what_is_dropped_is_counted() {
+    fn logging_does_not_block_and_dropped_lines_are_counted() {
         let text = Arc::new(Mutex::new(vec![]));
-        let lines = Lines::to(Held(Arc::clone(&text))).expect("a thread");
+        let lines = Lines::to(LockedBuffer(Arc::clone(&text))).expect("a thread");
         let reader = text.lock().expect("no panic");
         let more = 100;
-        for number in 0..WAITING + 1 + more {
+        for number in 0..QUEUE + 1 + more {
             let line = format!("{number}\n");
             let written = lines.make_writer().write_all(line.as_bytes());
             written.expect("never fails");
@@ -163,7 +163,7 @@ mod tests {
         drop(reader);
         lines.flush(Duration::from_secs(60));
         let text = String::from_utf8(text.lock().expect("no panic").clone()).expect("text");
-        // Said once, behind whichever line was being written.
+        // Reported once, after the line that was being written.
         let said = format!("{dropped} lines of the log were dropped\n");
         assert_eq!(text.matches("dropped").count(), 1);
         assert!(text.contains(&said), "{said}");

@@ -8,7 +8,7 @@
 use std::{env, io};
 
 use anyhow::{Context as _, Result, bail};
-use equibatch_stream::{Batch, Patience, Servers};
+use equibatch_stream::{Batch, RetryPolicy, Servers};
 use equibatch_tests::receive::borrowed;
 
 fn main() -> Result<()> {
@@ -17,13 +17,13 @@ fn main() -> Result<()> {
         bail!("usage: borrow ADDRESS BATCHES");
     };
     let batches: usize = batches.parse().context("BATCHES")?;
-    let servers = Servers::open(address, Patience::default())?;
+    let servers = Servers::open(address, RetryPolicy::default())?;
     let mut stream = servers.stream(&borrowed(1_000_000), batches)?;
     let mut held: Vec<Batch> = vec![];
     for _ in 0..batches {
         held.push(stream.next_batch()?.context("a batch")?);
     }
-    println!("holding by {}", stream.ways());
+    println!("holding by {}", stream.transports());
     for line in io::stdin().lines() {
         line?;
         let digest = |batch: &Batch| blake3::hash(&batch.tensor).to_hex().to_string();

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use equibatch_proto::v1::{Batch, ElementType, StreamBatchesRequest, stream_batches_response::Message};
-use equibatch_transport::{FRAME, Messages, Sizes, with_windows};
+use equibatch_transport::{BatchReceiver, MAX_FRAME_SIZE, SizeLimits, with_flow_control};
 use tonic::transport::{Channel, Endpoint};
 
 /// Images of a batch.
@@ -39,11 +39,11 @@ async fn main() -> Result<()> {
     };
     request.set_element_type(element);
     let tensor = BATCH * 3 * SIZE * SIZE * width;
-    let sizes = Sizes {
+    let sizes = SizeLimits {
         tensor,
         message: tensor + (1 << 20),
     };
-    let mut stream = Messages::open(connect(address).await?, &request, sizes).await?;
+    let mut stream = BatchReceiver::open(connect(address).await?, &request, sizes).await?;
     let Some(Message::Description(description)) = stream.message().await?.and_then(|first| first.message)
     else {
         bail!("a stream begins with its description");
@@ -75,7 +75,7 @@ async fn main() -> Result<()> {
 }
 
 /// The next batch; `None` behind the last one.
-async fn next(stream: &mut Messages) -> Result<Option<Batch>> {
+async fn next(stream: &mut BatchReceiver) -> Result<Option<Batch>> {
     match stream.message().await?.and_then(|response| response.message) {
         Some(Message::Batch(batch)) => Ok(Some(batch)),
         None => Ok(None),
@@ -85,8 +85,8 @@ async fn next(stream: &mut Messages) -> Result<Option<Batch>> {
 
 /// A connection as the client has it to a server nearby.
 async fn connect(address: &str) -> Result<Channel> {
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))?.max_frame_size(FRAME);
-    Ok(with_windows(endpoint, Duration::ZERO).connect().await?)
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))?.max_frame_size(MAX_FRAME_SIZE);
+    Ok(with_flow_control(endpoint, Duration::ZERO).connect().await?)
 }
 
 /// CPU time that process `id` has used, user and system. The kernel counts in hundredths of a second.

@@ -17,7 +17,7 @@ use equibatch_client::learn::{
     run::{RunConfig, RunFolder},
 };
 use equibatch_engine::random::{Purpose, generator, uniform};
-use equibatch_stream::{Patience, Servers};
+use equibatch_stream::{RetryPolicy, Servers};
 use equibatch_training::{
     program::{TrainSpec, dropout, train_graph},
     runtime::{Runtime, SessionOptions},
@@ -31,7 +31,7 @@ fn main() -> Result<()> {
         anyhow::bail!("usage: parity ADDRESS FOLDER ARCH SIZE BATCH EPOCHS SEED MAX_LR RUNS");
     };
     let folder = Path::new(folder);
-    let servers = Servers::open(address, Patience::default())?;
+    let servers = Servers::open(address, RetryPolicy::default())?;
     let asked = RunConfig {
         arch: arch.clone(),
         image_size: size.parse()?,

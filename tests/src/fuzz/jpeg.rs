@@ -1,4 +1,4 @@
-use equibatch_engine::decode::{DecodeOptions, Limits, canonical_size, decode, decode_canonical};
+use equibatch_engine::decode::{DecodeLimits, DecodeOptions, canonical_size, decode, decode_canonical};
 
 /// A JPEG: its first byte says to what short side it is decoded, 0 for all pixels; the others are the file.
 ///
@@ -10,7 +10,7 @@ pub fn jpeg(data: &[u8]) {
         return;
     };
     let options = DecodeOptions {
-        limits: Limits {
+        limits: DecodeLimits {
             max_pixels: 1 << 20,
             max_file_bytes: 1 << 20,
             max_allocation: 16 << 20,

@@ -12,7 +12,7 @@ use equibatch_proto::v1::{
     StreamBatchesRequest,
     balance::{self, Policy},
 };
-use equibatch_stream::{Balance, Batch, BatchRequest, Error, Patience, Position, Servers, Split};
+use equibatch_stream::{Balance, Batch, BatchRequest, Error, Position, RetryPolicy, Servers, Split};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use tokio::runtime::Runtime;
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Waits long for servers, and not long for batches.
-const PATIENCE: Patience = Patience {
+const PATIENCE: RetryPolicy = RetryPolicy {
     retry_for: Duration::from_secs(60),
     stall: Duration::from_secs(1),
 };

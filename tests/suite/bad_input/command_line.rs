@@ -109,10 +109,10 @@ fn a_picture_that_cannot_be_drawn_is_refused_with_what_can() {
     ];
     for (arguments, words) in [
         (&["--out", "x.gif"][..], "ends in .png"),
-        (&["--step", "999"], "--step 999: it must be from 0 to 3"),
+        (&["--step", "999"], "--step 999: expected a number from 0 to 3"),
         (
             &["--split", "valid", "--balance", "natural"],
-            "--balance is of the train split",
+            "--balance is for the train split",
         ),
     ] {
         let output = process::client(&[&server[..], arguments].concat());

@@ -5,7 +5,7 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
 };
 
-use equibatch_stream::Way;
+use equibatch_stream::Transport;
 use equibatch_tests::process::{Lines, program};
 
 /// A process that holds batches.
@@ -28,7 +28,7 @@ impl Borrower {
             answers: Lines::of(child.stdout.take().unwrap()),
             child,
         };
-        assert_eq!(borrower.line(), format!("holding by {}", Way::SharedMemory));
+        assert_eq!(borrower.line(), format!("holding by {}", Transport::SharedMemory));
         borrower
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use equibatch_stream::{Servers, Way};
+use equibatch_stream::{Servers, Transport};
 use equibatch_tests::{process::client, receive::borrowed};
 
 use super::{AT_ONCE, by_port, descriptors, digests, mapped, open, pictures, serve, wait_for_nothing_mapped};
@@ -14,7 +14,7 @@ fn the_bytes_are_those_that_a_port_gives() {
     let (server, _folder) = serve(&images, &[]);
     for prefetch in [1, 3, 200] {
         let mut stream = open(&[&server.address], 3, prefetch);
-        assert_eq!(stream.ways(), Way::SharedMemory.to_string());
+        assert_eq!(stream.transports(), Transport::SharedMemory.to_string());
         assert_eq!(digests(&mut stream, usize::MAX), expected);
     }
     wait_for_nothing_mapped(server.id());
@@ -43,7 +43,7 @@ fn a_reader_may_keep_more_than_the_memory_holds() {
     // Two batches fit.
     let (server, _folder) = serve(&images, &["--stream-bytes", "1MiB"]);
     let mut stream = open(&[&server.address], 6, 8);
-    assert_eq!(stream.ways(), Way::SharedMemory.to_string());
+    assert_eq!(stream.transports(), Transport::SharedMemory.to_string());
     let kept: Vec<_> = std::iter::from_fn(|| stream.next_batch().unwrap()).collect();
     assert!(kept.len() > 20, "{}", kept.len());
     let bytes: u64 = mapped(server.id()).iter().sum();
@@ -66,14 +66,14 @@ fn what_cannot_be_shared_comes_by_the_plain_stream() {
     let relay = relay(folder.path(), &willing.address);
     for address in [&unwilling.address, &relay] {
         let mut stream = open(&[address], 2, 2);
-        assert_eq!(stream.ways(), Way::Socket.to_string());
+        assert_eq!(stream.transports(), Transport::Socket.to_string());
         assert_eq!(digests(&mut stream, usize::MAX), expected);
     }
     let servers = Servers::open(&willing.address, AT_ONCE)
         .unwrap()
         .without_shared_memory();
     let mut stream = servers.stream(&borrowed(2), 2).unwrap();
-    assert_eq!(stream.ways(), Way::Socket.to_string());
+    assert_eq!(stream.transports(), Transport::Socket.to_string());
     assert_eq!(digests(&mut stream, usize::MAX), expected);
 }
 

@@ -11,7 +11,7 @@ mod ends;
 
 use std::{fs, time::Duration};
 
-use equibatch_stream::{BatchStream, Patience, Servers, Way};
+use equibatch_stream::{BatchStream, RetryPolicy, Servers, Transport};
 use equibatch_tests::{images::ImageFolder, process::ServerProcess, receive::borrowed, wait::eventually};
 use tempfile::TempDir;
 
@@ -27,7 +27,7 @@ fn serve(images: &ImageFolder, options: &[&str]) -> (ServerProcess, TempDir) {
 }
 
 /// Without second tries.
-const AT_ONCE: Patience = Patience {
+const AT_ONCE: RetryPolicy = RetryPolicy {
     retry_for: Duration::ZERO,
     stall: Duration::from_secs(60),
 };
@@ -51,7 +51,7 @@ fn digests(stream: &mut BatchStream, count: usize) -> Vec<String> {
 fn by_port(images: &ImageFolder, epochs: u32) -> Vec<String> {
     let server = ServerProcess::start(images.root(), &[]);
     let mut stream = open(&[&server.address], epochs, 2);
-    assert_eq!(stream.ways(), Way::Network.to_string());
+    assert_eq!(stream.transports(), Transport::Network.to_string());
     digests(&mut stream, usize::MAX)
 }
 

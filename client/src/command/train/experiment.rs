@@ -1,4 +1,4 @@
-//! Several runs one after the other, each in a folder of its own, each going on where the one before ended.
+//! Experiments: several stages in sequence, each a run in its own folder that starts from the checkpoint of the previous one.
 
 use std::{
     num::NonZeroU64,
@@ -8,21 +8,21 @@ use std::{
 use anyhow::{Context as _, Result};
 use equibatch_cli::files;
 
-use super::one::{Desk, Trainer};
+use super::single_run::{RunSettings, Trainer};
 use crate::{
     args::Train,
     command::{
         Exit,
-        plan::{Origin, Plan},
+        plan::{InitSource, RunPlan},
     },
-    config::{contradictions, new_folder},
+    config::{new_folder, resume_conflicts},
     learn::{
         checkpoint::CHECKPOINT,
         run::{self, RunFolder},
     },
 };
 
-/// Name of the file that says what the stages are.
+/// File with the plans of the stages.
 const FILE: &str = "experiment.json";
 
 /// Whether `path` is the folder of an experiment.
@@ -30,11 +30,11 @@ pub(super) fn is_at(path: &Path) -> bool {
     path.join(FILE).exists()
 }
 
-/// Trains all stages, in a new folder. What was written is taken back if the first stage is refused before its first step.
-pub(super) fn start(trainer: &Trainer, args: &Train, plans: &[Plan]) -> Result<Exit> {
+/// Trains all stages in a new folder, which is removed again if the first stage fails before its first step.
+pub(super) fn start(trainer: &Trainer, args: &Train, plans: &[RunPlan]) -> Result<Exit> {
     let stem = args.experiment.as_deref().and_then(Path::file_stem);
-    let usual = || new_folder(&stem.unwrap_or_default().to_string_lossy());
-    let folder = args.out.clone().unwrap_or_else(usual);
+    let default_folder = || new_folder(&stem.unwrap_or_default().to_string_lossy());
+    let folder = args.out.clone().unwrap_or_else(default_folder);
     if is_at(&folder) {
         return Err(run::Error::Occupied { path: folder }.into());
     }
@@ -42,7 +42,7 @@ pub(super) fn start(trainer: &Trainer, args: &Train, plans: &[Plan]) -> Result<E
         RunFolder::check_free(&folder.join(&plan.name))?;
     }
     let file = folder.join(FILE);
-    let text = serde_json::to_string_pretty(plans).expect("plans are plain data");
+    let text = serde_json::to_string_pretty(plans).expect("plans are serialisable");
     let shown = || format!("cannot write {}", file.display());
     let created = files::create_folder(&folder).with_context(shown)?;
     files::create(&file, format!("{text}\n").as_bytes()).with_context(shown)?;
@@ -52,22 +52,22 @@ pub(super) fn start(trainer: &Trainer, args: &Train, plans: &[Plan]) -> Result<E
         plans.any(|plan| folder.join(&plan.name).join(CHECKPOINT).exists())
     };
     if trained.is_err() && !has_begun() {
-        let _stays = files::remove(&file);
+        let _ignored = files::remove(&file);
         files::remove_empty(&created);
     }
     trained
 }
 
-/// Trains the stages that are not done yet.
+/// Trains the remaining stages.
 pub(super) fn resume(trainer: &Trainer, args: &Train, folder: &Path) -> Result<Exit> {
     let no_run = |reason: String| run::Error::NoRun {
         path: folder.to_path_buf(),
         reason: format!("{FILE}: {reason}"),
     };
     let text = std::fs::read(folder.join(FILE)).map_err(|error| no_run(error.to_string()))?;
-    let plans: Vec<Plan> = serde_json::from_slice(&text).map_err(|error| no_run(error.to_string()))?;
+    let plans: Vec<RunPlan> = serde_json::from_slice(&text).map_err(|error| no_run(error.to_string()))?;
     for plan in &plans {
-        let differences = contradictions(args, &plan.config);
+        let differences = resume_conflicts(args, &plan.config);
         if !differences.is_empty() {
             let path = folder.join(&plan.name);
             return Err(run::Error::Mismatch { path, differences }.into());
@@ -76,8 +76,8 @@ pub(super) fn resume(trainer: &Trainer, args: &Train, folder: &Path) -> Result<E
     stages(trainer, folder, &plans, args.keep.checkpoint_every)
 }
 
-/// `typed` is what was said now of how often to save a checkpoint.
-fn stages(trainer: &Trainer, folder: &Path, plans: &[Plan], typed: Option<NonZeroU64>) -> Result<Exit> {
+/// `typed` is the value of --checkpoint-every on this command line.
+fn stages(trainer: &Trainer, folder: &Path, plans: &[RunPlan], typed: Option<NonZeroU64>) -> Result<Exit> {
     let mut before: Option<PathBuf> = None;
     for (number, plan) in (1..).zip(plans) {
         let (path, total) = (folder.join(&plan.name), plans.len());
@@ -85,16 +85,16 @@ fn stages(trainer: &Trainer, folder: &Path, plans: &[Plan], typed: Option<NonZer
             .output
             .print_line(&format!("\nstage {number} of {total}: {}", plan.name));
         let exit = if path.join(CHECKPOINT).exists() {
-            let desk = Desk {
+            let settings = RunSettings {
                 whole: folder,
                 save: plan.save.as_deref(),
                 shown: &plan.shown,
                 checkpoint_every: typed.or(plan.config.policy.checkpoint_every),
             };
-            trainer.go_on(&path, &desk)?
+            trainer.continue_run(&path, &settings)?
         } else {
-            let origin = before.map_or_else(|| plan.origin.clone(), Origin::Checkpoint);
-            let plan = Plan {
+            let origin = before.map_or_else(|| plan.origin.clone(), InitSource::Checkpoint);
+            let plan = RunPlan {
                 origin,
                 ..plan.clone()
             };

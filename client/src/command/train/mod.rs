@@ -1,15 +1,15 @@
 //! `client train`: one run, or the stages of an experiment.
 
 mod experiment;
-mod one;
-mod words;
+mod messages;
+mod single_run;
 
 use std::path::Path;
 
 use anyhow::Result;
 
-pub(super) use self::one::Trainer;
-use super::{Exit, plan::Plan, prepare::Means, signals};
+pub(super) use self::single_run::Trainer;
+use super::{Exit, plan::RunPlan, prepare::TrainContext, signals};
 use crate::{
     args::{Train, experiment as file},
     config::{self, UsageError, check_head, check_precision, training_options},
@@ -17,38 +17,41 @@ use crate::{
 };
 use equibatch_training::runtime::Runtime;
 
-/// Trains what is asked for, or continues what was.
+/// Trains a new run or experiment, or resumes one.
 pub(super) fn run(args: &Train) -> Result<Exit> {
-    // What is wrong with the command line is said before anybody is asked for anything.
+    // Usage errors are reported before any server is contacted.
     let stages = match &args.experiment {
         Some(path) => file::read(path)?,
         None if args.stage.is_some() => file::read(Path::new(file::REFERENCE))?,
         None => vec![],
     };
-    let mut plans: Vec<Plan> = stages.iter().map(|stage| Plan::of_stage(stage, args)).collect();
+    let mut plans: Vec<RunPlan> = stages
+        .iter()
+        .map(|stage| RunPlan::of_stage(stage, args))
+        .collect();
     if let Some(wanted) = &args.stage {
         plans = vec![chosen(plans, wanted)?];
     }
     if args.save.is_some() && plans.len() > 1 {
-        let reason = "--save: every stage has a folder of its own; `save` in a stage of the file names a copy of its last checkpoint";
+        let reason = "--save cannot be used with several stages: set `save` in a stage of the file instead";
         return Err(UsageError(reason.to_owned()).into());
     }
     if plans.is_empty() && args.resume.is_none() {
-        plans = vec![Plan::typed(args)?];
+        plans = vec![RunPlan::typed(args)?];
     }
     for plan in &plans {
         check_precision(plan.config.precision, args.execution.device)?;
         check_head(&plan.config)?;
     }
-    // The library first: to learn only after the first download that nothing can run would be a waste.
-    let means = Means {
+    // Loaded first, so that a missing library is reported before anything is downloaded.
+    let context = TrainContext {
         runtime: Runtime::load_for(args.execution.device)?,
         options: training_options(&args.execution, args.operators),
         servers: config::servers(&args.server)?,
         hub: args.setup.network.hub(),
     };
     let trainer = Trainer {
-        means,
+        context,
         stop: signals::stop()?,
         prefetch: args.prefetch.get(),
         output: Output::Stdout,
@@ -63,8 +66,8 @@ pub(super) fn run(args: &Train) -> Result<Exit> {
     }
 }
 
-/// The stage that is called `wanted`, or has that number, from 1.
-fn chosen(plans: Vec<Plan>, wanted: &str) -> Result<Plan, UsageError> {
+/// The stage with the name `wanted`, or with that number, from 1.
+fn chosen(plans: Vec<RunPlan>, wanted: &str) -> Result<RunPlan, UsageError> {
     let names: Vec<String> = plans.iter().map(|plan| plan.name.clone()).collect();
     let number = wanted.parse().ok();
     let found = (1_usize..)
@@ -72,7 +75,7 @@ fn chosen(plans: Vec<Plan>, wanted: &str) -> Result<Plan, UsageError> {
         .find(|(place, plan)| plan.name == wanted || Some(*place) == number);
     found.map(|(_, plan)| plan).ok_or_else(|| {
         UsageError(format!(
-            "--stage {wanted}: there are {}, numbered from 1",
+            "--stage {wanted}: expected one of {}, or a number from 1",
             names.join(", ")
         ))
     })

@@ -31,7 +31,7 @@ use super::{
     run::{self, RunFolder},
 };
 use equibatch_stream as stream;
-use equibatch_stream::{Batch, Servers, Split, Verdict};
+use equibatch_stream::{Batch, BottleneckReport, Servers, Split};
 
 /// Why training failed.
 #[derive(Debug, thiserror::Error)]
@@ -114,7 +114,7 @@ impl Fit<'_> {
         let progress = self.learner.progress();
         let epochs = progress.config.epochs;
         let mut stream = images::open(self.servers, progress, epochs, self.prefetch)?;
-        observer.stream_opened(stream.ways());
+        observer.stream_opened(stream.transports());
         loop {
             let started = Instant::now();
             let batch = match images::next(&mut stream, self.stop) {
@@ -178,7 +178,7 @@ impl Fit<'_> {
 
     /// Evaluates, records and saves the epoch. If the evaluation fails because of the server, the steps are saved and the epoch is
     /// evaluated on resume. The checkpoint is written last, so that a run killed before repeats all of this identically.
-    fn finish_epoch(&mut self, verdict: Option<Verdict>) -> Result<EpochRecord, Error> {
+    fn finish_epoch(&mut self, verdict: Option<BottleneckReport>) -> Result<EpochRecord, Error> {
         let model = self.learner.model()?;
         let evaluated = if self.has_valid {
             self.evaluate_model(&model).map(Some)
@@ -221,7 +221,7 @@ impl Fit<'_> {
         Ok(record)
     }
 
-    fn record(&self, valid: Option<Metrics>, verdict: Option<Verdict>) -> EpochRecord {
+    fn record(&self, valid: Option<Metrics>, verdict: Option<BottleneckReport>) -> EpochRecord {
         let progress = self.learner.progress();
         let epoch = &progress.epoch;
         let seconds = epoch.took.as_secs_f64();

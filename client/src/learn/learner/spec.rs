@@ -7,7 +7,7 @@ use crate::learn::{
     architecture,
     run::{Frozen, RunConfig, expression},
 };
-use equibatch_stream::Wire;
+use equibatch_stream::BatchDtype;
 use equibatch_training::{
     program::{self, AdamW, Images, LayerGroup, ModelSpec, Pixels, TrainSpec},
     runtime::SessionOptions,
@@ -81,9 +81,9 @@ fn matching(frozen: &Frozen, model: &ModelSpec) -> Result<BTreeSet<String>, Erro
 /// The image input of the training step.
 fn images(config: &RunConfig) -> Images {
     match config.wire {
-        Wire::F32 => Images::F32,
-        Wire::F16 => Images::F16,
-        Wire::U8 => Images::Pixels(Pixels {
+        BatchDtype::F32 => Images::F32,
+        BatchDtype::F16 => Images::F16,
+        BatchDtype::U8 => Images::Pixels(Pixels {
             channels_last: false,
             mean: config.mean,
             std: config.std,

@@ -5,7 +5,7 @@ use crate::{
     learn::{fit::policy::Policy, targets::Loss},
     weights::Source,
 };
-use equibatch_stream::{Balance, BatchRequest, Split, StreamDescription, Wire};
+use equibatch_stream::{Balance, BatchDtype, BatchRequest, Split, StreamDescription};
 use equibatch_training::program::{Head, Precision};
 
 /// All settings that determine the results of a run. Device and servers are not part of it.
@@ -70,7 +70,7 @@ pub struct RunConfig {
     pub recipe: String,
     /// Element type of images on the wire.
     #[serde(default)]
-    pub wire: Wire,
+    pub wire: BatchDtype,
     /// Checkpoint retention and early stopping.
     #[serde(default)]
     pub policy: Policy,
@@ -148,7 +148,7 @@ impl Default for RunConfig {
             balance: Balance::Oversample,
             images_per_epoch: None,
             recipe: String::new(),
-            wire: Wire::F32,
+            wire: BatchDtype::F32,
             policy: Policy::default(),
             seed: 42,
             mean: [0.485, 0.456, 0.406],

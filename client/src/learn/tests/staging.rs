@@ -1,7 +1,7 @@
 //! Staging of the next batch does not change training.
 
 use super::*;
-use equibatch_stream::Wire;
+use equibatch_stream::BatchDtype;
 use equibatch_training::runtime::Staging;
 
 fn staging(staging: Staging) -> SessionOptions {
@@ -9,11 +9,11 @@ fn staging(staging: Staging) -> SessionOptions {
 }
 
 /// Images that differ between batches.
-fn various(step: u64, wire: Wire) -> Batch {
+fn various(step: u64, wire: BatchDtype) -> Batch {
     let mut random = generator(6, Purpose::DRAWING, &[step]);
     let pixels = (IMAGES * 3 * SIZE * SIZE) as usize;
     let tensor = match wire {
-        Wire::U8 => (0..pixels).map(|_| random.next_u32() as u8).collect(),
+        BatchDtype::U8 => (0..pixels).map(|_| random.next_u32() as u8).collect(),
         _ => (0..pixels)
             .flat_map(|_| (random.next_u32() as f32 / u32::MAX as f32 - 0.5).to_le_bytes())
             .collect(),
@@ -49,7 +49,7 @@ fn kinds() -> [RunConfig; 3] {
         ..small(6)
     };
     let pixels = RunConfig {
-        wire: Wire::U8,
+        wire: BatchDtype::U8,
         ..small(6)
     };
     [small(6), in_parts, pixels]
@@ -85,10 +85,10 @@ fn a_late_or_different_next_batch_does_not_change_training() {
 #[test]
 fn a_next_batch_of_another_size_fails_in_its_own_step() {
     let mut learner = Learner::new(&runtime(), &small(6), &staging(Staging::On)).expect("a learner");
-    let first = various(0, Wire::F32);
+    let first = various(0, BatchDtype::F32);
     let short = Batch {
         tensor: first.tensor.slice(4..),
-        ..various(1, Wire::F32)
+        ..various(1, BatchDtype::F32)
     };
     learner.step_ahead(&first, Some(&short)).expect("a full batch");
     let message = learner.step(&short).expect_err("a short batch").to_string();

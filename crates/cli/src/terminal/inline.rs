@@ -1,30 +1,29 @@
-//! Pictures between the lines of a terminal that can show them.
+//! Inline images in terminals.
 //!
 //! # Source
 //!
-//! <https://sw.kovidgoyal.net/kitty/graphics-protocol/> and <https://iterm2.com/documentation-images.html>. Which of them a terminal speaks
-//! is taken from what it says of itself in the environment; a terminal that says nothing is not asked, for the answer of one that does not
-//! understand the question would be typed into the next prompt.
+//! The protocols: <https://sw.kovidgoyal.net/kitty/graphics-protocol/> and <https://iterm2.com/documentation-images.html>. Support is detected
+//! from environment variables alone: the reply to an escape-sequence query could end up as input of the next prompt.
 
 use std::io::{self, IsTerminal as _, Write};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-/// How a terminal wants its pictures.
+/// An inline image protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Protocol {
     Kitty,
     Iterm,
 }
 
-/// Longest piece of a picture in one escape sequence of kitty's protocol.
-const PIECE: usize = 4096;
+/// Largest base64 payload of one escape sequence of kitty's protocol, in bytes.
+const CHUNK_BYTES: usize = 4096;
 
-/// Shows a PNG file's bytes where standard output is a terminal that can, and says whether it did.
+/// Shows a PNG image if standard output is a terminal with inline images; returns whether it did.
 ///
 /// # Errors
 ///
-/// Those of standard output.
+/// If standard output cannot be written.
 pub fn show(png: &[u8]) -> io::Result<bool> {
     let mut out = io::stdout().lock();
     if !out.is_terminal() {
@@ -38,7 +37,7 @@ pub fn show(png: &[u8]) -> io::Result<bool> {
     Ok(true)
 }
 
-/// What the terminal speaks, by its environment. A multiplexer between it and this program swallows pictures.
+/// The protocol of the terminal, by its environment. Terminal multiplexers (tmux, screen) do not pass images on.
 fn protocol(variable: &dyn Fn(&str) -> Option<String>) -> Option<Protocol> {
     let is = |name: &str, values: &[&str]| variable(name).is_some_and(|value| values.contains(&&*value));
     let starts =
@@ -52,11 +51,11 @@ fn protocol(variable: &dyn Fn(&str) -> Option<String>) -> Option<Protocol> {
     {
         return Some(Protocol::Kitty);
     }
-    let speaks_iterm = is(
+    let supports_iterm = is(
         "TERM_PROGRAM",
         &["iTerm.app", "WezTerm", "mintty", "vscode", "rio"],
     );
-    (speaks_iterm || starts("LC_TERMINAL", "iTerm")).then_some(Protocol::Iterm)
+    (supports_iterm || starts("LC_TERMINAL", "iTerm")).then_some(Protocol::Iterm)
 }
 
 fn write(out: &mut impl Write, protocol: Protocol, png: &[u8]) -> io::Result<()> {
@@ -68,8 +67,8 @@ fn write(out: &mut impl Write, protocol: Protocol, png: &[u8]) -> io::Result<()>
             png.len()
         ),
         Protocol::Kitty => {
-            let pieces = text.len().div_ceil(PIECE).max(1);
-            for (number, piece) in text.as_bytes().chunks(PIECE).enumerate() {
+            let pieces = text.len().div_ceil(CHUNK_BYTES).max(1);
+            for (number, piece) in text.as_bytes().chunks(CHUNK_BYTES).enumerate() {
                 let more = u8::from(number + 1 < pieces);
                 let keys = if number == 0 {
                     format!("f=100,a=T,m={more}")
@@ -89,7 +88,7 @@ fn write(out: &mut impl Write, protocol: Protocol, png: &[u8]) -> io::Result<()>
 mod tests {
     use super::*;
 
-    fn spoken(variables: &[(&str, &str)]) -> Option<Protocol> {
+    fn protocol_of(variables: &[(&str, &str)]) -> Option<Protocol> {
         let find = |name: &str| {
             variables
                 .iter()
@@ -100,26 +99,26 @@ mod tests {
     }
 
     #[test]
-    fn terminals_are_known_by_what_they_say_of_themselves() {
-        assert_eq!(spoken(&[("TERM", "xterm-kitty")]), Some(Protocol::Kitty));
+    fn the_protocol_is_detected_from_the_environment() {
+        assert_eq!(protocol_of(&[("TERM", "xterm-kitty")]), Some(Protocol::Kitty));
         assert_eq!(
-            spoken(&[("TERM", "xterm-256color"), ("TERM_PROGRAM", "iTerm.app")]),
+            protocol_of(&[("TERM", "xterm-256color"), ("TERM_PROGRAM", "iTerm.app")]),
             Some(Protocol::Iterm)
         );
         assert_eq!(
-            spoken(&[("TERM", "xterm-256color"), ("LC_TERMINAL", "iTerm2")]),
+            protocol_of(&[("TERM", "xterm-256color"), ("LC_TERMINAL", "iTerm2")]),
             Some(Protocol::Iterm)
         );
-        assert_eq!(spoken(&[("TERM", "xterm-256color")]), None);
+        assert_eq!(protocol_of(&[("TERM", "xterm-256color")]), None);
         assert_eq!(
-            spoken(&[("TERM", "tmux-256color"), ("KITTY_WINDOW_ID", "1")]),
+            protocol_of(&[("TERM", "tmux-256color"), ("KITTY_WINDOW_ID", "1")]),
             None
         );
-        assert_eq!(spoken(&[]), None);
+        assert_eq!(protocol_of(&[]), None);
     }
 
     #[test]
-    fn a_large_picture_goes_in_pieces_that_add_up_to_it() {
+    fn kitty_images_are_sent_in_chunks() {
         let png: Vec<u8> = (0..10_000_u32).map(|at| (at * 7 % 256) as u8).collect();
         let mut out = vec![];
         write(&mut out, Protocol::Kitty, &png).expect("written");
@@ -129,7 +128,7 @@ mod tests {
             .split("\x1b\\")
             .filter(|piece| !piece.is_empty())
             .collect();
-        assert_eq!(pieces.len(), STANDARD.encode(&png).len().div_ceil(PIECE));
+        assert_eq!(pieces.len(), STANDARD.encode(&png).len().div_ceil(CHUNK_BYTES));
         let mut joined = String::new();
         for (number, piece) in pieces.iter().enumerate() {
             let (keys, data) = piece
@@ -138,14 +137,14 @@ mod tests {
                 .expect("keys");
             assert_eq!(keys.starts_with("f=100,a=T"), number == 0, "{keys}");
             assert_eq!(keys.ends_with("m=0"), number + 1 == pieces.len(), "{keys}");
-            assert!(data.len() <= PIECE);
+            assert!(data.len() <= CHUNK_BYTES);
             joined += data;
         }
         assert_eq!(STANDARD.decode(joined).expect("base64"), png);
     }
 
     #[test]
-    fn iterm_takes_a_picture_in_one_piece_with_its_size() {
+    fn iterm_images_are_sent_in_one_sequence_with_their_size() {
         let mut out = vec![];
         write(&mut out, Protocol::Iterm, b"abc").expect("written");
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What a person sees of a command that takes a while: a bar while it works, tables and pictures when it is done.
+//! Terminal output: progress bars, tables, colours and inline images.
 
 mod inline;
 
@@ -7,14 +7,14 @@ pub use inline::show;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal};
 
-/// Whether what goes to `stream` may have colours: it is a terminal, and nobody has asked for none (<https://no-color.org>).
+/// Whether output to `stream` may be coloured: it is a terminal, and `NO_COLOR` is not set (<https://no-color.org>).
 #[must_use]
 pub fn has_colours(stream: &impl IsTerminal) -> bool {
-    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    stream.is_terminal() && !refused
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    stream.is_terminal() && !no_color
 }
 
-/// A bar on standard error for `count` pieces of work, or nothing where that is no terminal. It has no colours.
+/// A progress bar of `count` items on standard error, hidden if that is not a terminal. Uncoloured.
 #[must_use]
 pub fn bar(count: u64, what: &'static str) -> ProgressBar {
     let target = if io::stderr().is_terminal() {
@@ -29,7 +29,7 @@ pub fn bar(count: u64, what: &'static str) -> ProgressBar {
         .with_prefix(what)
 }
 
-/// Columns as wide as their widest cell, two blanks apart; the first is aligned left, the others right.
+/// Formats rows as columns two spaces apart; the first column is left-aligned, the others right-aligned.
 #[must_use]
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_aligned_by_characters() {
+    fn columns_are_aligned_by_characters_not_bytes() {
         let rows = [["class", "images"], ["vögel", "20"], ["flowers", "200"]];
         let rows = rows.map(|row| row.map(str::to_owned).to_vec());
         assert_eq!(

@@ -1,21 +1,21 @@
-//! Cutting a square out of the canvas.
+//! Cropping a square from the canvas.
 
 use rand::Rng;
 
 use crate::random::uniform;
 
-/// Where the square is cut out, as fractions of the room there is: 0 is the top or left end.
+/// Position of the crop, as fractions of the possible range: 0 is the top or left end, 1 the bottom or right end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Crop {
-    /// In `[0, 1]`.
+    /// Vertical position, in `[0, 1]`.
     pub row: f64,
-    /// In `[0, 1]`.
+    /// Horizontal position, in `[0, 1]`.
     pub column: f64,
 }
 
 impl Crop {
-    /// The middle.
+    /// The centre crop.
     pub const CENTER: Self = Self {
         row: 0.5,
         column: 0.5,
@@ -29,7 +29,7 @@ impl Crop {
         }
     }
 
-    /// Column and row of the canvas pixel that becomes the top left one, for a canvas of `(width, height)` no smaller than `size`.
+    /// Column and row of the canvas pixel at the top left of the crop, for a canvas of `(width, height)` no smaller than `size`.
     #[must_use]
     pub fn start(&self, canvas: (u32, u32), size: u32) -> (u32, u32) {
         (
@@ -39,22 +39,22 @@ impl Crop {
     }
 }
 
-/// Where a [`Crop`] is drawn from, uniformly on both axes.
+/// The range from which a [`Crop`] is drawn, uniformly on both axes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct CropRange {
-    /// Least [`Crop::row`].
+    /// Minimum of [`Crop::row`].
     pub row_min: f32,
-    /// Greatest.
+    /// Maximum.
     pub row_max: f32,
-    /// Least [`Crop::column`].
+    /// Minimum of [`Crop::column`].
     pub column_min: f32,
-    /// Greatest.
+    /// Maximum.
     pub column_max: f32,
 }
 
 impl CropRange {
-    /// Always the middle.
+    /// Always the centre.
     pub const CENTER: Self = Self {
         row_min: 0.5,
         row_max: 0.5,
@@ -73,10 +73,10 @@ impl CropRange {
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "truncation is the reference's; the product lies within 0..=length"
+    reason = "truncated as in the reference; the product lies within 0..=length"
 )]
 fn start(length: u32, size: u32, fraction: f64) -> u32 {
-    // Exactly 1 would start one past the last place.
+    // A fraction of exactly 1 would start one pixel too late.
     let fraction = if fraction == 1.0 { 1.0 - 1e-7 } else { fraction };
     (f64::from(length.saturating_sub(size) + 1) * fraction) as u32
 }
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn centre_crops_start_where_the_reference_starts() {
+    fn centre_crops_start_as_in_the_reference() {
         assert_eq!(Crop::CENTER.start((299, 224), 224), (38, 0));
         assert_eq!(Crop::CENTER.start((224, 336), 224), (0, 56));
         assert_eq!(
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn crops_reach_both_ends_and_no_further() {
+    fn crops_reach_both_ends_of_the_canvas() {
         assert_eq!(
             Crop {
                 row: 0.0,

@@ -1,38 +1,40 @@
-//! One sample's augmentation.
+//! The augmentation drawn for one sample.
 
-use super::{Crop, Move, ResizedCrop, Rotate, SymmetricWarp, Zoom, chain};
+use super::{AffineOp, Crop, ResizedCrop, Rotate, SymmetricWarp, Zoom, chain};
 use crate::geometry::{Projective, canvas};
-use crate::retouch::Touch;
-use crate::tone::Tone;
+use crate::lighting::Lighting;
+use crate::pixel_ops::PixelOp;
 
-/// The augmentation of one sample: a value for each part of a recipe, `None` for the parts that do not run.
+/// The augmentation drawn for one sample: a value for each part of a recipe, `None` for parts that were not drawn.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Draw {
-    /// Perspective.
+    /// Perspective warp.
     pub warp: Option<SymmetricWarp>,
     /// Rotation.
     pub rotate: Option<Rotate>,
     /// Zoom.
     pub zoom: Option<Zoom>,
-    /// In `(0, 1)`; 0.5 changes nothing.
+    /// Brightness, in `(0, 1)`; 0.5 is the identity.
     pub brightness: Option<f32>,
-    /// Positive; 1 changes nothing.
+    /// Contrast, positive; 1 is the identity.
     pub contrast: Option<f32>,
-    /// Mirrored left and right.
+    /// Whether the image is mirrored left to right.
     pub flip: bool,
-    /// Where the square is cut out.
+    /// Position of the crop.
     pub crop: Crop,
-    /// The part of the source that is resized to the square, instead of a crop.
+    /// A region of the source that is resized to the square, instead of a crop.
     pub resized_crop: Option<ResizedCrop>,
-    /// What then happens to the square, in this order.
-    pub moves: Vec<Move>,
-    /// What happens to its pixels in the second pass, in this order; empty where there is none.
-    pub touches: Vec<Touch>,
+    /// Affine operations on the cropped square, in this order. Serialised as `moves`.
+    #[cfg_attr(feature = "serde", serde(rename = "moves"))]
+    pub affine_ops: Vec<AffineOp>,
+    /// Operations on the rendered pixels, in this order. Serialised as `touches`.
+    #[cfg_attr(feature = "serde", serde(rename = "touches"))]
+    pub pixel_ops: Vec<PixelOp>,
 }
 
 impl Draw {
-    /// No change but the centre crop: what validation images get.
+    /// The centre crop alone, as for validation images.
     #[must_use]
     pub fn identity() -> Self {
         Self {
@@ -44,16 +46,16 @@ impl Draw {
             flip: false,
             crop: Crop::CENTER,
             resized_crop: None,
-            moves: vec![],
-            touches: vec![],
+            affine_ops: vec![],
+            pixel_ops: vec![],
         }
     }
 
-    /// Where each pixel of the result, `target` pixels square, lies in a source of `(width, height)` pixels.
+    /// The map from the pixels of the result, `target` by `target`, to those of a source of `(width, height)` pixels.
     ///
-    /// All geometry in one map: moves of the square, the place of the crop on the canvas, the flip of the canvas, canvas pixels to `[-1, 1]`, perspective,
-    /// rotation after zoom with the correction for the canvas's aspect ratio, and `[-1, 1]` to source pixels. The corners of the
-    /// `[-1, 1]` square are the centres of the corner pixels, on the canvas and in the source.
+    /// It composes, from output to source: affine operations on the square, the position of the crop on the canvas, the flip of the canvas,
+    /// normalisation to `[-1, 1]`, perspective, rotation after zoom with the correction for the aspect ratio, and `[-1, 1]` to source
+    /// pixels. The corners of the `[-1, 1]` square are the centres of the corner pixels, on the canvas and in the source.
     #[must_use]
     pub fn map(&self, source: (u32, u32), target: u32) -> Projective {
         let canvas = canvas(source, target);
@@ -61,7 +63,7 @@ impl Draw {
             None => chain::place_crop(self.crop.start(canvas, target)),
             Some(crop) => chain::to_canvas(source, canvas).compose(&crop.map(source, target)),
         };
-        for step in &self.moves {
+        for step in &self.affine_ops {
             map = map.compose(&step.matrix(target));
         }
         if self.flip {
@@ -79,10 +81,10 @@ impl Draw {
         chain::denormalize(source).compose(&map)
     }
 
-    /// The curve that pixel values go through.
+    /// The brightness and contrast curve.
     #[must_use]
-    pub fn tone(&self) -> Tone {
-        Tone {
+    pub fn lighting(&self) -> Lighting {
+        Lighting {
             brightness: self.brightness,
             contrast: self.contrast,
         }

@@ -1,29 +1,29 @@
-//! What can be wrong with a recipe.
+//! Errors of recipes.
 
-/// A recipe that cannot be drawn from, or a text that is none.
+/// An invalid recipe, or a text that cannot be parsed as one.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Error {
-    /// A number outside its range, or not a number.
+    /// A value outside its range, or NaN.
     #[error("recipe field {field} is {value}, outside {low}..={high}")]
     OutOfRange {
-        /// Its name; `part(parameter)` where it belongs to a part of a text.
+        /// Name of the field; `part(parameter)` for a parameter of a part.
         field: String,
-        /// What was given.
+        /// The value given.
         value: f32,
-        /// Least value allowed.
+        /// Minimum.
         low: f32,
-        /// Greatest value allowed.
+        /// Maximum.
         high: f32,
     },
-    /// A parameter that counts something, and is not whole.
+    /// A count that is not an integer.
     #[error("recipe field {field} is {value}, which is not a whole number")]
     NotWhole {
         /// `part(parameter)`.
         field: String,
-        /// What was given.
+        /// The value given.
         value: f32,
     },
-    /// A range that ends before it begins.
+    /// A range whose lower end is above its upper end.
     #[error("recipe part {part}: {low} is {low_value}, above {high} {high_value}")]
     Reversed {
         /// The part.
@@ -37,32 +37,32 @@ pub enum Error {
         /// Its value.
         high_value: f32,
     },
-    /// Two parts that do the same in different ways.
-    #[error("recipe has both {one} and {other}: it can have one of them")]
+    /// Two parts that exclude each other.
+    #[error("recipe has both {one} and {other}: only one of them is allowed")]
     Exclusive {
         /// One part.
         one: &'static str,
         /// The other.
         other: &'static str,
     },
-    /// A word that names nothing.
-    #[error("recipe has no part {name:?}{}: there is {known}", near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default())]
+    /// An unknown part, preset or option.
+    #[error("unknown recipe part {name:?}{}: expected one of {known}", near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default())]
     UnknownPart {
-        /// The word.
+        /// The name given.
         name: String,
-        /// The part that is spelled most like it, if one is.
+        /// The most similar name, if one is similar enough.
         near: Option<&'static str>,
-        /// All parts, presets and options, separated by commas.
+        /// All presets, parts and options, separated by commas.
         known: String,
     },
-    /// A parameter that a part does not have.
-    #[error("recipe part {part} has no parameter {name:?}: it has {known}")]
+    /// An unknown parameter of a part.
+    #[error("recipe part {part} has no parameter {name:?}: expected one of {known}")]
     UnknownParameter {
         /// The part.
         part: &'static str,
-        /// The word.
+        /// The name given.
         name: String,
-        /// Those that it has, separated by commas.
+        /// The part's parameters, separated by commas.
         known: String,
     },
     /// More values than parameters.
@@ -70,45 +70,45 @@ pub enum Error {
     TooManyValues {
         /// The part.
         part: &'static str,
-        /// Values given.
+        /// Number of values given.
         found: usize,
-        /// Its parameters.
+        /// Number of its parameters.
         most: usize,
     },
     /// A part, a parameter or an option given more than once.
-    #[error("recipe says {name} twice")]
+    #[error("recipe has {name} twice")]
     Twice {
-        /// What is there twice.
+        /// The part, parameter or option.
         name: String,
     },
-    /// A value that is no number, or no word that its option takes.
-    #[error("recipe field {field} is {value:?}: it must be {expected}")]
+    /// A value that cannot be parsed.
+    #[error("recipe field {field} is {value:?}: expected {expected}")]
     Value {
         /// `part(parameter)` or the option.
         field: String,
-        /// What was given.
+        /// The value given.
         value: String,
-        /// What it must be.
+        /// The accepted values.
         expected: &'static str,
     },
-    /// A preset behind other parts.
+    /// A preset that is not the first word.
     #[error("recipe preset {name} must be the first word")]
     PresetNotFirst {
         /// The preset.
         name: String,
     },
-    /// Not the form of a recipe.
+    /// A syntax error.
     #[error(
-        "recipe is not understood from {rest:?} on: write parts like flip or rotate(25) and options like p_affine=0.75"
+        "cannot parse the recipe at {rest:?}: expected parts like flip or rotate(25) and options like p_affine=0.75"
     )]
     Form {
-        /// From where on.
+        /// The text from the error on, up to 40 characters.
         rest: String,
     },
-    /// A text longer than any recipe.
-    #[error("recipe has {found} bytes: at most {most} are read")]
+    /// A text longer than any valid recipe.
+    #[error("recipe has {found} bytes: at most {most} are allowed")]
     TooLong {
-        /// Length of the text.
+        /// Length of the text, in bytes.
         found: usize,
         /// The limit.
         most: usize,

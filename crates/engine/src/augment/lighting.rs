@@ -1,22 +1,22 @@
-//! Brightness and contrast.
+//! Draws of brightness and contrast.
 
 use rand::Rng;
 
 use crate::random::uniform;
 
-/// Brightness: uniform about 0.5, which changes nothing.
+/// Draws a brightness, uniform about 0.5, the identity.
 #[allow(
     clippy::cast_possible_truncation,
-    reason = "single precision is what a tone holds"
+    reason = "`Lighting` holds single precision"
 )]
 pub(super) fn draw_brightness(generator: &mut impl Rng, max_lighting: f64) -> f32 {
     uniform(generator, 0.5 * (1.0 - max_lighting), 0.5 * (1.0 + max_lighting)) as f32
 }
 
-/// Contrast: as likely to be divided as to be multiplied by a factor (log-uniform about 1).
+/// Draws a contrast, log-uniform about 1, the identity.
 #[allow(
     clippy::cast_possible_truncation,
-    reason = "single precision is what a tone holds"
+    reason = "`Lighting` holds single precision"
 )]
 pub(super) fn draw_contrast(generator: &mut impl Rng, max_lighting: f64) -> f32 {
     let limit = libm::log(1.0 - max_lighting);

@@ -1,42 +1,42 @@
-//! Mixing of images in pairs: mixup and cutmix.
+//! Mixup and cutmix of pairs of images of a batch.
 
 use std::f64::consts::PI;
 
 use rand_chacha::ChaCha8Rng;
 
-use crate::blend::{Blend, Rectangle};
+use crate::mix::{Mix, Rectangle};
 use crate::random::{below, uniform};
 
-/// How strongly the images of a pair are mixed, and how often.
+/// Distribution of the mixing weights of pairs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Mixing {
-    /// Shares are distributed as Beta(alpha, alpha): near 0 and 1 where it is small, uniformly at 1, near a half where it is large.
+    /// Weights are distributed as Beta(alpha, alpha): near 0 and 1 for small alpha, uniform for 1, near 0.5 for large alpha.
     pub alpha: f32,
-    /// Probability, of a pair.
+    /// Probability that a pair is mixed.
     pub p: f32,
 }
 
-/// What the pairs of a batch are mixed by.
+/// How the pairs of a batch are mixed.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Method {
-    /// Everywhere, by a share.
+pub enum BatchMix {
+    /// Weighted sums of all pixels.
     Mixup(Mixing),
-    /// Within a rectangle, whole.
+    /// Exchanged rectangles.
     Cutmix(Mixing),
 }
 
 impl Mixing {
-    /// Never.
+    /// Disabled.
     pub const OFF: Self = Self { alpha: 1.0, p: 0.0 };
 
-    pub(super) fn settled(self) -> Self {
+    pub(super) fn normalized(self) -> Self {
         if self.p == 0.0 { Self::OFF } else { self }
     }
 }
 
-impl Method {
-    /// One of the two, where a recipe has both: drawn for a batch.
+impl BatchMix {
+    /// Chooses mixup or cutmix for a batch, each with probability 0.5 if a recipe has both; `None` if it has neither.
     pub(super) fn draw(mixup: Mixing, cutmix: Mixing, generator: &mut ChaCha8Rng) -> Option<Self> {
         match (mixup.p > 0.0, cutmix.p > 0.0) {
             (false, false) => None,
@@ -50,26 +50,26 @@ impl Method {
         }
     }
 
-    /// How the two images of a pair, `size` by `size` pixels, are mixed; `None` where they are left alone.
+    /// Draws how the two images of a pair, `size` by `size` pixels, are mixed; `None` if they are not.
     ///
     /// # Source
     ///
-    /// Mixup: Zhang et al., 2018, with fastai's rule that an image keeps the larger share of itself. Cutmix: Yun et al., 2019, as
-    /// torchvision's `CutMix` does it: a rectangle of the square's shape about a uniform centre, cut off at the border, whose area then is
-    /// the share. Both give one share to a whole batch, or each image a partner of its own; here each pair has its own share.
+    /// Mixup: Zhang et al., 2018, with fastai's rule that an image keeps the larger weight. Cutmix: Yun et al., 2019, as in torchvision's
+    /// `CutMix`: a square with a uniform centre, clipped at the border, whose clipped area is the weight. Unlike both, each pair of a batch
+    /// has its own weight.
     #[must_use]
-    pub fn blend(self, generator: &mut ChaCha8Rng, size: u32) -> Option<Blend> {
+    pub fn draw_mix(self, generator: &mut ChaCha8Rng, size: u32) -> Option<Mix> {
         let (Self::Mixup(mixing) | Self::Cutmix(mixing)) = self;
         let is_mixed = uniform(generator, 0.0, 1.0) < f64::from(mixing.p);
-        let share = symmetric_beta(generator, mixing.alpha.into());
-        let blend = match self {
-            Self::Mixup(_) => everywhere(share.min(1.0 - share)),
+        let weight = symmetric_beta(generator, mixing.alpha.into());
+        let mix = match self {
+            Self::Mixup(_) => mixup(weight.min(1.0 - weight)),
             Self::Cutmix(_) => {
                 let centre = (below(generator, size), below(generator, size));
-                Blend::Within(rectangle(share, size, centre))
+                Mix::Cutmix(rectangle(weight, size, centre))
             }
         };
-        is_mixed.then_some(blend)
+        is_mixed.then_some(mix)
     }
 }
 
@@ -78,20 +78,21 @@ impl Method {
     clippy::cast_sign_loss,
     reason = "from 0 to half of WHOLE"
 )]
-fn everywhere(share: f64) -> Blend {
-    Blend::Everywhere((share * f64::from(Blend::WHOLE)).round() as u16)
+fn mixup(weight: f64) -> Mix {
+    Mix::Mixup((weight * f64::from(Mix::WHOLE)).round() as u16)
 }
 
-/// The part within a square of `size` pixels of a rectangle about `centre` (column, row) that takes `share` of its area.
+/// A square around `centre` (column, row) with a fraction `weight` of the area of an image of `size` by `size` pixels, clipped to the
+/// image.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "half a side of the square at most"
+    reason = "at most half a side of the image"
 )]
-fn rectangle(share: f64, size: u32, centre: (u32, u32)) -> Rectangle {
-    let half = (0.5 * share.sqrt() * f64::from(size)) as u32;
-    let within = |centre: u32| (centre.saturating_sub(half), (centre + half).min(size));
-    let ((left, right), (top, bottom)) = (within(centre.0), within(centre.1));
+fn rectangle(weight: f64, size: u32, centre: (u32, u32)) -> Rectangle {
+    let half = (0.5 * weight.sqrt() * f64::from(size)) as u32;
+    let clipped = |centre: u32| (centre.saturating_sub(half), (centre + half).min(size));
+    let ((left, right), (top, bottom)) = (clipped(centre.0), clipped(centre.1));
     Rectangle {
         top,
         left,
@@ -100,12 +101,12 @@ fn rectangle(share: f64, size: u32, centre: (u32, u32)) -> Rectangle {
     }
 }
 
-/// A number distributed as Beta(alpha, alpha), from two uniform ones, whatever `alpha` is.
+/// A number distributed as Beta(alpha, alpha), computed from two uniform numbers for any `alpha`.
 ///
 /// # Source
 ///
-/// Devroye, *Random variate generation in one line of code*, 1996: with Bailey's polar method for Student's distribution,
-/// `1/2 + z / (2 sqrt(1 + z^2))` for `z = sqrt(u^(-1/alpha) - 1) cos(2 pi v)`. Written so that nothing overflows where alpha is small.
+/// Devroye, *Random variate generation in one line of code*, 1996, with Bailey's polar method for Student's t-distribution:
+/// `1/2 + z / (2 sqrt(1 + z^2))` for `z = sqrt(u^(-1/alpha) - 1) cos(2 pi v)`. Rearranged so that small alphas do not overflow.
 fn symmetric_beta(generator: &mut ChaCha8Rng, alpha: f64) -> f64 {
     let (u, v) = (uniform(generator, 0.0, 1.0), uniform(generator, 0.0, 1.0));
     let power = libm::pow(u, 1.0 / alpha);
@@ -122,13 +123,13 @@ mod tests {
 
     fn betas(alpha: f64) -> Vec<f64> {
         let mut shares: Vec<f64> = (0..DRAWS)
-            .map(|seed| symmetric_beta(&mut generator(seed, Purpose::BLEND, &[]), alpha))
+            .map(|seed| symmetric_beta(&mut generator(seed, Purpose::PAIR_MIX, &[]), alpha))
             .collect();
         shares.sort_by(f64::total_cmp);
         shares
     }
 
-    /// Greatest distance between a distribution function and that of sorted draws.
+    /// The Kolmogorov-Smirnov statistic of sorted draws against a distribution function.
     fn distance(draws: &[f64], distribution: impl Fn(f64) -> f64) -> f64 {
         let count = draws.len() as f64;
         let at = |(index, &draw): (usize, &f64)| (distribution(draw) - (index as f64 + 0.5) / count).abs();
@@ -136,8 +137,8 @@ mod tests {
     }
 
     #[test]
-    fn shares_are_distributed_as_beta() {
-        // Kolmogorov's bound for one in ten thousand.
+    fn weights_are_distributed_as_beta() {
+        // The critical value for a significance of one in ten thousand.
         let bound = 2.2 / (DRAWS as f64).sqrt();
         let arcsine = |x: f64| 2.0 / PI * x.sqrt().asin();
         for (name, found) in [
@@ -161,29 +162,25 @@ mod tests {
     }
 
     #[test]
-    fn no_alpha_gives_anything_but_a_share() {
+    fn weights_are_between_0_and_1_for_any_alpha() {
         for alpha in [0.001, 0.01, 1.0, 1000.0] {
             for seed in 0..500 {
-                let share = symmetric_beta(&mut generator(seed, Purpose::BLEND, &[]), alpha);
-                assert!((0.0..=1.0).contains(&share), "{alpha}: {share}");
+                let weight = symmetric_beta(&mut generator(seed, Purpose::PAIR_MIX, &[]), alpha);
+                assert!((0.0..=1.0).contains(&weight), "{alpha}: {weight}");
             }
         }
     }
 
-    fn blends(method: Method, size: u32) -> Vec<Option<Blend>> {
+    fn mixes(method: BatchMix, size: u32) -> Vec<Option<Mix>> {
         (0..DRAWS)
-            .map(|seed| method.blend(&mut generator(seed, Purpose::BLEND, &[]), size))
+            .map(|seed| method.draw_mix(&mut generator(seed, Purpose::PAIR_MIX, &[]), size))
             .collect()
     }
 
     #[test]
-    fn an_image_keeps_the_larger_share_of_itself_under_mixup() {
-        let found = blends(Method::Mixup(Mixing { alpha: 1.0, p: 0.75 }), 64);
-        let mixed: Vec<f64> = found
-            .iter()
-            .flatten()
-            .map(|blend| blend.weight(64).into())
-            .collect();
+    fn an_image_keeps_the_larger_weight_under_mixup() {
+        let found = mixes(BatchMix::Mixup(Mixing { alpha: 1.0, p: 0.75 }), 64);
+        let mixed: Vec<f64> = found.iter().flatten().map(|mix| mix.weight(64).into()).collect();
         let often = mixed.len() as f64 / DRAWS as f64;
         assert!((often - 0.75).abs() < 0.03, "{often}");
         assert!(mixed.iter().all(|weight| (0.0..=0.5).contains(weight)));
@@ -192,22 +189,22 @@ mod tests {
     }
 
     #[test]
-    fn rectangles_lie_within_the_square_and_have_the_shape_of_it() {
-        for blend in blends(Method::Cutmix(Mixing { alpha: 1.0, p: 1.0 }), 224)
+    fn rectangles_lie_within_the_image_and_are_square_unless_clipped() {
+        for mix in mixes(BatchMix::Cutmix(Mixing { alpha: 1.0, p: 1.0 }), 224)
             .into_iter()
             .flatten()
         {
-            let Blend::Within(found) = blend else {
-                panic!("{blend:?}")
+            let Mix::Cutmix(found) = mix else {
+                panic!("{mix:?}")
             };
             let (right, bottom) = (found.left + found.width, found.top + found.height);
             assert!(right <= 224 && bottom <= 224, "{found:?}");
             if found.left > 0 && found.top > 0 && right < 224 && bottom < 224 {
-                assert_eq!(found.width, found.height, "{found:?} is not cut off");
+                assert_eq!(found.width, found.height, "{found:?} is not clipped");
             }
         }
         let whole = rectangle(1.0, 10, (5, 5));
-        assert_eq!(Blend::Within(whole).weight(10), 1.0);
+        assert_eq!(Mix::Cutmix(whole).weight(10), 1.0);
         assert_eq!(
             rectangle(0.25, 100, (50, 0)),
             Rectangle {
@@ -221,27 +218,27 @@ mod tests {
     }
 
     #[test]
-    fn one_method_is_drawn_where_there_are_two() {
+    fn mixup_or_cutmix_is_drawn_if_a_recipe_has_both() {
         let on = Mixing { alpha: 1.0, p: 1.0 };
         let draw = |mixup, cutmix| {
-            let draw = |seed| Method::draw(mixup, cutmix, &mut generator(seed, Purpose::MIXING, &[]));
+            let draw = |seed| BatchMix::draw(mixup, cutmix, &mut generator(seed, Purpose::BATCH_MIX, &[]));
             (0..1000).map(draw).collect::<Vec<_>>()
         };
         assert!(draw(Mixing::OFF, Mixing::OFF).iter().all(Option::is_none));
         assert!(
             draw(on, Mixing::OFF)
                 .iter()
-                .all(|found| *found == Some(Method::Mixup(on)))
+                .all(|found| *found == Some(BatchMix::Mixup(on)))
         );
         assert!(
             draw(Mixing::OFF, on)
                 .iter()
-                .all(|found| *found == Some(Method::Cutmix(on)))
+                .all(|found| *found == Some(BatchMix::Cutmix(on)))
         );
         let both = draw(on, on);
         let mixup = both
             .iter()
-            .filter(|found| **found == Some(Method::Mixup(on)))
+            .filter(|found| **found == Some(BatchMix::Mixup(on)))
             .count();
         assert!((420..580).contains(&mixup), "{mixup} of 1000");
     }

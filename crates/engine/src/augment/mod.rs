@@ -1,23 +1,25 @@
-//! Augmentation: what a recipe draws for one sample, and where each output pixel then comes from.
+//! Augmentation: recipes, and the parameters drawn from them for one sample.
 //!
-//! Nothing here touches a pixel. A [`Recipe`] holds distributions, a [`Draw`] one value of each; a draw answers with one projective map
-//! for all its geometry ([`Draw::map`]), one curve for all its lighting ([`Draw::tone`]), and what is left for a second pass over the
-//! pixels ([`Draw::touches`]), which the default recipe has none of. What is drawn for a batch and its pairs of images is a [`Method`].
+//! This module does not process pixels. A [`Recipe`] holds distributions, a [`Draw`] one value of each. A draw gives one projective map for
+//! all geometry ([`Draw::map`]), one curve for brightness and contrast ([`Draw::lighting`]), and operations for a second pass over the
+//! rendered pixels ([`Draw::pixel_ops`]; none in the default recipe). [`BatchMix`] is drawn per batch and gives the mixing of each pair of
+//! images.
 //!
 //! # Source
 //!
-//! The order, the distributions and the formulas are those of fastai v1 `get_transforms` and `Image.apply_tfms` with a square size,
-//! the crop method and `align_corners=True`. What came later is torchvision's: see each part.
+//! Order, distributions and formulas of the default parts: fastai v1 `get_transforms` and `Image.apply_tfms` with a square size, the crop
+//! method and `align_corners=True`. The other parts follow torchvision; see each part.
 
+mod affine_op;
 mod chain;
 mod crop;
+mod describe;
 mod draw;
 mod erasing;
 mod error;
 mod jitter;
 mod lighting;
 mod mixing;
-mod moves;
 mod numbers;
 mod policy;
 mod recipe;
@@ -26,19 +28,18 @@ mod rotate;
 mod symmetric_warp;
 pub mod text;
 mod view;
-mod words;
 mod zoom;
 
+pub use affine_op::{AffineOp, Length};
 pub use crop::{Crop, CropRange};
 pub use draw::Draw;
 pub use erasing::Erasing;
 pub use error::Error;
 pub use jitter::Jitter;
-pub use mixing::{Method, Mixing};
-pub use moves::{Length, Move};
+pub use mixing::{BatchMix, Mixing};
 pub use numbers::Numbers;
 pub use policy::RandAugment;
-pub use recipe::{Augment, Blur, Recipe, Strength, ZoomRange};
+pub use recipe::{Augment, Blur, Magnitude, Recipe, ZoomRange};
 pub use resized_crop::{ResizedCrop, ResizedCropRange};
 pub use rotate::Rotate;
 pub use symmetric_warp::SymmetricWarp;

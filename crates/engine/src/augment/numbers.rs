@@ -1,44 +1,46 @@
-//! A recipe as eight numbers.
+//! A recipe as the eight numeric fields of the protocol's `Recipe` message.
 
-use super::{CropRange, Error, Recipe, Strength, ZoomRange};
+use super::{CropRange, Error, Magnitude, Recipe, ZoomRange};
 
-/// The parts of fastai's `get_transforms`, as the contract's message spells them. A number of 0 switches its part off.
+/// The parameters of fastai's `get_transforms`, with the names of the protocol's `Recipe` message. 0 disables a part.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Numbers {
-    /// Mirrors left and right with probability 0.5.
+    /// Mirrors left to right with probability 0.5.
     pub flip: bool,
     /// Degrees: rotation is uniform over `[-max_rotate, max_rotate]`. Range 0..=180.
     pub max_rotate: f32,
-    /// Zoom is uniform over `[1, max_zoom]`; 0 and 1 mean none. Range 1..=10.
+    /// Zoom is uniform over `[1, max_zoom]`; 0 and 1 disable it. Range 1..=10.
     pub max_zoom: f32,
     /// Each of four perspective magnitudes is uniform over `[-max_warp, max_warp]`. Range 0..=0.5.
     pub max_warp: f32,
-    /// Strength of brightness and of contrast. Range 0..=0.9.
+    /// Magnitude of brightness and of contrast. Range 0..=0.9.
     pub max_lighting: f32,
     /// Probability of each of rotation, zoom and perspective, independently. Range 0..=1.
     pub p_affine: f32,
     /// Probability of each of brightness and contrast, independently. Range 0..=1.
     pub p_lighting: f32,
-    /// Cuts at a uniformly random place instead of the centre.
+    /// Crops at a uniformly random position instead of the centre.
     pub random_crop: bool,
 }
 
 impl TryFrom<Numbers> for Recipe {
     type Error = Error;
 
-    /// Fails with [`Error::OutOfRange`] for the first field, in the order of declaration, that is not within its range.
+    /// # Errors
+    ///
+    /// [`Error::OutOfRange`] for the first field, in the order of declaration, that is outside its range.
     fn try_from(numbers: Numbers) -> Result<Self, Error> {
         numbers.check()?;
         let Numbers {
             p_affine, p_lighting, ..
         } = numbers;
-        let lighting = Strength {
+        let lighting = Magnitude {
             max: numbers.max_lighting,
             p: p_lighting,
         };
         Ok(Self {
             flip: if numbers.flip { 0.5 } else { 0.0 },
-            rotate: Strength {
+            rotate: Magnitude {
                 max: numbers.max_rotate,
                 p: p_affine,
             },
@@ -47,7 +49,7 @@ impl TryFrom<Numbers> for Recipe {
                 max: numbers.max_zoom.max(1.0),
                 p: p_affine,
             },
-            warp: Strength {
+            warp: Magnitude {
                 max: numbers.max_warp,
                 p: p_affine,
             },
@@ -60,7 +62,7 @@ impl TryFrom<Numbers> for Recipe {
             },
             ..Self::none()
         }
-        .settled())
+        .normalized())
     }
 }
 
@@ -88,10 +90,10 @@ impl Numbers {
         Ok(())
     }
 
-    /// The numbers that mean `recipe`, where it is one that numbers can mean.
+    /// The numeric form of `recipe`; `None` if it has parts or values that the numeric fields cannot express.
     #[must_use]
     pub fn of(recipe: &Recipe) -> Option<Self> {
-        let recipe = recipe.settled();
+        let recipe = recipe.normalized();
         let numbers = Self {
             flip: recipe.flip > 0.0,
             max_rotate: recipe.rotate.max,
@@ -103,7 +105,7 @@ impl Numbers {
             random_crop: recipe.crop != CropRange::CENTER,
         };
         Recipe::try_from(numbers)
-            .is_ok_and(|meant| meant == recipe)
+            .is_ok_and(|converted| converted == recipe)
             .then_some(numbers)
     }
 }
@@ -124,14 +126,14 @@ mod tests {
     };
 
     #[test]
-    fn numbers_and_recipes_mean_one_another() {
+    fn numbers_and_recipes_convert_to_one_another() {
         assert_eq!(Recipe::try_from(REFERENCE), Ok(Recipe::reference()));
         assert_eq!(Numbers::of(&Recipe::reference()), Some(REFERENCE));
         assert_eq!(Recipe::try_from(Numbers::default()), Ok(Recipe::none()));
     }
 
     #[test]
-    fn what_numbers_cannot_mean_has_none() {
+    fn recipes_beyond_the_numeric_fields_have_no_numbers() {
         let with = |text: &str| text.parse::<Recipe>().unwrap();
         assert_eq!(Numbers::of(&with("flip(0.4)")), None);
         assert_eq!(Numbers::of(&with("rotate(10,p=0.5) zoom(1.1,p=0.4)")), None);
@@ -139,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_numbers_are_refused_by_name() {
+    fn out_of_range_numbers_are_rejected_by_name() {
         let bad = |change: fn(&mut Numbers)| {
             let mut numbers = REFERENCE;
             change(&mut numbers);

@@ -1,128 +1,128 @@
-//! Distributions of an augmentation.
+//! Distributions of augmentation parameters.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::lighting::{draw_brightness, draw_contrast};
-use super::policy::{Drawn, trivial};
+use super::policy::{DrawnOps, draw_trivial};
 use super::{
-    Crop, CropRange, Draw, Erasing, Jitter, Method, Mixing, Move, RandAugment, ResizedCrop, ResizedCropRange,
-    Rotate, SymmetricWarp, Zoom,
+    AffineOp, BatchMix, Crop, CropRange, Draw, Erasing, Jitter, Mixing, RandAugment, ResizedCrop,
+    ResizedCropRange, Rotate, SymmetricWarp, Zoom,
 };
+use crate::pixel_ops::PixelOp;
 use crate::random::{below, fork, uniform};
-use crate::retouch::Touch;
 
-/// Distributions that each sample's [`Draw`] is drawn from. It has a text form: see [`super::text`].
+/// The distributions from which the [`Draw`] of each sample is drawn. Its text form is described in [`super::text`].
 ///
-/// A part whose probability or strength is 0 is off; [`Recipe::settled`] gives every way to switch a part off the same form.
+/// A part is disabled if its probability or magnitude is 0; [`Recipe::normalized`] gives all disabled parts the same form.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Recipe {
-    /// Which uses of an image are augmented.
+    /// Which uses of a sample are augmented.
     pub augment: Augment,
-    /// Perspective: each of four magnitudes is uniform over `[-max, max]`.
-    pub warp: Strength,
+    /// Perspective warp: each of four magnitudes is uniform over `[-max, max]`.
+    pub warp: Magnitude,
     /// Rotation is uniform over `[-max, max]` degrees.
-    pub rotate: Strength,
+    pub rotate: Magnitude,
     /// Zoom towards a point of [`Recipe::focus`].
     pub zoom: ZoomRange,
-    /// Which point zoom goes towards, as fractions of height and width.
+    /// The point towards which images are zoomed, as fractions of height and width.
     pub focus: CropRange,
     /// Brightness is uniform over `[0.5 (1 - max), 0.5 (1 + max)]`.
-    pub brightness: Strength,
+    pub brightness: Magnitude,
     /// Contrast is log-uniform over `[1 - max, 1 / (1 - max)]`.
-    pub contrast: Strength,
-    /// Probability of the left-right mirror image.
+    pub contrast: Magnitude,
+    /// Probability of mirroring left to right.
     pub flip: f32,
-    /// Where the square is cut out.
+    /// Position of the crop.
     pub crop: CropRange,
-    /// A part of the source resized, instead of a crop.
+    /// A random region of the source, resized to the square, instead of a crop.
     pub resized_crop: ResizedCropRange,
-    /// Probability of the mirror image of the square top to bottom.
+    /// Probability of mirroring top to bottom.
     pub flip_vertical: f32,
-    /// Probability of one of the square's eight symmetries, the identity among them.
+    /// Probability of a uniformly drawn symmetry of the square (one of eight, including the identity).
     pub dihedral: f32,
-    /// A few operations of one magnitude.
+    /// RandAugment: several operations with a fixed magnitude.
     pub randaugment: RandAugment,
-    /// Probability of one operation of any magnitude.
+    /// Probability of TrivialAugment: one operation with a random magnitude.
     pub trivialaugment: f32,
-    /// Brightness, contrast, saturation and hue in any order.
+    /// Colour jitter: brightness, contrast, saturation and hue in random order.
     pub jitter: Jitter,
-    /// Probability of grey.
+    /// Probability of conversion to greyscale.
     pub grayscale: f32,
-    /// Gaussian smoothing.
+    /// Gaussian blur.
     pub blur: Blur,
-    /// Erased rectangles.
+    /// Random erasing.
     pub erase: Erasing,
-    /// Images that take a share of another one.
+    /// Mixup of pairs of images.
     pub mixup: Mixing,
-    /// Images that take a rectangle of another one.
+    /// Cutmix of pairs of images.
     pub cutmix: Mixing,
 }
 
-/// A uniform distribution of standard deviations, in pixels.
+/// Gaussian blur with a standard deviation, in pixels, uniform over `[min, max]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Blur {
-    /// Least.
+    /// Minimum.
     pub min: f32,
-    /// Greatest.
+    /// Maximum.
     pub max: f32,
     /// Probability.
     pub p: f32,
 }
 
 impl Blur {
-    /// Never.
+    /// Disabled.
     pub const OFF: Self = Self {
         min: 0.1,
         max: 0.1,
         p: 0.0,
     };
 
-    fn settled(self) -> Self {
+    fn normalized(self) -> Self {
         if self.p == 0.0 { Self::OFF } else { self }
     }
 }
 
-/// Which uses of an image are augmented.
+/// Which uses of a sample are augmented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum Augment {
-    /// All.
+    /// All uses.
     All,
-    /// All but its first in an epoch, at which it is shown as validation shows it.
+    /// All but the first use in an epoch, which is shown as in validation.
     Repeats,
 }
 
-/// How far a part goes, and how often.
+/// Magnitude and probability of a part.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct Strength {
-    /// In the part's own unit.
+pub struct Magnitude {
+    /// Maximum, in the unit of the part.
     pub max: f32,
     /// Probability, independent of other parts.
     pub p: f32,
 }
 
-/// A uniform distribution of zooms.
+/// Zoom with a scale uniform over `[min, max]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ZoomRange {
-    /// Least scale.
+    /// Minimum scale.
     pub min: f32,
-    /// Greatest scale.
+    /// Maximum scale.
     pub max: f32,
     /// Probability.
     pub p: f32,
 }
 
-impl Strength {
-    /// Never.
+impl Magnitude {
+    /// Disabled.
     pub const OFF: Self = Self { max: 0.0, p: 0.0 };
 
-    fn settled(self) -> Self {
+    fn normalized(self) -> Self {
         if self.max == 0.0 || self.p == 0.0 {
             Self::OFF
         } else {
@@ -132,14 +132,14 @@ impl Strength {
 }
 
 impl ZoomRange {
-    /// Never.
+    /// Disabled.
     pub const OFF: Self = Self {
         min: 1.0,
         max: 1.0,
         p: 0.0,
     };
 
-    fn settled(self) -> Self {
+    fn normalized(self) -> Self {
         if (self.min, self.max) == (1.0, 1.0) || self.p == 0.0 {
             Self::OFF
         } else {
@@ -149,11 +149,11 @@ impl ZoomRange {
 }
 
 impl Recipe {
-    /// What training uses unless told otherwise: flip, rotation to 25 degrees, zoom to 1.1, perspective 0.2, lighting 0.2, each with
-    /// probability 0.75, random crop.
+    /// The default for training: flip, rotation up to 25 degrees, zoom up to 1.1, perspective 0.2, lighting 0.2 (the last four with probability
+    /// 0.75), random crop.
     #[must_use]
     pub fn reference() -> Self {
-        let often = |max| Strength { max, p: 0.75 };
+        let often = |max| Magnitude { max, p: 0.75 };
         Self {
             warp: often(0.2),
             rotate: often(25.0),
@@ -175,12 +175,12 @@ impl Recipe {
     pub fn none() -> Self {
         Self {
             augment: Augment::All,
-            warp: Strength::OFF,
-            rotate: Strength::OFF,
+            warp: Magnitude::OFF,
+            rotate: Magnitude::OFF,
             zoom: ZoomRange::OFF,
             focus: CropRange::ANYWHERE,
-            brightness: Strength::OFF,
-            contrast: Strength::OFF,
+            brightness: Magnitude::OFF,
+            contrast: Magnitude::OFF,
             flip: 0.0,
             crop: CropRange::CENTER,
             resized_crop: ResizedCropRange::OFF,
@@ -197,57 +197,61 @@ impl Recipe {
         }
     }
 
-    /// The same distributions, with the numbers of every part that does nothing as in [`Recipe::none`].
+    /// The same distributions, with the parameters of all disabled parts as in [`Recipe::none`].
     #[must_use]
-    pub fn settled(&self) -> Self {
-        let settled = Self {
-            warp: self.warp.settled(),
-            rotate: self.rotate.settled(),
-            zoom: self.zoom.settled(),
-            focus: match self.zoom.settled() {
+    pub fn normalized(&self) -> Self {
+        let normalized = Self {
+            warp: self.warp.normalized(),
+            rotate: self.rotate.normalized(),
+            zoom: self.zoom.normalized(),
+            focus: match self.zoom.normalized() {
                 ZoomRange::OFF => CropRange::ANYWHERE,
                 _ => self.focus,
             },
-            brightness: self.brightness.settled(),
-            contrast: self.contrast.settled(),
-            resized_crop: self.resized_crop.settled(),
-            randaugment: self.randaugment.settled(),
-            jitter: self.jitter.settled(),
-            blur: self.blur.settled(),
-            erase: self.erase.settled(),
-            mixup: self.mixup.settled(),
-            cutmix: self.cutmix.settled(),
+            brightness: self.brightness.normalized(),
+            contrast: self.contrast.normalized(),
+            resized_crop: self.resized_crop.normalized(),
+            randaugment: self.randaugment.normalized(),
+            jitter: self.jitter.normalized(),
+            blur: self.blur.normalized(),
+            erase: self.erase.normalized(),
+            mixup: self.mixup.normalized(),
+            cutmix: self.cutmix.normalized(),
             ..*self
         };
         let nothing = Self {
             augment: self.augment,
             ..Self::none()
         };
-        if settled == nothing { Self::none() } else { settled }
+        if normalized == nothing {
+            Self::none()
+        } else {
+            normalized
+        }
     }
 
-    /// Draws every parameter of one sample.
+    /// Draws the augmentation of one sample.
     ///
     /// # Determinism
     ///
-    /// Always takes the same 18 numbers, in this order, whatever the recipe says and whichever coin says no: perspective (right, left,
-    /// bottom, top, coin), rotation (degrees, coin), zoom (scale, row, column, coin), brightness (value, coin), contrast (value, coin),
-    /// flip (coin), crop (row, column). So switching one part off, or changing its probability, leaves the numbers of all others alone.
-    /// Where a recipe has any further part, each of those has a generator of its own, taken from this one in the order of the fields of
-    /// [`Recipe`] behind `crop`.
+    /// Always consumes the same 18 numbers in this order, independent of the recipe and of the Bernoulli draws: perspective (right, left,
+    /// bottom, top, Bernoulli), rotation (degrees, Bernoulli), zoom (scale, row, column, Bernoulli), brightness (value, Bernoulli),
+    /// contrast (value, Bernoulli), flip (Bernoulli), crop (row, column). So disabling a part, or changing its probability, does not affect
+    /// the others. If a recipe has any of the parts after `crop` in [`Recipe`], each of them has its own generator, forked from this one in
+    /// the order of the fields.
     #[must_use]
     pub fn draw(&self, generator: &mut impl Rng) -> Draw {
         let warp = SymmetricWarp::draw(generator, self.warp.max.into());
-        let warp = coin(generator, self.warp.p).then_some(warp);
+        let warp = bernoulli(generator, self.warp.p).then_some(warp);
         let rotate = Rotate::draw(generator, self.rotate.max.into());
-        let rotate = coin(generator, self.rotate.p).then_some(rotate);
+        let rotate = bernoulli(generator, self.rotate.p).then_some(rotate);
         let zoom = Zoom::draw(generator, &self.zoom, &self.focus);
-        let zoom = coin(generator, self.zoom.p).then_some(zoom);
+        let zoom = bernoulli(generator, self.zoom.p).then_some(zoom);
         let brightness = draw_brightness(generator, self.brightness.max.into());
-        let brightness = coin(generator, self.brightness.p).then_some(brightness);
+        let brightness = bernoulli(generator, self.brightness.p).then_some(brightness);
         let contrast = draw_contrast(generator, self.contrast.max.into());
-        let contrast = coin(generator, self.contrast.p).then_some(contrast);
-        let flip = coin(generator, self.flip);
+        let contrast = bernoulli(generator, self.contrast.p).then_some(contrast);
+        let flip = bernoulli(generator, self.flip);
         let crop = Crop::draw(generator, &self.crop);
         let mut draw = Draw {
             warp,
@@ -259,26 +263,26 @@ impl Recipe {
             crop,
             ..Draw::identity()
         };
-        if self.goes_further() {
-            self.draw_further(generator, &mut draw);
+        if self.has_extended_ops() {
+            self.draw_extended_ops(generator, &mut draw);
         }
         draw
     }
 
-    /// Whether images are mixed with one another.
+    /// Whether pairs of images are mixed.
     #[must_use]
     pub fn mixes(&self) -> bool {
         self.mixup.p > 0.0 || self.cutmix.p > 0.0
     }
 
-    /// Draws by what the pairs of a batch are mixed; `None` where they are not.
+    /// Draws whether a batch uses mixup or cutmix; `None` if the recipe has neither.
     #[must_use]
-    pub fn method(&self, generator: &mut ChaCha8Rng) -> Option<Method> {
-        Method::draw(self.mixup, self.cutmix, generator)
+    pub fn batch_mix(&self, generator: &mut ChaCha8Rng) -> Option<BatchMix> {
+        BatchMix::draw(self.mixup, self.cutmix, generator)
     }
 
-    /// Whether it has a part that fastai's `get_transforms` does not have.
-    fn goes_further(&self) -> bool {
+    /// Whether the recipe has a part beyond fastai's `get_transforms`.
+    fn has_extended_ops(&self) -> bool {
         [
             self.resized_crop.p,
             self.flip_vertical,
@@ -294,51 +298,52 @@ impl Recipe {
         .any(|p| *p > 0.0)
     }
 
-    fn draw_further(&self, generator: &mut impl Rng, draw: &mut Draw) {
+    fn draw_extended_ops(&self, generator: &mut impl Rng, draw: &mut Draw) {
         let mut part = |p: f32| {
             let mut own = fork(generator);
-            coin(&mut own, p).then_some(own)
+            bernoulli(&mut own, p).then_some(own)
         };
         if let Some(mut own) = part(self.resized_crop.p) {
             draw.resized_crop = Some(ResizedCrop::draw(&mut own, &self.resized_crop));
         }
         if part(self.flip_vertical).is_some() {
-            draw.moves.push(Move::Dihedral(2));
+            draw.affine_ops.push(AffineOp::Dihedral(2));
         }
         if let Some(mut own) = part(self.dihedral) {
-            draw.moves.push(Move::Dihedral(below(&mut own, 8) as u8));
+            draw.affine_ops.push(AffineOp::Dihedral(below(&mut own, 8) as u8));
         }
-        let mut drawn = Drawn {
-            moves: &mut draw.moves,
-            touches: &mut draw.touches,
+        let mut drawn = DrawnOps {
+            affine_ops: &mut draw.affine_ops,
+            pixel_ops: &mut draw.pixel_ops,
         };
         if let Some(mut own) = part(self.randaugment.p) {
             self.randaugment.draw(&mut own, &mut drawn);
         }
         if let Some(mut own) = part(self.trivialaugment) {
-            trivial(&mut own, &mut drawn);
+            draw_trivial(&mut own, &mut drawn);
         }
         if let Some(mut own) = part(self.jitter.p) {
-            self.jitter.draw(&mut own, &mut draw.touches);
+            self.jitter.draw(&mut own, &mut draw.pixel_ops);
         }
         if part(self.grayscale).is_some() {
-            draw.touches.push(Touch::Saturation(0.0));
+            draw.pixel_ops.push(PixelOp::Saturation(0.0));
         }
         if let Some(mut own) = part(self.blur.p) {
             let sigma = uniform(&mut own, self.blur.min.into(), self.blur.max.into());
             #[allow(
                 clippy::cast_possible_truncation,
-                reason = "single precision is what a touch holds"
+                reason = "pixel operations have single-precision parameters"
             )]
-            draw.touches.push(Touch::Blur(sigma as f32));
+            draw.pixel_ops.push(PixelOp::Blur(sigma as f32));
         }
         if let Some(mut own) = part(self.erase.p) {
-            self.erase.draw(&mut own, &mut draw.touches);
+            self.erase.draw(&mut own, &mut draw.pixel_ops);
         }
     }
 }
 
-fn coin(generator: &mut impl Rng, probability: f32) -> bool {
+/// `true` with the given probability.
+fn bernoulli(generator: &mut impl Rng, probability: f32) -> bool {
     uniform(generator, 0.0, 1.0) < f64::from(probability)
 }
 
@@ -363,23 +368,24 @@ mod tests {
     }
 
     #[test]
-    fn parts_run_as_often_as_their_probability_says() {
+    fn parts_are_drawn_with_their_probability() {
         let draws = draws(&Recipe::reference(), 4000);
-        let share = |is: &dyn Fn(&Draw) -> bool| draws.iter().filter(|draw| is(draw)).count() as f64 / 4000.0;
-        for (name, share, expected) in [
-            ("warp", share(&|d| d.warp.is_some()), 0.75),
-            ("rotate", share(&|d| d.rotate.is_some()), 0.75),
-            ("zoom", share(&|d| d.zoom.is_some()), 0.75),
-            ("brightness", share(&|d| d.brightness.is_some()), 0.75),
-            ("contrast", share(&|d| d.contrast.is_some()), 0.75),
-            ("flip", share(&|d| d.flip), 0.5),
+        let fraction =
+            |is: &dyn Fn(&Draw) -> bool| draws.iter().filter(|draw| is(draw)).count() as f64 / 4000.0;
+        for (name, fraction, expected) in [
+            ("warp", fraction(&|d| d.warp.is_some()), 0.75),
+            ("rotate", fraction(&|d| d.rotate.is_some()), 0.75),
+            ("zoom", fraction(&|d| d.zoom.is_some()), 0.75),
+            ("brightness", fraction(&|d| d.brightness.is_some()), 0.75),
+            ("contrast", fraction(&|d| d.contrast.is_some()), 0.75),
+            ("flip", fraction(&|d| d.flip), 0.5),
             (
                 "warp and rotate",
-                share(&|d| d.warp.is_some() && d.rotate.is_some()),
+                fraction(&|d| d.warp.is_some() && d.rotate.is_some()),
                 0.5625,
             ),
         ] {
-            assert!((share - expected).abs() < 0.03, "{name}: {share}");
+            assert!((fraction - expected).abs() < 0.03, "{name}: {fraction}");
         }
     }
 
@@ -407,10 +413,10 @@ mod tests {
     }
 
     #[test]
-    fn changing_one_part_leaves_the_numbers_of_the_others_alone() {
+    fn changing_one_part_does_not_affect_the_others() {
         let changed = Recipe {
-            warp: Strength::OFF,
-            contrast: Strength { max: 0.2, p: 0.1 },
+            warp: Magnitude::OFF,
+            contrast: Magnitude { max: 0.2, p: 0.1 },
             flip: 0.0,
             ..Recipe::reference()
         };
@@ -422,12 +428,12 @@ mod tests {
     }
 
     #[test]
-    fn further_parts_leave_the_numbers_of_the_others_alone() {
+    fn extended_parts_do_not_affect_the_others() {
         let text =
             "fastai flip_vertical dihedral randaugment trivialaugment jitter grayscale blur erase(p=0.5)";
-        let further: Recipe = text.parse().unwrap();
+        let extended: Recipe = text.parse().unwrap();
         let fewer: Recipe = text.replace("randaugment trivialaugment", "").parse().unwrap();
-        let all = draws(&further, 300);
+        let all = draws(&extended, 300);
         for ((a, b), c) in draws(&Recipe::reference(), 300)
             .iter()
             .zip(&all)
@@ -437,19 +443,19 @@ mod tests {
                 (a.warp, a.zoom, a.contrast, a.crop),
                 (b.warp, b.zoom, b.contrast, b.crop)
             );
-            assert!(b.touches.ends_with(&c.touches) && b.moves.starts_with(&c.moves));
+            assert!(b.pixel_ops.ends_with(&c.pixel_ops) && b.affine_ops.starts_with(&c.affine_ops));
         }
-        let blurred = |draw: &&Draw| draw.touches.iter().any(|touch| matches!(touch, Touch::Blur(_)));
-        let share = all.iter().filter(blurred).count();
-        assert!((120..180).contains(&share), "{share} of 300");
+        let blurred = |draw: &&Draw| draw.pixel_ops.iter().any(|op| matches!(op, PixelOp::Blur(_)));
+        let count = all.iter().filter(blurred).count();
+        assert!((120..180).contains(&count), "{count} of 300");
     }
 
     #[test]
-    fn every_way_to_do_nothing_is_the_same() {
+    fn all_forms_of_a_disabled_part_are_normalized_alike() {
         for recipe in [
             Recipe {
-                rotate: Strength { max: 0.0, p: 0.75 },
-                contrast: Strength { max: 0.5, p: 0.0 },
+                rotate: Magnitude { max: 0.0, p: 0.75 },
+                contrast: Magnitude { max: 0.5, p: 0.0 },
                 ..Recipe::none()
             },
             Recipe {
@@ -461,7 +467,7 @@ mod tests {
                 ..Recipe::none()
             },
         ] {
-            assert_eq!(recipe.settled(), Recipe::none());
+            assert_eq!(recipe.normalized(), Recipe::none());
             assert!(
                 draws(&recipe, 50)
                     .iter()

@@ -1,31 +1,31 @@
-//! A part of the source of random size and shape, resized to the square.
+//! Random resized crop: a region of the source of random area and aspect ratio, resized to the square.
 
 use rand::Rng;
 
 use crate::geometry::Projective;
 use crate::random::uniform;
 
-/// Tries to find a shape that fits, as many as the reference makes.
+/// Attempts to find a rectangle that fits, as in the reference.
 const TRIES: usize = 10;
 
-/// From which distribution a [`ResizedCrop`] is drawn.
+/// The distribution of a [`ResizedCrop`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ResizedCropRange {
-    /// Least part of the source's area.
+    /// Minimum area, as a fraction of the source.
     pub scale_min: f32,
-    /// Greatest.
+    /// Maximum area.
     pub scale_max: f32,
-    /// Least width divided by height.
+    /// Minimum of width divided by height.
     pub ratio_min: f32,
-    /// Greatest.
+    /// Maximum of width divided by height.
     pub ratio_max: f32,
     /// Probability.
     pub p: f32,
 }
 
 impl ResizedCropRange {
-    /// Never.
+    /// Disabled.
     pub const OFF: Self = Self {
         scale_min: 1.0,
         scale_max: 1.0,
@@ -34,22 +34,22 @@ impl ResizedCropRange {
         p: 0.0,
     };
 
-    pub(super) fn settled(self) -> Self {
+    pub(super) fn normalized(self) -> Self {
         if self.p == 0.0 { Self::OFF } else { self }
     }
 }
 
-/// A crop of the source, whose size and shape follow from the source's own.
+/// A crop of the source; its rectangle also depends on the size of the source.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ResizedCrop {
-    /// Parts of the source's area with ratios of width to height: the first that fits is taken.
+    /// Candidate areas (fractions of the source) and ratios of width to height; the first that fits is used.
     pub tries: [(f64, f64); TRIES],
-    /// Where the crop lies between the top, 0, and the bottom, 1.
+    /// Vertical position: 0 at the top, 1 at the bottom.
     pub row: f64,
-    /// Where it lies between left and right.
+    /// Horizontal position: 0 at the left, 1 at the right.
     pub column: f64,
-    /// Limits of the ratio for sources in which nothing fits.
+    /// Minimum and maximum ratio, used if no candidate fits.
     pub ratios: (f64, f64),
 }
 
@@ -70,16 +70,17 @@ impl ResizedCrop {
         }
     }
 
-    /// Left, top, width and height in a source of `(width, height)` pixels; not rounded, since the source is reduced already.
+    /// Left, top, width and height in a source of `(width, height)` pixels; not rounded, since the source may be a reduced image.
     ///
     /// # Source
     ///
-    /// torchvision's `RandomResizedCrop.get_params`: where no try fits, the middle, in the allowed ratio nearest to the source's own.
+    /// torchvision's `RandomResizedCrop.get_params`: if no candidate fits, a centre crop with the allowed ratio nearest to that of the
+    /// source.
     #[must_use]
     pub fn rectangle(&self, source: (u32, u32)) -> [f64; 4] {
         let (across, down) = (f64::from(source.0), f64::from(source.1));
-        let shape = |(part, ratio): (f64, f64)| {
-            let area = part * across * down;
+        let shape = |(fraction, ratio): (f64, f64)| {
+            let area = fraction * across * down;
             ((area * ratio).sqrt(), (area / ratio).sqrt())
         };
         let fits = |(width, height): &(f64, f64)| *width <= across && *height <= down;
@@ -96,7 +97,7 @@ impl ResizedCrop {
         [(across - width) / 2.0, (down - height) / 2.0, width, height]
     }
 
-    /// Pixels of the result to pixels of the source.
+    /// The map from pixels of the result to pixels of the source.
     pub(super) fn map(&self, source: (u32, u32), target: u32) -> Projective {
         let [left, top, width, height] = self.rectangle(source);
         let (x, y) = (width / f64::from(target), height / f64::from(target));
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn areas_are_uniform_where_everything_fits() {
+    fn areas_are_uniform_if_every_candidate_fits() {
         let range = ResizedCropRange {
             scale_max: 0.5,
             ..INCEPTION

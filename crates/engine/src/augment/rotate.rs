@@ -5,11 +5,11 @@ use rand::Rng;
 use crate::geometry::Projective;
 use crate::random::uniform;
 
-/// A rotation. Positive angles turn the visible content counter-clockwise.
+/// A rotation. Positive angles rotate the visible content counter-clockwise.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Rotate {
-    /// In degrees.
+    /// Angle in degrees.
     pub degrees: f64,
 }
 
@@ -20,10 +20,10 @@ impl Rotate {
         }
     }
 
-    /// From output to source, in coordinates where the canvas is `[-1, 1]` on both axes, before the correction for its aspect ratio.
+    /// The map from output to source in coordinates where the canvas is `[-1, 1]` on both axes, before the correction for the aspect ratio.
     #[must_use]
     pub fn matrix(&self) -> Projective {
-        // libm rather than the system's library: that one picks its code by processor, and results may differ in the last bit.
+        // The C library chooses its implementation by processor; results may differ in the last bit. `libm` does not.
         let (sin, cos) = libm::sincos(self.degrees.to_radians());
         Projective([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
     }

@@ -1,11 +1,11 @@
-//! Perspective: each edge of the canvas grows or shrinks about its middle.
+//! Perspective warp: each edge of the canvas grows or shrinks about its centre.
 
 use rand::Rng;
 
 use crate::geometry::Projective;
 use crate::random::uniform;
 
-/// A perspective warp. Each magnitude says how far both ends of one edge are pushed out of view (positive) or into it (negative), in
+/// A perspective warp. Each magnitude is the distance by which both ends of one edge move outwards (positive) or inwards (negative), in
 /// units where the canvas is `[-1, 1]` on both axes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -21,9 +21,10 @@ impl SymmetricWarp {
         }
     }
 
-    /// From output to source: the homography that takes the moved corners to the corners of the canvas, its last entry 1.
+    /// The map from output to source: the homography that takes the moved corners to the corners of the canvas, normalised to a last entry
+    /// of 1.
     ///
-    /// Entries are not finite where the moved corners admit no such map, which takes magnitudes of 0.5 and more.
+    /// Entries are not finite if no such homography exists, which is possible only for magnitudes of 0.5 and more.
     ///
     /// # Source
     ///
@@ -46,7 +47,7 @@ impl SymmetricWarp {
     }
 }
 
-/// Takes `(0,0) (1,0) (1,1) (0,1)` to the four points, in this order.
+/// The homography that maps `(0,0) (1,0) (1,1) (0,1)` to the four points in this order.
 fn from_unit_square(p0: [f64; 2], p1: [f64; 2], p2: [f64; 2], p3: [f64; 2]) -> Projective {
     let [x0, y0] = p0;
     let (dx1, dy1) = (p1[0] - p2[0], p1[1] - p2[1]);
@@ -69,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn homographies_are_those_of_the_reference() {
+    fn homographies_match_the_reference() {
         let b = 1.0 / 11.0;
         let c = 10.0 / 11.0;
         for (magnitudes, expected, tolerance) in [

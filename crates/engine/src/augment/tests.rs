@@ -11,7 +11,7 @@ fn assert_near(got: (f64, f64), want: (f64, f64), tolerance: f64) {
     );
 }
 
-/// The reference's steps, one at a time, on one output pixel.
+/// The steps of the reference, one at a time, for one output pixel.
 fn step_by_step(draw: &Draw, source: (u32, u32), target: u32, pixel: (u32, u32)) -> (f64, f64) {
     let canvas = canvas(source, target);
     let (width, height) = (f64::from(canvas.0), f64::from(canvas.1));
@@ -45,7 +45,7 @@ fn step_by_step(draw: &Draw, source: (u32, u32), target: u32, pixel: (u32, u32))
         row: 0.5,
         column: 0.5,
     });
-    // Zoom acts first, rotation second; the cross terms carry the canvas's aspect ratio.
+    // Zoom first, then rotation; the cross terms carry the aspect ratio of the canvas.
     let (zx, zy) = (x / zoom.scale, y / zoom.scale);
     let room = 1.0 - 1.0 / zoom.scale;
     let (tx, ty) = (room * (2.0 * zoom.column - 1.0), room * (2.0 * zoom.row - 1.0));
@@ -77,7 +77,7 @@ fn rotation_and_zoom_give_the_matrix_of_the_reference() {
 }
 
 #[test]
-fn the_identity_draw_of_an_image_of_the_target_size_moves_nothing() {
+fn the_identity_draw_maps_an_image_of_the_target_size_to_itself() {
     let map = Draw::identity().map((224, 224), 224);
     assert_near(map.apply(0.0, 0.0), (0.0, 0.0), 1e-12);
     assert_near(map.apply(223.0, 17.0), (223.0, 17.0), 1e-12);
@@ -108,7 +108,7 @@ fn flipping_mirrors_the_canvas_before_the_crop() {
 }
 
 #[test]
-fn single_pixels_and_single_rows_have_maps() {
+fn sources_of_one_row_or_column_have_maps() {
     for source in [(1, 1), (1, 7), (7, 1), (2, 2)] {
         let map = Draw::identity().map(source, 8);
         let (x, y) = map.apply(3.0, 4.0);
@@ -120,7 +120,7 @@ fn single_pixels_and_single_rows_have_maps() {
 }
 
 #[test]
-fn a_draw_can_be_printed() {
+fn a_draw_can_be_serialized_and_printed() {
     let draw = Recipe::reference().draw(&mut generator(1, Purpose::AUGMENT, &[0, 0]));
     assert!(serde_json::to_string(&draw).unwrap().contains("\"crop\""));
     assert!(format!("{draw:?}").contains("crop"));

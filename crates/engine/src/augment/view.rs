@@ -1,20 +1,20 @@
-//! Test-time augmentation: a model's opinion of several views of one image.
+//! Recipes of test-time augmentation.
 
 use super::{Augment, CropRange, Mixing, Recipe, ResizedCropRange, ZoomRange};
 
-/// How many views of an image there are besides the plain one: four corners, each also mirrored.
+/// Number of views of an image besides the plain one: four corners, each also mirrored.
 pub const VIEWS: u32 = 8;
 
 impl Recipe {
-    /// The recipe of view number `view` (below [`VIEWS`]) for a model that was trained with this one: a zoom of `scale` towards a corner, the
-    /// crop in that corner, mirrored in the second half of the views; what else the training does, at random as there, but no other crop,
-    /// zoom or mirror image.
+    /// The recipe of view `view` (below [`VIEWS`]) for a model trained with this recipe: zoom by `scale` towards a corner, the crop in that
+    /// corner, and mirroring for views 4 to 7. The other parts of the training recipe are drawn at random as in training, except other
+    /// crops, zooms and mirror images.
     ///
     /// # Source
     ///
-    /// `_tta_only` of fastai 1.0, `fastai/vision/tta.py`: bit 0 of the number is the row, bit 1 the column, bit 2 the mirror image; of the
-    /// training's transforms, `crop_pad`, `flip_lr`, `dihedral` and `zoom` are left out. `resized_crop`, which fastai does not have, is a
-    /// crop, and `flip_vertical` and `dihedral` are fastai's `dihedral`. Images are not mixed.
+    /// `_tta_only` of fastai 1.0, `fastai/vision/tta.py`: bit 0 of the number is the row, bit 1 the column, bit 2 the mirror image;
+    /// `crop_pad`, `flip_lr`, `dihedral` and `zoom` of the training are left out. `resized_crop`, which fastai lacks, is treated as a crop,
+    /// and `flip_vertical` and `dihedral` as fastai's `dihedral`. Images are not mixed.
     #[must_use]
     pub fn view(&self, view: u32, scale: f32) -> Self {
         let bit = |number: u32| if view >> number & 1 == 1 { 1.0 } else { 0.0 };
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_of_the_training_stays_as_random_as_it_was() {
+    fn the_other_parts_are_drawn_as_in_training() {
         let training: Recipe =
             "fastai jitter resized_crop(p=0) dihedral flip_vertical mixup cutmix augment=repeats"
                 .parse()
@@ -89,18 +89,18 @@ mod tests {
                 (plain.brightness, plain.contrast),
                 (view.brightness, view.contrast)
             );
-            assert_eq!(plain.touches, view.touches);
-            assert!(view.moves.is_empty() && view.flip);
+            assert_eq!(plain.pixel_ops, view.pixel_ops);
+            assert!(view.affine_ops.is_empty() && view.flip);
             assert!(!training.view(6, 1.35).mixes());
         }
     }
 
-    /// What is asked of a server is text.
+    /// Requests carry recipes as text.
     #[test]
-    fn views_survive_being_written() {
+    fn views_can_be_printed_and_parsed() {
         for view in 0..VIEWS {
             let recipe = Recipe::reference().view(view, 1.35);
-            assert_eq!(recipe.to_string().parse::<Recipe>(), Ok(recipe.settled()));
+            assert_eq!(recipe.to_string().parse::<Recipe>(), Ok(recipe.normalized()));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Zooming in on a point of the canvas.
+//! Zoom towards a point of the canvas.
 
 use rand::Rng;
 
@@ -6,15 +6,15 @@ use super::{CropRange, ZoomRange};
 use crate::geometry::Projective;
 use crate::random::uniform;
 
-/// A zoom towards a focus, or away from it where the scale is below 1: the border then shows reflections.
+/// A zoom towards a focus, or away from it if the scale is below 1; the border then shows reflections.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Zoom {
-    /// How much larger things become; 1 changes nothing.
+    /// Magnification; 1 is the identity.
     pub scale: f64,
-    /// The row that stays, as a fraction of the height.
+    /// The fixed row, as a fraction of the height.
     pub row: f64,
-    /// The column that stays, as a fraction of the width.
+    /// The fixed column, as a fraction of the width.
     pub column: f64,
 }
 
@@ -28,7 +28,7 @@ impl Zoom {
         }
     }
 
-    /// From output to source, in coordinates where the canvas is `[-1, 1]` on both axes.
+    /// The map from output to source in coordinates where the canvas is `[-1, 1]` on both axes.
     #[must_use]
     pub fn matrix(&self) -> Projective {
         let inverse = 1.0 / self.scale;
@@ -48,7 +48,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_focus_stays_and_nothing_leaves_the_canvas(scale in 1.0f64..4.0, row in 0.0f64..=1.0, column in 0.0f64..=1.0) {
+        fn the_focus_is_fixed_and_the_canvas_is_covered(scale in 1.0f64..4.0, row in 0.0f64..=1.0, column in 0.0f64..=1.0) {
             let matrix = Zoom { scale, row, column }.matrix();
             let focus = (2.0 * column - 1.0, 2.0 * row - 1.0);
             let (x, y) = matrix.apply(focus.0, focus.1);

@@ -1,4 +1,4 @@
-use crate::header::Limits;
+use crate::header::DecodeLimits;
 
 /// How a root is scanned.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -12,7 +12,7 @@ pub struct ScanOptions {
     /// Whether EXIF orientation turns the images. Part of the fingerprint.
     pub orientation: Orientation,
     /// What a file may cost; others are quarantined.
-    pub limits: Limits,
+    pub limits: DecodeLimits,
 }
 
 impl Default for ScanOptions {
@@ -22,7 +22,7 @@ impl Default for ScanOptions {
             split_seed: 42,
             split_method: SplitMethod::default(),
             orientation: Orientation::default(),
-            limits: Limits::default(),
+            limits: DecodeLimits::default(),
         }
     }
 }

@@ -14,7 +14,7 @@ use super::quarantine::reason;
 use super::split::{Chance, divide};
 use super::walk::{ClassFolder, Walk, walk};
 use super::{Dataset, Error, Quarantined, Sample, Samples, ScanOptions, Split, Warning};
-use crate::header::{self, Header, Limits};
+use crate::header::{self, DecodeLimits, Header};
 
 /// How far a scan is.
 #[derive(Debug, Default)]
@@ -167,7 +167,7 @@ const FILES: usize = 16;
 fn read_headers(
     root: &Path,
     samples: &mut Samples,
-    limits: &Limits,
+    limits: &DecodeLimits,
     progress: &Progress,
 ) -> Vec<Quarantined> {
     progress.files.store(samples.len(), Ordering::Relaxed);
@@ -202,7 +202,7 @@ fn read_headers(
     })
 }
 
-fn header_of(path: &Path, bytes: u64, limits: &Limits) -> Result<Header, header::Error> {
+fn header_of(path: &Path, bytes: u64, limits: &DecodeLimits) -> Result<Header, header::Error> {
     limits.check_file(bytes)?;
     let file = header::open(path).map_err(header::Error::Io)?;
     header::read(BufReader::new(file), limits)
@@ -323,7 +323,7 @@ mod tests {
         };
         let mut samples = Samples::from_iter([sample]);
         let progress = Progress::default();
-        let unusable = read_headers(folder.path(), &mut samples, &Limits::default(), &progress);
+        let unusable = read_headers(folder.path(), &mut samples, &DecodeLimits::default(), &progress);
         assert!(
             matches!(&unusable[..], [Quarantined { reason, .. }] if reason.contains("regular file")),
             "{unusable:?}"

@@ -1,18 +1,18 @@
-//! The size at which decoded images are kept.
+//! The canonical size, at which decoded images are cached.
 
+use super::resize::ResizeInput;
 use super::scratch::with_scratch;
-use super::shrink::Source;
 use crate::image::Image;
 
-/// The short side, in pixels, of the images from which `image_size` x `image_size` crops are taken: `ceil(image_size * 8 / 7)`, 256 for
-/// 224, so that a zoom of up to 8/7 costs no sharpness.
+/// The canonical short side, in pixels, for crops of `image_size` x `image_size`: `ceil(image_size * 8 / 7)`, 256 for 224, so that a zoom
+/// of up to 8/7 loses no sharpness.
 #[must_use]
 pub fn canonical_short_side(image_size: u32) -> u32 {
     u32::try_from((u64::from(image_size) * 8).div_ceil(7)).unwrap_or(u32::MAX)
 }
 
-/// The size, `(width, height)`, that an image of `width` x `height` pixels is kept at: its short side `short_side`, its long side
-/// `round(long * short_side / short)` with halves up. Never larger than it is; `None` keeps every size.
+/// The canonical size, `(width, height)`, of an image of `width` x `height` pixels: short side `short_side`, long side
+/// `round(long * short_side / short)` with halves rounded up. Images are never enlarged; with `None`, the size is unchanged.
 #[must_use]
 pub fn canonical_size(width: u32, height: u32, short_side: Option<u32>) -> (u32, u32) {
     let short = width.min(height);
@@ -26,12 +26,12 @@ pub fn canonical_size(width: u32, height: u32, short_side: Option<u32>) -> (u32,
     (scaled(width), scaled(height))
 }
 
-/// Shrinks `image` to its [`canonical_size`] with an antialiased triangle filter: the `bilinear` of Pillow, and of torchvision with
+/// Resizes `image` to its [`canonical_size`] with an antialiased triangle filter: `bilinear` of Pillow, and of torchvision with
 /// `antialias=True`.
 ///
 /// # Determinism
 ///
-/// A function of the arguments; fixed point, so the same on every instruction set.
+/// A function of the arguments; in fixed point, so the same on every instruction set.
 #[must_use]
 pub fn canonical(image: Image, short_side: Option<u32>) -> Image {
     let (width, height) = canonical_size(image.width(), image.height(), short_side);
@@ -41,28 +41,28 @@ pub fn canonical(image: Image, short_side: Option<u32>) -> Image {
     resized(&image, (width, height))
 }
 
-/// The image at another size, `(width, height)`, by the filter of [`canonical`].
+/// Resizes an image to `size`, `(width, height)`, with the filter of [`canonical`].
 ///
 /// # Panics
 ///
-/// Where a side is 0.
+/// If a side of `size` is 0.
 #[must_use]
 pub fn resized(image: &Image, size: (u32, u32)) -> Image {
-    resized_part(image, (image.width().into(), image.height().into()), size)
+    resize_part(image, (image.width().into(), image.height().into()), size)
 }
 
-/// The upper left part of the image, of `part` pixels (across, down), at another size.
+/// Resizes the upper left part of the image, of `part` pixels (width, height), to `size`.
 ///
 /// # Panics
 ///
-/// Where a side is 0, or the part is larger than the image.
-pub(super) fn resized_part(image: &Image, part: (f64, f64), size: (u32, u32)) -> Image {
-    let source = Source {
+/// If a side of `size` is 0 or the part is larger than the image.
+pub(super) fn resize_part(image: &Image, part: (f64, f64), size: (u32, u32)) -> Image {
+    let source = ResizeInput {
         pixels: image.pixels(),
         size: (image.width(), image.height()),
         part,
     };
-    with_scratch(|scratch| scratch.shrinker.shrink(source, size))
+    with_scratch(|scratch| scratch.resizer.resize(source, size))
 }
 
 #[cfg(test)]
@@ -71,7 +71,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// Pixels without pattern, from an integer hash.
+    /// Pseudo-random pixels from an integer hash.
     pub(in crate::decode) fn noise(width: u32, height: u32) -> Image {
         let bytes = width * height * 3;
         let pixels = (0..bytes)
@@ -80,8 +80,8 @@ pub(super) mod tests {
         Image::new(width, height, pixels)
     }
 
-    /// The same filter from its definition, in f64: each output pixel is the mean of the source pixels under a triangle whose half
-    /// width is the scale, taken along rows and then along columns, rounded after each.
+    /// The filter from its definition, in f64: each output pixel is the mean of the source pixels weighted by a triangle whose half width
+    /// is the scale, along rows and then along columns, rounded after each.
     fn reference(image: &Image, width: usize, height: usize) -> Vec<u8> {
         let along = |input: &[u8], lines: usize, from: usize, to: usize, stride: (usize, usize)| {
             let scale = from as f64 / to as f64;
@@ -118,7 +118,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_filter_is_the_antialiased_triangle() {
+    fn the_filter_is_an_antialiased_triangle() {
         for (width, height, side) in [(40, 30, 12), (31, 64, 17), (9, 9, 1), (23, 100, 22)] {
             let image = noise(width, height);
             let (w, h) = canonical_size(width, height, Some(side));
@@ -136,7 +136,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_size_of_a_photo_is_as_documented() {
+    fn canonical_sizes_are_as_documented() {
         assert_eq!(canonical_short_side(224), 256);
         assert_eq!(canonical_short_side(1), 2);
         assert_eq!(canonical_size(500, 375, Some(256)), (341, 256));

@@ -6,65 +6,65 @@ use ::image::ImageError;
 use super::JpegError;
 use crate::header::{self, Format};
 
-/// Whose fault it is that there is no image.
+/// The class of a decoding error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
-    /// The file is broken.
+    /// The file is corrupt.
     Data,
-    /// The file wants more than the operator allows.
+    /// The file exceeds a limit set by the operator.
     Limit,
-    /// The file may be right, and is not understood.
+    /// The file may be valid, but its format or a feature is not supported.
     Unsupported,
-    /// The file cannot be read, or is not the one that was scanned.
+    /// The file cannot be read, or changed since it was scanned.
     Io,
 }
 
-/// Why a file gives no image. The text does not name the file: it goes to clients, who know samples and not the server's folders.
+/// Why a file cannot be decoded. Messages do not contain the path, because they are sent to clients.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The header is refused.
+    /// The header is invalid or exceeds a limit.
     #[error(transparent)]
     Header(#[from] header::Error),
-    /// Data: the file ends too early.
+    /// Data: the file is truncated.
     #[error("the {} file is truncated", format.name())]
     Truncated {
-        /// By content.
+        /// The format, by signature.
         format: Format,
     },
-    /// Data, limit or unsupported, as the source says: the decoder gives up.
+    /// Data, limit or unsupported, depending on the source: the decoder failed.
     #[error("cannot decode the {} file", format.name())]
     Corrupt {
-        /// By content.
+        /// The format, by signature.
         format: Format,
-        /// What the decoder says.
+        /// The decoder's error.
         #[source]
         source: ImageError,
     },
-    /// Data, limit or unsupported, as the source says: a JPEG is not decoded.
+    /// Data, limit or unsupported, depending on the source: the JPEG decoder failed.
     #[error("cannot decode the JPEG file")]
     Jpeg(#[source] JpegError),
     /// Data: the decoder panicked.
     #[error("the {} decoder panicked: {message}", format.name())]
     Panicked {
-        /// By content.
+        /// The format, by signature.
         format: Format,
         /// The panic's message.
         message: String,
     },
-    /// Limit: the decoder's output is larger than allowed.
-    #[error("decoding takes {bytes} bytes, {limit} are allowed")]
+    /// Limit: decoding needs more memory than allowed.
+    #[error("decoding needs {bytes} bytes of memory: at most {limit} are allowed")]
     TooMuchMemory {
-        /// What the decoder's output takes.
+        /// Memory needed, in bytes.
         bytes: u64,
-        /// [`Limits::max_allocation`](header::Limits::max_allocation).
+        /// [`DecodeLimits::max_allocation`](header::DecodeLimits::max_allocation), or the memory budget of all decoders.
         limit: u64,
     },
-    /// Unsupported: samples that are not 8 or 16-bit integers.
-    #[error("the {} file has pixels of type {colour:?}", format.name())]
+    /// Unsupported: samples that are not 8- or 16-bit integers.
+    #[error("the {} file has pixels of the unsupported type {colour:?}: 8- and 16-bit integers are supported", format.name())]
     Colour {
-        /// By content.
+        /// The format, by signature.
         format: Format,
-        /// The decoder's name for it.
+        /// The decoder's pixel type.
         colour: ::image::ColorType,
     },
     /// Io: the file cannot be read.
@@ -72,18 +72,18 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
-    /// Io: the file was there when the data set was scanned.
-    #[error("the file is gone since it was scanned")]
+    /// Io: the file was deleted after the data set was scanned.
+    #[error("the file was deleted after the dataset was scanned")]
     Vanished {
         /// The file.
         path: PathBuf,
     },
-    /// Io: the file has another size than when the data set was scanned.
-    #[error("the file has changed since it was scanned: {found} bytes, not {expected}")]
+    /// Io: the size of the file changed after the data set was scanned.
+    #[error("the file changed after the dataset was scanned: it has {found} bytes, not {expected}")]
     Changed {
         /// The file.
         path: PathBuf,
@@ -92,8 +92,8 @@ pub enum Error {
         /// Bytes now.
         found: u64,
     },
-    /// Io: the file has the size that it had when the data set was scanned, and was written to or replaced since.
-    #[error("the file was written to since it was scanned")]
+    /// Io: the file was modified or replaced after the data set was scanned, with the same size.
+    #[error("the file was modified after the dataset was scanned")]
     Rewritten {
         /// The file.
         path: PathBuf,
@@ -101,7 +101,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whose fault it is.
+    /// The class of the error.
     #[must_use]
     pub fn blame(&self) -> Blame {
         match self {

@@ -2,19 +2,20 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use super::{Error, Limits};
+use super::{DecodeLimits, Error};
 use crate::{dataset::Sample, header};
 
-/// The bytes of the file of `sample` at `path`, if it is the file that was scanned: of the same size, and not written to since.
+/// Reads the file of `sample` at `path` and checks that its size and modification time are those of the scan.
 ///
-/// A file is compared before and after it is read, so that one which is written to meanwhile is not taken for a mixture of both. At most
-/// one byte more than its size at the scan is read: a file that grows costs nothing. What cannot be told is a file of the same size
-/// whose time was set back on purpose, or that was written within the file system's clock tick of the scan.
+/// Both are compared before and after reading, to detect writes while the file is read. At most one byte more than the size at the scan is
+/// read, so that a growing file does not cost memory. Not detected: a file of the same size whose modification time was reset, or that was
+/// written within one clock tick of the file system after the scan.
 ///
 /// # Errors
 ///
-/// [`Error::Vanished`], [`Error::Changed`], [`Error::Rewritten`], [`Error::Io`]; [`Error::Header`] for a size that is not allowed.
-pub fn read(path: &Path, sample: &Sample, limits: &Limits) -> Result<Vec<u8>, Error> {
+/// [`Error::Vanished`] if there is no such file, [`Error::Changed`] if its size differs, [`Error::Rewritten`] if its modification time
+/// differs, [`Error::Io`] if it cannot be read or is no regular file, [`Error::Header`] if its size exceeds `limits`.
+pub fn read(path: &Path, sample: &Sample, limits: &DecodeLimits) -> Result<Vec<u8>, Error> {
     limits.check_file(sample.bytes)?;
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::Vanished {
@@ -89,15 +90,15 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_as_long_as_it_is_the_one_that_was_scanned() {
+    fn a_file_is_read_only_if_its_modification_time_is_that_of_the_scan() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jpg");
         fs::write(&path, b"hello").unwrap();
         let scanned = sample(&path);
-        let read = || read(&path, &scanned, &Limits::default());
+        let read = || read(&path, &scanned, &DecodeLimits::default());
         assert_eq!(read().unwrap(), b"hello");
 
-        // Times are set, not waited for: a file written twice within a tick of the clock has one time.
+        // Times are set explicitly: two writes within a clock tick would have the same time.
         let set = |time: SystemTime| {
             File::options()
                 .write(true)
@@ -116,12 +117,12 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_vanished_or_changed_its_size_is_said_to_have() {
+    fn a_deleted_file_or_one_of_another_size_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jpg");
         fs::write(&path, b"hello").unwrap();
         let scanned = sample(&path);
-        let error = || read(&path, &scanned, &Limits::default()).unwrap_err();
+        let error = || read(&path, &scanned, &DecodeLimits::default()).unwrap_err();
         for (content, what) in [
             ("hell", "4 bytes, not 5"),
             ("hello!", "6 bytes, not 5"),
@@ -137,30 +138,30 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_or_a_pipe_in_place_of_a_file_is_an_error() {
+    fn a_folder_or_a_named_pipe_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jpg");
         fs::write(&path, b"hello").unwrap();
         let scanned = sample(&path);
-        let error = |path: &Path| read(path, &scanned, &Limits::default()).unwrap_err();
+        let error = |path: &Path| read(path, &scanned, &DecodeLimits::default()).unwrap_err();
         assert!(matches!(error(folder.path()), Error::Io { .. }));
         let pipe = folder.path().join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
         assert!(made.success());
         assert!(
             matches!(error(&pipe), Error::Io { .. }),
-            "and nothing is waited for"
+            "opening the pipe must not block"
         );
     }
 
     #[test]
-    fn a_file_that_was_larger_than_allowed_is_not_opened() {
+    fn a_file_larger_than_allowed_is_not_opened() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jpg");
         fs::write(&path, b"hello").unwrap();
-        let limits = Limits {
+        let limits = DecodeLimits {
             max_file_bytes: 4,
-            ..Limits::default()
+            ..DecodeLimits::default()
         };
         let error = read(&path, &sample(&path), &limits).unwrap_err();
         assert_eq!(error.blame(), Blame::Limit);

@@ -1,55 +1,55 @@
-//! Bytes of a file to pixels.
+//! Decodes image files to pixels.
 //!
-//! JPEG, PNG, WebP, BMP and GIF, by content; of an animation the first frame. Everything becomes 8-bit RGB: grey is replicated,
-//! transparency is dropped (not composited), 16 bits are rounded to 8, the inks of a CMYK JPEG become the light that they leave. Colour
-//! profiles are not applied. The orientation in EXIF data is applied unless the options say otherwise. Large JPEGs are decoded to a quarter or an eighth
-//! of their size where that is enough ([`decode_canonical`]).
+//! Supports JPEG, PNG, WebP, BMP and GIF, detected by content; animations give their first frame. All images become 8-bit RGB: greyscale is
+//! replicated, alpha is dropped (not composited), 16 bits are rounded to 8, CMYK is converted without a colour profile. Colour profiles are
+//! not applied. The EXIF orientation is applied unless [`DecodeOptions::orientation`] says otherwise. Large JPEGs are decoded at a quarter
+//! or an eighth of their size if that suffices ([`decode_canonical`]).
 //!
-//! Any bytes give an image or an [`Error`], never a panic, and no file takes more memory than its [`Limits`] allow.
+//! Any input gives an image or an [`Error`], never a panic, and decoding uses no more memory than [`DecodeLimits`] allow.
 
 mod canonical;
-mod complete;
 mod error;
 mod file;
 mod jpeg;
 mod pixels;
+mod resize;
 mod scratch;
-mod shrink;
+mod truncation;
 
 pub use canonical::{canonical, canonical_short_side, canonical_size, resized};
 pub use error::{Blame, Error};
 pub use file::read;
 pub use jpeg::Error as JpegError;
 
-pub use crate::header::Limits;
+pub use crate::header::DecodeLimits;
 
 use std::io::Cursor;
 use std::sync::Arc;
 
-use ::image::metadata::Orientation as Turn;
+use ::image::metadata::Orientation as ExifOrientation;
 use ::image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
 
-use self::canonical::resized_part;
+use self::canonical::resize_part;
 use self::jpeg::Header as JpegHeader;
-use self::jpeg::reduced::{self, Reduced, Scale};
-use self::jpeg::whole::{self, Kept};
-use self::scratch::{Scratch, with_scratch};
-use self::shrink::Source;
+use self::jpeg::full::{self, JpegScratch};
+use self::jpeg::scaled::{self, Scale, ScaledImage};
+use self::resize::ResizeInput;
+use self::scratch::{DecodeScratch, with_scratch};
 use crate::dataset::Orientation;
 use crate::header::{self, Format};
 use crate::image::Image;
 use crate::memory::{Budget, Permit};
 
-/// How a file is decoded.
+/// Options of decoding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DecodeOptions {
-    /// Whether EXIF orientation turns the image.
+    /// Whether the EXIF orientation is applied.
     pub orientation: Orientation,
-    /// What the file may cost.
-    pub limits: Limits,
+    /// Resource limits per file.
+    pub limits: DecodeLimits,
 }
 
-/// Decodes the bytes of one file, all pixels of it.
+/// Decodes a file at its full size.
 ///
 /// # Determinism
 ///
@@ -62,17 +62,17 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Image, Error> {
     decode_canonical(bytes, options, None)
 }
 
-/// Decodes the bytes of one file to its [`canonical()`] image, in time and memory that follow from what is needed: of a large JPEG, no more
-/// is decoded than the means of squares of pixels, where they are fine enough.
+/// Decodes a file to its [`canonical()`] image. A JPEG much larger than `short_side` is decoded at a quarter or an eighth of its size
+/// (block averages), which needs less time and memory.
 ///
 /// # Determinism
 ///
-/// A function of the arguments. Which way is taken follows from the file's header and `short_side`.
+/// A function of the arguments. The decoding scale depends only on the file's header and `short_side`.
 ///
 /// # Errors
 ///
-/// Every variant of [`Error`] but those about files. A truncated file is an error even where the missing part is small: half an image
-/// padded with grey would be trained on.
+/// Every variant of [`Error`] except [`Error::Io`], [`Error::Vanished`], [`Error::Changed`] and [`Error::Rewritten`]. A truncated file is
+/// an error even if the missing part is small, so that no image padded with grey is trained on.
 pub fn decode_canonical(
     bytes: &[u8],
     options: &DecodeOptions,
@@ -81,12 +81,12 @@ pub fn decode_canonical(
     decode_within(bytes, options, short_side, None).map(|(image, _)| image)
 }
 
-/// As [`decode_canonical`], where all decoders together take no more than `memory`: waits until there is enough for what the file's header
-/// says that it takes. That is free again when the permit is dropped, which is not before the image: its pixels are a part of it.
+/// As [`decode_canonical`], with a memory budget shared by all decoders: waits until `memory` has the amount that decoding needs according
+/// to the header. They are free again when the permit is dropped, which must not be before the image: its pixels are a part of them.
 ///
 /// # Errors
 ///
-/// As [`decode_canonical`], and [`Error::TooMuchMemory`] for what takes more than there is for decoders.
+/// As [`decode_canonical`]; also [`Error::TooMuchMemory`] if decoding needs more than the whole budget.
 pub fn decode_within(
     bytes: &[u8],
     options: &DecodeOptions,
@@ -95,17 +95,17 @@ pub fn decode_within(
 ) -> Result<(Image, Option<Permit>), Error> {
     options.limits.check_file(bytes.len() as u64)?;
     let format = header::read(Cursor::new(bytes), &options.limits)?.format;
-    if format == Format::WebP && !complete::is_complete(bytes) {
+    if format == Format::WebP && !truncation::is_riff_complete(bytes) {
         return Err(Error::Truncated { format });
     }
-    guarded(format, || {
+    catch_decoder_panic(format, || {
         decode_with_codec(format, bytes, options, (short_side, memory))
     })
 }
 
-/// Runs a decoder; a panic of it is an error of the data that it was given.
-fn guarded<T>(format: Format, decode: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    header::caught(decode).map_err(|message| Error::Panicked { format, message })?
+/// Runs a decoder and converts a panic to [`Error::Panicked`].
+fn catch_decoder_panic<T>(format: Format, decode: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    header::catch_panic(decode).map_err(|message| Error::Panicked { format, message })?
 }
 
 fn decode_with_codec(
@@ -114,72 +114,90 @@ fn decode_with_codec(
     options: &DecodeOptions,
     wanted: Wanted<'_>,
 ) -> Result<(Image, Option<Permit>), Error> {
-    let Lying { image, turn, memory } = match format {
-        Format::Jpeg => by_us(bytes, options, wanted)?,
-        _ => by_library(format, bytes, options, wanted)?,
+    let Decoded {
+        image,
+        orientation,
+        memory,
+    } = match format {
+        Format::Jpeg => decode_jpeg(bytes, options, wanted)?,
+        _ => decode_with_image(format, bytes, options, wanted)?,
     };
-    // Last, when there is least to turn.
-    Ok((turned(image, turn), memory))
+    // Last, because the image is smallest here.
+    Ok((apply_orientation(image, orientation), memory))
 }
 
-/// The short side that is wanted, and what the decoder's memory is taken of.
+/// The canonical short side, and the budget from which decoding memory is reserved.
 type Wanted<'a> = (Option<u32>, Option<&'a Arc<Budget>>);
 
-/// An image as it lies in its file.
-struct Lying {
+/// An image before its orientation is applied.
+struct Decoded {
     image: Image,
-    /// How it is to be turned.
-    turn: Turn,
-    /// For all that is done with it.
+    /// To be applied.
+    orientation: ExifOrientation,
+    /// For the decoder and for all that is made of the image.
     memory: Option<Permit>,
 }
 
-impl Lying {
-    /// Bytes of the images that are made of one of this size as a decoder gives it: a smaller one, and a turned one.
-    fn bytes((width, height): (u32, u32), short_side: Option<u32>, turn: Turn) -> u64 {
-        let size = canonical_size(width, height, short_side);
-        let count = u64::from(size != (width, height)) + u64::from(turn != Turn::NoTransforms);
-        count * u64::from(size.0) * u64::from(size.1) * Image::CHANNELS as u64
-    }
+/// Bytes of the images that are made of a decoded one of this size: a smaller one, and an upright one.
+fn derived_bytes((width, height): (u32, u32), short_side: Option<u32>, orientation: ExifOrientation) -> u64 {
+    let size = canonical_size(width, height, short_side);
+    let count = u64::from(size != (width, height)) + u64::from(orientation != ExifOrientation::NoTransforms);
+    count * u64::from(size.0) * u64::from(size.1) * Image::CHANNELS as u64
 }
 
-/// How an image with this orientation is to be turned.
-fn turn(options: &DecodeOptions, found: Option<Turn>) -> Turn {
+/// The orientation to apply to an image of orientation `found`.
+fn to_apply(options: &DecodeOptions, found: Option<ExifOrientation>) -> ExifOrientation {
     match options.orientation {
-        Orientation::Apply => found.unwrap_or(Turn::NoTransforms),
-        Orientation::Ignore => Turn::NoTransforms,
+        Orientation::Apply => found.unwrap_or(ExifOrientation::NoTransforms),
+        Orientation::Ignore => ExifOrientation::NoTransforms,
     }
 }
 
-/// A JPEG.
-fn by_us(bytes: &[u8], options: &DecodeOptions, (short_side, memory): Wanted<'_>) -> Result<Lying, Error> {
+/// Decodes a JPEG.
+fn decode_jpeg(
+    bytes: &[u8],
+    options: &DecodeOptions,
+    (short_side, memory): Wanted<'_>,
+) -> Result<Decoded, Error> {
     let header = JpegHeader::read(bytes)?;
     let (width, height) = header.size();
     check_output(&options.limits, (width, height), header.bytes())?;
-    let turn = turn(options, header.orientation);
-    let beside = Lying::bytes((width, height), short_side, turn);
-    let admit = |bytes| memory.map(|memory| admit(memory, bytes + beside)).transpose();
+    let orientation = to_apply(options, header.orientation);
+    let derived = derived_bytes((width, height), short_side, orientation);
+    let reserve = |bytes| {
+        memory
+            .map(|memory| reserve_memory(memory, bytes + derived))
+            .transpose()
+    };
     if let Some(scale) = short_side.and_then(|side| Scale::of((width, height), side)) {
-        let memory = admit(header.reduced_bytes())?;
-        if let Some(Reduced { image, size }) = reduced::decode(&header, scale)? {
-            let image = resized_part(&image, size, canonical_size(width, height, short_side));
-            return Ok(Lying { image, turn, memory });
+        let memory = reserve(header.scaled_bytes())?;
+        if let Some(ScaledImage { image, size }) = scaled::decode(&header, scale)? {
+            let image = resize_part(&image, size, canonical_size(width, height, short_side));
+            return Ok(Decoded {
+                image,
+                orientation,
+                memory,
+            });
         }
     }
-    let memory = admit(header.bytes())?;
-    let image = shrunk((width, height), short_side, |pixels, kept| {
-        whole::decode(&header, kept, pixels)
+    let memory = reserve(header.bytes())?;
+    let image = decode_and_resize((width, height), short_side, |pixels, scratch| {
+        full::decode(&header, scratch, pixels)
     })?;
-    Ok(Lying { image, turn, memory })
+    Ok(Decoded {
+        image,
+        orientation,
+        memory,
+    })
 }
 
-/// An image of another format.
-fn by_library(
+/// Decodes another format with the `image` crate.
+fn decode_with_image(
     format: Format,
     bytes: &[u8],
     options: &DecodeOptions,
     (short_side, memory): Wanted<'_>,
-) -> Result<Lying, Error> {
+) -> Result<Decoded, Error> {
     let limits = &options.limits;
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format.codec());
     reader.limits(limits.for_codec());
@@ -189,31 +207,37 @@ fn by_library(
     let size = decoder.dimensions();
     check_output(limits, size, decoder.total_bytes())?;
     let pixels = u64::from(size.0) * u64::from(size.1);
-    // Broken EXIF data says nothing about the pixels: the image is taken as it lies.
-    let turn = turn(options, decoder.orientation().ok());
-    let taken = decoder.total_bytes() + pixels * by_pixel(format) + Lying::bytes(size, short_side, turn);
-    let memory = memory.map(|memory| admit(memory, taken)).transpose()?;
-    let image = shrunk(size, short_side, |pixels, _| pixels::rgb(format, decoder, pixels))?;
-    Ok(Lying { image, turn, memory })
+    // Invalid EXIF data is ignored: the pixels may be valid.
+    let orientation = to_apply(options, decoder.orientation().ok());
+    let bytes = decoder.total_bytes()
+        + pixels * extra_bytes_per_pixel(format)
+        + derived_bytes(size, short_side, orientation);
+    let memory = memory.map(|memory| reserve_memory(memory, bytes)).transpose()?;
+    let image = decode_and_resize(size, short_side, |pixels, _| pixels::rgb(format, decoder, pixels))?;
+    Ok(Decoded {
+        image,
+        orientation,
+        memory,
+    })
 }
 
-/// Bytes for each pixel that a decoder of the library and the way to RGB take beside the decoder's output.
-fn by_pixel(format: Format) -> u64 {
+/// Bytes per pixel that a decoder of the `image` crate and the conversion to RGB need in addition to the decoder's output.
+fn extra_bytes_per_pixel(format: Format) -> u64 {
     match format {
-        // Ours says what it takes.
+        // `Header::bytes` of our decoder includes everything.
         Format::Jpeg => 0,
-        // A frame on its canvas.
+        // A frame and its canvas.
         Format::Gif | Format::WebP => 7,
         Format::Png | Format::Bmp => 3,
     }
 }
 
-/// Waits for `bytes` of the `memory` that decoders share, or files.
+/// Waits for `bytes` of a budget that decoders share, or files.
 ///
 /// # Errors
 ///
-/// [`Error::TooMuchMemory`], if there are never as many.
-pub fn admit(memory: &Arc<Budget>, bytes: u64) -> Result<Permit, Error> {
+/// [`Error::TooMuchMemory`] if the budget is smaller.
+pub fn reserve_memory(memory: &Arc<Budget>, bytes: u64) -> Result<Permit, Error> {
     let limit = memory.reserve();
     if bytes > limit {
         return Err(Error::TooMuchMemory { bytes, limit });
@@ -221,8 +245,8 @@ pub fn admit(memory: &Arc<Budget>, bytes: u64) -> Result<Permit, Error> {
     Ok(memory.take(bytes))
 }
 
-/// Holds the size of an image, and the bytes that its decoder gives, against `limits`.
-fn check_output(limits: &Limits, (width, height): (u32, u32), bytes: u64) -> Result<(), Error> {
+/// Checks the size of an image and of its decoder's output against `limits`.
+fn check_output(limits: &DecodeLimits, (width, height): (u32, u32), bytes: u64) -> Result<(), Error> {
     limits.check_size(width, height)?;
     if bytes > limits.max_allocation {
         let limit = limits.max_allocation;
@@ -231,42 +255,42 @@ fn check_output(limits: &Limits, (width, height): (u32, u32), bytes: u64) -> Res
     Ok(())
 }
 
-/// The canonical image of all pixels, which `decode` makes.
-fn shrunk<E>(
+/// Decodes at full size with `decode`, then resizes to the canonical size.
+fn decode_and_resize<E>(
     (width, height): (u32, u32),
     short_side: Option<u32>,
-    decode: impl FnOnce(&mut Vec<u8>, &mut Kept) -> Result<(), E>,
+    decode: impl FnOnce(&mut Vec<u8>, &mut JpegScratch) -> Result<(), E>,
 ) -> Result<Image, E> {
     let size = canonical_size(width, height, short_side);
     with_scratch(
-        |Scratch {
+        |DecodeScratch {
              pixels,
-             kept,
-             shrinker,
+             jpeg,
+             resizer,
          }| {
             if size == (width, height) {
                 let mut pixels = vec![];
-                decode(&mut pixels, kept)?;
+                decode(&mut pixels, jpeg)?;
                 return Ok(Image::new(width, height, pixels));
             }
-            decode(pixels, kept)?;
-            let source = Source {
+            decode(pixels, jpeg)?;
+            let source = ResizeInput {
                 pixels,
                 size: (width, height),
                 part: (width.into(), height.into()),
             };
-            Ok(shrinker.shrink(source, size))
+            Ok(resizer.resize(source, size))
         },
     )
 }
 
-fn turned(image: Image, turn: Turn) -> Image {
-    if turn == Turn::NoTransforms {
+fn apply_orientation(image: Image, orientation: ExifOrientation) -> Image {
+    if orientation == ExifOrientation::NoTransforms {
         return image;
     }
     let pixels = RgbImage::from_raw(image.width(), image.height(), image.into_pixels());
     let mut image = DynamicImage::ImageRgb8(pixels.expect("three bytes for every pixel"));
-    image.apply_orientation(turn);
+    image.apply_orientation(orientation);
     let image = image.into_rgb8();
     Image::new(image.width(), image.height(), image.into_raw())
 }

@@ -1,4 +1,4 @@
-//! Any decoder's output to 8-bit RGB.
+//! Converts decoder output to 8-bit RGB.
 
 use ::image::{ColorType, ImageDecoder};
 
@@ -6,7 +6,7 @@ use super::Error;
 use crate::header::Format;
 use crate::image::Image;
 
-/// Makes `pixels` those of `decoder` as RGB, with room for the slack of an [`Image`] behind them.
+/// Decodes to RGB into `pixels`, with capacity for the slack of an [`Image`].
 pub(super) fn rgb(format: Format, decoder: impl ImageDecoder, pixels: &mut Vec<u8>) -> Result<(), Error> {
     let colour = decoder.color_type();
     let expand: fn(&[u8]) -> [u8; 3] = match colour {
@@ -28,14 +28,14 @@ pub(super) fn rgb(format: Format, decoder: impl ImageDecoder, pixels: &mut Vec<u
     Ok(())
 }
 
-/// An empty buffer that takes `bytes` bytes and the slack without moving.
+/// An empty buffer with capacity for `bytes` bytes and the slack.
 pub(super) fn room_for(bytes: usize) -> Vec<u8> {
     Vec::with_capacity(bytes + Image::SLACK)
 }
 
 fn read(format: Format, decoder: impl ImageDecoder, buffer: &mut Vec<u8>) -> Result<(), Error> {
     let bytes = usize::try_from(decoder.total_bytes()).expect("checked against the limits");
-    // From nothing to zeros, so that what a decoder leaves out is never of another image.
+    // Zeroed, so that bytes which a decoder does not write are not those of another image.
     buffer.clear();
     buffer.reserve_exact(bytes + Image::SLACK);
     buffer.resize(bytes, 0);
@@ -44,7 +44,7 @@ fn read(format: Format, decoder: impl ImageDecoder, buffer: &mut Vec<u8>) -> Res
         .map_err(|source| Error::Corrupt { format, source })
 }
 
-/// The 16-bit channel `channel` of a pixel in native byte order, as the nearest of 256 levels.
+/// The 16-bit channel `channel` of a pixel in native byte order, rounded to 8 bits.
 fn rounded(pixel: &[u8], channel: usize) -> u8 {
     let value = u16::from_ne_bytes([pixel[2 * channel], pixel[2 * channel + 1]]);
     u8::try_from((u32::from(value) + 128) / 257).expect("65535 gives 255")

@@ -1,44 +1,44 @@
-//! What a thread keeps from one image to the next.
+//! Buffers that a thread reuses for the next image.
 
 use std::cell::RefCell;
 
-use super::jpeg::whole::Kept;
-use super::shrink::Shrinker;
+use super::jpeg::full::JpegScratch;
+use super::resize::Resizer;
 
-/// Bytes above which a buffer goes back after use: those of 2.8 megapixels. Larger images are rare, for JPEGs are decoded to a part of
-/// their size.
-const KEPT: usize = 8 << 20;
+/// Maximum bytes of a buffer that is kept, enough for 2.8 megapixels. Larger ones are freed after use; they are rare, because large JPEGs
+/// are decoded at a reduced size.
+const MAX_KEPT_BYTES: usize = 8 << 20;
 
-/// Memory for an image's own pixels, and a decoder's and a shrinker's own. Where each image takes new memory, the system's work for its pages is a
-/// quarter of the work for an image of 500 pixels.
-pub(super) struct Scratch {
-    /// Of whatever was there before.
+/// Pixel buffer, and the buffers of the JPEG decoder and of the resizer. Without reuse, page faults are a quarter of the CPU time of an
+/// image of 500x375 pixels.
+pub(super) struct DecodeScratch {
+    /// Contents are unspecified.
     pub(super) pixels: Vec<u8>,
-    pub(super) kept: Kept,
-    pub(super) shrinker: Shrinker,
+    pub(super) jpeg: JpegScratch,
+    pub(super) resizer: Resizer,
 }
 
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+    static SCRATCH: RefCell<DecodeScratch> = RefCell::new(DecodeScratch {
         pixels: Vec::new(),
-        kept: Kept::default(),
-        shrinker: Shrinker::default(),
+        jpeg: JpegScratch::default(),
+        resizer: Resizer::default(),
     });
 }
 
-/// Gives `work` what this thread keeps; not to be asked within `work`.
-pub(super) fn with_scratch<T>(work: impl FnOnce(&mut Scratch) -> T) -> T {
+/// Calls `work` with this thread's buffers. Panics if called within `work`.
+pub(super) fn with_scratch<T>(work: impl FnOnce(&mut DecodeScratch) -> T) -> T {
     SCRATCH.with_borrow_mut(|scratch| {
-        let made = work(scratch);
-        if scratch.pixels.capacity() > KEPT {
+        let result = work(scratch);
+        if scratch.pixels.capacity() > MAX_KEPT_BYTES {
             scratch.pixels = Vec::new();
         }
-        if scratch.kept.bytes() > KEPT {
-            scratch.kept = Kept::default();
+        if scratch.jpeg.bytes() > MAX_KEPT_BYTES {
+            scratch.jpeg = JpegScratch::default();
         }
-        if scratch.shrinker.kept() > KEPT {
-            scratch.shrinker.forget();
+        if scratch.resizer.buffer_bytes() > MAX_KEPT_BYTES {
+            scratch.resizer.free_buffers();
         }
-        made
+        result
     })
 }

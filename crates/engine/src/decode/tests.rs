@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A photo without symmetry, smooth enough for JPEG.
+/// An image without symmetry, smooth enough for JPEG.
 fn photo(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let level = |a: u32, b: u32| ((x * a + y * b) % 256) as u8;
@@ -33,7 +33,7 @@ fn exif(orientation: u8) -> Vec<u8> {
     block
 }
 
-/// Puts an APP1 segment behind the start-of-image marker of a JPEG.
+/// Inserts an APP1 segment after the start-of-image marker of a JPEG.
 fn with_exif(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     let mut body = b"Exif\0\0".to_vec();
     body.extend(exif(orientation));
@@ -45,8 +45,8 @@ fn with_exif(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     bytes
 }
 
-/// Where a pixel of the upright image lies in the stored one, from the table of the EXIF standard: the side of the scene that the
-/// stored row 0 and column 0 show.
+/// The position in the stored image of a pixel of the upright image, from the table of the EXIF standard (which side of the scene the
+/// stored row 0 and column 0 show).
 fn stored(orientation: u8, (x, y): (u32, u32), (width, height): (u32, u32)) -> (u32, u32) {
     match orientation {
         2 => (width - 1 - x, y),
@@ -85,7 +85,7 @@ fn assert_upright(image: &Image, plain: &Image, orientation: u8) {
 }
 
 #[test]
-fn lossless_formats_give_back_every_pixel() {
+fn lossless_formats_decode_exactly() {
     let photo = photo(37, 23);
     for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp] {
         let image = decoded(&encoded(&photo.clone().into(), format));
@@ -95,11 +95,11 @@ fn lossless_formats_give_back_every_pixel() {
 }
 
 #[test]
-fn lossy_formats_come_close() {
+fn lossy_formats_decode_approximately() {
     let photo = RgbImage::from_fn(40, 24, |x, y| Rgb([x as u8 * 6, y as u8 * 10, 100]));
     for format in [ImageFormat::Jpeg, ImageFormat::Gif] {
         let image = decoded(&encoded(&photo.clone().into(), format));
-        // A palette of 256 colours for 960 different pixels is off by more than JPEG.
+        // GIF's palette of 256 colours for 960 different pixels has a larger error than JPEG.
         let off = image
             .pixels()
             .iter()
@@ -148,19 +148,19 @@ fn grey_is_replicated_and_transparency_dropped() {
 }
 
 #[test]
-fn every_exif_orientation_is_turned_upright() {
+fn every_exif_orientation_is_applied() {
     let jpeg = encoded(&photo(48, 32).into(), ImageFormat::Jpeg);
     let plain = decoded(&jpeg);
     for orientation in 1..=8 {
         assert_upright(&decoded(&with_exif(&jpeg, orientation)), &plain, orientation);
     }
-    for meaningless in [0, 9, 255] {
-        assert_upright(&decoded(&with_exif(&jpeg, meaningless)), &plain, 1);
+    for invalid in [0, 9, 255] {
+        assert_upright(&decoded(&with_exif(&jpeg, invalid)), &plain, 1);
     }
 }
 
 #[test]
-fn orientation_is_left_alone_where_the_options_say_so() {
+fn orientation_can_be_ignored() {
     let jpeg = encoded(&photo(48, 32).into(), ImageFormat::Jpeg);
     let options = DecodeOptions {
         orientation: Orientation::Ignore,
@@ -170,7 +170,7 @@ fn orientation_is_left_alone_where_the_options_say_so() {
 }
 
 #[test]
-fn orientation_in_png_and_webp_counts_too() {
+fn orientation_in_png_and_webp_is_applied() {
     let photo = photo(20, 10);
     let mut png = Vec::new();
     let mut encoder = ::image::codecs::png::PngEncoder::new(&mut png);
@@ -191,7 +191,7 @@ fn orientation_in_png_and_webp_counts_too() {
 }
 
 #[test]
-fn broken_exif_data_does_not_cost_the_image() {
+fn invalid_exif_data_is_ignored() {
     let jpeg = encoded(&photo(48, 32).into(), ImageFormat::Jpeg);
     let mut broken = with_exif(&jpeg, 6);
     broken[12..16].fill(0xEE);
@@ -217,7 +217,7 @@ fn an_animation_gives_its_first_frame() {
     assert_eq!(decoded(&gif).pixels(), [200, 0, 0].repeat(30));
 }
 
-/// A PNG that says it has `width` x `height` pixels of RGB, with a few bytes of data.
+/// A PNG whose header declares `width` x `height` RGB pixels, with a few bytes of data.
 fn bomb(width: u32, height: u32) -> Vec<u8> {
     let mut png = encoded(&RgbImage::new(1, 1).into(), ImageFormat::Png);
     png[16..20].copy_from_slice(&width.to_be_bytes());
@@ -240,17 +240,17 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 #[test]
-fn a_decompression_bomb_is_refused_before_memory_is_taken() {
+fn a_decompression_bomb_is_rejected_before_memory_is_allocated() {
     let error = decode(&bomb(60_000, 60_000), &DecodeOptions::default()).unwrap_err();
     assert_eq!(error.blame(), Blame::Limit, "{error}");
     assert_eq!(
         error.to_string(),
-        "the header says 60000x60000 pixels, 100000000 are allowed"
+        "the header gives an image size of 60000x60000: at most 100000000 pixels are allowed"
     );
 
-    let limits = Limits {
+    let limits = DecodeLimits {
         max_allocation: 2_999_999,
-        ..Limits::default()
+        ..DecodeLimits::default()
     };
     let options = DecodeOptions {
         limits,
@@ -261,15 +261,15 @@ fn a_decompression_bomb_is_refused_before_memory_is_taken() {
 }
 
 #[test]
-fn coefficients_of_several_scans_count_as_memory() {
+fn coefficients_of_multi_scan_files_count_towards_the_limit() {
     let [sequential, progressive] = [
         include_bytes!("../../../../tests/fixtures/jpeg/420.jpg").as_slice(),
         include_bytes!("../../../../tests/fixtures/jpeg/progressive.jpg"),
     ];
     let with_limit = |bytes: &[u8], max_allocation| {
-        let limits = Limits {
+        let limits = DecodeLimits {
             max_allocation,
-            ..Limits::default()
+            ..DecodeLimits::default()
         };
         decode(
             bytes,
@@ -279,7 +279,7 @@ fn coefficients_of_several_scans_count_as_memory() {
             },
         )
     };
-    // 157x123 pixels; and ten by eight units of six blocks of 64 numbers of two bytes, with eight bytes to find them by.
+    // 157x123 pixels; 10x8 MCUs of six blocks, each with 64 coefficients of two bytes and an 8-byte bit mask.
     let (pixels, coefficients) = (157 * 123 * 3, 10 * 8 * 6 * (64 * 2 + 8));
     assert!(with_limit(sequential, pixels).is_ok());
     assert!(with_limit(progressive, pixels + coefficients).is_ok());
@@ -294,7 +294,7 @@ fn coefficients_of_several_scans_count_as_memory() {
 }
 
 #[test]
-fn a_truncated_file_of_any_format_is_broken_data() {
+fn a_truncated_file_of_any_format_is_a_data_error() {
     for format in [
         ImageFormat::Jpeg,
         ImageFormat::Png,
@@ -311,7 +311,7 @@ fn a_truncated_file_of_any_format_is_broken_data() {
 }
 
 #[test]
-fn bytes_behind_the_end_do_not_matter() {
+fn trailing_bytes_are_ignored() {
     for format in [
         ImageFormat::Jpeg,
         ImageFormat::Png,
@@ -326,22 +326,21 @@ fn bytes_behind_the_end_do_not_matter() {
 }
 
 #[test]
-fn other_content_is_unsupported_and_an_empty_file_is_broken() {
+fn other_content_is_unsupported_and_an_empty_file_is_a_data_error() {
     let error = |bytes: &[u8]| decode(bytes, &DecodeOptions::default()).unwrap_err();
     assert_eq!(error(b"<html>404</html>").blame(), Blame::Unsupported);
     assert_eq!(error(b"").blame(), Blame::Data);
 }
 
 #[test]
-fn a_panic_of_the_decoder_is_broken_data() {
-    let error = guarded::<Image>(Format::Gif, || panic!("index out of bounds")).unwrap_err();
+fn a_panic_of_the_decoder_is_a_data_error() {
+    let error = catch_decoder_panic::<Image>(Format::Gif, || panic!("index out of bounds")).unwrap_err();
     assert_eq!(error.to_string(), "the GIF decoder panicked: index out of bounds");
     assert_eq!(error.blame(), Blame::Data);
 }
 
-/// A JPEG of 8x8 equal pixels, whose components are stored as `levels`, from the Adobe `transform` (0: RGB or CMYK, 2: YCCK).
-/// Baseline, all quantisation steps 1, one Huffman code of four bits for each size of a DC difference, and one bit for the end of a
-/// block.
+/// A baseline JPEG of 8x8 equal pixels with component values `levels` and the Adobe `transform` flag (0: RGB or CMYK, 2: YCCK). All
+/// quantisation steps are 1; DC sizes have Huffman codes of four bits, end-of-block a code of one bit.
 fn flat_jpeg(levels: &[u8], transform: u8) -> Vec<u8> {
     let mut jpeg = vec![0xFF, 0xD8];
     let mut segment = |marker: u8, body: &[u8]| {
@@ -366,7 +365,7 @@ fn flat_jpeg(levels: &[u8], transform: u8) -> Vec<u8> {
     segment(0xDA, &[vec![components], ids.collect(), vec![0, 63, 0]].concat());
     let mut bits = Vec::new();
     for &level in levels {
-        // The DC coefficient of a flat block is eight times its level around 128; a negative one is stored less one.
+        // The DC coefficient of a uniform block is eight times its level minus 128; negative values are stored minus one.
         let dc = 8 * (i32::from(level) - 128);
         let size = 32 - dc.unsigned_abs().leading_zeros();
         let stored = if dc < 0 { dc - 1 } else { dc };
@@ -389,8 +388,8 @@ fn flat_jpeg(levels: &[u8], transform: u8) -> Vec<u8> {
 
 #[test]
 fn cmyk_jpeg_becomes_rgb() {
-    // CMYK as Adobe stores it, inverted: 255 is no ink, and red is the level of cyan times that of black. Of YCCK, the first three
-    // are luminance and chrominance of the inks, not inverted.
+    // Adobe stores CMYK inverted: 255 is no ink, and red is cyan times black. In YCCK, the first three components are luma and chroma of
+    // the inks, not inverted.
     let cases: [([u8; 4], u8, [f64; 3]); 4] = [
         ([255, 128, 0, 255], 0, [255.0, 128.0, 0.0]),
         ([200, 100, 50, 128], 0, [100.4, 50.2, 25.1]),
@@ -411,7 +410,7 @@ fn cmyk_jpeg_becomes_rgb() {
 
 proptest! {
     #[test]
-    fn no_bytes_make_it_panic(
+    fn no_input_makes_the_decoder_panic(
         format in prop::sample::select(vec![
             ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Gif,
         ]),
@@ -430,7 +429,7 @@ proptest! {
         if let Some(cut) = cut {
             bytes.truncate(cut.index(bytes.len()));
         }
-        let limits = Limits { max_pixels: 1 << 20, max_allocation: 8 << 20, ..Limits::default() };
+        let limits = DecodeLimits { max_pixels: 1 << 20, max_allocation: 8 << 20, ..DecodeLimits::default() };
         if let Ok(image) = decode(&bytes, &DecodeOptions { limits, ..DecodeOptions::default() }) {
             prop_assert!(u64::from(image.width()) * u64::from(image.height()) <= limits.max_pixels);
         }

@@ -4,14 +4,14 @@ use ::image::ImageError;
 
 use super::Format;
 
-/// Why a file is refused by its header.
+/// Why a file is rejected because of its header or size.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Data: no bytes.
+    /// Data: the file has no bytes.
     #[error("the file is empty")]
     Empty,
     /// Data: a side is 0.
-    #[error("the header says {width}x{height} pixels")]
+    #[error("the header gives an image size of {width}x{height}: both sides must be at least 1")]
     NoPixels {
         /// Pixels in a row.
         width: u32,
@@ -21,42 +21,42 @@ pub enum Error {
     /// Data: the header cannot be parsed.
     #[error("cannot read the {} header", format.name())]
     Broken {
-        /// By signature.
+        /// The format, by signature.
         format: Format,
-        /// What the decoder says.
+        /// The decoder's error.
         #[source]
         source: ImageError,
     },
-    /// Data: a JPEG ends, or its pixels begin, before its size is said.
-    #[error("the JPEG header does not say the size of the image")]
+    /// Data: a JPEG ends, or its first scan begins, before a frame header.
+    #[error("the JPEG file has no frame header, which holds the image size")]
     NoFrame,
-    /// Data: the decoder panicked.
+    /// Data: the decoder panicked on the header.
     #[error("the {} decoder panicked on the header: {message}", format.name())]
     Panicked {
-        /// By signature.
+        /// The format, by signature.
         format: Format,
         /// The panic's message.
         message: String,
     },
-    /// Limit: more bytes than allowed.
-    #[error("the file has {bytes} bytes, {limit} are allowed")]
+    /// Limit: the file has more bytes than allowed.
+    #[error("the file has {bytes} bytes: at most {limit} are allowed")]
     FileTooLarge {
         /// Size of the file.
         bytes: u64,
-        /// [`Limits::max_file_bytes`](super::Limits::max_file_bytes).
+        /// [`DecodeLimits::max_file_bytes`](super::DecodeLimits::max_file_bytes).
         limit: u64,
     },
-    /// Limit: more pixels than allowed.
-    #[error("the header says {width}x{height} pixels, {limit} are allowed")]
+    /// Limit: the image has more pixels than allowed.
+    #[error("the header gives an image size of {width}x{height}: at most {limit} pixels are allowed")]
     TooManyPixels {
         /// Pixels in a row.
         width: u32,
         /// Rows.
         height: u32,
-        /// [`Limits::max_pixels`](super::Limits::max_pixels).
+        /// [`DecodeLimits::max_pixels`](super::DecodeLimits::max_pixels).
         limit: u64,
     },
-    /// Unsupported: the content is none of the formats read.
+    /// Unsupported: the signature is that of no supported format.
     #[error("the content is not JPEG, PNG, WebP, BMP or GIF")]
     UnknownFormat,
     /// Io: the file cannot be read.

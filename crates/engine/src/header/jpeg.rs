@@ -1,17 +1,17 @@
-//! The size and channels of a JPEG without its decoder.
+//! Size and channels of a JPEG, read without its decoder.
 
 use std::io::{self, BufRead, Seek};
 
 use super::Error;
 
-/// What a frame header says.
+/// The contents of a frame header.
 pub(super) struct Frame {
     pub(super) width: u32,
     pub(super) height: u32,
     pub(super) channels: u8,
 }
 
-/// Walks the segments of a JPEG to its frame header. The decoder would read the whole file for this.
+/// Reads the segments of a JPEG up to its frame header. The decoder would read the whole file.
 ///
 /// # Source
 ///
@@ -26,7 +26,7 @@ pub(super) fn frame<R: BufRead + Seek>(reader: &mut R) -> Result<Frame, Error> {
 fn next_frame<R: BufRead + Seek>(reader: &mut R) -> io::Result<Frame> {
     loop {
         match next_marker(reader)? {
-            // Start of image, restarts, TEM: no segment follows.
+            // Markers without a segment: start of image, restarts, TEM.
             0xD8 | 0xD0..=0xD7 | 0x01 | 0x00 => {}
             0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
                 let mut frame = [0; 8];
@@ -51,7 +51,7 @@ fn next_frame<R: BufRead + Seek>(reader: &mut R) -> io::Result<Frame> {
     }
 }
 
-/// The next marker's code. Bytes before it that belong to no segment are passed over, as every decoder does.
+/// The code of the next marker. Stray bytes before it are skipped, as by every decoder.
 fn next_marker<R: BufRead>(reader: &mut R) -> io::Result<u8> {
     let mut byte = [0];
     while byte[0] != 0xFF {

@@ -1,18 +1,18 @@
 use super::Error;
 
-/// What one image file may cost.
+/// Resource limits for one image file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Pixels of the decoded image. Default: 100 million, twice what the largest common cameras make.
+pub struct DecodeLimits {
+    /// Pixels of the decoded image. Default: 100 million, twice the resolution of the largest common cameras.
     pub max_pixels: u64,
     /// Bytes of the file. Default: 256 MiB.
     pub max_file_bytes: u64,
-    /// Bytes that a decoder may allocate, output included; decoders keep to it as well as they can. Default: 1 GiB, which 100 million
-    /// pixels of 16-bit colour with transparency fit in.
+    /// Bytes that a decoder may allocate, output included; best effort for decoders of the `image` crate. Default: 1 GiB, enough for 100
+    /// million pixels of 16-bit RGBA.
     pub max_allocation: u64,
 }
 
-impl Default for Limits {
+impl Default for DecodeLimits {
     fn default() -> Self {
         Self {
             max_pixels: 100_000_000,
@@ -22,12 +22,12 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
-    /// Accepts a file of `bytes` bytes.
+impl DecodeLimits {
+    /// Checks the size of a file.
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`] and [`Error::FileTooLarge`].
+    /// [`Error::Empty`] if `bytes` is 0, [`Error::FileTooLarge`] if it exceeds [`DecodeLimits::max_file_bytes`].
     pub fn check_file(&self, bytes: u64) -> Result<(), Error> {
         match bytes {
             0 => Err(Error::Empty),
@@ -39,11 +39,11 @@ impl Limits {
         }
     }
 
-    /// Accepts an image of `width` x `height` pixels.
+    /// Checks the size of an image.
     ///
     /// # Errors
     ///
-    /// [`Error::NoPixels`] and [`Error::TooManyPixels`].
+    /// [`Error::NoPixels`] if a side is 0, [`Error::TooManyPixels`] if the area exceeds [`DecodeLimits::max_pixels`].
     pub fn check_size(&self, width: u32, height: u32) -> Result<(), Error> {
         match u64::from(width) * u64::from(height) {
             0 => Err(Error::NoPixels { width, height }),

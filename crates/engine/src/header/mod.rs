@@ -1,14 +1,14 @@
-//! What the first bytes of an image file say: its format and size, before any pixel is decoded.
+//! Format and size of an image file, read from its first bytes before any pixel is decoded.
 //!
-//! The format is taken from the content, never from the name. A file is judged here by its header alone, against [`Limits`], so that
-//! a file that promises more pixels than allowed costs no memory.
+//! The format is detected from the content, not from the file name. [`DecodeLimits`] are checked against the header, so that a file that
+//! declares too many pixels is rejected before memory is allocated.
 
 mod error;
 mod jpeg;
 mod limits;
 
 pub use error::Error;
-pub use limits::Limits;
+pub use limits::DecodeLimits;
 
 use std::any::Any;
 use std::fs::{File, OpenOptions};
@@ -20,15 +20,15 @@ use std::path::Path;
 use ::image::{ImageDecoder as _, ImageError, ImageFormat, ImageReader};
 use rustix::fs::OFlags;
 
-/// As the standard library takes flags. No system has a flag beyond 31 bits.
-#[expect(clippy::cast_possible_wrap, reason = "see above")]
+/// As `i32`, which `OpenOptionsExt::custom_flags` takes.
+#[expect(clippy::cast_possible_wrap, reason = "no system has a flag beyond 31 bits")]
 const NONBLOCK: i32 = OFlags::NONBLOCK.bits() as i32;
 
 /// Opens a regular file for reading.
 ///
 /// # Errors
 ///
-/// If the system refuses, and for files of other kinds. Never blocks: opening a named pipe that nobody writes to would, for ever.
+/// If the file cannot be opened or is not a regular file. Never blocks, unlike a plain open of a named pipe without a writer.
 pub fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let file = options.read(true).custom_flags(NONBLOCK).open(path)?;
@@ -39,18 +39,18 @@ pub fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-/// The formats that are read.
+/// The supported formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Baseline and progressive JPEG.
     Jpeg,
-    /// PNG; of an animation the default image.
+    /// PNG; the default image of an animation.
     Png,
-    /// WebP, lossy and lossless; of an animation the first frame.
+    /// WebP, lossy and lossless; the first frame of an animation.
     WebP,
     /// Windows bitmap.
     Bmp,
-    /// GIF; of an animation the first frame.
+    /// GIF; the first frame of an animation.
     Gif,
 }
 
@@ -58,7 +58,7 @@ impl Format {
     /// File name extensions of all formats, in lower case.
     pub const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "bmp", "gif"];
 
-    /// Extensions of image formats that are not read, in lower case, and the formats' names.
+    /// File name extensions of unsupported image formats, in lower case, and the names of the formats.
     pub const UNSUPPORTED: [(&str, &str); 8] = [
         ("avif", "AVIF"),
         ("heic", "HEIC"),
@@ -70,7 +70,7 @@ impl Format {
         ("tiff", "TIFF"),
     ];
 
-    /// The format that files with this extension, in lower case, are taken for.
+    /// The format of a file name extension in lower case.
     #[must_use]
     pub fn of_extension(extension: &str) -> Option<Self> {
         match extension {
@@ -83,7 +83,7 @@ impl Format {
         }
     }
 
-    /// The format whose signature `start` begins with. Sixteen bytes are enough.
+    /// The format whose signature `start` begins with. Sixteen bytes suffice.
     #[must_use]
     pub fn of(start: &[u8]) -> Option<Self> {
         match ::image::guess_format(start).ok()? {
@@ -96,7 +96,7 @@ impl Format {
         }
     }
 
-    /// The name that people know the format by.
+    /// The format's common name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -119,30 +119,30 @@ impl Format {
     }
 }
 
-/// What a header says.
+/// Format and size of an image file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// By content.
+    /// The format, by signature.
     pub format: Format,
-    /// Pixels in a stored row, before any orientation is applied.
+    /// Pixels in a stored row, before any EXIF orientation is applied.
     pub width: u32,
     /// Stored rows.
     pub height: u32,
 }
 
-/// Reads the header of an image and holds its size against `limits`. Of a JPEG, only the segments before its frame are read.
+/// Reads the header of an image and checks its size against `limits`. Of a JPEG, only the segments up to the frame header are read.
 ///
 /// # Errors
 ///
-/// Every variant of [`Error`] but those about the size of the file, which `reader` does not know.
-pub fn read<R: BufRead + Seek>(mut reader: R, limits: &Limits) -> Result<Header, Error> {
+/// Every variant of [`Error`] except [`Error::Empty`] and [`Error::FileTooLarge`]: the size of the file is not checked here.
+pub fn read<R: BufRead + Seek>(mut reader: R, limits: &DecodeLimits) -> Result<Header, Error> {
     let format = Format::of(&signature(&mut reader).map_err(Error::Io)?).ok_or(Error::UnknownFormat)?;
     let (width, height) = match format {
         Format::Jpeg => {
             let frame = jpeg::frame(&mut reader)?;
             (frame.width, frame.height)
         }
-        _ => caught(|| codec_size(format, reader, limits))
+        _ => catch_panic(|| codec_size(format, reader, limits))
             .map_err(|message| Error::Panicked { format, message })??,
     };
     limits.check_size(width, height)?;
@@ -153,9 +153,9 @@ pub fn read<R: BufRead + Seek>(mut reader: R, limits: &Limits) -> Result<Header,
     })
 }
 
-/// Runs `decode`, and returns the message of a panic as an error: no decoder's defect may end a worker. Needs `panic = "unwind"`.
-pub(crate) fn caught<T>(decode: impl FnOnce() -> T) -> Result<T, String> {
-    // Unwind safety: what `decode` could leave half-written is dropped with its unwound frames.
+/// Runs `decode` and returns the message of a panic as an error, so that a decoder bug does not end a worker. Needs `panic = "unwind"`.
+pub(crate) fn catch_panic<T>(decode: impl FnOnce() -> T) -> Result<T, String> {
+    // Unwind safety: partly written state is owned by the unwound frames and dropped with them.
     catch_unwind(AssertUnwindSafe(decode)).map_err(|payload| message(&*payload))
 }
 
@@ -166,11 +166,11 @@ fn message(payload: &(dyn Any + Send)) -> String {
         .to_owned()
 }
 
-/// The number of colour channels of a JPEG: 1 for grey, 3 for RGB, 4 for CMYK.
+/// The number of components of a JPEG: 1 for greyscale, 3 for RGB, 4 for CMYK.
 ///
 /// # Errors
 ///
-/// [`Error::NoFrame`] and [`Error::Io`].
+/// [`Error::NoFrame`] if there is no frame header, [`Error::Io`] if reading fails.
 pub fn jpeg_channels<R: BufRead + Seek>(mut reader: R) -> Result<u8, Error> {
     Ok(jpeg::frame(&mut reader)?.channels)
 }
@@ -182,7 +182,11 @@ fn signature<R: BufRead + Seek>(reader: &mut R) -> io::Result<Vec<u8>> {
     Ok(start)
 }
 
-fn codec_size<R: BufRead + Seek>(format: Format, reader: R, limits: &Limits) -> Result<(u32, u32), Error> {
+fn codec_size<R: BufRead + Seek>(
+    format: Format,
+    reader: R,
+    limits: &DecodeLimits,
+) -> Result<(u32, u32), Error> {
     let mut reader = ImageReader::with_format(reader, format.codec());
     reader.limits(limits.for_codec());
     match reader.into_decoder() {
@@ -213,9 +217,9 @@ mod tests {
     const ALL: [Format; 5] = [Format::Jpeg, Format::Png, Format::WebP, Format::Bmp, Format::Gif];
 
     #[test]
-    fn every_format_is_known_by_its_content() {
+    fn every_format_is_detected_by_its_content() {
         for format in ALL {
-            let header = read(Cursor::new(encoded(format)), &Limits::default()).unwrap();
+            let header = read(Cursor::new(encoded(format)), &DecodeLimits::default()).unwrap();
             assert_eq!(
                 header,
                 Header {
@@ -228,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn every_extension_stands_for_a_format() {
+    fn every_extension_has_a_format() {
         let formats = Format::EXTENSIONS.map(Format::of_extension);
         assert!(ALL.iter().all(|format| formats.contains(&Some(*format))));
         assert!(!formats.contains(&None));
@@ -236,25 +240,25 @@ mod tests {
     }
 
     #[test]
-    fn no_prefix_of_a_file_panics_and_the_whole_is_accepted() {
+    fn no_truncated_file_panics_and_the_whole_is_accepted() {
         for format in ALL {
             let bytes = encoded(format);
             for length in 0..bytes.len() {
-                let _ = read(Cursor::new(&bytes[..length]), &Limits::default());
+                let _ = read(Cursor::new(&bytes[..length]), &DecodeLimits::default());
             }
             assert!(
-                read(Cursor::new(&bytes), &Limits::default()).is_ok(),
+                read(Cursor::new(&bytes), &DecodeLimits::default()).is_ok(),
                 "{format:?}"
             );
         }
     }
 
     #[test]
-    fn a_size_over_the_limit_is_refused_at_the_exact_pixel() {
+    fn an_image_one_pixel_over_the_limit_is_rejected() {
         let bytes = encoded(Format::Jpeg);
-        let limits = |max_pixels| Limits {
+        let limits = |max_pixels| DecodeLimits {
             max_pixels,
-            ..Limits::default()
+            ..DecodeLimits::default()
         };
         assert!(read(Cursor::new(&bytes), &limits(31 * 17)).is_ok());
         let error = read(Cursor::new(&bytes), &limits(31 * 17 - 1)).unwrap_err();
@@ -272,30 +276,30 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_becomes_a_message() {
+    fn a_panic_becomes_an_error_message() {
         assert_eq!(
-            caught(|| panic!("boom {}", 1)).map(|()| 0),
+            catch_panic(|| panic!("boom {}", 1)).map(|()| 0),
             Err("boom 1".to_owned())
         );
-        assert_eq!(caught(|| panic!("boom")).map(|()| 0), Err("boom".to_owned()));
-        assert_eq!(caught(|| 3), Ok(3));
+        assert_eq!(catch_panic(|| panic!("boom")).map(|()| 0), Err("boom".to_owned()));
+        assert_eq!(catch_panic(|| 3), Ok(3));
     }
 
     #[test]
-    fn stray_bytes_between_jpeg_segments_are_passed_over() {
+    fn stray_bytes_between_jpeg_segments_are_skipped() {
         let mut bytes = encoded(Format::Jpeg);
-        // Behind the first segment: its marker belongs to the signature.
-        let behind = 4 + usize::from(u16::from_be_bytes([bytes[4], bytes[5]]));
-        bytes.splice(behind..behind, [0, 1, 2, 0xFF, 0xFF]);
-        let header = read(Cursor::new(bytes), &Limits::default()).unwrap();
+        // After the first segment, whose marker belongs to the signature.
+        let after = 4 + usize::from(u16::from_be_bytes([bytes[4], bytes[5]]));
+        bytes.splice(after..after, [0, 1, 2, 0xFF, 0xFF]);
+        let header = read(Cursor::new(bytes), &DecodeLimits::default()).unwrap();
         assert_eq!((header.width, header.height), (31, 17));
     }
 
     #[test]
-    fn other_content_is_unknown() {
+    fn other_content_is_an_unknown_format() {
         for bytes in [&b""[..], b"GIF", b"<svg></svg>", b"II*\0........"] {
             assert!(matches!(
-                read(Cursor::new(bytes), &Limits::default()),
+                read(Cursor::new(bytes), &DecodeLimits::default()),
                 Err(Error::UnknownFormat)
             ));
         }

@@ -7,7 +7,7 @@ use super::{
     render::render,
     spec::{Shard, StreamSpec},
 };
-use crate::{augment::Draw, blend::Blend, geometry::canvas, sampling::Slot, tensor};
+use crate::{augment::Draw, geometry::canvas, mix::Mix, sampling::Slot, tensor};
 
 /// One image of a batch: where it comes from and what happens to it.
 #[derive(Clone, Debug)]
@@ -61,7 +61,7 @@ pub struct Mixture {
     pub weight: f32,
     /// Which part: so many of 16384 parts of every pixel, or every pixel of a rectangle. The parts are taken of finished pictures, behind
     /// every other augmentation.
-    pub blend: Blend,
+    pub blend: Mix,
 }
 
 impl Engine {
@@ -93,7 +93,7 @@ impl Engine {
             let mut pixels = vec![0; spec.tensor.image_bytes()];
             render(image, &draw, &spec.tensor, &mut pixels);
             let path = |sample: u32| dataset.samples[sample as usize].path.to_string();
-            let tone = draw.tone();
+            let lighting = draw.lighting();
             Ok(Explained {
                 slot: place,
                 position: slot.position,
@@ -107,7 +107,7 @@ impl Engine {
                 crop_start: draw.crop.start(canvas, size),
                 resized_crop: draw.resized_crop.map(|crop| crop.rectangle(source)),
                 map: draw.map(source, size).0,
-                curve: std::array::from_fn(|eighths| tone.apply(eighths as f64 / 8.0)),
+                curve: std::array::from_fn(|eighths| lighting.apply(eighths as f64 / 8.0)),
                 draw,
                 mixture: None,
                 pixels,

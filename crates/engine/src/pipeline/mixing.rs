@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     augment::Augment,
-    blend::Blend,
+    mix::Mix,
     random::{Purpose, generator, key},
     sampling::{Permutation, Plan, Slot},
 };
@@ -27,7 +27,7 @@ pub(super) struct Partner {
     pub(super) place: usize,
     /// The other image.
     pub(super) slot: Slot,
-    pub(super) blend: Blend,
+    pub(super) blend: Mix,
 }
 
 /// Plans the part of `shard` of the global batch at `position`.
@@ -50,7 +50,7 @@ pub(super) fn portion(spec: &StreamSpec, plan: &Plan, position: Position, shard:
     let own = places.len();
     let method = spec
         .recipe
-        .method(&mut generator(spec.seed, Purpose::MIXING, &[epoch, step]));
+        .batch_mix(&mut generator(spec.seed, Purpose::BATCH_MIX, &[epoch, step]));
     let Some(method) = method else {
         return Portion {
             slots: plan.slots(epoch, step, &places),
@@ -70,8 +70,8 @@ pub(super) fn portion(spec: &StreamSpec, plan: &Plan, position: Position, shard:
             None => elsewhere.next().expect("planned above"),
         };
         let first = slots[index].position.min(slot.position);
-        let mut of_pair = generator(spec.seed, Purpose::BLEND, &[epoch, first]);
-        let blend = method.blend(&mut of_pair, spec.tensor.size)?;
+        let mut of_pair = generator(spec.seed, Purpose::PAIR_MIX, &[epoch, first]);
+        let blend = method.draw_mix(&mut of_pair, spec.tensor.size)?;
         Some(Partner { place, slot, blend })
     };
     let partners = others.into_iter().enumerate().map(partner).collect();

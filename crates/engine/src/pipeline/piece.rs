@@ -10,14 +10,14 @@ use super::{
     produce::Producer,
     spec::Shard,
 };
-use crate::{blend::Blend, checksum::crc32c, memory::Chunk, sampling::Slot, tensor};
+use crate::{checksum::crc32c, memory::Chunk, mix::Mix, sampling::Slot, tensor};
 
 /// A piece of work.
 #[derive(Debug)]
 pub(super) struct Piece {
     pub(super) position: Position,
     image: Target,
-    mixture: Option<(Blend, Other)>,
+    mixture: Option<(Mix, Other)>,
 }
 
 /// An image to be made.
@@ -144,7 +144,7 @@ impl Target {
     }
 }
 
-fn mix(blend: Blend, producer: &Producer, one: &mut [u8], other: &mut [u8]) {
+fn mix(blend: Mix, producer: &Producer, one: &mut [u8], other: &mut [u8]) {
     let started = Instant::now();
     tensor::mix(blend, &producer.spec.tensor, one, other);
     producer.tally.rendered(started.elapsed());

@@ -186,7 +186,7 @@ impl Decoder {
         let dataset = served.dataset();
         let mut memory = None;
         let mut read = || {
-            memory = Some(decode::admit(
+            memory = Some(decode::reserve_memory(
                 &self.files,
                 dataset.samples[sample as usize].bytes,
             )?);

@@ -3,7 +3,7 @@
 use crate::{
     augment::Draw,
     image::Image,
-    retouch,
+    pixel_ops,
     tensor::{self, ElementType, Layout, TensorSpec},
 };
 
@@ -11,8 +11,8 @@ use crate::{
 /// rounds to bytes, and a last one normalises.
 pub fn render(image: &Image, draw: &Draw, spec: &TensorSpec, out: &mut [u8]) {
     let map = draw.map((image.width(), image.height()), spec.size);
-    if draw.touches.is_empty() {
-        tensor::write_image(image, &map, &draw.tone(), spec, out);
+    if draw.pixel_ops.is_empty() {
+        tensor::write_image(image, &map, &draw.lighting(), spec, out);
         return;
     }
     let in_bytes = TensorSpec {
@@ -21,7 +21,7 @@ pub fn render(image: &Image, draw: &Draw, spec: &TensorSpec, out: &mut [u8]) {
         ..*spec
     };
     let mut pixels = vec![0; in_bytes.image_bytes()];
-    tensor::write_image(image, &map, &draw.tone(), &in_bytes, &mut pixels);
-    retouch::apply(&draw.touches, &mut pixels, spec.size as usize);
+    tensor::write_image(image, &map, &draw.lighting(), &in_bytes, &mut pixels);
+    pixel_ops::apply(&draw.pixel_ops, &mut pixels, spec.size as usize);
     tensor::write_pixels(&pixels, spec, out);
 }

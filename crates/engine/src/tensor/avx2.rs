@@ -1,21 +1,21 @@
-//! The kernel with AVX2: eight pixels at a time. Each step does to eight lanes what [`scalar`] does to one.
+//! The AVX2 kernel: eight pixels at a time. Each step does for eight lanes what [`scalar`] does for one.
 
 use std::arch::x86_64::*;
 
 use super::curve::{Curve, GREY, Line, Quadratics, SEGMENTS};
 use super::grid::{FRACTION_BITS, ONE, RowStart};
+use super::render::RenderJob;
 use super::scalar;
-use super::write::Job;
-use crate::machine::Avx2;
+use crate::cpu::Avx2;
 
 const LANES: usize = 8;
 
-/// Does what [`scalar::rows`] does.
-pub(super) fn rows(_: Avx2, job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3]) {
+/// As [`scalar::rows`].
+pub(super) fn rows(_: Avx2, job: &RenderJob<'_>, first_row: u32, planes: [&mut [f32]; 3]) {
     if !job.is_vectorizable || job.size < LANES {
         return scalar::rows(job, first_row, planes);
     }
-    // SAFETY: the token proves that the machine has the feature that the functions are compiled for.
+    // SAFETY: the token proves that the CPU has the feature that the functions are compiled for.
     unsafe {
         match &job.curve {
             Curve::Line(line) => with_line(job, first_row, planes, line),
@@ -25,7 +25,7 @@ pub(super) fn rows(_: Avx2, job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 
 }
 
 #[target_feature(enable = "avx2")]
-fn with_line(job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3], line: &Line) {
+fn with_line(job: &RenderJob<'_>, first_row: u32, planes: [&mut [f32]; 3], line: &Line) {
     let value = |channel: usize, sum: __m256i| {
         let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_set1_ps(line.scale[channel]));
         _mm256_add_ps(scaled, _mm256_set1_ps(line.offset[channel]))
@@ -38,7 +38,7 @@ fn with_line(job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3], line: &Line
 }
 
 #[target_feature(enable = "avx2")]
-fn with_quadratics(job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3], curve: &Quadratics) {
+fn with_quadratics(job: &RenderJob<'_>, first_row: u32, planes: [&mut [f32]; 3], curve: &Quadratics) {
     let bias = _mm256_set1_epi32(GREY + curve.bias);
     let shift = _mm_cvtsi32_si128(curve.shift as i32);
     let value = |channel: usize, signed: __m256i| {
@@ -57,7 +57,7 @@ fn with_quadratics(job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3], curve
     }
 }
 
-/// The entry that the lowest four bits of `segment` number in the first half of the table or, where `half` is negative, the second.
+/// The table entry selected by the lowest four bits of `segment`, from the first half of the table or, if `half` is negative, the second.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn look_up(table: &[f32; 2 * SEGMENTS], segment: __m256i, half: __m256) -> __m256 {
@@ -71,7 +71,7 @@ fn look_up(table: &[f32; 2 * SEGMENTS], segment: __m256i, half: __m256) -> __m25
             _mm256_loadu_ps(pointer.add(3 * LANES)),
         ]
     };
-    // The permutation reads the lowest three bits; the fourth becomes the sign that chooses between its results.
+    // The permutation reads the lowest three bits; the fourth, moved to the sign, selects between its results.
     let fourth = _mm256_castsi256_ps(_mm256_slli_epi32::<28>(segment));
     let white = _mm256_blendv_ps(
         _mm256_permutevar8x32_ps(quarters[0], segment),
@@ -86,10 +86,10 @@ fn look_up(table: &[f32; 2 * SEGMENTS], segment: __m256i, half: __m256) -> __m25
     _mm256_blendv_ps(white, black, half)
 }
 
-/// Computes rows with `value`, which gets a channel and sums on top of `bias`.
+/// Computes rows with `value`, which takes a channel and the sums plus `bias`.
 #[target_feature(enable = "avx2")]
 fn rows_of<const PROJECTIVE: bool>(
-    job: &Job<'_>,
+    job: &RenderJob<'_>,
     first_row: u32,
     planes: [&mut [f32]; 3],
     (bias, value): (i32, impl Fn(usize, __m256i) -> __m256),
@@ -102,15 +102,15 @@ fn rows_of<const PROJECTIVE: bool>(
         .zip(blue.chunks_exact_mut(job.size));
     for (row, ((red, green), blue)) in (first_row..).zip(lines) {
         let line = [red, green, blue];
-        if !job.is_near(row) {
+        if !job.one_reflection_suffices(row) {
             scalar::row(job, row, line);
             continue;
         }
-        let (start, inside) = (job.grid.row(row), job.inside(row));
+        let (start, interior) = (job.grid.row(row), job.interior(row));
         let mut column = 0;
         loop {
             let (x, y) = geometry.position::<PROJECTIVE>(start, column);
-            let (x, y) = if inside.start <= column && column + LANES <= inside.end {
+            let (x, y) = if interior.start <= column && column + LANES <= interior.end {
                 geometry.clamped(x, y)
             } else {
                 geometry.reflected(x, y)
@@ -122,7 +122,7 @@ fn rows_of<const PROJECTIVE: bool>(
             if column + LANES >= job.size {
                 break;
             }
-            // The last block overlaps the one before rather than end behind the row: a pixel's value depends on its place alone.
+            // The last block overlaps the previous one, so that it ends with the row. A pixel's value depends only on its position.
             column = (column + LANES).min(job.size - LANES);
         }
     }
@@ -136,19 +136,19 @@ fn store(line: &mut [f32], column: usize, values: __m256) {
     unsafe { _mm256_storeu_ps(elements.as_mut_ptr(), values) };
 }
 
-/// What positions are computed with, the same in every lane.
+/// Constants of the position computation, broadcast to all lanes.
 struct Geometry {
     step: [__m256; 3],
     origin: [__m256i; 2],
     /// Position of the last pixel on each axis.
     span: [__m256i; 2],
-    /// Last row that has a lower neighbour.
+    /// The last row that has a row below it.
     last_row: __m256i,
-    /// What a row and a column, in the lower and upper half of a lane, are multiplied by to get an offset.
+    /// Factors of row (lower half of a lane) and column (upper half) in a byte offset.
     strides: __m256i,
 }
 
-/// Four pixels about each of eight positions.
+/// The four pixels around each of eight positions.
 struct Neighbours {
     /// Offset of the upper left one, in bytes.
     offset: __m256i,
@@ -160,7 +160,7 @@ struct Neighbours {
 
 impl Geometry {
     #[target_feature(enable = "avx2")]
-    fn new(job: &Job<'_>) -> Self {
+    fn new(job: &RenderJob<'_>) -> Self {
         let [du, dv, dw] = job.grid.step;
         let [column, row] = job.grid.origin;
         let (width, height) = (job.image.width() as i32, job.image.height() as i32);
@@ -200,7 +200,7 @@ impl Geometry {
         )
     }
 
-    /// Positions that need no reflection: never outside of the image, whatever they are, for what is read follows from them.
+    /// Clamps positions that need no reflection, so that addresses derived from them are inside the image for any input.
     #[target_feature(enable = "avx2")]
     #[inline]
     fn clamped(&self, x: __m256i, y: __m256i) -> (__m256i, __m256i) {
@@ -210,12 +210,12 @@ impl Geometry {
         )
     }
 
-    /// Reflects once at either end, which is all that a near row needs. Never outside of the image, whatever the positions are.
+    /// Reflects once at either end, which suffices if [`RenderJob::one_reflection_suffices`]. The result is inside the image for any input.
     #[target_feature(enable = "avx2")]
     #[inline]
     fn reflected(&self, x: __m256i, y: __m256i) -> (__m256i, __m256i) {
         let [across, down] = self.span;
-        // As unsigned numbers, so that a negative one is large.
+        // Compared as unsigned numbers, so that negative ones are large.
         let (x, y) = (_mm256_abs_epi32(x), _mm256_abs_epi32(y));
         self.clamped(
             _mm256_min_epu32(x, _mm256_sub_epi32(_mm256_add_epi32(across, across), x)),
@@ -223,7 +223,7 @@ impl Geometry {
         )
     }
 
-    /// Of positions within the image.
+    /// The neighbours of positions within the image.
     #[target_feature(enable = "avx2")]
     #[inline]
     fn neighbours(&self, x: __m256i, y: __m256i) -> Neighbours {
@@ -235,7 +235,7 @@ impl Geometry {
         let column = _mm256_slli_epi32::<16>(_mm256_srli_epi32::<FRACTION>(x));
         let offset = _mm256_madd_epi16(_mm256_or_si256(column, row), self.strides);
 
-        // The upper halves are 0, so this is a product of 32 bits.
+        // The upper halves are 0, so this is a 32-bit product.
         let product = _mm256_madd_epi16(fx, fy);
         let bottom_right =
             _mm256_srli_epi32::<FRACTION>(_mm256_add_epi32(product, _mm256_set1_epi32(ONE / 2)));
@@ -250,16 +250,16 @@ impl Geometry {
     }
 }
 
-/// The weighted sums per channel, on top of `bias`.
+/// The weighted sums per channel, plus `bias`.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn blend(job: &Job<'_>, neighbours: &Neighbours, bias: i32) -> [__m256i; 3] {
+fn blend(job: &RenderJob<'_>, neighbours: &Neighbours, bias: i32) -> [__m256i; 3] {
     let mut offsets = [0i32; LANES];
     // SAFETY: the array is as long as the store.
     unsafe { _mm256_storeu_si256(offsets.as_mut_ptr().cast(), neighbours.offset) };
     let pixels = job.bytes.as_ptr();
     // SAFETY: `clamped`, which `reflected` ends with, and `last_row` keep columns below the image's width and rows below its height less
-    // one, so that eight bytes from there and from one row further down end at most five bytes behind the last pixel, where
+    // one, so that eight bytes from there and from one row further down end at most five bytes after the last pixel, and
     // `Image::SLACK` is eight.
     let (top, bottom) = unsafe { (pairs(pixels, &offsets), pairs(pixels.add(job.stride), &offsets)) };
     let bias = _mm256_set1_epi32(bias);
@@ -275,8 +275,8 @@ fn blend(job: &Job<'_>, neighbours: &Neighbours, bias: i32) -> [__m256i; 3] {
     ]
 }
 
-/// For each channel, the 16-bit values of the pixels at `offsets` and of their right neighbours, pair by pair. Single loads: a gather
-/// is no faster, and on many processors much slower.
+/// For each channel, the 16-bit values of the pixels at `offsets` and of their right neighbours, in pairs. Uses single loads: a gather is
+/// no faster, and much slower on many processors.
 ///
 /// # Safety
 ///
@@ -293,7 +293,7 @@ unsafe fn pairs(pixels: *const u8, offsets: &[i32; LANES]) -> [__m256i; 3] {
         );
         _mm_castpd_si128(both)
     };
-    // Such that the shuffles below, which stay within 128 bits, leave the pixels in order.
+    // Ordered such that the shuffles below, which work within 128-bit lanes, leave the pixels in order.
     let (left, right) = (_mm256_set_m128i(two(4), two(0)), _mm256_set_m128i(two(6), two(2)));
     let red_green = _mm256_broadcastsi128_si256(_mm_setr_epi8(
         0, -1, 3, -1, 1, -1, 4, -1, 8, -1, 11, -1, 9, -1, 12, -1,

@@ -1,23 +1,23 @@
-//! The kernel with AVX-512: sixteen pixels at a time.
+//! The AVX-512 kernel: sixteen pixels at a time.
 //!
-//! Each step does to sixteen lanes what [`scalar`] does to one.
+//! Each step does for sixteen lanes what [`scalar`] does for one.
 
 use std::arch::x86_64::*;
 
 use super::curve::{Curve, GREY, Line, Quadratics, SEGMENTS};
 use super::grid::{FRACTION_BITS, ONE, RowStart};
+use super::render::RenderJob;
 use super::scalar;
-use super::write::Job;
-use crate::machine::Avx512;
+use crate::cpu::Avx512;
 
 const LANES: usize = 16;
 
-/// Does what [`scalar::rows`] does.
-pub(super) fn rows(_: Avx512, job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3]) {
+/// As [`scalar::rows`].
+pub(super) fn rows(_: Avx512, job: &RenderJob<'_>, first_row: u32, planes: [&mut [f32]; 3]) {
     if !job.is_vectorizable || job.size < LANES {
         return scalar::rows(job, first_row, planes);
     }
-    // SAFETY: the token proves that the machine has every feature that the functions are compiled for.
+    // SAFETY: the token proves that the CPU has every feature that the functions are compiled for.
     unsafe {
         match &job.curve {
             Curve::Line(line) => with_line(job, first_row, planes, line),
@@ -27,7 +27,7 @@ pub(super) fn rows(_: Avx512, job: &Job<'_>, first_row: u32, planes: [&mut [f32]
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
-fn with_line(job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3], line: &Line) {
+fn with_line(job: &RenderJob<'_>, first_row: u32, planes: [&mut [f32]; 3], line: &Line) {
     let value = |channel: usize, sum: __m512i| {
         let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_set1_ps(line.scale[channel]));
         _mm512_add_ps(scaled, _mm512_set1_ps(line.offset[channel]))
@@ -40,14 +40,14 @@ fn with_line(job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3], line: &Line
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
-fn with_quadratics(job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3], curve: &Quadratics) {
+fn with_quadratics(job: &RenderJob<'_>, first_row: u32, planes: [&mut [f32]; 3], curve: &Quadratics) {
     let bias = _mm512_set1_epi32(GREY + curve.bias);
     let shift = _mm512_set1_epi32(curve.shift as i32);
     let half = _mm512_set1_epi32(SEGMENTS as i32);
     let value = |channel: usize, signed: __m512i| {
         let distance = _mm512_cvtepi32_ps(_mm512_sub_epi32(bias, _mm512_abs_epi32(signed)));
         let segment = _mm512_srlv_epi32(_mm512_castps_si512(distance), shift);
-        // The look-up reads the lowest five bits: four of the segment's number and, from the sign, the half.
+        // The look-up reads the lowest five bits: four of the segment number, and the half from the sign.
         let sign = _mm512_srli_epi32::<27>(signed);
         let index = _mm512_ternarylogic_epi32::<SELECT>(half, sign, segment);
         let [constant, linear, square] = &curve.coefficients[channel];
@@ -62,7 +62,7 @@ fn with_quadratics(job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3], curve
     }
 }
 
-/// Where the first operand has a 1, the bit of the second, elsewhere of the third.
+/// Ternary logic: the bit of the second operand if the bit of the first is 1, else that of the third.
 const SELECT: i32 = 0b1100_1010;
 
 #[target_feature(enable = "avx512f")]
@@ -78,10 +78,10 @@ fn look_up(table: &[f32; 2 * SEGMENTS], index: __m512i) -> __m512 {
     _mm512_permutex2var_ps(low, index, high)
 }
 
-/// Computes rows with `value`, which gets a channel and sums on top of `bias`.
+/// Computes rows with `value`, which takes a channel and the sums plus `bias`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
 fn rows_of<const PROJECTIVE: bool>(
-    job: &Job<'_>,
+    job: &RenderJob<'_>,
     first_row: u32,
     planes: [&mut [f32]; 3],
     (bias, value): (i32, impl Fn(usize, __m512i) -> __m512),
@@ -94,15 +94,15 @@ fn rows_of<const PROJECTIVE: bool>(
         .zip(blue.chunks_exact_mut(job.size));
     for (row, ((red, green), blue)) in (first_row..).zip(lines) {
         let line = [red, green, blue];
-        if !job.is_near(row) {
+        if !job.one_reflection_suffices(row) {
             scalar::row(job, row, line);
             continue;
         }
-        let (start, inside) = (job.grid.row(row), job.inside(row));
+        let (start, interior) = (job.grid.row(row), job.interior(row));
         let mut column = 0;
         loop {
             let (x, y) = geometry.position::<PROJECTIVE>(start, column);
-            let (x, y) = if inside.start <= column && column + LANES <= inside.end {
+            let (x, y) = if interior.start <= column && column + LANES <= interior.end {
                 geometry.clamped(x, y)
             } else {
                 geometry.reflected(x, y)
@@ -114,7 +114,7 @@ fn rows_of<const PROJECTIVE: bool>(
             if column + LANES >= job.size {
                 break;
             }
-            // The last block overlaps the one before rather than end behind the row: a pixel's value depends on its place alone.
+            // The last block overlaps the previous one, so that it ends with the row. A pixel's value depends only on its position.
             column = (column + LANES).min(job.size - LANES);
         }
     }
@@ -128,19 +128,19 @@ fn store(line: &mut [f32], column: usize, values: __m512) {
     unsafe { _mm512_storeu_ps(elements.as_mut_ptr(), values) };
 }
 
-/// What positions are computed with, the same in every lane.
+/// Constants of the position computation, broadcast to all lanes.
 struct Geometry {
     step: [__m512; 3],
     origin: [__m512i; 2],
     /// Position of the last pixel on each axis.
     span: [__m512i; 2],
-    /// Last row that has a lower neighbour.
+    /// The last row that has a row below it.
     last_row: __m512i,
-    /// What a row and a column, in the lower and upper half of a lane, are multiplied by to get an offset.
+    /// Factors of row (lower half of a lane) and column (upper half) in a byte offset.
     strides: __m512i,
 }
 
-/// Four pixels about each of sixteen positions.
+/// The four pixels around each of sixteen positions.
 struct Neighbours {
     /// Offset of the upper left one, in bytes.
     offset: __m512i,
@@ -152,7 +152,7 @@ struct Neighbours {
 
 impl Geometry {
     #[target_feature(enable = "avx512f")]
-    fn new(job: &Job<'_>) -> Self {
+    fn new(job: &RenderJob<'_>) -> Self {
         let [du, dv, dw] = job.grid.step;
         let [column, row] = job.grid.origin;
         let (width, height) = (job.image.width() as i32, job.image.height() as i32);
@@ -192,7 +192,7 @@ impl Geometry {
         )
     }
 
-    /// Positions that need no reflection: never outside of the image, whatever they are, for what is read follows from them.
+    /// Clamps positions that need no reflection, so that addresses derived from them are inside the image for any input.
     #[target_feature(enable = "avx512f")]
     #[inline]
     fn clamped(&self, x: __m512i, y: __m512i) -> (__m512i, __m512i) {
@@ -202,12 +202,12 @@ impl Geometry {
         )
     }
 
-    /// Reflects once at either end, which is all that a near row needs. Never outside of the image, whatever the positions are.
+    /// Reflects once at either end, which suffices if [`RenderJob::one_reflection_suffices`]. The result is inside the image for any input.
     #[target_feature(enable = "avx512f")]
     #[inline]
     fn reflected(&self, x: __m512i, y: __m512i) -> (__m512i, __m512i) {
         let [across, down] = self.span;
-        // As unsigned numbers, so that a negative one is large.
+        // Compared as unsigned numbers, so that negative ones are large.
         let (x, y) = (_mm512_abs_epi32(x), _mm512_abs_epi32(y));
         self.clamped(
             _mm512_min_epu32(x, _mm512_sub_epi32(_mm512_add_epi32(across, across), x)),
@@ -215,7 +215,7 @@ impl Geometry {
         )
     }
 
-    /// Of positions within the image.
+    /// The neighbours of positions within the image.
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
     fn neighbours(&self, x: __m512i, y: __m512i) -> Neighbours {
@@ -230,7 +230,7 @@ impl Geometry {
             self.strides,
         );
 
-        // The upper halves are 0, so this is a product of 32 bits.
+        // The upper halves are 0, so this is a 32-bit product.
         let product = _mm512_madd_epi16(fx, fy);
         let bottom_right =
             _mm512_srli_epi32::<FRACTION_BITS>(_mm512_add_epi32(product, _mm512_set1_epi32(ONE / 2)));
@@ -245,17 +245,17 @@ impl Geometry {
     }
 }
 
-/// The weighted sums per channel, on top of `bias`.
+/// The weighted sums per channel, plus `bias`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
 #[inline]
-fn blend(job: &Job<'_>, neighbours: &Neighbours, bias: i32) -> [__m512i; 3] {
+fn blend(job: &RenderJob<'_>, neighbours: &Neighbours, bias: i32) -> [__m512i; 3] {
     let mut offsets = [0u32; LANES];
     // SAFETY: the array is as long as the store.
     unsafe { _mm512_storeu_si512(offsets.as_mut_ptr().cast(), neighbours.offset) };
     let (first, second) = offsets.split_at(LANES / 2);
     let pixels = job.bytes.as_ptr();
     // SAFETY: `clamped`, which `reflected` ends with, and `last_row` keep columns below the image's width and rows below its height less
-    // one, so that eight bytes from there and from one row further down end at most five bytes behind the last pixel, where
+    // one, so that eight bytes from there and from one row further down end at most five bytes after the last pixel, and
     // `Image::SLACK` is eight.
     let (top, bottom) = unsafe {
         let below = pixels.add(job.stride);
@@ -280,10 +280,10 @@ fn blend(job: &Job<'_>, neighbours: &Neighbours, bias: i32) -> [__m512i; 3] {
     sums
 }
 
-/// Every other byte.
+/// Mask of every other byte.
 const LOW_BYTES: u64 = 0x5555_5555_5555_5555;
 
-/// For each channel, which bytes of two registers of eight pixel pairs make sixteen pairs of 16-bit numbers.
+/// For each channel, the indices of the bytes of two registers (of eight pixel pairs each) that form sixteen pairs of 16-bit values.
 static PAIRS: [[u8; 64]; 3] = pairs();
 
 const fn pairs() -> [[u8; 64]; 3] {
@@ -299,8 +299,8 @@ const fn pairs() -> [[u8; 64]; 3] {
     pairs
 }
 
-/// Eight bytes from each of eight offsets: a pixel and its right neighbour. Single loads, which are faster than the gather instruction
-/// here, and much faster on processors that had to be patched against leaks through it.
+/// Eight bytes from each of eight offsets: a pixel and its right neighbour. Uses single loads, which are faster than a gather here, and
+/// much faster on processors with microcode mitigations for gather.
 ///
 /// # Safety
 ///

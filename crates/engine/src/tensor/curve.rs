@@ -1,22 +1,22 @@
-//! From a blended sum to the value of a tensor's element.
+//! Maps interpolated sums to tensor values: brightness, contrast and normalisation.
 
 use super::grid::FRACTION_BITS;
 use super::spec::{ElementType, TensorSpec};
-use crate::tone::Tone;
+use crate::lighting::Lighting;
 
-/// A white pixel's blended sum.
+/// The interpolated sum of white.
 pub(super) const WHITE: i32 = 255 << FRACTION_BITS;
-/// The middle between black and white.
+/// The midpoint of black and white.
 pub(super) const GREY: i32 = WHITE / 2;
 /// Segments of each half of the curve.
 pub(super) const SEGMENTS: usize = 16;
 
-/// What each channel's sums become.
+/// The function applied to the sums of each channel.
 #[derive(Clone, Debug)]
 pub(super) enum Curve {
-    /// Per channel `sum * scale + offset`.
+    /// Normalisation alone.
     Line(Line),
-    /// Brightness or contrast, too.
+    /// With brightness or contrast.
     Quadratics(Box<Quadratics>),
 }
 
@@ -27,45 +27,45 @@ pub(super) struct Line {
     pub(super) offset: [f32; 3],
 }
 
-/// A curve in 16 quadratic segments from black to grey and 16 from white to grey.
+/// A piecewise quadratic curve: 16 segments from black to grey and 16 from white to grey.
 ///
-/// A contrast below 1 is infinitely steep at black and white, so segments grow with the distance from there. The distance of a sum
-/// from the nearer end, plus `bias`, is converted to single precision; its bits shifted right by `shift` are exponent and leading
-/// bits of the mantissa, and the lowest four of these number the segment. The bias makes the range of distances fall into 16
-/// consecutive numbers, whose lowest four bits differ.
+/// A contrast below 1 has infinite slope at black and white, so segments are short there and grow with the distance. The distance of a sum
+/// from the nearer end, plus `bias`, is converted to single precision. Its bits shifted right by `shift` are the exponent and the leading
+/// bits of the mantissa; the lowest four of these are the segment number. With this bias, the distances fall into 16 consecutive numbers,
+/// so the lowest four bits are unique.
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
 pub(super) struct Quadratics {
-    /// By channel, power of the biased distance, and segment: white's side first.
+    /// By channel, power of the biased distance, and segment (the white half first).
     pub(super) coefficients: [[[f32; 2 * SEGMENTS]; 3]; 3],
     pub(super) bias: i32,
     pub(super) shift: u32,
 }
 
-/// How the distances from black and white are cut into segments.
+/// Parameters of the partition of distances into segments.
 #[derive(Clone, Copy, Debug)]
 struct Partition {
     bias: i32,
     shift: u32,
 }
 
-/// Four segments to an octave: two grey levels wide at the ends, sixteen in the middle.
+/// Four segments per octave: two grey levels wide at the ends, sixteen in the middle.
 const FINE_MIDDLE: Partition = Partition {
     bias: 163_840,
     shift: 21,
 };
-/// Two segments to an octave: a quarter of a grey level wide at the ends, 64 in the middle.
+/// Two segments per octave: a quarter of a grey level wide at the ends, 64 in the middle.
 const FINE_ENDS: Partition = Partition {
     bias: 12_288,
     shift: 22,
 };
-/// Contrasts below this are steep enough at the ends for [`FINE_ENDS`].
+/// Contrasts below this use [`FINE_ENDS`], because of their slope at the ends.
 const STEEP: f32 = 0.7;
 
 impl Curve {
-    /// The curve for `tone`, then normalisation as `spec` says; elements of type `u8` are in 0..=255.
-    pub(super) fn new(tone: &Tone, spec: &TensorSpec) -> Self {
-        let ends = match spec.element_type {
+    /// `lighting` followed by the normalisation of `spec`; elements of type `u8` are scaled to 0..=255 instead.
+    pub(super) fn new(lighting: &Lighting, spec: &TensorSpec) -> Self {
+        let normalization = match spec.element_type {
             ElementType::U8 => [(255.0, 0.0); 3],
             ElementType::F32 | ElementType::F16 => std::array::from_fn(|channel| {
                 let mean = f64::from(spec.normalization.mean[channel]);
@@ -73,17 +73,17 @@ impl Curve {
                 (1.0 / std, -mean / std)
             }),
         };
-        if tone.is_identity() {
-            let scale = ends.map(|(scale, _)| single(scale / f64::from(WHITE)));
+        if lighting.is_identity() {
+            let scale = normalization.map(|(scale, _)| to_f32(scale / f64::from(WHITE)));
             return Self::Line(Line {
                 scale,
-                offset: ends.map(|(_, offset)| single(offset)),
+                offset: normalization.map(|(_, offset)| to_f32(offset)),
             });
         }
-        Self::Quadratics(Box::new(Quadratics::new(tone, ends)))
+        Self::Quadratics(Box::new(Quadratics::new(lighting, normalization)))
     }
 
-    /// The element that `sum` becomes in `channel`.
+    /// The value of `sum` in `channel`.
     pub(super) fn value(&self, channel: usize, sum: i32) -> f32 {
         match self {
             Self::Line(line) => sum as f32 * line.scale[channel] + line.offset[channel],
@@ -93,9 +93,9 @@ impl Curve {
 }
 
 impl Quadratics {
-    /// Approximates `tone`, multiplied by `ends.0` and moved by `ends.1` per channel.
-    fn new(tone: &Tone, ends: [(f64, f64); 3]) -> Self {
-        let partition = if tone.contrast.is_some_and(|contrast| contrast < STEEP) {
+    /// Approximates `lighting`, scaled by `normalization[channel].0` and shifted by `normalization[channel].1`.
+    fn new(lighting: &Lighting, normalization: [(f64, f64); 3]) -> Self {
+        let partition = if lighting.contrast.is_some_and(|contrast| contrast < STEEP) {
             FINE_ENDS
         } else {
             FINE_MIDDLE
@@ -109,15 +109,15 @@ impl Quadratics {
             for half in 0..2 {
                 let value = |distance: f64| {
                     let x = (distance - f64::from(bias)) / f64::from(WHITE);
-                    tone.apply(if half == 0 { 1.0 - x } else { x })
+                    lighting.apply(if half == 0 { 1.0 - x } else { x })
                 };
                 let quadratic = interpolate(value, f64::from(start), f64::from(end.max(start + 1)));
                 let segment = number as usize % SEGMENTS + half * SEGMENTS;
-                for (channel, (scale, offset)) in ends.into_iter().enumerate() {
+                for (channel, (scale, offset)) in normalization.into_iter().enumerate() {
                     let [constant, linear, square] = quadratic.map(|coefficient| coefficient * scale);
                     let moved = [constant + offset, linear, square];
                     for (power, coefficient) in moved.into_iter().enumerate() {
-                        coefficients[channel][power][segment] = single(coefficient);
+                        coefficients[channel][power][segment] = to_f32(coefficient);
                     }
                 }
             }
@@ -140,27 +140,27 @@ impl Quadratics {
     }
 }
 
-/// The first distance behind the segment with this number.
+/// The first distance after the segment with this number.
 fn segment_end(number: u32, shift: u32) -> i32 {
     let end = f32::from_bits((number + 1) << shift);
     #[allow(
         clippy::cast_possible_truncation,
-        reason = "a small whole number: few bits of mantissa"
+        reason = "a small integer: few bits of mantissa"
     )]
     let end = end as i32;
     end
 }
 
-/// The quadratic through three points of `function` between `start` and `end`: constant, linear and square coefficient.
+/// The quadratic through three points of `function` between `start` and `end`: constant, linear and quadratic coefficient.
 ///
-/// Both ends are among the points, so that black, white and the joints between segments are met exactly.
+/// Both ends are among the points, so that the curve is exact at black, white and segment boundaries.
 fn interpolate(function: impl Fn(f64) -> f64, start: f64, end: f64) -> [f64; 3] {
     let middle = f64::midpoint(start, end);
     let [low, mid, high] = [start, middle, end].map(function);
     let first = (mid - low) / (middle - start);
     let second = (high - mid) / (end - middle);
     let square = (second - first) / (end - start);
-    // Newton's form, multiplied out.
+    // Newton's form, expanded.
     let linear = first - square * (start + middle);
     let constant = low - first * start + square * start * middle;
     [constant, linear, square]
@@ -168,9 +168,9 @@ fn interpolate(function: impl Fn(f64) -> f64, start: f64, end: f64) -> [f64; 3] 
 
 #[allow(
     clippy::cast_possible_truncation,
-    reason = "the one rounding to single precision that the numbers are specified with"
+    reason = "the specified rounding to single precision"
 )]
-fn single(value: f64) -> f32 {
+fn to_f32(value: f64) -> f32 {
     value as f32
 }
 
@@ -179,21 +179,21 @@ mod tests {
     use super::*;
     use crate::tensor::{Layout, Normalization};
 
-    /// Greatest and mean error of the curve over all sums a blend can have (every 16th and the ends), in grey levels.
-    fn errors(tone: Tone) -> (f64, f64) {
+    /// Maximum and mean error of the curve over every 16th sum and the ends, in grey levels.
+    fn errors(lighting: Lighting) -> (f64, f64) {
         let spec = TensorSpec {
             size: 1,
             element_type: ElementType::F32,
             layout: Layout::Nchw,
             normalization: Normalization::NONE,
         };
-        let curve = Curve::new(&tone, &spec);
+        let curve = Curve::new(&lighting, &spec);
         let (mut greatest, mut total, mut count) = (0.0f64, 0.0, 0.0);
         for sum in (0..=WHITE)
             .step_by(16)
             .chain([1, 2, 3, WHITE - 1, GREY - 1, GREY, GREY + 1])
         {
-            let want = tone.apply(f64::from(sum) / f64::from(WHITE));
+            let want = lighting.apply(f64::from(sum) / f64::from(WHITE));
             let error = (f64::from(curve.value(1, sum)) - want).abs() * 255.0;
             greatest = greatest.max(error);
             total += error;
@@ -206,9 +206,9 @@ mod tests {
     fn the_curve_is_exact_enough_for_the_reference_recipe() {
         for brightness in [None, Some(0.4), Some(0.5), Some(0.6)] {
             for contrast in [None, Some(0.8), Some(0.9), Some(1.0), Some(1.25)] {
-                let tone = Tone { brightness, contrast };
-                let (greatest, mean) = errors(tone);
-                assert!(greatest < 0.3 && mean < 0.01, "{tone:?}: {greatest} {mean}");
+                let lighting = Lighting { brightness, contrast };
+                let (greatest, mean) = errors(lighting);
+                assert!(greatest < 0.3 && mean < 0.01, "{lighting:?}: {greatest} {mean}");
             }
         }
     }
@@ -217,9 +217,9 @@ mod tests {
     fn the_curve_is_exact_enough_for_strong_lighting() {
         for brightness in [None, Some(0.3), Some(0.7)] {
             for contrast in [None, Some(0.6), Some(0.65), Some(0.75), Some(1.0 / 0.6)] {
-                let tone = Tone { brightness, contrast };
-                let (greatest, mean) = errors(tone);
-                assert!(greatest < 0.7 && mean < 0.06, "{tone:?}: {greatest} {mean}");
+                let lighting = Lighting { brightness, contrast };
+                let (greatest, mean) = errors(lighting);
+                assert!(greatest < 0.7 && mean < 0.06, "{lighting:?}: {greatest} {mean}");
             }
         }
     }

@@ -1,25 +1,25 @@
-//! Where the pixels of a row lie in the source, in fixed point.
+//! Source positions of the pixels of a row, in fixed point.
 
 use std::ops::Range;
 
 use crate::geometry::Projective;
 
-/// Bits of a coordinate behind the point: as many as leave a blending weight of 1 within a signed 16-bit number.
+/// Fractional bits of a coordinate: the most for which an interpolation weight of 1 fits a signed 16-bit integer.
 pub(super) const FRACTION_BITS: u32 = 14;
 /// One pixel.
 pub(super) const ONE: i32 = 1 << FRACTION_BITS;
 
-/// A projective map prepared for row after row of evaluation in single precision.
+/// A projective map prepared for row-wise evaluation in single precision.
 ///
-/// Coordinates are relative to `origin`, a source pixel in the middle of what is seen, so that their rounding errors follow from the
-/// size of the result, not from the size of the source.
+/// Coordinates are relative to `origin`, the source pixel at the centre of the result, so that rounding errors depend on the size of the
+/// result and not on the size of the source.
 #[derive(Clone, Debug)]
-pub(super) struct Grid {
-    /// Output pixels to source positions relative to `origin`, in 1/[`ONE`] pixels; the third coordinate is 1 at the centre.
+pub(super) struct SampleGrid {
+    /// Maps output pixels to source positions relative to `origin`, in 1/[`ONE`] pixels; the third coordinate is 1 at the centre.
     map: Projective,
     /// Column and row of a source pixel.
     pub(super) origin: [i32; 2],
-    /// What one column adds to each homogeneous coordinate.
+    /// Increment of each homogeneous coordinate per column.
     pub(super) step: [f32; 3],
     /// Whether the third coordinate varies.
     pub(super) is_projective: bool,
@@ -33,7 +33,7 @@ pub(super) struct RowStart {
     pub(super) w: f32,
 }
 
-impl Grid {
+impl SampleGrid {
     /// The grid of a square result of `size` pixels.
     pub(super) fn new(map: &Projective, size: u32) -> Self {
         let middle = f64::from(size - 1) / 2.0;
@@ -51,24 +51,24 @@ impl Grid {
         Self {
             map,
             origin,
-            step: map.0.map(|row| single(row[0])),
+            step: map.0.map(|row| to_f32(row[0])),
             is_projective: !map.is_affine(),
         }
     }
 
     /// The start of row `row`.
     pub(super) fn row(&self, row: u32) -> RowStart {
-        let [u, v, w] = self.map.apply_homogeneous(0.0, f64::from(row)).map(single);
+        let [u, v, w] = self.map.apply_homogeneous(0.0, f64::from(row)).map(to_f32);
         RowStart { u, v, w }
     }
 
-    /// Whether one reflection brings each position of a row of `size` pixels into an image of `(width, height)` pixels, with at least a
-    /// pixel to spare. Asks the row's ends alone: a projective map takes what lies between to what lies between.
-    pub(super) fn is_near(&self, row: u32, size: usize, image: (u32, u32)) -> bool {
+    /// Whether at most one reflection brings each position of a row of `size` pixels into an image of `(width, height)` pixels, with a
+    /// margin of a pixel. Only the ends of the row are tested: a projective map preserves betweenness.
+    pub(super) fn one_reflection_suffices(&self, row: u32, size: usize, image: (u32, u32)) -> bool {
         let last = [image.0, image.1].map(|length| f64::from(length - 1));
         [0.0, (size - 1) as f64].into_iter().all(|column| {
             let [u, v, w] = self.map.apply_homogeneous(column, f64::from(row));
-            // The third coordinate is 1 at the centre of the result; near 0 single precision would lose the others.
+            // The third coordinate is 1 at the centre of the result; near 0, the quotients lose precision.
             w >= 1.0 / 16.0
                 && [u, v]
                     .into_iter()
@@ -81,9 +81,9 @@ impl Grid {
         })
     }
 
-    /// Columns of a row of `size` pixels that lie within an image of `(width, height)` pixels, a pixel away from its borders, where
-    /// [`Grid::is_near`] holds for the row.
-    pub(super) fn inside(&self, row: u32, size: usize, image: (u32, u32)) -> Range<usize> {
+    /// The columns of a row of `size` pixels whose positions lie within an image of `(width, height)` pixels, at least a pixel away from
+    /// its borders. [`SampleGrid::one_reflection_suffices`] must hold for the row.
+    pub(super) fn interior(&self, row: u32, size: usize, image: (u32, u32)) -> Range<usize> {
         let [u, v, w] = self.map.apply_homogeneous(0.0, f64::from(row));
         let [du, dv, dw] = self.map.0.map(|row| row[0]);
         let one = f64::from(ONE);
@@ -92,7 +92,7 @@ impl Grid {
             let (at, step) = ([u, v][axis] / one, [du, dv][axis] / one);
             let origin = f64::from(self.origin[axis]);
             let (first, last) = (1.0 - origin, f64::from(length) - 2.0 - origin);
-            // Of the third coordinate, which is positive, each end is a multiple: what is left is linear along the row.
+            // Multiplied by the third coordinate, which is positive, the inequalities are linear along the row.
             for (value, slope) in [
                 (at - first * w, step - first * dw),
                 (last * w - at, last * dw - step),
@@ -107,7 +107,7 @@ impl Grid {
                 }
             }
         }
-        // Saturating: what is no number becomes 0.
+        // The cast saturates; NaN becomes 0.
         start as usize..end as usize
     }
 
@@ -124,7 +124,7 @@ impl Grid {
     }
 }
 
-/// Reflects `position` about the centres of the first and last of `length` pixels until it lies between them.
+/// Reflects `position` about the centres of the first and last of `length` pixels into the range between them.
 pub(super) fn reflect(position: i64, length: u32) -> i64 {
     let span = i64::from(length - 1) << FRACTION_BITS;
     if (0..=span).contains(&position) {
@@ -139,21 +139,18 @@ pub(super) fn reflect(position: i64, length: u32) -> i64 {
 
 #[allow(
     clippy::cast_possible_truncation,
-    reason = "the one rounding to single precision that the numbers are specified with"
+    reason = "the specified rounding to single precision"
 )]
-fn single(value: f64) -> f32 {
+fn to_f32(value: f64) -> f32 {
     value as f32
 }
 
-#[allow(
-    clippy::cast_possible_truncation,
-    reason = "clamped; what is not a number becomes 0"
-)]
+#[allow(clippy::cast_possible_truncation, reason = "clamped; NaN becomes 0")]
 fn nearest_pixel(position: f64) -> i32 {
     position.round().clamp(-65536.0, 65536.0) as i32
 }
 
-/// Truncates, after a clamp far outside any image that keeps the sum within range; what is not a number becomes 0.
+/// Truncates, after clamping to a range beyond any image so that the sum does not overflow; NaN becomes 0.
 #[allow(clippy::cast_possible_truncation, reason = "truncation is the specification")]
 fn fixed(offset: f32, origin: i32) -> i64 {
     const LIMIT: f32 = (1u64 << 50) as f32;
@@ -165,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reflection_walks_back_and_forth() {
+    fn reflection_is_periodic() {
         let one = i64::from(ONE);
         let walk: Vec<i64> = (-5..9).map(|position| reflect(position * one, 4) / one).collect();
         assert_eq!(walk, [1, 2, 3, 2, 1, 0, 1, 2, 3, 2, 1, 0, 1, 2]);
@@ -175,9 +172,9 @@ mod tests {
     }
 
     #[test]
-    fn positions_are_exact_for_whole_pixels() {
+    fn positions_are_exact_for_integer_coordinates() {
         let map = Projective::scale_then_offset([1.0, 1.0], [9000.0, 4.0]);
-        let grid = Grid::new(&map, 224);
+        let grid = SampleGrid::new(&map, 224);
         for pixel in [0u8, 1, 111, 223] {
             let (x, y) = grid.position(grid.row(u32::from(pixel)), f32::from(pixel));
             assert_eq!(
@@ -188,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_inside_is_found_along_each_row() {
+    fn the_interior_of_each_row_is_found() {
         let maps = [
             Projective([[0.8, 0.3, -20.0], [-0.3, 0.8, 40.0], [0.0, 0.0, 1.0]]),
             Projective([[0.8, 0.3, -20.0], [-0.2, 0.9, 10.0], [0.0008, -0.0003, 1.0]]),
@@ -198,19 +195,22 @@ mod tests {
         let (size, image) = (100, (110, 90));
         let mut found = 0;
         for map in maps {
-            let grid = Grid::new(&map, size);
+            let grid = SampleGrid::new(&map, size);
             for row in 0..size {
-                let inside = grid.inside(row, size as usize, image);
+                let interior = grid.interior(row, size as usize, image);
                 for column in 0..size {
                     let (x, y) = map.apply(f64::from(column), f64::from(row));
                     let is_inside = (1.0..=108.0).contains(&x) && (1.0..=88.0).contains(&y);
-                    let said = inside.contains(&(column as usize));
-                    // Rounding may leave out a pixel that lies on the line.
+                    let is_reported = interior.contains(&(column as usize));
+                    // Rounding may exclude a pixel on the boundary.
                     let is_on_line = [x - 1.0, x - 108.0, y - 1.0, y - 88.0]
                         .iter()
                         .any(|d| d.abs() < 1e-9);
-                    assert!(said == is_inside || is_on_line, "{map:?} {row} {column}: {x} {y}");
-                    found += usize::from(said);
+                    assert!(
+                        is_reported == is_inside || is_on_line,
+                        "{map:?} {row} {column}: {x} {y}"
+                    );
+                    found += usize::from(is_reported);
                 }
             }
         }
@@ -218,9 +218,9 @@ mod tests {
     }
 
     #[test]
-    fn maps_without_a_meaning_have_positions_all_the_same() {
+    fn singular_and_infinite_maps_have_finite_positions() {
         for entry in [f64::NAN, f64::INFINITY, 0.0, 1e300] {
-            let grid = Grid::new(&Projective([[entry; 3]; 3]), 8);
+            let grid = SampleGrid::new(&Projective([[entry; 3]; 3]), 8);
             let (x, y) = grid.position(grid.row(7), 7.0);
             assert!((0..=i64::from(ONE) * 9).contains(&reflect(x, 10)), "{entry}: {x}");
             assert!((0..=i64::from(ONE) * 9).contains(&reflect(y, 10)), "{entry}: {y}");

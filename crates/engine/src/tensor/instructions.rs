@@ -1,32 +1,32 @@
-//! Which instruction set the kernel runs on.
+//! Choice of the kernel's instruction set.
 
 use std::fmt;
 use std::sync::OnceLock;
 
+use super::render::RenderJob;
 use super::scalar;
-use super::write::Job;
 
-/// An instruction set that this machine has. All of them give the same bytes.
+/// An instruction set that this CPU has. All of them give the same bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct InstructionSet(Kind);
+pub struct InstructionSet(Isa);
 
-/// Values other than `Scalar` are made by detection alone.
+/// Variants other than `Scalar` hold a proof that the CPU has the instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum Isa {
     Scalar,
     #[cfg(target_arch = "x86_64")]
-    Avx2(crate::machine::Avx2),
+    Avx2(crate::cpu::Avx2),
     #[cfg(target_arch = "x86_64")]
-    Avx512(crate::machine::Avx512),
+    Avx512(crate::cpu::Avx512),
     #[cfg(target_arch = "aarch64")]
     Neon(super::neon::Neon),
 }
 
 impl InstructionSet {
-    /// Plain Rust: the specification of all others.
-    pub const SCALAR: Self = Self(Kind::Scalar);
+    /// Portable Rust, the reference of all others.
+    pub const SCALAR: Self = Self(Isa::Scalar);
 
-    /// Everything that this machine has, fastest first; [`InstructionSet::SCALAR`] is last.
+    /// All instruction sets that this CPU has, fastest first; [`InstructionSet::SCALAR`] is last.
     #[must_use]
     pub fn available() -> &'static [Self] {
         static AVAILABLE: OnceLock<Vec<InstructionSet>> = OnceLock::new();
@@ -34,46 +34,46 @@ impl InstructionSet {
             let mut available = Vec::new();
             #[cfg(target_arch = "x86_64")]
             {
-                available.extend(crate::machine::Avx512::detect().map(|token| Self(Kind::Avx512(token))));
-                available.extend(crate::machine::Avx2::detect().map(|token| Self(Kind::Avx2(token))));
+                available.extend(crate::cpu::Avx512::detect().map(|token| Self(Isa::Avx512(token))));
+                available.extend(crate::cpu::Avx2::detect().map(|token| Self(Isa::Avx2(token))));
             }
             #[cfg(target_arch = "aarch64")]
-            available.extend(super::neon::Neon::detect().map(|token| Self(Kind::Neon(token))));
+            available.extend(super::neon::Neon::detect().map(|token| Self(Isa::Neon(token))));
             available.push(Self::SCALAR);
             available
         })
     }
 
-    /// The fastest that this machine has.
+    /// The fastest instruction set that this CPU has.
     #[must_use]
     pub fn best() -> Self {
         Self::available()[0]
     }
 
-    /// As the vendors write it, in lower case.
+    /// The name in lower case, such as `avx2`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self.0 {
-            Kind::Scalar => "scalar",
+            Isa::Scalar => "scalar",
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2(_) => "avx2",
+            Isa::Avx2(_) => "avx2",
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512(_) => "avx512",
+            Isa::Avx512(_) => "avx512",
             #[cfg(target_arch = "aarch64")]
-            Kind::Neon(_) => "neon",
+            Isa::Neon(_) => "neon",
         }
     }
 
     /// Computes whole rows of the result, from `first_row` on, as many as the planes hold.
-    pub(super) fn rows(self, job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3]) {
+    pub(super) fn rows(self, job: &RenderJob<'_>, first_row: u32, planes: [&mut [f32]; 3]) {
         match self.0 {
-            Kind::Scalar => scalar::rows(job, first_row, planes),
+            Isa::Scalar => scalar::rows(job, first_row, planes),
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2(token) => super::avx2::rows(token, job, first_row, planes),
+            Isa::Avx2(token) => super::avx2::rows(token, job, first_row, planes),
             #[cfg(target_arch = "aarch64")]
-            Kind::Neon(token) => super::neon::rows(token, job, first_row, planes),
+            Isa::Neon(token) => super::neon::rows(token, job, first_row, planes),
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512(token) => super::avx512::rows(token, job, first_row, planes),
+            Isa::Avx512(token) => super::avx512::rows(token, job, first_row, planes),
         }
     }
 }

@@ -1,18 +1,18 @@
-//! Two finished images to their mixtures, in place.
+//! Mixup and cutmix of two tensors, in place.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt as _;
 
 use super::spec::{ElementType, Layout, TensorSpec};
-use crate::blend::{Blend, Rectangle};
+use crate::mix::{Mix, Rectangle};
 
-/// Values that are converted at a time.
+/// Values converted per iteration.
 const BLOCK: usize = 64;
 
-/// Mixes two images of the form `spec` with one another: `a` takes its part of `b`, and `b` the same part of `a`.
+/// Mixes two images of form `spec` with each other: `a` takes a part of `b`, and `b` the same part of `a`.
 ///
-/// A share `w` makes `(1 - w) a + w b` and `(1 - w) b + w a`, of elements as they are: normalised ones stay normalised. Single precision:
-/// two products and a sum, each rounded. Half precision: as single, then rounded to nearest even. Bytes: in integers, rounded to nearest.
+/// A mixup weight `w` gives `(1 - w) a + w b` and `(1 - w) b + w a`, on normalised elements. `f32`: two products and a sum, each rounded.
+/// `f16`: computed in `f32`, then rounded to nearest even. `u8`: integer arithmetic, rounded to nearest.
 ///
 /// # Shapes
 ///
@@ -24,31 +24,31 @@ const BLOCK: usize = 64;
 ///
 /// # Panics
 ///
-/// Where an image has another length than [`TensorSpec::image_bytes`].
-pub fn mix(blend: Blend, spec: &TensorSpec, a: &mut [u8], b: &mut [u8]) {
+/// If the length of an image is not [`TensorSpec::image_bytes`].
+pub fn mix(blend: Mix, spec: &TensorSpec, a: &mut [u8], b: &mut [u8]) {
     assert_eq!([a.len(), b.len()], [spec.image_bytes(); 2], "bytes of the images");
     match blend {
-        Blend::Everywhere(parts) => everywhere(parts, spec.element_type, a, b),
-        Blend::Within(rectangle) => within(rectangle, spec, a, b),
+        Mix::Mixup(parts) => mixup(parts, spec.element_type, a, b),
+        Mix::Cutmix(rectangle) => cutmix(rectangle, spec, a, b),
     }
 }
 
-fn everywhere(parts: u16, element_type: ElementType, a: &mut [u8], b: &mut [u8]) {
+fn mixup(parts: u16, element_type: ElementType, a: &mut [u8], b: &mut [u8]) {
     match element_type {
-        ElementType::F32 => singles(parts, a, b),
-        ElementType::F16 => halves(parts, a, b),
-        ElementType::U8 => bytes(parts, a, b),
+        ElementType::F32 => mix_f32(parts, a, b),
+        ElementType::F16 => mix_f16(parts, a, b),
+        ElementType::U8 => mix_u8(parts, a, b),
     }
 }
 
-/// How much of itself an image keeps, and how much it takes: exact, and 1 together.
-fn shares(parts: u16) -> [f32; 2] {
-    let whole = f32::from(Blend::WHOLE);
-    [f32::from(Blend::WHOLE - parts) / whole, f32::from(parts) / whole]
+/// The weights of an image itself and of its partner: exact, with a sum of 1.
+fn weights(parts: u16) -> [f32; 2] {
+    let whole = f32::from(Mix::WHOLE);
+    [f32::from(Mix::WHOLE - parts) / whole, f32::from(parts) / whole]
 }
 
-fn singles(parts: u16, a: &mut [u8], b: &mut [u8]) {
-    let [keep, take] = shares(parts);
+fn mix_f32(parts: u16, a: &mut [u8], b: &mut [u8]) {
+    let [keep, take] = weights(parts);
     for (a, b) in a.as_chunks_mut::<4>().0.iter_mut().zip(b.as_chunks_mut::<4>().0) {
         let (x, y) = (f32::from_le_bytes(*a), f32::from_le_bytes(*b));
         *a = (x * keep + y * take).to_le_bytes();
@@ -56,8 +56,8 @@ fn singles(parts: u16, a: &mut [u8], b: &mut [u8]) {
     }
 }
 
-fn halves(parts: u16, a: &mut [u8], b: &mut [u8]) {
-    let [keep, take] = shares(parts);
+fn mix_f16(parts: u16, a: &mut [u8], b: &mut [u8]) {
+    let [keep, take] = weights(parts);
     for (a, b) in a.chunks_mut(2 * BLOCK).zip(b.chunks_mut(2 * BLOCK)) {
         let (x, y) = (load(a), load(b));
         let mixed = |own: &[f32; BLOCK], other: &[f32; BLOCK]| -> [f32; BLOCK] {
@@ -69,28 +69,28 @@ fn halves(parts: u16, a: &mut [u8], b: &mut [u8]) {
 }
 
 fn load(block: &[u8]) -> [f32; BLOCK] {
-    let (mut halves, mut singles) = ([f16::ZERO; BLOCK], [0.0; BLOCK]);
-    for (half, bytes) in halves.iter_mut().zip(block.as_chunks::<2>().0) {
+    let (mut f16_values, mut f32_values) = ([f16::ZERO; BLOCK], [0.0; BLOCK]);
+    for (half, bytes) in f16_values.iter_mut().zip(block.as_chunks::<2>().0) {
         *half = f16::from_le_bytes(*bytes);
     }
-    halves.convert_to_f32_slice(&mut singles);
-    singles
+    f16_values.convert_to_f32_slice(&mut f32_values);
+    f32_values
 }
 
-fn store(block: &mut [u8], singles: &[f32; BLOCK]) {
-    let mut halves = [f16::ZERO; BLOCK];
-    halves.convert_from_f32_slice(singles);
-    for (bytes, half) in block.as_chunks_mut::<2>().0.iter_mut().zip(&halves) {
+fn store(block: &mut [u8], f32_values: &[f32; BLOCK]) {
+    let mut f16_values = [f16::ZERO; BLOCK];
+    f16_values.convert_from_f32_slice(f32_values);
+    for (bytes, half) in block.as_chunks_mut::<2>().0.iter_mut().zip(&f16_values) {
         *bytes = half.to_le_bytes();
     }
 }
 
-fn bytes(parts: u16, a: &mut [u8], b: &mut [u8]) {
-    let (keep, take) = (u32::from(Blend::WHOLE - parts), u32::from(parts));
+fn mix_u8(parts: u16, a: &mut [u8], b: &mut [u8]) {
+    let (keep, take) = (u32::from(Mix::WHOLE - parts), u32::from(parts));
     let mixed = |own: u8, other: u8| {
-        let sum = u32::from(own) * keep + u32::from(other) * take + u32::from(Blend::WHOLE / 2);
+        let sum = u32::from(own) * keep + u32::from(other) * take + u32::from(Mix::WHOLE / 2);
         #[allow(clippy::cast_possible_truncation, reason = "a mean of bytes")]
-        let byte = (sum / u32::from(Blend::WHOLE)) as u8;
+        let byte = (sum / u32::from(Mix::WHOLE)) as u8;
         byte
     };
     for (a, b) in a.iter_mut().zip(b) {
@@ -98,8 +98,8 @@ fn bytes(parts: u16, a: &mut [u8], b: &mut [u8]) {
     }
 }
 
-/// Exchanges the rectangle.
-fn within(rectangle: Rectangle, spec: &TensorSpec, a: &mut [u8], b: &mut [u8]) {
+/// Exchanges the pixels of a rectangle.
+fn cutmix(rectangle: Rectangle, spec: &TensorSpec, a: &mut [u8], b: &mut [u8]) {
     let Rectangle {
         top,
         left,
@@ -107,7 +107,7 @@ fn within(rectangle: Rectangle, spec: &TensorSpec, a: &mut [u8], b: &mut [u8]) {
         width,
     } = rectangle;
     let size = spec.size as usize;
-    // A row of a plane, or of interleaved pixels.
+    // Number of planes, and bytes per pixel of a plane.
     let (planes, pixel) = match spec.layout {
         Layout::Nchw => (3, spec.element_type.byte_size()),
         Layout::Nhwc => (1, 3 * spec.element_type.byte_size()),
@@ -138,7 +138,7 @@ mod tests {
         }
     }
 
-    /// Whole numbers of 0..=255, which every type holds exactly.
+    /// Integers in 0..=255, exact in every element type.
     fn image(spec: &TensorSpec, seed: u32) -> (Vec<u8>, Vec<f64>) {
         let count = u32::try_from(spec.image_elements()).unwrap();
         let values: Vec<u8> = (0..count)
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_are_as_exact_as_the_elements() {
+    fn mixup_is_as_exact_as_the_element_type() {
         for (element_type, tolerance) in
             TYPES
                 .into_iter()
@@ -174,7 +174,7 @@ mod tests {
             let spec = spec(element_type, Layout::Nchw);
             for parts in [0, 1, 1234, 8192, 16384] {
                 let ((mut a, x), (mut b, y)) = (image(&spec, 1), image(&spec, 2));
-                mix(Blend::Everywhere(parts), &spec, &mut a, &mut b);
+                mix(Mix::Mixup(parts), &spec, &mut a, &mut b);
                 let take = f64::from(parts) / 16384.0;
                 for (found, (own, other)) in [(values(&spec, &a), (&x, &y)), (values(&spec, &b), (&y, &x))] {
                     for (found, (own, other)) in found.iter().zip(own.iter().zip(other)) {
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rectangle_is_exchanged_in_every_layout() {
+    fn cutmix_exchanges_a_rectangle_in_every_layout() {
         let rectangle = Rectangle {
             top: 2,
             left: 4,
@@ -202,7 +202,7 @@ mod tests {
             for layout in [Layout::Nchw, Layout::Nhwc] {
                 let spec = spec(element_type, layout);
                 let ((mut a, x), (mut b, y)) = (image(&spec, 1), image(&spec, 2));
-                mix(Blend::Within(rectangle), &spec, &mut a, &mut b);
+                mix(Mix::Cutmix(rectangle), &spec, &mut a, &mut b);
                 let (a, b) = (values(&spec, &a), values(&spec, &b));
                 let side = SIZE as usize;
                 for at in 0..a.len() {
@@ -223,14 +223,14 @@ mod tests {
     }
 
     #[test]
-    fn what_one_takes_the_other_gives() {
+    fn mixing_is_symmetric() {
         for element_type in TYPES {
             let spec = spec(element_type, Layout::Nhwc);
             let ((mut a, _), (mut b, _)) = (image(&spec, 3), image(&spec, 4));
             let (mut c, mut d) = (b.clone(), a.clone());
-            mix(Blend::Everywhere(777), &spec, &mut a, &mut b);
-            mix(Blend::Everywhere(777), &spec, &mut c, &mut d);
-            assert_eq!((a, b), (d, c), "whichever comes first");
+            mix(Mix::Mixup(777), &spec, &mut a, &mut b);
+            mix(Mix::Mixup(777), &spec, &mut c, &mut d);
+            assert_eq!((a, b), (d, c), "the order of the images does not matter");
         }
     }
 }

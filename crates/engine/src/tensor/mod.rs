@@ -1,44 +1,43 @@
-//! The one pass from a decoded image to the tensor that is sent.
+//! Single-pass rendering of a decoded image to the tensor that is sent.
 //!
-//! For each output pixel: its place in the source by one projective map, four neighbours blended in integers, one look-up per channel
-//! that holds brightness, contrast, the division by 255, mean and standard deviation, and a store into the batch's own buffer.
+//! For each output pixel: its source position by one projective map, bilinear interpolation in integers, one function per channel that
+//! includes brightness, contrast, the division by 255, mean and standard deviation, and a store into the batch's buffer.
 //!
 //! # Numbers
 //!
 //! 1. *Coordinates.* The map is shifted to the source pixel nearest to the centre of the result, scaled to 1/16384 pixel, and rounded
 //!    to single precision once per row (`u`, `v`, `w` at column 0) and once per image (their increments per column). At column `c`:
-//!    `u = du * c + u0`, likewise `v`, `w`, then `r = 1 / w`, `x = u * r`, `y = v * r`, each operation rounded by itself, nothing fused;
-//!    an affine map has `w = 1` and no division. `x` and `y` are truncated to integers and shifted back.
+//!    `u = du * c + u0`, likewise `v`, `w`, then `r = 1 / w`, `x = u * r`, `y = v * r`, without fused multiply-add. An affine map has `w = 1` and
+//!    no division. `x` and `y` are truncated to integers and shifted back.
 //! 2. *Reflection* about the centres of the border pixels, in integers.
-//! 3. *Blending.* Four weights of 14 bits that add up to 16384 exactly, and one sum of four products per channel: nothing is rounded,
-//!    a flat region stays flat, a whole coordinate gives the pixel itself.
-//! 4. *Look-up.* Without brightness and contrast `sum * scale + offset` per channel in single precision; otherwise the quadratic
-//!    segments of [`curve`].
-//! 5. *Elements.* `f32` as it is, `f16` rounded to nearest even, `u8` rounded to nearest and clamped.
+//! 3. *Interpolation.* Four 14-bit weights with a sum of exactly 16384, and one sum of four products per channel, without rounding: a uniform
+//!    region stays uniform, and an integer coordinate gives the pixel itself.
+//! 4. *Curve.* Without brightness and contrast `sum * scale + offset` per channel in single precision; otherwise the quadratic segments of
+//!    [`curve`].
+//! 5. *Elements.* `f32` unchanged, `f16` rounded to nearest even, `u8` rounded to nearest and clamped.
 //!
 //! # Determinism
 //!
-//! The bytes are a function of image, map, tone and specification alone. [`scalar`] is the specification; every other instruction set
+//! The bytes are a function of image, map, lighting and specification alone. [`scalar`] is the reference; every other instruction set
 //! performs the same IEEE and integer operations in the same order and is tested to give the same bytes.
 //!
 //! # Accuracy
 //!
 //! Against double precision throughout: within 1/255 everywhere and 0.1/255 in the mean, in `[0, 1]` units before normalisation, for
-//! tones of a `max_lighting` up to 0.4.
+//! brightness and contrast of a `max_lighting` up to 0.4.
 
 #[cfg(target_arch = "x86_64")]
 #[allow(
     unsafe_code,
-    reason = "vector instructions and their loads; `scalar` is the safe twin"
+    reason = "vector instructions and their loads; `scalar` is the safe reference"
 )]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 #[allow(
     unsafe_code,
-    reason = "vector instructions and their loads; `scalar` is the safe twin"
+    reason = "vector instructions and their loads; `scalar` is the safe reference"
 )]
 mod avx512;
-mod bytes;
 mod curve;
 mod grid;
 mod instructions;
@@ -46,27 +45,25 @@ mod mix;
 #[cfg(target_arch = "aarch64")]
 #[allow(
     unsafe_code,
-    reason = "vector instructions and their loads; `scalar` is the safe twin"
+    reason = "vector instructions and their loads; `scalar` is the safe reference"
 )]
 mod neon;
+mod normalize;
 #[cfg(target_arch = "x86_64")]
-#[allow(
-    unsafe_code,
-    reason = "the instruction is only to be had as an unsafe function"
-)]
+#[allow(unsafe_code, reason = "the prefetch intrinsic is an unsafe function")]
 mod prefetch;
+mod render;
 mod scalar;
 mod shrink;
 mod spec;
 mod store;
-mod write;
 
-pub use bytes::write_pixels;
 pub use instructions::InstructionSet;
 pub use mix::mix;
+pub use normalize::write_pixels;
+pub use render::{Rendering, write_image};
 pub use shrink::area_shrink;
 pub use spec::{ElementType, Error, Layout, Normalization, TensorSpec};
-pub use write::{Rendering, write_image};
 
 #[cfg(test)]
 mod tests;

@@ -1,15 +1,15 @@
-//! The kernel with NEON: four pixels at a time. Each step does to four lanes what [`scalar`] does to one.
+//! The NEON kernel: four pixels at a time. Each step does for four lanes what [`scalar`] does for one.
 
 use std::arch::aarch64::*;
 
 use super::curve::{Curve, GREY, Line, Quadratics, SEGMENTS};
 use super::grid::{FRACTION_BITS, ONE, RowStart};
+use super::render::RenderJob;
 use super::scalar;
-use super::write::Job;
 
 const LANES: usize = 4;
 
-/// Proof that the machine has the instructions.
+/// Proof that the CPU has NEON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Neon(());
 
@@ -19,12 +19,12 @@ impl Neon {
     }
 }
 
-/// Does what [`scalar::rows`] does.
-pub(super) fn rows(_: Neon, job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3]) {
+/// As [`scalar::rows`].
+pub(super) fn rows(_: Neon, job: &RenderJob<'_>, first_row: u32, planes: [&mut [f32]; 3]) {
     if !job.is_vectorizable || job.size < LANES {
         return scalar::rows(job, first_row, planes);
     }
-    // SAFETY: the token proves that the machine has the feature that the functions are compiled for.
+    // SAFETY: the token proves that the CPU has the feature that the functions are compiled for.
     unsafe {
         match &job.curve {
             Curve::Line(line) => with_line(job, first_row, planes, line),
@@ -34,7 +34,7 @@ pub(super) fn rows(_: Neon, job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 
 }
 
 #[target_feature(enable = "neon")]
-fn with_line(job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3], line: &Line) {
+fn with_line(job: &RenderJob<'_>, first_row: u32, planes: [&mut [f32]; 3], line: &Line) {
     let value = |channel: usize, sum: int32x4_t| {
         vaddq_f32(
             vmulq_n_f32(vcvtq_f32_s32(sum), line.scale[channel]),
@@ -49,7 +49,7 @@ fn with_line(job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3], line: &Line
 }
 
 #[target_feature(enable = "neon")]
-fn with_quadratics(job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3], curve: &Quadratics) {
+fn with_quadratics(job: &RenderJob<'_>, first_row: u32, planes: [&mut [f32]; 3], curve: &Quadratics) {
     let bias = vdupq_n_s32(GREY + curve.bias);
     let shift = vdupq_n_s32(-(curve.shift as i32));
     let value = |channel: usize, sum: int32x4_t| {
@@ -58,7 +58,7 @@ fn with_quadratics(job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3], curve
         let number = vandq_u32(vshlq_u32(vreinterpretq_u32_f32(distance), shift), vdupq_n_u32(15));
         let half = vandq_u32(vreinterpretq_u32_s32(vshrq_n_s32::<31>(signed)), vdupq_n_u32(16));
         let segment = vorrq_u32(number, half);
-        // Four bytes for each entry.
+        // Byte indices: four per entry.
         let index = vaddq_u32(vmulq_n_u32(segment, 0x0404_0404), vdupq_n_u32(0x0302_0100));
         let index = vreinterpretq_u8_u32(index);
         let [constant, linear, square] = &curve.coefficients[channel];
@@ -73,22 +73,22 @@ fn with_quadratics(job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3], curve
     }
 }
 
-/// The bytes that `index` numbers in the table.
+/// The bytes of the table at `index`.
 #[target_feature(enable = "neon")]
 #[inline]
 fn look_up(table: &[f32; 2 * SEGMENTS], index: uint8x16_t) -> float32x4_t {
     let bytes = table.as_ptr().cast::<u8>();
     // SAFETY: the table is as long as the two loads of 64 bytes.
     let (low, high) = unsafe { (vld1q_u8_x4(bytes), vld1q_u8_x4(bytes.add(64))) };
-    // What lies beyond its table is 0 in the first look-up and kept by the second.
+    // The first look-up gives 0 for indices beyond its half; the second leaves lanes with indices outside its half unchanged.
     let value = vqtbx4q_u8(vqtbl4q_u8(low, index), high, vsubq_u8(index, vdupq_n_u8(64)));
     vreinterpretq_f32_u8(value)
 }
 
-/// Computes rows with `value`, which gets a channel and sums.
+/// Computes rows with `value`, which takes a channel and the sums.
 #[target_feature(enable = "neon")]
 fn rows_of<const PROJECTIVE: bool>(
-    job: &Job<'_>,
+    job: &RenderJob<'_>,
     first_row: u32,
     planes: [&mut [f32]; 3],
     value: impl Fn(usize, int32x4_t) -> float32x4_t,
@@ -101,15 +101,15 @@ fn rows_of<const PROJECTIVE: bool>(
         .zip(blue.chunks_exact_mut(job.size));
     for (row, ((red, green), blue)) in (first_row..).zip(lines) {
         let line = [red, green, blue];
-        if !job.is_near(row) {
+        if !job.one_reflection_suffices(row) {
             scalar::row(job, row, line);
             continue;
         }
-        let (start, inside) = (job.grid.row(row), job.inside(row));
+        let (start, interior) = (job.grid.row(row), job.interior(row));
         let mut column = 0;
         loop {
             let (x, y) = geometry.position::<PROJECTIVE>(start, column);
-            let (x, y) = if inside.start <= column && column + LANES <= inside.end {
+            let (x, y) = if interior.start <= column && column + LANES <= interior.end {
                 geometry.clamped(vreinterpretq_u32_s32(x), vreinterpretq_u32_s32(y))
             } else {
                 geometry.reflected(x, y)
@@ -121,7 +121,7 @@ fn rows_of<const PROJECTIVE: bool>(
             if column + LANES >= job.size {
                 break;
             }
-            // The last block overlaps the one before rather than end behind the row: a pixel's value depends on its place alone.
+            // The last block overlaps the previous one, so that it ends with the row. A pixel's value depends only on its position.
             column = (column + LANES).min(job.size - LANES);
         }
     }
@@ -135,18 +135,18 @@ fn store(line: &mut [f32], column: usize, values: float32x4_t) {
     unsafe { vst1q_f32(elements.as_mut_ptr(), values) };
 }
 
-/// What positions are computed with, the same in every lane.
+/// Constants of the position computation, broadcast to all lanes.
 struct Geometry {
     step: [float32x4_t; 3],
     origin: [int32x4_t; 2],
     /// Position of the last pixel on each axis.
     span: [uint32x4_t; 2],
-    /// Last row that has a lower neighbour.
+    /// The last row that has a row below it.
     last_row: uint32x4_t,
     stride: u32,
 }
 
-/// Four pixels about each of four positions.
+/// The four pixels around each of four positions.
 struct Neighbours {
     /// Offset of the upper left one, in bytes.
     offsets: [u32; LANES],
@@ -156,7 +156,7 @@ struct Neighbours {
 
 impl Geometry {
     #[target_feature(enable = "neon")]
-    fn new(job: &Job<'_>) -> Self {
+    fn new(job: &RenderJob<'_>) -> Self {
         let [du, dv, dw] = job.grid.step;
         let [column, row] = job.grid.origin;
         let (width, height) = (job.image.width(), job.image.height());
@@ -197,19 +197,19 @@ impl Geometry {
         )
     }
 
-    /// Positions that need no reflection: never outside of the image, whatever they are, for what is read follows from them.
+    /// Clamps positions that need no reflection, so that addresses derived from them are inside the image for any input.
     #[target_feature(enable = "neon")]
     #[inline]
     fn clamped(&self, x: uint32x4_t, y: uint32x4_t) -> (uint32x4_t, uint32x4_t) {
         (vminq_u32(x, self.span[0]), vminq_u32(y, self.span[1]))
     }
 
-    /// Reflects once at either end, which is all that a near row needs. Never outside of the image, whatever the positions are.
+    /// Reflects once at either end, which suffices if [`RenderJob::one_reflection_suffices`]. The result is inside the image for any input.
     #[target_feature(enable = "neon")]
     #[inline]
     fn reflected(&self, x: int32x4_t, y: int32x4_t) -> (uint32x4_t, uint32x4_t) {
         let [across, down] = self.span;
-        // As unsigned numbers, so that a negative one is large.
+        // Compared as unsigned numbers, so that negative ones are large.
         let (x, y) = (
             vreinterpretq_u32_s32(vabsq_s32(x)),
             vreinterpretq_u32_s32(vabsq_s32(y)),
@@ -220,7 +220,7 @@ impl Geometry {
         )
     }
 
-    /// Of positions within the image.
+    /// The neighbours of positions within the image.
     #[target_feature(enable = "neon")]
     #[inline]
     fn neighbours(&self, x: uint32x4_t, y: uint32x4_t) -> Neighbours {
@@ -255,13 +255,13 @@ impl Geometry {
 /// The weighted sums per channel.
 #[target_feature(enable = "neon")]
 #[inline]
-fn blend(job: &Job<'_>, neighbours: &Neighbours) -> [int32x4_t; 3] {
+fn blend(job: &RenderJob<'_>, neighbours: &Neighbours) -> [int32x4_t; 3] {
     let pixels = job.bytes.as_ptr();
     let mut sums = [vdupq_n_u32(0); LANES];
     for (lane, sum) in sums.iter_mut().enumerate() {
         let offset = neighbours.offsets[lane] as usize;
         // SAFETY: `clamped`, which `reflected` ends with, and `last_row` keep columns below the image's width and rows below its height
-        // less one, so that eight bytes from there and from one row further down end at most five bytes behind the last pixel, where
+        // less one, so that eight bytes from there and from one row further down end at most five bytes after the last pixel, and
         // `Image::SLACK` is eight.
         let (top, bottom) = unsafe {
             (

@@ -1,16 +1,16 @@
-//! Asking for an image's bytes before they are needed.
+//! Software prefetch of the source image.
 
 use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
 
-/// Bytes of a cache line.
+/// Bytes per cache line.
 const LINE: usize = 64;
-/// What leaves room for the result in a second-level cache of 1 MiB.
+/// Maximum bytes prefetched: leaves room for the result in a 1 MiB L2 cache.
 const LIMIT: usize = 640 << 10;
 
-/// Asks for all of an image that fits into the second-level cache.
+/// Prefetches an image into the L2 cache if it is no larger than [`LIMIT`].
 ///
-/// A turned row of the result crosses many rows of the source, a new line of memory every few pixels, and no hardware prefetcher sees a
-/// pattern in that: without this, waiting for memory takes longer than all computing.
+/// A rotated row of the result crosses many rows of the source, with a new cache line every few pixels, which hardware prefetchers do not
+/// predict: without this, memory latency exceeds the time of all computation.
 pub(super) fn prefetch(bytes: &[u8]) {
     if bytes.len() > LIMIT {
         return;

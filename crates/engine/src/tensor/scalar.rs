@@ -1,18 +1,18 @@
-//! The specification of the kernel: one pixel at a time, in plain Rust.
+//! The reference kernel: one pixel at a time, in portable Rust.
 
 use super::grid::{FRACTION_BITS, ONE, reflect};
-use super::write::Job;
+use super::render::RenderJob;
 
 /// Computes rows of the result from `first_row` on, as many as the planes hold.
-pub(super) fn rows(job: &Job<'_>, first_row: u32, planes: [&mut [f32]; 3]) {
+pub(super) fn rows(job: &RenderJob<'_>, first_row: u32, planes: [&mut [f32]; 3]) {
     let [red, green, blue] = planes.map(|plane| plane.chunks_exact_mut(job.size));
     for (row, ((red, green), blue)) in (first_row..).zip(red.zip(green).zip(blue)) {
         self::row(job, row, [red, green, blue]);
     }
 }
 
-/// Computes row `row` of the result, a value per column and channel.
-pub(super) fn row(job: &Job<'_>, row: u32, planes: [&mut [f32]; 3]) {
+/// Computes row `row` of the result: one value per column in each plane.
+pub(super) fn row(job: &RenderJob<'_>, row: u32, planes: [&mut [f32]; 3]) {
     let start = job.grid.row(row);
     let [red, green, blue] = planes;
     for (column, ((red, green), blue)) in red.iter_mut().zip(green).zip(blue).enumerate() {
@@ -23,17 +23,17 @@ pub(super) fn row(job: &Job<'_>, row: u32, planes: [&mut [f32]; 3]) {
     }
 }
 
-/// The weighted sum of the four pixels about a position, per channel: 0..=255 times 16384.
+/// Bilinear interpolation at a position: per channel, the weighted sum of four pixels, 0..=255 times 16384.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "reflected positions are not negative and, in pixels, below the image's sides"
 )]
-fn blend(job: &Job<'_>, (x, y): (i64, i64)) -> [i32; 3] {
+fn blend(job: &RenderJob<'_>, (x, y): (i64, i64)) -> [i32; 3] {
     let (width, height) = (job.image.width(), job.image.height());
     let (x, y) = (reflect(x, width), reflect(y, height));
-    // The last row is the lower neighbour of the one before, so that there is a lower neighbour. No such care for the last column:
-    // what lies to its right has weight 0 and is readable.
+    // A position on the last row is interpolated from the row above it with a fraction of 1, so that a lower neighbour exists. This is not
+    // needed for the last column: the bytes to its right have weight 0 and are readable (`Image::SLACK`).
     let (column, row) = (
         x >> FRACTION_BITS,
         (y >> FRACTION_BITS).min(i64::from(height.saturating_sub(2))),

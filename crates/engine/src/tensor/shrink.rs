@@ -1,12 +1,13 @@
-//! Averaging of sources that are much larger than the result.
+//! Area averaging of sources that are much larger than the result.
 
 use crate::geometry::canvas;
 use crate::image::Image;
 
-/// Shrinks an image whose sides are more than twice those of its canvas to about twice, each pixel the mean of those it covers; `None` for
-/// any other image, which is to be taken as it is.
+/// Reduces an image whose sides are more than twice those of its canvas to about twice, each pixel the mean of those it covers; `None` for
+/// smaller images, which need no reduction.
 ///
-/// One bilinear sample reads four pixels, so beyond a factor of two it would skip some. Meant for images kept as decoded.
+/// A bilinear sample reads four pixels, so beyond a factor of two it would skip some. Used for images that are cached at their original
+/// size.
 ///
 /// # Shapes
 ///
@@ -14,13 +15,13 @@ use crate::image::Image;
 ///
 /// # Source
 ///
-/// fastai `vision/image.py` `_grid_sample`: area interpolation before the sample where `d > 1`. We round to 8 bits, and a zoom that
-/// makes the reference skip this step for `1 < d <= zoom` does not matter here.
+/// fastai `vision/image.py` `_grid_sample`: area interpolation before sampling if `d > 1`. Unlike fastai, the result is rounded to 8 bits,
+/// and the step is not skipped for `1 < d <= zoom`.
 #[must_use]
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "a mean of bytes is a byte, and the sides become smaller"
+    reason = "a mean of bytes is a byte, and the sides shrink"
 )]
 pub fn area_shrink(image: &Image, target: u32) -> Option<Image> {
     let (width, height) = (image.width(), image.height());
@@ -60,7 +61,7 @@ pub fn area_shrink(image: &Image, target: u32) -> Option<Image> {
     Some(Image::new(columns, rows, pixels))
 }
 
-/// The pixels `start..end` that output pixel `index` of `output` covers; neighbours share a pixel where the factor is not whole.
+/// The pixels `start..end` that output pixel `index` of `output` covers; neighbours share a pixel if the factor is not an integer.
 #[allow(clippy::cast_possible_truncation, reason = "not above the input's length")]
 fn bin(index: u32, input: u32, output: u32) -> (usize, usize) {
     let (index, input, output) = (u64::from(index), u64::from(input), u64::from(output));
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_those_of_the_reference() {
+    fn sizes_match_the_reference() {
         for ((width, height), expected) in [
             ((500, 375), (500, 375)),
             ((600, 448), (600, 448)),
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn bins_overlap_where_the_factor_is_not_whole() {
+    fn bins_overlap_if_the_factor_is_not_an_integer() {
         let bins: Vec<_> = (0..3).map(|index| bin(index, 7, 3)).collect();
         assert_eq!(bins, [(0, 3), (2, 5), (4, 7)]);
     }

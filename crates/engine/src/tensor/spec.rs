@@ -1,6 +1,6 @@
-//! What a tensor looks like.
+//! Element type, layout and normalisation of tensors.
 
-/// Type of a tensor's elements, little-endian in memory.
+/// Element type of a tensor, little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElementType {
     /// IEEE single precision, normalised.
@@ -23,7 +23,7 @@ impl ElementType {
     }
 }
 
-/// Order of a tensor's axes.
+/// Axis order of a batch tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// `[N, 3, S, S]`.
@@ -42,38 +42,38 @@ pub struct Normalization {
 }
 
 impl Normalization {
-    /// Of the ImageNet training images, as torchvision's models expect.
+    /// Mean and standard deviation of the ImageNet training images, as expected by torchvision's models.
     pub const IMAGENET: Self = Self {
         mean: [0.485, 0.456, 0.406],
         std: [0.229, 0.224, 0.225],
     };
-    /// Leaves values in `[0, 1]`.
+    /// No normalisation: values in `[0, 1]`.
     pub const NONE: Self = Self {
         mean: [0.0; 3],
         std: [1.0; 3],
     };
 }
 
-/// The tensor that one image becomes.
+/// The form of one image's tensor.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TensorSpec {
-    /// Height and width, in pixels: S.
+    /// Height and width S, in pixels.
     pub size: u32,
-    /// How each value is stored.
+    /// Element type.
     pub element_type: ElementType,
-    /// In which order.
+    /// Axis order.
     pub layout: Layout,
     /// Ignored for [`ElementType::U8`].
     pub normalization: Normalization,
 }
 
-/// A specification that no tensor can have.
+/// An invalid [`TensorSpec`].
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum Error {
-    /// A side of 0 or of more pixels than [`TensorSpec::MAX_SIZE`].
+    /// The size is 0 or exceeds [`TensorSpec::MAX_SIZE`].
     #[error("image size {size} is outside 1..={}", TensorSpec::MAX_SIZE)]
     Size {
-        /// What was given.
+        /// The value given.
         size: u32,
     },
     /// A mean that is not finite.
@@ -81,7 +81,7 @@ pub enum Error {
     Mean {
         /// 0 red, 1 green, 2 blue.
         channel: usize,
-        /// What was given.
+        /// The value given.
         value: f32,
     },
     /// A standard deviation that is not a positive number.
@@ -89,13 +89,13 @@ pub enum Error {
     Std {
         /// 0 red, 1 green, 2 blue.
         channel: usize,
-        /// What was given.
+        /// The value given.
         value: f32,
     },
 }
 
 impl TensorSpec {
-    /// Largest side: 4096 pixels, 192 MiB per image in single precision.
+    /// Maximum size: 4096 pixels, 192 MiB per image in single precision.
     pub const MAX_SIZE: u32 = 4096;
 
     /// Values per image: `3 S S`.
@@ -110,11 +110,11 @@ impl TensorSpec {
         self.image_elements() * self.element_type.byte_size()
     }
 
-    /// Checks every number.
+    /// Checks size and normalisation.
     ///
     /// # Errors
     ///
-    /// The variant of [`Error`] that names the first number that is out of range.
+    /// [`Error::Size`], [`Error::Mean`] or [`Error::Std`] for the first value out of range.
     pub fn validate(&self) -> Result<(), Error> {
         if !(1..=Self::MAX_SIZE).contains(&self.size) {
             return Err(Error::Size { size: self.size });
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bad_specifications_are_refused_by_name() {
+    fn invalid_specifications_are_rejected_by_field() {
         let good = TensorSpec {
             size: 224,
             element_type: ElementType::F16,

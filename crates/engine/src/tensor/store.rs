@@ -1,61 +1,61 @@
-//! From a row of values to the elements of a tensor.
+//! Conversion of a row of values to tensor elements.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt as _;
 
 use super::spec::{ElementType, Layout, TensorSpec};
 
-/// One row of the result on its way: its red values, then the green, then the blue ones.
+/// The values of one row of the result: all red, then all green, then all blue ones.
 #[derive(Debug)]
-pub(super) struct Scratch {
-    /// What the kernel writes.
-    pub(super) singles: Vec<f32>,
-    halves: Vec<f16>,
+pub(super) struct RowBuffer {
+    /// Output of the kernel.
+    pub(super) f32_values: Vec<f32>,
+    f16_values: Vec<f16>,
 }
 
-impl Scratch {
+impl RowBuffer {
     pub(super) fn new(size: usize) -> Self {
         Self {
-            singles: vec![0.0; 3 * size],
-            halves: vec![f16::ZERO; 3 * size],
+            f32_values: vec![0.0; 3 * size],
+            f16_values: vec![f16::ZERO; 3 * size],
         }
     }
 
-    /// Stores the values as row `row` of the result.
+    /// Converts the values and writes them to row `row` of `out`.
     pub(super) fn store(&mut self, spec: &TensorSpec, row: usize, out: &mut [u8]) {
-        let place = Place {
+        let target = RowTarget {
             size: spec.size as usize,
             layout: spec.layout,
             row,
         };
         match spec.element_type {
-            ElementType::F32 => place.put(&self.singles, out, |value| value.to_le_bytes()),
+            ElementType::F32 => target.put(&self.f32_values, out, |value| value.to_le_bytes()),
             ElementType::F16 => {
-                // All at once: the machine's conversion, where it has one, takes eight together.
-                self.halves.convert_from_f32_slice(&self.singles);
-                place.put(&self.halves, out, |value| value.to_le_bytes());
+                // As a slice, so that hardware conversion of several values at a time is used if available.
+                self.f16_values.convert_from_f32_slice(&self.f32_values);
+                target.put(&self.f16_values, out, |value| value.to_le_bytes());
             }
-            ElementType::U8 => place.put(&self.singles, out, |value| [byte(value)]),
+            ElementType::U8 => target.put(&self.f32_values, out, |value| [byte(value)]),
         }
     }
 }
 
 /// Rounds to nearest, ties to even, and clamps to 0..=255.
 fn byte(value: f32) -> u8 {
-    // At this magnitude neighbouring numbers are 1 apart, so the addition rounds, in a way that compilers vectorise on any machine.
+    // At this magnitude adjacent floats differ by 1, so the addition rounds to integers; unlike `round_ties_even`, it is always vectorised.
     const ROUND: f32 = 12_582_912.0;
     let [lowest, ..] = (value.clamp(0.0, 255.0) + ROUND).to_bits().to_le_bytes();
     lowest
 }
 
-/// Where a row's elements go.
-struct Place {
+/// The position of a row in the tensor.
+struct RowTarget {
     size: usize,
     layout: Layout,
     row: usize,
 }
 
-impl Place {
+impl RowTarget {
     fn put<T: Copy, const BYTES: usize>(
         &self,
         values: &[T],

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::geometry::Projective;
 use crate::image::Image;
+use crate::lighting::Lighting;
 use crate::random::{Purpose, generator, uniform};
-use crate::tone::Tone;
 
 const PLAIN: TensorSpec = TensorSpec {
     size: 1,
@@ -14,7 +14,7 @@ const PLAIN: TensorSpec = TensorSpec {
     normalization: Normalization::NONE,
 };
 
-/// Independent random bytes: the hardest image to interpolate, every neighbour a full-range edge.
+/// Independent random bytes: the worst case for interpolation.
 fn noise(width: u32, height: u32, seed: u64) -> Image {
     let mut generator = generator(seed, Purpose::DRAWING, &[u64::from(width), u64::from(height)]);
     let length = width as usize * height as usize * 3;
@@ -27,7 +27,8 @@ fn noise(width: u32, height: u32, seed: u64) -> Image {
     )
 }
 
-/// A map that shows about all of a source of `(width, height)`: perspective, rotation, zoom, shift and, half of the time, a flip.
+/// A map that covers about the whole of a source of `(width, height)`: perspective, rotation, zoom, shift and, with probability 0.5, a
+/// flip.
 fn random_map(seed: u64, (width, height): (u32, u32), size: u32) -> Projective {
     let mut generator = generator(seed, Purpose::AUGMENT, &[u64::from(width), u64::from(size)]);
     let mut draw = |limit: f64| uniform(&mut generator, -limit, limit);
@@ -44,19 +45,19 @@ fn random_map(seed: u64, (width, height): (u32, u32), size: u32) -> Projective {
     Projective::scale_then_offset(half, half).compose(&warp.compose(&to_unit))
 }
 
-fn random_tone(seed: u64) -> Tone {
+fn random_tone(seed: u64) -> Lighting {
     let mut generator = generator(seed, Purpose::AUGMENT, &[]);
     let brightness = uniform(&mut generator, 0.4, 0.6) as f32;
     let contrast = uniform(&mut generator, 0.8, 1.25) as f32;
-    Tone {
+    Lighting {
         brightness: (!seed.is_multiple_of(3)).then_some(brightness),
         contrast: (!seed.is_multiple_of(2)).then_some(contrast),
     }
 }
 
-fn render(image: &Image, map: &Projective, tone: &Tone, spec: &TensorSpec) -> Vec<u8> {
+fn render(image: &Image, map: &Projective, lighting: &Lighting, spec: &TensorSpec) -> Vec<u8> {
     let mut out = vec![0; spec.image_bytes()];
-    write_image(image, map, tone, spec, &mut out);
+    write_image(image, map, lighting, spec, &mut out);
     out
 }
 
@@ -68,7 +69,7 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
 }
 
 #[test]
-fn whole_pixels_are_normalised_exactly() {
+fn integer_coordinates_are_normalised_exactly() {
     let pixels: Vec<u8> = (0..=255u8)
         .flat_map(|value| [value, value.wrapping_add(85), value.wrapping_add(170)])
         .collect();
@@ -78,7 +79,7 @@ fn whole_pixels_are_normalised_exactly() {
         normalization: Normalization::IMAGENET,
         ..PLAIN
     };
-    let tensor = floats(&render(&image, &Projective::IDENTITY, &Tone::IDENTITY, &spec));
+    let tensor = floats(&render(&image, &Projective::IDENTITY, &Lighting::IDENTITY, &spec));
     for (index, value) in tensor.iter().enumerate() {
         let (channel, pixel) = (index / 256, index % 256);
         let x = f64::from(pixels[pixel * 3 + channel]) / 255.0;
@@ -92,7 +93,7 @@ fn whole_pixels_are_normalised_exactly() {
 }
 
 #[test]
-fn whole_pixels_keep_their_bytes() {
+fn integer_coordinates_keep_their_bytes() {
     let image = noise(32, 32, 1);
     let spec = TensorSpec {
         size: 32,
@@ -101,11 +102,11 @@ fn whole_pixels_keep_their_bytes() {
         ..PLAIN
     };
     assert_eq!(
-        render(&image, &Projective::IDENTITY, &Tone::IDENTITY, &spec),
+        render(&image, &Projective::IDENTITY, &Lighting::IDENTITY, &spec),
         image.pixels()
     );
     let flip = Projective::scale_then_offset([-1.0, 1.0], [31.0, 0.0]);
-    let flipped = render(&image, &flip, &Tone::IDENTITY, &spec);
+    let flipped = render(&image, &flip, &Lighting::IDENTITY, &spec);
     for (row, expected) in flipped.chunks_exact(96).zip(image.pixels().chunks_exact(96)) {
         let mirrored: Vec<u8> = expected.chunks_exact(3).rev().flatten().copied().collect();
         assert_eq!(row, mirrored);
@@ -113,7 +114,7 @@ fn whole_pixels_keep_their_bytes() {
 }
 
 #[test]
-fn a_flat_image_stays_flat_under_any_geometry() {
+fn a_uniform_image_stays_uniform_under_any_map() {
     let image = Image::new(40, 30, [10u8, 100, 200].repeat(40 * 30));
     let spec = TensorSpec {
         size: 24,
@@ -123,7 +124,7 @@ fn a_flat_image_stays_flat_under_any_geometry() {
     };
     for seed in 0..40 {
         let map = random_map(seed, (40, 30), 24);
-        let bytes = render(&image, &map, &Tone::IDENTITY, &spec);
+        let bytes = render(&image, &map, &Lighting::IDENTITY, &spec);
         assert!(
             bytes.chunks_exact(3).all(|pixel| pixel == [10, 100, 200]),
             "{map:?}"
@@ -132,21 +133,21 @@ fn a_flat_image_stays_flat_under_any_geometry() {
 }
 
 #[test]
-fn maps_without_a_meaning_still_write_every_element() {
+fn singular_and_infinite_maps_write_every_element() {
     let image = noise(20, 10, 5);
     let spec = TensorSpec { size: 19, ..PLAIN };
     for entry in [f64::NAN, f64::INFINITY, 1e300, 0.0, -1.0] {
         let values = floats(&render(
             &image,
             &Projective([[entry; 3]; 3]),
-            &Tone::IDENTITY,
+            &Lighting::IDENTITY,
             &spec,
         ));
         assert!(values.iter().all(|value| (0.0..=1.0).contains(value)), "{entry}");
     }
 }
 
-/// The bytes on every instruction set that this machine has.
+/// The bytes from every instruction set that this CPU has.
 fn render_with_each(rendering: Rendering<'_>) -> Vec<(InstructionSet, Vec<u8>)> {
     InstructionSet::available()
         .iter()
@@ -159,7 +160,7 @@ fn render_with_each(rendering: Rendering<'_>) -> Vec<(InstructionSet, Vec<u8>)> 
 }
 
 #[test]
-fn the_specification_is_always_available() {
+fn the_scalar_kernel_is_always_available() {
     assert_eq!(InstructionSet::available().last(), Some(&InstructionSet::SCALAR));
     assert_eq!(InstructionSet::best(), InstructionSet::available()[0]);
 }
@@ -182,8 +183,8 @@ proptest! {
             layout: [Layout::Nchw, Layout::Nhwc][kind / 3],
             normalization: Normalization::IMAGENET,
         };
-        let tone = Tone { contrast: (seed % 5 == 1).then_some(0.5).or(random_tone(seed).contrast), ..random_tone(seed) };
-        let results = render_with_each(Rendering { image: &image, map: &map, tone: &tone, spec: &spec });
+        let lighting = Lighting { contrast: (seed % 5 == 1).then_some(0.5).or(random_tone(seed).contrast), ..random_tone(seed) };
+        let results = render_with_each(Rendering { image: &image, map: &map, lighting: &lighting, spec: &spec });
         let (_, expected) = results.last().unwrap();
         for (instructions, bytes) in &results {
             prop_assert!(bytes == expected, "{:?} differs from scalar", instructions);
@@ -197,17 +198,17 @@ proptest! {
     #[test]
     fn half_precision_and_bytes_follow_from_single_precision(seed in any::<u64>(), size in 1u32..40) {
         let image = noise(50, 37, seed);
-        let (map, tone) = (random_map(seed, (50, 37), size), random_tone(seed));
+        let (map, lighting) = (random_map(seed, (50, 37), size), random_tone(seed));
         let single = TensorSpec { size, normalization: Normalization::IMAGENET, ..PLAIN };
-        let singles = floats(&render(&image, &map, &tone, &single));
-        let halves = render(&image, &map, &tone, &TensorSpec { element_type: ElementType::F16, ..single });
+        let singles = floats(&render(&image, &map, &lighting, &single));
+        let halves = render(&image, &map, &lighting, &TensorSpec { element_type: ElementType::F16, ..single });
         for (half, single) in halves.chunks_exact(2).zip(&singles) {
             prop_assert_eq!(half, f16::from_f32(*single).to_le_bytes());
         }
-        let plain = floats(&render(&image, &map, &tone, &TensorSpec { size, ..PLAIN }));
-        let bytes = render(&image, &map, &tone, &TensorSpec { size, element_type: ElementType::U8, ..PLAIN });
+        let plain = floats(&render(&image, &map, &lighting, &TensorSpec { size, ..PLAIN }));
+        let bytes = render(&image, &map, &lighting, &TensorSpec { size, element_type: ElementType::U8, ..PLAIN });
         for (byte, plain) in bytes.iter().zip(&plain) {
-            // Half a level of rounding, and what single precision leaves open about a tie.
+            // Half a level of rounding, plus the error of single precision near a tie.
             prop_assert!((f32::from(*byte) - plain * 255.0).abs() < 0.501, "{} for {}", byte, plain);
         }
     }
@@ -215,11 +216,11 @@ proptest! {
     #[test]
     fn interleaved_is_planar_transposed(seed in any::<u64>(), size in 1usize..40, kind in 0..3) {
         let image = noise(31, 45, seed);
-        let (map, tone) = (random_map(seed, (31, 45), size as u32), random_tone(seed));
+        let (map, lighting) = (random_map(seed, (31, 45), size as u32), random_tone(seed));
         let element_type = [ElementType::F32, ElementType::F16, ElementType::U8][kind as usize];
         let planar = TensorSpec { size: size as u32, element_type, normalization: Normalization::IMAGENET, ..PLAIN };
         let interleaved = TensorSpec { layout: Layout::Nhwc, ..planar };
-        let (planes, pixels) = (render(&image, &map, &tone, &planar), render(&image, &map, &tone, &interleaved));
+        let (planes, pixels) = (render(&image, &map, &lighting, &planar), render(&image, &map, &lighting, &interleaved));
         let bytes = element_type.byte_size();
         for index in 0..size * size {
             for channel in 0..3 {
@@ -234,10 +235,10 @@ proptest! {
     #[test]
     fn alignment_does_not_matter(seed in any::<u64>(), shift in 1usize..8) {
         let image = noise(20, 20, seed);
-        let (map, tone) = (random_map(seed, (20, 20), 18), random_tone(seed));
+        let (map, lighting) = (random_map(seed, (20, 20), 18), random_tone(seed));
         let spec = TensorSpec { size: 18, ..PLAIN };
         let mut buffer = vec![0u8; spec.image_bytes() + 8];
-        write_image(&image, &map, &tone, &spec, &mut buffer[shift..][..spec.image_bytes()]);
-        prop_assert_eq!(&buffer[shift..][..spec.image_bytes()], render(&image, &map, &tone, &spec));
+        write_image(&image, &map, &lighting, &spec, &mut buffer[shift..][..spec.image_bytes()]);
+        prop_assert_eq!(&buffer[shift..][..spec.image_bytes()], render(&image, &map, &lighting, &spec));
     }
 }

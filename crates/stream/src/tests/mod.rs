@@ -1,10 +1,10 @@
-//! Against servers made by hand, over real sockets on the loopback.
+//! Tests against fake servers, over real sockets on the loopback interface.
 //!
-//! - `hand`: the servers.
-//! - `received`: what one server sends; `refused`: what is not taken of it, and how that is said; `several`: servers that share a stream, stop
-//!   and come back; `names`: servers that come and go under one name.
+//! - `fake_server`: the servers.
+//! - `received`: batches of one server; `refused`: refusals and protocol violations; `several`: distribution and failover; `names`: servers
+//!   that change under one name.
 
-mod hand;
+mod fake_server;
 mod names;
 mod received;
 mod refused;
@@ -18,38 +18,38 @@ use std::{
 
 use equibatch_proto::v1;
 
-use self::hand::{Hand, Running};
+use self::fake_server::{FakeServer, Running};
 use super::*;
 
-/// Without second tries.
-const AT_ONCE: Patience = Patience {
+/// Without retries.
+const NO_RETRY: RetryPolicy = RetryPolicy {
     retry_for: Duration::ZERO,
     stall: Duration::from_secs(60),
 };
 
-/// A little patience, for servers that come back at once.
-const PATIENT: Patience = Patience {
+/// With retries, for servers that recover at once.
+const RETRY: RetryPolicy = RetryPolicy {
     retry_for: Duration::from_secs(60),
     stall: Duration::from_secs(60),
 };
 
 fn open(address: SocketAddr) -> Result<Servers, Error> {
-    Servers::open(&address.to_string(), AT_ONCE)
+    Servers::open(&address.to_string(), NO_RETRY)
 }
 
-fn open_all(running: &[Running], patience: Patience) -> Result<Servers, Error> {
+fn open_all(running: &[Running], retry_policy: RetryPolicy) -> Result<Servers, Error> {
     let addresses: Vec<String> = running.iter().map(|server| server.address.to_string()).collect();
-    Servers::open(&addresses.join(","), patience)
+    Servers::open(&addresses.join(","), retry_policy)
 }
 
 fn request(size: u32) -> BatchRequest {
     BatchRequest::evaluation("garden", Split::Train, 1, size)
 }
 
-fn many(batches: u64) -> Hand {
-    Hand {
+fn many(batches: u64) -> FakeServer {
+    FakeServer {
         batches,
-        ..Hand::default()
+        ..FakeServer::default()
     }
 }
 
@@ -59,7 +59,7 @@ fn steps(stream: &mut BatchStream) -> Vec<u64> {
         .collect()
 }
 
-/// A port of the loopback on which nobody listens.
+/// A port on the loopback interface without a listener.
 fn closed_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0")
         .expect("a free port")

@@ -1,4 +1,4 @@
-//! Servers that come and go under one name.
+//! Servers that change under one name.
 
 use std::{
     io,
@@ -7,7 +7,7 @@ use std::{
 
 use super::*;
 
-/// The addresses that the name stands for, to be changed by the test.
+/// The addresses of the name, set by the test.
 #[derive(Clone, Default)]
 struct Zone(Arc<Mutex<Vec<SocketAddr>>>);
 
@@ -31,7 +31,7 @@ impl Zone {
     }
 }
 
-/// The same port on the `last`-th address of the loopback.
+/// The same port at `127.0.0.last`.
 fn beside(address: SocketAddr, last: u8) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, last)), address.port())
 }
@@ -39,13 +39,13 @@ fn beside(address: SocketAddr, last: u8) -> SocketAddr {
 fn open_name(zone: &Zone, port: u16) -> Result<Servers, Error> {
     Servers::open_resolving(
         &format!("loader.test:{port}"),
-        PATIENT,
+        RETRY,
         &Credentials::default(),
         &zone.resolver(),
     )
 }
 
-/// Takes batches, which must come in order, until `is_done`; gives the step that is next.
+/// Takes batches, which must be in order, until `is_done`; returns the next step.
 fn take_until(stream: &mut BatchStream, mut step: u64, mut is_done: impl FnMut() -> bool) -> u64 {
     while !is_done() {
         let batch = stream.next_batch().expect("no error").expect("a batch");
@@ -56,19 +56,19 @@ fn take_until(stream: &mut BatchStream, mut step: u64, mut is_done: impl FnMut()
 }
 
 #[test]
-fn servers_that_come_and_go_under_a_name_share_the_stream_from_the_next_batch_on() {
+fn a_stream_follows_the_servers_of_a_name() {
     const BATCHES: u64 = 1_000_000;
     let zone = Zone::default();
-    let hands: Vec<Hand> = (0..5).map(|_| many(BATCHES)).collect();
+    let fake_servers: Vec<FakeServer> = (0..5).map(|_| many(BATCHES)).collect();
     let asked = |index: usize| {
-        let requests = hands[index].requests.lock().expect("no panic");
+        let requests = fake_servers[index].requests.lock().expect("no panic");
         requests
             .last()
             .map(|request| request.stride.map_or(1, |stride| stride.of))
     };
-    let first = Running::start(hands[0].clone());
+    let first = Running::start(fake_servers[0].clone());
     let at = |index: usize| beside(first.address, u8::try_from(index).expect("few") + 1);
-    let start = |index: usize| Running::start_at(at(index), hands[index].clone());
+    let start = |index: usize| Running::start_at(at(index), fake_servers[index].clone());
     zone.set(&[at(0)]);
     let servers = open_name(&zone, first.address.port()).expect("connected");
     let mut stream = servers.stream(&request(8), 3).expect("a stream");
@@ -78,7 +78,7 @@ fn servers_that_come_and_go_under_a_name_share_the_stream_from_the_next_batch_on
     zone.set(&[at(0), at(1), at(2)]);
     let step = take_until(&mut stream, step, || (0..3).all(|index| asked(index) == Some(3)));
 
-    // All are replaced by others, and end.
+    // All are replaced by others, and stop.
     let _others = (start(3), start(4));
     zone.set(&[at(3), at(4)]);
     let step = take_until(&mut stream, step, || (3..5).all(|index| asked(index) == Some(2)));
@@ -91,9 +91,9 @@ fn servers_that_come_and_go_under_a_name_share_the_stream_from_the_next_batch_on
 }
 
 #[test]
-fn the_only_server_may_be_replaced_by_one_at_another_address() {
+fn a_stream_moves_to_a_server_that_replaced_its_only_one() {
     let zone = Zone::default();
-    let first = Running::start(Hand {
+    let first = Running::start(FakeServer {
         stops_at: Some(5),
         ..many(9)
     });
@@ -115,7 +115,7 @@ fn the_only_server_may_be_replaced_by_one_at_another_address() {
 }
 
 #[test]
-fn a_stream_is_opened_on_the_server_that_replaced_the_only_one() {
+fn opening_a_stream_waits_for_a_replacement_server() {
     let zone = Zone::default();
     let first = Running::start(many(3));
     zone.set(&[first.address]);
@@ -132,7 +132,7 @@ fn a_stream_is_opened_on_the_server_that_replaced_the_only_one() {
 }
 
 #[test]
-fn a_name_that_is_not_found_is_named() {
+fn an_unknown_name_is_in_the_error() {
     let error = open_name(&Zone::default(), 1).expect_err("no such name");
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
     assert!(error.to_string().contains("loader.test:1"), "{error}");

@@ -1,4 +1,4 @@
-//! What one server sends.
+//! Batches of one server.
 
 use std::{task::Poll, time::Instant};
 
@@ -6,7 +6,7 @@ use super::*;
 
 #[test]
 fn batches_come_in_order_with_their_positions_and_end() {
-    let server = Running::start(Hand::default());
+    let server = Running::start(FakeServer::default());
     let servers = open(server.address).expect("connected");
     let mut stream = servers.stream(&request(8), 2).expect("a stream");
     assert_eq!(stream.description().classes, ["bird", "flower"]);
@@ -22,8 +22,8 @@ fn batches_come_in_order_with_their_positions_and_end() {
 }
 
 #[test]
-fn the_next_batch_is_looked_at_only_where_it_has_come() {
-    let server = Running::start(Hand {
+fn peek_returns_only_batches_that_have_arrived() {
+    let server = Running::start(FakeServer {
         stalls_at: Some(2),
         ..many(3)
     });
@@ -38,23 +38,23 @@ fn the_next_batch_is_looked_at_only_where_it_has_come() {
         match stream.peek() {
             Some(batch) => break batch.clone(),
             None if Instant::now() < until => std::thread::yield_now(),
-            None => panic!("the second batch was sent and is not there"),
+            None => panic!("the second batch was sent, but did not arrive"),
         }
     };
     assert_eq!((looked_at.step, stream.peek()), (1, Some(&looked_at)));
     let Poll::Ready(Ok(Some(taken))) = stream.next_batch_within(Duration::ZERO) else {
-        panic!("it was there to be looked at");
+        panic!("it was peeked at");
     };
     assert_eq!(taken, looked_at);
-    // The third one never comes: this returns all the same.
+    // The third one is never sent: peeking returns nevertheless.
     assert_eq!(stream.peek(), None);
     assert!(stream.next_batch_within(Duration::ZERO).is_pending());
 }
 
 #[test]
-fn what_ends_a_stream_is_met_by_taking_and_not_by_looking() {
+fn the_end_of_a_stream_is_returned_by_next_batch_and_not_by_peek() {
     let ending = Running::start(many(1));
-    let breaking = Running::start(Hand {
+    let breaking = Running::start(FakeServer {
         stops_at: Some(1),
         ..many(3)
     });
@@ -76,27 +76,27 @@ fn what_ends_a_stream_is_met_by_taking_and_not_by_looking() {
 }
 
 #[test]
-fn of_a_server_that_takes_no_reports_it_is_known_only_that_batches_were_late_or_not() {
-    let running = Running::start(Hand::default());
+fn without_epoch_reports_the_bottleneck_is_the_trainer_or_batches() {
+    let running = Running::start(FakeServer::default());
     let servers = open(running.address).expect("a server");
     let mut stream = servers.stream(&request(8), 1).expect("a stream");
-    assert_eq!(stream.end_epoch(0), None, "nothing was used yet");
+    assert_eq!(stream.end_epoch(0), None, "no batch was consumed yet");
     while stream.next_batch().expect("no error").is_some() {
         std::thread::sleep(Duration::from_millis(50));
     }
-    let verdict = stream.end_epoch(0).expect("a verdict");
+    let bottleneck = stream.end_epoch(0).expect("a verdict");
     assert!(
-        matches!(verdict.bottleneck, Bottleneck::Trainer | Bottleneck::Batches),
-        "{verdict}"
+        matches!(bottleneck.bottleneck, Bottleneck::Trainer | Bottleneck::Batches),
+        "{bottleneck}"
     );
 }
 
 #[test]
 fn batches_larger_than_grpc_allows_by_default_are_received() {
-    let server = Running::start(Hand {
+    let server = Running::start(FakeServer {
         size: 640,
         batches: 1,
-        ..Hand::default()
+        ..FakeServer::default()
     });
     let servers = open(server.address).expect("connected");
     let mut stream = servers.stream(&request(640), 1).expect("a stream");
@@ -106,7 +106,7 @@ fn batches_larger_than_grpc_allows_by_default_are_received() {
 
 #[test]
 fn datasets_are_listed() {
-    let server = Running::start(Hand::default());
+    let server = Running::start(FakeServer::default());
     let datasets = open(server.address)
         .expect("connected")
         .datasets()
@@ -119,11 +119,11 @@ fn datasets_are_listed() {
 }
 
 #[test]
-fn soft_labels_are_received_where_they_make_sense() {
+fn invalid_soft_labels_are_refused() {
     let first = |mixed: (Vec<u32>, Vec<f32>)| {
-        let server = Running::start(Hand {
+        let server = Running::start(FakeServer {
             mixed,
-            ..Hand::default()
+            ..FakeServer::default()
         });
         let servers = open(server.address).expect("connected");
         let mut stream = servers.stream(&request(8), 1).expect("a stream");
@@ -141,9 +141,9 @@ fn soft_labels_are_received_where_they_make_sense() {
     for (mixed, word) in [
         ((vec![0], vec![]), "as many mixed labels"),
         ((vec![0, 1], vec![0.5, 0.5]), "as many mixed labels"),
-        ((vec![2], vec![0.25]), "among the classes"),
-        ((vec![0], vec![1.5]), "from 0 to 1"),
-        ((vec![0], vec![f32::NAN]), "from 0 to 1"),
+        ((vec![2], vec![0.25]), "exceeds the number of classes"),
+        ((vec![0], vec![1.5]), "outside 0 to 1"),
+        ((vec![0], vec![f32::NAN]), "outside 0 to 1"),
     ] {
         let message = first(mixed).expect_err("refused");
         assert!(message.contains(word), "{message}");

@@ -1,12 +1,12 @@
-//! What is not taken of a server, and how that is said.
+//! Refusals and protocol violations of servers.
 
 use std::io::{Read as _, Write as _};
 
 use super::*;
 
 #[test]
-fn an_unknown_dataset_is_the_servers_sentence() {
-    let server = Running::start(Hand::default());
+fn a_refusal_has_the_message_of_the_server() {
+    let server = Running::start(FakeServer::default());
     let servers = open(server.address).expect("connected");
     let error = servers.describe("zoo").expect_err("unknown");
     assert_eq!(
@@ -17,7 +17,7 @@ fn an_unknown_dataset_is_the_servers_sentence() {
 }
 
 #[test]
-fn a_closed_port_is_one_sentence_with_the_address() {
+fn a_closed_port_gives_an_error_with_the_address() {
     let address = closed_port();
     let error = open(address).expect_err("closed");
     assert_eq!(
@@ -37,7 +37,7 @@ fn an_address_without_a_port_is_refused_before_any_connection() {
         "localhost:99999",
         "",
     ] {
-        let message = Servers::open(address, AT_ONCE)
+        let message = Servers::open(address, NO_RETRY)
             .expect_err("malformed")
             .to_string();
         assert!(message.contains("HOST:PORT"), "{message}");
@@ -45,10 +45,10 @@ fn an_address_without_a_port_is_refused_before_any_connection() {
 }
 
 #[test]
-fn a_web_server_is_recognised_as_something_else() {
+fn a_web_server_is_not_an_equibatch_server() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("bound");
-    // Ends with the process: it answers however often a client tries.
+    // Runs until the process ends: it answers every retry.
     std::thread::spawn(move || {
         for mut socket in listener.incoming().map_while(Result::ok) {
             let _ = socket.set_read_timeout(Some(Duration::from_secs(5)));
@@ -63,8 +63,8 @@ fn a_web_server_is_recognised_as_something_else() {
 }
 
 #[test]
-fn a_server_that_breaks_off_is_named_with_the_last_batch() {
-    let server = Running::start(Hand {
+fn a_lost_server_is_named_with_the_last_batch() {
+    let server = Running::start(FakeServer {
         stops_at: Some(3),
         ..many(4)
     });
@@ -86,9 +86,9 @@ fn a_server_that_breaks_off_is_named_with_the_last_batch() {
 
 #[test]
 fn a_server_that_dies_ends_the_stream_with_an_error() {
-    let server = Running::start(Hand {
+    let server = Running::start(FakeServer {
         batches: 100_000,
-        ..Hand::default()
+        ..FakeServer::default()
     });
     let servers = open(server.address).expect("connected");
     let mut stream = servers.stream(&request(8), 1).expect("a stream");
@@ -102,7 +102,7 @@ fn a_server_that_dies_ends_the_stream_with_an_error() {
 
 #[test]
 fn a_stream_of_another_shape_is_refused() {
-    let server = Running::start(Hand::default());
+    let server = Running::start(FakeServer::default());
     let servers = open(server.address).expect("connected");
     let message = servers
         .stream(&request(16), 1)
@@ -113,12 +113,12 @@ fn a_stream_of_another_shape_is_refused() {
 
 #[test]
 fn a_tensor_of_another_length_than_its_labels_is_refused() {
-    let server = Running::start(Hand {
+    let server = Running::start(FakeServer {
         missing: 4,
-        ..Hand::default()
+        ..FakeServer::default()
     });
     let servers = open(server.address).expect("connected");
     let mut stream = servers.stream(&request(8), 1).expect("a stream");
     let message = stream.next_batch().expect_err("too short").to_string();
-    assert!(message.contains("another size than its labels"), "{message}");
+    assert!(message.contains("does not match its labels"), "{message}");
 }

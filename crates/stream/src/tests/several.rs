@@ -1,4 +1,4 @@
-//! Servers that share a stream, stop and come back.
+//! Distribution over servers, and failover.
 
 use std::task::Poll;
 
@@ -7,36 +7,36 @@ use tonic::Code;
 use super::*;
 
 #[test]
-fn servers_share_out_the_steps_which_come_in_order() {
-    let hands = [many(10), many(10), many(10)];
-    let running = hands.clone().map(Running::start);
-    let servers = open_all(&running, PATIENT).expect("connected");
+fn steps_are_distributed_over_servers_and_merged_in_order() {
+    let fake_servers = [many(10), many(10), many(10)];
+    let running = fake_servers.clone().map(Running::start);
+    let servers = open_all(&running, RETRY).expect("connected");
     let mut stream = servers.stream(&request(8), 3).expect("a stream");
     assert_eq!(steps(&mut stream), (0..10).collect::<Vec<_>>());
-    for (index, hand) in (0..).zip(&hands) {
-        let requests = hand.requests.lock().expect("no panic");
+    for (index, fake_server) in (0..).zip(&fake_servers) {
+        let requests = fake_server.requests.lock().expect("no panic");
         let strides: Vec<_> = requests.iter().map(|request| request.stride).collect();
         assert_eq!(strides, [Some(v1::Stride { of: 3, index })]);
     }
 }
 
 #[test]
-fn the_steps_of_a_server_that_stops_are_asked_of_another() {
-    let stopping = Hand {
+fn another_server_takes_over_from_one_that_stops() {
+    let stopping = FakeServer {
         stops_at: Some(20),
         ..many(100)
     };
     let running = [many(100), stopping, many(100)].map(Running::start);
-    let servers = open_all(&running, PATIENT).expect("connected");
+    let servers = open_all(&running, RETRY).expect("connected");
     let mut stream = servers.stream(&request(8), 3).expect("a stream");
     assert_eq!(steps(&mut stream), (0..100).collect::<Vec<_>>());
 }
 
 #[test]
-fn a_server_that_is_not_there_at_first_is_left_out_and_used_when_it_comes() {
+fn a_server_that_starts_late_is_used_once_it_is_up() {
     let late = closed_port();
     let first = Running::start(many(100_000));
-    let servers = Servers::open(&format!("{},{late}", first.address), PATIENT).expect("one is there");
+    let servers = Servers::open(&format!("{},{late}", first.address), RETRY).expect("one is there");
     let mut stream = servers.stream(&request(8), 2).expect("a stream");
     for step in 0..10 {
         assert_eq!(
@@ -44,9 +44,9 @@ fn a_server_that_is_not_there_at_first_is_left_out_and_used_when_it_comes() {
             step
         );
     }
-    let hand = many(100_000);
-    let requests = Arc::clone(&hand.requests);
-    let _second = Running::start_at(late, hand);
+    let fake_server = many(100_000);
+    let requests = Arc::clone(&fake_server.requests);
+    let _second = Running::start_at(late, fake_server);
     let is_asked = || !requests.lock().expect("no panic").is_empty();
     let mut step = 10;
     while !is_asked() {
@@ -59,12 +59,12 @@ fn a_server_that_is_not_there_at_first_is_left_out_and_used_when_it_comes() {
 }
 
 #[test]
-fn the_only_server_may_be_restarted() {
-    let first = Running::start(Hand {
+fn a_stream_survives_a_restart_of_its_only_server() {
+    let first = Running::start(FakeServer {
         stops_at: Some(5),
         ..many(9)
     });
-    let servers = open_all(std::slice::from_ref(&first), PATIENT).expect("connected");
+    let servers = open_all(std::slice::from_ref(&first), RETRY).expect("connected");
     let mut stream = servers.stream(&request(8), 2).expect("a stream");
     for step in 0..5 {
         assert_eq!(
@@ -79,9 +79,9 @@ fn the_only_server_may_be_restarted() {
 }
 
 #[test]
-fn a_stream_is_opened_on_the_only_server_once_that_is_back() {
+fn opening_a_stream_waits_for_the_only_server() {
     let first = Running::start(many(3));
-    let servers = open_all(std::slice::from_ref(&first), PATIENT).expect("connected");
+    let servers = open_all(std::slice::from_ref(&first), RETRY).expect("connected");
     let address = first.address;
     drop(first);
     let opening = std::thread::spawn(move || {
@@ -93,21 +93,21 @@ fn a_stream_is_opened_on_the_only_server_once_that_is_back() {
 }
 
 #[test]
-fn a_refusal_that_waiting_does_not_mend_ends_a_stream_at_once() {
+fn a_permanent_refusal_ends_a_stream_at_once() {
     for refusal in [
         Code::Unauthenticated,
         Code::PermissionDenied,
         Code::InvalidArgument,
     ] {
-        let hand = Hand {
+        let fake_server = FakeServer {
             stops_at: Some(2),
             refusal,
             ..many(9)
         };
-        let running = Running::start(hand);
-        let servers = open_all(std::slice::from_ref(&running), PATIENT).expect("connected");
+        let running = Running::start(fake_server);
+        let servers = open_all(std::slice::from_ref(&running), RETRY).expect("connected");
         let mut stream = servers.stream(&request(8), 2).expect("a stream");
-        let deadline = PATIENT.retry_for / 3;
+        let deadline = RETRY.retry_for / 3;
         let error = std::iter::repeat_with(|| stream.next_batch_within(deadline))
             .find_map(|polled| match polled {
                 Poll::Ready(received) => received.err(),
@@ -122,14 +122,14 @@ fn a_refusal_that_waiting_does_not_mend_ends_a_stream_at_once() {
 }
 
 #[test]
-fn a_server_that_is_full_is_asked_again() {
-    let hand = Hand {
+fn a_server_at_its_limit_is_retried() {
+    let fake_server = FakeServer {
         stops_at: Some(2),
         refusal: Code::ResourceExhausted,
         ..many(9)
     };
-    let first = Running::start(hand);
-    let servers = open_all(std::slice::from_ref(&first), PATIENT).expect("connected");
+    let first = Running::start(fake_server);
+    let servers = open_all(std::slice::from_ref(&first), RETRY).expect("connected");
     let mut stream = servers.stream(&request(8), 2).expect("a stream");
     for step in 0..2 {
         assert_eq!(
@@ -144,49 +144,49 @@ fn a_server_that_is_full_is_asked_again() {
 }
 
 #[test]
-fn a_server_that_owes_a_batch_is_overtaken_by_another() {
-    let stalling = Hand {
+fn a_late_batch_is_requested_from_another_server() {
+    let stalling = FakeServer {
         stalls_at: Some(4),
         ..many(30)
     };
     let running = [many(30), stalling].map(Running::start);
-    let impatient = Patience {
+    let short_stall = RetryPolicy {
         stall: Duration::from_millis(50),
-        ..PATIENT
+        ..RETRY
     };
-    let servers = open_all(&running, impatient).expect("connected");
+    let servers = open_all(&running, short_stall).expect("connected");
     let mut stream = servers.stream(&request(8), 2).expect("a stream");
     assert_eq!(steps(&mut stream), (0..30).collect::<Vec<_>>());
 }
 
 #[test]
 fn a_server_with_other_files_is_refused_with_what_differs() {
-    let other = Hand { files: 8, ..many(10) };
+    let other = FakeServer { files: 8, ..many(10) };
     let running = [many(10), other].map(Running::start);
-    let servers = open_all(&running, PATIENT).expect("connected");
+    let servers = open_all(&running, RETRY).expect("connected");
     let message = servers.stream(&request(8), 2).expect_err("different").to_string();
     assert!(message.contains("class bird has"), "{message}");
     assert!(message.contains("images in its train split"), "{message}");
 }
 
 #[test]
-fn a_server_that_comes_back_with_other_files_is_not_used() {
-    let stopping = Hand {
+fn a_server_that_restarts_with_other_files_is_not_used() {
+    let stopping = FakeServer {
         stops_at: Some(5),
         ..many(9)
     };
     let first = Running::start(stopping);
-    let hasty = Patience {
+    let short_retry = RetryPolicy {
         retry_for: Duration::from_secs(1),
-        ..PATIENT
+        ..RETRY
     };
-    let servers = open_all(std::slice::from_ref(&first), hasty).expect("connected");
+    let servers = open_all(std::slice::from_ref(&first), short_retry).expect("connected");
     let mut stream = servers.stream(&request(8), 2).expect("a stream");
     let address = first.address;
     drop(first);
-    let hand = Hand { files: 8, ..many(9) };
-    let requests = Arc::clone(&hand.requests);
-    let _second = Running::start_at(address, hand);
+    let fake_server = FakeServer { files: 8, ..many(9) };
+    let requests = Arc::clone(&fake_server.requests);
+    let _second = Running::start_at(address, fake_server);
     let error = std::iter::repeat_with(|| stream.next_batch())
         .find_map(Result::err)
         .expect("an error, not an end");

@@ -1,4 +1,4 @@
-//! One try at one image.
+//! One attempt to download one image.
 
 use std::{
     error::Error as _,
@@ -13,50 +13,50 @@ use ureq::{
 };
 
 use super::{
-    Options,
-    address::{CarefulResolver, Refused},
+    DownloadOptions,
+    ssrf_guard::{PrivateAddressError, SsrfGuardResolver},
 };
 use equibatch_engine::{
     decode::{DecodeOptions, decode},
-    header::{Format, Limits},
+    header::{DecodeLimits, Format},
 };
 
-/// An image, as it came.
+/// A downloaded image.
 #[derive(Debug)]
 pub(super) struct Fetched {
     pub(super) bytes: Vec<u8>,
     pub(super) format: Format,
 }
 
-/// Why there is no image.
+/// Why an attempt failed.
 #[derive(Debug)]
-pub(super) struct Fault {
-    /// One clause.
+pub(super) struct FetchError {
+    /// Reason, a lower-case clause.
     pub(super) reason: String,
-    /// Another try may do better.
-    pub(super) may_pass: bool,
-    /// How long the server asks to be left alone.
+    /// Whether a retry may succeed.
+    pub(super) is_transient: bool,
+    /// Value of the Retry-After header.
     pub(super) retry_after: Option<Duration>,
 }
 
-impl Fault {
-    fn lasting(reason: impl Into<String>) -> Self {
+impl FetchError {
+    fn permanent(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
-            may_pass: false,
+            is_transient: false,
             retry_after: None,
         }
     }
 
-    fn passing(reason: impl Into<String>) -> Self {
+    fn transient(reason: impl Into<String>) -> Self {
         Self {
-            may_pass: true,
-            ..Self::lasting(reason)
+            is_transient: true,
+            ..Self::permanent(reason)
         }
     }
 }
 
-/// Asks servers for images.
+/// HTTP client for images.
 #[derive(Debug)]
 pub(super) struct Client {
     agent: Agent,
@@ -64,11 +64,11 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(options: &Options) -> Self {
+    pub(super) fn new(options: &DownloadOptions) -> Self {
         let config = Config::builder()
             .user_agent(&options.user_agent)
             .accept("image/*, */*;q=0.1")
-            // A proxy of the environment would connect to addresses that nobody has looked at.
+            // A proxy would bypass the check of addresses.
             .proxy(None)
             .max_redirects(5)
             .http_status_as_error(false)
@@ -79,7 +79,7 @@ impl Client {
             .timeout_per_read(Some(options.timeout))
             .timeout_per_write(Some(options.timeout))
             .build();
-        let resolver = CarefulResolver::new(options.private.clone());
+        let resolver = SsrfGuardResolver::new(options.private.clone());
         let agent = Agent::with_parts(config, DefaultConnector::default(), resolver);
         Self {
             agent,
@@ -87,13 +87,13 @@ impl Client {
         }
     }
 
-    pub(super) fn fetch(&self, url: &str) -> Result<Fetched, Fault> {
-        let mut response = self.agent.get(escaped(url)).call().map_err(fault)?;
+    pub(super) fn fetch(&self, url: &str) -> Result<Fetched, FetchError> {
+        let mut response = self.agent.get(escaped(url)).call().map_err(fetch_error)?;
         check_status(&response)?;
         check_type(response.body().mime_type())?;
         let too_large = || {
             let limit = self.max_bytes;
-            Fault::lasting(format!("more than {limit} bytes (--max-bytes allows more)"))
+            FetchError::permanent(format!("larger than {limit} bytes (raise --max-bytes)"))
         };
         if response
             .body()
@@ -105,13 +105,13 @@ impl Client {
         let body = response.body_mut().with_config().limit(self.max_bytes);
         let bytes = body.read_to_vec().map_err(|error| match error {
             Error::BodyExceedsLimit(_) => too_large(),
-            error => fault(error),
+            error => fetch_error(error),
         })?;
         image(bytes)
     }
 }
 
-/// Characters that have no place in a request line, as bytes in hexadecimal. What a browser's address line shows can be copied to a list.
+/// Percent-encodes characters that are not allowed in a URL, so that URLs can be copied from a browser's address bar.
 fn escaped(url: &str) -> String {
     let escape = |byte: u8| match byte {
         b'!'..=b'~' => char::from(byte).to_string(),
@@ -120,30 +120,30 @@ fn escaped(url: &str) -> String {
     url.bytes().map(escape).collect()
 }
 
-fn check_status(response: &Response<Body>) -> Result<(), Fault> {
+fn check_status(response: &Response<Body>) -> Result<(), FetchError> {
     let status = response.status();
     if status == StatusCode::OK {
         return Ok(());
     }
-    let reason = format!("the server says {status}");
-    let may_pass = matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504);
+    let reason = format!("HTTP status {status}");
+    let is_transient = matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504);
     let asked = response
         .headers()
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok());
-    let retry_after = asked.and_then(|text| seconds_asked(text, SystemTime::now()));
-    Err(Fault {
+    let retry_after = asked.and_then(|text| retry_delay(text, SystemTime::now()));
+    Err(FetchError {
         reason: match retry_after {
-            Some(wait) if may_pass => format!("{reason}, and asks for {} s of rest", wait.as_secs()),
+            Some(wait) if is_transient => format!("{reason}, Retry-After {} s", wait.as_secs()),
             _ => reason,
         },
-        may_pass,
+        is_transient,
         retry_after,
     })
 }
 
-/// Seconds, or the time until a date.
-fn seconds_asked(text: &str, now: SystemTime) -> Option<Duration> {
+/// Parses the Retry-After header: seconds, or an HTTP date.
+fn retry_delay(text: &str, now: SystemTime) -> Option<Duration> {
     match text.trim().parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
         Err(_) => {
@@ -153,40 +153,40 @@ fn seconds_asked(text: &str, now: SystemTime) -> Option<Duration> {
     }
 }
 
-/// A type that is no image's is an answer, though not the one asked for; no type, or one that says nothing, is left to the content.
-fn check_type(mime_type: Option<&str>) -> Result<(), Fault> {
+/// Rejects a Content-Type that is not an image. A missing or generic type is accepted, since the content is decoded anyway.
+fn check_type(mime_type: Option<&str>) -> Result<(), FetchError> {
     let mime_type = mime_type.unwrap_or_default().to_ascii_lowercase();
-    let says_nothing = ["", "application/octet-stream", "binary/octet-stream"].contains(&mime_type.as_str());
-    if says_nothing || mime_type.starts_with("image/") {
+    let is_generic = ["", "application/octet-stream", "binary/octet-stream"].contains(&mime_type.as_str());
+    if is_generic || mime_type.starts_with("image/") {
         Ok(())
     } else {
-        Err(Fault::lasting(format!(
-            "the server sends {mime_type}, not an image"
+        Err(FetchError::permanent(format!(
+            "Content-Type is {mime_type}, not an image"
         )))
     }
 }
 
-/// Decodes it: what is stored is an image from its first byte to its last.
-fn image(bytes: Vec<u8>) -> Result<Fetched, Fault> {
+/// Decodes the image completely, so that only valid images are stored.
+fn image(bytes: Vec<u8>) -> Result<Fetched, FetchError> {
     let options = DecodeOptions {
-        limits: Limits::default(),
+        limits: DecodeLimits::default(),
         ..DecodeOptions::default()
     };
-    decode(&bytes, &options).map_err(|error| Fault::lasting(error.to_string()))?;
+    decode(&bytes, &options).map_err(|error| FetchError::permanent(error.to_string()))?;
     let format = Format::of(&bytes).expect("an image that was decoded has a format");
     Ok(Fetched { bytes, format })
 }
 
-fn fault(error: Error) -> Fault {
+fn fetch_error(error: Error) -> FetchError {
     match error {
-        Error::Io(error) => Fault::passing(match error.source() {
+        Error::Io(error) => FetchError::transient(match error.source() {
             Some(source) => format!("{error}: {source}"),
             None => error.to_string(),
         }),
-        Error::Timeout(timeout) => Fault::passing(format!("no answer in time ({timeout})")),
-        Error::HostNotFound | Error::ConnectionFailed => Fault::passing(error.to_string()),
-        Error::Other(error) if error.is::<Refused>() => Fault::lasting(error.to_string()),
-        error => Fault::lasting(error.to_string()),
+        Error::Timeout(timeout) => FetchError::transient(format!("timeout ({timeout})")),
+        Error::HostNotFound | Error::ConnectionFailed => FetchError::transient(error.to_string()),
+        Error::Other(error) if error.is::<PrivateAddressError>() => FetchError::permanent(error.to_string()),
+        error => FetchError::permanent(error.to_string()),
     }
 }
 
@@ -195,9 +195,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_is_asked_for_in_seconds_or_by_date() {
+    fn retry_after_is_seconds_or_a_date() {
         let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
-        let asked = |text| seconds_asked(text, now).map(|wait| wait.as_secs());
+        let asked = |text| retry_delay(text, now).map(|wait| wait.as_secs());
         assert_eq!(asked("120"), Some(120));
         assert_eq!(asked(" 0 "), Some(0));
         assert_eq!(asked("Sun, 06 Nov 1994 08:50:07 GMT"), Some(30));
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_as_people_see_it_becomes_one_that_can_be_sent() {
+    fn urls_are_percent_encoded() {
         assert_eq!(escaped("http://a/b%20c?d=1"), "http://a/b%20c?d=1");
         assert_eq!(
             escaped("http://a/größe 1.jpg"),
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_no_images_whatever_they_contain() {
+    fn non_image_content_types_are_refused() {
         for refused in ["text/html", "Text/HTML", "application/json"] {
             assert!(check_type(Some(refused)).is_err(), "{refused}");
         }

@@ -1,4 +1,4 @@
-//! Lists of addresses, and the names of what they lead to.
+//! URL lists, and file names of the downloaded images.
 
 use std::{
     fs, io,
@@ -7,28 +7,28 @@ use std::{
 
 use equibatch_engine::header::Format;
 
-/// A class, and where its images are.
+/// The URLs of a class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClassList {
-    /// Name of its folder.
+    /// Class name, which is that of its folder.
     pub class: String,
-    /// As in the list, in its order; blanks around them are gone, and so are empty lines.
+    /// URLs in list order, trimmed, without empty lines.
     pub urls: Vec<String>,
 }
 
-/// Why there is no list.
+/// Why a list cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file that cannot be read.
+    /// The file cannot be read.
     #[error("cannot read the list {}", path.display())]
     Unreadable {
         /// The list.
         path: PathBuf,
-        /// What the operating system says.
+        /// The I/O error.
         source: io::Error,
     },
-    /// A file without a line.
-    #[error("no address in the list {}", path.display())]
+    /// The file has no URL.
+    #[error("no URL in the list {}", path.display())]
     Empty {
         /// The list.
         path: PathBuf,
@@ -36,7 +36,7 @@ pub enum Error {
 }
 
 impl ClassList {
-    /// Reads a file of one address a line, of which the first `max_pics` count.
+    /// Reads at most `max_pics` lines of a file with one URL per line.
     ///
     /// # Errors
     ///
@@ -47,7 +47,7 @@ impl ClassList {
             source,
         })?;
         let text = String::from_utf8_lossy(&bytes);
-        // What Windows writes in front of a text.
+        // Byte order mark.
         let text = text.trim_start_matches('\u{FEFF}');
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let urls: Vec<String> = lines
@@ -66,7 +66,7 @@ impl ClassList {
     }
 }
 
-/// The name of image `number` of a list, which came from `url` and is of `format`.
+/// The file name of image `number`, downloaded from `url`, of `format`.
 pub(super) fn file_name(number: usize, url: &str, format: Format) -> String {
     let said = extension(url).filter(|said| Format::of_extension(&said.to_ascii_lowercase()) == Some(format));
     let extension = said.unwrap_or(match format {
@@ -79,7 +79,7 @@ pub(super) fn file_name(number: usize, url: &str, format: Format) -> String {
     format!("{number:08}.{extension}")
 }
 
-/// The number of an image's name.
+/// Parses the number of a file name.
 pub(super) fn number(name: &str) -> Option<usize> {
     let (number, extension) = name.split_once('.')?;
     Format::of_extension(&extension.to_ascii_lowercase())?;
@@ -87,7 +87,7 @@ pub(super) fn number(name: &str) -> Option<usize> {
     is_number.then(|| number.parse().ok())?
 }
 
-/// What stands behind the last dot of the path.
+/// The file extension of the URL's path.
 fn extension(url: &str) -> Option<&str> {
     let path = url.split(['?', '#']).next()?;
     let (_, extension) = path.rsplit_once('.')?;
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_numbers_and_the_extension_that_fits() {
+    fn file_names_have_the_extension_of_the_content() {
         for (url, format, name) in [
             ("http://x/a.jpg", Format::Jpeg, "00000007.jpg"),
             ("http://x/a.JPEG?w=1.5", Format::Jpeg, "00000007.JPEG"),
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_its_lines_up_to_a_number() {
+    fn a_list_is_trimmed_and_limited() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("urls.csv");
         fs::write(&path, "\u{FEFF}http://a\r\n\n  http://b \nhttp://c\n").unwrap();

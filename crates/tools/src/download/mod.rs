@@ -1,33 +1,33 @@
-//! Fetches the images of lists of addresses, one list per class, into class folders.
+//! Downloads images from URL lists, one list per class, into class folders.
 //!
-//! What is stored is an image: a page that says "not found", half a file or a text with an image's name is a failure with a reason. A
-//! file is numbered by the line of its address, in eight digits, so that a second run fetches only what is missing, and lists can be
-//! compared with folders. Files appear whole or not at all, in place of nothing, below the output folder only.
+//! Only decodable images are stored: an error page, a truncated file or text counts as a failure with a reason. A file is numbered by its
+//! line, in eight digits, so that a second run fetches only what is missing. Files are written atomically, never overwrite others, and are
+//! written below the output folder only.
 //!
 //! # Naming
 //!
-//! `OUT/CLASS/%08d.EXT`: the number counts the lines of the list that are not empty, from 0. The extension is that of the address where
-//! it fits the content, otherwise the content's.
+//! `OUT/CLASS/%08d.EXT`: the index among the non-empty lines of the list, from 0. The extension is that of the URL if it matches the
+//! content, otherwise the content's.
 //!
 //! # Source
 //!
-//! `download_images` of fastai v1, whose numbers and counts these are. It stores error pages, overwrites files, and ends without a word
-//! on what it left out.
+//! Naming and `max_pics` follow `download_images` of fastai v1, which however stores error pages, overwrites files and does not report
+//! failures.
 //!
-//! # Where it connects to
+//! # SSRF protection
 //!
-//! Lists come from strangers, so an address that leads to this machine or its network is refused, unless allowed. What counts is the
-//! address that is connected to, of every redirection, not the name that stands for it.
+//! Lists are untrusted, so URLs that resolve to loopback, private or other non-public addresses are refused unless allowed. The check is on
+//! the resolved address of every connection, including redirects, not on the host name.
 //!
 //! # Layout
 //!
-//! `list` reads lists and names files; `queue` says what is next, with no host asked too much at a time; `fetch` asks once; `address`
-//! tells public addresses from others; `text` is the report for people.
+//! `list` reads lists and names files; `fetch_queue` schedules attempts with a limit per host; `fetch` makes one attempt; `ssrf_guard`
+//! resolves hosts to allowed addresses; `text` formats the report.
 
-mod address;
 mod fetch;
+mod fetch_queue;
 mod list;
-mod queue;
+mod ssrf_guard;
 mod text;
 
 pub use list::{ClassList, Error as ListError};
@@ -46,54 +46,54 @@ use std::{
 use serde::Serialize;
 
 use self::{
-    fetch::{Client, Fault},
-    queue::{Job, Queue},
+    fetch::{Client, FetchError},
+    fetch_queue::{FetchQueue, FetchTask},
 };
 use equibatch_cli::files;
 
-/// What becomes of addresses of this machine and its network.
+/// Policy for non-public addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Private {
-    /// They are not connected to.
+pub enum PrivateAddresses {
+    /// Refuse all of them.
     Refused,
-    /// These are connected to.
+    /// Allow only these.
     Only(Vec<IpAddr>),
-    /// All are connected to.
+    /// Allow all of them.
     Allowed,
 }
 
-/// How images are fetched.
+/// How images are downloaded.
 #[derive(Clone, Debug)]
-pub struct Options {
-    /// The folder of the class folders.
+pub struct DownloadOptions {
+    /// Folder of the class folders.
     pub out: PathBuf,
-    /// Lines of each list that are read, at most. None reads all.
+    /// Largest number of lines read of each list; `None`: all.
     pub max_pics: Option<usize>,
-    /// Connections at a time.
+    /// Concurrent connections.
     pub jobs: NonZeroUsize,
-    /// Of those, to one host.
+    /// Concurrent connections per host.
     pub per_host: NonZeroUsize,
-    /// Further tries after a fault that may pass.
+    /// Retries after a transient error.
     pub retries: u32,
-    /// Time to wait before the first of them; doubled for each further one. A server that asks for more time gets it, up to
-    /// [`Options::longest_wait`].
+    /// Delay before the first retry, doubled for each further one. A longer Retry-After is honoured up to
+    /// [`DownloadOptions::longest_wait`].
     pub backoff: Duration,
-    /// Longest time that a server may ask for.
+    /// Longest Retry-After that is honoured.
     pub longest_wait: Duration,
-    /// Longest time without a byte.
+    /// Timeout of name resolution, connecting, and each read and write.
     pub timeout: Duration,
-    /// Longest time for one try.
+    /// Total timeout of one attempt.
     pub max_time: Duration,
     /// Largest file, in bytes.
     pub max_bytes: u64,
-    /// What becomes of addresses of this machine and its network.
-    pub private: Private,
-    /// How the client calls itself.
+    /// Policy for non-public addresses.
+    pub private: PrivateAddresses,
+    /// Value of the User-Agent header.
     pub user_agent: String,
 }
 
-impl Options {
-    /// Sixteen connections, four to one host, three further tries.
+impl DownloadOptions {
+    /// Defaults: 16 connections, 4 per host, 3 retries.
     #[must_use]
     pub fn new(out: impl Into<PathBuf>) -> Self {
         let few = |count| NonZeroUsize::new(count).expect("not zero");
@@ -108,66 +108,66 @@ impl Options {
             timeout: Duration::from_secs(10),
             max_time: Duration::from_secs(120),
             max_bytes: 32 << 20,
-            private: Private::Refused,
+            private: PrivateAddresses::Refused,
             user_agent: concat!("equibatch/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }
 }
 
-/// What came of it.
+/// The result of a download.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// The folder of the class folders.
+pub struct DownloadReport {
+    /// Folder of the class folders.
     pub out: String,
-    /// In the order asked for.
+    /// One entry per list, in the order given.
     pub classes: Vec<ClassReport>,
-    /// By class and line.
+    /// Sorted by class and line.
     pub failures: Vec<Failure>,
 }
 
-/// What came of one list.
+/// The result of one list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ClassReport {
-    /// The class.
+    /// Class name.
     pub class: String,
-    /// Lines that were read.
+    /// Lines read.
     pub lines: usize,
-    /// Images that were fetched.
+    /// Images downloaded.
     pub fetched: usize,
-    /// Images that were there already.
+    /// Images that existed already.
     pub present: usize,
-    /// Lines that repeat an earlier one of the list.
+    /// Lines that repeat an earlier line.
     pub repeated: usize,
-    /// Lines without an image.
+    /// Lines that failed.
     pub failed: usize,
-    /// Bytes that were fetched.
+    /// Bytes downloaded.
     pub bytes: u64,
 }
 
-/// A line without an image.
+/// A line that failed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Failure {
-    /// The class.
+    /// Class name.
     pub class: String,
     /// Number of the image, from 0.
     pub number: usize,
-    /// As in the list.
+    /// URL as in the list.
     pub url: String,
-    /// One clause.
+    /// Reason, a lower-case clause.
     pub reason: String,
-    /// How often it was tried.
+    /// Number of attempts.
     pub tries: u32,
 }
 
-/// Why nothing can be fetched at all, or no more.
+/// Why a download was aborted.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A class folder that is a link to somewhere else.
-    #[error("{} is a link out of {}", path.display(), out.display())]
+    /// A class folder is a symbolic link out of the output folder.
+    #[error("{} is a symbolic link out of {}", path.display(), out.display())]
     Elsewhere {
         /// The class folder.
         path: PathBuf,
-        /// The folder that it should lie in.
+        /// The output folder.
         out: PathBuf,
     },
     /// A folder or file that cannot be written.
@@ -175,27 +175,27 @@ pub enum Error {
     Write {
         /// The folder or file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The I/O error.
         source: io::Error,
     },
 }
 
-/// Fetches what is missing of `lists`. `progress` is told of every line that is done with.
+/// Downloads the missing images of `lists`. `progress` is called once per finished line.
 ///
 /// # Errors
 ///
-/// [`Error::Elsewhere`]; [`Error::Write`], for instance on a full disk, with the files fetched so far left behind.
+/// [`Error::Elsewhere`]; [`Error::Write`], for instance on a full disk, in which case the files downloaded so far are kept.
 pub fn download(
     lists: &[ClassList],
-    options: &Options,
+    options: &DownloadOptions,
     progress: &(impl Fn() + Sync),
-) -> Result<Report, Error> {
-    let mut report = Report {
+) -> Result<DownloadReport, Error> {
+    let mut report = DownloadReport {
         out: options.out.display().to_string(),
         classes: vec![],
         failures: vec![],
     };
-    let mut jobs = vec![];
+    let mut tasks = vec![];
     for (index, list) in lists.iter().enumerate() {
         let folder = folder(&options.out, &list.class)?;
         let present = present(&folder)?;
@@ -215,25 +215,25 @@ pub fn download(
             } else if present.contains(&number) {
                 class.present += 1;
             } else {
-                jobs.push(Job::new(index, number, url));
+                tasks.push(FetchTask::new(index, number, url));
                 continue;
             }
             progress();
         }
         report.classes.push(class);
     }
-    let queue = Queue::new(jobs, options.per_host);
-    let run = Run {
+    let queue = FetchQueue::new(tasks, options.per_host);
+    let downloader = Downloader {
         lists,
         options,
         client: Client::new(options),
         queue,
         report: Mutex::new(report),
     };
-    run.carry_out(progress)
+    downloader.run(progress)
 }
 
-/// Makes the folder of a class.
+/// Creates the folder of a class.
 fn folder(out: &Path, class: &str) -> Result<PathBuf, Error> {
     let path = out.join(class);
     let failed = |source| Error::Write {
@@ -251,7 +251,7 @@ fn folder(out: &Path, class: &str) -> Result<PathBuf, Error> {
     Ok(path)
 }
 
-/// The numbers that files in `folder` have.
+/// The numbers of the files in `folder`.
 fn present(folder: &Path) -> Result<BTreeSet<usize>, Error> {
     let failed = |source| Error::Write {
         path: folder.to_owned(),
@@ -265,17 +265,17 @@ fn present(folder: &Path) -> Result<BTreeSet<usize>, Error> {
     Ok(numbers)
 }
 
-/// What all threads share.
-struct Run<'a> {
+/// State shared by the download threads.
+struct Downloader<'a> {
     lists: &'a [ClassList],
-    options: &'a Options,
+    options: &'a DownloadOptions,
     client: Client,
-    queue: Queue,
-    report: Mutex<Report>,
+    queue: FetchQueue,
+    report: Mutex<DownloadReport>,
 }
 
-impl Run<'_> {
-    fn carry_out(self, progress: &(impl Fn() + Sync)) -> Result<Report, Error> {
+impl Downloader<'_> {
+    fn run(self, progress: &(impl Fn() + Sync)) -> Result<DownloadReport, Error> {
         let stopped = std::thread::scope(|scope| {
             let work = || self.work(progress);
             let threads: Vec<_> = (0..self.options.jobs.get()).map(|_| scope.spawn(work)).collect();
@@ -284,7 +284,7 @@ impl Run<'_> {
                     .join()
                     .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             });
-            // All of them are waited for, and the first error is told.
+            // Joins all threads, then returns the first error.
             let ended: Vec<Result<(), Error>> = ended.collect();
             ended.into_iter().collect::<Result<(), Error>>()
         });
@@ -300,24 +300,24 @@ impl Run<'_> {
     }
 
     fn work(&self, progress: &impl Fn()) -> Result<(), Error> {
-        while let Some(job) = self.queue.next() {
-            match self.client.fetch(&job.url) {
+        while let Some(task) = self.queue.next() {
+            match self.client.fetch(&task.url) {
                 Ok(image) => {
-                    let stored = self.store(&job, &image);
-                    self.queue.done(&job);
+                    let stored = self.store(&task, &image);
+                    self.queue.done(&task);
                     if let Err(error) = stored {
                         self.queue.stop();
                         return Err(error);
                     }
                 }
-                Err(fault) => match self.wait_before_next_try(&job, &fault) {
+                Err(fetch_error) => match self.wait_before_next_try(&task, &fetch_error) {
                     Some((until, whole_host)) => {
-                        self.queue.again(job, until, whole_host);
+                        self.queue.retry(task, until, whole_host);
                         continue;
                     }
                     None => {
-                        self.queue.done(&job);
-                        self.fail(&job, &fault);
+                        self.queue.done(&task);
+                        self.fail(&task, &fetch_error);
                     }
                 },
             }
@@ -326,38 +326,39 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// When to try again, if at all, and whether that goes for everything on the host.
-    fn wait_before_next_try(&self, job: &Job, fault: &Fault) -> Option<(Instant, bool)> {
-        if !fault.may_pass || job.tries >= self.options.retries {
+    /// Time of the next attempt, and whether it applies to the whole host; `None`: do not retry.
+    fn wait_before_next_try(&self, task: &FetchTask, fetch_error: &FetchError) -> Option<(Instant, bool)> {
+        if !fetch_error.is_transient || task.tries >= self.options.retries {
             return None;
         }
-        let own = self.options.backoff * 2_u32.saturating_pow(job.tries);
-        let asked = fault.retry_after.unwrap_or(Duration::ZERO);
+        let own = self.options.backoff * 2_u32.saturating_pow(task.tries);
+        let asked = fetch_error.retry_after.unwrap_or(Duration::ZERO);
         let wait = own.min(self.options.longest_wait).max(asked);
-        (asked <= self.options.longest_wait).then(|| (Instant::now() + wait, fault.retry_after.is_some()))
+        (asked <= self.options.longest_wait)
+            .then(|| (Instant::now() + wait, fetch_error.retry_after.is_some()))
     }
 
-    fn store(&self, job: &Job, image: &fetch::Fetched) -> Result<(), Error> {
-        let class = &self.lists[job.class].class;
-        let name = list::file_name(job.number, &job.url, image.format);
+    fn store(&self, task: &FetchTask, image: &fetch::Fetched) -> Result<(), Error> {
+        let class = &self.lists[task.class].class;
+        let name = list::file_name(task.number, &task.url, image.format);
         let path = self.options.out.join(class).join(name);
         files::create(&path, &image.bytes).map_err(|source| Error::Write { path, source })?;
         let mut report = self.report.lock().expect("no thread panics with the report");
-        let class = &mut report.classes[job.class];
+        let class = &mut report.classes[task.class];
         class.fetched += 1;
         class.bytes += image.bytes.len() as u64;
         Ok(())
     }
 
-    fn fail(&self, job: &Job, fault: &Fault) {
+    fn fail(&self, task: &FetchTask, fetch_error: &FetchError) {
         let mut report = self.report.lock().expect("no thread panics with the report");
-        report.classes[job.class].failed += 1;
+        report.classes[task.class].failed += 1;
         report.failures.push(Failure {
-            class: self.lists[job.class].class.clone(),
-            number: job.number,
-            url: job.url.clone(),
-            reason: fault.reason.clone(),
-            tries: job.tries + 1,
+            class: self.lists[task.class].class.clone(),
+            number: task.number,
+            url: task.url.clone(),
+            reason: fetch_error.reason.clone(),
+            tries: task.tries + 1,
         });
     }
 }

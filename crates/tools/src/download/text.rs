@@ -1,12 +1,12 @@
 use std::fmt::Write as _;
 
-use super::Report;
+use super::DownloadReport;
 use equibatch_cli::terminal::table;
 use equibatch_engine::byte_size::text as bytes;
 
-/// The same for people: a line for each failure, then the counts.
+/// Formats a line for each failure, then a table of the classes.
 #[must_use]
-pub fn text(report: &Report) -> String {
+pub fn text(report: &DownloadReport) -> String {
     let mut text = String::new();
     for failure in &report.failures {
         let tries = if failure.tries == 1 {

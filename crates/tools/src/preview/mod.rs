@@ -1,4 +1,4 @@
-//! What training sees, drawn for a person: labelled pictures of batches, and one image beside its augmentations.
+//! Contact sheets of batches, and of one image beside its augmentations.
 
 use std::{
     fs,
@@ -14,69 +14,69 @@ use equibatch_engine::{
 };
 use image::{ImageFormat, RgbImage};
 
-use crate::sheet::{Cell, Sheet};
+use crate::contact_sheet::{ContactSheet, Tile};
 
-/// Why there is no picture.
+/// Why a preview cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The recipe is none.
+    /// The recipe is invalid.
     #[error("--recipe")]
     Recipe(#[source] augment::Error),
-    /// The size is none.
-    #[error("--size {0}: it must be from 1 to 4096 pixels")]
+    /// The size is out of range.
+    #[error("--size {0}: expected a number of pixels from 1 to 4096")]
     Size(u32),
     /// The image cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The I/O error.
         #[source]
         source: io::Error,
     },
-    /// The image is broken.
-    #[error("cannot show {}", path.display())]
+    /// The image cannot be decoded.
+    #[error("cannot decode {}", path.display())]
     Decode {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The decoding error.
         #[source]
         source: decode::Error,
     },
-    /// The picture cannot be written.
+    /// The output cannot be written.
     #[error("cannot write {}; choose another --out", path.display())]
     Write {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The I/O error.
         #[source]
         source: io::Error,
     },
 }
 
-/// How an image is augmented.
+/// Which augmentations of an image to render.
 #[derive(Clone, Copy, Debug)]
 pub struct Augmentations<'a> {
-    /// As text.
+    /// The recipe.
     pub recipe: &'a str,
-    /// Equal seeds draw equal augmentations.
+    /// Seed of the augmentations.
     pub seed: u64,
-    /// How many.
+    /// Number of augmentations.
     pub times: u32,
-    /// Height and width, in pixels.
+    /// Height and width, in pixels, from 1 to 4096.
     pub size: u32,
 }
 
-/// Pictures in a row beside one image's own.
+/// Columns of the sheet of augmentations.
 const COLUMNS: u32 = 6;
 
-/// The image in the file at `path` as validation sees it, and its augmentations, each with what was drawn for it.
+/// A sheet of the image at `path` as in validation, and its augmentations, each labelled with the parameters drawn.
 ///
 /// # Errors
 ///
-/// [`Error`].
-pub fn of_image(path: &Path, augmentations: &Augmentations<'_>) -> Result<Sheet, Error> {
+/// Every variant of [`Error`] but [`Error::Write`].
+pub fn augmented(path: &Path, augmentations: &Augmentations<'_>) -> Result<ContactSheet, Error> {
     let Augmentations {
         recipe,
         seed,
@@ -96,40 +96,40 @@ pub fn of_image(path: &Path, augmentations: &Augmentations<'_>) -> Result<Sheet,
         source,
     })?;
     let seen = variations(image, &parsed, (seed, times.into()), size);
-    let cell = |(number, variation): (usize, Variation)| {
+    let tile = |(number, variation): (usize, Variation)| {
         let (label, words) = match number {
-            0 => ("as validation sees it".to_owned(), vec![]),
-            number => (format!("augmentation {number}"), variation.draw.words()),
+            0 => ("validation".to_owned(), vec![]),
+            number => (format!("augmentation {number}"), variation.draw.describe()),
         };
         let words = match (number, words.is_empty()) {
-            (1.., true) => vec!["only cropped".to_owned()],
+            (1.., true) => vec!["crop only".to_owned()],
             _ => words,
         };
-        Cell {
+        Tile {
             picture: picture(variation.pixels, size),
             lines: std::iter::once(label).chain(words).collect(),
         }
     };
-    Ok(Sheet {
+    Ok(ContactSheet {
         title: vec![name(path), format!("recipe {recipe}, seed {seed}")],
         columns: COLUMNS,
-        cells: seen.into_iter().enumerate().map(cell).collect(),
+        tiles: seen.into_iter().enumerate().map(tile).collect(),
     })
 }
 
-/// `u8[S, S, 3]` as a picture.
+/// Converts pixels `u8[S, S, 3]` to an image.
 ///
 /// # Panics
 ///
-/// Where there are other than `size * size * 3` bytes.
+/// If `pixels` does not have `size * size * 3` bytes.
 #[must_use]
 pub fn picture(pixels: Vec<u8>, size: u32) -> RgbImage {
     RgbImage::from_raw(size, size, pixels).expect("three bytes for every pixel")
 }
 
-/// The soft label of an image that is of one class, and by `weight` of another: `62 % birds, 38 % flowers`.
+/// The soft label of a mixed image, `weight` being that of the other class: `62 % birds, 38 % flowers`.
 #[must_use]
-pub fn shares(own: &str, other: &str, weight: f32) -> String {
+pub fn mixed_label(own: &str, other: &str, weight: f32) -> String {
     let percent = (weight * 100.0).round();
     match percent {
         0.0 => own.to_owned(),
@@ -137,7 +137,7 @@ pub fn shares(own: &str, other: &str, weight: f32) -> String {
     }
 }
 
-/// The last part of a path.
+/// The last component of a path.
 #[must_use]
 pub fn name(path: &Path) -> String {
     path.file_name()
@@ -146,12 +146,12 @@ pub fn name(path: &Path) -> String {
         .into_owned()
 }
 
-/// Writes the sheet as a PNG file, and shows it in the terminal where that can.
+/// Writes the sheet as a PNG file, and shows it in terminals that support inline images.
 ///
 /// # Errors
 ///
 /// [`Error::Write`].
-pub fn save(sheet: &Sheet, path: &Path) -> Result<(), Error> {
+pub fn save(sheet: &ContactSheet, path: &Path) -> Result<(), Error> {
     let failed = |source| Error::Write {
         path: path.to_path_buf(),
         source,
@@ -162,7 +162,7 @@ pub fn save(sheet: &Sheet, path: &Path) -> Result<(), Error> {
         .write_to(&mut png, ImageFormat::Png)
         .map_err(|error| failed(io::Error::other(error)))?;
     files::replace(path, png.get_ref()).map_err(failed)?;
-    // A picture that the terminal did not take is in its file all the same.
+    // Failing to show the image is not an error: the file is written.
     let _shown = terminal::show(png.get_ref());
     Ok(())
 }

@@ -1,11 +1,11 @@
-//! What can be drawn, and which class names ask for it.
+//! Subjects of images, and the class names that select them.
 
 use std::fmt;
 
-/// A kind of thing to draw. Its name in lower case, plural or singular, asks for it.
+/// A kind of subject, selected by its name in plural or singular, regardless of case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum Kind {
+pub enum SubjectKind {
     /// Daisies, tulips, roses and others, alone or in groups.
     Flowers = 0,
     /// Birds that perch, peck, stand and fly.
@@ -24,8 +24,8 @@ pub enum Kind {
     Cats = 7,
 }
 
-impl Kind {
-    /// All kinds, in the order in which unknown names take them.
+impl SubjectKind {
+    /// All kinds, in the order in which they are assigned to unknown names.
     pub const ALL: [Self; 8] = [
         Self::Flowers,
         Self::Birds,
@@ -37,7 +37,7 @@ impl Kind {
         Self::Cats,
     ];
 
-    /// The name of the kind, in the plural.
+    /// The name, in the plural.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.names()[0]
@@ -64,19 +64,19 @@ impl Kind {
     }
 }
 
-/// What the pictures of one class show: a kind, in one of its variants.
+/// The subject of a class: a kind in one of its variants.
 ///
-/// Variant 0 is the kind as its name promises; the others have other colours and proportions.
+/// Variant 0 has the usual colours and proportions of the kind; other variants have others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subject {
-    /// The thing.
-    pub kind: Kind,
-    /// Its colours and proportions.
+    /// The kind.
+    pub kind: SubjectKind,
+    /// Variant of colours and proportions.
     pub variant: u32,
 }
 
 impl Subject {
-    /// A number that no other subject has: a coordinate of its random numbers.
+    /// A unique number, which seeds the random numbers of the subject.
     #[must_use]
     pub fn number(self) -> u64 {
         u64::from(self.variant) << 8 | self.kind as u64
@@ -92,28 +92,27 @@ impl fmt::Display for Subject {
     }
 }
 
-/// The subject of each of `names`: all different.
+/// Assigns a distinct subject to each of `names`.
 ///
-/// A name that [`Kind`] knows (case does not matter, singular or plural) gets that kind, variant 0; a second name for the same kind gets
-/// its next variant. The other names, in their order, get the kinds in the order of [`Kind::ALL`] that no name has yet, and when all
-/// are taken, variant after variant of all kinds.
+/// The name of a [`SubjectKind`] (any case, singular or plural) gets that kind in variant 0; a second name of the same kind gets its next
+/// variant. The other names, in order, get the unused kinds in the order of [`SubjectKind::ALL`], then further variants of all kinds.
 #[must_use]
 pub fn assign<N: AsRef<str>>(names: &[N]) -> Vec<Subject> {
-    let mut used = [0_u32; Kind::ALL.len()];
-    let mut take = |kind: Kind| {
+    let mut used = [0_u32; SubjectKind::ALL.len()];
+    let mut take = |kind: SubjectKind| {
         let variant = used[kind as usize];
         used[kind as usize] += 1;
         Subject { kind, variant }
     };
     let known: Vec<_> = names
         .iter()
-        .map(|name| Kind::named(name.as_ref()).map(&mut take))
+        .map(|name| SubjectKind::named(name.as_ref()).map(&mut take))
         .collect();
     known
         .into_iter()
         .map(|subject| {
             subject.unwrap_or_else(|| {
-                let least = Kind::ALL
+                let least = SubjectKind::ALL
                     .into_iter()
                     .min_by_key(|&kind| used[kind as usize])
                     .expect("there are kinds");
@@ -130,32 +129,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_names_draw_themselves() {
+    fn known_names_get_their_kind() {
         let subjects = assign(&["Birds", "flower", "cats"]);
-        assert_eq!(subjects.map_kinds(), [Kind::Birds, Kind::Flowers, Kind::Cats]);
+        assert_eq!(
+            subjects.map_kinds(),
+            [SubjectKind::Birds, SubjectKind::Flowers, SubjectKind::Cats]
+        );
         assert!(subjects.iter().all(|subject| subject.variant == 0));
     }
 
     #[test]
-    fn unknown_names_take_the_kinds_that_are_left_and_then_variants() {
+    fn unknown_names_get_unused_kinds_and_then_variants() {
         let names: Vec<String> = ["birds".to_owned()]
             .into_iter()
             .chain((0..12).map(|i| format!("class{i}")))
             .collect();
         let subjects = assign(&names);
-        assert_eq!(subjects[1].kind, Kind::Flowers);
-        assert_eq!(subjects[2].kind, Kind::Butterflies);
+        assert_eq!(subjects[1].kind, SubjectKind::Flowers);
+        assert_eq!(subjects[2].kind, SubjectKind::Butterflies);
         assert_eq!(
             subjects[8],
             Subject {
-                kind: Kind::Flowers,
+                kind: SubjectKind::Flowers,
                 variant: 1
             }
         );
         assert_eq!(
             subjects[9],
             Subject {
-                kind: Kind::Birds,
+                kind: SubjectKind::Birds,
                 variant: 1
             }
         );
@@ -166,12 +168,12 @@ mod tests {
     }
 
     #[test]
-    fn a_second_name_of_a_kind_is_its_next_variant() {
+    fn a_second_name_of_a_kind_gets_its_next_variant() {
         let subjects = assign(&["bird", "birds"]);
         assert_eq!(
             subjects[1],
             Subject {
-                kind: Kind::Birds,
+                kind: SubjectKind::Birds,
                 variant: 1
             }
         );
@@ -179,11 +181,11 @@ mod tests {
     }
 
     trait MapKinds {
-        fn map_kinds(&self) -> Vec<Kind>;
+        fn map_kinds(&self) -> Vec<SubjectKind>;
     }
 
     impl MapKinds for Vec<Subject> {
-        fn map_kinds(&self) -> Vec<Kind> {
+        fn map_kinds(&self) -> Vec<SubjectKind> {
             self.iter().map(|subject| subject.kind).collect()
         }
     }

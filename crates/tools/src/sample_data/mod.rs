@@ -1,26 +1,26 @@
-//! Draws a data set to try everything out on: real JPEG files in class folders, far more of one class than of another.
+//! Generates a synthetic, imbalanced data set: JPEG files in class folders.
 //!
-//! The pictures stand for the photographs of a person who has 200 of flowers and 20 of birds. Scenes, lighting, clutter and colours
-//! come from the same distributions for every class, so that only the thing drawn tells the class.
+//! By default 200 images of flowers and 20 of birds. Scene, lighting, clutter and colours have the same distributions for every class, so that
+//! only the subject determines the class.
 //!
 //! # Layout
 //!
-//! - [`kind`]: what can be drawn, and which names ask for it
-//! - `dice`: the random choices of one picture; `paint`: colours, outlines, angles and the canvas
-//! - `scene`: backdrop and clutter; `subject`: one file per kind of thing
-//! - `picture`: puts one picture together; `finish`: what a camera does to it, and the JPEG file
-//! - `writer`: checks, folders, threads
+//! - [`kind`]: subjects, and the class names that select them
+//! - `rng`: the random choices of one picture; `paint`: colours, outlines, angles and the canvas
+//! - `scene`: backdrop and clutter; `subject`: one file per kind of subject
+//! - `picture`: composes one image; `photo`: camera effects and JPEG encoding
+//! - `writer`: validation, folders, threads
 //!
 //! # Determinism
 //!
-//! A picture is a pure function of the seed, the kind (with its variant), its number and its part (training or test). Neither the
-//! other classes, nor their counts, nor the number of threads change it. All floating-point work is additions, multiplications,
-//! divisions and square roots in a fixed order; sines and cosines are our own.
+//! An image is a pure function of seed, subject, number and part (training or test), independent of the other classes, their counts and
+//! the number of threads. Floating-point arithmetic is limited to +, -, *, / and square roots in a fixed order; sine and cosine are
+//! computed by `paint::angle`, since those of the C library differ between platforms.
 
-mod dice;
-mod finish;
+mod draw_rng;
 pub mod kind;
 mod paint;
+mod photo;
 mod picture;
 mod scene;
 mod subject;
@@ -32,17 +32,17 @@ use std::path::PathBuf;
 
 pub use writer::generate;
 
-/// A class to draw: the name of its folder, and how many pictures.
+/// A class to generate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClassSpec {
-    /// Name of the folder. A name of [`kind::Kind`] draws that kind, any other takes a kind that is left ([`kind::assign`]).
+    /// Class name, which is that of its folder. A name of [`kind::SubjectKind`] selects that kind, any other one an unused kind ([`kind::assign`]).
     pub name: String,
-    /// Pictures in the class folder, at least 1.
+    /// Number of images in the class folder, at least 1.
     pub count: usize,
 }
 
 impl ClassSpec {
-    /// A class of `count` pictures.
+    /// A class of `count` images.
     #[must_use]
     pub fn new(name: impl Into<String>, count: usize) -> Self {
         Self {
@@ -52,23 +52,23 @@ impl ClassSpec {
     }
 }
 
-/// What to draw, and where to.
+/// What to generate.
 #[derive(Clone, Debug)]
-pub struct Options {
-    /// Folder to write into; made where missing, refused where it holds anything.
+pub struct SampleDataOptions {
+    /// Output folder, created if missing; it must be empty.
     pub out: PathBuf,
-    /// The classes, each a folder of `out`.
+    /// The classes.
     pub classes: Vec<ClassSpec>,
-    /// New pictures of each class in `out/test/CLASS`. 0 leaves the folder out.
+    /// Number of additional images of each class in `out/test/CLASS`.
     pub test_count: usize,
-    /// Same seed, same bytes.
+    /// Seed: the same seed gives the same bytes.
     pub seed: u64,
-    /// Threads that draw. They change the time only.
+    /// Number of threads. Affects speed only.
     pub threads: NonZeroUsize,
 }
 
-impl Options {
-    /// The data set of the reference experiment: 200 flowers, 20 birds, and 10 more of each to predict at the end.
+impl SampleDataOptions {
+    /// The data set of the reference experiment: 200 flowers, 20 birds, and 10 test images of each.
     #[must_use]
     pub fn new(out: impl Into<PathBuf>) -> Self {
         Self {
@@ -81,53 +81,53 @@ impl Options {
     }
 }
 
-/// What was written.
+/// The result of [`generate`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// The folder that holds the class folders.
+pub struct SampleDataReport {
+    /// Output folder.
     pub out: PathBuf,
-    /// The classes in the order asked for.
+    /// The classes in the order given.
     pub classes: Vec<DrawnClass>,
-    /// Bytes of all files.
+    /// Total size of all files, in bytes.
     pub bytes: u64,
 }
 
-/// A class that was written.
+/// A generated class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DrawnClass {
-    /// Name of the folder.
+    /// Class name.
     pub name: String,
-    /// What its pictures show, such as `birds` or `fish 2`.
+    /// Subject of its images, such as `birds` or `fish 2`.
     pub subject: String,
-    /// Pictures in `out/NAME`.
+    /// Images in `out/NAME`.
     pub count: usize,
-    /// Pictures in `out/test/NAME`.
+    /// Images in `out/test/NAME`.
     pub test_count: usize,
 }
 
-/// Why a data set was not drawn.
+/// Why a data set could not be generated.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No class was asked for.
-    #[error("cannot draw a data set without classes")]
+    /// No class was given.
+    #[error("--classes: expected at least one class")]
     NoClasses,
-    /// A class without pictures.
-    #[error("cannot draw class {name:?} with 0 pictures")]
+    /// A class without images.
+    #[error("--counts: class {name:?} needs at least 1 image")]
     NoPictures {
-        /// The class.
+        /// Class name.
         name: String,
     },
-    /// A name that cannot be that of a class folder.
-    #[error("cannot use {name:?} as the name of a class folder: {reason}")]
+    /// An invalid class name.
+    #[error("--classes {name:?}: {reason}")]
     Name {
         /// The name.
         name: String,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: &'static str,
     },
-    /// The folder already holds something.
-    #[error("cannot draw into {}: the folder is not empty", path.display())]
+    /// The output folder is not empty.
+    #[error("cannot write to {}: the folder is not empty", path.display())]
     NotEmpty {
         /// The folder.
         path: PathBuf,
@@ -137,7 +137,7 @@ pub enum Error {
     Write {
         /// The folder or file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The I/O error.
         source: io::Error,
     },
     /// The JPEG encoder failed.
@@ -145,7 +145,7 @@ pub enum Error {
     Encode {
         /// The file.
         path: PathBuf,
-        /// What the encoder said.
+        /// The error of the encoder.
         source: image::ImageError,
     },
 }

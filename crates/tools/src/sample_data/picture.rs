@@ -1,16 +1,16 @@
-//! Puts one picture together: backdrop, clutter, subjects, clutter before them.
+//! Composes one image: backdrop, clutter, subjects, foreground clutter.
 
 use image::ImageResult;
 
-use super::dice::Dice;
-use super::finish;
+use super::draw_rng::DrawRng;
 use super::kind::Subject;
 use super::paint::Canvas;
+use super::photo;
 use super::scene;
 use super::subject;
 use equibatch_engine::random::{Purpose, generator};
 
-/// Which picture: everything that its bytes depend on.
+/// Identifies an image: all that its bytes depend on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Coordinates {
     pub(super) seed: u64,
@@ -21,10 +21,10 @@ pub(super) struct Coordinates {
     pub(super) part: u64,
 }
 
-/// Sides of every picture: one of them is the width.
+/// Side lengths of every image, in pixels, in either orientation.
 const SIDES: (u32, u32) = (375, 500);
 
-/// Draws the picture and encodes it.
+/// Draws and encodes the image.
 pub(super) fn jpeg(coordinates: &Coordinates) -> ImageResult<Vec<u8>> {
     let Coordinates {
         seed,
@@ -32,24 +32,24 @@ pub(super) fn jpeg(coordinates: &Coordinates) -> ImageResult<Vec<u8>> {
         index,
         part,
     } = *coordinates;
-    let mut dice = Dice::new(generator(
+    let mut rng = DrawRng::new(generator(
         seed,
         Purpose::DRAWING,
         &[subject.number(), index, part],
     ));
-    finish::develop(draw(subject, &mut dice), &mut dice)
+    photo::encode_photo(draw(subject, &mut rng), &mut rng)
 }
 
-fn draw(subject: Subject, dice: &mut Dice) -> Canvas {
-    let (width, height) = if dice.chance(0.5) {
+fn draw(subject: Subject, rng: &mut DrawRng) -> Canvas {
+    let (width, height) = if rng.bernoulli(0.5) {
         SIDES
     } else {
         (SIDES.1, SIDES.0)
     };
     let mut canvas = Canvas::new(width, height);
-    scene::backdrop(&mut canvas, dice, subject::habitat(subject.kind));
-    scene::behind(&mut canvas, dice);
-    subject::group(&mut canvas, dice, subject);
-    scene::before(&mut canvas, dice);
+    scene::backdrop(&mut canvas, rng, subject::habitat(subject.kind));
+    scene::behind(&mut canvas, rng);
+    subject::group(&mut canvas, rng, subject);
+    scene::before(&mut canvas, rng);
     canvas
 }

@@ -1,4 +1,4 @@
-//! The data set as a whole.
+//! Tests of whole data sets.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,15 +7,15 @@ use std::path::Path;
 
 use super::*;
 
-fn options(out: &Path, classes: &[(&str, usize)]) -> Options {
-    Options {
+fn options(out: &Path, classes: &[(&str, usize)]) -> SampleDataOptions {
+    SampleDataOptions {
         classes: classes
             .iter()
             .map(|&(name, count)| ClassSpec::new(name, count))
             .collect(),
         test_count: 1,
         threads: NonZeroUsize::MIN,
-        ..Options::new(out)
+        ..SampleDataOptions::new(out)
     }
 }
 
@@ -41,7 +41,7 @@ fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-fn drawn(options: &Options) -> BTreeMap<String, Vec<u8>> {
+fn drawn(options: &SampleDataOptions) -> BTreeMap<String, Vec<u8>> {
     let report = generate(options).expect("the folder is empty");
     let files = files(&options.out);
     assert_eq!(
@@ -52,11 +52,11 @@ fn drawn(options: &Options) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
-fn the_same_seed_draws_the_same_bytes_whatever_the_threads_and_the_other_classes() {
+fn images_depend_on_the_seed_but_not_on_threads_or_other_classes() {
     let root = tempfile::tempdir().expect("a temporary folder");
     let alone = drawn(&options(&root.path().join("a"), &[("birds", 1)]));
     let threads = NonZeroUsize::new(3).expect("not 0");
-    let among = Options {
+    let among = SampleDataOptions {
         threads,
         ..options(&root.path().join("b"), &[("flowers", 1), ("birds", 2)])
     };
@@ -64,7 +64,7 @@ fn the_same_seed_draws_the_same_bytes_whatever_the_threads_and_the_other_classes
     for (name, bytes) in &alone {
         assert_eq!(among.get(name), Some(bytes), "{name}");
     }
-    let other = drawn(&Options {
+    let other = drawn(&SampleDataOptions {
         seed: 7,
         ..options(&root.path().join("c"), &[("birds", 1)])
     });
@@ -72,7 +72,7 @@ fn the_same_seed_draws_the_same_bytes_whatever_the_threads_and_the_other_classes
 }
 
 #[test]
-fn pictures_are_photographs_of_the_promised_sizes_and_counts() {
+fn images_have_the_given_sizes_and_counts() {
     let root = tempfile::tempdir().expect("a temporary folder");
     let out = root.path().join("new/data");
     let files = drawn(&options(&out, &[("flowers", 4), ("birds", 2)]));
@@ -106,11 +106,11 @@ fn pictures_are_photographs_of_the_promised_sizes_and_counts() {
         assert!(high - low > 40, "{name} is nearly flat: {low} to {high}");
     }
     let distinct: std::collections::BTreeSet<_> = files.values().collect();
-    assert_eq!(distinct.len(), files.len(), "no picture is drawn twice");
+    assert_eq!(distinct.len(), files.len(), "all images differ");
 }
 
 #[test]
-fn nothing_is_written_where_something_lies() {
+fn a_folder_that_is_not_empty_is_refused() {
     let root = tempfile::tempdir().expect("a temporary folder");
     fs::write(root.path().join("photo.jpg"), b"mine").expect("the folder can be written");
     let error = generate(&options(root.path(), &[("birds", 1)])).expect_err("the folder is not empty");
@@ -125,7 +125,7 @@ fn nothing_is_written_where_something_lies() {
 }
 
 #[test]
-fn a_file_in_place_of_the_folder_is_an_error() {
+fn a_file_instead_of_a_folder_is_refused() {
     let root = tempfile::tempdir().expect("a temporary folder");
     let out = root.path().join("file");
     fs::write(&out, b"mine").expect("the folder can be written");
@@ -134,10 +134,10 @@ fn a_file_in_place_of_the_folder_is_an_error() {
 }
 
 #[test]
-fn senseless_requests_are_refused_before_anything_is_written() {
+fn invalid_options_are_refused_before_anything_is_written() {
     let root = tempfile::tempdir().expect("a temporary folder");
     let out = root.path().join("out");
-    let refusal = |classes: &[(&str, usize)]| generate(&options(&out, classes)).expect_err("senseless");
+    let refusal = |classes: &[(&str, usize)]| generate(&options(&out, classes)).expect_err("invalid options");
     assert!(matches!(refusal(&[]), Error::NoClasses));
     assert!(matches!(refusal(&[("birds", 0)]), Error::NoPictures { .. }));
     for name in ["", "test", "..", ".hidden", "a/b", "a\\b", "a\0b"] {
@@ -151,7 +151,7 @@ fn senseless_requests_are_refused_before_anything_is_written() {
 }
 
 #[test]
-fn unknown_classes_are_drawn_as_kinds_that_are_left() {
+fn unknown_classes_get_unused_kinds() {
     let root = tempfile::tempdir().expect("a temporary folder");
     let options = options(root.path(), &[("widgets", 1), ("flowers", 1), ("gadgets", 1)]);
     let report = generate(&options).expect("the folder is empty");
@@ -168,7 +168,7 @@ fn unknown_classes_are_drawn_as_kinds_that_are_left() {
 
 #[test]
 fn every_kind_and_variant_can_be_drawn() {
-    for (index, &kind) in kind::Kind::ALL.iter().enumerate() {
+    for (index, &kind) in kind::SubjectKind::ALL.iter().enumerate() {
         for variant in 0..3 {
             let subject = kind::Subject { kind, variant };
             let coordinates = picture::Coordinates {

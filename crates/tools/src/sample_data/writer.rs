@@ -1,4 +1,4 @@
-//! Checks what is asked for, makes the folders, and writes the pictures from several threads.
+//! Validates the options, creates the folders and writes the images in parallel.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,27 +7,26 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::kind::{self, Subject};
-use super::{ClassSpec, DrawnClass, Error, Options, Report, picture};
+use super::{ClassSpec, DrawnClass, Error, SampleDataOptions, SampleDataReport, picture};
 
-/// Folder of the pictures that are kept for the end.
+/// Folder of the test split.
 const TEST_FOLDER: &str = "test";
 
-/// Draws the data set and writes `out/CLASS/NNNN.jpg` and `out/test/CLASS/NNNN.jpg`, numbered from 1.
+/// Generates the data set: writes `out/CLASS/NNNN.jpg` and `out/test/CLASS/NNNN.jpg`, numbered from 1.
 ///
 /// # Errors
 ///
-/// [`Error::NoClasses`], [`Error::NoPictures`] and [`Error::Name`] for a request that makes no sense, [`Error::NotEmpty`] where `out`
-/// holds anything: all before the first byte is written. Nothing is ever overwritten. [`Error::Write`] and [`Error::Encode`] may leave a
-/// part of the pictures behind.
-pub fn generate(options: &Options) -> Result<Report, Error> {
+/// [`Error::NoClasses`], [`Error::NoPictures`] and [`Error::Name`] for invalid options, and [`Error::NotEmpty`], before anything is written.
+/// [`Error::Write`] and [`Error::Encode`], which may leave some of the images behind. Nothing is ever overwritten.
+pub fn generate(options: &SampleDataOptions) -> Result<SampleDataReport, Error> {
     check_classes(&options.classes)?;
     check_empty(&options.out)?;
     let names: Vec<_> = options.classes.iter().map(|class| class.name.as_str()).collect();
     let subjects = kind::assign(&names);
-    let jobs = plan(options, &subjects)?;
-    let bytes = draw_all(options, &jobs)?;
+    let tasks = plan(options, &subjects)?;
+    let bytes = draw_all(options, &tasks)?;
     let classes = options.classes.iter().zip(&subjects);
-    Ok(Report {
+    Ok(SampleDataReport {
         out: options.out.clone(),
         classes: classes
             .map(|(class, subject)| DrawnClass {
@@ -41,8 +40,8 @@ pub fn generate(options: &Options) -> Result<Report, Error> {
     })
 }
 
-/// One picture to draw.
-struct Job {
+/// An image to generate.
+struct DrawTask {
     path: PathBuf,
     coordinates: picture::Coordinates,
 }
@@ -53,19 +52,21 @@ fn check_classes(classes: &[ClassSpec]) -> Result<(), Error> {
     }
     let mut seen = BTreeSet::new();
     for class in classes {
-        let wrong = |reason| {
+        let invalid = |reason| {
             Err(Error::Name {
                 name: class.name.clone(),
                 reason,
             })
         };
         match class.name.as_str() {
-            "" => return wrong("it is empty"),
-            TEST_FOLDER => return wrong("the test pictures lie there"),
-            name if name.starts_with('.') => return wrong("it begins with a dot"),
-            name if name.contains(['/', '\\', '\0']) => return wrong("it contains a path separator"),
-            // Some file systems hold `Birds` and `birds` for one folder.
-            name if !seen.insert(name.to_lowercase()) => return wrong("it is given twice"),
+            "" => return invalid("a class name must not be empty"),
+            TEST_FOLDER => return invalid("the name is reserved for the test split"),
+            name if name.starts_with('.') => return invalid("a class name must not start with a dot"),
+            name if name.contains(['/', '\\', '\0']) => {
+                return invalid("a class name must not contain a path separator");
+            }
+            // Some file systems ignore case.
+            name if !seen.insert(name.to_lowercase()) => return invalid("the class is given twice"),
             _ if class.count == 0 => {
                 return Err(Error::NoPictures {
                     name: class.name.clone(),
@@ -89,9 +90,9 @@ fn check_empty(out: &Path) -> Result<(), Error> {
     }
 }
 
-/// Makes the folders and lists the pictures.
-fn plan(options: &Options, subjects: &[Subject]) -> Result<Vec<Job>, Error> {
-    let mut jobs = Vec::new();
+/// Creates the folders and lists the images.
+fn plan(options: &SampleDataOptions, subjects: &[Subject]) -> Result<Vec<DrawTask>, Error> {
+    let mut tasks = Vec::new();
     for (class, &subject) in options.classes.iter().zip(subjects) {
         let parts = [
             (options.out.join(&class.name), class.count),
@@ -105,7 +106,7 @@ fn plan(options: &Options, subjects: &[Subject]) -> Result<Vec<Job>, Error> {
                 path: folder.clone(),
                 source,
             })?;
-            jobs.extend((0..count as u64).map(|index| Job {
+            tasks.extend((0..count as u64).map(|index| DrawTask {
                 path: folder.join(format!("{:04}.jpg", index + 1)),
                 coordinates: picture::Coordinates {
                     seed: options.seed,
@@ -116,19 +117,19 @@ fn plan(options: &Options, subjects: &[Subject]) -> Result<Vec<Job>, Error> {
             }));
         }
     }
-    Ok(jobs)
+    Ok(tasks)
 }
 
-/// Draws and writes every picture; returns the bytes written, or the first error of a thread.
-fn draw_all(options: &Options, jobs: &[Job]) -> Result<u64, Error> {
+/// Generates and writes all images; returns the bytes written, or the first error of a thread.
+fn draw_all(options: &SampleDataOptions, tasks: &[DrawTask]) -> Result<u64, Error> {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut bytes = 0;
-        while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            match draw(job) {
+        while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+            match draw(task) {
                 Ok(written) => bytes += written,
                 Err(error) => {
-                    next.store(jobs.len(), Ordering::Relaxed);
+                    next.store(tasks.len(), Ordering::Relaxed);
                     return Err(error);
                 }
             }
@@ -136,7 +137,7 @@ fn draw_all(options: &Options, jobs: &[Job]) -> Result<u64, Error> {
         Ok(bytes)
     };
     std::thread::scope(|scope| {
-        let threads = options.threads.get().min(jobs.len());
+        let threads = options.threads.get().min(tasks.len());
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         workers
             .into_iter()
@@ -149,14 +150,14 @@ fn draw_all(options: &Options, jobs: &[Job]) -> Result<u64, Error> {
     })
 }
 
-fn draw(job: &Job) -> Result<u64, Error> {
-    let jpeg = picture::jpeg(&job.coordinates).map_err(|source| Error::Encode {
-        path: job.path.clone(),
+fn draw(task: &DrawTask) -> Result<u64, Error> {
+    let jpeg = picture::jpeg(&task.coordinates).map_err(|source| Error::Encode {
+        path: task.path.clone(),
         source,
     })?;
-    let written = fs::File::create_new(&job.path).and_then(|mut file| file.write_all(&jpeg));
+    let written = fs::File::create_new(&task.path).and_then(|mut file| file.write_all(&jpeg));
     written.map_err(|source| Error::Write {
-        path: job.path.clone(),
+        path: task.path.clone(),
         source,
     })?;
     Ok(jpeg.len() as u64)

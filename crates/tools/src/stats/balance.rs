@@ -2,13 +2,13 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::Serialize;
 
-use super::Options;
+use super::StatsOptions;
 use equibatch_engine::{
     dataset::{Dataset, Split},
     sampling::{Balance, Error, LastBatch, Order, Plan, PlanSpec},
 };
 
-/// A balance policy by the name that the client's `--balance` knows it by.
+/// A balance policy with its name on the command line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     name: String,
@@ -16,11 +16,11 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Those that need no number, and a middle way.
+    /// The policies that `server stats` evaluates by default.
     ///
     /// # Panics
     ///
-    /// Never: the names are right.
+    /// Never: all names parse.
     #[must_use]
     pub fn defaults() -> Vec<Self> {
         ["natural", "power:0.5", "oversample", "undersample"]
@@ -30,7 +30,7 @@ impl Policy {
 }
 
 impl Policy {
-    /// What it means.
+    /// The policy.
     #[must_use]
     pub fn balance(&self) -> &Balance {
         &self.balance
@@ -41,14 +41,14 @@ impl FromStr for Policy {
     type Err = &'static str;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let number = |text: &str| text.parse().map_err(|_| "a number must follow the colon");
+        let number = |text: &str| text.parse().map_err(|_| "expected a number after the colon");
         let balance = match name.split_once(':') {
             None if name == "oversample" => Balance::Oversample,
             None if name == "undersample" => Balance::Undersample,
             None if name == "natural" => Balance::Natural,
             Some(("power", exponent)) => Balance::Power(number(exponent)?),
             Some(("effective", beta)) => Balance::Effective(number(beta)?),
-            _ => return Err("it must be oversample, undersample, natural, power:X or effective:BETA"),
+            _ => return Err("expected oversample, undersample, natural, power:X or effective:BETA"),
         };
         Ok(Self {
             name: name.to_owned(),
@@ -63,40 +63,40 @@ impl fmt::Display for Policy {
     }
 }
 
-/// One epoch of the training images under a policy, all of it: the last batch may be short.
+/// One epoch of the train split under a policy, including a partial last batch.
 #[derive(Clone, Debug, Serialize)]
 pub struct PolicyStats {
-    /// Its name.
+    /// Policy name.
     pub policy: String,
     /// Images drawn.
     pub images_per_epoch: u64,
-    /// Batches, the short last one included.
+    /// Batches, including a partial last one.
     pub steps_per_epoch: u64,
-    /// Part of the training images that is drawn at least once, from 0 to 1.
+    /// Fraction of the training images that is drawn at least once, from 0 to 1.
     pub coverage: f64,
-    /// Epochs after which every image was drawn; none where some never are.
+    /// Epochs until every image has been drawn; `None` if some never are.
     pub epochs_to_cover: Option<u64>,
-    /// By label.
+    /// Draws of each class, by label.
     pub classes: Vec<ClassDraws>,
 }
 
-/// What becomes of a class in an epoch.
+/// Draws of a class in an epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ClassDraws {
-    /// Its name.
+    /// Class name.
     pub name: String,
     /// Images drawn.
     pub draws: u64,
-    /// How often the image that is drawn least is drawn.
+    /// Draws of the least drawn image.
     pub least: u64,
-    /// How often the image that is drawn most is drawn.
+    /// Draws of the most drawn image.
     pub most: u64,
     /// Images drawn at least once.
     pub seen: u64,
 }
 
-/// Plans an epoch under each policy; none where there are no training images.
-pub(super) fn plan(dataset: &Dataset, options: &Options) -> Result<Vec<PolicyStats>, Error> {
+/// Plans an epoch under each policy; empty without training images.
+pub(super) fn plan(dataset: &Dataset, options: &StatsOptions) -> Result<Vec<PolicyStats>, Error> {
     let members: Arc<[Vec<u32>]> = dataset.members(Split::Train).into();
     if members.iter().all(Vec::is_empty) {
         return Ok(vec![]);
@@ -116,7 +116,7 @@ pub(super) fn plan(dataset: &Dataset, options: &Options) -> Result<Vec<PolicySta
     options.policies.iter().map(policy).collect()
 }
 
-/// Within a class every image is drawn once before any is drawn again, so counts say everything.
+/// Within a class every image is drawn once before any is drawn again, so that the counts determine the draws of each image.
 fn of_plan(policy: &Policy, plan: &Plan, dataset: &Dataset, members: &[Vec<u32>]) -> PolicyStats {
     let counts = || members.iter().map(|members| members.len() as u64);
     let draws = plan.draws_per_class();

@@ -1,8 +1,8 @@
-//! What is in a root of class folders, and what a stream would make of it: classes and counts, sizes, mean and standard deviation of
-//! the pixels, and how often each balance policy would show each image.
+//! Statistics of class folders: class counts, image sizes, channel mean and standard deviation, and how often each balance policy would
+//! draw each image.
 //!
-//! Nothing is changed, and nothing is estimated: what a policy draws is what [`sampling`](equibatch_engine::sampling) plans, and the pixels are
-//! those of all training images at the size at which the server keeps them.
+//! All numbers are exact: draws are those that [`sampling`](equibatch_engine::sampling) plans, and pixel statistics are over all training images
+//! at the size at which the server caches them.
 
 mod balance;
 mod pixels;
@@ -10,8 +10,8 @@ mod sizes;
 mod text;
 
 pub use balance::{ClassDraws, Policy, PolicyStats};
-pub use pixels::{ChannelStats, PixelStats};
-pub use sizes::{Range, SizeStats};
+pub use pixels::{ChannelMeanStd, PixelStats};
+pub use sizes::{MinMedianMax, SizeStats};
 pub use text::text;
 
 use std::num::NonZeroU32;
@@ -20,79 +20,79 @@ use serde::Serialize;
 
 use equibatch_engine::dataset::{Dataset, Split};
 
-/// What is asked of a dataset.
+/// What to compute.
 #[derive(Clone, Debug)]
-pub struct Options {
-    /// Height and width of the images that would be streamed.
+pub struct StatsOptions {
+    /// Height and width of the streamed images, in pixels.
     pub image_size: u32,
-    /// Images in a batch.
+    /// Images per batch.
     pub batch_size: NonZeroU32,
-    /// Policies to try.
+    /// Balance policies to evaluate.
     pub policies: Vec<Policy>,
-    /// Whether the training images are decoded. Otherwise their headers have to do.
+    /// Whether to decode the training images; otherwise only headers are read.
     pub pixels: bool,
 }
 
-/// What there is to know. Counts are of usable images.
+/// Statistics of a data set. Counts are of usable images.
 #[derive(Clone, Debug, Serialize)]
 pub struct Stats {
-    /// The folder.
+    /// Root folder.
     pub root: String,
-    /// Of the dataset.
+    /// Fingerprint of the dataset.
     pub fingerprint: String,
-    /// By label.
+    /// Classes by label.
     pub classes: Vec<ClassStats>,
-    /// Largest class of the training images over the smallest; none without training images.
+    /// Ratio of the largest to the smallest class in the train split; `None` without training images.
     pub imbalance_ratio: Option<f64>,
-    /// Widths, heights and bytes; none without images.
+    /// Image and file sizes; `None` without images.
     pub sizes: Option<SizeStats>,
-    /// Of the training images, where they were decoded.
+    /// Pixel statistics of the train split, if it was decoded.
     pub pixels: Option<PixelStats>,
-    /// What the policies would do with the training images.
+    /// Draws of each policy.
     pub policies: Vec<PolicyStats>,
-    /// Files that are never served, with their reasons.
-    pub unusable: Vec<Unusable>,
-    /// What else a person should know.
+    /// Files that are never served, with reasons.
+    pub unusable: Vec<UnusableFile>,
+    /// Warnings of the scan.
     pub warnings: Vec<String>,
 }
 
-/// One class.
+/// Counts of a class.
 #[derive(Clone, Debug, Serialize)]
 pub struct ClassStats {
-    /// Its name.
+    /// Class name.
     pub name: String,
-    /// Images for training, validation and testing.
+    /// Images per split.
     pub images: Counts,
 }
 
 /// Images per split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// To learn from.
+    /// Training images.
     pub train: u32,
-    /// Held out.
+    /// Validation images.
     pub valid: u32,
-    /// For the end.
+    /// Test images.
     pub test: u32,
 }
 
 /// A file that is never served.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Unusable {
-    /// Relative to the root.
+pub struct UnusableFile {
+    /// Path relative to the root.
     pub path: String,
-    /// One clause.
+    /// Reason, a lower-case clause.
     pub reason: String,
 }
 
-/// Gathers everything that `options` ask for. `progress` is told of every image that was decoded.
+/// Computes the statistics that `options` select. `progress` is called once per decoded image.
 ///
 /// # Errors
 ///
-/// Where a policy cannot be planned.
+/// If a policy cannot be planned for the class counts.
 pub fn stats(
     dataset: &Dataset,
-    options: &Options,
+    options: &StatsOptions,
     progress: &(impl Fn() + Sync),
 ) -> Result<Stats, equibatch_engine::sampling::Error> {
     let [train, valid, test] = Split::ALL.map(|split| dataset.counts(split));
@@ -109,7 +109,7 @@ pub fn stats(
         true => pixels::measure(dataset, options.image_size, progress),
         false => (None, vec![]),
     };
-    let quarantined = dataset.quarantine.iter().map(|file| Unusable {
+    let quarantined = dataset.quarantine.iter().map(|file| UnusableFile {
         path: file.path.clone(),
         reason: file.reason.clone(),
     });

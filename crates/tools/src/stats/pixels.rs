@@ -3,49 +3,49 @@ use std::error::Error;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::Unusable;
-use crate::moments::Moments;
+use super::UnusableFile;
+use crate::channel_stats::ChannelStats;
 use equibatch_engine::{
     dataset::{Dataset, Split},
     decode::{self, DecodeOptions, canonical_short_side, decode_canonical, read},
 };
 
-/// Mean and standard deviation of the training images' pixels, at the size at which the server keeps them, without augmentation. Every
-/// image weighs the same, however many pixels it has, because it fills the same part of a batch.
+/// Channel statistics of the training images at the size at which the server caches them, without augmentation. All images have equal
+/// weight regardless of their number of pixels, as in a batch.
 #[derive(Clone, Debug, Serialize)]
 pub struct PixelStats {
-    /// Images that could be decoded.
+    /// Number of images decoded.
     pub images: usize,
-    /// Over the images as they are.
-    pub natural: ChannelStats,
-    /// Every class weighing the same, as in a stream that is balanced.
-    pub balanced: ChannelStats,
+    /// All images weighted equally.
+    pub natural: ChannelMeanStd,
+    /// All classes weighted equally, as in a balanced stream.
+    pub balanced: ChannelMeanStd,
 }
 
-/// Red, green and blue, in `[0, 1]` units: a `Normalization` of a request.
+/// Mean and standard deviation of red, green and blue, in `[0, 1]` units.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct ChannelStats {
+pub struct ChannelMeanStd {
     /// Means.
     pub mean: [f64; 3],
     /// Standard deviations.
     pub std: [f64; 3],
 }
 
-impl From<Moments> for ChannelStats {
-    fn from(moments: Moments) -> Self {
+impl From<ChannelStats> for ChannelMeanStd {
+    fn from(channel_stats: ChannelStats) -> Self {
         Self {
-            mean: moments.mean(),
-            std: moments.std(),
+            mean: channel_stats.mean(),
+            std: channel_stats.std(),
         }
     }
 }
 
-/// Decodes every training image. Returns nothing for the pixels where there is none, and the files that could not be decoded.
+/// Decodes every training image. Returns the statistics, `None` without images, and the files that could not be decoded.
 pub(super) fn measure(
     dataset: &Dataset,
     image_size: u32,
     progress: &(impl Fn() + Sync),
-) -> (Option<PixelStats>, Vec<Unusable>) {
+) -> (Option<PixelStats>, Vec<UnusableFile>) {
     let options = DecodeOptions {
         orientation: dataset.options.orientation,
         limits: dataset.options.limits,
@@ -53,23 +53,23 @@ pub(super) fn measure(
     let short_side = Some(canonical_short_side(image_size));
     let members = dataset.members(Split::Train);
     let ids: Vec<u32> = members.into_iter().flatten().collect();
-    let measured: Vec<(u32, Result<Moments, decode::Error>)> = ids
+    let measured: Vec<(u32, Result<ChannelStats, decode::Error>)> = ids
         .into_par_iter()
         .map(|id| {
             let bytes = read(&dataset.path(id), &dataset.samples[id as usize], &options.limits);
             let image = bytes.and_then(|bytes| decode_canonical(&bytes, &options, short_side));
             progress();
-            (id, image.map(|image| Moments::of(&image)))
+            (id, image.map(|image| ChannelStats::of(&image)))
         })
         .collect();
 
     let mut by_class = vec![vec![]; dataset.classes.len()];
     let mut broken = vec![];
-    for (id, moments) in measured {
+    for (id, channel_stats) in measured {
         let sample = &dataset.samples[id as usize];
-        match moments {
-            Ok(moments) => by_class[sample.class as usize].push(moments),
-            Err(error) => broken.push(Unusable {
+        match channel_stats {
+            Ok(channel_stats) => by_class[sample.class as usize].push(channel_stats),
+            Err(error) => broken.push(UnusableFile {
                 path: sample.path.to_string(),
                 reason: clause(&error),
             }),
@@ -78,22 +78,24 @@ pub(super) fn measure(
     (pixels(&by_class), broken)
 }
 
-fn pixels(by_class: &[Vec<Moments>]) -> Option<PixelStats> {
+fn pixels(by_class: &[Vec<ChannelStats>]) -> Option<PixelStats> {
     let images = by_class.iter().map(Vec::len).sum();
-    let mean = |moments: &Vec<Moments>| Moments::mean_of(moments.iter().map(|moments| (1.0, *moments)));
-    let of_class: Vec<Moments> = by_class.iter().map(mean).collect();
-    let weighed = |weight: fn(usize) -> f64| {
-        let weights = by_class.iter().map(|moments| weight(moments.len()));
-        Moments::mean_of(weights.zip(of_class.iter().copied())).into()
+    let mean = |channel_stats: &Vec<ChannelStats>| {
+        ChannelStats::mean_of(channel_stats.iter().map(|channel_stats| (1.0, *channel_stats)))
+    };
+    let of_class: Vec<ChannelStats> = by_class.iter().map(mean).collect();
+    let weighted = |weight: fn(usize) -> f64| {
+        let weights = by_class.iter().map(|channel_stats| weight(channel_stats.len()));
+        ChannelStats::mean_of(weights.zip(of_class.iter().copied())).into()
     };
     (images > 0).then(|| PixelStats {
         images,
-        natural: weighed(|images| images as f64),
-        balanced: weighed(|images| if images > 0 { 1.0 } else { 0.0 }),
+        natural: weighted(|images| images as f64),
+        balanced: weighted(|images| if images > 0 { 1.0 } else { 0.0 }),
     })
 }
 
-/// An error and its causes in one clause.
+/// An error and its sources as one clause.
 fn clause(error: &dyn Error) -> String {
     match error.source() {
         Some(source) => format!("{error}: {}", clause(source)),

@@ -5,35 +5,35 @@ use equibatch_engine::{
 };
 use serde::Serialize;
 
-/// Sizes of all usable images, as they are stored.
+/// Sizes of all usable images, as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SizeStats {
-    /// How many.
+    /// Number of images.
     pub images: usize,
-    /// Pixels in a row.
-    pub width: Range,
-    /// Rows.
-    pub height: Range,
-    /// Images whose short side is smaller than the image size asked for: they are enlarged when they are drawn.
+    /// Widths, in pixels.
+    pub width: MinMedianMax,
+    /// Heights, in pixels.
+    pub height: MinMedianMax,
+    /// Images whose short side is smaller than the streamed image size, so that they are upscaled.
     pub enlarged: usize,
-    /// Bytes of the files.
+    /// Total size of the files, in bytes.
     pub file_bytes: u64,
-    /// Bytes that all of them take decoded, at the size at which the server keeps them: what `--cache-bytes` needs to hold them all.
+    /// Total size of all images decoded at the size at which the server caches them: the `--cache-bytes` that holds them all.
     pub decoded_bytes: u64,
 }
 
-/// The smallest, the middle and the largest of some numbers.
+/// Minimum, median and maximum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Range {
-    /// The smallest.
+pub struct MinMedianMax {
+    /// Minimum.
     pub min: u32,
-    /// As many are smaller as are larger; of an even number the upper one of the two in the middle.
+    /// Median; of an even count the upper one of the two in the middle.
     pub median: u32,
-    /// The largest.
+    /// Maximum.
     pub max: u32,
 }
 
-impl Range {
+impl MinMedianMax {
     fn of(mut values: Vec<u32>) -> Option<Self> {
         values.sort_unstable();
         Some(Self {
@@ -53,8 +53,8 @@ pub(super) fn measure(dataset: &Dataset, image_size: u32) -> Option<SizeStats> {
     });
     Some(SizeStats {
         images: samples.len(),
-        width: Range::of(samples.iter().map(|sample| sample.width).collect())?,
-        height: Range::of(samples.iter().map(|sample| sample.height).collect())?,
+        width: MinMedianMax::of(samples.iter().map(|sample| sample.width).collect())?,
+        height: MinMedianMax::of(samples.iter().map(|sample| sample.height).collect())?,
         enlarged: samples
             .iter()
             .filter(|sample| sample.width.min(sample.height) < image_size)

@@ -8,7 +8,7 @@ use super::*;
 use equibatch_engine::dataset::{ScanOptions, survey};
 use equibatch_engine::sampling::{Balance, LastBatch, Order, Plan, PlanSpec};
 
-/// `train/CLASS/N.png` of one colour each.
+/// `train/CLASS/N.png`, each of uniform colour.
 fn folder(classes: &[(&str, &[[u8; 3]])]) -> TempDir {
     let root = tempfile::tempdir().unwrap();
     for (class, colours) in classes {
@@ -32,8 +32,8 @@ fn plain(root: &Path, path: &str, (width, height): (u32, u32), colour: [u8; 3]) 
         .unwrap();
 }
 
-fn options() -> Options {
-    Options {
+fn options() -> StatsOptions {
+    StatsOptions {
         image_size: 16,
         batch_size: NonZeroU32::new(4).unwrap(),
         policies: Policy::defaults(),
@@ -77,7 +77,7 @@ fn counts_and_sizes_are_those_of_the_files() {
 }
 
 #[test]
-fn a_file_that_only_decoding_shows_to_be_broken_is_named() {
+fn undecodable_files_are_listed() {
     let root = folder(&[("a", &[[0; 3]; 2]), ("b", &[[9; 3]; 2])]);
     let path = root.path().join("train/b/1.png");
     let mut bytes = fs::read(&path).unwrap();
@@ -91,7 +91,7 @@ fn a_file_that_only_decoding_shows_to_be_broken_is_named() {
 }
 
 #[test]
-fn balanced_means_weigh_classes_and_natural_ones_images() {
+fn balanced_means_weight_classes_and_natural_means_weight_images() {
     let root = folder(&[
         ("a", &[[0, 0, 51], [0, 0, 51], [0, 255, 51]]),
         ("b", &[[255, 0, 51]]),
@@ -107,7 +107,7 @@ fn balanced_means_weigh_classes_and_natural_ones_images() {
 }
 
 #[test]
-fn what_a_policy_would_draw_is_what_it_draws() {
+fn predicted_draws_equal_those_of_the_plan() {
     let root = folder(&[("a", &[[0; 3]; 13]), ("b", &[[0; 3]; 5]), ("c", &[[0; 3]; 1])]);
     let dataset = read(&root);
     let policies = [
@@ -117,7 +117,7 @@ fn what_a_policy_would_draw_is_what_it_draws() {
         "power:0.5",
         "effective:0.9",
     ];
-    let options = Options {
+    let options = StatsOptions {
         policies: policies.map(|name| name.parse().unwrap()).to_vec(),
         pixels: false,
         ..options()
@@ -158,10 +158,10 @@ fn what_a_policy_would_draw_is_what_it_draws() {
 }
 
 #[test]
-fn all_images_are_seen_after_the_epochs_that_are_said() {
+fn epochs_to_cover_is_exact() {
     let root = folder(&[("a", &[[0; 3]; 13]), ("b", &[[0; 3]; 5])]);
     let dataset = read(&root);
-    let options = Options {
+    let options = StatsOptions {
         policies: vec!["undersample".parse().unwrap()],
         pixels: false,
         ..options()
@@ -190,7 +190,7 @@ fn all_images_are_seen_after_the_epochs_that_are_said() {
 }
 
 #[test]
-fn a_policy_that_is_none_is_refused() {
+fn invalid_policies_are_refused() {
     for name in ["", "Oversample", "power", "power:", "power:x", "weights:1"] {
         assert!(name.parse::<Policy>().is_err(), "{name}");
     }

@@ -1,10 +1,10 @@
 use std::fmt::Write as _;
 
-use super::{ChannelStats, ClassDraws, PolicyStats, Stats};
+use super::{ChannelMeanStd, ClassDraws, PolicyStats, Stats};
 use equibatch_cli::terminal::table;
 use equibatch_engine::byte_size::text as bytes;
 
-/// The same for people.
+/// Formats the statistics as text.
 #[must_use]
 pub fn text(stats: &Stats) -> String {
     let mut text = format!("{}  (fingerprint {})\n\n", stats.root, &stats.fingerprint[..12]);
@@ -18,7 +18,8 @@ pub fn text(stats: &Stats) -> String {
         None => writeln!(text, "\nno training images"),
     };
     if let Some(sizes) = &stats.sizes {
-        let range = |range: super::Range| format!("{} to {} (median {})", range.min, range.max, range.median);
+        let range =
+            |range: super::MinMedianMax| format!("{} to {} (median {})", range.min, range.max, range.median);
         let _ = writeln!(
             text,
             "width {} px, height {} px; smaller than the image size: {} of {}\nfiles: {}; decoded: {} (a --cache-bytes of that keeps them all)",
@@ -62,12 +63,12 @@ fn classes(stats: &Stats) -> String {
     table(&rows)
 }
 
-fn channels(channels: &ChannelStats) -> String {
+fn channels(channels: &ChannelMeanStd) -> String {
     let list = |values: [f64; 3]| values.map(|value| format!("{value:.4}")).join(",");
     format!("--mean {} --std {}", list(channels.mean), list(channels.std))
 }
 
-/// A row for each class under each policy, and one for the whole.
+/// A row for each policy, and one for each of its classes.
 fn policies(policies: &[PolicyStats]) -> String {
     let heading = [
         "balance",

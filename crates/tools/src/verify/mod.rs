@@ -1,36 +1,36 @@
-//! Looks at every file of a root of class folders before anybody trains on it, and mends what it is told to mend.
+//! Verification of class folders, and optional fixes.
 //!
-//! Every file is read whole and decoded as the server would decode it. What is found:
+//! Every file is read and decoded as the server would. Findings:
 //!
-//! | kind | is |
+//! | kind | meaning |
 //! |---|---|
-//! | [`Kind::Broken`] | no image: an error page, half a download, a format that is not read |
-//! | [`Kind::Refused`] | an image over the server's limits |
-//! | [`Kind::Unreadable`] | a file or a folder that the system does not let us read |
-//! | [`Kind::Extension`] | an image whose name says another format than its content, or none that is read |
-//! | [`Kind::Tiny`] | an image with a short side below a limit |
-//! | [`Kind::Blank`] | an image of one colour, or nearly |
-//! | [`Kind::Duplicate`] | files of equal bytes |
-//! | [`Kind::Near`] | images that look the same: copies at another size, quality or brightness |
+//! | [`FindingKind::Broken`] | not decodable: an error page, a truncated download, an unsupported format |
+//! | [`FindingKind::Refused`] | an image that exceeds the server's limits |
+//! | [`FindingKind::Unreadable`] | a file or folder that cannot be read (I/O error) |
+//! | [`FindingKind::Extension`] | an image whose file extension is of another format than its content, or of none |
+//! | [`FindingKind::Tiny`] | an image whose short side is below a limit |
+//! | [`FindingKind::Blank`] | an image of (nearly) uniform colour |
+//! | [`FindingKind::Duplicate`] | byte-identical files |
+//! | [`FindingKind::Near`] | near duplicates: copies at another size, quality or brightness |
 //!
-//! Duplicates in two classes are a *conflict*, since one of the labels is wrong; duplicates in two splits are a *leak*, since the model is
-//! then judged by what it has learnt from.
+//! Duplicates with different labels are a *conflict*: one of the labels is wrong. Duplicates in different splits are a *leak*: the model is
+//! evaluated on images that it was trained on.
 //!
 //! # Layout
 //!
-//! `look` judges one file; `impression` is what an image looks like in 64 bits and a thumbnail, `nearby` finds hashes few bits apart
-//! without comparing all with all, `twins` makes groups of both. `unseen` finds images by other names. `mend` deletes, moves and
-//! converts. `text` is the report for people.
+//! `file_report` inspects one file. `perceptual_hash` is a 64-bit hash with a thumbnail, `hamming_index` finds hashes within a Hamming
+//! distance, `duplicates` groups identical and similar images. `misnamed` finds images without an image extension. `fix` deletes, moves
+//! and converts files. `text` formats the report.
 
-mod impression;
-mod look;
-mod mend;
-mod nearby;
+mod duplicates;
+mod file_report;
+mod fix;
+mod hamming_index;
+mod misnamed;
+mod perceptual_hash;
 mod text;
-mod twins;
-mod unseen;
 
-pub use mend::{Conversion, Deed, Error, Mending, Outcome, Removal, Verb, check_folders, mend};
+pub use fix::{Action, ActionKind, Conversion, Error, FixOptions, FixOutcome, Removal, check_folders, fix};
 pub use text::text;
 
 use equibatch_engine::{
@@ -40,47 +40,47 @@ use equibatch_engine::{
 use rayon::prelude::*;
 use serde::{Serialize, Serializer};
 
-use crate::verify::look::Look;
+use crate::verify::file_report::FileReport;
 
-/// What counts as a finding.
+/// Thresholds of the findings.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Short side, in pixels, below which an image is tiny.
+pub struct VerifyOptions {
+    /// Images whose short side is below this many pixels are tiny.
     pub min_side: u32,
-    /// Bits, of 64, in which the hashes of images that look the same may differ, at most [`Options::MAX_DISTANCE`]. None looks for equal
-    /// bytes only.
+    /// Largest Hamming distance between the perceptual hashes of near duplicates, at most [`VerifyOptions::MAX_DISTANCE`]. `None` finds
+    /// byte-identical files only.
     pub near: Option<u32>,
 }
 
-impl Options {
-    /// Above it, hashes of pictures that have nothing to do with one another begin to meet, and looking takes long.
+impl VerifyOptions {
+    /// Beyond this distance, hashes of unrelated images collide, and the search becomes slow.
     pub const MAX_DISTANCE: u32 = 11;
 }
 
-/// What is wrong with a file.
+/// The kind of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// No image.
+pub enum FindingKind {
+    /// Not decodable.
     Broken,
-    /// Over the limits.
+    /// Exceeds the limits.
     Refused,
-    /// The system does not let us read it.
+    /// Cannot be read.
     Unreadable,
-    /// The name says another format than the content, or none.
+    /// The extension does not match the content.
     Extension,
-    /// Too few pixels.
+    /// Short side below the limit.
     Tiny,
-    /// One colour.
+    /// Uniform colour.
     Blank,
-    /// Equal bytes.
+    /// Byte-identical.
     Duplicate,
-    /// Looks the same.
+    /// Near duplicate.
     Near,
 }
 
-impl Kind {
-    /// All kinds, in the order in which they are reported.
+impl FindingKind {
+    /// All kinds, in report order.
     pub const ALL: [Self; 8] = [
         Self::Broken,
         Self::Refused,
@@ -92,7 +92,7 @@ impl Kind {
         Self::Near,
     ];
 
-    /// In lower case.
+    /// The name in lower case.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -108,114 +108,113 @@ impl Kind {
     }
 }
 
-/// A file with something wrong in itself.
+/// A defect of one file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Finding {
-    /// What.
-    pub kind: Kind,
-    /// Relative to the root.
+    /// The kind of defect.
+    pub kind: FindingKind,
+    /// Path relative to the root.
     pub path: String,
-    /// One clause.
+    /// Explanation, a lower-case clause.
     pub detail: String,
 }
 
-/// Images that are one image.
+/// Identical or similar images.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Group {
-    /// [`Kind::Duplicate`] or [`Kind::Near`].
-    pub kind: Kind,
-    /// They stand in different splits.
+pub struct DuplicateGroup {
+    /// [`FindingKind::Duplicate`] or [`FindingKind::Near`].
+    pub kind: FindingKind,
+    /// Whether they are in different splits.
     pub leak: bool,
-    /// They stand in different classes.
+    /// Whether they are in different classes.
     pub conflict: bool,
-    /// Two at least. The first is the one to keep: of a test image, a validation image and a training image in this order, and then by
-    /// path.
+    /// At least two. The first is the one to keep: test before validation before training images, then by path.
     pub members: Vec<Member>,
 }
 
-/// An image of a group.
+/// An image of a [`DuplicateGroup`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Member {
-    /// Relative to the root.
+    /// Path relative to the root.
     pub path: String,
-    /// Its class.
+    /// Class name.
     pub class: String,
-    /// Its split.
+    /// Split.
     #[serde(serialize_with = "split_name")]
     pub split: Split,
 }
 
 #[allow(
     clippy::trivially_copy_pass_by_ref,
-    reason = "the signature that serde asks for"
+    reason = "the signature that serde requires"
 )]
 fn split_name<S: Serializer>(split: &Split, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(split.name())
 }
 
-/// Everything that was found.
+/// All findings.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// The folder.
+pub struct VerifyReport {
+    /// The data set's root folder.
     pub root: String,
-    /// Files that were looked at.
+    /// Number of files inspected.
     pub files: usize,
-    /// Of those, images that can be decoded.
+    /// Number of decodable images among them.
     pub images: usize,
-    /// By kind and path.
+    /// Sorted by kind and path.
     pub findings: Vec<Finding>,
-    /// By kind and path of the first.
-    pub groups: Vec<Group>,
-    /// What else a person should know.
+    /// Sorted by kind and path of the first member.
+    pub groups: Vec<DuplicateGroup>,
+    /// Warnings of the scan.
     pub warnings: Vec<String>,
-    /// Images that could be converted, in order; with what that would take.
+    /// Decodable images, for conversion.
     #[serde(skip)]
     pub(crate) convertible: Vec<Convertible>,
 }
 
-/// An image that can be decoded.
+/// A decodable image.
 #[derive(Clone, Debug)]
 pub(crate) struct Convertible {
     pub(crate) path: String,
-    /// An RGB JPEG that lies upright, with its longer side; others are never taken over as they are.
+    /// Longer side, in pixels, of an upright RGB JPEG; `None` for other images, which are always re-encoded.
     pub(crate) plain: Option<u32>,
 }
 
-/// Looks at every file. `progress` is told of each.
+/// Inspects every file. `progress` is called once per file.
 #[must_use]
-pub fn verify(dataset: &Dataset, options: &Options, progress: &(impl Fn() + Sync)) -> Report {
+pub fn verify(dataset: &Dataset, options: &VerifyOptions, progress: &(impl Fn() + Sync)) -> VerifyReport {
     let decoding = DecodeOptions {
         orientation: dataset.options.orientation,
         limits: dataset.options.limits,
     };
     let scanned = dataset.samples.iter().map(|sample| &*sample.path);
-    let unseen = unseen::images(&dataset.root);
+    let misnamed = misnamed::find(&dataset.root);
     let quarantined = dataset.quarantine.iter().map(|file| file.path.as_str());
     let paths: Vec<&str> = scanned
-        .chain(unseen.iter().map(String::as_str))
+        .chain(misnamed.iter().map(String::as_str))
         .chain(quarantined)
         .collect();
-    let mut looks: Vec<Result<Look, Finding>> = paths
+    let mut reports: Vec<Result<FileReport, Finding>> = paths
         .par_iter()
         .map(|path| {
-            let look = look::at(&dataset.root, path, &decoding);
+            let report = file_report::inspect(&dataset.root, path, &decoding);
             progress();
-            look
+            report
         })
         .collect();
-    for (look, file) in looks.iter_mut().rev().zip(dataset.quarantine.iter().rev()) {
-        look::trust_the_scan(look, file);
+    for (report, file) in reports.iter_mut().rev().zip(dataset.quarantine.iter().rev()) {
+        file_report::keep_scan_error(report, file);
     }
 
     let mut findings = vec![];
     let mut convertible = vec![];
-    for (path, look) in paths.iter().zip(&looks) {
-        match look {
-            Ok(look) => {
-                findings.extend(look.findings(path, options));
+    for (path, report) in paths.iter().zip(&reports) {
+        match report {
+            Ok(report) => {
+                findings.extend(report.findings(path, options));
                 convertible.push(Convertible {
                     path: (*path).to_owned(),
-                    plain: look.plain,
+                    plain: report.plain,
                 });
             }
             Err(finding) => findings.push(finding.clone()),
@@ -224,28 +223,28 @@ pub fn verify(dataset: &Dataset, options: &Options, progress: &(impl Fn() + Sync
     for warning in &dataset.warnings {
         if let Warning::Unreadable { folder, reason } = warning {
             findings.push(Finding {
-                kind: Kind::Unreadable,
+                kind: FindingKind::Unreadable,
                 path: folder.clone(),
                 detail: reason.clone(),
             });
         }
     }
     findings.sort();
-    Report {
+    VerifyReport {
         root: dataset.root.display().to_string(),
         files: paths.len(),
         images: convertible.len(),
         findings,
-        groups: twins::groups(dataset, &looks[..dataset.samples.len()], options.near),
+        groups: duplicates::groups(dataset, &reports[..dataset.samples.len()], options.near),
         warnings: dataset.warnings.iter().map(ToString::to_string).collect(),
         convertible,
     }
 }
 
-impl Report {
-    /// Files of `kind`, in groups those after the first.
+impl VerifyReport {
+    /// Number of files of `kind`; of each group all members but the first.
     #[must_use]
-    pub fn count(&self, kind: Kind) -> usize {
+    pub fn count(&self, kind: FindingKind) -> usize {
         let single = self
             .findings
             .iter()

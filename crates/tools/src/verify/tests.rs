@@ -11,9 +11,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::sample_data;
 use equibatch_engine::dataset::{ScanOptions, survey};
-use equibatch_engine::header::Limits;
+use equibatch_engine::header::DecodeLimits;
 
-/// Waves whose lengths and directions `number` decides.
+/// A wave pattern; wavelength and direction depend on `number`.
 fn picture(width: u32, height: u32, number: u32) -> RgbImage {
     let turn = f64::from(number) * 1.7;
     RgbImage::from_fn(width, height, |x, y| {
@@ -43,7 +43,7 @@ fn write(root: &TempDir, path: &str, bytes: &[u8]) {
     fs::write(path, bytes).unwrap();
 }
 
-/// Two classes of two good JPEGs each, in training folders, and nothing wrong with them.
+/// Two classes of two valid JPEGs each, in the train split.
 fn good() -> TempDir {
     let root = tempfile::tempdir().unwrap();
     for (number, path) in ["a/0.jpg", "a/1.jpg", "b/0.jpg", "b/1.jpg"].iter().enumerate() {
@@ -56,7 +56,7 @@ fn good() -> TempDir {
     root
 }
 
-fn scanned(root: &Path, limits: Limits) -> Dataset {
+fn scanned(root: &Path, limits: DecodeLimits) -> Dataset {
     let options = ScanOptions {
         valid_fraction: 0.0,
         limits,
@@ -65,25 +65,25 @@ fn scanned(root: &Path, limits: Limits) -> Dataset {
     survey("pictures", root, &options).unwrap()
 }
 
-const OPTIONS: Options = Options {
+const OPTIONS: VerifyOptions = VerifyOptions {
     min_side: 32,
     near: Some(6),
 };
 
-fn verified(root: &TempDir) -> (Dataset, Report) {
-    let dataset = scanned(root.path(), Limits::default());
+fn verified(root: &TempDir) -> (Dataset, VerifyReport) {
+    let dataset = scanned(root.path(), DecodeLimits::default());
     let report = verify(&dataset, &OPTIONS, &|| {});
     (dataset, report)
 }
 
-fn found(report: &Report) -> Vec<(Kind, &str)> {
+fn found(report: &VerifyReport) -> Vec<(FindingKind, &str)> {
     let findings = report.findings.iter();
     findings
         .map(|finding| (finding.kind, finding.path.as_str()))
         .collect()
 }
 
-fn paths(group: &Group) -> Vec<&str> {
+fn paths(group: &DuplicateGroup) -> Vec<&str> {
     group.members.iter().map(|member| member.path.as_str()).collect()
 }
 
@@ -106,10 +106,10 @@ fn files(root: &Path) -> Vec<String> {
     found
 }
 
-fn mending(removal: Removal, conversion: Conversion) -> Mending {
-    Mending {
+fn fix_options(removal: Removal, conversion: Conversion) -> FixOptions {
+    FixOptions {
         removal,
-        kinds: BTreeSet::from([Kind::Broken]),
+        kinds: BTreeSet::from([FindingKind::Broken]),
         conversion,
         max_side: None,
         quality: 90,
@@ -118,7 +118,7 @@ fn mending(removal: Removal, conversion: Conversion) -> Mending {
 }
 
 #[test]
-fn nothing_is_found_in_good_images() {
+fn valid_images_have_no_findings() {
     let (_, report) = verified(&good());
     assert_eq!(found(&report), []);
     assert_eq!(report.groups, []);
@@ -126,7 +126,7 @@ fn nothing_is_found_in_good_images() {
 }
 
 #[test]
-fn every_kind_of_fault_is_named() {
+fn every_kind_of_defect_is_found() {
     let root = good();
     write(&root, "train/a/page.jpg", b"<html>404</html>");
     write(&root, "train/a/empty.png", b"");
@@ -154,36 +154,36 @@ fn every_kind_of_fault_is_named() {
     assert_eq!(
         found(&report),
         [
-            (Kind::Broken, "train/a/empty.png"),
-            (Kind::Broken, "train/a/half.jpg"),
-            (Kind::Broken, "train/a/page.jpg"),
-            (Kind::Extension, "train/b/download.php"),
-            (Kind::Extension, "train/b/other.jpg"),
-            (Kind::Tiny, "train/b/icon.png"),
-            (Kind::Blank, "train/b/white.png"),
+            (FindingKind::Broken, "train/a/empty.png"),
+            (FindingKind::Broken, "train/a/half.jpg"),
+            (FindingKind::Broken, "train/a/page.jpg"),
+            (FindingKind::Extension, "train/b/download.php"),
+            (FindingKind::Extension, "train/b/other.jpg"),
+            (FindingKind::Tiny, "train/b/icon.png"),
+            (FindingKind::Blank, "train/b/white.png"),
         ]
     );
     assert_eq!(
         report.findings[4].detail,
-        "the content is PNG, the name says JPEG"
+        "the content is PNG, but the extension is of JPEG"
     );
 }
 
 #[test]
-fn an_image_over_the_limits_is_not_called_broken() {
+fn an_image_over_the_limits_is_refused_not_broken() {
     let root = good();
     write(&root, "train/a/large.jpg", &jpeg(&picture(100, 101, 9), 90));
-    let limits = Limits {
+    let limits = DecodeLimits {
         max_pixels: 10_000,
-        ..Limits::default()
+        ..DecodeLimits::default()
     };
     let report = verify(&scanned(root.path(), limits), &OPTIONS, &|| {});
-    assert_eq!(found(&report), [(Kind::Refused, "train/a/large.jpg")]);
+    assert_eq!(found(&report), [(FindingKind::Refused, "train/a/large.jpg")]);
 }
 
 #[cfg(unix)]
 #[test]
-fn what_is_refused_by_its_name_is_never_deleted() {
+fn links_out_of_the_root_and_invalid_names_are_never_deleted() {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
     let root = good();
     let outside = tempfile::tempdir().unwrap();
@@ -196,14 +196,14 @@ fn what_is_refused_by_its_name_is_never_deleted() {
     )
     .unwrap();
     let (dataset, report) = verified(&root);
-    let kinds: Vec<Kind> = report.findings.iter().map(|finding| finding.kind).collect();
-    assert_eq!(kinds, [Kind::Unreadable; 2]);
-    let all = Mending {
-        kinds: Kind::ALL.into(),
-        ..mending(Removal::Delete, Conversion::Keep)
+    let kinds: Vec<FindingKind> = report.findings.iter().map(|finding| finding.kind).collect();
+    assert_eq!(kinds, [FindingKind::Unreadable; 2]);
+    let all = FixOptions {
+        kinds: FindingKind::ALL.into(),
+        ..fix_options(Removal::Delete, Conversion::Keep)
     };
-    let outcome = mend(&dataset, &report, &all, &|| {});
-    assert_eq!((outcome.deeds.len(), outcome.remaining), (0, 2));
+    let outcome = fix(&dataset, &report, &all, &|| {});
+    assert_eq!((outcome.actions.len(), outcome.remaining), (0, 2));
     assert!(photo.exists() && fs::read_dir(root.path().join("train/a")).unwrap().count() == 4);
 }
 
@@ -225,13 +225,13 @@ fn a_copy_in_two_splits_is_a_leak_and_in_two_classes_a_conflict() {
     );
     assert_eq!(
         (first.kind, first.leak, first.conflict),
-        (Kind::Duplicate, true, true)
+        (FindingKind::Duplicate, true, true)
     );
     assert_eq!(paths(second), ["train/b/1.jpg", "train/b/2.jpg"]);
     assert_eq!((second.leak, second.conflict), (false, false));
-    let nothing = mending(Removal::Keep, Conversion::Keep);
-    let outcome = mend(
-        &scanned(root.path(), Limits::default()),
+    let nothing = fix_options(Removal::Keep, Conversion::Keep);
+    let outcome = fix(
+        &scanned(root.path(), DecodeLimits::default()),
         &report,
         &nothing,
         &|| {},
@@ -244,7 +244,7 @@ fn a_copy_in_two_splits_is_a_leak_and_in_two_classes_a_conflict() {
 }
 
 #[test]
-fn a_copy_that_was_changed_a_little_looks_the_same() {
+fn rescaled_recompressed_and_brightened_copies_are_near_duplicates() {
     let original = picture(400, 300, 31);
     let brighter = imageops::colorops::brighten(&imageops::colorops::contrast(&original, -20.0), 20);
     let smaller = imageops::resize(&original, 150, 112, imageops::FilterType::Triangle);
@@ -262,29 +262,32 @@ fn a_copy_that_was_changed_a_little_looks_the_same() {
         let (_, report) = verified(&root);
         assert_eq!(report.groups.len(), 1, "{path}");
         assert_eq!(paths(&report.groups[0]), [path, "train/a/photo.jpg"]);
-        assert_eq!((report.groups[0].kind, report.groups[0].leak), (Kind::Near, true));
+        assert_eq!(
+            (report.groups[0].kind, report.groups[0].leak),
+            (FindingKind::Near, true)
+        );
     }
 }
 
 #[test]
-fn pictures_of_one_kind_do_not_look_the_same() {
+fn different_images_of_one_class_are_not_near_duplicates() {
     let root = tempfile::tempdir().unwrap();
     let out = root.path().join("data");
-    let options = sample_data::Options {
+    let options = sample_data::SampleDataOptions {
         classes: vec![
             sample_data::ClassSpec::new("flowers", 12),
             sample_data::ClassSpec::new("birds", 12),
         ],
         test_count: 0,
-        ..sample_data::Options::new(&out)
+        ..sample_data::SampleDataOptions::new(&out)
     };
     sample_data::generate(&options).unwrap();
-    let report = verify(&scanned(&out, Limits::default()), &OPTIONS, &|| {});
+    let report = verify(&scanned(&out, DecodeLimits::default()), &OPTIONS, &|| {});
     assert_eq!((report.images, report.groups), (24, vec![]));
 }
 
 #[test]
-fn blank_images_are_not_called_copies_of_one_another() {
+fn blank_images_are_not_duplicates() {
     let root = good();
     for shade in [0, 100, 255] {
         let image = RgbImage::from_pixel(40, 40, Rgb([shade; 3]));
@@ -295,49 +298,49 @@ fn blank_images_are_not_called_copies_of_one_another() {
         );
     }
     let (_, report) = verified(&root);
-    assert_eq!((report.count(Kind::Blank), report.groups.len()), (3, 0));
+    assert_eq!((report.count(FindingKind::Blank), report.groups.len()), (3, 0));
 }
 
 #[test]
-fn only_what_is_broken_is_deleted_unless_more_is_named() {
+fn only_broken_files_are_deleted_by_default() {
     let root = good();
     write(&root, "train/a/page.jpg", b"<html>404</html>");
     let same = fs::read(root.path().join("train/b/1.jpg")).unwrap();
     write(&root, "train/b/2.jpg", &same);
     let before = files(root.path());
     let (dataset, report) = verified(&root);
-    let mut delete = mending(Removal::Delete, Conversion::Keep);
+    let mut delete = fix_options(Removal::Delete, Conversion::Keep);
 
     delete.dry_run = true;
-    let outcome = mend(&dataset, &report, &delete, &|| {});
-    assert_eq!((outcome.deeds.len(), outcome.remaining), (1, 2));
+    let outcome = fix(&dataset, &report, &delete, &|| {});
+    assert_eq!((outcome.actions.len(), outcome.remaining), (1, 2));
     assert_eq!(files(root.path()), before);
 
     delete.dry_run = false;
-    let outcome = mend(&dataset, &report, &delete, &|| {});
+    let outcome = fix(&dataset, &report, &delete, &|| {});
     assert_eq!(outcome.remaining, 1);
     assert_eq!(files(root.path()).len(), before.len() - 1);
 
-    delete.kinds = BTreeSet::from([Kind::Duplicate]);
+    delete.kinds = BTreeSet::from([FindingKind::Duplicate]);
     let (dataset, report) = verified(&root);
-    let outcome = mend(&dataset, &report, &delete, &|| {});
+    let outcome = fix(&dataset, &report, &delete, &|| {});
     assert_eq!(outcome.remaining, 0);
     let expected = ["train/a/0.jpg", "train/a/1.jpg", "train/b/0.jpg", "train/b/1.jpg"];
     assert_eq!(files(root.path()), expected);
 }
 
 #[test]
-fn copies_of_two_classes_are_left_for_a_person() {
+fn duplicates_with_conflicting_labels_are_kept() {
     let root = good();
     let copy = fs::read(root.path().join("train/a/0.jpg")).unwrap();
     write(&root, "train/b/copy.jpg", &copy);
     let (dataset, report) = verified(&root);
-    let delete = Mending {
-        kinds: Kind::ALL.into(),
-        ..mending(Removal::Delete, Conversion::Keep)
+    let delete = FixOptions {
+        kinds: FindingKind::ALL.into(),
+        ..fix_options(Removal::Delete, Conversion::Keep)
     };
-    let outcome = mend(&dataset, &report, &delete, &|| {});
-    assert_eq!((outcome.deeds, outcome.remaining), (vec![], 1));
+    let outcome = fix(&dataset, &report, &delete, &|| {});
+    assert_eq!((outcome.actions, outcome.remaining), (vec![], 1));
 }
 
 #[test]
@@ -345,16 +348,16 @@ fn the_quarantine_keeps_paths_and_never_overwrites() {
     let root = good();
     write(&root, "train/a/page.jpg", b"<html>404</html>");
     let aside = tempfile::tempdir().unwrap();
-    let move_away = mending(Removal::Quarantine(aside.path().to_owned()), Conversion::Keep);
+    let move_away = fix_options(Removal::Quarantine(aside.path().to_owned()), Conversion::Keep);
     let (dataset, report) = verified(&root);
-    let outcome = mend(&dataset, &report, &move_away, &|| {});
+    let outcome = fix(&dataset, &report, &move_away, &|| {});
     assert_eq!(outcome.remaining, 0);
     assert_eq!(files(aside.path()), ["train/a/page.jpg"]);
 
     write(&root, "train/a/page.jpg", b"another page");
     let (dataset, report) = verified(&root);
-    let outcome = mend(&dataset, &report, &move_away, &|| {});
-    assert!(outcome.deeds[0].error.is_some());
+    let outcome = fix(&dataset, &report, &move_away, &|| {});
+    assert!(outcome.actions[0].error.is_some());
     assert_eq!(outcome.remaining, 1);
     assert_eq!(
         fs::read(aside.path().join("train/a/page.jpg")).unwrap(),
@@ -386,13 +389,13 @@ fn the_copy_holds_rgb_jpegs_only_and_keeps_good_ones_byte_for_byte() {
     let before = files(root.path());
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("new");
-    let copy = Mending {
+    let copy = FixOptions {
         max_side: Some(100),
-        ..mending(Removal::Keep, Conversion::Out(out.clone()))
+        ..fix_options(Removal::Keep, Conversion::Out(out.clone()))
     };
     let (dataset, report) = verified(&root);
     check_folders(&dataset.root, &copy).unwrap();
-    let outcome = mend(&dataset, &report, &copy, &|| {});
+    let outcome = fix(&dataset, &report, &copy, &|| {});
     assert_eq!(outcome.remaining, 0);
     assert_eq!(files(root.path()), before);
     assert_eq!(
@@ -421,7 +424,7 @@ fn the_copy_holds_rgb_jpegs_only_and_keeps_good_ones_byte_for_byte() {
     );
     let (_, again) = (
         &dataset,
-        verify(&scanned(&out, Limits::default()), &OPTIONS, &|| {}),
+        verify(&scanned(&out, DecodeLimits::default()), &OPTIONS, &|| {}),
     );
     assert_eq!(found(&again), []);
 
@@ -430,7 +433,7 @@ fn the_copy_holds_rgb_jpegs_only_and_keeps_good_ones_byte_for_byte() {
 }
 
 #[test]
-fn in_place_a_name_never_takes_the_place_of_another_file() {
+fn in_place_conversion_never_overwrites_another_file() {
     let root = good();
     let kept = fs::read(root.path().join("train/a/0.jpg")).unwrap();
     write(
@@ -440,10 +443,10 @@ fn in_place_a_name_never_takes_the_place_of_another_file() {
     );
     write(&root, "train/b/9.png", &jpeg(&picture(70, 50, 23), 90));
     let (dataset, report) = verified(&root);
-    let outcome = mend(
+    let outcome = fix(
         &dataset,
         &report,
-        &mending(Removal::Keep, Conversion::InPlace),
+        &fix_options(Removal::Keep, Conversion::InPlace),
         &|| {},
     );
     assert_eq!(outcome.remaining, 0);
@@ -464,7 +467,7 @@ fn in_place_a_name_never_takes_the_place_of_another_file() {
 }
 
 #[test]
-fn what_a_killed_call_has_left_is_removed_in_place_and_only_then() {
+fn temporary_files_of_a_killed_call_are_removed_when_converting_in_place() {
     let root = good();
     let left = "train/a/.equibatch-aB3dE6.part";
     write(&root, left, b"half an image");
@@ -475,29 +478,29 @@ fn what_a_killed_call_has_left_is_removed_in_place_and_only_then() {
         (Conversion::InPlace, false, false),
     ] {
         let (dataset, report) = verified(&root);
-        let mending = Mending {
+        let options = FixOptions {
             dry_run,
-            ..mending(Removal::Keep, conversion)
+            ..fix_options(Removal::Keep, conversion)
         };
-        let outcome = mend(&dataset, &report, &mending, &|| {});
+        let outcome = fix(&dataset, &report, &options, &|| {});
         assert!(
-            outcome.deeds.iter().all(|deed| deed.error.is_none()),
+            outcome.actions.iter().all(|action| action.error.is_none()),
             "{outcome:?}"
         );
-        assert_eq!(root.path().join(left).exists(), stays, "{mending:?}");
+        assert_eq!(root.path().join(left).exists(), stays, "{options:?}");
     }
     assert!(root.path().join("train/a/.mine.part").exists());
 }
 
 #[test]
-fn folders_to_write_to_lie_outside() {
+fn output_folders_must_be_outside_of_the_root() {
     let root = good();
     let real = root.path().canonicalize().unwrap();
     for inside in ["new", "train/new/newer", "../"] {
         let folder = real.join(inside);
-        let error = check_folders(&real, &mending(Removal::Quarantine(folder), Conversion::Keep));
+        let error = check_folders(&real, &fix_options(Removal::Quarantine(folder), Conversion::Keep));
         assert!(matches!(error, Err(Error::Inside { .. })), "{inside}");
     }
     let beside = real.with_extension("aside");
-    check_folders(&real, &mending(Removal::Quarantine(beside), Conversion::Keep)).unwrap();
+    check_folders(&real, &fix_options(Removal::Quarantine(beside), Conversion::Keep)).unwrap();
 }

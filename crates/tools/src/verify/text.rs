@@ -1,11 +1,11 @@
 use std::fmt::Write as _;
 
-use super::{Group, Kind, Report, mend::Outcome, mend::Verb};
+use super::{DuplicateGroup, FindingKind, VerifyReport, fix::ActionKind, fix::FixOutcome};
 use equibatch_cli::terminal::table;
 
-/// The same for people: a line for each finding and each deed, then the counts.
+/// Formats a line for each finding and action, then the counts.
 #[must_use]
-pub fn text(report: &Report, outcome: &Outcome) -> String {
+pub fn text(report: &VerifyReport, outcome: &FixOutcome) -> String {
     let mut text = String::new();
     // Writing to a string never fails.
     for finding in &report.findings {
@@ -23,20 +23,20 @@ pub fn text(report: &Report, outcome: &Outcome) -> String {
     for warning in &report.warnings {
         let _ = writeln!(text, "note        {warning}");
     }
-    for deed in &outcome.deeds {
-        let verb = match deed.deed {
-            Verb::Deleted => "deleted",
-            Verb::Moved => "moved",
-            Verb::LeftOut => "left out",
-            // Too many to name, and nothing to worry about.
-            Verb::Copied | Verb::Converted if deed.error.is_none() => continue,
-            Verb::Copied => "copied",
-            Verb::Converted => "converted",
+    for action in &outcome.actions {
+        let verb = match action.kind {
+            ActionKind::Deleted => "deleted",
+            ActionKind::Moved => "moved",
+            ActionKind::LeftOut => "left out",
+            // Successful copies are only counted.
+            ActionKind::Copied | ActionKind::Converted if action.error.is_none() => continue,
+            ActionKind::Copied => "copied",
+            ActionKind::Converted => "converted",
         };
-        let _ = match &deed.error {
-            Some(error) => writeln!(text, "not {verb}  {}: {error}", deed.path),
-            None if outcome.dry_run => writeln!(text, "would be {verb}  {}", deed.path),
-            None => writeln!(text, "{verb:<10}  {}", deed.path),
+        let _ = match &action.error {
+            Some(error) => writeln!(text, "not {verb}  {}: {error}", action.path),
+            None if outcome.dry_run => writeln!(text, "would be {verb}  {}", action.path),
+            None => writeln!(text, "{verb:<10}  {}", action.path),
         };
     }
     if !text.is_empty() {
@@ -45,14 +45,14 @@ pub fn text(report: &Report, outcome: &Outcome) -> String {
     text + &counts(report, outcome)
 }
 
-/// All members, and what is bad about the group.
-fn line(group: &Group) -> String {
+/// All members, and whether they leak or conflict.
+fn line(group: &DuplicateGroup) -> String {
     let members: Vec<String> = group
         .members
         .iter()
         .map(|member| format!("{} ({})", member.path, member.split.name()))
         .collect();
-    let joint = if group.kind == Kind::Duplicate {
+    let separator = if group.kind == FindingKind::Duplicate {
         " = "
     } else {
         " ~ "
@@ -63,10 +63,10 @@ fn line(group: &Group) -> String {
         (false, true) => ": a CONFLICT of classes",
         (false, false) => "",
     };
-    format!("{:<10}  {}{faults}", group.kind.name(), members.join(joint))
+    format!("{:<10}  {}{faults}", group.kind.name(), members.join(separator))
 }
 
-fn counts(report: &Report, outcome: &Outcome) -> String {
+fn counts(report: &VerifyReport, outcome: &FixOutcome) -> String {
     let mut rows = vec![
         vec!["files".to_owned(), report.files.to_string()],
         vec!["images".to_owned(), report.images.to_string()],
@@ -76,31 +76,35 @@ fn counts(report: &Report, outcome: &Outcome) -> String {
             rows.push(vec![name.to_owned(), count.to_string()]);
         }
     };
-    for kind in Kind::ALL {
+    for kind in FindingKind::ALL {
         row(kind.name(), report.count(kind));
     }
-    let groups = |is: fn(&Group) -> bool| report.groups.iter().filter(|group| is(group)).count();
+    let groups = |is: fn(&DuplicateGroup) -> bool| report.groups.iter().filter(|group| is(group)).count();
     row("leaks between splits", groups(|group| group.leak));
     row("conflicts of classes", groups(|group| group.conflict));
     let done = |verb| {
-        let deeds = outcome.deeds.iter();
-        deeds
-            .filter(|deed| deed.deed == verb && deed.error.is_none())
+        let actions = outcome.actions.iter();
+        actions
+            .filter(|action| action.kind == verb && action.error.is_none())
             .count()
     };
     let would = if outcome.dry_run { "would be " } else { "" };
     for (verb, name) in [
-        (Verb::Deleted, "deleted"),
-        (Verb::Moved, "moved"),
-        (Verb::LeftOut, "left out"),
-        (Verb::Copied, "copied"),
-        (Verb::Converted, "converted"),
+        (ActionKind::Deleted, "deleted"),
+        (ActionKind::Moved, "moved"),
+        (ActionKind::LeftOut, "left out"),
+        (ActionKind::Copied, "copied"),
+        (ActionKind::Converted, "converted"),
     ] {
         row(&format!("{would}{name}"), done(verb));
     }
     row(
         "not done",
-        outcome.deeds.iter().filter(|deed| deed.error.is_some()).count(),
+        outcome
+            .actions
+            .iter()
+            .filter(|action| action.error.is_some())
+            .count(),
     );
     table(&rows)
 }

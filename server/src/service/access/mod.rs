@@ -2,57 +2,59 @@
 //!
 //! # Layout
 //!
-//! - `table`: the file of tokens; `tls`: certificates and keys; `watched`: both, read again when they change.
-//! - `gate`: the check of every request; `places`: how many connections and streams there are, by client.
+//! - `token_file`: the file of tokens; `tls`: certificates and keys; `watched_files`: both, reloaded when they change.
+//! - `interceptor`: authenticates every request; `client_id`: whom limits count against; `limiter`: connections and streams by client.
+//! - `known_clients`: clients with a token or a stream, for which connections are reserved.
 
-mod gate;
-mod places;
-mod regulars;
-mod table;
+mod client_id;
+mod interceptor;
+mod known_clients;
+mod limiter;
 mod tls;
-mod watched;
+mod token_file;
+mod watched_files;
 
 use std::{path::PathBuf, sync::Arc};
 
 use tokio::sync::watch;
 
-pub use self::{gate::Guest, tls::TlsFiles};
+pub use self::{client_id::ClientId, tls::TlsFiles};
 pub(super) use self::{
-    gate::{Caller, Gate},
-    places::{Full, Place, Places},
-    regulars::Regulars,
-    table::{Grant, Tokens},
+    interceptor::{AuthInterceptor, Caller},
+    known_clients::KnownClients,
+    limiter::{ClientLimiter, LimitExceeded, Permit},
     tls::Tls,
+    token_file::{Grant, Tokens},
 };
-use self::{table::TokenFile, watched::Watched};
+use self::{token_file::TokenFile, watched_files::Watched};
 
-/// The files that say who may come in.
+/// Paths of the files that control access.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccessFiles {
-    /// Without them, connections are not encrypted.
+    /// `None`: connections are not encrypted.
     pub tls: Option<TlsFiles>,
-    /// Without it, whoever reaches the port may ask.
+    /// `None`: no token is required.
     pub tokens: Option<PathBuf>,
 }
 
-/// What those files say at the moment. Cheap to clone.
+/// The loaded contents of [`AccessFiles`]. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
     pub(super) tls: Option<Tls>,
     pub(super) tokens: Option<Tokens>,
-    /// Changes when the files are to be read again whatever the file system says of them.
-    asked: Arc<watch::Sender<()>>,
+    /// Notifies the watchers to reload the files even if their metadata is unchanged.
+    reload_requested: Arc<watch::Sender<()>>,
 }
 
-/// Why a file about access cannot be used. Nothing of a key or a token is ever in it.
+/// A file that controls access cannot be used. Never contains a key or a token.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
-    /// Certificates, keys.
+    /// Certificates or keys.
     #[error(transparent)]
     Tls(#[from] tls::Error),
-    /// Tokens.
+    /// The token file.
     #[error(transparent)]
-    Tokens(#[from] table::Error),
+    Tokens(#[from] token_file::Error),
 }
 
 impl Access {
@@ -60,7 +62,7 @@ impl Access {
     ///
     /// # Errors
     ///
-    /// Where one of them cannot be read or has no meaning.
+    /// If a file cannot be read or is invalid.
     pub fn load(files: &AccessFiles) -> Result<Self, AccessError> {
         Ok(Self {
             tls: files.tls.clone().map(Watched::load).transpose()?,
@@ -69,12 +71,12 @@ impl Access {
                 .clone()
                 .map(|path| Watched::load(TokenFile(path)))
                 .transpose()?,
-            asked: Arc::default(),
+            reload_requested: Arc::default(),
         })
     }
 
-    /// Has the files read again, under the names in `files`. Returns the options that need a restart: those that would begin or end the use of
-    /// TLS or of tokens.
+    /// Reloads the files from the paths in `files`. Returns the options that need a restart: those that would enable or disable TLS or
+    /// tokens.
     pub fn reload(&self, files: &AccessFiles) -> Vec<&'static str> {
         let mut rest = vec![];
         match (&self.tls, &files.tls) {
@@ -87,27 +89,29 @@ impl Access {
             (None, None) => {}
             _ => rest.push("tokens"),
         }
-        self.asked.send_replace(());
+        self.reload_requested.send_replace(());
         rest
     }
 
-    /// How many tokens are known; `None` where none is asked for.
+    /// The number of tokens; `None` if tokens are not required.
     #[must_use]
     pub fn tokens(&self) -> Option<usize> {
-        self.tokens.as_ref().map(|tokens| tokens.with(table::Table::len))
+        self.tokens
+            .as_ref()
+            .map(|tokens| tokens.with(token_file::TokenTable::len))
     }
 
-    /// Reads the files again when they change or [`Access::reload`] asks for it, for ever.
+    /// Reloads the files when they change or [`Access::reload`] is called; never returns.
     pub(super) async fn follow(self) {
         let tokens = async {
             match &self.tokens {
-                Some(tokens) => tokens.clone().follow(self.asked.subscribe()).await,
+                Some(tokens) => tokens.clone().follow(self.reload_requested.subscribe()).await,
                 None => std::future::pending().await,
             }
         };
         let tls = async {
             match &self.tls {
-                Some(tls) => tls.clone().follow(self.asked.subscribe()).await,
+                Some(tls) => tls.clone().follow(self.reload_requested.subscribe()).await,
                 None => std::future::pending().await,
             }
         };

@@ -1,4 +1,4 @@
-//! TLS, by rustls.
+//! TLS certificates and keys, for rustls.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,30 +18,30 @@ use tokio_rustls::{
     },
 };
 
-use super::watched::{Source, Watched};
+use super::watched_files::{Source, Watched};
 
-/// PEM files.
+/// Paths of PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The server's certificate, and those between it and the root.
+    /// The server's certificate chain, without the root.
     pub certificate: PathBuf,
-    /// Its private key.
+    /// The private key.
     pub key: PathBuf,
-    /// The roots that a client's certificate must come from. Without them, clients need no certificate.
+    /// Root certificates that client certificates are verified against; `None`: clients need no certificate.
     pub client_ca: Option<PathBuf>,
 }
 
-/// Why there is no TLS.
+/// TLS cannot be configured.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No such file, or nothing of the kind in it.
+    /// The file cannot be read, or contains no such item.
     #[error("cannot read {what} from {}", path.display())]
     File {
-        /// What was sought.
+        /// The item.
         what: &'static str,
-        /// Where.
+        /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The cause.
         source: pem::Error,
     },
     /// A file without a certificate.
@@ -50,35 +50,35 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// Certificate and key are of no use together.
+    /// The certificate and the key cannot be used, or do not match.
     #[error("cannot serve with {} and {}", certificate.display(), key.display())]
     Pair {
         /// The certificate's file.
         certificate: PathBuf,
         /// The key's file.
         key: PathBuf,
-        /// What is wrong.
+        /// The cause.
         source: rustls::Error,
     },
-    /// A root that is none.
-    #[error("cannot check clients by {}", path.display())]
+    /// An invalid root certificate.
+    #[error("cannot verify client certificates with {}", path.display())]
     Root {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The cause.
         source: rustls::Error,
     },
-    /// Roots that cannot be used.
-    #[error("cannot check clients by {}", path.display())]
+    /// The root certificates cannot be used.
+    #[error("cannot verify client certificates with {}", path.display())]
     Verifier {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The cause.
         source: VerifierBuilderError,
     },
 }
 
-/// The certificates that are good at the moment.
+/// The certificates in force.
 pub(in crate::service) type Tls = Watched<TlsFiles>;
 
 impl Source for TlsFiles {
@@ -96,7 +96,7 @@ impl Source for TlsFiles {
     }
 }
 
-/// What makes connections secure.
+/// Configures the TLS acceptor.
 fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, Error> {
     let chain = certificates(&files.certificate)?;
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|source| Error::File {
@@ -104,7 +104,7 @@ fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, Error> {
         path: files.key.clone(),
         source,
     })?;
-    // Named, because a program that links several providers has no default one.
+    // Given explicitly, because a program that links several providers has no default.
     let provider = Arc::new(ring::default_provider());
     let pair = |source| Error::Pair {
         certificate: files.certificate.clone(),

@@ -1,4 +1,4 @@
-//! Between the wire's messages and the domain's types.
+//! Converts between messages of the wire and domain types.
 
 mod report;
 mod request;

@@ -1,4 +1,4 @@
-//! What clients say of epochs, and what they are answered.
+//! Epoch reports and their answers.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use equibatch_proto::v1;
 use super::request::{Error, optional_bytes};
 use equibatch_engine::pipeline::{Spent, StreamId, Usage};
 
-/// The stream that a report is about, and what it says.
+/// The stream that a report is about, and its timings.
 ///
 /// # Errors
 ///
-/// Where a time is none, or the stream is not named.
+/// If a time is out of range, or `stream_id` is missing or of the wrong length.
 pub(in crate::service) fn usage(request: &v1::ReportEpochRequest) -> Result<(StreamId, Usage), Error> {
     let id = optional_bytes("stream_id", &request.stream_id)?;
     let id = id.ok_or(Error::Length {
@@ -28,7 +28,7 @@ pub(in crate::service) fn usage(request: &v1::ReportEpochRequest) -> Result<(Str
     Ok((StreamId(u64::from_be_bytes(id)), usage))
 }
 
-/// Longest time that a client may say, in seconds: about 30 years. Sums of these do not overflow.
+/// Longest time that a client may report, in seconds: about 30 years. Sums of such times do not overflow.
 const LONGEST: f64 = 1e9;
 
 fn seconds(field: &'static str, value: f64) -> Result<Duration, Error> {
@@ -39,7 +39,7 @@ fn seconds(field: &'static str, value: f64) -> Result<Duration, Error> {
     }
 }
 
-/// The answer.
+/// The response.
 #[must_use]
 pub(in crate::service) fn spent(spent: &Spent) -> v1::ReportEpochResponse {
     v1::ReportEpochResponse {

@@ -1,4 +1,4 @@
-//! From a request to what it means.
+//! Converts requests to domain types.
 
 use equibatch_engine::{
     augment::{self, Augment, Numbers, Recipe},
@@ -9,38 +9,38 @@ use equibatch_engine::{
 };
 use equibatch_proto::v1;
 
-/// What a message says that has no meaning.
+/// An invalid field of a request.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub(in crate::service) enum Error {
-    /// A split that there is not.
-    #[error("split is {0:?}: it must be train, valid or test")]
+    /// An unknown split.
+    #[error("split is {0:?}: expected train, valid or test")]
     Split(String),
-    /// A number that the enumeration does not have.
-    #[error("{field} is {value}, which is not one of its values")]
+    /// A value outside the enumeration.
+    #[error("{field} is {value}, which is not a value of this enumeration")]
     Enumeration {
-        /// Name in the contract.
+        /// Field name in the proto.
         field: &'static str,
-        /// On the wire.
+        /// The value.
         value: i32,
     },
     /// A field with the wrong number of elements.
-    #[error("{field} has {found} {unit}: it must have {expected}")]
+    #[error("{field} has {found} {unit}: expected {expected}")]
     Length {
-        /// Name in the contract.
+        /// Field name in the proto.
         field: &'static str,
-        /// On the wire.
+        /// The number given.
         found: usize,
-        /// What it must be.
+        /// The number expected.
         expected: usize,
         /// What is counted.
         unit: &'static str,
     },
-    /// A time that is none.
-    #[error("{field} is {value}: it must be from 0 to 1e9")]
+    /// A duration out of range.
+    #[error("{field} is {value}: expected 0 to 1e9 seconds")]
     Seconds {
-        /// Name in the contract.
+        /// Field name in the proto.
         field: &'static str,
-        /// On the wire.
+        /// The value.
         value: f64,
     },
     /// `balance` without a policy.
@@ -48,27 +48,27 @@ pub(in crate::service) enum Error {
         "balance has no policy: leave it out, or set one of oversample, undersample, natural, power, weights, effective"
     )]
     NoPolicy,
-    /// The recipe is none.
+    /// An invalid recipe.
     #[error(transparent)]
     Recipe(#[from] augment::Error),
-    /// A recipe in both of its forms.
-    #[error("recipe.text is given together with numbers: give one or the other")]
+    /// A recipe as text and as numbers.
+    #[error("recipe.text and number fields are both set: set one or the other")]
     RecipeTwice,
-    /// A weight for a class that there is not.
-    #[error("balance.weights names class {class:?}, which dataset {dataset:?} does not have")]
+    /// A weight for a class that the dataset does not have.
+    #[error("balance.weights: dataset {dataset:?} has no class {class:?}")]
     UnknownClass {
-        /// The name.
+        /// The class.
         class: String,
         /// The dataset.
         dataset: String,
     },
 }
 
-/// The domain form of a request for batches of `dataset`, with all defaults filled in.
+/// Converts a request for batches of `dataset`, and fills in all defaults.
 ///
 /// # Errors
 ///
-/// Where a field has no meaning. Ranges are checked later, by [`StreamSpec::validate`].
+/// If a field is invalid. Ranges are checked later, by [`StreamSpec::validate`].
 pub(in crate::service) fn stream_spec(
     request: v1::StreamBatchesRequest,
     dataset: &Dataset,
@@ -128,7 +128,7 @@ fn split(name: &str) -> Result<Split, Error> {
     Split::from_name(name).ok_or_else(|| Error::Split(name.to_owned()))
 }
 
-/// A token without a spec hash is made by hand: only its place counts.
+/// A token without a spec hash was written by hand: only its epoch and step are used.
 fn start(token: &v1::PositionToken) -> Result<Start, Error> {
     let spec_hash = optional_bytes("start.spec_hash", &token.spec_hash)?.map(SpecHash);
     Ok(Start {
@@ -184,7 +184,7 @@ fn balance(balance: v1::Balance, dataset: &Dataset) -> Result<Balance, Error> {
     })
 }
 
-/// A recipe given as text, or else as numbers.
+/// A recipe from text or from number fields.
 fn recipe(recipe: &v1::Recipe) -> Result<Recipe, Error> {
     let augment = match enumeration("recipe.augment", recipe.augment)? {
         v1::Augment::Unspecified => None,
@@ -211,7 +211,7 @@ fn recipe(recipe: &v1::Recipe) -> Result<Recipe, Error> {
     if let Some(augment) = augment {
         meant.augment = augment;
     }
-    Ok(meant.settled())
+    Ok(meant.normalized())
 }
 
 fn normalization(normalization: v1::Normalization) -> Result<Normalization, Error> {

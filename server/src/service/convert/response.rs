@@ -1,4 +1,4 @@
-//! From a stream and its batches to messages.
+//! Converts streams and batches to messages.
 
 use equibatch_engine::{
     augment::{Numbers, Recipe},
@@ -48,7 +48,7 @@ pub(in crate::service) fn description(description: &Description) -> v1::StreamDe
     }
 }
 
-/// As numbers where they can say it, otherwise as text: sent in a request, it means the same.
+/// As number fields if they can express it, otherwise as text: valid in a request, with the same meaning.
 fn recipe(recipe: &Recipe) -> v1::Recipe {
     if *recipe == Recipe::none() {
         return v1::Recipe::default();
@@ -72,7 +72,7 @@ fn recipe(recipe: &Recipe) -> v1::Recipe {
     }
 }
 
-/// A batch of the stream that `description` describes.
+/// A batch of the described stream.
 #[must_use]
 pub(in crate::service) fn batch(batch: Batch, description: &Description) -> v1::Batch {
     let replacement = |replacement: Replacement| v1::Replacement {

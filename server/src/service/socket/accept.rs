@@ -1,4 +1,4 @@
-//! The loops that accept connections.
+//! Accepts connections on all sockets.
 
 use std::{
     io,
@@ -14,14 +14,14 @@ use tokio::{
 };
 use tokio_stream::Stream;
 
-use super::{Connection, Handover, Socket, Sockets, unix::SocketFile};
+use super::{Connection, FdSender, Socket, Sockets, unix::SocketFile};
 
-/// Accepted connections that wait to be served: the kernel keeps the others.
+/// Accepted connections that wait to be admitted; further ones stay in the kernel's backlog.
 const WAITING: usize = 16;
-/// How long nothing is accepted after the system had no room for another connection.
+/// Pause after the system refused a connection for lack of resources.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Connections as they come; it ends if one of the loops does. Dropping it closes the sockets and removes their files.
+/// The accepted connections; ends if the task of a listener ends. Dropping it closes the sockets and removes their files.
 #[derive(Debug)]
 pub struct Incoming {
     connections: mpsc::Receiver<Connection>,
@@ -30,7 +30,7 @@ pub struct Incoming {
 }
 
 impl Sockets {
-    /// Starts to accept. Must be called within a runtime.
+    /// Starts accepting. Must be called within a runtime.
     #[must_use]
     pub fn accept(self) -> Incoming {
         let (sender, connections) = mpsc::channel(WAITING);
@@ -59,8 +59,8 @@ enum Listener {
 }
 
 impl Listener {
-    /// Accepts until nobody takes the connections any more. No failure to accept one ends the loop: it is the connection's own, or one
-    /// of resources that other connections will free.
+    /// Accepts until the receiver is dropped. Errors do not end the loop: they concern one connection, or a lack of resources that ends
+    /// when other connections close.
     async fn accept_all(self, connections: mpsc::Sender<Connection>) {
         loop {
             match self.accept().await {
@@ -84,11 +84,11 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                // Small frames, such as headers and acknowledgements, wait for nothing.
+                // Small frames, such as headers and acknowledgements, are sent at once.
                 stream.set_nodelay(true)?;
                 Ok(Connection::Tcp(stream))
             }
-            Self::Unix(listener) => Ok(Connection::Unix(listener.accept().await?.0, Handover::default())),
+            Self::Unix(listener) => Ok(Connection::Unix(listener.accept().await?.0, FdSender::default())),
         }
     }
 }
@@ -105,7 +105,7 @@ impl Stream for Incoming {
     type Item = io::Result<Connection>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        // None of them ends by itself: one that did panicked, and its address would be deaf from here on.
+        // The tasks never return: one that ended has panicked, and its address would no longer be served.
         if !self.loops.is_empty() && self.loops.poll_join_next(context).is_ready() {
             return Poll::Ready(None);
         }

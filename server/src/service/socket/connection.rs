@@ -1,4 +1,4 @@
-//! One connection, of either kind.
+//! An accepted connection.
 
 use std::{
     fmt, io,
@@ -13,32 +13,32 @@ use tokio::{
 };
 use tonic::transport::server::Connected;
 
-use super::Handover;
+use super::FdSender;
 
-/// One connection.
+/// An accepted connection.
 #[derive(Debug)]
 pub enum Connection {
-    /// From anywhere.
+    /// From a TCP socket.
     Tcp(TcpStream),
-    /// From this machine, with what may go along with the bytes.
-    Unix(UnixStream, Handover),
+    /// From a Unix socket, which can also carry a file descriptor.
+    Unix(UnixStream, FdSender),
 }
 
-/// Who is at the other end, as far as the system knows.
+/// The peer of a connection, as far as the system knows it.
 #[derive(Clone, Debug)]
 pub enum Peer {
     /// An address.
     Tcp(SocketAddr),
-    /// A process.
+    /// A local process.
     Unix {
-        /// Its number, where the system says.
+        /// Its process id, if known.
         process: Option<i32>,
-        /// The number of its user, where the system says.
+        /// Its user id, if known.
         user: Option<u32>,
-        /// By which it can get a file.
-        handover: Handover,
+        /// Sends it a file descriptor.
+        fd_sender: FdSender,
     },
-    /// Nothing is known.
+    /// Unknown: the connection has already been closed.
     Unknown,
 }
 
@@ -61,19 +61,19 @@ impl Connected for Connection {
     fn connect_info(&self) -> Peer {
         match self {
             Self::Tcp(stream) => stream.peer_addr().map_or(Peer::Unknown, Peer::Tcp),
-            Self::Unix(stream, handover) => {
+            Self::Unix(stream, fd_sender) => {
                 let peer = stream.peer_cred().ok();
                 Peer::Unix {
                     process: peer.and_then(|peer| peer.pid()),
                     user: peer.map(|peer| peer.uid()),
-                    handover: handover.clone(),
+                    fd_sender: fd_sender.clone(),
                 }
             }
         }
     }
 }
 
-/// Calls the same method of either kind.
+/// Calls the same method of either variant.
 macro_rules! either {
     ($self:ident.$method:ident($($argument:expr),*)) => {
         match $self.get_mut() {
@@ -84,15 +84,15 @@ macro_rules! either {
 }
 
 impl Connection {
-    /// Writes `pieces` together with a file, where one waits to be handed over.
-    fn hand_over(
+    /// Writes `pieces` together with a file descriptor, if one is to be sent.
+    fn write_with_fd(
         &self,
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Option<Poll<io::Result<usize>>> {
         match self {
             Self::Tcp(_) => None,
-            Self::Unix(stream, handover) => handover.poll_write(stream, context, pieces),
+            Self::Unix(stream, fd_sender) => fd_sender.poll_write(stream, context, pieces),
         }
     }
 }
@@ -109,7 +109,7 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if let Some(polled) = self.hand_over(context, &[io::IoSlice::new(bytes)]) {
+        if let Some(polled) = self.write_with_fd(context, &[io::IoSlice::new(bytes)]) {
             return polled;
         }
         either!(self.poll_write(context, bytes))
@@ -120,13 +120,13 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if let Some(polled) = self.hand_over(context, pieces) {
+        if let Some(polled) = self.write_with_fd(context, pieces) {
             return polled;
         }
         either!(self.poll_write_vectored(context, pieces))
     }
 
-    /// Both kinds send a header and a tensor from their own places: without this, tensors would be copied together first.
+    /// Both variants support vectored writes: without this, a header and a tensor would be copied into one buffer first.
     fn is_write_vectored(&self) -> bool {
         true
     }

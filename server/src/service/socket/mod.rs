@@ -1,16 +1,16 @@
-//! Where clients connect: TCP ports and Unix sockets, any number of them side by side.
+//! Listening sockets: any number of TCP ports and Unix sockets.
 //!
 //! # Layout
 //!
 //! - [`Address`]: where to listen, as configured.
-//! - [`Sockets`]: bound to all of them, nothing accepted yet.
-//! - [`Connection`]: one accepted connection of either kind.
-//! - [`Handover`]: a file that goes along with the bytes of a connection.
-//! - `accept`: the loops that accept; `unix`: socket files and their lives.
+//! - [`Sockets`]: the bound listeners.
+//! - [`Connection`]: an accepted connection of either kind.
+//! - [`FdSender`]: sends a file descriptor over a Unix socket.
+//! - `accept`: accepts connections; `unix`: socket files.
 
 mod accept;
 mod connection;
-mod handover;
+mod fd_sender;
 mod unix;
 
 use std::{
@@ -26,24 +26,24 @@ use self::unix::SocketFile;
 pub use self::{
     accept::Incoming,
     connection::Connection,
-    handover::{Handover, Used},
+    fd_sender::{AlreadySent, FdSender},
 };
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// A port.
+    /// A TCP port.
     Tcp {
-        /// A name or a number.
+        /// A host name or IP address.
         host: String,
-        /// 0: the system chooses.
+        /// 0: chosen by the system.
         port: u16,
     },
-    /// A file, for clients on this machine.
+    /// A Unix socket, for clients on this machine.
     Unix {
-        /// Where it is made.
+        /// Path of the socket file.
         path: PathBuf,
-        /// Permission bits: who may connect is who may write.
+        /// Permission bits of the socket file: write permission is needed to connect.
         mode: u32,
     },
 }
@@ -62,12 +62,12 @@ impl fmt::Display for Address {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}")]
 pub struct Error {
-    /// Which.
+    /// The address.
     address: Address,
     source: io::Error,
 }
 
-/// Bound, and ready to be accepted from. Socket files are removed when it is dropped.
+/// Bound listeners. Socket files are removed when it is dropped.
 #[derive(Debug)]
 pub struct Sockets(Vec<Socket>);
 
@@ -82,7 +82,7 @@ impl Sockets {
     ///
     /// # Errors
     ///
-    /// The first address that the system refuses.
+    /// The first address that cannot be bound.
     pub async fn bind(addresses: &[Address]) -> Result<Self, Error> {
         let mut sockets = Vec::with_capacity(addresses.len());
         for address in addresses {
@@ -102,11 +102,11 @@ impl Sockets {
         Ok(Self(sockets))
     }
 
-    /// Where clients can connect, in the form in which they write it: with the port that the system chose.
+    /// The addresses that clients can connect to, with the port that the system chose.
     ///
     /// # Errors
     ///
-    /// Where the system does not know.
+    /// If the system does not return an address.
     pub fn addresses(&self) -> io::Result<Vec<String>> {
         let address = |socket: &Socket| match socket {
             Socket::Tcp(listener) => Ok(listener.local_addr()?.to_string()),
@@ -115,11 +115,11 @@ impl Sockets {
         self.0.iter().map(address).collect()
     }
 
-    /// The addresses of the ports.
+    /// The addresses of the TCP listeners.
     ///
     /// # Errors
     ///
-    /// Where the system does not say.
+    /// If the system does not return an address.
     pub fn ports(&self) -> io::Result<Vec<SocketAddr>> {
         let ports = self.0.iter().filter_map(|socket| match socket {
             Socket::Tcp(listener) => Some(listener.local_addr()),

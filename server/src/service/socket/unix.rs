@@ -1,4 +1,4 @@
-//! Socket files: made for one user, taken over from the dead, removed at the end.
+//! Socket files: created with their permissions, replaced if stale, removed at the end.
 
 use std::{
     fs::{self, File, Permissions},
@@ -12,14 +12,14 @@ use std::{
 
 use tokio::net::{UnixListener, UnixSocket};
 
-/// Connections that the kernel keeps until they are accepted.
+/// Connections that the kernel queues until they are accepted.
 const BACKLOG: u32 = 1024;
 
 /// A socket file of this process, removed when dropped.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
-    /// Device and inode: a file that has taken this one's place is not ours to remove.
+    /// Device and inode: a file that has replaced this one must not be removed.
     identity: (u64, u64),
 }
 
@@ -39,41 +39,41 @@ impl Drop for SocketFile {
 
 /// Listens on `path`, with permission bits `mode`.
 ///
-/// A socket file on which nobody listens is replaced: its server was killed.
+/// A stale socket file, on which no process listens, is replaced: its server was killed.
 ///
 /// # Errors
 ///
-/// Where another server listens there, where `path` is some other kind of file, and where the system refuses.
+/// If another server listens there, if `path` is another kind of file, or if the system refuses.
 pub(super) async fn bind(path: PathBuf, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
-    // Waits for others that have the folder locked, for as long as they do.
+    // Blocks while another process holds the lock.
     tokio::task::spawn_blocking(move || bind_locked(&path, mode)).await?
 }
 
 fn bind_locked(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
-    // Of two servers that find a dead one's file at the same time, one shall win and the other be refused.
+    // If two servers find the same stale file at the same time, one must win and the other fail.
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
     let lock = File::open(folder)?;
     lock.lock()?;
-    remove_if_dead(path)?;
+    remove_if_stale(path)?;
     let socket = UnixSocket::new_stream()?;
     socket.bind(path)?;
     let file = SocketFile {
         path: path.to_owned(),
         identity: identity(path)?,
     };
-    // Nobody can connect before `listen`, so there is no moment at which too many may.
+    // Clients cannot connect before `listen`, so the permissions apply from the first moment.
     fs::set_permissions(path, Permissions::from_mode(mode))?;
     Ok((socket.listen(BACKLOG)?, file))
 }
 
-fn remove_if_dead(path: &Path) -> io::Result<()> {
+fn remove_if_stale(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => {}
         Ok(_) => {
-            let reason = "there is a file of that name which is no socket";
+            let reason = "a file that is not a socket exists at this path";
             return Err(io::Error::new(ErrorKind::AlreadyExists, reason));
         }
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -81,11 +81,11 @@ fn remove_if_dead(path: &Path) -> io::Result<()> {
     }
     match UnixStream::connect(path) {
         Ok(_) => {
-            let reason = "another server listens there";
+            let reason = "another server listens at this path";
             Err(io::Error::new(ErrorKind::AddrInUse, reason))
         }
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-            tracing::info!(socket = %path.display(), "replacing the socket of a server that is gone");
+            tracing::info!(socket = %path.display(), "replacing the stale socket of a server that has ended");
             fs::remove_file(path)
         }
         Err(error) => Err(error),
@@ -102,12 +102,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_file_of_a_dead_server_is_replaced_and_removed_at_the_end() {
+    async fn a_stale_file_is_replaced_and_removed_on_drop() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("socket");
         drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket"));
-        assert!(path.exists(), "a dead server leaves its file");
-        let (listener, file) = bind(path.clone(), 0o600).await.expect("a dead server's place");
+        assert!(path.exists(), "a killed server leaves its file");
+        let (listener, file) = bind(path.clone(), 0o600)
+            .await
+            .expect("a stale socket is replaced");
         assert_eq!(fs::metadata(&path).expect("a file").mode() & 0o777, 0o600);
         UnixStream::connect(&path).expect("a listener");
         drop((listener, file));
@@ -115,11 +117,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_live_server_and_a_file_of_another_kind_are_left_alone() {
+    async fn a_live_socket_or_another_kind_of_file_is_not_replaced() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("socket");
-        let first = bind(path.clone(), 0o600).await.expect("a free place");
-        let error = bind(path.clone(), 0o600).await.expect_err("a taken place");
+        let first = bind(path.clone(), 0o600).await.expect("a free path");
+        let error = bind(path.clone(), 0o600).await.expect_err("in use");
         assert_eq!(error.kind(), ErrorKind::AddrInUse);
         UnixStream::connect(&path).expect("the first still listens");
         drop(first);
@@ -130,13 +132,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_took_the_place_is_not_removed() {
+    async fn a_file_that_replaced_the_socket_is_not_removed() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("socket");
-        let (_listener, file) = bind(path.clone(), 0o600).await.expect("a free place");
+        let (_listener, file) = bind(path.clone(), 0o600).await.expect("a free path");
         let other = folder.path().join("other");
         fs::write(&other, "text").expect("a file");
-        fs::rename(&other, &path).expect("a new file in the place");
+        fs::rename(&other, &path).expect("replaced");
         drop(file);
         assert!(path.exists());
     }

@@ -202,7 +202,7 @@ fn top_losses(record: &RunRecord) -> Markup {
     let Some(interpretation) = &record.interpretation else {
         return html! {
             p { "The images of largest loss were not computed; "
-                code { "client report " (record.folder.display()) " --judge" } " computes them." }
+                code { "client report " (record.folder.display()) " --evaluate" } " computes them." }
         };
     };
     if interpretation.top_losses.is_empty() {

@@ -7,9 +7,9 @@
 //! option    = "p_affine=" number | "p_lighting=" number | "augment=" ("all" | "repeats")
 //! ```
 //!
-//! Words are separated by spaces, in any order but that a preset comes first; a part behind a preset takes the place of the preset's.
-//! Numbers without a name are a part's parameters in order. `p_affine` and `p_lighting` (0.75 where not given) are the probability of
-//! parts that do not give their own. Printed, a recipe names every number, so that it does not depend on any default.
+//! Parts and options are separated by spaces and may be in any order; a preset must come first, and a part after it replaces the part of
+//! the preset with the same name. Values without a name are assigned to the parameters in order. `p_affine` and `p_lighting` (default 0.75)
+//! are the probabilities of parts without their own. The printed form names every parameter, so that it does not depend on defaults.
 
 mod parts;
 mod presets;
@@ -17,37 +17,37 @@ mod scan;
 
 use std::{fmt, str::FromStr};
 
-use self::{parts::RANGES, scan::Word};
+use self::{parts::RANGES, scan::Token};
 pub use self::{
     parts::{Fallback, PARTS, Parameter, Part},
     presets::{PRESETS, Preset},
 };
 use super::{Augment, CropRange, Error, Recipe};
 
-/// What the options say.
+/// The values of the options given.
 #[derive(Debug, Default)]
-struct Options {
+struct RecipeOptions {
     p_affine: Option<f32>,
     p_lighting: Option<f32>,
     augment: Option<Augment>,
 }
 
-/// A part as given: a value for each parameter that has one.
-type Given = (&'static Part, Vec<Option<f32>>);
+/// A part as given: for each parameter its value, if given.
+type GivenPart = (&'static Part, Vec<Option<f32>>);
 
 impl FromStr for Recipe {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let mut parts: Vec<Given> = vec![];
-        let mut options = Options::default();
+        let mut parts: Vec<GivenPart> = vec![];
+        let mut options = RecipeOptions::default();
         let mut preset_parts = 0;
-        for (place, word) in scan::words(text)?.into_iter().enumerate() {
-            match word {
-                Word::Option { name, value } => options.set(name, value)?,
-                Word::Part { name, values } => {
+        for (index, token) in scan::tokens(text)?.into_iter().enumerate() {
+            match token {
+                Token::Option { name, value } => options.set(name, value)?,
+                Token::Part { name, values } => {
                     if let Some(preset) = PRESETS.iter().find(|preset| preset.name == name) {
-                        if place > 0 || !values.is_empty() {
+                        if index > 0 || !values.is_empty() {
                             return Err(Error::PresetNotFirst {
                                 name: name.to_owned(),
                             });
@@ -57,7 +57,7 @@ impl FromStr for Recipe {
                         continue;
                     }
                     let given = part(name, &values)?;
-                    let is_same = |(part, _): &Given| part.name == given.0.name;
+                    let is_same = |(part, _): &GivenPart| part.name == given.0.name;
                     if parts[preset_parts..].iter().any(is_same) {
                         return Err(Error::Twice {
                             name: name.to_owned(),
@@ -75,25 +75,30 @@ impl FromStr for Recipe {
         }
         recipe.augment = options.augment.unwrap_or(Augment::All);
         recipe.validate()?;
-        Ok(recipe.settled())
+        Ok(recipe.normalized())
     }
 }
 
 impl fmt::Display for Recipe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let settled = self.settled();
+        let normalized = self.normalized();
         let mut separator = "";
-        for part in PARTS.iter().filter(|part| (part.is_on)(&settled)) {
+        for part in PARTS.iter().filter(|part| (part.is_on)(&normalized)) {
             write!(f, "{separator}{}(", part.name)?;
             separator = "";
             for parameter in part.parameters {
-                write!(f, "{separator}{}={}", parameter.name, (parameter.get)(&settled))?;
+                write!(
+                    f,
+                    "{separator}{}={}",
+                    parameter.name,
+                    (parameter.get)(&normalized)
+                )?;
                 separator = ",";
             }
             f.write_str(")")?;
             separator = " ";
         }
-        if settled.augment == Augment::Repeats {
+        if normalized.augment == Augment::Repeats {
             write!(f, "{separator}augment=repeats")?;
             separator = " ";
         }
@@ -105,13 +110,14 @@ impl fmt::Display for Recipe {
 }
 
 impl Recipe {
-    /// Checks every number of every part.
+    /// Checks all parameters of all parts, including disabled ones.
     ///
     /// # Errors
     ///
-    /// The first that is outside its range, in the order of [`PARTS`].
+    /// For the first invalid part in the order of [`PARTS`]: [`Error::OutOfRange`], [`Error::NotWhole`] or [`Error::Reversed`]; then
+    /// [`Error::Exclusive`] if the recipe has both a crop and a resized crop.
     pub fn validate(&self) -> Result<(), Error> {
-        // Not only of parts that are on: a number that is none compares as nothing.
+        // Disabled parts too: with NaN, comparisons would report a part as disabled.
         for part in PARTS {
             let of = |name: &str| {
                 let found = part.parameters.iter().find(|parameter| parameter.name == name);
@@ -144,7 +150,7 @@ impl Recipe {
     }
 }
 
-impl Options {
+impl RecipeOptions {
     fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {
         let probability = || {
             let number = number(name, value)?;
@@ -201,16 +207,16 @@ impl Parameter {
     }
 }
 
-fn preset_of(preset: &Preset) -> Result<Vec<Given>, Error> {
-    let words = scan::words(preset.text)?;
-    let parts = words.iter().filter_map(|word| match word {
-        Word::Part { name, values } => Some(part(name, values)),
-        Word::Option { .. } => None,
+fn preset_of(preset: &Preset) -> Result<Vec<GivenPart>, Error> {
+    let tokens = scan::tokens(preset.text)?;
+    let parts = tokens.iter().filter_map(|token| match token {
+        Token::Part { name, values } => Some(part(name, values)),
+        Token::Option { .. } => None,
     });
     parts.collect()
 }
 
-fn part(name: &str, values: &[(Option<&str>, &str)]) -> Result<Given, Error> {
+fn part(name: &str, values: &[(Option<&str>, &str)]) -> Result<GivenPart, Error> {
     let part = PARTS
         .iter()
         .find(|part| part.name == name)
@@ -223,9 +229,9 @@ fn part(name: &str, values: &[(Option<&str>, &str)]) -> Result<Given, Error> {
         });
     }
     let mut given = vec![None; part.parameters.len()];
-    for (place, (name, value)) in values.iter().enumerate() {
-        let place = match name {
-            None => place,
+    for (index, (name, value)) in values.iter().enumerate() {
+        let index = match name {
+            None => index,
             Some(name) => part
                 .parameters
                 .iter()
@@ -236,11 +242,11 @@ fn part(name: &str, values: &[(Option<&str>, &str)]) -> Result<Given, Error> {
                     known: listed(part.parameters.iter().map(|parameter| parameter.name)),
                 })?,
         };
-        let parameter = &part.parameters[place];
+        let parameter = &part.parameters[index];
         let field = format!("{}({})", part.name, parameter.name);
         let value = number(&field, value)?;
         parameter.check(part, value)?;
-        if given[place].replace(value).is_some() {
+        if given[index].replace(value).is_some() {
             return Err(Error::Twice { name: field });
         }
     }

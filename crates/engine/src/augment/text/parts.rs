@@ -1,49 +1,49 @@
-//! The parts that a recipe can have, and their numbers.
+//! The parts of recipes and their parameters.
 
-use super::super::{CropRange, Recipe, Strength, ZoomRange};
+use super::super::{CropRange, Magnitude, Recipe, ZoomRange};
 
 /// A part of a recipe.
 #[derive(Debug)]
 pub struct Part {
-    /// As written in a recipe.
+    /// Name in the text form.
     pub name: &'static str,
-    /// What it does, in a few words.
+    /// One-line description.
     pub about: &'static str,
-    /// Its numbers, in the order in which they may be given without their names.
+    /// Its parameters, in the order of values without a name.
     pub parameters: &'static [Parameter],
-    /// Whether a recipe has it.
+    /// Whether the part is enabled in a recipe.
     pub(super) is_on: fn(&Recipe) -> bool,
 }
 
-/// A number of a part.
+/// A parameter of a part.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameter {
-    /// As written in a recipe.
+    /// Name in the text form.
     pub name: &'static str,
-    /// The value where none is given.
+    /// The value if none is given.
     pub default: Fallback,
-    /// Least value allowed.
+    /// Minimum.
     pub low: f32,
-    /// Greatest value allowed.
+    /// Maximum.
     pub high: f32,
-    /// Whether it counts something.
+    /// Whether the value must be an integer.
     pub is_whole: bool,
     pub(super) get: fn(&Recipe) -> f32,
     pub(super) set: fn(&mut Recipe, f32),
 }
 
-/// The value of a parameter that is not given.
+/// The default of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fallback {
-    /// This one.
+    /// A fixed value.
     Value(f32),
-    /// That of the option `p_affine`.
+    /// The value of the option `p_affine`.
     Affine,
-    /// That of the option `p_lighting`.
+    /// The value of the option `p_lighting`.
     Lighting,
 }
 
-/// `parameter!(name, default, low..high, place in the recipe)`.
+/// `parameter!(name, default, low..high, field of the recipe)`.
 macro_rules! parameter {
     ($name:literal, $default:expr, $low:literal..$high:literal, $($place:ident).+ $(, $($also:ident).+)?) => {
         Parameter {
@@ -63,26 +63,26 @@ macro_rules! parameter {
 
 use Fallback::{Affine, Lighting, Value};
 
-/// All parts, in the order in which they are written.
+/// All parts, in the order in which recipes are printed.
 pub const PARTS: &[Part] = &[
     Part {
         name: "flip",
-        about: "mirrors left and right",
+        about: "mirrors left to right",
         parameters: &[parameter!("p", Value(0.5), 0.0..1.0, flip)],
         is_on: |recipe| recipe.flip > 0.0,
     },
     Part {
         name: "rotate",
-        about: "turns by up to so many degrees either way",
+        about: "rotates by -degrees to degrees",
         parameters: &[
             parameter!("degrees", Value(25.0), 0.0..180.0, rotate.max),
             parameter!("p", Affine, 0.0..1.0, rotate.p),
         ],
-        is_on: |recipe| recipe.rotate != Strength::OFF,
+        is_on: |recipe| recipe.rotate != Magnitude::OFF,
     },
     Part {
         name: "zoom",
-        about: "enlarges by a factor from min to max, towards any point",
+        about: "zooms by a factor from min to max, towards a random point",
         parameters: &[
             parameter!("max", Value(1.1), 0.1..10.0, zoom.max),
             parameter!("min", Value(1.0), 0.1..10.0, zoom.min),
@@ -92,7 +92,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "focus",
-        about: "lets zoom go towards a point between these fractions of height and width, instead of any point",
+        about: "range of the point towards which zoom goes, as fractions of height and width",
         parameters: &[
             parameter!("row_min", Value(0.0), 0.0..1.0, focus.row_min),
             parameter!("row_max", Value(1.0), 0.0..1.0, focus.row_max),
@@ -103,43 +103,43 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "warp",
-        about: "moves the ends of each edge in or out, by up to so much of half the image",
+        about: "perspective: moves the ends of each edge in or out by up to this fraction of half the image",
         parameters: &[
             parameter!("magnitude", Value(0.2), 0.0..0.5, warp.max),
             parameter!("p", Affine, 0.0..1.0, warp.p),
         ],
-        is_on: |recipe| recipe.warp != Strength::OFF,
+        is_on: |recipe| recipe.warp != Magnitude::OFF,
     },
     Part {
         name: "lighting",
-        about: "brightness and contrast of one strength, each by its own coin",
+        about: "brightness and contrast with the same maximum, each drawn independently",
         parameters: &[
             parameter!("change", Value(0.2), 0.0..0.9, brightness.max, contrast.max),
             parameter!("p", Lighting, 0.0..1.0, brightness.p, contrast.p),
         ],
-        is_on: |recipe| recipe.brightness != Strength::OFF && recipe.brightness == recipe.contrast,
+        is_on: |recipe| recipe.brightness != Magnitude::OFF && recipe.brightness == recipe.contrast,
     },
     Part {
         name: "brightness",
-        about: "moves logits by that of 0.5 (1 - change) to 0.5 (1 + change)",
+        about: "adds logit(b) to the logits of pixel values, b from 0.5 (1 - change) to 0.5 (1 + change)",
         parameters: &[
             parameter!("change", Value(0.2), 0.0..0.9, brightness.max),
             parameter!("p", Lighting, 0.0..1.0, brightness.p),
         ],
-        is_on: |recipe| recipe.brightness != Strength::OFF && recipe.brightness != recipe.contrast,
+        is_on: |recipe| recipe.brightness != Magnitude::OFF && recipe.brightness != recipe.contrast,
     },
     Part {
         name: "contrast",
-        about: "multiplies logits by 1 - change to 1 / (1 - change)",
+        about: "multiplies the logits of pixel values by 1 - change to 1 / (1 - change)",
         parameters: &[
             parameter!("change", Value(0.2), 0.0..0.9, contrast.max),
             parameter!("p", Lighting, 0.0..1.0, contrast.p),
         ],
-        is_on: |recipe| recipe.contrast != Strength::OFF && recipe.brightness != recipe.contrast,
+        is_on: |recipe| recipe.contrast != Magnitude::OFF && recipe.brightness != recipe.contrast,
     },
     Part {
         name: "crop",
-        about: "cuts the square out between these fractions of the room there is, instead of the middle",
+        about: "crops the square at a random position within these fractions of the possible range, instead of the centre",
         parameters: &[
             parameter!("row_min", Value(0.0), 0.0..1.0, crop.row_min),
             parameter!("row_max", Value(1.0), 0.0..1.0, crop.row_max),
@@ -150,7 +150,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "resized_crop",
-        about: "resizes a part of the image's area, of this ratio of width to height, as torchvision's RandomResizedCrop",
+        about: "resizes a random region (fraction of the area, ratio of width to height) to the square, as torchvision's RandomResizedCrop",
         parameters: &[
             parameter!("scale_min", Value(0.08), 0.001..1.0, resized_crop.scale_min),
             parameter!("scale_max", Value(1.0), 0.001..1.0, resized_crop.scale_max),
@@ -162,19 +162,19 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "flip_vertical",
-        about: "mirrors top and bottom",
+        about: "mirrors top to bottom",
         parameters: &[parameter!("p", Value(0.5), 0.0..1.0, flip_vertical)],
         is_on: |recipe| recipe.flip_vertical > 0.0,
     },
     Part {
         name: "dihedral",
-        about: "mirrors and turns by right angles: one of the eight symmetries of the square",
+        about: "applies one of the eight symmetries of the square (mirror images and rotations by 90 degrees)",
         parameters: &[parameter!("p", Value(1.0), 0.0..1.0, dihedral)],
         is_on: |recipe| recipe.dihedral > 0.0,
     },
     Part {
         name: "randaugment",
-        about: "n of torchvision's fourteen operations, of magnitude m of 30",
+        about: "applies n of torchvision's 14 RandAugment operations, each with magnitude m of 30",
         parameters: &[
             whole(parameter!("n", Value(2.0), 1.0..14.0, randaugment.n)),
             whole(parameter!("m", Value(9.0), 0.0..30.0, randaugment.m)),
@@ -184,13 +184,13 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "trivialaugment",
-        about: "one of the fourteen operations, of any magnitude of a wider range",
+        about: "applies one of the 14 operations with a random magnitude of a wider range, as torchvision's TrivialAugmentWide",
         parameters: &[parameter!("p", Value(1.0), 0.0..1.0, trivialaugment)],
         is_on: |recipe| recipe.trivialaugment > 0.0,
     },
     Part {
         name: "jitter",
-        about: "factors of 1 plus or minus these, and turns of hue, in any order, as torchvision's ColorJitter",
+        about: "colour jitter: factors from 1 - value to 1 + value and hue shifts from -hue to hue, in random order, as torchvision's ColorJitter",
         parameters: &[
             parameter!("brightness", Value(0.4), 0.0..1.0, jitter.brightness),
             parameter!("contrast", Value(0.4), 0.0..1.0, jitter.contrast),
@@ -202,13 +202,13 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "grayscale",
-        about: "takes the colours away",
+        about: "converts to greyscale",
         parameters: &[parameter!("p", Value(0.1), 0.0..1.0, grayscale)],
         is_on: |recipe| recipe.grayscale > 0.0,
     },
     Part {
         name: "blur",
-        about: "smoothes by a Gaussian of this standard deviation, in pixels",
+        about: "Gaussian blur with a standard deviation from min to max pixels",
         parameters: &[
             parameter!("max", Value(2.0), 0.1..20.0, blur.max),
             parameter!("min", Value(0.1), 0.1..20.0, blur.min),
@@ -218,7 +218,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "erase",
-        about: "fills 1 to so many rectangles of these parts of the area with ImageNet's mean: cutout, random erasing",
+        about: "random erasing (cutout): fills 1 to holes rectangles, of these fractions of the area, with the ImageNet mean",
         parameters: &[
             parameter!("p", Value(0.5), 0.0..1.0, erase.p),
             parameter!("area_min", Value(0.02), 0.0..0.9, erase.area_min),
@@ -230,7 +230,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "mixup",
-        about: "mixes pairs of images by shares of Beta(alpha, alpha), and their labels; of mixup and cutmix, each batch gets one",
+        about: "mixes pairs of images and their labels with weights from Beta(alpha, alpha); with cutmix too, each batch uses one of them",
         parameters: &[
             parameter!("alpha", Value(0.4), 0.001..1000.0, mixup.alpha),
             parameter!("p", Value(1.0), 0.0..1.0, mixup.p),
@@ -239,7 +239,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "cutmix",
-        about: "exchanges a rectangle between pairs of images, of an area of Beta(alpha, alpha), and shares their labels",
+        about: "exchanges a rectangle between pairs of images, its area from Beta(alpha, alpha), and weights their labels by it",
         parameters: &[
             parameter!("alpha", Value(1.0), 0.001..1000.0, cutmix.alpha),
             parameter!("p", Value(1.0), 0.0..1.0, cutmix.p),
@@ -255,7 +255,7 @@ const fn whole(parameter: Parameter) -> Parameter {
     }
 }
 
-/// Pairs of parameters of a part that are the ends of a range: the part, the lower and the upper end.
+/// Parameters that are the ends of a range: part, lower end, upper end.
 pub(super) const RANGES: &[(&str, &str, &str)] = &[
     ("zoom", "min", "max"),
     ("focus", "row_min", "row_max"),

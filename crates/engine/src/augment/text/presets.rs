@@ -1,13 +1,13 @@
-//! Recipes with a name.
+//! Named recipes.
 
-/// A name for a recipe.
+/// A named recipe.
 #[derive(Debug)]
 pub struct Preset {
-    /// As written.
+    /// Name in the text form.
     pub name: &'static str,
-    /// What it is for.
+    /// One-line description.
     pub about: &'static str,
-    /// What it stands for.
+    /// The recipe, in the text form.
     pub text: &'static str,
 }
 
@@ -15,32 +15,32 @@ pub struct Preset {
 pub const PRESETS: &[Preset] = &[
     Preset {
         name: "none",
-        about: "no augmentation, as validation",
+        about: "no augmentation, as in validation",
         text: "",
     },
     Preset {
         name: "fastai",
-        about: "the default: fastai's transforms with rotation to 25 degrees",
+        about: "the default: fastai's get_transforms with rotation up to 25 degrees",
         text: "flip rotate(25) zoom(1.1) warp(0.2) lighting(0.2) crop",
     },
     Preset {
         name: "light",
-        about: "little of everything, for images that are all alike",
+        about: "weaker fastai, for images with little variation",
         text: "flip rotate(10) zoom(1.05) lighting(0.1) crop",
     },
     Preset {
         name: "flip-only",
-        about: "the mirror image, half of the time",
+        about: "mirrors left to right with probability 0.5",
         text: "flip",
     },
     Preset {
         name: "inception",
-        about: "what torchvision's examples train ImageNet with, and colour jitter",
+        about: "torchvision's ImageNet reference augmentation, with colour jitter",
         text: "resized_crop flip jitter",
     },
     Preset {
         name: "symmetric",
-        about: "for images without an upright direction, such as those from above",
+        about: "for images without an upright direction, such as aerial photographs",
         text: "dihedral rotate(45) zoom(1.1) lighting(0.2) crop",
     },
 ];

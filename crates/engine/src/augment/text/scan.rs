@@ -1,13 +1,13 @@
-//! From characters to words.
+//! Tokenizer of the text form.
 
 use super::super::Error;
 
-/// Longest text that is read, in bytes. All parts with all their parameters are shorter.
+/// Maximum length of a text, in bytes. A recipe with all parts and parameters is shorter.
 const MOST: usize = 4096;
 
-/// One word of a recipe.
+/// One token of a recipe.
 #[derive(Debug, PartialEq)]
-pub(super) enum Word<'a> {
+pub(super) enum Token<'a> {
     /// `name` or `name(value, parameter=value)`.
     Part {
         name: &'a str,
@@ -17,49 +17,49 @@ pub(super) enum Word<'a> {
     Option { name: &'a str, value: &'a str },
 }
 
-/// Splits a text into its words.
-pub(super) fn words(text: &str) -> Result<Vec<Word<'_>>, Error> {
+/// Splits a text into tokens.
+pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Error> {
     if text.len() > MOST {
         return Err(Error::TooLong {
             found: text.len(),
             most: MOST,
         });
     }
-    let mut words = vec![];
+    let mut tokens = vec![];
     let mut rest = text.trim_start();
     while !rest.is_empty() {
         let refused = || Error::Form {
             rest: rest.chars().take(40).collect(),
         };
         let end = rest.find(|c: char| !is_of_name(c)).unwrap_or(rest.len());
-        let (name, behind) = rest.split_at(end);
+        let (name, after) = rest.split_at(end);
         if name.is_empty() {
             return Err(refused());
         }
-        let (word, behind) = if let Some(inside) = behind.strip_prefix('(') {
-            let (list, behind) = inside.split_once(')').ok_or_else(refused)?;
+        let (token, after) = if let Some(inside) = after.strip_prefix('(') {
+            let (list, after) = inside.split_once(')').ok_or_else(refused)?;
             let values = values(list).ok_or_else(refused)?;
-            (Word::Part { name, values }, behind)
-        } else if let Some(value) = behind.strip_prefix('=') {
-            let (value, behind) = value.split_at(value.find(char::is_whitespace).unwrap_or(value.len()));
-            (Word::Option { name, value }, behind)
+            (Token::Part { name, values }, after)
+        } else if let Some(value) = after.strip_prefix('=') {
+            let (value, after) = value.split_at(value.find(char::is_whitespace).unwrap_or(value.len()));
+            (Token::Option { name, value }, after)
         } else {
-            (Word::Part { name, values: vec![] }, behind)
+            (Token::Part { name, values: vec![] }, after)
         };
-        if !behind.is_empty() && !behind.starts_with(char::is_whitespace) {
+        if !after.is_empty() && !after.starts_with(char::is_whitespace) {
             return Err(refused());
         }
-        words.push(word);
-        rest = behind.trim_start();
+        tokens.push(token);
+        rest = after.trim_start();
     }
-    Ok(words)
+    Ok(tokens)
 }
 
 fn is_of_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '-'
 }
 
-/// The values between a pair of brackets; `None` where one is empty.
+/// The values between parentheses; `None` if one is empty.
 fn values(list: &str) -> Option<Vec<(Option<&str>, &str)>> {
     if list.trim().is_empty() {
         return Some(vec![]);
@@ -67,7 +67,7 @@ fn values(list: &str) -> Option<Vec<(Option<&str>, &str)>> {
     list.split(',').map(value).collect()
 }
 
-/// `value` or `parameter=value`; `None` where a side is empty.
+/// `value` or `parameter=value`; `None` if a side is empty.
 fn value(text: &str) -> Option<(Option<&str>, &str)> {
     let (name, value) = match text.split_once('=') {
         Some((name, value)) => (Some(name.trim()), value.trim()),

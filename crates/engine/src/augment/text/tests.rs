@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::super::{Strength, ZoomRange};
+use super::super::{Magnitude, ZoomRange};
 use super::*;
 
 fn read(text: &str) -> Recipe {
@@ -15,7 +15,7 @@ fn refused(text: &str) -> String {
 }
 
 #[test]
-fn the_default_and_no_augmentation_have_names() {
+fn the_default_and_no_augmentation_are_presets() {
     assert_eq!(read("fastai"), Recipe::reference());
     assert_eq!(read("none"), Recipe::none());
     assert_eq!(read("  "), Recipe::none());
@@ -23,15 +23,15 @@ fn the_default_and_no_augmentation_have_names() {
 }
 
 #[test]
-fn presets_are_read_and_begin_a_recipe() {
+fn presets_are_parsed_and_must_come_first() {
     for preset in PRESETS {
         assert_eq!(read(preset.name), read(preset.text), "{}", preset.name);
         assert!(!preset.about.is_empty());
     }
     let recipe = read("fastai rotate(10) flip(0) p_affine=0.5 augment=repeats");
-    assert_eq!(recipe.rotate, Strength { max: 10.0, p: 0.5 });
-    assert_eq!(recipe.warp, Strength { max: 0.2, p: 0.5 });
-    assert_eq!(recipe.brightness, Strength { max: 0.2, p: 0.75 });
+    assert_eq!(recipe.rotate, Magnitude { max: 10.0, p: 0.5 });
+    assert_eq!(recipe.warp, Magnitude { max: 0.2, p: 0.5 });
+    assert_eq!(recipe.brightness, Magnitude { max: 0.2, p: 0.75 });
     assert_eq!((recipe.flip, recipe.augment), (0.0, Augment::Repeats));
     assert!(refused("flip fastai").contains("fastai must be the first"));
 }
@@ -52,7 +52,7 @@ fn values_are_given_in_order_or_by_name() {
     assert_eq!(
         read("focus(1,1) flip"),
         read("flip"),
-        "nothing goes there without a zoom"
+        "focus has no effect without zoom"
     );
     assert_eq!(read("lighting(0.3)"), read("brightness(0.3) contrast(0.3)"));
 }
@@ -71,7 +71,7 @@ fn a_printed_recipe_names_every_number() {
 }
 
 #[test]
-fn what_is_wrong_is_named_with_what_is_allowed() {
+fn errors_name_the_value_and_what_is_accepted() {
     for (text, words) in [
         ("spin(3)", &["spin", "rotate", "fastai", "p_affine="][..]),
         ("rotate(181)", &["rotate(degrees)", "181", "0..=180"]),
@@ -109,14 +109,14 @@ fn what_is_wrong_is_named_with_what_is_allowed() {
 }
 
 #[test]
-fn names_are_used_once() {
+fn names_are_unique() {
     let mut names: Vec<&str> = PARTS.iter().map(|part| part.name).collect();
     names.extend(PRESETS.iter().map(|preset| preset.name));
     names.sort_unstable();
     assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
 }
 
-/// Any recipe that there is: each part with numbers from its range, or not at all.
+/// Any valid recipe: each part is disabled or has parameters within their ranges.
 fn recipes() -> impl Strategy<Value = Recipe> {
     let numbers: Vec<_> = PARTS
         .iter()
@@ -134,19 +134,19 @@ fn recipes() -> impl Strategy<Value = Recipe> {
         if repeats {
             recipe.augment = Augment::Repeats;
         }
-        recipe.validate().is_ok().then(|| recipe.settled())
+        recipe.validate().is_ok().then(|| recipe.normalized())
     })
 }
 
 proptest! {
     #[test]
-    fn printing_and_reading_undo_one_another(recipe in recipes()) {
+    fn parsing_a_printed_recipe_gives_it_back(recipe in recipes()) {
         let text = recipe.to_string();
         prop_assert_eq!(text.parse::<Recipe>(), Ok(recipe), "{}", text);
     }
 
     #[test]
-    fn no_text_is_a_reason_to_panic(text in "[a-z_(),=0-9. -]{0,60}") {
-        let _any_answer_will_do = text.parse::<Recipe>();
+    fn no_text_makes_the_parser_panic(text in "[a-z_(),=0-9. -]{0,60}") {
+        let _result_is_irrelevant = text.parse::<Recipe>();
     }
 }

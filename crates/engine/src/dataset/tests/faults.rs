@@ -141,7 +141,7 @@ fn broken_files_are_quarantined_with_their_reasons() {
     write(root.path(), "a/short.png", &image(8, 8)[..20]);
     write(root.path(), "b/cut.jpg", b"\xFF\xD8\xFF\xE0\0\x10JFIF\0");
     write(root.path(), "b/large.png", &image(40, 30));
-    let limits = crate::header::Limits {
+    let limits = crate::header::DecodeLimits {
         max_pixels: 1000,
         ..Default::default()
     };
@@ -167,11 +167,17 @@ fn broken_files_are_quarantined_with_their_reasons() {
     );
     assert_eq!(
         found[3],
-        ("b/cut.jpg", "the JPEG header does not say the size of the image")
+        (
+            "b/cut.jpg",
+            "the JPEG file has no frame header, which holds the image size"
+        )
     );
     assert_eq!(
         found[4],
-        ("b/large.png", "the header says 40x30 pixels, 1000 are allowed")
+        (
+            "b/large.png",
+            "the header gives an image size of 40x30: at most 1000 pixels are allowed"
+        )
     );
     assert_eq!(found.len(), 5);
 }

@@ -1,14 +1,14 @@
-//! Bits of entropy-coded data, from the highest to the lowest of each byte.
+//! Bit reader for entropy-coded data, most significant bit first.
 
 use std::ops::Range;
 
 use super::Error;
-use super::coefficients::number;
+use super::coefficients::extend;
 
-/// Zeros behind each segment, so that a reader finds eight bytes wherever it begins.
+/// Zero bytes after each segment, so that eight bytes can be loaded at any position.
 const PADDING: usize = 8;
 
-/// The entropy-coded data of a scan without its stuffing, cut at its restart markers.
+/// The entropy-coded data of a scan without byte stuffing, split at restart markers.
 #[derive(Debug, Default)]
 pub(super) struct Segments {
     bytes: Vec<u8>,
@@ -16,12 +16,12 @@ pub(super) struct Segments {
 }
 
 impl Segments {
-    /// Takes the first `count` segments of `data`, and returns what begins with the first marker that is not a restart.
+    /// Unstuffs the first `count` segments of `data`. Returns the data from the first marker that is not a restart marker.
     ///
     /// # Errors
     ///
-    /// [`Error::Truncated`] where there is no such marker; [`Error::Broken`] where there are fewer segments, or restarts are not in order.
-    /// What lies behind the last segment is passed over, as in libjpeg.
+    /// [`Error::Truncated`] if there is no such marker; [`Error::Broken`] if there are fewer segments or restart markers are out of order.
+    /// Data after the last segment is skipped, as by libjpeg.
     ///
     /// # Source
     ///
@@ -38,14 +38,14 @@ impl Segments {
                 self.bytes.extend_from_slice(&data[from..at]);
             }
             match *data.get(at + 1).ok_or(Error::Truncated)? {
-                // A byte of data, and the zero that says so.
+                // A stuffed 0xFF data byte.
                 0x00 => {
                     if is_wanted {
                         self.bytes.push(0xFF);
                     }
                     from = at + 2;
                 }
-                // Fill bytes may stand before a marker.
+                // Fill bytes may precede a marker.
                 0xFF => from = at + 1,
                 marker => {
                     from = at + 2;
@@ -57,7 +57,7 @@ impl Segments {
                         let is_last = self.ranges.len() == count;
                         let is_next = marker == 0xD0 + ((self.ranges.len() - 1) % 8) as u8;
                         if !is_last && !is_next {
-                            return Err(Error::Broken("its restart markers are missing or out of order"));
+                            return Err(Error::Broken("restart markers are missing or out of order"));
                         }
                     }
                     if !is_restart {
@@ -68,27 +68,28 @@ impl Segments {
         }
     }
 
-    /// Readers of the segments, in order.
-    pub(super) fn readers(&self) -> impl ExactSizeIterator<Item = Bits<'_>> {
+    /// A reader of each segment, in order.
+    pub(super) fn readers(&self) -> impl ExactSizeIterator<Item = BitReader<'_>> {
         self.ranges
             .iter()
-            .map(|range| Bits::new(&self.bytes[range.start..range.end + PADDING]))
+            .map(|range| BitReader::new(&self.bytes[range.start..range.end + PADDING]))
     }
 }
 
 /// A reader of one segment.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bits<'a> {
+pub(super) struct BitReader<'a> {
     bytes: &'a [u8],
-    /// The next byte that is not in the buffer.
+    /// Index of the next byte to be loaded.
     at: usize,
-    /// Bits to come, the next one highest; zeros behind those that count.
+    /// The next bits, most significant first, followed by zeros.
     buffer: u64,
-    /// Bits in the buffer that count, at least. As wide as the others, or a copy would wait for its store.
+    /// Number of valid bits in `buffer`, at least. `u64` like the other fields, so that a copy of the struct avoids a store-forwarding
+    /// stall.
     count: u64,
 }
 
-impl<'a> Bits<'a> {
+impl<'a> BitReader<'a> {
     fn new(bytes: &'a [u8]) -> Self {
         Self {
             bytes,
@@ -98,7 +99,7 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// Sees to it that 56 bits can be looked at. Behind the end, they are zeros.
+    /// Fills the buffer to at least 56 bits. After the end of the data, they are zeros.
     #[inline(always)]
     pub(super) fn fill(&mut self) {
         let word = match self.bytes.get(self.at..) {
@@ -110,30 +111,30 @@ impl<'a> Bits<'a> {
         self.count |= 56;
     }
 
-    /// The next `count` bits, up to 16 of those filled.
+    /// The next `count` bits, at most 16, without consuming them.
     #[inline(always)]
     pub(super) fn peek(&self, count: u32) -> usize {
-        // Twice, because none of a word cannot be had by one shift.
+        // Two shifts, because a shift by 64 is not defined for a count of 0.
         ((self.buffer >> 1) >> (63 - count)) as usize
     }
 
-    /// Goes on by `count` bits, of those filled.
+    /// Consumes `count` bits, which must be in the buffer.
     #[inline(always)]
     pub(super) fn skip(&mut self, count: u32) {
         self.buffer <<= count;
         self.count -= u64::from(count);
     }
 
-    /// The number that the next `size` bits stand for, up to 15 of those filled.
+    /// Reads a signed value of `size` bits, at most 15 (RECEIVE and EXTEND of ITU-T T.81).
     #[inline(always)]
-    pub(super) fn number(&mut self, size: u32) -> i32 {
+    pub(super) fn receive_extend(&mut self, size: u32) -> i32 {
         let bits = self.peek(size) as u32;
         self.skip(size);
-        number(bits, size)
+        extend(bits, size)
     }
 
-    /// Whether all bits that were read were there.
-    pub(super) fn is_within(&self) -> bool {
+    /// Whether all bits read so far were within the segment.
+    pub(super) fn has_not_overrun(&self) -> bool {
         let read = self.at * 8 - self.count as usize;
         read <= (self.bytes.len() - PADDING) * 8
     }

@@ -1,21 +1,20 @@
-//! The coefficients of an image whose file has several scans.
+//! Coefficient buffer for images with several scans.
 
 use super::bits::Segments;
 use super::header::{Frame, Header};
 use super::progressive;
-use super::scan::{self, Grid};
-use super::smoothing::{KNOWN, Known, Smoothing};
-use super::source::Loader;
+use super::scan::{self, McuGrid};
+use super::smoothing::{CoefBits, SAVED_COEFS, Smoothing};
+use super::source::McuLoader;
 use super::tables::Scan;
 use super::{BLOCK, Error, MAX_SCANS, SIDE};
 
-/// The coefficients of a block, before they are multiplied by their quantization steps, each where
-/// [`PLACES`](super::whole::transform::PLACES) says.
+/// The quantised coefficients of a block, in the order of [`STORAGE_ORDER`](super::full::idct::STORAGE_ORDER).
 pub(super) type Coefficients = [i16; BLOCK];
 
-/// Bytes that the coefficients of an image take.
+/// Bytes of the coefficient buffer of an image.
 pub(super) fn bytes(frame: &Frame) -> usize {
-    let grid = Grid::of(frame);
+    let grid = McuGrid::of(frame);
     let blocks = frame
         .components
         .iter()
@@ -28,49 +27,49 @@ pub(super) fn bytes(frame: &Frame) -> usize {
 #[derive(Debug)]
 pub(super) struct CoefficientBuffer {
     planes: Vec<ComponentBuffer>,
-    grid: Grid,
+    grid: McuGrid,
     smoothing: Option<Smoothing>,
 }
 
-/// The coefficients of a component, and those that fill its last units.
+/// The coefficients of a component, including those of padding blocks.
 #[derive(Debug, Default)]
 pub(super) struct ComponentBuffer {
-    /// Blocks of a unit, across and down.
+    /// Blocks per MCU, horizontally and vertically.
     pub(super) factors: (usize, usize),
-    /// Blocks in a row, and rows, of the component itself.
+    /// Width and height of the component in blocks, without padding.
     pub(super) size: (usize, usize),
-    /// Blocks in a row in memory.
+    /// Width in blocks, with padding.
     stride: usize,
     values: Vec<Coefficients>,
-    /// By block: which coefficients behind the first are not zero, in the order in which they are coded.
+    /// By block: bit mask of nonzero AC coefficients, in zigzag order.
     nonzero: Vec<u64>,
-    /// What coefficients are multiplied by, in the order in which they are coded. `None` where no scan has the component.
+    /// Quantization steps in zigzag order. `None` if no scan has the component.
     quantization: Option<[u16; BLOCK]>,
 }
 
-/// A block while it is read, and which of its coefficients behind the first are not zero, in the order in which they are coded.
+/// A block being decoded, and the bit mask of its nonzero AC coefficients, in zigzag order.
 pub(super) struct BlockMut<'a> {
     pub(super) values: &'a mut Coefficients,
     pub(super) nonzero: &'a mut u64,
 }
 
 impl CoefficientBuffer {
-    /// Reads all scans of a file, to its end, into memory of another one.
+    /// Decodes all scans of a file. Reuses the memory of `used`.
     ///
     /// # Errors
     ///
     /// Every variant of [`Error`].
     pub(super) fn read(header: &Header<'_>, used: Vec<ComponentBuffer>) -> Result<Self, Error> {
         let frame = &header.frame;
-        let grid = Grid::of(frame);
+        let grid = McuGrid::of(frame);
         let mut used = used.into_iter();
         let components = frame.components.iter();
         let mut planes: Vec<ComponentBuffer> = components
             .map(|one| {
                 let size = |length: usize, own: usize, most: usize| (length * own).div_ceil(SIDE * most);
                 let size = (
-                    size(frame.width, one.across, grid.unit.0),
-                    size(frame.height, one.down, grid.unit.1),
+                    size(frame.width, one.across, grid.mcu.0),
+                    size(frame.height, one.down, grid.mcu.1),
                 );
                 let blocks = (grid.columns * one.across, grid.rows * one.down);
                 ComponentBuffer::new((one.across, one.down), size, blocks, used.next())
@@ -78,7 +77,7 @@ impl CoefficientBuffer {
             .collect();
         let mut tables = header.tables.clone();
         let mut segments = Segments::default();
-        let mut known = vec![Known::default(); planes.len()];
+        let mut known = vec![CoefBits::default(); planes.len()];
         let mut next = Some(header.first.clone());
         let mut last_row = 0;
         for number in 0.. {
@@ -86,16 +85,16 @@ impl CoefficientBuffer {
             if number == MAX_SCANS {
                 return Err(Error::TooManyScans);
             }
-            let units = match *scan.components {
-                [ref only] => planes[only.place].size,
+            let mcus = match *scan.components {
+                [ref only] => planes[only.index].size,
                 _ => (grid.columns, grid.rows),
             };
-            let (interval, mut rest) = scan::segments(&scan, units.0 * units.1, &mut segments)?;
+            let (interval, mut rest) = scan::segments(&scan, mcus.0 * mcus.1, &mut segments)?;
             latch(&mut planes, &scan);
             let is_progressive = frame.is_progressive;
-            let extent = progressive::read(&mut planes, &scan, &segments, interval, units, is_progressive)?;
+            let extent = progressive::read(&mut planes, &scan, &segments, interval, mcus, is_progressive)?;
             for one in &scan.components {
-                known[one.place].note(&scan, number == 0);
+                known[one.index].record(&scan, number == 0);
             }
             last_row = extent.last_row;
             next = tables.next_scan(&mut rest)?;
@@ -109,18 +108,18 @@ impl CoefficientBuffer {
         })
     }
 
-    /// Gives `reader` all blocks.
-    pub(super) fn give(&self, reader: &mut impl Loader) {
+    /// Passes all MCUs to `reader`, row by row.
+    pub(super) fn for_each_mcu(&self, reader: &mut impl McuLoader) {
         for row in 0..self.grid.rows {
             for column in 0..self.grid.columns {
-                reader.load(self, row, column);
+                reader.load_mcu(self, row, column);
             }
-            reader.end_of_row(row);
+            reader.end_of_mcu_row(row);
         }
     }
 
-    /// The block of `component` in row `y` and column `x`, and which of its coefficients behind the first are not zero, in the order in which
-    /// they are coded. `own` is where those are put that are not as they are in the file.
+    /// The block of `component` in row `y` and column `x`, and the bit mask of its nonzero AC coefficients in zigzag order. A smoothed
+    /// block is written to `own`.
     #[inline(always)]
     pub(super) fn block<'a>(
         &'a self,
@@ -142,16 +141,16 @@ impl CoefficientBuffer {
         self.planes[component].quantization()
     }
 
-    /// The memory.
+    /// The buffers, for reuse.
     pub(super) fn into_components(self) -> Vec<ComponentBuffer> {
         self.planes
     }
 }
 
-/// Notes the quantization tables of components that no scan had before: later ones do not count.
+/// Stores the quantization tables of components that occur for the first time; later tables are ignored, as by libjpeg.
 fn latch(planes: &mut [ComponentBuffer], scan: &Scan<'_>) {
     for one in &scan.components {
-        planes[one.place].quantization.get_or_insert(one.quantization);
+        planes[one.index].quantization.get_or_insert(one.quantization);
     }
 }
 
@@ -187,33 +186,33 @@ impl ComponentBuffer {
         }
     }
 
-    /// Bytes of memory.
+    /// Bytes of allocated memory.
     pub(super) fn bytes(&self) -> usize {
         self.values.capacity() * size_of::<Coefficients>() + self.nonzero.capacity() * size_of::<u64>()
     }
 
     #[inline(always)]
     pub(super) fn block_mut(&mut self, y: usize, x: usize) -> BlockMut<'_> {
-        let place = y * self.stride + x;
+        let index = y * self.stride + x;
         BlockMut {
-            values: &mut self.values[place],
-            nonzero: &mut self.nonzero[place],
+            values: &mut self.values[index],
+            nonzero: &mut self.nonzero[index],
         }
     }
 
     #[inline(always)]
     pub(super) fn block(&self, y: usize, x: usize) -> (&Coefficients, u64) {
-        let place = y * self.stride + x;
-        (&self.values[place], self.nonzero[place])
+        let index = y * self.stride + x;
+        (&self.values[index], self.nonzero[index])
     }
 
-    /// What coefficients are multiplied by, in the order in which they are coded: anything where all are zero.
+    /// Quantization steps in zigzag order; arbitrary if no scan has the component, because its coefficients are 0.
     pub(super) fn quantization(&self) -> &[u16; BLOCK] {
         self.quantization.as_ref().unwrap_or(&[0; BLOCK])
     }
 
-    /// Whether no step that smoothing divides by is zero.
+    /// Whether the quantization steps by which smoothing divides are nonzero.
     fn can_be_smoothed(&self) -> bool {
-        self.quantization()[..KNOWN].iter().all(|&step| step > 0)
+        self.quantization()[..SAVED_COEFS].iter().all(|&step| step > 0)
     }
 }

@@ -1,205 +1,209 @@
-//! The coefficients of a block behind its first: read, or passed over.
+//! Huffman decoding of DC and AC coefficients, and skipping of AC coefficients.
 //!
-//! Both look at the next bits and find in a table all that they say: not only the symbol, but the number behind it, too, or even
-//! what follows.
+//! The decoders look up the next bits in tables that give the symbol together with the value after it; when skipping, also the next symbol.
 
-use super::bits::Bits;
-use super::huffman::{Code, LOOK};
+use super::bits::BitReader;
+use super::huffman::{HuffmanTable, LOOKAHEAD_BITS};
 
-/// Bits that readers look at: as many as leave room for more than their tables in the nearest cache. Skipping takes [`LOOK`].
-const SEEN: u32 = 10;
+/// Index bits of the tables of the decoders, which fit the L1 cache together with other data. Skipping uses [`LOOKAHEAD_BITS`].
+const TABLE_BITS: u32 = 10;
 /// Coefficients of a block.
 const BLOCK: u32 = 64;
-/// What the end of a block adds to the number of the coefficient, beyond all that others can add up to.
-const END: u32 = 2 * BLOCK;
-/// Bits of a step, at most: two of them fit what is filled at a time.
-const STEP: u32 = 28;
+/// The advance of an end-of-block symbol: larger than any sum of other advances in a block.
+const END_OF_BLOCK: u32 = 2 * BLOCK;
+/// Maximum bits of a table entry for skipping: two entries fit the bits of one fill.
+const MAX_ENTRY_BITS: u32 = 28;
 
-/// What a symbol and the number behind it do.
+/// A run/size symbol and the value after it.
 #[derive(Clone, Copy, Debug)]
-struct Step {
-    /// Bits that they take.
+struct RunSize {
+    /// Bits of code and value.
     bits: u32,
-    /// Coefficients passed, with the one that is given a value; [`END`] where the rest of the block is zero.
-    passed: u32,
+    /// Coefficients advanced over, including the one with the value; [`END_OF_BLOCK`] if the rest of the block is zero.
+    advance: u32,
     /// Bits of the value.
     size: u32,
 }
 
-impl Step {
+impl RunSize {
     fn of(symbol: u8, length: u32) -> Option<Self> {
         let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
-        let passed = match (run, size) {
-            (0, 0) => END,
+        let advance = match (run, size) {
+            (0, 0) => END_OF_BLOCK,
             (15, 0) => 16,
             (_, 0) => return None,
             _ => run + 1,
         };
         let bits = length + size;
-        Some(Self { bits, passed, size })
+        Some(Self { bits, advance, size })
     }
 
-    /// The step that `look` begins with.
-    fn seen(code: &Code, look: usize) -> Option<Self> {
-        let (symbol, length) = code.seen(look)?;
+    /// The first symbol of `lookahead`.
+    fn lookup(table: &HuffmanTable, lookahead: usize) -> Option<Self> {
+        let (symbol, length) = table.lookup(lookahead)?;
         Self::of(symbol, length)
     }
 
-    /// Both as one step.
+    /// Both as one entry.
     fn and(self, second: Self) -> Self {
         Self {
             bits: self.bits + second.bits,
-            passed: self.passed + second.passed,
+            advance: self.advance + second.advance,
             size: 0,
         }
     }
 
-    /// Bits in the lower byte, in the upper one what is passed.
+    /// Packed: bits in the lower byte, advance in the upper byte.
     fn packed(self) -> u16 {
-        (self.bits | (self.passed << 8)) as u16
+        (self.bits | (self.advance << 8)) as u16
     }
 }
 
-/// Reads the first coefficients of blocks.
+/// Decodes DC coefficients.
 #[derive(Debug)]
-pub(super) struct First<'a> {
-    code: &'a Code,
-    /// For the next bits, how many of them it takes, and from the seventeenth bit on the number; 0 where not all of it can be seen.
-    numbers: Box<[u32; 1 << SEEN]>,
+pub(super) struct DcDecoder<'a> {
+    table: &'a HuffmanTable,
+    /// By the next [`TABLE_BITS`] bits: total bits in the lower half, value in the upper half; 0 if the bits do not contain all of it.
+    numbers: Box<[u32; 1 << TABLE_BITS]>,
 }
 
-impl<'a> First<'a> {
-    pub(super) fn new(code: &'a Code) -> Self {
-        let mut numbers = Box::new([0; 1 << SEEN]);
-        for (look, entry) in numbers.iter_mut().enumerate() {
-            if let Some((size, length)) = code.seen(look << (LOOK - SEEN)) {
-                *entry = seen(look, length, size.into()).unwrap_or(0);
+impl<'a> DcDecoder<'a> {
+    pub(super) fn new(table: &'a HuffmanTable) -> Self {
+        let mut numbers = Box::new([0; 1 << TABLE_BITS]);
+        for (lookahead, entry) in numbers.iter_mut().enumerate() {
+            if let Some((size, length)) = table.lookup(lookahead << (LOOKAHEAD_BITS - TABLE_BITS)) {
+                *entry = packed_value(lookahead, length, size.into()).unwrap_or(0);
             }
         }
-        Self { code, numbers }
+        Self { table, numbers }
     }
 
-    /// The difference from the one before.
+    /// Decodes the difference from the previous DC coefficient. `None` if the code is invalid.
     #[inline(always)]
-    pub(super) fn read(&self, bits: &mut Bits<'_>) -> Option<i32> {
+    pub(super) fn read(&self, bits: &mut BitReader<'_>) -> Option<i32> {
         bits.fill();
-        let entry = self.numbers[bits.peek(SEEN)];
+        let entry = self.numbers[bits.peek(TABLE_BITS)];
         if entry == 0 {
-            let (behind, value) = self.long_step(*bits)?;
-            *bits = behind;
+            let (after, value) = self.long_step(*bits)?;
+            *bits = after;
             return Some(value);
         }
         bits.skip(entry & 0xFF);
         Some(entry.cast_signed() >> 16)
     }
 
-    /// Takes the reader, and gives it back, so that it stays in registers where this is not called.
+    /// Takes and returns the reader by value, so that it stays in registers in the caller.
     #[cold]
-    fn long_step<'b>(&self, mut bits: Bits<'b>) -> Option<(Bits<'b>, i32)> {
-        let size = u32::from(self.code.symbol(&mut bits)?);
+    fn long_step<'b>(&self, mut bits: BitReader<'b>) -> Option<(BitReader<'b>, i32)> {
+        let size = u32::from(self.table.symbol(&mut bits)?);
         (size <= 15).then(|| {
-            let number = bits.number(size);
+            let number = bits.receive_extend(size);
             (bits, number)
         })
     }
 }
 
-/// Reads the other coefficients.
+/// Decodes AC coefficients.
 #[derive(Debug)]
-pub(super) struct Others<'a> {
-    code: &'a Code,
-    /// For the next bits, a packed step and above it the value; 0 where not all of it can be seen.
-    steps: Box<[u32; 1 << SEEN]>,
+pub(super) struct AcDecoder<'a> {
+    table: &'a HuffmanTable,
+    /// By the next [`TABLE_BITS`] bits: packed [`RunSize`] in the lower half, value in the upper half; 0 if the bits do not contain all of
+    /// it.
+    steps: Box<[u32; 1 << TABLE_BITS]>,
 }
 
-impl<'a> Others<'a> {
-    pub(super) fn new(code: &'a Code) -> Self {
-        let mut steps = Box::new([0; 1 << SEEN]);
-        for (look, entry) in steps.iter_mut().enumerate() {
-            if let Some((symbol, length)) = code.seen(look << (LOOK - SEEN))
-                && let Some(step) = Step::of(symbol, length)
-                && let Some(seen) = seen(look, length, step.size)
+impl<'a> AcDecoder<'a> {
+    pub(super) fn new(table: &'a HuffmanTable) -> Self {
+        let mut steps = Box::new([0; 1 << TABLE_BITS]);
+        for (lookahead, entry) in steps.iter_mut().enumerate() {
+            if let Some((symbol, length)) = table.lookup(lookahead << (LOOKAHEAD_BITS - TABLE_BITS))
+                && let Some(step) = RunSize::of(symbol, length)
+                && let Some(seen) = packed_value(lookahead, length, step.size)
             {
                 *entry = seen | u32::from(step.packed());
             }
         }
-        Self { code, steps }
+        Self { table, steps }
     }
 
-    /// Calls `add` with each coefficient of a block and its place in the order of coding, and says whether there was any but zeros at the
-    /// end. `None` where they are none.
+    /// Calls `add` with the zigzag index and value of each AC coefficient of a block. Returns whether the block has any; `None` if the data
+    /// are invalid.
     #[inline(always)]
-    pub(super) fn read(&self, bits: &mut Bits<'_>, mut add: impl FnMut(usize, i32)) -> Option<bool> {
+    pub(super) fn read(&self, bits: &mut BitReader<'_>, mut add: impl FnMut(usize, i32)) -> Option<bool> {
         let mut at = 1;
         while at < BLOCK {
             bits.fill();
-            // Enough for two steps that are seen, and a third of any length.
+            // The filled bits suffice for two table entries and a third symbol of any length.
             for _ in 0..3 {
-                let entry = self.steps[bits.peek(SEEN)];
-                let (value, passed) = if entry == 0 {
-                    let (behind, value, passed) = self.long_step(*bits)?;
-                    *bits = behind;
-                    (value, passed)
+                let entry = self.steps[bits.peek(TABLE_BITS)];
+                let (value, advance) = if entry == 0 {
+                    let (after, value, advance) = self.long_step(*bits)?;
+                    *bits = after;
+                    (value, advance)
                 } else {
                     bits.skip(entry & 0xFF);
                     (entry.cast_signed() >> 16, (entry >> 8) & 0xFF)
                 };
-                at += passed;
+                at += advance;
                 if at > BLOCK {
                     break;
                 }
-                // Where zeros were passed, one more zero.
+                // After a run of 16 zeros, this adds a zero.
                 add(at as usize - 1, value);
                 if at == BLOCK || entry == 0 {
                     break;
                 }
             }
         }
-        (at == BLOCK || at >= END).then_some(at != 1 + END)
+        (at == BLOCK || at >= END_OF_BLOCK).then_some(at != 1 + END_OF_BLOCK)
     }
 
-    /// The reader behind it, the value, and what is passed.
+    /// Returns the reader after the symbol, the value and the advance.
     #[cold]
-    fn long_step<'b>(&self, mut bits: Bits<'b>) -> Option<(Bits<'b>, i32, u32)> {
-        let step = Step::of(self.code.symbol(&mut bits)?, 0)?;
-        let number = bits.number(step.size);
-        Some((bits, number, step.passed))
+    fn long_step<'b>(&self, mut bits: BitReader<'b>) -> Option<(BitReader<'b>, i32, u32)> {
+        let step = RunSize::of(self.table.symbol(&mut bits)?, 0)?;
+        let number = bits.receive_extend(step.size);
+        Some((bits, number, step.advance))
     }
 }
 
-/// Reads coefficients of blocks in progressive scans, where a block's end may stand for those of many.
+/// Decodes AC coefficients of progressive scans, with end-of-band runs.
 #[derive(Debug)]
 pub(super) struct BandDecoder<'a> {
-    code: &'a Code,
-    /// As of [`Others`]; the value of an end is the number of blocks to come that it stands for, too.
-    steps: Box<[u32; 1 << SEEN]>,
+    table: &'a HuffmanTable,
+    /// As in [`AcDecoder`]; the value of an end-of-band symbol is the number of further blocks in its run.
+    steps: Box<[u32; 1 << TABLE_BITS]>,
 }
 
 impl<'a> BandDecoder<'a> {
-    pub(super) fn new(code: &'a Code) -> Self {
-        let mut steps = Box::new([0; 1 << SEEN]);
-        for (look, entry) in steps.iter_mut().enumerate() {
-            if let Some((symbol, length)) = code.seen(look << (LOOK - SEEN)) {
+    pub(super) fn new(table: &'a HuffmanTable) -> Self {
+        let mut steps = Box::new([0; 1 << TABLE_BITS]);
+        for (lookahead, entry) in steps.iter_mut().enumerate() {
+            if let Some((symbol, length)) = table.lookup(lookahead << (LOOKAHEAD_BITS - TABLE_BITS)) {
                 let (zeros, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
                 let is_end = size == 0 && zeros < 15;
-                let (passed, size) = if is_end { (END, zeros) } else { (zeros + 1, size) };
-                let Some(rest) = SEEN.checked_sub(length + size) else {
+                let (advance, size) = if is_end {
+                    (END_OF_BLOCK, zeros)
+                } else {
+                    (zeros + 1, size)
+                };
+                let Some(rest) = TABLE_BITS.checked_sub(length + size) else {
                     continue;
                 };
-                let bits = (look >> rest) as u32 & ((1 << size) - 1);
+                let bits = (lookahead >> rest) as u32 & ((1 << size) - 1);
                 let value = if is_end {
-                    blocks(bits, size)
+                    eob_run(bits, size)
                 } else {
-                    number(bits, size).cast_unsigned()
+                    extend(bits, size).cast_unsigned()
                 };
-                *entry = (length + size) | (passed << 8) | (value << 16);
+                *entry = (length + size) | (advance << 8) | (value << 16);
             }
         }
-        Self { code, steps }
+        Self { table, steps }
     }
 
-    /// Calls `put` with each coefficient but zeros of a block from `first` to `last`, and its place in the order of coding, and returns how
-    /// many blocks follow that have none. `None` where they are none.
+    /// Calls `put` with the zigzag index and value of each nonzero coefficient of a block from `first` to `last`. Returns the number of
+    /// further blocks in the end-of-band run; `None` if the data are invalid.
     ///
     /// # Source
     ///
@@ -207,28 +211,28 @@ impl<'a> BandDecoder<'a> {
     #[inline(always)]
     pub(super) fn read(
         &self,
-        bits: &mut Bits<'_>,
+        bits: &mut BitReader<'_>,
         (first, last): (usize, usize),
         mut put: impl FnMut(usize, i32),
     ) -> Option<u32> {
         let (mut at, end) = (first as u32, last as u32 + 1);
         while at < end {
             bits.fill();
-            // As many as of a block that is coded at once.
+            // As in `AcDecoder::read`.
             for _ in 0..3 {
-                let entry = self.steps[bits.peek(SEEN)];
-                let (value, passed) = if entry == 0 {
-                    let (behind, value, passed) = self.long_step(*bits)?;
-                    *bits = behind;
-                    (value, passed)
+                let entry = self.steps[bits.peek(TABLE_BITS)];
+                let (value, advance) = if entry == 0 {
+                    let (after, value, advance) = self.long_step(*bits)?;
+                    *bits = after;
+                    (value, advance)
                 } else {
                     bits.skip(entry & 0xFF);
                     (entry.cast_signed() >> 16, (entry >> 8) & 0xFF)
                 };
-                if passed == END {
+                if advance == END_OF_BLOCK {
                     return Some(value.cast_unsigned());
                 }
-                at += passed;
+                at += advance;
                 if value != 0 {
                     (at <= end).then(|| put(at as usize - 1, value))?;
                 }
@@ -240,105 +244,109 @@ impl<'a> BandDecoder<'a> {
         Some(0)
     }
 
-    /// The reader behind it, the value, and what is passed.
+    /// Returns the reader after the symbol, the value and the advance.
     #[cold]
-    fn long_step<'b>(&self, mut bits: Bits<'b>) -> Option<(Bits<'b>, i32, u32)> {
-        let symbol = u32::from(self.code.symbol(&mut bits)?);
+    fn long_step<'b>(&self, mut bits: BitReader<'b>) -> Option<(BitReader<'b>, i32, u32)> {
+        let symbol = u32::from(self.table.symbol(&mut bits)?);
         let (zeros, size) = (symbol >> 4, symbol & 15);
         if size == 0 && zeros < 15 {
-            let count = blocks(bits.peek(zeros) as u32, zeros);
+            let count = eob_run(bits.peek(zeros) as u32, zeros);
             bits.skip(zeros);
-            return Some((bits, count.cast_signed(), END));
+            return Some((bits, count.cast_signed(), END_OF_BLOCK));
         }
-        let number = bits.number(size);
+        let number = bits.receive_extend(size);
         Some((bits, number, zeros + 1))
     }
 }
 
-/// The number of blocks behind this one that an end of `size` bits stands for.
+/// The number of further blocks in an end-of-band run (EOBRUN) with `size` extra bits.
 #[inline(always)]
-pub(super) fn blocks(bits: u32, size: u32) -> u32 {
+pub(super) fn eob_run(bits: u32, size: u32) -> u32 {
     (1 << size) + bits - 1
 }
 
-/// Passes over coefficients, often two at a time.
+/// Skips AC coefficients, often two at a time.
 #[derive(Debug)]
-pub(super) struct Skipper<'a> {
-    code: &'a Code,
-    /// For the next bits, packed steps, 0 where none can be seen: one or two in the first half, one alone in the second, which is for the
-    /// end of a block.
-    steps: Box<[u16; 2 << LOOK]>,
+pub(super) struct AcSkipper<'a> {
+    table: &'a HuffmanTable,
+    /// By the next [`LOOKAHEAD_BITS`] bits, packed [`RunSize`]s, 0 if the bits do not contain a symbol: one or two symbols in the first
+    /// half, one symbol in the second half, which is used near the end of a block.
+    steps: Box<[u16; 2 << LOOKAHEAD_BITS]>,
 }
 
-impl<'a> Skipper<'a> {
-    pub(super) fn new(code: &'a Code) -> Self {
-        let mut steps = Box::new([0; 2 << LOOK]);
-        let (many, one) = steps.split_at_mut(1 << LOOK);
-        for look in 0..1 << LOOK {
-            let Some(step) = Step::seen(code, look).filter(|step| step.bits <= STEP) else {
+impl<'a> AcSkipper<'a> {
+    pub(super) fn new(table: &'a HuffmanTable) -> Self {
+        let mut steps = Box::new([0; 2 << LOOKAHEAD_BITS]);
+        let (many, one) = steps.split_at_mut(1 << LOOKAHEAD_BITS);
+        for lookahead in 0..1 << LOOKAHEAD_BITS {
+            let Some(step) = RunSize::lookup(table, lookahead).filter(|step| step.bits <= MAX_ENTRY_BITS)
+            else {
                 continue;
             };
-            one[look] = step.packed();
-            let both = following(code, look, step).map(|second| step.and(second));
-            many[look] = both.filter(|both| both.bits <= STEP).unwrap_or(step).packed();
+            one[lookahead] = step.packed();
+            let both = following(table, lookahead, step).map(|second| step.and(second));
+            many[lookahead] = both
+                .filter(|both| both.bits <= MAX_ENTRY_BITS)
+                .unwrap_or(step)
+                .packed();
         }
-        Self { code, steps }
+        Self { table, steps }
     }
 
-    /// Passes over the coefficients of a block. `None` where they are none.
+    /// Skips the AC coefficients of a block. `None` if the data are invalid.
     #[inline(always)]
-    pub(super) fn skip(&self, bits: &mut Bits<'_>) -> Option<()> {
+    pub(super) fn skip(&self, bits: &mut BitReader<'_>) -> Option<()> {
         let mut at = 1;
         while at < BLOCK {
             bits.fill();
-            // While a step of any length ends within the block, so does the first of two.
-            let half = usize::from(at >= BLOCK - 16) << LOOK;
-            let entry = u32::from(self.steps[half | bits.peek(LOOK)]);
+            // Before this limit, the first of two symbols cannot end beyond the block.
+            let half = usize::from(at >= BLOCK - 16) << LOOKAHEAD_BITS;
+            let entry = u32::from(self.steps[half | bits.peek(LOOKAHEAD_BITS)]);
             if entry == 0 {
-                let (behind, passed) = self.long_step(*bits)?;
-                *bits = behind;
-                at += passed;
+                let (after, advance) = self.long_step(*bits)?;
+                *bits = after;
+                at += advance;
             } else {
                 bits.skip(entry & 0xFF);
                 at += entry >> 8;
             }
         }
-        (at == BLOCK || at >= END).then_some(())
+        (at == BLOCK || at >= END_OF_BLOCK).then_some(())
     }
 
-    /// The reader behind it, and what is passed.
+    /// Returns the reader after the symbol, and the advance.
     #[cold]
-    fn long_step<'b>(&self, mut bits: Bits<'b>) -> Option<(Bits<'b>, u32)> {
-        let step = Step::of(self.code.symbol(&mut bits)?, 0)?;
+    fn long_step<'b>(&self, mut bits: BitReader<'b>) -> Option<(BitReader<'b>, u32)> {
+        let step = RunSize::of(self.table.symbol(&mut bits)?, 0)?;
         bits.skip(step.size);
-        Some((bits, step.passed))
+        Some((bits, step.advance))
     }
 }
 
-/// The bits of a symbol and of the number behind it, and the number, as in a table; `None` where `look` does not hold all of them.
-fn seen(look: usize, length: u32, size: u32) -> Option<u32> {
-    let rest = SEEN.checked_sub(length + size)?;
-    let bits = (look >> rest) as u32 & ((1 << size) - 1);
-    Some((length + size) | (number(bits, size).cast_unsigned() << 16))
+/// A table entry: bits of code and value, and the value; `None` if `lookahead` does not contain all of them.
+fn packed_value(lookahead: usize, length: u32, size: u32) -> Option<u32> {
+    let rest = TABLE_BITS.checked_sub(length + size)?;
+    let bits = (lookahead >> rest) as u32 & ((1 << size) - 1);
+    Some((length + size) | (extend(bits, size).cast_unsigned() << 16))
 }
 
-/// The step behind `first`, if its symbol can be seen in the rest of `look`.
-fn following(code: &Code, look: usize, first: Step) -> Option<Step> {
-    if first.passed >= BLOCK || first.bits >= LOOK {
+/// The symbol after `first`, if the rest of `lookahead` contains it.
+fn following(table: &HuffmanTable, lookahead: usize, first: RunSize) -> Option<RunSize> {
+    if first.advance >= BLOCK || first.bits >= LOOKAHEAD_BITS {
         return None;
     }
-    let rest = (look << first.bits) & ((1 << LOOK) - 1);
-    let (symbol, length) = code.seen(rest)?;
-    (length <= LOOK - first.bits).then(|| Step::of(symbol, length))?
+    let rest = (lookahead << first.bits) & ((1 << LOOKAHEAD_BITS) - 1);
+    let (symbol, length) = table.lookup(rest)?;
+    (length <= LOOKAHEAD_BITS - first.bits).then(|| RunSize::of(symbol, length))?
 }
 
-/// The number that `size` bits stand for: negative ones begin with 0.
+/// The signed value of `size` bits; negative values begin with 0.
 ///
 /// # Source
 ///
 /// ITU-T T.81, annex F.2.2.1, figure F.12 (EXTEND).
 #[inline]
-pub(super) fn number(bits: u32, size: u32) -> i32 {
+pub(super) fn extend(bits: u32, size: u32) -> i32 {
     let is_negative = bits < (1 << size) >> 1;
     let below = if is_negative { (1 << size) - 1 } else { 0 };
     bits.cast_signed() - below

@@ -1,28 +1,28 @@
-//! What stands before the pixels of a JPEG, and between its scans.
+//! The headers of a JPEG up to its first scan.
 
 use ::image::metadata::Orientation;
 
-use super::scan::Grid;
+use super::scan::McuGrid;
 use super::tables::{Scan, Tables};
 use super::{Error, buffer};
 use crate::image::Image;
 
-/// Pixels in a row, and rows, at most: as many as libjpeg takes.
+/// Maximum width and height, as in libjpeg.
 const MAX_LENGTH: usize = 65_500;
 
-/// All that is said up to the data of the first scan.
+/// All headers up to the data of the first scan.
 #[derive(Debug)]
 pub(in crate::decode) struct Header<'a> {
     pub(super) frame: Frame,
     pub(super) colours: Colours,
-    /// What EXIF data say of how the image is turned.
+    /// The EXIF orientation.
     pub(in crate::decode) orientation: Option<Orientation>,
     pub(super) first: Scan<'a>,
-    /// As they are behind the header of the first scan.
+    /// The tables after the header of the first scan.
     pub(super) tables: Tables<'a>,
 }
 
-/// What is the same for all scans.
+/// The frame header.
 #[derive(Clone, Debug)]
 pub(super) struct Frame {
     pub(super) width: usize,
@@ -35,23 +35,23 @@ pub(super) struct Frame {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Component {
     pub(super) id: u8,
-    /// Blocks of a unit, across and down.
+    /// Sampling factors: blocks per MCU, horizontally and vertically.
     pub(super) across: usize,
     pub(super) down: usize,
-    /// Number of its quantization table.
+    /// Index of its quantization table.
     pub(super) table: u8,
 }
 
-/// What the components are.
+/// Colour space of the components.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Colours {
     Grey,
-    /// Luma, and the differences of blue and red from it.
+    /// Luma and chroma.
     YCbCr,
     Rgb,
-    /// Cyan, magenta, yellow and black, each as what is left of the light: 255 is no ink.
+    /// Inverted cyan, magenta, yellow and black: 255 is no ink.
     Cmyk,
-    /// The same, with luma and differences of the light that the first three leave.
+    /// CMYK with luma and chroma of the first three.
     Ycck,
 }
 
@@ -60,19 +60,20 @@ impl<'a> Header<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Broken`], [`Error::Truncated`] and [`Error::Unsupported`].
+    /// [`Error::Broken`] if a segment is invalid, [`Error::Truncated`] if the file ends before its first scan, [`Error::Unsupported`] for
+    /// processes and parameters that are not implemented.
     ///
     /// # Source
     ///
-    /// ITU-T T.81, annex B.2; T.871 (JFIF) for the colours, T.872 for Adobe's segment.
+    /// ITU-T T.81, annex B.2; T.871 (JFIF) for the colour spaces, T.872 for Adobe's segment.
     pub(in crate::decode) fn read(bytes: &'a [u8]) -> Result<Self, Error> {
         let mut rest = bytes
             .strip_prefix(&[0xFF, 0xD8])
-            .ok_or(Error::Broken("it does not begin with the start-of-image marker"))?;
+            .ok_or(Error::Broken("the start-of-image marker is missing"))?;
         let mut tables = Tables::default();
         let first = tables
             .next_scan(&mut rest)?
-            .ok_or(Error::Broken("it has no scan"))?;
+            .ok_or(Error::Broken("there is no scan"))?;
         let frame = tables.frame()?.clone();
         Ok(Self {
             colours: tables.colours(&frame),
@@ -89,8 +90,8 @@ impl<'a> Header<'a> {
         (length(self.frame.width), length(self.frame.height))
     }
 
-    /// Bytes that decoding takes, at most but for what follows from the width alone: the pixels, and the coefficients where they come in
-    /// several scans.
+    /// Maximum bytes of memory for decoding at full size: the pixels, and the coefficients if there are several scans. Excludes buffers of
+    /// a few rows.
     pub(in crate::decode) fn bytes(&self) -> u64 {
         let pixels = self.frame.width * self.frame.height * Image::CHANNELS;
         let coefficients = match self.only_scan() {
@@ -100,15 +101,15 @@ impl<'a> Header<'a> {
         (pixels + coefficients) as u64
     }
 
-    /// Bytes that decoding to the means of squares takes, at most: the smallest squares are of 4x4 pixels.
-    pub(in crate::decode) fn reduced_bytes(&self) -> u64 {
+    /// Maximum bytes of memory for decoding at a reduced scale, which is at most a quarter in each direction.
+    pub(in crate::decode) fn scaled_bytes(&self) -> u64 {
         match self.only_scan() {
             Some(_) => self.bytes() / 16,
             None => self.bytes(),
         }
     }
 
-    /// The scan, where there is but one, that all is in.
+    /// The scan of a sequential file in which all components are interleaved; `None` for other files.
     pub(super) fn only_scan(&self) -> Option<&Scan<'a>> {
         let is_all = self.first.components.len() == self.frame.components.len();
         (is_all && !self.frame.is_progressive).then_some(&self.first)
@@ -120,16 +121,16 @@ impl Frame {
     pub(super) fn read(segment: &[u8], is_progressive: bool) -> Result<Self, Error> {
         let (&[precision, h1, h0, w1, w0, count], rest) = segment
             .split_first_chunk()
-            .ok_or(Error::Broken("its frame header is invalid"))?;
+            .ok_or(Error::Broken("the frame header is invalid"))?;
         if precision != 8 {
-            return Err(Error::Unsupported("JPEGs of another depth than 8 bits"));
+            return Err(Error::Unsupported("JPEGs of a depth other than 8 bits"));
         }
         let (width, height) = (
             usize::from(u16::from_be_bytes([w1, w0])),
             usize::from(u16::from_be_bytes([h1, h0])),
         );
         if width == 0 || height == 0 || rest.len() != 3 * usize::from(count) {
-            return Err(Error::Broken("its frame header is invalid"));
+            return Err(Error::Broken("the frame header is invalid"));
         }
         if width > MAX_LENGTH || height > MAX_LENGTH {
             return Err(Error::Unsupported(
@@ -151,10 +152,10 @@ impl Frame {
             .iter()
             .all(|one| is_factor(one.across) && is_factor(one.down))
         {
-            return Err(Error::Broken("its sampling factors are invalid"));
+            return Err(Error::Broken("the sampling factors are invalid"));
         }
         if let ([only], false) = (components.as_mut_slice(), is_progressive) {
-            // Alone in its scan, a component is coded block by block.
+            // A single component is not interleaved: its MCU is one block.
             (only.across, only.down) = (1, 1);
         }
         let frame = Self {
@@ -163,8 +164,8 @@ impl Frame {
             is_progressive,
             components,
         };
-        let Grid { unit, .. } = Grid::of(&frame);
-        let is_even = |one: &Component| unit.0.is_multiple_of(one.across) && unit.1.is_multiple_of(one.down);
+        let McuGrid { mcu, .. } = McuGrid::of(&frame);
+        let is_even = |one: &Component| mcu.0.is_multiple_of(one.across) && mcu.1.is_multiple_of(one.down);
         if !frame.components.iter().all(is_even) {
             return Err(Error::Unsupported(
                 "sampling factors that do not divide one another",

@@ -1,48 +1,51 @@
-//! Huffman codes, by tables of what the next bits mean.
+//! Huffman decoding by table look-up.
 
-use super::bits::Bits;
+use super::bits::BitReader;
 
-/// Bits that the tables look at. Longer codes are rare.
-pub(super) const LOOK: u32 = 12;
-/// A code.
+/// Index bits of the look-up table. Longer codes are rare.
+pub(super) const LOOKAHEAD_BITS: u32 = 12;
+
+/// A Huffman decoding table.
 ///
 /// # Source
 ///
 /// ITU-T T.81, annexes C (codes) and F.2.2.3 (decoding).
 #[derive(Clone, Debug)]
-pub(super) struct Code {
-    /// For the next [`LOOK`] bits: symbol and, above it, length of its code. 0 where the code is longer or none.
+pub(super) struct HuffmanTable {
+    /// By the next [`LOOKAHEAD_BITS`] bits: symbol in the lower byte, code length in the upper. 0 if the code is longer or invalid.
     short: Box<[u16]>,
-    /// By length: the first code behind those of this length, in 16 bits.
+    /// By length: the first code after those of this length, left-aligned in 16 bits.
     end: [u32; 17],
-    /// By length: what a code's number of that length is short of the place of its symbol.
+    /// By length: index of a code's symbol minus the code.
     offset: [i32; 17],
     symbols: Vec<u8>,
 }
 
-impl Code {
-    /// The code with `counts[n]` codes of `n + 1` bits, whose symbols are given in order. `None` where there is no such code.
+impl HuffmanTable {
+    /// The table with `counts[n]` codes of `n + 1` bits, whose symbols are given in order. `None` if no such prefix code exists.
     pub(super) fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
         let mut code = Self {
-            short: vec![0; 1 << LOOK].into(),
+            short: vec![0; 1 << LOOKAHEAD_BITS].into(),
             end: [0; 17],
             offset: [0; 17],
             symbols: symbols.to_vec(),
         };
-        let (mut next, mut place) = (0u32, 0usize);
+        let (mut next, mut index) = (0u32, 0usize);
         for (length, &count) in (1..=16u32).zip(counts) {
-            code.offset[length as usize] = place as i32 - next as i32;
+            code.offset[length as usize] = index as i32 - next as i32;
             for _ in 0..count {
-                let symbol = *symbols.get(place)?;
-                if length <= LOOK {
-                    let first = (next << (LOOK - length)) as usize;
-                    let all = code.short.get_mut(first..first + (1 << (LOOK - length)))?;
+                let symbol = *symbols.get(index)?;
+                if length <= LOOKAHEAD_BITS {
+                    let first = (next << (LOOKAHEAD_BITS - length)) as usize;
+                    let all = code
+                        .short
+                        .get_mut(first..first + (1 << (LOOKAHEAD_BITS - length)))?;
                     all.fill(((length as u16) << 8) | u16::from(symbol));
                 }
                 next += 1;
-                place += 1;
+                index += 1;
             }
-            // No code is all ones.
+            // The code of all ones is reserved.
             if count > 0 && next >= 1 << length {
                 return None;
             }
@@ -52,33 +55,34 @@ impl Code {
         Some(code)
     }
 
-    /// The next symbol. Takes 16 of the filled bits at most.
+    /// Decodes the next symbol; needs up to 16 filled bits. `None` if the code is invalid.
     #[inline(always)]
-    pub(super) fn symbol(&self, bits: &mut Bits<'_>) -> Option<u8> {
-        let [symbol, length] = self.short[bits.peek(LOOK)].to_le_bytes();
+    pub(super) fn symbol(&self, bits: &mut BitReader<'_>) -> Option<u8> {
+        let [symbol, length] = self.short[bits.peek(LOOKAHEAD_BITS)].to_le_bytes();
         if length == 0 {
-            let (behind, symbol) = self.long_symbol(*bits)?;
-            *bits = behind;
+            let (after, symbol) = self.long_symbol(*bits)?;
+            *bits = after;
             return Some(symbol);
         }
         bits.skip(length.into());
         Some(symbol)
     }
 
-    /// The symbol whose code the [`LOOK`] bits of `look` begin with, and the length of its code; `None` where it is longer or none.
-    pub(super) fn seen(&self, look: usize) -> Option<(u8, u32)> {
-        let [symbol, length] = self.short[look].to_le_bytes();
+    /// The symbol whose code is a prefix of the [`LOOKAHEAD_BITS`] bits of `lookahead`, and its code length; `None` if the code is longer
+    /// or invalid.
+    pub(super) fn lookup(&self, lookahead: usize) -> Option<(u8, u32)> {
+        let [symbol, length] = self.short[lookahead].to_le_bytes();
         (length > 0).then_some((symbol, length.into()))
     }
 
-    /// Takes the reader, and gives it back, so that it stays in registers where this is not called.
+    /// Takes and returns the reader by value, so that it stays in registers in the caller.
     #[cold]
-    fn long_symbol<'b>(&self, mut bits: Bits<'b>) -> Option<(Bits<'b>, u8)> {
+    fn long_symbol<'b>(&self, mut bits: BitReader<'b>) -> Option<(BitReader<'b>, u8)> {
         let found = bits.peek(16) as u32;
-        let length = (LOOK + 1..=16).find(|&length| found < self.end[length as usize])?;
-        let place = (found >> (16 - length)) as i32 + self.offset[length as usize];
+        let length = (LOOKAHEAD_BITS + 1..=16).find(|&length| found < self.end[length as usize])?;
+        let index = (found >> (16 - length)) as i32 + self.offset[length as usize];
         bits.skip(length);
-        let symbol = self.symbols.get(usize::try_from(place).ok()?)?;
+        let symbol = self.symbols.get(usize::try_from(index).ok()?)?;
         Some((bits, *symbol))
     }
 }

@@ -1,31 +1,30 @@
-//! JPEGs, 8 bits deep, with Huffman's codes: sequential and progressive, in one scan or several, of grey, luma with two colour differences,
-//! RGB, and the inks of print.
+//! JPEG decoder: 8-bit, Huffman-coded, sequential and progressive, in one scan or several; greyscale, YCbCr, RGB, CMYK and YCCK.
 //!
-//! Of such a file come all pixels ([`whole`]), or the means of squares of them ([`reduced`]). Both are made block by block: from the data of
-//! the only scan as they are read ([`scan`]), or from the coefficients of all scans ([`buffer`]).
+//! Decodes at full size ([`full`]), or to averages of squares of pixels ([`scaled`]). Both work MCU by MCU: directly from the entropy-coded
+//! data if there is a single scan ([`scan`]), or from the buffered coefficients of all scans ([`buffer`]).
 //!
-//! What is not decoded: arithmetic coding, lossless and hierarchical files, other depths, two or more than four components, sampling
-//! factors of which one is no multiple of the other, and more than [`MAX_SCANS`] scans.
+//! Not supported: arithmetic coding, lossless and hierarchical processes, other depths, two or more than four components, sampling factors
+//! that do not divide the largest, and more than [`MAX_SCANS`] scans.
 //!
-//! Pixels are libjpeg-turbo's, or there are none. It makes pixels of broken data, too; here they are an error, because what a broken code
-//! stands for is a guess, and what it shows has little to do with its label. Two things are decoded as libjpeg-turbo does: a
-//! progressive file without its last scans, and a scan of one that ends early, unless it is a first one of mean levels. Of these the whole
-//! picture is there, and details are missing, which are estimated ([`smoothing`]).
+//! Pixels are bit-identical to those of libjpeg-turbo. Corrupt data, which libjpeg-turbo decodes to arbitrary pixels, are an error here,
+//! because such an image no longer fits its label. Two cases are decoded as by libjpeg-turbo: a progressive file without its last scans,
+//! and a progressive scan that ends early, unless it is a first DC scan. There the whole image is present, and missing details are
+//! estimated ([`smoothing`]).
 
 mod bits;
 mod buffer;
 mod coefficients;
 mod error;
+pub(super) mod full;
 mod header;
 mod huffman;
 mod progressive;
-pub(super) mod reduced;
+pub(super) mod scaled;
 mod scan;
 mod smoothing;
 mod source;
 mod standard;
 mod tables;
-pub(super) mod whole;
 
 pub use error::Error;
 pub(super) use header::Header;
@@ -36,10 +35,10 @@ const SIDE: usize = 8;
 /// Coefficients of a block.
 const BLOCK: usize = SIDE * SIDE;
 
-/// Scans of a file, at most. Encoders write about ten; each of them may go through all blocks of an image in a few bytes.
+/// Maximum number of scans. Encoders write about ten; a scan of a few bytes can traverse all blocks of an image.
 const MAX_SCANS: usize = 100;
 
-/// Where in a block each coefficient stands, in the order in which they are coded: row times eight, and column.
+/// Zigzag order: for each coefficient in coding order, its row times eight plus its column.
 ///
 /// # Source
 ///

@@ -1,58 +1,58 @@
-//! One scan of several: its entropy-coded data to coefficients.
+//! Decodes one scan of several to coefficients.
 //!
 //! # Source
 //!
 //! ITU-T T.81, annex G.1.2 and G.2.
 
-use super::bits::{Bits, Segments};
+use super::bits::{BitReader, Segments};
 use super::buffer::{BlockMut, Coefficients, ComponentBuffer};
-use super::coefficients::{BandDecoder, First, Others, blocks};
-use super::huffman::Code;
+use super::coefficients::{AcDecoder, BandDecoder, DcDecoder, eob_run};
+use super::full::idct::STORAGE_ORDER;
+use super::huffman::HuffmanTable;
 use super::scan::{self, Multiversion};
-use super::tables::{Coded, Scan};
-use super::whole::transform::PLACES;
+use super::tables::{Scan, ScanComponent};
 use super::{BLOCK, Error};
 
-/// How far the data of a scan went.
+/// How far the data of a scan reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Extent {
-    /// Whether they end before the last unit.
+    /// Whether they end before the last MCU.
     pub(super) is_short: bool,
-    /// The last row of units of the whole image in which there were data.
+    /// The last MCU row of the image for which there are data.
     pub(super) last_row: usize,
 }
 
-/// Reads a scan into `planes`, of all components.
+/// Decodes a scan into `planes`, the buffers of all components.
 ///
 /// # Errors
 ///
-/// [`Error::Broken`] where the data are broken; where they end early, and what is coded are not details of a progressive file, too.
+/// [`Error::Broken`] if the data are invalid, or if they end early, except in AC and refinement scans of a progressive file.
 pub(super) fn read(
     planes: &mut [ComponentBuffer],
     scan: &Scan<'_>,
     segments: &Segments,
     interval: usize,
-    units: (usize, usize),
+    mcus: (usize, usize),
     is_progressive: bool,
 ) -> Result<Extent, Error> {
-    const DAMAGED: Error = Error::Broken("its coded data are damaged");
-    let pass = Pass {
+    const DAMAGED: Error = Error::Broken("the entropy-coded data are corrupt");
+    let pass = ScanPass {
         planes,
         components: &scan.components,
         segments,
         interval,
-        units,
+        mcus,
     };
     let (first, _) = scan.band;
     let low = scan.low;
     let extent = if !is_progressive {
-        let others = scan
+        let ac = scan
             .components
             .iter()
-            .map(|one| one.ac.as_deref().map(Others::new));
+            .map(|one| one.ac.as_deref().map(AcDecoder::new));
         let decoder = Sequential {
-            levels: DcFirst::new(scan).ok_or(DAMAGED)?,
-            others: others.collect::<Option<_>>().ok_or(DAMAGED)?,
+            dc: DcFirst::new(scan).ok_or(DAMAGED)?,
+            ac: ac.collect::<Option<_>>().ok_or(DAMAGED)?,
         };
         scan::dispatch(DecodePass { pass, decoder })
     } else if first == 0 && scan.high == 0 {
@@ -66,65 +66,69 @@ pub(super) fn read(
         let (band, run) = (scan.band, 0);
         if scan.high == 0 {
             let decoder = AcFirst {
-                code: BandDecoder::new(code),
+                decoder: BandDecoder::new(code),
                 band,
                 low,
                 run,
             };
             scan::dispatch(DecodePass { pass, decoder })
         } else {
-            let decoder = AcRefine { code, band, low, run };
+            let decoder = AcRefine {
+                table: code,
+                band,
+                low,
+                run,
+            };
             scan::dispatch(DecodePass { pass, decoder })
         }
     };
     let extent = extent.ok_or(DAMAGED)?;
     let is_detail = is_progressive && (first > 0 || scan.high > 0);
     if extent.is_short && !is_detail {
-        return Err(Error::Broken("its coded data end early"));
+        return Err(Error::Broken("the entropy-coded data end early"));
     }
     Ok(extent)
 }
 
-/// A way to decode the blocks of a scan.
+/// Decodes the blocks of one kind of scan.
 trait BlockDecoder {
-    /// Begins anew, behind a restart marker.
+    /// Resets the state at a restart marker.
     fn restart(&mut self);
 
-    /// Reads what the scan says of a block of its component `number`. `None` where it is broken.
-    fn block(&mut self, bits: &mut Bits<'_>, number: usize, block: BlockMut<'_>) -> Option<()>;
+    /// Decodes the scan's part of a block of its component `number`. `None` if the data are invalid.
+    fn block(&mut self, bits: &mut BitReader<'_>, number: usize, block: BlockMut<'_>) -> Option<()>;
 }
 
-/// Gives the coefficient at `place`, in the order in which they are coded, its value. It is one behind the first; which of those are
-/// not zero is given, and returned.
+/// Sets the AC coefficient with zigzag index `k`. Takes and returns the bit mask of nonzero coefficients.
 #[inline(always)]
-fn put(values: &mut Coefficients, nonzero: u64, place: usize, value: i16) -> u64 {
-    values[usize::from(PLACES[place % BLOCK]) % BLOCK] = value;
-    (nonzero & !(1 << place)) | (u64::from(value != 0) << place)
+fn put(values: &mut Coefficients, nonzero: u64, k: usize, value: i16) -> u64 {
+    values[usize::from(STORAGE_ORDER[k % BLOCK]) % BLOCK] = value;
+    (nonzero & !(1 << k)) | (u64::from(value != 0) << k)
 }
 
-/// Adds a bit to those coefficients that are in `mask`, none of which is zero, away from zero, where `word` says so: its lowest bits are
-/// theirs, the last one's lowest.
+/// Applies correction bits: adds `1 << low` to the magnitude of each coefficient in `mask`, all nonzero, whose bit in `word` is 1. The bits
+/// are the lowest of `word`, that of the last coefficient lowest.
 #[inline(always)]
 fn correct(values: &mut Coefficients, mut mask: u64, word: u64, low: u32) {
     let mut word = word.rotate_right(mask.count_ones());
     while mask != 0 {
-        let place = mask.trailing_zeros() as usize;
+        let k = mask.trailing_zeros() as usize;
         mask &= mask - 1;
-        let value = &mut values[usize::from(PLACES[place % BLOCK]) % BLOCK];
+        let value = &mut values[usize::from(STORAGE_ORDER[k % BLOCK]) % BLOCK];
         let sign = *value >> 15;
         let bit = (word >> 63) as i16 & !(*value >> low);
-        // A negative one goes down.
+        // Negated for negative values.
         *value = value.wrapping_add(((bit << low) ^ sign).wrapping_sub(sign));
         word <<= 1;
     }
 }
 
-/// Puts the next bits behind `word`, up to 32 of those filled, or as many as are wanted.
+/// Appends the next `count` bits to `word`; up to 32 bits must be filled, more are filled here.
 #[inline(always)]
-fn append(word: u64, bits: &mut Bits<'_>, count: u32) -> u64 {
+fn append(word: u64, bits: &mut BitReader<'_>, count: u32) -> u64 {
     if count > 32 {
-        let (behind, word) = append_many(word, *bits, count);
-        *bits = behind;
+        let (after, word) = append_many(word, *bits, count);
+        *bits = after;
         return word;
     }
     let next = bits.peek(count) as u64;
@@ -133,7 +137,7 @@ fn append(word: u64, bits: &mut Bits<'_>, count: u32) -> u64 {
 }
 
 #[cold]
-fn append_many<'b>(mut word: u64, mut bits: Bits<'b>, count: u32) -> (Bits<'b>, u64) {
+fn append_many<'b>(mut word: u64, mut bits: BitReader<'b>, count: u32) -> (BitReader<'b>, u64) {
     for count in [count - 32, 32] {
         bits.fill();
         word = append(word, &mut bits, count);
@@ -144,7 +148,7 @@ fn append_many<'b>(mut word: u64, mut bits: Bits<'b>, count: u32) -> (Bits<'b>, 
 /// `mask` without its lowest `count` bits.
 #[inline(always)]
 fn without_lowest(mut mask: u64, count: u32) -> u64 {
-    // Mostly few, and no processor guesses how many.
+    // `count` is mostly small and unpredictable, so the first four steps are branch-free.
     for number in 0..4 {
         let fewer = mask & mask.wrapping_sub(1);
         mask = if number < count { fewer } else { mask };
@@ -155,29 +159,29 @@ fn without_lowest(mut mask: u64, count: u32) -> u64 {
     mask
 }
 
-struct Pass<'a> {
+struct ScanPass<'a> {
     planes: &'a mut [ComponentBuffer],
-    components: &'a [Coded],
+    components: &'a [ScanComponent],
     segments: &'a Segments,
-    /// Units of a segment.
+    /// MCUs per segment.
     interval: usize,
-    /// Units in a row, and rows.
-    units: (usize, usize),
+    /// MCUs per row, and rows.
+    mcus: (usize, usize),
 }
 
 struct DecodePass<'a, C> {
-    pass: Pass<'a>,
+    pass: ScanPass<'a>,
     decoder: C,
 }
 
 impl<C: BlockDecoder> Multiversion for DecodePass<'_, C> {
-    type Made = Option<Extent>;
+    type Output = Option<Extent>;
 
     #[inline(always)]
     fn work(self) -> Option<Extent> {
         let Self { pass, mut decoder } = self;
-        let (columns, rows) = pass.units;
-        let units = columns * rows;
+        let (columns, rows) = pass.mcus;
+        let mcus = columns * rows;
         let mut extent = Extent {
             is_short: false,
             last_row: 0,
@@ -186,18 +190,18 @@ impl<C: BlockDecoder> Multiversion for DecodePass<'_, C> {
             decoder.restart();
             let first = piece * pass.interval;
             let (mut row, mut column) = (first / columns, first % columns);
-            for _ in first..(first + pass.interval).min(units) {
-                // As in libjpeg, the first unit that lacks data is read as if zeros followed.
-                if !bits.is_within() {
+            for _ in first..(first + pass.interval).min(mcus) {
+                // As in libjpeg, the first MCU without complete data is decoded as if zeros followed.
+                if !bits.has_not_overrun() {
                     extent.is_short = true;
                     break;
                 }
                 extent.last_row = row;
-                if let [Coded { place, .. }] = *pass.components {
-                    decoder.block(&mut bits, 0, pass.planes[place].block_mut(row, column))?;
+                if let [ScanComponent { index, .. }] = *pass.components {
+                    decoder.block(&mut bits, 0, pass.planes[index].block_mut(row, column))?;
                 } else {
-                    for (number, &Coded { place, .. }) in pass.components.iter().enumerate() {
-                        let plane = &mut pass.planes[place];
+                    for (number, &ScanComponent { index, .. }) in pass.components.iter().enumerate() {
+                        let plane = &mut pass.planes[index];
                         let (across, down) = plane.factors;
                         for y in row * down..(row + 1) * down {
                             for x in column * across..(column + 1) * across {
@@ -211,32 +215,32 @@ impl<C: BlockDecoder> Multiversion for DecodePass<'_, C> {
                     (column, row) = (0, row + 1);
                 }
             }
-            extent.is_short |= !bits.is_within();
+            extent.is_short |= !bits.has_not_overrun();
         }
-        if let [Coded { place, .. }] = *pass.components {
-            extent.last_row /= pass.planes[place].factors.1;
+        if let [ScanComponent { index, .. }] = *pass.components {
+            extent.last_row /= pass.planes[index].factors.1;
         }
         Some(extent)
     }
 }
 
-/// First coefficients, or their upper bits.
+/// First scan of DC coefficients (upper bits).
 struct DcFirst<'a> {
-    codes: Vec<First<'a>>,
-    /// By component: the first coefficient of the block before.
-    before: Vec<i32>,
+    decoders: Vec<DcDecoder<'a>>,
+    /// By component: the DC coefficient of the previous block.
+    previous: Vec<i32>,
     low: u32,
 }
 
 impl<'a> DcFirst<'a> {
     fn new(scan: &'a Scan<'_>) -> Option<Self> {
-        let codes = scan
+        let decoders = scan
             .components
             .iter()
-            .map(|one| one.dc.as_deref().map(First::new));
+            .map(|one| one.dc.as_deref().map(DcDecoder::new));
         Some(Self {
-            codes: codes.collect::<Option<_>>()?,
-            before: vec![0; scan.components.len()],
+            decoders: decoders.collect::<Option<_>>()?,
+            previous: vec![0; scan.components.len()],
             low: scan.low,
         })
     }
@@ -245,39 +249,39 @@ impl<'a> DcFirst<'a> {
 impl BlockDecoder for DcFirst<'_> {
     #[inline(always)]
     fn restart(&mut self) {
-        self.before.fill(0);
+        self.previous.fill(0);
     }
 
     #[inline(always)]
-    fn block(&mut self, bits: &mut Bits<'_>, number: usize, block: BlockMut<'_>) -> Option<()> {
-        let before = &mut self.before[number];
-        *before = before.checked_add(self.codes[number].read(bits)?)?;
-        block.values[0] = (*before << self.low) as i16;
+    fn block(&mut self, bits: &mut BitReader<'_>, number: usize, block: BlockMut<'_>) -> Option<()> {
+        let previous = &mut self.previous[number];
+        *previous = previous.checked_add(self.decoders[number].read(bits)?)?;
+        block.values[0] = (*previous << self.low) as i16;
         Some(())
     }
 }
 
-/// All coefficients.
+/// All coefficients, in a sequential scan.
 struct Sequential<'a> {
-    levels: DcFirst<'a>,
-    others: Vec<Others<'a>>,
+    dc: DcFirst<'a>,
+    ac: Vec<AcDecoder<'a>>,
 }
 
 impl BlockDecoder for Sequential<'_> {
     #[inline(always)]
     fn restart(&mut self) {
-        self.levels.restart();
+        self.dc.restart();
     }
 
     #[inline(always)]
-    fn block(&mut self, bits: &mut Bits<'_>, number: usize, block: BlockMut<'_>) -> Option<()> {
-        let before = &mut self.levels.before[number];
-        *before = before.wrapping_add(self.levels.codes[number].read(bits)?);
-        block.values[0] = *before as i16;
+    fn block(&mut self, bits: &mut BitReader<'_>, number: usize, block: BlockMut<'_>) -> Option<()> {
+        let previous = &mut self.dc.previous[number];
+        *previous = previous.wrapping_add(self.dc.decoders[number].read(bits)?);
+        block.values[0] = *previous as i16;
         let mut found = *block.nonzero;
-        self.others[number].read(bits, |place, value| {
+        self.ac[number].read(bits, |k, value| {
             if value != 0 {
-                found = put(block.values, found, place, value as i16);
+                found = put(block.values, found, k, value as i16);
             }
         })?;
         *block.nonzero = found;
@@ -285,7 +289,7 @@ impl BlockDecoder for Sequential<'_> {
     }
 }
 
-/// One more bit of first coefficients.
+/// Refinement scan of DC coefficients: one more bit.
 struct DcRefine {
     bit: i16,
 }
@@ -295,7 +299,7 @@ impl BlockDecoder for DcRefine {
     fn restart(&mut self) {}
 
     #[inline(always)]
-    fn block(&mut self, bits: &mut Bits<'_>, _: usize, block: BlockMut<'_>) -> Option<()> {
+    fn block(&mut self, bits: &mut BitReader<'_>, _: usize, block: BlockMut<'_>) -> Option<()> {
         bits.fill();
         if bits.peek(1) == 1 {
             block.values[0] |= self.bit;
@@ -305,12 +309,12 @@ impl BlockDecoder for DcRefine {
     }
 }
 
-/// Coefficients behind the first, or their upper bits.
+/// First scan of a band of AC coefficients (upper bits).
 struct AcFirst<'a> {
-    code: BandDecoder<'a>,
+    decoder: BandDecoder<'a>,
     band: (usize, usize),
     low: u32,
-    /// Blocks to come that have none.
+    /// Further blocks of the end-of-band run.
     run: u32,
 }
 
@@ -321,7 +325,7 @@ impl BlockDecoder for AcFirst<'_> {
     }
 
     #[inline(always)]
-    fn block(&mut self, bits: &mut Bits<'_>, _: usize, block: BlockMut<'_>) -> Option<()> {
+    fn block(&mut self, bits: &mut BitReader<'_>, _: usize, block: BlockMut<'_>) -> Option<()> {
         if self.run > 0 {
             self.run -= 1;
             return Some(());
@@ -329,20 +333,20 @@ impl BlockDecoder for AcFirst<'_> {
         let low = self.low;
         let BlockMut { values, nonzero } = block;
         let mut found = *nonzero;
-        self.run = self.code.read(bits, self.band, |place, value| {
-            found = put(values, found, place, (value << low) as i16);
+        self.run = self.decoder.read(bits, self.band, |k, value| {
+            found = put(values, found, k, (value << low) as i16);
         })?;
         *nonzero = found;
         Some(())
     }
 }
 
-/// One more bit of coefficients behind the first, and new ones that are 1 or -1 in it.
+/// Refinement scan of a band of AC coefficients: one more bit of nonzero ones, and new ones of magnitude 1.
 struct AcRefine<'a> {
-    code: &'a Code,
+    table: &'a HuffmanTable,
     band: (usize, usize),
     low: u32,
-    /// Blocks to come that have no new ones.
+    /// Further blocks of the end-of-band run, which have no new coefficients.
     run: u32,
 }
 
@@ -353,39 +357,39 @@ impl BlockDecoder for AcRefine<'_> {
     }
 
     #[inline(always)]
-    fn block(&mut self, bits: &mut Bits<'_>, _: usize, block: BlockMut<'_>) -> Option<()> {
+    fn block(&mut self, bits: &mut BitReader<'_>, _: usize, block: BlockMut<'_>) -> Option<()> {
         let ((first, last), low) = (self.band, self.low);
         let BlockMut { values, nonzero } = block;
         let band = (u64::MAX << first) & (u64::MAX >> (BLOCK - 1 - last));
-        // What was there and is to be corrected; what was not, and may come. Corrections wait until all bits are read.
+        // Nonzero coefficients, to be corrected, and zero ones, which may become nonzero. Corrections are applied after all bits are read.
         let (there, mut free) = (*nonzero & band, !*nonzero & band);
         let (mut rest, mut word) = (there, 0);
         bits.fill();
         if self.run == 0 {
             loop {
-                let symbol = self.code.symbol(bits)?;
+                let symbol = self.table.symbol(bits)?;
                 let (zeros, size) = (u32::from(symbol >> 4), symbol & 15);
                 if size == 0 && zeros < 15 {
-                    self.run = blocks(bits.peek(zeros) as u32, zeros) + 1;
+                    self.run = eob_run(bits.peek(zeros) as u32, zeros) + 1;
                     bits.skip(zeros);
                     bits.fill();
                     break;
                 }
                 let sign = bits.peek(1);
                 bits.skip(size.into());
-                // To the zero behind so many zeros; past all that is there, if there are not so many.
+                // To the zero coefficient after `zeros` others; beyond the band if there are fewer.
                 free = without_lowest(free, zeros);
-                let place = (free.trailing_zeros() as usize).min(last + 1);
-                let passed = rest & (u64::MAX >> (BLOCK - place));
+                let k = (free.trailing_zeros() as usize).min(last + 1);
+                let passed = rest & (u64::MAX >> (BLOCK - k));
                 word = append(word, bits, passed.count_ones());
                 rest ^= passed;
                 free &= free.wrapping_sub(1);
                 if size > 0 {
-                    (size == 1 && place <= last).then_some(())?;
+                    (size == 1 && k <= last).then_some(())?;
                     let value = if sign == 1 { 1 << low } else { -1 << low };
-                    *nonzero = put(values, *nonzero, place, value);
+                    *nonzero = put(values, *nonzero, k, value);
                 }
-                if place >= last {
+                if k >= last {
                     break;
                 }
                 bits.fill();

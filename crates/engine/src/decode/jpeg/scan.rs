@@ -1,61 +1,64 @@
-//! The entropy-coded data of an image's only scan: units of blocks, row by row, in pieces between restart markers.
+//! Decodes the entropy-coded data of a single scan: MCUs, row by row, in segments between restart markers.
 
-use super::bits::{Bits, Segments};
+use super::bits::{BitReader, Segments};
 use super::header::{Frame, Header};
 use super::tables::Scan;
 use super::{Error, SIDE};
 
-/// How blocks lie in an image.
+/// The layout of MCUs in an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Grid {
-    /// Blocks of a unit, across and down, of the component that has most.
-    pub(super) unit: (usize, usize),
-    /// Units in a row, and rows.
+pub(super) struct McuGrid {
+    /// Maximum sampling factors, horizontally and vertically: the size of an MCU in blocks.
+    pub(super) mcu: (usize, usize),
+    /// MCUs per row, and rows.
     pub(super) columns: usize,
     pub(super) rows: usize,
 }
 
-impl Grid {
+impl McuGrid {
     /// The grid of an image.
     pub(super) fn of(frame: &Frame) -> Self {
         let components = || frame.components.iter();
-        let unit = (
+        let mcu = (
             components().map(|one| one.across).max().unwrap_or(1),
             components().map(|one| one.down).max().unwrap_or(1),
         );
         Self {
-            unit,
-            columns: frame.width.div_ceil(SIDE * unit.0),
-            rows: frame.height.div_ceil(SIDE * unit.1),
+            mcu,
+            columns: frame.width.div_ceil(SIDE * mcu.0),
+            rows: frame.height.div_ceil(SIDE * mcu.1),
         }
     }
 }
 
-/// What is made of blocks.
-pub(super) trait Reader {
-    /// Begins anew: no block is before the next one.
+/// A decoder of MCUs.
+pub(super) trait McuReader {
+    /// Resets the DC predictions at a restart marker.
     fn restart(&mut self);
 
-    /// Reads the unit in `column`. `None` where it is broken.
-    fn unit(&mut self, bits: &mut Bits<'_>, column: usize) -> Option<()>;
+    /// Decodes the MCU in `column`. `None` if the data are invalid.
+    fn decode_mcu(&mut self, bits: &mut BitReader<'_>, column: usize) -> Option<()>;
 
-    /// Takes note of the end of row `row` of units.
-    fn end_of_row(&mut self, row: usize);
+    /// Called after the last MCU of row `row`.
+    fn end_of_mcu_row(&mut self, row: usize);
 }
 
-/// Work that is compiled a second time, for machines with more instructions. Whatever it calls often is to be inlined, because what is not
-/// is compiled for any machine.
+/// A function compiled twice: for the baseline and for AVX2 with bit manipulation. Hot callees must be inlined to be compiled with the
+/// additional instructions.
 pub(super) trait Multiversion {
-    type Made;
+    type Output;
 
-    fn work(self) -> Self::Made;
+    fn work(self) -> Self::Output;
 }
 
-/// Does `work`.
-pub(super) fn dispatch<W: Multiversion>(work: W) -> W::Made {
+/// Runs `work`, compiled for AVX2 if available.
+pub(super) fn dispatch<W: Multiversion>(work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
-    if crate::machine::Avx2::detect().is_some() {
-        #[allow(unsafe_code, reason = "the same code with more instructions to choose from")]
+    if crate::cpu::Avx2::detect().is_some() {
+        #[allow(
+            unsafe_code,
+            reason = "calls the same code compiled with more target features"
+        )]
         // SAFETY: `detect` found AVX2, BMI1, BMI2 and LZCNT, which the function is compiled for.
         return unsafe { dispatch_to_avx2(work) };
     }
@@ -64,35 +67,35 @@ pub(super) fn dispatch<W: Multiversion>(work: W) -> W::Made {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-fn dispatch_to_avx2<W: Multiversion>(work: W) -> W::Made {
+fn dispatch_to_avx2<W: Multiversion>(work: W) -> W::Output {
     work.work()
 }
 
-/// The segments of a scan of `units` units, and what follows the scan.
+/// Reads the segments of a scan of `mcus` MCUs. Returns the number of MCUs per segment, and the data after the scan.
 pub(super) fn segments<'a>(
     scan: &Scan<'a>,
-    units: usize,
+    mcus: usize,
     segments: &mut Segments,
 ) -> Result<(usize, &'a [u8]), Error> {
     let interval = match scan.restart_interval {
-        0 => units,
+        0 => mcus,
         interval => interval,
     };
-    let rest = segments.take(scan.data, units.div_ceil(interval))?;
+    let rest = segments.take(scan.data, mcus.div_ceil(interval))?;
     Ok((interval, rest))
 }
 
-/// Reads the only scan of an image, to the end of the file.
+/// Decodes the single scan of an image, and checks the rest of the file.
 ///
 /// # Errors
 ///
-/// [`Error::Broken`] where the data are broken or end early, or another scan follows; [`Error::Truncated`] where the file does.
-pub(super) fn read(header: &Header<'_>, scan: &Scan<'_>, reader: &mut impl Reader) -> Result<(), Error> {
-    let grid = Grid::of(&header.frame);
+/// [`Error::Broken`] if the data are invalid or end early, or if another scan follows; [`Error::Truncated`] if the file ends early.
+pub(super) fn read(header: &Header<'_>, scan: &Scan<'_>, reader: &mut impl McuReader) -> Result<(), Error> {
+    let grid = McuGrid::of(&header.frame);
     let mut taken = Segments::default();
     let (interval, mut rest) = segments(scan, grid.columns * grid.rows, &mut taken)?;
     if header.tables.clone().next_scan(&mut rest)?.is_some() {
-        return Err(Error::Broken("a scan follows the last one"));
+        return Err(Error::Broken("there is a scan after the last one"));
     }
     let read = dispatch(Read {
         segments: &taken,
@@ -100,37 +103,37 @@ pub(super) fn read(header: &Header<'_>, scan: &Scan<'_>, reader: &mut impl Reade
         grid,
         reader,
     });
-    read.ok_or(Error::Broken("its coded data are damaged or end early"))
+    read.ok_or(Error::Broken("the entropy-coded data are corrupt or end early"))
 }
 
 struct Read<'a, R> {
     segments: &'a Segments,
-    /// Units of a segment.
+    /// MCUs per segment.
     interval: usize,
-    grid: Grid,
+    grid: McuGrid,
     reader: &'a mut R,
 }
 
-impl<R: Reader> Multiversion for Read<'_, R> {
-    type Made = Option<()>;
+impl<R: McuReader> Multiversion for Read<'_, R> {
+    type Output = Option<()>;
 
     #[inline(always)]
     fn work(self) -> Option<()> {
         let Self { grid, reader, .. } = self;
-        let units = grid.columns * grid.rows;
+        let mcus = grid.columns * grid.rows;
         let (mut column, mut row) = (0, 0);
         for (piece, mut bits) in self.segments.readers().enumerate() {
             reader.restart();
             let first = piece * self.interval;
-            for _ in first..(first + self.interval).min(units) {
-                reader.unit(&mut bits, column)?;
+            for _ in first..(first + self.interval).min(mcus) {
+                reader.decode_mcu(&mut bits, column)?;
                 column += 1;
                 if column == grid.columns {
-                    reader.end_of_row(row);
+                    reader.end_of_mcu_row(row);
                     (column, row) = (0, row + 1);
                 }
             }
-            bits.is_within().then_some(())?;
+            bits.has_not_overrun().then_some(())?;
         }
         Some(())
     }

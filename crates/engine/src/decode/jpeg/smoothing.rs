@@ -1,44 +1,45 @@
-//! Estimates of coefficients that a progressive file does not say, or not to the last bit.
+//! Interblock smoothing: estimates of AC coefficients that a progressive file lacks or has only in reduced precision.
 //!
 //! # Source
 //!
-//! libjpeg-turbo's since 2.1, which goes on from ITU-T T.81, annex K.8: the nine first coefficients behind the mean level are estimated from
-//! the levels of 5x5 blocks. Where no detail is known at all, the level itself is smoothed, too.
+//! libjpeg-turbo since 2.1 (`decompress_smooth_data`), which extends ITU-T T.81, annex K.8: the first nine AC coefficients are estimated
+//! from the DC values of 5x5 blocks. If no AC coefficient is known, the DC value is smoothed too.
 
 use super::buffer::{Coefficients, ComponentBuffer};
+use super::full::idct::STORAGE_ORDER;
 use super::tables::Scan;
-use super::whole::transform::PLACES;
 
-/// Coefficients that are estimated, with the first.
-pub(super) const KNOWN: usize = 10;
+/// Number of coefficients tracked: DC and the nine that are estimated (`SAVED_COEFS` of libjpeg-turbo).
+pub(super) const SAVED_COEFS: usize = 10;
 
-/// Side of the square of blocks that an estimate is made from.
+/// Side, in blocks, of the window from which coefficients are estimated.
 const WINDOW: usize = 5;
 
-/// What each of the levels around a block, and its own in the middle, adds to an estimate, in 256ths.
+/// Weights, in 256ths, of the DC values in the window around a block.
 type Weights = [[i32; WINDOW]; WINDOW];
 
-/// Of a component, the lowest bit of each of the first coefficients that the scans so far say: 0 for all of it, -1 for nothing.
+/// For each tracked coefficient of a component, the lowest bit known from the scans so far: 0 if fully known, -1 if unknown (`coef_bits` of
+/// libjpeg).
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Known {
-    bits: [i32; KNOWN],
-    /// The same before the component's last scan.
-    before: [i32; KNOWN],
+pub(super) struct CoefBits {
+    bits: [i32; SAVED_COEFS],
+    /// The values before the component's last scan.
+    before: [i32; SAVED_COEFS],
 }
 
-impl Default for Known {
+impl Default for CoefBits {
     fn default() -> Self {
         Self {
-            bits: [-1; KNOWN],
-            before: [-1; KNOWN],
+            bits: [-1; SAVED_COEFS],
+            before: [-1; SAVED_COEFS],
         }
     }
 }
 
-impl Known {
-    /// Takes note of a scan of the component.
-    pub(super) fn note(&mut self, scan: &Scan<'_>, is_first: bool) {
-        self.before = if is_first { [0; KNOWN] } else { self.bits };
+impl CoefBits {
+    /// Records a scan of the component.
+    pub(super) fn record(&mut self, scan: &Scan<'_>, is_first: bool) {
+        self.before = if is_first { [0; SAVED_COEFS] } else { self.bits };
         let (first, last) = scan.band;
         for bits in self.bits.iter_mut().take(last + 1).skip(first) {
             *bits = scan.low.cast_signed();
@@ -46,18 +47,18 @@ impl Known {
     }
 }
 
-/// What is known of an image's coefficients.
+/// The precision to which the coefficients of an image are known.
 #[derive(Debug)]
 pub(super) struct Smoothing {
-    known: Vec<Known>,
-    /// The last row of units in which the last scan has data.
+    known: Vec<CoefBits>,
+    /// The last MCU row with data of the last scan.
     last_row: usize,
     rows: usize,
 }
 
 impl Smoothing {
-    /// `None` where there is nothing to estimate, or levels are not known at all.
-    pub(super) fn new(known: &[Known], last_row: usize, rows: usize) -> Option<Self> {
+    /// `None` if all coefficients are fully known, or if DC values are missing.
+    pub(super) fn new(known: &[CoefBits], last_row: usize, rows: usize) -> Option<Self> {
         let has_levels = known.iter().all(|known| known.bits[0] >= 0);
         let is_useful = known
             .iter()
@@ -69,8 +70,8 @@ impl Smoothing {
         })
     }
 
-    /// Makes `own` the block of `plane`, which is `component`, in row `y` and column `x`, with estimates. Returns which coefficients behind the
-    /// first are not zero.
+    /// Writes the block in row `y` and column `x` of `plane`, the buffer of `component`, to `own`, with estimated coefficients. Returns the
+    /// bit mask of nonzero AC coefficients.
     pub(super) fn block(
         &self,
         component: usize,
@@ -91,7 +92,7 @@ impl Smoothing {
             return nonzero;
         }
         let levels = self.levels(plane, (y, x));
-        let estimate = |weights: &Weights, place: usize| {
+        let estimate = |weights: &Weights, k: usize| {
             let sum: i32 = weights
                 .as_flattened()
                 .iter()
@@ -99,39 +100,43 @@ impl Smoothing {
                 .map(|(weight, level)| weight * level)
                 .sum();
             let sum = i64::from(plane.quantization()[0]) * i64::from(sum);
-            let step = i64::from(plane.quantization()[place]);
+            let step = i64::from(plane.quantization()[k]);
             let size = ((step << 7) + sum.abs()) / (step << 8);
             (size, sum < 0)
         };
-        let has_no_details = bits[1..].iter().all(|&bits| bits == -1);
-        let weights: &[Weights] = if has_no_details { &OF_LEVELS } else { &OF_DETAILS };
-        for (place, weights) in (1..).zip(weights) {
-            if bits[place] == 0 || (nonzero >> place) & 1 == 1 {
+        let has_dc_only = bits[1..].iter().all(|&bits| bits == -1);
+        let weights: &[Weights] = if has_dc_only {
+            &DC_ONLY_WEIGHTS
+        } else {
+            &AC_WEIGHTS
+        };
+        for (k, weights) in (1..).zip(weights) {
+            if bits[k] == 0 || (nonzero >> k) & 1 == 1 {
                 continue;
             }
-            let (size, is_negative) = estimate(weights, place);
-            // What is known says that it is less than the lowest bit.
-            let size = if bits[place] > 0 {
-                size.min((1 << bits[place]) - 1)
+            let (size, is_negative) = estimate(weights, k);
+            // The known bits imply that the magnitude is below the lowest known bit.
+            let size = if bits[k] > 0 {
+                size.min((1 << bits[k]) - 1)
             } else {
                 size
             };
             let value = (if is_negative { -size } else { size }) as i16;
-            own[usize::from(PLACES[place])] = value;
-            nonzero |= u64::from(value != 0) << place;
+            own[usize::from(STORAGE_ORDER[k])] = value;
+            nonzero |= u64::from(value != 0) << k;
         }
-        if has_no_details {
-            let (size, is_negative) = estimate(&LEVEL, 0);
+        if has_dc_only {
+            let (size, is_negative) = estimate(&DC_WEIGHTS, 0);
             own[0] = (if is_negative { -size } else { size }) as i16;
         }
         nonzero
     }
 
-    /// The levels around a block, in rows.
+    /// The DC values of the window around a block, in rows.
     fn levels(&self, plane: &ComponentBuffer, (y, x): (usize, usize)) -> [[i32; WINDOW]; WINDOW] {
         let down = plane.factors.1;
         let row = y / down;
-        // libjpeg-turbo counts rows by those of the last unit when it is there.
+        // In the last MCU row, libjpeg-turbo counts block rows by those that exist there.
         let down_here = match plane.size.1 % down {
             rest if row + 1 == self.rows && rest > 0 => rest,
             _ => down,
@@ -154,8 +159,8 @@ impl Smoothing {
     }
 }
 
-/// By place in the order of coding, from the second on: of what levels alone are known.
-const OF_LEVELS: [Weights; KNOWN - 1] = [
+/// Weights by zigzag index, from 1, if only DC values are known.
+const DC_ONLY_WEIGHTS: [Weights; SAVED_COEFS - 1] = [
     [
         [-1, -1, 0, 1, 1],
         [-3, 13, 0, -13, 3],
@@ -209,8 +214,8 @@ const OF_LEVELS: [Weights; KNOWN - 1] = [
     [[0; 5], [0, 1, 2, 1, 0], [0; 5], [0, -1, -2, -1, 0], [0; 5]],
 ];
 
-/// The same where some details are known, of which there are five estimates.
-const OF_DETAILS: [Weights; 5] = [
+/// Weights by zigzag index, from 1 to 5, if some AC coefficients are known.
+const AC_WEIGHTS: [Weights; 5] = [
     [[0; 5], [0; 5], [-7, 50, 0, -50, 7], [0; 5], [0; 5]],
     [
         [0, 0, -7, 0, 0],
@@ -236,8 +241,8 @@ const OF_DETAILS: [Weights; 5] = [
     [[0; 5], [0; 5], [-1, 13, -24, 13, -1], [0; 5], [0; 5]],
 ];
 
-/// Of the level itself.
-const LEVEL: Weights = [
+/// Weights of the smoothed DC value.
+const DC_WEIGHTS: Weights = [
     [-2, -6, -8, -6, -2],
     [-6, 6, 42, 6, -6],
     [-8, 42, 152, 42, -8],

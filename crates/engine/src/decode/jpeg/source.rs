@@ -1,31 +1,31 @@
-//! Where the blocks of an image come from.
+//! The source of an image's MCUs: a single scan, or buffered coefficients.
 
 use super::buffer::{CoefficientBuffer, ComponentBuffer};
 use super::header::Header;
-use super::scan::{self, Reader};
-use super::tables::{Coded, Scan};
+use super::scan::{self, McuReader};
+use super::tables::{Scan, ScanComponent};
 use super::{BLOCK, Error};
 
-/// What is made of blocks, wherever they come from.
-pub(super) trait Loader: Reader {
-    /// Takes the unit in `row` and `column`.
-    fn load(&mut self, buffer: &CoefficientBuffer, row: usize, column: usize);
+/// A decoder of MCUs that also takes buffered coefficients.
+pub(super) trait McuLoader: McuReader {
+    /// Takes the MCU in `row` and `column`.
+    fn load_mcu(&mut self, buffer: &CoefficientBuffer, row: usize, column: usize);
 }
 
-/// Where the blocks of an image come from.
-pub(super) enum Source<'h, 'a> {
-    /// The only scan of all components, as it is read.
+/// The source of an image's MCUs.
+pub(super) enum McuSource<'h, 'a> {
+    /// A single scan of all components, decoded on the fly.
     Scan(&'h Header<'a>, &'h Scan<'a>),
-    /// The coefficients of all scans.
+    /// The buffered coefficients of all scans.
     Buffer(CoefficientBuffer),
 }
 
-impl<'h, 'a> Source<'h, 'a> {
-    /// Reads all scans, where there are several, into memory of another image.
+impl<'h, 'a> McuSource<'h, 'a> {
+    /// If there are several scans, decodes all of them, reusing the memory of `used`.
     ///
     /// # Errors
     ///
-    /// Those of [`CoefficientBuffer::read`].
+    /// As [`CoefficientBuffer::read`].
     pub(super) fn of(header: &'h Header<'a>, used: Vec<ComponentBuffer>) -> Result<Self, Error> {
         match header.only_scan() {
             Some(scan) => Ok(Self::Scan(header, scan)),
@@ -33,38 +33,38 @@ impl<'h, 'a> Source<'h, 'a> {
         }
     }
 
-    /// How the components are coded in the only scan; nothing where there are several.
-    pub(super) fn coded(&self) -> &'h [Coded] {
+    /// The components of the single scan; empty if there are several scans.
+    pub(super) fn coded(&self) -> &'h [ScanComponent] {
         match *self {
             Self::Scan(_, scan) => &scan.components,
             Self::Buffer(_) => &[],
         }
     }
 
-    /// What the coefficients of the component at `place` are multiplied by, in the order in which they are coded.
-    pub(super) fn quantization(&self, place: usize) -> &[u16; BLOCK] {
+    /// The quantization steps of component `index`, in zigzag order.
+    pub(super) fn quantization(&self, index: usize) -> &[u16; BLOCK] {
         match self {
-            Self::Scan(_, scan) => &scan.components[place].quantization,
-            Self::Buffer(buffer) => buffer.quantization(place),
+            Self::Scan(_, scan) => &scan.components[index].quantization,
+            Self::Buffer(buffer) => buffer.quantization(index),
         }
     }
 
-    /// Gives `loader` all blocks, and reads to the end of the file.
+    /// Passes all MCUs to `loader`.
     ///
     /// # Errors
     ///
-    /// Those of [`scan::read`].
-    pub(super) fn give(&self, loader: &mut impl Loader) -> Result<(), Error> {
+    /// As [`scan::read`].
+    pub(super) fn for_each_mcu(&self, loader: &mut impl McuLoader) -> Result<(), Error> {
         match self {
             Self::Scan(header, scan) => scan::read(header, scan, loader),
             Self::Buffer(buffer) => {
-                buffer.give(loader);
+                buffer.for_each_mcu(loader);
                 Ok(())
             }
         }
     }
 
-    /// The memory of coefficients.
+    /// The coefficient buffers, for reuse.
     pub(super) fn into_components(self) -> Vec<ComponentBuffer> {
         match self {
             Self::Scan(..) => vec![],

@@ -1,18 +1,18 @@
-//! The Huffman tables that a sequential file has where it names none, such as a frame of a film that is a JPEG each.
+//! Default Huffman tables of sequential files that define none, such as frames of Motion JPEG.
 //!
 //! # Source
 //!
 //! ITU-T T.81, annex K.3.3.
 
-/// Numbers of codes by length, and symbols.
-pub(super) type Standard = (&'static [u8; 16], &'static [u8]);
+/// Number of codes by length, and symbols.
+pub(super) type StandardTable = (&'static [u8; 16], &'static [u8]);
 
-/// By number: of luma, and of differences of colour.
-pub(super) const DC: [Standard; 2] = [
+/// Tables 0 (luma) and 1 (chroma).
+pub(super) const DC: [StandardTable; 2] = [
     (&[0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0], &LEVELS),
     (&[0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0], &LEVELS),
 ];
-pub(super) const AC: [Standard; 2] = [
+pub(super) const AC: [StandardTable; 2] = [
     (&[0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 125], &LUMA),
     (&[0, 2, 1, 2, 4, 4, 3, 4, 7, 5, 4, 4, 0, 1, 2, 119], &COLOUR),
 ];

@@ -1,88 +1,88 @@
-//! The segments of a JPEG, and the tables in them, which may change from scan to scan.
+//! Marker segments of a JPEG and the tables they define, which may change between scans.
 
 use std::rc::Rc;
 
 use ::image::metadata::Orientation;
 
 use super::header::{Colours, Frame};
-use super::huffman::Code;
-use super::standard::{self, Standard};
+use super::huffman::HuffmanTable;
+use super::standard::{self, StandardTable};
 use super::{BLOCK, Error};
 
-/// Blocks of a unit, at most.
+/// Maximum blocks per MCU.
 const MAX_BLOCKS: usize = 10;
 
-/// What the segments so far say.
+/// The state defined by the segments so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tables<'a> {
     quantization: [Option<[u16; BLOCK]>; 4],
-    dc: [Option<Table<'a>>; 4],
-    ac: [Option<Table<'a>>; 4],
+    dc: [Option<HuffmanSpec<'a>>; 4],
+    ac: [Option<HuffmanSpec<'a>>; 4],
     restart_interval: usize,
     frame: Option<Frame>,
     is_jfif: bool,
-    /// The colour transform that Adobe's segment names.
-    transform: Option<u8>,
+    /// The colour transform flag of Adobe's APP14 segment.
+    idct: Option<u8>,
     pub(super) orientation: Option<Orientation>,
 }
 
-/// A Huffman table, which becomes a code where a scan uses it: a file may hold many that none uses.
+/// A Huffman table as in the file. The decoding table is built when a scan uses it, because a file may define many unused tables.
 #[derive(Clone, Debug)]
-struct Table<'a> {
+struct HuffmanSpec<'a> {
     counts: &'a [u8; 16],
     symbols: &'a [u8],
-    code: Option<Rc<Code>>,
+    code: Option<Rc<HuffmanTable>>,
 }
 
-/// A scan.
+/// A scan header.
 #[derive(Clone, Debug)]
 pub(super) struct Scan<'a> {
-    pub(super) components: Vec<Coded>,
-    /// The first and the last coefficient, in the order in which they are coded.
+    pub(super) components: Vec<ScanComponent>,
+    /// Spectral selection: first and last coefficient in zigzag order.
     pub(super) band: (usize, usize),
-    /// The lowest bit that was coded before, 0 for none, and the lowest one that is coded in this scan.
+    /// Successive approximation: the bit position of the previous scan (0 for none), and that of this scan.
     pub(super) high: u32,
     pub(super) low: u32,
-    /// Units from one restart marker to the next; 0 where there are none.
+    /// MCUs between restart markers; 0 if there are none.
     pub(super) restart_interval: usize,
-    /// The entropy-coded data, and what follows.
+    /// The entropy-coded data and the rest of the file.
     pub(super) data: &'a [u8],
 }
 
-/// How a component is coded in a scan.
+/// A component of a scan.
 #[derive(Clone, Debug)]
-pub(super) struct Coded {
-    /// Its place in the frame.
-    pub(super) place: usize,
-    /// What coefficients are multiplied by, in the order in which they are coded.
+pub(super) struct ScanComponent {
+    /// Its index in the frame.
+    pub(super) index: usize,
+    /// Quantization steps in zigzag order.
     pub(super) quantization: [u16; BLOCK],
-    /// Where the scan has such coefficients, and they are coded.
-    pub(super) dc: Option<Rc<Code>>,
-    pub(super) ac: Option<Rc<Code>>,
+    /// Huffman tables; `None` if the scan does not use them.
+    pub(super) dc: Option<Rc<HuffmanTable>>,
+    pub(super) ac: Option<Rc<HuffmanTable>>,
 }
 
 impl<'a> Tables<'a> {
-    /// Reads on to the next scan's header, and past it. `None` at the end of the image.
+    /// Reads segments up to and including the next scan header. `None` at the end of the image.
     ///
     /// # Source
     ///
-    /// ITU-T T.81, annex B.1.1 and B.2. As in libjpeg, bytes between segments are passed over.
+    /// ITU-T T.81, annex B.1.1 and B.2. As in libjpeg, stray bytes between segments are skipped.
     pub(super) fn next_scan(&mut self, rest: &mut &'a [u8]) -> Result<Option<Scan<'a>>, Error> {
         loop {
             let marker = next_marker(rest)?;
             match marker {
                 0x01 | 0xD0..=0xD7 => continue,
                 0xD9 => return Ok(None),
-                0xD8 => return Err(Error::Broken("an image begins within it")),
+                0xD8 => return Err(Error::Broken("there is a second start-of-image marker")),
                 _ => {}
             }
             let length = rest.first_chunk().ok_or(Error::Truncated)?;
             let length = usize::from(u16::from_be_bytes(*length));
-            let (segment, behind) = rest.split_at_checked(length).ok_or(Error::Truncated)?;
+            let (segment, after) = rest.split_at_checked(length).ok_or(Error::Truncated)?;
             let segment = segment
                 .get(2..)
                 .ok_or(Error::Broken("the length of a segment is invalid"))?;
-            *rest = behind;
+            *rest = after;
             match marker {
                 0xDB => self
                     .quantization(segment)
@@ -90,7 +90,9 @@ impl<'a> Tables<'a> {
                 0xC4 => self
                     .codes(segment)
                     .ok_or(Error::Broken("a Huffman table is invalid"))?,
-                0xC0..=0xC2 if self.frame.is_some() => return Err(Error::Broken("it has two frames")),
+                0xC0..=0xC2 if self.frame.is_some() => {
+                    return Err(Error::Broken("there are two frame headers"));
+                }
                 0xC0..=0xC2 => self.frame = Some(Frame::read(segment, marker == 0xC2)?),
                 0xDD => {
                     let interval = segment
@@ -98,19 +100,19 @@ impl<'a> Tables<'a> {
                         .map_err(|_| Error::Broken("a restart interval is invalid"))?;
                     self.restart_interval = u16::from_be_bytes(interval).into();
                 }
-                0xDA => return self.scan(segment, behind).map(Some),
+                0xDA => return self.scan(segment, after).map(Some),
                 0xE0 => self.is_jfif |= segment.len() >= 14 && segment.starts_with(b"JFIF\0"),
                 0xE1 => self.exif(segment),
                 0xEE if segment.len() >= 12 && segment.starts_with(b"Adobe") => {
-                    self.transform = Some(segment[11]);
+                    self.idct = Some(segment[11]);
                 }
-                // Other application data, comments, and a number of lines that is known already.
+                // Other application data, comments, and DNL, whose number of lines is known already.
                 0xE2..=0xEF | 0xFE | 0xDC => {}
                 0xC9 | 0xCA | 0xCC => return Err(Error::Unsupported("JPEGs with arithmetic coding")),
                 0xC3 | 0xC5..=0xC8 | 0xCB | 0xCD..=0xCF => {
                     return Err(Error::Unsupported("lossless and hierarchical JPEGs"));
                 }
-                _ => return Err(Error::Broken("it has an unknown marker")),
+                _ => return Err(Error::Broken("there is an unknown marker")),
             }
         }
     }
@@ -118,12 +120,12 @@ impl<'a> Tables<'a> {
     pub(super) fn frame(&self) -> Result<&Frame, Error> {
         self.frame
             .as_ref()
-            .ok_or(Error::Broken("a scan comes before the frame"))
+            .ok_or(Error::Broken("a scan precedes the frame header"))
     }
 
-    /// What the components are, by libjpeg's rules.
+    /// The colour space, by libjpeg's rules.
     pub(super) fn colours(&self, frame: &Frame) -> Colours {
-        match (frame.components.as_slice(), self.transform) {
+        match (frame.components.as_slice(), self.idct) {
             ([_], _) => Colours::Grey,
             ([_, _, _], _) if self.is_jfif => Colours::YCbCr,
             ([_, _, _], Some(0)) => Colours::Rgb,
@@ -162,7 +164,7 @@ impl<'a> Tables<'a> {
                 1 => &mut self.ac,
                 _ => return None,
             };
-            *class.get_mut(usize::from(kind & 15))? = Some(Table {
+            *class.get_mut(usize::from(kind & 15))? = Some(HuffmanSpec {
                 counts,
                 symbols,
                 code: None,
@@ -178,7 +180,7 @@ impl<'a> Tables<'a> {
         }
     }
 
-    /// Reads a scan's header.
+    /// Reads a scan header.
     fn scan(&mut self, segment: &[u8], data: &'a [u8]) -> Result<Scan<'a>, Error> {
         const BROKEN: Error = Error::Broken("the header of a scan is invalid");
         let frame = self.frame()?.clone();
@@ -189,7 +191,7 @@ impl<'a> Tables<'a> {
         };
         let (high, low) = (u32::from(bits >> 4), u32::from(bits & 15));
         let is_valid = match (frame.is_progressive, first) {
-            // Some encoders write zeros here, which mean nothing.
+            // Ignored for sequential files, for which some encoders write zeros.
             (false, _) => true,
             (true, 0) => last == 0,
             (true, _) => first <= last && last < 64 && count == 1,
@@ -207,18 +209,18 @@ impl<'a> Tables<'a> {
             fill(&mut self.dc, &standard::DC);
             fill(&mut self.ac, &standard::AC);
         }
-        let mut components: Vec<Coded> = Vec::with_capacity(selectors.len() / 2);
+        let mut components: Vec<ScanComponent> = Vec::with_capacity(selectors.len() / 2);
         for (number, selector) in selectors.chunks(2).enumerate() {
-            // Components come in the frame's order.
-            let mut places = number..frame.components.len();
-            let place = places.find(|&place| frame.components[place].id == selector[0]);
-            let place = place
-                .filter(|&place| components.iter().all(|other| other.place != place))
+            // Components must be in the order of the frame.
+            let mut indices = number..frame.components.len();
+            let index = indices.find(|&index| frame.components[index].id == selector[0]);
+            let index = index
+                .filter(|&index| components.iter().all(|other| other.index != index))
                 .ok_or(BROKEN)?;
-            let table = usize::from(frame.components[place].table);
+            let table = usize::from(frame.components[index].table);
             let quantization = self.quantization.get(table).copied().flatten();
-            components.push(Coded {
-                place,
+            components.push(ScanComponent {
+                index,
                 quantization: quantization.ok_or(Error::Broken("a quantization table is missing"))?,
                 dc: has_dc
                     .then(|| code(&mut self.dc, selector[1] >> 4, 15))
@@ -229,7 +231,7 @@ impl<'a> Tables<'a> {
             });
         }
         let blocks = components.iter().map(|one| {
-            let component = frame.components[one.place];
+            let component = frame.components[one.index];
             component.across * component.down
         });
         if components.is_empty() || (components.len() > 1 && blocks.sum::<usize>() > MAX_BLOCKS) {
@@ -246,10 +248,10 @@ impl<'a> Tables<'a> {
     }
 }
 
-/// Puts the standard's tables where there are none.
-fn fill(tables: &mut [Option<Table<'_>>; 4], standard: &[Standard; 2]) {
+/// Fills undefined tables with the standard ones.
+fn fill(tables: &mut [Option<HuffmanSpec<'_>>; 4], standard: &[StandardTable; 2]) {
     for (table, &(counts, symbols)) in tables.iter_mut().zip(standard) {
-        table.get_or_insert(Table {
+        table.get_or_insert(HuffmanSpec {
             counts,
             symbols,
             code: None,
@@ -257,21 +259,23 @@ fn fill(tables: &mut [Option<Table<'_>>; 4], standard: &[Standard; 2]) {
     }
 }
 
-/// The code of table `number`, whose symbols are to be at most `most`.
-fn code(tables: &mut [Option<Table<'_>>; 4], number: u8, most: u8) -> Result<Rc<Code>, Error> {
+/// The decoding table for table `number`, whose symbols must not exceed `most`.
+fn code(tables: &mut [Option<HuffmanSpec<'_>>; 4], number: u8, most: u8) -> Result<Rc<HuffmanTable>, Error> {
     let table = tables.get_mut(usize::from(number)).and_then(Option::as_mut);
     let table = table.ok_or(Error::Broken("a Huffman table is missing"))?;
     if let Some(code) = &table.code {
         return Ok(Rc::clone(code));
     }
     let is_valid = table.symbols.iter().all(|&symbol| symbol <= most);
-    let code = is_valid.then(|| Code::new(table.counts, table.symbols)).flatten();
+    let code = is_valid
+        .then(|| HuffmanTable::new(table.counts, table.symbols))
+        .flatten();
     let code = Rc::new(code.ok_or(Error::Broken("a Huffman table is invalid"))?);
     table.code = Some(Rc::clone(&code));
     Ok(code)
 }
 
-/// Goes on behind the next marker, and says which one it is.
+/// Advances `rest` past the next marker and returns the marker's code.
 fn next_marker(rest: &mut &[u8]) -> Result<u8, Error> {
     loop {
         let start = memchr::memchr(0xFF, rest).ok_or(Error::Truncated)?;
@@ -279,7 +283,7 @@ fn next_marker(rest: &mut &[u8]) -> Result<u8, Error> {
         let code = start + fill.ok_or(Error::Truncated)?;
         let marker = rest[code];
         *rest = &rest[code + 1..];
-        // A zero says that the byte before is one of data.
+        // 0xFF 0x00 is a stuffed data byte, not a marker.
         if marker != 0 {
             return Ok(marker);
         }

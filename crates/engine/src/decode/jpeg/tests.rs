@@ -1,4 +1,4 @@
-use super::whole::{self, Kept};
+use super::full::{self, JpegScratch};
 use super::*;
 use crate::decode::{Blame, DecodeOptions, Error as DecodeError, decode as decode_file};
 
@@ -8,11 +8,11 @@ const PROGRESSIVE: &[u8] = include_bytes!("../../../../../tests/fixtures/jpeg/pr
 fn decode(bytes: &[u8]) -> Result<Vec<u8>, Error> {
     let header = Header::read(bytes)?;
     let mut pixels = vec![];
-    whole::decode(&header, &mut Kept::default(), &mut pixels)?;
+    full::decode(&header, &mut JpegScratch::default(), &mut pixels)?;
     Ok(pixels)
 }
 
-/// Where the segments with `marker` begin.
+/// Offsets of the segments with `marker`.
 fn places(bytes: &[u8], marker: u8) -> Vec<usize> {
     let (mut at, mut places) = (2, vec![]);
     while bytes[at..at + 2] != [0xFF, 0xD9] {
@@ -28,7 +28,7 @@ fn places(bytes: &[u8], marker: u8) -> Vec<usize> {
     places
 }
 
-/// `bytes` with others from `at` on.
+/// `bytes` with `others` written at `at`.
 fn with(bytes: &[u8], at: usize, others: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     bytes[at..at + others.len()].copy_from_slice(others);
@@ -36,9 +36,9 @@ fn with(bytes: &[u8], at: usize, others: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_file_of_too_many_scans_is_refused_by_their_number() {
+fn a_file_with_too_many_scans_is_rejected() {
     let starts = places(PROGRESSIVE, 0xDA);
-    // The levels, which may be said as often as one likes; tables for the next scan follow.
+    // The first DC scan, which may be repeated; tables for the next scan follow it.
     let end = *places(PROGRESSIVE, 0xC4)
         .iter()
         .find(|&&at| at > starts[0])
@@ -58,7 +58,7 @@ fn a_file_of_too_many_scans_is_refused_by_their_number() {
 }
 
 #[test]
-fn pixels_that_are_missing_are_an_error_and_details_are_not() {
+fn missing_pixels_are_an_error_and_missing_details_are_not() {
     let cut = |bytes: &[u8], scan: usize| {
         let starts = places(bytes, 0xDA);
         [&bytes[..starts[scan] + 20], &[0xFF, 0xD9]].concat()
@@ -76,7 +76,7 @@ fn pixels_that_are_missing_are_an_error_and_details_are_not() {
 }
 
 #[test]
-fn other_kinds_are_said_to_be_unsupported() {
+fn other_processes_and_parameters_are_unsupported() {
     let frame = places(SEQUENTIAL, 0xC0)[0];
     let sampling = frame + 11;
     for (change, word) in [
@@ -95,12 +95,12 @@ fn other_kinds_are_said_to_be_unsupported() {
 }
 
 #[test]
-fn what_libjpeg_refuses_is_refused() {
+fn files_that_libjpeg_rejects_are_rejected() {
     let [frame, table, scan] = [0xC0, 0xC4, 0xDA].map(|marker| places(SEQUENTIAL, marker)[0]);
     let insert = |at: usize, what: &[u8]| [&SEQUENTIAL[..at], what, &SEQUENTIAL[at..]].concat();
     let (data, end) = SEQUENTIAL.split_at(SEQUENTIAL.len() - 2);
     for (change, what) in [
-        (insert(frame, &[0xFF, 0xD8]), "two beginnings"),
+        (insert(frame, &[0xFF, 0xD8]), "two start-of-image markers"),
         (insert(scan, &SEQUENTIAL[frame..frame + 19]), "two frames"),
         (insert(scan, &[0xFF, 0x42, 0, 2]), "an unknown marker"),
         (
@@ -109,32 +109,29 @@ fn what_libjpeg_refuses_is_refused() {
         ),
         (
             [data, &[0xFF, 0xDB, 0, 3, 9], end].concat(),
-            "a broken table behind the data",
+            "an invalid table after the data",
         ),
-        (with(SEQUENTIAL, scan + 5, &[9]), "a component that is not there"),
+        (with(SEQUENTIAL, scan + 5, &[9]), "an unknown component"),
         (
             with(SEQUENTIAL, scan + 5, &[2, 0x11, 1, 0]),
             "components in another order",
         ),
-        (
-            with(SEQUENTIAL, scan + 6, &[0x30]),
-            "a Huffman table that is not there",
-        ),
+        (with(SEQUENTIAL, scan + 6, &[0x30]), "an undefined Huffman table"),
         (
             with(SEQUENTIAL, frame + 12, &[3]),
-            "a quantization table that is not there",
+            "an undefined quantization table",
         ),
         // Two codes of one bit.
-        (with(SEQUENTIAL, table + 5, &[2]), "a code of ones alone"),
+        (with(SEQUENTIAL, table + 5, &[2]), "a code of all ones"),
         (
             with(SEQUENTIAL, frame + 11, &[0x44]),
-            "more blocks than a unit has",
+            "more blocks than an MCU may have",
         ),
     ] {
         assert!(matches!(decode(&change), Err(Error::Broken(_))), "{what}");
     }
     assert_eq!(decode(data), Err(Error::Truncated));
-    // What is there between segments is passed over.
+    // Stray bytes between segments are skipped.
     assert_eq!(decode(&insert(scan, b"\0noise\xFF\0more")), decode(SEQUENTIAL));
     assert_eq!(
         decode(&[data, b"\0noise\xFF\0more", end].concat()),

@@ -1,4 +1,4 @@
-//! Directions and placements, with a sine that is the same on every machine.
+//! Angles and placements, with platform-independent sine and cosine.
 
 use std::f32::consts::TAU;
 
@@ -6,7 +6,7 @@ use tiny_skia::Transform;
 
 /// Cosine and sine of `turns` full turns, within 1e-6.
 ///
-/// Only additions and multiplications, since the system's own functions differ from one C library to the next.
+/// Uses additions and multiplications only, since the results of C libraries differ.
 pub(crate) fn unit(turns: f32) -> (f32, f32) {
     let quarter = (turns * 4.0).round();
     let x = (turns - quarter * 0.25) * TAU;
@@ -22,7 +22,7 @@ pub(crate) fn unit(turns: f32) -> (f32, f32) {
     }
 }
 
-/// Where and how a thing that is drawn around the origin, about one unit large, lies on the picture.
+/// Affine placement on the image of a shape drawn around the origin, about one unit large.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Placement {
     transform: Transform,
@@ -36,29 +36,29 @@ impl Placement {
         }
     }
 
-    /// Moves the thing's origin, in its own units.
+    /// Translates, in the units of the shape.
     pub(crate) fn moved(self, x: f32, y: f32) -> Self {
         self.with(Transform::from_row(1.0, 0.0, 0.0, 1.0, x, y))
     }
 
-    /// Turns the thing clockwise around its origin.
+    /// Rotates clockwise around the origin of the shape.
     pub(crate) fn turned(self, turns: f32) -> Self {
         let (cos, sin) = unit(turns);
         self.with(Transform::from_row(cos, sin, -sin, cos, 0.0, 0.0))
     }
 
-    /// Stretches the thing along its own axes; a negative number mirrors it.
+    /// Scales along the axes of the shape; a negative factor mirrors.
     pub(crate) fn stretched(self, x: f32, y: f32) -> Self {
         self.with(Transform::from_row(x, 0.0, 0.0, y, 0.0, 0.0))
     }
 
-    /// Pixels per unit, roughly: the root of the area's factor.
+    /// Approximate pixels per unit: the square root of the determinant.
     pub(crate) fn scale(&self) -> f32 {
         let t = self.transform;
         (t.sx * t.sy - t.kx * t.ky).abs().sqrt()
     }
 
-    /// Where the thing's origin lies on the picture.
+    /// The origin of the shape, in pixels.
     pub(crate) fn origin(&self) -> super::Point {
         (self.transform.tx, self.transform.ty)
     }
@@ -67,7 +67,7 @@ impl Placement {
         self.transform
     }
 
-    /// `self` after `inner`: every entry two products and a sum.
+    /// Composition: `self` after `inner`.
     fn with(self, inner: Transform) -> Self {
         let t = self.transform;
         Self {

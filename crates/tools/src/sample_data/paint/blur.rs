@@ -1,7 +1,7 @@
-//! Blur of premultiplied RGBA pixels by box averages, in whole numbers.
+//! Box blur of premultiplied RGBA pixels, in integer arithmetic.
 
-/// Two passes of a box of `2 * radius + 1` pixels along rows and along columns: nearly a Gaussian. Edge pixels are repeated
-/// outwards. Radii beyond 31 are taken for 31.
+/// Two passes of a box filter of `2 * radius + 1` pixels along rows and columns, which approximate a Gaussian. Edge pixels are
+/// replicated. Radii above 31 are clamped to 31.
 pub(super) fn blur(data: &mut [u8], width: usize, radius: usize) {
     if radius == 0 {
         return;
@@ -25,8 +25,8 @@ pub(super) fn blur(data: &mut [u8], width: usize, radius: usize) {
 /// The largest radius for which [`reciprocal`] divides exactly.
 const MOST: usize = 31;
 
-/// The factor that divides a sum over `2 * radius + 1` bytes, as a part of 2^20: too large by less than what would carry any such sum
-/// over the next whole number, and small enough that 32 bits hold the product.
+/// Fixed-point reciprocal of `2 * radius + 1`, in units of 2^-20. The rounding error is too small to change the quotient of any sum of
+/// `2 * radius + 1` bytes, and the product fits in 32 bits.
 fn reciprocal(radius: usize) -> u32 {
     (1 << 20) / (2 * radius as u32 + 1) + 1
 }
@@ -59,7 +59,7 @@ fn average_row(from: &[u8], to: &mut [u8], radius: usize) {
     }
 }
 
-/// All columns side by side, so that the inner loops run along memory.
+/// Processes all columns together, so that the inner loops are contiguous in memory.
 fn average_columns(from: &[u8], to: &mut [u8], (row_bytes, radius): (usize, usize)) {
     let last = from.len() / row_bytes - 1;
     let row = |y: usize| &from[y.min(last) * row_bytes..][..row_bytes];
@@ -83,7 +83,7 @@ fn average_columns(from: &[u8], to: &mut [u8], (row_bytes, radius): (usize, usiz
 mod tests {
     use super::*;
 
-    /// The same average, pixel by pixel.
+    /// Scalar reference.
     fn averaged(data: &[u8], width: usize, radius: i32) -> Vec<u8> {
         let height = data.len() / 4 / width;
         let mut current = data.to_vec();

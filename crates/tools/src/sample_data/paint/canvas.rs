@@ -8,48 +8,48 @@ use tiny_skia::{
 use super::outline::Outline;
 use super::{Colour, Placement, Point};
 
-/// What a shape is filled with. Points and lengths are in the units of the thing drawn.
+/// The paint of a fill or stroke. Points and lengths are in the units of the shape.
 #[derive(Clone, Debug)]
-pub(crate) struct Ink {
-    fill: Fill,
+pub(crate) struct FillStyle {
+    pattern: Pattern,
     blend: BlendMode,
 }
 
 #[derive(Clone, Debug)]
-enum Fill {
+enum Pattern {
     Flat(Color),
     Linear(Point, Point, Vec<GradientStop>),
     Radial(Point, f32, Vec<GradientStop>),
 }
 
-impl Ink {
-    /// One colour.
+impl FillStyle {
+    /// A solid colour.
     pub(crate) fn flat(colour: Colour) -> Self {
         Self::veil(colour, 1.0)
     }
 
-    /// One colour with an opacity.
+    /// A solid colour with an opacity.
     pub(crate) fn veil(colour: Colour, alpha: f32) -> Self {
-        Self::of(Fill::Flat(colour.with_alpha(alpha)))
+        Self::of(Pattern::Flat(colour.with_alpha(alpha)))
     }
 
-    /// From one colour at `from` to another at `to`, each with its opacity.
+    /// Linear gradient between two colours with opacities.
     pub(crate) fn linear(from: Point, to: Point, ends: [(Colour, f32); 2]) -> Self {
-        Self::of(Fill::Linear(from, to, stops(&ends)))
+        Self::of(Pattern::Linear(from, to, stops(&ends)))
     }
 
-    /// Several colours at even distances from `from` to `to`.
+    /// Linear gradient of evenly spaced colours from `from` to `to`.
     pub(crate) fn ramp(from: Point, to: Point, colours: &[Colour]) -> Self {
         let opaque: Vec<_> = colours.iter().map(|&colour| (colour, 1.0)).collect();
-        Self::of(Fill::Linear(from, to, stops(&opaque)))
+        Self::of(Pattern::Linear(from, to, stops(&opaque)))
     }
 
-    /// From one colour at `centre` to another at `radius`, each with its opacity.
+    /// Radial gradient from one colour at `centre` to another at `radius`, with opacities.
     pub(crate) fn radial(centre: Point, radius: f32, ends: [(Colour, f32); 2]) -> Self {
-        Self::of(Fill::Radial(centre, radius, stops(&ends)))
+        Self::of(Pattern::Radial(centre, radius, stops(&ends)))
     }
 
-    /// Confines the ink to what the layer already covers.
+    /// Paints only where the layer is already covered (source atop).
     pub(crate) fn inside(self) -> Self {
         Self {
             blend: BlendMode::SourceAtop,
@@ -57,9 +57,9 @@ impl Ink {
         }
     }
 
-    fn of(fill: Fill) -> Self {
+    fn of(pattern: Pattern) -> Self {
         Self {
-            fill,
+            pattern,
             blend: BlendMode::SourceOver,
         }
     }
@@ -71,16 +71,16 @@ impl Ink {
         };
         let point = |p: Point| tiny_skia::Point::from_xy(p.0, p.1);
         // A gradient without extent has no direction: its last colour stands for it.
-        let shader = match &self.fill {
-            Fill::Flat(colour) => Some(Shader::SolidColor(*colour)),
-            Fill::Linear(from, to, stops) => LinearGradient::new(
+        let shader = match &self.pattern {
+            Pattern::Flat(colour) => Some(Shader::SolidColor(*colour)),
+            Pattern::Linear(from, to, stops) => LinearGradient::new(
                 point(*from),
                 point(*to),
                 stops.clone(),
                 SpreadMode::Pad,
                 Transform::identity(),
             ),
-            Fill::Radial(centre, radius, stops) => RadialGradient::new(
+            Pattern::Radial(centre, radius, stops) => RadialGradient::new(
                 point(*centre),
                 0.0,
                 point(*centre),
@@ -105,7 +105,7 @@ fn stops(colours: &[(Colour, f32)]) -> Vec<GradientStop> {
     colours.iter().enumerate().map(stop).collect()
 }
 
-/// A layer of pixels, transparent where nothing was drawn.
+/// A layer of premultiplied RGBA pixels, initially transparent.
 #[derive(Clone, Debug)]
 pub(crate) struct Canvas {
     pixmap: Pixmap,
@@ -119,7 +119,7 @@ impl Canvas {
         }
     }
 
-    /// Another transparent canvas of the same size.
+    /// A transparent canvas of the same size.
     pub(crate) fn layer(&self) -> Self {
         Self::new(self.pixmap.width(), self.pixmap.height())
     }
@@ -142,23 +142,23 @@ impl Canvas {
         self.pixmap.data()
     }
 
-    /// Fills the whole canvas; points of the ink are pixels.
-    pub(crate) fn flood(&mut self, ink: &Ink) {
+    /// Fills the whole canvas; the points of the style are in pixels.
+    pub(crate) fn flood(&mut self, style: &FillStyle) {
         let (width, height) = (self.width(), self.height());
         let all = super::outline::polygon(&[(0.0, 0.0), (width, 0.0), (width, height), (0.0, height)]);
-        self.fill(&all, ink, Placement::at(0.0, 0.0, 1.0));
+        self.fill(&all, style, Placement::at(0.0, 0.0, 1.0));
     }
 
     /// Fills an outline.
-    pub(crate) fn fill(&mut self, outline: &Outline, ink: &Ink, at: Placement) {
+    pub(crate) fn fill(&mut self, outline: &Outline, style: &FillStyle, at: Placement) {
         if let Some(path) = outline {
             self.pixmap
-                .fill_path(path, &ink.paint(), FillRule::Winding, at.transform(), None);
+                .fill_path(path, &style.paint(), FillRule::Winding, at.transform(), None);
         }
     }
 
-    /// Strokes an outline with a round pen, `width` in the units of the thing drawn.
-    pub(crate) fn stroke(&mut self, outline: &Outline, width: f32, ink: &Ink, at: Placement) {
+    /// Strokes an outline with a round pen of `width`, in the units of the shape.
+    pub(crate) fn stroke(&mut self, outline: &Outline, width: f32, style: &FillStyle, at: Placement) {
         let stroke = Stroke {
             width,
             line_cap: LineCap::Round,
@@ -167,16 +167,16 @@ impl Canvas {
         };
         if let Some(path) = outline {
             self.pixmap
-                .stroke_path(path, &ink.paint(), &stroke, at.transform(), None);
+                .stroke_path(path, &style.paint(), &stroke, at.transform(), None);
         }
     }
 
-    /// Lays `layer` over this canvas.
+    /// Composites `layer` over this canvas.
     pub(crate) fn lay(&mut self, layer: &Self) {
         self.lay_at(layer, (0, 0));
     }
 
-    /// Lays the shadow of `layer` over this canvas: moved by `offset` pixels, softened, with an opacity.
+    /// Composites the shadow of `layer` over this canvas: shifted by `offset` pixels, blurred, with opacity `alpha`.
     pub(crate) fn lay_shadow(&mut self, layer: &Self, offset: (i32, i32), soft: usize, alpha: f32) {
         let mut shadow = layer.clone();
         let strength = (alpha * 256.0) as u16;
@@ -188,7 +188,7 @@ impl Canvas {
         self.lay_at(&shadow, offset);
     }
 
-    /// Source over destination on premultiplied pixels, in whole numbers.
+    /// Source-over compositing of premultiplied pixels, in integer arithmetic.
     fn lay_at(&mut self, layer: &Self, (x, y): (i32, i32)) {
         let (width, height) = (self.pixmap.width() as i32, self.pixmap.height() as i32);
         let columns = x.max(0)..(layer.pixmap.width() as i32 + x).min(width);
@@ -208,7 +208,7 @@ impl Canvas {
         }
     }
 
-    /// Blurs by two box averages of `2 * radius + 1` pixels in each direction; edges are extended.
+    /// Blurs by two box filters of `2 * radius + 1` pixels in each direction; edges are replicated.
     pub(crate) fn blur(&mut self, radius: usize) {
         let width = self.pixmap.width() as usize;
         super::blur::blur(self.pixmap.data_mut(), width, radius);
@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn blur_keeps_a_flat_canvas_and_softens_an_edge() {
         let mut flat = Canvas::new(20, 10);
-        flat.flood(&Ink::flat(Colour::grey(0.5)));
+        flat.flood(&FillStyle::flat(Colour::grey(0.5)));
         let before = flat.clone();
         flat.blur(3);
         assert_eq!(flat.pixels(), before.pixels());
@@ -231,7 +231,7 @@ mod tests {
         let mut edge = Canvas::new(20, 1);
         edge.fill(
             &outline::polygon(&[(0.0, 0.0), (10.0, 0.0), (10.0, 1.0), (0.0, 1.0)]),
-            &Ink::flat(Colour::WHITE),
+            &FillStyle::flat(Colour::WHITE),
             Placement::at(0.0, 0.0, 1.0),
         );
         edge.blur(2);
@@ -247,8 +247,12 @@ mod tests {
     fn ink_inside_stays_inside() {
         let mut canvas = Canvas::new(4, 1);
         let square = outline::polygon(&[(0.0, 0.0), (2.0, 0.0), (2.0, 1.0), (0.0, 1.0)]);
-        canvas.fill(&square, &Ink::flat(Colour::BLACK), Placement::at(0.0, 0.0, 1.0));
-        canvas.flood(&Ink::flat(Colour::WHITE).inside());
+        canvas.fill(
+            &square,
+            &FillStyle::flat(Colour::BLACK),
+            Placement::at(0.0, 0.0, 1.0),
+        );
+        canvas.flood(&FillStyle::flat(Colour::WHITE).inside());
         assert_eq!(
             canvas.pixels(),
             [255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0]

@@ -2,7 +2,7 @@
 
 use tiny_skia::Color;
 
-/// Red, green and blue, each in 0..=1 as stored in a file (not linear light).
+/// Gamma-encoded red, green and blue, each in `0..=1`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Colour {
     pub(crate) red: f32,
@@ -22,7 +22,7 @@ impl Colour {
         blue: 0.0,
     };
 
-    /// A colour by its hue in turns (0 red, 1/3 green, 2/3 blue), saturation and value.
+    /// A colour by hue in turns (0 red, 1/3 green, 2/3 blue), saturation and value.
     pub(crate) fn hsv(hue: f32, saturation: f32, value: f32) -> Self {
         let channel = |offset: f32| {
             let place = (hue + offset).rem_euclid(1.0) * 6.0;
@@ -45,7 +45,7 @@ impl Colour {
         }
     }
 
-    /// The colour at `part` of the way to `other`.
+    /// Linear interpolation to `other`; `part` from 0 to 1.
     pub(crate) fn mixed(self, other: Self, part: f32) -> Self {
         let mix = |a: f32, b: f32| a + (b - a) * part;
         Self {
@@ -55,17 +55,17 @@ impl Colour {
         }
     }
 
-    /// Nearer to black.
+    /// Interpolates to black.
     pub(crate) fn darker(self, part: f32) -> Self {
         self.mixed(Self::BLACK, part)
     }
 
-    /// Nearer to white.
+    /// Interpolates to white.
     pub(crate) fn lighter(self, part: f32) -> Self {
         self.mixed(Self::WHITE, part)
     }
 
-    /// The same colour with its hue moved by `turns`: the channels mixed by a rotation around the grey axis.
+    /// Rotates the hue by `turns`, around the grey axis.
     pub(crate) fn rotated(self, turns: f32) -> Self {
         let (cos, sin) = super::unit(turns);
         let grey = (self.red + self.green + self.blue) / 3.0;

@@ -1,4 +1,4 @@
-//! Colours, outlines, angles, and the canvas that they are drawn on.
+//! Vector graphics: colours, outlines, angles and the canvas.
 
 mod angle;
 mod blur;
@@ -7,7 +7,7 @@ mod colour;
 pub(super) mod outline;
 
 pub(super) use angle::{Placement, unit};
-pub(super) use canvas::{Canvas, Ink};
+pub(super) use canvas::{Canvas, FillStyle};
 pub(super) use colour::Colour;
 
 /// A point or vector, y down.

@@ -1,10 +1,10 @@
-//! Outlines: closed shapes to fill and open curves to stroke, in the units of the thing drawn.
+//! Outlines: closed paths to fill and open paths to stroke, in the units of the shape.
 
 use tiny_skia::{Path, PathBuilder, Rect};
 
 use super::{Point, unit};
 
-/// An outline; `None` is one without extent, which draws nothing.
+/// A path; `None` is a degenerate one, which draws nothing.
 pub(crate) type Outline = Option<Path>;
 
 /// A circle.
@@ -42,7 +42,7 @@ pub(crate) fn lines(points: &[Point]) -> Outline {
     builder.finish()
 }
 
-/// A closed curve through all points (Catmull-Rom).
+/// A closed Catmull-Rom spline through all points.
 pub(crate) fn blob(points: &[Point]) -> Outline {
     let mut builder = start(points)?;
     let n = points.len();
@@ -61,7 +61,7 @@ pub(crate) fn blob(points: &[Point]) -> Outline {
     builder.finish()
 }
 
-/// An open curve through all points.
+/// An open Catmull-Rom spline through all points.
 pub(crate) fn curve(points: &[Point]) -> Outline {
     let mut builder = start(points)?;
     let last = points.len() - 1;
@@ -79,7 +79,7 @@ pub(crate) fn curve(points: &[Point]) -> Outline {
     builder.finish()
 }
 
-/// A band along the points whose width goes evenly from `first` to `last`, with smooth edges.
+/// A band along the points whose width changes linearly from `first` to `last`, with smooth edges.
 pub(crate) fn ribbon(points: &[Point], first: f32, last: f32) -> Outline {
     let end = points.len().checked_sub(1).filter(|&end| end > 0)?;
     let side = |sign: f32| {
@@ -114,7 +114,7 @@ pub(crate) fn ribbon(points: &[Point], first: f32, last: f32) -> Outline {
     builder.finish()
 }
 
-/// A leaf from the origin to (1, 0), `width` across at its widest, which lies at `belly` of its length.
+/// A leaf from the origin to (1, 0); its largest width is `width`, at `belly` of its length.
 pub(crate) fn leaf(width: f32, belly: f32) -> Outline {
     let mut builder = PathBuilder::new();
     builder.move_to(0.0, 0.0);
@@ -124,7 +124,7 @@ pub(crate) fn leaf(width: f32, belly: f32) -> Outline {
     builder.finish()
 }
 
-/// A closed curve around the origin whose radius at `turns` is `radius(turns)`, through `n` points.
+/// A closed spline around the origin through `n` points at radius `radius(turns)`.
 pub(crate) fn around(n: usize, mut radius: impl FnMut(f32) -> f32) -> Outline {
     let points: Vec<Point> = (0..n)
         .map(|i| {
@@ -143,7 +143,7 @@ fn start(points: &[Point]) -> Option<PathBuilder> {
     Some(builder)
 }
 
-/// The part of a Catmull-Rom curve between the two middle points.
+/// The segment of a Catmull-Rom spline between the two middle points.
 fn arc(builder: &mut PathBuilder, [a, b, c, d]: [Point; 4]) {
     const SIXTH: f32 = 1.0 / 6.0;
     builder.cubic_to(

@@ -1,194 +1,198 @@
-//! What things are among: branches, grass, leaves, blossoms and stones, behind and before them.
+//! Clutter behind and in front of the subject: branches, grass, leaves, blossoms and stones.
 
 use super::{blossom, earth, green};
-use crate::sample_data::dice::Dice;
+use crate::sample_data::draw_rng::DrawRng;
 use crate::sample_data::paint::outline::{circle, curve, leaf, ribbon};
-use crate::sample_data::paint::{Canvas, Colour, Ink, Placement, Point, between, polar};
+use crate::sample_data::paint::{Canvas, Colour, FillStyle, Placement, Point, between, polar};
 
-/// One sort of clutter.
-type Sort = fn(&mut Canvas, &mut Dice);
+/// Draws one kind of clutter.
+type Sort = fn(&mut Canvas, &mut DrawRng);
 
-/// Adds clutter behind the subject: each sort in its own layer, with its own blur.
-pub(in crate::sample_data) fn behind(canvas: &mut Canvas, dice: &mut Dice) {
+/// Adds clutter behind the subject: each kind in its own layer, with its own blur.
+pub(in crate::sample_data) fn behind(canvas: &mut Canvas, rng: &mut DrawRng) {
     const SORTS: [(f32, Sort); 4] = [(0.35, twigs), (0.35, grass), (0.35, sprigs), (0.4, blossoms)];
     for (probability, sort) in SORTS {
-        if dice.chance(probability) {
+        if rng.bernoulli(probability) {
             let mut layer = canvas.layer();
-            sort(&mut layer, dice);
-            layer.blur(dice.count(0, 6));
+            sort(&mut layer, rng);
+            layer.blur(rng.count(0, 6));
             canvas.lay(&layer);
         }
     }
 }
 
-/// Adds clutter before the subject: a little at the borders, mostly out of focus.
-pub(in crate::sample_data) fn before(canvas: &mut Canvas, dice: &mut Dice) {
-    if !dice.chance(0.4) {
+/// Adds foreground clutter: a little at the borders, mostly blurred.
+pub(in crate::sample_data) fn before(canvas: &mut Canvas, rng: &mut DrawRng) {
+    if !rng.bernoulli(0.4) {
         return;
     }
     let mut layer = canvas.layer();
-    for _ in 0..dice.count(1, 5) {
-        let start = border(canvas, dice);
+    for _ in 0..rng.count(1, 5) {
+        let start = border(canvas, rng);
         let centre = (canvas.width() * 0.5, canvas.height() * 0.5);
-        let inward = between(start, centre, dice.between(0.25, 0.6));
+        let inward = between(start, centre, rng.between(0.25, 0.6));
         let length = distance(start, inward);
-        match dice.count(0, 2) {
+        match rng.count(0, 2) {
             0 => {
-                let bend = (dice.wobble(0.3) * length, dice.wobble(0.3) * length);
+                let bend = (rng.wobble(0.3) * length, rng.wobble(0.3) * length);
                 let middle = between(start, inward, 0.5);
                 let path = [start, (middle.0 + bend.0, middle.1 + bend.1), inward];
-                let blade = ribbon(&path, canvas.short() * dice.between(0.01, 0.05), 1.0);
-                layer.fill(&blade, &Ink::flat(green(dice)), Placement::at(0.0, 0.0, 1.0));
+                let blade = ribbon(&path, canvas.short() * rng.between(0.01, 0.05), 1.0);
+                layer.fill(&blade, &FillStyle::flat(green(rng)), Placement::at(0.0, 0.0, 1.0));
             }
             1 => {
-                let at = Placement::at(inward.0, inward.1, length).turned(dice.unit());
-                layer.fill(&leaf(dice.between(0.3, 0.7), 0.4), &Ink::flat(green(dice)), at);
+                let at = Placement::at(inward.0, inward.1, length).turned(rng.unit());
+                layer.fill(
+                    &leaf(rng.between(0.3, 0.7), 0.4),
+                    &FillStyle::flat(green(rng)),
+                    at,
+                );
             }
             _ => {
-                let disc = circle(start, length * dice.between(0.3, 0.8));
+                let disc = circle(start, length * rng.between(0.3, 0.8));
                 layer.fill(
                     &disc,
-                    &Ink::veil(blossom(dice), 0.7),
+                    &FillStyle::veil(blossom(rng), 0.7),
                     Placement::at(0.0, 0.0, 1.0),
                 );
             }
         }
     }
-    layer.blur(dice.count(2, 12));
+    layer.blur(rng.count(2, 12));
     canvas.lay(&layer);
 }
 
-/// A branch along `path`, in pixels, with bark, and twigs that carry leaves or blossoms.
-pub(in crate::sample_data) fn branch(canvas: &mut Canvas, dice: &mut Dice, path: &[Point], width: f32) {
+/// A branch along `path`, in pixels, with bark, and twigs with leaves or blossoms.
+pub(in crate::sample_data) fn branch(canvas: &mut Canvas, rng: &mut DrawRng, path: &[Point], width: f32) {
     let page = Placement::at(0.0, 0.0, 1.0);
-    let bark = earth(dice).darker(dice.between(0.1, 0.5));
+    let bark = earth(rng).darker(rng.between(0.1, 0.5));
     canvas.fill(
-        &ribbon(path, width, width * dice.between(0.4, 0.9)),
-        &Ink::flat(bark),
+        &ribbon(path, width, width * rng.between(0.4, 0.9)),
+        &FillStyle::flat(bark),
         page,
     );
     let lit: Vec<Point> = path.iter().map(|&(x, y)| (x, y - width * 0.2)).collect();
     canvas.stroke(
         &curve(&lit),
         width * 0.25,
-        &Ink::veil(bark.lighter(0.5), 0.5),
+        &FillStyle::veil(bark.lighter(0.5), 0.5),
         page,
     );
-    let carries = dice.count(0, 2);
-    let (petal, foliage) = (blossom(dice), green(dice));
-    for _ in 0..dice.count(0, 9) {
-        let i = dice.count(0, path.len() - 2);
-        let from = between(path[i], path[i + 1], dice.unit());
-        let tip = polar(from, width * dice.between(1.5, 6.0), dice.unit());
+    let carries = rng.count(0, 2);
+    let (petal, foliage) = (blossom(rng), green(rng));
+    for _ in 0..rng.count(0, 9) {
+        let i = rng.count(0, path.len() - 2);
+        let from = between(path[i], path[i + 1], rng.unit());
+        let tip = polar(from, width * rng.between(1.5, 6.0), rng.unit());
         canvas.stroke(
             &curve(&[from, tip]),
             width * 0.22,
-            &Ink::flat(bark.darker(0.2)),
+            &FillStyle::flat(bark.darker(0.2)),
             page,
         );
-        let size = width * dice.between(1.2, 3.5);
-        for _ in 0..dice.count(1, 3) {
-            let at = Placement::at(tip.0, tip.1, size).turned(dice.unit());
+        let size = width * rng.between(1.2, 3.5);
+        for _ in 0..rng.count(1, 3) {
+            let at = Placement::at(tip.0, tip.1, size).turned(rng.unit());
             match carries {
                 0 => {}
-                1 => small_leaf(canvas, dice, at, foliage),
-                _ => small_blossom(canvas, dice, at.stretched(0.5, 0.5), petal),
+                1 => small_leaf(canvas, rng, at, foliage),
+                _ => small_blossom(canvas, rng, at.stretched(0.5, 0.5), petal),
             }
         }
     }
 }
 
-fn twigs(layer: &mut Canvas, dice: &mut Dice) {
-    for _ in 0..dice.count(1, 3) {
-        let (start, end) = (border(layer, dice), border(layer, dice));
+fn twigs(layer: &mut Canvas, rng: &mut DrawRng) {
+    for _ in 0..rng.count(1, 3) {
+        let (start, end) = (border(layer, rng), border(layer, rng));
         let bend = layer.short() * 0.2;
         let path: Vec<Point> = (0..=4)
             .map(|i| {
                 let (x, y) = between(start, end, i as f32 / 4.0);
-                (x + dice.wobble(bend), y + dice.wobble(bend))
+                (x + rng.wobble(bend), y + rng.wobble(bend))
             })
             .collect();
-        let width = layer.short() * dice.between(0.008, 0.06);
-        branch(layer, dice, &path, width);
+        let width = layer.short() * rng.between(0.008, 0.06);
+        branch(layer, rng, &path, width);
     }
 }
 
-fn grass(layer: &mut Canvas, dice: &mut Dice) {
-    let base = green(dice);
-    let tall = layer.height() * dice.between(0.15, 0.6);
-    for _ in 0..dice.count(20, 90) {
-        let x = dice.between(-0.05, 1.05) * layer.width();
-        let tip = (dice.wobble(0.5), -dice.between(0.4, 1.0));
+fn grass(layer: &mut Canvas, rng: &mut DrawRng) {
+    let base = green(rng);
+    let tall = layer.height() * rng.between(0.15, 0.6);
+    for _ in 0..rng.count(20, 90) {
+        let x = rng.between(-0.05, 1.05) * layer.width();
+        let tip = (rng.wobble(0.5), -rng.between(0.4, 1.0));
         let blade = ribbon(
             &[(0.0, 0.1), (tip.0 * 0.25, tip.1 * 0.55), tip],
-            dice.between(0.02, 0.06),
+            rng.between(0.02, 0.06),
             0.004,
         );
-        let colour = base.mixed(green(dice), 0.4);
+        let colour = base.mixed(green(rng), 0.4);
         let at = Placement::at(x, layer.height(), tall);
         layer.fill(
             &blade,
-            &Ink::ramp((0.0, 0.0), tip, &[colour.darker(0.5), colour.lighter(0.2)]),
+            &FillStyle::ramp((0.0, 0.0), tip, &[colour.darker(0.5), colour.lighter(0.2)]),
             at,
         );
     }
 }
 
-fn sprigs(layer: &mut Canvas, dice: &mut Dice) {
-    let colour = green(dice);
-    for _ in 0..dice.count(2, 7) {
-        let (x, y) = border(layer, dice);
+fn sprigs(layer: &mut Canvas, rng: &mut DrawRng) {
+    let colour = green(rng);
+    for _ in 0..rng.count(2, 7) {
+        let (x, y) = border(layer, rng);
         let (x, y) = between(
             (x, y),
             (layer.width() * 0.5, layer.height() * 0.5),
-            dice.between(0.0, 0.5),
+            rng.between(0.0, 0.5),
         );
-        let size = layer.short() * dice.between(0.1, 0.35);
-        for _ in 0..dice.count(2, 6) {
-            let at = Placement::at(x, y, size).turned(dice.unit());
-            small_leaf(layer, dice, at, colour);
+        let size = layer.short() * rng.between(0.1, 0.35);
+        for _ in 0..rng.count(2, 6) {
+            let at = Placement::at(x, y, size).turned(rng.unit());
+            small_leaf(layer, rng, at, colour);
         }
     }
 }
 
-fn blossoms(layer: &mut Canvas, dice: &mut Dice) {
-    let colour = blossom(dice);
-    let size = layer.short() * dice.between(0.02, 0.09);
-    for _ in 0..dice.count(4, 26) {
-        let (x, y) = (dice.unit() * layer.width(), dice.unit() * layer.height());
-        let at = Placement::at(x, y, size * dice.between(0.5, 1.4)).turned(dice.unit());
-        small_blossom(layer, dice, at, colour);
+fn blossoms(layer: &mut Canvas, rng: &mut DrawRng) {
+    let colour = blossom(rng);
+    let size = layer.short() * rng.between(0.02, 0.09);
+    for _ in 0..rng.count(4, 26) {
+        let (x, y) = (rng.unit() * layer.width(), rng.unit() * layer.height());
+        let at = Placement::at(x, y, size * rng.between(0.5, 1.4)).turned(rng.unit());
+        small_blossom(layer, rng, at, colour);
     }
 }
 
-fn small_leaf(canvas: &mut Canvas, dice: &mut Dice, at: Placement, colour: Colour) {
-    let colour = colour.mixed(green(dice), 0.25);
-    let ink = Ink::ramp(
+fn small_leaf(canvas: &mut Canvas, rng: &mut DrawRng, at: Placement, colour: Colour) {
+    let colour = colour.mixed(green(rng), 0.25);
+    let style = FillStyle::ramp(
         (0.0, -0.3),
         (0.0, 0.3),
         &[colour.lighter(0.15), colour.darker(0.25)],
     );
-    canvas.fill(&leaf(dice.between(0.3, 0.7), 0.4), &ink, at);
+    canvas.fill(&leaf(rng.between(0.3, 0.7), 0.4), &style, at);
     canvas.stroke(
         &curve(&[(0.0, 0.0), (0.9, 0.0)]),
         0.03,
-        &Ink::veil(colour.darker(0.4), 0.6),
+        &FillStyle::veil(colour.darker(0.4), 0.6),
         at,
     );
 }
 
-/// A blossom of a tree or weed: a few round spots of colour, too small and plain to pass for a flower that was meant.
-fn small_blossom(canvas: &mut Canvas, dice: &mut Dice, at: Placement, colour: Colour) {
-    for _ in 0..dice.count(2, 4) {
-        let spot = circle((dice.wobble(0.7), dice.wobble(0.7)), dice.between(0.4, 0.8));
-        canvas.fill(&spot, &Ink::veil(colour.mixed(blossom(dice), 0.1), 0.9), at);
+/// A blossom: a few round spots of colour, too small and plain to be mistaken for a flower subject.
+fn small_blossom(canvas: &mut Canvas, rng: &mut DrawRng, at: Placement, colour: Colour) {
+    for _ in 0..rng.count(2, 4) {
+        let spot = circle((rng.wobble(0.7), rng.wobble(0.7)), rng.between(0.4, 0.8));
+        canvas.fill(&spot, &FillStyle::veil(colour.mixed(blossom(rng), 0.1), 0.9), at);
     }
 }
 
 /// A point on the border.
-fn border(canvas: &Canvas, dice: &mut Dice) -> Point {
-    let (width, height, along) = (canvas.width(), canvas.height(), dice.unit());
-    match dice.count(0, 3) {
+fn border(canvas: &Canvas, rng: &mut DrawRng) -> Point {
+    let (width, height, along) = (canvas.width(), canvas.height(), rng.unit());
+    match rng.count(0, 3) {
         0 => (along * width, 0.0),
         1 => (along * width, height),
         2 => (0.0, along * height),

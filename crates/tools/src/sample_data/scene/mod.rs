@@ -1,6 +1,6 @@
-//! Where things are: the backdrop far behind them, and the clutter among which they are.
+//! Scenes: backdrop and clutter.
 //!
-//! None of it depends on the class (except that fish and boats are mostly near water), so that no backdrop gives a class away.
+//! Scenes do not depend on the class (except that fish and boats are mostly near water), so that the backdrop does not reveal the class.
 
 mod backdrop;
 mod clutter;
@@ -8,49 +8,49 @@ mod clutter;
 pub(super) use backdrop::{Habitat, backdrop};
 pub(super) use clutter::{before, behind, branch};
 
-use super::dice::Dice;
+use super::draw_rng::DrawRng;
 use super::paint::Colour;
 
-/// A colour that petals have: of blossoms in the clutter, of flowers, and of some feathers.
-pub(super) fn blossom(dice: &mut Dice) -> Colour {
-    let hue = dice.pick(&[
+/// A colour of petals: for blossoms, flowers and some feathers.
+pub(super) fn blossom(rng: &mut DrawRng) -> Colour {
+    let hue = rng.pick(&[
         0.0, 0.02, 0.07, 0.13, 0.15, 0.16, 0.6, 0.68, 0.75, 0.82, 0.88, 0.92, 0.95,
     ]);
     let colour = Colour::hsv(
-        hue + dice.wobble(0.02),
-        dice.between(0.35, 0.95),
-        dice.between(0.7, 1.0),
+        hue + rng.wobble(0.02),
+        rng.between(0.35, 0.95),
+        rng.between(0.7, 1.0),
     );
-    if dice.chance(0.2) {
-        colour.lighter(dice.between(0.7, 0.95))
+    if rng.bernoulli(0.2) {
+        colour.lighter(rng.between(0.7, 0.95))
     } else {
         colour
     }
 }
 
 /// A green of leaves: from fresh through olive to nearly brown.
-pub(super) fn green(dice: &mut Dice) -> Colour {
+pub(super) fn green(rng: &mut DrawRng) -> Colour {
     Colour::hsv(
-        dice.between(0.17, 0.4),
-        dice.between(0.3, 0.8),
-        dice.between(0.2, 0.7),
+        rng.between(0.17, 0.4),
+        rng.between(0.3, 0.8),
+        rng.between(0.2, 0.7),
     )
 }
 
 /// A colour of earth, bark or stone.
-pub(super) fn earth(dice: &mut Dice) -> Colour {
+pub(super) fn earth(rng: &mut DrawRng) -> Colour {
     Colour::hsv(
-        dice.between(0.04, 0.13),
-        dice.between(0.1, 0.55),
-        dice.between(0.2, 0.75),
+        rng.between(0.04, 0.13),
+        rng.between(0.1, 0.55),
+        rng.between(0.2, 0.75),
     )
 }
 
 /// A colour of sky or water.
-pub(super) fn blue(dice: &mut Dice) -> Colour {
+pub(super) fn blue(rng: &mut DrawRng) -> Colour {
     Colour::hsv(
-        dice.between(0.5, 0.63),
-        dice.between(0.1, 0.7),
-        dice.between(0.5, 1.0),
+        rng.between(0.5, 0.63),
+        rng.between(0.1, 0.7),
+        rng.between(0.5, 1.0),
     )
 }

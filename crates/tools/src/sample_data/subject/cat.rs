@@ -1,9 +1,9 @@
 //! Cats: sitting and lying.
 
 use super::{Painter, Style};
-use crate::sample_data::dice::Dice;
+use crate::sample_data::draw_rng::DrawRng;
 use crate::sample_data::paint::outline::{blob, circle, curve, ellipse, polygon, ribbon};
-use crate::sample_data::paint::{Canvas, Colour, Ink, Placement};
+use crate::sample_data::paint::{Canvas, Colour, FillStyle, Placement};
 use crate::sample_data::scene::earth;
 
 #[derive(Clone, Copy)]
@@ -14,38 +14,38 @@ struct Coat {
     eyes: Colour,
 }
 
-pub(super) fn species(dice: &mut Dice, style: Style) -> Painter {
-    let fur = match dice.count(0, 3) {
-        0 => Colour::grey(dice.between(0.1, 0.5)),
-        1 => Colour::hsv(0.08, 0.65, dice.between(0.7, 0.95)),
-        2 => Colour::grey(dice.between(0.8, 0.95)),
-        _ => earth(dice),
+pub(super) fn species(rng: &mut DrawRng, style: Style) -> Painter {
+    let fur = match rng.count(0, 3) {
+        0 => Colour::grey(rng.between(0.1, 0.5)),
+        1 => Colour::hsv(0.08, 0.65, rng.between(0.7, 0.95)),
+        2 => Colour::grey(rng.between(0.8, 0.95)),
+        _ => earth(rng),
     };
     let fur = style.tint(fur);
     let coat = Coat {
         fur,
-        chest: if dice.chance(0.4) {
+        chest: if rng.bernoulli(0.4) {
             Colour::grey(0.92)
         } else {
             fur.lighter(0.15)
         },
-        stripes: dice.chance(0.5).then(|| fur.darker(0.5)),
-        eyes: Colour::hsv(dice.between(0.13, 0.5), 0.7, 0.85),
+        stripes: rng.bernoulli(0.5).then(|| fur.darker(0.5)),
+        eyes: Colour::hsv(rng.between(0.13, 0.5), 0.7, 0.85),
     };
-    let lying = dice.chance(0.35);
-    let facing = dice.sign();
-    Box::new(move |layer, dice, at| {
+    let lying = rng.bernoulli(0.35);
+    let facing = rng.sign();
+    Box::new(move |layer, rng, at| {
         let at = at.stretched(facing, style.stretch);
         if lying {
-            lie(&coat, layer, dice, at);
+            lie(&coat, layer, rng, at);
         } else {
-            sit(&coat, layer, dice, at);
+            sit(&coat, layer, rng, at);
         }
     })
 }
 
-fn sit(coat: &Coat, layer: &mut Canvas, dice: &mut Dice, at: Placement) {
-    let curl = dice.between(-0.3, 0.5);
+fn sit(coat: &Coat, layer: &mut Canvas, rng: &mut DrawRng, at: Placement) {
+    let curl = rng.between(-0.3, 0.5);
     let tail = ribbon(
         &[
             (-0.3, 0.85),
@@ -56,7 +56,7 @@ fn sit(coat: &Coat, layer: &mut Canvas, dice: &mut Dice, at: Placement) {
         0.16,
         0.1,
     );
-    layer.fill(&tail, &Ink::flat(coat.fur.darker(0.15)), at);
+    layer.fill(&tail, &FillStyle::flat(coat.fur.darker(0.15)), at);
     let body = blob(&[
         (0.0, -0.35),
         (0.32, 0.0),
@@ -68,24 +68,24 @@ fn sit(coat: &Coat, layer: &mut Canvas, dice: &mut Dice, at: Placement) {
     ]);
     layer.fill(
         &body,
-        &Ink::ramp((-0.5, 0.0), (0.4, 0.0), &[coat.fur.darker(0.15), coat.fur]),
+        &FillStyle::ramp((-0.5, 0.0), (0.4, 0.0), &[coat.fur.darker(0.15), coat.fur]),
         at,
     );
     stripes(coat, layer, at, (-0.4, 0.1));
     layer.fill(
         &ellipse((0.12, 0.25), 0.18, 0.4),
-        &Ink::flat(coat.chest).inside(),
+        &FillStyle::flat(coat.chest).inside(),
         at,
     );
     for x in [0.05, 0.28] {
-        layer.fill(&ellipse((x, 0.92), 0.13, 0.07), &Ink::flat(coat.chest), at);
+        layer.fill(&ellipse((x, 0.92), 0.13, 0.07), &FillStyle::flat(coat.chest), at);
     }
-    head(coat, layer, at.moved(0.08, -0.5).turned(dice.wobble(0.05)));
+    head(coat, layer, at.moved(0.08, -0.5).turned(rng.wobble(0.05)));
 }
 
-fn lie(coat: &Coat, layer: &mut Canvas, dice: &mut Dice, at: Placement) {
+fn lie(coat: &Coat, layer: &mut Canvas, rng: &mut DrawRng, at: Placement) {
     let tail = ribbon(&[(-0.8, 0.4), (-1.1, 0.5), (-0.9, 0.7), (-0.5, 0.68)], 0.15, 0.1);
-    layer.fill(&tail, &Ink::flat(coat.fur.darker(0.15)), at);
+    layer.fill(&tail, &FillStyle::flat(coat.fur.darker(0.15)), at);
     let body = blob(&[
         (0.6, 0.1),
         (0.65, 0.6),
@@ -97,16 +97,16 @@ fn lie(coat: &Coat, layer: &mut Canvas, dice: &mut Dice, at: Placement) {
     ]);
     layer.fill(
         &body,
-        &Ink::ramp((0.0, -0.1), (0.0, 0.7), &[coat.fur, coat.fur.darker(0.2)]),
+        &FillStyle::ramp((0.0, -0.1), (0.0, 0.7), &[coat.fur, coat.fur.darker(0.2)]),
         at,
     );
     stripes(coat, layer, at, (-0.5, 0.05));
     layer.fill(
         &ribbon(&[(0.45, 0.6), (1.0, 0.64)], 0.16, 0.14),
-        &Ink::flat(coat.chest),
+        &FillStyle::flat(coat.chest),
         at,
     );
-    head(coat, layer, at.moved(0.62, -0.15).turned(dice.wobble(0.06)));
+    head(coat, layer, at.moved(0.62, -0.15).turned(rng.wobble(0.06)));
 }
 
 fn stripes(coat: &Coat, layer: &mut Canvas, at: Placement, (x, y): (f32, f32)) {
@@ -114,7 +114,7 @@ fn stripes(coat: &Coat, layer: &mut Canvas, at: Placement, (x, y): (f32, f32)) {
     for i in 0..4 {
         let x = x - 0.1 + 0.16 * i as f32;
         let line = curve(&[(x, y - 0.3), (x + 0.05, y), (x - 0.02, y + 0.25)]);
-        layer.stroke(&line, 0.05, &Ink::veil(colour, 0.6).inside(), at);
+        layer.stroke(&line, 0.05, &FillStyle::veil(colour, 0.6).inside(), at);
     }
 }
 
@@ -123,43 +123,51 @@ fn head(coat: &Coat, layer: &mut Canvas, at: Placement) {
         let at = at.stretched(side, 1.0);
         layer.fill(
             &polygon(&[(0.05, -0.2), (0.3, -0.58), (0.36, -0.05)]),
-            &Ink::flat(coat.fur.darker(0.1)),
+            &FillStyle::flat(coat.fur.darker(0.1)),
             at,
         );
         let inner = Colour::hsv(0.98, 0.4, 0.8);
         layer.fill(
             &polygon(&[(0.14, -0.22), (0.28, -0.46), (0.31, -0.12)]),
-            &Ink::flat(inner),
+            &FillStyle::flat(inner),
             at,
         );
     }
     let skull = ellipse((0.0, 0.0), 0.38, 0.33);
     layer.fill(
         &skull,
-        &Ink::ramp(
+        &FillStyle::ramp(
             (0.0, -0.3),
             (0.0, 0.3),
             &[coat.fur.lighter(0.08), coat.fur.darker(0.08)],
         ),
         at,
     );
-    layer.fill(&ellipse((0.0, 0.17), 0.16, 0.12), &Ink::flat(coat.chest), at);
+    layer.fill(
+        &ellipse((0.0, 0.17), 0.16, 0.12),
+        &FillStyle::flat(coat.chest),
+        at,
+    );
     for side in [-1.0, 1.0] {
         let at = at.stretched(side, 1.0);
-        layer.fill(&ellipse((0.16, -0.04), 0.08, 0.065), &Ink::flat(coat.eyes), at);
+        layer.fill(
+            &ellipse((0.16, -0.04), 0.08, 0.065),
+            &FillStyle::flat(coat.eyes),
+            at,
+        );
         layer.fill(
             &ellipse((0.16, -0.04), 0.025, 0.06),
-            &Ink::flat(Colour::grey(0.04)),
+            &FillStyle::flat(Colour::grey(0.04)),
             at,
         );
         for y in [0.1, 0.16, 0.22] {
             let whisker = curve(&[(0.1, 0.16), (0.5, y)]);
-            layer.stroke(&whisker, 0.01, &Ink::veil(Colour::grey(0.95), 0.8), at);
+            layer.stroke(&whisker, 0.01, &FillStyle::veil(Colour::grey(0.95), 0.8), at);
         }
     }
     layer.fill(
         &circle((0.0, 0.1), 0.04),
-        &Ink::flat(Colour::hsv(0.97, 0.45, 0.6)),
+        &FillStyle::flat(Colour::hsv(0.97, 0.45, 0.6)),
         at,
     );
 }

@@ -1,6 +1,6 @@
-//! The things that classes are made of: one file per kind, and how they are arranged on a picture.
+//! Subjects, one file per kind, and their arrangement on an image.
 //!
-//! A kind is drawn around the origin, within about one unit of it, y down; [`group`] says where on the picture that is.
+//! A subject is drawn around the origin, within about one unit, y down; [`group`] places it on the image.
 
 mod bird;
 mod boat;
@@ -11,13 +11,13 @@ mod flower;
 mod house;
 mod tree;
 
-use super::dice::Dice;
-use super::kind::{Kind, Subject};
-use super::paint::{Canvas, Colour, Ink, Placement, Point, polar};
+use super::draw_rng::DrawRng;
+use super::kind::{Subject, SubjectKind};
+use super::paint::{Canvas, Colour, FillStyle, Placement, Point, polar};
 use super::scene::Habitat;
 
 /// Draws one individual of a species into an empty layer.
-type Painter = Box<dyn Fn(&mut Canvas, &mut Dice, Placement)>;
+type Painter = Box<dyn Fn(&mut Canvas, &mut DrawRng, Placement)>;
 
 /// How the individuals of a kind are arranged.
 #[derive(Clone, Copy)]
@@ -26,21 +26,21 @@ struct Arrangement {
     one: f32,
     few: f32,
     most: usize,
-    /// Range of one unit as a part of the picture's shorter side, for a single individual.
+    /// Range of one unit as a fraction of the image's shorter side, for a single individual.
     size: (f32, f32),
-    /// Turned at most this much from upright.
+    /// Largest rotation from upright.
     tilt: f32,
 }
 
-/// Where a kind is at home.
-pub(super) fn habitat(kind: Kind) -> Habitat {
+/// Preferred backdrop of a kind.
+pub(super) fn habitat(kind: SubjectKind) -> Habitat {
     match kind {
-        Kind::Fish | Kind::Boats => Habitat::Water,
+        SubjectKind::Fish | SubjectKind::Boats => Habitat::Water,
         _ => Habitat::Land,
     }
 }
 
-fn arrangement(kind: Kind) -> Arrangement {
+fn arrangement(kind: SubjectKind) -> Arrangement {
     let usual = Arrangement {
         one: 0.7,
         few: 0.25,
@@ -49,50 +49,50 @@ fn arrangement(kind: Kind) -> Arrangement {
         tilt: 0.03,
     };
     match kind {
-        Kind::Flowers => Arrangement {
+        SubjectKind::Flowers => Arrangement {
             one: 0.5,
             few: 0.3,
             most: 9,
             tilt: 0.0,
             ..usual
         },
-        Kind::Birds => Arrangement {
+        SubjectKind::Birds => Arrangement {
             one: 0.82,
             few: 0.18,
             most: 3,
             size: (0.16, 0.42),
             tilt: 0.02,
         },
-        Kind::Butterflies => Arrangement { tilt: 0.5, ..usual },
-        Kind::Fish => Arrangement { tilt: 0.06, ..usual },
+        SubjectKind::Butterflies => Arrangement { tilt: 0.5, ..usual },
+        SubjectKind::Fish => Arrangement { tilt: 0.06, ..usual },
         _ => usual,
     }
 }
 
-/// A species of the kind: colours and proportions drawn once, shared by all individuals of a picture.
-fn species(dice: &mut Dice, subject: Subject) -> Painter {
+/// A species of the kind: colours and proportions that are shared by all individuals of an image.
+fn species(rng: &mut DrawRng, subject: Subject) -> Painter {
     let style = Style {
         hue: subject.variant as f32 * 0.382,
         stretch: [1.0, 0.75, 1.3][subject.variant as usize % 3],
     };
     match subject.kind {
-        Kind::Flowers => flower::species(dice, style),
-        Kind::Birds => bird::species(dice, style),
-        Kind::Butterflies => butterfly::species(dice, style),
-        Kind::Fish => fish::species(dice, style),
-        Kind::Trees => tree::species(dice, style),
-        Kind::Houses => house::species(dice, style),
-        Kind::Boats => boat::species(dice, style),
-        Kind::Cats => cat::species(dice, style),
+        SubjectKind::Flowers => flower::species(rng, style),
+        SubjectKind::Birds => bird::species(rng, style),
+        SubjectKind::Butterflies => butterfly::species(rng, style),
+        SubjectKind::Fish => fish::species(rng, style),
+        SubjectKind::Trees => tree::species(rng, style),
+        SubjectKind::Houses => house::species(rng, style),
+        SubjectKind::Boats => boat::species(rng, style),
+        SubjectKind::Cats => cat::species(rng, style),
     }
 }
 
-/// What tells one variant of a kind from another.
+/// The parameters of a variant.
 #[derive(Clone, Copy)]
 struct Style {
-    /// Hue of all colours, moved by this many turns.
+    /// Hue rotation of all colours, in turns.
     hue: f32,
-    /// Height of the thing as a multiple of the usual.
+    /// Factor of the height.
     stretch: f32,
 }
 
@@ -106,21 +106,21 @@ impl Style {
     }
 }
 
-/// Draws one or several individuals, the smaller ones first, each with light from one side and perhaps a shadow.
-pub(super) fn group(canvas: &mut Canvas, dice: &mut Dice, subject: Subject) {
+/// Draws one or several individuals, the smaller ones first, each lit from one side and possibly with a shadow.
+pub(super) fn group(canvas: &mut Canvas, rng: &mut DrawRng, subject: Subject) {
     let arrangement = arrangement(subject.kind);
-    let paint = species(dice, subject);
-    let light = dice.between(0.55, 0.95);
-    let strength = dice.between(0.1, 0.5);
-    let shadow = if dice.chance(0.5) {
-        dice.between(0.1, 0.45)
+    let paint = species(rng, subject);
+    let light = rng.between(0.55, 0.95);
+    let strength = rng.between(0.1, 0.5);
+    let shadow = if rng.bernoulli(0.5) {
+        rng.between(0.1, 0.45)
     } else {
         0.0
     };
-    for (centre, size) in places(canvas, dice, arrangement) {
-        let at = Placement::at(centre.0, centre.1, size).turned(dice.wobble(arrangement.tilt));
+    for (centre, size) in places(canvas, rng, arrangement) {
+        let at = Placement::at(centre.0, centre.1, size).turned(rng.wobble(arrangement.tilt));
         let mut layer = canvas.layer();
-        paint(&mut layer, dice, at);
+        paint(&mut layer, rng, at);
         shade(&mut layer, at, light, strength);
         if shadow > 0.0 {
             let (x, y) = polar((0.0, 0.0), size * 0.2, light + 0.5);
@@ -131,28 +131,25 @@ pub(super) fn group(canvas: &mut Canvas, dice: &mut Dice, subject: Subject) {
 }
 
 /// Centres and sizes in pixels.
-fn places(canvas: &Canvas, dice: &mut Dice, arrangement: Arrangement) -> Vec<(Point, f32)> {
-    let kind = dice.unit();
+fn places(canvas: &Canvas, rng: &mut DrawRng, arrangement: Arrangement) -> Vec<(Point, f32)> {
+    let kind = rng.unit();
     let count = if kind < arrangement.one {
         1
     } else if kind < arrangement.one + arrangement.few {
-        dice.count(2, 3)
+        rng.count(2, 3)
     } else {
-        dice.count(4, arrangement.most.max(4))
+        rng.count(4, arrangement.most.max(4))
     };
     let (low, high) = arrangement.size;
     let share = [1.0, 1.0, 0.75, 0.65, 0.55, 0.5][count.min(5)];
     let mut places: Vec<(Point, f32)> = (0..count)
         .map(|_| {
-            let size = canvas.short() * share * (low + (high - low) * dice.unit());
-            let within = |dice: &mut Dice, side: f32| {
+            let size = canvas.short() * share * (low + (high - low) * rng.unit());
+            let within = |rng: &mut DrawRng, side: f32| {
                 let margin = (size * 0.8).min(side * 0.48);
-                dice.between(margin, side - margin)
+                rng.between(margin, side - margin)
             };
-            (
-                (within(dice, canvas.width()), within(dice, canvas.height())),
-                size,
-            )
+            ((within(rng, canvas.width()), within(rng, canvas.height())), size)
         })
         .collect();
     places.sort_by(|a, b| a.1.total_cmp(&b.1));
@@ -168,11 +165,11 @@ fn shade(layer: &mut Canvas, at: Placement, light: f32, strength: f32) {
         green: 0.97,
         blue: 0.85,
     };
-    layer.flood(&Ink::linear(bright, centre, [(warm, strength * 0.6), (warm, 0.0)]).inside());
-    layer.flood(&Ink::linear(centre, dark, [(Colour::BLACK, 0.0), (Colour::BLACK, strength)]).inside());
+    layer.flood(&FillStyle::linear(bright, centre, [(warm, strength * 0.6), (warm, 0.0)]).inside());
+    layer.flood(&FillStyle::linear(centre, dark, [(Colour::BLACK, 0.0), (Colour::BLACK, strength)]).inside());
 }
 
-/// `point` turned clockwise around the origin.
+/// Rotates `point` clockwise around the origin.
 fn turned(point: Point, turns: f32) -> Point {
     let (cos, sin) = super::paint::unit(turns);
     (point.0 * cos - point.1 * sin, point.0 * sin + point.1 * cos)

@@ -1,11 +1,11 @@
 //! The parts of a bird that looks to the right, each in the units of the body: half of it is 0.8 long.
 
 use super::plumage::Plumage;
-use crate::sample_data::dice::Dice;
+use crate::sample_data::draw_rng::DrawRng;
 use crate::sample_data::paint::outline::{blob, circle, curve, ellipse, lines, polygon, ribbon};
-use crate::sample_data::paint::{Canvas, Colour, Ink, Placement, Point};
+use crate::sample_data::paint::{Canvas, Colour, FillStyle, Placement, Point};
 
-pub(super) fn torso(bird: &Plumage, layer: &mut Canvas, dice: &mut Dice, body: Placement) {
+pub(super) fn torso(bird: &Plumage, layer: &mut Canvas, rng: &mut DrawRng, body: Placement) {
     let h = bird.build.plump;
     let outline = blob(&[
         (0.80, -0.05 * h),
@@ -20,21 +20,21 @@ pub(super) fn torso(bird: &Plumage, layer: &mut Canvas, dice: &mut Dice, body: P
     ]);
     layer.fill(
         &outline,
-        &Ink::ramp(
+        &FillStyle::ramp(
             (0.0, -h),
             (0.0, h),
             &[bird.back.lighter(0.1), bird.back.darker(0.1)],
         ),
         body,
     );
-    let belly = Ink::ramp((0.0, 0.0), (0.0, h), &[bird.belly, bird.belly.darker(0.25)]).inside();
+    let belly = FillStyle::ramp((0.0, 0.0), (0.0, h), &[bird.belly, bird.belly.darker(0.25)]).inside();
     layer.fill(&ellipse((0.2, 0.52 * h), 0.8, 0.5 * h), &belly, body);
     if bird.speckled {
-        for _ in 0..dice.count(14, 30) {
-            let spot = (dice.between(-0.3, 0.75), dice.between(0.1, 0.95) * h);
+        for _ in 0..rng.count(14, 30) {
+            let spot = (rng.between(-0.3, 0.75), rng.between(0.1, 0.95) * h);
             layer.fill(
                 &ellipse(spot, 0.03, 0.02),
-                &Ink::veil(bird.back.darker(0.5), 0.7).inside(),
+                &FillStyle::veil(bird.back.darker(0.5), 0.7).inside(),
                 body,
             );
         }
@@ -51,7 +51,7 @@ pub(super) fn throat(bird: &Plumage, layer: &mut Canvas, body: Placement, head: 
     let neck = ribbon(&[root, middle, head], build.plump * 1.15, build.head * 1.35);
     layer.fill(
         &neck,
-        &Ink::linear(
+        &FillStyle::linear(
             root,
             head,
             [(bird.belly.mixed(bird.back, 0.5), 1.0), (bird.head, 1.0)],
@@ -65,7 +65,7 @@ pub(super) fn head_of(bird: &Plumage, layer: &mut Canvas, at: Placement) {
     let (length, thickness) = bird.build.beak;
     if bird.crested {
         let crest = polygon(&[(0.3 * r, -0.8 * r), (-0.9 * r, -1.7 * r), (-0.8 * r, -0.3 * r)]);
-        layer.fill(&crest, &Ink::flat(bird.cap.unwrap_or(bird.head)), at);
+        layer.fill(&crest, &FillStyle::flat(bird.cap.unwrap_or(bird.head)), at);
     }
     let (top, low) = (-thickness * 0.55, thickness * 0.45);
     let upper = blob(&[
@@ -75,12 +75,12 @@ pub(super) fn head_of(bird: &Plumage, layer: &mut Canvas, at: Placement) {
         (r * 0.8, 0.0),
     ]);
     let lower = polygon(&[(r * 0.75, 0.0), (r + length * 0.85, low * 0.4), (r * 0.75, low)]);
-    layer.fill(&lower, &Ink::flat(bird.beak.darker(0.3)), at);
-    layer.fill(&upper, &Ink::flat(bird.beak), at);
+    layer.fill(&lower, &FillStyle::flat(bird.beak.darker(0.3)), at);
+    layer.fill(&upper, &FillStyle::flat(bird.beak), at);
     let skull = ellipse((0.0, 0.0), r * 1.06, r);
     layer.fill(
         &skull,
-        &Ink::ramp(
+        &FillStyle::ramp(
             (0.0, -r),
             (0.0, r),
             &[bird.head.lighter(0.1), bird.head.darker(0.15)],
@@ -90,7 +90,7 @@ pub(super) fn head_of(bird: &Plumage, layer: &mut Canvas, at: Placement) {
     if let Some(cap) = bird.cap {
         layer.fill(
             &ellipse((-0.1 * r, -0.62 * r), 0.8 * r, 0.36 * r),
-            &Ink::flat(cap),
+            &FillStyle::flat(cap),
             at,
         );
     }
@@ -98,16 +98,20 @@ pub(super) fn head_of(bird: &Plumage, layer: &mut Canvas, at: Placement) {
         layer.stroke(
             &curve(&[(0.85 * r, -0.05 * r), (0.3 * r, -0.12 * r), (-0.8 * r, 0.1 * r)]),
             0.2 * r,
-            &Ink::flat(stripe),
+            &FillStyle::flat(stripe),
             at,
         );
     }
     let eye = (0.38 * r, -0.18 * r);
-    layer.fill(&circle(eye, 0.2 * r), &Ink::veil(bird.head.lighter(0.6), 0.8), at);
-    layer.fill(&circle(eye, 0.15 * r), &Ink::flat(Colour::grey(0.05)), at);
+    layer.fill(
+        &circle(eye, 0.2 * r),
+        &FillStyle::veil(bird.head.lighter(0.6), 0.8),
+        at,
+    );
+    layer.fill(&circle(eye, 0.15 * r), &FillStyle::flat(Colour::grey(0.05)), at);
     layer.fill(
         &circle((eye.0 + 0.05 * r, eye.1 - 0.06 * r), 0.05 * r),
-        &Ink::flat(Colour::WHITE),
+        &FillStyle::flat(Colour::WHITE),
         at,
     );
 }
@@ -124,7 +128,7 @@ pub(super) fn tail(bird: &Plumage, layer: &mut Canvas, body: Placement) {
     ]);
     layer.fill(
         &fan,
-        &Ink::linear(
+        &FillStyle::linear(
             (-0.5, 0.0),
             (end, 0.0),
             [(bird.back, 1.0), (bird.wing.darker(0.2), 1.0)],
@@ -135,7 +139,7 @@ pub(super) fn tail(bird: &Plumage, layer: &mut Canvas, body: Placement) {
         layer.stroke(
             &lines(&[(-0.6, y * 0.3), (end + 0.05, y)]),
             0.02,
-            &Ink::veil(bird.wing.darker(0.6), 0.6),
+            &FillStyle::veil(bird.wing.darker(0.6), 0.6),
             body,
         );
     }
@@ -152,13 +156,13 @@ pub(super) fn folded_wing(bird: &Plumage, layer: &mut Canvas, body: Placement) {
         (-0.7, -0.35 * h),
         (-0.1, -0.7 * h),
     ]);
-    let ink = Ink::linear(
+    let style = FillStyle::linear(
         (0.4, 0.0),
         (-1.1, 0.0),
         [(bird.wing.lighter(0.12), 1.0), (bird.wing.darker(0.3), 1.0)],
     );
-    layer.fill(&outline, &ink, body);
-    let dark = Ink::veil(bird.wing.darker(0.6), 0.6);
+    layer.fill(&outline, &style, body);
+    let dark = FillStyle::veil(bird.wing.darker(0.6), 0.6);
     for i in 0..4 {
         let y = (-0.25 + 0.2 * i as f32) * h;
         layer.stroke(
@@ -172,7 +176,7 @@ pub(super) fn folded_wing(bird: &Plumage, layer: &mut Canvas, body: Placement) {
         layer.stroke(
             &curve(&[(0.05, -0.45 * h), (-0.1, 0.0), (-0.12, 0.4 * h)]),
             0.06,
-            &Ink::flat(bar),
+            &FillStyle::flat(bar),
             body,
         );
     }
@@ -212,7 +216,7 @@ pub(super) fn spread_wing(
     let edge = TRAILING_EDGE.map(|(x, y)| (x, y * breadth));
     let mut points = vec![(0.0, -0.1), (0.3, -0.16), (0.62, -0.13), (0.88, -0.06)];
     points.extend(edge);
-    let ink = Ink::linear(
+    let style = FillStyle::linear(
         (0.0, -0.1),
         (0.5, 0.4),
         [
@@ -220,13 +224,13 @@ pub(super) fn spread_wing(
             (colour.darker(0.15), 1.0),
         ],
     );
-    layer.fill(&polygon(&points), &ink, at);
+    layer.fill(&polygon(&points), &style, at);
     for (i, &tip) in edge.iter().step_by(2).enumerate() {
         let root = (0.62 - 0.07 * i as f32, -0.04);
         layer.stroke(
             &lines(&[root, tip]),
             0.012,
-            &Ink::veil(colour.darker(0.6), 0.5),
+            &FillStyle::veil(colour.darker(0.6), 0.5),
             at,
         );
     }
@@ -234,7 +238,7 @@ pub(super) fn spread_wing(
         layer.stroke(
             &curve(&[(0.05, 0.15), (0.35, 0.12), (0.7, 0.0)]),
             0.04,
-            &Ink::veil(bar, 0.8),
+            &FillStyle::veil(bar, 0.8),
             at,
         );
     }

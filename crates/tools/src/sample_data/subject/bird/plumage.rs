@@ -1,7 +1,7 @@
 //! What a bird species looks like: build and colours.
 
 use super::super::Style;
-use crate::sample_data::dice::Dice;
+use crate::sample_data::draw_rng::DrawRng;
 use crate::sample_data::paint::Colour;
 use crate::sample_data::scene::{blossom, blue, earth, green};
 
@@ -145,8 +145,8 @@ pub(super) struct Plumage {
 }
 
 impl Plumage {
-    pub(super) fn new(dice: &mut Dice, style: Style) -> Self {
-        let mut build = dice.pick(&BUILDS);
+    pub(super) fn new(rng: &mut DrawRng, style: Style) -> Self {
+        let mut build = rng.pick(&BUILDS);
         for part in [
             &mut build.plump,
             &mut build.head,
@@ -154,69 +154,69 @@ impl Plumage {
             &mut build.tail,
             &mut build.wing,
         ] {
-            *part *= dice.between(0.88, 1.12);
+            *part *= rng.between(0.88, 1.12);
         }
         build.plump *= style.stretch;
-        let [back, belly, head, wing] = colours(dice).map(|colour| style.tint(colour));
-        let contrast = if dice.chance(0.5) {
+        let [back, belly, head, wing] = colours(rng).map(|colour| style.tint(colour));
+        let contrast = if rng.bernoulli(0.5) {
             Colour::grey(0.08)
         } else {
             Colour::grey(0.93)
         };
-        let accent = |dice: &mut Dice, probability: f32| dice.chance(probability).then_some(contrast);
+        let accent = |rng: &mut DrawRng, probability: f32| rng.bernoulli(probability).then_some(contrast);
         Self {
             build,
             back,
             belly,
             head,
             wing,
-            beak: match dice.count(0, 3) {
+            beak: match rng.count(0, 3) {
                 0 => Colour::grey(0.12),
-                1 => earth(dice).darker(0.2),
-                _ => Colour::hsv(dice.between(0.03, 0.14), 0.85, dice.between(0.7, 1.0)),
+                1 => earth(rng).darker(0.2),
+                _ => Colour::hsv(rng.between(0.03, 0.14), 0.85, rng.between(0.7, 1.0)),
             },
             leg: Colour::hsv(
-                dice.between(0.0, 0.1),
-                dice.between(0.2, 0.7),
-                dice.between(0.2, 0.7),
+                rng.between(0.0, 0.1),
+                rng.between(0.2, 0.7),
+                rng.between(0.2, 0.7),
             ),
-            cap: if dice.chance(0.2) {
-                Some(style.tint(blossom(dice)))
+            cap: if rng.bernoulli(0.2) {
+                Some(style.tint(blossom(rng)))
             } else {
-                accent(dice, 0.25)
+                accent(rng, 0.25)
             },
-            stripe: accent(dice, 0.35),
-            bars: accent(dice, 0.4),
-            speckled: dice.chance(0.25),
-            crested: dice.chance(0.15),
+            stripe: accent(rng, 0.35),
+            bars: accent(rng, 0.4),
+            speckled: rng.bernoulli(0.25),
+            crested: rng.bernoulli(0.15),
         }
     }
 }
 
 /// Colours of back, belly, head and wing.
-fn colours(dice: &mut Dice) -> [Colour; 4] {
-    match dice.count(0, 7) {
+fn colours(rng: &mut DrawRng) -> [Colour; 4] {
+    match rng.count(0, 7) {
         0 | 1 => {
-            let brown = earth(dice);
+            let brown = earth(rng);
             [
                 brown,
-                brown.lighter(dice.between(0.3, 0.8)),
-                brown.darker(dice.between(0.0, 0.4)),
+                brown.lighter(rng.between(0.3, 0.8)),
+                brown.darker(rng.between(0.0, 0.4)),
                 brown.darker(0.35),
             ]
         }
         2 => {
-            let grey = Colour::grey(dice.between(0.35, 0.65));
+            let grey = Colour::grey(rng.between(0.35, 0.65));
             [
                 grey,
-                grey.lighter(dice.between(0.2, 0.7)),
-                grey.darker(dice.between(0.0, 0.6)),
+                grey.lighter(rng.between(0.2, 0.7)),
+                grey.darker(rng.between(0.0, 0.6)),
                 grey.darker(0.3),
             ]
         }
         3 => {
-            let black = Colour::hsv(0.62, 0.2, dice.between(0.08, 0.2));
-            let belly = if dice.chance(0.5) {
+            let black = Colour::hsv(0.62, 0.2, rng.between(0.08, 0.2));
+            let belly = if rng.bernoulli(0.5) {
                 black
             } else {
                 Colour::grey(0.9)
@@ -224,34 +224,34 @@ fn colours(dice: &mut Dice) -> [Colour; 4] {
             [black, belly, black, black.lighter(0.1)]
         }
         4 => {
-            let white = Colour::grey(dice.between(0.85, 0.97));
-            [white, white, white, white.darker(dice.between(0.05, 0.6))]
+            let white = Colour::grey(rng.between(0.85, 0.97));
+            [white, white, white, white.darker(rng.between(0.05, 0.6))]
         }
         5 => {
-            let bright = blossom(dice);
+            let bright = blossom(rng);
             [
                 bright,
                 bright.lighter(0.2),
                 bright,
-                bright.darker(dice.between(0.3, 0.8)),
+                bright.darker(rng.between(0.3, 0.8)),
             ]
         }
         6 => {
-            let (back, breast) = (earth(dice), blossom(dice));
+            let (back, breast) = (earth(rng), blossom(rng));
             [
                 back,
                 breast,
-                if dice.chance(0.5) { back } else { breast },
+                if rng.bernoulli(0.5) { back } else { breast },
                 back.darker(0.3),
             ]
         }
         _ => {
-            let back = if dice.chance(0.5) { green(dice) } else { blue(dice) };
+            let back = if rng.bernoulli(0.5) { green(rng) } else { blue(rng) };
             [
                 back,
-                blossom(dice).lighter(0.2),
+                blossom(rng).lighter(0.2),
                 back,
-                back.darker(dice.between(0.1, 0.5)),
+                back.darker(rng.between(0.1, 0.5)),
             ]
         }
     }
