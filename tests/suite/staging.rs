@@ -1,7 +1,7 @@
 //! Images that are copied ahead, with batches as a server sends them: runs end with the same bits.
 
 use equibatch_client::learn::{
-    finder::{self, Range},
+    finder::{self, SweepRange},
     fit::{EpochRecord, Fit, FitOutcome, Observer, StepEvent},
     learner::Learner,
     run::{RunConfig, RunFolder},
@@ -51,9 +51,9 @@ fn run(servers: &Servers, folder: &Path, config: &RunConfig, staging: Staging) -
     let mut learner = Learner::new(&runtime, config, &options).unwrap();
     let run = RunFolder::create(folder, config).unwrap();
     let stop = AtomicBool::new(false);
-    let range = Range {
+    let range = SweepRange {
         steps: 5,
-        ..Range::default()
+        ..SweepRange::default()
     };
     let sweep = finder::find((&mut learner, servers), 1, (range, &stop), |_| {}).unwrap();
     let mut judged = Judged(0);
