@@ -7,7 +7,7 @@ use crate::learn::metrics::weight;
 const SKIPPED: [usize; 2] = [10, 5];
 
 /// Standard errors by which the loss must fall. On pure noise, one sweep in forty has a valley as deep as this.
-const CLEAR: f64 = 3.0;
+const SIGNIFICANCE: f64 = 3.0;
 
 /// Learning rates that a sweep suggests.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -73,7 +73,7 @@ impl Suggestions {
             (loss(behind) - loss(before)) / (behind - before) as f64
         };
         let (start, end) = valley((0..=last).map(loss));
-        is_clear(points, SKIPPED[0] + start, SKIPPED[0] + end)?;
+        check_significance(points, SKIPPED[0] + start, SKIPPED[0] + end)?;
         let rate = |index: usize| usable[index].learning_rate;
         Ok(Self {
             valley: rate(start + (end - start) / 3 + (end - start) / 6),
@@ -101,7 +101,7 @@ fn valley(losses: impl Iterator<Item = f64>) -> (usize, usize) {
 }
 
 /// Checks that the fall of the smoothed loss between two points is significant.
-fn is_clear(points: &[SweepPoint], start: usize, end: usize) -> Result<(), NoSuggestion> {
+fn check_significance(points: &[SweepPoint], start: usize, end: usize) -> Result<(), NoSuggestion> {
     let steps = points[..=end].windows(2);
     let squares: f64 = steps.map(|pair| (pair[1].loss - pair[0].loss).powi(2)).sum();
     // The difference of neighbours has twice the noise variance; the trend between them is negligible.
@@ -113,7 +113,7 @@ fn is_clear(points: &[SweepPoint], start: usize, end: usize) -> Result<(), NoSug
             .sum::<f64>()
             .sqrt();
     let fall = points[start].smoothed_loss - points[end].smoothed_loss;
-    if fall > CLEAR * error {
+    if fall > SIGNIFICANCE * error {
         return Ok(());
     }
     Err(NoSuggestion::Noise { fall, noise })

@@ -62,7 +62,7 @@ pub struct Sweep {
 }
 
 /// The loss has diverged when its smoothed value exceeds this many times its minimum.
-const RUNAWAY: f64 = 4.0;
+const DIVERGENCE_FACTOR: f64 = 4.0;
 
 impl Sweep {
     /// A sweep before its first step.
@@ -99,7 +99,7 @@ impl Sweep {
         self.best = self.best.min(smoothed_loss);
         if self.range.stops && smoothed_loss.is_nan() {
             self.end = Some(SweepEnd::NotANumber);
-        } else if self.range.stops && smoothed_loss > RUNAWAY * self.best {
+        } else if self.range.stops && smoothed_loss > DIVERGENCE_FACTOR * self.best {
             self.end = Some(SweepEnd::Diverged);
         } else if self.points.len() as u64 + 1 == self.range.steps {
             self.end = Some(SweepEnd::Complete);

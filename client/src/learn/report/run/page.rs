@@ -55,7 +55,7 @@ pub fn page(record: &RunRecord) -> Result<(Page, Vec<Figure>), canvas::Error> {
     if let Some(confusion) = confusion {
         page = page.with("confusion", "Confusion", confusion);
     }
-    page = page.with("worst", "Largest losses", worst(record));
+    page = page.with("worst", "Largest losses", top_losses(record));
     if let (Some(figure), Some(class_sampling)) = (class_sampling, &record.class_sampling) {
         let body = html! {
             p { "Balance " code { (record.config.balance) } ": training images and draws per epoch of each class. Within a class, \
@@ -186,7 +186,7 @@ fn confusion(record: &RunRecord) -> Result<Option<(Markup, Option<Figure>)>, can
     Ok(Some((section, drawing)))
 }
 
-fn worst(record: &RunRecord) -> Markup {
+fn top_losses(record: &RunRecord) -> Markup {
     let Some(interpretation) = &record.interpretation else {
         return html! {
             p { "The images of largest loss were not computed; "
