@@ -1,6 +1,5 @@
 //! A training run: its [configuration](RunConfig), and its folder with `config.json`, `metrics.jsonl`, `checkpoint.safetensors`,
 //! `model.onnx`.
-//! `model.onnx`.
 
 mod config;
 mod frozen;
@@ -236,12 +235,12 @@ impl RunFolder {
         run_log::append(&path, record).map_err(|source| Error::Write { path, source })
     }
 
-    /// Removes from `metrics.jsonl` and `steps.jsonl` what a killed process did after its last checkpoint, at `progress`: it is done again.
+    /// Removes from `metrics.jsonl` and `steps.jsonl` the lines of epochs and steps after the checkpoint of `progress`, which are repeated.
     ///
     /// # Errors
     ///
     /// [`Error::Write`].
-    pub fn rewind(&self, progress: &Progress) -> Result<(), Error> {
+    pub fn rewind(&self, progress: &ResumeState) -> Result<(), Error> {
         #[derive(Deserialize)]
         struct Epoch {
             epoch: u64,
@@ -253,9 +252,9 @@ impl RunFolder {
         let closed = progress.epochs_closed();
         let write = |path: PathBuf| move |source| Error::Write { path, source };
         let metrics = self.path.join(METRICS);
-        journal::retain(&metrics, |line: &Epoch| line.epoch <= closed).map_err(write(metrics))?;
-        let steps = self.path.join(journal::STEPS);
-        journal::retain(&steps, |line: &Step| line.step <= progress.steps).map_err(write(steps))
+        run_log::retain(&metrics, |line: &Epoch| line.epoch <= closed).map_err(write(metrics))?;
+        let steps = self.path.join(run_log::STEPS);
+        run_log::retain(&steps, |line: &Step| line.step <= progress.steps).map_err(write(steps))
     }
 
     /// Replaces the checkpoint.

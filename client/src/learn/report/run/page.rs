@@ -139,19 +139,19 @@ fn replaced(record: &RunRecord) -> Markup {
     }
 }
 
-/// Names the servers from which batches came with other bytes than they sent, if there were any.
-fn damaged(record: &Record) -> Markup {
+/// The number of damaged batches of each server, if there were any.
+fn damaged(record: &RunRecord) -> Markup {
     html! {
         @for (server, count) in record.damaged() {
             p {
-                (count) @if count == 1 { " batch" } @else { " batches" } " from " code { (server) } " arrived damaged, which its checksum showed, and was not used: its steps were \
-                 asked for again. Look at the network in between."
+                (count) @if count == 1 { " batch" } @else { " batches" } " from " code { (server) } " arrived damaged (their checksums differed); their steps were requested \
+                 again. Check the network between the two."
             }
         }
     }
 }
 
-/// What the terminal showed table of epochs.
+/// The table of epochs.
 fn epochs(record: &RunRecord) -> Markup {
     let mut table = Table::new(
         "After each epoch.",
