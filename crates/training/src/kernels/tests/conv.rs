@@ -262,7 +262,7 @@ fn gradient_epilogues_match_separate_operations() {
         let (dy, extent) = (to_blocks(case.conv_shape().output(), &dy), case.input());
         let [addend, y, x] = [5, 6, 7].map(|seed| noise(extent.elements(), seed));
         let (scale_shift, mean) = (noise(2 * extent.channels(), 8), noise(extent.channels(), 9));
-        let centre = BatchMean { x: &x, mean: &mean };
+        let batch_mean = BatchMean { x: &x, mean: &mean };
         let open = GradEpilogue {
             addend: None,
             mask: ReluMask::None,
