@@ -99,7 +99,7 @@ async fn unfinished_requests_have_a_part_of_the_memory() {
         ..config(1, 1 << 26)
     };
     let service = ServiceConfig {
-        greeting_timeout: Duration::from_secs(600),
+        handshake_timeout: Duration::from_secs(600),
         ..ServiceConfig::default()
     };
     let server = MemoryServer::start_with(engine(images.root(), config), service);
