@@ -21,7 +21,7 @@ use tonic::{Status, body::Body, client::GrpcService, metadata::GRPC_CONTENT_TYPE
 use super::tensor::{Found, find};
 use equibatch_engine::{
     checksum::Crc32c,
-    memory::{Loan, Pool},
+    memory::{Pool, PooledBuffer},
 };
 
 /// The method.
@@ -62,7 +62,7 @@ enum State {
     /// The tensor at the end of a batch.
     Tensor {
         batch: Box<Batch>,
-        buffer: Loan,
+        buffer: PooledBuffer,
         filled: usize,
         length: usize,
         /// Of what is filled.

@@ -13,7 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming, body::Body, client::GrpcService};
 
 use super::{Mailbox, Sizes};
-use equibatch_engine::memory::{Pool, Window};
+use equibatch_engine::memory::{Pool, SharedMapping};
 
 /// Batches that a server may lend at a time. There is room for the return of all of them at once.
 const MOST_BATCHES: usize = 128;
@@ -35,7 +35,7 @@ pub struct SharedMessages {
 /// Where tensors lie.
 #[derive(Debug)]
 struct Place {
-    window: Arc<Window>,
+    window: Arc<SharedMapping>,
     memory: SharedMemory,
 }
 
@@ -142,7 +142,7 @@ fn place(memory: Option<SharedMemory>, file: Option<OwnedFd>) -> Result<Place, S
         return Err(unusable("it holds no batches, or too many"));
     }
     let bytes = usize::try_from(memory.bytes).map_err(|_| unusable("it is too large"))?;
-    let window = Window::open(&file, bytes).map_err(|error| unusable(&error.to_string()))?;
+    let window = SharedMapping::open(&file, bytes).map_err(|error| unusable(&error.to_string()))?;
     Ok(Place {
         window: Arc::new(window),
         memory,
@@ -157,7 +157,7 @@ fn range(offset: u64, bytes: u64, memory: u64) -> Option<Range<usize>> {
 
 /// A borrowed tensor.
 struct Lease {
-    window: Arc<Window>,
+    window: Arc<SharedMapping>,
     range: Range<usize>,
     returns: mpsc::Sender<StreamSharedBatchesRequest>,
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use equibatch_engine::{
     cache,
-    pipeline::{Engine, Histogram, Reading},
+    pipeline::{Engine, Histogram, MetricsSnapshot},
 };
 use prometheus_client::{
     collector::Collector,
@@ -21,11 +21,11 @@ use crate::{
 /// What a metric is, and where its value comes from.
 enum Source {
     /// Grows only; of each dataset.
-    Counter(fn(&Reading) -> f64),
+    Counter(fn(&MetricsSnapshot) -> f64),
     /// Goes up and down; of each dataset.
-    Gauge(fn(&Reading) -> f64),
+    Gauge(fn(&MetricsSnapshot) -> f64),
     /// Times; of each dataset.
-    Histogram(fn(&Reading) -> Histogram),
+    Histogram(fn(&MetricsSnapshot) -> Histogram),
     /// Grows only; of a cache, which all datasets share.
     CacheCounter(Tier, fn(&cache::Stats) -> u64),
     /// Goes up and down; of a cache.
@@ -155,7 +155,7 @@ const METRICS: [(&str, &str, Source); 36] = {
         (
             "equibatch_cache_refusals",
             "Images decoded that the cache had no room for",
-            CacheCounter(Images, |s| s.refusals),
+            CacheCounter(Images, |s| s.rejections),
         ),
         (
             "equibatch_cache_images",
@@ -185,7 +185,7 @@ const METRICS: [(&str, &str, Source); 36] = {
         (
             "equibatch_encoded_cache_refusals",
             "Files read that the cache of files had no room for",
-            CacheCounter(Files, |s| s.refusals),
+            CacheCounter(Files, |s| s.rejections),
         ),
         (
             "equibatch_encoded_cache_files",
@@ -264,7 +264,7 @@ impl Collector for Figures {
             .map(|served| {
                 (
                     [("dataset", served.dataset().name.as_str())],
-                    served.meter().read(),
+                    served.metrics().read(),
                 )
             })
             .collect();
@@ -327,7 +327,7 @@ impl Source {
     }
 
     /// The value of one dataset.
-    fn encode(&self, reading: &Reading, mut metric: MetricEncoder<'_>) -> fmt::Result {
+    fn encode(&self, reading: &MetricsSnapshot, mut metric: MetricEncoder<'_>) -> fmt::Result {
         match self {
             Self::Counter(value) => count(&mut metric, value(reading)),
             Self::Gauge(value) => metric.encode_gauge(&value(reading)),

@@ -40,10 +40,10 @@ use serde::Serialize;
 use crate::exit::{Failure, INPUT, SYSTEM, USAGE};
 
 /// Lists the images of `dir`, of however many classes.
-fn survey(dir: &Path, reading: &Reading) -> Result<Dataset, Failure> {
+fn scan_lenient(dir: &Path, reading: &Reading) -> Result<Dataset, Failure> {
     let options = ScanOptions::try_from(reading).map_err(|error| USAGE.failure(error))?;
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
-    dataset::survey(&name, dir, &options).map_err(|error| INPUT.failure(error))
+    dataset::scan_lenient(&name, dir, &options).map_err(|error| INPUT.failure(error))
 }
 
 /// The batch of `dir` that is looked at, and the stream that it is of.

@@ -4,7 +4,7 @@ use equibatch_engine::dataset::{Split, Warning};
 use equibatch_server::args::Stats;
 use equibatch_tools::stats::{self, Options};
 
-use super::{pool, print, survey};
+use super::{pool, print, scan_lenient};
 use crate::exit::{Failure, INPUT, USAGE};
 
 /// Whether there are images right in the folder that was named.
@@ -15,7 +15,7 @@ fn is_of_the_root(warning: &Warning) -> bool {
 /// Says what is in a folder.
 pub(crate) fn stats(args: &Stats) -> Result<(), Failure> {
     let options = Options::try_from(args).map_err(|error| USAGE.failure(error))?;
-    let dataset = survey(&args.dir, &args.reading)?;
+    let dataset = scan_lenient(&args.dir, &args.reading)?;
     if dataset.samples.is_empty() {
         let dir = args.dir.display();
         let error = anyhow!("no usable image in the class folders of {dir}");

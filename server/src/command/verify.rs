@@ -4,7 +4,7 @@ use equibatch_server::args::Verify;
 use equibatch_tools::verify::{self, Mending, Options, Outcome, Report};
 use serde::Serialize;
 
-use super::{pool, print, survey};
+use super::{pool, print, scan_lenient};
 use crate::exit::{DATA, Failure, INPUT, SYSTEM, USAGE};
 
 /// What is printed.
@@ -20,7 +20,7 @@ struct Verdict {
 pub(crate) fn verify(args: &Verify) -> Result<(), Failure> {
     let options = Options::try_from(args).map_err(|error| USAGE.failure(error))?;
     let mending = Mending::try_from(args).map_err(|error| USAGE.failure(error))?;
-    let dataset = survey(&args.dir, &args.reading)?;
+    let dataset = scan_lenient(&args.dir, &args.reading)?;
     verify::check_folders(&dataset.root, &mending).map_err(|error| USAGE.failure(error))?;
     let pool = pool(&args.reading)?;
 

@@ -23,7 +23,7 @@ use super::{
 };
 use equibatch_engine::{
     dataset::{self, Dataset, Quarantined, Split},
-    pipeline::{self, BatchStream, Engine, Served, StreamSpec},
+    pipeline::{self, BatchStream, Engine, ServedDataset, StreamSpec},
 };
 
 /// Beta of the effective number of samples, where the request does not say.
@@ -104,7 +104,7 @@ impl BatchLoader for Loader {
         request: Request<v1::ListDatasetsRequest>,
     ) -> Result<Response<v1::ListDatasetsResponse>, Status> {
         let terms = &caller(request.extensions()).grant.terms;
-        let summary = |served: &Arc<Served>| v1::DatasetSummary {
+        let summary = |served: &Arc<ServedDataset>| v1::DatasetSummary {
             name: served.dataset().name.clone(),
             fingerprint: served.dataset().fingerprint.0.to_vec().into(),
             classes: served.dataset().classes.clone(),
@@ -332,7 +332,7 @@ impl Loader {
         let held = sharing.as_ref().map(|sharing| sharing.held as usize);
         let opened = tokio::task::spawn_blocking(move || match held {
             Some(held) => engine
-                .open_shared(&client, spec, held)
+                .stream_shared(&client, spec, held)
                 .map(|(stream, memory)| (stream, Some(memory))),
             None => engine.stream_for(&client, spec).map(|stream| (stream, None)),
         });
@@ -376,7 +376,7 @@ fn samples(dataset: &Dataset, ids: &[u32]) -> Result<Vec<v1::SampleDescription>,
 
 /// A page of quarantined files, those behind the path `after`, and the token of the next page. The token is the last path, so that files
 /// which are quarantined meanwhile move no page.
-fn quarantined(served: &Served, after: &str, page_size: u32) -> (Vec<v1::QuarantinedFile>, String) {
+fn quarantined(served: &ServedDataset, after: &str, page_size: u32) -> (Vec<v1::QuarantinedFile>, String) {
     let files = match page_size as usize {
         0 => PAGE_FILES,
         wanted => wanted.min(PAGE_FILES),

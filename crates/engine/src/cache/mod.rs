@@ -21,9 +21,9 @@
 //!
 //! No eviction: MinIO, in Mohan et al., Analyzing and Mitigating Data Stalls in DNN Training, VLDB 2021.
 
+mod admission;
 mod encoded;
-mod flight;
-mod ledger;
+mod in_flight;
 mod plan;
 
 pub use encoded::Encoded;
@@ -33,10 +33,10 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dashmap::{DashMap, Entry};
+use dashmap::{DashMap, Entry as MapEntry};
 
-use self::flight::Flight;
-use self::ledger::{Ledger, Settled};
+use self::admission::{Admission, PlanDiff};
+use self::in_flight::InFlight;
 use crate::dataset::Split;
 use crate::image::Image;
 
@@ -67,30 +67,30 @@ impl Resident for Image {
 #[derive(Debug)]
 pub struct Cache<V = Image> {
     budget: u64,
-    slots: DashMap<Key, Slot<V>>,
+    slots: DashMap<Key, CacheEntry<V>>,
     // Locked when an image comes in and when a stream begins or ends, never for a hit, and never for long. Always before a shard of `slots`.
-    ledger: Mutex<Ledger>,
-    // Held while a plan is made, which nobody waits for but others who announce something new. Always before `ledger`.
+    admission: Mutex<Admission>,
+    // Held while a plan is made, which nobody waits for but others who announce something new. Always before `admission`.
     planning: Mutex<()>,
     hits: AtomicU64,
     shared: AtomicU64,
     misses: AtomicU64,
-    refusals: AtomicU64,
+    rejections: AtomicU64,
 }
 
 #[derive(Debug)]
-enum Slot<V> {
+enum CacheEntry<V> {
     Resident(Arc<V>),
-    Pending(Arc<Flight<V>>),
+    Pending(Arc<InFlight<V>>),
 }
 
 /// What a stream is going to draw.
 #[derive(Clone, Debug)]
-pub struct Announcement {
+pub struct StreamDemand {
     /// A hash of all that the rest depends on: equal names draw the same from the same catalog.
     pub name: [u8; 32],
     /// What is drawn from.
-    pub source: Source,
+    pub source: CatalogId,
     /// Expected draws of each image in an epoch, by class of the catalog. Those that are not positive are not wanted.
     pub draws: Vec<f64>,
     /// Whether the catalog of the source may be another one than it was.
@@ -99,7 +99,7 @@ pub struct Announcement {
 
 /// Names what is in a [`Catalog`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Source {
+pub struct CatalogId {
     /// Place of the dataset among all that share the cache.
     pub dataset: u32,
     /// Part of the dataset.
@@ -118,7 +118,7 @@ pub struct Stats {
     /// Images decoded, or tried to.
     pub misses: u64,
     /// Images decoded and not let in.
-    pub refusals: u64,
+    pub rejections: u64,
     /// Images resident now.
     pub images: u64,
     /// Bytes they take.
@@ -134,12 +134,12 @@ impl<V: Resident> Cache<V> {
         Self {
             budget,
             slots: DashMap::new(),
-            ledger: Mutex::new(Ledger::new(budget)),
+            admission: Mutex::new(Admission::new(budget)),
             planning: Mutex::default(),
             hits: AtomicU64::new(0),
             shared: AtomicU64::new(0),
             misses: AtomicU64::new(0),
-            refusals: AtomicU64::new(0),
+            rejections: AtomicU64::new(0),
         }
     }
 
@@ -156,31 +156,31 @@ impl<V: Resident> Cache<V> {
     /// Takes time in proportion to the images in the catalogs where the name is new. Those who look for images meanwhile do not wait.
     pub fn register(
         self: &Arc<Self>,
-        announcement: Announcement,
+        demand: StreamDemand,
         catalog: impl FnOnce() -> Catalog,
-    ) -> Registration<V> {
-        let registration = Registration {
+    ) -> DemandGuard<V> {
+        let registration = DemandGuard {
             cache: Arc::clone(self),
-            name: announcement.name,
+            name: demand.name,
         };
-        if self.ledger().join(&announcement.name) {
+        if self.admission().join(&demand.name) {
             return registration;
         }
         let planning = self.planning.lock().unwrap_or_else(PoisonError::into_inner);
         // Somebody else may have announced the same meanwhile.
-        let mut ledger = self.ledger();
-        if ledger.join(&announcement.name) {
+        let mut admission = self.admission();
+        if admission.join(&demand.name) {
             return registration;
         }
-        let (known, has_room) = ledger.catalog(&announcement);
-        drop(ledger);
-        let is_needed = known.is_none() || announcement.is_changed;
+        let (known, has_room) = admission.catalog(&demand);
+        drop(admission);
+        let is_needed = known.is_none() || demand.is_changed;
         let catalog = if is_needed && (known.is_some() || has_room) {
             Some(Arc::new(catalog()))
         } else {
             known
         };
-        let catalogs = self.ledger().begin(announcement, catalog);
+        let catalogs = self.admission().begin(demand, catalog);
         self.replan(&catalogs);
         drop(planning);
         registration
@@ -190,15 +190,20 @@ impl<V: Resident> Cache<V> {
     fn replan(&self, catalogs: &[(Arc<Catalog>, Vec<f64>)]) {
         let plan = Plan::new(self.budget, catalogs);
         let mut residents = self.residents();
-        let recent: HashSet<Key> = self.ledger().since().iter().map(|(key, _)| *key).collect();
+        let recent: HashSet<Key> = self
+            .admission()
+            .admitted_since()
+            .iter()
+            .map(|(key, _)| *key)
+            .collect();
         residents.retain(|(key, _)| !recent.contains(key));
-        let settled = Settled::new(self.budget, &plan, residents);
+        let diff = PlanDiff::new(self.budget, &plan, residents);
         // Out of memory first, and out of the books then: the budget is hard.
-        for (key, _) in &settled.let_go {
+        for (key, _) in &diff.evicted {
             self.slots.remove(key);
         }
-        let mut ledger = self.ledger();
-        for (key, _) in ledger.adopt(plan, &settled) {
+        let mut admission = self.admission();
+        for (key, _) in admission.apply(plan, &diff) {
             self.slots.remove(&key);
         }
     }
@@ -213,19 +218,19 @@ impl<V: Resident> Cache<V> {
     /// That of `make`.
     pub fn get_or_insert_with<E>(&self, key: Key, make: impl FnOnce() -> Result<V, E>) -> Result<Arc<V>, E> {
         loop {
-            let flight = match self.look_up(key) {
-                Found::Image(image) => {
+            let in_flight = match self.look_up(key) {
+                Lookup::Image(image) => {
                     self.hits.fetch_add(1, Ordering::Relaxed);
                     return Ok(image);
                 }
-                Found::Nothing(lead) => {
+                Lookup::Nothing(leader) => {
                     self.misses.fetch_add(1, Ordering::Relaxed);
-                    return Ok(lead.land(Arc::new(make()?)));
+                    return Ok(leader.complete(Arc::new(make()?)));
                 }
-                Found::Flight(flight) => flight,
+                Lookup::InFlight(in_flight) => in_flight,
             };
             self.shared.fetch_add(1, Ordering::Relaxed);
-            if let Some(image) = flight.wait() {
+            if let Some(image) = in_flight.wait() {
                 return Ok(image);
             }
         }
@@ -234,121 +239,122 @@ impl<V: Resident> Cache<V> {
     /// Whether there is room for `key` in the plan, so that it is made once.
     #[must_use]
     pub fn is_planned(&self, key: Key) -> bool {
-        self.ledger().plan().contains(key)
+        self.admission().plan().contains(key)
     }
 
     /// The images that there is room for.
     #[must_use]
     pub fn plan(&self) -> Arc<Plan> {
-        Arc::clone(self.ledger().plan())
+        Arc::clone(self.admission().plan())
     }
 
     /// What happened so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let ledger = self.ledger();
+        let admission = self.admission();
         Stats {
             hits: read(&self.hits),
             shared: read(&self.shared),
             misses: read(&self.misses),
-            refusals: read(&self.refusals),
-            images: ledger.images(),
-            bytes: ledger.resident_bytes(),
+            rejections: read(&self.rejections),
+            images: admission.images(),
+            bytes: admission.resident_bytes(),
             budget: self.budget,
         }
     }
 
-    fn look_up(&self, key: Key) -> Found<'_, V> {
+    fn look_up(&self, key: Key) -> Lookup<'_, V> {
         // A read lock is enough for the common case.
         if let Some(slot) = self.slots.get(&key)
-            && let Slot::Resident(image) = &*slot
+            && let CacheEntry::Resident(image) = &*slot
         {
-            return Found::Image(Arc::clone(image));
+            return Lookup::Image(Arc::clone(image));
         }
         match self.slots.entry(key) {
-            Entry::Occupied(slot) => match slot.get() {
-                Slot::Resident(image) => Found::Image(Arc::clone(image)),
-                Slot::Pending(flight) => Found::Flight(Arc::clone(flight)),
+            MapEntry::Occupied(slot) => match slot.get() {
+                CacheEntry::Resident(image) => Lookup::Image(Arc::clone(image)),
+                CacheEntry::Pending(in_flight) => Lookup::InFlight(Arc::clone(in_flight)),
             },
-            Entry::Vacant(slot) => {
-                let flight = Arc::new(Flight::begun());
-                slot.insert(Slot::Pending(Arc::clone(&flight)));
-                Found::Nothing(Lead {
+            MapEntry::Vacant(slot) => {
+                let in_flight = Arc::new(InFlight::begun());
+                slot.insert(CacheEntry::Pending(Arc::clone(&in_flight)));
+                Lookup::Nothing(Leader {
                     cache: self,
                     key,
-                    flight,
-                    has_landed: false,
+                    in_flight,
+                    is_complete: false,
                 })
             }
         }
     }
 
     fn residents(&self) -> Vec<(Key, u64)> {
-        let resident = |slot: dashmap::mapref::multiple::RefMulti<'_, Key, Slot<V>>| match slot.value() {
-            Slot::Resident(image) => Some((*slot.key(), image.byte_size())),
-            Slot::Pending(_) => None,
+        let resident = |slot: dashmap::mapref::multiple::RefMulti<'_, Key, CacheEntry<V>>| match slot.value()
+        {
+            CacheEntry::Resident(image) => Some((*slot.key(), image.byte_size())),
+            CacheEntry::Pending(_) => None,
         };
         self.slots.iter().filter_map(resident).collect()
     }
 
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+    fn admission(&self) -> MutexGuard<'_, Admission> {
         // Nothing panics between two changes that belong together, so a poisoned ledger is a right one.
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+        self.admission.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A stream's announcement to a [`Cache`]. Ends with its life.
 #[derive(Debug)]
 #[must_use = "the announcement ends when this is dropped"]
-pub struct Registration<V: Resident = Image> {
+pub struct DemandGuard<V: Resident = Image> {
     cache: Arc<Cache<V>>,
     name: [u8; 32],
 }
 
-impl<V: Resident> Drop for Registration<V> {
+impl<V: Resident> Drop for DemandGuard<V> {
     fn drop(&mut self) {
-        self.cache.ledger().end(self.name);
+        self.cache.admission().end(self.name);
     }
 }
 
-enum Found<'a, V: Resident> {
+enum Lookup<'a, V: Resident> {
     Image(Arc<V>),
-    Flight(Arc<Flight<V>>),
-    Nothing(Lead<'a, V>),
+    InFlight(Arc<InFlight<V>>),
+    Nothing(Leader<'a, V>),
 }
 
 /// The duty to make an image that others may wait for. Dropped without an image, it lets them go.
-struct Lead<'a, V: Resident> {
+struct Leader<'a, V: Resident> {
     cache: &'a Cache<V>,
     key: Key,
-    flight: Arc<Flight<V>>,
-    has_landed: bool,
+    in_flight: Arc<InFlight<V>>,
+    is_complete: bool,
 }
 
-impl<V: Resident> Lead<'_, V> {
-    fn land(mut self, image: Arc<V>) -> Arc<V> {
-        let mut ledger = self.cache.ledger();
-        if ledger.admit(self.key, image.byte_size()) {
+impl<V: Resident> Leader<'_, V> {
+    fn complete(mut self, image: Arc<V>) -> Arc<V> {
+        let mut admission = self.cache.admission();
+        if admission.admit(self.key, image.byte_size()) {
             self.cache
                 .slots
-                .insert(self.key, Slot::Resident(Arc::clone(&image)));
+                .insert(self.key, CacheEntry::Resident(Arc::clone(&image)));
         } else {
-            self.cache.refusals.fetch_add(1, Ordering::Relaxed);
+            self.cache.rejections.fetch_add(1, Ordering::Relaxed);
             self.cache.slots.remove(&self.key);
         }
-        drop(ledger);
-        self.has_landed = true;
-        self.flight.land(Some(Arc::clone(&image)));
+        drop(admission);
+        self.is_complete = true;
+        self.in_flight.complete(Some(Arc::clone(&image)));
         image
     }
 }
 
-impl<V: Resident> Drop for Lead<'_, V> {
+impl<V: Resident> Drop for Leader<'_, V> {
     fn drop(&mut self) {
-        if !self.has_landed {
+        if !self.is_complete {
             self.cache.slots.remove(&self.key);
-            self.flight.land(None);
+            self.in_flight.complete(None);
         }
     }
 }

@@ -12,7 +12,7 @@ use super::Key;
 const BLOCK: usize = 64;
 
 /// After so many images that do not fit, no other one is tried.
-const MISSES: usize = 1024;
+const MAX_MISSES: usize = 1024;
 
 /// What streams can draw from: the images of a split at one size, by class. Shared by all streams that draw from it, whatever their
 /// proportions; takes about 8 bytes an image.
@@ -26,14 +26,14 @@ pub struct Catalog {
 /// The images of a class, the smallest first.
 #[derive(Debug)]
 struct Class {
-    images: Box<[Entry]>,
+    images: Box<[CatalogEntry]>,
     /// Bytes of the images before each [`BLOCK`].
     sums: Box<[u64]>,
     bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Entry {
+struct CatalogEntry {
     bytes: u32,
     sample: u32,
 }
@@ -46,11 +46,11 @@ impl Catalog {
         short_side: Option<u32>,
         classes: impl IntoIterator<Item = impl IntoIterator<Item = (u32, u64)>>,
     ) -> Self {
-        let entry = |(sample, bytes)| Entry {
+        let entry = |(sample, bytes)| CatalogEntry {
             bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
             sample,
         };
-        let class = |images: Vec<Entry>| {
+        let class = |images: Vec<CatalogEntry>| {
             let mut bytes = 0;
             let sums = images.chunks(BLOCK).map(|block| {
                 let before = bytes;
@@ -64,7 +64,7 @@ impl Catalog {
             }
         };
         let classes = classes.into_iter().map(|images| {
-            let mut images: Vec<Entry> = images.into_iter().map(entry).collect();
+            let mut images: Vec<CatalogEntry> = images.into_iter().map(entry).collect();
             images.sort_unstable();
             class(images)
         });
@@ -89,14 +89,14 @@ impl Class {
 }
 
 /// A class that is drawn from.
-struct Drawn<'a> {
+struct DrawnClass<'a> {
     catalog: &'a Catalog,
     class: &'a Class,
     /// Of each image, in an epoch of all streams together.
     draws: f64,
 }
 
-impl Drawn<'_> {
+impl DrawnClass<'_> {
     /// Draws per byte of the image at `index`.
     fn density(&self, index: usize) -> f64 {
         self.draws / f64::from(self.class.images[index].bytes)
@@ -142,16 +142,16 @@ impl Plan {
     pub(super) fn new(budget: u64, catalogs: &[(Arc<Catalog>, Vec<f64>)]) -> Self {
         let classes = catalogs.iter().flat_map(|(catalog, draws)| {
             let classes = catalog.classes.iter().zip(draws);
-            classes.map(move |(class, &draws)| Drawn {
+            classes.map(move |(class, &draws)| DrawnClass {
                 catalog,
                 class,
                 draws,
             })
         });
-        let wanted = |drawn: &Drawn<'_>| drawn.draws > 0.0 && !drawn.class.images.is_empty();
-        let classes: Vec<Drawn<'_>> = classes.filter(wanted).collect();
+        let wanted = |drawn: &DrawnClass<'_>| drawn.draws > 0.0 && !drawn.class.images.is_empty();
+        let classes: Vec<DrawnClass<'_>> = classes.filter(wanted).collect();
         let bytes = |density: f64| -> u64 {
-            let of_class = |drawn: &Drawn<'_>| drawn.class.bytes_of(drawn.count(density));
+            let of_class = |drawn: &DrawnClass<'_>| drawn.class.bytes_of(drawn.count(density));
             classes.iter().map(of_class).sum()
         };
         // The least density of which all images fit, by its bits, which are ordered as positive numbers are.
@@ -180,7 +180,7 @@ impl Plan {
     }
 
     /// Takes of the images behind `next` of each class, in order, those that still fit.
-    fn fill(&mut self, budget: u64, classes: &[Drawn<'_>], mut next: Vec<usize>) {
+    fn fill(&mut self, budget: u64, classes: &[DrawnClass<'_>], mut next: Vec<usize>) {
         // By density, whose bits are ordered as positive numbers are, and then by key.
         let place = |class: usize, index: usize| {
             let drawn = &classes[class];
@@ -190,7 +190,7 @@ impl Plan {
         let first = next.iter().enumerate();
         let mut front: BinaryHeap<_> = first.filter_map(|(class, &index)| place(class, index)).collect();
         let mut misses = 0;
-        while misses < MISSES
+        while misses < MAX_MISSES
             && let Some((_, _, class)) = front.pop()
         {
             let (drawn, index) = (&classes[class], next[class]);
@@ -204,8 +204,8 @@ impl Plan {
         }
     }
 
-    fn take(&mut self, drawn: &Drawn<'_>, index: usize) {
-        let Entry { bytes, sample } = drawn.class.images[index];
+    fn take(&mut self, drawn: &DrawnClass<'_>, index: usize) {
+        let CatalogEntry { bytes, sample } = drawn.class.images[index];
         let Catalog {
             dataset, short_side, ..
         } = *drawn.catalog;

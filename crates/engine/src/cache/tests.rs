@@ -36,31 +36,31 @@ fn get(cache: &Cache, sample: u32, bytes: u64) -> Arc<Image> {
 }
 
 /// An image that is wanted: its number, its draws and its bytes.
-type Want = (u32, f64, u64);
+type ExpectedUse = (u32, f64, u64);
 
-fn want(sample: u32, draws: f64, bytes: u64) -> Want {
+fn expected_use(sample: u32, draws: f64, bytes: u64) -> ExpectedUse {
     (sample, draws, bytes)
 }
 
 /// Each image a class of its own.
-fn catalog(wants: &[Want]) -> Catalog {
-    let classes = wants.iter().map(|&(sample, _, bytes)| [(sample, bytes)]);
+fn catalog(expected_uses: &[ExpectedUse]) -> Catalog {
+    let classes = expected_uses.iter().map(|&(sample, _, bytes)| [(sample, bytes)]);
     Catalog::new(0, Some(256), classes)
 }
 
-fn register(cache: &Arc<Cache>, name: u8, wants: &[Want]) -> Registration {
-    let announcement = Announcement {
+fn register(cache: &Arc<Cache>, name: u8, expected_uses: &[ExpectedUse]) -> DemandGuard {
+    let demand = StreamDemand {
         name: [name; 32],
         // Of its own for each name.
-        source: Source {
+        source: CatalogId {
             dataset: u32::from(name),
             split: Split::Train,
             short_side: None,
         },
-        draws: wants.iter().map(|(_, draws, _)| *draws).collect(),
+        draws: expected_uses.iter().map(|(_, draws, _)| *draws).collect(),
         is_changed: false,
     };
-    cache.register(announcement, || catalog(wants))
+    cache.register(demand, || catalog(expected_uses))
 }
 
 fn resident(cache: &Cache) -> Vec<u32> {
@@ -91,7 +91,7 @@ fn an_image_is_made_once_and_then_found() {
         hits: 1,
         shared: 0,
         misses: 1,
-        refusals: 0,
+        rejections: 0,
         images: 1,
         bytes: 98,
         budget: 1000,
@@ -125,7 +125,7 @@ fn the_budget_is_kept_to_the_byte_and_nothing_is_evicted() {
     get(&cache, 2, 101);
     get(&cache, 3, 98);
     assert_eq!(resident(&cache), [1, 3]);
-    assert_eq!((cache.stats().bytes, cache.stats().refusals), (199, 1));
+    assert_eq!((cache.stats().bytes, cache.stats().rejections), (199, 1));
     assert_books(&cache);
 }
 
@@ -133,7 +133,7 @@ fn the_budget_is_kept_to_the_byte_and_nothing_is_evicted() {
 fn a_cache_without_budget_keeps_nothing() {
     let cache = Cache::new(0);
     get(&cache, 1, 98);
-    assert_eq!((resident(&cache), cache.stats().refusals), (vec![], 1));
+    assert_eq!((resident(&cache), cache.stats().rejections), (vec![], 1));
 }
 
 #[test]
@@ -218,8 +218,8 @@ fn who_waits_for_an_error_or_a_panic_tries_again() {
 
 #[test]
 fn a_plan_decides_who_comes_in_whatever_comes_first() {
-    let wants: Vec<Want> = (0..20)
-        .map(|i| want(i, if i < 4 { 10.0 } else { 1.0 }, 98))
+    let expected_uses: Vec<ExpectedUse> = (0..20)
+        .map(|i| expected_use(i, if i < 4 { 10.0 } else { 1.0 }, 98))
         .collect();
     for order in [
         (0..20).collect::<Vec<u32>>(),
@@ -227,7 +227,7 @@ fn a_plan_decides_who_comes_in_whatever_comes_first() {
         (0..20).map(|i| i * 7 % 20).collect(),
     ] {
         let cache = Arc::new(Cache::new(98 * 6 + 50));
-        let registration = register(&cache, 1, &wants);
+        let registration = register(&cache, 1, &expected_uses);
         for sample in order {
             get(&cache, sample, 98);
         }
@@ -240,7 +240,7 @@ fn a_plan_decides_who_comes_in_whatever_comes_first() {
 #[test]
 fn images_outside_of_the_plan_get_the_room_that_it_leaves() {
     let cache = Arc::new(Cache::new(98 * 3));
-    let _registration = register(&cache, 1, &[want(0, 1.0, 98), want(1, 1.0, 98)]);
+    let _registration = register(&cache, 1, &[expected_use(0, 1.0, 98), expected_use(1, 1.0, 98)]);
     for sample in [9, 8, 1, 0] {
         get(&cache, sample, 98);
     }
@@ -250,11 +250,11 @@ fn images_outside_of_the_plan_get_the_room_that_it_leaves() {
 #[test]
 fn a_new_plan_lets_go_only_what_it_has_no_room_for() {
     let cache = Arc::new(Cache::new(98 * 4));
-    let first = register(&cache, 1, &[0, 1, 2, 3].map(|i| want(i, 1.0, 98)));
+    let first = register(&cache, 1, &[0, 1, 2, 3].map(|i| expected_use(i, 1.0, 98)));
     for sample in 0..4 {
         get(&cache, sample, 98);
     }
-    let second = register(&cache, 2, &[want(10, 5.0, 98), want(11, 5.0, 98)]);
+    let second = register(&cache, 2, &[expected_use(10, 5.0, 98), expected_use(11, 5.0, 98)]);
     assert_eq!(resident(&cache), [0, 1]);
     assert_books(&cache);
     get(&cache, 11, 98);
@@ -268,8 +268,8 @@ fn a_new_plan_lets_go_only_what_it_has_no_room_for() {
 #[test]
 fn training_and_validation_in_turn_share_one_plan() {
     let cache = Arc::new(Cache::new(98 * 3));
-    let train = [0, 1, 2].map(|i| want(i, 2.0, 98));
-    let valid = [10, 11, 12].map(|i| want(i, 1.0, 98));
+    let train = [0, 1, 2].map(|i| expected_use(i, 2.0, 98));
+    let valid = [10, 11, 12].map(|i| expected_use(i, 1.0, 98));
     for epoch in 0..3 {
         let stream = register(&cache, 1, &train);
         (0..3).for_each(|sample| drop(get(&cache, sample, 98)));
@@ -286,8 +286,8 @@ fn training_and_validation_in_turn_share_one_plan() {
 fn announcements_that_ended_long_ago_are_forgotten() {
     let cache = Arc::new(Cache::new(98));
     for run in 0..7 {
-        let wants = [want(u32::from(run), 100.0 - f64::from(run), 98)];
-        drop(register(&cache, run, &wants));
+        let expected_uses = [expected_use(u32::from(run), 100.0 - f64::from(run), 98)];
+        drop(register(&cache, run, &expected_uses));
         get(&cache, u32::from(run), 98);
     }
     // Runs 2 to 5 are remembered beside run 6, and 2 drew most.
@@ -299,7 +299,7 @@ fn announcements_that_ended_long_ago_are_forgotten() {
 #[test]
 fn an_image_larger_than_announced_does_not_break_the_budget() {
     let cache = Arc::new(Cache::new(200));
-    let _registration = register(&cache, 1, &[want(0, 1.0, 98), want(1, 1.0, 98)]);
+    let _registration = register(&cache, 1, &[expected_use(0, 1.0, 98), expected_use(1, 1.0, 98)]);
     get(&cache, 0, 152);
     get(&cache, 1, 98);
     assert_eq!(resident(&cache), [0]);
@@ -308,19 +308,19 @@ fn an_image_larger_than_announced_does_not_break_the_budget() {
 
 #[test]
 fn many_threads_end_with_the_planned_images() {
-    let wants: Vec<Want> = (0..64)
-        .map(|i| want(i, f64::from(1 + i % 5), possible(50 + u64::from(i))))
+    let expected_uses: Vec<ExpectedUse> = (0..64)
+        .map(|i| expected_use(i, f64::from(1 + i % 5), possible(50 + u64::from(i))))
         .collect();
     let cache = Arc::new(Cache::new(2000));
-    let _registration = register(&cache, 1, &wants);
-    let draws = wants.iter().map(|(_, draws, _)| *draws).collect();
-    let expected = Plan::new(2000, &[(Arc::new(catalog(&wants)), draws)]);
+    let _registration = register(&cache, 1, &expected_uses);
+    let draws = expected_uses.iter().map(|(_, draws, _)| *draws).collect();
+    let expected = Plan::new(2000, &[(Arc::new(catalog(&expected_uses)), draws)]);
     thread::scope(|scope| {
         for thread in 0..8 {
-            let (cache, wants) = (&cache, &wants);
+            let (cache, expected_uses) = (&cache, &expected_uses);
             scope.spawn(move || {
                 for i in 0..640 {
-                    let (sample, _, bytes) = wants[(i * (2 * thread + 1) + thread) % 64];
+                    let (sample, _, bytes) = expected_uses[(i * (2 * thread + 1) + thread) % 64];
                     let image = get(cache, sample, bytes);
                     assert_eq!(image.pixels()[0], sample as u8);
                     assert!(cache.stats().bytes <= 2000);
@@ -344,8 +344,8 @@ proptest! {
         for (sample, bytes, action) in steps {
             match action {
                 0 => {
-                    let wants: Vec<Want> = (0..sample).map(|i| want(i, f64::from(1 + i % 3), possible(bytes))).collect();
-                    open.push(register(&cache, sample as u8, &wants));
+                    let expected_uses: Vec<ExpectedUse> = (0..sample).map(|i| expected_use(i, f64::from(1 + i % 3), possible(bytes))).collect();
+                    open.push(register(&cache, sample as u8, &expected_uses));
                 }
                 1 => drop(open.pop()),
                 2 => {

@@ -34,7 +34,7 @@
 //! | a class folder without a usable image | [`Warning::EmptyClass`], not a class |
 //! | a class absent from a split that others are in | [`Warning::AbsentClass`], a class all the same |
 //! | class names that differ in case only | [`Warning::SimilarClasses`], two classes |
-//! | an unreadable folder | [`Error`]; for [`survey`] [`Warning::Unreadable`], passed over |
+//! | an unreadable folder | [`Error`]; for [`scan_lenient`] [`Warning::Unreadable`], passed over |
 //! | a HEIC, TIFF, AVIF or other image of a format that is not read | [`Warning::Unsupported`], passed over |
 //! | a link that leaves the root, leads nowhere, or into a folder already read for this class | [`Warning::Link`], or quarantined where it is an image; passed over |
 //!
@@ -57,7 +57,7 @@ pub use fingerprint::Fingerprint;
 pub use options::{Orientation, ScanOptions, SplitMethod};
 pub use quarantine::{Quarantined, RuntimeQuarantine};
 pub use samples::Samples;
-pub use scan::{Progress, scan, scan_noting, survey};
+pub use scan::{Progress, scan, scan_lenient, scan_with_progress};
 pub use warning::{LinkFault, Warning};
 pub use weights::{effective_number, inverse_frequency};
 

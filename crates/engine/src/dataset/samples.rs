@@ -4,39 +4,39 @@ use std::ops::{Index, IndexMut};
 use super::Sample;
 
 /// Samples that lie in a row in memory.
-const PIECE: usize = 4096;
+const CHUNK_LEN: usize = 4096;
 
 /// A list of samples that grows without moving them: of millions, a vector would need two or three times the memory while it grows, and the
 /// allocator would keep it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Samples {
     /// All but the last are full; none is empty.
-    pieces: Vec<Vec<Sample>>,
+    chunks: Vec<Vec<Sample>>,
 }
 
 impl Samples {
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        let last = self.pieces.last().map_or(PIECE, Vec::len);
-        self.pieces.len() * PIECE + last - PIECE
+        let last = self.chunks.last().map_or(CHUNK_LEN, Vec::len);
+        self.chunks.len() * CHUNK_LEN + last - CHUNK_LEN
     }
 
     /// Says whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
+        self.chunks.is_empty()
     }
 
     /// The sample at `index`, if there is one.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&Sample> {
-        self.pieces.get(index / PIECE)?.get(index % PIECE)
+        self.chunks.get(index / CHUNK_LEN)?.get(index % CHUNK_LEN)
     }
 
     /// All of them, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Sample> + Clone {
-        self.pieces.iter().flatten()
+        self.chunks.iter().flatten()
     }
 
     /// Bytes of memory that they take, paths included.
@@ -44,26 +44,26 @@ impl Samples {
     pub fn heap_bytes(&self) -> u64 {
         // An allocator gives words.
         let path = |sample: &Sample| sample.path.len().next_multiple_of(size_of::<usize>());
-        let own: usize = self.pieces.iter().map(Vec::capacity).sum();
+        let own: usize = self.chunks.iter().map(Vec::capacity).sum();
         (own * size_of::<Sample>() + self.iter().map(path).sum::<usize>()) as u64
     }
 
     pub(super) fn push(&mut self, sample: Sample) {
-        match self.pieces.last_mut().filter(|last| last.len() < PIECE) {
+        match self.chunks.last_mut().filter(|last| last.len() < CHUNK_LEN) {
             Some(last) => last.push(sample),
             None => {
-                let mut piece = Vec::with_capacity(PIECE);
-                piece.push(sample);
-                self.pieces.push(piece);
+                let mut chunk = Vec::with_capacity(CHUNK_LEN);
+                chunk.push(sample);
+                self.chunks.push(chunk);
             }
         }
     }
 
     fn pop(&mut self) -> Option<Sample> {
-        let last = self.pieces.last_mut()?;
+        let last = self.chunks.last_mut()?;
         let sample = last.pop();
         if last.is_empty() {
-            self.pieces.pop();
+            self.chunks.pop();
         }
         sample
     }
@@ -86,9 +86,9 @@ impl Samples {
 
     /// All of them, in rows of `len` at most.
     pub(super) fn rows_mut(&mut self, len: usize) -> impl Iterator<Item = &mut [Sample]> {
-        self.pieces
+        self.chunks
             .iter_mut()
-            .flat_map(move |piece| piece.chunks_mut(len))
+            .flat_map(move |chunk| chunk.chunks_mut(len))
     }
 
     /// Sorts them. No two are equal.
@@ -116,11 +116,11 @@ impl Samples {
     }
 
     fn swap(&mut self, one: usize, other: usize) {
-        let [one_piece, other_piece] = [one, other].map(|index| index / PIECE);
-        let [one, other] = [one, other].map(|index| index % PIECE);
-        if one_piece == other_piece {
-            self.pieces[one_piece].swap(one, other);
-        } else if let Ok([a, b]) = self.pieces.get_disjoint_mut([one_piece, other_piece]) {
+        let [one_chunk, other_chunk] = [one, other].map(|index| index / CHUNK_LEN);
+        let [one, other] = [one, other].map(|index| index % CHUNK_LEN);
+        if one_chunk == other_chunk {
+            self.chunks[one_chunk].swap(one, other);
+        } else if let Ok([a, b]) = self.chunks.get_disjoint_mut([one_chunk, other_chunk]) {
             std::mem::swap(&mut a[one], &mut b[other]);
         }
     }
@@ -130,13 +130,13 @@ impl Index<usize> for Samples {
     type Output = Sample;
 
     fn index(&self, index: usize) -> &Sample {
-        &self.pieces[index / PIECE][index % PIECE]
+        &self.chunks[index / CHUNK_LEN][index % CHUNK_LEN]
     }
 }
 
 impl IndexMut<usize> for Samples {
     fn index_mut(&mut self, index: usize) -> &mut Sample {
-        &mut self.pieces[index / PIECE][index % PIECE]
+        &mut self.chunks[index / CHUNK_LEN][index % CHUNK_LEN]
     }
 }
 

@@ -9,9 +9,9 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::fingerprint::fingerprint;
-use super::layout::Place;
+use super::layout::SplitSource;
 use super::quarantine::reason;
-use super::split::{Chance, divide};
+use super::split::{SplitConfig, divide};
 use super::walk::{ClassFolder, Walk, walk};
 use super::{Dataset, Error, Quarantined, Sample, Samples, ScanOptions, Split, Warning};
 use crate::header::{self, Header, Limits};
@@ -42,7 +42,7 @@ impl fmt::Display for Progress {
 ///
 /// Every variant of [`Error`]; see the table in the documentation of [`super`].
 pub fn scan(name: &str, root: &Path, options: &ScanOptions) -> Result<Dataset, Error> {
-    scan_noting(name, root, options, &Progress::default())
+    scan_with_progress(name, root, options, &Progress::default())
 }
 
 /// As [`scan`], and says in `progress` how far it is.
@@ -50,7 +50,7 @@ pub fn scan(name: &str, root: &Path, options: &ScanOptions) -> Result<Dataset, E
 /// # Errors
 ///
 /// Those of [`scan`].
-pub fn scan_noting(
+pub fn scan_with_progress(
     name: &str,
     root: &Path,
     options: &ScanOptions,
@@ -84,7 +84,7 @@ pub fn scan_noting(
 /// # Errors
 ///
 /// Those of [`scan`] but [`Error::UnreadableFolder`], [`Error::NoImages`] and [`Error::SingleClass`].
-pub fn survey(name: &str, root: &Path, options: &ScanOptions) -> Result<Dataset, Error> {
+pub fn scan_lenient(name: &str, root: &Path, options: &ScanOptions) -> Result<Dataset, Error> {
     Ok(scan_any(name, root, options, &Progress::default())?.0)
 }
 
@@ -219,12 +219,12 @@ fn sort(samples: &mut Samples, folders: &[ClassFolder], used: &[bool], options: 
     let classes: Vec<usize> = folders.iter().map(class).collect();
     let class = |sample: &Sample| classes[sample.class as usize];
     samples.sort_by(|a, b| (class(a), &a.path).cmp(&(class(b), &b.path)));
-    let chance = Chance {
+    let config = SplitConfig {
         fraction: options.valid_fraction,
         seed: options.split_seed,
         method: options.split_method,
     };
-    let place = |sample: &Sample| folders[sample.class as usize].place;
+    let split_source = |sample: &Sample| folders[sample.class as usize].split_source;
     let mut begin = 0;
     while let Some(first) = samples.get(begin) {
         let number = class(first);
@@ -235,16 +235,16 @@ fn sort(samples: &mut Samples, folders: &[ClassFolder], used: &[bool], options: 
         let of_class = members.clone().map(|index| &samples[index]);
         paths.extend(
             of_class
-                .filter(|sample| place(sample) == Place::Divided)
+                .filter(|sample| split_source(sample) == SplitSource::Computed)
                 .map(|sample| &*sample.path),
         );
-        let mut splits = divide(&paths, chance).into_iter();
+        let mut splits = divide(&paths, config).into_iter();
         begin = members.end;
         for index in members {
             let sample = &mut samples[index];
-            sample.split = match place(sample) {
-                Place::Fixed(split) => split,
-                Place::Divided => splits.next().expect("one for each divided image"),
+            sample.split = match split_source(sample) {
+                SplitSource::Folder(split) => split,
+                SplitSource::Computed => splits.next().expect("one for each divided image"),
             };
             sample.class = u32::try_from(number).expect("no more classes than images");
         }

@@ -5,7 +5,7 @@ use crate::random::{Purpose, below, generator, key};
 
 /// The part of the options that chooses.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Chance {
+pub(super) struct SplitConfig {
     pub(super) fraction: f64,
     pub(super) seed: u64,
     pub(super) method: SplitMethod,
@@ -15,15 +15,21 @@ pub(super) struct Chance {
 ///
 /// # Determinism
 ///
-/// An image is valid if its [`place`] lies below the fraction, whatever other images there are: images that come or go move no others.
+/// An image is valid if its [`position`] lies below the fraction, whatever other images there are: images that come or go move no others.
 /// Stratified, there are two exceptions in a class: see [`keep_both_sides`].
-pub(super) fn divide(paths: &[&str], chance: Chance) -> Vec<Split> {
-    let limit = (chance.fraction * PLACES) as u64;
-    let places: Vec<u64> = paths.iter().map(|path| place(chance.seed, path)).collect();
-    let side = |&place: &u64| if place < limit { Split::Valid } else { Split::Train };
-    let mut splits: Vec<Split> = places.iter().map(side).collect();
-    if chance.method == SplitMethod::Stratified {
-        keep_both_sides(&places, &mut splits, chance.fraction);
+pub(super) fn divide(paths: &[&str], config: SplitConfig) -> Vec<Split> {
+    let limit = (config.fraction * POSITIONS) as u64;
+    let positions: Vec<u64> = paths.iter().map(|path| position(config.seed, path)).collect();
+    let side = |&position: &u64| {
+        if position < limit {
+            Split::Valid
+        } else {
+            Split::Train
+        }
+    };
+    let mut splits: Vec<Split> = positions.iter().map(side).collect();
+    if config.method == SplitMethod::Stratified {
+        keep_both_sides(&positions, &mut splits, config.fraction);
     }
     splits
 }
@@ -35,15 +41,15 @@ pub(super) fn divide(paths: &[&str], chance: Chance) -> Vec<Split> {
 /// be promised a valid one, and look at `m` of the train images of a larger class: on its own, these `m` have a valid image, which the
 /// other images have then moved to train. So a class that has none below the fraction can lose its one valid image to train once others
 /// are added; classes of many images have some.
-fn keep_both_sides(places: &[u64], splits: &mut [Split], fraction: f64) {
-    let by_place = |at: &usize| places[*at];
+fn keep_both_sides(positions: &[u64], splits: &mut [Split], fraction: f64) {
+    let by_place = |at: &usize| positions[*at];
     // Half up, by the same IEEE operations everywhere.
-    let share = (fraction * places.len() as f64 + 0.5).floor() as usize;
+    let share = (fraction * positions.len() as f64 + 0.5).floor() as usize;
     let has = |split| splits.contains(&split);
     let (at, split) = if !has(Split::Train) {
-        ((0..places.len()).max_by_key(by_place), Split::Train)
-    } else if !has(Split::Valid) && share > 0 && places.len() > 1 {
-        ((0..places.len()).min_by_key(by_place), Split::Valid)
+        ((0..positions.len()).max_by_key(by_place), Split::Train)
+    } else if !has(Split::Valid) && share > 0 && positions.len() > 1 {
+        ((0..positions.len()).min_by_key(by_place), Split::Valid)
     } else {
         return;
     };
@@ -52,17 +58,17 @@ fn keep_both_sides(places: &[u64], splits: &mut [Split], fraction: f64) {
     }
 }
 
-/// How many places there are: 2^64.
-const PLACES: f64 = 18_446_744_073_709_551_616.0;
-/// Images that share the places out among them.
+/// How many positions there are: 2^64.
+const POSITIONS: f64 = 18_446_744_073_709_551_616.0;
+/// Images that share the positions out among them.
 const BLOCK: u64 = 5;
 
 /// A function of the seed and the path, uniform over all numbers of 64 bits.
 ///
 /// Of files whose names differ in their number only, those with the numbers 1 to 5, 6 to 10 and so on lie in another fifth of the places
-/// each, in an order drawn for each five. So a fraction of 0.2 holds out exactly one of each five, where independent places would give a
+/// each, in an order drawn for each five. So a fraction of 0.2 holds out exactly one of each five, where independent positions would give a
 /// class of 20 images 4 with a standard deviation of 1.8.
-fn place(seed: u64, path: &str) -> u64 {
+fn position(seed: u64, path: &str) -> u64 {
     let (name, number) = numbered(path);
     let (block, member) = (number.div_ceil(BLOCK), (number + BLOCK - 1) % BLOCK);
     let [a, b, c, d] = words(&name);
@@ -108,8 +114,8 @@ mod tests {
 
     use super::*;
 
-    fn chance(fraction: f64, seed: u64, method: SplitMethod) -> Chance {
-        Chance {
+    fn config(fraction: f64, seed: u64, method: SplitMethod) -> SplitConfig {
+        SplitConfig {
             fraction,
             seed,
             method,
@@ -134,12 +140,12 @@ mod tests {
     }
 
     /// The paths that are held out.
-    fn held_out(paths: &[String], chance: Chance) -> Vec<&str> {
+    fn held_out(paths: &[String], config: SplitConfig) -> Vec<&str> {
         let class = |path: &String| str::split(path, '/').next().unwrap_or_default().to_owned();
         let classes = paths.chunk_by(|a, b| class(a) == class(b));
         let of_class = |paths: &'_ [String]| {
             let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-            divide(&paths, chance)
+            divide(&paths, config)
         };
         let splits: Vec<Split> = classes.flat_map(of_class).collect();
         let valid = paths
@@ -156,7 +162,7 @@ mod tests {
         let paths = [files("birds", 1, 20), files("flowers", 1, 200)].concat();
         for seed in 0..50 {
             for method in METHODS {
-                let held_out = held_out(&paths, chance(0.2, seed, method));
+                let held_out = held_out(&paths, config(0.2, seed, method));
                 assert_eq!(
                     held_out.iter().filter(|path| path.starts_with("birds/")).count(),
                     4
@@ -171,7 +177,7 @@ mod tests {
     fn the_choice_never_changes() {
         let paths = [files("birds", 0, 11), unnumbered("flowers", 0, 10)].concat();
         for method in METHODS {
-            let held_out = held_out(&paths, chance(0.2, 42, method)).into_iter();
+            let held_out = held_out(&paths, config(0.2, 42, method)).into_iter();
             assert_eq!(held_out.map(|path| &path[..12]).collect::<Vec<_>>(), CHOSEN);
         }
     }
@@ -194,13 +200,13 @@ mod tests {
                     .into_iter()
                     .flat_map(move |method| [files, unnumbered].map(move |names| (seed, method, names)))
             }) {
-                let chance = chance(0.2, seed, method);
+                let config = config(0.2, seed, method);
                 let many = names("birds", 1, images + added);
                 // Before all others, behind all, and on both sides.
                 for first in [0, added / 2, added] {
                     let few = &many[first..first + images];
-                    let before = held_out(few, chance);
-                    let mut after = held_out(&many, chance);
+                    let before = held_out(few, config);
+                    let mut after = held_out(&many, config);
                     after.retain(|path| few.iter().any(|few| few == path));
                     // A single one may be the exception.
                     if before.len() > 1 || method == SplitMethod::Random {
@@ -214,8 +220,8 @@ mod tests {
     #[test]
     fn a_larger_fraction_holds_out_the_same_images_and_more() {
         let paths = files("birds", 0, 200);
-        let few = held_out(&paths, chance(0.1, 42, SplitMethod::Stratified));
-        let many = held_out(&paths, chance(0.3, 42, SplitMethod::Stratified));
+        let few = held_out(&paths, config(0.1, 42, SplitMethod::Stratified));
+        let many = held_out(&paths, config(0.3, 42, SplitMethod::Stratified));
         assert!(few.len() < many.len() && few.iter().all(|path| many.contains(path)));
     }
 
@@ -224,7 +230,7 @@ mod tests {
         for paths in [files("birds", 0, 10), unnumbered("birds", 0, 10)] {
             let mut times = [0; 10];
             for seed in 0..2000 {
-                for path in held_out(&paths, chance(0.3, seed, SplitMethod::Random)) {
+                for path in held_out(&paths, config(0.3, seed, SplitMethod::Random)) {
                     times[paths.iter().position(|known| known == path).expect("a path")] += 1;
                 }
             }
@@ -238,7 +244,7 @@ mod tests {
 
     /// Mean and variance of what is held out of a class, over seeds.
     fn spread(paths: &[String], fraction: f64) -> (f64, f64) {
-        let count = |seed| held_out(paths, chance(fraction, seed, SplitMethod::Random)).len() as f64;
+        let count = |seed| held_out(paths, config(fraction, seed, SplitMethod::Random)).len() as f64;
         let counts: Vec<f64> = (0..500).map(count).collect();
         let mean = counts.iter().sum::<f64>() / 500.0;
         let square = counts
@@ -303,7 +309,7 @@ mod tests {
             let fraction = f64::from(percent) / 100.0;
             let class = |(class, &count): (usize, &usize)| files(&format!("class {class}"), 0, count);
             let paths: Vec<String> = counts.iter().enumerate().flat_map(class).collect();
-            let held_out = held_out(&paths, chance(fraction, seed, SplitMethod::Stratified));
+            let held_out = held_out(&paths, config(fraction, seed, SplitMethod::Stratified));
             for (class, &count) in counts.iter().enumerate() {
                 let of_class = |path: &&&str| path.starts_with(&format!("class {class}/"));
                 let share = held_out.iter().filter(of_class).count();
@@ -316,21 +322,21 @@ mod tests {
         fn files_that_come_move_one_from_valid_to_train_at_most_and_only_where_it_was_the_only_one(
             count in 1usize..30, added in 1usize..30, percent in 0u32..100, seed: u64,
         ) {
-            let chance = chance(f64::from(percent) / 100.0, seed, SplitMethod::Stratified);
+            let config = config(f64::from(percent) / 100.0, seed, SplitMethod::Stratified);
             let (few, many) = (unnumbered("birds", 0, count), unnumbered("birds", 0, count + added));
-            let (before, after) = (held_out(&few, chance), held_out(&many, chance));
+            let (before, after) = (held_out(&few, config), held_out(&many, config));
             let moved = before.iter().filter(|path| !after.contains(path)).count();
             prop_assert!(moved == 0 || (moved == 1 && before.len() == 1), "{moved} of {}", before.len());
         }
 
         #[test]
         fn a_class_does_not_depend_on_others(count in 2usize..40, other in 1usize..40, seed: u64) {
-            let chance = chance(0.2, seed, SplitMethod::Stratified);
+            let config = config(0.2, seed, SplitMethod::Stratified);
             let birds = files("birds", 0, count);
             let both = [birds.clone(), files("flowers", 0, other)].concat();
-            let mut together = held_out(&both, chance);
+            let mut together = held_out(&both, config);
             together.retain(|path| path.starts_with("birds/"));
-            prop_assert_eq!(held_out(&birds, chance), together);
+            prop_assert_eq!(held_out(&birds, config), together);
         }
     }
 }

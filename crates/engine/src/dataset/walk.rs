@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::layout::{Place, Role, roles};
+use super::layout::{FolderRole, SplitSource, roles};
 use super::{LinkFault, Quarantined, Sample, Samples, Split, Warning};
 use crate::header::Format;
 
@@ -15,7 +15,7 @@ use crate::header::Format;
 #[derive(Clone, Debug)]
 pub(super) struct ClassFolder {
     pub(super) path: String,
-    pub(super) place: Place,
+    pub(super) split_source: SplitSource,
 }
 
 impl ClassFolder {
@@ -76,7 +76,7 @@ struct Entry {
     folder: Folder,
 }
 
-enum Kind {
+enum FileKind {
     Folder,
     /// An image of a format that is not read, by its name.
     Unsupported(&'static str),
@@ -104,9 +104,9 @@ pub(super) fn walk(root: &Path) -> io::Result<Walk> {
     let names: Vec<&str> = folders.iter().map(|folder| folder.path.as_str()).collect();
     for ((_, role), folder) in roles(&names).into_iter().zip(&folders) {
         match role {
-            Role::Class(place) => walk.class(folder, place, &[&root]),
-            Role::Classes(place) => walk.classes(folder, place, &root),
-            Role::Ignored => walk.warnings.push(Warning::IgnoredFolder {
+            FolderRole::Class(split_source) => walk.class(folder, split_source, &[&root]),
+            FolderRole::Classes(split_source) => walk.classes(folder, split_source, &root),
+            FolderRole::Ignored => walk.warnings.push(Warning::IgnoredFolder {
                 folder: folder.path.clone(),
             }),
         }
@@ -130,20 +130,20 @@ impl Walk {
         Ok(entries.folders.into_iter().map(|entry| entry.folder).collect())
     }
 
-    fn classes(&mut self, split: &Folder, place: Place, root: &Folder) {
+    fn classes(&mut self, split: &Folder, split_source: SplitSource, root: &Folder) {
         match self.folders(split) {
             Ok(folders) => folders
                 .iter()
-                .for_each(|folder| self.class(folder, place, &[root, split])),
+                .for_each(|folder| self.class(folder, split_source, &[root, split])),
             Err(error) => self.unreadable(split, &error),
         }
     }
 
-    fn class(&mut self, folder: &Folder, place: Place, above: &[&Folder]) {
+    fn class(&mut self, folder: &Folder, split_source: SplitSource, above: &[&Folder]) {
         let class = u32::try_from(self.class_folders.len()).expect("fewer than 2^32 folders");
         self.class_folders.push(ClassFolder {
             path: folder.path.clone(),
-            place,
+            split_source,
         });
         let mut read: HashSet<PathBuf> = above.iter().map(|folder| folder.real.clone()).collect();
         read.insert(folder.real.clone());
@@ -191,11 +191,11 @@ impl Walk {
                 metadata => metadata,
             };
             match (self.kind(&path, metadata), class) {
-                (Some(Kind::Folder), _) => entries.folders.push(Entry {
+                (Some(FileKind::Folder), _) => entries.folders.push(Entry {
                     is_link,
                     folder: Folder { path, real },
                 }),
-                (Some(Kind::Image { bytes, modified }), Some(class)) => self.found.push(Sample {
+                (Some(FileKind::Image { bytes, modified }), Some(class)) => self.found.push(Sample {
                     path: path.into(),
                     class,
                     split: Split::Train,
@@ -204,9 +204,9 @@ impl Walk {
                     width: 0,
                     height: 0,
                 }),
-                (Some(Kind::Image { .. }), None) => entries.images += 1,
-                (Some(Kind::Unsupported(format)), Some(_)) => self.unsupported.push((format, path)),
-                (Some(Kind::Unsupported(_)), None) | (None, _) => {}
+                (Some(FileKind::Image { .. }), None) => entries.images += 1,
+                (Some(FileKind::Unsupported(format)), Some(_)) => self.unsupported.push((format, path)),
+                (Some(FileKind::Unsupported(_)), None) | (None, _) => {}
             }
         }
         let folders = &mut entries.folders;
@@ -244,17 +244,17 @@ impl Walk {
         None
     }
 
-    fn kind(&mut self, path: &str, metadata: io::Result<Metadata>) -> Option<Kind> {
+    fn kind(&mut self, path: &str, metadata: io::Result<Metadata>) -> Option<FileKind> {
         let reason = match metadata {
-            Ok(metadata) if metadata.is_dir() => return Some(Kind::Folder),
+            Ok(metadata) if metadata.is_dir() => return Some(FileKind::Folder),
             Ok(metadata) if metadata.is_file() && !is_image(path) => {
-                return unsupported(path).map(Kind::Unsupported);
+                return unsupported(path).map(FileKind::Unsupported);
             }
             _ if !is_image(path) => return None,
             Ok(metadata) if metadata.is_file() => match metadata.modified() {
                 Ok(modified) => {
                     let bytes = metadata.len();
-                    return Some(Kind::Image { bytes, modified });
+                    return Some(FileKind::Image { bytes, modified });
                 }
                 Err(error) => error.to_string(),
             },

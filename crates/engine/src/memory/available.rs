@@ -40,19 +40,19 @@ fn below(mount: &Path, path: &Path) -> PathBuf {
 
 /// A control group for memory that the process is in.
 #[derive(Debug, PartialEq, Eq)]
-struct Group {
-    version: Version,
+struct Cgroup {
+    version: CgroupVersion,
     /// Below the mount point.
     path: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
+enum CgroupVersion {
     One,
     Two,
 }
 
-impl Version {
+impl CgroupVersion {
     fn mount(self) -> &'static str {
         match self {
             Self::One => "memory",
@@ -90,17 +90,17 @@ impl Version {
 }
 
 /// The groups for memory in `/proc/self/cgroup`, whose lines are `id:controllers:path`. Version 2 has no controllers there.
-fn groups_in(text: &str) -> Vec<Group> {
+fn groups_in(text: &str) -> Vec<Cgroup> {
     let group = |line: &str| {
         let mut parts = line.splitn(3, ':').skip(1);
         let (controllers, path) = (parts.next()?, parts.next()?.to_owned());
         match controllers {
-            "" => Some(Group {
-                version: Version::Two,
+            "" => Some(Cgroup {
+                version: CgroupVersion::Two,
                 path,
             }),
-            _ if controllers.split(',').any(|name| name == "memory") => Some(Group {
-                version: Version::One,
+            _ if controllers.split(',').any(|name| name == "memory") => Some(Cgroup {
+                version: CgroupVersion::One,
                 path,
             }),
             _ => None,
@@ -213,8 +213,8 @@ mod tests {
     fn lines_that_are_not_understood_are_passed_over() {
         assert_eq!(
             groups_in("garbage\n1:\n2:memory\n::\n"),
-            [Group {
-                version: Version::Two,
+            [Cgroup {
+                version: CgroupVersion::Two,
                 path: String::new()
             }]
         );

@@ -13,14 +13,14 @@ pub struct Budget {
     bytes: u64,
     /// Kept for what is taken for a moment.
     reserve: u64,
-    used: Mutex<Used>,
+    used: Mutex<BudgetState>,
     freed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Used {
-    lasting: u64,
-    passing: u64,
+struct BudgetState {
+    long_term: u64,
+    short_term: u64,
     /// Numbers of those who came for a moment, and of the one whose turn it is: in order, or small demands would keep a large one waiting.
     arrived: u64,
     turn: u64,
@@ -56,7 +56,7 @@ impl Budget {
     /// Bytes that `owner`, which counts what one owner took, may still take for long.
     #[must_use]
     pub fn left_for(&self, owner: &AtomicU64) -> u64 {
-        let left = self.bytes - self.reserve - self.lock().lasting;
+        let left = self.bytes - self.reserve - self.lock().long_term;
         (left
             .saturating_mul(3)
             .saturating_sub(owner.load(Ordering::Relaxed)))
@@ -68,13 +68,13 @@ impl Budget {
     #[must_use]
     pub fn try_take(self: &Arc<Self>, bytes: u64, owner: &Arc<AtomicU64>) -> Option<Permit> {
         let mut used = self.lock();
-        let room = (self.bytes - self.reserve).checked_sub(used.lasting)?;
+        let room = (self.bytes - self.reserve).checked_sub(used.long_term)?;
         let left = room.checked_sub(bytes)?;
         let own = owner.load(Ordering::Relaxed).saturating_add(bytes);
-        if own > left.saturating_mul(3) || used.passing > self.bytes - (used.lasting + bytes) {
+        if own > left.saturating_mul(3) || used.short_term > self.bytes - (used.long_term + bytes) {
             return None;
         }
-        used.lasting += bytes;
+        used.long_term += bytes;
         owner.fetch_add(bytes, Ordering::Relaxed);
         Some(Permit {
             bytes,
@@ -88,13 +88,13 @@ impl Budget {
     #[must_use]
     pub fn take_for_all(self: &Arc<Self>, bytes: u64) -> Option<Permit> {
         let mut used = self.lock();
-        let lasting = used.lasting.checked_add(bytes)?;
-        if lasting > self.bytes - self.reserve {
+        let long_term = used.long_term.checked_add(bytes)?;
+        if long_term > self.bytes - self.reserve {
             return None;
         }
         // At once, so that no others take it for a moment.
-        used.lasting = lasting;
-        let is_short = |used: &mut Used| used.lasting + used.passing > self.bytes;
+        used.long_term = long_term;
+        let is_short = |used: &mut BudgetState| used.long_term + used.short_term > self.bytes;
         drop(
             self.freed
                 .wait_while(used, is_short)
@@ -114,13 +114,15 @@ impl Budget {
         let mut used = self.lock();
         let number = used.arrived;
         used.arrived += 1;
-        let waits = |used: &mut Used| used.turn != number || used.lasting + used.passing > self.bytes - bytes;
+        let waits = |used: &mut BudgetState| {
+            used.turn != number || used.long_term + used.short_term > self.bytes - bytes
+        };
         used = self
             .freed
             .wait_while(used, waits)
             .unwrap_or_else(PoisonError::into_inner);
         used.turn += 1;
-        used.passing += bytes;
+        used.short_term += bytes;
         drop(used);
         // For the next one there may be room as well.
         self.freed.notify_all();
@@ -135,10 +137,10 @@ impl Budget {
     #[must_use]
     pub fn used(&self) -> u64 {
         let used = self.lock();
-        used.lasting + used.passing
+        used.long_term + used.short_term
     }
 
-    fn lock(&self) -> MutexGuard<'_, Used> {
+    fn lock(&self) -> MutexGuard<'_, BudgetState> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -148,10 +150,10 @@ impl Drop for Permit {
         let mut used = self.budget.lock();
         match &self.owner {
             Some(owner) => {
-                used.lasting -= self.bytes;
+                used.long_term -= self.bytes;
                 owner.fetch_sub(self.bytes, Ordering::Relaxed);
             }
-            None => used.passing -= self.bytes,
+            None => used.short_term -= self.bytes,
         }
         drop(used);
         self.budget.freed.notify_all();
@@ -213,7 +215,7 @@ mod tests {
     fn what_is_taken_for_all_waits_for_those_of_a_moment_and_leaves_the_reserve() {
         let budget = Budget::new(100, 40);
         assert!(budget.take_for_all(61).is_none(), "the reserve");
-        let passing = [budget.take(40), budget.take(40)];
+        let short_term = [budget.take(40), budget.take(40)];
         let (done, taken) = mpsc::sync_channel(1);
         thread::scope(|scope| {
             scope.spawn(|| done.send(budget.take_for_all(60)));
@@ -221,7 +223,7 @@ mod tests {
                 thread::yield_now();
             }
             assert!(taken.try_recv().is_err(), "it waits");
-            drop(passing);
+            drop(short_term);
             let permit = taken.recv_timeout(Duration::from_secs(30)).expect("room");
             assert!(permit.is_some());
             assert_eq!(budget.used(), 60);

@@ -6,25 +6,25 @@ use std::{
     sync::Arc,
 };
 
-use super::region::Region;
+use super::mapping::Mapping;
 
 /// Bytes that nobody else refers to. The memory lives as long as a chunk of it.
 ///
 /// Chunks are made from a region as a whole and then cut and joined; so no two of them overlap.
 #[derive(Debug)]
 pub struct Chunk {
-    region: Arc<Region>,
+    mapping: Arc<Mapping>,
     offset: usize,
     length: usize,
 }
 
 impl Chunk {
-    /// All of `region`, which has no other chunks, since it is given away here.
-    pub(super) fn whole(region: Region) -> Self {
+    /// All of `mapping`, which has no other chunks, since it is given away here.
+    pub(super) fn whole(mapping: Mapping) -> Self {
         Self {
             offset: 0,
-            length: region.bytes(),
-            region: Arc::new(region),
+            length: mapping.bytes(),
+            mapping: Arc::new(mapping),
         }
     }
 
@@ -43,7 +43,7 @@ impl Chunk {
     pub fn split_to(&mut self, length: usize) -> Self {
         assert!(length <= self.length, "{length} of {} bytes", self.length);
         let front = Self {
-            region: Arc::clone(&self.region),
+            mapping: Arc::clone(&self.mapping),
             offset: self.offset,
             length,
         };
@@ -59,11 +59,11 @@ impl Chunk {
     /// Where `next` is not that.
     pub fn unsplit(&mut self, next: Self) {
         let Self {
-            region,
+            mapping,
             offset,
             length,
         } = next;
-        let is_next = Arc::ptr_eq(&self.region, &region) && offset == self.offset + self.length;
+        let is_next = Arc::ptr_eq(&self.mapping, &mapping) && offset == self.offset + self.length;
         assert!(is_next, "only neighbours can be joined");
         self.length += length;
     }
@@ -77,7 +77,7 @@ impl Deref for Chunk {
         // SAFETY: these bytes lie within the region, which is mapped while `self` holds it, and zeros are valid bytes from the start. No
         // other chunk overlaps with this one, so nobody writes them while they are borrowed: not in this process, because it would need
         // this chunk mutably, and not in another one, because a shared region is sealed against every other writer.
-        unsafe { slice::from_raw_parts(self.region.start().add(self.offset).as_ptr(), self.length) }
+        unsafe { slice::from_raw_parts(self.mapping.start().add(self.offset).as_ptr(), self.length) }
     }
 }
 
@@ -86,7 +86,7 @@ impl DerefMut for Chunk {
     fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `deref`, and the borrow is exclusive. Another process may read a shared region at the same time; it sees old or new
         // bytes, which is its own concern, and cannot change what this process reads or writes.
-        unsafe { slice::from_raw_parts_mut(self.region.start().add(self.offset).as_ptr(), self.length) }
+        unsafe { slice::from_raw_parts_mut(self.mapping.start().add(self.offset).as_ptr(), self.length) }
     }
 }
 
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     fn numbered(bytes: usize) -> Chunk {
-        let mut chunk = Chunk::whole(Region::private(bytes));
+        let mut chunk = Chunk::whole(Mapping::private(bytes));
         assert!(chunk.iter().all(|&byte| byte == 0), "zeros at first");
         (0..bytes).for_each(|index| chunk[index] = index as u8);
         chunk

@@ -2,11 +2,11 @@
 //!
 //! # Layout
 //!
-//! - [`Pool`]: buffers of one size, on [`Loan`] to whoever fills them, back when the last reference to their bytes is gone.
+//! - [`Pool`]: buffers of one size, on [`PooledBuffer`] to whoever fills them, back when the last reference to their bytes is gone.
 //! - [`Chunk`]: a part of a buffer that one writer owns.
 //! - [`Budget`]: bytes that batches and decoders share; [`Parts`]: all such bytes; [`available()`]: how many there are.
-//! - [`Window`]: what another process sees of the memory that a pool shares with it.
-//! - `region`: the mappings below all of that, and with the other two the only unsafe code here.
+//! - [`SharedMapping`]: what another process sees of the memory that a pool shares with it.
+//! - `mapping`: the mappings below all of that, and with the other two the only unsafe code here.
 //!
 //! # Sharing
 //!
@@ -18,18 +18,18 @@
 mod available;
 mod budget;
 mod chunk;
+mod mapping;
 mod parts;
 mod pool;
-mod region;
-mod window;
+mod shared_mapping;
 
 pub use self::{
     available::available,
     budget::{Budget, Permit},
     chunk::Chunk,
+    mapping::SharedMapping,
     parts::Parts,
-    pool::{Loan, Pool, Remainder, Shared},
-    window::Window,
+    pool::{BufferTail, Pool, PooledBuffer, Shared},
 };
 
 /// Alignment of the first byte of a buffer: a cache line, and the widest vector of any CPU in use.

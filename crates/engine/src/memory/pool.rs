@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Chunk, region::Region};
+use super::{Chunk, mapping::Mapping};
 
 /// Buffers of one size that return here when the last reference to their bytes is dropped.
 ///
@@ -68,8 +68,8 @@ impl Pool {
     pub fn shared(count: usize, bytes: usize) -> io::Result<Shared> {
         let stride = bytes.max(1).next_multiple_of(rustix::param::page_size());
         let total = stride.checked_mul(count).ok_or(io::ErrorKind::OutOfMemory)?;
-        let (region, file) = Region::shared(total)?;
-        let mut rest = Chunk::whole(region);
+        let (mapping, file) = Mapping::shared(total)?;
+        let mut rest = Chunk::whole(mapping);
         // The first one is used first, so that a reader who keeps up touches as little memory as can be.
         let mut free: Vec<Chunk> = (0..count).map(|_| rest.split_to(stride)).collect();
         free.reverse();
@@ -91,17 +91,17 @@ impl Pool {
 
     /// A buffer, where one can be had now. It holds what was last written to it.
     #[must_use]
-    pub fn take(self: &Arc<Self>) -> Option<Loan> {
+    pub fn take(self: &Arc<Self>) -> Option<PooledBuffer> {
         let free = self.lock().pop();
         let buffer = match free {
             Some(buffer) => buffer,
             None if self.is_bounded => return None,
             None => {
                 self.made.fetch_add(1, Ordering::Relaxed);
-                Chunk::whole(Region::private(self.bytes))
+                Chunk::whole(Mapping::private(self.bytes))
             }
         };
-        Some(Loan {
+        Some(PooledBuffer {
             buffer: Some(buffer),
             pool: Arc::clone(self),
         })
@@ -114,13 +114,13 @@ impl Pool {
 
 /// A buffer on loan from its pool.
 #[derive(Debug)]
-pub struct Loan {
+pub struct PooledBuffer {
     /// `None` only while it is taken apart or given back.
     buffer: Option<Chunk>,
     pool: Arc<Pool>,
 }
 
-impl Loan {
+impl PooledBuffer {
     /// Where the buffer begins, counted from the first byte of the pool's memory, where it is shared.
     #[must_use]
     pub fn offset(&self) -> usize {
@@ -144,11 +144,11 @@ impl Loan {
     ///
     /// Where the buffer is smaller than all of them.
     #[must_use]
-    pub fn split(mut self, count: usize, chunk: usize) -> (Vec<Chunk>, Remainder) {
+    pub fn split(mut self, count: usize, chunk: usize) -> (Vec<Chunk>, BufferTail) {
         let mut rest = self.buffer.take().expect("it is on loan");
         let chunks = (0..count).map(|_| rest.split_to(chunk)).collect();
         let pool = Arc::clone(&self.pool);
-        (chunks, Remainder { rest, pool })
+        (chunks, BufferTail { rest, pool })
     }
 
     fn chunk(&self) -> &Chunk {
@@ -156,7 +156,7 @@ impl Loan {
     }
 }
 
-impl Deref for Loan {
+impl Deref for PooledBuffer {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -164,19 +164,19 @@ impl Deref for Loan {
     }
 }
 
-impl DerefMut for Loan {
+impl DerefMut for PooledBuffer {
     fn deref_mut(&mut self) -> &mut [u8] {
         self.buffer.as_mut().expect("it is on loan")
     }
 }
 
-impl AsRef<[u8]> for Loan {
+impl AsRef<[u8]> for PooledBuffer {
     fn as_ref(&self) -> &[u8] {
         self
     }
 }
 
-impl Drop for Loan {
+impl Drop for PooledBuffer {
     fn drop(&mut self) {
         if let Some(buffer) = self.buffer.take() {
             let surplus = |made: usize| (made > self.pool.kept).then(|| made - 1);
@@ -195,25 +195,25 @@ impl Drop for Loan {
 ///
 /// A buffer whose chunks are dropped instead does not return to its pool.
 #[derive(Debug)]
-pub struct Remainder {
+pub struct BufferTail {
     rest: Chunk,
     pool: Arc<Pool>,
 }
 
-impl Remainder {
+impl BufferTail {
     /// The whole buffer, of all its chunks, which must come in their order.
     ///
     /// # Panics
     ///
     /// Where they do not.
     #[must_use]
-    pub fn join(self, chunks: impl IntoIterator<Item = Chunk>) -> Loan {
+    pub fn join(self, chunks: impl IntoIterator<Item = Chunk>) -> PooledBuffer {
         let chunks = chunks.into_iter().chain([self.rest]);
         let buffer = chunks.reduce(|mut front, next| {
             front.unsplit(next);
             front
         });
-        Loan {
+        PooledBuffer {
             buffer,
             pool: self.pool,
         }
@@ -223,7 +223,7 @@ impl Remainder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::{ALIGNMENT, Window};
+    use crate::memory::{ALIGNMENT, SharedMapping};
 
     fn fill(chunks: &mut [Chunk]) {
         for (index, chunk) in chunks.iter_mut().enumerate() {
@@ -284,7 +284,7 @@ mod tests {
     #[test]
     fn buffers_beyond_those_that_are_kept_are_given_up() {
         let pool = Pool::keeping(2, 100);
-        let buffers: Vec<Loan> = (0..5).map(|_| pool.take().expect("no bound")).collect();
+        let buffers: Vec<PooledBuffer> = (0..5).map(|_| pool.take().expect("no bound")).collect();
         drop(buffers);
         assert_eq!(pool.lock().len(), 2);
     }
@@ -298,10 +298,10 @@ mod tests {
         assert_eq!((first.offset(), second.offset()), (0, stride));
         assert!(!pool.has_room() && pool.take().is_none());
         first[..5000].fill(7);
-        let window = Window::open(&file, 2 * stride).expect("readable");
+        let mapping = SharedMapping::open(&file, 2 * stride).expect("readable");
         // SAFETY: nothing is written while the bytes are looked at.
         #[allow(unsafe_code, reason = "a view of mapped memory")]
-        let seen = || unsafe { window.bytes(0..5000) };
+        let seen = || unsafe { mapping.bytes(0..5000) };
         assert_eq!(seen(), [7; 5000], "seen at once, where it was written");
         let bytes = first.freeze(5000);
         assert!(!pool.has_room(), "still on loan");
@@ -327,13 +327,13 @@ mod tests {
             Err(Errno::PERM),
             "is sealed more"
         );
-        Window::open(&file, stride + 1).expect_err("more than there is");
+        SharedMapping::open(&file, stride + 1).expect_err("more than there is");
     }
 
     #[test]
     fn a_file_that_could_shrink_is_not_mapped() {
         let file = tempfile::tempfile().expect("a file");
         file.set_len(5000).expect("a size");
-        Window::open(&file, 5000).expect_err("not sealed");
+        SharedMapping::open(&file, 5000).expect_err("not sealed");
     }
 }

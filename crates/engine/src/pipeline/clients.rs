@@ -16,22 +16,22 @@ use std::{
 };
 
 use super::{
-    turns::{Charge, Share, Turns, Waiter},
-    workers::Job,
+    fair_queue::{Cost, FairQueue, Flow, Weighted},
+    workers::Schedulable,
 };
 
 /// One for whom streams are open, and those of its streams that wait.
 pub(super) struct Client {
-    share: Share,
+    flow: Flow,
     /// Bytes that its streams took of the engine's memory.
     memory: Arc<AtomicU64>,
     // Locked under the lock of the queue, or alone.
-    waiting: Mutex<Turns<Arc<dyn Job>>>,
+    waiting: Mutex<FairQueue<Arc<dyn Schedulable>>>,
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("share", &self.share).finish()
+        f.debug_struct("Client").field("share", &self.flow).finish()
     }
 }
 
@@ -39,7 +39,7 @@ impl Client {
     /// Has had nothing yet.
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
-            share: Share::new(1),
+            flow: Flow::new(1),
             memory: Arc::default(),
             waiting: Mutex::default(),
         })
@@ -50,57 +50,57 @@ impl Client {
         &self.memory
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Turns<Arc<dyn Job>>> {
+    fn waiting(&self) -> MutexGuard<'_, FairQueue<Arc<dyn Schedulable>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Waiter for Arc<Client> {
-    fn share(&self) -> &Share {
-        &self.share
+impl Weighted for Arc<Client> {
+    fn flow(&self) -> &Flow {
+        &self.flow
     }
 }
 
-impl Waiter for Arc<dyn Job> {
-    fn share(&self) -> &Share {
-        Job::share(&**self)
+impl Weighted for Arc<dyn Schedulable> {
+    fn flow(&self) -> &Flow {
+        Schedulable::flow(&**self)
     }
 }
 
 /// The streams that wait for a worker. A client stands here as long as a stream of its does.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
-    clients: Turns<Arc<Client>>,
-    jobs: usize,
+pub(super) struct ClientQueue {
+    clients: FairQueue<Arc<Client>>,
+    tasks: usize,
 }
 
-impl Queue {
+impl ClientQueue {
     /// Waits for a turn.
-    pub(super) fn join(&mut self, job: Arc<dyn Job>) {
-        let client = Arc::clone(job.client());
+    pub(super) fn join(&mut self, task: Arc<dyn Schedulable>) {
+        let client = Arc::clone(task.client());
         let mut waiting = client.waiting();
         let stands_there = !waiting.is_empty();
-        waiting.join(job);
+        waiting.join(task);
         drop(waiting);
-        self.jobs += 1;
+        self.tasks += 1;
         if !stands_there {
             self.clients.join(client);
         }
     }
 
     /// Whose turn it is.
-    pub(super) fn next(&mut self) -> Option<Turn> {
+    pub(super) fn next(&mut self) -> Option<ScheduledStream> {
         let (client, of_client) = self.clients.next()?;
         let mut waiting = client.waiting();
-        let (job, of_stream) = waiting.next().expect("a client waits with a stream");
+        let (task, of_stream) = waiting.next().expect("a client waits with a stream");
         let others = !waiting.is_empty();
         drop(waiting);
-        self.jobs -= 1;
+        self.tasks -= 1;
         if others {
             self.clients.join(client);
         }
-        Some(Turn {
-            job,
+        Some(ScheduledStream {
+            task,
             of_client,
             of_stream,
         })
@@ -108,7 +108,7 @@ impl Queue {
 
     /// Streams that wait.
     pub(super) fn len(&self) -> usize {
-        self.jobs
+        self.tasks
     }
 
     /// The clock of the client that had the last turn.
@@ -119,32 +119,32 @@ impl Queue {
 
 /// A stream whose turn it is, and what it and its client were charged for that.
 #[must_use]
-pub(super) struct Turn {
-    pub(super) job: Arc<dyn Job>,
-    of_client: Charge,
-    of_stream: Charge,
+pub(super) struct ScheduledStream {
+    pub(super) task: Arc<dyn Schedulable>,
+    of_client: Cost,
+    of_stream: Cost,
 }
 
-impl Turn {
+impl ScheduledStream {
     /// Something that belongs to the turn, and is not made in it, has cost this much.
     pub(super) fn spend(&self, cost: Duration) {
-        let share = self.job.share();
-        share.spend(cost);
-        self.job.client().share.spend(cost / share.weight());
+        let flow = self.task.flow();
+        flow.spend(cost);
+        self.task.client().flow.spend(cost / flow.weight());
     }
 
     /// The turn has cost this much.
     pub(super) fn settle(self, cost: Duration) {
-        let share = self.job.share();
-        let of_client = cost / share.weight();
-        share.settle(self.of_stream, cost);
-        self.job.client().share.settle(self.of_client, of_client);
+        let flow = self.task.flow();
+        let of_client = cost / flow.weight();
+        flow.settle(self.of_stream, cost);
+        self.task.client().flow.settle(self.of_client, of_client);
     }
 
     /// There was nothing to be done.
     pub(super) fn refund(self) {
-        self.job.share().refund(self.of_stream);
-        self.job.client().share.refund(self.of_client);
+        self.task.flow().refund(self.of_stream);
+        self.task.client().flow.refund(self.of_client);
     }
 }
 
@@ -157,7 +157,7 @@ impl Clients {
     /// `now` by the queue's clock: sooner, whoever closes a stream and opens another would be rid of its debts.
     pub(super) fn named(&self, name: &str, now: u64) -> Arc<Client> {
         let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        clients.retain(|_, client| Arc::strong_count(client) > 1 || client.share.is_ahead(now));
+        clients.retain(|_, client| Arc::strong_count(client) > 1 || client.flow.is_ahead(now));
         let client = clients.entry(name.to_owned()).or_insert_with(Client::new);
         Arc::clone(client)
     }

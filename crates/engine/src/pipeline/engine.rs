@@ -13,20 +13,20 @@ use std::{
 
 use super::{
     Error, Exposure,
-    announce::announce,
+    bottleneck::{ClientReport, TimeBreakdown},
+    cache_demand::register_demand,
     clients::{Client, Clients},
-    epochs::{Epochs, StreamId},
-    job::{Job, Work},
+    coalescer::{SharedStream, StreamCoalescer, StreamKey},
+    epoch_history::{EpochHistory, StreamId},
     options::EngineConfig,
-    position::Identity,
-    produce::{Decoder, Producer},
-    sending::Sending,
-    served::Served,
+    position::StreamIdentity,
+    sample_renderer::{Decoder, SampleRenderer},
+    sent_batches::SentBatches,
+    served_dataset::ServedDataset,
     source::{Files, Source},
     spec::StreamSpec,
-    stream::{Account, BatchStream, Description, Seat, say_reported},
-    twins::{Group, Key, Twins},
-    verdict::{Spent, Usage},
+    stream::{BatchStream, Description, StreamPermit, StreamStats, log_report},
+    stream_task::{StreamParts, StreamTask},
     workers::Workers,
 };
 use crate::{
@@ -40,7 +40,7 @@ use crate::{
 /// Makes batches. Cheap to clone; the threads end with the last clone and the last stream.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    slots: Arc<[Slot]>,
+    slots: Arc<[DatasetSlot]>,
     /// Who waits until all slots are filled.
     scanned: Arc<Mutex<Vec<Waker>>>,
     workers: Arc<Workers>,
@@ -48,8 +48,8 @@ pub struct Engine {
     encoded: Arc<Cache<Encoded>>,
     source: Arc<dyn Source>,
     open_streams: Arc<AtomicUsize>,
-    epochs: Arc<Epochs>,
-    twins: Arc<Twins>,
+    epoch_history: Arc<EpochHistory>,
+    coalescer: Arc<StreamCoalescer>,
     clients: Arc<Clients>,
     /// What the caches leave.
     memory: Parts,
@@ -58,11 +58,11 @@ pub struct Engine {
 
 /// The place of a dataset.
 #[derive(Debug)]
-struct Slot {
+struct DatasetSlot {
     name: String,
     progress: Progress,
     /// Empty until the dataset is scanned.
-    served: OnceLock<Arc<Served>>,
+    served: OnceLock<Arc<ServedDataset>>,
 }
 
 /// Memory in which another process on this machine can read the batches of a stream, without a copy.
@@ -83,34 +83,34 @@ fn memory_beside_caches(config: &EngineConfig) -> Parts {
 }
 
 /// Batches of a stream in shared memory beyond those that its reader holds: one is completed while the next one is begun.
-const IN_THE_MAKING: usize = 2;
+const WRITE_BUFFERS: usize = 2;
 
 /// More hide no jitter.
-const MOST_HELD: usize = 62;
+const MAX_HELD: usize = 62;
 
 /// Where a stream's batches lie.
-struct Room {
+struct StreamBuffers {
     buffers: Arc<Pool>,
     /// Batches at a time.
     window: usize,
     memory: Permit,
-    twins: Option<Arc<Group>>,
+    shared_stream: Option<Arc<SharedStream>>,
 }
 
 /// A request that can be answered.
 #[derive(Debug)]
-pub(super) struct Planned {
+pub(super) struct PlannedStream {
     pub(super) description: Description,
     pub(super) plan: Plan,
-    pub(super) producer: Producer,
+    pub(super) renderer: SampleRenderer,
 }
 
-impl Planned {
+impl PlannedStream {
     /// What it has in common with its twins.
-    fn key(&self) -> Key {
+    fn key(&self) -> StreamKey {
         let Description { spec, spec_hash, .. } = &self.description;
-        Key {
-            dataset: self.producer.decoder.dataset,
+        StreamKey {
+            dataset: self.renderer.decoder.dataset,
             spec: *spec_hash,
             seed: spec.seed,
             shard: spec.shard,
@@ -152,7 +152,7 @@ impl Engine {
     ///
     /// If the system refuses a thread.
     pub fn awaiting(config: EngineConfig, names: Vec<String>, source: Arc<dyn Source>) -> io::Result<Self> {
-        let slot = |name| Slot {
+        let slot = |name| DatasetSlot {
             name,
             progress: Progress::default(),
             served: OnceLock::new(),
@@ -165,8 +165,8 @@ impl Engine {
             encoded: Arc::new(Cache::new(config.encoded_cache_bytes)),
             source,
             open_streams: Arc::default(),
-            epochs: Arc::default(),
-            twins: Arc::default(),
+            epoch_history: Arc::default(),
+            coalescer: Arc::default(),
             clients: Arc::default(),
             memory: memory_beside_caches(&config),
             config,
@@ -192,7 +192,7 @@ impl Engine {
             images: dataset.samples.len(),
             bytes,
         })?;
-        let served = Arc::new(Served::new(dataset, memory, self.config.max_broken));
+        let served = Arc::new(ServedDataset::new(dataset, memory, self.config.max_broken));
         assert!(slot.served.set(served).is_ok(), "{} is added twice", slot.name);
         let mut waiting = self.scanned.lock().unwrap_or_else(PoisonError::into_inner);
         mem::take(&mut *waiting).into_iter().for_each(Waker::wake);
@@ -228,7 +228,7 @@ impl Engine {
 
     /// All datasets that are scanned, in the order of the configuration.
     #[must_use]
-    pub fn datasets(&self) -> Vec<&Arc<Served>> {
+    pub fn datasets(&self) -> Vec<&Arc<ServedDataset>> {
         self.slots.iter().filter_map(|slot| slot.served.get()).collect()
     }
 
@@ -279,7 +279,7 @@ impl Engine {
     /// # Errors
     ///
     /// Where there is no such dataset, it is not scanned yet, or the name is empty and there are several.
-    pub fn dataset(&self, name: &str) -> Result<&Arc<Served>, Error> {
+    pub fn dataset(&self, name: &str) -> Result<&Arc<ServedDataset>, Error> {
         self.dataset_among(name, |_| true)
     }
 
@@ -292,12 +292,16 @@ impl Engine {
         &self,
         name: &str,
         is_visible: impl Fn(&str) -> bool,
-    ) -> Result<&Arc<Served>, Error> {
+    ) -> Result<&Arc<ServedDataset>, Error> {
         self.find(name, is_visible).map(|(_, served)| served)
     }
 
-    fn find(&self, name: &str, is_visible: impl Fn(&str) -> bool) -> Result<(usize, &Arc<Served>), Error> {
-        let visible: Vec<(usize, &Slot)> = self
+    fn find(
+        &self,
+        name: &str,
+        is_visible: impl Fn(&str) -> bool,
+    ) -> Result<(usize, &Arc<ServedDataset>), Error> {
+        let visible: Vec<(usize, &DatasetSlot)> = self
             .slots
             .iter()
             .enumerate()
@@ -346,20 +350,20 @@ impl Engine {
     /// Where the request is not one that can be answered, or too many streams are open.
     pub fn stream_for(&self, client: &str, spec: StreamSpec) -> Result<BatchStream, Error> {
         let planned = self.plan(spec)?;
-        let seat = Seat::take(&self.open_streams, self.config.limits.open_streams)?;
+        let permit = StreamPermit::take(&self.open_streams, self.config.limits.open_streams)?;
         let spec = &planned.description.spec;
         let client = self.clients.named(client, self.workers.now());
         let wanted = self.fitting(spec).min(self.config.stream_batches.get());
         let (window, memory) = self.reserve(&client, spec, wanted)?;
         let buffers = Pool::keeping(window, spec.batch_bytes());
-        let twins = self.twins.group(planned.key(), window);
-        let room = Room {
+        let shared_stream = self.coalescer.group(planned.key(), window);
+        let stream_buffers = StreamBuffers {
             buffers,
             window,
             memory,
-            twins: Some(twins),
+            shared_stream: Some(shared_stream),
         };
-        Ok(self.start(client, planned, seat, room))
+        Ok(self.start(client, planned, permit, stream_buffers))
     }
 
     /// Like [`Engine::stream_for`], with batches that lie in memory which another process can see, at [`Batch::offset`](super::Batch::offset). No
@@ -369,16 +373,16 @@ impl Engine {
     /// # Errors
     ///
     /// Those of [`Engine::stream_for`], and where the system has no such memory.
-    pub fn open_shared(
+    pub fn stream_shared(
         &self,
         client: &str,
         spec: StreamSpec,
         held: usize,
     ) -> Result<(BatchStream, SharedMemory), Error> {
         let planned = self.plan(spec)?;
-        let seat = Seat::take(&self.open_streams, self.config.limits.open_streams)?;
+        let permit = StreamPermit::take(&self.open_streams, self.config.limits.open_streams)?;
         let spec = &planned.description.spec;
-        let batches = held.min(MOST_HELD) + IN_THE_MAKING;
+        let batches = held.min(MAX_HELD) + WRITE_BUFFERS;
         let client = self.clients.named(client, self.workers.now());
         let (batches, memory_taken) = self.reserve(&client, spec, batches.min(self.fitting(spec)))?;
         let Shared { pool, file, stride } =
@@ -388,13 +392,13 @@ impl Engine {
             bytes: batches * stride,
             batches,
         };
-        let room = Room {
+        let stream_buffers = StreamBuffers {
             buffers: pool,
             window: batches.min(self.config.stream_batches.get()),
             memory: memory_taken,
-            twins: None,
+            shared_stream: None,
         };
-        Ok((self.start(client, planned, seat, room), memory))
+        Ok((self.start(client, planned, permit, stream_buffers), memory))
     }
 
     /// Memory for as many batches as there is room for, `wanted` at most and one at least. A stream takes half of what is left to its client
@@ -414,53 +418,64 @@ impl Engine {
         reserved.ok_or(Error::NoMemory { bytes: each })
     }
 
-    fn start(&self, client: Arc<Client>, planned: Planned, seat: Seat, room: Room) -> BatchStream {
-        let Planned {
+    fn start(
+        &self,
+        client: Arc<Client>,
+        planned: PlannedStream,
+        permit: StreamPermit,
+        stream_buffers: StreamBuffers,
+    ) -> BatchStream {
+        let PlannedStream {
             description,
             plan,
-            producer,
+            renderer,
         } = planned;
-        let announced = announce(&producer, &description);
-        let tally = Arc::clone(&producer.tally);
+        let cache_demand = register_demand(&renderer, &description);
+        let counters = Arc::clone(&renderer.counters);
         let classes = description.served.dataset().classes.len();
         let exposure = description.spec.recipe.mixes().then(|| Exposure::none(classes));
-        let work = Work {
-            producer,
+        let parts = StreamParts {
+            renderer,
             plan,
-            window: room.window,
-            sending: Sending::new(room.memory),
-            buffers: room.buffers,
-            twins: room.twins,
+            window: stream_buffers.window,
+            sent: SentBatches::new(stream_buffers.memory),
+            buffers: stream_buffers.buffers,
+            shared_stream: stream_buffers.shared_stream,
         };
-        let job = Arc::new(Job::new(work, client, description.spec.start.position));
+        let task = Arc::new(StreamTask::new(parts, client, description.spec.start.position));
         let workers = Arc::clone(&self.workers);
-        description.served.meter().open();
+        description.served.metrics().open();
         BatchStream {
-            job,
+            task,
             workers,
-            epochs: Arc::clone(&self.epochs),
+            epoch_history: Arc::clone(&self.epoch_history),
             description,
-            account: Account::new(tally),
+            stats: StreamStats::new(counters),
             owner: String::new(),
             exposure,
-            _announced: announced,
-            _seat: seat,
+            _cache_demand: cache_demand,
+            _permit: permit,
         }
     }
 
     /// What the time of an epoch went to, by what its reader says of it and what was done for it; the log says it too. `None` where there was
     /// no such stream of `owner` or epoch, where it was too long ago, and where the reader has said it before.
     #[must_use]
-    pub fn report(&self, (stream, owner): (StreamId, &str), epoch: u64, usage: &Usage) -> Option<Spent> {
-        let made = self.epochs.take((stream, owner), epoch)?;
-        let spent = Spent::reported(&made.sums, made.is_first, usage);
-        made.served.meter().report(usage);
-        say_reported(&made.served, (stream, epoch), usage, &spent);
+    pub fn report(
+        &self,
+        (stream, owner): (StreamId, &str),
+        epoch: u64,
+        usage: &ClientReport,
+    ) -> Option<TimeBreakdown> {
+        let record = self.epoch_history.take((stream, owner), epoch)?;
+        let spent = TimeBreakdown::reported(&record.sums, record.is_first, usage);
+        record.served.metrics().report(usage);
+        log_report(&record.served, (stream, epoch), usage, &spent);
         Some(spent)
     }
 
     /// Checks a request and plans its epochs. No pixel is read yet.
-    pub(super) fn plan(&self, spec: StreamSpec) -> Result<Planned, Error> {
+    pub(super) fn plan(&self, spec: StreamSpec) -> Result<PlannedStream, Error> {
         spec.validate(&self.config.limits)?;
         let (index, served) = self.find(&spec.dataset, |_| true)?;
         let dataset = served.dataset();
@@ -498,25 +513,25 @@ impl Engine {
             spec,
         };
         let spec = &description.spec;
-        spec.start.check(&Identity {
+        spec.start.check(&StreamIdentity {
             seed: spec.seed,
             spec_hash: description.spec_hash,
             fingerprint: dataset.fingerprint,
             epochs: spec.epochs,
             steps: description.steps_per_epoch,
         })?;
-        let producer = self.producer(index, &description, members);
-        Ok(Planned {
+        let renderer = self.renderer(index, &description, members);
+        Ok(PlannedStream {
             description,
             plan,
-            producer,
+            renderer,
         })
     }
 
-    fn producer(&self, index: usize, description: &Description, members: Arc<[Vec<u32>]>) -> Producer {
+    fn renderer(&self, index: usize, description: &Description, members: Arc<[Vec<u32>]>) -> SampleRenderer {
         let spec = description.spec.clone();
         let scanned = description.served.dataset().options;
-        Producer {
+        SampleRenderer {
             decoder: Decoder {
                 dataset: index as u32,
                 source: Arc::clone(&self.source),
@@ -533,7 +548,7 @@ impl Engine {
             served: Arc::clone(&description.served),
             spec,
             members,
-            tally: Arc::default(),
+            counters: Arc::default(),
         }
     }
 

@@ -3,8 +3,8 @@
 use super::{
     Engine, Error,
     mixing::{Portion, portion},
-    produce::Prepared,
     render::render,
+    sample_renderer::PreparedSample,
     spec::{Shard, StreamSpec},
 };
 use crate::{augment::Draw, blend::Blend, geometry::canvas, sampling::Slot, tensor};
@@ -80,8 +80,8 @@ impl Engine {
         let Portion { slots, partners } = portion(spec, &planned.plan, position, Shard::WHOLE);
         let dataset = planned.description.served.dataset();
         let explain = |(place, slot): (usize, Slot)| -> Result<Explained, Error> {
-            let prepared = planned.producer.prepare(position.epoch, slot)?;
-            let Prepared {
+            let prepared = planned.renderer.prepare(position.epoch, slot)?;
+            let PreparedSample {
                 sample,
                 ref image,
                 draw,

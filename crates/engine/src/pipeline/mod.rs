@@ -17,50 +17,50 @@
 //! A batch depends on the request and on the dataset's files. Which thread makes a sample, in what order, and what is in the cache cannot
 //! change it: every random number is keyed by the place of the sample in the epoch.
 
-mod announce;
 mod batch;
+mod bottleneck;
+mod cache_demand;
 mod clients;
-mod encoding;
+mod coalescer;
 mod engine;
-mod epochs;
+mod epoch_history;
 mod error;
 mod explain;
 mod exposure;
-mod job;
-mod making;
-mod meter;
+mod fair_queue;
+mod metrics;
 mod mixing;
 mod options;
-mod piece;
+mod pending_batch;
 mod position;
-mod produce;
 mod render;
-mod sending;
-mod served;
+mod sample_renderer;
+mod sample_task;
+mod sent_batches;
+mod served_dataset;
 mod source;
 mod spec;
+mod spec_hash;
 mod stream;
-mod turns;
-mod twins;
+mod stream_task;
 mod variations;
-mod verdict;
 mod workers;
 
 pub use self::{
     batch::{Batch, Mixed, Replacement},
+    bottleneck::{Bottleneck, ClientReport, TimeBreakdown},
     engine::{Engine, SharedMemory},
-    epochs::StreamId,
+    epoch_history::StreamId,
     error::Error,
     explain::{Explained, Mixture},
     exposure::Exposure,
-    meter::{Histogram, Meter, Reading, Sums},
+    metrics::{DatasetMetrics, EpochStats, Histogram, MetricsSnapshot},
     options::{EngineConfig, Limits},
     position::{Position, ResumeError, SpecHash, Start, Stride},
     render::render,
-    served::Served,
+    served_dataset::ServedDataset,
     source::{Files, Source, is_transient},
     spec::{Canonical, Error as SpecError, Limit, Shard, StreamSpec},
     stream::{BatchStream, Description},
     variations::{Variation, variations},
-    verdict::{Bottleneck, Spent, Usage},
 };

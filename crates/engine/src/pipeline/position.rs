@@ -88,7 +88,7 @@ pub struct Start {
 
 /// What a stream is, in the terms of a [`Start`].
 #[derive(Clone, Debug)]
-pub(super) struct Identity {
+pub(super) struct StreamIdentity {
     pub(super) seed: u64,
     pub(super) spec_hash: SpecHash,
     pub(super) fingerprint: Fingerprint,
@@ -100,7 +100,7 @@ impl Start {
     /// Refuses to continue another stream than the one the token is from.
     ///
     /// The end itself, where the token of the last batch points, is a start: of a stream without batches.
-    pub(super) fn check(&self, identity: &Identity) -> Result<(), ResumeError> {
+    pub(super) fn check(&self, identity: &StreamIdentity) -> Result<(), ResumeError> {
         if let Some(token) = self.seed.filter(|seed| *seed != identity.seed) {
             return Err(ResumeError::Seed {
                 token,
@@ -120,7 +120,7 @@ impl Start {
         let end = u64::from(identity.epochs);
         let is_end = (epoch, step) == (end, 0);
         if !is_end && (epoch >= end || step >= identity.steps) {
-            let Identity { epochs, steps, .. } = *identity;
+            let StreamIdentity { epochs, steps, .. } = *identity;
             return Err(ResumeError::BeyondEnd {
                 epoch,
                 step,
@@ -181,9 +181,9 @@ pub enum ResumeError {
 mod tests {
     use super::*;
 
-    fn identity() -> Identity {
+    fn identity() -> StreamIdentity {
         let fingerprint = Fingerprint([1; 32]);
-        Identity {
+        StreamIdentity {
             seed: 7,
             spec_hash: SpecHash([2; 16]),
             fingerprint,

@@ -12,32 +12,32 @@ use std::{
 
 use super::{
     Error, Exposure,
-    announce::Announced,
     batch::Batch,
-    epochs::{Epochs, StreamId},
-    job::Job,
-    meter::{Sums, Tally},
+    bottleneck::{ClientReport, TimeBreakdown},
+    cache_demand::CacheDemand,
+    epoch_history::{EpochHistory, StreamId},
+    metrics::{EpochStats, WorkerCounters},
     position::SpecHash,
-    served::Served,
+    served_dataset::ServedDataset,
     spec::StreamSpec,
-    verdict::{Spent, Usage},
+    stream_task::StreamTask,
     workers::Workers,
 };
 
 /// Batches in order. Dropping it drops the work that is not begun.
 #[derive(Debug)]
 pub struct BatchStream {
-    pub(super) job: Arc<Job>,
+    pub(super) task: Arc<StreamTask>,
     pub(super) workers: Arc<Workers>,
-    pub(super) epochs: Arc<Epochs>,
+    pub(super) epoch_history: Arc<EpochHistory>,
     pub(super) description: Description,
-    pub(super) account: Account,
+    pub(super) stats: StreamStats,
     /// Who may report on it.
     pub(super) owner: String,
     /// Of the epoch in hand, where images are mixed.
     pub(super) exposure: Option<Exposure>,
-    pub(super) _announced: Announced,
-    pub(super) _seat: Seat,
+    pub(super) _cache_demand: CacheDemand,
+    pub(super) _permit: StreamPermit,
 }
 
 /// What a stream will send, known before its first batch.
@@ -48,7 +48,7 @@ pub struct Description {
     /// The request, resolved.
     pub spec: StreamSpec,
     /// The dataset.
-    pub served: Arc<Served>,
+    pub served: Arc<ServedDataset>,
     /// Hash of the request.
     pub spec_hash: SpecHash,
     /// Batches in an epoch.
@@ -69,7 +69,7 @@ impl BatchStream {
     /// Has a batch count as one that the stream holds until the last reference to its tensor is gone: one that keeps several gets no others
     /// meanwhile. For a reader that sends batches on, and would else hold more than the stream may.
     pub fn count_sent(&mut self) {
-        self.job.start_to_count();
+        self.task.start_counting();
     }
 
     /// Takes reports on the stream from `owner` alone.
@@ -79,22 +79,22 @@ impl BatchStream {
 
     /// Has the stream know how long its connection could take no more bytes, in nanoseconds.
     pub fn sent_by(&mut self, blocked_ns: Arc<AtomicU64>) {
-        self.account.blocked_ns = Some(blocked_ns);
+        self.stats.blocked_ns = Some(blocked_ns);
     }
 
     /// The next batch in order, `None` after the last; an error is the last thing that a stream gives.
     ///
     /// Where batches lie in shared memory, the buffers of those that were dropped since the last call are filled again from here on.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Batch, Error>>> {
-        self.account.asked();
-        let taken = self.job.poll_take(context.waker());
-        if self.job.wants_queue() {
+        self.stats.requested();
+        let taken = self.task.poll_take(context.waker());
+        if self.task.should_enqueue() {
             self.workers
-                .enqueue(Arc::clone(&self.job) as Arc<dyn super::workers::Job>);
+                .enqueue(Arc::clone(&self.task) as Arc<dyn super::workers::Schedulable>);
         }
         match &taken {
-            Poll::Ready(Some(Ok(batch))) => self.given(batch),
-            Poll::Ready(Some(Err(_))) => self.description.served.meter().fail(),
+            Poll::Ready(Some(Ok(batch))) => self.delivered(batch),
+            Poll::Ready(Some(Err(_))) => self.description.served.metrics().fail(),
             _ => {}
         }
         taken
@@ -128,29 +128,29 @@ impl Wake for Unpark {
 }
 
 impl BatchStream {
-    fn given(&mut self, batch: &Batch) {
-        let sums = self.account.given(batch);
+    fn delivered(&mut self, batch: &Batch) {
+        let sums = self.stats.delivered(batch);
         if let Some(exposure) = &mut self.exposure {
             exposure.add(batch);
         }
-        self.description.served.meter().add(&sums);
+        self.description.served.metrics().add(&sums);
         if self.description.spec.reports {
             let stream = (self.description.id, &self.description.served, self.owner.as_str());
-            self.epochs.add(stream, batch.position.epoch, &sums);
+            self.epoch_history.add(stream, batch.position.epoch, &sums);
         }
         if batch.next.epoch != batch.position.epoch {
-            self.say(batch.position.epoch);
+            self.log_epoch(batch.position.epoch);
         }
     }
 
     /// One line about an epoch: what was done, who waited for whom, and who holds the stream up, unless that is going to be known better.
-    fn say(&mut self, epoch: u64) {
+    fn log_epoch(&mut self, epoch: u64) {
         let spec = &self.description.spec;
-        let sums = std::mem::take(&mut self.account.epoch);
+        let sums = std::mem::take(&mut self.stats.epoch);
         let classes = &self.description.served.dataset().classes;
         let none = Exposure::none(classes.len());
         let exposure = self.exposure.as_mut().map(|shown| std::mem::replace(shown, none));
-        let (bottleneck, share) = Spent::seen(&sums, epoch == spec.start.position.epoch).bottleneck();
+        let (bottleneck, share) = TimeBreakdown::seen(&sums, epoch == spec.start.position.epoch).bottleneck();
         let is_known = !spec.reports;
         tracing::info!(
             stream = %self.description.id,
@@ -178,7 +178,12 @@ impl BatchStream {
 }
 
 /// One line about what a reader says of an epoch, and about who held it up.
-pub(super) fn say_reported(served: &Served, (id, epoch): (StreamId, u64), usage: &Usage, spent: &Spent) {
+pub(super) fn log_report(
+    served: &ServedDataset,
+    (id, epoch): (StreamId, u64),
+    usage: &ClientReport,
+    spent: &TimeBreakdown,
+) {
     let (bottleneck, share) = spent.bottleneck();
     tracing::info!(
         stream = %id,
@@ -203,12 +208,12 @@ fn percent(share: f64) -> u64 {
 
 impl Drop for BatchStream {
     fn drop(&mut self) {
-        self.job.close();
-        let meter = self.description.served.meter();
+        self.task.close();
+        let metrics = self.description.served.metrics();
         // What was made and nobody took.
-        meter.add(&self.account.tally.take());
-        meter.close();
-        let (spec, sums) = (&self.description.spec, &self.account.total);
+        metrics.add(&self.stats.counters.take());
+        metrics.close();
+        let (spec, sums) = (&self.description.spec, &self.stats.total);
         tracing::info!(
             stream = %self.description.id,
             dataset = spec.dataset,
@@ -230,47 +235,50 @@ fn milliseconds(duration: Duration) -> u64 {
 
 /// What a stream has sent, and who waited for whom.
 #[derive(Debug, Default)]
-pub(super) struct Account {
+pub(super) struct StreamStats {
     /// Where the workers count.
-    tally: Arc<Tally>,
+    counters: Arc<WorkerCounters>,
     /// Where the connection counts.
     blocked_ns: Option<Arc<AtomicU64>>,
     /// Of the epoch in hand.
-    epoch: Sums,
-    total: Sums,
-    given: Option<Instant>,
-    asked: Option<Instant>,
+    epoch: EpochStats,
+    total: EpochStats,
+    delivered: Option<Instant>,
+    requested: Option<Instant>,
     waited_for_reader: Duration,
     blocked_before: Duration,
 }
 
-impl Account {
-    /// Nothing yet; the workers count into `tally`.
-    pub(super) fn new(tally: Arc<Tally>) -> Self {
+impl StreamStats {
+    /// Nothing yet; the workers count into `counters`.
+    pub(super) fn new(counters: Arc<WorkerCounters>) -> Self {
         Self {
-            tally,
+            counters,
             ..Self::default()
         }
     }
 
-    fn asked(&mut self) {
-        if self.asked.is_none() {
+    fn requested(&mut self) {
+        if self.requested.is_none() {
             let now = Instant::now();
-            self.waited_for_reader = self.given.map_or(Duration::ZERO, |given| now - given);
-            self.asked = Some(now);
+            self.waited_for_reader = self.delivered.map_or(Duration::ZERO, |delivered| now - delivered);
+            self.requested = Some(now);
         }
     }
 
     /// What there is to count since the last batch.
-    fn given(&mut self, batch: &Batch) -> Sums {
+    fn delivered(&mut self, batch: &Batch) -> EpochStats {
         let now = Instant::now();
-        let waited = self.asked.take().map_or(Duration::ZERO, |asked| now - asked);
-        self.given = Some(now);
+        let waited = self
+            .requested
+            .take()
+            .map_or(Duration::ZERO, |requested| now - requested);
+        self.delivered = Some(now);
         let blocked = self.blocked_ns.as_ref();
         let blocked = blocked.map_or(Duration::ZERO, |ns| {
             Duration::from_nanos(ns.load(Ordering::Relaxed))
         });
-        let mut sums = Sums {
+        let mut sums = EpochStats {
             batches: 1,
             images: batch.labels.len() as u64,
             bytes: batch.tensor.len() as u64,
@@ -278,7 +286,7 @@ impl Account {
             waiting_for_reader: std::mem::take(&mut self.waited_for_reader),
             sending: blocked.saturating_sub(self.blocked_before),
             waiting_for_batch: waited,
-            ..self.tally.take()
+            ..self.counters.take()
         };
         self.blocked_before = blocked;
         sums.latency.record(waited);
@@ -290,9 +298,9 @@ impl Account {
 
 /// One of the streams that the operator allows, free again when dropped.
 #[derive(Debug)]
-pub(super) struct Seat(Arc<AtomicUsize>);
+pub(super) struct StreamPermit(Arc<AtomicUsize>);
 
-impl Seat {
+impl StreamPermit {
     pub(super) fn take(open: &Arc<AtomicUsize>, limit: usize) -> Result<Self, Error> {
         let one_more = |count| (count < limit).then_some(count + 1);
         match open.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more) {
@@ -302,7 +310,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for StreamPermit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }

@@ -15,20 +15,20 @@ use std::{
 use rustix::time::{ClockId, clock_gettime};
 
 use super::{
-    clients::{Client, Queue, Turn},
-    turns::Share,
+    clients::{Client, ClientQueue, ScheduledStream},
+    fair_queue::Flow,
 };
 
 /// Something that hands out work in pieces.
-pub(super) trait Job: Send + Sync {
+pub(super) trait Schedulable: Send + Sync {
     /// The next piece, if there is one now. Where there is none, the job is not asked again before [`Workers::enqueue`].
     fn claim(self: Arc<Self>) -> Claim;
 
-    /// Ends the job, which panicked in [`Job::claim`]: it is not asked again.
+    /// Ends the job, which panicked in [`Schedulable::claim`]: it is not asked again.
     fn fail(&self);
 
     /// Its share of the time that its client gets.
-    fn share(&self) -> &Share;
+    fn flow(&self) -> &Flow;
 
     /// Whose it is.
     fn client(&self) -> &Arc<Client>;
@@ -38,25 +38,25 @@ pub(super) trait Job: Send + Sync {
 pub(super) struct Claim {
     /// Processor time that it took to find what is to be done.
     pub(super) planning: Duration,
-    pub(super) task: Option<Task>,
+    pub(super) task: Option<Work>,
 }
 
 /// A piece of work, which says how much of a processor's time it took. It must catch its own panics.
-pub(super) type Task = Box<dyn FnOnce() -> Duration + Send>;
+pub(super) type Work = Box<dyn FnOnce() -> Duration + Send>;
 
 /// A handle on the threads. They end when the last handle is dropped.
 #[derive(Debug)]
 pub(super) struct Workers {
-    shared: Arc<Shared>,
+    scheduler: Arc<Scheduler>,
     threads: Vec<JoinHandle<()>>,
 }
 
-struct Shared {
-    queue: Mutex<State>,
+struct Scheduler {
+    queue: Mutex<SchedulerState>,
     ready: Condvar,
 }
 
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for Scheduler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared")
             .field("jobs", &self.lock().queue.len())
@@ -65,8 +65,8 @@ impl std::fmt::Debug for Shared {
 }
 
 #[derive(Default)]
-struct State {
-    queue: Queue,
+struct SchedulerState {
+    queue: ClientQueue,
     closed: bool,
 }
 
@@ -77,19 +77,19 @@ impl Workers {
     ///
     /// Where the system refuses a thread.
     pub(super) fn start(count: usize) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared {
+        let scheduler = Arc::new(Scheduler {
             queue: Mutex::default(),
             ready: Condvar::new(),
         });
         let mut workers = Self {
-            shared,
+            scheduler,
             threads: Vec::with_capacity(count),
         };
         for index in 0..count {
-            let shared = Arc::clone(&workers.shared);
+            let scheduler = Arc::clone(&workers.scheduler);
             let thread = thread::Builder::new()
                 .name(format!("worker-{index}"))
-                .spawn(move || shared.work())?;
+                .spawn(move || scheduler.work())?;
             workers.threads.push(thread);
         }
         Ok(workers)
@@ -97,30 +97,30 @@ impl Workers {
 
     /// Jobs in the queue.
     pub(super) fn queued(&self) -> usize {
-        self.shared.lock().queue.len()
+        self.scheduler.lock().queue.len()
     }
 
     /// The [clock](Queue::now) of the queue.
     pub(super) fn now(&self) -> u64 {
-        self.shared.lock().queue.now()
+        self.scheduler.lock().queue.now()
     }
 
-    /// Puts `job` into the queue. The caller sees to it that a job stands there at most once.
-    pub(super) fn enqueue(&self, job: Arc<dyn Job>) {
-        self.shared.enqueue(job);
+    /// Puts `task` into the queue. The caller sees to it that a job stands there at most once.
+    pub(super) fn enqueue(&self, task: Arc<dyn Schedulable>) {
+        self.scheduler.enqueue(task);
     }
 }
 
 impl Drop for Workers {
     fn drop(&mut self) {
         {
-            let mut state = self.shared.lock();
+            let mut state = self.scheduler.lock();
             state.closed = true;
             while let Some(turn) = state.queue.next() {
                 turn.refund();
             }
         }
-        self.shared.ready.notify_all();
+        self.scheduler.ready.notify_all();
         for thread in self.threads.drain(..) {
             // The last handle may be dropped by a worker itself, which cannot wait for its own end.
             if thread.thread().id() != thread::current().id() {
@@ -130,24 +130,24 @@ impl Drop for Workers {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl Scheduler {
+    fn lock(&self) -> MutexGuard<'_, SchedulerState> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enqueue(&self, job: Arc<dyn Job>) {
+    fn enqueue(&self, task: Arc<dyn Schedulable>) {
         let mut state = self.lock();
         if !state.closed {
-            state.queue.join(job);
+            state.queue.join(task);
             self.ready.notify_one();
         }
     }
 
     fn work(&self) {
         while let Some(turn) = self.next_turn() {
-            let claimed = catch_unwind(AssertUnwindSafe(|| Arc::clone(&turn.job).claim()));
+            let claimed = catch_unwind(AssertUnwindSafe(|| Arc::clone(&turn.task).claim()));
             let Ok(Claim { planning, task }) = claimed else {
-                turn.job.fail();
+                turn.task.fail();
                 turn.refund();
                 continue;
             };
@@ -155,7 +155,7 @@ impl Shared {
             turn.spend(planning);
             match task {
                 Some(task) => {
-                    self.enqueue(Arc::clone(&turn.job));
+                    self.enqueue(Arc::clone(&turn.task));
                     turn.settle(task());
                 }
                 None => turn.refund(),
@@ -163,7 +163,7 @@ impl Shared {
         }
     }
 
-    fn next_turn(&self) -> Option<Turn> {
+    fn next_turn(&self) -> Option<ScheduledStream> {
         let mut state = self.lock();
         loop {
             if state.closed {
@@ -192,7 +192,7 @@ mod tests {
     /// Hands out `pieces` pieces, each of which sends the job's name and says that it took a millisecond.
     struct Countdown {
         name: char,
-        share: Share,
+        flow: Flow,
         client: Arc<Client>,
         pieces: AtomicUsize,
         done: SyncSender<char>,
@@ -201,14 +201,14 @@ mod tests {
     fn countdown((name, pieces): (char, usize), weight: u32, done: &SyncSender<char>) -> Arc<Countdown> {
         Arc::new(Countdown {
             name,
-            share: Share::new(weight),
+            flow: Flow::new(weight),
             client: Client::new(),
             pieces: AtomicUsize::new(pieces),
             done: done.clone(),
         })
     }
 
-    impl Job for Countdown {
+    impl Schedulable for Countdown {
         fn claim(self: Arc<Self>) -> Claim {
             assert_ne!(self.name, 'p', "a job that panics");
             let next = |pieces: usize| pieces.checked_sub(1);
@@ -219,7 +219,7 @@ mod tests {
             };
             Claim {
                 planning: Duration::ZERO,
-                task: claimed.ok().map(|_| Box::new(task) as Task),
+                task: claimed.ok().map(|_| Box::new(task) as Work),
             }
         }
 
@@ -227,8 +227,8 @@ mod tests {
             self.done.send('!').expect("the test listens");
         }
 
-        fn share(&self) -> &Share {
-            &self.share
+        fn flow(&self) -> &Flow {
+            &self.flow
         }
 
         fn client(&self) -> &Arc<Client> {
@@ -237,15 +237,15 @@ mod tests {
     }
 
     /// The names of the jobs in the order in which one worker worked for them.
-    fn order(jobs: &[((char, usize), u32)]) -> String {
+    fn order(tasks: &[((char, usize), u32)]) -> String {
         // The worker is held by a first piece until all jobs stand in the queue.
         let (hold, held) = std::sync::mpsc::sync_channel(0);
-        let pieces: usize = jobs.iter().map(|((_, pieces), _)| pieces).sum();
+        let pieces: usize = tasks.iter().map(|((_, pieces), _)| pieces).sum();
         let (done, order) = std::sync::mpsc::sync_channel(pieces);
         let workers = Workers::start(1).expect("a thread");
         workers.enqueue(countdown(('h', 1), 1, &hold));
-        for (job, weight) in jobs {
-            workers.enqueue(countdown(*job, *weight, &done));
+        for (task, weight) in tasks {
+            workers.enqueue(countdown(*task, *weight, &done));
         }
         let patience = Duration::from_secs(30);
         held.recv_timeout(patience).expect("the first piece");
@@ -281,10 +281,10 @@ mod tests {
     fn threads_end_with_the_last_handle_and_drop_what_is_not_begun() {
         let (done, order) = std::sync::mpsc::sync_channel(1);
         let workers = Workers::start(2).expect("threads");
-        let job = countdown(('a', 1), 1, &done);
+        let task = countdown(('a', 1), 1, &done);
         drop(done);
-        let kept = Arc::downgrade(&job);
-        workers.enqueue(job);
+        let kept = Arc::downgrade(&task);
+        workers.enqueue(task);
         assert_eq!(order.recv_timeout(Duration::from_secs(30)), Ok('a'));
         drop(workers);
         assert!(kept.upgrade().is_none());

@@ -16,7 +16,7 @@
 //! The full batches of an epoch draw class `c` `F_c` times in `S` steps of `B` images. Each step takes `floor(F_c / S)` images of it;
 //! the remaining `F_c mod S` are *extra seats*, of which each step has the same number `R`. Lay the classes end to end on a line, each as
 //! long as its extra seats: the line is `S * R` long. Step `s` takes the classes found at the points `t, t + S, ..., t + (R - 1) S`, where
-//! `t` runs through `0..S` in an order that spreads neighbours apart ([`Rotation`]). No class is longer than `S`, so it is met at most
+//! `t` runs through `0..S` in an order that spreads neighbours apart ([`GoldenRotation`]). No class is longer than `S`, so it is met at most
 //! once a step, and every point of the line is met exactly once an epoch: both counts are exact by construction. How often a class was
 //! met before step `s`, and so which of its images are next, is a sum of floors with a closed form in logarithmic time.
 
@@ -32,7 +32,7 @@ pub use self::{
     balance::Balance,
     permutation::Permutation,
     plan::{LastBatch, Order, Plan, PlanSpec, Slot},
-    rotation::Rotation,
+    rotation::GoldenRotation,
 };
 
 /// Why there is no plan for a request. All of these are the request's to mend.

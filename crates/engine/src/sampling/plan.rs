@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{
     Balance, Error, Permutation, apportion,
-    epoch::{Layout, Quota, Shares},
+    epoch::{ClassShares, EpochLayout, Quota},
 };
 use crate::random::{Purpose, key};
 
@@ -65,13 +65,13 @@ pub struct Slot {
 
 /// One draw of a class, before it has its place in a batch.
 #[derive(Clone, Copy, Debug)]
-struct Drawn {
+struct ClassDraw {
     sample: u32,
     class: u32,
     repetition: u64,
 }
 
-impl Drawn {
+impl ClassDraw {
     fn at(self, position: u64) -> Slot {
         let Self {
             sample,
@@ -98,13 +98,13 @@ pub struct Plan {
     spec: PlanSpec,
     /// Draws per class in an epoch, over all batches.
     draws: Vec<u64>,
-    shares: Shares,
+    shares: ClassShares,
     /// The short last batch, where there is one.
     tail: Vec<Quota>,
     /// All sample ids with their class, in order; only where the order is sequential.
     sequence: Vec<(u32, u32)>,
     /// The layout of the epoch asked for last.
-    layout: Mutex<Option<(u64, Arc<Layout>)>>,
+    layout: Mutex<Option<(u64, Arc<EpochLayout>)>>,
 }
 
 impl Plan {
@@ -154,7 +154,7 @@ impl Plan {
         } else {
             in_full_batches.clone()
         };
-        let shares = Shares::new(&in_full_batches, steps);
+        let shares = ClassShares::new(&in_full_batches, steps);
         Ok(Self {
             spec,
             draws,
@@ -221,7 +221,7 @@ impl Plan {
         if self.spec.order == Order::Sequential {
             let slot = |place: u64| {
                 let (sample, class) = self.sequence[(start + place) as usize];
-                let drawn = Drawn {
+                let drawn = ClassDraw {
                     sample,
                     class,
                     repetition: 0,
@@ -263,7 +263,12 @@ impl Plan {
     /// Draws go through whole cycles, each in an order of its own. What is left of the epoch after the last whole cycle is taken from one
     /// fixed circular order of the class, going on where the epoch before stopped. A draw's cycle is therefore how often the epoch has
     /// used its sample before.
-    fn draw(&self, epoch: u64, class: u32, draws: impl Iterator<Item = u64>) -> impl Iterator<Item = Drawn> {
+    fn draw(
+        &self,
+        epoch: u64,
+        class: u32,
+        draws: impl Iterator<Item = u64>,
+    ) -> impl Iterator<Item = ClassDraw> {
         let members = &self.spec.members[class as usize];
         let len = members.len() as u64;
         let cycles = self.draws[class as usize] / len;
@@ -295,7 +300,7 @@ impl Plan {
                     samples.at((start as u64 + order.at(place)) % len)
                 }
             };
-            Drawn {
+            ClassDraw {
                 sample: members[index as usize],
                 class,
                 repetition: cycle,
@@ -303,7 +308,7 @@ impl Plan {
         })
     }
 
-    fn layout(&self, epoch: u64) -> Arc<Layout> {
+    fn layout(&self, epoch: u64) -> Arc<EpochLayout> {
         let mut last = self.layout.lock().unwrap_or_else(PoisonError::into_inner);
         match &*last {
             Some((of, layout)) if *of == epoch => Arc::clone(layout),

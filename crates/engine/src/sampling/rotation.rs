@@ -3,13 +3,13 @@
 /// The sequence `t_s = (stride * s + offset) mod len`, with a stride coprime to `len` and close to the golden section of it: each of
 /// `0..len` occurs once, and any stretch of the sequence lies about evenly over the range.
 #[derive(Clone, Copy, Debug)]
-pub struct Rotation {
+pub struct GoldenRotation {
     len: u64,
     stride: u64,
     offset: u64,
 }
 
-impl Rotation {
+impl GoldenRotation {
     /// # Panics
     ///
     /// Where `len` is 0 or more than 2^31.
@@ -110,7 +110,7 @@ mod tests {
 
         #[test]
         fn counting_equals_walking(len in 1_u64..500, offset: u64, steps in 0_u64..500, start in 0_u64..500, width in 0_u64..500) {
-            let rotation = Rotation::new(len, offset);
+            let rotation = GoldenRotation::new(len, offset);
             let (steps, start, width) = (steps.min(len), start % len, width.min(len));
             let inside = |t: u64| (t + len - start) % len < width;
             let walked = (0..steps).filter(|&step| inside(rotation.at(step))).count() as u64;
@@ -119,7 +119,7 @@ mod tests {
 
         #[test]
         fn every_element_occurs_once(len in 1_u64..2_000, offset: u64) {
-            let rotation = Rotation::new(len, offset);
+            let rotation = GoldenRotation::new(len, offset);
             let mut seen: Vec<u64> = (0..len).map(|step| rotation.at(step)).collect();
             seen.sort_unstable();
             prop_assert_eq!(seen, (0..len).collect::<Vec<_>>());
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn long_rotations_do_not_overflow() {
-        let rotation = Rotation::new(1 << 31, u64::MAX);
+        let rotation = GoldenRotation::new(1 << 31, u64::MAX);
         assert_eq!(rotation.count_in_arc(1 << 31, 12, 345_678), 345_678);
     }
 }

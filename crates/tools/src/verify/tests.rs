@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::sample_data;
-use equibatch_engine::dataset::{ScanOptions, survey};
+use equibatch_engine::dataset::{ScanOptions, scan_lenient};
 use equibatch_engine::header::Limits;
 
 /// Waves whose lengths and directions `number` decides.
@@ -62,7 +62,7 @@ fn scanned(root: &Path, limits: Limits) -> Dataset {
         limits,
         ..ScanOptions::default()
     };
-    survey("pictures", root, &options).unwrap()
+    scan_lenient("pictures", root, &options).unwrap()
 }
 
 const OPTIONS: Options = Options {

@@ -7,13 +7,13 @@ use super::{super::workers::Claim, *};
 /// A stream that always has something to do.
 struct Endless {
     client: Arc<Client>,
-    share: Share,
+    flow: Flow,
     /// Microseconds that a turn takes, and that finding it takes.
     cost: (u64, u64),
     had: AtomicU64,
 }
 
-impl Job for Endless {
+impl Schedulable for Endless {
     fn claim(self: Arc<Self>) -> Claim {
         unreachable!("the test works by itself")
     }
@@ -22,8 +22,8 @@ impl Job for Endless {
         unreachable!("the test works by itself")
     }
 
-    fn share(&self) -> &Share {
-        &self.share
+    fn flow(&self) -> &Flow {
+        &self.flow
     }
 
     fn client(&self) -> &Arc<Client> {
@@ -34,7 +34,7 @@ impl Job for Endless {
 fn stream(client: &Arc<Client>, weight: u32, cost: (u64, u64)) -> Arc<Endless> {
     Arc::new(Endless {
         client: Arc::clone(client),
-        share: Share::new(weight),
+        flow: Flow::new(weight),
         cost,
         had: AtomicU64::new(0),
     })
@@ -42,22 +42,22 @@ fn stream(client: &Arc<Client>, weight: u32, cost: (u64, u64)) -> Arc<Endless> {
 
 /// Works for `streams` with this many workers until all had `total` microseconds together.
 fn work(streams: &[Arc<Endless>], workers: usize, total: u64) {
-    let mut queue = Queue::default();
+    let mut queue = ClientQueue::default();
     for stream in streams {
-        queue.join(Arc::clone(stream) as Arc<dyn Job>);
+        queue.join(Arc::clone(stream) as Arc<dyn Schedulable>);
     }
     // By the time at which they end.
-    let mut busy: Vec<(u64, Turn)> = vec![];
+    let mut busy: Vec<(u64, ScheduledStream)> = vec![];
     let (mut now, mut worked) = (0, 0);
     while worked < total {
         while busy.len() < workers {
             let turn = queue.next().expect("nobody leaves");
             let by_address =
-                |stream: &&Arc<Endless>| std::ptr::addr_eq(Arc::as_ptr(stream), Arc::as_ptr(&turn.job));
+                |stream: &&Arc<Endless>| std::ptr::addr_eq(Arc::as_ptr(stream), Arc::as_ptr(&turn.task));
             let stream = streams.iter().find(by_address).expect("one of them");
             let (making, planning) = stream.cost;
             turn.spend(Duration::from_micros(planning));
-            queue.join(Arc::clone(&turn.job));
+            queue.join(Arc::clone(&turn.task));
             stream.had.fetch_add(making + planning, Ordering::Relaxed);
             worked += making + planning;
             busy.push((now + making + planning, turn));
@@ -69,7 +69,7 @@ fn work(streams: &[Arc<Endless>], workers: usize, total: u64) {
         now = ended;
         let made = streams
             .iter()
-            .find(|stream| std::ptr::addr_eq(Arc::as_ptr(stream), Arc::as_ptr(&turn.job)))
+            .find(|stream| std::ptr::addr_eq(Arc::as_ptr(stream), Arc::as_ptr(&turn.task)))
             .expect("one of them");
         turn.settle(Duration::from_micros(made.cost.0));
     }
@@ -101,10 +101,10 @@ fn an_honest_client_among_a_hundred_hostile_ones_keeps_its_part() {
 
 #[test]
 fn who_closes_a_stream_and_opens_another_keeps_its_debts() {
-    let (clients, mut queue) = (Clients::default(), Queue::default());
+    let (clients, mut queue) = (Clients::default(), ClientQueue::default());
     let other = Client::new();
     let short = stream(&other, 1, (0, 0));
-    queue.join(Arc::clone(&short) as Arc<dyn Job>);
+    queue.join(Arc::clone(&short) as Arc<dyn Schedulable>);
     let mut turns = [0, 0];
     for _ in 0..1000 {
         // One turn of a second each, and away.
@@ -112,13 +112,13 @@ fn who_closes_a_stream_and_opens_another_keeps_its_debts() {
         queue.join(stream(&client, 1, (0, 0)));
         loop {
             let turn = queue.next().expect("both wait");
-            let is_greedy = Arc::ptr_eq(turn.job.client(), &client);
+            let is_greedy = Arc::ptr_eq(turn.task.client(), &client);
             turns[usize::from(is_greedy)] += 1;
             if is_greedy {
                 turn.settle(Duration::from_secs(1));
                 break;
             }
-            queue.join(Arc::clone(&turn.job));
+            queue.join(Arc::clone(&turn.task));
             turn.settle(Duration::from_millis(10));
         }
     }

@@ -6,17 +6,17 @@ use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 /// A mapping of this process that can be written to; unmapped when dropped. Its bytes are reached through [`Chunk`](super::Chunk)s only.
 #[derive(Debug)]
-pub(super) struct Region {
+pub(super) struct Mapping {
     start: NonNull<u8>,
     bytes: usize,
 }
 
-// SAFETY: a mapping belongs to the process, not to a thread, and `Region` itself reads and writes none of its bytes.
+// SAFETY: a mapping belongs to the process, not to a thread, and `Mapping` itself reads and writes none of its bytes.
 #[allow(unsafe_code, reason = "see above")]
-unsafe impl Send for Region {}
+unsafe impl Send for Mapping {}
 // SAFETY: as above; there is nothing that a shared reference can change.
 #[allow(unsafe_code, reason = "see above")]
-unsafe impl Sync for Region {}
+unsafe impl Sync for Mapping {}
 
 /// What is read and written, but not executed.
 const WRITABLE: ProtFlags = ProtFlags::READ.union(ProtFlags::WRITE);
@@ -25,7 +25,7 @@ const WRITABLE: ProtFlags = ProtFlags::READ.union(ProtFlags::WRITE);
 #[cfg(target_os = "linux")]
 const HUGE_PAGE: usize = 2 << 20;
 
-impl Region {
+impl Mapping {
     /// `bytes` zeros that this process alone can see. The system gives no page before it is written to, and large ones where it has them.
     ///
     /// Where there is no memory left the process ends, as with every other allocation.
@@ -42,9 +42,9 @@ impl Region {
         };
         match mapped.ok().and_then(|start| NonNull::new(start.cast())) {
             Some(start) => {
-                let region = Self { start, bytes };
-                region.prefer_huge_pages();
-                region
+                let mapping = Self { start, bytes };
+                mapping.prefer_huge_pages();
+                mapping
             }
             None => match alloc::Layout::from_size_align(bytes, 1) {
                 Ok(layout) => alloc::handle_alloc_error(layout),
@@ -84,10 +84,10 @@ impl Region {
             )
         }?;
         let start = NonNull::new(mapped.cast()).ok_or_else(|| io::Error::other("mapped at address 0"))?;
-        let region = Self { start, bytes };
+        let mapping = Self { start, bytes };
         let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::FUTURE_WRITE | SealFlags::SEAL;
         fcntl_add_seals(&file, seals)?;
-        Ok((region, file))
+        Ok((mapping, file))
     }
 
     /// Other systems have no such files.
@@ -129,7 +129,7 @@ impl Region {
     }
 }
 
-impl Drop for Region {
+impl Drop for Mapping {
     #[allow(unsafe_code, reason = "unmaps memory")]
     fn drop(&mut self) {
         // SAFETY: the mapping is this value's own, of this size; whoever points into it holds the region.
@@ -168,7 +168,7 @@ mod tests {
         if !Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
             return;
         }
-        let (large, small) = (Region::private(3 * HUGE_PAGE), Region::private(HUGE_PAGE - 1));
+        let (large, small) = (Mapping::private(3 * HUGE_PAGE), Mapping::private(HUGE_PAGE - 1));
         assert!(is_asked_for(large.start()));
         assert!(!is_asked_for(small.start()));
     }

@@ -2,23 +2,23 @@
 
 use std::{io, ops::Range, os::fd::AsFd, ptr::NonNull, slice};
 
-use super::region::mapped_bytes;
+use super::mapping::mapped_bytes;
 
 /// Memory that another process writes, mapped for reading; unmapped when dropped. It stays readable when that process is gone.
 #[derive(Debug)]
-pub struct Window {
+pub struct SharedMapping {
     start: NonNull<u8>,
     bytes: usize,
 }
 
 // SAFETY: a mapping belongs to the process, not to a thread, and can be read from all of them.
 #[allow(unsafe_code, reason = "see above")]
-unsafe impl Send for Window {}
+unsafe impl Send for SharedMapping {}
 // SAFETY: as above; this process cannot write to it.
 #[allow(unsafe_code, reason = "see above")]
-unsafe impl Sync for Window {}
+unsafe impl Sync for SharedMapping {}
 
-impl Window {
+impl SharedMapping {
     /// Maps the first `bytes` bytes of `file`, which must be memory of [`Pool::shared`](super::Pool::shared).
     ///
     /// # Errors
@@ -89,7 +89,7 @@ impl Window {
     }
 }
 
-impl Drop for Window {
+impl Drop for SharedMapping {
     #[allow(unsafe_code, reason = "unmaps memory")]
     fn drop(&mut self) {
         // SAFETY: the mapping is this value's own, of this size, and nobody borrows from a value that is dropped.

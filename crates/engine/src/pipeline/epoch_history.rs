@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{meter::Sums, served::Served};
+use super::{metrics::EpochStats, served_dataset::ServedDataset};
 
 /// Epochs that are kept of a stream: as many as a reader may be behind.
 const EPOCHS: usize = 32;
@@ -32,41 +32,41 @@ impl fmt::Display for StreamId {
 
 /// What one stream did in one epoch so far.
 #[derive(Clone, Debug)]
-pub(super) struct Made {
-    pub(super) served: Arc<Served>,
-    pub(super) sums: Sums,
+pub(super) struct EpochRecord {
+    pub(super) served: Arc<ServedDataset>,
+    pub(super) sums: EpochStats,
     /// Whether it is the first epoch of the stream.
     pub(super) is_first: bool,
 }
 
 /// Remembers a bounded number of epochs.
 #[derive(Debug, Default)]
-pub(super) struct Epochs(Mutex<Kept>);
+pub(super) struct EpochHistory(Mutex<HistoryState>);
 
 #[derive(Debug, Default)]
-struct Kept {
-    streams: HashMap<StreamId, Stream>,
+struct HistoryState {
+    streams: HashMap<StreamId, StreamHistory>,
     /// Batches so far.
     now: u64,
 }
 
 #[derive(Debug)]
-struct Stream {
-    served: Arc<Served>,
+struct StreamHistory {
+    served: Arc<ServedDataset>,
     owner: String,
     first_epoch: u64,
-    epochs: VecDeque<(u64, Sums)>,
+    epochs: VecDeque<(u64, EpochStats)>,
     /// When its last batch was made.
     last: u64,
 }
 
-impl Epochs {
+impl EpochHistory {
     /// A stream of `served`, which `owner` reads, did `sums` in `epoch`.
     pub(super) fn add(
         &self,
-        (stream, served, owner): (StreamId, &Arc<Served>, &str),
+        (stream, served, owner): (StreamId, &Arc<ServedDataset>, &str),
         epoch: u64,
-        sums: &Sums,
+        sums: &EpochStats,
     ) {
         let mut kept = self.lock();
         kept.now += 1;
@@ -74,7 +74,7 @@ impl Epochs {
         if kept.streams.len() == STREAMS && !kept.streams.contains_key(&stream) {
             kept.forget_one();
         }
-        let stream = kept.streams.entry(stream).or_insert_with(|| Stream {
+        let stream = kept.streams.entry(stream).or_insert_with(|| StreamHistory {
             served: Arc::clone(served),
             owner: owner.to_owned(),
             first_epoch: epoch,
@@ -92,7 +92,7 @@ impl Epochs {
     }
 
     /// What the stream of `owner` did in that epoch, if that is known. It is told once.
-    pub(super) fn take(&self, (stream, owner): (StreamId, &str), epoch: u64) -> Option<Made> {
+    pub(super) fn take(&self, (stream, owner): (StreamId, &str), epoch: u64) -> Option<EpochRecord> {
         let mut kept = self.lock();
         let stream = kept.streams.get_mut(&stream)?;
         if stream.owner != owner {
@@ -100,19 +100,19 @@ impl Epochs {
         }
         let place = stream.epochs.iter().position(|(kept, _)| *kept == epoch)?;
         let (_, sums) = stream.epochs.remove(place)?;
-        Some(Made {
+        Some(EpochRecord {
             served: Arc::clone(&stream.served),
             sums,
             is_first: epoch == stream.first_epoch,
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, HistoryState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
+impl HistoryState {
     /// Of all streams, the one that has made nothing for the longest time: it ended.
     fn forget_one(&mut self) {
         let oldest = self.streams.iter().min_by_key(|(_, stream)| stream.last);
@@ -131,7 +131,7 @@ mod tests {
     };
 
     /// Of a dataset without images.
-    fn served() -> Arc<Served> {
+    fn served() -> Arc<ServedDataset> {
         let folder = tempfile::tempdir().expect("a folder");
         for class in ["a", "b"] {
             std::fs::create_dir(folder.path().join(class)).expect("a class");
@@ -140,34 +140,34 @@ mod tests {
         }
         let dataset = scan("pictures", folder.path(), &ScanOptions::default()).expect("a dataset");
         let memory = Budget::new(0, 0).take_for_all(0).expect("nothing");
-        Arc::new(Served::new(dataset, memory, 0.0))
+        Arc::new(ServedDataset::new(dataset, memory, 0.0))
     }
 
-    fn batches(count: u64) -> Sums {
-        Sums {
+    fn batches(count: u64) -> EpochStats {
+        EpochStats {
             batches: count,
-            ..Sums::default()
+            ..EpochStats::default()
         }
     }
 
     #[test]
     fn epochs_add_up_and_are_told_once() {
-        let (epochs, stream, served) = (Epochs::default(), StreamId::new(), served());
+        let (epochs, stream, served) = (EpochHistory::default(), StreamId::new(), served());
         for (epoch, count) in [(4, 1), (4, 2), (5, 1)] {
             epochs.add((stream, &served, "a"), epoch, &batches(count));
         }
         assert!(epochs.take((stream, "b"), 4).is_none(), "of another client");
-        let made = epochs.take((stream, "a"), 4).expect("the first epoch");
-        assert_eq!((made.sums.batches, made.is_first), (3, true));
+        let record = epochs.take((stream, "a"), 4).expect("the first epoch");
+        assert_eq!((record.sums.batches, record.is_first), (3, true));
         assert!(epochs.take((stream, "a"), 4).is_none());
-        let made = epochs.take((stream, "a"), 5).expect("the second epoch");
-        assert_eq!((made.sums.batches, made.is_first), (1, false));
+        let record = epochs.take((stream, "a"), 5).expect("the second epoch");
+        assert_eq!((record.sums.batches, record.is_first), (1, false));
         assert!(epochs.take((StreamId::new(), "a"), 5).is_none());
     }
 
     #[test]
     fn what_nobody_reports_on_is_forgotten() {
-        let (epochs, served) = (Epochs::default(), served());
+        let (epochs, served) = (EpochHistory::default(), served());
         let (ended, open) = (StreamId::new(), StreamId::new());
         epochs.add((ended, &served, "a"), 0, &batches(1));
         for epoch in 0..1000 {
@@ -182,7 +182,7 @@ mod tests {
         drop(kept);
         assert!(epochs.take((ended, "a"), 0).is_none());
         assert!(epochs.take((open, "a"), 0).is_none(), "too long ago");
-        let made = epochs.take((open, "a"), 999).expect("the last epoch");
-        assert!(!made.is_first);
+        let record = epochs.take((open, "a"), 999).expect("the last epoch");
+        assert!(!record.is_first);
     }
 }

@@ -15,7 +15,7 @@ use crate::memory::Permit;
 
 /// Counts the batches that a stream gave away and that somebody refers to, and holds the memory that all its batches may take.
 #[derive(Debug)]
-pub(super) struct Sending {
+pub(super) struct SentBatches {
     is_counted: AtomicBool,
     count: AtomicUsize,
     /// Of a reader that waits for a batch which there was no room for.
@@ -25,12 +25,12 @@ pub(super) struct Sending {
 
 /// The tensor of a batch that was given away.
 #[derive(Debug)]
-struct Sent {
+struct SentTensor {
     tensor: Bytes,
-    sending: Arc<Sending>,
+    sent: Arc<SentBatches>,
 }
 
-impl Sending {
+impl SentBatches {
     /// Nothing was given yet; `memory` is free again when the stream and its last batch are gone.
     pub(super) fn new(memory: Permit) -> Arc<Self> {
         Arc::new(Self {
@@ -42,7 +42,7 @@ impl Sending {
     }
 
     /// From now on, what was given away counts until the last reference to it is gone.
-    pub(super) fn start_to_count(&self) {
+    pub(super) fn start_counting(&self) {
         self.is_counted.store(true, Ordering::Relaxed);
     }
 
@@ -52,39 +52,39 @@ impl Sending {
     }
 
     /// Gives `tensor` away.
-    pub(super) fn give(self: &Arc<Self>, tensor: Bytes) -> Bytes {
+    pub(super) fn track(self: &Arc<Self>, tensor: Bytes) -> Bytes {
         if self.is_counted.load(Ordering::Relaxed) {
             self.count.fetch_add(1, Ordering::AcqRel);
         }
-        Bytes::from_owner(Sent {
+        Bytes::from_owner(SentTensor {
             tensor,
-            sending: Arc::clone(self),
+            sent: Arc::clone(self),
         })
     }
 
     /// Has `waker` called when another one is gone.
-    pub(super) fn wake_when_gone(&self, waker: &Waker) {
+    pub(super) fn wake_on_release(&self, waker: &Waker) {
         let mut waiting = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
         *waiting = Some(waker.clone());
     }
 }
 
-impl AsRef<[u8]> for Sent {
+impl AsRef<[u8]> for SentTensor {
     fn as_ref(&self) -> &[u8] {
         &self.tensor
     }
 }
 
-impl Drop for Sent {
+impl Drop for SentTensor {
     fn drop(&mut self) {
         // The buffer is back before there is room for another batch.
         drop(mem::take(&mut self.tensor));
-        let sending = &self.sending;
-        if sending.is_counted.load(Ordering::Relaxed) {
+        let sent = &self.sent;
+        if sent.is_counted.load(Ordering::Relaxed) {
             let one_less = |count: usize| count.checked_sub(1);
-            let _counted = (sending.count).fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less);
+            let _counted = (sent.count).fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less);
         }
-        let mut waiting = sending.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = sent.waker.lock().unwrap_or_else(PoisonError::into_inner);
         let waker = waiting.take();
         drop(waiting);
         waker.into_iter().for_each(Waker::wake);

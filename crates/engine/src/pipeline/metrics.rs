@@ -1,6 +1,6 @@
 //! What streams did and who waited for whom: counted for each stream, summed up for each dataset.
 //!
-//! The workers of a stream count into its [`Tally`], two additions for a cached sample. All else happens once a batch.
+//! The workers of a stream count into its [`WorkerCounters`], two additions for a cached sample. All else happens once a batch.
 
 use std::{
     ops::AddAssign,
@@ -11,11 +11,11 @@ use std::{
     time::Duration,
 };
 
-use super::verdict::Usage;
+use super::bottleneck::ClientReport;
 
 /// Counts what the workers do for one stream.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct WorkerCounters {
     hits: AtomicU64,
     decodes: AtomicU64,
     reading_ns: AtomicU64,
@@ -23,7 +23,7 @@ pub(super) struct Tally {
     rendering_ns: AtomicU64,
 }
 
-impl Tally {
+impl WorkerCounters {
     /// An image came out of the cache, or from another stream's decode.
     pub(super) fn hit(&self) {
         self.hits.fetch_add(1, Ordering::Relaxed);
@@ -43,15 +43,15 @@ impl Tally {
     }
 
     /// What was counted since the last time.
-    pub(super) fn take(&self) -> Sums {
+    pub(super) fn take(&self) -> EpochStats {
         let take = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
-        Sums {
+        EpochStats {
             hits: take(&self.hits),
             decodes: take(&self.decodes),
             reading: Duration::from_nanos(take(&self.reading_ns)),
             decoding: Duration::from_nanos(take(&self.decoding_ns)),
             rendering: Duration::from_nanos(take(&self.rendering_ns)),
-            ..Sums::default()
+            ..EpochStats::default()
         }
     }
 }
@@ -63,7 +63,7 @@ fn nanoseconds(duration: Duration) -> u64 {
 
 /// What was done, over any number of batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Sums {
+pub struct EpochStats {
     /// Batches given to readers.
     pub batches: u64,
     /// Images in them.
@@ -92,7 +92,7 @@ pub struct Sums {
     pub latency: Histogram,
 }
 
-impl AddAssign<&Self> for Sums {
+impl AddAssign<&Self> for EpochStats {
     fn add_assign(&mut self, other: &Self) {
         self.batches += other.batches;
         self.images += other.images;
@@ -153,11 +153,11 @@ impl AddAssign<&Self> for Histogram {
 
 /// The sums of a dataset.
 #[derive(Debug, Default)]
-pub struct Meter(Mutex<Reading>);
+pub struct DatasetMetrics(Mutex<MetricsSnapshot>);
 
 /// What a meter shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Reading {
+pub struct MetricsSnapshot {
     /// Streams open now.
     pub open: u64,
     /// Streams opened so far.
@@ -165,15 +165,15 @@ pub struct Reading {
     /// Streams that ended with an error of this server or of its files.
     pub failed: u64,
     /// What they did.
-    pub sums: Sums,
+    pub sums: EpochStats,
     /// What their readers say that they did.
-    pub usage: Usage,
+    pub usage: ClientReport,
 }
 
-impl Meter {
+impl DatasetMetrics {
     /// What it shows now.
     #[must_use]
-    pub fn read(&self) -> Reading {
+    pub fn read(&self) -> MetricsSnapshot {
         *self.lock()
     }
 
@@ -191,15 +191,15 @@ impl Meter {
         self.lock().failed += 1;
     }
 
-    pub(super) fn add(&self, sums: &Sums) {
+    pub(super) fn add(&self, sums: &EpochStats) {
         self.lock().sums += sums;
     }
 
-    pub(super) fn report(&self, usage: &Usage) {
+    pub(super) fn report(&self, usage: &ClientReport) {
         self.lock().usage += usage;
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Reading> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, MetricsSnapshot> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -222,13 +222,13 @@ mod tests {
 
     #[test]
     fn a_tally_is_taken_once() {
-        let tally = Tally::default();
-        tally.hit();
-        tally.decoded(Duration::from_millis(1), Duration::from_millis(3));
-        tally.rendered(Duration::from_millis(2));
-        let sums = tally.take();
+        let counters = WorkerCounters::default();
+        counters.hit();
+        counters.decoded(Duration::from_millis(1), Duration::from_millis(3));
+        counters.rendered(Duration::from_millis(2));
+        let sums = counters.take();
         assert_eq!((sums.hits, sums.decodes), (1, 1));
         assert_eq!((sums.decoding.as_millis(), sums.rendering.as_millis()), (3, 2));
-        assert_eq!(tally.take(), Sums::default());
+        assert_eq!(counters.take(), EpochStats::default());
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::plan::{Catalog, Plan};
-use super::{Announcement, Key};
+use super::{Key, StreamDemand};
 
 /// Ended announcements that still count: train and valid of two runs. More would keep images of image sizes no longer used.
 const REMEMBERED: usize = 4;
@@ -14,7 +14,7 @@ const CATALOGS: usize = 32;
 
 /// The books of a cache.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct Admission {
     budget: u64,
     images: u64,
     /// Bytes of resident images.
@@ -23,15 +23,15 @@ pub(super) struct Ledger {
     outside: u64,
     plan: Arc<Plan>,
     /// In the order in which they last ended.
-    demands: Vec<Demand>,
+    demands: Vec<DemandEntry>,
     /// While a plan is made: what was let in since that began.
-    since: Option<Vec<(Key, u64)>>,
+    admitted_since: Option<Vec<(Key, u64)>>,
 }
 
 /// What streams of one name announced.
 #[derive(Debug)]
-struct Demand {
-    announcement: Announcement,
+struct DemandEntry {
+    demand: StreamDemand,
     streams: usize,
     /// `None` where there are too many.
     catalog: Option<Arc<Catalog>>,
@@ -39,14 +39,14 @@ struct Demand {
 
 /// What becomes of images when a new plan is made.
 #[derive(Debug, Default)]
-pub(super) struct Settled {
+pub(super) struct PlanDiff {
     /// Images that are let go, with their bytes.
-    pub(super) let_go: Vec<(Key, u64)>,
+    pub(super) evicted: Vec<(Key, u64)>,
     /// Bytes of those outside of the plan that stay.
     outside: u64,
 }
 
-impl Settled {
+impl PlanDiff {
     /// Holds `residents`, resident images with their bytes, against a new plan: those outside of it stay where it leaves room.
     pub(super) fn new(budget: u64, plan: &Plan, mut residents: Vec<(Key, u64)>) -> Self {
         residents.retain(|(key, _)| !plan.contains(*key));
@@ -54,7 +54,7 @@ impl Settled {
         let mut outside: u64 = residents.iter().map(|(_, bytes)| bytes).sum();
         if outside <= room {
             return Self {
-                let_go: vec![],
+                evicted: vec![],
                 outside,
             };
         }
@@ -66,13 +66,13 @@ impl Settled {
             goes
         });
         Self {
-            let_go: residents,
+            evicted: residents,
             outside,
         }
     }
 }
 
-impl Ledger {
+impl Admission {
     pub(super) fn new(budget: u64) -> Self {
         Self {
             budget,
@@ -81,7 +81,7 @@ impl Ledger {
             outside: 0,
             plan: Arc::default(),
             demands: Vec::new(),
-            since: None,
+            admitted_since: None,
         }
     }
 
@@ -115,8 +115,8 @@ impl Ledger {
         if !is_planned {
             self.outside += bytes;
         }
-        if let Some(since) = &mut self.since {
-            since.push((key, bytes));
+        if let Some(admitted_since) = &mut self.admitted_since {
+            admitted_since.push((key, bytes));
         }
         true
     }
@@ -124,22 +124,22 @@ impl Ledger {
     /// Notes that a stream of a known name begins. Returns whether the name is known.
     pub(super) fn join(&mut self, name: &[u8; 32]) -> bool {
         let mut demands = self.demands.iter_mut();
-        let known = demands.find(|demand| demand.announcement.name == *name);
-        known.map(|demand| demand.streams += 1).is_some()
+        let known = demands.find(|entry| entry.demand.name == *name);
+        known.map(|entry| entry.streams += 1).is_some()
     }
 
     /// The catalog that others announced to draw from, and whether there may be one where they did not.
-    pub(super) fn catalog(&self, announcement: &Announcement) -> (Option<Arc<Catalog>>, bool) {
+    pub(super) fn catalog(&self, demand: &StreamDemand) -> (Option<Arc<Catalog>>, bool) {
         let mut of_others = self
             .demands
             .iter()
-            .filter(|demand| demand.announcement.source == announcement.source);
-        let known = of_others.find_map(|demand| demand.catalog.clone());
+            .filter(|entry| entry.demand.source == demand.source);
+        let known = of_others.find_map(|entry| entry.catalog.clone());
         let mut sources: Vec<_> = self
             .demands
             .iter()
-            .filter(|demand| demand.catalog.is_some())
-            .map(|demand| demand.announcement.source)
+            .filter(|entry| entry.catalog.is_some())
+            .map(|entry| entry.demand.source)
             .collect();
         sources.sort_unstable();
         sources.dedup();
@@ -149,26 +149,26 @@ impl Ledger {
     /// Notes that a first stream of its name begins, and that a plan is going to be made. Returns what to make it from.
     pub(super) fn begin(
         &mut self,
-        announcement: Announcement,
+        demand: StreamDemand,
         catalog: Option<Arc<Catalog>>,
     ) -> Vec<(Arc<Catalog>, Vec<f64>)> {
         // A newer catalog of the same source is better than an older one.
-        for demand in &mut self.demands {
-            if demand.announcement.source == announcement.source {
-                demand.catalog.clone_from(&catalog);
+        for entry in &mut self.demands {
+            if entry.demand.source == demand.source {
+                entry.catalog.clone_from(&catalog);
             }
         }
-        self.demands.push(Demand {
-            announcement,
+        self.demands.push(DemandEntry {
+            demand,
             streams: 1,
             catalog,
         });
         self.forget();
-        self.since = Some(vec![]);
+        self.admitted_since = Some(vec![]);
         let mut wanted: Vec<(Arc<Catalog>, Vec<f64>)> = vec![];
-        for demand in &self.demands {
-            let Some(catalog) = &demand.catalog else { continue };
-            let draws = &demand.announcement.draws;
+        for entry in &self.demands {
+            let Some(catalog) = &entry.catalog else { continue };
+            let draws = &entry.demand.draws;
             match wanted.iter_mut().find(|(known, _)| Arc::ptr_eq(known, catalog)) {
                 Some((_, sums)) => sums.iter_mut().zip(draws).for_each(|(sum, draws)| *sum += draws),
                 None => wanted.push((Arc::clone(catalog), draws.clone())),
@@ -177,18 +177,18 @@ impl Ledger {
         wanted
     }
 
-    /// What was let in since [`Ledger::begin`].
-    pub(super) fn since(&self) -> &[(Key, u64)] {
-        self.since.as_deref().unwrap_or_default()
+    /// What was let in since [`Admission::begin`].
+    pub(super) fn admitted_since(&self) -> &[(Key, u64)] {
+        self.admitted_since.as_deref().unwrap_or_default()
     }
 
-    /// Goes by `plan` from now on, by which all that was resident before [`Ledger::begin`] was `settled`. Returns those let in since that there
+    /// Goes by `plan` from now on, by which all that was resident before [`Admission::begin`] was `diff`. Returns those let in since that there
     /// is no room for.
-    pub(super) fn adopt(&mut self, plan: Plan, settled: &Settled) -> Vec<(Key, u64)> {
+    pub(super) fn apply(&mut self, plan: Plan, diff: &PlanDiff) -> Vec<(Key, u64)> {
         let room = self.budget - plan.bytes;
-        self.outside = settled.outside;
-        let mut since = self.since.take().unwrap_or_default();
-        since.retain(|&(key, bytes)| {
+        self.outside = diff.outside;
+        let mut admitted_since = self.admitted_since.take().unwrap_or_default();
+        admitted_since.retain(|&(key, bytes)| {
             if plan.contains(key) {
                 return false;
             }
@@ -196,18 +196,18 @@ impl Ledger {
             self.outside += if goes { 0 } else { bytes };
             goes
         });
-        for (_, bytes) in settled.let_go.iter().chain(&since) {
+        for (_, bytes) in diff.evicted.iter().chain(&admitted_since) {
             self.images -= 1;
             self.resident -= bytes;
         }
         self.plan = Arc::new(plan);
-        since
+        admitted_since
     }
 
     /// Notes that a stream ends.
     pub(super) fn end(&mut self, name: [u8; 32]) {
         let mut demands = self.demands.iter();
-        let Some(at) = demands.position(|demand| demand.announcement.name == name) else {
+        let Some(at) = demands.position(|entry| entry.demand.name == name) else {
             return;
         };
         self.demands[at].streams -= 1;
@@ -218,7 +218,7 @@ impl Ledger {
 
     /// Drops all ended demands but the last ones.
     fn forget(&mut self) {
-        let ended = self.demands.iter().filter(|demand| demand.streams == 0).count();
+        let ended = self.demands.iter().filter(|entry| entry.streams == 0).count();
         let mut surplus = ended.saturating_sub(REMEMBERED);
         self.demands.retain(|demand| {
             let goes = surplus > 0 && demand.streams == 0;

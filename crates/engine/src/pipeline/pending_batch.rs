@@ -8,18 +8,18 @@ use std::{
 
 use super::{
     batch::{Batch, Mixed, Replacement},
-    piece::{Done, Piece},
     position::Position,
+    sample_task::{RenderedSample, SampleTask},
 };
 use crate::{
     checksum::{crc32c, joined},
-    memory::Remainder,
+    memory::BufferTail,
     sampling::Slot,
 };
 
 /// What is known of a batch before its pixels.
 #[derive(Debug)]
-pub(super) struct Outline {
+pub(super) struct BatchMeta {
     pub(super) position: Position,
     pub(super) next: Position,
     /// Of each image of the shard.
@@ -33,106 +33,106 @@ pub(super) struct Outline {
 /// Each piece is made once, by whichever stream's turn it is; all streams that hold the batch get it when the last piece is there. Where a
 /// piece fails, the stream whose worker it was fails, and the others make the batch anew: its trouble may be nobody else's.
 #[derive(Debug)]
-pub(super) struct Making {
-    outline: Outline,
-    state: Mutex<State>,
+pub(super) struct PendingBatch {
+    meta: BatchMeta,
+    state: Mutex<FillState>,
 }
 
 #[derive(Debug)]
-struct State {
-    unclaimed: VecDeque<Piece>,
-    done: Vec<Option<Done>>,
+struct FillState {
+    unclaimed: VecDeque<SampleTask>,
+    rendered: Vec<Option<RenderedSample>>,
     missing: usize,
     /// `None` once the batch is made.
-    remainder: Option<Remainder>,
-    outcome: Outcome,
+    tail: Option<BufferTail>,
+    outcome: BatchState,
     /// Of those who wait for the outcome.
     wakers: Vec<Waker>,
 }
 
 #[derive(Debug)]
-enum Outcome {
+enum BatchState {
     Open,
     Made(Box<Batch>),
     Taken,
-    Spoiled,
+    Failed,
 }
 
-impl Making {
-    /// A batch of `pieces`, whose chunks and `remainder` are its buffer.
-    pub(super) fn new(outline: Outline, pieces: Vec<Piece>, remainder: Remainder) -> Self {
-        let count = outline.slots.len();
-        let making = Self {
-            outline,
-            state: Mutex::new(State {
-                unclaimed: pieces.into(),
-                done: (0..count).map(|_| None).collect(),
+impl PendingBatch {
+    /// A batch of `tasks`, whose chunks and `tail` are its buffer.
+    pub(super) fn new(meta: BatchMeta, tasks: Vec<SampleTask>, tail: BufferTail) -> Self {
+        let count = meta.slots.len();
+        let pending = Self {
+            meta,
+            state: Mutex::new(FillState {
+                unclaimed: tasks.into(),
+                rendered: (0..count).map(|_| None).collect(),
                 missing: count,
-                remainder: Some(remainder),
-                outcome: Outcome::Open,
+                tail: Some(tail),
+                outcome: BatchState::Open,
                 wakers: vec![],
             }),
         };
         // A shard may have no image of a short batch.
-        drop(making.fill(vec![]));
-        making
+        drop(pending.fill(vec![]));
+        pending
     }
 
     pub(super) fn position(&self) -> Position {
-        self.outline.position
+        self.meta.position
     }
 
     /// A piece that nobody has claimed yet. Whoever claims it must [fill](Self::fill) it in or [spoil](Self::spoil) the batch.
-    pub(super) fn claim(&self) -> Option<Piece> {
+    pub(super) fn claim(&self) -> Option<SampleTask> {
         self.lock().unclaimed.pop_front()
     }
 
     /// Says that there is something to claim.
-    pub(super) fn has_pieces(&self) -> bool {
+    pub(super) fn has_unclaimed(&self) -> bool {
         !self.lock().unclaimed.is_empty()
     }
 
     /// Says that a piece of it failed: it will never be made.
-    pub(super) fn is_spoiled(&self) -> bool {
-        matches!(self.lock().outcome, Outcome::Spoiled)
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.lock().outcome, BatchState::Failed)
     }
 
     /// Takes images that are made. Returns who is to be woken.
     #[must_use]
-    pub(super) fn fill(&self, made: Vec<Done>) -> Vec<Waker> {
+    pub(super) fn fill(&self, rendered_now: Vec<RenderedSample>) -> Vec<Waker> {
         let mut state = self.lock();
-        if !matches!(state.outcome, Outcome::Open) {
+        if !matches!(state.outcome, BatchState::Open) {
             return vec![];
         }
-        state.missing -= made.len();
-        for done in made {
-            let index = done.index;
-            state.done[index] = Some(done);
+        state.missing -= rendered_now.len();
+        for rendered in rendered_now {
+            let index = rendered.index;
+            state.rendered[index] = Some(rendered);
         }
         if state.missing > 0 {
             return vec![];
         }
-        let done = std::mem::take(&mut state.done);
-        if let Some(remainder) = state.remainder.take() {
-            state.outcome = Outcome::Made(Box::new(self.outline.join(done, remainder)));
+        let rendered = std::mem::take(&mut state.rendered);
+        if let Some(tail) = state.tail.take() {
+            state.outcome = BatchState::Made(Box::new(self.meta.join(rendered, tail)));
         }
         std::mem::take(&mut state.wakers)
     }
 
     /// Gives the batch up. Returns who is to be woken.
     #[must_use]
-    pub(super) fn spoil(&self) -> Vec<Waker> {
+    pub(super) fn fail(&self) -> Vec<Waker> {
         let mut state = self.lock();
-        state.outcome = Outcome::Spoiled;
+        state.outcome = BatchState::Failed;
         state.unclaimed.clear();
-        state.done.clear();
+        state.rendered.clear();
         std::mem::take(&mut state.wakers)
     }
 
     /// Says whether it is made or spoiled; where not, `waker` is called when it is.
     pub(super) fn has_ended(&self, waker: &Waker) -> bool {
         let mut state = self.lock();
-        let is_open = matches!(state.outcome, Outcome::Open);
+        let is_open = matches!(state.outcome, BatchState::Open);
         if is_open && !state.wakers.iter().any(|known| known.will_wake(waker)) {
             state.wakers.push(waker.clone());
         }
@@ -142,7 +142,7 @@ impl Making {
     /// The batch, where it is made, for one of several who want it.
     pub(super) fn share(&self) -> Option<Batch> {
         match &self.lock().outcome {
-            Outcome::Made(batch) => Some(Batch::clone(batch)),
+            BatchState::Made(batch) => Some(Batch::clone(batch)),
             _ => None,
         }
     }
@@ -151,8 +151,8 @@ impl Making {
     /// as it is dropped.
     pub(super) fn take(&self) -> Option<Batch> {
         let mut state = self.lock();
-        match std::mem::replace(&mut state.outcome, Outcome::Taken) {
-            Outcome::Made(batch) => Some(*batch),
+        match std::mem::replace(&mut state.outcome, BatchState::Taken) {
+            BatchState::Made(batch) => Some(*batch),
             other => {
                 state.outcome = other;
                 None
@@ -160,19 +160,19 @@ impl Making {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, FillState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Outline {
+impl BatchMeta {
     /// The batch of images that are all there.
-    fn join(&self, done: Vec<Option<Done>>, remainder: Remainder) -> Batch {
-        let done: Vec<Done> = done
+    fn join(&self, rendered: Vec<Option<RenderedSample>>, tail: BufferTail) -> Batch {
+        let rendered: Vec<RenderedSample> = rendered
             .into_iter()
-            .map(|done| done.expect("no sample is missing"))
+            .map(|rendered| rendered.expect("no sample is missing"))
             .collect();
-        let samples: Vec<u32> = done.iter().map(|done| done.sample).collect();
+        let samples: Vec<u32> = rendered.iter().map(|rendered| rendered.sample).collect();
         let planned = self.slots.iter().map(|slot| slot.sample);
         let replacements = planned
             .zip(&samples)
@@ -180,10 +180,10 @@ impl Outline {
             .filter(|(_, (planned, used))| planned != *used)
             .map(|(slot, (broken, _))| Replacement { slot, broken })
             .collect();
-        let checksum = done.iter().try_fold(crc32c(&[]), |first, image| {
+        let checksum = rendered.iter().try_fold(crc32c(&[]), |first, image| {
             Some(joined(first, image.checksum?, self.image_bytes))
         });
-        let tensor = remainder.join(done.into_iter().map(|done| done.chunk));
+        let tensor = tail.join(rendered.into_iter().map(|rendered| rendered.chunk));
         Batch {
             position: self.position,
             next: self.next,

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use super::{Error, meter::Meter};
+use super::{Error, metrics::DatasetMetrics};
 use crate::{
     dataset::{Dataset, Quarantined, RuntimeQuarantine, Split},
     decode,
@@ -14,7 +14,7 @@ use crate::{
 
 /// A dataset and the samples of it that could not be decoded while it was served.
 #[derive(Debug)]
-pub struct Served {
+pub struct ServedDataset {
     dataset: Dataset,
     broken: RuntimeQuarantine,
     /// Sample ids by class, by split: counted once, and shared by all streams.
@@ -22,11 +22,11 @@ pub struct Served {
     /// Broken images, by split.
     broken_images: [AtomicUsize; 3],
     max_broken: f64,
-    meter: Meter,
+    metrics: DatasetMetrics,
     _memory: Permit,
 }
 
-impl Served {
+impl ServedDataset {
     /// `memory` is that of the dataset.
     pub(super) fn new(dataset: Dataset, memory: Permit, max_broken: f64) -> Self {
         Self {
@@ -35,15 +35,15 @@ impl Served {
             broken: RuntimeQuarantine::default(),
             broken_images: Default::default(),
             max_broken,
-            meter: Meter::default(),
+            metrics: DatasetMetrics::default(),
             _memory: memory,
         }
     }
 
     /// What its streams did.
     #[must_use]
-    pub fn meter(&self) -> &Meter {
-        &self.meter
+    pub fn metrics(&self) -> &DatasetMetrics {
+        &self.metrics
     }
 
     /// What was scanned.

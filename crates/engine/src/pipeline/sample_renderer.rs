@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Instant};
 
 use super::{
     Error,
-    meter::Tally,
+    metrics::WorkerCounters,
     position::Position,
     render::render,
-    served::Served,
+    served_dataset::ServedDataset,
     source::{Source, is_transient},
     spec::StreamSpec,
 };
@@ -28,19 +28,19 @@ const REPLACEMENT_DRAWS: u64 = 8;
 
 /// Makes the samples of one stream. A pure function of what it holds and of the files.
 #[derive(Debug)]
-pub(super) struct Producer {
-    pub(super) served: Arc<Served>,
+pub(super) struct SampleRenderer {
+    pub(super) served: Arc<ServedDataset>,
     pub(super) spec: StreamSpec,
     /// Sample ids of the split by class.
     pub(super) members: Arc<[Vec<u32>]>,
     pub(super) decoder: Decoder,
     /// Counts what is done.
-    pub(super) tally: Arc<Tally>,
+    pub(super) counters: Arc<WorkerCounters>,
 }
 
 /// A sample that is ready to be rendered.
 #[derive(Debug)]
-pub(super) struct Prepared {
+pub(super) struct PreparedSample {
     pub(super) sample: u32,
     pub(super) image: Arc<Image>,
     pub(super) draw: Draw,
@@ -67,24 +67,24 @@ pub(super) struct Decoder {
     pub(super) short_side: Option<u32>,
 }
 
-impl Producer {
+impl SampleRenderer {
     /// Writes the image of `slot` to `out` and returns the sample that it is of: another one of the class where the planned one is
     /// broken.
-    pub(super) fn produce(&self, position: Position, slot: Slot, out: &mut [u8]) -> Result<u32, Error> {
+    pub(super) fn render_into(&self, position: Position, slot: Slot, out: &mut [u8]) -> Result<u32, Error> {
         let prepared = self.prepare(position.epoch, slot)?;
         let started = Instant::now();
         render(&prepared.image, &prepared.draw, &self.spec.tensor, out);
-        self.tally.rendered(started.elapsed());
+        self.counters.rendered(started.elapsed());
         Ok(prepared.sample)
     }
 
     /// The image of `slot` and what happens to it. To be dropped before another one is prepared: it has memory that that may wait for.
-    pub(super) fn prepare(&self, epoch: u64, slot: Slot) -> Result<Prepared, Error> {
+    pub(super) fn prepare(&self, epoch: u64, slot: Slot) -> Result<PreparedSample, Error> {
         let (sample, (image, memory)) = match self.load(slot.sample)? {
             Ok(loaded) => (slot.sample, loaded),
             Err(reason) => self.replacement(epoch, slot, reason)?,
         };
-        Ok(Prepared {
+        Ok(PreparedSample {
             sample,
             image: self.reduced(image),
             draw: self.draw(epoch, slot, sample != slot.sample),
@@ -149,7 +149,7 @@ impl Producer {
 
     /// The canonical image of a sample, or why the sample is broken.
     fn load(&self, sample: u32) -> Result<Result<Loaded, decode::Error>, Error> {
-        match self.decoder.load(&self.served, sample, &self.tally) {
+        match self.decoder.load(&self.served, sample, &self.counters) {
             Ok(loaded) => Ok(Ok(loaded)),
             Err(error) if is_transient(&error) => Err(Error::Read { source: error }),
             Err(error) => {
@@ -161,7 +161,12 @@ impl Producer {
 }
 
 impl Decoder {
-    fn load(&self, served: &Served, sample: u32, tally: &Tally) -> Result<Loaded, decode::Error> {
+    fn load(
+        &self,
+        served: &ServedDataset,
+        sample: u32,
+        counters: &WorkerCounters,
+    ) -> Result<Loaded, decode::Error> {
         let (mut is_hit, mut memory) = (true, None);
         let image = self.cache.get_or_insert_with(self.key(sample), || {
             is_hit = false;
@@ -170,19 +175,23 @@ impl Decoder {
             let read = started.elapsed();
             let decoded =
                 decode::decode_within(file.bytes(), &self.options, self.short_side, Some(&self.memory));
-            tally.decoded(read, started.elapsed() - read);
+            counters.decoded(read, started.elapsed() - read);
             let (image, taken) = decoded?;
             memory = taken;
             Ok(image)
         });
         if is_hit {
-            tally.hit();
+            counters.hit();
         }
         image.map(|image| (image, memory))
     }
 
     /// The bytes of a file, and what they take if they were read for this: kept ones, where its image is not going to be.
-    fn file(&self, served: &Served, sample: u32) -> Result<(Arc<Encoded>, Option<Permit>), decode::Error> {
+    fn file(
+        &self,
+        served: &ServedDataset,
+        sample: u32,
+    ) -> Result<(Arc<Encoded>, Option<Permit>), decode::Error> {
         let dataset = served.dataset();
         let mut memory = None;
         let mut read = || {
@@ -252,7 +261,7 @@ mod tests {
         let (files, memory) = (budget(1 << 20), budget(1 << 20));
         let source = Arc::new(Noting(Arc::clone(&files), Mutex::default()));
         let nothing = budget(0).take_for_all(0).expect("nothing");
-        let served = Served::new(dataset, nothing, 0.0);
+        let served = ServedDataset::new(dataset, nothing, 0.0);
         let mut decoder = Decoder {
             dataset: 0,
             source: Arc::clone(&source) as Arc<dyn Source>,
@@ -263,7 +272,9 @@ mod tests {
             memory: Arc::clone(&memory),
             short_side: None,
         };
-        let loaded = decoder.load(&served, 0, &Tally::default()).expect("an image");
+        let loaded = decoder
+            .load(&served, 0, &WorkerCounters::default())
+            .expect("an image");
         assert_eq!(*source.1.lock().expect("no panic"), [bytes]);
         assert_eq!(files.used(), 0, "it is decoded");
         assert!(memory.used() >= 60 * 40 * 3, "{}", memory.used());
@@ -271,7 +282,7 @@ mod tests {
         assert_eq!(memory.used(), 0);
         decoder.files = budget(bytes - 1);
         let error = decoder
-            .load(&served, 0, &Tally::default())
+            .load(&served, 0, &WorkerCounters::default())
             .expect_err("too large");
         assert!(matches!(error, decode::Error::TooMuchMemory { .. }), "{error}");
     }

@@ -17,47 +17,47 @@ use super::{
     Error,
     batch::Batch,
     clients::Client,
-    making::{Making, Outline},
+    coalescer::SharedStream,
+    fair_queue::Flow,
     mixing::portion,
-    piece::{self, Done, Piece},
+    pending_batch::{BatchMeta, PendingBatch},
     position::Position,
-    produce::Producer,
-    sending::Sending,
-    turns::Share,
-    twins::Group,
+    sample_renderer::SampleRenderer,
+    sample_task::{self, RenderedSample, SampleTask},
+    sent_batches::SentBatches,
     workers::{self, Claim, processor_time},
 };
 use crate::{memory::Pool, sampling::Plan};
 
-/// What a [`Job`] is made from.
+/// What a [`StreamTask`] is made from.
 #[derive(Debug)]
-pub(super) struct Work {
-    pub(super) producer: Producer,
+pub(super) struct StreamParts {
+    pub(super) renderer: SampleRenderer,
     pub(super) plan: Plan,
     /// Batches that may be open or on their way to the reader at a time.
     pub(super) window: usize,
-    pub(super) sending: Arc<Sending>,
+    pub(super) sent: Arc<SentBatches>,
     /// What batches are written to. Where it is bounded, no batch is opened before there is a buffer for it.
     pub(super) buffers: Arc<Pool>,
     /// With whom batches are shared; `None` where they lie in memory that only this stream's reader sees.
-    pub(super) twins: Option<Arc<Group>>,
+    pub(super) shared_stream: Option<Arc<SharedStream>>,
 }
 
 /// A stream's work.
 #[derive(Debug)]
-pub(super) struct Job {
-    work: Work,
+pub(super) struct StreamTask {
+    parts: StreamParts,
     client: Arc<Client>,
-    share: Share,
-    state: Mutex<State>,
+    flow: Flow,
+    state: Mutex<TaskState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct TaskState {
     /// The batch to open next; `None` behind the last one.
     next: Option<Position>,
     /// Opened and not delivered, in order.
-    open: VecDeque<Arc<Making>>,
+    open: VecDeque<Arc<PendingBatch>>,
     /// Number of the batch at the front of `open`, counted from the start of the stream.
     front: u64,
     /// Says that the job stands in the workers' queue or is in a worker's hand.
@@ -73,21 +73,21 @@ struct State {
 }
 
 /// A piece, its batch, and the number of that in this stream.
-type Claimed = (u64, Arc<Making>, Piece);
+type ClaimedSample = (u64, Arc<PendingBatch>, SampleTask);
 
-impl Job {
+impl StreamTask {
     /// The work of a stream of `client` from `start` on.
-    pub(super) fn new(work: Work, client: Arc<Client>, start: Position) -> Self {
-        let spec = &work.producer.spec;
-        let first = spec.stride.first_from(start, work.plan.steps_per_epoch());
+    pub(super) fn new(parts: StreamParts, client: Arc<Client>, start: Position) -> Self {
+        let spec = &parts.renderer.spec;
+        let first = spec.stride.first_from(start, parts.plan.steps_per_epoch());
         let next = (first.epoch < u64::from(spec.epochs)).then_some(first);
         Self {
-            share: Share::new(spec.weight),
-            work,
+            flow: Flow::new(spec.weight),
+            parts,
             client,
-            state: Mutex::new(State {
+            state: Mutex::new(TaskState {
                 next,
-                ..State::default()
+                ..TaskState::default()
             }),
         }
     }
@@ -104,20 +104,20 @@ impl Job {
         }
         match state.open.front() {
             None if state.next.is_none() || state.is_closed => return Poll::Ready(None),
-            Some(making) if !making.has_ended(waker) => return Poll::Pending,
-            Some(making) => {
-                let batch = match &self.work.twins {
-                    Some(_) => making.share(),
-                    None => making.take(),
+            Some(pending) if !pending.has_ended(waker) => return Poll::Pending,
+            Some(pending) => {
+                let batch = match &self.parts.shared_stream {
+                    Some(_) => pending.share(),
+                    None => pending.take(),
                 };
                 if let Some(mut batch) = batch {
-                    batch.tensor = self.work.sending.give(batch.tensor);
-                    let making = state.open.pop_front();
+                    batch.tensor = self.parts.sent.track(batch.tensor);
+                    let pending = state.open.pop_front();
                     state.front += 1;
                     state.waker = None;
                     drop(state);
-                    if let (Some(making), Some(twins)) = (making, &self.work.twins) {
-                        twins.keep(making);
+                    if let (Some(pending), Some(shared_stream)) = (pending, &self.parts.shared_stream) {
+                        shared_stream.keep(pending);
                     }
                     return Poll::Ready(Some(Ok(batch)));
                 }
@@ -126,14 +126,14 @@ impl Job {
         }
         // Not open, or spoiled: the batch cannot wake anybody.
         state.waker = Some(waker.clone());
-        self.work.sending.wake_when_gone(waker);
+        self.parts.sent.wake_on_release(waker);
         Poll::Pending
     }
 
     /// Says that the job should be queued now, and takes it for queued.
-    pub(super) fn wants_queue(&self) -> bool {
+    pub(super) fn should_enqueue(&self) -> bool {
         let mut state = self.lock();
-        let has_work = |making: &Arc<Making>| making.has_pieces() || making.is_spoiled();
+        let has_work = |pending: &Arc<PendingBatch>| pending.has_unclaimed() || pending.has_failed();
         let wants = !state.is_queued
             && !state.is_closed
             && (state.within_reach().any(has_work) || self.may_open(&state));
@@ -141,9 +141,9 @@ impl Job {
         wants
     }
 
-    /// See [`Sending::start_to_count`].
-    pub(super) fn start_to_count(&self) {
-        self.work.sending.start_to_count();
+    /// See [`SentBatches::start_counting`].
+    pub(super) fn start_counting(&self) {
+        self.parts.sent.start_counting();
     }
 
     /// Drops all work that is not begun.
@@ -152,38 +152,38 @@ impl Job {
         drop(dropped);
     }
 
-    fn may_open(&self, state: &State) -> bool {
+    fn may_open(&self, state: &TaskState) -> bool {
         state.next.is_some()
             && state.failure.is_none()
-            && state.open.len() + self.work.sending.count() < self.work.window
-            && self.work.buffers.has_room()
+            && state.open.len() + self.parts.sent.count() < self.parts.window
+            && self.parts.buffers.has_room()
     }
 
     /// Begins the shard's part of the batch at `position`.
-    fn begin(&self, position: Position) -> Making {
-        let spec = &self.work.producer.spec;
+    fn begin(&self, position: Position) -> PendingBatch {
+        let spec = &self.parts.renderer.spec;
         let image_bytes = spec.tensor.image_bytes();
         let shard = spec.shard;
-        let portion = portion(spec, &self.work.plan, position, shard);
-        let buffer = self.work.buffers.take().expect("others only give buffers back");
-        let (chunks, remainder) = buffer.split(portion.slots.len(), image_bytes);
-        let pieces = piece::pieces(position, &portion, shard, chunks);
-        let outline = Outline {
+        let portion = portion(spec, &self.parts.plan, position, shard);
+        let buffer = self.parts.buffers.take().expect("others only give buffers back");
+        let (chunks, tail) = buffer.split(portion.slots.len(), image_bytes);
+        let tasks = sample_task::sample_tasks(position, &portion, shard, chunks);
+        let meta = BatchMeta {
             position,
-            next: position.next(self.work.plan.steps_per_epoch()),
-            mixed: piece::mixed(&portion, spec.tensor.size),
+            next: position.next(self.parts.plan.steps_per_epoch()),
+            mixed: sample_task::mixed(&portion, spec.tensor.size),
             slots: portion.slots,
             image_bytes,
         };
-        Making::new(outline, pieces, remainder)
+        PendingBatch::new(meta, tasks, tail)
     }
 
     /// The batch at `position`, which a twin may have begun.
-    fn open(&self, state: &mut State, position: Position) -> Result<Arc<Making>, Error> {
+    fn open(&self, state: &mut TaskState, position: Position) -> Result<Arc<PendingBatch>, Error> {
         let before = processor_time();
         let begin = || self.begin(position);
-        let opened = catch_unwind(AssertUnwindSafe(|| match &self.work.twins {
-            Some(twins) => twins.join(position, begin),
+        let opened = catch_unwind(AssertUnwindSafe(|| match &self.parts.shared_stream {
+            Some(shared_stream) => shared_stream.join(position, begin),
             None => Arc::new(begin()),
         }));
         state.planning += processor_time().saturating_sub(before);
@@ -191,7 +191,7 @@ impl Job {
     }
 
     /// A piece to be made, where there is one, and the processor time that it took to plan the batches that were opened for it.
-    fn claim_piece(&self) -> (Duration, Option<Claimed>) {
+    fn claim_sample(&self) -> (Duration, Option<ClaimedSample>) {
         let mut state = self.lock();
         let mut claimed = None;
         if !state.is_closed {
@@ -205,17 +205,17 @@ impl Job {
         let planning = mem::take(&mut state.planning);
         // A batch that is there already, or a failure, is news for a reader that waited for it to be opened.
         let waker = state.waker.take();
-        let waker = waker.filter(|waker| state.is_news(waker));
+        let waker = waker.filter(|waker| state.is_ready_or_register(waker));
         drop(state);
         waker.into_iter().for_each(Waker::wake);
         (planning, claimed)
     }
 
     /// A piece of a batch that is open. Those that a twin spoiled are begun anew.
-    fn claim_open(&self, state: &mut State) -> Option<Claimed> {
+    fn claim_open(&self, state: &mut TaskState) -> Option<ClaimedSample> {
         for index in 0..state.within_reach().count() {
             let number = state.front + index as u64;
-            if state.open[index].is_spoiled() {
+            if state.open[index].has_failed() {
                 let position = state.open[index].position();
                 match self.open(state, position) {
                     Ok(again) => state.open[index] = again,
@@ -225,22 +225,22 @@ impl Job {
                     }
                 }
             }
-            let making = &state.open[index];
-            if let Some(piece) = making.claim() {
-                return Some((number, Arc::clone(making), piece));
+            let pending = &state.open[index];
+            if let Some(sample) = pending.claim() {
+                return Some((number, Arc::clone(pending), sample));
             }
         }
         None
     }
 
-    fn open_next(&self, state: &mut State) {
+    fn open_next(&self, state: &mut TaskState) {
         let position = state.next.take().expect("a batch may be opened");
         match self.open(state, position) {
-            Ok(making) => {
-                let (spec, steps) = (&self.work.producer.spec, self.work.plan.steps_per_epoch());
+            Ok(pending) => {
+                let (spec, steps) = (&self.parts.renderer.spec, self.parts.plan.steps_per_epoch());
                 let following = spec.stride.first_from(position.next(steps), steps);
                 state.next = (following.epoch < u64::from(spec.epochs)).then_some(following);
-                state.open.push_back(making);
+                state.open.push_back(pending);
             }
             Err(error) => {
                 let number = state.front + state.open.len() as u64;
@@ -249,33 +249,33 @@ impl Job {
         }
     }
 
-    fn make(&self, (batch, making, piece): Claimed) {
-        let position = piece.position;
-        let made = catch_unwind(AssertUnwindSafe(|| piece.make(&self.work.producer)));
+    fn render(&self, (batch, pending, sample): ClaimedSample) {
+        let position = sample.position;
+        let made = catch_unwind(AssertUnwindSafe(|| sample.render(&self.parts.renderer)));
         let error = match made {
             Ok(Ok(mut made)) => {
                 // What the reader finds in shared memory crosses no network.
-                if self.work.twins.is_some() {
-                    made.iter_mut().for_each(Done::check);
+                if self.parts.shared_stream.is_some() {
+                    made.iter_mut().for_each(RenderedSample::compute_checksum);
                 }
-                return making.fill(made).into_iter().for_each(Waker::wake);
+                return pending.fill(made).into_iter().for_each(Waker::wake);
             }
             Ok(Err(error)) => error,
             Err(_panic) => panicked(position),
         };
         // Before the others hear of it: this stream's reader is to find the error.
         self.lock().fail(batch, error);
-        making.spoil().into_iter().for_each(Waker::wake);
+        pending.fail().into_iter().for_each(Waker::wake);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, TaskState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl TaskState {
     /// Open batches that will be delivered: those before the first failure.
-    fn within_reach(&self) -> impl Iterator<Item = &Arc<Making>> {
+    fn within_reach(&self) -> impl Iterator<Item = &Arc<PendingBatch>> {
         let reach = match &self.failure {
             Some((batch, _)) => batch.saturating_sub(self.front) as usize,
             None => self.open.len(),
@@ -284,7 +284,7 @@ impl State {
     }
 
     /// Says that the reader, which is woken by `waker`, would find something now. Where not, it is woken when it would.
-    fn is_news(&mut self, waker: &Waker) -> bool {
+    fn is_ready_or_register(&mut self, waker: &Waker) -> bool {
         if self
             .failure
             .as_ref()
@@ -293,7 +293,7 @@ impl State {
             return true;
         }
         match self.open.front() {
-            Some(making) => making.has_ended(waker),
+            Some(pending) => pending.has_ended(waker),
             None => {
                 self.waker = Some(waker.clone());
                 false
@@ -309,7 +309,7 @@ impl State {
     }
 
     /// Ends the stream, and returns what it held, to be dropped without the lock.
-    fn close(&mut self) -> VecDeque<Arc<Making>> {
+    fn close(&mut self) -> VecDeque<Arc<PendingBatch>> {
         self.is_closed = true;
         self.next = None;
         self.waker = None;
@@ -317,17 +317,17 @@ impl State {
     }
 }
 
-impl workers::Job for Job {
+impl workers::Schedulable for StreamTask {
     fn claim(self: Arc<Self>) -> Claim {
-        let (planning, claimed) = self.claim_piece();
+        let (planning, claimed) = self.claim_sample();
         let make = move |claimed| {
             let before = processor_time();
-            self.make(claimed);
+            self.render(claimed);
             processor_time().saturating_sub(before)
         };
         Claim {
             planning,
-            task: claimed.map(|claimed| Box::new(move || make(claimed)) as workers::Task),
+            task: claimed.map(|claimed| Box::new(move || make(claimed)) as workers::Work),
         }
     }
 
@@ -343,12 +343,12 @@ impl workers::Job for Job {
         waker.into_iter().for_each(Waker::wake);
         // Its reader may wait for that one.
         open.into_iter()
-            .flat_map(|making| making.spoil())
+            .flat_map(|pending| pending.fail())
             .for_each(Waker::wake);
     }
 
-    fn share(&self) -> &Share {
-        &self.share
+    fn flow(&self) -> &Flow {
+        &self.flow
     }
 
     fn client(&self) -> &Arc<Client> {

@@ -7,22 +7,22 @@ use super::{
     batch::Mixed,
     mixing::{Partner, Portion},
     position::Position,
-    produce::Producer,
+    sample_renderer::SampleRenderer,
     spec::Shard,
 };
 use crate::{blend::Blend, checksum::crc32c, memory::Chunk, sampling::Slot, tensor};
 
 /// A piece of work.
 #[derive(Debug)]
-pub(super) struct Piece {
+pub(super) struct SampleTask {
     pub(super) position: Position,
-    image: Target,
-    mixture: Option<(Blend, Other)>,
+    image: OutputSlot,
+    mixture: Option<(Blend, MixInput)>,
 }
 
 /// An image to be made.
 #[derive(Debug)]
-struct Target {
+struct OutputSlot {
     /// Place in the shard's batch.
     index: usize,
     slot: Slot,
@@ -31,16 +31,16 @@ struct Target {
 
 /// The image that is mixed with another.
 #[derive(Debug)]
-enum Other {
+enum MixInput {
     /// Of this shard, made together with the other.
-    Here(Target),
+    SameShard(OutputSlot),
     /// Of another shard, which makes it, too: mixed in and dropped.
-    Elsewhere(Slot),
+    OtherShard(Slot),
 }
 
 /// An image that is made.
 #[derive(Debug)]
-pub(super) struct Done {
+pub(super) struct RenderedSample {
     pub(super) index: usize,
     pub(super) sample: u32,
     pub(super) chunk: Chunk,
@@ -48,37 +48,45 @@ pub(super) struct Done {
     pub(super) checksum: Option<u32>,
 }
 
-impl Done {
+impl RenderedSample {
     /// Computes the checksum; best at once, while the bytes are in the processor's cache.
-    pub(super) fn check(&mut self) {
+    pub(super) fn compute_checksum(&mut self) {
         self.checksum = Some(crc32c(&self.chunk));
     }
 }
 
 /// The pieces that make up a shard's part of a global batch, whose images go to `chunks`, one for each slot.
-pub(super) fn pieces(position: Position, portion: &Portion, shard: Shard, chunks: Vec<Chunk>) -> Vec<Piece> {
+pub(super) fn sample_tasks(
+    position: Position,
+    portion: &Portion,
+    shard: Shard,
+    chunks: Vec<Chunk>,
+) -> Vec<SampleTask> {
     let images = portion.slots.iter().zip(chunks).enumerate();
-    let mut targets: Vec<Option<Target>> = images
-        .map(|(index, (&slot, chunk))| Some(Target { index, slot, chunk }))
+    let mut slots_of_shard: Vec<Option<OutputSlot>> = images
+        .map(|(index, (&slot, chunk))| Some(OutputSlot { index, slot, chunk }))
         .collect();
-    let mut pieces = Vec::with_capacity(targets.len());
-    for index in 0..targets.len() {
+    let mut sample_tasks = Vec::with_capacity(slots_of_shard.len());
+    for index in 0..slots_of_shard.len() {
         // Taken before, as the other one of a pair.
-        let Some(image) = targets[index].take() else {
+        let Some(image) = slots_of_shard[index].take() else {
             continue;
         };
         let partner = portion.partners.get(index).copied().flatten();
         let mixture = partner.map(|Partner { place, slot, blend }| {
-            let here = shard.index(place).and_then(|index| targets[index].take());
-            (blend, here.map_or(Other::Elsewhere(slot), Other::Here))
+            let here = shard.index(place).and_then(|index| slots_of_shard[index].take());
+            (
+                blend,
+                here.map_or(MixInput::OtherShard(slot), MixInput::SameShard),
+            )
         });
-        pieces.push(Piece {
+        sample_tasks.push(SampleTask {
             position,
             image,
             mixture,
         });
     }
-    pieces
+    sample_tasks
 }
 
 /// The second halves of the labels of a shard's images; `None` where nothing is mixed.
@@ -99,43 +107,43 @@ pub(super) fn mixed(Portion { slots, partners }: &Portion, size: u32) -> Option<
     Some(slots.iter().zip(partners).map(mixed).collect())
 }
 
-impl Piece {
+impl SampleTask {
     /// Makes the images, one or two.
-    pub(super) fn make(self, producer: &Producer) -> Result<Vec<Done>, Error> {
+    pub(super) fn render(self, renderer: &SampleRenderer) -> Result<Vec<RenderedSample>, Error> {
         let Self {
             position,
             image,
             mixture,
         } = self;
-        let mut done = vec![image.make(position, producer)?];
+        let mut rendered = vec![image.render(position, renderer)?];
         match mixture {
             None => {}
-            Some((blend, Other::Here(other))) => {
-                done.push(other.make(position, producer)?);
-                let [one, other] = &mut done[..] else {
+            Some((blend, MixInput::SameShard(other))) => {
+                rendered.push(other.render(position, renderer)?);
+                let [one, other] = &mut rendered[..] else {
                     unreachable!("two were made")
                 };
-                mix(blend, producer, &mut one.chunk, &mut other.chunk);
+                mix(blend, renderer, &mut one.chunk, &mut other.chunk);
             }
-            Some((blend, Other::Elsewhere(slot))) => {
-                let mut other = vec![0; done[0].chunk.len()];
-                producer.produce(position, slot, &mut other)?;
-                mix(blend, producer, &mut done[0].chunk, &mut other);
+            Some((blend, MixInput::OtherShard(slot))) => {
+                let mut other = vec![0; rendered[0].chunk.len()];
+                renderer.render_into(position, slot, &mut other)?;
+                mix(blend, renderer, &mut rendered[0].chunk, &mut other);
             }
         }
-        Ok(done)
+        Ok(rendered)
     }
 }
 
-impl Target {
-    fn make(self, position: Position, producer: &Producer) -> Result<Done, Error> {
+impl OutputSlot {
+    fn render(self, position: Position, renderer: &SampleRenderer) -> Result<RenderedSample, Error> {
         let Self {
             index,
             slot,
             mut chunk,
         } = self;
-        let sample = producer.produce(position, slot, &mut chunk)?;
-        Ok(Done {
+        let sample = renderer.render_into(position, slot, &mut chunk)?;
+        Ok(RenderedSample {
             index,
             sample,
             chunk,
@@ -144,8 +152,8 @@ impl Target {
     }
 }
 
-fn mix(blend: Blend, producer: &Producer, one: &mut [u8], other: &mut [u8]) {
+fn mix(blend: Blend, renderer: &SampleRenderer, one: &mut [u8], other: &mut [u8]) {
     let started = Instant::now();
-    tensor::mix(blend, &producer.spec.tensor, one, other);
-    producer.tally.rendered(started.elapsed());
+    tensor::mix(blend, &renderer.spec.tensor, one, other);
+    renderer.counters.rendered(started.elapsed());
 }
