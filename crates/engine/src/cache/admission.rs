@@ -1,53 +1,53 @@
-//! Who may come in, and how much room is left.
+//! Admission: demands, the plan, and the bytes in use.
 
 use std::sync::Arc;
 
 use super::plan::{Catalog, Plan};
 use super::{Key, StreamDemand};
 
-/// Ended announcements that still count: train and valid of two runs. More would keep images of image sizes no longer used.
+/// Ended demands that still count: train and valid of two runs. More would keep images of sizes that are no longer used.
 const REMEMBERED: usize = 4;
 
-/// Catalogs that are planned for, at most, so that requests for ever other sizes cannot fill the memory with them. What is drawn from others
-/// is let in where the plan leaves room.
+/// Maximum number of catalogs that are planned for, so that requests for ever other sizes cannot fill the memory with catalogs. Images of other
+/// catalogs are admitted if the plan leaves room.
 const CATALOGS: usize = 32;
 
-/// The books of a cache.
+/// Decides what a cache admits, and counts its bytes.
 #[derive(Debug)]
 pub(super) struct Admission {
     budget: u64,
     images: u64,
     /// Bytes of resident images.
     resident: u64,
-    /// Those of them that are not in the plan.
+    /// Of these, bytes of images that are not in the plan.
     outside: u64,
     plan: Arc<Plan>,
-    /// In the order in which they last ended.
+    /// Ordered by when a stream of theirs last ended.
     demands: Vec<DemandEntry>,
-    /// While a plan is made: what was let in since that began.
+    /// While a plan is computed: images admitted since that began.
     admitted_since: Option<Vec<(Key, u64)>>,
 }
 
-/// What streams of one name announced.
+/// The demand of the streams of one name.
 #[derive(Debug)]
 struct DemandEntry {
     demand: StreamDemand,
     streams: usize,
-    /// `None` where there are too many.
+    /// `None` if there are too many catalogs.
     catalog: Option<Arc<Catalog>>,
 }
 
-/// What becomes of images when a new plan is made.
+/// What a new plan changes for the resident images.
 #[derive(Debug, Default)]
 pub(super) struct PlanDiff {
-    /// Images that are let go, with their bytes.
+    /// Evicted images, with their bytes.
     pub(super) evicted: Vec<(Key, u64)>,
-    /// Bytes of those outside of the plan that stay.
+    /// Bytes of the images outside the plan that stay.
     outside: u64,
 }
 
 impl PlanDiff {
-    /// Holds `residents`, resident images with their bytes, against a new plan: those outside of it stay where it leaves room.
+    /// Compares `residents`, keys and bytes, with a new plan: images outside it stay if it leaves room.
     pub(super) fn new(budget: u64, plan: &Plan, mut residents: Vec<(Key, u64)>) -> Self {
         residents.retain(|(key, _)| !plan.contains(*key));
         let room = budget - plan.bytes;
@@ -97,10 +97,10 @@ impl Admission {
         &self.plan
     }
 
-    /// Takes room for an image that is not resident yet. Returns whether there is room for it.
+    /// Reserves room for an image that is not resident. Returns whether it is admitted.
     pub(super) fn admit(&mut self, key: Key, bytes: u64) -> bool {
         let is_planned = self.plan.contains(key);
-        // The plan's room stays free for the plan. An image larger than announced may find it short, and then stays out.
+        // Room of planned images is kept for them. An image larger than registered may find too little and is then not admitted.
         let room = if is_planned {
             self.budget - self.resident
         } else {
@@ -121,14 +121,14 @@ impl Admission {
         true
     }
 
-    /// Notes that a stream of a known name begins. Returns whether the name is known.
+    /// Adds a stream to the demand `name`. Returns whether it is known.
     pub(super) fn join(&mut self, name: &[u8; 32]) -> bool {
         let mut demands = self.demands.iter_mut();
         let known = demands.find(|entry| entry.demand.name == *name);
         known.map(|entry| entry.streams += 1).is_some()
     }
 
-    /// The catalog that others announced to draw from, and whether there may be one where they did not.
+    /// The catalog that other demands draw from, and whether a new one may be made.
     pub(super) fn catalog(&self, demand: &StreamDemand) -> (Option<Arc<Catalog>>, bool) {
         let mut of_others = self
             .demands
@@ -146,13 +146,13 @@ impl Admission {
         (known, sources.len() < CATALOGS)
     }
 
-    /// Notes that a first stream of its name begins, and that a plan is going to be made. Returns what to make it from.
+    /// Adds a new demand before a plan is computed. Returns the catalogs to plan for, with the draws of all demands.
     pub(super) fn begin(
         &mut self,
         demand: StreamDemand,
         catalog: Option<Arc<Catalog>>,
     ) -> Vec<(Arc<Catalog>, Vec<f64>)> {
-        // A newer catalog of the same source is better than an older one.
+        // A newer catalog replaces an older one of the same id.
         for entry in &mut self.demands {
             if entry.demand.source == demand.source {
                 entry.catalog.clone_from(&catalog);
@@ -177,13 +177,13 @@ impl Admission {
         wanted
     }
 
-    /// What was let in since [`Admission::begin`].
+    /// Images admitted since [`Admission::begin`].
     pub(super) fn admitted_since(&self) -> &[(Key, u64)] {
         self.admitted_since.as_deref().unwrap_or_default()
     }
 
-    /// Goes by `plan` from now on, by which all that was resident before [`Admission::begin`] was `diff`. Returns those let in since that there
-    /// is no room for.
+    /// Uses `plan` from now on; `diff` is what it changes for the images that were resident before [`Admission::begin`]. Returns the images admitted
+    /// since then that it has no room for.
     pub(super) fn apply(&mut self, plan: Plan, diff: &PlanDiff) -> Vec<(Key, u64)> {
         let room = self.budget - plan.bytes;
         self.outside = diff.outside;
@@ -204,24 +204,24 @@ impl Admission {
         admitted_since
     }
 
-    /// Notes that a stream ends.
+    /// Removes a stream from the demand `name`.
     pub(super) fn end(&mut self, name: [u8; 32]) {
         let mut demands = self.demands.iter();
         let Some(at) = demands.position(|entry| entry.demand.name == name) else {
             return;
         };
         self.demands[at].streams -= 1;
-        // To the end of the list: it ended last.
+        // It ended last: to the end of the list.
         let demand = self.demands.remove(at);
         self.demands.push(demand);
     }
 
-    /// Drops all ended demands but the last ones.
+    /// Drops all but the last ended demands.
     fn forget(&mut self) {
         let ended = self.demands.iter().filter(|entry| entry.streams == 0).count();
         let mut surplus = ended.saturating_sub(REMEMBERED);
-        self.demands.retain(|demand| {
-            let goes = surplus > 0 && demand.streams == 0;
+        self.demands.retain(|entry| {
+            let goes = surplus > 0 && entry.streams == 0;
             surplus -= usize::from(goes);
             !goes
         });

@@ -1,6 +1,6 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-/// A thing being made by one thread, and waited for by others.
+/// A value that one thread computes and others wait for.
 #[derive(Debug)]
 pub(super) struct InFlight<V> {
     state: Mutex<InFlightState<V>>,
@@ -10,19 +10,19 @@ pub(super) struct InFlight<V> {
 #[derive(Debug)]
 enum InFlightState<V> {
     Pending,
-    Made(Arc<V>),
+    Done(Arc<V>),
     Failed,
 }
 
 impl<V> InFlight<V> {
-    pub(super) fn begun() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             state: Mutex::new(InFlightState::Pending),
             completed: Condvar::new(),
         }
     }
 
-    /// Blocks until the flight has landed; `None` where there is nothing.
+    /// Blocks until the value is there; `None` if the computation failed.
     pub(super) fn wait(&self) -> Option<Arc<V>> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let is_pending = |state: &mut InFlightState<V>| matches!(state, InFlightState::Pending);
@@ -31,14 +31,14 @@ impl<V> InFlight<V> {
             .wait_while(state, is_pending)
             .unwrap_or_else(PoisonError::into_inner)
         {
-            InFlightState::Made(value) => Some(Arc::clone(value)),
+            InFlightState::Done(value) => Some(Arc::clone(value)),
             InFlightState::Pending | InFlightState::Failed => None,
         }
     }
 
-    /// Ends the flight and wakes who waits for it.
+    /// Sets the value, or `None` for a failure, and wakes the waiting threads.
     pub(super) fn complete(&self, made: Option<Arc<V>>) {
-        let state = made.map_or(InFlightState::Failed, InFlightState::Made);
+        let state = made.map_or(InFlightState::Failed, InFlightState::Done);
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
         self.completed.notify_all();
     }

@@ -1,18 +1,18 @@
-//! Who holds a stream up.
+//! Bottleneck attribution: what limits a stream.
 
 use std::{fmt, ops::AddAssign, time::Duration};
 
 use super::metrics::EpochStats;
 
-/// What the time of an epoch was spent on.
+/// How the time of an epoch is divided.
 ///
-/// A server alone sees whether its reader is late, and guesses why: a connection that takes no more bytes is the network. What a reader says
-/// of itself is better. A trainer that works has its batches; while it waits for one, the server is making it, or it is on the way.
+/// A server alone sees only whether its reader is late, and infers why: a connection that accepts no bytes means the network. A client's report is
+/// more accurate: a trainer that computes has its batches; while it waits for one, the server renders it, or it is in transit.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct TimeBreakdown {
-    /// The reader worked on earlier batches.
+    /// The client computed on earlier batches.
     pub trainer: Duration,
-    /// Batches that were made were on their way.
+    /// Complete batches were in transit.
     pub network: Duration,
     /// The workers augmented and wrote tensors.
     pub rendering: Duration,
@@ -20,18 +20,18 @@ pub struct TimeBreakdown {
     pub disk: Duration,
     /// The workers decoded images for the first time.
     pub decoding: Duration,
-    /// The workers decoded again what the cache had no room for.
+    /// The workers decoded images again that the cache had no room for.
     pub cache: Duration,
 }
 
-/// What a reader says of an epoch.
+/// A client's report of an epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ClientReport {
     /// Batches that it used.
     pub steps: u64,
-    /// Time that it worked on them.
+    /// Time spent on computing.
     pub working: Duration,
-    /// Time that it waited for them.
+    /// Time spent on waiting for batches.
     pub waiting: Duration,
 }
 
@@ -43,7 +43,7 @@ impl AddAssign<&Self> for ClientReport {
     }
 }
 
-/// What can hold a stream up. More of anything else would not help.
+/// What can limit a stream. More of any other resource would not help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bottleneck {
     /// See [`TimeBreakdown::trainer`].
@@ -74,7 +74,7 @@ impl fmt::Display for Bottleneck {
 }
 
 impl TimeBreakdown {
-    /// What the server alone makes of `sums`; in the first epoch of a stream, images may have to be decoded.
+    /// The breakdown as the server sees it. In the first epoch of a stream, decoding is not blamed on the cache.
     pub(super) fn observed(sums: &EpochStats, is_first_epoch: bool) -> Self {
         let sending = sums.sending.min(sums.waiting_for_reader);
         Self {
@@ -84,9 +84,9 @@ impl TimeBreakdown {
         }
     }
 
-    /// What `sums` and the reader's report say together.
+    /// The breakdown from `sums` and the client's report.
     pub(super) fn reported(sums: &EpochStats, is_first_epoch: bool, usage: &ClientReport) -> Self {
-        // Batches that are made while the reader works hold up nobody.
+        // Batches that are rendered while the client computes delay nothing.
         let rendering = sums.waiting_for_batch.min(usage.waiting);
         Self {
             trainer: usage.working,
@@ -95,7 +95,7 @@ impl TimeBreakdown {
         }
     }
 
-    /// While somebody waits for a batch to be made, the workers do all three; it waits for each of them in proportion.
+    /// Divides the time waited for batches among reading, decoding and rendering, in proportion to the workers' time on each.
     fn rendering_breakdown(sums: &EpochStats, is_first_epoch: bool, waited: Duration) -> Self {
         let work = (sums.reading + sums.decoding + sums.rendering).as_secs_f64();
         let part = |time: Duration| {
@@ -120,7 +120,7 @@ impl TimeBreakdown {
         }
     }
 
-    /// What took longest, and its part of the time, from 0 to 1.
+    /// The longest part, and its fraction of the time, from 0 to 1.
     #[must_use]
     pub fn bottleneck(&self) -> (Bottleneck, f64) {
         let times = [
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_time_decides() {
+    fn the_longest_part_is_the_bottleneck() {
         assert_eq!(observed([9, 1, 1, 0, 1, 1], true), (Bottleneck::Trainer, 0.8));
         assert_eq!(observed([9, 8, 1, 0, 1, 1], true), (Bottleneck::Network, 0.8));
         assert_eq!(
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(observed([0; 6], true).1, 0.0);
     }
 
-    /// Seconds of working and waiting, as a reader says.
+    /// With a report of these seconds of working and waiting.
     fn reported(seconds: [u64; 6], (working, waiting): (u64, u64)) -> (Bottleneck, f64) {
         let usage = ClientReport {
             steps: 1,
@@ -199,13 +199,13 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_knows_better_what_it_did() {
-        // The socket was full for most of the time, since the reader read nothing while it worked.
+    fn a_report_overrides_what_the_server_infers() {
+        // The socket was full most of the time, since the client did not read while it computed.
         assert_eq!(observed([9, 9, 1, 0, 0, 1], false), (Bottleneck::Network, 0.9));
         assert_eq!(reported([9, 9, 1, 0, 0, 1], (9, 1)), (Bottleneck::Trainer, 0.9));
-        // All was made in time, and the reader waited.
+        // All batches were ready in time, and the client waited.
         assert_eq!(reported([9, 2, 1, 0, 0, 1], (1, 9)), (Bottleneck::Network, 0.8));
-        // The server was busy all the time, but the reader hardly waited.
+        // The server was busy all the time, but the client hardly waited.
         assert_eq!(reported([0, 0, 10, 0, 0, 10], (9, 1)), (Bottleneck::Trainer, 0.9));
         assert_eq!(
             reported([0, 0, 10, 0, 0, 10], (1, 9)),

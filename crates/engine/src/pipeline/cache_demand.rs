@@ -1,4 +1,4 @@
-//! What the caches are told of a stream.
+//! Registers a stream's expected use of images with the caches.
 
 use super::{sample_renderer::SampleRenderer, stream::Description};
 use crate::{
@@ -7,15 +7,15 @@ use crate::{
     image::Image,
 };
 
-/// What was told. Holds for as long as it lives.
+/// Registration with both caches; ends when dropped.
 #[derive(Debug)]
 pub(super) struct CacheDemand {
     _images: DemandGuard,
-    /// `None` where no files are kept.
+    /// `None` if the cache of encoded files is off.
     _files: Option<DemandGuard<Encoded>>,
 }
 
-/// Tells the caches how often an epoch draws which image, and how large it and its file are.
+/// Registers how often an epoch draws each image, and the sizes of the decoded images and the files.
 pub(super) fn register_demand(renderer: &SampleRenderer, description: &Description) -> CacheDemand {
     let (decoder, dataset) = (&renderer.decoder, description.served.dataset());
     let classes = renderer.members.iter().zip(&description.draws_per_class);
@@ -46,7 +46,7 @@ pub(super) fn register_demand(renderer: &SampleRenderer, description: &Descripti
         of_samples(decoder.short_side, &|_| true, &pixels)
     });
     let files = (decoder.encoded.budget() > 0).then(|| {
-        // Those of the images that the other cache has no room for, as it is planned now.
+        // Files of the images that the current plan of the other cache leaves out.
         let demand = StreamDemand {
             is_changed: true,
             ..demand
@@ -63,7 +63,7 @@ pub(super) fn register_demand(renderer: &SampleRenderer, description: &Descripti
     }
 }
 
-/// A hash of all that an announcement depends on.
+/// A hash of everything that the demand depends on.
 fn name(renderer: &SampleRenderer, description: &Description) -> [u8; 32] {
     let decoder = &renderer.decoder;
     let mut name = blake3::Hasher::new();

@@ -1,7 +1,7 @@
-//! Streams of the same batches, side by side: each batch is made once.
+//! Coalescing of identical concurrent streams: they share rendered batches.
 //!
-//! A batch that one of them has begun is joined by the others, whose workers then help to fill it. It is kept for a while after somebody took
-//! it, for those who are a little behind. Who is further behind makes it anew: nobody waits for anybody.
+//! A batch that one of them has opened is joined by the others, whose workers help to render it. A delivered batch is kept for streams that are
+//! a little behind; one that is further behind renders it again. No stream waits for another.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,22 +15,22 @@ use super::{
     spec::Shard,
 };
 
-/// What streams have in common whose batches are the same, wherever they begin and end and whichever of them they take.
+/// Identifies streams with the same batches, whatever range or stride of them each takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct StreamKey {
-    /// Among those of the engine; its files do not change.
+    /// Index among the engine's datasets; the files of a dataset do not change.
     pub(super) dataset: u32,
     pub(super) spec: SpecHash,
     pub(super) seed: u64,
     pub(super) shard: Shard,
 }
 
-/// All groups of twins of an engine. A stream without a twin is a group of one.
+/// All shared streams of an engine. A stream without an identical one is a group of one.
 #[derive(Debug, Default)]
 pub(super) struct StreamCoalescer(Mutex<HashMap<StreamKey, Weak<SharedStream>>>);
 
 impl StreamCoalescer {
-    /// The group of `key`, which keeps at most `capacity` batches that somebody took. It goes with the last stream that holds it.
+    /// The shared stream of `key`, which keeps at most `capacity` delivered batches. It is dropped with the last stream that holds it.
     pub(super) fn group(&self, key: StreamKey, capacity: usize) -> Arc<SharedStream> {
         let mut groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         groups.retain(|_, group| group.strong_count() > 0);
@@ -46,7 +46,7 @@ impl StreamCoalescer {
     }
 }
 
-/// Streams that share their batches.
+/// What identical streams share.
 #[derive(Debug)]
 pub(super) struct SharedStream {
     capacity: usize,
@@ -55,14 +55,14 @@ pub(super) struct SharedStream {
 
 #[derive(Debug, Default)]
 struct SharedBatches {
-    /// All that somebody holds.
+    /// Batches that a stream or `kept` refers to.
     begun: HashMap<Position, Weak<PendingBatch>>,
-    /// Taken by somebody, the oldest first.
+    /// Delivered to at least one stream, oldest first.
     kept: VecDeque<Arc<PendingBatch>>,
 }
 
 impl SharedStream {
-    /// The batch at `position`: what somebody has begun, or what `begin` begins.
+    /// The batch at `position`: the one that another stream has opened, otherwise the result of `begin`.
     pub(super) fn join(&self, position: Position, begin: impl FnOnce() -> PendingBatch) -> Arc<PendingBatch> {
         let mut state = self.lock();
         let begun = state.begun.get(&position).and_then(Weak::upgrade);
@@ -75,7 +75,7 @@ impl SharedStream {
         pending
     }
 
-    /// Keeps a batch that one of several took.
+    /// Keeps a delivered batch for streams that are behind; drops it, and all kept ones, if there is only one stream.
     pub(super) fn keep(self: &Arc<Self>, pending: Arc<PendingBatch>) {
         let is_alone = Arc::strong_count(self) == 1;
         let mut state = self.lock();
@@ -88,7 +88,7 @@ impl SharedStream {
                 dropped.extend(state.kept.pop_front());
             }
         }
-        // Not under the lock.
+        // Buffers are released outside the lock.
         drop(state);
         drop(dropped);
     }

@@ -1,4 +1,4 @@
-//! What streams did in the epochs that their readers may still report on.
+//! Statistics of recent epochs, for which clients may still send a report.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -8,17 +8,17 @@ use std::{
 
 use super::{metrics::EpochStats, served_dataset::ServedDataset};
 
-/// Epochs that are kept of a stream: as many as a reader may be behind.
+/// Epochs kept per stream: the number that a client may be behind.
 const EPOCHS: usize = 32;
-/// Streams that are kept: those that are open, and the last that ended.
+/// Streams kept: those that delivered a batch last.
 const STREAMS: usize = 256;
 
-/// A number that names a stream of this server, and that nobody can guess.
+/// Identifies a stream of this server; not guessable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StreamId(pub u64);
 
 impl StreamId {
-    /// One that was not there before, from the system's randomness.
+    /// A new random id.
     pub(super) fn new() -> Self {
         Self(getrandom::u64().expect("the system has randomness"))
     }
@@ -30,7 +30,7 @@ impl fmt::Display for StreamId {
     }
 }
 
-/// What one stream did in one epoch so far.
+/// Statistics of one epoch of a stream so far.
 #[derive(Clone, Debug)]
 pub(super) struct EpochRecord {
     pub(super) served: Arc<ServedDataset>,
@@ -39,14 +39,14 @@ pub(super) struct EpochRecord {
     pub(super) is_first: bool,
 }
 
-/// Remembers a bounded number of epochs.
+/// Statistics of a bounded number of epochs.
 #[derive(Debug, Default)]
 pub(super) struct EpochHistory(Mutex<HistoryState>);
 
 #[derive(Debug, Default)]
 struct HistoryState {
     streams: HashMap<StreamId, StreamHistory>,
-    /// Batches so far.
+    /// Number of batches so far, as a clock.
     now: u64,
 }
 
@@ -56,12 +56,12 @@ struct StreamHistory {
     owner: String,
     first_epoch: u64,
     epochs: VecDeque<(u64, EpochStats)>,
-    /// When its last batch was made.
+    /// `now` at its last batch.
     last: u64,
 }
 
 impl EpochHistory {
-    /// A stream of `served`, which `owner` reads, did `sums` in `epoch`.
+    /// Adds `sums` to `epoch` of a stream of `served` that `owner` reads.
     pub(super) fn add(
         &self,
         (stream, served, owner): (StreamId, &Arc<ServedDataset>, &str),
@@ -91,7 +91,7 @@ impl EpochHistory {
         }
     }
 
-    /// What the stream of `owner` did in that epoch, if that is known. It is told once.
+    /// Removes and returns the statistics of an epoch of a stream of `owner`, if they are kept.
     pub(super) fn take(&self, (stream, owner): (StreamId, &str), epoch: u64) -> Option<EpochRecord> {
         let mut kept = self.lock();
         let stream = kept.streams.get_mut(&stream)?;
@@ -113,7 +113,7 @@ impl EpochHistory {
 }
 
 impl HistoryState {
-    /// Of all streams, the one that has made nothing for the longest time: it ended.
+    /// Drops the stream that has delivered nothing for the longest time.
     fn forget_one(&mut self) {
         let oldest = self.streams.iter().min_by_key(|(_, stream)| stream.last);
         if let Some(oldest) = oldest.map(|(id, _)| *id) {
@@ -130,7 +130,7 @@ mod tests {
         memory::Budget,
     };
 
-    /// Of a dataset without images.
+    /// A dataset with one image per class.
     fn served() -> Arc<ServedDataset> {
         let folder = tempfile::tempdir().expect("a folder");
         for class in ["a", "b"] {
@@ -139,7 +139,7 @@ mod tests {
             image::RgbImage::new(8, 8).save(file).expect("an image");
         }
         let dataset = scan("pictures", folder.path(), &ScanOptions::default()).expect("a dataset");
-        let memory = Budget::new(0, 0).take_for_all(0).expect("nothing");
+        let memory = Budget::new(0, 0).take_unowned(0).expect("nothing");
         Arc::new(ServedDataset::new(dataset, memory, 0.0))
     }
 
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn epochs_add_up_and_are_told_once() {
+    fn batches_of_an_epoch_add_up_and_are_taken_once() {
         let (epochs, stream, served) = (EpochHistory::default(), StreamId::new(), served());
         for (epoch, count) in [(4, 1), (4, 2), (5, 1)] {
             epochs.add((stream, &served, "a"), epoch, &batches(count));
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_reports_on_is_forgotten() {
+    fn epochs_without_a_report_are_dropped() {
         let (epochs, served) = (EpochHistory::default(), served());
         let (ended, open) = (StreamId::new(), StreamId::new());
         epochs.add((ended, &served, "a"), 0, &batches(1));

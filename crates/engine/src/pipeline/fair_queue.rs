@@ -1,12 +1,10 @@
-//! Whose turn it is, where some deserve more turns than others.
+//! Weighted fair queue (start-time fair queueing).
 //!
-//! Everyone has a clock of its own, which goes on by what its turns cost, divided by its weight. The one whose clock is furthest behind is
-//! next. So over any length of time during which two of them wait, what they get is in proportion to their weights, but for one turn.
+//! Each flow has a virtual clock that advances by the cost of its turns divided by its weight. The flow with the lowest clock is next. So over
+//! any interval in which two flows are backlogged, their service is in proportion to their weights, to within one turn.
 //!
-//! What a turn costs is known only when it is over. It is charged when it begins, at what the ones before have cost on average, and settled
-//! when it ends.
-//!
-//! # Source
+//! The cost of a turn is known only when it ends. A turn is charged when it starts, at the average cost of the earlier ones, and settled when it
+//! ends.
 //!
 //! Start-time fair queuing: Goyal, Vin and Cheng, SIGCOMM 1996.
 
@@ -17,23 +15,23 @@ use std::{
     time::Duration,
 };
 
-/// What a turn costs whose like has not been seen yet.
+/// Assumed cost of a flow's first turn.
 const INITIAL_COST: Duration = Duration::from_micros(100);
-/// One turn in this many decides over the average.
+/// Window of the moving average of costs, in turns.
 const COST_AVERAGE_WINDOW: u64 = 8;
 
-/// How much somebody deserves, and how much it had.
+/// Weight and virtual clock of one member of a [`FairQueue`].
 #[derive(Debug)]
 pub(super) struct Flow {
     weight: u64,
-    /// Its clock, in nanoseconds of a weight of one.
+    /// Virtual time: nanoseconds of service divided by the weight.
     clock: AtomicU64,
     /// Average cost of a turn, in nanoseconds; zero before the first.
     cost: AtomicU64,
 }
 
 impl Flow {
-    /// Nothing had yet. A weight of zero counts as one.
+    /// A flow that has had no service. A weight of 0 counts as 1.
     pub(super) fn new(weight: u32) -> Self {
         Self {
             weight: u64::from(weight.max(1)),
@@ -42,7 +40,7 @@ impl Flow {
         }
     }
 
-    /// A turn begins.
+    /// Starts a turn: advances the clock by its expected cost.
     fn charge(&self) -> Cost {
         let cost = match self.cost.load(Relaxed) {
             0 => INITIAL_COST.as_nanos() as u64,
@@ -53,28 +51,27 @@ impl Flow {
         Cost(charge)
     }
 
-    /// Something beside a turn has cost this much.
+    /// Advances the clock by a cost that is not part of a turn.
     pub(super) fn spend(&self, cost: Duration) {
         self.clock
             .fetch_add(cost.as_nanos() as u64 / self.weight, Relaxed);
     }
 
-    /// What it deserves.
     pub(super) fn weight(&self) -> u32 {
         u32::try_from(self.weight).unwrap_or(u32::MAX)
     }
 
-    /// Says whether it had more than it deserves, where the others had `now`.
+    /// Whether it has had more than its share, at the queue's virtual time `now`.
     pub(super) fn is_ahead(&self, now: u64) -> bool {
         self.clock.load(Relaxed) > now
     }
 
-    /// A turn has cost nothing.
+    /// Takes back what was charged for a turn that did nothing.
     pub(super) fn refund(&self, Cost(charge): Cost) {
         self.clock.fetch_sub(charge, Relaxed);
     }
 
-    /// A turn that ended has cost this much.
+    /// Ends a turn: replaces the expected by the actual cost.
     pub(super) fn settle(&self, charge: Cost, cost: Duration) {
         let cost = (cost.as_nanos() as u64).max(1);
         self.clock.fetch_add((cost / self.weight).max(1), Relaxed);
@@ -83,27 +80,27 @@ impl Flow {
             0 => cost,
             before => (before * (COST_AVERAGE_WINDOW - 1) + cost) / COST_AVERAGE_WINDOW,
         };
-        // Of two turns that end at the same moment, one may go unnoticed here.
+        // If two turns end at the same moment, one of them may be lost to the average.
         self.cost.store(average.max(1), Relaxed);
     }
 }
 
-/// What was charged for a turn.
+/// The amount charged for a turn that has not ended.
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Cost(u64);
 
-/// One who may wait for a turn.
+/// A member of a [`FairQueue`].
 pub(super) trait Weighted {
-    /// What it deserves.
+    /// Its weight and clock.
     fn flow(&self) -> &Flow;
 }
 
-/// Those who wait for a turn.
+/// Backlogged flows, by virtual clock.
 #[derive(Debug)]
 pub(super) struct FairQueue<T> {
     waiting: BinaryHeap<Reverse<QueueEntry<T>>>,
-    /// The clock of the one who had the last turn: who comes back after a while does not get what it did not wait for.
+    /// Virtual time: the clock of the flow served last. A flow that was idle starts from here, so that idle time earns no credit.
     now: u64,
     arrivals: u64,
 }
@@ -119,7 +116,7 @@ impl<T> Default for FairQueue<T> {
 }
 
 impl<T: Weighted> FairQueue<T> {
-    /// Waits for a turn, behind those whose clocks stand alike.
+    /// Adds an item, behind those with the same clock.
     pub(super) fn join(&mut self, item: T) {
         let flow = item.flow();
         let clock = flow.clock.load(Relaxed).max(self.now);
@@ -132,7 +129,7 @@ impl<T: Weighted> FairQueue<T> {
         }));
     }
 
-    /// The next one, and what it is charged for the turn.
+    /// Removes the next item, and charges its flow for a turn.
     pub(super) fn next(&mut self) -> Option<(T, Cost)> {
         let Reverse(QueueEntry { clock, item, .. }) = self.waiting.pop()?;
         self.now = self.now.max(clock);
@@ -140,12 +137,11 @@ impl<T: Weighted> FairQueue<T> {
         Some((item, charge))
     }
 
-    /// Says that nobody waits.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// The clock of the one who had the last turn.
+    /// Virtual time: the clock of the flow served last.
     pub(super) fn now(&self) -> u64 {
         self.now
     }
@@ -190,7 +186,7 @@ mod tests {
 
     use super::*;
 
-    /// One of several, by number.
+    /// A flow and its number.
     #[derive(Clone, Copy)]
     struct Entry<'a>(&'a Flow, usize);
 
@@ -200,17 +196,17 @@ mod tests {
         }
     }
 
-    /// The numbers of those who get the next `count` turns, and want another one each time.
+    /// The numbers of the flows that get the next `count` turns if each is enqueued again at once.
     fn order(queue: &mut FairQueue<Entry<'_>>, count: usize) -> Vec<usize> {
         let mut turn = || {
-            let (entry, _) = queue.next().expect("nobody leaves");
+            let (entry, _) = queue.next().expect("all flows are enqueued again");
             queue.join(entry);
             entry.1
         };
         (0..count).map(|_| turn()).collect()
     }
 
-    /// What each got, in microseconds, when `turns` turns were given to those of these weights and costs.
+    /// Microseconds of service per flow after `turns` turns, given their weights and costs.
     fn given(flows_and_costs: &[(u32, u64)], turns: u64) -> Vec<u64> {
         let flows: Vec<Flow> = flows_and_costs
             .iter()
@@ -222,7 +218,7 @@ mod tests {
         }
         let mut given = vec![0; flows.len()];
         for _ in 0..turns {
-            let (Entry(flow, index), charge) = queue.next().expect("nobody leaves");
+            let (Entry(flow, index), charge) = queue.next().expect("all flows are enqueued again");
             let cost = flows_and_costs[index].1;
             flow.settle(charge, Duration::from_micros(cost));
             given[index] += cost;
@@ -232,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn equals_take_turns() {
+    fn equal_weights_alternate() {
         let flows = [Flow::new(1), Flow::new(1), Flow::new(1)];
         let mut queue = FairQueue::default();
         (0..3).for_each(|index| queue.join(Entry(&flows[index], index)));
@@ -240,12 +236,12 @@ mod tests {
     }
 
     #[test]
-    fn a_weight_of_three_is_three_turns_to_one() {
+    fn a_weight_of_three_gets_three_turns_to_one() {
         assert_eq!(given(&[(3, 100), (1, 100)], 400), [30_000, 10_000]);
     }
 
     #[test]
-    fn who_was_away_gets_no_more_than_the_others_from_then_on() {
+    fn an_idle_flow_earns_no_credit() {
         let (busy, late) = (Flow::new(1), Flow::new(1));
         let mut queue = FairQueue::default();
         queue.join(Entry(&busy, 0));
@@ -255,14 +251,14 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_that_took_long_is_paid_for_once() {
+    fn a_long_turn_is_charged_once() {
         let (slow, other) = (Flow::new(1), Flow::new(1));
         let mut queue = FairQueue::default();
         queue.join(Entry(&slow, 0));
         queue.join(Entry(&other, 1));
         let mut turns = [0, 0];
         for turn in 0..10_000 {
-            let (Entry(flow, index), charge) = queue.next().expect("nobody leaves");
+            let (Entry(flow, index), charge) = queue.next().expect("all flows are enqueued again");
             let cost = if turn == 0 { 1000 } else { 1 };
             flow.settle(charge, Duration::from_millis(cost));
             turns[index] += 1;
@@ -276,9 +272,9 @@ mod tests {
     }
 
     proptest! {
-        /// Of any two, one is ahead of the other by no more than a turn of each.
+        /// Any two flows differ by at most one turn of each.
         #[test]
-        fn what_all_get_is_in_proportion_to_their_weights(
+        fn service_is_in_proportion_to_weights(
             flows_and_costs in prop::collection::vec((1_u32..=100, 50_u64..=5000), 2..8),
         ) {
             let given = given(&flows_and_costs, 20_000);

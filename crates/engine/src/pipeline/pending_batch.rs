@@ -1,4 +1,4 @@
-//! A batch that is being filled, by the workers of all streams that want it.
+//! A batch under construction, rendered by the workers of all streams that take it.
 
 use std::{
     collections::VecDeque,
@@ -17,21 +17,21 @@ use crate::{
     sampling::Slot,
 };
 
-/// What is known of a batch before its pixels.
+/// Metadata of a batch, known before its pixels.
 #[derive(Debug)]
 pub(super) struct BatchMeta {
     pub(super) position: Position,
     pub(super) next: Position,
-    /// Of each image of the shard.
+    /// One per image of the shard.
     pub(super) slots: Vec<Slot>,
     pub(super) mixed: Option<Vec<Mixed>>,
     pub(super) image_bytes: usize,
 }
 
-/// A batch in the making, or made.
+/// A batch under construction, or complete.
 ///
-/// Each piece is made once, by whichever stream's turn it is; all streams that hold the batch get it when the last piece is there. Where a
-/// piece fails, the stream whose worker it was fails, and the others make the batch anew: its trouble may be nobody else's.
+/// Each sample is rendered once, by whichever stream claims it; all streams that hold the batch get it when the last sample is done. If a
+/// sample fails, the stream that claimed it fails, and the others open the batch again, since the error may concern that stream only.
 #[derive(Debug)]
 pub(super) struct PendingBatch {
     meta: BatchMeta,
@@ -43,10 +43,10 @@ struct FillState {
     unclaimed: VecDeque<SampleTask>,
     rendered: Vec<Option<RenderedSample>>,
     missing: usize,
-    /// `None` once the batch is made.
+    /// `None` once the batch is complete.
     tail: Option<BufferTail>,
     outcome: BatchState,
-    /// Of those who wait for the outcome.
+    /// Of the readers that wait for the batch.
     wakers: Vec<Waker>,
 }
 
@@ -82,22 +82,21 @@ impl PendingBatch {
         self.meta.position
     }
 
-    /// A piece that nobody has claimed yet. Whoever claims it must [fill](Self::fill) it in or [spoil](Self::spoil) the batch.
+    /// A sample that is not claimed yet. The caller must then [`fill`](Self::fill) it in or [`fail`](Self::fail) the batch.
     pub(super) fn claim(&self) -> Option<SampleTask> {
         self.lock().unclaimed.pop_front()
     }
 
-    /// Says that there is something to claim.
     pub(super) fn has_unclaimed(&self) -> bool {
         !self.lock().unclaimed.is_empty()
     }
 
-    /// Says that a piece of it failed: it will never be made.
+    /// Whether one of its samples failed: it will never be complete.
     pub(super) fn has_failed(&self) -> bool {
         matches!(self.lock().outcome, BatchState::Failed)
     }
 
-    /// Takes images that are made. Returns who is to be woken.
+    /// Adds rendered samples. Returns the wakers to call.
     #[must_use]
     pub(super) fn fill(&self, rendered_now: Vec<RenderedSample>) -> Vec<Waker> {
         let mut state = self.lock();
@@ -119,7 +118,7 @@ impl PendingBatch {
         std::mem::take(&mut state.wakers)
     }
 
-    /// Gives the batch up. Returns who is to be woken.
+    /// Gives the batch up. Returns the wakers to call.
     #[must_use]
     pub(super) fn fail(&self) -> Vec<Waker> {
         let mut state = self.lock();
@@ -129,7 +128,7 @@ impl PendingBatch {
         std::mem::take(&mut state.wakers)
     }
 
-    /// Says whether it is made or spoiled; where not, `waker` is called when it is.
+    /// Whether it is complete or failed; if not, `waker` is called when it is.
     pub(super) fn has_ended(&self, waker: &Waker) -> bool {
         let mut state = self.lock();
         let is_open = matches!(state.outcome, BatchState::Open);
@@ -139,7 +138,7 @@ impl PendingBatch {
         !is_open
     }
 
-    /// The batch, where it is made, for one of several who want it.
+    /// A copy of the batch that shares its bytes, if it is complete.
     pub(super) fn share(&self) -> Option<Batch> {
         match &self.lock().outcome {
             BatchState::Made(batch) => Some(Batch::clone(batch)),
@@ -147,8 +146,8 @@ impl PendingBatch {
         }
     }
 
-    /// The batch, where it is made, for the only one who wants it: nothing else refers to its bytes then, so that its buffer returns as soon
-    /// as it is dropped.
+    /// The batch, if it is complete, for the only stream that takes it: nothing else refers to its bytes, so that its buffer returns to the pool
+    /// as soon as it is dropped.
     pub(super) fn take(&self) -> Option<Batch> {
         let mut state = self.lock();
         match std::mem::replace(&mut state.outcome, BatchState::Taken) {
@@ -166,7 +165,7 @@ impl PendingBatch {
 }
 
 impl BatchMeta {
-    /// The batch of images that are all there.
+    /// Assembles the batch from all of its samples.
     fn join(&self, rendered: Vec<Option<RenderedSample>>, tail: BufferTail) -> Batch {
         let rendered: Vec<RenderedSample> = rendered
             .into_iter()

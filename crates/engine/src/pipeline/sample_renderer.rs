@@ -260,7 +260,7 @@ mod tests {
         let budget = |bytes| Budget::new(bytes, bytes);
         let (files, memory) = (budget(1 << 20), budget(1 << 20));
         let source = Arc::new(Noting(Arc::clone(&files), Mutex::default()));
-        let nothing = budget(0).take_for_all(0).expect("nothing");
+        let nothing = budget(0).take_unowned(0).expect("nothing");
         let served = ServedDataset::new(dataset, nothing, 0.0);
         let mut decoder = Decoder {
             dataset: 0,

@@ -1,4 +1,4 @@
-//! What a worker does at a time: one image, or two that are mixed with one another.
+//! The unit of work of a worker: one sample, or two that are mixed with each other.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{blend::Blend, checksum::crc32c, memory::Chunk, sampling::Slot, tensor};
 
-/// A piece of work.
+/// A sample to render, or a pair of them.
 #[derive(Debug)]
 pub(super) struct SampleTask {
     pub(super) position: Position,
@@ -20,25 +20,25 @@ pub(super) struct SampleTask {
     mixture: Option<(Blend, MixInput)>,
 }
 
-/// An image to be made.
+/// Where a sample goes: its slot and its part of the batch's buffer.
 #[derive(Debug)]
 struct OutputSlot {
-    /// Place in the shard's batch.
+    /// Index in the shard's batch.
     index: usize,
     slot: Slot,
     chunk: Chunk,
 }
 
-/// The image that is mixed with another.
+/// The other image of a mixed pair.
 #[derive(Debug)]
 enum MixInput {
-    /// Of this shard, made together with the other.
+    /// In this shard: rendered as part of the same task.
     SameShard(OutputSlot),
-    /// Of another shard, which makes it, too: mixed in and dropped.
+    /// In another shard, which renders it as well: mixed in, then dropped.
     OtherShard(Slot),
 }
 
-/// An image that is made.
+/// A rendered sample.
 #[derive(Debug)]
 pub(super) struct RenderedSample {
     pub(super) index: usize,
@@ -49,13 +49,13 @@ pub(super) struct RenderedSample {
 }
 
 impl RenderedSample {
-    /// Computes the checksum; best at once, while the bytes are in the processor's cache.
+    /// Computes the checksum; cheapest right after rendering, while the bytes are in the CPU's cache.
     pub(super) fn compute_checksum(&mut self) {
         self.checksum = Some(crc32c(&self.chunk));
     }
 }
 
-/// The pieces that make up a shard's part of a global batch, whose images go to `chunks`, one for each slot.
+/// The tasks of a shard's part of a global batch; `chunks` has one chunk per slot.
 pub(super) fn sample_tasks(
     position: Position,
     portion: &Portion,
@@ -68,7 +68,7 @@ pub(super) fn sample_tasks(
         .collect();
     let mut sample_tasks = Vec::with_capacity(slots_of_shard.len());
     for index in 0..slots_of_shard.len() {
-        // Taken before, as the other one of a pair.
+        // Already taken as the second of a pair.
         let Some(image) = slots_of_shard[index].take() else {
             continue;
         };
@@ -89,7 +89,7 @@ pub(super) fn sample_tasks(
     sample_tasks
 }
 
-/// The second halves of the labels of a shard's images; `None` where nothing is mixed.
+/// Second class and weight of each image's label; `None` if the batch is not mixed.
 pub(super) fn mixed(Portion { slots, partners }: &Portion, size: u32) -> Option<Vec<Mixed>> {
     if partners.is_empty() {
         return None;
@@ -108,7 +108,7 @@ pub(super) fn mixed(Portion { slots, partners }: &Portion, size: u32) -> Option<
 }
 
 impl SampleTask {
-    /// Makes the images, one or two.
+    /// Renders the sample or the pair.
     pub(super) fn render(self, renderer: &SampleRenderer) -> Result<Vec<RenderedSample>, Error> {
         let Self {
             position,

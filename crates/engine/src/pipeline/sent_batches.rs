@@ -1,4 +1,4 @@
-//! What of a stream's batches is on its way to its reader.
+//! Batches that were delivered and are still referred to.
 
 use std::{
     mem,
@@ -13,17 +13,17 @@ use bytes::Bytes;
 
 use crate::memory::Permit;
 
-/// Counts the batches that a stream gave away and that somebody refers to, and holds the memory that all its batches may take.
+/// Counts the delivered batches of a stream whose bytes are still referred to, and holds the memory of all its batches.
 #[derive(Debug)]
 pub(super) struct SentBatches {
     is_counted: AtomicBool,
     count: AtomicUsize,
-    /// Of a reader that waits for a batch which there was no room for.
+    /// Of a reader that waits because the window is full.
     waker: Mutex<Option<Waker>>,
     _memory: Permit,
 }
 
-/// The tensor of a batch that was given away.
+/// The tensor of a delivered batch.
 #[derive(Debug)]
 struct SentTensor {
     tensor: Bytes,
@@ -31,7 +31,7 @@ struct SentTensor {
 }
 
 impl SentBatches {
-    /// Nothing was given yet; `memory` is free again when the stream and its last batch are gone.
+    /// No batch yet; `memory` is released when the stream and its last batch are dropped.
     pub(super) fn new(memory: Permit) -> Arc<Self> {
         Arc::new(Self {
             is_counted: AtomicBool::new(false),
@@ -41,17 +41,17 @@ impl SentBatches {
         })
     }
 
-    /// From now on, what was given away counts until the last reference to it is gone.
+    /// From now on, a delivered batch counts until the last reference to it is dropped.
     pub(super) fn start_counting(&self) {
         self.is_counted.store(true, Ordering::Relaxed);
     }
 
-    /// Batches that were given away and are not gone yet.
+    /// Delivered batches that are still referred to.
     pub(super) fn count(&self) -> usize {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Gives `tensor` away.
+    /// Wraps the tensor of a batch that is being delivered.
     pub(super) fn track(self: &Arc<Self>, tensor: Bytes) -> Bytes {
         if self.is_counted.load(Ordering::Relaxed) {
             self.count.fetch_add(1, Ordering::AcqRel);
@@ -62,7 +62,7 @@ impl SentBatches {
         })
     }
 
-    /// Has `waker` called when another one is gone.
+    /// Calls `waker` when the next batch is released.
     pub(super) fn wake_on_release(&self, waker: &Waker) {
         let mut waiting = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
         *waiting = Some(waker.clone());
@@ -77,7 +77,7 @@ impl AsRef<[u8]> for SentTensor {
 
 impl Drop for SentTensor {
     fn drop(&mut self) {
-        // The buffer is back before there is room for another batch.
+        // The buffer returns to the pool before the count allows another batch.
         drop(mem::take(&mut self.tensor));
         let sent = &self.sent;
         if sent.is_counted.load(Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! The half of a stream that its reader holds.
+//! The reader's side of a stream.
 
 use std::{
     sync::{
@@ -24,7 +24,7 @@ use super::{
     workers::Workers,
 };
 
-/// Batches in order. Dropping it drops the work that is not begun.
+/// A stream of batches, in order. Dropping it cancels the work that has not started.
 #[derive(Debug)]
 pub struct BatchStream {
     pub(super) task: Arc<StreamTask>,
@@ -32,20 +32,20 @@ pub struct BatchStream {
     pub(super) epoch_history: Arc<EpochHistory>,
     pub(super) description: Description,
     pub(super) stats: StreamStats,
-    /// Who may report on it.
+    /// The client that may report on it.
     pub(super) owner: String,
-    /// Of the epoch in hand, where images are mixed.
+    /// Of the current epoch, if the recipe mixes images.
     pub(super) exposure: Option<Exposure>,
     pub(super) _cache_demand: CacheDemand,
     pub(super) _permit: StreamPermit,
 }
 
-/// What a stream will send, known before its first batch.
+/// What a stream consists of, known before its first batch.
 #[derive(Clone, Debug)]
 pub struct Description {
-    /// Names the stream.
+    /// Id of the stream.
     pub id: StreamId,
-    /// The request, resolved.
+    /// The request, with all defaults filled in.
     pub spec: StreamSpec,
     /// The dataset.
     pub served: Arc<ServedDataset>,
@@ -60,31 +60,31 @@ pub struct Description {
 }
 
 impl BatchStream {
-    /// What the stream will send.
+    /// What the stream consists of.
     #[must_use]
     pub fn description(&self) -> &Description {
         &self.description
     }
 
-    /// Has a batch count as one that the stream holds until the last reference to its tensor is gone: one that keeps several gets no others
-    /// meanwhile. For a reader that sends batches on, and would else hold more than the stream may.
+    /// Counts a delivered batch towards the stream's window until the last reference to its tensor is dropped: a reader that keeps several gets
+    /// no others meanwhile. For a reader that queues batches for sending, and would otherwise hold more than the stream may.
     pub fn count_sent(&mut self) {
         self.task.start_counting();
     }
 
-    /// Takes reports on the stream from `owner` alone.
+    /// Accepts reports on the stream from `owner` only.
     pub fn owned_by(&mut self, owner: String) {
         self.owner = owner;
     }
 
-    /// Has the stream know how long its connection could take no more bytes, in nanoseconds.
+    /// Sets the counter of the nanoseconds during which the stream's connection accepted no bytes.
     pub fn sent_by(&mut self, blocked_ns: Arc<AtomicU64>) {
         self.stats.blocked_ns = Some(blocked_ns);
     }
 
-    /// The next batch in order, `None` after the last; an error is the last thing that a stream gives.
+    /// The next batch in order, `None` after the last; nothing follows an error.
     ///
-    /// Where batches lie in shared memory, the buffers of those that were dropped since the last call are filled again from here on.
+    /// If batches lie in shared memory, the buffers of those dropped since the last call are reused from here on.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Batch, Error>>> {
         self.stats.requested();
         let taken = self.task.poll_take(context.waker());
@@ -101,7 +101,7 @@ impl BatchStream {
     }
 }
 
-/// The batches in order, for a thread that may block; [`BatchStream::poll_next`] is for one that must not.
+/// The batches in order, blocking the thread; see [`BatchStream::poll_next`] for async code.
 impl Iterator for BatchStream {
     type Item = Result<Batch, Error>;
 
@@ -118,7 +118,7 @@ impl Iterator for BatchStream {
     }
 }
 
-/// Continues a thread that waits.
+/// Unparks a thread.
 struct Unpark(Thread);
 
 impl Wake for Unpark {
@@ -143,7 +143,7 @@ impl BatchStream {
         }
     }
 
-    /// One line about an epoch: what was done, who waited for whom, and who holds the stream up, unless that is going to be known better.
+    /// Logs an epoch: counts, times, and the bottleneck, unless the client is going to report its own times.
     fn log_epoch(&mut self, epoch: u64) {
         let spec = &self.description.spec;
         let sums = std::mem::take(&mut self.stats.epoch);
@@ -177,7 +177,7 @@ impl BatchStream {
     }
 }
 
-/// One line about what a reader says of an epoch, and about who held it up.
+/// Logs a client's report of an epoch, and the bottleneck that follows from it.
 pub(super) fn log_report(
     served: &ServedDataset,
     (id, epoch): (StreamId, u64),
@@ -210,7 +210,7 @@ impl Drop for BatchStream {
     fn drop(&mut self) {
         self.task.close();
         let metrics = self.description.served.metrics();
-        // What was made and nobody took.
+        // Counts of samples that were rendered and not delivered.
         metrics.add(&self.stats.counters.take());
         metrics.close();
         let (spec, sums) = (&self.description.spec, &self.stats.total);
@@ -233,14 +233,14 @@ fn milliseconds(duration: Duration) -> u64 {
     duration.as_millis() as u64
 }
 
-/// What a stream has sent, and who waited for whom.
+/// Statistics of a stream: what it delivered, and the times that it and its reader waited.
 #[derive(Debug, Default)]
 pub(super) struct StreamStats {
-    /// Where the workers count.
+    /// Written by the workers.
     counters: Arc<WorkerCounters>,
-    /// Where the connection counts.
+    /// Written by the connection.
     blocked_ns: Option<Arc<AtomicU64>>,
-    /// Of the epoch in hand.
+    /// Of the current epoch.
     epoch: EpochStats,
     total: EpochStats,
     delivered: Option<Instant>,
@@ -250,7 +250,7 @@ pub(super) struct StreamStats {
 }
 
 impl StreamStats {
-    /// Nothing yet; the workers count into `counters`.
+    /// Empty; the workers count into `counters`.
     pub(super) fn new(counters: Arc<WorkerCounters>) -> Self {
         Self {
             counters,
@@ -266,7 +266,7 @@ impl StreamStats {
         }
     }
 
-    /// What there is to count since the last batch.
+    /// The counts since the last batch.
     fn delivered(&mut self, batch: &Batch) -> EpochStats {
         let now = Instant::now();
         let waited = self
@@ -296,7 +296,7 @@ impl StreamStats {
     }
 }
 
-/// One of the streams that the operator allows, free again when dropped.
+/// A permit for one open stream; released when dropped.
 #[derive(Debug)]
 pub(super) struct StreamPermit(Arc<AtomicUsize>);
 

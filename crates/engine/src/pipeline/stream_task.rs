@@ -1,8 +1,7 @@
-//! The half of a stream that the workers see: a window of batches that are being filled.
+//! A stream's side in the scheduler: a window of batches under construction.
 //!
-//! Batches are opened in order, filled a piece at a time by whichever worker is free, and delivered in order. No more than `window`
-//! batches are open; a reader that does not read stops its own stream and nothing else. Streams of the same batches fill them
-//! [together](super::twins).
+//! Batches are opened in order, rendered one sample at a time by any free worker, and delivered in order. At most `window` batches are open; a
+//! reader that does not read stalls its own stream only. Identical streams [share](super::coalescer) their batches.
 
 use std::{
     collections::VecDeque,
@@ -34,16 +33,16 @@ use crate::{memory::Pool, sampling::Plan};
 pub(super) struct StreamParts {
     pub(super) renderer: SampleRenderer,
     pub(super) plan: Plan,
-    /// Batches that may be open or on their way to the reader at a time.
+    /// Maximum number of batches that are open or sent and still referred to.
     pub(super) window: usize,
     pub(super) sent: Arc<SentBatches>,
-    /// What batches are written to. Where it is bounded, no batch is opened before there is a buffer for it.
+    /// Buffers of the batches. If the pool is bounded, a batch is opened only when a buffer is free.
     pub(super) buffers: Arc<Pool>,
-    /// With whom batches are shared; `None` where they lie in memory that only this stream's reader sees.
+    /// The identical streams that batches are shared with; `None` if batches lie in memory shared with this stream's reader.
     pub(super) shared_stream: Option<Arc<SharedStream>>,
 }
 
-/// A stream's work.
+/// A stream in the scheduler.
 #[derive(Debug)]
 pub(super) struct StreamTask {
     parts: StreamParts,
@@ -54,29 +53,29 @@ pub(super) struct StreamTask {
 
 #[derive(Debug, Default)]
 struct TaskState {
-    /// The batch to open next; `None` behind the last one.
+    /// The batch to open next; `None` after the last one.
     next: Option<Position>,
     /// Opened and not delivered, in order.
     open: VecDeque<Arc<PendingBatch>>,
-    /// Number of the batch at the front of `open`, counted from the start of the stream.
+    /// Index of the batch at the front of `open`, counted from the start of the stream.
     front: u64,
-    /// Says that the job stands in the workers' queue or is in a worker's hand.
+    /// Whether it is in the scheduler's queue or held by a worker.
     is_queued: bool,
-    /// Set when the reader has gone: no more work.
+    /// Whether the reader has dropped the stream.
     is_closed: bool,
-    /// Processor time that planning batches took since it was last asked for.
+    /// CPU time spent on planning batches since it was last charged.
     planning: Duration,
-    /// The first batch that failed, by number.
+    /// The first batch that failed, by index.
     failure: Option<(u64, Error)>,
-    /// Of a reader that waits for a batch which is not open.
+    /// Of a reader that waits for a batch that is not open.
     waker: Option<Waker>,
 }
 
-/// A piece, its batch, and the number of that in this stream.
+/// A sample, its batch, and the index of that in this stream.
 type ClaimedSample = (u64, Arc<PendingBatch>, SampleTask);
 
 impl StreamTask {
-    /// The work of a stream of `client` from `start` on.
+    /// A stream of `client` that begins at `start`.
     pub(super) fn new(parts: StreamParts, client: Arc<Client>, start: Position) -> Self {
         let spec = &parts.renderer.spec;
         let first = spec.stride.first_from(start, parts.plan.steps_per_epoch());
@@ -92,7 +91,7 @@ impl StreamTask {
         }
     }
 
-    /// The next batch in order; where it is not there yet, `waker` is called when it is, or when there is work to be done for it.
+    /// The next batch in order; if it is not complete, `waker` is called when it is, or when the stream should be polled to enqueue work for it.
     pub(super) fn poll_take(&self, waker: &Waker) -> Poll<Option<Result<Batch, Error>>> {
         let mut state = self.lock();
         let front = state.front;
@@ -124,13 +123,13 @@ impl StreamTask {
             }
             None => {}
         }
-        // Not open, or spoiled: the batch cannot wake anybody.
+        // Not open, or failed: the batch cannot call a waker.
         state.waker = Some(waker.clone());
         self.parts.sent.wake_on_release(waker);
         Poll::Pending
     }
 
-    /// Says that the job should be queued now, and takes it for queued.
+    /// Whether the stream has work and is to be enqueued now; if so, marks it as queued.
     pub(super) fn should_enqueue(&self) -> bool {
         let mut state = self.lock();
         let has_work = |pending: &Arc<PendingBatch>| pending.has_unclaimed() || pending.has_failed();
@@ -146,7 +145,7 @@ impl StreamTask {
         self.parts.sent.start_counting();
     }
 
-    /// Drops all work that is not begun.
+    /// Ends the stream: no further sample is claimed.
     pub(super) fn close(&self) {
         let dropped = self.lock().close();
         drop(dropped);
@@ -159,13 +158,13 @@ impl StreamTask {
             && self.parts.buffers.has_room()
     }
 
-    /// Begins the shard's part of the batch at `position`.
+    /// Plans the shard's part of the batch at `position` and takes a buffer for it.
     fn begin(&self, position: Position) -> PendingBatch {
         let spec = &self.parts.renderer.spec;
         let image_bytes = spec.tensor.image_bytes();
         let shard = spec.shard;
         let portion = portion(spec, &self.parts.plan, position, shard);
-        let buffer = self.parts.buffers.take().expect("others only give buffers back");
+        let buffer = self.parts.buffers.take().expect("only this stream takes buffers");
         let (chunks, tail) = buffer.split(portion.slots.len(), image_bytes);
         let tasks = sample_task::sample_tasks(position, &portion, shard, chunks);
         let meta = BatchMeta {
@@ -178,7 +177,7 @@ impl StreamTask {
         PendingBatch::new(meta, tasks, tail)
     }
 
-    /// The batch at `position`, which a twin may have begun.
+    /// The batch at `position`, which an identical stream may have opened.
     fn open(&self, state: &mut TaskState, position: Position) -> Result<Arc<PendingBatch>, Error> {
         let before = processor_time();
         let begin = || self.begin(position);
@@ -190,7 +189,7 @@ impl StreamTask {
         opened.map_err(|_panic| panicked(position))
     }
 
-    /// A piece to be made, where there is one, and the processor time that it took to plan the batches that were opened for it.
+    /// A sample to render, if there is one, and the CPU time spent on planning the batches that were opened for it.
     fn claim_sample(&self) -> (Duration, Option<ClaimedSample>) {
         let mut state = self.lock();
         let mut claimed = None;
@@ -203,7 +202,7 @@ impl StreamTask {
         }
         state.is_queued = claimed.is_some();
         let planning = mem::take(&mut state.planning);
-        // A batch that is there already, or a failure, is news for a reader that waited for it to be opened.
+        // A reader that waits for a batch to be opened is woken if it is already complete, or failed.
         let waker = state.waker.take();
         let waker = waker.filter(|waker| state.is_ready_or_register(waker));
         drop(state);
@@ -211,7 +210,7 @@ impl StreamTask {
         (planning, claimed)
     }
 
-    /// A piece of a batch that is open. Those that a twin spoiled are begun anew.
+    /// A sample of an open batch. Batches that an identical stream failed are opened again.
     fn claim_open(&self, state: &mut TaskState) -> Option<ClaimedSample> {
         for index in 0..state.within_reach().count() {
             let number = state.front + index as u64;
@@ -254,7 +253,7 @@ impl StreamTask {
         let made = catch_unwind(AssertUnwindSafe(|| sample.render(&self.parts.renderer)));
         let error = match made {
             Ok(Ok(mut made)) => {
-                // What the reader finds in shared memory crosses no network.
+                // Batches in shared memory are not sent, so they need no checksum.
                 if self.parts.shared_stream.is_some() {
                     made.iter_mut().for_each(RenderedSample::compute_checksum);
                 }
@@ -263,7 +262,7 @@ impl StreamTask {
             Ok(Err(error)) => error,
             Err(_panic) => panicked(position),
         };
-        // Before the others hear of it: this stream's reader is to find the error.
+        // Before the other streams are woken, so that this stream's reader finds the error.
         self.lock().fail(batch, error);
         pending.fail().into_iter().for_each(Waker::wake);
     }
@@ -283,7 +282,7 @@ impl TaskState {
         self.open.iter().take(reach)
     }
 
-    /// Says that the reader, which is woken by `waker`, would find something now. Where not, it is woken when it would.
+    /// Whether the reader that `waker` belongs to would get something now; if not, registers `waker`.
     fn is_ready_or_register(&mut self, waker: &Waker) -> bool {
         if self
             .failure
@@ -301,14 +300,14 @@ impl TaskState {
         }
     }
 
-    /// Keeps the failure of the earliest batch: those before it are still delivered.
+    /// Records the failure of the earliest batch: those before it are still delivered.
     fn fail(&mut self, batch: u64, error: Error) {
         if self.failure.as_ref().is_none_or(|(first, _)| batch < *first) {
             self.failure = Some((batch, error));
         }
     }
 
-    /// Ends the stream, and returns what it held, to be dropped without the lock.
+    /// Ends the stream, and returns its batches, to be dropped outside the lock.
     fn close(&mut self) -> VecDeque<Arc<PendingBatch>> {
         self.is_closed = true;
         self.next = None;
@@ -333,7 +332,7 @@ impl workers::Schedulable for StreamTask {
 
     fn fail(&self) {
         let mut state = self.lock();
-        // Queued for good, so that nobody queues it again.
+        // Stays marked as queued, so that it is never enqueued again.
         state.is_queued = true;
         let (front, position) = (state.front, state.next.unwrap_or_default());
         state.fail(front, panicked(position));
@@ -341,7 +340,7 @@ impl workers::Schedulable for StreamTask {
         let open = state.open.front().map(Arc::clone);
         drop(state);
         waker.into_iter().for_each(Waker::wake);
-        // Its reader may wait for that one.
+        // The reader may wait for the batch at the front.
         open.into_iter()
             .flat_map(|pending| pending.fail())
             .for_each(Waker::wake);
