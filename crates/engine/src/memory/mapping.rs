@@ -30,7 +30,7 @@ impl Mapping {
     /// If there is no memory left, the process aborts, as for every other allocation.
     #[allow(unsafe_code, reason = "maps memory")]
     pub(super) fn private(bytes: usize) -> Self {
-        // SAFETY: the system chooses a place where nothing is.
+        // SAFETY: the kernel chooses an address range that is not mapped.
         let mapped = unsafe {
             mmap_anonymous(
                 std::ptr::null_mut(),

@@ -6,7 +6,7 @@
 //! - [`Chunk`]: a part of a buffer that one writer owns.
 //! - [`Budget`]: bytes that batches and decoders share; [`Parts`]: how the memory is divided; [`available()`]: how much there is.
 //! - [`SharedMapping`]: the read-only mapping of a shared pool in another process.
-//! - `mapping`: the mappings below all of that, and with the other two the only unsafe code here.
+//! - `mapping`: the memory mappings behind all of that; with the other two the only unsafe code here.
 //!
 //! # Sharing
 //!

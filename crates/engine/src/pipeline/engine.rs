@@ -310,7 +310,7 @@ impl Engine {
         let known = || {
             let names: Vec<&str> = visible.iter().map(|(_, slot)| slot.name.as_str()).collect();
             if names.is_empty() {
-                "nothing".to_owned()
+                "none".to_owned()
             } else {
                 names.join(", ")
             }

@@ -1,21 +1,18 @@
-//! Makes streams of batches: wires plan, cache, decoder, augmentation and tensor together, on threads of its own.
+//! Streams of batches: connects plan, cache, decoder, augmentation and tensor, on worker threads of its own.
 //!
 //! # How a batch is made
 //!
-//! a. [`Engine::stream`] checks a [`StreamSpec`] against the dataset and the operator's [`Limits`], and plans its epochs.
-//! b. The reader's demand puts the stream's job into the queue of the workers.
-//! c. A worker opens the next batch: it asks the plan for the slots of the global batch, takes those of its shard, and cuts a pooled
+//! a. [`Engine::stream`] validates a [`StreamSpec`] against the dataset and the [`Limits`], and plans its epochs.
+//! b. The reader's demand puts the stream into the queue of the workers.
+//! c. A worker opens the next batch: it asks the plan for the slots of the global batch, takes those of its shard, and splits a pooled
 //!    buffer into one chunk per image.
-//! d. Workers claim one sample at a time, in turns between streams; each takes the canonical image from the cache (which decodes where it
-//!    must), draws the augmentation of that place in the epoch, and writes the tensor straight into the chunk.
-//! e. The worker that writes the last chunk joins the chunks into the batch, without moving a byte, and wakes the reader: or the readers,
-//!    since streams of the same batches that run side by side fill them together and get the same bytes.
-//! f. When the last reference to those bytes is gone, the buffer returns to the stream's pool.
-//!
-//! # Determinism
-//!
-//! A batch depends on the request and on the dataset's files. Which thread makes a sample, in what order, and what is in the cache cannot
-//! change it: every random number is keyed by the place of the sample in the epoch.
+//! d. Workers claim one sample at a time, in weighted turns between streams; each takes the canonical image from the cache (which decodes it if
+//!    necessary), draws the augmentation of that slot of the epoch, and writes the tensor into the chunk.
+//! e. The worker that writes the last chunk joins the chunks to the batch, without a copy, and wakes the reader; identical concurrent streams
+//!    render their batches together and get the same bytes.
+//! f. When the last reference to those bytes is dropped, the buffer returns to the stream's pool.
+//! A batch depends only on the request and the dataset's files, not on which thread renders a sample, in what order, or what is cached: every
+//! random number is keyed by the position of the sample in the epoch.
 
 mod batch;
 mod bottleneck;
