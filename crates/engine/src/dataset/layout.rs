@@ -1,17 +1,17 @@
-//! Which folders of a root are classes, and of which split.
+//! Roles of the folders of a root: classes and splits.
 
 use super::Split;
 
-/// Where the images of a class folder go.
+/// How the images of a class folder get their split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SplitSource {
-    /// To train and valid, by the split's options.
+    /// Train or valid, computed by the options of the split.
     Computed,
-    /// To one split.
+    /// Given by the folder.
     Folder(Split),
 }
 
-/// What a folder of the root is.
+/// The role of a folder of the root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FolderRole {
     /// A class.
@@ -22,7 +22,7 @@ pub(super) enum FolderRole {
     Ignored,
 }
 
-/// The role of each folder of a root, given all their names. The rules stand in the documentation of [`super`].
+/// The role of each folder of a root, by their names. See [`super`] for the rules.
 pub(super) fn roles<'a>(folders: &[&'a str]) -> Vec<(&'a str, FolderRole)> {
     let has = |split| folders.iter().any(|folder| split_of(folder) == Some(split));
     let training = if has(Split::Valid) {
@@ -55,7 +55,7 @@ mod tests {
     const TEST: SplitSource = SplitSource::Folder(Split::Test);
 
     #[test]
-    fn folders_of_the_root_are_classes_and_are_divided() {
+    fn folders_of_the_root_are_classes_whose_split_is_computed() {
         let expected = [
             ("birds", FolderRole::Class(SplitSource::Computed)),
             ("test", FolderRole::Classes(TEST)),
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_valid_folder_beside_the_classes_ends_the_division() {
+    fn with_a_valid_folder_all_other_classes_are_train() {
         for name in ["valid", "val", "validation"] {
             let expected = [
                 ("birds", FolderRole::Class(TRAIN)),
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_train_folder_holds_the_classes_and_nothing_else_does() {
+    fn with_a_train_folder_other_folders_are_ignored() {
         let expected = [
             ("extra", FolderRole::Ignored),
             ("test", FolderRole::Classes(TEST)),

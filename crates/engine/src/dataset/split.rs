@@ -1,9 +1,9 @@
-//! Which images are held out for validation.
+//! Assignment of images to train and valid.
 
 use super::{Split, SplitMethod};
 use crate::random::{Purpose, below, generator, key};
 
-/// The part of the options that chooses.
+/// The options that determine the split.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SplitConfig {
     pub(super) fraction: f64,
@@ -11,12 +11,12 @@ pub(super) struct SplitConfig {
     pub(super) method: SplitMethod,
 }
 
-/// The split of each image of a class, given by its path relative to the root.
+/// The split of each image of a class, by its path relative to the root.
 ///
 /// # Determinism
 ///
-/// An image is valid if its [`position`] lies below the fraction, whatever other images there are: images that come or go move no others.
-/// Stratified, there are two exceptions in a class: see [`keep_both_sides`].
+/// An image is valid if its [`position`] is below the fraction, whatever other images there are: added or removed images do not move others.
+/// The stratified method has two exceptions per class: see [`keep_both_sides`].
 pub(super) fn divide(paths: &[&str], config: SplitConfig) -> Vec<Split> {
     let limit = (config.fraction * POSITIONS) as u64;
     let positions: Vec<u64> = paths.iter().map(|path| position(config.seed, path)).collect();
@@ -34,22 +34,22 @@ pub(super) fn divide(paths: &[&str], config: SplitConfig) -> Vec<Split> {
     splits
 }
 
-/// Exchanges one image of a class that has all its images on one side: the one with the least place becomes valid if none is and the
-/// fraction of the class rounds to one or more, the one with the largest place stays in train if none does.
+/// Moves one image of a class that has all its images on one side: the one with the lowest position becomes valid if none is and the fraction of
+/// the class rounds to one or more; the one with the highest position stays in train if none does.
 ///
-/// No rule without a memory can do this and never move an image from valid to train when others are added. Let every class of `m` images
-/// be promised a valid one, and look at `m` of the train images of a larger class: on its own, these `m` have a valid image, which the
-/// other images have then moved to train. So a class that has none below the fraction can lose its one valid image to train once others
-/// are added; classes of many images have some.
+/// A stateless rule cannot do this without sometimes moving an image from valid to train when others are added. Suppose every class of `m` images
+/// has a valid one, and take `m` of the train images of a larger class: as a class of their own, they have a valid image, which adding the others
+/// moves to train. So a class with no image below the fraction can lose its one valid image to train when others are added; large classes have
+/// some below it.
 fn keep_both_sides(positions: &[u64], splits: &mut [Split], fraction: f64) {
-    let by_place = |at: &usize| positions[*at];
-    // Half up, by the same IEEE operations everywhere.
+    let by_position = |at: &usize| positions[*at];
+    // Rounds half up, by IEEE operations that give the same result on every machine.
     let share = (fraction * positions.len() as f64 + 0.5).floor() as usize;
     let has = |split| splits.contains(&split);
     let (at, split) = if !has(Split::Train) {
-        ((0..positions.len()).max_by_key(by_place), Split::Train)
+        ((0..positions.len()).max_by_key(by_position), Split::Train)
     } else if !has(Split::Valid) && share > 0 && positions.len() > 1 {
-        ((0..positions.len()).min_by_key(by_place), Split::Valid)
+        ((0..positions.len()).min_by_key(by_position), Split::Valid)
     } else {
         return;
     };
@@ -58,16 +58,16 @@ fn keep_both_sides(positions: &[u64], splits: &mut [Split], fraction: f64) {
     }
 }
 
-/// How many positions there are: 2^64.
+/// Number of positions: 2^64.
 const POSITIONS: f64 = 18_446_744_073_709_551_616.0;
-/// Images that share the positions out among them.
+/// Consecutive numbers that are spread evenly over the positions.
 const BLOCK: u64 = 5;
 
-/// A function of the seed and the path, uniform over all numbers of 64 bits.
+/// The position of an image: a function of the seed and the path, uniform over all 64-bit integers.
 ///
-/// Of files whose names differ in their number only, those with the numbers 1 to 5, 6 to 10 and so on lie in another fifth of the places
-/// each, in an order drawn for each five. So a fraction of 0.2 holds out exactly one of each five, where independent positions would give a
-/// class of 20 images 4 with a standard deviation of 1.8.
+/// Of files whose names differ only in their number, those with the numbers 1 to 5, 6 to 10 and so on lie in different fifths of the positions,
+/// in an order drawn per block of five. So a fraction of 0.2 holds out exactly one of each block, where independent positions would hold out
+/// 4 of 20 images with a standard deviation of 1.8.
 fn position(seed: u64, path: &str) -> u64 {
     let (name, number) = numbered(path);
     let (block, member) = (number.div_ceil(BLOCK), (number + BLOCK - 1) % BLOCK);
@@ -82,7 +82,7 @@ fn position(seed: u64, path: &str) -> u64 {
     fifths[member as usize] * (u64::MAX / BLOCK) + within / BLOCK
 }
 
-/// A path without its extension and the last number in its file name, and that number; 0 if there is none.
+/// A path without its extension and the last number in its file name, and that number; 0 if it has none.
 fn numbered(path: &str) -> (String, u64) {
     let folder = path.rfind('/').map_or(0, |at| at + 1);
     let stem = path[folder..].rfind('.').map_or(path, |at| &path[..folder + at]);
@@ -92,13 +92,13 @@ fn numbered(path: &str) -> (String, u64) {
         .map_or(folder, |at| folder + at + 1);
     let begin = stem[folder..end].rfind(|c| !is_digit(c));
     let begin = begin.map_or(folder, |at| stem.ceil_char_boundary(folder + at + 1));
-    // No more digits than such a number holds.
+    // At most as many digits as fit 64 bits.
     let begin = begin.max(end.saturating_sub(18));
     let number = stem[begin..end].parse().unwrap_or(0);
     (format!("{}\0{}", &stem[..begin], &stem[end..]), number)
 }
 
-/// The hash of a text as coordinates of a key.
+/// The hash of a string, as coordinates of a random key.
 fn words(text: &str) -> [u64; 4] {
     let hash = *blake3::hash(text.as_bytes()).as_bytes();
     let mut words = [0; 4];
@@ -128,7 +128,7 @@ mod tests {
         numbers.map(|number| format!("{class}/{number:05}.jpg")).collect()
     }
 
-    /// The same with names without order.
+    /// The same with names without numbers.
     fn unnumbered(class: &str, first: usize, count: usize) -> Vec<String> {
         let name = |path: String| {
             blake3::hash(path.as_bytes())
@@ -172,9 +172,9 @@ mod tests {
         }
     }
 
-    /// A change of these paths changes every user's split, and so the fingerprint of their data sets.
+    /// If these paths change, every user's split and the fingerprints of their datasets change.
     #[test]
-    fn the_choice_never_changes() {
+    fn the_split_is_stable() {
         let paths = [files("birds", 0, 11), unnumbered("flowers", 0, 10)].concat();
         for method in METHODS {
             let held_out = held_out(&paths, config(0.2, 42, method)).into_iter();
@@ -193,7 +193,7 @@ mod tests {
     ];
 
     #[test]
-    fn added_and_removed_files_move_no_others() {
+    fn added_and_removed_files_do_not_move_others() {
         for (images, added) in [(20, 1), (20, 10), (20, 100), (200, 1), (200, 10), (200, 100)] {
             for (seed, method, names) in (0..20).flat_map(|seed| {
                 METHODS
@@ -202,13 +202,13 @@ mod tests {
             }) {
                 let config = config(0.2, seed, method);
                 let many = names("birds", 1, images + added);
-                // Before all others, behind all, and on both sides.
+                // Added after all others, around them, and before them.
                 for first in [0, added / 2, added] {
                     let few = &many[first..first + images];
                     let before = held_out(few, config);
                     let mut after = held_out(&many, config);
                     after.retain(|path| few.iter().any(|few| few == path));
-                    // A single one may be the exception.
+                    // A single valid image may be the exception.
                     if before.len() > 1 || method == SplitMethod::Random {
                         assert_eq!(before, after, "{images} and {added} with seed {seed}");
                     }
@@ -242,7 +242,7 @@ mod tests {
         }
     }
 
-    /// Mean and variance of what is held out of a class, over seeds.
+    /// Mean and variance of the number of images held out, over seeds.
     fn spread(paths: &[String], fraction: f64) -> (f64, f64) {
         let count = |seed| held_out(paths, config(fraction, seed, SplitMethod::Random)).len() as f64;
         let counts: Vec<f64> = (0..500).map(count).collect();
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn without_numbers_the_share_of_a_class_is_binomial_and_with_them_it_is_closer() {
+    fn the_number_held_out_is_binomial_for_unnumbered_files_and_more_even_for_numbered_ones() {
         for (images, fraction) in [(20, 0.2), (200, 0.2), (200, 0.05)] {
             let (expected, binomial) = (
                 fraction * images as f64,
@@ -270,7 +270,7 @@ mod tests {
                 (variance / binomial - 1.0).abs() < 0.3,
                 "{variance} of {binomial}"
             );
-            // From a number that begins no five.
+            // Starting at a number that does not begin a block.
             let (mean, variance) = spread(&files("birds", 8, images), fraction);
             assert!(
                 (mean - expected).abs() < 4.0 * (binomial / 500.0).sqrt(),
@@ -303,7 +303,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_class_keeps_an_image_on_either_side(
+        fn a_stratified_class_has_images_on_both_sides(
             counts in prop::collection::vec(1usize..60, 1..8), percent in 0u32..100, seed: u64,
         ) {
             let fraction = f64::from(percent) / 100.0;
@@ -319,7 +319,7 @@ mod tests {
         }
 
         #[test]
-        fn files_that_come_move_one_from_valid_to_train_at_most_and_only_where_it_was_the_only_one(
+        fn added_files_move_at_most_the_only_valid_image_to_train(
             count in 1usize..30, added in 1usize..30, percent in 0u32..100, seed: u64,
         ) {
             let config = config(f64::from(percent) / 100.0, seed, SplitMethod::Stratified);
@@ -330,7 +330,7 @@ mod tests {
         }
 
         #[test]
-        fn a_class_does_not_depend_on_others(count in 2usize..40, other in 1usize..40, seed: u64) {
+        fn the_split_of_a_class_does_not_depend_on_others(
             let config = config(0.2, seed, SplitMethod::Stratified);
             let birds = files("birds", 0, count);
             let both = [birds.clone(), files("flowers", 0, other)].concat();

@@ -1,4 +1,4 @@
-//! The files below class folders.
+//! Lists the files of class folders.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -19,7 +19,7 @@ pub(super) struct ClassFolder {
 }
 
 impl ClassFolder {
-    /// The name of the class: that of the folder.
+    /// The class name, which is the name of the folder.
     pub(super) fn class(&self) -> &str {
         self.path
             .rsplit('/')
@@ -28,22 +28,22 @@ impl ClassFolder {
     }
 }
 
-/// What a walk gathers. Nothing is opened but folders.
+/// The result of a walk. Files are not opened.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
     root: PathBuf,
-    /// Image files in class folders, not yet opened: their `class` is an index into `class_folders`, their `width` and `height` are 0, and
-    /// their `split` is not decided. The list becomes that of the samples: with millions of files, there is no memory for a second one.
+    /// Image files in class folders: `class` is an index into `class_folders`, `width` and `height` are 0, and `split` is not assigned. The list
+    /// becomes that of the samples: with millions of files, there is no memory for a second one.
     pub(super) found: Samples,
     pub(super) class_folders: Vec<ClassFolder>,
     pub(super) quarantine: Vec<Quarantined>,
     pub(super) warnings: Vec<Warning>,
     pub(super) stray: usize,
-    /// Images in class folders whose format is not read: the format's name, and the path.
+    /// Images of unsupported formats in class folders: name of the format, and path.
     pub(super) unsupported: Vec<(&'static str, String)>,
 }
 
-/// A folder being read: its path below the root, and where it really lies.
+/// A folder being read: its path relative to the root, and its real path.
 #[derive(Clone, Debug)]
 struct Folder {
     path: String,
@@ -51,7 +51,7 @@ struct Folder {
 }
 
 impl Folder {
-    /// The path of what is called `name` in it, in no more memory than it needs.
+    /// The path of its entry `name`, without spare capacity.
     fn below(&self, name: &str) -> String {
         let mut path = String::with_capacity(self.path.len() + 1 + name.len());
         if !self.path.is_empty() {
@@ -63,10 +63,10 @@ impl Folder {
     }
 }
 
-/// What a folder holds. Images are none of the entries: there may be very many.
+/// The contents of a folder. Images are only counted, since there may be many.
 #[derive(Default)]
 struct Entries {
-    /// Those that are not links first, each part by name.
+    /// Folders, then links to folders, each by name.
     folders: Vec<Entry>,
     images: usize,
 }
@@ -78,7 +78,7 @@ struct Entry {
 
 enum FileKind {
     Folder,
-    /// An image of a format that is not read, by its name.
+    /// An image of an unsupported format, with the format's name.
     Unsupported(&'static str),
     Image {
         bytes: u64,
@@ -86,11 +86,11 @@ enum FileKind {
     },
 }
 
-/// Walks the class folders of `root`, which is absolute and without links.
+/// Walks the class folders of `root`, which must be a canonical path.
 ///
 /// # Errors
 ///
-/// Where the root itself cannot be listed.
+/// If the root itself cannot be listed.
 pub(super) fn walk(root: &Path) -> io::Result<Walk> {
     let mut walk = Walk {
         root: root.to_owned(),
@@ -115,7 +115,7 @@ pub(super) fn walk(root: &Path) -> io::Result<Walk> {
 }
 
 impl Walk {
-    /// The folders in `folder`; images in it are stray.
+    /// The folders in `folder`; counts images in it as stray.
     fn folders(&mut self, folder: &Folder) -> io::Result<Vec<Folder>> {
         let entries = self.entries(folder, None)?;
         let count = entries.images;
@@ -165,12 +165,12 @@ impl Walk {
                 } else if is_link {
                     self.link(folder.path, LinkFault::AlreadyRead);
                 }
-                // Or else a link led to it before it was met itself.
+                // Otherwise a link has led to it before.
             }
         }
     }
 
-    /// Visible folders in `folder`, links resolved. If it is a part of a class folder, that one's index is `class`, and images are found.
+    /// The folders in `folder` that are not hidden, with links resolved. If it belongs to the class folder `class`, its images are added to `found`.
     fn entries(&mut self, folder: &Folder, class: Option<u32>) -> io::Result<Entries> {
         let mut entries = Entries::default();
         for entry in fs::read_dir(&folder.real)? {
@@ -184,7 +184,7 @@ impl Walk {
                 continue;
             };
             let metadata = match fs::metadata(&real) {
-                // The folder can be listed, but nothing in it can be reached.
+                // The folder can be listed, but its entries cannot be accessed.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !is_link => {
                     return Err(error);
                 }
@@ -214,7 +214,7 @@ impl Walk {
         Ok(entries)
     }
 
-    /// The entry's name, unless it is hidden; a name that is not UTF-8 is quarantined.
+    /// The entry's name; `None` if it is hidden, or not UTF-8 and then quarantined.
     fn name(&mut self, folder: &Folder, entry: &DirEntry) -> Option<String> {
         let name: OsString = entry.file_name();
         if name.as_encoded_bytes().starts_with(b".") {
@@ -230,7 +230,7 @@ impl Walk {
         None
     }
 
-    /// Where `real` lies without links, if inside the root.
+    /// The path `real` with links resolved, if it is inside the root.
     fn resolve(&mut self, path: &str, real: PathBuf, is_link: bool) -> Option<PathBuf> {
         if !is_link {
             return Some(real);
@@ -293,7 +293,7 @@ fn is_image(name: &str) -> bool {
     extension(name).is_some_and(|extension| Format::EXTENSIONS.contains(&extension.as_str()))
 }
 
-/// The name of the format, where the extension says one that is not read.
+/// The name of the format, if the extension is that of an unsupported one.
 fn unsupported(name: &str) -> Option<&'static str> {
     let extension = extension(name)?;
     let format = Format::UNSUPPORTED.iter().find(|(known, _)| *known == extension);

@@ -1,24 +1,24 @@
-//! How the full batches of one epoch share out the classes.
+//! Distribution of the classes over the full batches of an epoch.
 
 use super::{GoldenRotation, Permutation};
 use crate::random::{Purpose, key};
 
-/// What does not change from epoch to epoch: the floor of each class's share of a batch, and its extra seats.
+/// The part that is the same in all epochs: the floor of each class's share of a batch, and its remainder slots.
 #[derive(Debug)]
 pub(super) struct ClassShares {
     /// Full batches in an epoch.
     steps: u64,
-    /// Images of each class in every full batch.
+    /// Minimum images of each class in every full batch.
     floors: Vec<u64>,
-    /// Classes of which every batch has at least one image.
+    /// Classes with at least one image in every batch.
     always: Vec<u32>,
-    /// Full batches with one more image of the class than its floor, for classes where there are any.
+    /// Classes with remainder slots, and their number: that of the batches with one image more than the floor.
     remainders: Vec<(u32, u64)>,
-    /// Extra seats in each full batch.
+    /// Remainder slots in each full batch.
     remainders_per_step: u64,
 }
 
-/// One class's part of a batch: `count` images of `class`, of which `first` were drawn before in this epoch.
+/// A class's part of a batch: `count` images of `class`, after `first` earlier draws in this epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Quota {
     pub(super) class: u32,
@@ -27,7 +27,7 @@ pub(super) struct Quota {
 }
 
 impl ClassShares {
-    /// `draws` per class over `steps` batches; their sum is a multiple of `steps`.
+    /// Distributes `draws` per class over `steps` batches; the sum of the draws is a multiple of `steps`.
     pub(super) fn new(draws: &[u64], steps: u64) -> Self {
         if steps == 0 {
             return Self {
@@ -64,7 +64,7 @@ impl ClassShares {
         self.steps
     }
 
-    /// Lays the classes' extra seats out for one epoch, in an order of its own. Takes time linear in the number of classes.
+    /// Arranges the remainder slots of one epoch, in an order of its own. Takes time linear in the number of classes.
     pub(super) fn lay_out(&self, seed: u64, epoch: u64) -> EpochLayout {
         let mut line = Vec::with_capacity(self.remainders.len());
         let mut end = 0;
@@ -92,7 +92,7 @@ impl ClassShares {
     }
 }
 
-/// One class's extra seats: a stretch of the line.
+/// The remainder slots of a class: an interval of the line.
 #[derive(Clone, Copy, Debug)]
 struct ClassSpan {
     class: u32,
@@ -100,7 +100,7 @@ struct ClassSpan {
     slots: u64,
 }
 
-/// One epoch's order of classes along the line, and of steps.
+/// The order of the classes along the line, and of the steps, in one epoch.
 #[derive(Debug)]
 pub(super) struct EpochLayout {
     line: Vec<ClassSpan>,
@@ -108,18 +108,18 @@ pub(super) struct EpochLayout {
 }
 
 impl EpochLayout {
-    /// The classes of full batch `step`, each with how often it was drawn before; classes not in the batch are left out.
+    /// The quotas of the classes in full batch `step`; classes without an image are left out.
     pub(super) fn quotas(&self, shares: &ClassShares, step: u64) -> Vec<Quota> {
         debug_assert!(step < shares.steps, "step {step} of {}", shares.steps);
         let mut quotas: Vec<Quota> =
             Vec::with_capacity(shares.always.len() + shares.remainders_per_step as usize);
-        let extra: Vec<&ClassSpan> = (0..shares.remainders_per_step)
+        let remainder: Vec<&ClassSpan> = (0..shares.remainders_per_step)
             .map(|slot| {
                 let point = self.rotation.at(step) + slot * shares.steps;
                 &self.line[self.line.partition_point(|span| span.start + span.slots <= point)]
             })
             .collect();
-        // Classes with a floor first; how often their extra seat came up before this step needs their stretch.
+        // Classes with a floor first; their earlier remainder slots are counted from their span.
         let mut spans = vec![
             None;
             if shares.always.is_empty() {
@@ -142,7 +142,7 @@ impl EpochLayout {
                 count: floor,
             });
         }
-        for span in extra {
+        for span in remainder {
             match shares.always.binary_search(&span.class) {
                 Ok(place) => quotas[place].count += 1,
                 Err(_) => quotas.push(Quota {
