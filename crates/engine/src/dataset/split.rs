@@ -330,7 +330,7 @@ mod tests {
         }
 
         #[test]
-        fn the_split_of_a_class_does_not_depend_on_others(
+        fn the_split_of_a_class_does_not_depend_on_others(count in 2usize..40, other in 1usize..40, seed: u64) {
             let config = config(0.2, seed, SplitMethod::Stratified);
             let birds = files("birds", 0, count);
             let both = [birds.clone(), files("flowers", 0, other)].concat();

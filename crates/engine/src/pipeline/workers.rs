@@ -58,7 +58,7 @@ struct Scheduler {
 
 impl std::fmt::Debug for Scheduler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared")
+        f.debug_struct("Scheduler")
             .field("tasks", &self.lock().queue.len())
             .finish()
     }

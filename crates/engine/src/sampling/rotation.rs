@@ -109,7 +109,7 @@ mod tests {
         }
 
         #[test]
-        fn count_in_arc_equals_enumeration(
+        fn count_in_arc_equals_enumeration(len in 1_u64..500, offset: u64, steps in 0_u64..500, start in 0_u64..500, width in 0_u64..500) {
             let rotation = GoldenRotation::new(len, offset);
             let (steps, start, width) = (steps.min(len), start % len, width.min(len));
             let inside = |t: u64| (t + len - start) % len < width;

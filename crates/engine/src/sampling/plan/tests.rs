@@ -242,7 +242,7 @@ proptest! {
     }
 
     #[test]
-    fn repetition_counts_earlier_uses_in_the_epoch(
+    fn repetition_counts_earlier_uses_in_the_epoch(spec in specs(), number in 0_u64..1_000) {
         let Ok(plan) = Plan::new(spec) else { return Ok(()) };
         let mut seen: HashMap<u32, Vec<u64>> = HashMap::new();
         for step in 0..plan.steps_per_epoch() {
@@ -260,7 +260,7 @@ proptest! {
     }
 
     #[test]
-    fn over_epochs_uses_of_images_differ_by_at_most_one(
+    fn over_epochs_uses_of_images_differ_by_at_most_one(spec in specs()) {
         let Ok(plan) = Plan::new(spec.clone()) else { return Ok(()) };
         let mut total: HashMap<u32, u64> = HashMap::new();
         for number in 0..4 {
