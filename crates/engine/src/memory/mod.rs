@@ -26,9 +26,9 @@ pub use self::{
     available::available,
     budget::{Budget, Permit},
     chunk::Chunk,
-    mapping::SharedMapping,
     parts::Parts,
     pool::{BufferTail, Pool, PooledBuffer, Shared},
+    shared_mapping::SharedMapping,
 };
 
 /// Alignment of the first byte of a buffer: a cache line, and the widest vector register.

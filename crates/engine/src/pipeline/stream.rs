@@ -150,7 +150,8 @@ impl BatchStream {
         let classes = &self.description.served.dataset().classes;
         let none = Exposure::none(classes.len());
         let exposure = self.exposure.as_mut().map(|shown| std::mem::replace(shown, none));
-        let (bottleneck, share) = TimeBreakdown::seen(&sums, epoch == spec.start.position.epoch).bottleneck();
+        let (bottleneck, share) =
+            TimeBreakdown::observed(&sums, epoch == spec.start.position.epoch).bottleneck();
         let is_known = !spec.reports;
         tracing::info!(
             stream = %self.description.id,
